@@ -1,0 +1,163 @@
+"""The only door to CuPy: the array namespace, host and device moves, dtype rules."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from sci.errors import (
+    DeviceMismatchError,
+    DeviceUnavailableError,
+    DTypeError,
+    InvalidValueError,
+    ShapeError,
+)
+
+Array: TypeAlias = Any
+"""A `numpy.ndarray` or a `cupy.ndarray`; the two share the interface that the library uses."""
+
+Device: TypeAlias = Literal["cpu", "cuda"]
+
+__all__ = [
+    "Array",
+    "Device",
+    "as_finite",
+    "as_points",
+    "is_device_array",
+    "namespace",
+    "namespace_of",
+    "require_finite",
+    "to_device",
+    "to_host",
+]
+
+
+def is_device_array(array: object) -> bool:
+    """Tell whether `array` is a CuPy array (without importing CuPy)."""
+    return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def namespace(*arrays: Array) -> ModuleType:
+    """Return `numpy` or `cupy`, whichever made all of `arrays`; scalars, lists and None are neutral.
+
+    Raises
+    ------
+    DeviceMismatchError
+        If host and device arrays are mixed.
+    """
+    on_device = [is_device_array(a) for a in arrays if hasattr(a, "dtype") and getattr(a, "ndim", 0) > 0]
+    if not any(on_device):
+        return np
+    if not all(on_device):
+        raise DeviceMismatchError(
+            "NumPy and CuPy arrays were mixed in one call; move all of them to one side "
+            "(cupy.asarray(x) or cupy.asnumpy(x)) first"
+        )
+    return importlib.import_module("cupy")
+
+
+def namespace_of(device: Device) -> ModuleType:
+    """Return the array namespace of a device name.
+
+    Raises
+    ------
+    InvalidValueError
+        If `device` is neither "cpu" nor "cuda".
+    DeviceUnavailableError
+        If "cuda" is asked for and CuPy or a GPU is missing.
+    """
+    if device == "cpu":
+        return np
+    if device != "cuda":
+        raise InvalidValueError(f"device is {device!r}; expected 'cpu' or 'cuda'")
+    try:
+        cupy = importlib.import_module("cupy")
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise DeviceUnavailableError(
+            f"device='cuda' needs CuPy and a GPU with its driver ({error}); "
+            "install one of the extras cuda12 or cuda13, or use device='cpu'"
+        ) from error
+    return cupy
+
+
+def to_host(array: Array) -> np.ndarray:
+    """Copy a device array to the host; return a host array as it is."""
+    if is_device_array(array):
+        host: np.ndarray = namespace(array).asnumpy(array)
+        return host
+    return np.asarray(array)
+
+
+def to_device(array: Array, xp: ModuleType) -> Array:
+    """Return `array` as an array of the namespace `xp`, copying only where it lies elsewhere."""
+    if xp is np:
+        return to_host(array)
+    return xp.asarray(array)
+
+
+def require_finite(array: Array, name: str) -> None:
+    """Raise `InvalidValueError`, naming the first bad entry, if `array` holds NaN or Inf."""
+    xp = namespace(array)
+    finite = xp.isfinite(array)
+    if bool(finite.all()):
+        return
+    first = tuple(int(i) for i in np.argwhere(~to_host(finite))[0])
+    count = int((~finite).sum())
+    raise InvalidValueError(f"{name} holds {count} values that are NaN or infinite, the first at index {first}")
+
+
+def as_finite(
+    array: Array,
+    name: str,
+    *,
+    shape: Sequence[int | None] | None = None,
+    dtype: Any = np.float64,
+    xp: ModuleType | None = None,
+) -> Array:
+    """Return `array` as a C-contiguous finite array of `dtype`, checked against `shape`.
+
+    Parameters
+    ----------
+    array : array_like
+        Real numbers; integers and lower precision are converted to `dtype`.
+    name : str
+        The argument's name, for messages.
+    shape : sequence of int or None, optional
+        Expected shape; None leaves an axis free.
+    dtype : dtype
+        Result dtype, float64 unless given.
+    xp : module, optional
+        Namespace that a list is turned into; an array keeps its own.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError
+    """
+    module = namespace(array) if hasattr(array, "dtype") else (xp or np)
+    try:
+        raw = module.asarray(array)
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{name} cannot be read as an array of numbers: {error}") from error
+    target = np.dtype(dtype)
+    if raw.dtype.kind not in "biuf" and not (raw.dtype.kind == "c" and target.kind == "c"):
+        raise DTypeError(f"{name} has dtype {raw.dtype}; expected real numbers ({target})")
+    if shape is not None and (
+        raw.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, raw.shape))
+    ):
+        expected = "(" + ", ".join("n" if s is None else str(s) for s in shape) + ("," if len(shape) == 1 else "") + ")"
+        raise ShapeError(f"{name} has shape {tuple(raw.shape)}; expected {expected}")
+    result = module.ascontiguousarray(raw.astype(target, copy=False))
+    if raw.ndim == 0:
+        result = result.reshape(())
+    require_finite(result, name)
+    return result
+
+
+def as_points(points: Array, name: str = "points", *, xp: ModuleType | None = None) -> Array:
+    """Return `points` as a finite float64 array of shape (n, 3)."""
+    return as_finite(points, name, shape=(None, 3), xp=xp)

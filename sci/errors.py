@@ -1,0 +1,52 @@
+"""Every error that a user can cause, as one small hierarchy under `SciError`.
+
+A message says what was given, what was expected, and the mend.
+"""
+
+
+class SciError(Exception):
+    """Base of every error that the library raises on purpose."""
+
+
+class InvalidValueError(SciError, ValueError):
+    """An argument has a value outside its range, or NaN or Inf where numbers are expected."""
+
+
+class ShapeError(SciError, ValueError):
+    """An array has the wrong shape."""
+
+
+class DTypeError(SciError, TypeError):
+    """An array has the wrong dtype."""
+
+
+class DeviceMismatchError(SciError, TypeError):
+    """Host and device arrays were mixed in one call."""
+
+
+class DeviceUnavailableError(SciError, RuntimeError):
+    """A GPU was asked for, and CuPy, a driver or a device is missing."""
+
+
+class MissingDependencyError(SciError, ImportError):
+    """An optional package is needed; the message names the extra that installs it."""
+
+
+class KernelCompileError(SciError, RuntimeError):
+    """A kernel did not compile; the message holds the compiler's log."""
+
+
+class FileFormatError(SciError, ValueError):
+    """A file is missing, damaged, or not of the format that its reader expects."""
+
+
+class SchemaVersionError(FileFormatError):
+    """A file was written by a newer version of the library."""
+
+
+class ConvergenceError(SciError, RuntimeError):
+    """An iteration broke down or did not reach its tolerance."""
+
+
+class DecompositionError(SciError, ValueError):
+    """A grid, a sequence or a set of particles cannot be spread over the ranks as asked."""

@@ -1,0 +1,92 @@
+"""Settings, in the order: arguments, `with sci.options(...)`, `SCI_*` variables, defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sci.errors import InvalidValueError
+
+__all__ = ["get", "options", "snapshot"]
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError("expected " + " or ".join(repr(c) for c in choices))
+        return str(value)
+
+    return parse
+
+
+def _positive(value: Any) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("expected a positive integer")
+    return number
+
+
+_OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
+    "kernels": ("auto", _one_of("auto", "compiled", "reference"), "compiled kernels, array references, or auto"),
+    "kernel_path": (None, str, "folder of kernel sources that replaces the shipped one"),
+    "cache_dir": (None, str, "folder of compiled kernels; the user's cache folder by default"),
+    "compiler": (None, str, "C++ compiler for kernels on the CPU; found on PATH by default"),
+    "threads": (None, _positive, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
+    "progress": ("auto", _one_of("auto", "on", "off"), "progress reports of long builds"),
+    "cuda_aware_mpi": ("auto", _one_of("auto", "on", "off"), "hand device buffers to MPI"),
+}
+
+_overrides: ContextVar[dict[str, Any] | None] = ContextVar("sci_options", default=None)
+
+
+def _parse(name: str, value: Any, origin: str) -> Any:
+    if name not in _OPTIONS:
+        raise InvalidValueError(f"unknown option {name!r}; the options are {', '.join(_OPTIONS)}")
+    if value is None:
+        return None
+    try:
+        return _OPTIONS[name][1](value)
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{origin} is {value!r}: {error}") from error
+
+
+def get(name: str, argument: Any = None) -> Any:
+    """Return the value of option `name`; an `argument` that is not None wins.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name, or a value that the option does not take.
+    """
+    if argument is not None:
+        return _parse(name, argument, f"argument {name}")
+    overrides = _overrides.get() or {}
+    if name in overrides:
+        return overrides[name]
+    variable = f"SCI_{name.upper()}"
+    if os.environ.get(variable):
+        return _parse(name, os.environ[variable], variable)
+    _parse(name, None, name)
+    return _OPTIONS[name][0]
+
+
+@contextmanager
+def options(**settings: Any) -> Iterator[None]:
+    """Set options inside a `with` block: `with sci.options(kernels="reference"): ...`.
+
+    The settings are local to the thread or task and restored on leaving the block.
+    """
+    parsed = {name: _parse(name, value, f"option {name}") for name, value in settings.items()}
+    token = _overrides.set({**(_overrides.get() or {}), **parsed})
+    try:
+        yield
+    finally:
+        _overrides.reset(token)
+
+
+def snapshot() -> dict[str, Any]:
+    """Return every option with its present value."""
+    return {name: get(name) for name in _OPTIONS}
