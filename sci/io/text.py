@@ -1,0 +1,114 @@
+"""Text input: a file's lines, or one clear line that says why there are none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from sci.errors import FileFormatError
+from sci.potentials.particles import Particles, coincident_pair
+
+__all__ = ["Atoms", "number", "pick_model", "read_bytes", "read_lines", "to_particles"]
+
+Atoms = list[tuple[int, str, float, float, float, float, float]]
+"""Line number, name, x, y, z, charge and radius of each atom."""
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NON_FINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Return the bytes of a file that exists, is a file, and is not empty.
+
+    Raises
+    ------
+    FileFormatError
+        With one line that begins with the path.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileFormatError(f"{path}: there is no such file; check the name and the folder") from error
+    except IsADirectoryError as error:
+        raise FileFormatError(f"{path}: this is a directory; expected a file") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileFormatError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+    if not content.strip():
+        raise FileFormatError(f"{path}: the file is empty; expected atoms")
+    return content
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Return the lines of a UTF-8 text file without their ends; CRLF, CR and a byte order mark are taken off.
+
+    The last entry is empty if and only if the file ends with a line end.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that cannot be read, is empty, holds NUL bytes, or is not UTF-8.
+    """
+    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in content or content.startswith(b"\x1f\x8b"):
+        raise FileFormatError(f"{path}: this is a binary file; expected text (decompress it first if it is packed)")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = len(re.split(rb"\r\n|\n|\r", content[: error.start]))
+        raise FileFormatError(
+            f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8 or ASCII text"
+        ) from error
+    return re.split(r"\r\n|\n|\r", text)
+
+
+def number(token: str) -> float | None:
+    """Return the finite number that `token` spells in full, else None; raise ValueError for NaN and Inf."""
+    if _NUMBER.fullmatch(token):
+        value = float(token)
+        if value not in (float("inf"), float("-inf")):
+            return value
+    elif not _NON_FINITE.fullmatch(token):
+        return None
+    raise ValueError(f"{token} is not a finite number")
+
+
+def pick_model(path: Path, models: list[Atoms], model: int | None, record: str) -> Atoms:
+    """Return the one model that holds atoms, or model number `model`, counted from 1.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no atom, several models and no choice, or fewer models than asked for.
+    """
+    filled = [atoms for atoms in models if atoms]
+    if not filled:
+        raise FileFormatError(f"{path}: no atoms; expected at least one {record}")
+    if model is None and len(filled) > 1:
+        raise FileFormatError(
+            f"{path}:{filled[1][0][0]}: a second model begins here, of {len(filled)}; choose one with model=1 to "
+            f"model={len(filled)}, or remove the END or MODEL lines between parts of one molecule"
+        )
+    if not 1 <= (model or 1) <= len(filled):
+        raise FileFormatError(f"{path}: there is no model {model}; expected 1 to {len(filled)}")
+    return filled[(model or 1) - 1]
+
+
+def to_particles(path: Path, atoms: Atoms, *, radii: bool = True, cell: np.ndarray | None = None) -> Particles:
+    """Return the atoms as particles; two at one place are an error that names both lines."""
+    table = np.array([atom[2:] for atom in atoms])
+    pair = coincident_pair(table[:, :3])
+    if pair is not None:
+        first, second = (atoms[index] for index in pair)
+        raise FileFormatError(
+            f"{path}:{second[0]}: atom {second[1]} is at the place of atom {first[1]} in line {first[0]}, "
+            f"({first[2]:g}, {first[3]:g}, {first[4]:g}); two charges at one place have infinite energy: remove one"
+        )
+    if radii and table[:, 4].min() < 0:
+        atom = atoms[int(table[:, 4].argmin())]
+        raise FileFormatError(f"{path}:{atom[0]}: the radius is {atom[6]:g}; expected no negative number")
+    names = tuple(atom[1] for atom in atoms)
+    return Particles(table[:, :3], table[:, 3], table[:, 4] if radii else None, names, cell)

@@ -1,0 +1,159 @@
+"""Point charges in space: the input of every potential."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sci.backend import Array, as_finite, as_points, namespace, to_host
+from sci.errors import InvalidValueError, ShapeError
+
+__all__ = ["SAME_PLACE", "Particles", "coincident_pair"]
+
+SAME_PLACE: float = 1e-6
+"""Two particles closer than this many angstrom are at one place."""
+
+_DIRECTION = (0.5773502691896258, 0.7548776662466927, 0.3110047815473091)
+
+
+def coincident_pair(positions: Array, distance: float = SAME_PLACE) -> tuple[int, int] | None:
+    """Return the 0-based indices of two points closer than `distance`, or None.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64, angstrom
+    distance : float, angstrom
+
+    Returns
+    -------
+    (i, j) with i < j, or None
+        The pair with the smallest i among those that the sweep meets first.
+
+    Notes
+    -----
+    The points are sorted by their projection on one oblique unit vector, which maps neither molecules nor lattices
+    onto few values; only pairs whose projections differ by less than `distance` are compared. O(n log n) and O(n)
+    memory.
+    """
+    xp = namespace(positions)
+    direction = xp.asarray(_DIRECTION) / math.sqrt(sum(c * c for c in _DIRECTION))
+    projection = positions @ direction
+    order = xp.argsort(projection)
+    sorted_projection = projection[order]
+    reach = distance + 1e-14 * float(xp.abs(projection).max())
+    first = xp.arange(len(positions) - 1)
+    offset = 1
+    while len(first):
+        first = first[first + offset < len(positions)]
+        first = first[sorted_projection[first + offset] - sorted_projection[first] < reach]
+        left, right = order[first], order[first + offset]
+        hit = ((positions[left] - positions[right]) ** 2).sum(axis=1) < distance**2
+        if bool(hit.any()):
+            low, high = xp.minimum(left[hit], right[hit]), xp.maximum(left[hit], right[hit])
+            best = int(xp.argmin(low))
+            return int(low[best]), int(high[best])
+        offset += 1
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    """Point charges with positions, and optionally radii, names and a periodic cell.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64, angstrom
+        NumPy or CuPy; all arrays lie on one device. Lists are read onto the host.
+    charges : (n,) float64, e
+    radii : (n,) float64, angstrom, optional
+    names : sequence of n str, optional
+        Kept as a tuple.
+    cell : (3, 3) float64, angstrom, optional
+        The rows are the periods.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        For arrays that do not fit together.
+    InvalidValueError
+        For NaN or Inf, no particle at all, a negative radius, a cell without volume, or two particles closer than
+        `SAME_PLACE`, whose energy would be infinite.
+    DeviceMismatchError
+        For arrays of NumPy mixed with arrays of CuPy.
+
+    Notes
+    -----
+    Arrays that already are contiguous float64 are kept without a copy: do not write to them afterwards.
+
+    Examples
+    --------
+    >>> from sci.potentials.particles import Particles
+    >>> dipole = Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]], [1.0, -1.0])
+    >>> dipole.n, dipole.total_charge
+    (2, 0.0)
+    """
+
+    positions: Array
+    charges: Array
+    radii: Array | None = None
+    names: tuple[str, ...] | None = None
+    cell: Array | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arrays and bring them to contiguous float64."""
+        xp = namespace(self.positions, self.charges, self.radii, self.cell)
+        positions = as_points(self.positions, "positions", xp=xp)
+        n = len(positions)
+        if n == 0:
+            raise InvalidValueError("positions holds no particle; expected at least one row")
+        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "charges", as_finite(self.charges, "charges", shape=(n,), xp=xp))
+        if self.radii is not None:
+            object.__setattr__(self, "radii", as_finite(self.radii, "radii", shape=(n,), xp=xp))
+            if bool((self.radii < 0).any()):
+                raise InvalidValueError(f"radii holds {float(self.radii.min())}; expected no negative radius")
+        if self.names is not None:
+            object.__setattr__(self, "names", _names(self.names, n))
+        if self.cell is not None:
+            object.__setattr__(self, "cell", as_finite(self.cell, "cell", shape=(3, 3), xp=xp))
+            if np.linalg.det(to_host(self.cell)) == 0:
+                raise InvalidValueError("the rows of cell span no volume; expected three independent periods")
+        pair = coincident_pair(positions)
+        if pair is not None:
+            raise InvalidValueError(_coincidence(positions, *pair))
+
+    @property
+    def n(self) -> int:
+        """Number of particles."""
+        return len(self.positions)
+
+    @property
+    def total_charge(self) -> float:
+        """Sum of the charges, in e."""
+        return math.fsum(to_host(self.charges))
+
+    def to_host(self) -> Particles:
+        """Return the same particles with NumPy arrays; itself if they already are."""
+        if namespace(self.positions) is np:
+            return self
+        radii, cell = (None if a is None else to_host(a) for a in (self.radii, self.cell))
+        return Particles(to_host(self.positions), to_host(self.charges), radii, self.names, cell)
+
+
+def _names(names: tuple[str, ...], n: int) -> tuple[str, ...]:
+    result = tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in result):
+        raise InvalidValueError("names holds something else than str; expected one str for each particle")
+    if len(result) != n:
+        raise ShapeError(f"names has {len(result)} entries for {n} particles; expected one for each")
+    return result
+
+
+def _coincidence(positions: Array, i: int, j: int) -> str:
+    x, y, z = (float(c) for c in positions[i])
+    return (
+        f"particles {i} and {j} (counted from 0) are both at ({x:.6g}, {y:.6g}, {z:.6g}) angstrom, so their energy "
+        f"is infinite; expected at least {SAME_PLACE:g} angstrom between any two: remove or move one of them"
+    )
