@@ -3,6 +3,7 @@
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
 
+from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, allreduce_max, allreduce_sum, broadcast, reduce_scatter_rows
 from sci.distributed.communicators import (
     Comm,
@@ -15,22 +16,43 @@ from sci.distributed.communicators import (
     size,
     traffic,
 )
-from sci.distributed.decompositions import split
+from sci.distributed.decompositions import GridDecomposition, block, decompose, pencil, slab, split
+from sci.distributed.halo import HaloExchange, exchange_halo
+from sci.distributed.pencil_fft import PencilFFT
+from sci.distributed.redistribute import gather_grid, redistribute, scatter_grid
+from sci.distributed.staging import cuda_aware
 
 __all__ = [
     "Comm",
+    "GridDecomposition",
+    "HaloExchange",
+    "Layout",
+    "PencilFFT",
     "Traffic",
     "abort_on_error",
     "agree",
     "allgather_rows",
     "allreduce_max",
     "allreduce_sum",
+    "block",
     "broadcast",
     "broadcast_object",
+    "cuda_aware",
+    "decompose",
+    "exchange_halo",
+    "gather_grid",
+    "pencil",
+    "positions",
     "rank_of",
+    "rearrange",
+    "redistribute",
     "reduce_scatter_rows",
     "reset_traffic",
+    "scatter_grid",
+    "shard",
     "size",
+    "slab",
     "split",
     "traffic",
+    "unshard",
 ]

@@ -18,7 +18,7 @@ from sci.distributed.communicators import Channel, Comm, channel_of, verdict
 from sci.distributed.decompositions import split_bounds
 from sci.distributed.exchange import MAX_COUNT, Expected, Piece, start_exchange
 from sci.distributed.staging import element_dtype, empty_buffer, from_buffer, to_buffer, wire
-from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 
 __all__ = ["allgather_rows", "allreduce_max", "allreduce_sum", "broadcast", "describe", "reduce_scatter_rows"]
 
@@ -58,14 +58,14 @@ def _require_same(table: np.ndarray, first_axis: int, operation: str) -> None:
 
 def _checked(channel: Channel | None, array: Array, operation: str, first_axis: int = 0) -> tuple[Array, np.ndarray]:
     """Return `array` as an array, and the table of `describe` of all ranks, agreed upon by all."""
-    error: SciError | None = None
+    error: Exception | None = None
     header = [0] * (2 + _MAX_NDIM)
     try:
         array = namespace(array).asarray(array)
         header = describe(array)
         if array.ndim < first_axis:
             error = ShapeError(f"{operation}: the array has shape {array.shape}; expected at least {first_axis} axes")
-    except SciError as caught:
+    except Exception as caught:
         error = caught
     table = verdict(channel, error, header)
     _require_same(table, first_axis, operation)
@@ -242,7 +242,7 @@ def reduce_scatter_rows(array: Array, comm: Comm = None, counts: Sequence[int] |
     channel = channel_of(comm)
     n_ranks = 1 if channel is None else channel.size
     array, _ = _checked(channel, array, "reduce_scatter_rows")
-    error: SciError | None = None
+    error: Exception | None = None
     if array.ndim == 0:
         error = ShapeError("reduce_scatter_rows: the array has no axes; expected shape (n, ...)")
     elif counts is not None and (len(counts) != n_ranks or min(counts) < 0 or sum(counts) != array.shape[0]):
@@ -288,7 +288,7 @@ def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
     """
     channel = channel_of(comm)
     rank, n_ranks = (0, 1) if channel is None else (channel.rank, channel.size)
-    error: SciError | None = None
+    error: Exception | None = None
     header = [0] * (4 + _MAX_NDIM)
     try:
         if not 0 <= root < n_ranks:
@@ -299,7 +299,7 @@ def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
             array = namespace(array).asarray(array)
             header = [root, int(is_device_array(array)), *describe(array)]
         header[0] = root
-    except SciError as caught:
+    except Exception as caught:
         error = caught
     table = verdict(channel, error, header)
     if (table[:, 0] != root).any():

@@ -1,0 +1,114 @@
+"""Run a Python program on several ranks: `run_mpi("tests/mpi/programs/x.py", 3)`.
+
+A program is a plain script that anyone can also start by hand,
+
+    mpirun -n 3 python tests/mpi/programs/x.py
+
+It makes its own communicator from `MPI.COMM_WORLD`, runs its checks inside `with abort_on_error(comm)`, and prints PASS
+on rank 0 at the end. One launch should run many checks: a start costs half a second. Keep messages few and time limits
+generous, because ranks that share a core wait for each other's time slices.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+
+
+@dataclass(frozen=True)
+class MpiResult:
+    """Exit code, joined stdout and stderr, and duration of a run; `timed_out` if it was killed."""
+
+    returncode: int
+    output: str
+    seconds: float
+    timed_out: bool
+
+
+def find_mpirun() -> str | None:
+    """Return the `mpirun` beside the running Python, or the one on PATH."""
+    beside = Path(sys.executable).parent / "mpirun"
+    return str(beside) if beside.exists() else shutil.which("mpirun")
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        # Open MPI refuses root and more ranks than cores without these; MPICH ignores them.
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
+
+
+def _stop(process: subprocess.Popen[str]) -> str:
+    """End mpirun and its ranks: politely, so that it cleans up on its nodes, then by force."""
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sig)
+            return process.communicate(timeout=5)[0] or ""
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            break
+    return process.communicate()[0] or ""
+
+
+def launch(program: str | Path, n: int, *args: object, timeout: float = 120.0) -> MpiResult:
+    """Run `program` on `n` ranks, and kill it all after `timeout` seconds; see `run_mpi` for the arguments."""
+    mpirun = find_mpirun()
+    assert mpirun is not None, "mpirun is missing beside this Python and on PATH; install the extra mpi-local"
+    path = PROGRAMS / program if not Path(program).exists() else Path(program).resolve()
+    command = [mpirun, "-n", str(n), sys.executable, "-W", "error", str(path), *map(str, args)]
+    start, timed_out = time.monotonic(), False
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        output, timed_out = _stop(process), True
+    except BaseException:
+        _stop(process)
+        raise
+    return MpiResult(process.returncode, output, time.monotonic() - start, timed_out)
+
+
+def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) -> str:
+    """Run `program` on `n` ranks and return its output; fail with the output unless it exits 0 and prints PASS.
+
+    Parameters
+    ----------
+    program : str or Path
+        A name in tests/mpi/programs, or a path.
+    n : int
+        Number of ranks.
+    *args
+        Command-line arguments of the program.
+    timeout : float
+        Seconds after which mpirun and all ranks are killed.
+    """
+    result = launch(program, n, *args, timeout=timeout)
+    state = f"killed after {timeout} s" if result.timed_out else f"exit code {result.returncode}"
+    if result.timed_out or result.returncode != 0 or "PASS" not in result.output:
+        raise AssertionError(f"{program} on {n} ranks: {state} after {result.seconds:.1f} s\n{result.output}")
+    return result.output

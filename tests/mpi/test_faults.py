@@ -1,0 +1,63 @@
+"""A rank that fails never leaves the others waiting: every case ends within 20 seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from launcher import MpiResult
+
+pytestmark = pytest.mark.mpi
+
+LIMIT = 20.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "code"),
+    [
+        ("exception", "ZeroDivisionError: one rank fails after the start", 1),
+        ("exit", "", 3),
+        ("interrupt", "KeyboardInterrupt", 130),
+        ("killed", "", None),
+    ],
+)
+def test_failing_rank_ends_the_job(
+    launch_mpi: Callable[..., MpiResult], kind: str, says: str, code: int | None
+) -> None:
+    result = launch_mpi("faults.py", 3, kind, timeout=LIMIT)
+    assert not result.timed_out, result.output
+    assert result.returncode != 0
+    assert code in (None, result.returncode)
+    assert says in result.output
+    if says:
+        assert "rank 2 of 3 failed" in result.output
+
+
+def test_bad_input_on_one_rank_is_raised_on_all(run_mpi: Callable[..., str]) -> None:
+    run_mpi("faults.py", 3, "nonsense", timeout=LIMIT)
+
+
+def test_launcher_kills_a_hanging_program(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:
+    """The watchdog itself: no rank survives the time limit."""
+    program = tmp_path / "hang.py"
+    program.write_text("import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(120)\n")
+    result = launch_mpi(program, 2, timeout=2.0)
+    assert result.timed_out
+    assert result.seconds < LIMIT
+    pids = [int(line.split()[1]) for line in result.output.splitlines() if line.startswith("pid")]
+    assert len(pids) == 2
+    for pid in pids:
+        assert not _runs(pid), f"process {pid} is left over"
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+
+
+def test_launcher_reports_a_failed_check(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text("print('no such luck')\n")
+    with pytest.raises(AssertionError, match=r"(?s)exit code 0.*no such luck"):
+        run_mpi(program, 1, timeout=LIMIT)

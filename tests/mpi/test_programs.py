@@ -1,0 +1,15 @@
+"""Run the programs of tests/mpi/programs that check `sci.distributed`, on 1 to 4 ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("program", ["collectives.py", "grids.py"])
+def test_program(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
+    run_mpi(program, n_ranks, timeout=120)
