@@ -1,5 +1,25 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
+from sci.io.export import write_cube, write_dx
+from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
+from sci.io.parallel import gather, save_grid_parallel
+from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
 from sci.io.structure import STRUCTURE_FORMATS, read_structure
 
-__all__ = ["STRUCTURE_FORMATS", "read_structure"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "STRUCTURE_FORMATS",
+    "Header",
+    "describe",
+    "gather",
+    "load",
+    "load_grid",
+    "load_results",
+    "read_header",
+    "read_structure",
+    "save",
+    "save_grid_parallel",
+    "save_potential_file",
+    "write_cube",
+    "write_dx",
+]

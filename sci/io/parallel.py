@@ -1,0 +1,227 @@
+"""Grids that are spread over ranks: one collective file where h5py has MPI, else parts and a virtual dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.errors import InvalidValueError
+from sci.io.atomic import replacing
+from sci.io.hdf5 import LIBVER, Group, Header, create, make_header, open_file, write_header
+from sci.io.vtkhdf import NAME, PART, image_group, label, part_files, read_grid, write_grid, write_part, z_slab
+from sci.potentials.grid import PotentialGrid
+
+__all__ = ["gather", "save_grid_parallel", "save_with_parts"]
+
+
+def save_grid_parallel(
+    path: str | Path,
+    local: PotentialGrid,
+    *,
+    grid_shape: Sequence[int],
+    local_start: Sequence[int],
+    comm: Comm = None,
+    command: str | None = None,
+    parent_uuid: str | None = None,
+) -> None:
+    """Write a grid of which each rank holds one box.
+
+    Parameters
+    ----------
+    path : path
+        On a file system that all ranks see.
+    local : PotentialGrid
+        This rank's box, with the origin of its own first point; units, dtype and spacing the same on all ranks.
+    grid_shape : (3,) int
+        Shape of the whole grid.
+    local_start : (3,) int
+        Index of this rank's first point in the whole grid. The boxes of the ranks tile it.
+    comm : mpi4py communicator, optional
+    command, parent_uuid : str, optional
+        As in `save`.
+
+    Raises
+    ------
+    InvalidValueError
+        On every rank, if the boxes do not tile the grid or their spacings differ.
+    FileFormatError
+        On every rank, if one of them cannot write.
+
+    Notes
+    -----
+    Collective. With an h5py that was built for MPI all ranks write one file. Otherwise each rank writes a part
+    `name.<8 hex digits>.part000.h5` beside `path`, and rank 0 a small file of that name whose virtual dataset joins
+    them by relative names: move or copy them together, or make one file with `gather`. The parts carry the uuid of
+    their file, and those of a file that is replaced are removed after the new one is complete.
+    """
+    header = make_header("grid", local.units, command, parent_uuid)
+    save_with_parts(path, header, lambda file: None, local, grid_shape, local_start, comm)
+
+
+def save_with_parts(
+    path: str | Path,
+    header: Header,
+    write: Callable[[Group], None],
+    local: PotentialGrid,
+    grid_shape: Sequence[int],
+    local_start: Sequence[int],
+    comm: Comm,
+) -> None:
+    """Write a file whose grid is spread over ranks; `write` adds the rest, the same on all ranks (collective)."""
+    path = Path(path)
+    shape = tuple(int(n) for n in grid_shape)
+    boxes = _boxes(local, shape, local_start, comm)
+    # Rank 0's header and frame count, so that all ranks write the same bytes of metadata.
+    origin = tuple(o - s * h for o, s, h in zip(local.origin, local_start, local.spacing))
+    header, origin, spacing = broadcast_object((header, origin, local.spacing), comm)
+
+    def image(file: Group) -> Group:
+        write(file)
+        return image_group(file, shape, origin, spacing, local.units)
+
+    if size(comm) > 1 and h5py.get_config().mpi:
+        _write_collectively(path, header, image, local, boxes, comm)
+    else:
+        _write_parts(path, header, image, local, boxes, comm)
+
+
+def _boxes(local: PotentialGrid, shape: Sequence[int], start: Sequence[int], comm: Comm) -> np.ndarray:
+    """Return start and shape of every rank's box, (size, 6), after checking on all ranks that they tile the grid."""
+    problem: Exception | None = None
+    if len(shape) != 3 or len(start) != 3:
+        problem = InvalidValueError(
+            f"grid_shape is {tuple(shape)}, local_start {tuple(start)}; expected three integers"
+        )
+    agree(comm, problem)
+    boxes = np.asarray(allgather_rows(np.array([[*start, *local.shape]], dtype=np.int64), comm))
+    frame = np.array([[*local.spacing, float(local.values.dtype.itemsize), *shape]])
+    frames = np.asarray(allgather_rows(frame, comm))
+    if (np.abs(frames - frames[0]) > 1e-9 * np.abs(frames[0])).any():
+        problem = InvalidValueError("the ranks' spacings, dtypes or grid_shapes differ; expected one of each")
+    elif not _tiles(boxes, shape):
+        problem = InvalidValueError(
+            f"the boxes (start, shape) {boxes.tolist()[:8]} do not tile a grid of {tuple(shape)} points; pass the "
+            "decomposition's grid_shape and local_start, without halo"
+        )
+    agree(comm, problem)
+    return boxes
+
+
+def _tiles(boxes: np.ndarray, shape: Sequence[int]) -> bool:
+    low, high = boxes[:, :3], boxes[:, :3] + boxes[:, 3:]
+    if (low < 0).any() or (high > np.array(shape)).any() or boxes[:, 3:].prod(axis=1).sum() != math.prod(shape):
+        return False
+    overlap = (low[:, None] < high) & (low < high[:, None])
+    return int(overlap.all(axis=-1).sum()) == len(boxes)
+
+
+def _file_box(box: np.ndarray) -> tuple[slice, ...]:
+    """Return a box's slices in the file's order (z, y, x)."""
+    return tuple(slice(int(a), int(a + n)) for a, n in zip(box[2::-1], box[:2:-1]))
+
+
+def _write_parts(
+    path: Path, header: Header, image: Callable[[Group], Group], local: PotentialGrid, boxes: np.ndarray, comm: Comm
+) -> None:
+    names = [f"{path.stem}.{header.uuid[:8]}.part{rank:03d}.h5" for rank in range(len(boxes))]
+    mine = path.with_name(names[rank_of(comm)])
+    try:
+        with _agreed(comm):
+            part = make_header(PART, local.units, header.command, header.uuid)
+            with create(mine, part, int(local.values.nbytes)) as file:
+                write_part(file, local)
+        with _agreed(comm):
+            if rank_of(comm) == 0:
+                stale = part_files(path)
+                with create(path, header) as file:
+                    _join(image(file), names, boxes, local.values.dtype, local.units)
+                for old in stale:
+                    with contextlib.suppress(OSError):
+                        old.unlink()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            mine.unlink(missing_ok=True)
+        raise
+
+
+def _join(data: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any, units: str) -> None:
+    """Create the virtual dataset; where a part is missing other readers see NaN, and ours raises."""
+    shape = tuple(int(n) for n in (boxes[:, :3] + boxes[:, 3:]).max(axis=0)[::-1])
+    layout = h5py.VirtualLayout(shape, dtype)
+    for name, box in zip(names, boxes):
+        layout[_file_box(box)] = h5py.VirtualSource(name, NAME, tuple(int(n) for n in box[:2:-1]), dtype)
+    label(data.create_virtual_dataset(NAME, layout, fillvalue=np.nan), units)
+
+
+def _write_collectively(
+    path: Path, header: Header, image: Callable[[Group], Group], local: PotentialGrid, boxes: np.ndarray, comm: Comm
+) -> None:
+    shape = tuple(int(n) for n in (boxes[:, :3] + boxes[:, 3:]).max(axis=0))
+    needed = math.prod(shape) * local.values.dtype.itemsize
+    with contextlib.ExitStack() as stack:
+        with _agreed(comm):
+            first = stack.enter_context(replacing(path, needed)) if rank_of(comm) == 0 else None
+        temporary = broadcast_object(first, comm)
+        with _agreed(comm), h5py.File(temporary, "w", driver="mpio", comm=comm, libver=LIBVER) as file:
+            write_header(file, header)
+            dataset = image(file).create_dataset(NAME, shape[::-1], dtype=local.values.dtype)
+            label(dataset, local.units)
+            z, y, x = _file_box(boxes[rank_of(comm)])
+            # A fixed number of slabs on all ranks: each of these writes is collective.
+            for k in range(_n_slabs(boxes, local.values.dtype.itemsize)):
+                part = _slab(local.shape[2], k, _n_slabs(boxes, local.values.dtype.itemsize))
+                with dataset.collective:
+                    dataset[z.start + part.start : z.start + part.stop, y, x] = z_slab(local, part)
+        with _agreed(comm):
+            stack.close()
+
+
+def _n_slabs(boxes: np.ndarray, itemsize: int) -> int:
+    return max(1, math.ceil(int(boxes[:, 3:].prod(axis=1).max()) * itemsize / 2**26))
+
+
+def _slab(length: int, k: int, count: int) -> slice:
+    return slice(length * k // count, length * (k + 1) // count)
+
+
+@contextlib.contextmanager
+def _agreed(comm: Comm) -> Iterator[None]:
+    """Raise on all ranks what the block raises on one (collective)."""
+    problem: Exception | None = None
+    try:
+        yield
+    except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
+        problem = error
+    agree(comm, problem)
+
+
+def gather(path: str | Path, out: str | Path) -> None:
+    """Make one plain file of a file with parts: every group copied, the grid read from its parts and checked.
+
+    Parameters
+    ----------
+    path : path
+        A file of kind grid or potential.
+    out : path
+        The new file; its parent_uuid is the uuid of the old one.
+
+    Raises
+    ------
+    FileFormatError
+        If a part is missing or damaged, or the disk is full.
+    """
+    with open_file(path, ("grid", "potential")) as (file, header):
+        grid = read_grid(file)
+        new = make_header(header.kind, header.units, header.command, header.uuid)
+        with create(out, new, int(grid.values.nbytes)) as target:
+            for name in file:
+                if name != "VTKHDF":
+                    file.copy(name, target)
+            write_grid(target, grid)

@@ -1,0 +1,196 @@
+"""Grids as VTKHDF ImageData (version 2.0), which ParaView and VTK open as they are.
+
+The values of a grid are (nx, ny, nz); VTK's x runs fastest, so the dataset is (nz, ny, nx), and is written and read
+in slabs of z without a second copy of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sci.backend import to_host
+from sci.errors import FileFormatError
+from sci.io.hdf5 import Group, crc32, open_file, read_text
+from sci.potentials.grid import PotentialGrid
+from sci.units import POTENTIAL_UNITS
+
+__all__ = [
+    "NAME",
+    "PART",
+    "image_group",
+    "label",
+    "part_files",
+    "read_grid",
+    "slabs",
+    "write_grid",
+    "write_part",
+    "z_slab",
+]
+
+NAME = "potential"
+"""Name of the point data."""
+
+PART = "grid_part"
+"""Kind of the files that hold one rank's box of a grid."""
+
+_SLAB_BYTES = 2**24
+_CHUNK = (8, 64, 64)
+
+
+def slabs(shape: tuple[int, ...], itemsize: int = 8) -> Iterator[slice]:
+    """Yield slices of z that hold about 16 MiB each of a grid of `shape` (nx, ny, nz)."""
+    nx, ny, nz = shape
+    thickness = max(1, _SLAB_BYTES // (nx * ny * itemsize) // _CHUNK[0] * _CHUNK[0])
+    for start in range(0, nz, thickness):
+        yield slice(start, min(start + thickness, nz))
+
+
+def z_slab(grid: PotentialGrid, part: slice) -> np.ndarray:
+    """Return a slab of the values on the host in the file's order, (z, y, x)."""
+    return np.ascontiguousarray(to_host(grid.values[:, :, part]).transpose(2, 1, 0))
+
+
+def image_group(
+    file: Group, shape: tuple[int, ...], origin: tuple[float, ...], spacing: tuple[float, ...], units: str
+) -> Group:
+    """Create the group /VTKHDF of an image of `shape` (nx, ny, nz) and return its group PointData."""
+    image = file.create_group("VTKHDF")
+    image.attrs["Version"] = np.array([2, 0], dtype=np.int64)
+    # The reader asks for a fixed-length ASCII string; a Python str would be stored with variable length.
+    image.attrs.create("Type", np.bytes_("ImageData"), dtype=h5py.string_dtype("ascii", len("ImageData")))
+    image.attrs["WholeExtent"] = np.array([0, shape[0] - 1, 0, shape[1] - 1, 0, shape[2] - 1], dtype=np.int64)
+    image.attrs["Origin"] = np.array(origin, dtype=np.float64)
+    image.attrs["Spacing"] = np.array(spacing, dtype=np.float64)
+    image.attrs["Direction"] = np.eye(3).ravel()
+    image.attrs["units"] = units
+    return image.create_group("PointData")
+
+
+def label(dataset: Any, units: str) -> None:
+    """Note the units, and that the values are the image's active scalars."""
+    dataset.attrs["units"] = units
+    dataset.attrs.create("Attribute", np.bytes_("Scalars"), dtype=h5py.string_dtype("ascii", len("Scalars")))
+
+
+def write_grid(file: Group, grid: PotentialGrid, *, compression: int | None = None) -> None:
+    """Write `grid` into the group /VTKHDF of an open file.
+
+    Parameters
+    ----------
+    file : h5py.File
+    grid : PotentialGrid
+    compression : int, optional
+        gzip level 1 to 9 with byte shuffle; by default the values lie in one piece and uncompressed, which is the
+        fastest to read and can be mapped into memory.
+    """
+    data = image_group(file, grid.shape, grid.origin, grid.spacing, grid.units)
+    shape = grid.shape[::-1]
+    packed = {} if compression is None else {"compression": compression, "shuffle": True}
+    chunks = {} if compression is None else {"chunks": tuple(min(c, n) for c, n in zip(_CHUNK, shape))}
+    dataset = data.create_dataset(NAME, shape, dtype=grid.values.dtype, **packed, **chunks)
+    _fill(dataset, grid)
+
+
+def write_part(file: Group, grid: PotentialGrid) -> None:
+    """Write one box of a grid, in the file's order, into the root of a file of kind `PART`."""
+    _fill(file.create_dataset(NAME, grid.shape[::-1], dtype=grid.values.dtype), grid)
+
+
+def _fill(dataset: Any, grid: PotentialGrid) -> None:
+    checksum = 0
+    for part in slabs(grid.shape, grid.values.dtype.itemsize):
+        slab = z_slab(grid, part)
+        dataset[part] = slab
+        checksum = crc32(slab, checksum)
+    dataset.attrs["crc32"] = checksum
+    label(dataset, grid.units)
+
+
+def part_files(path: str | Path) -> list[Path]:
+    """Return the parts that the grid of the file `path` is joined from; none for a plain or unreadable file."""
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = file[f"VTKHDF/PointData/{NAME}"]
+            names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+    except (OSError, KeyError, RuntimeError):
+        return []
+    return [Path(path).with_name(name) for name in names if Path(name).name == name]
+
+
+def read_grid(file: Group) -> PotentialGrid:
+    """Return the grid in the group /VTKHDF of an open file.
+
+    Raises
+    ------
+    FileFormatError
+        If the group is missing, is no ImageData, does not fit its dataset, or the values fail their checksum.
+    """
+    image = file.get("VTKHDF")
+    if not isinstance(image, h5py.Group):
+        raise FileFormatError("the file holds no grid (group /VTKHDF); make it with a grid")
+    if read_text(image, "Type") != "ImageData":
+        raise FileFormatError(f"/VTKHDF has Type {read_text(image, 'Type')!r}; expected 'ImageData'")
+    units = read_text(image, "units")
+    if units not in POTENTIAL_UNITS:
+        raise FileFormatError(f"/VTKHDF has units {units!r}; expected one of {', '.join(POTENTIAL_UNITS)}")
+    extent = _numbers(image, "WholeExtent", 6)
+    origin, spacing = _numbers(image, "Origin", 3), _numbers(image, "Spacing", 3)
+    if extent[::2].any() or (_numbers(image, "Direction", 9) != np.eye(3).ravel()).any():
+        raise FileFormatError("/VTKHDF has an extent that does not begin at 0, or a rotated frame; expected neither")
+    nx, ny, nz = (int(n) + 1 for n in extent[1::2])
+    dataset = image.get(f"PointData/{NAME}")
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != (nz, ny, nx) or dataset.dtype not in ("<f4", "<f8"):
+        raise FileFormatError(f"/VTKHDF/PointData/{NAME} is not of {nz} x {ny} x {nx} floats, as WholeExtent says")
+    values = np.empty((nx, ny, nz), dataset.dtype)
+    if dataset.is_virtual:
+        _read_parts(dataset, read_text(file, "uuid"), values)
+    else:
+        _read_values(dataset, values)
+    return PotentialGrid(values, tuple(origin.tolist()), tuple(spacing.tolist()), units)
+
+
+def _read_values(dataset: Any, values: np.ndarray) -> None:
+    """Read a dataset (z, y, x) into `values` (x, y, z) slab by slab and check its size and checksum."""
+    stored = dataset.id.get_storage_size()
+    if stored == 0 or (dataset.chunks is None and stored != dataset.nbytes):
+        raise FileFormatError(f"{dataset.name} holds {stored} of {dataset.nbytes} bytes; the file is damaged")
+    checksum = 0
+    for part in slabs(values.shape, dataset.dtype.itemsize):
+        slab = dataset[part]
+        checksum = crc32(slab, checksum)
+        values[:, :, part] = slab.transpose(2, 1, 0)
+    if dataset.attrs.get("crc32", checksum) != checksum:
+        raise FileFormatError(f"{dataset.name} fails its checksum; the file is damaged: make it again")
+
+
+def _read_parts(dataset: Any, uuid: str, values: np.ndarray) -> None:
+    """Read every part of a virtual dataset from its own file: the virtual dataset hides a missing one as NaN."""
+    filled = 0
+    for source in dataset.virtual_sources():
+        path = Path(dataset.file.filename).with_name(source.file_name)
+        low, high = source.vspace.get_select_bounds()
+        box = values[tuple(slice(a, b + 1) for a, b in zip(reversed(low), reversed(high)))]
+        if not path.is_file():
+            raise FileFormatError(f"the part {path.name} is missing beside the file; copy the parts together with it")
+        with open_file(path, (PART,)) as (part, header):
+            if header.parent_uuid != uuid:
+                raise FileFormatError(f"the part belongs to another file ({header.parent_uuid}, not {uuid})")
+            data = part.get(NAME)
+            if not isinstance(data, h5py.Dataset) or data.shape != box.shape[::-1] or data.dtype != values.dtype:
+                raise FileFormatError(f"the part does not hold {box.shape} values of {values.dtype}; it is damaged")
+            _read_values(data, box)
+        filled += box.size
+    if filled != values.size:
+        raise FileFormatError(f"{dataset.name} joins {filled} of {values.size} values; the file is damaged")
+
+
+def _numbers(group: Group, name: str, count: int) -> np.ndarray:
+    value = group.attrs.get(name)
+    if not isinstance(value, np.ndarray) or value.shape != (count,) or value.dtype.kind not in "if":
+        raise FileFormatError(f"the attribute {name} of {group.name} is {value!r}; expected {count} numbers")
+    return value
