@@ -135,7 +135,7 @@ def reset_traffic(comm: Comm) -> None:
         channel.sent.clear()
 
 
-def broadcast_object(value: Any, comm: Comm, root: int = 0) -> Any:
+def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
     """Return on every rank the Python object that `root` passes (pickled: for settings, never for data).
 
     Notes

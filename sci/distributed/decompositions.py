@@ -379,18 +379,18 @@ def best_proc_shape(
 ) -> tuple[int, ...]:
     """Return the boxes along each axis, 1 along the axis `whole`, that make the largest box least.
 
-    Among equals the surface of the largest box decides, then longer runs of cells along the last axes. Where the halo
-    fits some choices only, it is one of those.
+    Among equals the surface of the largest box decides, then the most even cut, then long runs along the last axes.
+    Where the halo fits some choices only, it is one of those.
     """
     axes = [a for a in range(len(grid)) if a != whole]
     if not axes and n_ranks > 1:
         raise DecompositionError(f"{n_ranks} ranks for a grid {grid} that is to stay whole; expected more axes")
 
-    def cost(procs: tuple[int, ...]) -> tuple[bool, int, int, tuple[int, ...]]:
+    def cost(procs: tuple[int, ...]) -> tuple[bool, int, int, int, tuple[int, ...]]:
         largest = [-(-n // p) for n, p in zip(grid, procs)]
         surface = sum(prod(largest) // k for k, p in zip(largest, procs) if p > 1)
         too_wide = any(p > 1 and h > n // p for n, p, h in zip(grid, procs, halos))
-        return too_wide, prod(largest), surface, procs[::-1]
+        return too_wide, prod(largest), surface, max(procs), procs[::-1]
 
     choices = []
     for factors in _factorisations(n_ranks, len(axes)):

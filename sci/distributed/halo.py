@@ -119,7 +119,8 @@ class HaloExchange:
                 raise InvalidValueError("start() before finish(): a halo exchange is under way")
             if tuple(array.shape[max(array.ndim - len(want), 0) :]) != want:
                 raise ShapeError(
-                    f"the array has shape {tuple(array.shape)}; expected (..., {', '.join(map(str, want))})"
+                    f"the array has shape {tuple(array.shape)}; expected (..., {', '.join(map(str, want))}), "
+                    "halo included"
                 )
             code, _, *shape = describe(array)
             header = [code, *shape[: array.ndim - len(want)]]
