@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from sci.backend import Array, namespace
+from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
-from sci.distributed.communicators import Comm, channel_of, verdict
-from sci.distributed.decompositions import place, split_bounds
+from sci.distributed.communicators import Comm, channel_of
 from sci.distributed.exchange import Expected, Piece, start_exchange
+from sci.distributed.ranges import place, split_bounds
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
 
 __all__ = ["Layout", "positions", "rearrange", "shard", "unshard"]

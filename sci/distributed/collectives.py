@@ -1,30 +1,24 @@
-"""Reductions, gathers and broadcasts of arrays: buffers, never pickles, and sums in one fixed order.
-
-A reduction adds the ranks' contributions elementwise in the order of the ranks, ((a_0 + a_1) + a_2) + ..., so the
-result depends on nothing but the input and the number of ranks, and is bitwise the same on all of them. `MPI_Allreduce`
-promises neither: its order may depend on the message size, the algorithm chosen and the topology.
-"""
+"""Gathers and broadcasts of arrays: buffers, never pickles, with input that all ranks have agreed upon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace, namespace_of
-from sci.distributed.communicators import Channel, Comm, channel_of, verdict
-from sci.distributed.decompositions import split_bounds
+from sci.distributed.agreement import verdict
+from sci.distributed.communicators import Channel, Comm, channel_of
 from sci.distributed.exchange import MAX_COUNT, Expected, Piece, start_exchange
 from sci.distributed.staging import element_dtype, empty_buffer, from_buffer, to_buffer, wire
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["allgather_rows", "allreduce_max", "allreduce_sum", "broadcast", "describe", "reduce_scatter_rows"]
+__all__ = ["allgather_rows", "broadcast", "broadcast_object", "checked_array", "describe", "gather_flat"]
 
 _MAX_NDIM = 8
-_SMALL_BYTES = 1 << 16
-_BLOCK_BYTES = 1 << 27
 
 
 def describe(array: Array) -> list[int]:
@@ -56,7 +50,9 @@ def _require_same(table: np.ndarray, first_axis: int, operation: str) -> None:
     )
 
 
-def _checked(channel: Channel | None, array: Array, operation: str, first_axis: int = 0) -> tuple[Array, np.ndarray]:
+def checked_array(
+    channel: Channel | None, array: Array, operation: str, first_axis: int = 0
+) -> tuple[Array, np.ndarray]:
     """Return `array` as an array, and the table of `describe` of all ranks, agreed upon by all."""
     error: Exception | None = None
     header = [0] * (2 + _MAX_NDIM)
@@ -72,33 +68,7 @@ def _checked(channel: Channel | None, array: Array, operation: str, first_axis: 
     return array, table
 
 
-def _reduce_rows(parts: Sequence[Array], op: Callable[..., Array]) -> Array:
-    result = parts[0].copy()
-    for part in parts[1:]:
-        op(result, part, out=result)
-    return result
-
-
-def _reduce_small(channel: Channel, flat: Array, op: Callable[..., Array], name: str) -> Array:
-    """Gather everything everywhere and reduce it there: one message for arrays of a few kilobytes."""
-    xp = namespace(flat)
-    everything = empty_buffer(xp, (channel.size, flat.size), flat.dtype)
-    buffer = to_buffer(flat)
-    channel.comm.Allgather(wire(buffer), wire(everything))
-    channel.count(name, channel.size - 1, (channel.size - 1) * buffer.nbytes)
-    return _reduce_rows(from_buffer(everything, xp), op)
-
-
-def _reduce_segment(channel: Channel, flat: Array, bounds: np.ndarray, op: Callable[..., Array], name: str) -> Array:
-    """Return the reduction over ranks of this rank's segment `flat[bounds[rank]:bounds[rank + 1]]`."""
-    ranks = range(channel.size)
-    own = int(bounds[channel.rank + 1] - bounds[channel.rank])
-    pieces = [Piece(r, flat[bounds[r] : bounds[r + 1]]) for r in ranks]
-    expected = [Expected(r, (own,)) for r in ranks]
-    return _reduce_rows(start_exchange(channel, name, pieces, expected, flat.dtype, namespace(flat)).wait(), op)
-
-
-def _gather_flat(channel: Channel, flat: Array, counts: np.ndarray, name: str) -> Array:
+def gather_flat(channel: Channel, flat: Array, counts: np.ndarray, name: str) -> Array:
     """Return the concatenation of every rank's `flat`, whose sizes are `counts`."""
     xp = namespace(flat)
     total = int(counts.sum())
@@ -111,75 +81,6 @@ def _gather_flat(channel: Channel, flat: Array, counts: np.ndarray, name: str) -
     channel.comm.Allgatherv(wire(buffer), [wire(everything), counts])
     channel.count(name, channel.size - 1, (channel.size - 1) * buffer.nbytes)
     return from_buffer(everything, xp)
-
-
-def _reduce_block(channel: Channel, flat: Array, op: Callable[..., Array], name: str) -> Array:
-    if flat.nbytes * channel.size <= _SMALL_BYTES:
-        return _reduce_small(channel, flat, op, name)
-    bounds = split_bounds(flat.size, channel.size)
-    return _gather_flat(channel, _reduce_segment(channel, flat, bounds, op, name), np.diff(bounds), name)
-
-
-def _allreduce(array: Array, comm: Comm, name: str, reduction: str, checked: bool) -> Array:
-    channel = channel_of(comm)
-    if checked:
-        array = namespace(array).asarray(array)
-    else:
-        array, _ = _checked(channel, array, name)
-    xp = namespace(array)
-    if array.dtype == bool:
-        array = array.astype(np.int64)
-    if channel is None or channel.size == 1:
-        return array.copy()
-    flat, op = xp.ascontiguousarray(array).reshape(-1), getattr(xp, reduction)
-    result = xp.empty(flat.size, flat.dtype)
-    step = max(1, _BLOCK_BYTES // flat.itemsize)
-    for k in range(0, flat.size, step):
-        result[k : k + step] = _reduce_block(channel, flat[k : k + step], op, name)
-    return result.reshape(array.shape)
-
-
-def allreduce_sum(array: Array, comm: Comm = None, *, checked: bool = False) -> Array:
-    """Return the sum over ranks of `array`, bitwise the same on every rank and in every run.
-
-    Parameters
-    ----------
-    array : array_like
-        Numbers; one shape and dtype on all ranks (booleans are counted as integers).
-    comm : mpi4py communicator, optional
-    checked : bool
-        True promises that shape and dtype agree, and saves the small collective that makes sure of it.
-
-    Returns
-    -------
-    array
-        A new array of the shape of `array`.
-
-    Raises
-    ------
-    ShapeError, DTypeError
-        On every rank, if shapes or dtypes differ between ranks.
-
-    Notes
-    -----
-    Collective. Contributions are added in the order of the ranks. Large arrays go in blocks of 128 MiB: each rank
-    receives its segment of the block from all ranks, adds, and the sums are gathered; every rank sends about twice
-    the array, and needs memory for the result and two blocks. Small arrays (64 KiB over all ranks) are gathered by
-    everyone and added everywhere, with the same result.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.distributed import allreduce_sum
-    >>> allreduce_sum(np.array([1.0, 2.0]))
-    array([1., 2.])
-    """
-    return _allreduce(array, comm, "allreduce_sum", "add", checked)
-
-
-def allreduce_max(array: Array, comm: Comm = None, *, checked: bool = False) -> Array:
-    """Return the elementwise maximum over ranks of `array`; NaN wins. See `allreduce_sum`."""
-    return _allreduce(array, comm, "allreduce_max", "maximum", checked)
 
 
 def allgather_rows(array: Array, comm: Comm = None) -> Array:
@@ -205,61 +106,13 @@ def allgather_rows(array: Array, comm: Comm = None) -> Array:
     Collective. Buffers of any size; above 2^31 - 1 elements they go in parts.
     """
     channel = channel_of(comm)
-    array, table = _checked(channel, array, "allgather_rows", first_axis=1)
+    array, table = checked_array(channel, array, "allgather_rows", first_axis=1)
     if channel is None or channel.size == 1:
         return array.copy()
     xp = namespace(array)
     counts = table[:, 2] * int(np.prod(array.shape[1:], dtype=np.int64))
     flat = xp.ascontiguousarray(array).reshape(-1)
-    return _gather_flat(channel, flat, counts, "allgather_rows").reshape(int(table[:, 2].sum()), *array.shape[1:])
-
-
-def reduce_scatter_rows(array: Array, comm: Comm = None, counts: Sequence[int] | None = None) -> Array:
-    """Return this rank's rows of the sum over ranks of `array`.
-
-    Parameters
-    ----------
-    array : (n, ...) array
-        One shape and dtype on all ranks.
-    comm : mpi4py communicator, optional
-    counts : sequence of int, optional
-        Rows of each rank, n in all; by default those of `split(n, comm)`.
-
-    Returns
-    -------
-    (counts[rank], ...) array
-        A new array; the order of the sum is that of `allreduce_sum`, so the two agree bitwise.
-
-    Raises
-    ------
-    ShapeError, DTypeError, InvalidValueError
-        On every rank.
-
-    Notes
-    -----
-    Collective. Each rank sends (P - 1) / P of the array and holds P segments.
-    """
-    channel = channel_of(comm)
-    n_ranks = 1 if channel is None else channel.size
-    array, _ = _checked(channel, array, "reduce_scatter_rows")
-    error: Exception | None = None
-    if array.ndim == 0:
-        error = ShapeError("reduce_scatter_rows: the array has no axes; expected shape (n, ...)")
-    elif counts is not None and (len(counts) != n_ranks or min(counts) < 0 or sum(counts) != array.shape[0]):
-        error = InvalidValueError(
-            f"reduce_scatter_rows: counts {list(counts)}; expected {n_ranks} of them, {array.shape[0]} in all"
-        )
-    verdict(channel, error)
-    if array.dtype == bool:
-        array = array.astype(np.int64)
-    if channel is None or channel.size == 1:
-        return array.copy()
-    rows = split_bounds(array.shape[0], n_ranks) if counts is None else np.cumsum([0, *counts])
-    width = int(np.prod(array.shape[1:], dtype=np.int64))
-    xp = namespace(array)
-    flat = xp.ascontiguousarray(array).reshape(-1)
-    segment = _reduce_segment(channel, flat, rows * width, xp.add, "reduce_scatter_rows")
-    return segment.reshape(int(rows[channel.rank + 1] - rows[channel.rank]), *array.shape[1:])
+    return gather_flat(channel, flat, counts, "allgather_rows").reshape(int(table[:, 2].sum()), *array.shape[1:])
 
 
 def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
@@ -319,3 +172,28 @@ def _broadcast_buffer(channel: Channel, array: Array, root: int, header: Sequenc
         channel.comm.Bcast(flat[k : k + MAX_COUNT], root=root)
     channel.count("broadcast", channel.size - 1 if at_root else 0, (channel.size - 1) * buffer.nbytes if at_root else 0)
     return array if at_root else from_buffer(buffer, xp)
+
+
+def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
+    """Return on every rank the Python object that `root` passes (pickled: for settings, never for data).
+
+    Notes
+    -----
+    Collective.
+    """
+    channel = channel_of(comm)
+    if channel is None or channel.size == 1:
+        return value
+    error: Exception | None = None
+    payload = b""
+    try:
+        payload = pickle.dumps(value) if channel.rank == root else b""
+    except Exception as caught:
+        error = caught
+    length = int(verdict(channel, error, [len(payload)])[root, 0])
+    buffer = np.frombuffer(payload, np.uint8) if channel.rank == root else np.empty(length, np.uint8)
+    channel.comm.Bcast(buffer, root=root)
+    if channel.rank == root:
+        channel.count("broadcast_object", channel.size - 1, (channel.size - 1) * length)
+        return value
+    return pickle.loads(buffer.tobytes())

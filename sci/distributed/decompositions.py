@@ -1,4 +1,4 @@
-"""Spread grids and index ranges over ranks: slabs, pencils and blocks as frozen dataclasses of plain integers."""
+"""Spread grids over ranks: slabs, pencils and blocks as frozen dataclasses of plain integers."""
 
 from __future__ import annotations
 
@@ -7,84 +7,17 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-import numpy as np
-
-from sci.distributed.communicators import Comm, channel_of, rank_of, size, verdict
+from sci.distributed.agreement import verdict
+from sci.distributed.communicators import Comm, channel_of
+from sci.distributed.process_grids import best_proc_shape
+from sci.distributed.ranges import part, part_of, per_axis, place
 from sci.errors import DecompositionError
 
-__all__ = ["GridDecomposition", "block", "decompose", "pencil", "slab", "split", "split_bounds"]
-
-T = TypeVar("T")
+__all__ = ["GridDecomposition", "block", "decompose", "pencil", "slab"]
 
 _MAX_NDIM = 8
-
-
-def split_bounds(n: int, parts: int) -> np.ndarray:
-    """Return the `parts + 1` bounds of `parts` balanced ranges of 0..n; the first n mod parts are one longer."""
-    index = np.arange(parts + 1, dtype=np.int64)
-    return index * (n // parts) + np.minimum(index, n % parts)
-
-
-def _part(n: int, parts: int, index: int) -> tuple[int, int]:
-    """Return start and length of one range of `split_bounds`."""
-    length, longer = divmod(n, parts)
-    return index * length + min(index, longer), length + (index < longer)
-
-
-def _part_of(n: int, parts: int, position: int) -> int:
-    """Return the range of `split_bounds` that holds `position`."""
-    length, longer = divmod(n, parts)
-    head = longer * (length + 1)
-    return position // (length + 1) if position < head else longer + (position - head) // length
-
-
-def place(comm: Comm, rank: int | None, n_ranks: int | None) -> tuple[int, int]:
-    """Return rank and size, from the explicit numbers if both are given and from `comm` otherwise."""
-    if (rank is None) != (n_ranks is None):
-        raise DecompositionError(f"rank is {rank} and size is {n_ranks}; expected both or neither")
-    if rank is None or n_ranks is None:
-        return rank_of(comm), size(comm)
-    if not 0 <= rank < n_ranks:
-        raise DecompositionError(f"rank {rank} of {n_ranks}; expected 0 <= rank < size")
-    return rank, n_ranks
-
-
-def split(n: int, comm: Comm = None, *, rank: int | None = None, size: int | None = None) -> slice:
-    """Return this rank's contiguous share of 0..n as a slice.
-
-    Parameters
-    ----------
-    n : int
-        Length; with fewer elements than ranks, the last ranks have empty slices.
-    comm : mpi4py communicator, optional
-    rank, size : int, optional
-        Given together they stand for the communicator, to ask for another rank's share.
-
-    Returns
-    -------
-    slice
-
-    Raises
-    ------
-    DecompositionError
-
-    Notes
-    -----
-    Not collective.
-
-    Examples
-    --------
-    >>> from sci.distributed import split
-    >>> [split(10, rank=r, size=3) for r in range(3)]
-    [slice(0, 4, None), slice(4, 7, None), slice(7, 10, None)]
-    """
-    own, n_ranks = place(comm, rank, size)
-    if n < 0:
-        raise DecompositionError(f"length {n} cannot be split; expected 0 or more")
-    start, length = _part(n, n_ranks, own)
-    return slice(start, start + length)
 
 
 @dataclass(frozen=True)
@@ -164,7 +97,7 @@ class GridDecomposition:
     def box(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return first global index and shape of the box of any rank."""
         coordinates = _coordinates(rank, self.proc_shape)
-        parts = [_part(n, p, c) for n, p, c in zip(self.grid_shape, self.proc_shape, coordinates)]
+        parts = [part(n, p, c) for n, p, c in zip(self.grid_shape, self.proc_shape, coordinates)]
         return tuple(start for start, _ in parts), tuple(length for _, length in parts)
 
     def owners(self, start: Sequence[int], shape: Sequence[int]) -> Iterator[tuple[int, tuple[slice, ...]]]:
@@ -173,8 +106,8 @@ class GridDecomposition:
         for a, length, n, p in zip(start, shape, self.grid_shape, self.proc_shape):
             if length == 0:
                 return
-            indices = range(_part_of(n, p, a), _part_of(n, p, a + length - 1) + 1)
-            parts = [(c, *_part(n, p, c)) for c in indices]
+            indices = range(part_of(n, p, a), part_of(n, p, a + length - 1) + 1)
+            parts = [(c, *part(n, p, c)) for c in indices]
             overlaps.append([(c, slice(max(a, s), min(a + length, s + k))) for c, s, k in parts])
         for combination in itertools.product(*overlaps):
             yield self.rank_at([c for c, _ in combination]), tuple(s for _, s in combination)
@@ -204,20 +137,6 @@ def _coordinates(rank: int, proc_shape: Sequence[int]) -> tuple[int, ...]:
         rank, c = divmod(rank, p)
         result.append(c)
     return tuple(reversed(result))
-
-
-def per_axis(value: T | Sequence[T], ndim: int, name: str) -> tuple[T, ...]:
-    """Return a value, or one value for each axis, as a tuple of `ndim` of them.
-
-    Raises
-    ------
-    DecompositionError
-        For another length.
-    """
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * ndim
-    if len(values) != ndim:
-        raise DecompositionError(f"{name} has {len(values)} values; expected one, or {ndim}, one for each axis")
-    return values
 
 
 def _check_numbers(grid: tuple[int, ...], procs: tuple[int, ...], halos: tuple[int, ...], n_ranks: int) -> None:
@@ -312,7 +231,7 @@ def _agreed(
     if (table != table[0]).any():
         raise DecompositionError("grid_shape, proc_shape or halo differ between ranks; expected the same on all")
     coordinates = _coordinates(own, procs)
-    parts = [_part(n, p, c) for n, p, c in zip(grid, procs, coordinates)]
+    parts = [part(n, p, c) for n, p, c in zip(grid, procs, coordinates)]
     starts, shape = tuple(a for a, _ in parts), tuple(n for _, n in parts)
     return GridDecomposition(comm, procs, grid, shape, starts, halos, coordinates)
 
@@ -372,38 +291,3 @@ def _axis(axis: int, ndim: int) -> int:
     if not -ndim <= axis < ndim:
         raise DecompositionError(f"axis {axis} of a grid with {ndim} axes; expected {-ndim} to {ndim - 1}")
     return axis % ndim
-
-
-def best_proc_shape(
-    grid: tuple[int, ...], n_ranks: int, halos: tuple[int, ...], whole: int | None = None
-) -> tuple[int, ...]:
-    """Return the boxes along each axis, 1 along the axis `whole`, that make the largest box least.
-
-    Among equals the surface of the largest box decides, then the most even cut, then long runs along the last axes.
-    Where the halo fits some choices only, it is one of those.
-    """
-    axes = [a for a in range(len(grid)) if a != whole]
-    if not axes and n_ranks > 1:
-        raise DecompositionError(f"{n_ranks} ranks for a grid {grid} that is to stay whole; expected more axes")
-
-    def cost(procs: tuple[int, ...]) -> tuple[bool, int, int, int, tuple[int, ...]]:
-        largest = [-(-n // p) for n, p in zip(grid, procs)]
-        surface = sum(prod(largest) // k for k, p in zip(largest, procs) if p > 1)
-        too_wide = any(p > 1 and h > n // p for n, p, h in zip(grid, procs, halos))
-        return too_wide, prod(largest), surface, max(procs), procs[::-1]
-
-    choices = []
-    for factors in _factorisations(n_ranks, len(axes)):
-        boxes = dict(zip(axes, factors))
-        choices.append(tuple(boxes.get(a, 1) for a in range(len(grid))))
-    return min(choices, key=cost)
-
-
-def _factorisations(n: int, length: int) -> Iterator[tuple[int, ...]]:
-    """Yield all ways to write n as an ordered product of `length` factors."""
-    if length <= 1:
-        yield (n,) * length
-        return
-    for d in range(1, n + 1):
-        if n % d == 0:
-            yield from ((d, *rest) for rest in _factorisations(n // d, length - 1))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sci.backend import Array, namespace
+from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
-from sci.distributed.communicators import channel_of, verdict
-from sci.distributed.decompositions import GridDecomposition, per_axis
+from sci.distributed.communicators import channel_of
+from sci.distributed.decompositions import GridDecomposition
 from sci.distributed.exchange import Expected, Pending, Piece, start_exchange
+from sci.distributed.ranges import per_axis
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
 
 __all__ = ["HaloExchange", "exchange_halo"]

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from sci.backend import Array, namespace
-from sci.distributed.communicators import Comm, channel_of, verdict
-from sci.distributed.decompositions import GridDecomposition, best_proc_shape, decompose
+from sci.distributed.agreement import verdict
+from sci.distributed.communicators import Comm, channel_of
+from sci.distributed.decompositions import GridDecomposition, decompose
+from sci.distributed.process_grids import best_proc_shape
 from sci.distributed.redistribute import check_local, redistribute
 from sci.errors import DecompositionError, InvalidValueError
 

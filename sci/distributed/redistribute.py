@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sci.backend import Array, namespace
+from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
-from sci.distributed.communicators import channel_of, verdict
+from sci.distributed.communicators import channel_of
 from sci.distributed.decompositions import GridDecomposition
 from sci.distributed.exchange import Expected, Piece, start_exchange
 from sci.errors import DecompositionError, DTypeError, ShapeError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sci import distributed
-from sci.distributed import collectives, communicators, staging
+from sci.distributed import agreement, collectives, staging
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
 
 
@@ -62,7 +62,7 @@ def test_bad_input_is_named(call: object, error: type[Exception], says: str) -> 
     ],
 )
 def test_errors_of_other_ranks_keep_class_and_text(name: str, kind: type, text: str) -> None:
-    rebuilt = communicators._rebuild(3, name, "flat")
+    rebuilt = agreement._rebuild(3, name, "flat")
     assert type(rebuilt) is kind
     assert str(rebuilt) == text
 
@@ -70,10 +70,10 @@ def test_errors_of_other_ranks_keep_class_and_text(name: str, kind: type, text: 
 def test_abort_on_error_lets_a_single_process_raise() -> None:
     with pytest.raises(ZeroDivisionError), distributed.abort_on_error(None):
         raise ZeroDivisionError
-    assert communicators._exit_code(SystemExit(None)) == 0
-    assert communicators._exit_code(SystemExit("bad")) == 1
-    assert communicators._exit_code(SystemExit(4)) == 4
-    assert communicators._exit_code(KeyboardInterrupt()) == 130
+    assert agreement._exit_code(SystemExit(None)) == 0
+    assert agreement._exit_code(SystemExit("bad")) == 1
+    assert agreement._exit_code(SystemExit(4)) == 4
+    assert agreement._exit_code(KeyboardInterrupt()) == 130
 
 
 def test_descriptions_differ_where_arrays_do() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sci.distributed import GridDecomposition, block, decompose, pencil, slab, split
-from sci.distributed.decompositions import best_proc_shape, split_bounds
+from sci.distributed.process_grids import best_proc_shape
+from sci.distributed.ranges import split_bounds
 from sci.errors import DecompositionError, InvalidValueError
 
 shapes = st.lists(st.integers(1, 11), min_size=1, max_size=4).map(tuple)

@@ -10,7 +10,7 @@ from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci import distributed
-from sci.distributed import abort_on_error, collectives, exchange
+from sci.distributed import abort_on_error, collectives, exchange, reductions
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
 
@@ -50,11 +50,11 @@ def check_sums(comm: MPI.Intracomm) -> None:
 def check_small_and_large_paths_agree(comm: MPI.Intracomm) -> None:
     """The three ways through a reduction give the same bits."""
     want = ordered_sum(comm.size, (1001,), "f8").tobytes()
-    kept = collectives._SMALL_BYTES, collectives._BLOCK_BYTES
+    kept = reductions._SMALL_BYTES, reductions._BLOCK_BYTES
     for small, block in [(1 << 30, 1 << 27), (0, 1 << 27), (0, 1000), (400, 1000)]:
-        collectives._SMALL_BYTES, collectives._BLOCK_BYTES = small, block
+        reductions._SMALL_BYTES, reductions._BLOCK_BYTES = small, block
         assert distributed.allreduce_sum(data(comm.rank, (1001,)), comm).tobytes() == want, (small, block)
-    collectives._SMALL_BYTES, collectives._BLOCK_BYTES = kept
+    reductions._SMALL_BYTES, reductions._BLOCK_BYTES = kept
 
 
 def check_max(comm: MPI.Intracomm) -> None:
