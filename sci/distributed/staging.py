@@ -85,7 +85,7 @@ def to_buffer(array: Array) -> Array:
         xp.cuda.get_current_stream().synchronize()
         return ready
     host = _pinned(xp, ready.shape, ready.dtype)
-    host[...] = ready.get()
+    ready.get(out=host)  # waits for the current stream
     return host
 
 
