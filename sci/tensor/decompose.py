@@ -36,9 +36,10 @@ def hosvd(
     tucker_ranks: Sequence[int] | None = None,
     *,
     method: Method = "auto",
+    sequential: bool = True,
     seed: int = 0,
 ) -> Tucker:
-    """Decompose a dense tensor by the sequentially truncated higher-order SVD.
+    """Decompose a dense tensor by the (sequentially truncated) higher-order SVD.
 
     Axis by axis the leading left singular vectors V_l of the unfolding are kept, with
     sum_{k >= r_l} sigma_{l,k}^2 <= tol^2 ||A||^2 / d, and the tensor is projected on them before the next axis.
@@ -54,14 +55,17 @@ def hosvd(
         How singular vectors are found. "gram" (an eigenproblem) is the fastest, for tol >= 7e-8 in float64; "qr"
         (triangular factor, then SVD) keeps every digit; "randomized" (range finder with one power step, its residual
         measured) pays where ranks are a small part of n. "auto" takes "gram" for tol >= 7e-7, else "qr".
+    sequential : bool
+        False takes every unfolding from the whole tensor, the classical HOSVD: dearer, often one rank more for the same
+        tolerance, but the axes of a symmetric tensor keep equal ranks.
     seed : int
         Of the randomised range finder.
 
     Returns
     -------
     Tucker
-        Orthonormal factors with a fixed sign convention. The error is at most tol ||A||: it is the root of the
-        sum of the tails dropped.
+        Orthonormal factors with a fixed sign convention. The error is at most tol ||A||: its square is the sum of the
+        tails dropped (at most that sum for the classical form).
 
     Raises
     ------
@@ -74,9 +78,10 @@ def hosvd(
 
     References
     ----------
-    N. Vannieuwenhoven, R. Vandebril, K. Meerbergen, SIAM J. Sci. Comput. 34 (2012) A1027, Theorem 6.4 and sec. 6.
+    N. Vannieuwenhoven, R. Vandebril, K. Meerbergen, SIAM J. Sci. Comput. 34 (2012) A1027, Theorem 6.4 and sec. 6;
+    L. De Lathauwer, B. De Moor, J. Vandewalle, SIAM J. Matrix Anal. Appl. 21 (2000) 1253, for the classical form.
     """
-    array = as_tensor(tensor, "tensor")
+    array = original = as_tensor(tensor, "tensor")
     if array.ndim < 2:
         raise ShapeError(f"tensor has shape {tuple(array.shape)}; expected at least 2 axes")
     bounds = _as_ranks(tucker_ranks, array.shape)
@@ -93,7 +98,8 @@ def hosvd(
     rng = xp.random.default_rng(seed) if method == "randomized" else None
     factors: list[Array] = [None] * array.ndim
     for axis in _processing_order(array.shape, bounds if tucker_ranks is not None else None):
-        basis = _leading_vectors(unfold(array, axis), budget, bounds[axis], method, rng)
+        source = array if sequential else original
+        basis = _leading_vectors(unfold(source, axis), budget, bounds[axis], method, rng)
         array = mode_product(array, xp.ascontiguousarray(xp.conj(basis).T), axis)
         factors[axis] = basis
     return Tucker(array, tuple(factors))

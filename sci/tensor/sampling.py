@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import make_interp_spline
 
 from sci.backend import Array, Device, as_finite, namespace, namespace_of, to_host
 from sci.chebyshev import Interval, chop, nodes, values_to_coefficients
@@ -150,39 +150,47 @@ def _cut(coefficients: Array, share: float) -> Array:
     return coefficients[tuple(kept)]
 
 
-def _spline_matrix(n: int, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the matrix (targets, n) of cubic spline interpolation, in blocks of columns that bound the memory."""
+def _spline_matrix(x: np.ndarray, targets: np.ndarray, spline_degree: int) -> np.ndarray:
+    """Return the matrix (targets, n) of spline interpolation, in blocks of columns that bound the memory."""
+    n = len(x)
     blocks = []
     for start in range(0, n, SPLINE_BLOCK):
         unit = np.zeros((n, min(SPLINE_BLOCK, n - start)))
         unit[np.arange(start, start + unit.shape[1]), np.arange(unit.shape[1])] = 1.0
-        blocks.append(CubicSpline(x, unit)(targets))
+        blocks.append(make_interp_spline(x, unit, k=spline_degree)(targets))
     return np.concatenate(blocks, axis=1)
 
 
-def _at_nodes(factor: Array, interval: Interval, degree: int) -> Array:
-    """Interpolate vectors on the cell-centred grid of an interval at its Chebyshev nodes, by a cubic spline."""
+def _at_nodes(factor: Array, interval: Interval, degree: int, spline_degree: int) -> Array:
+    """Interpolate vectors on the cell-centred grid of an interval at its Chebyshev nodes, by a spline."""
     xp = namespace(factor)
     n = factor.shape[0]
-    if n < 4:
-        raise ShapeError(f"a factor has shape {tuple(factor.shape)}; expected at least 4 cells for a cubic spline")
+    if n <= spline_degree:
+        raise ShapeError(
+            f"a factor has shape {tuple(factor.shape)}; a spline of degree {spline_degree} needs more cells"
+        )
     a, b = interval
     x = a + (np.arange(n) + 0.5) * ((b - a) / n)
     targets = nodes(degree, interval)
     if xp is np:
-        return CubicSpline(x, factor)(targets)
-    return xp.asarray(_spline_matrix(n, x, targets)) @ factor
+        return make_interp_spline(x, factor, k=spline_degree)(targets)
+    return xp.asarray(_spline_matrix(x, targets, spline_degree)) @ factor
 
 
-def grid_vectors_to_coefficients(canonical: Canonical, domain: Box, degree: Sequence[int]) -> Canonical:
+def grid_vectors_to_coefficients(
+    canonical: Canonical, domain: Box, degree: Sequence[int], spline_degree: int
+) -> Canonical:
     """Return the canonical tensor of Chebyshev coefficients of one given on a cell-centred grid.
 
-    Each vector, values at a + (i + 1/2) (b - a) / n, goes through a not-a-knot cubic spline to the nodes (the outermost
-    half cells by extrapolation) and one transform. On a device the spline is a matrix that was built on the host.
+    Each vector, values at a + (i + 1/2) (b - a) / n, goes through a not-a-knot spline to the nodes (the outermost half
+    cells by extrapolation) and one transform. On a device the spline is a matrix that was built on the host.
 
     References
     ----------
-    P. Benner, B. N. Khoromskij, V. Khoromskaia, B. Sun, arXiv 2503.01696, Algorithm 3.3, up to the RHOSVD.
+    P. Benner, B. N. Khoromskij, V. Khoromskaia, B. Sun, arXiv 2503.01696, Algorithm 3.3, up to the RHOSVD; there
+    the spline is cubic.
     """
-    sampled = [_at_nodes(f, interval, d) for f, interval, d in zip(canonical.factors, domain, degree)]
+    if spline_degree not in (1, 3, 5, 7):
+        raise InvalidValueError(f"spline_degree is {spline_degree!r}; expected 1, 3, 5 or 7")
+    sampled = [_at_nodes(f, interval, d, spline_degree) for f, interval, d in zip(canonical.factors, domain, degree)]
     return Canonical(canonical.weights, tuple(values_to_coefficients(v) for v in sampled))
