@@ -77,7 +77,8 @@ def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatErr
             f"{path.parent}; free some space or write to another folder"
         )
     if not path.parent.is_dir():
-        return FileFormatError(f"{path}: the folder {path.parent} does not exist; create it first")
+        what = "is a file" if path.parent.exists() else "does not exist; create it first"
+        return FileFormatError(f"{path}: the folder {path.parent} {what}")
     reason = getattr(error, "strerror", None) or " ".join(text.split())
     return FileFormatError(f"{path}: cannot be written ({reason}); check the folder and its permissions")
 

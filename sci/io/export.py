@@ -144,10 +144,12 @@ def _write_flat(file: IO[str], blocks: Iterator[np.ndarray], width: int) -> None
 
 
 def _write_rows(file: IO[str], block: np.ndarray, width: int) -> None:
-    """Write each row in lines of `width`; a row's last line may be shorter."""
+    """Write each row in lines of `width` columns of 13; a row's last line may be shorter."""
     whole, rest = divmod(block.shape[1], width)
-    line = " ".join(["%12.5E"] * width) + "\n"
-    last = " ".join(["%12.5E"] * rest) + "\n" if rest else ""
+    line = "%13.5E" * width + "\n"
+    last = "%13.5E" * rest + "\n" if rest else ""
+    # An exponent of three digits would run into the column before it.
+    block = np.where(np.abs(block) < 1e-99, 0.0, block)
     file.write((line * whole + last) * len(block) % tuple(block.ravel().tolist()))
 
 

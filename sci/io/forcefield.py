@@ -20,8 +20,7 @@ __all__ = ["FORCEFIELDS", "read_with_forcefield"]
 
 FORCEFIELDS = ("AMBER", "CHARMM", "PARSE", "TYL06", "PEOEPB", "SWANSON")
 
-_REASON = re.compile(r"^(?:CRITICAL|ERROR):\s*(.*)|^(\w*(?:Error|Exception)):\s*(.*)", re.MULTILINE)
-_UNASSIGNED = re.compile(r"^REMARK\s+5\s+\d+\s+\S+ in (\S+) ", re.MULTILINE)
+_REASON = re.compile(r"^(?:CRITICAL|ERROR|\w+Error|\w+Exception):\s*(.*)", re.MULTILINE)
 
 
 def read_with_forcefield(
@@ -98,28 +97,40 @@ def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Partic
     source, target = folder / "input.pdb", folder / "output.pqr"
     try:
         structure.shorten_chain_names()
-        structure.write_pdb(str(source))
+        structure.write_minimal_pdb(str(source))
     except RuntimeError as error:
         raise FileFormatError(f"{path}: too large for pdb2pqr's PDB input: {_one_line(str(error))}") from error
     command = [sys.executable, "-W", "ignore", "-m", "pdb2pqr", f"--ff={forcefield}", "--keep-chain", "--whitespace"]
     run = subprocess.run([*command, str(source), str(target)], capture_output=True, text=True, cwd=folder)
     if run.returncode != 0 or not target.is_file():
-        reasons = [" ".join(filter(None, groups)) for groups in _REASON.findall(run.stderr + run.stdout)]
-        reason = "; ".join(dict.fromkeys(map(_one_line, reasons))) or f"exit status {run.returncode}"
+        reasons = _REASON.findall(run.stderr + run.stdout)
+        reason = _one_line(max(reasons, key=len)) if reasons else f"exit status {run.returncode}"
         raise FileFormatError(
             f"{path}: pdb2pqr could not assign {forcefield} charges: {reason[:500]}; repair the structure or choose "
             "another force field"
         )
-    lost = sorted(set(_UNASSIGNED.findall(target.read_text())))
+    lost = _lost_residues(structure, target.read_text())
     if lost:
         warnings.warn(
-            f"{path}: {forcefield} has no charges for atoms of residue {', '.join(lost)}; pdb2pqr left them out",
+            f"{path}: {forcefield} has no charges for {', '.join(lost[:10])}{', ...' * (len(lost) > 10)} ({len(lost)} "
+            "residues); pdb2pqr left them out",
             stacklevel=5,
         )
     try:
         return read_pqr(target)
     except FileFormatError as error:
         raise FileFormatError(f"{path}: after pdb2pqr: {str(error).removeprefix(str(target))}") from error
+
+
+def _lost_residues(structure: Any, output: str) -> list[str]:
+    """Return name, chain and number of the residues of which no atom is in pdb2pqr's output."""
+    kept = {"".join(line.split()[4:-5]) for line in output.splitlines() if line.startswith(("ATOM", "HETATM"))}
+    return [
+        f"{residue.name} {chain.name}{residue.seqid}"
+        for chain in structure[0]
+        for residue in chain
+        if f"{chain.name}{residue.seqid}".strip() not in kept
+    ]
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,42 @@
+"""One object of every kind that files hold, and a way to compare them to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+
+from sci.potentials.grid import PotentialGrid
+from sci.potentials.particles import Particles
+from sci.tensor import Canonical, ChebTuck, Tucker
+
+
+def numbers(*shape: int, start: int = 1) -> np.ndarray:
+    """Return numbers with exact binary fractions and many digits, the same on every machine."""
+    k = np.arange(start, start + int(np.prod(shape)), dtype=np.int64)
+    return ((k * 7919 % 10007 - 5000) / 1024).reshape(shape)
+
+
+def make_objects() -> dict[str, object]:
+    factors = (numbers(9, 2), numbers(8, 3), numbers(7, 4))
+    return {
+        "particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], [1, 2, 3, 0], ("N", "CA", "H5'", "Ω"), np.eye(3) * 20),
+        "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
+        "canonical": Canonical(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
+        "tucker": Tucker(numbers(2, 3, 4), factors),
+        "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
+        "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
+        "grid": PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e"),
+        "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
+    }
+
+
+def same(a: object, b: object) -> bool:
+    """Tell whether two objects hold the same bits."""
+    if is_dataclass(a):
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return a == b

@@ -1,0 +1,176 @@
+"""Files of every kind: round trip, header, schema versions, damage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from samples import make_objects, same
+
+import sci
+from sci.errors import FileFormatError, InvalidValueError, SchemaVersionError
+from sci.io import SCHEMA_VERSION, describe, load, load_grid, load_results, read_header, save
+
+GOLDEN = Path(__file__).parents[1] / "data"
+
+
+@pytest.mark.parametrize("name", make_objects())
+def test_round_trip(tmp_path, name):
+    original = make_objects()[name]
+    save(tmp_path / "a.h5", original)
+    assert same(load(tmp_path / "a.h5"), original)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+@pytest.mark.parametrize("name", make_objects())
+def test_golden_files_of_every_version_are_read(name):
+    for version in range(1, SCHEMA_VERSION + 1):
+        path = GOLDEN / f"{name}_v{version}.h5"
+        assert read_header(path).schema_version == version
+        assert same(load(path), make_objects()[name])
+
+
+def test_header(tmp_path):
+    path = tmp_path / "a.h5"
+    with sci.options(threads=3):
+        save(path, make_objects()["chebtuck"], command="sci x", parent_uuid="p", units="e/angstrom")
+    header = read_header(path)
+    assert (header.kind, header.command, header.parent_uuid, header.units) == ("chebtuck", "sci x", "p", "e/angstrom")
+    assert header.options["threads"] == 3
+    assert header.sci_version == sci.__version__
+    assert uuid.UUID(header.uuid).version == 4
+    age = datetime.now().astimezone() - datetime.fromisoformat(header.created)
+    assert -5 < age.total_seconds() < 60
+    with h5py.File(path) as file:
+        assert file.attrs["format"] == "sci"
+        assert file.attrs["schema_version"] == SCHEMA_VERSION
+        assert json.loads(file.attrs["options"])["threads"] == 3
+
+
+def test_describe_is_json(tmp_path):
+    save(tmp_path / "a.h5", make_objects()["grid"])
+    found = json.loads(json.dumps(describe(tmp_path / "a.h5")))
+    assert found["kind"] == "grid"
+    assert found["units"] == "kT/e"
+    assert found["file_bytes"] == (tmp_path / "a.h5").stat().st_size
+    dataset = {"shape": [5, 4, 3], "dtype": "float64", "bytes": 480, "units": "kT/e"}
+    assert found["datasets"] == {"VTKHDF/PointData/potential": dataset}
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    path = tmp_path / "a.h5"
+    save(path, make_objects()["tucker"])
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION + 1
+        file.attrs["sci_version"] = "9.9"
+    for read in (load, read_header, describe):
+        with pytest.raises(
+            SchemaVersionError, match=rf"a\.h5: .* version {SCHEMA_VERSION + 1}, written by sci 9\.9.*newer"
+        ):
+            read(path)
+
+
+def test_foreign_files(tmp_path):
+    path = tmp_path / "a.h5"
+    for content in (b"", b"no HDF5", b"\x89HDF\r\n\x1a\n", bytes(5000)):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match=r"a\.h5: damaged, or not an HDF5 file"):
+            load(path)
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+    with pytest.raises(FileFormatError, match=r"not written by sci"):
+        load(path)
+    with pytest.raises(FileFormatError, match="no such file"):
+        load(tmp_path / "none.h5")
+    with pytest.raises(FileFormatError, match="this is a directory"):
+        load(tmp_path)
+    save(path, make_objects()["particles"])
+    with pytest.raises(FileFormatError, match="holds kind 'particles'; expected grid or potential"):
+        load_grid(path)
+    with pytest.raises(FileFormatError, match="expected potential"):
+        load_results(path)
+    with pytest.raises(InvalidValueError, match="cannot save a dict"):
+        save(path, {})
+
+
+def edit(file: h5py.File, name: str, value: np.ndarray, keep_checksum: bool = False) -> None:
+    checksum = file[name].attrs["crc32"]
+    del file[name]
+    file[name] = value
+    if keep_checksum:
+        file[name].attrs["crc32"] = checksum
+
+
+DAMAGE = {
+    "missing": (lambda f: f.__delitem__("particles/charges"), "charges is missing"),
+    "no group": (lambda f: f.__delitem__("particles"), "group /particles is missing"),
+    "shape": (lambda f: edit(f, "particles/charges", np.ones(3)), r"charges has shape \(3,\); expected \(4,\)"),
+    "dtype": (lambda f: edit(f, "particles/charges", np.ones(4, "i8")), "charges has dtype int64; expected f8"),
+    "text": (lambda f: edit(f, "particles/charges", np.array([b"a"] * 4)), r"charges has dtype .*expected f8"),
+    "value": (lambda f: edit(f, "particles/charges", np.ones(4), True), "charges fails its checksum"),
+    "nan": (lambda f: edit(f, "particles/charges", np.full(4, np.nan)), "charges holds NaN or Inf"),
+    "one place": (lambda f: edit(f, "particles/positions", np.ones((4, 3))), "particles 0 and 1"),
+    "group for data": (lambda f: (f.__delitem__("particles/charges"), f.create_group("particles/charges")), "missing"),
+    "kind": (lambda f: f.attrs.__setitem__("kind", "soup"), "holds kind 'soup'"),
+    "version": (lambda f: f.attrs.__setitem__("schema_version", "one"), "schema_version is 'one'"),
+    "version 0": (lambda f: f.attrs.__setitem__("schema_version", 0), "expected a positive integer"),
+    "no uuid": (lambda f: f.attrs.__delitem__("uuid"), "attribute uuid of / is None; expected text"),
+    "options": (lambda f: f.attrs.__setitem__("options", "[1]"), "options is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_contents(tmp_path, case):
+    damage, message = DAMAGE[case]
+    path = tmp_path / "a.h5"
+    save(path, make_objects()["particles"])
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["particles", "chebtuck", "grid"])
+def test_flipped_and_missing_bytes_never_crash_or_change_the_data(tmp_path, name):
+    """Damage about 60 copies of each file; the loads run in a process of their own, where a crash would show."""
+    save(tmp_path / "good.h5", make_objects()[name])
+    good = (tmp_path / "good.h5").read_bytes()
+    rng = np.random.default_rng(len(good))
+    for i in range(60):
+        bad = bytearray(good)
+        if i % 10 == 9:
+            bad = bad[: rng.integers(1, len(good))]
+        else:
+            for place in rng.integers(0, len(good), rng.integers(1, 4)):
+                bad[place] ^= 1 << int(rng.integers(0, 8))
+        (tmp_path / f"bad{i:02d}.h5").write_bytes(bad)
+    program = textwrap.dedent(f"""
+        import pathlib, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from samples import make_objects, same
+        from sci.errors import FileFormatError
+        from sci.io import load
+        good, errors = make_objects()[{name!r}], 0
+        for path in sorted(pathlib.Path({str(tmp_path)!r}).glob("bad*.h5")):
+            try:
+                found = load(path)
+                assert same(found, good), path.name
+            except FileFormatError as error:
+                assert str(error).startswith(str(path)) and "\\n" not in str(error), error
+                errors += 1
+        print(errors)
+    """)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert int(run.stdout) >= 20
