@@ -27,8 +27,9 @@ _BLOCK_BYTES = 1 << 27
 
 
 def _reduce_rows(parts: Sequence[Array], op: Callable[..., Array]) -> Array:
-    result = parts[0].copy()
-    for part in parts[1:]:
+    """Return the reduction of two or more arrays, in their order, as a new array."""
+    result = op(parts[0], parts[1])
+    for part in parts[2:]:
         op(result, part, out=result)
     return result
 
@@ -71,8 +72,10 @@ def _allreduce(array: Array, comm: Comm, name: str, reduction: str, checked: boo
     if channel is None or channel.size == 1:
         return array.copy()
     flat, op = xp.ascontiguousarray(array).reshape(-1), getattr(xp, reduction)
-    result = xp.empty(flat.size, flat.dtype)
     step = max(1, _BLOCK_BYTES // flat.itemsize)
+    if flat.size <= step:
+        return _reduce_block(channel, flat, op, name).reshape(array.shape)
+    result = xp.empty(flat.size, flat.dtype)
     for k in range(0, flat.size, step):
         result[k : k + step] = _reduce_block(channel, flat[k : k + step], op, name)
     return result.reshape(array.shape)
