@@ -98,7 +98,7 @@ class Canonical:
             part = slice(start, start + step)
             gram = xp.conj(self.weights[part])[:, None] * other.weights
             for mine, theirs in zip(self.factors, other.factors):
-                gram *= xp.conj(mine[:, part]).T @ theirs
+                gram = gram * (xp.conj(mine[:, part]).T @ theirs)
             total = total + gram.sum()
         return complex(total) if self.dtype.kind == "c" or other.dtype.kind == "c" else float(total)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sci.backend import Array, Device, as_finite, as_points, namespace
 from sci.chebyshev import as_interval, differentiate, gram_matrix, moments, vandermonde
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.tensor import arithmetic
 from sci.tensor.canonical import Canonical
 from sci.tensor.decompose import hosvd, rhosvd
@@ -60,7 +60,7 @@ class ChebTuck:
 
     Raises
     ------
-    ShapeError, InvalidValueError, DeviceMismatchError
+    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
 
     Notes
     -----
@@ -85,13 +85,15 @@ class ChebTuck:
     core: Array
     factors: tuple[Array, ...]
     domain: Box
+    # NumPy scalars on the left leave the product to __rmul__.
+    __array_ufunc__: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         series = Tucker(self.core, tuple(self.factors))
-        if len(series.factors) != 3 or series.dtype.kind != "f":
-            raise ShapeError(
-                f"core has shape {series.tucker_ranks} and dtype {series.dtype}; expected three axes of real numbers"
-            )
+        if len(series.factors) != 3:
+            raise ShapeError(f"core has shape {series.tucker_ranks}; expected three axes")
+        if series.dtype.kind != "f":
+            raise DTypeError(f"core and factors have dtype {series.dtype}; expected real numbers")
         object.__setattr__(self, "core", series.core)
         object.__setattr__(self, "factors", series.factors)
         object.__setattr__(self, "domain", as_box(self.domain))

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.chebyshev import Interval, differentiate, vandermonde
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.tensor.modes import mode_products
 
 __all__ = [
@@ -134,6 +134,12 @@ def evaluate_grid(
     core: Array, factors: Sequence[Array], domain: Box, axes: Sequence[Array], out: Array | None = None
 ) -> Array:
     """Evaluate on the tensor grid x cross y cross z, (n_1, n_2, n_3), by matrix products in the cheapest order."""
-    namespace(core, *factors, *axes)
+    xp = namespace(core, *factors, *axes)
+    shape = tuple(len(x) for x in axes)
+    dtype = xp.result_type(core, *factors, *axes)
+    if out is not None and (out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous):
+        raise ShapeError(
+            f"out has shape {tuple(out.shape)} and dtype {out.dtype}; expected a C-contiguous {shape} array of {dtype}"
+        )
     bases = [_basis(f, x, interval) for f, x, interval in zip(factors, axes, domain)]
     return mode_products(core, bases, out)
