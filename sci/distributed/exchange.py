@@ -51,7 +51,7 @@ class Pending:
         self._xp = xp
 
     def wait(self) -> list[Array]:
-        """Wait for all messages and return the received arrays; a piece for this rank itself is a view of its source."""
+        """Wait for all messages and return the received arrays; a piece for this rank itself may be a view."""
         if self._requests:
             type(self._requests[0]).Waitall(self._requests)
         self._requests, self._sent = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import positions, rearrange, shard, unshard
@@ -13,6 +13,7 @@ from sci.errors import DecompositionError, InvalidValueError, ShapeError
 LAYOUTS = ("contiguous", "zigzag", "striped")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 70), st.integers(1, 8), st.sampled_from(LAYOUTS))
 def test_layouts_partition_the_sequence(n: int, size: int, layout: str) -> None:
     parts = [positions(n, layout=layout, rank=r, size=size) for r in range(size)]

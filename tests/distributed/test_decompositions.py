@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import GridDecomposition, block, decompose, pencil, slab, split
@@ -34,6 +34,7 @@ def cuts(draw: st.DrawFn, kinds: tuple[str, ...] = ("slab", "pencil", "block")) 
     return all_ranks(kind, shape, draw(sizes), draw(st.integers(-len(shape), len(shape) - 1)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), sizes)
 def test_split_is_a_balanced_partition(n: int, size: int) -> None:
     parts = [range(n)[split(n, rank=r, size=size)] for r in range(size)]
@@ -49,6 +50,7 @@ def test_split_without_communicator_is_everything() -> None:
     assert split(2**40, rank=2, size=3) == slice(733007751851, 2**40)
 
 
+@settings(deadline=None)
 @given(cuts())
 def test_boxes_tile_the_grid(ds: list[GridDecomposition]) -> None:
     owner = np.full(ds[0].grid_shape, -1)
@@ -62,6 +64,7 @@ def test_boxes_tile_the_grid(ds: list[GridDecomposition]) -> None:
     assert (owner >= 0).all()
 
 
+@settings(deadline=None)
 @given(cuts(), st.data())
 def test_owners_finds_every_cell_of_a_box_once(ds: list[GridDecomposition], data: st.DataObject) -> None:
     start = [data.draw(st.integers(0, n - 1)) for n in ds[0].grid_shape]
@@ -79,6 +82,7 @@ def test_owners_finds_every_cell_of_a_box_once(ds: list[GridDecomposition], data
     assert (seen >= 0).sum() == prod(shape)
 
 
+@settings(deadline=None)
 @given(cuts(), st.data())
 def test_neighbours_are_mutual(ds: list[GridDecomposition], data: st.DataObject) -> None:
     periodic = [data.draw(st.booleans()) for _ in ds[0].grid_shape]

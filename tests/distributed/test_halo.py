@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import GridDecomposition, HaloExchange, block, decompose, exchange_halo, slab
@@ -43,6 +43,7 @@ def play(ds: list[GridDecomposition], periodic: tuple[bool, ...]) -> None:
         assert np.array_equal(array, want[box]), (d, periodic)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_halo_cell_arrives(data: st.DataObject) -> None:
     ndim = data.draw(st.integers(1, 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import PencilFFT, slab
@@ -40,6 +40,7 @@ def test_plane_wave_has_one_mode() -> None:
     assert np.abs(spectrum - want).max() < 1e-13
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 20), min_size=2, max_size=3), st.integers(1, 8), st.sampled_from(["slab", "pencil", None])
 )

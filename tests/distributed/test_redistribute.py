@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import GridDecomposition, block, gather_grid, pencil, redistribute, scatter_grid, slab
@@ -26,6 +26,7 @@ def pairs(draw: st.DrawFn) -> tuple[list[GridDecomposition], list[GridDecomposit
     return [a(r) for r in range(size)], [b(r) for r in range(size)]
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_every_piece_sent_is_expected(pair: tuple[list[GridDecomposition], list[GridDecomposition]]) -> None:
     sources, targets = pair
