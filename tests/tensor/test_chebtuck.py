@@ -1,0 +1,232 @@
+"""The Chebyshev-Tucker class: evaluation, calculus, arithmetic and conversions, against exact functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.polynomial import chebyshev as oracle
+from numpy.testing import assert_allclose
+
+from sci import chebyshev
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.tensor import ChebTuck, evaluate_points_reference, gradient_points_reference
+from sci.tensor import evaluate as evaluate_module
+
+BOX = ((-1.0, 2.0), (0.5, 1.5), (-3.0, -1.0))
+
+
+def smooth(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return np.exp(0.5 * x) * np.cos(y + z) + 1.0 / (4.0 + x * y)
+
+
+def gradient_of_smooth(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    wave, inverse = np.exp(0.5 * x) * np.sin(y + z), (4.0 + x * y) ** -2
+    return np.stack([0.5 * np.exp(0.5 * x) * np.cos(y + z) - y * inverse, -wave - x * inverse, -wave], axis=-1)
+
+
+def inside(n: int, seed: int = 0) -> np.ndarray:
+    lower, upper = np.array(BOX).T
+    return np.random.default_rng(seed).uniform(lower, upper, (n, 3))
+
+
+def random_function(degree: tuple[int, ...], ranks: tuple[int, ...], seed: int) -> ChebTuck:
+    rng = np.random.default_rng(seed)
+    return ChebTuck(rng.normal(size=ranks), tuple(rng.normal(size=(d + 1, r)) for d, r in zip(degree, ranks)), BOX)
+
+
+@pytest.fixture(scope="module")
+def f() -> ChebTuck:
+    return ChebTuck.from_function(smooth, BOX, 1e-12)
+
+
+def test_points_and_grid_agree_with_the_function(f: ChebTuck) -> None:
+    points = inside(500)
+    exact = smooth(*points.T)
+    assert np.abs(f(points) - exact).max() <= 1e-12 * np.abs(exact).max() * 2
+    x, y, z = (np.linspace(a, b, n) for (a, b), n in zip(BOX, (7, 8, 9)))
+    grid = f.on_grid(x, y, z)
+    assert_allclose(grid, smooth(x[:, None, None], y[None, :, None], z[None, None, :]), atol=3e-12)
+    out = np.empty((7, 8, 9))
+    assert f.on_grid(x, y, z, out=out) is out
+    assert_allclose(out, grid)
+
+
+@given(st.tuples(*[st.integers(0, 6)] * 3), st.tuples(*[st.integers(1, 4)] * 3), st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_values_agree_with_numpy(degree: tuple[int, int, int], ranks: tuple[int, int, int], seed: int) -> None:
+    g = random_function(degree, ranks, seed)
+    points = inside(9, seed)
+    lower, upper = np.array(BOX).T
+    unit = (2.0 * points - lower - upper) / (upper - lower)
+    dense = g.coefficients.full()
+    assert_allclose(g(points), oracle.chebval3d(*unit.T, dense), rtol=1e-10, atol=1e-10)
+    slopes = [
+        oracle.chebval3d(*unit.T, oracle.chebder(dense, axis=axis)) * 2.0 / (upper - lower)[axis] for axis in range(3)
+    ]
+    assert_allclose(g.gradient(points), np.stack(slopes, axis=1), rtol=1e-9, atol=1e-8)
+    assert g.degree == degree
+    assert g.tucker_ranks == ranks
+
+
+def test_gradient_and_derivatives_are_those_of_the_function(f: ChebTuck) -> None:
+    points = inside(300)
+    exact = gradient_of_smooth(*points.T)
+    assert_allclose(f.gradient(points), exact, atol=2e-10)
+    for axis in range(3):
+        assert_allclose(f.derivative(axis)(points), f.gradient(points)[:, axis], atol=1e-12)
+        step = 1e-4 * np.eye(3)[axis]
+        middle = 0.9 * (points - np.mean(BOX, axis=1)) + np.mean(BOX, axis=1)
+        assert_allclose((f(middle + step) - f(middle - step)) / 2e-4, f.gradient(middle)[:, axis], atol=1e-7)
+
+
+def test_blocks_change_nothing(f: ChebTuck, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = inside(57)
+    values = evaluate_points_reference(f.core, f.factors, f.domain, points)
+    slopes = gradient_points_reference(f.core, f.factors, f.domain, points)
+    monkeypatch.setattr(evaluate_module, "BLOCK_ENTRIES", 1)
+    assert_allclose(evaluate_points_reference(f.core, f.factors, f.domain, points), values, rtol=1e-14)
+    assert_allclose(gradient_points_reference(f.core, f.factors, f.domain, points), slopes, atol=1e-13)
+    assert f(np.empty((0, 3))).shape == (0,)
+    assert f.gradient(np.empty((0, 3))).shape == (0, 3)
+
+
+def test_integral_of_a_known_function() -> None:
+    g = ChebTuck.from_function(lambda x, y, z: np.exp(x + 2.0 * y) * np.sin(z) ** 2, BOX, 1e-13)
+    along_x = np.exp(2.0) - np.exp(-1.0)
+    along_y = 0.5 * (np.exp(3.0) - np.exp(1.0))
+    along_z = 0.5 * (2.0 - 0.5 * (np.sin(-2.0) - np.sin(-6.0)))
+    assert_allclose(g.integral(), along_x * along_y * along_z, rtol=1e-12)
+    assert g.tucker_ranks == (1, 1, 1)
+
+
+def test_inner_product_and_norm_agree_with_gauss_quadrature() -> None:
+    a, b = random_function((5, 3, 4), (2, 3, 2), 0), random_function((2, 6, 3), (3, 2, 2), 1)
+    u, w = np.polynomial.legendre.leggauss(12)
+    axes = [0.5 * (high + low) + 0.5 * (high - low) * u for low, high in BOX]
+    weights = np.einsum("i,j,k->ijk", w, w, w) * np.prod([0.5 * (high - low) for low, high in BOX])
+    values_a, values_b = a.on_grid(*axes), b.on_grid(*axes)
+    assert_allclose(a.inner(b), (weights * values_a * values_b).sum(), rtol=1e-11)
+    assert_allclose(a.norm(), np.sqrt((weights * values_a**2).sum()), rtol=1e-12)
+    assert_allclose(a.integral(), (weights * values_a).sum(), rtol=1e-11)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_arithmetic_is_pointwise(seed: int) -> None:
+    a, b = random_function((5, 3, 4), (2, 3, 2), seed), random_function((2, 6, 3), (3, 2, 2), seed + 1)
+    points = inside(20, seed)
+    scale = np.abs(a(points)).max() + np.abs(b(points)).max()
+    assert_allclose((a + b)(points), a(points) + b(points), atol=1e-11 * scale)
+    assert_allclose((a - b)(points), a(points) - b(points), atol=1e-11 * scale)
+    assert_allclose((-a)(points), -a(points))
+    assert_allclose((2.0 * a)(points), (a * 2.0)(points))
+    assert_allclose((np.float64(2.0) * a / 4.0)(points), 0.5 * a(points))
+    assert (a + b).degree == (5, 6, 4)
+    product = a.multiply(b, 1e-13)
+    assert product.degree == (7, 9, 7)
+    assert_allclose(product(points), a(points) * b(points), atol=1e-10 * scale**2)
+    assert_allclose(product.integral(), a.inner(b), atol=1e-10 * a.norm() * b.norm())
+
+
+def test_products_through_ranks_and_through_values_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sci.tensor import arithmetic
+
+    a, b = random_function((30, 31, 32), (1, 2, 2), 3), random_function((29, 30, 28), (2, 1, 2), 4)
+    by_ranks = a.multiply(b, 1e-12)
+    assert all(r <= s * t for r, s, t in zip(by_ranks.tucker_ranks, a.tucker_ranks, b.tucker_ranks))
+    c, d = random_function((3, 3, 3), (4, 4, 4), 5), random_function((2, 2, 2), (3, 3, 3), 6)
+    points = inside(30)
+    assert_allclose(by_ranks(points), a(points) * b(points), rtol=1e-8, atol=1e-8)
+    assert_allclose(c.multiply(d, 1e-13)(points), c(points) * d(points), rtol=1e-9, atol=1e-9)
+    monkeypatch.setattr(arithmetic, "PRODUCT_ENTRIES", 10)
+    with pytest.raises(InvalidValueError, match="truncate both first"):
+        c.multiply(d, 1e-13)
+
+
+def test_truncation_keeps_its_tolerance(f: ChebTuck) -> None:
+    total = f.coefficients.norm()
+    for tol in (1e-2, 1e-5, 1e-9):
+        short = f.truncate(tol)
+        assert np.linalg.norm(short.coefficients.full() - f.coefficients.full()) <= tol * total
+        assert all(r <= s for r, s in zip(short.tucker_ranks, f.tucker_ranks))
+    assert f.truncate(1e-2).nbytes < f.nbytes
+    difference = f.add(-f.truncate(1e-5), 1e-3)
+    assert 0.0 < difference.norm() < 1e-4 * f.norm()
+    assert (f - f).norm() == 0.0
+
+
+def test_grid_tucker_and_canonical_hold_the_same_function(f: ChebTuck) -> None:
+    x, y, z = (np.linspace(a, b, n) for (a, b), n in zip(BOX, (20, 21, 22)))
+    grid = f.to_tucker(x, y, z)
+    assert_allclose(grid.full(), f.on_grid(x, y, z), atol=1e-13)
+    assert grid.tucker_ranks == f.tucker_ranks
+    for factor in grid.factors:
+        assert_allclose(factor.T @ factor, np.eye(factor.shape[1]), atol=1e-13)
+    canonical = f.to_canonical(1e-10)
+    again = ChebTuck.from_canonical_coefficients(canonical, BOX, 1e-10)
+    points = inside(100)
+    assert_allclose(again(points), f(points), atol=1e-8)
+    low, middle, _ = sorted(f.tucker_ranks)
+    assert canonical.n_terms <= low * middle
+
+
+def test_lists_and_boxes_as_arrays_are_taken(f: ChebTuck) -> None:
+    again = ChebTuck(f.core.tolist(), [v.tolist() for v in f.factors], np.array(BOX))  # type: ignore[arg-type]
+    assert again.domain == BOX
+    point = [[0.0, 1.0, -2.0]]
+    assert_allclose(again(point), f(np.array(point)))  # type: ignore[arg-type]
+    single = ChebTuck(f.core.astype(np.float32), tuple(v.astype(np.float32) for v in f.factors), BOX)
+    assert single.dtype == np.float32
+    assert_allclose(single(np.array(point)), f(np.array(point)), rtol=1e-5)
+
+
+def test_points_outside_are_refused_and_rounding_is_forgiven(f: ChebTuck) -> None:
+    corner = np.array([[high for _, high in BOX]])
+    assert_allclose(f(corner * (1 + 2e-16)), f(corner))
+    with pytest.raises(InvalidValueError, match=r"1 of 2 coordinates along axis 1 lie outside .* index 1"):
+        f(np.array([[0.0, 1.0, -2.0], [0.0, 1.6, -2.0]]))
+    with pytest.raises(InvalidValueError, match="outside"):
+        f.gradient(np.array([[2.0 + 1e-9, 1.0, -2.0]]))
+    with pytest.raises(InvalidValueError, match="along axis 2"):
+        f.on_grid(np.zeros(2), np.ones(2), np.zeros(2))
+    with pytest.raises(InvalidValueError, match="NaN"):
+        f(np.array([[np.nan, 1.0, -2.0]]))
+    with pytest.raises(ShapeError, match="expected \\(n, 3\\)"):
+        f(np.zeros(3))
+
+
+def test_misuse_is_refused(f: ChebTuck) -> None:
+    other = ChebTuck(f.core, f.factors, ((-1.0, 1.0),) * 3)
+    with pytest.raises(InvalidValueError, match="domains"):
+        f + other
+    with pytest.raises(InvalidValueError, match="domains"):
+        f.inner(other)
+    with pytest.raises(InvalidValueError, match="domain"):
+        ChebTuck(f.core, f.factors, ((0.0, 1.0), (0.0, 1.0)))  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match=r"domain\[1\]"):
+        ChebTuck(f.core, f.factors, ((0.0, 1.0), (1.0, 0.0), (0.0, 1.0)))
+    with pytest.raises(DTypeError, match="real"):
+        ChebTuck(f.core * 1j, f.factors, BOX)
+    with pytest.raises(ShapeError, match="three axes"):
+        ChebTuck(np.ones((1, 1)), (np.ones((2, 1)), np.ones((2, 1))), BOX)
+    with pytest.raises(InvalidValueError, match="axis"):
+        f.derivative(3)
+    with pytest.raises(TypeError):
+        f * f  # type: ignore[operator]
+    with pytest.raises(ShapeError, match="out has shape"):
+        f.on_grid(np.zeros(2), np.ones(2), np.full(2, -2.0), out=np.empty((2, 2, 3)))
+    with pytest.raises(ShapeError, match="C-contiguous"):
+        f.on_grid(np.zeros(2), np.ones(2), np.full(2, -2.0), out=np.empty((2, 2, 2)).transpose())
+
+
+def test_exact_polynomials_need_no_more_than_their_degree() -> None:
+    x, y, z = (chebyshev.nodes(d, interval) for d, interval in zip((3, 2, 1), BOX))
+    values = x[:, None, None] ** 3 * y[None, :, None] ** 2 + z[None, None, :]
+    g = ChebTuck.from_values(values, BOX, 1e-13)
+    assert g.tucker_ranks == (2, 2, 2)
+    points = inside(50)
+    assert_allclose(g(points), points[:, 0] ** 3 * points[:, 1] ** 2 + points[:, 2], atol=1e-12)
+    again = ChebTuck.from_coefficients(g.coefficients.full(), BOX)
+    assert_allclose(again(points), g(points), atol=1e-12)
