@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
@@ -97,6 +98,7 @@ def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Partic
     source, target = folder / "input.pdb", folder / "output.pqr"
     try:
         structure.shorten_chain_names()
+        _name_chains(structure)
         structure.write_minimal_pdb(str(source))
     except RuntimeError as error:
         raise FileFormatError(f"{path}: too large for pdb2pqr's PDB input: {_one_line(str(error))}") from error
@@ -120,6 +122,14 @@ def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Partic
         return read_pqr(target)
     except FileFormatError as error:
         raise FileFormatError(f"{path}: after pdb2pqr: {str(error).removeprefix(str(target))}") from error
+
+
+def _name_chains(structure: Any) -> None:
+    """Give blank chains a letter: pdb2pqr would invent one, and its residues could not be told."""
+    free = iter(sorted(set(ascii_uppercase) - {chain.name for chain in structure[0]}))
+    for chain in structure[0]:
+        if not chain.name.strip():
+            chain.name = next(free, " ")
 
 
 def _lost_residues(structure: Any, output: str) -> list[str]:

@@ -56,7 +56,8 @@ def save_grid_parallel(
 
     Notes
     -----
-    Collective. With an h5py that was built for MPI all ranks write one file. Otherwise each rank writes a part
+    Collective. With an h5py that was built for MPI all ranks write one file; should the disk fill up there, MPI-IO may
+    end the job. Otherwise each rank writes a part
     `name.<8 hex digits>.part000.h5` beside `path`, and rank 0 a small file of that name whose virtual dataset joins
     them by relative names: move or copy them together, or make one file with `gather`. The parts carry the uuid of
     their file, and those of a file that is replaced are removed after the new one is complete.

@@ -54,6 +54,21 @@ def test_same_answer_as_pdb2pqr(tools, peptide, tmp_path, capfd):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["by_hand.log", "by_hand.pqr", "peptide.pdb"]
 
 
+def test_blank_chains_and_insertion_codes(tools, peptide):
+    """No residue is reported as lost: the suite turns warnings into errors."""
+    expected = read_structure(peptide, forcefield="AMBER")
+    lines = peptide.read_text().splitlines()
+    text = "\n".join(
+        f"{line[:21]} {line[22:26].replace('   5', '   4')}{'A' if line[22:26] == '   5' else ' '}{line[27:]}"
+        if line.startswith("ATOM")
+        else line
+        for line in lines
+    )
+    peptide.write_text(text)
+    found = read_structure(peptide, forcefield="AMBER")
+    np.testing.assert_allclose(found.positions, expected.positions, atol=2e-3)
+
+
 def test_mmcif_gives_the_same_as_pdb(tools, peptide, tmp_path):
     structure = tools.read_pdb(str(peptide))
     structure.setup_entities()
