@@ -34,6 +34,7 @@ __all__ = [
     "read_text",
     "write_array",
     "write_header",
+    "write_text",
 ]
 
 SCHEMA_VERSION = 1
@@ -90,9 +91,12 @@ def make_header(kind: str, units: str, command: str | None = None, parent_uuid: 
 
 def write_header(file: Group, header: Header) -> None:
     """Write `header` as the root attributes of an open file."""
-    file.attrs["format"] = "sci"
+    write_text(file, "format", "sci")
     for name, value in asdict(header).items():
-        file.attrs[name] = json.dumps(value) if name == "options" else value
+        if name == "schema_version":
+            file.attrs[name] = value
+        else:
+            write_text(file, name, json.dumps(value) if name == "options" else value)
 
 
 @contextlib.contextmanager
@@ -153,7 +157,11 @@ def read_header(path: str | Path) -> Header:
 
 
 def _checked_header(file: Group) -> Header:
-    if read_text(file, "format", default="") != "sci":
+    try:
+        ours = read_text(file, "format") == "sci"
+    except FileFormatError:
+        ours = False
+    if not ours:
         raise FileFormatError("this HDF5 file was not written by sci; expected the root attribute format='sci'")
     version = file.attrs.get("schema_version")
     if not isinstance(version, np.integer) or version < 1:
@@ -172,20 +180,34 @@ def _checked_header(file: Group) -> Header:
     return Header(**texts, schema_version=int(version), options=settings)
 
 
-def read_text(group: Group, name: str, default: str | None = None) -> str:
-    """Return a text attribute.
+def write_text(item: Any, name: str, text: str) -> None:
+    """Write a text attribute of fixed length.
+
+    Texts of variable length lie in HDF5's global heap, which has no checksum: a flipped bit there can send the library
+    into an endless loop. Fixed ones lie in the header, which has one.
+    """
+    encoded = text.encode()
+    dtype = h5py.string_dtype("ascii" if text.isascii() else "utf-8", max(1, len(encoded)))
+    item.attrs.create(name, np.bytes_(encoded), dtype=dtype)
+
+
+def read_text(item: Any, name: str, default: str | None = None) -> str:
+    """Return a text attribute of fixed length.
 
     Raises
     ------
     FileFormatError
-        If it is missing and there is no default, or is not text.
+        If it is missing and there is no default, or is not such a text.
     """
-    value = group.attrs.get(name, default)
-    if isinstance(value, bytes):
-        value = value.decode("ascii")
-    if not isinstance(value, str):
-        raise FileFormatError(f"the attribute {name} of {group.name} is {value!r}; expected text")
-    return str(value)
+    if name not in item.attrs:
+        if default is None:
+            raise FileFormatError(f"the attribute {name} of {item.name} is missing; expected text")
+        return default
+    if item.attrs.get_id(name).get_type().get_class() != h5py.h5t.STRING:
+        raise FileFormatError(f"the attribute {name} of {item.name} is {item.attrs[name]!r}; expected text")
+    if item.attrs.get_id(name).get_type().is_variable_str():
+        raise FileFormatError(f"the attribute {name} of {item.name} has variable length; expected text of fixed length")
+    return bytes(item.attrs[name]).decode()
 
 
 def crc32(array: np.ndarray, start: int = 0) -> int:
@@ -203,7 +225,7 @@ def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
     dataset = group.create_dataset(name, data=data)
     dataset.attrs["crc32"] = crc32(data)
     if units:
-        dataset.attrs["units"] = units
+        write_text(dataset, "units", units)
 
 
 def read_array(

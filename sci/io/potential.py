@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.errors import FileFormatError
 from sci.io.contents import read_chebtuck, read_particles, write_chebtuck, write_particles
-from sci.io.hdf5 import Group, read_array, read_text, write_array
+from sci.io.hdf5 import Group, read_array, read_text, write_array, write_text
 from sci.potentials.radial import GaussianSum, Newton, RadialKernel, Yukawa
 from sci.potentials.split import Split
 
@@ -23,7 +23,7 @@ def write_potential(group: Group, potential: Any) -> None:
     write_chebtuck(group.create_group("long_range"), potential.long_range)
     split = potential.split
     short = group.create_group("short_range")
-    short.attrs["kernel"] = split.kernel.name
+    write_text(short, "kernel", split.kernel.name)
     write_array(short, "kappa", np.float64(split.kernel.kappa), "1/angstrom")
     write_array(short, "alpha", np.float64(split.alpha), "1/angstrom")
     write_array(short, "cutoff", np.float64(split.cutoff), "angstrom")
@@ -79,7 +79,7 @@ def write_results(group: Group, results: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             write_results(group.create_group(name), value)
         elif isinstance(value, str):
-            group.attrs[name] = value
+            write_text(group, name, value)
         else:
             write_array(group, name, np.float64(value) if isinstance(value, float | int) else value)
 

@@ -12,7 +12,7 @@ import h5py
 from sci.distributed import Comm, agree, rank_of
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import contents
-from sci.io.hdf5 import Group, create, make_header, open_file
+from sci.io.hdf5 import Group, create, make_header, open_file, read_text
 from sci.io.parallel import save_with_parts
 from sci.io.potential import read_potential, read_results, write_potential, write_results
 from sci.io.vtkhdf import read_grid, write_grid
@@ -227,7 +227,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         if isinstance(member, h5py.Dataset):
             datasets[name] = {"shape": list(member.shape), "dtype": str(member.dtype), "bytes": int(member.nbytes)}
             if "units" in member.attrs:
-                datasets[name]["units"] = str(member.attrs["units"])
+                datasets[name]["units"] = read_text(member, "units")
 
     with open_file(path) as (file, header):
         file.visititems(note)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.hdf5 import Group, crc32, open_file, read_text
+from sci.io.hdf5 import Group, crc32, open_file, read_text, write_text
 from sci.potentials.grid import PotentialGrid
 from sci.units import POTENTIAL_UNITS
 
@@ -61,20 +61,19 @@ def image_group(
     """Create the group /VTKHDF of an image of `shape` (nx, ny, nz) and return its group PointData."""
     image = file.create_group("VTKHDF")
     image.attrs["Version"] = np.array([2, 0], dtype=np.int64)
-    # The reader asks for a fixed-length ASCII string; a Python str would be stored with variable length.
-    image.attrs.create("Type", np.bytes_("ImageData"), dtype=h5py.string_dtype("ascii", len("ImageData")))
+    write_text(image, "Type", "ImageData")  # VTK, too, asks for a fixed length
     image.attrs["WholeExtent"] = np.array([0, shape[0] - 1, 0, shape[1] - 1, 0, shape[2] - 1], dtype=np.int64)
     image.attrs["Origin"] = np.array(origin, dtype=np.float64)
     image.attrs["Spacing"] = np.array(spacing, dtype=np.float64)
     image.attrs["Direction"] = np.eye(3).ravel()
-    image.attrs["units"] = units
+    write_text(image, "units", units)
     return image.create_group("PointData")
 
 
 def label(dataset: Any, units: str) -> None:
     """Note the units, and that the values are the image's active scalars."""
-    dataset.attrs["units"] = units
-    dataset.attrs.create("Attribute", np.bytes_("Scalars"), dtype=h5py.string_dtype("ascii", len("Scalars")))
+    write_text(dataset, "units", units)
+    write_text(dataset, "Attribute", "Scalars")
 
 
 def write_grid(file: Group, grid: PotentialGrid, *, compression: int | None = None) -> None:

@@ -72,13 +72,13 @@ def test_shapes_and_compression(tmp_path, shape, compression):
 
 DAMAGE = {
     "no grid": (lambda f: f.__delitem__("VTKHDF"), "holds no grid"),
-    "type": (lambda f: f["VTKHDF"].attrs.__setitem__("Type", "PolyData"), "PolyData"),
+    "type": (lambda f: f["VTKHDF"].attrs.__setitem__("Type", np.bytes_("PolyData")), "PolyData"),
     "extent": (lambda f: f["VTKHDF"].attrs.__setitem__("WholeExtent", [0, 3, 0, 4, 0, 9]), "not of 10 x 5 x 4"),
     "offset": (lambda f: f["VTKHDF"].attrs.__setitem__("WholeExtent", [1, 3, 0, 4, 0, 5]), "begin at 0"),
     "rotated": (lambda f: f["VTKHDF"].attrs.__setitem__("Direction", np.ones(9)), "rotated"),
     "origin": (lambda f: f["VTKHDF"].attrs.__setitem__("Origin", [1.0, 2.0]), "Origin .* expected 3 numbers"),
     "spacing": (lambda f: f["VTKHDF"].attrs.__setitem__("Spacing", [1.0, 0.0, 1.0]), "three positive"),
-    "units": (lambda f: f["VTKHDF"].attrs.__setitem__("units", "furlong"), "furlong"),
+    "units": (lambda f: f["VTKHDF"].attrs.__setitem__("units", np.bytes_("furlong")), "furlong"),
     "value": (lambda f: f["VTKHDF/PointData/potential"].__setitem__((0, 0, 0), 7), "fails its checksum"),
 }
 

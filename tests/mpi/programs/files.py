@@ -88,7 +88,7 @@ def check_missing_and_foreign_parts(folder: Path, comm: MPI.Intracomm) -> None:
         assert "fails its checksum" in str(caught(load, folder / "grid.h5"))
         parts[-1].write_bytes(content)
         with h5py.File(parts[-1], "r+") as file:
-            file.attrs["parent_uuid"] = "another"
+            file.attrs["parent_uuid"] = np.bytes_("another")
         assert "belongs to another file" in str(caught(load, folder / "grid.h5"))
         parts[-1].write_bytes(content)
         load(folder / "grid.h5")
