@@ -1,0 +1,128 @@
+// Piecewise Chebyshev expansions on a grid of boxes: their evaluation, and the moments that are its adjoint.
+//
+// A box b = (b1, b2, b3) holds P^3 coefficients C[b1 P + i, b2 P + j, b3 P + k] of T_i(x) T_j(y) T_k(z), with x, y, z
+// in [-1, 1] across the box. geometry = (origin, boxes per unit length) of the grid, three numbers each.
+#include "host.h"
+
+template <typename T, int P>
+SCI_DEVICE void chebyshev_values(const T x, T* values, const int stride) {
+    values[0] = 1;
+    values[stride] = x;
+    SCI_UNROLL
+    for (int k = 2; k < P; ++k) values[k * stride] = 2 * x * values[(k - 1) * stride] - values[(k - 2) * stride];
+}
+
+template <typename T, int P>
+SCI_DEVICE void chebyshev_slopes(const T x, const T* values, T* slopes, const int stride) {
+    slopes[0] = 0;
+    slopes[stride] = 1;
+    SCI_UNROLL
+    for (int k = 2; k < P; ++k)
+        slopes[k * stride] = 2 * values[(k - 1) * stride] + 2 * x * slopes[(k - 1) * stride] - slopes[(k - 2) * stride];
+}
+
+// f(x), or f and its gradient, at scattered points. Tile l holds the targets order[tile_start[l] ...], at most
+// SCI_BLOCK, all of box tile_box[l]. Flops per target: 2 (P^3 + P^2 + P), about twice that with the gradient. Bytes
+// per tile: 8 P^3, from cache where tiles of one box follow each other, so the limit is arithmetic.
+template <typename T, int P, bool GRADIENT>
+SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients, const T* __restrict__ geometry,
+                          const T* __restrict__ targets, const i64* __restrict__ order,
+                          const i64* __restrict__ tile_start, const i64* __restrict__ tile_box, T* __restrict__ out,
+                          const i64 tiles, const i64 b2, const i64 b3) {
+    constexpr int WIDTH = GRADIENT ? 4 : 1;
+    const T wx = geometry[3], wy = geometry[4], wz = geometry[5];
+    for (i64 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        const i64 first = tile_start[tile], last = tile_start[tile + 1] - 1, box = tile_box[tile];
+        const i64 nx = box / (b2 * b3), ny = box / b3 % b2, nz = box % b3;
+        T tx[P][SCI_SLOTS], ty[P][SCI_SLOTS], tz[P][SCI_SLOTS], dx[P][SCI_SLOTS], dy[P][SCI_SLOTS], dz[P][SCI_SLOTS];
+        T f[SCI_SLOTS], fx[SCI_SLOTS], fy[SCI_SLOTS], fz[SCI_SLOTS];
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            const i64 i = order[first + t < last ? first + t : last];
+            const T x = 2 * ((targets[3 * i] - geometry[0]) * wx - T(nx)) - 1;
+            const T y = 2 * ((targets[3 * i + 1] - geometry[1]) * wy - T(ny)) - 1;
+            const T z = 2 * ((targets[3 * i + 2] - geometry[2]) * wz - T(nz)) - 1;
+            chebyshev_values<T, P>(x, &tx[0][s], SCI_SLOTS);
+            chebyshev_values<T, P>(y, &ty[0][s], SCI_SLOTS);
+            chebyshev_values<T, P>(z, &tz[0][s], SCI_SLOTS);
+            if (GRADIENT) {
+                chebyshev_slopes<T, P>(x, &tx[0][s], &dx[0][s], SCI_SLOTS);
+                chebyshev_slopes<T, P>(y, &ty[0][s], &dy[0][s], SCI_SLOTS);
+                chebyshev_slopes<T, P>(z, &tz[0][s], &dz[0][s], SCI_SLOTS);
+            }
+            f[s] = fx[s] = fy[s] = fz[s] = 0;
+        }
+        for (int i = 0; i < P; ++i) {
+            T g[SCI_SLOTS], gy[SCI_SLOTS], gz[SCI_SLOTS];
+            SCI_THREADS(t) g[SCI_SLOT(t)] = gy[SCI_SLOT(t)] = gz[SCI_SLOT(t)] = 0;
+            for (int j = 0; j < P; ++j) {
+                const T* row = coefficients + (((nx * P + i) * b2 + ny) * P + j) * (b3 * P) + nz * P;
+                SCI_THREADS(t) {
+                    const int s = SCI_SLOT(t);
+                    T h = 0, hz = 0;
+                    SCI_UNROLL
+                    for (int k = 0; k < P; ++k) {
+                        h += row[k] * tz[k][s];
+                        if (GRADIENT) hz += row[k] * dz[k][s];
+                    }
+                    g[s] += h * ty[j][s];
+                    if (GRADIENT) {
+                        gy[s] += h * dy[j][s];
+                        gz[s] += hz * ty[j][s];
+                    }
+                }
+            }
+            SCI_THREADS(t) {
+                const int s = SCI_SLOT(t);
+                f[s] += g[s] * tx[i][s];
+                if (GRADIENT) {
+                    fx[s] += g[s] * dx[i][s];
+                    fy[s] += gy[s] * tx[i][s];
+                    fz[s] += gz[s] * tx[i][s];
+                }
+            }
+        }
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            if (first + t <= last) {
+                const i64 i = order[first + t];
+                out[WIDTH * i] = f[s];
+                if (GRADIENT) {
+                    out[WIDTH * i + 1] = 2 * wx * fx[s];
+                    out[WIDTH * i + 2] = 2 * wy * fy[s];
+                    out[WIDTH * i + 3] = 2 * wz * fz[s];
+                }
+            }
+        }
+    }
+}
+
+// Moments M[b1 P + i, b2 P + j, b3 P + k] = sum over the points a of box b of x[a, i] y[a, j] z[a, k], where x, y and z
+// hold T_0 ... T_{P-1} of the points sorted by boxes, x times the charge. One block a box, its threads over k: no two
+// write one place, and the order of the sum is fixed. Flops per point: 2 P^3; bytes per box: 8 P^3 written once.
+template <typename T, int P>
+SCI_KERNEL box_moments(SCI_INDEX const T* __restrict__ x, const T* __restrict__ y, const T* __restrict__ z,
+                       const i64* __restrict__ box_start, T* __restrict__ moments, const i64 boxes, const i64 b2,
+                       const i64 b3) {
+    for (i64 box = blockIdx.x; box < boxes; box += gridDim.x) {
+        const i64 first = box_start[box], last = box_start[box + 1];
+        if (first == last) continue;
+        T* corner = moments + box / (b2 * b3) * P * (b2 * P * b3 * P) + box / b3 % b2 * P * (b3 * P) + box % b3 * P;
+        for (int start = 0; start < P; start += SCI_BLOCK) {
+            for (int i = 0; i < P; ++i) {
+                for (int j = 0; j < P; ++j) {
+                    T sum[SCI_SLOTS];
+                    SCI_THREADS(t) sum[SCI_SLOT(t)] = 0;
+                    for (i64 a = first; a < last; ++a) {
+                        const T xy = x[a * P + i] * y[a * P + j];
+                        SCI_THREADS(t) sum[SCI_SLOT(t)] += xy * z[a * P + (start + t < P ? start + t : P - 1)];
+                    }
+                    T* row = corner + (i * b2 * P + j) * (b3 * P);
+                    SCI_THREADS(t) {
+                        if (start + t < P) row[start + t] = sum[SCI_SLOT(t)];
+                    }
+                }
+            }
+        }
+    }
+}

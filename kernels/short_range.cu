@@ -1,0 +1,203 @@
+// The short-range part sum_j q_j S(|x - y_j|) over the sources within a cutoff, at scattered targets and on grids.
+//
+// S(r) = A(u) / r - B(u) with u = 2 r^2 / cutoff^2 - 1 in [-1, 1]: A and B are polynomials of degree D (A = 1 for
+// 1/r), because the long-range part, the sum of Gaussians that S completes to the whole kernel, is smooth in r^2. A
+// source closer than sqrt(coincident) is the target itself: it counts -self_value q, so that it cancels its own part
+// of the long range.
+//
+// parameters = (cutoff^2, 2 / cutoff^2, coincident, self_value). Sources are sorted by cells of a grid, z fastest;
+// cells = (origin, cells per unit length). A block takes a tile of targets with its bounding box, and all its threads
+// run over the same sources, row by row of cells that come within the cutoff of the box.
+//
+// Flops per pair: 11 + 2 D and one reciprocal square root (4 D and 8 more with the gradient); bytes per pair: 32 per
+// tile, from cache; the limit is arithmetic. 2 to 3 pairs are tested for each one inside the cutoff, fewer in dense
+// tiles.
+#include "host.h"
+
+// S at squared distance r2, and in `slope` the factor of the displacement in its gradient.
+template <typename T, int D, bool SCREENED, bool GRADIENT>
+SCI_DEVICE T short_value(const T r2, const T* parameters, const T* a, const T* b, T& slope) {
+    const bool apart = r2 > parameters[2];
+    const T inverse = rsqrt(apart ? r2 : T(1));
+    const T u = r2 * parameters[1] - 1;
+    // Even and odd powers apart: two Horner chains of half the length hide the latency of the multiplier.
+    const T v = u * u;
+    T even = b[D], odd = b[D - 1], even_slope = 0, odd_slope = 0;
+    T a_even = SCREENED ? a[D] : T(1), a_odd = SCREENED ? a[D - 1] : T(0), a_even_slope = 0, a_odd_slope = 0;
+    SCI_UNROLL
+    for (int k = D - 2; k >= 0; k -= 2) {
+        if (GRADIENT) even_slope = even_slope * v + even;
+        even = even * v + b[k];
+        if (SCREENED) {
+            if (GRADIENT) a_even_slope = a_even_slope * v + a_even;
+            a_even = a_even * v + a[k];
+        }
+        if (k > 0) {
+            if (GRADIENT) odd_slope = odd_slope * v + odd;
+            odd = odd * v + b[k - 1];
+            if (SCREENED) {
+                if (GRADIENT) a_odd_slope = a_odd_slope * v + a_odd;
+                a_odd = a_odd * v + a[k - 1];
+            }
+        }
+    }
+    const T bu = even + u * odd, db = 2 * u * (even_slope + u * odd_slope) + odd;
+    const T au = a_even + u * a_odd, da = 2 * u * (a_even_slope + u * a_odd_slope) + a_odd;
+    // Both sides of a choice are computed before it: a branch would keep the host from vectorising.
+    const T pair = au * inverse - bu, own = -parameters[3];
+    const T pair_slope = 2 * parameters[1] * (da * inverse - db) - au * inverse * inverse * inverse;
+    if (GRADIENT) slope = apart ? pair_slope : T(0);
+    return apart ? pair : own;
+}
+
+template <typename T>
+SCI_DEVICE i64 clamp_cell(const T position, const i64 count) {
+    return position < 0 ? 0 : position >= T(count) ? count - 1 : i64(position);
+}
+
+template <typename T>
+SCI_DEVICE T gap(const T low, const T high, const T box_low, const T box_high) {
+    return low > box_high ? low - box_high : box_low > high ? box_low - high : T(0);
+}
+
+template <typename T, int D, bool SCREENED, bool GRADIENT>
+SCI_DEVICE void sum_over_cells(const T* x, const T* y, const T* z, const T* low, const T* high,
+                               const T* __restrict__ sources, const i64* __restrict__ cell_start,
+                               const T* __restrict__ cells, const i64* __restrict__ shape,
+                               const T* __restrict__ parameters, const T* __restrict__ a, const T* __restrict__ b,
+                               T* f, T* fx, T* fy, T* fz) {
+    const T cutoff2 = parameters[0], cutoff = sqrt(cutoff2);
+    const i64 n1 = shape[0], n2 = shape[1], n3 = shape[2];
+    const T width1 = 1 / cells[3], width2 = 1 / cells[4], scale3 = cells[5];
+    const T gap3 = gap(cells[2], cells[2] + T(n3) / scale3, low[2], high[2]), gap3_squared = gap3 * gap3;
+    if (gap(cells[0], cells[0] + T(n1) * width1, low[0], high[0]) > cutoff) return;
+    const i64 first1 = clamp_cell((low[0] - cutoff - cells[0]) * cells[3], n1);
+    const i64 last1 = clamp_cell((high[0] + cutoff - cells[0]) * cells[3], n1);
+    const i64 first2 = clamp_cell((low[1] - cutoff - cells[1]) * cells[4], n2);
+    const i64 last2 = clamp_cell((high[1] + cutoff - cells[1]) * cells[4], n2);
+    const T low3 = (low[2] - cells[2]) * scale3, high3 = (high[2] - cells[2]) * scale3;
+    for (i64 c1 = first1; c1 <= last1; ++c1) {
+        const T edge1 = cells[0] + T(c1) * width1;
+        const T gap1 = gap(edge1, edge1 + width1, low[0], high[0]);
+        for (i64 c2 = first2; c2 <= last2; ++c2) {
+            const T edge2 = cells[1] + T(c2) * width2;
+            const T gap2 = gap(edge2, edge2 + width2, low[1], high[1]);
+            const T left = cutoff2 - gap1 * gap1 - gap2 * gap2;
+            if (left < gap3_squared) continue;
+            const T reach = sqrt(left) * scale3;
+            const i64* row = cell_start + (c1 * n2 + c2) * n3;
+            const i64 first = row[clamp_cell(low3 - reach, n3)], last = row[clamp_cell(high3 + reach, n3) + 1];
+            for (i64 j = first; j < last; ++j) {
+                const T sx = sources[4 * j], sy = sources[4 * j + 1], sz = sources[4 * j + 2], q = sources[4 * j + 3];
+                SCI_THREADS(t) {
+                    const int s = SCI_SLOT(t);
+                    const T dx = x[s] - sx, dy = y[s] - sy, dz = z[s] - sz;
+                    const T r2 = dx * dx + dy * dy + dz * dz;
+                    T slope = 0;
+                    const T value = short_value<T, D, SCREENED, GRADIENT>(r2, parameters, a, b, slope);
+                    const T charge = r2 < cutoff2 ? q : T(0);
+                    f[s] += charge * value;
+                    if (GRADIENT) {
+                        fx[s] += charge * slope * dx;
+                        fy[s] += charge * slope * dy;
+                        fz[s] += charge * slope * dz;
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Bounding boxes (low, high) of the tiles of targets, one thread a tile: 3 reads of a target, 12 flops.
+template <typename T>
+SCI_KERNEL tile_bounds(SCI_INDEX const T* __restrict__ targets, const i64* __restrict__ order,
+                       const i64* __restrict__ tile_start, T* __restrict__ bounds, const i64 tiles) {
+    for (i64 block = blockIdx.x; block * SCI_BLOCK < tiles; block += gridDim.x) {
+        SCI_THREADS(t) {
+            const i64 tile = block * SCI_BLOCK + t;
+            if (tile < tiles) {
+                for (int axis = 0; axis < 3; ++axis) {
+                    T low = targets[3 * order[tile_start[tile]] + axis], high = low;
+                    for (i64 i = tile_start[tile] + 1; i < tile_start[tile + 1]; ++i) {
+                        const T value = targets[3 * order[i] + axis];
+                        low = value < low ? value : low;
+                        high = value > high ? value : high;
+                    }
+                    bounds[6 * tile + axis] = low;
+                    bounds[6 * tile + 3 + axis] = high;
+                }
+            }
+        }
+    }
+}
+
+// Adds the short-range part to out at scattered targets: out[i] = f, or (f, gradient) in four numbers.
+template <typename T, int D, bool SCREENED, bool GRADIENT>
+SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets, const i64* __restrict__ order,
+                       const i64* __restrict__ tile_start, const T* __restrict__ bounds,
+                       const T* __restrict__ sources, const i64* __restrict__ cell_start, const T* __restrict__ cells,
+                       const i64* __restrict__ shape, const T* __restrict__ parameters, const T* __restrict__ a,
+                       const T* __restrict__ b, T* __restrict__ out, const i64 tiles) {
+    constexpr int WIDTH = GRADIENT ? 4 : 1;
+    for (i64 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        const i64 first = tile_start[tile], last = tile_start[tile + 1] - 1;
+        T x[SCI_SLOTS], y[SCI_SLOTS], z[SCI_SLOTS], f[SCI_SLOTS], fx[SCI_SLOTS], fy[SCI_SLOTS], fz[SCI_SLOTS];
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            const i64 i = order[first + t < last ? first + t : last];
+            x[s] = targets[3 * i];
+            y[s] = targets[3 * i + 1];
+            z[s] = targets[3 * i + 2];
+            f[s] = fx[s] = fy[s] = fz[s] = 0;
+        }
+        sum_over_cells<T, D, SCREENED, GRADIENT>(x, y, z, bounds + 6 * tile, bounds + 6 * tile + 3, sources,
+                                                 cell_start, cells, shape, parameters, a, b, f, fx, fy, fz);
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            if (first + t <= last) {
+                const i64 i = order[first + t];
+                out[WIDTH * i] += f[s];
+                if (GRADIENT) {
+                    out[WIDTH * i + 1] += fx[s];
+                    out[WIDTH * i + 2] += fy[s];
+                    out[WIDTH * i + 3] += fz[s];
+                }
+            }
+        }
+    }
+}
+
+// Adds the short-range part to a tensor grid: out[i, j, k] at (x[i], y[j], z[k]), coordinates ascending. A block takes
+// a small brick of the grid, so that its bounding box is tight.
+template <typename T, int D, bool SCREENED>
+SCI_KERNEL short_range_grid(SCI_INDEX const T* __restrict__ x, const T* __restrict__ y, const T* __restrict__ z,
+                            const T* __restrict__ sources, const i64* __restrict__ cell_start,
+                            const T* __restrict__ cells, const i64* __restrict__ shape,
+                            const T* __restrict__ parameters, const T* __restrict__ a, const T* __restrict__ b,
+                            T* __restrict__ out, const i64 nx, const i64 ny, const i64 nz) {
+    constexpr int BZ = 4, BY = SCI_BLOCK >= 64 ? 4 : 2, BX = SCI_BLOCK / (BY * BZ);
+    const i64 bricks_y = (ny + BY - 1) / BY, bricks_z = (nz + BZ - 1) / BZ;
+    const i64 bricks = (nx + BX - 1) / BX * bricks_y * bricks_z;
+    for (i64 brick = blockIdx.x; brick < bricks; brick += gridDim.x) {
+        const i64 i0 = brick / (bricks_y * bricks_z) * BX, j0 = brick / bricks_z % bricks_y * BY;
+        const i64 k0 = brick % bricks_z * BZ;
+        const T low[3] = {x[i0], y[j0], z[k0]};
+        const T high[3] = {x[i0 + BX <= nx ? i0 + BX - 1 : nx - 1], y[j0 + BY <= ny ? j0 + BY - 1 : ny - 1],
+                           z[k0 + BZ <= nz ? k0 + BZ - 1 : nz - 1]};
+        T px[SCI_SLOTS], py[SCI_SLOTS], pz[SCI_SLOTS], f[SCI_SLOTS], fx[SCI_SLOTS], fy[SCI_SLOTS], fz[SCI_SLOTS];
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            const i64 i = i0 + t / (BY * BZ), j = j0 + t / BZ % BY, k = k0 + t % BZ;
+            px[s] = x[i < nx ? i : nx - 1];
+            py[s] = y[j < ny ? j : ny - 1];
+            pz[s] = z[k < nz ? k : nz - 1];
+            f[s] = fx[s] = fy[s] = fz[s] = 0;
+        }
+        sum_over_cells<T, D, SCREENED, false>(px, py, pz, low, high, sources, cell_start, cells, shape, parameters, a,
+                                              b, f, fx, fy, fz);
+        SCI_THREADS(t) {
+            const i64 i = i0 + t / (BY * BZ), j = j0 + t / BZ % BY, k = k0 + t % BZ;
+            if (i < nx && j < ny && k < nz) out[(i * ny + j) * nz + k] += f[SCI_SLOT(t)];
+        }
+    }
+}

@@ -1,0 +1,22 @@
+"""Electrostatic potentials of many particles, range-separated: energies, forces, grids."""
+
+from sci.potentials.direct import direct_sum
+from sci.potentials.grid import PotentialGrid
+from sci.potentials.particles import Particles
+from sci.potentials.radial import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
+from sci.potentials.range_separated import RangeSeparatedPotential
+from sci.potentials.split import Split, split_kernel
+
+__all__ = [
+    "GaussianSum",
+    "Newton",
+    "Particles",
+    "PotentialGrid",
+    "RadialKernel",
+    "RangeSeparatedPotential",
+    "Split",
+    "Yukawa",
+    "direct_sum",
+    "gaussian_sum",
+    "split_kernel",
+]

@@ -1,0 +1,94 @@
+"""Pairwise sums: exact, O(M N), the oracle of everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sci.backend import Array, as_points, namespace
+from sci.errors import DeviceMismatchError
+from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.potentials.particles import Particles
+from sci.potentials.radial import Newton, RadialKernel
+from sci.potentials.split import COINCIDENT
+
+__all__ = ["direct_sum", "pack"]
+
+
+def pack(particles: Particles) -> Array:
+    """Return positions and charges as one (n, 4) array, as the kernels read them."""
+    xp = namespace(particles.positions)
+    return xp.ascontiguousarray(xp.concatenate([particles.positions, particles.charges[:, None]], axis=1))
+
+
+def direct_sum(
+    particles: Particles, points: Array, *, kernel: RadialKernel | None = None, gradient: bool = False
+) -> Any:
+    """Return phi(x) = sum_j q_j K(|x - y_j|) at `points` by the sum over all pairs.
+
+    Parameters
+    ----------
+    particles : Particles
+        n charges; their `cell` is ignored.
+    points : (m, 3) float64
+        Targets in angstrom, on the device of the particles. A particle closer than 1e-8 angstrom to a target is
+        left out, so that the potential at a particle is that of all the others.
+    kernel : Newton or Yukawa, optional
+        1/r unless given.
+    gradient : bool
+        Return the gradient too.
+
+    Returns
+    -------
+    potential : (m,) float64, in e/angstrom
+    gradient : (m, 3) float64, in e/angstrom^2, if asked for
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
+
+    Notes
+    -----
+    1 to 4 ns per pair and core on the CPU; float64 throughout, relative error a few units in the last place.
+    """
+    xp = namespace(particles.positions, points)
+    points = as_points(points, xp=xp)
+    if namespace(points) is not xp:
+        raise DeviceMismatchError("points and particles lie on different devices; move one of them first")
+    kernel = kernel or Newton()
+    out = direct_sum_packed(points, pack(particles), kernel, gradient)
+    return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
+
+
+def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
+    """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4)."""
+    screened = kernel.kappa > 0
+    instance = Kernel(
+        "direct_sum.cu",
+        f"direct_sum<double, {str(screened).lower()}, {str(gradient).lower()}>",
+        "targets: f64[m, 3], sources: f64[n, 4], out: f64[m, w], m: i64, n: i64, kappa: f64, coincident: f64",
+    )
+    if not use_compiled(instance, points):
+        return direct_sum_reference(points, sources, kernel, gradient)
+    xp = namespace(points)
+    out = xp.empty((len(points), 4 if gradient else 1))
+    blocks = -(-len(points) // block_size(points))
+    launch(instance, blocks, points, sources, out, len(points), len(sources), kernel.kappa, COINCIDENT**2)
+    return out
+
+
+def direct_sum_reference(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
+    """Do what the kernel `direct_sum` does, in array calls over blocks of targets."""
+    xp = namespace(points)
+    out = xp.empty((len(points), 4 if gradient else 1))
+    block = max(1, 2_000_000 // max(len(sources), 1))
+    for start in range(0, len(points), block):
+        d = points[start : start + block, None, :] - sources[None, :, :3]
+        r2 = (d * d).sum(axis=2)
+        apart = r2 > COINCIDENT**2
+        r = xp.sqrt(xp.where(apart, r2, 1.0))
+        value = xp.where(apart, sources[None, :, 3], 0.0) * xp.exp(-kernel.kappa * r) / r
+        out[start : start + block, 0] = value.sum(axis=1)
+        if gradient:
+            slope = -value * (1 / r + kernel.kappa) / r
+            out[start : start + block, 1:] = (slope[:, :, None] * d).sum(axis=1)
+    return out

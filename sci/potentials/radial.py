@@ -1,0 +1,128 @@
+"""Radial kernels as sums of Gaussians, and the split of a kernel into a long and a short range."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from sci.errors import InvalidValueError
+
+__all__ = ["GaussianSum", "Newton", "RadialKernel", "Yukawa", "gaussian_sum"]
+
+
+@dataclass(frozen=True)
+class Newton:
+    """The Coulomb kernel K(r) = 1/r."""
+
+    name: ClassVar[str] = "newton"
+    kappa: ClassVar[float] = 0.0
+
+    def __call__(self, r: np.ndarray) -> np.ndarray:
+        """Return K at the distances `r` > 0."""
+        return 1.0 / r
+
+
+@dataclass(frozen=True)
+class Yukawa:
+    """The Debye-Hueckel kernel K(r) = exp(-kappa r) / r.
+
+    Parameters
+    ----------
+    kappa : float
+        Inverse screening length in 1/angstrom, positive.
+
+    Raises
+    ------
+    InvalidValueError
+        If `kappa` is not a positive number.
+    """
+
+    kappa: float
+    name: ClassVar[str] = "yukawa"
+
+    def __post_init__(self) -> None:
+        """Check `kappa`."""
+        if not 0 < self.kappa < math.inf:
+            raise InvalidValueError(f"kappa is {self.kappa}; expected a positive number (use Newton() for kappa = 0)")
+
+    def __call__(self, r: np.ndarray) -> np.ndarray:
+        """Return K at the distances `r` > 0."""
+        result: np.ndarray = np.exp(-self.kappa * r) / r
+        return result
+
+
+RadialKernel: TypeAlias = Newton | Yukawa
+
+
+@dataclass(frozen=True)
+class GaussianSum:
+    """The function L(r) = sum_k w_k exp(-t_k^2 r^2).
+
+    Parameters
+    ----------
+    exponents : (K,) float64
+        t_k in 1/angstrom, ascending.
+    weights : (K,) float64
+        w_k in 1/angstrom.
+    """
+
+    exponents: np.ndarray
+    weights: np.ndarray
+
+    def of_square(self, r2: np.ndarray) -> np.ndarray:
+        """Return L as a function of r^2, in which it is entire."""
+        result: np.ndarray = np.exp(-np.multiply.outer(r2, self.exponents**2)) @ self.weights
+        return result
+
+    @property
+    def at_zero(self) -> float:
+        """L(0), the long-range part of a unit charge at its own place."""
+        return float(self.weights.sum())
+
+
+def gaussian_sum(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -> GaussianSum:
+    r"""Return the Gaussians with exponents up to `alpha` of a quadrature for `kernel`.
+
+    K(r) = (2/sqrt pi) \int_0^inf exp(-t^2 r^2 - kappa^2 / (4 t^2)) dt by the trapezoidal rule in u, with
+    t = sinh(u) / r_max for 1/r and t = exp(u) for the screened kernel, whose integrand decays at both ends.
+
+    Parameters
+    ----------
+    kernel : Newton or Yukawa
+    tol : float
+        Relative error of the whole (untruncated) sum for r <= r_max.
+    r_max : float
+        Largest distance in angstrom.
+    alpha : float
+        Largest exponent in 1/angstrom; it is one of the nodes.
+
+    Returns
+    -------
+    GaussianSum
+
+    Notes
+    -----
+    The integrand is analytic in the strip |Im u| < pi/4, so a step h leaves a relative error of about
+    2 sqrt(2) exp(-pi^2 / (2 h)); a factor 1.7 of safety is added. The number of terms is asinh(alpha r_max) / h.
+
+    References
+    ----------
+    Benner, Khoromskij, Khoromskaia, Sun, arXiv 2503.01696, section 2; the scaling by `r_max` and the step from
+    `tol` are ours.
+    """
+    step = math.pi**2 / (2 * math.log(1.7 * 2 * math.sqrt(2) / tol))
+    scale = 2 / math.sqrt(math.pi)
+    if isinstance(kernel, Newton):
+        top = math.asinh(alpha * r_max)
+        count = max(math.ceil(top / step), 1)
+        u = top / count * np.arange(count + 1)
+        weights = scale * (top / count) / r_max * np.cosh(u)
+        weights[0] /= 2
+        return GaussianSum(np.sinh(u) / r_max, weights)
+    smallest = kernel.kappa / (2 * math.sqrt(math.log(100 / tol)))
+    count = max(math.ceil(math.log(max(alpha / smallest, 1.0)) / step), 1)
+    exponents = alpha * np.exp(-step * np.arange(count, -1, -1))
+    return GaussianSum(exponents, scale * step * exponents * np.exp(-((kernel.kappa / (2 * exponents)) ** 2)))
