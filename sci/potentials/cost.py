@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from sci.errors import InvalidValueError
 from sci.potentials.assemble import box_counts, box_reach, long_range_degrees, moment_degree, octaves
 from sci.potentials.radial import RadialKernel
 from sci.potentials.split import Split, split_kernel
@@ -84,8 +85,8 @@ def box_layout(alpha: float, domain: Domain, tol: float, targets: float) -> tupl
 def target_seconds(split: Split, domain: Domain, density: float, targets: float, tol: float) -> float:
     """Return the model's time for `targets` evaluations in `domain`, the re-expansion included."""
     grid, degree = box_layout(split.alpha, domain, tol, targets)
-    side = (float(_lengths(domain).prod()) * TILE / targets) ** (1 / 3)
-    reach = split.cutoff * (1 + 0.5 / 3.5) + 0.5 * min(side, split.cutoff)
+    side = float(_lengths(domain).prod() * TILE / targets) ** (1 / 3)
+    reach: float = split.cutoff * (1 + 0.5 / 3.5) + 0.5 * min(side, split.cutoff)
     pairs = density * 4 / 3 * math.pi * reach**3
     return expansion_seconds(grid, degree, _tucker_rank(split.alpha, domain, tol)) + targets * (
         VISIT + BOX_TERM * (degree + 1) ** 3 + pairs * PAIR
@@ -125,9 +126,10 @@ def choose_split(
     best: tuple[float, Split] | None = None
     for reach in np.geomspace(2, 60, 30):
         alpha = 2 * reach / float(lengths.max())
-        if kernel.kappa * 4 / alpha > 18:
+        try:
+            split = split_kernel(kernel, tol, diagonal, alpha)
+        except InvalidValueError:  # screened too strongly for so long a cutoff
             continue
-        split = split_kernel(kernel, tol, diagonal, alpha)
         seconds = build_seconds(split, domain, eps) + target_seconds(split, domain, density, expected_targets, tol)
         if best is None or seconds < best[0]:
             best = (seconds, split)

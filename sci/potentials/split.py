@@ -53,6 +53,7 @@ class Split:
         return np.array([self.cutoff**2, 2 / self.cutoff**2, COINCIDENT**2, self.gaussians.at_zero])
 
 
+ROUNDING = 2e-16
 COINCIDENT = 1e-8
 """Distance in angstrom below which a target sits on a source, whose own potential is then left out."""
 
@@ -102,8 +103,8 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
     Raises
     ------
     InvalidValueError
-        If `alpha` is not positive, or the screening is so strong (kappa times the cutoff above 18) that the short
-        range would lose its digits.
+        If `alpha` is not positive, or the screening is so strong (exp(-kappa cutoff) near the rounding over `tol`)
+        that the short range would lose its digits.
 
     Notes
     -----
@@ -114,7 +115,7 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
         raise InvalidValueError(f"alpha is {alpha}; expected a positive number (1/angstrom)")
     gaussians = gaussian_sum(kernel, 0.1 * tol, r_max, alpha)
     cutoff = _cutoff(kernel, gaussians, 0.8 * tol, r_max)
-    if kernel.kappa * cutoff > 18:
+    if kernel.kappa * cutoff > math.log(tol / ROUNDING):  # A and B grow like exp(kappa r) and cancel
         raise InvalidValueError(
             f"kappa {kernel.kappa}/angstrom screens over {1 / kernel.kappa:.3g} angstrom, far below the cutoff "
             f"{cutoff:.3g}; pass a larger alpha, or use direct_sum"

@@ -1,0 +1,73 @@
+"""Gaussian sums and the split of a kernel: against the kernels themselves and mpmath."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError
+from sci.potentials import Newton, Split, Yukawa, gaussian_sum, split_kernel
+
+KERNELS = [Newton(), Yukawa(0.02), Yukawa(0.3)]
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
+def test_many_gaussians_make_the_whole_kernel(kernel, tol):
+    r = np.geomspace(0.05, 100.0, 500)
+    whole = gaussian_sum(kernel, tol, 100.0, alpha=400.0)
+    error = np.abs(whole.of_square(r**2) - kernel(r)) * r
+    assert error.max() < 2 * tol
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_alpha_is_the_largest_exponent(kernel):
+    gaussians = gaussian_sum(kernel, 1e-7, 80.0, alpha=0.37)
+    assert gaussians.exponents[-1] == pytest.approx(0.37, rel=1e-14)
+    assert (np.diff(gaussians.exponents) > 0).all()
+    assert (gaussians.weights >= 0).all()
+
+
+def test_rank_grows_like_the_logarithm_of_alpha_and_tolerance():
+    terms = [len(gaussian_sum(Newton(), 1e-7, 100.0, a).exponents) for a in (0.1, 1.0, 10.0)]
+    assert np.diff(terms).max() <= 2 + np.log(10) / 0.24
+
+
+def evaluate(split: Split, r: np.ndarray) -> np.ndarray:
+    u = 2 * r**2 / split.cutoff**2 - 1
+    return np.polyval(split.a[::-1], u) / r - np.polyval(split.b[::-1], u)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("tol", [1e-3, 1e-5, 1e-7, 1e-9])
+def test_short_range_completes_the_long_range(kernel, tol):
+    split = split_kernel(kernel, tol, 200.0, 0.3)
+    inside = np.linspace(1e-3, split.cutoff, 400)
+    exact = kernel(inside) - split.gaussians.of_square(inside**2)
+    assert np.abs(evaluate(split, inside) - exact).max() * split.cutoff < tol
+    outside = np.geomspace(split.cutoff, 200.0, 400)
+    assert (np.abs(kernel(outside) - split.gaussians.of_square(outside**2)) * outside).max() < tol
+
+
+def test_cutoff_is_shorter_than_that_of_ewalds_split():
+    # erfc(alpha r) = tol at alpha r = 3.77 for tol 1e-7; Gaussians up to alpha do with less.
+    split = split_kernel(Newton(), 1e-7, 200.0, 0.3)
+    assert split.cutoff * split.alpha < float(mpmath.erfinv(1 - mpmath.mpf("1e-7")))
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
+def test_alpha_must_be_a_positive_number(alpha):
+    with pytest.raises(InvalidValueError, match="alpha"):
+        split_kernel(Newton(), 1e-6, 100.0, alpha)
+
+
+@pytest.mark.parametrize("kappa", [0.0, -0.1, float("nan"), float("inf")])
+def test_kappa_must_be_a_positive_number(kappa):
+    with pytest.raises(InvalidValueError, match="kappa"):
+        Yukawa(kappa)
+
+
+def test_screening_shorter_than_the_cutoff_is_refused():
+    with pytest.raises(InvalidValueError, match="larger alpha"):
+        split_kernel(Yukawa(8.0), 1e-9, 100.0, 0.2)
