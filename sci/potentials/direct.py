@@ -14,6 +14,20 @@ from sci.potentials.split import COINCIDENT
 __all__ = ["direct_sum", "pack"]
 
 
+def direct_sum_kernel(screened: bool, gradient: bool) -> Kernel:
+    """Return the kernel of pairwise sums."""
+    return Kernel(
+        "direct_sum.cu",
+        f"direct_sum<double, {str(screened).lower()}, {str(gradient).lower()}>",
+        f"targets: f64[m, 3], sources: f64[n, 4], out: f64[m, {4 if gradient else 1}], m: i64, n: i64, kappa: f64, "
+        "coincident: f64",
+    )
+
+
+KERNELS = tuple(direct_sum_kernel(screened, gradient) for screened in (False, True) for gradient in (False, True))
+"""Every kernel instance that this module can launch."""
+
+
 def pack(particles: Particles) -> Array:
     """Return positions and charges as one (n, 4) array, as the kernels read them."""
     xp = namespace(particles.positions)
@@ -61,12 +75,7 @@ def direct_sum(
 
 def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
     """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4)."""
-    screened = kernel.kappa > 0
-    instance = Kernel(
-        "direct_sum.cu",
-        f"direct_sum<double, {str(screened).lower()}, {str(gradient).lower()}>",
-        "targets: f64[m, 3], sources: f64[n, 4], out: f64[m, w], m: i64, n: i64, kappa: f64, coincident: f64",
-    )
+    instance = direct_sum_kernel(kernel.kappa > 0, gradient)
     if not use_compiled(instance, points):
         return direct_sum_reference(points, sources, kernel, gradient)
     xp = namespace(points)
