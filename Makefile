@@ -1,0 +1,60 @@
+# make demo   sets up and runs the main job on a real protein
+# make test   sets up and runs every check and test
+# make docs   sets up and builds the documentation into site/
+# make clean  removes everything that these commands made
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
+.PHONY: help demo test docs clean compiler
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: .venv/demo-ready
+	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || \
+		echo "note: no C++ compiler, so kernels run as slow NumPy references; on Debian: apt-get install g++" >&2
+	mkdir -p demo
+	$(BIN)/sci potential examples/data/1ubi.pqr -o demo/1ubi.h5 --tol 1e-6 --grid 96 --plot demo/1ubi.png
+	$(BIN)/sci info demo/1ubi.h5
+
+test: compiler .venv/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sci
+	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+docs: .venv/docs-ready
+	$(BIN)/python docs/pictures.py docs/images
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf .venv demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find sci tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+compiler:
+	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || { \
+		echo "error: the tests compile the kernels and need a C++17 compiler with OpenMP." >&2; \
+		echo "  Debian, Ubuntu: apt-get install g++    Fedora: dnf install gcc-c++    conda: conda install gxx" >&2; \
+		exit 1; }
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; install one or pass PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "error: no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/demo-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[plot]"
+	@touch $@
+
+.venv/test-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[test,mpi-local,plot,structures]"
+	@touch $@
+
+.venv/docs-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[plot,docs]"
+	@touch $@
