@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -197,8 +198,7 @@ def _host_function(kernel: Kernel, folder: Path, cache: Path, compiler: str | No
 
 
 @functools.cache
-def _device_function(kernel: Kernel, folder: Path, device: int) -> Any:
-    xp = __import__("cupy")
+def _device_function(xp: ModuleType, kernel: Kernel, folder: Path, device: int) -> Any:
     module = xp.RawModule(
         code=(folder / kernel.file).read_text(),
         options=(*DEVICE_FLAGS, f"-I{folder}"),
@@ -270,7 +270,7 @@ def launch(kernel: Kernel, grid: int, *arguments: Any) -> None:
         return
     if on_device:
         xp = namespace(*(a for (_, _, dims), a in zip(kernel.parameters, arguments) if dims is not None))
-        function = _device_function(kernel, kernel_folder(), int(xp.cuda.Device().id))
+        function = _device_function(xp, kernel, kernel_folder(), int(xp.cuda.Device().id))
         values = (a if d is not None else _SCALARS[t][1](a) for (_, t, d), a in zip(kernel.parameters, arguments))
         function((min(grid, 2**31 - 1),), (DEVICE_BLOCK,), tuple(values))
         return
