@@ -14,7 +14,7 @@ from sci.potentials.radial import GaussianSum
 from sci.progress import progress
 from sci.tensor.boxes import MOMENT_DEGREES, BoxGrid, box_moments, merge_moments
 
-__all__ = ["box_counts", "box_reach", "long_range_coefficients", "long_range_degrees", "moment_degree", "octaves"]
+__all__ = ["box_counts", "box_reach", "long_range_coefficients", "long_range_degrees", "moment_layout", "octaves"]
 
 
 def long_range_degrees(exponent: float, domain: tuple[tuple[float, float], ...], eps: float) -> tuple[int, ...]:
@@ -28,6 +28,13 @@ NEGLIGIBLE = 0.01
 """Entries of a Gaussian's matrix, at most 1, that are left out, relative to the error of its expansion."""
 
 
+PRODUCT = 3e-10
+MOMENT = 7e-10
+"""Seconds a moment and node of the products, and a moment of one charge; their ratio decides the boxes."""
+BOX_COUNTS = sorted({n << k for n in (1, 3) for k in range(16)} | {n << k for n in (5, 7) for k in range(2, 14)})
+"""Boxes an axis that the next octaves can halve."""
+
+
 @functools.cache
 def box_reach(degree: int, eps: float) -> float:
     """Largest exponent times half-width at which a Gaussian over a box is resolved by `degree`."""
@@ -38,21 +45,31 @@ def box_reach(degree: int, eps: float) -> float:
     return low
 
 
-def moment_degree(eps: float) -> int:
-    """Degree of the source moments: the least with boxes that are wide for their number of moments."""
-    return next(d for d in MOMENT_DEGREES if d == MOMENT_DEGREES[-1] or box_reach(d, eps) > 1)
-
-
 def box_counts(
     exponent: float, domain: tuple[tuple[float, float], ...], reach: float, finer: tuple[int, ...] | None
 ) -> tuple[int, int, int]:
-    """Fewest boxes an axis on which `exponent` stays within `reach`: 2^k or 3 2^k, and divisors of `finer`."""
+    """Fewest boxes an axis on which `exponent` stays within `reach`: often divisible by 2, and divisors of `finer`."""
     counts = []
     for axis, (a, b) in enumerate(domain):
         wanted = exponent * (b - a) / 2 / reach
-        allowed = sorted(n << k for n in (1, 3) for k in range(16)) if finer is None else range(1, finer[axis] + 1)
+        allowed = BOX_COUNTS if finer is None else range(1, finer[axis] + 1)
         counts.append(next(n for n in allowed if n >= wanted and (finer is None or finer[axis] % n == 0)))
     return counts[0], counts[1], counts[2]
+
+
+def moment_layout(
+    exponent: float, domain: tuple[tuple[float, float], ...], eps: float, charges: int
+) -> tuple[int, BoxGrid]:
+    """Return the degree and the boxes of the moments through which `charges` enter Gaussians up to `exponent` fastest.
+
+    High degrees need fewer moments, over which the matrix products run, and more work for each charge.
+    """
+    nodes, layouts = sum(long_range_degrees(exponent, domain, eps)) / 3, []
+    for degree in MOMENT_DEGREES:
+        grid = BoxGrid(domain, box_counts(exponent, domain, box_reach(degree, eps), None))
+        seconds = (degree + 1) ** 3 * (grid.size * nodes * PRODUCT + charges * MOMENT)
+        layouts.append((seconds, degree, grid))
+    return min(layouts, key=lambda layout: layout[0])[1:]
 
 
 def _axis_matrix(exponent: float, nodes: np.ndarray, edges: np.ndarray, box_degree: int) -> np.ndarray:
@@ -79,15 +96,15 @@ def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float) -> Array:
     shape = list(tensor.shape)
     shape[axis] = len(matrix)
     out = xp.empty(tuple(shape))
-    flat = tensor.reshape(tensor.shape[0], -1)
     for rows, columns in _bands(matrix, eps):
         block = to_device(np.ascontiguousarray(matrix[rows, columns]), xp)
         if axis == 0:
-            out.reshape(len(out), -1)[rows] = block @ flat[columns]
+            flat = tensor[columns].reshape(block.shape[1], -1)
+            xp.matmul(block, flat, out=out[rows].reshape(len(block), -1))
         elif axis == 1:
-            out[:, rows] = xp.matmul(block, tensor[:, columns])
+            xp.matmul(block, tensor[:, columns], out=out[:, rows])
         else:
-            out[:, :, rows] = xp.matmul(tensor[:, :, columns], block.T)
+            xp.matmul(tensor[:, :, columns], block.T, out=out[:, :, rows])
     return out
 
 
@@ -135,11 +152,11 @@ def long_range_coefficients(
     xp = namespace(positions, charges)
     shape = tuple(d + 1 for d in long_range_degrees(gaussians.exponents[-1], domain, eps))
     result = xp.zeros(shape)
+    total = int(allreduce_sum(np.array([len(charges)]), comm)[0])
     groups = octaves(gaussians.exponents)
     jobs = [(o, k) for o, members in enumerate(groups) for k in members[::-1]]
-    box_degree = moment_degree(eps)
+    box_degree, grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, total)
     reach = box_reach(box_degree, eps)
-    grid = BoxGrid(domain, box_counts(float(gaussians.exponents[-1]), domain, reach, None))
     moments, mine, rows, done = box_moments(positions, charges, grid, box_degree), None, slice(0), -1
     for octave, k in progress(jobs, "long range", show=rank_of(comm) == 0):
         if octave != done:

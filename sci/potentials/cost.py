@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sci.errors import InvalidValueError
-from sci.potentials.assemble import box_counts, box_reach, long_range_degrees, moment_degree, octaves
+from sci.potentials.assemble import MOMENT, box_counts, box_reach, long_range_degrees, moment_layout, octaves
 from sci.potentials.radial import RadialKernel
 from sci.potentials.split import Split, split_kernel
 from sci.tensor.boxes import BOX_DEGREES, BoxGrid
@@ -16,9 +16,9 @@ __all__ = ["box_layout", "build_seconds", "choose_split", "expansion_seconds", "
 
 Domain = tuple[tuple[float, float], ...]
 
-# Seconds on one core of a processor with 256-bit vectors (benchmarks/potential.py --calibrate prints them); only
-# their ratios matter for the choice.
-FLOP = 7e-11
+# Seconds on one core of a processor with 256-bit vectors (`benchmarks/potential.py --calibrate` prints them beside
+# those of the machine at hand); only their ratios matter for the choice.
+FLOP = 5e-11
 PAIR = 2.6e-9
 BOX_TERM = 1.2e-10
 BOX_COEFFICIENT = 4e-9
@@ -32,12 +32,11 @@ def _lengths(domain: Domain) -> np.ndarray:
     return np.array([b - a for a, b in domain])
 
 
-def build_seconds(split: Split, domain: Domain, eps: float) -> float:
+def build_seconds(split: Split, domain: Domain, eps: float, charges: int) -> float:
     """Return the model's time for coefficients and decomposition, without the re-expansion."""
     lengths, exponents = _lengths(domain), split.gaussians.exponents
-    degree = moment_degree(eps)
-    reach, flops = box_reach(degree, eps), 0.0
-    counts: tuple[int, int, int] | None = None
+    degree, grid = moment_layout(float(exponents[-1]), domain, eps, charges)
+    reach, counts, flops = box_reach(degree, eps), grid.counts, 0.0
     for members in octaves(exponents):
         top = float(exponents[members[-1]])
         counts = box_counts(top, domain, reach, counts)
@@ -51,8 +50,8 @@ def build_seconds(split: Split, domain: Domain, eps: float) -> float:
             + moments[0] * nodes.prod() * band[0]
         )
         flops += 2 * len(members) * float(products)
-    m = np.array(long_range_degrees(float(exponents[-1]), domain, eps)) + 1
-    return FLOP * (flops + 6 * float(m.prod()) * float(m.max()))
+    m = np.array(long_range_degrees(float(exponents[-1]), domain, eps)) + 1.0
+    return charges * (degree + 1) ** 3 * MOMENT + FLOP * (flops + 10 * float(m.prod()) * float(m.max()))
 
 
 def _tucker_rank(alpha: float, domain: Domain, tol: float) -> float:
@@ -130,7 +129,9 @@ def choose_split(
             split = split_kernel(kernel, tol, diagonal, alpha)
         except InvalidValueError:  # screened too strongly for so long a cutoff
             continue
-        seconds = build_seconds(split, domain, eps) + target_seconds(split, domain, density, expected_targets, tol)
+        seconds = build_seconds(split, domain, eps, int(cell_counts.sum())) + target_seconds(
+            split, domain, density, expected_targets, tol
+        )
         if best is None or seconds < best[0]:
             best = (seconds, split)
     if best is None:

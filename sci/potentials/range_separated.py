@@ -63,7 +63,7 @@ class RangeSeparatedPotential:
 
     Notes
     -----
-    Collective over `comm` are the constructor, `energy` and `error_estimate`; all else is local: each rank evaluates
+    Collective over `comm` are the constructor and `energy`; all else is local: each rank evaluates
     its own targets, with the same result whatever the number of ranks. Time and memory grow with
     (alpha * box)^3 for the build and with alpha^-3 for each target, and hardly with the number of charges.
 
@@ -248,7 +248,7 @@ class RangeSeparatedPotential:
         """Relative L2 error, measured against direct sums at 512 targets.
 
         Nine tenths of them are uniform in the box of the particles and 1 angstrom around it, the others within
-        0.5 angstrom of a particle; the seed is fixed. Collective.
+        0.5 angstrom of a particle; the seed is fixed.
         """
         rng = np.random.default_rng(20250301)
         positions = to_host(self._sources[0])

@@ -268,6 +268,10 @@ def merge_moments(moments: Array, grid: BoxGrid, counts: tuple[int, int, int]) -
         values = chebyshev.vandermonde(parts.ravel(), p - 1).reshape(factor, p, p)
         weights = chebyshev.values_to_coefficients(values, axis=1).reshape(factor * p, p)
         before, after = moments.shape[:axis], moments.shape[axis + 1 :]
-        stacked = moments.reshape(int(np.prod(before)) * coarse, factor * p, int(np.prod(after)))
-        moments = xp.matmul(to_device(weights.T, xp), stacked).reshape(*before, coarse * p, *after)
+        if axis == 2:
+            moments = moments.reshape(-1, factor * p) @ to_device(weights, xp)
+        else:
+            stacked = moments.reshape(int(np.prod(before)) * coarse, factor * p, -1)
+            moments = xp.matmul(to_device(weights.T, xp), stacked)
+        moments = moments.reshape(*before, coarse * p, *after)
     return moments

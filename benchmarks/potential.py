@@ -1,0 +1,256 @@
+"""The potential of a molecule at scattered targets and on a grid, beside the FMM, on one thread.
+
+    python benchmarks/potential.py MOLECULE.pqr [--tol 1e-7] [--grid 256] [--repeats 2] [--json FILE]
+    python benchmarks/potential.py --calibrate
+
+Without MOLECULE it takes structures/1kx5.pqr in the folder that SCI_TEST_DATA names. The peer is fmm3dpy (extra
+`peers`) from its PyPI wheel, which holds no vector instructions: a build for the machine is about twice as fast, and
+the dual-space method DMK about three times (see docs/performance.md). Each case runs in a process of its own on one
+thread; seconds are CPU seconds of that process, the least of the repeats; errors are relative L2 against direct sums
+at 2,000 of the targets; memory is the peak of the process. The peer's eps is the largest of a list whose measured
+error is at most ours or, where none is, the smallest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SCI_THREADS"), "1")
+PEER_EPS = (1e-2, 3.2e-3, 3.2e-4, 3.2e-5, 3.2e-6, 3.2e-7)
+SAMPLE = 2000
+
+
+def least_seconds(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Return the least CPU seconds of `repeats` runs, and the last result."""
+    best, result = float("inf"), None
+    for _ in range(repeats):
+        start = time.process_time()
+        result = action()
+        best = min(best, time.process_time() - start)
+    return best, result
+
+
+def make_targets(particles: Any, count: int, kind: str) -> Any:
+    """Return targets uniform in the bounding box, or within 3 angstrom of atoms."""
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    low, high = particles.positions.min(axis=0), particles.positions.max(axis=0)
+    if kind == "uniform":
+        return low + rng.random((count, 3)) * (high - low)
+    return particles.positions[rng.integers(particles.n, size=count)] + rng.uniform(-3, 3, (count, 3))
+
+
+def relative_error(particles: Any, points: Any, values: Any) -> float:
+    """Return the relative L2 error at the first targets."""
+    import numpy as np
+
+    from sci.potentials import direct_sum
+
+    exact = direct_sum(particles, points[:SAMPLE])
+    return float(np.linalg.norm(values[:SAMPLE] - exact) / np.linalg.norm(exact))
+
+
+def ours(particles: Any, case: dict[str, Any]) -> dict[str, Any]:
+    """Build once, then evaluate; the first call, which re-expands the Tucker form, is told apart from the next."""
+    from sci.potentials import RangeSeparatedPotential
+
+    points, count = make_targets(particles, case["targets"], case["kind"]), case["targets"]
+    RangeSeparatedPotential(particles, case["tol"], expected_targets=count)(points[:100_000])  # compiles the kernels
+    build, phi = least_seconds(
+        lambda: RangeSeparatedPotential(particles, case["tol"], expected_targets=count), case["repeats"]
+    )
+    first, _ = least_seconds(lambda: phi(points), 1)
+    again, values = least_seconds(lambda: phi(points), case["repeats"])
+    return {
+        "build": build,
+        "first": first,
+        "evaluate": again,
+        "error": relative_error(particles, points, values),
+        "alpha": phi.split.alpha,
+        "cutoff": phi.split.cutoff,
+        "tucker_ranks": phi.long_range.tucker_ranks,
+        "degree": phi.long_range.degree,
+    }
+
+
+def ours_grid(particles: Any, case: dict[str, Any]) -> dict[str, Any]:
+    """Build for a cubic number of grid points over the bounding box, and fill it."""
+    import numpy as np
+
+    from sci.potentials import RangeSeparatedPotential
+
+    n = case["grid"]
+    low, high = particles.positions.min(axis=0), particles.positions.max(axis=0)
+    axes = [np.linspace(a, b, n) for a, b in zip(low, high)]
+    RangeSeparatedPotential(particles, case["tol"], expected_targets=n**3).on_grid(*(v[:8] for v in axes))
+    build, phi = least_seconds(lambda: RangeSeparatedPotential(particles, case["tol"], expected_targets=n**3), 1)
+    evaluate, values = least_seconds(lambda: phi.on_grid(*axes), case["repeats"])
+    chosen = np.random.default_rng(1).integers(n, size=(SAMPLE, 3))
+    points = np.stack([v[i] for v, i in zip(axes, chosen.T)], axis=1)
+    error = relative_error(particles, points, values[tuple(chosen.T)])
+    return {"build": build, "evaluate": evaluate, "error": error, "alpha": phi.split.alpha}
+
+
+def peer(particles: Any, case: dict[str, Any]) -> dict[str, Any]:
+    """Call the FMM once for everything."""
+    import fmm3dpy
+    import numpy as np
+
+    points = make_targets(particles, case["targets"], case["kind"])
+    sources, targets = particles.positions.T.copy(), points.T.copy()
+    seconds, out = least_seconds(
+        lambda: fmm3dpy.lfmm3d(eps=case["eps"], sources=sources, charges=particles.charges, targets=targets, pgt=1),
+        case["repeats"],
+    )
+    scale = relative_error(particles, points, out.pottarg)
+    factor = 1.0 if scale < 0.5 else 4 * np.pi  # some builds return the potential over 4 pi
+    return {"evaluate": seconds, "error": relative_error(particles, points, factor * out.pottarg), "eps": case["eps"]}
+
+
+def run_case(path: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Run one case in a fresh process on one thread."""
+    command = [sys.executable, __file__, path, "--case", json.dumps(case)]
+    done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"case {case} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def matching_peer(path: str, case: dict[str, Any], error: float) -> dict[str, Any]:
+    """Return the peer at the loosest eps whose measured error is at most `error`."""
+    probe = {**case, "which": "peer", "targets": SAMPLE, "repeats": 1}
+    for eps in PEER_EPS:
+        if run_case(path, {**probe, "eps": eps})["error"] <= error:
+            break
+    return run_case(path, {**case, "which": "peer", "eps": eps})
+
+
+def line(name: str, result: dict[str, Any], count: int, total: float) -> str:
+    """Return one row: seconds a target, error, memory."""
+    return (
+        f"{name:<34}{total:>9.3f} s{total / count * 1e6:>10.3f} us/target"
+        f"{result['error']:>10.1e}{result['peak_mb']:>8.0f} MB"
+    )
+
+
+def verdict(name: str, ratio: float, target: float, aim: float | None = None) -> tuple[str, bool]:
+    """Return a row that compares a ratio (peer over ours) with what was asked."""
+    met = ratio >= target
+    extra = f" (aim {aim:g}: {'met' if ratio >= aim else 'missed'})" if aim else ""
+    return (
+        f"  -> {name}: {ratio:.2f} times less than the peer; asked {target:g}: {'met' if met else 'MISSED'}{extra}",
+        met,
+    )
+
+
+def calibrate() -> None:
+    """Print the constants of the cost model as this machine has them, beside those in use."""
+    import numpy as np
+
+    from sci.potentials import Particles, RangeSeparatedPotential, cost
+    from sci.potentials.assemble import MOMENT
+    from sci.tensor.boxes import Tiles, box_moments
+
+    rng = np.random.default_rng(0)
+    particles = Particles(60 * rng.random((20_000, 3)), rng.normal(size=20_000))
+    points = 60 * rng.random((500_000, 3))
+    phi = RangeSeparatedPotential(particles, 1e-7, alpha=0.6)
+    grid, degree = phi._layout
+    size = (degree + 1) ** 3
+    left, right = rng.random((4000, 200)), rng.random((200, 200))
+    tiles, out = Tiles.of(points, grid), np.zeros((len(points), 1))
+    side = (60**3 * cost.TILE / len(points)) ** (1 / 3)
+    reach = phi.split.cutoff * (1 + 0.5 / 3.5) + 0.5 * side
+    pairs = len(points) * particles.n / 60**3 * 4 / 3 * np.pi * reach**3
+    phi._expansion.add_to(out, points, tiles)
+    measured = {
+        "FLOP": (lambda: left @ right, 2 * left.size * 200, cost.FLOP),
+        "PAIR": (lambda: phi._short.add_to(out, points, tiles), pairs, cost.PAIR),
+        "BOX_TERM": (lambda: phi._expansion.add_to(out, points, tiles), len(points) * size, cost.BOX_TERM),
+        "VISIT": (lambda: Tiles.of(points, grid), len(points), cost.VISIT),
+        "MOMENT": (lambda: box_moments(particles.positions, particles.charges, grid, 15), 20_000 * 16**3, MOMENT),
+    }
+    for name, (action, count, used) in measured.items():
+        print(f"{name:<10} {least_seconds(action, 4)[0] / count:.2g} s here, {used:.2g} s in use")
+
+
+def main() -> int:
+    """Run the cases and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("molecule", nargs="?")
+    parser.add_argument("--tol", type=float, default=1e-7)
+    parser.add_argument("--grid", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.calibrate:
+        calibrate()
+        return 0
+    path = options.molecule or str(Path(os.environ.get("SCI_TEST_DATA", ".")) / "structures" / "1kx5.pqr")
+    if options.case:
+        from sci.io import read_structure
+
+        case = json.loads(options.case)
+        case.setdefault("repeats", options.repeats)
+        result = {"ours": ours, "grid": ours_grid, "peer": peer}[case["which"]](read_structure(path), case)
+        result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(result))
+        return 0
+    return compare(path, options)
+
+
+def compare(path: str, options: argparse.Namespace) -> int:
+    """Run ours beside the peer and print rows and ratios."""
+    print(f"{path}, tol {options.tol:g}, CPU seconds of one thread, least of {options.repeats}")
+    print(f"{'':<34}{'total':>11}{'':>20}{'error':>10}{'peak':>11}")
+    verdicts = []
+
+    def pair(kind: str, targets: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        case = {"which": "ours", "tol": options.tol, "repeats": options.repeats, "kind": kind, "targets": targets}
+        mine = run_case(path, case)
+        other = matching_peer(path, {**case, "repeats": 1}, max(mine["error"], options.tol / 2))
+        print(line(f"{targets:g} {kind}: FMM eps {other['eps']:g}", other, targets, other["evaluate"]))
+        print(line(f"{targets:g} {kind}: ours, evaluation", mine, targets, mine["evaluate"]))
+        print(
+            f"     build {mine['build']:.2f} s, first call {mine['first']:.2f} s, alpha {mine['alpha']:.3f}/A, cutoff "
+            f"{mine['cutoff']:.1f} A, degree {tuple(mine['degree'])}, ranks {tuple(mine['tucker_ranks'])}"
+        )
+        return mine, other
+
+    small, small_peer = pair("uniform", 100_000)
+    total = small["build"] + small["first"]
+    verdicts.append(verdict("build and 1e5 targets", small_peer["evaluate"] / total, 1 / 3, 1.0))
+    large, large_peer = pair("uniform", 1_000_000)
+    each = large["evaluate"] / 1e6
+    verdicts.append(verdict("a target of 1e6, the FMM's at 1e5", small_peer["evaluate"] / 1e5 / each, 10))
+    verdicts.append(verdict("a target of 1e6, the FMM's at 1e6", large_peer["evaluate"] / 1e6 / each, 1))
+    near, near_peer = pair("near atoms", 1_000_000)
+    verdicts.append(verdict("a target near atoms, 1e6", near_peer["evaluate"] / near["evaluate"], 1))
+    grid = run_case(path, {"which": "grid", "grid": options.grid, "tol": options.tol, "repeats": options.repeats})
+    count = options.grid**3
+    print(line(f"{options.grid}^3 grid: ours, evaluation", grid, count, grid["evaluate"]))
+    print(f"     build {grid['build']:.2f} s, alpha {grid['alpha']:.3f}/A")
+    ratio = large_peer["evaluate"] / 1e6 * count / grid["evaluate"]
+    verdicts.append(verdict("a grid point, the FMM's target at 1e6", ratio, 30, 100))
+    print("\n".join(row for row, _ in verdicts))
+    if options.json:
+        results = {"1e5": [small, small_peer], "1e6": [large, large_peer], "near": [near, near_peer], "grid": grid}
+        options.json.write_text(json.dumps(results, indent=1))
+    return 0 if all(met for _, met in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
