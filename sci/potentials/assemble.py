@@ -29,7 +29,7 @@ NEGLIGIBLE = 0.01
 
 
 PRODUCT = 3e-10
-MOMENT = 7e-10
+MOMENT = 6e-10
 """Seconds a moment and node of the products, and a moment of one charge; their ratio decides the boxes."""
 BOX_COUNTS = sorted({n << k for n in (1, 3) for k in range(16)} | {n << k for n in (5, 7) for k in range(2, 14)})
 """Boxes an axis that the next octaves can halve."""

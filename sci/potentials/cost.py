@@ -18,11 +18,11 @@ Domain = tuple[tuple[float, float], ...]
 
 # Seconds on one core of a processor with 256-bit vectors (`benchmarks/potential.py --calibrate` prints them beside
 # those of the machine at hand); only their ratios matter for the choice.
-FLOP = 5e-11
-PAIR = 2.6e-9
-BOX_TERM = 1.2e-10
+FLOP = 4.5e-11
+PAIR = 3.6e-9
+BOX_TERM = 1e-10
 BOX_COEFFICIENT = 4e-9
-VISIT = 1e-7
+VISIT = 6e-8
 TILE = 16
 TUCKER_RANK_SHARE = 0.6
 NEAR_SHARE = 0.5
