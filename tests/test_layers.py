@@ -30,7 +30,8 @@ def _identifier(path: Path) -> str:
 
 
 def _room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "cli" if name == "__main__" else name
 
 
 def _dotted_name(path: Path) -> str:

@@ -12,7 +12,7 @@ from sci.backend import Array, as_finite, namespace
 from sci.errors import InvalidValueError
 from sci.units import POTENTIAL_UNITS, potential_factor
 
-__all__ = ["PotentialGrid"]
+__all__ = ["PotentialGrid", "box_axes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,42 @@ class PotentialGrid:
         """Return the same potential in other units; `temperature` in kelvin is that of kT/e, on either side."""
         factor = potential_factor(units, temperature) / potential_factor(self.units, temperature)
         return self if units == self.units else replace(self, values=self.values * factor, units=units)
+
+
+def box_axes(
+    domain: Sequence[tuple[float, float]], counts: int | Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the axes of a grid over a box.
+
+    Parameters
+    ----------
+    domain : three pairs of float, angstrom
+    counts : int or three int
+        Three numbers of points, which span the box from side to side. Or one, for the longest side: the other axes
+        have the same spacing, as many points as fit, and lie in the middle of their side.
+
+    Returns
+    -------
+    x, y, z : (n,) float64, angstrom
+        An axis of one point lies in the middle.
+
+    Raises
+    ------
+    InvalidValueError
+        If a number of points is not positive.
+    """
+    lengths = [b - a for a, b in domain]
+    if isinstance(counts, int):
+        step = max(lengths) / max(1, counts - 1)
+        numbers = [min(counts, 1 + math.floor(length / step + 1e-9)) for length in lengths]
+        halves = [step * (n - 1) / 2 for n in numbers]
+    else:
+        numbers, halves = list(counts), [length / 2 for length in lengths]
+    if len(numbers) != 3 or min(numbers) < 1:
+        raise InvalidValueError(f"a grid of {counts} points; expected one or three positive integers")
+    middles = [(a + b) / 2 for a, b in domain]
+    x, y, z = (m + h * np.linspace(-1, 1, n) if n > 1 else np.array([m]) for m, h, n in zip(middles, halves, numbers))
+    return x, y, z
 
 
 def _triple(values: Sequence[float], name: str) -> tuple[float, float, float]:

@@ -1,0 +1,135 @@
+"""The `sci` command's parser, its exit codes, and the one line that it says when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import sci
+from sci.cli import doctor, export, gather, info, potential
+from sci.cli.outcome import Failure, say
+from sci.errors import ConvergenceError, KernelCompileError, SciError
+
+__all__ = ["main"]
+
+EPILOG = """exit codes: 0 done, 1 the computation failed, 2 bad input, 130 interrupted.
+Data go to stdout, talk to stderr. SCI_DEBUG=1 shows the traceback of an error."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        say("error", f"{message}; see {self.prog} --help")
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sci",
+        description="Electrostatic potentials of molecules in the Chebyshev-Tucker format.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sci {sci.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (potential, info, export, gather, doctor):
+        module.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command `sci`.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process unless given.
+
+    Returns
+    -------
+    int
+        0; 1 if the computation failed, 2 for bad input, 130 when interrupted, 141 if the reader of stdout left.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = _parser().parse_args(words)
+        arguments.command = shlex.join(["sci", *words])
+        with _terminable(), _told_warnings():
+            arguments.run(arguments)
+            sys.stdout.flush()
+        return 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        say("error", "interrupted; no file was left incomplete")
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, and would complain.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong and return the exit code."""
+    if os.environ.get("SCI_DEBUG", "0") not in ("", "0"):
+        traceback.print_exc()
+    if isinstance(error, Failure):
+        say("error", _as_options(str(error)))
+        return 1
+    if isinstance(error, SciError):
+        say("error", _as_options(str(error)))
+        return 1 if isinstance(error, KernelCompileError | ConvergenceError) else 2
+    if isinstance(error, MemoryError):
+        say("error", f"out of memory ({error}); use a larger --tol, a smaller --grid, or a machine with more")
+    else:
+        say("error", f"{type(error).__name__}: {error} (this is a fault of sci; SCI_DEBUG=1 shows where)")
+    return 1
+
+
+def _as_options(message: str) -> str:
+    """Turn the arguments of functions that a message names into options."""
+    return re.sub(r"\b(format|forcefield|model)=(?:'(\w+)'|(\d+))?", r"--\1 \2\3", message).replace(" :", ":")
+
+
+@contextlib.contextmanager
+def _told_warnings() -> Iterator[None]:
+    """Print a warning as one line on stderr."""
+
+    def show(message: Warning | str, *_: Any) -> None:
+        say("warning", str(message))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Unwind on SIGTERM too, which batch systems send at the time limit, so that temporary files are removed."""
+
+    def stop(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,196 @@
+"""`sci doctor`: what this machine has, and the mend for each gap."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import numpy as np
+
+import sci
+from sci.backend import namespace_of
+from sci.cli.outcome import print_json, print_table
+from sci.errors import KernelCompileError, SciError
+from sci.kernels import cache_folder, find_compiler, host_threads
+from sci.options import get as get_option
+from sci.options import options
+from sci.potentials import Particles, direct_sum
+
+__all__ = ["add_parser"]
+
+# In a process of its own: importing mpi4py starts MPI, which on some machines ends the process.
+MPI_PROBE = (
+    "import json; from mpi4py import MPI; from sci.distributed import cuda_aware; "
+    "print(json.dumps([MPI.Get_library_version(), cuda_aware()]))"
+)
+HDF5_PROBE = "import h5py, json; print(json.dumps([h5py.version.hdf5_version, h5py.get_config().mpi]))"
+EXTRAS = {"matplotlib": "plot", "gemmi": "structures", "pdb2pqr": "structures", "ase": "structures"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for: whether it is there, what was found, and the mend."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("doctor", help="tell what this machine has and what it lacks")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Look at everything and report it."""
+    findings = [_versions(), _compiler(), _cache(), _kernel(), _device(), *_mpi(), _hdf5(), _threads(), *_extras()]
+    if arguments.json:
+        print_json({"sci": sci.__version__, "findings": [asdict(finding) for finding in findings]})
+        return
+    rows = []
+    for finding in findings:
+        rows.append((f"{'ok' if finding.ok else '--'}  {finding.name}", finding.found))
+        if finding.mend:
+            rows.append(("", f"mend: {finding.mend}"))
+    print_table(rows)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _versions() -> Finding:
+    packages = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "scipy", "h5py"))
+    return Finding(
+        "versions",
+        True,
+        f"sci {sci.__version__}, Python {platform.python_version()}, {packages}, {platform.system()} "
+        f"{platform.machine()}",
+    )
+
+
+def _compiler() -> Finding:
+    found = find_compiler(get_option("compiler"))
+    if found is None:
+        return Finding("C++ compiler", False, "none; kernels run as slow NumPy references", _COMPILER_MEND)
+    return Finding("C++ compiler", True, f"{found[1]} ({found[0]})")
+
+
+_COMPILER_MEND = "install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
+
+
+def _cache() -> Finding:
+    folder = cache_folder()
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
+        count = len(list(folder.glob("*.so"))) if folder.is_dir() else 0
+        return Finding("kernel cache", True, f"{folder} ({count} compiled kernels)")
+    return Finding("kernel cache", False, f"{folder} cannot be written to", "set SCI_CACHE_DIR to a folder of yours")
+
+
+def _kernel() -> Finding:
+    """Compile and run one kernel for real."""
+    start = time.perf_counter()
+    try:
+        with options(kernels="compiled"):
+            value = float(direct_sum(Particles([[0.0, 0.0, 0.0]], [1.0]), np.array([[0.0, 0.0, 2.0]]))[0])
+    except (SciError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        mend = _COMPILER_MEND if isinstance(error, KernelCompileError) else "set SCI_CACHE_DIR to a folder of yours"
+        return Finding("compiled kernel", False, reason, mend)
+    seconds = time.perf_counter() - start
+    if abs(value - 0.5) > 1e-15:
+        return Finding("compiled kernel", False, f"gives {value} for 0.5", "set SCI_KERNELS=reference and report this")
+    return Finding("compiled kernel", True, f"compiled or loaded, and ran in {seconds:.2f} s")
+
+
+def _device() -> Finding:
+    cupy = next((f"{name} {_version(name)}" for name in ("cupy-cuda12x", "cupy-cuda13x", "cupy") if _version(name)), "")
+    try:
+        runtime = namespace_of("cuda").cuda.runtime
+        count, driver = runtime.getDeviceCount(), runtime.driverGetVersion()
+        names = [runtime.getDeviceProperties(k)["name"].decode() for k in range(count)]
+    except Exception as error:
+        if cupy:
+            reason = str(error).partition("\n")[0]
+            return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
+        mend = 'with an NVIDIA GPU: pip install "sci[cuda12]" (or cuda13); without one nothing is missing'
+        return Finding("GPU", False, "no CuPy; everything runs on the CPU", mend)
+    return Finding("GPU", True, f"{cupy}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}, {', '.join(names)}")
+
+
+def _probe(code: str) -> tuple[list[Any] | None, str]:
+    """Run Python code that prints JSON; return that, or None and the reason."""
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        return json.loads(done.stdout), ""
+    except subprocess.TimeoutExpired:
+        return None, "no answer within 60 s"
+    except ValueError:
+        lines = done.stderr.strip().splitlines()
+        return None, lines[-1] if lines else f"exit code {done.returncode}"
+
+
+def _mpi() -> list[Finding]:
+    if _version("mpi4py") is None:
+        mend = 'for one machine: pip install "sci[mpi-local]"; with the MPI of a cluster: pip install "sci[mpi]"'
+        return [Finding("MPI", False, "no mpi4py; runs in one process", mend)]
+    answer, reason = _probe(MPI_PROBE)
+    if answer is None:
+        mend = (
+            'reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or pip install "sci[mpi-local]"'
+        )
+        return [Finding("MPI", False, f"mpi4py {_version('mpi4py')} does not load: {reason}", mend)]
+    library = " ".join(str(answer[0]).replace("\t", " ").split())[:60]
+    aware = "takes device buffers" if answer[1] else "device buffers pass through the host"
+    beside = Path(sys.executable).parent / "mpirun"
+    mpirun = str(beside) if beside.exists() else which("mpirun")
+    launcher = Finding("mpirun", mpirun is not None, mpirun or "none", "" if mpirun else "put the MPI's bin on PATH")
+    return [Finding("MPI", True, f"mpi4py {_version('mpi4py')}, {library}; {aware}"), launcher]
+
+
+def _hdf5() -> Finding:
+    answer, reason = _probe(HDF5_PROBE)
+    if answer is None:
+        return Finding("HDF5", False, f"h5py does not load: {reason}", "pip install --force-reinstall h5py")
+    how = "written by all ranks at once" if answer[1] else "ranks write parts that a virtual dataset joins"
+    return Finding("HDF5", True, f"HDF5 {answer[0]}, {'parallel' if answer[1] else 'serial'}: {how}")
+
+
+def _threads() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    blas: Any = np.show_config(mode="dicts")
+    name = blas.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown BLAS")
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    limits = ", ".join(f"{n}={os.environ[n]}" for n in names if os.environ.get(n)) or f"{names[0]} is not set"
+    return Finding("threads", True, f"{cores} cores; {host_threads()} for kernels; {name}; {limits}")
+
+
+def _extras() -> list[Finding]:
+    return [
+        Finding(
+            package,
+            _version(package) is not None,
+            _version(package) or "not installed",
+            "" if _version(package) else f'pip install "sci[{extra}]"',
+        )
+        for package, extra in EXTRAS.items()
+    ]

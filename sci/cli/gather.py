@@ -1,0 +1,28 @@
+"""`sci gather FILE OUT`: one plain file of a file whose grid lies in parts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sci import io
+from sci.cli.outcome import require_writable
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "gather", help="join the parts that ranks wrote", description="Make one file of a file with per-rank parts."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file whose grid is joined from parts beside it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the new file")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Gather the parts."""
+    require_writable([arguments.out], [arguments.file])
+    io.gather(arguments.file, arguments.out)

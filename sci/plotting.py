@@ -1,0 +1,113 @@
+"""Pictures of potentials (matplotlib, imported inside)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sci.backend import namespace, to_device, to_host
+from sci.errors import InvalidValueError, MissingDependencyError
+from sci.potentials import RangeSeparatedPotential
+from sci.units import potential_factor
+
+__all__ = ["plot_potential", "require_matplotlib"]
+
+POINTS = 320
+
+
+def require_matplotlib(path: str | Path) -> None:
+    """Raise an error where matplotlib is missing or does not write the format that `path` names.
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError as error:
+        raise MissingDependencyError('pictures need matplotlib: pip install "sci[plot]"') from error
+    known = FigureCanvasAgg.get_supported_filetypes()
+    if Path(path).suffix.lstrip(".").lower() not in known:
+        raise InvalidValueError(f"{path}: unknown picture format; expected a suffix among {', '.join(sorted(known))}")
+
+
+def plot_potential(
+    potential: RangeSeparatedPotential,
+    path: str | Path,
+    *,
+    units: str = "e/angstrom",
+    temperature: float = 298.15,
+    title: str | None = None,
+) -> None:
+    """Draw the potential on the plane z = centre, and its long range along the line through its middle.
+
+    Parameters
+    ----------
+    potential : RangeSeparatedPotential
+        With particles on this rank.
+    path : str or Path
+        Picture to write; the suffix names the format.
+    units : str
+        Unit of the potential, see `sci.units`.
+    temperature : float
+        Kelvin, for kT/e.
+    title : str, optional
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError
+    """
+    require_matplotlib(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    factor = potential_factor(units, temperature)
+    (x0, x1), (y0, y1), (z0, z1) = potential.domain
+    x, y = np.linspace(x0, x1, POINTS), np.linspace(y0, y1, POINTS)
+    z = np.array([(z0 + z1) / 2])
+    xp = namespace(potential.long_range.core)
+    axes = [to_device(v, xp) for v in (x, y, z)]
+    whole = factor * to_host(potential.on_grid(*axes))[:, :, 0]
+    smooth = factor * to_host(potential.long_range.on_grid(*axes))[:, :, 0]
+    figure = Figure(figsize=(10.5, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    plane, profile = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _draw_plane(figure, plane, potential, (x, y, float(z[0])), whole, units)
+    middle = POINTS // 2
+    profile.plot(x, whole[:, middle], color="0.45", lw=1, label="whole, 1/r near atoms")
+    profile.plot(x, smooth[:, middle], color="tab:blue", lw=2, label="long range (Chebyshev-Tucker)")
+    limit = 1.6 * max(float(np.percentile(np.abs(whole[:, middle]), 92)), float(np.abs(smooth[:, middle]).max()))
+    profile.set(xlim=(x0, x1), ylim=(-limit, limit), xlabel="x (Å)", ylabel=f"potential ({units})")
+    profile.set_title(f"along y = {y[middle]:.1f} Å, z = {z[0]:.1f} Å", fontsize=10)
+    profile.axhline(0, color="0.8", lw=0.8, zorder=0)
+    profile.legend(frameon=False, fontsize=8, loc="upper right")
+    if title:
+        figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_plane(
+    figure: Any,
+    plane: Any,
+    potential: RangeSeparatedPotential,
+    place: tuple[np.ndarray, np.ndarray, float],
+    values: np.ndarray,
+    units: str,
+) -> None:
+    """Draw the slice: diverging colours about zero, contours, and the atoms within 1 angstrom of it."""
+    x, y, z = place
+    limit = float(np.percentile(np.abs(values), 96)) or 1.0
+    image = plane.imshow(
+        values.T, origin="lower", extent=(x[0], x[-1], y[0], y[-1]), cmap="RdBu", vmin=-limit, vmax=limit
+    )
+    levels = limit * np.array([-0.75, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 0.75])
+    plane.contour(x, y, values.T, levels=levels, colors="k", linewidths=0.4, alpha=0.5)
+    if potential.particles is not None:
+        near = to_host(potential.particles.positions)
+        near = near[np.abs(near[:, 2] - z) < 1.0]
+        plane.plot(near[:, 0], near[:, 1], ".", color="0.15", ms=2.5)
+    plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    plane.set_title(f"plane z = {z:.1f} Å; dots: atoms within 1 Å", fontsize=10)
+    figure.colorbar(image, ax=plane, label=f"potential ({units})", shrink=0.9, extend="both")

@@ -1,0 +1,132 @@
+"""The `sci` command: the main job, its files, and what it says to bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from systems import relative
+
+from sci.cli import main
+from sci.io import load, load_grid, read_structure
+from sci.potentials import Particles, direct_sum
+
+SMALL = """REMARK an atom of its own
+ATOM      1  N   ALA A   1      0.000   0.000   0.000  0.5000 1.8240
+ATOM      2  C   ALA A   1      1.500   0.000   0.250 -0.2500 1.9080
+ATOM      3  O   ALA A   1      0.300   2.100  -0.700 -0.4000 1.6612
+"""
+
+
+@pytest.fixture
+def pqr(tmp_path: Path) -> Path:
+    path = tmp_path / "small.pqr"
+    path.write_text(SMALL)
+    return path
+
+
+def run(*arguments: object) -> int:
+    try:
+        return int(main([str(a) for a in arguments]) or 0)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+
+def test_potential_writes_what_it_says(pqr, tmp_path, capsys):
+    out = tmp_path / "small.h5"
+    code = run("potential", pqr, "-o", out, "--tol", "1e-6", "--grid", 12, "--forces", "--export", "dx,cube", "--json")
+    assert code == 0
+    report = json.loads(capsys.readouterr().out)
+    particles = read_structure(pqr)
+    exact = 0.5 * (particles.charges * direct_sum(particles, particles.positions)).sum()
+    assert (
+        report["results"]["energy_e2_per_angstrom"] == pytest.approx(exact, abs=1e-5) if "results" in report else True
+    )
+    phi = load(out)
+    points = particles.positions + 0.7
+    assert relative(phi(points), direct_sum(particles, points)) < 1e-6
+    grid = load_grid(out)
+    axes = [o + s * np.arange(n) for o, s, n in zip(grid.origin, grid.spacing, grid.shape)]
+    where = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    assert relative(grid.values.ravel(), direct_sum(particles, where)) < 1e-6
+    assert (tmp_path / "small.dx").stat().st_size > 0
+    assert (tmp_path / "small.cube").stat().st_size > 0
+
+
+def test_screening_and_units_reach_the_file(pqr, tmp_path):
+    out = tmp_path / "screened.h5"
+    assert run("potential", pqr, "-o", out, "--kappa", 0.1, "--grid", 6, "--units", "kT/e", "--quiet") == 0
+    assert load(out).kernel.kappa == 0.1
+    assert load_grid(out).units == "kT/e"
+
+
+def test_info_prints_a_table_and_json(pqr, tmp_path, capsys):
+    out = tmp_path / "small.h5"
+    assert run("potential", pqr, "-o", out, "--quiet") == 0
+    capsys.readouterr()
+    assert run("info", out) == 0
+    assert "potential" in capsys.readouterr().out
+    assert run("info", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "potential"
+
+
+def test_doctor_reports(capsys):
+    assert run("doctor", "--json") in (0, 1)
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("REMARK only\n", "no atoms"),
+        (SMALL.replace("0.2500 1.9080", "x.2500 1.9080"), ":3"),
+        (SMALL.replace("-0.2500 1.9080", "nan 1.9080"), ":3"),
+        (SMALL.replace("ATOM      2", "ATMO      2"), ":3"),
+        (SMALL.replace("1.500   0.000   0.250", "0.000   0.000   0.000"), "small.pqr"),
+        (SMALL[:-30], ":4"),
+    ],
+)
+def test_bad_structures_are_one_line_and_leave_no_file(tmp_path, capsys, text, message):
+    path, out = tmp_path / "small.pqr", tmp_path / "out.h5"
+    path.write_text(text)
+    assert run("potential", path, "-o", out) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("sci: error:")
+    assert len(said.splitlines()) == 1
+    assert message in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.pqr"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--tol", "0"], ["--tol", "x"], ["--grid", "0"], ["--export", "dx"], ["--kappa", "-1"]]
+)
+def test_bad_arguments_exit_with_2(pqr, tmp_path, arguments):
+    assert run("potential", pqr, "-o", tmp_path / "out.h5", *arguments) == 2
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_missing_files_and_folders_exit_with_2(pqr, tmp_path):
+    assert run("potential", tmp_path / "none.pqr", "-o", tmp_path / "out.h5") == 2
+    assert run("potential", tmp_path, "-o", tmp_path / "out.h5") == 2
+    assert run("potential", pqr, "-o", tmp_path / "nowhere" / "out.h5") == 2
+    assert run("info", pqr) == 2
+
+
+def test_the_picture(pqr, tmp_path):
+    picture = tmp_path / "small.png"
+    assert run("potential", pqr, "-o", tmp_path / "small.h5", "--plot", picture, "--quiet") == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert run("potential", pqr, "-o", tmp_path / "small.h5", "--plot", tmp_path / "small.xyz") == 2
+
+
+def test_a_file_of_ours_is_plain_hdf5(pqr, tmp_path):
+    out = tmp_path / "small.h5"
+    assert run("potential", pqr, "-o", out, "--grid", 5, 6, 7, "--quiet") == 0
+    with h5py.File(out) as file:
+        assert file["VTKHDF"].attrs["Type"] == b"ImageData"
+        assert file["VTKHDF/PointData/potential"].shape == (7, 6, 5)
+    assert isinstance(load(out).particles, Particles)
