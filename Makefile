@@ -1,6 +1,5 @@
 # make demo   sets up and runs the main job on a real protein
 # make test   sets up and runs every check and test
-# make docs   sets up and builds the documentation into site/
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
@@ -9,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test docs clean compiler
+.PHONY: help demo test clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -27,10 +26,6 @@ test: compiler .venv/test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sci
 	$(BIN)/pytest -q $(PYTEST_ARGS)
-
-docs: .venv/docs-ready
-	$(BIN)/python docs/pictures.py docs/images
-	$(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -53,8 +48,4 @@ $(BIN)/python:
 
 .venv/test-ready: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[test,mpi-local,plot,structures]"
-	@touch $@
-
-.venv/docs-ready: pyproject.toml | $(BIN)/python
-	$(PIP) -e ".[plot,docs]"
 	@touch $@

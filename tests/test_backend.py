@@ -47,7 +47,7 @@ def test_device_arrays_are_cupys_and_scalars_are_neutral(cupy: ModuleType) -> No
 
 
 def test_mixed_arrays_are_refused_with_the_mend(cupy: ModuleType) -> None:
-    with pytest.raises(DeviceMismatchError, match="cupy.asarray"):
+    with pytest.raises(DeviceMismatchError, match=r"cupy\.asarray"):
         backend.namespace(_DeviceArray(np.ones(3)), np.ones(3))
 
 
