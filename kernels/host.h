@@ -14,7 +14,7 @@ typedef long long i64;
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
-#define SCI_KERNEL __global__ void __launch_bounds__(SCI_BLOCK)
+#define SCI_KERNEL __global__ void __launch_bounds__(SCI_BLOCK, 1)
 #define SCI_INDEX
 #define SCI_DEVICE __device__ __forceinline__
 #define SCI_THREADS(t) if (const int t = threadIdx.x; true)

@@ -90,17 +90,26 @@ def _bands(matrix: np.ndarray, eps: float) -> list[tuple[slice, slice]]:
     return bands
 
 
-def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float) -> Array:
-    """Multiply `matrix`, banded because a narrow Gaussian is local, onto one axis of `tensor`."""
+def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float, mine: slice | None = None) -> Array:
+    """Multiply `matrix`, banded because a narrow Gaussian is local, onto one axis of `tensor`.
+
+    `mine` are the columns of `matrix` that `tensor` holds. Bands are those of the whole matrix, so that the sum over
+    ranks does not depend on how the columns are spread.
+    """
     xp = namespace(tensor)
     shape = list(tensor.shape)
     shape[axis] = len(matrix)
     out = xp.empty(tuple(shape))
-    for rows, columns in _bands(matrix, eps):
-        block = to_device(np.ascontiguousarray(matrix[rows, columns]), xp)
+    held = mine or slice(0, matrix.shape[1])
+    for rows, band in _bands(matrix, eps):
+        start = min(max(band.start, held.start), held.stop)
+        stop = max(start, min(band.stop, held.stop))
+        block = to_device(np.ascontiguousarray(matrix[rows, start:stop]), xp)
+        columns = slice(start - held.start, stop - held.start)
         if axis == 0:
-            flat = tensor[columns].reshape(block.shape[1], -1)
-            xp.matmul(block, flat, out=out[rows].reshape(len(block), -1))
+            width = shape[1] * shape[2]  # a rank's slab may be empty, and then -1 is not known
+            flat = tensor[columns].reshape(stop - start, width)
+            xp.matmul(block, flat, out=out[rows].reshape(len(block), width))
         elif axis == 1:
             xp.matmul(block, tensor[:, columns], out=out[:, rows])
         else:
@@ -170,7 +179,7 @@ def long_range_coefficients(
         t = float(gaussians.exponents[k])
         a1, a2, a3 = (_axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
         part = _along(a2, _along(a3, mine, 2, eps), 1, eps)
-        values += gaussians.weights[k] * _along(a1[:, rows], part, 0, eps)
+        values += gaussians.weights[k] * _along(a1, part, 0, eps, rows)
         if k == groups[octave][0]:
             for axis in range(3):
                 values = chebyshev.values_to_coefficients(values, axis=axis)
