@@ -1,0 +1,55 @@
+"""Build a potential from charges spread over ranks, and compare it with the serial one.
+
+mpirun -n 3 python tests/mpi/programs/potential.py
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sabotage import private_communicator
+
+from sci.distributed import abort_on_error, allgather_rows, split
+from sci.errors import SciError
+from sci.potentials import Particles, RangeSeparatedPotential, Yukawa
+
+comm = private_communicator()
+
+
+def close(found: np.ndarray, exact: np.ndarray, tol: float = 1e-11) -> None:
+    error = np.abs(found - exact).max() / np.abs(exact).max()
+    assert error <= tol, error
+
+
+def compare(whole: Particles, kernel: Yukawa | None) -> None:
+    rows = split(whole.n, comm)
+    mine = None
+    if rows.stop > rows.start:
+        mine = Particles(whole.positions[rows], whole.charges[rows])
+    serial = RangeSeparatedPotential(whole, 1e-6, kernel=kernel)
+    spread = RangeSeparatedPotential(mine, 1e-6, kernel=kernel, comm=comm)
+    points = np.random.default_rng(comm.rank).random((150, 3)) * 12
+    assert spread.long_range.tucker_ranks == serial.long_range.tucker_ranks
+    close(spread(points), serial(points))
+    close(spread.field(points), serial.field(points), 1e-9)
+    axes = (np.linspace(1, 9, 5) + comm.rank, np.linspace(0, 5, 4), np.linspace(0, 9, 3))
+    close(spread.on_grid(*axes), serial.on_grid(*axes))
+    close(np.array([spread.energy()]), np.array([serial.energy()]), 1e-9)  # its terms cancel
+    # Derivatives of the long range amplify the rounding of its coefficients.
+    close(allgather_rows(spread.forces(), comm), serial.forces(), 1e-9)
+    assert abs(spread.error_estimate - serial.error_estimate) < 1e-10  # itself the size of a rounding over tol
+
+
+with abort_on_error(comm):
+    rng = np.random.default_rng(5)
+    compare(Particles(rng.random((120, 3)) * 12, rng.normal(size=120)), None)
+    compare(Particles(rng.random((50, 3)) * 12, rng.normal(size=50)), Yukawa(0.2))
+    compare(Particles(rng.random((2, 3)) * 12, rng.normal(size=2)), None)
+    bad = 5.0 if comm.rank == comm.size - 1 else 1e-3
+    message = ""
+    try:
+        RangeSeparatedPotential(Particles(rng.random((4, 3)) + comm.rank, np.ones(4)), bad, comm=comm)
+    except SciError as error:
+        message = str(error)
+    assert "tol is 5.0" in message
+    if comm.rank == 0:
+        print("PASS")
