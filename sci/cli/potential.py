@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sci.backend import namespace_of, to_device, to_host
+from sci.backend import is_device_array, namespace, namespace_of, to_device, to_host
 from sci.cli.export import export_format, export_paths, write_exports
 from sci.cli.outcome import computing, print_json, print_table, require_writable, say
 from sci.errors import DeviceUnavailableError, InvalidValueError
@@ -81,9 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
     xp = _namespace(a)
     with options(progress="off") if a.quiet else contextlib.nullcontext():
         with clock.phase("read"):
-            particles = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
+            particles = _read(a, xp)
         with clock.phase("build"):
-            phi = _build(a, particles, xp)
+            phi = _build(a, particles)
         with computing():
             results = _results(a, phi, clock)
             with clock.phase("grid"):
@@ -125,20 +125,28 @@ def _namespace(a: argparse.Namespace) -> Any:
         return namespace_of("cpu")
 
 
-def _build(a: argparse.Namespace, particles: Particles, xp: Any) -> RangeSeparatedPotential:
-    moved = Particles(to_device(particles.positions, xp), to_device(particles.charges, xp), names=particles.names)
+def _read(a: argparse.Namespace, xp: Any) -> Particles:
+    """Read the structure and move it to where the computing is done."""
+    found = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
+    if found.cell is not None:
+        raise InvalidValueError(
+            f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; take the "
+            "cell (Lattice) out of the file"
+        )
+    positions, charges = to_device(found.positions, xp), to_device(found.charges, xp)
+    radii = None if found.radii is None else to_device(found.radii, xp)
+    return Particles(positions, charges, radii, found.names)
+
+
+def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotential:
     return RangeSeparatedPotential(
-        moved if particles.radii is None else _with_radii(moved, to_device(particles.radii, xp)),
+        particles,
         a.tol,
         kernel=Newton() if a.kappa is None else Yukawa(a.kappa),
         alpha=a.alpha,
-        expected_targets=a.expected_targets or max(1_000_000, _points(a)),
+        expected_targets=max(1_000_000, _points(a)) if a.expected_targets is None else a.expected_targets,
         padding=a.padding,
     )
-
-
-def _with_radii(particles: Particles, radii: Any) -> Particles:
-    return Particles(particles.positions, particles.charges, radii, particles.names)
 
 
 def _points(a: argparse.Namespace) -> int:
@@ -160,8 +168,8 @@ def _results(a: argparse.Namespace, phi: RangeSeparatedPotential, clock: _Clock)
             results["forces"] = to_host(phi.forces())
     with clock.phase("error"):
         results["error_estimate"] = phi.error_estimate
-        if phi.particles is not None and phi.particles.n <= ALL_PAIRS:
-            p = phi.particles
+        p = phi.particles
+        if p is not None and p.n <= ALL_PAIRS:
             exact = 0.5 * float((p.charges * direct_sum(p, p.positions, kernel=phi.kernel)).sum())
             results["energy_error_e2_per_angstrom"] = abs(energy - exact)
     return results
@@ -171,15 +179,9 @@ def _grid(a: argparse.Namespace, phi: RangeSeparatedPotential) -> PotentialGrid 
     if a.grid is None:
         return None
     axes = box_axes(phi.domain, a.grid[0] if len(a.grid) == 1 else a.grid)
-    xp = namespace_of("cpu") if phi.particles is None else _module(phi)
+    xp = namespace(phi.long_range.core)
     values = phi.on_grid(*(to_device(axis, xp) for axis in axes))
     return PotentialGrid.on_axes(values, *axes).in_units(a.units, a.temperature)
-
-
-def _module(phi: RangeSeparatedPotential) -> Any:
-    from sci.backend import namespace
-
-    return namespace(phi.long_range.core)
 
 
 def _write(
@@ -227,7 +229,7 @@ def _report(
         "degree": list(long_range.degree),
         "bytes": long_range.nbytes,
         "compression": math.prod(long_range.shape) * long_range.core.itemsize / long_range.nbytes,
-        "device": "cpu" if namespace_of("cpu") is _module(phi) else "cuda",
+        "device": "cuda" if is_device_array(long_range.core) else "cpu",
         "tol": a.tol,
         **{name: value for name, value in results.items() if name != "forces"},
         "grid": None
