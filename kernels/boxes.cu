@@ -21,6 +21,35 @@ SCI_DEVICE void chebyshev_slopes(const T x, const T* values, T* slopes, const in
         slopes[k * stride] = 2 * values[(k - 1) * stride] + 2 * x * slopes[(k - 1) * stride] - slopes[(k - 2) * stride];
 }
 
+// T_k(x) and its slope for k = 0, 1, ... in a loop that is not unrolled. The host looks them up; on a GPU an array with
+// a running index would lie in slow local memory, so a GPU keeps two terms of the recurrence in registers.
+template <typename T, int P, bool GRADIENT>
+struct ChebyshevColumn {
+    static constexpr bool TABLE = SCI_SLOTS > 1;
+    static constexpr int TERMS = TABLE ? P : 2;
+    T values[TERMS][SCI_SLOTS], slopes[TERMS][SCI_SLOTS], x[SCI_SLOTS];
+
+    SCI_DEVICE_MEMBER void start(const T at, const int s) {
+        chebyshev_values<T, TERMS>(at, &values[0][s], SCI_SLOTS);
+        if (GRADIENT) chebyshev_slopes<T, TERMS>(at, &values[0][s], &slopes[0][s], SCI_SLOTS);
+        x[s] = at;
+    }
+    SCI_DEVICE_MEMBER T value(const int k, const int s) const { return values[TABLE ? k : 0][s]; }
+    SCI_DEVICE_MEMBER T slope(const int k, const int s) const { return slopes[TABLE ? k : 0][s]; }
+    // Moves on from T_k to T_{k+1}.
+    SCI_DEVICE_MEMBER void step(const int s) {
+        if (TABLE) return;
+        const T value = 2 * x[s] * values[1][s] - values[0][s];
+        if (GRADIENT) {
+            const T slope = 2 * values[1][s] + 2 * x[s] * slopes[1][s] - slopes[0][s];
+            slopes[0][s] = slopes[1][s];
+            slopes[1][s] = slope;
+        }
+        values[0][s] = values[1][s];
+        values[1][s] = value;
+    }
+};
+
 // f(x), or f and its gradient, at scattered points. Tile l holds the targets order[tile_start[l] ...], at most
 // SCI_BLOCK, all of box tile_box[l]. Flops per target: 2 (P^3 + P^2 + P), about twice that with the gradient. Bytes
 // per tile: 8 P^3, from cache where tiles of one box follow each other, so the limit is arithmetic.
@@ -34,27 +63,30 @@ SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients, const T*
     for (i64 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const i64 first = tile_start[tile], last = tile_start[tile + 1] - 1, box = tile_box[tile];
         const i64 nx = box / (b2 * b3), ny = box / b3 % b2, nz = box % b3;
-        T tx[P][SCI_SLOTS], ty[P][SCI_SLOTS], tz[P][SCI_SLOTS], dx[P][SCI_SLOTS], dy[P][SCI_SLOTS], dz[P][SCI_SLOTS];
+        T tz[P][SCI_SLOTS], dz[P][SCI_SLOTS], y[SCI_SLOTS];
+        ChebyshevColumn<T, P, GRADIENT> tx, ty;
         T f[SCI_SLOTS], fx[SCI_SLOTS], fy[SCI_SLOTS], fz[SCI_SLOTS];
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
             const i64 i = order[first + t < last ? first + t : last];
             const T x = 2 * ((targets[3 * i] - geometry[0]) * wx - T(nx)) - 1;
-            const T y = 2 * ((targets[3 * i + 1] - geometry[1]) * wy - T(ny)) - 1;
+            y[s] = 2 * ((targets[3 * i + 1] - geometry[1]) * wy - T(ny)) - 1;
             const T z = 2 * ((targets[3 * i + 2] - geometry[2]) * wz - T(nz)) - 1;
-            chebyshev_values<T, P>(x, &tx[0][s], SCI_SLOTS);
-            chebyshev_values<T, P>(y, &ty[0][s], SCI_SLOTS);
             chebyshev_values<T, P>(z, &tz[0][s], SCI_SLOTS);
-            if (GRADIENT) {
-                chebyshev_slopes<T, P>(x, &tx[0][s], &dx[0][s], SCI_SLOTS);
-                chebyshev_slopes<T, P>(y, &ty[0][s], &dy[0][s], SCI_SLOTS);
-                chebyshev_slopes<T, P>(z, &tz[0][s], &dz[0][s], SCI_SLOTS);
-            }
+            if (GRADIENT) chebyshev_slopes<T, P>(z, &tz[0][s], &dz[0][s], SCI_SLOTS);
+            tx.start(x, s);
+            if (SCI_SLOTS > 1) ty.start(y[s], s);
             f[s] = fx[s] = fy[s] = fz[s] = 0;
         }
+        SCI_ROLLED
         for (int i = 0; i < P; ++i) {
             T g[SCI_SLOTS], gy[SCI_SLOTS], gz[SCI_SLOTS];
-            SCI_THREADS(t) g[SCI_SLOT(t)] = gy[SCI_SLOT(t)] = gz[SCI_SLOT(t)] = 0;
+            SCI_THREADS(t) {
+                const int s = SCI_SLOT(t);
+                g[s] = gy[s] = gz[s] = 0;
+                if (SCI_SLOTS == 1) ty.start(y[s], s);
+            }
+            SCI_ROLLED
             for (int j = 0; j < P; ++j) {
                 const T* row = coefficients + (((nx * P + i) * b2 + ny) * P + j) * (b3 * P) + nz * P;
                 SCI_THREADS(t) {
@@ -65,21 +97,23 @@ SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients, const T*
                         h += row[k] * tz[k][s];
                         if (GRADIENT) hz += row[k] * dz[k][s];
                     }
-                    g[s] += h * ty[j][s];
+                    g[s] += h * ty.value(j, s);
                     if (GRADIENT) {
-                        gy[s] += h * dy[j][s];
-                        gz[s] += hz * ty[j][s];
+                        gy[s] += h * ty.slope(j, s);
+                        gz[s] += hz * ty.value(j, s);
                     }
+                    ty.step(s);
                 }
             }
             SCI_THREADS(t) {
                 const int s = SCI_SLOT(t);
-                f[s] += g[s] * tx[i][s];
+                f[s] += g[s] * tx.value(i, s);
                 if (GRADIENT) {
-                    fx[s] += g[s] * dx[i][s];
-                    fy[s] += gy[s] * tx[i][s];
-                    fz[s] += gz[s] * tx[i][s];
+                    fx[s] += g[s] * tx.slope(i, s);
+                    fy[s] += gy[s] * tx.value(i, s);
+                    fz[s] += gz[s] * tx.value(i, s);
                 }
+                tx.step(s);
             }
         }
         SCI_THREADS(t) {

@@ -17,10 +17,12 @@ typedef long long i64;
 #define SCI_KERNEL __global__ void __launch_bounds__(SCI_BLOCK, 1)
 #define SCI_INDEX
 #define SCI_DEVICE __device__ __forceinline__
-#define SCI_THREADS(t) if (const int t = threadIdx.x; true)
+#define SCI_DEVICE_MEMBER __device__ __forceinline__
+#define SCI_THREADS(t) if ([[maybe_unused]] const int t = int(threadIdx.x); true)
 #define SCI_SLOTS 1
 #define SCI_SLOT(t) 0
 #define SCI_UNROLL _Pragma("unroll")
+#define SCI_ROLLED _Pragma("unroll 1")
 
 #else
 
@@ -34,10 +36,12 @@ struct SciIndex {
 #define SCI_KERNEL static inline __attribute__((always_inline)) void
 #define SCI_INDEX [[maybe_unused]] const SciIndex blockIdx, [[maybe_unused]] const SciIndex gridDim,
 #define SCI_DEVICE static inline __attribute__((always_inline))
+#define SCI_DEVICE_MEMBER inline __attribute__((always_inline))
 #define SCI_THREADS(t) _Pragma("omp simd") for (int t = 0; t < SCI_BLOCK; ++t)
 #define SCI_SLOTS SCI_BLOCK
 #define SCI_SLOT(t) t
 #define SCI_UNROLL _Pragma("GCC unroll 64")
+#define SCI_ROLLED
 
 SCI_DEVICE double rsqrt(const double x) { return 1.0 / std::sqrt(x); }
 SCI_DEVICE float rsqrt(const float x) { return 1.0f / std::sqrt(x); }

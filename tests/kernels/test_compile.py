@@ -2,67 +2,81 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
 import re
-from pathlib import Path
+import shutil
+import subprocess
 
+import instances
+import nvrtc
 import pytest
 
-from sci.kernels import DEVICE_FLAGS, Kernel, kernel_folder
-from sci.potentials.direct import direct_sum_kernel
-from sci.potentials.short_range import TILE_BOUNDS, short_range_grid_kernel, short_range_kernel
-from sci.tensor.boxes import BOX_DEGREES, MOMENT_DEGREES, box_moments_kernel, evaluate_boxes_kernel
+from sci.kernels import DEVICE_FLAGS, kernel_folder
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")
-KERNELS = [
-    *(direct_sum_kernel(s, g) for s in (False, True) for g in (False, True)),
-    *(short_range_kernel(d, s, g) for d in (8, 20, 32) for s in (False, True) for g in (False, True)),
-    *(short_range_grid_kernel(d, s) for d in (8, 20, 32) for s in (False, True)),
-    *(evaluate_boxes_kernel(d, g) for d in BOX_DEGREES for g in (False, True)),
-    *(box_moments_kernel(d) for d in MOMENT_DEGREES),
-    TILE_BOUNDS,
-]
+KERNELS = instances.every_kernel()
+FILES = sorted({kernel.file for kernel in KERNELS})
 
 
-@pytest.fixture(scope="module")
-def nvrtc() -> ctypes.CDLL:
-    found = importlib.util.find_spec("nvidia.cuda_nvrtc")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed")
-    folder = Path(next(iter(found.submodule_search_locations))) / "lib"
-    return ctypes.CDLL(str(next(folder.glob("libnvrtc.so.*"))))
+def names_in(file: str) -> list[str]:
+    return [kernel.name for kernel in KERNELS if kernel.file == file]
 
 
-def log_of(nvrtc: ctypes.CDLL, program: ctypes.c_void_p) -> str:
-    size = ctypes.c_size_t()
-    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-    text = ctypes.create_string_buffer(size.value)
-    nvrtc.nvrtcGetProgramLog(program, text)
-    return text.value.decode()
+def test_every_template_has_an_instance():
+    launched = {(kernel.file, kernel.name.partition("<")[0]) for kernel in KERNELS}
+    written = {
+        (path.name, name)
+        for path in kernel_folder().glob("*.cu")
+        for name in re.findall(r"^SCI_KERNEL (\w+)\(", path.read_text(), re.M)
+    }
+    assert launched == written
 
 
-def compile_file(nvrtc: ctypes.CDLL, file: str, kernels: list[Kernel], architecture: str) -> str:
-    """Compile all instances of one file to machine code, and return the compiler's report."""
-    program = ctypes.c_void_p()
-    source = (kernel_folder() / file).read_bytes()
-    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, file.encode(), 0, None, None) == 0
-    for kernel in kernels:
-        assert nvrtc.nvrtcAddNameExpression(program, kernel.name.encode()) == 0
-    flags = [*DEVICE_FLAGS, f"-I{kernel_folder()}", f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
-    options = (ctypes.c_char_p * len(flags))(*(f.encode() for f in flags))
-    code = nvrtc.nvrtcCompileProgram(program, len(flags), options)
-    report = log_of(nvrtc, program)
-    assert code == 0, report
-    nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return report
+def test_every_instance_is_named_once():
+    assert len({(kernel.file, kernel.name) for kernel in KERNELS}) == len(KERNELS) > 50
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("file", sorted({k.file for k in KERNELS}))
-def test_kernels_compile_without_spills(nvrtc, file, architecture):
-    kernels = [k for k in KERNELS if k.file == file]
-    report = compile_file(nvrtc, file, kernels, architecture)
-    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", report)
-    assert len(spills) >= len(kernels), report
-    assert all(store == load == "0" for store, load in spills), report
+@pytest.mark.parametrize("file", FILES)
+def test_kernels_compile_without_spills(file, architecture, record_property):
+    if nvrtc.find_library() is None:
+        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed")
+    found = nvrtc.compile_cubin(kernel_folder(), file, names_in(file), architecture, DEVICE_FLAGS)
+    for name, used in found.items():
+        record_property(name, f"{used.registers} registers, {used.frame} bytes of stack")
+    assert {name: used for name, used in found.items() if used.spill_stores or used.spill_loads or used.frame} == {}
+    assert max(used.registers for used in found.values()) <= 255
+
+
+def test_a_broken_source_gives_the_log_with_its_line(tmp_path):
+    if nvrtc.find_library() is None:
+        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed")
+    shutil.copy(kernel_folder() / "host.h", tmp_path)
+    (tmp_path / "broken.cu").write_text('#include "host.h"\nSCI_KERNEL broken(SCI_INDEX double* x) { *x = missing; }\n')
+    with pytest.raises(nvrtc.CompileError, match=r"broken\.cu\(2\)[\s\S]*missing"):
+        nvrtc.compile_cubin(tmp_path, "broken.cu", ["broken"], "sm_90", DEVICE_FLAGS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nvcc_takes_each_source(file, tmp_path):
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("nvcc is not on PATH")
+    # One instance of each template: explicit instantiation needs the types of its arguments, a launch does not.
+    first = {name.partition("<")[0]: name for name in reversed(names_in(file))}
+    parameters = {kernel.name: kernel.parameters for kernel in KERNELS if kernel.file == file}
+    types = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int"}
+    launches = [
+        f"{name}<<<1, SCI_BLOCK>>>("
+        + ", ".join(f"({types[t]}{'*' if dims else ''})0" for _, t, dims in parameters[name])
+        + ");"
+        for name in first.values()
+    ]
+    source = tmp_path / "launches.cu"
+    source.write_text(f'#include "{file}"\nvoid launches() {{ {" ".join(launches)} }}\n')
+    targets = [f"-gencode=arch=compute_{a[3:]},code={a}" for a in ARCHITECTURES]
+    command = [nvcc, *DEVICE_FLAGS, f"-I{kernel_folder()}", *targets, "-Xptxas=-v", "-c", str(source)]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out.o")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
+    assert len(spills) >= len(first) * len(ARCHITECTURES), done.stderr
+    assert set(spills) == {("0", "0")}, done.stderr
