@@ -124,8 +124,10 @@ class Tiles:
         counts = xp.bincount(box, minlength=grid.size)
         tiles = (counts + width - 1) // width
         first = xp.cumsum(counts) - counts
-        tile_box = xp.repeat(xp.arange(grid.size), tiles)
-        within = xp.arange(len(tile_box)) - xp.repeat(xp.cumsum(tiles) - tiles, tiles)
+        ends = xp.cumsum(tiles)
+        tile = xp.arange(int(ends[-1]))
+        tile_box = xp.searchsorted(ends, tile, side="right")  # CuPy repeats by no array of counts
+        within = tile - (ends - tiles)[tile_box]
         start = xp.concatenate([first[tile_box] + width * within, xp.asarray([len(points)])])
         return cls(order.astype(xp.int64), start.astype(xp.int64), tile_box.astype(xp.int64))
 

@@ -1,0 +1,126 @@
+"""Computations that give the same answer on either side; each takes the namespace and returns host arrays.
+
+`tests/test_device.py` runs them on a strict stand-in for CuPy, `tests/gpu` on CuPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from systems import cloud, targets_in
+
+from sci import chebyshev
+from sci.backend import to_device, to_host
+from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
+
+Answers = list[np.ndarray]
+BOX = ((-1.0, 1.0), (-1.5, 1.0), (-1.0, 2.0))
+RNG = np.random.default_rng(7)
+DENSE = 1.0 / (1.0 + np.add.outer(np.add.outer(np.arange(12.0), np.arange(11.0)), np.arange(10.0)))
+TERMS = RNG.normal(size=6), tuple(RNG.normal(size=(n, 6)) for n in (9, 10, 11))
+POINTS = RNG.random((70, 3)) * (2.0, 2.5, 3.0) - (1.0, 1.5, 1.0)
+CLOUD = cloud(60)
+TARGETS = targets_in(CLOUD, 300)
+
+
+def _smooth(x: Any, y: Any, z: Any) -> Any:
+    return 1.0 / (8.0 + x + y * z)
+
+
+def _function(xp: ModuleType) -> ChebTuck:
+    return ChebTuck.from_function(_smooth, BOX, 1e-9, device="cpu" if xp is np else "cuda")
+
+
+def _particles(xp: ModuleType) -> Particles:
+    return Particles(to_device(CLOUD.positions, xp), to_device(CLOUD.charges, xp))
+
+
+def chebyshev_transforms(xp: ModuleType) -> Answers:
+    short, long = (to_device(RNG_LINES[n], xp) for n in (20, 400))
+    x = to_device(np.linspace(-1.0, 1.0, 33), xp)
+    result = [chebyshev.values_to_coefficients(a) for a in (short, long)]
+    result += [chebyshev.coefficients_to_values(a) for a in (short, long)]
+    result += [chebyshev.evaluate(x, short), chebyshev.differentiate(short), chebyshev.vandermonde(x, 9)]
+    return [to_host(a) for a in result]
+
+
+RNG_LINES = {n: RNG.normal(size=(n, 3)) for n in (20, 400)}
+
+
+def tucker_decompositions(xp: ModuleType) -> Answers:
+    dense = to_device(DENSE, xp)
+    found = [hosvd(dense, 1e-7, method=m) for m in ("gram", "qr", "randomized")]
+    found.append(hooi(dense, (3, 3, 3)))
+    return [to_host(t.full()) for t in found]
+
+
+def canonical_formats(xp: ModuleType) -> Answers:
+    canonical = Canonical(to_device(TERMS[0], xp), tuple(to_device(f, xp) for f in TERMS[1]))
+    tucker = rhosvd(canonical, 1e-10)
+    total = Tucker(tucker.core, tucker.factors).orthogonalised()
+    function = ChebTuck.from_canonical(canonical, BOX, 8)
+    return [to_host(a) for a in (canonical.full(), tucker.full(), total.full(), function.on_grid(*_axes(xp)))]
+
+
+def _axes(xp: ModuleType) -> list[Any]:
+    return [to_device(np.linspace(a, b, n), xp) for (a, b), n in zip(BOX, (5, 6, 7))]
+
+
+def chebtuck_functions(xp: ModuleType) -> Answers:
+    f, points = _function(xp), to_device(POINTS, xp)
+    g = f.multiply(f, 1e-9) + 2.0 * f - f.derivative(1)
+    numbers = np.array([f.integral(), f.inner(g), g.norm()])
+    canonical = f.to_canonical(1e-9).full()
+    return [numbers, *(to_host(a) for a in (f(points), f.gradient(points), g.on_grid(*_axes(xp)), canonical))]
+
+
+def pairwise_sums(xp: ModuleType) -> Answers:
+    targets = to_device(TARGETS, xp)
+    sums = [direct_sum(_particles(xp), targets, kernel=k, gradient=True) for k in (Newton(), Yukawa(0.3))]
+    return [to_host(a) for pair in sums for a in pair] + [to_host(direct_sum(_particles(xp), targets[:1]))]
+
+
+def _potential(xp: ModuleType, kernel: Any, expected_targets: int) -> Answers:
+    phi = RangeSeparatedPotential(_particles(xp), 1e-5, kernel=kernel, alpha=0.6, expected_targets=expected_targets)
+    targets = to_device(TARGETS, xp)
+    far = targets * 1.0
+    far[:3] += 40.0
+    low, high = CLOUD.positions.min(axis=0), CLOUD.positions.max(axis=0)
+    axes = [to_device(np.linspace(a - 6.0, b, n), xp) for a, b, n in zip(low, high, (9, 8, 7))]
+    inside = [to_device(np.linspace(a, b, n), xp) for a, b, n in zip(low, high, (9, 8, 7))]
+    arrays = (phi(targets), phi(far), phi.field(targets), phi.forces(), phi.on_grid(*axes), phi.on_grid(*inside))
+    phi._few = 0.0  # always the local boxes
+    again = (phi(targets), phi.field(targets))
+    return [np.array([phi.energy(), phi.error_estimate]), *(to_host(a) for a in (*arrays, *again))]
+
+
+def newton_potential(xp: ModuleType) -> Answers:
+    return _potential(xp, Newton(), 1000)
+
+
+def screened_potential(xp: ModuleType) -> Answers:
+    return _potential(xp, Yukawa(0.1), 1000)
+
+
+def chosen_split(xp: ModuleType) -> Answers:
+    phi = RangeSeparatedPotential(_particles(xp), 1e-4)
+    return [np.array([phi.split.alpha]), to_host(phi(to_device(TARGETS, xp)))]
+
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (
+    *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
+    *(pairwise_sums, newton_potential, screened_potential, chosen_split),
+)
+
+
+def assert_same_on(xp: ModuleType, case: Callable[[ModuleType], Answers], rtol: float) -> None:
+    """Compare the answers of `case` on `xp` with those on NumPy, relative to the largest entry."""
+    found, expected = case(xp), case(np)
+    assert len(found) == len(expected) > 0
+    for ours, theirs in zip(found, expected):
+        assert isinstance(ours, np.ndarray)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=rtol * float(np.abs(theirs).max()))

@@ -1,0 +1,207 @@
+"""A strict stand-in for CuPy: arrays in host memory that refuse every contact with NumPy's.
+
+Device launches really run: `RawModule` compiles the kernel's source for the host with the block size of a device.
+What CuPy lacks raises here too (`_LACKING`, and `repeat` by an array).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import instances
+import numpy as np
+
+from sci import kernels
+
+_HIDDEN = ("ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__")
+_LACKING = (
+    "float128",
+    "longdouble",
+    "matrix",
+    "polynomial",
+    "random",
+    "save",
+    "vectorize",
+    "block",
+    "insert",
+    "delete",
+)
+
+
+class ndarray:
+    """A device array; its numbers live in a hidden host array."""
+
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, hidden: Any) -> None:
+        self._hidden = np.asarray(hidden)
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise TypeError("implicit copy of a device array to the host; use cupy.asnumpy")
+
+    def __array_function__(self, function: Any, *_: object) -> Any:
+        raise TypeError(f"numpy.{function.__name__} got a device array")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _HIDDEN:
+            raise AttributeError(f"a device array has no {name} on the host")
+        return _lift(getattr(self._hidden, name))
+
+    def __getitem__(self, key: Any) -> ndarray:
+        return ndarray(self._hidden[_inside(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._hidden[_inside(key)] = _inside(value)
+
+    def __len__(self) -> int:
+        return len(self._hidden)
+
+    def __iter__(self) -> Any:
+        return (ndarray(row) for row in self._hidden)
+
+    def get(self) -> np.ndarray:
+        return self._hidden.copy()
+
+
+def _operator(name: str) -> Any:
+    def apply(self: ndarray, *others: Any) -> Any:
+        return _lift(getattr(self._hidden, name)(*_inside(others)))
+
+    return apply
+
+
+def _in_place(name: str) -> Any:
+    def apply(self: ndarray, other: Any) -> ndarray:
+        getattr(self._hidden, name)(_inside(other))
+        return self
+
+    return apply
+
+
+def _number(name: str) -> Any:
+    return lambda self: getattr(self._hidden, name)()
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(ndarray, f"__r{_name}__", _operator(f"__r{_name}__"))
+    setattr(ndarray, f"__i{_name}__", _in_place(f"__i{_name}__"))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "abs", "invert"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+for _name in ("float", "int", "bool", "complex", "index"):
+    setattr(ndarray, f"__{_name}__", _number(f"__{_name}__"))
+ndarray.__module__ = "cupy"
+
+
+def _inside(value: Any) -> Any:
+    """Return the hidden arrays of device arrays; refuse host arrays."""
+    if isinstance(value, ndarray):
+        return value._hidden
+    if isinstance(value, np.ndarray):
+        raise TypeError("a host array was used where a device array is expected")
+    if isinstance(value, (tuple, list)):
+        return type(value)(_inside(v) for v in value)
+    return value
+
+
+def _lift(value: Any) -> Any:
+    """Return host results as device arrays, and functions of host arrays as functions of device arrays."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ndarray(value)
+    if isinstance(value, tuple) and any(isinstance(v, np.ndarray) for v in value):
+        return tuple(_lift(v) for v in value)
+    if not callable(value) or isinstance(value, type):
+        return value
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _lift(value(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()}))
+
+    return call
+
+
+def _repeat(a: ndarray, repeats: Any, axis: int | None = None) -> ndarray:
+    if isinstance(repeats, ndarray):
+        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument")
+    return ndarray(np.repeat(_inside(a), repeats, axis))
+
+
+class _Generator:
+    def __init__(self, seed: Any = None) -> None:
+        self._host = np.random.default_rng(seed)
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> ndarray:
+        return ndarray(self._host.standard_normal(size, dtype))
+
+    def random(self, size: Any = None, dtype: Any = np.float64) -> ndarray:
+        return ndarray(self._host.random(size, dtype))
+
+
+class RawModule:
+    """The kernels of one source, compiled for the host with the blocks of a device."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...], name_expressions: tuple[str, ...]) -> None:
+        assert f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}" in options
+        self._instances = {k.name: k for k in instances.every_kernel() if k.name in name_expressions}
+        assert all((kernels.kernel_folder() / k.file).read_text() == code for k in self._instances.values())
+
+    def get_function(self, name: str) -> Any:
+        return functools.partial(_launch, self._instances[name])
+
+
+def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
+    assert block == (kernels.DEVICE_BLOCK,)
+    library = kernels._build_host(kernel, ("-USCI_BLOCK", f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}"))
+    values = [ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
+    for (_, kind, dims), value in zip(kernel.parameters, arguments):
+        # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
+        if dims is None:
+            assert value.dtype == {"f64": np.float64, "i64": np.int64}[kind]
+            values.append({"f64": ctypes.c_double, "i64": ctypes.c_longlong}[kind](value))
+        else:
+            values.append(ctypes.c_void_p(value._hidden.ctypes.data))
+    ctypes.CDLL(str(library)).sci_launch(*values)
+
+
+def _asarray(value: Any, dtype: Any = None) -> ndarray:
+    if isinstance(value, ndarray):
+        return value if dtype in (None, value.dtype) else ndarray(value._hidden.astype(dtype))
+    if isinstance(value, (tuple, list)):
+        value = _inside(value)
+    return ndarray(np.array(value, dtype))
+
+
+class _Module(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in _LACKING:
+            raise AttributeError(name)
+        return _lift(getattr(np, name))
+
+
+def _part(module: ModuleType, *names: str) -> SimpleNamespace:
+    return SimpleNamespace(**{name: _lift(getattr(module, name)) for name in names})
+
+
+def make() -> ModuleType:
+    """Return the stand-in; a test puts it into `sys.modules` as `cupy`."""
+    cupy = _Module("cupy")
+    cupy.__dict__.update(
+        ndarray=ndarray,
+        RawModule=RawModule,
+        array=lambda value, dtype=None: _asarray(value, dtype).copy(),
+        asarray=_asarray,
+        asnumpy=lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a),
+        repeat=_repeat,
+        random=SimpleNamespace(default_rng=_Generator),
+        linalg=_part(np.linalg, "norm", "qr", "svd", "eigh", "inv", "solve", "det"),
+        fft=_part(np.fft, "fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn"),
+        cuda=SimpleNamespace(
+            Device=lambda: SimpleNamespace(id=0),
+            get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None),
+            runtime=SimpleNamespace(getDeviceCount=lambda: 1),
+        ),
+    )
+    return cupy

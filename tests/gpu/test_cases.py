@@ -1,0 +1,45 @@
+"""The cases of the stand-in on CuPy itself: `pytest -m gpu`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+from device_cases import CASES, assert_same_on, tucker_decompositions
+from instances import every_kernel
+
+from sci import kernels
+from sci.errors import DeviceMismatchError
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def cupy() -> ModuleType:
+    module = pytest.importorskip("cupy")
+    try:
+        found = module.cuda.runtime.getDeviceCount()
+    except module.cuda.runtime.CUDARuntimeError as error:
+        pytest.skip(f"no device: {error}")
+    assert found > 0
+    return module
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_the_answers_are_those_of_numpy(cupy, case):
+    # Random test vectors differ between the libraries, so a randomised range finder agrees to its tolerance only.
+    assert_same_on(cupy, case, rtol=1e-6 if case is tucker_decompositions else 1e-9)
+
+
+def test_a_host_array_in_a_launch_raises(cupy):
+    kernel = next(k for k in every_kernel() if k.name.startswith("direct_sum"))
+    points, sources, out = cupy.ones((2, 3)), cupy.ones((1, 4)), cupy.empty((2, 1))
+    with pytest.raises(DeviceMismatchError):
+        kernels.launch(kernel, 1, points.get(), sources, out, 2, 1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("kernel", every_kernel(), ids=lambda k: k.name)
+def test_every_kernel_loads(cupy, kernel):
+    function = kernels._device_function(cupy, kernel, kernels.kernel_folder(), int(cupy.cuda.Device().id))
+    assert function.num_regs <= 255
+    assert function.local_size_bytes == 0
