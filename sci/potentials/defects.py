@@ -1,0 +1,74 @@
+"""Defects of a crystal, and what they change of the charges on its sites."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sci.backend import as_finite
+from sci.errors import InvalidValueError
+
+__all__ = ["Defect", "Interstitial", "Substitution", "Vacancy", "check_site", "site_changes"]
+
+
+@dataclass(frozen=True)
+class Vacancy:
+    """A missing ion: particle `particle` of the cell with indices `cell`."""
+
+    particle: int
+    cell: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """An ion of another charge, in e, on the site of particle `particle` of the cell with indices `cell`."""
+
+    particle: int
+    cell: tuple[int, int, int]
+    charge: float
+
+
+@dataclass(frozen=True)
+class Interstitial:
+    """An additional ion at `position`, angstrom, with `charge`, e."""
+
+    position: tuple[float, float, float]
+    charge: float
+
+
+Defect = Vacancy | Substitution | Interstitial
+
+
+def check_site(particle: int, cell: tuple[int, ...], weights: Sequence[np.ndarray]) -> float:
+    """Return the weight of a site, or raise if it does not exist."""
+    n, counts = len(weights[0]), tuple(w.shape[1] for w in weights)
+    if not 0 <= particle < n or len(cell) != 3 or not all(0 <= i < c for i, c in zip(cell, counts)):
+        raise InvalidValueError(
+            f"there is no particle {particle} in cell {cell}; expected 0 to {n - 1}, and cells below {counts}"
+        )
+    return math.prod(float(w[particle, i]) for w, i in zip(weights, cell))
+
+
+def site_changes(
+    defects: Sequence[Defect], charges: np.ndarray, weights: Sequence[np.ndarray]
+) -> dict[tuple[int, tuple[int, int, int]], float]:
+    """Return what the defects add to the charge of each changed site."""
+    changes: dict[tuple[int, tuple[int, int, int]], float] = {}
+    for defect in defects:
+        if isinstance(defect, Interstitial):
+            as_finite([*defect.position, defect.charge], "an Interstitial", shape=(4,))
+            continue
+        site = (defect.particle, defect.cell)
+        weight = check_site(*site, weights)
+        if site in changes:
+            raise InvalidValueError(f"two defects change particle {site[0]} of cell {site[1]}; expected at most one")
+        new = (
+            float(as_finite(defect.charge, "Substitution.charge", shape=()))
+            if isinstance(defect, Substitution)
+            else 0.0
+        )
+        changes[site] = weight * (new - float(charges[defect.particle]))
+    return changes
