@@ -1,5 +1,6 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
+from sci.io.crystal import read_crystal
 from sci.io.export import write_cube, write_dx
 from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
 from sci.io.parallel import gather, save_grid_parallel
@@ -15,6 +16,7 @@ __all__ = [
     "load",
     "load_grid",
     "load_results",
+    "read_crystal",
     "read_header",
     "read_structure",
     "save",

@@ -1,0 +1,107 @@
+"""Crystals from CIF: symmetry, charges, and files that are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.io import read_crystal
+
+pytest.importorskip("gemmi")
+
+NACL = Path(__file__).parents[2] / "examples" / "data" / "nacl.cif"
+TEXT = NACL.read_text()
+
+RUTILE = """data_TiO2
+_cell_length_a 4.594
+_cell_length_b 4.594
+_cell_length_c 2.959
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'P 42/m n m'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_charge
+Ti1 Ti4+ 0 0 0 2.2(1)
+O1 O2- 0.305(2) 0.305 0 -1.1
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "crystal.cif"
+    path.write_text(text)
+    return path
+
+
+def test_rock_salt_has_eight_ions():
+    cell = read_crystal(NACL)
+    np.testing.assert_array_equal(cell.cell, 5.64 * np.eye(3))
+    parity = np.rint(cell.positions / 2.82).astype(int)
+    np.testing.assert_allclose(parity * 2.82, cell.positions, atol=1e-12)
+    assert sorted(map(tuple, parity.tolist())) == [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    np.testing.assert_array_equal(cell.charges, 1 - 2 * (parity.sum(axis=1) % 2))
+    assert cell.names.count("Na1") == cell.names.count("Cl1") == 4
+
+
+def test_charges_of_rutile_from_symbols_a_column_and_a_mapping(tmp_path):
+    path = write(tmp_path, RUTILE)
+    by_symbol, by_column = read_crystal(path), read_crystal(path, charges="_atom_site_charge")
+    by_mapping = read_crystal(path, charges={"Ti": 1.0, "O1": -0.5})
+    assert by_symbol.n == 6
+    for cell, (titanium, oxygen) in ((by_symbol, (4, -2)), (by_column, (2.2, -1.1)), (by_mapping, (1, -0.5))):
+        assert {(n, float(q)) for n, q in zip(cell.names, cell.charges)} == {("Ti1", titanium), ("O1", oxygen)}
+    # The screw axis puts the second titanium into the middle of the cell.
+    titanium = by_symbol.positions[[n == "Ti1" for n in by_symbol.names]]
+    np.testing.assert_allclose(sorted(titanium.tolist()), [[0, 0, 0], [2.297, 2.297, 1.4795]], atol=1e-12)
+
+
+def test_a_hexagonal_cell_keeps_its_angles(tmp_path):
+    text = RUTILE.replace("_cell_angle_gamma 90", "_cell_angle_gamma 120").replace("'P 42/m n m'", "'P 3'")
+    cell = read_crystal(write(tmp_path, text)).cell
+    np.testing.assert_allclose(
+        cell @ cell.T, [[21.104836, -10.552418, 0], [-10.552418, 21.104836, 0], [0, 0, 8.755681]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no cif at all", "expected a CIF file"),
+        ("data_empty\n", "0 blocks"),
+        (TEXT + TEXT.replace("data_NaCl", "data_again"), "2 blocks"),
+        (TEXT.replace("Cl1 Cl 0.5 0.5 0.5 1.0", "Cl1 Cl 0.5 0.5 0.5 0.5"), "occupied by 0.5"),
+        (TEXT.replace("Cl -1", "Cl ?"), "no oxidation number of Cl1"),
+        (TEXT.replace("Cl -1", "Cl minus"), "expected numbers"),
+        (TEXT.replace("Cl1 Cl", "Na1 Cl"), "one label"),
+        (TEXT.replace("'F m -3 m'", "?").replace("225", "?"), "space group"),
+        (TEXT.replace("5.640", "?"), "no cell"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    with pytest.raises(FileFormatError, match=message):
+        read_crystal(write(tmp_path, text))
+
+
+def test_symmetry_operations_stand_for_a_space_group(tmp_path):
+    operations = "loop_\n_space_group_symop_operation_xyz\nx,y,z\n-x,y+1/2,-z\n"
+    text = RUTILE.replace("_space_group_name_H-M_alt 'P 42/m n m'\n", operations)
+    cell = read_crystal(write(tmp_path, text))
+    assert cell.n == 4
+    np.testing.assert_allclose(cell.positions[1], [0, 2.297, 0], atol=1e-12)
+
+
+def test_missing_files_and_charges_are_named(tmp_path):
+    with pytest.raises(SciError):
+        read_crystal(tmp_path / "missing.cif")
+    with pytest.raises(InvalidValueError, match="nothing for Cl1"):
+        read_crystal(NACL, charges={"Na": 1.0})
+    with pytest.raises(InvalidValueError, match="no column"):
+        read_crystal(NACL, charges="_atom_site_charge")
