@@ -9,10 +9,10 @@ import numpy as np
 
 from sci.backend import namespace, to_device, to_host
 from sci.errors import InvalidValueError, MissingDependencyError
-from sci.potentials import RangeSeparatedPotential
+from sci.potentials import LatticePotential, RangeSeparatedPotential, Vacancy
 from sci.units import potential_factor
 
-__all__ = ["plot_potential", "require_matplotlib"]
+__all__ = ["plot_plane", "plot_potential", "require_matplotlib"]
 
 POINTS = 320
 
@@ -111,3 +111,63 @@ def _draw_plane(
     plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     plane.set_title(f"plane z = {z:.1f} Å; dots: atoms within 1 Å", fontsize=10)
     figure.colorbar(image, ax=plane, label=f"potential ({units})", shrink=0.9, extend="both")
+
+
+def plot_plane(
+    potential: LatticePotential,
+    path: str | Path,
+    window: Any,
+    z: float,
+    *,
+    factor: float = 1.0,
+    units: str = "e/angstrom",
+    title: str | None = None,
+) -> None:
+    """Draw the potential of a crystal on a plane of constant z, with its ions and defects.
+
+    Parameters
+    ----------
+    potential : LatticePotential
+    path : str or Path
+        Picture to write; the suffix names the format.
+    window : ((x0, x1), (y0, y1))
+        Part of the plane, angstrom.
+    z : float, angstrom
+    factor : float
+        From e/angstrom to `units`.
+    title : str, optional
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError
+    """
+    require_matplotlib(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    (x0, x1), (y0, y1) = window
+    x, y = np.linspace(x0, x1, POINTS), np.linspace(y0, y1, POINTS)
+    xp = namespace(potential.particles.positions)
+    values = factor * to_host(potential.on_grid(*(to_device(v, xp) for v in (x, y, np.array([z])))))[:, :, 0]
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    plane = figure.subplots()
+    limit = float(np.percentile(np.abs(values), 92)) or 1.0
+    image = plane.imshow(values.T, origin="lower", extent=(x0, x1, y0, y1), cmap="RdBu", vmin=-limit, vmax=limit)
+    plane.contour(x, y, values.T, levels=limit * np.linspace(-0.9, 0.9, 7), colors="k", linewidths=0.4, alpha=0.5)
+    for points, marker, label in _ions(potential, ((x0, x1), (y0, y1), (z - 0.05, z + 0.05))):
+        plane.plot(points[:, 0], points[:, 1], marker, color="0.1", ms=6, mfc="none", ls="none", label=label)
+    plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x0, x1), ylim=(y0, y1), title=title or "")
+    plane.legend(loc="upper right", fontsize=8)
+    figure.colorbar(image, ax=plane, label=f"potential ({units})", extend="both")
+    figure.savefig(path, dpi=130)
+
+
+def _ions(potential: LatticePotential, slab: Any) -> list[tuple[np.ndarray, str, str]]:
+    """Return the positive and negative ions in a slab, and the vacancies, with markers and names."""
+    vacant = [to_host(potential.position(d.particle, d.cell)) for d in potential.defects if isinstance(d, Vacancy)]
+    low, high = np.array(slab).T
+    holes = np.array([p for p in vacant if (low <= p).all() and (p <= high).all()]).reshape(-1, 3)
+    positions, charges = (to_host(v) for v in potential.sites_in(slab))
+    found = [(positions[charges > 0], "+", "cation"), (positions[charges < 0], "o", "anion"), (holes, "s", "vacancy")]
+    return [entry for entry in found if len(entry[0])]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import sci
-from sci.cli import doctor, export, gather, info, potential
+from sci.cli import doctor, export, gather, info, lattice, potential
 from sci.cli.outcome import Failure, say
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 
@@ -38,13 +38,13 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sci",
-        description="Electrostatic potentials of molecules in the Chebyshev-Tucker format.",
+        description="Electrostatic potentials of molecules and crystals in the Chebyshev-Tucker format.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sci {sci.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (potential, info, export, gather, doctor):
+    for module in (potential, lattice, info, export, gather, doctor):
         module.add_parser(commands)
     return parser
 

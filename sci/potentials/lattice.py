@@ -214,16 +214,10 @@ class LatticePotential:
         """Return the potential, e/angstrom, of all other ions at a site; times the ion's charge it is its energy."""
         return float(self(self.position(particle, cell)[None])[0])
 
-    def sites(self, domain: Any) -> Particles:
-        """Return the ions in a box, with their weights and defects in their charges.
-
-        Raises
-        ------
-        InvalidValueError
-            If there is none.
-        """
+    def sites_in(self, domain: Any) -> tuple[Array, Array]:
+        """Return positions (n, 3) and charges (n,) of the ions in a box, n >= 0, with their weights and defects."""
         positions, charges = self._sites(*np.array(as_box(domain)).T)
-        return Particles(to_device(positions, self._xp), to_device(charges, self._xp))
+        return to_device(positions, self._xp), to_device(charges, self._xp)
 
     def _sites(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         positions, charges = [], []
@@ -295,7 +289,9 @@ class LatticePotential:
     @functools.cached_property
     def _region(self) -> RangeSeparatedPotential:
         around = [(a - self.split.cutoff, b + self.split.cutoff) for a, b in self.domain]
-        return RangeSeparatedPotential.from_parts(self.sites(around), self.long_range, self.split, self.tol)
+        return RangeSeparatedPotential.from_parts(
+            Particles(*self.sites_in(around)), self.long_range, self.split, self.tol
+        )
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.

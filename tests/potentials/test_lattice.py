@@ -65,7 +65,7 @@ def test_evjen_weights_miss_by_the_second_moment_of_their_cell(name):
     # The potential of a neutral lattice of cells without dipole is shifted by -(2 pi / 3 V) sum q r^2, with q the
     # shared charges of the cell: 1/8 at corners, 1/2 on faces.
     cell, distance, accepted = MADELUNG[name]
-    one = LatticePotential(cell, (1, 1, 1), weights="evjen").sites([(-1, 2)] * 3)
+    one = Particles(*LatticePotential(cell, (1, 1, 1), weights="evjen").sites_in([(-1, 2)] * 3))
     moment = (one.charges * ((one.positions - 0.5) ** 2).sum(axis=1)).sum()
     shift = 2 * math.pi / 3 * moment * distance
     assert abs(one.charges.sum()) < 1e-14
@@ -136,7 +136,7 @@ def test_any_small_crystal_is_the_sum_of_its_sites(n, repeats, seed, weights):
     cell = Particles(positions, rng.normal(size=n), cell=np.diag(edges))
     phi = LatticePotential(cell, repeats, tol=1e-9, weights=weights)
     everywhere = [(-10.0, float(n * a) + 10.0) for n, a in zip(repeats, edges)]
-    sites = phi.sites(everywhere)
+    sites = Particles(*phi.sites_in(everywhere))
     points = rng.uniform(-0.5, 1.5, (20, 3)) * edges * repeats
     unsigned = direct_sum(Particles(sites.positions, np.abs(sites.charges)), points)
     assert np.abs(phi(points) - direct_sum(sites, points)).max() < 1e-8 * np.abs(unsigned).max()
