@@ -206,7 +206,7 @@ def evaluate_boxes_reference(expansion: BoxExpansion, points: Array, gradient: b
         values = [chebyshev.vandermonde(x, p - 1) for x in local]
         out[chosen, 0] = xp.einsum("nijk,ni,nj,nk->n", blocks, *values, optimize=True)
         for axis in range(3 if gradient else 0):
-            chain = [v @ slope if a == axis else v for a, v in enumerate(values)]
+            chain = [v[:, :-1] @ slope if a == axis else v for a, v in enumerate(values)]
             scale = 2 * grid.geometry[3 + axis]
             out[chosen, 1 + axis] = scale * xp.einsum("nijk,ni,nj,nk->n", blocks, *chain, optimize=True)
     return out

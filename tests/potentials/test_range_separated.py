@@ -189,6 +189,17 @@ def test_references_give_the_same_as_the_kernels():
         np.testing.assert_allclose(one, other, atol=1e-11 * np.abs(one).max())
 
 
+def test_reference_gradient_of_many_targets_equals_the_kernel():
+    particles = cloud(60)
+    points = targets_in(particles, 3000)
+    phi = RangeSeparatedPotential(particles, 1e-5)
+    phi(np.tile(points, (20, 1)))  # the re-expansion serves all later calls
+    assert "_expansion" in vars(phi)
+    compiled = phi.field(points)
+    with sci.options(kernels="reference"):
+        np.testing.assert_allclose(phi.field(points), compiled, atol=1e-11 * np.abs(compiled).max())
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
