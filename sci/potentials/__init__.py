@@ -5,6 +5,7 @@ from sci.potentials.direct import direct_sum
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.lattice import LatticePotential
 from sci.potentials.particles import Particles
+from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.range_separated import RangeSeparatedPotential
 from sci.potentials.split import Split, split_kernel
@@ -15,6 +16,7 @@ __all__ = [
     "LatticePotential",
     "Newton",
     "Particles",
+    "PeriodicPotential",
     "PotentialGrid",
     "RadialKernel",
     "RangeSeparatedPotential",

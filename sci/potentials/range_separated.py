@@ -325,7 +325,7 @@ def _check(particles: Particles | None, tol: float, expected_targets: int, paddi
     if particles is not None and particles.cell is not None:
         raise InvalidValueError(
             "the particles have a periodic cell, and this potential is that of an isolated system; "
-            "pass dataclasses.replace(particles, cell=None) to leave the cell out"
+            "use PeriodicPotential, or pass dataclasses.replace(particles, cell=None) to leave the cell out"
         )
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")

@@ -12,7 +12,7 @@ from sci import chebyshev
 from sci.errors import InvalidValueError
 from sci.potentials.radial import GaussianSum, RadialKernel, gaussian_sum
 
-__all__ = ["DEGREES", "Split", "split_kernel"]
+__all__ = ["DEGREES", "Split", "split_kernel", "split_of_gaussians"]
 
 DEGREES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32)
 """Degrees of the short-range polynomials that the kernels are compiled for."""
@@ -120,5 +120,10 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
             f"kappa {kernel.kappa}/angstrom screens over {1 / kernel.kappa:.3g} angstrom, far below the cutoff "
             f"{cutoff:.3g}; pass a larger alpha, or use direct_sum"
         )
-    a, b = _polynomials(kernel, gaussians, cutoff, 0.1 * tol)
+    return split_of_gaussians(kernel, alpha, cutoff, gaussians, 0.1 * tol)
+
+
+def split_of_gaussians(kernel: RadialKernel, alpha: float, cutoff: float, gaussians: GaussianSum, tol: float) -> Split:
+    """Return the split whose long range is `gaussians`, with polynomials to `tol` for what is left within `cutoff`."""
+    a, b = _polynomials(kernel, gaussians, cutoff, tol)
     return Split(kernel, alpha, cutoff, gaussians, a, b)

@@ -1,0 +1,216 @@
+"""Periodic cells: published constants, a plain Ewald sum, forces, any cell, any charge."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.special import erfc
+from systems import relative
+from test_lattice import MADELUNG, MIXED
+
+import sci
+from sci.errors import InvalidValueError
+from sci.potentials import LatticePotential, Particles, PeriodicPotential
+
+ORTHOGONAL = np.diag([9.0, 11.0, 7.0])
+TRICLINIC = np.array([[9.0, 0.5, -0.3], [-3.0, 10.0, 0.4], [2.0, 3.5, 8.0]])
+
+
+def filled(cell: np.ndarray, n: int, seed: int = 0, neutral: bool = True) -> Particles:
+    """Charges at random places of a cell, some of them outside of it."""
+    rng = np.random.default_rng(seed)
+    charges = rng.normal(size=n)
+    if neutral:
+        charges -= charges.mean()
+    return Particles((2 * rng.random((n, 3)) - 0.5) @ cell, charges, cell=cell)
+
+
+def ewald(particles: Particles, points: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Potential and field by the plain Ewald sum to about 1e-14, with another split than the library's."""
+    cell, y, q = particles.cell, particles.positions, particles.charges
+    inverse, volume = np.linalg.inv(cell), abs(np.linalg.det(cell))
+    potential = np.full(len(points), -math.pi * q.sum() / (alpha**2 * volume))
+    field = np.zeros((len(points), 3))
+    shells = np.ceil(6.0 / alpha * np.linalg.norm(inverse, axis=0)).astype(int)
+    base = points[:, None] - y
+    base = base - np.rint(base @ inverse) @ cell
+    for n in itertools.product(*(range(-s - 1, s + 2) for s in shells)):
+        d = base + n @ cell
+        r = np.linalg.norm(d, axis=2)
+        self_pair = r < 1e-9
+        r = np.where(self_pair, 1.0, r)
+        term = erfc(alpha * r) / r
+        slope = (term + 2 * alpha / math.sqrt(math.pi) * np.exp(-((alpha * r) ** 2))) / r**2
+        potential += np.where(self_pair, -2 * alpha / math.sqrt(math.pi), term) @ q
+        field += ((np.where(self_pair, 0.0, slope) * q)[:, :, None] * d).sum(axis=1)
+    orders = np.ceil(12 * alpha * np.linalg.norm(cell, axis=1) / (2 * math.pi)).astype(int)
+    for n1, n2 in itertools.product(*(range(-m, m + 1) for m in orders[:2])):
+        n3 = np.arange(-orders[2], orders[2] + 1)
+        n = np.stack([np.full_like(n3, n1), np.full_like(n3, n2), n3], axis=1)
+        k = 2 * math.pi * n @ inverse.T
+        k = k[(n != 0).any(axis=1)]
+        k2 = (k**2).sum(axis=1)
+        factors = 4 * math.pi / volume * np.exp(-k2 / (4 * alpha**2)) / k2 * (np.exp(-1j * k @ y.T) @ q)
+        waves = np.exp(1j * points @ k.T) * factors
+        potential += waves.real.sum(axis=1)
+        field += waves.imag @ k
+    return potential, field
+
+
+@pytest.mark.parametrize("name", MADELUNG)
+@pytest.mark.parametrize("alpha", [None, 1.3, 4.0])
+def test_madelung_constants(name, alpha):
+    cell, distance, accepted = MADELUNG[name]
+    phi = PeriodicPotential(cell, 1e-11, alpha=alpha)
+    np.testing.assert_allclose(-phi(cell.positions) * cell.charges * distance, accepted, atol=1e-10)
+    assert abs(-2 * phi.energy() * distance / cell.n - accepted) < 1e-10
+
+
+def test_one_charge_in_a_neutralising_background():
+    # The Wigner lattice: published constant of the simple cubic one.
+    one = Particles([[0.2, 0.7, 0.1]], [1.0], cell=np.eye(3))
+    assert PeriodicPotential(one, 1e-11).energy() == pytest.approx(-2.8372974794806 / 2, abs=1e-10)
+
+
+@pytest.mark.parametrize("cell", [ORTHOGONAL, TRICLINIC], ids=["orthogonal", "triclinic"])
+@pytest.mark.parametrize("neutral", [True, False], ids=["neutral", "charged"])
+@pytest.mark.parametrize("tol", [1e-4, 1e-8, 1e-11])
+def test_against_a_plain_ewald_sum(cell, neutral, tol):
+    particles = filled(cell, 60, neutral=neutral)
+    points = np.concatenate([particles.positions[:20], np.random.default_rng(1).normal(size=(30, 3)) * 20])
+    phi = PeriodicPotential(particles, tol)
+    potential, field = ewald(particles, points, 0.55)
+    assert relative(phi(points), potential) < tol
+    assert relative(phi.field(points), field) < 10 * tol
+
+
+def test_a_thousand_charges():
+    particles = filled(np.diag([24.0, 21.0, 22.0]), 1000, seed=3)
+    points = particles.positions[:40]
+    phi = PeriodicPotential(particles, 1e-8)
+    potential, field = ewald(particles, points, 0.6)
+    assert relative(phi(points), potential) < 1e-8
+    assert relative(phi.forces()[:40], particles.charges[:40, None] * field) < 1e-7
+
+
+def test_nothing_depends_on_the_split():
+    particles = filled(TRICLINIC, 50, neutral=False)
+    points = np.random.default_rng(2).random((50, 3)) * 10
+    reference = PeriodicPotential(particles, 1e-11)
+    for alpha in (0.2, 0.4, 0.8):
+        other = PeriodicPotential(particles, 1e-11, alpha=alpha)
+        assert relative(other(points), reference(points)) < 1e-10
+        assert other.energy() == pytest.approx(reference.energy(), rel=1e-9)
+
+
+def test_periods_and_images_change_nothing():
+    particles = filled(TRICLINIC, 40)
+    points = np.random.default_rng(4).random((30, 3)) * 10
+    phi = PeriodicPotential(particles, 1e-10)
+    np.testing.assert_allclose(phi(points + TRICLINIC[0] - 2 * TRICLINIC[2]), phi(points), atol=1e-9)
+    shifts = np.random.default_rng(5).integers(-3, 4, (40, 3))
+    moved = dataclasses.replace(particles, positions=particles.positions + shifts @ TRICLINIC)
+    np.testing.assert_allclose(PeriodicPotential(moved, 1e-10)(points), phi(points), atol=1e-9)
+    # The same lattice in a cell of twice the size, and in one of other periods.
+    double = Particles(
+        np.concatenate([particles.positions, particles.positions + TRICLINIC[1]]),
+        np.tile(particles.charges, 2),
+        cell=TRICLINIC * [[1], [2], [1]],
+    )
+    assert PeriodicPotential(double, 1e-10).energy() == pytest.approx(2 * phi.energy(), rel=1e-9)
+    sheared = dataclasses.replace(particles, cell=np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]]) @ TRICLINIC)
+    np.testing.assert_allclose(PeriodicPotential(sheared, 1e-10)(points), phi(points), atol=1e-9)
+
+
+def test_forces_are_minus_the_slope_of_the_energy():
+    particles = filled(TRICLINIC, 30, neutral=False)
+    forces = PeriodicPotential(particles, 1e-11).forces()
+    assert np.abs(forces.sum(axis=0)).max() < 1e-7
+    step = 1e-4
+    for i, axis in ((0, 0), (7, 1), (20, 2)):
+        energies = []
+        for sign in (1, -1):
+            moved = particles.positions.copy()
+            moved[i, axis] += sign * step
+            energies.append(PeriodicPotential(dataclasses.replace(particles, positions=moved), 1e-11).energy())
+        assert (energies[1] - energies[0]) / (2 * step) == pytest.approx(forces[i, axis], rel=1e-5, abs=1e-6)
+
+
+def test_the_potential_has_mean_zero():
+    # The long range has no constant mode; with the background the whole potential has none either.
+    particles = filled(ORTHOGONAL, 5, neutral=False)
+    phi = PeriodicPotential(particles, 1e-8)
+    long_range, gaussians = phi.long_range, phi.split.gaussians
+    assert abs(long_range.integral()) < 1e-8
+    # The mean of erfc(alpha r)/r over the cell is pi / (alpha^2 V).
+    r, w = np.polynomial.legendre.leggauss(200)
+    r, w = phi.split.cutoff * (r + 1) / 2, phi.split.cutoff * w / 2
+    short = (w * 4 * math.pi * r**2 * (1 / r - gaussians.of_square(r**2))).sum() * particles.total_charge / phi.volume
+    assert short + phi.background == pytest.approx(0.0, abs=1e-8)
+
+
+def test_the_format_holds_the_long_range():
+    particles = filled(TRICLINIC, 60)
+    phi = PeriodicPotential(particles, 1e-8, alpha=0.5)
+    points = np.random.default_rng(6).random((50, 3))
+    other = PeriodicPotential(particles, 1e-8, alpha=0.3)
+    # Only the short range is left: the pair sum of both splits differs by their long ranges.
+    short = phi(points @ TRICLINIC) - phi.long_range(points)
+    direct = np.zeros(50)
+    for n in itertools.product(range(-3, 4), repeat=3):
+        d = points[:, None] @ TRICLINIC - (particles.positions @ np.linalg.inv(TRICLINIC) % 1.0) @ TRICLINIC
+        r = np.linalg.norm(d + n @ TRICLINIC, axis=2)
+        direct += (erfc(0.5 * r) / r) @ particles.charges
+    np.testing.assert_allclose(short, direct, atol=1e-7 * np.abs(direct).max())
+    assert all(t <= d + 1 for t, d in zip(phi.long_range.tucker_ranks, phi.long_range.degree))
+    assert max(other.long_range.tucker_ranks) < max(phi.long_range.tucker_ranks)
+
+
+def test_smooth_weights_of_a_finite_crystal_give_the_periodic_potential():
+    phi = PeriodicPotential(MIXED, 1e-11)
+    finite = LatticePotential(MIXED, (60, 60, 60), tol=1e-12, weights="smooth")
+    points = np.random.default_rng(7).random((20, 3)) @ MIXED.cell
+    np.testing.assert_allclose(finite(points + 30 * np.diag(MIXED.cell)), phi(points), atol=1e-9)
+
+
+def test_grid_equals_points():
+    phi = PeriodicPotential(filled(TRICLINIC, 20), 1e-6)
+    x, y, z = np.linspace(-3, 20, 5), np.array([1.0, 0.0]), np.linspace(0, 9, 3)
+    points = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1).reshape(-1, 3)
+    np.testing.assert_allclose(phi.on_grid(x, y, z).ravel(), phi(points))
+
+
+def test_references_give_the_same_as_the_kernels():
+    particles = filled(ORTHOGONAL, 30)
+    points = np.random.default_rng(8).random((40, 3)) * 10
+    compiled = PeriodicPotential(particles, 1e-6)
+    with sci.options(kernels="reference"):
+        plain = PeriodicPotential(particles, 1e-6)
+        np.testing.assert_allclose(plain(points), compiled(points), atol=1e-10)
+        np.testing.assert_allclose(plain.field(points), compiled.field(points), atol=1e-10)
+
+
+def test_no_points_at_all():
+    phi = PeriodicPotential(filled(ORTHOGONAL, 5), 1e-4)
+    assert phi(np.empty((0, 3))).shape == (0,)
+    assert phi.field(np.empty((0, 3))).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"tol": 0.0}, "tol is 0.0"), ({"tol": math.nan}, "tol is nan"), ({"alpha": -1.0}, "alpha is -1.0")],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(InvalidValueError, match=message):
+        PeriodicPotential(filled(ORTHOGONAL, 5), **settings)
+
+
+def test_particles_without_a_cell_and_shared_places_are_refused():
+    with pytest.raises(InvalidValueError, match="no cell"):
+        PeriodicPotential(Particles([[0.0, 0.0, 0.0]], [1.0]))
+    with pytest.raises(InvalidValueError, match="image of another"):
+        PeriodicPotential(Particles([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], [1.0, -1.0], cell=ORTHOGONAL))
