@@ -6,6 +6,7 @@ from sci.potentials.grid import PotentialGrid
 from sci.potentials.lattice import LatticePotential
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
+from sci.potentials.poses import interaction_energy
 from sci.potentials.radial import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.range_separated import RangeSeparatedPotential
 from sci.potentials.split import Split, split_kernel
@@ -26,5 +27,6 @@ __all__ = [
     "Yukawa",
     "direct_sum",
     "gaussian_sum",
+    "interaction_energy",
     "split_kernel",
 ]
