@@ -74,7 +74,7 @@ SCI_DEVICE double sci_exp(const double x) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
     const double scale = __longlong_as_double((__double2ll_rn(n) + 1023) << 52);
 #else
-    i64 bits;
+    unsigned long long bits;
     std::memcpy(&bits, &shifted, 8);
     bits = (bits + 1023) << 52;  // the low bits of `shifted` are n; what lies above them falls off
     double scale;

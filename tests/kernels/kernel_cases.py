@@ -1,0 +1,167 @@
+"""Seeded inputs for every kernel template, run as the compiled kernel and as its NumPy reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+import sci
+from sci.kernels import Kernel, block_size, launch
+from sci.potentials import Newton, Yukawa
+from sci.potentials.direct import direct_sum_packed
+from sci.potentials.radial import GaussianSum
+from sci.potentials.short_range import ShortRange
+from sci.potentials.split import Split
+from sci.tensor.boxes import BoxExpansion, BoxGrid, Tiles, box_moments
+
+BLOCK = block_size(np.empty(0))
+SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 3)
+GRID = BoxGrid(((-3.0, 5.0), (0.0, 6.0), (-1.0, 1.5)), (4, 3, 1))
+LOW, HIGH = np.array(GRID.domain).T
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def arguments_of(kernel: Kernel) -> tuple[str, list[int]]:
+    """Return the template's name and its arguments after the dtype, booleans as 0 and 1."""
+    name, text = re.fullmatch(r"(\w+)<double,?\s*(.*)>", kernel.name).groups()
+    return name, [{"true": 1, "false": 0}.get(a) if a in ("true", "false") else int(a) for a in text.split(", ") if a]
+
+
+def pairs_of(kernel: Kernel) -> Iterator[Pair]:
+    """Yield (compiled, reference) for the cases of one instance."""
+    name, arguments = arguments_of(kernel)
+    yield from _CASES[name](np.random.default_rng(11), *arguments)
+
+
+def _both(run: Callable[[], np.ndarray]) -> Pair:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        return found, run()
+
+
+def _points(rng: np.random.Generator, n: int) -> np.ndarray:
+    """n points of the domain, among them its corners and points on the faces between boxes."""
+    points = LOW + (HIGH - LOW) * rng.random((n, 3))
+    special = np.array([LOW, HIGH, [-1.0, 2.0, 0.25], [1.0, 4.0, -1.0], [3.0, 2.0, 1.5]])[: n // 2]
+    points[: len(special)] = special
+    return points
+
+
+def _direct_sum(rng: np.random.Generator, screened: int, gradient: int) -> Iterator[Pair]:
+    kernel = Yukawa(0.7) if screened else Newton()
+    for n_sources in (1, 37):
+        sources = np.concatenate([_points(rng, n_sources), rng.normal(size=(n_sources, 1))], axis=1)
+        for n in SIZES:
+            points = _points(rng, n)
+            points[n // 2 :: 7] = sources[0, :3]  # on a charge
+            yield _both(partial(direct_sum_packed, points, sources, kernel, bool(gradient)))
+
+
+def _split(rng: np.random.Generator, degree: int, screened: int, cutoff: float) -> Split:
+    powers = 0.7 ** np.arange(degree + 1)
+    b = powers * rng.normal(size=degree + 1)
+    a = powers * rng.normal(size=degree + 1) if screened else np.eye(degree + 1)[0]
+    gaussians = GaussianSum(np.array([0.2, 0.9]), np.array([0.3, 0.8]))
+    return Split(Yukawa(0.4) if screened else Newton(), 0.9, cutoff, gaussians, a, b)
+
+
+def _short_ranges(rng: np.random.Generator, degree: int, screened: int) -> Iterator[ShortRange]:
+    """One source; a cloud with empty cells; a cutoff shorter than every distance; a cutoff beyond the whole system."""
+    clustered = np.concatenate([LOW + 0.8 * rng.random((40, 3)), HIGH - 0.8 * rng.random((40, 3))])
+    for positions, cutoff in ((clustered[:1], 1.5), (clustered, 1.1), (clustered, 1e-3), (_points(rng, 90), 40.0)):
+        charges = rng.normal(size=len(positions))
+        yield ShortRange.of(positions, charges, _split(rng, degree, screened, cutoff))
+
+
+def _short_range(rng: np.random.Generator, degree: int, screened: int, gradient: int) -> Iterator[Pair]:
+    for short in _short_ranges(rng, degree, screened):
+        for n in SIZES:
+            points = _points(rng, n)
+            points[n // 2 :: 5] = short.sources[0, :3]
+            tiles = Tiles.of(points, GRID)
+            start = rng.normal(size=(n, 4 if gradient else 1))
+
+            def run(points=points, tiles=tiles, start=start, short=short) -> np.ndarray:
+                out = start.copy()
+                short.add_to(out, points, tiles)
+                return out
+
+            yield _both(run)
+
+
+def _short_range_grid(rng: np.random.Generator, degree: int, screened: int) -> Iterator[Pair]:
+    for short in _short_ranges(rng, degree, screened):
+        for shape in ((1, 1, 1), (2, 5, 4), (7, 3, 9)):
+            axes = [np.sort(a + (b - a) * rng.random(n)) for (a, b), n in zip(GRID.domain, shape)]
+            for axis in range(3):
+                axes[axis][0] = short.sources[0, axis]  # one grid point on a charge
+                axes[axis].sort()
+
+            def run(axes=axes, shape=shape, short=short) -> np.ndarray:
+                out = np.ones(shape)
+                short.add_to_grid(out, *axes)
+                return out
+
+            yield _both(run)
+
+
+def _tile_bounds(rng: np.random.Generator) -> Iterator[Pair]:
+    for n in SIZES[1:]:
+        points = _points(rng, n)
+        tiles = Tiles.of(points, GRID)
+        count = len(tiles.box)
+        bounds = np.empty((count, 6))
+        kernel = Kernel(
+            "short_range.cu",
+            "tile_bounds<double>",
+            "targets: f64[m, 3], order: i64[m], tile_start: i64[e], bounds: f64[tiles, 6], tiles: i64",
+        )
+        launch(kernel, -(-count // BLOCK), points, tiles.order, tiles.start, bounds, count)
+        members = [points[tiles.order[a:b]] for a, b in zip(tiles.start[:-1], tiles.start[1:])]
+        yield bounds, np.array([np.concatenate([m.min(axis=0), m.max(axis=0)]) for m in members])
+
+
+def _evaluate_boxes(rng: np.random.Generator, p: int, gradient: int) -> Iterator[Pair]:
+    expansion = BoxExpansion(rng.normal(size=tuple(c * p for c in GRID.counts)), GRID)
+    for n in SIZES:
+        points = _points(rng, n)
+        tiles = Tiles.of(points, GRID)
+
+        def run(points=points, tiles=tiles) -> np.ndarray:
+            out = np.full((len(points), 4 if gradient else 1), np.nan)
+            expansion.add_to(out, points, tiles)
+            return out
+
+        yield _both(run)
+
+
+def _box_moments(rng: np.random.Generator, p: int) -> Iterator[Pair]:
+    for n in SIZES:
+        points, weights = _points(rng, n), rng.normal(size=n)
+        yield _both(lambda points=points, weights=weights: box_moments(points, weights, GRID, p - 1))
+
+
+_CASES: dict[str, Callable[..., Iterator[Pair]]] = {
+    "direct_sum": _direct_sum,
+    "short_range": _short_range,
+    "short_range_grid": _short_range_grid,
+    "tile_bounds": _tile_bounds,
+    "evaluate_boxes": _evaluate_boxes,
+    "box_moments": _box_moments,
+}
+
+
+def assert_agrees(kernel: Kernel, rtol: float) -> int:
+    """Compare all cases of an instance, relative to the largest entry, at least 1 as the inputs are."""
+    count = 0
+    for found, expected in pairs_of(kernel):
+        assert found.shape == expected.shape
+        scale = float(np.abs(expected).max(initial=1.0))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * scale)
+        count += 1
+    return count

@@ -1,0 +1,164 @@
+"""Every kernel instance on the CPU against its NumPy reference, and once under the address sanitizer."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from instances import every_kernel
+from kernel_cases import arguments_of, assert_agrees
+from numpy.polynomial.chebyshev import chebder, chebval3d
+
+from sci import kernels
+from sci.kernels import Kernel, launch
+from sci.tensor.boxes import box_moments_kernel, evaluate_boxes_kernel
+
+KERNELS = every_kernel()
+HERE = Path(__file__).parent
+MAP_NORESERVE = 0x4000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Compile all instances at once, on all cores: cold, this is what the tests take."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(kernels._build_host, KERNELS))
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_kernel_agrees_with_its_reference(kernel: Kernel) -> None:
+    assert assert_agrees(kernel, 1e-13) >= 5
+
+
+def _smallest_of_each_template() -> list[str]:
+    """One instance for each template and choice of flags, of the lowest degree."""
+    chosen: dict[tuple[str, tuple[int, ...]], str] = {}
+    for kernel in KERNELS:
+        name, arguments = arguments_of(kernel)
+        flags = tuple(a for a in arguments if a in (0, 1))
+        chosen.setdefault((name, flags), kernel.name)
+    return list(chosen.values())
+
+
+SANITIZED = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from instances import every_kernel
+from kernel_cases import assert_agrees
+from sci import kernels
+flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O1")
+kernels.HOST_FLAGS = tuple(f for f in kernels.HOST_FLAGS if f != "-O3") + flags
+chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
+with ThreadPoolExecutor(os.cpu_count()) as pool:
+    list(pool.map(kernels._build_host, chosen))
+for kernel in chosen:
+    assert_agrees(kernel, 1e-12)
+print("clean")
+"""
+
+
+def _sanitizers() -> str:
+    found = []
+    for library in ("libasan.so", "libubsan.so"):
+        command = ["g++", f"-print-file-name={library}"]
+        path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        if "/" not in path:
+            pytest.skip(f"{library} is not installed")
+        found.append(path)
+    return " ".join(found)
+
+
+def _run_sanitized(names: list[str], tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    if sys.platform != "linux" or shutil.which("g++") is None:
+        pytest.skip("needs g++ on Linux")
+    variables = {
+        **os.environ,
+        "LD_PRELOAD": _sanitizers(),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "SCI_CACHE_DIR": str(tmp_path / "cache"),
+        "SCI_COMPILER": "g++",
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    command = [sys.executable, "-c", SANITIZED, *names]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_kernels_stay_inside_their_arrays(tmp_path):
+    done = _run_sanitized(_smallest_of_each_template(), tmp_path)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.strip() == "clean"
+
+
+def test_the_sanitizer_sees_a_wrong_index(tmp_path):
+    sources = tmp_path / "kernels"
+    shutil.copytree(kernels.kernel_folder(), sources)
+    path = sources / "direct_sum.cu"
+    text = path.read_text()
+    assert text.count("if (i < m)") == 1
+    path.write_text(text.replace("if (i < m)", "if (i < m + 40)"))
+    done = _run_sanitized(["direct_sum<double, false, false>"], tmp_path, SCI_KERNEL_PATH=str(sources))
+    assert done.returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in done.stderr
+
+
+def _sparse(*shape: int, dtype: type = np.float64) -> np.ndarray:
+    """Zeros of which only the touched pages take memory."""
+    try:
+        memory = mmap.mmap(-1, 8 * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+    except OSError as error:
+        pytest.skip(f"no address space for {shape}: {error}")
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs memory without reserve")
+def test_indices_beyond_2_to_31():
+    """Targets, results, coefficients and moments whose last entries lie beyond 2^31, in memory that is not there."""
+    p, boxes, n = 6, (300, 300, 300), 2**31 // 3 + 7
+    last, rng = math.prod(boxes) - 1, np.random.default_rng(5)
+    inner = 2 * np.array([0.3, 0.6, 0.8]) - 1
+    geometry = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    coefficients, targets, out = _sparse(*(b * p for b in boxes)), _sparse(n, 3), _sparse(n, 4)
+    order = _sparse(n, dtype=np.int64)
+    block = rng.normal(size=(p, p, p))
+    coefficients[-p:, -p:, -p:] = block
+    targets[-1] = np.array(boxes) - 1 + np.array([0.3, 0.6, 0.8])
+    order[0] = n - 1
+    tile_start, tile_box = np.array([0, 1]), np.array([last])
+    assert min(3 * n, coefficients.size) > 2**31
+    launch(
+        evaluate_boxes_kernel(p - 1, True),
+        1,
+        *(coefficients, geometry, targets, order, tile_start, tile_box, out, 1, *boxes[1:]),
+    )
+    assert out[-1, 0] == pytest.approx(chebval3d(*inner, block), rel=1e-11)
+    assert out[-1, 3] == pytest.approx(2 * chebval3d(*inner, chebder(block, axis=2)), rel=1e-11)
+
+    p = 8
+    boxes, last = (250, 250, 250), 250**3 - 1
+    starts, moments = _sparse(last + 2, dtype=np.int64), _sparse(*(b * p for b in boxes))
+    starts[-1] = 1
+    rows = [rng.normal(size=(1, p)) for _ in range(3)]
+    assert moments.size > 2**31
+    launch(box_moments_kernel(p - 1), last + 1, *rows, starts, moments, last + 1, *boxes[1:])
+    np.testing.assert_allclose(moments[-p:, -p:, -p:], np.einsum("ai,aj,ak->ijk", *rows), rtol=1e-14)
+
+
+def test_no_int_holds_a_product_of_lengths():
+    """In the sources, `int` is a loop index within a block or a polynomial, never made from a length or an offset."""
+    for path in kernels.kernel_folder().glob("*.cu"):
+        for line in path.read_text().splitlines():
+            code = line.partition("//")[0]
+            if re.search(r"\bint \w+ = ", code) and "constexpr" not in code:
+                assert re.search(r"\bint \w+ = (0|2|D - 2|SCI_SLOT\(t\))\s*;", code), f"{path.name}: {line.strip()}"
