@@ -94,6 +94,35 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sci" / "kernels"
 
 
+def _writable(folder: Path) -> Path:
+    """Make `folder`; where that is refused, warn once and return a folder that lasts as long as the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "it is not writable"
+    except OSError as error:
+        reason = str(error)
+    return _scratch_cache(folder, reason)
+
+
+@functools.cache
+def _scratch_cache(folder: Path, reason: str) -> Path:
+    warnings.warn(
+        f"compiled kernels cannot be kept in {folder} ({reason}): every process compiles its own; "
+        "set SCI_CACHE_DIR to a folder that can be written",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    scratch = tempfile.TemporaryDirectory(prefix="sci-kernels-")
+    _SCRATCH.append(scratch)
+    return Path(scratch.name)
+
+
+_SCRATCH: list[tempfile.TemporaryDirectory[str]] = []
+"""Held until the process ends, which removes them."""
+
+
 @functools.cache
 def find_compiler(preferred: str | None) -> tuple[str, str] | None:
     """Return the C++ compiler's path and version line, or None where there is none."""
@@ -169,11 +198,10 @@ def _build_host(kernel: Kernel, extra_flags: tuple[str, ...] = ()) -> Path:
     headers = "".join(path.read_text() for path in sorted(folder.glob("*.h")))
     parts = (headers, (folder / kernel.file).read_text(), wrapper, " ".join(flags), version, _processor())
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    cache = cache_folder()
+    cache = _writable(cache_folder())
     target = cache / f"{Path(kernel.file).stem}-{key}.so"
     if target.is_file():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f"{key}.lock"):
         if not target.is_file():
             with tempfile.TemporaryDirectory(dir=cache) as work:
