@@ -19,7 +19,7 @@ __all__ = ["read_potential", "read_results", "write_potential", "write_results"]
 
 def write_potential(group: Group, potential: Any) -> None:
     """Write the groups particles, long_range and short_range, from which the potential is rebuilt without work."""
-    write_particles(group.create_group("particles"), potential.particles)
+    write_particles(group.create_group("particles"), potential.all_particles)
     write_chebtuck(group.create_group("long_range"), potential.long_range)
     split = potential.split
     short = group.create_group("short_range")

@@ -154,7 +154,7 @@ def save_potential_file(
     ----------
     path : path
     potential : RangeSeparatedPotential
-        The same on all ranks.
+        Built over the ranks of `comm`: the file holds the charges of all of them; or the same on all ranks.
     grid : PotentialGrid, optional
         The whole grid; or, with `grid_shape` and `local_start`, this rank's box of it.
     grid_shape, local_start : (3,) int, optional

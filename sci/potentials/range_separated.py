@@ -158,10 +158,23 @@ class RangeSeparatedPotential:
         """The box of the long range, angstrom."""
         return self.long_range.domain
 
+    @property
+    def _reach(self) -> tuple[list[float], list[float]]:
+        """Lower and upper ends of the domain, with room for the rounding of points on its faces."""
+        slack = [2e-13 * (b - a) for a, b in self.domain]
+        return [a - s for (a, _), s in zip(self.domain, slack)], [b + s for (_, b), s in zip(self.domain, slack)]
+
     @functools.cached_property
     def _expansion(self) -> BoxExpansion:
         grid, degree = self._layout
         return BoxExpansion.of_chebtuck(self.long_range.core, self.long_range.factors, grid, degree)
+
+    @property
+    def all_particles(self) -> Particles:
+        """The charges of all ranks, which every rank holds; without radii and names where they were spread."""
+        if self.particles is not None and size(self.comm) == 1:
+            return self.particles
+        return Particles(*self._sources)
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.
@@ -219,7 +232,8 @@ class RangeSeparatedPotential:
         """
         xp = namespace(self._sources[0])
         axes = [self._axis(v, name) for v, name in zip((x, y, z), "xyz")]
-        inside = [slice(*(int(i) for i in xp.searchsorted(v, xp.asarray(d)))) for v, d in zip(axes, self.domain)]
+        ends = zip(*self._reach)
+        inside = [slice(int((v < a).sum()), int((v <= b).sum())) for v, (a, b) in zip(axes, ends)]
         if all(s == slice(0, len(v)) for s, v in zip(inside, axes)):
             return self._grid_inside(axes)
         out = xp.empty(tuple(len(v) for v in axes))
@@ -286,7 +300,7 @@ class RangeSeparatedPotential:
         points = as_points(points, xp=xp)
         self._same_device(points, "points")
         out = xp.empty((len(points), 4 if gradient else 1))
-        low, high = (xp.asarray(side) for side in zip(*self.domain))
+        low, high = (xp.asarray(side) for side in self._reach)
         outside = ((points < low) | (points > high)).any(axis=1)
         if bool(outside.any()):
             out[outside] = direct_sum_packed(

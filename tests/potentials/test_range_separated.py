@@ -93,6 +93,22 @@ def test_grid_reaches_out_of_the_box():
     assert relative(phi.on_grid(x, y, z).ravel(), direct_sum(particles, points)) < 1e-6
 
 
+def test_points_on_the_faces_belong_to_the_box(monkeypatch):
+    phi = RangeSeparatedPotential(cloud(50), 1e-6)
+    axes = [np.linspace(a, b, 5) for a, b in phi.domain]
+    axes[2] = phi.domain[2][0] + (phi.domain[2][1] - phi.domain[2][0]) / 7 * np.arange(8) * (1 + 1e-16)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    expected = relative(phi.on_grid(*axes).ravel(), direct_sum(cloud(50), points))
+    assert 0 < expected < 1e-6
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a point of the box was summed directly")
+
+    monkeypatch.setattr("sci.potentials.range_separated.direct_sum_packed", refuse)
+    phi.on_grid(*axes)
+    phi(points)
+
+
 def test_targets_outside_of_the_box_are_summed_directly():
     particles = cloud(80)
     phi = RangeSeparatedPotential(particles, 1e-4)

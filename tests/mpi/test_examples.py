@@ -1,0 +1,43 @@
+"""Each example for mpirun runs on two ranks and says PASS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from launcher import MpiResult
+from systems import relative
+
+from sci.io import load, load_grid, read_structure
+
+pytestmark = pytest.mark.mpi
+ROOT = Path(__file__).parents[2]
+MOLECULE = ROOT / "examples" / "data" / "1ubi.pqr"
+OTHERS = sorted(p for p in (ROOT / "mpi_examples").glob("*.py") if p.stem != "molecule_potential")
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda p: p.stem)
+def test_example(run_mpi: Callable[..., str], path: Path) -> None:
+    assert "PASS" in run_mpi(path, 2, timeout=120)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3])
+def test_molecule_file(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
+    out = tmp_path / "out.h5"
+    run_mpi(ROOT / "mpi_examples" / "molecule_potential.py", n_ranks, MOLECULE, "-o", out, "--grid", 20, timeout=120)
+    whole, stored, grid = read_structure(MOLECULE), load(out), load_grid(out)
+    np.testing.assert_array_equal(stored.particles.positions, whole.positions)
+    np.testing.assert_array_equal(stored.particles.charges, whole.charges)
+    axes = [o + s * np.arange(n) for o, s, n in zip(grid.origin, grid.spacing, grid.shape)]
+    assert relative(grid.values, stored.on_grid(*(np.minimum(v, d[1]) for v, d in zip(axes, stored.domain)))) < 1e-9
+
+
+def test_bad_molecule(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pqr"
+    bad.write_text("ATOM nonsense\n")
+    result = launch_mpi(ROOT / "mpi_examples" / "molecule_potential.py", 2, bad, "-o", tmp_path / "out.h5", timeout=20)
+    assert result.returncode == 2
+    assert "bad.pqr:1" in result.output
+    assert not (tmp_path / "out.h5").exists()
