@@ -1,0 +1,62 @@
+"""Derivatives of (op, vjp) pairs against central differences in float64, real and complex."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def _inner(a: Any, b: Any) -> float:
+    """Re <a, b>, with which dL = Re(conj(gradient) * dx) holds for real and complex arrays."""
+    return float(np.real(np.vdot(np.asarray(a), np.asarray(b))))
+
+
+def _noise(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
+    noise = rng.normal(size=like.shape).astype(like.dtype)
+    return noise + 1j * rng.normal(size=like.shape) if like.dtype.kind == "c" else noise
+
+
+def assert_vjp(
+    op: Callable[..., Any],
+    op_vjp: Callable[..., Any],
+    args: Sequence[Any],
+    rtol: float = 1e-6,
+    step: float = 1e-5,
+    directions: int = 3,
+    **options: Any,
+) -> None:
+    """Compare Re <gradient, direction> with central differences for every float argument of a pair.
+
+    Also: gradients have the arguments' shape and dtype, and nothing that goes in is changed.
+    """
+    rng = np.random.default_rng(3)
+    copies = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    out, residuals = op(*args, **options)
+    several = isinstance(out, tuple)
+    douts = tuple(_noise(rng, np.asarray(o)) for o in (out if several else (out,)))
+    kept = [d.copy() for d in douts]
+    gradients = op_vjp(douts if several else douts[0], residuals)
+    assert len(gradients) == len(args)
+    for before, after in zip([*copies, *kept], [*args, *douts]):
+        if isinstance(before, np.ndarray):
+            np.testing.assert_array_equal(before, after, err_msg="an argument was changed in place")
+
+    def value(*arrays: Any) -> float:
+        found = op(*arrays, **options)[0]
+        return sum(_inner(d, o) for d, o in zip(douts, found if several else (found,)))
+
+    for k, (arg, gradient) in enumerate(zip(args, gradients)):
+        if not (isinstance(arg, np.ndarray) and arg.dtype.kind in "fc"):
+            continue
+        if gradient is None:
+            continue
+        assert gradient.shape == arg.shape, f"gradient {k}"
+        assert gradient.dtype == arg.dtype, f"gradient {k}"
+        for _ in range(directions):
+            direction = _noise(rng, arg)
+            plus, minus = (value(*args[:k], arg + s * step * direction, *args[k + 1 :]) for s in (1.0, -1.0))
+            expected, found = (plus - minus) / (2 * step), _inner(gradient, direction)
+            scale = max(abs(expected), float(np.linalg.norm(gradient) * np.linalg.norm(direction)) * 1e-3, 1e-12)
+            assert abs(found - expected) <= rtol * scale, f"argument {k}: vjp {found}, differences {expected}"
