@@ -1,4 +1,4 @@
-"""The only door to mpi4py: communicators, collectives, decompositions, halos, redistribution, pencil FFT.
+"""The only door to mpi4py: communicators, collectives, decompositions, halos, rings, redistribution, pencil FFT.
 
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
@@ -9,6 +9,7 @@ from sci.distributed.collectives import allgather_rows, broadcast, broadcast_obj
 from sci.distributed.communicators import Comm, Traffic, rank_of, reset_traffic, size, traffic
 from sci.distributed.decompositions import GridDecomposition, block, decompose, pencil, slab
 from sci.distributed.halo import HaloExchange, exchange_halo
+from sci.distributed.messages import Message, alltoall, recv, send, shift
 from sci.distributed.pencil_fft import PencilFFT
 from sci.distributed.ranges import split
 from sci.distributed.redistribute import gather_grid, redistribute, scatter_grid
@@ -20,6 +21,7 @@ __all__ = [
     "GridDecomposition",
     "HaloExchange",
     "Layout",
+    "Message",
     "PencilFFT",
     "Traffic",
     "abort_on_error",
@@ -27,6 +29,7 @@ __all__ = [
     "allgather_rows",
     "allreduce_max",
     "allreduce_sum",
+    "alltoall",
     "block",
     "broadcast",
     "broadcast_object",
@@ -38,11 +41,14 @@ __all__ = [
     "positions",
     "rank_of",
     "rearrange",
+    "recv",
     "redistribute",
     "reduce_scatter_rows",
     "reset_traffic",
     "scatter_grid",
+    "send",
     "shard",
+    "shift",
     "size",
     "slab",
     "split",

@@ -10,6 +10,6 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-@pytest.mark.parametrize("program", ["collectives.py", "grids.py", "device.py"])
+@pytest.mark.parametrize("program", ["collectives.py", "messages.py", "grids.py", "device.py"])
 def test_program(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
     run_mpi(program, n_ranks, timeout=120)
