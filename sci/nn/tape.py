@@ -49,10 +49,9 @@ class Variable:
     __slots__ = ("_cell", "value")
 
     def __init__(self, value: Array) -> None:
-        if getattr(getattr(value, "dtype", None), "kind", "") not in "fc":
-            raise DTypeError(
-                f"a variable of type {getattr(value, 'dtype', type(value))}; expected real or complex floats"
-            )
+        dtype = getattr(value, "dtype", type(value))
+        if getattr(dtype, "kind", None) not in ("f", "c"):
+            raise DTypeError(f"a variable of type {dtype}; expected an array of real or complex floats")
         self.value = value
         self._cell = _Cell(value)
 
@@ -108,6 +107,7 @@ class Tape:
 
     def __init__(self, *, record: bool = True) -> None:
         self._record = record
+        self._touched = False  # has a variable been among the arguments of a call?
         self._steps: list[Callable[[], None]] = []
 
     def call(self, op: Callable[..., Any], op_vjp: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -136,7 +136,10 @@ class Tape:
         """
         out, residuals = op(*map(value_of, args), **options)
         cells = [a._cell if isinstance(a, Variable) else None for a in args]
-        if not self._record or not any(cells):
+        if not any(cells):
+            return out
+        self._touched = True
+        if not self._record:
             return out
         made = tuple(map(Variable, out)) if isinstance(out, tuple) else Variable(out)
         targets = [v._cell for v in made] if isinstance(made, tuple) else [made._cell]
@@ -168,9 +171,11 @@ class Tape:
         -----
         Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.
         """
-        if not self._record:
-            return function(self, *args, **options)
-        out = function(Tape(record=False), *args, **options)
+        inside = Tape(record=False)
+        out = function(inside, *args, **options)
+        if not self._record or not inside._touched:
+            self._touched |= inside._touched
+            return out
         made = tuple(map(Variable, out)) if isinstance(out, tuple) else Variable(out)
         targets = [v._cell for v in made] if isinstance(made, tuple) else [made._cell]
 

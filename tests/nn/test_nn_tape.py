@@ -79,8 +79,10 @@ def test_several_outputs_one_unused():
 def test_plain_arrays_are_not_recorded():
     tape = Tape()
     assert type(cube(tape, X)) is np.ndarray
+    assert type(tape.checkpoint(cube, X)) is np.ndarray
     assert tape._steps == []
     tape = Tape(record=False)
+    assert type(tape.checkpoint(cube, Variable(X))) is np.ndarray
     assert type(cube(tape, Variable(X))) is np.ndarray
     assert tape._steps == []
 
