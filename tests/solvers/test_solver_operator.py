@@ -1,0 +1,186 @@
+"""The Poisson operator against its assembled matrix, exact spectra and a solution known in closed form."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.solvers import PoissonOperator
+
+WALLS = (
+    "dirichlet",
+    "neumann",
+    "periodic",
+    [("dirichlet", "neumann"), ("neumann", "neumann"), ("periodic", "periodic")],
+)
+
+
+def _operators():
+    rng = np.random.default_rng(3)
+    for shape in ((7, 9), (5, 6, 7), (1, 4, 2)):
+        mask = rng.random(shape) > 0.2
+        bodies = ("dirichlet", "neumann", rng.random(shape) < 0.5)
+        for walls, body, varying in itertools.product(WALLS, bodies, (False, True)):
+            boundary = walls if isinstance(walls, str) else walls[-len(shape) :]
+            coefficient = 1 + rng.random(shape) if varying else None
+            yield PoissonOperator(mask, 0.5, boundary, body=body, coefficient=coefficient)
+    yield PoissonOperator(np.ones((4, 5, 6), dtype=bool), (1.0, 0.5, 0.25), "dirichlet")
+
+
+def _dense(operator: PoissonOperator) -> np.ndarray:
+    """Assemble the matrix cell by cell from the definition."""
+    mask, shape = operator.mask, operator.grid_shape
+    number = {cell: k for k, cell in enumerate(zip(*map(list, np.nonzero(mask))))}
+    matrix = np.zeros(operator.shape)
+    for cell, row in number.items():
+        for axis, side in itertools.product(range(mask.ndim), (-1, 1)):
+            beyond = list(cell)
+            beyond[axis] += side
+            wall = operator.walls[axis][side > 0]
+            if wall == "periodic":
+                beyond[axis] %= shape[axis]
+            inside = 0 <= beyond[axis] < shape[axis]
+            there = tuple(beyond)
+            c = 1.0 if operator.coefficient is None else operator.coefficient[cell]
+            if inside and mask[there]:
+                if operator.coefficient is not None:
+                    d = operator.coefficient[there]
+                    c = 2 * c * d / (c + d)
+                matrix[row, number[there]] -= c / operator.spacing[axis] ** 2
+            elif operator.insulating[there] if inside else wall == "neumann":
+                continue
+            matrix[row, row] += c / operator.spacing[axis] ** 2
+    return matrix
+
+
+@pytest.mark.parametrize("operator", list(_operators()))
+def test_the_operator_is_its_matrix(operator):
+    expected, rng = _dense(operator), np.random.default_rng(1)
+    matrix = operator.to_scipy()
+    np.testing.assert_allclose(matrix.toarray(), expected, rtol=1e-14)
+    assert abs(matrix - matrix.T).max() == 0
+    x = rng.normal(size=(operator.size, 2))
+    scale = abs(expected).max()
+    np.testing.assert_allclose(operator @ x[:, 0], expected @ x[:, 0], atol=1e-13 * scale)
+    np.testing.assert_allclose(operator @ x, expected @ x, atol=1e-13 * scale)
+    grid = operator.scatter(x[:, 1])
+    np.testing.assert_array_equal(operator.gather(operator @ grid), operator @ x[:, 1])
+    assert not (operator @ grid)[~operator.mask].any()
+    np.testing.assert_allclose(operator.gather(operator.diagonal), np.diag(expected), rtol=1e-14)
+
+
+@pytest.mark.parametrize("operator", list(_operators()))
+def test_the_kernel_is_one_constant_for_each_closed_part(operator):
+    values = np.linalg.eigvalsh(_dense(operator))
+    assert values.min() > -1e-10
+    assert int((values < 1e-9).sum()) == operator.component_sizes.size
+    assert operator.singular == bool(operator.component_sizes.size)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=operator.size)
+    projected = operator.project(x)
+    np.testing.assert_allclose(operator @ projected, operator @ x, atol=1e-10)
+    np.testing.assert_allclose(operator.project(projected), projected, atol=1e-13)
+    assert operator.inconsistency(projected) < 1e-14
+    assert operator.inconsistency(np.ones(operator.size)) == pytest.approx(
+        max(operator.component_sizes, default=0) / operator.size
+    )
+
+
+@pytest.mark.parametrize(
+    ("walls", "frequencies"),
+    [
+        ("dirichlet", lambda n: np.arange(1, n + 1) / (n + 1)),
+        ("neumann", lambda n: np.arange(n) / n),
+        ("periodic", lambda n: 2 * np.arange(n) / n),
+        ([("dirichlet", "neumann")], lambda n: (2 * np.arange(1, n + 1) - 1) / (2 * n + 1)),
+    ],
+)
+def test_eigenvalues_of_the_box(walls, frequencies):
+    shape = (4, 5, 6)
+    boundary = walls if isinstance(walls, str) else walls * 3
+    operator = PoissonOperator(np.ones(shape, dtype=bool), 0.5, boundary)
+    lines = [4 * (2 - 2 * np.cos(np.pi * frequencies(n))) for n in shape]
+    expected = np.sort(np.add.outer(np.add.outer(lines[0], lines[1]), lines[2]).ravel())
+    np.testing.assert_allclose(np.linalg.eigvalsh(operator.to_scipy().toarray()), expected, atol=1e-11)
+
+
+def test_scipy_takes_it_for_a_linear_operator():
+    operator = PoissonOperator(np.ones((3, 4), dtype=bool))
+    wrapped = aslinearoperator(operator)
+    assert isinstance(wrapped, LinearOperator)
+    x = np.arange(12.0)
+    np.testing.assert_array_equal(wrapped.matvec(x), operator.to_scipy() @ x)
+    np.testing.assert_array_equal(wrapped.matmat(np.stack([x, x], axis=1))[:, 1], operator.to_scipy() @ x)
+
+
+def test_float32_grids_stay_float32():
+    operator = PoissonOperator(np.ones((3, 4), dtype=bool))
+    assert (operator @ np.ones((3, 4), dtype=np.float32)).dtype == np.float32
+    assert (operator @ np.ones((3, 4), dtype=int)).dtype == np.float64
+
+
+def test_dirichlet_values_enter_by_the_right_hand_side():
+    """A linear function is the exact solution for its own boundary values, also round a body."""
+    shape, h = (5, 6, 4), 0.3
+    mask = np.ones(shape, dtype=bool)
+    mask[2, 2:4, 1:3] = False
+    operator = PoissonOperator(mask, h)
+    x, y, z = np.meshgrid(*(h * np.arange(-1, n + 1) for n in shape), indexing="ij")
+    values = 1 + 2 * x - y + 3 * z
+    b = operator.boundary_source(values)
+    solution = np.linalg.solve(operator.to_scipy().toarray(), operator.gather(b))
+    np.testing.assert_allclose(operator.scatter(solution), values[1:-1, 1:-1, 1:-1] * mask, atol=1e-13)
+
+
+def test_a_jump_of_the_coefficient_at_a_face_is_exact_with_the_harmonic_mean():
+    """In one direction, -(c u')' = 0 between two values: u is linear on each side with one flux."""
+    n, c = 8, np.where(np.arange(8) < 4, 2.0, 80.0)
+    coefficient = np.broadcast_to(c[:, None], (n, 3))
+    operator = PoissonOperator(np.ones((n, 3), bool), 1.0, ["dirichlet", "neumann"], coefficient=coefficient)
+    values = np.zeros((n + 2, 5))
+    values[0] = 1.0
+    u = np.linalg.solve(operator.to_scipy().toarray(), operator.boundary_source(values).ravel()).reshape(n, 3)
+    flux = 1 / (4.5 / 2 + 4.5 / 80)
+    distance = np.arange(1, n + 1)
+    inside = 1 - flux * distance / 2
+    beyond = flux * (n + 1 - distance) / 80
+    np.testing.assert_allclose(u, np.where(distance < 4.5, inside, beyond)[:, None] * np.ones(3), atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ((np.ones((3, 3)),), DTypeError, "booleans"),
+        ((np.ones(3, bool),), ShapeError, "2 or 3 axes"),
+        ((np.zeros((3, 3), bool),), InvalidValueError, "no fluid cell"),
+        ((np.ones((3, 3), bool), -1.0), InvalidValueError, "spacing"),
+        ((np.ones((3, 3), bool), 1.0, "wall"), InvalidValueError, "boundary of axis 0"),
+        ((np.ones((3, 3), bool), 1.0, ["dirichlet"]), InvalidValueError, "each of the 2 axes"),
+        ((np.ones((3, 3), bool), 1.0, [("periodic", "neumann"), "neumann"]), InvalidValueError, "both sides"),
+    ],
+)
+def test_bad_arguments(arguments, error, text):
+    with pytest.raises(error, match=text):
+        PoissonOperator(*arguments)
+
+
+def test_bad_coefficients_bodies_and_vectors():
+    mask = np.ones((3, 4), dtype=bool)
+    with pytest.raises(InvalidValueError, match="c > 0"):
+        PoissonOperator(mask, coefficient=np.zeros((3, 4)))
+    with pytest.raises(InvalidValueError, match="NaN"):
+        PoissonOperator(mask, coefficient=np.full((3, 4), np.nan))
+    with pytest.raises(ShapeError, match="coefficient"):
+        PoissonOperator(mask, coefficient=np.ones((4, 3)))
+    with pytest.raises(ShapeError, match="body"):
+        PoissonOperator(mask, body=np.ones((4, 3), bool))
+    with pytest.raises(InvalidValueError, match="mean"):
+        PoissonOperator(mask, mean="geometric")
+    with pytest.raises(ShapeError, match="the grid"):
+        PoissonOperator(mask) @ np.ones(11)
+    with pytest.raises(ShapeError, match="one layer"):
+        PoissonOperator(mask).boundary_source(np.ones((3, 4)))
