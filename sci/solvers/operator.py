@@ -89,7 +89,8 @@ class PoissonOperator:
         self.insulating: Array = insulating_cells(body, self.mask)
         self.coefficient = None if coefficient is None else self._checked_coefficient(coefficient)
         self.mean = mean
-        self.periodic = tuple(low == "periodic" for low, _ in self.walls)
+        # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
+        self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.walls, self.grid_shape))
         self.interior = (slice(1, -1),) * self.ndim
         self.indices: Array = self.xp.flatnonzero(self.mask)
         """Place of each unknown in the flattened grid."""
@@ -149,16 +150,14 @@ class PoissonOperator:
             coefficient = xp.ones(padded)
             coefficient[self.interior] = self.coefficient
         for axis, (low, high) in enumerate(self.walls):
-            _ghost(kind, axis, -1)[...] = int(low == "neumann")
-            _ghost(kind, axis, 1)[...] = int(high == "neumann")
+            _ghost(kind, axis, -1)[...] = int(low != "dirichlet")
+            _ghost(kind, axis, 1)[...] = int(high != "dirichlet")
         for array in (kind,) if coefficient is None else (kind, coefficient):
             wrap(array, self.periodic)
         for axis, h in enumerate(self.spacing):
             for side in (-1, 1):
                 beyond = _shifted(kind, axis, side)
                 link = (mask & (beyond == 2)).astype(np.float64) / h**2
-                if self.periodic[axis] and self.grid_shape[axis] == 1:
-                    link = 0 * link  # the cell beyond is the cell itself
                 wall = (mask & (beyond == 0)).astype(np.float64) / h**2
                 if coefficient is not None and self.coefficient is not None:
                     there = xp.where(beyond == 2, _shifted(coefficient, axis, side), 1.0)
