@@ -1,0 +1,107 @@
+"""Factorised weights: rank rules, initial deviation, contraction against the dense tensor, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError
+from sci.operators.contraction import contract
+from sci.operators.spectral import weight_window
+from sci.operators.weights import FACTORIZATIONS, WeightFormat, cp_terms, tensor_train_ranks, tucker_ranks
+
+FORMATS = [(f, layers) for f in FACTORIZATIONS for layers in (0, 3) if not (f == "dense" and layers)]
+
+
+def complex_normal(rng, shape):
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def test_rank_rules():
+    """Ranks of the reference library (tensorly 0.10), from the method sheet."""
+    assert tucker_ranks((32, 32, 16, 9), 0.1) == (18, 18, 9, 5)
+    assert tucker_ranks((32, 32, 16, 9), 0.05) == (15, 15, 7, 4)
+    assert tucker_ranks((64, 64, 64, 33), 0.1) == (36, 36, 36, 19)
+    assert tucker_ranks((32, 32, 8, 8, 5), 0.1) == (20, 20, 5, 5, 3)
+    assert cp_terms((32, 32, 16, 9), 0.1) == 166
+    assert cp_terms((64, 64, 64, 33), 0.01) == 384
+    assert tensor_train_ranks((32, 32, 16, 9), 0.1) == (22, 17, 9)
+    assert tucker_ranks((4, 5, 6), 2) == (2, 2, 2)
+    assert tucker_ranks((4, 5, 6), (1, 2, 3)) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(("factorization", "layers"), FORMATS)
+def test_initial_deviation(factorization, layers):
+    wanted = np.sqrt(2 / 64)
+    drawn = [
+        w.full(w.initialise(np.random.default_rng(seed), np)).std()
+        for seed in range(4)
+        for w in (WeightFormat(32, 32, (16, 9), factorization, 0.1, layers),)
+    ]
+    assert 0.75 < np.mean(drawn) / wanted < 1.25
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize(("factorization", "layers"), FORMATS)
+def test_contraction_and_gradients(dim, factorization, layers):
+    rng = np.random.default_rng(dim)
+    modes = (4, 5, 3)[3 - dim :]
+    kept = (3, *modes[1:-1], 2)[-dim:] if dim > 1 else (2,)
+    w = WeightFormat(4, 3, modes, factorization, 0.4, layers)
+    layer = 1 if layers else 0
+    parameters = w.initialise(rng, np, np.complex128)
+    assert {name: p.shape for name, p in parameters.items()} == w.shapes()
+    dense = w.full(parameters, layer)
+    assert dense.shape == (4, 3, *modes)
+    x = complex_normal(rng, (*kept, 2, 4))
+    y, residuals = w.mix(x, parameters, layer)
+    k = "xyz"[:dim]
+    window = (slice(None), slice(None), *weight_window(modes, kept))
+    np.testing.assert_allclose(y, np.einsum(f"{k}bi,io{k}->{k}bo", x, dense[window]), atol=1e-13)
+
+    dout = complex_normal(rng, y.shape)
+    dx, gradients = w.mix_vjp(dout, residuals)
+    for name, value, gradient in [("X", x, dx), *((n, parameters[n], gradients[n]) for n in parameters)]:
+        assert gradient.shape == value.shape
+        step = complex_normal(rng, value.shape)
+
+        def at(t, name=name, value=value, step=step):
+            changed = {**parameters, **({} if name == "X" else {name: value + t * step})}
+            out, _ = w.mix(value + t * step if name == "X" else x, changed, layer)
+            return (out.conj() * dout).sum().real
+
+        expected = (at(1e-5) - at(-1e-5)) / 2e-5
+        assert abs((gradient.conj() * step).sum().real - expected) < 1e-7 * abs(expected)
+
+
+def test_joint_layers_share_one_tensor():
+    rng = np.random.default_rng(0)
+    for factorization in FACTORIZATIONS[1:]:
+        w = WeightFormat(3, 4, (4, 3), factorization, 0.5, 2)
+        parameters = w.initialise(rng, np, np.complex128)
+        assert w.shape == (2, 3, 4, 4, 3)
+        first, second = w.full(parameters, 0), w.full(parameters, 1)
+        swapped = {**parameters, "factor_0": parameters["factor_0"][..., ::-1, :]}
+        np.testing.assert_allclose(w.full(swapped, 0), second, atol=1e-14)
+        assert np.abs(first - second).max() > 1e-3
+
+
+def test_contract_is_einsum():
+    rng = np.random.default_rng(0)
+    lengths = dict(zip("abcde", (2, 3, 4, 5, 6)))
+    for spec in ("ab,bc->ac", "abc,cd->bda", "ab,ab->ab", "a,b->ba", "abc,abd->dac", "ab,ba->", "abcd,bde->eac"):
+        left, right = (rng.normal(size=[lengths[i] for i in s]) for s in spec.partition("->")[0].split(","))
+        np.testing.assert_allclose(contract(spec, left, right), np.einsum(spec, left, right), atol=1e-13)
+
+
+def test_bad_formats_are_refused():
+    for arguments in (
+        ("svd",),
+        ("tucker", 0.0),
+        ("tucker", (2, 2)),
+        ("cp", 0),
+        ("dense", 1.0, 4),
+        ("tt", float("nan")),
+    ):
+        with pytest.raises(InvalidValueError):
+            WeightFormat(4, 4, (4, 3), *arguments)
