@@ -10,6 +10,7 @@ import numpy as np
 
 import sci
 from sci.kernels import Kernel, block_size, launch
+from sci.nn.activations import _evaluate_gelu
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.radial import GaussianSum
@@ -27,14 +28,23 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 def arguments_of(kernel: Kernel) -> tuple[str, list[int]]:
     """Return the template's name and its arguments after the dtype, booleans as 0 and 1."""
-    name, text = re.fullmatch(r"(\w+)<double,?\s*(.*)>", kernel.name).groups()
+    name, text = re.fullmatch(r"(\w+)<(?:double|float),?\s*(.*)>", kernel.name).groups()
     return name, [{"true": 1, "false": 0}.get(a) if a in ("true", "false") else int(a) for a in text.split(", ") if a]
 
 
+def is_single(kernel: Kernel) -> bool:
+    """Tell whether an instance works in float32."""
+    return "<float" in kernel.name
+
+
 def pairs_of(kernel: Kernel) -> Iterator[Pair]:
-    """Yield (compiled, reference) for the cases of one instance."""
+    """Yield (compiled, reference) for the cases of one instance; cases in `_BY_DTYPE` are told the dtype."""
     name, arguments = arguments_of(kernel)
-    yield from _CASES[name](np.random.default_rng(11), *arguments)
+    rng = np.random.default_rng(11)
+    if name in _BY_DTYPE:
+        yield from _BY_DTYPE[name](rng, "f4" if is_single(kernel) else "f8", *arguments)
+    else:
+        yield from _CASES[name](rng, *arguments)
 
 
 def _both(run: Callable[[], np.ndarray]) -> Pair:
@@ -145,6 +155,14 @@ def _box_moments(rng: np.random.Generator, p: int) -> Iterator[Pair]:
         points, weights = _points(rng, n), rng.normal(size=n)
         yield _both(lambda points=points, weights=weights: box_moments(points, weights, GRID, p - 1))
 
+
+def _gelu(rng: np.random.Generator, dtype: str, slope: int) -> Iterator[Pair]:
+    for n in (*SIZES, 600 * BLOCK + 5):
+        x = (4 * rng.normal(size=n)).astype(dtype)
+        yield _both(lambda x=x: np.array([part for part in _evaluate_gelu(x, bool(slope)) if part is not None]))
+
+
+_BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"gelu": _gelu}
 
 _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "direct_sum": _direct_sum,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from instances import every_kernel
-from kernel_cases import arguments_of, assert_agrees
+from kernel_cases import arguments_of, assert_agrees, is_single
 from numpy.polynomial.chebyshev import chebder, chebval3d
 
 from sci import kernels
@@ -36,16 +36,16 @@ def _compiled() -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_kernel_agrees_with_its_reference(kernel: Kernel) -> None:
-    assert assert_agrees(kernel, 1e-13) >= 5
+    assert assert_agrees(kernel, 1e-6 if is_single(kernel) else 1e-13) >= 5
 
 
 def _smallest_of_each_template() -> list[str]:
-    """One instance for each template and choice of flags, of the lowest degree."""
-    chosen: dict[tuple[str, tuple[int, ...]], str] = {}
+    """One instance for each template, dtype and choice of flags, of the lowest degree."""
+    chosen: dict[tuple[str, tuple[int, ...], bool], str] = {}
     for kernel in KERNELS:
         name, arguments = arguments_of(kernel)
         flags = tuple(a for a in arguments if a in (0, 1))
-        chosen.setdefault((name, flags), kernel.name)
+        chosen.setdefault((name, flags, is_single(kernel)), kernel.name)
     return list(chosen.values())
 
 
@@ -61,7 +61,7 @@ chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
 with ThreadPoolExecutor(os.cpu_count()) as pool:
     list(pool.map(kernels._build_host, chosen))
 for kernel in chosen:
-    assert_agrees(kernel, 1e-12)
+    assert_agrees(kernel, 1e-5 if "<float" in kernel.name else 1e-12)
 print("clean")
 """
 

@@ -1,0 +1,65 @@
+"""Inputs for every pair of sci.nn: (name, arguments, options); `P` is the module that has the pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import sci.nn as P
+
+RNG = np.random.default_rng(20)
+
+
+def real(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape)
+
+
+def complex_(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
+
+
+PAIRS: list[tuple[str, list, dict]] = [
+    *((name, [real(3, 5, 7)], {}) for name in ("gelu", "relu", "tanh", "silu")),
+    ("add", [real(2, 3, 4), real(3, 1)], {}),
+    ("add", [real(2, 3), complex_(3)], {}),
+    ("subtract", [real(4), real(2, 3, 4)], {}),
+    ("multiply", [real(2, 3, 4), real(3, 1)], {}),
+    ("multiply", [complex_(2, 3), real(2, 3)], {}),
+    ("multiply", [complex_(2, 3), complex_(1, 3)], {}),
+    ("affine", [real(2, 3, 4)], {"scale": 2.5, "shift": -1.0}),
+    ("soft_gate", [real(2, 3, 4, 5), real(3)], {}),
+    ("linear", [real(2, 5, 3), real(4, 3), real(4)], {}),
+    ("linear", [real(5, 3), real(4, 3)], {}),
+    ("linear", [complex_(5, 3), complex_(4, 3), complex_(4)], {}),
+    ("mix_channels", [real(2, 3, 4, 5), real(6, 3), real(6)], {}),
+    ("mix_channels", [real(2, 3, 7), real(6, 3)], {}),
+    ("mix_channels", [complex_(2, 3, 7), complex_(6, 3), complex_(6)], {}),
+    ("matmul", [real(2, 1, 3, 4), real(5, 4, 6)], {}),
+    ("matmul", [complex_(3, 4), complex_(4, 2)], {}),
+    ("einsum", [real(3, 4), real(4, 5)], {"subscripts": "bi,io->bo"}),
+    ("einsum", [complex_(2, 3, 4), complex_(3, 5, 4)], {"subscripts": "bik,iok->bok"}),
+    ("einsum", [real(2, 3, 4), complex_(6, 3), real(5, 4)], {"subscripts": "bik,oi,lk -> bol"}),
+    ("sum_over", [real(2, 3, 4)], {}),
+    ("sum_over", [real(2, 3, 4)], {"axis": (0, -1)}),
+    ("mean_over", [real(2, 3, 4)], {}),
+    ("mean_over", [complex_(2, 3, 4)], {"axis": 1}),
+    ("reshape", [real(2, 3, 4)], {"shape": (6, -1)}),
+    ("transpose", [real(2, 3, 4)], {"axes": (1, 2, 0)}),
+    ("concatenate", [real(2, 3), real(2, 1), real(2, 4)], {"axis": -1}),
+    ("pad", [real(2, 3, 4)], {"widths": ((0, 0), (1, 2), (0, 3))}),
+    ("crop", [real(2, 5, 4)], {"widths": ((0, 0), (1, 2), (0, 3))}),
+    ("select", [real(4, 5, 6)], {"index": (slice(None, None, 2), 1, slice(2, 5))}),
+    ("embedding", [real(7, 3), np.array([[1, 6, 1], [0, 1, 4]])], {}),
+    ("softmax", [real(4, 6)], {}),
+    ("softmax", [real(4, 6, 2)], {"axis": 1}),
+    ("log_softmax", [real(4, 6)], {}),
+    ("cross_entropy", [real(2, 4, 6), np.array([[0, 5, 2, 2], [1, 1, 4, 3]])], {}),
+    ("cross_entropy", [real(4, 6), np.array([0, 5, 2, 2])], {"weights": np.array([1.0, 0.0, 2.0, 1.0])}),
+    ("layer_norm", [real(3, 4, 6), real(6), real(6)], {}),
+    ("rms_norm", [real(3, 4, 6), real(6)], {}),
+    ("group_norm", [real(2, 6, 4, 3), real(6), real(6)], {"groups": 3}),
+    ("instance_norm", [real(2, 3, 4, 5)], {}),
+]
+
+
+def pair(name: str) -> tuple:
+    return getattr(P, name), getattr(P, f"{name}_vjp")
