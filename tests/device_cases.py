@@ -14,6 +14,7 @@ from systems import cloud, targets_in
 
 from sci import chebyshev
 from sci.backend import to_device, to_host
+from sci.operators.data import navier_stokes
 from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
 
@@ -111,9 +112,17 @@ def chosen_split(xp: ModuleType) -> Answers:
     return [np.array([phi.split.alpha]), to_host(phi(to_device(TARGETS, xp)))]
 
 
+def vorticity(xp: ModuleType) -> Answers:
+    initial, later = navier_stokes(
+        2, 16, viscosity=1e-2, time=0.1, time_step=0.02, device="cpu" if xp is np else "cuda"
+    )
+    return [to_host(initial), to_host(later)]
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
     *(pairwise_sums, newton_potential, screened_potential, chosen_split),
+    *(vorticity,),
 )
 
 

@@ -4,6 +4,7 @@ from sci.io.crystal import read_crystal
 from sci.io.export import write_cube, write_dx
 from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
 from sci.io.parallel import gather, save_grid_parallel
+from sci.io.samples import load_samples, save_samples
 from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
 from sci.io.structure import STRUCTURE_FORMATS, read_structure
 
@@ -16,12 +17,14 @@ __all__ = [
     "load",
     "load_grid",
     "load_results",
+    "load_samples",
     "read_crystal",
     "read_header",
     "read_structure",
     "save",
     "save_grid_parallel",
     "save_potential_file",
+    "save_samples",
     "write_cube",
     "write_dx",
 ]
