@@ -35,6 +35,15 @@ from sci.nn.arithmetic import (
     sum_over,
     sum_over_vjp,
 )
+from sci.nn.initialise import count_parameters, initial_normal, initial_uniform
+from sci.nn.losses import (
+    mean_squared,
+    mean_squared_vjp,
+    relative_h1,
+    relative_h1_vjp,
+    relative_l2,
+    relative_l2_vjp,
+)
 from sci.nn.normalisation import (
     group_norm,
     group_norm_vjp,
@@ -45,6 +54,8 @@ from sci.nn.normalisation import (
     rms_norm,
     rms_norm_vjp,
 )
+from sci.nn.normalisers import Normaliser
+from sci.nn.optimisers import Adam, AdamW, Optimiser, clip_by_global_norm, global_norm
 from sci.nn.probabilities import (
     cross_entropy,
     cross_entropy_vjp,
@@ -53,6 +64,8 @@ from sci.nn.probabilities import (
     softmax,
     softmax_vjp,
 )
+from sci.nn.projected import SGDP, AdamP, project_radial, radial_view
+from sci.nn.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.shaping import (
     concatenate,
     concatenate_vjp,
@@ -72,14 +85,25 @@ from sci.nn.shaping import (
 from sci.nn.tape import Tape, Variable, value_and_gradients, value_of
 
 __all__ = [
+    "SGDP",
+    "Adam",
+    "AdamP",
+    "AdamW",
+    "Normaliser",
+    "Optimiser",
+    "Schedule",
     "Tape",
     "Variable",
     "add",
     "add_vjp",
     "affine",
     "affine_vjp",
+    "clip_by_global_norm",
     "concatenate",
     "concatenate_vjp",
+    "constant",
+    "cosine",
+    "count_parameters",
     "crop",
     "crop_vjp",
     "cross_entropy",
@@ -91,8 +115,11 @@ __all__ = [
     "gelu",
     "gelu_value",
     "gelu_vjp",
+    "global_norm",
     "group_norm",
     "group_norm_vjp",
+    "initial_normal",
+    "initial_uniform",
     "instance_norm",
     "instance_norm_vjp",
     "layer_norm",
@@ -105,12 +132,20 @@ __all__ = [
     "matmul_vjp",
     "mean_over",
     "mean_over_vjp",
+    "mean_squared",
+    "mean_squared_vjp",
     "mix_channels",
     "mix_channels_vjp",
     "multiply",
     "multiply_vjp",
     "pad",
     "pad_vjp",
+    "project_radial",
+    "radial_view",
+    "relative_h1",
+    "relative_h1_vjp",
+    "relative_l2",
+    "relative_l2_vjp",
     "relu",
     "relu_vjp",
     "reshape",
@@ -125,6 +160,7 @@ __all__ = [
     "soft_gate_vjp",
     "softmax",
     "softmax_vjp",
+    "step_decay",
     "subtract",
     "subtract_vjp",
     "sum_over",
@@ -135,4 +171,5 @@ __all__ = [
     "transpose_vjp",
     "value_and_gradients",
     "value_of",
+    "warm_up",
 ]

@@ -131,9 +131,14 @@ class Tape:
 
         Raises
         ------
+        InvalidValueError
+            If an option is a variable.
         ShapeError, DTypeError
             In `backward`, if a gradient has not the shape and dtype of its argument.
         """
+        for name, option in options.items():
+            if isinstance(option, Variable):
+                raise InvalidValueError(f"option {name} is a variable; only positional arguments are differentiated")
         out, residuals = op(*map(value_of, args), **options)
         cells = [a._cell if isinstance(a, Variable) else None for a in args]
         if not any(cells):

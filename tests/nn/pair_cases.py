@@ -58,6 +58,12 @@ PAIRS: list[tuple[str, list, dict]] = [
     ("rms_norm", [real(3, 4, 6), real(6)], {}),
     ("group_norm", [real(2, 6, 4, 3), real(6), real(6)], {"groups": 3}),
     ("instance_norm", [real(2, 3, 4, 5)], {}),
+    ("mean_squared", [real(2, 3, 4), real(2, 3, 4)], {}),
+    ("mean_squared", [complex_(2, 3), complex_(2, 3)], {}),
+    ("relative_l2", [real(3, 2, 5)], {"target": real(3, 2, 5)}),
+    ("relative_l2", [complex_(3, 2, 5)], {"target": complex_(3, 2, 5), "reduction": "sum"}),
+    ("relative_h1", [real(3, 2, 5, 6)], {"target": real(3, 2, 5, 6)}),
+    ("relative_h1", [real(3, 1, 5, 4, 6)], {"target": real(3, 1, 5, 4, 6), "periodic": False}),
 ]
 
 

@@ -38,7 +38,7 @@ def test_single_precision_stays_single(name, args, options):
     op, op_vjp = pair(name)
     args, options = [single(a) for a in args], {k: single(v) for k, v in options.items()}
     out, residuals = op(*args, **options)
-    assert out.dtype == np.result_type(*(a for a in args if a.dtype.kind in "fc"))
+    assert out.dtype.itemsize == (4 if out.dtype.kind == "f" else 8)
     for a, gradient in zip(args, op_vjp(np.ones_like(out), residuals)):
         assert gradient is None or gradient.dtype == a.dtype
     kept = residuals if isinstance(residuals, tuple) else (residuals,)

@@ -1,0 +1,67 @@
+"""Seeded initial values of parameters, the same on every device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, Device, namespace_of, to_device
+from sci.errors import DTypeError, InvalidValueError
+
+__all__ = ["count_parameters", "initial_normal", "initial_uniform"]
+
+Seed = int | np.random.Generator
+
+
+def initial_uniform(
+    seed: Seed, shape: Sequence[int], fan_in: int, *, dtype: Any = np.float32, device: Device = "cpu"
+) -> Array:
+    """Return numbers uniform in +-1/sqrt(fan_in), the usual start of a linear layer and its bias.
+
+    Parameters
+    ----------
+    seed : int or numpy Generator
+        Numbers are drawn in float64 on the host, so that dtype and device do not change them but by rounding.
+    shape : sequence of int
+    fan_in : int
+        Number of inputs that each output sums.
+    dtype : float dtype
+    device : "cpu" or "cuda"
+
+    Raises
+    ------
+    InvalidValueError, DTypeError
+    """
+    if fan_in < 1:
+        raise InvalidValueError(f"fan_in is {fan_in}; expected a positive number of inputs")
+    if np.dtype(dtype).kind != "f":
+        raise DTypeError(f"uniform numbers of dtype {np.dtype(dtype)}; expected a real dtype, or use initial_normal")
+    bound = 1 / math.sqrt(fan_in)
+    values = np.random.default_rng(seed).uniform(-bound, bound, tuple(shape)).astype(dtype)
+    return to_device(values, namespace_of(device))
+
+
+def initial_normal(
+    seed: Seed, shape: Sequence[int], std: float, *, dtype: Any = np.float32, device: Device = "cpu"
+) -> Array:
+    """Return normal numbers with root mean square modulus `std`; complex ones share it between their two parts.
+
+    Parameters
+    ----------
+    seed, shape, dtype, device
+        As in `initial_uniform`, but `dtype` may be complex.
+    std : float
+    """
+    rng, complex_ = np.random.default_rng(seed), np.dtype(dtype).kind == "c"
+    values: np.ndarray = rng.standard_normal((*shape, 2) if complex_ else tuple(shape))
+    if complex_:
+        values = values.view(np.complex128)[..., 0] / math.sqrt(2)
+    return to_device((std * values).astype(dtype), namespace_of(device))
+
+
+def count_parameters(parameters: Mapping[str, Array]) -> int:
+    """Return the number of real numbers in `parameters`; a complex one counts twice."""
+    return sum(int(p.size) * (2 if p.dtype.kind == "c" else 1) for p in parameters.values())

@@ -1,0 +1,193 @@
+"""Optimisers: plain settings with a state of named arrays; parameters change in place.
+
+An optimiser is a frozen dataclass with two methods. `start(parameters)` returns the state, a dict of dicts of arrays
+that a checkpoint can store; `update(parameters, gradients, state, step, factor)` makes step number `step` (from 1) with
+the learning rate times `factor`. A complex number counts as two real ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sci.backend import Array, is_device_array, namespace
+from sci.errors import InvalidValueError
+from sci.kernels import Kernel, block_size, launch, use_compiled
+
+__all__ = ["Adam", "AdamW", "Optimiser", "State", "clip_by_global_norm", "global_norm"]
+
+State = dict[str, dict[str, Array]]
+
+_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+
+
+class Optimiser(Protocol):
+    """What the training loop asks of an optimiser."""
+
+    def start(self, parameters: Mapping[str, Array]) -> State:
+        """Return the state before the first step."""
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
+    ) -> None:
+        """Change `parameters` and `state` in place."""
+
+
+def adam_kernel(dtype: Any, direction: bool) -> Kernel:
+    """Return the kernel of Adam's moments in float32 or float64, with the step or the direction alone."""
+    c_type, t = _TYPES[str(dtype)]
+    settings = ("beta1", "beta2", "c1", "c2", "eps", "l2", "keep", "rate")
+    return Kernel(
+        "pointwise.cu",
+        f"adam<{c_type}, {str(direction).lower()}>",
+        f"w: {t}[n], g: {t}[n], m: {t}[n], v: {t}[n], out: {t}[k], n: i64, " + ", ".join(f"{s}: f64" for s in settings),
+    )
+
+
+KERNELS = tuple(adam_kernel(dtype, direction) for dtype in _TYPES for direction in (False, True))
+"""Every kernel instance that this module can launch."""
+
+
+def real_view(array: Array) -> Array:
+    """Return a C-contiguous array as one axis of real numbers, without a copy."""
+    flat = array.reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+
+
+def zeros_like(parameters: Mapping[str, Array]) -> dict[str, Array]:
+    """Return an array of zeros for each parameter."""
+    return {name: namespace(p).zeros(p.shape, p.dtype) for name, p in parameters.items()}
+
+
+def check_settings(**settings: float) -> None:
+    """Raise InvalidValueError for a setting that is negative, NaN or infinite, or a decay of 1 or more."""
+    for name, value in settings.items():
+        limit = 1.0 if name.startswith(("beta", "momentum")) else math.inf
+        if not 0 <= value < limit:
+            raise InvalidValueError(f"{name} is {value}; expected a number from 0 to below {limit}")
+
+
+def adam_step(
+    w: Array, g: Array, m: Array, v: Array, settings: tuple[float, ...], direction: bool = False
+) -> Array | None:
+    """Update the moments `m`, `v` of flat real arrays, and `w` in place, or return the direction of the step.
+
+    Parameters
+    ----------
+    w, g, m, v : (n,) arrays of one dtype, C-contiguous
+    settings : beta1, beta2, 1 - beta1^t, sqrt(1 - beta2^t), eps, l2, keep, rate
+        w <- keep w - rate (m / c1) / (sqrt(v) / c2 + eps), with l2 w added to the gradient.
+    direction : bool
+        Return (m / c1) / (sqrt(v) / c2 + eps) and leave `w` as it is.
+    """
+    kernel = adam_kernel(w.dtype, direction)
+    if not use_compiled(kernel, w):
+        return adam_reference(w, g, m, v, settings, direction)
+    xp = namespace(w)
+    out = xp.empty(w.size if direction else 0, w.dtype)
+    elements = block_size(w) * (4 if is_device_array(w) else 256)
+    launch(kernel, -(-w.size // elements), w, xp.ascontiguousarray(g), m, v, out, w.size, *settings)
+    return out if direction else None
+
+
+def adam_reference(
+    w: Array, g: Array, m: Array, v: Array, settings: tuple[float, ...], direction: bool
+) -> Array | None:
+    """Do what the kernel `adam` does, in array calls."""
+    beta1, beta2, c1, c2, eps, l2, keep, rate = settings
+    g = g + l2 * w
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * g * g
+    step = m / (c1 * (namespace(v).sqrt(v) / c2 + eps))
+    if direction:
+        return step
+    w[...] = keep * w - rate * step
+    return None
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam: steps of the mean gradient over its root mean square.
+
+    m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, w <- w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
+
+    Parameters
+    ----------
+    lr : float
+    betas : (float, float)
+    eps : float
+    weight_decay : float
+        Here weight_decay w is added to the gradient; `AdamW` shrinks w by 1 - lr weight_decay instead.
+
+    References
+    ----------
+    Kingma and Ba, arXiv:1412.6980, algorithm 1.
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(
+            lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
+        )
+
+    def start(self, parameters: Mapping[str, Array]) -> State:
+        """Return zero moments."""
+        return {"first": zeros_like(parameters), "second": zeros_like(parameters)}
+
+    def _settings(self, step: int, factor: float) -> tuple[float, ...]:
+        b1, b2 = self.betas
+        moments = (b1, b2, 1 - b1**step, math.sqrt(1 - b2**step), self.eps)
+        return (*moments, self.weight_decay, 1.0, self.lr * factor)
+
+    def update(
+        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
+    ) -> None:
+        """Make step number `step`, from 1, in place; one pass of a compiled kernel over each parameter."""
+        settings = self._settings(step, factor)
+        for name, w in parameters.items():
+            first, second = real_view(state["first"][name]), real_view(state["second"][name])
+            g = namespace(w).ascontiguousarray(gradients[name])
+            adam_step(real_view(w), real_view(g), first, second, settings)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w shrinks by 1 - lr weight_decay before each step.
+
+    References
+    ----------
+    Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
+    """
+
+    weight_decay: float = 1e-2
+
+    def _settings(self, step: int, factor: float) -> tuple[float, ...]:
+        rate = self.lr * factor
+        return (*super()._settings(step, factor)[:5], 0.0, 1 - rate * self.weight_decay, rate)
+
+
+def global_norm(gradients: Mapping[str, Array]) -> float:
+    """Return the Euclidean norm over all arrays together; NaN or infinite where any entry is."""
+    squares = [namespace(g).vdot(g, g).real for g in gradients.values()]
+    return math.sqrt(float(sum(squares[1:], squares[0]))) if squares else 0.0
+
+
+def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[dict[str, Array], float]:
+    """Return the gradients, scaled down together where their norm is above `limit`, and that norm.
+
+    Raises
+    ------
+    InvalidValueError
+        If `limit` is not positive.
+    """
+    if not limit > 0:
+        raise InvalidValueError(f"the limit of a norm is {limit}; expected a positive number")
+    norm = global_norm(gradients)
+    factor = limit / norm if norm > limit else 1.0
+    return ({n: g * factor for n, g in gradients.items()} if factor < 1 else dict(gradients)), norm

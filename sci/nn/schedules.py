@@ -1,0 +1,54 @@
+"""Learning rates over time, as functions from epochs (a number, fractions too) to a factor of the base rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from sci.errors import InvalidValueError
+
+__all__ = ["Schedule", "constant", "cosine", "step_decay", "warm_up"]
+
+Schedule = Callable[[float], float]
+
+
+def constant(factor: float = 1.0) -> Schedule:
+    """Return the schedule that is `factor` at all times."""
+    return lambda t: factor
+
+
+def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
+    """Return factor^k, k the number of steps passed: one `every` so many epochs, or at the epochs listed."""
+    if isinstance(every, Sequence):
+        marks = tuple(every)
+        return lambda t: factor ** sum(t >= mark for mark in marks)
+    if every <= 0:
+        raise InvalidValueError(f"step_decay every {every} epochs; expected a positive number")
+    length = float(every)
+    return lambda t: factor ** math.floor(t / length)
+
+
+def cosine(t_max: float, floor: float = 0.0) -> Schedule:
+    """Return floor + (1 - floor) (1 + cos(pi t / t_max)) / 2; it stays at `floor` after `t_max` epochs.
+
+    References
+    ----------
+    Loshchilov and Hutter, arXiv:1608.03983, equation 5, without restarts.
+    """
+    if t_max <= 0:
+        raise InvalidValueError(f"cosine with t_max {t_max}; expected a positive number of epochs")
+    return lambda t: floor + (1 - floor) * (1 + math.cos(math.pi * min(t / t_max, 1.0))) / 2
+
+
+def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
+    """Return a schedule that rises linearly over `epochs` to what `then` (constant 1) gives.
+
+    Notes
+    -----
+    `then` runs on the same clock. At time 0 the factor is 0, so use it with `schedule_each="step"`, where the first
+    step counts as time 1 / steps an epoch.
+    """
+    if epochs <= 0:
+        raise InvalidValueError(f"warm_up over {epochs} epochs; expected a positive number")
+    after = then or constant()
+    return lambda t: min(t / epochs, 1.0) * after(t)
