@@ -1,5 +1,6 @@
 # make demo   sets up and runs the main job on a real protein
 # make test   sets up and runs every check and test
+# make docs   sets up, makes the pictures, and builds the site of the documentation in site/
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
@@ -8,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test clean compiler
+.PHONY: help demo test docs pictures clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +27,13 @@ test: compiler .venv/test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sci
 	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+docs: pictures
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html"
+
+pictures: .venv/docs-ready
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf .venv demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -47,5 +55,9 @@ $(BIN)/python:
 	@touch $@
 
 .venv/test-ready: pyproject.toml | $(BIN)/python
-	$(PIP) -e ".[test,mpi-local,plot,structures]"
+	$(PIP) -e ".[test,docs,mpi-local,plot,structures]"
+	@touch $@
+
+.venv/docs-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[docs,mpi-local,plot,structures]"
 	@touch $@

@@ -221,7 +221,8 @@ def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
         encoded = [text.encode() for text in array]
         data: np.ndarray = np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}")
     else:
-        data = np.ascontiguousarray(to_host(array)).reshape(np.shape(array))
+        host = to_host(array)
+        data = np.ascontiguousarray(host).reshape(host.shape)  # a number stays one
     dataset = group.create_dataset(name, data=data)
     dataset.attrs["crc32"] = crc32(data)
     if units:

@@ -1,0 +1,24 @@
+#!/bin/bash
+#PBS -N sci-potential
+#PBS -l select=2:ncpus=32:mpiprocs=32:ompthreads=1
+#PBS -l walltime=00:30:00
+#PBS -j oe
+
+# A molecule spread over MPI ranks, one core each:
+#   qsub -v MOLECULE=protein.pqr,OUTPUT=protein.h5 examples/batch/pbs.sh
+set -euo pipefail
+cd "${PBS_O_WORKDIR:-$PWD}"
+molecule=${MOLECULE:-examples/data/1ubi.pqr}
+output=${OUTPUT:-protein.h5}
+
+# module load gcc openmpi python        # the names are those of your site
+source "${SCI_VENV:-.venv}/bin/activate"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+export OPENBLAS_NUM_THREADS=$OMP_NUM_THREADS MKL_NUM_THREADS=$OMP_NUM_THREADS
+export SCI_CACHE_DIR=${SCI_CACHE_DIR:-$PWD/.sci-kernels}
+
+# PBS lists a host once for each rank.
+ranks=$(wc -l < "$PBS_NODEFILE")
+sci doctor
+mpirun -n "$ranks" python mpi_examples/molecule_potential.py "$molecule" -o "$output"
+sci info "$output"
