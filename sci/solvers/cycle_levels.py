@@ -1,0 +1,178 @@
+"""The grids of the learned V-cycle: finite-volume Poisson operators on cells that double in width from level to level.
+
+Grids are arrays (..., nx, ny, nz); leading axes are a batch of problems of one shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sci.backend import Array, namespace
+
+__all__ = ["Level", "apply_links", "coarser", "diagonal_of", "first_level", "hierarchy", "restrict", "upsample"]
+
+COARSEST = 128
+"""Cells of the level that is solved directly, at most."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level: the operator (A u)_i = sum_j link_ij (u_i - u_j) + dirichlet_i u_i, and how full its cells are.
+
+    Parameters
+    ----------
+    links : three arrays, one entry shorter along their own axis
+        Weight of the face between a cell and the next one along the axis.
+    dirichlet : (..., nx, ny, nz) array
+        Weight of the Dirichlet faces of each cell.
+    fraction : (..., nx, ny, nz) array
+        Part of the cell that is fluid; a cell is an unknown where it is not zero.
+    depth : int
+        0 for the given grid.
+    """
+
+    links: tuple[Array, Array, Array]
+    dirichlet: Array
+    fraction: Array
+    depth: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Cells along each axis."""
+        nx, ny, nz = self.fraction.shape[-3:]
+        return nx, ny, nz
+
+    @property
+    def coarsened(self) -> int:
+        """Number of axes that the next level coarsens: all that have more than one cell."""
+        return sum(n > 1 for n in self.shape)
+
+
+def part(axis: int, start: int | None, stop: int | None = None, step: int | None = None) -> tuple[Any, ...]:
+    """Return the index of a slice along `axis` (-3, -2 or -1) of a batch of grids."""
+    return (Ellipsis, *(slice(start, stop, step) if a == axis else slice(None) for a in (-3, -2, -1)))
+
+
+LOW = {axis: part(axis, None, -1) for axis in (-3, -2, -1)}
+HIGH = {axis: part(axis, 1) for axis in (-3, -2, -1)}
+EVEN = {axis: part(axis, 0, None, 2) for axis in (-3, -2, -1)}
+ODD = {axis: part(axis, 1, None, 2) for axis in (-3, -2, -1)}
+
+
+def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> Level:
+    """Return the level of given cells, with weight 1 on every open face.
+
+    Parameters
+    ----------
+    fluid, insulating : (..., nx, ny, nz) bool arrays
+        Unknowns, and the solid cells with a Neumann surface; every other solid cell is Dirichlet.
+    walls : three pairs of bool
+        True where the low and the high wall of an axis is Dirichlet; a wall that is not is Neumann.
+    dtype : dtype
+    """
+    open_cells = fluid.astype(dtype)
+    fixed = (~fluid & ~insulating).astype(dtype)
+    dirichlet = namespace(fluid).zeros_like(open_cells)
+    for axis, (low, high) in zip((-3, -2, -1), walls):
+        dirichlet[HIGH[axis]] += fixed[LOW[axis]]
+        dirichlet[LOW[axis]] += fixed[HIGH[axis]]
+        dirichlet[part(axis, 0, 1)] += low
+        dirichlet[part(axis, -1)] += high
+    x, y, z = (open_cells[HIGH[axis]] * open_cells[LOW[axis]] for axis in (-3, -2, -1))
+    return Level((x, y, z), dirichlet * open_cells, open_cells, 0)
+
+
+def _pair_sum(x: Array, axis: int) -> Array:
+    """Sum cells 2 I and 2 I + 1 along an axis of more than one cell."""
+    n = x.shape[axis]
+    if n == 1:
+        return x
+    total = x[EVEN[axis]].copy()
+    total[part(axis, 0, n // 2)] += x[ODD[axis]]
+    return total
+
+
+def wall_factor(depth: int) -> float:
+    """Return how much stiffer a Dirichlet face is than an inner one.
+
+    The zero lies half a fine cell beyond the face, so at (2^depth + 1) / 2 fine cells from the centre, not at 2^depth.
+    """
+    return 2.0 / (1.0 + 0.5**depth)
+
+
+def coarser(level: Level) -> Level:
+    """Return the level of cells twice as wide.
+
+    The flux between two coarse cells runs through the open fine faces between them over twice the distance. In three
+    dimensions the operator is scaled by 1/2, so that a link is the mean of the four fine ones.
+    """
+    scale = 0.5 ** (level.coarsened - 1)
+    links = []
+    for axis, link in zip((-3, -2, -1), level.links):
+        crossing = link[ODD[axis]] if level.shape[axis] > 1 else link
+        for other in (-3, -2, -1):
+            crossing = crossing if other == axis else _pair_sum(crossing, other)
+        links.append(crossing * scale)
+    dirichlet, fraction = level.dirichlet, level.fraction
+    for axis in (-3, -2, -1):
+        dirichlet, fraction = _pair_sum(dirichlet, axis), _pair_sum(fraction, axis)
+    stiffening = wall_factor(level.depth + 1) / wall_factor(level.depth)
+    fraction = fraction * 0.5**level.coarsened
+    return Level((links[0], links[1], links[2]), dirichlet * (scale * stiffening), fraction, level.depth + 1)
+
+
+def hierarchy(level: Level) -> list[Level]:
+    """Return all levels from the given one down to at most `COARSEST` cells."""
+    levels = [level]
+    while levels[-1].shape[0] * levels[-1].shape[1] * levels[-1].shape[2] > COARSEST:
+        levels.append(coarser(levels[-1]))
+    return levels
+
+
+def diagonal_of(links: tuple[Array, Array, Array], dirichlet: Array) -> Array:
+    """Return the sum of the weights of the faces of each cell."""
+    total = dirichlet.copy()
+    for axis, link in zip((-3, -2, -1), links):
+        total[HIGH[axis]] += link
+        total[LOW[axis]] += link
+    return total
+
+
+def apply_links(links: tuple[Array, Array, Array], diagonal: Array, x: Array) -> Array:
+    """Return diagonal x minus the sum over the neighbours of link times x."""
+    out = diagonal * x
+    for axis, link in zip((-3, -2, -1), links):
+        out[HIGH[axis]] -= link * x[LOW[axis]]
+        out[LOW[axis]] -= link * x[HIGH[axis]]
+    return out
+
+
+def upsample(coarse: Array, axis: int, n: int, tap: float) -> Array:
+    """Interpolate along one axis to `n` cells: 1 - tap times the parent plus tap times the nearer of its neighbours.
+
+    Zero stands beyond the ends; tap = 1/4 is linear. An axis of one cell is copied.
+    """
+    if n == 1:
+        return coarse
+    shape = list(coarse.shape)
+    shape[axis] *= 2
+    out = namespace(coarse).empty(shape, coarse.dtype)
+    even, odd = out[EVEN[axis]], out[ODD[axis]]
+    even[...] = (1 - tap) * coarse
+    odd[...] = even
+    even[HIGH[axis]] += tap * coarse[LOW[axis]]
+    odd[LOW[axis]] += tap * coarse[HIGH[axis]]
+    return out[part(axis, 0, n)]
+
+
+def restrict(fine: Array, axis: int, tap: float) -> Array:
+    """Apply the transpose of `upsample` along one axis."""
+    n = fine.shape[axis]
+    if n == 1:
+        return fine
+    even, odd = fine[EVEN[axis]], fine[ODD[axis]]
+    out = (1 - tap) * _pair_sum(fine, axis)
+    out[LOW[axis]] += tap * even[HIGH[axis]]
+    out[HIGH[axis]] += tap * (odd[LOW[axis]] if n % 2 == 0 else odd)
+    return out

@@ -1,0 +1,134 @@
+"""What the learned V-cycle learns: a few numbers and a small network for each kind of level, bounded so that the cycle
+stays symmetric and positive definite whatever they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp, sqrt
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.errors import InvalidValueError, ShapeError
+
+__all__ = ["KINDS", "Parameters", "check_parameters", "initial_parameters", "kind_of", "modulations", "weights"]
+
+Parameters: TypeAlias = dict[str, Array]
+"""Arrays by name, `level<kind>.<name>`."""
+
+KINDS = 3
+"""Level 0, level 1, and all below it have parameters of their own."""
+
+FEATURES, HIDDEN = 6, 8
+BOUNDS = (0.3, 0.6, 0.6)
+"""Largest logarithm of the three modulations of a cell: Jacobi weight, transfer, Dirichlet term."""
+
+LARGEST = 2.0 * exp(BOUNDS[0])
+"""Bound on the eigenvalues of D A, where D is at most exp(BOUNDS[0]) over the diagonal of A: by Gershgorin's circles
+those of a graph Laplacian over its diagonal are at most 2."""
+
+STEPS = (1, 2, 2)
+"""Pairs of Jacobi steps before, and mirrored after, the coarse correction, for each kind of level."""
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by its name."""
+    network = {"w1": (FEATURES, HIDDEN), "b1": (HIDDEN,), "w2": (HIDDEN, 3), "b2": (3,)}
+    scalars: dict[str, tuple[int, ...]] = {"tap": (), "gain": ()}
+    return {
+        f"level{kind}.{name}": shape
+        for kind in range(KINDS)
+        for name, shape in {**network, **scalars, "centre": (STEPS[kind],), "spread": (STEPS[kind],)}.items()
+    }
+
+
+def initial_parameters(seed: int = 0) -> Parameters:
+    """Return the untrained parameters: linear transfer, Chebyshev-like weights, no modulation.
+
+    The first layer of each network is random, its last one zero, so that the seed does not change the untrained cycle.
+    """
+    rng = np.random.default_rng(seed)
+    start = {"tap": 0.25, "centre": -3.5, "spread": 0.7}
+    parameters = {name: np.full(shape, start.get(name.split(".")[1], 0.0)) for name, shape in shapes().items()}
+    for kind in range(KINDS):
+        if STEPS[kind] == 2:
+            parameters[f"level{kind}.spread"] = np.array([1.1, -0.8])
+        parameters[f"level{kind}.w1"] = 0.5 * rng.normal(size=(FEATURES, HIDDEN))
+        parameters[f"level{kind}.b1"] = 0.1 * rng.normal(size=HIDDEN)
+    return parameters
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
+    """Return the parameters as finite float64 arrays.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+        If names or shapes are not those of this cycle, or a number is not finite.
+    """
+    expected = shapes()
+    if set(parameters) != set(expected):
+        odd = sorted(set(parameters) ^ set(expected))
+        raise InvalidValueError(f"the parameters {', '.join(odd)} are missing or unknown; is it a model of this cycle?")
+    checked = {name: np.array(parameters[name], dtype=np.float64) for name in expected}
+    for name, value in checked.items():
+        if value.shape != expected[name]:
+            raise ShapeError(f"parameter {name} has shape {value.shape}; expected {expected[name]}")
+        if not np.isfinite(value).all():
+            raise InvalidValueError(f"parameter {name} holds NaN or infinite numbers")
+    return checked
+
+
+def kind_of(depth: int) -> int:
+    """Return which parameters the level at `depth` has."""
+    return min(depth, KINDS - 1)
+
+
+def _roots(centre: Array, spread: Array) -> tuple[Array, Array]:
+    middle = 0.5 * LARGEST * (1.0 + np.exp(centre))
+    return middle, middle * sqrt(0.5) / (1.0 + np.exp(-spread))
+
+
+def weights(parameters: Parameters, kind: int) -> list[float]:
+    """Return the damping of each Jacobi step of a level, in order.
+
+    A pair of steps multiplies the error by p(D A), p(t) = ((t - m)^2 - g^2) / (m^2 - g^2), where m exceeds LARGEST / 2
+    and g < m / sqrt(2). So |p| < 1 on (0, LARGEST], and the steps contract the energy of every error.
+    """
+    middle, gap = _roots(parameters[f"level{kind}.centre"], parameters[f"level{kind}.spread"])
+    return [float(w) for m, g in zip(middle, gap) for w in (1.0 / (m - g), 1.0 / (m + g))]
+
+
+def weights_vjp(dweights: Array, parameters: Parameters, kind: int) -> tuple[Array, Array]:
+    """Return the gradients for `centre` and `spread` from those for the weights."""
+    centre, spread = parameters[f"level{kind}.centre"], parameters[f"level{kind}.spread"]
+    middle, gap = _roots(centre, spread)
+    low, high = -dweights[0::2] / (middle - gap) ** 2, -dweights[1::2] / (middle + gap) ** 2
+    dgap = high - low
+    dmiddle = low + high + dgap * gap / middle
+    return dmiddle * (middle - 0.5 * LARGEST), dgap * gap / (1.0 + np.exp(spread))
+
+
+def modulations(parameters: Parameters, kind: int, features: Array) -> tuple[Array, Any]:
+    """Return the three factors exp(bound tanh(.)) of each cell, (..., 3), from its features (..., FEATURES)."""
+    xp = namespace(features)
+    w1, b1, w2, b2 = (
+        xp.asarray(parameters[f"level{kind}.{n}"], dtype=features.dtype) for n in ("w1", "b1", "w2", "b2")
+    )
+    bounds = xp.asarray(BOUNDS, dtype=features.dtype)
+    hidden = xp.tanh(features @ w1 + b1)
+    last = xp.tanh(hidden @ w2 + b2)
+    out = xp.exp(bounds * last)
+    return out, (features, hidden, last, out, w2, bounds)
+
+
+def modulations_vjp(dout: Array, residuals: Any) -> dict[str, Array]:
+    """Return the gradients of the network's parameters."""
+    features, hidden, last, out, w2, bounds = residuals
+    inner = (dout * out * bounds * (1 - last * last)).reshape(-1, 3)
+    flat = hidden.reshape(-1, HIDDEN)
+    outer = (inner @ w2.T) * (1 - flat * flat)
+    first = features.reshape(-1, FEATURES).T @ outer
+    return {"w1": first, "b1": outer.sum(axis=0), "w2": flat.T @ inner, "b2": inner.sum(axis=0)}

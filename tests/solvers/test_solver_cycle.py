@@ -1,0 +1,213 @@
+"""The learned V-cycle on arrays: symmetric and positive definite whatever it has learned, and its gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.linalg import eigh
+
+from sci.errors import InvalidValueError, ShapeError
+from sci.solvers import PoissonOperator, cycle_levels
+from sci.solvers.cycle import cycle_of, vcycle, vcycle_vjp
+from sci.solvers.cycle_levels import (
+    Level,
+    apply_links,
+    diagonal_of,
+    first_level,
+    hierarchy,
+    restrict,
+    upsample,
+)
+from sci.solvers.cycle_parameters import (
+    KINDS,
+    LARGEST,
+    check_parameters,
+    initial_parameters,
+    weights,
+    weights_vjp,
+)
+from sci.solvers.cycle_training import angle_loss, random_errors, train_cycle
+from sci.solvers.masks import insulating_part, random_bodies, random_mask, stress_masks
+
+WALLS = [(True, True), (True, False), (False, True)]
+
+
+@pytest.fixture(autouse=True)
+def _three_levels(monkeypatch):
+    monkeypatch.setattr(cycle_levels, "COARSEST", 12)
+
+
+def _problem(shape, seed=0, batch=(), insulating=0.5, walls=WALLS) -> list[Level]:
+    rng = np.random.default_rng(seed)
+    fluid = rng.random((*batch, *shape)) > 0.25
+    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < insulating), walls, np.float64))
+
+
+def _parameters(seed: int, scale: float):
+    rng = np.random.default_rng(seed)
+    return {name: np.array(v + scale * rng.normal(size=v.shape)) for name, v in initial_parameters().items()}
+
+
+def _matrices(levels, parameters):
+    """M and A over the unknowns, dense."""
+    cycle, inside = cycle_of(levels, parameters), levels[0].fraction.reshape(-1) > 0
+    units = np.eye(inside.size)[inside].reshape(-1, *levels[0].shape)
+    columns = [(vcycle(cycle, e)[0], cycle.stages[0].apply(e)) for e in units]
+    m, a = (np.array([c[k].reshape(-1)[inside] for c in columns]) for k in (0, 1))
+    return m, a
+
+
+def test_the_first_level_is_the_operator():
+    rng = np.random.default_rng(1)
+    fluid = rng.random((5, 6, 4)) > 0.3
+    insulating = ~fluid & (rng.random(fluid.shape) > 0.5)
+    boundary = ["dirichlet", ("dirichlet", "neumann"), ("neumann", "dirichlet")]
+    A = PoissonOperator(fluid, boundary=boundary, body=insulating)
+    level = first_level(fluid, insulating, WALLS, np.float64)
+    x = rng.normal(size=fluid.shape) * fluid
+    np.testing.assert_allclose(
+        apply_links(level.links, diagonal_of(level.links, level.dirichlet), x), A @ x, atol=1e-14
+    )
+
+
+def test_coarse_links_carry_the_flux_of_a_linear_field():
+    """In an empty box every link is 1 on every level, and a Dirichlet wall half a fine cell away."""
+    levels = hierarchy(first_level(np.ones((16, 16, 16), bool), np.zeros((16,) * 3, bool), [(True, True)] * 3, float))
+    assert [level.shape for level in levels] == [(16,) * 3, (8,) * 3, (4,) * 3, (2,) * 3]
+    for level in levels:
+        assert all((link == 1).all() for link in level.links)
+        corner = level.dirichlet[0, 0, 0]
+        assert corner == pytest.approx(3 * 2 / (1 + 0.5**level.depth))
+        assert (level.fraction == 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_restriction_is_the_transpose_of_interpolation(n):
+    rng = np.random.default_rng(n)
+    for axis in (-3, -2, -1):
+        shape = [3, 4, 2]
+        shape[axis] = (n + 1) // 2
+        coarse = rng.normal(size=(2, *shape))
+        shape[axis] = n
+        fine = rng.normal(size=(2, *shape))
+        left, right = np.vdot(upsample(coarse, axis, n, 0.2), fine), np.vdot(coarse, restrict(fine, axis, 0.2))
+        assert left == pytest.approx(right, rel=1e-13)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("shape", [(8, 8, 8), (5, 7, 6), (1, 9, 10)])
+def test_the_cycle_is_symmetric_and_positive_whatever_it_has_learned(scale, shape):
+    levels = _problem(shape, walls=[(False, False) if n == 1 else (True, True) for n in shape])
+    m, a = _matrices(levels, _parameters(3, scale))
+    assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
+    covered = np.diag(a) > 0  # not a cell that is closed on all sides
+    m = m[np.ix_(covered, covered)]
+    assert np.linalg.eigvalsh(m).min() > 0
+
+
+def test_the_untrained_cycle_is_close_to_the_inverse():
+    levels = _problem((8, 8, 8), insulating=0.0, walls=[(True, True)] * 3)
+    m, a = _matrices(levels, initial_parameters())
+    spectrum = eigh(a, np.linalg.inv(m), eigvals_only=True)
+    assert spectrum.max() / spectrum.min() < 1.6
+
+
+def test_a_closed_box_leaves_the_constants_alone():
+    levels = _problem((6, 6, 6), seed=2, insulating=1.0, walls=[(False, False)] * 3)
+    m, a = _matrices(levels, _parameters(4, 0.3))
+    assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
+    assert np.linalg.eigvalsh(m).min() > -1e-12
+
+
+def test_steps_contract_for_any_parameters():
+    t = np.linspace(1e-3, LARGEST, 400)
+    for seed in range(20):
+        parameters = _parameters(seed, 4.0)
+        for kind in range(KINDS):
+            polynomial = np.prod([1 - w * t for w in weights(parameters, kind)], axis=0)
+            assert np.abs(polynomial).max() < 1
+
+
+def test_gradients_of_the_weights():
+    parameters = _parameters(1, 0.5)
+    dweights = np.array([0.3, -1.1, 0.7, 0.2])
+    found = weights_vjp(dweights, parameters, 1)
+    for name, gradient in zip(("centre", "spread"), found):
+        for k in range(2):
+            values = []
+            for h in (1e-6, -1e-6):
+                moved = {**parameters, f"level1.{name}": parameters[f"level1.{name}"] + h * np.eye(2)[k]}
+                values.append(dweights @ np.array(weights(moved, 1)))
+            assert gradient[k] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6)
+
+
+def test_gradients_of_the_cycle_agree_with_central_differences():
+    levels, parameters = _problem((9, 6, 7), batch=(2,)), _parameters(5, 0.3)
+    rng = np.random.default_rng(6)
+    r, dz = (rng.normal(size=levels[0].fraction.shape) * levels[0].fraction for _ in range(2))
+    z, kept = vcycle(cycle_of(levels, parameters), r)
+    dr, gradients = vcycle_vjp(cycle_of(levels, parameters), dz, kept, parameters)
+    np.testing.assert_allclose(dr, vcycle(cycle_of(levels, parameters), dz)[0], atol=1e-12 * np.abs(dr).max())
+    assert np.vdot(dz, z) == pytest.approx(np.vdot(dr, r), rel=1e-12)
+    for name, gradient in gradients.items():
+        direction = rng.normal(size=gradient.shape)
+        values = []
+        for h in (1e-5, -1e-5):
+            moved = {**parameters, name: np.array(parameters[name] + h * direction)}
+            values.append(np.vdot(dz, vcycle(cycle_of(levels, moved), r)[0]))
+        expected = (values[0] - values[1]) / 2e-5
+        assert np.vdot(gradient, direction) == pytest.approx(expected, rel=1e-6, abs=1e-8 * np.abs(z).max()), name
+
+
+def test_the_angle_loss():
+    levels = _problem((6, 6, 6), batch=(2,), walls=[(True, True)] * 3)
+    stage = cycle_of(levels, initial_parameters()).stages[0]
+    rng = np.random.default_rng(7)
+    e, z = (rng.normal(size=levels[0].fraction.shape) * levels[0].fraction for _ in range(2))
+    r = stage.apply(e)
+    loss, dz = angle_loss(z, stage.apply(z), r, e)
+    assert ((loss > 0) & (loss < 1)).all()
+    assert np.abs(np.einsum("bxyz,bxyz->b", z, dz)).max() <= 1e-12
+    assert np.abs(angle_loss(-3 * e, stage.apply(-3 * e), r, e)[0]).max() <= 1e-13
+    step = rng.normal(size=z.shape)
+    ahead, behind = (angle_loss(y, stage.apply(y), r, e)[0] for y in (z + 1e-6 * step, z - 1e-6 * step))
+    np.testing.assert_allclose(np.einsum("bxyz,bxyz->b", dz, step), (ahead - behind) / 2e-6, rtol=1e-6)
+
+
+def test_training_repeats_and_learns():
+    losses: list[float] = []
+    first = train_cycle((8, 12), steps=12, seed=3, callback=lambda step, loss: losses.append(loss))
+    again = train_cycle((8, 12), steps=12, seed=3)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert np.mean(losses[6:]) < np.mean(losses[:6])
+    with pytest.raises(InvalidValueError, match="sizes"):
+        train_cycle((4,))
+
+
+def test_parameters_are_checked():
+    good = initial_parameters()
+    assert set(check_parameters(good)) == set(good)
+    with pytest.raises(InvalidValueError, match="missing or unknown"):
+        check_parameters({name: v for name, v in good.items() if name != "level0.tap"})
+    with pytest.raises(ShapeError, match=r"level0\.b1"):
+        check_parameters({**good, "level0.b1": np.zeros(3)})
+    with pytest.raises(InvalidValueError, match="NaN"):
+        check_parameters({**good, "level0.tap": np.array(np.nan)})
+
+
+def test_masks_and_errors():
+    rng = np.random.default_rng(0)
+    for _ in range(16):
+        for make in (random_bodies, random_mask):
+            fluid = make(16, rng)
+            assert fluid.shape == (16,) * 3
+            assert fluid.dtype == bool
+            assert fluid.any()
+            assert not (insulating_part(fluid, rng) & fluid).any()
+    masks = stress_masks(16)
+    assert len(masks) == 6
+    assert 0.55 < masks["40 % random cells"].mean() < 0.65
+    e = random_errors(12, 3, rng)
+    assert e.shape == (3, 12, 12, 12)
+    assert e.dtype == np.float32
+    assert np.isfinite(e).all()
