@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import attention_cases
 import numpy as np
 
 import sci
@@ -172,6 +173,8 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "evaluate_boxes": _evaluate_boxes,
     "box_moments": _box_moments,
 }
+
+_BY_DTYPE.update(attention_cases.BY_DTYPE)
 
 
 def assert_agrees(kernel: Kernel, rtol: float) -> int:

@@ -1,0 +1,242 @@
+"""Softmax attention over one part of the keys, in tiles: the kernels of attention.cu and their array references.
+
+A query i sees the keys whose place lies in [low[i], high[i]]. Outputs are updated, so that parts of the keys may come
+one after another: an output and the log-sum-exp of its scores are the whole state of the online softmax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sci.backend import Array, is_device_array, namespace
+from sci.kernels import Kernel, block_size, host_threads, launch, use_compiled
+
+__all__ = [
+    "MAX_HEAD_DIM",
+    "View",
+    "add_gradients",
+    "add_gradients_reference",
+    "attend",
+    "attend_reference",
+    "merge_attention",
+]
+
+MAX_HEAD_DIM = 256
+"""Head dimension up to which a tile of the compiled kernel has room."""
+_HOST_TILE = 128
+_REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
+
+
+@dataclass(frozen=True)
+class View:
+    """Which places each query sees: from low[i] to high[i], both (n,) int64."""
+
+    low: Array
+    high: Array
+
+
+def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
+    common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
+    signature = (common + arrays).replace("T[", f"{dtype}[")
+    return Kernel("attention.cu", f"{name}<{'float' if dtype == 'f32' else 'double'}>", signature + scalars)
+
+
+_BOUNDS = "low: i64[n], high: i64[n], places: i64[m], "
+_SCALARS = ", heads: i64, n: i64, m: i64, d: i64"
+_GIVEN = "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], " + _BOUNDS
+FORWARD = {
+    dtype: _kernel("attention_forward", dtype, _BOUNDS + "out: T[heads, n, d], lse: T[heads, n]", _SCALARS)
+    for dtype in ("f32", "f64")
+}
+BACKWARD_KEYS = {
+    dtype: _kernel(
+        "attention_backward_keys",
+        dtype,
+        _GIVEN + "dq: T[heads, n, d], dk: T[heads, m, d], dv: T[heads, m, d]",
+        _SCALARS + ", fused: i64",
+    )
+    for dtype in ("f32", "f64")
+}
+BACKWARD_QUERIES = {
+    dtype: _kernel("attention_backward_queries", dtype, _GIVEN + "dq: T[heads, n, d]", _SCALARS)
+    for dtype in ("f32", "f64")
+}
+KERNELS = (*FORWARD.values(), *BACKWARD_KEYS.values(), *BACKWARD_QUERIES.values())
+"""Every kernel instance that this module can launch."""
+
+
+def _tiles(length: int, array: Array) -> int:
+    """Blocks that `length` queries or keys are cut into where `array` lies."""
+    return -(-length // (block_size(array) if is_device_array(array) else _HOST_TILE))
+
+
+def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
+    """Add a part of the keys to softmax attention, in place.
+
+    Parameters
+    ----------
+    q : (heads, n, d) float32 or float64
+        Queries times the scale.
+    k, v : (heads, m, d) of the same dtype
+        A part of the keys and values.
+    view : View
+        The places that each query sees.
+    places : (m,) int64
+        Places of the keys, increasing.
+    out : (heads, n, d)
+        Attention over the parts seen so far; zero before the first.
+    lse : (heads, n)
+        Its log-sum-exp; minus infinity before the first.
+
+    Notes
+    -----
+    Cost 4 heads n m d flops for the tiles that are seen. Memory: tiles in cache.
+    """
+    (heads, n, d), m = q.shape, k.shape[1]
+    if 0 in (heads, n, m):
+        return
+    kernel = FORWARD[f"f{8 * q.dtype.itemsize}"]
+    if not use_compiled(kernel, q):
+        attend_reference(q, k, v, view, places, out, lse)
+        return
+    launch(kernel, heads * _tiles(n, q), q, k, v, view.low, view.high, places, out, lse, heads, n, m, d)
+
+
+def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
+    """Do what the kernel `attention_forward` does, by matrix products over blocks and merged partial results."""
+    xp = namespace(q)
+    for i in range(0, q.shape[1], _REFERENCE_ROWS):
+        rows = slice(i, i + _REFERENCE_ROWS)
+        for j in range(0, k.shape[1], _REFERENCE_KEYS):
+            keys = slice(j, j + _REFERENCE_KEYS)
+            scores = xp.where(_seen(view, rows, places[keys]), q[:, rows] @ k[:, keys].swapaxes(1, 2), -xp.inf)
+            top = scores.max(axis=2)
+            top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
+            weights = xp.exp(scores - top[..., None])
+            total = weights.sum(axis=2)
+            some = total > 0
+            total = xp.where(some, total, xp.ones_like(total))
+            part_lse = xp.where(some, top + xp.log(total), -xp.inf)
+            part = (weights @ v[:, keys]) / total[..., None]
+            out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
+
+
+def _seen(view: View, rows: slice, places: Array) -> Array:
+    return (view.low[rows, None] <= places) & (places <= view.high[rows, None])
+
+
+def merge_attention(out1: Array, lse1: Array, out2: Array, lse2: Array) -> tuple[Array, Array]:
+    """Join attention over two disjoint sets of keys.
+
+    With w = sigmoid(lse2 - lse1): out = out1 - w (out1 - out2), lse = max(lse1, lse2) - log sigmoid(|lse1 - lse2|).
+
+    Parameters
+    ----------
+    out1, out2 : (..., n, d)
+        Attention over either set.
+    lse1, lse2 : (..., n)
+        Log-sum-exp of the scores; minus infinity for a query that has seen no key of its set.
+
+    Returns
+    -------
+    out : (..., n, d)
+    lse : (..., n)
+
+    Notes
+    -----
+    No exponential of a score is taken, so that nothing overflows: only exp(-|lse1 - lse2|).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import merge_attention
+    >>> merge_attention(np.array([[1.0]]), np.array([0.0]), np.array([[3.0]]), np.array([0.0]))
+    (array([[2.]]), array([0.69314718]))
+    """
+    xp = namespace(out1, lse1, out2, lse2)
+    top = xp.maximum(lse1, lse2)
+    none = top == -xp.inf
+    one, two = (xp.where(none, xp.zeros_like(top), lse) for lse in (lse1, lse2))
+    ratio = xp.exp(-xp.abs(one - two))
+    weight = xp.where(two > one, 1 / (1 + ratio), ratio / (1 + ratio))
+    lse = xp.where(none, top, top + xp.log1p(ratio))
+    return out1 - weight[..., None] * (out1 - out2), lse
+
+
+def add_gradients(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    lse: Array,
+    delta: Array,
+    view: View,
+    places: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+) -> None:
+    """Add the gradients that flow through a part of the keys, in place.
+
+    p = exp(q k - lse), ds = p (dout v - delta); dq += ds k, dk += ds q, dv += p dout.
+
+    Parameters
+    ----------
+    q, k, v, view, places
+        As in `attend`.
+    dout : (heads, n, d)
+        Gradient of the output.
+    lse : (heads, n)
+        Log-sum-exp over all keys; +1e30, not minus infinity, for a query that sees none.
+    delta : (heads, n)
+        sum over d of dout out, less the gradient of lse.
+    dq : (heads, n, d)
+        With respect to the scaled queries.
+    dk, dv : (heads, m, d)
+
+    Notes
+    -----
+    Cost 10 heads n m d flops for the tiles that are seen; 14 where queries and keys are swept apart, on a
+    GPU and on the CPU with more threads than heads.
+    """
+    (heads, n, d), m = q.shape, k.shape[1]
+    if 0 in (heads, n, m):
+        return
+    dtype = f"f{8 * q.dtype.itemsize}"
+    given = (q, k, v, dout, lse, delta, view.low, view.high, places)
+    if not use_compiled(BACKWARD_KEYS[dtype], q):
+        add_gradients_reference(*given[:6], view, places, dq, dk, dv)
+        return
+    fused = not is_device_array(q) and heads >= host_threads()
+    blocks = heads if fused else heads * _tiles(m, q)
+    launch(BACKWARD_KEYS[dtype], blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))
+    if not fused:
+        launch(BACKWARD_QUERIES[dtype], heads * _tiles(n, q), *given, dq, heads, n, m, d)
+
+
+def add_gradients_reference(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    lse: Array,
+    delta: Array,
+    view: View,
+    places: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+) -> None:
+    """Do what the kernels `attention_backward_*` do, by matrix products over blocks."""
+    xp = namespace(q)
+    for i in range(0, q.shape[1], _REFERENCE_ROWS):
+        rows = slice(i, i + _REFERENCE_ROWS)
+        for j in range(0, k.shape[1], _REFERENCE_KEYS):
+            keys = slice(j, j + _REFERENCE_KEYS)
+            seen = _seen(view, rows, places[keys])
+            scores = xp.where(seen, q[:, rows] @ k[:, keys].swapaxes(1, 2) - lse[:, rows, None], -xp.inf)
+            weights = xp.exp(scores)
+            change = weights * (dout[:, rows] @ v[:, keys].swapaxes(1, 2) - delta[:, rows, None])
+            dq[:, rows] += change @ k[:, keys]
+            dk[:, keys] += change.swapaxes(1, 2) @ q[:, rows]
+            dv[:, keys] += weights.swapaxes(1, 2) @ dout[:, rows]

@@ -1,0 +1,83 @@
+"""Seeded inputs for the kernels of softmax attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+import sci
+from sci.sequence.tiles import View, add_gradients, attend
+
+Pair = tuple[np.ndarray, np.ndarray]
+SHAPES = (
+    (1, 1, 1, 1),
+    (2, 50, 70, 64),
+    (3, 130, 49, 40),
+    (2, 16, 48, 17),
+    (1, 7, 150, 256),
+    (2, 0, 5, 8),
+    (2, 5, 0, 8),
+)
+
+
+def _both(run: Callable[[], list[np.ndarray]]) -> Iterator[Pair]:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        expected = run()
+    for a, b in zip(found, expected):
+        assert np.array_equal(np.isneginf(a), np.isneginf(b))
+        yield tuple(np.where(np.isneginf(x), 0, x) for x in (a, b))
+
+
+def _problems(rng: np.random.Generator, dtype: str) -> Iterator[tuple]:
+    """Queries that see anything, some nothing; causal attention; attention to all. Scores large and small."""
+    for heads, n, m, d in SHAPES:
+        q, k, v, dout = (rng.normal(size=(heads, length, d)).astype(dtype) for length in (n, m, m, n))
+        low = rng.integers(-5, m // 2 + 1, n)
+        views = (
+            View(low, low + rng.integers(-3, m + 1, n)),
+            View(np.zeros(n, np.int64), np.arange(n) + m - n),
+            View(np.zeros(n, np.int64), np.full(n, m)),
+        )
+        # The error of a weight is that of its score, so single precision gets small scores.
+        for view, size in zip(views, (1.0, 0.5 if dtype == "f4" else 30.0, 1e-3)):
+            yield (q * q.dtype.type(size / d**0.5)), k, v, dout, view, np.arange(m)
+
+
+def forward(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    """Two parts of the keys, one after the other."""
+    for q, k, v, _, view, places in _problems(rng, dtype):
+
+        def run(q=q, k=k, v=v, view=view, places=places) -> list[np.ndarray]:
+            out, lse, cut = np.zeros_like(q), np.full(q.shape[:2], -np.inf, dtype), len(places) // 3
+            for part in (slice(0, cut), slice(cut, None)):
+                attend(q, k[:, part].copy(), v[:, part].copy(), view, places[part], out, lse)
+            return [out, lse]
+
+        yield from _both(run)
+
+
+def backward(rng: np.random.Generator, dtype: str, threads: int) -> Iterator[Pair]:
+    """Gradients added to what is there; with many threads the sweep is not fused."""
+    for q, k, v, dout, view, places in _problems(rng, dtype):
+        out, lse = np.zeros_like(q), np.full(q.shape[:2], -np.inf, dtype)
+        attend(q, k, v, view, places, out, lse)
+        delta, lse = (dout * out).sum(axis=2), np.where(np.isneginf(lse), q.dtype.type(1e30), lse)
+        start = [rng.normal(size=a.shape).astype(dtype) for a in (q, k, v)]
+
+        def run(given=(q, k, v, dout, lse, delta), view=view, places=places, start=start) -> list[np.ndarray]:
+            gradients = [a.copy() for a in start]
+            with sci.options(threads=threads):
+                add_gradients(*given, view, places, *gradients)
+            return gradients
+
+        yield from _both(run)
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "attention_forward": forward,
+    "attention_backward_keys": lambda rng, dtype: backward(rng, dtype, 1),
+    "attention_backward_queries": lambda rng, dtype: backward(rng, dtype, 8),
+}
