@@ -42,13 +42,16 @@ HOST_FLAGS = (
 )
 DEVICE_FLAGS = ("-std=c++17", f"-DSCI_BLOCK={DEVICE_BLOCK}")
 
-_C_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int"}
+_C_TYPES = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int", "i8": "signed char", "u16": "unsigned short"}
 _SCALARS = {
     "f64": (ctypes.c_double, np.float64),
     "f32": (ctypes.c_float, np.float32),
     "i64": (ctypes.c_longlong, np.int64),
 }
-_DTYPES = {"f64": np.float64, "f32": np.float32, "i64": np.int64, "i32": np.int32}
+_DTYPES = {
+    **{"f64": np.float64, "f32": np.float32, "i64": np.int64, "i32": np.int32},
+    **{"i8": np.int8, "u16": np.uint16},
+}
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,9 @@ def launch(kernel: Kernel, grid: int, *arguments: Any) -> None:
         return
     host = _host_function(kernel, kernel_folder(), cache_folder(), get_option("compiler"))
     host(
-        grid, host_threads(), *(a if d is None else a.ctypes.data for (_, _, d), a in zip(kernel.parameters, arguments))
+        grid,
+        min(grid, host_threads()),
+        *(a if d is None else a.ctypes.data for (_, _, d), a in zip(kernel.parameters, arguments)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -16,7 +16,14 @@ __all__ = ["progress"]
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], title: str, *, total: int | None = None, show: bool = True) -> Iterator[T]:
+def progress(
+    items: Iterable[T],
+    title: str,
+    *,
+    total: int | None = None,
+    show: bool = True,
+    note: Callable[[], str] | None = None,
+) -> Iterator[T]:
     """Yield from `items` and report on stderr how far it is, once it takes longer than a second.
 
     Parameters
@@ -27,6 +34,8 @@ def progress(items: Iterable[T], title: str, *, total: int | None = None, show: 
         Number of items, where `items` has no length.
     show : bool
         False on all ranks but one.
+    note : callable, optional
+        Returns a few words on the present state, like the loss; they stand behind the time to finish.
 
     Notes
     -----
@@ -39,6 +48,8 @@ def progress(items: Iterable[T], title: str, *, total: int | None = None, show: 
         mode == "auto" and not terminal and not logging.getLogger("sci").isEnabledFor(logging.INFO)
     )
     interval = 0.2 if terminal else 60.0
-    yield from tqdm(
-        items, desc=title, total=total, disable=silent or not show, delay=1.0, mininterval=interval, leave=False
-    )
+    bar = tqdm(items, desc=title, total=total, disable=silent or not show, delay=1.0, mininterval=interval, leave=False)
+    for item in bar:
+        yield item
+        if note is not None and not bar.disable:
+            bar.set_postfix_str(note(), refresh=False)

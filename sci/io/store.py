@@ -11,7 +11,7 @@ import h5py
 
 from sci.distributed import Comm, agree, rank_of
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import contents
+from sci.io import contents, models
 from sci.io.hdf5 import Group, create, make_header, open_file, read_text
 from sci.io.parallel import save_with_parts
 from sci.io.potential import read_potential, read_results, write_potential, write_results
@@ -49,6 +49,8 @@ KINDS: dict[str, Kind] = {
     "canonical": Kind("Canonical", "", contents.write_canonical, contents.read_canonical),
     "tucker": Kind("Tucker", "", contents.write_tucker, contents.read_tucker),
     "chebtuck": Kind("ChebTuck", "", contents.write_chebtuck, contents.read_chebtuck),
+    "model": Kind("Model", "", models.write_model, models.read_model),
+    "checkpoint": Kind("Checkpoint", "", models.write_checkpoint, models.read_checkpoint),
     "grid": Kind("PotentialGrid", "", write_grid, read_grid, in_root=True),
     "potential": Kind(
         "RangeSeparatedPotential", "angstrom, e, e/angstrom", write_potential, read_potential, in_root=True
@@ -71,8 +73,8 @@ def save(
     Parameters
     ----------
     path : path
-    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid or RangeSeparatedPotential
-        Device arrays are copied to the host.
+    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, Model or Checkpoint
+        Device arrays are copied to the host. An object with a method `to_model` is stored as the model it returns.
     command : str, optional
         What made the object; kept in the file.
     comm : mpi4py communicator, optional
@@ -103,6 +105,8 @@ def save(
     >>> load(path).n
     2
     """
+    if hasattr(object, "to_model"):
+        object = object.to_model()
     name = _kind_of(object)
     kind = KINDS[name]
     header = make_header(name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
@@ -247,6 +251,8 @@ def _n_bytes(object: Any) -> int:
     """Estimate the space that an object takes in a file."""
     if isinstance(object, tuple):
         return sum(map(_n_bytes, object))
+    if isinstance(object, dict):
+        return sum(map(_n_bytes, object.values()))
     if is_dataclass(object):
         return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
     if hasattr(object, "long_range"):

@@ -44,6 +44,7 @@ from sci.nn.losses import (
     relative_l2,
     relative_l2_vjp,
 )
+from sci.nn.model import Checkpoint, Model
 from sci.nn.normalisation import (
     group_norm,
     group_norm_vjp,
@@ -56,6 +57,7 @@ from sci.nn.normalisation import (
 )
 from sci.nn.normalisers import Normaliser
 from sci.nn.optimisers import Adam, AdamW, Optimiser, clip_by_global_norm, global_norm
+from sci.nn.parallel import allreduce_gradients
 from sci.nn.probabilities import (
     cross_entropy,
     cross_entropy_vjp,
@@ -83,12 +85,16 @@ from sci.nn.shaping import (
     transpose_vjp,
 )
 from sci.nn.tape import Tape, Variable, value_and_gradients, value_of
+from sci.nn.training import Dataset, train
 
 __all__ = [
     "SGDP",
     "Adam",
     "AdamP",
     "AdamW",
+    "Checkpoint",
+    "Dataset",
+    "Model",
     "Normaliser",
     "Optimiser",
     "Schedule",
@@ -98,6 +104,7 @@ __all__ = [
     "add_vjp",
     "affine",
     "affine_vjp",
+    "allreduce_gradients",
     "clip_by_global_norm",
     "concatenate",
     "concatenate_vjp",
@@ -167,6 +174,7 @@ __all__ = [
     "sum_over_vjp",
     "tanh",
     "tanh_vjp",
+    "train",
     "transpose",
     "transpose_vjp",
     "value_and_gradients",

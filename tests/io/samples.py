@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+from sci.nn import Checkpoint, Model
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.tensor import Canonical, ChebTuck, Tucker
@@ -27,6 +28,17 @@ def make_objects() -> dict[str, object]:
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
         "grid": PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e"),
+        "model": Model(
+            "FNO", {"n_modes": [4, 4], "gain": 0.5}, {"b.w": numbers(2, 3), "a": numbers(3).astype("c8") * 1j}
+        ),
+        "checkpoint": Checkpoint(
+            3,
+            {"w": numbers(2, 3).astype("f4"), "b": numbers()},
+            {"second": {"w": numbers(2, 3).astype("f4"), "b": numbers()}, "first": {}},
+            numbers(3),
+            {"test": numbers(1)},
+            {"seed": 0},
+        ),
         "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
     }
 
@@ -35,6 +47,8 @@ def same(a: object, b: object) -> bool:
     """Tell whether two objects hold the same bits."""
     if is_dataclass(a):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
     if isinstance(a, tuple):
         return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, np.ndarray):

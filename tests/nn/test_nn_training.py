@@ -1,0 +1,291 @@
+"""The training loop: convergence, resume to the bit, schedules, NaN stops, datasets, dtypes of a whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import sci.nn as P
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.io import load, save
+from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, Model, Tape, train, value_and_gradients
+
+RNG = np.random.default_rng(8)
+X = RNG.normal(size=(53, 2, 6, 5)).astype("f4")
+Y = np.tanh(X.sum(axis=1, keepdims=True)) + 0.1
+
+
+def start(dtype: str = "f4", width: int = 8) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    shapes = {"lift.w": (width, 2), "lift.b": (width,), "gate": (width,), "out.w": (1, width), "out.b": (1,)}
+    parameters = {name: P.initial_uniform(rng, shape, 2, dtype=dtype) for name, shape in shapes.items()}
+    return {**parameters, "norm.w": np.ones(width, dtype), "norm.b": np.zeros(width, dtype)}
+
+
+def model(tape: Tape, v: dict, x: np.ndarray):
+    h = tape.call(P.mix_channels, P.mix_channels_vjp, x, v["lift.w"], v["lift.b"])
+    h = tape.call(P.gelu, P.gelu_vjp, h)
+    h = tape.call(P.group_norm, P.group_norm_vjp, h, v["norm.w"], v["norm.b"], groups=2)
+    gated = tape.call(P.soft_gate, P.soft_gate_vjp, h, v["gate"])
+    h = tape.call(P.add, P.add_vjp, tape.call(P.silu, P.silu_vjp, h), gated)
+    widths = ((0, 0), (0, 0), (0, 0), (1, 1))
+    h = tape.call(P.crop, P.crop_vjp, tape.call(P.pad, P.pad_vjp, h, widths=widths), widths=widths)
+    return tape.call(P.mix_channels, P.mix_channels_vjp, h, v["out.w"], v["out.b"])
+
+
+def loss(tape: Tape, v: dict, batch: tuple) -> P.Variable:
+    return tape.call(P.relative_h1, P.relative_h1_vjp, model(tape, v, batch[0]), target=batch[1])
+
+
+def run(parameters=None, optimiser=None, epochs: int = 3, **options) -> Checkpoint:
+    options = {"batch_size": 10, "seed": 4, **options}
+    return train(loss, parameters or start(), (X, Y), optimiser=optimiser or AdamW(1e-2), epochs=epochs, **options)
+
+
+def bits(c: Checkpoint) -> list:
+    arrays = [*c.parameters.items(), *((n, a) for part in c.optimiser.values() for n, a in part.items())]
+    return [
+        c.step,
+        c.losses.tobytes(),
+        *((k, v.tobytes()) for k, v in c.metrics.items()),
+        *((n, a.tobytes()) for n, a in arrays),
+    ]
+
+
+def test_training_lowers_the_loss_and_leaves_its_input_alone():
+    parameters = start()
+    before = {n: p.copy() for n, p in parameters.items()}
+    done = run(parameters, epochs=30)
+    assert done.losses[-6:].mean() < 0.4 * done.losses[:6].mean()
+    assert done.step == 30 * 6 == len(done.losses)
+    for name, p in parameters.items():
+        np.testing.assert_array_equal(p, before[name])
+        assert done.parameters[name].dtype == p.dtype
+
+
+@pytest.mark.parametrize("optimiser", [Adam(1e-2), AdamW(1e-2), AdamP(1e-2), SGDP(1e-2)])
+@pytest.mark.parametrize("stop", [6, 8])  # after an epoch, and in the middle of one
+def test_a_resumed_training_has_the_bits_of_one_that_never_stopped(tmp_path, optimiser, stop):
+    options = {
+        "optimiser": optimiser,
+        "schedule": P.warm_up(1, P.cosine(3)),
+        "schedule_each": "step",
+        "clip": 0.5,
+        "evaluate": lambda p: {"size": sum(float(abs(a).sum()) for a in p.values())},
+    }
+    whole = run(**options)
+    path = tmp_path / "run.h5"
+
+    class Stopped(Exception):
+        pass
+
+    def save_and_stop(checkpoint: Checkpoint) -> None:
+        save(path, checkpoint)
+        if checkpoint.step >= stop:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(**options, save=save_and_stop, save_every=stop)
+    found = load(path)
+    assert found.step == stop
+    again = run(**options, resume=found)
+    assert bits(again) == bits(whole)
+    assert len(whole.metrics["size"]) == 3
+
+
+def test_more_epochs_go_on_from_a_finished_training():
+    assert bits(run(epochs=3, resume=run(epochs=2))) == bits(run(epochs=3))
+
+
+def test_the_seed_decides_the_order():
+    same, other = run(seed=4), run(seed=5)
+    assert bits(run(seed=4)) == bits(same)
+    assert bits(other) != bits(same)
+    assert bits(run(shuffle=False, seed=1))[1] == bits(run(shuffle=False, seed=2))[1]
+
+
+@pytest.mark.parametrize(("each", "expected"), [("epoch", [0, 0, 1, 1]), ("step", [0.5, 1, 1.5, 2])])
+def test_when_the_schedule_is_asked(each, expected):
+    times = []
+
+    def schedule(t: float) -> float:
+        times.append(t)
+        return 1.0
+
+    run(epochs=2, batch_size=30, schedule=schedule, schedule_each=each)
+    assert times == expected
+
+
+def test_clipping_limits_the_step():
+    plain, clipped = (run(optimiser=SGDP(0.1, 0.0), epochs=1, batch_size=53, clip=c) for c in (None, 1e-3))
+    moved = [np.sqrt(sum(((r.parameters[n] - p) ** 2).sum() for n, p in start().items())) for r in (plain, clipped)]
+    assert moved[1] < 1.1e-4 < moved[0]
+
+
+def test_saves_at_every_epoch_or_step_and_at_the_end():
+    seen: list[int] = []
+    run(save=lambda c: seen.append(c.step))
+    assert seen == [6, 12, 18]
+    seen.clear()
+    run(save=lambda c: seen.append(c.step), save_every=7)
+    assert seen == [7, 14, 18]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("loss", r"the loss is nan in step 8; the last checkpoint"),
+        ("gradient", r"the gradient 'out.w' has 1 of 8 entries NaN or infinite in step 8"),
+    ],
+)
+def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, spoil, message):
+    path, calls = tmp_path / "run.h5", [0]
+
+    def bad_vjp(dout, residuals):
+        dx, dw, db = P.mix_channels_vjp(dout, residuals)
+        if calls[0] == 8:
+            dw[0, 3] = np.inf
+        return dx, dw, db
+
+    def spoiled(tape: Tape, v: dict, batch: tuple):
+        calls[0] += 1
+        h = tape.call(P.mix_channels, P.mix_channels_vjp, batch[0], v["lift.w"], v["lift.b"])
+        y = tape.call(P.mix_channels, bad_vjp if spoil == "gradient" else P.mix_channels_vjp, h, v["out.w"], v["out.b"])
+        target = np.full_like(batch[1], np.nan) if spoil == "loss" and calls[0] == 8 else batch[1]
+        return tape.call(P.mean_squared, P.mean_squared_vjp, y, target)
+
+    with pytest.raises(ConvergenceError, match=message):
+        train(
+            *(spoiled, start(), (X, Y)),
+            optimiser=Adam(),
+            epochs=3,
+            batch_size=10,
+            save=lambda c: save(path, c),
+        )
+    kept = load(path)
+    assert kept.step == 6
+    assert all(np.isfinite(p).all() for p in kept.parameters.values())
+
+
+def test_parameters_that_overflow_are_not_saved():
+    seen: list[int] = []
+    with pytest.raises(ConvergenceError, match=r"the parameter '.*' has .* in step 1;"), np.errstate(all="ignore"):
+        run(optimiser=SGDP(lr=3e38), save=lambda c: seen.append(c.step), save_every=1)
+    assert seen == []
+
+
+def test_a_dataset_is_asked_for_its_batches():
+    asked: list[np.ndarray] = []
+
+    class Lazy:
+        def __len__(self) -> int:
+            return len(X)
+
+        def __getitem__(self, indices: np.ndarray) -> tuple:
+            asked.append(indices)
+            return X[indices], Y[indices]
+
+    found = train(loss, start(), Lazy(), optimiser=AdamW(1e-2), epochs=3, batch_size=10, seed=4)
+    assert bits(found) == bits(run())
+    for epoch in range(3):
+        assert sorted(np.concatenate(asked[6 * epoch : 6 * epoch + 6])) == list(range(53))
+
+
+def test_bad_settings():
+    good = run(epochs=1)
+    cases: list[tuple[Callable, type, str]] = [
+        (lambda: run(epochs=0), InvalidValueError, "epochs is 0"),
+        (lambda: run(batch_size=2.5), InvalidValueError, r"batch_size is 2\.5"),
+        (lambda: run(clip=-1.0), InvalidValueError, "clip is -1.0"),
+        (lambda: run(schedule_each="day"), InvalidValueError, "'day'"),
+        (lambda: run(seed=-1), InvalidValueError, "seed is -1"),
+        (lambda: run(save_every=-2), InvalidValueError, "save_every is -2"),
+        (lambda: run({"a": np.array([np.nan])}), ConvergenceError, "parameter 'a' has 1 of 1"),
+        (lambda: run(resume=good, seed=9), InvalidValueError, "another training .seed: 4 then, 9 now"),
+        (lambda: run(resume=good, optimiser=Adam()), InvalidValueError, "optimiser: 'AdamW' then, 'Adam' now"),
+        (lambda: run(start(width=4), resume=good), InvalidValueError, "other names, shapes or dtypes"),
+        (
+            lambda: train(loss, start(), (X, Y[:-1]), optimiser=Adam(), epochs=1, batch_size=4),
+            ShapeError,
+            r"lengths \[53, 52\]",
+        ),
+        (lambda: train(loss, {}, (X, Y), optimiser=Adam(), epochs=1, batch_size=4), InvalidValueError, "no parameters"),
+    ]
+    for call, error, message in cases:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_models_and_checkpoints_refuse_what_files_cannot_hold():
+    w = np.ones(2)
+    for make, error, message in (
+        (lambda: Model("FNO", {}, {"a/b": w}), InvalidValueError, "without '/'"),
+        (lambda: Model("FNO", {}, {".": w}), InvalidValueError, "'.'"),
+        (lambda: Model("FNO", {"f": w}, {}), InvalidValueError, "as JSON"),
+        (lambda: Model("FNO", {"f": (1, 2)}, {}), InvalidValueError, "changes when written as JSON"),
+        (lambda: Model("FNO", {"f": float("nan")}, {}), InvalidValueError, "as JSON"),
+        (lambda: Model("FNO", {}, {"a": np.arange(3)}), DTypeError, "'a' has dtype int64"),
+        (lambda: Model("FNO", {}, {"a": [1.0]}), DTypeError, "list"),
+        (lambda: Checkpoint(2, {"w": w}, {}, np.zeros(1)), InvalidValueError, "with 1 losses"),
+    ):
+        with pytest.raises(error, match=message):
+            make()
+
+
+def test_a_model_of_any_class_is_saved_through_to_model(tmp_path):
+    class Mine:
+        def to_model(self) -> Model:
+            return Model("Mine", {"n": 3}, {"w": X})
+
+    save(tmp_path / "m.h5", Mine())
+    found = load(tmp_path / "m.h5")
+    assert (found.name, found.options) == ("Mine", {"n": 3})
+    np.testing.assert_array_equal(found.parameters["w"], X)
+
+
+class _Spy:
+    """Record the dtype of every array that goes in and out of every pair."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: set[str] = set()
+        call = Tape.call
+
+        def spied(tape, op, op_vjp, *args, **options):
+            def vjp(dout, residuals):
+                gradients = op_vjp(dout, residuals)
+                self.note(dout, residuals, gradients)
+                return gradients
+
+            out = call(tape, op, vjp, *args, **options)
+            self.note([P.value_of(a) for a in args], P.value_of(out), list(options.values()))
+            return out
+
+        monkeypatch.setattr(Tape, "call", spied)
+
+    def note(self, *things) -> None:
+        for thing in things:
+            if isinstance(thing, (list, tuple)):
+                self.note(*thing)
+            elif isinstance(thing, dict):
+                self.note(*thing.values())
+            elif isinstance(thing, (np.ndarray, np.generic)):
+                self.seen.add(str(thing.dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_other_precision_enters_a_whole_model(monkeypatch, dtype):
+    spy = _Spy(monkeypatch)
+    x, y = X.astype(dtype), Y.astype(dtype)
+    _, gradients = value_and_gradients(lambda t, v: loss(t, v, (x, y)), start(dtype))
+    spy.note(gradients)
+    done = train(
+        *(loss, start(dtype), (x, y)),
+        optimiser=AdamP(1e-2),
+        epochs=1,
+        batch_size=10,
+        clip=1e-3,
+    )
+    spy.note(done.parameters, done.optimiser)
+    assert spy.seen == {dtype}
