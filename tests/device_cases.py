@@ -10,12 +10,14 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from nn_device_cases import CASES as NN_CASES
 from systems import cloud, targets_in
 
 from sci import chebyshev
 from sci.backend import to_device, to_host
 from sci.operators.data import navier_stokes
 from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
 from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
 
 Answers = list[np.ndarray]
@@ -119,10 +121,22 @@ def vorticity(xp: ModuleType) -> Answers:
     return [to_host(initial), to_host(later)]
 
 
+def lightning(xp: ModuleType) -> Answers:
+    """Three segments of a device, of which the last is short, and a step that goes on."""
+    rng = np.random.default_rng(5)
+    q, k, v, dout = (to_device(rng.normal(size=(2, 400, 5)), xp) for _ in range(4))
+    decay, state = to_device(np.array([0.1, 0.7]), xp), to_device(rng.normal(size=(2, 5, 5)), xp)
+    (out, end), residuals = lightning_attention_forward(q, k, v, decay, state)
+    step = lightning_step(q[:, 0], k[:, 0], v[:, 0], decay, end)
+    return [to_host(a) for a in (out, *step, *lightning_attention_vjp((dout, end), residuals))]
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
     *(pairwise_sums, newton_potential, screened_potential, chosen_split),
     *(vorticity,),
+    *(lightning,),
+    *NN_CASES,
 )
 
 

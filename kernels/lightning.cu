@@ -1,0 +1,302 @@
+// Linear attention with decay, chunk by chunk: S_t = lam S_{t-1} + k_t v_t^T, out_t = S_t^T q_t.
+//
+// A chunk of C tokens reads and writes S once: out_i = lam^{i+1} S^T q_i + sum over j <= i of lam^{i-j} (q_i . k_j) v_j,
+// and S <- lam^C S + sum of lam^{C-1-j} k_j v_j^T. Reversed, tokens come from the last to the first and the state is
+// taken before it ages: out_i = lam^i S^T q_i + ..., S <- lam^C S + sum of lam^{C-j} k_j v_j^T, which is what the
+// gradients of k and v need. What is left after whole chunks goes token by token, so no decay is ever padded.
+//
+// Per token and head 4 d e + C (d + e) + d e / C flops and (2 d + 2 e) numbers from memory: at d = e = 64 in float
+// 17.4 kflop for 1 KiB, so the limit is arithmetic. On the host a row of S is W native vectors and R rows of q share
+// each, 12 sums in all, which hides the latency of the multiplier.
+#include "host.h"
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+
+template <typename T>
+struct Lane {
+    using Row = T;
+    static constexpr int N = SCI_BLOCK;  // columns of a row; every thread has one
+};
+
+template <typename T, bool FULL>
+SCI_DEVICE T row_of(const T* p, const i64 left) {
+    return i64(threadIdx.x) < left ? p[threadIdx.x] : T(0);
+}
+
+template <typename T, bool FULL>
+SCI_DEVICE void put_row(T* p, const T x, const i64 left) {
+    if (i64(threadIdx.x) < left) p[threadIdx.x] = x;
+}
+
+// scores[i C + j] = lam^{i-j} q_i . k_j for j <= i.
+template <typename T, int C>
+SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, const T* power, T* scores) {
+    __syncthreads();
+    for (int pair = threadIdx.x; pair < C * C; pair += SCI_BLOCK) {
+        const int i = pair / C, j = pair % C;
+        if (j > i) continue;
+        T sum = 0, age = 1;
+        for (i64 x = 0; x < d; ++x) sum += q[i * stride + x] * k[j * stride + x];
+        for (int a = j; a < i; ++a) age *= power[1];
+        scores[pair] = age * sum;
+    }
+    __syncthreads();
+}
+
+#define SCI_SHARED __shared__
+#define SCI_BARRIER __syncthreads();
+
+template <typename T>
+SCI_DEVICE void prefetch(const T*, const i64) {}
+
+#else
+
+#if defined(__AVX512F__)
+#define SCI_ROW_BYTES 64
+#elif defined(__AVX__)
+#define SCI_ROW_BYTES 32
+#else
+#define SCI_ROW_BYTES 16
+#endif
+
+template <typename T>
+struct Lane {
+    typedef T Row __attribute__((vector_size(SCI_ROW_BYTES)));
+    static constexpr int N = SCI_ROW_BYTES / int(sizeof(T));
+};
+
+template <typename T, bool FULL>
+SCI_DEVICE typename Lane<T>::Row row_of(const T* p, const i64 left) {
+    typename Lane<T>::Row x = {};
+    if (FULL) {
+        std::memcpy(&x, p, sizeof x);
+    } else {
+        for (int l = 0; l < Lane<T>::N; ++l) x[l] = l < left ? p[l] : T(0);
+    }
+    return x;
+}
+
+template <typename T, bool FULL>
+SCI_DEVICE void put_row(T* p, const typename Lane<T>::Row x, const i64 left) {
+    if (FULL) {
+        std::memcpy(p, &x, sizeof x);
+    } else {
+        for (int l = 0; l < Lane<T>::N; ++l)
+            if (l < left) p[l] = x[l];
+    }
+}
+
+template <typename T>
+SCI_DEVICE T row_total(const typename Lane<T>::Row x) {
+    T s[Lane<T>::N];
+    std::memcpy(s, &x, sizeof x);
+    SCI_UNROLL
+    for (int half = Lane<T>::N / 2; half > 0; half /= 2) {
+        SCI_UNROLL
+        for (int l = 0; l < half; ++l) s[l] += s[l + half];
+    }
+    return s[0];
+}
+
+template <typename T, int C>
+SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, const T* power, T* scores) {
+    using Row = typename Lane<T>::Row;
+    constexpr int N = Lane<T>::N, RI = C > 1 ? 2 : 1, RJ = C > 1 ? 3 : 1;
+    const i64 whole = d / N * N;
+    SCI_UNROLL
+    for (int i = 0; i < C; i += RI) {
+        SCI_UNROLL
+        for (int j = 0; j < i + RI; j += RJ) {
+            Row sum[RI][RJ] = {};
+            for (i64 x = 0; x < whole; x += N) {
+                Row a[RI];
+                SCI_UNROLL
+                for (int r = 0; r < RI; ++r) a[r] = row_of<T, true>(q + (i + r) * stride + x, N);
+                SCI_UNROLL
+                for (int c = 0; c < RJ; ++c) {
+                    const Row b = row_of<T, true>(k + (j + c) * stride + x, N);
+                    SCI_UNROLL
+                    for (int r = 0; r < RI; ++r) sum[r][c] += a[r] * b;
+                }
+            }
+            SCI_UNROLL
+            for (int r = 0; r < RI; ++r) {
+                SCI_UNROLL
+                for (int c = 0; c < RJ; ++c) {
+                    if (j + c > i + r) continue;
+                    T total = row_total<T>(sum[r][c]);
+                    for (i64 x = whole; x < d; ++x) total += q[(i + r) * stride + x] * k[(j + c) * stride + x];
+                    scores[(i + r) * C + j + c] = power[i + r - j - c] * total;
+                }
+            }
+        }
+    }
+}
+
+#define SCI_SHARED
+#define SCI_BARRIER
+
+template <typename T>
+SCI_DEVICE void prefetch(const T* p, const i64 count) {
+    for (i64 x = 0; x < count; x += 64 / i64(sizeof(T))) __builtin_prefetch(p + x);
+}
+
+#endif
+
+// The rows of out of a chunk, W lanes wide; power[i] is the age of S at token i.
+template <typename T, int C, int W, bool FULL>
+SCI_DEVICE void chunk_rows(const T* q, const T* v, T* out, const T* state, const i64 qs, const i64 vs, const i64 d,
+                           const i64 e, const i64 left, const T* power, const T* scores) {
+    using Row = typename Lane<T>::Row;
+    constexpr int N = Lane<T>::N;
+    Row sum[C][W] = {};
+    SCI_ROLLED
+    for (i64 x = 0; x < d; ++x) {
+        Row s[W];
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) s[w] = row_of<T, FULL>(state + x * e + w * N, left - w * N);
+        SCI_UNROLL
+        for (int r = 0; r < C; ++r) {
+            SCI_UNROLL
+            for (int w = 0; w < W; ++w) sum[r][w] += q[r * qs + x] * s[w];
+        }
+    }
+    SCI_UNROLL
+    for (int r = 0; r < C; ++r) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) sum[r][w] *= power[r];
+    }
+    SCI_UNROLL
+    for (int j = 0; j < C; ++j) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) {
+            const Row value = row_of<T, FULL>(v + j * vs + w * N, left - w * N);
+            SCI_UNROLL
+            for (int r = j; r < C; ++r) sum[r][w] += scores[r * C + j] * value;
+        }
+    }
+    SCI_UNROLL
+    for (int r = 0; r < C; ++r) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) put_row<T, FULL>(out + r * vs + w * N, sum[r][w], left - w * N);
+    }
+}
+
+// R rows of S after a chunk, W lanes wide; aged holds the chunk's values with their decay.
+template <typename T, int C, int R, int W, bool FULL>
+SCI_DEVICE void chunk_state(const T* k, const typename Lane<T>::Row (*aged)[W], T* state, const i64 qs, const i64 e,
+                            const i64 left, const T decay) {
+    constexpr int N = Lane<T>::N;
+    typename Lane<T>::Row sum[R][W];
+    SCI_UNROLL
+    for (int r = 0; r < R; ++r) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) sum[r][w] = decay * row_of<T, FULL>(state + r * e + w * N, left - w * N);
+    }
+    SCI_UNROLL
+    for (int j = 0; j < C; ++j) {
+        SCI_UNROLL
+        for (int r = 0; r < R; ++r) {
+            SCI_UNROLL
+            for (int w = 0; w < W; ++w) sum[r][w] += k[j * qs + r] * aged[j][w];
+        }
+    }
+    SCI_UNROLL
+    for (int r = 0; r < R; ++r) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w) put_row<T, FULL>(state + r * e + w * N, sum[r][w], left - w * N);
+    }
+}
+
+template <typename T, int C, int W, bool FULL, int YOUNG>
+SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* state, const i64 qs, const i64 vs,
+                              const i64 d, const i64 e, const i64 left, const T* power, const T* scores) {
+    constexpr int N = Lane<T>::N, R = 4;
+    chunk_rows<T, C, W, FULL>(q, v, out, state, qs, vs, d, e, left, power + 1 - YOUNG, scores);
+    typename Lane<T>::Row aged[C][W];
+    SCI_UNROLL
+    for (int j = 0; j < C; ++j) {
+        SCI_UNROLL
+        for (int w = 0; w < W; ++w)
+            aged[j][w] = power[C - 1 - j + YOUNG] * row_of<T, FULL>(v + j * vs + w * N, left - w * N);
+    }
+    i64 x = 0;
+    SCI_ROLLED
+    for (; x + R <= d; x += R) chunk_state<T, C, R, W, FULL>(k + x, aged, state + x * e, qs, e, left, power[C]);
+    for (; x < d; ++x) chunk_state<T, C, 1, W, FULL>(k + x, aged, state + x * e, qs, e, left, power[C]);
+}
+
+template <typename T, int C, bool REVERSED>
+SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const T lam) {
+    constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
+    const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
+    T power[C + 1];
+    power[0] = 1;
+    SCI_UNROLL
+    for (int i = 0; i < C; ++i) power[i + 1] = lam * power[i];
+    SCI_SHARED T scores[C * C];
+    score<T, C>(q, k, qs, d, power, scores);
+    i64 c = 0;
+    for (; c + W * N <= e; c += W * N)
+        chunk_columns<T, C, W, true, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, W * N, power, scores);
+    if (W > 1 && c + N <= e) {
+        chunk_columns<T, C, 1, true, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, N, power, scores);
+        c += N;
+    }
+    if (c < e)
+        chunk_columns<T, C, 1, false, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, e - c, power, scores);
+}
+
+// The sequences are cut into segments of `segment` tokens; states[s] and states[s + 1] are the states before and after
+// segment s. A block takes `run` segments of one sequence, in order from the first (REVERSED: from the last), and starts
+// from the state that stands there; it writes the states between its segments, and the last one of the sequence.
+template <typename T, bool REVERSED>
+SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
+                     const T* __restrict__ lam, T* states, T* work, T* __restrict__ out, const i64 sequences,
+                     const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments, const i64 segment,
+                     const i64 run) {
+    constexpr int C = 6;
+    const i64 runs = (segments + run - 1) / run, size = d * e;
+    for (i64 block = blockIdx.x; block < sequences * runs; block += gridDim.x) {
+        const i64 b = block / runs, start = block % runs * run;
+        const i64 stop = start + run < segments ? start + run : segments;
+        T *state = work + block * size, *of_b = states + b * (segments + 1) * size;
+        SCI_BARRIER
+        const T* from = of_b + (REVERSED ? stop : start) * size;
+        for (i64 c = 0; c < size; c += SCI_BLOCK) {
+            SCI_THREADS(t) {
+                if (c + t < size) state[c + t] = from[c + t];
+            }
+        }
+        for (i64 turn = start; turn < stop; ++turn) {
+            const i64 s = REVERSED ? start + stop - 1 - turn : turn;
+            const i64 first = s * segment, length = first + segment < n ? segment : n - first;
+            i64 i = 0;
+            for (; i < length;) {
+                const i64 row = b * n + first + (REVERSED ? length - 1 - i : i);
+                const T *qi = q + row * d, *ki = k + row * d, *vi = v + row * e;
+                if (i + C <= length) {
+                    if (i + 2 * C <= length) {
+                        const i64 next = REVERSED ? 1 - 2 * C : C;
+                        prefetch(qi + next * d, C * d);
+                        prefetch(ki + next * d, C * d);
+                        prefetch(vi + next * e, C * e);
+                    }
+                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, lam[b % heads]);
+                    i += C;
+                } else {
+                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, lam[b % heads]);
+                    i += 1;
+                }
+            }
+            SCI_BARRIER
+            const i64 after = REVERSED ? s : s + 1;
+            if (REVERSED ? (s == start && s > 0) : (s + 1 == stop && stop < segments)) continue;
+            for (i64 c = 0; c < size; c += SCI_BLOCK) {
+                SCI_THREADS(t) {
+                    if (c + t < size) of_b[after * size + c + t] = state[c + t];
+                }
+            }
+        }
+    }
+}
