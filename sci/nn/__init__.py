@@ -35,6 +35,14 @@ from sci.nn.arithmetic import (
     sum_over,
     sum_over_vjp,
 )
+from sci.nn.convolution import (
+    average_pool,
+    average_pool_vjp,
+    convolve,
+    convolve_vjp,
+    upsample_nearest,
+    upsample_nearest_vjp,
+)
 from sci.nn.initialise import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import (
     mean_squared,
@@ -105,10 +113,14 @@ __all__ = [
     "affine",
     "affine_vjp",
     "allreduce_gradients",
+    "average_pool",
+    "average_pool_vjp",
     "clip_by_global_norm",
     "concatenate",
     "concatenate_vjp",
     "constant",
+    "convolve",
+    "convolve_vjp",
     "cosine",
     "count_parameters",
     "crop",
@@ -177,6 +189,8 @@ __all__ = [
     "train",
     "transpose",
     "transpose_vjp",
+    "upsample_nearest",
+    "upsample_nearest_vjp",
     "value_and_gradients",
     "value_of",
     "warm_up",

@@ -25,7 +25,8 @@ def convolve_kernel(dtype: Any) -> Kernel:
     name, t = _TYPES[str(dtype)]
     signature = (
         f"x: {t}[batch, inputs, q0, q1, p2], weight: {t}[outputs, inputs, 27], bias: {t}[outputs], "
-        f"out: {t}[batch, outputs, n0, n1, n2], batch: i64, inputs: i64, outputs: i64, n0: i64, n1: i64, n2: i64, p2: i64"
+        f"out: {t}[batch, outputs, n0, n1, n2], batch: i64, inputs: i64, outputs: i64, n0: i64, n1: i64, n2: i64, "
+        "p2: i64"
     )
     return Kernel("convolution.cu", f"convolve<{name}>", signature)
 

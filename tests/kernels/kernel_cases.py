@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import attention_cases
+import learned_cases
 import numpy as np
 
 import sci
 from sci.kernels import Kernel, block_size, launch
 from sci.nn.activations import _evaluate_gelu
+from sci.nn.optimisers import adam_step
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.radial import GaussianSum
 from sci.potentials.short_range import ShortRange
 from sci.potentials.split import Split
+from sci.sequence.lightning_kernel import run_recurrence
 from sci.tensor.boxes import BoxExpansion, BoxGrid, Tiles, box_moments
 
 BLOCK = block_size(np.empty(0))
@@ -163,7 +166,34 @@ def _gelu(rng: np.random.Generator, dtype: str, slope: int) -> Iterator[Pair]:
         yield _both(lambda x=x: np.array([part for part in _evaluate_gelu(x, bool(slope)) if part is not None]))
 
 
-_BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"gelu": _gelu}
+def _adam(rng: np.random.Generator, dtype: str, direction: int) -> Iterator[Pair]:
+    settings = (0.9, 0.99, 1 - 0.9**3, (1 - 0.99**3) ** 0.5, 1e-8, 0.01, 0.999, 0.1)
+    for n in (*SIZES, 600 * BLOCK + 5):
+        w, g, m, v = rng.normal(size=(4, n)).astype(dtype)
+
+        def run(w=w, g=g, m=m, v=v) -> np.ndarray:
+            copies = [w.copy(), m.copy(), np.abs(v)]
+            found = adam_step(copies[0], g, *copies[1:], settings, bool(direction))
+            return np.array([*copies, *([] if found is None else [found])])
+
+        yield _both(run)
+
+
+def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[Pair]:
+    """Less than a chunk of tokens, whole chunks, several segments; columns below, at and above the vectors' width."""
+    for n, d, e in ((0, 4, 4), (1, 1, 1), (5, 3, 2), (6, 8, 16), (31, 17, 33), (800, 4, 12), (1540, 16, 8)):
+        q, k = (rng.normal(size=(4, n, d)).astype(dtype) for _ in range(2))
+        v, state = rng.normal(size=(4, n, e)).astype(dtype), rng.normal(size=(4, d, e)).astype(dtype)
+        decay = np.array([0.05, 0.7], dtype)
+
+        def run(q=q, k=k, v=v, state=state, decay=decay) -> np.ndarray:
+            out, states, _ = run_recurrence(q, k, v, decay, state, bool(reverse))
+            return np.concatenate([out.ravel(), states.ravel()])
+
+        yield _both(run)
+
+
+_BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"gelu": _gelu, "adam": _adam, "lightning": _lightning}
 
 _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "direct_sum": _direct_sum,
@@ -175,6 +205,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 }
 
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
+_BY_DTYPE.update(learned_cases.BY_DTYPE)
 
 
 def assert_agrees(kernel: Kernel, rtol: float) -> int:
