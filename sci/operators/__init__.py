@@ -1,5 +1,9 @@
 """Neural operators: spectral convolutions, FNO and TFNO, multi-grid patches."""
 
+from sci.operators.config import FNOConfig
+from sci.operators.convolution import SpectralConv
+from sci.operators.fno import FNO, TFNO
+from sci.operators.interop import from_neuraloperator
 from sci.operators.weights import WeightFormat
 
-__all__ = ["WeightFormat"]
+__all__ = ["FNO", "TFNO", "FNOConfig", "SpectralConv", "WeightFormat", "from_neuraloperator"]

@@ -1,0 +1,76 @@
+"""FNO and TFNO beside neuraloperator: the same weights give the same output and gradients (extra peers)."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
+from sci.operators import from_neuraloperator
+
+pytestmark = pytest.mark.peers
+
+COMMON = {"in_channels": 2, "out_channels": 3, "hidden_channels": 8, "n_layers": 3}
+CASES = {
+    "1d": ({"n_modes": (7,)}, (21,), {}),
+    "2d": ({"n_modes": (6, 8)}, (16, 15), {}),
+    "2d more modes than points": ({"n_modes": (16, 16)}, (8, 8), {}),
+    "3d": ({"n_modes": (4, 6, 5)}, (8, 6, 7), {}),
+    "tucker": ({"n_modes": (6, 6), "factorization": "tucker", "rank": 0.3}, (12, 16), {}),
+    "cp": ({"n_modes": (6, 6), "factorization": "cp", "rank": 0.3}, (12, 16), {}),
+    "tt": ({"n_modes": (6, 6), "factorization": "tt", "rank": 0.3}, (12, 16), {}),
+    "group norm": ({"n_modes": (6, 6), "norm": "group_norm"}, (12, 16), {}),
+    "instance norm": ({"n_modes": (6, 6), "norm": "instance_norm"}, (12, 16), {"norm": "instance"}),
+    "padding": ({"n_modes": (6, 6), "domain_padding": 0.25}, (12, 16), {"domain_padding": 0.25}),
+    "preactivation": ({"n_modes": (6, 6), "preactivation": True}, (12, 16), {"preactivation": True}),
+    "tanh": ({"n_modes": (6, 6), "stabilizer": "tanh"}, (12, 16), {"stabilizer": "tanh"}),
+    "identity": ({"n_modes": (6, 6), "fno_skip": "identity"}, (12, 16), {"fno_skip": "identity"}),
+    "gates": ({"n_modes": (6, 6), "fno_skip": "soft-gating", "channel_mlp_skip": "linear"}, (12, 16), {}),
+    "no grid": ({"n_modes": (6, 6), "positional_embedding": None}, (12, 16), {"positional_grid": False}),
+}
+
+
+def make(arguments):
+    """Return a seeded model of the peer, and its state as arrays."""
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from neuralop.models import FNO as Theirs
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = Theirs(**COMMON, **arguments)
+    state = {name: value.numpy() for name, value in theirs.state_dict().items() if name != "_metadata"}
+    return torch, theirs, state
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore")
+def test_same_weights_same_output_and_gradients(case):
+    arguments, grid, options = CASES[case]
+    torch, theirs, state = make(arguments)
+    ours = from_neuraloperator(state, **options)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 2, *grid)).astype(np.float32)
+    target = rng.normal(size=(2, 3, *grid)).astype(np.float32)
+    expected = theirs(torch.from_numpy(x))
+    np.testing.assert_allclose(ours(x), expected.detach().numpy(), rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+    difference = (expected - torch.from_numpy(target)).flatten(2).norm(dim=2)
+    loss = (difference / torch.from_numpy(target).flatten(2).norm(dim=2)).sum() / 2
+    loss.backward()
+
+    def training(tape, variables):
+        return tape.call(relative_l2, relative_l2_vjp, ours.forward(tape, variables, x), target=target)
+
+    value, gradients = value_and_gradients(training, ours.parameters)
+    assert abs(float(value) - float(loss)) < 1e-5 * float(loss)
+    # Their gradients under our names: the same map from a state dict of gradients.
+    found = {name: p.grad.numpy() for name, p in theirs.named_parameters()}
+    theirs_as_ours = from_neuraloperator(found, **options).parameters
+    largest = max(float(np.abs(g).max()) for g in theirs_as_ours.values())
+    for name, gradient in gradients.items():
+        scale = max(float(np.abs(theirs_as_ours[name]).max()), 0.2 * largest)
+        np.testing.assert_allclose(gradient, theirs_as_ours[name], rtol=0, atol=1e-5 * scale, err_msg=name)
