@@ -129,6 +129,13 @@ def _repeat(a: ndarray, repeats: Any, axis: int | None = None) -> ndarray:
     return ndarray(np.repeat(_inside(a), repeats, axis))
 
 
+def _add() -> Any:
+    """The ufunc `add`, with the method `at`."""
+    add = _lift(np.add)
+    add.at = lambda a, indices, b: np.add.at(_inside(a), _inside(indices), _inside(b))
+    return add
+
+
 class _Generator:
     def __init__(self, seed: Any = None) -> None:
         self._host = np.random.default_rng(seed)
@@ -195,6 +202,7 @@ def make() -> ModuleType:
         asarray=_asarray,
         asnumpy=lambda a: a.get() if isinstance(a, ndarray) else np.asarray(a),
         repeat=_repeat,
+        add=_add(),
         random=SimpleNamespace(default_rng=_Generator),
         linalg=_part(np.linalg, "norm", "qr", "svd", "eigh", "inv", "solve", "det"),
         fft=_part(np.fft, "fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn"),

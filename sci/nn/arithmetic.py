@@ -48,6 +48,14 @@ def _fit(gradient: Array, like: tuple[tuple[int, ...], Any]) -> Array:
     return gradient.astype(dtype, copy=False)
 
 
+def _plus(out: Array, bias: Array) -> Array:
+    """Return out + bias, in the memory of `out` where the dtype allows it."""
+    if out.dtype.kind != bias.dtype.kind:
+        return out + bias
+    out += bias
+    return out
+
+
 def add(a: Array, b: Array) -> tuple[Array, Any]:
     """Return a + b, broadcast."""
     return a + b, ((a.shape, a.dtype), (b.shape, b.dtype))
@@ -107,16 +115,17 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, A
     """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None."""
     out = namespace(x, weight).matmul(x, weight.T)
     if bias is not None:
-        out += bias
-    return out, (x, weight, bias is not None)
+        out = _plus(out, bias)
+    return out, (x, weight, None if bias is None else (bias.shape, bias.dtype))
 
 
 def linear_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     """Return the gradients of `linear`; one entry for each argument that it was given."""
     x, weight, biased = residuals
     rows = dout.reshape(-1, dout.shape[-1])
-    dweight = rows.T @ x.conj().reshape(-1, x.shape[-1])
-    return dout @ weight.conj(), dweight, *((rows.sum(axis=0),) if biased else ())
+    dx, dweight = dout @ weight.conj(), rows.T @ x.conj().reshape(-1, x.shape[-1])
+    found = _fit(dx, (x.shape, x.dtype)), _fit(dweight, (weight.shape, weight.dtype))
+    return *found, *((_fit(rows.sum(axis=0), biased),) if biased else ())
 
 
 def mix_channels(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
@@ -136,8 +145,9 @@ def mix_channels(x: Array, weight: Array, bias: Array | None = None) -> tuple[Ar
     flat = x.reshape(x.shape[0], x.shape[1], -1)
     out = xp.matmul(weight, flat)
     if bias is not None:
-        out += bias[:, None]
-    return out.reshape(x.shape[0], weight.shape[0], *x.shape[2:]), (flat, weight, bias is not None, x.shape)
+        out = _plus(out, bias[:, None])
+    biased = None if bias is None else (bias.shape, bias.dtype)
+    return out.reshape(x.shape[0], weight.shape[0], *x.shape[2:]), (flat, weight, biased, x.shape)
 
 
 def mix_channels_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
@@ -145,9 +155,9 @@ def mix_channels_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     flat, weight, biased, shape = residuals
     xp = namespace(dout, flat)
     rows = dout.reshape(dout.shape[0], dout.shape[1], -1)
-    dx = xp.matmul(weight.conj().T, rows).reshape(shape)
-    dweight = xp.matmul(rows, flat.conj().swapaxes(1, 2)).sum(axis=0)
-    return dx, dweight, *((rows.sum(axis=2).sum(axis=0),) if biased else ())
+    dx = _fit(xp.matmul(weight.conj().T, rows), (flat.shape, flat.dtype)).reshape(shape)
+    dweight = _fit(xp.matmul(rows, flat.conj().swapaxes(1, 2)).sum(axis=0), (weight.shape, weight.dtype))
+    return dx, dweight, *((_fit(rows.sum(axis=2).sum(axis=0), biased),) if biased else ())
 
 
 def matmul(a: Array, b: Array) -> tuple[Array, Any]:
@@ -217,7 +227,8 @@ def sum_over(x: Array, *, axis: Axes = None) -> tuple[Array, Any]:
 def sum_over_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `sum_over`."""
     shape, kept = residuals
-    return (namespace(dout).broadcast_to(dout.reshape(kept), shape),)
+    share = dout.reshape(kept)
+    return (namespace(share).broadcast_to(share, shape),)
 
 
 def mean_over(x: Array, *, axis: Axes = None) -> tuple[Array, Any]:
@@ -228,5 +239,5 @@ def mean_over(x: Array, *, axis: Axes = None) -> tuple[Array, Any]:
 def mean_over_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `mean_over`."""
     shape, kept = residuals
-    share = math.prod(kept) / math.prod(shape)
-    return (namespace(dout).broadcast_to(dout.reshape(kept) * share, shape),)
+    share = dout.reshape(kept) * (math.prod(kept) / math.prod(shape))
+    return (namespace(share).broadcast_to(share, shape),)

@@ -217,7 +217,8 @@ class Tape:
         if dout is None:
             if out.value.size != 1:
                 raise InvalidValueError(f"backward of an array of shape {out.shape} needs dout; only a scalar does not")
-            dout = namespace(out.value).ones(out.shape, out.value.dtype)
+            # A number without axes is neutral to `namespace`, so it is asked about a view with one.
+            dout = namespace(out.value.reshape(1)).ones(out.shape, out.value.dtype)
         out._cell.add(dout, "backward")
         self._unwind()
 

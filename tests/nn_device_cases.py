@@ -1,0 +1,70 @@
+"""Pairs, losses, optimisers and training of sci.nn on either side, for `device_cases`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pair_cases
+
+from sci import nn
+from sci.backend import to_device, to_host
+
+Answers = list[np.ndarray]
+RNG = np.random.default_rng(31)
+X, Y = RNG.normal(size=(24, 2, 6)), RNG.normal(size=(24, 1, 6))
+WEIGHTS = {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=3), "z": RNG.normal(size=(1, 3)) + 1j}
+
+
+def _moved(value: Any, xp: ModuleType) -> Any:
+    return to_device(value, xp) if isinstance(value, np.ndarray) else value
+
+
+def every_pair(xp: ModuleType) -> Answers:
+    answers = []
+    for name, args, options in pair_cases.PAIRS:
+        op, op_vjp = pair_cases.pair(name)
+        out, residuals = op(*(_moved(a, xp) for a in args), **{k: _moved(v, xp) for k, v in options.items()})
+        dout = to_device(np.cos(np.arange(out.size)).reshape(out.shape), xp).astype(out.dtype)
+        answers += [to_host(a) for a in (out, *op_vjp(dout, residuals)) if a is not None]
+    return answers
+
+
+def normalising(xp: ModuleType) -> Answers:
+    x = to_device(X, xp)
+    found = []
+    for pointwise in (False, True):
+        n = nn.Normaliser.fit(x, pointwise=pointwise)
+        found += [n.encode(x), n.decode(x)]
+    return [to_host(a) for a in found]
+
+
+def _loss(tape: Any, v: dict, batch: tuple) -> Any:
+    h = tape.call(nn.gelu, nn.gelu_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, batch[0], v["w"], v["b"]))
+    h = tape.checkpoint(lambda t, a, z: t.call(nn.mix_channels, nn.mix_channels_vjp, a, z), h, v["z"])
+    h = tape.call(nn.multiply, nn.multiply_vjp, h, h)
+    real = tape.call(_real, _real_vjp, h)
+    return tape.call(nn.relative_l2, nn.relative_l2_vjp, real, target=batch[1])
+
+
+def _real(x: Any) -> tuple:
+    return x.real.copy(), x.dtype
+
+
+def _real_vjp(dout: Any, dtype: Any) -> tuple:
+    return (dout.astype(dtype),)
+
+
+def training(xp: ModuleType) -> Answers:
+    start, data = {n: to_device(p, xp) for n, p in WEIGHTS.items()}, (to_device(X, xp), to_device(Y, xp))
+    answers = []
+    for optimiser in (nn.Adam(1e-2), nn.AdamW(1e-2), nn.AdamP(1e-2), nn.SGDP(1e-2)):
+        half = nn.train(_loss, start, data, optimiser=optimiser, epochs=1, batch_size=10, clip=0.1)
+        done = nn.train(_loss, start, data, optimiser=optimiser, epochs=2, batch_size=10, clip=0.1, resume=half)
+        answers += [done.losses, *(to_host(p) for p in done.parameters.values())]
+    return answers
+
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalising, training)
