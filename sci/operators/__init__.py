@@ -4,6 +4,7 @@ from sci.operators.config import FNOConfig
 from sci.operators.convolution import SpectralConv
 from sci.operators.fno import FNO, TFNO
 from sci.operators.interop import from_neuraloperator
+from sci.operators.patches import MultigridPatches
 from sci.operators.weights import WeightFormat
 
-__all__ = ["FNO", "TFNO", "FNOConfig", "SpectralConv", "WeightFormat", "from_neuraloperator"]
+__all__ = ["FNO", "TFNO", "FNOConfig", "MultigridPatches", "SpectralConv", "WeightFormat", "from_neuraloperator"]
