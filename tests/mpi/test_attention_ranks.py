@@ -1,0 +1,26 @@
+"""Softmax attention on 1 to 4 ranks: outputs, gradients, bytes, errors, and a rank that dies in mid-ring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from launcher import MpiResult
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+def test_attention(run_mpi: Callable[..., str], n_ranks: int) -> None:
+    run_mpi("attention.py", n_ranks, timeout=120)
+
+
+@pytest.mark.parametrize("kind", ["killed", "exception"])
+def test_a_rank_that_dies_in_mid_ring_ends_the_job(launch_mpi: Callable[..., MpiResult], kind: str) -> None:
+    result = launch_mpi("broken_ring.py", 3, kind, timeout=30)
+    ended = time.time()
+    assert not result.timed_out, result.output
+    assert result.returncode != 0
+    dead = float(result.output.partition("dies at ")[2].split()[0])
+    assert ended - dead < 10.0, result.output

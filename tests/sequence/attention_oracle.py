@@ -1,0 +1,38 @@
+"""Dense softmax attention and its gradients in double precision, written out: the oracle of the softmax tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def seen_by(n: int, causal: bool, segments: np.ndarray | None) -> np.ndarray:
+    """Return the (n, n) table of which token (column) each token (row) sees."""
+    seen = np.tri(n, dtype=bool) if causal else np.ones((n, n), bool)
+    if segments is not None:
+        seen &= (segments[:, None] == segments) & (segments >= 0)
+    return seen
+
+
+def dense(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (out, lse, weights) of (..., n, d) arrays."""
+    scores = np.where(seen, scale * np.einsum("...id,...jd->...ij", q, k), -np.inf)
+    top = np.where(seen.any(axis=1), scores.max(axis=-1, initial=-1e300), 0)
+    weights = np.exp(scores - top[..., None])
+    total = weights.sum(axis=-1)
+    with np.errstate(divide="ignore"):
+        lse = top + np.log(total)
+    weights = weights / np.where(total > 0, total, 1)[..., None]
+    return weights @ v, lse, weights
+
+
+def dense_vjp(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, seen: np.ndarray, dout: np.ndarray, dlse: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (dq, dk, dv) through the whole matrix of weights."""
+    _, _, weights = dense(q, k, v, scale, seen)
+    dweights = np.einsum("...id,...jd->...ij", dout, v)
+    change = weights * (dweights - (weights * dweights).sum(axis=-1, keepdims=True) + dlse[..., None])
+    turned = change.swapaxes(-1, -2)
+    return scale * change @ k, scale * turned @ q, weights.swapaxes(-1, -2) @ dout
