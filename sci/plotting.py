@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import namespace, to_device, to_host
+from sci.backend import namespace, require_finite, to_device, to_host
 from sci.errors import InvalidValueError, MissingDependencyError
 from sci.potentials import LatticePotential, RangeSeparatedPotential, Vacancy
 from sci.units import potential_factor
@@ -41,7 +41,7 @@ def plot_potential(
     temperature: float = 298.15,
     title: str | None = None,
 ) -> None:
-    """Draw the potential on the plane z = centre, and its long range along the line through its middle.
+    """Draw the potential on the plane z = centre, and it and its long range along the line y = centre of that plane.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def plot_potential(
 
     Raises
     ------
-    MissingDependencyError, InvalidValueError
+    MissingDependencyError, InvalidValueError, FileFormatError
+        Also for values that are NaN or infinite; nothing is found under `path` then.
     """
     require_matplotlib(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     factor = potential_factor(units, temperature)
@@ -71,8 +71,8 @@ def plot_potential(
     axes = [to_device(v, xp) for v in (x, y, z)]
     whole = factor * to_host(potential.on_grid(*axes))[:, :, 0]
     smooth = factor * to_host(potential.long_range.on_grid(*axes))[:, :, 0]
+    require_finite(whole, "the potential on the plane")
     figure = Figure(figsize=(10.5, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
     plane, profile = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _draw_plane(figure, plane, potential, (x, y, float(z[0])), whole, units)
     middle = POINTS // 2
@@ -85,7 +85,15 @@ def plot_potential(
     profile.legend(frameon=False, fontsize=8, loc="upper right")
     if title:
         figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    """Write the picture, whole or not at all; it needs no display and no pyplot."""
+    from sci.io.atomic import replacing
+
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130, bbox_inches="tight", format=Path(path).suffix.lstrip(".").lower())
 
 
 def _draw_plane(
@@ -131,7 +139,7 @@ def plot_plane(
     path : str or Path
         Picture to write; the suffix names the format.
     window : ((x0, x1), (y0, y1))
-        Part of the plane, angstrom.
+        Part of the plane, angstrom, ascending.
     z : float, angstrom
     factor : float
         From e/angstrom to `units`.
@@ -139,18 +147,18 @@ def plot_plane(
 
     Raises
     ------
-    MissingDependencyError, InvalidValueError
+    MissingDependencyError, InvalidValueError, FileFormatError
+        Also for values that are NaN or infinite; nothing is found under `path` then.
     """
     require_matplotlib(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     (x0, x1), (y0, y1) = window
     x, y = np.linspace(x0, x1, POINTS), np.linspace(y0, y1, POINTS)
     xp = namespace(potential.particles.positions)
     values = factor * to_host(potential.on_grid(*(to_device(v, xp) for v in (x, y, np.array([z])))))[:, :, 0]
+    require_finite(values, "the potential on the plane")
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
-    FigureCanvasAgg(figure)
     plane = figure.subplots()
     limit = float(np.percentile(np.abs(values), 92)) or 1.0
     image = plane.imshow(values.T, origin="lower", extent=(x0, x1, y0, y1), cmap="RdBu", vmin=-limit, vmax=limit)
@@ -160,7 +168,7 @@ def plot_plane(
     plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x0, x1), ylim=(y0, y1), title=title or "")
     plane.legend(loc="upper right", fontsize=8)
     figure.colorbar(image, ax=plane, label=f"potential ({units})", extend="both")
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def _ions(potential: LatticePotential, slab: Any) -> list[tuple[np.ndarray, str, str]]:
