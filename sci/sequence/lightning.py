@@ -125,8 +125,16 @@ def lightning_attention_forward(
     method: Method = "gather",
     comm: Comm = None,
     final_state: bool = True,
+    learn_decay: bool = True,
 ) -> tuple[tuple[Array, Array], Any]:
     """Do what `lightning_attention` does and return ((out, state), residuals): the first half of a pair for `sci.nn`.
+
+    Parameters
+    ----------
+    q, k, v, decay, state, method, comm, final_state
+        As in `lightning_attention`.
+    learn_decay : bool
+        False saves the gradient for the decay, which is None then.
 
     Raises
     ------
@@ -153,12 +161,12 @@ def lightning_attention_forward(
             leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
         _require_finite(out, "the output of lightning attention")
     shaped = None if leaving is None or not final_state else _unflatten(leaving, call)
-    return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering)
+    return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering, learn_decay)
 
 
 def lightning_attention_vjp(
     douts: tuple[Array | None, Array | None], residuals: Any
-) -> tuple[Array, Array, Array, Array, Array | None]:
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
     """Return the gradients of `lightning_attention_forward` for q, k, v, decay and state.
 
     dq_t = sum over s <= t of lam^{t-s} (dout_t . v_s) k_s, and with times reversed dk_s = sum over t >= s of
@@ -176,8 +184,8 @@ def lightning_attention_vjp(
     -------
     dq, dk, dv : array
         For this rank's tokens.
-    ddecay : (heads,) array
-        The whole gradient, on all ranks.
+    ddecay : (heads,) array or None
+        The whole gradient, on all ranks; None under `learn_decay=False`.
     dstate : array or None
         For the state before the sequence, on all ranks; None where none was given.
 
@@ -185,7 +193,7 @@ def lightning_attention_vjp(
     -----
     Collective. About 12 n d e flops a head, and half as many crossings as the forward sweep needs: one state.
     """
-    call, entering = residuals
+    call, entering, learn_decay = residuals
     dout, dstate = douts
     xp, comm = namespace(call.q), call.comm
     with abort_on_error(comm):
@@ -206,11 +214,11 @@ def lightning_attention_vjp(
             first = broadcast(start, comm, root=0) if call.given else None
         dq, s, segment = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering))
         dk, r, _ = run_recurrence(call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True)
-        ddecay = _decay_gradient(call, dq, dk, s, r, segment)
+        ddecay = _decay_gradient(call, dq, dk, s, r, segment) if learn_decay else None
         _require_finite(start, "the gradient of lightning attention")
     dq, dk, dv = (_unflatten(a, call).astype(call.dtypes[0], copy=False) for a in (dq, dk, dv))
     dinitial = _unflatten(first, call).copy() if call.given and first is not None else None
-    return dq, dk, dv, ddecay.astype(call.dtypes[1], copy=False), dinitial
+    return dq, dk, dv, None if ddecay is None else ddecay.astype(call.dtypes[1], copy=False), dinitial
 
 
 def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | None = None) -> tuple[Array, Array]:

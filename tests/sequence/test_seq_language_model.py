@@ -1,0 +1,139 @@
+"""TransNormer: its layers against central differences, its step against its block form, training, files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gradients import assert_vjp
+
+from sci.errors import InvalidValueError, ShapeError
+from sci.io import load, save
+from sci.nn import AdamW, Tape, train, value_and_gradients
+from sci.sequence import (
+    TextWindows,
+    TransNormer,
+    lightning_attention,
+    lrpe,
+    lrpe_vjp,
+    simple_rms_norm,
+    simple_rms_norm_vjp,
+    token_loss,
+    token_loss_vjp,
+    transnormer_decays,
+)
+
+RNG = np.random.default_rng(2)
+
+
+def small(dtype="f8", **changes) -> TransNormer:
+    return TransNormer.new(
+        1, **{"width": 12, "heads": 3, "layers": 2, "hidden": 10, "vocabulary": 17, **changes}, dtype=dtype
+    )
+
+
+def test_pairs():
+    assert_vjp(simple_rms_norm, simple_rms_norm_vjp, [RNG.normal(size=(2, 3, 5))])
+    assert_vjp(lrpe, lrpe_vjp, [RNG.normal(size=(2, 3, 7, 4)), RNG.normal(size=(3, 4))], start=11)
+    assert_vjp(token_loss, token_loss_vjp, [RNG.normal(size=(2, 3, 5)), RNG.integers(0, 5, (2, 3))], total=9)
+    assert token_loss(np.empty((2, 0, 5)), np.empty((2, 0), int), total=4)[0] == 0.0
+
+
+def test_rotation_makes_scores_depend_on_distance_alone():
+    q, k, theta = RNG.normal(size=(1, 1, 4)), RNG.normal(size=(1, 1, 4)), RNG.normal(size=(1, 4))
+    for t, s in ((0, 0), (5, 2), (103, 100)):
+        a, b = lrpe(q, theta, start=t)[0], lrpe(k, theta, start=s)[0]
+        np.testing.assert_allclose((a * b).sum(), (q * k * np.cos(theta * (t - s))).sum(), rtol=1e-12)
+
+
+def test_rotation_and_decay_are_the_published_score():
+    """q_t^T k_s lam^(t - s) exp(i theta (t - s)), real part, summed over s against values."""
+    n, d, lam = 9, 4, 0.8
+    q, k, v, theta = (
+        RNG.normal(size=(1, n, d)),
+        RNG.normal(size=(1, n, d)),
+        RNG.normal(size=(1, n, 3)),
+        RNG.normal(size=(1, d)),
+    )
+    out, _ = lightning_attention(lrpe(q, theta)[0], lrpe(k, theta)[0], v, np.array([-np.log(lam)]))
+    for t in range(n):
+        phases = [
+            lam ** (t - s) * np.real(np.sum(q[0, t] * k[0, s] * np.exp(1j * theta[0] * (t - s)))) for s in range(t + 1)
+        ]
+        np.testing.assert_allclose(out[0, t], phases @ v[0, : t + 1], rtol=1e-11, atol=1e-12)
+
+
+def test_decays_reach_further_in_later_layers():
+    decays = np.array([transnormer_decays(4, layer, 6) for layer in range(6)])
+    np.testing.assert_allclose(decays[0], [2.0, 4.0, 6.0, 8.0])
+    assert (np.diff(decays, axis=0) < 0).all()
+    with pytest.raises(InvalidValueError, match="layer 6 of 6"):
+        transnormer_decays(4, 6, 6)
+
+
+def test_steps_are_the_block_form_with_constant_state():
+    model = small()
+    tokens = RNG.integers(0, 17, (2, 40))
+    logits, memory = model.read(tokens)
+    step_memory, size = None, None
+    for t in range(40):
+        one, step_memory = model.step(tokens[:, t], step_memory)
+        np.testing.assert_allclose(one, logits[:, t], rtol=1e-10, atol=1e-10)
+        assert size in (None, sum(s.nbytes for s in step_memory.states))
+        size = sum(s.nbytes for s in step_memory.states)
+    assert step_memory.position == memory.position == 40
+    first, middle = model.read(tokens[:, :13])
+    second, _ = model.read(tokens[:, 13:], middle)
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), logits, rtol=1e-10, atol=1e-10)
+
+
+def test_a_token_sees_nothing_after_it():
+    model = small()
+    tokens = RNG.integers(0, 17, (1, 20))
+    changed = tokens.copy()
+    changed[:, 12:] = (changed[:, 12:] + 1) % 17
+    np.testing.assert_array_equal(model.read(tokens)[0][:, :12], model.read(changed)[0][:, :12])
+
+
+def test_gradients_of_the_loss():
+    model = small()
+    batch = RNG.integers(0, 17, (2, 8))
+    value, gradients = value_and_gradients(lambda tape, v: model.loss(tape, v, batch), model.parameters)
+    logits, _ = model.read(batch[:, :-1])
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(shifted, batch[:, 1:, None], -1)[..., 0] - np.log(np.exp(shifted).sum(-1))
+    np.testing.assert_allclose(value, -chosen.mean(), rtol=1e-12)
+    tape = Tape(record=False)
+    for name, p in model.parameters.items():
+        direction = RNG.normal(size=p.shape)
+        shifted_losses = [
+            model.loss(tape, {**model.parameters, name: p + s * 1e-5 * direction}, batch) for s in (1, -1)
+        ]
+        expected = (shifted_losses[0] - shifted_losses[1]) / 2e-5
+        np.testing.assert_allclose((gradients[name] * direction).sum(), expected, rtol=1e-5, atol=1e-9, err_msg=name)
+
+
+def test_training_learns_a_text_and_generates_it(tmp_path):
+    text = b"the quick brown fox jumps over the lazy dog. " * 40
+    model = TransNormer.new(0, width=32, heads=2, layers=2, hidden=48)
+    windows = TextWindows(text, 64)
+    done = train(model.loss, model.parameters, windows, optimiser=AdamW(0.02), epochs=12, batch_size=4)
+    assert done.losses[0] > 5.0
+    assert done.losses[-1] < 0.6
+    trained = model.with_parameters(done.parameters)
+    assert trained.generate(b"the quick br", 7, temperature=0) == b"own fox"
+    save(tmp_path / "model.h5", trained)
+    again = TransNormer.from_model(load(tmp_path / "model.h5"))
+    assert again.generate(b"the", 20, seed=4) == trained.generate(b"the", 20, seed=4)
+
+
+def test_bad_input():
+    with pytest.raises(InvalidValueError, match="heads that divide"):
+        TransNormer.new(0, width=10, heads=3)
+    with pytest.raises(ShapeError, match="parameter head"):
+        TransNormer(12, 3, 2, 10, 17, {**small().parameters, "head": np.zeros((3, 12))})
+    with pytest.raises(InvalidValueError, match="longer text"):
+        TextWindows(b"short", 5)
+    with pytest.raises(InvalidValueError, match="expected a prompt"):
+        small().generate(b"", 3)
+    with pytest.raises(InvalidValueError, match="table of 17 rows"):
+        small().read(np.array([[17]]))
