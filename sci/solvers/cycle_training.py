@@ -106,7 +106,8 @@ def _problems(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[tuple[
         batch = 1 if n == largest and len(sizes) > 1 else 2
         fluid = np.stack([random_mask(n, rng) for _ in range(batch)])
         insulating = np.stack([insulating_part(mask, rng) for mask in fluid])
-        levels = hierarchy(first_level(fluid, insulating, [(True, True)] * 3, np.float32))
+        walls = rng.random((3, 2)) < (0.5 if rng.random() < 1 / 3 else 1.0)
+        levels = hierarchy(first_level(fluid, insulating, walls, np.float32))
         yield levels, random_errors(n, batch, rng) * fluid
         count += 1
 
@@ -119,7 +120,7 @@ def train_cycle(
     seed: int = 0,
     callback: Callable[[int, float], object] | None = None,
 ) -> Parameters:
-    """Train the cycle on random masks with Dirichlet, Neumann and mixed bodies.
+    """Train the cycle on random masks with Dirichlet, Neumann and mixed bodies and walls.
 
     Parameters
     ----------
