@@ -108,11 +108,6 @@ class Problem:
         """Return the queries times the scale in the dtype of sums."""
         return self.working(q) * self.dtype.type(self.scale)
 
-    def shape_of(self, rank: int) -> tuple[int, int, int]:
-        """Return the shape of the part of `rank`."""
-        heads, _, d = self.q.shape
-        return heads, self.sequences.lengths[rank], d
-
 
 def _flat(array: Array) -> Array:
     return namespace(array).ascontiguousarray(array).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])

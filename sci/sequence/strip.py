@@ -39,7 +39,7 @@ def strip_forward(problem: Problem) -> tuple[Array, Array]:
     """Return (out, lse) of this rank's queries, in the dtype of sums."""
     xp, columns = namespace(problem.q), _columns(problem)
     q, scores = problem.scaled_queries(problem.q), _strip(problem)
-    for owner, (k,) in visits(problem, problem.k):
+    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
         scores[:, :, columns[owner]] = q @ problem.working(k).swapaxes(1, 2)
     out = xp.zeros(q.shape, problem.dtype)
     if problem.sequences.n == 0:
@@ -51,7 +51,7 @@ def strip_forward(problem: Problem) -> tuple[Array, Array]:
     total = weights.sum(axis=2)
     some = total > 0
     total = xp.where(some, total, xp.ones_like(total))
-    for owner, (v,) in visits(problem, problem.v):
+    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
         out += weights[:, :, columns[owner]] @ problem.working(v)
     return out / total[:, :, None], xp.where(some, top + xp.log(total), -xp.inf)
 
@@ -64,12 +64,12 @@ def strip_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> t
     """
     xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
     q, changes = problem.scaled_queries(problem.q), _strip(problem)
-    for owner, (v,) in visits(problem, problem.v):
+    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
         changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2) - delta[:, :, None]
     dq = xp.zeros(q.shape, problem.dtype)
     heads, _, d = q.shape
     dk, dv = (xp.empty((problem.sequences.n, heads, d), problem.dtype) for _ in range(2))
-    for owner, (k,) in visits(problem, problem.k):
+    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
         keys = columns[owner]
         key = problem.working(k)
         scores = xp.where(seen[:, keys], q @ key.swapaxes(1, 2) - lse[:, :, None], -xp.inf)

@@ -12,8 +12,9 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-def test_attention(run_mpi: Callable[..., str], n_ranks: int) -> None:
-    run_mpi("attention.py", n_ranks, timeout=120)
+@pytest.mark.parametrize("program", ["attention.py", "attention_kinds.py"])
+def test_attention(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
+    run_mpi(program, n_ranks, timeout=120)
 
 
 @pytest.mark.parametrize("kind", ["killed", "exception"])
