@@ -1,7 +1,10 @@
-"""Add a page of reference to the site for each room of the package that exists."""
+"""Add to the site a page of reference for each room of the package that exists, and one of the commands' own help."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +42,43 @@ def rooms() -> dict[str, str]:
     return {**found, **{name: name for name in sorted(names - HIDDEN - set(found))}}
 
 
+def namesakes(room: str) -> list[str]:
+    """Return the public functions of a room that are named as their module, which hides them from mkdocstrings."""
+    front = PACKAGE / room / "__init__.py"
+    text = front.read_text() if front.is_file() else ""
+    names = re.findall(rf"^from sci\.{room}\.(\w+) import [^\n]*\b\1\b", text, re.MULTILINE)
+    return [f"sci.{room}.{name}.{name}" for name in names]
+
+
+def commands() -> str:
+    """Return the page of the command `sci`: the help of each subcommand."""
+    from sci.cli.command import _parser
+
+    os.environ["COLUMNS"] = "110"
+    parser = _parser()
+    choices = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    parts = ["# The command `sci`", f"```text\n{parser.format_help()}```"]
+    parts += [f"## `sci {name}`\n\n```text\n{choice.format_help()}```" for name, choice in choices.items()]
+    return "\n\n".join(parts)
+
+
+def pages() -> dict[str, tuple[str, str]]:
+    """Return path, title and Markdown of every page of the section."""
+    found = {"reference/commands.md": ("Commands", commands())}
+    for name, title in rooms().items():
+        more = "".join(f"\n::: {path}\n    options:\n      show_root_heading: true\n" for path in namesakes(name))
+        found[f"reference/{name}.md"] = (title, f"# {title}: `sci.{name}`\n\n::: sci.{name}\n{more}")
+    return found
+
+
 def on_config(config: Any) -> Any:
     """Append the section Reference to the navigation."""
-    config.nav.append({"Reference": [{title: f"reference/{name}.md"} for name, title in rooms().items()]})
+    config.nav.append({"Reference": [{title: path} for path, (title, _) in pages().items()]})
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Make the pages."""
-    for name, title in rooms().items():
-        text = f"# {title}: `sci.{name}`\n\n::: sci.{name}\n"
-        files.append(File.generated(config, f"reference/{name}.md", content=text))
+    for path, (_, text) in pages().items():
+        files.append(File.generated(config, path, content=text))
     return files
