@@ -5,7 +5,7 @@ stays symmetric and positive definite whatever they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp, sqrt
+from math import exp, sqrt, tanh
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,18 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["KINDS", "Parameters", "check_parameters", "initial_parameters", "kind_of", "modulations", "weights"]
+__all__ = [
+    "KINDS",
+    "Parameters",
+    "check_parameters",
+    "flat_network",
+    "initial_parameters",
+    "kind_of",
+    "modulations",
+    "modulations_vjp",
+    "weights",
+    "weights_vjp",
+]
 
 Parameters: TypeAlias = dict[str, Array]
 """Arrays by name, `level<kind>.<name>`."""
@@ -111,24 +122,38 @@ def weights_vjp(dweights: Array, parameters: Parameters, kind: int) -> tuple[Arr
     return dmiddle * (middle - 0.5 * LARGEST), dgap * gap / (1.0 + np.exp(spread))
 
 
+def _bends(dtype: Any) -> np.ndarray:
+    return np.array([tanh(0.5 * bound) for bound in BOUNDS], dtype=dtype)
+
+
 def modulations(parameters: Parameters, kind: int, features: Array) -> tuple[Array, Any]:
-    """Return the three factors exp(bound tanh(.)) of each cell, (..., 3), from its features (..., FEATURES)."""
-    xp = namespace(features)
-    w1, b1, w2, b2 = (
-        xp.asarray(parameters[f"level{kind}.{n}"], dtype=features.dtype) for n in ("w1", "b1", "w2", "b2")
-    )
-    bounds = xp.asarray(BOUNDS, dtype=features.dtype)
-    hidden = xp.tanh(features @ w1 + b1)
-    last = xp.tanh(hidden @ w2 + b2)
-    out = xp.exp(bounds * last)
-    return out, (features, hidden, last, out, w2, bounds)
+    """Return three factors of each cell, (..., 3), from its features (..., FEATURES).
+
+    A layer of HIDDEN units and one of three, both with s(x) = x / (1 + |x|), and (1 + c s) / (1 - c s), which lies
+    between exp(-bound) and exp(bound) for c = tanh(bound / 2): divisions alone, which a kernel does fast.
+    """
+    xp, dtype = namespace(features), features.dtype
+    w1, b1, w2, b2 = (xp.asarray(parameters[f"level{kind}.{n}"], dtype=dtype) for n in ("w1", "b1", "w2", "b2"))
+    bends = xp.asarray(_bends(dtype))
+    inner = features @ w1 + b1
+    hidden = inner / (1 + xp.abs(inner))
+    outer = hidden @ w2 + b2
+    last = outer / (1 + xp.abs(outer))
+    return (1 + bends * last) / (1 - bends * last), (features, hidden, last, w2, bends)
 
 
 def modulations_vjp(dout: Array, residuals: Any) -> dict[str, Array]:
     """Return the gradients of the network's parameters."""
-    features, hidden, last, out, w2, bounds = residuals
-    inner = (dout * out * bounds * (1 - last * last)).reshape(-1, 3)
+    features, hidden, last, w2, bends = residuals
+    xp = namespace(dout)
+    outer = (dout * 2 * bends / (1 - bends * last) ** 2 * (1 - xp.abs(last)) ** 2).reshape(-1, 3)
     flat = hidden.reshape(-1, HIDDEN)
-    outer = (inner @ w2.T) * (1 - flat * flat)
-    first = features.reshape(-1, FEATURES).T @ outer
-    return {"w1": first, "b1": outer.sum(axis=0), "w2": flat.T @ inner, "b2": inner.sum(axis=0)}
+    inner = (outer @ w2.T) * (1 - xp.abs(flat)) ** 2
+    first = features.reshape(-1, FEATURES).T @ inner
+    return {"w1": first, "b1": inner.sum(axis=0), "w2": flat.T @ outer, "b2": outer.sum(axis=0)}
+
+
+def flat_network(parameters: Parameters, kind: int) -> np.ndarray:
+    """Return what the kernel takes of a network: W1, b1, W2, b2 and the constants c, in float32."""
+    layers = [np.ravel(parameters[f"level{kind}.{name}"]) for name in ("w1", "b1", "w2", "b2")]
+    return np.concatenate([*layers, _bends(np.float64)]).astype(np.float32)
