@@ -1,0 +1,99 @@
+"""Train over ranks, and compare with the serial training: gradients, losses, checkpoints, errors.
+
+mpirun -n 3 python tests/mpi/programs/training.py
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sabotage import private_communicator
+
+from sci import nn
+from sci.distributed import abort_on_error, broadcast_object
+from sci.errors import ConvergenceError, InvalidValueError
+from sci.io import load, save
+from sci.nn import AdamP, AdamW, Normaliser, allreduce_gradients, train
+
+comm = private_communicator()
+RNG = np.random.default_rng(6)
+X = RNG.normal(size=(31, 2, 5))
+Y = np.sin(X.sum(axis=1, keepdims=True))
+START = {
+    "w": RNG.normal(size=(4, 2)),
+    "b": np.zeros(4),
+    "z": (RNG.normal(size=(1, 4)) + 1j).astype(np.complex128),
+}
+
+
+def real(x: np.ndarray) -> tuple[np.ndarray, None]:
+    return x.real.copy(), None
+
+
+def real_vjp(dout: np.ndarray, _: None) -> tuple[np.ndarray]:
+    return (dout.astype(np.complex128),)
+
+
+def loss(tape: nn.Tape, v: dict, batch: tuple) -> nn.Variable:
+    h = tape.call(nn.gelu, nn.gelu_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, batch[0], v["w"], v["b"]))
+    h = tape.call(real, real_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, h, v["z"]))
+    return tape.call(nn.relative_l2, nn.relative_l2_vjp, h, target=batch[1])
+
+
+def compare(optimiser: nn.Optimiser, batch_size: int) -> None:
+    options = {"optimiser": optimiser, "epochs": 3, "batch_size": batch_size, "clip": 0.3, "seed": 2}
+    serial = train(loss, START, (X, Y), **options)
+    spread = train(loss, START, (X, Y), **options, comm=comm)
+    np.testing.assert_allclose(spread.losses, serial.losses, rtol=1e-11)
+    for name, p in serial.parameters.items():
+        np.testing.assert_allclose(spread.parameters[name], p, rtol=1e-10, atol=1e-12)
+        root = broadcast_object(spread.parameters[name].tobytes(), comm)
+        assert root == spread.parameters[name].tobytes(), "all ranks hold the same bits"
+
+
+def resume(path: Path) -> None:
+    options = {"optimiser": AdamW(1e-2), "batch_size": 8, "seed": 2, "comm": comm}
+    whole = train(loss, START, (X, Y), epochs=2, **options)
+    train(loss, START, (X, Y), epochs=1, save=lambda c: save(path, c, comm=comm), **options)
+    again = train(loss, START, (X, Y), epochs=2, resume=load(path), **options)
+    assert again.losses.tobytes() == whole.losses.tobytes()
+    assert all(again.parameters[n].tobytes() == p.tobytes() for n, p in whole.parameters.items())
+
+
+def raises(kind: type, text: str, call) -> None:
+    message = ""
+    try:
+        call()
+    except kind as error:
+        message = str(error)
+    assert text in message, message
+
+
+with abort_on_error(comm):
+    compare(AdamW(1e-2), 8)
+    compare(AdamP(1e-2), 3)  # the last batch has one sample: most ranks have none
+    resume(Path(broadcast_object(tempfile.mkdtemp(), comm), "run.h5"))
+    gradients = {"a": np.full(3, 1.0 + comm.rank, "f4"), "z": np.full(2, 1j * comm.rank, "c8")}
+    total, value = allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm)
+    mean = (comm.size - 1) / 2
+    np.testing.assert_allclose(total["a"], 1 + mean, rtol=1e-6)
+    np.testing.assert_allclose(total["z"], 1j * mean, rtol=1e-6)
+    assert (total["a"].dtype, total["z"].dtype) == (np.float32, np.complex64)
+    assert abs(value - mean) < 1e-6
+    mine = X[comm.rank :: comm.size]
+    found, expected = Normaliser.fit(mine, comm=comm), Normaliser.fit(X)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.std, expected.std, rtol=1e-12)
+    bad = X.copy()
+    bad[5] = np.nan
+    options = {"optimiser": AdamW(), "epochs": 1, "batch_size": 31, "comm": comm}
+    raises(ConvergenceError, "loss is nan in step 1", lambda: train(loss, START, (bad, Y), **options))
+    if comm.size > 1:
+        other = {**START, "w": START["w"] + (comm.rank == 1)}
+        raises(InvalidValueError, "different parameters", lambda: train(loss, other, (X, Y), **options))
+        clip = -1.0 if comm.rank == comm.size - 1 else None
+        raises(InvalidValueError, "clip is -1.0", lambda: train(loss, START, (X, Y), **options, clip=clip))
+    if comm.rank == 0:
+        print("PASS")
