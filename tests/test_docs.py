@@ -11,14 +11,20 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fake_cupy
+import h5py
+import numpy as np
 import pytest
 
 import sci.errors
 from sci.cli import main
 from sci.cli.command import _parser
+from sci.io import save_potential_file
+from sci.io.store import KINDS
 from sci.options import snapshot
+from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -176,6 +182,28 @@ def test_troubleshooting_names_every_error():
 def test_the_settings_page_names_every_option():
     text = (DOCS / "settings.md").read_text()
     assert [name for name in snapshot() if f"`SCI_{name.upper()}`" not in text] == []
+
+
+def test_the_files_page_names_whatever_a_file_holds(tmp_path):
+    """Kinds, groups, datasets and attributes of the golden files and of a potential; not the reader's own names."""
+    phi = RangeSeparatedPotential(Particles([[0, 0, 0], [2, 0, 0]], [1, -1]), 1e-2)
+    grid = PotentialGrid.on_axes(phi.on_grid(*[np.arange(2.0)] * 3), *[np.arange(2.0)] * 3)
+    save_potential_file(tmp_path / "potential.h5", phi, grid=grid)
+    text = (DOCS / "howto" / "files.md").read_text()
+    known = {part for code in re.findall(r"`([^`\n]+)`", text) for part in code.strip("/").split("/")}
+    for path in [tmp_path / "potential.h5", *sorted((ROOT / "tests" / "data").glob("*_v*.h5"))]:
+        with h5py.File(path) as file:
+            found = {*KINDS, *file.attrs}
+            file.visititems(lambda name, item, found=found: found.update(*_own_names(name, item)))
+        assert sorted(found - known) == [], path.name
+
+
+def _own_names(name: str, item: Any) -> list[set[str]]:
+    group, _, last = name.rpartition("/")
+    if group.rpartition("/")[2] in ("parameters", "metrics") or "optimiser" in group:
+        return []
+    last = "factor_l" if re.fullmatch(r"factor_\d", last) else last
+    return [{last}, set(item.attrs)]
 
 
 def test_the_site_builds_without_warnings(tmp_path):
