@@ -130,11 +130,11 @@ def tensor_attention_forward(
     xp = namespace(*arrays)
     flat = [xp.ascontiguousarray(a, dtype=dtype).reshape(math.prod(a.shape[:-2]), *a.shape[-2:]) for a in arrays]
     lengths = [tuple(table[:, column].tolist()) for column in range(3)]
+    radius = _radius(table, abs(value) * shapes[0][-1], bound, dtype)
     chosen: Exact | Polynomial
     if method == "exact":
         chosen = Exact(flat[0], flat[1], flat[2], flat[3], flat[4], value, (lengths[1], lengths[2]), comm)
     else:
-        radius = _radius(table, abs(value) * shapes[0][-1], bound)
         degree = _useful_degree(radius, tol, shapes[0][-1], [sum(part) for part in lengths])
         chosen = Polynomial(flat[0], flat[1], flat[2], flat[3], flat[4], value, radius, degree, comm)
     with abort_on_error(comm):
@@ -228,11 +228,16 @@ def _agree(
     return table
 
 
-def _radius(table: np.ndarray, factor: float, bound: float | None) -> float:
-    """Return the bound of the scores: factor times the product of the entries' bounds."""
-    if bound is not None:
-        return float(factor * bound**3)
-    return float(factor * table[:, 3:6].copy().view(np.float64).max(axis=0).prod())
+def _radius(table: np.ndarray, factor: float, bound: float | None, dtype: Any) -> float:
+    """Return the bound of the scores, factor times the product of the entries' bounds, if it can be computed with."""
+    largest = [bound] * 3 if bound is not None else table[:, 3:6].copy().view(np.float64).max(axis=0).tolist()
+    pair = factor * largest[0] * largest[1]
+    if not max(pair, pair * largest[2]) < float(np.finfo(dtype).max) / 16:
+        raise InvalidValueError(
+            f"scores overflow {dtype}: entries of q, k1 and k2 up to {', '.join(f'{a:.3g}' for a in largest)}; "
+            "scale the inputs down"
+        )
+    return float(pair * largest[2])
 
 
 def _useful_degree(radius: float, tol: float, width: int, lengths: list[int]) -> int:
