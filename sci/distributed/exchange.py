@@ -50,6 +50,10 @@ class Pending:
         self._received = received
         self._xp = xp
 
+    def done(self) -> bool:
+        """Tell whether all messages have come and gone, without waiting; this also moves them on."""
+        return not self._requests or bool(type(self._requests[0]).Testall(self._requests))
+
     def wait(self) -> list[Array]:
         """Wait for all messages and return the received arrays; a piece for this rank itself may be a view."""
         if self._requests:

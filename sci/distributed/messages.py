@@ -34,6 +34,10 @@ class Message:
         self._pending = pending
         self._result: Array = None
 
+    def done(self) -> bool:
+        """Tell whether `wait` would return at once."""
+        return self._pending is None or self._pending.done()
+
     def wait(self) -> Array:
         """Wait until the buffers are free and return the array received; a second call returns it again."""
         if self._pending is not None:

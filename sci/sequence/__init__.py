@@ -8,10 +8,28 @@ from sci.sequence.lightning import (
     lightning_step,
 )
 from sci.sequence.linformer import linformer_attention, linformer_attention_forward, linformer_attention_vjp
+from sci.sequence.parallel_transformer import ParallelTransformer
+from sci.sequence.pipeline import run_pipeline
+from sci.sequence.rank_grid import RankGrid, rank_grid
+from sci.sequence.schedules import Simulation, Step, peak_in_flight, pipeline_bubble, pipeline_schedule, simulate
 from sci.sequence.shared import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
 from sci.sequence.softmax import attention, attention_forward, attention_vjp
 from sci.sequence.tensor_attention import tensor_attention, tensor_attention_forward, tensor_attention_vjp
+from sci.sequence.tensor_parallel import (
+    column_linear,
+    gather_tokens,
+    gather_tokens_vjp,
+    parallel_attention,
+    parallel_mlp,
+    row_linear,
+    scatter_sum,
+    scatter_sum_vjp,
+    vocabulary_cross_entropy,
+    vocabulary_cross_entropy_vjp,
+    vocabulary_embedding,
+)
 from sci.sequence.tensor_polynomial import polynomial_degree, polynomial_rank
+from sci.sequence.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
 from sci.sequence.tiles import merge_attention
 from sci.sequence.transnormer import (
     gated_linear_attention,
@@ -24,16 +42,24 @@ from sci.sequence.transnormer import (
 )
 
 __all__ = [
+    "LanguageModelSize",
     "Memory",
+    "ParallelTransformer",
+    "RankGrid",
+    "Simulation",
+    "Step",
     "TextWindows",
     "TransNormer",
     "attention",
     "attention_forward",
     "attention_vjp",
+    "column_linear",
     "copy_to_ranks",
     "copy_to_ranks_vjp",
     "gated_linear_attention",
     "gated_unit",
+    "gather_tokens",
+    "gather_tokens_vjp",
     "lightning_attention",
     "lightning_attention_forward",
     "lightning_attention_vjp",
@@ -44,16 +70,33 @@ __all__ = [
     "lrpe",
     "lrpe_vjp",
     "merge_attention",
+    "parallel_attention",
+    "parallel_mlp",
+    "peak_in_flight",
+    "pipeline_bubble",
+    "pipeline_bytes",
+    "pipeline_schedule",
     "polynomial_degree",
     "polynomial_rank",
+    "rank_grid",
+    "row_linear",
+    "run_pipeline",
+    "scatter_sum",
+    "scatter_sum_vjp",
     "simple_rms_norm",
     "simple_rms_norm_vjp",
+    "simulate",
     "sum_over_ranks",
     "sum_over_ranks_vjp",
     "tensor_attention",
     "tensor_attention_forward",
     "tensor_attention_vjp",
+    "tensor_parallel_bytes",
     "token_loss",
     "token_loss_vjp",
+    "training_days",
     "transnormer_decays",
+    "vocabulary_cross_entropy",
+    "vocabulary_cross_entropy_vjp",
+    "vocabulary_embedding",
 ]
