@@ -1,0 +1,78 @@
+"""Pictures of trainings and predictions show the numbers that they are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError, ShapeError
+from sci.nn import Checkpoint
+from sci.plotting import plot_prediction, plot_training
+
+figure_module = pytest.importorskip("matplotlib.figure")
+LOSSES = np.geomspace(1.0, 0.1, 7)
+DONE = Checkpoint(
+    7, {}, {}, LOSSES, {"test_l2": np.array([0.5, 0.2])}, {"n_samples": 25, "batch_size": 10, "optimiser": "Adam"}
+)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    figures: list[Any] = []
+    save = figure_module.Figure.savefig
+    monkeypatch.setattr(figure_module.Figure, "savefig", lambda f, *a, **k: (figures.append(f), save(f, *a, **k))[1])
+    return figures
+
+
+def test_the_loss_curve(drawn, tmp_path):
+    plot_training(DONE, tmp_path / "a.png", title="run")
+    axes = drawn[0].axes[0]
+    steps, means, metric = axes.lines
+    np.testing.assert_allclose(steps.get_xdata(), np.arange(1, 8) / 3)
+    np.testing.assert_array_equal(steps.get_ydata(), LOSSES)
+    np.testing.assert_allclose(means.get_ydata(), [LOSSES[:3].mean(), LOSSES[3:6].mean()])
+    np.testing.assert_array_equal(metric.get_xydata(), [[1, 0.5], [2, 0.2]])
+    assert axes.get_yscale() == "log"
+    assert axes.get_xlabel() == "epoch"
+    assert [t.get_text() for t in axes.get_legend().get_texts()][-1] == "test_l2"
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    with pytest.raises(InvalidValueError, match="step 0"):
+        plot_training(Checkpoint(0, {}, {}, np.empty(0)), tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("grid", [(9,), (5, 6), (4, 5, 6)])
+def test_predictions_beside_the_truth(drawn, tmp_path, grid):
+    truth, prediction, inputs = np.random.default_rng(0).normal(size=(3, 2, *grid))
+    plot_prediction(truth, prediction, tmp_path / "a.png", inputs=inputs, title="darcy")
+    figure = drawn[0]
+    relative = np.linalg.norm((prediction - truth)[1, ..., *([3] if len(grid) == 3 else [])])
+    relative /= np.linalg.norm(truth[1, ..., *([3] if len(grid) == 3 else [])])
+    titles = [a.get_title() for a in figure.axes]
+    assert f"error, {relative:.2%} in L2" in titles
+    if len(grid) == 1:
+        left, right = figure.axes[2:4]
+        np.testing.assert_array_equal([line.get_ydata() for line in left.lines], [inputs[1], truth[1], prediction[1]])
+        np.testing.assert_array_equal(right.lines[0].get_ydata(), prediction[1] - truth[1])
+        return
+    pictures = [a for a in figure.axes if a.images]
+    assert len(pictures) == 8
+    shown = [np.asarray(a.images[0].get_array()).T for a in pictures[4:]]
+    plane = (1, slice(None), slice(None), *([3] if len(grid) == 3 else []))
+    for found, expected in zip(shown, (inputs, truth, prediction, prediction - truth)):
+        np.testing.assert_allclose(found, expected[plane])
+    assert pictures[5].images[0].get_clim() == pictures[6].images[0].get_clim()
+    low, high = pictures[7].images[0].get_clim()
+    assert low == -high
+
+
+def test_what_cannot_be_drawn(tmp_path):
+    good = np.ones((2, 4))
+    with pytest.raises(ShapeError, match="prediction has shape"):
+        plot_prediction(good, good[:1], tmp_path / "a.png")
+    with pytest.raises(ShapeError, match="truth has shape"):
+        plot_prediction(good[0], good[0], tmp_path / "a.png")
+    with pytest.raises(InvalidValueError, match="prediction holds 1 values"):
+        plot_prediction(good, np.where(np.eye(2, 4) * [[1], [0]], np.nan, good), tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
