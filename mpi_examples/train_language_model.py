@@ -1,0 +1,101 @@
+"""Train a TransNormer language model of bytes, every window of text spread over the ranks, and let it write.
+
+mpirun -n 2 python mpi_examples/train_language_model.py corpus.txt -o model.h5 [--epochs 3] [--prompt "The "]
+
+Without a corpus: a few steps on the manual that Python ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+import sci
+from sci.distributed import abort_on_error, agree
+from sci.errors import FileFormatError, SciError
+from sci.io import save
+from sci.nn import AdamW, Tape, count_parameters, train
+from sci.nn.schedules import cosine, warm_up
+from sci.sequence import TextWindows, TransNormer
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("corpus", type=Path, nargs="?", help="any text file")
+parser.add_argument("-o", "--output", type=Path, help="file of the trained model")
+parser.add_argument("--epochs", type=int, default=3)
+parser.add_argument("--length", type=int, default=256, help="bytes of a window")
+parser.add_argument("--batch", type=int, default=8, help="windows of a step")
+parser.add_argument("--width", type=int, default=128)
+parser.add_argument("--layers", type=int, default=4)
+parser.add_argument("--rate", type=float, default=3e-3)
+parser.add_argument("--method", choices=("gather", "ring"), default="gather")
+parser.add_argument("--prompt", default="The ")
+options = parser.parse_args()
+comm = MPI.COMM_WORLD
+
+
+def read() -> bytes:
+    """Return the text on every rank; where one fails, all end with exit code 2 and one line."""
+    text, error = b"", None
+    try:
+        if options.corpus is None:
+            from pydoc_data.topics import topics
+
+            options.epochs, demo = 1, 12 * options.batch * options.length + 1
+            text = "\n\n".join(topics.values()).encode()[:demo]
+        else:
+            text = options.corpus.read_bytes()
+    except OSError as found:
+        error = FileFormatError(f"cannot read {options.corpus}: {found.strerror}")
+    try:
+        agree(comm, error)
+        return TextWindows(text, options.length).text
+    except SciError as found:
+        if comm.rank == 0:
+            print(f"train_language_model: error: {found}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def main(text: bytes) -> None:
+    """Compare the first loss with that of one rank, train, save, and continue the prompt."""
+    windows = TextWindows(text, options.length)
+    model = TransNormer.new(0, width=options.width, layers=options.layers, hidden=2 * options.width)
+    if comm.rank == 0:
+        print(f"{len(text):,} bytes, {count_parameters(model.parameters):,} parameters, {comm.size} ranks", flush=True)
+    batch = windows[np.arange(min(options.batch, len(windows)))]
+    plain = Tape(record=False)
+    spread = float(model.loss(plain, model.parameters, batch, comm, options.method))
+    alone = float(model.loss(plain, model.parameters, batch))
+    error = abs(spread - alone) / alone
+    assert error < 1e-5, error
+    done = train(
+        lambda tape, variables, batch: model.loss(tape, variables, batch, comm, options.method),
+        model.parameters,
+        windows,
+        optimiser=AdamW(options.rate, weight_decay=0.01),
+        epochs=options.epochs,
+        batch_size=options.batch,
+        schedule=warm_up(0.05 * options.epochs, cosine(options.epochs, 0.05)),
+        schedule_each="step",
+        clip=1.0,
+    )
+    tail = max(1, len(done.losses) // 10)
+    first, last = float(done.losses[0]), float(done.losses[-tail:].mean())
+    assert last < first, (first, last)
+    trained = model.with_parameters(done.parameters)
+    if options.output is not None:
+        save(options.output, trained, command=" ".join(sys.argv), comm=comm)
+    if comm.rank == 0:
+        written = trained.generate(options.prompt.encode(), 200, temperature=0.7)
+        print(options.prompt + written.decode(errors="replace"))
+        print(
+            f"PASS {len(done.losses)} steps, {first / np.log(2):.2f} to {last / np.log(2):.2f} bits a byte, "
+            f"first loss {error:.1e} from that of one rank"
+        )
+
+
+with abort_on_error(comm), sci.options(progress="auto" if comm.rank == 0 else "off"):
+    main(read())
