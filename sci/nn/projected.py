@@ -142,6 +142,11 @@ class SGDP:
     delta, wd_ratio, scale_invariant
         As in `AdamP`.
 
+    Notes
+    -----
+    The momentum itself is not projected, as in the paper; the authors' package (adamp 0.3.0) projects it in place where
+    `nesterov` is off.
+
     References
     ----------
     Heo et al., ICLR 2021, arXiv:2006.08217, algorithm 1.
