@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from attention_device_cases import CASES as ATTENTION_CASES
 from nn_device_cases import CASES as NN_CASES
 from systems import cloud, targets_in
 
@@ -136,6 +137,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(pairwise_sums, newton_potential, screened_potential, chosen_split),
     *(vorticity,),
     *(lightning,),
+    *ATTENTION_CASES,
     *NN_CASES,
 )
 

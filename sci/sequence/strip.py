@@ -44,10 +44,11 @@ def strip_forward(problem: Problem) -> tuple[Array, Array]:
     out = xp.zeros(q.shape, problem.dtype)
     if problem.sequences.n == 0:
         return out, out.sum(axis=2)
-    scores = xp.where(_seen(problem), scores, -xp.inf)
+    xp.copyto(scores, -xp.inf, where=~_seen(problem))
     top = scores.max(axis=2)
     top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
-    weights = xp.exp(scores - top[:, :, None])
+    scores -= top[:, :, None]
+    weights = xp.exp(scores, out=scores)
     total = weights.sum(axis=2)
     some = total > 0
     total = xp.where(some, total, xp.ones_like(total))
@@ -65,15 +66,18 @@ def strip_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> t
     xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
     q, changes = problem.scaled_queries(problem.q), _strip(problem)
     for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
-        changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2) - delta[:, :, None]
+        changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2)
+    changes -= delta[:, :, None]
     dq = xp.zeros(q.shape, problem.dtype)
     heads, _, d = q.shape
     dk, dv = (xp.empty((problem.sequences.n, heads, d), problem.dtype) for _ in range(2))
     for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
         keys = columns[owner]
         key = problem.working(k)
-        scores = xp.where(seen[:, keys], q @ key.swapaxes(1, 2) - lse[:, :, None], -xp.inf)
-        weights = xp.exp(scores)
+        scores = q @ key.swapaxes(1, 2)
+        scores -= lse[:, :, None]
+        xp.copyto(scores, -xp.inf, where=~seen[:, keys])
+        weights = xp.exp(scores, out=scores)
         change = weights * changes[:, :, keys]
         dq += change @ key
         dk[keys] = (change.swapaxes(1, 2) @ q).swapaxes(0, 1)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-@pytest.mark.parametrize("program", ["attention.py", "attention_kinds.py"])
+@pytest.mark.parametrize("program", ["attention.py", "attention_kinds.py", "attention_memory.py"])
 def test_attention(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
     run_mpi(program, n_ranks, timeout=120)
 
