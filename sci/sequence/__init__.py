@@ -1,5 +1,6 @@
 """Long sequences across ranks."""
 
+from sci.sequence.cost import AttentionCost, attention_cost
 from sci.sequence.language_model import Memory, TextWindows, TransNormer, token_loss, token_loss_vjp
 from sci.sequence.lightning import (
     lightning_attention,
@@ -42,6 +43,7 @@ from sci.sequence.transnormer import (
 )
 
 __all__ = [
+    "AttentionCost",
     "LanguageModelSize",
     "Memory",
     "ParallelTransformer",
@@ -51,6 +53,7 @@ __all__ = [
     "TextWindows",
     "TransNormer",
     "attention",
+    "attention_cost",
     "attention_forward",
     "attention_vjp",
     "column_linear",

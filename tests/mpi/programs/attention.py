@@ -17,7 +17,7 @@ import sci
 from sci import distributed
 from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
-from sci.sequence import attention, attention_forward, attention_vjp
+from sci.sequence import attention, attention_cost, attention_forward, attention_vjp
 from sci.sequence.tiles import View, attend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sequence"))
@@ -128,23 +128,22 @@ def check_replay(comm: MPI.Intracomm) -> None:
 def check_traffic(comm: MPI.Intracomm) -> None:
     """Bytes that this rank sends equal the formulas; n is divisible by the ranks, heads too."""
     n_ranks, heads, n, d = comm.size, 12, 24, 4
-    others = n_ranks - 1
     q, k, v, dout, _ = problem(n, heads, d)
-    unit = 8 * heads * n // n_ranks * d
-    rows = unit // d
-    expected = {
-        "ring": (2 * others * unit, 4 * others * unit),
-        "strip": (2 * others * unit, 4 * others * unit),
-        "ulysses": ((4 * unit + rows) * others // n_ranks, (7 * unit + 2 * rows) * others // n_ranks),
-    }
-    for method, (forward, backward) in expected.items():
-        parts = [shard(a, comm, 1) for a in (q, k, v)]
+    for method, half in itertools.product(METHODS, (False, True)):
+        parts = [shard(a.astype("f2") if half else a, comm, 1) for a in (q, k, v)]
+        costs = [
+            attention_cost(n, heads, d, n_ranks, method=method, dtype=str(parts[0].dtype), backward=b)
+            for b in (False, True)
+        ]
         distributed.reset_traffic(comm)
         _, residuals = attention_forward(*parts, method=method, length=n, comm=comm)
-        assert payload(comm) == forward, (method, payload(comm), forward)
+        assert payload(comm) == costs[0].bytes_sent, (method, payload(comm), costs[0])
         distributed.reset_traffic(comm)
-        attention_vjp((shard(dout, comm, 1), None), residuals)
-        assert payload(comm) == backward, (method, payload(comm), backward)
+        attention_vjp((shard(dout, comm, 1).astype(parts[0].dtype), None), residuals)
+        assert payload(comm) == costs[1].bytes_sent, (method, payload(comm), costs[1])
+    if n_ranks == 4:  # in units of one part: two a hop, and four with the gradients
+        assert attention_cost(n, heads, d, 4, dtype="float64").bytes_sent == 6 * parts[0].size * 8
+        assert attention_cost(n, heads, d, 4, dtype="float64", backward=True).bytes_sent == 12 * parts[0].size * 8
 
 
 def payload(comm: MPI.Intracomm) -> int:
