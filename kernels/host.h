@@ -33,6 +33,7 @@ typedef long long i64;
 #define SCI_LANE i64(threadIdx.x)
 #define SCI_UNROLL _Pragma("unroll")
 #define SCI_ROLLED _Pragma("unroll 1")
+#define SCI_SEPARATE
 
 #else
 
@@ -58,6 +59,9 @@ struct SciIndex {
 #define SCI_LANE 0
 #define SCI_UNROLL _Pragma("GCC unroll 64")
 #define SCI_ROLLED
+// Stands in a loop around SCI_THREADS: keeps the compiler from fusing passes of that loop (unroll and jam), which
+// would leave sums in memory instead of registers.
+#define SCI_SEPARATE asm volatile("" ::)
 
 SCI_DEVICE double rsqrt(const double x) { return 1.0 / std::sqrt(x); }
 SCI_DEVICE float rsqrt(const float x) { return 1.0f / std::sqrt(x); }

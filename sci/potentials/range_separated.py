@@ -321,9 +321,8 @@ class RangeSeparatedPotential:
         if "_expansion" in self.__dict__ or len(points) > self._few:
             self._expansion.add_to(out, points, tiles)
         else:
-            out[:, 0] = self.long_range(points)
-            if out.shape[1] == 4:
-                out[:, 1:] = self.long_range.gradient(points)
+            function = self.long_range
+            out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]
         self._short.add_to(out, points, tiles)
 
     @functools.cached_property

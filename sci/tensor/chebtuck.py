@@ -18,8 +18,8 @@ from sci.tensor.evaluate import (
     clip_to_box,
     clip_to_interval,
     evaluate_grid,
-    evaluate_points_reference,
-    gradient_points_reference,
+    evaluate_points,
+    gradient_points,
 )
 from sci.tensor.modes import as_tensor, mode_products
 from sci.tensor.sampling import Function, adaptive_series, grid_vectors_to_coefficients, values_to_series
@@ -227,11 +227,15 @@ class ChebTuck:
         InvalidValueError
             If a point lies outside the domain, or is NaN or infinite.
         """
-        return evaluate_points_reference(self.core, self.factors, self.domain, self._inside(points))
+        return evaluate_points(self.core, self.factors, self.domain, self._inside(points))
 
     def gradient(self, points: Array) -> Array:
         """Evaluate the exact gradient of the expansion at scattered points, (n, 3) -> (n, 3)."""
-        return gradient_points_reference(self.core, self.factors, self.domain, self._inside(points))
+        return self.value_and_gradient(points)[:, 1:]
+
+    def value_and_gradient(self, points: Array) -> Array:
+        """Evaluate the expansion and its exact gradient at scattered points, (n, 3) -> (n, 4)."""
+        return gradient_points(self.core, self.factors, self.domain, self._inside(points))
 
     def _inside(self, points: Array) -> Array:
         return clip_to_box(as_points(points, xp=namespace(self.core)), self.domain)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import attention_cases
+import chebtuck_cases
 import learned_cases
 import numpy as np
 
@@ -29,11 +30,13 @@ LOW, HIGH = np.array(GRID.domain).T
 
 Pair = tuple[np.ndarray, np.ndarray]
 
+_WORDS = {"true": 1, "false": 0, "signed char": 8, "int": 32, "float": 32, "double": 64}
+
 
 def arguments_of(kernel: Kernel) -> tuple[str, list[int]]:
-    """Return the template's name and its arguments after the dtype, booleans as 0 and 1."""
+    """Return the template's name and its arguments after the dtype: booleans as 0 and 1, types as their bits."""
     name, text = re.fullmatch(r"(\w+)<(?:double|float),?\s*(.*)>", kernel.name).groups()
-    return name, [{"true": 1, "false": 0}.get(a) if a in ("true", "false") else int(a) for a in text.split(", ") if a]
+    return name, [_WORDS[a] if a in _WORDS else int(a) for a in text.split(", ") if a]
 
 
 def is_single(kernel: Kernel) -> bool:
@@ -205,6 +208,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 }
 
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
+_BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
 
 
