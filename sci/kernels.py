@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from sci.backend import is_device_array, namespace
 from sci.errors import DeviceMismatchError, DTypeError, KernelCompileError, ShapeError
 from sci.options import get as get_option
 
-__all__ = ["Kernel", "compiled_kernels_available", "launch", "use_compiled"]
+__all__ = ["Kernel", "bind", "compiled_kernels_available", "launch", "use_compiled"]
 
 HOST_BLOCK = 16
 DEVICE_BLOCK = 64
@@ -82,7 +82,11 @@ class Kernel:
 
 def kernel_folder() -> Path:
     """Return the folder of kernel sources: the option `kernel_path`, the wheel's, or the checkout's."""
-    chosen = get_option("kernel_path")
+    return _kernel_folder(get_option("kernel_path"))
+
+
+@functools.cache
+def _kernel_folder(chosen: str | None) -> Path:
     if chosen:
         return Path(chosen)
     shipped = Path(__file__).parent / "_kernels"
@@ -91,10 +95,16 @@ def kernel_folder() -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of compiled kernels: the option `cache_dir`, or the user's cache folder."""
-    chosen = get_option("cache_dir")
+    variables = (os.environ.get(name) for name in ("XDG_CACHE_HOME", "HOME"))
+    return _cache_folder(get_option("cache_dir"), *variables)
+
+
+@functools.cache
+def _cache_folder(chosen: str | None, xdg: str | None, home: str | None) -> Path:
+    """Work the folder out once for what it depends on: a launch asks for it."""
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sci" / "kernels"
+    return Path(xdg or Path.home() / ".cache") / "sci" / "kernels"
 
 
 def _writable(folder: Path) -> Path:
@@ -296,21 +306,27 @@ def launch(kernel: Kernel, grid: int, *arguments: Any) -> None:
     KernelCompileError
         If the kernel does not compile.
     """
+    bind(kernel, grid, *arguments)()
+
+
+def bind(kernel: Kernel, grid: int, *arguments: Any) -> Callable[[], None]:
+    """Return a call of `launch` whose arguments have been checked, for launches that repeat with the same arrays.
+
+    The arrays are held; a call takes a few microseconds. Compiler, folders and threads are those of now.
+    """
     on_device = _checked(kernel, arguments)
     if grid == 0:
-        return
+        return lambda: None
     if on_device:
         xp = namespace(*(a for (_, _, dims), a in zip(kernel.parameters, arguments) if dims is not None))
         function = _device_function(xp, kernel, kernel_folder(), int(xp.cuda.Device().id))
-        values = (a if d is not None else _SCALARS[t][1](a) for (_, t, d), a in zip(kernel.parameters, arguments))
-        function((min(grid, 2**31 - 1),), (DEVICE_BLOCK,), tuple(values))
-        return
+        values = [a if d is not None else _SCALARS[t][1](a) for (_, t, d), a in zip(kernel.parameters, arguments)]
+        return functools.partial(function, (min(grid, 2**31 - 1),), (DEVICE_BLOCK,), tuple(values))
     host = _host_function(kernel, kernel_folder(), cache_folder(), get_option("compiler"))
-    host(
-        grid,
-        min(grid, host_threads()),
-        *(a if d is None else a.ctypes.data for (_, _, d), a in zip(kernel.parameters, arguments)),
-    )
+    given = (a if d is None else a.ctypes.data for (_, _, d), a in zip(kernel.parameters, arguments))
+    call = functools.partial(host, grid, host_threads(), *given)
+    call.arrays = arguments  # type: ignore[attr-defined]  # pointers do not keep what they point to
+    return call
 
 
 def block_size(array: Any) -> int:
