@@ -3,6 +3,7 @@
 from sci.io.crystal import read_crystal
 from sci.io.export import write_cube, write_dx
 from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
+from sci.io.operators import load_inputs, read_state_dict
 from sci.io.parallel import gather, save_grid_parallel
 from sci.io.samples import load_samples, save_samples
 from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
@@ -16,10 +17,12 @@ __all__ = [
     "gather",
     "load",
     "load_grid",
+    "load_inputs",
     "load_results",
     "load_samples",
     "read_crystal",
     "read_header",
+    "read_state_dict",
     "read_structure",
     "save",
     "save_grid_parallel",

@@ -101,7 +101,8 @@ class MultigridPatches:
         stride = 2**level
         start = h * np.arange(self.per_axis) - q - ((stride - 1) * w) // 2
         places = start[:, None] + stride * np.arange(w)
-        return np.mod(places, n) if self.boundary == "circular" else np.clip(places, 0, n - 1)
+        wrapped: np.ndarray = places % n if self.boundary == "circular" else np.clip(places, 0, n - 1)
+        return wrapped
 
     def split(self, x: Array) -> Array:
         """Return the patches of `x` (batch, channel, *grid): (batch patches, channel (levels + 1), *window).

@@ -1,0 +1,62 @@
+"""Inputs of operators without outputs, and state dicts of other libraries in npz files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from sci.errors import FileFormatError, SciError
+from sci.io.samples import load_samples
+
+__all__ = ["load_inputs", "read_state_dict"]
+
+
+def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the dataset x (n, ...) of a file of `save_samples`, or of any HDF5 file that has one, and y or None.
+
+    Raises
+    ------
+    FileFormatError
+        For a missing or damaged file, one without x, or with NaN or Inf in it.
+    """
+    if not Path(path).is_file():
+        raise FileFormatError(f"{path}: there is no such file; expected an HDF5 file with a dataset x (samples, ...)")
+    try:
+        with h5py.File(path, "r") as file:
+            alone = "format" not in file.attrs and "y" not in file
+            x = np.asarray(file["x"][()]) if alone and isinstance(file.get("x"), h5py.Dataset) else None
+        if not alone:
+            return load_samples(path)
+    except SciError:
+        raise
+    except Exception as error:  # h5py raises nearly every class for damaged files
+        raise FileFormatError(f"{path}: damaged, or not HDF5 ({' '.join(str(error).split())[:300]})") from error
+    if x is None or x.dtype.kind not in "biuf" or not x.ndim:
+        raise FileFormatError(f"{path}: expected a dataset x (samples, ...) of real numbers")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise FileFormatError(f"{path}: x holds NaN or Inf; clean the samples first")
+    return x, None
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz file by name; those that need pickle are refused, but for "_metadata", left out.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise FileFormatError(f"{path}: this is one array; expected an npz file of named arrays")
+            return {name: archive[name] for name in archive.files if name != "_metadata"}
+    except FileFormatError:
+        raise
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
+        raise FileFormatError(
+            f"{path}: not an npz file of plain arrays ({' '.join(str(error).split())[:200]}); write it by "
+            "numpy.savez(path, **{name: tensor.numpy() for name, tensor in model.state_dict().items()})"
+        ) from error

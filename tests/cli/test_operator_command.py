@@ -1,0 +1,148 @@
+"""`sci operator`: train, predict and import on small sets; refusals with exit code 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from sci.cli import main
+from sci.io import load, load_inputs, load_samples, read_state_dict, save, save_samples
+from sci.operators import FNO, TFNO, TrainedOperator
+
+SMALL = ["--modes", "4", "4", "--hidden", "8", "--layers", "2", "--batch", "8"]
+
+
+def smoothed(n, size, seed=0):
+    """Random fields and their low-pass: an operator that one spectral layer can learn."""
+    x = np.random.default_rng(seed).normal(size=(n, size, size)).astype(np.float32)
+    spectrum = np.fft.rfft2(x)
+    spectrum[:, 2:-1], spectrum[:, :, 2:] = 0, 0
+    return x, np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("operator")
+    save_samples(path / "train.h5", *smoothed(64, 8))
+    save_samples(path / "test.h5", *smoothed(8, 12, 1))
+    with h5py.File(path / "inputs.h5", "w") as file:
+        file["x"] = smoothed(3, 8)[0] > 0
+    return path
+
+
+def run(*words):
+    return main(["operator", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    arguments = ["train", folder / "train.h5", "-o", folder / "model.h5", *SMALL, "--epochs", 6, "--rank", 0.5]
+    assert run(*arguments, "--test", folder / "test.h5", "--checkpoint", folder / "run.h5") == 0
+    return folder / "model.h5"
+
+
+def test_a_trained_model_predicts_on_another_grid(folder, trained, capsys):
+    out = folder / "out.h5"
+    assert run("predict", trained, folder / "test.h5", "-o", out, "--batch", 3, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["samples"] == 8
+    assert report["l2"] < 0.6  # 1 is what predicting the mean gives
+    x, y = load_samples(out)
+    operator = TrainedOperator.from_model(load(trained))
+    assert operator.model.config.factorization == "tucker"
+    np.testing.assert_array_equal(y, operator(x))
+
+
+def test_inputs_without_truth(folder, trained, capsys):
+    assert run("predict", trained, folder / "inputs.h5", "-o", folder / "alone.h5") == 0
+    assert "l2" not in capsys.readouterr().out
+    assert load_inputs(folder / "inputs.h5")[1] is None
+    assert load_samples(folder / "alone.h5")[1].shape == (3, 1, 8, 8)
+
+
+def test_a_resumed_training_is_the_whole_one(folder):
+    whole, half, done = (folder / f"{n}.h5" for n in ("whole", "half", "done"))
+    base = ["train", folder / "train.h5", *SMALL, "--transpose", "--normalise-inputs"]
+    assert run(*base, "-o", whole, "--epochs", 2) == 0
+    assert run(*base, "-o", done, "--epochs", 2, "--checkpoint", half) == 0
+    assert run(*base, "-o", done, "--epochs", 2, "--resume", half) == 0
+    for name, value in load(whole).parameters.items():
+        np.testing.assert_array_equal(value, load(done).parameters[name])
+
+
+def test_pictures(folder, trained):
+    pytest.importorskip("matplotlib")
+    assert run("predict", trained, folder / "test.h5", "-o", folder / "o.h5", "--plot", folder / "p.png") == 0
+    assert (folder / "p.png").stat().st_size > 1000
+    arguments = ["train", folder / "train.h5", "-o", folder / "m.h5", *SMALL, "--epochs", 1]
+    assert run(*arguments, "--plot", folder / "loss.png") == 0
+    assert (folder / "loss.png").stat().st_size > 1000
+
+
+def state_of(model):
+    """The arrays of a model under the names of neuraloperator."""
+    p, state = model.parameters, {}
+    for name in ("lifting", "projection"):
+        for i in (0, 1):
+            state[f"{name}.fcs.{i}.weight"] = p[f"{name}.{i}.weight"][..., None]
+            state[f"{name}.fcs.{i}.bias"] = p[f"{name}.{i}.bias"]
+    for layer in range(model.config.n_layers):
+        ours, conv = f"blocks.{layer}.", f"fno_blocks.convs.{layer}."
+        state[conv + "bias"] = p[ours + "spectral.bias"][:, None, None]
+        state[conv + "weight.tensor"] = np.moveaxis(p[ours + "spectral.weight"], (-2, -1), (0, 1))
+        state[f"fno_blocks.fno_skips.{layer}.conv.weight"] = p[ours + "skip.weight"][..., None]
+        state[f"fno_blocks.channel_mlp_skips.{layer}.weight"] = p[ours + "mlp_skip.weight"][None, :, None, None]
+        for i in (0, 1):
+            state[f"fno_blocks.channel_mlp.{layer}.fcs.{i}.weight"] = p[f"{ours}mlp.{i}.weight"][..., None]
+            state[f"fno_blocks.channel_mlp.{layer}.fcs.{i}.bias"] = p[f"{ours}mlp.{i}.bias"]
+    return state
+
+
+def test_import_of_a_state_dict(folder, capsys):
+    model = FNO((6, 8), 2, 1, 8, 2, seed=3)
+    np.savez(folder / "state.npz", **state_of(model), _metadata=np.array([1]))
+    assert "_metadata" not in read_state_dict(folder / "state.npz")
+    assert run("import", folder / "state.npz", "-o", folder / "imported.h5", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["n_modes"], report["channels"], report["layers"]) == ([6, 8], [2, 8, 1], 2)
+    x = np.random.default_rng(0).normal(size=(1, 2, 9, 10))
+    np.testing.assert_array_equal(TrainedOperator.from_model(load(folder / "imported.h5"))(x), model(x))
+
+
+def test_files_keep_every_option(tmp_path):
+    model = TFNO((4, 5), 1, 2, 6, 2, rank=(3, 3, 2, 2, 2), joint=True, domain_padding=(0.1, 0.0), norm="group")
+    save(tmp_path / "m.h5", TrainedOperator(model))
+    again = TrainedOperator.from_model(load(tmp_path / "m.h5")).model
+    assert again.config == model.config
+    assert type(again) is TFNO
+    assert list(again.parameters) == list(model.parameters)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "missing.h5", "-o", "m.h5"], "no such file"),
+        (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "shape"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "0"], "epochs"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--rank", "-1"], "rank"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
+        (["train", "train.h5", "-o", "train.h5"], "input"),
+        (["predict", "train.h5", "test.h5", "-o", "o.h5"], "model"),
+        (["predict", "model.h5", "run.h5", "-o", "o.h5"], "kind"),
+        (["predict", "model.h5", "inputs.h5", "-o", "o.h5", "--batch", "0"], "--batch"),
+        (["import", "train.h5", "-o", "m.h5"], "npz"),
+        (["import", "missing.npz", "-o", "m.h5"], "npz"),
+    ],
+)
+def test_bad_input_exits_with_two(folder, trained, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(folder)
+    before = sorted(Path.cwd().iterdir())
+    assert run(*words) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("sci: error:")
+    assert message in text
+    assert sorted(Path.cwd().iterdir()) == before
