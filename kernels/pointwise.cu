@@ -1,29 +1,40 @@
-// Pointwise functions whose array form is slow: GELU with its derivative in one pass.
+// Pointwise functions whose array form is slow: GELU and SiLU with their derivatives, and Adam, in one pass each.
 //
-// A block takes CHUNK x SCI_BLOCK consecutive elements at a time. Per element 41 flops and one division in float (61 in
-// double), 4 bytes read and 4 or 8 written (twice that in double): on a GPU memory is the limit, on a CPU arithmetic.
+// A block takes CHUNK x SCI_BLOCK consecutive elements at a time. Per element of GELU 41 flops and one division in float
+// (61 in double), of SiLU 24 (38) and one; 4 bytes read and 4 or 8 written (twice that in double): on a GPU memory is
+// the limit, on a CPU arithmetic.
 #include "gelu.h"
 
-template <typename T, bool SLOPE>
-SCI_DEVICE void gelu_at(const i64 i, const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope) {
+constexpr i64 CHUNK = SCI_BLOCK >= 64 ? 4 : 256;
+
+// x / (1 + exp(-x)) and its derivative; exp(-|x|) cannot overflow.
+template <typename T>
+SCI_DEVICE T silu_of(const T x, T& slope) {
+    const T small = sci_exp(x < 0 ? x : -x), inverse = 1 / (1 + small), other = small * inverse;
+    const T sigmoid = x < 0 ? other : inverse;
+    slope = sigmoid * (1 + x * (1 - sigmoid));
+    return x * sigmoid;
+}
+
+template <typename T, int KIND, bool SLOPE>
+SCI_DEVICE void activate_at(const i64 i, const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope) {
     T derivative;
-    out[i] = sci_gelu(x[i], derivative);
+    out[i] = KIND == 0 ? sci_gelu(x[i], derivative) : silu_of(x[i], derivative);
     if (SLOPE) slope[i] = derivative;
 }
 
-// out = gelu(x); slope = gelu'(x) where SLOPE.
-template <typename T, bool SLOPE>
-SCI_KERNEL gelu(SCI_INDEX const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope, const i64 n) {
-    constexpr i64 CHUNK = SCI_BLOCK >= 64 ? 4 : 256;
+// out = f(x); slope = f'(x) where SLOPE; f is GELU (KIND 0) or SiLU (KIND 1).
+template <typename T, int KIND, bool SLOPE>
+SCI_KERNEL activate(SCI_INDEX const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope, const i64 n) {
     for (i64 chunk = blockIdx.x; chunk * CHUNK * SCI_BLOCK < n; chunk += gridDim.x) {
         const i64 stop = (chunk + 1) * CHUNK * SCI_BLOCK < n ? (chunk + 1) * CHUNK * SCI_BLOCK : n;
         i64 start = chunk * CHUNK * SCI_BLOCK;
         // Whole blocks without a bounds check: masked stores are slow on some processors.
         for (; start + SCI_BLOCK <= stop; start += SCI_BLOCK) {
-            SCI_THREADS(t) gelu_at<T, SLOPE>(start + t, x, out, slope);
+            SCI_THREADS(t) activate_at<T, KIND, SLOPE>(start + t, x, out, slope);
         }
         SCI_THREADS(t) {
-            if (start + t < stop) gelu_at<T, SLOPE>(start + t, x, out, slope);
+            if (start + t < stop) activate_at<T, KIND, SLOPE>(start + t, x, out, slope);
         }
     }
 }
@@ -51,7 +62,6 @@ template <typename T, bool DIRECTION>
 SCI_KERNEL adam(SCI_INDEX T* __restrict__ w, const T* __restrict__ g, T* __restrict__ m, T* __restrict__ v,
                 T* __restrict__ out, const i64 n, const double beta1, const double beta2, const double c1,
                 const double c2, const double eps, const double l2, const double keep, const double rate) {
-    constexpr i64 CHUNK = SCI_BLOCK >= 64 ? 4 : 256;
     const T s[8] = {T(beta1), T(beta2), T(c1), T(c2), T(eps), T(l2), T(keep), T(rate)};
     for (i64 chunk = blockIdx.x; chunk * CHUNK * SCI_BLOCK < n; chunk += gridDim.x) {
         const i64 stop = (chunk + 1) * CHUNK * SCI_BLOCK < n ? (chunk + 1) * CHUNK * SCI_BLOCK : n;

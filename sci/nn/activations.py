@@ -13,17 +13,19 @@ __all__ = ["gelu", "gelu_value", "gelu_vjp", "relu", "relu_vjp", "silu", "silu_v
 _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 
 
-def gelu_kernel(dtype: Any, slope: bool) -> Kernel:
-    """Return the kernel of the GELU in float32 or float64, with its derivative or without."""
+def activation_kernel(kind: str, dtype: Any, slope: bool) -> Kernel:
+    """Return the kernel of "gelu" or "silu" in float32 or float64, with its derivative or without."""
     c_type, short = _TYPES[str(dtype)]
     return Kernel(
         "pointwise.cu",
-        f"gelu<{c_type}, {str(slope).lower()}>",
+        f"activate<{c_type}, {('gelu', 'silu').index(kind)}, {str(slope).lower()}>",
         f"x: {short}[n], out: {short}[n], slope: {short}[m], n: i64",
     )
 
 
-KERNELS = tuple(gelu_kernel(dtype, slope) for dtype in _TYPES for slope in (False, True))
+KERNELS = tuple(
+    activation_kernel(kind, dtype, slope) for kind in ("gelu", "silu") for dtype in _TYPES for slope in (False, True)
+)
 """Every kernel instance that this module can launch."""
 
 # c, and erfcx(z) (z + c) in powers of (z - c) / (z + c), lowest first; kernels/gelu.h says why.
@@ -45,13 +47,13 @@ _ERFCX = {
 }
 
 
-def _evaluate_gelu(x: Array, slope: bool) -> tuple[Array, Array | None]:
-    """Return gelu(x), and its derivative if asked for."""
+def evaluate(kind: str, x: Array, slope: bool) -> tuple[Array, Array | None]:
+    """Return "gelu" or "silu" of `x`, and its derivative if asked for."""
     if str(x.dtype) not in _TYPES:
-        raise DTypeError(f"gelu of dtype {x.dtype}; expected float32 or float64")
-    kernel = gelu_kernel(x.dtype, slope)
+        raise DTypeError(f"{kind} of dtype {x.dtype}; expected float32 or float64")
+    kernel = activation_kernel(kind, x.dtype, slope)
     if not use_compiled(kernel, x):
-        return gelu_reference(x, slope)
+        return gelu_reference(x, slope) if kind == "gelu" else silu_reference(x, slope)
     xp = namespace(x)
     out, derivative = xp.empty(x.shape, x.dtype), xp.empty(x.shape if slope else 0, x.dtype)
     elements = block_size(x) * (4 if is_device_array(x) else 256)
@@ -61,7 +63,7 @@ def _evaluate_gelu(x: Array, slope: bool) -> tuple[Array, Array | None]:
 
 
 def gelu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
-    """Do what the kernel `gelu` does, in array calls."""
+    """Do what the kernel `activate` does for GELU, in array calls."""
     xp = namespace(x)
     c, *coefficients = _ERFCX[str(x.dtype)]
     z = xp.abs(x) * 0.5**0.5
@@ -76,7 +78,7 @@ def gelu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
 
 def gelu_value(x: Array) -> Array:
     """Return x Phi(x) without its derivative: for inference."""
-    return _evaluate_gelu(x, False)[0]
+    return evaluate("gelu", x, False)[0]
 
 
 def gelu(x: Array) -> tuple[Array, Array | None]:
@@ -96,7 +98,7 @@ def gelu(x: Array) -> tuple[Array, Array | None]:
     ----------
     Hendrycks and Gimpel, arXiv:1606.08415, section 2.
     """
-    return _evaluate_gelu(x, True)
+    return evaluate("gelu", x, True)
 
 
 def gelu_vjp(dout: Array, slope: Array) -> tuple[Array]:
@@ -126,13 +128,18 @@ def tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
     return (dout * (1 - out * out),)
 
 
-def silu(x: Array) -> tuple[Array, Array]:
-    """Return x / (1 + exp(-x)), also called swish."""
+def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
+    """Do what the kernel `activate` does for SiLU, in array calls."""
     xp = namespace(x)
     # exp(-|x|) cannot overflow.
     small = xp.exp(-xp.abs(x))
     sigmoid = xp.where(x < 0, small, 1) / (1 + small)
-    return x * sigmoid, sigmoid * (1 + x * (1 - sigmoid))
+    return x * sigmoid, sigmoid * (1 + x * (1 - sigmoid)) if slope else None
+
+
+def silu(x: Array) -> tuple[Array, Array | None]:
+    """Return x / (1 + exp(-x)), also called swish, and its derivative as residual."""
+    return evaluate("silu", x, True)
 
 
 def silu_vjp(dout: Array, slope: Array) -> tuple[Array]:

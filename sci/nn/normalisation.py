@@ -19,36 +19,46 @@ __all__ = [
 ]
 
 
+def _row_dots(a: Array, b: Array) -> Array:
+    """Return the inner products of the rows along the last axis, which stays with length 1; no temporary array."""
+    return namespace(a, b).einsum("...i,...i->...", a, b)[..., None]
+
+
 def _standardise(x: Array, eps: float) -> tuple[Array, Array]:
     """Return (x - mean) / sqrt(var + eps) over the last axis, and the inverse root."""
     centred = x - x.mean(axis=-1, keepdims=True)
-    inverse = 1 / namespace(x).sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+    inverse = 1 / namespace(x).sqrt(_row_dots(centred, centred) / x.shape[-1] + eps)
     centred *= inverse
     return centred, inverse
 
 
 def _standardise_vjp(dout: Array, unit: Array, inverse: Array) -> Array:
-    mean, along = dout.mean(axis=-1, keepdims=True), (dout * unit).mean(axis=-1, keepdims=True)
-    return (dout - mean - unit * along) * inverse
+    gradient = unit * (_row_dots(dout, unit) / -unit.shape[-1])
+    gradient += dout
+    gradient -= dout.mean(axis=-1, keepdims=True)
+    gradient *= inverse
+    return gradient
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,)."""
     unit, inverse = _standardise(x, eps)
-    return unit * weight + bias, (unit, inverse, weight)
+    out = unit * weight
+    out += bias
+    return out, (unit, inverse, weight)
 
 
 def layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `layer_norm`."""
     unit, inverse, weight = residuals
     rows = dout.reshape(-1, dout.shape[-1])
-    dweight = (rows * unit.reshape(rows.shape)).sum(axis=0)
+    dweight = namespace(rows).einsum("ri,ri->i", rows, unit.reshape(rows.shape))
     return _standardise_vjp(dout * weight, unit, inverse), dweight, rows.sum(axis=0)
 
 
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
-    inverse = 1 / namespace(x).sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
+    inverse = 1 / namespace(x).sqrt(_row_dots(x, x) / x.shape[-1] + eps)
     unit = x * inverse
     return unit * weight, (unit, inverse, weight)
 
@@ -57,9 +67,11 @@ def rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     """Return the gradients of `rms_norm`."""
     unit, inverse, weight = residuals
     dunit = dout * weight
-    dx = (dunit - unit * (dunit * unit).mean(axis=-1, keepdims=True)) * inverse
+    dx = unit * (_row_dots(dunit, unit) / -unit.shape[-1])
+    dx += dunit
+    dx *= inverse
     rows = dout.reshape(-1, dout.shape[-1])
-    return dx, (rows * unit.reshape(rows.shape)).sum(axis=0)
+    return dx, namespace(rows).einsum("ri,ri->i", rows, unit.reshape(rows.shape))
 
 
 def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: float = 1e-5) -> tuple[Array, Any]:
@@ -83,7 +95,8 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
         raise ShapeError(f"group_norm of {channels} channels in {groups} groups; expected a divisor")
     unit, inverse = _standardise(x.reshape(batch, groups, -1), eps)
     per_channel = unit.reshape(batch, channels, -1)
-    out = per_channel * weight[:, None] + bias[:, None]
+    out = per_channel * weight[:, None]
+    out += bias[:, None]
     return out.reshape(x.shape), (unit, inverse, weight, x.shape)
 
 
@@ -91,7 +104,7 @@ def group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `group_norm`."""
     unit, inverse, weight, shape = residuals
     rows = dout.reshape(shape[0], shape[1], -1)
-    dweight = (rows * unit.reshape(rows.shape)).sum(axis=2).sum(axis=0)
+    dweight = _row_dots(rows, unit.reshape(rows.shape)).sum(axis=0)[:, 0]
     dx = _standardise_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
     return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
 

@@ -12,7 +12,8 @@ __all__ = ["cross_entropy", "cross_entropy_vjp", "log_softmax", "log_softmax_vjp
 
 def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return exp(x) / sum(exp(x)) along `axis`, safe from overflow."""
-    out = namespace(x).exp(x - x.max(axis=axis, keepdims=True))
+    out = x - x.max(axis=axis, keepdims=True)
+    namespace(x).exp(out, out=out)
     out /= out.sum(axis=axis, keepdims=True)
     return out, (out, axis)
 
@@ -20,8 +21,9 @@ def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
 def softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `softmax`: p (dout - sum(p dout))."""
     out, axis = residuals
-    weighted = out * dout
-    return (weighted - out * weighted.sum(axis=axis, keepdims=True),)
+    gradient = out * dout
+    gradient -= out * gradient.sum(axis=axis, keepdims=True)
+    return (gradient,)
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 import sci
 from sci.kernels import Kernel, block_size, launch
-from sci.nn.activations import _evaluate_gelu
+from sci.nn.activations import evaluate
 from sci.nn.optimisers import adam_step
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
@@ -163,10 +163,11 @@ def _box_moments(rng: np.random.Generator, p: int) -> Iterator[Pair]:
         yield _both(lambda points=points, weights=weights: box_moments(points, weights, GRID, p - 1))
 
 
-def _gelu(rng: np.random.Generator, dtype: str, slope: int) -> Iterator[Pair]:
+def _activate(rng: np.random.Generator, dtype: str, kind: int, slope: int) -> Iterator[Pair]:
     for n in (*SIZES, 600 * BLOCK + 5):
         x = (4 * rng.normal(size=n)).astype(dtype)
-        yield _both(lambda x=x: np.array([part for part in _evaluate_gelu(x, bool(slope)) if part is not None]))
+        name = ("gelu", "silu")[kind]
+        yield _both(lambda x=x, name=name: np.array([p for p in evaluate(name, x, bool(slope)) if p is not None]))
 
 
 def _adam(rng: np.random.Generator, dtype: str, direction: int) -> Iterator[Pair]:
@@ -196,7 +197,7 @@ def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[P
         yield _both(run)
 
 
-_BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"gelu": _gelu, "adam": _adam, "lightning": _lightning}
+_BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"activate": _activate, "adam": _adam, "lightning": _lightning}
 
 _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "direct_sum": _direct_sum,

@@ -133,7 +133,7 @@ def test_projected_optimisers_against_the_authors(kind):
     if kind == "AdamP":
         ours, theirs = nn.AdamP(0.02, weight_decay=0.1), adamp.AdamP([tensor], lr=0.02, weight_decay=0.1)
     else:
-        # Without Nesterov their projection changes the momentum itself, by its in-place subtraction; the paper's does not.
+        # Without Nesterov their projection changes the momentum itself, in place; that of the paper does not.
         ours = SGDP(0.02, 0.9, nesterov=True, weight_decay=0.01)
         theirs = adamp.SGDP([tensor], lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.01)
     state = ours.start(w)
