@@ -28,6 +28,7 @@ COMMANDS = {
     "nacl_vacancy.png": VACANCY,
     "zno_periodic.png": "python mpi_examples/periodic.py {out}",
     "poses.png": "python mpi_examples/poses.py 20000 {out}",
+    "network.png": "python mpi_examples/train_network.py 40 {out}",
 }
 """Each picture and the command that makes it."""
 
