@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sci.nn import Checkpoint
 from sci.potentials import LatticePotential, RangeSeparatedPotential, Vacancy
 from sci.units import potential_factor
 
-__all__ = ["plot_plane", "plot_potential", "plot_prediction", "plot_training", "require_matplotlib"]
+__all__ = ["plot_iterations", "plot_plane", "plot_potential", "plot_prediction", "plot_training", "require_matplotlib"]
 
 POINTS = 320
 
@@ -294,3 +295,41 @@ def _draw_fields(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
         axes.set_xticks([0, 1])
         axes.set_yticks([0, 1])
         figure.colorbar(image, ax=axes, shrink=0.85)
+
+
+def plot_iterations(
+    counts: Mapping[str, Sequence[tuple[int, int]]], path: str | Path, *, title: str | None = None
+) -> None:
+    """Draw iterations against cells a side, one line for each solver.
+
+    Parameters
+    ----------
+    counts : dict of sequences of (cells a side, iterations)
+    path : str or Path
+        Picture to write; the suffix names the format.
+    title : str, optional
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError, FileFormatError
+    """
+    require_matplotlib(path)
+    from matplotlib.figure import Figure
+
+    if not counts or not all(counts.values()):
+        raise InvalidValueError("plot_iterations of nothing; expected (cells, iterations) for each solver")
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for name, points in counts.items():
+        sizes, iterations = zip(*sorted(points))
+        axes.plot(sizes, iterations, "o-", label=name)
+    ticks = sorted({n for points in counts.values() for n, _ in points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [f"{n}$^3$" for n in ticks])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("cells")
+    axes.set_ylabel("iterations")
+    axes.legend(frameon=False, fontsize=9)
+    if title:
+        axes.set_title(title)
+    _save(figure, path)

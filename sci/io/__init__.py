@@ -5,6 +5,7 @@ from sci.io.export import write_cube, write_dx
 from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
 from sci.io.operators import load_inputs, read_state_dict
 from sci.io.parallel import gather, save_grid_parallel
+from sci.io.problems import load_problem, load_solution, save_problem, save_solution
 from sci.io.samples import load_samples, save_samples
 from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
 from sci.io.structure import STRUCTURE_FORMATS, read_structure
@@ -18,8 +19,10 @@ __all__ = [
     "load",
     "load_grid",
     "load_inputs",
+    "load_problem",
     "load_results",
     "load_samples",
+    "load_solution",
     "read_crystal",
     "read_header",
     "read_state_dict",
@@ -27,7 +30,9 @@ __all__ = [
     "save",
     "save_grid_parallel",
     "save_potential_file",
+    "save_problem",
     "save_samples",
+    "save_solution",
     "write_cube",
     "write_dx",
 ]

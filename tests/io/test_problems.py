@@ -1,0 +1,63 @@
+"""Poisson problems and solutions in files."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from sci.errors import FileFormatError
+from sci.io import load_problem, load_solution, save_problem, save_solution
+from sci.solvers import PoissonOperator, cg
+
+RNG = np.random.default_rng(5)
+MASK = RNG.random((5, 6, 4)) > 0.2
+B = RNG.normal(size=MASK.shape) * MASK
+
+
+def test_problems_come_back(tmp_path):
+    insulating = ~MASK & (RNG.random(MASK.shape) > 0.5)
+    walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
+    for coefficient in (None, 1 + RNG.random(MASK.shape)):
+        A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=insulating, coefficient=coefficient, mean="arithmetic")
+        save_problem(tmp_path / "p.h5", A, B)
+        again, b = load_problem(tmp_path / "p.h5")
+        assert np.array_equal(b, B)
+        assert (again.to_scipy() != A.to_scipy()).nnz == 0
+
+
+def test_solutions_come_back(tmp_path):
+    A = PoissonOperator(MASK)
+    result = cg(A, B, rtol=1e-8)
+    save_solution(tmp_path / "s.h5", result, method="cg", setup_seconds=0.0)
+    again = load_solution(tmp_path / "s.h5")
+    assert np.array_equal(again.x, result.x)
+    assert np.array_equal(again.residual_norms, result.residual_norms)
+    assert (again.iterations, again.converged) == (result.iterations, True)
+
+
+def test_a_plain_file_will_do(tmp_path):
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["mask"], file["b"] = MASK, B.astype(np.float32)
+        file.attrs["spacing"], file.attrs["boundary"] = 0.5, '["dirichlet", "neumann", ["neumann", "dirichlet"]]'
+    A, b = load_problem(tmp_path / "plain.h5")
+    assert A.spacing == (0.5,) * 3
+    assert A.walls[2] == ("neumann", "dirichlet")
+    assert b.dtype == np.float64
+
+
+def test_wrong_files_are_refused(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["mask"] = MASK
+    with pytest.raises(FileFormatError, match="b is missing"):
+        load_problem(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["mask"], file["b"] = MASK, np.full(MASK.shape, np.nan)
+    with pytest.raises(FileFormatError, match="NaN"):
+        load_problem(tmp_path / "b.h5")
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["mask"], file["b"] = MASK, B[1:]
+    with pytest.raises(FileFormatError, match="one grid"):
+        load_problem(tmp_path / "c.h5")
+    with pytest.raises(FileFormatError, match="no such file"):
+        load_problem(tmp_path / "d.h5")
