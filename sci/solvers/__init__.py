@@ -1,6 +1,22 @@
 """Solvers of symmetric positive definite systems: the Poisson operator, conjugate gradients, preconditioners."""
 
+from sci.solvers.deep import DeepConjugateDirection
+from sci.solvers.direction_network import DirectionNetwork, train_direction_network
+from sci.solvers.directions import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
 from sci.solvers.krylov import SolveResult, cg
+from sci.solvers.multigrid import Multigrid
 from sci.solvers.operator import PoissonOperator
 
-__all__ = ["PoissonOperator", "SolveResult", "cg"]
+__all__ = [
+    "DeepConjugateDirection",
+    "DirectionLog",
+    "DirectionNetwork",
+    "Multigrid",
+    "PoissonOperator",
+    "SolveResult",
+    "cg",
+    "conjugate_directions",
+    "line_search_loss",
+    "line_search_loss_vjp",
+    "train_direction_network",
+]

@@ -25,8 +25,8 @@ def closed_components(operator: PoissonOperator) -> tuple[Array, Array]:
     Returns
     -------
     labels : (n,) int64
+        Empty, like the sizes, where every wall and body is Dirichlet.
     sizes : (parts,) float64
-        Empty where the operator is regular.
 
     Notes
     -----
@@ -35,7 +35,7 @@ def closed_components(operator: PoissonOperator) -> tuple[Array, Array]:
     xp = operator.xp
     conditions = {name for pair in operator.walls for name in pair}
     if conditions == {"dirichlet"} and not bool(operator.insulating.any()):
-        return xp.zeros(operator.size, dtype=np.int64), xp.zeros(0)
+        return xp.zeros(0, dtype=np.int64), xp.zeros(0)
     mask, dirichlet = to_host(operator.mask), to_host(operator.dirichlet)
     labels, count = _labels(mask, operator.periodic)
     open_parts = np.unique(labels[(dirichlet > 0) & mask])

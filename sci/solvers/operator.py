@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from sci.backend import Array, as_finite, namespace, to_host
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.solvers.boundaries import as_spacing, insulating_cells, parse_walls
 from sci.solvers.components import closed_components
-from sci.solvers.stencil import apply_constant, apply_variable
+from sci.solvers.layout import Layout
+from sci.solvers.stencil import Stencil
 
 __all__ = ["PoissonOperator"]
 
@@ -92,9 +94,7 @@ class PoissonOperator:
         # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
         self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.walls, self.grid_shape))
         self.interior = (slice(1, -1),) * self.ndim
-        self.indices: Array = self.xp.flatnonzero(self.mask)
-        """Place of each unknown in the flattened grid."""
-        self.size = int(self.indices.size)
+        self.size = int(self.mask.sum())
         self.shape = (self.size, self.size)
         self.dtype = np.dtype(np.float64)
         if self.size == 0:
@@ -102,7 +102,11 @@ class PoissonOperator:
         self.constant = self.coefficient is None and len(set(self.spacing)) == 1
         """Whether all faces that count have the weight `weight`."""
         self.weight = 1.0 / self.spacing[0] ** 2
-        self._assemble()
+        self.layout = Layout(self.grid_shape, self.periodic)
+        self.stencil = self._build_stencil()
+        self.labels, self.component_sizes = closed_components(self)
+        self.singular = bool(self.component_sizes.size)
+        """Whether constants on some part of the fluid are in the kernel."""
 
     def _checked_coefficient(self, coefficient: Any) -> Array:
         values = as_finite(coefficient, "coefficient", shape=self.grid_shape, xp=self.xp)
@@ -111,49 +115,63 @@ class PoissonOperator:
             raise InvalidValueError("coefficient holds values that are not positive in fluid cells; expected c > 0")
         return values
 
-    def _assemble(self) -> None:
-        xp, padded = self.xp, tuple(n + 2 for n in self.grid_shape)
-        diagonal = xp.zeros(self.grid_shape)
-        self.dirichlet: Array = xp.zeros(self.grid_shape)
-        """Sum of the weights of the Dirichlet faces of each cell."""
-        links = []
-        for axis, side, link, wall in self.faces():
-            diagonal += link + wall
-            self.dirichlet += wall
-            if side < 0 and not self.constant:
-                links.append(xp.zeros(padded))
-                links[axis][self.interior] = link
-            elif not self.constant:
-                _shifted(links[axis], axis, 1)[...] = link
-        self.diagonal: Array = diagonal
+    def _build_stencil(self) -> Stencil:
         if self.constant:
-            self._counts = xp.zeros(padded, dtype=np.int8)
-            self._counts[self.interior] = xp.rint(diagonal / self.weight).astype(np.int8)
-            self._links: tuple[Array, ...] = ()
-        else:
-            self._links = tuple(links)
-            self._diagonal = self.pad(diagonal)
-        self.labels, self.component_sizes = closed_components(self)
-        self.singular = bool(self.component_sizes.size)
-        """Whether constants on some part of the fluid are in the kernel."""
+            counts = 2 * self.ndim * self.mask.astype(np.int8)
+            if bool((self.kind == 1).any()):
+                for axis in range(self.ndim):
+                    for side in (-1, 1):
+                        counts -= self.mask & (_shifted(self.kind, axis, side) == 1)
+            return Stencil(self.layout, self.layout.spread(counts), None, self.weight)
+        links = self.xp.zeros((3, *self.layout.padded_shape))
+        for axis, side, link, _ in self.faces():
+            there = links[axis + 3 - self.ndim]
+            if side < 0:
+                self.layout.cells(there)[...] = link
+            else:
+                beyond = list(self.layout.key)
+                k = axis + 3 - self.ndim
+                beyond[k] = slice(2, self.layout.lengths[k] + 2)
+                there[tuple(beyond)] = link
+        return Stencil(self.layout, self.layout.spread(self.diagonal), links, 1.0)
+
+    @cached_property
+    def kind(self) -> Array:
+        """Of each cell, with one layer around the grid: 0 Dirichlet, 1 Neumann, 2 fluid."""
+        kind = self.xp.zeros(tuple(n + 2 for n in self.grid_shape), dtype=np.int8)
+        kind[self.interior] = 2 * self.mask.astype(np.int8) + self.insulating
+        for axis, (low, high) in enumerate(self.walls):
+            _ghost(kind, axis, -1)[...] = int(low != "dirichlet")
+            _ghost(kind, axis, 1)[...] = int(high != "dirichlet")
+        return wrap(kind, self.periodic)
+
+    @cached_property
+    def indices(self) -> Array:
+        """Place of each unknown in the flattened grid."""
+        return self.xp.flatnonzero(self.mask)
+
+    @cached_property
+    def diagonal(self) -> Array:
+        """Diagonal of the matrix, on the grid."""
+        if self.constant:
+            return self.weight * self.layout.cells(self.stencil.d).astype(np.float64)
+        return sum(link + wall for _, _, link, wall in self.faces())
+
+    @cached_property
+    def dirichlet(self) -> Array:
+        """Sum of the weights of the Dirichlet faces of each cell, on the grid."""
+        return sum(wall for _, _, _, wall in self.faces())
 
     def faces(self) -> Iterator[tuple[int, int, Array, Array]]:
         """Yield axis, side (-1 or 1), and on the grid the weight of that face of each cell as a link to a fluid cell
         and as a Dirichlet face; at most one of the two is not zero.
         """
-        xp, mask = self.xp, self.mask
-        padded = tuple(n + 2 for n in self.grid_shape)
-        kind = xp.zeros(padded, dtype=np.int8)  # of the cell beyond the face: 0 Dirichlet, 1 Neumann, 2 fluid
-        kind[self.interior] = xp.where(mask, 2, self.insulating.astype(np.int8))
+        xp, mask, kind = self.xp, self.mask, self.kind
         coefficient = None
         if self.coefficient is not None:
-            coefficient = xp.ones(padded)
+            coefficient = xp.ones(kind.shape)
             coefficient[self.interior] = self.coefficient
-        for axis, (low, high) in enumerate(self.walls):
-            _ghost(kind, axis, -1)[...] = int(low != "dirichlet")
-            _ghost(kind, axis, 1)[...] = int(high != "dirichlet")
-        for array in (kind,) if coefficient is None else (kind, coefficient):
-            wrap(array, self.periodic)
+            wrap(coefficient, self.periodic)
         for axis, h in enumerate(self.spacing):
             for side in (-1, 1):
                 beyond = _shifted(kind, axis, side)
@@ -177,13 +195,11 @@ class PoissonOperator:
         namespace(grid, self.mask)
         if grid.dtype.kind != "f":
             grid = as_finite(grid, "the vector")
-        padded = self.pad(grid * self.mask)
-        out = self.xp.zeros_like(padded)
-        if self.constant:
-            apply_constant(padded, self._counts, out, self.weight)
-        else:
-            apply_variable(padded, self._links, self._diagonal, out)
-        return out[self.interior]
+        dtype = grid.dtype if self.constant else np.float64
+        u = self.layout.wrap(self.layout.spread(grid * self.mask, dtype))
+        out = self.layout.zeros(self.xp, dtype)
+        self.stencil.apply(u, out)
+        return self.layout.cells(out).astype(grid.dtype, copy=False)
 
     def matvec(self, x: Array) -> Array:
         """Return A x for a grid array or a flat array (n,) or (n, 1)."""

@@ -64,7 +64,7 @@ def test_nvcc_takes_each_source(file, tmp_path):
     # One instance of each template: explicit instantiation needs the types of its arguments, a launch does not.
     first = {name.partition("<")[0]: name for name in reversed(names_in(file))}
     parameters = {kernel.name: kernel.parameters for kernel in KERNELS if kernel.file == file}
-    types = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int"}
+    types = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int", "i8": "signed char", "u16": "unsigned short"}
     launches = [
         f"{name}<<<1, SCI_BLOCK>>>("
         + ", ".join(f"({types[t]}{'*' if dims else ''})0" for _, t, dims in parameters[name])

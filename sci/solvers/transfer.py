@@ -1,0 +1,110 @@
+"""Trilinear interpolation between two levels of multigrid, and its transpose."""
+
+from __future__ import annotations
+
+from sci.backend import Array
+from sci.kernels import Kernel, launch, use_compiled
+from sci.solvers.layout import Layout, rows_per_block
+from sci.solvers.stencil import _C_NAMES, code_of
+
+__all__ = ["prolong", "restrict"]
+
+
+def restrict_rows_kernel(number: str, flat: bool) -> Kernel:
+    """Return the kernel of the first pass of the restriction."""
+    signature = f"t: {number}[p0, p1, p2], m: {number}[c0, c1, p2], box: i64[7], p1: i64, p2: i64, c1: i64, chunk: i64"
+    return Kernel("multigrid.cu", f"restrict_rows<{_C_NAMES[number]}, {str(flat).lower()}>", signature)
+
+
+def restrict_ends_kernel(number: str) -> Kernel:
+    """Return the kernel of the second pass of the restriction."""
+    arrays = f"m: {number}[c0, c1, p2], d: {number}[c0, c1, c2], f: {number}[c0, c1, c2]"
+    signature = f"{arrays}, box: i64[7], c1: i64, c2: i64, p2: i64, chunk: i64, factor: f64"
+    return Kernel("multigrid.cu", f"restrict_ends<{_C_NAMES[number]}>", signature)
+
+
+def prolong_kernel(number: str, diagonal: str, shared: bool, flat: bool) -> Kernel:
+    """Return the kernel of the interpolation."""
+    arrays = f"u: {number}[p0, p1, p2], e: {number}[c0, c1, c2], d: {diagonal}[p0, p1, p2], share: {number}[s0, s1, s2]"
+    name = f"prolong<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(shared).lower()}, {str(flat).lower()}>"
+    signature = f"{arrays}, box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64"
+    return Kernel("multigrid.cu", name, signature)
+
+
+_BOTH = (False, True)
+KERNELS = (
+    *(restrict_rows_kernel(n, flat) for n in ("f32", "f64") for flat in _BOTH),
+    *(restrict_ends_kernel(n) for n in ("f32", "f64")),
+    *(prolong_kernel(n, d, s, flat) for n in ("f32", "f64") for d in ("i8", n) for s in _BOTH for flat in _BOTH),
+)
+"""Every kernel instance that this module can launch."""
+
+
+def restrict(
+    fine: Layout, coarse: Layout, t: Array, middle: Array, d: Array, f: Array, where: Array, factor: float
+) -> None:
+    """Set f = factor x transpose of the interpolation of t, where d > 0.
+
+    Parameters
+    ----------
+    fine, coarse : Layout
+        `coarse` is `fine.halved`, or a part of it in several ranks.
+    t : padded fine array
+    middle : (c0, c1, p2) array
+        Room for the sums over the first two axes.
+    d, f : padded coarse array
+    where : (7,) int64 array
+        The box of all coarse cells.
+    factor : float
+    """
+    rows, ends = restrict_rows_kernel(code_of(t), fine.flat), restrict_ends_kernel(code_of(t))
+    if not (use_compiled(rows, t) and use_compiled(ends, t)):
+        restrict_reference(fine, coarse, t, d, f, factor)
+        return
+    chunk, blocks = rows_per_block(coarse.whole(), t)
+    _, p1, p2 = fine.padded_shape
+    _, c1, c2 = coarse.padded_shape
+    launch(rows, blocks, t, middle, where, p1, p2, c1, chunk)
+    launch(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
+
+
+def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> None:
+    """Do u += share x interpolation of e where d > 0; share 1 where None, `where` the box of all fine cells."""
+    kernel = prolong_kernel(code_of(u), code_of(d), share is not None, fine.flat)
+    if not use_compiled(kernel, u):
+        prolong_reference(fine, coarse, u, e, d, share)
+        return
+    chunk, blocks = rows_per_block(fine.whole(), u)
+    given = u if share is None else share
+    launch(kernel, blocks, u, e, d, given, where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk)
+
+
+def _axes(fine: Layout) -> tuple[int, ...]:
+    return (1, 2) if fine.flat else (0, 1, 2)
+
+
+def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Array, factor: float) -> None:
+    """Do what the kernels `restrict_rows` and `restrict_ends` do together."""
+    for axis in _axes(fine):
+        n = coarse.lengths[axis]
+        parts = [t[(slice(None),) * axis + (slice(k, k + 2 * n - 1, 2),)] for k in range(4)]
+        t = 0.25 * (parts[0] + parts[3]) + 0.75 * (parts[1] + parts[2])
+    if fine.flat:
+        t = t[1:2]
+    inner = tuple(slice(1, n + 1) for n in coarse.lengths)
+    f[inner] = (d[inner] > 0) * (factor * t)
+
+
+def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None) -> None:
+    """Do what the kernel `prolong` does."""
+    for axis in _axes(fine):
+        n = coarse.lengths[axis]
+        before, here, after = (e[(slice(None),) * axis + (slice(k, k + n),)] for k in range(3))
+        wide = here.repeat(2, axis=axis)
+        wide[(slice(None),) * axis + (slice(0, None, 2),)] = 0.75 * here + 0.25 * before
+        wide[(slice(None),) * axis + (slice(1, None, 2),)] = 0.75 * here + 0.25 * after
+        e = wide
+    if fine.flat:
+        e = e[1:2]
+    key = tuple(slice(1, 1 + n) for n in e.shape)
+    u[key] += (d[key] > 0) * (e if share is None else e * share[key])
