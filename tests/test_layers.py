@@ -120,7 +120,7 @@ def test_importing_the_package_is_light() -> None:
         "def hook(event, arguments):\n"
         "    assert event not in ('subprocess.Popen', 'os.fork', 'os.exec', 'os.system', 'os.posix_spawn'), event\n"
         "sys.addaudithook(hook)\n"
-        "import sci, sci.potentials, sci.tensor, sci.distributed\n"
+        "import sci, sci.potentials, sci.tensor, sci.distributed, sci.nn\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
