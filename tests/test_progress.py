@@ -26,7 +26,7 @@ def test_the_line_has_title_count_and_note(eager, capsys):
     losses: list[float] = []
     with sci.options(progress="on"):
         for step in progress(range(3), "training", note=lambda: f"loss {losses[-1]:.1e}"):
-            losses += [0.5**step]
+            losses.extend([0.5**step])
     line = capsys.readouterr().err
     assert "training" in line
     assert "3/3" in line
