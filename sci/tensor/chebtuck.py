@@ -12,7 +12,7 @@ from sci.chebyshev import as_interval, differentiate, gram_matrix, moments, vand
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.tensor import arithmetic
 from sci.tensor.canonical import Canonical
-from sci.tensor.decompose import hosvd, rhosvd
+from sci.tensor.decompose import Method, hosvd, rhosvd
 from sci.tensor.evaluate import (
     Box,
     clip_to_box,
@@ -104,9 +104,11 @@ class ChebTuck:
         return cls(series.core, series.factors, domain)
 
     @classmethod
-    def from_coefficients(cls, coefficients: Array, domain: Any, tol: float = 1e-12) -> ChebTuck:
-        """Compress a dense tensor of Chebyshev coefficients, (degree_1 + 1, degree_2 + 1, degree_3 + 1), by HOSVD."""
-        return cls.from_series(hosvd(as_tensor(coefficients, "coefficients", 3), tol), domain)
+    def from_coefficients(
+        cls, coefficients: Array, domain: Any, tol: float = 1e-12, *, method: Method = "auto"
+    ) -> ChebTuck:
+        """Compress a dense tensor of Chebyshev coefficients, (degree_1 + 1, degree_2 + 1, degree_3 + 1), by `hosvd`."""
+        return cls.from_series(hosvd(as_tensor(coefficients, "coefficients", 3), tol, method=method), domain)
 
     @classmethod
     def from_values(cls, values: Array, domain: Any, tol: float = 1e-12) -> ChebTuck:
