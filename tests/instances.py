@@ -13,8 +13,8 @@ PACKAGE = Path(sci.__file__).parent
 
 
 def launching_modules() -> list[str]:
-    """Return the names of the modules that import `launch`."""
-    pattern = re.compile(r"^from sci\.kernels import .*\blaunch\b", re.M)
+    """Return the names of the modules that import `launch` or `bind`."""
+    pattern = re.compile(r"^from sci\.kernels import .*\b(?:launch|bind)\b", re.M)
     return [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -8,6 +8,9 @@ import numpy as np
 
 import sci
 from sci.nn.convolution import _convolved, _weight_gradient
+from sci.solvers.cycle_kernels import run, share_of, upper_half, widened
+from sci.solvers.cycle_parameters import flat_network, initial_parameters
+from sci.solvers.layout import Layout, rows_per_block
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -42,4 +45,150 @@ def _convolve_weights(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _both(lambda x=x, dout=dout: _weight_gradient(x, dout))
 
 
-BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"convolve": _convolve, "convolve_weights": _convolve_weights}
+SHAPES = ((1, 1, 1), (2, 3, 5), (5, 4, 16), (1, 7, 17), (4, 1, 40), (3, 6, 33))
+"""Grids of the V-cycle: axes of one cell, odd lengths, rows around a block."""
+
+
+class _Fine:
+    """Random arrays of one level, zero outside of random cells."""
+
+    def __init__(self, rng: np.random.Generator, shape: tuple[int, ...], variable: bool) -> None:
+        self.layout = Layout(shape, (False,) * 3)
+        mask = rng.random(shape) > 0.3
+        mask.flat[0] = True
+
+        def spread(values: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+            return self.layout.spread((values * mask).astype(dtype))
+
+        self.f, self.u = spread(rng.normal(size=shape)), spread(rng.normal(size=shape))
+        self.jacobi = upper_half(spread(0.1 + rng.random(shape)))
+        self.share = spread(rng.integers(-127, 128, shape), np.int8)
+        self.counts = spread(rng.integers(1, 7, shape), np.int8)
+        self.d = spread(1 + 5 * rng.random(shape)) if variable else self.counts
+        self.links = np.zeros((3, *self.layout.padded_shape), np.float32)
+        for links in self.links:
+            links[self.layout.key] = rng.random(shape)
+        self.fixed, self.fraction = spread(rng.random(shape)), spread(0.2 + 0.8 * rng.random(shape))
+        self.box = self.layout.box_array(np)
+        self.chunk, self.blocks = rows_per_block(self.layout.whole(), self.d)
+        self.ends = (self.box, *self.layout.padded_shape[1:], self.chunk)
+        halved = [n > 1 for n in shape]
+        self.taps = np.array([[0.2, 0.8, 0.8, 0.2] if h else [0, 1, 0, 0] for h in halved], np.float32)
+        self.strides = np.array([2 if h else 1 for h in halved])
+
+    @property
+    def coarse(self) -> _Fine:
+        return _Fine(np.random.default_rng(4), self.layout.halved.grid_shape, True)
+
+
+def _levels(rng: np.random.Generator, variable: bool) -> Iterator[_Fine]:
+    yield from (_Fine(rng, shape, variable) for shape in SHAPES)
+
+
+def _made(name: str, variable: bool, blocks: int, out: np.ndarray, arguments: tuple[object, ...]) -> Pair:
+    """Run with copies of `out`, which is among the arguments."""
+
+    def call() -> np.ndarray:
+        fresh = out.copy()
+        run(name, variable, blocks, *(fresh if a is out else a for a in arguments))
+        return fresh
+
+    return _both(call)
+
+
+def _smoothing(name: str, *numbers: float) -> Callable[..., Iterator[Pair]]:
+    def cases(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
+        for g in _levels(rng, bool(variable)):
+            out = np.zeros_like(g.f)
+            given = {"first_steps": (g.f, g.jacobi), "jacobi_step": (g.u, g.f, g.jacobi), "defect": (g.u, g.f, g.share)}
+            yield _made(name, bool(variable), g.blocks, out, (*given[name], g.d, g.links, out, *g.ends, *numbers))
+
+    return cases
+
+
+def _gather_rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for g in _levels(rng, True):
+        c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
+        c0, c1, _ = c.layout.padded_shape
+        out = np.zeros((c0, c1, p2), np.float32)
+        yield _made("gather_rows", True, c.blocks, out, (g.u, out, g.taps, g.strides, c.box, p1, p2, c1, c.chunk))
+
+
+def _gather_ends(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for g in _levels(rng, True):
+        c, p2 = g.coarse, g.layout.padded_shape[2]
+        c0, c1, c2 = c.layout.padded_shape
+        rows = rng.normal(size=(c0, c1, p2)).astype(np.float32)
+        ends = (g.taps, g.strides, c.box, c1, c2, p2, c.chunk, 0.7)
+        yield _made("gather_ends", True, c.blocks, c.u, (rows, c.jacobi, c.u, *ends))
+
+
+def _correct(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for g in _levels(rng, True):
+        c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
+        c1, c2 = c.layout.padded_shape[1:]
+        ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
+        yield _made("correct", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
+
+
+def _pack_faces(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
+    for g in _levels(rng, False):
+        out = g.layout.zeros(np, np.int32)
+        yield _made("pack_faces", False, g.blocks, out, (g.counts, out, *g.ends))
+
+
+def _faces(g: _Fine) -> np.ndarray:
+    out = g.layout.zeros(np, np.int32)
+    run("pack_faces", False, g.blocks, g.counts, out, *g.ends)
+    return out
+
+
+def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
+    parameters = {name: v + 0.5 * rng.normal(size=v.shape) for name, v in initial_parameters().items()}
+    whole = _Fine(rng, (6, 7, 70), False)
+    whole.counts[whole.layout.key] = 6  # runs of inner cells, which the host works out once
+    for g in (*_levels(rng, bool(variable)), *(() if variable else (whole,))):
+        field, like = (g.d if variable else _faces(g)), g.layout.zeros(np, np.float32)
+
+        def call(g=g, field=field, like=like) -> np.ndarray:
+            jacobi, share, diagonal = g.layout.zeros(np, np.uint16), g.layout.zeros(np, np.int8), like.copy()
+            network = flat_network(parameters, 1)
+            given = (field, g.fixed, g.fraction, network, jacobi, share, diagonal)
+            run("network_fields", bool(variable), g.blocks, *given, *g.ends, variable)
+            return np.stack([widened(jacobi), share_of(share), diagonal])
+
+        found, expected = _both(call)
+        # Where a number lies between two codes, rounding decides; one step of either code is let pass.
+        step = np.stack([expected[0] / 128, np.full_like(like, 0.0051), np.zeros_like(like)])
+        yield np.where(np.abs(found - expected) <= step, expected, found), expected
+
+
+def _coarsen(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
+    factors = np.array([0.25, 0.3, 0.125], np.float32)
+    for g in _levels(rng, bool(variable)):
+        c = g.coarse
+        sizes = (c.box, *g.layout.padded_shape, *c.layout.padded_shape[1:], c.chunk)
+
+        def call(g=g, c=c, sizes=sizes) -> np.ndarray:
+            made = [c.layout.zeros(np, np.float32) for _ in range(3)]
+            links = np.zeros((3, *c.layout.padded_shape), np.float32)
+            given = (g.d if variable else _faces(g), g.fixed, g.fraction, g.links)
+            run("coarsen", bool(variable), c.blocks, *given, *made, links, factors, g.strides, *sizes)
+            return np.stack([*made, *links])
+
+        yield _both(call)
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "convolve": _convolve,
+    "convolve_weights": _convolve_weights,
+    "first_steps": _smoothing("first_steps", 1.3, 0.5),
+    "jacobi_step": _smoothing("jacobi_step", 0.9),
+    "defect": _smoothing("defect"),
+    "gather_rows": _gather_rows,
+    "gather_ends": _gather_ends,
+    "correct": _correct,
+    "pack_faces": _pack_faces,
+    "network_fields": _network_fields,
+    "coarsen": _coarsen,
+}

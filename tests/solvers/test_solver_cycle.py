@@ -114,7 +114,7 @@ def test_the_untrained_cycle_is_close_to_the_inverse():
 
 def test_a_closed_box_leaves_the_constants_alone():
     levels = _problem((6, 6, 6), seed=2, insulating=1.0, walls=[(False, False)] * 3)
-    m, a = _matrices(levels, _parameters(4, 0.3))
+    m, _ = _matrices(levels, _parameters(4, 0.3))
     assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
     assert np.linalg.eigvalsh(m).min() > -1e-12
 

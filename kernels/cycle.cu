@@ -1,0 +1,423 @@
+// The learned V-cycle: two damped Jacobi steps from zero in one pass, further steps, the weighted residual, the two
+// transfers with learned taps, and the setup that evaluates the network of a level in all cells.
+//
+// Arrays are padded by one layer of cells as in stencil.cu; a block takes `chunk` rows. The equation of a level is
+// A u = d u - sum of link x neighbour = f, all links 1 between unknowns unless VARIABLE. An unknown is a cell with a
+// Jacobi weight that is not zero; every array is zero in all other cells, so that no kernel needs a test. Two numbers a
+// cell are learned: the Jacobi weight, the upper half of a float (cut, so that it never exceeds its bound), and the
+// weight of the cell in the transfers, a signed byte c that stands for SHARE_MIDDLE + SHARE_STEP c, and 0 for zero.
+//
+// Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
+// cell of memory: first_steps 11, defect 14, restriction 5, correct 10.5, step 15 (twice). Variable links and float
+// diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
+#include "host.h"
+
+typedef unsigned short Half;
+constexpr int INNER = 1 + 256 * 6;
+constexpr int FEATURES = 6, HIDDEN = 8, OUTPUTS = 3;
+constexpr float SHARE_MIDDLE = 1.1854652f, SHARE_STEP = 0.0050131f;
+
+SCI_DEVICE float widened(const Half h) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return __uint_as_float((unsigned int)(h) << 16);
+#else
+    const unsigned int bits = (unsigned int)(h) << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+#endif
+}
+
+SCI_DEVICE Half upper_half(const float value) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return Half(__float_as_uint(value) >> 16);
+#else
+    unsigned int bits;
+    std::memcpy(&bits, &value, 4);
+    return Half(bits >> 16);
+#endif
+}
+
+SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MIDDLE + SHARE_STEP * float(c); }
+
+// The activation of the networks, in (-1, 1).
+SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : x)); }
+
+// The sum of links times neighbours around entry `at`; a link is held at the cell after it.
+template <typename T, bool VARIABLE>
+SCI_DEVICE T linked(const T* u, const T* x_link, const T* y_link, const T* z_link, const i64 at, const i64 plane,
+                    const i64 row) {
+    if (VARIABLE)
+        return x_link[at] * u[at - plane] + x_link[at + plane] * u[at + plane] + y_link[at] * u[at - row] +
+               y_link[at + row] * u[at + row] + z_link[at] * u[at - 1] + z_link[at + 1] * u[at + 1];
+    return ((u[at - plane] + u[at + plane]) + (u[at - row] + u[at + row])) + (u[at - 1] + u[at + 1]);
+}
+
+// The same of jacobi times f.
+template <typename T, bool VARIABLE>
+SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T* y_link, const T* z_link, const i64 at,
+                            const i64 plane, const i64 row) {
+    const T x0 = f[at - plane] * widened(w[at - plane]), x1 = f[at + plane] * widened(w[at + plane]);
+    const T y0 = f[at - row] * widened(w[at - row]), y1 = f[at + row] * widened(w[at + row]);
+    const T z0 = f[at - 1] * widened(w[at - 1]), z1 = f[at + 1] * widened(w[at + 1]);
+    if (VARIABLE)
+        return x_link[at] * x0 + x_link[at + plane] * x1 + y_link[at] * y0 + y_link[at + row] * y1 + z_link[at] * z0 +
+               z_link[at + 1] * z1;
+    return ((x0 + x1) + (y0 + y1)) + (z0 + z1);
+}
+
+// Two steps from zero with dampings a and b: u = (a + b) W f - a b W A W f, W the Jacobi weights.
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL first_steps(SCI_INDEX const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64* box,
+                       const i64 p1, const i64 p2, const i64 chunk, const double a, const double b) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const T sum = T(a + b), product = T(a * b);
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, n) {
+                const T w = widened(jacobi[at + k]);
+                const T near =
+                    linked_product<T, VARIABLE>(f, jacobi, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                u[at + k] = w * (sum * f[at + k] - product * (T(d[at + k]) * w * f[at + k] - near));
+            }
+        }
+    }
+}
+
+// One step with damping a: out = u + a W (f - A u).
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, const D* d, const T* links, T* out,
+                       const i64* box, const i64 p1, const i64 p2, const i64 chunk, const double a) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, n) {
+                const T near = linked<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
+                out[at + k] = u[at + k] + T(a) * widened(jacobi[at + k]) * rest;
+            }
+        }
+    }
+}
+
+// t = share (f - A u).
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL defect(SCI_INDEX const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
+                  const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, n) {
+                const T near = linked<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                t[at + k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
+            }
+        }
+    }
+}
+
+// Restriction along the first two axes: m[I, J, k] = sum over four by four fine rows. taps[axis, 0..3] are the weights
+// of fine cells 2 I - 1 ... 2 I + 2, or of I - 1 ... I + 2 where the axis has one cell and is not halved; strides says
+// which. The third axis takes whole padded rows. The box is coarse.
+template <typename T>
+SCI_KERNEL gather_rows(SCI_INDEX const T* t, T* m, const T* taps, const i64* strides, const i64* box, const i64 p1,
+                       const i64 p2, const i64 c1, const i64 chunk) {
+    const i64 rows = box[3] * box[4], plane = p1 * p2;
+    const T a = taps[4], b = taps[5], c = taps[6], e = taps[7];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
+            const T* r0 = t + strides[0] * i * plane + strides[1] * j * p2;
+            const T *r1 = r0 + plane, *r2 = r1 + plane, *r3 = r2 + (strides[0] - 1) * plane;
+            T* to = m + ((i + 1) * c1 + j + 1) * p2;
+            SCI_ROW(k, p2) {
+                const T s0 = (a * r0[k] + e * r0[k + 3 * p2]) + (b * r0[k + p2] + c * r0[k + 2 * p2]);
+                const T s1 = (a * r1[k] + e * r1[k + 3 * p2]) + (b * r1[k + p2] + c * r1[k + 2 * p2]);
+                const T s2 = (a * r2[k] + e * r2[k + 3 * p2]) + (b * r2[k + p2] + c * r2[k + 2 * p2]);
+                const T s3 = (a * r3[k] + e * r3[k + 3 * p2]) + (b * r3[k + p2] + c * r3[k + 2 * p2]);
+                to[k] = (taps[0] * s0 + taps[3] * s3) + (taps[1] * s1 + taps[2] * s2);
+            }
+        }
+    }
+}
+
+// Restriction along the third axis: f[I, J, K] = gain times the sum over four entries of m where there is an unknown.
+template <typename T>
+SCI_KERNEL gather_ends(SCI_INDEX const T* m, const Half* jacobi, T* f, const T* taps, const i64* strides,
+                       const i64* box, const i64 c1, const i64 c2, const i64 p2, const i64 chunk, const double gain) {
+    const i64 rows = box[3] * box[4], n = box[5], stride = strides[2];
+    const T a = taps[8] * T(gain), b = taps[9] * T(gain), c = taps[10] * T(gain), e = taps[11] * T(gain);
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
+            const i64 at = row * c2 + 1;
+            const T* from = m + row * p2;
+            if (stride == 2) {
+                SCI_ROW(k, n) {
+                    const T sum = (a * from[2 * k] + e * from[2 * k + 3]) + (b * from[2 * k + 1] + c * from[2 * k + 2]);
+                    f[at + k] = jacobi[at + k] > 0 ? sum : T(0);
+                }
+            } else {
+                SCI_ROW(k, n) { f[at + k] = jacobi[at + k] > 0 ? b * from[k + 1] : T(0); }
+            }
+        }
+    }
+}
+
+// u += share x interpolation of the coarse e with the same taps; the box is fine.
+template <typename T>
+SCI_KERNEL correct(SCI_INDEX T* u, const T* e, const signed char* share, const T* taps, const i64* strides,
+                   const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
+    const i64 rows = box[3] * box[4], n = box[5];
+    const T own = taps[9], far = taps[8];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
+            const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+            const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
+            const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
+            const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+            const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
+            const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
+            SCI_ROW(k, (n + 1) / 2) {
+                const T before = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]);
+                const T here = (w0 * e0[k + 1] + w1 * e1[k + 1]) + (w2 * e2[k + 1] + w3 * e3[k + 1]);
+                const T after = (w0 * e0[k + 2] + w1 * e1[k + 2]) + (w2 * e2[k + 2] + w3 * e3[k + 2]);
+                // An odd row ends in the padding, where the share is zero.
+                u[at + 2 * k] += share_of(share[at + 2 * k]) * (own * here + far * before);
+                u[at + 2 * k + 1] += share_of(share[at + 2 * k + 1]) * (own * here + far * after);
+            }
+        }
+    }
+}
+
+// Setup of a level without links: faces = 1 + 256 d + 65536 (number of Dirichlet faces, d less the neighbours) of each
+// unknown, so that one sum of 27 entries gives three. 5 bytes and 10 flops a cell.
+template <typename T, typename D>
+SCI_KERNEL pack_faces(SCI_INDEX const D* d, int* faces, const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, n) {
+                const D* c = d + at + k;
+                const D first = D(c[-plane] > 0) + D(c[plane] > 0) + D(c[-p2] > 0);
+                const D second = D(c[p2] > 0) + D(c[-1] > 0) + D(c[1] > 0);
+                const D walls = D(c[0] - first - second);
+                faces[at + k] = c[0] > 0 ? 1 + 256 * int(c[0]) + 65536 * int(walls) : 0;
+            }
+        }
+    }
+}
+
+// Sum over the 27 cells around an entry. No loops: the host must see straight code to vectorise over a row.
+template <typename D>
+SCI_DEVICE D sum_of_27(const D* p, const i64 plane, const i64 row) {
+    D total = 0;
+#define SCI_SUM_OF_3(q) total += ((q)[-1] + (q)[0]) + (q)[1];
+#define SCI_SUM_OF_9(q) SCI_SUM_OF_3((q) - row) SCI_SUM_OF_3(q) SCI_SUM_OF_3((q) + row)
+    SCI_SUM_OF_9(p - plane) SCI_SUM_OF_9(p) SCI_SUM_OF_9(p + plane)
+    return total;
+}
+
+// What a network is given of a cell: fluid fraction, Dirichlet weight and diagonal (the latter two divided by 6), and
+// their means over the 27 cells around it.
+template <typename T>
+struct CellFeatures {
+    T fluid, walls, whole, fluid_around, walls_around, whole_around;
+};
+
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE CellFeatures<T> cell_features(const D* d, const T* fixed, const T* fraction, const i64 at, const i64 plane,
+                                         const i64 row) {
+    CellFeatures<T> f;
+    if constexpr (VARIABLE) {
+        f.fluid = fraction[at];
+        f.walls = fixed[at] * T(1.0 / 6);
+        f.whole = d[at] * T(1.0 / 6);
+        f.fluid_around = sum_of_27(fraction + at, plane, row) * T(1.0 / 27);
+        f.walls_around = sum_of_27(fixed + at, plane, row) * T(1.0 / 162);
+        f.whole_around = sum_of_27(d + at, plane, row) * T(1.0 / 162);
+    } else {
+        const D own = d[at], around = sum_of_27(d + at, plane, row);
+        f.fluid = T(own & 255);
+        f.whole = T((own >> 8) & 255) * T(1.0 / 6);
+        f.walls = T(own >> 16) * T(1.0 / 6);
+        f.fluid_around = T(around & 255) * T(1.0 / 27);
+        f.whole_around = T((around >> 8) & 255) * T(1.0 / 162);
+        f.walls_around = T(around >> 16) * T(1.0 / 162);
+    }
+    return f;
+}
+
+// Whether `count` cells from `at` on and all around them are inner cells, which have the same features.
+template <typename D>
+SCI_DEVICE bool inner_cells(const D* d, const i64 at, const i64 plane, const i64 row, const i64 count) {
+    const D *low = d + at - plane - 1, *own = d + at - 1, *high = d + at + plane - 1;
+    int odd = 0;
+    SCI_ROW_SUM(k, count, odd) {
+        // The entries k and k + 2 of a run cover it and one entry on both sides.
+        const D first = (low[k - row] ^ INNER) | (low[k] ^ INNER) | (low[k + row] ^ INNER) | (own[k - row] ^ INNER) |
+                        (own[k] ^ INNER) | (own[k + row] ^ INNER) | (high[k - row] ^ INNER) | (high[k] ^ INNER) |
+                        (high[k + row] ^ INNER);
+        const D last = (low[k + 2 - row] ^ INNER) | (low[k + 2] ^ INNER) | (low[k + 2 + row] ^ INNER) |
+                       (own[k + 2 - row] ^ INNER) | (own[k + 2] ^ INNER) | (own[k + 2 + row] ^ INNER) |
+                       (high[k + 2 - row] ^ INNER) | (high[k + 2] ^ INNER) | (high[k + 2 + row] ^ INNER);
+        odd += (first | last) == 0 ? 0 : 1;
+    }
+    return odd == 0;
+}
+
+// The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
+// Jacobi weight, the share and, where `deep`, the Dirichlet weight, which goes into `diagonal` (VARIABLE only).
+// `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; the host works out runs of inner cells of a level
+// without links once a block. Bytes 7 a cell, 27 of VARIABLE.
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* network, Half* jacobi,
+                          signed char* share, T* diagonal, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
+                          const i64 deep) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2, run = SCI_SLOTS == 1 ? n : SCI_SLOTS;
+    const T *b1 = network + FEATURES * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * OUTPUTS, *bend = b2 + OUTPUTS;
+    const T on = deep ? T(1) : T(0);
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        i64 known = -1;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 row = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            for (i64 start = 0; start < n; start += run) {
+                const i64 count = start + run < n ? run : n - start, at = row + start;
+                bool same = false;
+                if constexpr (!VARIABLE && SCI_SLOTS > 1) same = inner_cells(d, at, plane, p2, count);
+                if (same && known >= 0) {
+                    const Half weight = jacobi[known];
+                    const signed char code = share[known];
+                    SCI_ROW(k, count) {
+                        jacobi[at + k] = weight;
+                        share[at + k] = code;
+                    }
+                    continue;
+                }
+                if (same) known = at;
+                SCI_ROW(k, count) {
+                    const auto f = cell_features<T, D, VARIABLE>(d, fixed, fraction, at + k, plane, p2);
+                    T jacobi_sum = b2[0], share_sum = b2[1], walls_sum = b2[2];
+                    SCI_UNROLL
+                    for (int h = 0; h < HIDDEN; ++h) {
+                        const T* w1 = network + h;
+                        const T sum = (f.fluid * w1[0] + f.walls * w1[HIDDEN] + f.whole * w1[2 * HIDDEN]) +
+                                      (f.fluid_around * w1[3 * HIDDEN] + f.walls_around * w1[4 * HIDDEN] +
+                                       f.whole_around * w1[5 * HIDDEN]);
+                        const T active = soft_sign(sum + b1[h]);
+                        jacobi_sum += active * w2[h * OUTPUTS];
+                        share_sum += active * w2[h * OUTPUTS + 1];
+                        walls_sum += active * w2[h * OUTPUTS + 2];
+                    }
+                    const T first = bend[0] * soft_sign(jacobi_sum), second = bend[1] * soft_sign(share_sum);
+                    const T third = bend[2] * soft_sign(walls_sum);
+                    const T whole = T(6) * (f.whole + on * (2 * third / (1 - third)) * f.walls);
+                    const bool unknown = (whole > 0) & (f.fluid > 0);
+                    const T weight = (1 + first) / ((1 - first) * (unknown ? whole : T(1)));
+                    const T code = ((1 + second) / (1 - second) - SHARE_MIDDLE) * (1.0f / SHARE_STEP);
+                    const T rounded = code < 0 ? (code > -1 ? -1.0f : code - 0.5f) : (code < 1 ? 1.0f : code + 0.5f);
+                    jacobi[at + k] = upper_half(unknown ? weight : 0.0f);
+                    share[at + k] = (signed char)(int(unknown ? rounded : 0.0f));
+                    if constexpr (VARIABLE) diagonal[at + k] = unknown ? whole : T(0);
+                }
+            }
+        }
+    }
+}
+
+// The link of a cell to the one before it, `back` entries away.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE T link_before(const D* d, const T* links, const i64 at, const i64 back) {
+    if constexpr (VARIABLE) return links[at];
+    else return T(d[at] & d[at - back] & 1);
+}
+
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE T fluid_of(const D* d, const T* fraction, const i64 at) {
+    if constexpr (VARIABLE) return fraction[at];
+    else return T(d[at] & 1);
+}
+
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE T fixed_of(const D* d, const T* fixed, const i64 at) {
+    if constexpr (VARIABLE) return fixed[at];
+    else return T(d[at] >> 16);
+}
+
+// What `coarsen` does along one row, with a stride of STEP along it. wx, wy and wz are 1 where the axis is halved, and
+// 0 where there is no second child.
+template <typename T, typename D, bool VARIABLE, int STEP>
+SCI_DEVICE void coarse_row(const D* d, const T* fixed, const T* fraction, const T* x_link, const T* y_link,
+                           const T* z_link, T* c_d, T* c_fixed, T* c_fraction, T* c_x, T* c_y, T* c_z, const T* factors,
+                           const i64 sx, const i64 sy, const i64 corner, const i64 plane, const i64 row,
+                           const i64 n) {
+    const T wx = T(sx - 1), wy = T(sy - 1), wz = T(STEP - 1);
+#define SCI_FLUID(at) fluid_of<T, D, VARIABLE>(d, fraction, at)
+#define SCI_FIXED(at) fixed_of<T, D, VARIABLE>(d, fixed, at)
+#define SCI_X(at) link_before<T, D, VARIABLE>(d, x_link, at, plane)
+#define SCI_Y(at) link_before<T, D, VARIABLE>(d, y_link, at, row)
+#define SCI_Z(at) link_before<T, D, VARIABLE>(d, z_link, at, 1)
+    SCI_ROW(k, n) {
+        const i64 at = corner + STEP * k, x = at + plane, y = at + row, xy = x + row;
+        const T fluid = ((SCI_FLUID(at) + wz * SCI_FLUID(at + 1)) + wy * (SCI_FLUID(y) + wz * SCI_FLUID(y + 1))) +
+                        wx * ((SCI_FLUID(x) + wz * SCI_FLUID(x + 1)) + wy * (SCI_FLUID(xy) + wz * SCI_FLUID(xy + 1)));
+        const T walls = ((SCI_FIXED(at) + wz * SCI_FIXED(at + 1)) + wy * (SCI_FIXED(y) + wz * SCI_FIXED(y + 1))) +
+                        wx * ((SCI_FIXED(x) + wz * SCI_FIXED(x + 1)) + wy * (SCI_FIXED(xy) + wz * SCI_FIXED(xy + 1)));
+        const i64 x2 = at + sx * plane, y2 = at + sy * row, z2 = at + STEP;
+        const T x0 = (SCI_X(at) + wz * SCI_X(at + 1)) + wy * (SCI_X(y) + wz * SCI_X(y + 1));
+        const T x1 = (SCI_X(x2) + wz * SCI_X(x2 + 1)) + wy * (SCI_X(x2 + row) + wz * SCI_X(x2 + row + 1));
+        const T y0 = (SCI_Y(at) + wz * SCI_Y(at + 1)) + wx * (SCI_Y(x) + wz * SCI_Y(x + 1));
+        const T y1 = (SCI_Y(y2) + wz * SCI_Y(y2 + 1)) + wx * (SCI_Y(y2 + plane) + wz * SCI_Y(y2 + plane + 1));
+        const T z0 = (SCI_Z(at) + wy * SCI_Z(y)) + wx * (SCI_Z(x) + wy * SCI_Z(xy));
+        const T z1 = (SCI_Z(z2) + wy * SCI_Z(z2 + row)) + wx * (SCI_Z(z2 + plane) + wy * SCI_Z(z2 + plane + row));
+        const T whole = factors[1] * walls;
+        c_fraction[k] = factors[2] * fluid;
+        c_fixed[k] = whole;
+        c_d[k] = whole + factors[0] * (((x0 + x1) + (y0 + y1)) + (z0 + z1));
+        c_x[k] = factors[0] * x0;
+        c_y[k] = factors[0] * y0;
+        c_z[k] = factors[0] * z0;
+    }
+}
+
+// The next coarser level: its links are sums over the fine links that cross the face, `fixed` and `fraction` sums over
+// the children, d the sum of links and fixed. factors = (of links, of fixed, of fraction). The box is coarse. Per coarse
+// cell 60 flops and reads of 8 children; bytes per fine cell 7, or 36 with VARIABLE.
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL coarsen(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* links, T* c_d, T* c_fixed,
+                   T* c_fraction, T* c_links, const T* factors, const i64* strides, const i64* box, const i64 p0,
+                   const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    const i64 axis = VARIABLE ? p0 * plane : 0, c_axis = (box[6] + 2) * c1 * c2;
+    const i64 sx = strides[0], sy = strides[1];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
+            const i64 to = ((i + 1) * c1 + j + 1) * c2 + 1, corner = ((sx * i + 1) * p1 + sy * j + 1) * p2 + 1;
+            if (strides[2] == 2)
+                coarse_row<T, D, VARIABLE, 2>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
+                                              c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
+                                              c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
+            else
+                coarse_row<T, D, VARIABLE, 1>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
+                                              c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
+                                              c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+"""The learned solvers on either side; see `device_cases`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from sci.backend import to_device, to_host
+from sci.nn.convolution import average_pool, convolve, convolve_vjp, upsample_nearest_vjp
+from sci.solvers import PoissonOperator
+from sci.solvers.cycle import cycle_of, vcycle, vcycle_vjp
+from sci.solvers.cycle_levels import first_level, hierarchy
+from sci.solvers.cycle_parameters import initial_parameters
+from sci.solvers.direction_network import DirectionNetwork
+from sci.solvers.directions import conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.solvers.learned_cycle import LearnedCycle
+
+Answers = list[np.ndarray]
+RNG = np.random.default_rng(9)
+MASK = RNG.random((12, 9, 10)) > 0.2
+BODIES = ~MASK & (RNG.random(MASK.shape) > 0.5)
+RESIDUAL = RNG.normal(size=MASK.shape) * MASK
+
+
+def convolutions(xp: ModuleType) -> Answers:
+    rng = np.random.default_rng(1)
+    x, w, b, dout = (to_device(rng.normal(size=s), xp) for s in ((2, 3, 4, 6, 8), (5, 3, 3, 3, 3), 5, (2, 5, 4, 6, 8)))
+    out, kept = convolve(x, w, b)
+    return [to_host(a) for a in (out, *convolve_vjp(dout, kept), average_pool(x)[0], *upsample_nearest_vjp(x, None))]
+
+
+def trainable_cycle(xp: ModuleType) -> Answers:
+    """In double precision, with the gradients of all that is learned."""
+    fluid, bodies, r = (to_device(a, xp) for a in (MASK, BODIES, RESIDUAL))
+    parameters = initial_parameters(3)
+    cycle = cycle_of(hierarchy(first_level(fluid, bodies, [(True, False)] * 3, np.float64)), parameters)
+    z, kept = vcycle(cycle, r)
+    dr, gradients = vcycle_vjp(cycle, r * r, kept, parameters)
+    return [to_host(a) for a in (z, dr, *gradients.values())]
+
+
+def learned_cycle(xp: ModuleType) -> Answers:
+    """In single precision; the two learned numbers of a cell are rounded alike."""
+    A = PoissonOperator(to_device(MASK, xp), body=to_device(BODIES, xp))
+    z = LearnedCycle(A, initial_parameters()).matvec(to_device(RESIDUAL, xp))
+    return [np.round(to_host(z), 4)]
+
+
+def directions(xp: ModuleType) -> Answers:
+    A = PoissonOperator(xp.ones((4, 4, 4), dtype=bool))
+    b = to_device(RNG_B, xp)
+    found = conjugate_directions(A, b, DirectionNetwork(64, dtype=np.float64), maxiter=3)
+    loss, kept = line_search_loss(b[None], b[None] ** 2, apply=lambda y: A.apply(y[0])[None])
+    (dy, _) = line_search_loss_vjp(xp.ones(()), kept)
+    return [to_host(found.x), np.array([float(loss)]), to_host(dy)]
+
+
+RNG_B = np.random.default_rng(2).normal(size=(4, 4, 4))
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (convolutions, trainable_cycle, learned_cycle, directions)
