@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
+from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
 from systems import cloud, targets_in
@@ -139,6 +140,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(vorticity,),
     *(lightning,),
     *ATTENTION_CASES,
+    *LANGUAGE_MODEL_CASES,
     *NN_CASES,
     *LEARNED_CASES,
 )

@@ -1,0 +1,41 @@
+"""The language model and the transformer on a grid on either side; see `device_cases`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from sci.backend import to_device, to_host
+from sci.nn import value_and_gradients
+from sci.sequence import ParallelTransformer, TransNormer, rank_grid
+
+Answers = list[np.ndarray]
+RNG = np.random.default_rng(3)
+BATCH = RNG.integers(0, 13, (2, 9))
+
+
+def language_model(xp: ModuleType) -> Answers:
+    """Loss and gradients, the block form and a step that goes on, and a text."""
+    device = "cpu" if xp is np else "cuda"
+    model = TransNormer.new(0, width=8, heads=2, layers=2, hidden=6, vocabulary=13, dtype=np.float64, device=device)
+    batch = to_device(BATCH, xp)
+    loss, gradients = value_and_gradients(lambda tape, v: model.loss(tape, v, batch), model.parameters)
+    logits, memory = model.read(batch)
+    step, _ = model.step(batch[:, 0], memory)
+    text = np.frombuffer(model.generate(bytes([1, 2]), 5, temperature=0), np.uint8).astype(float)
+    return [np.array(float(loss)), text, *(to_host(a) for a in (logits, step, *gradients.values()))]
+
+
+def parallel_transformer(xp: ModuleType) -> Answers:
+    """All stages, layers and microbatches of a model on one rank."""
+    answers = []
+    for attention in ("softmax", "lightning"):
+        model = ParallelTransformer(8, 2, 2, 6, 13, rank_grid(None), attention=attention, chunks=2)
+        whole = model.whole(1, dtype=np.float64, device="cpu" if xp is np else "cuda")
+        loss, gradients = model.loss_and_gradients(whole, to_device(BATCH, xp), microbatches=2, schedule="interleaved")
+        answers += [np.array(loss), *(to_host(g) for g in gradients.values())]
+    return answers
+
+
+CASES = (language_model, parallel_transformer)
