@@ -1,4 +1,4 @@
-// Pointwise functions whose array form is slow: GELU and SiLU with their derivatives, and Adam, in one pass each.
+// Pointwise functions whose array form is slow: GELU, SiLU with their derivatives, exp, and Adam, in one pass each.
 //
 // A block takes CHUNK x SCI_BLOCK consecutive elements at a time. Per element of GELU 41 flops and one division in float
 // (61 in double), of SiLU 24 (38) and one; 4 bytes read and 4 or 8 written (twice that in double): on a GPU memory is
@@ -18,12 +18,12 @@ SCI_DEVICE T silu_of(const T x, T& slope) {
 
 template <typename T, int KIND, bool SLOPE>
 SCI_DEVICE void activate_at(const i64 i, const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope) {
-    T derivative;
-    out[i] = KIND == 0 ? sci_gelu(x[i], derivative) : silu_of(x[i], derivative);
+    T derivative = 0;
+    out[i] = KIND == 0 ? sci_gelu(x[i], derivative) : KIND == 1 ? silu_of(x[i], derivative) : sci_exp(x[i]);
     if (SLOPE) slope[i] = derivative;
 }
 
-// out = f(x); slope = f'(x) where SLOPE; f is GELU (KIND 0) or SiLU (KIND 1).
+// out = f(x); slope = f'(x) where SLOPE; f is GELU (KIND 0), SiLU (KIND 1), or exp of x <= 0 (KIND 2, no SLOPE).
 template <typename T, int KIND, bool SLOPE>
 SCI_KERNEL activate(SCI_INDEX const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope, const i64 n) {
     for (i64 chunk = blockIdx.x; chunk * CHUNK * SCI_BLOCK < n; chunk += gridDim.x) {

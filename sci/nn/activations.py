@@ -10,21 +10,26 @@ from sci.kernels import Kernel, block_size, launch, use_compiled
 
 __all__ = ["gelu", "gelu_value", "gelu_vjp", "relu", "relu_vjp", "silu", "silu_vjp", "tanh", "tanh_vjp"]
 
+KINDS = ("gelu", "silu", "exp")
 _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 
 
 def activation_kernel(kind: str, dtype: Any, slope: bool) -> Kernel:
-    """Return the kernel of "gelu" or "silu" in float32 or float64, with its derivative or without."""
+    """Return the kernel of "gelu", "silu" or "exp" in float32 or float64, with its derivative or without."""
     c_type, short = _TYPES[str(dtype)]
     return Kernel(
         "pointwise.cu",
-        f"activate<{c_type}, {('gelu', 'silu').index(kind)}, {str(slope).lower()}>",
+        f"activate<{c_type}, {KINDS.index(kind)}, {str(slope).lower()}>",
         f"x: {short}[n], out: {short}[n], slope: {short}[m], n: i64",
     )
 
 
 KERNELS = tuple(
-    activation_kernel(kind, dtype, slope) for kind in ("gelu", "silu") for dtype in _TYPES for slope in (False, True)
+    activation_kernel(kind, dtype, slope)
+    for kind in KINDS
+    for dtype in _TYPES
+    for slope in (False, True)
+    if not (kind == "exp" and slope)
 )
 """Every kernel instance that this module can launch."""
 
@@ -48,12 +53,12 @@ _ERFCX = {
 
 
 def evaluate(kind: str, x: Array, slope: bool) -> tuple[Array, Array | None]:
-    """Return "gelu" or "silu" of `x`, and its derivative if asked for."""
+    """Return "gelu", "silu" or (for x <= 0) "exp" of `x`, and its derivative if asked for."""
     if str(x.dtype) not in _TYPES:
         raise DTypeError(f"{kind} of dtype {x.dtype}; expected float32 or float64")
     kernel = activation_kernel(kind, x.dtype, slope)
     if not use_compiled(kernel, x):
-        return gelu_reference(x, slope) if kind == "gelu" else silu_reference(x, slope)
+        return _REFERENCES[kind](x, slope)
     xp = namespace(x)
     out, derivative = xp.empty(x.shape, x.dtype), xp.empty(x.shape if slope else 0, x.dtype)
     elements = block_size(x) * (4 if is_device_array(x) else 256)
@@ -145,3 +150,16 @@ def silu(x: Array) -> tuple[Array, Array | None]:
 def silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
     """Return the gradient of `silu`."""
     return (dout * slope,)
+
+
+def exp_nonpositive(x: Array) -> Array:
+    """Return exp(x) for x <= 0, float32 or float64; 0 below -87 (float32) or -708."""
+    return evaluate("exp", x, False)[0]
+
+
+def exp_reference(x: Array, slope: bool) -> tuple[Array, None]:
+    """Do what the kernel `activate` does for exp, in array calls."""
+    return namespace(x).exp(x), None
+
+
+_REFERENCES = {"gelu": gelu_reference, "silu": silu_reference, "exp": exp_reference}

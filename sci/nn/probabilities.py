@@ -6,15 +6,15 @@ from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn.activations import exp_nonpositive
 
 __all__ = ["cross_entropy", "cross_entropy_vjp", "log_softmax", "log_softmax_vjp", "softmax", "softmax_vjp"]
 
 
 def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return exp(x) / sum(exp(x)) along `axis`, safe from overflow."""
-    out = x - x.max(axis=axis, keepdims=True)
-    namespace(x).exp(out, out=out)
-    out /= out.sum(axis=axis, keepdims=True)
+    out = exp_nonpositive(x - x.max(axis=axis, keepdims=True))
+    out *= 1 / out.sum(axis=axis, keepdims=True)
     return out, (out, axis)
 
 
@@ -30,14 +30,14 @@ def log_softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return x - log(sum(exp(x))) along `axis`, safe from overflow."""
     xp = namespace(x)
     shifted = x - x.max(axis=axis, keepdims=True)
-    out = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    out = shifted - xp.log(exp_nonpositive(shifted).sum(axis=axis, keepdims=True))
     return out, (out, axis)
 
 
 def log_softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `log_softmax`: dout - p sum(dout)."""
     out, axis = residuals
-    return (dout - namespace(out).exp(out) * dout.sum(axis=axis, keepdims=True),)
+    return (dout - exp_nonpositive(out) * dout.sum(axis=axis, keepdims=True),)
 
 
 def cross_entropy(logits: Array, labels: Array, *, weights: Array | None = None) -> tuple[Array, Any]:
@@ -76,7 +76,7 @@ def cross_entropy(logits: Array, labels: Array, *, weights: Array | None = None)
 def cross_entropy_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
     """Return the gradient of `cross_entropy` for the logits: (p - one-hot) times the weight."""
     rows, flat, place, share, shape = residuals
-    gradient = namespace(rows).exp(rows)
+    gradient = exp_nonpositive(rows)
     gradient[place, flat] -= 1
     gradient *= (share * dout)[:, None]
     return gradient.reshape(shape), None

@@ -181,5 +181,6 @@ class SGDP:
             p *= self.momentum
             p += g
             direction, decay = projection.apply(name, w, g, g + self.momentum * p if self.nesterov else p)
-            w *= 1 - rate * self.weight_decay * decay / (1 - self.momentum)
+            if self.weight_decay:
+                w *= 1 - rate * self.weight_decay * decay / (1 - self.momentum)
             w -= rate * direction

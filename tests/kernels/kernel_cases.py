@@ -13,7 +13,7 @@ import numpy as np
 
 import sci
 from sci.kernels import Kernel, block_size, launch
-from sci.nn.activations import evaluate
+from sci.nn.activations import KINDS, evaluate
 from sci.nn.optimisers import adam_step
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
@@ -165,8 +165,8 @@ def _box_moments(rng: np.random.Generator, p: int) -> Iterator[Pair]:
 
 def _activate(rng: np.random.Generator, dtype: str, kind: int, slope: int) -> Iterator[Pair]:
     for n in (*SIZES, 600 * BLOCK + 5):
-        x = (4 * rng.normal(size=n)).astype(dtype)
-        name = ("gelu", "silu")[kind]
+        x, name = (4 * rng.normal(size=n)).astype(dtype), KINDS[kind]
+        x = -30 * np.abs(x) if name == "exp" else x
         yield _both(lambda x=x, name=name: np.array([p for p in evaluate(name, x, bool(slope)) if p is not None]))
 
 
