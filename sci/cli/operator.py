@@ -1,4 +1,4 @@
-"""`sci operator train|predict|import`: neural operators on samples in HDF5 files."""
+"""`sci operator train|predict|import|generate`: neural operators on samples in HDF5 files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.cli import generate
 from sci.cli.outcome import computing, print_json, print_table, require_writable
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
@@ -28,6 +29,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("operator", help="train and use neural operators", description=DESCRIPTION)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_train(actions)
+    generate.add_parser(actions)
     predict = actions.add_parser("predict", help="apply a model to inputs")
     predict.add_argument("model", type=Path, metavar="MODEL.h5")
     predict.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; with y too, errors are told")

@@ -1,0 +1,43 @@
+"""`sci operator generate`: the file holds what the generators give, and bad arguments are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sci.cli import main
+from sci.io import load_samples, read_header
+from sci.operators.data import darcy_flow, navier_stokes
+
+
+def test_darcy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "d.h5"
+    words = ["operator", "generate", "darcy", "-o", str(out), "--samples", "3", "--grid", "24", "--subsample", "2"]
+    assert main([*words, "--seed", "5", "--high", "9"]) == 0
+    assert "3 of darcy, 12 x 12" in capsys.readouterr().out
+    for read, expected in zip(load_samples(out), darcy_flow(3, 24, subsample=2, high=9.0, seed=5)):
+        np.testing.assert_array_equal(read, expected)
+    assert "--high 9" in read_header(out).command
+
+
+def test_navier_stokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "n.h5"
+    words = ["operator", "generate", "navier-stokes", "-o", str(out), "--samples", "2", "--grid", "16", "--json"]
+    assert main([*words, "--time", "0.1", "--time-step", "0.02", "--viscosity", "0.01"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 2
+    x, y = navier_stokes(2, 16, time=0.1, time_step=0.02, viscosity=0.01)
+    for read, expected in zip(load_samples(out), (x, y[:, 0])):
+        np.testing.assert_array_equal(read, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [(["--grid", "1"], "size is 1"), (["--samples", "-1"], "n_samples is -1"), (["--low", "nan"], "low is nan")],
+)
+def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str) -> None:
+    assert main(["operator", "generate", "darcy", "-o", str(tmp_path / "d.h5"), *options]) == 2
+    assert text in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
