@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sci import io
-from sci.cli.outcome import require_writable
+from sci.cli.outcome import print_json, require_writable
 from sci.errors import FileFormatError
 from sci.potentials import Particles, PotentialGrid
 from sci.units import POTENTIAL_UNITS
@@ -26,6 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="name whose suffix is replaced; FILE's own")
     parser.add_argument("--units", choices=POTENTIAL_UNITS, help="units of the OpenDX file; those of the grid")
     parser.add_argument("--temperature", type=float, default=298.15, metavar="K", help="kelvin of kT/e (298.15)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
@@ -63,4 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.units:
         grid = grid.in_units(arguments.units, arguments.temperature)
     write_exports(paths, grid, particles, arguments.temperature)
-    print(*paths.values(), sep="\n")
+    if arguments.json:
+        print_json({"file": str(arguments.file), "exports": {name: str(path) for name, path in paths.items()}})
+    else:
+        print(*paths.values(), sep="\n")
