@@ -68,7 +68,7 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
         metadata = next(archive.read(n).decode() for n in names if n.endswith(".dist-info/METADATA"))
     sources = {p.relative_to(CHECKOUT).as_posix() for p in (CHECKOUT / "sci").rglob("*.py")}
     kernels = {f"sci/_kernels/{p.name}" for p in (CHECKOUT / "kernels").iterdir() if p.is_file()}
-    assert sources | kernels | {"sci/py.typed"} <= names
+    assert sources | kernels | {"sci/py.typed", "sci/solvers/learned_cycle.h5"} <= names
     assert {"sci/_kernels/host.h", "sci/_kernels/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci-{sci.__version__}.dist-info"}
@@ -83,6 +83,13 @@ def test_a_kernel_compiles_and_runs_from_the_wheel(clean_python: Path, tmp_path:
     environment = clean_python.parents[1]
     assert Path(package).is_relative_to(environment)
     assert Path(kernels) == Path(package).parent / "_kernels"
+
+
+def test_the_trained_solver_loads_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:
+    code = "from sci.solvers import DeepConjugateDirection as D; print(len(D.load().parameters))"
+    done = _run([str(clean_python), "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 24
 
 
 def test_the_command_runs_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:
