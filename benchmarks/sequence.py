@@ -1,0 +1,143 @@
+"""Attention beside torch and array code, on one thread, in process CPU time, everything of a row in one run.
+
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax lightning tensor] [--quick]
+
+softmax: causal, 8 heads of 64, float32, forward and forward with backward, beside torch's scaled_dot_product_attention
+and the array reference (matrix products of BLAS over tiles, softmax in NumPy). The limit is the speed of a matrix
+product, measured in the same run; flops are those of the pairs that are seen, 2 heads n^2 head_dim forward and 5
+backward. Target: 1.1 of torch.
+
+lightning: 64K tokens of the same shape, beside the block form in NumPy; benchmarks/lightning.py has more rows. Target:
+200 ms, and 1.0 s with the backward pass.
+
+tensor: pairs of 512 keys, d = 4, float64: the polynomial beside the exact method, and both beside a row loop in NumPy.
+Target: 500 times the exact one for errors under 1e-7.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import numpy as np
+
+import sci
+from sci.sequence import attention_forward, attention_vjp, tensor_attention
+
+HEADS, D = 8, 64
+
+
+def best(run: Callable[[], Any], repeats: int) -> float:
+    """Return the least CPU time of a run, in milliseconds; the first one, which may compile, does not count."""
+    run()
+    return lightning.measure(run, repeats)
+
+
+def gemm_peak() -> float:
+    """Return the speed of a large matrix product in float32, in GF/s."""
+    a = np.random.default_rng(0).random((1536, 1536), dtype=np.float32)
+    return 2 * 1536**3 / best(lambda: a @ a, 5) / 1e6
+
+
+def ours(q: Any, k: Any, v: Any, dout: Any) -> Any:
+    """Run the library."""
+    (out, _), residuals = attention_forward(q, k, v, causal=True)
+    return out if dout is None else attention_vjp((dout, None), residuals)
+
+
+def softmax(quick: bool) -> None:
+    """Softmax attention."""
+    import torch
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    print(f"softmax: a matrix product runs at {gemm_peak():.0f} GF/s; torch {torch.__version__}")
+    print(f"{'tokens':>7} {'pass':>9} {'ours ms':>9} {'torch':>9} {'tiles':>9} {'GF/s':>6}   ours/torch ours/tiles")
+    for n in (1024, 4096) if quick else (1024, 4096, 16384):
+        q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
+        theirs = [torch.from_numpy(a) for a in (q, k, v)]
+        for dout in (None, g):
+            repeats = 5 if n < 16384 else 2
+            grad = None if dout is None else torch.from_numpy(dout)
+            mine = best(lambda q=q, k=k, v=v, d=dout: ours(q, k, v, d), repeats)
+            rival = best(lambda t=theirs, d=grad: lightning.torch_softmax(torch, t, d), repeats)
+            tiles = np.nan
+            if n <= 4096:
+                with sci.options(kernels="reference"):
+                    tiles = best(lambda q=q, k=k, v=v, d=dout: ours(q, k, v, d), 1)
+            flops = (2 if dout is None else 7) * HEADS * n * n * D
+            name = "forward" if dout is None else "with back"
+            print(
+                f"{n:>7} {name:>9} {mine:9.1f} {rival:9.1f} {tiles:9.1f} {flops / mine / 1e6:6.1f}   "
+                f"{mine / rival:10.2f} {mine / tiles:10.2f}",
+                flush=True,
+            )
+    q, k, v, g = (a[:, :1024].copy() for a in (q, k, v, g))
+    result = torch.nn.functional.scaled_dot_product_attention(
+        *(torch.from_numpy(a[None]) for a in (q, k, v)), is_causal=True
+    )
+    print(f"largest difference from torch at 1024 tokens {np.abs(ours(q, k, v, None) - result[0].numpy()).max():.1e}")
+
+
+def linear(quick: bool) -> None:
+    """Lightning attention."""
+    n = 16384 if quick else 65536
+    rng, decay = np.random.default_rng(0), (2.0 ** -np.arange(1, HEADS + 1)).astype("f4")
+    q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
+    for dout in (None, g):
+        mine = best(lambda d=dout: lightning.ours(q, k, v, d, decay), 4)
+        rival = best(lambda d=dout: lightning.numpy_blocks(q, k, v, d, decay, 64), 3)
+        name = "forward" if dout is None else "with back"
+        print(f"lightning: {n} tokens, {name}: {mine:.0f} ms, NumPy blocks {rival:.0f} ms, ratio {mine / rival:.2f}")
+
+
+def row_loop(q: Any, k1: Any, k2: Any, v1: Any, v2: Any) -> Any:
+    """Run tensor attention query by query in NumPy."""
+    out = np.empty_like(q)
+    for i, row in enumerate(q):
+        scores = (k1 * row / q.shape[1]) @ k2.T
+        weights = np.exp(scores - scores.max())
+        out[i] = (v1 * (weights @ v2)).sum(axis=0) / weights.sum()
+    return out
+
+
+def tensor(quick: bool) -> None:
+    """Tensor attention."""
+    n, d = 512, 4
+    rng = np.random.default_rng(0)
+    values = [rng.uniform(-1, 1, (n, d)) for _ in range(2)]
+    for size in (0.5, 1.0):
+        arrays = [*(rng.uniform(-size, size, (n, d)) for _ in range(3)), *values]
+        exact, result = best(lambda a=arrays: tensor_attention(*a), 3), tensor_attention(*arrays)
+        loop = best(lambda a=arrays: row_loop(*a), 1)
+        print(f"tensor: n {n}, d {d}, entries up to {size}: exact {exact:.0f} ms, NumPy row loop {loop:.0f} ms")
+        for tol in (1e-5, 1e-7):
+            run = lambda a=arrays, t=tol: tensor_attention(*a, method="polynomial", tol=t)  # noqa: E731
+            error, ms = np.abs(run() - result).max(), best(run, 30)
+            print(
+                f"  polynomial, tol {tol:g}: {ms:.2f} ms, error {error:.1e}; exact / polynomial {exact / ms:.0f}, "
+                f"row loop / polynomial {loop / ms:.0f}"
+            )
+
+
+CASES: dict[str, Callable[[bool], None]] = {"softmax": softmax, "lightning": linear, "tensor": tensor}
+
+
+def main() -> None:
+    """Run the chosen cases."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--quick", action="store_true", help="shorter sequences")
+    options = parser.parse_args()
+    with sci.options(threads=1):
+        for name in options.only:
+            start = time.perf_counter()
+            CASES[name](options.quick)
+            print(f"({name}: {time.perf_counter() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

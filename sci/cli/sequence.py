@@ -1,0 +1,127 @@
+"""`sci sequence bench`: what attention costs on this machine, and what it would send and hold on many ranks."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sci.cli.outcome import computing, print_json, print_table
+from sci.errors import InvalidValueError
+from sci.sequence import (
+    attention_cost,
+    attention_forward,
+    attention_vjp,
+    lightning_attention_forward,
+    lightning_attention_vjp,
+)
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """Time softmax attention and lightning attention, forward and with gradients, on this process and its
+threads, and say what each way of spreading softmax attention over ranks sends and holds on a rank."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("sequence", help="time attention and predict it on ranks", description=DESCRIPTION)
+    parser.add_argument("action", choices=("bench",))
+    parser.add_argument("--length", type=int, default=4096, metavar="N", help="tokens (4096)")
+    parser.add_argument("--heads", type=int, default=8, metavar="H", help="heads (8)")
+    parser.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers a head and token (64)")
+    parser.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32", help="(float32)")
+    parser.add_argument(
+        "--full", action="store_true", help="every token sees all; otherwise those before it and itself"
+    )
+    parser.add_argument("--ranks", type=int, default=4, metavar="P", help="ranks to predict for (4)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (3)")
+    parser.add_argument("--seed", type=int, default=0, help="of the arrays (0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Time, predict and report."""
+    a = arguments
+    sizes = {"--length": a.length, "--heads": a.heads, "--head-dim": a.head_dim, "--ranks": a.ranks}
+    for name, value in {**sizes, "--repeats": a.repeats}.items():
+        if value < 1:
+            raise InvalidValueError(f"{name} {value}: expected a positive number")
+    with computing():
+        timings = _timings(a)
+    report = {"tokens": a.length, "heads": a.heads, "head_dim": a.head_dim, "dtype": a.dtype, "causal": not a.full}
+    report |= {"timings": timings, "ranks": a.ranks, "methods": _methods(a)}
+    if a.json:
+        print_json(report)
+    else:
+        print_table(_table(a, report))
+
+
+def _timings(a: argparse.Namespace) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(a.seed)
+    q, k, v, dout = (rng.standard_normal((a.heads, a.length, a.head_dim)).astype(a.dtype) for _ in range(4))
+    found = [_timing("softmax", a, lambda: attention_forward(q, k, v, causal=not a.full), attention_vjp, dout)]
+    if not a.full and a.dtype != "float16":
+        decay = (2.0 ** -np.arange(1, a.heads + 1)).astype(a.dtype)
+        forward = lambda: lightning_attention_forward(q, k, v, decay)  # noqa: E731
+        found.append(_timing("lightning", a, forward, lightning_attention_vjp, dout))
+    return found
+
+
+def _timing(
+    name: str, a: argparse.Namespace, forward: Callable[[], Any], backward: Callable[..., Any], dout: np.ndarray
+) -> dict[str, Any]:
+    _, residuals = forward()
+    backward((dout, None), residuals)
+    return {
+        "method": name,
+        "forward_seconds": _fastest(a.repeats, forward),
+        "backward_seconds": _fastest(a.repeats, lambda: backward((dout, None), residuals)),
+    }
+
+
+def _fastest(repeats: int, action: Callable[[], Any]) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _methods(a: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = []
+    for method in ("ring", "strip", "ulysses"):
+        ahead, back = (
+            attention_cost(
+                a.length, a.heads, a.head_dim, a.ranks, method=method, causal=not a.full, dtype=a.dtype, backward=b
+            )
+            for b in (False, True)
+        )
+        rows.append(
+            {
+                "method": method,
+                "forward_bytes": ahead.bytes_sent,
+                "backward_bytes": back.bytes_sent,
+                "memory_bytes": back.memory,
+                "flops": ahead.flops + back.flops,
+            }
+        )
+    return rows
+
+
+def _table(a: argparse.Namespace, report: dict[str, Any]) -> list[tuple[str, str]]:
+    kind = "causal" if report["causal"] else "full"
+    rows = [("sequence", f"{a.length:,} tokens, {a.heads} heads of {a.head_dim}, {a.dtype}, {kind}")]
+    for timing in report["timings"]:
+        seconds = (timing["forward_seconds"], timing["backward_seconds"])
+        rows.append((timing["method"], f"forward {seconds[0]:.4f} s, gradients {seconds[1]:.4f} s"))
+    rows.append(("a rank of", f"{a.ranks}, forward and gradients, sends; holds at most; computes"))
+    for m in report["methods"]:
+        sent = (m["forward_bytes"] + m["backward_bytes"]) / 1e6
+        text = f"{sent:.2f} MB; {m['memory_bytes'] / 1e6:.1f} MB; {m['flops'] / 1e9:.1f} Gflop"
+        rows.append((m["method"], text))
+    return rows
