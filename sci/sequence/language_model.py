@@ -223,9 +223,8 @@ class TransNormer:
         shared = tape.call(copy_to_ranks, copy_to_ranks_vjp, *(variables[n] for n in names), comm=comm)
 
         def attend(q: Any, k: Any, v: Any, layer: int) -> Any:
-            options = {"method": method, "comm": comm, "learn_decay": False}
             decay = self._decay(value_of(q), layer)
-            return tape.call(lightning_attention_forward, lightning_attention_vjp, q, k, v, decay, None, **options)[0]
+            return tape.call(_mix, _mix_vjp, q, k, v, decay, method=method, comm=comm)
 
         logits = self._forward(tape, dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
         total = batch.shape[0] * (batch.shape[1] - 1)
@@ -353,6 +352,17 @@ class TransNormer:
             x = tape.call(add, add_vjp, x, y)
             x = tape.call(add, add_vjp, x, gated_unit(tape, _named(weights, f"{layer}.unit."), _norm(tape, x)))
         return tape.call(linear, linear_vjp, _norm(tape, x), weights["head"])
+
+
+def _mix(q: Array, k: Array, v: Array, decay: Array, *, method: Method, comm: Comm) -> tuple[Array, Any]:
+    """Return the output of lightning attention alone, with decays that are not learned."""
+    options = {"method": method, "comm": comm, "final_state": False, "learn_decay": False}
+    (out, _), residuals = lightning_attention_forward(q, k, v, decay, **options)
+    return out, residuals
+
+
+def _mix_vjp(dout: Array, residuals: Any) -> tuple[Array | None, ...]:
+    return lightning_attention_vjp((dout, None), residuals)[:4]
 
 
 def _norm(tape: Tape, x: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, require_finite
+from sci.backend import Array, is_device_array, namespace, require_finite, to_host
 from sci.distributed import Comm, abort_on_error, allreduce_sum, broadcast, size
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
@@ -274,22 +275,23 @@ def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | No
 def _agreed(q: Array, k: Array, v: Array, decay: Array, state: Array | None, method: Method, comm: Comm) -> _Call:
     """Check the arguments on all ranks, and return them as flat arrays."""
     error: Exception | None = None
-    header = [0] * 9
+    header = [0] * 10
     try:
         namespace(q, k, v, decay, state)
         error = _problem(q, k, v, decay, state, method)
         if error is None:
             dims = [*([0] * (4 - q.ndim)), *q.shape[:-2], q.shape[-1], v.shape[-1]]
             flags = [q.dtype.itemsize, state is not None, method == "ring", is_device_array(q)]
-            header = [q.shape[-2], *map(int, flags), *dims]
+            checksum = zlib.crc32(np.ascontiguousarray(to_host(decay)).tobytes())
+            header = [q.shape[-2], checksum, *map(int, flags), *dims]
     except Exception as caught:
         error = caught
     table = verdict(channel_of(comm), error, header)
     if (table[:, 1:] != table[0, 1:]).any():
         other = int(np.flatnonzero((table[:, 1:] != table[0, 1:]).any(axis=1))[0])
-        raise ShapeError(
-            f"lightning attention: dtype, shape (but for the length), state or method of rank {other} differ from "
-            f"those of rank 0: {table[other, 1:].tolist()} and {table[0, 1:].tolist()}; expected the same on all ranks"
+        raise InvalidValueError(
+            f"lightning attention: rank {other} differs from rank 0 in decay, dtype, device, method, state or no state, or "
+            "shape (but for the length); expected the same on all ranks"
         )
     xp = namespace(q, k, v)
     work = np.float32 if q.dtype == np.float16 else q.dtype

@@ -132,7 +132,13 @@ def check_large_messages(comm: MPI.Intracomm) -> None:
 def check_disagreement(comm: MPI.Intracomm) -> None:
     q, k, v, decay, state, _, _ = case(8)
     bad = comm.rank == comm.size - 1
-    for change in ({"decay": DECAY - 1.0}, {"k": k[:, :3]}, {"method": "tree"}, {"q": q.astype("f4")}):
+    for change in (
+        {"decay": DECAY - 1.0},
+        {"decay": DECAY + 0.1},
+        {"k": k[:, :3]},
+        {"method": "tree"},
+        {"q": q.astype("f4")},
+    ):
         arguments = {"q": q, "k": k, "v": v, "decay": decay, "state": state, **(change if bad else {})}
         try:
             lightning_attention(**arguments, comm=comm)

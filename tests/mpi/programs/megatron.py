@@ -16,11 +16,14 @@ from sci.sequence import (
     ParallelTransformer,
     Step,
     column_linear,
+    parallel_attention,
     parallel_mlp,
+    pipeline_bytes,
     pipeline_schedule,
     rank_grid,
     row_linear,
     run_pipeline,
+    tensor_parallel_bytes,
     vocabulary_cross_entropy,
     vocabulary_cross_entropy_vjp,
     vocabulary_embedding,
@@ -84,6 +87,27 @@ def check_linear_traffic(comm: MPI.Intracomm) -> None:
     if comm.size > 1:
         sent = traffic(comm)["allreduce_sum"].bytes
         assert sent == 2 * 2 * (comm.size - 1) * x.nbytes // comm.size or x.size % comm.size, sent
+
+
+def check_layer_bytes(comm: MPI.Intracomm) -> None:
+    """A layer of attention and MLP sends 8 b s h (t - 1) / t numbers, in all-reduces or in gathers and scatters."""
+    b, s, heads, d = 1, 256 * comm.size, comm.size, 16
+    h, rng = heads * d, np.random.default_rng(0)
+    shapes = {"q": (d, h), "k": (d, h), "v": (d, h), "o": (h, d), "o_bias": (h,)}
+    shapes |= {"up": (2 * d, h), "up_bias": (2 * d,), "down": (h, 2 * d), "down_bias": (h,)}
+    weights = {name: Variable(rng.normal(size=shape)) for name, shape in shapes.items()}
+    for sequence in (False, True):
+        tape, n = Tape(), s // comm.size if sequence else s
+        x = Variable(rng.normal(size=(b, n, h)))
+        reset_traffic(comm)
+        y = parallel_attention(tape, weights, x, lambda q, k, v: v, d, comm=comm, sequence=sequence)
+        y = parallel_mlp(tape, weights, y, comm=comm, sequence=sequence)
+        tape.backward(y, np.ones(y.shape))
+        names = ("allgather_rows", "reduce_scatter_rows") if sequence else ("allreduce_sum",)
+        sent = sum(t.bytes for name, t in traffic(comm).items() if name in names)
+        expected = tensor_parallel_bytes(b, s, h, comm.size, itemsize=8)
+        # The sequence form also tells lengths (8 bytes) and adds up the gradients of its two biases.
+        assert expected <= sent <= expected + 1000 * comm.size, (sequence, sent, expected)
 
 
 def check_vocabulary(comm: MPI.Intracomm) -> None:
@@ -152,7 +176,8 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
             near(gradients[chunk], expected, (kind, chunk, comm.rank), 1e-10)
         boundaries = v * 2 - (comm.rank == 0) - (comm.rank == p - 1)
         sent = traffic(comm).get("pipeline")
-        assert (sent.bytes if sent else 0) == (boundaries * m * 8 * shape[0] * shape[1] if p > 1 else 0), kind
+        crossed = pipeline_bytes(m, 1, *shape, itemsize=8) if p > 1 else 0
+        assert (sent.bytes if sent else 0) == boundaries * crossed, kind
 
 
 def check_bad_schedules(comm: MPI.Intracomm) -> None:
@@ -223,6 +248,7 @@ def main() -> None:
         if comm.size <= 4:
             check_mlp(comm)
             check_linear_traffic(comm)
+            check_layer_bytes(comm)
             check_vocabulary(comm)
             check_pipeline(comm)
             check_bad_schedules(comm)
