@@ -49,9 +49,10 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     FileFormatError
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FileFormatError(f"{path}: this is one array; expected an npz file of named arrays")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise FileFormatError(f"{path}: this is one array; expected an npz file of named arrays")
+        with archive:
             return {name: archive[name] for name in archive.files if name != "_metadata"}
     except FileFormatError:
         raise
