@@ -39,6 +39,8 @@ Axes = int | tuple[int, ...] | None
 def _fit(gradient: Array, like: tuple[tuple[int, ...], Any]) -> Array:
     """Undo broadcasting and promotion: sum over the axes that were added or stretched, drop an added imaginary part."""
     shape, dtype = like
+    if gradient.shape == shape and gradient.dtype == dtype:
+        return gradient
     extra = gradient.ndim - len(shape)
     axes = (*range(extra), *(extra + k for k, n in enumerate(shape) if n == 1 and gradient.shape[extra + k] != 1))
     if axes:

@@ -15,6 +15,9 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 __all__ = ["Tape", "Variable", "value_and_gradients", "value_of"]
 
 
+_FLOATS = ("f", "c")
+
+
 class _Cell:
     """Where the gradient of one variable gathers; steps of the tape hold cells, so that values can be freed."""
 
@@ -25,11 +28,13 @@ class _Cell:
         self.gradient: Array | None = None
         self.owned = False
 
-    def add(self, gradient: Array, origin: str) -> None:
-        if gradient.shape != self.shape:
-            raise ShapeError(f"{origin} returned a gradient of shape {gradient.shape}; expected {self.shape}")
-        if gradient.dtype != self.dtype:
-            raise DTypeError(f"{origin} returned a gradient of dtype {gradient.dtype}; expected {self.dtype}")
+    def add(self, gradient: Array, origin: Callable[..., Any]) -> None:
+        if gradient.shape != self.shape or gradient.dtype != self.dtype:
+            error = DTypeError if gradient.shape == self.shape else ShapeError
+            raise error(
+                f"{getattr(origin, '__name__', 'a vjp')} returned a gradient of shape {gradient.shape} and dtype "
+                f"{gradient.dtype}; expected {self.shape} and {self.dtype}"
+            )
         if self.gradient is None:
             self.gradient = gradient
         elif self.owned:
@@ -50,7 +55,7 @@ class Variable:
 
     def __init__(self, value: Array) -> None:
         dtype = getattr(value, "dtype", type(value))
-        if getattr(dtype, "kind", None) not in ("f", "c"):
+        if getattr(dtype, "kind", "") not in _FLOATS:
             raise DTypeError(f"a variable of type {dtype}; expected an array of real or complex floats")
         self.value = value
         self._cell = _Cell(value)
@@ -71,6 +76,26 @@ def value_of(x: Any) -> Any:
     return x.value if isinstance(x, Variable) else x
 
 
+def _spread(gradients: Any, cells: list[_Cell | None], op_vjp: Callable[..., Any]) -> None:
+    """Add what a vjp returned to the cells of its arguments."""
+    for cell, gradient in zip(cells, gradients, strict=True):
+        if cell is not None and gradient is not None:
+            cell.add(gradient, op_vjp)
+
+
+def _step_of_several(
+    targets: list[_Cell], cells: list[_Cell | None], op_vjp: Callable[..., Any], residuals: Any
+) -> Callable[[], None]:
+    """Return the step back of a call with several outputs."""
+
+    def step() -> None:
+        douts = tuple(t.take() for t in targets)
+        if any(d is not None for d in douts):
+            _spread(op_vjp(douts, residuals), cells, op_vjp)
+
+    return step
+
+
 class Tape:
     """Record calls of (op, vjp) pairs, and unwind them to the gradients of a scalar.
 
@@ -83,7 +108,7 @@ class Tape:
     -----
     A call without variables among its arguments is not recorded and returns plain arrays, so one function serves
     training (parameters as variables) and inference (plain arrays, no residual kept). What is kept between forward and
-    backward is the residuals alone; `backward` frees each as it goes, and a tape is used once. Overhead is about two
+    backward is the residuals alone; `backward` frees each as it goes, and a tape is used once. Overhead is a few
     microseconds a call.
 
     Examples
@@ -139,25 +164,25 @@ class Tape:
         for name, option in options.items():
             if isinstance(option, Variable):
                 raise InvalidValueError(f"option {name} is a variable; only positional arguments are differentiated")
-        out, residuals = op(*map(value_of, args), **options)
+        values = [a.value if isinstance(a, Variable) else a for a in args]
+        out, residuals = op(*values, **options)
         cells = [a._cell if isinstance(a, Variable) else None for a in args]
         if not any(cells):
             return out
         self._touched = True
         if not self._record:
             return out
-        made = tuple(map(Variable, out)) if isinstance(out, tuple) else Variable(out)
-        targets = [v._cell for v in made] if isinstance(made, tuple) else [made._cell]
-        single = isinstance(made, Variable)
+        if isinstance(out, tuple):
+            several = tuple(map(Variable, out))
+            self._steps.append(_step_of_several([v._cell for v in several], cells, op_vjp, residuals))
+            return several
+        made = Variable(out)
+        target = made._cell
 
         def step() -> None:
-            douts = tuple(t.take() for t in targets)
-            if all(d is None for d in douts):
-                return
-            gradients = op_vjp(douts[0] if single else douts, residuals)
-            for cell, gradient in zip(cells, gradients, strict=True):
-                if cell is not None and gradient is not None:
-                    cell.add(gradient, getattr(op_vjp, "__name__", "a vjp"))
+            dout = target.take()
+            if dout is not None:
+                _spread(op_vjp(dout, residuals), cells, op_vjp)
 
         self._steps.append(step)
         return made
@@ -192,7 +217,7 @@ class Tape:
             again = function(inner, *args, **options)
             for variable, dout in zip(again if isinstance(again, tuple) else (again,), douts):
                 if dout is not None and isinstance(variable, Variable):
-                    variable._cell.add(dout, "backward")
+                    variable._cell.add(dout, self.checkpoint)
             inner._unwind()
 
         self._steps.append(step)
@@ -219,7 +244,7 @@ class Tape:
                 raise InvalidValueError(f"backward of an array of shape {out.shape} needs dout; only a scalar does not")
             # A number without axes is neutral to `namespace`, so it is asked about a view with one.
             dout = namespace(out.value.reshape(1)).ones(out.shape, out.value.dtype)
-        out._cell.add(dout, "backward")
+        out._cell.add(dout, self.backward)
         self._unwind()
 
     def _unwind(self) -> None:
