@@ -290,8 +290,8 @@ def _agreed(q: Array, k: Array, v: Array, decay: Array, state: Array | None, met
     if (table[:, 1:] != table[0, 1:]).any():
         other = int(np.flatnonzero((table[:, 1:] != table[0, 1:]).any(axis=1))[0])
         raise InvalidValueError(
-            f"lightning attention: rank {other} differs from rank 0 in decay, dtype, device, method, state or no state, or "
-            "shape (but for the length); expected the same on all ranks"
+            f"lightning attention: rank {other} differs from rank 0 in decay, dtype, device, method, state or "
+            "none, or shape (but for the length); expected the same on all ranks"
         )
     xp = namespace(q, k, v)
     work = np.float32 if q.dtype == np.float16 else q.dtype

@@ -9,6 +9,7 @@ from gradients import assert_vjp
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
 from sci.nn import AdamW, Tape, train, value_and_gradients
+from sci.nn.schedules import cosine
 from sci.sequence import (
     TextWindows,
     TransNormer,
@@ -116,7 +117,8 @@ def test_training_learns_a_text_and_generates_it(tmp_path):
     text = b"the quick brown fox jumps over the lazy dog. " * 40
     model = TransNormer.new(0, width=32, heads=2, layers=2, hidden=48)
     windows = TextWindows(text, 64)
-    done = train(model.loss, model.parameters, windows, optimiser=AdamW(0.02), epochs=12, batch_size=4)
+    settings = {"epochs": 14, "batch_size": 4, "schedule": cosine(14), "schedule_each": "step", "clip": 1.0}
+    done = train(model.loss, model.parameters, windows, optimiser=AdamW(0.01), **settings)
     assert done.losses[0] > 5.0
     assert done.losses[-1] < 0.6
     trained = model.with_parameters(done.parameters)
