@@ -1,0 +1,73 @@
+"""`sci solve`: problems in, solutions out, training, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from sci.cli import main
+from sci.io import load_problem, load_solution, read_header, save_problem
+from sci.solvers import DeepConjugateDirection, PoissonOperator
+
+RNG = np.random.default_rng(6)
+MASK = RNG.random((12, 10, 9)) > 0.1
+
+
+@pytest.fixture
+def problem(tmp_path: Path) -> Path:
+    save_problem(tmp_path / "problem.h5", PoissonOperator(MASK), RNG.normal(size=MASK.shape) * MASK)
+    return tmp_path / "problem.h5"
+
+
+@pytest.mark.parametrize("method", ["deep", "untrained", "multigrid", "cg"])
+def test_it_solves(problem, method, tmp_path, capsys):
+    out = tmp_path / "solution.h5"
+    assert main(["solve", str(problem), "-o", str(out), "--method", method, "--rtol", "1e-9", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["unknowns"] == MASK.sum()
+    assert report["relative_residual"] <= 1e-9
+    found, (A, b) = load_solution(out), load_problem(problem)
+    assert found.converged
+    assert found.iterations == report["iterations"]
+    residual = b[MASK] - A.to_scipy() @ found.x[MASK]
+    assert np.linalg.norm(residual) <= 1.01e-9 * np.linalg.norm(b)
+    assert read_header(out).parent_uuid == read_header(problem).uuid
+
+
+def test_it_takes_plain_files_and_says_what_it_did(tmp_path, capsys):
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["mask"], file["b"] = MASK, MASK * 1.0
+    assert main(["solve", str(tmp_path / "plain.h5"), "-o", str(tmp_path / "x.h5")]) == 0
+    assert "iterations" in capsys.readouterr().out
+    assert read_header(tmp_path / "x.h5").parent_uuid == ""
+
+
+def test_it_trains_a_model_that_it_can_use(problem, tmp_path, capsys):
+    model = tmp_path / "model.h5"
+    assert main(["solve", "train", "-o", str(model), "--sizes", "8", "--steps", "3", "--seed", "4", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["parameters"] == 265
+    assert 0 < report["loss"] < 1
+    assert DeepConjugateDirection.load(model).solve(*load_problem(problem)).converged
+    assert main(["solve", str(problem), "-o", str(tmp_path / "x.h5"), "--model", str(model)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["train", "-o", "{}/m.h5", "--sizes", "4"], 2, "sizes"),
+        (["train", "-o", "{}/m.h5", "--seed", "-1"], 2, "--seed"),
+        (["{}/missing.h5", "-o", "{}/x.h5"], 2, "no such file"),
+        (["{}/problem.h5", "-o", "{}/problem.h5"], 2, "problem.h5"),
+        (["{}/problem.h5", "-o", "{}/x.h5", "--method", "cg", "--model", "{}/m.h5"], 2, "--method deep"),
+        (["{}/problem.h5", "-o", "{}/x.h5", "--method", "cg", "--maxiter", "2"], 1, "2 iterations"),
+    ],
+)
+def test_what_it_refuses(problem, words, code, said, tmp_path, capsys):
+    assert main(["solve", *(w.format(tmp_path) for w in words)]) == code
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "x.h5").exists()
