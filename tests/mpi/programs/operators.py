@@ -1,0 +1,72 @@
+"""Operators on ranks: data-parallel and patch-parallel training beside one process.
+
+mpirun -n 2 python tests/mpi/programs/operators.py
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sabotage import private_communicator
+
+from sci.distributed import abort_on_error
+from sci.errors import DecompositionError
+from sci.nn import AdamW, Tape, Variable, relative_l2, relative_l2_vjp, train, value_and_gradients
+from sci.operators import FNO, MultigridPatches, Recipe, train_operator
+from sci.operators.parallel import patch_loss, patched_relative_l2, patched_relative_l2_vjp
+from sci.operators.patches import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
+
+comm = private_communicator()
+with abort_on_error(comm):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 6, 1, 8, 8)).astype(np.float32)
+    cut = MultigridPatches(1, 0.125)
+    model = FNO((3, 3), 2, 1, 6, 2)
+
+    def serial(tape, variables, batch):
+        """The loss on stitched fields, whole on one process."""
+        patches = model.forward(tape, variables, cut.split(batch[0]))
+        cores = tape.call(crop_patches, crop_patches_vjp, patches, cut=cut, grid=(8, 8))
+        field = tape.call(stitch_patches, stitch_patches_vjp, cores, cut=cut, grid=(8, 8))
+        return tape.call(relative_l2, relative_l2_vjp, field, target=batch[1])
+
+    double = {n: p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for n, p in model.parameters.items()}
+    batch = (x.astype(np.float64), y.astype(np.float64))
+    value, gradients = value_and_gradients(lambda t, v: serial(t, v, batch), double)
+    spread = patch_loss(model, cut, comm)
+    found, shares = value_and_gradients(lambda t, v: spread(t, v, batch), double)
+    assert abs(value - found) < 1e-12, (value, found)
+    for name, gradient in gradients.items():
+        scale = np.abs(gradient).max()
+        assert np.abs(shares[name] - gradient).max() <= 1e-11 * scale, name
+
+    # An exact prediction has no direction: zero, not NaN.
+    tape, p = Tape(), Variable(np.ones((1, 1, 2, 2)))
+    loss = tape.call(
+        patched_relative_l2, patched_relative_l2_vjp, p, target=p.value, samples=[0], n_samples=1, comm=comm
+    )
+    tape.backward(loss)
+    assert (p.gradient == 0).all()
+
+    settings = {"optimiser": AdamW(1e-2), "epochs": 2, "batch_size": 3}
+    one = train(serial, model.parameters, (x, y), **settings)
+    many = train(spread, model.parameters, (x, y), **settings)
+    for name, parameter in one.parameters.items():
+        assert np.abs(many.parameters[name] - parameter).max() < 1e-4, name
+    assert np.allclose(one.losses, many.losses, rtol=1e-5)
+
+    plain = FNO((3, 3), 1, 1, 6, 2)
+    recipe = Recipe(epochs=2, batch_size=4)
+    alone, course = train_operator(plain, x, y, recipe)
+    together, shared_course = train_operator(plain, x, y, recipe, comm=comm)
+    assert np.allclose(course.losses, shared_course.losses, rtol=1e-5)
+    assert np.abs(alone(x) - together(x)).max() < 1e-3
+
+    whole = patch_loss(plain, MultigridPatches(0), comm)
+    message = ""
+    try:
+        whole(Tape(), plain.parameters, (x[:1], y[:1]))
+    except DecompositionError as error:
+        message = str(error)
+    assert ("fewer ranks" in message) == (comm.size > 1), message
+    if comm.rank == 0:
+        print("PASS")
