@@ -1,6 +1,6 @@
 """Attention beside torch and array code, on one thread, in process CPU time, everything of a row in one run.
 
-OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax lightning tensor] [--quick]
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax lightning tensor]
 
 softmax: causal, 8 heads of 64, float32, forward and forward with backward, beside torch's scaled_dot_product_attention
 and the array reference (matrix products of BLAS over tiles, softmax in NumPy). The limit is the speed of a matrix
@@ -30,10 +30,8 @@ from sci.sequence import attention_forward, attention_vjp, tensor_attention
 HEADS, D = 8, 64
 
 
-def best(run: Callable[[], Any], repeats: int) -> float:
-    """Return the least CPU time of a run, in milliseconds; the first one, which may compile, does not count."""
-    run()
-    return lightning.measure(run, repeats)
+best = lightning.measure
+"""The least CPU time of some runs, in milliseconds. Kernels are compiled on small arrays beforehand."""
 
 
 def gemm_peak() -> float:
@@ -48,7 +46,13 @@ def ours(q: Any, k: Any, v: Any, dout: Any) -> Any:
     return out if dout is None else attention_vjp((dout, None), residuals)
 
 
-def softmax(quick: bool) -> None:
+def torch_result(torch: Any, x: Any) -> Any:
+    """Return torch's causal attention of x to itself."""
+    t = torch.from_numpy(x[None])
+    return torch.nn.functional.scaled_dot_product_attention(t, t, t, is_causal=True)[0].numpy()
+
+
+def softmax(lengths: list[int], repeats: int) -> None:
     """Softmax attention."""
     import torch
 
@@ -56,11 +60,13 @@ def softmax(quick: bool) -> None:
     rng = np.random.default_rng(0)
     print(f"softmax: a matrix product runs at {gemm_peak():.0f} GF/s; torch {torch.__version__}")
     print(f"{'tokens':>7} {'pass':>9} {'ours ms':>9} {'torch':>9} {'tiles':>9} {'GF/s':>6}   ours/torch ours/tiles")
-    for n in (1024, 4096) if quick else (1024, 4096, 16384):
+    small = rng.standard_normal((HEADS, 256, D), dtype=np.float32)
+    error = np.abs(ours(small, small, small, None) - torch_result(torch, small)).max()
+    ours(small, small, small, small)
+    for n in lengths:
         q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
         theirs = [torch.from_numpy(a) for a in (q, k, v)]
         for dout in (None, g):
-            repeats = 5 if n < 16384 else 2
             grad = None if dout is None else torch.from_numpy(dout)
             mine = best(lambda q=q, k=k, v=v, d=dout: ours(q, k, v, d), repeats)
             rival = best(lambda t=theirs, d=grad: lightning.torch_softmax(torch, t, d), repeats)
@@ -75,21 +81,17 @@ def softmax(quick: bool) -> None:
                 f"{mine / rival:10.2f} {mine / tiles:10.2f}",
                 flush=True,
             )
-    q, k, v, g = (a[:, :1024].copy() for a in (q, k, v, g))
-    result = torch.nn.functional.scaled_dot_product_attention(
-        *(torch.from_numpy(a[None]) for a in (q, k, v)), is_causal=True
-    )
-    print(f"largest difference from torch at 1024 tokens {np.abs(ours(q, k, v, None) - result[0].numpy()).max():.1e}")
+    print(f"largest difference from torch at 256 tokens {error:.1e}")
 
 
-def linear(quick: bool) -> None:
-    """Lightning attention."""
-    n = 16384 if quick else 65536
+def linear(lengths: list[int], repeats: int) -> None:
+    """Lightning attention, at four times the longest of the lengths."""
+    n = 4 * max(lengths)
     rng, decay = np.random.default_rng(0), (2.0 ** -np.arange(1, HEADS + 1)).astype("f4")
     q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
     for dout in (None, g):
-        mine = best(lambda d=dout: lightning.ours(q, k, v, d, decay), 4)
-        rival = best(lambda d=dout: lightning.numpy_blocks(q, k, v, d, decay, 64), 3)
+        mine = best(lambda d=dout: lightning.ours(q, k, v, d, decay), repeats)
+        rival = best(lambda d=dout: lightning.numpy_blocks(q, k, v, d, decay, 64), repeats)
         name = "forward" if dout is None else "with back"
         print(f"lightning: {n} tokens, {name}: {mine:.0f} ms, NumPy blocks {rival:.0f} ms, ratio {mine / rival:.2f}")
 
@@ -104,14 +106,15 @@ def row_loop(q: Any, k1: Any, k2: Any, v1: Any, v2: Any) -> Any:
     return out
 
 
-def tensor(quick: bool) -> None:
+def tensor(_: list[int], repeats: int) -> None:
     """Tensor attention."""
     n, d = 512, 4
     rng = np.random.default_rng(0)
     values = [rng.uniform(-1, 1, (n, d)) for _ in range(2)]
     for size in (0.5, 1.0):
         arrays = [*(rng.uniform(-size, size, (n, d)) for _ in range(3)), *values]
-        exact, result = best(lambda a=arrays: tensor_attention(*a), 3), tensor_attention(*arrays)
+        result = tensor_attention(*arrays)
+        exact = best(lambda a=arrays: tensor_attention(*a), repeats)
         loop = best(lambda a=arrays: row_loop(*a), 1)
         print(f"tensor: n {n}, d {d}, entries up to {size}: exact {exact:.0f} ms, NumPy row loop {loop:.0f} ms")
         for tol in (1e-5, 1e-7):
@@ -123,19 +126,20 @@ def tensor(quick: bool) -> None:
             )
 
 
-CASES: dict[str, Callable[[bool], None]] = {"softmax": softmax, "lightning": linear, "tensor": tensor}
+CASES: dict[str, Callable[[list[int], int], None]] = {"softmax": softmax, "lightning": linear, "tensor": tensor}
 
 
 def main() -> None:
     """Run the chosen cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--quick", action="store_true", help="shorter sequences")
+    parser.add_argument("--lengths", nargs="+", type=int, default=[1024, 4096, 16384], metavar="N")
+    parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     with sci.options(threads=1):
         for name in options.only:
             start = time.perf_counter()
-            CASES[name](options.quick)
+            CASES[name](options.lengths, options.repeats)
             print(f"({name}: {time.perf_counter() - start:.0f} s)")
 
 
