@@ -1,4 +1,7 @@
-"""Add to the site a page of reference for each room of the package that exists, and one of the commands' own help."""
+"""Add to the site what would otherwise be written twice.
+
+A page of reference for each room of the package that exists, the help of each command, the table of mpi_examples.
+"""
 
 from __future__ import annotations
 
@@ -82,3 +85,10 @@ def on_files(files: Files, config: Any) -> Files:
     for path, (_, text) in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Put the table of examples where the page about ranks asks for it."""
+    text = (PACKAGE.parent / "mpi_examples" / "README.md").read_text()
+    table = text[text.index("| script") :].rstrip()
+    return markdown.replace("<!-- docs/hooks.py puts the table of mpi_examples/README.md here. -->", table)

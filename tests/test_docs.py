@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import re
@@ -164,6 +165,14 @@ def test_a_link_leads_to_a_file(page):
 def test_every_page_is_in_the_navigation():
     named = re.findall(r"^\s+- (?:[^#\n]*: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(named) == sorted(p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "mpi_examples").glob("*.py")), ids=lambda p: p.name)
+def test_an_example_for_mpirun_is_listed_with_its_command(path):
+    commands = re.findall(r"^mpirun -n \d+ python (\S+)", ast.get_docstring(ast.parse(path.read_text())), re.MULTILINE)
+    assert set(commands) == {f"mpi_examples/{path.name}"}
+    table = (ROOT / "mpi_examples" / "README.md").read_text()
+    assert re.search(rf"^\| `mpirun -n \d+ python {commands[0]}[ `]", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda p: p.name)
