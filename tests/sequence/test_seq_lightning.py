@@ -37,6 +37,14 @@ def test_forward_is_the_dense_sum(n, kernels):
     np.testing.assert_allclose(out, dense(q, k, v, DECAY, state), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "d", "e"), [(770, 192, 96), (767, 128, 130), (769, 3, 200)])
+def test_any_head_dimension_and_ragged_segments(n, d, e):
+    q, k, v, state = arrays(n, d, e)
+    out, _ = lightning_attention(q, k, v, DECAY, state)
+    expected = dense(q, k, v, DECAY, state)
+    np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-11 * np.abs(expected).max())
+
+
 def test_a_sequence_of_steps_is_the_block_form():
     q, k, v, state = arrays(50)
     whole, end = lightning_attention(q, k, v, DECAY, state)
