@@ -78,16 +78,17 @@ class LearnedCycle:
             raise InvalidValueError(
                 "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
-        self.operator = A
+        self.A = A
+        self.shape = A.shape
         self.xp: ModuleType = A.xp
         self._parameters = parameters
         self._grids: list[_Grid] = []
         self._build()
 
     def _build(self) -> None:
-        A, xp = self.operator, self.xp
+        A, xp = self.A, self.xp
         stencil, layout = A.stencil, A.layout
-        self._scale = stencil.weight
+        unit = stencil.weight
         if A.constant:
             links, fixed = xp.zeros((3, 1, 1, 1), np.float32), xp.zeros((1, 1, 1), np.float32)
             d, fraction, box = layout.zeros(xp, np.int32), fixed, layout.box_array(xp)
@@ -95,11 +96,13 @@ class LearnedCycle:
             run("pack_faces", False, blocks, stencil.d, d, box, *layout.padded_shape[1:], chunk)
         else:
             assert stencil.links is not None
-            self._scale = float(A.diagonal.sum()) / (2 * A.ndim * A.size)
-            d = (stencil.d * (1 / self._scale)).astype(np.float32)
-            links = (stencil.links * (1 / self._scale)).astype(np.float32)
+            unit = float(A.diagonal.sum()) / (2 * A.ndim * A.size)
+            d = (stencil.d * (1 / unit)).astype(np.float32)
+            links = (stencil.links * (1 / unit)).astype(np.float32)
             fraction = layout.spread(A.mask.astype(np.float32))
-            fixed = layout.spread((A.dirichlet * (1 / self._scale)).astype(np.float32))
+            fixed = layout.spread((A.dirichlet * (1 / unit)).astype(np.float32))
+        self.scale = 1.0 / unit
+        """What a residual is multiplied by for `source`: the cycle's operator has weights near one."""
         depth = 0
         while True:
             variable = not (A.constant and depth == 0)
@@ -152,7 +155,7 @@ class LearnedCycle:
         return _Grid(
             layout,
             variable,
-            diagonal if variable else self.operator.stencil.d,
+            diagonal if variable else self.A.stencil.d,
             links,
             jacobi,
             share,
@@ -185,11 +188,20 @@ class LearnedCycle:
         run("coarsen", variable, blocks, d, fixed, fraction, links, *made, crossing, factors, strides, *ends)
         return half, made[0], made[1], made[2], crossing
 
-    def cycle(self) -> Array:
-        """Return the padded array u = M f of the finest level, from what its padded f holds; operator of weight 1."""
+    @property
+    def source(self) -> Array:
+        """Padded right-hand side of the cycle, `scale` times a residual."""
+        return self._grids[0].f
+
+    @property
+    def result(self) -> Array:
+        """Padded result of the cycle."""
+        return self._result
+
+    def cycle(self) -> None:
+        """Turn `source` into `result`."""
         for step in self._steps:
             step()
-        return self._result
 
     def _program(self, depth: int, steps: list[Callable[[], object]]) -> Array:
         """Append what a cycle does from level `depth` down; return the array that will hold its result."""
@@ -228,7 +240,7 @@ class LearnedCycle:
 
     def matvec(self, r: Array) -> Array:
         """Return M r for a grid array or a flat array, in its dtype."""
-        A = self.operator
+        A = self.A
         on_grid = tuple(r.shape) == A.grid_shape
         grid = r if on_grid else A.scatter(r)
         size = float(self.xp.abs(grid).max())
@@ -236,7 +248,8 @@ class LearnedCycle:
             return r * 0
         top = self._grids[0]
         top.layout.cells(top.f)[...] = grid * (A.mask / size)
-        z = top.layout.cells(self.cycle()).astype(r.dtype) * (size / self._scale)
+        self.cycle()
+        z = top.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
         return z if on_grid else A.gather(z).reshape(r.shape)
 
     __call__ = matvec
