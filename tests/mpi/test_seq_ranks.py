@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from launcher import MpiResult
+
+from sci.io import load
+from sci.sequence import TransNormer
 
 pytestmark = pytest.mark.mpi
+EXAMPLE = Path(__file__).parents[2] / "mpi_examples" / "train_language_model.py"
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
@@ -18,3 +24,27 @@ def test_program(run_mpi: Callable[..., str], program: str, n_ranks: int) -> Non
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 8])
 def test_megatron(run_mpi: Callable[..., str], n_ranks: int) -> None:
     run_mpi("megatron.py", n_ranks, timeout=240)
+
+
+def test_a_model_is_trained_on_a_corpus_and_saved(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    corpus, out = tmp_path / "corpus.txt", tmp_path / "model.h5"
+    corpus.write_text("a small text, written for this test. " * 30)
+    small = ("--epochs", 1, "--length", 64, "--batch", 4, "--width", 16, "--layers", 1)
+    output = run_mpi(EXAMPLE, 3, corpus, "-o", out, *small, "--prompt", "a small")
+    assert "bits a byte" in output
+    model = TransNormer.from_model(load(out))
+    assert (model.width, model.layers) == (16, 1)
+    assert len(model.generate(b"a small", 5)) == 5
+
+
+@pytest.mark.parametrize("text", [None, "too short"])
+def test_a_bad_corpus_ends_all_ranks_with_one_line(
+    launch_mpi: Callable[..., MpiResult], tmp_path: Path, text: str | None
+) -> None:
+    corpus = tmp_path / "corpus.txt"
+    if text is not None:
+        corpus.write_text(text)
+    result = launch_mpi(EXAMPLE, 2, corpus, "-o", tmp_path / "model.h5", timeout=60)
+    assert result.returncode == 2
+    assert result.output.count("train_language_model: error:") == 1
+    assert not (tmp_path / "model.h5").exists()
