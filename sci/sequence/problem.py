@@ -140,11 +140,14 @@ def _choice(value: Any, choices: Sequence[str], name: str) -> int:
 
 
 def _fingerprint(k: Array, v: Array) -> int:
-    """Return a checksum of the first and last keys and values; 0 where they say nothing."""
-    if k.size == 0:
+    """Return a checksum of some keys and values; 0 where they say nothing, being too few or all alike."""
+    heads = math.prod(k.shape[:-2])
+    if heads == 0 or k.shape[-2] < 2:
         return 0
-    rows = to_host(namespace(k, v).concatenate([a.reshape(-1, *a.shape[-2:])[0, (0, -1), :] for a in (k, v)]))
-    return 0 if (rows == rows.flat[0]).all() else 1 + zlib.crc32(rows.tobytes())
+    chosen = np.linspace(0, k.shape[-2] - 1, 8).astype(int).tolist()
+    xp = namespace(k, v)
+    rows = to_host(xp.concatenate([a.reshape(heads, *a.shape[-2:])[0][chosen] for a in (k, v)], axis=1))
+    return 0 if (rows == rows[0]).all() else 1 + zlib.crc32(rows.tobytes())
 
 
 def _check_scale(scale: Any, head_dim: int) -> float:
