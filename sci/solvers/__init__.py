@@ -3,6 +3,9 @@
 from sci.solvers.deep import DeepConjugateDirection
 from sci.solvers.direction_network import DirectionNetwork, train_direction_network
 from sci.solvers.directions import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.solvers.fast_poisson import FastPoisson
+from sci.solvers.incomplete import IncompleteCholesky
+from sci.solvers.jacobi import Jacobi
 from sci.solvers.krylov import SolveResult, cg
 from sci.solvers.multigrid import Multigrid
 from sci.solvers.operator import PoissonOperator
@@ -11,6 +14,9 @@ __all__ = [
     "DeepConjugateDirection",
     "DirectionLog",
     "DirectionNetwork",
+    "FastPoisson",
+    "IncompleteCholesky",
+    "Jacobi",
     "Multigrid",
     "PoissonOperator",
     "SolveResult",

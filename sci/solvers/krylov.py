@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from sci.backend import Array, as_finite, namespace
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.solvers.fused import is_padded_cycle, iterate, positive, serial_space
 from sci.solvers.operator import PoissonOperator
 
-__all__ = ["SolveResult", "cg"]
+__all__ = ["SolveResult", "cg", "positive"]
 
 Apply: TypeAlias = Callable[[Array], Array]
 CONSISTENT = 1e-8
@@ -120,8 +121,34 @@ def cg(
     project = _projection(A, right)
     right, x = project(right), project(x)
     target = max(rtol * norm(right), atol)
-    norms = _iterate(apply_a, apply_m, project, right, x, target, maxiter, callback)
+    if isinstance(A, PoissonOperator) and (M is None or (is_padded_cycle(M) and getattr(M, "A", None) is A)):
+        x, norms = _on_padded(A, right, x, M, target, maxiter, callback)
+    else:
+        norms = _iterate(apply_a, apply_m, project, right, x, target, maxiter, callback)
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
+
+
+def _on_padded(
+    A: PoissonOperator,
+    right: Array,
+    x: Array,
+    M: Any,
+    target: float,
+    maxiter: int,
+    callback: Callable[[Array], object] | None,
+) -> tuple[Array, list[float]]:
+    """Run the iteration on padded arrays, where the vector work is fused with the stencil."""
+    flat = tuple(right.shape) != A.grid_shape
+    b, start = (A.layout.spread(A.scatter(v) if flat else v) for v in (right, x))
+
+    def answer(padded: Array) -> Array:
+        cells = A.layout.cells(padded)
+        return A.gather(cells).reshape(right.shape) if flat else cells.copy()
+
+    space = serial_space(A.stencil, A.project_padded if A.singular else None)
+    seen = None if callback is None else lambda padded: callback(answer(padded))
+    norms = iterate(space, b, start, M, target, maxiter, seen)
+    return answer(start), norms
 
 
 def _iterate(
@@ -156,20 +183,6 @@ def _iterate(
         if callback is not None:
             callback(x)
     return norms
-
-
-def positive(value: float, name: str, vector: str, iteration: int) -> float:
-    """Return the quadratic form `value` of A or M, if it is what a positive definite one gives."""
-    if not isfinite(value):
-        raise ConvergenceError(
-            f"iteration {iteration}: {vector}'{name} {vector} is {value}; {name} gives NaN or Inf, or numbers overflow"
-        )
-    if value <= 0:
-        raise ConvergenceError(
-            f"iteration {iteration}: {vector}'{name} {vector} is {value:.3g}; expected a symmetric positive definite "
-            f"{name} (a singular {name} breaks down where b is not in its range)"
-        )
-    return value
 
 
 def inner(a: Array, b: Array) -> float:

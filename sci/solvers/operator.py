@@ -246,6 +246,15 @@ class PoissonOperator:
         projected = (flat - shift).astype(x.dtype)
         return self.scatter(projected) if on_grid else projected.reshape(x.shape)
 
+    def project_padded(self, padded: Array) -> None:
+        """Remove the kernel from a padded array, in place."""
+        cells = self.layout.cells(padded)
+        if self.component_sizes.size == 1 and float(self.component_sizes[0]) == self.size:
+            cells -= float(cells.sum(dtype=np.float64)) / self.size
+            cells *= self.mask
+        else:
+            cells[...] = self.project(cells)
+
     def _component_sums(self, flat: Array) -> Array:
         return self.xp.bincount(self.labels, weights=flat, minlength=self.component_sizes.size + 1)[1:]
 
