@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sci.backend import Array, namespace
-from sci.errors import ShapeError
+from sci.backend import Array, is_device_array, namespace
+from sci.errors import DTypeError, ShapeError
+from sci.kernels import Kernel, launch, use_compiled
 
 __all__ = [
     "group_norm",
@@ -19,59 +20,120 @@ __all__ = [
 ]
 
 
-def _row_dots(a: Array, b: Array) -> Array:
-    """Return the inner products of the rows along the last axis, which stays with length 1; no temporary array."""
-    return namespace(a, b).einsum("...i,...i->...", a, b)[..., None]
+_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+_ROWS_PER_BLOCK = {"host": 16, "device": 2}
 
 
-def _standardise(x: Array, eps: float) -> tuple[Array, Array]:
-    """Return (x - mean) / sqrt(var + eps) over the last axis, and the inverse root."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    inverse = 1 / namespace(x).sqrt(_row_dots(centred, centred) / x.shape[-1] + eps)
-    centred *= inverse
-    return centred, inverse
+def standardise_kernel(dtype: Any, centred: bool) -> Kernel:
+    """Return the kernel that standardises rows in float32 or float64, about their mean or about zero."""
+    c_type, t = _TYPES[str(dtype)]
+    return Kernel(
+        "norms.cu",
+        f"standardise<{c_type}, {str(centred).lower()}>",
+        f"x: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], rows: i64, n: i64, eps: f64",
+    )
 
 
-def _standardise_vjp(dout: Array, unit: Array, inverse: Array) -> Array:
-    gradient = unit * (_row_dots(dout, unit) / -unit.shape[-1])
-    gradient += dout
-    gradient -= dout.mean(axis=-1, keepdims=True)
-    gradient *= inverse
-    return gradient
+def standardise_vjp_kernel(dtype: Any, centred: bool) -> Kernel:
+    """Return the kernel of the derivative of `standardise`."""
+    c_type, t = _TYPES[str(dtype)]
+    return Kernel(
+        "norms.cu",
+        f"standardise_vjp<{c_type}, {str(centred).lower()}>",
+        f"dout: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], dx: {t}[rows, n], rows: i64, n: i64",
+    )
+
+
+KERNELS = tuple(
+    make(dtype, centred)
+    for make in (standardise_kernel, standardise_vjp_kernel)
+    for dtype in _TYPES
+    for centred in (False, True)
+)
+"""Every kernel instance that this module can launch."""
+
+
+def _check(x: Array) -> None:
+    if str(x.dtype) not in _TYPES:
+        raise DTypeError(f"a norm of dtype {x.dtype}; expected float32 or float64")
+    if x.shape[-1] == 0:
+        raise ShapeError(f"a norm over the last axis of shape {x.shape}; expected one entry or more")
+
+
+def _blocks(x: Array) -> int:
+    return -(-len(x) // _ROWS_PER_BLOCK["device" if is_device_array(x) else "host"])
+
+
+def standardise(x: Array, eps: float, centred: bool = True) -> tuple[Array, Array]:
+    """Return unit = (x - mean) / sqrt(var + eps) in every row of `x` (rows, n), and the inverse roots (rows,).
+
+    With `centred` False the mean is taken as zero.
+    """
+    _check(x)
+    kernel = standardise_kernel(x.dtype, centred)
+    if not use_compiled(kernel, x):
+        return standardise_reference(x, eps, centred)
+    xp = namespace(x)
+    unit, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), x.dtype)
+    launch(kernel, _blocks(x), xp.ascontiguousarray(x), unit, inverse, *x.shape, eps)
+    return unit, inverse
+
+
+def standardise_reference(x: Array, eps: float, centred: bool) -> tuple[Array, Array]:
+    """Do what the kernel `standardise` does, in array calls."""
+    unit = x - x.mean(axis=1, keepdims=True) if centred else x
+    inverse = 1 / namespace(x).sqrt((unit * unit).mean(axis=1) + eps)
+    return unit * inverse[:, None], inverse
+
+
+def standardise_vjp(dout: Array, unit: Array, inverse: Array, centred: bool = True) -> Array:
+    """Return the gradient of `standardise` for x."""
+    kernel = standardise_vjp_kernel(unit.dtype, centred)
+    if not use_compiled(kernel, unit):
+        return standardise_vjp_reference(dout, unit, inverse, centred)
+    xp = namespace(unit)
+    dx = xp.empty(unit.shape, unit.dtype)
+    launch(kernel, _blocks(unit), xp.ascontiguousarray(dout), unit, inverse, dx, *unit.shape)
+    return dx
+
+
+def standardise_vjp_reference(dout: Array, unit: Array, inverse: Array, centred: bool) -> Array:
+    """Do what the kernel `standardise_vjp` does, in array calls."""
+    along = (dout * unit).mean(axis=1, keepdims=True)
+    gradient = dout - unit * along
+    if centred:
+        gradient -= dout.mean(axis=1, keepdims=True)
+    return gradient * inverse[:, None]
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,)."""
-    unit, inverse = _standardise(x, eps)
+    unit, inverse = standardise(x.reshape(-1, x.shape[-1]), eps)
     out = unit * weight
     out += bias
-    return out, (unit, inverse, weight)
+    return out.reshape(x.shape), (unit, inverse, weight)
 
 
 def layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `layer_norm`."""
     unit, inverse, weight = residuals
-    rows = dout.reshape(-1, dout.shape[-1])
-    dweight = namespace(rows).einsum("ri,ri->i", rows, unit.reshape(rows.shape))
-    return _standardise_vjp(dout * weight, unit, inverse), dweight, rows.sum(axis=0)
+    rows = dout.reshape(unit.shape)
+    dweight = namespace(rows).einsum("ri,ri->i", rows, unit)
+    return standardise_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
 
 
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
-    inverse = 1 / namespace(x).sqrt(_row_dots(x, x) / x.shape[-1] + eps)
-    unit = x * inverse
-    return unit * weight, (unit, inverse, weight)
+    unit, inverse = standardise(x.reshape(-1, x.shape[-1]), eps, centred=False)
+    return (unit * weight).reshape(x.shape), (unit, inverse, weight)
 
 
 def rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     """Return the gradients of `rms_norm`."""
     unit, inverse, weight = residuals
-    dunit = dout * weight
-    dx = unit * (_row_dots(dunit, unit) / -unit.shape[-1])
-    dx += dunit
-    dx *= inverse
-    rows = dout.reshape(-1, dout.shape[-1])
-    return dx, namespace(rows).einsum("ri,ri->i", rows, unit.reshape(rows.shape))
+    rows = dout.reshape(unit.shape)
+    dx = standardise_vjp(rows * weight, unit, inverse, centred=False)
+    return dx.reshape(dout.shape), namespace(rows).einsum("ri,ri->i", rows, unit)
 
 
 def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: float = 1e-5) -> tuple[Array, Any]:
@@ -93,7 +155,7 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
     batch, channels = x.shape[:2]
     if groups < 1 or channels % groups:
         raise ShapeError(f"group_norm of {channels} channels in {groups} groups; expected a divisor")
-    unit, inverse = _standardise(x.reshape(batch, groups, -1), eps)
+    unit, inverse = standardise(x.reshape(batch * groups, -1), eps)
     per_channel = unit.reshape(batch, channels, -1)
     out = per_channel * weight[:, None]
     out += bias[:, None]
@@ -104,18 +166,18 @@ def group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `group_norm`."""
     unit, inverse, weight, shape = residuals
     rows = dout.reshape(shape[0], shape[1], -1)
-    dweight = _row_dots(rows, unit.reshape(rows.shape)).sum(axis=0)[:, 0]
-    dx = _standardise_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
+    dweight = namespace(rows).einsum("bck,bck->c", rows, unit.reshape(rows.shape))
+    dx = standardise_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
     return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
 
 
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalise every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid)."""
-    unit, inverse = _standardise(x.reshape(*x.shape[:2], -1), eps)
+    unit, inverse = standardise(x.reshape(x.shape[0] * x.shape[1], -1), eps)
     return unit.reshape(x.shape), (unit, inverse)
 
 
 def instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `instance_norm`."""
     unit, inverse = residuals
-    return (_standardise_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)
+    return (standardise_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)
