@@ -29,6 +29,7 @@ COMMANDS = {
     "zno_periodic.png": "python mpi_examples/periodic.py {out}",
     "poses.png": "python mpi_examples/poses.py 20000 {out}",
     "network.png": "python mpi_examples/train_network.py 40 {out}",
+    "sequences.png": "python docs/draw_sequences.py {out}",
 }
 """Each picture and the command that makes it."""
 
