@@ -1,11 +1,13 @@
 """Add to the site what would otherwise be written twice.
 
-A page of reference for each room of the package that exists, the help of each command, the table of mpi_examples.
+A page of reference for each room of the package that exists, the help of each command, and the tables of mpi_examples
+and benchmarks.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 from pathlib import Path
@@ -87,8 +89,22 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Put the table of examples where the page about ranks asks for it."""
+def examples() -> str:
+    """Return the table of examples for mpirun."""
     text = (PACKAGE.parent / "mpi_examples" / "README.md").read_text()
-    table = text[text.index("| script") :].rstrip()
-    return markdown.replace("<!-- docs/hooks.py puts the table of mpi_examples/README.md here. -->", table)
+    return text[text.index("| script") :].rstrip()
+
+
+def benchmarks() -> str:
+    """Return a table of the benchmarks: the command, and the first sentence of the script."""
+    rows = ["| command | what |", "|---|---|"]
+    for path in sorted((PACKAGE.parent / "benchmarks").glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        rows.append(f"| `python benchmarks/{path.name}` | {' '.join(text.partition(chr(10) * 2)[0].split())} |")
+    return "\n".join(rows)
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Put tables where a page asks for them."""
+    markdown = markdown.replace("<!-- docs/hooks.py puts the table of mpi_examples/README.md here. -->", examples())
+    return markdown.replace("<!-- docs/hooks.py puts the table of benchmarks here. -->", benchmarks())
