@@ -46,8 +46,8 @@ SCI_DEVICE double substitute(const double* inverse, const double* links, const d
     return from[at] + inverse[at] * sum;
 }
 
-template <typename D, bool VARIABLE>
-SCI_KERNEL factor_all(SCI_INDEX const D* d, const double* links, double* inverse, const i64* box, const i64 p1,
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL factor_all(SCI_INDEX const D* d, const T* links, T* inverse, const i64* box, const i64 p1,
                       const i64 p2, const double tau) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = 0; i < box[3]; ++i)
@@ -58,9 +58,8 @@ SCI_KERNEL factor_all(SCI_INDEX const D* d, const double* links, double* inverse
             }
 }
 
-template <bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_all(SCI_INDEX const double* inverse, const double* links, const double* from, double* to,
-                          const i64* box, const i64 p1, const i64 p2) {
+template <typename T, bool VARIABLE, bool FORWARD>
+SCI_KERNEL substitute_all(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box, const i64 p1, const i64 p2) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 line = 0; line < rows; ++line) {
@@ -73,8 +72,8 @@ SCI_KERNEL substitute_all(SCI_INDEX const double* inverse, const double* links, 
     }
 }
 
-template <typename D, bool VARIABLE>
-SCI_KERNEL factor_plane(SCI_INDEX const D* d, const double* links, double* inverse, const i64* box, const i64 p1,
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL factor_plane(SCI_INDEX const D* d, const T* links, T* inverse, const i64* box, const i64 p1,
                         const i64 p2, const double tau, const i64 s) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
@@ -87,9 +86,8 @@ SCI_KERNEL factor_plane(SCI_INDEX const D* d, const double* links, double* inver
         }
 }
 
-template <bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_plane(SCI_INDEX const double* inverse, const double* links, const double* from, double* to,
-                            const i64* box, const i64 p1, const i64 p2, const i64 s) {
+template <typename T, bool VARIABLE, bool FORWARD>
+SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box, const i64 p1, const i64 p2, const i64 s) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
         SCI_ROW(j, box[4]) {

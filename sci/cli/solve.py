@@ -11,7 +11,7 @@ from typing import Any
 from sci.cli.outcome import Failure, computing, print_json, print_table, require_writable
 from sci.errors import InvalidValueError
 from sci.io import load_problem, read_header, save, save_solution
-from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
+from sci.solvers import DeepConjugateDirection, FastPoisson, IncompleteCholesky, Multigrid, PoissonOperator, cg
 
 __all__ = ["add_parser"]
 
@@ -23,6 +23,9 @@ METHODS: dict[str, Callable[[PoissonOperator, Path | None], Any]] = {
     "deep": lambda A, model: DeepConjugateDirection.load(model).preconditioner(A),
     "untrained": lambda A, _: DeepConjugateDirection.untrained().preconditioner(A),
     "multigrid": lambda A, _: Multigrid(A),
+    "mic": lambda A, _: IncompleteCholesky(A, modified=0.97),
+    "ic": lambda A, _: IncompleteCholesky(A),
+    "fast": lambda A, _: FastPoisson(A),
     "cg": lambda A, _: None,
 }
 """What makes the preconditioner of each method."""
@@ -41,7 +44,7 @@ def add_parser(commands: Any) -> None:
     solving.add_argument("--model", type=Path, metavar="MODEL.h5", help="of sci solve train; the shipped one")
     training = parser.add_argument_group("train")
     training.add_argument("--sizes", type=int, nargs="+", default=[32, 64], metavar="N", help="cells a side (32 64)")
-    training.add_argument("--steps", type=int, default=400, metavar="N", help="steps of Adam (400)")
+    training.add_argument("--steps", type=int, default=480, metavar="N", help="steps of Adam (480)")
     training.add_argument("--seed", type=int, default=0, help="of masks, errors and start (0)")
     parser.set_defaults(run=run)
 

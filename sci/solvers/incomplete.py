@@ -23,7 +23,7 @@ _ENDS = "box: i64[7], p1: i64, p2: i64"
 def factor_kernel(diagonal: str, variable: bool, by_planes: bool) -> Kernel:
     """Return the kernel of the factorisation, of all cells in order or of one plane."""
     kind, tail = ("plane", ", s: i64") if by_planes else ("all", "")
-    name = f"factor_{kind}<{_C_NAMES[diagonal]}, {str(variable).lower()}>"
+    name = f"factor_{kind}<double, {_C_NAMES[diagonal]}, {str(variable).lower()}>"
     signature = f"d: {diagonal}[p0, p1, p2], {_LINKS}, inverse: {_PADDED}, {_ENDS}, tau: f64{tail}"
     return Kernel("incomplete.cu", name, signature)
 
@@ -31,7 +31,7 @@ def factor_kernel(diagonal: str, variable: bool, by_planes: bool) -> Kernel:
 def substitute_kernel(variable: bool, forward: bool, by_planes: bool) -> Kernel:
     """Return the kernel of the forward or the backward substitution."""
     kind, tail = ("plane", ", s: i64") if by_planes else ("all", "")
-    name = f"substitute_{kind}<{str(variable).lower()}, {str(forward).lower()}>"
+    name = f"substitute_{kind}<double, {str(variable).lower()}, {str(forward).lower()}>"
     signature = f"inverse: {_PADDED}, {_LINKS}, from: {_PADDED}, to: {_PADDED}, {_ENDS}{tail}"
     return Kernel("incomplete.cu", name, signature)
 
