@@ -97,5 +97,5 @@ def main(text: bytes) -> None:
         )
 
 
-with abort_on_error(comm), sci.options(progress="auto" if comm.rank == 0 else "off"):
+with abort_on_error(comm), sci.options(progress="on" if comm.rank == 0 else "off"):
     main(read())
