@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ from sci.errors import InvalidValueError
 __all__ = ["Polynomial", "polynomial_degree", "polynomial_rank"]
 
 _MAX_DEGREE = 60
+_SCRATCH = 1 << 16
+"""Monomials in memory at one time, a batch entry: about what a cache holds."""
 
 
 def polynomial_degree(radius: float, tol: float) -> int:
@@ -119,11 +122,23 @@ def _weights(width: int, degree: int, radius: float, scale: float) -> np.ndarray
     return result
 
 
-def _features(x: Array, degree: int) -> Array:
-    """Return the monomials (batch, rank, n) of (batch, n, d)."""
+def _block(rank: int) -> int:
+    """Return how many tokens are expanded at one time."""
+    return max(32, _SCRATCH // rank)
+
+
+def _blocks(array: Array, rank: int) -> Iterator[slice]:
+    """Yield ranges of tokens."""
+    for start in range(0, array.shape[1], _block(rank)):
+        yield slice(start, min(start + _block(rank), array.shape[1]))
+
+
+def _features(x: Array, degree: int, scratch: Array) -> Array:
+    """Return the monomials (batch, rank, n) of (batch, n, d), in the memory of `scratch`."""
     xp = namespace(x)
     columns, table = xp.ascontiguousarray(x.swapaxes(1, 2)), _monomials(x.shape[2], degree)
-    result = xp.empty((x.shape[0], len(table.exponents), x.shape[1]), x.dtype)
+    shape = (x.shape[0], len(table.exponents), x.shape[1])
+    result = scratch[: math.prod(shape)].reshape(shape)
     result[:, 0] = 1
     for variable, first, last, made in table.blocks:
         xp.multiply(columns[:, variable, None], result[:, first:last], out=result[:, made : made + last - first])
@@ -158,39 +173,54 @@ class Polynomial:
         """Return out (batch, n, d) and what the gradients need."""
         xp, width = namespace(self.q), self.q.shape[2]
         weights = to_device(_weights(width, self.degree, self.radius, self.scale), xp)
-        first = _features(self.q, self.degree)
-        second, third = _features(self.k1, self.degree), _features(self.k2, self.degree)
+        scratch = self._scratch(len(weights))
         # The sums over tokens come before the product of the two: the product of sums is not the sum of products.
-        local = xp.stack([self._sums(second, self.v1), self._sums(third, self.v2)])
+        local = xp.zeros((2, self.q.shape[0], len(weights), width + 1))
+        for total, keys, values in zip(local, (self.k1, self.k2), (self.v1, self.v2)):
+            for rows in _blocks(keys, len(weights)):
+                total += _features(keys[:, rows], self.degree, scratch) @ self._extended(values[:, rows])
         one, two = allreduce_sum(local, self.comm, checked=True)
         joined = weights[:, None] * one * two
-        result = first.swapaxes(1, 2) @ joined
+        result = xp.empty((*self.q.shape[:2], width + 1))
+        for rows in _blocks(self.q, len(weights)):
+            result[:, rows] = _features(self.q[:, rows], self.degree, scratch).swapaxes(1, 2) @ joined
         below = result[:, :, width]
         if not bool((below > 0).all()):
             raise InvalidValueError("the polynomial's sum of weights is not positive; use method='exact'")
-        return result[:, :, :width] / below[:, :, None], (first, second, third, one, two, joined, below, weights)
+        return result[:, :, :width] / below[:, :, None], (one, two, joined, below, weights)
 
     def backward(self, dout: Array, out: Array, kept: Any) -> tuple[Array, ...]:
-        """Return the gradients of q, k1, k2, v1 and v2."""
-        first, second, third, one, two, joined, below, weights = kept
+        """Return the gradients of q, k1, k2, v1 and v2; monomials are computed again."""
+        one, two, joined, below, weights = kept
         xp, width = namespace(dout), dout.shape[2]
+        scratch = self._scratch(len(weights))
         dabove = dout / below[:, :, None]
         dresult = xp.concatenate([dabove, -(dabove * out).sum(axis=2)[:, :, None]], axis=2)
-        djoined = allreduce_sum(first @ dresult, self.comm, checked=True) * weights[:, None]
-        dq = _features_vjp(joined @ dresult.swapaxes(1, 2), first, width, self.degree)
+        dq, local = xp.empty_like(self.q), xp.zeros_like(joined)
+        for rows in _blocks(self.q, len(weights)):
+            features = _features(self.q[:, rows], self.degree, scratch)
+            local += features @ dresult[:, rows]
+            dq[:, rows] = _features_vjp(joined @ dresult[:, rows].swapaxes(1, 2), features, width, self.degree)
+        djoined = allreduce_sum(local, self.comm, checked=True) * weights[:, None]
         gradients = []
-        for other, features, values in ((two, second, self.v1), (one, third, self.v2)):
+        for other, keys, values in ((two, self.k1, self.v1), (one, self.k2, self.v2)):
             dsums = djoined * other
-            dfeatures = dsums @ self._extended(values).swapaxes(1, 2)
-            dkeys = _features_vjp(dfeatures, features, width, self.degree)
-            gradients.append((dkeys, features.swapaxes(1, 2) @ dsums[:, :, :width]))
+            dkeys, dvalues = xp.empty_like(keys), xp.empty_like(values)
+            for rows in _blocks(keys, len(weights)):
+                features = _features(keys[:, rows], self.degree, scratch)
+                dfeatures = dsums @ self._extended(values[:, rows]).swapaxes(1, 2)
+                dkeys[:, rows] = _features_vjp(dfeatures, features, width, self.degree)
+                dvalues[:, rows] = features.swapaxes(1, 2) @ dsums[:, :, :width]
+            gradients.append((dkeys, dvalues))
         (dk1, dv1), (dk2, dv2) = gradients
         return dq, dk1, dk2, dv1, dv2
+
+    def _scratch(self, rank: int) -> Array:
+        """Return memory for the monomials of one block of tokens, which all blocks share."""
+        batch, longest = self.q.shape[0], max(a.shape[1] for a in (self.q, self.k1, self.k2))
+        return namespace(self.q).empty(batch * rank * min(longest, _block(rank)))
 
     def _extended(self, values: Array) -> Array:
         """Return the values with a column of ones, whose sum is the denominator."""
         xp = namespace(values)
         return xp.concatenate([values, xp.ones((*values.shape[:2], 1))], axis=2)
-
-    def _sums(self, features: Array, values: Array) -> Array:
-        return features @ self._extended(values)

@@ -16,6 +16,7 @@ from sci.sequence import (
     tensor_attention,
     tensor_attention_forward,
     tensor_attention_vjp,
+    tensor_polynomial,
 )
 
 
@@ -119,3 +120,14 @@ def test_scratch_is_a_tile_and_not_a_square() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16e6
+
+
+def test_blocks_of_tokens_do_not_change_the_polynomial(monkeypatch: pytest.MonkeyPatch) -> None:
+    *given, dout = arrays((100, 33, 65), 3, 0.5)
+    out, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-3)
+    gradients = tensor_attention_vjp(dout, residuals)
+    monkeypatch.setattr(tensor_polynomial, "_SCRATCH", 1)
+    again, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-3)
+    np.testing.assert_allclose(again, out, rtol=1e-13)
+    for found, want in zip(tensor_attention_vjp(dout, residuals), gradients):
+        np.testing.assert_allclose(found, want, rtol=0, atol=1e-13 * np.abs(want).max())
