@@ -39,7 +39,8 @@ def run(command: str, out: Path) -> None:
     words = command.format(out=out, folder=out.parent).split()
     beside = Path(sys.executable).parent
     words[0] = sys.executable if words[0] == "python" else shutil.which(words[0], path=beside) or words[0]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCI_PROGRESS": "off", "SOURCE_DATE_EPOCH": "0"}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**threads, **os.environ, "PYTHONPATH": str(ROOT), "SCI_PROGRESS": "off"}
     subprocess.run(words, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
