@@ -23,7 +23,7 @@ def problem(tmp_path: Path) -> Path:
     return tmp_path / "problem.h5"
 
 
-@pytest.mark.parametrize("method", ["deep", "untrained", "multigrid", "cg"])
+@pytest.mark.parametrize("method", ["deep", "untrained", "multigrid", "mic", "ic", "fast", "cg"])
 def test_it_solves(problem, method, tmp_path, capsys):
     out = tmp_path / "solution.h5"
     assert main(["solve", str(problem), "-o", str(out), "--method", method, "--rtol", "1e-9", "--json"]) == 0
