@@ -100,6 +100,17 @@ def test_losses_of_neuraloperator(shape):
         _close(getattr(nn, f"{name}_vjp")(np.ones((), "f4"), residuals)[0], given.grad, name)
 
 
+def test_h1_without_periodicity():
+    losses = pytest.importorskip("neuralop.losses")
+    prediction, target = real(3, 1, 8, 9), real(3, 1, 8, 9)
+    given = torch.tensor(prediction, requires_grad=True)
+    expected = losses.H1Loss(d=2, periodic_in_x=False, periodic_in_y=False)(given, torch.tensor(target)).sum()
+    expected.backward()
+    loss, residuals = nn.relative_h1(prediction, target=target, periodic=False, reduction="sum")
+    assert float(loss) == pytest.approx(expected.item(), rel=1e-5)
+    _close(nn.relative_h1_vjp(np.ones((), "f4"), residuals)[0], given.grad, "gradient")
+
+
 @pytest.mark.parametrize(
     ("ours", "peer"),
     [
