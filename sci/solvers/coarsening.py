@@ -230,6 +230,6 @@ def interpolation_shares(fine: Layout, kind: Array, coarse: Array, dtype: Any) -
     if not bool(missing.any() if not fine.flat else missing[1].any()):
         return None
     weight, everywhere = fine.zeros(xp, dtype), xp.ones(fine.padded_shape, dtype=dtype)
-    prolong(fine, fine.halved, weight, (~missing).astype(dtype), everywhere, None, fine.box_array(xp))
+    prolong(fine, fine.halved, weight, (~missing).astype(dtype), everywhere, None, fine.box_array(xp))()
     share = (kind == FLUID) / xp.where(weight > 0, weight, 1)
     return share.astype(dtype)

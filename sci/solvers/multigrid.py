@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sci.solvers import coarsening
 from sci.solvers.coarsening import Coefficients
 from sci.solvers.layout import Layout
 from sci.solvers.operator import PoissonOperator
-from sci.solvers.relax import first_sweep, half_sweep, residual
+from sci.solvers.relax import Call, first_sweep, half_sweep, residual
 from sci.solvers.transfer import prolong, restrict
 
 __all__ = ["Multigrid"]
@@ -41,6 +42,8 @@ class Level:
         Correction, right-hand side, residual.
     middle : array
         Room for the restriction.
+    coarse : Level or None
+        The next level.
     """
 
     layout: Layout
@@ -52,33 +55,49 @@ class Level:
     f: Array
     t: Array
     middle: Array
+    coarse: Level | None
 
     def fill(self, array: Array) -> None:
         """Bring the layers around the grid up to date."""
         self.layout.wrap(array)
 
+    @cached_property
+    def _sweeps(self) -> list[Call]:
+        parts = (self.layout, self.u, self.f, self.d, self.links)
+        return [half_sweep(*parts, colour, self.where, self.layout.whole()) for colour in (0, 1)]
+
+    @cached_property
+    def start(self) -> Call:
+        """Relaxes the first colour from u = 0."""
+        return first_sweep(self.layout, self.u, self.f, self.d, 0, self.where, self.layout.whole())
+
+    @cached_property
+    def _transfers(self) -> tuple[Call, Call, Call]:
+        assert self.coarse is not None
+        fine, coarse, whole = self.layout, self.coarse, self.layout.whole()
+        factor = 4.0 / (4 if fine.flat else 8)
+        rest = residual(fine, self.u, self.f, self.d, self.links, self.share, self.t, self.where, whole)
+        down = restrict(fine, coarse.layout, self.t, self.middle, coarse.d, coarse.f, coarse.where, factor)
+        up = prolong(fine, coarse.layout, self.u, coarse.u, self.d, self.share, self.where)
+        return rest, down, up
+
     def sweep(self, colour: int) -> None:
         """Relax the cells of one colour."""
         self.fill(self.u)
-        half_sweep(self.layout, self.u, self.f, self.d, self.links, colour, self.where, self.layout.whole())
+        self._sweeps[colour]()
 
-    def start(self, colour: int) -> None:
-        """Relax the cells of one colour from u = 0."""
-        first_sweep(self.layout, self.u, self.f, self.d, colour, self.where, self.layout.whole())
-
-    def coarsen(self, coarse: Level) -> None:
+    def coarsen(self) -> None:
         """Set the right-hand side of the next level from the residual of this one."""
-        whole = self.layout.whole()
         self.fill(self.u)
-        residual(self.layout, self.u, self.f, self.d, self.links, self.share, self.t, self.where, whole)
+        self._transfers[0]()
         self.fill(self.t)
-        factor = 4.0 / (4 if self.layout.flat else 8)
-        restrict(self.layout, coarse.layout, self.t, self.middle, coarse.d, coarse.f, coarse.where, factor)
+        self._transfers[1]()
 
-    def correct(self, coarse: Level) -> None:
+    def correct(self) -> None:
         """Add the correction of the next level."""
-        coarse.fill(coarse.u)
-        prolong(self.layout, coarse.layout, self.u, coarse.u, self.d, self.share, self.where)
+        assert self.coarse is not None
+        self.coarse.fill(self.coarse.u)
+        self._transfers[2]()
 
 
 class Multigrid:
@@ -184,14 +203,14 @@ class Multigrid:
         if depth == len(self.levels) - 1:
             level.u.reshape(-1)[self.unknowns] = self.coarsest @ level.f.reshape(-1)[self.unknowns]
             return
-        level.start(0)
+        level.start()
         level.sweep(1)
         for _ in range(self.smoothing - 1):
             level.sweep(0)
             level.sweep(1)
-        level.coarsen(self.levels[depth + 1])
+        level.coarsen()
         self.cycle(depth + 1)
-        level.correct(self.levels[depth + 1])
+        level.correct()
         for _ in range(self.smoothing):
             level.sweep(1)
             level.sweep(0)
@@ -244,17 +263,15 @@ def _can_halve(layout: Layout) -> bool:
 
 
 def _levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:
-    levels = []
-    for k, equation in enumerate(equations):
+    levels: list[Level] = []
+    for equation, below in zip(reversed(equations), (None, *reversed(equations[1:]))):
         layout, xp = equation.layout, namespace(equation.d)
-        last = k == len(equations) - 1
-        share = None
-        if not last:
-            share = coarsening.interpolation_shares(layout, equation.kind, equations[k + 1].kind, dtype)
-        c0, c1, _ = layout.halved.padded_shape
-        middle = xp.zeros((0, 0, 0) if last else (c0, c1, layout.padded_shape[2]), dtype=dtype)
+        share = None if below is None else coarsening.interpolation_shares(layout, equation.kind, below.kind, dtype)
+        room = (0, 0, 0) if below is None else (*below.layout.padded_shape[:2], layout.padded_shape[2])
         u, f, t = (layout.zeros(xp, dtype) for _ in range(3))
-        levels.append(Level(layout, equation.d, equation.links, share, layout.box_array(xp), u, f, t, middle))
+        coarse = levels[0] if levels else None
+        parts = (layout, equation.d, equation.links, share, layout.box_array(xp))
+        levels.insert(0, Level(*parts, u, f, t, xp.zeros(room, dtype=dtype), coarse))
     return levels
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 from sci.backend import Array
-from sci.kernels import Kernel, launch, use_compiled
+from sci.kernels import Kernel, bind, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 from sci.solvers.stencil import _C_NAMES, _ENDS, around, code_of
 
-__all__ = ["first_sweep", "half_sweep", "residual"]
+__all__ = ["Call", "first_sweep", "half_sweep", "residual"]
+
+Call: TypeAlias = Callable[[], object]
+"""A kernel with its arguments: what is run many times is bound once."""
 
 
 def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
@@ -34,8 +41,8 @@ KERNELS = (
 
 def half_sweep(
     layout: Layout, u: Array, f: Array, d: Array, links: Array | None, colour: int, where: Array, box: Box
-) -> None:
-    """Set u = (f + sum of link x neighbour) / d in the cells of one colour: i + j + k + colour even.
+) -> Call:
+    """Return what sets u = (f + sum of link x neighbour) / d in the cells of one colour: i + j + k + colour even.
 
     Parameters
     ----------
@@ -49,20 +56,18 @@ def half_sweep(
     """
     kernel = relax_kernel("half_sweep", code_of(u), code_of(d), links is not None)
     if not use_compiled(kernel, u):
-        half_sweep_reference(u, f, d, links, where, colour)
-        return
+        return partial(half_sweep_reference, u, f, d, links, where, colour)
     chunk, blocks = rows_per_block(box, u)
-    launch(kernel, blocks, u, u, f, d, _links(links, u), where, *layout.padded_shape[1:], chunk, colour)
+    return bind(kernel, blocks, u, u, f, d, _links(links, u), where, *layout.padded_shape[1:], chunk, colour)
 
 
-def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> None:
-    """Set u = f / d in one colour and 0 in the other: the first half sweep from u = 0."""
+def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> Call:
+    """Return what sets u = f / d in one colour and 0 in the other: the first half sweep from u = 0."""
     kernel = relax_kernel("first_sweep", code_of(u), code_of(d))
     if not use_compiled(kernel, u):
-        first_sweep_reference(u, f, d, where, colour)
-        return
+        return partial(first_sweep_reference, u, f, d, where, colour)
     chunk, blocks = rows_per_block(box, u)
-    launch(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, colour)
+    return bind(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, colour)
 
 
 def residual(
@@ -75,15 +80,14 @@ def residual(
     t: Array,
     where: Array,
     box: Box,
-) -> None:
-    """Write (f - d u + sum of link x neighbour) share into t; share 1 where None."""
+) -> Call:
+    """Return what writes (f - d u + sum of link x neighbour) share into t; share 1 where None."""
     kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None, share is not None)
     if not use_compiled(kernel, u):
-        residual_reference(u, f, d, links, share, t, where)
-        return
+        return partial(residual_reference, u, f, d, links, share, t, where)
     chunk, blocks = rows_per_block(box, u)
     given = t if share is None else share
-    launch(kernel, blocks, u, f, d, _links(links, u), given, t, where, *layout.padded_shape[1:], chunk)
+    return bind(kernel, blocks, u, f, d, _links(links, u), given, t, where, *layout.padded_shape[1:], chunk)
 
 
 def _links(links: Array | None, u: Array) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sci.backend import Array
-from sci.kernels import Kernel, launch, use_compiled
+from sci.kernels import Kernel, bind, use_compiled
 from sci.solvers.layout import Layout, rows_per_block
+from sci.solvers.relax import Call
 from sci.solvers.stencil import _C_NAMES, code_of
 
 __all__ = ["prolong", "restrict"]
@@ -42,8 +45,8 @@ KERNELS = (
 
 def restrict(
     fine: Layout, coarse: Layout, t: Array, middle: Array, d: Array, f: Array, where: Array, factor: float
-) -> None:
-    """Set f = factor x transpose of the interpolation of t, where d > 0.
+) -> Call:
+    """Return what sets f = factor x transpose of the interpolation of t, where d > 0.
 
     Parameters
     ----------
@@ -59,24 +62,23 @@ def restrict(
     """
     rows, ends = restrict_rows_kernel(code_of(t), fine.flat), restrict_ends_kernel(code_of(t))
     if not (use_compiled(rows, t) and use_compiled(ends, t)):
-        restrict_reference(fine, coarse, t, d, f, factor)
-        return
+        return partial(restrict_reference, fine, coarse, t, d, f, factor)
     chunk, blocks = rows_per_block(coarse.whole(), t)
     _, p1, p2 = fine.padded_shape
     _, c1, c2 = coarse.padded_shape
-    launch(rows, blocks, t, middle, where, p1, p2, c1, chunk)
-    launch(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
+    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk)
+    second = bind(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
+    return lambda: (first(), second())
 
 
-def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> None:
-    """Do u += share x interpolation of e where d > 0; share 1 where None, `where` the box of all fine cells."""
+def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> Call:
+    """Return what does u += share x interpolation of e where d > 0; share 1 where None, `where` all fine cells."""
     kernel = prolong_kernel(code_of(u), code_of(d), share is not None, fine.flat)
     if not use_compiled(kernel, u):
-        prolong_reference(fine, coarse, u, e, d, share)
-        return
+        return partial(prolong_reference, fine, coarse, u, e, d, share)
     chunk, blocks = rows_per_block(fine.whole(), u)
     given = u if share is None else share
-    launch(kernel, blocks, u, e, d, given, where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk)
+    return bind(kernel, blocks, u, e, d, given, where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk)
 
 
 def _axes(fine: Layout) -> tuple[int, ...]:

@@ -107,7 +107,7 @@ def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) 
 
             def run(p=p, u=u, f=f, colour=colour) -> np.ndarray:
                 out = u.copy()
-                half_sweep(p.layout, out, f, p.d, p.links, colour, p.where, p.whole)
+                half_sweep(p.layout, out, f, p.d, p.links, colour, p.where, p.whole)()
                 return out
 
             yield _both(run)
@@ -120,7 +120,7 @@ def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pa
 
             def run(p=p, f=f, colour=colour) -> np.ndarray:
                 out = p.cells(dtype) * 0 + 3 * (p.layout.spread(np.ones(p.solid.shape), dtype))
-                first_sweep(p.layout, out, f, p.d, colour, p.where, p.whole)
+                first_sweep(p.layout, out, f, p.d, colour, p.where, p.whole)()
                 return out
 
             yield _both(run)
@@ -132,7 +132,7 @@ def _residual(rng: np.random.Generator, dtype: str, bits: int, variable: int, sh
 
         def run(p=p, u=u, f=f, share=share) -> np.ndarray:
             out = np.zeros_like(u)
-            residual(p.layout, u, f, p.d, p.links, share, out, p.where, p.whole)
+            residual(p.layout, u, f, p.d, p.links, share, out, p.where, p.whole)()
             return out
 
         yield _both(run)
@@ -153,7 +153,7 @@ def _restrict(rng: np.random.Generator, dtype: str, flat: int | None = None) -> 
 
         def run(p=p, t=t, d=d, middle=middle, coarse=coarse) -> np.ndarray:
             out = np.zeros(coarse.padded_shape, dtype)
-            restrict(p.layout, coarse, t, middle, d, out, coarse.box_array(np), 0.5)
+            restrict(p.layout, coarse, t, middle, d, out, coarse.box_array(np), 0.5)()
             return out
 
         yield _both(run)
@@ -170,7 +170,7 @@ def _prolong(rng: np.random.Generator, dtype: str, bits: int, shared: int, flat:
 
         def run(p=p, u=u, e=e, share=share, coarse=coarse) -> np.ndarray:
             out = u.copy()
-            prolong(p.layout, coarse, out, e, p.d, share, p.where)
+            prolong(p.layout, coarse, out, e, p.d, share, p.where)()
             return out
 
         yield _both(run)
