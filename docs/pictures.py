@@ -29,6 +29,8 @@ COMMANDS = {
     "zno_periodic.png": "python mpi_examples/periodic.py {out}",
     "poses.png": "python mpi_examples/poses.py 20000 {out}",
     "network.png": "python mpi_examples/train_network.py 40 {out}",
+    "deep_iterations.png": "python benchmarks/deep_solver.py --sizes 32 64 128 256 --masks 0 --hard 0 --repeats 2 "
+    "--plot {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
 }
 """Each picture and the command that makes it."""
