@@ -7,7 +7,9 @@ from functools import reduce
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed import Comm, allgather_rows, rank_of, recv, send, size
+from sci.distributed import Comm, rank_of, recv, send, size
+from sci.distributed.collectives import gather_flat
+from sci.distributed.communicators import channel_of
 from sci.sequence.lightning_kernel import SEGMENT, segment_sums
 
 __all__ = ["gathered_states", "local_sum", "pass_on", "take_over"]
@@ -47,7 +49,7 @@ def gathered_states(
     """
     xp = namespace(local, decay, initial)
     rank, n_ranks = rank_of(comm), size(comm)
-    everyone = allgather_rows(local[None], comm)
+    everyone = _everyone(local, comm)
     repeats = local.shape[0] // decay.shape[0]
     ages = [xp.tile(xp.exp(-decay * int(n)), repeats)[:, None, None] for n in lengths]
     order = list(range(n_ranks))[:: -1 if reverse else 1]
@@ -57,6 +59,16 @@ def gathered_states(
 
     entering = fold(order[: order.index(rank)])
     return entering, fold(order)
+
+
+def _everyone(local: Array, comm: Comm) -> Array:
+    """Return the arrays of all ranks, whose shapes they agreed upon before: (n_ranks, b, d, e)."""
+    channel = channel_of(comm)
+    if channel is None or channel.size == 1:
+        return local[None]
+    flat = namespace(local).ascontiguousarray(local).reshape(-1)
+    counts = np.full(channel.size, flat.size)
+    return gather_flat(channel, flat, counts, "lightning").reshape(channel.size, *local.shape)
 
 
 def take_over(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:
