@@ -170,7 +170,7 @@ class ChebTuck:
         Parameters
         ----------
         canonical : Canonical, three axes
-            factors[l][i] belongs to a + (i + 1/2) (b - a) / n_l.
+            `factors[l][i]` belongs to a + (i + 1/2) (b - a) / n_l.
         domain : three (float, float)
         degree : int or three int
         tol : float
