@@ -11,10 +11,18 @@ import numpy as np
 from sci.backend import namespace, require_finite, to_device, to_host
 from sci.errors import InvalidValueError, MissingDependencyError, ShapeError
 from sci.nn import Checkpoint
-from sci.potentials import LatticePotential, RangeSeparatedPotential, Vacancy
-from sci.units import potential_factor
+from sci.potentials import LatticePotential, RangeSeparatedPotential, Trajectory, Vacancy
+from sci.units import COULOMB, potential_factor
 
-__all__ = ["plot_iterations", "plot_plane", "plot_potential", "plot_prediction", "plot_training", "require_matplotlib"]
+__all__ = [
+    "plot_energies",
+    "plot_iterations",
+    "plot_plane",
+    "plot_potential",
+    "plot_prediction",
+    "plot_training",
+    "require_matplotlib",
+]
 
 POINTS = 320
 
@@ -332,4 +340,29 @@ def plot_iterations(
     axes.legend(frameon=False, fontsize=9)
     if title:
         axes.set_title(title)
+    _save(figure, path)
+
+
+def plot_energies(trajectory: Trajectory, path: str | Path, *, title: str | None = None) -> None:
+    """Draw the energy and the largest force of each finished frame of a trajectory.
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError, FileFormatError
+    """
+    require_matplotlib(path)
+    from matplotlib.figure import Figure
+
+    if len(trajectory.frames) == 0:
+        raise InvalidValueError("plot_energies of no finished frame; expected at least one")
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(trajectory.frames, COULOMB * trajectory.energies, linewidth=1)
+    above.set_ylabel("energy (eV)")
+    largest = (trajectory.forces**2).sum(axis=2).max(axis=1) ** 0.5
+    below.plot(trajectory.frames, COULOMB * largest, linewidth=1, color="tab:red")
+    below.set_ylabel("largest force (eV/\N{ANGSTROM SIGN})")
+    below.set_xlabel("frame")
+    if title:
+        above.set_title(title)
     _save(figure, path)

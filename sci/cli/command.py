@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import sci
-from sci.cli import doctor, export, gather, info, lattice, operator, potential, sequence
+from sci.cli import doctor, export, gather, info, lattice, operator, potential, sequence, solve, trajectory
 from sci.cli.outcome import Failure, say
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sci {sci.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (potential, lattice, operator, sequence, info, export, gather, doctor):
+    for module in (potential, trajectory, lattice, operator, solve, sequence, info, export, gather, doctor):
         module.add_parser(commands)
     return parser
 

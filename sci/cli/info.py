@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     found = io.describe(arguments.file)
     if found["kind"] == "potential":
         found["results"] = _plain(io.load_results(arguments.file))
+    if found["kind"] == "trajectory":
+        found["results"] = _progress(io.trajectory_state(arguments.file))
     if arguments.json:
         print_json({"file": str(arguments.file), **found})
         return
@@ -41,6 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
         print_table([(f"  {name}", value) for name, value in _flat(found["results"])])
     print("\ndatasets")
     print_table([(f"  {name}", _dataset(entry)) for name, entry in found["datasets"].items()])
+
+
+def _progress(state: Any) -> dict[str, Any]:
+    """Return how far a trajectory is, and how its frames are evaluated."""
+    finished = int((state.checksums >= 0).sum())
+    plan = {name: float(v) if isinstance(v, int) else v for name, v in state.plan.as_dict().items()}
+    return {"frames": float(len(state.checksums)), "finished": float(finished), **plan}
 
 
 def _plain(results: Mapping[str, Any]) -> dict[str, Any]:

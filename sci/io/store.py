@@ -11,7 +11,7 @@ import h5py
 
 from sci.distributed import Comm, agree, rank_of
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import contents, models
+from sci.io import contents, models, trajectory
 from sci.io.hdf5 import Group, create, make_header, open_file, read_text
 from sci.io.parallel import save_with_parts
 from sci.io.potential import read_potential, read_results, write_potential, write_results
@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "chebtuck": Kind("ChebTuck", "", contents.write_chebtuck, contents.read_chebtuck),
     "model": Kind("Model", "", models.write_model, models.read_model),
     "checkpoint": Kind("Checkpoint", "", models.write_checkpoint, models.read_checkpoint),
+    trajectory.KIND: Kind("Trajectory", trajectory.UNITS, trajectory.write_trajectory, trajectory.read_trajectory),
     "grid": Kind("PotentialGrid", "", write_grid, read_grid, in_root=True),
     "potential": Kind(
         "RangeSeparatedPotential", "angstrom, e, e/angstrom", write_potential, read_potential, in_root=True
@@ -73,7 +74,8 @@ def save(
     Parameters
     ----------
     path : path
-    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, Model or Checkpoint
+    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, Trajectory, Model or
+        Checkpoint.
         Device arrays are copied to the host. An object with a method `to_model` is stored as the model it returns.
     command : str, optional
         What made the object; kept in the file.

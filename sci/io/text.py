@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from sci.errors import FileFormatError
 from sci.potentials.particles import Particles, coincident_pair
 
-__all__ = ["Atoms", "number", "pick_model", "read_bytes", "read_lines", "to_particles"]
+__all__ = ["Atoms", "number", "open_lines", "pick_model", "read_bytes", "read_lines", "to_particles"]
 
 Atoms = list[tuple[int, str, float, float, float, float, float]]
 """Line number, name, x, y, z, charge and radius of each atom."""
@@ -63,6 +65,25 @@ def read_lines(path: str | Path) -> list[str]:
             f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8 or ASCII text"
         ) from error
     return re.split(r"\r\n|\n|\r", text)
+
+
+@contextlib.contextmanager
+def open_lines(path: Path) -> Iterator[Iterator[str]]:
+    """Yield the stripped lines of a UTF-8 text file one by one, for files larger than memory.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that cannot be read or is not text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield (line.strip() for line in file)
+    except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise FileFormatError(f"{path}: there is no such file; check the name and the folder") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise FileFormatError(f"{path}: cannot be read ({reason}); expected a text file") from error
 
 
 def number(token: str) -> float | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.text import Atoms, number, pick_model, read_lines, to_particles
+from sci.io.text import Atoms, number, open_lines, pick_model, read_lines, to_particles
 from sci.potentials.particles import Particles
 
-__all__ = ["read_xyz"]
+__all__ = ["read_xyz", "xyz_frames"]
 
 _KEY = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\S+)""")
+_COUNT = re.compile(r"\+?[0-9]{1,12}")
 _CHARGE_NAMES = ("initial_charges", "charges", "charge", "q")
 _RADIUS_NAMES = ("radii", "radius")
 _HOW = (
@@ -56,31 +59,54 @@ def read_xyz(path: str | Path, *, model: int | None = None) -> Particles:
         headers.append(header)
         start += 2 + len(atoms)
     atoms = pick_model(path, frames, model, "frame with atoms")
-    header = headers[(model or 1) - 1]
+    return _to_particles(path, atoms, headers[(model or 1) - 1])
+
+
+def xyz_frames(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
+    """Yield number and particles of every frame of a file, None where a frame is not wanted, and keep one in memory."""
+    number_of_line = frame = 0
+    with open_lines(path) as lines:
+        for line in lines:
+            number_of_line += 1
+            if not line:
+                continue
+            count = int(line) if _COUNT.fullmatch(line) else 0
+            rest = list(itertools.islice(lines, count + 1))
+            if wanted(frame) or len(rest) < count + 1 or count == 0:
+                yield frame, _to_particles(path, *_frame(path, [line, *rest], 0, number_of_line - 1))
+            else:
+                yield frame, None
+            number_of_line += len(rest)
+            frame += 1
+
+
+def _to_particles(path: Path, atoms: Atoms, header: dict[str, str]) -> Particles:
     radii = any(name in _RADIUS_NAMES for name, _, _ in _properties(header))
     return to_particles(path, atoms, radii=radii, cell=_cell(path, atoms[0][0] - 1, header))
 
 
-def _frame(path: Path, lines: list[str], start: int) -> tuple[Atoms, dict[str, str]]:
-    count = int(lines[start]) if re.fullmatch(r"\+?[0-9]{1,12}", lines[start]) else 0
+def _frame(path: Path, lines: list[str], start: int, skipped: int = 0) -> tuple[Atoms, dict[str, str]]:
+    """Return the atoms and the header of the frame at `start`; `skipped` lines of the file stand before `lines`."""
+    count = int(lines[start]) if _COUNT.fullmatch(lines[start]) else 0
     if count < 1:
         raise FileFormatError(
-            f"{path}:{start + 1}: {lines[start][:40]!r} where a frame begins; expected the number of atoms, 1 or more"
+            f"{path}:{skipped + start + 1}: {lines[start][:40]!r} where a frame begins; expected the number of atoms, "
+            "1 or more"
         )
     rows = lines[start + 2 : start + 2 + count]
     if len(rows) < count or not all(rows):
         present = next((i for i, row in enumerate(rows) if not row), len(rows))
         raise FileFormatError(
-            f"{path}:{start + 2 + present}: the frame ends after {present} of {count} atoms; expected {count}: the "
-            "file is cut, or the count in its first line is wrong"
+            f"{path}:{skipped + start + 2 + present}: the frame ends after {present} of {count} atoms; expected "
+            f"{count}: the file is cut, or the count in its first line is wrong"
         )
     header = {key.lower(): value.strip("\"'") for key, value in _KEY.findall(lines[start + 1])}
     try:
         columns = _columns(header)
     except ValueError as error:
-        raise FileFormatError(f"{path}:{start + 2}: {error}") from error
+        raise FileFormatError(f"{path}:{skipped + start + 2}: {error}") from error
     atoms = []
-    for row, line in enumerate(rows, start + 3):
+    for row, line in enumerate(rows, skipped + start + 3):
         try:
             atoms.append((row, *_atom(line.split(), *columns)))
         except ValueError as error:

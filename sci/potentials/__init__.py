@@ -2,6 +2,7 @@
 
 from sci.potentials.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.direct import direct_sum
+from sci.potentials.frames import FramePlan, Trajectory, energy_and_forces, plan_frames
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.lattice import LatticePotential
 from sci.potentials.particles import Particles
@@ -12,6 +13,7 @@ from sci.potentials.range_separated import RangeSeparatedPotential
 from sci.potentials.split import Split, split_kernel
 
 __all__ = [
+    "FramePlan",
     "GaussianSum",
     "Interstitial",
     "LatticePotential",
@@ -23,10 +25,13 @@ __all__ = [
     "RangeSeparatedPotential",
     "Split",
     "Substitution",
+    "Trajectory",
     "Vacancy",
     "Yukawa",
     "direct_sum",
+    "energy_and_forces",
     "gaussian_sum",
     "interaction_energy",
+    "plan_frames",
     "split_kernel",
 ]

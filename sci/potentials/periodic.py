@@ -212,6 +212,11 @@ class PeriodicPotential:
         """Return the forces q_i E(y_i) on the particles, (n, 3) in e^2/angstrom^2."""
         return self.particles.charges[:, None] * self.field(self.particles.positions)
 
+    def energy_and_forces(self) -> tuple[float, Array]:
+        """Return what `energy` and `forces` do, from one evaluation at the particles."""
+        charges, found = self.particles.charges, self._evaluate(self.particles.positions, gradient=True)
+        return 0.5 * float((charges * found[:, 0]).sum()), -charges[:, None] * found[:, 1:]
+
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on the tensor grid of three axes, (nx, ny, nz), in e/angstrom."""
         xp = self._xp

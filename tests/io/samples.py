@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.nn import Checkpoint, Model
+from sci.potentials import Trajectory
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.tensor import Canonical, ChebTuck, Tucker
@@ -39,6 +40,7 @@ def make_objects() -> dict[str, object]:
             {"test": numbers(1)},
             {"seed": 0},
         ),
+        "trajectory": Trajectory(np.arange(3) * 2, numbers(3), numbers(3, 4, 3), 3),
         "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
     }
 

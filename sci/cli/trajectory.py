@@ -1,0 +1,125 @@
+"""`sci trajectory TRAJ -o OUT.h5`: energies and forces of every frame, which an interrupt or a kill does not lose."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sci.cli.outcome import print_json, print_table, require_writable, say
+from sci.errors import InvalidValueError
+from sci.io import compute_trajectory, load, trajectory_state
+from sci.options import options
+from sci.potentials import Newton, Trajectory, Yukawa
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """Energy and forces of every frame of a trajectory: XYZ and extended XYZ with charges, or any trajectory
+that MDAnalysis reads with a topology that names the charges. Frames with a cell are periodic. The numbers go to one
+HDF5 file as they are computed; --resume goes on after an interrupt, a kill or a time limit."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("trajectory", help="energies and forces of every frame", description=DESCRIPTION)
+    parser.add_argument("input", type=Path, metavar="TRAJ", help=".xyz or .extxyz; with --topology .dcd, .xtc, ...")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
+    parser.add_argument("--topology", type=Path, metavar="FILE", help="names the charges: .psf, .pqr, .tpr, .prmtop")
+    parser.add_argument("--frames", metavar="A:B:STEP", default=":", help="which frames, counted from 0 (all)")
+    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (1e-6)")
+    parser.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
+    parser.add_argument("--method", choices=("auto", "direct", "format"), default="auto", help="for isolated frames")
+    parser.add_argument("--resume", action="store_true", help="go on with OUT.h5 where it exists")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies; needs the extra plot")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compute what is not finished, and say what the file holds."""
+    a, start = arguments, time.perf_counter()
+    inputs = [a.input, *([a.topology] if a.topology else [])]
+    require_writable([a.output, *([a.plot] if a.plot else [])], inputs)
+    if a.plot:
+        from sci.plotting import require_matplotlib
+
+        require_matplotlib(a.plot)
+    before = _finished(a.output) if a.resume and a.output.exists() else 0
+    try:
+        with options(progress="off") if a.quiet else contextlib.nullcontext():
+            compute_trajectory(
+                a.input,
+                a.output,
+                topology=a.topology,
+                frames=_frames(a.frames),
+                tol=a.tol,
+                kernel=Newton() if a.kappa is None else Yukawa(a.kappa),
+                method=a.method,
+                resume=a.resume,
+                command=a.command,
+            )
+    except KeyboardInterrupt as stop:
+        if a.output.exists():
+            say("error", f"interrupted; {_finished(a.output)} frames are finished in {a.output}: go on with --resume")
+            raise SystemExit(130) from stop
+        raise
+    found = load(a.output)
+    if a.plot:
+        from sci.plotting import plot_energies
+
+        plot_energies(found, a.plot, title=a.input.name)
+    report = _report(a, found, before, time.perf_counter() - start)
+    if a.json:
+        print_json(report)
+    elif not a.quiet:
+        print_table(_table(report))
+
+
+def _finished(path: Path) -> int:
+    return int((trajectory_state(path).checksums >= 0).sum())
+
+
+def _frames(text: str) -> slice:
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+        if not 2 <= len(parts) <= 3:
+            raise ValueError
+    except ValueError as error:
+        raise InvalidValueError(f"--frames {text}: expected A:B or A:B:STEP, like 100: or ::10") from error
+    return slice(*numbers)
+
+
+def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: float) -> dict[str, Any]:
+    state = trajectory_state(a.output)
+    return {
+        "input": str(a.input),
+        "file": str(a.output),
+        **state.plan.as_dict(),
+        "frames": found.n_frames,
+        "computed": len(found.frames) - before,
+        "energy_mean": float(found.energies.mean()),
+        "energy_deviation": float(found.energies.std()),
+        "force_rms": float(np.sqrt((found.forces**2).sum(axis=2).mean())),
+        "units": "e^2/angstrom",
+        "plot": str(a.plot) if a.plot else None,
+        "seconds": seconds,
+    }
+
+
+def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
+    how = {"direct": "sums over all pairs", "format": f"alpha {r['alpha']:.3g} /angstrom, tol {r['tol']:g}"}
+    rows = [
+        ("frames", f"{r['frames']} of {r['n']} particles, {r['computed']} computed now"),
+        ("method", f"{r['method']}: {how.get(r['method'], how['format'])}"),
+        ("energy", f"{r['energy_mean']:.8g} +- {r['energy_deviation']:.3g} {r['units']}"),
+        ("force", f"{r['force_rms']:.5g} e^2/angstrom^2 rms"),
+        ("seconds", f"{r['seconds']:.2f}"),
+        ("files", r["file"]),
+    ]
+    return rows + ([("", r["plot"])] if r["plot"] else [])

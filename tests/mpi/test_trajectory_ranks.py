@@ -1,0 +1,15 @@
+"""Trajectories on 1 to 4 ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+def test_trajectory(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
+    assert "PASS" in run_mpi("trajectory.py", n_ranks, tmp_path, timeout=120)
