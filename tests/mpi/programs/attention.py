@@ -63,6 +63,8 @@ def check_methods(comm: MPI.Intracomm) -> None:
     """Even and uneven lengths, and lengths below the number of ranks; packed documents with padding."""
     documents = np.repeat([-1, 4, 0, -1, 7], [2, 9, 1, 3, 14])
     for n, method, layout, causal in itertools.product((1, 3, 29, 32), METHODS, LAYOUTS, (False, True)):
+        if n in (3, 32) and method != "ring":
+            continue
         check(comm, n, method, layout, causal, None)
         if n == 29:
             check(comm, n, method, layout, causal, documents)
