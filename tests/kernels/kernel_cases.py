@@ -10,6 +10,7 @@ import attention_cases
 import chebtuck_cases
 import learned_cases
 import numpy as np
+import operator_cases
 import stencil_cases
 
 import sci
@@ -237,6 +238,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
+_BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
 
 

@@ -12,7 +12,7 @@ from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
-from sci.operators import block as block_module
+from sci.operators import pointwise as block_module
 from sci.operators.block import BlockSpec, block, block_vjp, channel_mlp, channel_mlp_vjp
 from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
 from sci.operators.fno import parameter_shapes

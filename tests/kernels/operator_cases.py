@@ -1,0 +1,62 @@
+"""Cases of the kernels of operators: the pointwise half of a block, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+import sci
+from sci.operators.pointwise import HOST_POINTS, BlockSpec, pointwise, pointwise_vjp
+from sci.operators.weights import WeightFormat
+
+Pair = tuple[np.ndarray, np.ndarray]
+SHAPES = ((1, 1), (3, HOST_POINTS - 1), (1, HOST_POINTS), (2, HOST_POINTS + 1), (2, 3 * HOST_POINTS + 5))
+
+
+def _blocks(rng: np.random.Generator, dtype: str, width: int) -> Iterator[tuple]:
+    """Yield x, v, parameters and what the block is, for whole and partial blocks of points and every kind of gate."""
+    form = WeightFormat(width, width, (1,))
+    shapes = {"skip": (width, width), "mlp_0": (width // 2, width), "mlp_0_bias": (width // 2,)}
+    shapes.update({"mlp_1": (width, width // 2), "mlp_1_bias": (width,), "gate": (width,)})
+    for batch, points in SHAPES:
+        for mlp_skip, activate in (("soft-gating", True), ("identity", False), (None, True)):
+            p = {name: (rng.normal(size=shape) / shape[-1] ** 0.5).astype(dtype) for name, shape in shapes.items()}
+            if mlp_skip != "soft-gating":
+                del p["gate"]
+            x, v = rng.normal(size=(2, batch, width, points)).astype(dtype)
+            yield x, v, p, BlockSpec(form, tuple(p), 0, "linear", mlp_skip, activate)
+
+
+def _both(run: Callable[[], list[np.ndarray]]) -> Iterator[Pair]:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        expected = run()
+    yield from zip(found, expected, strict=True)
+
+
+def _forward(rng: np.random.Generator, dtype: str, width: int, hidden: int) -> Iterator[Pair]:
+    for x, v, p, spec in _blocks(rng, dtype, width):
+        for keep in (True, False):
+
+            def run(x=x, v=v, p=p, spec=spec, keep=keep) -> list[np.ndarray]:
+                before = v.copy()
+                out, slope = pointwise(x, before, p, spec, keep)
+                return [a for a in (out, slope, before if keep else None) if a is not None]
+
+            yield from _both(run)
+
+
+def _backward(rng: np.random.Generator, dtype: str, width: int, hidden: int) -> Iterator[Pair]:
+    for x, v, p, spec in _blocks(rng, dtype, width):
+        dout, slope = rng.normal(size=(2, *v.shape)).astype(dtype)
+
+        def run(x=x, v=v, p=p, spec=spec, dout=dout, slope=slope) -> list[np.ndarray]:
+            dv, dx, sums = pointwise_vjp(dout, x, v, slope if spec.activate else None, p, spec)
+            return [dv, dx, *sums.values()]
+
+        yield from _both(run)
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"block_forward": _forward, "block_backward": _backward}
