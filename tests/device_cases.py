@@ -14,6 +14,7 @@ from attention_device_cases import CASES as ATTENTION_CASES
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
+from operator_device_cases import CASES as OPERATOR_CASES
 from systems import cloud, targets_in
 
 from sci import chebyshev
@@ -142,6 +143,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,
+    *OPERATOR_CASES,
     *LEARNED_CASES,
 )
 

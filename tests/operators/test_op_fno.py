@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from gradients import assert_vjp
 
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.kernels import launch
 from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
 from sci.operators import pointwise as block_module
@@ -261,3 +263,29 @@ def test_bad_input_is_refused():
     good.pop("lifting.0.bias")
     with pytest.raises(InvalidValueError, match="missing"):
         FNO((4, 4), 2, 1, 8, parameters=good)
+
+
+def test_the_block_moves_and_keeps_what_its_model_says(monkeypatch):
+    """Bytes counted: of every array that the kernel is given, and of all that is allocated, in fields of a block."""
+    moved = []
+
+    def counted(kernel, grid, *arguments):
+        moved.append(sum(a.nbytes for a in arguments if hasattr(a, "nbytes")))
+        return launch(kernel, grid, *arguments)
+
+    monkeypatch.setattr(block_module, "launch", counted)
+    model = FNO((8, 8), 1, 1, 32, 2)
+    x = np.ones((4, 32, 64, 64), np.float32)
+    weights = sum(p.nbytes for n, p in model.parameters.items() if n.startswith("blocks.0."))
+    for keep, fields, kept in ((True, 4, 3), (False, 3, 1)):
+        moved.clear()
+        fused_block(Tape(), model.parameters, x, model.config, 0, keep)  # matrices and kernels are in their caches
+        tracemalloc.start()
+        out = fused_block(Tape(), model.parameters, x, model.config, 0, keep)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert out.nbytes == x.nbytes
+        if moved:  # v is read and written: one field more than arrays
+            assert moved[-1] - weights < fields * x.nbytes < moved[-1] + weights
+            # v (and out and slope) beside the rows of the half-transformed spectrum
+            assert peak < (kept + 0.8) * x.nbytes

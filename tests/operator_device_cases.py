@@ -1,0 +1,82 @@
+"""Operators on either side: layers, models with their gradients, patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sci.backend import to_device, to_host
+from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
+from sci.operators import FNO, MultigridPatches, SpectralConv, TrainedOperator, train_operator
+from sci.operators.learning import Recipe, with_transposed
+from sci.operators.parallel import patch_loss, predict_patches
+
+Answers = list[np.ndarray]
+MODELS: tuple[dict[str, Any], ...] = (
+    {"n_modes": (5, 4), "hidden_channels": 16},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tucker", "rank": 0.4, "joint": True},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "cp", "rank": 0.4, "norm": "group"},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tt", "rank": 0.4, "domain_padding": 0.2},
+)
+
+
+def _moved(parameters: dict[str, np.ndarray], xp: ModuleType) -> dict[str, Any]:
+    kinds = {"c": np.complex128, "f": np.float64}
+    return {name: to_device(p.astype(kinds[p.dtype.kind]), xp) for name, p in parameters.items()}
+
+
+def spectral_layers(xp: ModuleType) -> Answers:
+    rng, answers = np.random.default_rng(0), []
+    for n_modes, grid in (((5,), (9,)), ((4, 5), (6, 7)), ((2, 3, 4), (5, 4, 6))):
+        layer = SpectralConv.create(2, 3, n_modes)
+        x = to_device(rng.normal(size=(2, 2, *grid)), xp)
+        layer = SpectralConv(_moved(dict(layer.parameters), xp), layer.form)
+        answers += [layer(x), layer(x, grid=tuple(n + 3 for n in grid))]
+    return [to_host(a) for a in answers]
+
+
+def operator_models(xp: ModuleType) -> Answers:
+    rng, answers = np.random.default_rng(1), []
+    x, y = (to_device(a, xp) for a in rng.normal(size=(2, 2, 1, 9, 8)))
+    for options in MODELS:
+        model = FNO(in_channels=1, out_channels=1, n_layers=2, **options)
+        parameters = _moved(model.parameters, xp)
+
+        def loss(tape: Any, variables: Any, model: FNO = model) -> Any:
+            return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
+
+        value, gradients = value_and_gradients(loss, parameters)
+        answers += [FNO.of(model.config, parameters)(x), value.reshape(1), *gradients.values()]
+    return [to_host(a) for a in answers]
+
+
+def operator_patches(xp: ModuleType) -> Answers:
+    rng, answers = np.random.default_rng(2), []
+    x, y = (to_device(a, xp) for a in rng.normal(size=(2, 3, 1, 8, 8)))
+    for boundary in ("circular", "clamped"):
+        cut = MultigridPatches(1, 0.125, boundary)
+        model = FNO((3, 3), 2, 1, 4, 1)
+        parameters = _moved(model.parameters, xp)
+        loss = partial(patch_loss(model, cut), batch=(x, y))
+        value, gradients = value_and_gradients(loss, parameters)
+        answers += [cut.split(x), predict_patches(FNO.of(model.config, parameters), cut, x), *gradients.values()]
+        answers.append(value.reshape(1))
+    return [to_host(a) for a in answers]
+
+
+def operator_training(xp: ModuleType) -> Answers:
+    rng = np.random.default_rng(3)
+    x, y = with_transposed(*(to_device(a, xp) for a in rng.normal(size=(2, 4, 1, 6, 6))))
+    model = FNO((3, 3), 1, 1, 4, 1, parameters=_moved(FNO((3, 3), 1, 1, 4, 1).parameters, xp))
+    trained, course = train_operator(model, x, y, Recipe(epochs=2, batch_size=4), normalise_inputs=True)
+    again = TrainedOperator.from_model(trained.to_model())
+    return [to_host(a) for a in (trained(x), again(x))] + [course.losses]
+
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (
+    *(spectral_layers, operator_models, operator_patches, operator_training),
+)
