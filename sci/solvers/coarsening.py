@@ -21,6 +21,7 @@ __all__ = [
     "padded_kind",
     "rediscretise",
     "wall_factors",
+    "wall_ratio",
 ]
 
 DIRICHLET, NEUMANN, FLUID = 0, 1, 2
@@ -72,6 +73,11 @@ def wall_factors(n: int, level: int) -> tuple[float, float]:
     return low, high
 
 
+def wall_ratio(level: int) -> float:
+    """Return how much heavier Dirichlet faces weigh at a coarse level than at the one before it."""
+    return (1 + 2.0 ** (1 - level)) / (1 + 2.0**-level)
+
+
 def _children(fine: Layout, coarse: Layout, array: Array, low: int | None = None) -> list[Array]:
     """Return the cells of a padded fine array by their place in a coarse cell; only the first ones along axis `low`."""
     places = [(1,) if axis == low or (fine.flat and axis == 0) else (1, 2) for axis in range(3)]
@@ -82,20 +88,44 @@ def _children(fine: Layout, coarse: Layout, array: Array, low: int | None = None
     ]
 
 
-def padded_kind(layout: Layout, kind: Array, walls: WallKinds, fill: Fill) -> Array:
-    """Return the kinds of the cells (*lengths) with the walls around them; `fill` adds periodic sides and ranks."""
-    result = namespace(kind).full(layout.padded_shape, NEUMANN, dtype=np.int8)
+def padded_kind(
+    layout: Layout, kind: Array, walls: WallKinds, fill: Fill, part: tuple[Sequence[int], Sequence[int]] | None = None
+) -> Array:
+    """Return the kinds of the cells (*lengths) with the walls around them; `fill` adds periodic sides and ranks.
+
+    Where two walls meet, a Dirichlet one wins.
+
+    Parameters
+    ----------
+    layout : Layout
+    kind : (*lengths) int8 array
+    walls : WallKinds
+    fill : callable
+    part : (start, lengths), optional
+        First cell of this box in the whole grid, and the lengths of that; cells of the box beyond them are walls.
+    """
+    xp = namespace(kind)
+    start, lengths = part or ((0, 0, 0), layout.lengths)
+    result = xp.full(layout.padded_shape, FLUID, dtype=np.int8)
     for axis, (low, high) in enumerate(walls):
-        n = layout.lengths[axis]
-        for at, value in ((slice(0, 1), low), (slice(n + 1, None), high)):
-            key = [slice(None)] * 3
-            key[axis] = at
-            result[tuple(key)] = value
-    result[tuple(slice(1, n + 1) for n in layout.lengths)] = kind
+        place = xp.arange(layout.padded_shape[axis]) - 1 + start[axis]
+        beyond = xp.where(place < 0, low, xp.where(place >= lengths[axis], high, FLUID)).astype(np.int8)
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        result = xp.minimum(result, beyond.reshape(shape))
+    inner = tuple(slice(1, n + 1) for n in layout.lengths)
+    result[inner] = xp.where(result[inner] == FLUID, kind, result[inner])
     return fill(result)
 
 
-def coarse_kind(fine: Layout, kind: Array, walls: WallKinds, least: float, fill: Fill) -> Array:
+def coarse_kind(
+    fine: Layout,
+    kind: Array,
+    walls: WallKinds,
+    least: float,
+    fill: Fill,
+    part: tuple[Sequence[int], Sequence[int]] | None = None,
+) -> Array:
     """Return the kinds of the coarse cells: unknowns where at least the part `least` of their cells is."""
     xp, coarse = namespace(kind), fine.halved
     cells = _children(fine, coarse, kind)
@@ -105,7 +135,7 @@ def coarse_kind(fine: Layout, kind: Array, walls: WallKinds, least: float, fill:
         closed += cell == NEUMANN
     solid = 2 * closed > len(cells) - fluid
     merged = xp.where(fluid >= least * len(cells), FLUID, solid).astype(np.int8)
-    return padded_kind(coarse, merged, walls, fill)
+    return padded_kind(coarse, merged, walls, fill, part)
 
 
 def _beyond(layout: Layout, padded: Array, axis: int, side: int) -> Array:

@@ -128,7 +128,7 @@ def iterate(
         rho, previous = positive(space.total(stencil.dot(r, z)), "M", "r", len(norms)), rho
         stencil.direction(p, z, 0.0 if fresh else rho / previous)
         fresh = False
-        step = rho / positive(space.curvature(p), "A", "p", len(norms))
+        step = rho / positive(space.total(space.curvature(p)), "A", "p", len(norms))
         norms.append(sqrt(space.total(stencil.update(x, r, p, step, store, scale))))
         if callback is not None:
             callback(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ LARGEST_DENSE = 4096
 KINDS = {"dirichlet": coarsening.DIRICHLET, "neumann": coarsening.NEUMANN, "periodic": coarsening.NEUMANN}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
     """One grid of the hierarchy with its equation, what interpolates to it, and room for the cycle.
 
@@ -171,8 +171,8 @@ class Multigrid:
         self.A, self.shape, self.smoothing = A, A.shape, smoothing
         averaged = coarse == "averaged"
         self.scale, equations = _hierarchy(A, averaged, wall_corrected, self.dtype)
-        self.levels = _levels(equations, self.dtype)
-        self.coarsest = to_device(_dense_inverse(equations[-1]).astype(self.dtype), A.xp)
+        self.levels = make_levels(equations, self.dtype)
+        self.coarsest = to_device(dense_inverse(equations[-1]).astype(self.dtype), A.xp)
         self.unknowns = A.xp.flatnonzero(equations[-1].d > 0)
 
     def matvec(self, r: Array) -> Array:
@@ -197,23 +197,13 @@ class Multigrid:
         """Padded result of the cycle."""
         return self.levels[0].u
 
-    def cycle(self, depth: int = 0) -> None:
-        """Run the cycle from level `depth` down: from its `f` to its `u`."""
-        level = self.levels[depth]
-        if depth == len(self.levels) - 1:
-            level.u.reshape(-1)[self.unknowns] = self.coarsest @ level.f.reshape(-1)[self.unknowns]
-            return
-        level.start()
-        level.sweep(1)
-        for _ in range(self.smoothing - 1):
-            level.sweep(0)
-            level.sweep(1)
-        level.coarsen()
-        self.cycle(depth + 1)
-        level.correct()
-        for _ in range(self.smoothing):
-            level.sweep(1)
-            level.sweep(0)
+    def cycle(self) -> None:
+        """Run the cycle from `source` to `result`."""
+        v_cycle(self.levels[0], self.smoothing, self.solve_coarsest)
+
+    def solve_coarsest(self, level: Level) -> None:
+        """Solve the equation of the last level with its dense inverse."""
+        level.u.reshape(-1)[self.unknowns] = self.coarsest @ level.f.reshape(-1)[self.unknowns]
 
     @property
     def nbytes(self) -> int:
@@ -223,19 +213,37 @@ class Multigrid:
         return int(sum(distinct.values()) + self.coarsest.nbytes)
 
 
+def v_cycle(level: Level, smoothing: int, solve_coarsest: Callable[[Level], None]) -> None:
+    """Run the cycle from `level` down: from its `f` to its `u`."""
+    if level.coarse is None:
+        solve_coarsest(level)
+        return
+    level.start()
+    level.sweep(1)
+    for _ in range(smoothing - 1):
+        level.sweep(0)
+        level.sweep(1)
+    level.coarsen()
+    v_cycle(level.coarse, smoothing, solve_coarsest)
+    level.correct()
+    for _ in range(smoothing):
+        level.sweep(1)
+        level.sweep(0)
+
+
 def _hierarchy(A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) -> tuple[float, list[Coefficients]]:
     """Return what residuals are multiplied by for the finest level, and the equations of all levels."""
     walls = ((coarsening.NEUMANN,) * 2,) * (3 - A.ndim) + tuple((KINDS[low], KINDS[high]) for low, high in A.walls)
     kind = coarsening.padded_kind(A.layout, A.kind[A.interior], walls, A.layout.wrap)
     scale, equation = _finest(A, kind, dtype)
     equations = [equation]
-    while _can_halve(equation.layout):
+    while can_halve(equation.layout):
         level = len(equations)
         new = equation.layout.halved
         kind = coarsening.coarse_kind(equation.layout, kind, walls, 0.1 if averaged else 0.6, new.wrap)
         factors = [coarsening.wall_factors(n, level) if corrected else (1.0, 1.0) for n in A.layout.lengths]
         if averaged:
-            ratio = (1 + 2.0 ** (1 - level)) / (1 + 2.0**-level) if corrected else 1.0
+            ratio = coarsening.wall_ratio(level) if corrected else 1.0
             equation = coarsening.average(equation, kind, ratio, dtype, new.wrap)
         else:
             equation = coarsening.rediscretise(new, kind, factors, dtype)
@@ -257,12 +265,14 @@ def _finest(A: PoissonOperator, kind: Array, dtype: Any) -> tuple[float, Coeffic
     return 1 / unit, Coefficients(A.layout, kind, d, (A.stencil.links / unit).astype(dtype), wall)
 
 
-def _can_halve(layout: Layout) -> bool:
+def can_halve(layout: Layout) -> bool:
+    """Tell whether a level is too large for a dense inverse, and may be coarsened."""
     large = int(np.prod(layout.lengths)) > COARSEST
     return large and not any(p and n % 2 for p, n in zip(layout.periodic, layout.grid_shape))
 
 
-def _levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:
+def make_levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:
+    """Return the levels of a hierarchy of equations, finest first."""
     levels: list[Level] = []
     for equation, below in zip(reversed(equations), (None, *reversed(equations[1:]))):
         layout, xp = equation.layout, namespace(equation.d)
@@ -275,7 +285,7 @@ def _levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:
     return levels
 
 
-def _dense_inverse(equation: Coefficients) -> np.ndarray:
+def dense_inverse(equation: Coefficients) -> np.ndarray:
     """Return the inverse over the unknowns of a small level, the pseudo-inverse where it is singular."""
     layout = equation.layout
     d = to_host(equation.d).astype(np.float64)

@@ -1,0 +1,48 @@
+"""A Poisson problem with a sphere and a blob inside, cut into boxes: multigrid over the ranks, compared with serial.
+
+mpirun -n 4 python mpi_examples/solve_poisson.py --size 256
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from mpi4py import MPI
+
+from sci.distributed import abort_on_error, allreduce_max, allreduce_sum
+from sci.solvers import Multigrid, PoissonOperator, cg
+from sci.solvers.problems import right_hand_side, sphere_and_blob
+from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers.shared_traffic import iteration_traffic
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--size", type=int, default=40, help="cells a side")
+parser.add_argument("--compare-up-to", type=int, default=128, metavar="N", help="solve serially too up to this size")
+a = parser.parse_args()
+
+comm = MPI.COMM_WORLD
+with abort_on_error(comm):
+    mask = sphere_and_blob(a.size)
+    b = right_hand_side(mask)
+    A = SharedPoisson(mask.shape, comm)
+    A.set_mask(mask[A.slices])
+    M = SharedMultigrid(A)
+    result = shared_cg(A, b[A.slices], M=M, rtol=1e-8)
+    assert result.converged
+    halo = iteration_traffic(A, M)["halo"]
+    error = 0.0
+    if a.size <= a.compare_up_to:
+        serial = PoissonOperator(mask)
+        expected = cg(serial, b, M=Multigrid(serial), rtol=1e-8)
+        assert expected.iterations == result.iterations
+        mine = abs(result.x - expected.x[A.slices]).max(initial=0.0) / abs(expected.x).max()
+        error = float(allreduce_max(np.array([mine]), comm)[0])
+        assert error < 1e-10, error
+    unknowns = int(allreduce_sum(np.array([float(mask[A.slices].sum())]), comm)[0])
+    if comm.rank == 0:
+        print(
+            f"PASS {unknowns} unknowns, boxes {A.decomposition.proc_shape}, {result.iterations} iterations, "
+            f"{result.seconds:.2f} s, halo {halo.messages} messages and {halo.bytes} bytes an iteration on rank 0, "
+            + (f"error against serial {error:.1e}" if a.size <= a.compare_up_to else "not compared with serial")
+        )

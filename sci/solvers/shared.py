@@ -1,0 +1,310 @@
+"""The Poisson operator and multigrid on boxes of a grid, one for each rank, and conjugate gradients over them."""
+
+from __future__ import annotations
+
+import time
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, as_finite, namespace, to_device, to_host
+from sci.distributed import abort_on_error, agree, allreduce_sum, block
+from sci.distributed.collectives import gather_flat
+from sci.distributed.communicators import Comm, channel_of
+from sci.errors import InvalidValueError, ShapeError
+from sci.solvers import coarsening
+from sci.solvers.boundaries import parse_walls
+from sci.solvers.coarsening import FLUID, NEUMANN, Coefficients
+from sci.solvers.fused import Space, iterate
+from sci.solvers.krylov import SolveResult
+from sci.solvers.layout import Layout
+from sci.solvers.multigrid import KINDS, Level, can_halve, dense_inverse, make_levels, v_cycle
+from sci.solvers.shared_levels import Halo, SharedLevel, interior_and_shell, local_layout, refined
+from sci.solvers.stencil import Stencil
+
+__all__ = ["SharedMultigrid", "SharedPoisson", "shared_cg"]
+
+GATHERED = 4096
+"""A level of at most this many cells is gathered by all ranks."""
+
+
+class SharedPoisson:
+    """The Poisson operator with unit links on a grid of three axes that is cut into boxes.
+
+    The boxes are those of a coarse grid, so that pairs of cells stay together on all shared levels; the grid is
+    extended by closed or Dirichlet cells, as its high walls are, to a multiple of 2^levels.
+
+    Parameters
+    ----------
+    grid_shape : (3,) int
+        Any lengths.
+    comm : mpi4py communicator, optional
+    spacing : float
+    boundary : as for PoissonOperator
+        Without periodic axes.
+    levels : int, optional
+        Levels that are shared; by default those of more than 4096 cells, at least one.
+
+    Raises
+    ------
+    ShapeError, InvalidValueError, DecompositionError
+        On every rank.
+
+    Notes
+    -----
+    Collective. `slices` says which cells of the grid are this rank's; then `set_mask` takes their mask.
+    """
+
+    def __init__(
+        self,
+        grid_shape: tuple[int, ...],
+        comm: Comm = None,
+        *,
+        spacing: float = 1.0,
+        boundary: Any = "dirichlet",
+        levels: int | None = None,
+    ) -> None:
+        problem: Exception | None = None
+        try:
+            if len(grid_shape) != 3:
+                raise ShapeError(f"grid_shape is {tuple(grid_shape)}; expected 3 lengths")
+            self.walls = parse_walls(boundary, 3)
+            if any("periodic" in pair for pair in self.walls):
+                raise InvalidValueError("periodic axes are not cut into boxes; expected Dirichlet or Neumann walls")
+            if all("dirichlet" not in pair for pair in self.walls):
+                raise InvalidValueError("a box with Neumann walls only is singular; expected one Dirichlet wall")
+        except Exception as error:
+            problem = error
+        agree(comm, problem)
+        self.comm, self.grid_shape, self.weight = comm, tuple(grid_shape), 1.0 / float(spacing) ** 2
+        self.n_levels = levels or max(1, sum(self._cells(k) > GATHERED for k in range(40)))
+        self.coarse = block(self.lengths(self.n_levels), comm, halo=1)
+        self.decomposition = refined(self.coarse, self.n_levels)
+        self.layout = local_layout(self.decomposition)
+        self.halo = Halo(self.decomposition)
+        self.wall_kinds = tuple((KINDS[low], KINDS[high]) for low, high in self.walls)
+
+    def lengths(self, level: int) -> tuple[int, ...]:
+        """Return the lengths of the whole grid at a level."""
+        return tuple(-(-n // 2**level) for n in self.grid_shape)
+
+    def _cells(self, level: int) -> int:
+        return prod(self.lengths(level))
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """This rank's cells in the whole grid; what the extension adds is not among them."""
+        return tuple(slice(s.start, min(s.stop, n)) for s, n in zip(self.decomposition.slices, self.grid_shape))
+
+    @property
+    def local_shape(self) -> tuple[int, ...]:
+        """Shape of this rank's part of the grid."""
+        return tuple(max(0, s.stop - s.start) for s in self.slices)
+
+    def set_mask(self, mask: Array, insulating: Array | None = None) -> None:
+        """Set this rank's fluid cells, and which of the others have a Neumann surface.
+
+        Parameters
+        ----------
+        mask, insulating : (*local_shape) bool array
+        """
+        xp = namespace(mask)
+        problem: Exception | None = None
+        for array in (mask, insulating):
+            if array is not None and tuple(array.shape) != self.local_shape:
+                problem = ShapeError(f"the mask has shape {tuple(array.shape)}; expected {self.local_shape}")
+        agree(self.comm, problem)
+        kind = xp.zeros(self.decomposition.local_shape, dtype=np.int8)
+        own = 2 * mask.astype(np.int8) + (0 if insulating is None else insulating & ~mask)
+        kind[tuple(slice(0, n) for n in self.local_shape)] = own
+        part = self.decomposition.local_start, self.grid_shape
+        self.kind = coarsening.padded_kind(self.layout, kind, self.wall_kinds, self.halo.fill, part)
+        inner = tuple(slice(1, n + 1) for n in self.layout.lengths)
+        d = self.layout.zeros(xp, np.int8)
+        for axis in range(3):
+            for side in (-1, 1):
+                d[inner] += coarsening._beyond(self.layout, self.kind, axis, side) != NEUMANN
+        d *= self.kind == FLUID
+        self.stencil = Stencil(self.layout, d, None, self.weight)
+
+    def spread(self, local: Array) -> Array:
+        """Return this rank's part of a grid array as a padded array."""
+        padded = self.layout.zeros(namespace(local), np.float64)
+        padded[tuple(slice(1, n + 1) for n in self.local_shape)] = local
+        return padded
+
+    def cells(self, padded: Array) -> Array:
+        """Return this rank's part of the grid in a padded array."""
+        return padded[tuple(slice(1, n + 1) for n in self.local_shape)]
+
+    def space(self) -> Space:
+        """Return what conjugate gradients need: a curvature that overlaps the halo, and sums over the ranks."""
+        inner, shell = interior_and_shell(self.layout.lengths)
+
+        def curvature(p: Array) -> float:
+            parts: list[float] = []
+            self.halo.during(p, lambda: parts.append(self.stencil.curvature(p, inner)) if inner else None)
+            parts += [self.stencil.curvature(p, box) for box in shell]
+            return sum(parts)
+
+        def total(value: float) -> float:
+            return float(allreduce_sum(np.array([value]), self.comm, checked=True)[0])
+
+        return Space(self.stencil, curvature, total, None)
+
+
+class SharedMultigrid:
+    """One V-cycle over the ranks: shared levels cut into boxes, then one that every rank gathers and goes on with.
+
+    Every cell is computed as `Multigrid` computes it on the whole grid, in the same order.
+
+    Parameters
+    ----------
+    A : SharedPoisson
+    smoothing : int
+    dtype : float32 or float64
+
+    Notes
+    -----
+    Collective. Messages of a cycle V(v, v) and rank: 4 v + 1 halo exchanges on each shared level and one more on each
+    but the first, each one message to each neighbour, and one all-gather: see
+    `sci.solvers.shared_traffic.iteration_traffic`.
+    """
+
+    def __init__(self, A: SharedPoisson, *, smoothing: int = 2, dtype: Any = np.float32) -> None:
+        self.A, self.smoothing, self.dtype = A, smoothing, np.dtype(dtype)
+        self.scale = 1 / A.weight
+        self._channel = channel_of(A.comm)
+        equations, halos = self._shared_equations()
+        self._boxes = [A.coarse.box(rank) for rank in range(A.coarse.size)]
+        self._gathered = self._gathered_levels(equations[-1])
+        levels: list[SharedLevel] = []
+        for equation, below, halo in zip(
+            reversed(equations), (None, *reversed(equations[1:])), (None, *reversed(halos[:-1]))
+        ):
+            level = make_levels([equation], self.dtype)[0]
+            share, middle = None, level.middle
+            if below is not None:
+                share = coarsening.interpolation_shares(equation.layout, equation.kind, below.kind, self.dtype)
+                shape = (*below.layout.padded_shape[:2], equation.layout.padded_shape[2])
+                middle = namespace(level.u).zeros(shape, dtype=self.dtype)
+            parts = (level.layout, level.d, level.links, share, level.where, level.u, level.f, level.t, middle)
+            levels.insert(0, SharedLevel(*parts, levels[0] if levels else None, halo))
+        self.levels = levels
+
+    @property
+    def source(self) -> Array:
+        """Padded right-hand side of the cycle, `scale` times a residual."""
+        return self.levels[0].f
+
+    @property
+    def result(self) -> Array:
+        """Padded result of the cycle."""
+        return self.levels[0].u
+
+    def cycle(self) -> None:
+        """Run the cycle from `source` to `result`; collective."""
+        v_cycle(self.levels[0], self.smoothing, self._solve_gathered)
+
+    def _shared_equations(self) -> tuple[list[Coefficients], list[Halo]]:
+        A = self.A
+        equations, halos = [Coefficients(A.layout, A.kind, A.stencil.d, None, None)], [A.halo]
+        for level in range(1, A.n_levels + 1):
+            fine = equations[-1]
+            boxes = refined(A.coarse, A.n_levels - level)
+            halos.append(Halo(boxes))
+            fill, part = halos[-1].fill, (boxes.local_start, A.lengths(level))
+            kind = coarsening.coarse_kind(fine.layout, fine.kind, A.wall_kinds, 0.1, fill, part)
+            equations.append(coarsening.average(fine, kind, coarsening.wall_ratio(level), self.dtype, fill))
+        return equations, halos
+
+    def _gather(self, padded: Array) -> Array:
+        """Return the cells of all ranks' boxes of the gathered level as one grid."""
+        xp, lengths = namespace(padded), self.A.coarse.local_shape
+        own = xp.ascontiguousarray(padded[tuple(slice(1, n + 1) for n in lengths)]).reshape(-1)
+        counts = np.array([prod(shape) for _, shape in self._boxes])
+        flat = own if self._channel is None else gather_flat(self._channel, own, counts, "gather_level")
+        grid = xp.zeros(self.A.coarse.grid_shape, dtype=padded.dtype)
+        ends = np.cumsum(counts)
+        for (start, shape), end in zip(self._boxes, ends):
+            key = tuple(slice(a, a + n) for a, n in zip(start, shape))
+            grid[key] = flat[int(end) - prod(shape) : int(end)].reshape(shape)
+        return grid
+
+    def _gathered_levels(self, local: Coefficients) -> list[Level]:
+        A = self.A
+        assert local.links is not None
+        assert local.dirichlet is not None
+        layout = Layout(A.coarse.grid_shape, (False, False, False))
+        kind = coarsening.padded_kind(layout, self._gather(local.kind), A.wall_kinds, layout.wrap)
+        links = namespace(kind).stack([layout.spread(self._gather(link)) for link in local.links])
+        d, dirichlet = (layout.spread(self._gather(a)) for a in (local.d, local.dirichlet))
+        equations = [Coefficients(layout, kind, d, links, dirichlet)]
+        while can_halve(equations[-1].layout):
+            fine, level = equations[-1], A.n_levels + len(equations)
+            wrap = fine.layout.halved.wrap
+            kind = coarsening.coarse_kind(fine.layout, fine.kind, A.wall_kinds, 0.1, wrap)
+            equations.append(coarsening.average(fine, kind, coarsening.wall_ratio(level), self.dtype, wrap))
+        inverse = dense_inverse(equations[-1]).astype(self.dtype)
+        self._inverse = to_device(inverse, namespace(kind))
+        self._unknowns = to_device(np.flatnonzero(to_host(equations[-1].d) > 0), namespace(kind))
+        return make_levels(equations, self.dtype)
+
+    def _solve_dense(self, level: Level) -> None:
+        level.u.reshape(-1)[self._unknowns] = self._inverse @ level.f.reshape(-1)[self._unknowns]
+
+    def _solve_gathered(self, level: Level) -> None:
+        """Gather the right-hand side, go through the rest of the cycle, and keep this rank's box with its layers."""
+        top, coarse = self._gathered[0], self.A.coarse
+        top.layout.cells(top.f)[...] = self._gather(level.f)
+        v_cycle(top, self.smoothing, self._solve_dense)
+        there = tuple(slice(a, a + n + 2) for a, n in zip(coarse.local_start, coarse.local_shape))
+        level.u[tuple(slice(0, n + 2) for n in coarse.local_shape)] = top.u[there]
+
+
+def shared_cg(
+    A: SharedPoisson, b: Array, *, M: SharedMultigrid | None = None, rtol: float = 1e-5, maxiter: int = 1000
+) -> SolveResult:
+    """Solve A x = b over the ranks; the iterates are those of `cg` on the whole grid, to rounding.
+
+    Parameters
+    ----------
+    A : SharedPoisson
+        With its mask.
+    b : (*local_shape) array
+        This rank's part of the right-hand side, zero outside of the fluid.
+    M : SharedMultigrid, optional
+    rtol : float
+    maxiter : int
+
+    Returns
+    -------
+    SolveResult
+        With this rank's part of x.
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+        On every rank.
+
+    Notes
+    -----
+    Collective. Three sums over the ranks and one halo exchange an iteration, beside those of M.
+    """
+    started = time.perf_counter()
+    problem: Exception | None = None
+    right: Array = b
+    try:
+        right = as_finite(b, "b", shape=A.local_shape)
+    except Exception as error:
+        problem = error
+    agree(A.comm, problem)
+    with abort_on_error(A.comm):
+        space, padded = A.space(), A.spread(right)
+        padded *= A.kind == FLUID
+        target = rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded))))
+        x = A.layout.zeros(A.stencil.xp, np.float64)
+        norms = iterate(space, padded, x, M, target, maxiter, None)
+    seconds = time.perf_counter() - started
+    return SolveResult(A.cells(x).copy(), len(norms) - 1, np.array(norms), norms[-1] <= target, seconds)

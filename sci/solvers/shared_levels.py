@@ -1,0 +1,121 @@
+"""Levels of multigrid that are cut into boxes, one for each rank, with halos exchanged while the interior is swept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from sci.backend import Array, namespace
+from sci.distributed import GridDecomposition, HaloExchange
+from sci.solvers.layout import Box, Layout
+from sci.solvers.multigrid import Level
+from sci.solvers.relax import Call, half_sweep
+
+__all__ = ["Halo", "SharedLevel", "interior_and_shell", "local_layout", "refined"]
+
+
+def interior_and_shell(lengths: tuple[int, ...]) -> tuple[Box | None, list[Box]]:
+    """Return the box of the cells that no neighbour sees, None if there are none, and boxes of all others."""
+    if min(lengths) < 3:
+        return None, [((0, 0, 0), lengths)]
+    n0, n1, n2 = lengths
+    shell: list[Box] = [
+        ((0, 0, 0), (1, n1, n2)),
+        ((n0 - 1, 0, 0), (1, n1, n2)),
+        ((1, 0, 0), (n0 - 2, 1, n2)),
+        ((1, n1 - 1, 0), (n0 - 2, 1, n2)),
+        ((1, 1, 0), (n0 - 2, n1 - 2, 1)),
+        ((1, 1, n2 - 1), (n0 - 2, n1 - 2, 1)),
+    ]
+    return ((1, 1, 1), (n0 - 2, n1 - 2, n2 - 2)), shell
+
+
+def refined(coarse: GridDecomposition, times: int) -> GridDecomposition:
+    """Return the decomposition of the grid that is 2^times finer, each rank's box over the same part of space.
+
+    Parameters
+    ----------
+    coarse : GridDecomposition
+    times : int
+    """
+    factor = 2**times
+    grid, shape, start = (
+        tuple(factor * n for n in v) for v in (coarse.grid_shape, coarse.local_shape, coarse.local_start)
+    )
+    halo = (1,) * coarse.ndim
+    return GridDecomposition(coarse.comm, coarse.proc_shape, grid, shape, start, halo, coarse.coordinates)
+
+
+class Halo:
+    """Exchanges the layers around a padded array of one level; walls are left as they are.
+
+    Parameters
+    ----------
+    decomposition : GridDecomposition
+        With a halo of one cell.
+
+    Notes
+    -----
+    Collective. Each exchange sends one message to each neighbour over a face, an edge or a corner.
+    """
+
+    def __init__(self, decomposition: GridDecomposition) -> None:
+        self.decomposition = decomposition
+        self._exchange = HaloExchange(decomposition)
+        self._key = tuple(slice(0, n + 2) for n in decomposition.local_shape)
+
+    def fill(self, padded: Array) -> Array:
+        """Exchange and wait."""
+        self._exchange.start(padded[self._key], checked=True)
+        self._exchange.finish()
+        return padded
+
+    def during(self, padded: Array, work: Callable[[], object]) -> None:
+        """Exchange, and do `work`, which leaves the outer cells alone, meanwhile."""
+        self._exchange.start(padded[self._key], checked=True)
+        work()
+        self._exchange.finish()
+
+
+@dataclass(frozen=True, eq=False)
+class SharedLevel(Level):
+    """A level of which this rank holds one box.
+
+    Parameters
+    ----------
+    halo : Halo or None
+        None where the level below is gathered: whoever sets `u` there sets its layers too.
+    """
+
+    halo: Halo | None = None
+
+    def fill(self, array: Array) -> None:
+        """Bring the layers around the box up to date."""
+        if self.halo is not None:
+            self.halo.fill(array)
+
+    @cached_property
+    def _parts(self) -> list[tuple[Call | None, list[Call]]]:
+        inner, shell = interior_and_shell(self.layout.lengths)
+        return [
+            (None if inner is None else self._sweep_of(colour, inner), [self._sweep_of(colour, box) for box in shell])
+            for colour in (0, 1)
+        ]
+
+    def _sweep_of(self, colour: int, box: Box) -> Call:
+        where = self.layout.box_array(namespace(self.u), box)
+        return half_sweep(self.layout, self.u, self.f, self.d, self.links, colour, where, box)
+
+    def sweep(self, colour: int) -> None:
+        """Relax the cells of one colour, the inner ones while the halo is under way."""
+        inner, shell = self._parts[colour]
+        assert self.halo is not None
+        self.halo.during(self.u, inner or (lambda: None))
+        for part in shell:
+            part()
+
+
+def local_layout(decomposition: GridDecomposition) -> Layout:
+    """Return the layout of this rank's box."""
+    return Layout(decomposition.local_shape, (False,) * decomposition.ndim)
