@@ -1,0 +1,67 @@
+"""Training on the small Darcy set for a few epochs, and what a trained operator and a recipe refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError, ShapeError
+from sci.io import load_samples
+from sci.nn import Model
+from sci.operators import FNO, TFNO, Recipe, TrainedOperator, train_operator
+from sci.operators.learning import as_fields, with_transposed
+
+
+def test_three_epochs_of_small_darcy(test_data):
+    """A bound that a model misses which learns nothing (1) or only the mean field (about 0.5)."""
+    sets = [[as_fields(a, 2) for a in load_samples(test_data / "operators" / f"darcy_{n}.h5")] for n in FILES]
+    (x, y), *tests = sets
+    recipe = Recipe(epochs=3, batch_size=16)
+    names = {"16": tuple(tests[0]), "32": tuple(tests[1])}
+    _, course = train_operator(TFNO((8, 8), 1, 1, 16, 3), x[:500], y[:500], recipe, tests=names)
+    assert course.metrics["l2_16"][-1] < 0.3
+    assert course.metrics["l2_32"][-1] < 0.3
+    assert course.metrics["l2_16"][-1] < course.metrics["l2_16"][0]
+
+
+FILES = ("train_16", "test_16", "test_32")
+
+
+def test_samples_become_fields():
+    assert as_fields(np.zeros((4, 8, 8), bool), 2).dtype == np.float32
+    assert as_fields(np.zeros((4, 8, 8)), 2).shape == (4, 1, 8, 8)
+    assert as_fields(np.zeros((4, 3, 8)), 1).shape == (4, 3, 8)
+    for shape in ((4, 8), (4, 1, 1, 8, 8), (0, 8, 8)):
+        with pytest.raises(ShapeError):
+            as_fields(np.zeros(shape), 2)
+    with pytest.raises(InvalidValueError):
+        as_fields(np.full((1, 8, 8), np.inf), 2)
+    x = np.arange(8.0).reshape(2, 1, 2, 2)
+    doubled, same = with_transposed(x, x)
+    np.testing.assert_array_equal(doubled[2:], np.swapaxes(x, 2, 3))
+    np.testing.assert_array_equal(same, doubled)
+    with pytest.raises(ShapeError):
+        with_transposed(np.zeros((1, 1, 2, 3)), np.zeros((1, 1, 2, 3)))
+
+
+def test_what_does_not_fit_is_refused():
+    model, x = FNO((2, 2), 1, 1, 4, 1), np.ones((4, 1, 4, 4), np.float32)
+    with pytest.raises(ShapeError):
+        train_operator(model, np.ones((4, 2, 4, 4), np.float32), x)
+    with pytest.raises(ShapeError):
+        train_operator(model, x[:3], x)
+    with pytest.raises(InvalidValueError, match="loss"):
+        Recipe(loss="l1")
+    stored = TrainedOperator(model).to_model()
+    with pytest.raises(InvalidValueError, match="kind"):
+        TrainedOperator.from_model(Model("Other", stored.options, stored.parameters))
+    with pytest.raises(InvalidValueError, match="normaliser"):
+        TrainedOperator.from_model(Model("FNO", {**stored.options, "inputs_eps": 0.0}, stored.parameters))
+    with pytest.raises(InvalidValueError, match="NaN"):
+        TrainedOperator(model)(np.full((1, 1, 4, 4), np.nan))
+
+
+def test_batches_of_a_prediction_do_not_matter():
+    operator = TrainedOperator(FNO((2, 3), 1, 2, 4, 1))
+    x = np.random.default_rng(0).normal(size=(5, 1, 6, 7))
+    np.testing.assert_allclose(operator(x, batch_size=2), operator(x), rtol=0, atol=1e-14)
