@@ -334,7 +334,7 @@ def plot_iterations(
     ticks = sorted({n for points in counts.values() for n, _ in points})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{n}$^3$" for n in ticks])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(n for points in counts.values() for _, n in points))
     axes.set_xlabel("cells")
     axes.set_ylabel("iterations")
     axes.legend(frameon=False, fontsize=9)
