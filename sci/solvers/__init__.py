@@ -9,6 +9,7 @@ from sci.solvers.jacobi import Jacobi
 from sci.solvers.krylov import SolveResult, cg
 from sci.solvers.multigrid import Multigrid
 from sci.solvers.operator import PoissonOperator
+from sci.solvers.reaction_field import ReactionField, reaction_field
 
 __all__ = [
     "DeepConjugateDirection",
@@ -19,10 +20,12 @@ __all__ = [
     "Jacobi",
     "Multigrid",
     "PoissonOperator",
+    "ReactionField",
     "SolveResult",
     "cg",
     "conjugate_directions",
     "line_search_loss",
     "line_search_loss_vjp",
+    "reaction_field",
     "train_direction_network",
 ]

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["CONDITIONS", "Walls", "insulating_cells", "parse_walls"]
+__all__ = ["CONDITIONS", "Walls", "as_spacing", "beyond_face", "insulating_cells", "parse_walls"]
 
 CONDITIONS = ("dirichlet", "neumann", "periodic")
 Walls: TypeAlias = tuple[tuple[str, str], ...]
@@ -68,3 +68,10 @@ def as_spacing(spacing: float | Sequence[float], ndim: int) -> tuple[float, ...]
     if len(widths) != ndim or not all(0 < h < float("inf") for h in widths):
         raise InvalidValueError(f"spacing is {spacing}; expected a positive number, or one for each of {ndim} axes")
     return widths
+
+
+def beyond_face(padded: Array, axis: int, side: int) -> Array:
+    """Return the view of a padded array that holds, for each cell of the grid, the cell beyond a face."""
+    key = [slice(1, -1)] * padded.ndim
+    key[axis] = slice(2, None) if side > 0 else slice(0, -2)
+    return padded[tuple(key)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.backend import Array, as_finite, namespace, to_host
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.solvers.boundaries import as_spacing, insulating_cells, parse_walls
+from sci.solvers.boundaries import as_spacing, beyond_face, insulating_cells, parse_walls
 from sci.solvers.components import closed_components
 from sci.solvers.layout import Layout
 from sci.solvers.stencil import Stencil
@@ -121,7 +121,7 @@ class PoissonOperator:
             if bool((self.kind == 1).any()):
                 for axis in range(self.ndim):
                     for side in (-1, 1):
-                        counts -= self.mask & (_shifted(self.kind, axis, side) == 1)
+                        counts -= self.mask & (beyond_face(self.kind, axis, side) == 1)
             return Stencil(self.layout, self.layout.spread(counts), None, self.weight)
         links = self.xp.zeros((3, *self.layout.padded_shape))
         for axis, side, link, _ in self.faces():
@@ -174,11 +174,11 @@ class PoissonOperator:
             wrap(coefficient, self.periodic)
         for axis, h in enumerate(self.spacing):
             for side in (-1, 1):
-                beyond = _shifted(kind, axis, side)
+                beyond = beyond_face(kind, axis, side)
                 link = (mask & (beyond == 2)).astype(np.float64) / h**2
                 wall = (mask & (beyond == 0)).astype(np.float64) / h**2
                 if coefficient is not None and self.coefficient is not None:
-                    there = xp.where(beyond == 2, _shifted(coefficient, axis, side), 1.0)
+                    there = xp.where(beyond == 2, beyond_face(coefficient, axis, side), 1.0)
                     here = xp.where(mask, self.coefficient, 1.0)
                     mean = 2 * here * there / (here + there) if self.mean == "harmonic" else (here + there) / 2
                     link, wall = link * mean, wall * here
@@ -283,7 +283,7 @@ class PoissonOperator:
             raise ShapeError(f"values has shape {tuple(values.shape)}; expected the grid and one layer around it")
         result = self.xp.zeros(self.grid_shape)
         for axis, side, _, wall in self.faces():
-            result += self.xp.where(wall > 0, wall * _shifted(values, axis, side), 0.0)
+            result += self.xp.where(wall > 0, wall * beyond_face(values, axis, side), 0.0)
         return result
 
     def to_scipy(self) -> Any:
@@ -302,17 +302,10 @@ class PoissonOperator:
             weights = to_host(link)
             linked = weights > 0
             rows.append(inside[linked])
-            columns.append(_shifted(number, axis, side)[linked])
+            columns.append(beyond_face(number, axis, side)[linked])
             entries.append(-weights[linked])
         triplet = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
         return sparse.coo_matrix(triplet, shape=self.shape).tocsr()
-
-
-def _shifted(padded: Array, axis: int, side: int) -> Array:
-    """Return the view of a padded array that holds, for each cell of the grid, the cell beyond a face."""
-    key = [slice(1, -1)] * padded.ndim
-    key[axis] = slice(2, None) if side > 0 else slice(0, -2)
-    return padded[tuple(key)]
 
 
 def _ghost(padded: Array, axis: int, side: int) -> Array:
