@@ -27,6 +27,7 @@ COMMANDS = {
     "1ubi.png": MOLECULE,
     "nacl_vacancy.png": VACANCY,
     "zno_periodic.png": "python mpi_examples/periodic.py {out}",
+    "trajectory.png": "python mpi_examples/trajectory.py {out}",
     "poses.png": "python mpi_examples/poses.py 20000 {out}",
     "network.png": "python mpi_examples/train_network.py 40 {out}",
     "deep_iterations.png": "python benchmarks/deep_solver.py --sizes 32 64 128 256 --masks 0 --hard 0 --repeats 2 "
