@@ -113,7 +113,7 @@ def unseen(n: int, count: int, rows: dict[str, Make]) -> None:
     for k in range(count):
         mask = random_bodies(n, rng)
         insulating = insulating_part(mask, rng)
-        b = right_hand_side(mask, "noise" if k % 2 else "div", seed=k)
+        b = right_hand_side(mask, "noise" if k % 2 or mask.all() else "div", seed=k)
         for kind, body in (("Dirichlet", "dirichlet"), ("mixed", insulating)):
             A = PoissonOperator(mask, body=body)
             for name, make in rows.items():
