@@ -227,13 +227,12 @@ SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* sta
 }
 
 template <typename T, int C, bool REVERSED>
-SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const T lam) {
+SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const T* powers) {
     constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
     const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
     T power[C + 1];
-    power[0] = 1;
     SCI_UNROLL
-    for (int i = 0; i < C; ++i) power[i + 1] = lam * power[i];
+    for (int i = 0; i <= C; ++i) power[i] = powers[i];
     SCI_SHARED T scores[C * C];
     score<T, C>(q, k, qs, d, power, scores);
     i64 c = 0;
@@ -250,9 +249,10 @@ SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, cons
 // The sequences are cut into segments of `segment` tokens; states[s] and states[s + 1] are the states before and after
 // segment s. A block takes `run` segments of one sequence, in order from the first (REVERSED: from the last), and starts
 // from the state that stands there; it writes the states between its segments, and the last one of the sequence.
+// powers[h] = lam^0 ... lam^6 of a head, each rounded by itself: as products they would age a long memory wrongly.
 template <typename T, bool REVERSED>
 SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                     const T* __restrict__ lam, T* states, T* work, T* __restrict__ out, const i64 sequences,
+                     const T* __restrict__ powers, T* states, T* work, T* __restrict__ out, const i64 sequences,
                      const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments, const i64 segment,
                      const i64 run) {
     constexpr int C = 6;
@@ -282,10 +282,10 @@ SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
                         prefetch(ki + next * d, C * d);
                         prefetch(vi + next * e, C * e);
                     }
-                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, lam[b % heads]);
+                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, powers + b % heads * (C + 1));
                     i += C;
                 } else {
-                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, lam[b % heads]);
+                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, powers + b % heads * (C + 1));
                     i += 1;
                 }
             }

@@ -17,6 +17,9 @@ SEGMENT = 768
 DEVICE_SEGMENT = 192
 """The same on a device, where every segment of every sequence has a block of threads of its own."""
 
+_CHUNK = 6
+"""Tokens that the kernel takes at once."""
+
 _BLOCK = 64
 _TYPES = {"float": "f32", "double": "f64"}
 
@@ -27,7 +30,7 @@ def lightning_kernel(type_name: str, reverse: bool) -> Kernel:
     return Kernel(
         "lightning.cu",
         f"lightning<{type_name}, {str(reverse).lower()}>",
-        f"q: {t}[b, n, d], k: {t}[b, n, d], v: {t}[b, n, e], lam: {t}[heads], states: {t}[b, m, d, e], "
+        f"q: {t}[b, n, d], k: {t}[b, n, d], v: {t}[b, n, e], powers: {t}[heads, 7], states: {t}[b, m, d, e], "
         f"work: {t}[w, d, e], out: {t}[b, n, e], sequences: i64, n: i64, d: i64, e: i64, heads: i64, segments: i64, "
         "segment: i64, run: i64",
     )
@@ -128,9 +131,9 @@ def run_recurrence(
     run = 1 if on_device else max(segments, 1)
     blocks = b * -(-segments // run)
     work = xp.empty((blocks, d, e), q.dtype)
-    lam = xp.exp(-decay)
+    powers = xp.ascontiguousarray(_powers(xp, decay, range(_CHUNK + 1)))
     launch(
-        *(kernel, blocks, q, k, v, lam, states, work, out),
+        *(kernel, blocks, q, k, v, powers, states, work, out),
         *(b, n, d, e, decay.shape[0], segments, segment, run),
     )
     return out, states, segment
