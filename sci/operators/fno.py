@@ -22,10 +22,10 @@ from sci.nn import (
     pad_vjp,
     value_of,
 )
-from sci.operators.block import channel_mlp, channel_mlp_vjp
 from sci.operators.config import FNOConfig
 from sci.operators.convolution import as_dtype
 from sci.operators.layers import fused_block, layered_block
+from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.spectral import check_field
 
 __all__ = ["FNO", "TFNO", "initial_parameters", "parameter_shapes"]

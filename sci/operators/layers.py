@@ -22,9 +22,10 @@ from sci.nn import (
     tanh,
     tanh_vjp,
 )
-from sci.operators.block import BlockSpec, block, block_vjp, channel_mlp, channel_mlp_vjp
+from sci.operators.block import BlockSpec, block, block_vjp
 from sci.operators.config import FNOConfig
 from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp
+from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
 
 __all__ = ["fused_block", "layered_block"]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import sci
+from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.pointwise import HOST_POINTS, BlockSpec, pointwise, pointwise_vjp
 from sci.operators.weights import WeightFormat
 
@@ -59,4 +60,26 @@ def _backward(rng: np.random.Generator, dtype: str, width: int, hidden: int) -> 
         yield from _both(run)
 
 
-BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"block_forward": _forward, "block_backward": _backward}
+def _mlp(rng: np.random.Generator, dtype: str, inputs: int, hidden: int, outputs: int) -> Iterator[Pair]:
+    for batch, points in SHAPES:
+        for n, m in {(inputs, outputs), (min(inputs, 3), outputs), (inputs, min(outputs, 1))}:
+            if (n < inputs and inputs > 4) or (m < outputs and outputs > 4):
+                continue
+            shapes = ((batch, n, points), (hidden, n), (hidden,), (m, hidden), (m,))
+            arrays = [(rng.normal(size=s) / s[-1] ** 0.5 if len(s) < 3 else rng.normal(size=s)) for s in shapes]
+            arrays = [a.astype(dtype) for a in arrays]
+            dout = rng.normal(size=(batch, m, points)).astype(dtype)
+
+            def run(arrays=arrays, dout=dout) -> list[np.ndarray]:
+                out, residuals = channel_mlp(*arrays)
+                return [out, *channel_mlp_vjp(dout, residuals)]
+
+            yield from _both(run)
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "block_forward": _forward,
+    "block_backward": _backward,
+    "mlp_forward": _mlp,
+    "mlp_backward": _mlp,
+}

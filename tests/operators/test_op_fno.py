@@ -15,10 +15,11 @@ from sci.kernels import launch
 from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
 from sci.operators import pointwise as block_module
-from sci.operators.block import BlockSpec, block, block_vjp, channel_mlp, channel_mlp_vjp
+from sci.operators.block import BlockSpec, block, block_vjp
 from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
 from sci.operators.fno import parameter_shapes
 from sci.operators.layers import fused_block, layered_block
+from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.weights import WeightFormat
 
 # Table of the method sheet, complex numbers counted as two.
