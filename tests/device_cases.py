@@ -15,6 +15,7 @@ from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
 from operator_device_cases import CASES as OPERATOR_CASES
+from solver_device_cases import SOLVER_CASES
 from systems import cloud, targets_in
 
 from sci import chebyshev
@@ -145,6 +146,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *NN_CASES,
     *OPERATOR_CASES,
     *LEARNED_CASES,
+    *SOLVER_CASES,
 )
 
 

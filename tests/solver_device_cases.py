@@ -1,0 +1,45 @@
+"""Poisson solvers that give the same answer on either side; see `device_cases`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sci.backend import to_device, to_host
+from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
+
+_RNG = np.random.default_rng(3)
+_MASK = _RNG.random((9, 12, 10)) > 0.1
+_B = _RNG.normal(size=_MASK.shape) * _MASK
+_COEFFICIENT = 1 + _RNG.random(_MASK.shape)
+
+
+def _answers(xp: ModuleType, coefficient: Any) -> list[np.ndarray]:
+    mask, b = to_device(_MASK, xp), to_device(_B, xp)
+    given = None if coefficient is None else to_device(coefficient, xp)
+    A = PoissonOperator(mask, 0.5, ["neumann", "dirichlet", "dirichlet"], body="neumann", coefficient=given)
+    answers = []
+    for make in (lambda A: None, Multigrid, IncompleteCholesky, Jacobi, FastPoisson):
+        for right in (b, A.gather(b)):
+            result = cg(A, right, M=make(A), rtol=1e-8)
+            answers += [to_host(result.x), np.array([float(result.iterations)])]
+    return answers
+
+
+def constant_poisson(xp: ModuleType) -> list[np.ndarray]:
+    return _answers(xp, None)
+
+
+def varying_poisson(xp: ModuleType) -> list[np.ndarray]:
+    return _answers(xp, _COEFFICIENT)
+
+
+def singular_poisson(xp: ModuleType) -> list[np.ndarray]:
+    A = PoissonOperator(to_device(_MASK, xp), 1.0, "neumann", body="neumann")
+    result = cg(A, A.project(to_device(_B, xp)), M=Multigrid(A), rtol=1e-8)
+    return [to_host(result.x)]
+
+
+SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson)
