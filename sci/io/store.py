@@ -11,7 +11,7 @@ import h5py
 
 from sci.distributed import Comm, agree, rank_of
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import contents, models, trajectory
+from sci.io import contents, crystals, models, trajectory
 from sci.io.hdf5 import Group, create, make_header, open_file, read_text
 from sci.io.parallel import save_with_parts
 from sci.io.potential import read_potential, read_results, write_potential, write_results
@@ -51,6 +51,8 @@ KINDS: dict[str, Kind] = {
     "chebtuck": Kind("ChebTuck", "", contents.write_chebtuck, contents.read_chebtuck),
     "model": Kind("Model", "", models.write_model, models.read_model),
     "checkpoint": Kind("Checkpoint", "", models.write_checkpoint, models.read_checkpoint),
+    "periodic": Kind("PeriodicPotential", "angstrom, e, e/angstrom", crystals.write_periodic, crystals.read_periodic),
+    "lattice": Kind("LatticePotential", "angstrom, e, e/angstrom", crystals.write_lattice, crystals.read_lattice),
     trajectory.KIND: Kind("Trajectory", trajectory.UNITS, trajectory.write_trajectory, trajectory.read_trajectory),
     "grid": Kind("PotentialGrid", "", write_grid, read_grid, in_root=True),
     "potential": Kind(
@@ -74,8 +76,8 @@ def save(
     Parameters
     ----------
     path : path
-    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, Trajectory, Model or
-        Checkpoint.
+    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, PeriodicPotential,
+        LatticePotential, Trajectory, Model or Checkpoint.
         Device arrays are copied to the host. An object with a method `to_model` is stored as the model it returns.
     command : str, optional
         What made the object; kept in the file.
@@ -257,6 +259,8 @@ def _n_bytes(object: Any) -> int:
         return sum(map(_n_bytes, object.values()))
     if is_dataclass(object):
         return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
+    if hasattr(object, "modes") or hasattr(object, "repeats"):
+        return _n_bytes(object.particles) + int(getattr(getattr(object, "modes", None), "nbytes", 8))
     if hasattr(object, "long_range"):
         return _n_bytes(object.particles) + _n_bytes(object.long_range)
     return int(getattr(object, "nbytes", 8))

@@ -280,18 +280,26 @@ class LatticePotential:
     @functools.cached_property
     def long_range(self) -> ChebTuck:
         """The long range on `domain` in the Chebyshev-Tucker format; built when first needed."""
-        degrees = long_range_degrees(self.split.alpha, self.domain, self._eps)
+        return self._long_range_on(self.domain)
+
+    def _long_range_on(self, domain: Any) -> ChebTuck:
+        degrees = long_range_degrees(self.split.alpha, domain, self._eps)
         device: Any = "cpu" if self._xp is np else "cuda"
-        values = self.long_range_terms(*(nodes(d, i, device=device) for d, i in zip(degrees, self.domain)))
+        values = self.long_range_terms(*(nodes(d, i, device=device) for d, i in zip(degrees, domain)))
         series = Canonical(values.weights, tuple(values_to_coefficients(f) for f in values.factors))
-        return ChebTuck.from_canonical_coefficients(series, self.domain, self.tol)
+        return ChebTuck.from_canonical_coefficients(series, domain, self.tol)
 
     @functools.cached_property
     def _region(self) -> RangeSeparatedPotential:
-        around = [(a - self.split.cutoff, b + self.split.cutoff) for a, b in self.domain]
-        return RangeSeparatedPotential.from_parts(
-            Particles(*self.sites_in(around)), self.long_range, self.split, self.tol
-        )
+        return self._region_of(self.long_range)
+
+    def _region_of(self, long_range: ChebTuck) -> RangeSeparatedPotential:
+        """Return the potential on the box of `long_range`, with the ions that its short range needs."""
+        around = [(a - self.split.cutoff, b + self.split.cutoff) for a, b in long_range.domain]
+        positions, charges = self.sites_in(around)
+        if len(charges) == 0:  # far outside; a charge of zero stands for no ions
+            positions, charges = self._xp.asarray([[a for a, _ in around]]), self._xp.zeros(1)
+        return RangeSeparatedPotential.from_parts(Particles(positions, charges), long_range, self.split, self.tol)
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.
@@ -320,17 +328,23 @@ class LatticePotential:
         return out
 
     def field(self, points: Array) -> Array:
-        """Return the electric field, minus the gradient, at `points` (m, 3) in `domain`: (m, 3) in e/angstrom^2.
+        """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2.
 
-        Raises
-        ------
-        InvalidValueError
-            If a point lies outside of `domain`.
+        Outside of `domain` the format is built for each cell of the lattice, or of its continuation, that holds points.
         """
         points = self._points(points)
-        if not bool(self._inside(points).all()):
-            raise InvalidValueError(f"points reach out of the domain {self.domain}; pass a larger domain when building")
-        return self._region.field(points)
+        inside = self._inside(points)
+        out = self._xp.empty((len(points), 3))
+        if bool(inside.any()):
+            out[inside] = self._region.field(self._xp.ascontiguousarray(points[inside]))
+        cells = np.floor(to_host(points) / self.periods).astype(int)
+        outside = ~to_host(inside)
+        for cell in np.unique(cells[outside], axis=0):
+            box = as_box([(i * p, (i + 1) * p) for i, p in zip(cell.tolist(), self.periods)])
+            chosen = self._xp.asarray(np.flatnonzero(outside & (cells == cell).all(axis=1)))
+            region = self._region_of(self._long_range_on(box))
+            out[chosen] = region.field(self._xp.ascontiguousarray(points[chosen]))
+        return out
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on the tensor grid of three ascending axes, (nx, ny, nz), e/angstrom.

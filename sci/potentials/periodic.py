@@ -69,6 +69,28 @@ class PeriodicPotential:
     """
 
     def __init__(self, particles: Particles, tol: float = 1e-8, *, alpha: float | None = None) -> None:
+        fractions, k_max = self._prepare(particles, tol, alpha)
+        self.modes = self._fourier(fractions, k_max)
+
+    @classmethod
+    def from_parts(cls, particles: Particles, tol: float, alpha: float, modes: Array) -> PeriodicPotential:
+        """Put a potential together again from what its file holds, without the sums over the charges.
+
+        Raises
+        ------
+        InvalidValueError
+            If there are not as many modes as particles, `tol` and `alpha` ask for.
+        """
+        result = cls.__new__(cls)
+        result._prepare(particles, tol, alpha)
+        m1, m2, m3 = result.n_modes
+        if modes.shape != (2 * m1 + 1, 2 * m2 + 1, m3 + 1):
+            raise InvalidValueError(f"modes has shape {modes.shape}; expected {(2 * m1 + 1, 2 * m2 + 1, m3 + 1)}")
+        result.modes = modes
+        return result
+
+    def _prepare(self, particles: Particles, tol: float, alpha: float | None) -> tuple[Array, float]:
+        """Check and set everything but the modes; return the fractional coordinates and the largest wave number."""
         if particles.cell is None:
             raise InvalidValueError(
                 "the particles have no cell; pass Particles(..., cell=...) with the periods as rows"
@@ -91,7 +113,7 @@ class PeriodicPotential:
         k_max = 2 * self.alpha * math.sqrt(math.log(10 / tol))
         # |n_i| = |k . a_i| / (2 pi) is at most k_max |a_i| / (2 pi).
         self.n_modes = tuple(int(k_max * a / (2 * math.pi)) for a in np.linalg.norm(cell, axis=1))
-        self._modes = self._fourier(fractions, k_max)
+        return fractions, k_max
 
     def _wrap(self, positions: Array) -> tuple[Array, Array]:
         """Return fractional coordinates in [0, 1), and the places in the cell."""
@@ -151,7 +173,7 @@ class PeriodicPotential:
 
     def _synthesis(self, cosines: list[Array], sines: list[Array]) -> Array:
         """Return the real tensor Re sum_n modes_n e_n1 e_n2 e_n3 for the columns e = cos + i sin of each axis."""
-        xp, modes = self._xp, self._modes
+        xp, modes = self._xp, self.modes
         modes = xp.tensordot((cosines[0] + 1j * sines[0]).T, modes, axes=(1, 0))
         modes = xp.moveaxis(xp.tensordot((cosines[1] + 1j * sines[1]).T, modes, axes=(1, 1)), 0, 1)
         values = xp.ascontiguousarray(modes.real) @ cosines[2]

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.nn import Checkpoint, Model
-from sci.potentials import Trajectory
+from sci.potentials import Interstitial, LatticePotential, PeriodicPotential, Substitution, Trajectory, Vacancy
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.tensor import Canonical, ChebTuck, Tucker
@@ -40,15 +40,34 @@ def make_objects() -> dict[str, object]:
             {"test": numbers(1)},
             {"seed": 0},
         ),
+        "periodic": PeriodicPotential.from_parts(
+            Particles(numbers(2, 3), [1, -1], cell=np.diag([4.0, 5.0, 6.0])), 1e-3, 0.5, (1 - 2j) * numbers(3, 5, 3)
+        ),
+        "lattice": LatticePotential(
+            Particles(np.eye(2, 3), [1, -0.5], cell=np.eye(3) * 4),
+            (3, 4, 2),
+            defects=[Vacancy(0, (1, 1, 1)), Substitution(1, (0, 0, 0), 2.0), Interstitial((0.5, 2.5, 3.5), -1.0)],
+            tol=1e-5,
+            weights="evjen",
+        ),
         "trajectory": Trajectory(np.arange(3) * 2, numbers(3), numbers(3, 4, 3), 3),
         "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
     }
+
+
+_STATE = {
+    PeriodicPotential: ("particles", "tol", "alpha", "modes"),
+    LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
+}
 
 
 def same(a: object, b: object) -> bool:
     """Tell whether two objects hold the same bits."""
     if is_dataclass(a):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+    for kind, names in _STATE.items():
+        if isinstance(a, kind):
+            return type(a) is type(b) and all(same(getattr(a, name), getattr(b, name)) for name in names)
     if isinstance(a, dict):
         return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
     if isinstance(a, tuple):

@@ -240,10 +240,16 @@ def test_cells_that_are_not_orthogonal_are_refused():
         LatticePotential(Particles(CSCL.positions, CSCL.charges), (2, 2, 2))
 
 
-def test_field_outside_of_the_region_is_refused():
-    phi = LatticePotential(NACL, (100, 100, 100), tol=1e-6)
-    with pytest.raises(InvalidValueError, match="larger domain"):
-        phi.field([[0.5, 0.5, 0.5]])
+def test_field_anywhere_is_that_of_all_ions():
+    """In the region, in the crystal outside of it, beside the crystal, and so far off that no ion is within reach."""
+    phi = LatticePotential(MIXED, (4, 3, 4), tol=1e-9, domain=[(0, 3), (4, 8), (3.5, 7)])
+    ions = Particles(*brute_force(MIXED, (4, 3, 4)))
+    points = np.array(
+        [[1, 5, 4], [2.5, 7, 6], [8, 1, 2], [8.1, 1.2, 2.2], [-1.5, 13, 1], [-2, -9, 20], [6, 6, 6]], float
+    )
+    exact = -direct_sum(ions, points, gradient=True)[1]
+    assert np.abs(phi.field(points) - exact).max() < 1e-7 * np.abs(exact).max()
+    assert phi.field(points[:0]).shape == (0, 3)
 
 
 def test_ions_at_one_place_are_refused():
