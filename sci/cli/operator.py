@@ -81,6 +81,7 @@ def _add_train(actions: Any) -> None:
     recipe.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
     recipe.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimised (h1)")
     recipe.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
+    recipe.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
     recipe.add_argument("--normalise-inputs", action="store_true")
     recipe.add_argument("--seed", type=int, default=0)
     recipe.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
@@ -108,7 +109,7 @@ def _train(a: argparse.Namespace) -> None:
         norm=a.norm,
         domain_padding=a.padding,
     )
-    recipe = Recipe(a.epochs, a.batch, a.rate, a.weight_decay, a.loss)
+    recipe = Recipe(a.epochs, a.batch, a.rate, a.weight_decay, a.loss, square=a.square)
     resume = load(a.resume) if a.resume else None
     if resume is not None and not isinstance(resume, Checkpoint):
         raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")

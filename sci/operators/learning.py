@@ -50,6 +50,9 @@ class Recipe:
     each_step : bool
         The rate changes after every step instead of every epoch.
     shuffle : bool
+    square : bool
+        Every pass shows each sample in one of the eight symmetries of the square, drawn at random: for equations that
+        do not tell the two axes and their directions apart. Reflections map point i to N - i, of points i / N.
     """
 
     epochs: int = 20
@@ -61,6 +64,7 @@ class Recipe:
     horizon: float | None = None
     each_step: bool = True
     shuffle: bool = True
+    square: bool = False
 
     def __post_init__(self) -> None:
         if self.loss not in _LOSSES:
@@ -163,6 +167,34 @@ def with_transposed(x: Array, y: Array) -> tuple[Array, Array]:
     return doubled[0], doubled[1]
 
 
+class _Square:
+    """All passes over the samples as one, each sample in a symmetry of the square that the seed draws."""
+
+    def __init__(self, x: Array, y: Array, recipe: Recipe, seed: int) -> None:
+        if x.ndim != 4 or x.shape[2] != x.shape[3] or y.ndim != 4 or y.shape[2:] != x.shape[2:]:
+            raise ShapeError(f"samples of shapes {x.shape} and {y.shape} have not the symmetries of a square grid")
+        rng, n = np.random.default_rng(seed), len(x)
+        passes = [rng.permutation(n) if recipe.shuffle else np.arange(n) for _ in range(recipe.epochs)]
+        self.fields, self.order = (x, y), np.concatenate(passes)
+        self.kinds = rng.integers(0, 8, len(self.order))
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, indices: np.ndarray) -> tuple[Array, ...]:
+        xp, kinds = namespace(*self.fields), self.kinds[indices]
+        batches = []
+        for field in self.fields:
+            batch = field[xp.asarray(self.order[indices])]
+            back = xp.asarray(-np.arange(field.shape[2]) % field.shape[2])
+            for bit in range(3):
+                images = (batch[:, :, back], batch[:, :, :, back], xp.swapaxes(batch, 2, 3))
+                chosen = xp.asarray(((kinds >> bit) & 1 == 1)[:, None, None, None])
+                batch = xp.where(chosen, images[bit], batch)
+            batches.append(batch)
+        return tuple(batches)
+
+
 def relative_errors(prediction: Array, truth: Array) -> dict[str, float]:
     """Return the mean over samples of the relative L2 and H1 errors (differences wrapping around)."""
     return {
@@ -196,7 +228,8 @@ def train_operator(
     normalise_inputs : bool
         Outputs always are normalised, by mean and deviation of each channel.
     tests : dict of (x, y), optional
-        After every epoch "l2_<name>" and "h1_<name>" go to the metrics: mean relative errors in the user's units.
+        After every epoch (with `square` at the end) "l2_<name>" and "h1_<name>" go to the metrics: mean relative
+        errors in the user's units.
     seed : int
         Of the order of the samples.
     save, resume, comm
@@ -222,7 +255,10 @@ def train_operator(
         )
     inputs = Normaliser.fit(x) if normalise_inputs else None
     outputs = Normaliser.fit(y)
-    data = (inputs.encode(x) if inputs else x, outputs.encode(y))
+    data: Any = (inputs.encode(x) if inputs else x, outputs.encode(y))
+    passes, horizon = recipe.epochs, recipe.horizon or recipe.epochs
+    if recipe.square:
+        data, passes, horizon = _Square(data[0], data[1], recipe, seed), 1, horizon / recipe.epochs
     pair = _LOSSES[recipe.loss]
     options: dict[str, Any] = {"periodic": recipe.periodic} if recipe.loss == "h1" else {}
 
@@ -240,12 +276,13 @@ def train_operator(
         as_dtype(model.parameters, x.dtype),
         data,
         optimiser=AdamW(lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
-        epochs=recipe.epochs,
+        epochs=passes,
         batch_size=recipe.batch_size,
-        schedule=cosine(recipe.horizon or recipe.epochs),
-        schedule_each="step" if recipe.each_step else "epoch",
+        schedule=cosine(horizon),
+        schedule_each="step" if recipe.each_step or recipe.square else "epoch",
         seed=seed,
-        shuffle=recipe.shuffle,
+        shuffle=recipe.shuffle and not recipe.square,
+        save_every=-(-len(x) // recipe.batch_size) if recipe.square else None,
         evaluate=evaluate if tests else None,
         save=save,
         resume=resume,

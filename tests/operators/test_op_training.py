@@ -9,7 +9,7 @@ from sci.errors import InvalidValueError, ShapeError
 from sci.io import load_samples
 from sci.nn import Model
 from sci.operators import FNO, TFNO, Recipe, TrainedOperator, train_operator
-from sci.operators.learning import as_fields, with_transposed
+from sci.operators.learning import _Square, as_fields, with_transposed
 
 
 def test_three_epochs_of_small_darcy(test_data):
@@ -65,3 +65,31 @@ def test_batches_of_a_prediction_do_not_matter():
     operator = TrainedOperator(FNO((2, 3), 1, 2, 4, 1))
     x = np.random.default_rng(0).normal(size=(5, 1, 6, 7))
     np.testing.assert_allclose(operator(x, batch_size=2), operator(x), rtol=0, atol=1e-14)
+
+
+def test_symmetries_of_the_square():
+    """Every batch holds symmetric images of its samples, x and y alike; the order is that of the seed."""
+    i = np.arange(6)
+    x = np.random.default_rng(0).normal(size=(3, 1, 6, 6))
+    y = 2 * x
+    data = _Square(x, y, Recipe(epochs=80), 0)
+    assert len(data) == 240
+    seen = set()
+    for start in range(0, 240, 7):
+        picked = np.arange(start, min(start + 7, 240))
+        a, b = data[picked]
+        np.testing.assert_array_equal(b, 2 * a)
+        for field, sample, kind in zip(a, data.order[picked], data.kinds[picked]):
+            image = x[sample]
+            image = image[:, -i % 6] if kind & 1 else image
+            image = image[:, :, -i % 6] if kind & 2 else image
+            np.testing.assert_array_equal(field, image.swapaxes(1, 2) if kind & 4 else image)
+            seen.add((int(sample), int(kind)))
+    assert len(seen) == 24
+    with pytest.raises(ShapeError, match="square"):
+        _Square(x[..., :5], y[..., :5], Recipe(), 0)
+    model = FNO((2, 2), 1, 1, 4, 1)
+    single = [a.astype(np.float32) for a in (x, y)]
+    _, course = train_operator(model, *single, Recipe(epochs=5, batch_size=2, square=True), tests={"a": tuple(single)})
+    assert course.step == 8
+    assert len(course.metrics["l2_a"]) == 1
