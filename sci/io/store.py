@@ -259,7 +259,7 @@ def _n_bytes(object: Any) -> int:
         return sum(map(_n_bytes, object.values()))
     if is_dataclass(object):
         return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
-    if hasattr(object, "modes") or hasattr(object, "repeats"):
+    if hasattr(object, "particles") and (hasattr(object, "modes") or hasattr(object, "repeats")):
         return _n_bytes(object.particles) + int(getattr(getattr(object, "modes", None), "nbytes", 8))
     if hasattr(object, "long_range"):
         return _n_bytes(object.particles) + _n_bytes(object.long_range)
