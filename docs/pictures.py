@@ -32,6 +32,7 @@ COMMANDS = {
     "network.png": "python mpi_examples/train_network.py 40 {out}",
     "deep_iterations.png": "python benchmarks/deep_solver.py --sizes 32 64 128 256 --masks 0 --hard 0 --repeats 2 "
     "--plot {out}",
+    "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
 }
 """Each picture and the command that makes it."""

@@ -24,7 +24,7 @@ def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic
 
     With a box of n cells on the finest level, v sweeps and float32 cycles, a rank inside of the grid sends 8 bytes a
     surface cell for A, and 4 v + 1 or 2 times 4 bytes a surface cell of each of the L shared levels, whose surfaces
-    shrink by four: about 6 n^(2/3) (8 + (16/3) (4 v + 1)) bytes in 26 (1 + L (4 v + 2)) messages. None of it depends on
+    shrink by four: about 6 n^(2/3) (8 + (16/3) (4 v + 1)) bytes in 26 L (4 v + 2) messages. None of it depends on
     the number P of ranks; what does are three sums of P - 1 messages of 8 bytes, and the all-gather of a level of at
     most 4096 cells.
 
