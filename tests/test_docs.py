@@ -37,7 +37,7 @@ DEVICE_PAGES = {"howto/gpu.md"}
 
 BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<fenced>.*?)^(?P=indent)```\s*$"
-    r"|(?<=\n\n)(?P<plain>(?: {4}.*\n|\n)+)",
+    r"|(?<=\n\n)(?P<plain>(?: {4}[^\n]*\n|\n)+)",
     re.MULTILINE | re.DOTALL,
 )
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -102,6 +102,7 @@ def test_a_page_runs_from_top_to_bottom(page, desk, monkeypatch, capfd, run_mpi_
         monkeypatch.setitem(sys.modules, "cupy", fake_cupy.make())
     names: dict[str, object] = {"__name__": "page"}
     pretended: set[str] = set()
+    assert page.read_text().count("```python") == sum(block.language == "python" for block in _blocks(page))
     for block in _blocks(page):
         if block.language == "python":
             if any(name in block.text for name in pretended):
