@@ -97,5 +97,6 @@ def main(text: bytes) -> None:
         )
 
 
+corpus = read()
 with abort_on_error(comm), sci.options(progress="on" if comm.rank == 0 else "off"):
-    main(read())
+    main(corpus)
