@@ -204,9 +204,9 @@ def test_the_gradient_of_the_network_agrees_with_central_differences():
 def test_the_network_trains_saves_and_gets_further_than_before():
     box = PoissonOperator(np.ones((8, 8, 8), dtype=bool))
     basis, alpha, beta = lanczos(box.matvec, box.size, 100)
-    data = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 40)
+    data = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 24)
     start = DirectionNetwork(64, seed=2)
-    trained, checkpoint = train_direction_network(start, box, data, epochs=3, rate=2e-3, seed=1)
+    trained, checkpoint = train_direction_network(start, box, data, epochs=2, batch_size=4, rate=2e-3, seed=1)
     assert checkpoint.step == 12
     assert checkpoint.losses[-4:].mean() < 0.9 * checkpoint.losses[:3].mean()
     again = DirectionNetwork.from_model(trained.to_model())
