@@ -1,7 +1,7 @@
 """The learned solver beside multigrid and itself untrained: iterations, and CPU seconds of one thread.
 
     OMP_NUM_THREADS=1 python benchmarks/deep_solver.py [--sizes 32 64 128] [--masks 20] [--repeats 3]
-        [--models MODEL.h5 ...] [--plot FILE.png]
+        [--models MODEL.h5 ...] [--plot FILE.png] [--network]
 
 Every solve goes to a relative residual of 1e-8 inside conjugate gradients in double precision; the residual is computed
 again with the assembled matrix at the end. `its` counts iterations to 1e-4 / 1e-8. Seconds are the smallest of
@@ -20,9 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, SolveResult, cg
+from sci.solvers import (
+    DeepConjugateDirection,
+    DirectionNetwork,
+    Multigrid,
+    PoissonOperator,
+    SolveResult,
+    cg,
+    conjugate_directions,
+    train_direction_network,
+)
 from sci.solvers.masks import insulating_part, random_bodies, stress_masks
 from sci.solvers.problems import right_hand_side, sphere_and_blob
+from sci.solvers.ritz import lanczos, ritz_right_hand_sides, ritz_vectors
 
 TRAINING_SECONDS = 111.0
 """CPU seconds of `sci solve train -o model.h5 --sizes 32 64` on the machine of the documented numbers."""
@@ -124,6 +134,25 @@ def unseen(n: int, count: int, rows: dict[str, Make]) -> None:
         print(f"{kind:10} " + "  ".join(cells))
 
 
+def published_network(n: int = 8, samples: int = 600) -> None:
+    """Train the published 64-network on Ritz vectors of a small box; print its iterations to 1e-4."""
+    box = PoissonOperator(np.ones((n,) * 3, dtype=bool))
+    _, vectors = ritz_vectors(*lanczos(box.matvec, box.size, min(400, box.size)))
+    start, network = time.process_time(), DirectionNetwork(64)
+    data = ritz_right_hand_sides(vectors, samples)
+    trained, course = train_direction_network(network, box, data, rate=1e-3)
+    print(
+        f"\nDirectionNetwork(64) at {n}^3: {samples} samples, {time.process_time() - start:.0f} CPU s of training, ",
+        end="",
+    )
+    print(f"loss {course.losses[:5].mean():.2f} to {course.losses[-10:].mean():.3f}; iterations to 1e-4, at most 120:")
+    for name, mask in (("box", box.mask), ("bodies", random_bodies(n, np.random.default_rng(3)))):
+        A, b = PoissonOperator(mask), np.random.default_rng(5).normal(size=mask.shape) * mask
+        sources = {"trained": trained, "untrained": network, "the residual (CG)": lambda r: r}
+        found = {k: conjugate_directions(A, b, d, rtol=1e-4, maxiter=120).iterations for k, d in sources.items()}
+        print(f"{name:8}" + "  ".join(f"{k}: {v}" for k, v in found.items()))
+
+
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,7 +162,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="timings of each method; 1 warms up only")
     parser.add_argument("--models", type=Path, nargs="*", default=[])
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--network", action="store_true", help="train the published network at 8^3, and nothing else")
     a = parser.parse_args()
+    if a.network:
+        published_network()
+        return
     rows = methods(a.models)
     if a.repeats > 1:
         counts = seconds(a.sizes, rows, a.repeats)
