@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from sci.backend import Array
-from sci.kernels import Kernel, bind, use_compiled
+from sci.backend import Array, is_device_array
+from sci.kernels import Kernel, bind, host_threads, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 from sci.solvers.stencil import _C_NAMES, _ENDS, around, code_of
 
-__all__ = ["Call", "first_sweep", "half_sweep", "residual"]
+__all__ = ["Call", "first_sweep", "half_sweep", "residual", "sweeps"]
 
 Call: TypeAlias = Callable[[], object]
 """A kernel with its arguments: what is run many times is bound once."""
@@ -23,6 +23,8 @@ def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
     links, share = f"{number}[3, q0, q1, q2]", f"{number}[s0, s1, s2]"
     signatures = {
         "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, colour: i64",
+        "sweeps": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, box: i64[7], p1: i64, p2: i64, count: i64, "
+        "colour: i64",
         "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, colour: i64",
         "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}",
     }
@@ -33,6 +35,7 @@ def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
 _MODES = [(n, d, v) for n in ("f32", "f64") for d, v in (("i8", False), (n, False), (n, True))]
 KERNELS = (
     *(relax_kernel("half_sweep", n, d, v) for n, d, v in _MODES),
+    *(relax_kernel("sweeps", n, d, v) for n, d, v in _MODES),
     *(relax_kernel("first_sweep", n, d) for n, d, v in _MODES if not v),
     *(relax_kernel("residual", n, d, v, s) for n, d, v in _MODES for s in (False, True)),
 )
@@ -59,6 +62,20 @@ def half_sweep(
         return partial(half_sweep_reference, u, f, d, links, where, colour)
     chunk, blocks = rows_per_block(box, u)
     return bind(kernel, blocks, u, u, f, d, _links(links, u), where, *layout.padded_shape[1:], chunk, colour)
+
+
+def sweeps(
+    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, colour: int, count: int, where: Array
+) -> Call | None:
+    """Return what does `count` half sweeps of alternating colours in one pass; None where they are launched one by one.
+
+    That is on a device and with several threads, where a sweep is cut into blocks, and round periodic axes.
+    """
+    kernel = relax_kernel("sweeps", code_of(u), code_of(d), links is not None)
+    if is_device_array(u) or any(layout.periodic) or not use_compiled(kernel, u) or host_threads() > 1:
+        return None
+    _, p1, p2 = layout.padded_shape
+    return bind(kernel, 1, u, u, f, d, _links(links, u), where, p1, p2, count, colour)
 
 
 def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> Call:

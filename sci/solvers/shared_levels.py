@@ -107,6 +107,11 @@ class SharedLevel(Level):
         where = self.layout.box_array(namespace(self.u), box)
         return half_sweep(self.layout, self.u, self.f, self.d, self.links, colour, where, box)
 
+    def relax(self, count: int) -> None:
+        """Do `count` half sweeps, of the second colour first, each with its halo."""
+        for k in range(count):
+            self.sweep((k + 1) % 2)
+
     def sweep(self, colour: int) -> None:
         """Relax the cells of one colour, the inner ones while the halo is under way."""
         inner, shell = self._parts[colour]

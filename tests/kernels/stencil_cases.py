@@ -11,7 +11,7 @@ import sci
 from sci.kernels import launch
 from sci.solvers.incomplete import factor_kernel, factor_reference, substitute_kernel, substitute_reference
 from sci.solvers.layout import Layout
-from sci.solvers.relax import first_sweep, half_sweep, residual
+from sci.solvers.relax import first_sweep, half_sweep, residual, sweeps
 from sci.solvers.stencil import Stencil
 from sci.solvers.transfer import prolong, restrict
 
@@ -111,6 +111,21 @@ def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) 
                 return out
 
             yield _both(run)
+
+
+def _sweeps(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
+    for p in _problems(rng, dtype, bits, variable):
+        u, f = p.cells(dtype), p.cells(dtype)
+        for count in (1, 3, 4):
+            found, expected = u.copy(), u.copy()
+            with sci.options(kernels="compiled", threads=1):
+                call = sweeps(p.layout, found, f, p.d, p.links, 1, count, p.where)
+                assert call is not None
+                call()
+            with sci.options(kernels="reference"):
+                for k in range(count):
+                    half_sweep(p.layout, expected, f, p.d, p.links, (k + 1) % 2, p.where, p.whole)()
+            yield found, expected
 
 
 def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
@@ -223,6 +238,7 @@ BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "dot": _dot,
     "direction": _direction,
     "half_sweep": _half_sweep,
+    "sweeps": _sweeps,
     "first_sweep": _first_sweep,
     "residual": _residual,
     "restrict_rows": _restrict,
