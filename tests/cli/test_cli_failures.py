@@ -36,9 +36,13 @@ def pqr(tmp_path: Path) -> Path:
 
 
 def program(*arguments: object, before: str = "") -> list[str]:
-    """Return the command line of a process that says `ready` and runs the command."""
+    """Return the command line of a process that says `ready` and runs the command.
+
+    A shell that puts the tests into the background makes them, and all that they start, ignore interrupts.
+    """
     words = [str(a) for a in arguments]
-    text = f"import sys\nfrom sci.cli import main\n{before}\nprint('ready', flush=True)\nsys.exit(main({words!r}))"
+    heard = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom sci.cli import main"
+    text = f"{heard}\n{before}\nprint('ready', flush=True)\nsys.exit(main({words!r}))"
     return [sys.executable, "-c", text]
 
 
