@@ -27,7 +27,11 @@
 #define FNO_THREADS(t) _Pragma("omp simd") for (int t = 0; t < FNO_WIDTH; ++t)
 #define FNO_HALF(t) _Pragma("omp simd") for (int t = 0; t < FNO_TWIN; ++t)
 #define FNO_TWIN (FNO_WIDTH / 2)
+#ifdef __SANITIZE_ADDRESS__
+#define FNO_UNROLL  // checks of every access in unrolled loops take minutes to compile
+#else
 #define FNO_UNROLL SCI_UNROLL
+#endif
 #endif
 
 template <typename T, int ROWS>

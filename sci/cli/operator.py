@@ -35,7 +35,9 @@ def add_parser(commands: Any) -> None:
     predict.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; with y too, errors are told")
     predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="x and the prediction as y")
     predict.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
-    predict.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the first prediction beside truth")
+    predict.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="picture of the first three predictions beside truth"
+    )
     predict.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     predict.set_defaults(run=_predict)
     imported = actions.add_parser("import", help="turn a state dict of the neuraloperator library into a model")
@@ -169,7 +171,7 @@ def _predict(a: argparse.Namespace) -> None:
 
         if truth is None:
             raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")
-        plot_prediction(truth, prediction, a.plot)
+        plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
     _tell(report, a.json)
 
 
