@@ -33,6 +33,7 @@ COMMANDS = {
     "deep_iterations.png": "python benchmarks/deep_solver.py --sizes 32 64 128 256 --masks 0 --hard 0 --repeats 2 "
     "--plot {out}",
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
+    "darcy.png": "python docs/draw_operator.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
 }
 """Each picture and the command that makes it."""
