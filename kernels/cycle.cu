@@ -21,7 +21,7 @@ SCI_DEVICE float widened(const Half h) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
     return __uint_as_float((unsigned int)(h) << 16);
 #else
-    const unsigned int bits = (unsigned int)(h) << 16;
+    const auto bits = (unsigned int)(h) << 16;
     float value;
     std::memcpy(&value, &bits, 4);
     return value;

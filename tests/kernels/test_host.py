@@ -40,12 +40,11 @@ def test_kernel_agrees_with_its_reference(kernel: Kernel) -> None:
 
 
 def _smallest_of_each_template() -> list[str]:
-    """One instance for each template, dtype and choice of flags, of the lowest degree."""
-    chosen: dict[tuple[str, tuple[int, ...], bool], str] = {}
+    """One instance for each template and choice of flags, of the first dtype and the lowest degree."""
+    chosen: dict[tuple[str, tuple[int, ...]], str] = {}
     for kernel in KERNELS:
         name, arguments = arguments_of(kernel)
-        flags = tuple(a for a in arguments if a in (0, 1))
-        chosen.setdefault((name, flags, is_single(kernel)), kernel.name)
+        chosen.setdefault((name, tuple(a for a in arguments if a in (0, 1))), kernel.name)
     return list(chosen.values())
 
 
@@ -55,7 +54,8 @@ from concurrent.futures import ThreadPoolExecutor
 from instances import every_kernel
 from kernel_cases import assert_agrees
 from sci import kernels
-flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O1")
+del os.environ["LD_PRELOAD"]  # here it has done its work; in the compiler it would only cost time
+flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O0")
 kernels.HOST_FLAGS = tuple(f for f in kernels.HOST_FLAGS if f != "-O3") + flags
 chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
 with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -161,4 +161,6 @@ def test_no_int_holds_a_product_of_lengths():
         for line in path.read_text().splitlines():
             code = line.partition("//")[0]
             if re.search(r"\bint \w+ = ", code) and "constexpr" not in code:
-                assert re.search(r"\bint \w+ = (0|2|D - 2|SCI_SLOT\(t\))\s*;", code), f"{path.name}: {line.strip()}"
+                assert re.search(r"\bint \w+ = (0|2|t|D - 2|SCI_SLOT\(t\))\s*[;,]", code), (
+                    f"{path.name}: {line.strip()}"
+                )
