@@ -10,7 +10,7 @@
 // Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
 // cell of memory: first_steps 11, defect 14, restriction 5, correct 10.5, step 15 (twice). Variable links and float
 // diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
-#include "host.h"
+#include "neighbours.h"
 
 typedef unsigned short Half;
 constexpr int INNER = 1 + 256 * 6;
@@ -43,17 +43,7 @@ SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MI
 // The activation of the networks, in (-1, 1).
 SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : x)); }
 
-// The sum of links times neighbours around entry `at`; a link is held at the cell after it.
-template <typename T, bool VARIABLE>
-SCI_DEVICE T linked(const T* u, const T* x_link, const T* y_link, const T* z_link, const i64 at, const i64 plane,
-                    const i64 row) {
-    if (VARIABLE)
-        return x_link[at] * u[at - plane] + x_link[at + plane] * u[at + plane] + y_link[at] * u[at - row] +
-               y_link[at + row] * u[at + row] + z_link[at] * u[at - 1] + z_link[at + 1] * u[at + 1];
-    return ((u[at - plane] + u[at + plane]) + (u[at - row] + u[at + row])) + (u[at - 1] + u[at + 1]);
-}
-
-// The same of jacobi times f.
+// What `around` is of u, of jacobi times f.
 template <typename T, bool VARIABLE>
 SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T* y_link, const T* z_link, const i64 at,
                             const i64 plane, const i64 row) {
@@ -98,7 +88,7 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, con
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
             SCI_ROW(k, n) {
-                const T near = linked<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
                 const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
                 out[at + k] = u[at + k] + T(a) * widened(jacobi[at + k]) * rest;
             }
@@ -117,7 +107,7 @@ SCI_KERNEL defect(SCI_INDEX const T* u, const T* f, const signed char* share, co
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
             SCI_ROW(k, n) {
-                const T near = linked<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
                 t[at + k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
             }
         }

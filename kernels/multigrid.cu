@@ -8,16 +8,7 @@
 // from zero; residual 13; restriction 4 read and 1 written in its first pass; prolongation 12.5. Variable links: 12
 // more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for the restriction, 6 for
 // the prolongation. The limit is memory bandwidth.
-#include "host.h"
-
-template <typename T, bool VARIABLE>
-SCI_DEVICE T near_sum(const T* u, const T* x_link, const T* y_link, const T* z_link, const i64 at, const i64 plane,
-                      const i64 row) {
-    if (VARIABLE)
-        return x_link[at] * u[at - plane] + x_link[at + plane] * u[at + plane] + y_link[at] * u[at - row] +
-               y_link[at + row] * u[at + row] + z_link[at] * u[at - 1] + z_link[at + 1] * u[at + 1];
-    return ((u[at - plane] + u[at + plane]) + (u[at - row] + u[at + row])) + (u[at - 1] + u[at + 1]);
-}
+#include "neighbours.h"
 
 // One half sweep of a row: u = (f + sum of link x neighbour) / d in the entries of one parity. `out` is u itself: a
 // cell's neighbours have the other colour and are not written, so that the compiler may take the two for different
@@ -26,7 +17,7 @@ template <typename T, typename D, bool VARIABLE>
 SCI_DEVICE void relax_row(const T* u, T* __restrict__ out, const T* f, const D* d, const T* links, const i64 axis,
                           const i64 at, const i64 n, const i64 plane, const i64 row, const i64 parity) {
     SCI_ROW_HALF(k, n, parity, on) {
-        const T near = near_sum<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
+        const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
         const T unknown = T(d[at + k] > 0), old = u[at + k];
         const T value = unknown * (f[at + k] + near) / (T(d[at + k]) + (1 - unknown));
         out[at + k] = on ? value : old;
@@ -93,7 +84,7 @@ SCI_KERNEL residual(SCI_INDEX const T* u, const T* f, const D* d, const T* links
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
             SCI_ROW(k, n) {
-                const T near = near_sum<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
                 const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
                 t[at + k] = d[at + k] > 0 ? (SHARED ? rest * share[at + k] : rest) : T(0);
             }

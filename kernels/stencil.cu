@@ -9,17 +9,7 @@
 //
 // Bytes per cell, constant / variable, in double: apply 17 / 48, curvature 9 / 40, update 49 + store / 80 + store.
 // Flops per cell: 9 / 14 and 2 for each sum. The limit is memory bandwidth everywhere.
-#include "host.h"
-
-// The sum of links times neighbours around entry `at`.
-template <typename T, bool VARIABLE>
-SCI_DEVICE T around(const T* u, const T* x_link, const T* y_link, const T* z_link, const i64 at, const i64 plane,
-                    const i64 row) {
-    if (VARIABLE)
-        return x_link[at] * u[at - plane] + x_link[at + plane] * u[at + plane] + y_link[at] * u[at - row] +
-               y_link[at + row] * u[at + row] + z_link[at] * u[at - 1] + z_link[at + 1] * u[at + 1];
-    return ((u[at - plane] + u[at + plane]) + (u[at - row] + u[at + row])) + (u[at - 1] + u[at + 1]);
-}
+#include "neighbours.h"
 
 // out = A u.
 template <typename T, typename D, bool VARIABLE>
