@@ -27,6 +27,7 @@ __all__ = [
     "Header",
     "crc32",
     "create",
+    "is_foreign",
     "make_header",
     "open_file",
     "read_array",
@@ -143,6 +144,15 @@ def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[
         raise FileFormatError(
             f"{path}: damaged, or not an HDF5 file ({reason}); expected a file written by sci: make it again"
         ) from error
+
+
+def is_foreign(path: str | Path) -> bool:
+    """Tell whether a readable HDF5 file lacks our header; of any other file `open_file` says what is wrong."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "format" not in file.attrs
+    except OSError:
+        return False
 
 
 def read_header(path: str | Path) -> Header:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.hdf5 import create, make_header, open_file, read_array, read_text, write_array, write_text
+from sci.io.hdf5 import create, is_foreign, make_header, open_file, read_array, read_text, write_array, write_text
 from sci.solvers import PoissonOperator, SolveResult
 
 __all__ = ["load_problem", "load_solution", "save_problem", "save_solution"]
@@ -54,7 +54,7 @@ def load_problem(path: str | Path) -> tuple[PoissonOperator, np.ndarray]:
     InvalidValueError, ShapeError
         If the operator refuses what it holds.
     """
-    if _is_foreign(path):
+    if is_foreign(path):
         parts, settings = _read_foreign(Path(path))
     else:
         with open_file(path, ("poisson",)) as (file, _):
@@ -108,14 +108,6 @@ def load_solution(path: str | Path) -> SolveResult:
         about = json.loads(read_text(file, "about"))
         x, norms = read_array(file, "x", None), read_array(file, "residual_norms", (None,))
     return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]))
-
-
-def _is_foreign(path: str | Path) -> bool:
-    try:
-        with h5py.File(path, "r") as file:
-            return "format" not in file.attrs
-    except OSError:
-        return False  # `open_file` says what is wrong
 
 
 def _read_foreign(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from sci.backend import to_host
 from sci.distributed import Comm, agree, allgather_rows, rank_of, recv, send
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io.hdf5 import Group, crc32, create, make_header, open_file, read_array
+from sci.io.hdf5 import Group, crc32, create, is_foreign, make_header, open_file, read_array
 
 __all__ = ["load_samples", "save_samples"]
 
@@ -90,7 +90,7 @@ def load_samples(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     FileFormatError
         For a missing, damaged or foreign file, one without x and y, or with different numbers of samples.
     """
-    if _is_foreign(path):
+    if is_foreign(path):
         x, y = _read_foreign(Path(path))
     else:
         with open_file(path, ("samples",)) as (file, _):
@@ -150,14 +150,6 @@ def _write(file: Group, name: str, shape: tuple[int, ...], dtype: Any, blocks: I
         checksum = crc32(block, checksum)
         at += len(block)
     dataset.attrs["crc32"] = checksum
-
-
-def _is_foreign(path: str | Path) -> bool:
-    try:
-        with h5py.File(path, "r") as file:
-            return "format" not in file.attrs
-    except OSError:
-        return False  # `open_file` says what is wrong
 
 
 def _read_foreign(path: Path) -> tuple[np.ndarray, np.ndarray]:
