@@ -220,13 +220,13 @@ class EquiNO:
         xp = namespace(self.strain_modes)
         points = as_finite(strains, "strains", shape=(None, 3), xp=xp)
         means = self.stress_modes.mean(axis=(-2, -1))
-        c = self.coefficients(Tape(), self.parameters, "stress", points)
         rows = []
         for component in range(3):
             tape, variable = Tape(), Variable(points)
             out = self.coefficients(tape, self.parameters, "stress", variable)
-            tape.backward(out, xp.zeros(c.shape) + means[:, component])
+            tape.backward(out, xp.zeros(out.shape) + means[:, component])
             rows.append(variable.gradient)
+        c = out.value
         return Prediction(xp.tensordot(c, self.stress_modes, 1), c @ means, xp.stack(rows, axis=1))
 
     def _loss_and_gradients(self, parameters: Parameters, points: Array) -> tuple[float, dict[str, Array]]:
@@ -236,7 +236,7 @@ class EquiNO:
     def _finish(self, trained: dict[str, Array], points: Array, steps: int) -> list[float]:
         """Run L-BFGS on the host's copy of all parameters as one vector; change `trained` in place."""
         xp = namespace(points)
-        names, losses = list(trained), [np.inf]
+        names, losses = list(trained), list[float]()
 
         def unpack(vector: np.ndarray) -> dict[str, Array]:
             ends = np.cumsum([trained[name].size for name in names])
@@ -260,7 +260,7 @@ class EquiNO:
         if not np.isfinite(result.fun):
             raise ConvergenceError(f"the loss is {result.fun} in L-BFGS; train with Adam for longer first")
         trained.update(unpack(result.x))
-        return losses[1:]
+        return losses
 
 
 def constitutive_gap(b: Array, c: Array, *, strains: Array, operator: EquiNO, scale: float) -> tuple[Array, Any]:

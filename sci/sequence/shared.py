@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sci.backend import Array, namespace
@@ -42,9 +43,7 @@ def copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
     flat = xp.concatenate([xp.ascontiguousarray(g).reshape(-1) for g in given])
     total, start, found = allreduce_sum(flat, comm, checked=True), 0, []
     for shape, dtype in kinds:
-        count = 1
-        for length in shape:
-            count *= length
+        count = math.prod(shape)
         found.append(total[start : start + count].reshape(shape).astype(dtype, copy=False))
         start += count
     return tuple(found)

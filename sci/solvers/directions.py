@@ -15,7 +15,8 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
-from sci.solvers.krylov import SolveResult, applier, as_vector, inner, norm, positive
+from sci.solvers.fused import positive
+from sci.solvers.krylov import SolveResult, applier, as_vector, inner, norm
 from sci.solvers.operator import PoissonOperator
 
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss", "line_search_loss_vjp"]

@@ -15,7 +15,7 @@ from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeErr
 from sci.solvers.fused import is_padded_cycle, iterate, positive, serial_space
 from sci.solvers.operator import PoissonOperator
 
-__all__ = ["SolveResult", "cg", "positive"]
+__all__ = ["SolveResult", "cg"]
 
 Apply: TypeAlias = Callable[[Array], Array]
 CONSISTENT = 1e-8

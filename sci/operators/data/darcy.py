@@ -71,11 +71,7 @@ def darcy_flow(
     >>> a.shape, u.shape, sorted(set(a.ravel().tolist()))
     ((2, 16, 16), (2, 16, 16), [3.0, 12.0])
     """
-    require_parameters(grid, low=low, high=high, alpha=alpha, tau=tau)
-    if n_samples < 0 or subsample < 1:
-        raise InvalidValueError(
-            f"n_samples is {n_samples}, subsample is {subsample}; expected at least 0 and at least 1"
-        )
+    require_parameters(grid, n_samples, subsample, low=low, high=high, alpha=alpha, tau=tau)
     mine = range(n_samples)[split(n_samples, comm)]
     kept = len(range(0, grid, subsample))
     coefficients, solutions = np.empty((2, len(mine), kept, kept))

@@ -84,11 +84,7 @@ def navier_stokes(
     >>> initial.shape, later.shape
     ((2, 32, 32), (2, 2, 32, 32))
     """
-    require_parameters(grid, viscosity=viscosity, alpha=alpha, tau=tau)
-    if n_samples < 0 or subsample < 1:
-        raise InvalidValueError(
-            f"n_samples is {n_samples}, subsample is {subsample}; expected at least 0 and at least 1"
-        )
+    require_parameters(grid, n_samples, subsample, viscosity=viscosity, alpha=alpha, tau=tau)
     xp = namespace_of(device)
     mine = range(n_samples)[split(n_samples, comm)]
     kept = len(range(0, grid, subsample))

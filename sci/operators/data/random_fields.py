@@ -96,10 +96,14 @@ def periodic_random_field(size: int, rng: np.random.Generator, *, alpha: float =
     return field
 
 
-def require_parameters(size: int, **positive: float) -> None:
-    """Raise `InvalidValueError` unless `size` is an integer of at least 2 and the named numbers are positive."""
+def require_parameters(size: int, n_samples: int = 0, subsample: int = 1, **positive: float) -> None:
+    """Raise `InvalidValueError` for a size below 2, counts below 0 and 1, or a named number that is not positive."""
     if int(size) != size or size < 2:
         raise InvalidValueError(f"size is {size}; expected an integer of at least 2")
     for name, value in positive.items():
         if not 0.0 < value < np.inf:
             raise InvalidValueError(f"{name} is {value}; expected a positive finite number")
+    if n_samples < 0 or subsample < 1:
+        raise InvalidValueError(
+            f"n_samples is {n_samples}, subsample is {subsample}; expected at least 0 and at least 1"
+        )
