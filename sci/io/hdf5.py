@@ -29,8 +29,10 @@ __all__ = [
     "create",
     "is_foreign",
     "make_header",
+    "open_any",
     "open_file",
     "read_array",
+    "read_foreign",
     "read_header",
     "read_text",
     "write_array",
@@ -43,6 +45,9 @@ SCHEMA_VERSION = 1
 
 LIBVER = ("v110", "v110")
 """Bounds of the HDF5 format: its metadata carry checksums, virtual datasets work, and ParaView reads it."""
+
+_MAX_RATIO = 1100
+"""A little more than the best that deflate can do, 1,032 to 1."""
 
 Group = Any
 
@@ -115,8 +120,41 @@ def create(path: str | Path, header: Header, n_bytes: int = 0) -> Iterator[Group
 
 
 @contextlib.contextmanager
+def open_any(path: str | Path) -> Iterator[Group]:
+    """Yield an open HDF5 file of any program; whatever fails in the block is a FileFormatError that names the file.
+
+    Raises
+    ------
+    FileFormatError
+        For a missing or damaged file.
+    MemoryError
+        With the file and the size that was asked for.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "this is a directory" if path.is_dir() else "there is no such file"
+        raise FileFormatError(f"{path}: {what}; expected an HDF5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except SciError as error:
+        text = str(error)
+        kept = type(error) if isinstance(error, FileFormatError) else FileFormatError
+        raise kept(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    except MemoryError as error:
+        raise MemoryError(f"{path}: {error}; read it on a machine with more memory") from error
+    except PermissionError as error:
+        raise FileFormatError(f"{path}: it may not be read ({error.strerror}); check its permissions") from error
+    except Exception as error:  # h5py raises nearly every class for damaged files
+        reason = " ".join(str(error).split())[:300]
+        if "unable to lock file" in reason:
+            raise FileFormatError(f"{path}: another process is writing it; wait for it, or end it") from error
+        raise FileFormatError(f"{path}: damaged, or not an HDF5 file ({reason}); make it again") from error
+
+
+@contextlib.contextmanager
 def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[tuple[Group, Header]]:
-    """Yield an open file and its checked header; whatever fails in the block is a FileFormatError.
+    """Yield an open file of ours and its checked header; see `open_any`.
 
     Raises
     ------
@@ -125,25 +163,11 @@ def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[
     SchemaVersionError
         For a file of a newer schema.
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "this is a directory" if path.is_dir() else "there is no such file"
-        raise FileFormatError(f"{path}: {what}; expected an HDF5 file written by sci")
-    try:
-        with h5py.File(path, "r") as file:
-            header = _checked_header(file)
-            if kinds is not None and header.kind not in kinds:
-                raise FileFormatError(f"the file holds kind {header.kind!r}; expected {' or '.join(kinds)}")
-            yield file, header
-    except SciError as error:
-        text = str(error)
-        kept = type(error) if isinstance(error, FileFormatError) else FileFormatError
-        raise kept(text if text.startswith(str(path)) else f"{path}: {text}") from error
-    except Exception as error:  # h5py raises nearly every class for damaged files
-        reason = " ".join(str(error).split())[:300]
-        raise FileFormatError(
-            f"{path}: damaged, or not an HDF5 file ({reason}); expected a file written by sci: make it again"
-        ) from error
+    with open_any(path) as file:
+        header = _checked_header(file)
+        if kinds is not None and header.kind not in kinds:
+            raise FileFormatError(f"the file holds kind {header.kind!r}; expected {' or '.join(kinds)}")
+        yield file, header
 
 
 def is_foreign(path: str | Path) -> bool:
@@ -151,8 +175,30 @@ def is_foreign(path: str | Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "format" not in file.attrs
-    except OSError:
+    except Exception:  # h5py raises nearly every class for damaged files
         return False
+
+
+def read_foreign(file: Group, name: str) -> np.ndarray:
+    """Return a dataset of real, finite numbers from a file of any program.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, does not fit into its file, or holds something else.
+    """
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
+    if dataset.dtype.kind not in "biuf":
+        raise FileFormatError(f"{name} has dtype {dataset.dtype}; expected real numbers")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > stored * (1 if dataset.chunks is None else _MAX_RATIO) and not dataset.is_virtual:
+        raise FileFormatError(f"{name} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged")
+    data: np.ndarray = np.asarray(dataset[()])
+    if data.dtype.kind == "f" and not np.isfinite(data).all():
+        raise FileFormatError(f"{name} holds NaN or Inf; clean the samples first")
+    return data
 
 
 def read_header(path: str | Path) -> Header:

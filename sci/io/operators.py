@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from sci.errors import FileFormatError, SciError
+from sci.errors import FileFormatError
+from sci.io.hdf5 import open_any, read_foreign
 from sci.io.samples import load_samples
 
 __all__ = ["load_inputs", "read_state_dict"]
@@ -22,23 +22,12 @@ def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
     FileFormatError
         For a missing or damaged file, one without x, or with NaN or Inf in it.
     """
-    if not Path(path).is_file():
-        raise FileFormatError(f"{path}: there is no such file; expected an HDF5 file with a dataset x (samples, ...)")
-    try:
-        with h5py.File(path, "r") as file:
-            alone = "format" not in file.attrs and "y" not in file
-            x = np.asarray(file["x"][()]) if alone and isinstance(file.get("x"), h5py.Dataset) else None
-        if not alone:
-            return load_samples(path)
-    except SciError:
-        raise
-    except Exception as error:  # h5py raises nearly every class for damaged files
-        raise FileFormatError(f"{path}: damaged, or not HDF5 ({' '.join(str(error).split())[:300]})") from error
-    if x is None or x.dtype.kind not in "biuf" or not x.ndim:
-        raise FileFormatError(f"{path}: expected a dataset x (samples, ...) of real numbers")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise FileFormatError(f"{path}: x holds NaN or Inf; clean the samples first")
-    return x, None
+    with open_any(path) as file:
+        alone = "format" not in file.attrs and "y" not in file
+        x = read_foreign(file, "x") if alone else None
+        if x is not None and not x.ndim:
+            raise FileFormatError("x is one number; expected a dataset x (samples, ...)")
+    return load_samples(path) if x is None else (x, None)
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.hdf5 import create, is_foreign, make_header, open_file, read_array, read_text, write_array, write_text
+from sci.io.hdf5 import (
+    Group,
+    create,
+    is_foreign,
+    make_header,
+    open_any,
+    open_file,
+    read_array,
+    read_foreign,
+    read_text,
+    write_array,
+    write_text,
+)
 from sci.solvers import PoissonOperator, SolveResult
 
 __all__ = ["load_problem", "load_solution", "save_problem", "save_solution"]
@@ -50,25 +61,30 @@ def load_problem(path: str | Path) -> tuple[PoissonOperator, np.ndarray]:
     Raises
     ------
     FileFormatError
-        For a missing or damaged file, and one without what is expected.
-    InvalidValueError, ShapeError
-        If the operator refuses what it holds.
+        For a missing or damaged file, one without what is expected, and one whose contents the operator refuses.
     """
     if is_foreign(path):
-        parts, settings = _read_foreign(Path(path))
-    else:
-        with open_file(path, ("poisson",)) as (file, _):
-            names = [name for name in ("mask", "b", "insulating", "coefficient") if name in file]
-            parts = {name: read_array(file, name, None, ("u1", "f8")) for name in names}
-            settings = {name: json.loads(read_text(file, name)) for name in _LISTS}
-            settings["mean"] = read_text(file, "mean")
+        with open_any(path) as file:
+            parts = {name: read_foreign(file, name) for name in _parts(file)}
+            settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
+            return _operator(parts, settings)
+    with open_file(path, ("poisson",)) as (file, _):
+        parts = {name: read_array(file, name, None, ("u1", "f8")) for name in _parts(file)}
+        settings = {name: json.loads(read_text(file, name)) for name in _LISTS}
+        settings["mean"] = read_text(file, "mean")
+        return _operator(parts, settings)
+
+
+def _parts(file: Group) -> list[str]:
+    return [name for name in ("mask", "b", "insulating", "coefficient") if name in file]
+
+
+def _operator(parts: Mapping[str, np.ndarray], settings: dict[str, Any]) -> tuple[PoissonOperator, np.ndarray]:
     for name in ("mask", "b"):
         if name not in parts:
-            raise FileFormatError(f"{path}: the dataset {name} is missing; expected mask and b on one grid")
+            raise FileFormatError(f"the dataset {name} is missing; expected mask and b on one grid")
     if parts["b"].shape != parts["mask"].shape:
-        raise FileFormatError(
-            f"{path}: b has shape {parts['b'].shape} and mask {parts['mask'].shape}; expected one grid"
-        )
+        raise FileFormatError(f"b has shape {parts['b'].shape} and mask {parts['mask'].shape}; expected one grid")
     settings["body"] = parts["insulating"] > 0 if "insulating" in parts else "dirichlet"
     operator = PoissonOperator(parts["mask"] > 0, coefficient=parts.get("coefficient"), **settings)
     return operator, np.asarray(parts["b"], dtype=np.float64)
@@ -108,20 +124,6 @@ def load_solution(path: str | Path) -> SolveResult:
         about = json.loads(read_text(file, "about"))
         x, norms = read_array(file, "x", None), read_array(file, "residual_norms", (None,))
     return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]))
-
-
-def _read_foreign(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    try:
-        with h5py.File(path, "r") as file:
-            names = [n for n in ("mask", "b", "insulating", "coefficient") if isinstance(file.get(n), h5py.Dataset)]
-            parts = {name: np.asarray(file[name][()]) for name in names}
-            settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
-    except Exception as error:  # h5py raises nearly every class for damaged files
-        raise FileFormatError(f"{path}: damaged ({' '.join(str(error).split())[:300]}); make it again") from error
-    for name, array in parts.items():
-        if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
-            raise FileFormatError(f"{path}: {name} has dtype {array.dtype} or NaN in it; expected finite numbers")
-    return parts, settings
 
 
 def _setting(value: Any) -> Any:

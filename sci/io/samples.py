@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from sci.backend import to_host
 from sci.distributed import Comm, agree, allgather_rows, rank_of, recv, send
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io.hdf5 import Group, crc32, create, is_foreign, make_header, open_file, read_array
+from sci.io.hdf5 import Group, crc32, create, is_foreign, make_header, open_any, open_file, read_array, read_foreign
 
 __all__ = ["load_samples", "save_samples"]
 
@@ -91,7 +90,8 @@ def load_samples(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         For a missing, damaged or foreign file, one without x and y, or with different numbers of samples.
     """
     if is_foreign(path):
-        x, y = _read_foreign(Path(path))
+        with open_any(path) as file:
+            x, y = (read_foreign(file, name) for name in ("x", "y"))
     else:
         with open_file(path, ("samples",)) as (file, _):
             x, y = (read_array(file, name, None, ("f4", "f8")) for name in ("x", "y"))
@@ -150,24 +150,3 @@ def _write(file: Group, name: str, shape: tuple[int, ...], dtype: Any, blocks: I
         checksum = crc32(block, checksum)
         at += len(block)
     dataset.attrs["crc32"] = checksum
-
-
-def _read_foreign(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in ("x", "y") if not isinstance(file.get(name), h5py.Dataset)]
-            if missing:
-                raise FileFormatError(
-                    f"{path}: the dataset {missing[0]} is missing; expected x (samples, ...) and y, found {list(file)}"
-                )
-            x, y = (np.asarray(file[name][()]) for name in ("x", "y"))
-    except FileFormatError:
-        raise
-    except Exception as error:  # h5py raises nearly every class for damaged files
-        raise FileFormatError(f"{path}: damaged ({' '.join(str(error).split())[:300]}); make it again") from error
-    for name, array in (("x", x), ("y", y)):
-        if array.dtype.kind not in "biuf":
-            raise FileFormatError(f"{path}: {name} has dtype {array.dtype}; expected real numbers")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise FileFormatError(f"{path}: {name} holds NaN or Inf; clean the samples first")
-    return x, y

@@ -7,9 +7,19 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.nn import Checkpoint, Model
-from sci.potentials import Interstitial, LatticePotential, PeriodicPotential, Substitution, Trajectory, Vacancy
+from sci.potentials import (
+    Interstitial,
+    LatticePotential,
+    PeriodicPotential,
+    RangeSeparatedPotential,
+    Substitution,
+    Trajectory,
+    Vacancy,
+)
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
+from sci.potentials.radial import GaussianSum, Yukawa
+from sci.potentials.split import Split
 from sci.tensor import Canonical, ChebTuck, Tucker
 
 
@@ -50,6 +60,12 @@ def make_objects() -> dict[str, object]:
             tol=1e-5,
             weights="evjen",
         ),
+        "potential": RangeSeparatedPotential.from_parts(
+            Particles(numbers(4, 3), [1, -1, 0.5, 0], names=("N", "CA", "C", "O")),
+            ChebTuck(numbers(2, 3, 4), factors, ((-5.0, 5.0), (-6.0, 6.0), (-7.0, 7.0))),
+            Split(Yukawa(0.25), 1.5, 3.0, GaussianSum(numbers(3) ** 2, numbers(3)), numbers(9), numbers(9, start=10)),
+            1e-4,
+        ),
         "trajectory": Trajectory(np.arange(3) * 2, numbers(3), numbers(3, 4, 3), 3),
         "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
     }
@@ -57,6 +73,7 @@ def make_objects() -> dict[str, object]:
 
 _STATE = {
     PeriodicPotential: ("particles", "tol", "alpha", "modes"),
+    RangeSeparatedPotential: ("all_particles", "long_range", "split", "tol"),
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
 }
 

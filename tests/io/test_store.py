@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 import uuid
 from datetime import datetime
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -19,8 +15,6 @@ import sci
 from sci.errors import FileFormatError, InvalidValueError, SchemaVersionError
 from sci.io import SCHEMA_VERSION, describe, load, load_grid, load_results, read_header, save
 
-GOLDEN = Path(__file__).parents[1] / "data"
-
 
 @pytest.mark.parametrize("name", make_objects())
 def test_round_trip(tmp_path, name):
@@ -28,14 +22,6 @@ def test_round_trip(tmp_path, name):
     save(tmp_path / "a.h5", original)
     assert same(load(tmp_path / "a.h5"), original)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
-
-
-@pytest.mark.parametrize("name", make_objects())
-def test_golden_files_of_every_version_are_read(name):
-    for version in range(1, SCHEMA_VERSION + 1):
-        path = GOLDEN / f"{name}_v{version}.h5"
-        assert read_header(path).schema_version == version
-        assert same(load(path), make_objects()[name])
 
 
 def test_header(tmp_path):
@@ -149,38 +135,3 @@ def test_damaged_contents(tmp_path, case):
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["particles", "chebtuck", "grid"])
-def test_flipped_and_missing_bytes_never_crash_or_change_the_data(tmp_path, name):
-    """Damage about 60 copies of each file; the loads run in a process of their own, where a crash would show."""
-    save(tmp_path / "good.h5", make_objects()[name])
-    good = (tmp_path / "good.h5").read_bytes()
-    rng = np.random.default_rng(len(good))
-    for i in range(60):
-        bad = bytearray(good)
-        if i % 10 == 9:
-            bad = bad[: rng.integers(1, len(good))]
-        else:
-            for place in rng.integers(0, len(good), rng.integers(1, 4)):
-                bad[place] ^= 1 << int(rng.integers(0, 8))
-        (tmp_path / f"bad{i:02d}.h5").write_bytes(bad)
-    program = textwrap.dedent(f"""
-        import pathlib, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from samples import make_objects, same
-        from sci.errors import FileFormatError
-        from sci.io import load
-        good, errors = make_objects()[{name!r}], 0
-        for path in sorted(pathlib.Path({str(tmp_path)!r}).glob("bad*.h5")):
-            try:
-                found = load(path)
-                assert same(found, good), path.name
-            except FileFormatError as error:
-                assert str(error).startswith(str(path)) and "\\n" not in str(error), error
-                errors += 1
-        print(errors)
-    """)
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert int(run.stdout) >= 20

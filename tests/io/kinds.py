@@ -1,0 +1,133 @@
+"""One small file of every kind that the library writes, and how each is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+from samples import make_objects, numbers
+
+from sci.io import (
+    load,
+    load_grid,
+    load_problem,
+    load_results,
+    load_samples,
+    load_solution,
+    save,
+    save_potential_file,
+    save_problem,
+    save_samples,
+    save_solution,
+)
+from sci.io.hdf5 import create, make_header
+from sci.io.parallel import _join
+from sci.io.smoke import load_smoke, save_smoke
+from sci.io.vtkhdf import PART, image_group, write_grid, write_part
+from sci.potentials.grid import PotentialGrid
+from sci.solvers import PoissonOperator, SolveResult
+
+GRID = PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e")
+MASK = numbers(4, 5, 3) > -2.0
+SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
+RESULTS = {"energy": 1.5, "forces": numbers(4, 3), "note": "Ω", "timings": {"build": 2.0, "grid": 0.25}}
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """How one kind of file is written, and read into something that `samples.same` compares.
+
+    `checked` is False for files of others, which have no checksums: a flipped bit in them may be read as a number.
+    """
+
+    write: Callable[[Path], None]
+    read: Callable[[Path], object]
+    checked: bool = True
+
+
+def _of_object(name: str) -> FileKind:
+    return FileKind(lambda path: save(path, make_objects()[name], command="golden"), load)
+
+
+def _problem(path: Path) -> None:
+    body = ~MASK & (numbers(4, 5, 3) > -3.0)
+    walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
+    coefficient = 1 + numbers(4, 5, 3) ** 2
+    A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=body, coefficient=coefficient, mean="arithmetic")
+    save_problem(path, A, numbers(4, 5, 3) * MASK, command="golden")
+
+
+def _read_problem(path: Path) -> object:
+    A, b = load_problem(path)
+    return A.mask, A.insulating, A.coefficient, A.spacing, A.walls, A.mean, b
+
+
+def _smoke(path: Path) -> None:
+    frames = [
+        SimpleNamespace(
+            time=k / 8,
+            density=numbers(3, 4, start=k),
+            velocity=(numbers(4, 4, start=k), numbers(3, 5, start=k)),
+            pressure=numbers(3, 4, start=7 * k),
+            result=SOLUTION,
+        )
+        for k in (1, 2)
+    ]
+    save_smoke(path, frames, command="golden")
+
+
+def _potential_file(path: Path) -> None:
+    save_potential_file(path, make_objects()["potential"], grid=GRID, results=RESULTS, command="golden")
+
+
+def _compressed(path: Path) -> None:
+    with create(path, make_header("grid", GRID.units, "golden")) as file:
+        write_grid(file, PotentialGrid(numbers(6, 7, 20), GRID.origin, GRID.spacing, GRID.units), compression=4)
+
+
+def part_names(path: Path) -> list[str]:
+    """Return the names of the parts of the file that `_spread` writes."""
+    return [f"{path.stem}.part{rank:03d}.h5" for rank in range(2)]
+
+
+def _spread(path: Path) -> None:
+    """Write a grid in two parts, as two ranks would."""
+    header = make_header("grid", GRID.units, "golden")
+    boxes = np.array([[0, 0, 0, 2, 4, 5], [2, 0, 0, 1, 4, 5]])
+    for name, box in zip(part_names(path), boxes):
+        local = PotentialGrid(GRID.values[box[0] : box[0] + box[3]], GRID.origin, GRID.spacing, GRID.units)
+        with create(path.with_name(name), make_header(PART, GRID.units, "golden", header.uuid)) as file:
+            write_part(file, local)
+    with create(path, header) as file:
+        image = image_group(file, GRID.shape, GRID.origin, GRID.spacing, GRID.units)
+        _join(image, part_names(path), boxes, GRID.values.dtype, GRID.units)
+
+
+def _foreign(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["x"], file["y"] = numbers(5, 3, 4), numbers(5, 2).astype("f4")
+        file["mask"], file["b"] = MASK, numbers(4, 5, 3)
+        file.create_dataset("coefficient", data=1 + numbers(4, 5, 3) ** 2, compression=4)
+        file.attrs["spacing"], file.attrs["boundary"] = 0.5, '["dirichlet", "neumann", "periodic"]'
+
+
+KINDS: dict[str, FileKind] = {
+    **{name: _of_object(name) for name in make_objects()},
+    "potential_file": FileKind(_potential_file, lambda path: (load(path), load_grid(path), load_results(path))),
+    "compressed_grid": FileKind(_compressed, load_grid),
+    "spread": FileKind(_spread, load_grid),
+    "samples": FileKind(
+        lambda path: save_samples(path, numbers(5, 3), numbers(5, 2, 4), command="golden"), load_samples
+    ),
+    "poisson": FileKind(_problem, _read_problem),
+    "solution": FileKind(
+        lambda path: save_solution(path, SOLUTION, method="cg", setup_seconds=0.5, command="golden"), load_solution
+    ),
+    "smoke": FileKind(_smoke, lambda path: tuple(load_smoke(path))),
+    "foreign_samples": FileKind(_foreign, load_samples, checked=False),
+    "foreign_poisson": FileKind(_foreign, _read_problem, checked=False),
+}
