@@ -34,7 +34,7 @@ from sci.solvers import PoissonOperator, SolveResult
 GRID = PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e")
 MASK = numbers(4, 5, 3) > -2.0
 SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
-RESULTS = {"energy_e2_per_angstrom": 1.5, "forces": numbers(4, 3), "units": "Ω", "seconds": {"tol": 2.0, "a": 0.25}}
+RESULTS = {"energy_e2_per_angstrom": 1.5, "forces": numbers(4, 3), "units": "Ω", "options": {"tol": 2.0, "a": 0.25}}
 
 
 @dataclass(frozen=True)
