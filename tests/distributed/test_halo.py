@@ -1,14 +1,11 @@
-"""Halo contents against the padded global grid, with all ranks of an exchange played in one process."""
+"""Halo exchange in one process; test_rank_counts.py and tests/mpi run it on several ranks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from sci.distributed import GridDecomposition, HaloExchange, block, decompose, exchange_halo, slab
-from sci.distributed.halo import _sides
+from sci.distributed import HaloExchange, block, exchange_halo, slab
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
 
 
@@ -19,45 +16,6 @@ def padded(grid: np.ndarray, halo: tuple[int, ...], periodic: tuple[bool, ...]) 
         width[axis] = (h, h)
         grid = np.pad(grid, width, mode="wrap") if wraps else np.pad(grid, width, constant_values=-1.0)
     return grid
-
-
-def play(ds: list[GridDecomposition], periodic: tuple[bool, ...]) -> None:
-    """Deliver every message of every rank by tag, and compare with the global answer."""
-    whole = np.arange(1.0, np.prod(ds[0].grid_shape) + 1).reshape(ds[0].grid_shape)
-    arrays = [np.full(d.padded_shape, -1.0) for d in ds]
-    for d, array in zip(ds, arrays):
-        array[d.interior] = whole[d.slices]
-    mail = {}
-    for d, array in zip(ds, arrays):
-        for side in _sides(d, periodic):
-            key = (d.rank, side.peer, side.send_tag)
-            assert key not in mail
-            mail[key] = array[side.owned].copy()
-    for d, array in zip(ds, arrays):
-        for side in _sides(d, periodic):
-            array[side.ghost] = mail.pop((side.peer, d.rank, side.receive_tag))
-    assert not mail
-    want = padded(whole, ds[0].halo, periodic)
-    for d, array in zip(ds, arrays):
-        box = tuple(slice(a, a + n + 2 * h) for a, n, h in zip(d.local_start, d.local_shape, d.halo))
-        assert np.array_equal(array, want[box]), (d, periodic)
-
-
-@settings(deadline=None)
-@given(st.data())
-def test_every_halo_cell_arrives(data: st.DataObject) -> None:
-    ndim = data.draw(st.integers(1, 3))
-    procs = tuple(data.draw(st.integers(1, 3)) for _ in range(ndim))
-    size = int(np.prod(procs))
-    assume(size <= 8)
-    halo = tuple(data.draw(st.integers(0, 3)) for _ in range(ndim))
-    shape = tuple(max(p * h, 1) + data.draw(st.integers(0, 4)) for p, h in zip(procs, halo))
-    periodic = tuple(data.draw(st.booleans()) for _ in range(ndim))
-    play([decompose(shape, procs, halo=halo, rank=r, size=size) for r in range(size)], periodic)
-
-
-def test_empty_boxes_on_an_axis_without_halo() -> None:
-    play([decompose((2, 6), (3, 2), halo=(0, 2), rank=r, size=6) for r in range(6)], (True, True))
 
 
 @pytest.mark.parametrize("periodic", [(False, False), (True, False), (True, True)])

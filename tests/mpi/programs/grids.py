@@ -53,11 +53,11 @@ def check_halos(comm: MPI.Intracomm) -> None:
     n = comm.size
     for periodic in itertools.product((False, True), repeat=2):
         check_halo(distributed.block((9, 8), comm, halo=(2, 1)), periodic)
-        check_halo(distributed.slab((8, 3), comm, 0, halo=2), periodic)
-        check_halo(distributed.slab((3, 9), comm, 1, halo=(3, 2)), periodic, batch=(2, 3))
+        check_halo(distributed.slab((2 * n + 1, 3), comm, 0, halo=2), periodic)
+        check_halo(distributed.slab((3, 2 * n + 1), comm, 1, halo=(3, 2)), periodic, batch=(2, 3))
     for periodic in itertools.product((False, True), repeat=3):
-        check_halo(distributed.block((6, 5, 4), comm, halo=1), periodic)
-        check_halo(distributed.pencil((5, 4, 3), comm, halo=(1, 1, 0)), periodic)
+        check_halo(distributed.block((8, 5, 4), comm, halo=1), periodic)
+        check_halo(distributed.pencil((8, 4, 3), comm, halo=(1, 1, 0)), periodic)
     check_halo(distributed.block((48, 40, 50), comm, halo=2), (True, True, False))  # messages above the eager limit
     check_halo(distributed.decompose((4 * n,), (n,), comm, halo=4), (True,))  # as wide as a box
     if n > 1:
@@ -106,20 +106,20 @@ def check_redistribution(comm: MPI.Intracomm) -> None:
         got = distributed.redistribute(distributed.scatter_grid(batch, cuts[0]), cuts[0], cuts[1])
         assert got.dtype == np.complex64
         assert np.array_equal(distributed.gather_grid(got, cuts[1]), batch)
-    a, b = distributed.slab((6, 6), comm), distributed.slab((6, 6), comm, 1)
+    a, b = distributed.slab((8, 8), comm), distributed.slab((8, 8), comm, 1)
     distributed.reset_traffic(comm)
-    distributed.redistribute(numbered((6, 6))[a.slices], a, b, checked=True)
-    own, moved = a.local_shape[0], 6 - b.local_shape[1]
+    distributed.redistribute(numbered((8, 8))[a.slices], a, b, checked=True)
+    own, moved = a.local_shape[0], 8 - b.local_shape[1]
     counted = distributed.traffic(comm).get("redistribute", distributed.Traffic())
     assert counted == distributed.Traffic(n - 1, own * moved * 8)
     last = comm.rank == n - 1
     local = np.zeros(a.local_shape)
     expect(ShapeError, distributed.redistribute, local[..., :2] if last else local, a, b)
-    expect(DecompositionError, distributed.redistribute, local, a, distributed.slab((6, 7), comm))
-    expect(DecompositionError, distributed.slab, (6, 6), comm, 2 if last else 0)
-    expect(DecompositionError, distributed.block, (6, 0) if last else (6, 6), comm)
+    expect(DecompositionError, distributed.redistribute, local, a, distributed.slab((8, 9), comm))
+    expect(DecompositionError, distributed.slab, (8, 8), comm, 2 if last else 0)
+    expect(DecompositionError, distributed.block, (8, 0) if last else (8, 8), comm)
     if n > 1:
-        expect(DecompositionError, distributed.block, (6, 7) if last else (6, 6), comm)
+        expect(DecompositionError, distributed.block, (8, 9) if last else (8, 8), comm)
         expect(ShapeError, distributed.redistribute, local.astype("f4" if last else "f8"), a, b)
 
 
