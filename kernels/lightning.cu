@@ -7,7 +7,8 @@
 //
 // Per token and head 4 d e + C (d + e) + d e / C flops and (2 d + 2 e) numbers from memory: at d = e = 64 in float
 // 17.4 kflop for 1 KiB, so the limit is arithmetic. On the host a row of S is W native vectors and R rows of q share
-// each, 12 sums in all, which hides the latency of the multiplier.
+// each, 12 sums in all, which hides the latency of the multiplier. What the chunk after next will touch is fetched
+// meanwhile, a column of it beside each column's arithmetic: all 96 lines at once would stall the processor.
 #include "host.h"
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -46,7 +47,7 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 #define SCI_SHARED __shared__
 #define SCI_BARRIER __syncthreads();
 
-template <typename T>
+template <bool WRITE, int C, int WIDTH, typename T>
 SCI_DEVICE void prefetch(const T*, const i64) {}
 
 #else
@@ -136,9 +137,14 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 #define SCI_SHARED
 #define SCI_BARRIER
 
-template <typename T>
-SCI_DEVICE void prefetch(const T* p, const i64 count) {
-    for (i64 x = 0; x < count; x += 64 / i64(sizeof(T))) __builtin_prefetch(p + x);
+// Fetches C rows, WIDTH numbers of each.
+template <bool WRITE, int C, int WIDTH, typename T>
+SCI_DEVICE void prefetch(const T* p, const i64 stride) {
+    SCI_UNROLL
+    for (int r = 0; r < C; ++r) {
+        SCI_UNROLL
+        for (int x = 0; x < WIDTH; x += 64 / int(sizeof(T))) __builtin_prefetch(p + r * stride + x, WRITE);
+    }
 }
 
 #endif
@@ -210,9 +216,18 @@ SCI_DEVICE void chunk_state(const T* k, const typename Lane<T>::Row (*aged)[W], 
 
 template <typename T, int C, int W, bool FULL, int YOUNG>
 SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* state, const i64 qs, const i64 vs,
-                              const i64 d, const i64 e, const i64 left, const T* power, const T* scores) {
+                              const i64 d, const i64 e, const i64 c, const i64 ahead, const T* power,
+                              const T* scores) {
     constexpr int N = Lane<T>::N, R = 4;
+    const i64 left = e - c;
+    v += c, out += c, state += c;
+    prefetch<false, C, W * N>(v + ahead * vs, vs);
+    prefetch<true, C, W * N>(out + ahead * vs, vs);
     chunk_rows<T, C, W, FULL>(q, v, out, state, qs, vs, d, e, left, power + 1 - YOUNG, scores);
+    if (c < d) {
+        prefetch<false, C, W * N>(q + ahead * qs + c, qs);
+        prefetch<false, C, W * N>(k + ahead * qs + c, qs);
+    }
     typename Lane<T>::Row aged[C][W];
     SCI_UNROLL
     for (int j = 0; j < C; ++j) {
@@ -227,7 +242,8 @@ SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* sta
 }
 
 template <typename T, int C, bool REVERSED>
-SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const T* powers) {
+SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const i64 ahead,
+                      const T* powers) {
     constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
     const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
     T power[C + 1];
@@ -237,13 +253,12 @@ SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, cons
     score<T, C>(q, k, qs, d, power, scores);
     i64 c = 0;
     for (; c + W * N <= e; c += W * N)
-        chunk_columns<T, C, W, true, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, W * N, power, scores);
+        chunk_columns<T, C, W, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
     if (W > 1 && c + N <= e) {
-        chunk_columns<T, C, 1, true, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, N, power, scores);
+        chunk_columns<T, C, 1, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
         c += N;
     }
-    if (c < e)
-        chunk_columns<T, C, 1, false, YOUNG>(q, k, v + c, out + c, state + c, qs, vs, d, e, e - c, power, scores);
+    if (c < e) chunk_columns<T, C, 1, false, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
 }
 
 // The sequences are cut into segments of `segment` tokens; states[s] and states[s + 1] are the states before and after
@@ -275,17 +290,13 @@ SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
             for (; i < length;) {
                 const i64 row = b * n + first + (REVERSED ? length - 1 - i : i);
                 const T *qi = q + row * d, *ki = k + row * d, *vi = v + row * e;
+                const T* aging = powers + b % heads * (C + 1);
                 if (i + C <= length) {
-                    if (i + 2 * C <= length) {
-                        const i64 next = REVERSED ? 1 - 2 * C : C;
-                        prefetch(qi + next * d, C * d);
-                        prefetch(ki + next * d, C * d);
-                        prefetch(vi + next * e, C * e);
-                    }
-                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, powers + b % heads * (C + 1));
+                    const i64 ahead = i + 3 * C <= length ? 2 * C : 0;
+                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, ahead, aging);
                     i += C;
                 } else {
-                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, powers + b % heads * (C + 1));
+                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, 0, aging);
                     i += 1;
                 }
             }
