@@ -15,7 +15,19 @@ from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_
 from sci.errors import InvalidValueError
 from sci.io.atomic import replacing
 from sci.io.hdf5 import LIBVER, Group, Header, create, make_header, open_file, write_header
-from sci.io.vtkhdf import NAME, PART, image_group, label, part_files, read_grid, write_grid, write_part, z_slab
+from sci.io.slabs import read_slabs
+from sci.io.vtkhdf import (
+    NAME,
+    PART,
+    Frame,
+    create_image,
+    fill,
+    image_group,
+    label,
+    part_files,
+    write_part,
+    z_slab,
+)
 from sci.potentials.grid import PotentialGrid
 
 __all__ = ["gather", "save_grid_parallel", "save_with_parts"]
@@ -217,12 +229,17 @@ def gather(path: str | Path, out: str | Path) -> None:
     ------
     FileFormatError
         If a part is missing or damaged, or the disk is full.
+
+    Notes
+    -----
+    Memory: a few slabs of 16 MiB.
     """
+    grid = read_slabs(path)
     with open_file(path, ("grid", "potential")) as (file, header):
-        grid = read_grid(file)
         new = make_header(header.kind, header.units, header.command, header.uuid)
-        with create(out, new, int(grid.values.nbytes)) as target:
+        with create(out, new, math.prod(grid.shape) * grid.dtype.itemsize) as target:
             for name in file:
                 if name != "VTKHDF":
                     file.copy(name, target)
-            write_grid(target, grid)
+            dataset = create_image(target, Frame(grid.shape, grid.origin, grid.spacing, grid.units), grid.dtype)
+            fill(dataset, (z_slab(slab, slice(None)) for slab in grid), grid.units)

@@ -18,6 +18,7 @@ from sci.io import (
     load_results,
     load_samples,
     load_solution,
+    read_slabs,
     save,
     save_potential_file,
     save_problem,
@@ -107,6 +108,10 @@ def _spread(path: Path) -> None:
         _join(image, part_names(path), boxes, GRID.values.dtype, GRID.units)
 
 
+def _read_grid(path: Path) -> object:
+    return load_grid(path), tuple(read_slabs(path))
+
+
 def _foreign(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["x"], file["y"] = numbers(5, 3, 4), numbers(5, 2).astype("f4")
@@ -118,8 +123,8 @@ def _foreign(path: Path) -> None:
 KINDS: dict[str, FileKind] = {
     **{name: _of_object(name) for name in make_objects()},
     "potential_file": FileKind(_potential_file, lambda path: (load(path), load_grid(path), load_results(path))),
-    "compressed_grid": FileKind(_compressed, load_grid),
-    "spread": FileKind(_spread, load_grid),
+    "compressed_grid": FileKind(_compressed, _read_grid),
+    "spread": FileKind(_spread, _read_grid),
     "samples": FileKind(
         lambda path: save_samples(path, numbers(5, 3), numbers(5, 2, 4), command="golden"), load_samples
     ),
