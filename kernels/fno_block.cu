@@ -1,14 +1,17 @@
 // What an FNO block does between its Fourier transforms, point by point, forward and backward.
 //
-// forward:   v += A x;  m = w1 gelu(w0 gelu(v) + b0) + b1 + g x;  out = gelu(m), slope = gelu'(m)
+// forward:   v += A x, or v = Z S + A x;  m = w1 gelu(w0 gelu(v) + b0) + b1 + g x;  out = gelu(m), slope = gelu'(m)
 // backward:  dm = dout slope, dh = gelu'(h) w1^T dm, dv = gelu'(v) w0^T dh, dx = A^T dv + g dm, with h made again from v;
 //            the gradients of the weights are the products of dv, dh, dm with x, gelu(v), gelu(h), which it leaves
 //            behind for a matrix product.
 //
+// Z S is the end of the inverse Fourier transform: Z has `tail` numbers, cosines and sines, for each channel and row of
+// the grid, S is (tail, row). Made here, the convolution is neither written nor read; on a CPU BLAS makes it faster.
+//
 // One thread has one point, its C channels and H hidden ones in its own columns of shared memory, so that no barrier is
 // needed (on the host in lanes of the first-level cache): 14 to 40 KiB a block. Per point C^2 + 2 C H products forward
-// and C^2 + 3 C H backward, 41 flops for each GELU in float. Bytes forward: read x and v, write out, and where a
-// derivative follows v and slope: 3 or 5 fields, where single calls of skip, sum, GELU, two products, gate, sum and GELU
+// (C tail more with the inverse transform) and C^2 + 3 C H backward, 41 flops for each GELU in float. Bytes forward: read x and v, write out, and where a
+// derivative follows v and slope: 3 or 5 fields (with the inverse transform tail / row of a field in place of v: 2 or 4), where single calls of skip, sum, GELU, two products, gate, sum and GELU
 // move 14 C + 5 H numbers a point. Backward: read 3 fields, write 2, and 2 C + 2 H numbers a point for the products. On
 // a GPU memory is the limit, on a CPU arithmetic, by half GELU.
 #include "gelu.h"
@@ -137,19 +140,48 @@ SCI_DEVICE void gelu_rows(T* __restrict__ values, T* __restrict__ slopes) {
     }
 }
 
+// The inverse transform along the last axis at the points from `first` on, of channels whose rows start at `from`.
+template <typename T, int ROWS>
+SCI_DEVICE void synthesise_rows(const T* __restrict__ from, const T* __restrict__ waves, const i64 row, const i64 tail,
+                                const i64 first, const i64 points, T* __restrict__ into) {
+    const i64 channel = points / row * tail;
+    SCI_ROLLED for (int c = 0; c < ROWS; c += 4) {
+        const T* const z = from + c * channel;
+        FNO_THREADS(t) {
+            const i64 point = first + t < points ? first + t : points - 1, line = point / row;
+            const T *const own = z + line * tail, *const wave = waves + (point - line * row);
+            T p = 0, q = 0, r = 0, s = 0;
+            for (i64 k = 0; k < tail; ++k) {
+                const T w = wave[k * row];
+                p += own[k] * w;
+                q += own[channel + k] * w;
+                r += own[2 * channel + k] * w;
+                s += own[3 * channel + k] * w;
+            }
+            T* const to = into + c * FNO_WIDTH + t;
+            to[0] = p, to[FNO_WIDTH] = q, to[2 * FNO_WIDTH] = r, to[3 * FNO_WIDTH] = s;
+        }
+    }
+}
+
 template <typename T, int C, int H>
 SCI_KERNEL block_forward(SCI_INDEX const T* __restrict__ x, T* __restrict__ v, T* __restrict__ out,
                          T* __restrict__ slope, const T* __restrict__ skip, const T* __restrict__ gate,
                          const T* __restrict__ w0, const T* __restrict__ b0, const T* __restrict__ w1,
-                         const T* __restrict__ b1, const i64 batch, const i64 points, const i64 activate,
-                         const i64 keep) {
+                         const T* __restrict__ b1, const T* __restrict__ rows, const T* __restrict__ waves,
+                         const i64 batch, const i64 points, const i64 activate, const i64 keep, const i64 row,
+                         const i64 tail) {
     const i64 pieces = (points + FNO_WIDTH - 1) / FNO_WIDTH;
     for (i64 tile = blockIdx.x; tile < batch * pieces; tile += gridDim.x) {
         const i64 first = tile % pieces * FNO_WIDTH, left = points - first;
         const i64 at = tile / pieces * C * points + first;
         FNO_ARRAY xs[C * FNO_WIDTH], a[C * FNO_WIDTH], h[H * FNO_WIDTH], s[C * FNO_WIDTH];
         load_rows<T, C>(x + at, points, left, xs);
-        load_rows<T, C>(v + at, points, left, a);
+        if (tail) {
+            synthesise_rows<T, C>(rows + tile / pieces * C * (points / row) * tail, waves, row, tail, first, points, a);
+        } else {
+            load_rows<T, C>(v + at, points, left, a);
+        }
         add_product<T, C, C, false>(skip, xs, a);
         if (keep) store_rows<T, C>(a, points, left, v + at);
         if (activate) gelu_rows<T, C>(a, s);

@@ -93,6 +93,7 @@ def train(
     schedule_each: str = "epoch",
     seed: int = 0,
     shuffle: bool = True,
+    equal_samples: bool = False,
     clip: float | None = None,
     evaluate: Callable[[dict[str, Array]], Mapping[str, float]] | None = None,
     save: Callable[[Checkpoint], None] | None = None,
@@ -123,6 +124,9 @@ def train(
         Epoch e takes the samples in the order `numpy.random.default_rng([seed, e]).permutation(n)`.
     shuffle : bool
         False takes them in their own order.
+    equal_samples : bool
+        Every sample of an epoch counts alike: the gradient of a last, smaller batch is divided by `batch_size`, not by
+        its own samples.
     clip : float, optional
         Largest global norm of a gradient.
     evaluate : callable, optional
@@ -190,7 +194,9 @@ def train(
         range(run.step, total), title, show=rank_of(comm) == 0, note=lambda: f"loss {losses[-1]:.3e}" if losses else ""
     )
     for step in steps:
-        value, gradients = _gradients(loss, run.parameters, samples, order.batch(step), comm)
+        indices = order.batch(step)
+        share = len(indices) / batch_size if equal_samples else 1.0
+        value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
         gradients = _checked(value, gradients, step + 1, clip)
         time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
         optimiser.update(run.parameters, gradients, run.optimiser, step + 1, schedule(time))
@@ -246,9 +252,9 @@ def _copy(array: Array) -> Array:
 
 
 def _gradients(
-    loss: Loss, parameters: Mapping[str, Array], samples: Dataset, indices: np.ndarray, comm: Comm
+    loss: Loss, parameters: Mapping[str, Array], samples: Dataset, indices: np.ndarray, share: float, comm: Comm
 ) -> tuple[float, dict[str, Array]]:
-    """Return the loss of a batch and its gradients; each rank computes its share of the samples."""
+    """Return the loss of a batch, and its gradients times `share`; each rank computes those of its own samples."""
     mine = indices[split(len(indices), comm)]
     with abort_on_error(comm):
         if len(mine):
@@ -256,12 +262,8 @@ def _gradients(
             value, gradients = value_and_gradients(lambda tape, v: loss(tape, v, batch), parameters)
         else:
             value, gradients = 0.0, {name: namespace(p).zeros_like(p) for name, p in parameters.items()}
-    return _reduced(float(value), gradients, len(mine) / len(indices), comm)
-
-
-def _reduced(value: float, gradients: dict[str, Array], weight: float, comm: Comm) -> tuple[float, dict[str, Array]]:
-    total, value = allreduce_gradients(gradients, value, weight, comm)
-    return value, total
+    total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm)
+    return value, total if share == 1 else {name: share * g for name, g in total.items()}
 
 
 def _checked(value: float, gradients: dict[str, Array], step: int, clip: float | None) -> dict[str, Array]:

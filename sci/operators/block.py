@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sci.backend import Array
-from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp
+from sci.backend import Array, is_device_array, namespace
+from sci.operators.convolution import mixed_spectrum, spectral_convolution, spectral_convolution_vjp
 from sci.operators.pointwise import BlockSpec, pointwise, pointwise_vjp
+from sci.operators.spectral import synthesise_rows
 
 __all__ = ["BlockSpec", "block", "block_vjp"]
 
@@ -38,9 +39,15 @@ def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple
     """
     p = dict(zip(spec.names, arrays))
     weights = [p[name] for name in spec.weights]
-    v, spectral = spectral_convolution(x, p["bias"], *weights, names=spec.weights, form=spec.form, layer=spec.layer)
+    options: dict[str, Any] = {"names": spec.weights, "form": spec.form, "layer": spec.layer}
+    if is_device_array(x) and x.ndim > 3:
+        # The kernel of the pointwise half makes the inverse transform along the last axis too.
+        spectrum, spectral = mixed_spectrum(x, p["bias"], *weights, **options, grid=x.shape[2:])
+        rows, v = synthesise_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
+    else:
+        rows, (v, spectral) = None, spectral_convolution(x, p["bias"], *weights, **options)
     before = _flat(v)
-    out, slope = pointwise(_flat(x), before, p, spec, keep)
+    out, slope = pointwise(_flat(x), before, p, spec, keep, rows)
     return out.reshape(v.shape), (x, before, slope, spectral, p, spec) if keep else None
 
 

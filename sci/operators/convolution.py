@@ -10,25 +10,22 @@ import numpy as np
 
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import Tape
-from sci.operators.spectral import check_field, check_modes, column_weights, kept_modes, synthesise, transform
+from sci.operators.spectral import (
+    check_field,
+    check_modes,
+    column_weights,
+    kept_modes,
+    synthesise_modes,
+    transform_modes,
+)
 from sci.operators.weights import Ranks, WeightFormat
 
-__all__ = ["SpectralConv", "spectral_convolution", "spectral_convolution_vjp", "stored_modes"]
+__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp", "stored_modes"]
 
 
 def stored_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
     """Return the modes that weights are stored for: n_modes, and n_modes // 2 + 1 columns along the last axis."""
     return (*n_modes[:-1], n_modes[-1] // 2 + 1)
-
-
-def _to_modes(spectrum: Array, dim: int) -> Array:
-    xp = namespace(spectrum)
-    return xp.ascontiguousarray(xp.moveaxis(spectrum, (0, 1), (dim, dim + 1)))
-
-
-def _from_modes(spectrum: Array, dim: int) -> Array:
-    xp = namespace(spectrum)
-    return xp.ascontiguousarray(xp.moveaxis(spectrum, (dim, dim + 1), (0, 1)))
 
 
 def spectral_convolution(
@@ -57,14 +54,25 @@ def spectral_convolution(
     -----
     Kept for the derivative: the truncated spectrum, not the field. The derivative costs two transforms more.
     """
-    dim = len(form.modes)
-    source, target = x.shape[2:], tuple(grid or x.shape[2:])
-    kept = kept_modes((*form.modes[:-1], 2 * form.modes[-1] - 1), source, target)
-    spectrum = _to_modes(transform(x, kept), dim)
-    mixed, residuals = form.mix(spectrum, dict(zip(names, weights)), layer)
-    y = _from_modes(mixed, dim)
-    y[(slice(None), slice(None), *_zero(kept))] += bias
-    return synthesise(y, target), (residuals, form, kept, source, names)
+    target = tuple(grid or x.shape[2:])
+    mixed, residuals = mixed_spectrum(x, bias, *weights, names=names, form=form, layer=layer, grid=target)
+    return synthesise_modes(mixed, target), residuals
+
+
+def mixed_spectrum(
+    x: Array,
+    bias: Array,
+    *weights: Array,
+    names: tuple[str, ...],
+    form: WeightFormat,
+    layer: int,
+    grid: tuple[int, ...],
+) -> tuple[Array, Any]:
+    """Return the spectrum (*kept, batch, out) of `spectral_convolution`, and its residuals."""
+    kept = kept_modes((*form.modes[:-1], 2 * form.modes[-1] - 1), x.shape[2:], grid)
+    mixed, residuals = form.mix(transform_modes(x, kept), dict(zip(names, weights)), layer)
+    mixed[_zero(kept)] += bias
+    return mixed, (residuals, form, kept, x.shape[2:], names)
 
 
 def _zero(kept: Sequence[int]) -> tuple[int, ...]:
@@ -79,15 +87,15 @@ def spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     sum_b conj(X) dY, and dx is the field of conj(W) dY / (P c): the layer itself with W conjugated and transposed.
     """
     mixing, form, kept, source, names = residuals
-    dim, xp = len(kept), namespace(dout)
-    spectrum = transform(dout, kept)
-    dbias = spectrum[(slice(None), slice(None), *_zero(kept))].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
+    xp = namespace(dout)
+    spectrum = transform_modes(dout, kept)
+    dbias = spectrum[_zero(kept)].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
     scales = [
         xp.asarray(np.prod(shape) * column_weights(shape, kept, np.float64)).astype(dout.dtype)[:, None, None]
         for shape in (dout.shape[2:], source)
     ]
-    dspectrum, gradients = form.mix_vjp(_to_modes(spectrum, dim) * scales[0], mixing)
-    dx = synthesise(_from_modes(dspectrum / scales[1], dim), source)
+    dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
+    dx = synthesise_modes(dspectrum / scales[1], source)
     return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
 
 

@@ -53,6 +53,10 @@ class Recipe:
     square : bool
         Every pass shows each sample in one of the eight symmetries of the square, drawn at random: for equations that
         do not tell the two axes and their directions apart. Reflections map point i to N - i, of points i / N.
+    equal_samples : bool
+        See `sci.nn.train`.
+    eps : float
+        Of AdamW, beside gradients of the mean loss of a batch.
     """
 
     epochs: int = 20
@@ -65,6 +69,8 @@ class Recipe:
     each_step: bool = True
     shuffle: bool = True
     square: bool = False
+    equal_samples: bool = False
+    eps: float = 1e-8
 
     def __post_init__(self) -> None:
         if self.loss not in _LOSSES:
@@ -275,13 +281,14 @@ def train_operator(
         loss,
         as_dtype(model.parameters, x.dtype),
         data,
-        optimiser=AdamW(lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
+        optimiser=AdamW(lr=recipe.learning_rate, eps=recipe.eps, weight_decay=recipe.weight_decay),
         epochs=passes,
         batch_size=recipe.batch_size,
         schedule=cosine(horizon),
         schedule_each="step" if recipe.each_step or recipe.square else "epoch",
         seed=seed,
         shuffle=recipe.shuffle and not recipe.square,
+        equal_samples=recipe.equal_samples,
         save_every=-(-len(x) // recipe.batch_size) if recipe.square else None,
         evaluate=evaluate if tests else None,
         save=save,

@@ -70,7 +70,7 @@ def forward_kernel(dtype: Any, width: int) -> Kernel:
         "fno_block.cu",
         f"block_forward<{c_type}, {width}, {width // 2}>",
         f"x: {t}[b, c, p], v: {t}[b, c, p], out: {t}[b, c, p], slope: {t}[n], {_WEIGHTS.format(t=t)}, b1: {t}[c], "
-        "b: i64, p: i64, activate: i64, keep: i64",
+        f"rows: {t}[z], waves: {t}[k, l], b: i64, p: i64, activate: i64, keep: i64, l: i64, k: i64",
     )
 
 
@@ -138,9 +138,14 @@ def _grid(shape: tuple[int, ...], like: Array) -> int:
 
 
 def pointwise(
-    x: Array, v: Array, p: Mapping[str, Array], spec: BlockSpec, keep: bool = True
+    x: Array,
+    v: Array,
+    p: Mapping[str, Array],
+    spec: BlockSpec,
+    keep: bool = True,
+    rows: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array | None]:
-    """Return gelu(MLP(gelu(v + A x)) + g x) and its slope; add A x to `v` in place where `keep`.
+    """Return gelu(MLP(gelu(v + A x)) + g x) and its slope; leave v + A x in `v` where `keep`.
 
     Parameters
     ----------
@@ -151,26 +156,36 @@ def pointwise(
     spec : BlockSpec
     keep : bool
         False where no derivative will be asked for: `v` is then of no use any more.
+    rows : (batch, channel, lines, tail) and (tail, row) arrays, optional
+        The spectral convolution as the product of both, the end of its inverse transform; `v` is then not read.
     """
     kernel = _compiled(forward_kernel, x, p, spec)
     if kernel is None:
-        return block_forward_reference(x, v, p, spec, keep)
+        return block_forward_reference(x, v, p, spec, keep, rows)
     xp = namespace(x)
     out = xp.empty(v.shape, v.dtype) if keep else v
     slope = xp.empty(v.size if keep and spec.activate else 0, v.dtype)
+    z, waves = rows or (xp.empty(0, v.dtype), xp.empty((0, 0), v.dtype))
     arrays = [p["skip"], _gate(p, spec), *(p[f"mlp_{i}{b}"] for i in (0, 1) for b in ("", "_bias"))]
     launch(
         *(kernel, _grid(v.shape, v), xp.ascontiguousarray(x), v, out, slope, *map(xp.ascontiguousarray, arrays)),
-        *(v.shape[0], v.shape[2], int(spec.activate), int(keep)),
+        *(z.reshape(-1), waves, v.shape[0], v.shape[2], int(spec.activate), int(keep), waves.shape[1], waves.shape[0]),
     )
     return out, slope.reshape(v.shape) if slope.size else None
 
 
 def block_forward_reference(
-    x: Array, v: Array, p: Mapping[str, Array], spec: BlockSpec, keep: bool = True
+    x: Array,
+    v: Array,
+    p: Mapping[str, Array],
+    spec: BlockSpec,
+    keep: bool = True,
+    rows: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array | None]:
     """Do what the kernel `block_forward` does, and for every kind of skip, in array calls over tiles."""
     xp = namespace(x)
+    if rows is not None:
+        v[...] = xp.matmul(*rows).reshape(v.shape)
     out = xp.empty_like(v) if keep else v
     slope = xp.empty_like(v) if keep and spec.activate else None
     for tile in tiles(x):

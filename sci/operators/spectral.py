@@ -2,8 +2,9 @@
 
 Of a field on N_1 x ... x N_d points only the wavenumbers of a small box are wanted, so that products with cached
 matrices of cosines and sines cost less than fast transforms whose spectrum is thrown away, work for any N, and leave
-no array of the size of a half spectrum behind. All matrices are real: along the last axis a row of values gives its
-cosine and sine sums; along the others the sums over cosines and sines of |k| serve both signs of k.
+no array of the size of a half spectrum behind. On the CPU all matrices are real: along the last axis a row of values
+gives its cosine and sine sums; along the others the sums over cosines and sines of |k| serve both signs of k. On a
+device kernels make the products, with complex waves along the others, and write and read the spectrum mode by mode.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, is_device_array, namespace, to_device
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.operators.products import mode_product, row_product
 
 __all__ = [
     "check_field",
@@ -25,7 +27,10 @@ __all__ = [
     "column_weights",
     "kept_modes",
     "synthesise",
+    "synthesise_modes",
+    "synthesise_rows",
     "transform",
+    "transform_modes",
     "wavenumbers",
     "weight_window",
 ]
@@ -108,16 +113,21 @@ def _circle(n: int, rows: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=256)
 def _matrix(kind: str, n: int, modes: int, dtype: str, xp: ModuleType, device: int) -> Array:
-    """Return one of the four matrices, made once for each size, dtype and device.
+    """Return one of the matrices, made once for each size, dtype and device.
 
     "analysis" (N, 2K): columns cos/N, -sin/N in turn. "synthesis" (2K, N): rows c cos, -c sin in turn.
     "fold" (2q+1, N) with q = modes // 2: rows cos/N of 0..q, then sin/N of 1..q. "unfold" (N, 2q+1): the same, times N.
+    "waves" (N, modes): exp(2 pi i k n / N) for the k of `wavenumbers`; "counted waves": the same over N.
     """
     if kind in ("analysis", "synthesis"):
         cosine, sine = _circle(n, modes, dtype)
         rows = np.stack([cosine, -sine], axis=1).reshape(2 * modes, n)
         weights = np.repeat(column_weights((n,), (modes,), dtype), 2)
         rows = rows.T / n if kind == "analysis" else rows * weights[:, None]
+    elif kind.endswith("waves"):
+        cosine, sine = _circle(n, n, dtype)
+        rows = (cosine + 1j * sine)[:, (np.arange(modes) - modes // 2) % n]
+        rows, dtype = rows / n if kind.startswith("counted") else rows, np.result_type(dtype, np.complex64).name
     else:
         cosine, sine = _circle(n, modes // 2 + 1, dtype)
         rows = np.concatenate([cosine, sine[1:]])
@@ -225,3 +235,58 @@ def synthesise(spectrum: Array, grid: Sequence[int]) -> Array:
         rows *= n
     z = z.reshape(rows, kept[-1]).view(real)
     return (z @ _cached("synthesis", grid[-1], kept[-1], z)).reshape(*lead, *grid)
+
+
+def transform_modes(x: Array, kept: Sequence[int]) -> Array:
+    """Return `transform` of a field (batch, channel, *grid), mode by mode: (*kept, batch, channel), contiguous.
+
+    Notes
+    -----
+    On a device the field is read once; what is written is 2 K_d / N_d of it, then the truncated spectrum.
+    """
+    dim, xp = len(kept), namespace(x)
+    if not is_device_array(x) or dim == 1:
+        return xp.ascontiguousarray(xp.moveaxis(transform(x, kept), (0, 1), (dim, dim + 1)))
+    grid, fields = x.shape[2:], x.shape[0] * x.shape[1]
+    z = row_product(xp.ascontiguousarray(x).reshape(-1, grid[-1]), _cached("analysis", grid[-1], kept[-1], x))
+    z, tail = z.view(_complex(x)), kept[-1]
+    for axis in range(dim - 2, -1, -1):
+        n, m = grid[axis], kept[axis]
+        batch = z.size // (n * tail)
+        out = xp.empty((batch * m * tail,), z.dtype)
+        # The last product, over the first axis, leaves the modes first and batch and channel last.
+        to = (1, tail * fields, fields) if axis == 0 else (m * tail, tail, 1)
+        parts = ((0, 1, m), (n * tail, tail, 1), to)
+        mode_product(_cached("counted waves", n, m, x), z, out, (batch, m, n, tail), parts, (True, False))
+        z, tail = out, tail * m
+    return z.reshape(*kept, *x.shape[:2])
+
+
+def synthesise_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]:
+    """Return what is left to do of `synthesise_modes`: rows z (batch, channel, rows, 2 K) and waves (2 K, N_d).
+
+    The field is the product of both. A spectrum of a device, of 2 or 3 axes.
+    """
+    dim, xp = len(grid), namespace(spectrum)
+    kept, (batch, channels) = spectrum.shape[:dim], spectrum.shape[dim:]
+    fields, rows = batch * channels, batch * channels
+    real = np.dtype(np.float32 if spectrum.dtype == np.complex64 else np.float64)
+    z = xp.ascontiguousarray(spectrum)
+    for axis in range(dim - 1):
+        n, m, tail = grid[axis], kept[axis], int(np.prod(kept[axis + 1 :], dtype=int))
+        out = xp.empty((rows * n * tail,), spectrum.dtype)
+        lies = (1, tail * fields, fields) if axis == 0 else (m * tail, tail, 1)
+        waves = _cached("waves", n, m, z.view(real))
+        mode_product(waves, z, out, (rows, n, m, tail), ((0, m, 1), lies, (n * tail, tail, 1)))
+        z, rows = out, rows * n
+    z = z.view(real)
+    return z.reshape(batch, channels, -1, 2 * kept[-1]), _cached("synthesis", grid[-1], kept[-1], z)
+
+
+def synthesise_modes(spectrum: Array, grid: Sequence[int]) -> Array:
+    """Return `synthesise` of coefficients (*kept, batch, channel): the field (batch, channel, *grid)."""
+    dim, xp = len(grid), namespace(spectrum)
+    if not is_device_array(spectrum) or dim == 1:
+        return synthesise(xp.moveaxis(spectrum, (dim, dim + 1), (0, 1)), grid)
+    z, waves = synthesise_rows(spectrum, grid)
+    return row_product(z.reshape(-1, z.shape[-1]), waves).reshape(*z.shape[:2], *grid)

@@ -1,14 +1,17 @@
-"""Cases of the kernels of operators: the pointwise half of a block, forward and backward."""
+"""Cases of the kernels of operators: the pointwise half of a block, forward and backward, and products of modes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 import sci
 from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.pointwise import HOST_POINTS, BlockSpec, pointwise, pointwise_vjp
+from sci.operators.products import mode_product, row_product
 from sci.operators.weights import WeightFormat
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -47,6 +50,22 @@ def _forward(rng: np.random.Generator, dtype: str, width: int, hidden: int) -> I
                 return [a for a in (out, slope, before if keep else None) if a is not None]
 
             yield from _both(run)
+        for row in {1, 5, x.shape[2]}:
+            if x.shape[2] % row == 0:
+                yield from _both(partial(_from_rows, dtype, row, (x, v, p, spec)))
+
+
+def _from_rows(dtype: str, row: int, block: tuple) -> list[np.ndarray]:
+    """The block whose spectral convolution is the product of rows and waves, not read."""
+    x, v, p, spec = block
+    normal = np.random.default_rng(row).normal
+    rows = (
+        normal(size=(*v.shape[:2], v.shape[2] // row, 6)).astype(dtype),
+        (normal(size=(6, row)) / 6**0.5).astype(dtype),
+    )
+    before = np.full_like(v, np.nan)
+    out, slope = pointwise(x, before, p, spec, rows=rows)
+    return [out, before] if slope is None else [out, before, slope]
 
 
 def _backward(rng: np.random.Generator, dtype: str, width: int, hidden: int) -> Iterator[Pair]:
@@ -77,9 +96,42 @@ def _mlp(rng: np.random.Generator, dtype: str, inputs: int, hidden: int, outputs
             yield from _both(run)
 
 
+def _rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for rows, terms, columns in ((1, 1, 1), (7, 5, 2), (8, 64, 18), (16, 18, 64), (43, 6, 33)):
+        a, b = (rng.normal(size=s).astype(dtype) / terms**0.5 for s in ((rows, terms), (terms, columns)))
+        yield from _both(lambda a=a, b=b: [row_product(a, b)])
+
+
+ORDERS = ("krs", "ksc", "krc"), ("rsk", "skc", "ckr"), ("ksr", "csk", "rck"), ("srk", "csk", "krc")
+"""Orders in memory of the axes of both operands and of the result."""
+
+
+def _modes(rng: np.random.Generator, dtype: str, unit: int) -> Iterator[Pair]:
+    for sizes in ((1, 1, 1, 1), (5, 8, 3, 4), (3, 9, 8, 17), (2, 6, 32, 33), (7, 3, 5, 2)):
+        length = dict(zip("krsc", sizes))
+        for orders in ORDERS:
+            if (orders[1][-1] == "c") != unit:
+                continue
+            shapes = [tuple(length[i] for i in order) for order in orders]
+            a, b = ((rng.normal(size=(*s, 2)) / sizes[2] ** 0.5).astype(dtype) for s in shapes[:2])
+            a, b = (array.view(f"c{2 * array.itemsize}")[..., 0] for array in (a, b))
+            walks = zip(orders, shapes, ("krs", "ksc", "krc"))
+            strides = [tuple(math.prod(s[o.index(i) + 1 :]) for i in axes) for o, s, axes in walks]
+            for conjugate in ((False, False), (True, False), (False, True)):
+
+                def run(a=a, b=b, shape=shapes[2], rest=(sizes, strides, conjugate)) -> list[np.ndarray]:
+                    out = np.empty(shape, a.dtype)
+                    mode_product(a, b, out, *rest)
+                    return [out]
+
+                yield from _both(run)
+
+
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "block_forward": _forward,
     "block_backward": _backward,
     "mlp_forward": _mlp,
     "mlp_backward": _mlp,
+    "row_product": _rows,
+    "mode_product": _modes,
 }

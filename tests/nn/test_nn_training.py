@@ -106,6 +106,19 @@ def test_the_seed_decides_the_order():
     assert bits(run(shuffle=False, seed=1))[1] == bits(run(shuffle=False, seed=2))[1]
 
 
+def test_samples_left_over_count_by_their_number():
+    """Of 53 samples in batches of 10 the last 3 move the parameters 0.3 times as far; the loss told is theirs."""
+    ends, losses = [], []
+    for equal in (False, True):
+        kept: list[np.ndarray] = []
+        options = {"optimiser": SGDP(1e-2, 0.0, delta=0.0), "epochs": 1, "equal_samples": equal, "save_every": 1}
+        done = run(**options, save=lambda c, kept=kept: kept.append(c.parameters["out.w"].astype("f8")))
+        ends.append(kept[-1] - kept[-2])
+        losses.append(done.losses[-1])
+    np.testing.assert_allclose(ends[1], 0.3 * ends[0], rtol=0, atol=1e-7)
+    assert losses[0] == losses[1]
+
+
 @pytest.mark.parametrize(("each", "expected"), [("epoch", [0, 0, 1, 1]), ("step", [0.5, 1, 1.5, 2])])
 def test_when_the_schedule_is_asked(each, expected):
     times = []

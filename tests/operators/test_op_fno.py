@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from gradients import assert_vjp
 
+import sci.operators.block
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import launch
 from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
-from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
+from sci.operators import FNO, TFNO, FNOConfig, SpectralConv, contraction, products, spectral
 from sci.operators import pointwise as block_module
 from sci.operators.block import BlockSpec, block, block_vjp
 from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
@@ -290,3 +291,41 @@ def test_the_block_moves_and_keeps_what_its_model_says(monkeypatch):
             assert moved[-1] - weights < fields * x.nbytes < moved[-1] + weights
             # v (and out and slope) beside the rows of the half-transformed spectrum
             assert peak < (kept + 0.8) * x.nbytes
+
+
+@pytest.mark.parametrize("factorization", ["dense", "tucker"])
+def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, factorization):
+    """The path of a device, run by the host's kernels: the answer of the CPU's path, and the bytes of every launch."""
+    model = FNO((16, 16), 1, 1, 32, 2, factorization=factorization, rank=0.1)
+    x = np.random.default_rng(0).normal(size=(2, 32, 64, 64)).astype(np.float32)
+    expected = fused_block(Tape(), model.parameters, x, model.config, 0, False)
+    moved: dict[str, int] = {}
+
+    def counted(kernel, grid, *arguments):
+        name, arrays = kernel.name.partition("<")[0], {id(a): a for a in arguments if hasattr(a, "nbytes")}
+        moved[name] = moved.get(name, 0) + sum(a.nbytes for a in arrays.values())
+        return launch(kernel, grid, *arguments)
+
+    for module in (block_module, products):
+        monkeypatch.setattr(module, "launch", counted)
+    for module in (sci.operators.block, contraction, spectral):
+        monkeypatch.setattr(module, "is_device_array", lambda array: True)
+    out = fused_block(Tape(), model.parameters, x, model.config, 0, False)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    if set(moved) != {"row_product", "mode_product", "block_forward"}:
+        pytest.skip("no compiler")
+    spectrum, half = 8 * 2 * 32 * 144, 18 / 64 * x.nbytes
+    if factorization == "dense":
+        mixing = 8 * 32 * 32 * 144 + 2 * spectrum
+    else:  # the core, expanded over one axis, then over both; the channels projected, mixed, and brought back
+        r, q, s, t = model.config.form().ranks()
+        mixing = 8 * r * q * (s * t + 2 * s * 9 + 2 * 144) + 2 * spectrum * (32 + r + q) / 32
+    # Each kernel reads and writes once what its source says; matrices of waves and of the block are a few KiB.
+    said = {
+        "row_product": x.nbytes + half,
+        "mode_product": 2 * half + 2 * spectrum + mixing,
+        "block_forward": half + 2 * x.nbytes,
+    }
+    for name, count in said.items():
+        assert count <= moved[name] < 1.03 * count, name
+    assert sum(said.values()) < 33 * x.nbytes / 4  # single calls move 33 fields

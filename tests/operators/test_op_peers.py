@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
-from sci.operators import from_neuraloperator
+from sci.operators import Recipe, from_neuraloperator, train_operator
 
 pytestmark = pytest.mark.peers
 
@@ -74,3 +75,35 @@ def test_same_weights_same_output_and_gradients(case):
     for name, gradient in gradients.items():
         scale = max(float(np.abs(theirs_as_ours[name]).max()), 0.2 * largest)
         np.testing.assert_allclose(gradient, theirs_as_ours[name], rtol=0, atol=1e-5 * scale, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_reference_recipe_takes_the_same_steps():
+    """Sums over batches, a smaller last batch, AdamW, a cosine for each epoch: losses of 9 steps."""
+    arguments = {"n_modes": (4, 4), "factorization": "tucker", "rank": 0.3}
+    torch, theirs, state = make(arguments)
+    from neuralop.losses import H1Loss
+
+    rng = np.random.default_rng(1)
+    x, y = (rng.normal(size=(10, c, 8, 8)).astype(np.float32) for c in (2, 3))
+    y = (y - y.mean((0, 2, 3), keepdims=True)) / y.std((0, 2, 3), keepdims=True)  # normalising again changes nothing
+    options = {"horizon": 4, "each_step": False, "shuffle": False, "equal_samples": True, "eps": 1e-8 / 4}
+    recipe = Recipe(epochs=3, batch_size=4, learning_rate=4e-3, **options)
+    _, course = train_operator(from_neuraloperator(state), x, y, recipe)
+    optimiser = torch.optim.AdamW(theirs.parameters(), lr=4e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=4)
+    losses = []
+    for _ in range(3):
+        for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
+            optimiser.zero_grad()
+            given, wanted = torch.from_numpy(x[part]), torch.from_numpy(y[part])
+            loss = H1Loss(d=2)(theirs(given).flatten(0, 1)[:, None], wanted.flatten(0, 1)[:, None])
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss) / len(given))
+        schedule.step()
+    np.testing.assert_allclose(course.losses, losses, rtol=2e-5)
+    # With eps beside means instead of sums the losses part.
+    other = replace(recipe, eps=1e-8, equal_samples=False)
+    _, course = train_operator(from_neuraloperator(state), x, y, other)
+    assert np.abs(course.losses / losses - 1).max() > 1e-4

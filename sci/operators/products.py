@@ -1,0 +1,112 @@
+"""Products of rows and of modes: compiled for devices, as array calls for reference; on the CPU callers use BLAS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sci.backend import Array, is_device_array, namespace
+from sci.kernels import Kernel, block_size, launch, use_compiled
+
+__all__ = ["mode_product", "mode_product_reference", "row_product", "row_product_reference"]
+
+Sizes = tuple[int, int, int, int]
+Strides = tuple[int, int, int]
+
+_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+_REAL = {"complex64": "float32", "complex128": "float64"}
+_LENGTHS = ("batch", "rows", "terms", "columns")
+_STRIDES = tuple(
+    f"{array}_{axis}"
+    for array, axes in (("a", "batch row term"), ("b", "batch term column"), ("out", "batch row column"))
+    for axis in axes.split()
+)
+
+
+def row_kernel(dtype: Any) -> Kernel:
+    """Return the kernel of `row_product`."""
+    c_type, t = _TYPES[str(dtype)]
+    lengths = "rows: i64, terms: i64, columns: i64"
+    return Kernel("fourier.cu", f"row_product<{c_type}>", f"a: {t}[r, s], b: {t}[s, c], out: {t}[r, c], {lengths}")
+
+
+def mode_kernel(dtype: Any, unit: bool) -> Kernel:
+    """Return the kernel of `mode_product` on complex numbers of float32 or float64."""
+    c_type, t = _TYPES[str(dtype)]
+    numbers = ", ".join([*(f"{name}: i64" for name in (*_LENGTHS, *_STRIDES)), "a_sign: f64, b_sign: f64"])
+    arrays = f"a: {t}[l], b: {t}[m], out: {t}[n]"
+    return Kernel("fourier.cu", f"mode_product<{c_type}, {str(unit).lower()}>", f"{arrays}, {numbers}")
+
+
+KERNELS = tuple(
+    kernel for dtype in _TYPES for kernel in (row_kernel(dtype), *(mode_kernel(dtype, unit) for unit in (True, False)))
+)
+"""Every kernel instance that this module can launch."""
+
+
+def row_product(a: Array, b: Array) -> Array:
+    """Return the real product of `a` (rows, terms), many rows, and a small matrix `b` (terms, columns)."""
+    kernel = row_kernel(a.dtype)
+    if not use_compiled(kernel, a):
+        return row_product_reference(a, b)
+    xp = namespace(a, b)
+    out = xp.empty((a.shape[0], b.shape[1]), a.dtype)
+    launch(kernel, _grid(-(-len(a) // 8), b.shape[1], a), a, b, out, *a.shape, b.shape[1])
+    return out
+
+
+def row_product_reference(a: Array, b: Array) -> Array:
+    """Do what the kernel `row_product` does, by BLAS."""
+    return a @ b
+
+
+def mode_product(
+    a: Array,
+    b: Array,
+    out: Array,
+    sizes: Sizes,
+    strides: tuple[Strides, Strides, Strides],
+    conjugate: tuple[bool, bool] = (False, False),
+) -> None:
+    """Set out[k, r, c] = sum_s a[k, r, s] b[k, s, c] for complex arrays that lie in any order.
+
+    Parameters
+    ----------
+    a, b, out : C-contiguous complex arrays of any shapes
+    sizes : (batch, rows, terms, columns)
+    strides : of the axes (k, r, s) of `a`, (k, s, c) of `b`, (k, r, c) of `out`
+        In numbers; 0 repeats. Entries of `out` that they do not reach stay as they are.
+    conjugate : (bool, bool)
+        Whether the conjugates of `a` and `b` count.
+    """
+    kernel = mode_kernel(_REAL[str(a.dtype)], strides[1][2] == 1)
+    if not use_compiled(kernel, a):
+        mode_product_reference(a, b, out, sizes, strides, conjugate)
+        return
+    real = _REAL[str(a.dtype)]
+    flat = (array.reshape(-1).view(real) for array in (a, b, out))
+    signs = (-1.0 if flag else 1.0 for flag in conjugate)
+    numbers = (*sizes, *(int(n) for part in strides for n in part), *signs)
+    launch(kernel, _grid(sizes[0] * -(-sizes[1] // 4), sizes[3], a), *flat, *numbers)
+
+
+def mode_product_reference(
+    a: Array,
+    b: Array,
+    out: Array,
+    sizes: Sizes,
+    strides: tuple[Strides, Strides, Strides],
+    conjugate: tuple[bool, bool] = (False, False),
+) -> None:
+    """Do what the kernel `mode_product` does, by products of strided views."""
+    xp, (batch, rows, terms, columns) = namespace(a, b, out), sizes
+    shapes = ((batch, rows, terms), (batch, terms, columns), (batch, rows, columns))
+    left, right, result = (
+        xp.lib.stride_tricks.as_strided(array.reshape(-1), shape, [n * array.itemsize for n in part])
+        for array, shape, part in zip((a, b, out), shapes, strides)
+    )
+    result[...] = xp.matmul(left.conj() if conjugate[0] else left, right.conj() if conjugate[1] else right)
+
+
+def _grid(units: int, columns: int, like: Array) -> int:
+    """Return the blocks for `units` groups of rows: one each on the CPU, on a device a thread for each column."""
+    return -(-units * columns // block_size(like)) if is_device_array(like) else units
