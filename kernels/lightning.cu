@@ -11,6 +11,8 @@
 // meanwhile, a column of it beside each column's arithmetic: all 96 lines at once would stall the processor.
 #include "host.h"
 
+constexpr i64 CHECKS = 64;  // a row of checks: at least SCI_BLOCK, and the lanes of a vector
+
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 template <typename T>
@@ -27,6 +29,11 @@ SCI_DEVICE T row_of(const T* p, const i64 left) {
 template <typename T, bool FULL>
 SCI_DEVICE void put_row(T* p, const T x, const i64 left) {
     if (i64(threadIdx.x) < left) p[threadIdx.x] = x;
+}
+
+template <typename T>
+SCI_DEVICE void put_check(T* p, const T x) {
+    p[threadIdx.x] = x;
 }
 
 // scores[i C + j] = lam^{i-j} q_i . k_j for j <= i.
@@ -137,6 +144,11 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 #define SCI_SHARED
 #define SCI_BARRIER
 
+template <typename T>
+SCI_DEVICE void put_check(T* p, const typename Lane<T>::Row x) {
+    std::memcpy(p, &x, sizeof x);
+}
+
 // Fetches C rows, WIDTH numbers of each.
 template <bool WRITE, int C, int WIDTH, typename T>
 SCI_DEVICE void prefetch(const T* p, const i64 stride) {
@@ -149,10 +161,11 @@ SCI_DEVICE void prefetch(const T* p, const i64 stride) {
 
 #endif
 
-// The rows of out of a chunk, W lanes wide; power[i] is the age of S at token i.
+// The rows of out of a chunk, W lanes wide; power[i] is the age of S at token i. Zero times each is added to check.
 template <typename T, int C, int W, bool FULL>
 SCI_DEVICE void chunk_rows(const T* q, const T* v, T* out, const T* state, const i64 qs, const i64 vs, const i64 d,
-                           const i64 e, const i64 left, const T* power, const T* scores) {
+                           const i64 e, const i64 left, const T* power, const T* scores,
+                           typename Lane<T>::Row& check) {
     using Row = typename Lane<T>::Row;
     constexpr int N = Lane<T>::N;
     Row sum[C][W] = {};
@@ -184,7 +197,10 @@ SCI_DEVICE void chunk_rows(const T* q, const T* v, T* out, const T* state, const
     SCI_UNROLL
     for (int r = 0; r < C; ++r) {
         SCI_UNROLL
-        for (int w = 0; w < W; ++w) put_row<T, FULL>(out + r * vs + w * N, sum[r][w], left - w * N);
+        for (int w = 0; w < W; ++w) {
+            put_row<T, FULL>(out + r * vs + w * N, sum[r][w], left - w * N);
+            check += T(0) * sum[r][w];
+        }
     }
 }
 
@@ -217,13 +233,13 @@ SCI_DEVICE void chunk_state(const T* k, const typename Lane<T>::Row (*aged)[W], 
 template <typename T, int C, int W, bool FULL, int YOUNG>
 SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* state, const i64 qs, const i64 vs,
                               const i64 d, const i64 e, const i64 c, const i64 ahead, const T* power,
-                              const T* scores) {
+                              const T* scores, typename Lane<T>::Row& check) {
     constexpr int N = Lane<T>::N, R = 4;
     const i64 left = e - c;
     v += c, out += c, state += c;
     prefetch<false, C, W * N>(v + ahead * vs, vs);
     prefetch<true, C, W * N>(out + ahead * vs, vs);
-    chunk_rows<T, C, W, FULL>(q, v, out, state, qs, vs, d, e, left, power + 1 - YOUNG, scores);
+    chunk_rows<T, C, W, FULL>(q, v, out, state, qs, vs, d, e, left, power + 1 - YOUNG, scores, check);
     if (c < d) {
         prefetch<false, C, W * N>(q + ahead * qs + c, qs);
         prefetch<false, C, W * N>(k + ahead * qs + c, qs);
@@ -243,7 +259,7 @@ SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* sta
 
 template <typename T, int C, bool REVERSED>
 SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const i64 ahead,
-                      const T* powers) {
+                      const T* powers, typename Lane<T>::Row& check) {
     constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
     const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
     T power[C + 1];
@@ -253,28 +269,30 @@ SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, cons
     score<T, C>(q, k, qs, d, power, scores);
     i64 c = 0;
     for (; c + W * N <= e; c += W * N)
-        chunk_columns<T, C, W, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
+        chunk_columns<T, C, W, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores, check);
     if (W > 1 && c + N <= e) {
-        chunk_columns<T, C, 1, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
+        chunk_columns<T, C, 1, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores, check);
         c += N;
     }
-    if (c < e) chunk_columns<T, C, 1, false, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores);
+    if (c < e) chunk_columns<T, C, 1, false, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores, check);
 }
 
 // The sequences are cut into segments of `segment` tokens; states[s] and states[s + 1] are the states before and after
 // segment s. A block takes `run` segments of one sequence, in order from the first (REVERSED: from the last), and starts
 // from the state that stands there; it writes the states between its segments, and the last one of the sequence.
 // powers[h] = lam^0 ... lam^6 of a head, each rounded by itself: as products they would age a long memory wrongly.
+// checks[block] is 0, or NaN in some entry if a number of out is NaN or infinite: cheaper here than another pass.
 template <typename T, bool REVERSED>
 SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                     const T* __restrict__ powers, T* states, T* work, T* __restrict__ out, const i64 sequences,
-                     const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments, const i64 segment,
-                     const i64 run) {
+                     const T* __restrict__ powers, T* states, T* work, T* checks, T* __restrict__ out,
+                     const i64 sequences, const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments,
+                     const i64 segment, const i64 run) {
     constexpr int C = 6;
     const i64 runs = (segments + run - 1) / run, size = d * e;
     for (i64 block = blockIdx.x; block < sequences * runs; block += gridDim.x) {
         const i64 b = block / runs, start = block % runs * run;
         const i64 stop = start + run < segments ? start + run : segments;
+        typename Lane<T>::Row check = {};
         T *state = work + block * size, *of_b = states + b * (segments + 1) * size;
         SCI_BARRIER
         const T* from = of_b + (REVERSED ? stop : start) * size;
@@ -293,10 +311,10 @@ SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
                 const T* aging = powers + b % heads * (C + 1);
                 if (i + C <= length) {
                     const i64 ahead = i + 3 * C <= length ? 2 * C : 0;
-                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, ahead, aging);
+                    chunk<T, C, REVERSED>(qi, ki, vi, out + row * e, state, d, e, ahead, aging, check);
                     i += C;
                 } else {
-                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, 0, aging);
+                    chunk<T, 1, REVERSED>(qi, ki, vi, out + row * e, state, d, e, 0, aging, check);
                     i += 1;
                 }
             }
@@ -309,5 +327,6 @@ SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
                 }
             }
         }
+        put_check(checks + block * CHECKS, check);
     }
 }

@@ -153,14 +153,16 @@ def lightning_attention_forward(
             entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
         elif size(comm) > 1:
             entering = take_over(call.state, call.state, comm)
-        out, states, _ = run_recurrence(call.q, call.k, call.v, call.decay, entering)
+        out, states, _, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
         end = states[:, -1]
         if size(comm) == 1:
             leaving = end.copy()
         elif method == "ring":
             pass_on(end, comm)
             leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
-        _require_finite(out, "the output of lightning attention")
+        if not finite:
+            require_finite(out, "the output of lightning attention")
+        require_finite(end, "the state of lightning attention")
     shaped = None if leaving is None or not final_state else _unflatten(leaving, call)
     return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering, learn_decay)
 
@@ -206,17 +208,20 @@ def lightning_attention_vjp(
             end, first = gathered_states(local, call.decay, call.lengths, end, comm, reverse=True)
         elif size(comm) > 1:
             end = take_over(end, end, comm, reverse=True)
-        dv, _, _ = back = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
-        start = back[1][:, 0]
+        dv, back, _, dv_finite = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
+        start = back[:, 0]
         if size(comm) == 1:
             first = start
         elif call.method == "ring":
             pass_on(start, comm, reverse=True)
             first = broadcast(start, comm, root=0) if call.given else None
-        dq, s, segment = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering))
-        dk, r, _ = run_recurrence(call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True)
+        dq, s, segment, dq_finite = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering))
+        dk, r, _, dk_finite = run_recurrence(call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True)
         ddecay = _decay_gradient(call, dq, dk, s, r, segment) if learn_decay else None
-        _require_finite(start, "the gradient of lightning attention")
+        require_finite(start, "the gradient of lightning attention")
+        for array, finite in ((dq, dq_finite), (dk, dk_finite), (dv, dv_finite)):
+            if not finite:
+                require_finite(array, "the gradient of lightning attention")
     dq, dk, dv = (_unflatten(a, call).astype(call.dtypes[0], copy=False) for a in (dq, dk, dv))
     dinitial = _unflatten(first, call).copy() if call.given and first is not None else None
     return dq, dk, dv, None if ddecay is None else ddecay.astype(call.dtypes[1], copy=False), dinitial
@@ -268,7 +273,7 @@ def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | No
     if state is not None:
         new += xp.exp(-decay.astype(work))[:, None, None] * state
     out = xp.matmul(wq[..., None, :], new)[..., 0, :]
-    _require_finite(out, "the output of lightning attention")
+    require_finite(out, "the output of lightning attention")
     return out.astype(q.dtype, copy=False), new
 
 
@@ -360,10 +365,3 @@ def _decay_gradient(call: _Call, dq: Array, dk: Array, s: Array, r: Array, segme
         total += flow.astype(np.float64) @ weights - (stop - start) * held.astype(np.float64)
     per_head = total.reshape(-1, call.decay.shape[0]).sum(axis=0)
     return allreduce_sum(per_head, call.comm, checked=True)
-
-
-def _require_finite(array: Array, name: str) -> None:
-    """Raise if `array` holds NaN or Inf; one sum tells, where all is well."""
-    xp = namespace(array)
-    if not bool(xp.isfinite(array.sum())):
-        require_finite(array, name)

@@ -9,6 +9,7 @@ from gradients import assert_vjp
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence import lightning_attention, lightning_attention_forward, lightning_attention_vjp, lightning_step
+from sci.sequence.lightning_kernel import run_recurrence
 
 DECAY = np.array([0.05, 0.6])
 
@@ -107,6 +108,20 @@ def test_the_recurrence_stays_finite_where_the_unscaled_sum_overflows():
     out, _ = lightning_attention(q, k, v, np.array([0.5, 8.0], "f4"))
     assert np.isfinite(out).all()
     assert np.log(np.finfo("f4").max) < 0.5 * 3000
+
+
+@pytest.mark.parametrize("kernels", ["compiled", "reference"])
+def test_one_infinite_number_is_found_wherever_it_comes_out(kernels):
+    """Whole chunks and single tokens; columns of whole vectors and the rest; at the end that nothing comes after."""
+    q, k = (np.full((1, 8, 3), 0.5, "f4") for _ in range(2))
+    for reverse in (False, True):
+        for token in (0, 5, 7):
+            for column in (0, 31, 33, 36):
+                v = np.ones((1, 8, 37), "f4")
+                v[0, token, column] = np.inf
+                with sci.options(kernels=kernels), np.errstate(invalid="ignore"):
+                    *_, finite = run_recurrence(q, k, v, DECAY[:1].astype("f4"), np.zeros((1, 3, 37), "f4"), reverse)
+                assert not finite
 
 
 def test_non_contiguous_input_is_taken_as_it_is_meant():
