@@ -9,8 +9,9 @@
 //
 // Where each row of a grid is work for one block, SCI_ROW(k, n) { ... } runs the body for 0 <= k < n: threads of a
 // block stride over the row on a GPU, the host runs a simd loop. SCI_ROW_SUM also adds to a scalar, of which every
-// thread of a block (SCI_LANE) has its own. SCI_ROW_HALF visits the entries of one parity; on the host it visits all,
-// and the body selects by `on`, because a simd loop with a blend is faster than one with strides.
+// thread of a block (SCI_LANE) has its own. sci_row_half writes the entries of one parity; on the host it computes all,
+// because a simd loop with a blend is faster than one with strides, into a buffer, because a load that overlaps a vector
+// just stored waits for it.
 //
 // SCI_BLOCK, the threads of a block, is set by the compile command.
 #pragma once
@@ -28,8 +29,6 @@ typedef long long i64;
 #define SCI_SLOT(t) 0
 #define SCI_ROW(k, n) for (i64 k = threadIdx.x; k < (n); k += SCI_BLOCK)
 #define SCI_ROW_SUM(k, n, sum) SCI_ROW(k, n)
-#define SCI_ROW_HALF(k, n, parity, on) \
-    if (constexpr bool on = true; on) for (i64 k = (parity) + 2 * threadIdx.x; k < (n); k += 2 * SCI_BLOCK)
 #define SCI_LANE i64(threadIdx.x)
 #define SCI_UNROLL _Pragma("unroll")
 #define SCI_ROLLED _Pragma("unroll 1")
@@ -54,8 +53,6 @@ struct SciIndex {
 #define SCI_PRAGMA(text) _Pragma(#text)
 #define SCI_ROW(k, n) _Pragma("omp simd") for (int k = 0; k < int(n); ++k)
 #define SCI_ROW_SUM(k, n, sum) SCI_PRAGMA(omp simd reduction(+ : sum)) for (int k = 0; k < int(n); ++k)
-#define SCI_ROW_HALF(k, n, parity, on) \
-    _Pragma("omp simd") for (int k = 0; k < int(n); ++k) if (const bool on = ((k ^ int(parity)) & 1) == 0; true)
 #define SCI_LANE 0
 #define SCI_UNROLL _Pragma("GCC unroll 64")
 #define SCI_ROLLED
@@ -68,6 +65,36 @@ SCI_DEVICE float rsqrt(const float x) { return 1.0f / std::sqrt(x); }
 using std::sqrt;
 
 #endif
+
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+// Copies the entries of one parity; with the parity known, a whole vector is one blend.
+template <int PARITY, typename T>
+SCI_DEVICE void sci_copy_half(T* out, const T* from, const int n) {
+    int k = 0;
+    for (; k + 16 <= n; k += 16)
+        _Pragma("omp simd") for (int c = 0; c < 16; ++c) out[k + c] = (c & 1) == PARITY ? from[k + c] : out[k + c];
+    for (k += (k + PARITY) & 1; k < n; k += 2) out[k] = from[k];
+}
+#endif
+
+// out[k] = value(k) for the k < n of one parity. `value` may read other entries of `out`, but none of that parity.
+template <typename T, typename F>
+SCI_DEVICE void sci_row_half(T* out, const i64 n, const i64 parity, const F& value) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    for (i64 k = parity + 2 * threadIdx.x; k < n; k += 2 * SCI_BLOCK) out[k] = value(k);
+#else
+    constexpr int TILE = 512;
+    T room[TILE];
+    for (i64 start = 0; start < n; start += TILE) {
+        const int length = n - start < TILE ? int(n - start) : TILE;
+        SCI_ROW(k, length) { room[k] = value(start + k); }
+        if (parity == 0)
+            sci_copy_half<0>(out + start, room, length);
+        else
+            sci_copy_half<1>(out + start, room, length);
+    }
+#endif
+}
 
 // exp(x) for x in [-708, 708], zero below: a polynomial and a shift of the exponent, which vectorises where the
 // library function does not. Relative error under 1e-15 (Cody-Waite reduction, Taylor of degree 13 on |r| <= ln2/2).

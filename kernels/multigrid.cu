@@ -1,29 +1,34 @@
-// One level of multigrid: red-black Gauss-Seidel, the residual, and the two transfers between a level and the next.
+// One level of multigrid: red-black Gauss-Seidel, the residual, the two transfers between a level and the next, and both
+// stages of a V-cycle, each in one pass.
 //
 // Arrays, boxes and blocks as in stencil.cu. The equation of a level is d u - sum of link x neighbour = f with u = 0
 // where d = 0, all links 1 unless VARIABLE: the weight of a constant operator is divided out of f. D is the type of d,
 // signed char on the finest level of a constant operator.
 //
 // Bytes per cell of T = float, constant links: half sweep 13 or 16 (u read and written, f and d read), 9 when u starts
-// from zero; residual 13; restriction 4 read and 1 written in its first pass; prolongation 12.5. Variable links: 12
-// more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for the restriction, 6 for
-// the prolongation. The limit is memory bandwidth.
+// from zero; residual 13; restriction 4 read and 1 written in its first pass; prolongation 12.5; descend 14, ascend
+// 18. Variable links: 12 more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for
+// the restriction, 6 for the prolongation. The limit is memory bandwidth; on one core of a host descend and ascend,
+// which read and write memory once, come near the limit of loads from the second cache: 17 bytes a cell and half sweep.
 #include "neighbours.h"
 
-// One half sweep of a row: u = (f + sum of link x neighbour) / d in the entries of one parity. `out` is u itself: a
-// cell's neighbours have the other colour and are not written, so that the compiler may take the two for different
-// arrays, without which it does not vectorise.
+// (f + sum of link x neighbour) / d, 0 where d = 0.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void relax_row(const T* u, T* __restrict__ out, const T* f, const D* d, const T* links, const i64 axis,
-                          const i64 at, const i64 n, const i64 plane, const i64 row, const i64 parity) {
-    SCI_ROW_HALF(k, n, parity, on) {
-        const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
-        const T unknown = T(d[at + k] > 0), old = u[at + k];
-        const T value = unknown * (f[at + k] + near) / (T(d[at + k]) + (1 - unknown));
-        out[at + k] = on ? value : old;
-    }
+SCI_DEVICE T relaxed(const T* u, const T* f, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
+                     const i64 row) {
+    const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at, plane, row);
+    const T unknown = T(d[at] > 0);
+    return unknown * (f[at] + near) / (T(d[at]) + (1 - unknown));
 }
 
+// One half sweep of a row, of the entries of one parity. `out` is u itself: a cell's neighbours have the other colour
+// and are not written.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void relax_row(const T* u, T* out, const T* f, const D* d, const T* links, const i64 axis, const i64 at,
+                          const i64 n, const i64 plane, const i64 row, const i64 parity) {
+    sci_row_half(out + at, n, parity,
+                 [=](const i64 k) { return relaxed<T, D, VARIABLE>(u, f, d, links, axis, at + k, plane, row); });
+}
 // One half sweep, in the cells with i + j + k + colour even.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL half_sweep(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* links, const i64* box,
@@ -39,142 +44,262 @@ SCI_KERNEL half_sweep(SCI_INDEX const T* u, T* out, const T* f, const D* d, cons
     }
 }
 
-// `count` half sweeps in turn, by one block and one thread of a host: each follows the one before a plane behind, so
-// that all of them read and write a plane while it is in cache, and memory is gone through once: 13 bytes a cell.
-template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL sweeps(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* links, const i64* box, const i64 p1,
-                  const i64 p2, const i64 count, const i64 colour) {
-    const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 s = 0; s < box[3] + count - 1; ++s)
-        for (i64 h = s < box[3] ? 0 : s - box[3] + 1; h < count && h <= s; ++h)
-            for (i64 j = 0; j < box[4]; ++j) {
-                const i64 i = s - h, at = ((i + 1) * p1 + j + 1) * p2 + 1;
-                relax_row<T, D, VARIABLE>(u, out, f, d, links, axis, at, box[5], plane, p2, (i + j + colour + h) & 1);
-            }
+// u = f / d in the entries of one parity of a row, 0 in the others.
+template <typename T, typename D>
+SCI_DEVICE void start_row(T* u, const T* f, const D* d, const i64 at, const i64 n, const i64 parity) {
+    SCI_ROW(k, n) {
+        const T diagonal = T(d[at + k]), safe = diagonal > 0 ? diagonal : T(1);
+        const bool on = ((k ^ int(parity)) & 1) == 0 && diagonal > 0;
+        u[at + k] = on ? f[at + k] / safe : T(0);
+    }
 }
 
 // The first half sweep, from u = 0: u = f / d in one colour, 0 in the other.
 template <typename T, typename D>
 SCI_KERNEL first_sweep(SCI_INDEX T* u, const T* f, const D* d, const i64* box, const i64 p1, const i64 p2,
                        const i64 chunk, const i64 colour) {
-    const i64 rows = box[3] * box[4], n = box[5];
+    const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 at = ((i + 1) * p1 + j + 1) * p2 + box[2] + 1;
-            const i64 parity = (i + j + box[2] + colour) & 1;
-            SCI_ROW(k, n) {
-                const T diagonal = T(d[at + k]), safe = diagonal > 0 ? diagonal : T(1);
-                const bool on = ((k ^ int(parity)) & 1) == 0 && diagonal > 0;
-                u[at + k] = on ? f[at + k] / safe : T(0);
-            }
+            start_row(u, f, d, ((i + 1) * p1 + j + 1) * p2 + box[2] + 1, box[5], (i + j + box[2] + colour) & 1);
         }
     }
 }
 
-// t = (f - d u + sum of link x neighbour) share, with share = 1 unless SHARED.
-template <typename T, typename D, bool VARIABLE, bool SHARED>
+// t = (f - d u + sum of link x neighbour) share in a row, with share = 1 unless `shared`; t points at the row.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links, const T* share, T* t, const i64 axis,
+                             const i64 at, const i64 n, const i64 plane, const i64 row, const i64 shared) {
+    SCI_ROW(k, n) {
+        const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
+        t[k] = d[at + k] > 0 ? f[at + k] - T(d[at + k]) * u[at + k] + near : T(0);
+    }
+    if (shared) SCI_ROW(k, n) { t[k] *= share[at + k]; }
+}
+
+template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL residual(SCI_INDEX const T* u, const T* f, const D* d, const T* links, const T* share, T* t,
-                    const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
-    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+                    const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 shared) {
+    const i64 rows = box[3] * box[4], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
-                t[at + k] = d[at + k] > 0 ? (SHARED ? rest * share[at + k] : rest) : T(0);
-            }
+            residual_row<T, D, VARIABLE>(u, f, d, links, share, t + at, axis, at, box[5], plane, p2, shared);
         }
     }
 }
 
+// m = (a + 3 b + 3 c + d) / 4.
+template <typename T>
+SCI_DEVICE void mix_rows(T* m, const T* a, const T* b, const T* c, const T* d, const i64 n) {
+    SCI_ROW(k, n) { m[k] = T(0.25) * (a[k] + d[k]) + T(0.75) * (b[k] + c[k]); }
+}
+
 // Restriction, first pass: m[I, J, k] = sum over fine rows (i, j) of the weights (1 3 3 1) / 4 along both axes. Axes
-// of length 1 (grids of two axes) are not halved: FLAT. The box is coarse in the first two axes; the third takes whole
+// of length 1 (grids of two axes) are not halved: flat. The box is coarse in the first two axes; the third takes whole
 // padded rows of p2 entries.
-template <typename T, bool FLAT>
+template <typename T>
 SCI_KERNEL restrict_rows(SCI_INDEX const T* t, T* m, const i64* box, const i64 p1, const i64 p2, const i64 c1,
-                         const i64 chunk) {
+                         const i64 chunk, const i64 flat) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 at = ((i + 1) * c1 + j + 1) * p2;
-            const T* base = t + (FLAT ? 1 : 2 * i) * plane + 2 * j * p2;
+            T* to = m + ((i + 1) * c1 + j + 1) * p2;
+            const T* base = t + (flat ? 1 : 2 * i) * plane + 2 * j * p2;
+            if (flat) {
+                mix_rows(to, base, base + p2, base + 2 * p2, base + 3 * p2, p2);
+                continue;
+            }
             SCI_ROW(k, p2) {
                 const T* a = base + k;
-                T sum;
-                if (FLAT) {
-                    sum = T(0.25) * (a[0] + a[3 * p2]) + T(0.75) * (a[p2] + a[2 * p2]);
-                } else {
-                    const T outer = a[0] + a[3 * p2] + a[3 * plane] + a[3 * plane + 3 * p2];
-                    const T mixed = (a[p2] + a[2 * p2] + a[3 * plane + p2] + a[3 * plane + 2 * p2]) +
-                                    (a[plane] + a[2 * plane] + a[plane + 3 * p2] + a[2 * plane + 3 * p2]);
-                    const T inner = (a[plane + p2] + a[plane + 2 * p2]) + (a[2 * plane + p2] + a[2 * plane + 2 * p2]);
-                    sum = T(0.0625) * outer + T(0.1875) * mixed + T(0.5625) * inner;
-                }
-                m[at + k] = sum;
+                const T outer = a[0] + a[3 * p2] + a[3 * plane] + a[3 * plane + 3 * p2];
+                const T mixed = (a[p2] + a[2 * p2] + a[3 * plane + p2] + a[3 * plane + 2 * p2]) +
+                                (a[plane] + a[2 * plane] + a[plane + 3 * p2] + a[2 * plane + 3 * p2]);
+                const T inner = (a[plane + p2] + a[plane + 2 * p2]) + (a[2 * plane + p2] + a[2 * plane + 2 * p2]);
+                to[k] = T(0.0625) * outer + T(0.1875) * mixed + T(0.5625) * inner;
             }
         }
     }
 }
 
-// Restriction, second pass: f[I, J, K] = factor sum over k of (1 3 3 1) / 4 m[I, J, k] where d > 0. p2 is the length
-// of the padded fine rows.
+// f[K] = factor sum over k of (1 3 3 1) / 4 m[k] where d > 0, in a coarse row; m is a padded fine row.
+template <typename T>
+SCI_DEVICE void restrict_row(const T* m, const T* d, T* f, const i64 n, const double factor) {
+    SCI_ROW(k, n) {
+        const T sum = T(0.25) * (m[2 * k] + m[2 * k + 3]) + T(0.75) * (m[2 * k + 1] + m[2 * k + 2]);
+        f[k] = d[k] > 0 ? T(factor) * sum : T(0);
+    }
+}
+
+// Restriction, second pass, along the rows. p2 is the length of the padded fine rows.
 template <typename T>
 SCI_KERNEL restrict_ends(SCI_INDEX const T* m, const T* d, T* f, const i64* box, const i64 c1, const i64 c2,
                          const i64 p2, const i64 chunk, const double factor) {
-    const i64 rows = box[3] * box[4], n = box[5];
+    const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
-            const i64 at = row * c2 + 1;
-            const T* from = m + row * p2;
-            SCI_ROW(k, n) {
-                const T sum = T(0.25) * (from[2 * k] + from[2 * k + 3]) + T(0.75) * (from[2 * k + 1] + from[2 * k + 2]);
-                f[at + k] = d[at + k] > 0 ? T(factor) * sum : T(0);
+            restrict_row(m + row * p2, d + row * c2 + 1, f + row * c2 + 1, box[5], factor);
+        }
+    }
+}
+
+// u += share x trilinear interpolation of the coarse e, where d > 0, in row (i, j) of the fine grid.
+template <bool SHARED, typename T, typename D>
+SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* share, const i64 i, const i64 j, const i64 n,
+                            const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 flat) {
+    const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+    const i64 x = flat ? i + 1 : i / 2 + 1, y = j / 2 + 1;
+    const T* e0 = e + (x * c1 + y) * c2;
+    const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
+    const i64 side = flat ? 0 : (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+    const T* e2 = e0 + side;
+    const T* e3 = e1 + side;
+    const T w0 = flat ? T(0.75) : T(0.5625), w1 = flat ? T(0.25) : T(0.1875);
+    const T w2 = flat ? T(0) : T(0.1875), w3 = flat ? T(0) : T(0.0625);
+    SCI_ROW(k, (n + 1) / 2) {
+        const T before = w0 * e0[k] + w1 * e1[k] + w2 * e2[k] + w3 * e3[k];
+        const T here = w0 * e0[k + 1] + w1 * e1[k + 1] + w2 * e2[k + 1] + w3 * e3[k + 1];
+        const T after = w0 * e0[k + 2] + w1 * e1[k + 2] + w2 * e2[k + 2] + w3 * e3[k + 2];
+        const i64 low = at + 2 * k, high = low + 1;
+        T even = T(0.75) * here + T(0.25) * before, odd = T(0.75) * here + T(0.25) * after;
+        if (SHARED) {
+            even *= share[low];
+            odd *= share[high];
+        }
+        // An odd row ends in the padding, where d = 0.
+        u[low] += d[low] > 0 ? even : T(0);
+        u[high] += d[high] > 0 ? odd : T(0);
+    }
+}
+
+// The box is fine, in its own arrays and in e's.
+template <typename T, typename D>
+SCI_KERNEL prolong(SCI_INDEX T* u, const T* e, const D* d, const T* share, const i64* box, const i64 p1,
+                   const i64 p2, const i64 c1, const i64 c2, const i64 chunk, const i64 shared, const i64 flat) {
+    const i64 rows = box[3] * box[4];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
+            if (shared)
+                prolong_row<true>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
+            else
+                prolong_row<false>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
+        }
+    }
+}
+
+// The rest of this file runs on one block and one thread of a host. Stages follow one another a plane behind, so that
+// all of them read and write a plane while it is in cache, and memory is gone through once.
+
+// A half sweep of a plane: u = (f + sum of link x neighbour) w with w = 1 / d, or 0.
+template <typename T, bool VARIABLE>
+SCI_DEVICE void relax_plane(const T* u, T* out, const T* f, const T* w, const T* links, const i64* box, const i64 axis,
+                            const i64 i, const i64 p1, const i64 p2, const i64 colour) {
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        sci_row_half(out + at, box[5], (i + j + colour) & 1, [=](const i64 k) {
+            const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, p1 * p2, p2);
+            return (f[at + k] + near) * w[at + k];
+        });
+    }
+}
+
+// What a plane's restriction adds up along the second axis: m[J, k], rows of p2 entries. `room` holds four rows of the
+// residual and `zeros` one of zeros.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* links, const T* share, T* room,
+                               const T* zeros, T* m, const i64* box, const i64 axis, const i64 i, const i64 p1,
+                               const i64 p2, const i64 shared) {
+    const i64 n = box[4];
+    for (i64 j = 0; j < n; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        residual_row<T, D, VARIABLE>(u, f, d, links, share, room + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2,
+                                     shared);
+        // Row J takes fine rows 2 J - 1 to 2 J + 2; the last one does not wait for those beyond the grid.
+        for (i64 J = (j & 1) == 0 ? j / 2 - 1 : j / 2; J <= j / 2; ++J) {
+            if (J < 0 || (2 * J + 2 > j && j < n - 1)) continue;
+            const T* rows[4];
+            for (i64 k = 0; k < 4; ++k) {
+                const i64 from = 2 * J - 1 + k;
+                rows[k] = from < 0 || from >= n ? zeros : room + (from & 3) * p2;
+            }
+            mix_rows(m + J * p2, rows[0], rows[1], rows[2], rows[3], p2);
+        }
+    }
+}
+
+// The stage before a coarse correction: u = 0, `count` half sweeps, and the residual's restriction to below_f.
+// `room`, zero at the start, holds 6 + 4 c1 rows of p2 entries.
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
+                   T* room, const T* below_d, T* below_f, const i64* box, const i64 p1, const i64 p2, const i64 c1,
+                   const i64 c2, const i64 count, const double factor, const i64 shared, const i64 flat) {
+    const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const T* zeros = room + 4 * p2;
+    T* sum = room + 5 * p2;
+    T* m = room + 6 * p2;
+    for (i64 s = 0; s < n + count; ++s) {
+        if (s < n)
+            for (i64 j = 0; j < box[4]; ++j) {
+                const i64 at = ((s + 1) * p1 + j + 1) * p2 + 1;
+                SCI_ROW(k, box[5]) { out[at + k] = ((k ^ int(s + j)) & 1) == 0 ? f[at + k] * w[at + k] : T(0); }
+            }
+        for (i64 h = 1; h < count; ++h)
+            if (s - h >= 0 && s - h < n)
+                relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);
+        const i64 i = s - count;
+        if (i < 0) continue;
+        restrict_plane<T, D, VARIABLE>(u, f, d, links, share, room, zeros, m + (i & 3) * c1 * p2, box, axis, i, p1, p2,
+                                       shared);
+        for (i64 I = (i & 1) == 0 ? i / 2 - 1 : i / 2; I <= i / 2; ++I) {
+            if (I < 0 || (2 * I + 2 > i && i < n - 1)) continue;
+            for (i64 J = 0; J < (box[4] + 1) / 2; ++J) {
+                const T* rows[4];
+                for (i64 k = 0; k < 4; ++k) {
+                    const i64 from = 2 * I - 1 + k;
+                    rows[k] = from < 0 || from >= n ? zeros : m + ((from & 3) * c1 + J) * p2;
+                }
+                if (!flat) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
+                const i64 to = ((I + 1) * c1 + J + 1) * c2 + 1;
+                restrict_row(flat ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
             }
         }
     }
 }
 
-// u += share x trilinear interpolation of the coarse e, where d > 0; box is fine, in its own arrays and in e's.
-template <typename T, typename D, bool SHARED, bool FLAT>
-SCI_KERNEL prolong(SCI_INDEX T* u, const T* e, const D* d, const T* share, const i64* box, const i64 p1,
-                   const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
-    const i64 rows = box[3] * box[4], n = box[5];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-            const i64 x = FLAT ? i + 1 : i / 2 + 1, y = j / 2 + 1;
-            const T* e0 = e + (x * c1 + y) * c2;
-            const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
-            const i64 side = FLAT ? 0 : (i % 2 == 0 ? -c1 * c2 : c1 * c2);
-            const T* e2 = e0 + side;
-            const T* e3 = e1 + side;
-            const T w0 = FLAT ? T(0.75) : T(0.5625), w1 = FLAT ? T(0.25) : T(0.1875);
-            const T w2 = FLAT ? T(0) : T(0.1875), w3 = FLAT ? T(0) : T(0.0625);
-            SCI_ROW(k, (n + 1) / 2) {
-                const T before = w0 * e0[k] + w1 * e1[k] + w2 * e2[k] + w3 * e3[k];
-                const T here = w0 * e0[k + 1] + w1 * e1[k + 1] + w2 * e2[k + 1] + w3 * e3[k + 1];
-                const T after = w0 * e0[k + 2] + w1 * e1[k + 2] + w2 * e2[k + 2] + w3 * e3[k + 2];
-                const i64 low = at + 2 * k, high = low + 1;
-                T even = T(0.75) * here + T(0.25) * before, odd = T(0.75) * here + T(0.25) * after;
-                if (SHARED) {
-                    even *= share[low];
-                    odd *= share[high];
-                }
-                // An odd row ends in the padding, where d = 0.
-                u[low] += d[low] > 0 ? even : T(0);
-                u[high] += d[high] > 0 ? odd : T(0);
-            }
+// The stage after a coarse correction e: its interpolation, and `count` half sweeps. product = the sum of f u.
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL ascend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
+                  const T* e, double* product, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
+                  const i64 count, const i64 shared, const i64 flat) {
+    const i64 n = box[3], axis = VARIABLE ? (box[6] + 2) * p1 * p2 : 0;
+    double total = 0;
+    for (i64 s = 0; s < n + count; ++s) {
+        if (s < n)
+            for (i64 j = 0; j < box[4]; ++j)
+                if (shared)
+                    prolong_row<true>(out, e, d, share, s, j, box[5], p1, p2, c1, c2, flat);
+                else
+                    prolong_row<false>(out, e, d, share, s, j, box[5], p1, p2, c1, c2, flat);
+        for (i64 h = 1; h <= count; ++h)
+            if (s - h >= 0 && s - h < n)
+                relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);
+        if (s < count) continue;
+        for (i64 j = 0; j < box[4]; ++j) {
+            const i64 at = ((s - count + 1) * p1 + j + 1) * p2 + 1;
+            double sum = 0;
+            SCI_ROW_SUM(k, box[5], sum) { sum += double(f[at + k]) * double(u[at + k]); }
+            total += sum;
         }
     }
+    product[0] = total;
 }

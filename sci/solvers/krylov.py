@@ -114,16 +114,17 @@ def cg(
     apply_a = applier(A, "A", right)
     apply_m = _preconditioner(M, A, right)
     maxiter = _checked_limits(rtol, atol, maxiter, right.size)
-    x = xp.zeros_like(right) if x0 is None else as_vector(x0, "x0").copy()
-    if x.shape != right.shape:
-        raise ShapeError(f"x0 has shape {tuple(x.shape)}; expected that of b, {tuple(right.shape)}")
-    namespace(x, right)
+    start = None if x0 is None else as_vector(x0, "x0")
+    if start is not None and start.shape != right.shape:
+        raise ShapeError(f"x0 has shape {tuple(start.shape)}; expected that of b, {tuple(right.shape)}")
     project = _projection(A, right)
-    right, x = project(right), project(x)
+    right, start = project(right), None if start is None else project(start)
     target = max(rtol * norm(right), atol)
     if isinstance(A, PoissonOperator) and (M is None or (is_padded_cycle(M) and getattr(M, "A", None) is A)):
-        x, norms = _on_padded(A, right, x, M, target, maxiter, callback)
+        x, norms = _on_padded(A, right, start, M, target, maxiter, callback)
     else:
+        x = xp.zeros_like(right) if start is None else start.copy()
+        namespace(x, right)
         norms = _iterate(apply_a, apply_m, project, right, x, target, maxiter, callback)
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
 
@@ -131,7 +132,7 @@ def cg(
 def _on_padded(
     A: PoissonOperator,
     right: Array,
-    x: Array,
+    x0: Array | None,
     M: Any,
     target: float,
     maxiter: int,
@@ -139,7 +140,9 @@ def _on_padded(
 ) -> tuple[Array, list[float]]:
     """Run the iteration on padded arrays, where the vector work is fused with the stencil."""
     flat = tuple(right.shape) != A.grid_shape
-    b, start = (A.layout.spread(A.scatter(v) if flat else v) for v in (right, x))
+    namespace(right, A.mask, *(() if x0 is None else (x0,)))
+    given = (None if v is None else A.layout.spread(A.scatter(v) if flat else v) for v in (right, x0))
+    b, x = (A.layout.zeros(A.xp, np.float64) if v is None else v for v in given)
 
     def answer(padded: Array) -> Array:
         cells = A.layout.cells(padded)
@@ -147,8 +150,8 @@ def _on_padded(
 
     space = serial_space(A.stencil, A.project_padded if A.singular else None)
     seen = None if callback is None else lambda padded: callback(answer(padded))
-    norms = iterate(space, b, start, M, target, maxiter, seen)
-    return answer(start), norms
+    norms = iterate(space, b, x, M, target, maxiter, seen, from_zero=x0 is None)
+    return answer(x), norms
 
 
 def _iterate(
@@ -272,9 +275,11 @@ def _projection(A: Any, right: Array) -> Apply:
     if not isinstance(A, PoissonOperator):
         return lambda v: v
     if tuple(right.shape) == A.grid_shape:
-        outside = norm(right * ~A.mask)
-        if outside > 0:
-            raise InvalidValueError(f"b is not zero outside of the fluid (norm {outside:.3g}); multiply it by the mask")
+        outside = right[~A.mask]
+        if bool(outside.any()):
+            raise InvalidValueError(
+                f"b is not zero outside of the fluid (norm {norm(outside):.3g}); multiply it by the mask"
+            )
     if not A.singular:
         return lambda v: v
     part = A.inconsistency(right)

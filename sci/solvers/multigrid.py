@@ -15,7 +15,8 @@ from sci.solvers import coarsening
 from sci.solvers.coarsening import Coefficients
 from sci.solvers.layout import Layout
 from sci.solvers.operator import PoissonOperator
-from sci.solvers.relax import Call, first_sweep, half_sweep, residual, sweeps
+from sci.solvers.relax import Call, first_sweep, half_sweep, residual
+from sci.solvers.stages import LevelArrays, ascend, descend, in_one_pass
 from sci.solvers.transfer import prolong, restrict
 
 __all__ = ["Multigrid"]
@@ -27,35 +28,72 @@ KINDS = {"dirichlet": coarsening.DIRICHLET, "neumann": coarsening.NEUMANN, "peri
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class Level(LevelArrays):
     """One grid of the hierarchy with its equation, what interpolates to it, and room for the cycle.
 
     Parameters
     ----------
-    layout : Layout
-    d, links : padded array, (3, *padded) array or None
-    share : padded array or None
-        Factor of the interpolation from the next level.
-    where : (7,) int64 array
-        The box of all cells.
-    u, f, t : padded array
-        Correction, right-hand side, residual.
-    middle : array
-        Room for the restriction.
     coarse : Level or None
         The next level.
     """
 
-    layout: Layout
-    d: Array
-    links: Array | None
-    share: Array | None
-    where: Array
-    u: Array
-    f: Array
-    t: Array
-    middle: Array
     coarse: Level | None
+
+    @cached_property
+    def one_pass(self) -> bool:
+        """Whether the stages of the cycle go through memory once, each in one kernel."""
+        return in_one_pass(self)
+
+    @cached_property
+    def _stages(self) -> dict[int, tuple[Call, Call, Array]]:
+        return {}
+
+    def _stage(self, count: int) -> tuple[Call, Call, Array]:
+        """Return the stages before and after the coarse correction, and where the latter leaves the sum of f u."""
+        if count not in self._stages:
+            below = self._below
+            down = descend(self, count, below.layout, below.d, below.f, self._factor)
+            self._stages[count] = (down, *ascend(self, count, below.layout, below.u))
+        return self._stages[count]
+
+    def descend(self, count: int) -> None:
+        """Do `count` half sweeps from u = 0 and set the right-hand side of the next level from the residual."""
+        if self.one_pass:
+            self._stage(count)[0]()
+            return
+        self.start()
+        self.relax(count - 1)
+        self.coarsen()
+
+    def ascend(self, count: int) -> float | None:
+        """Add the correction of the next level and do `count` half sweeps; return the sum of f u where it is known."""
+        if self.one_pass:
+            _, up, product = self._stage(count)
+            up()
+            return float(product[0])
+        self.correct()
+        self.relax(count)
+        return None
+
+    @property
+    def _below(self) -> Level:
+        assert self.coarse is not None
+        return self.coarse
+
+    @property
+    def _factor(self) -> float:
+        return 4.0 / (4 if self.layout.flat else 8)
+
+    @cached_property
+    def t(self) -> Array:
+        """Padded room for the residual."""
+        return self.layout.zeros(namespace(self.u), self.u.dtype)
+
+    @cached_property
+    def middle(self) -> Array:
+        """Room for the restriction."""
+        shape = (*self._below.layout.padded_shape[:2], self.layout.padded_shape[2])
+        return namespace(self.u).zeros(shape, dtype=self.u.dtype)
 
     def fill(self, array: Array) -> None:
         """Bring the layers around the grid up to date."""
@@ -73,11 +111,9 @@ class Level:
 
     @cached_property
     def _transfers(self) -> tuple[Call, Call, Call]:
-        assert self.coarse is not None
-        fine, coarse, whole = self.layout, self.coarse, self.layout.whole()
-        factor = 4.0 / (4 if fine.flat else 8)
+        fine, coarse, whole = self.layout, self._below, self.layout.whole()
         rest = residual(fine, self.u, self.f, self.d, self.links, self.share, self.t, self.where, whole)
-        down = restrict(fine, coarse.layout, self.t, self.middle, coarse.d, coarse.f, coarse.where, factor)
+        down = restrict(fine, coarse.layout, self.t, self.middle, coarse.d, coarse.f, coarse.where, self._factor)
         up = prolong(fine, coarse.layout, self.u, coarse.u, self.d, self.share, self.where)
         return rest, down, up
 
@@ -86,19 +122,8 @@ class Level:
         self.fill(self.u)
         self._sweeps[colour]()
 
-    @cached_property
-    def _passes(self) -> dict[int, Call | None]:
-        return {}
-
     def relax(self, count: int) -> None:
         """Do `count` half sweeps, of the second colour first."""
-        if count not in self._passes:
-            parts = (self.layout, self.u, self.f, self.d, self.links)
-            self._passes[count] = sweeps(*parts, 1, count, self.where)
-        together = self._passes[count]
-        if together is not None:
-            together()
-            return
         for k in range(count):
             self.sweep((k + 1) % 2)
 
@@ -111,8 +136,7 @@ class Level:
 
     def correct(self) -> None:
         """Add the correction of the next level."""
-        assert self.coarse is not None
-        self.coarse.fill(self.coarse.u)
+        self._below.fill(self._below.u)
         self._transfers[2]()
 
 
@@ -144,9 +168,9 @@ class Multigrid:
     Transfers are trilinear interpolation and its transpose, scaled at Neumann surfaces to keep constants. A periodic
     axis is halved while its length is even.
 
-    With float32, n cells and constant coefficients: 12 n bytes for the cycle on the finest grid and about 3 n for the
-    others. Memory traffic per cycle V(v, v), with 8/7 for the coarse grids: (8/7)(52 v + 35) bytes a cell, 26 a sweep,
-    or (8/7) 67 with one thread of a host, where the sweeps of a stage follow one another through the cache;
+    With float32, n cells and constant coefficients: 12 n bytes for the cycle on the finest grid and about 4 n for the
+    others. Memory traffic per cycle V(v, v), with 8/7 for the coarse grids: (8/7)(52 v + 35) bytes a cell, 26 a sweep;
+    or (8/7) 32 with one thread of a host, where each stage is one pass (`sci.solvers.stages`), whatever v;
     the limit is bandwidth. Not reentrant: an instance holds the arrays that a cycle works in.
 
     References
@@ -214,9 +238,9 @@ class Multigrid:
         """Padded result of the cycle."""
         return self.levels[0].u
 
-    def cycle(self) -> None:
-        """Run the cycle from `source` to `result`."""
-        v_cycle(self.levels[0], self.smoothing, self.solve_coarsest)
+    def cycle(self) -> float | None:
+        """Run the cycle from `source` to `result`; return their product where it is known."""
+        return v_cycle(self.levels[0], self.smoothing, self.solve_coarsest)
 
     def solve_coarsest(self, level: Level) -> None:
         """Solve the equation of the last level with its dense inverse."""
@@ -225,22 +249,18 @@ class Multigrid:
     @property
     def nbytes(self) -> int:
         """Bytes that the hierarchy holds."""
-        arrays = [getattr(x, name) for x in self.levels for name in ("d", "links", "share", "u", "f", "t", "middle")]
-        distinct = {id(a): a.nbytes for a in arrays if a is not None}
-        return int(sum(distinct.values()) + self.coarsest.nbytes)
+        arrays = [a for level in self.levels for a in vars(level).values() if hasattr(a, "nbytes")]
+        return int(sum(a.nbytes for a in arrays) + self.coarsest.nbytes)
 
 
-def v_cycle(level: Level, smoothing: int, solve_coarsest: Callable[[Level], None]) -> None:
-    """Run the cycle from `level` down: from its `f` to its `u`."""
+def v_cycle(level: Level, smoothing: int, solve_coarsest: Callable[[Level], None]) -> float | None:
+    """Run the cycle from `level` down: from its `f` to its `u`; return the sum of f u where it is known."""
     if level.coarse is None:
         solve_coarsest(level)
-        return
-    level.start()
-    level.relax(2 * smoothing - 1)
-    level.coarsen()
+        return None
+    level.descend(2 * smoothing)
     v_cycle(level.coarse, smoothing, solve_coarsest)
-    level.correct()
-    level.relax(2 * smoothing)
+    return level.ascend(2 * smoothing)
 
 
 def _hierarchy(A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) -> tuple[float, list[Coefficients]]:
@@ -289,11 +309,9 @@ def make_levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:
     for equation, below in zip(reversed(equations), (None, *reversed(equations[1:]))):
         layout, xp = equation.layout, namespace(equation.d)
         share = None if below is None else coarsening.interpolation_shares(layout, equation.kind, below.kind, dtype)
-        room = (0, 0, 0) if below is None else (*below.layout.padded_shape[:2], layout.padded_shape[2])
-        u, f, t = (layout.zeros(xp, dtype) for _ in range(3))
-        coarse = levels[0] if levels else None
-        parts = (layout, equation.d, equation.links, share, layout.box_array(xp))
-        levels.insert(0, Level(*parts, u, f, t, xp.zeros(room, dtype=dtype), coarse))
+        u, f = (layout.zeros(xp, dtype) for _ in range(2))
+        parts = (equation.d, equation.links, share, layout.box_array(xp))
+        levels.insert(0, Level(layout, u, f, *parts, levels[0] if levels else None))
     return levels
 
 

@@ -6,38 +6,35 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from sci.backend import Array, is_device_array
-from sci.kernels import Kernel, bind, host_threads, use_compiled
+from sci.backend import Array
+from sci.kernels import Kernel, bind, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 from sci.solvers.stencil import _C_NAMES, _ENDS, around, code_of
 
-__all__ = ["Call", "first_sweep", "half_sweep", "residual", "sweeps"]
+__all__ = ["Call", "first_sweep", "half_sweep", "residual"]
 
 Call: TypeAlias = Callable[[], object]
 """A kernel with its arguments: what is run many times is bound once."""
 
 
 def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
-    """Return an instance of `half_sweep` (variable), `first_sweep` or `residual` (variable, shared)."""
+    """Return an instance of `half_sweep` or `residual` (variable), or of `first_sweep`."""
     u, d = f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]"
     links, share = f"{number}[3, q0, q1, q2]", f"{number}[s0, s1, s2]"
     signatures = {
         "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, colour: i64",
-        "sweeps": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, box: i64[7], p1: i64, p2: i64, count: i64, "
-        "colour: i64",
         "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, colour: i64",
-        "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}",
+        "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}, shared: i64",
     }
     arguments = ", ".join([_C_NAMES[number], _C_NAMES[diagonal], *(str(f).lower() for f in flags)])
     return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name])
 
 
-_MODES = [(n, d, v) for n in ("f32", "f64") for d, v in (("i8", False), (n, False), (n, True))]
+MODES = [(n, d, v) for n in ("f32", "f64") for d, v in (("i8", False), (n, False), (n, True))]
 KERNELS = (
-    *(relax_kernel("half_sweep", n, d, v) for n, d, v in _MODES),
-    *(relax_kernel("sweeps", n, d, v) for n, d, v in _MODES),
-    *(relax_kernel("first_sweep", n, d) for n, d, v in _MODES if not v),
-    *(relax_kernel("residual", n, d, v, s) for n, d, v in _MODES for s in (False, True)),
+    *(relax_kernel("half_sweep", n, d, v) for n, d, v in MODES),
+    *(relax_kernel("first_sweep", n, d) for n, d, v in MODES if not v),
+    *(relax_kernel("residual", n, d, v) for n, d, v in MODES),
 )
 """Every kernel instance that this module can launch."""
 
@@ -61,21 +58,7 @@ def half_sweep(
     if not use_compiled(kernel, u):
         return partial(half_sweep_reference, u, f, d, links, where, colour)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, u, f, d, _links(links, u), where, *layout.padded_shape[1:], chunk, colour)
-
-
-def sweeps(
-    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, colour: int, count: int, where: Array
-) -> Call | None:
-    """Return what does `count` half sweeps of alternating colours in one pass; None where they are launched one by one.
-
-    That is on a device and with several threads, where a sweep is cut into blocks, and round periodic axes.
-    """
-    kernel = relax_kernel("sweeps", code_of(u), code_of(d), links is not None)
-    if is_device_array(u) or any(layout.periodic) or not use_compiled(kernel, u) or host_threads() > 1:
-        return None
-    _, p1, p2 = layout.padded_shape
-    return bind(kernel, 1, u, u, f, d, _links(links, u), where, p1, p2, count, colour)
+    return bind(kernel, blocks, u, u, f, d, given_links(links, u), where, *layout.padded_shape[1:], chunk, colour)
 
 
 def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> Call:
@@ -99,20 +82,21 @@ def residual(
     box: Box,
 ) -> Call:
     """Return what writes (f - d u + sum of link x neighbour) share into t; share 1 where None."""
-    kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None, share is not None)
+    kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None)
     if not use_compiled(kernel, u):
         return partial(residual_reference, u, f, d, links, share, t, where)
     chunk, blocks = rows_per_block(box, u)
-    given = t if share is None else share
-    return bind(kernel, blocks, u, f, d, _links(links, u), given, t, where, *layout.padded_shape[1:], chunk)
+    ends = (where, *layout.padded_shape[1:], chunk, int(share is not None))
+    return bind(kernel, blocks, u, f, d, given_links(links, u), t if share is None else share, t, *ends)
 
 
-def _links(links: Array | None, u: Array) -> Array:
+def given_links(links: Array | None, u: Array) -> Array:
     """Return the links, or a few numbers that the kernels of constant links take in their place."""
     return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if links is None else links
 
 
-def _inverse(d: Array, dtype: object) -> Array:
+def inverse(d: Array, dtype: object) -> Array:
+    """Return 1 / d, 0 where d = 0."""
     return (d > 0) / (d + (d <= 0)).astype(dtype)
 
 
@@ -130,7 +114,7 @@ def _colour_of(d: Array, where: Array, colour: int) -> Array:
 def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, colour: int) -> None:
     """Do what the kernel `half_sweep` does."""
     key = box_key(where)
-    value = (f[key] + around(u, links, where)) * _inverse(d[key], u.dtype)
+    value = (f[key] + around(u, links, where)) * inverse(d[key], u.dtype)
     on = _colour_of(d[key], where, colour)
     u[key] = on * value + ~on * u[key]
 
@@ -138,7 +122,7 @@ def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, wher
 def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, colour: int) -> None:
     """Do what the kernel `first_sweep` does."""
     key = box_key(where)
-    u[key] = _colour_of(d[key], where, colour) * f[key] * _inverse(d[key], u.dtype)
+    u[key] = _colour_of(d[key], where, colour) * f[key] * inverse(d[key], u.dtype)
 
 
 def residual_reference(

@@ -142,7 +142,8 @@ class SharedPoisson:
         """Return what conjugate gradients need: a curvature that overlaps the halo, and sums over the ranks."""
         inner, shell = interior_and_shell(self.layout.lengths)
 
-        def curvature(p: Array) -> float:
+        def conjugate(p: Array, z: Array, beta: float) -> float:
+            self.stencil.direction(p, z, beta)
             parts: list[float] = []
             self.halo.during(p, lambda: parts.append(self.stencil.curvature(p, inner)) if inner else None)
             parts += [self.stencil.curvature(p, box) for box in shell]
@@ -151,7 +152,7 @@ class SharedPoisson:
         def total(value: float) -> float:
             return float(allreduce_sum(np.array([value]), self.comm, checked=True)[0])
 
-        return Space(self.stencil, curvature, total, None)
+        return Space(self.stencil, conjugate, self.halo.fill, total, None)
 
 
 class SharedMultigrid:
@@ -184,12 +185,10 @@ class SharedMultigrid:
             reversed(equations), (None, *reversed(equations[1:])), (None, *reversed(halos[:-1]))
         ):
             level = make_levels([equation], self.dtype)[0]
-            share, middle = None, level.middle
+            share = None
             if below is not None:
                 share = coarsening.interpolation_shares(equation.layout, equation.kind, below.kind, self.dtype)
-                shape = (*below.layout.padded_shape[:2], equation.layout.padded_shape[2])
-                middle = namespace(level.u).zeros(shape, dtype=self.dtype)
-            parts = (level.layout, level.d, level.links, share, level.where, level.u, level.f, level.t, middle)
+            parts = (level.layout, level.u, level.f, level.d, level.links, share, level.where)
             levels.insert(0, SharedLevel(*parts, levels[0] if levels else None, halo))
         self.levels = levels
 
@@ -305,6 +304,6 @@ def shared_cg(
         padded *= A.kind == FLUID
         target = rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded))))
         x = A.layout.zeros(A.stencil.xp, np.float64)
-        norms = iterate(space, padded, x, M, target, maxiter, None)
+        norms = iterate(space, padded, x, M, target, maxiter, None, from_zero=True)
     seconds = time.perf_counter() - started
     return SolveResult(A.cells(x).copy(), len(norms) - 1, np.array(norms), norms[-1] <= target, seconds)

@@ -90,6 +90,11 @@ class SharedLevel(Level):
 
     halo: Halo | None = None
 
+    @property
+    def one_pass(self) -> bool:
+        """Whether the stages go through memory once: no, as each sweep waits for a halo."""
+        return False
+
     def fill(self, array: Array) -> None:
         """Bring the layers around the box up to date."""
         if self.halo is not None:
@@ -106,11 +111,6 @@ class SharedLevel(Level):
     def _sweep_of(self, colour: int, box: Box) -> Call:
         where = self.layout.box_array(namespace(self.u), box)
         return half_sweep(self.layout, self.u, self.f, self.d, self.links, colour, where, box)
-
-    def relax(self, count: int) -> None:
-        """Do `count` half sweeps, of the second colour first, each with its halo."""
-        for k in range(count):
-            self.sweep((k + 1) % 2)
 
     def sweep(self, colour: int) -> None:
         """Relax the cells of one colour, the inner ones while the halo is under way."""

@@ -42,7 +42,7 @@ def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic
     -----
     Not collective. A restart after convergence costs one more exchange and sum.
     """
-    messages, n_bytes = _exchange(A.decomposition, 8)
+    messages, n_bytes = _exchange(A.decomposition, M.dtype.itemsize)
     for level in range(A.n_levels):
         count, size = _exchange(refined(A.coarse, A.n_levels - level), M.dtype.itemsize)
         times = 4 * M.smoothing + 1 + (level > 0)

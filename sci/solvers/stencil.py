@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import Kernel, block_size, host_threads, launch, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 
 __all__ = ["Stencil"]
@@ -26,15 +26,17 @@ def code_of(array: Array) -> str:
 
 
 def stencil_kernel(name: str, number: str, diagonal: str, variable: bool, store: str = "") -> Kernel:
-    """Return an instance of `apply_stencil`, `curvature` or `update`."""
+    """Return an instance of `apply_stencil`, or of `curvature`, `conjugate` or `update` with p of type `store`."""
     tail = f", {_C_NAMES[store]}" if store else ""
     instance = f"{name}<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}{tail}>"
     u, d, links = (f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]", f"{number}[3, q0, q1, q2]")
-    sums = "lanes: i64, weight: f64"
+    p, sums = f"{store}[p0, p1, p2]", "lanes: i64, weight: f64"
     signatures = {
         "apply_stencil": f"u: {u}, d: {d}, links: {links}, out: {u}, {_ENDS}, weight: f64",
-        "curvature": f"p: {u}, d: {d}, links: {links}, partial: f64[blocks, lanes], {_ENDS}, {sums}",
-        "update": f"x: {u}, r: {u}, p: {u}, d: {d}, links: {links}, store: {store}[p0, p1, p2], "
+        "curvature": f"p: {p}, d: {d}, links: {links}, partial: f64[blocks, lanes], {_ENDS}, {sums}",
+        "conjugate": f"p: {p}, z: {p}, d: {d}, links: {links}, product: f64[1], box: i64[7], p1: i64, p2: i64, "
+        "weight: f64, beta: f64",
+        "update": f"x: {u}, r: {u}, p: {p}, d: {d}, links: {links}, store: {p}, "
         f"partial: f64[blocks, lanes], {_ENDS}, {sums}, step: f64, scale: f64",
     }
     return Kernel("stencil.cu", instance, signatures[name])
@@ -47,8 +49,8 @@ def dot_kernel(store: str) -> Kernel:
 
 
 def direction_kernel(store: str) -> Kernel:
-    """Return the kernel of p = z + beta p with z of type `store`."""
-    signature = f"p: f64[p0, p1, p2], z: {store}[p0, p1, p2], {_ENDS}, beta: f64"
+    """Return the kernel of p = z + beta p, both of type `store`."""
+    signature = f"p: {store}[p0, p1, p2], z: {store}[p0, p1, p2], {_ENDS}, beta: f64"
     return Kernel("stencil.cu", f"direction<double, {_C_NAMES[store]}>", signature)
 
 
@@ -56,8 +58,12 @@ KERNELS = (
     stencil_kernel("apply_stencil", "f64", "i8", False),
     stencil_kernel("apply_stencil", "f32", "i8", False),
     stencil_kernel("apply_stencil", "f64", "f64", True),
-    *(stencil_kernel("curvature", "f64", d, v) for d, v in (("i8", False), ("f64", True))),
-    *(stencil_kernel("update", "f64", d, v, s) for d, v in (("i8", False), ("f64", True)) for s in ("f32", "f64")),
+    *(
+        stencil_kernel(name, "f64", d, v, s)
+        for name in ("curvature", "conjugate", "update")
+        for d, v in (("i8", False), ("f64", True))
+        for s in ("f32", "f64")
+    ),
     *(dot_kernel(s) for s in ("f32", "f64")),
     *(direction_kernel(s) for s in ("f32", "f64")),
 )
@@ -117,16 +123,27 @@ class Stencil:
             apply_reference(u, self.d, self.links, out, ends[0], self.weight)
 
     def curvature(self, p: Array, box: Box | None = None) -> float:
-        """Return p'A p."""
-        kernel, (ends, blocks) = self._kernel("curvature", "f64"), self._ends(box)
+        """Return p'A p, p in float32 or float64."""
+        kernel, (ends, blocks) = self._kernel("curvature", "f64", code_of(p)), self._ends(box)
         if not use_compiled(kernel, p):
             return curvature_reference(p, self.d, self.links, ends[0], self.weight)
         partial = partials(p, blocks)
         launch(kernel, blocks, p, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
         return float(partial.sum())
 
+    def conjugate(self, p: Array, z: Array, beta: float) -> float:
+        """Do p = z + beta p; return p'A p. In one pass on one thread of a host, where no axis is periodic."""
+        kernel = self._kernel("conjugate", "f64", code_of(p))
+        apart = is_device_array(p) or host_threads() > 1 or any(self.layout.periodic)
+        if apart or not use_compiled(kernel, p):
+            self.direction(p, z, beta)
+            return self.curvature(self.layout.wrap(p))
+        product, ends = np.zeros(1), (self._whole, *self.layout.padded_shape[1:])
+        launch(kernel, 1, p, z, self.d, self.given_links, product, *ends, self.weight, beta)
+        return float(product[0])
+
     def update(self, x: Array, r: Array, p: Array, step: float, store: Array, scale: float) -> float:
-        """Do x += step p, r -= step A p, store = scale r; return r'r."""
+        """Do x += step p, r -= step A p, store = scale r; return r'r. `store` has the dtype of p."""
         kernel, (ends, blocks) = self._kernel("update", "f64", code_of(store)), self._ends(None)
         if not use_compiled(kernel, p):
             return update_reference(x, r, p, self.d, self.links, store, ends[0], self.weight, step, scale)
@@ -145,7 +162,7 @@ class Stencil:
         return float(partial.sum())
 
     def direction(self, p: Array, z: Array, beta: float) -> None:
-        """Do p = z + beta p, `p` float64."""
+        """Do p = z + beta p, both of one dtype."""
         kernel, (ends, blocks) = direction_kernel(code_of(z)), self._ends(None)
         if use_compiled(kernel, p):
             launch(kernel, blocks, p, z, *ends, beta)
@@ -184,7 +201,7 @@ def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Ar
 
 def curvature_reference(p: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
     """Do what the kernel `curvature` does."""
-    key = box_key(box)
+    key, p = box_key(box), p.astype(np.float64)
     return weight * float((p[key] * (d[key] * p[key] - around(p, links, box))).sum())
 
 
@@ -201,7 +218,7 @@ def update_reference(
     scale: float,
 ) -> float:
     """Do what the kernel `update` does."""
-    key = box_key(box)
+    key, p = box_key(box), p.astype(np.float64)
     rest = (d[key] > 0) * (r[key] - step * weight * (d[key] * p[key] - around(p, links, box)))
     x[key] += step * p[key]
     r[key] = rest
@@ -218,4 +235,4 @@ def dot_reference(a: Array, b: Array, box: Array) -> float:
 def direction_reference(p: Array, z: Array, box: Array, beta: float) -> None:
     """Do what the kernel `direction` does."""
     key = box_key(box)
-    p[key] = z[key] + beta * p[key]
+    p[key] = z[key].astype(np.float64) + beta * p[key].astype(np.float64)

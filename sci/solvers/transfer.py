@@ -13,10 +13,11 @@ from sci.solvers.stencil import _C_NAMES, code_of
 __all__ = ["prolong", "restrict"]
 
 
-def restrict_rows_kernel(number: str, flat: bool) -> Kernel:
+def restrict_rows_kernel(number: str) -> Kernel:
     """Return the kernel of the first pass of the restriction."""
-    signature = f"t: {number}[p0, p1, p2], m: {number}[c0, c1, p2], box: i64[7], p1: i64, p2: i64, c1: i64, chunk: i64"
-    return Kernel("multigrid.cu", f"restrict_rows<{_C_NAMES[number]}, {str(flat).lower()}>", signature)
+    arrays = f"t: {number}[p0, p1, p2], m: {number}[c0, c1, p2]"
+    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, chunk: i64, flat: i64"
+    return Kernel("multigrid.cu", f"restrict_rows<{_C_NAMES[number]}>", f"{arrays}, {ends}")
 
 
 def restrict_ends_kernel(number: str) -> Kernel:
@@ -26,19 +27,17 @@ def restrict_ends_kernel(number: str) -> Kernel:
     return Kernel("multigrid.cu", f"restrict_ends<{_C_NAMES[number]}>", signature)
 
 
-def prolong_kernel(number: str, diagonal: str, shared: bool, flat: bool) -> Kernel:
+def prolong_kernel(number: str, diagonal: str) -> Kernel:
     """Return the kernel of the interpolation."""
     arrays = f"u: {number}[p0, p1, p2], e: {number}[c0, c1, c2], d: {diagonal}[p0, p1, p2], share: {number}[s0, s1, s2]"
-    name = f"prolong<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(shared).lower()}, {str(flat).lower()}>"
-    signature = f"{arrays}, box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64"
-    return Kernel("multigrid.cu", name, signature)
+    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64, shared: i64, flat: i64"
+    return Kernel("multigrid.cu", f"prolong<{_C_NAMES[number]}, {_C_NAMES[diagonal]}>", f"{arrays}, {ends}")
 
 
-_BOTH = (False, True)
 KERNELS = (
-    *(restrict_rows_kernel(n, flat) for n in ("f32", "f64") for flat in _BOTH),
+    *(restrict_rows_kernel(n) for n in ("f32", "f64")),
     *(restrict_ends_kernel(n) for n in ("f32", "f64")),
-    *(prolong_kernel(n, d, s, flat) for n in ("f32", "f64") for d in ("i8", n) for s in _BOTH for flat in _BOTH),
+    *(prolong_kernel(n, d) for n in ("f32", "f64") for d in ("i8", n)),
 )
 """Every kernel instance that this module can launch."""
 
@@ -60,25 +59,25 @@ def restrict(
         The box of all coarse cells.
     factor : float
     """
-    rows, ends = restrict_rows_kernel(code_of(t), fine.flat), restrict_ends_kernel(code_of(t))
+    rows, ends = restrict_rows_kernel(code_of(t)), restrict_ends_kernel(code_of(t))
     if not (use_compiled(rows, t) and use_compiled(ends, t)):
         return partial(restrict_reference, fine, coarse, t, d, f, factor)
     chunk, blocks = rows_per_block(coarse.whole(), t)
     _, p1, p2 = fine.padded_shape
     _, c1, c2 = coarse.padded_shape
-    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk)
+    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk, int(fine.flat))
     second = bind(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
     return lambda: (first(), second())
 
 
 def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> Call:
     """Return what does u += share x interpolation of e where d > 0; share 1 where None, `where` all fine cells."""
-    kernel = prolong_kernel(code_of(u), code_of(d), share is not None, fine.flat)
+    kernel = prolong_kernel(code_of(u), code_of(d))
     if not use_compiled(kernel, u):
         return partial(prolong_reference, fine, coarse, u, e, d, share)
     chunk, blocks = rows_per_block(fine.whole(), u)
-    given = u if share is None else share
-    return bind(kernel, blocks, u, e, d, given, where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk)
+    ends = (where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, int(share is not None), int(fine.flat))
+    return bind(kernel, blocks, u, e, d, u if share is None else share, *ends)
 
 
 def _axes(fine: Layout) -> tuple[int, ...]:

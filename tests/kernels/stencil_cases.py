@@ -11,7 +11,8 @@ import sci
 from sci.kernels import launch
 from sci.solvers.incomplete import factor_kernel, factor_reference, substitute_kernel, substitute_reference
 from sci.solvers.layout import Layout
-from sci.solvers.relax import first_sweep, half_sweep, residual, sweeps
+from sci.solvers.relax import first_sweep, half_sweep, residual
+from sci.solvers.stages import LevelArrays, ascend, descend
 from sci.solvers.stencil import Stencil
 from sci.solvers.transfer import prolong, restrict
 
@@ -42,6 +43,11 @@ class _Problem:
         return self.layout.spread(values * ~self.solid, dtype)
 
 
+def _few_bits(cells: np.ndarray) -> np.ndarray:
+    """Return numbers whose sums and products float32 holds exactly, where a kernel of float64 takes float32 as well."""
+    return np.round(cells * 64) / np.array(64, cells.dtype)
+
+
 def _problems(rng: np.random.Generator, dtype: Any, bits: int = 64, variable: int = 0) -> Iterator[_Problem]:
     return (_Problem(rng, shape, dtype, bits, bool(variable)) for shape in SHAPES)
 
@@ -63,15 +69,28 @@ def _apply(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> It
         yield _both(run)
 
 
-def _curvature(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
+def _curvature(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
-        u = p.cells("f8")
+        u = _few_bits(p.cells(f"f{store // 8}"))
         yield _both(lambda u=u, stencil=stencil: np.array([stencil.curvature(u)]))
+
+
+def _conjugate(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+    for p, stencil in _stencils(rng, bits, variable):
+        u, z = (_few_bits(p.cells(f"f{store // 8}")) for _ in range(2))
+
+        def run(u=u, z=z, stencil=stencil) -> np.ndarray:
+            out = u.copy()
+            with sci.options(threads=1):
+                product = stencil.conjugate(out, z, 0.5)
+            return np.append(out.ravel(), product)
+
+        yield _both(run)
 
 
 def _update(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
-        x, r, q = (p.cells("f8") for _ in range(3))
+        x, r, q = p.cells("f8"), p.cells("f8"), p.cells(f"f{store // 8}")
 
         def run(x=x, r=r, q=q, stencil=stencil) -> np.ndarray:
             x, r, out = x.copy(), r.copy(), np.zeros(x.shape, f"f{store // 8}")
@@ -90,7 +109,7 @@ def _dot(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
 
 def _direction(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, 8, 0):
-        a, z = p.cells("f8"), p.cells(f"f{store // 8}")
+        a, z = (p.cells(f"f{store // 8}") for _ in range(2))
 
         def run(a=a, z=z, stencil=stencil) -> np.ndarray:
             out = a.copy()
@@ -113,19 +132,46 @@ def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) 
             yield _both(run)
 
 
-def _sweeps(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
-    for p in _problems(rng, dtype, bits, variable):
-        u, f = p.cells(dtype), p.cells(dtype)
-        for count in (1, 3, 4):
-            found, expected = u.copy(), u.copy()
+def _stages(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[tuple[LevelArrays, Any]]:
+    """Yield levels with a coarse one of which some cells are unknowns, with and without shares, counts in turn."""
+    for number, shape in enumerate((*SHAPES, (7, 2), (6, 6, 6), (3, 8, 2), (8, 1, 4))):
+        p = _Problem(rng, shape, dtype, bits, bool(variable))
+        below = p.layout.halved
+        d = below.spread(rng.integers(0, 3, below.grid_shape).astype(dtype))
+        share = p.cells(dtype) if number % 2 else None
+        yield LevelArrays(p.layout, p.cells(dtype), p.cells(dtype), p.d, p.links, share, p.where), (below, d)
+
+
+def _descend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
+    for e, (below, d) in _stages(rng, dtype, bits, variable):
+        for count in (1, 2, 5):
+            found, expected = np.zeros_like(d), np.zeros_like(d)
+            u, t, whole = e.u.copy(), np.zeros_like(e.u), e.layout.whole()
             with sci.options(kernels="compiled", threads=1):
-                call = sweeps(p.layout, found, f, p.d, p.links, 1, count, p.where)
-                assert call is not None
-                call()
+                for _ in range(2):  # the room is used again
+                    descend(e, count, below, d, found, 0.5)()
             with sci.options(kernels="reference"):
-                for k in range(count):
-                    half_sweep(p.layout, expected, f, p.d, p.links, (k + 1) % 2, p.where, p.whole)()
-            yield found, expected
+                first_sweep(e.layout, u, e.f, e.d, 0, e.where, whole)()
+                for k in range(1, count):
+                    half_sweep(e.layout, u, e.f, e.d, e.links, k % 2, e.where, whole)()
+                residual(e.layout, u, e.f, e.d, e.links, e.share, t, e.where, whole)()
+                restrict(e.layout, below, t, t, d, expected, below.box_array(np), 0.5)()
+            yield np.append(e.u.ravel(), found), np.append(u.ravel(), expected)
+
+
+def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
+    for e, (below, _) in _stages(rng, dtype, bits, variable):
+        correction = below.spread(rng.normal(size=below.grid_shape), dtype)
+        for count in (1, 2, 5):
+            u, whole = e.u.copy(), e.layout.whole()
+            with sci.options(kernels="compiled", threads=1):
+                stage, product = ascend(e, count, below, correction)
+                stage()
+            with sci.options(kernels="reference"):
+                prolong(e.layout, below, u, correction, e.d, e.share, e.where)()
+                for k in range(1, count + 1):
+                    half_sweep(e.layout, u, e.f, e.d, e.links, k % 2, e.where, whole)()
+            yield np.append(e.u.ravel(), product), np.append(u.ravel(), (u * e.f).sum(dtype="f8"))
 
 
 def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
@@ -141,9 +187,9 @@ def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pa
             yield _both(run)
 
 
-def _residual(rng: np.random.Generator, dtype: str, bits: int, variable: int, shared: int) -> Iterator[Pair]:
-    for p in _problems(rng, dtype, bits, variable):
-        u, f, share = p.cells(dtype), p.cells(dtype), p.cells(dtype) if shared else None
+def _residual(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
+    for number, p in enumerate(_problems(rng, dtype, bits, variable)):
+        u, f, share = p.cells(dtype), p.cells(dtype), p.cells(dtype) if number % 2 else None
 
         def run(p=p, u=u, f=f, share=share) -> np.ndarray:
             out = np.zeros_like(u)
@@ -153,15 +199,9 @@ def _residual(rng: np.random.Generator, dtype: str, bits: int, variable: int, sh
         yield _both(run)
 
 
-def _flat(p: _Problem, flat: int) -> bool:
-    return p.layout.flat == bool(flat)
-
-
-def _restrict(rng: np.random.Generator, dtype: str, flat: int | None = None) -> Iterator[Pair]:
+def _restrict(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for shape in (*SHAPES, (4, 4), (2, 9), (1, 1), (7, 2), (6, 6, 6), (3, 3, 2), (8, 1, 4)):
         p = _Problem(rng, shape, dtype, 64, False)
-        if flat is not None and not _flat(p, flat):
-            continue
         coarse = p.layout.halved
         t, d = p.cells(dtype), coarse.spread(rng.integers(0, 3, coarse.grid_shape).astype(dtype))
         middle = np.zeros((*coarse.padded_shape[:2], p.layout.padded_shape[2]), dtype)
@@ -174,13 +214,11 @@ def _restrict(rng: np.random.Generator, dtype: str, flat: int | None = None) -> 
         yield _both(run)
 
 
-def _prolong(rng: np.random.Generator, dtype: str, bits: int, shared: int, flat: int) -> Iterator[Pair]:
-    for shape in (*SHAPES, (4, 4), (2, 9), (1, 1), (7, 2), (6, 6, 6)):
+def _prolong(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
+    for number, shape in enumerate((*SHAPES, (4, 4), (2, 9), (1, 1), (7, 2), (6, 6, 6))):
         p = _Problem(rng, shape, dtype, bits, False)
-        if not _flat(p, flat):
-            continue
         coarse = p.layout.halved
-        u, share = p.cells(dtype), p.cells(dtype) if shared else None
+        u, share = p.cells(dtype), p.cells(dtype) if number % 2 else None
         e = coarse.spread(rng.normal(size=coarse.grid_shape), dtype)
 
         def run(p=p, u=u, e=e, share=share, coarse=coarse) -> np.ndarray:
@@ -234,11 +272,13 @@ def _substitute(planes: bool) -> Callable[..., Iterator[Pair]]:
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "apply_stencil": _apply,
     "curvature": _curvature,
+    "conjugate": _conjugate,
     "update": _update,
     "dot": _dot,
     "direction": _direction,
     "half_sweep": _half_sweep,
-    "sweeps": _sweeps,
+    "descend": _descend,
+    "ascend": _ascend,
     "first_sweep": _first_sweep,
     "residual": _residual,
     "restrict_rows": _restrict,

@@ -31,7 +31,9 @@ def compare(shape: tuple[int, int, int], levels: int | None, walls: object, rng:
         found = shared_cg(A, b[A.slices], M=M, rtol=1e-9)
         assert found.converged
         assert found.iterations == expected.iterations
-        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-6)
+        # A serial float32 cycle multiplies by 1 / d where a shared one divides: its rounding shows in small residuals.
+        rtol = 1e-4 if dtype == np.float32 else 1e-6
+        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=rtol)
         np.testing.assert_allclose(found.x, expected.x[A.slices], atol=1e-12 * abs(expected.x).max())
     plain = shared_cg(A, b[A.slices], rtol=1e-6)
     assert plain.iterations == cg(serial, b, rtol=1e-6).iterations
