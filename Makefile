@@ -1,5 +1,6 @@
 # make demo   sets up and runs the main job on a real protein
 # make test   sets up and runs every check and test
+# make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
 # make clean  removes everything that these commands made
 
@@ -7,9 +8,10 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test docs pictures clean compiler
+.PHONY: help demo test test-parallel-hdf5 docs pictures clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +30,9 @@ test: compiler .venv/test-ready
 	$(BIN)/mypy sci
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
+test-parallel-hdf5:
+	PYTHON="$(PYTHON)" tests/mpi/parallel_hdf5.sh $(PYTEST_ARGS)
+
 docs: pictures
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
@@ -36,7 +41,7 @@ pictures: .venv/docs-ready
 	$(BIN)/python docs/pictures.py
 
 clean:
-	rm -rf .venv demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parallel demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find sci tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compiler:
