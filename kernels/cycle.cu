@@ -15,7 +15,8 @@
 typedef unsigned short Half;
 constexpr int INNER = 1 + 256 * 6;
 constexpr int FEATURES = 6, HIDDEN = 8, OUTPUTS = 3;
-constexpr float SHARE_MIDDLE = 1.1854652f, SHARE_STEP = 0.0050131f;
+constexpr float SHARE_MIDDLE = 1.8f, SHARE_STEP = 0.01f;
+constexpr float NEAREST = 0.1f, CUT_OFF = 0.6f;
 
 SCI_DEVICE float widened(const Half h) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -39,6 +40,12 @@ SCI_DEVICE Half upper_half(const float value) {
 }
 
 SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MIDDLE + SHARE_STEP * float(c); }
+
+SCI_DEVICE int code_of(const float share) {
+    const float code = (share - SHARE_MIDDLE) * (1.0f / SHARE_STEP);
+    const float rounded = code < 0 ? (code > -1 ? -1.0f : code - 0.5f) : (code < 1 ? 1.0f : code + 0.5f);
+    return int(rounded > 127 ? 127.0f : rounded);
+}
 
 // The activation of the networks, in (-1, 1).
 SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : x)); }
@@ -271,16 +278,17 @@ SCI_DEVICE bool inner_cells(const D* d, const i64 at, const i64 plane, const i64
 }
 
 // The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
-// Jacobi weight, the share and, where `deep`, the Dirichlet weight, which goes into `diagonal` (VARIABLE only).
+// Jacobi weight, the share and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal` (VARIABLE
+// only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the centre.
 // `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; the host works out runs of inner cells of a level
 // without links once a block. Bytes 7 a cell, 27 of VARIABLE.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* network, Half* jacobi,
                           signed char* share, T* diagonal, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
-                          const i64 deep) {
+                          const double beyond) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2, run = SCI_SLOTS == 1 ? n : SCI_SLOTS;
     const T *b1 = network + FEATURES * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * OUTPUTS, *bend = b2 + OUTPUTS;
-    const T on = deep ? T(1) : T(0);
+    const T on = beyond > 0 ? T(1) : T(0), distance = T(beyond - 0.5), full = T(0.5 + beyond);
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         i64 known = -1;
@@ -316,15 +324,37 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
                     }
                     const T first = bend[0] * soft_sign(jacobi_sum), second = bend[1] * soft_sign(share_sum);
                     const T third = bend[2] * soft_sign(walls_sum);
-                    const T whole = T(6) * (f.whole + on * (2 * third / (1 - third)) * f.walls);
+                    const T near = f.fluid + distance > NEAREST ? f.fluid + distance : T(NEAREST);
+                    const T heavier = (1 + third) * full / ((1 - third) * near) - 1;
+                    const T whole = T(6) * (f.whole + on * heavier * f.walls);
                     const bool unknown = (whole > 0) & (f.fluid > 0);
                     const T weight = (1 + first) / ((1 - first) * (unknown ? whole : T(1)));
-                    const T code = ((1 + second) / (1 - second) - SHARE_MIDDLE) * (1.0f / SHARE_STEP);
-                    const T rounded = code < 0 ? (code > -1 ? -1.0f : code - 0.5f) : (code < 1 ? 1.0f : code + 0.5f);
+                    const int code = code_of((1 + second) / (1 - second));
                     jacobi[at + k] = upper_half(unknown ? weight : 0.0f);
-                    share[at + k] = (signed char)(int(unknown ? rounded : 0.0f));
+                    share[at + k] = (signed char)(unknown ? code : 0);
                     if constexpr (VARIABLE) diagonal[at + k] = unknown ? whole : T(0);
                 }
+            }
+        }
+    }
+}
+
+// Setup beside Neumann surfaces: t holds the share times the part of the interpolation that is lost in coarse cells into
+// which nothing flows; the share is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
+template <typename T>
+SCI_KERNEL lift_share(SCI_INDEX T* t, signed char* share, const i64* box, const i64 p1, const i64 p2,
+                      const i64 chunk) {
+    const i64 rows = box[3] * box[4], n = box[5];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, n) {
+                const T own = share_of(share[at + k]), lost = t[at + k];
+                const T part = lost / (own > 0 ? own : T(1));
+                const int code = code_of(own / (1 - (part < CUT_OFF ? part : T(CUT_OFF))));
+                share[at + k] = lost > 0 ? (signed char)(code) : share[at + k];
+                t[at + k] = 0;
             }
         }
     }

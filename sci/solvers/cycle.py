@@ -17,7 +17,9 @@ from sci.solvers.cycle_levels import (
     Level,
     apply_links,
     diagonal_of,
+    lift,
     restrict,
+    surface_factor,
     upsample,
 )
 from sci.solvers.cycle_parameters import (
@@ -46,6 +48,8 @@ class Stage:
         1 / diagonal, zero where there is no unknown.
     jacobi, transfer : array
         Modulated inverse, and modulated weight of the cell in interpolation and restriction; zero outside.
+    fixed : array
+        Dirichlet term before its modulation.
     damping : list of float
         Weight of each Jacobi step.
     tap : float
@@ -61,6 +65,7 @@ class Stage:
     inverse: Array
     jacobi: Array
     transfer: Array
+    fixed: Array
     damping: list[float]
     tap: float
     gain: float
@@ -125,15 +130,17 @@ def _box_mean(f: Array) -> Array:
 def cycle_of(levels: list[Level], parameters: Parameters, seen: list[Array] | None = None) -> Cycle:
     """Evaluate what the parameters make of a hierarchy; `seen` are the features, where they are known."""
     seen = [features(level) for level in levels] if seen is None else seen
-    stages = [_stage(level, parameters, f) for level, f in zip(levels, seen)]
+    stages = [_stage(level, below, parameters, f) for level, below, f in zip(levels, [*levels[1:], None], seen)]
     return Cycle(stages, dense_inverse(stages[-1].level.links, stages[-1].diagonal))
 
 
-def _stage(level: Level, parameters: Parameters, seen: Array) -> Stage:
+def _stage(level: Level, below: Level | None, parameters: Parameters, seen: Array) -> Stage:
     xp, kind = namespace(seen), kind_of(level.depth)
     factors, residuals = modulations(parameters, kind, seen)
-    dirichlet = level.dirichlet * factors[..., 2] if level.depth > 0 else level.dirichlet
-    diagonal = diagonal_of(level.links, dirichlet)
+    tap = float(parameters[f"level{kind}.tap"])
+    lifted = None if below is None else lift(level, below, tap)
+    fixed = level.dirichlet * surface_factor(level.fraction, level.depth) if level.depth > 0 else level.dirichlet
+    diagonal = diagonal_of(level.links, fixed * factors[..., 2] if level.depth > 0 else fixed)
     unknown = (level.fraction > 0) & (diagonal > 0)
     inverse = xp.where(unknown, 1 / xp.where(unknown, diagonal, 1), 0).astype(seen.dtype)
     return Stage(
@@ -141,11 +148,12 @@ def _stage(level: Level, parameters: Parameters, seen: Array) -> Stage:
         diagonal,
         inverse,
         factors[..., 0] * inverse,
-        factors[..., 1] * unknown,
+        factors[..., 1] * unknown * (1 if lifted is None else lifted[0]),
+        fixed,
         weights(parameters, kind),
-        float(parameters[f"level{kind}.tap"]),
+        tap,
         2.0 ** (2 - level.coarsened) * exp(float(parameters[f"level{kind}.gain"])),
-        residuals,
+        (residuals, factors[..., 1], lifted),
     )
 
 
@@ -261,10 +269,14 @@ def _add_gradients(stage: Stage, sums: _Sums, dtransfer: Array, parameters: Para
     xp = namespace(dtransfer)
     dfactors = xp.zeros((*dtransfer.shape, len(BOUNDS)), dtransfer.dtype)
     dfactors[..., 0] = sums.jacobi * stage.inverse
+    residuals, share, lifted = stage.residuals
     dfactors[..., 1] = dtransfer * (stage.inverse > 0)
+    if lifted is not None:
+        gradients[f"level{kind}.tap"] += _dot(dfactors[..., 1], share * lifted[1])
+        dfactors[..., 1] *= lifted[0]
     if level.depth > 0:
-        dfactors[..., 2] = (sums.dirichlet - sums.jacobi * stage.jacobi * stage.inverse) * level.dirichlet
-    for name, gradient in modulations_vjp(dfactors, stage.residuals).items():
+        dfactors[..., 2] = (sums.dirichlet - sums.jacobi * stage.jacobi * stage.inverse) * stage.fixed
+    for name, gradient in modulations_vjp(dfactors, residuals).items():
         gradients[f"level{kind}.{name}"] += to_host(gradient)
     dcentre, dspread = weights_vjp(sums.damping, parameters, kind)
     gradients[f"level{kind}.centre"] += dcentre

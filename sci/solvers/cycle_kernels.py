@@ -10,6 +10,7 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.kernels import Kernel, bind, use_compiled
+from sci.solvers.cycle_levels import CUT_OFF, NEAREST
 from sci.solvers.cycle_parameters import FEATURES, HIDDEN
 from sci.solvers.layout import box_key
 from sci.solvers.stencil import around
@@ -28,8 +29,8 @@ __all__ = [
     "widened",
 ]
 
-SHARE_MIDDLE, SHARE_STEP = 1.1854652, 0.0050131
-"""A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c: -127 and 127 for exp(-0.6) and exp(0.6)."""
+SHARE_MIDDLE, SHARE_STEP = 1.8, 0.01
+"""A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c, from 0.53 to 3.07, and 0 for zero."""
 
 _CELLS = "f32[p0, p1, p2]"
 _ROWS = "box: i64[7], p1: i64, p2: i64, chunk: i64"
@@ -55,12 +56,13 @@ def cycle_kernel(name: str, variable: bool = True) -> Kernel:
         "chunk: i64",
         "pack_faces": f"d: {field}, faces: i32[p0, p1, p2], {_ROWS}",
         "network_fields": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], network: f32[n], "
-        f"jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], diagonal: f32[h0, h1, h2], {_ROWS}, deep: i64",
+        f"jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], diagonal: f32[h0, h1, h2], {_ROWS}, beyond: f64",
+        "lift_share": f"t: {_CELLS}, share: i8[p0, p1, p2], {_ROWS}",
         "coarsen": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], {links}, c_d: {coarse}, "
         f"c_fixed: {coarse}, c_fraction: {coarse}, c_links: f32[3, c0, c1, c2], factors: f32[3], strides: i64[3], "
         "box: i64[7], p0: i64, p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64",
     }
-    types = {"gather_rows": "float", "gather_ends": "float", "correct": "float"}
+    types = {"gather_rows": "float", "gather_ends": "float", "correct": "float", "lift_share": "float"}
     types["pack_faces"] = "float, signed char"
     types |= {} if variable else dict.fromkeys(("network_fields", "coarsen"), "float, int, false")
     default = f"float, {'float, true' if variable else 'signed char, false'}"
@@ -70,7 +72,7 @@ def cycle_kernel(name: str, variable: bool = True) -> Kernel:
 BOTH = ("first_steps", "jacobi_step", "defect", "network_fields", "coarsen")
 KERNELS = (
     *(cycle_kernel(name, variable) for name in BOTH for variable in (False, True)),
-    *(cycle_kernel(name) for name in ("gather_rows", "gather_ends", "correct")),
+    *(cycle_kernel(name) for name in ("gather_rows", "gather_ends", "correct", "lift_share")),
     cycle_kernel("pack_faces", False),
 )
 """Every kernel instance that this module can launch."""
@@ -201,7 +203,7 @@ def network_fields_reference(
     *rest: Any,
 ) -> None:
     """Do what the kernel `network_fields` does."""
-    xp, box, deep = namespace(d), rest[0], rest[-1]
+    xp, box, beyond = namespace(d), rest[0], rest[-1]
     key, lengths = box_key(box), tuple(int(v) for v in box[3:6])
     fluid, walls, whole = (fraction, fixed, d) if variable else unpacked(d)
     own = [fluid, walls * np.float32(1 / 6), whole * np.float32(1 / 6)]
@@ -216,13 +218,30 @@ def network_fields_reference(
     hidden = _soft_sign(seen @ w1.reshape(FEATURES, HIDDEN) + b1)
     last = bends * _soft_sign(hidden @ w2.reshape(HIDDEN, 3) + b2)
     factors = (1 + last) / (1 - last)
-    whole = whole[key] + (factors[..., 2] - 1) * walls[key] * deep
+    whole = whole[key].copy()
+    if beyond > 0:
+        distance = xp.maximum(seen[..., 0] + np.float32(beyond - 0.5), np.float32(NEAREST))
+        whole += (factors[..., 2] * np.float32(0.5 + beyond) / distance - 1) * walls[key]
     unknown = (whole > 0) & (seen[..., 0] > 0)
     jacobi[key] = upper_half(unknown * factors[..., 0] / xp.where(unknown, whole, 1))
-    code = xp.rint((factors[..., 1] - SHARE_MIDDLE) / SHARE_STEP)
-    share[key] = (unknown * xp.where(code == 0, 1, code)).astype(np.int8)
+    share[key] = unknown * _code_of(factors[..., 1])
     if variable:
         diagonal[key] = unknown * whole
+
+
+def lift_share_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
+    """Do what the kernel `lift_share` does."""
+    xp, key = namespace(t), box_key(rest[0])
+    own, lost = share_of(share[key]), t[key].copy()
+    part = xp.minimum(lost / xp.where(own > 0, own, 1), np.float32(CUT_OFF))
+    share[key] = xp.where(lost > 0, _code_of(own / (1 - part)), share[key])
+    t[key] = 0
+
+
+def _code_of(value: Array) -> Array:
+    xp = namespace(value)
+    code = xp.minimum(xp.rint((value - SHARE_MIDDLE) / SHARE_STEP), 127)
+    return xp.where(code == 0, 1, code).astype(np.int8)
 
 
 def _soft_sign(x: Array) -> Array:
@@ -290,5 +309,6 @@ _REFERENCES: dict[str, Callable[..., None]] = {
     "correct": correct_reference,
     "pack_faces": pack_faces_reference,
     "network_fields": network_fields_reference,
+    "lift_share": lift_share_reference,
     "coarsen": coarsen_reference,
 }

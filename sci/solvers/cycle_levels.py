@@ -10,10 +10,29 @@ from typing import Any
 
 from sci.backend import Array, namespace
 
-__all__ = ["Level", "apply_links", "coarser", "diagonal_of", "first_level", "hierarchy", "restrict", "upsample"]
+__all__ = [
+    "Level",
+    "apply_links",
+    "coarser",
+    "diagonal_of",
+    "first_level",
+    "hierarchy",
+    "lift",
+    "lost_part",
+    "pair_mean",
+    "restrict",
+    "surface_factor",
+    "upsample",
+]
 
 COARSEST = 128
 """Cells of the level that is solved directly, at most."""
+
+NEAREST = 0.1
+"""Least distance of a surface from the centre of a coarse cell that it cuts, in widths of the cell."""
+
+CUT_OFF = 0.6
+"""Largest part of an interpolation that is made up for; in a corner of Neumann walls the linear one loses 0.58."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,10 @@ class Level:
         Weight of the Dirichlet faces of each cell.
     fraction : (..., nx, ny, nz) array
         Part of the cell that is fluid; a cell is an unknown where it is not zero.
+    closed : (..., nx, ny, nz) array
+        Part of the cell that is a Neumann body.
+    walls : three pairs of bool
+        True where the low and the high wall of an axis is Dirichlet.
     depth : int
         0 for the given grid.
     """
@@ -35,6 +58,8 @@ class Level:
     links: tuple[Array, Array, Array]
     dirichlet: Array
     fraction: Array
+    closed: Array
+    walls: Any
     depth: int
 
     @property
@@ -80,7 +105,8 @@ def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> Leve
         dirichlet[part(axis, 0, 1)] += low
         dirichlet[part(axis, -1)] += high
     x, y, z = (open_cells[HIGH[axis]] * open_cells[LOW[axis]] for axis in (-3, -2, -1))
-    return Level((x, y, z), dirichlet * open_cells, open_cells, 0)
+    closed = (~fluid & insulating).astype(dtype)
+    return Level((x, y, z), dirichlet * open_cells, open_cells, closed, tuple(walls), 0)
 
 
 def _pair_sum(x: Array, axis: int) -> Array:
@@ -90,6 +116,14 @@ def _pair_sum(x: Array, axis: int) -> Array:
         return x
     total = x[EVEN[axis]].copy()
     total[part(axis, 0, n // 2)] += x[ODD[axis]]
+    return total
+
+
+def pair_mean(x: Array, axis: int) -> Array:
+    """Return the mean of cells 2 I and 2 I + 1 along an axis; a last cell without a partner stays as it is."""
+    total, n = _pair_sum(x, axis), x.shape[axis]
+    if n > 1:
+        total[part(axis, 0, n // 2)] *= 0.5
     return total
 
 
@@ -114,12 +148,61 @@ def coarser(level: Level) -> Level:
         for other in (-3, -2, -1):
             crossing = crossing if other == axis else _pair_sum(crossing, other)
         links.append(crossing * scale)
-    dirichlet, fraction = level.dirichlet, level.fraction
+    dirichlet, fraction, closed = level.dirichlet, level.fraction, level.closed
     for axis in (-3, -2, -1):
         dirichlet, fraction = _pair_sum(dirichlet, axis), _pair_sum(fraction, axis)
+        closed = pair_mean(closed, axis)
     stiffening = wall_factor(level.depth + 1) / wall_factor(level.depth)
     fraction = fraction * 0.5**level.coarsened
-    return Level((links[0], links[1], links[2]), dirichlet * (scale * stiffening), fraction, level.depth + 1)
+    x, y, z = links
+    return Level((x, y, z), dirichlet * (scale * stiffening), fraction, closed, level.walls, level.depth + 1)
+
+
+def surface_factor(fraction: Array, depth: int) -> Array:
+    """Return how much more the Dirichlet term of a cell weighs that a surface cuts than one that is full.
+
+    A surface that leaves the part f of a cell to the fluid has its zero f - 1/2 + 1/2^(depth + 1) widths from the
+    centre, and the flux to it is inverse to that.
+    """
+    beyond = 0.5 ** (depth + 1)
+    return (0.5 + beyond) / namespace(fraction).maximum(fraction + (beyond - 0.5), NEAREST)
+
+
+def lost_part(fraction: Array, closed: Array, walls: Any) -> Array:
+    """Return, for coarse cells with a layer around them, what an interpolation loses there that nothing flows into: 1
+    in Neumann bodies and beyond Neumann walls, 0 in unknowns and where the solution vanishes.
+    """
+    xp = namespace(fraction)
+    lost = xp.where(fraction > 0, 0, closed).astype(fraction.dtype)
+    lost = xp.pad(lost, [(0, 0)] * (lost.ndim - 3) + [(1, 1)] * 3, constant_values=1)
+    for axis, ends in zip((-3, -2, -1), walls):
+        for dirichlet, place in zip(ends, (part(axis, 0, 1), part(axis, -1))):
+            lost[place] *= not dirichlet
+    return lost
+
+
+def lift(fine: Level, coarse: Level, tap: float) -> tuple[Array, Array] | None:
+    """Return what the interpolation to each fine cell is multiplied by beside Neumann surfaces, and its derivative by
+    the tap; None where there are none.
+
+    Coarse cells without an unknown hold zeros. Where nothing flows, the weights of the others are raised to sum to
+    one, so that constants stay constant.
+    """
+    xp, lost = namespace(coarse.fraction), lost_part(coarse.fraction, coarse.closed, coarse.walls)
+    if not bool(lost.any()):
+        return None
+    slope = xp.zeros_like(lost)
+    for axis, n in zip((-3, -2, -1), fine.shape):
+        cell = xp.arange(n)
+        parent = cell // 2 + 1 if n > 1 else cell + 1
+        near, dnear = lost.take(parent, axis), slope.take(parent, axis)
+        if n > 1:
+            other = parent + 2 * (cell % 2) - 1
+            far, dfar = lost.take(other, axis), slope.take(other, axis)
+            near, dnear = near + tap * (far - near), dnear + tap * (dfar - dnear) + (far - near)
+        lost, slope = near, dnear
+    factor = 1 / (1 - xp.minimum(lost, CUT_OFF))
+    return factor, xp.where(lost < CUT_OFF, factor * factor * slope, 0)
 
 
 def hierarchy(level: Level) -> list[Level]:

@@ -33,7 +33,7 @@ KINDS = 3
 """Level 0, level 1, and all below it have parameters of their own."""
 
 FEATURES, HIDDEN = 6, 8
-BOUNDS = (0.3, 0.6, 0.6)
+BOUNDS = (0.3, 0.45, 0.6)
 """Largest logarithm of the three modulations of a cell: Jacobi weight, transfer, Dirichlet term."""
 
 LARGEST = 2.0 * exp(BOUNDS[0])

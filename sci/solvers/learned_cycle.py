@@ -14,12 +14,15 @@ from sci.backend import Array
 from sci.errors import InvalidValueError
 from sci.solvers.cycle import dense_inverse
 from sci.solvers.cycle_kernels import bound, run
-from sci.solvers.cycle_levels import COARSEST, wall_factor
+from sci.solvers.cycle_levels import COARSEST, lost_part, pair_mean, wall_factor
 from sci.solvers.cycle_parameters import Parameters, flat_network, kind_of, weights
 from sci.solvers.layout import Layout, rows_per_block
 from sci.solvers.operator import PoissonOperator
 
 __all__ = ["LearnedCycle"]
+
+POROUS = 1.0
+"""With more Dirichlet faces an unknown than this, the steps on the given grid nearly solve, and are done twice."""
 
 
 @dataclass
@@ -111,12 +114,39 @@ class LearnedCycle:
                 break
             layout, d, fixed, fraction, links = self._coarser(layout, variable, depth, d, fixed, fraction, links)
             depth += 1
+            if depth == 1 and self._surface(fixed) > POROUS:
+                self._grids[0].damping *= 2
+        self._lift_shares()
         last = self._grids[-1]
         cells = tuple(slice(1, n + 1) for n in last.layout.lengths)
         self._inverse = dense_inverse(*self._small(last, cells))
         self._cells = cells
         self._steps: list[Callable[[], object]] = []
         self._result = self._program(0, self._steps)
+
+    def _surface(self, fixed: Array) -> float:
+        """Return the number of Dirichlet faces an unknown, from the Dirichlet terms of the second level."""
+        halved = sum(n > 1 for n in self._grids[0].layout.lengths)
+        return float(fixed.sum()) * 2.0 ** (halved - 1) / (wall_factor(1) * self.A.size)
+
+    def _lift_shares(self) -> None:
+        """Raise the shares of cells whose interpolation reads coarse cells that nothing flows into."""
+        A, xp = self.A, self.xp
+        walls = [(True, True)] * (3 - A.ndim) + [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
+        closed = (A.insulating & ~A.mask).reshape(A.layout.lengths).astype(np.float32)
+        if not bool(closed.any()) and all(low and high for low, high in walls):
+            return
+        for g, below in zip(self._grids, self._grids[1:]):
+            for axis in (-3, -2, -1):
+                closed = pair_mean(closed, axis)
+            inside = tuple(slice(1, n + 1) for n in below.layout.lengths)
+            lost = below.layout.zeros(xp, np.float32)
+            around = lost_part((below.d[inside] > 0).astype(np.float32), closed, walls)
+            lost[tuple(slice(0, n + 2) for n in below.layout.lengths)] = around
+            p1, p2 = g.layout.padded_shape[1:]
+            c1, c2 = below.layout.padded_shape[1:]
+            run("correct", True, g.blocks, g.t, lost, g.share, g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
+            run("lift_share", True, g.blocks, g.t, g.share, *g.ends)
 
     def _small(self, grid: _Grid, cells: tuple[slice, ...]) -> tuple[tuple[Array, Array, Array], Array]:
         """Return links and diagonal of the last level as arrays of its cells."""
@@ -146,7 +176,7 @@ class LearnedCycle:
             blocks,
             *(d, fixed, fraction, network, jacobi, share, diagonal),
             *ends,
-            int(depth > 0),
+            0.5 ** (depth + 1) if depth > 0 else 0.0,
         )
         halved = [n > 1 for n in layout.lengths]
         tap = float(self._parameters[f"level{kind}.tap"])
@@ -197,6 +227,12 @@ class LearnedCycle:
     def result(self) -> Array:
         """Padded result of the cycle."""
         return self._result
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the cycle holds, the faces of the finest level, which are the operator's, included."""
+        arrays = [a for g in self._grids for a in (g.d, g.links, g.jacobi, g.share, g.f, g.u, g.t, g.rows)]
+        return int(sum({id(a): a.nbytes for a in arrays}.values()) + self._inverse.nbytes)
 
     def cycle(self) -> None:
         """Turn `source` into `result`."""

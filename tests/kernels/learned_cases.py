@@ -154,13 +154,27 @@ def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int)
             jacobi, share, diagonal = g.layout.zeros(np, np.uint16), g.layout.zeros(np, np.int8), like.copy()
             network = flat_network(parameters, 1)
             given = (field, g.fixed, g.fraction, network, jacobi, share, diagonal)
-            run("network_fields", bool(variable), g.blocks, *given, *g.ends, variable)
+            run("network_fields", bool(variable), g.blocks, *given, *g.ends, 0.25 * variable)
             return np.stack([widened(jacobi), share_of(share), diagonal])
 
         found, expected = _both(call)
         # Where a number lies between two codes, rounding decides; one step of either code is let pass.
-        step = np.stack([expected[0] / 128, np.full_like(like, 0.0051), np.zeros_like(like)])
+        step = np.stack([expected[0] / 128, np.full_like(like, 0.0101), np.zeros_like(like)])
         yield np.where(np.abs(found - expected) <= step, expected, found), expected
+
+
+def _lift_share(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for g in _levels(rng, True):
+        lost = share_of(g.share) * np.maximum(0, rng.random(g.share.shape) - 0.3).astype(np.float32)
+
+        def call(g=g, lost=lost) -> np.ndarray:
+            t, share = lost.copy(), g.share.copy()
+            run("lift_share", True, g.blocks, t, share, *g.ends)
+            assert not t.any()
+            return share_of(share)
+
+        found, expected = _both(call)
+        yield np.where(np.abs(found - expected) <= 0.0101, expected, found), expected
 
 
 def _coarsen(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
@@ -190,5 +204,6 @@ BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "correct": _correct,
     "pack_faces": _pack_faces,
     "network_fields": _network_fields,
+    "lift_share": _lift_share,
     "coarsen": _coarsen,
 }

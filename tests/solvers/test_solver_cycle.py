@@ -52,8 +52,8 @@ def _matrices(levels, parameters):
     """M and A over the unknowns, dense."""
     cycle, inside = cycle_of(levels, parameters), levels[0].fraction.reshape(-1) > 0
     units = np.eye(inside.size)[inside].reshape(-1, *levels[0].shape)
-    columns = [(vcycle(cycle, e)[0], cycle.stages[0].apply(e)) for e in units]
-    m, a = (np.array([c[k].reshape(-1)[inside] for c in columns]) for k in (0, 1))
+    both = (vcycle(cycle, units)[0], cycle.stages[0].apply(units))
+    m, a = (columns.reshape(len(units), -1)[:, inside] for columns in both)
     return m, a
 
 
@@ -103,6 +103,29 @@ def test_the_cycle_is_symmetric_and_positive_whatever_it_has_learned(scale, shap
     covered = np.diag(a) > 0  # not a cell that is closed on all sides
     m = m[np.ix_(covered, covered)]
     assert np.linalg.eigvalsh(m).min() > 0
+
+
+def test_a_surface_that_cuts_coarse_cells_keeps_its_place():
+    """In the plane between two Dirichlet planes the coarse diagonal is two fluxes over the distances to them."""
+    fluid = np.zeros((16, 8, 8), bool)
+    fluid[:11] = True  # the last coarse cells are half full
+    level = hierarchy(first_level(fluid, np.zeros_like(fluid), [(True, True)] + [(False, False)] * 2, np.float64))[1]
+    stage = cycle_of([level], initial_parameters()).stages[0]
+    assert stage.diagonal[5, 1, 1] == pytest.approx(1 + 4 * 0.5 + 1 / 0.25)
+    assert stage.diagonal[0, 1, 1] == pytest.approx(1 + 4 + 1 / 0.75)
+
+
+@pytest.mark.parametrize("n", [9, 16])
+def test_interpolation_keeps_constants_beside_neumann_surfaces(n):
+    """With the linear tap everywhere but beside Dirichlet walls."""
+    fluid, insulating = np.ones((n, 12, 12), bool), np.zeros((n, 12, 12), bool)
+    fluid[4:8, :6, :4] = False
+    insulating[4:8, :6, :4] = True
+    levels = hierarchy(first_level(fluid, insulating, [(False, True), (False, False), (False, False)], np.float64))
+    stage = cycle_of(levels, initial_parameters()).stages[0]
+    ones = stage.transfer * stage.interpolate((levels[1].fraction > 0).astype(float))
+    inner = np.s_[:-2]
+    np.testing.assert_allclose(ones[inner], fluid[inner], atol=1e-14)
 
 
 def test_the_untrained_cycle_is_close_to_the_inverse():

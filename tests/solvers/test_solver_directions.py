@@ -28,11 +28,17 @@ EXACT = A.scatter(spsolve(MATRIX.tocsc(), B[MASK]))
 
 
 def test_with_the_residual_as_direction_it_is_conjugate_gradients():
-    expected = cg(A, B, rtol=1e-6)
+    """To 1e-8 of every norm down to 1e-8, and to what b - A x is rounded by below that: cg updates its residual, and so
+    resolves norms that the recomputed one cannot.
+    """
+    expected = cg(A, B, rtol=1e-11)
+    norms = expected.residual_norms
     for k in (1, 2, 5):
-        found = conjugate_directions(A, B, lambda r: r, k=k, rtol=1e-6)
+        found = conjugate_directions(A, B, lambda r: r, k=k, rtol=1e-11)
         assert found.iterations == expected.iterations
-        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-8)
+        np.testing.assert_allclose(found.residual_norms, norms, rtol=1e-12, atol=np.finfo(float).eps * norms[0])
+        above = norms >= 1e-8 * norms[0]
+        np.testing.assert_allclose(found.residual_norms[above], norms[above], rtol=1e-8)
 
 
 def test_with_the_inverse_as_direction_it_takes_one_iteration():
@@ -202,16 +208,16 @@ def test_the_gradient_of_the_network_agrees_with_central_differences():
 
 
 def test_the_network_trains_saves_and_gets_further_than_before():
-    box = PoissonOperator(np.ones((8, 8, 8), dtype=bool))
-    basis, alpha, beta = lanczos(box.matvec, box.size, 100)
+    box = PoissonOperator(np.ones((4, 4, 4), dtype=bool))
+    basis, alpha, beta = lanczos(box.matvec, box.size, box.size)
     data = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 24)
     start = DirectionNetwork(64, seed=2)
     trained, checkpoint = train_direction_network(start, box, data, epochs=2, batch_size=4, rate=2e-3, seed=1)
     assert checkpoint.step == 12
-    assert checkpoint.losses[-4:].mean() < 0.9 * checkpoint.losses[:3].mean()
+    assert checkpoint.losses[-4:].mean() < 0.7 * checkpoint.losses[:3].mean()
     again = DirectionNetwork.from_model(trained.to_model())
-    r = RNG.normal(size=(8, 8, 8))
+    r = RNG.normal(size=(4, 4, 4))
     assert np.array_equal(again(r), trained(r))
-    b = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 1, seed=9, dtype=np.float64)[0].reshape(8, 8, 8)
-    before, after = (conjugate_directions(box, b, net, maxiter=5).residual_norms[-1] for net in (start, trained))
-    assert after < before
+    b = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 1, seed=9, dtype=np.float64)[0].reshape(4, 4, 4)
+    before, after = (conjugate_directions(box, b, net, maxiter=3).residual_norms[-1] for net in (start, trained))
+    assert after < 0.6 * before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,18 +37,23 @@ def _parameters():
     [((24, 24, 24), "dirichlet"), ((19, 30, 9), "neumann"), ((33, 17), "dirichlet"), ((40, 1, 7), "dirichlet")],
 )
 def test_the_kernels_do_what_the_arrays_do(kernels, shape, walls):
-    """Within the three digits of the two learned numbers of a cell."""
+    """Within the steps of the two learned numbers of a cell, 1/128 and 0.01."""
     mask = RNG.random(shape) > 0.2
     insulating = ~mask & (RNG.random(shape) > 0.5)
     A = PoissonOperator(mask, 0.5, boundary=walls, body=insulating)
     r = RNG.normal(size=shape) * mask
     with sci.options(kernels=kernels):
-        found = LearnedCycle(A, _parameters()).matvec(r)
+        M = LearnedCycle(A, _parameters())
+        found = M.matvec(r)
     three = (1,) * (3 - len(shape)) + shape
     ends = [(False, False)] * (3 - len(shape)) + [(walls == "dirichlet",) * 2] * len(shape)
     level = first_level(mask.reshape(three), insulating.reshape(three), ends, np.float64)
-    expected = 0.25 * vcycle(cycle_of(hierarchy(level), _parameters()), r.reshape(three))[0].reshape(shape)
-    assert np.abs(found - expected).max() <= 3e-3 * np.abs(expected).max()
+    cycle = cycle_of(hierarchy(level), _parameters())
+    top = cycle.stages[0]
+    narrow = 1 in shape  # more than one Dirichlet face an unknown
+    cycle.stages[0] = replace(top, damping=top.damping * (1 + narrow))
+    expected = 0.25 * vcycle(cycle, r.reshape(three))[0].reshape(shape)
+    assert np.abs(found - expected).max() <= 6e-3 * np.abs(expected).max()
     assert not found[~mask].any()
 
 
@@ -78,8 +85,7 @@ def test_hard_masks_take_at_most_eight_iterations(name, solver):
     assert found <= _iterations(DeepConjugateDirection.untrained(), mask)
     A = PoissonOperator(mask)
     b = np.random.default_rng(3).normal(size=mask.shape) * mask
-    # Among isolated pores Gauss-Seidel is nearly a direct solver: there multigrid takes one iteration less.
-    assert found <= cg(A, b, M=Multigrid(A), rtol=1e-8).iterations + (name == "40 % random cells")
+    assert found <= cg(A, b, M=Multigrid(A), rtol=1e-8).iterations
 
 
 def test_random_masks_and_mixed_bodies(solver):
