@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
 from sci.io.atomic import replacing
-from sci.io.hdf5 import LIBVER, Group, Header, create, make_header, open_file, write_header
+from sci.io.hdf5 import LIBVER, Group, Header, create, make_header, open_file, read_text, write_header
 from sci.io.slabs import read_slabs
 from sci.io.vtkhdf import (
     NAME,
@@ -29,13 +30,16 @@ from sci.io.vtkhdf import (
     z_slab,
 )
 from sci.potentials.grid import PotentialGrid
+from sci.units import POTENTIAL_UNITS
 
-__all__ = ["gather", "save_grid_parallel", "save_with_parts"]
+__all__ = ["gather", "join_parts", "save_grid_parallel", "save_with_parts"]
+
+_SLAB_BYTES = 2**26
 
 
 def save_grid_parallel(
     path: str | Path,
-    local: PotentialGrid,
+    local: PotentialGrid | None,
     *,
     grid_shape: Sequence[int],
     local_start: Sequence[int],
@@ -49,8 +53,9 @@ def save_grid_parallel(
     ----------
     path : path
         On a file system that all ranks see.
-    local : PotentialGrid
-        This rank's box, with the origin of its own first point; units, dtype and spacing the same on all ranks.
+    local : PotentialGrid or None
+        This rank's box, with the origin of its own first point; units, dtype and spacing the same on all ranks. None
+        on a rank that has no points.
     grid_shape : (3,) int
         Shape of the whole grid.
     local_start : (3,) int
@@ -74,7 +79,7 @@ def save_grid_parallel(
     them by relative names: move or copy them together, or make one file with `gather`. The parts carry the uuid of
     their file, and those of a file that is replaced are removed after the new one is complete.
     """
-    header = make_header("grid", local.units, command, parent_uuid)
+    header = make_header("grid", "", command, parent_uuid)
     save_with_parts(path, header, lambda file: None, local, grid_shape, local_start, comm)
 
 
@@ -82,7 +87,7 @@ def save_with_parts(
     path: str | Path,
     header: Header,
     write: Callable[[Group], None],
-    local: PotentialGrid,
+    local: PotentialGrid | None,
     grid_shape: Sequence[int],
     local_start: Sequence[int],
     comm: Comm,
@@ -91,21 +96,26 @@ def save_with_parts(
     path = Path(path)
     shape = tuple(int(n) for n in grid_shape)
     boxes = _boxes(local, shape, local_start, comm)
-    # Rank 0's header and frame count, so that all ranks write the same bytes of metadata.
-    origin = tuple(o - s * h for o, s, h in zip(local.origin, local_start, local.spacing))
-    header, origin, spacing = broadcast_object((header, origin, local.spacing), comm)
+    filled = np.flatnonzero(boxes[:, 3:].prod(axis=1))
+    whole = None
+    if local is not None:
+        origin = tuple(o - s * h for o, s, h in zip(local.origin, local_start, local.spacing))
+        whole = origin, local.spacing, local.units, local.values.dtype.str
+    # One rank's header and frame count, so that all ranks write the same bytes of metadata.
+    origin, spacing, units, dtype = broadcast_object(whole, comm, int(filled[0]))
+    header = replace(broadcast_object(header, comm), units=header.units or units)
 
     def image(file: Group) -> Group:
         write(file)
-        return image_group(file, shape, origin, spacing, local.units)
+        return image_group(file, shape, origin, spacing, units)
 
     if size(comm) > 1 and h5py.get_config().mpi:
-        _write_collectively(path, header, image, local, boxes, comm)
+        _write_collectively(path, header, image, local, boxes, np.dtype(dtype), comm)
     else:
-        _write_parts(path, header, image, local, boxes, comm)
+        _write_parts(path, header, image, local, boxes, np.dtype(dtype), comm)
 
 
-def _boxes(local: PotentialGrid, shape: Sequence[int], start: Sequence[int], comm: Comm) -> np.ndarray:
+def _boxes(local: PotentialGrid | None, shape: Sequence[int], start: Sequence[int], comm: Comm) -> np.ndarray:
     """Return start and shape of every rank's box, (size, 6), after checking on all ranks that they tile the grid."""
     problem: Exception | None = None
     if len(shape) != 3 or len(start) != 3:
@@ -113,12 +123,19 @@ def _boxes(local: PotentialGrid, shape: Sequence[int], start: Sequence[int], com
             f"grid_shape is {tuple(shape)}, local_start {tuple(start)}; expected three integers"
         )
     agree(comm, problem)
-    boxes = np.asarray(allgather_rows(np.array([[*start, *local.shape]], dtype=np.int64), comm))
-    frame = np.array([[*local.spacing, float(local.values.dtype.itemsize), *shape]])
+    own = (0, 0, 0) if local is None else local.shape
+    boxes = np.asarray(allgather_rows(np.array([[*start, *own]], dtype=np.int64), comm))
+    frame = np.zeros((1, 8))
+    frame[0, :3] = shape
+    if local is not None:
+        frame[0, 3:] = (*local.spacing, local.values.dtype.itemsize, POTENTIAL_UNITS.index(local.units))
     frames = np.asarray(allgather_rows(frame, comm))
-    if (np.abs(frames - frames[0]) > 1e-9 * np.abs(frames[0])).any():
-        problem = InvalidValueError("the ranks' spacings, dtypes or grid_shapes differ; expected one of each")
-    elif not _tiles(boxes, shape):
+    filled = boxes[:, 3:].prod(axis=1) > 0
+    first = frames[filled.argmax()]
+    differs = np.abs(frames - first) > 1e-9 * np.abs(first)
+    if differs[filled].any() or differs[:, :3].any():
+        problem = InvalidValueError("the ranks' spacings, units, dtypes or grid_shapes differ; expected one of each")
+    elif not _tiles(boxes[filled], shape):
         problem = InvalidValueError(
             f"the boxes (start, shape) {boxes.tolist()[:8]} do not tile a grid of {tuple(shape)} points; pass the "
             "decomposition's grid_shape and local_start, without halo"
@@ -129,7 +146,8 @@ def _boxes(local: PotentialGrid, shape: Sequence[int], start: Sequence[int], com
 
 def _tiles(boxes: np.ndarray, shape: Sequence[int]) -> bool:
     low, high = boxes[:, :3], boxes[:, :3] + boxes[:, 3:]
-    if (low < 0).any() or (high > np.array(shape)).any() or boxes[:, 3:].prod(axis=1).sum() != math.prod(shape):
+    inside = (low >= 0).all() and (high <= np.array(shape)).all()
+    if not inside or len(boxes) == 0 or boxes[:, 3:].prod(axis=1).sum() != math.prod(shape):
         return False
     overlap = (low[:, None] < high) & (low < high[:, None])
     return int(overlap.all(axis=-1).sum()) == len(boxes)
@@ -140,21 +158,33 @@ def _file_box(box: np.ndarray) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(a + n)) for a, n in zip(box[2::-1], box[:2:-1]))
 
 
+def _file_shape(boxes: np.ndarray) -> tuple[int, ...]:
+    """Return the shape of the whole grid in the file's order."""
+    return tuple(int(n) for n in (boxes[:, :3] + boxes[:, 3:])[boxes[:, 3:].prod(axis=1) > 0].max(axis=0)[::-1])
+
+
 def _write_parts(
-    path: Path, header: Header, image: Callable[[Group], Group], local: PotentialGrid, boxes: np.ndarray, comm: Comm
+    path: Path,
+    header: Header,
+    image: Callable[[Group], Group],
+    local: PotentialGrid | None,
+    boxes: np.ndarray,
+    dtype: np.dtype,
+    comm: Comm,
 ) -> None:
     names = [f"{path.stem}.{header.uuid[:8]}.part{rank:03d}.h5" for rank in range(len(boxes))]
     mine = path.with_name(names[rank_of(comm)])
     try:
         with _agreed(comm):
-            part = make_header(PART, local.units, header.command, header.uuid)
-            with create(mine, part, int(local.values.nbytes)) as file:
-                write_part(file, local)
+            if local is not None:
+                part = make_header(PART, local.units, header.command, header.uuid)
+                with create(mine, part, int(local.values.nbytes)) as file:
+                    write_part(file, local)
         with _agreed(comm):
             if rank_of(comm) == 0:
                 stale = part_files(path)
                 with create(path, header) as file:
-                    _join(image(file), names, boxes, local.values.dtype, local.units)
+                    join_parts(image(file), names, boxes, dtype)
                 for old in stale:
                     with contextlib.suppress(OSError):
                         old.unlink()
@@ -164,40 +194,61 @@ def _write_parts(
         raise
 
 
-def _join(data: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any, units: str) -> None:
+def join_parts(image: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any) -> None:
     """Create the virtual dataset; where a part is missing other readers see NaN, and ours raises."""
-    shape = tuple(int(n) for n in (boxes[:, :3] + boxes[:, 3:]).max(axis=0)[::-1])
-    layout = h5py.VirtualLayout(shape, dtype)
+    layout = h5py.VirtualLayout(_file_shape(boxes), dtype)
     for name, box in zip(names, boxes):
-        layout[_file_box(box)] = h5py.VirtualSource(name, NAME, tuple(int(n) for n in box[:2:-1]), dtype)
-    label(data.create_virtual_dataset(NAME, layout, fillvalue=np.nan), units)
+        if box[3:].all():
+            layout[_file_box(box)] = h5py.VirtualSource(name, NAME, tuple(int(n) for n in box[:2:-1]), dtype)
+    label(image.create_virtual_dataset(NAME, layout, fillvalue=np.nan), read_text(image.parent, "units"))
 
 
 def _write_collectively(
-    path: Path, header: Header, image: Callable[[Group], Group], local: PotentialGrid, boxes: np.ndarray, comm: Comm
+    path: Path,
+    header: Header,
+    image: Callable[[Group], Group],
+    local: PotentialGrid | None,
+    boxes: np.ndarray,
+    dtype: np.dtype,
+    comm: Comm,
 ) -> None:
-    shape = tuple(int(n) for n in (boxes[:, :3] + boxes[:, 3:]).max(axis=0))
-    needed = math.prod(shape) * local.values.dtype.itemsize
+    shape = _file_shape(boxes)
     with contextlib.ExitStack() as stack:
         with _agreed(comm):
+            needed = math.prod(shape) * dtype.itemsize
             first = stack.enter_context(replacing(path, needed)) if rank_of(comm) == 0 else None
         temporary = broadcast_object(first, comm)
         with _agreed(comm), h5py.File(temporary, "w", driver="mpio", comm=comm, libver=LIBVER) as file:
             write_header(file, header)
-            dataset = image(file).create_dataset(NAME, shape[::-1], dtype=local.values.dtype)
-            label(dataset, local.units)
+            data = image(file)
+            dataset = data.create_dataset(NAME, shape, dtype=dtype)
+            label(dataset, read_text(data.parent, "units"))
             z, y, x = _file_box(boxes[rank_of(comm)])
-            # A fixed number of slabs on all ranks: each of these writes is collective.
-            for k in range(_n_slabs(boxes, local.values.dtype.itemsize)):
-                part = _slab(local.shape[2], k, _n_slabs(boxes, local.values.dtype.itemsize))
-                with dataset.collective:
-                    dataset[z.start + part.start : z.start + part.stop, y, x] = z_slab(local, part)
+            # The same number of slabs on all ranks, whatever they hold: each write is collective.
+            count = _n_slabs(boxes, dtype.itemsize)
+            for k in range(count):
+                part = _slab(z.stop - z.start, k, count)
+                values = np.empty((0, 0, 0), dtype) if local is None else z_slab(local, part)
+                _write_together(dataset, (z.start + part.start, y.start, x.start), values)
         with _agreed(comm):
             stack.close()
 
 
+def _write_together(dataset: Any, start: Sequence[int], values: np.ndarray) -> None:
+    """Write a box at `start` collectively, also where it is empty: h5py's own assignment then leaves the call out."""
+    space, memory = dataset.id.get_space(), h5py.h5s.create_simple(values.shape or (1,))
+    if values.size:
+        space.select_hyperslab(tuple(start), values.shape)
+    else:
+        space.select_none()
+        memory.select_none()
+    transfer = h5py.h5p.create(h5py.h5p.DATASET_XFER)
+    transfer.set_dxpl_mpio(h5py.h5fd.MPIO_COLLECTIVE)
+    dataset.id.write(memory, space, values, dxpl=transfer)
+
+
 def _n_slabs(boxes: np.ndarray, itemsize: int) -> int:
-    return max(1, math.ceil(int(boxes[:, 3:].prod(axis=1).max()) * itemsize / 2**26))
+    return max(1, math.ceil(int(boxes[:, 3:].prod(axis=1).max()) * itemsize / _SLAB_BYTES))
 
 
 def _slab(length: int, k: int, count: int) -> slice:

@@ -164,7 +164,7 @@ def save_potential_file(
     potential : RangeSeparatedPotential
         Built over the ranks of `comm`: the file holds the charges of all of them; or the same on all ranks.
     grid : PotentialGrid, optional
-        The whole grid; or, with `grid_shape` and `local_start`, this rank's box of it.
+        The whole grid; or, with `grid_shape` and `local_start`, this rank's box of it, None if it has no points.
     grid_shape, local_start : (3,) int, optional
         Shape of the whole grid, and index of this rank's first point in it.
     results : mapping, optional
@@ -189,7 +189,7 @@ def save_potential_file(
         write_potential(file, potential)
         write_results(file.create_group("results"), results or {})
 
-    if grid is not None and grid_shape is not None and local_start is not None:
+    if grid_shape is not None and local_start is not None:
         save_with_parts(path, header, write, grid, grid_shape, local_start, comm)
         return
     problem: Exception | None = None

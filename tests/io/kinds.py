@@ -26,7 +26,7 @@ from sci.io import (
     save_solution,
 )
 from sci.io.hdf5 import create, make_header
-from sci.io.parallel import _join
+from sci.io.parallel import join_parts
 from sci.io.smoke import load_smoke, save_smoke
 from sci.io.vtkhdf import PART, image_group, write_grid, write_part
 from sci.potentials.grid import PotentialGrid
@@ -105,7 +105,7 @@ def _spread(path: Path) -> None:
             write_part(file, local)
     with create(path, header) as file:
         image = image_group(file, GRID.shape, GRID.origin, GRID.spacing, GRID.units)
-        _join(image, part_names(path), boxes, GRID.values.dtype, GRID.units)
+        join_parts(image, part_names(path), boxes, GRID.values.dtype)
 
 
 def _read_grid(path: Path) -> object:

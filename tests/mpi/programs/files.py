@@ -16,7 +16,7 @@ from sabotage import private_communicator
 from sci import distributed
 from sci.distributed import abort_on_error
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import gather, load, load_grid, read_header, save, save_grid_parallel
+from sci.io import gather, load, load_grid, parallel, read_header, save, save_grid_parallel
 from sci.potentials.grid import PotentialGrid
 
 SHAPE, ORIGIN, SPACING = (9, 8, 7), (1.0, -2.0, 0.5), (0.5, 0.25, 1.0)
@@ -118,6 +118,32 @@ def check_agreed_errors(folder: Path, comm: MPI.Intracomm) -> None:
     comm.Barrier()
 
 
+def check_ranks_without_points(folder: Path, comm: MPI.Intracomm) -> None:
+    """A grid with fewer planes than ranks, and boxes of different heights in many slabs."""
+    grid = whole(3)
+    for axis, planes in ((2, comm.size - 1), (0, 1)):
+        part = distributed.split(planes, comm)
+        slices = tuple(part if other == axis else slice(None) for other in range(3))
+        values = grid.values[tuple(slice(planes) if other == axis else slice(None) for other in range(3))]
+        start = [part.start if other == axis else 0 for other in range(3)]
+        origin = tuple(o + s * h for o, s, h in zip(ORIGIN, start, SPACING))
+        full = part.stop > part.start
+        local = PotentialGrid(values[slices], origin, SPACING, "V") if full else None
+        options = {"grid_shape": values.shape, "local_start": start, "comm": comm}
+        if planes == 0:
+            error = caught(save_grid_parallel, folder / "few.h5", None, **options)
+            assert "do not tile" in str(error), error
+            continue
+        for slab_bytes in (2**26, 100):
+            parallel._SLAB_BYTES = slab_bytes
+            save_grid_parallel(folder / "few.h5", local, **options)
+            found = load(folder / "few.h5")
+            assert found.values.tobytes() == values.tobytes()
+            assert found.units == read_header(folder / "few.h5").units == "V"
+            comm.Barrier()
+        parallel._SLAB_BYTES = 2**26
+
+
 def check_save(folder: Path, comm: MPI.Intracomm) -> None:
     save(folder / "saved.h5", whole(4), comm=comm)
     assert load(folder / "saved.h5").values.tobytes() == whole(4).values.tobytes()
@@ -132,6 +158,7 @@ def main() -> None:
         check_missing_and_foreign_parts(folder, comm)
         check_agreed_errors(folder, comm)
         check_save(folder, comm)
+        check_ranks_without_points(folder, comm)
         comm.Barrier()
         if comm.rank == 0:
             how = "collectively" if h5py.get_config().mpi else "in parts"
