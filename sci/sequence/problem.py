@@ -17,7 +17,17 @@ from sci.distributed.communicators import channel_of
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
 from sci.sequence.tiles import MAX_HEAD_DIM, View
 
-__all__ = ["METHODS", "Method", "Problem", "Sequences", "agreed_problem"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Problem",
+    "Sequences",
+    "agreed_problem",
+    "fingerprint",
+    "narrowed",
+    "require_sharded",
+    "working_dtype",
+]
 
 Method: TypeAlias = Literal["ring", "strip", "ulysses"]
 METHODS = ("ring", "strip", "ulysses")
@@ -139,7 +149,7 @@ def _choice(value: Any, choices: Sequence[str], name: str) -> int:
     return list(choices).index(value)
 
 
-def _fingerprint(k: Array, v: Array) -> int:
+def fingerprint(k: Array, v: Array) -> int:
     """Return a checksum of some keys and values; 0 where they say nothing, being too few or all alike."""
     heads = math.prod(k.shape[:-2])
     if heads == 0 or k.shape[-2] < 2:
@@ -169,12 +179,27 @@ def _local_segments(segments: Any, length: int) -> np.ndarray | None:
     return ids.astype(np.int64)
 
 
-def _working_dtype(dtype: Any, precision: str | None) -> np.dtype[Any]:
+def working_dtype(dtype: Any, precision: str | None) -> np.dtype[Any]:
+    """Return the dtype of sums for input of `dtype`: float32 for float16, and at least `precision`."""
     least = np.dtype(_WORKING[str(dtype)])
     if precision is None:
         return least
     _choice(precision, ("float32", "float64"), "precision")
     return np.promote_types(least, precision)
+
+
+def narrowed(array: Array, dtype: Any, name: str) -> Array:
+    """Return `array` in `dtype`, which may be narrower.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is not finite there.
+    """
+    require_finite(array, name)
+    if array.size and float(namespace(array).abs(array).max()) > float(np.finfo(dtype).max):
+        raise InvalidValueError(f"{name} exceeds the range of {dtype}; scale the input down, or pass a wider dtype")
+    return array.astype(dtype, copy=False)
 
 
 def agreed_problem(
@@ -199,13 +224,13 @@ def agreed_problem(
     try:
         _check_arrays(q, k, v)
         value = _check_scale(scale, q.shape[-1])
-        dtype = _working_dtype(q.dtype, precision)
+        dtype = working_dtype(q.dtype, precision)
         ids = _local_segments(segments, q.shape[-2])
         leading = [0] * (7 - q.ndim) + list(q.shape[:-2])
         chosen = [_choice(method, METHODS, "method"), _choice(layout, _LAYOUTS, "layout")]
         numbers = [q.ndim, q.shape[-1], q.dtype.itemsize, dtype.itemsize, bool(causal), ids is None, *chosen]
         bits = int(np.float64(value).view(np.int64))
-        header = [q.shape[-2], _fingerprint(k, v), -1 if length is None else length, bits, *numbers, *leading]
+        header = [q.shape[-2], fingerprint(k, v), -1 if length is None else length, bits, *numbers, *leading]
         header += [0] * (20 - len(header))
     except Exception as caught:
         error = caught
@@ -227,12 +252,8 @@ def _check_table(table: np.ndarray, lengths: tuple[int, ...], layout: Layout) ->
             f"ranks 0 and {other} differ in the shape of their arrays (other than the length), in dtype or in an "
             "option; expected the same on all ranks"
         )
-    n, whole = sum(lengths), int(table[0, 2])
-    if whole >= 0 and n != whole:
-        raise ShapeError(
-            f"the ranks hold {n} tokens in all, and length is {whole}; pass this rank's part, "
-            "shard(x, comm, -2, layout)"
-        )
+    require_sharded(lengths, int(table[0, 2]), table[:, 1], f"shard(x, comm, -2, {layout!r})")
+    n = sum(lengths)
     for r, held in enumerate(lengths):
         expected = positions(n, layout=layout, rank=r, size=len(lengths)).size
         if held != expected:
@@ -240,8 +261,28 @@ def _check_table(table: np.ndarray, lengths: tuple[int, ...], layout: Layout) ->
                 f"rank {r} holds {held} of {n} tokens; expected {expected} in the layout {layout!r}: "
                 "pass shard(x, comm, -2, layout)"
             )
-    if len(lengths) > 1 and whole < 0 and table[0, 1] != 0 and (table[:, 1] == table[0, 1]).all():
+
+
+def require_sharded(lengths: Sequence[int], whole: int, prints: np.ndarray, mend: str) -> None:
+    """Raise on all ranks alike if what they hold is not one sequence cut into parts.
+
+    Parameters
+    ----------
+    lengths : (n_ranks,) ints
+        The tokens of each rank.
+    whole : int
+        How many they should be in all; below 0 if that is not known.
+    prints : (n_ranks,) int array
+        The `fingerprint` of each rank's keys and values: equal ones are taken for copies, where `whole` is not known.
+    mend : str
+        What to pass instead.
+    """
+    if whole >= 0 and sum(lengths) != whole:
         raise ShapeError(
-            "every rank passes the same keys and values, as if the sequence were not sharded; pass "
-            "shard(x, comm, -2, layout), or length=n, the length of the whole sequence, if it does repeat itself"
+            f"the ranks hold {sum(lengths)} tokens in all, and length is {whole}; pass this rank's part, {mend}"
+        )
+    if len(lengths) > 1 and whole < 0 and prints[0] != 0 and (prints == prints[0]).all():
+        raise ShapeError(
+            f"every rank passes the same keys and values, as if the sequence were not sharded; pass {mend}, or the "
+            "length of the whole sequence, if it does repeat itself"
         )

@@ -13,6 +13,7 @@ from sci.distributed import Comm, abort_on_error
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.sequence.problem import fingerprint, narrowed, require_sharded, working_dtype
 from sci.sequence.tensor_exact import Exact
 from sci.sequence.tensor_polynomial import Polynomial, polynomial_degree, polynomial_rank
 from sci.sequence.tiles import MAX_HEAD_DIM
@@ -46,6 +47,8 @@ def tensor_attention(
     scale: float | None = None,
     tol: float = 1e-6,
     bound: float | None = None,
+    precision: str | None = None,
+    lengths: tuple[int, int] | None = None,
     comm: Comm = None,
 ) -> Array:
     """Attend to all pairs of keys.
@@ -54,7 +57,7 @@ def tensor_attention(
 
     Parameters
     ----------
-    q : (..., n, d) float32 or float64
+    q : (..., n, d) float16, float32 or float64
         This rank's queries.
     k1, v1 : (..., n1, d)
         This rank's keys and values of the first kind; every rank may hold any number of them.
@@ -70,6 +73,11 @@ def tensor_attention(
     bound : float, optional
         For "polynomial": a bound of the entries of q, k1 and k2, so that scores are at most scale d bound^3. Otherwise
         the largest entries are looked up, on all ranks.
+    precision : {"float32", "float64"}, optional
+        Least precision of the sums of "exact"; float32 for float16, otherwise that of the input by default. Sums of
+        "polynomial" are always taken in float64.
+    lengths : (n1, n2), optional
+        How many keys of each kind there are on all ranks, if known: then that is checked.
     comm : mpi4py communicator, optional
 
     Returns
@@ -80,7 +88,8 @@ def tensor_attention(
     Raises
     ------
     ShapeError, DTypeError
-        On every rank.
+        On every rank; also where all ranks pass the same keys and values of one kind, unless `lengths` says that they
+        are parts.
     InvalidValueError
         On every rank; among others where the polynomial would be wrong (an entry beyond `bound`, rounding above `tol`)
         or useless (dearer than the exact method).
@@ -90,7 +99,7 @@ def tensor_attention(
     Collective. With the lengths of the whole sequence: exact 4 n n1 n2 d flops and an exponential a triple, in
     scratch of 2^15 rows; a rank sends P - 1 parts of (k1, v1) round a ring and its part of (k2, v2) to all. Polynomial
     of degree g, known beforehand: rank r = (d + g)! / (d! g!), 6 (n + n1 + n2) r (d + 1) / P flops, sums over ranks of
-    2 r (d + 1) elements. Without `bound` one more small message. Polynomial sums are taken in float64.
+    2 r (d + 1) elements. Without `bound` one more small message.
 
     References
     ----------
@@ -105,7 +114,16 @@ def tensor_attention(
     >>> tensor_attention(x, x, x, x, x)[0]
     array([0.25, 0.25])
     """
-    return tensor_attention_forward(q, k1, k2, v1, v2, method=method, scale=scale, tol=tol, bound=bound, comm=comm)[0]
+    return tensor_attention_forward(
+        *(q, k1, k2, v1, v2),
+        method=method,
+        scale=scale,
+        tol=tol,
+        bound=bound,
+        precision=precision,
+        lengths=lengths,
+        comm=comm,
+    )[0]
 
 
 def tensor_attention_forward(
@@ -119,28 +137,30 @@ def tensor_attention_forward(
     scale: float | None = None,
     tol: float = 1e-6,
     bound: float | None = None,
+    precision: str | None = None,
+    lengths: tuple[int, int] | None = None,
     comm: Comm = None,
 ) -> tuple[Array, Any]:
     """Do what `tensor_attention` does and return (out, residuals): the first half of a pair for `sci.nn`."""
     arrays = (q, k1, k2, v1, v2)
-    table = _agree(arrays, method, scale, tol, bound, comm)
+    table = _agree(arrays, method, scale, tol, bound, precision, lengths, comm)
     shapes = tuple(tuple(a.shape) for a in arrays)
-    dtype = q.dtype if method == "exact" else np.dtype(np.float64)
+    dtype = working_dtype(q.dtype, precision if method == "exact" else "float64")
     value = 1.0 / shapes[0][-1] if scale is None else float(scale)
     xp = namespace(*arrays)
     flat = [xp.ascontiguousarray(a, dtype=dtype).reshape(math.prod(a.shape[:-2]), *a.shape[-2:]) for a in arrays]
-    lengths = [tuple(table[:, column].tolist()) for column in range(3)]
+    held = [tuple(table[:, column].tolist()) for column in range(3)]
     radius = _radius(table, abs(value) * shapes[0][-1], bound, dtype)
     chosen: Exact | Polynomial
     if method == "exact":
-        chosen = Exact(flat[0], flat[1], flat[2], flat[3], flat[4], value, (lengths[1], lengths[2]), comm)
+        chosen = Exact(flat[0], flat[1], flat[2], flat[3], flat[4], value, (held[1], held[2]), comm)
     else:
-        degree = _useful_degree(radius, tol, shapes[0][-1], [sum(part) for part in lengths])
+        degree = _useful_degree(radius, tol, shapes[0][-1], [sum(part) for part in held])
         chosen = Polynomial(flat[0], flat[1], flat[2], flat[3], flat[4], value, radius, degree, comm)
     with abort_on_error(comm):
         out, kept = chosen.forward()
-        require_finite(out, "tensor attention: scores overflow, and the result")
-    return out.astype(q.dtype, copy=False).reshape(shapes[0]), _Call(chosen, out, kept, shapes, q.dtype, comm)
+        result = narrowed(out, q.dtype, "the output of tensor attention").reshape(shapes[0])
+    return result, _Call(chosen, out, kept, shapes, q.dtype, comm)
 
 
 def tensor_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array, Array, Array]:
@@ -169,9 +189,8 @@ def tensor_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Arr
     g = xp.ascontiguousarray(dout, dtype=call.out.dtype).reshape(call.out.shape)
     with abort_on_error(call.comm):
         gradients = call.method.backward(g, call.out, call.kept)
-    dq, dk1, dk2, dv1, dv2 = (
-        a.astype(call.dtype, copy=False).reshape(shape) for a, shape in zip(gradients, call.shapes)
-    )
+        found = [narrowed(a, call.dtype, "a gradient of tensor attention") for a in gradients]
+    dq, dk1, dk2, dv1, dv2 = (a.reshape(shape) for a, shape in zip(found, call.shapes))
     return dq, dk1, dk2, dv1, dv2
 
 
@@ -181,9 +200,9 @@ def _check(arrays: tuple[Array, ...], method: Any, scale: float | None, tol: flo
     if method not in ("exact", "polynomial"):
         raise InvalidValueError(f"method is {method!r}; expected 'exact' or 'polynomial'")
     for name, array in zip(_NAMES, arrays):
-        if getattr(array, "dtype", None) not in (np.float32, np.float64) or array.dtype != q.dtype:
+        if getattr(array, "dtype", None) not in (np.float16, np.float32, np.float64) or array.dtype != q.dtype:
             found = getattr(array, "dtype", type(array))
-            raise DTypeError(f"{name} has dtype {found}; expected float32 or float64, one for all")
+            raise DTypeError(f"{name} has dtype {found}; expected float16, float32 or float64, one for all")
     shapes = [tuple(a.shape) for a in arrays]
     if not 2 <= q.ndim <= 7 or any(s[:-2] != shapes[0][:-2] or s[-1:] != shapes[0][-1:] for s in shapes):
         raise ShapeError(f"shapes {', '.join(map(str, shapes))}; expected (..., n, d) with the same d and leading axes")
@@ -201,11 +220,18 @@ def _check(arrays: tuple[Array, ...], method: Any, scale: float | None, tol: flo
 
 
 def _agree(
-    arrays: tuple[Array, ...], method: Any, scale: float | None, tol: float, bound: float | None, comm: Comm
+    arrays: tuple[Array, ...],
+    method: Any,
+    scale: float | None,
+    tol: float,
+    bound: float | None,
+    precision: str | None,
+    lengths: tuple[int, int] | None,
+    comm: Comm,
 ) -> np.ndarray:
-    """Check the arguments on all ranks; return lengths (3) and largest entries (3, bits of float64) of every rank."""
+    """Check the arguments on all ranks; return of every rank lengths (0 to 2) and largest entries (3 to 5, bits)."""
     error: Exception | None = None
-    header = [0] * 18
+    header = [0] * 23
     try:
         _check(arrays, method, scale, tol, bound)
         largest = [float(namespace(a).abs(a).max()) if a.size else 0.0 for a in arrays[:3]]
@@ -214,17 +240,31 @@ def _agree(
                 raise InvalidValueError(f"{name} has an entry of size {value:.6g}, beyond bound={bound:g}")
         numbers = [*largest, tol, -1 if bound is None else bound, math.inf if scale is None else scale]
         bits = np.array(numbers, dtype=np.float64).view(np.int64).tolist()
-        q = arrays[0]
-        same = [method == "exact", q.dtype.itemsize, q.shape[-1], q.ndim, *q.shape[:-2]]
-        header = [*(a.shape[-2] for a in arrays[:3]), *bits, *same]
-        header += [0] * (18 - len(header))
+        q, *keys_and_values = arrays
+        prints = [fingerprint(*(a[None] for a in keys_and_values[kind::2])) for kind in range(2)]
+        sizes = [q.dtype.itemsize, working_dtype(q.dtype, precision).itemsize, q.shape[-1], q.ndim, *q.shape[:-2]]
+        first, second = (-1, -1) if lengths is None else lengths
+        header = [
+            *(a.shape[-2] for a in arrays[:3]),
+            *bits[:3],
+            *prints,
+            int(first),
+            int(second),
+            *bits[3:],
+            method == "exact",
+            *sizes,
+        ]
+        header += [0] * (23 - len(header))
     except Exception as caught:
         error = caught
     table = verdict(channel_of(comm), error, header)
-    if (table[:, 6:] != table[0, 6:]).any():
+    if (table[:, 8:] != table[0, 8:]).any():
         raise ShapeError("dtype, d, leading axes or an option differ between ranks; only the lengths may")
     if 0 in (table[:, 1].sum(), table[:, 2].sum()):
         raise ShapeError("there are no keys of one kind on any rank; expected at least one")
+    for kind in (1, 2):
+        parts = f"shard(x, comm, -2) of k{kind} and v{kind}"
+        require_sharded(table[:, kind].tolist(), int(table[0, 7 + kind]), table[:, 5 + kind], parts)
     return table
 
 

@@ -197,6 +197,27 @@ def test_keys_beyond_2_to_31_elements() -> None:
     np.testing.assert_array_equal(lse, 0)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "precision", "rounding"), [("f2", None, 6e-4), ("f4", None, 5e-6), ("f4", "float64", 1e-7)]
+)
+def test_linformer_sums_in_wider_numbers(dtype: str, precision: str | None, rounding: float) -> None:
+    """Sums over 3,000 tokens, with gradients, against float64."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, 3000, 4)).astype(dtype) for _ in range(3)]
+    arrays += [rng.uniform(0, 1e-3, (5, 3000)).astype(dtype) for _ in range(2)]
+    dout = rng.normal(size=(2, 3000, 4)).astype(dtype)
+    results = []
+    for inputs, option in ((arrays, precision), ([a.astype("f8") for a in arrays], None)):
+        out, residuals = linformer_attention_forward(*inputs, precision=option)
+        results.append((out, *linformer_attention_vjp(dout, residuals)))
+    for found, want in zip(*results):
+        assert found.dtype == np.dtype(dtype)
+        assert np.abs(found - want).max() <= rounding * np.abs(want).max()
+    if dtype == "f2":
+        with pytest.raises(InvalidValueError, match="exceeds the range of float16"):
+            linformer_attention(*(1e4 * a for a in arrays[:3]), *(1e3 * a for a in arrays[3:]))
+
+
 def test_linformer() -> None:
     q, k, v, _ = arrays(12)
     e, f = np.random.default_rng(3).normal(size=(2, 4, 12))

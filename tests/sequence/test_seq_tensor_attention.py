@@ -95,6 +95,9 @@ def test_single_precision_and_bad_input() -> None:
         out = tensor_attention(*single, method=method, tol=0.3)
         assert out.dtype == np.float32
     np.testing.assert_allclose(tensor_attention(*single), tensor_attention(*given), rtol=0, atol=3e-6)
+    half = [a.astype("f2") for a in given]
+    with pytest.raises(InvalidValueError, match="exceeds the range of float16"):
+        tensor_attention(*half[:3], *(1e4 + half[i] for i in (3, 4)))
     q, k1, k2, v1, v2 = given
     for error, says, call in (
         (ShapeError, "pairs of one shape", lambda: tensor_attention(q, k1, k2, v2, v1)),
@@ -108,6 +111,18 @@ def test_single_precision_and_bad_input() -> None:
     ):
         with pytest.raises(error, match=says):
             call()
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "float64"}, {"method": "polynomial", "tol": 1e-6}])
+def test_half_precision_is_summed_in_wider_numbers(options: dict) -> None:
+    """Rounding of the result alone: 2^-11; sums of 90 * 80 pairs in half precision would err by more."""
+    half = [a.astype("f2") for a in arrays((30, 90, 80), 2, 0.5)]
+    *given, dout = (a.astype("f8") for a in half)
+    expected, gradients = tensor_dense(*given, 0.5, dout)
+    out, residuals = tensor_attention_forward(*half[:5], **options)
+    for found, want in zip((out, *tensor_attention_vjp(half[5], residuals)), (expected, *gradients)):
+        assert found.dtype == np.float16
+        assert np.abs(found - want).max() <= 6e-4 * np.abs(want).max()
 
 
 def test_scratch_is_a_tile_and_not_a_square() -> None:

@@ -134,7 +134,8 @@ def check_errors(comm: MPI.Intracomm) -> None:
         bound=0.5,
         comm=comm,
     )
-    expect(InvalidValueError, "exact", tensor_attention, big, *arrays[1:], method="polynomial", comm=comm)
+    parts = [a[split(8, comm)] for a in arrays[1:]]
+    expect(InvalidValueError, "exact", tensor_attention, big, *parts, method="polynomial", comm=comm)
     expect(
         ShapeError, "pairs of one shape", tensor_attention, *arrays[:4], arrays[4][: -1 if last else None], comm=comm
     )
@@ -142,7 +143,28 @@ def check_errors(comm: MPI.Intracomm) -> None:
     expect(
         ShapeError, "expected (rows, 4)", linformer_attention_forward, q, q, q, e, e[:, : 3 if last else 4], comm=comm
     )
+    check_unsharded(comm, arrays)
     distributed.agree(comm)
+
+
+def check_unsharded(comm: MPI.Intracomm, arrays: list[np.ndarray]) -> None:
+    """Whole sequences on every rank are told from parts; a length says what they are."""
+    rng, n = np.random.default_rng(3), 8
+    *qkv, e, f = (*rng.standard_normal((3, 1, n, 2)), *rng.standard_normal((2, 3, n)))
+    q, k1, k2, v1, v2 = arrays
+    seconds = [a[split(n, comm)] for a in (k2, v2)]
+    if comm.size > 1:
+        expect(ShapeError, "not sharded", linformer_attention_forward, *qkv, e, f, comm=comm)
+        expect(ShapeError, "length is 8", linformer_attention_forward, *qkv, e, f, length=n, comm=comm)
+        expect(
+            ShapeError, "of whole projections", linformer_attention_forward, *(a[:, :4] for a in qkv), e, f, comm=comm
+        )
+        expect(ShapeError, "of k1 and v1", tensor_attention, *arrays, comm=comm)
+        expect(ShapeError, "of k2 and v2", tensor_attention, q, k1[comm.rank :], k2, v1[comm.rank :], v2, comm=comm)
+        expect(ShapeError, "length is 8", tensor_attention, *arrays, lengths=(n, n), comm=comm)
+    # Queries may stand on every rank; keys that do repeat themselves leave the weighted means where they are.
+    once = tensor_attention(q, k1, seconds[0], v1, seconds[1], lengths=(n * comm.size, n), comm=comm)
+    close(once, tensor_attention(*arrays), 1e-13, "keys repeated on every rank")
 
 
 def main() -> None:
