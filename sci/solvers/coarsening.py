@@ -16,6 +16,8 @@ from sci.solvers.transfer import prolong
 __all__ = [
     "Coefficients",
     "average",
+    "body_factor",
+    "coarse_fraction",
     "coarse_kind",
     "interpolation_shares",
     "padded_kind",
@@ -73,6 +75,14 @@ def wall_factors(n: int, level: int) -> tuple[float, float]:
     return low, high
 
 
+def body_factor(level: int) -> float:
+    """Return the weight of the faces on Dirichlet bodies at a coarse level: that of walls on even lengths.
+
+    The zero lies at the centre of a fine cell, if the body's surface is that of coarse cells.
+    """
+    return 2 / (1 + 2.0**-level)
+
+
 def wall_ratio(level: int) -> float:
     """Return how much heavier Dirichlet faces weigh at a coarse level than at the one before it."""
     return (1 + 2.0 ** (1 - level)) / (1 + 2.0**-level)
@@ -113,7 +123,7 @@ def padded_kind(
         shape = [1, 1, 1]
         shape[axis] = -1
         result = xp.minimum(result, beyond.reshape(shape))
-    inner = tuple(slice(1, n + 1) for n in layout.lengths)
+    inner = layout.box_key
     result[inner] = xp.where(result[inner] == FLUID, kind, result[inner])
     return fill(result)
 
@@ -125,8 +135,13 @@ def coarse_kind(
     least: float,
     fill: Fill,
     part: tuple[Sequence[int], Sequence[int]] | None = None,
+    fraction: Array | None = None,
 ) -> Array:
-    """Return the kinds of the coarse cells: unknowns where at least the part `least` of their cells is."""
+    """Return the kinds of the coarse cells: unknowns where at least the part `least` of their cells is.
+
+    Of the cells of the finest grid, where `fraction` says how many of them are (`coarse_fraction`); otherwise of those
+    of the grid before.
+    """
     xp, coarse = namespace(kind), fine.halved
     cells = _children(fine, coarse, kind)
     fluid, closed = xp.zeros(coarse.lengths, dtype=np.int8), xp.zeros(coarse.lengths, dtype=np.int8)
@@ -134,8 +149,17 @@ def coarse_kind(
         fluid += cell == FLUID
         closed += cell == NEUMANN
     solid = 2 * closed > len(cells) - fluid
-    merged = xp.where(fluid >= least * len(cells), FLUID, solid).astype(np.int8)
+    unknown = fluid >= least * len(cells) if fraction is None else fraction[coarse.box_key] >= least
+    merged = xp.where(unknown, FLUID, solid).astype(np.int8)
     return padded_kind(coarse, merged, walls, fill, part)
+
+
+def coarse_fraction(fine: Layout, fraction: Array) -> Array:
+    """Return which part of the cells of the finest grid in each coarse cell are unknowns; both arrays padded."""
+    cells = _children(fine, fine.halved, fraction)
+    result = fine.halved.zeros(namespace(fraction), np.float32)
+    result[fine.halved.box_key] = sum(cells) / np.float32(len(cells))
+    return result
 
 
 def _beyond(layout: Layout, padded: Array, axis: int, side: int) -> Array:
@@ -144,8 +168,10 @@ def _beyond(layout: Layout, padded: Array, axis: int, side: int) -> Array:
     return padded[tuple(key)]
 
 
-def rediscretise(layout: Layout, kind: Array, factors: Sequence[tuple[float, float]], dtype: Any) -> Coefficients:
-    """Return the operator with unit links between unknowns and in bodies, and walls of the weights given.
+def rediscretise(
+    layout: Layout, kind: Array, factors: Sequence[tuple[float, float]], body: float, dtype: Any
+) -> Coefficients:
+    """Return the operator with unit links between unknowns, and Dirichlet faces of the weights given.
 
     Parameters
     ----------
@@ -153,17 +179,19 @@ def rediscretise(layout: Layout, kind: Array, factors: Sequence[tuple[float, flo
     kind : padded int8 array
     factors : (low, high) of each of three axes
         Weights of the faces on Dirichlet walls.
+    body : float
+        Weight of the faces on Dirichlet bodies.
     dtype : dtype
         Of the diagonal.
     """
     xp = namespace(kind)
-    inner = tuple(slice(1, n + 1) for n in layout.lengths)
+    inner = layout.box_key
     total = xp.zeros(layout.lengths, dtype=dtype)
     for axis in range(3):
         for side, factor in zip((-1, 1), factors[axis]):
             beyond = _beyond(layout, kind, axis, side)
             total += beyond == FLUID
-            weight = xp.ones(layout.lengths[axis], dtype=dtype)
+            weight = xp.full(layout.lengths[axis], body, dtype=dtype)
             weight[0 if side < 0 else -1] = factor
             shape = [1, 1, 1]
             shape[axis] = -1
@@ -191,7 +219,7 @@ def average(fine: Coefficients, kind: Array, ratio: float, dtype: Any, fill: Fil
         Fills the layers around the coarse grid from other ranks or periodic sides.
     """
     xp, old, new = namespace(kind), fine.layout, fine.layout.halved
-    inner = tuple(slice(1, n + 1) for n in new.lengths)
+    inner = new.box_key
     links = xp.zeros((3, *new.padded_shape), dtype=dtype)
     axes = (1, 2) if old.flat else (0, 1, 2)
     per_face = 2 ** (len(axes) - 1)
@@ -229,7 +257,7 @@ def _dirichlet_part(level: Coefficients) -> Array:
     if level.dirichlet is not None:
         return level.dirichlet
     count = level.layout.zeros(namespace(level.kind), np.int8)
-    inner = tuple(slice(1, n + 1) for n in level.layout.lengths)
+    inner = level.layout.box_key
     for axis in range(3):
         for side in (-1, 1):
             count[inner] += _beyond(level.layout, level.kind, axis, side) == DIRICHLET

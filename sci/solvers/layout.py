@@ -57,6 +57,11 @@ class Layout:
         return tuple(1 if self.flat and axis == 0 else slice(1, n + 1) for axis, n in enumerate(self.lengths))
 
     @cached_property
+    def box_key(self) -> tuple[slice, ...]:
+        """Index that gives the cells of a padded array along three axes."""
+        return tuple(slice(1, n + 1) for n in self.lengths)
+
+    @cached_property
     def halved(self) -> Layout:
         """The layout of the next coarser grid."""
         return Layout(tuple((n + 1) // 2 for n in self.grid_shape), self.periodic)

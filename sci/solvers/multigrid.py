@@ -151,10 +151,11 @@ class Multigrid:
         colours is reversed after it, which makes the cycle symmetric.
     coarse : "averaged" or "rediscretised"
         How coarse operators are made: from the mean of the links through each face, which also follows thin bodies and
-        varying coefficients, by default; or as Poisson operators of coarse masks, for constant coefficients and cubic
-        cells: a little faster an iteration, and slower on thin or porous bodies.
+        varying coefficients, by default; or as Poisson operators of coarse masks (fluid where half of the cells of the
+        finest grid are), for constant coefficients and cubic cells: a little faster an iteration, and slower on thin or
+        porous bodies.
     wall_corrected : bool
-        Whether coarse operators know how far the zero of a Dirichlet wall is from their cells.
+        Whether coarse operators know how far the zero of a Dirichlet wall or body is from their cells.
     dtype : float32 or float64
         Of the cycle; a float32 cycle inside of float64 conjugate gradients loses no iteration, and halves the memory.
 
@@ -269,16 +270,21 @@ def _hierarchy(A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) 
     kind = coarsening.padded_kind(A.layout, A.kind[A.interior], walls, A.layout.wrap)
     scale, equation = _finest(A, kind, dtype)
     equations = [equation]
+    fraction = None if averaged else (kind == coarsening.FLUID).astype(np.float32)
     while can_halve(equation.layout):
         level = len(equations)
         new = equation.layout.halved
-        kind = coarsening.coarse_kind(equation.layout, kind, walls, 0.1 if averaged else 0.6, new.wrap)
+        if fraction is not None:
+            fraction = coarsening.coarse_fraction(equation.layout, fraction)
+        least = 0.1 if averaged else 0.5
+        kind = coarsening.coarse_kind(equation.layout, kind, walls, least, new.wrap, fraction=fraction)
         factors = [coarsening.wall_factors(n, level) if corrected else (1.0, 1.0) for n in A.layout.lengths]
         if averaged:
             ratio = coarsening.wall_ratio(level) if corrected else 1.0
             equation = coarsening.average(equation, kind, ratio, dtype, new.wrap)
         else:
-            equation = coarsening.rediscretise(new, kind, factors, dtype)
+            body = coarsening.body_factor(level) if corrected else 1.0
+            equation = coarsening.rediscretise(new, kind, factors, body, dtype)
         equations.append(equation)
     if int(np.prod(equation.layout.lengths)) > LARGEST_DENSE:
         raise InvalidValueError(
@@ -324,7 +330,7 @@ def dense_inverse(equation: Coefficients) -> np.ndarray:
     number = layout.wrap(number)
     matrix = np.diag(d[d > 0])
     links = None if equation.links is None else to_host(equation.links).astype(np.float64)
-    inner = tuple(slice(1, n + 1) for n in layout.lengths)
+    inner = layout.box_key
     for axis in range(3):
         if layout.flat and axis == 0:
             continue

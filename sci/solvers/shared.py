@@ -120,7 +120,7 @@ class SharedPoisson:
         kind[tuple(slice(0, n) for n in self.local_shape)] = own
         part = self.decomposition.local_start, self.grid_shape
         self.kind = coarsening.padded_kind(self.layout, kind, self.wall_kinds, self.halo.fill, part)
-        inner = tuple(slice(1, n + 1) for n in self.layout.lengths)
+        inner = self.layout.box_key
         d = self.layout.zeros(xp, np.int8)
         for axis in range(3):
             for side in (-1, 1):

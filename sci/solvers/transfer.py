@@ -92,7 +92,7 @@ def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Arra
         t = 0.25 * (parts[0] + parts[3]) + 0.75 * (parts[1] + parts[2])
     if fine.flat:
         t = t[1:2]
-    inner = tuple(slice(1, n + 1) for n in coarse.lengths)
+    inner = coarse.box_key
     f[inner] = (d[inner] > 0) * (factor * t)
 
 

@@ -120,6 +120,7 @@ COUNTS = {
     "fast": (FastPoisson, (10, 18)),
     "V(2,2)": (Multigrid, (4, 7)),
     "V(2,2) rediscretised": (lambda A: Multigrid(A, coarse="rediscretised"), (4, 7)),
+    "V(1,1) rediscretised": (lambda A: Multigrid(A, coarse="rediscretised", smoothing=1), (5, 11)),
     "V(2,2) no correction": (lambda A: Multigrid(A, coarse="rediscretised", wall_corrected=False), (5, 9)),
 }
 
