@@ -22,7 +22,9 @@ from sci.solvers.operator import PoissonOperator
 __all__ = ["LearnedCycle"]
 
 POROUS = 1.0
-"""With more Dirichlet faces an unknown than this, the steps on the given grid nearly solve, and are done twice."""
+"""With more Dirichlet faces an unknown than this, the steps on the given grid nearly solve, and are done twice. So they
+are beside Neumann bodies, whose narrow gaps coarse cells do not resolve.
+"""
 
 
 @dataclass
@@ -114,7 +116,7 @@ class LearnedCycle:
                 break
             layout, d, fixed, fraction, links = self._coarser(layout, variable, depth, d, fixed, fraction, links)
             depth += 1
-            if depth == 1 and self._surface(fixed) > POROUS:
+            if depth == 1 and (self._surface(fixed) > POROUS or bool((A.insulating & ~A.mask).any())):
                 self._grids[0].damping *= 2
         self._lift_shares()
         last = self._grids[-1]
