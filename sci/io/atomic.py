@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from sci.errors import FileFormatError, SciError
 
-__all__ = ["replacing", "sync", "write_error"]
+__all__ = ["reason_of", "replacing", "sync", "write_error"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -79,8 +80,16 @@ def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatErr
     if not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist; create it first"
         return FileFormatError(f"{path}: the folder {path.parent} {what}")
-    reason = getattr(error, "strerror", None) or " ".join(text.split())
-    return FileFormatError(f"{path}: cannot be written ({reason}); check the folder and its permissions")
+    return FileFormatError(f"{path}: cannot be written ({reason_of(error)}); check the folder and its permissions")
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line what the system or HDF5 said; of HDF5's long messages what the system said to it."""
+    text = " ".join(str(error).split())[:600]
+    told = re.search(r"error message = '([^']+)'", text)
+    if told:
+        return told.group(1)
+    return str(getattr(error, "strerror", None) or text[:300])
 
 
 def _size(n_bytes: int) -> str:

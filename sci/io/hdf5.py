@@ -18,7 +18,7 @@ import numpy as np
 import sci
 from sci.backend import to_host
 from sci.errors import FileFormatError, SchemaVersionError, SciError
-from sci.io.atomic import replacing
+from sci.io.atomic import reason_of, replacing
 from sci.options import snapshot
 
 __all__ = [
@@ -143,13 +143,12 @@ def open_any(path: str | Path) -> Iterator[Group]:
         raise kept(text if text.startswith(str(path)) else f"{path}: {text}") from error
     except MemoryError as error:
         raise MemoryError(f"{path}: {error}; read it on a machine with more memory") from error
-    except PermissionError as error:
-        raise FileFormatError(f"{path}: it may not be read ({error.strerror}); check its permissions") from error
     except Exception as error:  # h5py raises nearly every class for damaged files
-        reason = " ".join(str(error).split())[:300]
-        if "unable to lock file" in reason:
+        if isinstance(error, PermissionError):
+            raise FileFormatError(f"{path}: cannot be read ({reason_of(error)}); check its permissions") from error
+        if "unable to lock file" in str(error):
             raise FileFormatError(f"{path}: another process is writing it; wait for it, or end it") from error
-        raise FileFormatError(f"{path}: damaged, or not an HDF5 file ({reason}); make it again") from error
+        raise FileFormatError(f"{path}: damaged, or not an HDF5 file ({reason_of(error)}); make it again") from error
 
 
 @contextlib.contextmanager
@@ -192,9 +191,7 @@ def read_foreign(file: Group, name: str) -> np.ndarray:
         raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
     if dataset.dtype.kind not in "biuf":
         raise FileFormatError(f"{name} has dtype {dataset.dtype}; expected real numbers")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > stored * (1 if dataset.chunks is None else _MAX_RATIO) and not dataset.is_virtual:
-        raise FileFormatError(f"{name} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged")
+    _check_size(dataset, name)
     data: np.ndarray = np.asarray(dataset[()])
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         raise FileFormatError(f"{name} holds NaN or Inf; clean the samples first")
@@ -327,7 +324,14 @@ def _check_shape(dataset: Any, label: str, shape: Sequence[int | None] | None) -
         shape is not None and (len(found) != len(shape) or any(s not in (None, f) for s, f in zip(shape, found)))
     ):
         raise FileFormatError(f"the dataset {label} has shape {found}; expected {shape} (None: any)")
-    if dataset.nbytes > dataset.file.id.get_filesize():
+    _check_size(dataset, label)
+
+
+def _check_size(dataset: Any, label: str) -> None:
+    """Refuse a dataset that would read as more than the file can hold, before any memory is asked for."""
+    stored = dataset.id.get_storage_size()
+    limit = min(stored, dataset.file.id.get_filesize()) * (1 if dataset.chunks is None else _MAX_RATIO)
+    if dataset.nbytes > limit and not dataset.is_virtual:
         raise FileFormatError(
-            f"the dataset {label} claims {dataset.nbytes} bytes, more than the file has; it is damaged"
+            f"the dataset {label} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged"
         )

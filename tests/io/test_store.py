@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 import h5py
@@ -13,7 +17,8 @@ from samples import make_objects, same
 
 import sci
 from sci.errors import FileFormatError, InvalidValueError, SchemaVersionError
-from sci.io import SCHEMA_VERSION, describe, load, load_grid, load_results, read_header, save
+from sci.io import SCHEMA_VERSION, describe, load, load_grid, load_results, load_samples, read_header, save, store
+from sci.tensor import Canonical
 
 
 @pytest.mark.parametrize("name", make_objects())
@@ -135,3 +140,81 @@ def test_damaged_contents(tmp_path, case):
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_repacked_files_are_read(tmp_path):
+    """As h5repack leaves them: other layouts and filters, the same attributes."""
+    original = Canonical(np.ones(3), (np.zeros((4000, 3)), np.ones((2, 3))))
+    save(tmp_path / "a.h5", original)
+    with h5py.File(tmp_path / "a.h5") as old, h5py.File(tmp_path / "b.h5", "w") as new:
+        new.attrs.update(old.attrs)
+        for name, dataset in old["canonical"].items():
+            made = new.create_dataset(f"canonical/{name}", data=dataset[()], compression=9, shuffle=True)
+            made.attrs.update(dataset.attrs)
+    assert (tmp_path / "b.h5").stat().st_size < original.factors[0].nbytes
+    assert same(load(tmp_path / "b.h5"), original)
+
+
+def test_more_than_the_file_can_hold_is_refused_before_memory_is_asked_for(tmp_path):
+    for chunks in (None, (2**20,)):
+        save(tmp_path / "a.h5", make_objects()["bare_particles"])
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            del file["particles/charges"]
+            file.create_dataset("particles/charges", (2**50,), "f8", chunks=chunks)
+        with pytest.raises(FileFormatError, match=r"charges .*(claims 9007199254740992 bytes|expected \(1,\))"):
+            load(tmp_path / "a.h5")
+        with h5py.File(tmp_path / "f.h5", "w") as file:
+            file.create_dataset("x", (2**50,), "f8", chunks=chunks)
+            file["y"] = np.ones(1)
+        with pytest.raises(FileFormatError, match="x claims 9007199254740992 bytes, of which 0 are stored"):
+            load_samples(tmp_path / "f.h5")
+
+
+def test_memory_that_is_not_there_is_named(tmp_path, monkeypatch):
+    def greedy(group):
+        return np.ones(2**45)
+
+    save(tmp_path / "a.h5", make_objects()["tucker"])
+    monkeypatch.setitem(store.KINDS, "tucker", replace(store.KINDS["tucker"], read=greedy))
+    with pytest.raises(MemoryError, match=r"a\.h5: Unable to allocate 256\. TiB .* more memory"):
+        load(tmp_path / "a.h5")
+
+
+def test_locked_files_are_named(tmp_path):
+    save(tmp_path / "a.h5", make_objects()["tucker"])
+    hold = f"import h5py; f = h5py.File({str(tmp_path / 'a.h5')!r}, 'r+'); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as holder:
+        holder.stdout.readline()
+        with pytest.raises(FileFormatError, match=r"a\.h5: another process is writing it"):
+            load(tmp_path / "a.h5")
+        holder.communicate(b"\n")
+    load(tmp_path / "a.h5")
+
+
+def test_files_and_folders_without_permission(tmp_path):
+    """In a process without root's rights."""
+    path, folder = tmp_path / "a.h5", tmp_path / "closed"
+    save(path, make_objects()["tucker"])
+    folder.mkdir()
+    folder.chmod(0o555)
+    path.chmod(0o200)
+    program = textwrap.dedent(f"""
+        import os
+        from sci.errors import FileFormatError
+        from sci.io import load, save
+        from sci.potentials import Particles
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        for call in (lambda: load({str(path)!r}), lambda: save({str(folder / "b.h5")!r}, Particles([[0, 0, 0]], [1]))):
+            try:
+                call()
+            except FileFormatError as error:
+                print(error)
+    """)
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(parent.stat().st_mode | 0o055)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    read, written = done.stdout.splitlines()
+    assert read == f"{path}: cannot be read (Permission denied); check its permissions"
+    assert written == f"{folder / 'b.h5'}: cannot be written (Permission denied); check the folder and its permissions"

@@ -160,9 +160,11 @@ def test_boxes_are_shared_and_do_not_depend_on_the_frames_before(xyz, tmp_path):
 
 
 def test_killed_writers_lose_no_finished_frame(tmp_path):
-    """Writers are killed at random moments, over and over; the file opens each time, and no frame is lost."""
-    path = write_xyz(tmp_path / "a.xyz", np.concatenate([POSITIONS + 0.01 * k for k in range(12)]))
+    """Writers are killed at random moments, SCI_KILLS times or 6; the file opens each time, and no frame is lost."""
+    kills, total = int(os.environ.get("SCI_KILLS", "6")), 6 * FRAMES
+    path = write_xyz(tmp_path / "a.xyz", np.concatenate([POSITIONS + 0.01 * k for k in range(6)]))
     out, whole = tmp_path / "out.h5", tmp_path / "whole.h5"
+    compute_trajectory(path, whole)
     program = textwrap.dedent(f"""
         import os, random, signal, time
         from pathlib import Path
@@ -172,31 +174,33 @@ def test_killed_writers_lose_no_finished_frame(tmp_path):
             time.sleep(0.005)
             return fast(particles, plan)
         trajectory.energy_and_forces = slow
-        compute_trajectory({str(path)!r}, {str(whole)!r})
-        rng, finished, kills, out = random.Random(1), [0], 0, Path({str(out)!r})
+        out, rng, midway, finished = Path({str(out)!r}), random.Random(1), 0, 0
         def count():
             return len(load(out).frames) if out.exists() else 0
-        while finished[-1] < {12 * FRAMES} and kills < 200:
+        for kill in range({kills}):
+            if finished == {total}:
+                out.unlink()
+                finished = 0
             pid = os.fork()
             if pid == 0:
                 compute_trajectory({str(path)!r}, out, resume=True)
                 os._exit(0)
-            patience = time.monotonic() + (5.0 if kills % 3 else 0.0)
-            while count() == finished[-1] and time.monotonic() < patience:
+            patience = time.monotonic() + (20.0 if kill % 4 else 0.0)
+            while count() == finished and time.monotonic() < patience:
                 time.sleep(0.002)
-            time.sleep(rng.uniform(0.0, 0.1))
+            time.sleep(rng.uniform(0.0, 0.03))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            kills += 1
-            finished.append(count())
-        assert finished == sorted(finished), finished
-        print(kills, len(set(finished) - {{0, {12 * FRAMES}}}), finished[-1])
+            before, finished = finished, count()
+            assert before <= finished, (before, finished)
+            midway += 0 < finished < {total}
+        print(midway)
+        compute_trajectory({str(path)!r}, out, resume=True)
     """)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, env=ONE_THREAD)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 20 * kills, env=ONE_THREAD, check=False)
     assert done.returncode == 0, done.stderr
-    kills, midway, last = map(int, done.stdout.split())
-    assert last == 12 * FRAMES
-    assert kills > midway >= 2, "no kill came between two frames"
+    assert int(done.stdout) >= kills // 3, "few kills came between two frames"
     found, expected = load(out), load(whole)
     for name in ("frames", "energies", "forces"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

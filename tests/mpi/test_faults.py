@@ -19,6 +19,7 @@ LIMIT = 20.0
         ("exception", "ZeroDivisionError: one rank fails after the start", 1),
         ("exit", "", 3),
         ("interrupt", "KeyboardInterrupt", 130),
+        ("memory", "MemoryError: Unable to allocate 256. TiB", 1),
         ("killed", "", None),
     ],
 )
@@ -36,6 +37,11 @@ def test_failing_rank_ends_the_job(
 
 def test_bad_input_on_one_rank_is_raised_on_all(run_mpi: Callable[..., str]) -> None:
     run_mpi("faults.py", 3, "nonsense", timeout=LIMIT)
+
+
+def test_bad_input_and_files_are_raised_on_all(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    run_mpi("faults.py", 3, "files", tmp_path, timeout=LIMIT)
 
 
 def test_launcher_kills_a_hanging_program(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:

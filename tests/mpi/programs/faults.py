@@ -1,21 +1,29 @@
 """Go wrong on one rank in the way that the argument names; the others wait for it in a collective.
 
 mpirun -n 3 python tests/mpi/programs/faults.py exception
+mpirun -n 3 python tests/mpi/programs/faults.py files FOLDER
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
+import stub_device
 from mpi4py import MPI
 
 from sci import distributed
-from sci.errors import SciError, ShapeError
+from sci.errors import DeviceMismatchError, FileFormatError, InvalidValueError, SciError, ShapeError
+from sci.io import load, save, save_grid_parallel, save_samples
+from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential
 
 
 def fail(kind: str) -> None:
@@ -26,6 +34,8 @@ def fail(kind: str) -> None:
         sys.exit(3)
     if kind == "interrupt":
         raise KeyboardInterrupt
+    if kind == "memory":
+        np.ones(2**45)
     if kind == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,10 +76,91 @@ def one_rank_is_given_nonsense(comm: MPI.Intracomm) -> None:
         print("PASS")
 
 
+def one_rank_has_bad_input(comm: MPI.Intracomm, folder: Path) -> None:
+    """NaN, mixed array modules, too little space, a folder that is read-only, locked and damaged files."""
+    last = comm.rank == comm.size - 1
+    samples = np.full(3, np.nan if last else 1.0)
+    error = caught(lambda: save_samples(folder / "s.h5", samples, np.ones(3), comm=comm))
+    assert isinstance(error, InvalidValueError)
+    assert "x holds NaN" in str(error)
+    ions = Particles(np.eye(3) + 3 * comm.rank, np.ones(3))
+    error = caught(lambda: RangeSeparatedPotential(ions, np.nan if last else 1e-3, comm=comm))
+    assert isinstance(error, InvalidValueError)
+    assert "tol is nan" in str(error), error
+    cupy = stub_device.install()
+    pieces = [np.zeros(1)] * comm.size
+    if last:
+        pieces[0] = cupy.asarray(np.zeros(1))
+    error = caught(lambda: distributed.alltoall(pieces, comm=comm))
+    assert isinstance(error, DeviceMismatchError), error
+    grid = PotentialGrid(np.ones((40, 40, 4)), (0.0, 0.0, 4.0 * comm.rank), (1.0, 1.0, 1.0))
+    places = {"grid_shape": (40, 40, 4 * comm.size), "local_start": (0, 0, 4 * comm.rank), "comm": comm}
+    if not h5py.get_config().mpi:  # MPI-IO may end the job where the space ends
+        whole_disk = shutil.disk_usage
+        if last:
+            shutil.disk_usage = lambda path: SimpleNamespace(free=10)
+        error = caught(lambda: save_grid_parallel(folder / "full.h5", grid, **places))
+        shutil.disk_usage = whole_disk
+        assert isinstance(error, FileFormatError)
+        assert "the disk is full or its quota is used up: 0.1 MB needed, 0.0 MB free" in str(error), error
+        (folder / "closed").mkdir(exist_ok=True)
+        comm.Barrier()
+        user = os.geteuid()
+        if last:
+            (folder / "closed").chmod(0o555)
+            if user == 0:
+                os.seteuid(65534)  # root may write anywhere
+        comm.Barrier()
+        error = caught(lambda: save_grid_parallel(folder / "closed" / "a.h5", grid, **places))
+        os.seteuid(user)
+        assert isinstance(error, FileFormatError)
+        assert "cannot be written (Permission denied)" in str(error), error
+    comm.Barrier()
+    assert not list(folder.rglob("*.h5"))
+    comm.Barrier()
+    files_that_cannot_be_read(comm, folder)
+    if comm.rank == 0:
+        print("PASS")
+
+
+def files_that_cannot_be_read(comm: MPI.Intracomm, folder: Path) -> None:
+    path = folder / "ions.h5"
+    save(path, Particles(np.eye(3), np.ones(3)), comm=comm)
+
+    def read() -> None:
+        problem = None
+        try:
+            load(path)
+        except Exception as error:
+            problem = error
+        distributed.agree(comm, problem)
+
+    writer = h5py.File(path, "r+") if comm.rank == 0 else None
+    comm.Barrier()
+    if comm.rank > 0:
+        assert "another process is writing it" in str(caught(load, path))
+    comm.Barrier()
+    if writer is not None:
+        writer.close()
+    comm.Barrier()
+    read()
+    whole = path.read_bytes()
+    comm.Barrier()
+    if comm.rank == 0:
+        path.write_bytes(whole[: len(whole) // 2])
+    comm.Barrier()
+    error = caught(read)
+    assert isinstance(error, FileFormatError)
+    assert "damaged" in str(error)
+
+
 def main() -> None:
     comm = MPI.COMM_WORLD  # the caller's choice; the library's duplicate of it must not trouble MPI_Finalize
     if sys.argv[1] == "nonsense":
         one_rank_is_given_nonsense(comm)
+    elif sys.argv[1] == "files":
+        with distributed.abort_on_error(comm):
+            one_rank_has_bad_input(comm, Path(sys.argv[2]))
     else:
         one_rank_fails(comm, sys.argv[1])
 
