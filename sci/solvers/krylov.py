@@ -284,8 +284,13 @@ def _projection(A: Any, right: Array) -> Apply:
         return lambda v: v
     part = A.inconsistency(right)
     if part > CONSISTENT:
-        raise ConvergenceError(
-            f"the system is singular and b sums to {part:.3g} of its absolute sum over a closed part of the fluid; "
-            "expected zero: use A.project(b), or open the domain by a Dirichlet wall"
-        )
+        raise inconsistent(part)
     return A.project
+
+
+def inconsistent(part: float) -> ConvergenceError:
+    """Return the error of a singular system whose right-hand side has a part in the kernel."""
+    return ConvergenceError(
+        f"the system is singular and b sums to {part:.3g} of its absolute sum over a closed part of the fluid; "
+        "expected zero: use A.project(b), or open the domain by a Dirichlet wall"
+    )

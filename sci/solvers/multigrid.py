@@ -286,11 +286,7 @@ def _hierarchy(A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) 
             body = coarsening.body_factor(level) if corrected else 1.0
             equation = coarsening.rediscretise(new, kind, factors, body, dtype)
         equations.append(equation)
-    if int(np.prod(equation.layout.lengths)) > LARGEST_DENSE:
-        raise InvalidValueError(
-            f"the grid {A.grid_shape} can be halved only to {equation.layout.lengths}, as a periodic axis has odd "
-            "length there; expected lengths of periodic axes that are divisible by a higher power of two"
-        )
+    check_dense(equation.layout, A.grid_shape)
     return scale, equations
 
 
@@ -307,6 +303,15 @@ def can_halve(layout: Layout) -> bool:
     """Tell whether a level is too large for a dense inverse, and may be coarsened."""
     large = int(np.prod(layout.lengths)) > COARSEST
     return large and not any(p and n % 2 for p, n in zip(layout.periodic, layout.grid_shape))
+
+
+def check_dense(layout: Layout, grid_shape: tuple[int, ...]) -> None:
+    """Refuse a last level that is too large for a dense inverse."""
+    if int(np.prod(layout.lengths)) > LARGEST_DENSE:
+        raise InvalidValueError(
+            f"the grid {grid_shape} can be halved only to {layout.lengths}, as a periodic axis has odd "
+            "length there; expected lengths of periodic axes that are divisible by a higher power of two"
+        )
 
 
 def make_levels(equations: Sequence[Coefficients], dtype: Any) -> list[Level]:

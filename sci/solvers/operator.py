@@ -123,17 +123,8 @@ class PoissonOperator:
                     for side in (-1, 1):
                         counts -= self.mask & (beyond_face(self.kind, axis, side) == 1)
             return Stencil(self.layout, self.layout.spread(counts), None, self.weight)
-        links = self.xp.zeros((3, *self.layout.padded_shape))
-        for axis, side, link, _ in self.faces():
-            there = links[axis + 3 - self.ndim]
-            if side < 0:
-                self.layout.cells(there)[...] = link
-            else:
-                beyond = list(self.layout.key)
-                k = axis + 3 - self.ndim
-                beyond[k] = slice(2, self.layout.lengths[k] + 2)
-                there[tuple(beyond)] = link
-        return Stencil(self.layout, self.layout.spread(self.diagonal), links, 1.0)
+        links, diagonal, _ = assemble(self.layout, self.faces())
+        return Stencil(self.layout, self.layout.spread(diagonal), links, 1.0)
 
     @cached_property
     def kind(self) -> Array:
@@ -166,23 +157,12 @@ class PoissonOperator:
         """Yield axis, side (-1 or 1), and on the grid the weight of that face of each cell as a link to a fluid cell
         and as a Dirichlet face; at most one of the two is not zero.
         """
-        xp, mask, kind = self.xp, self.mask, self.kind
         coefficient = None
         if self.coefficient is not None:
-            coefficient = xp.ones(kind.shape)
+            coefficient = self.xp.ones(self.kind.shape)
             coefficient[self.interior] = self.coefficient
             wrap(coefficient, self.periodic)
-        for axis, h in enumerate(self.spacing):
-            for side in (-1, 1):
-                beyond = beyond_face(kind, axis, side)
-                link = (mask & (beyond == 2)).astype(np.float64) / h**2
-                wall = (mask & (beyond == 0)).astype(np.float64) / h**2
-                if coefficient is not None and self.coefficient is not None:
-                    there = xp.where(beyond == 2, beyond_face(coefficient, axis, side), 1.0)
-                    here = xp.where(mask, self.coefficient, 1.0)
-                    mean = 2 * here * there / (here + there) if self.mean == "harmonic" else (here + there) / 2
-                    link, wall = link * mean, wall * here
-                yield axis, side, link, wall
+        return face_weights(self.kind, coefficient, self.spacing, self.mean)
 
     def pad(self, grid: Array) -> Array:
         """Return a grid array with a layer of cells around it: zeros, or the other side of a periodic axis."""
@@ -306,6 +286,42 @@ class PoissonOperator:
             entries.append(-weights[linked])
         triplet = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
         return sparse.coo_matrix(triplet, shape=self.shape).tocsr()
+
+
+def face_weights(
+    kind: Array, coefficient: Array | None, spacing: Sequence[float], mean: str
+) -> Iterator[tuple[int, int, Array, Array]]:
+    """Yield what `PoissonOperator.faces` does, from kinds and coefficients with a layer of cells around the grid."""
+    xp, inner = namespace(kind), (slice(1, -1),) * kind.ndim
+    mask = kind[inner] == 2
+    for axis, h in enumerate(spacing):
+        for side in (-1, 1):
+            beyond = beyond_face(kind, axis, side)
+            link = (mask & (beyond == 2)).astype(np.float64) / h**2
+            wall = (mask & (beyond == 0)).astype(np.float64) / h**2
+            if coefficient is not None:
+                there = xp.where(beyond == 2, beyond_face(coefficient, axis, side), 1.0)
+                here = xp.where(mask, coefficient[inner], 1.0)
+                weight = 2 * here * there / (here + there) if mean == "harmonic" else (here + there) / 2
+                link, wall = link * weight, wall * here
+            yield axis, side, link, wall
+
+
+def assemble(layout: Layout, faces: Iterator[tuple[int, int, Array, Array]]) -> tuple[Array, Array, Array]:
+    """Return the links (3, *padded) of a stencil, and on the grid its diagonal and what Dirichlet faces add to that."""
+    links, diagonal, dirichlet = None, None, None
+    for axis, side, link, wall in faces:
+        if links is None:
+            links = namespace(link).zeros((3, *layout.padded_shape))
+            diagonal, dirichlet = link * 0, link * 0
+        diagonal += link + wall
+        dirichlet += wall
+        k = axis + 3 - len(layout.grid_shape)
+        place = list(layout.key)
+        if side > 0:
+            place[k] = slice(2, layout.lengths[k] + 2)
+        links[k][tuple(place)] = link
+    return links, diagonal, dirichlet
 
 
 def _ghost(padded: Array, axis: int, side: int) -> Array:

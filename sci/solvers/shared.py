@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, as_finite, namespace, to_device, to_host
-from sci.distributed import abort_on_error, agree, allreduce_sum, block
+from sci.distributed import abort_on_error, agree, allreduce_max, allreduce_sum, block
 from sci.distributed.collectives import gather_flat
 from sci.distributed.communicators import Comm, channel_of
 from sci.errors import InvalidValueError, ShapeError
 from sci.solvers import coarsening
-from sci.solvers.boundaries import parse_walls
+from sci.solvers.boundaries import as_spacing, parse_walls
 from sci.solvers.coarsening import FLUID, NEUMANN, Coefficients
 from sci.solvers.fused import Space, iterate
-from sci.solvers.krylov import SolveResult
+from sci.solvers.krylov import CONSISTENT, SolveResult, inconsistent
 from sci.solvers.layout import Layout
-from sci.solvers.multigrid import KINDS, Level, can_halve, dense_inverse, make_levels, v_cycle
+from sci.solvers.multigrid import KINDS, Level, can_halve, check_dense, dense_inverse, make_levels, v_cycle
+from sci.solvers.operator import assemble, face_weights
+from sci.solvers.shared_components import SharedComponents, shared_components
 from sci.solvers.shared_levels import Halo, SharedLevel, interior_and_shell, local_layout, refined
 from sci.solvers.stencil import Stencil
 
@@ -30,21 +33,20 @@ GATHERED = 4096
 
 
 class SharedPoisson:
-    """The Poisson operator with unit links on a grid of three axes that is cut into boxes.
+    """The Poisson operator on a grid of three axes that is cut into boxes.
 
     The boxes are those of a coarse grid, so that pairs of cells stay together on all shared levels; the grid is
-    extended by closed or Dirichlet cells, as its high walls are, to a multiple of 2^levels.
+    extended by closed or Dirichlet cells, as its high walls are, to a multiple of 2^levels, but for periodic axes.
 
     Parameters
     ----------
     grid_shape : (3,) int
         Any lengths.
     comm : mpi4py communicator, optional
-    spacing : float
-    boundary : as for PoissonOperator
-        Without periodic axes.
+    spacing, boundary, mean : as for PoissonOperator
     levels : int, optional
-        Levels that are shared; by default those of more than 4096 cells, at least one.
+        Levels that are shared; by default those of more than 4096 cells, at least one, as far as the lengths of
+        periodic axes can be halved.
 
     Raises
     ------
@@ -53,7 +55,8 @@ class SharedPoisson:
 
     Notes
     -----
-    Collective. `slices` says which cells of the grid are this rank's; then `set_mask` takes their mask.
+    Collective. `slices` says which cells of the grid are this rank's; then `set_mask` takes their mask and
+    coefficients, and finds the parts of the fluid that touch no Dirichlet face, whose constants are in the kernel.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class SharedPoisson:
         grid_shape: tuple[int, ...],
         comm: Comm = None,
         *,
-        spacing: float = 1.0,
+        spacing: float | Sequence[float] = 1.0,
         boundary: Any = "dirichlet",
+        mean: str = "harmonic",
         levels: int | None = None,
     ) -> None:
         problem: Exception | None = None
@@ -70,20 +74,31 @@ class SharedPoisson:
             if len(grid_shape) != 3:
                 raise ShapeError(f"grid_shape is {tuple(grid_shape)}; expected 3 lengths")
             self.walls = parse_walls(boundary, 3)
-            if any("periodic" in pair for pair in self.walls):
-                raise InvalidValueError("periodic axes are not cut into boxes; expected Dirichlet or Neumann walls")
-            if all("dirichlet" not in pair for pair in self.walls):
-                raise InvalidValueError("a box with Neumann walls only is singular; expected one Dirichlet wall")
+            self.spacing, self.grid_shape = as_spacing(spacing, 3), tuple(grid_shape)
+            self.periodic = tuple(low == "periodic" for low, _ in self.walls)
+            self.n_levels = self._shared_levels(levels)
+            if mean not in ("harmonic", "arithmetic"):
+                raise InvalidValueError(f"mean is {mean!r}; expected 'harmonic' or 'arithmetic'")
         except Exception as error:
             problem = error
         agree(comm, problem)
-        self.comm, self.grid_shape, self.weight = comm, tuple(grid_shape), 1.0 / float(spacing) ** 2
-        self.n_levels = levels or max(1, sum(self._cells(k) > GATHERED for k in range(40)))
+        self.comm, self.mean, self.weight = comm, mean, 1.0 / self.spacing[0] ** 2
         self.coarse = block(self.lengths(self.n_levels), comm, halo=1)
         self.decomposition = refined(self.coarse, self.n_levels)
         self.layout = local_layout(self.decomposition)
-        self.halo = Halo(self.decomposition)
+        self.halo = Halo(self.decomposition, self.periodic)
         self.wall_kinds = tuple((KINDS[low], KINDS[high]) for low, high in self.walls)
+        self.components: SharedComponents | None = None
+
+    def _shared_levels(self, levels: int | None) -> int:
+        wrapping = [n for n, wraps in zip(self.grid_shape, self.periodic) if wraps]
+        possible = next(k for k in range(64) if any(n % 2 ** (k + 1) for n in wrapping) or k == 40)
+        if possible < (levels or 1):
+            raise InvalidValueError(
+                f"periodic axes have lengths {wrapping}; expected multiples of {2 ** (levels or 1)}, as cells stay "
+                "together in pairs on shared levels"
+            )
+        return levels or min(possible, max(1, sum(self._cells(k) > GATHERED for k in range(40))))
 
     def lengths(self, level: int) -> tuple[int, ...]:
         """Return the lengths of the whole grid at a level."""
@@ -102,31 +117,65 @@ class SharedPoisson:
         """Shape of this rank's part of the grid."""
         return tuple(max(0, s.stop - s.start) for s in self.slices)
 
-    def set_mask(self, mask: Array, insulating: Array | None = None) -> None:
-        """Set this rank's fluid cells, and which of the others have a Neumann surface.
+    def set_mask(self, mask: Array, insulating: Array | None = None, coefficient: Array | None = None) -> None:
+        """Set this rank's fluid cells, which of the others have a Neumann surface, and the coefficient.
 
         Parameters
         ----------
         mask, insulating : (*local_shape) bool array
+        coefficient : (*local_shape) array, optional
+            Positive; on all ranks or on none.
         """
         xp = namespace(mask)
         problem: Exception | None = None
-        for array in (mask, insulating):
+        for array in (mask, insulating, coefficient):
             if array is not None and tuple(array.shape) != self.local_shape:
                 problem = ShapeError(f"the mask has shape {tuple(array.shape)}; expected {self.local_shape}")
+        if problem is None and coefficient is not None and not bool((coefficient[mask] > 0).all()):
+            problem = InvalidValueError("coefficient is not positive in all fluid cells; expected c > 0")
         agree(self.comm, problem)
+        given = int(allreduce_sum(np.array([int(coefficient is not None)]), self.comm)[0])
+        if given not in (0, self.coarse.size):
+            raise InvalidValueError(f"{given} of {self.coarse.size} ranks give a coefficient; expected all or none")
+        own = tuple(slice(0, n) for n in self.local_shape)
         kind = xp.zeros(self.decomposition.local_shape, dtype=np.int8)
-        own = 2 * mask.astype(np.int8) + (0 if insulating is None else insulating & ~mask)
-        kind[tuple(slice(0, n) for n in self.local_shape)] = own
+        kind[own] = 2 * mask.astype(np.int8) + (0 if insulating is None else insulating & ~mask)
         part = self.decomposition.local_start, self.grid_shape
         self.kind = coarsening.padded_kind(self.layout, kind, self.wall_kinds, self.halo.fill, part)
-        inner = self.layout.box_key
-        d = self.layout.zeros(xp, np.int8)
-        for axis in range(3):
-            for side in (-1, 1):
-                d[inner] += coarsening._beyond(self.layout, self.kind, axis, side) != NEUMANN
-        d *= self.kind == FLUID
-        self.stencil = Stencil(self.layout, d, None, self.weight)
+        padded = None
+        if coefficient is not None:
+            padded = xp.ones(self.layout.padded_shape)
+            self.cells(padded)[...] = coefficient
+            self.halo.fill(padded)
+        self._set_stencil(padded)
+
+    def _set_stencil(self, coefficient: Array | None) -> None:
+        xp, inner = namespace(self.kind), self.layout.box_key
+        links, diagonal, dirichlet = assemble(
+            self.layout, face_weights(self.kind, coefficient, self.spacing, self.mean)
+        )
+        if coefficient is None and len(set(self.spacing)) == 1:
+            d, self.unit = xp.rint(diagonal / self.weight).astype(np.int8), self.weight
+            self.stencil = Stencil(self.layout, self.layout.spread(d), None, self.weight)
+            self.dirichlet: Array | None = None
+        else:
+            self.stencil = Stencil(self.layout, self.layout.spread(diagonal), links, 1.0)
+            self.dirichlet = self.layout.spread(dirichlet)
+            self.unit = float(allreduce_max(np.array([float(diagonal.max(initial=0.0))]), self.comm)[0])
+        conditions = {name for pair in self.walls for name in pair}
+        closed = bool((self.kind[inner] == NEUMANN).any()) or conditions != {"dirichlet"}
+        self.components = None
+        if bool(allreduce_sum(np.array([int(closed)]), self.comm)[0]):
+            fluid = self.kind == FLUID
+            self.components = shared_components(fluid, dirichlet > 0, self.halo.fill, self.comm)
+
+    def equation(self, dtype: Any) -> Coefficients:
+        """Return the finest equation of multigrid, in the unit that keeps it near one."""
+        s = self.stencil
+        if s.links is None or self.dirichlet is None:
+            return Coefficients(self.layout, self.kind, s.d, None, None)
+        d, links, dirichlet = ((a / self.unit).astype(dtype) for a in (s.d, s.links, self.dirichlet))
+        return Coefficients(self.layout, self.kind, d, links, dirichlet)
 
     def spread(self, local: Array) -> Array:
         """Return this rank's part of a grid array as a padded array."""
@@ -152,7 +201,11 @@ class SharedPoisson:
         def total(value: float) -> float:
             return float(allreduce_sum(np.array([value]), self.comm, checked=True)[0])
 
-        return Space(self.stencil, conjugate, self.halo.fill, total, None)
+        def project(padded: Array) -> None:
+            assert self.components is not None
+            self.components.project(padded[self.layout.box_key])
+
+        return Space(self.stencil, conjugate, self.halo.fill, total, None if self.components is None else project)
 
 
 class SharedMultigrid:
@@ -175,7 +228,7 @@ class SharedMultigrid:
 
     def __init__(self, A: SharedPoisson, *, smoothing: int = 2, dtype: Any = np.float32) -> None:
         self.A, self.smoothing, self.dtype = A, smoothing, np.dtype(dtype)
-        self.scale = 1 / A.weight
+        self.scale = 1 / A.unit
         self._channel = channel_of(A.comm)
         equations, halos = self._shared_equations()
         self._boxes = [A.coarse.box(rank) for rank in range(A.coarse.size)]
@@ -208,11 +261,11 @@ class SharedMultigrid:
 
     def _shared_equations(self) -> tuple[list[Coefficients], list[Halo]]:
         A = self.A
-        equations, halos = [Coefficients(A.layout, A.kind, A.stencil.d, None, None)], [A.halo]
+        equations, halos = [A.equation(self.dtype)], [A.halo]
         for level in range(1, A.n_levels + 1):
             fine = equations[-1]
             boxes = refined(A.coarse, A.n_levels - level)
-            halos.append(Halo(boxes))
+            halos.append(Halo(boxes, A.periodic))
             fill, part = halos[-1].fill, (boxes.local_start, A.lengths(level))
             kind = coarsening.coarse_kind(fine.layout, fine.kind, A.wall_kinds, 0.1, fill, part)
             equations.append(coarsening.average(fine, kind, coarsening.wall_ratio(level), self.dtype, fill))
@@ -235,9 +288,9 @@ class SharedMultigrid:
         A = self.A
         assert local.links is not None
         assert local.dirichlet is not None
-        layout = Layout(A.coarse.grid_shape, (False, False, False))
+        layout = Layout(A.coarse.grid_shape, A.periodic)
         kind = coarsening.padded_kind(layout, self._gather(local.kind), A.wall_kinds, layout.wrap)
-        links = namespace(kind).stack([layout.spread(self._gather(link)) for link in local.links])
+        links = namespace(kind).stack([layout.wrap(layout.spread(self._gather(link))) for link in local.links])
         d, dirichlet = (layout.spread(self._gather(a)) for a in (local.d, local.dirichlet))
         equations = [Coefficients(layout, kind, d, links, dirichlet)]
         while can_halve(equations[-1].layout):
@@ -245,6 +298,7 @@ class SharedMultigrid:
             wrap = fine.layout.halved.wrap
             kind = coarsening.coarse_kind(fine.layout, fine.kind, A.wall_kinds, 0.1, wrap)
             equations.append(coarsening.average(fine, kind, coarsening.wall_ratio(level), self.dtype, wrap))
+        check_dense(equations[-1].layout, A.grid_shape)
         inverse = dense_inverse(equations[-1]).astype(self.dtype)
         self._inverse = to_device(inverse, namespace(kind))
         self._unknowns = to_device(np.flatnonzero(to_host(equations[-1].d) > 0), namespace(kind))
@@ -258,6 +312,7 @@ class SharedMultigrid:
         top, coarse = self._gathered[0], self.A.coarse
         top.layout.cells(top.f)[...] = self._gather(level.f)
         v_cycle(top, self.smoothing, self._solve_dense)
+        top.fill(top.u)
         there = tuple(slice(a, a + n + 2) for a, n in zip(coarse.local_start, coarse.local_shape))
         level.u[tuple(slice(0, n + 2) for n in coarse.local_shape)] = top.u[there]
 
@@ -284,12 +339,13 @@ def shared_cg(
 
     Raises
     ------
-    ShapeError, InvalidValueError
+    ShapeError, InvalidValueError, ConvergenceError
         On every rank.
 
     Notes
     -----
-    Collective. Three sums over the ranks and one halo exchange an iteration, beside those of M.
+    Collective. Three sums over the ranks and one halo exchange an iteration, beside those of M; one more sum where A is
+    singular.
     """
     started = time.perf_counter()
     problem: Exception | None = None
@@ -299,11 +355,26 @@ def shared_cg(
     except Exception as error:
         problem = error
     agree(A.comm, problem)
+    space, padded = A.space(), A.spread(right)
+    padded *= A.kind == FLUID
+    _project_right(A, space, padded)
     with abort_on_error(A.comm):
-        space, padded = A.space(), A.spread(right)
-        padded *= A.kind == FLUID
         target = rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded))))
         x = A.layout.zeros(A.stencil.xp, np.float64)
         norms = iterate(space, padded, x, M, target, maxiter, None, from_zero=True)
+        if space.project is not None:
+            space.project(x)
     seconds = time.perf_counter() - started
     return SolveResult(A.cells(x).copy(), len(norms) - 1, np.array(norms), norms[-1] <= target, seconds)
+
+
+def _project_right(A: SharedPoisson, space: Space, padded: Array) -> None:
+    """Remove the kernel from a right-hand side, if the part of it there is rounding."""
+    if A.components is None or space.project is None:
+        return
+    cells = padded[A.layout.box_key]
+    total = space.total(float(abs(cells).sum()))
+    part = float(abs(A.components.sums(cells)).max()) / total if total > 0 else 0.0
+    if part > CONSISTENT:
+        raise inconsistent(part)
+    space.project(padded)

@@ -54,15 +54,17 @@ class Halo:
     ----------
     decomposition : GridDecomposition
         With a halo of one cell.
+    periodic : tuple of bool
+        Whether each axis wraps round.
 
     Notes
     -----
     Collective. Each exchange sends one message to each neighbour over a face, an edge or a corner.
     """
 
-    def __init__(self, decomposition: GridDecomposition) -> None:
+    def __init__(self, decomposition: GridDecomposition, periodic: tuple[bool, ...]) -> None:
         self.decomposition = decomposition
-        self._exchange = HaloExchange(decomposition)
+        self._exchange = HaloExchange(decomposition, periodic)
         self._key = tuple(slice(0, n + 2) for n in decomposition.local_shape)
 
     def fill(self, padded: Array) -> Array:

@@ -11,10 +11,16 @@ from sci.solvers.shared_levels import refined
 __all__ = ["iteration_traffic"]
 
 
-def _exchange(decomposition: GridDecomposition, itemsize: int) -> tuple[int, int]:
-    """Return messages and bytes of one halo exchange: one message to each neighbour, over faces, edges and corners."""
+def _exchange(decomposition: GridDecomposition, periodic: tuple[bool, ...], itemsize: int) -> tuple[int, int]:
+    """Return messages and bytes of one halo exchange: one message to each neighbour, over faces, edges and corners.
+
+    Round a periodic axis that is not cut a rank is its own neighbour, and sends nothing.
+    """
+    own = decomposition.neighbour((0,) * decomposition.ndim, periodic)
     cells = [
-        prod(1 if o else n for o, n in zip(offset, decomposition.local_shape)) for offset in decomposition.neighbours()
+        prod(1 if o else n for o, n in zip(offset, decomposition.local_shape))
+        for offset, peer in decomposition.neighbours(periodic).items()
+        if peer != own
     ]
     return len(cells), itemsize * sum(cells)
 
@@ -22,11 +28,11 @@ def _exchange(decomposition: GridDecomposition, itemsize: int) -> tuple[int, int
 def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic]:
     """Return what this rank sends in one iteration of `shared_cg`, by operation.
 
-    With a box of n cells on the finest level, v sweeps and float32 cycles, a rank inside of the grid sends 8 bytes a
+    With a box of n cells on the finest level, v sweeps and float32 cycles, a rank inside of the grid sends 4 bytes a
     surface cell for A, and 4 v + 1 or 2 times 4 bytes a surface cell of each of the L shared levels, whose surfaces
-    shrink by four: about 6 n^(2/3) (8 + (16/3) (4 v + 1)) bytes in 26 L (4 v + 2) messages. None of it depends on
-    the number P of ranks; what does are three sums of P - 1 messages of 8 bytes, and the all-gather of a level of at
-    most 4096 cells.
+    shrink by four: about 6 n^(2/3) (4 + (16/3) (4 v + 1)) bytes in 26 L (4 v + 2) messages. None of it depends on
+    the number P of ranks; what does are three sums of P - 1 messages of 8 bytes, one more of 8 bytes a closed part
+    where A is singular, and the all-gather of a level of at most 4096 cells.
 
     Parameters
     ----------
@@ -42,15 +48,15 @@ def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic
     -----
     Not collective. A restart after convergence costs one more exchange and sum.
     """
-    messages, n_bytes = _exchange(A.decomposition, M.dtype.itemsize)
+    messages, n_bytes = _exchange(A.decomposition, A.periodic, M.dtype.itemsize)
     for level in range(A.n_levels):
-        count, size = _exchange(refined(A.coarse, A.n_levels - level), M.dtype.itemsize)
+        count, size = _exchange(refined(A.coarse, A.n_levels - level), A.periodic, M.dtype.itemsize)
         times = 4 * M.smoothing + 1 + (level > 0)
         messages, n_bytes = messages + times * count, n_bytes + times * size
-    others = A.coarse.size - 1
+    others, parts = A.coarse.size - 1, 0 if A.components is None else A.components.sizes.size
     own = others * M.dtype.itemsize * prod(A.coarse.local_shape)
     return {
         "halo": Traffic(messages, n_bytes),
-        "allreduce_sum": Traffic(3 * others, 24 * others),
+        "allreduce_sum": Traffic((4 if parts else 3) * others, 8 * (3 + parts) * others),
         "gather_level": Traffic(others, own),
     }
