@@ -11,7 +11,8 @@ lightning: 64K tokens of the same shape, beside the block form in NumPy; benchma
 200 ms, and 1.0 s with the backward pass.
 
 tensor: pairs of 512 keys, d = 4, float64: the polynomial beside the exact method, and both beside a row loop in NumPy.
-Target: 500 times the exact one for errors under 1e-7.
+Target: 500 times the exact one for errors under 1e-7. `tol` is what the degree promises beforehand for a weight, for
+any keys in these bounds; errors of random ones are smaller, so the target has two readings, and both are printed.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def tensor(_: list[int], repeats: int) -> None:
         exact = best(lambda a=arrays: tensor_attention(*a), repeats)
         loop = best(lambda a=arrays: row_loop(*a), 1)
         print(f"tensor: n {n}, d {d}, entries up to {size}: exact {exact:.0f} ms, NumPy row loop {loop:.0f} ms")
-        for tol in (1e-5, 1e-7):
+        for tol in (1e-3, 3e-4, 1e-5, 1e-7):
             run = lambda a=arrays, t=tol: tensor_attention(*a, method="polynomial", tol=t)  # noqa: E731
             error, ms = np.abs(run() - result).max(), best(run, 30)
             print(

@@ -207,7 +207,7 @@ def _agree(
         bits = int(np.float64(-1 if scale is None else scale).view(np.int64))
         sizes = [q.dtype.itemsize, working_dtype(q.dtype, precision).itemsize, q.shape[-1], e.shape[0]]
         whole = -1 if length is None else int(length)
-        header = [q.shape[-2], fingerprint(k, v), whole, bits, *sizes, *q.shape[:-2]]
+        header = [q.shape[-2], fingerprint(k, v, comm), whole, bits, *sizes, *q.shape[:-2]]
         header += [0] * (13 - len(header))
     except Exception as caught:
         error = caught

@@ -149,10 +149,10 @@ def _choice(value: Any, choices: Sequence[str], name: str) -> int:
     return list(choices).index(value)
 
 
-def fingerprint(k: Array, v: Array) -> int:
-    """Return a checksum of some keys and values; 0 where they say nothing, being too few or all alike."""
+def fingerprint(k: Array, v: Array, comm: Comm) -> int:
+    """Return a checksum of some keys and values; 0 where they say nothing: too few, all alike, or on one rank."""
     heads = math.prod(k.shape[:-2])
-    if heads == 0 or k.shape[-2] < 2:
+    if heads == 0 or k.shape[-2] < 2 or size(comm) == 1:
         return 0
     chosen = np.linspace(0, k.shape[-2] - 1, 8).astype(int).tolist()
     xp = namespace(k, v)
@@ -230,7 +230,7 @@ def agreed_problem(
         chosen = [_choice(method, METHODS, "method"), _choice(layout, _LAYOUTS, "layout")]
         numbers = [q.ndim, q.shape[-1], q.dtype.itemsize, dtype.itemsize, bool(causal), ids is None, *chosen]
         bits = int(np.float64(value).view(np.int64))
-        header = [q.shape[-2], fingerprint(k, v), -1 if length is None else length, bits, *numbers, *leading]
+        header = [q.shape[-2], fingerprint(k, v, comm), -1 if length is None else length, bits, *numbers, *leading]
         header += [0] * (20 - len(header))
     except Exception as caught:
         error = caught

@@ -72,7 +72,8 @@ def tensor_attention(
         |v1 v2|.
     bound : float, optional
         For "polynomial": a bound of the entries of q, k1 and k2, so that scores are at most scale d bound^3. Otherwise
-        the largest entries are looked up, on all ranks.
+        they are bounded by scale times the product of the largest 3-norms of rows of q, k1 and k2 (Hölder), looked up
+        on all ranks: never worse, but known only with the data.
     precision : {"float32", "float64"}, optional
         Least precision of the sums of "exact"; float32 for float16, otherwise that of the input by default. Sums of
         "polynomial" are always taken in float64.
@@ -150,7 +151,7 @@ def tensor_attention_forward(
     xp = namespace(*arrays)
     flat = [xp.ascontiguousarray(a, dtype=dtype).reshape(math.prod(a.shape[:-2]), *a.shape[-2:]) for a in arrays]
     held = [tuple(table[:, column].tolist()) for column in range(3)]
-    radius = _radius(table, abs(value) * shapes[0][-1], bound, dtype)
+    radius = _radius(table, abs(value), shapes[0][-1], bound, dtype)
     chosen: Exact | Polynomial
     if method == "exact":
         chosen = Exact(flat[0], flat[1], flat[2], flat[3], flat[4], value, (held[1], held[2]), comm)
@@ -229,19 +230,16 @@ def _agree(
     lengths: tuple[int, int] | None,
     comm: Comm,
 ) -> np.ndarray:
-    """Check the arguments on all ranks; return of every rank lengths (0 to 2) and largest entries (3 to 5, bits)."""
+    """Check the arguments on all ranks; return of every rank lengths (0 to 2) and norms (3 to 5, bits)."""
     error: Exception | None = None
     header = [0] * 23
     try:
         _check(arrays, method, scale, tol, bound)
-        largest = [float(namespace(a).abs(a).max()) if a.size else 0.0 for a in arrays[:3]]
-        for name, value in zip(_NAMES, largest):
-            if method == "polynomial" and bound is not None and value > bound:
-                raise InvalidValueError(f"{name} has an entry of size {value:.6g}, beyond bound={bound:g}")
-        numbers = [*largest, tol, -1 if bound is None else bound, math.inf if scale is None else scale]
+        norms = [_norm(name, a, bound if method == "polynomial" else None) for name, a in zip(_NAMES, arrays[:3])]
+        numbers = [*norms, tol, -1 if bound is None else bound, math.inf if scale is None else scale]
         bits = np.array(numbers, dtype=np.float64).view(np.int64).tolist()
-        q, *keys_and_values = arrays
-        prints = [fingerprint(*(a[None] for a in keys_and_values[kind::2])) for kind in range(2)]
+        q, k1, k2, v1, v2 = arrays
+        prints = [fingerprint(k[None], v[None], comm) for k, v in ((k1, v1), (k2, v2))]
         sizes = [q.dtype.itemsize, working_dtype(q.dtype, precision).itemsize, q.shape[-1], q.ndim, *q.shape[:-2]]
         first, second = (-1, -1) if lengths is None else lengths
         header = [
@@ -268,16 +266,30 @@ def _agree(
     return table
 
 
-def _radius(table: np.ndarray, factor: float, bound: float | None, dtype: Any) -> float:
-    """Return the bound of the scores, factor times the product of the entries' bounds, if it can be computed with."""
-    largest = [bound] * 3 if bound is not None else table[:, 3:6].copy().view(np.float64).max(axis=0).tolist()
-    pair = factor * largest[0] * largest[1]
-    if not max(pair, pair * largest[2]) < float(np.finfo(dtype).max) / 16:
+def _norm(name: str, array: Array, bound: float | None) -> float:
+    """Return the largest 3-norm of a row, in numbers that do not overflow; check the entries against `bound`."""
+    size = namespace(array).abs(array.astype(np.float64, copy=False))
+    largest = float(size.max()) if array.size else 0.0
+    if bound is not None and largest > bound:
+        raise InvalidValueError(f"{name} has an entry of size {largest:.6g}, beyond bound={bound:g}")
+    if largest == 0.0:
+        return 0.0
+    size = size / largest
+    return largest * float((size * size * size).sum(axis=-1).max()) ** (1 / 3)
+
+
+def _radius(table: np.ndarray, scale: float, width: int, bound: float | None, dtype: Any) -> float:
+    """Return the bound of the scores, if it can be computed with."""
+    norms: list[float] = table[:, 3:6].copy().view(np.float64).max(axis=0).tolist()
+    if bound is not None:
+        norms = [bound * width ** (1 / 3)] * 3
+    pair = scale * norms[0] * norms[1]
+    if not max(pair, pair * norms[2]) < float(np.finfo(dtype).max) / 16:
         raise InvalidValueError(
-            f"scores overflow {dtype}: entries of q, k1 and k2 up to {', '.join(f'{a:.3g}' for a in largest)}; "
-            "scale the inputs down"
+            f"scores overflow {dtype}: rows of q, k1 and k2 have 3-norms up to "
+            f"{', '.join(f'{a:.3g}' for a in norms)}; scale the inputs down"
         )
-    return float(pair * largest[2])
+    return float(pair * norms[2])
 
 
 def _useful_degree(radius: float, tol: float, width: int, lengths: list[int]) -> int:

@@ -28,6 +28,7 @@ _SCRATCH = 1 << 16
 """Monomials in memory at one time, a batch entry: about what a cache holds."""
 
 
+@functools.lru_cache(maxsize=256)
 def polynomial_degree(radius: float, tol: float) -> int:
     """Return the least degree whose weights are within `tol`, relatively, of the exponential's on [-radius, radius].
 

@@ -75,6 +75,23 @@ def test_the_error_stays_below_the_tolerance(size: float, tol: float) -> None:
         assert np.abs(found - want).max() <= 50 * tol * np.abs(want).max() + 1e-12
 
 
+def test_norms_of_rows_bound_scores_closer_than_entries() -> None:
+    """One large entry a row, never in the same place as another's: entries allow scores of 2, norms of 1 at most."""
+    rng = np.random.default_rng(4)
+    given = [rng.uniform(-0.1, 0.1, (150, 2)) for _ in range(3)] + [rng.normal(size=(150, 2)) for _ in range(2)]
+    for a in given[:3]:
+        a[np.arange(150), rng.integers(0, 2, 150)] = 1.0
+    expected = tensor_dense(*given, 1.0, np.zeros((150, 2)))[0]
+    kept = {}
+    for bound in (None, 1.0):
+        out, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-4, scale=1.0, bound=bound)
+        assert np.abs(out - expected).max() <= 2.1e-4 * np.abs(given[3]).max() * np.abs(given[4]).max()
+        kept[bound] = residuals.method
+    assert kept[1.0].radius == pytest.approx(2.0)
+    assert 1.0 < kept[None].radius < 1.01
+    assert kept[None].degree < kept[1.0].degree
+
+
 def test_a_useless_or_wrong_polynomial_is_refused() -> None:
     given = arrays((30, 30, 30), 4)[:5]
     for says, factor, options in (
