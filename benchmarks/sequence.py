@@ -92,9 +92,12 @@ def linear(lengths: list[int], repeats: int) -> None:
     q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
     for dout in (None, g):
         mine = best(lambda d=dout: lightning.ours(q, k, v, d, decay), repeats)
-        rival = best(lambda d=dout: lightning.numpy_blocks(q, k, v, d, decay, 64), repeats)
+        b = lightning.best_block(lambda b, d=dout: lightning.numpy_blocks(q, k, v, d, decay, b))
+        rival = best(lambda d=dout, b=b: lightning.numpy_blocks(q, k, v, d, decay, b), repeats)
         name = "forward" if dout is None else "with back"
-        print(f"lightning: {n} tokens, {name}: {mine:.0f} ms, NumPy blocks {rival:.0f} ms, ratio {mine / rival:.2f}")
+        print(
+            f"lightning: {n} tokens, {name}: {mine:.0f} ms, NumPy blocks of {b} {rival:.0f} ms, ratio {mine / rival:.2f}"
+        )
 
 
 def row_loop(q: Any, k1: Any, k2: Any, v1: Any, v2: Any) -> Any:

@@ -275,7 +275,7 @@ def _norm(name: str, array: Array, bound: float | None) -> float:
     if largest == 0.0:
         return 0.0
     size = size / largest
-    return largest * float((size * size * size).sum(axis=-1).max()) ** (1 / 3)
+    return float(largest * np.cbrt(float((size * size * size).sum(axis=-1).max())))
 
 
 def _radius(table: np.ndarray, scale: float, width: int, bound: float | None, dtype: Any) -> float:
