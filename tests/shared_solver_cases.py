@@ -1,0 +1,128 @@
+"""Poisson problems solved on ranks beside their answers on one rank, and their traffic beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from sci.distributed import Traffic, traffic
+from sci.errors import SciError
+from sci.solvers import Multigrid, PoissonOperator, cg
+from sci.solvers.krylov import SolveResult
+from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers.shared_traffic import iteration_traffic
+
+MIXED = [("dirichlet", "neumann"), ("neumann", "neumann"), "dirichlet"]
+ROUND = ["periodic", "neumann", ("dirichlet", "neumann")]
+CASES = (
+    # shape, levels, boundary, body, varying coefficients, dtype of the cycle; lengths that no number of ranks divides
+    ((19, 14, 23), 1, MIXED, "some", False, np.float32),
+    ((19, 14, 23), 2, "dirichlet", "some", True, np.float64),
+    ((9, 26, 11), 1, "dirichlet", "some", False, np.float64),
+    ((18, 13, 10), 1, ROUND, "some", True, np.float32),
+    ((14, 15, 12), None, "neumann", "neumann", False, np.float32),
+    ((12, 20, 10), 1, "periodic", "neumann", True, np.float64),
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem and its answers on one rank."""
+
+    mask: np.ndarray
+    solid: np.ndarray
+    coefficient: np.ndarray | None
+    spacing: object
+    b: np.ndarray
+    singular: bool
+    answer: SolveResult
+    plain: int
+
+
+@cache
+def problem(case: int) -> Problem:
+    """Make and solve a problem; the fluid of closed boxes is cut into two parts."""
+    rng = np.random.default_rng(case)
+    shape, _, walls, body, varying, dtype = CASES[case]
+    mask, coefficient = rng.random(shape) > 0.05, np.exp(rng.normal(size=shape)) if varying else None
+    solid = rng.random(shape) > 0.5 if body == "some" else np.ones(shape, bool)
+    if body != "some":
+        mask[:, [5, -1]] = False
+    spacing = (0.5, 0.4, 0.7) if varying else 0.5
+    serial = PoissonOperator(mask, spacing, walls, body=solid, coefficient=coefficient)
+    assert serial.component_sizes.size >= 2 or body == "some"
+    b = serial.project(rng.normal(size=shape) * mask)
+    answer = cg(serial, b, M=Multigrid(serial, dtype=dtype), rtol=1e-9)
+    plain = cg(serial, b, rtol=1e-2).iterations
+    return Problem(mask, solid, coefficient, spacing, b, serial.singular, answer, plain)
+
+
+def compare(case: int, comm: Any) -> None:
+    """Solve on the ranks and compare with the answer on one."""
+    (shape, levels, walls, _, _, dtype), p = CASES[case], problem(case)
+    A = SharedPoisson(shape, comm, spacing=p.spacing, boundary=walls, levels=levels)
+    A.set_mask(p.mask[A.slices], p.solid[A.slices], None if p.coefficient is None else p.coefficient[A.slices])
+    M = SharedMultigrid(A, dtype=dtype)
+    found = shared_cg(A, p.b[A.slices], M=M, rtol=1e-9)
+    assert found.converged
+    assert found.iterations == p.answer.iterations
+    # A serial float32 cycle multiplies by 1 / d where a shared one divides: its rounding shows in small residuals.
+    rtol = 1e-3 if dtype == np.float32 else 1e-6
+    np.testing.assert_allclose(found.residual_norms, p.answer.residual_norms, rtol=rtol)
+    np.testing.assert_allclose(found.x, p.answer.x[A.slices], atol=1e-12 * abs(p.answer.x).max())
+    assert abs(shared_cg(A, p.b[A.slices], rtol=1e-2).iterations - p.plain) <= 1
+    if p.singular:
+        assert "singular" in error_of(lambda: shared_cg(A, 1.0 * p.mask[A.slices]))
+    compare_traffic(A, M, p.b)
+
+
+def compare_traffic(A: SharedPoisson, M: SharedMultigrid, b: np.ndarray) -> None:
+    """Count what three iterations send beside the model."""
+    comm, before = A.comm, []
+    for iterations in (2, 5):
+        start = traffic(comm)
+        shared_cg(A, b[A.slices], M=M, rtol=0.0, maxiter=iterations)
+        end = traffic(comm)
+        before.append(
+            {
+                k: (v.messages - start.get(k, Traffic()).messages, v.bytes - start.get(k, Traffic()).bytes)
+                for k, v in end.items()
+            }
+        )
+    for name, model in iteration_traffic(A, M).items():
+        few, many = (counts.get(name, (0, 0)) for counts in before)
+        counted = tuple(m - f for m, f in zip(many, few))
+        assert counted == (3 * model.messages, 3 * model.bytes), (name, counted, model)
+
+
+def error_of(action: Callable[[], object]) -> str:
+    """Return the message of the error that `action` raises."""
+    try:
+        action()
+    except SciError as error:
+        return str(error)
+    return ""
+
+
+def refuse(comm: Any) -> None:
+    """Give bad arguments, on one rank where that is possible: every rank gets the error."""
+    last = comm.Get_rank() == comm.Get_size() - 1
+    A = SharedPoisson((12, 12, 12), comm)
+    for action, text in (
+        (lambda: SharedPoisson((12, 12), comm), "3 lengths"),
+        (lambda: SharedPoisson((12, 12, 13), comm, boundary="periodic"), "multiples of 2"),
+        (lambda: A.set_mask(np.ones((1, 2, 3) if last else A.local_shape, bool)), "the mask has shape"),
+        (lambda: A.set_mask(np.ones(A.local_shape, bool), coefficient=-np.ones(A.local_shape)), "positive"),
+    ):
+        message = error_of(action)
+        assert text in message, message
+    if comm.Get_size() > 1:
+        some = np.ones(A.local_shape) if last else None
+        assert "all or none" in error_of(lambda: A.set_mask(np.ones(A.local_shape, bool), coefficient=some))
+    A.set_mask(np.ones(A.local_shape, bool))
+    message = error_of(lambda: shared_cg(A, np.full(A.local_shape, np.nan if last else 1.0)))
+    assert "NaN" in message, message
