@@ -27,7 +27,7 @@ from sci.operators import FNO, TFNO, Recipe, train_operator
 from sci.operators.learning import as_fields
 
 MODELS = {"fno": FNO, "tfno": TFNO}
-# That library sums the loss over a batch: eps is to its gradients what a 32nd is to ours, and 8 samples left over count 8.
+# That library sums the loss over a batch: beside means eps is a 32nd of it, and the last 8 samples count as 8.
 REFERENCE = Recipe(epochs=20, horizon=30, each_step=False, shuffle=False, equal_samples=True, eps=1e-8 / 32)
 BETTER = {
     "fno": Recipe(epochs=20, batch_size=16, learning_rate=4e-3, weight_decay=1e-2),
