@@ -37,6 +37,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "threads": (None, _positive, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
     "progress": ("auto", _one_of("auto", "on", "off"), "progress reports of long builds"),
     "cuda_aware_mpi": ("auto", _one_of("auto", "on", "off"), "hand device buffers to MPI"),
+    "nccl": ("off", _one_of("off", "on"), "collectives of device arrays through NCCL"),
 }
 
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("sci_options", default=None)

@@ -30,6 +30,7 @@ __all__ = [
     "is_device_array",
     "namespace",
     "namespace_of",
+    "nccl",
     "require_finite",
     "to_device",
     "to_host",
@@ -83,6 +84,24 @@ def namespace_of(device: Device) -> ModuleType:
             "install one of the extras cuda12 or cuda13, or use device='cpu'"
         ) from error
     return cupy
+
+
+def nccl() -> ModuleType:
+    """Return CuPy's interface to NCCL.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        If CuPy or NCCL is missing, or does not load.
+    """
+    try:
+        found = importlib.import_module("cupy.cuda.nccl")
+        available = bool(found.available)
+    except Exception as error:
+        raise DeviceUnavailableError(f"NCCL does not load ({error})") from error
+    if not available:
+        raise DeviceUnavailableError("CuPy finds no NCCL; install that of its CUDA")
+    return found
 
 
 def to_host(array: Array) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import sci
-from sci.backend import namespace_of
+from sci.backend import namespace_of, nccl
 from sci.cli.outcome import print_json, print_table
 from sci.errors import KernelCompileError, SciError
 from sci.kernels import cache_folder, find_compiler, host_threads
@@ -134,7 +134,16 @@ def _device() -> Finding:
             return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
         mend = 'with an NVIDIA GPU: pip install "sci[cuda12]" (or cuda13); without one nothing is missing'
         return Finding("GPU", False, "no CuPy; everything runs on the CPU", mend)
-    return Finding("GPU", True, f"{cupy}, driver for CUDA {driver // 1000}.{driver % 1000 // 10}, {', '.join(names)}")
+    driver_of = f"driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
+    return Finding("GPU", True, f"{cupy}, {driver_of}, {_nccl()}, {', '.join(names)}")
+
+
+def _nccl() -> str:
+    try:
+        nccl()
+    except SciError:
+        return "no NCCL"
+    return "NCCL"
 
 
 def _probe(code: str) -> tuple[list[Any] | None, str]:

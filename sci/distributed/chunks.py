@@ -14,7 +14,7 @@ from sci.backend import Array, namespace
 from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
 from sci.distributed.communicators import Comm, channel_of
-from sci.distributed.exchange import Expected, Piece, start_exchange
+from sci.distributed.exchange import Expected, Piece, exchange
 from sci.distributed.ranges import place, split_bounds
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
 
@@ -118,7 +118,7 @@ def unshard(array: Array, comm: Comm = None, axis: int = 0, layout: Layout = "co
     expected = [Expected(r, (where.size, *rows.shape[1:])) for r, where in enumerate(owned)]
     pieces = [Piece(r, rows) for r in range(n_ranks)]
     result = xp.empty((n, *rows.shape[1:]), array.dtype)
-    for where, piece in zip(owned, start_exchange(channel, "unshard", pieces, expected, array.dtype, xp).wait()):
+    for where, piece in zip(owned, exchange(channel, "unshard", pieces, expected, array.dtype, xp)):
         result[xp.asarray(where)] = piece
     return xp.ascontiguousarray(xp.moveaxis(result, 0, axis))
 
@@ -161,7 +161,7 @@ def rearrange(array: Array, source: Layout, target: Layout, comm: Comm = None, a
         places.append(np.flatnonzero(arriving))
         expected.append(Expected(r, (places[-1].size, *rows.shape[1:])))
     result = xp.empty((mine_after.size, *rows.shape[1:]), array.dtype)
-    for where, piece in zip(places, start_exchange(channel, "rearrange", pieces, expected, array.dtype, xp).wait()):
+    for where, piece in zip(places, exchange(channel, "rearrange", pieces, expected, array.dtype, xp)):
         result[xp.asarray(where)] = piece
     return xp.ascontiguousarray(xp.moveaxis(result, 0, axis))
 

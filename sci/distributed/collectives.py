@@ -12,13 +12,17 @@ import numpy as np
 from sci.backend import Array, is_device_array, namespace, namespace_of
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import Channel, Comm, channel_of
-from sci.distributed.exchange import MAX_COUNT, Expected, Piece, start_exchange
+from sci.distributed.exchange import MAX_COUNT, Expected, Piece, exchange
+from sci.distributed.nccl import through_nccl
 from sci.distributed.staging import element_dtype, empty_buffer, from_buffer, to_buffer, wire
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
+from sci.options import get as get_option
 
 __all__ = ["allgather_rows", "broadcast", "broadcast_object", "checked_array", "describe", "gather_flat"]
 
 _MAX_NDIM = 8
+_NCCL = 1 << 16
+"""Marks the code of a dtype where the array goes through NCCL: all ranks must agree on that too."""
 
 
 def describe(array: Array) -> list[int]:
@@ -27,11 +31,12 @@ def describe(array: Array) -> list[int]:
         raise ShapeError(f"the array has {array.ndim} dimensions; at most {_MAX_NDIM} can be sent")
     dtype = element_dtype(array.dtype)
     padding = [0] * (_MAX_NDIM - array.ndim)
-    return [256 * ord(dtype.kind) + dtype.itemsize, array.ndim, *array.shape, *padding]
+    code = 256 * ord(dtype.kind) + dtype.itemsize + _NCCL * through_nccl(namespace(array))
+    return [code, array.ndim, *array.shape, *padding]
 
 
 def _dtype_of(code: int) -> np.dtype[Any]:
-    return np.dtype(f"{chr(code // 256)}{code % 256}")
+    return np.dtype(f"{chr(code % _NCCL // 256)}{code % 256}")
 
 
 def _require_same(table: np.ndarray, first_axis: int, operation: str) -> None:
@@ -43,6 +48,10 @@ def _require_same(table: np.ndarray, first_axis: int, operation: str) -> None:
         return
     other = int(different[0])
     (a, shape_a), (b, shape_b) = ((_dtype_of(int(r[0])), tuple(r[2 : 2 + r[1]].tolist())) for r in table[[0, other]])
+    if (table[:, 0] // _NCCL != table[0, 0] // _NCCL).any():
+        raise DeviceMismatchError(
+            f"{operation}: on some ranks only nccl is 'on' and the array on a device; expected the same on all"
+        )
     error = DTypeError if a != b else ShapeError
     raise error(
         f"{operation}: rank 0 passes shape {shape_a} of {a}, rank {other} shape {shape_b} of {b}; "
@@ -72,11 +81,11 @@ def gather_flat(channel: Channel, flat: Array, counts: np.ndarray, name: str) ->
     """Return the concatenation of every rank's `flat`, whose sizes are `counts`."""
     xp = namespace(flat)
     total = int(counts.sum())
-    if total > MAX_COUNT:
+    if total > MAX_COUNT or through_nccl(xp):
         ranks = range(channel.size)
         pieces = [Piece(r, flat) for r in ranks]
         expected = [Expected(r, (int(counts[r]),)) for r in ranks]
-        return xp.concatenate(start_exchange(channel, name, pieces, expected, flat.dtype, xp).wait())
+        return xp.concatenate(exchange(channel, name, pieces, expected, flat.dtype, xp))
     buffer, everything = to_buffer(flat), empty_buffer(xp, (total,), flat.dtype)
     channel.comm.Allgatherv(wire(buffer), [wire(everything), counts])
     channel.count(name, channel.size - 1, (channel.size - 1) * buffer.nbytes)
@@ -152,20 +161,27 @@ def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
             array = namespace(array).asarray(array)
             header = [root, int(is_device_array(array)), *describe(array)]
         header[0] = root
+        header[1] += 2 * (get_option("nccl") == "on")
     except Exception as caught:
         error = caught
     table = verdict(channel, error, header)
     if (table[:, 0] != root).any():
         raise InvalidValueError(f"broadcast: the ranks name different roots: {table[:, 0].tolist()}")
+    if (table[:, 1] // 2 != table[0, 1] // 2).any():
+        raise InvalidValueError("broadcast: the option nccl differs between ranks; expected one value")
     if channel is None or channel.size == 1:
         return array
     return _broadcast_buffer(channel, array, root, table[root].tolist())
 
 
 def _broadcast_buffer(channel: Channel, array: Array, root: int, header: Sequence[int]) -> Array:
-    _, on_device, code, ndim, *shape = header
-    xp: ModuleType = namespace_of("cuda" if on_device else "cpu")
+    _, place, code, ndim, *shape = header
+    xp: ModuleType = namespace_of("cuda" if place % 2 else "cpu")
     at_root = channel.rank == root
+    if through_nccl(xp):
+        pieces = [Piece(r, array) for r in range(channel.size) if at_root]
+        arrived = exchange(channel, "broadcast", pieces, [Expected(root, tuple(shape[:ndim]))], _dtype_of(code), xp)
+        return array if at_root else arrived[0]
     buffer = to_buffer(array) if at_root else empty_buffer(xp, tuple(shape[:ndim]), _dtype_of(code))
     flat = wire(buffer)
     for k in range(0, flat.size, MAX_COUNT):

@@ -44,6 +44,7 @@ class Channel:
     size: int
     rank: int
     sent: dict[str, Traffic] = field(default_factory=dict)
+    nccl: Any = None  # NCCL's communicator of the same ranks, once one was needed
 
     def count(self, operation: str, messages: int, n_bytes: int) -> None:
         """Add to the count of `operation`."""
@@ -65,6 +66,9 @@ def _free_duplicate(comm: Comm, keyval: int, channel: Channel) -> None:
     """Free the duplicate when MPI deletes the attribute, that is when the caller's communicator is freed."""
     from mpi4py import MPI
 
+    if channel.nccl is not None:
+        channel.nccl.destroy()
+        channel.nccl = None
     if not MPI.Is_finalized() and channel.comm != MPI.COMM_NULL:
         channel.comm.Free()
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from sci.backend import Array
 from sci.distributed.communicators import Channel
+from sci.distributed.nccl import exchange_on_devices, through_nccl
 from sci.distributed.staging import empty_buffer, from_buffer, to_buffer, wire
 
-__all__ = ["MAX_COUNT", "Expected", "Pending", "Piece", "start_exchange"]
+__all__ = ["MAX_COUNT", "Expected", "Pending", "Piece", "exchange", "start_exchange"]
 
 MAX_COUNT = 2**31 - 1
 """Elements of one message: counts are C ints before MPI 4."""
@@ -102,3 +103,37 @@ def start_exchange(
         requests += [channel.comm.Isend(part, piece.peer, piece.tag) for part in parts]
         channel.count(operation, len(parts), sent[-1].nbytes)
     return Pending(requests, sent, received, xp)
+
+
+def exchange(
+    channel: Channel | None,
+    operation: str,
+    pieces: Sequence[Piece],
+    expected: Sequence[Expected],
+    dtype: Any,
+    xp: ModuleType = np,
+) -> list[Array]:
+    """Send `pieces` and return what is `expected`, as `start_exchange`, in a call that all ranks make.
+
+    Notes
+    -----
+    Collective; device arrays go through NCCL where the option `nccl` is on.
+    """
+    if channel is None or channel.size == 1 or not through_nccl(xp):
+        return start_exchange(channel, operation, pieces, expected, dtype, xp).wait()
+    own = {piece.tag: piece for piece in pieces if piece.peer == channel.rank}
+    received, receives, sends = [], [], []
+    for want in expected:
+        if want.peer == channel.rank:
+            received.append(own[want.tag].array.astype(dtype, copy=False).reshape(want.shape))
+            continue
+        received.append(xp.empty(want.shape, dtype))
+        if received[-1].size:
+            receives.append((want.peer, want.tag, received[-1]))
+    for piece in pieces:
+        if piece.peer != channel.rank and piece.array.size:
+            sends.append((piece.peer, piece.tag, xp.ascontiguousarray(piece.array, dtype=dtype)))
+            channel.count(operation, 1, sends[-1][2].nbytes)
+    ordered = [[(peer, array) for peer, _, array in sorted(group, key=lambda m: m[:2])] for group in (sends, receives)]
+    exchange_on_devices(channel, ordered[0], ordered[1], xp)
+    return received

@@ -15,7 +15,7 @@ from sci.backend import Array, namespace
 from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
 from sci.distributed.communicators import Channel, Comm, channel_of
-from sci.distributed.exchange import Expected, Pending, Piece, start_exchange
+from sci.distributed.exchange import Expected, Pending, Piece, exchange, start_exchange
 from sci.distributed.staging import element_dtype
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
@@ -230,7 +230,7 @@ def alltoall(
     xp, dtype = namespace(*parts), element_dtype(parts[0].dtype)
     pieces = [Piece(r, part) for r, part in enumerate(parts)]
     expected = [Expected(r, tuple(shape)) for r, shape in enumerate(shapes)]
-    return start_exchange(channel, operation, pieces, expected, dtype, xp).wait()
+    return exchange(channel, operation, pieces, expected, dtype, xp)
 
 
 def _agreed_shapes(channel: Channel | None, parts: Sequence[Array], n_ranks: int) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ from sci.distributed.agreement import verdict
 from sci.distributed.collectives import describe
 from sci.distributed.communicators import channel_of
 from sci.distributed.decompositions import GridDecomposition
-from sci.distributed.exchange import Expected, Piece, start_exchange
+from sci.distributed.exchange import Expected, Piece, exchange
 from sci.errors import DecompositionError, DTypeError, ShapeError
 
 __all__ = ["check_local", "gather_grid", "redistribute", "scatter_grid"]
@@ -84,9 +84,9 @@ def redistribute(array: Array, source: GridDecomposition, target: GridDecomposit
     incoming = list(source.owners(target.local_start, target.local_shape))
     pieces = [Piece(rank, array[(..., *_local(part, source.local_start))]) for rank, part in outgoing]
     expected = [Expected(rank, (*leading, *(s.stop - s.start for s in part))) for rank, part in incoming]
-    pending = start_exchange(channel_of(source.comm), "redistribute", pieces, expected, array.dtype, xp)
+    arrived = exchange(channel_of(source.comm), "redistribute", pieces, expected, array.dtype, xp)
     result = xp.empty((*leading, *target.local_shape), array.dtype)
-    for (_, part), piece in zip(incoming, pending.wait()):
+    for (_, part), piece in zip(incoming, arrived):
         result[(..., *_local(part, target.local_start))] = piece
     return result
 
@@ -118,7 +118,7 @@ def gather_grid(array: Array, decomposition: GridDecomposition) -> Array:
     pieces = [Piece(rank, array) for rank in range(d.size)]
     expected = [Expected(rank, (*leading, *shape)) for rank, (_, shape) in enumerate(boxes)]
     result = xp.empty((*leading, *d.grid_shape), array.dtype)
-    pending = start_exchange(channel, "gather_grid", pieces, expected, array.dtype, xp)
-    for (start, shape), piece in zip(boxes, pending.wait()):
+    arrived = exchange(channel, "gather_grid", pieces, expected, array.dtype, xp)
+    for (start, shape), piece in zip(boxes, arrived):
         result[(..., *(slice(a, a + n) for a, n in zip(start, shape)))] = piece
     return result

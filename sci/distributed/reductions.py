@@ -15,7 +15,8 @@ from sci.backend import Array, namespace
 from sci.distributed.agreement import verdict
 from sci.distributed.collectives import checked_array, gather_flat
 from sci.distributed.communicators import Channel, Comm, channel_of
-from sci.distributed.exchange import Expected, Piece, start_exchange
+from sci.distributed.exchange import Expected, Piece, exchange
+from sci.distributed.nccl import through_nccl
 from sci.distributed.ranges import split_bounds
 from sci.distributed.staging import empty_buffer, from_buffer, to_buffer, wire
 from sci.errors import InvalidValueError, ShapeError
@@ -50,11 +51,11 @@ def _reduce_segment(channel: Channel, flat: Array, bounds: np.ndarray, op: Calla
     own = int(bounds[channel.rank + 1] - bounds[channel.rank])
     pieces = [Piece(r, flat[bounds[r] : bounds[r + 1]]) for r in ranks]
     expected = [Expected(r, (own,)) for r in ranks]
-    return _reduce_rows(start_exchange(channel, name, pieces, expected, flat.dtype, namespace(flat)).wait(), op)
+    return _reduce_rows(exchange(channel, name, pieces, expected, flat.dtype, namespace(flat)), op)
 
 
 def _reduce_block(channel: Channel, flat: Array, op: Callable[..., Array], name: str) -> Array:
-    if flat.nbytes * channel.size <= _SMALL_BYTES:
+    if flat.nbytes * channel.size <= _SMALL_BYTES and not through_nccl(namespace(flat)):
         return _reduce_small(channel, flat, op, name)
     bounds = split_bounds(flat.size, channel.size)
     return gather_flat(channel, _reduce_segment(channel, flat, bounds, op, name), np.diff(bounds), name)

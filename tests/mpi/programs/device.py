@@ -1,4 +1,4 @@
-"""Check that device arrays pass through pinned memory and come out as device arrays, with the host's answer.
+"""Check that device arrays pass through pinned memory, or NCCL, and come out as device arrays, with the host's answer.
 
 mpirun -n 3 python tests/mpi/programs/device.py
 """
@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import stub_device
+import stub_nccl
 from mpi4py import MPI
 from sabotage import private_communicator
 
 import sci
 from sci import distributed
 from sci.distributed import reductions
-from sci.errors import DeviceMismatchError
+from sci.errors import DeviceMismatchError, DeviceUnavailableError
 
 cupy = stub_device.install()
 
@@ -86,12 +87,51 @@ def check_staging(comm: MPI.Intracomm) -> None:
     raise AssertionError("the stand-in does not pass for a device array")
 
 
+def check_nccl(comm: MPI.Intracomm) -> None:
+    """The same answers through NCCL, with no array staged; a clear error on all ranks where it cannot be."""
+    fresh = comm.Dup()
+    stub_nccl.install(fresh, available=fresh.rank != fresh.size - 1)
+    array = cupy.asarray(np.arange(4.0))
+    with sci.options(nccl="on"):
+        assert "finds no NCCL" in unavailable(fresh, array)
+        stub_nccl.install(fresh, bus="the same")
+        assert f"ranks 0 and {fresh.size - 1} share a GPU" in unavailable(fresh, array) or fresh.size > 2
+        stub_nccl.install(fresh)
+        stub_device.calls.clear()
+        check_collectives(fresh)
+        assert "alloc_pinned_memory" not in stub_device.calls
+        check_grids(fresh)
+        rows = distributed.alltoall([cupy.asarray(np.full(r + 1, fresh.rank)) for r in range(fresh.size)], comm=fresh)
+        assert [row.get().tolist() for row in rows] == [[r] * (fresh.rank + 1) for r in range(fresh.size)]
+        host = np.zeros(3)
+        try:
+            distributed.allreduce_sum(host if fresh.rank else cupy.asarray(host), fresh)
+        except DeviceMismatchError:
+            pass
+        else:
+            raise AssertionError("one rank's device array was summed with the others' host arrays")
+        assert np.array_equal(distributed.allreduce_sum(host, fresh), host)
+    assert min(stub_nccl.calls["send"], stub_nccl.calls["recv"]) > 10, stub_nccl.calls
+    fresh.Free()
+    assert stub_nccl.calls["destroy"] == 1
+
+
+def unavailable(comm: MPI.Intracomm, array: Any) -> str:
+    try:
+        distributed.allreduce_sum(array, comm)
+    except DeviceUnavailableError as error:
+        return str(error)
+    raise AssertionError("NCCL was found")
+
+
 def main() -> None:
     comm = private_communicator()
     with distributed.abort_on_error(comm):
         check_collectives(comm)
         check_grids(comm)
         check_staging(comm)
+        if comm.size > 1:
+            check_nccl(comm)
     if comm.rank == 0:
         print("PASS")
 

@@ -26,6 +26,10 @@ class ndarray:
     def __array__(self, *_: object, **__: object) -> np.ndarray:
         raise TypeError("implicit copy of a device array to the host")
 
+    @property
+    def data(self) -> SimpleNamespace:
+        return SimpleNamespace(ptr=self._hidden.ctypes.data)
+
     def get(self, out: np.ndarray | None = None) -> np.ndarray:
         calls.append("get")
         if out is None:
@@ -88,7 +92,7 @@ def _pinned(n_bytes: int) -> bytearray:
 def install() -> ModuleType:
     """Put the stand-in into `sys.modules` and return it."""
     ndarray.__module__ = "cupy"
-    stream = SimpleNamespace(synchronize=lambda: calls.append("synchronize"))
+    stream = SimpleNamespace(synchronize=lambda: calls.append("synchronize"), ptr=0)
     cupy = _Module("cupy")
     cupy.__dict__.update(
         ndarray=ndarray,
