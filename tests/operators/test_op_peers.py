@@ -10,6 +10,7 @@ import pytest
 
 from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import Recipe, from_neuraloperator, train_operator
+from sci.operators.convolution import as_dtype
 
 pytestmark = pytest.mark.peers
 
@@ -63,18 +64,29 @@ def test_same_weights_same_output_and_gradients(case):
     loss = (difference / torch.from_numpy(target).flatten(2).norm(dim=2)).sum() / 2
     loss.backward()
 
-    def training(tape, variables):
-        return tape.call(relative_l2, relative_l2_vjp, ours.forward(tape, variables, x), target=target)
+    def gradients_in(dtype):
+        def training(tape, variables):
+            output = ours.forward(tape, variables, x.astype(dtype))
+            return tape.call(relative_l2, relative_l2_vjp, output, target=target.astype(dtype))
 
-    value, gradients = value_and_gradients(training, ours.parameters)
+        return value_and_gradients(training, as_dtype(ours.parameters, np.dtype(dtype)))
+
+    value, gradients = gradients_in("f4")
     assert abs(float(value) - float(loss)) < 1e-5 * float(loss)
     # Their gradients under our names: the same map from a state dict of gradients.
     found = {name: p.grad.numpy() for name, p in theirs.named_parameters()}
     theirs_as_ours = from_neuraloperator(found, **options).parameters
-    largest = max(float(np.abs(g).max()) for g in theirs_as_ours.values())
-    for name, gradient in gradients.items():
-        scale = max(float(np.abs(theirs_as_ours[name]).max()), 0.2 * largest)
-        np.testing.assert_allclose(gradient, theirs_as_ours[name], rtol=0, atol=1e-5 * scale, err_msg=name)
+    exact = gradients_in("f8")[1]
+    largest = max(float(np.abs(g).max()) for g in exact.values())
+    for name, gradient in exact.items():
+        own = float(np.abs(gradient).max())
+        # A shift before a normalisation of instances changes nothing: of these gradients float32 leaves rounding.
+        zero = case == "instance norm" and name.endswith(("spectral.bias", "mlp.1.bias"))
+        assert (own < 1e-12 * largest) == zero, name
+        for single in (gradients[name], theirs_as_ours[name]):
+            # What cancels in a sum over the grid leaves the rounding of its parts.
+            atol = 1e-6 * largest if zero else 1e-5 * own + 2e-7 * largest
+            np.testing.assert_allclose(single, gradient, rtol=0, atol=atol, err_msg=name)
 
 
 @pytest.mark.filterwarnings("ignore")
