@@ -117,14 +117,15 @@ def padded_kind(
     xp = namespace(kind)
     start, lengths = part or ((0, 0, 0), layout.lengths)
     result = xp.full(layout.padded_shape, FLUID, dtype=np.int8)
+    own = tuple(slice(0, max(0, min(n, m - a))) for n, m, a in zip(layout.lengths, lengths, start))
     for axis, (low, high) in enumerate(walls):
-        place = xp.arange(layout.padded_shape[axis]) - 1 + start[axis]
-        beyond = xp.where(place < 0, low, xp.where(place >= lengths[axis], high, FLUID)).astype(np.int8)
-        shape = [1, 1, 1]
-        shape[axis] = -1
-        result = xp.minimum(result, beyond.reshape(shape))
-    inner = layout.box_key
-    result[inner] = xp.where(result[inner] == FLUID, kind, result[inner])
+        before: list[slice] = [slice(None)] * 3
+        after = list(before)
+        before[axis] = slice(0, max(0, 1 - start[axis]))
+        after[axis] = slice(max(0, lengths[axis] - start[axis]) + 1, None)
+        for key, wall in ((tuple(before), low), (tuple(after), high)):
+            result[key] = xp.minimum(result[key], np.int8(wall))
+    result[tuple(slice(1, s.stop + 1) for s in own)] = kind.reshape(layout.lengths)[own]
     return fill(result)
 
 
@@ -258,9 +259,10 @@ def _dirichlet_part(level: Coefficients) -> Array:
         return level.dirichlet
     count = level.layout.zeros(namespace(level.kind), np.int8)
     inner = level.layout.box_key
+    fixed = (level.kind == DIRICHLET).view(np.int8)
     for axis in range(3):
         for side in (-1, 1):
-            count[inner] += _beyond(level.layout, level.kind, axis, side) == DIRICHLET
+            count[inner] += _beyond(level.layout, fixed, axis, side)
     count *= level.kind == FLUID
     return count
 

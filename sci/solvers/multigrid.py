@@ -56,6 +56,11 @@ class Level(LevelArrays):
             self._stages[count] = (down, *ascend(self, count, below.layout, below.u))
         return self._stages[count]
 
+    def prepare(self, count: int) -> None:
+        """Make what stages of `count` half sweeps need, so that it is not the first cycle that takes the time."""
+        if self.one_pass:
+            self._stage(count)
+
     def descend(self, count: int) -> None:
         """Do `count` half sweeps from u = 0 and set the right-hand side of the next level from the residual."""
         if self.one_pass:
@@ -216,6 +221,8 @@ class Multigrid:
         self.levels = make_levels(equations, self.dtype)
         self.coarsest = to_device(dense_inverse(equations[-1]).astype(self.dtype), A.xp)
         self.unknowns = A.xp.flatnonzero(equations[-1].d > 0)
+        for level in self.levels[:-1]:
+            level.prepare(2 * smoothing)
 
     def matvec(self, r: Array) -> Array:
         """Return the cycle's approximation of the inverse times r, a grid array or a flat one."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from sci.backend import Array
+from sci.backend import Array, namespace
 from sci.kernels import Kernel, bind, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 from sci.solvers.stencil import _C_NAMES, _ENDS, around, code_of
@@ -97,7 +97,10 @@ def given_links(links: Array | None, u: Array) -> Array:
 
 def inverse(d: Array, dtype: object) -> Array:
     """Return 1 / d, 0 where d = 0."""
-    return (d > 0) / (d + (d <= 0)).astype(dtype)
+    unknown = d > 0
+    result = (d + ~unknown).astype(dtype)
+    namespace(d).divide(unknown, result, out=result)
+    return result
 
 
 def _colour_of(d: Array, where: Array, colour: int) -> Array:
