@@ -3,9 +3,9 @@
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/lightning.py [--length 65536]
 
 Eight heads of 64, float32. `blocks` is the block form in NumPy and in torch (batched matrix products, masks, one
-state), with the block of 64, 128 or 256 tokens that NumPy is fastest with in this run; `softmax` is torch's causal scaled_dot_product_attention, at lengths where it ends in reasonable time. Target
-for 64K tokens is 200 ms forward and 1.0 s with the backward pass, on a processor where the NumPy blocks take 278 and
-1140.
+state), with the block of 64, 128 or 256 tokens that NumPy is fastest with in this run; `softmax` is torch's causal
+scaled_dot_product_attention, at lengths where it ends in reasonable time. Target for 64K tokens is 200 ms forward and
+1.0 s with the backward pass, on a processor where the NumPy blocks take 278 and 1140.
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ def main() -> None:
     except ImportError:
         torch = None
     rng, decay = np.random.default_rng(0), (2.0 ** -np.arange(1, HEADS + 1)).astype("f4")
-    print(
-        f"{'tokens':>7} {'pass':>9} {'ours':>8} {'numpy blocks':>13} {'torch blocks':>13} {'softmax':>9}   ratios (block)"
-    )
+    titles = f"{'tokens':>7} {'pass':>9} {'ours':>8} {'numpy blocks':>13} {'torch blocks':>13} {'softmax':>9}"
+    print(f"{titles}   ratios (block)")
     for n in (4096, 16384, options.length):
         q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
         for name, dout in (("forward", None), ("with back", g)):
