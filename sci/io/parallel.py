@@ -183,7 +183,7 @@ def _write_parts(
         with _agreed(comm):
             if rank_of(comm) == 0:
                 stale = part_files(path)
-                with create(path, header) as file:
+                with create(path, header, sealed=True) as file:
                     join_parts(image(file), names, boxes, dtype)
                 for old in stale:
                     with contextlib.suppress(OSError):

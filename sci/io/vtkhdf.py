@@ -142,10 +142,10 @@ def fill(dataset: Any, parts: Iterable[np.ndarray], units: str) -> None:
 def part_files(path: str | Path) -> list[Path]:
     """Return the parts that the grid of the file `path` is joined from; none for a plain or unreadable file."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_file(path) as (file, _):
             dataset = file[f"VTKHDF/PointData/{NAME}"]
             names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
-    except (OSError, KeyError, RuntimeError):
+    except FileFormatError:
         return []
     return [Path(path).with_name(name) for name in names if Path(name).name == name]
 

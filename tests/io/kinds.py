@@ -103,7 +103,7 @@ def _spread(path: Path) -> None:
         local = PotentialGrid(GRID.values[box[0] : box[0] + box[3]], GRID.origin, GRID.spacing, GRID.units)
         with create(path.with_name(name), make_header(PART, GRID.units, "golden", header.uuid)) as file:
             write_part(file, local)
-    with create(path, header) as file:
+    with create(path, header, sealed=True) as file:
         image = image_group(file, GRID.shape, GRID.origin, GRID.spacing, GRID.units)
         join_parts(image, part_names(path), boxes, GRID.values.dtype)
 
