@@ -9,6 +9,6 @@ import pytest
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-def test_operators(run_mpi: Callable[..., str], n_ranks: int) -> None:
-    run_mpi("operators.py", n_ranks, timeout=240)
+def test_operators(run_mpi: Callable[..., str]) -> None:
+    """The program takes every number of ranks up to that of its launch."""
+    assert "PASS" in str(run_mpi("operators.py", 4, timeout=300))

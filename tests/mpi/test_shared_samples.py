@@ -10,6 +10,6 @@ import pytest
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-def test_samples_do_not_depend_on_the_ranks(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
-    run_mpi("samples.py", n_ranks, tmp_path, timeout=120)
+def test_samples_do_not_depend_on_the_ranks(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    """The program takes every number of ranks up to that of its launch."""
+    assert "PASS" in str(run_mpi("samples.py", 4, tmp_path, timeout=300))

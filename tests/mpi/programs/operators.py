@@ -1,11 +1,13 @@
 """Operators on ranks: data-parallel and patch-parallel training beside one process.
 
-mpirun -n 2 python tests/mpi/programs/operators.py
+mpirun -n 4 python tests/mpi/programs/operators.py
 """
 
 from __future__ import annotations
 
 import numpy as np
+from counts import every_count
+from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci.distributed import abort_on_error
@@ -15,8 +17,8 @@ from sci.operators import FNO, MultigridPatches, Recipe, train_operator
 from sci.operators.parallel import patch_loss, patched_relative_l2, patched_relative_l2_vjp
 from sci.operators.patches import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
 
-comm = private_communicator()
-with abort_on_error(comm):
+
+def check(comm: MPI.Intracomm) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 6, 1, 8, 8)).astype(np.float32)
     cut = MultigridPatches(1, 0.125)
@@ -68,5 +70,11 @@ with abort_on_error(comm):
     except DecompositionError as error:
         message = str(error)
     assert ("fewer ranks" in message) == (comm.size > 1), message
-    if comm.rank == 0:
+
+
+world = private_communicator()
+with abort_on_error(world):
+    for part in every_count(world):
+        check(part)
+    if world.rank == 0:
         print("PASS")

@@ -1,6 +1,6 @@
 """Generate training data on ranks into one file, and compare with the serial set bit for bit.
 
-mpirun -n 3 python tests/mpi/programs/samples.py OUTPUT_FOLDER
+mpirun -n 4 python tests/mpi/programs/samples.py OUTPUT_FOLDER
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from counts import every_count
+from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci.distributed import abort_on_error
@@ -16,10 +18,10 @@ from sci.errors import SciError
 from sci.io import load_samples, save_samples
 from sci.operators.data import darcy_flow, navier_stokes
 
-comm = private_communicator()
 folder = Path(sys.argv[1])
 
-with abort_on_error(comm):
+
+def check(comm: MPI.Intracomm) -> None:
     for n in (5, 2):
         save_samples(folder / "darcy.h5", *darcy_flow(n, 24, subsample=2, seed=3, comm=comm), comm=comm)
         short = {"viscosity": 1e-2, "time": 0.05, "time_step": 0.01, "seed": 3}
@@ -48,5 +50,11 @@ with abort_on_error(comm):
         else:
             raise AssertionError("expected an error")
     comm.Barrier()
-    if comm.rank == 0:
+
+
+world = private_communicator()
+with abort_on_error(world):
+    for part in every_count(world):
+        check(part)
+    if world.rank == 0:
         print("PASS")

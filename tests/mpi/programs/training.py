@@ -1,6 +1,6 @@
 """Train over ranks, and compare with the serial training: gradients, losses, checkpoints, errors.
 
-mpirun -n 3 python tests/mpi/programs/training.py
+mpirun -n 4 python tests/mpi/programs/training.py
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from counts import every_count
+from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci import nn
@@ -17,7 +19,6 @@ from sci.errors import ConvergenceError, InvalidValueError
 from sci.io import load, save
 from sci.nn import AdamP, AdamW, Normaliser, allreduce_gradients, train
 
-comm = private_communicator()
 RNG = np.random.default_rng(6)
 X = RNG.normal(size=(31, 2, 5))
 Y = np.sin(X.sum(axis=1, keepdims=True))
@@ -42,7 +43,7 @@ def loss(tape: nn.Tape, v: dict, batch: tuple) -> nn.Variable:
     return tape.call(nn.relative_l2, nn.relative_l2_vjp, h, target=batch[1])
 
 
-def compare(optimiser: nn.Optimiser, batch_size: int) -> None:
+def compare(optimiser: nn.Optimiser, batch_size: int, comm: MPI.Intracomm) -> None:
     options = {"optimiser": optimiser, "epochs": 3, "batch_size": batch_size, "clip": 0.3, "seed": 2}
     serial = train(loss, START, (X, Y), **options)
     spread = train(loss, START, (X, Y), **options, comm=comm)
@@ -53,7 +54,7 @@ def compare(optimiser: nn.Optimiser, batch_size: int) -> None:
         assert root == spread.parameters[name].tobytes(), "all ranks hold the same bits"
 
 
-def resume(path: Path) -> None:
+def resume(path: Path, comm: MPI.Intracomm) -> None:
     options = {"optimiser": AdamW(1e-2), "batch_size": 8, "seed": 2, "comm": comm}
     whole = train(loss, START, (X, Y), epochs=2, **options)
     train(loss, START, (X, Y), epochs=1, save=lambda c: save(path, c, comm=comm), **options)
@@ -71,10 +72,10 @@ def raises(kind: type, text: str, call) -> None:
     assert text in message, message
 
 
-with abort_on_error(comm):
-    compare(AdamW(1e-2), 8)
-    compare(AdamP(1e-2), 3)  # the last batch has one sample: most ranks have none
-    resume(Path(broadcast_object(tempfile.mkdtemp(), comm), "run.h5"))
+def check(comm: MPI.Intracomm) -> None:
+    compare(AdamW(1e-2), 8, comm)
+    compare(AdamP(1e-2), 3, comm)  # the last batch has one sample: most ranks have none
+    resume(Path(broadcast_object(tempfile.mkdtemp(), comm), "run.h5"), comm)
     gradients = {"a": np.full(3, 1.0 + comm.rank, "f4"), "z": np.full(2, 1j * comm.rank, "c8")}
     total, value = allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm)
     mean = (comm.size - 1) / 2
@@ -95,5 +96,11 @@ with abort_on_error(comm):
         raises(InvalidValueError, "different parameters", lambda: train(loss, other, (X, Y), **options))
         clip = -1.0 if comm.rank == comm.size - 1 else None
         raises(InvalidValueError, "clip is -1.0", lambda: train(loss, START, (X, Y), **options, clip=clip))
-    if comm.rank == 0:
+
+
+world = private_communicator()
+with abort_on_error(world):
+    for part in every_count(world):
+        check(part)
+    if world.rank == 0:
         print("PASS")
