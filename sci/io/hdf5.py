@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +19,7 @@ import sci
 from sci.backend import to_host
 from sci.errors import FileFormatError, SchemaVersionError, SciError
 from sci.io.atomic import reason_of, replacing
+from sci.io.damage import SEAL_BYTES, check_seal, seal
 from sci.options import snapshot
 
 __all__ = [
@@ -46,8 +47,6 @@ SCHEMA_VERSION = 1
 LIBVER = ("v110", "v110")
 """Bounds of the HDF5 format: its metadata carry checksums, virtual datasets work, and ParaView reads it."""
 
-_SEAL_BYTES = 512
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_RATIO = 1100
 """A little more than the best that deflate can do, 1,032 to 1."""
 
@@ -127,36 +126,11 @@ def create(path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool =
         If the folder cannot be written to or the disk is full.
     """
     with replacing(path, n_bytes) as temporary:
-        with h5py.File(temporary, "x", libver=LIBVER, userblock_size=_SEAL_BYTES if sealed else None) as file:
+        with h5py.File(temporary, "x", libver=LIBVER, userblock_size=SEAL_BYTES if sealed else None) as file:
             write_header(file, header)
             yield file
         if sealed:
-            with temporary.open("r+b") as raw:
-                seal = _seal_of(raw)
-                raw.seek(0)
-                raw.write(seal)
-
-
-def _seal_of(raw: BinaryIO) -> bytes:
-    """Return what stands in front of a sealed file: the checksum of all that follows."""
-    checksum = 0
-    raw.seek(_SEAL_BYTES)
-    while block := raw.read(2**20):
-        checksum = zlib.crc32(block, checksum)
-    return f"sci crc32 {checksum:08x}\n".encode()
-
-
-def _check_seal(path: Path) -> None:
-    """Refuse a file with something in front of HDF5's signature that is not its seal; HDF5 never sees a damaged one."""
-    try:
-        with path.open("rb") as raw:
-            first = raw.read(_SEAL_BYTES + len(_SIGNATURE))
-            behind = first[_SEAL_BYTES:]
-            if first.startswith(_SIGNATURE) or behind != _SIGNATURE or first.startswith(_seal_of(raw)):
-                return
-    except OSError:
-        return  # HDF5 will say what is wrong
-    raise FileFormatError(f"{path}: the checksum of the whole file is wrong; the file is damaged: make it again")
+            seal(temporary)
 
 
 @contextlib.contextmanager
@@ -202,7 +176,7 @@ def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[
     SchemaVersionError
         For a file of a newer schema.
     """
-    _check_seal(Path(path))
+    check_seal(Path(path))
     with open_any(path) as file:
         header = _checked_header(file)
         if kinds is not None and header.kind not in kinds:

@@ -11,6 +11,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
+from sci.io.damage import check_heaps
 from sci.io.hdf5 import (
     Group,
     create,
@@ -64,6 +65,7 @@ def load_problem(path: str | Path) -> tuple[PoissonOperator, np.ndarray]:
         For a missing or damaged file, one without what is expected, and one whose contents the operator refuses.
     """
     if is_foreign(path):
+        check_heaps(Path(path))
         with open_any(path) as file:
             parts = {name: read_foreign(file, name) for name in _parts(file)}
             settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
