@@ -51,12 +51,15 @@ def _pyamg(name: str) -> Callable[..., Any]:
     return build
 
 
-def _ilupp(A: PoissonOperator, matrix: Any) -> tuple[Callable[[np.ndarray], Any], Callable[[], float]]:
-    import ilupp
+def _ilupp(name: str, **options: float) -> Callable[..., Any]:
+    def build(A: PoissonOperator, matrix: Any) -> tuple[Callable[[np.ndarray], Any], Callable[[], float]]:
+        import ilupp
 
-    M = ilupp.ICholTPreconditioner(matrix, add_fill_in=10, threshold=1e-2)
-    held = 12 * M.total_nnz + _sparse_bytes(matrix)
-    return lambda b: cg(matrix, A.gather(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
+        M = getattr(ilupp, name)(matrix, **options)
+        held = 12 * M.total_nnz + _sparse_bytes(matrix)
+        return lambda b: cg(matrix, A.gather(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
+
+    return build
 
 
 OURS = {
@@ -72,7 +75,8 @@ OURS = {
 PEERS = {
     "pyamg SA": _pyamg("smoothed_aggregation_solver"),
     "pyamg RS": _pyamg("ruge_stuben_solver"),
-    "ilupp ICT": _ilupp,
+    "ilupp IC(0)": _ilupp("IChol0Preconditioner"),
+    "ilupp ICT": _ilupp("ICholTPreconditioner", add_fill_in=10, threshold=1e-2),
 }
 
 

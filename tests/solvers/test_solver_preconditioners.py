@@ -136,6 +136,15 @@ def test_iterations_on_the_sphere_and_the_blob(name):
     assert abs(int(np.argmax(result.residual_norms <= 1e-4 * result.residual_norms[0])) - loose) <= 1
 
 
+@pytest.mark.peers
+def test_the_counts_of_incomplete_cholesky_are_those_of_ilupp():
+    ilupp = pytest.importorskip("ilupp")
+    for A in (PoissonOperator(sphere_and_blob(24)), OPERATORS[4]):
+        matrix, b = A.to_scipy(), RNG.normal(size=A.size)
+        theirs = cg(matrix, b, M=ilupp.IChol0Preconditioner(matrix), rtol=1e-8)
+        assert cg(A, b, M=IncompleteCholesky(A), rtol=1e-8).iterations == theirs.iterations
+
+
 def test_iterations_of_multigrid_do_not_grow():
     found = []
     for n in (16, 32, 64):
