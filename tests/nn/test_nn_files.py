@@ -36,7 +36,7 @@ def _same(a: dict, b: dict) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=25, deadline=None, database=None)
 @given(name=NAMES, options=OPTIONS, parameters=PARAMETERS)
 def test_any_model_that_can_be_made_can_be_stored(tmp_path_factory, name, options, parameters):
     try:

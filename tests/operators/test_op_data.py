@@ -21,23 +21,23 @@ from sci.operators.data import (
 def test_neumann_field_has_the_variance_of_its_series() -> None:
     """Point variances average to the sum of the eigenvalues, and the cosine coefficients are uncorrelated."""
     size, alpha, tau = 8, 2.0, 3.0
-    fields = np.array([neumann_random_field(size, sample_generator(1, i), alpha=alpha, tau=tau) for i in range(4000)])
+    fields = np.array([neumann_random_field(size, sample_generator(1, i), alpha=alpha, tau=tau) for i in range(1000)])
     k = np.arange(size)
     root = tau ** (alpha - 1) * (np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** (-alpha / 2)
     root[0, 0] = 0.0
-    assert np.mean(fields**2) == pytest.approx(np.sum(root**2), rel=0.05)
+    assert np.mean(fields**2) == pytest.approx(np.sum(root**2), rel=0.08)
     x = (np.arange(size) + 0.5) / size
     first = 2 * np.cos(np.pi * x)[:, None] * np.cos(np.pi * x) / size**2  # orthonormal cosine (1, 1) as a quadrature
-    assert np.std(np.sum(fields * first, axis=(1, 2))) == pytest.approx(root[1, 1], rel=0.05)
+    assert np.std(np.sum(fields * first, axis=(1, 2))) == pytest.approx(root[1, 1], rel=0.08)
 
 
 def test_periodic_field_has_the_variance_of_its_series() -> None:
     size, alpha, tau = 8, 2.5, 7.0
-    fields = np.array([periodic_random_field(size, sample_generator(2, i), alpha=alpha, tau=tau) for i in range(4000)])
+    fields = np.array([periodic_random_field(size, sample_generator(2, i), alpha=alpha, tau=tau) for i in range(1000)])
     k = np.fft.fftfreq(size, 1 / size)
     root = np.sqrt(2) * tau ** (alpha - 1) * (4 * np.pi**2 * (k[:, None] ** 2 + k**2) + tau**2) ** (-alpha / 2)
     root[0, 0] = 0.0
-    assert np.mean(fields**2) == pytest.approx(np.sum(root**2), rel=0.05)
+    assert np.mean(fields**2) == pytest.approx(np.sum(root**2), rel=0.08)
     assert abs(fields.mean(axis=(1, 2))).max() < 1e-12
 
 
