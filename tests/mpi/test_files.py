@@ -10,6 +10,6 @@ import pytest
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_ranks", [1, 2, 4])
 def test_files(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
     run_mpi("files.py", n_ranks, tmp_path, timeout=120)

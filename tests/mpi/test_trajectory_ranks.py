@@ -1,4 +1,4 @@
-"""Trajectories on 1 to 4 ranks."""
+"""Trajectories on 2 and 3 ranks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import pytest
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_ranks", [2, 3])
 def test_trajectory(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
     assert "PASS" in run_mpi("trajectory.py", n_ranks, tmp_path, timeout=120)
