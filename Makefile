@@ -28,7 +28,7 @@ test: compiler .venv/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sci
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test-parallel-hdf5:
 	PYTHON="$(PYTHON)" tests/mpi/parallel_hdf5.sh $(PYTEST_ARGS)

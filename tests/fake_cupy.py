@@ -159,9 +159,15 @@ class RawModule:
         return functools.partial(_launch, self._instances[name])
 
 
+@functools.cache
+def _function(kernel: Any) -> Any:
+    # Nothing is timed here, so the compiler need not optimise.
+    flags = ("-O0", "-USCI_BLOCK", f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}")
+    return ctypes.CDLL(str(kernels._build_host(kernel, flags))).sci_launch
+
+
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
     assert block == (kernels.DEVICE_BLOCK,)
-    library = kernels._build_host(kernel, ("-USCI_BLOCK", f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}"))
     values = [ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
     for (_, kind, dims), value in zip(kernel.parameters, arguments):
         # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
@@ -170,7 +176,7 @@ def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[A
             values.append({"f64": ctypes.c_double, "i64": ctypes.c_longlong}[kind](value))
         else:
             values.append(ctypes.c_void_p(value._hidden.ctypes.data))
-    ctypes.CDLL(str(library)).sci_launch(*values)
+    _function(kernel)(*values)
 
 
 def _asarray(value: Any, dtype: Any = None) -> ndarray:
