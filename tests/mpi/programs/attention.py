@@ -154,11 +154,11 @@ def payload(comm: MPI.Intracomm) -> int:
 
 
 def check_large_messages(comm: MPI.Intracomm) -> None:
-    """Megabytes a hop, which no eager buffer swallows."""
-    q, k, v, dout, dlse = (a.astype("f4") for a in problem(512 * comm.size, heads=8, d=64))
+    """A quarter of a megabyte a hop, four times what any eager buffer swallows."""
+    q, k, v, dout, dlse = (a.astype("f4") for a in problem(128 * comm.size, heads=8, d=64))
     for method in METHODS:
         parts = [shard(a, comm, 1) for a in (q, k, v)]
-        assert parts[0].nbytes >= 1 << 20
+        assert parts[0].nbytes >= 1 << 18
         (out, _), residuals = attention_forward(*parts, causal=True, method=method, comm=comm)
         gradients = attention_vjp((shard(dout, comm, 1), shard(dlse, comm, 1)), residuals)
         assert all(np.isfinite(a).all() for a in (out, *gradients))
