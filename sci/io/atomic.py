@@ -39,10 +39,10 @@ def replacing(path: str | Path, n_bytes: int = 0) -> Iterator[Path]:
     kill it stays, as `.name.<8 hex digits>.tmp`, and nothing is found under the final name that was not there before.
     """
     path = Path(path)
-    if path.is_dir():
-        raise FileFormatError(f"{path}: this is a directory; expected the name of a file to write")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        if path.is_dir():
+            raise FileFormatError(f"{path}: this is a directory; expected the name of a file to write")
         if shutil.disk_usage(path.parent).free < n_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield temporary
@@ -77,7 +77,7 @@ def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatErr
             f"{path}: the disk is full or its quota is used up: {_size(n_bytes)} needed, {_size(free)} free in "
             f"{path.parent}; free some space or write to another folder"
         )
-    if not path.parent.is_dir():
+    if not isinstance(error, PermissionError) and not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist; create it first"
         return FileFormatError(f"{path}: the folder {path.parent} {what}")
     return FileFormatError(f"{path}: cannot be written ({reason_of(error)}); check the folder and its permissions")

@@ -145,10 +145,10 @@ def open_any(path: str | Path) -> Iterator[Group]:
         With the file and the size that was asked for.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "this is a directory" if path.is_dir() else "there is no such file"
-        raise FileFormatError(f"{path}: {what}; expected an HDF5 file")
     try:
+        if not path.is_file():
+            what = "this is a directory" if path.is_dir() else "there is no such file"
+            raise FileFormatError(f"{path}: {what}; expected an HDF5 file")
         with h5py.File(path, "r") as file:
             yield file
     except SciError as error:

@@ -197,6 +197,7 @@ def test_files_and_folders_without_permission(tmp_path):
     path, folder = tmp_path / "a.h5", tmp_path / "closed"
     save(path, make_objects()["tucker"])
     folder.mkdir()
+    (tmp_path / "hidden").mkdir(mode=0)
     folder.chmod(0o555)
     path.chmod(0o200)
     program = textwrap.dedent(f"""
@@ -206,7 +207,10 @@ def test_files_and_folders_without_permission(tmp_path):
         from sci.potentials import Particles
         if os.geteuid() == 0:
             os.seteuid(65534)
-        for call in (lambda: load({str(path)!r}), lambda: save({str(folder / "b.h5")!r}, Particles([[0, 0, 0]], [1]))):
+        ion = Particles([[0, 0, 0]], [1])
+        hidden = {str(tmp_path / "hidden" / "c.h5")!r}
+        reads = [lambda: load({str(path)!r}), lambda: load(hidden)]
+        for call in [*reads, lambda: save({str(folder / "b.h5")!r}, ion), lambda: save(hidden, ion)]:
             try:
                 call()
             except FileFormatError as error:
@@ -215,6 +219,8 @@ def test_files_and_folders_without_permission(tmp_path):
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         parent.chmod(parent.stat().st_mode | 0o055)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    read, written = done.stdout.splitlines()
+    read, unseen, written, nowhere = done.stdout.splitlines()
     assert read == f"{path}: cannot be read (Permission denied); check its permissions"
     assert written == f"{folder / 'b.h5'}: cannot be written (Permission denied); check the folder and its permissions"
+    assert "c.h5: cannot be read (Permission denied)" in unseen
+    assert "c.h5: cannot be written (Permission denied)" in nowhere

@@ -48,7 +48,7 @@ def test_launcher_kills_a_hanging_program(launch_mpi: Callable[..., MpiResult], 
     """The watchdog itself: no rank survives the time limit."""
     program = tmp_path / "hang.py"
     program.write_text("import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(120)\n")
-    result = launch_mpi(program, 2, timeout=2.0)
+    result = launch_mpi(program, 2, timeout=5.0)
     assert result.timed_out
     assert result.seconds < LIMIT
     pids = [int(line.split()[1]) for line in result.output.splitlines() if line.startswith("pid")]
