@@ -10,24 +10,11 @@
 // Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
 // cell of memory: first_steps 11, defect 14, restriction 5, correct 10.5, step 15 (twice). Variable links and float
 // diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
-#include "neighbours.h"
+#include "cycle.h"
 
-typedef unsigned short Half;
 constexpr int INNER = 1 + 256 * 6;
 constexpr int FEATURES = 6, HIDDEN = 8, OUTPUTS = 3;
-constexpr float SHARE_MIDDLE = 1.8f, SHARE_STEP = 0.01f;
 constexpr float NEAREST = 0.1f, CUT_OFF = 0.6f;
-
-SCI_DEVICE float widened(const Half h) {
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-    return __uint_as_float((unsigned int)(h) << 16);
-#else
-    const auto bits = (unsigned int)(h) << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
-#endif
-}
 
 SCI_DEVICE Half upper_half(const float value) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -39,8 +26,6 @@ SCI_DEVICE Half upper_half(const float value) {
 #endif
 }
 
-SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MIDDLE + SHARE_STEP * float(c); }
-
 SCI_DEVICE int code_of(const float share) {
     const float code = (share - SHARE_MIDDLE) * (1.0f / SHARE_STEP);
     const float rounded = code < 0 ? (code > -1 ? -1.0f : code - 0.5f) : (code < 1 ? 1.0f : code + 0.5f);
@@ -50,20 +35,7 @@ SCI_DEVICE int code_of(const float share) {
 // The activation of the networks, in (-1, 1).
 SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : x)); }
 
-// What `around` is of u, of jacobi times f.
-template <typename T, bool VARIABLE>
-SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T* y_link, const T* z_link, const i64 at,
-                            const i64 plane, const i64 row) {
-    const T x0 = f[at - plane] * widened(w[at - plane]), x1 = f[at + plane] * widened(w[at + plane]);
-    const T y0 = f[at - row] * widened(w[at - row]), y1 = f[at + row] * widened(w[at + row]);
-    const T z0 = f[at - 1] * widened(w[at - 1]), z1 = f[at + 1] * widened(w[at + 1]);
-    if (VARIABLE)
-        return x_link[at] * x0 + x_link[at + plane] * x1 + y_link[at] * y0 + y_link[at + row] * y1 + z_link[at] * z0 +
-               z_link[at + 1] * z1;
-    return ((x0 + x1) + (y0 + y1)) + (z0 + z1);
-}
-
-// Two steps from zero with dampings a and b: u = (a + b) W f - a b W A W f, W the Jacobi weights.
+// Two steps from zero with dampings a and b.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL first_steps(SCI_INDEX const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64* box,
                        const i64 p1, const i64 p2, const i64 chunk, const double a, const double b) {
@@ -74,17 +46,12 @@ SCI_KERNEL first_steps(SCI_INDEX const T* f, const Half* jacobi, const D* d, con
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T w = widened(jacobi[at + k]);
-                const T near =
-                    linked_product<T, VARIABLE>(f, jacobi, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                u[at + k] = w * (sum * f[at + k] - product * (T(d[at + k]) * w * f[at + k] - near));
-            }
+            first_row<T, D, VARIABLE>(f, jacobi, d, links, u + at, axis, at, n, plane, p2, sum, product);
         }
     }
 }
 
-// One step with damping a: out = u + a W (f - A u).
+// One step with damping a.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, const D* d, const T* links, T* out,
                        const i64* box, const i64 p1, const i64 p2, const i64 chunk, const double a) {
@@ -94,11 +61,7 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, con
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
-                out[at + k] = u[at + k] + T(a) * widened(jacobi[at + k]) * rest;
-            }
+            step_row<T, D, VARIABLE>(u, f, jacobi, d, links, out + at, axis, at, n, plane, p2, T(a));
         }
     }
 }
@@ -113,10 +76,7 @@ SCI_KERNEL defect(SCI_INDEX const T* u, const T* f, const signed char* share, co
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                t[at + k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
-            }
+            defect_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
         }
     }
 }
@@ -147,55 +107,30 @@ SCI_KERNEL gather_rows(SCI_INDEX const T* t, T* m, const T* taps, const i64* str
     }
 }
 
-// Restriction along the third axis: f[I, J, K] = gain times the sum over four entries of m where there is an unknown.
+// Restriction along the third axis, times gain.
 template <typename T>
 SCI_KERNEL gather_ends(SCI_INDEX const T* m, const Half* jacobi, T* f, const T* taps, const i64* strides,
                        const i64* box, const i64 c1, const i64 c2, const i64 p2, const i64 chunk, const double gain) {
-    const i64 rows = box[3] * box[4], n = box[5], stride = strides[2];
-    const T a = taps[8] * T(gain), b = taps[9] * T(gain), c = taps[10] * T(gain), e = taps[11] * T(gain);
+    const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
-            const i64 at = row * c2 + 1;
-            const T* from = m + row * p2;
-            if (stride == 2) {
-                SCI_ROW(k, n) {
-                    const T sum = (a * from[2 * k] + e * from[2 * k + 3]) + (b * from[2 * k + 1] + c * from[2 * k + 2]);
-                    f[at + k] = jacobi[at + k] > 0 ? sum : T(0);
-                }
-            } else {
-                SCI_ROW(k, n) { f[at + k] = jacobi[at + k] > 0 ? b * from[k + 1] : T(0); }
-            }
+            ends_row(m + row * p2, jacobi + row * c2 + 1, f + row * c2 + 1, taps, strides[2], box[5], gain);
         }
     }
 }
 
-// u += share x interpolation of the coarse e with the same taps; the box is fine.
+// u += share x interpolation of e; the box is fine.
 template <typename T>
 SCI_KERNEL correct(SCI_INDEX T* u, const T* e, const signed char* share, const T* taps, const i64* strides,
                    const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
-    const i64 rows = box[3] * box[4], n = box[5];
-    const T own = taps[9], far = taps[8];
+    const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-            const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
-            const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
-            const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
-            const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
-            const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
-            SCI_ROW(k, (n + 1) / 2) {
-                const T before = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]);
-                const T here = (w0 * e0[k + 1] + w1 * e1[k + 1]) + (w2 * e2[k + 1] + w3 * e3[k + 1]);
-                const T after = (w0 * e0[k + 2] + w1 * e1[k + 2]) + (w2 * e2[k + 2] + w3 * e3[k + 2]);
-                // An odd row ends in the padding, where the share is zero.
-                u[at + 2 * k] += share_of(share[at + 2 * k]) * (own * here + far * before);
-                u[at + 2 * k + 1] += share_of(share[at + 2 * k + 1]) * (own * here + far * after);
-            }
-        }
+        for (i64 line = block * chunk; line < end; ++line)
+            correct_row(u, e, share, taps, strides, box[0] + line / box[4], box[1] + line % box[4], box[5], p1, p2, c1,
+                        c2);
     }
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import exp
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ from sci.solvers.cycle import dense_inverse
 from sci.solvers.cycle_kernels import bound, run
 from sci.solvers.cycle_levels import COARSEST, lost_part, pair_mean, wall_factor
 from sci.solvers.cycle_parameters import Parameters, flat_network, kind_of, weights
+from sci.solvers.cycle_stages import Grid, ascend, descend, in_one_pass
 from sci.solvers.layout import Layout, rows_per_block
 from sci.solvers.operator import PoissonOperator
 
@@ -25,34 +25,6 @@ POROUS = 1.0
 """With more Dirichlet faces an unknown than this, the steps on the given grid nearly solve, and are done twice. So they
 are beside Neumann bodies, whose narrow gaps coarse cells do not resolve.
 """
-
-
-@dataclass
-class _Grid:
-    """A level of the cycle on padded arrays, with its work space."""
-
-    layout: Layout
-    variable: bool
-    d: Array
-    links: Array
-    jacobi: Array
-    share: Array
-    f: Array
-    u: Array
-    t: Array
-    rows: Array
-    damping: list[float]
-    taps: Array
-    strides: Array
-    gain: float
-    box: Array
-    chunk: int
-    blocks: int
-
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """The arguments that follow the arrays."""
-        return (self.box, *self.layout.padded_shape[1:], self.chunk)
 
 
 class LearnedCycle:
@@ -72,8 +44,9 @@ class LearnedCycle:
 
     Notes
     -----
-    One cycle reads or writes about 71 bytes an unknown on the finest level and a seventh more on all others, so memory
-    bandwidth is its limit; it holds 17 bytes a cell on the finest level and 6 on all others.
+    With one thread of a host each half of a cycle goes through memory once on a level
+    (`sci.solvers.cycle_stages`): about 33 bytes an unknown on the finest level, where it holds 12. Otherwise a cycle reads or writes 71 there, and holds
+    17. All other levels add a quarter, and hold 6.
     """
 
     takes_grids = True
@@ -87,7 +60,7 @@ class LearnedCycle:
         self.shape = A.shape
         self.xp: ModuleType = A.xp
         self._parameters = parameters
-        self._grids: list[_Grid] = []
+        self._grids: list[Grid] = []
         self._build()
 
     def _build(self) -> None:
@@ -124,6 +97,8 @@ class LearnedCycle:
         self._inverse = dense_inverse(*self._small(last, cells))
         self._cells = cells
         self._steps: list[Callable[[], object]] = []
+        self._product: Array | None = None
+        self._one_pass = in_one_pass(last.f)
         self._result = self._program(0, self._steps)
 
     def _surface(self, fixed: Array) -> float:
@@ -147,10 +122,11 @@ class LearnedCycle:
             lost[tuple(slice(0, n + 2) for n in below.layout.lengths)] = around
             p1, p2 = g.layout.padded_shape[1:]
             c1, c2 = below.layout.padded_shape[1:]
-            run("correct", True, g.blocks, g.t, lost, g.share, g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
-            run("lift_share", True, g.blocks, g.t, g.share, *g.ends)
+            t = g.layout.zeros(xp, np.float32)
+            run("correct", True, g.blocks, t, lost, g.share, g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
+            run("lift_share", True, g.blocks, t, g.share, *g.ends)
 
-    def _small(self, grid: _Grid, cells: tuple[slice, ...]) -> tuple[tuple[Array, Array, Array], Array]:
+    def _small(self, grid: Grid, cells: tuple[slice, ...]) -> tuple[tuple[Array, Array, Array], Array]:
         """Return links and diagonal of the last level as arrays of its cells."""
         xp, diagonal = self.xp, grid.d[cells].astype(np.float32)
         if grid.variable:
@@ -164,7 +140,7 @@ class LearnedCycle:
 
     def _grid(
         self, layout: Layout, variable: bool, depth: int, d: Array, fixed: Array, fraction: Array, links: Array
-    ) -> _Grid:
+    ) -> Grid:
         xp, kind = self.xp, kind_of(depth)
         chunk, blocks = rows_per_block(layout.whole(), d)
         box = layout.box_array(xp)
@@ -184,7 +160,7 @@ class LearnedCycle:
         tap = float(self._parameters[f"level{kind}.tap"])
         taps = [[tap, 1 - tap, 1 - tap, tap] if h else [0.0, 1.0, 0.0, 0.0] for h in halved]
         gain = 2.0 ** (2 - sum(halved)) * exp(float(self._parameters[f"level{kind}.gain"]))
-        return _Grid(
+        return Grid(
             layout,
             variable,
             diagonal if variable else self.A.stencil.d,
@@ -192,9 +168,6 @@ class LearnedCycle:
             jacobi,
             share,
             layout.zeros(xp, np.float32),
-            layout.zeros(xp, np.float32),
-            layout.zeros(xp, np.float32),
-            xp.zeros((*layout.halved.padded_shape[:2], layout.padded_shape[2]), np.float32),
             weights(self._parameters, kind),
             xp.asarray(taps, dtype=np.float32),
             xp.asarray([2 if h else 1 for h in halved], dtype=np.int64),
@@ -233,13 +206,14 @@ class LearnedCycle:
     @property
     def nbytes(self) -> int:
         """Bytes that the cycle holds, the faces of the finest level, which are the operator's, included."""
-        arrays = [a for g in self._grids for a in (g.d, g.links, g.jacobi, g.share, g.f, g.u, g.t, g.rows)]
+        arrays = [a for g in self._grids for a in g.arrays]
         return int(sum({id(a): a.nbytes for a in arrays}.values()) + self._inverse.nbytes)
 
-    def cycle(self) -> None:
-        """Turn `source` into `result`."""
+    def cycle(self) -> float | None:
+        """Turn `source` into `result`; return their product where it is known."""
         for step in self._steps:
             step()
+        return None if self._product is None else float(self._product[0])
 
     def _program(self, depth: int, steps: list[Callable[[], object]]) -> Array:
         """Append what a cycle does from level `depth` down; return the array that will hold its result."""
@@ -248,6 +222,11 @@ class LearnedCycle:
             steps.append(self._solve_coarsest)
             return g.u
         below, v, on = self._grids[depth + 1], g.variable, (g.d, g.links)
+        if self._one_pass:
+            steps.append(descend(g, below))
+            up, result, self._product = ascend(g, below, self._program(depth + 1, steps))
+            steps.append(up)
+            return result
 
         def add(name: str, variable: bool, blocks: int, *arguments: Any) -> None:
             steps.append(bound(name, variable, blocks, *arguments))

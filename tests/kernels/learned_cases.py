@@ -10,6 +10,7 @@ import sci
 from sci.nn.convolution import _convolved, _weight_gradient
 from sci.solvers.cycle_kernels import run, share_of, upper_half, widened
 from sci.solvers.cycle_parameters import flat_network, initial_parameters
+from sci.solvers.cycle_stages import Grid, ascend, descend
 from sci.solvers.layout import Layout, rows_per_block
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -131,6 +132,61 @@ def _correct(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _made("correct", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
 
 
+def _grids(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Grid, Grid, np.ndarray]]:
+    """Yield levels with a coarse one, and u, with two steps and with four."""
+    for count in (2, 4):
+        for e in (*_levels(rng, variable), _Fine(rng, (7, 2, 3), variable), _Fine(rng, (6, 6, 8), variable)):
+            pair = []
+            for g, links in ((e, e.links if variable else np.zeros((3, 1, 1, 1), np.float32)), (e.coarse, e.links)):
+                parts = (g.d, links, g.jacobi, g.share, g.f, list(rng.random(count)), g.taps, g.strides, 0.7, g.box)
+                pair.append(Grid(g.layout, variable, *parts, g.chunk, g.blocks))
+            yield pair[0], pair[1], e.u
+
+
+def _steps(g: Grid, u: np.ndarray, damping: list[float]) -> np.ndarray:
+    for a in damping:
+        out = np.zeros_like(u)
+        run("jacobi_step", g.variable, g.blocks, u, g.f, g.jacobi, g.d, g.links, out, *g.ends, a)
+        u = out
+    return u
+
+
+def _descend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
+    for g, below, _ in _grids(rng, bool(variable)):
+        v, count, on = g.variable, len(g.damping), (g.d, g.links)
+        (p1, p2), (c1, c2) = g.layout.padded_shape[1:], below.layout.padded_shape[1:]
+        with sci.options(kernels="compiled", threads=1):
+            g.storage[g.layout.box_key] = 5  # as a cycle leaves its result there
+            stage = descend(g, below)
+            for _ in range(2):  # the room is used again
+                stage()
+        found, below.f[...] = below.f.copy(), 0
+        with sci.options(kernels="reference"):
+            run("first_steps", v, g.blocks, g.f, g.jacobi, *on, g.u, *g.ends, *g.damping[:2])
+            u = _steps(g, g.u, g.damping[2:])
+            run("defect", v, g.blocks, u, g.f, g.share, *on, g.t, *g.ends)
+            transfer = (g.taps, g.strides, below.box)
+            run("gather_rows", True, below.blocks, g.t, g.rows, *transfer, p1, p2, c1, below.chunk)
+            right = (g.rows, below.jacobi, below.f)
+            run("gather_ends", True, below.blocks, *right, *transfer, c1, c2, p2, below.chunk, g.gain)
+        yield np.append(g.storage[count:][: len(u)], found), np.append(u, below.f)
+
+
+def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
+    for g, below, u in _grids(rng, bool(variable)):
+        (p1, p2), (c1, c2) = g.layout.padded_shape[1:], below.layout.padded_shape[1:]
+        g.storage[len(g.damping) :][: len(u)] = u
+        with sci.options(kernels="compiled", threads=1):
+            stage, result, product = ascend(g, below, below.f)
+            stage()
+        expected = u.copy()
+        with sci.options(kernels="reference"):
+            ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
+            run("correct", True, g.blocks, expected, below.f, g.share, *ends)
+            expected = _steps(g, expected, g.damping[::-1])
+        yield np.append(result, product), np.append(expected, (expected * g.f).sum(dtype="f8"))
+
+
 def _pack_faces(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
     for g in _levels(rng, False):
         out = g.layout.zeros(np, np.int32)
@@ -202,6 +258,8 @@ BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "gather_rows": _gather_rows,
     "gather_ends": _gather_ends,
     "correct": _correct,
+    "jacobi_descend": _descend,
+    "jacobi_ascend": _ascend,
     "pack_faces": _pack_faces,
     "network_fields": _network_fields,
     "lift_share": _lift_share,

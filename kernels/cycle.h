@@ -1,0 +1,101 @@
+// What the kernels of the learned V-cycle do along a row, and how a cell's two learned numbers are held.
+#pragma once
+#include "neighbours.h"
+
+typedef unsigned short Half;
+constexpr float SHARE_MIDDLE = 1.8f, SHARE_STEP = 0.01f;
+
+SCI_DEVICE float widened(const Half h) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return __uint_as_float((unsigned int)(h) << 16);
+#else
+    const auto bits = (unsigned int)(h) << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+#endif
+}
+
+SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MIDDLE + SHARE_STEP * float(c); }
+
+// What `around` is of u, of jacobi times f.
+template <typename T, bool VARIABLE>
+SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T* y_link, const T* z_link, const i64 at,
+                            const i64 plane, const i64 row) {
+    const T x0 = f[at - plane] * widened(w[at - plane]), x1 = f[at + plane] * widened(w[at + plane]);
+    const T y0 = f[at - row] * widened(w[at - row]), y1 = f[at + row] * widened(w[at + row]);
+    const T z0 = f[at - 1] * widened(w[at - 1]), z1 = f[at + 1] * widened(w[at + 1]);
+    if (VARIABLE)
+        return x_link[at] * x0 + x_link[at + plane] * x1 + y_link[at] * y0 + y_link[at + row] * y1 + z_link[at] * z0 +
+               z_link[at + 1] * z1;
+    return ((x0 + x1) + (y0 + y1)) + (z0 + z1);
+}
+
+// Two steps from zero in a row: u = sum W f - product W A W f, W the Jacobi weights; u points at the row.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void first_row(const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64 axis, const i64 at,
+                          const i64 n, const i64 plane, const i64 row, const T sum, const T product) {
+    SCI_ROW(k, n) {
+        const T w = widened(jacobi[at + k]);
+        const T near =
+            linked_product<T, VARIABLE>(f, jacobi, links, links + axis, links + 2 * axis, at + k, plane, row);
+        u[k] = w * (sum * f[at + k] - product * (T(d[at + k]) * w * f[at + k] - near));
+    }
+}
+
+// One step in a row: out = u + a W (f - A u); out points at the row.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void step_row(const T* u, const T* f, const Half* jacobi, const D* d, const T* links, T* out, const i64 axis,
+                         const i64 at, const i64 n, const i64 plane, const i64 row, const T a) {
+    SCI_ROW(k, n) {
+        const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
+        const T rest = f[at + k] - T(d[at + k]) * u[at + k] + near;
+        out[k] = u[at + k] + a * widened(jacobi[at + k]) * rest;
+    }
+}
+
+// t = share (f - A u) in a row; t points at the row.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void defect_row(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
+                           const i64 axis, const i64 at, const i64 n, const i64 plane, const i64 row) {
+    SCI_ROW(k, n) {
+        const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
+        t[k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
+    }
+}
+
+// Restriction of a row along the third axis: f[K] = the sum over four entries of m where there is an unknown.
+template <typename T>
+SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* taps, const i64 stride, const i64 n,
+                         const double gain) {
+    const T a = taps[8] * T(gain), b = taps[9] * T(gain), c = taps[10] * T(gain), e = taps[11] * T(gain);
+    if (stride == 2) {
+        SCI_ROW(k, n) {
+            const T sum = (a * m[2 * k] + e * m[2 * k + 3]) + (b * m[2 * k + 1] + c * m[2 * k + 2]);
+            f[k] = jacobi[k] > 0 ? sum : T(0);
+        }
+    } else {
+        SCI_ROW(k, n) { f[k] = jacobi[k] > 0 ? b * m[k + 1] : T(0); }
+    }
+}
+
+// u += share x interpolation of the coarse e with the same taps in row (i, j) of the fine grid.
+template <typename T>
+SCI_DEVICE void correct_row(T* u, const T* e, const signed char* share, const T* taps, const i64* strides, const i64 i,
+                            const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1, const i64 c2) {
+    const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+    const T own = taps[9], far = taps[8];
+    const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
+    const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
+    const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+    const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
+    const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
+    SCI_ROW(k, (n + 1) / 2) {
+        const T before = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]);
+        const T here = (w0 * e0[k + 1] + w1 * e1[k + 1]) + (w2 * e2[k + 1] + w3 * e3[k + 1]);
+        const T after = (w0 * e0[k + 2] + w1 * e1[k + 2]) + (w2 * e2[k + 2] + w3 * e3[k + 2]);
+        // An odd row ends in the padding, where the share is zero.
+        u[at + 2 * k] += share_of(share[at + 2 * k]) * (own * here + far * before);
+        u[at + 2 * k + 1] += share_of(share[at + 2 * k + 1]) * (own * here + far * after);
+    }
+}
