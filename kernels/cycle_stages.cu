@@ -1,7 +1,7 @@
 // What a level of the learned V-cycle does before and after its coarse correction, each in one pass through memory, on
 // one block and one thread of a host. Arrays and arithmetic are those of cycle.cu. Steps follow one another a plane
 // behind, so that all of them read and write a plane while it is in cache. A step writes plane i where plane i - 1 of its
-// input lies, which nothing reads any more: u holds 2 count - 2 planes beside the grid's, starts that many planes late,
+// input lies, which nothing reads any more: u holds 2 count - 1 planes beside the grid's, starts that many planes late,
 // and ends in place.
 //
 // Bytes a cell of memory, constant links: 16 down (f, jacobi, d, share read, u written), 16.5 up (u written and read, e
@@ -18,6 +18,32 @@ SCI_DEVICE void mix_rows(T* m, const T* const* r, const T* taps, const i64 n) {
     const T a = taps[0], b = taps[1], c = taps[2], e = taps[3];
     const T *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
     SCI_ROW(k, n) { m[k] = (a * r0[k] + e * r3[k]) + (b * r1[k] + c * r2[k]); }
+}
+
+// The product of Jacobi weights and f in a plane.
+template <typename T>
+SCI_DEVICE void start_plane(T* u, const T* f, const Half* jacobi, const i64* box, const i64 i, const i64 p1,
+                            const i64 p2) {
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        SCI_ROW(k, box[5]) { u[at + k] = f[at + k] * widened(jacobi[at + k]); }
+    }
+}
+
+// Two steps from zero of a plane, whose product is g, to the plane before it; see first_row.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void first_plane(T* g, const Half* jacobi, const D* d, const T* links, const i64* box, const i64 axis,
+                            const i64 i, const i64 p1, const i64 p2, const T sum, const T product) {
+    const i64 plane = p1 * p2;
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        SCI_ROW(k, box[5]) {
+            const T near = around<T, VARIABLE>(g, links, links + axis, links + 2 * axis, at + k, plane, p2);
+            const T rest = T(d[at + k]) * g[at + k] - near;
+            g[at + k - plane] = sum * g[at + k] - product * widened(jacobi[at + k]) * rest;
+        }
+    }
+    if (i == box[3] - 1) clear_plane(g + (i + 1) * plane, plane);
 }
 
 // A step of a plane, from u to the plane before it; the last plane leaves zeros behind.
@@ -63,21 +89,19 @@ SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const 
                           const i64 c2, const i64 count, const double gain) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const T sum = T(damping[0] + damping[1]), product = T(damping[0] * damping[1]);
-    T* start = u + (2 * count - 2) * plane;
+    T* start = u + (2 * count - 1) * plane;
     T* total = room + 5 * p2;
     T* m = room + 6 * p2;
-    clear_plane(u, (2 * count - 1) * plane);
-    for (i64 s = 0; s < n + count - 1; ++s) {
-        if (s < n)
-            for (i64 j = 0; j < box[4]; ++j) {
-                const i64 at = ((s + 1) * p1 + j + 1) * p2 + 1;
-                first_row<T, D, VARIABLE>(f, jacobi, d, links, start + at, axis, at, box[5], plane, p2, sum, product);
-            }
-        for (i64 h = 1; h < count - 1; ++h)
+    clear_plane(u, 2 * count * plane);
+    for (i64 s = 0; s < n + count; ++s) {
+        if (s < n) start_plane(start, f, jacobi, box, s, p1, p2);
+        if (s >= 1 && s <= n)
+            first_plane<T, D, VARIABLE>(start, jacobi, d, links, box, axis, s - 1, p1, p2, sum, product);
+        for (i64 h = 2; h < count; ++h)
             if (s - h >= 0 && s - h < n)
                 step_plane<T, D, VARIABLE>(start - (h - 1) * plane, f, jacobi, d, links, box, axis, s - h, p1, p2,
-                                           T(damping[h + 1]));
-        const i64 i = s - count + 1;
+                                           T(damping[h]));
+        const i64 i = s - count;
         if (i < 0) continue;
         gather_plane<T, D, VARIABLE>(u + count * plane, f, share, d, links, room, m + (i & 3) * c1 * p2, taps, box, axis,
                                      i, p1, p2);
@@ -97,10 +121,33 @@ SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const 
     }
 }
 
-// The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u.
+// Adds the interpolation of e in row (i, j); `room` holds a coarse row of c2 entries and a fine one. Other than in
+// correct_row the first two axes are interpolated once, and the shares are read without strides.
+template <typename T>
+SCI_DEVICE void lift_row(T* u, const T* e, const signed char* share, T* room, const T* taps, const i64* strides,
+                         const i64 i, const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1,
+                         const i64 c2) {
+    const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+    const T own = taps[9], far = taps[8];
+    const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
+    const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
+    const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+    const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
+    const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
+    T* fine = room + c2;
+    SCI_ROW(k, c2) { room[k] = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]); }
+    SCI_ROW(k, (n + 1) / 2) {
+        fine[2 * k] = own * room[k + 1] + far * room[k];
+        fine[2 * k + 1] = own * room[k + 1] + far * room[k + 2];
+    }
+    SCI_ROW(k, n) { u[at + k] += share_of(share[at + k]) * fine[k]; }
+}
+
+// The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u. `room` holds
+// c2 + p2 entries.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL jacobi_ascend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
-                         const T* links, const double* damping, const T* e, double* product, const T* taps,
+                         const T* links, const double* damping, T* room, const T* e, double* product, const T* taps,
                          const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                          const i64 count) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
@@ -108,18 +155,22 @@ SCI_KERNEL jacobi_ascend(SCI_INDEX T* u, const T* f, const Half* jacobi, const s
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
-                correct_row(u + count * plane, e, share, taps, strides, s, j, box[5], p1, p2, c1, c2);
-        for (i64 h = 1; h <= count; ++h)
+                lift_row(u + count * plane, e, share, room, taps, strides, s, j, box[5], p1, p2, c1, c2);
+        for (i64 h = 1; h < count; ++h)
             if (s - h >= 0 && s - h < n)
                 step_plane<T, D, VARIABLE>(u + (count - h + 1) * plane, f, jacobi, d, links, box, axis, s - h, p1, p2,
                                            T(damping[count - h]));
-        if (s < count) continue;
+        const i64 i = s - count;
+        if (i < 0) continue;
         for (i64 j = 0; j < box[4]; ++j) {
-            const i64 at = ((s - count + 1) * p1 + j + 1) * p2 + 1;
+            const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+            step_row<T, D, VARIABLE>(u + plane, f, jacobi, d, links, u + at, axis, at, box[5], plane, p2,
+                                     T(damping[0]));
             double sum = 0;
             SCI_ROW_SUM(k, box[5], sum) { sum += double(f[at + k]) * double(u[at + k]); }
             total += sum;
         }
     }
+    clear_plane(u + (n + 1) * plane, plane);
     product[0] = total;
 }

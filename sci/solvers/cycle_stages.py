@@ -63,9 +63,9 @@ class Grid:
 
     @cached_property
     def storage(self) -> Array:
-        """Room for u where stages go in one pass: two planes more for each step but one."""
+        """Room for u where stages go in one pass: a plane more for each step, two for the first."""
         p0, p1, p2 = self.layout.padded_shape
-        return namespace(self.f).zeros((p0 + 2 * len(self.damping) - 2, p1, p2), np.float32)
+        return namespace(self.f).zeros((p0 + 2 * len(self.damping) - 1, p1, p2), np.float32)
 
     @cached_property
     def u(self) -> Array:
@@ -99,7 +99,7 @@ def stage_kernel(name: str, variable: bool) -> Kernel:
     signatures = {
         "jacobi_descend": f"{level}, room: f32[rooms, p2], below_jacobi: u16[c0, c1, c2], below_f: {coarse}, {sizes}, "
         "gain: f64",
-        "jacobi_ascend": f"{level}, e: {coarse}, product: f64[1], {sizes}",
+        "jacobi_ascend": f"{level}, room: f32[entries], e: {coarse}, product: f64[1], {sizes}",
     }
     arguments = "float, float, true" if variable else "float, signed char, false"
     return Kernel("cycle_stages.cu", f"{name}<{arguments}>", signatures[name])
@@ -144,6 +144,8 @@ def ascend(g: Grid, below: Grid, correction: Array) -> tuple[Callable[[], object
     product : (1,) array
         The sum of f u after it.
     """
+    room = np.zeros(below.layout.padded_shape[2] + g.layout.padded_shape[2], np.float32)
     product = np.zeros(1)
-    stage = bind(stage_kernel("jacobi_ascend", g.variable), 1, *_level(g), correction, product, *_ends(g, below))
+    ends = (room, correction, product, *_ends(g, below))
+    stage = bind(stage_kernel("jacobi_ascend", g.variable), 1, *_level(g), *ends)
     return stage, g.storage[: g.layout.padded_shape[0]], product

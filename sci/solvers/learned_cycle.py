@@ -44,9 +44,9 @@ class LearnedCycle:
 
     Notes
     -----
-    With one thread of a host each half of a cycle goes through memory once on a level
-    (`sci.solvers.cycle_stages`): about 33 bytes an unknown on the finest level, where it holds 12. Otherwise a cycle reads or writes 71 there, and holds
-    17. All other levels add a quarter, and hold 6.
+    With one thread of a host each half of a cycle goes through memory once on a level (`sci.solvers.cycle_stages`):
+    about 33 bytes an unknown on the finest level, where it holds 12. Otherwise a cycle reads or writes 71 there, and
+    holds 17. All other levels add a quarter, and hold 6.
     """
 
     takes_grids = True
