@@ -243,6 +243,9 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
                     continue;
                 }
                 if (same) known = at;
+                // Narrow numbers are stored apart: the host vectorises a loop by the narrowest number that it stores.
+                [[maybe_unused]] float weights[SCI_SLOTS];
+                [[maybe_unused]] int codes[SCI_SLOTS];
                 SCI_ROW(k, count) {
                     const auto f = cell_features<T, D, VARIABLE>(d, fixed, fraction, at + k, plane, p2);
                     T jacobi_sum = b2[0], share_sum = b2[1], walls_sum = b2[2];
@@ -265,9 +268,18 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
                     const bool unknown = (whole > 0) & (f.fluid > 0);
                     const T weight = (1 + first) / ((1 - first) * (unknown ? whole : T(1)));
                     const int code = code_of((1 + second) / (1 - second));
-                    jacobi[at + k] = upper_half(unknown ? weight : 0.0f);
-                    share[at + k] = (signed char)(unknown ? code : 0);
                     if constexpr (VARIABLE) diagonal[at + k] = unknown ? whole : T(0);
+                    if constexpr (SCI_SLOTS > 1) {
+                        weights[k] = unknown ? weight : 0.0f;
+                        codes[k] = unknown ? code : 0;
+                    } else {
+                        jacobi[at + k] = upper_half(unknown ? weight : 0.0f);
+                        share[at + k] = (signed char)(unknown ? code : 0);
+                    }
+                }
+                if constexpr (SCI_SLOTS > 1) {
+                    SCI_ROW(k, count) { jacobi[at + k] = upper_half(weights[k]); }
+                    SCI_ROW(k, count) { share[at + k] = (signed char)(codes[k]); }
                 }
             }
         }

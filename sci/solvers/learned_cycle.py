@@ -110,9 +110,10 @@ class LearnedCycle:
         """Raise the shares of cells whose interpolation reads coarse cells that nothing flows into."""
         A, xp = self.A, self.xp
         walls = [(True, True)] * (3 - A.ndim) + [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
-        closed = (A.insulating & ~A.mask).reshape(A.layout.lengths).astype(np.float32)
-        if not bool(closed.any()) and all(low and high for low, high in walls):
+        insulated = A.insulating & ~A.mask
+        if not bool(insulated.any()) and all(low and high for low, high in walls):
             return
+        closed = insulated.reshape(A.layout.lengths).astype(np.float32)
         for g, below in zip(self._grids, self._grids[1:]):
             for axis in (-3, -2, -1):
                 closed = pair_mean(closed, axis)
