@@ -53,6 +53,7 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 
 #define SCI_SHARED __shared__
 #define SCI_BARRIER __syncthreads();
+#define SCI_CHUNK SCI_DEVICE
 
 template <bool WRITE, int C, int WIDTH, typename T>
 SCI_DEVICE void prefetch(const T*, const i64) {}
@@ -143,6 +144,8 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 
 #define SCI_SHARED
 #define SCI_BARRIER
+// Inlined, its body would be copied by each loop that the compiler splits: twice the time to compile, and no faster.
+#define SCI_CHUNK static __attribute__((noinline))
 
 template <typename T>
 SCI_DEVICE void put_check(T* p, const typename Lane<T>::Row x) {
@@ -258,7 +261,7 @@ SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* sta
 }
 
 template <typename T, int C, bool REVERSED>
-SCI_DEVICE void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const i64 ahead,
+SCI_CHUNK void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const i64 ahead,
                       const T* powers, typename Lane<T>::Row& check) {
     constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
     const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
