@@ -79,21 +79,33 @@ SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* taps, co
     }
 }
 
+// The four coarse rows around row (i, j) of the fine grid, and their sum with the taps of the first two axes.
+template <typename T>
+struct CoarseRows {
+    const T *e0, *e1, *e2, *e3;
+    T w0, w1, w2, w3;
+    SCI_DEVICE_MEMBER T at(const i64 k) const { return (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]); }
+};
+
+template <typename T>
+SCI_DEVICE CoarseRows<T> coarse_rows(const T* e, const T* taps, const i64* strides, const i64 i, const i64 j,
+                                     const i64 c1, const i64 c2) {
+    const i64 aside = j % 2 == 0 ? -c2 : c2;
+    const T* near = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
+    const T* beyond = near + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+    return {near, near + aside, beyond, beyond + aside,
+            taps[1] * taps[5], taps[1] * taps[4], taps[0] * taps[5], taps[0] * taps[4]};
+}
+
 // u += share x interpolation of the coarse e with the same taps in row (i, j) of the fine grid.
 template <typename T>
 SCI_DEVICE void correct_row(T* u, const T* e, const signed char* share, const T* taps, const i64* strides, const i64 i,
                             const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1, const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
     const T own = taps[9], far = taps[8];
-    const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
-    const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
-    const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
-    const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
-    const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
+    const CoarseRows<T> coarse = coarse_rows(e, taps, strides, i, j, c1, c2);
     SCI_ROW(k, (n + 1) / 2) {
-        const T before = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]);
-        const T here = (w0 * e0[k + 1] + w1 * e1[k + 1]) + (w2 * e2[k + 1] + w3 * e3[k + 1]);
-        const T after = (w0 * e0[k + 2] + w1 * e1[k + 2]) + (w2 * e2[k + 2] + w3 * e3[k + 2]);
+        const T before = coarse.at(k), here = coarse.at(k + 1), after = coarse.at(k + 2);
         // An odd row ends in the padding, where the share is zero.
         u[at + 2 * k] += share_of(share[at + 2 * k]) * (own * here + far * before);
         u[at + 2 * k + 1] += share_of(share[at + 2 * k + 1]) * (own * here + far * after);

@@ -129,13 +129,9 @@ SCI_DEVICE void lift_row(T* u, const T* e, const signed char* share, T* room, co
                          const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
     const T own = taps[9], far = taps[8];
-    const T* e0 = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
-    const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
-    const T* e2 = e0 + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
-    const T* e3 = e2 + (j % 2 == 0 ? -c2 : c2);
-    const T w0 = taps[1] * taps[5], w1 = taps[1] * taps[4], w2 = taps[0] * taps[5], w3 = taps[0] * taps[4];
+    const CoarseRows<T> coarse = coarse_rows(e, taps, strides, i, j, c1, c2);
     T* fine = room + c2;
-    SCI_ROW(k, c2) { room[k] = (w0 * e0[k] + w1 * e1[k]) + (w2 * e2[k] + w3 * e3[k]); }
+    SCI_ROW(k, c2) { room[k] = coarse.at(k); }
     SCI_ROW(k, (n + 1) / 2) {
         fine[2 * k] = own * room[k + 1] + far * room[k];
         fine[2 * k + 1] = own * room[k + 1] + far * room[k + 2];
