@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
+from attention_device_cases import softmax_attention
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
@@ -21,6 +22,7 @@ from systems import cloud, targets_in
 from sci import chebyshev
 from sci.backend import to_device, to_host
 from sci.operators.data import navier_stokes
+from sci.options import options
 from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
 from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
@@ -136,11 +138,17 @@ def lightning(xp: ModuleType) -> Answers:
     return [to_host(a) for a in (out, *step, *lightning_attention_vjp((dout, end), residuals))]
 
 
+def sequence_kernels(xp: ModuleType) -> Answers:
+    """The kernels whose place matrix products take on a device."""
+    with options(kernels="compiled"):
+        return [a for case in (lightning, softmax_attention) for a in case(xp)]
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
     *(pairwise_sums, newton_potential, screened_potential, chosen_split),
     *(vorticity,),
-    *(lightning,),
+    *(lightning, sequence_kernels),
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

@@ -353,15 +353,13 @@ def _decay_gradient(call: _Call, dq: Array, dk: Array, s: Array, r: Array, segme
     that of (i + 1) q_i . dq_i, less c <S, R>. Short segments keep the weights, and with them the cancellation, small.
     """
     xp = namespace(call.q)
-    b, n, _ = call.q.shape
-    total = xp.zeros(b, np.float64)
-    for index, start in enumerate(range(0, n, segment)):
-        stop = min(start + segment, n)
-        part = slice(start, stop)
-        flow = xp.einsum("bnd,bnd->bn", call.k[:, part], dk[:, part])
-        flow -= xp.einsum("bnd,bnd->bn", call.q[:, part], dq[:, part])
-        weights = xp.arange(1, stop - start + 1, dtype=np.float64)
-        held = xp.einsum("bij,bij->b", s[:, index + 1], r[:, index + 1])
-        total += flow.astype(np.float64) @ weights - (stop - start) * held.astype(np.float64)
+    n = call.q.shape[1]
+    flow = xp.einsum("bnd,bnd->bn", call.k, dk)
+    flow -= xp.einsum("bnd,bnd->bn", call.q, dq)
+    tokens = np.arange(n) % segment + 1
+    held = xp.einsum("bsij,bsij->bs", s[:, 1:], r[:, 1:])
+    lengths = np.minimum(segment, n - np.arange(0, n, segment))
+    total = flow.astype(np.float64) @ xp.asarray(tokens.astype(np.float64))
+    total -= held.astype(np.float64) @ xp.asarray(lengths.astype(np.float64))
     per_head = total.reshape(-1, call.decay.shape[0]).sum(axis=0)
     return allreduce_sum(per_head, call.comm, checked=True)

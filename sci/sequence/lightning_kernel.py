@@ -15,12 +15,15 @@ SEGMENT = 768
 """Tokens between states that are kept: a multiple of the kernel's chunk of 6, long enough that they cost nothing."""
 
 DEVICE_SEGMENT = 192
-"""The same on a device, where every segment of every sequence has a block of threads of its own."""
+"""The same for the kernel on a device, where every segment of every sequence has a block of threads of its own."""
 
 _CHUNK = 6
 """Tokens that the kernel takes at once."""
 
 _BLOCK = 64
+_SCAN = 128
+"""Blocks whose states one matrix product joins."""
+
 _TYPES = {"float": "f32", "double": "f64"}
 
 
@@ -33,6 +36,7 @@ def lightning_kernel(type_name: str, reverse: bool) -> Kernel:
         f"q: {t}[b, n, d], k: {t}[b, n, d], v: {t}[b, n, e], powers: {t}[heads, 7], states: {t}[b, m, d, e], "
         f"work: {t}[w, d, e], checks: {t}[w, 64], out: {t}[b, n, e], sequences: i64, n: i64, d: i64, e: i64, "
         "heads: i64, segments: i64, segment: i64, run: i64",
+        products=True,
     )
 
 
@@ -40,7 +44,7 @@ KERNELS = tuple(lightning_kernel(t, reverse) for t in _TYPES for reverse in (Fal
 """Every kernel instance that this module can launch."""
 
 
-def _powers(xp: Any, decay: Array, exponents: range) -> Array:
+def _powers(xp: Any, decay: Array, exponents: range | np.ndarray) -> Array:
     """Return lam^i = exp(-decay i) for each head and exponent, an array (heads, exponents)."""
     return xp.exp(-decay[:, None] * xp.asarray(np.array(exponents, dtype=decay.dtype)))
 
@@ -144,39 +148,60 @@ def run_recurrence(
 def run_recurrence_reference(
     q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False
 ) -> tuple[Array, Array, int, bool]:
-    """Do what `run_recurrence` does in blocks of 64 tokens, as matrix products of array code."""
+    """Do what `run_recurrence` does by batched matrix products over blocks of 64 tokens."""
     xp = namespace(q, k, v, decay, state)
     (b, n, d), e = q.shape, v.shape[2]
-    segments = -(-n // SEGMENT)
-    states, out = xp.empty((b, segments + 1, d, e), q.dtype), xp.empty((b, n, e), q.dtype)
-    repeats = b // decay.shape[0]
-    lengths = {min(_BLOCK, n - start) for start in range(0, n, _BLOCK)}
-    weights = {c: _block_weights(xp, decay, c, repeats, reverse) for c in lengths}
-    states[:, segments if reverse else 0] = state
-    current = state
-    starts = range(0, n, _BLOCK)
-    for start in reversed(starts) if reverse else starts:
-        stop = min(start + _BLOCK, n)
-        mask, ages, youth, whole = weights[stop - start]
-        qs, ks, vs = q[:, start:stop], k[:, start:stop], v[:, start:stop]
-        out[:, start:stop] = xp.matmul(xp.matmul(qs, ks.swapaxes(1, 2)) * mask, vs) + xp.matmul(ages * qs, current)
-        current = whole * current + xp.matmul((youth * ks).swapaxes(1, 2), vs)
-        at = start if reverse else stop
-        if at % SEGMENT == 0 or at == n:
-            states[:, -(-at // SEGMENT)] = current
-    return out, states, SEGMENT, bool(xp.isfinite(out).all())
+    whole = n // _BLOCK
+    states, out = xp.empty((b, -(-n // _BLOCK) + 1, d, e), q.dtype), xp.empty((b, n, e), q.dtype)
+    states[:, -1 if reverse else 0] = state
+    parts = [(slice(0, whole * _BLOCK), slice(0, whole + 1)), (slice(whole * _BLOCK, n), slice(whole, None))]
+    for tokens, held in reversed(parts) if reverse else parts:
+        if tokens.start < tokens.stop:
+            entering = states[:, held][:, -1 if reverse else 0]
+            out[:, tokens], states[:, held] = _equal_blocks(
+                q[:, tokens], k[:, tokens], v[:, tokens], decay, entering, reverse
+            )
+    kept = [*range(0, states.shape[1] - 1, SEGMENT // _BLOCK), -1]
+    return out, states[:, kept], SEGMENT, bool(xp.isfinite(out).all())
 
 
-def _block_weights(xp: Any, decay: Array, c: int, repeats: int, reverse: bool) -> tuple[Array, Array, Array, Array]:
-    """Return the decays of a block of c tokens: between tokens, of the state at each, to its end, and in all."""
+def _equal_blocks(q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool) -> tuple[Array, Array]:
+    """Return the output of blocks of one length, and the states at their ends in the order of the sequence."""
+    xp, heads, (_, n, d), e = namespace(q), decay.shape[0], q.shape, v.shape[2]
+    c = min(_BLOCK, n)
+    mask, ages, youth = _block_weights(xp, decay, c, reverse)
+    q, k, v = (a.reshape(-1, heads, n // c, c, a.shape[2]) for a in (q, k, v))
+    scores = q @ k.swapaxes(3, 4)
+    scores *= mask
+    out = scores @ v
+    order = slice(None, None, -1 if reverse else None)
+    own = ((youth * k).swapaxes(3, 4) @ v)[:, :, order]
+    states = xp.concatenate([state.reshape(-1, heads, 1, d, e), own], axis=2)
+    _accumulate(states, decay * c)
+    out += (ages * q) @ states[:, :, :-1][:, :, order]
+    return out.reshape(-1, n, e), states[:, :, order].reshape(-1, n // c + 1, d, e)
+
+
+def _accumulate(terms: Array, decay: Array) -> None:
+    """Replace entry i of axis 2 by the sum over j <= i of exp(-decay (i - j)) terms_j, decay that of the head."""
+    xp, last = namespace(terms), terms.shape[2] - 1
+    for start in range(0, last, _SCAN):
+        part = terms[:, :, start : min(start + _SCAN, last) + 1]  # begins with the last sum of the part before
+        weights = _triangle(xp, decay, part.shape[2], reverse=False)
+        part[...] = (weights @ part.reshape(*part.shape[:3], -1)).reshape(part.shape)
+
+
+def _triangle(xp: Any, decay: Array, c: int, reverse: bool) -> Array:
+    """Return exp(-decay |i - j|) of each head for j <= i (reversed: j >= i), and zeros."""
     i = np.arange(c)
     apart = i[None, :] - i[:, None] if reverse else i[:, None] - i[None, :]
-    until = c - 1 - i if reverse else i + 1
     between = xp.exp(-decay[:, None, None] * xp.asarray(np.abs(apart).astype(decay.dtype)))
-    mask = between * xp.asarray((apart >= 0).astype(decay.dtype))
-    ages = xp.exp(-decay[:, None] * xp.asarray(until.astype(decay.dtype)))
-    youth = xp.exp(-decay[:, None] * xp.asarray((i + 1 if reverse else c - 1 - i).astype(decay.dtype)))
-    whole = xp.exp(-decay * c)
-    parts = (mask, ages[:, :, None], youth[:, :, None], whole[:, None, None])
-    tiled = [xp.tile(p, (repeats, 1, 1)) for p in parts]
-    return tiled[0], tiled[1], tiled[2], tiled[3]
+    return between * xp.asarray((apart >= 0).astype(decay.dtype))
+
+
+def _block_weights(xp: Any, decay: Array, c: int, reverse: bool) -> tuple[Array, Array, Array]:
+    """Return the decays of a block of c tokens, (heads, 1, c, ...): between them, of the state at each, to the end."""
+    i = np.arange(c)
+    ages = _powers(xp, decay, c - 1 - i if reverse else i + 1)
+    youth = _powers(xp, decay, i + 1 if reverse else c - 1 - i)
+    return _triangle(xp, decay, c, reverse)[:, None], ages[:, None, :, None], youth[:, None, :, None]

@@ -6,9 +6,12 @@ one after another: an output and the log-sum-exp of its scores are the whole sta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sci.backend import Array, is_device_array, namespace
+import numpy as np
+
+from sci.backend import Array, is_device_array, namespace, to_host
 from sci.kernels import Kernel, block_size, host_threads, launch, use_compiled
 
 __all__ = [
@@ -25,6 +28,8 @@ MAX_HEAD_DIM = 256
 """Head dimension up to which a tile of the compiled kernel has room."""
 _HOST_TILE = 128
 _REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
+_DEVICE_SCORES = 2**23
+"""Scores of a tile of all heads on a device: 32 MiB in float32, which its second-level cache holds."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class View:
 def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
     common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
     signature = (common + arrays).replace("T[", f"{dtype}[")
-    return Kernel("attention.cu", f"{name}<{'float' if dtype == 'f32' else 'double'}>", signature + scalars)
+    template = f"{name}<{'float' if dtype == 'f32' else 'double'}>"
+    return Kernel("attention.cu", template, signature + scalars, products=True)
 
 
 _BOUNDS = "low: i64[n], high: i64[n], places: i64[m], "
@@ -103,22 +109,40 @@ def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, 
 
 
 def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
-    """Do what the kernel `attention_forward` does, by matrix products over blocks and merged partial results."""
+    """Do what the kernel `attention_forward` does, by matrix products over tiles and merged partial results."""
     xp = namespace(q)
-    for i in range(0, q.shape[1], _REFERENCE_ROWS):
-        rows = slice(i, i + _REFERENCE_ROWS)
-        for j in range(0, k.shape[1], _REFERENCE_KEYS):
-            keys = slice(j, j + _REFERENCE_KEYS)
-            scores = xp.where(_seen(view, rows, places[keys]), q[:, rows] @ k[:, keys].swapaxes(1, 2), -xp.inf)
-            top = scores.max(axis=2)
-            top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
-            weights = xp.exp(scores - top[..., None])
-            total = weights.sum(axis=2)
-            some = total > 0
-            total = xp.where(some, total, xp.ones_like(total))
-            part_lse = xp.where(some, top + xp.log(total), -xp.inf)
-            part = (weights @ v[:, keys]) / total[..., None]
-            out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
+    for rows, keys, seen in _seen_tiles(q, view, places):
+        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+        if seen is not None:
+            scores = xp.where(seen, scores, -xp.inf)
+        top = scores.max(axis=2)
+        top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
+        scores -= top[..., None]
+        weights = xp.exp(scores, out=scores)
+        total = weights.sum(axis=2)
+        some = total > 0
+        total = xp.where(some, total, xp.ones_like(total))
+        part_lse = xp.where(some, top + xp.log(total), -xp.inf)
+        part = (weights @ v[:, keys]) / total[..., None]
+        out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
+
+
+def _seen_tiles(q: Array, view: View, places: Array) -> Iterator[tuple[slice, slice, Array | None]]:
+    """Yield the rows and keys of each tile of which something is seen, and what: None where it is all of it."""
+    low, high, at = (to_host(a) for a in (view.low, view.high, places))
+    height, width = _REFERENCE_ROWS, _REFERENCE_KEYS
+    if is_device_array(q):
+        height = width = min(max(1 << int(np.log2(_DEVICE_SCORES / q.shape[0]) / 2), 128), 4096)
+    for i in range(0, q.shape[1], height):
+        rows = slice(i, i + height)
+        lowest, highest = low[rows].min(), high[rows].max()
+        for j in range(0, len(at), width):
+            keys = slice(j, j + width)
+            first, last = at[keys][0], at[keys][-1]
+            if last < lowest or first > highest:
+                continue
+            whole = first >= low[rows].max() and last <= high[rows].min()
+            yield rows, keys, None if whole else _seen(view, rows, places[keys])
 
 
 def _seen(view: View, rows: slice, places: Array) -> Array:
@@ -227,16 +251,18 @@ def add_gradients_reference(
     dk: Array,
     dv: Array,
 ) -> None:
-    """Do what the kernels `attention_backward_*` do, by matrix products over blocks."""
+    """Do what the kernels `attention_backward_*` do, by matrix products over tiles."""
     xp = namespace(q)
-    for i in range(0, q.shape[1], _REFERENCE_ROWS):
-        rows = slice(i, i + _REFERENCE_ROWS)
-        for j in range(0, k.shape[1], _REFERENCE_KEYS):
-            keys = slice(j, j + _REFERENCE_KEYS)
-            seen = _seen(view, rows, places[keys])
-            scores = xp.where(seen, q[:, rows] @ k[:, keys].swapaxes(1, 2) - lse[:, rows, None], -xp.inf)
-            weights = xp.exp(scores)
-            change = weights * (dout[:, rows] @ v[:, keys].swapaxes(1, 2) - delta[:, rows, None])
-            dq[:, rows] += change @ k[:, keys]
-            dk[:, keys] += change.swapaxes(1, 2) @ q[:, rows]
-            dv[:, keys] += weights.swapaxes(1, 2) @ dout[:, rows]
+    for rows, keys, seen in _seen_tiles(q, view, places):
+        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+        scores -= lse[:, rows, None]
+        if seen is not None:
+            scores = xp.where(seen, scores, -xp.inf)
+        weights = xp.exp(scores, out=scores)
+        change = dout[:, rows] @ v[:, keys].swapaxes(1, 2)
+        change -= delta[:, rows, None]
+        change *= weights
+        dq[:, rows] += change @ k[:, keys]
+        # The small factor is the transposed one: CuPy copies what is not contiguous.
+        dk[:, keys] += (q[:, rows].swapaxes(1, 2) @ change).swapaxes(1, 2)
+        dv[:, keys] += (dout[:, rows].swapaxes(1, 2) @ weights).swapaxes(1, 2)

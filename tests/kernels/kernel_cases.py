@@ -187,8 +187,17 @@ def _adam(rng: np.random.Generator, dtype: str, direction: int) -> Iterator[Pair
 
 
 def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[Pair]:
-    """Less than a chunk of tokens, whole chunks, several segments; columns below, at and above the vectors' width."""
-    for n, d, e in ((0, 4, 4), (1, 1, 1), (5, 3, 2), (6, 8, 16), (31, 17, 33), (800, 4, 12), (1540, 16, 8)):
+    """Less than a chunk of tokens, whole chunks, segments and scans; columns below, at and above a vector's width."""
+    for n, d, e in (
+        (0, 4, 4),
+        (1, 1, 1),
+        (5, 3, 2),
+        (6, 8, 16),
+        (31, 17, 33),
+        (800, 4, 12),
+        (1540, 16, 8),
+        (8300, 2, 3),
+    ):
         q, k = (rng.normal(size=(4, n, d)).astype(dtype) for _ in range(2))
         v, state = rng.normal(size=(4, n, e)).astype(dtype), rng.normal(size=(4, d, e)).astype(dtype)
         decay = np.array([0.05, 0.7], dtype)
