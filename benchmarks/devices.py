@@ -1,0 +1,183 @@
+"""The main jobs of every pillar on a GPU beside the same calls on the CPU of that machine.
+
+    python benchmarks/devices.py [--only NAME ...] [--scale 1] [--repeats 5] [--json FILE]
+
+Wall-clock milliseconds from call to finished device, the median of the repeats after one run that compiles; the CPU
+uses all cores of the process (OMP_NUM_THREADS). `error` is the largest difference of the two answers over the
+largest entry, so both sides did the same work. --scale 0.25 makes every problem about that much smaller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sci.backend import to_device, to_host
+
+Jobs = dict[str, Callable[[], Any]]
+
+
+def points_of(count: int, density: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions in a cube of that density per cubic angstrom, and charges."""
+    rng = np.random.default_rng(seed)
+    side = (count / density) ** (1 / 3)
+    grid = int(np.ceil(count ** (1 / 3)))
+    cells = np.stack(np.unravel_index(rng.permutation(grid**3)[:count], (grid,) * 3), axis=1)
+    return (cells + 0.5 + 0.3 * rng.random((count, 3))) * (side / grid), rng.normal(size=count)
+
+
+def potentials(xp: ModuleType, scale: float) -> Jobs:
+    """Direct sums; the split potential: build, targets, forces."""
+    from sci.potentials import Particles, RangeSeparatedPotential, direct_sum
+
+    positions, charges = points_of(int(20_000 * scale), 0.1, 0)
+    particles = Particles(to_device(positions, xp), to_device(charges, xp))
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    count = int(1_000_000 * scale)
+    targets = to_device(low + (high - low) * np.random.default_rng(1).random((count, 3)), xp)
+    few = targets[: count // 20]
+    phi = RangeSeparatedPotential(particles, 1e-6, expected_targets=count)
+    return {
+        "direct sum": lambda: direct_sum(particles, few),
+        "potential, build": lambda: RangeSeparatedPotential(particles, 1e-6, expected_targets=count)(few[:1]),
+        "potential, targets": lambda: phi(targets),
+        "potential, forces": phi.forces,
+    }
+
+
+def operators(xp: ModuleType, scale: float) -> Jobs:
+    """Inference of an FNO and a training step."""
+    from sci.nn import AdamW, relative_l2, relative_l2_vjp, value_and_gradients
+    from sci.operators import FNO
+
+    made = FNO((16, 16), 1, 1, 32)
+    parameters = {name: to_device(p, xp) for name, p in made.parameters.items()}
+    model = FNO.of(made.config, parameters)
+    rng = np.random.default_rng(0)
+    x, y = (to_device(rng.normal(size=(max(1, int(8 * scale)), 1, 128, 128)).astype("f4"), xp) for _ in "xy")
+    optimiser = AdamW(1e-9)  # so small that every repeat sees the same weights
+    state, steps = optimiser.start(parameters), iter(range(1, 10**9))
+
+    def loss(tape: Any, variables: Any) -> Any:
+        return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
+
+    def step() -> Any:
+        value, gradients = value_and_gradients(loss, parameters)
+        optimiser.update(parameters, gradients, state, next(steps), 1.0)
+        return value.reshape(1)
+
+    return {"FNO, inference": lambda: model(x), "FNO, step": step}
+
+
+def solvers(xp: ModuleType, scale: float) -> Jobs:
+    """Poisson problems to 1e-8 with plain CG, multigrid and the learned cycle."""
+    from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
+    from sci.solvers.problems import right_hand_side, sphere_and_blob
+
+    n = max(16, round(256 * scale ** (1 / 3)))
+    mask = sphere_and_blob(n)
+    A, b = PoissonOperator(to_device(mask, xp)), to_device(right_hand_side(mask, "noise"), xp)
+    learned = DeepConjugateDirection.load()
+    M, L = Multigrid(A), learned.preconditioner(A)
+    return {
+        "CG, 50 iterations": lambda: cg(A, b, rtol=0, maxiter=50).x,
+        "multigrid, setup": lambda: Multigrid(A).matvec(b),
+        "multigrid, solve": lambda: cg(A, b, M=M, rtol=1e-8).x,
+        "learned, setup": lambda: DeepConjugateDirection(learned.parameters).preconditioner(A).matvec(b),
+        "learned, solve": lambda: cg(A, b, M=L, rtol=1e-8).x,
+    }
+
+
+def sequences(xp: ModuleType, scale: float) -> Jobs:
+    """Softmax attention of 16K tokens and lightning attention of 64K, eight heads of 64, with gradients."""
+    from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
+
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int) -> list[Any]:
+        return [to_device(rng.normal(size=(8, n, 64)).astype("f4"), xp) for _ in range(4)]
+
+    short, long = drawn(int(16384 * scale)), drawn(int(65536 * scale))
+    decay = to_device(2.0 ** -np.arange(1.0, 9.0), xp)
+
+    def both(forward: Callable[[], Any], vjp: Callable[[Any, Any], Any], dout: Any) -> Any:
+        return vjp((dout, None), forward()[1])[0]
+
+    def softmax() -> Any:
+        return attention_forward(*short[:3], causal=True)
+
+    def lightning() -> Any:
+        return lightning_attention_forward(*long[:3], decay)
+
+    return {
+        "attention": lambda: softmax()[0][0],
+        "attention, gradients": lambda: both(softmax, attention_vjp, short[3]),
+        "lightning": lambda: lightning()[0][0],
+        "lightning, gradients": lambda: both(lightning, lightning_attention_vjp, long[3]),
+    }
+
+
+PILLARS = {"potentials": potentials, "operators": operators, "solvers": solvers, "sequences": sequences}
+
+
+def timed(call: Callable[[], Any], finish: Callable[[], object], repeats: int) -> tuple[float, np.ndarray]:
+    """Return the median milliseconds of a call, and its answer on the host."""
+    answer, times = to_host(call()), []
+    for _ in range(repeats):
+        finish()
+        start = time.perf_counter()
+        call()
+        finish()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times), answer
+
+
+def main() -> int:
+    """Print one row a job; a job that fails says so and the others go on."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PILLARS, default=list(PILLARS))
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cpu-repeats", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    import cupy
+
+    finish = cupy.cuda.Device().synchronize
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    print(f"{name}\n{'':<24}{'GPU ms':>10}{'CPU ms':>10}{'ratio':>8}{'error':>10}", flush=True)
+    rows, failed = {}, 0
+    for pillar in options.only:
+        try:
+            there, here = (PILLARS[pillar](xp, options.scale) for xp in (cupy, np))
+        except Exception:
+            traceback.print_exc()
+            failed += 1
+            continue
+        for job, call in there.items():
+            try:
+                gpu, answer = timed(call, finish, options.repeats)
+                cpu, expected = timed(here[job], finish, options.cpu_repeats)
+            except Exception:
+                traceback.print_exc()
+                failed += 1
+                continue
+            error = float(np.max(np.abs(answer - expected)) / np.max(np.abs(expected)))
+            rows[job] = {"gpu": gpu, "cpu": cpu, "error": error}
+            print(f"{job:<24}{gpu:>10.2f}{cpu:>10.1f}{cpu / gpu:>8.1f}{error:>10.1e}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"device": name, "rows": rows}, indent=1))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
