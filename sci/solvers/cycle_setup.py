@@ -136,7 +136,7 @@ def make_grid(equation: Equation, parameters: Parameters) -> Grid:
     )
 
 
-def smooths_twice(fixed: float, lengths: tuple[int, int, int], size: int, insulated: bool) -> bool:
+def smooths_twice(fixed: float, lengths: tuple[int, ...], size: int, insulated: bool) -> bool:
     """Tell whether the steps on the given grid are done twice.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -11,19 +11,18 @@ import numpy as np
 
 from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.distributed import abort_on_error, agree, allreduce_max, allreduce_sum, block
-from sci.distributed.collectives import gather_flat
-from sci.distributed.communicators import Comm, channel_of
+from sci.distributed.communicators import Comm
 from sci.errors import InvalidValueError, ShapeError
 from sci.solvers import coarsening
 from sci.solvers.boundaries import as_spacing, parse_walls
 from sci.solvers.coarsening import FLUID, NEUMANN, Coefficients
-from sci.solvers.fused import Space, iterate
+from sci.solvers.fused import PaddedCycle, Space, iterate
 from sci.solvers.krylov import CONSISTENT, SolveResult, inconsistent
 from sci.solvers.layout import Layout
 from sci.solvers.multigrid import KINDS, Level, can_halve, check_dense, dense_inverse, make_levels, v_cycle
 from sci.solvers.operator import assemble, face_weights
 from sci.solvers.shared_components import SharedComponents, shared_components
-from sci.solvers.shared_levels import Halo, SharedLevel, interior_and_shell, local_layout, refined
+from sci.solvers.shared_levels import Gather, Halo, SharedLevel, interior_and_shell, local_layout, refined
 from sci.solvers.stencil import Stencil
 
 __all__ = ["SharedMultigrid", "SharedPoisson", "shared_cg"]
@@ -134,9 +133,7 @@ class SharedPoisson:
         if problem is None and coefficient is not None and not bool((coefficient[mask] > 0).all()):
             problem = InvalidValueError("coefficient is not positive in all fluid cells; expected c > 0")
         agree(self.comm, problem)
-        given = int(allreduce_sum(np.array([int(coefficient is not None)]), self.comm)[0])
-        if given not in (0, self.coarse.size):
-            raise InvalidValueError(f"{given} of {self.coarse.size} ranks give a coefficient; expected all or none")
+        _on_all_or_none(self, "a coefficient", coefficient)
         own = tuple(slice(0, n) for n in self.local_shape)
         kind = xp.zeros(self.decomposition.local_shape, dtype=np.int8)
         kind[own] = 2 * mask.astype(np.int8) + (0 if insulating is None else insulating & ~mask)
@@ -229,9 +226,10 @@ class SharedMultigrid:
     def __init__(self, A: SharedPoisson, *, smoothing: int = 2, dtype: Any = np.float32) -> None:
         self.A, self.smoothing, self.dtype = A, smoothing, np.dtype(dtype)
         self.scale = 1 / A.unit
-        self._channel = channel_of(A.comm)
         equations, halos = self._shared_equations()
-        self._boxes = [A.coarse.box(rank) for rank in range(A.coarse.size)]
+        self._gather = Gather(A.coarse, 0, A.coarse.grid_shape)
+        self.gathered_cells = prod(A.coarse.local_shape)
+        """Numbers that this rank sends to each other one in the all-gather of a cycle."""
         self._gathered = self._gathered_levels(equations[-1])
         levels: list[SharedLevel] = []
         for equation, below, halo in zip(
@@ -255,6 +253,11 @@ class SharedMultigrid:
         """Padded result of the cycle."""
         return self.levels[0].u
 
+    @property
+    def exchanges(self) -> list[int]:
+        """Halo exchanges of a cycle on each shared level."""
+        return [4 * self.smoothing + 1 + (level > 0) for level in range(self.A.n_levels)]
+
     def cycle(self) -> None:
         """Run the cycle from `source` to `result`; collective."""
         v_cycle(self.levels[0], self.smoothing, self._solve_gathered)
@@ -271,27 +274,14 @@ class SharedMultigrid:
             equations.append(coarsening.average(fine, kind, coarsening.wall_ratio(level), self.dtype, fill))
         return equations, halos
 
-    def _gather(self, padded: Array) -> Array:
-        """Return the cells of all ranks' boxes of the gathered level as one grid."""
-        xp, lengths = namespace(padded), self.A.coarse.local_shape
-        own = xp.ascontiguousarray(padded[tuple(slice(1, n + 1) for n in lengths)]).reshape(-1)
-        counts = np.array([prod(shape) for _, shape in self._boxes])
-        flat = own if self._channel is None else gather_flat(self._channel, own, counts, "gather_level")
-        grid = xp.zeros(self.A.coarse.grid_shape, dtype=padded.dtype)
-        ends = np.cumsum(counts)
-        for (start, shape), end in zip(self._boxes, ends):
-            key = tuple(slice(a, a + n) for a, n in zip(start, shape))
-            grid[key] = flat[int(end) - prod(shape) : int(end)].reshape(shape)
-        return grid
-
     def _gathered_levels(self, local: Coefficients) -> list[Level]:
         A = self.A
         assert local.links is not None
         assert local.dirichlet is not None
         layout = Layout(A.coarse.grid_shape, A.periodic)
-        kind = coarsening.padded_kind(layout, self._gather(local.kind), A.wall_kinds, layout.wrap)
-        links = namespace(kind).stack([layout.wrap(layout.spread(self._gather(link))) for link in local.links])
-        d, dirichlet = (layout.spread(self._gather(a)) for a in (local.d, local.dirichlet))
+        kind = coarsening.padded_kind(layout, self._gather.whole(local.kind), A.wall_kinds, layout.wrap)
+        links = namespace(kind).stack([layout.wrap(layout.spread(self._gather.whole(link))) for link in local.links])
+        d, dirichlet = (layout.spread(self._gather.whole(a)) for a in (local.d, local.dirichlet))
         equations = [Coefficients(layout, kind, d, links, dirichlet)]
         while can_halve(equations[-1].layout):
             fine, level = equations[-1], A.n_levels + len(equations)
@@ -309,16 +299,23 @@ class SharedMultigrid:
 
     def _solve_gathered(self, level: Level) -> None:
         """Gather the right-hand side, go through the rest of the cycle, and keep this rank's box with its layers."""
-        top, coarse = self._gathered[0], self.A.coarse
-        top.layout.cells(top.f)[...] = self._gather(level.f)
+        top = self._gathered[0]
+        top.layout.cells(top.f)[...] = self._gather.whole(level.f)
         v_cycle(top, self.smoothing, self._solve_dense)
         top.fill(top.u)
-        there = tuple(slice(a, a + n + 2) for a, n in zip(coarse.local_start, coarse.local_shape))
-        level.u[tuple(slice(0, n + 2) for n in coarse.local_shape)] = top.u[there]
+        self._gather.cut(top.u, level.u)
 
 
 def shared_cg(
-    A: SharedPoisson, b: Array, *, M: SharedMultigrid | None = None, rtol: float = 1e-5, maxiter: int = 1000
+    A: SharedPoisson,
+    b: Array,
+    x0: Array | None = None,
+    *,
+    M: PaddedCycle | None = None,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int = 1000,
+    callback: Callable[[Array], object] | None = None,
 ) -> SolveResult:
     """Solve A x = b over the ranks; the iterates are those of `cg` on the whole grid, to rounding.
 
@@ -328,9 +325,13 @@ def shared_cg(
         With its mask.
     b : (*local_shape) array
         This rank's part of the right-hand side, zero outside of the fluid.
-    M : SharedMultigrid, optional
-    rtol : float
+    x0 : (*local_shape) array, optional
+        This rank's part of the start; on all ranks or on none.
+    M : SharedMultigrid or SharedLearnedCycle, optional
+    rtol, atol : float
     maxiter : int
+    callback : callable, optional
+        Called with this rank's part of x after each iteration.
 
     Returns
     -------
@@ -349,23 +350,35 @@ def shared_cg(
     """
     started = time.perf_counter()
     problem: Exception | None = None
-    right: Array = b
+    given: list[Array] = []
     try:
-        right = as_finite(b, "b", shape=A.local_shape)
+        for array, name in ((b, "b"), (x0, "x0")):
+            if array is not None:
+                given.append(A.spread(as_finite(array, name, shape=A.local_shape)) * (A.kind == FLUID))
     except Exception as error:
         problem = error
     agree(A.comm, problem)
-    space, padded = A.space(), A.spread(right)
-    padded *= A.kind == FLUID
+    _on_all_or_none(A, "a start x0", x0)
+    space, padded = A.space(), given[0]
     _project_right(A, space, padded)
     with abort_on_error(A.comm):
-        target = rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded))))
-        x = A.layout.zeros(A.stencil.xp, np.float64)
-        norms = iterate(space, padded, x, M, target, maxiter, None, from_zero=True)
+        target = max(rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded)))), atol)
+        x = A.layout.zeros(A.stencil.xp, np.float64) if x0 is None else given[1]
+        if x0 is not None and space.project is not None:
+            space.project(x)
+        seen = None if callback is None else lambda padded: callback(A.cells(padded).copy())
+        norms = iterate(space, padded, x, M, target, maxiter, seen, from_zero=x0 is None)
         if space.project is not None:
             space.project(x)
     seconds = time.perf_counter() - started
     return SolveResult(A.cells(x).copy(), len(norms) - 1, np.array(norms), norms[-1] <= target, seconds)
+
+
+def _on_all_or_none(A: SharedPoisson, name: str, value: Array | None) -> None:
+    """Refuse what only some ranks give."""
+    given = int(allreduce_sum(np.array([int(value is not None)]), A.comm)[0])
+    if given not in (0, A.coarse.size):
+        raise InvalidValueError(f"{given} of {A.coarse.size} ranks give {name}; expected all or none")
 
 
 def _project_right(A: SharedPoisson, space: Space, padded: Array) -> None:

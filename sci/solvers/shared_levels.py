@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
+
+import numpy as np
 
 from sci.backend import Array, namespace
 from sci.distributed import GridDecomposition, HaloExchange
+from sci.distributed.collectives import gather_flat
+from sci.distributed.communicators import channel_of
 from sci.solvers.layout import Box, Layout
 from sci.solvers.multigrid import Level
 from sci.solvers.relax import Call, half_sweep
 
-__all__ = ["Halo", "SharedLevel", "interior_and_shell", "local_layout", "refined"]
+__all__ = ["Gather", "Halo", "SharedLevel", "interior_and_shell", "local_layout", "refined"]
 
 
 def interior_and_shell(lengths: tuple[int, ...]) -> tuple[Box | None, list[Box]]:
@@ -65,10 +70,10 @@ class Halo:
     def __init__(self, decomposition: GridDecomposition, periodic: tuple[bool, ...]) -> None:
         self.decomposition = decomposition
         self._exchange = HaloExchange(decomposition, periodic)
-        self._key = tuple(slice(0, n + 2) for n in decomposition.local_shape)
+        self._key = (Ellipsis, *(slice(0, n + 2) for n in decomposition.local_shape))
 
     def fill(self, padded: Array) -> Array:
-        """Exchange and wait."""
+        """Exchange and wait; the array may have axes before the three of the grid."""
         self._exchange.start(padded[self._key], checked=True)
         self._exchange.finish()
         return padded
@@ -78,6 +83,46 @@ class Halo:
         self._exchange.start(padded[self._key], checked=True)
         work()
         self._exchange.finish()
+
+
+class Gather:
+    """Joins the boxes of one level on every rank, and cuts this rank's out again.
+
+    Parameters
+    ----------
+    coarse : GridDecomposition
+    times : int
+        The boxes are those of `refined(coarse, times)`.
+    lengths : tuple of int
+        Of the whole grid, which the boxes may extend.
+    """
+
+    def __init__(self, coarse: GridDecomposition, times: int, lengths: tuple[int, ...]) -> None:
+        self._channel, self.lengths = channel_of(coarse.comm), lengths
+        boxes = [coarse.box(rank) for rank in range(coarse.size)]
+        self._boxes = [tuple(tuple(2**times * n for n in numbers) for numbers in box) for box in boxes]
+        self.start, self.local_shape = self._boxes[coarse.rank]
+
+    def whole(self, padded: Array) -> Array:
+        """Return the cells of all ranks' boxes as one grid; collective, `gather_level` in the traffic."""
+        xp = namespace(padded)
+        own = xp.ascontiguousarray(padded[tuple(slice(1, n + 1) for n in self.local_shape)]).reshape(-1)
+        counts = np.array([prod(shape) for _, shape in self._boxes])
+        flat = own if self._channel is None else gather_flat(self._channel, own, counts, "gather_level")
+        grid = xp.zeros(self.lengths, dtype=padded.dtype)
+        ends = np.cumsum(counts)
+        for (start, shape), end in zip(self._boxes, ends):
+            box = grid[tuple(slice(a, a + n) for a, n in zip(start, shape))]
+            cells = flat[int(end) - prod(shape) : int(end)].reshape(shape)
+            box[...] = cells[tuple(slice(0, n) for n in box.shape)]
+        return grid
+
+    def cut(self, whole: Array, padded: Array) -> Array:
+        """Copy this rank's box with its layers from a padded array of the whole grid into one of the box."""
+        sizes = [min(n, m - a) + 2 for n, m, a in zip(self.local_shape, self.lengths, self.start)]
+        there = tuple(slice(a, a + n) for a, n in zip(self.start, sizes))
+        padded[tuple(slice(0, n) for n in sizes)] = whole[there]
+        return padded
 
 
 @dataclass(frozen=True, eq=False)

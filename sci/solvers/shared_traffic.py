@@ -6,6 +6,7 @@ from math import prod
 
 from sci.distributed import GridDecomposition, Traffic
 from sci.solvers.shared import SharedMultigrid, SharedPoisson
+from sci.solvers.shared_cycle import SharedLearnedCycle
 from sci.solvers.shared_levels import refined
 
 __all__ = ["iteration_traffic"]
@@ -25,19 +26,20 @@ def _exchange(decomposition: GridDecomposition, periodic: tuple[bool, ...], item
     return len(cells), itemsize * sum(cells)
 
 
-def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic]:
+def iteration_traffic(A: SharedPoisson, M: SharedMultigrid | SharedLearnedCycle) -> dict[str, Traffic]:
     """Return what this rank sends in one iteration of `shared_cg`, by operation.
 
-    With a box of n cells on the finest level, v sweeps and float32 cycles, a rank inside of the grid sends 4 bytes a
-    surface cell for A, and 4 v + 1 or 2 times 4 bytes a surface cell of each of the L shared levels, whose surfaces
-    shrink by four: about 6 n^(2/3) (4 + (16/3) (4 v + 1)) bytes in 26 L (4 v + 2) messages. None of it depends on
-    the number P of ranks; what does are three sums of P - 1 messages of 8 bytes, one more of 8 bytes a closed part
-    where A is singular, and the all-gather of a level of at most 4096 cells.
+    With a box of n cells on the finest level and float32 cycles, a rank inside of the grid sends 4 bytes a surface cell
+    for A, and k or k + 1 times 4 bytes a surface cell of each of the L shared levels, whose surfaces shrink by four:
+    about 6 n^(2/3) (4 + (16/3) k) bytes in 26 L (k + 1) messages, k = 4 v + 1 for v sweeps of multigrid. For the
+    learned cycle k is 9, and 5 on the first level where steps are not done twice there. None of it depends on the
+    number P of ranks; what does are three sums of P - 1 messages of 8 bytes, one more of 8 bytes a closed part where A
+    is singular, and the all-gather of a level of at most 4096 cells.
 
     Parameters
     ----------
     A : SharedPoisson
-    M : SharedMultigrid
+    M : SharedMultigrid or SharedLearnedCycle
 
     Returns
     -------
@@ -49,12 +51,11 @@ def iteration_traffic(A: SharedPoisson, M: SharedMultigrid) -> dict[str, Traffic
     Not collective. A restart after convergence costs one more exchange and sum.
     """
     messages, n_bytes = _exchange(A.decomposition, A.periodic, M.dtype.itemsize)
-    for level in range(A.n_levels):
+    for level, times in enumerate(M.exchanges):
         count, size = _exchange(refined(A.coarse, A.n_levels - level), A.periodic, M.dtype.itemsize)
-        times = 4 * M.smoothing + 1 + (level > 0)
         messages, n_bytes = messages + times * count, n_bytes + times * size
     others, parts = A.coarse.size - 1, 0 if A.components is None else A.components.sizes.size
-    own = others * M.dtype.itemsize * prod(A.coarse.local_shape)
+    own = others * M.dtype.itemsize * M.gathered_cells
     return {
         "halo": Traffic(messages, n_bytes),
         "allreduce_sum": Traffic((4 if parts else 3) * others, 8 * (3 + parts) * others),

@@ -1,0 +1,227 @@
+"""The learned V-cycle on boxes of a grid, one for each rank."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.distributed import allreduce_sum
+from sci.errors import InvalidValueError
+from sci.solvers.coarsening import FLUID, NEUMANN
+from sci.solvers.cycle_kernels import bound
+from sci.solvers.cycle_levels import COARSEST, lost_part, pair_mean
+from sci.solvers.cycle_parameters import Parameters
+from sci.solvers.cycle_program import Call, Levels, passes_down, passes_up
+from sci.solvers.cycle_setup import Equation, coarser_equation, finest_equation, lift_shares, make_grid, smooths_twice
+from sci.solvers.cycle_stages import Grid
+from sci.solvers.layout import Box, Layout, rows_per_block
+from sci.solvers.shared import SharedPoisson
+from sci.solvers.shared_levels import Gather, Halo, interior_and_shell, local_layout, refined
+
+__all__ = ["SharedLearnedCycle"]
+
+
+class SharedLearnedCycle:
+    """The learned V-cycle over the ranks, for `shared_cg(A, b, M=...)`.
+
+    Levels are cut into boxes down to one that every rank gathers and goes on with as one process does: the first of at
+    most 4096 cells, or with one cell along an axis. Every cell is computed as `LearnedCycle` computes it on the whole
+    grid.
+
+    Parameters
+    ----------
+    A : SharedPoisson
+        With its mask; of Dirichlet and Neumann walls.
+    parameters : dict of arrays
+        Of `sci.solvers.cycle_parameters`.
+
+    Raises
+    ------
+    InvalidValueError
+        On every rank, if an axis of A is periodic, or A has no mask yet.
+
+    Notes
+    -----
+    Collective. With m steps on a level before its coarse correction, a cycle fills the layers of a box 2 m + 1 times,
+    and once more on all levels but the first: those of f before the first two steps, of u before each other step and
+    the residual, while cells are computed that do not read them; of the residual before its restriction, and of the
+    correction. See `sci.solvers.shared_traffic.iteration_traffic`.
+
+    The setup fills one layer of all that a network sees, the 27 cells around each, and of all links; two sums over the
+    ranks give the unit of the equation and tell whether the steps on the given grid are done twice.
+    """
+
+    def __init__(self, A: SharedPoisson, parameters: Parameters) -> None:
+        if any(A.periodic):
+            raise InvalidValueError(
+                "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use "
+                "SharedMultigrid(A)"
+            )
+        if not hasattr(A, "stencil"):
+            raise InvalidValueError("A has no mask yet; expected A.set_mask(mask[A.slices]) before")
+        self.A, self.dtype, self._parameters = A, np.dtype(np.float32), parameters
+        self._depth = next(
+            k for k in range(A.n_levels + 1) if k == A.n_levels or prod(A.lengths(k)) <= COARSEST or 1 in A.lengths(k)
+        )
+        self._boxes = [refined(A.coarse, A.n_levels - k) for k in range(self._depth + 1)]
+        self._halos = [Halo(boxes, A.periodic) for boxes in self._boxes]
+        self._gather = Gather(A.coarse, A.n_levels - self._depth, A.lengths(self._depth))
+        self._walls = [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
+        own = A.kind[A.layout.box_key]
+        counted = (own == FLUID, own == NEUMANN, A.stencil.d[A.layout.box_key])
+        sums = allreduce_sum(np.array([float(array.sum(dtype=np.float64)) for array in counted]), A.comm)
+        size, bodies = int(sums[0]), bool(sums[1] > 0)
+        unit = A.stencil.weight if A.stencil.links is None else float(sums[2]) / (2 * 3 * size)
+        self.scale = 1.0 / unit
+        equation = self._make_grids(unit, lambda fixed: smooths_twice(fixed, A.grid_shape, size, bodies))
+        closed = self._closed(own == NEUMANN) if bodies or not all(map(all, self._walls)) else []
+        self._gathered = Levels(
+            self._joined(equation),
+            parameters,
+            lambda fixed: equation.depth == 0 and smooths_twice(float(fixed.sum()), A.grid_shape, size, bodies),
+            self._joined_cells(closed[-1]) if closed else None,
+            self._walls,
+        )
+        self._grids.append(self._landing())
+        for level in range(self._depth if closed else 0):
+            lift_shares(self._grids[level], self._grids[level + 1].layout, self._lost(level + 1, closed[level + 1]))
+        self._steps: list[Call] = []
+        self.result = self._program(0)
+        """Padded result of the cycle."""
+
+    @property
+    def source(self) -> Array:
+        """Padded right-hand side of the cycle, `scale` times a residual."""
+        return self._grids[0].f
+
+    @property
+    def exchanges(self) -> list[int]:
+        """Halo exchanges of a cycle on each shared level."""
+        return [2 * len(g.damping) + 1 + (level > 0) for level, g in enumerate(self._grids[:-1])]
+
+    @property
+    def gathered_cells(self) -> int:
+        """Numbers that this rank sends to each other one in the all-gather of a cycle."""
+        return prod(self._gather.local_shape)
+
+    def cycle(self) -> None:
+        """Run the cycle from `source` to `result`; collective."""
+        for step in self._steps:
+            step()
+
+    def _make_grids(self, unit: float, twice: Callable[[float], bool]) -> Equation:
+        """Make the shared levels; return the equation of the next one, whose layers are zero."""
+        A, self._grids = self.A, list[Grid]()
+        A.halo.fill(A.stencil.d)
+        fluid, dirichlet = (None, None) if A.dirichlet is None else (A.kind == FLUID, A.halo.fill(A.dirichlet))
+        equation = finest_equation(A.stencil, unit, fluid, dirichlet)
+        if not equation.variable:
+            A.halo.fill(equation.d)
+        for halo in self._halos[: self._depth]:
+            grid = make_grid(equation, self._parameters)
+            halo.fill(grid.jacobi)
+            self._grids.append(grid)
+            equation = coarser_equation(equation)
+            if equation.depth == 1:
+                fixed = np.array([float(equation.fixed.sum())])
+                grid.damping *= 2 if twice(float(allreduce_sum(fixed, A.comm)[0])) else 1
+            if equation.depth < self._depth:
+                for array in (equation.d, equation.fixed, equation.fraction, equation.links):
+                    self._halos[equation.depth].fill(array)
+        return equation
+
+    def _joined(self, e: Equation) -> Equation:
+        """Return an equation over the whole grid from those of the boxes."""
+        layout = Layout(self._gather.lengths, self.A.periodic)
+
+        def join(array: Array) -> Array:
+            return layout.spread(self._gather.whole(array))
+
+        if e.counts is not None:
+            return replace(e, layout=layout, d=join(e.d), counts=join(e.counts))
+        d, fixed, fraction = (join(array) for array in (e.d, e.fixed, e.fraction))
+        links = namespace(e.d).stack([join(link) for link in e.links])
+        return Equation(layout, e.depth, True, d, fixed, fraction, links, None)
+
+    def _joined_cells(self, cells: Array) -> Array:
+        """Return an array over the whole gathered grid from those over the boxes without what extends the grid."""
+        padded = local_layout(self._boxes[-1]).zeros(namespace(cells), cells.dtype)
+        padded[tuple(slice(1, n + 1) for n in cells.shape)] = cells
+        return self._gather.whole(padded)
+
+    def _closed(self, insulated: Array) -> list[Array]:
+        """Return which part of each cell is a Neumann body on all levels, without the cells that extend the grid."""
+        sizes = [min(n, m - a) for n, m, a in zip(insulated.shape, self.A.grid_shape, self._boxes[0].local_start)]
+        closed = [insulated[tuple(slice(0, n) for n in sizes)].astype(np.float32)]
+        for _ in range(self._depth):
+            closed.append(functools.reduce(pair_mean, (-3, -2, -1), closed[-1]))
+        return closed
+
+    def _lost(self, level: int, closed: Array) -> Array:
+        """Return what an interpolation loses in the cells of a level, with layers."""
+        boxes, d = self._boxes[level], self._grids[level].d
+        unknown = d[tuple(slice(1, n + 1) for n in closed.shape)] > 0
+        # What lies beyond a side that is no wall comes from the neighbour.
+        sides = zip(self._walls, boxes.local_start, closed.shape, self.A.lengths(level))
+        walls = [(low and a == 0, high and a + n == m) for (low, high), a, n, m in sides]
+        lost = local_layout(boxes).zeros(namespace(d), np.float32)
+        lost[tuple(slice(0, n + 2) for n in closed.shape)] = lost_part(unknown.astype(np.float32), closed, walls)
+        return self._halos[level].fill(lost)
+
+    def _landing(self) -> Grid:
+        """Return this rank's box of the gathered level, which the level above restricts to and interpolates from."""
+        top, layout = self._gathered.grids[0], local_layout(self._boxes[-1])
+        xp = namespace(top.f)
+        d, jacobi = (self._gather.cut(array, layout.zeros(xp, array.dtype)) for array in (top.d, top.jacobi))
+        chunk, blocks = rows_per_block(layout.whole(), top.f)
+        box, f = layout.box_array(xp), layout.zeros(xp, np.float32)
+        return replace(top, layout=layout, d=d, jacobi=jacobi, f=f, box=box, chunk=chunk, blocks=blocks)
+
+    def _program(self, depth: int) -> Array:
+        """Append what a cycle does from level `depth` down; return the array that will hold its result."""
+        g = self._grids[depth]
+        if depth == self._depth:
+            self._steps.append(self._solve_gathered)
+            return g.u
+        halo, below = self._halos[depth], self._grids[depth + 1]
+        sweep = functools.partial(_overlapped, g, halo)
+        down, u, spare = passes_down(g, below, sweep, halo.fill)
+        self._steps += down
+        coarse = self._program(depth + 1)
+        fill = self._halos[depth + 1].fill if depth + 1 < self._depth else None
+        up, result = passes_up(g, below, coarse, u, spare, sweep, fill)
+        self._steps += up
+        return result
+
+    def _solve_gathered(self) -> None:
+        """Gather the right-hand side, go through the rest of the cycle, and keep this rank's box with its layers."""
+        top, landing = self._gathered.grids[0], self._grids[-1]
+        top.layout.cells(top.f)[...] = self._gather.whole(landing.f)
+        self._gathered.cycle()
+        self._gather.cut(self._gathered.result, landing.u)
+
+
+def _overlapped(g: Grid, halo: Halo, name: str, read: Array, arguments: tuple[Array, ...], numbers: Any = ()) -> Call:
+    """Return what runs a kernel over a box, over the inner cells while the layers of `read` are under way."""
+    inner, shell = interior_and_shell(g.layout.lengths)
+
+    def over(box: Box) -> Call:
+        chunk, blocks = rows_per_block(box, g.f)
+        ends = (g.layout.box_array(namespace(g.f), box), *g.layout.padded_shape[1:], chunk)
+        return bound(name, g.variable, blocks, *arguments, *ends, *numbers)
+
+    inside = (lambda: None) if inner is None else over(inner)
+    outside = [over(box) for box in shell]
+
+    def sweep() -> None:
+        halo.during(read, inside)
+        for part in outside:
+            part()
+
+    return sweep
