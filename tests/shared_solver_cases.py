@@ -11,9 +11,10 @@ import numpy as np
 
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
-from sci.solvers import Multigrid, PoissonOperator, cg
+from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
 from sci.solvers.krylov import SolveResult
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers.shared_cycle import SharedLearnedCycle
 from sci.solvers.shared_traffic import iteration_traffic
 
 MIXED = [("dirichlet", "neumann"), ("neumann", "neumann"), "dirichlet"]
@@ -26,6 +27,14 @@ CASES = (
     ((18, 13, 10), 1, ROUND, "some", True, np.float32),
     ((14, 15, 12), None, "neumann", "neumann", False, np.float32),
     ((12, 20, 10), 1, "periodic", "neumann", True, np.float64),
+)
+DEEP_CASES = (
+    # shape, levels, boundary, part that is fluid, varying coefficients
+    ((21, 13, 18), None, "dirichlet", 0.3, False),  # porous: twice the steps
+    ((17, 26, 15), 2, ["dirichlet", ("neumann", "dirichlet"), "neumann"], 0.95, True),
+    ((3, 19, 23), 3, MIXED, 0.9, False),  # a level of one cell along an axis
+    ((5, 4, 6), None, "dirichlet", 0.9, False),  # as small as the coarsest grid
+    ((1, 21, 14), None, "neumann", 0.9, True),
 )
 
 
@@ -80,7 +89,47 @@ def compare(case: int, comm: Any) -> None:
     compare_traffic(A, M, p.b)
 
 
-def compare_traffic(A: SharedPoisson, M: SharedMultigrid, b: np.ndarray) -> None:
+@cache
+def deep_problem(case: int) -> tuple[PoissonOperator, np.ndarray, np.ndarray, SolveResult]:
+    """Make a problem, and solve it with the learned cycle; return operator, right-hand side, M b and answer."""
+    if case < len(CASES):
+        p = problem(case)
+        serial = PoissonOperator(p.mask, p.spacing, CASES[case][2], body=p.solid, coefficient=p.coefficient)
+        b = p.b
+    else:
+        shape, _, walls, fluid, varying = DEEP_CASES[case - len(CASES)]
+        rng = np.random.default_rng(case)
+        mask, coefficient = rng.random(shape) < fluid, np.exp(rng.normal(size=shape)) if varying else None
+        serial = PoissonOperator(mask, (0.5, 0.4, 0.7) if varying else 0.5, walls, coefficient=coefficient)
+        b = serial.project(rng.normal(size=shape) * mask)
+    solver = DeepConjugateDirection.load()
+    return serial, b, solver.preconditioner(serial).matvec(b), solver.solve(serial, b, rtol=1e-9)
+
+
+def compare_deep(case: int, comm: Any) -> None:
+    """Run the learned cycle on the ranks beside that on one: one cycle, a solve, and what it sends."""
+    serial, b, once, answer = deep_problem(case)
+    levels = (*CASES, *DEEP_CASES)[case][1]
+    A = SharedPoisson(serial.grid_shape, comm, spacing=serial.spacing, boundary=serial.walls, levels=levels)
+    varying = None if serial.coefficient is None else serial.coefficient[A.slices]
+    A.set_mask(serial.mask[A.slices], serial.insulating[A.slices], varying)
+    solver = DeepConjugateDirection.load()
+    M = solver.preconditioner(A)
+    A.cells(M.source)[...] = b[A.slices] / abs(b).max()
+    M.cycle()
+    found = A.cells(M.result) * (M.scale * abs(b).max())
+    np.testing.assert_allclose(found, once[A.slices], atol=1e-6 * abs(once).max())
+    assert solver.preconditioner(A) is M
+    result = solver.solve(A, b[A.slices], rtol=1e-9)
+    assert result.iterations == answer.iterations
+    norms = answer.residual_norms
+    np.testing.assert_allclose(result.residual_norms, norms, rtol=1e-4, atol=1e-14 * norms[0])
+    np.testing.assert_allclose(result.x, answer.x[A.slices], atol=1e-12 * abs(answer.x).max())
+    if answer.iterations > 4:
+        compare_traffic(A, M, b)
+
+
+def compare_traffic(A: SharedPoisson, M: SharedMultigrid | SharedLearnedCycle, b: np.ndarray) -> None:
     """Count what three iterations send beside the model."""
     comm, before = A.comm, []
     for iterations in (2, 5):

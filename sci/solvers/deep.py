@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError
@@ -15,6 +15,9 @@ from sci.solvers.cycle_training import train_cycle
 from sci.solvers.krylov import SolveResult, cg
 from sci.solvers.learned_cycle import LearnedCycle
 from sci.solvers.operator import PoissonOperator
+from sci.solvers.shared import SharedPoisson, shared_cg
+from sci.solvers.shared_cycle import SharedLearnedCycle
+from sci.solvers.stencil import Stencil
 
 __all__ = ["DeepConjugateDirection"]
 
@@ -54,7 +57,7 @@ class DeepConjugateDirection:
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = check_parameters(parameters)
-        self._last: tuple[PoissonOperator, LearnedCycle] | None = None
+        self._last: tuple[Stencil, LearnedCycle | SharedLearnedCycle] | None = None
 
     @classmethod
     def untrained(cls) -> DeepConjugateDirection:
@@ -97,23 +100,37 @@ class DeepConjugateDirection:
         """Return what a file holds of the solver."""
         return Model(type(self).__name__, {}, self.parameters)
 
-    def preconditioner(self, A: PoissonOperator) -> LearnedCycle:
+    @overload
+    def preconditioner(self, A: PoissonOperator) -> LearnedCycle: ...
+
+    @overload
+    def preconditioner(self, A: SharedPoisson) -> SharedLearnedCycle: ...
+
+    def preconditioner(self, A: PoissonOperator | SharedPoisson) -> LearnedCycle | SharedLearnedCycle:
         """Return the cycle for an operator, to be used as `cg(A, b, M=...)`; the last one is kept.
+
+        For a `SharedPoisson` it is one for `shared_cg(A, b, M=...)`, and the call is collective.
 
         Raises
         ------
         DTypeError, InvalidValueError
             If A is no PoissonOperator, or one of its axes is periodic.
         """
-        if not isinstance(A, PoissonOperator):
+        if not isinstance(A, (PoissonOperator, SharedPoisson)):
             raise DTypeError(f"the learned cycle takes a PoissonOperator, got {type(A).__name__}; use cg")
-        if self._last is None or self._last[0] is not A:
-            self._last = (A, LearnedCycle(A, self.parameters))
+        # A shared operator may be given another mask, and has another stencil then.
+        if self._last is None or self._last[0] is not getattr(A, "stencil", None):
+            cycle: LearnedCycle | SharedLearnedCycle
+            if isinstance(A, SharedPoisson):
+                cycle = SharedLearnedCycle(A, self.parameters)
+            else:
+                cycle = LearnedCycle(A, self.parameters)
+            self._last = A.stencil, cycle
         return self._last[1]
 
     def solve(
         self,
-        A: PoissonOperator,
+        A: PoissonOperator | SharedPoisson,
         b: Any,
         x0: Any = None,
         *,
@@ -122,12 +139,15 @@ class DeepConjugateDirection:
         maxiter: int | None = None,
         callback: Callable[[Array], object] | None = None,
     ) -> SolveResult:
-        """Solve A x = b; arguments and errors are those of `cg`.
+        """Solve A x = b; arguments and errors are those of `cg`, or of `shared_cg` on boxes of a grid over ranks.
 
         Returns
         -------
         SolveResult
             `seconds` without the setup of the cycle.
         """
-        M = self.preconditioner(A)
-        return cg(A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, M=M, callback=callback)
+        if isinstance(A, SharedPoisson):
+            limit = {} if maxiter is None else {"maxiter": maxiter}
+            M = self.preconditioner(A)
+            return shared_cg(A, b, x0, M=M, rtol=rtol, atol=atol, callback=callback, **limit)
+        return cg(A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, M=self.preconditioner(A), callback=callback)

@@ -73,14 +73,14 @@ class SharedLearnedCycle:
         self._halos = [Halo(boxes, A.periodic) for boxes in self._boxes]
         self._gather = Gather(A.coarse, A.n_levels - self._depth, A.lengths(self._depth))
         self._walls = [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
-        own = A.kind[A.layout.box_key]
-        counted = (own == FLUID, own == NEUMANN, A.stencil.d[A.layout.box_key])
+        kind = A.cells(A.kind)
+        counted = (kind == FLUID, kind == NEUMANN, A.cells(A.stencil.d))
         sums = allreduce_sum(np.array([float(array.sum(dtype=np.float64)) for array in counted]), A.comm)
         size, bodies = int(sums[0]), bool(sums[1] > 0)
         unit = A.stencil.weight if A.stencil.links is None else float(sums[2]) / (2 * 3 * size)
         self.scale = 1.0 / unit
         equation = self._make_grids(unit, lambda fixed: smooths_twice(fixed, A.grid_shape, size, bodies))
-        closed = self._closed(own == NEUMANN) if bodies or not all(map(all, self._walls)) else []
+        closed = self._closed(kind == NEUMANN) if bodies or not all(map(all, self._walls)) else []
         self._gathered = Levels(
             self._joined(equation),
             parameters,
@@ -156,9 +156,8 @@ class SharedLearnedCycle:
         return self._gather.whole(padded)
 
     def _closed(self, insulated: Array) -> list[Array]:
-        """Return which part of each cell is a Neumann body on all levels, without the cells that extend the grid."""
-        sizes = [min(n, m - a) for n, m, a in zip(insulated.shape, self.A.grid_shape, self._boxes[0].local_start)]
-        closed = [insulated[tuple(slice(0, n) for n in sizes)].astype(np.float32)]
+        """Return which part of each cell is a Neumann body on all levels."""
+        closed = [insulated.astype(np.float32)]
         for _ in range(self._depth):
             closed.append(functools.reduce(pair_mean, (-3, -2, -1), closed[-1]))
         return closed

@@ -1,4 +1,4 @@
-"""The shared Poisson solver: equal to the serial one to rounding, and its traffic equal to the model.
+"""The shared Poisson solvers: equal to the serial ones to rounding, and their traffic equal to the model.
 
 mpirun -n 4 python tests/mpi/programs/solvers.py
 """
@@ -6,19 +6,34 @@ mpirun -n 4 python tests/mpi/programs/solvers.py
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci.distributed import abort_on_error
 
 sys.path.append(str(Path(__file__).parents[2]))
-from shared_solver_cases import compare, refuse
+from shared_solver_cases import CASES, compare, compare_deep, refuse
+
+
+def check(comm: MPI.Intracomm, cases: Iterable[int], deep_cases: Iterable[int]) -> None:
+    """Compare multigrid and the learned cycle with one process."""
+    for case in cases:
+        compare(case, comm)
+    for case in deep_cases:
+        compare_deep(case, comm)
+
 
 comm = private_communicator()
 with abort_on_error(comm):
-    for case in (0, 3, 4):
-        compare(case, comm)
+    check(comm, (0, 3, 4), (0, 4, len(CASES) + 1))
     refuse(comm)
+    for count in (1, 2) if comm.size == 4 else ():
+        some = comm.Split(comm.rank < count, comm.rank)
+        if comm.rank < count:
+            check(some, (0, 4), (0, 4, len(CASES) + 1))
+        some.Free()
     if comm.rank == 0:
         print("PASS")
