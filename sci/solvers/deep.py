@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError
@@ -99,12 +99,6 @@ class DeepConjugateDirection:
     def to_model(self) -> Model:
         """Return what a file holds of the solver."""
         return Model(type(self).__name__, {}, self.parameters)
-
-    @overload
-    def preconditioner(self, A: PoissonOperator) -> LearnedCycle: ...
-
-    @overload
-    def preconditioner(self, A: SharedPoisson) -> SharedLearnedCycle: ...
 
     def preconditioner(self, A: PoissonOperator | SharedPoisson) -> LearnedCycle | SharedLearnedCycle:
         """Return the cycle for an operator, to be used as `cg(A, b, M=...)`; the last one is kept.
