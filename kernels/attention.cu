@@ -1,4 +1,5 @@
-// Softmax attention over one part of the keys, forward and backward, in tiles that stay in cache.
+// Softmax attention of the host over one part of the keys, forward and backward, in tiles that stay in cache. A GPU has
+// attention_tiles.cu.
 //
 // Query i sees the keys whose place lies in [low[i], high[i]]: causal, packed and windowed attention in one form. Places
 // increase, so that a tile beyond the bounds is skipped and one within them is not masked. q holds the scaled queries.
@@ -27,14 +28,14 @@ struct Window {
     }
 };
 
-// One block: 128 queries of a head on the host, SCI_BLOCK on a GPU, against all keys.
+// One block: 128 queries of a head against all keys.
 template <typename T>
 SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
                              const i64* __restrict__ low, const i64* __restrict__ high,
                              const i64* __restrict__ places, T* __restrict__ out, T* __restrict__ lse, const i64 heads,
                              const i64 n, const i64 m, const i64 d) {
     using Vector = typename Lanes<T>::Vector;
-    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS, N = Lanes<T>::COLUMNS;
+    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     constexpr T LOWEST = T(-3e38);
     const i64 tiles = (n + G * SCI_BLOCK - 1) / (G * SCI_BLOCK);
     for (i64 block = blockIdx.x; block < heads * tiles; block += gridDim.x) {
@@ -45,70 +46,68 @@ SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restr
         Vector top[G][V], sum[G][V];
         i64 low_of[G][SCI_SLOTS], high_of[G][SCI_SLOTS];
         Window window[G];
-        for (i64 c0 = 0; c0 < d; c0 += N) {
-            for (i64 g = 0; g < G; ++g) {
-                query.load(g, q + head * n * d, first_row, n, d);
-                acc.load(g, out + head * n * d, first_row, n, d, c0);
-                SCI_THREADS(t) {
-                    const i64 row = first_row + g * SCI_BLOCK + t, i = row < n ? row : n - 1;
-                    const T before = lse[head * n + i];
-                    SCI_AT(top[g], 0, t, T) = before;
-                    SCI_AT(sum[g], 0, t, T) = before > LOWEST ? T(1) : T(0);
-                    low_of[g][SCI_SLOT(t)] = low[i];
-                    high_of[g][SCI_SLOT(t)] = high[i];
-                }
-                for (int s = 0; s < SCI_SLOTS; ++s) window[g].add(low_of[g][s], high_of[g][s], s == 0);
+        for (i64 g = 0; g < G; ++g) {
+            query.load(g, q + head * n * d, first_row, n, d);
+            acc.load(g, out + head * n * d, first_row, n, d);
+            SCI_THREADS(t) {
+                const i64 row = first_row + g * SCI_BLOCK + t, i = row < n ? row : n - 1;
+                const T before = lse[head * n + i];
+                SCI_AT(top[g], 0, t, T) = before;
+                SCI_AT(sum[g], 0, t, T) = before > LOWEST ? T(1) : T(0);
+                low_of[g][SCI_SLOT(t)] = low[i];
+                high_of[g][SCI_SLOT(t)] = high[i];
             }
-            for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
-                const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
-                const i64 first = places[j0], last = places[j0 + rows - 1];
-                for (i64 g = 0; g < G; ++g) {
-                    if (window[g].misses(first, last)) continue;
-                    Vector p[Lanes<T>::ROWS * V], decay[V];
-                    dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
-                    if (!window[g].holds(first, last)) {
-                        SCI_ROWS(j, rows, T) {
-                            const i64 place = places[j0 + j];
-                            SCI_THREADS(t) {
-                                const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
-                                const T score = SCI_AT(p, j, t, T);
-                                SCI_AT(p, j, t, T) = seen ? score : LOWEST;
-                            }
+            for (int s = 0; s < SCI_SLOTS; ++s) window[g].add(low_of[g][s], high_of[g][s], s == 0);
+        }
+        for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
+            const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
+            const i64 first = places[j0], last = places[j0 + rows - 1];
+            for (i64 g = 0; g < G; ++g) {
+                if (window[g].misses(first, last)) continue;
+                Vector p[Lanes<T>::ROWS * V], decay[V];
+                dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
+                if (!window[g].holds(first, last)) {
+                    SCI_ROWS(j, rows, T) {
+                        const i64 place = places[j0 + j];
+                        SCI_THREADS(t) {
+                            const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
+                            const T score = SCI_AT(p, j, t, T);
+                            SCI_AT(p, j, t, T) = seen ? score : LOWEST;
                         }
                     }
-                    SCI_UNROLL
-                    for (int w = 0; w < V; ++w) {
-                        Vector best = top[g][w];
-                        SCI_ROWS(j, rows, T) best = best > p[j * V + w] ? best : p[j * V + w];
-                        const Vector shift = best > LOWEST ? best : Vector{};
-                        decay[w] = lane_exp(top[g][w] - shift);
-                        Vector total = sum[g][w] * decay[w];
-                        SCI_ROWS(j, rows, T) {
-                            p[j * V + w] = lane_exp(p[j * V + w] - shift);
-                            total += p[j * V + w];
-                        }
-                        top[g][w] = best;
-                        sum[g][w] = total;
+                }
+                SCI_UNROLL
+                for (int w = 0; w < V; ++w) {
+                    Vector best = top[g][w];
+                    SCI_ROWS(j, rows, T) best = best > p[j * V + w] ? best : p[j * V + w];
+                    const Vector shift = best > LOWEST ? best : Vector{};
+                    decay[w] = lane_exp(top[g][w] - shift);
+                    Vector total = sum[g][w] * decay[w];
+                    SCI_ROWS(j, rows, T) {
+                        p[j * V + w] = lane_exp(p[j * V + w] - shift);
+                        total += p[j * V + w];
                     }
-                    add_panel<T>(values + j0 * d, rows, d, c0, p, decay, acc.at(g, d));
+                    top[g][w] = best;
+                    sum[g][w] = total;
                 }
+                add_panel<T>(values + j0 * d, rows, d, p, decay, acc.at(g, d));
             }
-            for (i64 g = 0; g < G; ++g) {
-                SCI_THREADS(t) {
-                    const i64 i = first_row + g * SCI_BLOCK + t;
-                    const T total = SCI_AT(sum[g], 0, t, T);
-                    // A row that has seen no key: log(0) leaves minus infinity.
-                    if (i < n && c0 + N >= d) lse[head * n + i] = SCI_AT(top[g], 0, t, T) + lane_log(total);
-                    SCI_AT(sum[g], 0, t, T) = total > 0 ? total : total == 0 ? T(1) : total;
-                }
-                acc.store(g, out + head * n * d, first_row, n, d, c0, sum[g]);
+        }
+        for (i64 g = 0; g < G; ++g) {
+            SCI_THREADS(t) {
+                const i64 i = first_row + g * SCI_BLOCK + t;
+                const T total = SCI_AT(sum[g], 0, t, T);
+                // A row that has seen no key: log(0) leaves minus infinity.
+                if (i < n) lse[head * n + i] = SCI_AT(top[g], 0, t, T) + lane_log(total);
+                SCI_AT(sum[g], 0, t, T) = total > 0 ? total : total == 0 ? T(1) : total;
             }
+            acc.store(g, out + head * n * d, first_row, n, d, sum[g]);
         }
     }
 }
 
-// dk and dv of the keys of a block, its threads, against all queries; `fused`, on the host, a block takes all keys of a
-// head and adds to dq as well, so that scores are computed once. delta[i] = sum over l of dout[i, l] out[i, l].
+// dk and dv of the keys of a block, its threads, against all queries; `fused`, a block takes all keys of a head and adds
+// to dq as well, so that scores are computed once. delta[i] = sum over l of dout[i, l] out[i, l].
 template <typename T>
 SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
                                    const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
@@ -117,7 +116,7 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* _
                                    T* __restrict__ dv, const i64 heads, const i64 n, const i64 m, const i64 d,
                                    const i64 fused) {
     using Vector = typename Lanes<T>::Vector;
-    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS, N = Lanes<T>::COLUMNS;
+    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     const i64 tiles = (m + G * SCI_BLOCK - 1) / (G * SCI_BLOCK), own = fused ? tiles : 1;
     Vector one[V];
     SCI_UNROLL
@@ -129,62 +128,58 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* _
             Columns<T> key, value;
             Sums<T> dkey, dvalue;
             i64 place_of[G][SCI_SLOTS], first_place[G], last_place[G];
-            for (i64 c0 = 0; c0 < d; c0 += N) {
-                for (i64 g = 0; g < G; ++g) {
-                    key.load(g, k + head * m * d, first_key, m, d);
-                    value.load(g, v + head * m * d, first_key, m, d);
-                    dkey.load(g, dk + head * m * d, first_key, m, d, c0);
-                    dvalue.load(g, dv + head * m * d, first_key, m, d, c0);
-                    SCI_THREADS(t) {
-                        const i64 j = first_key + g * SCI_BLOCK + t;
-                        // What lies beyond the keys is seen by no query.
-                        place_of[g][SCI_SLOT(t)] = j < m ? places[j] : -(1LL << 62);
-                    }
-                    first_place[g] = last_place[g] = place_of[g][0];
-                    for (int s = 0; s < SCI_SLOTS; ++s) {
-                        first_place[g] = place_of[g][s] < first_place[g] ? place_of[g][s] : first_place[g];
-                        last_place[g] = place_of[g][s] > last_place[g] ? place_of[g][s] : last_place[g];
-                    }
+            for (i64 g = 0; g < G; ++g) {
+                key.load(g, k + head * m * d, first_key, m, d);
+                value.load(g, v + head * m * d, first_key, m, d);
+                dkey.load(g, dk + head * m * d, first_key, m, d);
+                dvalue.load(g, dv + head * m * d, first_key, m, d);
+                SCI_THREADS(t) {
+                    const i64 j = first_key + g * SCI_BLOCK + t;
+                    // What lies beyond the keys is seen by no query.
+                    place_of[g][SCI_SLOT(t)] = j < m ? places[j] : -(1LL << 62);
                 }
-                for (i64 i0 = 0; i0 < n; i0 += Lanes<T>::ROWS) {
-                    const i64 rows = n - i0 < Lanes<T>::ROWS ? n - i0 : Lanes<T>::ROWS;
-                    Window window;
-                    for (i64 i = i0; i < i0 + rows; ++i) window.add(low[i], high[i], i == i0);
-                    for (i64 g = 0; g < G; ++g) {
-                        if (window.misses(first_place[g], last_place[g])) continue;
-                        Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
-                        const bool masked = !window.holds(first_place[g], last_place[g]);
-                        dot_panel<T>(queries + i0 * d, rows, d, key.at(g, d), p);
-                        dot_panel<T>(douts + i0 * d, rows, d, value.at(g, d), dp);
-                        SCI_ROWS(j, rows, T) {
-                            const i64 i = head * n + i0 + j;
-                            SCI_UNROLL
-                            for (int w = 0; w < V; ++w) p[j * V + w] = lane_exp(p[j * V + w] - lse[i]);
-                            if (masked) {
-                                const i64 a = low[i0 + j], b = high[i0 + j];
-                                SCI_THREADS(t) {
-                                    const i64 place = place_of[g][SCI_SLOT(t)];
-                                    const T weight = SCI_AT(p, j, t, T);
-                                    SCI_AT(p, j, t, T) = a <= place && place <= b ? weight : T(0);
-                                }
+                first_place[g] = last_place[g] = place_of[g][0];
+                for (int s = 0; s < SCI_SLOTS; ++s) {
+                    first_place[g] = place_of[g][s] < first_place[g] ? place_of[g][s] : first_place[g];
+                    last_place[g] = place_of[g][s] > last_place[g] ? place_of[g][s] : last_place[g];
+                }
+            }
+            for (i64 i0 = 0; i0 < n; i0 += Lanes<T>::ROWS) {
+                const i64 rows = n - i0 < Lanes<T>::ROWS ? n - i0 : Lanes<T>::ROWS;
+                Window window;
+                for (i64 i = i0; i < i0 + rows; ++i) window.add(low[i], high[i], i == i0);
+                for (i64 g = 0; g < G; ++g) {
+                    if (window.misses(first_place[g], last_place[g])) continue;
+                    Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
+                    const bool masked = !window.holds(first_place[g], last_place[g]);
+                    dot_panel<T>(queries + i0 * d, rows, d, key.at(g, d), p);
+                    dot_panel<T>(douts + i0 * d, rows, d, value.at(g, d), dp);
+                    SCI_ROWS(j, rows, T) {
+                        const i64 i = head * n + i0 + j;
+                        SCI_UNROLL
+                        for (int w = 0; w < V; ++w) p[j * V + w] = lane_exp(p[j * V + w] - lse[i]);
+                        if (masked) {
+                            const i64 a = low[i0 + j], b = high[i0 + j];
+                            SCI_THREADS(t) {
+                                const i64 place = place_of[g][SCI_SLOT(t)];
+                                const T weight = SCI_AT(p, j, t, T);
+                                SCI_AT(p, j, t, T) = a <= place && place <= b ? weight : T(0);
                             }
-                            SCI_UNROLL
-                            for (int w = 0; w < V; ++w) dp[j * V + w] = p[j * V + w] * (dp[j * V + w] - delta[i]);
                         }
-                        add_panel<T>(douts + i0 * d, rows, d, c0, p, one, dvalue.at(g, d));
-                        add_panel<T>(queries + i0 * d, rows, d, c0, dp, one, dkey.at(g, d));
-#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
-                        if (fused) {
-                            const i64 j = first_key + g * SCI_BLOCK, lanes = m - j < SCI_BLOCK ? m - j : SCI_BLOCK;
-                            add_rows<T>(dp, rows, k + (head * m + j) * d, lanes, d, dq + (head * n + i0) * d);
-                        }
-#endif
+                        SCI_UNROLL
+                        for (int w = 0; w < V; ++w) dp[j * V + w] = p[j * V + w] * (dp[j * V + w] - delta[i]);
+                    }
+                    add_panel<T>(douts + i0 * d, rows, d, p, one, dvalue.at(g, d));
+                    add_panel<T>(queries + i0 * d, rows, d, dp, one, dkey.at(g, d));
+                    if (fused) {
+                        const i64 j = first_key + g * SCI_BLOCK, lanes = m - j < SCI_BLOCK ? m - j : SCI_BLOCK;
+                        add_rows<T>(dp, rows, k + (head * m + j) * d, lanes, d, dq + (head * n + i0) * d);
                     }
                 }
-                for (i64 g = 0; g < G; ++g) {
-                    dkey.store(g, dk + head * m * d, first_key, m, d, c0, one);
-                    dvalue.store(g, dv + head * m * d, first_key, m, d, c0, one);
-                }
+            }
+            for (i64 g = 0; g < G; ++g) {
+                dkey.store(g, dk + head * m * d, first_key, m, d, one);
+                dvalue.store(g, dv + head * m * d, first_key, m, d, one);
             }
         }
 }
@@ -197,7 +192,7 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q, const T
                                       const i64* __restrict__ high, const i64* __restrict__ places, T* __restrict__ dq,
                                       const i64 heads, const i64 n, const i64 m, const i64 d) {
     using Vector = typename Lanes<T>::Vector;
-    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS, N = Lanes<T>::COLUMNS;
+    constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     const i64 tiles = (n + G * SCI_BLOCK - 1) / (G * SCI_BLOCK);
     Vector one[V];
     SCI_UNROLL
@@ -210,48 +205,46 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q, const T
         Vector lse_of[G][V], delta_of[G][V];
         i64 low_of[G][SCI_SLOTS], high_of[G][SCI_SLOTS];
         Window window[G];
-        for (i64 c0 = 0; c0 < d; c0 += N) {
-            for (i64 g = 0; g < G; ++g) {
-                query.load(g, q + head * n * d, first_row, n, d);
-                dresult.load(g, dout + head * n * d, first_row, n, d);
-                dquery.load(g, dq + head * n * d, first_row, n, d, c0);
-                SCI_THREADS(t) {
-                    const i64 row = first_row + g * SCI_BLOCK + t, i = row < n ? row : n - 1;
-                    SCI_AT(lse_of[g], 0, t, T) = lse[head * n + i];
-                    SCI_AT(delta_of[g], 0, t, T) = delta[head * n + i];
-                    low_of[g][SCI_SLOT(t)] = low[i];
-                    high_of[g][SCI_SLOT(t)] = high[i];
-                }
-                for (int s = 0; s < SCI_SLOTS; ++s) window[g].add(low_of[g][s], high_of[g][s], s == 0);
+        for (i64 g = 0; g < G; ++g) {
+            query.load(g, q + head * n * d, first_row, n, d);
+            dresult.load(g, dout + head * n * d, first_row, n, d);
+            dquery.load(g, dq + head * n * d, first_row, n, d);
+            SCI_THREADS(t) {
+                const i64 row = first_row + g * SCI_BLOCK + t, i = row < n ? row : n - 1;
+                SCI_AT(lse_of[g], 0, t, T) = lse[head * n + i];
+                SCI_AT(delta_of[g], 0, t, T) = delta[head * n + i];
+                low_of[g][SCI_SLOT(t)] = low[i];
+                high_of[g][SCI_SLOT(t)] = high[i];
             }
-            for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
-                const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
-                const i64 first = places[j0], last = places[j0 + rows - 1];
-                for (i64 g = 0; g < G; ++g) {
-                    if (window[g].misses(first, last)) continue;
-                    Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
-                    const bool masked = !window[g].holds(first, last);
-                    dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
-                    dot_panel<T>(values + j0 * d, rows, d, dresult.at(g, d), dp);
-                    SCI_ROWS(j, rows, T) {
-                        SCI_UNROLL
-                        for (int w = 0; w < V; ++w) {
-                            const Vector weight = lane_exp(p[j * V + w] - lse_of[g][w]);
-                            dp[j * V + w] = weight * (dp[j * V + w] - delta_of[g][w]);
-                        }
-                        if (masked) {
-                            const i64 place = places[j0 + j];
-                            SCI_THREADS(t) {
-                                const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
-                                const T change = SCI_AT(dp, j, t, T);
-                                SCI_AT(dp, j, t, T) = seen ? change : T(0);
-                            }
+            for (int s = 0; s < SCI_SLOTS; ++s) window[g].add(low_of[g][s], high_of[g][s], s == 0);
+        }
+        for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
+            const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
+            const i64 first = places[j0], last = places[j0 + rows - 1];
+            for (i64 g = 0; g < G; ++g) {
+                if (window[g].misses(first, last)) continue;
+                Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
+                const bool masked = !window[g].holds(first, last);
+                dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
+                dot_panel<T>(values + j0 * d, rows, d, dresult.at(g, d), dp);
+                SCI_ROWS(j, rows, T) {
+                    SCI_UNROLL
+                    for (int w = 0; w < V; ++w) {
+                        const Vector weight = lane_exp(p[j * V + w] - lse_of[g][w]);
+                        dp[j * V + w] = weight * (dp[j * V + w] - delta_of[g][w]);
+                    }
+                    if (masked) {
+                        const i64 place = places[j0 + j];
+                        SCI_THREADS(t) {
+                            const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
+                            const T change = SCI_AT(dp, j, t, T);
+                            SCI_AT(dp, j, t, T) = seen ? change : T(0);
                         }
                     }
-                    add_panel<T>(keys + j0 * d, rows, d, c0, dp, one, dquery.at(g, d));
                 }
+                add_panel<T>(keys + j0 * d, rows, d, dp, one, dquery.at(g, d));
             }
-            for (i64 g = 0; g < G; ++g) dquery.store(g, dq + head * n * d, first_row, n, d, c0, one);
         }
+        for (i64 g = 0; g < G; ++g) dquery.store(g, dq + head * n * d, first_row, n, d, one);
     }
 }

@@ -18,6 +18,8 @@
 
 typedef long long i64;
 
+#define SCI_PRAGMA(text) _Pragma(#text)
+
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 #define SCI_KERNEL __global__ void __launch_bounds__(SCI_BLOCK, 1)
@@ -32,7 +34,10 @@ typedef long long i64;
 #define SCI_LANE i64(threadIdx.x)
 #define SCI_UNROLL _Pragma("unroll")
 #define SCI_ROLLED _Pragma("unroll 1")
+#define SCI_UNROLL_BY(n) SCI_PRAGMA(unroll n)
 #define SCI_SEPARATE
+#define SCI_SHARED __shared__
+#define SCI_BARRIER __syncthreads();
 
 #else
 
@@ -50,18 +55,22 @@ struct SciIndex {
 #define SCI_THREADS(t) _Pragma("omp simd") for (int t = 0; t < SCI_BLOCK; ++t)
 #define SCI_SLOTS SCI_BLOCK
 #define SCI_SLOT(t) t
-#define SCI_PRAGMA(text) _Pragma(#text)
 #define SCI_ROW(k, n) _Pragma("omp simd") for (int k = 0; k < int(n); ++k)
 #define SCI_ROW_SUM(k, n, sum) SCI_PRAGMA(omp simd reduction(+ : sum)) for (int k = 0; k < int(n); ++k)
 #define SCI_LANE 0
 #define SCI_UNROLL _Pragma("GCC unroll 64")
 #define SCI_ROLLED
+#define SCI_UNROLL_BY(n)
 // Stands in a loop around SCI_THREADS: keeps the compiler from fusing passes of that loop (unroll and jam), which
 // would leave sums in memory instead of registers.
 #define SCI_SEPARATE asm volatile("" ::)
+#define SCI_SHARED
+#define SCI_BARRIER
 
 SCI_DEVICE double rsqrt(const double x) { return 1.0 / std::sqrt(x); }
 SCI_DEVICE float rsqrt(const float x) { return 1.0f / std::sqrt(x); }
+using std::exp;
+using std::log;
 using std::sqrt;
 
 #endif

@@ -1,88 +1,11 @@
-// Small matrix products whose columns are the threads of a block, for kernels that are made of them.
+// Small matrix products of the host whose columns are the threads of a block, for kernels that are made of them.
 //
-// A panel is a matrix with one column a thread. On a GPU a thread keeps its column in registers: Vector is T, loops over
-// rows are unrolled, and what does not fit into COLUMNS registers is done in passes. On the host a row of a panel
-// is VECTORS native vectors, GROUPS panels lie in cache side by side, and the products run over register tiles of TILE
-// rows: 12 sums hide the latency of the multiplier, and each element loaded serves a row or column of the tile. The
-// other factor of a product is a plain row-major matrix, the same for all threads.
+// A panel is a matrix with one column a thread. A row of it is VECTORS native vectors, GROUPS panels lie in cache side by
+// side, and the products run over register tiles of TILE rows: 12 sums hide the latency of the multiplier, and each
+// element loaded serves a row or column of the tile. The other factor of a product is a plain row-major matrix, the same
+// for all threads.
 #pragma once
 #include "host.h"
-
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-
-template <typename T>
-struct Lanes {
-    using Vector = T;
-    static constexpr int VECTORS = 1, GROUPS = 1, ROWS = 4, COLUMNS = 128 / int(sizeof(T));
-};
-
-// The rows of a tile, unrolled: a panel indexed by a running variable would lie in slow local memory.
-#define SCI_ROWS(j, rows, T) _Pragma("unroll") for (int j = 0; j < Lanes<T>::ROWS; ++j) if (j < rows)
-#define SCI_AT(panel, j, t, T) panel[j]
-
-SCI_DEVICE float lane_exp(const float x) { return expf(x); }
-SCI_DEVICE double lane_exp(const double x) { return exp(x); }
-SCI_DEVICE float lane_log(const float x) { return logf(x); }
-SCI_DEVICE double lane_log(const double x) { return log(x); }
-
-// Columns of a panel that are rows of the matrix x (n, d), read where they lie.
-template <typename T>
-struct Columns {
-    const T* row;
-    SCI_DEVICE_MEMBER void load(const i64, const T* x, const i64 first, const i64 n, const i64 d) {
-        const i64 i = first + i64(threadIdx.x);
-        row = x + (i < n ? i : n - 1) * d;
-    }
-    SCI_DEVICE_MEMBER const T* at(const i64, const i64) const { return row; }
-};
-
-// Columns of a panel to be summed into: columns c0 and up to COLUMNS - 1 more of the rows of x (n, d).
-template <typename T>
-struct Sums {
-    static constexpr int N = Lanes<T>::COLUMNS;
-    T data[N];
-    SCI_DEVICE_MEMBER T* at(const i64, const i64) { return data; }
-    SCI_DEVICE_MEMBER void load(const i64, const T* x, const i64 first, const i64 n, const i64 d, const i64 c0) {
-        const i64 i = first + i64(threadIdx.x);
-        SCI_UNROLL
-        for (int c = 0; c < N; ++c) data[c] = i < n && c0 + c < d ? x[i * d + c0 + c] : T(0);
-    }
-    SCI_DEVICE_MEMBER void store(const i64, T* x, const i64 first, const i64 n, const i64 d, const i64 c0,
-                                 const T* divisor) const {
-        const i64 i = first + i64(threadIdx.x);
-        SCI_UNROLL
-        for (int c = 0; c < N; ++c)
-            if (i < n && c0 + c < d) x[i * d + c0 + c] = data[c] / divisor[0];
-    }
-};
-
-// out[j] = sum over l of x[j, l] y[l] for `rows` rows of the matrix x: a panel from a panel.
-template <typename T>
-SCI_DEVICE void dot_panel(const T* x, const i64 rows, const i64 d, const T* y, T* out) {
-    constexpr int R = Lanes<T>::ROWS;
-    SCI_UNROLL
-    for (int j = 0; j < R; ++j) out[j] = 0;
-    SCI_ROLLED
-    for (i64 l = 0; l < d; ++l) {
-        const T yl = y[l];
-        SCI_UNROLL
-        for (int j = 0; j < R; ++j) out[j] += x[(j < rows ? j : rows - 1) * d + l] * yl;
-    }
-}
-
-// acc[l] = factor acc[l] + sum over j of x[j, c0 + l] p[j] for `rows` rows of the matrix x and COLUMNS of its columns.
-template <typename T>
-SCI_DEVICE void add_panel(const T* x, const i64 rows, const i64 d, const i64 c0, const T* p, const T* factor, T* acc) {
-    constexpr int N = Lanes<T>::COLUMNS;
-    SCI_UNROLL
-    for (int c = 0; c < N; ++c) acc[c] *= factor[0];
-    SCI_ROWS(j, rows, T) {
-        SCI_UNROLL
-        for (int c = 0; c < N; ++c) acc[c] += x[j * d + (c0 + c < d ? c0 + c : d - 1)] * p[j];
-    }
-}
-
-#else
 
 #if defined(__AVX512F__)
 #define SCI_VECTOR_BYTES 64
@@ -166,10 +89,7 @@ struct Columns {
 
 template <typename T>
 struct Sums : Columns<T> {
-    SCI_DEVICE_MEMBER void load(const i64 g, const T* x, const i64 first, const i64 n, const i64 d, const i64) {
-        Columns<T>::load(g, x, first, n, d);
-    }
-    SCI_DEVICE_MEMBER void store(const i64 g, T* x, const i64 first, const i64 n, const i64 d, const i64,
+    SCI_DEVICE_MEMBER void store(const i64 g, T* x, const i64 first, const i64 n, const i64 d,
                                  const typename Lanes<T>::Vector* divisor) {
         const T* from = (const T*)this->at(g, d);
         for (i64 t = 0; t < SCI_BLOCK; ++t) {
@@ -227,7 +147,7 @@ SCI_DEVICE void dot_panel(const T* x, const i64 rows, const i64 d, const typenam
 }
 
 template <typename T>
-SCI_DEVICE void add_panel(const T* x, const i64 rows, const i64 d, const i64, const typename Lanes<T>::Vector* p,
+SCI_DEVICE void add_panel(const T* x, const i64 rows, const i64 d, const typename Lanes<T>::Vector* p,
                           const typename Lanes<T>::Vector* factor, typename Lanes<T>::Vector* acc) {
     constexpr int V = Lanes<T>::VECTORS, R = Lanes<T>::TILE, REST = R > 4 ? 4 : 1;
     i64 l = 0;
@@ -272,5 +192,3 @@ SCI_DEVICE void add_rows(const typename Lanes<T>::Vector* panel, const i64 rows,
         for (i64 t = 0; t < lanes; ++t)
             for (i64 c = l; c < d; ++c) out[j * d + c] += p[j * SCI_BLOCK + t] * x[t * d + c];
 }
-
-#endif

@@ -1,4 +1,5 @@
-// Linear attention with decay, chunk by chunk: S_t = lam S_{t-1} + k_t v_t^T, out_t = S_t^T q_t.
+// Linear attention with decay on the host, chunk by chunk: S_t = lam S_{t-1} + k_t v_t^T, out_t = S_t^T q_t. On a GPU the
+// same is done by larger matrix products of BLAS.
 //
 // A chunk of C tokens reads and writes S once: out_i = lam^{i+1} S^T q_i + sum over j <= i of lam^{i-j} (q_i . k_j) v_j,
 // and S <- lam^C S + sum of lam^{C-1-j} k_j v_j^T. Reversed, tokens come from the last to the first and the state is
@@ -6,59 +7,12 @@
 // gradients of k and v need. What is left after whole chunks goes token by token, so no decay is ever padded.
 //
 // Per token and head 4 d e + C (d + e) + d e / C flops and (2 d + 2 e) numbers from memory: at d = e = 64 in float
-// 17.4 kflop for 1 KiB, so the limit is arithmetic. On the host a row of S is W native vectors and R rows of q share
+// 17.4 kflop for 1 KiB, so the limit is arithmetic. A row of S is W native vectors and R rows of q share
 // each, 12 sums in all, which hides the latency of the multiplier. What the chunk after next will touch is fetched
 // meanwhile, a column of it beside each column's arithmetic: all 96 lines at once would stall the processor.
 #include "host.h"
 
 constexpr i64 CHECKS = 64;  // a row of checks: at least SCI_BLOCK, and the lanes of a vector
-
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-
-template <typename T>
-struct Lane {
-    using Row = T;
-    static constexpr int N = SCI_BLOCK;  // columns of a row; every thread has one
-};
-
-template <typename T, bool FULL>
-SCI_DEVICE T row_of(const T* p, const i64 left) {
-    return i64(threadIdx.x) < left ? p[threadIdx.x] : T(0);
-}
-
-template <typename T, bool FULL>
-SCI_DEVICE void put_row(T* p, const T x, const i64 left) {
-    if (i64(threadIdx.x) < left) p[threadIdx.x] = x;
-}
-
-template <typename T>
-SCI_DEVICE void put_check(T* p, const T x) {
-    p[threadIdx.x] = x;
-}
-
-// scores[i C + j] = lam^{i-j} q_i . k_j for j <= i.
-template <typename T, int C>
-SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, const T* power, T* scores) {
-    __syncthreads();
-    for (int pair = threadIdx.x; pair < C * C; pair += SCI_BLOCK) {
-        const int i = pair / C, j = pair % C;
-        if (j > i) continue;
-        T sum = 0, age = 1;
-        for (i64 x = 0; x < d; ++x) sum += q[i * stride + x] * k[j * stride + x];
-        for (int a = j; a < i; ++a) age *= power[1];
-        scores[pair] = age * sum;
-    }
-    __syncthreads();
-}
-
-#define SCI_SHARED __shared__
-#define SCI_BARRIER __syncthreads();
-#define SCI_CHUNK SCI_DEVICE
-
-template <bool WRITE, int C, int WIDTH, typename T>
-SCI_DEVICE void prefetch(const T*, const i64) {}
-
-#else
 
 #if defined(__AVX512F__)
 #define SCI_ROW_BYTES 64
@@ -142,8 +96,6 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
     }
 }
 
-#define SCI_SHARED
-#define SCI_BARRIER
 // Inlined, its body would be copied by each loop that the compiler splits: twice the time to compile, and no faster.
 #define SCI_CHUNK static __attribute__((noinline))
 
@@ -161,8 +113,6 @@ SCI_DEVICE void prefetch(const T* p, const i64 stride) {
         for (int x = 0; x < WIDTH; x += 64 / int(sizeof(T))) __builtin_prefetch(p + r * stride + x, WRITE);
     }
 }
-
-#endif
 
 // The rows of out of a chunk, W lanes wide; power[i] is the age of S at token i. Zero times each is added to check.
 template <typename T, int C, int W, bool FULL>
@@ -263,17 +213,17 @@ SCI_DEVICE void chunk_columns(const T* q, const T* k, const T* v, T* out, T* sta
 template <typename T, int C, bool REVERSED>
 SCI_CHUNK void chunk(const T* q, const T* k, const T* v, T* out, T* state, const i64 d, const i64 e, const i64 ahead,
                       const T* powers, typename Lane<T>::Row& check) {
-    constexpr int N = Lane<T>::N, W = SCI_SLOTS > 1 ? 2 : 1, YOUNG = REVERSED ? 1 : 0;
+    constexpr int N = Lane<T>::N, W = 2, YOUNG = REVERSED ? 1 : 0;
     const i64 qs = REVERSED ? -d : d, vs = REVERSED ? -e : e;
     T power[C + 1];
     SCI_UNROLL
     for (int i = 0; i <= C; ++i) power[i] = powers[i];
-    SCI_SHARED T scores[C * C];
+    T scores[C * C];
     score<T, C>(q, k, qs, d, power, scores);
     i64 c = 0;
     for (; c + W * N <= e; c += W * N)
         chunk_columns<T, C, W, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores, check);
-    if (W > 1 && c + N <= e) {
+    if (c + N <= e) {
         chunk_columns<T, C, 1, true, YOUNG>(q, k, v, out, state, qs, vs, d, e, c, ahead, power, scores, check);
         c += N;
     }
@@ -281,31 +231,28 @@ SCI_CHUNK void chunk(const T* q, const T* k, const T* v, T* out, T* state, const
 }
 
 // The sequences are cut into segments of `segment` tokens; states[s] and states[s + 1] are the states before and after
-// segment s. A block takes `run` segments of one sequence, in order from the first (REVERSED: from the last), and starts
-// from the state that stands there; it writes the states between its segments, and the last one of the sequence.
+// segment s. A block takes one sequence from its first segment (REVERSED: from its last), starts from the state that
+// stands there and writes those after.
 // powers[h] = lam^0 ... lam^6 of a head, each rounded by itself: as products they would age a long memory wrongly.
 // checks[block] is 0, or NaN in some entry if a number of out is NaN or infinite: cheaper here than another pass.
 template <typename T, bool REVERSED>
 SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
                      const T* __restrict__ powers, T* states, T* work, T* checks, T* __restrict__ out,
                      const i64 sequences, const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments,
-                     const i64 segment, const i64 run) {
+                     const i64 segment) {
     constexpr int C = 6;
-    const i64 runs = (segments + run - 1) / run, size = d * e;
-    for (i64 block = blockIdx.x; block < sequences * runs; block += gridDim.x) {
-        const i64 b = block / runs, start = block % runs * run;
-        const i64 stop = start + run < segments ? start + run : segments;
+    const i64 size = d * e;
+    for (i64 b = blockIdx.x; b < sequences; b += gridDim.x) {
         typename Lane<T>::Row check = {};
-        T *state = work + block * size, *of_b = states + b * (segments + 1) * size;
-        SCI_BARRIER
-        const T* from = of_b + (REVERSED ? stop : start) * size;
+        T *state = work + b * size, *of_b = states + b * (segments + 1) * size;
+        const T* from = of_b + (REVERSED ? segments : 0) * size;
         for (i64 c = 0; c < size; c += SCI_BLOCK) {
             SCI_THREADS(t) {
                 if (c + t < size) state[c + t] = from[c + t];
             }
         }
-        for (i64 turn = start; turn < stop; ++turn) {
-            const i64 s = REVERSED ? start + stop - 1 - turn : turn;
+        for (i64 turn = 0; turn < segments; ++turn) {
+            const i64 s = REVERSED ? segments - 1 - turn : turn;
             const i64 first = s * segment, length = first + segment < n ? segment : n - first;
             i64 i = 0;
             for (; i < length;) {
@@ -321,15 +268,13 @@ SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
                     i += 1;
                 }
             }
-            SCI_BARRIER
-            const i64 after = REVERSED ? s : s + 1;
-            if (REVERSED ? (s == start && s > 0) : (s + 1 == stop && stop < segments)) continue;
+                const i64 after = REVERSED ? s : s + 1;
             for (i64 c = 0; c < size; c += SCI_BLOCK) {
                 SCI_THREADS(t) {
                     if (c + t < size) of_b[after * size + c + t] = state[c + t];
                 }
             }
         }
-        put_check(checks + block * CHECKS, check);
+        put_check(checks + b * CHECKS, check);
     }
 }

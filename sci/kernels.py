@@ -67,15 +67,14 @@ class Kernel:
     signature : str
         Arguments in order: `name: type[dims]` for an array, `name: type` for a scalar. A letter among the dims
         stands for one length in the whole call, and for the scalar argument of that name.
-    products : bool
-        Whether it is made of matrix products, for which a device has BLAS: there the array formulation is faster, and
-        runs unless `kernels="compiled"`.
+    host_only : bool
+        Whether a device has another kernel, or array code, for the task.
     """
 
     file: str
     name: str
     signature: str
-    products: bool = False
+    host_only: bool = False
 
     @functools.cached_property
     def parameters(self) -> tuple[tuple[str, str, tuple[str, ...] | None], ...]:
@@ -354,16 +353,16 @@ def compiled_kernels_available(compiler: str | None = None) -> bool:
 def use_compiled(kernel: Kernel, array: Any) -> bool:
     """Tell whether `kernel` runs compiled for `array`, or as its array-level reference.
 
-    Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference, and so, without a
-    warning, does a kernel of matrix products on a device; under "compiled" it raises `KernelCompileError`.
+    Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference; under "compiled" it
+    raises `KernelCompileError`. A kernel that only hosts run is never compiled for a device.
     """
     mode = get_option("kernels")
     if mode == "reference":
         return False
+    if is_device_array(array):
+        return not kernel.host_only
     if mode == "compiled":
         return True
-    if is_device_array(array):
-        return not kernel.products
     if not compiled_kernels_available(get_option("compiler")):
         return False
     return _compiles(kernel, kernel_folder(), cache_folder(), get_option("compiler"))

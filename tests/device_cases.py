@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
-from attention_device_cases import softmax_attention
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
@@ -22,7 +21,6 @@ from systems import cloud, targets_in
 from sci import chebyshev
 from sci.backend import to_device, to_host
 from sci.operators.data import navier_stokes
-from sci.options import options
 from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
 from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
@@ -129,7 +127,7 @@ def vorticity(xp: ModuleType) -> Answers:
 
 
 def lightning(xp: ModuleType) -> Answers:
-    """Three segments of a device, of which the last is short, and a step that goes on."""
+    """Blocks of which the last is short, and a step that goes on."""
     rng = np.random.default_rng(5)
     q, k, v, dout = (to_device(rng.normal(size=(2, 400, 5)), xp) for _ in range(4))
     decay, state = to_device(np.array([0.1, 0.7]), xp), to_device(rng.normal(size=(2, 5, 5)), xp)
@@ -138,17 +136,11 @@ def lightning(xp: ModuleType) -> Answers:
     return [to_host(a) for a in (out, *step, *lightning_attention_vjp((dout, end), residuals))]
 
 
-def sequence_kernels(xp: ModuleType) -> Answers:
-    """The kernels whose place matrix products take on a device."""
-    with options(kernels="compiled"):
-        return [a for case in (lightning, softmax_attention) for a in case(xp)]
-
-
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
     *(pairwise_sums, newton_potential, screened_potential, chosen_split),
     *(vorticity,),
-    *(lightning, sequence_kernels),
+    *(lightning,),
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

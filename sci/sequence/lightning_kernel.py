@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace
+from sci.backend import Array, namespace
 from sci.kernels import Kernel, launch, use_compiled
 
 __all__ = ["SEGMENT", "lightning_kernel", "run_recurrence", "run_recurrence_reference", "segment_sums"]
 
 SEGMENT = 768
 """Tokens between states that are kept: a multiple of the kernel's chunk of 6, long enough that they cost nothing."""
-
-DEVICE_SEGMENT = 192
-"""The same for the kernel on a device, where every segment of every sequence has a block of threads of its own."""
 
 _CHUNK = 6
 """Tokens that the kernel takes at once."""
@@ -35,8 +32,8 @@ def lightning_kernel(type_name: str, reverse: bool) -> Kernel:
         f"lightning<{type_name}, {str(reverse).lower()}>",
         f"q: {t}[b, n, d], k: {t}[b, n, d], v: {t}[b, n, e], powers: {t}[heads, 7], states: {t}[b, m, d, e], "
         f"work: {t}[w, d, e], checks: {t}[w, 64], out: {t}[b, n, e], sequences: i64, n: i64, d: i64, e: i64, "
-        "heads: i64, segments: i64, segment: i64, run: i64",
-        products=True,
+        "heads: i64, segments: i64, segment: i64",
+        host_only=True,
     )
 
 
@@ -82,15 +79,6 @@ def segment_sums(k: Array, v: Array, decay: Array, segment: int, young: bool = F
     return sums, ages
 
 
-def _fill_states(k: Array, v: Array, decay: Array, states: Array, segment: int, reverse: bool) -> None:
-    """Fill the state of every boundary from that of the first (or, reversed, of the last)."""
-    sums, ages = segment_sums(k, v, decay, segment, young=reverse)
-    segments = sums.shape[1]
-    for s in reversed(range(segments)) if reverse else range(segments):
-        before, after = (s + 1, s) if reverse else (s, s + 1)
-        states[:, after] = ages[:, s, None, None] * states[:, before] + sums[:, s]
-
-
 def run_recurrence(
     q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False
 ) -> tuple[Array, Array, int, bool]:
@@ -126,23 +114,14 @@ def run_recurrence(
     kernel = lightning_kernel("double" if q.dtype == np.float64 else "float", reverse)
     if not use_compiled(kernel, q):
         return run_recurrence_reference(q, k, v, decay, state, reverse)
-    on_device = is_device_array(q)
-    segment = DEVICE_SEGMENT if on_device else SEGMENT
     (b, n, d), e = q.shape, v.shape[2]
-    segments = -(-n // segment)
+    segments = -(-n // SEGMENT)
     states, out = xp.empty((b, segments + 1, d, e), q.dtype), xp.empty((b, n, e), q.dtype)
     states[:, segments if reverse else 0] = state
-    if on_device:
-        _fill_states(k, v, decay, states, segment, reverse)
-    run = 1 if on_device else max(segments, 1)
-    blocks = b * -(-segments // run)
-    work, checks = xp.empty((blocks, d, e), q.dtype), xp.zeros((blocks, 64), q.dtype)
+    work, checks = xp.empty((b, d, e), q.dtype), xp.zeros((b, 64), q.dtype)
     powers = xp.ascontiguousarray(_powers(xp, decay, range(_CHUNK + 1)))
-    launch(
-        *(kernel, blocks, q, k, v, powers, states, work, checks, out),
-        *(b, n, d, e, decay.shape[0], segments, segment, run),
-    )
-    return out, states, segment, bool(xp.isfinite(checks).all())
+    launch(kernel, b, q, k, v, powers, states, work, checks, out, b, n, d, e, decay.shape[0], segments, SEGMENT)
+    return out, states, SEGMENT, bool(xp.isfinite(checks).all())
 
 
 def run_recurrence_reference(

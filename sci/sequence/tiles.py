@@ -1,4 +1,4 @@
-"""Softmax attention over one part of the keys, in tiles: the kernels of attention.cu and their array references.
+"""Softmax attention over one part of the keys, in tiles: kernels and their array references.
 
 A query i sees the keys whose place lies in [low[i], high[i]]. Outputs are updated, so that parts of the keys may come
 one after another: an output and the log-sum-exp of its scores are the whole state of the online softmax.
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from sci.backend import Array, is_device_array, namespace, to_host
-from sci.kernels import Kernel, block_size, host_threads, launch, use_compiled
+from sci.kernels import Kernel, host_threads, launch, use_compiled
+from sci.options import get as get_option
+from sci.sequence.device_tiles import add_gradients_on_device, attend_on_device
 
 __all__ = [
     "MAX_HEAD_DIM",
@@ -28,8 +28,6 @@ MAX_HEAD_DIM = 256
 """Head dimension up to which a tile of the compiled kernel has room."""
 _HOST_TILE = 128
 _REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
-_DEVICE_SCORES = 2**23
-"""Scores of a tile of all heads on a device: 32 MiB in float32, which its second-level cache holds."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
     common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
     signature = (common + arrays).replace("T[", f"{dtype}[")
     template = f"{name}<{'float' if dtype == 'f32' else 'double'}>"
-    return Kernel("attention.cu", template, signature + scalars, products=True)
+    return Kernel("attention.cu", template, signature + scalars, host_only=True)
 
 
 _BOUNDS = "low: i64[n], high: i64[n], places: i64[m], "
@@ -69,11 +67,6 @@ BACKWARD_QUERIES = {
 }
 KERNELS = (*FORWARD.values(), *BACKWARD_KEYS.values(), *BACKWARD_QUERIES.values())
 """Every kernel instance that this module can launch."""
-
-
-def _tiles(length: int, array: Array) -> int:
-    """Blocks that `length` queries or keys are cut into where `array` lies."""
-    return -(-length // (block_size(array) if is_device_array(array) else _HOST_TILE))
 
 
 def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
@@ -101,11 +94,17 @@ def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, 
     (heads, n, d), m = q.shape, k.shape[1]
     if 0 in (heads, n, m):
         return
-    kernel = FORWARD[f"f{8 * q.dtype.itemsize}"]
-    if not use_compiled(kernel, q):
+    kernel, given = FORWARD[f"f{8 * q.dtype.itemsize}"], (q, k, v, view.low, view.high, places, out, lse)
+    if _on_device(q):
+        attend_on_device(*given)
+    elif use_compiled(kernel, q):
+        launch(kernel, heads * -(-n // _HOST_TILE), *given, heads, n, m, d)
+    else:
         attend_reference(q, k, v, view, places, out, lse)
-        return
-    launch(kernel, heads * _tiles(n, q), q, k, v, view.low, view.high, places, out, lse, heads, n, m, d)
+
+
+def _on_device(q: Array) -> bool:
+    return is_device_array(q) and get_option("kernels") != "reference"
 
 
 def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
@@ -130,14 +129,11 @@ def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, ou
 def _seen_tiles(q: Array, view: View, places: Array) -> Iterator[tuple[slice, slice, Array | None]]:
     """Yield the rows and keys of each tile of which something is seen, and what: None where it is all of it."""
     low, high, at = (to_host(a) for a in (view.low, view.high, places))
-    height, width = _REFERENCE_ROWS, _REFERENCE_KEYS
-    if is_device_array(q):
-        height = width = min(max(1 << int(np.log2(_DEVICE_SCORES / q.shape[0]) / 2), 128), 4096)
-    for i in range(0, q.shape[1], height):
-        rows = slice(i, i + height)
+    for i in range(0, q.shape[1], _REFERENCE_ROWS):
+        rows = slice(i, i + _REFERENCE_ROWS)
         lowest, highest = low[rows].min(), high[rows].max()
-        for j in range(0, len(at), width):
-            keys = slice(j, j + width)
+        for j in range(0, len(at), _REFERENCE_KEYS):
+            keys = slice(j, j + _REFERENCE_KEYS)
             first, last = at[keys][0], at[keys][-1]
             if last < lowest or first > highest:
                 continue
@@ -228,14 +224,17 @@ def add_gradients(
         return
     dtype = f"f{8 * q.dtype.itemsize}"
     given = (q, k, v, dout, lse, delta, view.low, view.high, places)
+    if _on_device(q):
+        add_gradients_on_device(*given, dq, dk, dv)
+        return
     if not use_compiled(BACKWARD_KEYS[dtype], q):
         add_gradients_reference(*given[:6], view, places, dq, dk, dv)
         return
-    fused = not is_device_array(q) and heads >= host_threads()
-    blocks = heads if fused else heads * _tiles(m, q)
+    fused = heads >= host_threads()
+    blocks = heads if fused else heads * -(-m // _HOST_TILE)
     launch(BACKWARD_KEYS[dtype], blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))
     if not fused:
-        launch(BACKWARD_QUERIES[dtype], heads * _tiles(n, q), *given, dq, heads, n, m, d)
+        launch(BACKWARD_QUERIES[dtype], heads * -(-n // _HOST_TILE), *given, dq, heads, n, m, d)
 
 
 def add_gradients_reference(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import sci
-from sci.sequence.tiles import View, add_gradients, attend
+from sci.sequence.device_tiles import add_gradients_on_device, attend_on_device
+from sci.sequence.tiles import View, add_gradients, add_gradients_reference, attend, attend_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 SHAPES = (
@@ -76,8 +77,41 @@ def backward(rng: np.random.Generator, dtype: str, threads: int) -> Iterator[Pai
         yield from _both(run)
 
 
+def tiles_forward(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    """What a device runs, on the host: two parts of the keys."""
+    for q, k, v, _, view, places in _problems(rng, dtype):
+        results, cut = [], len(places) // 3
+        for on_device in (True, False):
+            out, lse = np.zeros_like(q), np.full(q.shape[:2], -np.inf, dtype)
+            for part in (slice(0, cut), slice(cut, None)):
+                given = (q, k[:, part].copy(), v[:, part].copy())
+                if on_device and 0 not in (*q.shape, len(places[part])):
+                    attend_on_device(*given, view.low, view.high, places[part], out, lse)
+                elif not on_device:
+                    attend_reference(*given, view, places[part], out, lse)
+            assert not np.isposinf(lse).any()
+            results.append((out, np.where(np.isneginf(lse), 7.0, lse)))
+        yield from zip(*results)
+
+
+def tiles_backward(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for q, k, v, dout, view, places in _problems(rng, dtype):
+        if 0 in (*q.shape, *k.shape):
+            continue
+        out, lse = np.zeros_like(q), np.full(q.shape[:2], -np.inf, dtype)
+        attend_reference(q, k, v, view, places, out, lse)
+        given = (q, k, v, dout, np.where(np.isneginf(lse), q.dtype.type(1e30), lse), (dout * out).sum(axis=2))
+        found, expected = ([np.ones_like(a) for a in (q, k, v)] for _ in range(2))
+        add_gradients_on_device(*given, view.low, view.high, places, *found)
+        add_gradients_reference(*given, view, places, *expected)
+        yield from zip(found, expected)
+
+
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "attention_forward": forward,
     "attention_backward_keys": lambda rng, dtype: backward(rng, dtype, 1),
+    "attention_tiles_forward": tiles_forward,
+    "attention_tiles_keys": tiles_backward,
+    "attention_tiles_queries": tiles_backward,
     "attention_backward_queries": lambda rng, dtype: backward(rng, dtype, 8),
 }

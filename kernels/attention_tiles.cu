@@ -1,0 +1,393 @@
+// Softmax attention of a GPU: the kernels of attention.cu as products of tiles in shared memory.
+//
+// The SCI_BLOCK threads of a block form a square of SIDE x SIDE. A tile of scores has ROWS of the side whose results the
+// block keeps (queries, or keys in their sweep) and COLS of the other; a thread has R x 8 of its entries in registers.
+// Factors come into shared memory in slices of DEPTH, so that no length bounds the head dimension; columns of results
+// beyond COLS are other blocks' work, which compute the scores again.
+//
+// Flops per pair: 4 d forward, 14 d backward, and one exponential (two) a sweep. Each step of a slice loads R + 8
+// numbers for 8 R multiplications, so the limit is the multiplier's. Per tile and thread 64 R multiplications a slice of
+// 64 stand against about R + 8 loads from memory.
+#include "host.h"
+
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+// The host has attention.cu, and runs this for tests alone: quick to compile goes before fast.
+#undef SCI_UNROLL
+#define SCI_UNROLL
+#undef SCI_THREADS
+#define SCI_THREADS(t) for (int t = 0; t < SCI_BLOCK; ++t)
+#endif
+
+template <typename T>
+struct Tile {
+    static constexpr int SIDE = SCI_BLOCK >= 64 ? 8 : 4, R = 16 / int(sizeof(T)), C = 8, DEPTH = 16;
+    static constexpr int ROWS = SIDE * R, COLS = SIDE * C;
+    // Rows of four numbers: aligned for wide loads, and spread over the banks when they are written across.
+    static constexpr int LEFT = ROWS + 4, RIGHT = COLS + 4;
+    static_assert(SIDE * SIDE == SCI_BLOCK && COLS >= SCI_BLOCK, "the threads of a block form a square");
+
+    // Row and column of entry (a, c) of thread t.
+    SCI_DEVICE_MEMBER static int row(const int t, const int a) { return t / SIDE * R + a; }
+    SCI_DEVICE_MEMBER static int col(const int t, const int c) { return c / 4 * (4 * SIDE) + t % SIDE * 4 + c % 4; }
+};
+
+// slice[l][i] = x[first + i, l0 + l] for i < WIDTH, zero beyond the matrix x (n, d). Loads come in batches, which hides
+// their latency; a loop unrolled as a whole would keep the address of each in registers.
+template <typename T, int WIDTH, int PITCH, int DEPTH>
+SCI_DEVICE void load_across(const T* x, const i64 first, const i64 n, const i64 d, const i64 l0, T* slice) {
+    constexpr int STEP = SCI_BLOCK / DEPTH, BATCH = WIDTH / STEP < 8 ? WIDTH / STEP : 8;
+    const int rows = n - first < WIDTH ? int(n - first) : WIDTH, columns = d - l0 < DEPTH ? int(d - l0) : DEPTH;
+    SCI_THREADS(t) {
+        const int l = t % DEPTH;
+        const T* from = x + (first + t / DEPTH) * d + l0 + l;
+        SCI_ROLLED
+        for (int i = t / DEPTH; i < WIDTH; i += BATCH * STEP) {
+            T got[BATCH];
+            SCI_UNROLL
+            for (int u = 0; u < BATCH; ++u) {
+                got[u] = i + u * STEP < rows && l < columns ? *from : T(0);
+                from += STEP * d;
+            }
+            SCI_UNROLL
+            for (int u = 0; u < BATCH; ++u) slice[l * PITCH + i + u * STEP] = got[u];
+        }
+    }
+}
+
+// slice[j][c] = x[first + j, c0 + c] for j < DEPTH and c < WIDTH, zero beyond.
+template <typename T, int WIDTH, int PITCH, int DEPTH>
+SCI_DEVICE void load_along(const T* x, const i64 first, const i64 n, const i64 d, const i64 c0, T* slice) {
+    constexpr int ACROSS = SCI_BLOCK < WIDTH ? SCI_BLOCK : WIDTH, BATCH = 8;
+    const int rows = n - first < DEPTH ? int(n - first) : DEPTH, columns = d - c0 < WIDTH ? int(d - c0) : WIDTH;
+    SCI_THREADS(t) {
+        SCI_UNROLL
+        for (int c = t; c < WIDTH; c += ACROSS) {
+            const T* from = x + first * d + c0 + c;
+            SCI_ROLLED
+            for (int j = 0; j < DEPTH; j += BATCH) {
+                T got[BATCH];
+                SCI_UNROLL
+                for (int u = 0; u < BATCH; ++u) {
+                    got[u] = j + u < rows && c < columns ? *from : T(0);
+                    from += d;
+                }
+                SCI_UNROLL
+                for (int u = 0; u < BATCH; ++u) slice[(j + u) * PITCH + c] = got[u];
+            }
+        }
+    }
+}
+
+// sum += left' right over a slice.
+template <typename T, typename S>
+SCI_DEVICE void multiply_slice(const T* left, const T* right, T (*sum)[SCI_SLOTS]) {
+    SCI_THREADS(t) {
+        SCI_UNROLL_BY(4)
+        for (int l = 0; l < S::DEPTH; ++l) {
+            T a[S::R], b[S::C];
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) a[r] = left[l * S::LEFT + S::row(t, r)];
+            SCI_UNROLL
+            for (int c = 0; c < S::C; ++c) b[c] = right[l * S::RIGHT + S::col(t, c)];
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) {
+                SCI_UNROLL
+                for (int c = 0; c < S::C; ++c) sum[r * S::C + c][SCI_SLOT(t)] += a[r] * b[c];
+            }
+        }
+    }
+}
+
+// sum = x y' for ROWS rows of x (n, d) and COLS of y (m, d).
+template <typename T, typename S>
+SCI_DEVICE void dot_tile(const T* x, const i64 i0, const i64 n, const T* y, const i64 j0, const i64 m, const i64 d,
+                         T* left, T* right, T (*sum)[SCI_SLOTS]) {
+    SCI_THREADS(t) {
+        SCI_UNROLL
+        for (int e = 0; e < S::R * S::C; ++e) sum[e][SCI_SLOT(t)] = 0;
+    }
+    SCI_ROLLED
+    for (i64 l0 = 0; l0 < d; l0 += S::DEPTH) {
+        SCI_BARRIER
+        load_across<T, S::ROWS, S::LEFT, S::DEPTH>(x, i0, n, d, l0, left);
+        load_across<T, S::COLS, S::RIGHT, S::DEPTH>(y, j0, m, d, l0, right);
+        SCI_BARRIER
+        multiply_slice<T, S>(left, right, sum);
+    }
+}
+
+// sum += weights' y: weights (COLS, LEFT) in shared memory, columns c0 and up to COLS - 1 more of the rows j0 ... of y.
+template <typename T, typename S>
+SCI_DEVICE void add_tile(const T* weights, const T* y, const i64 j0, const i64 m, const i64 d, const i64 c0, T* right,
+                         T (*sum)[SCI_SLOTS]) {
+    SCI_ROLLED
+    for (int l0 = 0; l0 < S::COLS; l0 += S::DEPTH) {
+        SCI_BARRIER
+        load_along<T, S::COLS, S::RIGHT, S::DEPTH>(y, j0 + l0, m, d, c0, right);
+        SCI_BARRIER
+        multiply_slice<T, S>(weights + l0 * S::LEFT, right, sum);
+    }
+}
+
+// The bounds of the queries of a tile: smallest and largest of low, smallest and largest of high.
+SCI_DEVICE bool misses(const i64* b, const i64 first, const i64 last) { return last < b[0] || first > b[3]; }
+SCI_DEVICE bool holds(const i64* b, const i64 first, const i64 last) { return first >= b[1] && last <= b[2]; }
+
+// x[i0 + row, c0 + col] += sum, for rows of x (n, d).
+template <typename T, typename S>
+SCI_DEVICE void store_tile(const T (*sum)[SCI_SLOTS], T* x, const i64 i0, const i64 n, const i64 d, const i64 c0) {
+    SCI_THREADS(t) {
+        SCI_UNROLL
+        for (int r = 0; r < S::R; ++r) {
+            const i64 i = i0 + S::row(t, r);
+            SCI_UNROLL
+            for (int c = 0; c < S::C; ++c) {
+                const i64 l = c0 + S::col(t, c);
+                if (i < n && l < d) x[i * d + l] += sum[r * S::C + c][SCI_SLOT(t)];
+            }
+        }
+    }
+}
+
+// One block: ROWS queries of a head and COLS columns of their results, against all keys; the last queries come first,
+// because causal attention gives them the most to do.
+template <typename T>
+SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
+                                   const i64* __restrict__ low, const i64* __restrict__ high,
+                                   const i64* __restrict__ places, const i64* __restrict__ bounds,
+                                   const T* __restrict__ old, T* __restrict__ out, T* __restrict__ lse, const i64 heads, const i64 n, const i64 m, const i64 d) {
+    using S = Tile<T>;
+    constexpr T LOWEST = T(-3e38);
+    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    SCI_SHARED T partial[S::ROWS * S::SIDE];
+    const i64 tiles = (n + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
+    for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
+        const i64 part = block % parts, head = block / parts % heads;
+        const i64 i0 = (tiles - 1 - block / parts / heads) * S::ROWS, c0 = part * S::COLS;
+        const T *queries = q + head * n * d, *keys = k + head * m * d, *values = v + head * m * d;
+        const i64* window = bounds + i0 / S::ROWS * 4;
+        T score[S::R * S::C][SCI_SLOTS], acc[S::R * S::C][SCI_SLOTS], top[S::R][SCI_SLOTS], sum[S::R][SCI_SLOTS];
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) {
+                const i64 i = i0 + S::row(t, r);
+                const T before = i < n ? old[head * n + i] : LOWEST;
+                top[r][SCI_SLOT(t)] = before;
+                // The sum of a row is spread over its threads; the first has what was there.
+                sum[r][SCI_SLOT(t)] = before > LOWEST && t % S::SIDE == 0 ? T(1) : T(0);
+                SCI_UNROLL
+                for (int c = 0; c < S::C; ++c) {
+                    const i64 l = c0 + S::col(t, c);
+                    acc[r * S::C + c][SCI_SLOT(t)] = i < n && l < d ? out[(head * n + i) * d + l] : T(0);
+                }
+            }
+        }
+        SCI_ROLLED
+        for (i64 j0 = 0; j0 < m; j0 += S::COLS) {
+            const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
+            if (misses(window, places[j0], places[end - 1])) continue;
+            dot_tile<T, S>(queries, i0, n, keys, j0, m, d, left, right, score);
+            if (end < j0 + S::COLS || !holds(window, places[j0], places[end - 1])) {
+                SCI_THREADS(t) {
+                    SCI_UNROLL
+                    for (int r = 0; r < S::R; ++r) {
+                        const i64 row = i0 + S::row(t, r), i = row < n ? row : n - 1, from = low[i], to = high[i];
+                        SCI_UNROLL
+                        for (int c = 0; c < S::C; ++c) {
+                            const i64 j = j0 + S::col(t, c), place = places[j < m ? j : m - 1];
+                            const bool seen = j < m && from <= place && place <= to;
+                            score[r * S::C + c][SCI_SLOT(t)] = seen ? score[r * S::C + c][SCI_SLOT(t)] : LOWEST;
+                        }
+                    }
+                }
+            }
+            SCI_THREADS(t) {
+                SCI_UNROLL
+                for (int r = 0; r < S::R; ++r) {
+                    T best = score[r * S::C][SCI_SLOT(t)];
+                    SCI_UNROLL
+                    for (int c = 1; c < S::C; ++c)
+                        best = best > score[r * S::C + c][SCI_SLOT(t)] ? best : score[r * S::C + c][SCI_SLOT(t)];
+                    partial[S::row(t, r) * S::SIDE + t % S::SIDE] = best;
+                }
+            }
+            SCI_BARRIER
+            SCI_THREADS(t) {
+                SCI_UNROLL
+                for (int r = 0; r < S::R; ++r) {
+                    T best = top[r][SCI_SLOT(t)];
+                    SCI_UNROLL
+                    for (int s = 0; s < S::SIDE; ++s) {
+                        const T other = partial[S::row(t, r) * S::SIDE + s];
+                        best = best > other ? best : other;
+                    }
+                    const T shift = best > LOWEST ? best : T(0);
+                    const T decay = exp(top[r][SCI_SLOT(t)] - shift);
+                    T total = sum[r][SCI_SLOT(t)] * decay;
+                    SCI_UNROLL
+                    for (int c = 0; c < S::C; ++c) {
+                        const T p = exp(score[r * S::C + c][SCI_SLOT(t)] - shift);
+                        weights[S::col(t, c) * S::LEFT + S::row(t, r)] = p;
+                        acc[r * S::C + c][SCI_SLOT(t)] *= decay;
+                        total += p;
+                    }
+                    top[r][SCI_SLOT(t)] = best;
+                    sum[r][SCI_SLOT(t)] = total;
+                }
+            }
+            add_tile<T, S>(weights, values, j0, m, d, c0, right, acc);
+        }
+        SCI_BARRIER
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) partial[S::row(t, r) * S::SIDE + t % S::SIDE] = sum[r][SCI_SLOT(t)];
+        }
+        SCI_BARRIER
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) {
+                T total = 0;
+                SCI_UNROLL
+                for (int s = 0; s < S::SIDE; ++s) total += partial[S::row(t, r) * S::SIDE + s];
+                const i64 i = i0 + S::row(t, r);
+                // A row that has seen no key: log(0) leaves minus infinity.
+                if (i < n && part == 0 && t % S::SIDE == 0) lse[head * n + i] = top[r][SCI_SLOT(t)] + log(total);
+                const T divisor = total == 0 ? T(1) : total;
+                SCI_UNROLL
+                for (int c = 0; c < S::C; ++c) {
+                    const i64 l = c0 + S::col(t, c);
+                    if (i < n && l < d) out[(head * n + i) * d + l] = acc[r * S::C + c][SCI_SLOT(t)] / divisor;
+                }
+            }
+        }
+    }
+}
+
+// dk and dv of ROWS keys, COLS columns of them, against all queries. delta[i] = sum over l of dout[i, l] out[i, l].
+template <typename T>
+SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
+                                const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
+                                const i64* __restrict__ low, const i64* __restrict__ high,
+                                const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dk,
+                                T* __restrict__ dv, const i64 heads, const i64 n, const i64 m, const i64 d) {
+    using S = Tile<T>;
+    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    const i64 tiles = (m + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
+    for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
+        const i64 head = block / parts % heads, j0 = block / parts / heads * S::ROWS, c0 = block % parts * S::COLS;
+        const T *queries = q + head * n * d, *keys = k + head * m * d, *values = v + head * m * d;
+        const T* douts = dout + head * n * d;
+        const i64 first = places[j0], last = places[(j0 + S::ROWS < m ? j0 + S::ROWS : m) - 1];
+        T p[S::R * S::C][SCI_SLOTS], dp[S::R * S::C][SCI_SLOTS];
+        T dkey[S::R * S::C][SCI_SLOTS], dvalue[S::R * S::C][SCI_SLOTS];
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int e = 0; e < S::R * S::C; ++e) dkey[e][SCI_SLOT(t)] = dvalue[e][SCI_SLOT(t)] = 0;
+        }
+        SCI_ROLLED
+        for (i64 i0 = 0; i0 < n; i0 += S::COLS) {
+            const i64* window = bounds + i0 / S::COLS * 4;
+            if (misses(window, first, last)) continue;
+            const bool masked = i0 + S::COLS > n || !holds(window, first, last);
+            dot_tile<T, S>(keys, j0, m, queries, i0, n, d, left, right, p);
+            dot_tile<T, S>(values, j0, m, douts, i0, n, d, left, right, dp);
+            SCI_THREADS(t) {
+                SCI_UNROLL
+                for (int c = 0; c < S::C; ++c) {
+                    const i64 col = i0 + S::col(t, c), i = head * n + (col < n ? col : n - 1);
+                    const T shift = lse[i], change = delta[i];
+                    SCI_UNROLL
+                    for (int r = 0; r < S::R; ++r) {
+                        T& w = p[r * S::C + c][SCI_SLOT(t)];
+                        w = exp(w - shift);
+                        dp[r * S::C + c][SCI_SLOT(t)] -= change;
+                    }
+                }
+                if (masked) {
+                    SCI_UNROLL
+                    for (int c = 0; c < S::C; ++c) {
+                        const i64 col = i0 + S::col(t, c), i = col < n ? col : n - 1, from = low[i], to = high[i];
+                        SCI_UNROLL
+                        for (int r = 0; r < S::R; ++r) {
+                            const i64 row = j0 + S::row(t, r), place = places[row < m ? row : m - 1];
+                            T& w = p[r * S::C + c][SCI_SLOT(t)];
+                            w = col < n && from <= place && place <= to ? w : T(0);
+                        }
+                    }
+                }
+                SCI_UNROLL
+                for (int e = 0; e < S::R * S::C; ++e) {
+                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = p[e][SCI_SLOT(t)];
+                    dp[e][SCI_SLOT(t)] *= p[e][SCI_SLOT(t)];
+                }
+            }
+            add_tile<T, S>(weights, douts, i0, n, d, c0, right, dvalue);
+            SCI_BARRIER
+            SCI_THREADS(t) {
+                SCI_UNROLL
+                for (int e = 0; e < S::R * S::C; ++e)
+                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = dp[e][SCI_SLOT(t)];
+            }
+            add_tile<T, S>(weights, queries, i0, n, d, c0, right, dkey);
+        }
+        store_tile<T, S>(dkey, dk + head * m * d, j0, m, d, c0);
+        store_tile<T, S>(dvalue, dv + head * m * d, j0, m, d, c0);
+    }
+}
+
+// dq of ROWS queries, COLS columns of it, against all keys; the last queries first.
+template <typename T>
+SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
+                                   const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
+                                   const i64* __restrict__ low, const i64* __restrict__ high,
+                                   const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dq,
+                                   const i64 heads, const i64 n, const i64 m, const i64 d) {
+    using S = Tile<T>;
+    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    const i64 tiles = (n + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
+    for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
+        const i64 head = block / parts % heads, c0 = block % parts * S::COLS;
+        const i64 i0 = (tiles - 1 - block / parts / heads) * S::ROWS;
+        const T *queries = q + head * n * d, *keys = k + head * m * d, *values = v + head * m * d;
+        const i64* window = bounds + i0 / S::ROWS * 4;
+        T p[S::R * S::C][SCI_SLOTS], dp[S::R * S::C][SCI_SLOTS], dquery[S::R * S::C][SCI_SLOTS];
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int e = 0; e < S::R * S::C; ++e) dquery[e][SCI_SLOT(t)] = 0;
+        }
+        SCI_ROLLED
+        for (i64 j0 = 0; j0 < m; j0 += S::COLS) {
+            const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
+            if (misses(window, places[j0], places[end - 1])) continue;
+            const bool masked = end < j0 + S::COLS || !holds(window, places[j0], places[end - 1]);
+            dot_tile<T, S>(queries, i0, n, keys, j0, m, d, left, right, p);
+            dot_tile<T, S>(dout + head * n * d, i0, n, values, j0, m, d, left, right, dp);
+            SCI_THREADS(t) {
+                SCI_UNROLL
+                for (int r = 0; r < S::R; ++r) {
+                    const i64 row = i0 + S::row(t, r), i = row < n ? row : n - 1;
+                    const T shift = lse[head * n + i], change = delta[head * n + i];
+                    SCI_UNROLL
+                    for (int c = 0; c < S::C; ++c) {
+                        T& ds = p[r * S::C + c][SCI_SLOT(t)];
+                        ds = exp(ds - shift) * (dp[r * S::C + c][SCI_SLOT(t)] - change);
+                    }
+                    if (masked) {
+                        const i64 from = low[i], to = high[i];
+                        SCI_UNROLL
+                        for (int c = 0; c < S::C; ++c) {
+                            const i64 j = j0 + S::col(t, c), place = places[j < m ? j : m - 1];
+                            T& ds = p[r * S::C + c][SCI_SLOT(t)];
+                            ds = j < m && from <= place && place <= to ? ds : T(0);
+                        }
+                    }
+                }
+                SCI_UNROLL
+                for (int e = 0; e < S::R * S::C; ++e)
+                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = p[e][SCI_SLOT(t)];
+            }
+            add_tile<T, S>(weights, keys, j0, m, d, c0, right, dquery);
+        }
+        store_tile<T, S>(dquery, dq + head * n * d, i0, n, d, c0);
+    }
+}

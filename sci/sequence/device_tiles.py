@@ -1,0 +1,86 @@
+"""Softmax attention over one part of the keys on a device: the kernels of attention_tiles.cu."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from sci.backend import Array, namespace
+from sci.kernels import Kernel, block_size, launch
+
+__all__ = ["add_gradients_on_device", "attend_on_device"]
+
+
+def _kernel(name: str, dtype: str, arrays: str) -> Kernel:
+    common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
+    bounds = "low: i64[n], high: i64[n], places: i64[m], bounds: i64[w, 4], "
+    if name != "forward":
+        common += "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], "
+    signature = (common + bounds + arrays + ", heads: i64, n: i64, m: i64, d: i64").replace("T[", f"{dtype}[")
+    return Kernel("attention_tiles.cu", f"attention_tiles_{name}<{'float' if dtype == 'f32' else 'double'}>", signature)
+
+
+_RESULTS = {
+    "forward": "old: T[heads, n], out: T[heads, n, d], lse: T[heads, n]",
+    "keys": "dk: T[heads, m, d], dv: T[heads, m, d]",
+    "queries": "dq: T[heads, n, d]",
+}
+_INSTANCES = {(name, t): _kernel(name, t, results) for name, results in _RESULTS.items() for t in ("f32", "f64")}
+KERNELS = tuple(_INSTANCES.values())
+"""Every kernel instance that this module can launch."""
+
+
+def _sides(q: Array) -> tuple[int, int]:
+    """Rows and columns of a tile, as the kernels cut them where `q` lies."""
+    side = isqrt(block_size(q))
+    return side * 16 // int(q.dtype.itemsize), side * 8
+
+
+def _bounds(low: Array, high: Array, width: int) -> Array:
+    """Return the least and the greatest of `low` and of `high` among the queries of each tile, (tiles, 4)."""
+    xp, n = namespace(low), low.shape[0]
+    index = xp.minimum(xp.arange(-(-n // width) * width), n - 1).reshape(-1, width)
+    a, b = low[index], high[index]
+    return xp.stack([a.min(axis=1), a.max(axis=1), b.min(axis=1), b.max(axis=1)], axis=1)
+
+
+def _blocks(q: Array, length: int) -> int:
+    rows, columns = _sides(q)
+    return int(q.shape[0] * -(-length // rows) * -(-q.shape[2] // columns))
+
+
+def attend_on_device(
+    q: Array, k: Array, v: Array, low: Array, high: Array, places: Array, out: Array, lse: Array
+) -> None:
+    """Do what `attend` does; no array is empty.
+
+    Notes
+    -----
+    Flops 4 heads n m d for the tiles that are seen; above a head dimension of 64 (float64 and float32 alike) scores are
+    computed again for each 64 columns.
+    """
+    (heads, n, d), m = q.shape, k.shape[1]
+    kernel = _INSTANCES["forward", f"f{8 * q.dtype.itemsize}"]
+    given = (q, k, v, low, high, places, _bounds(low, high, _sides(q)[0]))
+    launch(kernel, _blocks(q, n), *given, lse.copy(), out, lse, heads, n, m, d)
+
+
+def add_gradients_on_device(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    lse: Array,
+    delta: Array,
+    low: Array,
+    high: Array,
+    places: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+) -> None:
+    """Do what `add_gradients` does, keys and queries in a sweep each; no array is empty."""
+    (heads, n, d), m, t = q.shape, k.shape[1], f"f{8 * q.dtype.itemsize}"
+    given, lengths = (q, k, v, dout, lse, delta, low, high, places), (heads, n, m, d)
+    rows, columns = _sides(q)
+    launch(_INSTANCES["keys", t], _blocks(q, m), *given, _bounds(low, high, columns), dk, dv, *lengths)
+    launch(_INSTANCES["queries", t], _blocks(q, n), *given, _bounds(low, high, rows), dq, *lengths)
