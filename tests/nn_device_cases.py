@@ -11,6 +11,7 @@ import pair_cases
 
 from sci import nn
 from sci.backend import to_device, to_host
+from sci.nn.arithmetic import outer_sum
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(31)
@@ -67,4 +68,11 @@ def training(xp: ModuleType) -> Answers:
     return answers
 
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalising, training)
+def long_rows(xp: ModuleType) -> Answers:
+    """Rows that a device cuts, with and without a rest."""
+    rng = np.random.default_rng(8)
+    pairs = [[to_device(rng.normal(size=(2, n, points)), xp) for n in (3, 4)] for points in (1000, 1024, 1543)]
+    return [to_host(outer_sum(a, b)) for a, b in pairs]
+
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalising, long_rows, training)

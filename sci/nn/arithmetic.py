@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sci.backend import Array, namespace
+from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "mix_channels_vjp",
     "multiply",
     "multiply_vjp",
+    "outer_sum",
     "soft_gate",
     "soft_gate_vjp",
     "subtract",
@@ -32,6 +33,9 @@ __all__ = [
     "sum_over",
     "sum_over_vjp",
 ]
+
+DEVICE_POINTS = 512
+"""Points of a piece of a row on a device, see `outer_sum`."""
 
 Axes = int | tuple[int, ...] | None
 
@@ -152,13 +156,31 @@ def mix_channels(x: Array, weight: Array, bias: Array | None = None) -> tuple[Ar
     return out.reshape(x.shape[0], weight.shape[0], *x.shape[2:]), (flat, weight, biased, x.shape)
 
 
+def outer_sum(a: Array, b: Array) -> Array:
+    """Return the sum over samples and points of a (s, m, p) b (s, n, p): (m, n).
+
+    Notes
+    -----
+    On a device long rows are cut: BLAS gives a product of few entries few blocks of threads, however long its sums.
+    """
+    xp, points = namespace(a, b), a.shape[2]
+    pieces = points // DEVICE_POINTS if is_device_array(a) else 0
+    if pieces < 2:
+        products = xp.matmul(a, b.swapaxes(1, 2))
+        return products[0] if len(products) == 1 else products.sum(axis=0)
+    cut = pieces * DEVICE_POINTS
+    left, right = (x[:, :, :cut].reshape(*x.shape[:2], pieces, DEVICE_POINTS).swapaxes(1, 2) for x in (a, b))
+    total = xp.matmul(left, right.swapaxes(2, 3)).sum(axis=(0, 1))
+    return total + outer_sum(a[:, :, cut:], b[:, :, cut:]) if cut < points else total
+
+
 def mix_channels_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     """Return the gradients of `mix_channels`; one entry for each argument that it was given."""
     flat, weight, biased, shape = residuals
     xp = namespace(dout, flat)
     rows = dout.reshape(dout.shape[0], dout.shape[1], -1)
     dx = _fit(xp.matmul(weight.conj().T, rows), (flat.shape, flat.dtype)).reshape(shape)
-    dweight = _fit(xp.matmul(rows, flat.conj().swapaxes(1, 2)).sum(axis=0), (weight.shape, weight.dtype))
+    dweight = _fit(outer_sum(rows, flat.conj()), (weight.shape, weight.dtype))
     return dx, dweight, *((_fit(rows.sum(axis=2).sum(axis=0), biased),) if biased else ())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, launch, use_compiled
 from sci.nn import gelu_value
+from sci.nn.arithmetic import outer_sum
 from sci.operators import pointwise
 
 __all__ = ["channel_mlp", "channel_mlp_vjp", "mlp_backward_reference", "mlp_forward_reference"]
@@ -86,9 +87,9 @@ def channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
             *(backward_kernel(size), _grid(source[part]), source[part], grad[part], *weights, dx[part]),
             *(value, dhidden, shape[0], shape[2], source.shape[1], grad.shape[1]),
         )
-        sums[0] += pointwise.outer(dhidden, source[part])
+        sums[0] += outer_sum(dhidden, source[part])
         sums[1] += dhidden.sum(axis=2).sum(axis=0)
-        sums[2] += pointwise.outer(grad[part], value)
+        sums[2] += outer_sum(grad[part], value)
         sums[3] += grad[part].sum(axis=2).sum(axis=0)
     return (dx.reshape(x.shape), *sums)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, launch, use_compiled
 from sci.nn import gelu, gelu_value
+from sci.nn.arithmetic import outer_sum
 from sci.operators.weights import WeightFormat
 
 __all__ = [
@@ -106,12 +107,6 @@ def tiles(x: Array) -> Iterator[tuple[slice, slice, slice]]:
     for sample in range(0, x.shape[0], together):
         for start in range(0, x.shape[2], width):
             yield slice(sample, sample + together), whole, slice(start, start + width)
-
-
-def outer(a: Array, b: Array) -> Array:
-    """Return sum over samples and points of a (s, m, p) b (s, n, p): (m, n)."""
-    products = namespace(a, b).matmul(a, b.transpose(0, 2, 1))
-    return products[0] if len(products) == 1 else products.sum(axis=0)
 
 
 def _compiled(kernel: Any, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> Kernel | None:
@@ -231,9 +226,9 @@ def pointwise_vjp(
             *(kernel, _grid(shape, v), v[part], dout[part], slopes, *weights, dv[part], dx[part]),
             *(dm, value, hidden, dhidden, shape[0], shape[2], int(spec.activate)),
         )
-        sums["skip"] += outer(dv[part], x[part])
-        sums["mlp_1"] += outer(dm, hidden)
-        sums["mlp_0"] += outer(dhidden, value)
+        sums["skip"] += outer_sum(dv[part], x[part])
+        sums["mlp_1"] += outer_sum(dm, hidden)
+        sums["mlp_0"] += outer_sum(dhidden, value)
         sums["mlp_1_bias"] += dm.sum(axis=2).sum(axis=0)
         sums["mlp_0_bias"] += dhidden.sum(axis=2).sum(axis=0)
         if "gate" in sums:
@@ -272,10 +267,10 @@ def mlp_tile_vjp(x: Array, dout: Array, weights: tuple[Array, Array, Array], sum
     hidden = xp.matmul(w0, x)
     hidden += b0[:, None]
     value, slope = gelu(hidden)
-    sums[2] += outer(dout, value)
+    sums[2] += outer_sum(dout, value)
     sums[3] += dout.sum(axis=(0, 2))
     slope *= xp.matmul(w1.T, dout)
-    sums[0] += outer(slope, x)
+    sums[0] += outer_sum(slope, x)
     sums[1] += slope.sum(axis=(0, 2))
     return xp.matmul(w0.T, slope)
 
@@ -291,7 +286,7 @@ def _skip(x: Array, kind: str | None, weight: Array | None) -> Array | None:
 def _skip_vjp(x: Array, dout: Array, kind: str | None, weight: Array | None, total: Array | None) -> Array | None:
     """Return the gradient of `x` and add that of the weight to `total`."""
     if kind == "linear" and weight is not None:
-        total += outer(dout, x)
+        total += outer_sum(dout, x)
         return namespace(x).matmul(weight.T, dout)
     if kind == "soft-gating" and weight is not None:
         total += (x * dout).sum(axis=(0, 2))
