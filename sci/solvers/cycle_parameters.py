@@ -17,7 +17,9 @@ __all__ = [
     "KINDS",
     "Parameters",
     "check_parameters",
+    "consistent_gain",
     "flat_network",
+    "gain_vjp",
     "initial_parameters",
     "kind_of",
     "modulations",
@@ -33,6 +35,8 @@ KINDS = 3
 """Level 0, level 1, and all below it have parameters of their own."""
 
 FEATURES, HIDDEN = 6, 8
+IN_THE_OPEN = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
+"""Features of a cell around which all is fluid."""
 BOUNDS = (0.3, 0.45, 0.6)
 """Largest logarithm of the three modulations of a cell: Jacobi weight, transfer, Dirichlet term."""
 
@@ -151,6 +155,30 @@ def modulations_vjp(dout: Array, residuals: Any) -> dict[str, Array]:
     inner = (outer @ w2.T) * (1 - xp.abs(flat)) ** 2
     first = features.reshape(-1, FEATURES).T @ inner
     return {"w1": first, "b1": inner.sum(axis=0), "w2": flat.T @ outer, "b2": outer.sum(axis=0)}
+
+
+def _open_share(parameters: Parameters, kind: int) -> tuple[float, Any]:
+    """Return the modulation of the transfer where all is fluid, and what its gradients need."""
+    factors, residuals = modulations(parameters, kind, np.array([IN_THE_OPEN]))
+    return float(factors[0, 1]), residuals
+
+
+def consistent_gain(parameters: Parameters, kind: int) -> Array:
+    """Return the gain with which a smooth residual keeps its size in the open from a level to the next.
+
+    Restriction and interpolation both carry the modulation m of the transfer, so exp(gain) m^2 = 1. Levels that share
+    their parameters would otherwise multiply the same excess once a level, the more the larger the grid.
+    """
+    return np.array(-2.0 * np.log(_open_share(parameters, kind)[0]))
+
+
+def gain_vjp(gradients: Parameters, parameters: Parameters, kind: int) -> None:
+    """Carry the gradient of the gain of a level, if it is the consistent one, on to the network."""
+    share, residuals = _open_share(parameters, kind)
+    dfactors = np.array([[0.0, -2.0 * float(gradients[f"level{kind}.gain"]) / share, 0.0]])
+    for name, gradient in modulations_vjp(dfactors, residuals).items():
+        gradients[f"level{kind}.{name}"] = gradients[f"level{kind}.{name}"] + gradient
+    gradients[f"level{kind}.gain"] = np.zeros(())
 
 
 def flat_network(parameters: Parameters, kind: int) -> np.ndarray:

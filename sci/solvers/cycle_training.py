@@ -1,5 +1,5 @@
-"""Train the learned V-cycle without solutions: errors are random fields e, residuals A e, and the loss is the angle
-between the direction that the cycle proposes and the error.
+"""Train the learned V-cycle without solutions: conjugate gradients on random errors show the two vectors that the cycle
+serves worst, and the loss is the condition number that these see.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from sci.nn import Adam, clip_by_global_norm, cosine, warm_up
 from sci.progress import progress
 from sci.solvers.cycle import Cycle, cycle_of, vcycle, vcycle_vjp
 from sci.solvers.cycle_levels import first_level, hierarchy, upsample
-from sci.solvers.cycle_parameters import Parameters, initial_parameters
+from sci.solvers.cycle_parameters import KINDS, Parameters, consistent_gain, gain_vjp, initial_parameters
 from sci.solvers.masks import insulating_part, random_mask
 
-__all__ = ["angle_loss", "random_errors", "rollout_gradients", "train_cycle"]
+__all__ = ["condition_gradients", "krylov", "random_errors", "train_cycle"]
 
-ROLLOUT = 4
-"""Steps of the outer iteration that are trained on from one error."""
+STEPS = 8
+"""Steps of conjugate gradients that show the ends of the spectrum."""
 
 
 def _dots(a: Array, b: Array) -> Array:
@@ -48,51 +48,67 @@ def random_errors(n: int, count: int, rng: np.random.Generator, dtype: Any = np.
     return total
 
 
-def angle_loss(z: Array, Az: Array, r: Array, e: Array) -> tuple[Array, Array]:
-    """Return the squared sine of the angle between z and the error e in the norm of A, and its gradient for z.
-
-        L = 1 - (z.r)^2 / ((z.Az) (e.r)),   r = A e
+def krylov(cycle: Cycle, e: Array, steps: int = STEPS) -> tuple[list[Array], np.ndarray]:
+    """Return the preconditioned residuals of conjugate gradients from the errors `e`, and what they make of A.
 
     Parameters
     ----------
-    z, Az, r, e : (batch, nx, ny, nz) arrays
+    cycle : Cycle
+    e : (batch, nx, ny, nz) array
+    steps : int
 
     Returns
     -------
-    loss : (batch,) array
-        In [0, 1]; zero where z is a multiple of e.
-    dz : (batch, nx, ny, nz) array
-        Orthogonal to z, as the loss does not see the length of z.
-    """
-    zr, zAz, er = _dots(z, r), _dots(z, Az), _dots(e, r)
-    loss = 1 - zr**2 / (zAz * er)
-    return loss, _each(-2 * zr / (zAz * er), z) * r + _each(2 * zr**2 / (zAz**2 * er), z) * Az
+    directions : list of (batch, nx, ny, nz) arrays
+        z_j = M r_j, with z_j . r_j = 1.
+    projected : (batch, steps, steps) array
+        z_i . A z_j, which is tridiagonal.
 
-
-def rollout_gradients(cycle: Cycle, e: Array, parameters: Parameters) -> tuple[float, Parameters]:
-    """Return the mean loss over the steps of an outer iteration from the errors `e`, and its gradients.
-
-    A step minimises the error along z, made A-orthogonal to the last direction: the residuals are those that the cycle
-    will meet in conjugate gradients. They count as given; no gradient runs through the steps.
+    References
+    ----------
+    Saad, Iterative Methods for Sparse Linear Systems (2003), section 6.7.3.
     """
     apply = cycle.stages[0].apply
-    total, gradients, last = 0.0, {name: np.zeros_like(v) for name, v in parameters.items()}, None
-    for _ in range(ROLLOUT):
-        # The residual is made anew: in single precision the recursive one would drift away from A e.
-        e = e * _each(1 / np.sqrt(_dots(e, apply(e))), e)
-        r = apply(e)
+    r = apply(e * _each(1 / np.sqrt(_dots(e, apply(e))), e))
+    p, last, directions = np.zeros_like(r), np.full(len(e), np.inf), []
+    projected = np.zeros((len(e), steps, steps))
+    before = np.zeros(len(e))
+    for j in range(steps):
+        z, _ = vcycle(cycle, r)
+        zr = _dots(z, r)
+        back = zr / last
+        p = z + _each(back, z) * p
+        Ap = apply(p)
+        pAp = _dots(p, Ap)
+        directions.append(z * _each(1 / np.sqrt(zr), z))
+        projected[:, j, j] = pAp / zr + back * before
+        if j > 0:
+            projected[:, j, j - 1] = projected[:, j - 1, j] = -np.sqrt(back) * before
+        before, last = pAp / zr, zr
+        r = r - _each(zr / pAp, r) * Ap
+    return directions, projected
+
+
+def condition_gradients(cycle: Cycle, e: Array, parameters: Parameters, steps: int = STEPS) -> tuple[float, Parameters]:
+    """Return the mean logarithm of the condition number of M A that conjugate gradients meet, and its gradients.
+
+        L = log(l_max / l_min),   l = (A v) . M (A v) / (v . A v)
+
+    with v the first and the last Ritz vector of `steps` steps from the errors `e`. At an eigenvector of M A, dl is
+    (A v) . dM (A v) / (v . A v): the vectors count as given.
+    """
+    apply = cycle.stages[0].apply
+    directions, projected = krylov(cycle, e, steps)
+    combinations = np.linalg.eigh(projected)[1]
+    total, gradients = 0.0, {name: np.zeros_like(v) for name, v in parameters.items()}
+    for sign, column in ((-1.0, 0), (1.0, -1)):
+        v = sum(_each(combinations[:, j, column], z) * z for j, z in enumerate(directions))
+        r = apply(v)
         z, kept = vcycle(cycle, r)
-        Az = apply(z)
-        loss, dz = angle_loss(z, Az, r, e)
-        total += float(loss.mean()) / ROLLOUT
-        _, more = vcycle_vjp(cycle, dz / dz.dtype.type(ROLLOUT * len(e)), kept, parameters)
+        rz, vAv = _dots(r, z), _dots(v, r)
+        total += sign * float(np.log(rz / vAv).mean())
+        _, more = vcycle_vjp(cycle, _each(sign / (len(e) * rz), r) * r, kept, parameters)
         gradients = {name: gradients[name] + more[name] for name in gradients}
-        p, Ap = z, Az
-        if last is not None:
-            back = _each(_dots(z, last[1]) / _dots(last[0], last[1]), z)
-            p, Ap = z - back * last[0], Az - back * last[1]
-        e = e - _each(_dots(p, r) / _dots(p, Ap), p) * p
-        last = (p, Ap)
     return total, gradients
 
 
@@ -154,8 +170,10 @@ def train_cycle(
     problems = _problems(sizes, rng)
     for step in progress(range(1, steps + 1), "training the cycle"):
         levels, errors = next(problems)
-        loss, gradients = rollout_gradients(cycle_of(levels, parameters), errors, parameters)
+        loss, gradients = condition_gradients(cycle_of(levels, parameters), errors, parameters)
+        gain_vjp(gradients, parameters, KINDS - 1)
         optimiser.update(parameters, clip_by_global_norm(gradients, 1.0)[0], state, step, schedule(step))
+        parameters[f"level{KINDS - 1}.gain"] = consistent_gain(parameters, KINDS - 1)
         if callback is not None:
             callback(step, loss)
     return parameters

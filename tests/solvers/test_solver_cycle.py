@@ -22,11 +22,14 @@ from sci.solvers.cycle_parameters import (
     KINDS,
     LARGEST,
     check_parameters,
+    consistent_gain,
+    gain_vjp,
     initial_parameters,
+    modulations,
     weights,
     weights_vjp,
 )
-from sci.solvers.cycle_training import angle_loss, random_errors, train_cycle
+from sci.solvers.cycle_training import condition_gradients, krylov, random_errors, train_cycle
 from sci.solvers.masks import insulating_part, random_bodies, random_mask, stress_masks
 
 WALLS = [(True, True), (True, False), (False, True)]
@@ -182,19 +185,42 @@ def test_gradients_of_the_cycle_agree_with_central_differences():
         assert np.vdot(gradient, direction) == pytest.approx(expected, rel=1e-6, abs=1e-8 * np.abs(z).max()), name
 
 
-def test_the_angle_loss():
-    levels = _problem((6, 6, 6), batch=(2,), walls=[(True, True)] * 3)
-    stage = cycle_of(levels, initial_parameters()).stages[0]
-    rng = np.random.default_rng(7)
-    e, z = (rng.normal(size=levels[0].fraction.shape) * levels[0].fraction for _ in range(2))
-    r = stage.apply(e)
-    loss, dz = angle_loss(z, stage.apply(z), r, e)
-    assert ((loss > 0) & (loss < 1)).all()
-    assert np.abs(np.einsum("bxyz,bxyz->b", z, dz)).max() <= 1e-12
-    assert np.abs(angle_loss(-3 * e, stage.apply(-3 * e), r, e)[0]).max() <= 1e-13
-    step = rng.normal(size=z.shape)
-    ahead, behind = (angle_loss(y, stage.apply(y), r, e)[0] for y in (z + 1e-6 * step, z - 1e-6 * step))
-    np.testing.assert_allclose(np.einsum("bxyz,bxyz->b", dz, step), (ahead - behind) / 2e-6, rtol=1e-6)
+def test_the_loss_is_the_condition_number_and_its_gradients_those_of_it():
+    """Against the spectrum of dense matrices; the vectors count as given, so the partial derivative is whole."""
+    levels, parameters = _problem((6, 6, 7), seed=9, walls=[(True, True)] * 3), _parameters(5, 0.3)
+
+    def condition(at):
+        m, a = _matrices(levels, at)
+        spectrum = eigh(a, np.linalg.inv(m), eigvals_only=True)
+        return np.log(spectrum.max() / spectrum.min())
+
+    e = np.random.default_rng(7).normal(size=(1, 6, 6, 7)) * levels[0].fraction
+    directions, projected = krylov(cycle_of(levels, parameters), e, 4)
+    Az = [cycle_of(levels, parameters).stages[0].apply(z) for z in directions]
+    np.testing.assert_allclose(projected[0], [[np.vdot(y, z) for z in directions] for y in Az], atol=1e-12)
+    loss, gradients = condition_gradients(cycle_of(levels, parameters), e, parameters, steps=40)
+    assert loss == pytest.approx(condition(parameters), rel=1e-8)
+    for name in ("level0.w2", "level0.spread", "level1.b1", "level0.gain"):
+        direction = np.random.default_rng(8).normal(size=gradients[name].shape)
+        ahead, behind = (condition({**parameters, name: parameters[name] + h * direction}) for h in (1e-5, -1e-5))
+        assert np.vdot(gradients[name], direction) == pytest.approx((ahead - behind) / 2e-5, rel=1e-5, abs=1e-8), name
+
+
+def test_the_consistent_gain():
+    """A smooth field keeps its size in the open; the gradients are those of the network through the gain."""
+    parameters = _parameters(4, 0.5)
+    parameters["level2.gain"] = consistent_gain(parameters, 2)
+    share = modulations(parameters, 2, np.array([[1.0, 0, 1, 1, 0, 1]]))[0][0, 1]
+    assert np.exp(parameters["level2.gain"]) * share**2 == pytest.approx(1, rel=1e-14)
+    gradients = {name: np.zeros_like(value) for name, value in parameters.items()}
+    gradients["level2.gain"] = np.array(1.0)
+    gain_vjp(gradients, parameters, 2)
+    assert gradients["level2.gain"] == 0
+    for name in ("level2.w1", "level2.b2"):
+        direction = np.random.default_rng(3).normal(size=parameters[name].shape)
+        moved = ({**parameters, name: parameters[name] + h * direction} for h in (1e-6, -1e-6))
+        ahead, behind = (consistent_gain(at, 2) for at in moved)
+        assert np.vdot(gradients[name], direction) == pytest.approx((ahead - behind) / 2e-6, rel=1e-6)
 
 
 def test_training_repeats_and_learns():
