@@ -1,13 +1,13 @@
 """The learned solver beside multigrid and itself untrained: iterations, and CPU seconds of one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/deep_solver.py [--sizes 32 64 128] [--masks 20] [--repeats 3]
-        [--models MODEL.h5 ...] [--plot FILE.png] [--network]
+    OMP_NUM_THREADS=1 python benchmarks/deep_solver.py [--only times hard random network] [--sizes 32 64 128]
+        [--masks 20] [--hard 64] [--repeats 3] [--models MODEL.h5 ...] [--plot FILE.png]
 
 Every solve goes to a relative residual of 1e-8 inside conjugate gradients in double precision; the residual is computed
 again with the assembled matrix at the end. `its` counts iterations to 1e-4 / 1e-8. Seconds are the smallest of
-`--repeats`, all methods in turn in one run; `setup` is what depends on the mask alone. The untrained cycle is the same
-code with the same precision, linear transfer and Chebyshev-like weights. --models adds models of `sci solve train`,
-trained from other seeds for example.
+`--repeats` less one, all methods in turn in one run; `setup` is what depends on the mask alone. The untrained cycle is
+the same code with the same precision, linear transfer and Chebyshev-like weights. --models adds models of
+`sci solve train`, trained from other seeds for example.
 """
 
 from __future__ import annotations
@@ -111,16 +111,17 @@ def seconds(sizes: list[int], rows: dict[str, Make], repeats: int) -> dict[str, 
 
 def stress(n: int, rows: dict[str, Make]) -> None:
     """Print the iterations on hard masks."""
-    print(f"\nhard masks at {n}^3, Dirichlet bodies, noise, its to 1e-4/1e-8")
-    for name, mask in {**stress_masks(n), "sphere and blob": sphere_and_blob(n)}.items():
-        A, b = PoissonOperator(mask), right_hand_side(mask, "noise")
-        found = {key: checked(A, b, make(A)) for key, make in rows.items()}
-        cells = "  ".join(f"{key}: {to_tolerance(r, 1e-4)}/{to_tolerance(r, 1e-8)}" for key, r in found.items())
-        print(f"{name:18} {cells}")
+    for body in ("dirichlet", "neumann"):
+        print(f"\nhard masks at {n}^3, {body.title()} bodies, noise, its to 1e-4/1e-8")
+        for name, mask in {**stress_masks(n), "sphere and blob": sphere_and_blob(n)}.items():
+            A, b = PoissonOperator(mask, body=body), right_hand_side(mask, "noise")
+            found = {key: checked(A, b, make(A)) for key, make in rows.items()}
+            cells = "  ".join(f"{key}: {to_tolerance(r, 1e-4)}/{to_tolerance(r, 1e-8)}" for key, r in found.items())
+            print(f"{name:18} {cells}", flush=True)
 
 
 def unseen(n: int, count: int, rows: dict[str, Make]) -> None:
-    """Print mean and largest iterations over random masks, Dirichlet and mixed, and where the learned one is behind."""
+    """Print mean and largest iterations over random masks, Dirichlet and mixed, and where learned ones are behind."""
     rng = np.random.default_rng(77)
     found: dict[tuple[str, str], list[int]] = {}
     for k in range(count):
@@ -135,9 +136,10 @@ def unseen(n: int, count: int, rows: dict[str, Make]) -> None:
     for kind in ("Dirichlet", "mixed"):
         cells = [f"{name}: {np.mean(v):.1f} ({max(v)})" for (k, name), v in found.items() if k == kind]
         print(f"{kind:10} " + "  ".join(cells), flush=True)
-        learned = np.array(found[kind, "cycle learned"])
-        behind = {name: int((learned > np.array(found[kind, name])).sum()) for name in list(rows)[:2]}
-        print(f"{'':10} learned: {learned.tolist()}; masks on which it takes more than {behind}")
+        for trained in list(rows)[2:]:
+            learned = np.array(found[kind, trained])
+            behind = {name: int((learned > np.array(found[kind, name])).sum()) for name in list(rows)[:2]}
+            print(f"{'':10} {trained}: {learned.tolist()}; masks on which it takes more than {behind}", flush=True)
 
 
 def published_network(n: int = 8, samples: int = 600) -> None:
@@ -163,28 +165,28 @@ def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64, 128])
-    parser.add_argument("--masks", type=int, default=20, help="random masks at each size; 0 for none")
-    parser.add_argument("--hard", type=int, default=64, help="size of the hard masks; 0 for none")
-    parser.add_argument("--repeats", type=int, default=3, help="timings of each method; 1 warms up only")
+    parser.add_argument("--only", nargs="+", choices=("times", "hard", "random", "network"), metavar="PART")
+    parser.add_argument("--masks", type=int, default=20, help="random masks at each size")
+    parser.add_argument("--hard", type=int, default=64, help="size of the hard masks")
+    parser.add_argument("--repeats", type=int, default=3, help="timings of each method; the first warms up")
     parser.add_argument("--models", type=Path, nargs="*", default=[])
     parser.add_argument("--plot", type=Path)
-    parser.add_argument("--network", action="store_true", help="train the published network at 8^3, and nothing else")
     a = parser.parse_args()
-    if a.network:
-        published_network()
-        return
+    parts = a.only or ("times", "hard", "random")
     hard = methods(a.models)
     rows = {name: make for name, make in hard.items() if name != "multigrid rediscretised"}
-    if a.repeats > 1:
+    if "times" in parts:
         counts = seconds(a.sizes, rows, a.repeats)
         if a.plot:
             from sci.plotting import plot_iterations
 
             plot_iterations(counts, a.plot, title="Iterations to 1e-8, sphere and blob")
-    if a.hard:
+    if "hard" in parts:
         stress(a.hard, hard)
-    for n in a.sizes if a.masks else ():
+    for n in a.sizes if "random" in parts else ():
         unseen(n, a.masks, rows)
+    if "network" in parts:
+        published_network()
 
 
 if __name__ == "__main__":
