@@ -16,6 +16,8 @@ from sci.solvers.cycle_parameters import initial_parameters
 from sci.solvers.direction_network import DirectionNetwork
 from sci.solvers.directions import conjugate_directions, line_search_loss, line_search_loss_vjp
 from sci.solvers.learned_cycle import LearnedCycle
+from sci.solvers.shared import SharedPoisson, shared_cg
+from sci.solvers.shared_cycle import SharedLearnedCycle
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(9)
@@ -48,6 +50,17 @@ def learned_cycle(xp: ModuleType) -> Answers:
     return [np.round(to_host(z), 4)]
 
 
+def shared_cycle(xp: ModuleType) -> Answers:
+    """On a box of one rank, whose first level is shared and the second gathered."""
+    A = SharedPoisson(MASK.shape)
+    A.set_mask(to_device(MASK, xp), to_device(BODIES, xp))
+    M = SharedLearnedCycle(A, initial_parameters())
+    A.cells(M.source)[...] = to_device(RESIDUAL, xp)
+    M.cycle()
+    z = np.round(to_host(A.cells(M.result)), 4)
+    return [z, np.round(to_host(shared_cg(A, to_device(RESIDUAL, xp), M=M, rtol=1e-8).x), 4)]
+
+
 def directions(xp: ModuleType) -> Answers:
     A = PoissonOperator(xp.ones((4, 4, 4), dtype=bool))
     b = to_device(RNG_B, xp)
@@ -59,4 +72,10 @@ def directions(xp: ModuleType) -> Answers:
 
 RNG_B = np.random.default_rng(2).normal(size=(4, 4, 4))
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (convolutions, trainable_cycle, learned_cycle, directions)
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (
+    convolutions,
+    trainable_cycle,
+    learned_cycle,
+    shared_cycle,
+    directions,
+)
