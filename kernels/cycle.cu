@@ -21,7 +21,7 @@ SCI_DEVICE Half upper_half(const float value) {
     return Half(__float_as_uint(value) >> 16);
 #else
     unsigned int bits;
-    std::memcpy(&bits, &value, 4);
+    __builtin_memcpy(&bits, &value, 4);
     return Half(bits >> 16);
 #endif
 }

@@ -11,7 +11,7 @@ SCI_DEVICE float widened(const Half h) {
 #else
     const auto bits = (unsigned int)(h) << 16;
     float value;
-    std::memcpy(&value, &bits, 4);
+    __builtin_memcpy(&value, &bits, 4);
     return value;
 #endif
 }

@@ -71,8 +71,8 @@ SCI_DEVICE Lanes<double>::Vector lane_exp(const Lanes<double>::Vector x) {
     return x < -708.0 ? Vector{} : (Vector)bits;
 }
 
-SCI_DEVICE float lane_log(const float x) { return std::log(x); }
-SCI_DEVICE double lane_log(const double x) { return std::log(x); }
+SCI_DEVICE float lane_log(const float x) { return log(x); }
+SCI_DEVICE double lane_log(const double x) { return log(x); }
 
 template <typename T>
 struct Columns {

@@ -32,7 +32,7 @@ template <typename T, bool FULL>
 SCI_DEVICE typename Lane<T>::Row row_of(const T* p, const i64 left) {
     typename Lane<T>::Row x = {};
     if (FULL) {
-        std::memcpy(&x, p, sizeof x);
+        __builtin_memcpy(&x, p, sizeof x);
     } else {
         for (int l = 0; l < Lane<T>::N; ++l) x[l] = l < left ? p[l] : T(0);
     }
@@ -42,7 +42,7 @@ SCI_DEVICE typename Lane<T>::Row row_of(const T* p, const i64 left) {
 template <typename T, bool FULL>
 SCI_DEVICE void put_row(T* p, const typename Lane<T>::Row x, const i64 left) {
     if (FULL) {
-        std::memcpy(p, &x, sizeof x);
+        __builtin_memcpy(p, &x, sizeof x);
     } else {
         for (int l = 0; l < Lane<T>::N; ++l)
             if (l < left) p[l] = x[l];
@@ -52,7 +52,7 @@ SCI_DEVICE void put_row(T* p, const typename Lane<T>::Row x, const i64 left) {
 template <typename T>
 SCI_DEVICE T row_total(const typename Lane<T>::Row x) {
     T s[Lane<T>::N];
-    std::memcpy(s, &x, sizeof x);
+    __builtin_memcpy(s, &x, sizeof x);
     SCI_UNROLL
     for (int half = Lane<T>::N / 2; half > 0; half /= 2) {
         SCI_UNROLL
@@ -101,7 +101,7 @@ SCI_DEVICE void score(const T* q, const T* k, const i64 stride, const i64 d, con
 
 template <typename T>
 SCI_DEVICE void put_check(T* p, const typename Lane<T>::Row x) {
-    std::memcpy(p, &x, sizeof x);
+    __builtin_memcpy(p, &x, sizeof x);
 }
 
 // Fetches C rows, WIDTH numbers of each.
