@@ -63,8 +63,12 @@ class ndarray:
     def __iter__(self) -> Any:
         return (ndarray(row) for row in self._hidden)
 
-    def get(self) -> np.ndarray:
-        return self._hidden.copy()
+    def get(self, out: np.ndarray | None = None) -> np.ndarray:
+        if out is None:
+            return self._hidden.copy()
+        assert (out.shape, out.dtype) == (self._hidden.shape, self._hidden.dtype)
+        out[...] = self._hidden
+        return out
 
 
 def _operator(name: str) -> Any:
@@ -214,6 +218,7 @@ def make() -> ModuleType:
         fft=_part(np.fft, "fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn"),
         cuda=SimpleNamespace(
             Device=lambda: SimpleNamespace(id=0),
+            alloc_pinned_memory=bytearray,
             get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None),
             runtime=SimpleNamespace(getDeviceCount=lambda: 1),
         ),
