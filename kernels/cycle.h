@@ -72,10 +72,10 @@ SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* taps, co
     if (stride == 2) {
         SCI_ROW(k, n) {
             const T sum = (a * m[2 * k] + e * m[2 * k + 3]) + (b * m[2 * k + 1] + c * m[2 * k + 2]);
-            f[k] = jacobi[k] > 0 ? sum : T(0);
+            f[k] = T(jacobi[k] > 0) * sum;
         }
     } else {
-        SCI_ROW(k, n) { f[k] = jacobi[k] > 0 ? b * m[k + 1] : T(0); }
+        SCI_ROW(k, n) { f[k] = T(jacobi[k] > 0) * (b * m[k + 1]); }
     }
 }
 

@@ -49,8 +49,8 @@ template <typename T, typename D>
 SCI_DEVICE void start_row(T* u, const T* f, const D* d, const i64 at, const i64 n, const i64 parity) {
     SCI_ROW(k, n) {
         const T diagonal = T(d[at + k]), safe = diagonal > 0 ? diagonal : T(1);
-        const bool on = ((k ^ int(parity)) & 1) == 0 && diagonal > 0;
-        u[at + k] = on ? f[at + k] / safe : T(0);
+        const bool on = (((k ^ int(parity)) & 1) == 0) & (diagonal > 0);
+        u[at + k] = T(on) * (f[at + k] / safe);
     }
 }
 
@@ -74,7 +74,7 @@ SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links,
                              const i64 at, const i64 n, const i64 plane, const i64 row, const i64 shared) {
     SCI_ROW(k, n) {
         const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
-        t[k] = d[at + k] > 0 ? f[at + k] - T(d[at + k]) * u[at + k] + near : T(0);
+        t[k] = T(d[at + k] > 0) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
     }
     if (shared) SCI_ROW(k, n) { t[k] *= share[at + k]; }
 }
@@ -133,7 +133,7 @@ template <typename T>
 SCI_DEVICE void restrict_row(const T* m, const T* d, T* f, const i64 n, const double factor) {
     SCI_ROW(k, n) {
         const T sum = T(0.25) * (m[2 * k] + m[2 * k + 3]) + T(0.75) * (m[2 * k + 1] + m[2 * k + 2]);
-        f[k] = d[k] > 0 ? T(factor) * sum : T(0);
+        f[k] = T(d[k] > 0) * (T(factor) * sum);
     }
 }
 
@@ -251,7 +251,7 @@ SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j) {
                 const i64 at = ((s + 1) * p1 + j + 1) * p2 + 1;
-                SCI_ROW(k, box[5]) { out[at + k] = ((k ^ int(s + j)) & 1) == 0 ? f[at + k] * w[at + k] : T(0); }
+                SCI_ROW(k, box[5]) { out[at + k] = T(1 - ((k ^ int(s + j)) & 1)) * (f[at + k] * w[at + k]); }
             }
         for (i64 h = 1; h < count; ++h)
             if (s - h >= 0 && s - h < n)

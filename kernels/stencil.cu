@@ -7,12 +7,13 @@
 // Constant operators, D = signed char: (A u) = weight (d u - sum of 6 neighbours), d the number of faces that count.
 // Variable ones, D = T: (A u) = d u - sum of link x neighbour; links[axis] holds at a cell its link to the cell before.
 //
-// S is the type of the search direction p and of what a preconditioner takes and gives: a float32 cycle makes it float,
-// which costs conjugate gradients nothing, as x and r, in double, follow the p that was stored.
+// S is the type of the search direction p, of the residual f and of what a preconditioner gives: a float32 cycle makes it
+// float. That costs conjugate gradients nothing, as x, in double, follows the p that was stored, and f is set from b - A x
+// in double before rounding shows in it.
 //
-// Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, curvature 1 + s / 32 + s, conjugate 1 + 3 s /
-// 32 + 3 s, update 33 + 2 s / 64 + 2 s. Flops per cell: 9 / 14 and 2 for each sum. The limit is memory bandwidth
-// everywhere.
+// Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, curvature 1 + s / 32 + s, advance 1 + 5 s /
+// 32 + 5 s and 16 where x moves, remainder 17 + s / 48 + s, move 16 + s, dot 2 s. Flops per cell: 9 / 14 for a product
+// with A, 14 more for p in advance, 2 for each sum. The limit is memory bandwidth everywhere.
 #include "neighbours.h"
 
 // out = A u.
@@ -34,65 +35,117 @@ SCI_KERNEL apply_stencil(SCI_INDEX const T* u, const D* d, const T* links, T* ou
     }
 }
 
-// The part of one row in p'A p / weight. Constant operators take differences, which lose nothing in float: the six of
-// a cell, two of them with zeros in a grid of two axes, and d - 6 for the faces that do not count.
-template <typename T, typename D, bool VARIABLE, typename S>
-SCI_DEVICE double curvature_row(const S* p, const D* d, const T* links, const i64 axis, const i64 at, const i64 n,
-                                const i64 plane, const i64 row) {
-    double sum = 0;
-    SCI_ROW_SUM(k, n, sum) {
-        if (VARIABLE) {
-            const T near = around<T, VARIABLE>(p, links, links + axis, links + 2 * axis, at + k, plane, row);
-            sum += double(T(p[at + k]) * (T(d[at + k]) * T(p[at + k]) - near));
-        } else {
-            const S* q = p + at + k;
-            const S here = q[0], outer = (here - q[-plane]) + (here - q[plane]);
-            const S inner = ((here - q[-row]) + (here - q[row])) + ((here - q[-1]) + (here - q[1]));
-            sum += double(here * ((S(d[at + k]) - 6) * here + outer + inner));
-        }
+// What a product with A reads: an array, or p = z + beta old, which is never read where it is written.
+template <typename S>
+struct Field {
+    const S* u;
+    SCI_DEVICE_MEMBER S at(const i64 k) const { return u[k]; }
+};
+
+template <typename S>
+struct Direction {
+    const S *z, *old;
+    S beta;
+    SCI_DEVICE_MEMBER S at(const i64 k) const { return z[k] + beta * old[k]; }
+};
+
+// (A u) / weight in a cell. Constant operators take differences, which lose nothing in float: the six of a cell, two of
+// them with zeros in a grid of two axes, and d - 6 for the faces that do not count.
+template <typename T, typename D, bool VARIABLE, typename F>
+SCI_DEVICE auto product(const F& u, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
+                        const i64 row) {
+    const auto here = u.at(at);
+    if constexpr (VARIABLE) {
+        const T *x = links + at, *y = x + axis, *z = y + axis;
+        const T near = x[0] * T(u.at(at - plane)) + x[plane] * T(u.at(at + plane)) + y[0] * T(u.at(at - row)) +
+                       y[row] * T(u.at(at + row)) + z[0] * T(u.at(at - 1)) + z[1] * T(u.at(at + 1));
+        return T(d[at]) * T(here) - near;
+    } else {
+        const auto outer = (here - u.at(at - plane)) + (here - u.at(at + plane));
+        const auto inner = ((here - u.at(at - row)) + (here - u.at(at + row))) +
+                           ((here - u.at(at - 1)) + (here - u.at(at + 1)));
+        return (decltype(here + here)(d[at]) - 6) * here + outer + inner;
     }
-    return sum;
 }
 
-// partial[block, lane] = the block's part of p'A p.
+// partial[block, lane] = the block's part of u'A u.
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL curvature(SCI_INDEX const S* p, const D* d, const T* links, double* partial, const i64* box, const i64 p1,
+SCI_KERNEL curvature(SCI_INDEX const S* u, const D* d, const T* links, double* partial, const i64* box, const i64 p1,
                      const i64 p2, const i64 chunk, const i64 lanes, const double weight) {
-    const i64 rows = box[3] * box[4], plane = p1 * p2;
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const Field<S> field = {u};
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         double total = 0;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            total += curvature_row<T, D, VARIABLE>(p, d, links, axis, at, box[5], plane, p2);
+            decltype(product<T, D, VARIABLE>(field, d, links, axis, at, plane, p2)) sum = 0;
+            SCI_ROW_SUM(k, n, sum) {
+                sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
+            }
+            total += double(sum);
         }
         partial[block * lanes + SCI_LANE] = weight * total;
     }
 }
 
-// x += step p, r -= step A p (not stored: computing it again costs less than the memory), store = scale r, and
-// partial[block, lane] = the block's part of r'r.
+// A step of conjugate gradients: p = z + beta old, rest = f - step A p / weight, and where it moves, x += before old +
+// now p; partial[block, lane] = the block's part of rest'rest. A p is worked out from z and old, so that no block reads
+// what another one writes; `rest` may be f. p is set in the layers around the grid too.
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL update(SCI_INDEX T* x, T* r, const S* p, const D* d, const T* links, S* store, double* partial,
-                  const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const double weight,
-                  const double step, const double scale) {
-    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+SCI_KERNEL advance(SCI_INDEX const S* z, const S* old, S* p, T* x, const S* f, S* rest, const D* d, const T* links,
+                   double* partial, const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes,
+                   const double beta, const double step, const i64 moves, const double before, const double now) {
+    const i64 rows = (box[3] + 2) * (box[4] + 2), n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const Direction<S> direction = {z, old, S(beta)};
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         double total = 0;
         for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            const i64 i = line / (box[4] + 2), j = line % (box[4] + 2), at = (i * p1 + j) * p2 + 1;
+            if (i == 0 || j == 0 || i > box[3] || j > box[4]) {
+                SCI_ROW(k, n + 2) { p[at + k - 1] = direction.at(at + k - 1); }
+                continue;
+            }
+            SCI_ROW(k, 2) { p[at + k * (n + 1) - 1] = direction.at(at + k * (n + 1) - 1); }
+            decltype(product<T, D, VARIABLE>(direction, d, links, axis, at, plane, p2)) sum = 0;
+            SCI_ROW_SUM(k, n, sum) {
+                const auto value = product<T, D, VARIABLE>(direction, d, links, axis, at + k, plane, p2);
+                const S given = f[at + k], left = d[at + k] > 0 ? S(given - decltype(value + value)(step) * value) : S(0);
+                p[at + k] = direction.at(at + k);
+                rest[at + k] = left;
+                sum += decltype(sum)(left) * left;
+            }
+            total += double(sum);
+            if (moves) SCI_ROW(k, n) { x[at + k] += T(before) * T(old[at + k]) + T(now) * T(p[at + k]); }
+        }
+        partial[block * lanes + SCI_LANE] = total;
+    }
+}
+
+// f = scale (b - A x) and partial[block, lane] = the block's part of the sum of the squares of b - A x. b has `inset`
+// layers of cells around the grid.
+template <typename T, typename D, bool VARIABLE, typename S>
+SCI_KERNEL remainder(SCI_INDEX const T* x, const T* b, S* f, const D* d, const T* links, double* partial,
+                     const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const i64 b1,
+                     const i64 b2, const i64 inset, const double weight, const double scale) {
+    const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
+    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const Field<T> field = {x};
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        double total = 0;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 i = line / box[4], j = line % box[4], at = ((i + 1) * p1 + j + 1) * p2 + 1;
+            const T* right = b + ((i + inset) * b1 + j + inset) * b2 + inset;
             double sum = 0;
             SCI_ROW_SUM(k, n, sum) {
-                const T near = around<T, VARIABLE>(p, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                const T here = T(p[at + k]), product = T(weight) * (T(d[at + k]) * here - near);
-                const T rest = d[at + k] > 0 ? r[at + k] - T(step) * product : T(0);
-                x[at + k] += T(step) * here;
-                r[at + k] = rest;
-                store[at + k] = S(T(scale) * rest);
-                sum += double(rest * rest);
+                const T value = T(weight) * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
+                const T given = right[k], left = d[at + k] > 0 ? given - value : T(0);
+                f[at + k] = S(T(scale) * left);
+                sum += double(left * left);
             }
             total += sum;
         }
@@ -100,9 +153,23 @@ SCI_KERNEL update(SCI_INDEX T* x, T* r, const S* p, const D* d, const T* links, 
     }
 }
 
-// partial[block, lane] = the block's part of the sum of a b. 8 + size of S bytes and 2 flops a cell.
+// x += step p.
 template <typename T, typename S>
-SCI_KERNEL dot(SCI_INDEX const T* a, const S* b, double* partial, const i64* box, const i64 p1, const i64 p2,
+SCI_KERNEL move(SCI_INDEX T* x, const S* p, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
+                const double step) {
+    const i64 rows = box[3] * box[4];
+    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
+        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+        for (i64 line = block * chunk; line < end; ++line) {
+            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            SCI_ROW(k, box[5]) { x[at + k] += T(step) * T(p[at + k]); }
+        }
+    }
+}
+
+// partial[block, lane] = the block's part of the sum of a b.
+template <typename S>
+SCI_KERNEL dot(SCI_INDEX const S* a, const S* b, double* partial, const i64* box, const i64 p1, const i64 p2,
                const i64 chunk, const i64 lanes) {
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -111,42 +178,9 @@ SCI_KERNEL dot(SCI_INDEX const T* a, const S* b, double* partial, const i64* box
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
             double sum = 0;
-            SCI_ROW_SUM(k, n, sum) { sum += double(a[at + k] * T(b[at + k])); }
+            SCI_ROW_SUM(k, n, sum) { sum += double(a[at + k]) * double(b[at + k]); }
             total += sum;
         }
         partial[block * lanes + SCI_LANE] = total;
     }
-}
-
-// p = z + beta p in a row.
-template <typename T, typename S>
-SCI_DEVICE void direction_row(S* p, const S* z, const i64 at, const i64 n, const double beta) {
-    SCI_ROW(k, n) { p[at + k] = S(T(z[at + k]) + T(beta) * T(p[at + k])); }
-}
-
-// 3 s bytes and 2 flops a cell.
-template <typename T, typename S>
-SCI_KERNEL direction(SCI_INDEX S* p, const S* z, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
-                     const double beta) {
-    const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line)
-            direction_row<T>(p, z, ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1,
-                             box[5], beta);
-    }
-}
-
-// Both in one pass, on one block and one thread of a host: p = z + beta p, and product = p'A p a plane behind it.
-template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL conjugate(SCI_INDEX S* p, const S* z, const D* d, const T* links, double* product, const i64* box,
-                     const i64 p1, const i64 p2, const double weight, const double beta) {
-    const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    double total = 0;
-    for (i64 s = 0; s <= n; ++s) {
-        for (i64 j = 0; j < box[4] && s < n; ++j) direction_row<T>(p, z, ((s + 1) * p1 + j + 1) * p2 + 1, box[5], beta);
-        for (i64 j = 0; j < box[4] && s > 0; ++j)
-            total += curvature_row<T, D, VARIABLE>(p, d, links, axis, (s * p1 + j + 1) * p2 + 1, box[5], plane, p2);
-    }
-    product[0] = weight * total;
 }

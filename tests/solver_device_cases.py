@@ -23,7 +23,7 @@ def _answers(xp: ModuleType, coefficient: Any) -> list[np.ndarray]:
     answers = []
     for make in (lambda A: None, Multigrid, IncompleteCholesky, Jacobi, FastPoisson):
         for right in (b, A.gather(b)):
-            result = cg(A, right, M=make(A), rtol=1e-8)
+            result = cg(A, right, M=make(A), rtol=1e-11)
             answers += [to_host(result.x), np.array([float(result.iterations)])]
     return answers
 
@@ -38,7 +38,7 @@ def varying_poisson(xp: ModuleType) -> list[np.ndarray]:
 
 def singular_poisson(xp: ModuleType) -> list[np.ndarray]:
     A = PoissonOperator(to_device(_MASK, xp), 1.0, "neumann", body="neumann")
-    result = cg(A, A.project(to_device(_B, xp)), M=Multigrid(A), rtol=1e-8)
+    result = cg(A, A.project(to_device(_B, xp)), M=Multigrid(A), rtol=1e-11)
     return [to_host(result.x)]
 
 

@@ -188,11 +188,10 @@ class SharedPoisson:
         """Return what conjugate gradients need: a curvature that overlaps the halo, and sums over the ranks."""
         inner, shell = interior_and_shell(self.layout.lengths)
 
-        def conjugate(p: Array, z: Array, beta: float) -> float:
-            self.stencil.direction(p, z, beta)
+        def curvature(u: Array) -> float:
             parts: list[float] = []
-            self.halo.during(p, lambda: parts.append(self.stencil.curvature(p, inner)) if inner else None)
-            parts += [self.stencil.curvature(p, box) for box in shell]
+            self.halo.during(u, lambda: parts.append(self.stencil.curvature(u, inner)) if inner else None)
+            parts += [self.stencil.curvature(u, box) for box in shell]
             return sum(parts)
 
         def total(value: float) -> float:
@@ -202,7 +201,7 @@ class SharedPoisson:
             assert self.components is not None
             self.components.project(padded[self.layout.box_key])
 
-        return Space(self.stencil, conjugate, self.halo.fill, total, None if self.components is None else project)
+        return Space(self.stencil, curvature, self.halo.fill, total, None if self.components is None else project)
 
 
 class SharedMultigrid:
@@ -362,12 +361,13 @@ def shared_cg(
     space, padded = A.space(), given[0]
     _project_right(A, space, padded)
     with abort_on_error(A.comm):
-        target = max(rtol * float(np.sqrt(space.total(A.stencil.dot(padded, padded)))), atol)
+        size = float(np.sqrt(space.total(A.stencil.dot(padded, padded))))
+        target = max(rtol * size, atol)
         x = A.layout.zeros(A.stencil.xp, np.float64) if x0 is None else given[1]
         if x0 is not None and space.project is not None:
             space.project(x)
         seen = None if callback is None else lambda padded: callback(A.cells(padded).copy())
-        norms = iterate(space, padded, x, M, target, maxiter, seen, from_zero=x0 is None)
+        norms = iterate(space, padded, x, M, size, target, maxiter, seen, from_zero=x0 is None)
         if space.project is not None:
             space.project(x)
     seconds = time.perf_counter() - started

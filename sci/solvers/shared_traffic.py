@@ -48,7 +48,8 @@ def iteration_traffic(A: SharedPoisson, M: SharedMultigrid | SharedLearnedCycle)
 
     Notes
     -----
-    Not collective. A restart after convergence costs one more exchange and sum.
+    Not collective. Each b - A x, three in a solve to 1e-8 with float32 cycles, costs one more sum and an
+    exchange of 8 bytes a surface cell.
     """
     messages, n_bytes = _exchange(A.decomposition, A.periodic, M.dtype.itemsize)
     for level, times in enumerate(M.exchanges):

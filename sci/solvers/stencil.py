@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, host_threads, launch, use_compiled
+from sci.kernels import Kernel, block_size, launch, use_compiled
 from sci.solvers.layout import Box, Layout, box_key, rows_per_block
 
 __all__ = ["Stencil"]
@@ -26,32 +26,32 @@ def code_of(array: Array) -> str:
 
 
 def stencil_kernel(name: str, number: str, diagonal: str, variable: bool, store: str = "") -> Kernel:
-    """Return an instance of `apply_stencil`, or of `curvature`, `conjugate` or `update` with p of type `store`."""
+    """Return an instance of `apply_stencil`, or one of another kernel with vectors of type `store`."""
     tail = f", {_C_NAMES[store]}" if store else ""
     instance = f"{name}<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}{tail}>"
     u, d, links = (f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]", f"{number}[3, q0, q1, q2]")
-    p, sums = f"{store}[p0, p1, p2]", "lanes: i64, weight: f64"
+    p, sums = f"{store}[p0, p1, p2]", f"partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
     signatures = {
         "apply_stencil": f"u: {u}, d: {d}, links: {links}, out: {u}, {_ENDS}, weight: f64",
-        "curvature": f"p: {p}, d: {d}, links: {links}, partial: f64[blocks, lanes], {_ENDS}, {sums}",
-        "conjugate": f"p: {p}, z: {p}, d: {d}, links: {links}, product: f64[1], box: i64[7], p1: i64, p2: i64, "
-        "weight: f64, beta: f64",
-        "update": f"x: {u}, r: {u}, p: {p}, d: {d}, links: {links}, store: {p}, "
-        f"partial: f64[blocks, lanes], {_ENDS}, {sums}, step: f64, scale: f64",
+        "curvature": f"u: {p}, d: {d}, links: {links}, {sums}, weight: f64",
+        "advance": f"z: {p}, old: {p}, p: {p}, x: {u}, f: {p}, rest: {p}, d: {d}, links: {links}, {sums}, "
+        "beta: f64, step: f64, moves: i64, before: f64, now: f64",
+        "remainder": f"x: {u}, b: {number}[b0, b1, b2], f: {p}, d: {d}, links: {links}, {sums}, b1: i64, b2: i64, "
+        "inset: i64, weight: f64, scale: f64",
     }
     return Kernel("stencil.cu", instance, signatures[name])
 
 
 def dot_kernel(store: str) -> Kernel:
-    """Return the kernel of a sum of products of a float64 array and one of type `store`."""
-    signature = f"a: f64[p0, p1, p2], b: {store}[p0, p1, p2], partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
-    return Kernel("stencil.cu", f"dot<double, {_C_NAMES[store]}>", signature)
+    """Return the kernel of a sum of products of two arrays of type `store`."""
+    signature = f"a: {store}[p0, p1, p2], b: {store}[p0, p1, p2], partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
+    return Kernel("stencil.cu", f"dot<{_C_NAMES[store]}>", signature)
 
 
-def direction_kernel(store: str) -> Kernel:
-    """Return the kernel of p = z + beta p, both of type `store`."""
-    signature = f"p: {store}[p0, p1, p2], z: {store}[p0, p1, p2], {_ENDS}, beta: f64"
-    return Kernel("stencil.cu", f"direction<double, {_C_NAMES[store]}>", signature)
+def move_kernel(store: str) -> Kernel:
+    """Return the kernel of x += step p, p of type `store`."""
+    signature = f"x: f64[p0, p1, p2], p: {store}[p0, p1, p2], {_ENDS}, step: f64"
+    return Kernel("stencil.cu", f"move<double, {_C_NAMES[store]}>", signature)
 
 
 KERNELS = (
@@ -60,12 +60,12 @@ KERNELS = (
     stencil_kernel("apply_stencil", "f64", "f64", True),
     *(
         stencil_kernel(name, "f64", d, v, s)
-        for name in ("curvature", "conjugate", "update")
+        for name in ("curvature", "advance", "remainder")
         for d, v in (("i8", False), ("f64", True))
         for s in ("f32", "f64")
     ),
     *(dot_kernel(s) for s in ("f32", "f64")),
-    *(direction_kernel(s) for s in ("f32", "f64")),
+    *(move_kernel(s) for s in ("f32", "f64")),
 )
 """Every kernel instance that this module can launch."""
 
@@ -122,52 +122,69 @@ class Stencil:
         else:
             apply_reference(u, self.d, self.links, out, ends[0], self.weight)
 
-    def curvature(self, p: Array, box: Box | None = None) -> float:
-        """Return p'A p, p in float32 or float64."""
-        kernel, (ends, blocks) = self._kernel("curvature", "f64", code_of(p)), self._ends(box)
+    def curvature(self, u: Array, box: Box | None = None) -> float:
+        """Return u'A u, u in float32 or float64."""
+        kernel, (ends, blocks) = self._kernel("curvature", "f64", code_of(u)), self._ends(box)
+        if not use_compiled(kernel, u):
+            return curvature_reference(u, self.d, self.links, ends[0], self.weight)
+        partial = partials(u, blocks)
+        launch(kernel, blocks, u, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
+        return float(partial.sum())
+
+    def advance(
+        self,
+        z: Array,
+        old: Array,
+        p: Array,
+        x: Array,
+        f: Array,
+        rest: Array,
+        beta: float,
+        step: float,
+        moves: tuple[float, float] | None,
+    ) -> float:
+        """Do p = z + beta old and rest = f - step A p; return rest'rest. With `moves`, x += moves[0] old + moves[1] p.
+
+        z, old, p, f and rest have one dtype, and `rest` may be f; p is set in the layers around the grid too.
+        """
+        kernel, box = self._kernel("advance", "f64", code_of(p)), self._whole
+        numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         if not use_compiled(kernel, p):
-            return curvature_reference(p, self.d, self.links, ends[0], self.weight)
+            return advance_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
+        n0, n1, n2 = self.layout.lengths
+        chunk, blocks = rows_per_block(((0, 0, 0), (n0 + 2, n1 + 2, n2)), p)
         partial = partials(p, blocks)
-        launch(kernel, blocks, p, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
+        ends = (box, *self.layout.padded_shape[1:], chunk, partial.shape[1])
+        launch(kernel, blocks, z, old, p, x, f, rest, self.d, self.given_links, partial, *ends, *numbers)
         return float(partial.sum())
 
-    def conjugate(self, p: Array, z: Array, beta: float) -> float:
-        """Do p = z + beta p; return p'A p. In one pass on one thread of a host, where no axis is periodic."""
-        kernel = self._kernel("conjugate", "f64", code_of(p))
-        apart = is_device_array(p) or host_threads() > 1 or any(self.layout.periodic)
-        if apart or not use_compiled(kernel, p):
-            self.direction(p, z, beta)
-            return self.curvature(self.layout.wrap(p))
-        product, ends = np.zeros(1), (self._whole, *self.layout.padded_shape[1:])
-        launch(kernel, 1, p, z, self.d, self.given_links, product, *ends, self.weight, beta)
-        return float(product[0])
-
-    def update(self, x: Array, r: Array, p: Array, step: float, store: Array, scale: float) -> float:
-        """Do x += step p, r -= step A p, store = scale r; return r'r. `store` has the dtype of p."""
-        kernel, (ends, blocks) = self._kernel("update", "f64", code_of(store)), self._ends(None)
-        if not use_compiled(kernel, p):
-            return update_reference(x, r, p, self.d, self.links, store, ends[0], self.weight, step, scale)
-        partial, d, links = partials(p, blocks), self.d, self.given_links
-        numbers = (partial.shape[1], self.weight, step, scale)
-        launch(kernel, blocks, x, r, p, d, links, store, partial, *ends, *numbers)
+    def remainder(self, x: Array, b: Array, f: Array, scale: float) -> float:
+        """Do f = scale (b - A x); return the sum of the squares of b - A x. b is padded or a grid of three axes."""
+        kernel, (ends, blocks) = self._kernel("remainder", "f64", code_of(f)), self._ends(None)
+        inset = int(b.shape == x.shape)
+        if not use_compiled(kernel, x):
+            return remainder_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
+        partial = partials(x, blocks)
+        numbers = (partial.shape[1], *b.shape[1:], inset, self.weight, scale)
+        launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *ends, *numbers)
         return float(partial.sum())
+
+    def move(self, x: Array, p: Array, step: float) -> None:
+        """Do x += step p."""
+        kernel, (ends, blocks) = move_kernel(code_of(p)), self._ends(None)
+        if use_compiled(kernel, p):
+            launch(kernel, blocks, x, p, *ends, step)
+        else:
+            x[box_key(ends[0])] += step * p[box_key(ends[0])].astype(np.float64)
 
     def dot(self, a: Array, b: Array) -> float:
-        """Return the sum of a b, `a` float64."""
+        """Return the sum of a b, both of one dtype, in double precision."""
         kernel, (ends, blocks) = dot_kernel(code_of(b)), self._ends(None)
         if not use_compiled(kernel, a):
             return dot_reference(a, b, ends[0])
         partial = partials(a, blocks)
         launch(kernel, blocks, a, b, partial, *ends, partial.shape[1])
         return float(partial.sum())
-
-    def direction(self, p: Array, z: Array, beta: float) -> None:
-        """Do p = z + beta p, both of one dtype."""
-        kernel, (ends, blocks) = direction_kernel(code_of(z)), self._ends(None)
-        if use_compiled(kernel, p):
-            launch(kernel, blocks, p, z, *ends, beta)
-        else:
-            direction_reference(p, z, ends[0], beta)
 
 
 def partials(like: Array, blocks: int) -> Array:
@@ -199,40 +216,58 @@ def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Ar
     out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, links, box)))
 
 
-def curvature_reference(p: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
+def curvature_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
     """Do what the kernel `curvature` does."""
-    key, p = box_key(box), p.astype(np.float64)
-    return weight * float((p[key] * (d[key] * p[key] - around(p, links, box))).sum())
+    key, u = box_key(box), u.astype(np.float64)
+    return weight * float((u[key] * (d[key] * u[key] - around(u, links, box))).sum())
 
 
-def update_reference(
-    x: Array,
-    r: Array,
+def advance_reference(
+    z: Array,
+    old: Array,
     p: Array,
+    x: Array,
+    f: Array,
+    rest: Array,
     d: Array,
     links: Array | None,
-    store: Array,
     box: Array,
-    weight: float,
+    beta: float,
     step: float,
+    moves: int,
+    before: float,
+    now: float,
+) -> float:
+    """Do what the kernel `advance` does."""
+    key = box_key(box)
+    p[...] = z.astype(np.float64) + beta * old.astype(np.float64)
+    direction = p.astype(np.float64)
+    product = d[key] * direction[key] - around(direction, links, box)
+    rest[key] = (d[key] > 0) * (f[key] - step * product)
+    if moves:
+        x[key] += before * old[key] + now * direction[key]
+    return dot_reference(rest, rest, box)
+
+
+def remainder_reference(
+    x: Array,
+    b: Array,
+    f: Array,
+    d: Array,
+    links: Array | None,
+    box: Array,
+    inset: int,
+    weight: float,
     scale: float,
 ) -> float:
-    """Do what the kernel `update` does."""
-    key, p = box_key(box), p.astype(np.float64)
-    rest = (d[key] > 0) * (r[key] - step * weight * (d[key] * p[key] - around(p, links, box)))
-    x[key] += step * p[key]
-    r[key] = rest
-    store[key] = scale * rest
+    """Do what the kernel `remainder` does."""
+    key = box_key(box)
+    rest = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
+    f[key] = scale * rest
     return float((rest * rest).sum())
 
 
 def dot_reference(a: Array, b: Array, box: Array) -> float:
     """Do what the kernel `dot` does."""
     key = box_key(box)
-    return float((a[key] * b[key]).sum())
-
-
-def direction_reference(p: Array, z: Array, box: Array, beta: float) -> None:
-    """Do what the kernel `direction` does."""
-    key = box_key(box)
-    p[key] = z[key].astype(np.float64) + beta * p[key].astype(np.float64)
+    return float((a[key].astype(np.float64) * b[key].astype(np.float64)).sum())

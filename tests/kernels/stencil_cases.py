@@ -43,9 +43,9 @@ class _Problem:
         return self.layout.spread(values * ~self.solid, dtype)
 
 
-def _few_bits(cells: np.ndarray) -> np.ndarray:
+def _few_bits(cells: np.ndarray, scale: int = 64) -> np.ndarray:
     """Return numbers whose sums and products float32 holds exactly, where a kernel of float64 takes float32 as well."""
-    return np.round(cells * 64) / np.array(64, cells.dtype)
+    return np.round(cells * scale) / np.array(scale, cells.dtype)
 
 
 def _problems(rng: np.random.Generator, dtype: Any, bits: int = 64, variable: int = 0) -> Iterator[_Problem]:
@@ -75,48 +75,49 @@ def _curvature(rng: np.random.Generator, dtype: str, bits: int, variable: int, s
         yield _both(lambda u=u, stencil=stencil: np.array([stencil.curvature(u)]))
 
 
-def _conjugate(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+def _advance(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
-        u, z = (_few_bits(p.cells(f"f{store // 8}")) for _ in range(2))
+        x, (z, old, f) = p.cells("f8"), (_few_bits(p.cells(f"f{store // 8}"), 2) for _ in range(3))
+        z[0], old[-1] = 1, -1  # the layers of p follow those of z and the old p
+        for moves in (None, (0.5, 0.25)):
 
-        def run(u=u, z=z, stencil=stencil) -> np.ndarray:
-            out = u.copy()
-            with sci.options(threads=1):
-                product = stencil.conjugate(out, z, 0.5)
-            return np.append(out.ravel(), product)
+            def run(x=x, z=z, old=old, f=f, stencil=stencil, moves=moves) -> np.ndarray:
+                x, p, rest = x.copy(), np.zeros_like(z), f.copy()
+                total = stencil.advance(z, old, p, x, rest, rest, 0.5, 0.25 / 0.7, moves)
+                around = tuple(slice(0, n + 2) for n in stencil.layout.lengths)
+                return np.concatenate([*(a[around].ravel() for a in (x, p, rest)), [total]])
 
-        yield _both(run)
+            yield _both(run)
 
 
-def _update(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+def _remainder(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
-        x, r, q = p.cells("f8"), p.cells("f8"), p.cells(f"f{store // 8}")
+        x, padded = p.cells("f8"), p.cells("f8")
+        for b in (padded, np.ascontiguousarray(padded[p.layout.box_key])):
 
-        def run(x=x, r=r, q=q, stencil=stencil) -> np.ndarray:
-            x, r, out = x.copy(), r.copy(), np.zeros(x.shape, f"f{store // 8}")
-            total = stencil.update(x, r, q, 0.3, out, 1.5)
-            assert abs(out - 1.5 * r).max() <= 1e-6 * abs(r).max(initial=1.0)
-            return np.concatenate([x.ravel(), r.ravel(), [total]])
+            def run(x=x, b=b, stencil=stencil) -> np.ndarray:
+                f = np.zeros(x.shape, f"f{store // 8}")
+                return np.append(f.ravel(), stencil.remainder(x, b, f, 1.5))
 
-        yield _both(run)
-
-
-def _dot(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
-    for p, stencil in _stencils(rng, 8, 0):
-        a, b = p.cells("f8"), p.cells(f"f{store // 8}")
-        yield _both(lambda a=a, b=b, stencil=stencil: np.array([stencil.dot(a, b)]))
+            yield _both(run)
 
 
-def _direction(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
-    for p, stencil in _stencils(rng, 8, 0):
-        a, z = (p.cells(f"f{store // 8}") for _ in range(2))
+def _move(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
+    for q, stencil in _stencils(rng, 8, 0):
+        x, p = q.cells("f8"), q.cells(f"f{store // 8}")
 
-        def run(a=a, z=z, stencil=stencil) -> np.ndarray:
-            out = a.copy()
-            stencil.direction(out, z, 0.6)
+        def run(x=x, p=p, stencil=stencil) -> np.ndarray:
+            out = x.copy()
+            stencil.move(out, p, 0.6)
             return out
 
         yield _both(run)
+
+
+def _dot(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for p, stencil in _stencils(rng, 8, 0):
+        a, b = p.cells(dtype), p.cells(dtype)
+        yield _both(lambda a=a, b=b, stencil=stencil: np.array([stencil.dot(a, b)]))
 
 
 def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
@@ -272,10 +273,10 @@ def _substitute(planes: bool) -> Callable[..., Iterator[Pair]]:
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "apply_stencil": _apply,
     "curvature": _curvature,
-    "conjugate": _conjugate,
-    "update": _update,
+    "advance": _advance,
+    "remainder": _remainder,
+    "move": _move,
     "dot": _dot,
-    "direction": _direction,
     "half_sweep": _half_sweep,
     "descend": _descend,
     "ascend": _ascend,
