@@ -78,21 +78,57 @@ SCI_DEVICE void load_along(const T* x, const i64 first, const i64 n, const i64 d
     }
 }
 
+// Sixteen bytes of shared memory, which a GPU moves at once.
+template <typename T>
+struct Pack {
+    static constexpr int N = 16 / int(sizeof(T));
+    alignas(16) T x[N];
+
+    SCI_DEVICE_MEMBER void load(const T* from) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+        *this = *(const Pack*)from;
+#else
+        __builtin_memcpy(this, from, sizeof *this);
+#endif
+    }
+    SCI_DEVICE_MEMBER void store(T* to) const {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+        *(Pack*)to = *this;
+#else
+        __builtin_memcpy(to, this, sizeof *this);
+#endif
+    }
+};
+
+// weights[column, row] = values, the R rows of a column at once.
+template <typename T, typename S>
+SCI_DEVICE void put_weights(const T (*values)[SCI_SLOTS], T* weights) {
+    SCI_THREADS(t) {
+        SCI_UNROLL
+        for (int c = 0; c < S::C; ++c) {
+            Pack<T> rows;
+            SCI_UNROLL
+            for (int r = 0; r < S::R; ++r) rows.x[r] = values[r * S::C + c][SCI_SLOT(t)];
+            rows.store(weights + S::col(t, c) * S::LEFT + S::row(t, 0));
+        }
+    }
+}
+
 // sum += left' right over a slice.
 template <typename T, typename S>
 SCI_DEVICE void multiply_slice(const T* left, const T* right, T (*sum)[SCI_SLOTS]) {
     SCI_THREADS(t) {
         SCI_UNROLL_BY(4)
         for (int l = 0; l < S::DEPTH; ++l) {
-            T a[S::R], b[S::C];
+            constexpr int N = Pack<T>::N;
+            Pack<T> a, b[S::C / N];
+            a.load(left + l * S::LEFT + S::row(t, 0));
             SCI_UNROLL
-            for (int r = 0; r < S::R; ++r) a[r] = left[l * S::LEFT + S::row(t, r)];
-            SCI_UNROLL
-            for (int c = 0; c < S::C; ++c) b[c] = right[l * S::RIGHT + S::col(t, c)];
+            for (int c = 0; c < S::C; c += N) b[c / N].load(right + l * S::RIGHT + S::col(t, c));
             SCI_UNROLL
             for (int r = 0; r < S::R; ++r) {
                 SCI_UNROLL
-                for (int c = 0; c < S::C; ++c) sum[r * S::C + c][SCI_SLOT(t)] += a[r] * b[c];
+                for (int c = 0; c < S::C; ++c) sum[r * S::C + c][SCI_SLOT(t)] += a.x[r] * b[c / N].x[c % N];
             }
         }
     }
@@ -158,8 +194,8 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
                                    const T* __restrict__ old, T* __restrict__ out, T* __restrict__ lse, const i64 heads, const i64 n, const i64 m, const i64 d) {
     using S = Tile<T>;
     constexpr T LOWEST = T(-3e38);
-    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
-    SCI_SHARED T partial[S::ROWS * S::SIDE];
+    SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    SCI_SHARED alignas(16) T partial[S::ROWS * S::SIDE];
     const i64 tiles = (n + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
     for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
         const i64 part = block % parts, head = block / parts % heads;
@@ -227,7 +263,7 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
                     SCI_UNROLL
                     for (int c = 0; c < S::C; ++c) {
                         const T p = exp(score[r * S::C + c][SCI_SLOT(t)] - shift);
-                        weights[S::col(t, c) * S::LEFT + S::row(t, r)] = p;
+                        score[r * S::C + c][SCI_SLOT(t)] = p;
                         acc[r * S::C + c][SCI_SLOT(t)] *= decay;
                         total += p;
                     }
@@ -235,6 +271,7 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
                     sum[r][SCI_SLOT(t)] = total;
                 }
             }
+            put_weights<T, S>(score, weights);
             add_tile<T, S>(weights, values, j0, m, d, c0, right, acc);
         }
         SCI_BARRIER
@@ -271,7 +308,7 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __re
                                 const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dk,
                                 T* __restrict__ dv, const i64 heads, const i64 n, const i64 m, const i64 d) {
     using S = Tile<T>;
-    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
     const i64 tiles = (m + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
     for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
         const i64 head = block / parts % heads, j0 = block / parts / heads * S::ROWS, c0 = block % parts * S::COLS;
@@ -316,18 +353,12 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __re
                     }
                 }
                 SCI_UNROLL
-                for (int e = 0; e < S::R * S::C; ++e) {
-                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = p[e][SCI_SLOT(t)];
-                    dp[e][SCI_SLOT(t)] *= p[e][SCI_SLOT(t)];
-                }
+                for (int e = 0; e < S::R * S::C; ++e) dp[e][SCI_SLOT(t)] *= p[e][SCI_SLOT(t)];
             }
+            put_weights<T, S>(p, weights);
             add_tile<T, S>(weights, douts, i0, n, d, c0, right, dvalue);
             SCI_BARRIER
-            SCI_THREADS(t) {
-                SCI_UNROLL
-                for (int e = 0; e < S::R * S::C; ++e)
-                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = dp[e][SCI_SLOT(t)];
-            }
+            put_weights<T, S>(dp, weights);
             add_tile<T, S>(weights, queries, i0, n, d, c0, right, dkey);
         }
         store_tile<T, S>(dkey, dk + head * m * d, j0, m, d, c0);
@@ -343,7 +374,7 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* _
                                    const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dq,
                                    const i64 heads, const i64 n, const i64 m, const i64 d) {
     using S = Tile<T>;
-    SCI_SHARED T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
+    SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
     const i64 tiles = (n + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
     for (i64 block = blockIdx.x; block < heads * tiles * parts; block += gridDim.x) {
         const i64 head = block / parts % heads, c0 = block % parts * S::COLS;
@@ -382,10 +413,8 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* _
                         }
                     }
                 }
-                SCI_UNROLL
-                for (int e = 0; e < S::R * S::C; ++e)
-                    weights[S::col(t, e % S::C) * S::LEFT + S::row(t, e / S::C)] = p[e][SCI_SLOT(t)];
             }
+            put_weights<T, S>(p, weights);
             add_tile<T, S>(weights, keys, j0, m, d, c0, right, dquery);
         }
         store_tile<T, S>(dquery, dq + head * n * d, i0, n, d, c0);
