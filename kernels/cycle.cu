@@ -12,7 +12,7 @@
 // diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
 #include "cycle.h"
 
-constexpr int INNER = 1 + 256 * 6;
+constexpr int RUNS = 256;
 constexpr int FEATURES = 6, HIDDEN = 8, OUTPUTS = 3;
 constexpr float NEAREST = 0.1f, CUT_OFF = 0.6f;
 
@@ -194,29 +194,48 @@ SCI_DEVICE CellFeatures<T> cell_features(const D* d, const T* fixed, const T* fr
     return f;
 }
 
-// Whether `count` cells from `at` on and all around them are inner cells, which have the same features.
+// Whether `count` entries are those of the next row, in their plane and in those before and after it.
 template <typename D>
-SCI_DEVICE bool inner_cells(const D* d, const i64 at, const i64 plane, const i64 row, const i64 count) {
-    const D *low = d + at - plane - 1, *own = d + at - 1, *high = d + at + plane - 1;
+SCI_DEVICE bool repeats(const D* d, const i64 plane, const i64 row, const i64 count) {
+    const D *low = d - plane, *high = d + plane;
     int odd = 0;
     SCI_ROW_SUM(k, count, odd) {
-        // The entries k and k + 2 of a run cover it and one entry on both sides.
-        const D first = (low[k - row] ^ INNER) | (low[k] ^ INNER) | (low[k + row] ^ INNER) | (own[k - row] ^ INNER) |
-                        (own[k] ^ INNER) | (own[k + row] ^ INNER) | (high[k - row] ^ INNER) | (high[k] ^ INNER) |
-                        (high[k + row] ^ INNER);
-        const D last = (low[k + 2 - row] ^ INNER) | (low[k + 2] ^ INNER) | (low[k + 2 + row] ^ INNER) |
-                       (own[k + 2 - row] ^ INNER) | (own[k + 2] ^ INNER) | (own[k + 2 + row] ^ INNER) |
-                       (high[k + 2 - row] ^ INNER) | (high[k + 2] ^ INNER) | (high[k + 2 + row] ^ INNER);
-        odd += (first | last) == 0 ? 0 : 1;
+        odd += int(d[k] != d[k + row]) | int(low[k] != low[k + row]) | int(high[k] != high[k + row]);
     }
     return odd == 0;
+}
+
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE bool level_repeats(const D* d, const T* fixed, const T* fraction, const i64 at, const i64 plane,
+                              const i64 row, const i64 count) {
+    if (!repeats(d + at, plane, row, count)) return false;
+    if constexpr (VARIABLE) return repeats(fixed + at, plane, row, count) && repeats(fraction + at, plane, row, count);
+    else return true;
+}
+
+// How many rows up to the one after `at` are like the row before, of each run of cells and the cells beside it, from what
+// held before `at`.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T* fraction, const i64 at, const i64 n,
+                              const i64 plane, const i64 row) {
+    constexpr i64 run = SCI_SLOTS;
+    const i64 runs = (n + run - 1) / run;
+    for (i64 r = 0; r < runs && r < RUNS; ++r) {
+        const i64 from = at + r * run, count = r < runs - 1 ? run : n - r * run;
+        bool same = count == run ? level_repeats<T, D, VARIABLE>(d, fixed, fraction, from, plane, row, run)
+                                 : level_repeats<T, D, VARIABLE>(d, fixed, fraction, from, plane, row, count);
+        for (i64 side = from - 1; same && side <= from + count; side += count + 1)
+            same = level_repeats<T, D, VARIABLE>(d, fixed, fraction, side, plane, row, 1);
+        repeated[r] = same ? repeated[r] + 1 : 0;
+    }
 }
 
 // The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
 // Jacobi weight, the share and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal` (VARIABLE
 // only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the centre.
-// `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; the host works out runs of inner cells of a level
-// without links once a block. Bytes 7 a cell, 27 of VARIABLE.
+// `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run of
+// cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27 of
+// VARIABLE.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* network, Half* jacobi,
                           signed char* share, T* diagonal, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
@@ -226,23 +245,24 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
     const T on = beyond > 0 ? T(1) : T(0), distance = T(beyond - 0.5), full = T(0.5 + beyond);
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        i64 known = -1;
+        [[maybe_unused]] int repeated[SCI_SLOTS > 1 ? RUNS : 1] = {};
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 row = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+            if constexpr (SCI_SLOTS > 1) {
+                if (line % box[4] == 0)
+                    for (int r = 0; r < RUNS; ++r) repeated[r] = 0;
+                count_repeats<T, D, VARIABLE>(repeated, d, fixed, fraction, row, n, plane, p2);
+            }
             for (i64 start = 0; start < n; start += run) {
                 const i64 count = start + run < n ? run : n - start, at = row + start;
-                bool same = false;
-                if constexpr (!VARIABLE && SCI_SLOTS > 1) same = inner_cells(d, at, plane, p2, count);
-                if (same && known >= 0) {
-                    const Half weight = jacobi[known];
-                    const signed char code = share[known];
-                    SCI_ROW(k, count) {
-                        jacobi[at + k] = weight;
-                        share[at + k] = code;
+                if constexpr (SCI_SLOTS > 1) {
+                    if (start / run < RUNS && repeated[start / run] >= 3) {
+                        SCI_ROW(k, count) { jacobi[at + k] = jacobi[at + k - p2]; }
+                        SCI_ROW(k, count) { share[at + k] = share[at + k - p2]; }
+                        if constexpr (VARIABLE) SCI_ROW(k, count) { diagonal[at + k] = diagonal[at + k - p2]; }
+                        continue;
                     }
-                    continue;
                 }
-                if (same) known = at;
                 // Narrow numbers are stored apart: the host vectorises a loop by the narrowest number that it stores.
                 [[maybe_unused]] float weights[SCI_SLOTS];
                 [[maybe_unused]] int codes[SCI_SLOTS];

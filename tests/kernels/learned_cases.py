@@ -201,9 +201,13 @@ def _faces(g: _Fine) -> np.ndarray:
 
 def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
     parameters = {name: v + 0.5 * rng.normal(size=v.shape) for name, v in initial_parameters().items()}
-    whole = _Fine(rng, (6, 7, 70), False)
-    whole.counts[whole.layout.key] = 6  # runs of inner cells, which the host works out once
-    for g in (*_levels(rng, bool(variable)), *(() if variable else (whole,))):
+    alike = _Fine(
+        rng, (6, 19, 80), bool(variable)
+    )  # rows that the host need not work out, but for those beside one cell
+    for values in (alike.counts, alike.d, alike.fixed, alike.fraction):
+        values[alike.layout.key] = values[1, 1, 1]
+        values[4, 13, 40] = 0
+    for g in (*_levels(rng, bool(variable)), alike):
         field, like = (g.d if variable else _faces(g)), g.layout.zeros(np, np.float32)
 
         def call(g=g, field=field, like=like) -> np.ndarray:
