@@ -31,52 +31,60 @@ struct Tile {
     SCI_DEVICE_MEMBER static int col(const int t, const int c) { return c / 4 * (4 * SIDE) + t % SIDE * 4 + c % 4; }
 };
 
-// slice[l][i] = x[first + i, l0 + l] for i < WIDTH, zero beyond the matrix x (n, d). Loads come in batches, which hides
-// their latency; a loop unrolled as a whole would keep the address of each in registers.
+// A slice on its way into shared memory: fetched into registers, then put. AHEAD of its turn, while the one before is
+// multiplied, where registers are left; in parts where they are not.
+//
+// Across: slice[l][i] = x[first + i, l0 + l] for i < WIDTH, zero beyond the matrix x (n, d).
 template <typename T, int WIDTH, int PITCH, int DEPTH>
-SCI_DEVICE void load_across(const T* x, const i64 first, const i64 n, const i64 d, const i64 l0, T* slice) {
-    constexpr int STEP = SCI_BLOCK / DEPTH, BATCH = WIDTH / STEP < 8 ? WIDTH / STEP : 8;
-    const int rows = n - first < WIDTH ? int(n - first) : WIDTH, columns = d - l0 < DEPTH ? int(d - l0) : DEPTH;
-    SCI_THREADS(t) {
-        const int l = t % DEPTH;
-        const T* from = x + (first + t / DEPTH) * d + l0 + l;
-        SCI_ROLLED
-        for (int i = t / DEPTH; i < WIDTH; i += BATCH * STEP) {
-            T got[BATCH];
+struct Across {
+    static constexpr int STEP = SCI_BLOCK / DEPTH, COUNT = WIDTH / STEP;
+    T got[COUNT][SCI_SLOTS];
+
+    SCI_DEVICE_MEMBER void fetch(const T* x, const i64 first, const i64 n, const i64 d, const i64 l0) {
+        const int rows = n - first < WIDTH ? int(n - first) : WIDTH, columns = d - l0 < DEPTH ? int(d - l0) : DEPTH;
+        SCI_THREADS(t) {
+            const T* from = x + (first + t / DEPTH) * d + l0 + t % DEPTH;
             SCI_UNROLL
-            for (int u = 0; u < BATCH; ++u) {
-                got[u] = i + u * STEP < rows && l < columns ? *from : T(0);
+            for (int u = 0; u < COUNT; ++u) {
+                got[u][SCI_SLOT(t)] = t / DEPTH + u * STEP < rows && t % DEPTH < columns ? *from : T(0);
                 from += STEP * d;
             }
-            SCI_UNROLL
-            for (int u = 0; u < BATCH; ++u) slice[l * PITCH + i + u * STEP] = got[u];
         }
     }
-}
+    SCI_DEVICE_MEMBER void put(T* slice) const {
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int u = 0; u < COUNT; ++u) slice[t % DEPTH * PITCH + t / DEPTH + u * STEP] = got[u][SCI_SLOT(t)];
+        }
+    }
+};
 
-// slice[j][c] = x[first + j, c0 + c] for j < DEPTH and c < WIDTH, zero beyond.
+// Along: slice[j][c] = x[first + j, c0 + c] for j < DEPTH and c < WIDTH, zero beyond.
 template <typename T, int WIDTH, int PITCH, int DEPTH>
-SCI_DEVICE void load_along(const T* x, const i64 first, const i64 n, const i64 d, const i64 c0, T* slice) {
-    constexpr int ACROSS = SCI_BLOCK < WIDTH ? SCI_BLOCK : WIDTH, BATCH = 8;
-    const int rows = n - first < DEPTH ? int(n - first) : DEPTH, columns = d - c0 < WIDTH ? int(d - c0) : WIDTH;
-    SCI_THREADS(t) {
-        SCI_UNROLL
-        for (int c = t; c < WIDTH; c += ACROSS) {
-            const T* from = x + first * d + c0 + c;
-            SCI_ROLLED
-            for (int j = 0; j < DEPTH; j += BATCH) {
-                T got[BATCH];
-                SCI_UNROLL
-                for (int u = 0; u < BATCH; ++u) {
-                    got[u] = j + u < rows && c < columns ? *from : T(0);
-                    from += d;
-                }
-                SCI_UNROLL
-                for (int u = 0; u < BATCH; ++u) slice[(j + u) * PITCH + c] = got[u];
+struct Along {
+    static constexpr int COUNT = WIDTH * DEPTH / SCI_BLOCK;
+    T got[COUNT][SCI_SLOTS];
+
+    SCI_DEVICE_MEMBER void fetch(const T* x, const i64 first, const i64 n, const i64 d, const i64 c0) {
+        const int rows = n - first < DEPTH ? int(n - first) : DEPTH, columns = d - c0 < WIDTH ? int(d - c0) : WIDTH;
+        SCI_THREADS(t) {
+            const T* from = x + first * d + c0;
+            SCI_UNROLL
+            for (int u = 0; u < COUNT; ++u) {
+                const int j = (u * SCI_BLOCK + t) / WIDTH, c = (u * SCI_BLOCK + t) % WIDTH;
+                got[u][SCI_SLOT(t)] = j < rows && c < columns ? from[c] : T(0);
+                if ((u + 1) * SCI_BLOCK % WIDTH == 0) from += d;
             }
         }
     }
-}
+    SCI_DEVICE_MEMBER void put(T* slice) const {
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int u = 0; u < COUNT; ++u)
+                slice[(u * SCI_BLOCK + t) / WIDTH * PITCH + (u * SCI_BLOCK + t) % WIDTH] = got[u][SCI_SLOT(t)];
+        }
+    }
+};
 
 // Sixteen bytes of shared memory, which a GPU moves at once.
 template <typename T>
@@ -135,32 +143,54 @@ SCI_DEVICE void multiply_slice(const T* left, const T* right, T (*sum)[SCI_SLOTS
 }
 
 // sum = x y' for ROWS rows of x (n, d) and COLS of y (m, d).
-template <typename T, typename S>
+template <typename T, typename S, bool AHEAD>
 SCI_DEVICE void dot_tile(const T* x, const i64 i0, const i64 n, const T* y, const i64 j0, const i64 m, const i64 d,
                          T* left, T* right, T (*sum)[SCI_SLOTS]) {
     SCI_THREADS(t) {
         SCI_UNROLL
         for (int e = 0; e < S::R * S::C; ++e) sum[e][SCI_SLOT(t)] = 0;
     }
+    Across<T, S::ROWS, S::LEFT, S::DEPTH> of_x;
+    constexpr int PART = AHEAD ? S::COLS : S::COLS / 4;
+    Across<T, PART, S::RIGHT, S::DEPTH> of_y;
+    if (AHEAD) of_x.fetch(x, i0, n, d, 0);
+    if (AHEAD) of_y.fetch(y, j0, m, d, 0);
     SCI_ROLLED
     for (i64 l0 = 0; l0 < d; l0 += S::DEPTH) {
         SCI_BARRIER
-        load_across<T, S::ROWS, S::LEFT, S::DEPTH>(x, i0, n, d, l0, left);
-        load_across<T, S::COLS, S::RIGHT, S::DEPTH>(y, j0, m, d, l0, right);
+        if (!AHEAD) of_x.fetch(x, i0, n, d, l0);
+        of_x.put(left);
+        SCI_ROLLED
+        for (int j = 0; j < S::COLS; j += PART) {
+            if (!AHEAD) of_y.fetch(y, j0 + j, m, d, l0);
+            of_y.put(right + j);
+        }
         SCI_BARRIER
+        if (AHEAD && l0 + S::DEPTH < d) {
+            of_x.fetch(x, i0, n, d, l0 + S::DEPTH);
+            of_y.fetch(y, j0, m, d, l0 + S::DEPTH);
+        }
         multiply_slice<T, S>(left, right, sum);
     }
 }
 
 // sum += weights' y: weights (COLS, LEFT) in shared memory, columns c0 and up to COLS - 1 more of the rows j0 ... of y.
-template <typename T, typename S>
+template <typename T, typename S, bool AHEAD>
 SCI_DEVICE void add_tile(const T* weights, const T* y, const i64 j0, const i64 m, const i64 d, const i64 c0, T* right,
                          T (*sum)[SCI_SLOTS]) {
+    constexpr int PART = AHEAD ? S::DEPTH : S::DEPTH / 4;
+    Along<T, S::COLS, S::RIGHT, PART> of_y;
+    if (AHEAD) of_y.fetch(y, j0, m, d, c0);
     SCI_ROLLED
     for (int l0 = 0; l0 < S::COLS; l0 += S::DEPTH) {
         SCI_BARRIER
-        load_along<T, S::COLS, S::RIGHT, S::DEPTH>(y, j0 + l0, m, d, c0, right);
+        SCI_ROLLED
+        for (int l = 0; l < S::DEPTH; l += PART) {
+            if (!AHEAD) of_y.fetch(y, j0 + l0 + l, m, d, c0);
+            of_y.put(right + l * S::RIGHT);
+        }
         SCI_BARRIER
+        if (AHEAD && l0 + S::DEPTH < S::COLS) of_y.fetch(y, j0 + l0 + S::DEPTH, m, d, c0);
         multiply_slice<T, S>(weights + l0 * S::LEFT, right, sum);
     }
 }
@@ -222,7 +252,7 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
         for (i64 j0 = 0; j0 < m; j0 += S::COLS) {
             const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
             if (misses(window, places[j0], places[end - 1])) continue;
-            dot_tile<T, S>(queries, i0, n, keys, j0, m, d, left, right, score);
+            dot_tile<T, S, true>(queries, i0, n, keys, j0, m, d, left, right, score);
             if (end < j0 + S::COLS || !holds(window, places[j0], places[end - 1])) {
                 SCI_THREADS(t) {
                     SCI_UNROLL
@@ -272,7 +302,7 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
                 }
             }
             put_weights<T, S>(score, weights);
-            add_tile<T, S>(weights, values, j0, m, d, c0, right, acc);
+            add_tile<T, S, true>(weights, values, j0, m, d, c0, right, acc);
         }
         SCI_BARRIER
         SCI_THREADS(t) {
@@ -326,8 +356,8 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __re
             const i64* window = bounds + i0 / S::COLS * 4;
             if (misses(window, first, last)) continue;
             const bool masked = i0 + S::COLS > n || !holds(window, first, last);
-            dot_tile<T, S>(keys, j0, m, queries, i0, n, d, left, right, p);
-            dot_tile<T, S>(values, j0, m, douts, i0, n, d, left, right, dp);
+            dot_tile<T, S, false>(keys, j0, m, queries, i0, n, d, left, right, p);
+            dot_tile<T, S, false>(values, j0, m, douts, i0, n, d, left, right, dp);
             SCI_THREADS(t) {
                 SCI_UNROLL
                 for (int c = 0; c < S::C; ++c) {
@@ -356,10 +386,10 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __re
                 for (int e = 0; e < S::R * S::C; ++e) dp[e][SCI_SLOT(t)] *= p[e][SCI_SLOT(t)];
             }
             put_weights<T, S>(p, weights);
-            add_tile<T, S>(weights, douts, i0, n, d, c0, right, dvalue);
+            add_tile<T, S, false>(weights, douts, i0, n, d, c0, right, dvalue);
             SCI_BARRIER
             put_weights<T, S>(dp, weights);
-            add_tile<T, S>(weights, queries, i0, n, d, c0, right, dkey);
+            add_tile<T, S, false>(weights, queries, i0, n, d, c0, right, dkey);
         }
         store_tile<T, S>(dkey, dk + head * m * d, j0, m, d, c0);
         store_tile<T, S>(dvalue, dv + head * m * d, j0, m, d, c0);
@@ -391,8 +421,8 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* _
             const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
             if (misses(window, places[j0], places[end - 1])) continue;
             const bool masked = end < j0 + S::COLS || !holds(window, places[j0], places[end - 1]);
-            dot_tile<T, S>(queries, i0, n, keys, j0, m, d, left, right, p);
-            dot_tile<T, S>(dout + head * n * d, i0, n, values, j0, m, d, left, right, dp);
+            dot_tile<T, S, true>(queries, i0, n, keys, j0, m, d, left, right, p);
+            dot_tile<T, S, true>(dout + head * n * d, i0, n, values, j0, m, d, left, right, dp);
             SCI_THREADS(t) {
                 SCI_UNROLL
                 for (int r = 0; r < S::R; ++r) {
@@ -415,7 +445,7 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* _
                 }
             }
             put_weights<T, S>(p, weights);
-            add_tile<T, S>(weights, keys, j0, m, d, c0, right, dquery);
+            add_tile<T, S, true>(weights, keys, j0, m, d, c0, right, dquery);
         }
         store_tile<T, S>(dquery, dq + head * n * d, i0, n, d, c0);
     }
