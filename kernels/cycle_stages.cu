@@ -82,11 +82,12 @@ SCI_DEVICE void gather_plane(const T* u, const T* f, const signed char* share, c
 
 // Two steps from zero, count - 2 more, and the restriction of the residual to below_f. `room`, zero at the start, holds
 // 6 + 4 c1 rows of p2 entries.
-template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
-                          const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
-                          const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1,
-                          const i64 c2, const i64 count, const double gain) {
+// ahead(s) is done before plane s of f is read, and after `u` is free.
+template <typename T, typename D, bool VARIABLE, typename F>
+SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
+                               const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
+                               const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2,
+                               const i64 c1, const i64 c2, const i64 count, const double gain, const F& ahead) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const T sum = T(damping[0] + damping[1]), product = T(damping[0] * damping[1]);
     T* start = u + (2 * count - 1) * plane;
@@ -94,6 +95,7 @@ SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const 
     T* m = room + 6 * p2;
     clear_plane(u, 2 * count * plane);
     for (i64 s = 0; s < n + count; ++s) {
+        ahead(s);
         if (s < n) start_plane(start, f, jacobi, box, s, p1, p2);
         if (s >= 1 && s <= n)
             first_plane<T, D, VARIABLE>(start, jacobi, d, links, box, axis, s - 1, p1, p2, sum, product);
@@ -121,6 +123,120 @@ SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const 
     }
 }
 
+template <typename T, typename D, bool VARIABLE>
+SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
+                          const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
+                          const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1,
+                          const i64 c2, const i64 count, const double gain) {
+    descend_planes<T, D, VARIABLE>(u, f, jacobi, share, d, links, damping, room, below_jacobi, below_f, taps, strides,
+                                   box, p1, p2, c1, c2, count, gain, [](const i64) {});
+}
+
+// A plane of p = z + beta p, and where it moves, of x += before (the old p) + now p.
+template <typename T>
+SCI_DEVICE void direction_plane(T* p, const T* z, double* x, const i64* box, const i64 i, const i64 p1, const i64 p2,
+                                const T beta, const i64 moves, const double before, const double now) {
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        if (moves) {
+            SCI_ROW(k, box[5]) {
+                const T old = p[at + k], next = z[at + k] + beta * old;
+                x[at + k] += before * double(old) + now * double(next);
+                p[at + k] = next;
+            }
+        } else {
+            SCI_ROW(k, box[5]) { p[at + k] = z[at + k] + beta * p[at + k]; }
+        }
+    }
+}
+
+// A plane of f -= step A p / weight; returns its part of f'f.
+template <typename T, typename D>
+SCI_DEVICE double residual_plane(T* f, const T* p, const D* d, const i64* box, const i64 i, const i64 p1, const i64 p2,
+                                 const T step) {
+    const Field<T> field = {p};
+    double total = 0;
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        T sum = 0;
+        SCI_ROW_SUM(k, box[5], sum) {
+            const T value = product<T, D, false>(field, d, p, 0, at + k, p1 * p2, p2);
+            const T given = f[at + k], left = d[at + k] > 0 ? given - step * value : T(0);
+            f[at + k] = left;
+            sum += left * left;
+        }
+        total += double(sum);
+    }
+    return total;
+}
+
+// A plane of f = scale (b - A x); returns its part of f'f. b has `inset` layers of cells around the grid.
+template <typename T, typename D>
+SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D* d, const i64* box, const i64 i,
+                                 const i64 p1, const i64 p2, const i64 b1, const i64 b2, const i64 inset,
+                                 const double weight, const double scale) {
+    const Field<double> field = {x};
+    double sum = 0;
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        const double* right = b + ((i + inset) * b1 + j + inset) * b2 + inset;
+        double part = 0;
+        SCI_ROW_SUM(k, box[5], part) {
+            const double value = weight * product<double, D, false>(field, d, x, 0, at + k, p1 * p2, p2);
+            const double given = right[k], left = d[at + k] > 0 ? scale * (given - value) : 0;
+            f[at + k] = T(left);
+            part += left * left;
+        }
+        sum += part;
+    }
+    return sum;
+}
+
+// A step of conjugate gradients for the operator weight (d u - sum of neighbours), and the next way down. z, the result
+// of the last cycle, lies in u. p = z + beta p; where it moves, x += before (the old p) + now p; then f -= step A p /
+// weight, or where it is `exact`, f = scale (b - A x). square = f'f. The planes of z are read before the way down, if
+// any, writes there. Bytes a cell of memory beside those of the way down, of which f is one: z 4, p 8, f 4 written, x 16
+// where it moves, b 8 where it is exact.
+template <typename T, typename D>
+SCI_KERNEL jacobi_advance(SCI_INDEX T* u, T* p, double* x, const double* b, T* f, const Half* jacobi,
+                          const signed char* share, const D* d, const double* damping, T* room,
+                          const Half* below_jacobi, T* below_f, double* square, const T* taps, const i64* strides,
+                          const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
+                          const double gain, const i64 b1, const i64 b2, const i64 inset, const double weight,
+                          const double scale, const double beta, const double step, const i64 moves,
+                          const double before, const double now, const i64 exact, const i64 descends) {
+    const i64 n = box[3], lead = 2 * count;
+    double total = 0;
+    const auto plane = [&](const i64 i) {
+        if (i < n) direction_plane<T>(p, u, x, box, i, p1, p2, T(beta), moves, before, now);
+        if (i < 1 || i > n) return;
+        total += exact ? replaced_plane(f, x, b, d, box, i - 1, p1, p2, b1, b2, inset, weight, scale)
+                       : residual_plane(f, p, d, box, i - 1, p1, p2, T(step));
+    };
+    for (i64 i = 0; i < (descends ? lead : n + 1); ++i) plane(i);
+    if (descends)
+        descend_planes<T, D, false>(u, f, jacobi, share, d, f, damping, room, below_jacobi, below_f, taps, strides, box,
+                                    p1, p2, c1, c2, count, gain, [&](const i64 s) { plane(s + lead); });
+    square[0] = total;
+}
+
+// A plane's part of u'A u.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64* box, const i64 axis, const i64 i,
+                               const i64 p1, const i64 p2) {
+    const Field<T> field = {u};
+    double total = 0;
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        T sum = 0;
+        SCI_ROW_SUM(k, box[5], sum) {
+            sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, p1 * p2, p2);
+        }
+        total += double(sum);
+    }
+    return total;
+}
+
 // Adds the interpolation of e in row (i, j); `room` holds a coarse row of c2 entries and a fine one. Other than in
 // correct_row the first two axes are interpolated once, and the shares are read without strides.
 template <typename T>
@@ -139,15 +255,15 @@ SCI_DEVICE void lift_row(T* u, const T* e, const signed char* share, T* room, co
     SCI_ROW(k, n) { u[at + k] += share_of(share[at + k]) * fine[k]; }
 }
 
-// The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u. `room` holds
-// c2 + p2 entries.
+// The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u, and u'A u
+// where `energies`. `room` holds c2 + p2 entries.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL jacobi_ascend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
                          const T* links, const double* damping, T* room, const T* e, double* product, const T* taps,
                          const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
-                         const i64 count) {
+                         const i64 count, const i64 energies) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    double total = 0;
+    double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
@@ -166,7 +282,10 @@ SCI_KERNEL jacobi_ascend(SCI_INDEX T* u, const T* f, const Half* jacobi, const s
             SCI_ROW_SUM(k, box[5], sum) { sum += double(f[at + k]) * double(u[at + k]); }
             total += sum;
         }
+        if (energies && i > 0) energy += energy_plane<T, D, VARIABLE>(u, d, links, box, axis, i - 1, p1, p2);
     }
     clear_plane(u + (n + 1) * plane, plane);
+    if (energies) energy += energy_plane<T, D, VARIABLE>(u, d, links, box, axis, n - 1, p1, p2);
     product[0] = total;
+    product[1] = energy;
 }

@@ -12,3 +12,29 @@ SCI_DEVICE T around(const S* u, const T* x_link, const T* y_link, const T* z_lin
     return ((T(u[at - plane]) + T(u[at + plane])) + (T(u[at - row]) + T(u[at + row]))) +
            (T(u[at - 1]) + T(u[at + 1]));
 }
+
+// An array that `product` reads.
+template <typename S>
+struct Field {
+    const S* u;
+    SCI_DEVICE_MEMBER S at(const i64 k) const { return u[k]; }
+};
+
+// (A u) / weight in a cell. Constant operators take differences, which lose nothing in float: the six of a cell, two of
+// them with zeros in a grid of two axes, and d - 6 for the faces that do not count.
+template <typename T, typename D, bool VARIABLE, typename F>
+SCI_DEVICE auto product(const F& u, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
+                        const i64 row) {
+    const auto here = u.at(at);
+    if constexpr (VARIABLE) {
+        const T *x = links + at, *y = x + axis, *z = y + axis;
+        const T near = x[0] * T(u.at(at - plane)) + x[plane] * T(u.at(at + plane)) + y[0] * T(u.at(at - row)) +
+                       y[row] * T(u.at(at + row)) + z[0] * T(u.at(at - 1)) + z[1] * T(u.at(at + 1));
+        return T(d[at]) * T(here) - near;
+    } else {
+        const auto outer = (here - u.at(at - plane)) + (here - u.at(at + plane));
+        const auto inner = ((here - u.at(at - row)) + (here - u.at(at + row))) +
+                           ((here - u.at(at - 1)) + (here - u.at(at + 1)));
+        return (decltype(here + here)(d[at]) - 6) * here + outer + inner;
+    }
+}

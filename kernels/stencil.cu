@@ -35,38 +35,13 @@ SCI_KERNEL apply_stencil(SCI_INDEX const T* u, const D* d, const T* links, T* ou
     }
 }
 
-// What a product with A reads: an array, or p = z + beta old, which is never read where it is written.
-template <typename S>
-struct Field {
-    const S* u;
-    SCI_DEVICE_MEMBER S at(const i64 k) const { return u[k]; }
-};
-
+// p = z + beta old, which is not read where it is written.
 template <typename S>
 struct Direction {
     const S *z, *old;
     S beta;
     SCI_DEVICE_MEMBER S at(const i64 k) const { return z[k] + beta * old[k]; }
 };
-
-// (A u) / weight in a cell. Constant operators take differences, which lose nothing in float: the six of a cell, two of
-// them with zeros in a grid of two axes, and d - 6 for the faces that do not count.
-template <typename T, typename D, bool VARIABLE, typename F>
-SCI_DEVICE auto product(const F& u, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
-                        const i64 row) {
-    const auto here = u.at(at);
-    if constexpr (VARIABLE) {
-        const T *x = links + at, *y = x + axis, *z = y + axis;
-        const T near = x[0] * T(u.at(at - plane)) + x[plane] * T(u.at(at + plane)) + y[0] * T(u.at(at - row)) +
-                       y[row] * T(u.at(at + row)) + z[0] * T(u.at(at - 1)) + z[1] * T(u.at(at + 1));
-        return T(d[at]) * T(here) - near;
-    } else {
-        const auto outer = (here - u.at(at - plane)) + (here - u.at(at + plane));
-        const auto inner = ((here - u.at(at - row)) + (here - u.at(at + row))) +
-                           ((here - u.at(at - 1)) + (here - u.at(at + 1)));
-        return (decltype(here + here)(d[at]) - 6) * here + outer + inner;
-    }
-}
 
 // partial[block, lane] = the block's part of u'A u.
 template <typename T, typename D, bool VARIABLE, typename S>

@@ -13,7 +13,7 @@ from sci.solvers.cycle_kernels import bound
 from sci.solvers.cycle_levels import COARSEST, lost_part, pair_mean
 from sci.solvers.cycle_parameters import Parameters
 from sci.solvers.cycle_setup import Equation, coarser_equation, inverse_of, lift_shares, make_grid
-from sci.solvers.cycle_stages import Grid, ascend, descend, in_one_pass
+from sci.solvers.cycle_stages import Grid, Step, ascend, descend, in_one_pass
 
 __all__ = ["Call", "Levels", "Sweep", "passes_down", "passes_up"]
 
@@ -127,7 +127,7 @@ class Levels:
         self.inverse = inverse_of(self.grids[-1])
         self.steps: list[Call] = []
         self.product: Array | None = None
-        """The sum of f times the result, where a cycle finds it."""
+        """The sum of f u, u the result, and u'A u, where a cycle finds them."""
         self._one_pass = in_one_pass(self.grids[-1].f)
         self.result = self._program(0)
 
@@ -150,7 +150,7 @@ class Levels:
         below = self.grids[depth + 1]
         if self._one_pass:
             self.steps.append(descend(g, below))
-            up, result, self.product = ascend(g, below, self._program(depth + 1))
+            up, result, self.product = ascend(g, below, self._program(depth + 1), energies=depth == 0)
             self.steps.append(up)
             return result
         sweep = functools.partial(whole_sweep, g)
@@ -166,11 +166,20 @@ class Levels:
         right = last.f[cells]
         last.u[cells] = (self.inverse @ right.reshape(-1)).reshape(right.shape)
 
-    def cycle(self) -> float | None:
-        """Turn the first level's f into `result`; return their product where it is known."""
-        for step in self.steps:
+    def cycle(self, descended: bool = False) -> float | None:
+        """Turn the first level's f into `result`; return their product where it is known.
+
+        Where it has `descended`, a step of conjugate gradients has done the first stage.
+        """
+        for step in self.steps[descended:]:
             step()
         return None if self.product is None else float(self.product[0])
+
+    def step(self, weight: float) -> Step | None:
+        """Return the step of conjugate gradients that goes down as well, for an operator of this weight."""
+        if not self._one_pass or len(self.grids) < 2 or self.grids[0].variable:
+            return None
+        return Step(self.grids[0], self.grids[1], weight)
 
     @property
     def nbytes(self) -> int:

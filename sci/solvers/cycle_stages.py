@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, bind, host_threads, use_compiled
+from sci.kernels import Kernel, bind, host_threads, launch, use_compiled
 from sci.solvers.layout import Layout
 
-__all__ = ["Grid", "ascend", "descend", "in_one_pass"]
+__all__ = ["Grid", "Step", "ascend", "descend", "in_one_pass"]
 
 
 @dataclass(eq=False)
@@ -91,7 +91,7 @@ class Grid:
 
 @functools.cache
 def stage_kernel(name: str, variable: bool) -> Kernel:
-    """Return an instance of `jacobi_descend` or `jacobi_ascend`."""
+    """Return an instance of `jacobi_descend`, `jacobi_ascend` or `jacobi_advance`."""
     d, cells, coarse = ("f32" if variable else "i8"), "f32[p0, p1, p2]", "f32[c0, c1, c2]"
     level = f"u: f32[planes, p1, p2], f: {cells}, jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], d: {d}[p0, p1, p2], "
     level += "links: f32[3, q0, q1, q2], damping: f64[count]"
@@ -99,13 +99,23 @@ def stage_kernel(name: str, variable: bool) -> Kernel:
     signatures = {
         "jacobi_descend": f"{level}, room: f32[rooms, p2], below_jacobi: u16[c0, c1, c2], below_f: {coarse}, {sizes}, "
         "gain: f64",
-        "jacobi_ascend": f"{level}, room: f32[entries], e: {coarse}, product: f64[1], {sizes}",
+        "jacobi_ascend": f"{level}, room: f32[entries], e: {coarse}, product: f64[2], {sizes}, energies: i64",
+        "jacobi_advance": f"u: f32[planes, p1, p2], p: {cells}, x: f64[p0, p1, p2], b: f64[b0, b1, b2], f: {cells}, "
+        "jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], d: i8[p0, p1, p2], damping: f64[count], "
+        f"room: f32[rooms, p2], below_jacobi: u16[c0, c1, c2], below_f: {coarse}, square: f64[1], {sizes}, gain: f64, "
+        "b1: i64, b2: i64, inset: i64, weight: f64, scale: f64, beta: f64, step: f64, moves: i64, before: f64, "
+        "now: f64, exact: i64, descends: i64",
     }
     arguments = "float, float, true" if variable else "float, signed char, false"
+    if name == "jacobi_advance":
+        arguments = "float, signed char"
     return Kernel("cycle_stages.cu", f"{name}<{arguments}>", signatures[name])
 
 
-KERNELS = tuple(stage_kernel(name, v) for name in ("jacobi_descend", "jacobi_ascend") for v in (False, True))
+KERNELS = (
+    *(stage_kernel(name, v) for name in ("jacobi_descend", "jacobi_ascend") for v in (False, True)),
+    stage_kernel("jacobi_advance", False),
+)
 """Every kernel instance that this module can launch."""
 
 
@@ -133,7 +143,51 @@ def descend(g: Grid, below: Grid) -> Callable[[], object]:
     return bind(stage_kernel("jacobi_descend", g.variable), 1, *_level(g), *ends)
 
 
-def ascend(g: Grid, below: Grid, correction: Array) -> tuple[Callable[[], object], Array, Array]:
+@dataclass(frozen=True)
+class Step:
+    """A step of conjugate gradients for an operator without links, and the way down of the next cycle, in one pass.
+
+    Parameters
+    ----------
+    g, below : Grid
+        The finest level, whose storage holds the result of the last cycle, and the next one.
+    weight : float
+        Of the operator.
+    """
+
+    g: Grid
+    below: Grid
+    weight: float
+
+    def __call__(
+        self,
+        p: Array,
+        x: Array,
+        b: Array,
+        scale: float,
+        beta: float,
+        step: float,
+        moves: tuple[float, float] | None,
+        exact: bool,
+        descends: bool,
+    ) -> float:
+        """Do p = z + beta p, with `moves` x += moves[0] (the old p) + moves[1] p, and f -= step A p; return f'f.
+
+        Where it is `exact`, which needs `moves`, f = scale (b - A x). b is padded or a grid of three axes. Where it
+        `descends`, the next cycle starts after its first stage.
+        """
+        g, below, square = self.g, self.below, np.zeros(1)
+        room = np.zeros((6 + 4 * below.layout.padded_shape[1], g.layout.padded_shape[2]), np.float32)
+        arrays = (g.storage, p, x, b, g.f, g.jacobi, g.share, g.d, np.array(g.damping), room)
+        numbers = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
+        ends = (*_ends(g, below), g.gain, *b.shape[1:], int(b.shape == x.shape), *numbers, int(exact), int(descends))
+        launch(stage_kernel("jacobi_advance", False), 1, *arrays, below.jacobi, below.f, square, *ends)
+        return float(square[0])
+
+
+def ascend(
+    g: Grid, below: Grid, correction: Array, energies: bool = False
+) -> tuple[Callable[[], object], Array, Array]:
     """Return what adds the interpolation of a coarse `correction` and does the steps in reverse order.
 
     Returns
@@ -141,11 +195,11 @@ def ascend(g: Grid, below: Grid, correction: Array) -> tuple[Callable[[], object
     stage : callable
     result : padded array
         Where it leaves u.
-    product : (1,) array
-        The sum of f u after it.
+    product : (2,) array
+        The sum of f u after it, and u'A u if `energies`.
     """
     room = np.zeros(below.layout.padded_shape[2] + g.layout.padded_shape[2], np.float32)
-    product = np.zeros(1)
-    ends = (room, correction, product, *_ends(g, below))
+    product = np.zeros(2)
+    ends = (room, correction, product, *_ends(g, below), int(energies))
     stage = bind(stage_kernel("jacobi_ascend", g.variable), 1, *_level(g), *ends)
     return stage, g.storage[: g.layout.padded_shape[0]], product

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import ModuleType
 
 import numpy as np
@@ -11,6 +12,7 @@ from sci.errors import InvalidValueError
 from sci.solvers.cycle_parameters import Parameters
 from sci.solvers.cycle_program import Levels
 from sci.solvers.cycle_setup import finest_equation, smooths_twice
+from sci.solvers.cycle_stages import Step
 from sci.solvers.operator import PoissonOperator
 
 __all__ = ["LearnedCycle"]
@@ -82,9 +84,22 @@ class LearnedCycle:
         """Bytes that the cycle holds, the faces of the finest level, which are the operator's, included."""
         return self._levels.nbytes
 
-    def cycle(self) -> float | None:
-        """Turn `source` into `result`; return their product where it is known."""
-        return self._levels.cycle()
+    def cycle(self, descended: bool = False) -> float | None:
+        """Turn `source` into `result`; return their product where it is known.
+
+        Where it has `descended`, `step` has done the first stage.
+        """
+        return self._levels.cycle(descended)
+
+    @property
+    def energy(self) -> float | None:
+        """The last result u times the operator in the units of the cycle times u, where it is known."""
+        return None if self._levels.product is None else float(self._levels.product[1])
+
+    @cached_property
+    def step(self) -> Step | None:
+        """A step of conjugate gradients that goes down as well, on one thread of a host and without links."""
+        return self._levels.step(self.A.stencil.weight)
 
     def matvec(self, r: Array) -> Array:
         """Return M r for a grid array or a flat array, in its dtype."""

@@ -10,8 +10,9 @@ import sci
 from sci.nn.convolution import _convolved, _weight_gradient
 from sci.solvers.cycle_kernels import run, share_of, upper_half, widened
 from sci.solvers.cycle_parameters import flat_network, initial_parameters
-from sci.solvers.cycle_stages import Grid, ascend, descend
+from sci.solvers.cycle_stages import Grid, Step, ascend, descend
 from sci.solvers.layout import Layout, rows_per_block
+from sci.solvers.stencil import Stencil, curvature_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -177,14 +178,46 @@ def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iter
         (p1, p2), (c1, c2) = g.layout.padded_shape[1:], below.layout.padded_shape[1:]
         g.storage[len(g.damping) :][: len(u)] = u
         with sci.options(kernels="compiled", threads=1):
-            stage, result, product = ascend(g, below, below.f)
+            stage, result, product = ascend(g, below, below.f, energies=True)
             stage()
         expected = u.copy()
         with sci.options(kernels="reference"):
             ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
             run("correct", True, g.blocks, expected, below.f, g.share, *ends)
             expected = _steps(g, expected, g.damping[::-1])
-        yield np.append(result, product), np.append(expected, (expected * g.f).sum(dtype="f8"))
+        energy = curvature_reference(expected, g.d, g.links if variable else None, g.box, 1.0)
+        yield np.append(result, product), np.append(expected, [(expected * g.f).sum(dtype="f8"), energy])
+
+
+def _advance(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
+    for g, below, z in _grids(rng, False):
+        stencil = Stencil(g.layout, g.d, None, 0.7)
+        p, f, x, b = (np.where(g.d > 0, rng.normal(size=z.shape), 0).astype(t) for t in ("f4", "f4", "f8", "f8"))
+        grid = np.ascontiguousarray(b[g.layout.box_key])
+        for moves, exact, descends in ((None, 0, 1), ((0.5, 0.25), 1, 1), ((0.5, 0.25), 0, 0), ((0.5, 0.25), 1, 0)):
+            g.storage[...], g.f[...] = 0, f
+            g.storage[: len(z)] = z
+            new, moved, rest = p.copy(), x.copy(), f.copy()
+            with sci.options(kernels="compiled", threads=1):
+                step = Step(g, below, 0.7)
+                square = step(new, moved, grid if descends else b, 1.5, 0.5, 0.25, moves, bool(exact), bool(descends))
+            found = [new, moved, g.f, np.array([square])]
+            if descends:
+                found += [g.storage.copy(), below.f.copy()]
+            with sci.options(kernels="reference"):
+                after, to = np.zeros_like(p), x.copy()
+                total = stencil.advance(z, p, after, to, f, rest, 0.5, 0.25, moves)
+                if exact:
+                    total = 1.5**2 * stencil.remainder(to, grid, rest, 1.5)
+            expected = [after, to, rest, np.array([total])]
+            if descends:  # the way down itself is that of `jacobi_descend`, bit for bit
+                with sci.options(kernels="compiled", threads=1):
+                    descend(g, below)()
+                expected += [g.storage, below.f]
+            yield (
+                np.concatenate([a.ravel().astype("f8") for a in found]),
+                np.concatenate([a.ravel() for a in expected]),
+            )
 
 
 def _pack_faces(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
@@ -264,6 +297,7 @@ BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "correct": _correct,
     "jacobi_descend": _descend,
     "jacobi_ascend": _ascend,
+    "jacobi_advance": _advance,
     "pack_faces": _pack_faces,
     "network_fields": _network_fields,
     "lift_share": _lift_share,
