@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     solving.add_argument("--model", type=Path, metavar="MODEL.h5", help="of sci solve train; the shipped one")
     training = parser.add_argument_group("train")
     training.add_argument("--sizes", type=int, nargs="+", default=[32, 64], metavar="N", help="cells a side (32 64)")
-    training.add_argument("--steps", type=int, default=400, metavar="N", help="steps of Adam (400)")
+    training.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of Adam (1000)")
     training.add_argument("--seed", type=int, default=0, help="of masks, errors and start (0)")
     parser.set_defaults(run=run)
 

@@ -131,7 +131,7 @@ def _problems(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[tuple[
 def train_cycle(
     sizes: Sequence[int] = (32, 64),
     *,
-    steps: int = 400,
+    steps: int = 1000,
     rate: float = 1e-2,
     seed: int = 0,
     callback: Callable[[int, float], object] | None = None,
