@@ -156,7 +156,7 @@ def _on_padded(
     space = serial_space(A.stencil, A.project_padded if A.singular else None)
     seen = None if callback is None else lambda padded: callback(answer(padded))
     norms = iterate(space, b, x, M, size, target, maxiter, seen, from_zero=x0 is None)
-    return answer(x), norms
+    return answer(x) if flat else A.layout.unpadded(x), norms
 
 
 def _iterate(

@@ -80,6 +80,19 @@ class Layout:
         """Return the view of the grid in a padded array."""
         return padded[self.key]
 
+    def unpadded(self, padded: Array) -> Array:
+        """Return the grid in a padded array as an array without gaps, on a host in the memory of `padded`, now lost.
+
+        A plane goes to where planes before it were; memory that is new to the process would cost more than the copy.
+        """
+        if is_device_array(padded):
+            return self.cells(padded).copy()
+        n0, n1, n2 = self.lengths
+        grid = padded.reshape(-1)[: n0 * n1 * n2].reshape(self.lengths)
+        for i in range(n0):
+            grid[i] = padded[i + 1, 1 : n1 + 1, 1 : n2 + 1]
+        return grid.reshape(self.grid_shape)
+
     def wrap(self, padded: Array) -> Array:
         """Fill, in place, the layers around the grid on periodic axes from the other side."""
         for axis, wraps in zip(range(3 - len(self.periodic), 3), self.periodic):
