@@ -186,19 +186,19 @@ def iterate(
 
     References
     ----------
-    Chronopoulos and Gear, J. Comput. Appl. Math. 25, 153 (1989); van der Vorst and Ye, SIAM J. Sci. Comput. 22, 835
-    (2000), section 3.
+    Chronopoulos and Gear, J. Comput. Appl. Math. 25, 153 (1989); van der Vorst and Ye, SIAM J. Sci. Comput. 22, 835.
     """
     xp, layout = space.stencil.xp, space.layout
     f = layout.zeros(xp, np.float64) if M is None else M.source
     rest = layout.zeros(xp, np.float64) if M is None else f
-    v = Vectors(space, b, x, f, rest, 1.0 if M is None else M.scale, 2.0 ** frexp(size)[1])
+    v = Vectors(space, b, x, f, rest, 1.0 if M is None else M.scale, _unit(size))
     least = float(np.finfo(f.dtype).eps)
     if from_zero:
         v.start()
     norms = [size if from_zero else v.replace()]
     steps = getattr(M, "step", None) is not None
-    exact, fresh, descended, restarts, drift, rho, step = True, True, False, 0, 0.0, 0.0, 0.0
+    before: tuple[float, float] | None = None
+    exact, descended, restarts, drift = True, False, 0, 0.0
     while len(norms) <= maxiter or norms[-1] <= target:
         reached = norms[-1] <= target
         if reached or drift > DRIFT * sqrt(least) * norms[-1]:
@@ -206,28 +206,42 @@ def iterate(
                 norms[-1], exact, descended, drift = v.replace(), True, False, 0.0
             if norms[-1] <= target or (reached and (restarts == RESTARTS or len(norms) > maxiter)):
                 break
-            restarts, fresh = restarts + reached, fresh or reached
-        previous = rho
-        z, rho, energy = _products(v, M, norms[-1], descended)
-        positive(rho, "M", "r", len(norms))
-        beta = 0.0 if fresh else rho / previous
-        curvature = energy - (beta * rho / step if beta else 0.0)
-        if not curvature > 10 * least * energy:
-            beta, curvature = 0.0, energy
-        step = rho / positive(curvature, "A", "p", len(norms))
+            restarts, before = restarts + reached, None if reached else before
+        z, beta, before = _direction(v, M, norms, descended, before)
         ahead = norms[-1] * (norms[-1] / norms[-2] if len(norms) > 1 else 0.1)
         last, drift = ahead <= target, drift + least * (norms[-1] + ahead)
         soon = last or drift > DRIFT * sqrt(least) * ahead
         moves = bool(v.pending or soon or callback)
         if beta == 0:
             v.settle()
-        norms.append(v.descend(M, beta, step, moves, soon, last) if steps else v.advance(z, beta, step, moves))
-        exact, fresh, descended = steps and soon, False, steps and not last
+        on = (beta, before[1], moves)
+        norms.append(v.descend(M, *on, soon, last) if steps else v.advance(z, *on))
+        exact, descended = steps and soon, steps and not last
         drift = 0.0 if exact else drift
         if callback is not None:
             callback(x)
     v.settle()
     return norms
+
+
+def _unit(size: float) -> float:
+    """Return a power of two near `size` whose inverse is a number too."""
+    return 2.0 ** min(max(frexp(size)[1], -1000), 1000)
+
+
+def _direction(
+    v: Vectors, M: Any, norms: list[float], descended: bool, before: tuple[float, float] | None
+) -> tuple[Array, float, tuple[float, float]]:
+    """Return z = M r, beta, and r'z and the length of the step along z + beta p, from those of the step before."""
+    z, rho, energy = _products(v, M, norms[-1], descended)
+    positive(rho, "M", "r", len(norms))
+    beta, curvature = 0.0, energy
+    if before is not None:
+        beta = rho / before[0]
+        curvature = energy - beta * rho / before[1]
+        if not curvature > 10 * float(np.finfo(v.f.dtype).eps) * energy:
+            beta, curvature = 0.0, energy
+    return z, beta, (rho, rho / positive(curvature, "A", "p", len(norms)))
 
 
 def _products(v: Vectors, M: Any, norm: float, descended: bool) -> tuple[Array, float, float]:
