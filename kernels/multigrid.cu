@@ -276,13 +276,30 @@ SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T
     }
 }
 
-// The stage after a coarse correction e: its interpolation, and `count` half sweeps. product = the sum of f u.
+// A plane's part of u'A u.
+template <typename T, typename D, bool VARIABLE>
+SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64* box, const i64 axis, const i64 i,
+                               const i64 p1, const i64 p2) {
+    const Field<T> field = {u};
+    double total = 0;
+    for (i64 j = 0; j < box[4]; ++j) {
+        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
+        T sum = 0;
+        SCI_ROW_SUM(k, box[5], sum) {
+            sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, p1 * p2, p2);
+        }
+        total += double(sum);
+    }
+    return total;
+}
+
+// The stage after a coarse correction e: its interpolation, and `count` half sweeps. products = the sum of f u, and u'A u.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL ascend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
-                  const T* e, double* product, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
+                  const T* e, double* products, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                   const i64 count, const i64 shared, const i64 flat) {
     const i64 n = box[3], axis = VARIABLE ? (box[6] + 2) * p1 * p2 : 0;
-    double total = 0;
+    double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
@@ -300,6 +317,8 @@ SCI_KERNEL ascend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T*
             SCI_ROW_SUM(k, box[5], sum) { sum += double(f[at + k]) * double(u[at + k]); }
             total += sum;
         }
+        if (s > count) energy += energy_plane<T, D, VARIABLE>(u, d, links, box, axis, s - count - 1, p1, p2);
     }
-    product[0] = total;
+    products[0] = total;
+    products[1] = energy + energy_plane<T, D, VARIABLE>(u, d, links, box, axis, n - 1, p1, p2);
 }

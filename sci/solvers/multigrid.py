@@ -49,7 +49,7 @@ class Level(LevelArrays):
         return {}
 
     def _stage(self, count: int) -> tuple[Call, Call, Array]:
-        """Return the stages before and after the coarse correction, and where the latter leaves the sum of f u."""
+        """Return the stages before and after the coarse correction, and where the latter leaves f'u and u'A u."""
         if count not in self._stages:
             below = self._below
             down = descend(self, count, below.layout, below.d, below.f, self._factor)
@@ -73,12 +73,16 @@ class Level(LevelArrays):
     def ascend(self, count: int) -> float | None:
         """Add the correction of the next level and do `count` half sweeps; return the sum of f u where it is known."""
         if self.one_pass:
-            _, up, product = self._stage(count)
+            _, up, products = self._stage(count)
             up()
-            return float(product[0])
+            return float(products[0])
         self.correct()
         self.relax(count)
         return None
+
+    def energy(self, count: int) -> float | None:
+        """Return u'A u after `ascend`, where it is known."""
+        return float(self._stage(count)[2][1]) if self.coarse is not None and self.one_pass else None
 
     @property
     def _below(self) -> Level:
@@ -249,6 +253,11 @@ class Multigrid:
     def cycle(self) -> float | None:
         """Run the cycle from `source` to `result`; return their product where it is known."""
         return v_cycle(self.levels[0], self.smoothing, self.solve_coarsest)
+
+    @property
+    def energy(self) -> float | None:
+        """The last result u times the operator in the units of the cycle times u, where it is known."""
+        return self.levels[0].energy(2 * self.smoothing)
 
     def solve_coarsest(self, level: Level) -> None:
         """Solve the equation of the last level with its dense inverse."""

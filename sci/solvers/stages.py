@@ -59,7 +59,7 @@ def stage_kernel(name: str, number: str, diagonal: str, variable: bool) -> Kerne
     signatures = {
         "descend": f"{fine}, room: {number}[rooms, p2], below_d: {coarse}, below_f: {coarse}, {shape}, factor: f64, "
         "shared: i64, flat: i64",
-        "ascend": f"{fine}, e: {coarse}, product: f64[1], {shape}, shared: i64, flat: i64",
+        "ascend": f"{fine}, e: {coarse}, products: f64[2], {shape}, shared: i64, flat: i64",
     }
     arguments = f"{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}"
     return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name])
@@ -114,10 +114,10 @@ def ascend(e: LevelArrays, count: int, below: Layout, correction: Array) -> tupl
     Returns
     -------
     stage : callable
-    product : (1,) array
-        The sum of f u after it.
+    products : (2,) array
+        The sum of f u, and u'A u, after it.
     """
-    product = namespace(e.u).zeros(1, dtype=np.float64)
+    products = namespace(e.u).zeros(2, dtype=np.float64)
     flags = (int(e.share is not None), int(e.layout.flat))
     numbers = (e.where, *e.layout.padded_shape[1:], *below.padded_shape[1:], count, *flags)
-    return bind(_kernel("ascend", e), 1, *_fine(e), correction, product, *numbers), product
+    return bind(_kernel("ascend", e), 1, *_fine(e), correction, products, *numbers), products

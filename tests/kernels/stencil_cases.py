@@ -13,7 +13,7 @@ from sci.solvers.incomplete import factor_kernel, factor_reference, substitute_k
 from sci.solvers.layout import Layout
 from sci.solvers.relax import first_sweep, half_sweep, residual
 from sci.solvers.stages import LevelArrays, ascend, descend
-from sci.solvers.stencil import Stencil
+from sci.solvers.stencil import Stencil, curvature_reference
 from sci.solvers.transfer import prolong, restrict
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -166,13 +166,14 @@ def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> I
         for count in (1, 2, 5):
             u, whole = e.u.copy(), e.layout.whole()
             with sci.options(kernels="compiled", threads=1):
-                stage, product = ascend(e, count, below, correction)
+                stage, products = ascend(e, count, below, correction)
                 stage()
             with sci.options(kernels="reference"):
                 prolong(e.layout, below, u, correction, e.d, e.share, e.where)()
                 for k in range(1, count + 1):
                     half_sweep(e.layout, u, e.f, e.d, e.links, k % 2, e.where, whole)()
-            yield np.append(e.u.ravel(), product), np.append(u.ravel(), (u * e.f).sum(dtype="f8"))
+            energy = curvature_reference(u, e.d, e.links, e.where, 1.0)
+            yield np.append(e.u.ravel(), products), np.append(u.ravel(), [(u * e.f).sum(dtype="f8"), energy])
 
 
 def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
