@@ -31,6 +31,8 @@ struct Tile {
     SCI_DEVICE_MEMBER static int col(const int t, const int c) { return c / 4 * (4 * SIDE) + t % SIDE * 4 + c % 4; }
 };
 
+SCI_DEVICE int at_most(const int width, const i64 left) { return left < width ? int(left) : width; }
+
 // A slice on its way into shared memory: fetched into registers, then put. AHEAD of its turn, while the one before is
 // multiplied, where registers are left; in parts where they are not.
 //
@@ -41,7 +43,7 @@ struct Across {
     T got[COUNT][SCI_SLOTS];
 
     SCI_DEVICE_MEMBER void fetch(const T* x, const i64 first, const i64 n, const i64 d, const i64 l0) {
-        const int rows = n - first < WIDTH ? int(n - first) : WIDTH, columns = d - l0 < DEPTH ? int(d - l0) : DEPTH;
+        const int rows = at_most(WIDTH, n - first), columns = at_most(DEPTH, d - l0);
         SCI_THREADS(t) {
             const T* from = x + (first + t / DEPTH) * d + l0 + t % DEPTH;
             SCI_UNROLL
@@ -66,7 +68,7 @@ struct Along {
     T got[COUNT][SCI_SLOTS];
 
     SCI_DEVICE_MEMBER void fetch(const T* x, const i64 first, const i64 n, const i64 d, const i64 c0) {
-        const int rows = n - first < DEPTH ? int(n - first) : DEPTH, columns = d - c0 < WIDTH ? int(d - c0) : WIDTH;
+        const int rows = at_most(DEPTH, n - first), columns = at_most(WIDTH, d - c0);
         SCI_THREADS(t) {
             const T* from = x + first * d + c0;
             SCI_UNROLL

@@ -155,7 +155,10 @@ def test_indices_beyond_2_to_31():
     np.testing.assert_allclose(moments[-p:, -p:, -p:], np.einsum("ai,aj,ak->ijk", *rows), rtol=1e-14)
 
 
-BLOCK_INDEX = r"0|2|t|j|D - 2|SCI_SLOT\(t\)|threadIdx\.x|pair / C|Lane<T>::N / 2|code_of\(.*\)"
+BLOCK_INDEX = (
+    r"[0-2]|t|j|D - 2|SCI_SLOT\(t\)|threadIdx\.x|Lane<T>::N / 2|code_of\(.*\)|at_most\(WIDTH|at_most\(DEPTH"
+    r"|\(u \* SCI_BLOCK \+ t\) / WIDTH"
+)
 """What an `int` may start from: numbers below the width of a block, its tile or its polynomials; codes of a byte."""
 
 
