@@ -4,7 +4,8 @@
 
 Wall-clock milliseconds from call to finished device, the median of the repeats after one run that compiles; the CPU
 uses all cores of the process (OMP_NUM_THREADS). `error` is the largest difference of the two answers over the
-largest entry, so both sides did the same work. --scale 0.25 makes every problem about that much smaller.
+largest entry, so both sides did the same work. --scale 0.25 makes every problem about that much smaller. Where
+PyTorch is installed, its attention in float32 (scaled_dot_product_attention, no TF32) runs on the same GPU.
 """
 
 from __future__ import annotations
@@ -126,12 +127,26 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
     }
 
 
+def peers(scale: float) -> Jobs:
+    """Return PyTorch's causal attention on the GPU by the names of our jobs."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return {}
+    q, k, v, dout = (torch.randn(1, 8, int(16384 * scale), 64, device="cuda", requires_grad=True) for _ in range(4))
+
+    def forward() -> Any:
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    return {"attention": forward, "attention, gradients": lambda: forward().backward(dout)}
+
+
 PILLARS = {"potentials": potentials, "operators": operators, "solvers": solvers, "sequences": sequences}
 
 
-def timed(call: Callable[[], Any], finish: Callable[[], object], repeats: int) -> tuple[float, np.ndarray]:
-    """Return the median milliseconds of a call, and its answer on the host."""
-    answer, times = to_host(call()), []
+def timed(call: Callable[[], Any], finish: Callable[[], object], repeats: int) -> tuple[float, Any]:
+    """Return the median milliseconds of a call after a first one, and the answer of that."""
+    answer, times = call(), []
     for _ in range(repeats):
         finish()
         start = time.perf_counter()
@@ -154,8 +169,9 @@ def main() -> int:
 
     finish = cupy.cuda.Device().synchronize
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    print(f"{name}\n{'':<24}{'GPU ms':>10}{'CPU ms':>10}{'ratio':>8}{'error':>10}", flush=True)
+    print(f"{name}\n{'':<24}{'GPU ms':>10}{'CPU ms':>10}{'ratio':>8}{'error':>10}{'torch ms':>10}", flush=True)
     rows, failed = {}, 0
+    others = peers(options.scale) if "sequences" in options.only else {}
     for pillar in options.only:
         try:
             there, here = (PILLARS[pillar](xp, options.scale) for xp in (cupy, np))
@@ -171,9 +187,13 @@ def main() -> int:
                 traceback.print_exc()
                 failed += 1
                 continue
-            error = float(np.max(np.abs(answer - expected)) / np.max(np.abs(expected)))
+            error = float(np.max(np.abs(to_host(answer) - expected)) / np.max(np.abs(expected)))
             rows[job] = {"gpu": gpu, "cpu": cpu, "error": error}
-            print(f"{job:<24}{gpu:>10.2f}{cpu:>10.1f}{cpu / gpu:>8.1f}{error:>10.1e}", flush=True)
+            line = f"{job:<24}{gpu:>10.2f}{cpu:>10.1f}{cpu / gpu:>8.1f}{error:>10.1e}"
+            if job in others:
+                rows[job]["torch"] = timed(others[job], finish, options.repeats)[0]
+                line += f"{rows[job]['torch']:>10.2f}"
+            print(line, flush=True)
     if options.json:
         options.json.write_text(json.dumps({"device": name, "rows": rows}, indent=1))
     return 1 if failed else 0
