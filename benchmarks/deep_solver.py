@@ -34,7 +34,7 @@ from sci.solvers.masks import insulating_part, random_bodies, stress_masks
 from sci.solvers.problems import right_hand_side, sphere_and_blob
 from sci.solvers.ritz import lanczos, ritz_right_hand_sides, ritz_vectors
 
-TRAINING_SECONDS = 78.0
+TRAINING_SECONDS = 206.0
 """CPU seconds of `sci solve train -o model.h5 --sizes 32 64`, one thread, on the machine of the documented numbers."""
 
 Make = Callable[[PoissonOperator], Any]
