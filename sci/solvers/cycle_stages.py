@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace
+from sci.backend import Array, namespace
 from sci.kernels import Kernel, bind, host_threads, launch, use_compiled
 from sci.solvers.layout import Layout
 
@@ -109,7 +109,7 @@ def stage_kernel(name: str, variable: bool) -> Kernel:
     arguments = "float, float, true" if variable else "float, signed char, false"
     if name == "jacobi_advance":
         arguments = "float, signed char"
-    return Kernel("cycle_stages.cu", f"{name}<{arguments}>", signatures[name])
+    return Kernel("cycle_stages.cu", f"{name}<{arguments}>", signatures[name], host_only=True)
 
 
 KERNELS = (
@@ -124,7 +124,7 @@ def in_one_pass(f: Array) -> bool:
 
     On a device and with several threads a step is cut into blocks.
     """
-    return not is_device_array(f) and host_threads() == 1 and all(use_compiled(kernel, f) for kernel in KERNELS)
+    return host_threads() == 1 and all(use_compiled(kernel, f) for kernel in KERNELS)
 
 
 def _ends(g: Grid, below: Grid) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace
+from sci.backend import Array, namespace
 from sci.kernels import Kernel, bind, host_threads, use_compiled
 from sci.solvers.layout import Layout
 from sci.solvers.relax import MODES, given_links, inverse
@@ -62,7 +62,7 @@ def stage_kernel(name: str, number: str, diagonal: str, variable: bool) -> Kerne
         "ascend": f"{fine}, e: {coarse}, products: f64[2], {shape}, shared: i64, flat: i64",
     }
     arguments = f"{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}"
-    return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name])
+    return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name], host_only=True)
 
 
 KERNELS = tuple(stage_kernel(name, *mode) for name in ("descend", "ascend") for mode in MODES)
@@ -78,7 +78,7 @@ def in_one_pass(e: LevelArrays) -> bool:
 
     On a device and with several threads a sweep is cut into blocks; round periodic axes it needs its layers filled.
     """
-    if is_device_array(e.u) or any(e.layout.periodic) or host_threads() > 1:
+    if any(e.layout.periodic) or host_threads() > 1:
         return False
     return use_compiled(_kernel("descend", e), e.u) and use_compiled(_kernel("ascend", e), e.u)
 
