@@ -23,6 +23,10 @@ def test_example(run_mpi: Callable[..., str], path: Path) -> None:
     assert "PASS" in run_mpi(path, 2, timeout=120)
 
 
+def test_the_learned_cycle(run_mpi: Callable[..., str]) -> None:
+    assert "PASS" in run_mpi(ROOT / "mpi_examples" / "solve_poisson.py", 2, "--method", "deep", timeout=60)
+
+
 @pytest.mark.parametrize("n_ranks", [1, 2, 3])
 def test_molecule_file(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int) -> None:
     out = tmp_path / "out.h5"
