@@ -221,23 +221,6 @@ SCI_KERNEL jacobi_advance(SCI_INDEX T* u, T* p, double* x, const double* b, T* f
     square[0] = total;
 }
 
-// A plane's part of u'A u.
-template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64* box, const i64 axis, const i64 i,
-                               const i64 p1, const i64 p2) {
-    const Field<T> field = {u};
-    double total = 0;
-    for (i64 j = 0; j < box[4]; ++j) {
-        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        T sum = 0;
-        SCI_ROW_SUM(k, box[5], sum) {
-            sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, p1 * p2, p2);
-        }
-        total += double(sum);
-    }
-    return total;
-}
-
 // Adds the interpolation of e in row (i, j); `room` holds a coarse row of c2 entries and a fine one. Other than in
 // correct_row the first two axes are interpolated once, and the shares are read without strides.
 template <typename T>

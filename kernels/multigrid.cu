@@ -276,23 +276,6 @@ SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T
     }
 }
 
-// A plane's part of u'A u.
-template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64* box, const i64 axis, const i64 i,
-                               const i64 p1, const i64 p2) {
-    const Field<T> field = {u};
-    double total = 0;
-    for (i64 j = 0; j < box[4]; ++j) {
-        const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        T sum = 0;
-        SCI_ROW_SUM(k, box[5], sum) {
-            sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, p1 * p2, p2);
-        }
-        total += double(sum);
-    }
-    return total;
-}
-
 // The stage after a coarse correction e: its interpolation, and `count` half sweeps. products = the sum of f u, and u'A u.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL ascend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
