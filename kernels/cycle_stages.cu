@@ -1,8 +1,8 @@
 // What a level of the learned V-cycle does before and after its coarse correction, each in one pass through memory, on
-// one block and one thread of a host; before, also with a step of conjugate gradients. Arrays and arithmetic are those of cycle.cu. Steps follow one another a plane
-// behind, so that all of them read and write a plane while it is in cache. A step writes plane i where plane i - 1 of its
-// input lies, which nothing reads any more: u holds 2 count - 1 planes beside the grid's, starts that many planes late,
-// and ends in place.
+// one block and one thread of a host; before, also with a step of conjugate gradients. Arrays and arithmetic are those of
+// cycle.cu. Steps follow one another a plane behind, so that all of them read and write a plane while it is in cache. A
+// step writes plane i where plane i - 1 of its input lies, which nothing reads any more: u holds 2 count - 1 planes beside
+// the grid's, starts that many planes late, and ends in place.
 //
 // Bytes a cell of memory, constant links: 16 down (f, jacobi, d, share read, u written), 16.5 up (u written and read, e
 // read too); at 12 to 16 GB/s of one core 2 to 3 ns. Flops a cell: 31 down, 31 up, 3 for the product of f and u, 14 for

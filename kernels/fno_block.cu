@@ -10,10 +10,11 @@
 //
 // One thread has one point, its C channels and H hidden ones in its own columns of shared memory, so that no barrier is
 // needed (on the host in lanes of the first-level cache): 14 to 40 KiB a block. Per point C^2 + 2 C H products forward
-// (C tail more with the inverse transform) and C^2 + 3 C H backward, 41 flops for each GELU in float. Bytes forward: read x and v, write out, and where a
-// derivative follows v and slope: 3 or 5 fields (with the inverse transform tail / row of a field in place of v: 2 or 4), where single calls of skip, sum, GELU, two products, gate, sum and GELU
-// move 14 C + 5 H numbers a point. Backward: read 3 fields, write 2, and 2 C + 2 H numbers a point for the products. On
-// a GPU memory is the limit, on a CPU arithmetic, by half GELU.
+// (C tail more with the inverse transform) and C^2 + 3 C H backward, 41 flops for each GELU in float. Bytes forward: read
+// x and v, write out, and where a derivative follows v and slope: 3 or 5 fields (with the inverse transform tail / row of
+// a field in place of v: 2 or 4), where single calls of skip, sum, GELU, two products, gate, sum and GELU move 14 C + 5 H
+// numbers a point. Backward: read 3 fields, write 2, and 2 C + 2 H numbers a point for the products. On a GPU memory is
+// the limit, on a CPU arithmetic, by half GELU.
 #include "gelu.h"
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)

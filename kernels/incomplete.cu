@@ -59,7 +59,8 @@ SCI_KERNEL factor_all(SCI_INDEX const D* d, const T* links, T* inverse, const i6
 }
 
 template <typename T, bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_all(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box, const i64 p1, const i64 p2) {
+SCI_KERNEL substitute_all(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box,
+                          const i64 p1, const i64 p2) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 line = 0; line < rows; ++line) {
@@ -87,7 +88,8 @@ SCI_KERNEL factor_plane(SCI_INDEX const D* d, const T* links, T* inverse, const 
 }
 
 template <typename T, bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box, const i64 p1, const i64 p2, const i64 s) {
+SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box,
+                            const i64 p1, const i64 p2, const i64 s) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
         SCI_ROW(j, box[4]) {
