@@ -44,9 +44,8 @@ solvers = {
     "MIC(0)": IncompleteCholesky(plume.A, modified=0.97),
     "fast Poisson": FastPoisson(plume.A),
     "multigrid": Multigrid(plume.A),
+    "learned": DeepConjugateDirection.load().preconditioner(plume.A),
 }
-if a.space:
-    solvers["learned"] = DeepConjugateDirection.load().preconditioner(plume.A)
 for name, M in solvers.items():
     loose, tight = (cg(plume.A, last.source, M=M, rtol=rtol) for rtol in (1e-4, 1e-8))
     print(f"{name:14s}{loose.iterations:5d} to 1e-4 {tight.iterations:5d} to 1e-8 {tight.seconds:8.3f} s")

@@ -37,6 +37,8 @@ KINDS = 3
 FEATURES, HIDDEN = 6, 8
 IN_THE_OPEN = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
 """Features of a cell around which all is fluid."""
+IN_A_PLANE = (1.0, 1.5, 1.5, 3.0, 4.5, 4.5)
+"""What features of a grid of two axes are multiplied by: it has 4 faces a cell for 6, and 9 of 27 cells."""
 BOUNDS = (0.3, 0.45, 0.6)
 """Largest logarithm of the three modulations of a cell: Jacobi weight, transfer, Dirichlet term."""
 
@@ -181,7 +183,13 @@ def gain_vjp(gradients: Parameters, parameters: Parameters, kind: int) -> None:
     gradients[f"level{kind}.gain"] = np.zeros(())
 
 
-def flat_network(parameters: Parameters, kind: int) -> np.ndarray:
-    """Return what the kernel takes of a network: W1, b1, W2, b2 and the constants c, in float32."""
-    layers = [np.ravel(parameters[f"level{kind}.{name}"]) for name in ("w1", "b1", "w2", "b2")]
-    return np.concatenate([*layers, _bends(np.float64)]).astype(np.float32)
+def flat_network(parameters: Parameters, kind: int, plane: bool) -> np.ndarray:
+    """Return what the kernel takes of a network: W1, b1, W2, b2 and the constants c, in float32.
+
+    In a grid of two axes (`plane`) W1 carries the factors of the features, so that the network sees what goes on in the
+    third direction without end.
+    """
+    layers = [parameters[f"level{kind}.{name}"] for name in ("w1", "b1", "w2", "b2")]
+    if plane:
+        layers[0] = layers[0] * np.array(IN_A_PLANE)[:, None]
+    return np.concatenate([*map(np.ravel, layers), _bends(np.float64)]).astype(np.float32)

@@ -245,7 +245,7 @@ def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int)
 
         def call(g=g, field=field, like=like) -> np.ndarray:
             jacobi, share, diagonal = g.layout.zeros(np, np.uint16), g.layout.zeros(np, np.int8), like.copy()
-            network = flat_network(parameters, 1)
+            network = flat_network(parameters, 1, False)
             given = (field, g.fixed, g.fraction, network, jacobi, share, diagonal)
             run("network_fields", bool(variable), g.blocks, *given, *g.ends, 0.25 * variable)
             return np.stack([widened(jacobi), share_of(share), diagonal])

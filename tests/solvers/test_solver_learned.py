@@ -12,9 +12,9 @@ from sci.errors import DTypeError, InvalidValueError
 from sci.io import load, save
 from sci.nn import Model
 from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
-from sci.solvers.cycle import cycle_of, vcycle
+from sci.solvers.cycle import cycle_of, features, vcycle
 from sci.solvers.cycle_levels import first_level, hierarchy
-from sci.solvers.cycle_parameters import consistent_gain, initial_parameters
+from sci.solvers.cycle_parameters import FEATURES, IN_A_PLANE, consistent_gain, initial_parameters
 from sci.solvers.learned_cycle import LearnedCycle
 from sci.solvers.masks import insulating_part, random_bodies, stress_masks
 
@@ -48,7 +48,9 @@ def test_the_kernels_do_what_the_arrays_do(kernels, shape, walls):
     three = (1,) * (3 - len(shape)) + shape
     ends = [(False, False)] * (3 - len(shape)) + [(walls == "dirichlet",) * 2] * len(shape)
     level = first_level(mask.reshape(three), insulating.reshape(three), ends, np.float64)
-    cycle = cycle_of(hierarchy(level), _parameters())
+    levels = hierarchy(level)
+    factors = IN_A_PLANE if len(shape) == 2 else np.ones(FEATURES)
+    cycle = cycle_of(levels, _parameters(), [features(level) * factors for level in levels])
     top = cycle.stages[0]
     # Steps on the given grid are done twice where there are Neumann bodies, or more Dirichlet faces than unknowns.
     twice = bool(insulating.any()) or 0.25 * A.dirichlet.sum() > A.size
@@ -104,9 +106,27 @@ def test_the_shipped_cycle_does_not_lengthen_corrections_with_every_level(solver
 
 
 def test_sizes_that_are_no_power_of_two_and_two_axes(solver):
-    """The plane is run as one layer of space, which the training does not know: it costs four iterations."""
-    for shape, most in (((20, 33, 27), 8), ((48, 10, 25), 8), ((96, 70), 12)):
+    for shape, most in (((20, 33, 27), 8), ((48, 10, 25), 8), ((96, 70), 8)):
         assert _iterations(solver, RNG.random(shape) > 0.02) <= most
+
+
+def test_a_plane_is_to_the_networks_what_space_is(solver):
+    """In the open, and so the correction of a smooth residual keeps its size there too."""
+    plane, space = (
+        solver.preconditioner(PoissonOperator(np.ones(shape, bool)))._levels.grids for shape in ((40, 40), (40, 40, 40))
+    )
+    for flat, deep in zip(plane[:2], space[:2]):
+        assert flat.share[1, 9, 9] == deep.share[9, 9, 9] != 0
+
+
+@pytest.mark.parametrize("body", ["dirichlet", "neumann"])
+def test_a_disc_in_a_plane(solver, body):
+    i, j = np.mgrid[:128, :128] / 128
+    mask = (i - 0.5) ** 2 + (j - 0.4) ** 2 > 0.03
+    A, b = PoissonOperator(mask, body=body), np.random.default_rng(0).normal(size=mask.shape) * mask
+    iterations = solver.solve(A, b).iterations
+    assert iterations <= 7
+    assert iterations <= cg(A, b, M=Multigrid(A), rtol=1e-8).iterations
 
 
 def test_neumann_walls_and_a_singular_system(solver):
