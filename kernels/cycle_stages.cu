@@ -108,19 +108,10 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
         if (i < 0) continue;
         gather_plane<T, D, VARIABLE>(u + count * plane, f, share, d, links, room, m + (i & 3) * c1 * p2, taps, box, axis,
                                      i, p1, p2);
-        for (i64 I = (i & 1) == 0 ? i / 2 - 1 : i / 2; I <= i / 2; ++I) {
-            if (I < 0 || (2 * I + 2 > i && i < n - 1)) continue;
-            for (i64 J = 0; J < (box[4] + 1) / 2; ++J) {
-                const T* rows[4];
-                for (i64 k = 0; k < 4; ++k) {
-                    const i64 from = 2 * I - 1 + k;
-                    rows[k] = from < 0 || from >= n ? room + 4 * p2 : m + ((from & 3) * c1 + J) * p2;
-                }
-                mix_rows(total, rows, taps, p2);
-                const i64 to = ((I + 1) * c1 + J + 1) * c2 + 1;
-                ends_row(total, below_jacobi + to, below_f + to, taps, strides[2], (box[5] + 1) / 2, gain);
-            }
-        }
+        each_coarse_row<T>(m, room + 4 * p2, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
+            mix_rows(total, rows, taps, p2);
+            ends_row(total, below_jacobi + to, below_f + to, taps, strides[2], (box[5] + 1) / 2, gain);
+        });
     }
 }
 

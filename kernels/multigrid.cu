@@ -260,19 +260,10 @@ SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T
         if (i < 0) continue;
         restrict_plane<T, D, VARIABLE>(u, f, d, links, share, room, zeros, m + (i & 3) * c1 * p2, box, axis, i, p1, p2,
                                        shared);
-        for (i64 I = (i & 1) == 0 ? i / 2 - 1 : i / 2; I <= i / 2; ++I) {
-            if (I < 0 || (2 * I + 2 > i && i < n - 1)) continue;
-            for (i64 J = 0; J < (box[4] + 1) / 2; ++J) {
-                const T* rows[4];
-                for (i64 k = 0; k < 4; ++k) {
-                    const i64 from = 2 * I - 1 + k;
-                    rows[k] = from < 0 || from >= n ? zeros : m + ((from & 3) * c1 + J) * p2;
-                }
-                if (!flat) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
-                const i64 to = ((I + 1) * c1 + J + 1) * c2 + 1;
-                restrict_row(flat ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
-            }
-        }
+        each_coarse_row<T>(m, zeros, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
+            if (!flat) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
+            restrict_row(flat ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
+        });
     }
 }
 

@@ -55,3 +55,22 @@ SCI_DEVICE double energy_plane(const T* u, const D* d, const T* links, const i64
     }
     return total;
 }
+
+// Calls row(rows, to) for each coarse row that is complete once fine plane i is there: the four rows around it of the ring
+// m of four planes (c1 rows of p2 entries), `zeros` beyond the grid, and where it lies in a padded coarse array.
+template <typename T, typename F>
+SCI_DEVICE void each_coarse_row(const T* m, const T* zeros, const i64* box, const i64 i, const i64 p2, const i64 c1,
+                                const i64 c2, const F& row) {
+    const i64 n = box[3];
+    for (i64 I = (i & 1) == 0 ? i / 2 - 1 : i / 2; I <= i / 2; ++I) {
+        if (I < 0 || (2 * I + 2 > i && i < n - 1)) continue;
+        for (i64 J = 0; J < (box[4] + 1) / 2; ++J) {
+            const T* rows[4];
+            for (i64 k = 0; k < 4; ++k) {
+                const i64 from = 2 * I - 1 + k;
+                rows[k] = from < 0 || from >= n ? zeros : m + ((from & 3) * c1 + J) * p2;
+            }
+            row(rows, ((I + 1) * c1 + J + 1) * c2 + 1);
+        }
+    }
+}
