@@ -28,6 +28,20 @@ struct Window {
     }
 };
 
+// panel[j, t] = hidden where query t does not see key j.
+template <typename T>
+SCI_DEVICE void hide(typename Lanes<T>::Vector* panel, const i64 rows, const i64* places, const i64* low,
+                     const i64* high, const T hidden) {
+    SCI_ROWS(j, rows) {
+        const i64 place = places[j];
+        SCI_THREADS(t) {
+            const bool seen = low[t] <= place && place <= high[t];
+            const T value = SCI_AT(panel, j, t, T);
+            SCI_AT(panel, j, t, T) = seen ? value : hidden;
+        }
+    }
+}
+
 // One block: 128 queries of a head against all keys.
 template <typename T>
 SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
@@ -66,24 +80,15 @@ SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restr
                 if (window[g].misses(first, last)) continue;
                 Vector p[Lanes<T>::ROWS * V], decay[V];
                 dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
-                if (!window[g].holds(first, last)) {
-                    SCI_ROWS(j, rows, T) {
-                        const i64 place = places[j0 + j];
-                        SCI_THREADS(t) {
-                            const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
-                            const T score = SCI_AT(p, j, t, T);
-                            SCI_AT(p, j, t, T) = seen ? score : LOWEST;
-                        }
-                    }
-                }
+                if (!window[g].holds(first, last)) hide<T>(p, rows, places + j0, low_of[g], high_of[g], LOWEST);
                 SCI_UNROLL
                 for (int w = 0; w < V; ++w) {
                     Vector best = top[g][w];
-                    SCI_ROWS(j, rows, T) best = best > p[j * V + w] ? best : p[j * V + w];
+                    SCI_ROWS(j, rows) best = best > p[j * V + w] ? best : p[j * V + w];
                     const Vector shift = best > LOWEST ? best : Vector{};
                     decay[w] = lane_exp(top[g][w] - shift);
                     Vector total = sum[g][w] * decay[w];
-                    SCI_ROWS(j, rows, T) {
+                    SCI_ROWS(j, rows) {
                         p[j * V + w] = lane_exp(p[j * V + w] - shift);
                         total += p[j * V + w];
                     }
@@ -154,7 +159,7 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* _
                     const bool masked = !window.holds(first_place[g], last_place[g]);
                     dot_panel<T>(queries + i0 * d, rows, d, key.at(g, d), p);
                     dot_panel<T>(douts + i0 * d, rows, d, value.at(g, d), dp);
-                    SCI_ROWS(j, rows, T) {
+                    SCI_ROWS(j, rows) {
                         const i64 i = head * n + i0 + j;
                         SCI_UNROLL
                         for (int w = 0; w < V; ++w) p[j * V + w] = lane_exp(p[j * V + w] - lse[i]);
@@ -224,24 +229,16 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q, const T
             for (i64 g = 0; g < G; ++g) {
                 if (window[g].misses(first, last)) continue;
                 Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
-                const bool masked = !window[g].holds(first, last);
                 dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
                 dot_panel<T>(values + j0 * d, rows, d, dresult.at(g, d), dp);
-                SCI_ROWS(j, rows, T) {
+                SCI_ROWS(j, rows) {
                     SCI_UNROLL
                     for (int w = 0; w < V; ++w) {
                         const Vector weight = lane_exp(p[j * V + w] - lse_of[g][w]);
                         dp[j * V + w] = weight * (dp[j * V + w] - delta_of[g][w]);
                     }
-                    if (masked) {
-                        const i64 place = places[j0 + j];
-                        SCI_THREADS(t) {
-                            const bool seen = low_of[g][SCI_SLOT(t)] <= place && place <= high_of[g][SCI_SLOT(t)];
-                            const T change = SCI_AT(dp, j, t, T);
-                            SCI_AT(dp, j, t, T) = seen ? change : T(0);
-                        }
-                    }
                 }
+                if (!window[g].holds(first, last)) hide<T>(dp, rows, places + j0, low_of[g], high_of[g], T(0));
                 add_panel<T>(keys + j0 * d, rows, d, dp, one, dquery.at(g, d));
             }
         }

@@ -24,7 +24,7 @@ struct Lanes {
     static constexpr int GROUPS = 128 / SCI_BLOCK, ROWS = 48, COLUMNS = 256;
 };
 
-#define SCI_ROWS(j, rows, T) for (i64 j = 0; j < rows; ++j)
+#define SCI_ROWS(j, rows) for (i64 j = 0; j < rows; ++j)
 #define SCI_AT(panel, j, t, T) ((T*)(panel))[(j) * SCI_BLOCK + t]
 
 // exp(x) for x <= 88, zero below -87 (floats) or -708 (doubles), of a vector: the scheme of sci_exp. Relative error

@@ -12,7 +12,7 @@
 // meanwhile, a column of it beside each column's arithmetic: all 96 lines at once would stall the processor.
 #include "host.h"
 
-constexpr i64 CHECKS = 64;  // a row of checks: at least SCI_BLOCK, and the lanes of a vector
+constexpr i64 CHECKS = 64;  // a row of checks: at least the lanes of a vector
 
 #if defined(__AVX512F__)
 #define SCI_ROW_BYTES 64
