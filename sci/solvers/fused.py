@@ -22,7 +22,11 @@ DRIFT = 0.25
 
 
 class PaddedCycle(Protocol):
-    """A preconditioner that works between two padded arrays of its own."""
+    """A preconditioner that works between two padded arrays of its own.
+
+    One may also have `energy`, the last result times the operator in its units times the result, and `step`, a step of
+    conjugate gradients that does the first stage of the next cycle too, which `cycle` then takes as done.
+    """
 
     scale: float
 
