@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from sci.problems.masks import insulating_part, random_bodies, stress_masks
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import (
     DeepConjugateDirection,
     DirectionNetwork,
@@ -30,9 +32,7 @@ from sci.solvers import (
     conjugate_directions,
     train_direction_network,
 )
-from sci.solvers.masks import insulating_part, random_bodies, stress_masks
-from sci.solvers.problems import right_hand_side, sphere_and_blob
-from sci.solvers.ritz import lanczos, ritz_right_hand_sides, ritz_vectors
+from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 
 TRAINING_SECONDS = 206.0
 """CPU seconds of `sci solve train -o model.h5 --sizes 32 64`, one thread, on the machine of the documented numbers."""

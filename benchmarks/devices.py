@@ -81,8 +81,8 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
 
 def solvers(xp: ModuleType, scale: float) -> Jobs:
     """Poisson problems to 1e-8 with plain CG, multigrid and the learned cycle."""
+    from sci.problems.poisson import right_hand_side, sphere_and_blob
     from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
-    from sci.solvers.problems import right_hand_side, sphere_and_blob
 
     n = max(16, round(256 * scale ** (1 / 3)))
     mask = sphere_and_blob(n)

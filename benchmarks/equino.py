@@ -14,9 +14,9 @@ import time
 import numpy as np
 from scipy.stats import qmc
 
-from sci.operators.equino import EquiNO, pod_modes, snapshots
-from sci.operators.laws import LinearElastic, Saturating, frobenius
-from sci.operators.rve import PeriodicRVE, circular_inclusions
+from sci.applications.homogenization.equino import EquiNO, pod_modes, snapshots
+from sci.applications.homogenization.laws import LinearElastic, Saturating, frobenius
+from sci.applications.homogenization.rve import PeriodicRVE, circular_inclusions
 
 N_MODES, N_SNAPSHOTS = 16, 50
 

@@ -24,10 +24,10 @@ import h5py
 import numpy as np
 
 from sci.io import read_slabs, read_structure, save_slabs
-from sci.io.hdf5 import LIBVER
-from sci.operators.data import darcy_flow
+from sci.io.core.hdf5 import LIBVER
 from sci.potentials import PotentialGrid, RangeSeparatedPotential
 from sci.potentials.grid import box_axes
+from sci.problems import darcy_flow
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr"
 FILTERS: dict[str, dict[str, Any]] = {

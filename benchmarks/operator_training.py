@@ -24,7 +24,7 @@ import numpy as np
 
 from sci.io import load_samples
 from sci.operators import FNO, TFNO, Recipe, train_operator
-from sci.operators.learning import as_fields
+from sci.operators.training import as_fields
 
 MODELS = {"fno": FNO, "tfno": TFNO}
 # That library sums the loss over a batch: beside means eps is a 32nd of it, and the last 8 samples count as 8.

@@ -42,7 +42,7 @@ from scipy.special import erf, erfc
 
 from sci.chebyshev import nodes
 from sci.tensor import Canonical, ChebTuck, hosvd
-from sci.tensor.sampling import values_to_series
+from sci.tensor.chebtuck.sampling import values_to_series
 
 CUBE = ((-1.0, 1.0),) * 3
 NEWTON_TOL = 1e-11

@@ -158,9 +158,10 @@ def calibrate() -> None:
     """Print the constants of the cost model as this machine has them, beside those in use."""
     import numpy as np
 
-    from sci.potentials import Particles, RangeSeparatedPotential, cost
-    from sci.potentials.assemble import MOMENT
-    from sci.tensor.boxes import Tiles, box_moments
+    from sci.potentials import Particles, RangeSeparatedPotential
+    from sci.potentials.range_separated import cost
+    from sci.potentials.range_separated.assemble import MOMENT
+    from sci.tensor.boxes.expansion import Tiles, box_moments
 
     rng = np.random.default_rng(0)
     particles = Particles(60 * rng.random((20_000, 3)), rng.normal(size=20_000))

@@ -3,7 +3,7 @@
     python benchmarks/solver_counts.py            # 32^3 and 64^3
     python benchmarks/solver_counts.py 32 64 128
 
-The bodies of the reference computation are not published: ours (`sci.solvers.problems.sphere_and_blob`) take the same
+The bodies of the reference computation are not published: ours (`sci.problems.poisson.sphere_and_blob`) take the same
 part of the box, and their blob is the one of 30 seeds whose CG counts at 32^3 and 64^3 come nearest. Counts do not
 depend on the machine.
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
-from sci.solvers.problems import right_hand_side, sphere_and_blob
 
 REFERENCE: dict[str, dict[int, tuple[int, int]]] = {
     "CG": {32: (53, 115), 64: (95, 217), 128: (172, 413)},

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import FastPoisson, IncompleteCholesky, Multigrid, PoissonOperator, cg
-from sci.solvers.problems import right_hand_side, sphere_and_blob
 
 CG_BYTES = 24
 """Vectors of cg on flat arrays beside x: b, r and p in float64."""

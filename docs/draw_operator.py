@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sci.cli import main
 from sci.io import save_samples
-from sci.operators.data import darcy_flow
+from sci.problems import darcy_flow
 
 PAGE = Path(__file__).parent / "tutorials" / "operators.md"
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sci.applications.solvation import reaction_field
 from sci.io import read_structure
 from sci.potentials import Particles
-from sci.solvers.reaction_field import reaction_field
 from sci.units import COULOMB
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sci.io.smoke import load_smoke, save_smoke
+from sci.applications.smoke import SmokePlume, ball
+from sci.io.codecs.smoke import load_smoke, save_smoke
 from sci.solvers import DeepConjugateDirection, FastPoisson, IncompleteCholesky, Multigrid, cg
-from sci.solvers.smoke import SmokePlume, ball
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("-o", "--output", type=Path, default=Path("plume.h5"))

@@ -15,7 +15,7 @@ from mpi4py import MPI
 
 from sci.distributed import abort_on_error
 from sci.io import load_samples, save_samples
-from sci.operators.data import darcy_flow, navier_stokes
+from sci.problems import darcy_flow, navier_stokes
 
 comm = MPI.COMM_WORLD
 with abort_on_error(comm), tempfile.TemporaryDirectory() as scratch:

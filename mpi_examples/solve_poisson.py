@@ -14,8 +14,8 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, allreduce_sum
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
-from sci.solvers.problems import right_hand_side, sphere_and_blob
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
 from sci.solvers.shared_traffic import iteration_traffic
 

@@ -19,7 +19,7 @@ from sci.distributed import abort_on_error, agree
 from sci.errors import FileFormatError, SciError
 from sci.io import save
 from sci.nn import AdamW, Tape, count_parameters, train
-from sci.nn.schedules import cosine, warm_up
+from sci.nn.optim.schedules import cosine, warm_up
 from sci.sequence import TextWindows, TransNormer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -17,9 +17,9 @@ from sci.distributed import abort_on_error
 from sci.io import load_samples, save
 from sci.nn import AdamW, Normaliser, train
 from sci.operators import TFNO, MultigridPatches, Recipe, train_operator
-from sci.operators.data import darcy_flow
-from sci.operators.learning import as_fields
-from sci.operators.parallel import patch_loss, predict_patches
+from sci.operators.patches.parallel import patch_loss, predict_patches
+from sci.operators.training import as_fields
+from sci.problems import darcy_flow
 
 parser = argparse.ArgumentParser()
 parser.add_argument("samples", nargs="?")

@@ -100,7 +100,7 @@ def plot_potential(
 
 def _save(figure: Any, path: str | Path) -> None:
     """Write the picture, whole or not at all; it needs no display and no pyplot."""
-    from sci.io.atomic import replacing
+    from sci.io.core.atomic_write import replacing
 
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130, bbox_inches="tight", format=Path(path).suffix.lstrip(".").lower())

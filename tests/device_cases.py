@@ -20,8 +20,8 @@ from systems import cloud, targets_in
 
 from sci import chebyshev
 from sci.backend import to_device, to_host
-from sci.operators.data import navier_stokes
 from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.problems import navier_stokes
 from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
 from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
 

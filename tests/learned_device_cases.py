@@ -8,14 +8,14 @@ from types import ModuleType
 import numpy as np
 
 from sci.backend import to_device, to_host
-from sci.nn.convolution import average_pool, convolve, convolve_vjp, upsample_nearest_vjp
+from sci.nn.ops.convolution import average_pool, convolve, convolve_vjp, upsample_nearest_vjp
 from sci.solvers import PoissonOperator
-from sci.solvers.cycle import cycle_of, vcycle, vcycle_vjp
-from sci.solvers.cycle_levels import first_level, hierarchy
-from sci.solvers.cycle_parameters import initial_parameters
-from sci.solvers.direction_network import DirectionNetwork
-from sci.solvers.directions import conjugate_directions, line_search_loss, line_search_loss_vjp
-from sci.solvers.learned_cycle import LearnedCycle
+from sci.solvers.dcdm.iteration import conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.solvers.dcdm.network import DirectionNetwork
+from sci.solvers.learned.levels import first_level, hierarchy
+from sci.solvers.learned.parameters import initial_parameters
+from sci.solvers.learned.preconditioner import LearnedCycle
+from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
 from sci.solvers.shared import SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 

@@ -11,7 +11,7 @@ import pair_cases
 
 from sci import nn
 from sci.backend import to_device, to_host
-from sci.nn.arithmetic import outer_sum
+from sci.nn.ops.arithmetic import outer_sum
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(31)

@@ -12,8 +12,8 @@ import numpy as np
 from sci.backend import to_device, to_host
 from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import FNO, MultigridPatches, SpectralConv, TrainedOperator, train_operator
-from sci.operators.learning import Recipe, with_transposed
-from sci.operators.parallel import patch_loss, predict_patches
+from sci.operators.patches.parallel import patch_loss, predict_patches
+from sci.operators.training import Recipe, with_transposed
 
 Answers = list[np.ndarray]
 MODELS: tuple[dict[str, Any], ...] = (

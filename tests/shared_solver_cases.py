@@ -12,7 +12,7 @@ import numpy as np
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
 from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
-from sci.solvers.krylov import SolveResult
+from sci.solvers.krylov.cg import SolveResult
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 from sci.solvers.shared_traffic import iteration_traffic

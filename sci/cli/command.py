@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import sci
-from sci.cli import doctor, export, gather, info, lattice, operator, potential, sequence, solve, trajectory
+from sci.cli.commands import doctor, export, gather, info, lattice, operator, potential, sequence, solve, trajectory
 from sci.cli.outcome import Failure, say
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 

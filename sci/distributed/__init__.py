@@ -7,12 +7,12 @@ from sci.distributed.agreement import abort_on_error, agree
 from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, broadcast, broadcast_object
 from sci.distributed.communicators import Comm, Traffic, rank_of, reset_traffic, size, traffic
-from sci.distributed.decompositions import GridDecomposition, block, decompose, pencil, slab
-from sci.distributed.halo import HaloExchange, exchange_halo
+from sci.distributed.grids.decompositions import GridDecomposition, block, decompose, pencil, slab
+from sci.distributed.grids.halo import HaloExchange, exchange_halo
+from sci.distributed.grids.pencil_fft import PencilFFT
+from sci.distributed.grids.redistribute import gather_grid, redistribute, scatter_grid
 from sci.distributed.messages import Message, alltoall, recv, send, shift
-from sci.distributed.pencil_fft import PencilFFT
 from sci.distributed.ranges import split
-from sci.distributed.redistribute import gather_grid, redistribute, scatter_grid
 from sci.distributed.reductions import allreduce_max, allreduce_sum, reduce_scatter_rows
 from sci.distributed.staging import cuda_aware
 

@@ -1,17 +1,17 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
-from sci.io.crystal import read_crystal
-from sci.io.export import write_cube, write_dx
-from sci.io.frames import count_frames, read_frames
-from sci.io.hdf5 import SCHEMA_VERSION, Header, read_header
-from sci.io.operators import load_inputs, read_state_dict
-from sci.io.parallel import gather, save_grid_parallel
-from sci.io.problems import load_problem, load_solution, save_problem, save_solution
-from sci.io.samples import load_samples, save_samples
-from sci.io.slabs import GridSlabs, read_slabs, save_slabs
+from sci.io.codecs.npz import load_inputs, read_state_dict
+from sci.io.codecs.poisson import load_problem, load_solution, save_problem, save_solution
+from sci.io.codecs.samples import load_samples, save_samples
+from sci.io.codecs.trajectory import compute_trajectory, trajectory_state
+from sci.io.core.hdf5 import SCHEMA_VERSION, Header, read_header
+from sci.io.core.parallel import gather, save_grid_parallel
+from sci.io.core.slabs import GridSlabs, read_slabs, save_slabs
+from sci.io.exports.dx_cube import write_cube, write_dx
+from sci.io.readers.cif import read_crystal
+from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
+from sci.io.readers.trajectory import count_frames, read_frames
 from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
-from sci.io.structure import STRUCTURE_FORMATS, read_structure
-from sci.io.trajectory import compute_trajectory, trajectory_state
 
 __all__ = [
     "SCHEMA_VERSION",

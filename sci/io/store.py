@@ -11,11 +11,11 @@ import h5py
 
 from sci.distributed import Comm, agree, rank_of
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import contents, crystals, models, trajectory
-from sci.io.hdf5 import Group, create, make_header, open_file, read_text
-from sci.io.parallel import save_with_parts
-from sci.io.potential import read_potential, read_results, write_potential, write_results
-from sci.io.vtkhdf import read_grid, write_grid
+from sci.io.codecs import models, periodic, tensors, trajectory
+from sci.io.codecs.potential import read_potential, read_results, write_potential, write_results
+from sci.io.core.hdf5 import Group, create, make_header, open_file, read_text
+from sci.io.core.parallel import save_with_parts
+from sci.io.exports.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
 
 __all__ = ["KINDS", "Kind", "describe", "load", "load_grid", "load_results", "save", "save_potential_file"]
@@ -45,14 +45,14 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "particles": Kind("Particles", "angstrom, e", contents.write_particles, contents.read_particles),
-    "canonical": Kind("Canonical", "", contents.write_canonical, contents.read_canonical),
-    "tucker": Kind("Tucker", "", contents.write_tucker, contents.read_tucker),
-    "chebtuck": Kind("ChebTuck", "", contents.write_chebtuck, contents.read_chebtuck),
+    "particles": Kind("Particles", "angstrom, e", tensors.write_particles, tensors.read_particles),
+    "canonical": Kind("Canonical", "", tensors.write_canonical, tensors.read_canonical),
+    "tucker": Kind("Tucker", "", tensors.write_tucker, tensors.read_tucker),
+    "chebtuck": Kind("ChebTuck", "", tensors.write_chebtuck, tensors.read_chebtuck),
     "model": Kind("Model", "", models.write_model, models.read_model),
     "checkpoint": Kind("Checkpoint", "", models.write_checkpoint, models.read_checkpoint),
-    "periodic": Kind("PeriodicPotential", "angstrom, e, e/angstrom", crystals.write_periodic, crystals.read_periodic),
-    "lattice": Kind("LatticePotential", "angstrom, e, e/angstrom", crystals.write_lattice, crystals.read_lattice),
+    "periodic": Kind("PeriodicPotential", "angstrom, e, e/angstrom", periodic.write_periodic, periodic.read_periodic),
+    "lattice": Kind("LatticePotential", "angstrom, e, e/angstrom", periodic.write_lattice, periodic.read_lattice),
     trajectory.KIND: Kind("Trajectory", trajectory.UNITS, trajectory.write_trajectory, trajectory.read_trajectory),
     "grid": Kind("PotentialGrid", "", write_grid, read_grid, in_root=True),
     "potential": Kind(

@@ -1,6 +1,17 @@
 """Differentiation and training: tape, primitives as (forward, vjp) pairs, losses, optimisers, training loop."""
 
-from sci.nn.activations import (
+from sci.nn.core.tape import Tape, Variable, value_and_gradients, value_of
+from sci.nn.gradients import allreduce_gradients
+from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
+from sci.nn.losses import (
+    mean_squared,
+    mean_squared_vjp,
+    relative_h1,
+    relative_h1_vjp,
+    relative_l2,
+    relative_l2_vjp,
+)
+from sci.nn.ops.activations import (
     gelu,
     gelu_value,
     gelu_vjp,
@@ -11,7 +22,7 @@ from sci.nn.activations import (
     tanh,
     tanh_vjp,
 )
-from sci.nn.arithmetic import (
+from sci.nn.ops.arithmetic import (
     add,
     add_vjp,
     affine,
@@ -35,7 +46,7 @@ from sci.nn.arithmetic import (
     sum_over,
     sum_over_vjp,
 )
-from sci.nn.convolution import (
+from sci.nn.ops.convolution import (
     average_pool,
     average_pool_vjp,
     convolve,
@@ -43,17 +54,7 @@ from sci.nn.convolution import (
     upsample_nearest,
     upsample_nearest_vjp,
 )
-from sci.nn.initialise import count_parameters, initial_normal, initial_uniform
-from sci.nn.losses import (
-    mean_squared,
-    mean_squared_vjp,
-    relative_h1,
-    relative_h1_vjp,
-    relative_l2,
-    relative_l2_vjp,
-)
-from sci.nn.model import Checkpoint, Model
-from sci.nn.normalisation import (
+from sci.nn.ops.normalization import (
     group_norm,
     group_norm_vjp,
     instance_norm,
@@ -63,10 +64,7 @@ from sci.nn.normalisation import (
     rms_norm,
     rms_norm_vjp,
 )
-from sci.nn.normalisers import Normaliser
-from sci.nn.optimisers import Adam, AdamW, Optimiser, clip_by_global_norm, global_norm
-from sci.nn.parallel import allreduce_gradients
-from sci.nn.probabilities import (
+from sci.nn.ops.probabilities import (
     cross_entropy,
     cross_entropy_vjp,
     log_softmax,
@@ -74,9 +72,7 @@ from sci.nn.probabilities import (
     softmax,
     softmax_vjp,
 )
-from sci.nn.projected import SGDP, AdamP, project_radial, radial_view
-from sci.nn.schedules import Schedule, constant, cosine, step_decay, warm_up
-from sci.nn.shaping import (
+from sci.nn.ops.shaping import (
     concatenate,
     concatenate_vjp,
     crop,
@@ -92,8 +88,12 @@ from sci.nn.shaping import (
     transpose,
     transpose_vjp,
 )
-from sci.nn.tape import Tape, Variable, value_and_gradients, value_of
-from sci.nn.training import Dataset, train
+from sci.nn.optim.adam import Adam, AdamW, Optimiser, clip_by_global_norm, global_norm
+from sci.nn.optim.adamp import SGDP, AdamP, project_radial, radial_view
+from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
+from sci.nn.training.loop import Dataset, train
+from sci.nn.training.model import Checkpoint, Model
+from sci.nn.training.standardizer import Normaliser
 
 __all__ = [
     "SGDP",

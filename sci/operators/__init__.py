@@ -1,12 +1,12 @@
 """Neural operators: spectral convolutions, FNO and TFNO, multi-grid patches."""
 
-from sci.operators.config import FNOConfig
-from sci.operators.convolution import SpectralConv
-from sci.operators.fno import FNO, TFNO
+from sci.operators.fno.config import FNOConfig
+from sci.operators.fno.model import FNO, TFNO
 from sci.operators.interop import from_neuraloperator
-from sci.operators.learning import Recipe, TrainedOperator, train_operator
-from sci.operators.patches import MultigridPatches
-from sci.operators.weights import WeightFormat
+from sci.operators.patches.windows import MultigridPatches
+from sci.operators.spectral.convolution import SpectralConv
+from sci.operators.spectral.weights import WeightFormat
+from sci.operators.training import Recipe, TrainedOperator, train_operator
 
 __all__ = [
     "FNO",

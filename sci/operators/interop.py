@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sci.errors import InvalidValueError
-from sci.operators.config import FNOConfig
-from sci.operators.fno import FNO, parameter_shapes
+from sci.operators.fno.config import FNOConfig
+from sci.operators.fno.model import FNO, parameter_shapes
 
 __all__ = ["from_neuraloperator"]
 

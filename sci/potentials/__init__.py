@@ -1,16 +1,16 @@
 """Electrostatic potentials of many particles, range-separated: energies, forces, grids."""
 
-from sci.potentials.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.direct import direct_sum
-from sci.potentials.frames import FramePlan, Trajectory, energy_and_forces, plan_frames
 from sci.potentials.grid import PotentialGrid
-from sci.potentials.lattice import LatticePotential
+from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
+from sci.potentials.lattice.potential import LatticePotential
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.poses import interaction_energy
-from sci.potentials.radial import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
-from sci.potentials.range_separated import RangeSeparatedPotential
-from sci.potentials.split import Split, split_kernel
+from sci.potentials.radial.kernels import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
+from sci.potentials.radial.split import Split, split_kernel
+from sci.potentials.range_separated.potential import RangeSeparatedPotential
+from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
 __all__ = [
     "FramePlan",

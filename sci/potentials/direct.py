@@ -8,8 +8,8 @@ from sci.backend import Array, as_points, namespace
 from sci.errors import DeviceMismatchError
 from sci.kernels import Kernel, block_size, launch, use_compiled
 from sci.potentials.particles import Particles
-from sci.potentials.radial import Newton, RadialKernel
-from sci.potentials.split import COINCIDENT
+from sci.potentials.radial.kernels import Newton, RadialKernel
+from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["direct_sum", "pack"]
 

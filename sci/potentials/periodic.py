@@ -12,11 +12,11 @@ from sci import chebyshev
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.particles import Particles, coincident_pair
-from sci.potentials.radial import GaussianSum, Newton
-from sci.potentials.short_range import ShortRange
-from sci.potentials.split import Split, split_of_gaussians
+from sci.potentials.radial.kernels import GaussianSum, Newton
+from sci.potentials.radial.split import Split, split_of_gaussians
+from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
-from sci.tensor.boxes import BoxExpansion, BoxGrid, Tiles, box_moments
+from sci.tensor.boxes.expansion import BoxExpansion, BoxGrid, Tiles, box_moments
 
 __all__ = ["PeriodicPotential"]
 

@@ -1,22 +1,29 @@
 """Long sequences across ranks."""
 
-from sci.sequence.cost import AttentionCost, attention_cost
-from sci.sequence.language_model import Memory, TextWindows, TransNormer, token_loss, token_loss_vjp
-from sci.sequence.lightning import (
+from sci.nn.collectives import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
+from sci.sequence.attention.cost import AttentionCost, attention_cost
+from sci.sequence.attention.linformer import linformer_attention, linformer_attention_forward, linformer_attention_vjp
+from sci.sequence.attention.softmax import attention, attention_forward, attention_vjp
+from sci.sequence.attention.tiles import merge_attention
+from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
+from sci.sequence.higher_order.tensor_attention import tensor_attention, tensor_attention_forward, tensor_attention_vjp
+from sci.sequence.linear_attention.lightning import (
     lightning_attention,
     lightning_attention_forward,
     lightning_attention_vjp,
     lightning_step,
 )
-from sci.sequence.linformer import linformer_attention, linformer_attention_forward, linformer_attention_vjp
-from sci.sequence.parallel_transformer import ParallelTransformer
-from sci.sequence.pipeline import run_pipeline
-from sci.sequence.rank_grid import RankGrid, rank_grid
-from sci.sequence.schedules import Simulation, Step, peak_in_flight, pipeline_bubble, pipeline_schedule, simulate
-from sci.sequence.shared import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
-from sci.sequence.softmax import attention, attention_forward, attention_vjp
-from sci.sequence.tensor_attention import tensor_attention, tensor_attention_forward, tensor_attention_vjp
-from sci.sequence.tensor_parallel import (
+from sci.sequence.megatron.pipeline import run_pipeline
+from sci.sequence.megatron.rank_grid import RankGrid, rank_grid
+from sci.sequence.megatron.schedules import (
+    Simulation,
+    Step,
+    peak_in_flight,
+    pipeline_bubble,
+    pipeline_schedule,
+    simulate,
+)
+from sci.sequence.megatron.tensor_parallel import (
     column_linear,
     gather_tokens,
     gather_tokens_vjp,
@@ -29,10 +36,10 @@ from sci.sequence.tensor_parallel import (
     vocabulary_cross_entropy_vjp,
     vocabulary_embedding,
 )
-from sci.sequence.tensor_polynomial import polynomial_degree, polynomial_rank
-from sci.sequence.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
-from sci.sequence.tiles import merge_attention
-from sci.sequence.transnormer import (
+from sci.sequence.megatron.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
+from sci.sequence.models.language_model import Memory, TextWindows, TransNormer, token_loss, token_loss_vjp
+from sci.sequence.models.parallel_transformer import ParallelTransformer
+from sci.sequence.models.transnormer import (
     gated_linear_attention,
     gated_unit,
     lrpe,

@@ -1,15 +1,14 @@
 """Solvers of symmetric positive definite systems: the Poisson operator, conjugate gradients, preconditioners."""
 
-from sci.solvers.deep import DeepConjugateDirection
-from sci.solvers.direction_network import DirectionNetwork, train_direction_network
-from sci.solvers.directions import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
-from sci.solvers.fast_poisson import FastPoisson
-from sci.solvers.incomplete import IncompleteCholesky
-from sci.solvers.jacobi import Jacobi
-from sci.solvers.krylov import SolveResult, cg
-from sci.solvers.multigrid import Multigrid
-from sci.solvers.operator import PoissonOperator
-from sci.solvers.reaction_field import ReactionField, reaction_field
+from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.solvers.dcdm.network import DirectionNetwork, train_direction_network
+from sci.solvers.krylov.cg import SolveResult, cg
+from sci.solvers.learned.solver import DeepConjugateDirection
+from sci.solvers.multigrid.vcycle import Multigrid
+from sci.solvers.poisson.operator import PoissonOperator
+from sci.solvers.preconditioners.fast_poisson import FastPoisson
+from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
+from sci.solvers.preconditioners.jacobi import Jacobi
 
 __all__ = [
     "DeepConjugateDirection",
@@ -20,12 +19,10 @@ __all__ = [
     "Jacobi",
     "Multigrid",
     "PoissonOperator",
-    "ReactionField",
     "SolveResult",
     "cg",
     "conjugate_directions",
     "line_search_loss",
     "line_search_loss_vjp",
-    "reaction_field",
     "train_direction_network",
 ]

@@ -13,17 +13,17 @@ from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.distributed import abort_on_error, agree, allreduce_max, allreduce_sum, block
 from sci.distributed.communicators import Comm
 from sci.errors import InvalidValueError, ShapeError
-from sci.solvers import coarsening
-from sci.solvers.boundaries import as_spacing, parse_walls
-from sci.solvers.coarsening import FLUID, NEUMANN, Coefficients
-from sci.solvers.fused import PaddedCycle, Space, iterate
-from sci.solvers.krylov import CONSISTENT, SolveResult, inconsistent
-from sci.solvers.layout import Layout
-from sci.solvers.multigrid import KINDS, Level, can_halve, check_dense, dense_inverse, make_levels, v_cycle
-from sci.solvers.operator import assemble, face_weights
+from sci.solvers.krylov.cg import CONSISTENT, SolveResult, inconsistent
+from sci.solvers.krylov.pipelined import PaddedCycle, Space, iterate
+from sci.solvers.multigrid import coarsening
+from sci.solvers.multigrid.coarsening import FLUID, NEUMANN, Coefficients
+from sci.solvers.multigrid.vcycle import KINDS, Level, can_halve, check_dense, dense_inverse, make_levels, v_cycle
+from sci.solvers.poisson.boundary import as_spacing, parse_walls
+from sci.solvers.poisson.grid import Layout
+from sci.solvers.poisson.operator import assemble, face_weights
+from sci.solvers.poisson.stencil import Stencil
 from sci.solvers.shared_components import SharedComponents, shared_components
 from sci.solvers.shared_levels import Gather, Halo, SharedLevel, interior_and_shell, local_layout, refined
-from sci.solvers.stencil import Stencil
 
 __all__ = ["SharedMultigrid", "SharedPoisson", "shared_cg"]
 

@@ -13,14 +13,14 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import allreduce_sum
 from sci.errors import InvalidValueError
-from sci.solvers.coarsening import FLUID, NEUMANN
-from sci.solvers.cycle_kernels import bound
-from sci.solvers.cycle_levels import COARSEST, lost_part, pair_mean
-from sci.solvers.cycle_parameters import Parameters
-from sci.solvers.cycle_program import Call, Levels, passes_down, passes_up
-from sci.solvers.cycle_setup import Equation, coarser_equation, finest_equation, lift_shares, make_grid, smooths_twice
-from sci.solvers.cycle_stages import Grid
-from sci.solvers.layout import Box, Layout, rows_per_block
+from sci.solvers.learned.kernels import bound
+from sci.solvers.learned.levels import COARSEST, lost_part, pair_mean
+from sci.solvers.learned.parameters import Parameters
+from sci.solvers.learned.setup import Equation, coarser_equation, finest_equation, lift_shares, make_grid, smooths_twice
+from sci.solvers.learned.stages import Grid
+from sci.solvers.learned.vcycle import Call, Levels, passes_down, passes_up
+from sci.solvers.multigrid.coarsening import FLUID, NEUMANN
+from sci.solvers.poisson.grid import Box, Layout, rows_per_block
 from sci.solvers.shared import SharedPoisson
 from sci.solvers.shared_levels import Gather, Halo, interior_and_shell, local_layout, refined
 
@@ -39,7 +39,7 @@ class SharedLearnedCycle:
     A : SharedPoisson
         With its mask; of Dirichlet and Neumann walls.
     parameters : dict of arrays
-        Of `sci.solvers.cycle_parameters`.
+        Of `sci.solvers.learned.parameters`.
 
     Raises
     ------

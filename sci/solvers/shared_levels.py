@@ -13,9 +13,9 @@ from sci.backend import Array, namespace
 from sci.distributed import GridDecomposition, HaloExchange
 from sci.distributed.collectives import gather_flat
 from sci.distributed.communicators import channel_of
-from sci.solvers.layout import Box, Layout
-from sci.solvers.multigrid import Level
-from sci.solvers.relax import Call, half_sweep
+from sci.solvers.multigrid.smoothers import Call, half_sweep
+from sci.solvers.multigrid.vcycle import Level
+from sci.solvers.poisson.grid import Box, Layout
 
 __all__ = ["Gather", "Halo", "SharedLevel", "interior_and_shell", "local_layout", "refined"]
 

@@ -1,10 +1,10 @@
 """Tensor formats: canonical, Tucker and Chebyshev-Tucker, and the decompositions between them."""
 
-from sci.tensor.canonical import Canonical
-from sci.tensor.chebtuck import ChebTuck
-from sci.tensor.decompose import hooi, hosvd, rhosvd
-from sci.tensor.evaluate import evaluate_points_reference, gradient_points_reference
-from sci.tensor.tucker import Tucker
+from sci.tensor.chebtuck.evaluate import evaluate_points_reference, gradient_points_reference
+from sci.tensor.chebtuck.function import ChebTuck
+from sci.tensor.decompose.hosvd import hooi, hosvd, rhosvd
+from sci.tensor.formats.cp import Canonical
+from sci.tensor.formats.tucker import Tucker
 
 __all__ = [
     "Canonical",

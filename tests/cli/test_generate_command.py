@@ -10,7 +10,7 @@ import pytest
 
 from sci.cli import main
 from sci.io import load_samples, read_header
-from sci.operators.data import darcy_flow, navier_stokes
+from sci.problems import darcy_flow, navier_stokes
 
 
 def test_darcy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

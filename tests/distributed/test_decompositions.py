@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import GridDecomposition, block, decompose, pencil, slab, split
-from sci.distributed.process_grids import best_proc_shape
+from sci.distributed.grids.process_grids import best_proc_shape
 from sci.distributed.ranges import split_bounds
 from sci.errors import DecompositionError, InvalidValueError
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sci.distributed import PencilFFT, slab
-from sci.distributed.pencil_fft import _stages
+from sci.distributed.grids.pencil_fft import _stages
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
 
 

@@ -25,10 +25,10 @@ from sci.io import (
     save_samples,
     save_solution,
 )
-from sci.io.hdf5 import create, make_header
-from sci.io.parallel import join_parts
-from sci.io.smoke import load_smoke, save_smoke
-from sci.io.vtkhdf import PART, image_group, write_grid, write_part
+from sci.io.codecs.smoke import load_smoke, save_smoke
+from sci.io.core.hdf5 import create, make_header
+from sci.io.core.parallel import join_parts
+from sci.io.exports.vtkhdf import PART, image_group, write_grid, write_part
 from sci.potentials.grid import PotentialGrid
 from sci.solvers import PoissonOperator, SolveResult
 

@@ -18,8 +18,8 @@ from sci.potentials import (
 )
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
-from sci.potentials.radial import GaussianSum, Yukawa
-from sci.potentials.split import Split
+from sci.potentials.radial.kernels import GaussianSum, Yukawa
+from sci.potentials.radial.split import Split
 from sci.tensor import Canonical, ChebTuck, Tucker
 
 

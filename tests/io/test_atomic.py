@@ -14,7 +14,7 @@ import pytest
 
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, save, write_cube, write_dx
-from sci.io.atomic import replacing
+from sci.io.core.atomic_write import replacing
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 

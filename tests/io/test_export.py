@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.io import export, write_cube, write_dx
+from sci.io import write_cube, write_dx
+from sci.io.exports import dx_cube
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.units import BOHR, potential_factor

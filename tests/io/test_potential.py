@@ -10,8 +10,8 @@ from sci.errors import FileFormatError
 from sci.io import describe, load, load_grid, load_results, save, save_potential_file
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
-from sci.potentials.radial import Newton, Yukawa
-from sci.potentials.range_separated import RangeSeparatedPotential
+from sci.potentials.radial.kernels import Newton, Yukawa
+from sci.potentials.range_separated.potential import RangeSeparatedPotential
 
 AXES = (np.linspace(-2, 2, 3), np.linspace(-1, 2, 4), np.linspace(0, 2, 5))
 

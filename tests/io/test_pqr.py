@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sci.errors import FileFormatError
 from sci.io import read_structure
-from sci.io.pqr import parse_atom, read_pqr
+from sci.io.readers.pqr import parse_atom, read_pqr
 
 LINE = "ATOM      1  N   ALA A   1     105.658 133.136 -29.416  0.1414 1.8240"
 

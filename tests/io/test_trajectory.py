@@ -168,7 +168,8 @@ def test_killed_writers_lose_no_finished_frame(tmp_path):
     program = textwrap.dedent(f"""
         import os, random, signal, time
         from pathlib import Path
-        from sci.io import compute_trajectory, load, trajectory
+        from sci.io import compute_trajectory, load
+        from sci.io.codecs import trajectory
         fast = trajectory.energy_and_forces
         def slow(particles, plan):
             time.sleep(0.005)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io import load, load_grid, save, vtkhdf
-from sci.io.hdf5 import create, make_header
+from sci.io import load, load_grid, save
+from sci.io.core.hdf5 import create, make_header
+from sci.io.exports import vtkhdf
 from sci.potentials.grid import PotentialGrid
 from sci.units import COULOMB
 

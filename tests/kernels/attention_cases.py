@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import sci
-from sci.sequence.device_tiles import add_gradients_on_device, attend_on_device
-from sci.sequence.tiles import View, add_gradients, add_gradients_reference, attend, attend_reference
+from sci.sequence.attention.device_tiles import add_gradients_on_device, attend_on_device
+from sci.sequence.attention.tiles import View, add_gradients, add_gradients_reference, attend, attend_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 SHAPES = (

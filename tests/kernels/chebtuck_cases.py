@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from sci.chebyshev import vandermonde
-from sci.tensor.evaluate import _Compiled, evaluate_points_reference, gradient_points_reference
+from sci.tensor.chebtuck.evaluate import _Compiled, evaluate_points_reference, gradient_points_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 DOMAIN = ((-3.0, 5.0), (0.0, 6.0), (-1.0, 1.5))

@@ -15,16 +15,16 @@ import stencil_cases
 
 import sci
 from sci.kernels import Kernel, block_size, launch
-from sci.nn.activations import KINDS, evaluate
-from sci.nn.normalisation import standardise, standardise_vjp
-from sci.nn.optimisers import adam_step
+from sci.nn.ops.activations import KINDS, evaluate
+from sci.nn.ops.normalization import standardise, standardise_vjp
+from sci.nn.optim.adam import adam_step
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
-from sci.potentials.radial import GaussianSum
-from sci.potentials.short_range import ShortRange
-from sci.potentials.split import Split
-from sci.sequence.lightning_kernel import run_recurrence
-from sci.tensor.boxes import BoxExpansion, BoxGrid, Tiles, box_moments
+from sci.potentials.radial.kernels import GaussianSum
+from sci.potentials.radial.split import Split
+from sci.potentials.range_separated.short_range import ShortRange
+from sci.sequence.linear_attention.kernel import run_recurrence
+from sci.tensor.boxes.expansion import BoxExpansion, BoxGrid, Tiles, box_moments
 
 BLOCK = block_size(np.empty(0))
 SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 3)

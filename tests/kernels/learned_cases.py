@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import sci
-from sci.nn.convolution import _convolved, _weight_gradient
-from sci.solvers.cycle_kernels import run, share_of, upper_half, widened
-from sci.solvers.cycle_parameters import flat_network, initial_parameters
-from sci.solvers.cycle_stages import Grid, Step, ascend, descend
-from sci.solvers.layout import Layout, rows_per_block
-from sci.solvers.stencil import Stencil, curvature_reference
+from sci.nn.ops.convolution import _convolved, _weight_gradient
+from sci.solvers.learned.kernels import run, share_of, upper_half, widened
+from sci.solvers.learned.parameters import flat_network, initial_parameters
+from sci.solvers.learned.stages import Grid, Step, ascend, descend
+from sci.solvers.poisson.grid import Layout, rows_per_block
+from sci.solvers.poisson.stencil import Stencil, curvature_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 

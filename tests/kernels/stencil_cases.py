@@ -9,12 +9,17 @@ import numpy as np
 
 import sci
 from sci.kernels import launch
-from sci.solvers.incomplete import factor_kernel, factor_reference, substitute_kernel, substitute_reference
-from sci.solvers.layout import Layout
-from sci.solvers.relax import first_sweep, half_sweep, residual
-from sci.solvers.stages import LevelArrays, ascend, descend
-from sci.solvers.stencil import Stencil, curvature_reference
-from sci.solvers.transfer import prolong, restrict
+from sci.solvers.multigrid.fused import LevelArrays, ascend, descend
+from sci.solvers.multigrid.smoothers import first_sweep, half_sweep, residual
+from sci.solvers.multigrid.transfer import prolong, restrict
+from sci.solvers.poisson.grid import Layout
+from sci.solvers.poisson.stencil import Stencil, curvature_reference
+from sci.solvers.preconditioners.incomplete_cholesky import (
+    factor_kernel,
+    factor_reference,
+    substitute_kernel,
+    substitute_reference,
+)
 
 Pair = tuple[np.ndarray, np.ndarray]
 SHAPES = ((1, 1, 1), (2, 3, 5), (5, 4, 16), (1, 7, 17), (9, 33), (3, 1))

@@ -20,7 +20,7 @@ from numpy.polynomial.chebyshev import chebder, chebval3d
 
 from sci import kernels
 from sci.kernels import Kernel, launch
-from sci.tensor.boxes import box_moments_kernel, evaluate_boxes_kernel
+from sci.tensor.boxes.expansion import box_moments_kernel, evaluate_boxes_kernel
 
 KERNELS = every_kernel()
 HERE = Path(__file__).parent

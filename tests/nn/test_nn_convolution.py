@@ -9,7 +9,7 @@ from scipy.signal import correlate
 
 import sci
 from sci.errors import ShapeError
-from sci.nn.convolution import (
+from sci.nn.ops.convolution import (
     average_pool,
     average_pool_vjp,
     convolve,

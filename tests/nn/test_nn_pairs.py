@@ -12,7 +12,7 @@ from pair_cases import PAIRS, RNG, pair, real
 import sci
 import sci.nn as P
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn.activations import gelu_reference
+from sci.nn.ops.activations import gelu_reference
 
 IDS = [f"{k}-{name}" for k, (name, _, _) in enumerate(PAIRS)]
 

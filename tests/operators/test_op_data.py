@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from sci.errors import ConvergenceError, SciError
-from sci.operators.data import (
+from sci.problems import (
     darcy_flow,
     evolve_vorticity,
     navier_stokes,

@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 from gradients import assert_vjp
 
-import sci.operators.block
+import sci.operators.fno.block
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import launch
 from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
-from sci.operators import FNO, TFNO, FNOConfig, SpectralConv, contraction, products, spectral
-from sci.operators import pointwise as block_module
-from sci.operators.block import BlockSpec, block, block_vjp
-from sci.operators.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
-from sci.operators.fno import parameter_shapes
-from sci.operators.layers import fused_block, layered_block
-from sci.operators.perceptron import channel_mlp, channel_mlp_vjp
-from sci.operators.weights import WeightFormat
+from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
+from sci.operators.fno import pointwise as block_module
+from sci.operators.fno.block import BlockSpec, block, block_vjp
+from sci.operators.fno.layers import fused_block, layered_block
+from sci.operators.fno.model import parameter_shapes
+from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
+from sci.operators.spectral import contraction, products
+from sci.operators.spectral import transform as spectral
+from sci.operators.spectral.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
+from sci.operators.spectral.weights import WeightFormat
 
 # Table of the method sheet, complex numbers counted as two.
 COUNTS = [
@@ -308,7 +310,7 @@ def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, f
 
     for module in (block_module, products):
         monkeypatch.setattr(module, "launch", counted)
-    for module in (sci.operators.block, contraction, spectral):
+    for module in (sci.operators.fno.block, contraction, spectral):
         monkeypatch.setattr(module, "is_device_array", lambda array: True)
     out = fused_block(Tape(), model.parameters, x, model.config, 0, False)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.operators import MultigridPatches
-from sci.operators.patches import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
+from sci.operators.patches.windows import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
 
 
 def test_coordinates_of_the_sheet():

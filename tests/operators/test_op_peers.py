@@ -10,7 +10,7 @@ import pytest
 
 from sci.nn import relative_l2, relative_l2_vjp, value_and_gradients
 from sci.operators import Recipe, from_neuraloperator, train_operator
-from sci.operators.convolution import as_dtype
+from sci.operators.spectral.convolution import as_dtype
 
 pytestmark = pytest.mark.peers
 

@@ -9,10 +9,10 @@ import pytest
 from scipy.optimize import brentq, least_squares
 from scipy.stats import qmc
 
+from sci.applications.homogenization.equino import EquiNO, pod_modes, snapshots
+from sci.applications.homogenization.laws import Composite, LinearElastic, Saturating, frobenius
+from sci.applications.homogenization.rve import PeriodicRVE, circular_inclusions
 from sci.errors import ConvergenceError, SciError
-from sci.operators.equino import EquiNO, pod_modes, snapshots
-from sci.operators.laws import Composite, LinearElastic, Saturating, frobenius
-from sci.operators.rve import PeriodicRVE, circular_inclusions
 
 MATRIX, INCLUSION = Saturating(4.78e3, 50.0, 0.06), LinearElastic(4.345e4, 2.992e4)
 SOFT, HARD = LinearElastic(2.0, 1.0), LinearElastic(11.0, 7.0)

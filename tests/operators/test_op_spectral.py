@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.operators.spectral import (
+from sci.operators.spectral.transform import (
     check_field,
     check_modes,
     column_weights,

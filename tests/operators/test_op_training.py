@@ -9,7 +9,7 @@ from sci.errors import InvalidValueError, ShapeError
 from sci.io import load_samples
 from sci.nn import Model
 from sci.operators import FNO, TFNO, Recipe, TrainedOperator, train_operator
-from sci.operators.learning import _Square, as_fields, with_transposed
+from sci.operators.training import _Square, as_fields, with_transposed
 
 
 def test_three_epochs_of_small_darcy(test_data):

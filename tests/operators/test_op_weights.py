@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.operators.contraction import contract
-from sci.operators.spectral import weight_window
-from sci.operators.weights import FACTORIZATIONS, WeightFormat, cp_terms, tensor_train_ranks, tucker_ranks
+from sci.operators.spectral.contraction import contract
+from sci.operators.spectral.transform import weight_window
+from sci.operators.spectral.weights import FACTORIZATIONS, WeightFormat, cp_terms, tensor_train_ranks, tucker_ranks
 
 FORMATS = [(f, layers) for f in FACTORIZATIONS for layers in (0, 3) if not (f == "dense" and layers)]
 

@@ -9,8 +9,8 @@ from systems import cloud, relative
 
 from sci import chebyshev
 from sci.potentials import GaussianSum, Newton, gaussian_sum
-from sci.potentials.assemble import box_counts, box_reach, long_range_coefficients, octaves
-from sci.tensor.boxes import BoxGrid, box_moments, merge_moments
+from sci.potentials.range_separated.assemble import box_counts, box_reach, long_range_coefficients, octaves
+from sci.tensor.boxes.expansion import BoxGrid, box_moments, merge_moments
 
 DOMAIN = ((-1.0, 21.0), (-1.0, 15.0), (-1.0, 10.0))
 

@@ -21,7 +21,7 @@ from sci.potentials import (
     Vacancy,
     direct_sum,
 )
-from sci.potentials.lattice_sums import AxisLattice
+from sci.potentials.lattice.sums import AxisLattice
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 CHARGES = [1.0] * 4 + [-1.0] * 4

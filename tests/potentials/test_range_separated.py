@@ -104,7 +104,7 @@ def test_points_on_the_faces_belong_to_the_box(monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("a point of the box was summed directly")
 
-    monkeypatch.setattr("sci.potentials.range_separated.direct_sum_packed", refuse)
+    monkeypatch.setattr("sci.potentials.range_separated.potential.direct_sum_packed", refuse)
     phi.on_grid(*axes)
     phi(points)
 

@@ -25,7 +25,7 @@ from sci.sequence import (
     linformer_attention_vjp,
     merge_attention,
 )
-from sci.sequence.tiles import View, attend
+from sci.sequence.attention.tiles import View, attend
 
 METHODS = ("ring", "strip", "ulysses")
 PACKED = np.repeat([-1, 5, 2, -3, 9], [2, 7, 1, 3, 8])

@@ -9,7 +9,7 @@ from gradients import assert_vjp
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
 from sci.nn import AdamW, Tape, train, value_and_gradients
-from sci.nn.schedules import cosine
+from sci.nn.optim.schedules import cosine
 from sci.sequence import (
     TextWindows,
     TransNormer,

@@ -9,7 +9,7 @@ from gradients import assert_vjp
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence import lightning_attention, lightning_attention_forward, lightning_attention_vjp, lightning_step
-from sci.sequence.lightning_kernel import run_recurrence
+from sci.sequence.linear_attention.kernel import run_recurrence
 
 DECAY = np.array([0.05, 0.6])
 

@@ -16,8 +16,8 @@ from sci.sequence import (
     tensor_attention,
     tensor_attention_forward,
     tensor_attention_vjp,
-    tensor_polynomial,
 )
+from sci.sequence.higher_order import polynomial as tensor_polynomial
 
 
 def arrays(lengths: tuple[int, int, int], d: int, size: float = 1.0, seed: int = 0) -> list[np.ndarray]:

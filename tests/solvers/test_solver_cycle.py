@@ -7,9 +7,10 @@ import pytest
 from scipy.linalg import eigh
 
 from sci.errors import InvalidValueError, ShapeError
-from sci.solvers import PoissonOperator, cycle_levels
-from sci.solvers.cycle import cycle_of, vcycle, vcycle_vjp
-from sci.solvers.cycle_levels import (
+from sci.problems.masks import insulating_part, random_bodies, random_mask, stress_masks
+from sci.solvers import PoissonOperator
+from sci.solvers.learned import levels as cycle_levels
+from sci.solvers.learned.levels import (
     Level,
     apply_links,
     diagonal_of,
@@ -18,7 +19,7 @@ from sci.solvers.cycle_levels import (
     restrict,
     upsample,
 )
-from sci.solvers.cycle_parameters import (
+from sci.solvers.learned.parameters import (
     KINDS,
     LARGEST,
     check_parameters,
@@ -29,8 +30,8 @@ from sci.solvers.cycle_parameters import (
     weights,
     weights_vjp,
 )
-from sci.solvers.cycle_training import condition_gradients, krylov, random_errors, train_cycle
-from sci.solvers.masks import insulating_part, random_bodies, random_mask, stress_masks
+from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
+from sci.solvers.learned.training import condition_gradients, krylov, random_errors, train_cycle
 
 WALLS = [(True, True), (True, False), (False, True)]
 

@@ -10,14 +10,14 @@ from scipy.sparse.linalg import spsolve
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn import Tape, value_and_gradients
 from sci.solvers import PoissonOperator, cg
-from sci.solvers.direction_network import DirectionNetwork, train_direction_network
-from sci.solvers.directions import (
+from sci.solvers.dcdm.iteration import (
     DirectionLog,
     conjugate_directions,
     line_search_loss,
     line_search_loss_vjp,
 )
-from sci.solvers.ritz import lanczos, ritz_right_hand_sides, ritz_vectors
+from sci.solvers.dcdm.network import DirectionNetwork, train_direction_network
+from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 
 RNG = np.random.default_rng(12)
 MASK = RNG.random((8, 8, 8)) > 0.1

@@ -11,12 +11,12 @@ import sci
 from sci.errors import DTypeError, InvalidValueError
 from sci.io import load, save
 from sci.nn import Model
+from sci.problems.masks import insulating_part, random_bodies, stress_masks
 from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
-from sci.solvers.cycle import cycle_of, features, vcycle
-from sci.solvers.cycle_levels import first_level, hierarchy
-from sci.solvers.cycle_parameters import FEATURES, IN_A_PLANE, consistent_gain, initial_parameters
-from sci.solvers.learned_cycle import LearnedCycle
-from sci.solvers.masks import insulating_part, random_bodies, stress_masks
+from sci.solvers.learned.levels import first_level, hierarchy
+from sci.solvers.learned.parameters import FEATURES, IN_A_PLANE, consistent_gain, initial_parameters
+from sci.solvers.learned.preconditioner import LearnedCycle
+from sci.solvers.learned.reference import cycle_of, features, vcycle
 
 RNG = np.random.default_rng(31)
 

@@ -10,8 +10,8 @@ from scipy import sparse
 
 import sci
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
-from sci.solvers.problems import right_hand_side, sphere_and_blob
 
 RNG = np.random.default_rng(2)
 

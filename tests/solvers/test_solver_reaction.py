@@ -7,10 +7,10 @@ import importlib
 import numpy as np
 import pytest
 
+from sci.applications.solvation import cavity_fraction, reaction_field
 from sci.errors import InvalidValueError, ShapeError
 from sci.potentials import Particles
 from sci.solvers import PoissonOperator, cg
-from sci.solvers.reaction_field import cavity_fraction, reaction_field
 
 
 def test_born_ion_to_second_order():
@@ -53,7 +53,7 @@ def test_many_charges_take_the_range_separated_potential(monkeypatch):
     rng = np.random.default_rng(0)
     cloud = Particles(4 * rng.random((20, 3)), rng.normal(size=20), np.full(20, 1.5))
     direct = reaction_field(cloud, spacing=0.8, padding=4.0)
-    monkeypatch.setattr(importlib.import_module("sci.solvers.reaction_field"), "DIRECT", 5)
+    monkeypatch.setattr(importlib.import_module("sci.applications.solvation"), "DIRECT", 5)
     fast = reaction_field(cloud, spacing=0.8, padding=4.0)
     assert fast.energy == pytest.approx(direct.energy, rel=1e-4)
     assert direct.energy < 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sci.applications.smoke import SmokePlume, _interpolated, ball
 from sci.errors import FileFormatError, InvalidValueError, ShapeError
-from sci.io.smoke import load_smoke, save_smoke
+from sci.io.codecs.smoke import load_smoke, save_smoke
 from sci.solvers import IncompleteCholesky
-from sci.solvers.smoke import SmokePlume, _interpolated, ball
 
 SHAPES = {2: (24, 36), 3: (12, 12, 20)}
 

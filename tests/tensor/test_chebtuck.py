@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from sci import chebyshev
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.tensor import ChebTuck, evaluate_points_reference, gradient_points_reference
-from sci.tensor import evaluate as evaluate_module
+from sci.tensor.chebtuck import evaluate as evaluate_module
 
 BOX = ((-1.0, 2.0), (0.5, 1.5), (-3.0, -1.0))
 
@@ -131,7 +131,7 @@ def test_arithmetic_is_pointwise(seed: int) -> None:
 
 
 def test_products_through_ranks_and_through_values_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sci.tensor import arithmetic
+    from sci.tensor.decompose import arithmetic
 
     a, b = random_function((30, 31, 32), (1, 2, 2), 3), random_function((29, 30, 28), (2, 1, 2), 4)
     by_ranks = a.multiply(b, 1e-12)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from sci.chebyshev import nodes, values_to_coefficients
 from sci.errors import InvalidValueError, ShapeError
 from sci.tensor import Canonical, Tucker, hooi, hosvd, rhosvd
-from sci.tensor.modes import unfold
+from sci.tensor.formats.modes import unfold
 
 METHODS = ["auto", "gram", "qr", "randomized"]
 

@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 
 from sci import chebyshev
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
-from sci.tensor import Canonical, ChebTuck, sampling
+from sci.tensor import Canonical, ChebTuck
+from sci.tensor.chebtuck import sampling
 
 CUBE = ((-1.0, 1.0),) * 3
 FUNCTIONS = {

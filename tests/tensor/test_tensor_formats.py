@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.tensor import Canonical, Tucker, arithmetic, canonical
-from sci.tensor.modes import cheapest_order, khatri_rao, mode_product, normalise_signs
+from sci.tensor import Canonical, Tucker
+from sci.tensor.decompose import arithmetic
+from sci.tensor.formats import cp as canonical
+from sci.tensor.formats.modes import cheapest_order, khatri_rao, mode_product, normalise_signs
 
 
 def random_tucker(shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0) -> Tucker:

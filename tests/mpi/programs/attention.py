@@ -18,7 +18,7 @@ from sci import distributed
 from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.sequence import attention, attention_cost, attention_forward, attention_vjp
-from sci.sequence.tiles import View, attend
+from sci.sequence.attention.tiles import View, attend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sequence"))
 from attention_oracle import dense, dense_vjp, seen_by

@@ -13,7 +13,8 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.sequence import attention, ring
+from sci.sequence import attention
+from sci.sequence.attention import ring
 
 
 def main() -> None:

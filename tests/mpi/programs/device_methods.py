@@ -19,9 +19,9 @@ from sabotage import private_communicator
 from sci import distributed
 from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
+from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
 from sci.solvers import DeepConjugateDirection
-from sci.solvers.problems import right_hand_side, sphere_and_blob
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -14,8 +14,8 @@ from sci.distributed import abort_on_error
 from sci.errors import DecompositionError
 from sci.nn import AdamW, Tape, Variable, relative_l2, relative_l2_vjp, train, value_and_gradients
 from sci.operators import FNO, MultigridPatches, Recipe, train_operator
-from sci.operators.parallel import patch_loss, patched_relative_l2, patched_relative_l2_vjp
-from sci.operators.patches import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
+from sci.operators.patches.parallel import patch_loss, patched_relative_l2, patched_relative_l2_vjp
+from sci.operators.patches.windows import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
 
 
 def check(comm: MPI.Intracomm) -> None:

@@ -16,7 +16,7 @@ from sabotage import private_communicator
 from sci.distributed import abort_on_error
 from sci.errors import SciError
 from sci.io import load_samples, save_samples
-from sci.operators.data import darcy_flow, navier_stokes
+from sci.problems import darcy_flow, navier_stokes
 
 folder = Path(sys.argv[1])
 

@@ -1,0 +1,1 @@
+"""Homogenization of composites: constitutive laws, FFT cells, EquiNO."""

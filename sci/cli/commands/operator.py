@@ -1,0 +1,233 @@
+"""`sci operator train|predict|import|generate`: neural operators on samples in HDF5 files."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sci.cli.commands import generate
+from sci.cli.outcome import computing, print_json, print_table, require_writable
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io import load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
+from sci.nn import Checkpoint, Model
+from sci.operators import FNO, Recipe, TrainedOperator, from_neuraloperator, train_operator
+from sci.operators.spectral.weights import FACTORIZATIONS
+from sci.operators.training import as_fields, relative_errors, with_transposed
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """Fourier neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
+(n, channel, *grid); a model is an HDF5 file with its normalisers, and takes fields on any grid."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("operator", help="train and use neural operators", description=DESCRIPTION)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_train(actions)
+    generate.add_parser(actions)
+    predict = actions.add_parser("predict", help="apply a model to inputs")
+    predict.add_argument("model", type=Path, metavar="MODEL.h5")
+    predict.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; with y too, errors are told")
+    predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="x and the prediction as y")
+    predict.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
+    predict.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="picture of the first three predictions beside truth"
+    )
+    predict.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    predict.set_defaults(run=_predict)
+    imported = actions.add_parser("import", help="turn a state dict of the neuraloperator library into a model")
+    imported.add_argument("input", type=Path, metavar="STATE.npz", help="numpy.savez of the state dict's arrays")
+    imported.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
+    imported.add_argument("--no-grid", action="store_true", help="the model was made with positional_embedding=None")
+    imported.add_argument("--norm", choices=("instance",), help="the model normalises instances")
+    imported.add_argument("--preactivation", action="store_true")
+    imported.add_argument("--stabilizer", choices=("tanh",))
+    imported.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding of the model")
+    imported.add_argument("--fno-skip", choices=("identity",), help="where the skip has no weights")
+    imported.add_argument("--mlp-skip", choices=("identity",), help="where the skip has no weights")
+    imported.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    imported.set_defaults(run=_import)
+
+
+def _add_train(actions: Any) -> None:
+    parser = actions.add_parser("train", help="train a model on samples")
+    parser.add_argument("input", type=Path, metavar="SAMPLES.h5", help="datasets x and y")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
+    parser.add_argument(
+        "--test", type=Path, action="append", default=[], metavar="SAMPLES.h5", help="tell errors on it"
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--modes", type=int, nargs="+", default=[16, 16], metavar="M", help="kept along each axis (16 16)"
+    )
+    model.add_argument("--hidden", type=int, default=32, metavar="C", help="channels of the blocks (32)")
+    model.add_argument("--layers", type=int, default=4, metavar="L", help="blocks (4)")
+    model.add_argument(
+        "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank)"
+    )
+    model.add_argument("--rank", type=float, metavar="R", help="fraction of the dense spectral parameters")
+    model.add_argument("--joint", action="store_true", help="one factorised tensor for all layers")
+    model.add_argument("--norm", choices=("instance", "group"))
+    model.add_argument(
+        "--padding", type=float, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
+    )
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over the samples (20)")
+    recipe.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
+    recipe.add_argument("--rate", type=float, default=8e-3, metavar="LR", help="learning rate (0.008)")
+    recipe.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
+    recipe.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimised (h1)")
+    recipe.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
+    recipe.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
+    recipe.add_argument("--normalise-inputs", action="store_true")
+    recipe.add_argument("--seed", type=int, default=0)
+    recipe.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
+    recipe.add_argument("--resume", type=Path, metavar="FILE.h5", help="go on from a checkpoint of the same training")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the loss")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.set_defaults(run=_train)
+
+
+def _train(a: argparse.Namespace) -> None:
+    outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
+    require_writable(outputs, [p for p in (a.input, *a.test) if p])
+    _require_plotting(a.plot)
+    dim = len(a.modes)
+    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", load_samples(a.input)))
+    tests = {p.stem: load_samples(p) for p in a.test}
+    fields = {n: (_fields(u, dim, f"{n}: x"), _fields(v, dim, f"{n}: y")) for n, (u, v) in tests.items()}
+    factorization = a.factorization or ("tucker" if a.rank is not None else "dense")
+    model = FNO(
+        *(a.modes, x.shape[1], y.shape[1], a.hidden, a.layers),
+        seed=a.seed,
+        factorization=factorization,
+        rank=1.0 if a.rank is None else a.rank,
+        joint=a.joint,
+        norm=a.norm,
+        domain_padding=a.padding,
+    )
+    recipe = Recipe(a.epochs, a.batch, a.rate, a.weight_decay, a.loss, square=a.square)
+    resume = load(a.resume) if a.resume else None
+    if resume is not None and not isinstance(resume, Checkpoint):
+        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    if a.transpose:
+        x, y = with_transposed(x, y)
+
+    def keep(checkpoint: Checkpoint) -> None:
+        save(a.checkpoint, checkpoint, command=a.command)
+
+    start = time.perf_counter()
+    trained, course = train_operator(
+        *(model, x, y, recipe),
+        normalise_inputs=a.normalise_inputs,
+        tests=fields,
+        seed=a.seed,
+        save=keep if a.checkpoint else None,
+        resume=resume,
+    )
+    save(a.output, trained, command=a.command, parent_uuid=_uuid(a.input))
+    if a.plot:
+        from sci.plotting import plot_training
+
+        plot_training(course, a.plot)
+    report = {
+        "model": str(a.output),
+        "parameters": model.n_parameters,
+        "samples": len(x),
+        "steps": course.step,
+        "loss": float(course.losses[-1]),
+        **{name: float(values[-1]) for name, values in course.metrics.items()},
+        "seconds": time.perf_counter() - start,
+    }
+    _tell(report, a.json)
+
+
+def _predict(a: argparse.Namespace) -> None:
+    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input])
+    _require_plotting(a.plot)
+    operator = _operator(a.model)
+    dim = operator.model.config.dim
+    if a.batch < 1:
+        raise InvalidValueError(f"--batch {a.batch}: expected a positive number")
+    x, y = load_inputs(a.input)
+    x, truth = _fields(x, dim, f"{a.input}: x"), None if y is None else _fields(y, dim, f"{a.input}: y")
+    if truth is not None and (len(truth), *truth.shape[2:]) != (len(x), *x.shape[2:]):
+        raise InvalidValueError(f"{a.input}: y {truth.shape} does not fit x {x.shape}; leave y out to predict only")
+    start = time.perf_counter()
+    with computing():
+        prediction = operator(x, batch_size=a.batch)
+    report: dict[str, Any] = {"output": str(a.output), "samples": len(x), "grid": list(x.shape[2:])}
+    if truth is not None:
+        report.update(relative_errors(prediction, truth))
+    report["seconds"] = time.perf_counter() - start
+    save_samples(a.output, x, prediction, command=a.command)
+    if a.plot:
+        from sci.plotting import plot_prediction
+
+        if truth is None:
+            raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")
+        plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
+    _tell(report, a.json)
+
+
+def _import(a: argparse.Namespace) -> None:
+    require_writable([a.output], [a.input])
+    options = {
+        "positional_grid": False if a.no_grid else None,
+        "norm": a.norm,
+        "preactivation": a.preactivation or None,
+        "stabilizer": a.stabilizer,
+        "domain_padding": None if a.padding is None else (a.padding[0] if len(a.padding) == 1 else tuple(a.padding)),
+        "fno_skip": a.fno_skip,
+        "channel_mlp_skip": a.mlp_skip,
+    }
+    model = from_neuraloperator(read_state_dict(a.input), **{k: v for k, v in options.items() if v is not None})
+    save(a.output, TrainedOperator(model), command=a.command)
+    config = model.config
+    report = {
+        "model": str(a.output),
+        "parameters": model.n_parameters,
+        "n_modes": list(config.n_modes),
+        "channels": [config.in_channels, config.hidden_channels, config.out_channels],
+        "layers": config.n_layers,
+        "factorization": config.factorization,
+    }
+    _tell(report, a.json)
+
+
+def _fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:
+    fields: np.ndarray = as_fields(array, dim, name)
+    return fields.astype(np.float32, copy=False)
+
+
+def _operator(path: Path) -> TrainedOperator:
+    model = load(path)
+    if not isinstance(model, Model):
+        raise FileFormatError(f"{path}: holds a {type(model).__name__}; expected a model of sci operator")
+    return TrainedOperator.from_model(model)
+
+
+def _uuid(path: Path) -> str | None:
+    try:
+        return read_header(path).uuid
+    except FileFormatError:
+        return None
+
+
+def _require_plotting(path: Path | None) -> None:
+    if path:
+        from sci.plotting import require_matplotlib
+
+        require_matplotlib(path)
+
+
+def _tell(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+        return
+    print_table([(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])

@@ -1,0 +1,273 @@
+"""`sci potential INPUT -o OUT.h5`: from a structure file to its potential, energy, grid and picture."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sci.backend import is_device_array, namespace, namespace_of, to_device, to_host
+from sci.cli.commands.export import export_format, export_paths, write_exports
+from sci.cli.outcome import computing, print_json, print_table, require_writable, say
+from sci.errors import DeviceUnavailableError, InvalidValueError
+from sci.io import STRUCTURE_FORMATS, read_structure, save_potential_file
+from sci.options import options
+from sci.potentials import Newton, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials.grid import box_axes
+from sci.units import POTENTIAL_UNITS, energy_factor, potential_factor
+
+__all__ = ["add_parser"]
+
+ALL_PAIRS = 20_000
+"""Atoms up to which the energy is checked against the sum over all pairs, which takes about a second."""
+
+DESCRIPTION = """Build the range-separated Chebyshev-Tucker potential of a molecule's charges in vacuum, and write it
+with its energy, its measured error and, if asked for, forces and a grid to an HDF5 file that ParaView opens."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("potential", help="compute the potential of a molecule", description=DESCRIPTION)
+    parser.add_argument("input", type=Path, metavar="INPUT", help="structure: .pqr, .xyz, .extxyz, .pdb, .cif")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
+    reading = parser.add_argument_group("reading")
+    reading.add_argument("--format", choices=tuple(STRUCTURE_FORMATS), help="format of INPUT; told from its suffix")
+    reading.add_argument("--forcefield", metavar="AMBER", help="charges for PDB and mmCIF, through pdb2pqr")
+    reading.add_argument("--model", type=int, metavar="K", help="which of several models, counted from 1")
+    potential = parser.add_argument_group("potential")
+    potential.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (1e-6)")
+    potential.add_argument("--padding", type=float, default=4.0, metavar="A", help="angstrom around the atoms (4)")
+    potential.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
+    potential.add_argument("--alpha", type=float, metavar="A", help="where the ranges part, 1/angstrom; by cost")
+    potential.add_argument("--expected-targets", type=int, metavar="N", help="evaluations the split is chosen for")
+    potential.add_argument("--forces", action="store_true", help="compute the forces too")
+    potential.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="where to compute (cpu)")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--grid",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="points along the longest axis of the box, with the same spacing on the others; or NX NY NZ",
+    )
+    output.add_argument("--export", type=export_format, default=(), metavar="dx,cube", help="write the grid so, too")
+    output.add_argument("--units", choices=POTENTIAL_UNITS, default="e/angstrom", help="of grid, exports and picture")
+    output.add_argument("--temperature", type=float, default=298.15, metavar="K", help="kelvin of kT/e (298.15)")
+    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice; needs the extra plot")
+    output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    output.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    parser.set_defaults(run=run)
+
+
+class _Clock(dict[str, float]):
+    """Seconds of each phase."""
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self[name] = time.perf_counter() - start
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compute, write, and say what came out."""
+    a, clock = arguments, _Clock()
+    exports = export_paths(a.output, a.export)
+    _check(a, exports)
+    xp = _namespace(a)
+    with options(progress="off") if a.quiet else contextlib.nullcontext():
+        with clock.phase("read"):
+            particles = _read(a, xp)
+        with clock.phase("build"):
+            phi = _build(a, particles)
+        with computing():
+            results = _results(a, phi, clock)
+            with clock.phase("grid"):
+                grid = _grid(a, phi)
+            _write(a, phi, grid, {**results, "seconds": dict(clock)}, exports, clock)
+    report = _report(a, particles, phi, grid, results, clock, exports)
+    if results["error_estimate"] > a.tol:
+        say(
+            "warning",
+            f"the measured error {results['error_estimate']:.2e} is above the tolerance {a.tol:g}; "
+            "ask for a smaller --tol",
+        )
+    if a.json:
+        print_json(report)
+    elif not a.quiet:
+        print_table(_table(a, report))
+
+
+def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
+    """Check what can be checked before any work."""
+    if a.grid is not None and (len(a.grid) not in (1, 3) or min(a.grid) < 1):
+        raise InvalidValueError(f"--grid {' '.join(map(str, a.grid))}: expected one or three positive integers")
+    if exports and a.grid is None:
+        raise InvalidValueError("--export writes the grid, and there is none; add --grid N")
+    potential_factor(a.units, a.temperature)
+    require_writable([a.output, *exports.values(), *([a.plot] if a.plot else [])], [a.input])
+    if a.plot:
+        from sci.plotting import require_matplotlib
+
+        require_matplotlib(a.plot)
+
+
+def _namespace(a: argparse.Namespace) -> Any:
+    try:
+        return namespace_of("cuda" if a.device == "auto" else a.device)
+    except DeviceUnavailableError:
+        if a.device != "auto":
+            raise
+        return namespace_of("cpu")
+
+
+def _read(a: argparse.Namespace, xp: Any) -> Particles:
+    """Read the structure and move it to where the computing is done."""
+    found = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
+    if found.cell is not None:
+        raise InvalidValueError(
+            f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; take the "
+            "cell (Lattice) out of the file"
+        )
+    positions, charges = to_device(found.positions, xp), to_device(found.charges, xp)
+    radii = None if found.radii is None else to_device(found.radii, xp)
+    return Particles(positions, charges, radii, found.names)
+
+
+def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotential:
+    return RangeSeparatedPotential(
+        particles,
+        a.tol,
+        kernel=Newton() if a.kappa is None else Yukawa(a.kappa),
+        alpha=a.alpha,
+        expected_targets=max(1_000_000, _points(a)) if a.expected_targets is None else a.expected_targets,
+        padding=a.padding,
+    )
+
+
+def _points(a: argparse.Namespace) -> int:
+    if a.grid is None:
+        return 0
+    return int(a.grid[0] ** 3 if len(a.grid) == 1 else math.prod(a.grid))
+
+
+def _results(a: argparse.Namespace, phi: RangeSeparatedPotential, clock: _Clock) -> dict[str, Any]:
+    """Return energy, forces and measured errors, as they go into the file."""
+    with clock.phase("energy"):
+        energy = phi.energy()
+    results: dict[str, Any] = {
+        "energy_e2_per_angstrom": energy,
+        "energy_kcal_per_mol": energy * energy_factor("kcal/mol"),
+    }
+    if a.forces:
+        with clock.phase("forces"):
+            results["forces"] = to_host(phi.forces())
+    with clock.phase("error"):
+        results["error_estimate"] = phi.error_estimate
+        p = phi.particles
+        if p is not None and p.n <= ALL_PAIRS:
+            exact = 0.5 * float((p.charges * direct_sum(p, p.positions, kernel=phi.kernel)).sum())
+            results["energy_error_e2_per_angstrom"] = abs(energy - exact)
+    return results
+
+
+def _grid(a: argparse.Namespace, phi: RangeSeparatedPotential) -> PotentialGrid | None:
+    if a.grid is None:
+        return None
+    axes = box_axes(phi.domain, a.grid[0] if len(a.grid) == 1 else a.grid)
+    xp = namespace(phi.long_range.core)
+    values = phi.on_grid(*(to_device(axis, xp) for axis in axes))
+    return PotentialGrid.on_axes(values, *axes).in_units(a.units, a.temperature)
+
+
+def _write(
+    a: argparse.Namespace,
+    phi: RangeSeparatedPotential,
+    grid: PotentialGrid | None,
+    results: dict[str, Any],
+    exports: dict[str, Path],
+    clock: _Clock,
+) -> None:
+    with clock.phase("write"):
+        save_potential_file(a.output, phi, grid=grid, results=results, command=a.command)
+    if grid is not None and exports:
+        with clock.phase("export"):
+            write_exports(exports, grid, phi.particles, a.temperature)
+    if a.plot:
+        from sci.plotting import plot_potential
+
+        with clock.phase("plot"):
+            plot_potential(phi, a.plot, units=a.units, temperature=a.temperature, title=a.input.name)
+
+
+def _report(
+    a: argparse.Namespace,
+    particles: Particles,
+    phi: RangeSeparatedPotential,
+    grid: PotentialGrid | None,
+    results: dict[str, Any],
+    clock: _Clock,
+    exports: dict[str, Path],
+) -> dict[str, Any]:
+    """Return what the command has to say, ready for JSON."""
+    long_range = phi.long_range
+    return {
+        "input": str(a.input),
+        "file": str(a.output),
+        "atoms": particles.n,
+        "total_charge": round(particles.total_charge, 9) + 0.0,
+        "domain": [list(side) for side in phi.domain],
+        "kernel": phi.kernel.name,
+        "kappa": phi.kernel.kappa,
+        "alpha": phi.split.alpha,
+        "cutoff": phi.split.cutoff,
+        "tucker_ranks": list(long_range.tucker_ranks),
+        "degree": list(long_range.degree),
+        "bytes": long_range.nbytes,
+        "compression": math.prod(long_range.shape) * long_range.core.itemsize / long_range.nbytes,
+        "device": "cuda" if is_device_array(long_range.core) else "cpu",
+        "tol": a.tol,
+        **{name: value for name, value in results.items() if name != "forces"},
+        "grid": None
+        if grid is None
+        else {"shape": list(grid.shape), "origin": list(grid.origin), "spacing": list(grid.spacing)},
+        "units": a.units,
+        "temperature": a.temperature,
+        "exports": [str(path) for path in exports.values()],
+        "plot": str(a.plot) if a.plot else None,
+        "seconds": dict(clock),
+    }
+
+
+def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
+    kernel = "1/r" if r["kappa"] == 0 else f"exp(-{r['kappa']:g} r)/r"
+    energy = f"{r['energy_e2_per_angstrom']:.8g} e^2/angstrom = {r['energy_kcal_per_mol']:.8g} kcal/mol"
+    if "energy_error_e2_per_angstrom" in r:
+        certainty = f"{r['energy_error_e2_per_angstrom']:.1e} e^2/angstrom from the sum over all pairs"
+    else:
+        certainty = f"bound {10 * a.tol:.0e} of the sum of the absolute pair terms"
+    rows = [
+        ("atoms", f"{r['atoms']}, total charge {r['total_charge']:+.4f} e"),
+        ("box", " x ".join(f"{high - low:.1f}" for low, high in r["domain"]) + " angstrom"),
+        ("kernel", f"{kernel}, parted at alpha {r['alpha']:.3g} /angstrom, cutoff {r['cutoff']:.2f} angstrom"),
+        ("tucker_ranks", f"{_times(r['tucker_ranks'])}, degree {_times(r['degree'])}"),
+        ("compression", f"{r['compression']:.3g} of all coefficients, {r['bytes'] / 1e6:.2f} MB"),
+        ("energy", energy),
+        ("", certainty),
+        ("error", f"{r['error_estimate']:.1e} measured, relative, at 512 targets; tol {a.tol:g}"),
+    ]
+    if r["grid"]:
+        spacing = " x ".join(f"{step:.3g}" for step in r["grid"]["spacing"])
+        rows.append(("grid", f"{_times(r['grid']['shape'])} points, {spacing} angstrom apart, in {a.units}"))
+    rows.append(("seconds", ", ".join(f"{name} {value:.2f}" for name, value in r["seconds"].items() if value > 0.005)))
+    files = [r["file"], *r["exports"], *([r["plot"]] if r["plot"] else [])]
+    rows += [("files" if k == 0 else "", name) for k, name in enumerate(files)]
+    return rows
+
+
+def _times(numbers: list[int]) -> str:
+    return " x ".join(map(str, numbers))

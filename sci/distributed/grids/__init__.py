@@ -1,0 +1,1 @@
+"""Grids spread over ranks: decompositions, halos, redistribution, and the pencil FFT."""

@@ -1,0 +1,1 @@
+"""How each kind of object lies in a file."""

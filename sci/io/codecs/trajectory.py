@@ -1,0 +1,344 @@
+"""Energies and forces of a trajectory in one file that a kill at any moment leaves whole.
+
+All of the file but the numbers is written once, under a temporary name: datasets of their full size at fixed places.
+Frames are then written in place by the operating system, not through HDF5, so no metadata ever change; the checksum of
+a frame is written last, and a frame without one is not finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io.core.atomic_write import write_error
+from sci.io.core.hdf5 import (
+    Group,
+    crc32,
+    create,
+    make_header,
+    open_file,
+    read_array,
+    read_text,
+    write_array,
+    write_text,
+)
+from sci.io.readers.trajectory import count_frames, read_frames
+from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
+from sci.progress import progress
+
+__all__ = ["KIND", "compute_trajectory", "read_trajectory", "trajectory_state", "write_trajectory"]
+
+KIND = "trajectory"
+UNITS = "e^2/angstrom, e^2/angstrom^2"
+UNFINISHED = -1
+"""Where the checksum of a frame stands, before the frame is finished."""
+SYNC_SECONDS = 1.0
+"""Frames are flushed to the disk itself this often: what a loss of power may cost."""
+
+
+def compute_trajectory(
+    path: str | Path,
+    out: str | Path,
+    *,
+    topology: str | Path | None = None,
+    frames: slice = slice(None),
+    tol: float = 1e-6,
+    kernel: RadialKernel | None = None,
+    method: str = "auto",
+    resume: bool = False,
+    command: str | None = None,
+    comm: Comm = None,
+) -> None:
+    """Write energy and forces of every frame of a trajectory to an HDF5 file.
+
+    Parameters
+    ----------
+    path, topology : path
+        As in `read_frames`, on a file system that all ranks see.
+    out : path
+        The file; `load` reads the finished frames as a `Trajectory` at any time.
+    frames : slice
+        Which frames of the trajectory.
+    tol, kernel, method
+        As in `plan_frames`.
+    resume : bool
+        Go on with `out` where it exists: only frames that are not finished are computed.
+    command : str, optional
+        What made the file; kept in it.
+    comm : mpi4py communicator, optional
+        Frames are dealt to its ranks in turn, and rank 0 writes; the numbers do not depend on how many there are.
+
+    Raises
+    ------
+    FileFormatError
+        On every rank, for a bad frame or file, or a full disk. Finished frames stay.
+    InvalidValueError
+        On every rank: to resume with another input or other options; to replace a file that is not finished.
+
+    Notes
+    -----
+    Collective. A process that is killed at any moment loses no finished frame and leaves a file that opens. The input
+    is identified by the SHA-256 of its bytes.
+    """
+    path, out, problem, found = Path(path), Path(out), None, None
+    if rank_of(comm) == 0:
+        try:
+            found = _prepare(path, out, topology, frames, (tol, kernel, method), resume, command)
+        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
+            problem = error
+    agree(comm, problem)
+    plan, numbers, todo = broadcast_object(found, comm)
+    with contextlib.ExitStack() as stack:
+        slots = None
+        try:
+            if rank_of(comm) == 0 and len(todo):
+                slots = stack.enter_context(_open_slots(out))
+        except Exception as error:
+            problem = error
+        agree(comm, problem)
+        _run(path, topology, plan, numbers, todo, slots, comm)
+
+
+def _prepare(
+    path: Path,
+    out: Path,
+    topology: str | Path | None,
+    frames: slice,
+    choices: tuple[float, RadialKernel | None, str],
+    resume: bool,
+    command: str | None,
+) -> tuple[FramePlan, range, np.ndarray]:
+    """Return the plan, the numbers of the frames, and the places of those to do; make the file where there is none."""
+    numbers = range(count_frames(path, topology=topology))[frames]
+    if len(numbers) == 0 or numbers.step < 1:
+        raise InvalidValueError(f"{path}: no frame is left of {frames}; expected an ascending choice of at least one")
+    tol, kernel, method = choices
+    source = {
+        "trajectory": _digest(path),
+        "topology": _digest(Path(topology)) if topology else "",
+        "frames": [numbers.start, numbers.stop, numbers.step],
+        "tol": tol,
+        "kernel": kernel.name if kernel else "newton",
+        "kappa": kernel.kappa if kernel else 0.0,
+        "method": method,
+    }
+    if out.exists():
+        state = trajectory_state(out)
+        if resume:
+            _require_same(out, state.source, source)
+            return state.plan, numbers, np.flatnonzero(state.checksums == UNFINISHED)
+        if (state.checksums == UNFINISHED).any():
+            finished = int((state.checksums != UNFINISHED).sum())
+            raise InvalidValueError(
+                f"{out}: {finished} of {len(state.checksums)} frames are finished; go on with resume=True, or remove it"
+            )
+    _, first = next(read_frames(path, topology=topology, frames=range(numbers[0], numbers[0] + 1)))
+    plan = plan_frames(first, tol, kernel=kernel, method=method)
+    with create(out, make_header(KIND, UNITS, command), 8 * len(numbers) * (3 * plan.n + 3)) as file:
+        _write_layout(file.create_group(KIND), np.array(numbers), plan.n, plan.as_dict(), source)
+    return plan, numbers, np.arange(len(numbers))
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check the name and the folder") from error
+
+
+def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    different = [name for name in new if old.get(name) != new[name]]
+    if different:
+        raise InvalidValueError(
+            f"{out}: it was begun with another {', '.join(different)}; resume with the same input and options, or "
+            "write to another file"
+        )
+
+
+def _run(
+    path: Path,
+    topology: str | Path | None,
+    plan: FramePlan,
+    numbers: range,
+    todo: np.ndarray,
+    slots: _Slots | None,
+    comm: Comm,
+) -> None:
+    """Compute the frames at the places `todo`, a round of one frame a rank at a time."""
+    ranks, rank = size(comm), rank_of(comm)
+    own = todo[rank::ranks]
+    chosen = [numbers[slot] for slot in own]
+    mine = read_frames(path, topology=topology, frames=chosen)
+    for start in progress(range(0, len(todo), ranks), "trajectory", show=rank == 0):
+        row, problem = np.empty((0, 2 + 3 * plan.n)), None
+        if start + rank < len(todo):
+            slot = todo[start + rank]
+            try:
+                _, particles = next(mine)
+                energy, forces = energy_and_forces(particles, plan)
+                row = np.concatenate([[slot, energy], forces.ravel()])[None]
+            except Exception as error:
+                problem = _named(error, path, numbers[slot])
+        agree(comm, problem)
+        rows = allgather_rows(row, comm)
+        if slots is not None:
+            try:
+                for found in rows:
+                    slots.write(int(found[0]), found[1], found[2:])
+            except OSError as error:
+                problem = write_error(slots.path, error, 8 * rows.size)
+        agree(comm, problem)
+
+
+def _named(error: Exception, path: Path, number: int) -> Exception:
+    """Return an error that says which frame it was."""
+    text = str(error)
+    if isinstance(error, InvalidValueError) and not text.startswith(str(path)):
+        return InvalidValueError(f"{path}: frame {number}: {text}")
+    return error
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """An open file and where its datasets lie in it."""
+
+    path: Path
+    descriptor: int
+    offsets: Mapping[str, int]
+    n: int
+    synced: list[float]
+
+    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+        """Write one frame, its checksum last."""
+        numbers = np.concatenate([[energy], forces])
+        self._put("forces", 24 * self.n * place, forces)
+        self._put("energies", 8 * place, numbers[:1])
+        self._put("checksums", 8 * place, np.array([crc32(numbers)], dtype=np.int64))
+        if time.monotonic() - self.synced[0] > SYNC_SECONDS:
+            os.fsync(self.descriptor)
+            self.synced[0] = time.monotonic()
+
+    def _put(self, name: str, start: int, array: np.ndarray) -> None:
+        data, place = np.ascontiguousarray(array).tobytes(), self.offsets[name] + start
+        while data:
+            done = os.pwrite(self.descriptor, data, place)
+            data, place = data[done:], place + done
+
+
+@contextlib.contextmanager
+def _open_slots(path: Path) -> Iterator[_Slots]:
+    with open_file(path, (KIND,)) as (file, _):
+        group = file[KIND]
+        offsets = {name: group[name].id.get_offset() for name in ("energies", "forces", "checksums")}
+        n = group["forces"].shape[1]
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        _lock(descriptor)
+        yield _Slots(path, descriptor, offsets, n, [time.monotonic()])
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise FileFormatError(f"{path}: another process writes this file; wait for it, or end it") from error
+        raise write_error(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Hold the file until it is closed, where the system has locks; not by `flock`, which HDF5's readers take."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write_layout(
+    group: Group, numbers: np.ndarray, n: int, plan: Mapping[str, Any], source: Mapping[str, Any]
+) -> None:
+    """Write everything but the frames, and reserve their places."""
+    write_text(group, "plan", json.dumps(plan))
+    write_text(group, "source", json.dumps(source))
+    write_array(group, "frames", numbers.astype(np.int64))
+    reserved = (
+        ("energies", (), np.float64, np.nan, "e^2/angstrom"),
+        ("forces", (n, 3), np.float64, np.nan, "e^2/angstrom^2"),
+        ("checksums", (), np.int64, UNFINISHED, ""),
+    )
+    for name, shape, dtype, fill, units in reserved:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_value(np.array(fill, dtype=dtype))
+        properties.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
+        space = h5py.h5s.create_simple((len(numbers), *shape))
+        identifier = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype)), space, properties)
+        if units:
+            write_text(h5py.Dataset(identifier), "units", units)
+
+
+@dataclass(frozen=True)
+class TrajectoryState:
+    """How far a file is, and what it was begun with."""
+
+    plan: FramePlan
+    source: dict[str, Any]
+    checksums: np.ndarray
+
+
+def trajectory_state(path: str | Path) -> TrajectoryState:
+    """Return how far the file of a trajectory is.
+
+    Raises
+    ------
+    FileFormatError
+        Also for a file of another kind.
+    """
+    with open_file(path, (KIND,)) as (file, _):
+        group = file[KIND]
+        plan = FramePlan(**json.loads(read_text(group, "plan")))
+        return TrajectoryState(plan, json.loads(read_text(group, "source")), np.asarray(group["checksums"][()]))
+
+
+def write_trajectory(group: Group, trajectory: Trajectory) -> None:
+    """Write finished frames; `n_frames` of them are reserved."""
+    n, finished = trajectory.forces.shape[1], len(trajectory.frames)
+    numbers = np.arange(trajectory.n_frames)
+    numbers[:finished] = trajectory.frames
+    _write_layout(group, numbers, n, {}, {})
+    for place in range(finished):
+        row = np.concatenate([trajectory.energies[place : place + 1], trajectory.forces[place].ravel()])
+        group["energies"][place] = trajectory.energies[place]
+        group["forces"][place] = trajectory.forces[place]
+        group["checksums"][place] = crc32(row)
+
+
+def read_trajectory(group: Group) -> Trajectory:
+    """Return the finished frames, each checked against its checksum."""
+    frames = read_array(group, "frames", (None,), ("i8",))
+    checksums, energies, forces = (group[name] for name in ("checksums", "energies", "forces"))
+    n = len(frames)
+    if checksums.shape != (n,) or energies.shape != (n,) or forces.ndim != 3 or forces.shape[::2] != (n, 3):
+        raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
+    marks = checksums[()]
+    done = np.flatnonzero(marks != UNFINISHED)
+    result = Trajectory(frames[done], energies[()][done], forces[()][done], n)
+    for place, energy, force in zip(done, result.energies, result.forces):
+        if crc32(np.concatenate([[energy], force.ravel()])) != marks[place]:
+            raise FileFormatError(f"frame {frames[place]} fails its checksum; the file is damaged: make it again")
+    return result

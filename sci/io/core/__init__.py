@@ -1,0 +1,1 @@
+"""Files: HDF5 with checksums, atomic writes, slabs and parts of ranks."""

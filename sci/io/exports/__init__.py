@@ -1,0 +1,1 @@
+"""Grids in formats of other programs."""

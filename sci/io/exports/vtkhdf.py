@@ -1,0 +1,257 @@
+"""Grids as VTKHDF ImageData (version 2.0), which ParaView and VTK open as they are.
+
+The values of a grid are (nx, ny, nz); VTK's x runs fastest, so the dataset is (nz, ny, nx), and is written and read
+in slabs of z without a second copy of the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sci.backend import to_host
+from sci.errors import FileFormatError
+from sci.io.core.hdf5 import Group, crc32, open_file, read_text, write_text
+from sci.potentials.grid import PotentialGrid
+from sci.units import POTENTIAL_UNITS
+
+__all__ = [
+    "NAME",
+    "PART",
+    "Frame",
+    "checked_parts",
+    "create_image",
+    "fill",
+    "image_group",
+    "label",
+    "part_files",
+    "read_frame",
+    "read_grid",
+    "slabs",
+    "stored_slabs",
+    "write_grid",
+    "write_part",
+    "z_slab",
+]
+
+NAME = "potential"
+"""Name of the point data."""
+
+PART = "grid_part"
+"""Kind of the files that hold one rank's box of a grid."""
+
+_SLAB_BYTES = 2**24
+_CHUNK = (8, 64, 64)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """All of a grid but its values: points (nx, ny, nz), origin and spacing in angstrom, units of the values."""
+
+    shape: tuple[int, int, int]
+    origin: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    units: str
+
+
+def slabs(shape: tuple[int, ...], itemsize: int = 8) -> Iterator[slice]:
+    """Yield slices of z that hold about 16 MiB each of a grid of `shape` (nx, ny, nz)."""
+    nx, ny, nz = shape
+    thickness = max(1, _SLAB_BYTES // (nx * ny * itemsize) // _CHUNK[0] * _CHUNK[0])
+    for start in range(0, nz, thickness):
+        yield slice(start, min(start + thickness, nz))
+
+
+def z_slab(grid: PotentialGrid, part: slice) -> np.ndarray:
+    """Return a slab of the values on the host in the file's order, (z, y, x)."""
+    return np.ascontiguousarray(to_host(grid.values[:, :, part]).transpose(2, 1, 0))
+
+
+def image_group(
+    file: Group, shape: tuple[int, ...], origin: tuple[float, ...], spacing: tuple[float, ...], units: str
+) -> Group:
+    """Create the group /VTKHDF of an image of `shape` (nx, ny, nz) and return its group PointData."""
+    image = file.create_group("VTKHDF")
+    image.attrs["Version"] = np.array([2, 0], dtype=np.int64)
+    write_text(image, "Type", "ImageData")  # VTK, too, asks for a fixed length
+    image.attrs["WholeExtent"] = np.array([0, shape[0] - 1, 0, shape[1] - 1, 0, shape[2] - 1], dtype=np.int64)
+    image.attrs["Origin"] = np.array(origin, dtype=np.float64)
+    image.attrs["Spacing"] = np.array(spacing, dtype=np.float64)
+    image.attrs["Direction"] = np.eye(3).ravel()
+    write_text(image, "units", units)
+    return image.create_group("PointData")
+
+
+def label(dataset: Any, units: str) -> None:
+    """Note the units, and that the values are the image's active scalars."""
+    write_text(dataset, "units", units)
+    write_text(dataset, "Attribute", "Scalars")
+
+
+def write_grid(file: Group, grid: PotentialGrid, *, compression: int | None = None) -> None:
+    """Write `grid` into the group /VTKHDF of an open file; `compression` as in `create_image`."""
+    frame = Frame(grid.shape, grid.origin, grid.spacing, grid.units)
+    fill(create_image(file, frame, grid.values.dtype, compression), _slabs_of(grid), grid.units)
+
+
+def create_image(file: Group, frame: Frame, dtype: Any, compression: int | None = None) -> Any:
+    """Create the group /VTKHDF with an empty dataset for the values, and return the dataset.
+
+    Parameters
+    ----------
+    file : h5py.File
+    frame : Frame
+    dtype : dtype
+    compression : int, optional
+        gzip level 1 to 9 with byte shuffle; by default the values lie in one piece and uncompressed, which is the
+        fastest to write and read, and can be mapped into memory: see benchmarks/files.py.
+    """
+    data = image_group(file, frame.shape, frame.origin, frame.spacing, frame.units)
+    shape = frame.shape[::-1]
+    packed = {} if compression is None else {"compression": compression, "shuffle": True}
+    chunks = {} if compression is None else {"chunks": tuple(min(c, n) for c, n in zip(_CHUNK, shape))}
+    return data.create_dataset(NAME, shape, dtype=dtype, **packed, **chunks)
+
+
+def write_part(file: Group, grid: PotentialGrid) -> None:
+    """Write one box of a grid, in the file's order, into the root of a file of kind `PART`."""
+    fill(file.create_dataset(NAME, grid.shape[::-1], dtype=grid.values.dtype), _slabs_of(grid), grid.units)
+
+
+def _slabs_of(grid: PotentialGrid) -> Iterator[np.ndarray]:
+    return (z_slab(grid, part) for part in slabs(grid.shape, grid.values.dtype.itemsize))
+
+
+def fill(dataset: Any, parts: Iterable[np.ndarray], units: str) -> None:
+    """Write slabs (z, y, x), one behind the other, then their checksum and the label."""
+    at = checksum = 0
+    for slab in parts:
+        dataset[at : at + len(slab)] = slab
+        checksum = crc32(slab, checksum)
+        at += len(slab)
+    dataset.attrs["crc32"] = checksum
+    label(dataset, units)
+
+
+def part_files(path: str | Path) -> list[Path]:
+    """Return the parts that the grid of the file `path` is joined from; none for a plain or unreadable file."""
+    try:
+        with open_file(path) as (file, _):
+            dataset = file[f"VTKHDF/PointData/{NAME}"]
+            names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+    except FileFormatError:
+        return []
+    return [Path(path).with_name(name) for name in names if Path(name).name == name]
+
+
+def read_grid(file: Group) -> PotentialGrid:
+    """Return the grid in the group /VTKHDF of an open file.
+
+    Raises
+    ------
+    FileFormatError
+        If the group is missing, is no ImageData, does not fit its dataset, or the values fail their checksum.
+    """
+    frame, dataset = read_frame(file)
+    values = np.empty(frame.shape, dataset.dtype)
+    if not dataset.is_virtual:
+        _read_values(dataset, values)
+    for data, box in checked_parts(file, dataset):
+        _read_values(data, values[box])
+    return PotentialGrid(values, frame.origin, frame.spacing, frame.units)
+
+
+def read_frame(file: Group) -> tuple[Frame, Any]:
+    """Return where the grid of an open file lies, and its dataset (nz, ny, nx), after checking that they fit.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    image = file.get("VTKHDF")
+    if not isinstance(image, h5py.Group):
+        raise FileFormatError("the file holds no grid (group /VTKHDF); make it with a grid")
+    if read_text(image, "Type") != "ImageData":
+        raise FileFormatError(f"/VTKHDF has Type {read_text(image, 'Type')!r}; expected 'ImageData'")
+    units = read_text(image, "units")
+    if units not in POTENTIAL_UNITS:
+        raise FileFormatError(f"/VTKHDF has units {units!r}; expected one of {', '.join(POTENTIAL_UNITS)}")
+    extent = _numbers(image, "WholeExtent", 6)
+    x, y, z = _numbers(image, "Origin", 3).tolist()
+    hx, hy, hz = _numbers(image, "Spacing", 3).tolist()
+    if extent[::2].any() or (_numbers(image, "Direction", 9) != np.eye(3).ravel()).any():
+        raise FileFormatError("/VTKHDF has an extent that does not begin at 0, or a rotated frame; expected neither")
+    nx, ny, nz = (int(n) + 1 for n in extent[1::2])
+    dataset = image.get(f"PointData/{NAME}")
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != (nz, ny, nx) or dataset.dtype not in ("<f4", "<f8"):
+        raise FileFormatError(f"/VTKHDF/PointData/{NAME} is not of {nz} x {ny} x {nx} floats, as WholeExtent says")
+    return Frame((nx, ny, nz), (x, y, z), (hx, hy, hz), units), dataset
+
+
+def stored_slabs(dataset: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield slices of z and the values (z, y, x) of a dataset that is no virtual one; check size and checksum.
+
+    Raises
+    ------
+    FileFormatError
+        For the checksum after the last slab.
+    """
+    stored = dataset.id.get_storage_size()
+    if stored == 0 or (dataset.chunks is None and stored != dataset.nbytes):
+        raise FileFormatError(f"{dataset.name} holds {stored} of {dataset.nbytes} bytes; the file is damaged")
+    checksum = 0
+    for part in slabs(dataset.shape[::-1], dataset.dtype.itemsize):
+        slab = dataset[part]
+        checksum = crc32(slab, checksum)
+        yield part, slab
+    if dataset.attrs.get("crc32", checksum) != checksum:
+        raise FileFormatError(f"{dataset.name} fails its checksum; the file is damaged: make it again")
+
+
+def _read_values(dataset: Any, values: np.ndarray) -> None:
+    """Read a dataset (z, y, x) into `values` (x, y, z) slab by slab."""
+    for part, slab in stored_slabs(dataset):
+        values[:, :, part] = slab.transpose(2, 1, 0)
+
+
+def checked_parts(file: Group, dataset: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
+    """Yield the dataset of each part of a virtual dataset, and its place (x, y, z); none for a plain one.
+
+    A virtual dataset reads as NaN where a part is missing, so every part is opened by itself.
+
+    Raises
+    ------
+    FileFormatError
+        For a part that is missing, foreign or of another size; after the last one if they do not fill the grid.
+    """
+    filled, uuid = 0, read_text(file, "uuid")
+    for source in dataset.virtual_sources() if dataset.is_virtual else []:
+        path = Path(file.file.filename).with_name(source.file_name)
+        low, high = source.vspace.get_select_bounds()
+        place = tuple(slice(a, b + 1) for a, b in zip(reversed(low), reversed(high)))
+        shape = tuple(b - a + 1 for a, b in zip(low, high))
+        if not path.is_file():
+            raise FileFormatError(f"the part {path.name} is missing beside the file; copy the parts together with it")
+        with open_file(path, (PART,)) as (part, header):
+            if header.parent_uuid != uuid:
+                raise FileFormatError(f"the part belongs to another file ({header.parent_uuid}, not {uuid})")
+            data = part.get(NAME)
+            if not isinstance(data, h5py.Dataset) or data.shape != shape or data.dtype != dataset.dtype:
+                raise FileFormatError(f"the part does not hold {shape} values of {dataset.dtype}; it is damaged")
+            yield data, place
+        filled += math.prod(shape)
+    if dataset.is_virtual and filled != dataset.size:
+        raise FileFormatError(f"{dataset.name} joins {filled} of {dataset.size} values; the file is damaged")
+
+
+def _numbers(group: Group, name: str, count: int) -> np.ndarray:
+    value = group.attrs.get(name)
+    if not isinstance(value, np.ndarray) or value.shape != (count,) or value.dtype.kind not in "if":
+        raise FileFormatError(f"the attribute {name} of {group.name} is {value!r}; expected {count} numbers")
+    return value

@@ -1,0 +1,228 @@
+"""PQR files as they are found in the wild, read by whitespace, by columns, or by the signs of glued numbers."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from sci.errors import FileFormatError
+from sci.io.readers.text import Atoms, number, pick_model, read_lines, to_particles
+from sci.potentials.particles import Particles
+
+__all__ = ["parse_atom", "read_pqr"]
+
+_ATOM = re.compile(r"(ATOM|HETATM)(?=[\s\d*]|$)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_RESIDUE_NUMBER = re.compile(r"[A-Za-z0-9]?-?[0-9]+[A-Za-z]?")
+_ELEMENT = re.compile(r"[A-Z][A-Za-z]?")
+_DECIMAL = r"[-+]?[0-9]*\.[0-9]*(?:[eE][-+]?[0-9]+)?"
+_GLUED = re.compile(rf"(?:[-+]?[0-9]+(?=[-+]))?{_DECIMAL}(?:[-+]{_DECIMAL.removeprefix('[-+]?')})*")
+_PARTS = re.compile(rf"{_DECIMAL}|[-+]?[0-9]+(?=[-+])")
+_FIXED = re.compile(r"-?[0-9]+\.([0-9]+)")
+_COMMENTS = ("#", ";", "!", "%", "//", "*")
+_BOUNDARIES = frozenset({"MODEL", "ENDMDL", "END"})
+_RECORDS = re.compile(
+    "ANISOU|AUTHOR|CAVEAT|CISPEP|COMPND|CONECT|CRYST|DBREF|EXPDTA|FORMUL|FTNOTE|HEADER|HELIX|HET|HETNAM|HETSYN|"
+    "HYDBND|JRNL|KEYWDS|LINK|LINKR|MASTER|MDLTYP|MODRES|MTRIX|NUMMDL|OBSLTE|ORIGX|PQR|REMARK|REVDAT|SCALE|SEQADV|"
+    "SEQRES|SHEET|SIGATM|SIGUIJ|SITE|SLTBRG|SOURCE|SPLIT|SPRSDE|SSBOND|TER|TITLE|TURN|TVECT|USER"
+)
+_COLUMNS = ("x", "y", "z", "charge", "radius")
+_EXPECTED = "expected: record serial atom residue [chain] number x y z charge radius"
+
+
+def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
+    """Read the atoms of a PQR file, with charges in e and radii in angstrom.
+
+    Parameters
+    ----------
+    path : path
+    model : int, optional
+        Which model to read, counted from 1; needed only where the file holds several.
+
+    Returns
+    -------
+    Particles
+        The names are the atom names; CRYST1 is the crystal that was measured, not a periodic system, and is not read.
+
+    Raises
+    ------
+    FileFormatError
+        With one line `file:line: what; expected; mend`.
+
+    Notes
+    -----
+    Only the last five fields need to be numbers. A line is split at white space; where that does not give the right
+    count (numbers run together), by the columns of the PDB format; and where those do not fit, at the signs of glued
+    numbers. Accepted: a missing chain, a serial number glued to the record name, a residue number glued to the chain,
+    insertion codes, a trailing element symbol, lower case, tabs, CRLF, a byte order mark, and every record of the PDB
+    format. Lines that start with # ; ! % * or // are comments. A record that looks like a misspelt ATOM is an error.
+    """
+    path = Path(path)
+    lines = read_lines(path)
+    models: list[Atoms] = [[]]
+    for row, line in enumerate(lines, 1):
+        record = _record(line)
+        if record == "ATOM":
+            try:
+                models[-1].append((row, *parse_atom(line)))
+            except ValueError as error:
+                raise FileFormatError(f"{path}:{row}: {error}") from error
+        elif record == "BOUNDARY":
+            models.append([])
+        elif record == "UNKNOWN" and (what := _suspicion(line)):
+            raise FileFormatError(
+                f"{path}:{row}: {what}: {line.strip()[:40]!r}; expected ATOM or HETATM: correct the record name, or "
+                "start the line with REMARK if it holds no atom"
+            )
+    if lines[-1].strip() and _record(lines[-1]) == "ATOM":
+        _check_last_line(path, lines)
+    return to_particles(path, pick_model(path, models, model, "ATOM or HETATM record"))
+
+
+def parse_atom(line: str) -> tuple[str, float, float, float, float, float]:
+    """Return name, x, y, z, charge and radius of one ATOM or HETATM line.
+
+    Raises
+    ------
+    ValueError
+        With the reason and what was expected.
+    """
+    tokens = _tokens(line)
+    found = _by_whitespace(tokens) or _by_columns(line) or _by_signs(tokens)
+    if found is None:
+        raise ValueError(_diagnosis(tokens))
+    if "\t" not in line and _ELEMENT.fullmatch(line[76:78].strip()) and re.fullmatch(r" +[01]\.\d\d", line[54:60]):
+        raise ValueError(
+            f"this is a line of a PDB file, with occupancy {line[54:60].strip()} and B factor where a PQR file has "
+            "charge and radius; read it with format='pdb' and a forcefield"
+        )
+    return found
+
+
+def _record(line: str) -> str:
+    """Sort a line into ATOM, BOUNDARY (of models), KNOWN or UNKNOWN."""
+    line = line.strip()
+    if not line or line.startswith(_COMMENTS) or line[:6].upper() == "REMARK":
+        return "KNOWN"
+    if _ATOM.match(line):
+        return "ATOM"
+    word = _first_word(line)
+    if word in _BOUNDARIES:
+        return "BOUNDARY"
+    if word == "HET" and (line[3:] == "" or line[3:].split()[0].upper() in ("ATM", "ATOM")):
+        return "UNKNOWN"
+    return "KNOWN" if _RECORDS.fullmatch(word) else "UNKNOWN"
+
+
+def _first_word(line: str) -> str:
+    match = _WORD.match(line)
+    return (match[0] if match else line.split()[0]).upper()
+
+
+def _suspicion(line: str) -> str:
+    """Say why a line of no known record may hold an atom; empty if it does not look like one."""
+    word = _first_word(line.strip())
+    if difflib.get_close_matches(word, ("ATOM", "HETATM"), cutoff=0.6) or "ATOM".startswith(word):
+        return "unknown record that looks like a misspelt or cut ATOM"
+    decimals = sum("." in token and bool(_GLUED.fullmatch(token)) for token in line.split())
+    return "unknown record with the numbers of an atom" if decimals >= 3 else ""
+
+
+def _tokens(line: str) -> list[str]:
+    """Split at white space, the record name from its serial number, and drop a trailing element symbol."""
+    tokens = line.split()
+    match = _ATOM.match(tokens[0])
+    if match and match.end() < len(tokens[0]):
+        tokens[:1] = [match[1], tokens[0][match.end() :]]
+    if len(tokens) > 10 and _ELEMENT.fullmatch(tokens[-1]):
+        tokens.pop()
+    return tokens
+
+
+def _numbers(tokens: list[str]) -> tuple[float, ...] | None:
+    try:
+        values = [number(token) for token in tokens]
+    except ValueError:
+        return None
+    found = tuple(value for value in values if value is not None)
+    return found if len(found) == len(tokens) else None
+
+
+def _names_residue(head: list[str]) -> bool:
+    """Tell whether the fields before x are record, serial, atom, residue, [chain,] number [insertion code]."""
+    if len(head) >= 6 and len(head[-1]) == 1 and head[-1].isalpha():
+        head = head[:-1]
+    return 5 <= len(head) <= 6 and _RESIDUE_NUMBER.fullmatch(head[-1]) is not None
+
+
+def _found(head: list[str], tail: list[str]) -> tuple[str, float, float, float, float, float] | None:
+    values = _numbers(tail)
+    if values is None or not _names_residue(head):
+        return None
+    if len(head) == 5 and [t.lstrip("+-").isdigit() for t in tail[:3]] == [True, False, False]:
+        return None  # a numeric chain, the residue number, and one coordinate missing would look like this
+    x, y, z, charge, radius = values
+    return head[2], x, y, z, charge, radius
+
+
+def _by_whitespace(tokens: list[str]) -> tuple[str, float, float, float, float, float] | None:
+    return _found(tokens[:-5], tokens[-5:])
+
+
+def _by_columns(line: str) -> tuple[str, float, float, float, float, float] | None:
+    """Read the columns of the PDB format; one count of decimals in x, y and z shows that no number is cut."""
+    if "\t" in line or line[27:30].strip() or not line[22:26].strip():
+        return None
+    place = [line[start : start + 8].strip() for start in (30, 38, 46)]
+    matches = [_FIXED.fullmatch(token) for token in place]
+    if len({len(match[1]) for match in matches if match}) != 1 or not all(matches):
+        return None
+    rest = [part for token in line[54:].split() for part in (_split(token) or [token])]
+    if len(rest) == 3 and _ELEMENT.fullmatch(rest[-1]):
+        rest.pop()
+    if len(rest) != 2:
+        return None
+    return _found(["", "", line[12:16].strip(), "", line[22:27].strip()], place + rest)
+
+
+def _split(token: str) -> list[str] | None:
+    """Split numbers that are glued at their signs; None if the token is something else."""
+    return _PARTS.findall(token) if _GLUED.fullmatch(token) else None
+
+
+def _by_signs(tokens: list[str]) -> tuple[str, float, float, float, float, float] | None:
+    tail: list[str] = []
+    for index in reversed(range(len(tokens))):
+        parts = _split(tokens[index])
+        if parts is None:
+            return None
+        tail = parts + tail
+        if len(tail) >= 5:
+            return _found(tokens[:index] + tail[:-5], tail[-5:])
+    return None
+
+
+def _diagnosis(tokens: list[str]) -> str:
+    for column, token in zip(_COLUMNS, tokens[-5:]):
+        try:
+            number(token)
+        except ValueError as error:
+            return f"{column}: {error}; expected a finite number: correct the line"
+    if len(tokens) < 10:
+        return f"a column is missing: {len(tokens)} fields; {_EXPECTED}"
+    for column, token in zip(_COLUMNS, tokens[-5:]):
+        if number(token) is None and len(tokens) - (not _names_residue(tokens[:-5])) >= 10:
+            return f"{column} is {token!r}, which is not a number; {_EXPECTED}"
+    return f"the {len(tokens)} fields do not tell the residue number from x (is a column missing?); {_EXPECTED}"
+
+
+def _check_last_line(path: Path, lines: list[str]) -> None:
+    """Refuse a last line without line end whose last number has fewer decimals than those of the lines before."""
+    decimals = [len(line.split()[-1].partition(".")[2]) for line in lines if _record(line) == "ATOM"]
+    before = set(decimals[:-1])
+    if len(decimals) > 3 and len(before) == 1 and decimals[-1] < min(before):
+        raise FileFormatError(
+            f"{path}:{len(lines)}: the last line looks cut: {lines[-1].split()[-1]!r} has fewer decimals than the "
+            "lines before, and no line end follows; copy the file again, or end the line if it is complete"
+        )

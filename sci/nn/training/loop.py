@@ -1,0 +1,292 @@
+"""The training loop: seeded batches, schedules, clipping, checkpoints, ranks, and a stop at the first NaN."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import Comm, abort_on_error, agree, rank_of, split
+from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.nn.core.tape import Tape, Variable, value_and_gradients
+from sci.nn.gradients import allreduce_gradients, require_same_on_all_ranks
+from sci.nn.optim.adam import Optimiser, clip_by_global_norm, global_norm
+from sci.nn.optim.schedules import Schedule, constant
+from sci.nn.training.model import Checkpoint
+from sci.progress import progress
+
+__all__ = ["Dataset", "train"]
+
+
+class Dataset(Protocol):
+    """Samples that are loaded by their numbers."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def __getitem__(self, indices: np.ndarray) -> Any:
+        """Return the batch of the samples `indices`, as the loss takes it."""
+
+
+Loss = Callable[[Tape, dict[str, Variable], Any], Any]
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """A dataset of arrays with one first length; a batch is the tuple of their rows."""
+
+    arrays: tuple[Array, ...]
+
+    def __post_init__(self) -> None:
+        lengths = [len(a) for a in self.arrays]
+        if len(set(lengths)) != 1:
+            raise ShapeError(f"data arrays of lengths {lengths}; expected one or more of one length")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, indices: np.ndarray) -> tuple[Array, ...]:
+        return tuple(a[to_device(indices, namespace(a))] for a in self.arrays)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which samples make each batch: a function of the seed and the step alone."""
+
+    n_samples: int
+    batch_size: int
+    seed: int
+    shuffle: bool
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch; the last batch may be smaller."""
+        return -(-self.n_samples // self.batch_size)
+
+    def batch(self, step: int) -> np.ndarray:
+        epoch, k = divmod(step, self.steps)
+        here = slice(k * self.batch_size, (k + 1) * self.batch_size)
+        if not self.shuffle:
+            return np.arange(self.n_samples)[here]
+        return _permutation(self.seed, epoch, self.n_samples)[here]
+
+
+@functools.lru_cache(maxsize=2)
+def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def train(
+    loss: Loss,
+    parameters: Mapping[str, Array],
+    data: Sequence[Array] | Dataset,
+    *,
+    optimiser: Optimiser,
+    epochs: int,
+    batch_size: int,
+    schedule: Schedule | None = None,
+    schedule_each: str = "epoch",
+    seed: int = 0,
+    shuffle: bool = True,
+    equal_samples: bool = False,
+    clip: float | None = None,
+    evaluate: Callable[[dict[str, Array]], Mapping[str, float]] | None = None,
+    save: Callable[[Checkpoint], None] | None = None,
+    save_every: int | None = None,
+    resume: Checkpoint | None = None,
+    title: str = "training",
+    comm: Comm = None,
+) -> Checkpoint:
+    """Minimise the mean of `loss` over the samples of `data` by steps over seeded batches.
+
+    Parameters
+    ----------
+    loss : callable
+        `loss(tape, variables, batch)` returns the mean over the samples of `batch` as a scalar variable;
+        `variables` has the names of `parameters`.
+    parameters : dict of arrays
+        Where to start; not changed. The same on all ranks.
+    data : sequence of arrays of one first length, or an object with `len(data)` and `data[indices]`
+        A batch is the tuple of the arrays' rows, or what `data[indices]` returns for an int64 host array. All ranks
+        see all the data.
+    optimiser : Adam, AdamW, AdamP, SGDP, or what has their two methods
+    epochs, batch_size : int
+    schedule : callable, optional
+        Factor of the learning rate as a function of epochs, see `sci.nn.optim.schedules`.
+    schedule_each : "epoch" or "step"
+        Asked for the number of finished epochs, or for steps made (this one included) over steps an epoch.
+    seed : int
+        Epoch e takes the samples in the order `numpy.random.default_rng([seed, e]).permutation(n)`.
+    shuffle : bool
+        False takes them in their own order.
+    equal_samples : bool
+        Every sample of an epoch counts alike: the gradient of a last, smaller batch is divided by `batch_size`, not by
+        its own samples.
+    clip : float, optional
+        Largest global norm of a gradient.
+    evaluate : callable, optional
+        Takes the parameters after every epoch and returns numbers by name; kept in `metrics`.
+    save : callable, optional
+        Takes a `Checkpoint` after every epoch, or every `save_every` steps, and at the end, like
+        `lambda c: sci.io.save("run.h5", c)`. It must be done with the arrays when it returns.
+    save_every : int, optional
+    resume : Checkpoint, optional
+        Goes on from there, to the same bits as a training that was never stopped. `epochs` counts from the start.
+    title : str
+        Of the progress line.
+    comm : mpi4py communicator, optional
+        The ranks share every batch; gradients are those of the serial training to rounding.
+
+    Returns
+    -------
+    Checkpoint
+        The end: `parameters`, `losses` of every step, `metrics` of every epoch.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+        On every rank, for settings out of range or a checkpoint of another training.
+    ConvergenceError
+        If a loss, a gradient or a parameter is NaN or infinite; the message names the step and the parameter, and the
+        last checkpoint saved is from before it.
+
+    Notes
+    -----
+    Collective over `comm`; one all-reduce a step. `save` and `evaluate` are called on every rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Adam, linear, linear_vjp, mean_squared, mean_squared_vjp, train
+    >>> x = np.random.default_rng(0).normal(size=(256, 3))
+    >>> y = x @ np.array([[1.0], [-2.0], [0.5]])
+    >>> def loss(tape, v, batch):
+    ...     return tape.call(mean_squared, mean_squared_vjp, tape.call(linear, linear_vjp, batch[0], v["w"]), batch[1])
+    >>> done = train(loss, {"w": np.zeros((1, 3))}, (x, y), optimiser=Adam(0.05), epochs=40, batch_size=32)
+    >>> np.round(done.parameters["w"], 3)
+    array([[ 1. , -2. ,  0.5]])
+    """
+    problem: Exception | None = None
+    try:
+        samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
+        order = _Order(len(samples), batch_size, seed, shuffle)
+        _check_numbers(order, epochs, save_every, clip, schedule_each)
+        run = _start(parameters, optimiser, order, resume)
+    except (InvalidValueError, ShapeError, TypeError) as error:
+        problem = error
+    agree(comm, problem)
+    require_same_on_all_ranks(run.parameters, (order.n_samples, batch_size, seed, epochs, run.step), comm)
+    schedule, every = schedule or constant(), save_every or order.steps
+    total = epochs * order.steps
+    losses, metrics = run.losses.tolist(), {name: values.tolist() for name, values in run.metrics.items()}
+
+    def checkpoint(step: int) -> Checkpoint:
+        _require_good(run.parameters, step, "parameter")
+        kept = {name: np.array(values) for name, values in metrics.items()}
+        return Checkpoint(step, run.parameters, run.optimiser, np.array(losses), kept, run.settings)
+
+    steps = progress(
+        range(run.step, total), title, show=rank_of(comm) == 0, note=lambda: f"loss {losses[-1]:.3e}" if losses else ""
+    )
+    for step in steps:
+        indices = order.batch(step)
+        share = len(indices) / batch_size if equal_samples else 1.0
+        value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
+        gradients = _checked(value, gradients, step + 1, clip)
+        time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
+        optimiser.update(run.parameters, gradients, run.optimiser, step + 1, schedule(time))
+        losses.append(value)
+        if (step + 1) % order.steps == 0 and evaluate is not None:
+            for name, number in evaluate(run.parameters).items():
+                metrics.setdefault(name, []).append(float(number))
+        if save is not None and ((step + 1) % every == 0 or step + 1 == total):
+            save(checkpoint(step + 1))
+    return checkpoint(len(losses))
+
+
+def _check_numbers(order: _Order, epochs: int, save_every: int | None, clip: float | None, each: str) -> None:
+    numbers = {"batch_size": order.batch_size, "epochs": epochs, "save_every": save_every or 1}
+    for name, number in {"number of samples": order.n_samples, **numbers}.items():
+        if not isinstance(number, (int, np.integer)) or number < 1:
+            raise InvalidValueError(f"the {name} is {number!r}; expected a positive integer")
+    if order.seed < 0:
+        raise InvalidValueError(f"the seed is {order.seed}; expected a number of 0 or more")
+    if clip is not None and not clip > 0:
+        raise InvalidValueError(f"clip is {clip}; expected a positive norm, or None")
+    if each not in ("epoch", "step"):
+        raise InvalidValueError(f"schedule_each is {each!r}; expected 'epoch' or 'step'")
+
+
+def _start(
+    parameters: Mapping[str, Array], optimiser: Optimiser, order: _Order, resume: Checkpoint | None
+) -> Checkpoint:
+    """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits."""
+    if not parameters:
+        raise InvalidValueError("there are no parameters to train")
+    _require_good(parameters, 0, "parameter")
+    settings = {**asdict(order), "optimiser": type(optimiser).__name__}
+    fresh = {name: _copy(p) for name, p in parameters.items()}
+    if resume is None:
+        return Checkpoint(0, fresh, optimiser.start(fresh), np.empty(0), {}, settings)
+    changed = [
+        f"{k}: {resume.settings.get(k)!r} then, {v!r} now" for k, v in settings.items() if resume.settings.get(k) != v
+    ]
+    if changed:
+        raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
+    kinds = [{n: (p.shape, str(p.dtype)) for n, p in group.items()} for group in (parameters, resume.parameters)]
+    if list(kinds[0].items()) != list(kinds[1].items()):
+        raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
+    xp = namespace(*parameters.values())
+    moved = {name: _copy(to_device(p, xp)) for name, p in resume.parameters.items()}
+    state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimiser.items()}
+    return Checkpoint(resume.step, moved, state, resume.losses, resume.metrics, settings)
+
+
+def _copy(array: Array) -> Array:
+    return namespace(array).ascontiguousarray(array).copy().reshape(array.shape)
+
+
+def _gradients(
+    loss: Loss, parameters: Mapping[str, Array], samples: Dataset, indices: np.ndarray, share: float, comm: Comm
+) -> tuple[float, dict[str, Array]]:
+    """Return the loss of a batch, and its gradients times `share`; each rank computes those of its own samples."""
+    mine = indices[split(len(indices), comm)]
+    with abort_on_error(comm):
+        if len(mine):
+            batch = samples[mine]
+            value, gradients = value_and_gradients(lambda tape, v: loss(tape, v, batch), parameters)
+        else:
+            value, gradients = 0.0, {name: namespace(p).zeros_like(p) for name, p in parameters.items()}
+    total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm)
+    return value, total if share == 1 else {name: share * g for name, g in total.items()}
+
+
+def _checked(value: float, gradients: dict[str, Array], step: int, clip: float | None) -> dict[str, Array]:
+    """Return the gradients, clipped, or raise if anything is NaN or infinite."""
+    if not math.isfinite(value):
+        raise ConvergenceError(
+            f"the loss is {value} in step {step}; the last checkpoint is from before. "
+            "Try a lower learning rate, a warm-up or clip="
+        )
+    norm = global_norm(gradients)
+    if not math.isfinite(norm):
+        _require_good(gradients, step, "gradient")
+        raise ConvergenceError(f"the norm of the gradient overflows in step {step}; scale the loss or lower the rate")
+    return gradients if clip is None or norm <= clip else clip_by_global_norm(gradients, clip)[0]
+
+
+def _require_good(arrays: Mapping[str, Array], step: int, what: str) -> None:
+    """Raise `ConvergenceError`, naming the first bad array, if any holds NaN or infinity."""
+    for name, array in arrays.items():
+        finite = to_host(namespace(array).isfinite(array))
+        if not finite.all():
+            bad = f"{int((~finite).sum())} of {finite.size} entries"
+            raise ConvergenceError(
+                f"the {what} {name!r} has {bad} NaN or infinite in step {step}; the last checkpoint is from before. "
+                "Try a lower learning rate, a warm-up or clip="
+            )

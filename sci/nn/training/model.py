@@ -1,0 +1,105 @@
+"""What files hold of trained models and of trainings that go on later: names, options and arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array
+from sci.errors import DTypeError, InvalidValueError
+from sci.nn.optim.adam import State
+
+__all__ = ["Checkpoint", "Model"]
+
+
+def _check_names(names: Mapping[str, Any], what: str) -> None:
+    for name in names:
+        if not isinstance(name, str) or not name.strip(".") or "/" in name or not name.isprintable():
+            raise InvalidValueError(f"{what} is named {name!r}; expected printable text without '/'")
+
+
+def _check_arrays(arrays: Mapping[str, Array], what: str) -> None:
+    _check_names(arrays, what)
+    for name, array in arrays.items():
+        dtype = getattr(array, "dtype", type(array))
+        if getattr(dtype, "str", "")[1:] not in ("f4", "f8", "c8", "c16"):
+            raise DTypeError(f"{what} {name!r} has dtype {dtype}; expected floats or complex numbers, single or double")
+
+
+def _check_json(value: Any, what: str) -> None:
+    try:
+        same = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError) as error:
+        raise InvalidValueError(f"{what} cannot be written as JSON: {error}") from error
+    if not same:
+        raise InvalidValueError(f"{what} changes when written as JSON; expected dicts, lists, texts, numbers, booleans")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model as a file holds it.
+
+    Parameters
+    ----------
+    name : str
+        The class, like "FNO".
+    options : dict
+        What its constructor takes, as JSON: dicts with text keys, lists, texts, numbers, booleans, None.
+    parameters : dict of arrays
+        float32, float64, complex64 or complex128, on either side.
+
+    Raises
+    ------
+    InvalidValueError, DTypeError
+    """
+
+    name: str
+    options: dict[str, Any]
+    parameters: dict[str, Array]
+
+    def __post_init__(self) -> None:
+        _check_names({self.name: None}, "a model")
+        _check_json(self.options, "the options of a model")
+        _check_arrays(self.parameters, "the parameter")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after `step` steps: all that it needs to go on to the same bits.
+
+    Parameters
+    ----------
+    step : int
+        Steps made; epoch and place in it follow, and so do the shuffled orders, from the seed in `settings`.
+    parameters : dict of arrays
+    optimiser : dict of dicts of arrays
+        The optimiser's state.
+    losses : (step,) float64
+        The loss of every step, before it.
+    metrics : dict of (epochs,) float64 arrays
+        What `evaluate` returned after every epoch.
+    settings : dict
+        What must not change when the training goes on; as JSON.
+    """
+
+    step: int
+    parameters: dict[str, Array]
+    optimiser: State
+    losses: np.ndarray
+    metrics: dict[str, np.ndarray] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.step != len(self.losses):
+            raise InvalidValueError(
+                f"a checkpoint at step {self.step} with {len(self.losses)} losses; expected as many"
+            )
+        _check_json(self.settings, "the settings of a checkpoint")
+        _check_names(self.optimiser, "a part of the optimiser's state")
+        _check_arrays(self.metrics, "the metric")
+        for arrays in (self.parameters, *self.optimiser.values()):
+            _check_arrays(arrays, "the parameter")

@@ -1,0 +1,61 @@
+"""A whole FNO block as one (forward, vjp) pair.
+
+Between two Fourier transforms everything in a block is pointwise in space, and what would be a dozen arrays of the size
+of the field is made in registers or in the cache, and again in the derivative. Kept are the field before the first
+GELU, the slope of the second, and the truncated spectrum.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sci.backend import Array, is_device_array, namespace
+from sci.operators.fno.pointwise import BlockSpec, pointwise, pointwise_vjp
+from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution, spectral_convolution_vjp
+from sci.operators.spectral.transform import synthesise_rows
+
+__all__ = ["BlockSpec", "block", "block_vjp"]
+
+
+def _flat(x: Array) -> Array:
+    return x.reshape(*x.shape[:2], -1)
+
+
+def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple[Array, Any]:
+    """Return gelu(MLP(gelu(v)) + gate x), v = K x + bias + A x, K the spectral convolution.
+
+    Parameters
+    ----------
+    x : (batch, channel, *grid) array
+    *arrays
+        In the order of `spec.names`.
+    spec : BlockSpec
+    keep : bool
+        False where no derivative will be asked for.
+
+    Notes
+    -----
+    Of the size of the field, v and the slope of the last GELU are kept, and the input.
+    """
+    p = dict(zip(spec.names, arrays))
+    weights = [p[name] for name in spec.weights]
+    options: dict[str, Any] = {"names": spec.weights, "form": spec.form, "layer": spec.layer}
+    if is_device_array(x) and x.ndim > 3:
+        # The kernel of the pointwise half makes the inverse transform along the last axis too.
+        spectrum, spectral = mixed_spectrum(x, p["bias"], *weights, **options, grid=x.shape[2:])
+        rows, v = synthesise_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
+    else:
+        rows, (v, spectral) = None, spectral_convolution(x, p["bias"], *weights, **options)
+    before = _flat(v)
+    out, slope = pointwise(_flat(x), before, p, spec, keep, rows)
+    return out.reshape(v.shape), (x, before, slope, spectral, p, spec) if keep else None
+
+
+def block_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `block`."""
+    x, v, slope, spectral, p, spec = residuals
+    dv, dx, sums = pointwise_vjp(_flat(dout), _flat(x), v, slope, p, spec)
+    through_spectrum, dbias, *dweights = spectral_convolution_vjp(dv.reshape(dout.shape), spectral)
+    through_spectrum += dx.reshape(x.shape)
+    sums.update({"bias": dbias, **dict(zip(spec.weights, dweights))})
+    return (through_spectrum, *(sums[name] for name in spec.names))

@@ -1,0 +1,104 @@
+"""What a Fourier neural operator is made of, checked, and the shapes of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sci.errors import InvalidValueError
+from sci.operators.spectral.convolution import stored_modes
+from sci.operators.spectral.transform import check_modes
+from sci.operators.spectral.weights import Ranks, WeightFormat
+
+__all__ = ["SKIPS", "FNOConfig"]
+
+SKIPS = ("linear", "soft-gating", "identity", None)
+_NORMS = (None, "instance", "group")
+
+
+@dataclass(frozen=True)
+class FNOConfig:
+    """The architecture of an FNO; see `FNO` for the meaning of the entries.
+
+    Raises
+    ------
+    InvalidValueError
+        If an entry is outside its range.
+    """
+
+    n_modes: tuple[int, ...]
+    in_channels: int
+    out_channels: int
+    hidden_channels: int
+    n_layers: int = 4
+    lifting_ratio: float = 2.0
+    projection_ratio: float = 2.0
+    positional_grid: bool = True
+    fno_skip: str | None = "linear"
+    channel_mlp_skip: str | None = "soft-gating"
+    channel_mlp_expansion: float = 0.5
+    norm: str | None = None
+    preactivation: bool = False
+    stabilizer: str | None = None
+    domain_padding: float | tuple[float, ...] = 0.0
+    factorization: str = "dense"
+    rank: Ranks = 1.0
+    joint: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_modes", check_modes(self.n_modes))
+        if isinstance(self.rank, Sequence):
+            object.__setattr__(self, "rank", tuple(self.rank))
+        if isinstance(self.domain_padding, Sequence):
+            object.__setattr__(self, "domain_padding", tuple(map(float, self.domain_padding)))
+        for name in ("in_channels", "out_channels", "hidden_channels", "n_layers"):
+            _require(isinstance(getattr(self, name), int) and getattr(self, name) > 0, self, name, "a positive integer")
+        for name in ("lifting_ratio", "projection_ratio", "channel_mlp_expansion"):
+            width = getattr(self, name) * self.hidden_channels
+            _require(round(width) >= 1, self, name, "a ratio that leaves at least one hidden channel")
+        _require(self.fno_skip in SKIPS, self, "fno_skip", f"one of {SKIPS}")
+        _require(self.channel_mlp_skip in SKIPS, self, "channel_mlp_skip", f"one of {SKIPS}")
+        _require(self.norm in _NORMS, self, "norm", f"one of {_NORMS}")
+        _require(self.stabilizer in (None, "tanh"), self, "stabilizer", "None or 'tanh'")
+        _require(
+            len(self.paddings) == self.dim and all(0 <= p < 1 for p in self.paddings),
+            *(self, "domain_padding", f"a fraction in [0, 1), or one for each of the {self.dim} axes"),
+        )
+        self.form()
+
+    @property
+    def dim(self) -> int:
+        """Number of grid axes."""
+        return len(self.n_modes)
+
+    @property
+    def paddings(self) -> tuple[float, ...]:
+        """Fraction of the grid that is padded at both ends of each axis."""
+        padding = self.domain_padding
+        return padding if isinstance(padding, tuple) else (float(padding),) * self.dim
+
+    @property
+    def fused(self) -> bool:
+        """Whether a block is one pair: no normalisation, no stabilizer, activation after the sums."""
+        return self.norm is None and self.stabilizer is None and not self.preactivation
+
+    def form(self) -> WeightFormat:
+        """Return the format of the spectral weights."""
+        width, layers = self.hidden_channels, self.n_layers if self.joint else 0
+        return WeightFormat(width, width, stored_modes(self.n_modes), self.factorization, self.rank, layers)
+
+    def widths(self) -> dict[str, tuple[int, int, int]]:
+        """Return (in, hidden, out) of the lifting, of the projection, and of the perceptron of a block."""
+        width = self.hidden_channels
+        lifted = self.in_channels + self.dim * self.positional_grid
+        return {
+            "lifting": (lifted, int(self.lifting_ratio * width), width),
+            "projection": (width, int(self.projection_ratio * width), self.out_channels),
+            "mlp": (width, round(self.channel_mlp_expansion * width), width),
+        }
+
+
+def _require(good: bool, config: Any, name: str, expected: str) -> None:
+    if not good:
+        raise InvalidValueError(f"{name} is {getattr(config, name)!r}; expected {expected}")

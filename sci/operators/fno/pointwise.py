@@ -1,0 +1,294 @@
+"""The pointwise half of an FNO block: skip, GELU, perceptron, gate, GELU; compiled, and as array calls over tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sci.backend import Array, is_device_array, namespace
+from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.nn import gelu, gelu_value
+from sci.nn.ops.arithmetic import outer_sum
+from sci.operators.spectral.weights import WeightFormat
+
+__all__ = [
+    "BlockSpec",
+    "block_backward_reference",
+    "block_forward_reference",
+    "mlp_tile_vjp",
+    "pointwise",
+    "pointwise_vjp",
+    "tiles",
+]
+
+TILE_POINTS = 4096
+"""Points of a tile: 32 channels of float32 are half a MiB, and a call of a kernel is small beside the work on them."""
+HOST_POINTS = 64
+"""Points of a block of the kernels on the CPU, as in kernels/fno_block.cu."""
+WIDTHS = (16, 32)
+"""Channels of a block that the kernels are compiled for, with half as many in the perceptron."""
+_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
+_WEIGHTS = "skip: {t}[c, c], gate: {t}[c], w0: {t}[h, c], b0: {t}[h], w1: {t}[c, h]"
+_SUMS = ("skip", "gate", "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """What a block without normalisation is made of.
+
+    Parameters
+    ----------
+    form : WeightFormat
+        Of the spectral weights.
+    names : tuple of str
+        The arrays that the pair takes after the field: "bias", the weights, "skip" (linear or soft-gating),
+        "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias", and "gate" (linear or soft-gating).
+    layer : int
+        Row of joint weights.
+    fno_skip, mlp_skip : "linear", "soft-gating", "identity" or None
+    activate : bool
+        GELU after each half; not in the last block.
+    """
+
+    form: WeightFormat
+    names: tuple[str, ...]
+    layer: int
+    fno_skip: str | None
+    mlp_skip: str | None
+    activate: bool
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the spectral weights."""
+        return tuple(self.form.shapes())
+
+
+def forward_kernel(dtype: Any, width: int) -> Kernel:
+    """Return the kernel of the forward pass for `width` channels."""
+    c_type, t = _TYPES[str(dtype)]
+    return Kernel(
+        "fno_block.cu",
+        f"block_forward<{c_type}, {width}, {width // 2}>",
+        f"x: {t}[b, c, p], v: {t}[b, c, p], out: {t}[b, c, p], slope: {t}[n], {_WEIGHTS.format(t=t)}, b1: {t}[c], "
+        f"rows: {t}[z], waves: {t}[k, l], b: i64, p: i64, activate: i64, keep: i64, l: i64, k: i64",
+    )
+
+
+def backward_kernel(dtype: Any, width: int) -> Kernel:
+    """Return the kernel of the backward pass for `width` channels."""
+    c_type, t = _TYPES[str(dtype)]
+    return Kernel(
+        "fno_block.cu",
+        f"block_backward<{c_type}, {width}, {width // 2}>",
+        f"v: {t}[b, c, p], dout: {t}[b, c, p], slope: {t}[n], {_WEIGHTS.format(t=t)}, dv: {t}[b, c, p], "
+        f"dx: {t}[b, c, p], dm: {t}[b, c, p], value: {t}[b, c, p], hidden: {t}[b, h, p], dhidden: {t}[b, h, p], "
+        "b: i64, p: i64, activate: i64",
+    )
+
+
+KERNELS = tuple(
+    kernel(dtype, width)
+    for dtype, widths in (("float32", WIDTHS), ("float64", WIDTHS[:1]))
+    for width in widths
+    for kernel in (forward_kernel, backward_kernel)
+)
+"""Every kernel instance that this module can launch."""
+
+
+def tiles(x: Array) -> Iterator[tuple[slice, slice, slice]]:
+    """Yield the tiles of a field (batch, channel, points): all of it on a device; on the CPU a few thousand points."""
+    whole = slice(None)
+    if is_device_array(x):
+        yield whole, whole, whole
+        return
+    pieces, together = -(-x.shape[2] // TILE_POINTS), max(1, TILE_POINTS // x.shape[2])
+    width = -(-x.shape[2] // pieces)
+    for sample in range(0, x.shape[0], together):
+        for start in range(0, x.shape[2], width):
+            yield slice(sample, sample + together), whole, slice(start, start + width)
+
+
+def _compiled(kernel: Any, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> Kernel | None:
+    """Return the kernel's instance for this block, or None where array calls do it."""
+    width = x.shape[1]
+    fits = p["mlp_0"].shape == (width // 2, width) and p["mlp_1"].shape == (width, width // 2)
+    if not fits or spec.fno_skip != "linear" or spec.mlp_skip == "linear" or str(x.dtype) not in _TYPES:
+        return None
+    found: Kernel = kernel(x.dtype, width)
+    return found if found in KERNELS and use_compiled(found, x) else None
+
+
+def _gate(p: Mapping[str, Array], spec: BlockSpec) -> Array:
+    """Return one number a channel for each kind of skip but the linear one."""
+    if spec.mlp_skip == "soft-gating":
+        return p["gate"]
+    fill = 1 if spec.mlp_skip == "identity" else 0
+    return namespace(p["mlp_1_bias"]).full_like(p["mlp_1_bias"], fill)
+
+
+def _grid(shape: tuple[int, ...], like: Array) -> int:
+    points = block_size(like) if is_device_array(like) else HOST_POINTS
+    return shape[0] * -(-shape[2] // points)
+
+
+def pointwise(
+    x: Array,
+    v: Array,
+    p: Mapping[str, Array],
+    spec: BlockSpec,
+    keep: bool = True,
+    rows: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array | None]:
+    """Return gelu(MLP(gelu(v + A x)) + g x) and its slope; leave v + A x in `v` where `keep`.
+
+    Parameters
+    ----------
+    x, v : (batch, channel, points) arrays, `v` contiguous
+        What the block takes, and its spectral convolution.
+    p : dict of arrays
+        By the names of `BlockSpec`.
+    spec : BlockSpec
+    keep : bool
+        False where no derivative will be asked for: `v` is then of no use any more.
+    rows : (batch, channel, lines, tail) and (tail, row) arrays, optional
+        The spectral convolution as the product of both, the end of its inverse transform; `v` is then not read.
+    """
+    kernel = _compiled(forward_kernel, x, p, spec)
+    if kernel is None:
+        return block_forward_reference(x, v, p, spec, keep, rows)
+    xp = namespace(x)
+    out = xp.empty(v.shape, v.dtype) if keep else v
+    slope = xp.empty(v.size if keep and spec.activate else 0, v.dtype)
+    z, waves = rows or (xp.empty(0, v.dtype), xp.empty((0, 0), v.dtype))
+    arrays = [p["skip"], _gate(p, spec), *(p[f"mlp_{i}{b}"] for i in (0, 1) for b in ("", "_bias"))]
+    launch(
+        *(kernel, _grid(v.shape, v), xp.ascontiguousarray(x), v, out, slope, *map(xp.ascontiguousarray, arrays)),
+        *(z.reshape(-1), waves, v.shape[0], v.shape[2], int(spec.activate), int(keep), waves.shape[1], waves.shape[0]),
+    )
+    return out, slope.reshape(v.shape) if slope.size else None
+
+
+def block_forward_reference(
+    x: Array,
+    v: Array,
+    p: Mapping[str, Array],
+    spec: BlockSpec,
+    keep: bool = True,
+    rows: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array | None]:
+    """Do what the kernel `block_forward` does, and for every kind of skip, in array calls over tiles."""
+    xp = namespace(x)
+    if rows is not None:
+        v[...] = xp.matmul(*rows).reshape(v.shape)
+    out = xp.empty_like(v) if keep else v
+    slope = xp.empty_like(v) if keep and spec.activate else None
+    for tile in tiles(x):
+        xt, vt = x[tile], v[tile]
+        skip = _skip(xt, spec.fno_skip, p.get("skip"))
+        if skip is not None:
+            vt += skip
+        hidden = xp.matmul(p["mlp_0"], gelu_value(vt) if spec.activate else vt)
+        hidden += p["mlp_0_bias"][:, None]
+        m = xp.matmul(p["mlp_1"], gelu_value(hidden))
+        m += p["mlp_1_bias"][:, None]
+        skip = _skip(xt, spec.mlp_skip, p.get("gate"))
+        if skip is not None:
+            m += skip
+        if slope is not None:
+            out[tile], slope[tile] = gelu(m)
+        else:
+            out[tile] = gelu_value(m) if spec.activate else m
+    return out, slope
+
+
+def pointwise_vjp(
+    dout: Array, x: Array, v: Array, slope: Array | None, p: Mapping[str, Array], spec: BlockSpec
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Return the gradients of `v`, of `x` (without what goes through v's convolution), and of the parameters."""
+    kernel = _compiled(backward_kernel, x, p, spec)
+    if kernel is None:
+        return block_backward_reference(dout, x, v, slope, p, spec)
+    xp = namespace(x)
+    x, dout = xp.ascontiguousarray(x), xp.ascontiguousarray(dout)
+    dv, dx = xp.empty(v.shape, v.dtype), xp.empty(v.shape, v.dtype)
+    sums = {name: xp.zeros_like(p[name]) for name in _SUMS if name in p}
+    weights = [xp.ascontiguousarray(a) for a in (p["skip"], _gate(p, spec), p["mlp_0"], p["mlp_0_bias"], p["mlp_1"])]
+    together = len(v) if is_device_array(v) else max(1, TILE_POINTS // v.shape[2])
+    for start in range(0, len(v), together):
+        part = slice(start, start + together)
+        shape = v[part].shape
+        narrow = (shape[0], p["mlp_0"].shape[0], shape[2])
+        dm, value = xp.empty(shape, v.dtype), xp.empty(shape, v.dtype)
+        hidden, dhidden = xp.empty(narrow, v.dtype), xp.empty(narrow, v.dtype)
+        slopes = xp.empty(0, v.dtype) if slope is None else slope[part].reshape(-1)
+        launch(
+            *(kernel, _grid(shape, v), v[part], dout[part], slopes, *weights, dv[part], dx[part]),
+            *(dm, value, hidden, dhidden, shape[0], shape[2], int(spec.activate)),
+        )
+        sums["skip"] += outer_sum(dv[part], x[part])
+        sums["mlp_1"] += outer_sum(dm, hidden)
+        sums["mlp_0"] += outer_sum(dhidden, value)
+        sums["mlp_1_bias"] += dm.sum(axis=2).sum(axis=0)
+        sums["mlp_0_bias"] += dhidden.sum(axis=2).sum(axis=0)
+        if "gate" in sums:
+            dm *= x[part]
+            sums["gate"] += dm.sum(axis=2).sum(axis=0)
+    return dv, dx, sums
+
+
+def block_backward_reference(
+    dout: Array, x: Array, v: Array, slope: Array | None, p: Mapping[str, Array], spec: BlockSpec
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Do what the kernel `block_backward` and the products after it do, for every kind of skip, over tiles."""
+    xp = namespace(dout)
+    dv, dx = xp.empty(v.shape, v.dtype), xp.empty(x.shape, x.dtype)
+    sums = {name: xp.zeros_like(p[name]) for name in _SUMS if name in p}
+    mlp = [sums[name] for name in ("mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")]
+    for tile in tiles(x):
+        xt, dm = x[tile], dout[tile]
+        dm = dm * slope[tile] if slope is not None else dm
+        value, first = gelu(v[tile]) if spec.activate else (v[tile], None)
+        da = mlp_tile_vjp(value, dm, (p["mlp_0"], p["mlp_0_bias"], p["mlp_1"]), mlp)
+        if first is not None:
+            da *= first
+        dv[tile] = da
+        through_v = _skip_vjp(xt, da, spec.fno_skip, p.get("skip"), sums.get("skip"))
+        through_gate = _skip_vjp(xt, dm, spec.mlp_skip, p.get("gate"), sums.get("gate"))
+        parts = [part for part in (through_v, through_gate) if part is not None]
+        dx[tile] = parts[0] + parts[1] if len(parts) == 2 else (parts[0] if parts else 0)
+    return dv, dx, sums
+
+
+def mlp_tile_vjp(x: Array, dout: Array, weights: tuple[Array, Array, Array], sums: list[Array]) -> Array:
+    """Return dx of w1 gelu(w0 x + b0) + b1 and add the gradients of w0, b0, w1, b1 to `sums`."""
+    w0, b0, w1 = weights
+    xp = namespace(x)
+    hidden = xp.matmul(w0, x)
+    hidden += b0[:, None]
+    value, slope = gelu(hidden)
+    sums[2] += outer_sum(dout, value)
+    sums[3] += dout.sum(axis=(0, 2))
+    slope *= xp.matmul(w1.T, dout)
+    sums[0] += outer_sum(slope, x)
+    sums[1] += slope.sum(axis=(0, 2))
+    return xp.matmul(w0.T, slope)
+
+
+def _skip(x: Array, kind: str | None, weight: Array | None) -> Array | None:
+    if kind == "linear":
+        return namespace(x).matmul(weight, x)
+    if kind == "soft-gating" and weight is not None:
+        return x * weight[:, None]
+    return x if kind == "identity" else None
+
+
+def _skip_vjp(x: Array, dout: Array, kind: str | None, weight: Array | None, total: Array | None) -> Array | None:
+    """Return the gradient of `x` and add that of the weight to `total`."""
+    if kind == "linear" and weight is not None:
+        total += outer_sum(dout, x)
+        return namespace(x).matmul(weight.T, dout)
+    if kind == "soft-gating" and weight is not None:
+        total += (x * dout).sum(axis=(0, 2))
+        return dout * weight[:, None]
+    return dout if kind == "identity" else None

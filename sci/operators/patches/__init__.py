@@ -1,0 +1,1 @@
+"""Multi-grid patches, on one process and over ranks."""

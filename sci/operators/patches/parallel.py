@@ -1,0 +1,132 @@
+"""Multi-grid patches over ranks: each rank has some patches of every field, and all have the same gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.distributed import Comm, agree, allreduce_sum, size, split
+from sci.errors import DecompositionError, ShapeError
+from sci.nn import Tape, allreduce_gradients
+from sci.operators.fno.model import FNO
+from sci.operators.patches.windows import MultigridPatches, crop_patches, crop_patches_vjp
+
+__all__ = ["patch_loss", "patched_relative_l2", "patched_relative_l2_vjp", "predict_patches", "shared", "shared_vjp"]
+
+_TINY = 1e-8
+
+
+def shared(*arrays: Array, comm: Comm = None) -> tuple[tuple[Array, ...], Any]:
+    """Return arrays as they are; in the derivative the ranks' gradients are added, in one all-reduce.
+
+    Parameters
+    ----------
+    *arrays
+        Parameters, the same on all ranks.
+    comm : mpi4py communicator, optional
+    """
+    return arrays, (comm, [(a.shape, a.dtype) for a in arrays])
+
+
+def shared_vjp(douts: tuple[Array | None, ...], residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `shared`: sums over the ranks. Collective."""
+    comm, forms = residuals
+    xp = namespace(*(d for d in douts if d is not None))
+    own = {str(i): xp.zeros(*form) if d is None else d for i, (d, form) in enumerate(zip(douts, forms))}
+    return tuple(allreduce_gradients(own, 0.0, 1.0, comm)[0].values())
+
+
+def patched_relative_l2(
+    prediction: Array, *, target: Array, samples: Array, n_samples: int, comm: Comm = None
+) -> tuple[Array, Any]:
+    """Return the mean over samples of the relative L2 error of fields whose patches lie on several ranks.
+
+    sum_c ||p - y||_2 / (||y||_2 + 1e-8), each norm over the whole field of a sample and channel.
+
+    Parameters
+    ----------
+    prediction, target : (n_local, channel, *core) arrays
+        This rank's patches.
+    samples : (n_local,) int array, host
+        The sample that each patch belongs to.
+    n_samples : int
+    comm : mpi4py communicator, optional
+
+    Notes
+    -----
+    Collective: one all-reduce of two numbers for each sample and channel.
+    """
+    if prediction.shape != target.shape:
+        raise ShapeError(f"patches of shapes {prediction.shape} and {target.shape}; expected one shape")
+    xp = namespace(prediction, target)
+    owners = np.arange(n_samples)[:, None] == np.asarray(samples)[None]
+    members = xp.asarray(owners.astype(prediction.dtype))
+    difference = prediction - target
+    squares = [(a * a).reshape(*a.shape[:2], -1).sum(axis=2) for a in (difference, target)]
+    sums = allreduce_sum(xp.stack([members @ s for s in squares]), comm)
+    errors, scales = xp.sqrt(sums[0]), xp.sqrt(sums[1]) + _TINY
+    inverse = 1 / xp.where(errors > 0, errors * scales, xp.inf).astype(prediction.dtype)
+    weights = members.T @ (inverse / n_samples)
+    return (errors / scales).sum() / n_samples, (difference, weights)
+
+
+def patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `patched_relative_l2` for this rank's patches."""
+    difference, weights = residuals
+    return (difference * (dout * weights).reshape(*weights.shape, *(1,) * (difference.ndim - 2)),)
+
+
+def patch_loss(
+    model: FNO, cut: MultigridPatches, comm: Comm = None
+) -> Callable[[Tape, Mapping[str, Any], tuple[Array, Array]], Any]:
+    """Return a loss for `sci.nn.train`, called there without `comm`: the patches of each batch are shared by the ranks.
+
+    Parameters
+    ----------
+    model : FNO
+        Takes (levels + 1) times the channels of the fields.
+    cut : MultigridPatches
+    comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    callable
+        Takes (tape, variables, (x, y)) with the whole batch on every rank. Loss and gradients are those of one process
+        to rounding, the same bits on all ranks: the loss is the relative L2 error of the stitched fields.
+
+    Raises
+    ------
+    DecompositionError
+        When it is called on fewer patches than ranks.
+    """
+
+    def loss(tape: Tape, variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
+        x, y = batch
+        mine, samples = _share(cut, x, comm)
+        values = tape.call(shared, shared_vjp, *variables.values(), comm=comm)
+        prediction = model.forward(tape, dict(zip(variables, values)), cut.split(x)[mine])
+        cores = tape.call(crop_patches, crop_patches_vjp, prediction, cut=cut, grid=tuple(x.shape[2:]))
+        options: dict[str, Any] = {"target": cut.targets(y)[mine], "samples": samples, "n_samples": len(x)}
+        return tape.call(patched_relative_l2, patched_relative_l2_vjp, cores, comm=comm, **options)
+
+    return loss
+
+
+def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarray]:
+    """Return this rank's patches and the sample of each."""
+    each = cut.count(x.shape[2:])
+    problem = None
+    if len(x) * each < size(comm):
+        problem = DecompositionError(f"{len(x) * each} patches cannot be shared by {size(comm)} ranks; use fewer ranks")
+    agree(comm, problem)
+    mine = split(len(x) * each, comm)
+    return mine, np.arange(len(x) * each)[mine] // each
+
+
+def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
+    """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`."""
+    grid = tuple(x.shape[2:])
+    return cut.stitch(cut.crop(model(cut.split(x)), grid), grid)

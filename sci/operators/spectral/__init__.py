@@ -1,0 +1,1 @@
+"""Spectral layers: truncated Fourier transforms, weights over modes, convolutions."""

@@ -1,0 +1,174 @@
+"""The spectral convolution: transform, mix the channels of every kept mode, synthesise; as a pair and as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, Device, namespace, namespace_of
+from sci.nn import Tape
+from sci.operators.spectral.transform import (
+    check_field,
+    check_modes,
+    column_weights,
+    kept_modes,
+    synthesise_modes,
+    transform_modes,
+)
+from sci.operators.spectral.weights import Ranks, WeightFormat
+
+__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp", "stored_modes"]
+
+
+def stored_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
+    """Return the modes that weights are stored for: n_modes, and n_modes // 2 + 1 columns along the last axis."""
+    return (*n_modes[:-1], n_modes[-1] // 2 + 1)
+
+
+def spectral_convolution(
+    x: Array,
+    bias: Array,
+    *weights: Array,
+    names: tuple[str, ...],
+    form: WeightFormat,
+    layer: int = 0,
+    grid: Sequence[int] | None = None,
+) -> tuple[Array, Any]:
+    """Return y[b, o] = bias[o] + the field of Y[b, o, k] = sum_i X[b, i, k] W[i, o, k], X the transform of x.
+
+    Parameters
+    ----------
+    x : (batch, in, *grid) float array
+    bias : (out,) array
+    *weights : arrays
+        Parameters of `form`, in the order of `names`, complex.
+    names, form, layer
+        See `WeightFormat.mix`.
+    grid : sequence of int, optional
+        Grid of the result, where it is not that of `x`: the same function on other points.
+
+    Notes
+    -----
+    Kept for the derivative: the truncated spectrum, not the field. The derivative costs two transforms more.
+    """
+    target = tuple(grid or x.shape[2:])
+    mixed, residuals = mixed_spectrum(x, bias, *weights, names=names, form=form, layer=layer, grid=target)
+    return synthesise_modes(mixed, target), residuals
+
+
+def mixed_spectrum(
+    x: Array,
+    bias: Array,
+    *weights: Array,
+    names: tuple[str, ...],
+    form: WeightFormat,
+    layer: int,
+    grid: tuple[int, ...],
+) -> tuple[Array, Any]:
+    """Return the spectrum (*kept, batch, out) of `spectral_convolution`, and its residuals."""
+    kept = kept_modes((*form.modes[:-1], 2 * form.modes[-1] - 1), x.shape[2:], grid)
+    mixed, residuals = form.mix(transform_modes(x, kept), dict(zip(names, weights)), layer)
+    mixed[_zero(kept)] += bias
+    return mixed, (residuals, form, kept, x.shape[2:], names)
+
+
+def _zero(kept: Sequence[int]) -> tuple[int, ...]:
+    """Where the wavenumber 0 is: a constant added there is added to the field."""
+    return (*(m // 2 for m in kept[:-1]), 0)
+
+
+def spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `spectral_convolution`.
+
+    With F the transform, P the number of points and c the weights of columns: dY = P c F(dout), dW[i, o, k] =
+    sum_b conj(X) dY, and dx is the field of conj(W) dY / (P c): the layer itself with W conjugated and transposed.
+    """
+    mixing, form, kept, source, names = residuals
+    xp = namespace(dout)
+    spectrum = transform_modes(dout, kept)
+    dbias = spectrum[_zero(kept)].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
+    scales = [
+        xp.asarray(np.prod(shape) * column_weights(shape, kept, np.float64)).astype(dout.dtype)[:, None, None]
+        for shape in (dout.shape[2:], source)
+    ]
+    dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
+    dx = synthesise_modes(dspectrum / scales[1], source)
+    return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
+
+
+@dataclass(frozen=True)
+class SpectralConv:
+    """A spectral convolution with its parameters.
+
+    Parameters
+    ----------
+    parameters : dict of arrays
+        "bias" and those of the weights.
+    form : WeightFormat
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.operators import SpectralConv
+    >>> layer = SpectralConv.create(2, 3, n_modes=(8, 8), factorization="tucker", rank=0.2)
+    >>> layer(np.zeros((1, 2, 15, 16), np.float32)).shape
+    (1, 3, 15, 16)
+    """
+
+    parameters: Mapping[str, Array]
+    form: WeightFormat
+
+    @classmethod
+    def create(
+        cls,
+        in_channels: int,
+        out_channels: int,
+        n_modes: Sequence[int],
+        *,
+        factorization: str = "dense",
+        rank: Ranks = 1.0,
+        seed: int | np.random.Generator = 0,
+        device: Device = "cpu",
+    ) -> SpectralConv:
+        """Return a layer with random parameters.
+
+        Parameters
+        ----------
+        in_channels, out_channels : int
+        n_modes : sequence of int
+            Total number of wavenumbers along each axis, of both signs; n // 2 + 1 columns along the last.
+        factorization : "dense", "tucker", "cp" or "tt"
+        rank : float, int or sequence of int
+            A float is the fraction of the dense parameters.
+        seed : int or numpy Generator
+        device : "cpu" or "cuda"
+        """
+        form = WeightFormat(in_channels, out_channels, stored_modes(check_modes(n_modes)), factorization, rank)
+        xp, rng = namespace_of(device), np.random.default_rng(seed)
+        parameters = form.initialise(rng, xp)
+        bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)
+        return cls({"bias": xp.asarray(bias.astype(np.float32)), **parameters}, form)
+
+    def forward(self, tape: Tape, parameters: Mapping[str, Any], x: Any, grid: Sequence[int] | None = None) -> Any:
+        """Return the layer's output with `parameters`, recorded on `tape`."""
+        names = tuple(self.form.shapes())
+        weights = [parameters[name] for name in names]
+        options: dict[str, Any] = {"names": names, "form": self.form, "grid": grid}
+        return tape.call(spectral_convolution, spectral_convolution_vjp, x, parameters["bias"], *weights, **options)
+
+    def __call__(self, x: Array, grid: Sequence[int] | None = None) -> Array:
+        """Return the output for `x` (batch, in, *grid), on `grid` where it is given, in the dtype of `x`."""
+        check_field(x, self.form.in_channels, len(self.form.modes))
+        return self.forward(Tape(), as_dtype(self.parameters, x.dtype), x, grid)
+
+
+def as_dtype(parameters: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
+    """Return parameters of the precision of `dtype`, float32 or float64; complex ones stay complex."""
+    of_complex = np.complex64 if dtype == np.float32 else np.complex128
+    return {
+        name: value.astype(of_complex if value.dtype.kind == "c" else dtype, copy=False)
+        for name, value in parameters.items()
+    }

@@ -1,0 +1,1 @@
+"""Potentials of finite crystals, with defects."""

@@ -1,0 +1,187 @@
+"""From charges to the Chebyshev coefficients of their long-range potential, without a grid."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from sci import chebyshev
+from sci.backend import Array, namespace, to_device
+from sci.distributed import allreduce_sum, rank_of, reduce_scatter_rows, split
+from sci.potentials.radial.kernels import GaussianSum
+from sci.progress import progress
+from sci.tensor.boxes.expansion import MOMENT_DEGREES, BoxGrid, box_moments, merge_moments
+
+__all__ = ["box_counts", "box_reach", "long_range_coefficients", "long_range_degrees", "moment_layout", "octaves"]
+
+
+def long_range_degrees(exponent: float, domain: tuple[tuple[float, float], ...], eps: float) -> tuple[int, ...]:
+    """Return the degree per axis at which a Gaussian of `exponent` anywhere in `domain` is resolved to `eps`."""
+    return tuple(chebyshev.gaussian_degree(exponent * (b - a) / 2, eps) for a, b in domain)
+
+
+BAND = 32
+"""Nodes that share one range of sources in a banded product."""
+NEGLIGIBLE = 0.01
+"""Entries of a Gaussian's matrix, at most 1, that are left out, relative to the error of its expansion."""
+
+
+PRODUCT = 3e-10
+MOMENT = 6e-10
+"""Seconds a moment and node of the products, and a moment of one charge; their ratio decides the boxes."""
+BOX_COUNTS = sorted({n << k for n in (1, 3) for k in range(16)} | {n << k for n in (5, 7) for k in range(2, 14)})
+"""Boxes an axis that the next octaves can halve."""
+
+
+@functools.cache
+def box_reach(degree: int, eps: float) -> float:
+    """Largest exponent times half-width at which a Gaussian over a box is resolved by `degree`."""
+    low, high = 0.0, 16.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chebyshev.gaussian_degree(middle, eps) <= degree else (low, middle)
+    return low
+
+
+def box_counts(
+    exponent: float, domain: tuple[tuple[float, float], ...], reach: float, finer: tuple[int, ...] | None
+) -> tuple[int, int, int]:
+    """Fewest boxes an axis on which `exponent` stays within `reach`: often divisible by 2, and divisors of `finer`."""
+    counts = []
+    for axis, (a, b) in enumerate(domain):
+        wanted = exponent * (b - a) / 2 / reach
+        allowed = BOX_COUNTS if finer is None else range(1, finer[axis] + 1)
+        counts.append(next(n for n in allowed if n >= wanted and (finer is None or finer[axis] % n == 0)))
+    return counts[0], counts[1], counts[2]
+
+
+def moment_layout(
+    exponent: float, domain: tuple[tuple[float, float], ...], eps: float, charges: int
+) -> tuple[int, BoxGrid]:
+    """Return the degree and the boxes of the moments through which `charges` enter Gaussians up to `exponent` fastest.
+
+    High degrees need fewer moments, over which the matrix products run, and more work for each charge.
+    """
+    nodes, layouts = sum(long_range_degrees(exponent, domain, eps)) / 3, []
+    for degree in MOMENT_DEGREES:
+        grid = BoxGrid(domain, box_counts(exponent, domain, box_reach(degree, eps), None))
+        seconds = (degree + 1) ** 3 * (grid.size * nodes * PRODUCT + charges * MOMENT)
+        layouts.append((seconds, degree, grid))
+    return min(layouts, key=lambda layout: layout[0])[1:]
+
+
+def _axis_matrix(exponent: float, nodes: np.ndarray, edges: np.ndarray, box_degree: int) -> np.ndarray:
+    """exp(-t^2 (x - y)^2) at the nodes x (rows), as Chebyshev coefficients in y over each box (columns)."""
+    y = edges[:-1, None] + np.diff(edges)[:, None] * (chebyshev.nodes(box_degree) + 1) / 2
+    values = np.exp(-((exponent * (nodes[:, None, None] - y)) ** 2))
+    result: np.ndarray = chebyshev.values_to_coefficients(values, axis=2).reshape(len(nodes), -1)
+    return result
+
+
+def _bands(matrix: np.ndarray, eps: float) -> list[tuple[slice, slice]]:
+    """Cut a matrix into bands of rows, each with the columns outside of which it is negligible."""
+    bands = []
+    for start in range(0, len(matrix), BAND):
+        rows = slice(start, start + BAND)
+        used = np.flatnonzero(np.abs(matrix[rows]).max(axis=0) > NEGLIGIBLE * eps)
+        bands.append((rows, slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)))
+    return bands
+
+
+def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float, mine: slice | None = None) -> Array:
+    """Multiply `matrix`, banded because a narrow Gaussian is local, onto one axis of `tensor`.
+
+    `mine` are the columns of `matrix` that `tensor` holds. Bands are those of the whole matrix, so that the sum over
+    ranks does not depend on how the columns are spread.
+    """
+    xp = namespace(tensor)
+    shape = list(tensor.shape)
+    shape[axis] = len(matrix)
+    out = xp.empty(tuple(shape))
+    held = mine or slice(0, matrix.shape[1])
+    for rows, band in _bands(matrix, eps):
+        start = min(max(band.start, held.start), held.stop)
+        stop = max(start, min(band.stop, held.stop))
+        block = to_device(np.ascontiguousarray(matrix[rows, start:stop]), xp)
+        columns = slice(start - held.start, stop - held.start)
+        if axis == 0:
+            width = shape[1] * shape[2]  # a rank's slab may be empty, and then -1 is not known
+            flat = tensor[columns].reshape(stop - start, width)
+            xp.matmul(block, flat, out=out[rows].reshape(len(block), width))
+        elif axis == 1:
+            xp.matmul(block, tensor[:, columns], out=out[:, rows])
+        else:
+            xp.matmul(tensor[:, :, columns], block.T, out=out[:, :, rows])
+    return out
+
+
+def octaves(exponents: np.ndarray) -> list[np.ndarray]:
+    """Group ascending exponents by octaves below the largest, the highest octave first."""
+    octave = np.floor(np.log2(exponents[-1] / np.maximum(exponents, exponents[-1] * 1e-6))).astype(int)
+    return [np.flatnonzero(octave == o) for o in np.unique(octave)]
+
+
+def long_range_coefficients(
+    positions: Array,
+    charges: Array,
+    gaussians: GaussianSum,
+    domain: tuple[tuple[float, float], ...],
+    eps: float,
+    comm: Any = None,
+) -> Array:
+    """Return C with sum_j q_j L(|x - y_j|) = sum C[i, j, k] T_i T_j T_k on `domain`.
+
+    Each Gaussian is separable, and smooth at the scale of its own width: the charges enter it through their
+    Chebyshev moments on boxes of that scale, and three matrix products turn moments into coefficients. Gaussians of
+    one octave share their moments and their nodes, and the matrices of the narrow ones are banded.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64
+        This rank's charges, inside `domain`, angstrom.
+    charges : (n,) float64
+    gaussians : GaussianSum
+    domain : ((a1, b1), (a2, b2), (a3, b3))
+    eps : float
+        Error of each one-dimensional expansion, relative to the height of the Gaussian.
+    comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    (m1, m2, m3) float64, the same on all ranks
+
+    Notes
+    -----
+    Collective. About 2 p^3 flops a charge and octave for the moments, with p about 20, then 2 M^3 m for each
+    Gaussian of the top octave (M moments and m coefficients an axis) and an eighth of that for each octave below:
+    the cost hardly depends on the number of charges. Ranks split the moments by slabs.
+    """
+    xp = namespace(positions, charges)
+    shape = tuple(d + 1 for d in long_range_degrees(gaussians.exponents[-1], domain, eps))
+    result = xp.zeros(shape)
+    total = int(allreduce_sum(np.array([len(charges)]), comm)[0])
+    groups = octaves(gaussians.exponents)
+    jobs = [(o, k) for o, members in enumerate(groups) for k in members[::-1]]
+    box_degree, grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, total)
+    reach = box_reach(box_degree, eps)
+    moments, mine, rows, done = box_moments(positions, charges, grid, box_degree), None, slice(0), -1
+    for octave, k in progress(jobs, "long range", show=rank_of(comm) == 0):
+        if octave != done:
+            counts = box_counts(float(gaussians.exponents[groups[octave][-1]]), domain, reach, grid.counts)
+            moments, grid, done = merge_moments(moments, grid, counts), BoxGrid(domain, counts), octave
+            rows = split(len(moments), comm)
+            mine = reduce_scatter_rows(moments, comm)
+            degrees = long_range_degrees(float(gaussians.exponents[groups[octave][-1]]), domain, eps)
+            nodes = [chebyshev.nodes(degree, side) for degree, side in zip(degrees, domain)]
+            values = xp.zeros(tuple(d + 1 for d in degrees))
+        t = float(gaussians.exponents[k])
+        a1, a2, a3 = (_axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
+        part = _along(a2, _along(a3, mine, 2, eps), 1, eps)
+        values += gaussians.weights[k] * _along(a1, part, 0, eps, rows)
+        if k == groups[octave][0]:
+            for axis in range(3):
+                values = chebyshev.values_to_coefficients(values, axis=axis)
+            result[tuple(slice(d + 1) for d in degrees)] += values
+    return allreduce_sum(result, comm)

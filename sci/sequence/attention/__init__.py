@@ -1,0 +1,1 @@
+"""Softmax attention over a sequence spread over ranks, and its cost model."""

@@ -1,0 +1,97 @@
+"""What attention over ranks costs: flops, bytes sent and memory, by formula."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sci.errors import InvalidValueError
+from sci.sequence.attention.problem import METHODS, Method
+
+__all__ = ["AttentionCost", "attention_cost"]
+
+
+@dataclass(frozen=True)
+class AttentionCost:
+    """Costs of one call on one rank.
+
+    Parameters
+    ----------
+    flops : float
+        Multiplications and additions of matrix products.
+    bytes_sent : float
+        What a rank sends to others.
+    memory : float
+        Bound of the bytes allocated beyond the input.
+    """
+
+    flops: float
+    bytes_sent: float
+    memory: float
+
+
+def attention_cost(
+    n: int,
+    heads: int,
+    head_dim: int,
+    n_ranks: int = 1,
+    *,
+    method: Method = "ring",
+    causal: bool = False,
+    dtype: str = "float32",
+    backward: bool = False,
+) -> AttentionCost:
+    """Return the cost of `attention`, or of `attention_vjp`, for n tokens over `n_ranks` ranks.
+
+    Parameters
+    ----------
+    n : int
+        Length of the whole sequence, in equal parts; for "ulysses" heads in equal parts too.
+    heads : int
+        Heads times batches.
+    head_dim : int
+    n_ranks : int
+    method : {"ring", "strip", "ulysses"}
+    causal : bool
+    dtype : {"float16", "float32", "float64"}
+        Of the arrays; float16 is summed in float32.
+    backward : bool
+        The gradients instead of the output. Memory is then that of both passes.
+
+    Returns
+    -------
+    AttentionCost
+
+    Notes
+    -----
+    Bytes are exact and counted in the tests. Flops are those of a balanced layout; "strip" does not skip what a causal
+    mask hides. Memory is a bound that the tests check.
+
+    Examples
+    --------
+    >>> from sci.sequence import attention_cost
+    >>> attention_cost(4096, 8, 64, 4).bytes_sent / 1e6
+    12.582912
+    """
+    if method not in METHODS:
+        raise InvalidValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    if min(n, heads, head_dim, n_ranks) < 1:
+        raise InvalidValueError(
+            f"n {n}, heads {heads}, head_dim {head_dim}, n_ranks {n_ranks}; expected positive numbers"
+        )
+    given = np.dtype(dtype).itemsize
+    summed = max(given, 4)
+    elements = heads * n / n_ranks * head_dim
+    others = n_ranks - 1
+    if method == "ulysses":
+        units = 3 * given + (4 + 2 / head_dim if backward else 1 + 1 / head_dim) * summed
+        sent = elements * others / n_ranks * units
+    else:
+        sent = elements * others * 2 * (given + (summed if backward else 0))
+    half = causal and method != "strip"
+    flops = (10 if backward else 4) * elements * n * (0.5 if half else 1.0)
+    memory = 18.0 * elements * summed
+    if method == "strip":
+        memory = ((9 + 4 * n_ranks) * elements + (1.2 + 3 / n_ranks) * elements * n / head_dim) * summed
+    return AttentionCost(flops, sent, memory)

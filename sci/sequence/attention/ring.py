@@ -1,0 +1,87 @@
+"""Ring attention: keys and values travel past the queries, their gradients travel with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from sci.backend import Array, namespace, to_device
+from sci.distributed import Comm, Message, rank_of, shift, size
+from sci.sequence.attention.problem import Problem
+from sci.sequence.attention.tiles import add_gradients, attend
+
+__all__ = ["ring_backward", "ring_forward", "ring_gradients", "visits"]
+
+
+def visits(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
+    """Yield every rank's arrays in the order in which they come by: one's own, then those of ranks r - 1, r - 2, ...
+
+    The next arrays, of shape (..., lengths[rank], width), are on their way while the caller works.
+    """
+    n_ranks, rank, present = size(comm), rank_of(comm), tuple(arrays)
+    for hop in range(n_ranks):
+        following = lengths[(rank - hop - 1) % n_ranks]
+        coming = [shift(a, shape=_with_length(a, following), comm=comm) for a in present if hop < n_ranks - 1]
+        yield (rank - hop) % n_ranks, present
+        present = tuple(message.wait() for message in coming)
+
+
+def _with_length(array: Array, length: int) -> tuple[int, ...]:
+    return (*array.shape[:-2], length, array.shape[-1])
+
+
+def ring_gradients(
+    arrays: Sequence[Array],
+    lengths: Sequence[int],
+    comm: Comm,
+    add: Callable[[int, tuple[Array, ...]], Sequence[Array]],
+) -> Sequence[Array]:
+    """Let `arrays` visit all ranks, and return the sums over ranks of what `add(owner, arrays)` returned for ours.
+
+    What this rank adds for its own arrays stays at home. The sums for those of another rank start, empty, with the
+    first rank that they visit, and come home after P - 1 hops.
+    """
+    home: Sequence[Array] = []
+    travelling: list[Message] = []
+    for owner, visitors in visits(arrays, lengths, comm):
+        sums = add(owner, visitors)
+        for own, message in zip(sums, travelling):
+            own += message.wait()
+        if owner == rank_of(comm):
+            home = sums
+            continue
+        # What arrives belongs to the arrays that come next, and after the last ones to this rank's.
+        length = lengths[(owner - 1) % size(comm)]
+        travelling = [shift(a, shape=_with_length(a, length), comm=comm) for a in sums]
+    for own, message in zip(home, travelling):
+        own += message.wait()
+    return home
+
+
+def ring_forward(problem: Problem) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's queries, in the dtype of sums."""
+    xp, sequences = namespace(problem.q), problem.sequences
+    q = problem.scaled_queries(problem.q)
+    view = sequences.view(sequences.places(problem.rank), xp)
+    out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
+    for owner, (k, v) in visits((problem.k, problem.v), sequences.lengths, problem.comm):
+        places = to_device(sequences.places(owner), xp)
+        attend(q, problem.working(k), problem.working(v), view, places, out, lse)
+    return out, lse
+
+
+def ring_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+    """Return (dq, dk, dv); dq is that of the scaled queries."""
+    xp, sequences = namespace(problem.q), problem.sequences
+    q = problem.scaled_queries(problem.q)
+    view = sequences.view(sequences.places(problem.rank), xp)
+    dq = xp.zeros(q.shape, problem.dtype)
+
+    def add(owner: int, visitors: tuple[Array, ...]) -> list[Array]:
+        k, v = (problem.working(a) for a in visitors)
+        sums = [xp.zeros_like(k), xp.zeros_like(v)]
+        places = to_device(sequences.places(owner), xp)
+        add_gradients(q, k, v, dout, lse, delta, view, places, dq, *sums)
+        return sums
+
+    dk, dv = ring_gradients((problem.k, problem.v), sequences.lengths, problem.comm, add)
+    return dq, dk, dv

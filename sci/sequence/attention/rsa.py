@@ -1,0 +1,86 @@
+"""Ring self-attention with the whole strip of scores in memory: keys go round first, then values.
+
+The attention of Li et al., Sequence Parallelism, arXiv 2105.13120. Its published backward pass keeps the strip; here
+the weights are computed again from the log-sum-exp, and gradients are sums over ranks without their division by P.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device
+from sci.distributed import reduce_scatter_rows
+from sci.sequence.attention.problem import Problem
+from sci.sequence.attention.ring import visits
+
+__all__ = ["strip_backward", "strip_forward"]
+
+
+def _columns(problem: Problem) -> list[slice]:
+    """Where in the strip the keys of each rank stand: rank by rank."""
+    starts = np.cumsum([0, *problem.sequences.lengths]).tolist()
+    return [slice(a, a + length) for a, length in zip(starts, problem.sequences.lengths)]
+
+
+def _seen(problem: Problem) -> Array:
+    """Which keys of the strip each query of this rank sees, (length, n)."""
+    xp, sequences = namespace(problem.q), problem.sequences
+    view = sequences.view(sequences.places(problem.rank), xp)
+    places = to_device(np.concatenate([sequences.places(r) for r in range(problem.n_ranks)]), xp)
+    return (view.low[:, None] <= places) & (places <= view.high[:, None])
+
+
+def _strip(problem: Problem) -> Array:
+    heads, length, _ = problem.q.shape
+    return namespace(problem.q).empty((heads, length, problem.sequences.n), problem.dtype)
+
+
+def strip_forward(problem: Problem) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's queries, in the dtype of sums."""
+    xp, columns = namespace(problem.q), _columns(problem)
+    q, scores = problem.scaled_queries(problem.q), _strip(problem)
+    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
+        scores[:, :, columns[owner]] = q @ problem.working(k).swapaxes(1, 2)
+    out = xp.zeros(q.shape, problem.dtype)
+    if problem.sequences.n == 0:
+        return out, out.sum(axis=2)
+    xp.copyto(scores, -xp.inf, where=~_seen(problem))
+    top = scores.max(axis=2)
+    top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
+    scores -= top[:, :, None]
+    weights = xp.exp(scores, out=scores)
+    total = weights.sum(axis=2)
+    some = total > 0
+    total = xp.where(some, total, xp.ones_like(total))
+    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
+        out += weights[:, :, columns[owner]] @ problem.working(v)
+    return out / total[:, :, None], xp.where(some, top + xp.log(total), -xp.inf)
+
+
+def strip_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+    """Return (dq, dk, dv); dq is that of the scaled queries.
+
+    A pass of the values fills the strip of weights' gradients, a pass of the keys uses it up; what each rank adds to
+    the gradients of all keys and values is reduced over the ranks and handed to their owners.
+    """
+    xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
+    q, changes = problem.scaled_queries(problem.q), _strip(problem)
+    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
+        changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2)
+    changes -= delta[:, :, None]
+    dq = xp.zeros(q.shape, problem.dtype)
+    heads, _, d = q.shape
+    dk, dv = (xp.empty((problem.sequences.n, heads, d), problem.dtype) for _ in range(2))
+    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
+        keys = columns[owner]
+        key = problem.working(k)
+        scores = q @ key.swapaxes(1, 2)
+        scores -= lse[:, :, None]
+        xp.copyto(scores, -xp.inf, where=~seen[:, keys])
+        weights = xp.exp(scores, out=scores)
+        change = weights * changes[:, :, keys]
+        dq += change @ key
+        dk[keys] = (change.swapaxes(1, 2) @ q).swapaxes(0, 1)
+        dv[keys] = (weights.swapaxes(1, 2) @ dout).swapaxes(0, 1)
+    dk, dv = (reduce_scatter_rows(a, problem.comm, problem.sequences.lengths) for a in (dk, dv))
+    return dq, dk.swapaxes(0, 1), dv.swapaxes(0, 1)

@@ -1,0 +1,222 @@
+"""Softmax attention over a sequence that is spread over ranks, and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sci.backend import Array, namespace
+from sci.distributed import Comm, Layout, abort_on_error, size
+from sci.distributed.agreement import verdict
+from sci.distributed.communicators import channel_of
+from sci.errors import InvalidValueError, ShapeError
+from sci.sequence.attention.problem import Method, Problem, agreed_problem
+from sci.sequence.attention.ring import ring_backward, ring_forward
+from sci.sequence.attention.rsa import strip_backward, strip_forward
+from sci.sequence.attention.ulysses import ulysses_backward, ulysses_forward
+
+__all__ = ["attention", "attention_forward", "attention_vjp"]
+
+_FORWARD: dict[str, Callable[[Problem], tuple[Array, Array]]] = {
+    "ring": ring_forward,
+    "strip": strip_forward,
+    "ulysses": ulysses_forward,
+}
+_BACKWARD: dict[str, Callable[[Problem, Array, Array, Array], tuple[Array, Array, Array]]] = {
+    "ring": ring_backward,
+    "strip": strip_backward,
+    "ulysses": ulysses_backward,
+}
+_MASKED = 1e30
+"""Stands for the log-sum-exp of a query that sees no key: every weight exp(score - lse) is zero then."""
+
+
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    method: Method = "ring",
+    layout: Layout = "contiguous",
+    segments: Array | None = None,
+    precision: str | None = None,
+    length: int | None = None,
+    comm: Comm = None,
+) -> tuple[Array, Array]:
+    """Attend over a sequence of which every rank holds a part.
+
+    o_i = sum over j of p_ij v_j with p_ij = exp(scale q_i . k_j - lse_i), lse_i = log sum over j of
+    exp(scale q_i . k_j), where j runs over the tokens that i sees.
+
+    Parameters
+    ----------
+    q, k, v : (..., heads, length, head_dim) float16, float32 or float64
+        This rank's tokens: `shard(x, comm, -2, layout)`. Any length, also shorter than the number of ranks;
+        head_dim at most 256.
+    causal : bool
+        Whether a token sees only itself and those before it.
+    scale : float, optional
+        1 / sqrt(head_dim) by default.
+    method : {"ring", "strip", "ulysses"}
+        Keys and values travel round a ring past online softmax; a whole strip of scores in memory; or all-to-all, with
+        whole sequences of some of the heads on each rank.
+    layout : {"contiguous", "zigzag", "striped"}
+        Which tokens a rank holds, see `positions`. The last two share the work of causal attention evenly.
+    segments : (length,) int array, optional
+        The document of each of this rank's tokens: tokens see only their own document. A document is one run of
+        positions; tokens of negative ids are padding, which sees nothing and is not seen. The same for all batches.
+    precision : {"float32", "float64"}, optional
+        Least precision of sums and of lse; float32 for float16, otherwise that of the input by default.
+    length : int, optional
+        Length of the whole sequence, if known: then it is checked.
+    comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    out : (..., heads, length, head_dim)
+        In the dtype of q; zero for a token that sees nothing.
+    lse : (..., heads, length)
+        In the precision of sums; minus infinity for a token that sees nothing.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError, DecompositionError
+        On every rank.
+
+    Notes
+    -----
+    Collective. With L = n / P tokens a rank and the unit heads L head_dim elements, a rank sends 2 (P - 1) units in a
+    ring or a strip, and (4 + 1 / head_dim) (P - 1) / P all-to-all. Memory besides the arrays: ring 4 units, strip
+    heads L n elements, all-to-all 4 units of the same size. Flops 4 heads L n head_dim, half of it if causal. A rank
+    that fails ends the job.
+
+    References
+    ----------
+    Liu, Zaharia, Abbeel, Ring Attention, arXiv 2310.01889 (ring); Li et al., Sequence Parallelism, arXiv 2105.13120
+    (strip); Jacobs et al., DeepSpeed Ulysses, arXiv 2309.14509 (all-to-all); Brandon et al., Striped Attention,
+    arXiv 2311.09431 (striped layout).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import attention
+    >>> out, lse = attention(np.zeros((1, 2, 4)), np.zeros((1, 2, 4)), np.ones((1, 2, 4)), causal=True)
+    >>> lse
+    array([[0.        , 0.69314718]])
+    """
+    return attention_forward(
+        q,
+        k,
+        v,
+        causal=causal,
+        scale=scale,
+        method=method,
+        layout=layout,
+        segments=segments,
+        precision=precision,
+        length=length,
+        comm=comm,
+    )[0]
+
+
+def attention_forward(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    method: Method = "ring",
+    layout: Layout = "contiguous",
+    segments: Array | None = None,
+    precision: str | None = None,
+    length: int | None = None,
+    comm: Comm = None,
+) -> tuple[tuple[Array, Array], Any]:
+    """Do what `attention` does and return ((out, lse), residuals): the first half of a pair for `sci.nn`."""
+    problem = agreed_problem(
+        q,
+        k,
+        v,
+        causal=causal,
+        scale=scale,
+        method=method,
+        layout=layout,
+        segments=segments,
+        precision=precision,
+        length=length,
+        comm=comm,
+    )
+    with abort_on_error(comm):
+        out, lse = _FORWARD[method](problem)
+        xp = namespace(lse)
+        if not bool((lse < xp.inf).all()):
+            raise InvalidValueError("scores overflow: scale q . k is too large for the precision of sums")
+    shape = q.shape
+    result = out.astype(q.dtype, copy=False).reshape(shape), lse.reshape(shape[:-1])
+    return result, (problem, out, lse)
+
+
+def attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients of `attention_forward` for this rank's q, k and v.
+
+    With delta_i = dout_i . out_i - dlse_i: ds_ij = p_ij (dout_i . v_j - delta_i), dq_i = scale sum over j of ds_ij k_j,
+    dk_j = scale sum over i of ds_ij q_i, dv_j = sum over i of p_ij dout_i. Weights are computed again.
+
+    Parameters
+    ----------
+    douts : (dout, dlse)
+        Gradients for this rank's output and log-sum-exp; None for one that is not used (on all ranks alike).
+    residuals
+        What `attention_forward` returned.
+
+    Returns
+    -------
+    dq, dk, dv : arrays like q, k and v
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+        On every rank.
+
+    Notes
+    -----
+    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients travelling with the keys, P - 1
+    hops; strip 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
+    2 (P - 1) / (P head_dim). Gradients travel in the precision of sums, which for float16 doubles their bytes.
+    """
+    problem, out, lse = residuals
+    dout, dlse = douts
+    dout, dlse = _checked_cotangents(problem, dout, dlse, lse)
+    with abort_on_error(problem.comm):
+        xp = namespace(lse)
+        dout = xp.zeros_like(out) if dout is None else problem.working(dout.reshape(out.shape))
+        delta = (dout * out).sum(axis=2)
+        if dlse is not None:
+            delta -= dlse.reshape(delta.shape)
+        finite = xp.where(lse == -xp.inf, xp.full_like(lse, _MASKED), lse)
+        dq, dk, dv = _BACKWARD[problem.method](problem, dout, finite, delta)
+        dq *= problem.dtype.type(problem.scale)
+    shape, dtype = (*problem.leading, *problem.q.shape[1:]), problem.q.dtype
+    dq, dk, dv = (g.astype(dtype, copy=False).reshape(shape) for g in (dq, dk, dv))
+    return dq, dk, dv
+
+
+def _checked_cotangents(
+    problem: Problem, dout: Array | None, dlse: Array | None, lse: Array
+) -> tuple[Array | None, Array | None]:
+    """Check shapes, and on all ranks that none is wrong before messages start."""
+    error: Exception | None = None
+    shape = (*problem.leading, *problem.q.shape[1:])
+    try:
+        namespace(problem.q, dout, dlse)
+        for name, given, want in (("dout", dout, shape), ("dlse", dlse, shape[:-1])):
+            if given is not None and tuple(given.shape) != want:
+                raise ShapeError(f"{name} has shape {tuple(given.shape)}; expected {want}")
+    except Exception as caught:
+        error = caught
+    if size(problem.comm) > 1 or error is not None:
+        verdict(channel_of(problem.comm), error)
+    return dout, dlse

@@ -1,0 +1,267 @@
+"""Softmax attention over one part of the keys, in tiles: kernels and their array references.
+
+A query i sees the keys whose place lies in [low[i], high[i]]. Outputs are updated, so that parts of the keys may come
+one after another: an output and the log-sum-exp of its scores are the whole state of the online softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sci.backend import Array, is_device_array, namespace, to_host
+from sci.kernels import Kernel, host_threads, launch, use_compiled
+from sci.options import get as get_option
+from sci.sequence.attention.device_tiles import add_gradients_on_device, attend_on_device
+
+__all__ = [
+    "MAX_HEAD_DIM",
+    "View",
+    "add_gradients",
+    "add_gradients_reference",
+    "attend",
+    "attend_reference",
+    "merge_attention",
+]
+
+MAX_HEAD_DIM = 256
+"""Head dimension up to which a tile of the compiled kernel has room."""
+_HOST_TILE = 128
+_REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
+
+
+@dataclass(frozen=True)
+class View:
+    """Which places each query sees: from low[i] to high[i], both (n,) int64."""
+
+    low: Array
+    high: Array
+
+
+def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
+    common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
+    signature = (common + arrays).replace("T[", f"{dtype}[")
+    template = f"{name}<{'float' if dtype == 'f32' else 'double'}>"
+    return Kernel("attention.cu", template, signature + scalars, host_only=True)
+
+
+_BOUNDS = "low: i64[n], high: i64[n], places: i64[m], "
+_SCALARS = ", heads: i64, n: i64, m: i64, d: i64"
+_GIVEN = "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], " + _BOUNDS
+FORWARD = {
+    dtype: _kernel("attention_forward", dtype, _BOUNDS + "out: T[heads, n, d], lse: T[heads, n]", _SCALARS)
+    for dtype in ("f32", "f64")
+}
+BACKWARD_KEYS = {
+    dtype: _kernel(
+        "attention_backward_keys",
+        dtype,
+        _GIVEN + "dq: T[heads, n, d], dk: T[heads, m, d], dv: T[heads, m, d]",
+        _SCALARS + ", fused: i64",
+    )
+    for dtype in ("f32", "f64")
+}
+BACKWARD_QUERIES = {
+    dtype: _kernel("attention_backward_queries", dtype, _GIVEN + "dq: T[heads, n, d]", _SCALARS)
+    for dtype in ("f32", "f64")
+}
+KERNELS = (*FORWARD.values(), *BACKWARD_KEYS.values(), *BACKWARD_QUERIES.values())
+"""Every kernel instance that this module can launch."""
+
+
+def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
+    """Add a part of the keys to softmax attention, in place.
+
+    Parameters
+    ----------
+    q : (heads, n, d) float32 or float64
+        Queries times the scale.
+    k, v : (heads, m, d) of the same dtype
+        A part of the keys and values.
+    view : View
+        The places that each query sees.
+    places : (m,) int64
+        Places of the keys, increasing.
+    out : (heads, n, d)
+        Attention over the parts seen so far; zero before the first.
+    lse : (heads, n)
+        Its log-sum-exp; minus infinity before the first.
+
+    Notes
+    -----
+    Cost 4 heads n m d flops for the tiles that are seen. Memory: tiles in cache.
+    """
+    (heads, n, d), m = q.shape, k.shape[1]
+    if 0 in (heads, n, m):
+        return
+    kernel, given = FORWARD[f"f{8 * q.dtype.itemsize}"], (q, k, v, view.low, view.high, places, out, lse)
+    if _on_device(q):
+        attend_on_device(*given)
+    elif use_compiled(kernel, q):
+        launch(kernel, heads * -(-n // _HOST_TILE), *given, heads, n, m, d)
+    else:
+        attend_reference(q, k, v, view, places, out, lse)
+
+
+def _on_device(q: Array) -> bool:
+    return is_device_array(q) and get_option("kernels") != "reference"
+
+
+def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
+    """Do what the kernel `attention_forward` does, by matrix products over tiles and merged partial results."""
+    xp = namespace(q)
+    for rows, keys, seen in _seen_tiles(q, view, places):
+        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+        if seen is not None:
+            scores = xp.where(seen, scores, -xp.inf)
+        top = scores.max(axis=2)
+        top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
+        scores -= top[..., None]
+        weights = xp.exp(scores, out=scores)
+        total = weights.sum(axis=2)
+        some = total > 0
+        total = xp.where(some, total, xp.ones_like(total))
+        part_lse = xp.where(some, top + xp.log(total), -xp.inf)
+        part = (weights @ v[:, keys]) / total[..., None]
+        out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
+
+
+def _seen_tiles(q: Array, view: View, places: Array) -> Iterator[tuple[slice, slice, Array | None]]:
+    """Yield the rows and keys of each tile of which something is seen, and what: None where it is all of it."""
+    low, high, at = (to_host(a) for a in (view.low, view.high, places))
+    for i in range(0, q.shape[1], _REFERENCE_ROWS):
+        rows = slice(i, i + _REFERENCE_ROWS)
+        lowest, highest = low[rows].min(), high[rows].max()
+        for j in range(0, len(at), _REFERENCE_KEYS):
+            keys = slice(j, j + _REFERENCE_KEYS)
+            first, last = at[keys][0], at[keys][-1]
+            if last < lowest or first > highest:
+                continue
+            whole = first >= low[rows].max() and last <= high[rows].min()
+            yield rows, keys, None if whole else _seen(view, rows, places[keys])
+
+
+def _seen(view: View, rows: slice, places: Array) -> Array:
+    return (view.low[rows, None] <= places) & (places <= view.high[rows, None])
+
+
+def merge_attention(out1: Array, lse1: Array, out2: Array, lse2: Array) -> tuple[Array, Array]:
+    """Join attention over two disjoint sets of keys.
+
+    With w = sigmoid(lse2 - lse1): out = out1 - w (out1 - out2), lse = max(lse1, lse2) - log sigmoid(|lse1 - lse2|).
+
+    Parameters
+    ----------
+    out1, out2 : (..., n, d)
+        Attention over either set.
+    lse1, lse2 : (..., n)
+        Log-sum-exp of the scores; minus infinity for a query that has seen no key of its set.
+
+    Returns
+    -------
+    out : (..., n, d)
+    lse : (..., n)
+
+    Notes
+    -----
+    No exponential of a score is taken, so that nothing overflows: only exp(-|lse1 - lse2|).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import merge_attention
+    >>> merge_attention(np.array([[1.0]]), np.array([0.0]), np.array([[3.0]]), np.array([0.0]))
+    (array([[2.]]), array([0.69314718]))
+    """
+    xp = namespace(out1, lse1, out2, lse2)
+    top = xp.maximum(lse1, lse2)
+    none = top == -xp.inf
+    one, two = (xp.where(none, xp.zeros_like(top), lse) for lse in (lse1, lse2))
+    ratio = xp.exp(-xp.abs(one - two))
+    weight = xp.where(two > one, 1 / (1 + ratio), ratio / (1 + ratio))
+    lse = xp.where(none, top, top + xp.log1p(ratio))
+    return out1 - weight[..., None] * (out1 - out2), lse
+
+
+def add_gradients(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    lse: Array,
+    delta: Array,
+    view: View,
+    places: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+) -> None:
+    """Add the gradients that flow through a part of the keys, in place.
+
+    p = exp(q k - lse), ds = p (dout v - delta); dq += ds k, dk += ds q, dv += p dout.
+
+    Parameters
+    ----------
+    q, k, v, view, places
+        As in `attend`.
+    dout : (heads, n, d)
+        Gradient of the output.
+    lse : (heads, n)
+        Log-sum-exp over all keys; +1e30, not minus infinity, for a query that sees none.
+    delta : (heads, n)
+        sum over d of dout out, less the gradient of lse.
+    dq : (heads, n, d)
+        With respect to the scaled queries.
+    dk, dv : (heads, m, d)
+
+    Notes
+    -----
+    Cost 10 heads n m d flops for the tiles that are seen; 14 where queries and keys are swept apart, on a
+    GPU and on the CPU with more threads than heads.
+    """
+    (heads, n, d), m = q.shape, k.shape[1]
+    if 0 in (heads, n, m):
+        return
+    dtype = f"f{8 * q.dtype.itemsize}"
+    given = (q, k, v, dout, lse, delta, view.low, view.high, places)
+    if _on_device(q):
+        add_gradients_on_device(*given, dq, dk, dv)
+        return
+    if not use_compiled(BACKWARD_KEYS[dtype], q):
+        add_gradients_reference(*given[:6], view, places, dq, dk, dv)
+        return
+    fused = heads >= host_threads()
+    blocks = heads if fused else heads * -(-m // _HOST_TILE)
+    launch(BACKWARD_KEYS[dtype], blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))
+    if not fused:
+        launch(BACKWARD_QUERIES[dtype], heads * -(-n // _HOST_TILE), *given, dq, heads, n, m, d)
+
+
+def add_gradients_reference(
+    q: Array,
+    k: Array,
+    v: Array,
+    dout: Array,
+    lse: Array,
+    delta: Array,
+    view: View,
+    places: Array,
+    dq: Array,
+    dk: Array,
+    dv: Array,
+) -> None:
+    """Do what the kernels `attention_backward_*` do, by matrix products over tiles."""
+    xp = namespace(q)
+    for rows, keys, seen in _seen_tiles(q, view, places):
+        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+        scores -= lse[:, rows, None]
+        if seen is not None:
+            scores = xp.where(seen, scores, -xp.inf)
+        weights = xp.exp(scores, out=scores)
+        change = dout[:, rows] @ v[:, keys].swapaxes(1, 2)
+        change -= delta[:, rows, None]
+        change *= weights
+        dq[:, rows] += change @ k[:, keys]
+        # The small factor is the transposed one: CuPy copies what is not contiguous.
+        dk[:, keys] += (q[:, rows].swapaxes(1, 2) @ change).swapaxes(1, 2)
+        dv[:, keys] += (dout[:, rows].swapaxes(1, 2) @ weights).swapaxes(1, 2)

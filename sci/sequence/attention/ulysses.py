@@ -1,0 +1,71 @@
+"""Attention by all-to-all: every rank gets whole sequences of some of the heads, attends, and hands the tokens back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device
+from sci.distributed import alltoall, split
+from sci.sequence.attention.problem import Problem
+from sci.sequence.attention.tiles import View, add_gradients, attend
+
+__all__ = ["ulysses_backward", "ulysses_forward"]
+
+
+def _shares(problem: Problem) -> list[slice]:
+    """The heads of each rank; they need not be equally many."""
+    return [split(problem.q.shape[0], rank=r, size=problem.n_ranks) for r in range(problem.n_ranks)]
+
+
+def _to_heads(problem: Problem, array: Array) -> Array:
+    """Return (own heads, n, width) in the order of positions, from (heads, length, width) of this rank's tokens."""
+    xp, shares, sequences = namespace(array), _shares(problem), problem.sequences
+    own, width = shares[problem.rank], array.shape[2]
+    count = own.stop - own.start
+    shapes = [(count, length, width) for length in sequences.lengths]
+    parts = alltoall([array[share] for share in shares], shapes=shapes, comm=problem.comm)
+    whole = xp.empty((count, sequences.n, width), array.dtype)
+    for rank, part in enumerate(parts):
+        whole[:, to_device(sequences.places(rank), xp)] = part
+    return whole
+
+
+def _to_tokens(problem: Problem, array: Array) -> Array:
+    """Return (heads, length, width) of this rank's tokens: the inverse of `_to_heads`."""
+    xp, sequences = namespace(array), problem.sequences
+    length, width = sequences.lengths[problem.rank], array.shape[2]
+    shapes = [(share.stop - share.start, length, width) for share in _shares(problem)]
+    places: Sequence[Array] = [to_device(sequences.places(r), xp) for r in range(problem.n_ranks)]
+    return xp.concatenate(alltoall([array[:, p] for p in places], shapes=shapes, comm=problem.comm))
+
+
+def _view(problem: Problem) -> tuple[View, Array]:
+    """What every token of the sequence sees, and the places of all tokens."""
+    xp, places = namespace(problem.q), np.arange(problem.sequences.n, dtype=np.int64)
+    return problem.sequences.view(places, xp), to_device(places, xp)
+
+
+def ulysses_forward(problem: Problem) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's tokens, in the dtype of sums."""
+    xp = namespace(problem.q)
+    q, k, v = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v))
+    view, places = _view(problem)
+    out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
+    attend(problem.scaled_queries(q), problem.working(k), problem.working(v), view, places, out, lse)
+    return _to_tokens(problem, out), _to_tokens(problem, lse[:, :, None])[:, :, 0]
+
+
+def ulysses_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+    """Return (dq, dk, dv); dq is that of the scaled queries."""
+    xp = namespace(problem.q)
+    q, k, v, dout = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v, dout))
+    rows = _to_heads(problem, xp.stack([lse, delta], axis=2))
+    view, places = _view(problem)
+    gradients = [xp.zeros(q.shape, problem.dtype) for _ in range(3)]
+    lse, delta = (xp.ascontiguousarray(rows[:, :, i]) for i in (0, 1))
+    given = (problem.scaled_queries(q), problem.working(k), problem.working(v), dout, lse, delta)
+    add_gradients(*given, view, places, *gradients)
+    dq, dk, dv = (_to_tokens(problem, a) for a in gradients)
+    return dq, dk, dv

@@ -1,0 +1,1 @@
+"""Tensor attention: every query attends to pairs of keys."""

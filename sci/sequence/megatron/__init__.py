@@ -1,0 +1,1 @@
+"""Megatron parallelism: layers, pipelines, grids of ranks, and their cost model."""

@@ -1,0 +1,152 @@
+"""Run a pipeline schedule over ranks: activations go up, gradients come down, one message a pass and boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array
+from sci.distributed import Comm, Message, abort_on_error, rank_of, recv, send, size
+from sci.distributed.agreement import verdict
+from sci.distributed.communicators import channel_of
+from sci.errors import InvalidValueError
+from sci.sequence.megatron.schedules import Schedule, Step, simulate
+
+__all__ = ["run_pipeline"]
+
+Forward = Callable[[int, int, Any], tuple[Any, Any]]
+Backward = Callable[[int, int, Any, Any], Any]
+
+
+def run_pipeline(
+    schedule: Schedule,
+    forward: Forward,
+    backward: Backward,
+    *,
+    shape: Sequence[int],
+    dtype: Any,
+    xp: ModuleType = np,
+    comm: Comm = None,
+) -> None:
+    """Do a rank's share of a schedule, with messages between the stages.
+
+    Parameters
+    ----------
+    schedule : sequence of sequences of `Step`
+        As `pipeline_schedule` makes it, for as many ranks as `comm` has.
+    forward : callable
+        `forward(chunk, microbatch, x) -> (y, residuals)`; x is None at the first stage, y is ignored at the last.
+    backward : callable
+        `backward(chunk, microbatch, dy, residuals) -> dx`; dy is None at the last stage, dx is ignored at the first.
+    shape : sequence of int
+        Of the activations between stages, the same for all.
+    dtype : dtype
+    xp : module
+        numpy or cupy: where received activations are to lie.
+    comm : mpi4py communicator, optional
+
+    Raises
+    ------
+    InvalidValueError
+        On every rank, if the schedule is not for this number of ranks, or hangs, or differs between ranks.
+
+    Notes
+    -----
+    Collective. The next input is awaited while a pass is at work, and sends end in their own time. Each pass but those
+    at the ends sends one array of `shape`. Residuals are let go after their backward pass. A rank that fails ends the
+    job.
+    """
+    _check(schedule, comm)
+    with abort_on_error(comm):
+        _Run(schedule, forward, backward, tuple(shape), dtype, xp, comm).all()
+
+
+def _check(schedule: Schedule, comm: Comm) -> None:
+    error: Exception | None = None
+    code = 0
+    try:
+        if len(schedule) != size(comm):
+            raise InvalidValueError(f"a schedule for {len(schedule)} stages on {size(comm)} ranks; expected as many")
+        simulate(schedule)
+        code = hash(tuple((s.forward, s.chunk, s.microbatch) for steps in schedule for s in steps)) >> 1
+    except (InvalidValueError, ValueError, IndexError) as caught:
+        error = caught
+    table = verdict(channel_of(comm), error, [code])
+    if (table != table[0]).any():
+        raise InvalidValueError("the schedule differs between ranks; expected the same on all")
+
+
+class _Run:
+    """The state of one rank: what it holds of each microbatch, and messages under way."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        forward: Forward,
+        backward: Backward,
+        shape: tuple[int, ...],
+        dtype: Any,
+        xp: ModuleType,
+        comm: Comm,
+    ) -> None:
+        self.steps = schedule[rank_of(comm)]
+        self.rank, self.ranks, self.comm = rank_of(comm), size(comm), comm
+        self.last = self.ranks * (1 + max(s.chunk for s in self.steps)) - 1
+        self.forward, self.backward = forward, backward
+        self.shape, self.dtype, self.xp = shape, dtype, xp
+        self.residuals: dict[tuple[int, int], Any] = {}
+        self.own: dict[tuple[bool, int, int], Array] = {}  # handed on within this rank, where it is the only one
+        self.sending: list[Message] = []
+
+    def all(self) -> None:
+        waiting = self.expect(self.steps[0])
+        for index, step in enumerate(self.steps):
+            arriving = self.arrived(step, waiting)
+            if index + 1 < len(self.steps):
+                waiting = self.expect(self.steps[index + 1])
+            key = (step.chunk, step.microbatch)
+            if step.forward:
+                out, self.residuals[key] = self.forward(*key, arriving)
+            else:
+                out = self.backward(*key, arriving, self.residuals.pop(key))
+            self.hand_on(step, out)
+        for message in self.sending:
+            message.wait()
+
+    def stage(self, step: Step) -> int:
+        return step.chunk * self.ranks + self.rank
+
+    def at_source(self, step: Step) -> bool:
+        """Tell whether a pass takes nothing from another stage."""
+        return self.stage(step) == (0 if step.forward else self.last)
+
+    def expect(self, step: Step) -> Message | None:
+        """Start to receive the input of a pass; up and down differ in tag, not always in the rank."""
+        if self.at_source(step) or self.ranks == 1:
+            return None
+        source = (self.rank - 1 if step.forward else self.rank + 1) % self.ranks
+        tag = 2 * self.stage(step) + step.forward
+        return recv(self.shape, self.dtype, source, tag=tag, xp=self.xp, comm=self.comm)
+
+    def arrived(self, step: Step, waiting: Message | None) -> Array | None:
+        if waiting is not None:
+            return waiting.wait()
+        return None if self.at_source(step) else self.own.pop((step.forward, self.stage(step), step.microbatch))
+
+    def hand_on(self, step: Step, out: Array) -> None:
+        target = self.stage(step) + (1 if step.forward else -1)
+        if not 0 <= target <= self.last:
+            return
+        if tuple(out.shape) != self.shape or out.dtype != self.dtype:
+            raise InvalidValueError(
+                f"stage {self.stage(step)} hands on {out.shape} of {out.dtype}; expected {self.shape} of {self.dtype}"
+            )
+        if self.ranks == 1:
+            self.own[step.forward, target, step.microbatch] = out
+            return
+        tag = 2 * target + step.forward
+        self.sending = [message for message in self.sending if not message.done()]
+        self.sending.append(send(out, target % self.ranks, tag=tag, operation="pipeline", comm=self.comm))

@@ -1,0 +1,1 @@
+"""Models of sequences: TransNormer and the parallel transformer."""

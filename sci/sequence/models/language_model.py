@@ -1,0 +1,397 @@
+"""A small language model of bytes: TransNormer blocks, trained over chunks of the sequence, generating step by step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
+from sci.distributed import Comm, split
+from sci.errors import InvalidValueError, ShapeError
+from sci.nn import (
+    Model,
+    Tape,
+    add,
+    add_vjp,
+    embedding,
+    embedding_vjp,
+    initial_normal,
+    linear,
+    linear_vjp,
+    log_softmax,
+    value_of,
+)
+from sci.nn.collectives import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
+from sci.sequence.linear_attention.lightning import (
+    Method,
+    lightning_attention_forward,
+    lightning_attention_vjp,
+    lightning_step,
+)
+from sci.sequence.models.transnormer import (
+    gated_linear_attention,
+    gated_unit,
+    simple_rms_norm,
+    simple_rms_norm_vjp,
+    transnormer_decays,
+)
+
+Attend = Callable[..., Any]
+
+__all__ = ["Memory", "TextWindows", "TransNormer", "token_loss", "token_loss_vjp"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a TransNormer keeps of all the text it has read: constant in size.
+
+    Parameters
+    ----------
+    position : int
+        Tokens read.
+    states : tuple of (batch, heads, d, e) arrays
+        One a layer.
+    """
+
+    position: int
+    states: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class TextWindows:
+    """A text cut into windows of `length` tokens and the one after: a dataset for `sci.nn.train`.
+
+    Parameters
+    ----------
+    text : bytes
+    length : int
+
+    Raises
+    ------
+    InvalidValueError
+        If the text is shorter than one window.
+    """
+
+    text: bytes
+    length: int
+    device: Device = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or len(self.text) <= self.length:
+            raise InvalidValueError(
+                f"a text of {len(self.text)} bytes for windows of {self.length} and the next; expected a longer text"
+            )
+
+    def __len__(self) -> int:
+        return (len(self.text) - 1) // self.length
+
+    def __getitem__(self, indices: np.ndarray) -> Array:
+        rows = [np.frombuffer(self.text, np.uint8, self.length + 1, int(i) * self.length) for i in indices]
+        return to_device(np.stack(rows).astype(np.int64), namespace_of(self.device))
+
+
+def token_loss(logits: Array, labels: Array, *, total: int) -> tuple[Array, Any]:
+    """Return the sum of -log softmax(logits)[label] over `total`: one rank's share of the mean over all tokens.
+
+    Parameters
+    ----------
+    logits : (..., classes) array
+        May be empty, on a rank without tokens.
+    labels : (...) integer array
+    total : int
+        Tokens on all ranks.
+    """
+    xp = namespace(logits, labels)
+    rows, flat = log_softmax(logits.reshape(-1, logits.shape[-1]))[0], labels.reshape(-1)
+    place = xp.arange(flat.size)
+    return -rows[place, flat].sum() / total, (rows, flat, place, total, logits.shape)
+
+
+def token_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
+    """Return the gradient of `token_loss` for the logits."""
+    rows, flat, place, total, shape = residuals
+    gradient = namespace(rows).exp(rows)
+    gradient[place, flat] -= 1
+    gradient *= dout / total
+    return gradient.reshape(shape), None
+
+
+@dataclass(frozen=True)
+class TransNormer:
+    """A language model of blocks x + GLA(norm x), x + SGLU(norm x), with lightning attention.
+
+    Parameters
+    ----------
+    width, heads, layers, hidden, vocabulary : int
+        `heads` divides `width`; `hidden` is the width of the gated unit.
+    parameters : dict of arrays
+        As `TransNormer.new` makes them.
+
+    Notes
+    -----
+    Only the first layer rotates by position; the others know it from their decay. Forward 2 (4 width^2 + width^2 + 3
+    width hidden) + 4 width^2 / heads flops a token and layer, in memory linear in the length.
+
+    References
+    ----------
+    Qin et al., TransNormerLLM (arXiv 2307.14995).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import TransNormer
+    >>> model = TransNormer.new(0, width=16, heads=2, layers=2, hidden=32)
+    >>> logits, memory = model.read(np.array([[104, 105]]))
+    >>> logits.shape, memory.position
+    ((1, 2, 256), 2)
+    """
+
+    width: int
+    heads: int
+    layers: int
+    hidden: int
+    vocabulary: int
+    parameters: dict[str, Array]
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.heads, self.layers, self.hidden, self.vocabulary) < 1 or self.width % self.heads:
+            raise InvalidValueError(
+                f"width {self.width}, heads {self.heads}, layers {self.layers}, hidden {self.hidden}, vocabulary "
+                f"{self.vocabulary}; expected positive numbers, and heads that divide the width"
+            )
+        for name, shape in self._shapes().items():
+            found = getattr(self.parameters.get(name), "shape", None)
+            if found != shape:
+                raise ShapeError(f"the parameter {name} of a TransNormer has shape {found}; expected {shape}")
+
+    @classmethod
+    def new(
+        cls,
+        seed: int,
+        *,
+        width: int = 128,
+        heads: int = 4,
+        layers: int = 4,
+        hidden: int = 256,
+        vocabulary: int = 256,
+        dtype: Any = np.float32,
+        device: Device = "cpu",
+    ) -> TransNormer:
+        """Return a model with random parameters, the same for the same seed.
+
+        Raises
+        ------
+        InvalidValueError
+        """
+        rng, parameters = np.random.default_rng(seed), {}
+        for name, shape in _shapes(width, max(heads, 1), layers, hidden, vocabulary).items():
+            if name.endswith("theta"):
+                d = shape[1]
+                angles = np.tile(10000.0 ** (-np.arange(d) / d), (shape[0], 1)).astype(dtype)
+                parameters[name] = to_device(angles, namespace_of(device))
+                continue
+            residual = (2 * layers) ** -0.5 if name.endswith(".o") else 1.0
+            std = 1.0 if name == "embedding" else residual * shape[-1] ** -0.5
+            parameters[name] = initial_normal(rng, shape, std, dtype=dtype, device=device)
+        return cls(width, heads, layers, hidden, vocabulary, parameters)
+
+    def with_parameters(self, parameters: Mapping[str, Array]) -> TransNormer:
+        """Return the same model with other parameters."""
+        return TransNormer(self.width, self.heads, self.layers, self.hidden, self.vocabulary, dict(parameters))
+
+    def loss(
+        self, tape: Tape, variables: Mapping[str, Any], batch: Array, comm: Comm = None, method: Method = "gather"
+    ) -> Any:
+        """Return the mean cross-entropy of every next token of `batch`, in nats, on all ranks.
+
+        Parameters
+        ----------
+        tape : Tape
+        variables : mapping
+            Parameters as variables (or arrays), the same on all ranks.
+        batch : (batch, length + 1) integer array
+            Whole windows, on all ranks alike; each rank computes its run of their tokens.
+        comm : mpi4py communicator, optional
+        method : {"gather", "ring"}
+            How the states of the attention cross ranks.
+
+        Notes
+        -----
+        Collective. Gradients come out whole and bitwise the same on all ranks: one all-reduce of all of them.
+        """
+        part = split(batch.shape[1] - 1, comm)
+        names = list(variables)
+        shared = tape.call(copy_to_ranks, copy_to_ranks_vjp, *(variables[n] for n in names), comm=comm)
+
+        def attend(q: Any, k: Any, v: Any, layer: int) -> Any:
+            decay = self._decay(value_of(q), layer)
+            return tape.call(_mix, _mix_vjp, q, k, v, decay, method=method, comm=comm)
+
+        logits = self._forward(tape, dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
+        total = batch.shape[0] * (batch.shape[1] - 1)
+        own = tape.call(token_loss, token_loss_vjp, logits, batch[:, 1:][:, part], total=total)
+        return tape.call(sum_over_ranks, sum_over_ranks_vjp, own, comm=comm)
+
+    def read(self, tokens: Array, memory: Memory | None = None) -> tuple[Array, Memory]:
+        """Return the logits of the next token after each of `tokens`, and the memory of all read so far.
+
+        Parameters
+        ----------
+        tokens : (batch, n) integer array
+        memory : Memory, optional
+            Of the text before.
+
+        Returns
+        -------
+        logits : (batch, n, vocabulary) array
+        memory : Memory
+
+        Raises
+        ------
+        InvalidValueError
+            For a token outside of the vocabulary.
+        """
+        tape, new = Tape(record=False), []
+
+        def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
+            state = None if memory is None else memory.states[layer]
+            (out, end), _ = lightning_attention_forward(q, k, v, self._decay(q, layer), state)
+            new.append(end)
+            return out
+
+        start = 0 if memory is None else memory.position
+        logits = self._forward(tape, self.parameters, tokens, attend, start)
+        return logits, Memory(start + tokens.shape[1], tuple(new))
+
+    def step(self, tokens: Array, memory: Memory | None = None) -> tuple[Array, Memory]:
+        """Do what `read` does for one token of each text, by the recurrence; time and memory do not grow.
+
+        Parameters
+        ----------
+        tokens : (batch,) integer array
+        memory : Memory, optional
+
+        Returns
+        -------
+        logits : (batch, vocabulary) array
+        memory : Memory
+        """
+        tape, new = Tape(record=False), []
+
+        def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
+            state = None if memory is None else memory.states[layer]
+            out, end = lightning_step(q[..., 0, :], k[..., 0, :], v[..., 0, :], self._decay(q, layer), state)
+            new.append(end)
+            return out[..., None, :]
+
+        start = 0 if memory is None else memory.position
+        logits = self._forward(tape, self.parameters, tokens[:, None], attend, start)
+        return logits[:, 0], Memory(start + 1, tuple(new))
+
+    def generate(self, prompt: bytes, n: int, *, temperature: float = 1.0, seed: int = 0) -> bytes:
+        """Return `n` bytes that continue `prompt`.
+
+        Parameters
+        ----------
+        prompt : bytes
+            At least one.
+        n : int
+        temperature : float
+            0 takes the likeliest byte each time.
+        seed : int
+
+        Raises
+        ------
+        InvalidValueError
+        """
+        if not prompt or n < 0 or temperature < 0:
+            raise InvalidValueError(
+                f"a prompt of {len(prompt)} bytes, n = {n}, temperature {temperature}; expected a prompt, and n and "
+                "temperature of 0 or more"
+            )
+        xp, rng = namespace(*self.parameters.values()), np.random.default_rng(seed)
+        logits, memory = self.read(to_device(np.frombuffer(prompt, np.uint8).astype(np.int64)[None], xp))
+        scores, made = to_host(logits[0, -1]).astype(np.float64), bytearray()
+        for _ in range(n):
+            made.append(_draw(scores, temperature, rng))
+            logits, memory = self.step(to_device(np.array([made[-1]]), xp), memory)
+            scores = to_host(logits[0]).astype(np.float64)
+        return bytes(made)
+
+    def to_model(self) -> Model:
+        """Return what `sci.io.save` stores."""
+        names = ("width", "heads", "layers", "hidden", "vocabulary")
+        return Model("TransNormer", {name: getattr(self, name) for name in names}, self.parameters)
+
+    @classmethod
+    def from_model(cls, model: Model) -> TransNormer:
+        """Return the model in a file that `sci.io.load` read.
+
+        Raises
+        ------
+        InvalidValueError
+            For another kind of model.
+        """
+        if model.name != "TransNormer":
+            raise InvalidValueError(f"the file holds a {model.name}; expected a TransNormer")
+        return cls(**model.options, parameters=model.parameters)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return _shapes(self.width, self.heads, self.layers, self.hidden, self.vocabulary)
+
+    def _decay(self, like: Any, layer: int) -> Array:
+        xp = namespace(like)
+        return xp.asarray(transnormer_decays(self.heads, layer, self.layers).astype(like.dtype))
+
+    def _forward(self, tape: Tape, weights: Mapping[str, Any], tokens: Array, attend: Attend, start: int) -> Any:
+        """Return the logits; `attend(q, k, v, layer)` mixes the tokens of a layer."""
+        x = tape.call(embedding, embedding_vjp, weights["embedding"], tokens)
+        for layer in range(self.layers):
+            mixer = functools.partial(attend, layer=layer)
+            own = _named(weights, f"{layer}.attention.")
+            y = gated_linear_attention(tape, own, _norm(tape, x), mixer, self.heads, start)
+            x = tape.call(add, add_vjp, x, y)
+            x = tape.call(add, add_vjp, x, gated_unit(tape, _named(weights, f"{layer}.unit."), _norm(tape, x)))
+        return tape.call(linear, linear_vjp, _norm(tape, x), weights["head"])
+
+
+def _mix(q: Array, k: Array, v: Array, decay: Array, *, method: Method, comm: Comm) -> tuple[Array, Any]:
+    """Return the output of lightning attention alone, with decays that are not learned."""
+    options = {"method": method, "comm": comm, "final_state": False, "learn_decay": False}
+    (out, _), residuals = lightning_attention_forward(q, k, v, decay, **options)
+    return out, residuals
+
+
+def _mix_vjp(dout: Array, residuals: Any) -> tuple[Array | None, ...]:
+    return lightning_attention_vjp((dout, None), residuals)[:4]
+
+
+def _norm(tape: Tape, x: Any) -> Any:
+    return tape.call(simple_rms_norm, simple_rms_norm_vjp, x)
+
+
+def _named(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+
+
+def _shapes(width: int, heads: int, layers: int, hidden: int, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name."""
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (vocabulary, width)}
+    for layer in range(layers):
+        shapes |= {f"{layer}.attention.{name}": (width, width) for name in "qkvuo"}
+        if layer == 0:
+            shapes[f"{layer}.attention.theta"] = (heads, width // heads)
+        shapes |= {f"{layer}.unit.{name}": (hidden, width) for name in "vu"}
+        shapes[f"{layer}.unit.o"] = (width, hidden)
+    return {**shapes, "head": (vocabulary, width)}
+
+
+def _draw(scores: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
+    if temperature == 0:
+        return int(scores.argmax())
+    weights = np.exp((scores - scores.max()) / temperature)
+    return int(rng.choice(scores.size, p=weights / weights.sum()))

@@ -1,0 +1,295 @@
+"""A transformer on a grid of ranks: data x pipeline x sequence x tensor, with the gradients of one rank."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from sci.backend import Array, Device, namespace, to_device
+from sci.distributed import abort_on_error, agree, allreduce_sum, broadcast, rank_of, size, split
+from sci.errors import DecompositionError, InvalidValueError
+from sci.nn import Tape, Variable, add, add_vjp, initial_normal, silu, silu_vjp
+from sci.sequence.attention.softmax import attention_forward, attention_vjp
+from sci.sequence.linear_attention.lightning import lightning_attention_forward, lightning_attention_vjp
+from sci.sequence.megatron.pipeline import run_pipeline
+from sci.sequence.megatron.rank_grid import RankGrid
+from sci.sequence.megatron.schedules import ScheduleKind, pipeline_schedule
+from sci.sequence.megatron.tensor_parallel import (
+    column_linear,
+    parallel_attention,
+    parallel_mlp,
+    vocabulary_cross_entropy,
+    vocabulary_cross_entropy_vjp,
+    vocabulary_embedding,
+)
+from sci.sequence.models.transnormer import simple_rms_norm, simple_rms_norm_vjp, transnormer_decays
+
+__all__ = ["ParallelTransformer"]
+
+
+@dataclass(frozen=True)
+class ParallelTransformer:
+    """A decoder of blocks x + attention(norm x), x + MLP(norm x), cut over a grid of ranks.
+
+    Parameters
+    ----------
+    width, heads, layers, hidden, vocabulary : int
+        `heads` divides `width`.
+    attention : {"softmax", "lightning"}
+        Causal softmax round a ring of sequence ranks, or lightning attention with decays.
+    grid : RankGrid
+    chunks : int
+        Runs of layers on each pipeline rank; more than 1 with the interleaved schedule.
+    cut_tokens : bool
+        Cut the activations between tensor ranks by tokens too (the sequence form of tensor parallelism).
+
+    Raises
+    ------
+    InvalidValueError, DecompositionError
+
+    Notes
+    -----
+    The layers are dealt to stages as evenly as they go, none is lost; the embedding is part of the first stage, the
+    logits of the last.
+    """
+
+    width: int
+    heads: int
+    layers: int
+    hidden: int
+    vocabulary: int
+    grid: RankGrid
+    attention: Literal["softmax", "lightning"] = "softmax"
+    chunks: int = 1
+    cut_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.heads, self.layers, self.hidden, self.vocabulary, self.chunks) < 1:
+            raise InvalidValueError("width, heads, layers, hidden, vocabulary and chunks: expected positive numbers")
+        if self.width % self.heads or self.attention not in ("softmax", "lightning"):
+            raise InvalidValueError(
+                f"width {self.width}, heads {self.heads}, attention {self.attention!r}; expected heads that divide the "
+                "width, and 'softmax' or 'lightning'"
+            )
+        _, pipeline, _, tensor = self.grid.shape
+        if self.layers < pipeline * self.chunks or self.heads < tensor or self.hidden < tensor:
+            raise DecompositionError(
+                f"{self.layers} layers on {pipeline} x {self.chunks} stages, {self.heads} heads and {self.hidden} "
+                f"hidden units on {tensor} ranks; expected at least one on each"
+            )
+
+    def whole(self, seed: int, *, dtype: Any = np.float32, device: Device = "cpu") -> dict[str, Array]:
+        """Return random parameters of the whole model, the same on all ranks for the same seed."""
+        rng, w, f = np.random.default_rng(seed), self.width, self.hidden
+        shapes: dict[str, tuple[int, ...]] = {"embedding": (self.vocabulary, w)}
+        for layer in range(self.layers):
+            shapes |= {f"{layer}.attention.{n}": (w, w) for n in "qkvo"} | {f"{layer}.attention.o_bias": (w,)}
+            shapes |= {f"{layer}.mlp.up": (f, w), f"{layer}.mlp.up_bias": (f,)}
+            shapes |= {f"{layer}.mlp.down": (w, f), f"{layer}.mlp.down_bias": (w,)}
+        shapes["head"] = (self.vocabulary, w)
+        make = functools.partial(initial_normal, rng, dtype=dtype, device=device)
+        return {
+            n: make(s, 0.1 if len(s) == 1 else 1.0 if n == "embedding" else s[1] ** -0.5) for n, s in shapes.items()
+        }
+
+    def own(self, whole: Mapping[str, Array]) -> dict[str, Array]:
+        """Return this rank's part of parameters (or gradients) of the whole model.
+
+        Notes
+        -----
+        Not collective. Rows of q, k, v, up, embedding and head are cut over tensor ranks, columns of o and down; biases
+        after a sum are whole on each.
+        """
+        return {n: self._cut(n, p) for n, p in whole.items() if self._is_own(n)}
+
+    def loss_and_gradients(
+        self,
+        parameters: Mapping[str, Array],
+        batch: Array,
+        *,
+        microbatches: int = 1,
+        schedule: ScheduleKind = "1f1b",
+    ) -> tuple[float, dict[str, Array]]:
+        """Return the mean cross-entropy of every next token, and its gradient for this rank's parameters.
+
+        Parameters
+        ----------
+        parameters : dict of arrays
+            As `own` returns them.
+        batch : (batch, n + 1) integer array
+            The whole batch, on all ranks; each takes its rows, and its run of the tokens.
+        microbatches : int
+            Parts of a data rank's rows; data ranks x microbatches divide the batch.
+        schedule : {"gpipe", "1f1b", "interleaved"}
+
+        Returns
+        -------
+        loss : float
+            On all ranks.
+        gradients : dict of arrays
+            Whole sums: of all rows and tokens.
+
+        Raises
+        ------
+        DecompositionError, InvalidValueError
+            On every rank.
+
+        Notes
+        -----
+        Collective over the grid. Messages: activations between stages, two all-reduces a layer and pass among tensor
+        ranks, keys and values (or states) among sequence ranks, and one all-reduce of all gradients among replicas.
+        """
+        grid, comm = self.grid, self.grid.comm
+        parts = size(grid.data) * microbatches
+        agree(comm, self._problem(batch, parts))
+        rows = batch[split(batch.shape[0], grid.data)]
+        step = rows.shape[0] // microbatches
+        pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
+        xp, dtype = namespace(*parameters.values()), next(iter(parameters.values())).dtype
+        work = _Work(self, parameters, pieces, batch.shape[0] * (batch.shape[1] - 1), xp)
+        plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
+        shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
+        with abort_on_error(comm):
+            run_pipeline(plan, work.forward, work.backward, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
+            return self._reduced(work)
+
+    def _problem(self, batch: Array, parts: int) -> Exception | None:
+        if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] % parts:
+            return DecompositionError(
+                f"a batch {batch.shape} of {batch.dtype} on data ranks x microbatches = {parts}; expected "
+                "(batch, n + 1) integers, and a multiple of that many rows"
+            )
+        return None
+
+    def _reduced(self, work: _Work) -> tuple[float, dict[str, Array]]:
+        """Add up the replicas' losses and gradients, and tell the loss to all stages."""
+        xp, grid = work.xp, self.grid
+        names = list(work.gradients)
+        flat = xp.concatenate(
+            [xp.asarray([work.loss], dtype=work.dtype), *(work.gradients[n].reshape(-1) for n in names)]
+        )
+        total = allreduce_sum(flat, grid.replicas, checked=True)
+        loss = broadcast(total[:1], grid.pipeline, root=size(grid.pipeline) - 1)
+        found, start = {}, 1
+        for name in names:
+            like = work.gradients[name]
+            found[name] = total[start : start + like.size].reshape(like.shape)
+            start += like.size
+        return float(loss[0]), found
+
+    def _stages(self) -> list[int]:
+        p, r = size(self.grid.pipeline), rank_of(self.grid.pipeline)
+        return [chunk * p + r for chunk in range(self.chunks)]
+
+    def _layers_of(self, stage: int) -> range:
+        part = split(self.layers, rank=stage, size=size(self.grid.pipeline) * self.chunks)
+        return range(part.start, part.stop)
+
+    def _is_own(self, name: str) -> bool:
+        stages, last = self._stages(), size(self.grid.pipeline) * self.chunks - 1
+        if name in ("embedding", "head"):
+            return (0 if name == "embedding" else last) in stages
+        return any(int(name.partition(".")[0]) in self._layers_of(stage) for stage in stages)
+
+    def _cut(self, name: str, array: Array) -> Array:
+        tensor, last = self.grid.tensor, name.rpartition(".")[2]
+        if last in ("o_bias", "down_bias"):
+            return array
+        heads = split(self.heads, tensor)
+        d = self.width // self.heads
+        of_heads = slice(heads.start * d, heads.stop * d)
+        rows = {"q": of_heads, "k": of_heads, "v": of_heads, "o": of_heads}
+        part = rows.get(last) or split(self.hidden if last in ("up", "up_bias", "down") else self.vocabulary, tensor)
+        return namespace(array).ascontiguousarray(array[:, part] if last in ("o", "down") else array[part])
+
+    def _tokens_between(self, n: int) -> int:
+        """Return the tokens of this rank's activations between stages."""
+        part = split(n, self.grid.sequence)
+        length = part.stop - part.start
+        own = split(length, self.grid.tensor) if self.cut_tokens else slice(0, length)
+        return int(own.stop - own.start)
+
+
+class _Work:
+    """One rank's passes: its stages on a tape for each microbatch, its gradients added up."""
+
+    def __init__(
+        self, model: ParallelTransformer, parameters: Mapping[str, Array], pieces: list[Array], total: int, xp: Any
+    ) -> None:
+        self.model, self.parameters, self.pieces, self.total, self.xp = model, parameters, pieces, total, xp
+        self.dtype = next(iter(parameters.values())).dtype
+        self.gradients = {name: xp.zeros_like(p) for name, p in parameters.items()}
+        self.loss = 0.0
+        self.last = size(model.grid.pipeline) * model.chunks - 1
+
+    def forward(self, chunk: int, microbatch: int, x: Array | None) -> tuple[Any, Any]:
+        """Run the layers of a stage, from the tokens at the first, to the loss at the last."""
+        model = self.model
+        stage = model._stages()[chunk]
+        tape, start = Tape(), None if x is None else Variable(x)
+        variables = {name: Variable(p) for name, p in self.parameters.items()}
+        part = split(self.pieces[microbatch].shape[1] - 1, model.grid.sequence)
+        options = {"comm": model.grid.tensor, "sequence": model.cut_tokens}
+        y: Any = start
+        if stage == 0:
+            tokens = self.pieces[microbatch][:, :-1][:, part]
+            y = vocabulary_embedding(tape, variables["embedding"], tokens, vocabulary=model.vocabulary, **options)
+            y = tape.call(add, add_vjp, y, self._places(part))
+        for layer in model._layers_of(stage):
+            y = self._block(tape, variables, layer, y, options)
+        if stage == self.last:
+            logits = column_linear(tape, _norm(tape, y), variables["head"], **options)
+            labels = self.pieces[microbatch][:, 1:][:, part]
+            settings = {"vocabulary": model.vocabulary, "total": self.total, "comm": model.grid.tensor}
+            y = tape.call(vocabulary_cross_entropy, vocabulary_cross_entropy_vjp, logits, labels, **settings)
+            self.loss += float(y.value)
+        return y.value, (tape, variables, start, y)
+
+    def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Array | None:
+        """Unwind the tape of a stage."""
+        tape, variables, start, out = residuals
+        tape.backward(out, dout)
+        for name, variable in variables.items():
+            if variable.gradient is not None:
+                self.gradients[name] += variable.gradient
+        return None if start is None else start.gradient
+
+    def _block(self, tape: Tape, variables: Mapping[str, Any], layer: int, x: Any, options: dict[str, Any]) -> Any:
+        attend = functools.partial(self._attend, tape, layer)
+        of = {key: _named(variables, f"{layer}.{key}.") for key in ("attention", "mlp")}
+        head_dim = self.model.width // self.model.heads
+        y = parallel_attention(tape, of["attention"], _norm(tape, x), attend, head_dim, **options)
+        x = tape.call(add, add_vjp, x, y)
+        return tape.call(add, add_vjp, x, parallel_mlp(tape, of["mlp"], _norm(tape, x), **options))
+
+    def _places(self, part: slice) -> Array:
+        """Return sines of the positions of this rank's tokens, (n, width)."""
+        model = self.model
+        own = split(part.stop - part.start, model.grid.tensor) if model.cut_tokens else slice(0, part.stop - part.start)
+        t = np.arange(part.start + own.start, part.start + own.stop)
+        j = np.arange(model.width)
+        waves = np.sin(t[:, None] * 10000.0 ** (-2 * (j // 2) / model.width) + np.pi / 2 * (j % 2))
+        return to_device(waves.astype(self.dtype), self.xp)
+
+    def _attend(self, tape: Tape, layer: int, q: Any, k: Any, v: Any) -> Any:
+        model, comm = self.model, self.model.grid.sequence
+        if model.attention == "softmax":
+            return tape.call(attention_forward, attention_vjp, q, k, v, causal=True, comm=comm)[0]
+        decay = transnormer_decays(model.heads, layer, model.layers)[split(model.heads, model.grid.tensor)]
+        q, k = (tape.call(silu, silu_vjp, a) for a in (q, k))
+        settings = {"comm": comm, "learn_decay": False}
+        slopes = to_device(decay.astype(self.dtype), self.xp)
+        out, _ = tape.call(lightning_attention_forward, lightning_attention_vjp, q, k, v, slopes, None, **settings)
+        return _norm(tape, out)
+
+
+def _norm(tape: Tape, x: Any) -> Any:
+    return tape.call(simple_rms_norm, simple_rms_norm_vjp, x)
+
+
+def _named(variables: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): v for name, v in variables.items() if name.startswith(prefix)}

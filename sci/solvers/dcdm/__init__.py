@@ -1,0 +1,1 @@
+"""Deep conjugate directions (Kaneda et al.)."""

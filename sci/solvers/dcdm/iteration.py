@@ -1,0 +1,205 @@
+"""Deep conjugate directions: an iteration that takes its directions from anywhere, a network for one, and the loss that
+such a network is trained with.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.solvers.krylov.cg import SolveResult, applier, as_vector, inner, norm
+from sci.solvers.krylov.pipelined import positive
+from sci.solvers.poisson.operator import PoissonOperator
+
+__all__ = ["DirectionLog", "conjugate_directions", "line_search_loss", "line_search_loss_vjp"]
+
+DEPENDENT = 1e-10
+"""A direction of unit length of which less is left by the orthogonalisation is made of rounding errors."""
+
+
+@dataclass
+class DirectionLog:
+    """What happened to the directions of a solve.
+
+    Parameters
+    ----------
+    fallbacks : list of (int, str)
+        The iterations in which the residual took the place of the direction, and why: "zero", "nan", "negative
+        curvature", "dependent" on the directions that are kept.
+    """
+
+    fallbacks: list[tuple[int, str]] = field(default_factory=list)
+
+
+def conjugate_directions(
+    A: Any,
+    b: Any,
+    direction: Callable[[Array], Array],
+    x0: Any = None,
+    *,
+    k: int = 2,
+    rtol: float = 1e-4,
+    atol: float = 0.0,
+    maxiter: int = 100,
+    callback: Callable[[Array], object] | None = None,
+    log: DirectionLog | None = None,
+) -> SolveResult:
+    """Solve A x = b along directions that a function proposes, made A-orthogonal to the last `k` ones.
+
+    Each iteration: q = direction(r / ||r||); q -= sum over the last k directions p of p (q'Ap) / (p'Ap), all products
+    with the q that came in; x += (q'r) / (q'Aq) q, the exact line search; r = b - A x, computed anew.
+
+    Parameters
+    ----------
+    A : PoissonOperator, sparse matrix, array, or anything that `cg` takes
+        Symmetric and positive definite.
+    b : (n,) array, or a grid array for a PoissonOperator
+    direction : callable
+        Takes the residual of unit length in the shape of b, returns a direction in that shape; neither its length nor
+        its sign matters.
+    x0 : array, optional
+    k : int
+        How many directions are kept; 0 for steepest descent along what the function gives.
+    rtol, atol : float
+        Stops when ||b - A x|| <= max(rtol ||b - A x0||, atol).
+    maxiter : int
+    callback : callable, optional
+        Called with x after each iteration.
+    log : DirectionLog, optional
+        Told of every direction that was replaced.
+
+    Returns
+    -------
+    SolveResult
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError
+        For arguments that do not fit, and a direction of another shape than b.
+    ConvergenceError
+        If A turns out not to be positive definite along the residual.
+
+    Notes
+    -----
+    The A-norm of the error falls in every iteration whatever the function returns. A direction that is zero, not
+    finite, dependent on the last ones, or has no positive q'Aq is replaced by the residual, orthogonalised alike. Two
+    products with A an iteration, 2 k vectors beside those of `cg`. With the residual as direction and k >= 1 the
+    iterates are those of conjugate gradients; norms of the residual that is computed anew carry the rounding of
+    b - A x, about 1e-16 ||b||, which the recursion of `cg` does not, so that the two histories agree to 1e-8 of each
+    norm down to 1e-8 ||b||.
+
+    References
+    ----------
+    Kaneda et al., A deep conjugate direction method for iteratively solving linear systems, ICML 2023, algorithm 1;
+    there without the replacement and with k = 2.
+    """
+    started = time.perf_counter()
+    right = as_vector(b, "b")
+    apply = applier(A, "A", right)
+    project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
+    if k < 0 or maxiter < 0 or not (rtol >= 0 and atol >= 0):
+        raise InvalidValueError(f"k {k}, maxiter {maxiter}, rtol {rtol}, atol {atol}; expected none to be negative")
+    x = namespace(right).zeros_like(right) if x0 is None else as_vector(x0, "x0").copy()
+    residual = right - apply(x)
+    norms = [norm(residual)]
+    target = max(rtol * norms[0], atol)
+    kept: deque[tuple[Array, Array, float]] = deque(maxlen=k)
+    while norms[-1] > target and len(norms) <= maxiter:
+        q, product, curvature = _direction(direction, project, apply, residual, norms, kept, log)
+        x += (inner(q, residual) / curvature) * q
+        kept.append((q, product, curvature))
+        residual = right - apply(x)
+        norms.append(norm(residual))
+        if callback is not None:
+            callback(x)
+    return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
+
+
+def _direction(
+    direction: Callable[[Array], Array],
+    project: Callable[[Array], Array],
+    apply: Callable[[Array], Array],
+    residual: Array,
+    norms: list[float],
+    kept: deque[tuple[Array, Array, float]],
+    log: DirectionLog | None,
+) -> tuple[Array, Array, float]:
+    """Return the next direction q, A q and q'A q."""
+    iteration = len(norms)
+    if not isfinite(norms[-1]):
+        raise ConvergenceError(f"iteration {iteration}: the residual is {norms[-1]}; A gives NaN, or numbers overflow")
+    q = direction(residual * (1 / norms[-1]))
+    if q.shape != residual.shape:
+        raise ShapeError(f"the direction has shape {tuple(q.shape)}; expected that of b, {tuple(residual.shape)}")
+    size = norm(q.astype(residual.dtype, copy=False))
+    reason = "zero" if size == 0 else "" if isfinite(size) else "nan"
+    if not reason:
+        q = _orthogonal(project(q.astype(residual.dtype) * (1 / size)), kept)
+        product = apply(q)
+        curvature = inner(q, product)
+        if curvature > 0 and norm(q) > DEPENDENT:
+            return q, product, curvature
+        reason = "negative curvature" if curvature < 0 else "dependent"
+    if log is not None:
+        log.fallbacks.append((iteration, reason))
+    q = _orthogonal(residual * (1 / norms[-1]), kept)
+    product = apply(q)
+    return q, product, positive(inner(q, product), "A", "r", iteration)
+
+
+def _orthogonal(q: Array, kept: deque[tuple[Array, Array, float]]) -> Array:
+    """Return q without its part along the directions that are kept; all coefficients are those of the given q."""
+    coefficients = [inner(q, product) / curvature for _, product, curvature in kept]
+    for coefficient, (p, _, _) in zip(coefficients, kept):
+        q = q - coefficient * p
+    return q
+
+
+def line_search_loss(y: Array, b: Array, *, apply: Callable[[Array], Array]) -> tuple[Array, Any]:
+    """Return the mean over a batch of ||b - A x||^2 with x = y (y'b) / (y'A y), the best multiple of y.
+
+    Parameters
+    ----------
+    y, b : (batch, ...) arrays
+    apply : callable
+        The product with A for arrays of that shape.
+
+    Returns
+    -------
+    loss : array of shape ()
+    residuals
+
+    Notes
+    -----
+    The length of y does not matter, so y' dL/dy = 0. A pair of `sci.nn`: b and A are not differentiated.
+
+    References
+    ----------
+    Kaneda et al. 2023, equation 8.
+    """
+    xp = namespace(y, b)
+    u = apply(y)
+    axes = tuple(range(1, y.ndim))
+    yb, yAy = (y * b).sum(axis=axes, keepdims=True), (y * u).sum(axis=axes, keepdims=True)
+    safe = xp.where(yAy > 0, yAy, 1)
+    s = xp.where(yAy > 0, yb / safe, 0).astype(y.dtype)
+    e = b - s * u
+    loss = (e * e).sum(axis=axes).mean()
+    return xp.asarray(loss, dtype=y.dtype), (b, u, e, s, safe, apply)
+
+
+def line_search_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
+    """Return the gradient for y: -2 s A e - 2 (e'A y) (b - 2 s A y) / (y'A y), e = b - s A y."""
+    b, u, e, s, yAy, apply = residuals
+    axes = tuple(range(1, b.ndim))
+    along = (e * u).sum(axis=axes, keepdims=True)
+    gradient = -2 * s * apply(e) - 2 * along * (b - 2 * s * u) / yAy
+    return (gradient * (dout / len(b))).astype(u.dtype, copy=False), None

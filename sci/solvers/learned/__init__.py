@@ -1,0 +1,1 @@
+"""The learned V-cycle: levels, parameters, training, and the model that ships."""

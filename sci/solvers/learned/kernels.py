@@ -1,0 +1,314 @@
+"""The kernels of the learned V-cycle on padded arrays, each beside its reference in array calls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.kernels import Kernel, bind, use_compiled
+from sci.solvers.learned.levels import CUT_OFF, NEAREST
+from sci.solvers.learned.parameters import FEATURES, HIDDEN
+from sci.solvers.poisson.grid import box_key
+from sci.solvers.poisson.stencil import around
+
+__all__ = [
+    "bound",
+    "coarsen_reference",
+    "correct_reference",
+    "defect_reference",
+    "first_steps_reference",
+    "gather_reference",
+    "jacobi_step_reference",
+    "network_fields_reference",
+    "run",
+    "share_of",
+    "widened",
+]
+
+SHARE_MIDDLE, SHARE_STEP = 1.8, 0.01
+"""A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c, from 0.53 to 3.07, and 0 for zero."""
+
+_CELLS = "f32[p0, p1, p2]"
+_ROWS = "box: i64[7], p1: i64, p2: i64, chunk: i64"
+
+
+@functools.cache
+def cycle_kernel(name: str, variable: bool = True) -> Kernel:
+    """Return an instance of a kernel of `cycle.cu`; `variable` says whether the level has links."""
+    d, links = ("f32" if variable else "i8"), "links: f32[3, q0, q1, q2]"
+    field, coarse = f"{d}[p0, p1, p2]", "f32[c0, c1, c2]"
+    counted = f"{'f32' if variable else 'i32'}[p0, p1, p2]"
+    taps = "taps: f32[3, 4], strides: i64[3], box: i64[7]"
+    signatures = {
+        "first_steps": f"f: {_CELLS}, jacobi: u16[p0, p1, p2], d: {field}, {links}, u: {_CELLS}, "
+        f"{_ROWS}, a: f64, b: f64",
+        "jacobi_step": f"u: {_CELLS}, f: {_CELLS}, jacobi: u16[p0, p1, p2], d: {field}, {links}, out: {_CELLS}, "
+        f"{_ROWS}, a: f64",
+        "defect": f"u: {_CELLS}, f: {_CELLS}, share: i8[p0, p1, p2], d: {field}, {links}, t: {_CELLS}, {_ROWS}",
+        "gather_rows": f"t: {_CELLS}, m: f32[c0, c1, p2], {taps}, p1: i64, p2: i64, c1: i64, chunk: i64",
+        "gather_ends": f"m: f32[c0, c1, p2], jacobi: u16[c0, c1, c2], f: {coarse}, {taps}, c1: i64, c2: i64, p2: i64, "
+        "chunk: i64, gain: f64",
+        "correct": f"u: {_CELLS}, e: {coarse}, share: i8[p0, p1, p2], {taps}, p1: i64, p2: i64, c1: i64, c2: i64, "
+        "chunk: i64",
+        "pack_faces": f"d: {field}, faces: i32[p0, p1, p2], {_ROWS}",
+        "network_fields": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], network: f32[n], "
+        f"jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], diagonal: f32[h0, h1, h2], {_ROWS}, beyond: f64",
+        "lift_share": f"t: {_CELLS}, share: i8[p0, p1, p2], {_ROWS}",
+        "coarsen": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], {links}, c_d: {coarse}, "
+        f"c_fixed: {coarse}, c_fraction: {coarse}, c_links: f32[3, c0, c1, c2], factors: f32[3], strides: i64[3], "
+        "box: i64[7], p0: i64, p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64",
+    }
+    types = {"gather_rows": "float", "gather_ends": "float", "correct": "float", "lift_share": "float"}
+    types["pack_faces"] = "float, signed char"
+    types |= {} if variable else dict.fromkeys(("network_fields", "coarsen"), "float, int, false")
+    default = f"float, {'float, true' if variable else 'signed char, false'}"
+    return Kernel("cycle.cu", f"{name}<{types.get(name, default)}>", signatures[name])
+
+
+BOTH = ("first_steps", "jacobi_step", "defect", "network_fields", "coarsen")
+KERNELS = (
+    *(cycle_kernel(name, variable) for name in BOTH for variable in (False, True)),
+    *(cycle_kernel(name) for name in ("gather_rows", "gather_ends", "correct", "lift_share")),
+    cycle_kernel("pack_faces", False),
+)
+"""Every kernel instance that this module can launch."""
+
+
+def run(name: str, variable: bool, blocks: int, *arguments: Any) -> None:
+    """Launch a kernel, or its reference where none compiles."""
+    bound(name, variable, blocks, *arguments)()
+
+
+def bound(name: str, variable: bool, blocks: int, *arguments: Any) -> Callable[[], None]:
+    """Return the launch of a kernel or the call of its reference, for arrays that stay the same."""
+    kernel = cycle_kernel(name, variable)
+    if use_compiled(kernel, arguments[0]):
+        return bind(kernel, blocks, *arguments)
+    return functools.partial(_REFERENCES[name], variable, *arguments)
+
+
+def widened(half: Array) -> Array:
+    """Return the floats whose upper halves are given."""
+    return (half.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def upper_half(value: Array) -> Array:
+    """Return the upper halves of floats, cut."""
+    return (value.astype(np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+
+
+def share_of(code: Array) -> Array:
+    """Return the shares that codes stand for."""
+    return (code != 0) * (np.float32(SHARE_MIDDLE) + np.float32(SHARE_STEP) * code.astype(np.float32))
+
+
+def _inside(variable: bool, u: Array, d: Array, links: Array, box: Array) -> Array:
+    """Return A u in a box."""
+    return d[box_key(box)] * u[box_key(box)] - around(u, links if variable else None, box)
+
+
+def first_steps_reference(
+    variable: bool, f: Array, jacobi: Array, d: Array, links: Array, u: Array, *rest: Any
+) -> None:
+    """Do what the kernel `first_steps` does."""
+    box, a, b = rest[0], rest[-2], rest[-1]
+    start = f * widened(jacobi)
+    key = box_key(box)
+    w = widened(jacobi)[key]
+    u[key] = (a + b) * start[key] - a * b * w * _inside(variable, start, d, links, box)
+
+
+def jacobi_step_reference(
+    variable: bool, u: Array, f: Array, jacobi: Array, d: Array, links: Array, out: Array, *rest: Any
+) -> None:
+    """Do what the kernel `jacobi_step` does."""
+    key, a = box_key(rest[0]), rest[-1]
+    out[key] = u[key] + a * widened(jacobi)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
+
+
+def defect_reference(
+    variable: bool, u: Array, f: Array, share: Array, d: Array, links: Array, t: Array, *rest: Any
+) -> None:
+    """Do what the kernel `defect` does."""
+    key = box_key(rest[0])
+    t[key] = share_of(share)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
+
+
+def _gathered(fine: Array, taps: Array, stride: int, count: int, axis: int) -> Array:
+    """Sum four entries along an axis into each of `count` coarse ones."""
+    total = 0
+    for k in range(4 if stride == 2 else 2):
+        key = [slice(None)] * 3
+        key[axis] = slice(k, k + stride * (count - 1) + 1, stride)
+        total = total + taps[k] * fine[tuple(key)]
+    return total
+
+
+def gather_reference(variable: bool, t: Array, m: Array, taps: Array, strides: Array, box: Array, *rest: Any) -> None:
+    """Do what the kernel `gather_rows` does."""
+    (n0, n1), (s0, s1) = (int(v) for v in box[3:5]), (int(v) for v in strides[:2])
+    m[1 : n0 + 1, 1 : n1 + 1] = _gathered(_gathered(t, taps[0], s0, n0, 0), taps[1], s1, n1, 1)
+
+
+def gather_ends_reference(
+    variable: bool, m: Array, jacobi: Array, f: Array, taps: Array, strides: Array, box: Array, *rest: Any
+) -> None:
+    """Do what the kernel `gather_ends` does."""
+    n0, n1, n2 = (int(v) for v in box[3:6])
+    sums = _gathered(m[1 : n0 + 1, 1 : n1 + 1], rest[-1] * taps[2], int(strides[2]), n2, 2)
+    f[box_key(box)] = (jacobi[box_key(box)] > 0) * sums
+
+
+def correct_reference(
+    variable: bool, u: Array, e: Array, share: Array, taps: Array, strides: Array, box: Array, *rest: Any
+) -> None:
+    """Do what the kernel `correct` does."""
+    xp = namespace(u)
+    for axis, (tap, n, stride) in enumerate(zip(taps, (int(v) for v in box[3:6]), (int(v) for v in strides))):
+        fine = xp.arange(n)
+        parent = fine // stride + 1
+        neighbour = xp.where(fine % 2 == 0, parent - 1, parent + 1)
+        shape = tuple(-1 if a == axis else 1 for a in range(3))
+        own, far = xp.full(n, tap[1]).reshape(shape), xp.full(n, tap[0]).reshape(shape)
+        e = own * e.take(parent, axis) + far * e.take(neighbour, axis)
+    key = box_key(box)
+    u[key] += share_of(share)[key] * e
+
+
+def pack_faces_reference(variable: bool, d: Array, faces: Array, *rest: Any) -> None:
+    """Do what the kernel `pack_faces` does."""
+    box = rest[0]
+    own, near = d[box_key(box)].astype(np.int32), around((d > 0).astype(np.int32), None, box)
+    faces[box_key(box)] = (own > 0) * (1 + 256 * own + 65536 * (own - near))
+
+
+def unpacked(faces: Array) -> tuple[Array, Array, Array]:
+    """Return fluid, Dirichlet faces and diagonal as floats."""
+    return tuple(part.astype(np.float32) for part in (faces & 255, faces >> 16, (faces >> 8) & 255))
+
+
+def network_fields_reference(
+    variable: bool,
+    d: Array,
+    fixed: Array,
+    fraction: Array,
+    network: Array,
+    jacobi: Array,
+    share: Array,
+    diagonal: Array,
+    *rest: Any,
+) -> None:
+    """Do what the kernel `network_fields` does."""
+    xp, box, beyond = namespace(d), rest[0], rest[-1]
+    key, lengths = box_key(box), tuple(int(v) for v in box[3:6])
+    fluid, walls, whole = (fraction, fixed, d) if variable else unpacked(d)
+    own = [fluid, walls * np.float32(1 / 6), whole * np.float32(1 / 6)]
+    means = []
+    for f in own:
+        for axis, n in enumerate(lengths):
+            f = sum(f[tuple(slice(k, n + k) if a == axis else slice(None) for a in range(3))] for k in range(3))
+        means.append(f * np.float32(1 / 27))
+    seen = xp.stack([*(f[key] for f in own), *means], axis=-1).astype(np.float32)
+    ends = np.cumsum([FEATURES * HIDDEN, HIDDEN, HIDDEN * 3, 3, 3])
+    w1, b1, w2, b2, bends = (network[a:b] for a, b in zip((0, *ends[:-1]), ends))
+    hidden = _soft_sign(seen @ w1.reshape(FEATURES, HIDDEN) + b1)
+    last = bends * _soft_sign(hidden @ w2.reshape(HIDDEN, 3) + b2)
+    factors = (1 + last) / (1 - last)
+    whole = whole[key].copy()
+    if beyond > 0:
+        distance = xp.maximum(seen[..., 0] + np.float32(beyond - 0.5), np.float32(NEAREST))
+        whole += (factors[..., 2] * np.float32(0.5 + beyond) / distance - 1) * walls[key]
+    unknown = (whole > 0) & (seen[..., 0] > 0)
+    jacobi[key] = upper_half(unknown * factors[..., 0] / xp.where(unknown, whole, 1))
+    share[key] = unknown * _code_of(factors[..., 1])
+    if variable:
+        diagonal[key] = unknown * whole
+
+
+def lift_share_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
+    """Do what the kernel `lift_share` does."""
+    xp, key = namespace(t), box_key(rest[0])
+    own, lost = share_of(share[key]), t[key].copy()
+    part = xp.minimum(lost / xp.where(own > 0, own, 1), np.float32(CUT_OFF))
+    share[key] = xp.where(lost > 0, _code_of(own / (1 - part)), share[key])
+    t[key] = 0
+
+
+def _code_of(value: Array) -> Array:
+    xp = namespace(value)
+    code = xp.minimum(xp.rint((value - SHARE_MIDDLE) / SHARE_STEP), 127)
+    return xp.where(code == 0, 1, code).astype(np.int8)
+
+
+def _soft_sign(x: Array) -> Array:
+    return x / (1 + namespace(x).abs(x))
+
+
+def coarsen_reference(
+    variable: bool,
+    d: Array,
+    fixed: Array,
+    fraction: Array,
+    links: Array,
+    c_d: Array,
+    c_fixed: Array,
+    c_fraction: Array,
+    c_links: Array,
+    factors: Array,
+    strides: Array,
+    box: Array,
+    *rest: Any,
+) -> None:
+    """Do what the kernel `coarsen` does."""
+    xp, key = namespace(d), box_key(box)
+    counts, steps = [int(v) for v in box[3:6]], [int(v) for v in strides]
+
+    def total(values: Array, skip: int | None = None, shift: int = 0) -> Array:
+        """Sum over the children, along axis `skip` only those in one layer."""
+        for axis, (n, s) in enumerate(zip(counts, steps)):
+            part = 0
+            for child in range(1 if axis == skip else s):
+                first = 1 + child + (shift if axis == skip else 0)
+                part = (
+                    part
+                    + values[
+                        tuple(slice(first, first + s * (n - 1) + 1, s) if a == axis else slice(None) for a in range(3))
+                    ]
+                )
+            values = part
+        return values
+
+    unknown, walls, _ = (fraction, fixed, d) if variable else unpacked(d)
+    c_fraction[key] = factors[2] * total(unknown)
+    c_fixed[key] = factors[1] * total(walls)
+    diagonal = c_fixed[key].copy()
+    for axis in range(3):
+        if variable:
+            link = links[axis]
+        else:
+            link = xp.zeros_like(unknown)
+            high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+            low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+            link[high] = unknown[high] * unknown[low]
+        before, after = (factors[0] * total(link, axis, shift) for shift in (0, steps[axis]))
+        c_links[axis][key] = before
+        diagonal += before + after
+    c_d[key] = diagonal
+
+
+_REFERENCES: dict[str, Callable[..., None]] = {
+    "first_steps": first_steps_reference,
+    "jacobi_step": jacobi_step_reference,
+    "defect": defect_reference,
+    "gather_rows": gather_reference,
+    "gather_ends": gather_ends_reference,
+    "correct": correct_reference,
+    "pack_faces": pack_faces_reference,
+    "network_fields": network_fields_reference,
+    "lift_share": lift_share_reference,
+    "coarsen": coarsen_reference,
+}

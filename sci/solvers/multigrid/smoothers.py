@@ -1,0 +1,137 @@
+"""Red-black Gauss-Seidel and the residual on one level of multigrid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from sci.backend import Array, namespace
+from sci.kernels import Kernel, bind, use_compiled
+from sci.solvers.poisson.grid import Box, Layout, box_key, rows_per_block
+from sci.solvers.poisson.stencil import _C_NAMES, _ENDS, around, code_of
+
+__all__ = ["Call", "first_sweep", "half_sweep", "residual"]
+
+Call: TypeAlias = Callable[[], object]
+"""A kernel with its arguments: what is run many times is bound once."""
+
+
+def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
+    """Return an instance of `half_sweep` or `residual` (variable), or of `first_sweep`."""
+    u, d = f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]"
+    links, share = f"{number}[3, q0, q1, q2]", f"{number}[s0, s1, s2]"
+    signatures = {
+        "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, colour: i64",
+        "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, colour: i64",
+        "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}, shared: i64",
+    }
+    arguments = ", ".join([_C_NAMES[number], _C_NAMES[diagonal], *(str(f).lower() for f in flags)])
+    return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name])
+
+
+MODES = [(n, d, v) for n in ("f32", "f64") for d, v in (("i8", False), (n, False), (n, True))]
+KERNELS = (
+    *(relax_kernel("half_sweep", n, d, v) for n, d, v in MODES),
+    *(relax_kernel("first_sweep", n, d) for n, d, v in MODES if not v),
+    *(relax_kernel("residual", n, d, v) for n, d, v in MODES),
+)
+"""Every kernel instance that this module can launch."""
+
+
+def half_sweep(
+    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, colour: int, where: Array, box: Box
+) -> Call:
+    """Return what sets u = (f + sum of link x neighbour) / d in the cells of one colour: i + j + k + colour even.
+
+    Parameters
+    ----------
+    layout : Layout
+    u, f, d : padded array
+        Zero outside of the unknowns; d may be int8.
+    links : (3, *padded) array or None
+    colour : int
+    where, box
+        The box to work on, as an array on the device and as integers.
+    """
+    kernel = relax_kernel("half_sweep", code_of(u), code_of(d), links is not None)
+    if not use_compiled(kernel, u):
+        return partial(half_sweep_reference, u, f, d, links, where, colour)
+    chunk, blocks = rows_per_block(box, u)
+    return bind(kernel, blocks, u, u, f, d, given_links(links, u), where, *layout.padded_shape[1:], chunk, colour)
+
+
+def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> Call:
+    """Return what sets u = f / d in one colour and 0 in the other: the first half sweep from u = 0."""
+    kernel = relax_kernel("first_sweep", code_of(u), code_of(d))
+    if not use_compiled(kernel, u):
+        return partial(first_sweep_reference, u, f, d, where, colour)
+    chunk, blocks = rows_per_block(box, u)
+    return bind(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, colour)
+
+
+def residual(
+    layout: Layout,
+    u: Array,
+    f: Array,
+    d: Array,
+    links: Array | None,
+    share: Array | None,
+    t: Array,
+    where: Array,
+    box: Box,
+) -> Call:
+    """Return what writes (f - d u + sum of link x neighbour) share into t; share 1 where None."""
+    kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None)
+    if not use_compiled(kernel, u):
+        return partial(residual_reference, u, f, d, links, share, t, where)
+    chunk, blocks = rows_per_block(box, u)
+    ends = (where, *layout.padded_shape[1:], chunk, int(share is not None))
+    return bind(kernel, blocks, u, f, d, given_links(links, u), t if share is None else share, t, *ends)
+
+
+def given_links(links: Array | None, u: Array) -> Array:
+    """Return the links, or a few numbers that the kernels of constant links take in their place."""
+    return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if links is None else links
+
+
+def inverse(d: Array, dtype: object) -> Array:
+    """Return 1 / d, 0 where d = 0."""
+    unknown = d > 0
+    result = (d + ~unknown).astype(dtype)
+    namespace(d).divide(unknown, result, out=result)
+    return result
+
+
+def _colour_of(d: Array, where: Array, colour: int) -> Array:
+    """Return ones in the cells of one colour of a box, zeros in the others, like `d` in shape."""
+    i, j, k = (int(v) for v in where[:3])
+    on = d == d
+    on[...] = False
+    for a in (0, 1):
+        for b in (0, 1):
+            on[a::2, b::2, (a + b + i + j + k + colour) % 2 :: 2] = True
+    return on
+
+
+def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, colour: int) -> None:
+    """Do what the kernel `half_sweep` does."""
+    key = box_key(where)
+    value = (f[key] + around(u, links, where)) * inverse(d[key], u.dtype)
+    on = _colour_of(d[key], where, colour)
+    u[key] = on * value + ~on * u[key]
+
+
+def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, colour: int) -> None:
+    """Do what the kernel `first_sweep` does."""
+    key = box_key(where)
+    u[key] = _colour_of(d[key], where, colour) * f[key] * inverse(d[key], u.dtype)
+
+
+def residual_reference(
+    u: Array, f: Array, d: Array, links: Array | None, share: Array | None, t: Array, where: Array
+) -> None:
+    """Do what the kernel `residual` does."""
+    key = box_key(where)
+    rest = (d[key] > 0) * (f[key] - d[key] * u[key] + around(u, links, where))
+    t[key] = rest if share is None else rest * share[key]

@@ -1,0 +1,111 @@
+"""Trilinear interpolation between two levels of multigrid, and its transpose."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sci.backend import Array
+from sci.kernels import Kernel, bind, use_compiled
+from sci.solvers.multigrid.smoothers import Call
+from sci.solvers.poisson.grid import Layout, rows_per_block
+from sci.solvers.poisson.stencil import _C_NAMES, code_of
+
+__all__ = ["prolong", "restrict"]
+
+
+def restrict_rows_kernel(number: str) -> Kernel:
+    """Return the kernel of the first pass of the restriction."""
+    arrays = f"t: {number}[p0, p1, p2], m: {number}[c0, c1, p2]"
+    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, chunk: i64, flat: i64"
+    return Kernel("multigrid.cu", f"restrict_rows<{_C_NAMES[number]}>", f"{arrays}, {ends}")
+
+
+def restrict_ends_kernel(number: str) -> Kernel:
+    """Return the kernel of the second pass of the restriction."""
+    arrays = f"m: {number}[c0, c1, p2], d: {number}[c0, c1, c2], f: {number}[c0, c1, c2]"
+    signature = f"{arrays}, box: i64[7], c1: i64, c2: i64, p2: i64, chunk: i64, factor: f64"
+    return Kernel("multigrid.cu", f"restrict_ends<{_C_NAMES[number]}>", signature)
+
+
+def prolong_kernel(number: str, diagonal: str) -> Kernel:
+    """Return the kernel of the interpolation."""
+    arrays = f"u: {number}[p0, p1, p2], e: {number}[c0, c1, c2], d: {diagonal}[p0, p1, p2], share: {number}[s0, s1, s2]"
+    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64, shared: i64, flat: i64"
+    return Kernel("multigrid.cu", f"prolong<{_C_NAMES[number]}, {_C_NAMES[diagonal]}>", f"{arrays}, {ends}")
+
+
+KERNELS = (
+    *(restrict_rows_kernel(n) for n in ("f32", "f64")),
+    *(restrict_ends_kernel(n) for n in ("f32", "f64")),
+    *(prolong_kernel(n, d) for n in ("f32", "f64") for d in ("i8", n)),
+)
+"""Every kernel instance that this module can launch."""
+
+
+def restrict(
+    fine: Layout, coarse: Layout, t: Array, middle: Array, d: Array, f: Array, where: Array, factor: float
+) -> Call:
+    """Return what sets f = factor x transpose of the interpolation of t, where d > 0.
+
+    Parameters
+    ----------
+    fine, coarse : Layout
+        `coarse` is `fine.halved`, or a part of it in several ranks.
+    t : padded fine array
+    middle : (c0, c1, p2) array
+        Room for the sums over the first two axes.
+    d, f : padded coarse array
+    where : (7,) int64 array
+        The box of all coarse cells.
+    factor : float
+    """
+    rows, ends = restrict_rows_kernel(code_of(t)), restrict_ends_kernel(code_of(t))
+    if not (use_compiled(rows, t) and use_compiled(ends, t)):
+        return partial(restrict_reference, fine, coarse, t, d, f, factor)
+    chunk, blocks = rows_per_block(coarse.whole(), t)
+    _, p1, p2 = fine.padded_shape
+    _, c1, c2 = coarse.padded_shape
+    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk, int(fine.flat))
+    second = bind(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
+    return lambda: (first(), second())
+
+
+def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> Call:
+    """Return what does u += share x interpolation of e where d > 0; share 1 where None, `where` all fine cells."""
+    kernel = prolong_kernel(code_of(u), code_of(d))
+    if not use_compiled(kernel, u):
+        return partial(prolong_reference, fine, coarse, u, e, d, share)
+    chunk, blocks = rows_per_block(fine.whole(), u)
+    ends = (where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, int(share is not None), int(fine.flat))
+    return bind(kernel, blocks, u, e, d, u if share is None else share, *ends)
+
+
+def _axes(fine: Layout) -> tuple[int, ...]:
+    return (1, 2) if fine.flat else (0, 1, 2)
+
+
+def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Array, factor: float) -> None:
+    """Do what the kernels `restrict_rows` and `restrict_ends` do together."""
+    for axis in _axes(fine):
+        n = coarse.lengths[axis]
+        parts = [t[(slice(None),) * axis + (slice(k, k + 2 * n - 1, 2),)] for k in range(4)]
+        t = 0.25 * (parts[0] + parts[3]) + 0.75 * (parts[1] + parts[2])
+    if fine.flat:
+        t = t[1:2]
+    inner = coarse.box_key
+    f[inner] = (d[inner] > 0) * (factor * t)
+
+
+def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None) -> None:
+    """Do what the kernel `prolong` does."""
+    for axis in _axes(fine):
+        n = coarse.lengths[axis]
+        before, here, after = (e[(slice(None),) * axis + (slice(k, k + n),)] for k in range(3))
+        wide = here.repeat(2, axis=axis)
+        wide[(slice(None),) * axis + (slice(0, None, 2),)] = 0.75 * here + 0.25 * before
+        wide[(slice(None),) * axis + (slice(1, None, 2),)] = 0.75 * here + 0.25 * after
+        e = wide
+    if fine.flat:
+        e = e[1:2]
+    key = tuple(slice(1, 1 + n) for n in e.shape)
+    u[key] += (d[key] > 0) * (e if share is None else e * share[key])

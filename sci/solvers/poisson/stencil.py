@@ -1,0 +1,273 @@
+"""The stencil of the Poisson operator on padded arrays, and the vector work of conjugate gradients fused with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, is_device_array, namespace
+from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.solvers.poisson.grid import Box, Layout, box_key, rows_per_block
+
+__all__ = ["Stencil"]
+
+_ENDS = "box: i64[7], p1: i64, p2: i64, chunk: i64"
+_C_NAMES = {"f32": "float", "f64": "double", "i8": "signed char"}
+_CODES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64", np.dtype(np.int8): "i8"}
+
+
+def code_of(array: Array) -> str:
+    """Return the name that signatures give the dtype of an array."""
+    return _CODES[np.dtype(array.dtype)]
+
+
+def stencil_kernel(name: str, number: str, diagonal: str, variable: bool, store: str = "") -> Kernel:
+    """Return an instance of `apply_stencil`, or one of another kernel with vectors of type `store`."""
+    tail = f", {_C_NAMES[store]}" if store else ""
+    instance = f"{name}<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}{tail}>"
+    u, d, links = (f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]", f"{number}[3, q0, q1, q2]")
+    p, sums = f"{store}[p0, p1, p2]", f"partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
+    signatures = {
+        "apply_stencil": f"u: {u}, d: {d}, links: {links}, out: {u}, {_ENDS}, weight: f64",
+        "curvature": f"u: {p}, d: {d}, links: {links}, {sums}, weight: f64",
+        "advance": f"z: {p}, old: {p}, p: {p}, x: {u}, f: {p}, rest: {p}, d: {d}, links: {links}, {sums}, "
+        "beta: f64, step: f64, moves: i64, before: f64, now: f64",
+        "remainder": f"x: {u}, b: {number}[b0, b1, b2], f: {p}, d: {d}, links: {links}, {sums}, b1: i64, b2: i64, "
+        "inset: i64, weight: f64, scale: f64",
+    }
+    return Kernel("stencil.cu", instance, signatures[name])
+
+
+def dot_kernel(store: str) -> Kernel:
+    """Return the kernel of a sum of products of two arrays of type `store`."""
+    signature = f"a: {store}[p0, p1, p2], b: {store}[p0, p1, p2], partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
+    return Kernel("stencil.cu", f"dot<{_C_NAMES[store]}>", signature)
+
+
+def move_kernel(store: str) -> Kernel:
+    """Return the kernel of x += step p, p of type `store`."""
+    signature = f"x: f64[p0, p1, p2], p: {store}[p0, p1, p2], {_ENDS}, step: f64"
+    return Kernel("stencil.cu", f"move<double, {_C_NAMES[store]}>", signature)
+
+
+KERNELS = (
+    stencil_kernel("apply_stencil", "f64", "i8", False),
+    stencil_kernel("apply_stencil", "f32", "i8", False),
+    stencil_kernel("apply_stencil", "f64", "f64", True),
+    *(
+        stencil_kernel(name, "f64", d, v, s)
+        for name in ("curvature", "advance", "remainder")
+        for d, v in (("i8", False), ("f64", True))
+        for s in ("f32", "f64")
+    ),
+    *(dot_kernel(s) for s in ("f32", "f64")),
+    *(move_kernel(s) for s in ("f32", "f64")),
+)
+"""Every kernel instance that this module can launch."""
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """A 7-point operator A u = weight (d u - sum of link x neighbour) on the cells with d > 0 of a padded grid.
+
+    Parameters
+    ----------
+    layout : Layout
+    d : padded array
+        int8 numbers of faces, with links None; or float64.
+    links : (3, *padded) float64 array or None
+        links[axis] at a cell is the link to the cell before it; None if all links between unknowns are 1.
+    weight : float
+    """
+
+    layout: Layout
+    d: Array
+    links: Array | None
+    weight: float
+
+    @cached_property
+    def xp(self) -> ModuleType:
+        """The namespace of the arrays."""
+        return namespace(self.d)
+
+    @cached_property
+    def given_links(self) -> Array:
+        """The links, or what the kernels take in their place."""
+        return self.xp.zeros((3, 1, 1, 1)) if self.links is None else self.links
+
+    @cached_property
+    def _whole(self) -> Array:
+        return self.layout.box_array(self.xp)
+
+    def _ends(self, box: Box | None) -> tuple[tuple[Any, ...], int]:
+        """Return the arguments after the arrays, and the number of blocks."""
+        array = self._whole if box is None else self.layout.box_array(self.xp, box)
+        chunk, blocks = rows_per_block(box or self.layout.whole(), self.d)
+        _, p1, p2 = self.layout.padded_shape
+        return (array, p1, p2, chunk), blocks
+
+    def _kernel(self, name: str, number: str, store: str = "") -> Kernel:
+        return stencil_kernel(name, number, code_of(self.d), self.links is not None, store)
+
+    def apply(self, u: Array, out: Array, box: Box | None = None) -> None:
+        """Write A u into `out`, in the cells of `box` or everywhere; the layers around the grid hold what they hold."""
+        kernel, (ends, blocks) = self._kernel("apply_stencil", code_of(u)), self._ends(box)
+        if use_compiled(kernel, u):
+            links = self.given_links.astype(u.dtype, copy=False)
+            launch(kernel, blocks, u, self.d, links, out, *ends, self.weight)
+        else:
+            apply_reference(u, self.d, self.links, out, ends[0], self.weight)
+
+    def curvature(self, u: Array, box: Box | None = None) -> float:
+        """Return u'A u, u in float32 or float64."""
+        kernel, (ends, blocks) = self._kernel("curvature", "f64", code_of(u)), self._ends(box)
+        if not use_compiled(kernel, u):
+            return curvature_reference(u, self.d, self.links, ends[0], self.weight)
+        partial = partials(u, blocks)
+        launch(kernel, blocks, u, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
+        return float(partial.sum())
+
+    def advance(
+        self,
+        z: Array,
+        old: Array,
+        p: Array,
+        x: Array,
+        f: Array,
+        rest: Array,
+        beta: float,
+        step: float,
+        moves: tuple[float, float] | None,
+    ) -> float:
+        """Do p = z + beta old and rest = f - step A p; return rest'rest. With `moves`, x += moves[0] old + moves[1] p.
+
+        z, old, p, f and rest have one dtype, and `rest` may be f; p is set in the layers around the grid too.
+        """
+        kernel, box = self._kernel("advance", "f64", code_of(p)), self._whole
+        numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
+        if not use_compiled(kernel, p):
+            return advance_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
+        n0, n1, n2 = self.layout.lengths
+        chunk, blocks = rows_per_block(((0, 0, 0), (n0 + 2, n1 + 2, n2)), p)
+        partial = partials(p, blocks)
+        ends = (box, *self.layout.padded_shape[1:], chunk, partial.shape[1])
+        launch(kernel, blocks, z, old, p, x, f, rest, self.d, self.given_links, partial, *ends, *numbers)
+        return float(partial.sum())
+
+    def remainder(self, x: Array, b: Array, f: Array, scale: float) -> float:
+        """Do f = scale (b - A x); return the sum of the squares of b - A x. b is padded or a grid of three axes."""
+        kernel, (ends, blocks) = self._kernel("remainder", "f64", code_of(f)), self._ends(None)
+        inset = int(b.shape == x.shape)
+        if not use_compiled(kernel, x):
+            return remainder_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
+        partial = partials(x, blocks)
+        numbers = (partial.shape[1], *b.shape[1:], inset, self.weight, scale)
+        launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *ends, *numbers)
+        return float(partial.sum())
+
+    def move(self, x: Array, p: Array, step: float) -> None:
+        """Do x += step p."""
+        kernel, (ends, blocks) = move_kernel(code_of(p)), self._ends(None)
+        if use_compiled(kernel, p):
+            launch(kernel, blocks, x, p, *ends, step)
+        else:
+            x[box_key(ends[0])] += step * p[box_key(ends[0])].astype(np.float64)
+
+    def dot(self, a: Array, b: Array) -> float:
+        """Return the sum of a b, both of one dtype, in double precision."""
+        kernel, (ends, blocks) = dot_kernel(code_of(b)), self._ends(None)
+        if not use_compiled(kernel, a):
+            return dot_reference(a, b, ends[0])
+        partial = partials(a, blocks)
+        launch(kernel, blocks, a, b, partial, *ends, partial.shape[1])
+        return float(partial.sum())
+
+
+def partials(like: Array, blocks: int) -> Array:
+    """Return zeros for the partial sums of all blocks: one each on the host, one for each thread on a device."""
+    return namespace(like).zeros((blocks, block_size(like) if is_device_array(like) else 1))
+
+
+def moved(padded: Array, box: Array, axis: int, shift: int) -> Array:
+    """Return the cells of a box in a padded array, moved by `shift` along `axis`."""
+    key = list(box_key(box))
+    key[axis] = slice(key[axis].start + shift, key[axis].stop + shift)
+    return padded[tuple(key)]
+
+
+def around(u: Array, links: Array | None, box: Array) -> Array:
+    """Return the sum of link x neighbour in the cells of a box."""
+    pairs = [(moved(u, box, axis, -1), moved(u, box, axis, 1)) for axis in range(3)]
+    if links is None:
+        return (pairs[0][0] + pairs[0][1]) + (pairs[1][0] + pairs[1][1]) + (pairs[2][0] + pairs[2][1])
+    total = 0
+    for axis, (before, after) in enumerate(pairs):
+        total = total + moved(links[axis], box, axis, 0) * before + moved(links[axis], box, axis, 1) * after
+    return total
+
+
+def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Array, weight: float) -> None:
+    """Do what the kernel `apply_stencil` does."""
+    key = box_key(box)
+    out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, links, box)))
+
+
+def curvature_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
+    """Do what the kernel `curvature` does."""
+    key, u = box_key(box), u.astype(np.float64)
+    return weight * float((u[key] * (d[key] * u[key] - around(u, links, box))).sum())
+
+
+def advance_reference(
+    z: Array,
+    old: Array,
+    p: Array,
+    x: Array,
+    f: Array,
+    rest: Array,
+    d: Array,
+    links: Array | None,
+    box: Array,
+    beta: float,
+    step: float,
+    moves: int,
+    before: float,
+    now: float,
+) -> float:
+    """Do what the kernel `advance` does."""
+    key = box_key(box)
+    p[...] = z.astype(np.float64) + beta * old.astype(np.float64)
+    direction = p.astype(np.float64)
+    product = d[key] * direction[key] - around(direction, links, box)
+    rest[key] = (d[key] > 0) * (f[key] - step * product)
+    if moves:
+        x[key] += before * old[key] + now * direction[key]
+    return dot_reference(rest, rest, box)
+
+
+def remainder_reference(
+    x: Array,
+    b: Array,
+    f: Array,
+    d: Array,
+    links: Array | None,
+    box: Array,
+    inset: int,
+    weight: float,
+    scale: float,
+) -> float:
+    """Do what the kernel `remainder` does."""
+    key = box_key(box)
+    rest = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
+    f[key] = scale * rest
+    return float((rest * rest).sum())
+
+
+def dot_reference(a: Array, b: Array, box: Array) -> float:
+    """Do what the kernel `dot` does."""
+    key = box_key(box)
+    return float((a[key].astype(np.float64) * b[key].astype(np.float64)).sum())

@@ -1,0 +1,1 @@
+"""Piecewise Chebyshev expansions on a grid of boxes."""

@@ -1,0 +1,1 @@
+"""Functions of three variables in the Chebyshev-Tucker format: construction and evaluation."""

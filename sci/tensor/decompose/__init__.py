@@ -1,0 +1,1 @@
+"""Decompositions of dense and factored tensors, and arithmetic with truncation."""

@@ -1,0 +1,1 @@
+"""Tensor formats: CP, Tucker, and the operations along one axis that they share."""

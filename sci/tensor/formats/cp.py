@@ -1,0 +1,132 @@
+"""The canonical (CP) format: a sum of separable terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sci.backend import Array, namespace
+from sci.errors import ShapeError
+from sci.tensor.formats.modes import as_tensor, khatri_rao, mode_product
+
+__all__ = ["Canonical"]
+
+BLOCK_ENTRIES = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """A tensor A = sum_k weights_k u_k^(1) o ... o u_k^(d), with u_k^(l) the columns of factors[l].
+
+    Parameters
+    ----------
+    weights : (R,) real or complex
+    factors : sequence of (n_l, R)
+        The side matrices, one an axis; at least two.
+
+    Raises
+    ------
+    ShapeError
+        If the factors do not have one column a weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> a = Canonical(np.ones(2), (np.stack([x, x**2], axis=1),) * 3)
+    >>> a.shape, a.n_terms, round(float(a.full()[4, 4, 4]), 12)
+    ((5, 5, 5), 2, 2.0)
+    """
+
+    weights: Array
+    factors: tuple[Array, ...]
+
+    def __post_init__(self) -> None:
+        namespace(self.weights, *self.factors)
+        weights = as_tensor(self.weights, "weights", 1)
+        factors = tuple(as_tensor(f, f"factors[{axis}]", 2) for axis, f in enumerate(self.factors))
+        if len(factors) < 2:
+            raise ShapeError(f"Canonical got {len(factors)} factors; expected one an axis, at least 2")
+        for axis, factor in enumerate(factors):
+            if factor.shape[1] != len(weights):
+                raise ShapeError(f"factors[{axis}] has shape {factor.shape}; expected (n, {len(weights)})")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "factors", factors)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the full tensor."""
+        return tuple(int(f.shape[0]) for f in self.factors)
+
+    @property
+    def n_terms(self) -> int:
+        """Number R of separable terms."""
+        return int(self.weights.shape[0])
+
+    @property
+    def dtype(self) -> Any:
+        """Common dtype of weights and factors."""
+        return namespace(self.weights).result_type(self.weights, *self.factors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of weights and factors."""
+        return int(self.weights.nbytes) + sum(int(f.nbytes) for f in self.factors)
+
+    def term_norms(self) -> Array:
+        """Return the Frobenius norm of every term, (R,): |weights_k| times the norms of its vectors."""
+        xp = namespace(self.weights)
+        norms = xp.abs(self.weights)
+        for factor in self.factors:
+            norms = norms * xp.linalg.norm(factor, axis=0)
+        return norms
+
+    def inner(self, other: Canonical) -> complex | float:
+        """Return the Frobenius inner product <self, other>, conjugate linear in self.
+
+        Notes
+        -----
+        2 R_1 R_2 sum n_l flops, in blocks of rows, so that memory stays bounded.
+        """
+        if self.shape != other.shape:
+            raise ShapeError(f"inner product of shapes {self.shape} and {other.shape}; expected equal shapes")
+        xp = namespace(self.weights, other.weights)
+        total = 0.0
+        step = max(1, BLOCK_ENTRIES // other.n_terms)
+        for start in range(0, self.n_terms, step):
+            part = slice(start, start + step)
+            gram = xp.conj(self.weights[part])[:, None] * other.weights
+            for mine, theirs in zip(self.factors, other.factors):
+                gram = gram * (xp.conj(mine[:, part]).T @ theirs)
+            total = total + gram.sum()
+        return complex(total) if self.dtype.kind == "c" or other.dtype.kind == "c" else float(total)
+
+    def norm(self) -> float:
+        """Return the Frobenius norm; terms that cancel to below 1e-8 of their size lose its digits."""
+        return float(max(self.inner(self).real, 0.0) ** 0.5)
+
+    def full(self) -> Array:
+        """Return the dense tensor; 2 R prod(shape) flops."""
+        return accumulate(self.weights, self.factors)
+
+
+def accumulate(weights: Array, factors: Sequence[Array]) -> Array:
+    """Return the dense sum of the terms, in blocks of terms that bound the Khatri-Rao product in memory."""
+    xp = namespace(weights, *factors)
+    shape = tuple(int(f.shape[0]) for f in factors)
+    entries = 1
+    for n in shape[1:]:
+        entries *= n
+    result = xp.zeros((shape[0], entries), dtype=xp.result_type(weights, *factors))
+    step = max(1, BLOCK_ENTRIES // entries)
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        result += (factors[0][:, part] * weights[part]) @ khatri_rao([f[:, part] for f in factors[1:]]).T
+    return result.reshape(shape)
+
+
+def project(canonical: Canonical, bases: Sequence[Array]) -> Array:
+    """Return the core A x_1 V_1^H ... x_d V_d^H of a canonical tensor, without forming the tensor."""
+    xp = namespace(canonical.weights, *bases)
+    return accumulate(canonical.weights, [mode_product(f, xp.conj(v).T, 0) for f, v in zip(canonical.factors, bases)])

@@ -1,0 +1,102 @@
+"""The Tucker format: a small core times one matrix an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sci.backend import Array, namespace
+from sci.errors import ShapeError
+from sci.tensor.formats.modes import as_tensor, mode_products
+
+__all__ = ["Tucker"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tucker:
+    """A tensor A = core x_1 factors[0] x_2 factors[1] ... x_d factors[d-1].
+
+    Parameters
+    ----------
+    core : (r_1, ..., r_d) real or complex
+    factors : sequence of (n_l, r_l)
+        Decompositions return orthonormal columns; the class does not ask for them.
+
+    Raises
+    ------
+    ShapeError
+        If core and factors do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = Tucker(np.ones((1, 1, 1)), (np.ones((4, 1)), np.ones((5, 1)), np.ones((6, 1))))
+    >>> a.shape, a.tucker_ranks, round(a.norm() ** 2, 12)
+    ((4, 5, 6), (1, 1, 1), 120.0)
+    """
+
+    core: Array
+    factors: tuple[Array, ...]
+
+    def __post_init__(self) -> None:
+        namespace(self.core, *self.factors)
+        core = as_tensor(self.core, "core")
+        factors = tuple(as_tensor(f, f"factors[{axis}]", 2) for axis, f in enumerate(self.factors))
+        if core.ndim < 2 or len(factors) != core.ndim:
+            raise ShapeError(f"core has {core.ndim} axes and there are {len(factors)} factors; expected one an axis")
+        for axis, factor in enumerate(factors):
+            if factor.shape[1] != core.shape[axis]:
+                raise ShapeError(f"factors[{axis}] has shape {factor.shape}; expected (n, {core.shape[axis]})")
+        object.__setattr__(self, "core", core)
+        object.__setattr__(self, "factors", factors)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the full tensor."""
+        return tuple(int(f.shape[0]) for f in self.factors)
+
+    @property
+    def tucker_ranks(self) -> tuple[int, ...]:
+        """Shape of the core."""
+        return tuple(int(r) for r in self.core.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """Common dtype of core and factors."""
+        return namespace(self.core).result_type(self.core, *self.factors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of core and factors."""
+        return int(self.core.nbytes) + sum(int(f.nbytes) for f in self.factors)
+
+    def full(self, out: Array | None = None) -> Array:
+        """Return the dense tensor, by matrix products in the cheapest order."""
+        return mode_products(self.core, self.factors, out)
+
+    def orthogonalised(self) -> Tucker:
+        """Return the same tensor with orthonormal factors: QR of each, R pushed into the core."""
+        xp = namespace(self.core)
+        pairs = [xp.linalg.qr(f) for f in self.factors]
+        return Tucker(mode_products(self.core, [r for _, r in pairs]), tuple(q for q, _ in pairs))
+
+    def norm(self) -> float:
+        """Return the Frobenius norm, without forming the tensor."""
+        xp = namespace(self.core)
+        return float(xp.linalg.norm(self.orthogonalised().core.ravel()))
+
+    def inner(self, other: Tucker) -> complex | float:
+        """Return the Frobenius inner product <self, other>, conjugate linear in self."""
+        if self.shape != other.shape:
+            raise ShapeError(f"inner product of shapes {self.shape} and {other.shape}; expected equal shapes")
+        xp = namespace(self.core, other.core)
+        crossed = [xp.conj(mine).T @ theirs for mine, theirs in zip(self.factors, other.factors)]
+        return contract(self.core, other.core, crossed)
+
+
+def contract(core: Array, other_core: Array, crossed: Sequence[Array]) -> complex | float:
+    """Return <core, other_core x_l crossed[l]> for matrices (r_l, other r_l)."""
+    xp = namespace(core, other_core)
+    total = (xp.conj(core) * mode_products(other_core, crossed)).sum()
+    return complex(total) if total.dtype.kind == "c" else float(total)
