@@ -45,7 +45,7 @@ def methods(models: list[Path]) -> dict[str, Make]:
     shipped, untrained = DeepConjugateDirection.load(), DeepConjugateDirection.untrained()
     rows: dict[str, Make] = {
         "multigrid V(2,2)": Multigrid,
-        "multigrid rediscretised": lambda A: Multigrid(A, coarse="rediscretised"),
+        "multigrid rediscretized": lambda A: Multigrid(A, coarse="rediscretized"),
         "cycle untrained": untrained.preconditioner,
         "cycle learned": shipped.preconditioner,
     }
@@ -175,7 +175,7 @@ def main() -> None:
     a = parser.parse_args()
     parts = a.only or ("times", "hard", "random")
     hard = methods(a.models)
-    rows = {name: make for name, make in hard.items() if name != "multigrid rediscretised"}
+    rows = {name: make for name, make in hard.items() if name != "multigrid rediscretized"}
     if "times" in parts:
         counts = seconds(a.sizes, rows, a.repeats)
         if a.plot:

@@ -65,15 +65,15 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
     model = FNO.of(made.config, parameters)
     rng = np.random.default_rng(0)
     x, y = (to_device(rng.normal(size=(max(1, int(8 * scale)), 1, 128, 128)).astype("f4"), xp) for _ in "xy")
-    optimiser = AdamW(1e-9)  # so small that every repeat sees the same weights
-    state, steps = optimiser.start(parameters), iter(range(1, 10**9))
+    optimizer = AdamW(1e-9)  # so small that every repeat sees the same weights
+    state, steps = optimizer.start(parameters), iter(range(1, 10**9))
 
     def loss(tape: Any, variables: Any) -> Any:
         return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
 
     def step() -> Any:
         value, gradients = value_and_gradients(loss, parameters)
-        optimiser.update(parameters, gradients, state, next(steps), 1.0)
+        optimizer.update(parameters, gradients, state, next(steps), 1.0)
         return value.reshape(1)
 
     return {"FNO, inference": lambda: model(x), "FNO, step": step}

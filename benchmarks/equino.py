@@ -80,7 +80,7 @@ def main(steps: int) -> None:
         ("constitutive gap", relative(found.stress + gap, found.stress), "of the stress, needs no solver"),
         ("stress field", relative(found.stress, exact), "relative L2"),
         (f"best of {N_MODES} modes", relative(projected(exact, stress_modes), exact), "relative L2"),
-        ("homogenised stress", float(np.linalg.norm(found.mean_stress - mean) / np.linalg.norm(mean)), "relative"),
+        ("homogenized stress", float(np.linalg.norm(found.mean_stress - mean) / np.linalg.norm(mean)), "relative"),
         ("divergence of the stress", float(np.linalg.norm(divergence) / np.linalg.norm(parts)), "relative"),
     )
     for name, value, text in rows:

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/lattice.py
 
-Madelung constants by Evjen and by smooth weights, for the distance of the nearest neighbours, with the error against
+Madelung constants by Evjen and by smooth weights, for the distance of the nearest neighbors, with the error against
 the accepted value and the wall seconds of building and evaluating at the site in the middle. Evjen's shared charges
 give the constant of rock salt; for CsCl and zinc blende the second moment of the weighted cell shifts it for any size
 (the line says by how much in theory), so those two are read off with smooth weights.

@@ -1,9 +1,9 @@
-"""Primitives, losses and optimisers of sci.nn beside PyTorch, float32, one thread, CPU seconds, in one run.
+"""Primitives, losses and optimizers of sci.nn beside PyTorch, float32, one thread, CPU seconds, in one run.
 
     OMP_NUM_THREADS=1 python benchmarks/networks.py
 
 Each row is a forward pass and the gradients of all arguments; the least of several repeats. A ratio above 1 means that
-PyTorch (extra `peers`) is that much slower. The rows of optimisers are one step on 1.2 million parameters; the row of
+PyTorch (extra `peers`) is that much slower. The rows of optimizers are one step on 1.2 million parameters; the row of
 the tape is 1000 calls on arrays of four numbers, where nothing but overhead counts.
 """
 
@@ -55,7 +55,7 @@ def pair(name: str, arrays: list[np.ndarray], peer: Callable[..., Any], **option
     return seconds(ours), seconds(theirs)
 
 
-def optimiser(ours: nn.Optimiser, peer: Callable[[list[Any]], Any]) -> tuple[float, float]:
+def optimizer(ours: nn.Optimizer, peer: Callable[[list[Any]], Any]) -> tuple[float, float]:
     """Return our time and PyTorch's for a step on 1.2 million parameters."""
     shapes = [(32, 32, 16, 9, 2)] * 4 + [(64, 64)] * 4 + [(64,)] * 8
     w, g = ({str(k): real(*shape) for k, shape in enumerate(shapes)} for _ in range(2))
@@ -111,8 +111,8 @@ def main() -> None:
         ),
         "softmax, (4096, 256)": pair("softmax", [real(4096, 256)], lambda x: functional.softmax(x, -1)),
         "mean_squared": pair("mean_squared", [grid, target], functional.mse_loss),
-        "AdamW step": optimiser(nn.AdamW(), lambda p: torch.optim.AdamW(p)),
-        "momentum step": optimiser(nn.SGDP(delta=0.0), lambda p: torch.optim.SGD(p, 0.01, 0.9)),
+        "AdamW step": optimizer(nn.AdamW(), lambda p: torch.optim.AdamW(p)),
+        "momentum step": optimizer(nn.SGDP(delta=0.0), lambda p: torch.optim.SGD(p, 0.01, 0.9)),
         "tape, 1000 calls": overhead(),
     }
     print(f"{'':26}{'ours, ms':>10}{'torch, ms':>12}{'ratio':>8}")

@@ -40,15 +40,15 @@ def ours(case: str, tucker: bool) -> tuple[Callable[[], Any], Callable[[], Any]]
     batch, grid, n_modes = CASES[case]
     model = (TFNO if tucker else FNO)(n_modes, 1, 1, 32)
     x, y = np.random.default_rng(0).normal(size=(2, batch, 1, *grid)).astype(np.float32)
-    optimiser = AdamW(1e-3, weight_decay=1e-4)
-    state, steps = optimiser.start(model.parameters), iter(range(1, 10**9))
+    optimizer = AdamW(1e-3, weight_decay=1e-4)
+    state, steps = optimizer.start(model.parameters), iter(range(1, 10**9))
 
     def loss(tape: Any, variables: Any) -> Any:
         return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
 
     def step() -> None:
         _, gradients = value_and_gradients(loss, model.parameters)
-        optimiser.update(model.parameters, gradients, state, next(steps), 1.0)
+        optimizer.update(model.parameters, gradients, state, next(steps), 1.0)
 
     return lambda: model(x), step
 
@@ -64,7 +64,7 @@ def peer(case: str, tucker: bool) -> tuple[Callable[[], Any], Callable[[], Any]]
     batch, grid, n_modes = CASES[case]
     options = {"factorization": "tucker", "rank": 0.1, "implementation": "factorized"} if tucker else {}
     model = FNO(n_modes=n_modes, in_channels=1, out_channels=1, hidden_channels=32, **options)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
     loss, x, y = LpLoss(d=len(grid), p=2), torch.randn(batch, 1, *grid), torch.randn(batch, 1, *grid)
 
     def infer() -> Any:
@@ -72,9 +72,9 @@ def peer(case: str, tucker: bool) -> tuple[Callable[[], Any], Callable[[], Any]]
             return model(x)
 
     def step() -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(model(x), y).backward()
-        optimiser.step()
+        optimizer.step()
 
     return infer, step
 

@@ -6,7 +6,7 @@ Random cells hold 0.1 charges a cubic angstrom, as water does. Seconds are CPU s
 that depends on the charges, `all` build, expansion, and potential and field at every charge, which is what one step of
 a simulation needs. Errors are relative L2 against the same potential at tol 1e-11 and another split, at 1000 charges;
 the tests compare with a plain Ewald sum. --peer adds torch-pme (PyPI: torch-pme, torch) on 4096 ions of rock salt:
-smearing 0.4, mesh 0.2, 7 nodes, cutoff 2.4, for a unit distance of neighbours, and ours at its measured error.
+smearing 0.4, mesh 0.2, 7 nodes, cutoff 2.4, for a unit distance of neighbors, and ours at its measured error.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def peer() -> None:
     charges = torch.tensor(particles.charges[:, None])
 
     def call() -> np.ndarray:
-        positions, cell, neighbours, lengths = tensors
+        positions, cell, neighbors, lengths = tensors
         values = calculator(
-            charges=charges, cell=cell, positions=positions, neighbor_indices=neighbours, neighbor_distances=lengths
+            charges=charges, cell=cell, positions=positions, neighbor_indices=neighbors, neighbor_distances=lengths
         )
         return 2 * values.numpy()[:, 0]  # it carries the factor 1/2 of the energy
 
@@ -110,7 +110,7 @@ def peer() -> None:
     seconds, theirs = timed(call)
     accepted = CRYSTALS["NaCl"][2]
     error = float(np.abs(theirs * particles.charges + accepted).max())
-    print(f"torch-pme, {particles.n} ions: {seconds:.2f} CPU s without its neighbour list, error {error:.1e}")
+    print(f"torch-pme, {particles.n} ions: {seconds:.2f} CPU s without its neighbor list, error {error:.1e}")
     ours, values = timed(lambda: PeriodicPotential(particles, max(error, 1e-11))(particles.positions))
     mine = float(np.abs(values * particles.charges + accepted).max())
     print(f"ours, build and all: {ours:.2f} CPU s, error {mine:.1e}: {seconds / ours:.1f} times less")

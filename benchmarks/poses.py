@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 SCI_TEST_DATA=... python benchmarks/poses.py [--poses 100000] [--tol 1e-6]
     OMP_NUM_THREADS=1 SCI_TEST_DATA=... mpirun -n 2 python benchmarks/poses.py
 
-The protein is structures/mache.pqr (8279 charges), the ligand its 50 atoms nearest to the centre, turned at random and
+The protein is structures/mache.pqr (8279 charges), the ligand its 50 atoms nearest to the center, turned at random and
 put at random places 2 to 12 angstrom off the surface of the box of the protein, and within it. Our time is split into
 the potential, built once, and the poses. The peer, fmm3dpy (extra `peers`; its PyPI wheel has no vector instructions: a
 build for the machine is about twice as fast), is called once a pose, as a scoring loop does, and once for the atoms of
@@ -33,10 +33,10 @@ PADDING = 30.0
 
 
 def make_case(path: Path, n: int) -> tuple[Particles, Particles, np.ndarray, np.ndarray]:
-    """Return the protein, a ligand centred on the origin, quaternions and translations."""
+    """Return the protein, a ligand centered on the origin, quaternions and translations."""
     receptor = read_structure(path)
-    centre = receptor.positions.mean(axis=0)
-    nearest = np.argsort(((receptor.positions - centre) ** 2).sum(axis=1))[:50]
+    center = receptor.positions.mean(axis=0)
+    nearest = np.argsort(((receptor.positions - center) ** 2).sum(axis=1))[:50]
     positions = receptor.positions[nearest]
     ligand = Particles(positions - positions.mean(axis=0), receptor.charges[nearest])
     rng = np.random.default_rng(0)

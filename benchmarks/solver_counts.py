@@ -25,13 +25,13 @@ REFERENCE: dict[str, dict[int, tuple[int, int]]] = {
     "IC(0)": {32: (17, 37), 64: (30, 69), 128: (54, 131)},
     "MIC(0)": {32: (10, 20), 64: (14, 31), 128: (24, 57)},
     "fast Poisson": {32: (10, 18), 64: (14, 25), 128: (18, 34)},
-    "V(2,2) rediscretised": {32: (4, 7), 64: (4, 8), 128: (4, 8)},
-    "V(1,1) rediscretised": {32: (5, 11), 64: (6, 11), 128: (6, 11)},
+    "V(2,2) rediscretized": {32: (4, 7), 64: (4, 8), 128: (4, 8)},
+    "V(1,1) rediscretized": {32: (5, 11), 64: (6, 11), 128: (6, 11)},
     "V(2,2) no wall correction": {32: (5, 9), 64: (5, 10), 128: (6, 11)},
     "V(2,2) averaged": {32: (4, 7), 64: (4, 8), 128: (4, 8)},
     "V(1,1) averaged": {32: (5, 11), 64: (6, 11), 128: (6, 11)},
 }
-"""Iterations to 1e-4 and 1e-8; the averaged cycle, ours alone, stands beside the reference of the rediscretised."""
+"""Iterations to 1e-4 and 1e-8; the averaged cycle, ours alone, stands beside the reference of the rediscretized."""
 
 PRECONDITIONERS: dict[str, Callable[[PoissonOperator], Any]] = {
     "CG": lambda A: None,
@@ -39,9 +39,9 @@ PRECONDITIONERS: dict[str, Callable[[PoissonOperator], Any]] = {
     "IC(0)": IncompleteCholesky,
     "MIC(0)": lambda A: IncompleteCholesky(A, modified=0.97),
     "fast Poisson": FastPoisson,
-    "V(2,2) rediscretised": lambda A: Multigrid(A, coarse="rediscretised"),
-    "V(1,1) rediscretised": lambda A: Multigrid(A, coarse="rediscretised", smoothing=1),
-    "V(2,2) no wall correction": lambda A: Multigrid(A, coarse="rediscretised", wall_corrected=False),
+    "V(2,2) rediscretized": lambda A: Multigrid(A, coarse="rediscretized"),
+    "V(1,1) rediscretized": lambda A: Multigrid(A, coarse="rediscretized", smoothing=1),
+    "V(2,2) no wall correction": lambda A: Multigrid(A, coarse="rediscretized", wall_corrected=False),
     "V(2,2) averaged": Multigrid,
     "V(1,1) averaged": lambda A: Multigrid(A, smoothing=1),
 }

@@ -70,7 +70,7 @@ def _ilupp(name: str, **options: float) -> Callable[..., Any]:
 OURS = {
     "multigrid V(2,2)": _ours(Multigrid, lambda M: M.nbytes),
     "multigrid V(1,1)": _ours(lambda A: Multigrid(A, smoothing=1), lambda M: M.nbytes),
-    "rediscretised V(2,2)": _ours(lambda A: Multigrid(A, coarse="rediscretised"), lambda M: M.nbytes),
+    "rediscretized V(2,2)": _ours(lambda A: Multigrid(A, coarse="rediscretized"), lambda M: M.nbytes),
     "float64 V(2,2)": _ours(lambda A: Multigrid(A, dtype=np.float64), lambda M: M.nbytes),
     "MIC(0)": _ours(lambda A: IncompleteCholesky(A, modified=0.97), lambda M: 3 * M.inverse.nbytes),
     "IC(0)": _ours(IncompleteCholesky, lambda M: 3 * M.inverse.nbytes),

@@ -45,8 +45,8 @@ def draw_schedule(axes: Any, kind: Any, chunks: int) -> None:
     plan = pipeline_schedule(kind, STAGES, MICROBATCHES, chunks)
     for (rank, place), start in starts(plan, chunks).items():
         step = plan[rank][place]
-        colour, length = ("tab:blue", 1 / chunks) if step.forward else ("tab:orange", 2 / chunks)
-        axes.barh(rank, length, 0.85, start, color=colour, alpha=1 - 0.4 * step.chunk, edgecolor="white", lw=0.6)
+        color, length = ("tab:blue", 1 / chunks) if step.forward else ("tab:orange", 2 / chunks)
+        axes.barh(rank, length, 0.85, start, color=color, alpha=1 - 0.4 * step.chunk, edgecolor="white", lw=0.6)
         axes.text(start + length / 2, rank, step.microbatch + 1, ha="center", va="center", fontsize=5.5)
     found = simulate(plan)
     axes.set(yticks=range(STAGES), ylabel="rank", xlim=(0, 34))

@@ -1,6 +1,6 @@
 """Make the pictures of the documentation by the commands that its pages name: `python docs/pictures.py [NAME ...]`.
 
-A picture is reduced to 256 colours. The one in docs/images is left as it is where no difference can be seen, so that a
+A picture is reduced to 256 colors. The one in docs/images is left as it is where no difference can be seen, so that a
 new version of matplotlib does not change every file.
 """
 
@@ -50,7 +50,7 @@ def run(command: str, out: Path) -> None:
 
 
 def reduce(path: Path) -> Image.Image:
-    """Return the picture with at most 256 colours, on white."""
+    """Return the picture with at most 256 colors, on white."""
     picture = Image.open(path).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)

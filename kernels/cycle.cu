@@ -2,7 +2,7 @@
 // transfers with learned taps, and the setup that evaluates the network of a level in all cells.
 //
 // Arrays are padded by one layer of cells as in stencil.cu; a block takes `chunk` rows. The equation of a level is
-// A u = d u - sum of link x neighbour = f, all links 1 between unknowns unless VARIABLE. An unknown is a cell with a
+// A u = d u - sum of link x neighbor = f, all links 1 between unknowns unless VARIABLE. An unknown is a cell with a
 // Jacobi weight that is not zero; every array is zero in all other cells, so that no kernel needs a test. Two numbers a
 // cell are learned: the Jacobi weight, the upper half of a float (cut, so that it never exceeds its bound), and the
 // weight of the cell in the transfers, a signed byte c that stands for SHARE_MIDDLE + SHARE_STEP c, and 0 for zero.
@@ -134,7 +134,7 @@ SCI_KERNEL correct(SCI_INDEX T* u, const T* e, const signed char* share, const T
     }
 }
 
-// Setup of a level without links: faces = 1 + 256 d + 65536 (number of Dirichlet faces, d less the neighbours) of each
+// Setup of a level without links: faces = 1 + 256 d + 65536 (number of Dirichlet faces, d less the neighbors) of each
 // unknown, so that one sum of 27 entries gives three. 5 bytes and 10 flops a cell.
 template <typename T, typename D>
 SCI_KERNEL pack_faces(SCI_INDEX const D* d, int* faces, const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
@@ -154,7 +154,7 @@ SCI_KERNEL pack_faces(SCI_INDEX const D* d, int* faces, const i64* box, const i6
     }
 }
 
-// Sum over the 27 cells around an entry. No loops: the host must see straight code to vectorise over a row.
+// Sum over the 27 cells around an entry. No loops: the host must see straight code to vectorize over a row.
 template <typename D>
 SCI_DEVICE D sum_of_27(const D* p, const i64 plane, const i64 row) {
     D total = 0;
@@ -232,7 +232,7 @@ SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T
 
 // The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
 // Jacobi weight, the share and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal` (VARIABLE
-// only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the centre.
+// only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the center.
 // `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run of
 // cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27 of
 // VARIABLE.
@@ -263,7 +263,7 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
                         continue;
                     }
                 }
-                // Narrow numbers are stored apart: the host vectorises a loop by the narrowest number that it stores.
+                // Narrow numbers are stored apart: the host vectorizes a loop by the narrowest number that it stores.
                 [[maybe_unused]] float weights[SCI_SLOTS];
                 [[maybe_unused]] int codes[SCI_SLOTS];
                 SCI_ROW(k, count) {

@@ -184,7 +184,7 @@ SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D
     return sum;
 }
 
-// A step of conjugate gradients for the operator weight (d u - sum of neighbours), and the next way down. z, the result
+// A step of conjugate gradients for the operator weight (d u - sum of neighbors), and the next way down. z, the result
 // of the last cycle, lies in u. p = z + beta p; where it moves, x += before (the old p) + now p; then f -= step A p /
 // weight, or where it is `exact`, f = scale (b - A x). square = f'f. The planes of z are read before the way down, if
 // any, writes there. Bytes a cell of memory beside those of the way down, of which f is one: z 4, p 8, f 4 written, x 16

@@ -143,7 +143,7 @@ SCI_DEVICE void gelu_rows(T* __restrict__ values, T* __restrict__ slopes) {
 
 // The inverse transform along the last axis at the points from `first` on, of channels whose rows start at `from`.
 template <typename T, int ROWS>
-SCI_DEVICE void synthesise_rows(const T* __restrict__ from, const T* __restrict__ waves, const i64 row, const i64 tail,
+SCI_DEVICE void synthesize_rows(const T* __restrict__ from, const T* __restrict__ waves, const i64 row, const i64 tail,
                                 const i64 first, const i64 points, T* __restrict__ into) {
     const i64 channel = points / row * tail;
     SCI_ROLLED for (int c = 0; c < ROWS; c += 4) {
@@ -179,7 +179,7 @@ SCI_KERNEL block_forward(SCI_INDEX const T* __restrict__ x, T* __restrict__ v, T
         FNO_ARRAY xs[C * FNO_WIDTH], a[C * FNO_WIDTH], h[H * FNO_WIDTH], s[C * FNO_WIDTH];
         load_rows<T, C>(x + at, points, left, xs);
         if (tail) {
-            synthesise_rows<T, C>(rows + tile / pieces * C * (points / row) * tail, waves, row, tail, first, points, a);
+            synthesize_rows<T, C>(rows + tile / pieces * C * (points / row) * tail, waves, row, tail, first, points, a);
         } else {
             load_rows<T, C>(v + at, points, left, a);
         }

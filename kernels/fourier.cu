@@ -7,7 +7,7 @@
 // or not, so that the spectrum is written mode by mode and read from there without copies, and conjugation is a sign.
 //
 // One thread has one column of four (complex) or eight (real) rows: what it reads of the right matrix serves all its
-// rows, neighbours read neighbouring columns, and what it reads of the left is the same for its warp. No barrier.
+// rows, neighbors read neighboring columns, and what it reads of the left is the same for its warp. No barrier.
 //
 // With T the bytes of a real field of N points a row, P points in all and C channels, M modes and batch B:
 //   row_product, analysis and synthesis: 4 K flops a value, T (1 + 2 K / N) bytes; under 10 flops a byte for K <= 20:
@@ -67,7 +67,7 @@ SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a, const T* __restrict__ 
 }
 
 // out[k, r, c] = sum_s a[k, r, s] b[k, s, c], complex, real and imaginary part in turn; strides count complex numbers.
-// UNIT: the columns of b are neighbours.
+// UNIT: the columns of b are neighbors.
 template <typename T, bool UNIT>
 SCI_KERNEL mode_product(SCI_INDEX const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ out,
                         const i64 batch, const i64 rows, const i64 terms, const i64 columns, const i64 a_batch,

@@ -4,7 +4,7 @@
 // threads of a block would have to agree, its per-thread code stands in SCI_THREADS(t) { ... }. On a GPU that is the
 // body of one thread; on the host it is a simd loop over the threads of the block, blocks are an OpenMP loop, and the
 // index variables are arguments. A loop that all threads of a block run alike stands outside of SCI_THREADS, so that
-// the host vectorises over threads. What a thread keeps from one SCI_THREADS to the next lives in an array
+// the host vectorizes over threads. What a thread keeps from one SCI_THREADS to the next lives in an array
 // `T name[SCI_SLOTS]`, indexed by SCI_SLOT(t): one register on a GPU, one vector lane on the host.
 //
 // Where each row of a grid is work for one block, SCI_ROW(k, n) { ... } runs the body for 0 <= k < n: threads of a
@@ -106,7 +106,7 @@ SCI_DEVICE void sci_row_half(T* out, const i64 n, const i64 parity, const F& val
 #endif
 }
 
-// exp(x) for x in [-708, 708], zero below: a polynomial and a shift of the exponent, which vectorises where the
+// exp(x) for x in [-708, 708], zero below: a polynomial and a shift of the exponent, which vectorizes where the
 // library function does not. Relative error under 1e-15 (Cody-Waite reduction, Taylor of degree 13 on |r| <= ln2/2).
 SCI_DEVICE double sci_exp(const double x) {
     const double clipped = x < -708.0 ? -708.0 : x;

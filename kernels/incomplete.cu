@@ -1,5 +1,5 @@
 // Incomplete Cholesky without fill, (D + L) D^-1 (D + L'), L the strict lower part of the operator of stencil.cu: only
-// the inverse of D is kept. Cells depend on their three lower neighbours, so that a host goes through them in order
+// the inverse of D is kept. Cells depend on their three lower neighbors, so that a host goes through them in order
 // (`..._all`, one block), and a device plane by plane i + j + k = s (`..._plane`), the cells of a plane at once.
 //
 // Bytes per cell and solve: forward 24 and backward 24, 24 more each with variable links; flops 5 and 5 (8 and 8). The

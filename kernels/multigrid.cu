@@ -1,7 +1,7 @@
 // One level of multigrid: red-black Gauss-Seidel, the residual, the two transfers between a level and the next, and both
 // stages of a V-cycle, each in one pass.
 //
-// Arrays, boxes and blocks as in stencil.cu. The equation of a level is d u - sum of link x neighbour = f with u = 0
+// Arrays, boxes and blocks as in stencil.cu. The equation of a level is d u - sum of link x neighbor = f with u = 0
 // where d = 0, all links 1 unless VARIABLE: the weight of a constant operator is divided out of f. D is the type of d,
 // signed char on the finest level of a constant operator.
 //
@@ -10,9 +10,9 @@
 // 18. Variable links: 12 more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for
 // the restriction, 6 for the prolongation. The limit is memory bandwidth; on one core of a host descend and ascend,
 // which read and write memory once, come near the limit of loads from the second cache: 17 bytes a cell and half sweep.
-#include "neighbours.h"
+#include "neighbors.h"
 
-// (f + sum of link x neighbour) / d, 0 where d = 0.
+// (f + sum of link x neighbor) / d, 0 where d = 0.
 template <typename T, typename D, bool VARIABLE>
 SCI_DEVICE T relaxed(const T* u, const T* f, const D* d, const T* links, const i64 axis, const i64 at, const i64 plane,
                      const i64 row) {
@@ -21,7 +21,7 @@ SCI_DEVICE T relaxed(const T* u, const T* f, const D* d, const T* links, const i
     return unknown * (f[at] + near) / (T(d[at]) + (1 - unknown));
 }
 
-// One half sweep of a row, of the entries of one parity. `out` is u itself: a cell's neighbours have the other colour
+// One half sweep of a row, of the entries of one parity. `out` is u itself: a cell's neighbors have the other color
 // and are not written.
 template <typename T, typename D, bool VARIABLE>
 SCI_DEVICE void relax_row(const T* u, T* out, const T* f, const D* d, const T* links, const i64 axis, const i64 at,
@@ -29,17 +29,17 @@ SCI_DEVICE void relax_row(const T* u, T* out, const T* f, const D* d, const T* l
     sci_row_half(out + at, n, parity,
                  [=](const i64 k) { return relaxed<T, D, VARIABLE>(u, f, d, links, axis, at + k, plane, row); });
 }
-// One half sweep, in the cells with i + j + k + colour even.
+// One half sweep, in the cells with i + j + k + color even.
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL half_sweep(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* links, const i64* box,
-                      const i64 p1, const i64 p2, const i64 chunk, const i64 colour) {
+                      const i64 p1, const i64 p2, const i64 chunk, const i64 color) {
     const i64 rows = box[3] * box[4], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
             const i64 at = ((i + 1) * p1 + j + 1) * p2 + box[2] + 1;
-            relax_row<T, D, VARIABLE>(u, out, f, d, links, axis, at, box[5], plane, p2, (i + j + box[2] + colour) & 1);
+            relax_row<T, D, VARIABLE>(u, out, f, d, links, axis, at, box[5], plane, p2, (i + j + box[2] + color) & 1);
         }
     }
 }
@@ -54,21 +54,21 @@ SCI_DEVICE void start_row(T* u, const T* f, const D* d, const i64 at, const i64 
     }
 }
 
-// The first half sweep, from u = 0: u = f / d in one colour, 0 in the other.
+// The first half sweep, from u = 0: u = f / d in one color, 0 in the other.
 template <typename T, typename D>
 SCI_KERNEL first_sweep(SCI_INDEX T* u, const T* f, const D* d, const i64* box, const i64 p1, const i64 p2,
-                       const i64 chunk, const i64 colour) {
+                       const i64 chunk, const i64 color) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
         for (i64 line = block * chunk; line < end; ++line) {
             const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            start_row(u, f, d, ((i + 1) * p1 + j + 1) * p2 + box[2] + 1, box[5], (i + j + box[2] + colour) & 1);
+            start_row(u, f, d, ((i + 1) * p1 + j + 1) * p2 + box[2] + 1, box[5], (i + j + box[2] + color) & 1);
         }
     }
 }
 
-// t = (f - d u + sum of link x neighbour) share in a row, with share = 1 unless `shared`; t points at the row.
+// t = (f - d u + sum of link x neighbor) share in a row, with share = 1 unless `shared`; t points at the row.
 template <typename T, typename D, bool VARIABLE>
 SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links, const T* share, T* t, const i64 axis,
                              const i64 at, const i64 n, const i64 plane, const i64 row, const i64 shared) {
@@ -200,13 +200,13 @@ SCI_KERNEL prolong(SCI_INDEX T* u, const T* e, const D* d, const T* share, const
 // The rest of this file runs on one block and one thread of a host. Stages follow one another a plane behind, so that
 // all of them read and write a plane while it is in cache, and memory is gone through once.
 
-// A half sweep of a plane: u = (f + sum of link x neighbour) w with w = 1 / d, or 0.
+// A half sweep of a plane: u = (f + sum of link x neighbor) w with w = 1 / d, or 0.
 template <typename T, bool VARIABLE>
 SCI_DEVICE void relax_plane(const T* u, T* out, const T* f, const T* w, const T* links, const i64* box, const i64 axis,
-                            const i64 i, const i64 p1, const i64 p2, const i64 colour) {
+                            const i64 i, const i64 p1, const i64 p2, const i64 color) {
     for (i64 j = 0; j < box[4]; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        sci_row_half(out + at, box[5], (i + j + colour) & 1, [=](const i64 k) {
+        sci_row_half(out + at, box[5], (i + j + color) & 1, [=](const i64 k) {
             const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, p1 * p2, p2);
             return (f[at + k] + near) * w[at + k];
         });

@@ -53,9 +53,9 @@ SCI_DEVICE T mean_of(const i64 n, const F f) {
     return T(total / double(n));
 }
 
-// unit = (x - mean) / sqrt(mean((x - mean)^2) + eps) in every row, and the inverse root; mean = 0 unless CENTRED.
-template <typename T, bool CENTRED>
-SCI_KERNEL standardise(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, T* __restrict__ inverse, const i64 rows,
+// unit = (x - mean) / sqrt(mean((x - mean)^2) + eps) in every row, and the inverse root; mean = 0 unless CENTERED.
+template <typename T, bool CENTERED>
+SCI_KERNEL standardize(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, T* __restrict__ inverse, const i64 rows,
                        const i64 n, const double eps) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
@@ -63,7 +63,7 @@ SCI_KERNEL standardise(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, 
             if (row >= rows) break;
             const T* const from = x + row * n;
             T* const to = unit + row * n;
-            const T mean = CENTRED ? mean_of<T>(n, [=](const i64 k) { return from[k]; }) : T(0);
+            const T mean = CENTERED ? mean_of<T>(n, [=](const i64 k) { return from[k]; }) : T(0);
             const T square = mean_of<T>(n, [=](const i64 k) { return (from[k] - mean) * (from[k] - mean); });
             const T scale = 1 / sqrt(square + T(eps));
             for_each(0, n, [=](const i64 k) { to[k] = (from[k] - mean) * scale; });
@@ -72,9 +72,9 @@ SCI_KERNEL standardise(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, 
     }
 }
 
-// dx = (dout - mean(dout) - unit mean(dout unit)) inverse in every row; without mean(dout) unless CENTRED.
-template <typename T, bool CENTRED>
-SCI_KERNEL standardise_vjp(SCI_INDEX const T* __restrict__ dout, const T* __restrict__ unit,
+// dx = (dout - mean(dout) - unit mean(dout unit)) inverse in every row; without mean(dout) unless CENTERED.
+template <typename T, bool CENTERED>
+SCI_KERNEL standardize_vjp(SCI_INDEX const T* __restrict__ dout, const T* __restrict__ unit,
                            const T* __restrict__ inverse, T* __restrict__ dx, const i64 rows, const i64 n) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
@@ -82,7 +82,7 @@ SCI_KERNEL standardise_vjp(SCI_INDEX const T* __restrict__ dout, const T* __rest
             if (row >= rows) break;
             const T *const d = dout + row * n, *const u = unit + row * n;
             T* const to = dx + row * n;
-            const T mean = CENTRED ? mean_of<T>(n, [=](const i64 k) { return d[k]; }) : T(0);
+            const T mean = CENTERED ? mean_of<T>(n, [=](const i64 k) { return d[k]; }) : T(0);
             const T along = mean_of<T>(n, [=](const i64 k) { return d[k] * u[k]; });
             const T scale = inverse[row];
             for_each(0, n, [=](const i64 k) { to[k] = (d[k] - mean - u[k] * along) * scale; });

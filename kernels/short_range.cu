@@ -43,7 +43,7 @@ SCI_DEVICE T short_value(const T r2, const T* parameters, const T* a, const T* b
     }
     const T bu = even + u * odd, db = 2 * u * (even_slope + u * odd_slope) + odd;
     const T au = a_even + u * a_odd, da = 2 * u * (a_even_slope + u * a_odd_slope) + a_odd;
-    // Both sides of a choice are computed before it: a branch would keep the host from vectorising.
+    // Both sides of a choice are computed before it: a branch would keep the host from vectorizing.
     const T pair = au * inverse - bu, own = -parameters[3];
     const T pair_slope = 2 * parameters[1] * (da * inverse - db) - au * inverse * inverse * inverse;
     if (GRADIENT) slope = apart ? pair_slope : T(0);

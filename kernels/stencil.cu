@@ -1,11 +1,11 @@
 // The Poisson operator of a grid of cells and the vector work of conjugate gradients around it.
 //
 // Arrays are padded by one layer of cells: entry (i + 1, j + 1, k + 1) of an array [p0, p1, p2] belongs to cell
-// (i, j, k). Unknowns are the cells with d > 0; everything else holds zeros, so that a neighbour needs no test. A
+// (i, j, k). Unknowns are the cells with d > 0; everything else holds zeros, so that a neighbor needs no test. A
 // grid of two axes is one layer thick. Kernels work on a box = (first cell, lengths); a block takes `chunk` rows.
 //
-// Constant operators, D = signed char: (A u) = weight (d u - sum of 6 neighbours), d the number of faces that count.
-// Variable ones, D = T: (A u) = d u - sum of link x neighbour; links[axis] holds at a cell its link to the cell before.
+// Constant operators, D = signed char: (A u) = weight (d u - sum of 6 neighbors), d the number of faces that count.
+// Variable ones, D = T: (A u) = d u - sum of link x neighbor; links[axis] holds at a cell its link to the cell before.
 //
 // S is the type of the search direction p, of the residual f and of what a preconditioner gives: a float32 cycle makes it
 // float. That costs conjugate gradients nothing, as x, in double, follows the p that was stored, and f is set from b - A x
@@ -14,7 +14,7 @@
 // Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, curvature 1 + s / 32 + s, advance 1 + 5 s /
 // 32 + 5 s and 16 where x moves, remainder 17 + s / 48 + s, move 16 + s, dot 2 s. Flops per cell: 9 / 14 for a product
 // with A, 14 more for p in advance, 2 for each sum. The limit is memory bandwidth everywhere.
-#include "neighbours.h"
+#include "neighbors.h"
 
 // out = A u.
 template <typename T, typename D, bool VARIABLE>

@@ -21,10 +21,10 @@ with abort_on_error(comm):
     cell = Particles(2.82 * sites, (-1.0) ** sites.sum(axis=1), cell=5.64 * np.eye(3))
     start = time.perf_counter()
     phi = LatticePotential(cell, (1000, 1000, 1000), tol=1e-9, weights="evjen", defects=[Vacancy(0, (500, 500, 500))])
-    centre = phi.position(0, (500, 500, 500))
-    x = centre[0] + np.linspace(-10, 10, 201)
+    center = phi.position(0, (500, 500, 500))
+    x = center[0] + np.linspace(-10, 10, 201)
     mine = split(len(x), comm)
-    rows = phi.on_grid(x[mine], x, centre[2:])[:, :, 0] if mine.stop > mine.start else np.empty((0, len(x)))
+    rows = phi.on_grid(x[mine], x, center[2:])[:, :, 0] if mine.stop > mine.start else np.empty((0, len(x)))
     plane = allgather_rows(rows, comm)
     seconds = time.perf_counter() - start
     # The ion that is missing felt all others, and so does a probe in its place.

@@ -75,7 +75,7 @@ def main(text: bytes) -> None:
         lambda tape, variables, batch: model.loss(tape, variables, batch, comm, options.method),
         model.parameters,
         windows,
-        optimiser=AdamW(options.rate, weight_decay=0.01),
+        optimizer=AdamW(options.rate, weight_decay=0.01),
         epochs=options.epochs,
         batch_size=options.batch,
         schedule=warm_up(0.05 * options.epochs, cosine(options.epochs, 0.05)),

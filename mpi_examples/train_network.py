@@ -63,11 +63,11 @@ def loss(tape: nn.Tape, v: dict[str, Any], batch: tuple[np.ndarray, np.ndarray])
 comm = MPI.COMM_WORLD
 with abort_on_error(comm):
     f, u = samples()
-    source, solution = nn.Normaliser.fit(f[:TRAINING]), nn.Normaliser.fit(u[:TRAINING])
+    source, solution = nn.Normalizer.fit(f[:TRAINING]), nn.Normalizer.fit(u[:TRAINING])
     data = source.encode(f[:TRAINING]), solution.encode(u[:TRAINING])
     epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     settings: dict[str, Any] = {
-        "optimiser": nn.AdamW(3e-3, weight_decay=1e-4),
+        "optimizer": nn.AdamW(3e-3, weight_decay=1e-4),
         "schedule": nn.cosine(epochs),
         "epochs": epochs,
         "batch_size": 32,

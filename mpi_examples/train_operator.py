@@ -15,7 +15,7 @@ from mpi4py import MPI
 
 from sci.distributed import abort_on_error
 from sci.io import load_samples, save
-from sci.nn import AdamW, Normaliser, train
+from sci.nn import AdamW, Normalizer, train
 from sci.operators import TFNO, MultigridPatches, Recipe, train_operator
 from sci.operators.patches.parallel import patch_loss, predict_patches
 from sci.operators.training import as_fields
@@ -30,7 +30,7 @@ comm = MPI.COMM_WORLD
 with abort_on_error(comm):
     raw = load_samples(arguments.samples) if arguments.samples else darcy_flow(64, 16)
     x, y = (as_fields(a, 2).astype(np.float32) for a in raw)
-    x = Normaliser.fit(x).encode(x)
+    x = Normalizer.fit(x).encode(x)
 
     recipe = Recipe(epochs=arguments.epochs, batch_size=16)
     start = time.perf_counter()
@@ -41,8 +41,8 @@ with abort_on_error(comm):
 
     cut = MultigridPatches(levels=1, padding=1 / 16)
     model = TFNO((8, 8), 2, 1, 16, 2)
-    outputs = Normaliser.fit(y)
-    settings = {"optimiser": AdamW(8e-3), "epochs": arguments.epochs, "batch_size": 16}
+    outputs = Normalizer.fit(y)
+    settings = {"optimizer": AdamW(8e-3), "epochs": arguments.epochs, "batch_size": 16}
     patched = train(patch_loss(model, cut, comm), model.parameters, (x, outputs.encode(y)), **settings)
     if comm.rank == 0:
         print(f"data parallel: loss {course.losses[0]:.3f} to {course.losses[-1]:.3f} in {seconds:.1f} s")

@@ -37,8 +37,8 @@ comm = MPI.COMM_WORLD
 with abort_on_error(comm), tempfile.TemporaryDirectory() as own:
     folder = Path(broadcast_object(own, comm))
     protein = read_structure(PROTEIN)
-    centre, width = protein.positions.mean(axis=0), np.ptp(protein.positions[:, 0]) / 2
-    ion = centre + np.stack([np.linspace(-2, 2, FRAMES) * width, np.full(FRAMES, 22.0), np.zeros(FRAMES)], axis=1)
+    center, width = protein.positions.mean(axis=0), np.ptp(protein.positions[:, 0]) / 2
+    ion = center + np.stack([np.linspace(-2, 2, FRAMES) * width, np.full(FRAMES, 22.0), np.zeros(FRAMES)], axis=1)
     if comm.rank == 0:
         write_frames(folder / "ion.xyz", protein, ion)
     comm.Barrier()

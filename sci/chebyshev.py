@@ -317,10 +317,10 @@ def gram_matrix(
 
 
 def gaussian_degree(t: float, eps: float) -> int:
-    """Return the degree that resolves exp(-t^2 (u - c)^2) on [-1, 1] for every centre c in it.
+    """Return the degree that resolves exp(-t^2 (u - c)^2) on [-1, 1] for every center c in it.
 
     The smallest 2 K with sum_{k >= K} 2 I_k(t^2/2) exp(-t^2/2) < eps. For c = 0 the coefficient of T_2k has the
-    size 2 I_k(t^2/2) exp(-t^2/2), so that one pair more is kept than the centre needs; other centres use it.
+    size 2 I_k(t^2/2) exp(-t^2/2), so that one pair more is kept than the center needs; other centers use it.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def plot_potential(
     temperature: float = 298.15,
     title: str | None = None,
 ) -> None:
-    """Draw the potential on the plane z = centre, and it and its long range along the line y = centre of that plane.
+    """Draw the potential on the plane z = center, and it and its long range along the line y = center of that plane.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _draw_plane(
     values: np.ndarray,
     units: str,
 ) -> None:
-    """Draw the slice: diverging colours about zero, contours, and the atoms within 1 angstrom of it."""
+    """Draw the slice: diverging colors about zero, contours, and the atoms within 1 angstrom of it."""
     x, y, z = place
     limit = float(np.percentile(np.abs(values), 96)) or 1.0
     image = plane.imshow(

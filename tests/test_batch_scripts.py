@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mpi.launcher import find_mpirun
+from launcher import find_mpirun
 
 from sci.io import load, load_grid
 

@@ -119,11 +119,11 @@ def test_gaussian_degree_agrees_with_the_measured_table(eps: float, m: list[int]
 
 @given(st.floats(0.0, 30.0), st.floats(-1.0, 1.0), st.sampled_from([1e-3, 1e-6, 1e-9, 1e-12]))
 @settings(max_examples=40, deadline=None)
-def test_gaussian_degree_is_enough_for_every_centre(t: float, centre: float, eps: float) -> None:
+def test_gaussian_degree_is_enough_for_every_center(t: float, center: float, eps: float) -> None:
     x = chebyshev.nodes(chebyshev.gaussian_degree(t, eps))
-    coefficients = chebyshev.values_to_coefficients(np.exp(-((t * (x - centre)) ** 2)))
+    coefficients = chebyshev.values_to_coefficients(np.exp(-((t * (x - center)) ** 2)))
     fine = np.linspace(-1.0, 1.0, 501)
-    error = np.abs(chebyshev.evaluate(coefficients, fine) - np.exp(-((t * (fine - centre)) ** 2))).max()
+    error = np.abs(chebyshev.evaluate(coefficients, fine) - np.exp(-((t * (fine - center)) ** 2))).max()
     assert error <= 2.0 * eps + 1e-14  # interpolation at most doubles the dropped sum
 
 

@@ -220,7 +220,7 @@ def test_the_files_page_names_whatever_a_file_holds(tmp_path):
 
 def _own_names(name: str, item: Any) -> list[set[str]]:
     group, _, last = name.rpartition("/")
-    if group.rpartition("/")[2] in ("parameters", "metrics") or "optimiser" in group:
+    if group.rpartition("/")[2] in ("parameters", "metrics") or "optimizer" in group:
         return []
     last = "factor_l" if re.fullmatch(r"factor_\d", last) else last
     return [{last}, set(item.attrs)]

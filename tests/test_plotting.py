@@ -1,4 +1,4 @@
-"""The pictures show what was computed: values, colours, scales, labels and units."""
+"""The pictures show what was computed: values, colors, scales, labels and units."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_atoms_near_the_plane_are_marked(drawn, tmp_path):
 
 
 def test_positive_is_blue_and_negative_red_in_the_file(dipole, drawn, tmp_path):
-    """The colour of the written pixels at both charges and between them."""
+    """The color of the written pixels at both charges and between them."""
     drawn.clear()
     plotting.plot_potential(dipole, tmp_path / "a.svg")
     path = tmp_path / "a.png"

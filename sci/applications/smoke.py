@@ -24,7 +24,7 @@ class SmokeFrame:
     ----------
     time : float
     density : (*grid) float64 array
-        Of smoke, in [0, 1], at cell centres.
+        Of smoke, in [0, 1], at cell centers.
     velocity : tuple of arrays
         One for each axis, on the faces: one longer along its own axis.
     pressure : (*grid) float64 array
@@ -41,10 +41,10 @@ class SmokeFrame:
     result: SolveResult
 
 
-def ball(shape: tuple[int, ...], centre: tuple[float, ...], radius: float) -> np.ndarray:
+def ball(shape: tuple[int, ...], center: tuple[float, ...], radius: float) -> np.ndarray:
     """Return the cells of a grid in a ball; lengths are parts of the grid's first axis."""
     axes = np.meshgrid(*((np.arange(n) + 0.5) / shape[0] for n in shape), indexing="ij", sparse=True)
-    return np.asarray(sum((a - c) ** 2 for a, c in zip(axes, centre)) <= radius**2)
+    return np.asarray(sum((a - c) ** 2 for a, c in zip(axes, center)) <= radius**2)
 
 
 class SmokePlume:
@@ -169,7 +169,7 @@ class SmokePlume:
 
 
 def _carried(velocity: list[np.ndarray], values: np.ndarray, axis: int | None, step: float) -> np.ndarray:
-    """Return values at cell centres (axis None) or on the faces of an axis, carried along the flow for `step` cells."""
+    """Return values at cell centers (axis None) or on the faces of an axis, carried along the flow for `step` cells."""
     offset = [0.0 if k == axis else 0.5 for k in range(values.ndim)]
     places = list(np.meshgrid(*(np.arange(n) + o for n, o in zip(values.shape, offset)), indexing="ij"))
     half = [p - 0.5 * step * v for p, v in zip(places, _at(velocity, places))]

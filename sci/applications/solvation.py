@@ -24,14 +24,14 @@ DIRECT = 300
 
 @dataclass(frozen=True)
 class ReactionField:
-    """The potential that the polarised solvent adds, on a grid, and the energy of the charges in it.
+    """The potential that the polarized solvent adds, on a grid, and the energy of the charges in it.
 
     Parameters
     ----------
     values : (n0, n1, n2) float64 array
-        e/angstrom, at the cell centres.
+        e/angstrom, at the cell centers.
     origin : (3,) float64 array
-        Centre of the first cell, angstrom.
+        Center of the first cell, angstrom.
     spacing : float
     at_charges : (n,) float64 array
         Values at the charges, interpolated.
@@ -155,16 +155,16 @@ def cavity_fraction(
     positions : (n, 3) array
     radii : (n,) array
     origin : (3,) array
-        Centre of the first cell.
+        Center of the first cell.
     spacing : float
     counts : (3,) int
     """
     fine = np.zeros(tuple(3 * n for n in counts), dtype=bool)
     step, start = spacing / 3, origin - spacing / 3
-    for centre, radius in zip(positions, radii):
-        first = np.maximum(np.floor((centre - radius - start) / step).astype(int), 0)
-        last = np.minimum(np.ceil((centre + radius - start) / step).astype(int) + 1, fine.shape)
-        squares = [(start[a] + step * np.arange(first[a], last[a]) - centre[a]) ** 2 for a in range(3)]
+    for center, radius in zip(positions, radii):
+        first = np.maximum(np.floor((center - radius - start) / step).astype(int), 0)
+        last = np.minimum(np.ceil((center + radius - start) / step).astype(int) + 1, fine.shape)
+        squares = [(start[a] + step * np.arange(first[a], last[a]) - center[a]) ** 2 for a in range(3)]
         distance = squares[0][:, None, None] + squares[1][:, None] + squares[2]
         part = fine[tuple(slice(i, j) for i, j in zip(first, last))]
         part |= distance <= radius**2
@@ -185,7 +185,7 @@ def _coulomb(particles: Particles, origin: np.ndarray, spacing: float, counts: n
 
 
 def _interpolate(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return trilinear interpolation at `places`, in cells from the first centre."""
+    """Return trilinear interpolation at `places`, in cells from the first center."""
     cell = np.clip(np.floor(places).astype(int), 0, np.array(values.shape) - 2)
     weight = places - cell
     total = np.zeros(len(places))

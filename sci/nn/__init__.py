@@ -1,4 +1,4 @@
-"""Differentiation and training: tape, primitives as (forward, vjp) pairs, losses, optimisers, training loop."""
+"""Differentiation and training: tape, primitives as (forward, vjp) pairs, losses, optimizers, training loop."""
 
 from sci.nn.core.tape import Tape, Variable, value_and_gradients, value_of
 from sci.nn.gradients import allreduce_gradients
@@ -88,12 +88,12 @@ from sci.nn.ops.shaping import (
     transpose,
     transpose_vjp,
 )
-from sci.nn.optim.adam import Adam, AdamW, Optimiser, clip_by_global_norm, global_norm
+from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model
-from sci.nn.training.standardizer import Normaliser
+from sci.nn.training.standardizer import Normalizer
 
 __all__ = [
     "SGDP",
@@ -103,8 +103,8 @@ __all__ = [
     "Checkpoint",
     "Dataset",
     "Model",
-    "Normaliser",
-    "Optimiser",
+    "Normalizer",
+    "Optimizer",
     "Schedule",
     "Tape",
     "Variable",

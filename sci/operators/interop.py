@@ -43,7 +43,7 @@ def from_neuraloperator(state: Mapping[str, np.ndarray], **options: Any) -> FNO:
     Notes
     -----
     The outputs agree to rounding on grids where that library is right; docs/operators.md lists where it is not.
-    Models without channel MLP, with complex data, separable or jointly factorised weights, or changes of resolution
+    Models without channel MLP, with complex data, separable or jointly factorized weights, or changes of resolution
     inside are refused.
     """
     left = {name: np.asarray(value) for name, value in state.items() if name != "_metadata"}

@@ -15,7 +15,7 @@ from sci.nn import (
     AdamW,
     Checkpoint,
     Model,
-    Normaliser,
+    Normalizer,
     Tape,
     relative_h1,
     relative_h1_vjp,
@@ -35,7 +35,7 @@ _LOSSES = {"h1": (relative_h1, relative_h1_vjp), "l2": (relative_l2, relative_l2
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an operator is trained: AdamW on a relative loss of normalised outputs, the rate along half a cosine.
+    """How an operator is trained: AdamW on a relative loss of normalized outputs, the rate along half a cosine.
 
     Parameters
     ----------
@@ -79,17 +79,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainedOperator:
-    """A model between fields in their own units: inputs are normalised, outputs turned back.
+    """A model between fields in their own units: inputs are normalized, outputs turned back.
 
     Parameters
     ----------
     model : FNO
-    inputs, outputs : Normaliser or None
+    inputs, outputs : Normalizer or None
     """
 
     model: FNO
-    inputs: Normaliser | None = None
-    outputs: Normaliser | None = None
+    inputs: Normalizer | None = None
+    outputs: Normalizer | None = None
 
     def __call__(self, x: Array, *, batch_size: int = 64) -> Array:
         """Return the outputs for `x` (n, channel, *grid) on any grid, `batch_size` samples at a time."""
@@ -106,11 +106,11 @@ class TrainedOperator:
         config = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.model.config).items()}
         options: dict[str, Any] = {"config": config, "class": type(self.model).__name__}
         parameters = dict(self.model.parameters)
-        for name, normaliser in (("inputs", self.inputs), ("outputs", self.outputs)):
-            if normaliser is not None:
-                options[f"{name}_eps"] = normaliser.eps
-                parameters[f"normaliser.{name}.mean"] = normaliser.mean
-                parameters[f"normaliser.{name}.std"] = normaliser.std
+        for name, normalizer in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if normalizer is not None:
+                options[f"{name}_eps"] = normalizer.eps
+                parameters[f"normalizer.{name}.mean"] = normalizer.mean
+                parameters[f"normalizer.{name}.std"] = normalizer.std
         return Model("FNO", options, parameters)
 
     @classmethod
@@ -125,19 +125,19 @@ class TrainedOperator:
         config = model.options.get("config")
         if model.name != "FNO" or not isinstance(config, dict) or set(config) != {f.name for f in fields(FNOConfig)}:
             raise InvalidValueError(f"the model is of the kind {model.name}; expected an FNO that was trained here")
-        own = {n: p for n, p in model.parameters.items() if not n.startswith("normaliser.")}
+        own = {n: p for n, p in model.parameters.items() if not n.startswith("normalizer.")}
         settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         kind = TFNO if model.options.get("class") == "TFNO" else FNO
-        return cls(kind.of(FNOConfig(**settings), own), _normaliser(model, "inputs"), _normaliser(model, "outputs"))
+        return cls(kind.of(FNOConfig(**settings), own), _normalizer(model, "inputs"), _normalizer(model, "outputs"))
 
 
-def _normaliser(model: Model, name: str) -> Normaliser | None:
+def _normalizer(model: Model, name: str) -> Normalizer | None:
     if f"{name}_eps" not in model.options:
         return None
-    mean, std = (model.parameters.get(f"normaliser.{name}.{part}") for part in ("mean", "std"))
+    mean, std = (model.parameters.get(f"normalizer.{name}.{part}") for part in ("mean", "std"))
     if mean is None or std is None:
-        raise InvalidValueError(f"the model has no arrays normaliser.{name}.*; the file is incomplete")
-    return Normaliser(mean, std, float(model.options[f"{name}_eps"]))
+        raise InvalidValueError(f"the model has no arrays normalizer.{name}.*; the file is incomplete")
+    return Normalizer(mean, std, float(model.options[f"{name}_eps"]))
 
 
 def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:
@@ -215,14 +215,14 @@ def train_operator(
     y: Array,
     recipe: Recipe | None = None,
     *,
-    normalise_inputs: bool = False,
+    normalize_inputs: bool = False,
     tests: Mapping[str, tuple[Array, Array]] | None = None,
     seed: int = 0,
     save: Callable[[Checkpoint], None] | None = None,
     resume: Checkpoint | None = None,
     comm: Comm = None,
 ) -> tuple[TrainedOperator, Checkpoint]:
-    """Train a model on samples, and return it with the normalisers that it needs, and the course of the training.
+    """Train a model on samples, and return it with the normalizers that it needs, and the course of the training.
 
     Parameters
     ----------
@@ -231,8 +231,8 @@ def train_operator(
     x, y : (n, channel, *grid) arrays
         Inputs and outputs, of the precision of the training: float32, or float64 for parameters that are.
     recipe : Recipe, optional
-    normalise_inputs : bool
-        Outputs always are normalised, by mean and deviation of each channel.
+    normalize_inputs : bool
+        Outputs always are normalized, by mean and deviation of each channel.
     tests : dict of (x, y), optional
         After every epoch (with `square` at the end) "l2_<name>" and "h1_<name>" go to the metrics: mean relative
         errors in the user's units.
@@ -259,8 +259,8 @@ def train_operator(
             f"x {tuple(x.shape)} and y {tuple(y.shape)} do not fit a model of {model.config.in_channels} input and "
             f"{model.config.out_channels} output channels; expected (n, channel, *grid) with one n"
         )
-    inputs = Normaliser.fit(x) if normalise_inputs else None
-    outputs = Normaliser.fit(y)
+    inputs = Normalizer.fit(x) if normalize_inputs else None
+    outputs = Normalizer.fit(y)
     data: Any = (inputs.encode(x) if inputs else x, outputs.encode(y))
     passes, horizon = recipe.epochs, recipe.horizon or recipe.epochs
     if recipe.square:
@@ -281,7 +281,7 @@ def train_operator(
         loss,
         as_dtype(model.parameters, x.dtype),
         data,
-        optimiser=AdamW(lr=recipe.learning_rate, eps=recipe.eps, weight_decay=recipe.weight_decay),
+        optimizer=AdamW(lr=recipe.learning_rate, eps=recipe.eps, weight_decay=recipe.weight_decay),
         epochs=passes,
         batch_size=recipe.batch_size,
         schedule=cosine(horizon),

@@ -59,7 +59,7 @@ def interaction_energy(
         RangeSeparatedPotential is fast within its box: build it with a `padding` that the ligand does not leave, and
         with `expected_targets` of n times the ligand's size.
     ligand : Particles
-        m charges. Rotations turn it about the origin of its coordinates: centre it first.
+        m charges. Rotations turn it about the origin of its coordinates: center it first.
     rotations : (n, 3, 3) or (n, 4) float64
         Matrices, or quaternions (w, x, y, z) of any length.
     translations : (n, 3) float64, angstrom

@@ -87,7 +87,7 @@ def darcy_flow(
 def solve_darcy(coefficient: np.ndarray, force: np.ndarray) -> np.ndarray:
     """Solve -div(a grad u) = f with u = 0 on the border, by the 5-point scheme.
 
-    sum over the four faces of a_face (u_ij - u_neighbour) = h^2 f_ij, a_face the mean of its two nodes, h = 1/(n-1).
+    sum over the four faces of a_face (u_ij - u_neighbor) = h^2 f_ij, a_face the mean of its two nodes, h = 1/(n-1).
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def solve_darcy(coefficient: np.ndarray, force: np.ndarray) -> np.ndarray:
     right = 0.5 * (a[1:-1, 1:] + a[1:-1, :-1])  # (m, m + 1)
     diagonal = down[:-1] + down[1:] + right[:, :-1] + right[:, 1:]
     across = right[:, 1:].copy()
-    across[:, -1] = 0.0  # the last node of a row is no neighbour of the first of the next
+    across[:, -1] = 0.0  # the last node of a row is no neighbor of the first of the next
     bands = [-down[1:-1].ravel(), -across.ravel()[:-1], diagonal.ravel(), -across.ravel()[:-1], -down[1:-1].ravel()]
     matrix = sparse.diags_array(bands, offsets=[-m, -1, 0, 1, m], shape=(m * m, m * m), format="csc")
     u = np.zeros_like(a)
@@ -128,13 +128,13 @@ def solve_darcy(coefficient: np.ndarray, force: np.ndarray) -> np.ndarray:
 
 
 def _solve_from_cells(coefficient: np.ndarray) -> np.ndarray:
-    """Solve with f = 1 for a coefficient at cell centres; splines carry it to the nodes and the solution back."""
+    """Solve with f = 1 for a coefficient at cell centers; splines carry it to the nodes and the solution back."""
     n = len(coefficient)
-    centres, nodes = (np.arange(n) + 0.5) / n, np.linspace(0.0, 1.0, n)
+    centers, nodes = (np.arange(n) + 0.5) / n, np.linspace(0.0, 1.0, n)
     degree = min(3, n - 1)
     # The spline of a jump overshoots; bounded by the values themselves the equation stays elliptic for any contrast.
-    at_nodes = RectBivariateSpline(centres, centres, coefficient, kx=degree, ky=degree)(nodes, nodes)
+    at_nodes = RectBivariateSpline(centers, centers, coefficient, kx=degree, ky=degree)(nodes, nodes)
     at_nodes = np.clip(at_nodes, coefficient.min(), coefficient.max())
     u = solve_darcy(at_nodes, np.ones_like(at_nodes))
-    solution: np.ndarray = RectBivariateSpline(nodes, nodes, u, kx=degree, ky=degree)(centres, centres)
+    solution: np.ndarray = RectBivariateSpline(nodes, nodes, u, kx=degree, ky=degree)(centers, centers)
     return solution

@@ -27,8 +27,8 @@ def random_bodies(n: int, rng: np.random.Generator) -> Mask:
     x, y, z = np.meshgrid(*[(np.arange(n) + 0.5) / n] * 3, indexing="ij", sparse=True)
     fluid = np.ones((n,) * 3, dtype=bool)
     for _ in range(rng.integers(0, 4)):
-        shape, centre = rng.integers(3), rng.random(3)
-        offsets = [abs(u - c) for u, c in zip((x, y, z), centre)]
+        shape, center = rng.integers(3), rng.random(3)
+        offsets = [abs(u - c) for u, c in zip((x, y, z), center)]
         if shape == 0:
             fluid &= sum(d * d for d in offsets) > (0.05 + 0.2 * rng.random()) ** 2
         elif shape == 1:

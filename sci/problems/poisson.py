@@ -9,13 +9,13 @@ from sci.errors import InvalidValueError
 __all__ = ["divergence_source", "noise_source", "right_hand_side", "smooth_field", "sphere_and_blob"]
 
 SPHERE_RADIUS = 0.17
-SPHERE_CENTRE = (0.5, 0.5, 0.5)
+SPHERE_CENTER = (0.5, 0.5, 0.5)
 REMOVED = 0.072
 """Part of the box that the sphere and the blob take together."""
 
 
 def _axes(shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Return the cell centres of the unit box, one array for each axis, ready to broadcast."""
+    """Return the cell centers of the unit box, one array for each axis, ready to broadcast."""
     return list(np.meshgrid(*((np.arange(n) + 0.5) / n for n in shape), indexing="ij", sparse=True))
 
 
@@ -64,7 +64,7 @@ def sphere_and_blob(n: int, seed: int = 19) -> np.ndarray:
 
 
 def _sphere(shape: tuple[int, ...]) -> np.ndarray:
-    square = sum((axis - c) ** 2 for axis, c in zip(_axes(shape), SPHERE_CENTRE))
+    square = sum((axis - c) ** 2 for axis, c in zip(_axes(shape), SPHERE_CENTER))
     return np.asarray(square < SPHERE_RADIUS**2)
 
 

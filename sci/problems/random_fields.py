@@ -33,7 +33,7 @@ def neumann_random_field(size: int, rng: np.random.Generator, *, alpha: float = 
     Returns
     -------
     ndarray (size, size)
-        Values at the cell centres (i + 1/2) / size, float64.
+        Values at the cell centers (i + 1/2) / size, float64.
 
     Raises
     ------

@@ -218,7 +218,7 @@ class SharedMultigrid:
     Notes
     -----
     Collective. Messages of a cycle V(v, v) and rank: 4 v + 1 halo exchanges on each shared level and one more on each
-    but the first, each one message to each neighbour, and one all-gather: see
+    but the first, each one message to each neighbor, and one all-gather: see
     `sci.solvers.shared_traffic.iteration_traffic`.
     """
 

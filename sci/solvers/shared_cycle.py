@@ -166,7 +166,7 @@ class SharedLearnedCycle:
         """Return what an interpolation loses in the cells of a level, with layers."""
         boxes, d = self._boxes[level], self._grids[level].d
         unknown = d[tuple(slice(1, n + 1) for n in closed.shape)] > 0
-        # What lies beyond a side that is no wall comes from the neighbour.
+        # What lies beyond a side that is no wall comes from the neighbor.
         sides = zip(self._walls, boxes.local_start, closed.shape, self.A.lengths(level))
         walls = [(low and a == 0, high and a + n == m) for (low, high), a, n, m in sides]
         lost = local_layout(boxes).zeros(namespace(d), np.float32)

@@ -21,7 +21,7 @@ __all__ = ["Gather", "Halo", "SharedLevel", "interior_and_shell", "local_layout"
 
 
 def interior_and_shell(lengths: tuple[int, ...]) -> tuple[Box | None, list[Box]]:
-    """Return the box of the cells that no neighbour sees, None if there are none, and boxes of all others."""
+    """Return the box of the cells that no neighbor sees, None if there are none, and boxes of all others."""
     if min(lengths) < 3:
         return None, [((0, 0, 0), lengths)]
     n0, n1, n2 = lengths
@@ -64,7 +64,7 @@ class Halo:
 
     Notes
     -----
-    Collective. Each exchange sends one message to each neighbour over a face, an edge or a corner.
+    Collective. Each exchange sends one message to each neighbor over a face, an edge or a corner.
     """
 
     def __init__(self, decomposition: GridDecomposition, periodic: tuple[bool, ...]) -> None:
@@ -151,17 +151,17 @@ class SharedLevel(Level):
     def _parts(self) -> list[tuple[Call | None, list[Call]]]:
         inner, shell = interior_and_shell(self.layout.lengths)
         return [
-            (None if inner is None else self._sweep_of(colour, inner), [self._sweep_of(colour, box) for box in shell])
-            for colour in (0, 1)
+            (None if inner is None else self._sweep_of(color, inner), [self._sweep_of(color, box) for box in shell])
+            for color in (0, 1)
         ]
 
-    def _sweep_of(self, colour: int, box: Box) -> Call:
+    def _sweep_of(self, color: int, box: Box) -> Call:
         where = self.layout.box_array(namespace(self.u), box)
-        return half_sweep(self.layout, self.u, self.f, self.d, self.links, colour, where, box)
+        return half_sweep(self.layout, self.u, self.f, self.d, self.links, color, where, box)
 
-    def sweep(self, colour: int) -> None:
-        """Relax the cells of one colour, the inner ones while the halo is under way."""
-        inner, shell = self._parts[colour]
+    def sweep(self, color: int) -> None:
+        """Relax the cells of one color, the inner ones while the halo is under way."""
+        inner, shell = self._parts[color]
         assert self.halo is not None
         self.halo.during(self.u, inner or (lambda: None))
         for part in shell:

@@ -13,14 +13,14 @@ __all__ = ["iteration_traffic"]
 
 
 def _exchange(decomposition: GridDecomposition, periodic: tuple[bool, ...], itemsize: int) -> tuple[int, int]:
-    """Return messages and bytes of one halo exchange: one message to each neighbour, over faces, edges and corners.
+    """Return messages and bytes of one halo exchange: one message to each neighbor, over faces, edges and corners.
 
-    Round a periodic axis that is not cut a rank is its own neighbour, and sends nothing.
+    Round a periodic axis that is not cut a rank is its own neighbor, and sends nothing.
     """
-    own = decomposition.neighbour((0,) * decomposition.ndim, periodic)
+    own = decomposition.neighbor((0,) * decomposition.ndim, periodic)
     cells = [
         prod(1 if o else n for o, n in zip(offset, decomposition.local_shape))
-        for offset, peer in decomposition.neighbours(periodic).items()
+        for offset, peer in decomposition.neighbors(periodic).items()
         if peer != own
     ]
     return len(cells), itemsize * sum(cells)

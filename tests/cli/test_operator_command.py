@@ -66,7 +66,7 @@ def test_inputs_without_truth(folder, trained, capsys):
 
 def test_a_resumed_training_is_the_whole_one(folder):
     whole, half, done = (folder / f"{n}.h5" for n in ("whole", "half", "done"))
-    base = ["train", folder / "train.h5", *SMALL, "--transpose", "--normalise-inputs"]
+    base = ["train", folder / "train.h5", *SMALL, "--transpose", "--normalize-inputs"]
     assert run(*base, "-o", whole, "--epochs", 2) == 0
     assert run(*base, "-o", done, "--epochs", 2, "--checkpoint", half) == 0
     assert run(*base, "-o", done, "--epochs", 2, "--resume", half) == 0

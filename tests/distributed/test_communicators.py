@@ -95,7 +95,7 @@ def test_host_buffers_are_the_arrays_themselves() -> None:
 
 
 def test_singleton_communicator_behaves_as_none() -> None:
-    """Without mpirun a communicator has one rank; run apart, because MPI stays initialised in a process."""
+    """Without mpirun a communicator has one rank; run apart, because MPI stays initialized in a process."""
     pytest.importorskip("mpi4py")
     code = (
         "from mpi4py import MPI\nimport numpy as np\nimport sci.distributed as d\nc = MPI.COMM_SELF\n"

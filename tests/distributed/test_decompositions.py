@@ -84,14 +84,14 @@ def test_owners_finds_every_cell_of_a_box_once(ds: list[GridDecomposition], data
 
 @settings(deadline=None)
 @given(cuts(), st.data())
-def test_neighbours_are_mutual(ds: list[GridDecomposition], data: st.DataObject) -> None:
+def test_neighbors_are_mutual(ds: list[GridDecomposition], data: st.DataObject) -> None:
     periodic = [data.draw(st.booleans()) for _ in ds[0].grid_shape]
     for d in ds:
-        for offset, rank in d.neighbours(periodic).items():
-            back = ds[rank].neighbours(periodic)[tuple(-o for o in offset)]
+        for offset, rank in d.neighbors(periodic).items():
+            back = ds[rank].neighbors(periodic)[tuple(-o for o in offset)]
             assert back == d.rank
     if all(periodic):
-        assert len(ds[0].neighbours(periodic)) == 3 ** ds[0].ndim - 1
+        assert len(ds[0].neighbors(periodic)) == 3 ** ds[0].ndim - 1
 
 
 def test_pencil_and_slab_keep_their_axes_whole() -> None:
@@ -153,7 +153,7 @@ def test_decompositions_are_values() -> None:
         (lambda: block((4, 4), rank=4, size=4), "rank 4 of 4"),
         (lambda: block((4, 4), size=4), "both or neither"),
         (lambda: split(-1), "length -1"),
-        (lambda: slab((4, 4)).neighbours((True,)), "periodic has 1 values"),
+        (lambda: slab((4, 4)).neighbors((True,)), "periodic has 1 values"),
     ],
 )
 def test_bad_arguments(make: object, says: str) -> None:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from halos import padded
 
 from sci.distributed import HaloExchange, block, exchange_halo, slab
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
-
-
-def padded(grid: np.ndarray, halo: tuple[int, ...], periodic: tuple[bool, ...]) -> np.ndarray:
-    """Return the whole grid with its halo: wrapped where periodic, -1 beyond open boundaries."""
-    for axis, (h, wraps) in enumerate(zip(halo, periodic)):
-        width = [(0, 0)] * grid.ndim
-        width[axis] = (h, h)
-        grid = np.pad(grid, width, mode="wrap") if wraps else np.pad(grid, width, constant_values=-1.0)
-    return grid
 
 
 @pytest.mark.parametrize("periodic", [(False, False), (True, False), (True, True)])

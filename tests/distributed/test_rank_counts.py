@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from halos import padded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_halo import padded
 from thread_ranks import ThreadComm, on_ranks
 
 from sci import distributed

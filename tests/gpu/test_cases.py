@@ -27,7 +27,7 @@ def cupy() -> ModuleType:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_the_answers_are_those_of_numpy(cupy, case):
-    # Random test vectors differ between the libraries, so a randomised range finder agrees to its tolerance only.
+    # Random test vectors differ between the libraries, so a randomized range finder agrees to its tolerance only.
     assert_same_on(cupy, case, rtol=1e-6 if case is tucker_decompositions else 1e-9)
 
 

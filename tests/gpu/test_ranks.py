@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "mpi"))
-
 from launcher import find_mpirun, run_mpi
 
 pytestmark = pytest.mark.gpu

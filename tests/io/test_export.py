@@ -44,7 +44,7 @@ def read_dx(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("shape", [(3, 4, 7), (1, 1, 1), (2, 2, 2), (5, 1, 3)])
 @pytest.mark.parametrize("block", [300_000, 10])
 def test_dx(tmp_path, monkeypatch, shape, block):
-    monkeypatch.setattr(export, "_BLOCK", block)
+    monkeypatch.setattr(dx_cube, "_BLOCK", block)
     grid = make_grid(shape)
     write_dx(tmp_path / "a.dx", grid)
     text = (tmp_path / "a.dx").read_text()
@@ -78,7 +78,7 @@ def read_cube(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 
 @pytest.mark.parametrize("nz", [1, 5, 6, 7, 12, 13])
 def test_cube(tmp_path, monkeypatch, nz):
-    monkeypatch.setattr(export, "_BLOCK", 20)
+    monkeypatch.setattr(dx_cube, "_BLOCK", 20)
     grid = make_grid((3, 4, nz))
     write_cube(tmp_path / "a.cube", grid, PARTICLES, temperature=310.0)
     values, origin, steps, atoms = read_cube((tmp_path / "a.cube").read_text())

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzz
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ COUNT = int(os.environ.get("SCI_FUZZ", "12"))
 
 
 def test_damaged_files_of_every_kind() -> None:
-    command = [sys.executable, "-W", "error", Path(__file__).with_name("fuzz.py"), str(COUNT)]
+    command = [sys.executable, "-W", "error", fuzz.__file__, str(COUNT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 2 * COUNT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = [json.loads(line) for line in done.stdout.splitlines()]

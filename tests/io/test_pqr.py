@@ -223,9 +223,9 @@ def test_bad_input_is_one_clear_line(tmp_path, case):
         "HETAT",
     ],
 )
-def test_misspelt_atom_is_never_skipped(tmp_path, word):
+def test_misspelled_atom_is_never_skipped(tmp_path, word):
     path = write(tmp_path, f"{LINE}\n{word:6}{OTHER[6:]}\nEND\n")
-    with pytest.raises(FileFormatError, match=r":2: unknown record that looks like a misspelt or cut ATOM"):
+    with pytest.raises(FileFormatError, match=r":2: unknown record that looks like a misspelled or cut ATOM"):
         read_pqr(path)
 
 

@@ -85,7 +85,7 @@ def _run_sanitized(names: list[str], tmp_path: Path, **environment: str) -> subp
         "LD_PRELOAD": _sanitizers(),
         "ASAN_OPTIONS": "detect_leaks=0",
         "PYTHONMALLOC": "malloc",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "PYTHONPATH": str(HERE.parent / "cases"),
         "SCI_CACHE_DIR": str(tmp_path / "cache"),
         "SCI_COMPILER": "g++",
         "OMP_NUM_THREADS": "1",

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 import pytest
+from crystals import MADELUNG, MIXED
 from scipy.special import erfc
 from systems import relative
-from test_lattice import MADELUNG, MIXED
 
 import sci
 from sci.errors import InvalidValueError

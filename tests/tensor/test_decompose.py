@@ -91,7 +91,7 @@ def test_methods_agree(method: str) -> None:
         assert_allclose(mine[:, :5], theirs[:, :5], atol=1e-7)  # the sign convention
 
 
-def test_randomised_range_finder_is_used_and_repeats() -> None:
+def test_randomized_range_finder_is_used_and_repeats() -> None:
     tensor = decaying((120, 110, 100), 1.5, 2)
     first, second = (hosvd(tensor, 1e-9, method="randomized", seed=4) for _ in range(2))
     assert np.array_equal(first.core, second.core)

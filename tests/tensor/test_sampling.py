@@ -89,23 +89,23 @@ def test_what_is_not_smooth_is_refused_with_the_mend() -> None:
         ChebTuck.from_function(lambda x, y, z: np.zeros((2, 3)), CUBE, 1e-3)
 
 
-def gaussian_terms(n: int, box: tuple[tuple[float, float], ...], centres: np.ndarray) -> Canonical:
+def gaussian_terms(n: int, box: tuple[tuple[float, float], ...], centers: np.ndarray) -> Canonical:
     columns = []
     for axis, (a, b) in enumerate(box):
         x = a + (np.arange(n) + 0.5) * ((b - a) / n)
-        columns.append(np.exp(-2.0 * (x[:, None] - centres[:, axis]) ** 2))
-    return Canonical(np.linspace(-1.0, 2.0, len(centres)), tuple(columns))
+        columns.append(np.exp(-2.0 * (x[:, None] - centers[:, axis]) ** 2))
+    return Canonical(np.linspace(-1.0, 2.0, len(centers)), tuple(columns))
 
 
 @pytest.mark.parametrize(("spline_degree", "error"), [(3, 1e-6), (5, 1e-9), (7, 1e-11)])
 def test_canonical_grid_vectors_become_a_function(spline_degree: int, error: float) -> None:
     box = ((-1.0, 1.0), (0.0, 3.0), (-2.0, 0.5))
-    centres = np.random.default_rng(0).uniform(-1.0, 1.0, (12, 3))
-    canonical = gaussian_terms(200, box, centres)
+    centers = np.random.default_rng(0).uniform(-1.0, 1.0, (12, 3))
+    canonical = gaussian_terms(200, box, centers)
     g = ChebTuck.from_canonical(canonical, box, 48, 1e-12, spline_degree=spline_degree)
     lower, upper = np.array(box).T
     points = np.random.default_rng(1).uniform(lower, upper, (300, 3))
-    distance = ((points[:, None, :] - centres) ** 2).sum(axis=2)
+    distance = ((points[:, None, :] - centers) ** 2).sum(axis=2)
     exact = np.exp(-2.0 * distance) @ canonical.weights
     assert np.abs(g(points) - exact).max() <= error * np.abs(exact).max()
     assert max(g.tucker_ranks) <= 12

@@ -14,7 +14,7 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.tensor import Canonical, Tucker
 from sci.tensor.decompose import arithmetic
 from sci.tensor.formats import cp as canonical
-from sci.tensor.formats.modes import cheapest_order, khatri_rao, mode_product, normalise_signs
+from sci.tensor.formats.modes import cheapest_order, khatri_rao, mode_product, normalize_signs
 
 
 def random_tucker(shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0) -> Tucker:
@@ -58,10 +58,10 @@ def test_signs_do_not_depend_on_the_sign_given() -> None:
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(9, 6)) + 1j * rng.normal(size=(9, 6))
     phases = np.exp(1j * rng.uniform(0, 6, 6))
-    assert_allclose(normalise_signs(vectors * phases), normalise_signs(vectors), atol=1e-14)
+    assert_allclose(normalize_signs(vectors * phases), normalize_signs(vectors), atol=1e-14)
     odd = np.array([[-1.0], [0.2], [-0.2], [1.0 + 1e-16]])
-    assert_allclose(normalise_signs(odd), normalise_signs(-odd))
-    assert_allclose(normalise_signs(np.zeros((3, 1))), 0.0)
+    assert_allclose(normalize_signs(odd), normalize_signs(-odd))
+    assert_allclose(normalize_signs(np.zeros((3, 1))), 0.0)
 
 
 @given(st.integers(2, 4), st.integers(1, 4), st.integers(0, 10**6))
@@ -104,7 +104,7 @@ def test_tucker_agrees_with_its_dense_tensor(ndim: int, seed: int) -> None:
     assert_allclose(a.full(), dense, atol=1e-11)
     assert_allclose(a.norm(), np.linalg.norm(dense), rtol=1e-12)
     assert_allclose(a.inner(b), (dense * b.full()).sum(), atol=1e-9)
-    straight = a.orthogonalised()
+    straight = a.orthogonalized()
     assert_allclose(straight.full(), dense, atol=1e-11)
     for factor in straight.factors:
         assert_allclose(factor.T @ factor, np.eye(factor.shape[1]), atol=1e-13)

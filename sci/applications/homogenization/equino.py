@@ -244,7 +244,7 @@ class EquiNO:
         return losses
 
     def predict(self, strains: Array) -> Prediction:
-        """Return stress fields, homogenised stresses and tangents for macroscopic strains (b, 3).
+        """Return stress fields, homogenized stresses and tangents for macroscopic strains (b, 3).
 
         Raises
         ------

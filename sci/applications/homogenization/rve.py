@@ -36,7 +36,7 @@ class Equilibrium:
 
     @property
     def mean_stress(self) -> Array:
-        """The homogenised stress (3,)."""
+        """The homogenized stress (3,)."""
         return self.stress.mean(axis=(-2, -1))
 
 

@@ -118,10 +118,10 @@ def _defects(a: argparse.Namespace) -> list[Vacancy | Substitution | Interstitia
     ]
 
 
-def _write(a: argparse.Namespace, phi: LatticePotential, centre: np.ndarray, factor: float) -> None:
-    """Write the grid and the picture of a window around `centre`."""
+def _write(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray, factor: float) -> None:
+    """Write the grid and the picture of a window around `center`."""
     half = 0.5 * a.window * np.array(phi.periods)
-    box = list(zip((centre - half).tolist(), (centre + half).tolist()))
+    box = list(zip((center - half).tolist(), (center + half).tolist()))
     if a.output:
         axes = box_axes(box, a.grid)
         grid = PotentialGrid.on_axes(phi.on_grid(*axes), *axes).in_units(a.units, a.temperature)
@@ -130,7 +130,7 @@ def _write(a: argparse.Namespace, phi: LatticePotential, centre: np.ndarray, fac
         from sci.plotting import plot_plane
 
         title = f"{a.input.name}: {phi.n_sites:,} sites, defects: {len(phi.defects)}"
-        plot_plane(phi, a.plot, box[:2], float(centre[2]), factor=factor, units=a.units, title=title)
+        plot_plane(phi, a.plot, box[:2], float(center[2]), factor=factor, units=a.units, title=title)
 
 
 def _table(a: argparse.Namespace, report: dict[str, Any]) -> Sequence[tuple[str, str]]:

@@ -21,7 +21,7 @@ from sci.operators.training import as_fields, relative_errors, with_transposed
 __all__ = ["add_parser"]
 
 DESCRIPTION = """Fourier neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
-(n, channel, *grid); a model is an HDF5 file with its normalisers, and takes fields on any grid."""
+(n, channel, *grid); a model is an HDF5 file with its normalizers, and takes fields on any grid."""
 
 
 def add_parser(commands: Any) -> None:
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
     imported.add_argument("input", type=Path, metavar="STATE.npz", help="numpy.savez of the state dict's arrays")
     imported.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
     imported.add_argument("--no-grid", action="store_true", help="the model was made with positional_embedding=None")
-    imported.add_argument("--norm", choices=("instance",), help="the model normalises instances")
+    imported.add_argument("--norm", choices=("instance",), help="the model normalizes instances")
     imported.add_argument("--preactivation", action="store_true")
     imported.add_argument("--stabilizer", choices=("tanh",))
     imported.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding of the model")
@@ -71,7 +71,7 @@ def _add_train(actions: Any) -> None:
         "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank)"
     )
     model.add_argument("--rank", type=float, metavar="R", help="fraction of the dense spectral parameters")
-    model.add_argument("--joint", action="store_true", help="one factorised tensor for all layers")
+    model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
     model.add_argument("--norm", choices=("instance", "group"))
     model.add_argument(
         "--padding", type=float, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
@@ -81,10 +81,10 @@ def _add_train(actions: Any) -> None:
     recipe.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
     recipe.add_argument("--rate", type=float, default=8e-3, metavar="LR", help="learning rate (0.008)")
     recipe.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
-    recipe.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimised (h1)")
+    recipe.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
     recipe.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
     recipe.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
-    recipe.add_argument("--normalise-inputs", action="store_true")
+    recipe.add_argument("--normalize-inputs", action="store_true")
     recipe.add_argument("--seed", type=int, default=0)
     recipe.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
     recipe.add_argument("--resume", type=Path, metavar="FILE.h5", help="go on from a checkpoint of the same training")
@@ -124,7 +124,7 @@ def _train(a: argparse.Namespace) -> None:
     start = time.perf_counter()
     trained, course = train_operator(
         *(model, x, y, recipe),
-        normalise_inputs=a.normalise_inputs,
+        normalize_inputs=a.normalize_inputs,
         tests=fields,
         seed=a.seed,
         save=keep if a.checkpoint else None,

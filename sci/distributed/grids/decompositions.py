@@ -112,7 +112,7 @@ class GridDecomposition:
         for combination in itertools.product(*overlaps):
             yield self.rank_at([c for c, _ in combination]), tuple(s for _, s in combination)
 
-    def neighbour(self, offset: Sequence[int], periodic: Sequence[bool]) -> int | None:
+    def neighbor(self, offset: Sequence[int], periodic: Sequence[bool]) -> int | None:
         """Return the rank at `offset` (-1, 0 or 1 along each axis) from this one, None beyond an open boundary."""
         moved = []
         for c, o, p, wraps in zip(self.coordinates, offset, self.proc_shape, periodic):
@@ -121,13 +121,13 @@ class GridDecomposition:
             moved.append((c + o) % p)
         return self.rank_at(moved)
 
-    def neighbours(self, periodic: bool | Sequence[bool] = False) -> dict[tuple[int, ...], int]:
+    def neighbors(self, periodic: bool | Sequence[bool] = False) -> dict[tuple[int, ...], int]:
         """Return the ranks around this one, over faces, edges and corners, by offset.
 
-        A rank can stand at several offsets, and be its own neighbour, where boxes are few and the axis is periodic.
+        A rank can stand at several offsets, and be its own neighbor, where boxes are few and the axis is periodic.
         """
         wraps = per_axis(periodic, self.ndim, "periodic")
-        found = {o: self.neighbour(o, wraps) for o in itertools.product((-1, 0, 1), repeat=self.ndim) if any(o)}
+        found = {o: self.neighbor(o, wraps) for o in itertools.product((-1, 0, 1), repeat=self.ndim) if any(o)}
         return {offset: rank for offset, rank in found.items() if rank is not None}
 
 

@@ -1,4 +1,4 @@
-"""Fill the halo of a distributed grid from the neighbours: faces, edges and corners in one non-blocking round."""
+"""Fill the halo of a distributed grid from the neighbors: faces, edges and corners in one non-blocking round."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class HaloExchange:
 
     Notes
     -----
-    Collective. Each rank sends one message to each neighbour over a face, an edge or a corner, so that nothing waits
+    Collective. Each rank sends one message to each neighbor over a face, an edge or a corner, so that nothing waits
     for anything else. Exchanges that are under way at one time must be started in the same order on all ranks.
 
     Examples
@@ -79,7 +79,7 @@ class HaloExchange:
             raise DecompositionError("periodic differs between ranks; expected the same on all")
 
     def start(self, array: Array, *, checked: bool = False) -> None:
-        """Send this rank's border cells and get ready for the neighbours'; `array` must be left alone in its border.
+        """Send this rank's border cells and get ready for the neighbors'; `array` must be left alone in its border.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class HaloExchange:
         self._pending = array, pending
 
     def finish(self) -> Array:
-        """Wait for the neighbours' cells, write them into the array given to `start`, and return it."""
+        """Wait for the neighbors' cells, write them into the array given to `start`, and return it."""
         if self._pending is None:
             raise InvalidValueError("finish() without start(): no halo exchange is under way")
         (array, pending), self._pending = self._pending, None
@@ -134,14 +134,14 @@ class HaloExchange:
 
 
 def _sides(d: GridDecomposition, periodic: tuple[bool, ...]) -> list[_Side]:
-    """Return the directions in which this rank has a neighbour and a halo."""
+    """Return the directions in which this rank has a neighbor and a halo."""
     for axis, (n, p, h, wraps) in enumerate(zip(d.grid_shape, d.proc_shape, d.halo, periodic)):
         if wraps and p == 1 and h > n:
             raise DecompositionError(f"halo {h} on the periodic axis {axis} of {n} cells; expected at most {n}")
     ranges = [(-1, 0, 1) if h else (0,) for h in d.halo]
     sides = []
     for offset in itertools.product(*ranges):
-        peer = d.neighbour(offset, periodic) if any(offset) else None
+        peer = d.neighbor(offset, periodic) if any(offset) else None
         if peer is None:
             continue
         boxes = [_slices(o, n, h) for o, n, h in zip(offset, d.local_shape, d.halo)]

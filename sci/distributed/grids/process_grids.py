@@ -29,17 +29,17 @@ def best_proc_shape(
         return too_wide, prod(largest), surface, max(procs), procs[::-1]
 
     choices = []
-    for factors in _factorisations(n_ranks, len(axes)):
+    for factors in _factorizations(n_ranks, len(axes)):
         boxes = dict(zip(axes, factors))
         choices.append(tuple(boxes.get(a, 1) for a in range(len(grid))))
     return min(choices, key=cost)
 
 
-def _factorisations(n: int, length: int) -> Iterator[tuple[int, ...]]:
+def _factorizations(n: int, length: int) -> Iterator[tuple[int, ...]]:
     """Yield all ways to write n as an ordered product of `length` factors."""
     if length <= 1:
         yield (n,) * length
         return
     for d in range(1, n + 1):
         if n % d == 0:
-            yield from ((d, *rest) for rest in _factorisations(n // d, length - 1))
+            yield from ((d, *rest) for rest in _factorizations(n // d, length - 1))

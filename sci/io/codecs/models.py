@@ -55,26 +55,27 @@ def read_model(group: Group) -> Model:
 
 
 def write_checkpoint(group: Group, checkpoint: Checkpoint) -> None:
-    """Write parameters, the optimiser's state, losses, metrics and settings."""
+    """Write parameters, the optimizer's state, losses, metrics and settings."""
     write_text(group, "settings", json.dumps(checkpoint.settings))
     write_array(group, "losses", checkpoint.losses)
     _write_arrays(group.create_group("parameters"), checkpoint.parameters)
     _write_arrays(group.create_group("metrics"), checkpoint.metrics)
-    parts = group.create_group("optimiser")
-    write_text(parts, "names", json.dumps(list(checkpoint.optimiser)))
-    for name, arrays in checkpoint.optimiser.items():
+    parts = group.create_group("optimizer")
+    write_text(parts, "names", json.dumps(list(checkpoint.optimizer)))
+    for name, arrays in checkpoint.optimizer.items():
         _write_arrays(parts.create_group(name), arrays)
 
 
 def read_checkpoint(group: Group) -> Checkpoint:
     """Return the checkpoint in `group`."""
-    losses, parts = read_array(group, "losses", (None,)), group.get("optimiser")
+    losses = read_array(group, "losses", (None,))
+    parts = group.get("optimizer", group.get("optimiser"))  # older files
     if not isinstance(parts, h5py.Group):
-        raise FileFormatError(f"the group {group.name}/optimiser is missing; the file is damaged")
+        raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
     names = json.loads(read_text(parts, "names"))
     if not isinstance(names, list):
         raise FileFormatError(f"the attribute names of {parts.name} is damaged; expected a JSON list")
-    optimiser = {name: _read_arrays(parts, name) for name in names}
+    optimizer = {name: _read_arrays(parts, name) for name in names}
     metrics = _read_arrays(group, "metrics")
     settings = _read_dict(group, "settings")
-    return Checkpoint(len(losses), _read_arrays(group, "parameters"), optimiser, losses, metrics, settings)
+    return Checkpoint(len(losses), _read_arrays(group, "parameters"), optimizer, losses, metrics, settings)

@@ -56,7 +56,7 @@ def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
     count (numbers run together), by the columns of the PDB format; and where those do not fit, at the signs of glued
     numbers. Accepted: a missing chain, a serial number glued to the record name, a residue number glued to the chain,
     insertion codes, a trailing element symbol, lower case, tabs, CRLF, a byte order mark, and every record of the PDB
-    format. Lines that start with # ; ! % * or // are comments. A record that looks like a misspelt ATOM is an error.
+    format. Lines that start with # ; ! % * or // are comments. A record that looks like a misspelled ATOM is an error.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -124,7 +124,7 @@ def _suspicion(line: str) -> str:
     """Say why a line of no known record may hold an atom; empty if it does not look like one."""
     word = _first_word(line.strip())
     if difflib.get_close_matches(word, ("ATOM", "HETATM"), cutoff=0.6) or "ATOM".startswith(word):
-        return "unknown record that looks like a misspelt or cut ATOM"
+        return "unknown record that looks like a misspelled or cut ATOM"
     decimals = sum("." in token and bool(_GLUED.fullmatch(token)) for token in line.split())
     return "unknown record with the numbers of an atom" if decimals >= 3 else ""
 

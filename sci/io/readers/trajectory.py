@@ -64,7 +64,7 @@ def read_frames(
 
 def _frames(path: Path, topology: Path | None, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
     if topology is not None:
-        yield from _analysed(path, topology, wanted)
+        yield from _analyzed(path, topology, wanted)
         return
     if path.suffix.lower() not in XYZ:
         raise FileFormatError(
@@ -102,7 +102,7 @@ def _universe(path: Path, topology: Path) -> Any:
     return universe
 
 
-def _analysed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
+def _analyzed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
     universe = _universe(path, topology)
     charges = np.asarray(universe.atoms.charges, dtype=np.float64)
     for number in range(len(universe.trajectory)):

@@ -1,4 +1,4 @@
-"""Layer, group, instance and root-mean-square normalisation as pairs for the tape."""
+"""Layer, group, instance and root-mean-square normalization as pairs for the tape."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 _ROWS_PER_BLOCK = {"host": 16, "device": 2}
 
 
-def standardise_kernel(dtype: Any, centred: bool) -> Kernel:
-    """Return the kernel that standardises rows in float32 or float64, about their mean or about zero."""
+def standardize_kernel(dtype: Any, centered: bool) -> Kernel:
+    """Return the kernel that standardizes rows in float32 or float64, about their mean or about zero."""
     c_type, t = _TYPES[str(dtype)]
     return Kernel(
         "norms.cu",
-        f"standardise<{c_type}, {str(centred).lower()}>",
+        f"standardize<{c_type}, {str(centered).lower()}>",
         f"x: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], rows: i64, n: i64, eps: f64",
     )
 
 
-def standardise_vjp_kernel(dtype: Any, centred: bool) -> Kernel:
-    """Return the kernel of the derivative of `standardise`."""
+def standardize_vjp_kernel(dtype: Any, centered: bool) -> Kernel:
+    """Return the kernel of the derivative of `standardize`."""
     c_type, t = _TYPES[str(dtype)]
     return Kernel(
         "norms.cu",
-        f"standardise_vjp<{c_type}, {str(centred).lower()}>",
+        f"standardize_vjp<{c_type}, {str(centered).lower()}>",
         f"dout: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], dx: {t}[rows, n], rows: i64, n: i64",
     )
 
 
 KERNELS = tuple(
-    make(dtype, centred)
-    for make in (standardise_kernel, standardise_vjp_kernel)
+    make(dtype, centered)
+    for make in (standardize_kernel, standardize_vjp_kernel)
     for dtype in _TYPES
-    for centred in (False, True)
+    for centered in (False, True)
 )
 """Every kernel instance that this module can launch."""
 
@@ -64,51 +64,51 @@ def _blocks(x: Array) -> int:
     return -(-len(x) // _ROWS_PER_BLOCK["device" if is_device_array(x) else "host"])
 
 
-def standardise(x: Array, eps: float, centred: bool = True) -> tuple[Array, Array]:
+def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Array]:
     """Return unit = (x - mean) / sqrt(var + eps) in every row of `x` (rows, n), and the inverse roots (rows,).
 
-    With `centred` False the mean is taken as zero.
+    With `centered` False the mean is taken as zero.
     """
     _check(x)
-    kernel = standardise_kernel(x.dtype, centred)
+    kernel = standardize_kernel(x.dtype, centered)
     if not use_compiled(kernel, x):
-        return standardise_reference(x, eps, centred)
+        return standardize_reference(x, eps, centered)
     xp = namespace(x)
     unit, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), x.dtype)
     launch(kernel, _blocks(x), xp.ascontiguousarray(x), unit, inverse, *x.shape, eps)
     return unit, inverse
 
 
-def standardise_reference(x: Array, eps: float, centred: bool) -> tuple[Array, Array]:
-    """Do what the kernel `standardise` does, in array calls."""
-    unit = x - x.mean(axis=1, keepdims=True) if centred else x
+def standardize_reference(x: Array, eps: float, centered: bool) -> tuple[Array, Array]:
+    """Do what the kernel `standardize` does, in array calls."""
+    unit = x - x.mean(axis=1, keepdims=True) if centered else x
     inverse = 1 / namespace(x).sqrt((unit * unit).mean(axis=1) + eps)
     return unit * inverse[:, None], inverse
 
 
-def standardise_vjp(dout: Array, unit: Array, inverse: Array, centred: bool = True) -> Array:
-    """Return the gradient of `standardise` for x."""
-    kernel = standardise_vjp_kernel(unit.dtype, centred)
+def standardize_vjp(dout: Array, unit: Array, inverse: Array, centered: bool = True) -> Array:
+    """Return the gradient of `standardize` for x."""
+    kernel = standardize_vjp_kernel(unit.dtype, centered)
     if not use_compiled(kernel, unit):
-        return standardise_vjp_reference(dout, unit, inverse, centred)
+        return standardize_vjp_reference(dout, unit, inverse, centered)
     xp = namespace(unit)
     dx = xp.empty(unit.shape, unit.dtype)
     launch(kernel, _blocks(unit), xp.ascontiguousarray(dout), unit, inverse, dx, *unit.shape)
     return dx
 
 
-def standardise_vjp_reference(dout: Array, unit: Array, inverse: Array, centred: bool) -> Array:
-    """Do what the kernel `standardise_vjp` does, in array calls."""
+def standardize_vjp_reference(dout: Array, unit: Array, inverse: Array, centered: bool) -> Array:
+    """Do what the kernel `standardize_vjp` does, in array calls."""
     along = (dout * unit).mean(axis=1, keepdims=True)
     gradient = dout - unit * along
-    if centred:
+    if centered:
         gradient -= dout.mean(axis=1, keepdims=True)
     return gradient * inverse[:, None]
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,)."""
-    unit, inverse = standardise(x.reshape(-1, x.shape[-1]), eps)
+    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps)
     out = unit * weight
     out += bias
     return out.reshape(x.shape), (unit, inverse, weight)
@@ -119,12 +119,12 @@ def layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     unit, inverse, weight = residuals
     rows = dout.reshape(unit.shape)
     dweight = namespace(rows).einsum("ri,ri->i", rows, unit)
-    return standardise_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
+    return standardize_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
 
 
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
-    unit, inverse = standardise(x.reshape(-1, x.shape[-1]), eps, centred=False)
+    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps, centered=False)
     return (unit * weight).reshape(x.shape), (unit, inverse, weight)
 
 
@@ -132,12 +132,12 @@ def rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     """Return the gradients of `rms_norm`."""
     unit, inverse, weight = residuals
     rows = dout.reshape(unit.shape)
-    dx = standardise_vjp(rows * weight, unit, inverse, centred=False)
+    dx = standardize_vjp(rows * weight, unit, inverse, centered=False)
     return dx.reshape(dout.shape), namespace(rows).einsum("ri,ri->i", rows, unit)
 
 
 def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: float = 1e-5) -> tuple[Array, Any]:
-    """Normalise over the grid and the channels of a group.
+    """Normalize over the grid and the channels of a group.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
     batch, channels = x.shape[:2]
     if groups < 1 or channels % groups:
         raise ShapeError(f"group_norm of {channels} channels in {groups} groups; expected a divisor")
-    unit, inverse = standardise(x.reshape(batch * groups, -1), eps)
+    unit, inverse = standardize(x.reshape(batch * groups, -1), eps)
     per_channel = unit.reshape(batch, channels, -1)
     out = per_channel * weight[:, None]
     out += bias[:, None]
@@ -167,17 +167,17 @@ def group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     unit, inverse, weight, shape = residuals
     rows = dout.reshape(shape[0], shape[1], -1)
     dweight = namespace(rows).einsum("bck,bck->c", rows, unit.reshape(rows.shape))
-    dx = standardise_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
+    dx = standardize_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
     return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
 
 
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
-    """Normalise every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid)."""
-    unit, inverse = standardise(x.reshape(x.shape[0] * x.shape[1], -1), eps)
+    """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid)."""
+    unit, inverse = standardize(x.reshape(x.shape[0] * x.shape[1], -1), eps)
     return unit.reshape(x.shape), (unit, inverse)
 
 
 def instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `instance_norm`."""
     unit, inverse = residuals
-    return (standardise_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)
+    return (standardize_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)

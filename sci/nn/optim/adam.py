@@ -1,6 +1,6 @@
-"""Optimisers: plain settings with a state of named arrays; parameters change in place.
+"""Optimizers: plain settings with a state of named arrays; parameters change in place.
 
-An optimiser is a frozen dataclass with two methods. `start(parameters)` returns the state, a dict of dicts of arrays
+An optimizer is a frozen dataclass with two methods. `start(parameters)` returns the state, a dict of dicts of arrays
 that a checkpoint can store; `update(parameters, gradients, state, step, factor)` makes step number `step` (from 1) with
 the learning rate times `factor`. A complex number counts as two real ones.
 """
@@ -16,15 +16,15 @@ from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 from sci.kernels import Kernel, block_size, launch, use_compiled
 
-__all__ = ["Adam", "AdamW", "Optimiser", "State", "clip_by_global_norm", "global_norm"]
+__all__ = ["Adam", "AdamW", "Optimizer", "State", "clip_by_global_norm", "global_norm"]
 
 State = dict[str, dict[str, Array]]
 
 _TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 
 
-class Optimiser(Protocol):
-    """What the training loop asks of an optimiser."""
+class Optimizer(Protocol):
+    """What the training loop asks of an optimizer."""
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         """Return the state before the first step."""

@@ -15,7 +15,7 @@ from sci.distributed import Comm, abort_on_error, agree, rank_of, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.core.tape import Tape, Variable, value_and_gradients
 from sci.nn.gradients import allreduce_gradients, require_same_on_all_ranks
-from sci.nn.optim.adam import Optimiser, clip_by_global_norm, global_norm
+from sci.nn.optim.adam import Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.schedules import Schedule, constant
 from sci.nn.training.model import Checkpoint
 from sci.progress import progress
@@ -86,7 +86,7 @@ def train(
     parameters: Mapping[str, Array],
     data: Sequence[Array] | Dataset,
     *,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     epochs: int,
     batch_size: int,
     schedule: Schedule | None = None,
@@ -102,7 +102,7 @@ def train(
     title: str = "training",
     comm: Comm = None,
 ) -> Checkpoint:
-    """Minimise the mean of `loss` over the samples of `data` by steps over seeded batches.
+    """Minimize the mean of `loss` over the samples of `data` by steps over seeded batches.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def train(
     data : sequence of arrays of one first length, or an object with `len(data)` and `data[indices]`
         A batch is the tuple of the arrays' rows, or what `data[indices]` returns for an int64 host array. All ranks
         see all the data.
-    optimiser : Adam, AdamW, AdamP, SGDP, or what has their two methods
+    optimizer : Adam, AdamW, AdamP, SGDP, or what has their two methods
     epochs, batch_size : int
     schedule : callable, optional
         Factor of the learning rate as a function of epochs, see `sci.nn.optim.schedules`.
@@ -167,7 +167,7 @@ def train(
     >>> y = x @ np.array([[1.0], [-2.0], [0.5]])
     >>> def loss(tape, v, batch):
     ...     return tape.call(mean_squared, mean_squared_vjp, tape.call(linear, linear_vjp, batch[0], v["w"]), batch[1])
-    >>> done = train(loss, {"w": np.zeros((1, 3))}, (x, y), optimiser=Adam(0.05), epochs=40, batch_size=32)
+    >>> done = train(loss, {"w": np.zeros((1, 3))}, (x, y), optimizer=Adam(0.05), epochs=40, batch_size=32)
     >>> np.round(done.parameters["w"], 3)
     array([[ 1. , -2. ,  0.5]])
     """
@@ -176,7 +176,7 @@ def train(
         samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
         order = _Order(len(samples), batch_size, seed, shuffle)
         _check_numbers(order, epochs, save_every, clip, schedule_each)
-        run = _start(parameters, optimiser, order, resume)
+        run = _start(parameters, optimizer, order, resume)
     except (InvalidValueError, ShapeError, TypeError) as error:
         problem = error
     agree(comm, problem)
@@ -188,7 +188,7 @@ def train(
     def checkpoint(step: int) -> Checkpoint:
         _require_good(run.parameters, step, "parameter")
         kept = {name: np.array(values) for name, values in metrics.items()}
-        return Checkpoint(step, run.parameters, run.optimiser, np.array(losses), kept, run.settings)
+        return Checkpoint(step, run.parameters, run.optimizer, np.array(losses), kept, run.settings)
 
     steps = progress(
         range(run.step, total), title, show=rank_of(comm) == 0, note=lambda: f"loss {losses[-1]:.3e}" if losses else ""
@@ -199,7 +199,7 @@ def train(
         value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
         gradients = _checked(value, gradients, step + 1, clip)
         time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
-        optimiser.update(run.parameters, gradients, run.optimiser, step + 1, schedule(time))
+        optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
         losses.append(value)
         if (step + 1) % order.steps == 0 and evaluate is not None:
             for name, number in evaluate(run.parameters).items():
@@ -223,16 +223,16 @@ def _check_numbers(order: _Order, epochs: int, save_every: int | None, clip: flo
 
 
 def _start(
-    parameters: Mapping[str, Array], optimiser: Optimiser, order: _Order, resume: Checkpoint | None
+    parameters: Mapping[str, Array], optimizer: Optimizer, order: _Order, resume: Checkpoint | None
 ) -> Checkpoint:
     """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits."""
     if not parameters:
         raise InvalidValueError("there are no parameters to train")
     _require_good(parameters, 0, "parameter")
-    settings = {**asdict(order), "optimiser": type(optimiser).__name__}
+    settings = {**asdict(order), "optimizer": type(optimizer).__name__}
     fresh = {name: _copy(p) for name, p in parameters.items()}
     if resume is None:
-        return Checkpoint(0, fresh, optimiser.start(fresh), np.empty(0), {}, settings)
+        return Checkpoint(0, fresh, optimizer.start(fresh), np.empty(0), {}, settings)
     changed = [
         f"{k}: {resume.settings.get(k)!r} then, {v!r} now" for k, v in settings.items() if resume.settings.get(k) != v
     ]
@@ -243,7 +243,7 @@ def _start(
         raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
     xp = namespace(*parameters.values())
     moved = {name: _copy(to_device(p, xp)) for name, p in resume.parameters.items()}
-    state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimiser.items()}
+    state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimizer.items()}
     return Checkpoint(resume.step, moved, state, resume.losses, resume.metrics, settings)
 
 

@@ -76,8 +76,8 @@ class Checkpoint:
     step : int
         Steps made; epoch and place in it follow, and so do the shuffled orders, from the seed in `settings`.
     parameters : dict of arrays
-    optimiser : dict of dicts of arrays
-        The optimiser's state.
+    optimizer : dict of dicts of arrays
+        The optimizer's state.
     losses : (step,) float64
         The loss of every step, before it.
     metrics : dict of (epochs,) float64 arrays
@@ -88,7 +88,7 @@ class Checkpoint:
 
     step: int
     parameters: dict[str, Array]
-    optimiser: State
+    optimizer: State
     losses: np.ndarray
     metrics: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Checkpoint:
                 f"a checkpoint at step {self.step} with {len(self.losses)} losses; expected as many"
             )
         _check_json(self.settings, "the settings of a checkpoint")
-        _check_names(self.optimiser, "a part of the optimiser's state")
+        _check_names(self.optimizer, "a part of the optimizer's state")
         _check_arrays(self.metrics, "the metric")
-        for arrays in (self.parameters, *self.optimiser.values()):
+        for arrays in (self.parameters, *self.optimizer.values()):
             _check_arrays(arrays, "the parameter")

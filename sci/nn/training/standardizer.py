@@ -11,11 +11,11 @@ from sci.backend import Array, namespace, to_device
 from sci.distributed import Comm, allreduce_sum
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["Normaliser"]
+__all__ = ["Normalizer"]
 
 
 @dataclass(frozen=True)
-class Normaliser:
+class Normalizer:
     """The map y = (x - mean) / (std + eps) and its inverse.
 
     Parameters
@@ -28,9 +28,9 @@ class Normaliser:
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.nn import Normaliser
+    >>> from sci.nn import Normalizer
     >>> x = 3 + 2 * np.random.default_rng(0).normal(size=(100, 1, 8, 8))
-    >>> n = Normaliser.fit(x)
+    >>> n = Normalizer.fit(x)
     >>> y = n.encode(x)
     >>> round(float(y.std()), 6)
     1.0
@@ -43,8 +43,8 @@ class Normaliser:
     eps: float = 1e-7
 
     @classmethod
-    def fit(cls, data: Array, *, pointwise: bool = False, eps: float = 1e-7, comm: Comm = None) -> Normaliser:
-        """Return the normaliser of `data` (n, channel, *grid).
+    def fit(cls, data: Array, *, pointwise: bool = False, eps: float = 1e-7, comm: Comm = None) -> Normalizer:
+        """Return the normalizer of `data` (n, channel, *grid).
 
         Parameters
         ----------
@@ -64,17 +64,17 @@ class Normaliser:
         Collective over `comm`. Two passes in float64 (mean, then deviations); the deviation divides by the count.
         """
         if data.ndim < 2:
-            raise ShapeError(f"Normaliser.fit of shape {data.shape}; expected (n, channel, *grid)")
+            raise ShapeError(f"Normalizer.fit of shape {data.shape}; expected (n, channel, *grid)")
         xp = namespace(data)
         axes = (0,) if pointwise else (0, *range(2, data.ndim))
         count = float(allreduce_sum(np.array([float(np.prod([data.shape[a] for a in axes]))]), comm)[0])
         if count == 0:
-            raise InvalidValueError("Normaliser.fit of no samples")
+            raise InvalidValueError("Normalizer.fit of no samples")
         mean = allreduce_sum(data.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
         squares = ((data - mean) ** 2).sum(axis=axes, keepdims=True, dtype=np.float64)
         std = xp.sqrt(allreduce_sum(squares, comm) / count)
         if not bool(xp.isfinite(mean).all() & xp.isfinite(std).all()):
-            raise InvalidValueError("Normaliser.fit: the data hold NaN or infinite values, or overflow")
+            raise InvalidValueError("Normalizer.fit: the data hold NaN or infinite values, or overflow")
         return cls(mean.astype(data.dtype), std.astype(data.dtype), eps)
 
     def _parts(self, like: Array) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from typing import Any
 from sci.backend import Array, is_device_array, namespace
 from sci.operators.fno.pointwise import BlockSpec, pointwise, pointwise_vjp
 from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution, spectral_convolution_vjp
-from sci.operators.spectral.transform import synthesise_rows
+from sci.operators.spectral.transform import synthesize_rows
 
 __all__ = ["BlockSpec", "block", "block_vjp"]
 
@@ -43,7 +43,7 @@ def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple
     if is_device_array(x) and x.ndim > 3:
         # The kernel of the pointwise half makes the inverse transform along the last axis too.
         spectrum, spectral = mixed_spectrum(x, p["bias"], *weights, **options, grid=x.shape[2:])
-        rows, v = synthesise_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
+        rows, v = synthesize_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
     else:
         rows, (v, spectral) = None, spectral_convolution(x, p["bias"], *weights, **options)
     before = _flat(v)

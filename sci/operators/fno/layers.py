@@ -1,4 +1,4 @@
-"""One FNO block on a tape: as one fused pair, or layer by layer where it normalises or activates first."""
+"""One FNO block on a tape: as one fused pair, or layer by layer where it normalizes or activates first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fourier neural operators, dense (FNO) and with factorised spectral weights (TFNO)."""
+"""Fourier neural operators, dense (FNO) and with factorized spectral weights (TFNO)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def initial_parameters(config: FNOConfig, rng: np.random.Generator, xp: ModuleTy
     for name, shape in shapes.items():
         last = name.rpartition(".")[2]
         if ".spectral." in f".{name}" and last != "bias":
-            spectral = spectral or form.initialise(rng, np)
+            spectral = spectral or form.initialize(rng, np)
             values[name] = spectral.pop(last)
         elif name.endswith("spectral.bias"):
             values[name] = rng.normal(0, width**-0.5, shape)
@@ -107,7 +107,7 @@ class FNO:
     channel_mlp_expansion : float
         Width of the hidden layer of a block's perceptron over `hidden_channels`.
     norm : None, "instance" or "group"
-        Normalise the spectral convolution and the block's result; "group" is one group: over channels and grid.
+        Normalize the spectral convolution and the block's result; "group" is one group: over channels and grid.
     preactivation : bool
         x <- norm(gelu(x)) before everything else in a block, in place of the activation at its end.
     stabilizer : None or "tanh"
@@ -118,7 +118,7 @@ class FNO:
     rank : float, int or sequence of int
         A float is the fraction of the dense spectral parameters.
     joint : bool
-        One factorised tensor for all layers.
+        One factorized tensor for all layers.
     seed : int or numpy Generator
     device : "cpu" or "cuda"
     parameters : mapping of arrays, optional
@@ -142,7 +142,7 @@ class FNO:
 
     References
     ----------
-    Li et al., arXiv:2010.08895; Kossaifi et al., arXiv:2310.00120 (factorised weights).
+    Li et al., arXiv:2010.08895; Kossaifi et al., arXiv:2310.00120 (factorized weights).
 
     Examples
     --------

@@ -35,7 +35,7 @@ _SUMS = ("skip", "gate", "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """What a block without normalisation is made of.
+    """What a block without normalization is made of.
 
     Parameters
     ----------

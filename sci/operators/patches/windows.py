@@ -19,7 +19,7 @@ class MultigridPatches:
     """A field cut into 2^levels patches along each axis, with `levels` coarser views of the field around each.
 
     A patch has a core of h = N / 2^levels points along an axis and a halo of q = round(padding N) points on both
-    sides. Its window at level 0 is core and halo. At level l it has as many points, 2^l apart, about the same centre,
+    sides. Its window at level 0 is core and halo. At level l it has as many points, 2^l apart, about the same center,
     so that at the last level it sees at least the whole field. Levels become channels.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The spectral convolution: transform, mix the channels of every kept mode, synthesise; as a pair and as a layer."""
+"""The spectral convolution: transform, mix the channels of every kept mode, synthesize; as a pair and as a layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sci.operators.spectral.transform import (
     check_modes,
     column_weights,
     kept_modes,
-    synthesise_modes,
+    synthesize_modes,
     transform_modes,
 )
 from sci.operators.spectral.weights import Ranks, WeightFormat
@@ -56,7 +56,7 @@ def spectral_convolution(
     """
     target = tuple(grid or x.shape[2:])
     mixed, residuals = mixed_spectrum(x, bias, *weights, names=names, form=form, layer=layer, grid=target)
-    return synthesise_modes(mixed, target), residuals
+    return synthesize_modes(mixed, target), residuals
 
 
 def mixed_spectrum(
@@ -95,7 +95,7 @@ def spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
         for shape in (dout.shape[2:], source)
     ]
     dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
-    dx = synthesise_modes(dspectrum / scales[1], source)
+    dx = synthesize_modes(dspectrum / scales[1], source)
     return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
 
 
@@ -148,7 +148,7 @@ class SpectralConv:
         """
         form = WeightFormat(in_channels, out_channels, stored_modes(check_modes(n_modes)), factorization, rank)
         xp, rng = namespace_of(device), np.random.default_rng(seed)
-        parameters = form.initialise(rng, xp)
+        parameters = form.initialize(rng, xp)
         bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)
         return cls({"bias": xp.asarray(bias.astype(np.float32)), **parameters}, form)
 

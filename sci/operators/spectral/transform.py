@@ -26,9 +26,9 @@ __all__ = [
     "check_modes",
     "column_weights",
     "kept_modes",
-    "synthesise",
-    "synthesise_modes",
-    "synthesise_rows",
+    "synthesize",
+    "synthesize_modes",
+    "synthesize_rows",
     "transform",
     "transform_modes",
     "wavenumbers",
@@ -85,7 +85,7 @@ def wavenumbers(kept: Sequence[int]) -> tuple[np.ndarray, ...]:
 
 
 def weight_window(stored: Sequence[int], kept: Sequence[int]) -> tuple[slice, ...]:
-    """Return the part of weights for `stored` modes that acts on `kept` ones: about the centre, on the last from 0."""
+    """Return the part of weights for `stored` modes that acts on `kept` ones: about the center, on the last from 0."""
     leading = [slice(s // 2 - k // 2, s // 2 - k // 2 + k) for s, k in zip(stored[:-1], kept[:-1])]
     return (*leading, slice(0, kept[-1]))
 
@@ -205,7 +205,7 @@ def _fold_signs(z: Array, xp: ModuleType) -> Array:
     return out
 
 
-def synthesise(spectrum: Array, grid: Sequence[int]) -> Array:
+def synthesize(spectrum: Array, grid: Sequence[int]) -> Array:
     """Return the real field on `grid` whose kept Fourier coefficients are given.
 
     y[n] = sum_k c_k Re(Y[k] exp(2 pi i sum_j k_j n_j / N_j)), with c_k from `column_weights`. In the planes k_d = 0 and
@@ -262,8 +262,8 @@ def transform_modes(x: Array, kept: Sequence[int]) -> Array:
     return z.reshape(*kept, *x.shape[:2])
 
 
-def synthesise_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]:
-    """Return what is left to do of `synthesise_modes`: rows z (batch, channel, rows, 2 K) and waves (2 K, N_d).
+def synthesize_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]:
+    """Return what is left to do of `synthesize_modes`: rows z (batch, channel, rows, 2 K) and waves (2 K, N_d).
 
     The field is the product of both. A spectrum of a device, of 2 or 3 axes.
     """
@@ -283,10 +283,10 @@ def synthesise_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]
     return z.reshape(batch, channels, -1, 2 * kept[-1]), _cached("synthesis", grid[-1], kept[-1], z)
 
 
-def synthesise_modes(spectrum: Array, grid: Sequence[int]) -> Array:
-    """Return `synthesise` of coefficients (*kept, batch, channel): the field (batch, channel, *grid)."""
+def synthesize_modes(spectrum: Array, grid: Sequence[int]) -> Array:
+    """Return `synthesize` of coefficients (*kept, batch, channel): the field (batch, channel, *grid)."""
     dim, xp = len(grid), namespace(spectrum)
     if not is_device_array(spectrum) or dim == 1:
-        return synthesise(xp.moveaxis(spectrum, (dim, dim + 1), (0, 1)), grid)
-    z, waves = synthesise_rows(spectrum, grid)
+        return synthesize(xp.moveaxis(spectrum, (dim, dim + 1), (0, 1)), grid)
+    z, waves = synthesize_rows(spectrum, grid)
     return row_product(z.reshape(-1, z.shape[-1]), waves).reshape(*z.shape[:2], *grid)

@@ -1,6 +1,6 @@
 """Weights over Fourier modes: dense, Tucker, CP and tensor-train, contracted without ever being put together.
 
-The weights of a spectral convolution are a complex tensor W of shape (in, out, m_1, ..., m_d). A factorised one is
+The weights of a spectral convolution are a complex tensor W of shape (in, out, m_1, ..., m_d). A factorized one is
 contracted with the spectrum factor by factor; the order of the contractions projects the channels first, expands the
 factors of the modes, and mixes the few projected channels mode by mode.
 """
@@ -53,7 +53,7 @@ def cp_terms(shape: Sequence[int], rank: Ranks) -> int:
 
 
 def tensor_train_ranks(shape: Sequence[int], rank: Ranks) -> tuple[int, ...]:
-    """Return the d - 1 inner ranks of a tensor train, proportional to the mean of the neighbouring lengths."""
+    """Return the d - 1 inner ranks of a tensor train, proportional to the mean of the neighboring lengths."""
     order = len(shape)
     if not isinstance(rank, float):
         return _checked((rank,) * (order - 1) if isinstance(rank, int | np.integer) else rank, order - 1)
@@ -91,7 +91,7 @@ class WeightFormat:
     rank : float, int or sequence of int
         A float is the fraction of the dense parameters.
     layers : int
-        0, or the number of layers that share one factorised tensor with the layer as its first axis.
+        0, or the number of layers that share one factorized tensor with the layer as its first axis.
     """
 
     in_channels: int
@@ -112,7 +112,7 @@ class WeightFormat:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor that is factorised."""
+        """Shape of the tensor that is factorized."""
         lead = (self.layers,) if self.layers else ()
         return (*lead, self.in_channels, self.out_channels, *self.modes)
 
@@ -137,7 +137,7 @@ class WeightFormat:
         cores = [(shape[0], ranks[0]), *((a, n, b) for a, n, b in inner), (ranks[-1], shape[-1])]
         return {f"factor_{j}": core for j, core in enumerate(cores)}
 
-    def initialise(self, rng: np.random.Generator, xp: ModuleType, dtype: Any = np.complex64) -> dict[str, Array]:
+    def initialize(self, rng: np.random.Generator, xp: ModuleType, dtype: Any = np.complex64) -> dict[str, Array]:
         """Return complex normal parameters whose tensor has entries of standard deviation sqrt(2 / (in + out)).
 
         Every entry of the tensor is a sum of p products of n parameters, so that each parameter has the deviation
@@ -165,7 +165,7 @@ class WeightFormat:
         Parameters
         ----------
         spectrum : (*kept, batch, in) complex
-            At most as many modes as are stored; the weights are cropped about their centre.
+            At most as many modes as are stored; the weights are cropped about their center.
         parameters : dict of arrays
         layer : int
             Row of the layers' axis of joint weights.

@@ -26,7 +26,7 @@ from sci.tensor.chebtuck.function import as_box
 
 __all__ = ["LatticePotential", "orthogonal_periods"]
 
-NEIGHBOURS = 100
+NEIGHBORS = 100
 """Ions within the cutoff that the default split aims at."""
 WHOLE_DEGREE = 160
 """Largest degree at which the default region is the whole crystal."""
@@ -74,7 +74,7 @@ class LatticePotential:
     defects : sequence of Vacancy, Substitution, Interstitial
         At most one for each site.
     tol : float
-        Error of the potential relative to that of one ion at its neighbour, 1e-13 to 0.1.
+        Error of the potential relative to that of one ion at its neighbor, 1e-13 to 0.1.
     weights : "plain", "evjen" or "smooth"
         "plain" is the crystal as cut. "evjen" counts the ions on its faces, edges and corners 1/2, 1/4 and 1/8, and
         puts them on both sides. "smooth" lets the charges fade out over the outer half of the crystal, which leaves
@@ -144,7 +144,7 @@ class LatticePotential:
         self._changes = site_changes(self.defects, self._charges, [axis.weights[axis.which] for axis in self._axes])
         spacing = (math.prod(self.periods) / cell_particles.n) ** (1 / 3)
         if alpha is None:
-            alpha = math.sqrt(math.log(1 / tol)) / ((3 * NEIGHBOURS / (4 * math.pi)) ** (1 / 3) * spacing)
+            alpha = math.sqrt(math.log(1 / tol)) / ((3 * NEIGHBORS / (4 * math.pi)) ** (1 / 3) * spacing)
         self._crystal = self._bounds(positions)
         diagonal = math.dist(*self._crystal)
         self.reach = max(diagonal, 20.0) if reach is None else float(as_finite(reach, "reach", shape=()))
@@ -170,7 +170,7 @@ class LatticePotential:
         return as_box([(n // 2 * a, (n // 2 + 1) * a) for n, a in zip(self.repeats, self.periods)])
 
     def _check_places(self) -> None:
-        """Raise if two ions, of one cell, of neighbouring ones, or an interstitial and another, are at one place."""
+        """Raise if two ions, of one cell, of neighboring ones, or an interstitial and another, are at one place."""
         first = np.array([axis.offsets[axis.which] for axis in self._axes]).T
         positions, _ = self._sites(first.min(axis=0), first.max(axis=0) + self.periods)
         boxes = [positions]

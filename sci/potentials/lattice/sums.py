@@ -12,7 +12,7 @@ from sci.backend import Array, namespace
 __all__ = ["WEIGHTS", "AxisLattice"]
 
 WEIGHTS = ("plain", "evjen", "smooth")
-"""How the sites of a finite lattice count: all alike, shared by the faces, or fading out towards the faces."""
+"""How the sites of a finite lattice count: all alike, shared by the faces, or fading out toward the faces."""
 
 FADE = 6.3
 """Half of the fading layer in widths of its error function: at both ends 5e-19 of the step is left."""
@@ -55,8 +55,8 @@ class AxisLattice:
             half = 0.5 * repeats * period
             x = offsets[:, None] + period * np.arange(repeats)
             # The cell's own middle is where its particles are on average.
-            centre = half + float(np.mean(coordinates)) - 0.5 * period
-            table = 0.5 * erfc((np.abs(x - centre) - half / 2) * (2 * FADE / half))
+            center = half + float(np.mean(coordinates)) - 0.5 * period
+            table = 0.5 * erfc((np.abs(x - center) - half / 2) * (2 * FADE / half))
         return cls(period, offsets, table, which.reshape(-1))
 
     @property

@@ -41,18 +41,18 @@ def ring_gradients(
     first rank that they visit, and come home after P - 1 hops.
     """
     home: Sequence[Array] = []
-    travelling: list[Message] = []
+    traveling: list[Message] = []
     for owner, visitors in visits(arrays, lengths, comm):
         sums = add(owner, visitors)
-        for own, message in zip(sums, travelling):
+        for own, message in zip(sums, traveling):
             own += message.wait()
         if owner == rank_of(comm):
             home = sums
             continue
         # What arrives belongs to the arrays that come next, and after the last ones to this rank's.
         length = lengths[(owner - 1) % size(comm)]
-        travelling = [shift(a, shape=_with_length(a, length), comm=comm) for a in sums]
-    for own, message in zip(home, travelling):
+        traveling = [shift(a, shape=_with_length(a, length), comm=comm) for a in sums]
+    for own, message in zip(home, traveling):
         own += message.wait()
     return home
 

@@ -183,7 +183,7 @@ def attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> t
 
     Notes
     -----
-    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients travelling with the keys, P - 1
+    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients traveling with the keys, P - 1
     hops; strip 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
     2 (P - 1) / (P head_dim). Gradients travel in the precision of sums, which for float16 doubles their bytes.
     """

@@ -72,7 +72,7 @@ def lightning_attention(
     state : (..., heads, d, e) array, optional
         The state before the first token of the whole sequence, the same on all ranks; zero unless given.
     method : {"gather", "ring"}
-        How the state crosses ranks: one all-gather of all ranks' sums, or from neighbour to neighbour.
+        How the state crosses ranks: one all-gather of all ranks' sums, or from neighbor to neighbor.
     comm : mpi4py communicator, optional
     final_state : bool
         False returns None for the state, and saves the ring its broadcast.

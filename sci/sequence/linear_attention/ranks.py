@@ -72,7 +72,7 @@ def _everyone(local: Array, comm: Comm) -> Array:
 
 
 def take_over(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:
-    """Return the state that the neighbour before this rank passes on; at the end of the ring, `initial`."""
+    """Return the state that the neighbor before this rank passes on; at the end of the ring, `initial`."""
     step, rank = -1 if reverse else 1, rank_of(comm)
     before = rank - step
     if not 0 <= before < size(comm):
@@ -81,7 +81,7 @@ def take_over(like: Array, initial: Array, comm: Comm, reverse: bool = False) ->
 
 
 def pass_on(state: Array, comm: Comm, reverse: bool = False) -> None:
-    """Send the state to the neighbour after this rank, if there is one."""
+    """Send the state to the neighbor after this rank, if there is one."""
     after = rank_of(comm) + (-1 if reverse else 1)
     if 0 <= after < size(comm):
         send(state, after, operation="lightning", comm=comm).wait()

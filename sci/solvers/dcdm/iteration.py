@@ -22,7 +22,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss", "line_search_loss_vjp"]
 
 DEPENDENT = 1e-10
-"""A direction of unit length of which less is left by the orthogonalisation is made of rounding errors."""
+"""A direction of unit length of which less is left by the orthogonalization is made of rounding errors."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ def conjugate_directions(
     Notes
     -----
     The A-norm of the error falls in every iteration whatever the function returns. A direction that is zero, not
-    finite, dependent on the last ones, or has no positive q'Aq is replaced by the residual, orthogonalised alike. Two
+    finite, dependent on the last ones, or has no positive q'Aq is replaced by the residual, orthogonalized alike. Two
     products with A an iteration, 2 k vectors beside those of `cg`. With the residual as direction and k >= 1 the
     iterates are those of conjugate gradients; norms of the residual that is computed anew carry the rounding of
     b - A x, about 1e-16 ||b||, which the recursion of `cg` does not, so that the two histories agree to 1e-8 of each

@@ -161,7 +161,7 @@ def train_direction_network(
     resume: Checkpoint | None = None,
     save: Any = None,
 ) -> tuple[DirectionNetwork, Checkpoint]:
-    """Train without solutions: minimise ||b - A x||^2 with x the best multiple of the network's direction for b.
+    """Train without solutions: minimize ||b - A x||^2 with x the best multiple of the network's direction for b.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def train_direction_network(
         loss,
         network.parameters,
         (rows,),
-        optimiser=Adam(rate),
+        optimizer=Adam(rate),
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,

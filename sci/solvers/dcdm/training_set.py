@@ -20,7 +20,7 @@ WEIGHT = 9.0
 def lanczos(
     apply: Callable[[Array], Array], n: int, steps: int, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run Lanczos' iteration with full re-orthogonalisation from A times a normal random vector.
+    """Run Lanczos' iteration with full re-orthogonalization from A times a normal random vector.
 
     Parameters
     ----------

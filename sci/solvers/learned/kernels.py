@@ -171,10 +171,10 @@ def correct_reference(
     for axis, (tap, n, stride) in enumerate(zip(taps, (int(v) for v in box[3:6]), (int(v) for v in strides))):
         fine = xp.arange(n)
         parent = fine // stride + 1
-        neighbour = xp.where(fine % 2 == 0, parent - 1, parent + 1)
+        neighbor = xp.where(fine % 2 == 0, parent - 1, parent + 1)
         shape = tuple(-1 if a == axis else 1 for a in range(3))
         own, far = xp.full(n, tap[1]).reshape(shape), xp.full(n, tap[0]).reshape(shape)
-        e = own * e.take(parent, axis) + far * e.take(neighbour, axis)
+        e = own * e.take(parent, axis) + far * e.take(neighbor, axis)
     key = box_key(box)
     u[key] += share_of(share)[key] * e
 

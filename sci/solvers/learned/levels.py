@@ -29,7 +29,7 @@ COARSEST = 128
 """Cells of the level that is solved directly, at most."""
 
 NEAREST = 0.1
-"""Least distance of a surface from the centre of a coarse cell that it cuts, in widths of the cell."""
+"""Least distance of a surface from the center of a coarse cell that it cuts, in widths of the cell."""
 
 CUT_OFF = 0.6
 """Largest part of an interpolation that is made up for; in a corner of Neumann walls the linear one loses 0.58."""
@@ -130,7 +130,7 @@ def pair_mean(x: Array, axis: int) -> Array:
 def wall_factor(depth: int) -> float:
     """Return how much stiffer a Dirichlet face is than an inner one.
 
-    The zero lies half a fine cell beyond the face, so at (2^depth + 1) / 2 fine cells from the centre, not at 2^depth.
+    The zero lies half a fine cell beyond the face, so at (2^depth + 1) / 2 fine cells from the center, not at 2^depth.
     """
     return 2.0 / (1.0 + 0.5**depth)
 
@@ -162,7 +162,7 @@ def surface_factor(fraction: Array, depth: int) -> Array:
     """Return how much more the Dirichlet term of a cell weighs that a surface cuts than one that is full.
 
     A surface that leaves the part f of a cell to the fluid has its zero f - 1/2 + 1/2^(depth + 1) widths from the
-    centre, and the flux to it is inverse to that.
+    center, and the flux to it is inverse to that.
     """
     beyond = 0.5 ** (depth + 1)
     return (0.5 + beyond) / namespace(fraction).maximum(fraction + (beyond - 0.5), NEAREST)
@@ -223,7 +223,7 @@ def diagonal_of(links: tuple[Array, Array, Array], dirichlet: Array) -> Array:
 
 
 def apply_links(links: tuple[Array, Array, Array], diagonal: Array, x: Array) -> Array:
-    """Return diagonal x minus the sum over the neighbours of link times x."""
+    """Return diagonal x minus the sum over the neighbors of link times x."""
     out = diagonal * x
     for axis, link in zip((-3, -2, -1), links):
         out[HIGH[axis]] -= link * x[LOW[axis]]
@@ -232,7 +232,7 @@ def apply_links(links: tuple[Array, Array, Array], diagonal: Array, x: Array) ->
 
 
 def upsample(coarse: Array, axis: int, n: int, tap: float) -> Array:
-    """Interpolate along one axis to `n` cells: 1 - tap times the parent plus tap times the nearer of its neighbours.
+    """Interpolate along one axis to `n` cells: 1 - tap times the parent plus tap times the nearer of its neighbors.
 
     Zero stands beyond the ends; tap = 1/4 is linear. An axis of one cell is copied.
     """

@@ -57,7 +57,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
     return {
         f"level{kind}.{name}": shape
         for kind in range(KINDS)
-        for name, shape in {**network, **scalars, "centre": (STEPS[kind],), "spread": (STEPS[kind],)}.items()
+        for name, shape in {**network, **scalars, "center": (STEPS[kind],), "spread": (STEPS[kind],)}.items()
     }
 
 
@@ -67,7 +67,7 @@ def initial_parameters(seed: int = 0) -> Parameters:
     The first layer of each network is random, its last one zero, so that the seed does not change the untrained cycle.
     """
     rng = np.random.default_rng(seed)
-    start = {"tap": 0.25, "centre": -3.5, "spread": 0.7}
+    start = {"tap": 0.25, "center": -3.5, "spread": 0.7}
     parameters = {name: np.full(shape, start.get(name.split(".")[1], 0.0)) for name, shape in shapes().items()}
     for kind in range(KINDS):
         if STEPS[kind] == 2:
@@ -86,6 +86,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
         If names or shapes are not those of this cycle, or a number is not finite.
     """
     expected = shapes()
+    # Files of schema 1 spell it so.
+    parameters = {name.replace(".centre", ".center"): value for name, value in parameters.items()}
     if set(parameters) != set(expected):
         odd = sorted(set(parameters) ^ set(expected))
         raise InvalidValueError(f"the parameters {', '.join(odd)} are missing or unknown; is it a model of this cycle?")
@@ -103,8 +105,8 @@ def kind_of(depth: int) -> int:
     return min(depth, KINDS - 1)
 
 
-def _roots(centre: Array, spread: Array) -> tuple[Array, Array]:
-    middle = 0.5 * LARGEST * (1.0 + np.exp(centre))
+def _roots(center: Array, spread: Array) -> tuple[Array, Array]:
+    middle = 0.5 * LARGEST * (1.0 + np.exp(center))
     return middle, middle * sqrt(0.5) / (1.0 + np.exp(-spread))
 
 
@@ -114,14 +116,14 @@ def weights(parameters: Parameters, kind: int) -> list[float]:
     A pair of steps multiplies the error by p(D A), p(t) = ((t - m)^2 - g^2) / (m^2 - g^2), where m exceeds LARGEST / 2
     and g < m / sqrt(2). So |p| < 1 on (0, LARGEST], and the steps contract the energy of every error.
     """
-    middle, gap = _roots(parameters[f"level{kind}.centre"], parameters[f"level{kind}.spread"])
+    middle, gap = _roots(parameters[f"level{kind}.center"], parameters[f"level{kind}.spread"])
     return [float(w) for m, g in zip(middle, gap) for w in (1.0 / (m - g), 1.0 / (m + g))]
 
 
 def weights_vjp(dweights: Array, parameters: Parameters, kind: int) -> tuple[Array, Array]:
-    """Return the gradients for `centre` and `spread` from those for the weights."""
-    centre, spread = parameters[f"level{kind}.centre"], parameters[f"level{kind}.spread"]
-    middle, gap = _roots(centre, spread)
+    """Return the gradients for `center` and `spread` from those for the weights."""
+    center, spread = parameters[f"level{kind}.center"], parameters[f"level{kind}.spread"]
+    middle, gap = _roots(center, spread)
     low, high = -dweights[0::2] / (middle - gap) ** 2, -dweights[1::2] / (middle + gap) ** 2
     dgap = high - low
     dmiddle = low + high + dgap * gap / middle

@@ -57,7 +57,7 @@ class Stage:
     damping : list of float
         Weight of each Jacobi step.
     tap : float
-        Weight of the neighbour in the interpolation.
+        Weight of the neighbor in the interpolation.
     gain : float
         Factor of the restricted residual.
     residuals : tuple
@@ -285,8 +285,8 @@ def _add_gradients(stage: Stage, sums: _Sums, dtransfer: Array, parameters: Para
         dfactors[..., 2] = (sums.dirichlet - sums.jacobi * stage.jacobi * stage.inverse) * stage.fixed
     for name, gradient in modulations_vjp(dfactors, residuals).items():
         gradients[f"level{kind}.{name}"] += to_host(gradient)
-    dcentre, dspread = weights_vjp(sums.damping, parameters, kind)
-    gradients[f"level{kind}.centre"] += dcentre
+    dcenter, dspread = weights_vjp(sums.damping, parameters, kind)
+    gradients[f"level{kind}.center"] += dcenter
     gradients[f"level{kind}.spread"] += dspread
 
 

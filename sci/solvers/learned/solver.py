@@ -29,7 +29,7 @@ class DeepConjugateDirection:
     """Solver of Poisson problems whose directions come from a learned multigrid cycle.
 
     The cycle is linear in the residual, symmetric and positive definite by construction, so its directions, made
-    A-orthogonal to the last one, are those of preconditioned conjugate gradients: orthogonalising against more of them
+    A-orthogonal to the last one, are those of preconditioned conjugate gradients: orthogonalizing against more of them
     would change nothing.
 
     Parameters

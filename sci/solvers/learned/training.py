@@ -165,14 +165,14 @@ def train_cycle(
         )
     rng = np.random.default_rng(seed)
     parameters = initial_parameters(seed)
-    optimiser, schedule = Adam(rate, betas=(0.9, 0.99)), warm_up(10, cosine(steps))
-    state = optimiser.start(parameters)
+    optimizer, schedule = Adam(rate, betas=(0.9, 0.99)), warm_up(10, cosine(steps))
+    state = optimizer.start(parameters)
     problems = _problems(sizes, rng)
     for step in progress(range(1, steps + 1), "training the cycle"):
         levels, errors = next(problems)
         loss, gradients = condition_gradients(cycle_of(levels, parameters), errors, parameters)
         gain_vjp(gradients, parameters, KINDS - 1)
-        optimiser.update(parameters, clip_by_global_norm(gradients, 1.0)[0], state, step, schedule(step))
+        optimizer.update(parameters, clip_by_global_norm(gradients, 1.0)[0], state, step, schedule(step))
         parameters[f"level{KINDS - 1}.gain"] = consistent_gain(parameters, KINDS - 1)
         if callback is not None:
             callback(step, loss)

@@ -22,7 +22,7 @@ Fill: TypeAlias = Callable[[Array], object]
 
 
 class Sweep(Protocol):
-    """Returns what runs a kernel over the cells of a level; `read` is the array whose neighbours it reads."""
+    """Returns what runs a kernel over the cells of a level; `read` is the array whose neighbors it reads."""
 
     def __call__(self, name: str, read: Array, arguments: tuple[Array, ...], numbers: Any = ()) -> Call: ...
 

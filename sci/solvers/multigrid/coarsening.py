@@ -1,4 +1,4 @@
-"""Coarse Poisson operators: discretised again on pairs of cells, or averaged from the links of the fine grid."""
+"""Coarse Poisson operators: discretized again on pairs of cells, or averaged from the links of the fine grid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "coarse_kind",
     "interpolation_shares",
     "padded_kind",
-    "rediscretise",
+    "rediscretize",
     "wall_factors",
     "wall_ratio",
 ]
@@ -34,7 +34,7 @@ WallKinds: TypeAlias = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Coefficients:
-    """One level's equation d u - sum of link x neighbour = f.
+    """One level's equation d u - sum of link x neighbor = f.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Coefficients:
 def wall_factors(n: int, level: int) -> tuple[float, float]:
     """Return the weights of the faces on the two walls of an axis at a coarse level, relative to inner faces.
 
-    The zero lies half a fine cell beyond the wall; its distance from the centre of the nearest coarse cell, in coarse
+    The zero lies half a fine cell beyond the wall; its distance from the center of the nearest coarse cell, in coarse
     cells, is the inverse of the weight: 1, 3/4, 5/8, ... where n is divisible by 2^level.
 
     Parameters
@@ -78,7 +78,7 @@ def wall_factors(n: int, level: int) -> tuple[float, float]:
 def body_factor(level: int) -> float:
     """Return the weight of the faces on Dirichlet bodies at a coarse level: that of walls on even lengths.
 
-    The zero lies at the centre of a fine cell, if the body's surface is that of coarse cells.
+    The zero lies at the center of a fine cell, if the body's surface is that of coarse cells.
     """
     return 2 / (1 + 2.0**-level)
 
@@ -169,7 +169,7 @@ def _beyond(layout: Layout, padded: Array, axis: int, side: int) -> Array:
     return padded[tuple(key)]
 
 
-def rediscretise(
+def rediscretize(
     layout: Layout, kind: Array, factors: Sequence[tuple[float, float]], body: float, dtype: Any
 ) -> Coefficients:
     """Return the operator with unit links between unknowns, and Dirichlet faces of the weights given.

@@ -22,7 +22,7 @@ Stage: TypeAlias = Callable[[], object]
 
 @dataclass(frozen=True, eq=False)
 class LevelArrays:
-    """What a stage works on: d u - sum of link x neighbour = f on one level.
+    """What a stage works on: d u - sum of link x neighbor = f on one level.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _fine(e: LevelArrays) -> tuple[Array, ...]:
 
 
 def descend(e: LevelArrays, count: int, below: Layout, below_d: Array, below_f: Array, factor: float) -> Stage:
-    """Return what does `count` half sweeps from u = 0, the first colour first, and restricts the residual to below_f.
+    """Return what does `count` half sweeps from u = 0, the first color first, and restricts the residual to below_f.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def descend(e: LevelArrays, count: int, below: Layout, below_d: Array, below_f: 
 
 
 def ascend(e: LevelArrays, count: int, below: Layout, correction: Array) -> tuple[Stage, Array]:
-    """Return what adds the interpolation of a coarse `correction` and does `count` half sweeps, second colour first.
+    """Return what adds the interpolation of a coarse `correction` and does `count` half sweeps, second color first.
 
     Returns
     -------

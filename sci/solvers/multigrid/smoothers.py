@@ -22,8 +22,8 @@ def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
     u, d = f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]"
     links, share = f"{number}[3, q0, q1, q2]", f"{number}[s0, s1, s2]"
     signatures = {
-        "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, colour: i64",
-        "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, colour: i64",
+        "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, color: i64",
+        "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, color: i64",
         "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}, shared: i64",
     }
     arguments = ", ".join([_C_NAMES[number], _C_NAMES[diagonal], *(str(f).lower() for f in flags)])
@@ -40,9 +40,9 @@ KERNELS = (
 
 
 def half_sweep(
-    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, colour: int, where: Array, box: Box
+    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, color: int, where: Array, box: Box
 ) -> Call:
-    """Return what sets u = (f + sum of link x neighbour) / d in the cells of one colour: i + j + k + colour even.
+    """Return what sets u = (f + sum of link x neighbor) / d in the cells of one color: i + j + k + color even.
 
     Parameters
     ----------
@@ -50,24 +50,24 @@ def half_sweep(
     u, f, d : padded array
         Zero outside of the unknowns; d may be int8.
     links : (3, *padded) array or None
-    colour : int
+    color : int
     where, box
         The box to work on, as an array on the device and as integers.
     """
     kernel = relax_kernel("half_sweep", code_of(u), code_of(d), links is not None)
     if not use_compiled(kernel, u):
-        return partial(half_sweep_reference, u, f, d, links, where, colour)
+        return partial(half_sweep_reference, u, f, d, links, where, color)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, u, f, d, given_links(links, u), where, *layout.padded_shape[1:], chunk, colour)
+    return bind(kernel, blocks, u, u, f, d, given_links(links, u), where, *layout.padded_shape[1:], chunk, color)
 
 
-def first_sweep(layout: Layout, u: Array, f: Array, d: Array, colour: int, where: Array, box: Box) -> Call:
-    """Return what sets u = f / d in one colour and 0 in the other: the first half sweep from u = 0."""
+def first_sweep(layout: Layout, u: Array, f: Array, d: Array, color: int, where: Array, box: Box) -> Call:
+    """Return what sets u = f / d in one color and 0 in the other: the first half sweep from u = 0."""
     kernel = relax_kernel("first_sweep", code_of(u), code_of(d))
     if not use_compiled(kernel, u):
-        return partial(first_sweep_reference, u, f, d, where, colour)
+        return partial(first_sweep_reference, u, f, d, where, color)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, colour)
+    return bind(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, color)
 
 
 def residual(
@@ -81,7 +81,7 @@ def residual(
     where: Array,
     box: Box,
 ) -> Call:
-    """Return what writes (f - d u + sum of link x neighbour) share into t; share 1 where None."""
+    """Return what writes (f - d u + sum of link x neighbor) share into t; share 1 where None."""
     kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None)
     if not use_compiled(kernel, u):
         return partial(residual_reference, u, f, d, links, share, t, where)
@@ -103,29 +103,29 @@ def inverse(d: Array, dtype: object) -> Array:
     return result
 
 
-def _colour_of(d: Array, where: Array, colour: int) -> Array:
-    """Return ones in the cells of one colour of a box, zeros in the others, like `d` in shape."""
+def _color_of(d: Array, where: Array, color: int) -> Array:
+    """Return ones in the cells of one color of a box, zeros in the others, like `d` in shape."""
     i, j, k = (int(v) for v in where[:3])
     on = d == d
     on[...] = False
     for a in (0, 1):
         for b in (0, 1):
-            on[a::2, b::2, (a + b + i + j + k + colour) % 2 :: 2] = True
+            on[a::2, b::2, (a + b + i + j + k + color) % 2 :: 2] = True
     return on
 
 
-def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, colour: int) -> None:
+def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, color: int) -> None:
     """Do what the kernel `half_sweep` does."""
     key = box_key(where)
     value = (f[key] + around(u, links, where)) * inverse(d[key], u.dtype)
-    on = _colour_of(d[key], where, colour)
+    on = _color_of(d[key], where, color)
     u[key] = on * value + ~on * u[key]
 
 
-def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, colour: int) -> None:
+def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, color: int) -> None:
     """Do what the kernel `first_sweep` does."""
     key = box_key(where)
-    u[key] = _colour_of(d[key], where, colour) * f[key] * inverse(d[key], u.dtype)
+    u[key] = _color_of(d[key], where, color) * f[key] * inverse(d[key], u.dtype)
 
 
 def residual_reference(

@@ -111,11 +111,11 @@ class Level(LevelArrays):
     @cached_property
     def _sweeps(self) -> list[Call]:
         parts = (self.layout, self.u, self.f, self.d, self.links)
-        return [half_sweep(*parts, colour, self.where, self.layout.whole()) for colour in (0, 1)]
+        return [half_sweep(*parts, color, self.where, self.layout.whole()) for color in (0, 1)]
 
     @cached_property
     def start(self) -> Call:
-        """Relaxes the first colour from u = 0."""
+        """Relaxes the first color from u = 0."""
         return first_sweep(self.layout, self.u, self.f, self.d, 0, self.where, self.layout.whole())
 
     @cached_property
@@ -126,13 +126,13 @@ class Level(LevelArrays):
         up = prolong(fine, coarse.layout, self.u, coarse.u, self.d, self.share, self.where)
         return rest, down, up
 
-    def sweep(self, colour: int) -> None:
-        """Relax the cells of one colour."""
+    def sweep(self, color: int) -> None:
+        """Relax the cells of one color."""
         self.fill(self.u)
-        self._sweeps[colour]()
+        self._sweeps[color]()
 
     def relax(self, count: int) -> None:
-        """Do `count` half sweeps, of the second colour first."""
+        """Do `count` half sweeps, of the second color first."""
         for k in range(count):
             self.sweep((k + 1) % 2)
 
@@ -157,8 +157,8 @@ class Multigrid:
     A : PoissonOperator
     smoothing : int
         Sweeps of red-black Gauss-Seidel before and after each coarse correction: V(1,1) or V(2,2). The order of the
-        colours is reversed after it, which makes the cycle symmetric.
-    coarse : "averaged" or "rediscretised"
+        colors is reversed after it, which makes the cycle symmetric.
+    coarse : "averaged" or "rediscretized"
         How coarse operators are made: from the mean of the links through each face, which also follows thin bodies and
         varying coefficients, by default; or as Poisson operators of coarse masks (fluid where half of the cells of the
         finest grid are), for constant coefficients and cubic cells: a little faster an iteration, and slower on thin or
@@ -215,10 +215,10 @@ class Multigrid:
             raise DTypeError(f"dtype is {dtype}; expected float32 or float64")
         if smoothing not in (1, 2, 3, 4):
             raise InvalidValueError(f"smoothing is {smoothing}; expected 1 to 4 sweeps")
-        if coarse not in ("rediscretised", "averaged"):
-            raise InvalidValueError(f"coarse is {coarse!r}; expected 'rediscretised' or 'averaged'")
-        if coarse == "rediscretised" and not A.constant:
-            raise InvalidValueError("coarse='rediscretised' needs constant coefficients and cubic cells")
+        if coarse not in ("rediscretized", "averaged"):
+            raise InvalidValueError(f"coarse is {coarse!r}; expected 'rediscretized' or 'averaged'")
+        if coarse == "rediscretized" and not A.constant:
+            raise InvalidValueError("coarse='rediscretized' needs constant coefficients and cubic cells")
         self.A, self.shape, self.smoothing = A, A.shape, smoothing
         averaged = coarse == "averaged"
         self.scale, equations = _hierarchy(A, averaged, wall_corrected, self.dtype)
@@ -300,7 +300,7 @@ def _hierarchy(A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) 
             equation = coarsening.average(equation, kind, ratio, dtype, new.wrap)
         else:
             body = coarsening.body_factor(level) if corrected else 1.0
-            equation = coarsening.rediscretise(new, kind, factors, body, dtype)
+            equation = coarsening.rediscretize(new, kind, factors, body, dtype)
         equations.append(equation)
     check_dense(equation.layout, A.grid_shape)
     return scale, equations

@@ -30,7 +30,7 @@ def closed_components(operator: PoissonOperator) -> tuple[Array, Array]:
 
     Notes
     -----
-    Not collective. Labels connected cells on the host; nothing is labelled where every wall and body is Dirichlet.
+    Not collective. Labels connected cells on the host; nothing is labeled where every wall and body is Dirichlet.
     """
     xp = operator.xp
     conditions = {name for pair in operator.walls for name in pair}

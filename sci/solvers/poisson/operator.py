@@ -23,7 +23,7 @@ class PoissonOperator:
 
         (A u)_i = sum over faces of i of w (u_i - u_j),    w = c / h^2,
 
-    where j is the cell beyond the face. Beyond a Dirichlet wall, and in a Dirichlet body, u_j = 0 at the centre of that
+    where j is the cell beyond the face. Beyond a Dirichlet wall, and in a Dirichlet body, u_j = 0 at the center of that
     cell; a face on a Neumann wall or body has w = 0; a periodic axis wraps round.
 
     Parameters

@@ -72,7 +72,7 @@ KERNELS = (
 
 @dataclass(frozen=True)
 class Stencil:
-    """A 7-point operator A u = weight (d u - sum of link x neighbour) on the cells with d > 0 of a padded grid.
+    """A 7-point operator A u = weight (d u - sum of link x neighbor) on the cells with d > 0 of a padded grid.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def moved(padded: Array, box: Array, axis: int, shift: int) -> Array:
 
 
 def around(u: Array, links: Array | None, box: Array) -> Array:
-    """Return the sum of link x neighbour in the cells of a box."""
+    """Return the sum of link x neighbor in the cells of a box."""
     pairs = [(moved(u, box, axis, -1), moved(u, box, axis, 1)) for axis in range(3)]
     if links is None:
         return (pairs[0][0] + pairs[0][1]) + (pairs[1][0] + pairs[1][1]) + (pairs[2][0] + pairs[2][1])

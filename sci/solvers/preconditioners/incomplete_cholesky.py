@@ -1,4 +1,4 @@
-"""Incomplete Cholesky factorisation without fill, plain and modified, for the Poisson operator."""
+"""Incomplete Cholesky factorization without fill, plain and modified, for the Poisson operator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENDS = "box: i64[7], p1: i64, p2: i64"
 
 
 def factor_kernel(diagonal: str, variable: bool, by_planes: bool) -> Kernel:
-    """Return the kernel of the factorisation, of all cells in order or of one plane."""
+    """Return the kernel of the factorization, of all cells in order or of one plane."""
     kind, tail = ("plane", ", s: i64") if by_planes else ("all", "")
     name = f"factor_{kind}<double, {_C_NAMES[diagonal]}, {str(variable).lower()}>"
     signature = f"d: {diagonal}[p0, p1, p2], {_LINKS}, inverse: {_PADDED}, {_ENDS}, tau: f64{tail}"
@@ -146,7 +146,7 @@ def _planes(layout: Layout, like: Array) -> Iterator[Array]:
 
 
 def factor_reference(layout: Layout, d: Array, links: Array | None, inverse: Array, tau: float) -> None:
-    """Do what the kernels of the factorisation do, plane by plane."""
+    """Do what the kernels of the factorization do, plane by plane."""
     _, p1, p2 = layout.padded_shape
     steps, flat, result = (p1 * p2, p2, 1), d.reshape(-1), inverse.reshape(-1)
 

@@ -95,7 +95,7 @@ class BoxGrid:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Points in an order in which neighbours follow each other, cut into tiles of one box and one thread block.
+    """Points in an order in which neighbors follow each other, cut into tiles of one box and one thread block.
 
     Parameters
     ----------

@@ -216,7 +216,7 @@ class _Compiled:
         return xp.ascontiguousarray(padded.reshape(n, count, self.rows).transpose(1, 0, 2))
 
     def _workspace(self, panels: Sequence[Array], n: int, xp: Any) -> list[Array]:
-        """Return the tables of three axes for n points, and one for Chebyshev polynomials, of uninitialised memory.
+        """Return the tables of three axes for n points, and one for Chebyshev polynomials, of uninitialized memory.
 
         Tables are (tiles, columns, block), one tile after the other, so that a tile lies together in cache.
         """

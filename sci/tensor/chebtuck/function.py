@@ -165,7 +165,7 @@ class ChebTuck:
         *,
         spline_degree: int = 5,
     ) -> ChebTuck:
-        """Turn a canonical tensor of values on a cell-centred grid into a function, by splines, DCT and RHOSVD.
+        """Turn a canonical tensor of values on a cell-centered grid into a function, by splines, DCT and RHOSVD.
 
         Parameters
         ----------
@@ -353,7 +353,7 @@ class ChebTuck:
         """Return the values on a tensor grid as a Tucker tensor with orthonormal factors of the same ranks."""
         axes = self._grid_axes(x, y, z)
         bases = [vandermonde(v, len(f) - 1, interval) @ f for v, f, interval in zip(axes, self.factors, self.domain)]
-        return Tucker(self.core, tuple(bases)).orthogonalised()
+        return Tucker(self.core, tuple(bases)).orthogonalized()
 
     def to_canonical(self, tol: float = 1e-12) -> Canonical:
         """Return the coefficients as a canonical tensor of at most r_1 r_2 terms, ranks sorted (`n_terms` tells)."""

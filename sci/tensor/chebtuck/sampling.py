@@ -162,7 +162,7 @@ def _spline_matrix(x: np.ndarray, targets: np.ndarray, spline_degree: int) -> np
 
 
 def _at_nodes(factor: Array, interval: Interval, degree: int, spline_degree: int) -> Array:
-    """Interpolate vectors on the cell-centred grid of an interval at its Chebyshev nodes, by a spline."""
+    """Interpolate vectors on the cell-centered grid of an interval at its Chebyshev nodes, by a spline."""
     xp = namespace(factor)
     n = factor.shape[0]
     if n <= spline_degree:
@@ -180,7 +180,7 @@ def _at_nodes(factor: Array, interval: Interval, degree: int, spline_degree: int
 def grid_vectors_to_coefficients(
     canonical: Canonical, domain: Box, degree: Sequence[int], spline_degree: int
 ) -> Canonical:
-    """Return the canonical tensor of Chebyshev coefficients of one given on a cell-centred grid.
+    """Return the canonical tensor of Chebyshev coefficients of one given on a cell-centered grid.
 
     Each vector, values at a + (i + 1/2) (b - a) / n, goes through a not-a-knot spline to the nodes (the outermost half
     cells by extrapolation) and one transform. On a device the spline is a matrix that was built on the host.

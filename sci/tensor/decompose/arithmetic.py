@@ -36,7 +36,7 @@ def truncate(tensor: Tucker, tol: float, *, floor: float = 0.0) -> Tucker:
     Tucker
         Orthonormal factors.
     """
-    straight = tensor.orthogonalised()
+    straight = tensor.orthogonalized()
     norm = float(namespace(straight.core).linalg.norm(straight.core.ravel()))
     if norm <= floor:
         return _zero_like(tensor)
@@ -133,7 +133,7 @@ def to_canonical(tensor: Tucker, tol: float) -> Canonical:
     Canonical
         At most r_1 r_2 terms for sorted ranks r_1 <= r_2 <= r_3, in falling order of weight.
     """
-    straight = tensor.orthogonalised()
+    straight = tensor.orthogonalized()
     xp = namespace(straight.core)
     axis = min(range(3), key=straight.core.shape.__getitem__)
     left, right = (q for q in range(3) if q != axis)

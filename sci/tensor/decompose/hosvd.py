@@ -11,7 +11,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
 from sci.tensor.formats.cp import Canonical, accumulate, project
-from sci.tensor.formats.modes import as_tensor, cheapest_order, mode_product, normalise_signs, unfold
+from sci.tensor.formats.modes import as_tensor, cheapest_order, mode_product, normalize_signs, unfold
 from sci.tensor.formats.tucker import Tucker
 
 __all__ = ["hooi", "hosvd", "rhosvd"]
@@ -59,7 +59,7 @@ def hosvd(
         False takes every unfolding from the whole tensor, the classical HOSVD: dearer, often one rank more for the same
         tolerance, but the axes of a symmetric tensor keep equal ranks.
     seed : int
-        Of the randomised range finder.
+        Of the randomized range finder.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def hooi(
     if initial.shape != tuple(source.shape):
         raise ShapeError(f"initial has shape {initial.shape}; expected {tuple(source.shape)}, that of the tensor")
     xp = namespace(initial.core)
-    bases = list(initial.orthogonalised().factors)
+    bases = list(initial.orthogonalized().factors)
     core = _projected(source, bases)
     captured = float(xp.linalg.norm(core.ravel()))
     for _ in range(n_sweeps):
@@ -252,15 +252,15 @@ def _leading_vectors(matrix: Array, budget: float, bound: int, method: str, rng:
     """Return as few leading left singular vectors as leave a tail within `budget`, at most `bound`."""
     xp = namespace(matrix)
     if method == "randomized":
-        vectors, tails = _randomised_spectrum(matrix, budget, bound, rng)
+        vectors, tails = _randomized_spectrum(matrix, budget, bound, rng)
     else:
         vectors, values = _spectrum(matrix, method)
         tails = _tails(values)
     rank = min(bound, max(1, int(np.count_nonzero(tails > budget**2))))
-    return xp.ascontiguousarray(normalise_signs(vectors[:, :rank]))
+    return xp.ascontiguousarray(normalize_signs(vectors[:, :rank]))
 
 
-def _randomised_spectrum(matrix: Array, budget: float, bound: int, rng: Any) -> tuple[Array, np.ndarray]:
+def _randomized_spectrum(matrix: Array, budget: float, bound: int, rng: Any) -> tuple[Array, np.ndarray]:
     """Return vectors and tails by a range finder whose width doubles until its measured residual is small.
 
     N. Halko, P. G. Martinsson, J. A. Tropp, SIAM Rev. 53 (2011) 217, Algorithm 4.4 with q = 1 and Algorithm 5.1.
@@ -293,7 +293,7 @@ def _weighted_basis(canonical: Canonical, axis: int) -> tuple[Array, np.ndarray]
             scale = scale * xp.linalg.norm(other, axis=0)
     weighted = factor * scale
     vectors, _ = _spectrum(weighted, "qr")
-    vectors = normalise_signs(vectors)
+    vectors = normalize_signs(vectors)
     residual = np.zeros(vectors.shape[1])
     for start in range(0, canonical.n_terms, COLUMN_BLOCK):
         parts = xp.abs(xp.conj(vectors).T @ weighted[:, start : start + COLUMN_BLOCK]) ** 2

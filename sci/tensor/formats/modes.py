@@ -11,7 +11,7 @@ import numpy as np
 from sci.backend import Array, as_finite, namespace
 from sci.errors import ShapeError
 
-__all__ = ["as_tensor", "cheapest_order", "khatri_rao", "mode_product", "mode_products", "normalise_signs", "unfold"]
+__all__ = ["as_tensor", "cheapest_order", "khatri_rao", "mode_product", "mode_products", "normalize_signs", "unfold"]
 
 
 def as_tensor(array: Array, name: str, ndim: int | None = None) -> Array:
@@ -36,7 +36,7 @@ def unfold(tensor: Array, axis: int) -> Array:
 
 
 def mode_product(tensor: Array, matrix: Array, axis: int, out: Array | None = None) -> Array:
-    """Multiply every fibre along `axis` by `matrix`, (n, n_axis); the result is C-contiguous with n at `axis`.
+    """Multiply every fiber along `axis` by `matrix`, (n, n_axis); the result is C-contiguous with n at `axis`.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def khatri_rao(factors: Sequence[Array]) -> Array:
     return result
 
 
-def normalise_signs(vectors: Array) -> Array:
+def normalize_signs(vectors: Array) -> Array:
     """Return columns with their sign (phase) fixed, so that it does not depend on the linear algebra library.
 
     The first entry of at least half the largest magnitude becomes positive. The largest entry itself would not do:

@@ -75,7 +75,7 @@ class Tucker:
         """Return the dense tensor, by matrix products in the cheapest order."""
         return mode_products(self.core, self.factors, out)
 
-    def orthogonalised(self) -> Tucker:
+    def orthogonalized(self) -> Tucker:
         """Return the same tensor with orthonormal factors: QR of each, R pushed into the core."""
         xp = namespace(self.core)
         pairs = [xp.linalg.qr(f) for f in self.factors]
@@ -84,7 +84,7 @@ class Tucker:
     def norm(self) -> float:
         """Return the Frobenius norm, without forming the tensor."""
         xp = namespace(self.core)
-        return float(xp.linalg.norm(self.orthogonalised().core.ravel()))
+        return float(xp.linalg.norm(self.orthogonalized().core.ravel()))
 
     def inner(self, other: Tucker) -> complex | float:
         """Return the Frobenius inner product <self, other>, conjugate linear in self."""

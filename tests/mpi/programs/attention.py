@@ -6,10 +6,9 @@ mpirun -n 3 python tests/mpi/programs/attention.py
 from __future__ import annotations
 
 import itertools
-import sys
-from pathlib import Path
 
 import numpy as np
+from attention_oracle import dense, dense_vjp, seen_by
 from mpi4py import MPI
 from sabotage import private_communicator
 
@@ -19,9 +18,6 @@ from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.sequence import attention, attention_cost, attention_forward, attention_vjp
 from sci.sequence.attention.tiles import View, attend
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sequence"))
-from attention_oracle import dense, dense_vjp, seen_by
 
 METHODS, LAYOUTS = ("ring", "strip", "ulysses"), ("contiguous", "zigzag", "striped")
 

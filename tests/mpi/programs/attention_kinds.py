@@ -5,12 +5,11 @@ mpirun -n 3 python tests/mpi/programs/attention_kinds.py
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
+from attention_oracle import dense, dense_vjp
 from mpi4py import MPI
 from sabotage import private_communicator
+from tensor_oracle import tensor_dense
 
 from sci import distributed
 from sci.distributed import split
@@ -24,10 +23,6 @@ from sci.sequence import (
     tensor_attention_forward,
     tensor_attention_vjp,
 )
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sequence"))
-from attention_oracle import dense, dense_vjp
-from tensor_oracle import tensor_dense
 
 
 def close(found: np.ndarray, expected: np.ndarray, rtol: float, what: object) -> None:

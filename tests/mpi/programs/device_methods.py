@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,6 @@ from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
 from sci.solvers import DeepConjugateDirection
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 Method = Callable[[Any, MPI.Intracomm], Iterator[Any]]
 

@@ -38,7 +38,7 @@ def check_training(comm: MPI.Intracomm) -> None:
     """A few steps in float32 give the losses of one rank."""
     model = TransNormer.new(0, width=16, heads=2, layers=1, hidden=16)
     windows = TextWindows(b"to be or not to be, that is the question. " * 8, 50)
-    settings = {"optimiser": AdamW(0.01), "epochs": 1, "batch_size": 2}
+    settings = {"optimizer": AdamW(0.01), "epochs": 1, "batch_size": 2}
     serial = train(model.loss, model.parameters, windows, **settings)
     spread = train(lambda tape, v, b: model.loss(tape, v, b, comm), model.parameters, windows, **settings)
     assert np.abs(serial.losses - spread.losses).max() < 1e-4, np.abs(serial.losses - spread.losses)

@@ -84,7 +84,7 @@ def check_serial_replay(comm: MPI.Intracomm) -> None:
 
 
 def check_bytes(comm: MPI.Intracomm) -> None:
-    """One state for each neighbour or each other rank, whatever the length."""
+    """One state for each neighbor or each other rank, whatever the length."""
     p, r, unit = comm.size, comm.rank, HEADS * D * E * 8
     for n in (64, 640):
         q, k, v, decay, _, dout, _ = (a if a.ndim < 3 else a[:, split(n, comm)] for a in case(n))

@@ -49,7 +49,7 @@ def check(comm: MPI.Intracomm) -> None:
     tape.backward(loss)
     assert (p.gradient == 0).all()
 
-    settings = {"optimiser": AdamW(1e-2), "epochs": 2, "batch_size": 3}
+    settings = {"optimizer": AdamW(1e-2), "epochs": 2, "batch_size": 3}
     one = train(serial, model.parameters, (x, y), **settings)
     many = train(spread, model.parameters, (x, y), **settings)
     for name, parameter in one.parameters.items():

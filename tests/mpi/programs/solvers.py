@@ -5,17 +5,13 @@ mpirun -n 4 python tests/mpi/programs/solvers.py
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from mpi4py import MPI
 from sabotage import private_communicator
+from shared_solver_cases import CASES, compare, compare_deep, refuse
 
 from sci.distributed import abort_on_error
-
-sys.path.append(str(Path(__file__).parents[2]))
-from shared_solver_cases import CASES, compare, compare_deep, refuse
 
 
 def check(comm: MPI.Intracomm, cases: Iterable[int], deep_cases: Iterable[int]) -> None:

@@ -17,7 +17,7 @@ from sci import nn
 from sci.distributed import abort_on_error, broadcast_object
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.io import load, save
-from sci.nn import AdamP, AdamW, Normaliser, allreduce_gradients, train
+from sci.nn import AdamP, AdamW, Normalizer, allreduce_gradients, train
 
 RNG = np.random.default_rng(6)
 X = RNG.normal(size=(31, 2, 5))
@@ -43,8 +43,8 @@ def loss(tape: nn.Tape, v: dict, batch: tuple) -> nn.Variable:
     return tape.call(nn.relative_l2, nn.relative_l2_vjp, h, target=batch[1])
 
 
-def compare(optimiser: nn.Optimiser, batch_size: int, comm: MPI.Intracomm) -> None:
-    options = {"optimiser": optimiser, "epochs": 3, "batch_size": batch_size, "clip": 0.3, "seed": 2}
+def compare(optimizer: nn.Optimizer, batch_size: int, comm: MPI.Intracomm) -> None:
+    options = {"optimizer": optimizer, "epochs": 3, "batch_size": batch_size, "clip": 0.3, "seed": 2}
     serial = train(loss, START, (X, Y), **options)
     spread = train(loss, START, (X, Y), **options, comm=comm)
     np.testing.assert_allclose(spread.losses, serial.losses, rtol=1e-11)
@@ -55,7 +55,7 @@ def compare(optimiser: nn.Optimiser, batch_size: int, comm: MPI.Intracomm) -> No
 
 
 def resume(path: Path, comm: MPI.Intracomm) -> None:
-    options = {"optimiser": AdamW(1e-2), "batch_size": 8, "seed": 2, "comm": comm}
+    options = {"optimizer": AdamW(1e-2), "batch_size": 8, "seed": 2, "comm": comm}
     whole = train(loss, START, (X, Y), epochs=2, **options)
     train(loss, START, (X, Y), epochs=1, save=lambda c: save(path, c, comm=comm), **options)
     again = train(loss, START, (X, Y), epochs=2, resume=load(path), **options)
@@ -84,12 +84,12 @@ def check(comm: MPI.Intracomm) -> None:
     assert (total["a"].dtype, total["z"].dtype) == (np.float32, np.complex64)
     assert abs(value - mean) < 1e-6
     mine = X[comm.rank :: comm.size]
-    found, expected = Normaliser.fit(mine, comm=comm), Normaliser.fit(X)
+    found, expected = Normalizer.fit(mine, comm=comm), Normalizer.fit(X)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
     np.testing.assert_allclose(found.std, expected.std, rtol=1e-12)
     bad = X.copy()
     bad[5] = np.nan
-    options = {"optimiser": AdamW(), "epochs": 1, "batch_size": 31, "comm": comm}
+    options = {"optimizer": AdamW(), "epochs": 1, "batch_size": 31, "comm": comm}
     raises(ConvergenceError, "loss is nan in step 1", lambda: train(loss, START, (bad, Y), **options))
     if comm.size > 1:
         other = {**START, "w": START["w"] + (comm.rank == 1)}

@@ -64,14 +64,14 @@ def _to_integers(group: h5py.Group, name: str) -> None:
 DAMAGE = {
     "no losses": (lambda f: f.__delitem__("checkpoint/losses"), "losses is missing"),
     "no parameters": (lambda f: f.__delitem__("checkpoint/parameters"), "parameters is missing"),
-    "no optimiser": (lambda f: f.__delitem__("checkpoint/optimiser"), "optimiser is missing"),
-    "no part": (lambda f: f.__delitem__("checkpoint/optimiser/first"), "first is missing"),
+    "no optimizer": (lambda f: f.__delitem__("checkpoint/optimizer"), "optimizer is missing"),
+    "no part": (lambda f: f.__delitem__("checkpoint/optimizer/first"), "first is missing"),
     "array": (lambda f: f.__delitem__("checkpoint/parameters/w"), "not those of its datasets"),
     "extra": (lambda f: f.__setitem__("checkpoint/parameters/v", np.ones(2)), "not those of its datasets"),
     "integers": (lambda f: _to_integers(f["checkpoint/parameters"], "w"), "w has dtype int64"),
     "settings": (lambda f: f["checkpoint"].attrs.__setitem__("settings", np.bytes_("[]")), "expected a JSON object"),
     "no JSON": (lambda f: f["checkpoint"].attrs.__setitem__("settings", np.bytes_("{")), "damaged"),
-    "names": (lambda f: f["checkpoint/optimiser"].attrs.__setitem__("names", np.bytes_("3")), "expected a JSON list"),
+    "names": (lambda f: f["checkpoint/optimizer"].attrs.__setitem__("names", np.bytes_("3")), "expected a JSON list"),
 }
 
 

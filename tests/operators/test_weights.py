@@ -1,4 +1,4 @@
-"""Factorised weights: rank rules, initial deviation, contraction against the dense tensor, gradients."""
+"""Factorized weights: rank rules, initial deviation, contraction against the dense tensor, gradients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_rank_rules():
 def test_initial_deviation(factorization, layers):
     wanted = np.sqrt(2 / 64)
     drawn = [
-        w.full(w.initialise(np.random.default_rng(seed), np)).std()
+        w.full(w.initialize(np.random.default_rng(seed), np)).std()
         for seed in range(4)
         for w in (WeightFormat(32, 32, (16, 9), factorization, 0.1, layers),)
     ]
@@ -49,7 +49,7 @@ def test_contraction_and_gradients(dim, factorization, layers):
     kept = (3, *modes[1:-1], 2)[-dim:] if dim > 1 else (2,)
     w = WeightFormat(4, 3, modes, factorization, 0.4, layers)
     layer = 1 if layers else 0
-    parameters = w.initialise(rng, np, np.complex128)
+    parameters = w.initialize(rng, np, np.complex128)
     assert {name: p.shape for name, p in parameters.items()} == w.shapes()
     dense = w.full(parameters, layer)
     assert dense.shape == (4, 3, *modes)
@@ -78,7 +78,7 @@ def test_joint_layers_share_one_tensor():
     rng = np.random.default_rng(0)
     for factorization in FACTORIZATIONS[1:]:
         w = WeightFormat(3, 4, (4, 3), factorization, 0.5, 2)
-        parameters = w.initialise(rng, np, np.complex128)
+        parameters = w.initialize(rng, np, np.complex128)
         assert w.shape == (2, 3, 4, 4, 3)
         first, second = w.full(parameters, 0), w.full(parameters, 1)
         swapped = {**parameters, "factor_0": parameters["factor_0"][..., ::-1, :]}

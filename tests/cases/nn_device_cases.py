@@ -1,4 +1,4 @@
-"""Pairs, losses, optimisers and training of sci.nn on either side, for `device_cases`."""
+"""Pairs, losses, optimizers and training of sci.nn on either side, for `device_cases`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def every_pair(xp: ModuleType) -> Answers:
     return answers
 
 
-def normalising(xp: ModuleType) -> Answers:
+def normalizing(xp: ModuleType) -> Answers:
     x = to_device(X, xp)
     found = []
     for pointwise in (False, True):
-        n = nn.Normaliser.fit(x, pointwise=pointwise)
+        n = nn.Normalizer.fit(x, pointwise=pointwise)
         found += [n.encode(x), n.decode(x)]
     return [to_host(a) for a in found]
 
@@ -61,9 +61,9 @@ def _real_vjp(dout: Any, dtype: Any) -> tuple:
 def training(xp: ModuleType) -> Answers:
     start, data = {n: to_device(p, xp) for n, p in WEIGHTS.items()}, (to_device(X, xp), to_device(Y, xp))
     answers = []
-    for optimiser in (nn.Adam(1e-2), nn.AdamW(1e-2), nn.AdamP(1e-2), nn.SGDP(1e-2)):
-        half = nn.train(_loss, start, data, optimiser=optimiser, epochs=1, batch_size=10, clip=0.1)
-        done = nn.train(_loss, start, data, optimiser=optimiser, epochs=2, batch_size=10, clip=0.1, resume=half)
+    for optimizer in (nn.Adam(1e-2), nn.AdamW(1e-2), nn.AdamP(1e-2), nn.SGDP(1e-2)):
+        half = nn.train(_loss, start, data, optimizer=optimizer, epochs=1, batch_size=10, clip=0.1)
+        done = nn.train(_loss, start, data, optimizer=optimizer, epochs=2, batch_size=10, clip=0.1, resume=half)
         answers += [done.losses, *(to_host(p) for p in done.parameters.values())]
     return answers
 
@@ -75,4 +75,4 @@ def long_rows(xp: ModuleType) -> Answers:
     return [to_host(outer_sum(a, b)) for a, b in pairs]
 
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalising, long_rows, training)
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalizing, long_rows, training)

@@ -87,7 +87,7 @@ def test_cross_entropy_is_the_mean_of_the_chosen_logs():
     assert P.cross_entropy(logits, labels, weights=weights)[0] == pytest.approx(-(logs[0] + 3 * logs[3]) / 4)
 
 
-def test_norms_standardise():
+def test_norms_standardize():
     x = 5 + 3 * real(2, 6, 8, 8)
     out = P.instance_norm(x, eps=0.0)[0]
     np.testing.assert_allclose(out.mean(axis=(2, 3)), 0, atol=1e-14)

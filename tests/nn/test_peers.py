@@ -1,4 +1,4 @@
-"""Values and gradients of the pairs, losses and optimisers against PyTorch and neuraloperator in float32."""
+"""Values and gradients of the pairs, losses and optimizers against PyTorch and neuraloperator in float32."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_h1_without_periodicity():
     ],
     ids=["adam", "adamw", "momentum", "nesterov"],
 )
-def test_optimisers(ours, peer):
+def test_optimizers(ours, peer):
     start = {"a": real(5, 3), "z": complex_(4)}
     w = {name: p.copy() for name, p in start.items()}
     tensors = {name: torch.tensor(p, requires_grad=True) for name, p in start.items()}
@@ -137,7 +137,7 @@ def test_optimisers(ours, peer):
 
 
 @pytest.mark.parametrize("kind", ["AdamP", "SGDP"])
-def test_projected_optimisers_against_the_authors(kind):
+def test_projected_optimizers_against_the_authors(kind):
     adamp = pytest.importorskip("adamp")
     start = real(6, 8)
     tensor, w = torch.tensor(start, requires_grad=True), {"w": start.copy()}

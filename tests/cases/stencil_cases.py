@@ -128,11 +128,11 @@ def _dot(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
 def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
     for p in _problems(rng, dtype, bits, variable):
         u, f = p.cells(dtype), p.cells(dtype)
-        for colour in (0, 1):
+        for color in (0, 1):
 
-            def run(p=p, u=u, f=f, colour=colour) -> np.ndarray:
+            def run(p=p, u=u, f=f, color=color) -> np.ndarray:
                 out = u.copy()
-                half_sweep(p.layout, out, f, p.d, p.links, colour, p.where, p.whole)()
+                half_sweep(p.layout, out, f, p.d, p.links, color, p.where, p.whole)()
                 return out
 
             yield _both(run)
@@ -184,11 +184,11 @@ def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> I
 def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
     for p in _problems(rng, dtype, bits):
         f = p.cells(dtype)
-        for colour in (0, 1):
+        for color in (0, 1):
 
-            def run(p=p, f=f, colour=colour) -> np.ndarray:
+            def run(p=p, f=f, color=color) -> np.ndarray:
                 out = p.cells(dtype) * 0 + 3 * (p.layout.spread(np.ones(p.solid.shape), dtype))
-                first_sweep(p.layout, out, f, p.d, colour, p.where, p.whole)()
+                first_sweep(p.layout, out, f, p.d, color, p.where, p.whole)()
                 return out
 
             yield _both(run)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(__file__).resolve().parent / "programs"
+PROGRAMS = CHECKOUT / "tests" / "mpi" / "programs"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def find_mpirun() -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(CHECKOUT), str(CHECKOUT / "tests" / "cases"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),

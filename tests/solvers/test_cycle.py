@@ -159,7 +159,7 @@ def test_gradients_of_the_weights():
     parameters = _parameters(1, 0.5)
     dweights = np.array([0.3, -1.1, 0.7, 0.2])
     found = weights_vjp(dweights, parameters, 1)
-    for name, gradient in zip(("centre", "spread"), found):
+    for name, gradient in zip(("center", "spread"), found):
         for k in range(2):
             values = []
             for h in (1e-6, -1e-6):

@@ -118,7 +118,7 @@ def test_training_learns_a_text_and_generates_it(tmp_path):
     model = TransNormer.new(0, width=32, heads=2, layers=2, hidden=48)
     windows = TextWindows(text, 64)
     settings = {"epochs": 14, "batch_size": 4, "schedule": cosine(14), "schedule_each": "step", "clip": 1.0}
-    done = train(model.loss, model.parameters, windows, optimiser=AdamW(0.01), **settings)
+    done = train(model.loss, model.parameters, windows, optimizer=AdamW(0.01), **settings)
     assert done.losses[0] > 5.0
     assert done.losses[-1] < 0.6
     trained = model.with_parameters(done.parameters)

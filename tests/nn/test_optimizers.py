@@ -1,4 +1,4 @@
-"""Optimisers: textbook formulas, the projection's lemma and norm growth, clipping, complex parameters."""
+"""Optimizers: textbook formulas, the projection's lemma and norm growth, clipping, complex parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sci.nn import SGDP, Adam, AdamP, AdamW, clip_by_global_norm, global_norm, p
 RNG = np.random.default_rng(4)
 
 
-def steps_of(optimiser, w0: dict, gradient, n: int, factor: float = 1.0) -> dict:
+def steps_of(optimizer, w0: dict, gradient, n: int, factor: float = 1.0) -> dict:
     w = {k: v.copy() for k, v in w0.items()}
-    state = optimiser.start(w)
+    state = optimizer.start(w)
     for step in range(1, n + 1):
-        optimiser.update(w, gradient(w, step), state, step, factor)
+        optimizer.update(w, gradient(w, step), state, step, factor)
     return w
 
 
@@ -40,22 +40,22 @@ def test_adam_is_its_formula(mode, decoupled):
     np.testing.assert_allclose(found["w"], w, rtol=1e-13)
 
 
-@pytest.mark.parametrize("optimiser", [Adam(), AdamW(), AdamP(), SGDP(weight_decay=0.1)])
-def test_a_complex_parameter_moves_like_two_real_ones(optimiser):
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), AdamP(), SGDP(weight_decay=0.1)])
+def test_a_complex_parameter_moves_like_two_real_ones(optimizer):
     z, dz = RNG.normal(size=(2, 3, 4, 2))
-    pairs = steps_of(optimiser, {"w": z}, lambda w, t: {"w": t * dz}, 3)["w"]
-    whole = steps_of(optimiser, {"w": z.view(complex)[..., 0]}, lambda w, t: {"w": t * dz.view(complex)[..., 0]}, 3)[
+    pairs = steps_of(optimizer, {"w": z}, lambda w, t: {"w": t * dz}, 3)["w"]
+    whole = steps_of(optimizer, {"w": z.view(complex)[..., 0]}, lambda w, t: {"w": t * dz.view(complex)[..., 0]}, 3)[
         "w"
     ]
     np.testing.assert_array_equal(whole.view(float).reshape(pairs.shape), pairs)
 
 
-@pytest.mark.parametrize("optimiser", [Adam(), AdamW(), AdamP(), SGDP(weight_decay=0.1, nesterov=True)])
-def test_single_precision_stays_single(optimiser):
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), AdamP(), SGDP(weight_decay=0.1, nesterov=True)])
+def test_single_precision_stays_single(optimizer):
     w0 = {"a": np.ones((3, 2), "f4"), "z": np.ones((2, 2), "c8")}
     w, state = {k: v.copy() for k, v in w0.items()}, None
-    state = optimiser.start(w)
-    optimiser.update(w, w0, state, 1, 0.7)
+    state = optimizer.start(w)
+    optimizer.update(w, w0, state, 1, 0.7)
     arrays = [*w.values(), *(a for group in state.values() for a in group.values())]
     assert {str(a.dtype) for a in arrays} == {"float32", "complex64"}
 
@@ -91,11 +91,11 @@ def test_the_lemma_of_norm_growth():
 
 def test_projected_steps_grow_the_norm_exactly_by_their_own_length():
     target, w0 = RNG.normal(size=(2, 4, 5))
-    optimiser, w = SGDP(0.1, 0.9, scale_invariant={"w": "layer"}), {"w": w0.copy()}
-    state, total = optimiser.start(w), (w0 * w0).sum()
+    optimizer, w = SGDP(0.1, 0.9, scale_invariant={"w": "layer"}), {"w": w0.copy()}
+    state, total = optimizer.start(w), (w0 * w0).sum()
     for step in range(1, 301):
         before = w["w"].copy()
-        optimiser.update(w, sphere_gradient(target)(w, 0), state, step, 1.0)
+        optimizer.update(w, sphere_gradient(target)(w, 0), state, step, 1.0)
         p = state["momentum"]["w"]
         tangent = p - before * (p * before).sum() / (before * before).sum()
         total += 0.01 * (tangent * tangent).sum()

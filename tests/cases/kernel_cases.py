@@ -16,7 +16,7 @@ import stencil_cases
 import sci
 from sci.kernels import Kernel, block_size, launch
 from sci.nn.ops.activations import KINDS, evaluate
-from sci.nn.ops.normalization import standardise, standardise_vjp
+from sci.nn.ops.normalization import standardize, standardize_vjp
 from sci.nn.optim.adam import adam_step
 from sci.potentials import Newton, Yukawa
 from sci.potentials.direct import direct_sum_packed
@@ -210,27 +210,27 @@ def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[P
         yield _both(run)
 
 
-def _standardise(rng: np.random.Generator, dtype: str, centred: int) -> Iterator[Pair]:
+def _standardize(rng: np.random.Generator, dtype: str, centered: int) -> Iterator[Pair]:
     for rows, n in ((0, 3), (1, 1), (15, 7), (16, 64), (33, 130), (3, 2500)):
         x = (5 + rng.normal(size=(rows, n))).astype(dtype)
 
         def run(x=x) -> np.ndarray:
-            unit, inverse = standardise(x, 1e-3, bool(centred))
+            unit, inverse = standardize(x, 1e-3, bool(centered))
             return np.concatenate([unit.ravel(), inverse])
 
         yield _both(run)
 
 
-def _standardise_vjp(rng: np.random.Generator, dtype: str, centred: int) -> Iterator[Pair]:
+def _standardize_vjp(rng: np.random.Generator, dtype: str, centered: int) -> Iterator[Pair]:
     for rows, n in ((0, 3), (1, 1), (15, 7), (16, 64), (33, 130), (3, 2500)):
         dout, unit = rng.normal(size=(2, rows, n)).astype(dtype)
         inverse = rng.random(rows).astype(dtype)
-        yield _both(partial(standardise_vjp, dout, unit, inverse, bool(centred)))
+        yield _both(partial(standardize_vjp, dout, unit, inverse, bool(centered)))
 
 
 _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
-    "standardise": _standardise,
-    "standardise_vjp": _standardise_vjp,
+    "standardize": _standardize,
+    "standardize_vjp": _standardize_vjp,
     "activate": _activate,
     "adam": _adam,
     "lightning": _lightning,

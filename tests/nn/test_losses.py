@@ -1,4 +1,4 @@
-"""Losses, normalisers, initialisers and schedules against their formulas."""
+"""Losses, normalizers, initializers and schedules against their formulas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn import (
-    Normaliser,
+    Normalizer,
     constant,
     cosine,
     count_parameters,
@@ -81,11 +81,11 @@ def test_losses_refuse_what_does_not_fit():
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_normalisers_invert_exactly_to_rounding(dtype):
+def test_normalizers_invert_exactly_to_rounding(dtype):
     x = (3 + 2 * RNG.normal(size=(50, 2, 6, 7)) * np.array([1.0, 40.0])[:, None, None]).astype(dtype)
     tol = 8 * np.finfo(dtype).eps
     for pointwise in (False, True):
-        n = Normaliser.fit(x, pointwise=pointwise)
+        n = Normalizer.fit(x, pointwise=pointwise)
         axes = (0,) if pointwise else (0, 2, 3)
         y = n.encode(x)
         assert y.dtype == n.mean.dtype == dtype
@@ -93,17 +93,17 @@ def test_normalisers_invert_exactly_to_rounding(dtype):
         np.testing.assert_allclose(y.std(axis=axes, dtype="f8"), 1, rtol=max(50 * tol, 1e-6))
         assert np.abs(n.decode(y) - x).max() <= tol * np.abs(x).max()
     constant_data = np.full((4, 1, 3), 2.5)
-    n = Normaliser.fit(constant_data)
+    n = Normalizer.fit(constant_data)
     np.testing.assert_array_equal(n.decode(n.encode(constant_data)), constant_data)
 
 
-def test_normaliser_refuses_bad_data():
+def test_normalizer_refuses_bad_data():
     with pytest.raises(ShapeError, match="expected"):
-        Normaliser.fit(np.ones(3))
+        Normalizer.fit(np.ones(3))
     with pytest.raises(InvalidValueError, match="NaN"):
-        Normaliser.fit(np.full((2, 1, 2), np.nan))
+        Normalizer.fit(np.full((2, 1, 2), np.nan))
     with pytest.raises(InvalidValueError, match="no samples"):
-        Normaliser.fit(np.ones((0, 1, 2)))
+        Normalizer.fit(np.ones((0, 1, 2)))
 
 
 def test_initial_values_depend_on_the_seed_alone():

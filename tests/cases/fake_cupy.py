@@ -165,7 +165,7 @@ class RawModule:
 
 @functools.cache
 def _function(kernel: Any) -> Any:
-    # Nothing is timed here, so the compiler need not optimise.
+    # Nothing is timed here, so the compiler need not optimize.
     flags = ("-O0", "-USCI_BLOCK", f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}")
     return ctypes.CDLL(str(kernels._build_host(kernel, flags))).sci_launch
 

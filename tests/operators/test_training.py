@@ -55,7 +55,7 @@ def test_what_does_not_fit_is_refused():
     stored = TrainedOperator(model).to_model()
     with pytest.raises(InvalidValueError, match="kind"):
         TrainedOperator.from_model(Model("Other", stored.options, stored.parameters))
-    with pytest.raises(InvalidValueError, match="normaliser"):
+    with pytest.raises(InvalidValueError, match="normalizer"):
         TrainedOperator.from_model(Model("FNO", {**stored.options, "inputs_eps": 0.0}, stored.parameters))
     with pytest.raises(InvalidValueError, match="NaN"):
         TrainedOperator(model)(np.full((1, 1, 4, 4), np.nan))

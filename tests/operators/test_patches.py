@@ -52,10 +52,10 @@ def test_halos_wrap_or_repeat_the_end():
     assert clamped.tolist() == [[0, 0, 0, 1, 2, 3, 4, 5], [2, 3, 4, 5, 6, 7, 7, 7]]
 
 
-def test_every_level_is_centred_on_its_patch():
+def test_every_level_is_centered_on_its_patch():
     cut = MultigridPatches(2)
     for level in range(3):
-        places = cut.indices(256, level)[1]  # the second of four patches: its core is 64..127, its centre at 96
+        places = cut.indices(256, level)[1]  # the second of four patches: its core is 64..127, its center at 96
         assert places.tolist() == [(96 - 32 * 2**level + 2**level * i) % 256 for i in range(64)]
 
 

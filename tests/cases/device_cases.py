@@ -69,7 +69,7 @@ def tucker_decompositions(xp: ModuleType) -> Answers:
 def canonical_formats(xp: ModuleType) -> Answers:
     canonical = Canonical(to_device(TERMS[0], xp), tuple(to_device(f, xp) for f in TERMS[1]))
     tucker = rhosvd(canonical, 1e-10)
-    total = Tucker(tucker.core, tucker.factors).orthogonalised()
+    total = Tucker(tucker.core, tucker.factors).orthogonalized()
     function = ChebTuck.from_canonical(canonical, BOX, 8)
     return [to_host(a) for a in (canonical.full(), tucker.full(), total.full(), function.on_grid(*_axes(xp)))]
 

@@ -72,7 +72,7 @@ def operator_training(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(3)
     x, y = with_transposed(*(to_device(a, xp) for a in rng.normal(size=(2, 4, 1, 6, 6))))
     model = FNO((3, 3), 1, 1, 4, 1, parameters=_moved(FNO((3, 3), 1, 1, 4, 1).parameters, xp))
-    trained, course = train_operator(model, x, y, Recipe(epochs=2, batch_size=4), normalise_inputs=True)
+    trained, course = train_operator(model, x, y, Recipe(epochs=2, batch_size=4), normalize_inputs=True)
     again = TrainedOperator.from_model(trained.to_model())
     return [to_host(a) for a in (trained(x), again(x))] + [course.losses]
 

@@ -1,8 +1,8 @@
 """Damage files in a thousand ways and read them: a clear error or the right answer, never a crash, a hang or a flood.
 
-python tests/io/fuzz.py 1000                every kind of file
-python tests/io/fuzz.py 1000 grid samples   some of them
-python tests/io/fuzz.py 1000 --seed 7       other damage
+python tests/cases/fuzz.py 1000                every kind of file
+python tests/cases/fuzz.py 1000 grid samples   some of them
+python tests/cases/fuzz.py 1000 --seed 7       other damage
 
 Prints one line of JSON for each kind: how many readings were right and how many refused, and what went wrong.
 Readers run in forked processes under a limit of memory and time, so that a fault inside HDF5 costs one reading.
@@ -16,16 +16,12 @@ import os
 import re
 import resource
 import signal
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from kinds import KINDS, FileKind, part_names
 from samples import same
 

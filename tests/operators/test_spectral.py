@@ -11,7 +11,7 @@ from sci.operators.spectral.transform import (
     check_modes,
     column_weights,
     kept_modes,
-    synthesise,
+    synthesize,
     transform,
     wavenumbers,
     weight_window,
@@ -58,10 +58,10 @@ def test_transform_and_inverse_are_those_of_the_fast_transform(grid, n_modes):
     full = np.fft.fftn(x, axes=range(-len(grid), 0), norm="forward")
     np.testing.assert_allclose(spectrum, full[(..., *places(grid, kept))], rtol=0, atol=1e-14)
     other = rng.normal(size=spectrum.shape) + 1j * rng.normal(size=spectrum.shape)
-    np.testing.assert_allclose(synthesise(other, grid), field_of(other, grid), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(synthesize(other, grid), field_of(other, grid), rtol=0, atol=1e-12)
     single = transform(x.astype(np.float32), kept)
     assert single.dtype == np.complex64
-    assert synthesise(single, grid).dtype == np.float32
+    assert synthesize(single, grid).dtype == np.float32
     np.testing.assert_allclose(single, spectrum, rtol=0, atol=1e-6)
 
 
@@ -72,7 +72,7 @@ def test_each_is_the_adjoint_of_the_other_up_to_the_weights_of_columns(grid, n_m
     x = rng.normal(size=grid)
     y = rng.normal(size=kept) + 1j * rng.normal(size=kept)
     c = column_weights(grid, kept, float)
-    left = (synthesise(y, grid) * x).sum()
+    left = (synthesize(y, grid) * x).sum()
     right = x.size * (y.conj() * c * transform(x, kept)).sum().real
     assert abs(left - right) < 1e-12 * x.size
 
@@ -85,7 +85,7 @@ def test_even_counts_keep_the_negative_end():
 
     def low_pass(k1):
         wave = np.cos(2 * np.pi * (k1 * i / 12 + j / 10))
-        return wave, synthesise(transform(wave, kept), (12, 10))
+        return wave, synthesize(transform(wave, kept), (12, 10))
 
     for k1 in (-2, -1, 0, 1):
         wave, passed = low_pass(k1)
@@ -107,7 +107,7 @@ def test_resampling_a_band_limited_field_is_exact():
         return 1 + np.cos(2 * np.pi * (i - 2 * j)) + np.sin(2 * np.pi * (2 * i + j))
 
     kept = kept_modes((6, 6), (9, 11), (15, 20))
-    np.testing.assert_allclose(synthesise(transform(wave(9, 11), kept), (15, 20)), wave(15, 20), atol=1e-13)
+    np.testing.assert_allclose(synthesize(transform(wave(9, 11), kept), (15, 20)), wave(15, 20), atol=1e-13)
 
 
 def test_bad_input_is_refused():
@@ -120,4 +120,4 @@ def test_bad_input_is_refused():
         with pytest.raises(ShapeError, match="expected"):
             check_field(np.zeros(shape), 1, 1)
     with pytest.raises(ShapeError, match="do not fit"):
-        synthesise(np.zeros((4, 3), complex), (3, 8))
+        synthesize(np.zeros((4, 3), complex), (3, 8))

@@ -38,7 +38,7 @@ def _dense(M, n: int) -> np.ndarray:
 def _cycles(A):
     yield Multigrid(A, dtype=np.float64)
     if A.constant:
-        yield Multigrid(A, dtype=np.float64, coarse="rediscretised", smoothing=1)
+        yield Multigrid(A, dtype=np.float64, coarse="rediscretized", smoothing=1)
 
 
 @pytest.mark.parametrize("A", [*OPERATORS[::3], OPERATORS[-2], OPERATORS[-1]])
@@ -119,9 +119,9 @@ COUNTS = {
     "MIC(0)": (lambda A: IncompleteCholesky(A, 0.97), (10, 20)),
     "fast": (FastPoisson, (10, 18)),
     "V(2,2)": (Multigrid, (4, 7)),
-    "V(2,2) rediscretised": (lambda A: Multigrid(A, coarse="rediscretised"), (4, 7)),
-    "V(1,1) rediscretised": (lambda A: Multigrid(A, coarse="rediscretised", smoothing=1), (5, 11)),
-    "V(2,2) no correction": (lambda A: Multigrid(A, coarse="rediscretised", wall_corrected=False), (5, 9)),
+    "V(2,2) rediscretized": (lambda A: Multigrid(A, coarse="rediscretized"), (4, 7)),
+    "V(1,1) rediscretized": (lambda A: Multigrid(A, coarse="rediscretized", smoothing=1), (5, 11)),
+    "V(2,2) no correction": (lambda A: Multigrid(A, coarse="rediscretized", wall_corrected=False), (5, 9)),
 }
 
 
@@ -204,7 +204,7 @@ def test_bad_arguments():
     with pytest.raises(InvalidValueError, match="coarse is"):
         Multigrid(A, coarse="galerkin")
     with pytest.raises(InvalidValueError, match="constant coefficients"):
-        Multigrid(PoissonOperator(A.mask, (1.0, 2.0)), coarse="rediscretised")
+        Multigrid(PoissonOperator(A.mask, (1.0, 2.0)), coarse="rediscretized")
     with pytest.raises(DTypeError, match="float32"):
         Multigrid(A, dtype=np.float16)
     with pytest.raises(InvalidValueError, match="modified"):

@@ -80,7 +80,7 @@ def test_same_weights_same_output_and_gradients(case):
     largest = max(float(np.abs(g).max()) for g in exact.values())
     for name, gradient in exact.items():
         own = float(np.abs(gradient).max())
-        # A shift before a normalisation of instances changes nothing: of these gradients float32 leaves rounding.
+        # A shift before a normalization of instances changes nothing: of these gradients float32 leaves rounding.
         zero = case == "instance norm" and name.endswith(("spectral.bias", "mlp.1.bias"))
         assert (own < 1e-12 * largest) == zero, name
         for single in (gradients[name], theirs_as_ours[name]):
@@ -98,20 +98,20 @@ def test_the_reference_recipe_takes_the_same_steps():
 
     rng = np.random.default_rng(1)
     x, y = (rng.normal(size=(10, c, 8, 8)).astype(np.float32) for c in (2, 3))
-    y = (y - y.mean((0, 2, 3), keepdims=True)) / y.std((0, 2, 3), keepdims=True)  # normalising again changes nothing
+    y = (y - y.mean((0, 2, 3), keepdims=True)) / y.std((0, 2, 3), keepdims=True)  # normalizing again changes nothing
     options = {"horizon": 4, "each_step": False, "shuffle": False, "equal_samples": True, "eps": 1e-8 / 4}
     recipe = Recipe(epochs=3, batch_size=4, learning_rate=4e-3, **options)
     _, course = train_operator(from_neuraloperator(state), x, y, recipe)
-    optimiser = torch.optim.AdamW(theirs.parameters(), lr=4e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=4)
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=4e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
     losses = []
     for _ in range(3):
         for part in (slice(0, 4), slice(4, 8), slice(8, 10)):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             given, wanted = torch.from_numpy(x[part]), torch.from_numpy(y[part])
             loss = H1Loss(d=2)(theirs(given).flatten(0, 1)[:, None], wanted.flatten(0, 1)[:, None])
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(float(loss) / len(given))
         schedule.step()
     np.testing.assert_allclose(course.losses, losses, rtol=2e-5)

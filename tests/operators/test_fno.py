@@ -74,7 +74,7 @@ def test_counts_of_models():
 def test_gradients_of_a_spectral_convolution(grid, other):
     rng = np.random.default_rng(0)
     form = WeightFormat(2, 3, stored_modes((5, 4, 6)[-len(grid) :]))
-    weights = form.initialise(rng, np, np.complex128)
+    weights = form.initialize(rng, np, np.complex128)
     target = tuple(n + other for n in grid) if other else None
     arguments = [normal(rng, 2, 2, *grid), normal(rng, 3), *weights.values()]
     options = {"names": tuple(weights), "form": form, "grid": target}
@@ -101,7 +101,7 @@ def test_gradients_of_a_block(monkeypatch, factorization, fno_skip, mlp_skip):
     monkeypatch.setattr(block_module, "TILE_POINTS", 16)
     rng = np.random.default_rng(0)
     form = WeightFormat(4, 4, stored_modes((3, 4)), factorization, 0.5)
-    weights = form.initialise(rng, np, np.complex128)
+    weights = form.initialize(rng, np, np.complex128)
     arrays = {"bias": normal(rng, 4), **weights}
     for name, kind in (("skip", fno_skip), ("gate", mlp_skip)):
         if kind in ("linear", "soft-gating"):

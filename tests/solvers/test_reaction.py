@@ -1,4 +1,4 @@
-"""The reaction field against Born's ion, Kirkwood's sphere with a charge off its centre, and a uniform medium."""
+"""The reaction field against Born's ion, Kirkwood's sphere with a charge off its center, and a uniform medium."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_potential_of_the_born_ion():
     assert abs(found.values - expected)[far].max() < 0.005 * abs(expected).max()
 
 
-def test_a_charge_off_the_centre_of_a_sphere():
+def test_a_charge_off_the_center_of_a_sphere():
     radius, off = 3.0, 1.2
     series = sum(
         (k + 1) * (2 - 80) / (2 * ((k + 1) * 80 + k * 2)) * off ** (2 * k) / radius ** (2 * k + 1) for k in range(60)

@@ -62,13 +62,13 @@ def test_darcy_matrix_is_the_scheme_written_out() -> None:
     u = solve_darcy(a, f)
     for i in range(1, 6):
         for j in range(1, 6):
-            faces = [(a[i, j] + a[p, q]) / 2 * (u[i, j] - u[p, q]) for p, q in _neighbours(i, j)]
+            faces = [(a[i, j] + a[p, q]) / 2 * (u[i, j] - u[p, q]) for p, q in _neighbors(i, j)]
             assert sum(faces) * 36 == pytest.approx(f[i, j], abs=1e-11)
     assert not u[[0, -1]].any()
     assert not u[:, [0, -1]].any()
 
 
-def _neighbours(i: int, j: int) -> list[tuple[int, int]]:
+def _neighbors(i: int, j: int) -> list[tuple[int, int]]:
     return [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
 
 

@@ -15,7 +15,7 @@ from sci.plotting import plot_prediction, plot_training
 figure_module = pytest.importorskip("matplotlib.figure")
 LOSSES = np.geomspace(1.0, 0.1, 7)
 DONE = Checkpoint(
-    7, {}, {}, LOSSES, {"test_l2": np.array([0.5, 0.2])}, {"n_samples": 25, "batch_size": 10, "optimiser": "Adam"}
+    7, {}, {}, LOSSES, {"test_l2": np.array([0.5, 0.2])}, {"n_samples": 25, "batch_size": 10, "optimizer": "Adam"}
 )
 
 

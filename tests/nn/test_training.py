@@ -39,13 +39,13 @@ def loss(tape: Tape, v: dict, batch: tuple) -> P.Variable:
     return tape.call(P.relative_h1, P.relative_h1_vjp, model(tape, v, batch[0]), target=batch[1])
 
 
-def run(parameters=None, optimiser=None, epochs: int = 3, **options) -> Checkpoint:
+def run(parameters=None, optimizer=None, epochs: int = 3, **options) -> Checkpoint:
     options = {"batch_size": 10, "seed": 4, **options}
-    return train(loss, parameters or start(), (X, Y), optimiser=optimiser or AdamW(1e-2), epochs=epochs, **options)
+    return train(loss, parameters or start(), (X, Y), optimizer=optimizer or AdamW(1e-2), epochs=epochs, **options)
 
 
 def bits(c: Checkpoint) -> list:
-    arrays = [*c.parameters.items(), *((n, a) for part in c.optimiser.values() for n, a in part.items())]
+    arrays = [*c.parameters.items(), *((n, a) for part in c.optimizer.values() for n, a in part.items())]
     return [
         c.step,
         c.losses.tobytes(),
@@ -65,11 +65,11 @@ def test_training_lowers_the_loss_and_leaves_its_input_alone():
         assert done.parameters[name].dtype == p.dtype
 
 
-@pytest.mark.parametrize("optimiser", [Adam(1e-2), AdamW(1e-2), AdamP(1e-2), SGDP(1e-2)])
+@pytest.mark.parametrize("optimizer", [Adam(1e-2), AdamW(1e-2), AdamP(1e-2), SGDP(1e-2)])
 @pytest.mark.parametrize("stop", [6, 8])  # after an epoch, and in the middle of one
-def test_a_resumed_training_has_the_bits_of_one_that_never_stopped(tmp_path, optimiser, stop):
+def test_a_resumed_training_has_the_bits_of_one_that_never_stopped(tmp_path, optimizer, stop):
     options = {
-        "optimiser": optimiser,
+        "optimizer": optimizer,
         "schedule": P.warm_up(1, P.cosine(3)),
         "schedule_each": "step",
         "clip": 0.5,
@@ -111,7 +111,7 @@ def test_samples_left_over_count_by_their_number():
     ends, losses = [], []
     for equal in (False, True):
         kept: list[np.ndarray] = []
-        options = {"optimiser": SGDP(1e-2, 0.0, delta=0.0), "epochs": 1, "equal_samples": equal, "save_every": 1}
+        options = {"optimizer": SGDP(1e-2, 0.0, delta=0.0), "epochs": 1, "equal_samples": equal, "save_every": 1}
         done = run(**options, save=lambda c, kept=kept: kept.append(c.parameters["out.w"].astype("f8")))
         ends.append(kept[-1] - kept[-2])
         losses.append(done.losses[-1])
@@ -132,7 +132,7 @@ def test_when_the_schedule_is_asked(each, expected):
 
 
 def test_clipping_limits_the_step():
-    plain, clipped = (run(optimiser=SGDP(0.1, 0.0), epochs=1, batch_size=53, clip=c) for c in (None, 1e-3))
+    plain, clipped = (run(optimizer=SGDP(0.1, 0.0), epochs=1, batch_size=53, clip=c) for c in (None, 1e-3))
     moved = [np.sqrt(sum(((r.parameters[n] - p) ** 2).sum() for n, p in start().items())) for r in (plain, clipped)]
     assert moved[1] < 1.1e-4 < moved[0]
 
@@ -172,7 +172,7 @@ def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, sp
     with pytest.raises(ConvergenceError, match=message):
         train(
             *(spoiled, start(), (X, Y)),
-            optimiser=Adam(),
+            optimizer=Adam(),
             epochs=3,
             batch_size=10,
             save=lambda c: save(path, c),
@@ -185,7 +185,7 @@ def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, sp
 def test_parameters_that_overflow_are_not_saved():
     seen: list[int] = []
     with pytest.raises(ConvergenceError, match=r"the parameter '.*' has .* in step 1;"), np.errstate(all="ignore"):
-        run(optimiser=SGDP(lr=3e38), save=lambda c: seen.append(c.step), save_every=1)
+        run(optimizer=SGDP(lr=3e38), save=lambda c: seen.append(c.step), save_every=1)
     assert seen == []
 
 
@@ -200,7 +200,7 @@ def test_a_dataset_is_asked_for_its_batches():
             asked.append(indices)
             return X[indices], Y[indices]
 
-    found = train(loss, start(), Lazy(), optimiser=AdamW(1e-2), epochs=3, batch_size=10, seed=4)
+    found = train(loss, start(), Lazy(), optimizer=AdamW(1e-2), epochs=3, batch_size=10, seed=4)
     assert bits(found) == bits(run())
     for epoch in range(3):
         assert sorted(np.concatenate(asked[6 * epoch : 6 * epoch + 6])) == list(range(53))
@@ -217,14 +217,14 @@ def test_bad_settings():
         (lambda: run(save_every=-2), InvalidValueError, "save_every is -2"),
         (lambda: run({"a": np.array([np.nan])}), ConvergenceError, "parameter 'a' has 1 of 1"),
         (lambda: run(resume=good, seed=9), InvalidValueError, "another training .seed: 4 then, 9 now"),
-        (lambda: run(resume=good, optimiser=Adam()), InvalidValueError, "optimiser: 'AdamW' then, 'Adam' now"),
+        (lambda: run(resume=good, optimizer=Adam()), InvalidValueError, "optimizer: 'AdamW' then, 'Adam' now"),
         (lambda: run(start(width=4), resume=good), InvalidValueError, "other names, shapes or dtypes"),
         (
-            lambda: train(loss, start(), (X, Y[:-1]), optimiser=Adam(), epochs=1, batch_size=4),
+            lambda: train(loss, start(), (X, Y[:-1]), optimizer=Adam(), epochs=1, batch_size=4),
             ShapeError,
             r"lengths \[53, 52\]",
         ),
-        (lambda: train(loss, {}, (X, Y), optimiser=Adam(), epochs=1, batch_size=4), InvalidValueError, "no parameters"),
+        (lambda: train(loss, {}, (X, Y), optimizer=Adam(), epochs=1, batch_size=4), InvalidValueError, "no parameters"),
     ]
     for call, error, message in cases:
         with pytest.raises(error, match=message):
@@ -295,10 +295,10 @@ def test_no_other_precision_enters_a_whole_model(monkeypatch, dtype):
     spy.note(gradients)
     done = train(
         *(loss, start(dtype), (x, y)),
-        optimiser=AdamP(1e-2),
+        optimizer=AdamP(1e-2),
         epochs=1,
         batch_size=10,
         clip=1e-3,
     )
-    spy.note(done.parameters, done.optimiser)
+    spy.note(done.parameters, done.optimizer)
     assert spy.seen == {dtype}

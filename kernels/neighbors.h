@@ -1,4 +1,4 @@
-// The sum of links times neighbours around an entry of a padded array, which the kernels of Poisson problems share.
+// The sum of links times neighbors around an entry of a padded array, which the kernels of Poisson problems share.
 #pragma once
 #include "host.h"
 
