@@ -51,8 +51,8 @@ def namesakes(room: str) -> list[str]:
     """Return the public functions of a room that are named as their module, which hides them from mkdocstrings."""
     front = PACKAGE / room / "__init__.py"
     text = front.read_text() if front.is_file() else ""
-    names = re.findall(rf"^from sci\.{room}\.(\w+) import [^\n]*\b\1\b", text, re.MULTILINE)
-    return [f"sci.{room}.{name}.{name}" for name in names]
+    names = re.findall(rf"^from sci\.{room}\.(\w+)(\.\w+)* import [^\n]*\b\1\b", text, re.MULTILINE)
+    return [f"sci.{room}.{name}{wing}.{name}" for name, wing in names]
 
 
 def commands() -> str:
