@@ -22,7 +22,7 @@ with abort_on_error(comm):
     (out, lse), residuals = attention_forward(q, k, v, causal=True)
     expected = (out, *attention_vjp((dout, None), residuals))
     lines = []
-    for method, layout in (("ring", "zigzag"), ("strip", "contiguous"), ("ulysses", "striped")):
+    for method, layout in (("ring", "zigzag"), ("rsa", "contiguous"), ("ulysses", "striped")):
         parts = [shard(a, comm, 1, layout) for a in (q, k, v)]
         reset_traffic(comm)
         start = time.perf_counter()

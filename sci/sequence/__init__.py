@@ -16,8 +16,8 @@ from sci.sequence.linear_attention.lightning import (
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid, rank_grid
 from sci.sequence.megatron.schedules import (
+    PipelineStep,
     Simulation,
-    Step,
     peak_in_flight,
     pipeline_bubble,
     pipeline_schedule,
@@ -37,7 +37,7 @@ from sci.sequence.megatron.tensor_parallel import (
     vocabulary_embedding,
 )
 from sci.sequence.megatron.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
-from sci.sequence.models.language_model import Memory, TextWindows, TransNormer, token_loss, token_loss_vjp
+from sci.sequence.models.language_model import State, TextWindows, TransNormer, token_loss, token_loss_vjp
 from sci.sequence.models.parallel_transformer import ParallelTransformer
 from sci.sequence.models.transnormer import (
     gated_linear_attention,
@@ -52,11 +52,11 @@ from sci.sequence.models.transnormer import (
 __all__ = [
     "AttentionCost",
     "LanguageModelSize",
-    "Memory",
     "ParallelTransformer",
+    "PipelineStep",
     "RankGrid",
     "Simulation",
-    "Step",
+    "State",
     "TextWindows",
     "TransNormer",
     "attention",

@@ -21,8 +21,8 @@ def language_model(xp: ModuleType) -> Answers:
     model = TransNormer.new(0, width=8, heads=2, layers=2, hidden=6, vocabulary=13, dtype=np.float64, device=device)
     batch = to_device(BATCH, xp)
     loss, gradients = value_and_gradients(lambda tape, v: model.loss(tape, v, batch), model.parameters)
-    logits, memory = model.read(batch)
-    step, _ = model.step(batch[:, 0], memory)
+    logits, state = model.prefill(batch)
+    step, _ = model.decode_step(batch[:, 0], state)
     text = np.frombuffer(model.generate(bytes([1, 2]), 5, temperature=0), np.uint8).astype(float)
     return [np.array(float(loss)), text, *(to_host(a) for a in (logits, step, *gradients.values()))]
 

@@ -74,16 +74,16 @@ def test_decays_reach_further_in_later_layers():
 def test_steps_are_the_block_form_with_constant_state():
     model = small()
     tokens = RNG.integers(0, 17, (2, 40))
-    logits, memory = model.read(tokens)
-    step_memory, size = None, None
+    logits, state = model.prefill(tokens)
+    step_state, size = None, None
     for t in range(40):
-        one, step_memory = model.step(tokens[:, t], step_memory)
+        one, step_state = model.decode_step(tokens[:, t], step_state)
         np.testing.assert_allclose(one, logits[:, t], rtol=1e-10, atol=1e-10)
-        assert size in (None, sum(s.nbytes for s in step_memory.states))
-        size = sum(s.nbytes for s in step_memory.states)
-    assert step_memory.position == memory.position == 40
-    first, middle = model.read(tokens[:, :13])
-    second, _ = model.read(tokens[:, 13:], middle)
+        assert size in (None, sum(s.nbytes for s in step_state.states))
+        size = sum(s.nbytes for s in step_state.states)
+    assert step_state.position == state.position == 40
+    first, middle = model.prefill(tokens[:, :13])
+    second, _ = model.prefill(tokens[:, 13:], middle)
     np.testing.assert_allclose(np.concatenate([first, second], axis=1), logits, rtol=1e-10, atol=1e-10)
 
 
@@ -92,14 +92,14 @@ def test_a_token_sees_nothing_after_it():
     tokens = RNG.integers(0, 17, (1, 20))
     changed = tokens.copy()
     changed[:, 12:] = (changed[:, 12:] + 1) % 17
-    np.testing.assert_array_equal(model.read(tokens)[0][:, :12], model.read(changed)[0][:, :12])
+    np.testing.assert_array_equal(model.prefill(tokens)[0][:, :12], model.prefill(changed)[0][:, :12])
 
 
 def test_gradients_of_the_loss():
     model = small()
     batch = RNG.integers(0, 17, (2, 8))
     value, gradients = value_and_gradients(lambda tape, v: model.loss(tape, v, batch), model.parameters)
-    logits, _ = model.read(batch[:, :-1])
+    logits, _ = model.prefill(batch[:, :-1])
     shifted = logits - logits.max(axis=-1, keepdims=True)
     chosen = np.take_along_axis(shifted, batch[:, 1:, None], -1)[..., 0] - np.log(np.exp(shifted).sum(-1))
     np.testing.assert_allclose(value, -chosen.mean(), rtol=1e-12)
@@ -138,4 +138,4 @@ def test_bad_input():
     with pytest.raises(InvalidValueError, match="expected a prompt"):
         small().generate(b"", 3)
     with pytest.raises(InvalidValueError, match="table of 17 rows"):
-        small().read(np.array([[17]]))
+        small().prefill(np.array([[17]]))

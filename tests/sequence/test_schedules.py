@@ -11,7 +11,7 @@ from sci.errors import DecompositionError, InvalidValueError
 from sci.sequence import (
     LanguageModelSize,
     ParallelTransformer,
-    Step,
+    PipelineStep,
     pipeline_bubble,
     pipeline_bytes,
     pipeline_schedule,
@@ -52,7 +52,7 @@ def test_peak_of_interleaved(p, v, expected):
 def test_every_schedule_runs_each_pass_once_and_ends(kind, p, groups, v):
     chunks = v if kind == "interleaved" else 1
     schedule = pipeline_schedule(kind, p, groups * p, chunks)
-    expected = {Step(f, c, m) for f in (True, False) for c in range(chunks) for m in range(groups * p)}
+    expected = {PipelineStep(f, c, m) for f in (True, False) for c in range(chunks) for m in range(groups * p)}
     for steps in schedule:
         assert len(steps) == len(expected)
         assert set(steps) == expected
@@ -80,7 +80,7 @@ def test_bad_schedules(arguments, text):
 
 def test_a_schedule_that_hangs_is_refused():
     with pytest.raises(InvalidValueError, match="rank 0 waits for ever"):
-        simulate(((Step(False, 0, 0), Step(True, 0, 0)),))
+        simulate(((PipelineStep(False, 0, 0), PipelineStep(True, 0, 0)),))
 
 
 def test_one_rank_runs_all_chunks():

@@ -94,7 +94,7 @@ def _fastest(repeats: int, action: Callable[[], Any]) -> float:
 
 def _methods(a: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
-    for method in ("ring", "strip", "ulysses"):
+    for method in ("ring", "rsa", "ulysses"):
         ahead, back = (
             attention_cost(
                 a.length, a.heads, a.head_dim, a.ranks, method=method, causal=not a.full, dtype=a.dtype, backward=b

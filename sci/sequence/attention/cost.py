@@ -52,7 +52,7 @@ def attention_cost(
         Heads times batches.
     head_dim : int
     n_ranks : int
-    method : {"ring", "strip", "ulysses"}
+    method : {"ring", "rsa", "ulysses"}
     causal : bool
     dtype : {"float16", "float32", "float64"}
         Of the arrays; float16 is summed in float32.
@@ -65,7 +65,7 @@ def attention_cost(
 
     Notes
     -----
-    Bytes are exact and counted in the tests. Flops are those of a balanced layout; "strip" does not skip what a causal
+    Bytes are exact and counted in the tests. Flops are those of a balanced layout; "rsa" does not skip what a causal
     mask hides. Memory is a bound that the tests check.
 
     Examples
@@ -89,9 +89,9 @@ def attention_cost(
         sent = elements * others / n_ranks * units
     else:
         sent = elements * others * 2 * (given + (summed if backward else 0))
-    half = causal and method != "strip"
+    half = causal and method != "rsa"
     flops = (10 if backward else 4) * elements * n * (0.5 if half else 1.0)
     memory = 18.0 * elements * summed
-    if method == "strip":
+    if method == "rsa":
         memory = ((9 + 4 * n_ranks) * elements + (1.2 + 3 / n_ranks) * elements * n / head_dim) * summed
     return AttentionCost(flops, sent, memory)

@@ -12,7 +12,7 @@ __all__ = ["add_gradients_on_device", "attend_on_device"]
 
 def _kernel(name: str, dtype: str, arrays: str) -> Kernel:
     common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
-    bounds = "low: i64[n], high: i64[n], places: i64[m], bounds: i64[w, 4], "
+    bounds = "low: i64[n], high: i64[n], positions: i64[m], bounds: i64[w, 4], "
     if name != "forward":
         common += "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], "
     signature = (common + bounds + arrays + ", heads: i64, n: i64, m: i64, d: i64").replace("T[", f"{dtype}[")
@@ -49,7 +49,7 @@ def _blocks(q: Array, length: int) -> int:
 
 
 def attend_on_device(
-    q: Array, k: Array, v: Array, low: Array, high: Array, places: Array, out: Array, lse: Array
+    q: Array, k: Array, v: Array, low: Array, high: Array, positions: Array, out: Array, lse: Array
 ) -> None:
     """Do what `attend` does; no array is empty.
 
@@ -60,7 +60,7 @@ def attend_on_device(
     """
     (heads, n, d), m = q.shape, k.shape[1]
     kernel = _INSTANCES["forward", f"f{8 * q.dtype.itemsize}"]
-    given = (q, k, v, low, high, places, _bounds(low, high, _sides(q)[0]))
+    given = (q, k, v, low, high, positions, _bounds(low, high, _sides(q)[0]))
     launch(kernel, _blocks(q, n), *given, lse.copy(), out, lse, heads, n, m, d)
 
 
@@ -73,14 +73,14 @@ def add_gradients_on_device(
     delta: Array,
     low: Array,
     high: Array,
-    places: Array,
+    positions: Array,
     dq: Array,
     dk: Array,
     dv: Array,
 ) -> None:
     """Do what `add_gradients` does, keys and queries in a sweep each; no array is empty."""
     (heads, n, d), m, t = q.shape, k.shape[1], f"f{8 * q.dtype.itemsize}"
-    given, lengths = (q, k, v, dout, lse, delta, low, high, places), (heads, n, m, d)
+    given, lengths = (q, k, v, dout, lse, delta, low, high, positions), (heads, n, m, d)
     rows, columns = _sides(q)
     launch(_INSTANCES["keys", t], _blocks(q, m), *given, _bounds(low, high, columns), dk, dv, *lengths)
     launch(_INSTANCES["queries", t], _blocks(q, n), *given, _bounds(low, high, rows), dq, *lengths)

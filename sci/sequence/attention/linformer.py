@@ -14,7 +14,7 @@ from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, ShapeError
 from sci.sequence.attention.problem import fingerprint, narrowed, require_sharded, working_dtype
-from sci.sequence.attention.tiles import MAX_HEAD_DIM, View, add_gradients, attend
+from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange, add_gradients, attend
 
 __all__ = ["linformer_attention", "linformer_attention_forward", "linformer_attention_vjp"]
 
@@ -123,7 +123,7 @@ def linformer_attention_forward(
         keys, values = allreduce_sum(xp.stack([e @ k, f @ v]), comm, checked=True)
         keys, values = (xp.ascontiguousarray(a) for a in (keys, values))
         out, lse = xp.zeros_like(q), xp.full(q.shape[:2], -xp.inf, q.dtype)
-        attend(q * q.dtype.type(value), keys, values, _view(xp, q, keys), xp.arange(keys.shape[1]), out, lse)
+        attend(q * q.dtype.type(value), keys, values, _key_range(xp, q, keys), xp.arange(keys.shape[1]), out, lse)
         result = narrowed(out, given, "the output of Linformer attention").reshape(shape)
     call = _Call(q, k, v, e, f, value, keys, values, out, lse, tuple(shape[:-2]), given, comm)
     return result, call
@@ -156,8 +156,8 @@ def linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, 
         delta, scale = (dout * call.out).sum(axis=2), call.q.dtype.type(call.scale)
         dq, dkeys, dvalues = (xp.zeros_like(a) for a in (call.q, call.keys, call.values))
         given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
-        view = _view(xp, call.q, call.keys)
-        add_gradients(*given, view, xp.arange(call.keys.shape[1]), dq, dkeys, dvalues)
+        key_range = _key_range(xp, call.q, call.keys)
+        add_gradients(*given, key_range, xp.arange(call.keys.shape[1]), dq, dkeys, dvalues)
         dkeys, dvalues = allreduce_sum(xp.stack([dkeys, dvalues]), call.comm, checked=True)
         dk, dv = call.e.T @ dkeys, call.f.T @ dvalues
         de = xp.einsum("hrd,hld->rl", dkeys, call.k)
@@ -167,10 +167,10 @@ def linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, 
     return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
 
 
-def _view(xp: Any, q: Array, keys: Array) -> View:
+def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:
     """Every query sees every row."""
     low = xp.zeros(q.shape[1], np.int64)
-    return View(low, low + keys.shape[1])
+    return KeyRange(low, low + keys.shape[1])
 
 
 def _check(arrays: dict[str, Array]) -> None:

@@ -15,7 +15,7 @@ from sci.distributed import Comm, Layout, positions, rank_of, size, unshard
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
-from sci.sequence.attention.tiles import MAX_HEAD_DIM, View
+from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange
 
 __all__ = [
     "METHODS",
@@ -29,8 +29,8 @@ __all__ = [
     "working_dtype",
 ]
 
-Method: TypeAlias = Literal["ring", "strip", "ulysses"]
-METHODS = ("ring", "strip", "ulysses")
+Method: TypeAlias = Literal["ring", "rsa", "ulysses"]
+METHODS = ("ring", "rsa", "ulysses")
 _LAYOUTS = ("contiguous", "zigzag", "striped")
 _WORKING = {"float16": "float32", "float32": "float32", "float64": "float64"}
 
@@ -49,19 +49,19 @@ class Sequences:
         """Length of the whole sequence."""
         return sum(self.lengths)
 
-    def places(self, rank: int) -> np.ndarray:
+    def positions(self, rank: int) -> np.ndarray:
         """Return the positions that `rank` owns, in increasing order."""
         return positions(self.n, layout=self.layout, rank=rank, size=len(self.lengths))
 
-    def view(self, places: np.ndarray, xp: Any) -> View:
-        """Return which positions the queries at `places` see: their document's, up to their own if causal."""
+    def key_range(self, positions: np.ndarray, xp: Any) -> KeyRange:
+        """Return which positions the queries at `positions` see: their document's, up to their own if causal."""
         if self.segments is None:
-            low, high = np.zeros_like(places), np.full_like(places, self.n - 1)
+            low, high = np.zeros_like(positions), np.full_like(positions, self.n - 1)
         else:
-            low, high = (bound[places] for bound in _documents(self.segments))
+            low, high = (bound[positions] for bound in _documents(self.segments))
         if self.causal:
-            high = np.minimum(high, places)
-        return View(to_device(low, xp), to_device(high, xp))
+            high = np.minimum(high, positions)
+        return KeyRange(to_device(low, xp), to_device(high, xp))
 
 
 def _documents(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +263,7 @@ def _check_table(table: np.ndarray, lengths: tuple[int, ...], layout: Layout) ->
             )
 
 
-def require_sharded(lengths: Sequence[int], whole: int, prints: np.ndarray, mend: str) -> None:
+def require_sharded(lengths: Sequence[int], whole: int, prints: np.ndarray, fix: str) -> None:
     """Raise on all ranks alike if what they hold is not one sequence cut into parts.
 
     Parameters
@@ -274,15 +274,15 @@ def require_sharded(lengths: Sequence[int], whole: int, prints: np.ndarray, mend
         How many they should be in all; below 0 if that is not known.
     prints : (n_ranks,) int array
         The `fingerprint` of each rank's keys and values: equal ones are taken for copies, where `whole` is not known.
-    mend : str
+    fix : str
         What to pass instead.
     """
     if whole >= 0 and sum(lengths) != whole:
         raise ShapeError(
-            f"the ranks hold {sum(lengths)} tokens in all, and length is {whole}; pass this rank's part, {mend}"
+            f"the ranks hold {sum(lengths)} tokens in all, and length is {whole}; pass this rank's part, {fix}"
         )
     if len(lengths) > 1 and whole < 0 and prints[0] != 0 and (prints == prints[0]).all():
         raise ShapeError(
-            f"every rank passes the same keys and values, as if the sequence were not sharded; pass {mend}, or the "
+            f"every rank passes the same keys and values, as if the sequence were not sharded; pass {fix}, or the "
             "length of the whole sequence, if it does repeat itself"
         )

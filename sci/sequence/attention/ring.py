@@ -9,10 +9,10 @@ from sci.distributed import Comm, Message, rank_of, shift, size
 from sci.sequence.attention.problem import Problem
 from sci.sequence.attention.tiles import add_gradients, attend
 
-__all__ = ["ring_backward", "ring_forward", "ring_gradients", "visits"]
+__all__ = ["ring_backward", "ring_forward", "ring_gradients", "ring_steps"]
 
 
-def visits(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
+def ring_steps(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
     """Yield every rank's arrays in the order in which they come by: one's own, then those of ranks r - 1, r - 2, ...
 
     The next arrays, of shape (..., lengths[rank], width), are on their way while the caller works.
@@ -42,7 +42,7 @@ def ring_gradients(
     """
     home: Sequence[Array] = []
     traveling: list[Message] = []
-    for owner, visitors in visits(arrays, lengths, comm):
+    for owner, visitors in ring_steps(arrays, lengths, comm):
         sums = add(owner, visitors)
         for own, message in zip(sums, traveling):
             own += message.wait()
@@ -61,11 +61,11 @@ def ring_forward(problem: Problem) -> tuple[Array, Array]:
     """Return (out, lse) of this rank's queries, in the dtype of sums."""
     xp, sequences = namespace(problem.q), problem.sequences
     q = problem.scaled_queries(problem.q)
-    view = sequences.view(sequences.places(problem.rank), xp)
+    key_range = sequences.key_range(sequences.positions(problem.rank), xp)
     out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
-    for owner, (k, v) in visits((problem.k, problem.v), sequences.lengths, problem.comm):
-        places = to_device(sequences.places(owner), xp)
-        attend(q, problem.working(k), problem.working(v), view, places, out, lse)
+    for owner, (k, v) in ring_steps((problem.k, problem.v), sequences.lengths, problem.comm):
+        positions = to_device(sequences.positions(owner), xp)
+        attend(q, problem.working(k), problem.working(v), key_range, positions, out, lse)
     return out, lse
 
 
@@ -73,14 +73,14 @@ def ring_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tu
     """Return (dq, dk, dv); dq is that of the scaled queries."""
     xp, sequences = namespace(problem.q), problem.sequences
     q = problem.scaled_queries(problem.q)
-    view = sequences.view(sequences.places(problem.rank), xp)
+    key_range = sequences.key_range(sequences.positions(problem.rank), xp)
     dq = xp.zeros(q.shape, problem.dtype)
 
     def add(owner: int, visitors: tuple[Array, ...]) -> list[Array]:
         k, v = (problem.working(a) for a in visitors)
         sums = [xp.zeros_like(k), xp.zeros_like(v)]
-        places = to_device(sequences.places(owner), xp)
-        add_gradients(q, k, v, dout, lse, delta, view, places, dq, *sums)
+        positions = to_device(sequences.positions(owner), xp)
+        add_gradients(q, k, v, dout, lse, delta, key_range, positions, dq, *sums)
         return sums
 
     dk, dv = ring_gradients((problem.k, problem.v), sequences.lengths, problem.comm, add)

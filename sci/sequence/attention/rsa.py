@@ -11,9 +11,9 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.distributed import reduce_scatter_rows
 from sci.sequence.attention.problem import Problem
-from sci.sequence.attention.ring import visits
+from sci.sequence.attention.ring import ring_steps
 
-__all__ = ["strip_backward", "strip_forward"]
+__all__ = ["rsa_backward", "rsa_forward"]
 
 
 def _columns(problem: Problem) -> list[slice]:
@@ -25,9 +25,9 @@ def _columns(problem: Problem) -> list[slice]:
 def _seen(problem: Problem) -> Array:
     """Which keys of the strip each query of this rank sees, (length, n)."""
     xp, sequences = namespace(problem.q), problem.sequences
-    view = sequences.view(sequences.places(problem.rank), xp)
-    places = to_device(np.concatenate([sequences.places(r) for r in range(problem.n_ranks)]), xp)
-    return (view.low[:, None] <= places) & (places <= view.high[:, None])
+    key_range = sequences.key_range(sequences.positions(problem.rank), xp)
+    positions = to_device(np.concatenate([sequences.positions(r) for r in range(problem.n_ranks)]), xp)
+    return (key_range.low[:, None] <= positions) & (positions <= key_range.high[:, None])
 
 
 def _strip(problem: Problem) -> Array:
@@ -35,11 +35,11 @@ def _strip(problem: Problem) -> Array:
     return namespace(problem.q).empty((heads, length, problem.sequences.n), problem.dtype)
 
 
-def strip_forward(problem: Problem) -> tuple[Array, Array]:
+def rsa_forward(problem: Problem) -> tuple[Array, Array]:
     """Return (out, lse) of this rank's queries, in the dtype of sums."""
     xp, columns = namespace(problem.q), _columns(problem)
     q, scores = problem.scaled_queries(problem.q), _strip(problem)
-    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
+    for owner, (k,) in ring_steps([problem.k], problem.sequences.lengths, problem.comm):
         scores[:, :, columns[owner]] = q @ problem.working(k).swapaxes(1, 2)
     out = xp.zeros(q.shape, problem.dtype)
     if problem.sequences.n == 0:
@@ -52,12 +52,12 @@ def strip_forward(problem: Problem) -> tuple[Array, Array]:
     total = weights.sum(axis=2)
     some = total > 0
     total = xp.where(some, total, xp.ones_like(total))
-    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
+    for owner, (v,) in ring_steps([problem.v], problem.sequences.lengths, problem.comm):
         out += weights[:, :, columns[owner]] @ problem.working(v)
     return out / total[:, :, None], xp.where(some, top + xp.log(total), -xp.inf)
 
 
-def strip_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+def rsa_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
     """Return (dq, dk, dv); dq is that of the scaled queries.
 
     A pass of the values fills the strip of weights' gradients, a pass of the keys uses it up; what each rank adds to
@@ -65,13 +65,13 @@ def strip_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> t
     """
     xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
     q, changes = problem.scaled_queries(problem.q), _strip(problem)
-    for owner, (v,) in visits([problem.v], problem.sequences.lengths, problem.comm):
+    for owner, (v,) in ring_steps([problem.v], problem.sequences.lengths, problem.comm):
         changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2)
     changes -= delta[:, :, None]
     dq = xp.zeros(q.shape, problem.dtype)
     heads, _, d = q.shape
     dk, dv = (xp.empty((problem.sequences.n, heads, d), problem.dtype) for _ in range(2))
-    for owner, (k,) in visits([problem.k], problem.sequences.lengths, problem.comm):
+    for owner, (k,) in ring_steps([problem.k], problem.sequences.lengths, problem.comm):
         keys = columns[owner]
         key = problem.working(k)
         scores = q @ key.swapaxes(1, 2)

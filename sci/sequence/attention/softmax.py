@@ -12,19 +12,19 @@ from sci.distributed.communicators import channel_of
 from sci.errors import InvalidValueError, ShapeError
 from sci.sequence.attention.problem import Method, Problem, agreed_problem
 from sci.sequence.attention.ring import ring_backward, ring_forward
-from sci.sequence.attention.rsa import strip_backward, strip_forward
+from sci.sequence.attention.rsa import rsa_backward, rsa_forward
 from sci.sequence.attention.ulysses import ulysses_backward, ulysses_forward
 
 __all__ = ["attention", "attention_forward", "attention_vjp"]
 
 _FORWARD: dict[str, Callable[[Problem], tuple[Array, Array]]] = {
     "ring": ring_forward,
-    "strip": strip_forward,
+    "rsa": rsa_forward,
     "ulysses": ulysses_forward,
 }
 _BACKWARD: dict[str, Callable[[Problem, Array, Array, Array], tuple[Array, Array, Array]]] = {
     "ring": ring_backward,
-    "strip": strip_backward,
+    "rsa": rsa_backward,
     "ulysses": ulysses_backward,
 }
 _MASKED = 1e30
@@ -59,7 +59,7 @@ def attention(
         Whether a token sees only itself and those before it.
     scale : float, optional
         1 / sqrt(head_dim) by default.
-    method : {"ring", "strip", "ulysses"}
+    method : {"ring", "rsa", "ulysses"}
         Keys and values travel round a ring past online softmax; a whole strip of scores in memory; or all-to-all, with
         whole sequences of some of the heads on each rank.
     layout : {"contiguous", "zigzag", "striped"}

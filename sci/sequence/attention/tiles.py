@@ -1,7 +1,7 @@
 """Softmax attention over one part of the keys, in tiles: kernels and their array references.
 
-A query i sees the keys whose place lies in [low[i], high[i]]. Outputs are updated, so that parts of the keys may come
-one after another: an output and the log-sum-exp of its scores are the whole state of the online softmax.
+A query i sees the keys whose position lies in [low[i], high[i]]. The output and the log-sum-exp of the scores are the
+whole state of the online softmax: each call updates them by one part of the keys.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sci.sequence.attention.device_tiles import add_gradients_on_device, attend_
 
 __all__ = [
     "MAX_HEAD_DIM",
-    "View",
+    "KeyRange",
     "add_gradients",
     "add_gradients_reference",
     "attend",
@@ -31,8 +31,8 @@ _REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
 
 
 @dataclass(frozen=True)
-class View:
-    """Which places each query sees: from low[i] to high[i], both (n,) int64."""
+class KeyRange:
+    """The positions that query i sees, from low[i] to high[i]; both (n,) int64."""
 
     low: Array
     high: Array
@@ -45,7 +45,7 @@ def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
     return Kernel("attention.cu", template, signature + scalars, host_only=True)
 
 
-_BOUNDS = "low: i64[n], high: i64[n], places: i64[m], "
+_BOUNDS = "low: i64[n], high: i64[n], positions: i64[m], "
 _SCALARS = ", heads: i64, n: i64, m: i64, d: i64"
 _GIVEN = "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], " + _BOUNDS
 FORWARD = {
@@ -69,8 +69,8 @@ KERNELS = (*FORWARD.values(), *BACKWARD_KEYS.values(), *BACKWARD_QUERIES.values(
 """Every kernel instance that this module can launch."""
 
 
-def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
-    """Add a part of the keys to softmax attention, in place.
+def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, out: Array, lse: Array) -> None:
+    """Add a part of the keys to softmax attention, in position.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, 
         Queries times the scale.
     k, v : (heads, m, d) of the same dtype
         A part of the keys and values.
-    view : View
-        The places that each query sees.
-    places : (m,) int64
+    key_range : KeyRange
+        The positions that each query sees.
+    positions : (m,) int64
         Places of the keys, increasing.
     out : (heads, n, d)
         Attention over the parts seen so far; zero before the first.
@@ -94,23 +94,25 @@ def attend(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, 
     (heads, n, d), m = q.shape, k.shape[1]
     if 0 in (heads, n, m):
         return
-    kernel, given = FORWARD[f"f{8 * q.dtype.itemsize}"], (q, k, v, view.low, view.high, places, out, lse)
+    kernel, given = FORWARD[f"f{8 * q.dtype.itemsize}"], (q, k, v, key_range.low, key_range.high, positions, out, lse)
     if _on_device(q):
         attend_on_device(*given)
     elif use_compiled(kernel, q):
         launch(kernel, heads * -(-n // _HOST_TILE), *given, heads, n, m, d)
     else:
-        attend_reference(q, k, v, view, places, out, lse)
+        attend_reference(q, k, v, key_range, positions, out, lse)
 
 
 def _on_device(q: Array) -> bool:
     return is_device_array(q) and get_option("kernels") != "reference"
 
 
-def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, out: Array, lse: Array) -> None:
-    """Do what the kernel `attention_forward` does, by matrix products over tiles and merged partial results."""
+def attend_reference(
+    q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, out: Array, lse: Array
+) -> None:
+    """Reference of the kernel `attention_forward`: matrix products over tiles, and merged partial results."""
     xp = namespace(q)
-    for rows, keys, seen in _seen_tiles(q, view, places):
+    for rows, keys, seen in _seen_tiles(q, key_range, positions):
         scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
         if seen is not None:
             scores = xp.where(seen, scores, -xp.inf)
@@ -126,9 +128,9 @@ def attend_reference(q: Array, k: Array, v: Array, view: View, places: Array, ou
         out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
 
 
-def _seen_tiles(q: Array, view: View, places: Array) -> Iterator[tuple[slice, slice, Array | None]]:
+def _seen_tiles(q: Array, key_range: KeyRange, positions: Array) -> Iterator[tuple[slice, slice, Array | None]]:
     """Yield the rows and keys of each tile of which something is seen, and what: None where it is all of it."""
-    low, high, at = (to_host(a) for a in (view.low, view.high, places))
+    low, high, at = (to_host(a) for a in (key_range.low, key_range.high, positions))
     for i in range(0, q.shape[1], _REFERENCE_ROWS):
         rows = slice(i, i + _REFERENCE_ROWS)
         lowest, highest = low[rows].min(), high[rows].max()
@@ -138,11 +140,11 @@ def _seen_tiles(q: Array, view: View, places: Array) -> Iterator[tuple[slice, sl
             if last < lowest or first > highest:
                 continue
             whole = first >= low[rows].max() and last <= high[rows].min()
-            yield rows, keys, None if whole else _seen(view, rows, places[keys])
+            yield rows, keys, None if whole else _seen(key_range, rows, positions[keys])
 
 
-def _seen(view: View, rows: slice, places: Array) -> Array:
-    return (view.low[rows, None] <= places) & (places <= view.high[rows, None])
+def _seen(key_range: KeyRange, rows: slice, positions: Array) -> Array:
+    return (key_range.low[rows, None] <= positions) & (positions <= key_range.high[rows, None])
 
 
 def merge_attention(out1: Array, lse1: Array, out2: Array, lse2: Array) -> tuple[Array, Array]:
@@ -190,19 +192,19 @@ def add_gradients(
     dout: Array,
     lse: Array,
     delta: Array,
-    view: View,
-    places: Array,
+    key_range: KeyRange,
+    positions: Array,
     dq: Array,
     dk: Array,
     dv: Array,
 ) -> None:
-    """Add the gradients that flow through a part of the keys, in place.
+    """Add the gradients that flow through a part of the keys, in position.
 
     p = exp(q k - lse), ds = p (dout v - delta); dq += ds k, dk += ds q, dv += p dout.
 
     Parameters
     ----------
-    q, k, v, view, places
+    q, k, v, key_range, positions
         As in `attend`.
     dout : (heads, n, d)
         Gradient of the output.
@@ -223,12 +225,12 @@ def add_gradients(
     if 0 in (heads, n, m):
         return
     dtype = f"f{8 * q.dtype.itemsize}"
-    given = (q, k, v, dout, lse, delta, view.low, view.high, places)
+    given = (q, k, v, dout, lse, delta, key_range.low, key_range.high, positions)
     if _on_device(q):
         add_gradients_on_device(*given, dq, dk, dv)
         return
     if not use_compiled(BACKWARD_KEYS[dtype], q):
-        add_gradients_reference(*given[:6], view, places, dq, dk, dv)
+        add_gradients_reference(*given[:6], key_range, positions, dq, dk, dv)
         return
     fused = heads >= host_threads()
     blocks = heads if fused else heads * -(-m // _HOST_TILE)
@@ -244,15 +246,15 @@ def add_gradients_reference(
     dout: Array,
     lse: Array,
     delta: Array,
-    view: View,
-    places: Array,
+    key_range: KeyRange,
+    positions: Array,
     dq: Array,
     dk: Array,
     dv: Array,
 ) -> None:
-    """Do what the kernels `attention_backward_*` do, by matrix products over tiles."""
+    """Reference of the kernels `attention_backward_*`: matrix products over tiles."""
     xp = namespace(q)
-    for rows, keys, seen in _seen_tiles(q, view, places):
+    for rows, keys, seen in _seen_tiles(q, key_range, positions):
         scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
         scores -= lse[:, rows, None]
         if seen is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.distributed import alltoall, split
 from sci.sequence.attention.problem import Problem
-from sci.sequence.attention.tiles import View, add_gradients, attend
+from sci.sequence.attention.tiles import KeyRange, add_gradients, attend
 
 __all__ = ["ulysses_backward", "ulysses_forward"]
 
@@ -28,7 +28,7 @@ def _to_heads(problem: Problem, array: Array) -> Array:
     parts = alltoall([array[share] for share in shares], shapes=shapes, comm=problem.comm)
     whole = xp.empty((count, sequences.n, width), array.dtype)
     for rank, part in enumerate(parts):
-        whole[:, to_device(sequences.places(rank), xp)] = part
+        whole[:, to_device(sequences.positions(rank), xp)] = part
     return whole
 
 
@@ -37,23 +37,23 @@ def _to_tokens(problem: Problem, array: Array) -> Array:
     xp, sequences = namespace(array), problem.sequences
     length, width = sequences.lengths[problem.rank], array.shape[2]
     shapes = [(share.stop - share.start, length, width) for share in _shares(problem)]
-    places: Sequence[Array] = [to_device(sequences.places(r), xp) for r in range(problem.n_ranks)]
-    return xp.concatenate(alltoall([array[:, p] for p in places], shapes=shapes, comm=problem.comm))
+    positions: Sequence[Array] = [to_device(sequences.positions(r), xp) for r in range(problem.n_ranks)]
+    return xp.concatenate(alltoall([array[:, p] for p in positions], shapes=shapes, comm=problem.comm))
 
 
-def _view(problem: Problem) -> tuple[View, Array]:
-    """What every token of the sequence sees, and the places of all tokens."""
-    xp, places = namespace(problem.q), np.arange(problem.sequences.n, dtype=np.int64)
-    return problem.sequences.view(places, xp), to_device(places, xp)
+def _key_range(problem: Problem) -> tuple[KeyRange, Array]:
+    """What every token of the sequence sees, and the positions of all tokens."""
+    xp, positions = namespace(problem.q), np.arange(problem.sequences.n, dtype=np.int64)
+    return problem.sequences.key_range(positions, xp), to_device(positions, xp)
 
 
 def ulysses_forward(problem: Problem) -> tuple[Array, Array]:
     """Return (out, lse) of this rank's tokens, in the dtype of sums."""
     xp = namespace(problem.q)
     q, k, v = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v))
-    view, places = _view(problem)
+    key_range, positions = _key_range(problem)
     out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
-    attend(problem.scaled_queries(q), problem.working(k), problem.working(v), view, places, out, lse)
+    attend(problem.scaled_queries(q), problem.working(k), problem.working(v), key_range, positions, out, lse)
     return _to_tokens(problem, out), _to_tokens(problem, lse[:, :, None])[:, :, 0]
 
 
@@ -62,10 +62,10 @@ def ulysses_backward(problem: Problem, dout: Array, lse: Array, delta: Array) ->
     xp = namespace(problem.q)
     q, k, v, dout = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v, dout))
     rows = _to_heads(problem, xp.stack([lse, delta], axis=2))
-    view, places = _view(problem)
+    key_range, positions = _key_range(problem)
     gradients = [xp.zeros(q.shape, problem.dtype) for _ in range(3)]
     lse, delta = (xp.ascontiguousarray(rows[:, :, i]) for i in (0, 1))
     given = (problem.scaled_queries(q), problem.working(k), problem.working(v), dout, lse, delta)
-    add_gradients(*given, view, places, *gradients)
+    add_gradients(*given, key_range, positions, *gradients)
     dq, dk, dv = (_to_tokens(problem, a) for a in gradients)
     return dq, dk, dv

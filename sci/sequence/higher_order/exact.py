@@ -13,8 +13,8 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.distributed import Comm, allgather_rows, reduce_scatter_rows
-from sci.sequence.attention.ring import ring_gradients, visits
-from sci.sequence.attention.tiles import View, add_gradients, attend, merge_attention
+from sci.sequence.attention.ring import ring_gradients, ring_steps
+from sci.sequence.attention.tiles import KeyRange, add_gradients, attend, merge_attention
 
 __all__ = ["Exact"]
 
@@ -40,7 +40,7 @@ class Exact:
         xp = namespace(self.q)
         k2, v2 = self._all_seconds()
         out, lse = xp.zeros_like(self.q), xp.full(self.q.shape[:2], -xp.inf, self.q.dtype)
-        for _, (k1, v1) in visits((self.k1, self.v1), self.lengths[0], self.comm):
+        for _, (k1, v1) in ring_steps((self.k1, self.v1), self.lengths[0], self.comm):
             for rows in self._blocks(k1):
                 part, weight_lse = self._attend(self.q[:, rows], k1, k2, v2)
                 top = weight_lse.max(axis=2)
@@ -95,17 +95,17 @@ class Exact:
         pairs = (q * q.dtype.type(self.scale))[:, :, None, :] * k1[:, None, :, :]
         return xp.ascontiguousarray(pairs.reshape(q.shape[0], -1, q.shape[2]))
 
-    def _view(self, pairs: Array, k2: Array) -> tuple[View, Array]:
+    def _key_range(self, pairs: Array, k2: Array) -> tuple[KeyRange, Array]:
         xp = namespace(pairs)
         low = xp.zeros(pairs.shape[1], np.int64)
-        return View(low, low + k2.shape[1]), xp.arange(k2.shape[1])
+        return KeyRange(low, low + k2.shape[1]), xp.arange(k2.shape[1])
 
     def _attend(self, q: Array, k1: Array, k2: Array, v2: Array) -> tuple[Array, Array]:
         """Return, for every pair of a query and a first key, attention over the second keys and its log-sum-exp."""
         xp, pairs = namespace(q), self._pairs(q, k1)
-        view, places = self._view(pairs, k2)
+        key_range, positions = self._key_range(pairs, k2)
         out, lse = xp.zeros_like(pairs), xp.full(pairs.shape[:2], -xp.inf, pairs.dtype)
-        attend(pairs, k2, v2, view, places, out, lse)
+        attend(pairs, k2, v2, key_range, positions, out, lse)
         shape = (*q.shape[:2], k1.shape[1])
         return out.reshape(*shape, q.shape[2]), lse.reshape(shape)
 
@@ -113,9 +113,9 @@ class Exact:
         """Add to dk2 and dv2, and return the gradients of the pairs, (batch, rows, n1, d)."""
         k1, v1, k2, v2, dk2, dv2 = keys
         xp, pairs = namespace(q), self._pairs(q, k1)
-        view, places = self._view(pairs, k2)
+        key_range, positions = self._key_range(pairs, k2)
         dpairs_out = xp.ascontiguousarray((g[:, :, None, :] * v1[:, None, :, :]).reshape(pairs.shape))
         lse, delta = (xp.ascontiguousarray(xp.repeat(a, k1.shape[1], axis=1)) for a in (lse, delta))
         dpairs = xp.zeros_like(pairs)
-        add_gradients(pairs, k2, v2, dpairs_out, lse, delta, view, places, dpairs, dk2, dv2)
+        add_gradients(pairs, k2, v2, dpairs_out, lse, delta, key_range, positions, dpairs, dk2, dv2)
         return dpairs.reshape(*q.shape[:2], k1.shape[1], q.shape[2])

@@ -105,7 +105,7 @@ def tensor_attention(
     References
     ----------
     Alman, Song, How to Capture Higher-order Correlations? arXiv 2310.04064; gradients: Liang et al., arXiv 2405.16411.
-    The Chebyshev series in place of their polynomial and the rule for its degree are ours.
+    The Chebyshev series in position of their polynomial and the rule for its degree are ours.
 
     Examples
     --------

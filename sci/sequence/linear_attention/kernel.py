@@ -46,7 +46,7 @@ def _powers(xp: Any, decay: Array, exponents: range | np.ndarray) -> Array:
     return xp.exp(-decay[:, None] * xp.asarray(np.array(exponents, dtype=decay.dtype)))
 
 
-def segment_sums(k: Array, v: Array, decay: Array, segment: int, young: bool = False) -> tuple[Array, Array]:
+def segment_sums(k: Array, v: Array, decay: Array, segment: int, reverse_weights: bool = False) -> tuple[Array, Array]:
     """Return what each segment adds to the state, and its own age: sum of lam^{c-1-i} k_i v_i^T, and lam^c.
 
     Parameters
@@ -56,7 +56,7 @@ def segment_sums(k: Array, v: Array, decay: Array, segment: int, young: bool = F
         b is a multiple of heads; sequence b has the decay of head b mod heads.
     segment : int
         Tokens in a segment; the last one may be shorter.
-    young : bool
+    reverse_weights : bool
         Weights lam^{i+1} instead, those of a sweep from the end.
 
     Returns
@@ -72,7 +72,8 @@ def segment_sums(k: Array, v: Array, decay: Array, segment: int, young: bool = F
     repeats = b // decay.shape[0]
     for s, start in enumerate(starts):
         c = min(segment, n - start)
-        weights = xp.tile(_powers(xp, decay, range(1, c + 1) if young else range(c - 1, -1, -1)), (repeats, 1))
+        exponents = range(1, c + 1) if reverse_weights else range(c - 1, -1, -1)
+        weights = xp.tile(_powers(xp, decay, exponents), (repeats, 1))
         ages[:, s] = xp.tile(xp.exp(-decay * c), repeats)
         weighted = k[:, start : start + c] * weights[:, :, None]
         sums[:, s] = xp.matmul(weighted.swapaxes(1, 2), v[:, start : start + c])

@@ -14,7 +14,7 @@ from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.linear_attention.kernel import run_recurrence
-from sci.sequence.linear_attention.ranks import gathered_states, local_sum, pass_on, take_over
+from sci.sequence.linear_attention.ranks import gathered_states, local_sum, recv_state, send_state
 
 __all__ = [
     "lightning_attention",
@@ -152,13 +152,13 @@ def lightning_attention_forward(
             local = local_sum(call.k, call.v, call.decay)
             entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
         elif size(comm) > 1:
-            entering = take_over(call.state, call.state, comm)
+            entering = recv_state(call.state, call.state, comm)
         out, states, _, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
         end = states[:, -1]
         if size(comm) == 1:
             leaving = end.copy()
         elif method == "ring":
-            pass_on(end, comm)
+            send_state(end, comm)
             leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
         if not finite:
             require_finite(out, "the output of lightning attention")
@@ -204,16 +204,16 @@ def lightning_attention_vjp(
         end = xp.zeros_like(call.state) if dstate is None else _flat(xp, dstate, call.state.shape, call.v.dtype)
         first = None
         if size(comm) > 1 and call.method == "gather":
-            local = local_sum(call.q, g, call.decay, young=True)
+            local = local_sum(call.q, g, call.decay, reverse_weights=True)
             end, first = gathered_states(local, call.decay, call.lengths, end, comm, reverse=True)
         elif size(comm) > 1:
-            end = take_over(end, end, comm, reverse=True)
+            end = recv_state(end, end, comm, reverse=True)
         dv, back, _, dv_finite = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
         start = back[:, 0]
         if size(comm) == 1:
             first = start
         elif call.method == "ring":
-            pass_on(start, comm, reverse=True)
+            send_state(start, comm, reverse=True)
             first = broadcast(start, comm, root=0) if call.given else None
         dq, s, segment, dq_finite = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering))
         dk, r, _, dk_finite = run_recurrence(call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True)

@@ -12,16 +12,16 @@ from sci.distributed.collectives import gather_flat
 from sci.distributed.communicators import channel_of
 from sci.sequence.linear_attention.kernel import SEGMENT, segment_sums
 
-__all__ = ["gathered_states", "local_sum", "pass_on", "take_over"]
+__all__ = ["gathered_states", "local_sum", "recv_state", "send_state"]
 
 
-def local_sum(k: Array, v: Array, decay: Array, young: bool = False) -> Array:
-    """Return what this rank's tokens add to the state: sum of lam^{n-1-i} k_i v_i^T, or of lam^{i+1} if `young`."""
+def local_sum(k: Array, v: Array, decay: Array, reverse_weights: bool = False) -> Array:
+    """Sum lam^{n-1-i} k_i v_i^T over this rank's tokens; with `reverse_weights` sum lam^{i+1} k_i v_i^T."""
     xp = namespace(k, v, decay)
-    sums, ages = segment_sums(k, v, decay, SEGMENT, young)
+    sums, ages = segment_sums(k, v, decay, SEGMENT, reverse_weights)
     order = range(sums.shape[1])
     total = xp.zeros((k.shape[0], k.shape[2], v.shape[2]), k.dtype)
-    for s in reversed(order) if young else order:
+    for s in reversed(order) if reverse_weights else order:
         total = ages[:, s, None, None] * total + sums[:, s]
     return total
 
@@ -71,7 +71,7 @@ def _everyone(local: Array, comm: Comm) -> Array:
     return gather_flat(channel, flat, counts, "lightning").reshape(channel.size, *local.shape)
 
 
-def take_over(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:
+def recv_state(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:
     """Return the state that the neighbor before this rank passes on; at the end of the ring, `initial`."""
     step, rank = -1 if reverse else 1, rank_of(comm)
     before = rank - step
@@ -80,7 +80,7 @@ def take_over(like: Array, initial: Array, comm: Comm, reverse: bool = False) ->
     return recv(like.shape, like.dtype, before, xp=namespace(like), comm=comm).wait()
 
 
-def pass_on(state: Array, comm: Comm, reverse: bool = False) -> None:
+def send_state(state: Array, comm: Comm, reverse: bool = False) -> None:
     """Send the state to the neighbor after this rank, if there is one."""
     after = rank_of(comm) + (-1 if reverse else 1)
     if 0 <= after < size(comm):

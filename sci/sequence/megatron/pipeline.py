@@ -13,7 +13,7 @@ from sci.distributed import Comm, Message, abort_on_error, rank_of, recv, send, 
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import InvalidValueError
-from sci.sequence.megatron.schedules import Schedule, Step, simulate
+from sci.sequence.megatron.schedules import PipelineSchedule, PipelineStep, simulate
 
 __all__ = ["run_pipeline"]
 
@@ -22,7 +22,7 @@ Backward = Callable[[int, int, Any, Any], Any]
 
 
 def run_pipeline(
-    schedule: Schedule,
+    schedule: PipelineSchedule,
     forward: Forward,
     backward: Backward,
     *,
@@ -35,7 +35,7 @@ def run_pipeline(
 
     Parameters
     ----------
-    schedule : sequence of sequences of `Step`
+    schedule : sequence of sequences of `PipelineStep`
         As `pipeline_schedule` makes it, for as many ranks as `comm` has.
     forward : callable
         `forward(chunk, microbatch, x) -> (y, residuals)`; x is None at the first stage, y is ignored at the last.
@@ -64,7 +64,7 @@ def run_pipeline(
         _Run(schedule, forward, backward, tuple(shape), dtype, xp, comm).all()
 
 
-def _check(schedule: Schedule, comm: Comm) -> None:
+def _check(schedule: PipelineSchedule, comm: Comm) -> None:
     error: Exception | None = None
     code = 0
     try:
@@ -84,7 +84,7 @@ class _Run:
 
     def __init__(
         self,
-        schedule: Schedule,
+        schedule: PipelineSchedule,
         forward: Forward,
         backward: Backward,
         shape: tuple[int, ...],
@@ -116,14 +116,14 @@ class _Run:
         for message in self.sending:
             message.wait()
 
-    def stage(self, step: Step) -> int:
+    def stage(self, step: PipelineStep) -> int:
         return step.chunk * self.ranks + self.rank
 
-    def at_source(self, step: Step) -> bool:
+    def at_source(self, step: PipelineStep) -> bool:
         """Tell whether a pass takes nothing from another stage."""
         return self.stage(step) == (0 if step.forward else self.last)
 
-    def expect(self, step: Step) -> Message | None:
+    def expect(self, step: PipelineStep) -> Message | None:
         """Start to receive the input of a pass; up and down differ in tag, not always in the rank."""
         if self.at_source(step) or self.ranks == 1:
             return None
@@ -131,12 +131,12 @@ class _Run:
         tag = 2 * self.stage(step) + step.forward
         return recv(self.shape, self.dtype, source, tag=tag, xp=self.xp, comm=self.comm)
 
-    def arrived(self, step: Step, waiting: Message | None) -> Array | None:
+    def arrived(self, step: PipelineStep, waiting: Message | None) -> Array | None:
         if waiting is not None:
             return waiting.wait()
         return None if self.at_source(step) else self.own.pop((step.forward, self.stage(step), step.microbatch))
 
-    def hand_on(self, step: Step, out: Array) -> None:
+    def hand_on(self, step: PipelineStep, out: Array) -> None:
         target = self.stage(step) + (1 if step.forward else -1)
         if not 0 <= target <= self.last:
             return

@@ -9,20 +9,20 @@ from typing import Literal, TypeAlias
 from sci.errors import InvalidValueError
 
 __all__ = [
-    "ScheduleKind",
+    "PipelineKind",
+    "PipelineStep",
     "Simulation",
-    "Step",
     "peak_in_flight",
     "pipeline_bubble",
     "pipeline_schedule",
     "simulate",
 ]
 
-ScheduleKind: TypeAlias = Literal["gpipe", "1f1b", "interleaved"]
+PipelineKind: TypeAlias = Literal["gpipe", "1f1b", "interleaved"]
 
 
 @dataclass(frozen=True)
-class Step:
+class PipelineStep:
     """One piece of work of a rank: the forward or backward pass of a microbatch through one chunk of its layers."""
 
     forward: bool
@@ -30,10 +30,10 @@ class Step:
     microbatch: int
 
 
-Schedule: TypeAlias = tuple[tuple[Step, ...], ...]
+PipelineSchedule: TypeAlias = tuple[tuple[PipelineStep, ...], ...]
 
 
-def pipeline_schedule(kind: ScheduleKind, stages: int, microbatches: int, chunks: int = 1) -> Schedule:
+def pipeline_schedule(kind: PipelineKind, stages: int, microbatches: int, chunks: int = 1) -> PipelineSchedule:
     """Return the order of work of every rank of a pipeline.
 
     Rank r holds the chunks c = 0 ... v - 1 of the model's layers, chunk c being stage c p + r of v p stages. All start
@@ -51,7 +51,7 @@ def pipeline_schedule(kind: ScheduleKind, stages: int, microbatches: int, chunks
 
     Returns
     -------
-    tuple of p tuples of `Step`
+    tuple of p tuples of `PipelineStep`
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _warm_up(kind: str, rank: int, stages: int, microbatches: int, chunks: int) 
     return min(microbatches * chunks, 2 * (stages - 1 - rank) + (chunks - 1) * stages)
 
 
-def _order(warm_up: int, total: int, stages: int, chunks: int) -> tuple[Step, ...]:
+def _order(warm_up: int, total: int, stages: int, chunks: int) -> tuple[PipelineStep, ...]:
     forward = [_virtual(k, stages, chunks, True) for k in range(total)]
     backward = [_virtual(k, stages, chunks, False) for k in range(total)]
     steps = forward[:warm_up]
@@ -113,11 +113,11 @@ def _order(warm_up: int, total: int, stages: int, chunks: int) -> tuple[Step, ..
     return (*steps, *backward[total - warm_up :])
 
 
-def _virtual(k: int, stages: int, chunks: int, forward: bool) -> Step:
+def _virtual(k: int, stages: int, chunks: int, forward: bool) -> PipelineStep:
     """Return the k-th pass of a rank: p microbatches through each chunk in turn."""
     group, i = divmod(k, stages * chunks)
     chunk, place = divmod(i, stages)
-    return Step(forward, chunk if forward else chunks - 1 - chunk, group * stages + place)
+    return PipelineStep(forward, chunk if forward else chunks - 1 - chunk, group * stages + place)
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,14 @@ class Simulation:
     peak: tuple[float, ...]
 
 
-def simulate(schedule: Schedule, forward: float = 1.0, backward: float = 2.0, message: float = 0.0) -> Simulation:
+def simulate(
+    schedule: PipelineSchedule, forward: float = 1.0, backward: float = 2.0, message: float = 0.0
+) -> Simulation:
     """Run a schedule on paper.
 
     Parameters
     ----------
-    schedule : sequence of sequences of `Step`, one a rank
+    schedule : sequence of sequences of `PipelineStep`, one a rank
     forward, backward : float
         Time of a pass of one microbatch through all chunks of a rank.
     message : float
@@ -191,7 +193,7 @@ def simulate(schedule: Schedule, forward: float = 1.0, backward: float = 2.0, me
 
 
 def _ready(
-    step: Step, rank: int, p: int, chunks: int, done: dict[tuple[bool, int, int], float], message: float
+    step: PipelineStep, rank: int, p: int, chunks: int, done: dict[tuple[bool, int, int], float], message: float
 ) -> float | None:
     """Return when the input of a pass is there, or None if what makes it has not run yet."""
     stage, m = step.chunk * p + rank, step.microbatch
@@ -205,7 +207,7 @@ def _ready(
     return None if after is None else max(own, after + message)
 
 
-def peak_in_flight(steps: Sequence[Step], chunks: int = 1) -> float:
+def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
     """Return the most microbatches that a rank holds between their passes; one through a chunk counts 1 / chunks.
 
     Notes

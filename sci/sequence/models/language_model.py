@@ -42,11 +42,11 @@ from sci.sequence.models.transnormer import (
 
 Attend = Callable[..., Any]
 
-__all__ = ["Memory", "TextWindows", "TransNormer", "token_loss", "token_loss_vjp"]
+__all__ = ["State", "TextWindows", "TransNormer", "token_loss", "token_loss_vjp"]
 
 
 @dataclass(frozen=True)
-class Memory:
+class State:
     """What a TransNormer keeps of all the text it has read: constant in size.
 
     Parameters
@@ -145,8 +145,8 @@ class TransNormer:
     >>> import numpy as np
     >>> from sci.sequence import TransNormer
     >>> model = TransNormer.new(0, width=16, heads=2, layers=2, hidden=32)
-    >>> logits, memory = model.read(np.array([[104, 105]]))
-    >>> logits.shape, memory.position
+    >>> logits, state = model.prefill(np.array([[104, 105]]))
+    >>> logits.shape, state.position
     ((1, 2, 256), 2)
     """
 
@@ -236,19 +236,19 @@ class TransNormer:
         own = tape.call(token_loss, token_loss_vjp, logits, batch[:, 1:][:, part], total=total)
         return tape.call(sum_over_ranks, sum_over_ranks_vjp, own, comm=comm)
 
-    def read(self, tokens: Array, memory: Memory | None = None) -> tuple[Array, Memory]:
-        """Return the logits of the next token after each of `tokens`, and the memory of all read so far.
+    def prefill(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
+        """Return the logits of the next token after each of `tokens`, and the state after all tokens read so far.
 
         Parameters
         ----------
         tokens : (batch, n) integer array
-        memory : Memory, optional
+        state : State, optional
             Of the text before.
 
         Returns
         -------
         logits : (batch, n, vocabulary) array
-        memory : Memory
+        state : State
 
         Raises
         ------
@@ -258,39 +258,39 @@ class TransNormer:
         tape, new = Tape(record=False), []
 
         def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
-            state = None if memory is None else memory.states[layer]
-            (out, end), _ = lightning_attention_forward(q, k, v, self._decay(q, layer), state)
+            own = None if state is None else state.states[layer]
+            (out, end), _ = lightning_attention_forward(q, k, v, self._decay(q, layer), own)
             new.append(end)
             return out
 
-        start = 0 if memory is None else memory.position
+        start = 0 if state is None else state.position
         logits = self._forward(tape, self.parameters, tokens, attend, start)
-        return logits, Memory(start + tokens.shape[1], tuple(new))
+        return logits, State(start + tokens.shape[1], tuple(new))
 
-    def step(self, tokens: Array, memory: Memory | None = None) -> tuple[Array, Memory]:
-        """Do what `read` does for one token of each text, by the recurrence; time and memory do not grow.
+    def decode_step(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
+        """Read one token of each text by the recurrence, in constant time and memory.
 
         Parameters
         ----------
         tokens : (batch,) integer array
-        memory : Memory, optional
+        state : State, optional
 
         Returns
         -------
         logits : (batch, vocabulary) array
-        memory : Memory
+        state : State
         """
         tape, new = Tape(record=False), []
 
         def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
-            state = None if memory is None else memory.states[layer]
-            out, end = lightning_step(q[..., 0, :], k[..., 0, :], v[..., 0, :], self._decay(q, layer), state)
+            own = None if state is None else state.states[layer]
+            out, end = lightning_step(q[..., 0, :], k[..., 0, :], v[..., 0, :], self._decay(q, layer), own)
             new.append(end)
             return out[..., None, :]
 
-        start = 0 if memory is None else memory.position
+        start = 0 if state is None else state.position
         logits = self._forward(tape, self.parameters, tokens[:, None], attend, start)
-        return logits[:, 0], Memory(start + 1, tuple(new))
+        return logits[:, 0], State(start + 1, tuple(new))
 
     def generate(self, prompt: bytes, n: int, *, temperature: float = 1.0, seed: int = 0) -> bytes:
         """Return `n` bytes that continue `prompt`.
@@ -314,11 +314,11 @@ class TransNormer:
                 "temperature of 0 or more"
             )
         xp, rng = namespace(*self.parameters.values()), np.random.default_rng(seed)
-        logits, memory = self.read(to_device(np.frombuffer(prompt, np.uint8).astype(np.int64)[None], xp))
+        logits, state = self.prefill(to_device(np.frombuffer(prompt, np.uint8).astype(np.int64)[None], xp))
         scores, made = to_host(logits[0, -1]).astype(np.float64), bytearray()
         for _ in range(n):
             made.append(_draw(scores, temperature, rng))
-            logits, memory = self.step(to_device(np.array([made[-1]]), xp), memory)
+            logits, state = self.decode_step(to_device(np.array([made[-1]]), xp), state)
             scores = to_host(logits[0]).astype(np.float64)
         return bytes(made)
 

@@ -17,7 +17,7 @@ from sci.sequence.attention.softmax import attention_forward, attention_vjp
 from sci.sequence.linear_attention.lightning import lightning_attention_forward, lightning_attention_vjp
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid
-from sci.sequence.megatron.schedules import ScheduleKind, pipeline_schedule
+from sci.sequence.megatron.schedules import PipelineKind, pipeline_schedule
 from sci.sequence.megatron.tensor_parallel import (
     column_linear,
     parallel_attention,
@@ -112,7 +112,7 @@ class ParallelTransformer:
         batch: Array,
         *,
         microbatches: int = 1,
-        schedule: ScheduleKind = "1f1b",
+        schedule: PipelineKind = "1f1b",
     ) -> tuple[float, dict[str, Array]]:
         """Return the mean cross-entropy of every next token, and its gradient for this rank's parameters.
 

@@ -17,9 +17,9 @@ from sci import distributed
 from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.sequence import attention, attention_cost, attention_forward, attention_vjp
-from sci.sequence.attention.tiles import View, attend
+from sci.sequence.attention.tiles import KeyRange, attend
 
-METHODS, LAYOUTS = ("ring", "strip", "ulysses"), ("contiguous", "zigzag", "striped")
+METHODS, LAYOUTS = ("ring", "rsa", "ulysses"), ("contiguous", "zigzag", "striped")
 
 
 def problem(n: int, heads: int = 3, d: int = 8, seed: int = 0) -> list[np.ndarray]:
@@ -116,9 +116,9 @@ def check_replay(comm: MPI.Intracomm) -> None:
         queries = np.ascontiguousarray(q[:, mine]) * np.dtype(dtype).type(0.25)
         replay = np.zeros_like(queries)
         for hop in range(n_ranks):
-            places = positions(n, layout=layout, rank=(comm.rank - hop) % n_ranks, size=n_ranks)
-            keys, values = (np.ascontiguousarray(a[:, places]) for a in (k, v))
-            attend(queries, keys, values, View(np.zeros_like(mine), mine), places, replay, replay_lse)
+            visiting = positions(n, layout=layout, rank=(comm.rank - hop) % n_ranks, size=n_ranks)
+            keys, values = (np.ascontiguousarray(a[:, visiting]) for a in (k, v))
+            attend(queries, keys, values, KeyRange(np.zeros_like(mine), mine), visiting, replay, replay_lse)
         assert out.tobytes() == replay.tobytes(), (layout, dtype)
         assert lse.tobytes() == replay_lse.tobytes(), (layout, dtype)
 

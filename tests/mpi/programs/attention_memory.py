@@ -35,12 +35,12 @@ def peak(comm: MPI.Intracomm, method: str, n: int) -> float:
 def check(comm: MPI.Intracomm, n: int) -> None:
     unit = 8 * HEADS * (n // comm.size) * D
     strip = 8 * HEADS * (n // comm.size) * n
-    for method in ("ring", "ulysses", "strip"):
+    for method in ("ring", "ulysses", "rsa"):
         found = peak(comm, method, n)
         bound = attention_cost(n, HEADS, D, comm.size, method=method, dtype="float64", backward=True).memory
         # A quarter of a megabyte is for Python and the arguments of kernels.
         assert found < bound + 2.5e5, (method, n, found / unit, found / strip)
-        assert method != "strip" or found > strip, (n, found / strip)
+        assert method != "rsa" or found > strip, (n, found / strip)
         if comm.rank == 0:
             print(f"{n} tokens, {method}: {found / unit:.1f} units of heads L head_dim, {found / strip:.2f} strips")
 

@@ -14,7 +14,7 @@ from sci.errors import SciError
 from sci.nn import Tape, Variable
 from sci.sequence import (
     ParallelTransformer,
-    Step,
+    PipelineStep,
     column_linear,
     parallel_attention,
     parallel_mlp,
@@ -148,7 +148,7 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
         def forward(
             chunk: int, i: int, x: np.ndarray | None, order=order, weights=weights, inputs=inputs, outs=outs, v=v
         ):
-            order.append(Step(True, chunk, i))
+            order.append(PipelineStep(True, chunk, i))
             x = inputs[i] if x is None else x
             y = x * weights[chunk * p + comm.rank]
             if chunk * p + comm.rank == p * v - 1:
@@ -158,7 +158,7 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
         def backward(
             chunk: int, i: int, dy: np.ndarray | None, x: np.ndarray, order=order, weights=weights, g=gradients
         ):
-            order.append(Step(False, chunk, i))
+            order.append(PipelineStep(False, chunk, i))
             dy = np.full(shape, i + 1.0) if dy is None else dy
             g[chunk] += (dy * x).sum(axis=0)
             return dy * weights[chunk * p + comm.rank]
@@ -184,7 +184,7 @@ def check_bad_schedules(comm: MPI.Intracomm) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a pass of a bad schedule ran")
 
-    hanging = tuple((Step(False, 0, 0), Step(True, 0, 0)) for _ in range(comm.size))
+    hanging = tuple((PipelineStep(False, 0, 0), PipelineStep(True, 0, 0)) for _ in range(comm.size))
     for plan in (pipeline_schedule("1f1b", comm.size + 1, 2), hanging):
         try:
             run_pipeline(plan, never, never, shape=(1,), dtype=np.float64, comm=comm)
