@@ -4,17 +4,27 @@ Sample i of a set depends on the seed and on i alone, so the number of ranks doe
 """
 
 from sci.problems.darcy import darcy_flow, solve_darcy
-from sci.problems.masks import insulating_part, random_bodies, random_mask, smooth_noise, stress_masks
+from sci.problems.masks import insulating_part, random_bodies, random_mask, stress_masks
 from sci.problems.navier_stokes import evolve_vorticity, kolmogorov_force, navier_stokes
-from sci.problems.poisson import divergence_source, noise_source, right_hand_side, smooth_field, sphere_and_blob
-from sci.problems.random_fields import neumann_random_field, periodic_random_field, sample_generator
+from sci.problems.poisson import divergence_source, noise_source, right_hand_side, sphere_and_blob
+from sci.problems.random_fields import (
+    cosine_random_field,
+    interpolated_random_field,
+    multiscale_random_fields,
+    neumann_random_field,
+    periodic_random_field,
+    sample_generator,
+)
 
 __all__ = [
+    "cosine_random_field",
     "darcy_flow",
     "divergence_source",
     "evolve_vorticity",
     "insulating_part",
+    "interpolated_random_field",
     "kolmogorov_force",
+    "multiscale_random_fields",
     "navier_stokes",
     "neumann_random_field",
     "noise_source",
@@ -23,8 +33,6 @@ __all__ = [
     "random_mask",
     "right_hand_side",
     "sample_generator",
-    "smooth_field",
-    "smooth_noise",
     "solve_darcy",
     "sphere_and_blob",
     "stress_masks",

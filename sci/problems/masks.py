@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["insulating_part", "random_bodies", "random_mask", "smooth_noise", "stress_masks"]
+from sci.problems.random_fields import interpolated_random_field
+
+__all__ = ["insulating_part", "random_bodies", "random_mask", "stress_masks"]
 
 Mask = np.ndarray
 """(n, n, n) booleans, true in the fluid."""
-
-
-def smooth_noise(n: int, knots: int, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth random numbers on n^3 cells, from normal ones on knots^3 points."""
-    field = rng.normal(size=(knots,) * 3)
-    t = np.linspace(0, knots - 1, n)
-    i = np.minimum(t.astype(int), knots - 2)
-    w = (t - i) ** 2 * (3 - 2 * (t - i))
-    for axis in range(3):
-        shape = tuple(n if a == axis else 1 for a in range(3))
-        field = field.take(i, axis) * (1 - w).reshape(shape) + field.take(i + 1, axis) * w.reshape(shape)
-    return field
 
 
 def random_bodies(n: int, rng: np.random.Generator) -> Mask:
@@ -35,7 +25,7 @@ def random_bodies(n: int, rng: np.random.Generator) -> Mask:
             half = 0.03 + 0.2 * rng.random(3)
             fluid &= np.any([np.broadcast_to(d > h, fluid.shape) for d, h in zip(offsets, half)], axis=0)
         else:
-            blob = smooth_noise(n, int(rng.integers(3, 7)), rng)
+            blob = interpolated_random_field(n, rng, knots=int(rng.integers(3, 7)))
             fluid &= blob < np.quantile(blob, 0.95 - 0.15 * rng.random())
     return fluid
 
@@ -84,7 +74,7 @@ def insulating_part(fluid: Mask, rng: np.random.Generator) -> Mask:
     choice = rng.integers(3)
     if choice == 0:
         return np.zeros_like(fluid)
-    return ~fluid if choice == 1 else ~fluid & (smooth_noise(fluid.shape[0], 4, rng) > 0)
+    return ~fluid if choice == 1 else ~fluid & (interpolated_random_field(fluid.shape[0], rng, knots=4) > 0)
 
 
 def stress_masks(n: int, seed: int = 5) -> dict[str, Mask]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sci.errors import InvalidValueError
+from sci.problems.random_fields import cosine_random_field
 
-__all__ = ["divergence_source", "noise_source", "right_hand_side", "smooth_field", "sphere_and_blob"]
+__all__ = ["divergence_source", "noise_source", "right_hand_side", "sphere_and_blob"]
 
 SPHERE_RADIUS = 0.17
 SPHERE_CENTER = (0.5, 0.5, 0.5)
@@ -17,27 +18,6 @@ REMOVED = 0.072
 def _axes(shape: tuple[int, ...]) -> list[np.ndarray]:
     """Return the cell centers of the unit box, one array for each axis, ready to broadcast."""
     return list(np.meshgrid(*((np.arange(n) + 0.5) / n for n in shape), indexing="ij", sparse=True))
-
-
-def smooth_field(shape: tuple[int, ...], seed: int, n_waves: int = 6) -> np.ndarray:
-    """Return a random sum of cosines of at most `n_waves` half waves a side, amplitude (1 + frequency^2)^(-1/2).
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Cells; the field is the same function of the unit box at every resolution.
-    seed : int
-    n_waves : int
-    """
-    rng = np.random.default_rng(seed)
-    axes = _axes(shape)
-    field = rng.normal(size=(n_waves + 1,) * len(shape))
-    for frequency in np.ndindex(field.shape):
-        field[frequency] /= (1.0 + sum(k * k for k in frequency)) ** 0.5
-    for axis in axes:
-        lines = np.cos(np.pi * np.outer(np.arange(n_waves + 1), axis.ravel()))
-        field = np.tensordot(field, lines, axes=([0], [0]))
-    return np.asarray(field)
 
 
 def sphere_and_blob(n: int, seed: int = 19) -> np.ndarray:
@@ -58,7 +38,7 @@ def sphere_and_blob(n: int, seed: int = 19) -> np.ndarray:
         raise InvalidValueError(f"n is {n}; expected at least 4 cells a side")
     level = _level(seed)
     shape = (n, n, n)
-    solid = smooth_field(shape, seed) > level
+    solid = cosine_random_field(shape, np.random.default_rng(seed)) > level
     solid |= _sphere(shape)
     return ~solid
 
@@ -71,7 +51,7 @@ def _sphere(shape: tuple[int, ...]) -> np.ndarray:
 def _level(seed: int) -> float:
     """Return the height above which the field is solid, found on 64^3 cells."""
     shape = (64, 64, 64)
-    free = np.sort(smooth_field(shape, seed)[~_sphere(shape)])
+    free = np.sort(cosine_random_field(shape, np.random.default_rng(seed))[~_sphere(shape)])
     wanted = round(REMOVED * 64**3) - (64**3 - free.size)
     return float(free[free.size - wanted - 1])
 

@@ -8,6 +8,7 @@ from scipy.linalg import eigh
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.problems.masks import insulating_part, random_bodies, random_mask, stress_masks
+from sci.problems.random_fields import multiscale_random_fields
 from sci.solvers import PoissonOperator
 from sci.solvers.learned import levels as cycle_levels
 from sci.solvers.learned.levels import (
@@ -31,7 +32,7 @@ from sci.solvers.learned.parameters import (
     weights_vjp,
 )
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
-from sci.solvers.learned.training import condition_gradients, krylov, random_errors, train_cycle
+from sci.solvers.learned.training import condition_gradients, krylov, train_cycle
 
 WALLS = [(True, True), (True, False), (False, True)]
 
@@ -257,7 +258,7 @@ def test_masks_and_errors():
     masks = stress_masks(16)
     assert len(masks) == 6
     assert 0.55 < masks["40 % random cells"].mean() < 0.65
-    e = random_errors(12, 3, rng)
+    e = multiscale_random_fields(12, 3, rng)
     assert e.shape == (3, 12, 12, 12)
     assert e.dtype == np.float32
     assert np.isfinite(e).all()

@@ -13,12 +13,13 @@ from sci.backend import Array
 from sci.errors import InvalidValueError
 from sci.nn import Adam, clip_by_global_norm, cosine, warm_up
 from sci.problems.masks import insulating_part, random_mask
+from sci.problems.random_fields import multiscale_random_fields
 from sci.progress import progress
-from sci.solvers.learned.levels import first_level, hierarchy, upsample
+from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import KINDS, Parameters, consistent_gain, gain_vjp, initial_parameters
 from sci.solvers.learned.reference import Cycle, cycle_of, vcycle, vcycle_vjp
 
-__all__ = ["condition_gradients", "krylov", "random_errors", "train_cycle"]
+__all__ = ["condition_gradients", "krylov", "train_cycle"]
 
 STEPS = 8
 """Steps of conjugate gradients that show the ends of the spectrum."""
@@ -30,22 +31,6 @@ def _dots(a: Array, b: Array) -> Array:
 
 def _each(values: Array, like: Array) -> Array:
     return values.astype(like.dtype)[:, None, None, None]
-
-
-def random_errors(n: int, count: int, rng: np.random.Generator, dtype: Any = np.float32) -> Array:
-    """Return `count` random fields on n^3 cells with parts of every width, their amplitudes drawn for each field."""
-    octaves = max(1, int(np.log2(n)))
-    slope = np.exp(rng.uniform(-1, 2, size=(count, 1)) * np.arange(octaves) / 2)
-    amplitudes = rng.normal(size=(count, octaves)) * slope
-    total = np.zeros((count, n, n, n), dtype)
-    for octave in range(octaves):
-        size = [-(-n // 2**k) for k in range(octave, -1, -1)]
-        part = rng.normal(size=(count, *(size[0],) * 3)).astype(dtype)
-        for finer in size[1:]:
-            for axis in (-3, -2, -1):
-                part = upsample(part, axis, finer, 0.25)
-        total += _each(amplitudes[:, octave], part) * part
-    return total
 
 
 def krylov(cycle: Cycle, e: Array, steps: int = STEPS) -> tuple[list[Array], np.ndarray]:
@@ -124,7 +109,7 @@ def _problems(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[tuple[
         insulating = np.stack([insulating_part(mask, rng) for mask in fluid])
         walls = rng.random((3, 2)) < (0.5 if rng.random() < 1 / 3 else 1.0)
         levels = hierarchy(first_level(fluid, insulating, walls, np.float32))
-        yield levels, random_errors(n, batch, rng) * fluid
+        yield levels, multiscale_random_fields(n, batch, rng) * fluid
         count += 1
 
 
