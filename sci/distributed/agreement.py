@@ -114,7 +114,8 @@ def abort_on_error(comm: Comm) -> Iterator[None]:
     Notes
     -----
     Not collective. The job's exit code is that of `SystemExit`, 130 for `KeyboardInterrupt`, 1 for other errors. With
-    one rank the exception passes through unchanged.
+    one rank the exception passes through unchanged; so it does where `Abort` returns, so that nothing after the block
+    runs.
     """
     try:
         yield
@@ -127,6 +128,7 @@ def abort_on_error(comm: Comm) -> Iterator[None]:
             print(f"rank {rank_of(comm)} of {size(comm)} failed:\n{traceback.format_exc()}", file=sys.stderr)
         sys.stderr.flush()
         comm.Abort(code)
+        raise
 
 
 def _exit_code(error: BaseException) -> int:
