@@ -1,6 +1,7 @@
 # make demo   sets up and runs the main job on a real protein
 # make test   sets up and runs every check and test
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
+# make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
 # make clean  removes everything that these commands made
 
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 docs pictures clean compiler
+.PHONY: help demo test test-parallel-hdf5 gpu docs pictures clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +33,14 @@ test: compiler .venv/test-ready
 
 test-parallel-hdf5:
 	PYTHON="$(PYTHON)" tests/mpi/parallel_hdf5.sh $(PYTEST_ARGS)
+
+# A Python that has CuPy and pytest is used as it is (a container, a module); else .venv gets the wheel of the driver's CUDA.
+gpu:
+	@if $(PYTHON) -c 'import cupy, h5py, pytest, hypothesis' 2>/dev/null; then \
+		PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py -o gpu.json $(GPU_ARGS); \
+	elif command -v nvidia-smi >/dev/null; then \
+		$(MAKE) --no-print-directory .venv/gpu-ready && $(BIN)/python benchmarks/gpu.py -o gpu.json $(GPU_ARGS); \
+	else echo "no GPU here: nvidia-smi is not found" >&2; exit 2; fi
 
 docs: pictures
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -61,6 +70,10 @@ $(BIN)/python:
 
 .venv/test-ready: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[test,docs,mpi-local,plot,structures]"
+	@touch $@
+
+.venv/gpu-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[test,mpi-local,cuda$$(nvidia-smi | sed -n 's/.*CUDA Version: \([0-9]*\).*/\1/p' | head -1)]"
 	@touch $@
 
 .venv/docs-ready: pyproject.toml | $(BIN)/python

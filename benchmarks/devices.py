@@ -4,13 +4,15 @@
 
 Wall-clock milliseconds from call to finished device, the median of the repeats after one run that compiles; the CPU
 uses all cores of the process (OMP_NUM_THREADS). `error` is the largest difference of the two answers over the
-largest entry, so both sides did the same work. --scale 0.25 makes every problem about that much smaller. Where
-PyTorch is installed, its attention in float32 (scaled_dot_product_attention, no TF32) runs on the same GPU.
+largest entry, so both sides did the same work. --scale 0.25 makes every problem about that much smaller. Peers that are
+installed run on the same GPU: PyTorch's attention in float32 (scaled_dot_product_attention, no TF32) and the FNO of
+neuraloperator. --json FILE is written anew after every row, so that a run cut short still counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
 import time
@@ -25,6 +27,25 @@ import numpy as np
 from sci.backend import to_device, to_host
 
 Jobs = dict[str, Callable[[], Any]]
+
+LABELS = {
+    "direct sum": "direct sum, 20,000 charges at 50,000 points",
+    "potential, build": "potential of 20,000 charges, tol 1e-6: build",
+    "potential, targets": "its values at 1,000,000 points",
+    "potential, forces": "its forces",
+    "FNO, inference": "FNO, 8 fields of 128 x 128, 32 channels: inference",
+    "FNO, step": "a training step of it",
+    "CG, 50 iterations": "Poisson problem of 256^3 to 1e-8: 50 iterations without preconditioner",
+    "multigrid, setup": "multigrid, setup and one cycle",
+    "multigrid, solve": "multigrid, solve",
+    "learned, setup": "learned cycle, setup and one cycle",
+    "learned, solve": "learned cycle, solve",
+    "attention": "causal attention, 16,384 tokens, 8 heads of 64, float32",
+    "attention, gradients": "with gradients",
+    "lightning": "lightning attention, 65,536 tokens",
+    "lightning, gradients": "with gradients",
+}
+"""What each job is at --scale 1."""
 
 
 def points_of(count: int, density: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,18 +148,48 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
     }
 
 
-def peers(scale: float) -> Jobs:
-    """Return PyTorch's causal attention on the GPU by the names of our jobs."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        return {}
+def torch_attention(scale: float) -> Jobs:
+    """PyTorch's causal attention."""
+    import torch
+
     q, k, v, dout = (torch.randn(1, 8, int(16384 * scale), 64, device="cuda", requires_grad=True) for _ in range(4))
 
     def forward() -> Any:
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
     return {"attention": forward, "attention, gradients": lambda: forward().backward(dout)}
+
+
+def neuraloperator_fno(scale: float) -> Jobs:
+    """The FNO of neuraloperator, of the modes and widths of ours."""
+    import torch
+    from neuralop.models import FNO
+
+    model = FNO(n_modes=(16, 16), in_channels=1, out_channels=1, hidden_channels=32).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-9)
+    x, y = (torch.randn(max(1, int(8 * scale)), 1, 128, 128, device="cuda") for _ in "xy")
+
+    def inference() -> Any:
+        with torch.no_grad():
+            return model(x)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        error = torch.linalg.vector_norm((model(x) - y).flatten(1), dim=1)
+        (error / torch.linalg.vector_norm(y.flatten(1), dim=1)).mean().backward()
+        optimizer.step()
+
+    return {"FNO, inference": inference, "FNO, step": step}
+
+
+PEERS = {"sequences": ("torch", torch_attention), "operators": ("neuralop", neuraloperator_fno)}
+"""Package and jobs of the peer of a pillar, under the names of ours."""
+
+
+def peers(pillar: str, scale: float) -> Jobs:
+    """Return the peer's jobs, none where its package is not installed."""
+    package, jobs = PEERS.get(pillar, ("", None))
+    return jobs(scale) if jobs and importlib.util.find_spec(package) else {}
 
 
 PILLARS = {"potentials": potentials, "operators": operators, "solvers": solvers, "sequences": sequences}
@@ -156,8 +207,16 @@ def timed(call: Callable[[], Any], finish: Callable[[], object], repeats: int) -
     return 1e3 * statistics.median(times), answer
 
 
+def write(path: Path | None, device: str, rows: dict[str, Any], failures: dict[str, str]) -> None:
+    """Replace the file by what is known so far."""
+    if path is not None:
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"device": device, "rows": rows, "failures": failures}, indent=1))
+        part.replace(path)
+
+
 def main() -> int:
-    """Print one row a job; a job that fails says so and the others go on."""
+    """Print one row a job; a job that fails is reported and the others go on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PILLARS, default=list(PILLARS))
     parser.add_argument("--scale", type=float, default=1.0)
@@ -168,35 +227,36 @@ def main() -> int:
     import cupy
 
     finish = cupy.cuda.Device().synchronize
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    print(f"{name}\n{'':<24}{'GPU ms':>10}{'CPU ms':>10}{'ratio':>8}{'error':>10}{'torch ms':>10}", flush=True)
-    rows, failed = {}, 0
-    others = peers(options.scale) if "sequences" in options.only else {}
+    device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    print(f"{device}\n{'':<24}{'GPU ms':>10}{'CPU ms':>10}{'ratio':>8}{'error':>10}{'peer ms':>10}", flush=True)
+    rows: dict[str, Any] = {}
+    failures: dict[str, str] = {}
     for pillar in options.only:
         try:
             there, here = (PILLARS[pillar](xp, options.scale) for xp in (cupy, np))
-        except Exception:
+            others = peers(pillar, options.scale)
+        except Exception as error:
             traceback.print_exc()
-            failed += 1
+            failures[pillar] = repr(error)
+            write(options.json, device, rows, failures)
             continue
         for job, call in there.items():
             try:
                 gpu, answer = timed(call, finish, options.repeats)
                 cpu, expected = timed(here[job], finish, options.cpu_repeats)
-            except Exception:
+                difference = float(np.max(np.abs(to_host(answer) - expected)) / np.max(np.abs(expected)))
+                row = {"label": LABELS[job], "scale": options.scale, "gpu": gpu, "cpu": cpu, "error": difference}
+                line = f"{job:<24}{gpu:>10.2f}{cpu:>10.1f}{cpu / gpu:>8.1f}{difference:>10.1e}"
+                if job in others:
+                    row["peer"], row["peer_name"] = timed(others[job], finish, options.repeats)[0], PEERS[pillar][0]
+                    line += f"{row['peer']:>10.2f}"
+                rows[job] = row
+                print(line, flush=True)
+            except Exception as error:
                 traceback.print_exc()
-                failed += 1
-                continue
-            error = float(np.max(np.abs(to_host(answer) - expected)) / np.max(np.abs(expected)))
-            rows[job] = {"gpu": gpu, "cpu": cpu, "error": error}
-            line = f"{job:<24}{gpu:>10.2f}{cpu:>10.1f}{cpu / gpu:>8.1f}{error:>10.1e}"
-            if job in others:
-                rows[job]["torch"] = timed(others[job], finish, options.repeats)[0]
-                line += f"{rows[job]['torch']:>10.2f}"
-            print(line, flush=True)
-    if options.json:
-        options.json.write_text(json.dumps({"device": name, "rows": rows}, indent=1))
-    return 1 if failed else 0
+                failures[job] = repr(error)
+            write(options.json, device, rows, failures)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -104,7 +105,37 @@ def benchmarks() -> str:
     return "\n".join(rows)
 
 
+def gpu_times() -> str:
+    """Return the table of the jobs in docs/gpu.json, which `make gpu` writes on a machine with a GPU."""
+    report = json.loads((PACKAGE.parent / "docs" / "gpu.json").read_text())
+    rows = ["| job | GPU, ms | CPU, ms | ratio | peer on the GPU, ms |", "|---|---|---|---|---|"]
+    for stage in report["stages"].values():
+        for row in stage.get("rows", {}).values():
+            peer = f"{row['peer']:.3g} ({row['peer_name']})" if "peer" in row else ""
+            times = f"{row['gpu']:.3g} | {row['cpu']:,.4g} | {row['cpu'] / row['gpu']:.2g}"
+            rows.append(f"| {row['label']} | {times} | {peer} |")
+    return "\n".join(rows)
+
+
+def gpu_machine() -> str:
+    """Return a sentence on the machine and the tests of docs/gpu.json."""
+    report = json.loads((PACKAGE.parent / "docs" / "gpu.json").read_text())
+    machine, tests = report["machine"], report["stages"].get("tests", {})
+    passed = f"`pytest -m gpu` passed {tests['passed']} tests there." if "passed" in tests else ""
+    failed = f" Failed: {', '.join(tests['failures'])}." if tests.get("failures") else ""
+    versions = f"CuPy {machine['cupy']}, CUDA {machine['cuda_runtime'] // 1000}, NumPy {machine['numpy']}"
+    note = f" {report['note']}" if "note" in report else ""
+    return f"{machine['name']}, {versions}, {machine['cpu_cores']} CPU cores. {passed}{failed}{note}"
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Put tables where a page asks for them."""
-    markdown = markdown.replace("<!-- docs/hooks.py puts the table of mpi_examples/README.md here. -->", examples())
-    return markdown.replace("<!-- docs/hooks.py puts the table of benchmarks here. -->", benchmarks())
+    tables = {
+        "the table of mpi_examples/README.md": examples,
+        "the table of benchmarks": benchmarks,
+        "the times of docs/gpu.json": gpu_times,
+        "the machine of docs/gpu.json": gpu_machine,
+    }
+    for name, make in tables.items():
+        markdown = markdown.replace(f"<!-- docs/hooks.py puts {name} here. -->", make())
+    return markdown
