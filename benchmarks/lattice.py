@@ -128,7 +128,7 @@ def published() -> bool:
     form = sheet[0].long_range.add(sheet[1].long_range, 1e-7)
     seconds = time.process_time() - start
     x, z = np.linspace(-42, 42, 201), np.array([0.0])
-    canonical = [phi.long_range_terms(x, x, z).full() for phi in sheet]
+    canonical = [phi.long_range_terms(x, x, z).to_dense() for phi in sheet]
     smooth = float(np.abs(form.on_grid(x, x, z) - sum(canonical)).max() / np.abs(sum(canonical)).max())
     ions = [phi.sites_in([(-50.0, 50.0)] * 3) for phi in sheet]
     charges = Particles(*(np.concatenate(column) for column in zip(*ions)))

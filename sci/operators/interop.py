@@ -51,17 +51,17 @@ def from_neuraloperator(state: Mapping[str, np.ndarray], **options: Any) -> FNO:
     if not layers:
         raise InvalidValueError("no array fno_blocks.convs.*: this is no state dict of an FNO of neuraloperator 2.0")
     parameters: dict[str, np.ndarray] = {}
-    factorization, rank = "", 1.0
+    factorization, tensor_rank = "", None
     modes: tuple[int, ...] = ()
     for layer in range(layers):
-        factorization, modes, rank, weights = _spectral_weights(left, layer)
+        factorization, modes, tensor_rank, weights = _spectral_weights(left, layer)
         parameters.update({f"blocks.{layer}.spectral.{name}": value for name, value in weights.items()})
         parameters[f"blocks.{layer}.spectral.bias"] = _take(left, _CONV.format(layer) + "bias").reshape(-1)
         _take_perceptron(left, f"fno_blocks.channel_mlp.{layer}", f"blocks.{layer}.mlp", parameters)
     for name in ("lifting", "projection"):
         _take_perceptron(left, name, name, parameters)
     config = {**_skips(left, layers, parameters), **_norms(left, layers, parameters), **options}
-    config = _config(parameters, config, layers, factorization, modes, rank)
+    config = _config(parameters, config, layers, factorization, modes, tensor_rank)
     if left:
         raise InvalidValueError(f"arrays that are not those of a plain FNO: {', '.join(sorted(left)[:5])}")
     model = FNOConfig(**config)
@@ -89,7 +89,7 @@ def _spectral_weights(left: dict[str, np.ndarray], layer: int) -> tuple[str, tup
         if dense in left:
             weight = left.pop(dense)
             last = np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1)))
-            return "dense", weight.shape[2:], 1.0, {"weight": last}
+            return "dense", weight.shape[2:], None, {"weight": last}
     count = sum(name.startswith(f"{prefix}.factors.factor_") for name in left)
     if count < 3:
         raise InvalidValueError(f"the state dict has no arrays {prefix}.tensor or {prefix}.factors.*")
@@ -138,7 +138,7 @@ def _config(
     layers: int,
     factorization: str,
     modes: tuple[int, ...],
-    rank: Any,
+    tensor_rank: Any,
 ) -> dict[str, Any]:
     """Return the arguments of FNOConfig that shapes tell, under those that the caller gave."""
     lifting, width = parameters["lifting.0.weight"].shape[::-1], len(parameters["blocks.0.spectral.bias"])
@@ -154,7 +154,7 @@ def _config(
         "projection_ratio": len(parameters["projection.0.bias"]) / width,
         "channel_mlp_expansion": len(parameters["blocks.0.mlp.0.bias"]) / width,
         "factorization": factorization,
-        "rank": rank,
+        "tensor_rank": tensor_rank,
         **options,
     }
 

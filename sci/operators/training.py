@@ -109,8 +109,8 @@ class TrainedOperator:
         for name, normalizer in (("inputs", self.inputs), ("outputs", self.outputs)):
             if normalizer is not None:
                 options[f"{name}_eps"] = normalizer.eps
-                parameters[f"normalizer.{name}.mean"] = normalizer.mean
-                parameters[f"normalizer.{name}.std"] = normalizer.std
+                parameters[f"standardizer.{name}.mean"] = normalizer.mean
+                parameters[f"standardizer.{name}.std"] = normalizer.std
         return Model("FNO", options, parameters)
 
     @classmethod
@@ -122,22 +122,38 @@ class TrainedOperator:
         InvalidValueError
             If `model` is another kind of model, or its parts do not fit together.
         """
-        config = model.options.get("config")
-        if model.name != "FNO" or not isinstance(config, dict) or set(config) != {f.name for f in fields(FNOConfig)}:
+        config = _current_names(model.options.get("config"))
+        if model.name != "FNO" or set(config) != {f.name for f in fields(FNOConfig)}:
             raise InvalidValueError(f"the model is of the kind {model.name}; expected an FNO that was trained here")
-        own = {n: p for n, p in model.parameters.items() if not n.startswith("normalizer.")}
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        own = {n: p for n, p in model.parameters.items() if n.partition(".")[0] not in _STANDARDIZERS}
         kind = TFNO if model.options.get("class") == "TFNO" else FNO
-        return cls(kind.of(FNOConfig(**settings), own), _normalizer(model, "inputs"), _normalizer(model, "outputs"))
+        return cls(kind.of(FNOConfig(**config), own), _normalizer(model, "inputs"), _normalizer(model, "outputs"))
+
+
+_STANDARDIZERS = ("standardizer", "normalizer", "normaliser")
+"""What the arrays of standardizers are named after; the last two in files of schema 1."""
+
+
+def _current_names(config: Any) -> dict[str, Any]:
+    """Return the options of an FNO in a file; those of schema 1 have a `rank`, a float where it is a fraction."""
+    if not isinstance(config, dict):
+        return {}
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    if "rank" in settings:
+        rank = settings.pop("rank")
+        share = isinstance(rank, float)
+        settings.update(rank_fraction=rank if share else 1.0, tensor_rank=None if share else rank)
+    return settings
 
 
 def _normalizer(model: Model, name: str) -> Normalizer | None:
     if f"{name}_eps" not in model.options:
         return None
-    mean, std = (model.parameters.get(f"normalizer.{name}.{part}") for part in ("mean", "std"))
-    if mean is None or std is None:
-        raise InvalidValueError(f"the model has no arrays normalizer.{name}.*; the file is incomplete")
-    return Normalizer(mean, std, float(model.options[f"{name}_eps"]))
+    for prefix in _STANDARDIZERS:
+        mean, std = (model.parameters.get(f"{prefix}.{name}.{part}") for part in ("mean", "std"))
+        if mean is not None and std is not None:
+            return Normalizer(mean, std, float(model.options[f"{name}_eps"]))
+    raise InvalidValueError(f"the model has no arrays standardizer.{name}.*; the file is incomplete")
 
 
 def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:

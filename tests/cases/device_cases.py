@@ -63,7 +63,7 @@ def tucker_decompositions(xp: ModuleType) -> Answers:
     dense = to_device(DENSE, xp)
     found = [hosvd(dense, 1e-7, method=m) for m in ("gram", "qr", "randomized")]
     found.append(hooi(dense, (3, 3, 3)))
-    return [to_host(t.full()) for t in found]
+    return [to_host(t.to_dense()) for t in found]
 
 
 def canonical_formats(xp: ModuleType) -> Answers:
@@ -71,7 +71,9 @@ def canonical_formats(xp: ModuleType) -> Answers:
     tucker = rhosvd(canonical, 1e-10)
     total = Tucker(tucker.core, tucker.factors).orthogonalized()
     function = ChebTuck.from_canonical(canonical, BOX, 8)
-    return [to_host(a) for a in (canonical.full(), tucker.full(), total.full(), function.on_grid(*_axes(xp)))]
+    return [
+        to_host(a) for a in (canonical.to_dense(), tucker.to_dense(), total.to_dense(), function.on_grid(*_axes(xp)))
+    ]
 
 
 def _axes(xp: ModuleType) -> list[Any]:
@@ -82,7 +84,7 @@ def chebtuck_functions(xp: ModuleType) -> Answers:
     f, points = _function(xp), to_device(POINTS, xp)
     g = f.multiply(f, 1e-9) + 2.0 * f - f.derivative(1)
     numbers = np.array([f.integral(), f.inner(g), g.norm()])
-    canonical = f.to_canonical(1e-9).full()
+    canonical = f.to_canonical(1e-9).to_dense()
     return [numbers, *(to_host(a) for a in (f(points), f.gradient(points), g.on_grid(*_axes(xp)), canonical))]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import sci
 from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.fno.pointwise import HOST_POINTS, BlockSpec, pointwise, pointwise_vjp
-from sci.operators.spectral.products import mode_product, row_product
 from sci.operators.spectral.weights import WeightFormat
+from sci.tensor.contraction.products import mode_product, row_product
 
 Pair = tuple[np.ndarray, np.ndarray]
 SHAPES = ((1, 1), (3, HOST_POINTS - 1), (1, HOST_POINTS), (2, HOST_POINTS + 1), (2, 3 * HOST_POINTS + 5))

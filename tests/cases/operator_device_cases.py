@@ -18,9 +18,9 @@ from sci.operators.training import Recipe, with_transposed
 Answers = list[np.ndarray]
 MODELS: tuple[dict[str, Any], ...] = (
     {"n_modes": (5, 4), "hidden_channels": 16},
-    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tucker", "rank": 0.4, "joint": True},
-    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "cp", "rank": 0.4, "norm": "group"},
-    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tt", "rank": 0.4, "domain_padding": 0.2},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tucker", "rank_fraction": 0.4, "joint": True},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "cp", "rank_fraction": 0.4, "norm": "group"},
+    {"n_modes": (3, 4), "hidden_channels": 6, "factorization": "tt", "rank_fraction": 0.4, "domain_padding": 0.2},
 )
 
 

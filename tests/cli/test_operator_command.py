@@ -40,7 +40,7 @@ def run(*words):
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    arguments = ["train", folder / "train.h5", "-o", folder / "model.h5", *SMALL, "--epochs", 6, "--rank", 0.5]
+    arguments = ["train", folder / "train.h5", "-o", folder / "model.h5", *SMALL, "--epochs", 6, "--rank-fraction", 0.5]
     assert run(*arguments, "--test", folder / "test.h5", "--checkpoint", folder / "run.h5") == 0
     return folder / "model.h5"
 
@@ -114,7 +114,7 @@ def test_import_of_a_state_dict(folder, capsys):
 
 
 def test_files_keep_every_option(tmp_path):
-    model = TFNO((4, 5), 1, 2, 6, 2, rank=(3, 3, 2, 2, 2), joint=True, domain_padding=(0.1, 0.0), norm="group")
+    model = TFNO((4, 5), 1, 2, 6, 2, tensor_rank=(3, 3, 2, 2, 2), joint=True, domain_padding=(0.1, 0.0), norm="group")
     save(tmp_path / "m.h5", TrainedOperator(model))
     again = TrainedOperator.from_model(load(tmp_path / "m.h5")).model
     assert again.config == model.config
@@ -128,7 +128,7 @@ def test_files_keep_every_option(tmp_path):
         (["train", "missing.h5", "-o", "m.h5"], "no such file"),
         (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "shape"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "0"], "epochs"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--rank", "-1"], "rank"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--rank-fraction", "-1"], "rank_fraction"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
         (["train", "train.h5", "-o", "train.h5"], "input"),
         (["predict", "train.h5", "test.h5", "-o", "o.h5"], "model"),

@@ -20,26 +20,26 @@ from sci.operators.fno.block import BlockSpec, block, block_vjp
 from sci.operators.fno.layers import fused_block, layered_block
 from sci.operators.fno.model import parameter_shapes
 from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
-from sci.operators.spectral import contraction, products
 from sci.operators.spectral import transform as spectral
 from sci.operators.spectral.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
 from sci.operators.spectral.weights import WeightFormat
+from sci.tensor.contraction import network, products
 
 # Table of the method sheet, complex numbers counted as two.
 COUNTS = [
     (1_192_801, (16, 16), 32, {}),
-    (140_521, (16, 16), 32, {"factorization": "tucker", "rank": 0.1}),
-    (72_417, (16, 16), 32, {"factorization": "tucker", "rank": 0.05}),
-    (132_673, (16, 16), 32, {"factorization": "cp", "rank": 0.1}),
-    (134_761, (16, 16), 32, {"factorization": "tt", "rank": 0.1}),
+    (140_521, (16, 16), 32, {"factorization": "tucker", "rank_fraction": 0.1}),
+    (72_417, (16, 16), 32, {"factorization": "tucker", "rank_fraction": 0.05}),
+    (132_673, (16, 16), 32, {"factorization": "cp", "rank_fraction": 0.1}),
+    (134_761, (16, 16), 32, {"factorization": "tt", "rank_fraction": 0.1}),
     (340_833, (8, 8), 32, {}),
-    (49_977, (8, 8), 32, {"factorization": "tucker", "rank": 0.1}),
+    (49_977, (8, 8), 32, {"factorization": "tucker", "rank_fraction": 0.1}),
     (69_265_345, (64, 64), 64, {"projection_ratio": 4}),
-    (7_202_905, (64, 64), 64, {"factorization": "tucker", "rank": 0.1}),
-    (745_153, (64, 64), 64, {"factorization": "cp", "rank": 0.01}),
+    (7_202_905, (64, 64), 64, {"factorization": "tucker", "rank_fraction": 0.1}),
+    (745_153, (64, 64), 64, {"factorization": "cp", "rank_fraction": 0.01}),
     (2_634_657, (8, 8, 8), 32, {}),
-    (264_217, (8, 8, 8), 32, {"factorization": "tucker", "rank": 0.1}),
-    (133_529, (8, 8, 8), 32, {"factorization": "tucker", "rank": 0.05}),
+    (264_217, (8, 8, 8), 32, {"factorization": "tucker", "rank_fraction": 0.1}),
+    (133_529, (8, 8, 8), 32, {"factorization": "tucker", "rank_fraction": 0.05}),
     (345_665, (16,), 64, {}),
 ]
 
@@ -127,9 +127,9 @@ OPTIONS = [
     {"domain_padding": (0.0, 0.3), "positional_grid": False},
     {"fno_skip": "soft-gating", "channel_mlp_skip": "linear"},
     {"fno_skip": "identity", "channel_mlp_skip": None},
-    {"factorization": "tucker", "rank": 0.4, "joint": True},
-    {"factorization": "cp", "rank": 0.4, "joint": True},
-    {"factorization": "tt", "rank": 0.4, "joint": True},
+    {"factorization": "tucker", "rank_fraction": 0.4, "joint": True},
+    {"factorization": "cp", "rank_fraction": 0.4, "joint": True},
+    {"factorization": "tt", "rank_fraction": 0.4, "joint": True},
 ]
 
 
@@ -210,7 +210,7 @@ def test_no_float64_leaks_into_float32(options):
 
 
 def test_dtype_and_grid_are_those_of_the_input():
-    for model in (FNO((4, 4), 1, 2, 8), TFNO((4, 4), 1, 2, 8, rank=0.5)):
+    for model in (FNO((4, 4), 1, 2, 8), TFNO((4, 4), 1, 2, 8, rank_fraction=0.5)):
         for dtype in (np.float32, np.float64):
             for grid in ((16, 16), (15, 8), (3, 2)):
                 y = model(np.ones((2, 1, *grid), dtype))
@@ -298,7 +298,7 @@ def test_the_block_moves_and_keeps_what_its_model_says(monkeypatch):
 @pytest.mark.parametrize("factorization", ["dense", "tucker"])
 def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, factorization):
     """The path of a device, run by the host's kernels: the answer of the CPU's path, and the bytes of every launch."""
-    model = FNO((16, 16), 1, 1, 32, 2, factorization=factorization, rank=0.1)
+    model = FNO((16, 16), 1, 1, 32, 2, factorization=factorization, rank_fraction=0.1)
     x = np.random.default_rng(0).normal(size=(2, 32, 64, 64)).astype(np.float32)
     expected = fused_block(Tape(), model.parameters, x, model.config, 0, False)
     moved: dict[str, int] = {}
@@ -310,7 +310,7 @@ def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, f
 
     for module in (block_module, products):
         monkeypatch.setattr(module, "launch", counted)
-    for module in (sci.operators.fno.block, contraction, spectral):
+    for module in (sci.operators.fno.block, network, spectral):
         monkeypatch.setattr(module, "is_device_array", lambda array: True)
     out = fused_block(Tape(), model.parameters, x, model.config, 0, False)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

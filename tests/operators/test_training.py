@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError, ShapeError
-from sci.io import load_samples
+from sci.io import load, load_samples
 from sci.nn import Model
 from sci.operators import FNO, TFNO, Recipe, TrainedOperator, train_operator
 from sci.operators.training import _Square, as_fields, with_transposed
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def load_operator(path):
+    found = load(path)
+    return TrainedOperator.from_model(found) if isinstance(found, Model) else found
 
 
 def test_three_epochs_of_small_darcy(test_data):
@@ -55,10 +64,22 @@ def test_what_does_not_fit_is_refused():
     stored = TrainedOperator(model).to_model()
     with pytest.raises(InvalidValueError, match="kind"):
         TrainedOperator.from_model(Model("Other", stored.options, stored.parameters))
-    with pytest.raises(InvalidValueError, match="normalizer"):
+    with pytest.raises(InvalidValueError, match="standardizer"):
         TrainedOperator.from_model(Model("FNO", {**stored.options, "inputs_eps": 0.0}, stored.parameters))
     with pytest.raises(InvalidValueError, match="NaN"):
         TrainedOperator(model)(np.full((1, 1, 4, 4), np.nan))
+
+
+@pytest.mark.parametrize("name", ["fno", "tfno"])
+def test_files_of_schema_1_are_read(name):
+    """Written by the version before `rank_fraction` and `tensor_rank`, with standardizers of another name."""
+    operator = load_operator(DATA / f"{name}_v1.h5")
+    assert type(operator.model) is {"fno": FNO, "tfno": TFNO}[name]
+    assert operator.model.config.tensor_rank == {"fno": 3, "tfno": None}[name]
+    assert operator.model.config.rank_fraction == {"fno": 1.0, "tfno": 0.4}[name]
+    assert (operator.inputs is None) == (name == "fno")
+    with np.load(DATA / "fno_v1_output.npz") as stored:
+        np.testing.assert_allclose(operator(stored["x"]), stored[name], rtol=0, atol=1e-6)
 
 
 def test_batches_of_a_prediction_do_not_matter():

@@ -60,7 +60,7 @@ def test_values_agree_with_numpy(degree: tuple[int, int, int], ranks: tuple[int,
     points = inside(9, seed)
     lower, upper = np.array(BOX).T
     unit = (2.0 * points - lower - upper) / (upper - lower)
-    dense = g.coefficients.full()
+    dense = g.coefficients.to_dense()
     assert_allclose(g(points), oracle.chebval3d(*unit.T, dense), rtol=1e-10, atol=1e-10)
     slopes = [
         oracle.chebval3d(*unit.T, oracle.chebder(dense, axis=axis)) * 2.0 / (upper - lower)[axis] for axis in range(3)
@@ -149,7 +149,7 @@ def test_truncation_keeps_its_tolerance(f: ChebTuck) -> None:
     total = f.coefficients.norm()
     for tol in (1e-2, 1e-5, 1e-9):
         short = f.truncate(tol)
-        assert np.linalg.norm(short.coefficients.full() - f.coefficients.full()) <= tol * total
+        assert np.linalg.norm(short.coefficients.to_dense() - f.coefficients.to_dense()) <= tol * total
         assert all(r <= s for r, s in zip(short.tucker_ranks, f.tucker_ranks))
     assert f.truncate(1e-2).nbytes < f.nbytes
     difference = f.add(-f.truncate(1e-5), 1e-3)
@@ -160,7 +160,7 @@ def test_truncation_keeps_its_tolerance(f: ChebTuck) -> None:
 def test_grid_tucker_and_canonical_hold_the_same_function(f: ChebTuck) -> None:
     x, y, z = (np.linspace(a, b, n) for (a, b), n in zip(BOX, (20, 21, 22)))
     grid = f.to_tucker(x, y, z)
-    assert_allclose(grid.full(), f.on_grid(x, y, z), atol=1e-13)
+    assert_allclose(grid.to_dense(), f.on_grid(x, y, z), atol=1e-13)
     assert grid.tucker_ranks == f.tucker_ranks
     for factor in grid.factors:
         assert_allclose(factor.T @ factor, np.eye(factor.shape[1]), atol=1e-13)
@@ -228,5 +228,5 @@ def test_exact_polynomials_need_no_more_than_their_degree() -> None:
     assert g.tucker_ranks == (2, 2, 2)
     points = inside(50)
     assert_allclose(g(points), points[:, 0] ** 3 * points[:, 1] ** 2 + points[:, 2], atol=1e-12)
-    again = ChebTuck.from_coefficients(g.coefficients.full(), BOX)
+    again = ChebTuck.from_coefficients(g.coefficients.to_dense(), BOX)
     assert_allclose(again(points), g(points), atol=1e-12)

@@ -30,7 +30,7 @@ def decaying(shape: tuple[int, ...], rate: float, seed: int, dtype: type = float
 
 
 def error(tucker: Tucker, tensor: np.ndarray) -> float:
-    return float(np.linalg.norm(tucker.full() - tensor) / np.linalg.norm(tensor))
+    return float(np.linalg.norm(tucker.to_dense() - tensor) / np.linalg.norm(tensor))
 
 
 def assert_orthonormal(tucker: Tucker) -> None:
@@ -77,7 +77,7 @@ def test_error_is_the_root_of_the_dropped_tails() -> None:
     for sequential in (True, False):
         result = hosvd(tensor, None, ranks, sequential=sequential)
         assert result.tucker_ranks == ranks
-        assert np.linalg.norm(result.full() - tensor) ** 2 <= tails * (1 + 1e-12)
+        assert np.linalg.norm(result.to_dense() - tensor) ** 2 <= tails * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -86,7 +86,7 @@ def test_methods_agree(method: str) -> None:
     reference = hosvd(tensor, 1e-4, method="qr")
     result = hosvd(tensor, 1e-4, method=method)  # type: ignore[arg-type]
     assert result.tucker_ranks == reference.tucker_ranks
-    assert_allclose(result.full(), reference.full(), atol=1e-6 * np.abs(tensor).max())
+    assert_allclose(result.to_dense(), reference.to_dense(), atol=1e-6 * np.abs(tensor).max())
     for mine, theirs in zip(result.factors, reference.factors):
         assert_allclose(mine[:, :5], theirs[:, :5], atol=1e-7)  # the sign convention
 
@@ -104,8 +104,8 @@ def test_randomized_range_finder_is_used_and_repeats() -> None:
 def test_exact_ranks_are_found() -> None:
     rng = np.random.default_rng(7)
     exact = Tucker(rng.normal(size=(2, 3, 4)), tuple(rng.normal(size=(n, r)) for n, r in zip((9, 10, 11), (2, 3, 4))))
-    assert hosvd(exact.full(), 1e-12).tucker_ranks == (2, 3, 4)
-    assert hosvd(exact.full(), 1e-6).tucker_ranks == (2, 3, 4)
+    assert hosvd(exact.to_dense(), 1e-12).tucker_ranks == (2, 3, 4)
+    assert hosvd(exact.to_dense(), 1e-6).tucker_ranks == (2, 3, 4)
     assert hosvd(np.zeros((3, 4, 5)), 1e-3).tucker_ranks == (1, 1, 1)
     assert hosvd(np.ones((3, 4)), 1e-12).tucker_ranks == (1, 1)
 
@@ -140,7 +140,7 @@ def cancelling(seed: int, size: float) -> Canonical:
 @settings(max_examples=60, deadline=None)
 def test_reduced_hosvd_keeps_the_tolerance_where_terms_cancel(seed: int, size: float, tol: float) -> None:
     canonical = cancelling(seed, size)
-    dense = canonical.full()
+    dense = canonical.to_dense()
     result = rhosvd(canonical, tol)
     assert error(result, dense) <= tol
     assert_orthonormal(result)
@@ -152,7 +152,7 @@ def test_reduced_hosvd_finds_the_ranks_of_the_full_one(tol: float) -> None:
     x = np.linspace(-1.0, 1.0, 40)
     factors = tuple(np.exp(-((x[:, None] - rng.uniform(-1, 1, 150)) ** 2) * 4.0) for _ in range(3))
     canonical = Canonical(rng.normal(size=150) * 10.0 ** rng.uniform(-6, 0, 150), factors)
-    dense = canonical.full()
+    dense = canonical.to_dense()
     result, full = rhosvd(canonical, tol), hosvd(dense, tol)
     assert error(result, dense) <= tol
     assert all(r <= s + 1 for r, s in zip(result.tucker_ranks, full.tucker_ranks))
@@ -190,18 +190,18 @@ def test_als_is_never_worse_than_its_start(shape: list[int], seed: int, dtype: t
 def test_als_of_a_canonical_tensor_equals_that_of_the_dense_one() -> None:
     rng = np.random.default_rng(9)
     canonical = Canonical(rng.normal(size=30), tuple(rng.normal(size=(n, 30)) for n in (9, 8, 10)))
-    dense = canonical.full()
+    dense = canonical.to_dense()
     start = hosvd(dense, None, (3, 4, 5))
     from_terms, from_dense = hooi(canonical, start, n_sweeps=20), hooi(dense, start, n_sweeps=20)
     assert_allclose(error(from_terms, dense), error(from_dense, dense), rtol=1e-9)
     assert error(from_dense, dense) < error(start, dense)
     assert hooi(canonical, (3, 4, 5)).tucker_ranks == (3, 4, 5)
-    assert_allclose(hooi(dense, start, n_sweeps=0).full(), start.full(), atol=1e-12)
+    assert_allclose(hooi(dense, start, n_sweeps=0).to_dense(), start.to_dense(), atol=1e-12)
 
 
 def test_als_recovers_an_exact_tensor_from_a_poor_start() -> None:
     rng = np.random.default_rng(4)
-    exact = Tucker(rng.normal(size=(2, 2, 2)), tuple(rng.normal(size=(8, 2)) for _ in range(3))).full()
+    exact = Tucker(rng.normal(size=(2, 2, 2)), tuple(rng.normal(size=(8, 2)) for _ in range(3))).to_dense()
     start = Tucker(np.ones((2, 2, 2)), tuple(rng.normal(size=(8, 2)) for _ in range(3)))
     assert error(hooi(exact, start, n_sweeps=50), exact) < 1e-12
 

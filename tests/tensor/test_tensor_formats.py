@@ -70,18 +70,18 @@ def test_canonical_agrees_with_its_dense_tensor(ndim: int, terms: int, seed: int
     shape = tuple(np.random.default_rng(seed).integers(1, 6, ndim))
     a, b = random_canonical(shape, terms, seed), random_canonical(shape, 3, seed + 1)
     dense = sum(w * functools.reduce(np.multiply.outer, [f[:, k] for f in a.factors]) for k, w in enumerate(a.weights))
-    assert_allclose(a.full(), dense, atol=1e-12)
+    assert_allclose(a.to_dense(), dense, atol=1e-12)
     assert_allclose(a.norm(), np.linalg.norm(dense), atol=1e-7)
-    assert_allclose(a.inner(b), (dense * b.full()).sum(), atol=1e-10)
+    assert_allclose(a.inner(b), (dense * b.to_dense()).sum(), atol=1e-10)
     assert a.shape == shape
     assert a.nbytes == a.weights.nbytes + sum(f.nbytes for f in a.factors)
 
 
 def test_blocks_of_terms_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     a = random_canonical((4, 5, 6), 11)
-    dense, norm = a.full(), a.norm()
+    dense, norm = a.to_dense(), a.norm()
     monkeypatch.setattr(canonical, "BLOCK_ENTRIES", 70)
-    assert_allclose(a.full(), dense, atol=1e-13)
+    assert_allclose(a.to_dense(), dense, atol=1e-13)
     assert_allclose(a.norm(), norm)
 
 
@@ -101,11 +101,11 @@ def test_tucker_agrees_with_its_dense_tensor(ndim: int, seed: int) -> None:
     dense = a.core
     for axis, factor in enumerate(a.factors):
         dense = np.moveaxis(np.tensordot(factor, dense, axes=(1, axis)), 0, axis)
-    assert_allclose(a.full(), dense, atol=1e-11)
+    assert_allclose(a.to_dense(), dense, atol=1e-11)
     assert_allclose(a.norm(), np.linalg.norm(dense), rtol=1e-12)
-    assert_allclose(a.inner(b), (dense * b.full()).sum(), atol=1e-9)
+    assert_allclose(a.inner(b), (dense * b.to_dense()).sum(), atol=1e-9)
     straight = a.orthogonalized()
-    assert_allclose(straight.full(), dense, atol=1e-11)
+    assert_allclose(straight.to_dense(), dense, atol=1e-11)
     for factor in straight.factors:
         assert_allclose(factor.T @ factor, np.eye(factor.shape[1]), atol=1e-13)
 
@@ -114,9 +114,9 @@ def test_tucker_agrees_with_its_dense_tensor(ndim: int, seed: int) -> None:
 @settings(max_examples=25, deadline=None)
 def test_sum_and_truncation_keep_their_tolerance(seed: int, tol: float) -> None:
     a, b = random_tucker((7, 6, 8), (3, 2, 4), seed), random_tucker((7, 6, 8), (2, 3, 2), seed + 1)
-    exact = a.full() + b.full()
+    exact = a.to_dense() + b.to_dense()
     total = arithmetic.add(a, b, tol)
-    assert np.linalg.norm(total.full() - exact) <= tol * np.linalg.norm(exact) * (1 + 1e-9) + 1e-13 * a.norm()
+    assert np.linalg.norm(total.to_dense() - exact) <= tol * np.linalg.norm(exact) * (1 + 1e-9) + 1e-13 * a.norm()
     assert all(r <= s + t for r, s, t in zip(total.tucker_ranks, a.tucker_ranks, b.tucker_ranks))
     assert arithmetic.add(a, a, 1e-12).tucker_ranks == a.tucker_ranks
 
@@ -136,7 +136,7 @@ def test_conversion_to_canonical_keeps_its_tolerance_and_its_bound_of_terms(seed
     result = arithmetic.to_canonical(a, tol)
     low, middle, _ = sorted(ranks)
     assert result.n_terms <= low * middle
-    assert np.linalg.norm(result.full() - a.full()) <= (tol + 1e-13) * a.norm()
+    assert np.linalg.norm(result.to_dense() - a.to_dense()) <= (tol + 1e-13) * a.norm()
     assert (np.diff(result.weights) <= 0).all()
 
 

@@ -68,9 +68,9 @@ def _add_train(actions: Any) -> None:
     model.add_argument("--hidden", type=int, default=32, metavar="C", help="channels of the blocks (32)")
     model.add_argument("--layers", type=int, default=4, metavar="L", help="blocks (4)")
     model.add_argument(
-        "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank)"
+        "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank-fraction)"
     )
-    model.add_argument("--rank", type=float, metavar="R", help="fraction of the dense spectral parameters")
+    model.add_argument("--rank-fraction", type=float, metavar="R", help="fraction of the dense spectral parameters")
     model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
     model.add_argument("--norm", choices=("instance", "group"))
     model.add_argument(
@@ -101,12 +101,12 @@ def _train(a: argparse.Namespace) -> None:
     x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", load_samples(a.input)))
     tests = {p.stem: load_samples(p) for p in a.test}
     fields = {n: (_fields(u, dim, f"{n}: x"), _fields(v, dim, f"{n}: y")) for n, (u, v) in tests.items()}
-    factorization = a.factorization or ("tucker" if a.rank is not None else "dense")
+    factorization = a.factorization or ("tucker" if a.rank_fraction is not None else "dense")
     model = FNO(
         *(a.modes, x.shape[1], y.shape[1], a.hidden, a.layers),
         seed=a.seed,
         factorization=factorization,
-        rank=1.0 if a.rank is None else a.rank,
+        rank_fraction=1.0 if a.rank_fraction is None else a.rank_fraction,
         joint=a.joint,
         norm=a.norm,
         domain_padding=a.padding,

@@ -9,7 +9,7 @@ from typing import Any
 from sci.errors import InvalidValueError
 from sci.operators.spectral.convolution import stored_modes
 from sci.operators.spectral.transform import check_modes
-from sci.operators.spectral.weights import Ranks, WeightFormat
+from sci.operators.spectral.weights import WeightFormat
 
 __all__ = ["SKIPS", "FNOConfig"]
 
@@ -43,13 +43,14 @@ class FNOConfig:
     stabilizer: str | None = None
     domain_padding: float | tuple[float, ...] = 0.0
     factorization: str = "dense"
-    rank: Ranks = 1.0
+    rank_fraction: float = 1.0
+    tensor_rank: int | tuple[int, ...] | None = None
     joint: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_modes", check_modes(self.n_modes))
-        if isinstance(self.rank, Sequence):
-            object.__setattr__(self, "rank", tuple(self.rank))
+        if isinstance(self.tensor_rank, Sequence):
+            object.__setattr__(self, "tensor_rank", tuple(self.tensor_rank))
         if isinstance(self.domain_padding, Sequence):
             object.__setattr__(self, "domain_padding", tuple(map(float, self.domain_padding)))
         for name in ("in_channels", "out_channels", "hidden_channels", "n_layers"):
@@ -86,7 +87,8 @@ class FNOConfig:
     def form(self) -> WeightFormat:
         """Return the format of the spectral weights."""
         width, layers = self.hidden_channels, self.n_layers if self.joint else 0
-        return WeightFormat(width, width, stored_modes(self.n_modes), self.factorization, self.rank, layers)
+        ranks = (self.factorization, self.rank_fraction, self.tensor_rank)
+        return WeightFormat(width, width, stored_modes(self.n_modes), *ranks, layers)
 
     def widths(self) -> dict[str, tuple[int, int, int]]:
         """Return (in, hidden, out) of the lifting, of the projection, and of the perceptron of a block."""

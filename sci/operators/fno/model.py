@@ -115,8 +115,10 @@ class FNO:
     domain_padding : float or sequence of float
         Zeros added at both ends of every axis, over the grid's length.
     factorization : "dense", "tucker", "cp" or "tt"
-    rank : float, int or sequence of int
-        A float is the fraction of the dense spectral parameters.
+    rank_fraction : float
+        Share of the dense spectral parameters, from which the ranks follow.
+    tensor_rank : int or sequence of int, optional
+        The ranks themselves, in place of `rank_fraction`.
     joint : bool
         One factorized tensor for all layers.
     seed : int or numpy Generator
@@ -238,8 +240,8 @@ class FNO:
 class TFNO(FNO):
     """An FNO whose spectral weights are a Tucker tensor of a tenth of the dense parameters, unless said otherwise."""
 
-    def __init__(self, *args: Any, factorization: str = "tucker", rank: Any = 0.1, **options: Any) -> None:
-        super().__init__(*args, factorization=factorization, rank=rank, **options)
+    def __init__(self, *args: Any, factorization: str = "tucker", rank_fraction: float = 0.1, **options: Any) -> None:
+        super().__init__(*args, factorization=factorization, rank_fraction=rank_fraction, **options)
 
 
 def check_tuple(n_modes: Any) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from sci.operators.spectral.transform import (
     synthesize_modes,
     transform_modes,
 )
-from sci.operators.spectral.weights import Ranks, WeightFormat
+from sci.operators.spectral.weights import WeightFormat
 
 __all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp", "stored_modes"]
 
@@ -113,7 +113,7 @@ class SpectralConv:
     --------
     >>> import numpy as np
     >>> from sci.operators import SpectralConv
-    >>> layer = SpectralConv.create(2, 3, n_modes=(8, 8), factorization="tucker", rank=0.2)
+    >>> layer = SpectralConv.create(2, 3, n_modes=(8, 8), factorization="tucker", rank_fraction=0.2)
     >>> layer(np.zeros((1, 2, 15, 16), np.float32)).shape
     (1, 3, 15, 16)
     """
@@ -129,7 +129,8 @@ class SpectralConv:
         n_modes: Sequence[int],
         *,
         factorization: str = "dense",
-        rank: Ranks = 1.0,
+        rank_fraction: float = 1.0,
+        tensor_rank: int | tuple[int, ...] | None = None,
         seed: int | np.random.Generator = 0,
         device: Device = "cpu",
     ) -> SpectralConv:
@@ -141,12 +142,15 @@ class SpectralConv:
         n_modes : sequence of int
             Total number of wavenumbers along each axis, of both signs; n // 2 + 1 columns along the last.
         factorization : "dense", "tucker", "cp" or "tt"
-        rank : float, int or sequence of int
-            A float is the fraction of the dense parameters.
+        rank_fraction : float
+            Share of the dense parameters, from which the ranks follow.
+        tensor_rank : int or tuple of int, optional
+            The ranks themselves, in place of `rank_fraction`.
         seed : int or numpy Generator
         device : "cpu" or "cuda"
         """
-        form = WeightFormat(in_channels, out_channels, stored_modes(check_modes(n_modes)), factorization, rank)
+        modes = stored_modes(check_modes(n_modes))
+        form = WeightFormat(in_channels, out_channels, modes, factorization, rank_fraction, tensor_rank)
         xp, rng = namespace_of(device), np.random.default_rng(seed)
         parameters = form.initialize(rng, xp)
         bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)

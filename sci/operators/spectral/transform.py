@@ -19,7 +19,7 @@ import numpy as np
 
 from sci.backend import Array, is_device_array, namespace, to_device
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.operators.spectral.products import mode_product, row_product
+from sci.tensor.contraction.products import mode_product, row_product
 
 __all__ = [
     "check_field",

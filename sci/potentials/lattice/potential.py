@@ -361,7 +361,7 @@ class LatticePotential:
         self._check_reach(*edges)
         if all(a <= first and last <= b for first, last, (a, b) in zip(*edges, self.domain)):
             return self._region.on_grid(*axes)
-        out = self.long_range_terms(*axes).full()
+        out = self.long_range_terms(*axes).to_dense()
         short = self._short(edges[0], edges[1])
         if short is not None:
             short.add_to_grid(out, *axes)

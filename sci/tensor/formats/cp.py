@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import ShapeError
+from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor, khatri_rao, mode_product
+from sci.tensor.formats.protocol import cp_rank
 
 __all__ = ["Canonical"]
 
@@ -35,7 +37,7 @@ class Canonical:
     >>> import numpy as np
     >>> x = np.linspace(0.0, 1.0, 5)
     >>> a = Canonical(np.ones(2), (np.stack([x, x**2], axis=1),) * 3)
-    >>> a.shape, a.n_terms, round(float(a.full()[4, 4, 4]), 12)
+    >>> a.shape, a.n_terms, round(float(a.to_dense()[4, 4, 4]), 12)
     ((5, 5, 5), 2, 2.0)
     """
 
@@ -106,9 +108,58 @@ class Canonical:
         """Return the Frobenius norm; terms that cancel to below 1e-8 of their size lose its digits."""
         return float(max(self.inner(self).real, 0.0) ** 0.5)
 
-    def full(self) -> Array:
+    def to_dense(self) -> Array:
         """Return the dense tensor; 2 R prod(shape) flops."""
         return accumulate(self.weights, self.factors)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name: "weights", and "factor_0" to "factor_<d-1>"."""
+        return {"weights": self.weights, **{f"factor_{j}": factor for j, factor in enumerate(self.factors)}}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Canonical:
+        """Return the tensor of the arrays "weights" and "factor_0" to "factor_<d-1>"."""
+        return cls(arrays["weights"], tuple(arrays[f"factor_{j}"] for j in range(len(arrays) - 1)))
+
+    @staticmethod
+    def count_ranks(order: int) -> int:
+        """Return 1: the number of terms."""
+        return 1
+
+    @staticmethod
+    def ranks_for(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
+        """Return the number of terms with which the factors have about `fraction` of the dense parameters."""
+        return (cp_rank(shape, fraction),)
+
+    @staticmethod
+    def array_shapes(shape: Sequence[int], ranks: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of weights and factors by name."""
+        return {"weights": tuple(ranks), **{f"factor_{j}": (n, ranks[0]) for j, n in enumerate(shape)}}
+
+    @staticmethod
+    def factor_axis(axis: int) -> int:
+        """Return 0: rows of a factor run along its axis."""
+        return 0
+
+    @staticmethod
+    def contraction(n_batch: int, selected: bool = False) -> tuple[Step, ...]:
+        """Return the contractions of `TensorFormat.contraction`.
+
+        The weights of the terms are expanded along the batch axes; the inputs are projected, scaled, and brought back.
+        """
+        k, first, name = BATCH[:n_batch], int(selected), "weights_0" if selected else "weights"
+        steps = [("weights_0", "factor_0", "weights", "r,r->r")] if selected else []
+        for axis in range(n_batch):
+            made = f"expanded_{axis}"
+            steps.append((made, name, f"factor_{axis + 2 + first}", f"{k[:axis]}r,{k[axis]}r->{k[: axis + 1]}r"))
+            name = made
+        steps += [
+            ("projected", "X", f"factor_{first}", f"{k}bi,ir->{k}br"),
+            ("mixed", "projected", name, f"{k}br,{k}r->{k}br"),
+            ("Y", "mixed", f"factor_{first + 1}", f"{k}br,or->{k}bo"),
+        ]
+        return tuple(steps)
 
 
 def accumulate(weights: Array, factors: Sequence[Array]) -> Array:

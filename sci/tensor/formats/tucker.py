@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import ShapeError
+from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor, mode_products
+from sci.tensor.formats.protocol import tucker_ranks
 
 __all__ = ["Tucker"]
+
+_CORE = "defghj"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class Tucker:
         """Bytes of core and factors."""
         return int(self.core.nbytes) + sum(int(f.nbytes) for f in self.factors)
 
-    def full(self, out: Array | None = None) -> Array:
+    def to_dense(self, out: Array | None = None) -> Array:
         """Return the dense tensor, by matrix products in the cheapest order."""
         return mode_products(self.core, self.factors, out)
 
@@ -93,6 +97,58 @@ class Tucker:
         xp = namespace(self.core, other.core)
         crossed = [xp.conj(mine).T @ theirs for mine, theirs in zip(self.factors, other.factors)]
         return contract(self.core, other.core, crossed)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays by name: "core", and "factor_0" to "factor_<d-1>"."""
+        return {"core": self.core, **{f"factor_{j}": factor for j, factor in enumerate(self.factors)}}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Tucker:
+        """Return the tensor of the arrays "core" and "factor_0" to "factor_<d-1>"."""
+        return cls(arrays["core"], tuple(arrays[f"factor_{j}"] for j in range(len(arrays) - 1)))
+
+    @staticmethod
+    def count_ranks(order: int) -> int:
+        """Return `order`: one rank an axis."""
+        return order
+
+    @staticmethod
+    def ranks_for(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
+        """Return ranks with which core and factors have about `fraction` of the dense parameters."""
+        return tucker_ranks(shape, fraction)
+
+    @staticmethod
+    def array_shapes(shape: Sequence[int], ranks: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of core and factors by name."""
+        return {"core": tuple(ranks), **{f"factor_{j}": pair for j, pair in enumerate(zip(shape, ranks))}}
+
+    @staticmethod
+    def factor_axis(axis: int) -> int:
+        """Return 0: rows of a factor run along its axis."""
+        return 0
+
+    @staticmethod
+    def contraction(n_batch: int, selected: bool = False) -> tuple[Step, ...]:
+        """Return the contractions of `TensorFormat.contraction`.
+
+        The core is expanded along the batch axes; the inputs are projected on it, mixed, and brought to the outputs.
+        """
+        k, first, name = BATCH[:n_batch], int(selected), "core_0" if selected else "core"
+        core = _CORE[:n_batch]
+        steps = [("core_0", "factor_0", "core", f"a,apq{core}->pq{core}")] if selected else []
+        for axis in reversed(range(n_batch)):
+            before, after, made = core[: axis + 1], k[axis + 1 :], f"expanded_{axis}"
+            target = f"pq{core[:axis]}{k[axis:]}" if axis else f"{k}pq"
+            indices = f"pq{before}{after},{k[axis]}{core[axis]}->{target}"
+            steps.append((made, name, f"factor_{axis + 2 + first}", indices))
+            name = made
+        steps += [
+            ("projected", "X", f"factor_{first}", f"{k}bi,ip->{k}bp"),
+            ("mixed", "projected", name, f"{k}bp,{k}pq->{k}bq"),
+            ("Y", "mixed", f"factor_{first + 1}", f"{k}bq,oq->{k}bo"),
+        ]
+        return tuple(steps)
 
 
 def contract(core: Array, other_core: Array, crossed: Sequence[Array]) -> complex | float:

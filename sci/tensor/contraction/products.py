@@ -55,7 +55,7 @@ def row_product(a: Array, b: Array) -> Array:
 
 
 def row_product_reference(a: Array, b: Array) -> Array:
-    """Do what the kernel `row_product` does, by BLAS."""
+    """Reference of the kernel `row_product`, by BLAS."""
     return a @ b
 
 
@@ -76,7 +76,7 @@ def mode_product(
     strides : of the axes (k, r, s) of `a`, (k, s, c) of `b`, (k, r, c) of `out`
         In numbers; 0 repeats. Entries of `out` that they do not reach stay as they are.
     conjugate : (bool, bool)
-        Whether the conjugates of `a` and `b` count.
+        Use the conjugate of `a`, of `b`.
     """
     kernel = mode_kernel(_REAL[str(a.dtype)], strides[1][2] == 1)
     if not use_compiled(kernel, a):
@@ -97,7 +97,7 @@ def mode_product_reference(
     strides: tuple[Strides, Strides, Strides],
     conjugate: tuple[bool, bool] = (False, False),
 ) -> None:
-    """Do what the kernel `mode_product` does, by products of strided views."""
+    """Reference of the kernel `mode_product`, by products of strided views."""
     xp, (batch, rows, terms, columns) = namespace(a, b, out), sizes
     shapes = ((batch, rows, terms), (batch, terms, columns), (batch, rows, columns))
     left, right, result = (

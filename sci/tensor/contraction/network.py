@@ -11,17 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
-from sci.operators.spectral.products import Strides, mode_product
+from sci.tensor.contraction.products import Strides, mode_product
 
-__all__ = ["Step", "contract", "run_network", "run_network_vjp"]
+__all__ = ["BATCH", "Step", "contract", "run_network", "run_network_vjp"]
 
 Step = tuple[str, str, str, str]
 """(result, left, right, indices): names of arrays, and indices such as "bi,io->bo"."""
+BATCH = "uvwxyz"
+"""Letters of the batch axes in the contractions of tensor formats."""
 
 
 @functools.lru_cache(maxsize=1024)
 def _lowering(indices: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int, int, int]:
-    """Return the orders of axes that make a contraction a batched product, and how many axes each group has."""
+    """Return the axis orders that turn a contraction into a batched product, and the number of axes of each group."""
     inputs, out = indices.split("->")
     left, right = inputs.split(",")
     batch = [i for i in out if i in left and i in right]
@@ -48,7 +50,7 @@ def contract(indices: str, left: Array, right: Array, conjugate: tuple[bool, boo
         Every index of an input is in the other input or in the output.
     left, right : array
     conjugate : (bool, bool)
-        Whether the conjugates of `left` and `right` count.
+        Use the conjugate of `left`, of `right`.
 
     Notes
     -----
@@ -101,7 +103,7 @@ def _product_on_device(
 
 
 def _walk(array: Array, counts: tuple[int, int, int]) -> tuple[Array, Strides]:
-    """Return the memory of an array and one stride for each group of its axes; of a copy where it has not such."""
+    """Return the memory of an array and one stride for each group of its axes; or of a copy."""
     strides = _strides(array, counts)
     memory = array.transpose(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
     if strides is None or not memory.flags.c_contiguous:
@@ -112,7 +114,7 @@ def _walk(array: Array, counts: tuple[int, int, int]) -> tuple[Array, Strides]:
 
 
 def _strides(array: Array, counts: tuple[int, int, int]) -> Strides | None:
-    """Return the stride, in numbers, of each of three groups of axes walked as one, or None where that cannot be."""
+    """Return the stride, in numbers, of each of three groups of axes walked as one; None if one has none."""
     found, first = [], 0
     for count in counts:
         axes = [k for k in range(first, first + count) if array.shape[k] > 1]

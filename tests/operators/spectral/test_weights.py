@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.operators.spectral.contraction import contract
 from sci.operators.spectral.transform import weight_window
-from sci.operators.spectral.weights import FACTORIZATIONS, WeightFormat, cp_terms, tensor_train_ranks, tucker_ranks
+from sci.operators.spectral.weights import FACTORIZATIONS, WeightFormat
 
 FORMATS = [(f, layers) for f in FACTORIZATIONS for layers in (0, 3) if not (f == "dense" and layers)]
 
@@ -17,26 +16,13 @@ def complex_normal(rng, shape):
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
 
 
-def test_rank_rules():
-    """Ranks of the reference library (tensorly 0.10), from the method sheet."""
-    assert tucker_ranks((32, 32, 16, 9), 0.1) == (18, 18, 9, 5)
-    assert tucker_ranks((32, 32, 16, 9), 0.05) == (15, 15, 7, 4)
-    assert tucker_ranks((64, 64, 64, 33), 0.1) == (36, 36, 36, 19)
-    assert tucker_ranks((32, 32, 8, 8, 5), 0.1) == (20, 20, 5, 5, 3)
-    assert cp_terms((32, 32, 16, 9), 0.1) == 166
-    assert cp_terms((64, 64, 64, 33), 0.01) == 384
-    assert tensor_train_ranks((32, 32, 16, 9), 0.1) == (22, 17, 9)
-    assert tucker_ranks((4, 5, 6), 2) == (2, 2, 2)
-    assert tucker_ranks((4, 5, 6), (1, 2, 3)) == (1, 2, 3)
-
-
 @pytest.mark.parametrize(("factorization", "layers"), FORMATS)
 def test_initial_deviation(factorization, layers):
     wanted = np.sqrt(2 / 64)
     drawn = [
-        w.full(w.initialize(np.random.default_rng(seed), np)).std()
+        w.to_dense(w.initialize(np.random.default_rng(seed), np)).std()
         for seed in range(4)
-        for w in (WeightFormat(32, 32, (16, 9), factorization, 0.1, layers),)
+        for w in (WeightFormat(32, 32, (16, 9), factorization, 0.1, layers=layers),)
     ]
     assert 0.75 < np.mean(drawn) / wanted < 1.25
 
@@ -47,11 +33,11 @@ def test_contraction_and_gradients(dim, factorization, layers):
     rng = np.random.default_rng(dim)
     modes = (4, 5, 3)[3 - dim :]
     kept = (3, *modes[1:-1], 2)[-dim:] if dim > 1 else (2,)
-    w = WeightFormat(4, 3, modes, factorization, 0.4, layers)
+    w = WeightFormat(4, 3, modes, factorization, 0.4, layers=layers)
     layer = 1 if layers else 0
     parameters = w.initialize(rng, np, np.complex128)
     assert {name: p.shape for name, p in parameters.items()} == w.shapes()
-    dense = w.full(parameters, layer)
+    dense = w.to_dense(parameters, layer)
     assert dense.shape == (4, 3, *modes)
     x = complex_normal(rng, (*kept, 2, 4))
     y, residuals = w.mix(x, parameters, layer)
@@ -77,21 +63,28 @@ def test_contraction_and_gradients(dim, factorization, layers):
 def test_joint_layers_share_one_tensor():
     rng = np.random.default_rng(0)
     for factorization in FACTORIZATIONS[1:]:
-        w = WeightFormat(3, 4, (4, 3), factorization, 0.5, 2)
+        w = WeightFormat(3, 4, (4, 3), factorization, 0.5, layers=2)
         parameters = w.initialize(rng, np, np.complex128)
         assert w.shape == (2, 3, 4, 4, 3)
-        first, second = w.full(parameters, 0), w.full(parameters, 1)
+        first, second = w.to_dense(parameters, 0), w.to_dense(parameters, 1)
         swapped = {**parameters, "factor_0": parameters["factor_0"][..., ::-1, :]}
-        np.testing.assert_allclose(w.full(swapped, 0), second, atol=1e-14)
+        np.testing.assert_allclose(w.to_dense(swapped, 0), second, atol=1e-14)
         assert np.abs(first - second).max() > 1e-3
 
 
-def test_contract_is_einsum():
-    rng = np.random.default_rng(0)
-    lengths = dict(zip("abcde", (2, 3, 4, 5, 6)))
-    for spec in ("ab,bc->ac", "abc,cd->bda", "ab,ab->ab", "a,b->ba", "abc,abd->dac", "ab,ba->", "abcd,bde->eac"):
-        left, right = (rng.normal(size=[lengths[i] for i in s]) for s in spec.partition("->")[0].split(","))
-        np.testing.assert_allclose(contract(spec, left, right), np.einsum(spec, left, right), atol=1e-13)
+@pytest.mark.parametrize(("factorization", "layers"), [f for f in FORMATS if f[0] != "dense"])
+def test_the_tensor_is_that_of_the_format(factorization, layers):
+    """The format's own dense tensor is the one that the contraction applies, layer by layer."""
+    w = WeightFormat(4, 3, (5, 3), factorization, 0.4, layers=layers)
+    parameters = w.initialize(np.random.default_rng(0), np, np.complex128)
+    tensor = w.tensor(parameters)
+    assert tensor.shape == w.shape
+    assert tensor.nbytes == 16 * w.n_parameters
+    dense = tensor.to_dense()
+    for layer in range(layers or 1):
+        np.testing.assert_allclose(w.to_dense(parameters, layer), dense[layer] if layers else dense, atol=1e-14)
+    with pytest.raises(InvalidValueError, match="dense"):
+        WeightFormat(4, 3, (5, 3)).tensor({})
 
 
 def test_bad_formats_are_refused():
@@ -99,8 +92,9 @@ def test_bad_formats_are_refused():
         ("svd",),
         ("tucker", 0.0),
         ("tucker", (2, 2)),
-        ("cp", 0),
-        ("dense", 1.0, 4),
+        ("tucker", 1.0, (2, 2)),
+        ("cp", 1.0, 0),
+        ("dense", 1.0, None, 4),
         ("tt", float("nan")),
     ):
         with pytest.raises(InvalidValueError):

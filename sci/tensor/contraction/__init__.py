@@ -1,0 +1,1 @@
+"""Networks of pairwise contractions, and the batched products that they are made of."""
