@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import namespace, require_finite, to_device, to_host
+from sci.distribution import install_command
 from sci.errors import InvalidValueError, MissingDependencyError, ShapeError
 from sci.nn import Checkpoint
 from sci.potentials import LatticePotential, RangeSeparatedPotential, Trajectory, Vacancy
@@ -37,7 +38,7 @@ def require_matplotlib(path: str | Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError as error:
-        raise MissingDependencyError('pictures need matplotlib: pip install "sci[plot]"') from error
+        raise MissingDependencyError(f"pictures need matplotlib: {install_command('plot')}") from error
     known = FigureCanvasAgg.get_supported_filetypes()
     if Path(path).suffix.lstrip(".").lower() not in known:
         raise InvalidValueError(f"{path}: unknown picture format; expected a suffix among {', '.join(sorted(known))}")

@@ -16,7 +16,18 @@ import sci
 
 PACKAGE = Path(sci.__file__).parent
 ROOMS = (
-    *("errors", "options", "units", "backend", "progress", "kernels", "distributed", "chebyshev", "tensor"),
+    *(
+        "errors",
+        "distribution",
+        "options",
+        "units",
+        "backend",
+        "progress",
+        "kernels",
+        "distributed",
+        "chebyshev",
+        "tensor",
+    ),
     *("potentials", "nn", "problems", "operators", "solvers", "sequence", "applications", "io", "plotting", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}

@@ -196,7 +196,7 @@ def test_a_failure_leaves_the_old_picture(dipole, drawn, tmp_path, monkeypatch):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "sci\[plot\]"'):
+    with pytest.raises(MissingDependencyError, match=r'pip install "sci-hpc\[plot\]"'):
         plotting.require_matplotlib("a.png")
 
 

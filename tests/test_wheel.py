@@ -71,7 +71,7 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
     assert sources | kernels | {"sci/py.typed", "sci/solvers/learned/learned_cycle.h5"} <= names
     assert {"sci/_kernels/host.h", "sci/_kernels/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert {name.partition("/")[0] for name in names} == {"sci", f"sci-{sci.__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}
     assert f"Version: {sci.__version__}" in metadata
 
 

@@ -123,5 +123,7 @@ def test_arguments_and_missing_packages(tmp_path, monkeypatch):
     with pytest.raises(FileFormatError, match=r"none\.pdb: there is no such file"):
         read_structure(tmp_path / "none.pdb", forcefield="AMBER")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r'needs gemmi; install it with pip install "sci\[structures\]"'):
+    with pytest.raises(
+        MissingDependencyError, match=r'needs gemmi; install it with pip install "sci-hpc\[structures\]"'
+    ):
         read_structure(UBIQUITIN, forcefield="AMBER")

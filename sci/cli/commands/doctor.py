@@ -20,6 +20,7 @@ import numpy as np
 import sci
 from sci.backend import namespace_of, nccl
 from sci.cli.outcome import print_json, print_table
+from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
 from sci.kernels import cache_folder, find_compiler, host_threads
 from sci.options import get as get_option
@@ -56,7 +57,18 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Look at everything and report it."""
-    findings = [_versions(), _compiler(), _cache(), _kernel(), _device(), *_mpi(), _hdf5(), _threads(), *_extras()]
+    findings = [
+        _versions(),
+        _names(),
+        _compiler(),
+        _cache(),
+        _kernel(),
+        _device(),
+        *_mpi(),
+        _hdf5(),
+        _threads(),
+        *_extras(),
+    ]
     if arguments.json:
         print_json({"sci": sci.__version__, "findings": [asdict(finding) for finding in findings]})
         return
@@ -83,6 +95,17 @@ def _versions() -> Finding:
         f"sci {sci.__version__}, Python {platform.python_version()}, {packages}, {platform.system()} "
         f"{platform.machine()}",
     )
+
+
+def _names() -> Finding:
+    """Look for another project's `sci`, whose files lie among ours where both are installed."""
+    others = other_distributions()
+    if not others:
+        return Finding("package name", True, f"sci is of {distribution_name()} alone")
+    names = ", ".join(others)
+    fix = f"pip uninstall {' '.join(name.partition(' ')[0] for name in others)}, then "
+    fix += f"pip install --force-reinstall --no-deps {distribution_name()}"
+    return Finding("package name", False, f"{names} brings a package sci into this environment", fix)
 
 
 def _compiler() -> Finding:
@@ -132,7 +155,7 @@ def _device() -> Finding:
         if cupy:
             reason = str(error).partition("\n")[0]
             return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
-        mend = 'with an NVIDIA GPU: pip install "sci[cuda12]" (or cuda13); without one nothing is missing'
+        mend = f"with an NVIDIA GPU: {install_command('cuda12')} (or cuda13); without one nothing is missing"
         return Finding("GPU", False, "no CuPy; everything runs on the CPU", mend)
     driver_of = f"driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
     return Finding("GPU", True, f"{cupy}, {driver_of}, {_nccl()}, {', '.join(names)}")
@@ -160,12 +183,12 @@ def _probe(code: str) -> tuple[list[Any] | None, str]:
 
 def _mpi() -> list[Finding]:
     if _version("mpi4py") is None:
-        mend = 'for one machine: pip install "sci[mpi-local]"; with the MPI of a cluster: pip install "sci[mpi]"'
+        mend = f"for one machine: {install_command('mpi-local')}; with the MPI of a cluster: {install_command('mpi')}"
         return [Finding("MPI", False, "no mpi4py; runs in one process", mend)]
     answer, reason = _probe(MPI_PROBE)
     if answer is None:
-        mend = (
-            'reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or pip install "sci[mpi-local]"'
+        mend = "reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or " + install_command(
+            "mpi-local"
         )
         return [Finding("MPI", False, f"mpi4py {_version('mpi4py')} does not load: {reason}", mend)]
     library = " ".join(str(answer[0]).replace("\t", " ").split())[:60]
@@ -199,7 +222,7 @@ def _extras() -> list[Finding]:
             package,
             _version(package) is not None,
             _version(package) or "not installed",
-            "" if _version(package) else f'pip install "sci[{extra}]"',
+            "" if _version(package) else install_command(extra),
         )
         for package, extra in EXTRAS.items()
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io.readers.text import read_bytes
 from sci.potentials.particles import Particles
@@ -41,12 +42,12 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     InvalidValueError
         For a mapping that misses a site, or a column that does not exist.
     MissingDependencyError
-        Without gemmi (`pip install "sci[structures]"`).
+        Without gemmi (extra `structures`).
     """
     try:
         gemmi: Any = importlib.import_module("gemmi")
     except ImportError as error:
-        raise MissingDependencyError('CIF needs gemmi: pip install "sci[structures]"') from error
+        raise MissingDependencyError(f"CIF needs gemmi: {install_command('structures')}") from error
     path = Path(path)
     block, structure = _parse(path, gemmi)
     sites = list(structure.get_all_unit_cell_sites())

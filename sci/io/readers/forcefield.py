@@ -12,6 +12,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
+from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io.readers.pqr import read_pqr
 from sci.io.readers.text import read_bytes
@@ -69,7 +70,7 @@ def _read_structure(path: Path, format: str, model: int | None) -> Any:
     for package in ("gemmi", "pdb2pqr"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(
-                f'reading {path} with a force field needs {package}; install it with pip install "sci[structures]"'
+                f"reading {path} with a force field needs {package}; install it with {install_command('structures')}"
             )
     import gemmi
 

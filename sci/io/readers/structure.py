@@ -47,7 +47,7 @@ def read_structure(
     InvalidValueError
         For an unknown format or force field, or a force field for a file that has charges.
     MissingDependencyError
-        For PDB and mmCIF without gemmi and pdb2pqr (`pip install "sci[structures]"`).
+        For PDB and mmCIF without gemmi and pdb2pqr (extra `structures`).
 
     Examples
     --------

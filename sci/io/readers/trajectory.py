@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.distribution import install_command
 from sci.errors import FileFormatError, MissingDependencyError
 from sci.io.readers.xyz import xyz_frames
 from sci.potentials.particles import Particles
@@ -81,7 +82,7 @@ def _universe(path: Path, topology: Path) -> Any:
             import MDAnalysis
     except ImportError as error:
         raise MissingDependencyError(
-            'trajectories with a topology need MDAnalysis: pip install "sci[trajectories]"'
+            f"trajectories with a topology need MDAnalysis: {install_command('trajectories')}"
         ) from error
     for file in (path, topology):
         if not file.is_file():

@@ -1,0 +1,46 @@
+"""The distribution that installed this package: its name, and the command that adds one of its extras."""
+
+from __future__ import annotations
+
+import functools
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from pathlib import Path
+
+__all__ = ["distribution_name", "install_command", "other_distributions"]
+
+NAME = "sci-hpc"
+"""The name on package indexes, where `sci` is another project; the import and the command are `sci`."""
+
+
+@functools.cache
+def distribution_name() -> str:
+    """Return the name in the metadata of the installed distribution, or "sci-hpc" in a bare checkout."""
+    try:
+        return str(distribution(NAME).metadata["Name"])
+    except PackageNotFoundError:
+        return NAME
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra.
+
+    Examples
+    --------
+    >>> from sci.distribution import install_command
+    >>> install_command("plot")
+    'pip install "sci-hpc[plot]"'
+    """
+    return f'pip install "{distribution_name()}[{extra}]"'
+
+
+def other_distributions() -> list[str]:
+    """Return name and version of every other installed distribution that brings a package `sci`."""
+    return [
+        f"{found.metadata['Name']} {found.version}"
+        for found in distributions()
+        if found.metadata["Name"] != distribution_name() and _brings_sci(found)
+    ]
+
+
+def _brings_sci(found: Distribution) -> bool:
+    return any(Path(str(file)).parts[:2] == ("sci", "__init__.py") for file in found.files or ())
