@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.distributed import split
+from sci.distributed import launched, launched_tasks, split
 from sci.io import read_structure
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy
 from sci.potentials.poses import rotation_matrices
@@ -99,10 +99,10 @@ def main() -> int:
     parser.add_argument("--tol", type=float, default=1e-6)
     options = parser.parse_args()
     comm = None
-    if any(name in os.environ for name in ("PMI_RANK", "OMPI_COMM_WORLD_RANK")):
+    if launched_tasks() is not None:
         from mpi4py import MPI
 
-        comm = MPI.COMM_WORLD
+        comm = launched(MPI.COMM_WORLD)
     path = Path(os.environ.get("SCI_TEST_DATA", ".")) / "structures" / "mache.pqr"
     case = receptor, ligand, quaternions, translations = make_case(path, options.poses)
     targets = options.poses * ligand.n

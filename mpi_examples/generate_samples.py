@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error
+from sci.distributed import abort_on_error, launched
 from sci.io import load_samples, save_samples
 from sci.problems import darcy_flow, navier_stokes
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm), tempfile.TemporaryDirectory() as scratch:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     folder = Path(sys.argv[2] if len(sys.argv) > 2 else scratch)

@@ -10,12 +10,12 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, reset_traffic, split, traffic
+from sci.distributed import abort_on_error, allreduce_max, launched, reset_traffic, split, traffic
 from sci.sequence import lightning_attention_forward, lightning_attention_vjp
 
 HEADS, N, D = 4, 10_001, 32
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     rng = np.random.default_rng(0)
     q, k, v, dout = (rng.normal(size=(HEADS, N, D)) for _ in range(4))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, agree, allreduce_max, slab, split
+from sci.distributed import abort_on_error, agree, allreduce_max, launched, slab, split
 from sci.errors import SciError
 from sci.io import load, load_grid, read_structure, save_potential_file
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential, direct_sum
@@ -24,7 +24,7 @@ parser.add_argument("-o", "--output", type=Path, required=True)
 parser.add_argument("--tol", type=float, default=1e-6)
 parser.add_argument("--grid", type=int, default=48)
 options = parser.parse_args()
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 
 
 def read() -> Particles:

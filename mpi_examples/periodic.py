@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allgather_rows, split
+from sci.distributed import abort_on_error, allgather_rows, launched, split
 from sci.potentials import Particles, PeriodicPotential
 from sci.units import COULOMB
 
@@ -18,7 +18,7 @@ A, C, U = 3.25, 5.207, 0.382
 CELL = np.array([[A, 0, 0], [-A / 2, A * np.sqrt(3) / 2, 0], [0, 0, C]])
 FRACTIONS = np.array([[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5], [1 / 3, 2 / 3, U], [2 / 3, 1 / 3, 0.5 + U]])
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     cell = Particles(FRACTIONS @ CELL, [2.0, 2.0, -2.0, -2.0], cell=CELL)
     phi = PeriodicPotential(cell, tol=1e-10)

@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, traffic
+from sci.distributed import abort_on_error, allreduce_max, launched, traffic
 from sci.sequence import ParallelTransformer, pipeline_bubble, pipeline_schedule, rank_grid, simulate
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -21,7 +21,7 @@ parser.add_argument("--schedule", choices=("gpipe", "1f1b", "interleaved"), defa
 parser.add_argument("--microbatches", type=int, default=4)
 parser.add_argument("--chunks", type=int, help="runs of layers on a rank, 2 for interleaved")
 options = parser.parse_args()
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     axes = {axis: getattr(options, axis) for axis in ("pipeline", "sequence", "tensor", "data")}
     if not any(axes.values()):

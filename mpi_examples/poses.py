@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max
+from sci.distributed import abort_on_error, allreduce_max, launched
 from sci.io import read_structure
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy
 from sci.potentials.poses import rotation_matrices
 from sci.units import energy_factor
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     protein = read_structure(Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr")

@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, allreduce_sum
+from sci.distributed import abort_on_error, allreduce_max, allreduce_sum, launched
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
@@ -25,7 +25,7 @@ parser.add_argument("--method", choices=("multigrid", "deep"), default="multigri
 parser.add_argument("--compare-up-to", type=int, default=128, metavar="N", help="solve serially too up to this size")
 a = parser.parse_args()
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     mask = sphere_and_blob(a.size)
     b = right_hand_side(mask)

@@ -10,12 +10,12 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, split
+from sci.distributed import abort_on_error, allreduce_max, launched, split
 from sci.sequence import tensor_attention_forward, tensor_attention_vjp
 
 N, D, TOL = 300, 4, 1e-6
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     rng = np.random.default_rng(0)
     arrays = [rng.uniform(-0.5, 0.5, (N, D)) for _ in range(5)]

@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 import sci
-from sci.distributed import abort_on_error, agree
+from sci.distributed import abort_on_error, agree, launched
 from sci.errors import FileFormatError, SciError
 from sci.io import save
 from sci.nn import AdamW, Tape, count_parameters, train
@@ -34,7 +34,7 @@ parser.add_argument("--rate", type=float, default=3e-3)
 parser.add_argument("--method", choices=("gather", "ring"), default="gather")
 parser.add_argument("--prompt", default="The ")
 options = parser.parse_args()
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 
 
 def read() -> bytes:

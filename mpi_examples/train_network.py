@@ -12,7 +12,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci import nn
-from sci.distributed import abort_on_error
+from sci.distributed import abort_on_error, launched
 from sci.plotting import plot_prediction
 
 POINTS, TRAINING, TEST, WIDTH = 63, 512, 64, 96
@@ -60,7 +60,7 @@ def loss(tape: nn.Tape, v: dict[str, Any], batch: tuple[np.ndarray, np.ndarray])
     return tape.call(nn.relative_l2, nn.relative_l2_vjp, network(tape, v, batch[0]), target=batch[1])
 
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     f, u = samples()
     source, solution = nn.Normalizer.fit(f[:TRAINING]), nn.Normalizer.fit(u[:TRAINING])

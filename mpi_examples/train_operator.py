@@ -13,7 +13,7 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error
+from sci.distributed import abort_on_error, launched
 from sci.io import load_samples, save
 from sci.nn import AdamW, Normalizer, train
 from sci.operators import TFNO, MultigridPatches, Recipe, train_operator
@@ -26,7 +26,7 @@ parser.add_argument("samples", nargs="?")
 parser.add_argument("-o", "--output")
 parser.add_argument("--epochs", type=int, default=2)
 arguments = parser.parse_args()
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     raw = load_samples(arguments.samples) if arguments.samples else darcy_flow(64, 16)
     x, y = (as_fields(a, 2).astype(np.float32) for a in raw)

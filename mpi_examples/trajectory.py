@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, broadcast_object
+from sci.distributed import abort_on_error, broadcast_object, launched
 from sci.io import compute_trajectory, load, read_structure
 from sci.potentials import Particles, direct_sum
 
@@ -33,7 +33,7 @@ def write_frames(path: Path, protein: Particles, ion: np.ndarray) -> None:
             file.write("\n".join([*rows, f"NA {x:.4f} {y:.4f} {z:.4f} 1.0"]) + "\n")
 
 
-comm = MPI.COMM_WORLD
+comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm), tempfile.TemporaryDirectory() as own:
     folder = Path(broadcast_object(own, comm))
     protein = read_structure(PROTEIN)

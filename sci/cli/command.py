@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import sci
 from sci.cli.commands import doctor, export, gather, info, lattice, operator, potential, sequence, solve, trajectory
 from sci.cli.outcome import Failure, say
+from sci.distributed import launched
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 
 __all__ = ["main"]
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(words)
         arguments.command = shlex.join(["sci", *words])
+        launched(None)
         with _terminable(), _told_warnings():
             arguments.run(arguments)
             sys.stdout.flush()

@@ -3,7 +3,8 @@
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
 
-from sci.distributed.agreement import abort_on_error, agree
+from sci.distributed.agreement import Agreement, abort_on_error, agree, agreed
+from sci.distributed.canonical import Form, form
 from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, broadcast, broadcast_object
 from sci.distributed.communicators import Comm, Traffic, rank_of, reset_traffic, size, traffic
@@ -11,13 +12,16 @@ from sci.distributed.grids.decompositions import GridDecomposition, block, decom
 from sci.distributed.grids.halo import HaloExchange, exchange_halo
 from sci.distributed.grids.pencil_fft import PencilFFT
 from sci.distributed.grids.redistribute import gather_grid, redistribute, scatter_grid
+from sci.distributed.launcher import launched, launched_tasks
 from sci.distributed.messages import Message, alltoall, recv, send, shift
 from sci.distributed.ranges import split
 from sci.distributed.reductions import allreduce_max, allreduce_sum, reduce_scatter_rows
 from sci.distributed.staging import cuda_aware
 
 __all__ = [
+    "Agreement",
     "Comm",
+    "Form",
     "GridDecomposition",
     "HaloExchange",
     "Layout",
@@ -26,6 +30,7 @@ __all__ = [
     "Traffic",
     "abort_on_error",
     "agree",
+    "agreed",
     "allgather_rows",
     "allreduce_max",
     "allreduce_sum",
@@ -36,7 +41,10 @@ __all__ = [
     "cuda_aware",
     "decompose",
     "exchange_halo",
+    "form",
     "gather_grid",
+    "launched",
+    "launched_tasks",
     "pencil",
     "positions",
     "rank_of",

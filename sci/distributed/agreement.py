@@ -1,24 +1,190 @@
-"""Let ranks fail together: agreement on errors before work starts, an orderly end of the job afterwards."""
+"""Let ranks fail together: one agreement on arguments and errors, an orderly end of the job where none is possible."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 import sci.errors
+from sci.distributed.canonical import Form, canonical, short_text
 from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
-from sci.errors import SciError
+from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["abort_on_error", "agree", "verdict"]
+__all__ = ["Agreement", "abort_on_error", "agree", "agreed", "verdict"]
+
+_GATHERED = 14
+"""Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
+
+_CALL = "call"
 
 
-def _describe(error: BaseException | None) -> bytes:
-    return b"" if error is None else json.dumps([type(error).__name__, str(error)]).encode()
+class Agreement:
+    """A block of code after which every rank goes on, or every rank raises. Made by `agreed`."""
+
+    def __init__(self, channel: Channel | None, operation: str = "") -> None:
+        self._channel = channel if channel is not None and channel.size > 1 else None
+        self._operation = operation
+        self._entries: list[tuple[str, type[SciError], Any, bytes]] = []
+        self._row: tuple[int, ...] = ()
+        self.table = np.empty((0, 0), dtype=np.int64)
+        """What the ranks passed to `gather`, as rows of an (n_ranks, n) int64 array, once the block is left."""
+
+    def same(self, error: type[SciError] = InvalidValueError, /, **values: Any) -> None:
+        """Require that each of `values` is the same on all ranks.
+
+        Parameters
+        ----------
+        error : class of sci.errors
+            What is raised where a value differs; for a `form`, `DTypeError` or `ShapeError` as it may be.
+        **values
+            By the name of the argument. Arrays are compared by value, or by `form(array)`; see
+            `sci.distributed.canonical.canonical` for the classes that can be compared.
+        """
+        if self._channel is not None:
+            self._entries += [(name, error, value, canonical(value)) for name, value in values.items()]
+
+    def gather(self, *numbers: int) -> None:
+        """Gather up to 14 integers of each rank into `table`; they may differ between ranks, their count may not."""
+        self._row += numbers
+        if len(self._row) > _GATHERED:
+            raise InvalidValueError(f"{len(self._row)} integers to gather; expected at most {_GATHERED}")
+
+    def __enter__(self) -> Agreement:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Exchange one row of integers with all ranks, and raise if a rank has an error or a value differs."""
+        channel = self._channel
+        if channel is None:
+            self.table = np.array([self._row], dtype=np.int64)
+            return
+        if error is not None and channel in getattr(error, "_agreed_over", ()):
+            return  # all ranks raise it already, in an agreement inside of this one
+        digest = hashlib.blake2b(self._operation.encode(), digest_size=8)
+        for name, _, _, token in self._entries:
+            digest.update(b"%d:%s=%d:%s;" % (len(name), name.encode(), len(token), token))
+        row = np.zeros(2 + _GATHERED, dtype=np.int64)
+        row[:2] = error is not None, int.from_bytes(digest.digest(), "big", signed=True)
+        if error is None:
+            row[2 : 2 + len(self._row)] = self._row
+        table = np.empty((channel.size, row.size), dtype=np.int64)
+        channel.comm.Allgather(row, table)
+        channel.count("agree", channel.size - 1, (channel.size - 1) * row.nbytes)
+        if table[:, 0].any():
+            _raise_together(channel, error)
+            return  # this rank's own error goes on
+        if (table[:, 1] != table[0, 1]).any():
+            raise _marked(self._difference(channel), channel)
+        self.table = table[:, 2 : 2 + len(self._row)]
+
+    def _difference(self, channel: Channel) -> SciError:
+        """Return the error, the same on all ranks, that names the first value that differs."""
+        entries = [(_CALL, InvalidValueError, self._operation, canonical(self._operation)), *self._entries]
+        rows = [
+            [name, kind.__name__, hashlib.blake2b(token, digest_size=16).hexdigest(), short_text(value)]
+            + ([value.dtype] if isinstance(value, Form) else [])
+            for name, kind, value, token in entries
+        ]
+        ranks = [json.loads(text) for text in _exchange_texts(channel, json.dumps(rows).encode())]
+        names = list(dict.fromkeys(row[0] for rank in ranks for row in rank))
+        found = [{row[0]: row for row in rank} for rank in ranks]
+        for name in names:
+            column = [rank.get(name, [name, InvalidValueError.__name__, "", "nothing"]) for rank in found]
+            if len({row[2] for row in column}) > 1:
+                break
+        groups: dict[tuple[str, str], list[int]] = {}
+        for rank, row in enumerate(column):
+            groups.setdefault((row[2], row[3]), []).append(rank)
+        said = "; ".join(f"{text} on {_rank_list(group)}" for (_, text), group in groups.items())
+        start = f"{self._operation}: " if self._operation and name != _CALL else ""
+        error = getattr(sci.errors, column[0][1])
+        if all(len(row) > 4 for row in column):
+            error = DTypeError if len({row[4] for row in column}) > 1 else ShapeError
+        text = "the ranks make different calls" if name == _CALL else f"{start}{name} differs between ranks"
+        result: SciError = error(f"{text}: {said}; expected the same on all ranks")
+        return result
+
+
+def agreed(comm: Comm, operation: str = "") -> Agreement:
+    """Return a context after which every rank goes on, or every rank raises.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator or None
+    operation : str
+        Name of the call, for messages; ranks that make different calls raise.
+
+    Returns
+    -------
+    Agreement
+        In the block, `same(name=value, ...)` requires equal arguments on all ranks, and `gather(*integers)` collects
+        integers of each rank, which `table` holds afterwards.
+
+    Raises
+    ------
+    Exception
+        On leaving the block, on every rank. A rank whose block raises keeps its error; the others raise one of the
+        same class of `sci.errors` (`SciError` for a foreign class) with the text "rank k: ...", k being the lowest
+        rank that failed. Where values differ, all ranks raise one error that names the argument, its values, and the
+        ranks that have them.
+
+    Notes
+    -----
+    Collective; costs one all-gather of 128 bytes a rank, and nothing on one process. A compile, a callback or the
+    writing of a file that may fail on one rank goes into such a block. The block may contain other agreements over the
+    same communicator, and collective calls of this library that check their input: every one of them starts with an
+    agreement, so a rank that fails between two of them meets the others in the next. It may not contain calls with
+    `checked=True`, messages between two ranks, or calls of MPI itself: those belong in `abort_on_error`.
+
+    Examples
+    --------
+    >>> from sci.distributed import agreed
+    >>> with agreed(None, "potential") as agreement:
+    ...     charges = [float(text) for text in "1 2".split()]
+    ...     agreement.same(padding=4.0)
+    ...     agreement.gather(len(charges))
+    >>> agreement.table
+    array([[2]])
+    """
+    return Agreement(channel_of(comm), operation)
+
+
+def _exchange_texts(channel: Channel, mine: bytes) -> list[bytes]:
+    """Return the texts of all ranks."""
+    lengths = np.empty(channel.size, dtype=np.int64)
+    channel.comm.Allgather(np.array([len(mine)], dtype=np.int64), lengths)
+    texts = np.empty(int(lengths.sum()), dtype=np.uint8)
+    channel.comm.Allgatherv(np.frombuffer(mine, dtype=np.uint8), [texts, lengths])
+    channel.count("agree", 2 * (channel.size - 1), (channel.size - 1) * (8 + len(mine)))
+    ends = np.cumsum(lengths).tolist()
+    return [texts[end - n : end].tobytes() for end, n in zip(ends, lengths.tolist())]
+
+
+def _raise_together(channel: Channel, error: BaseException | None) -> None:
+    """Exchange the errors' texts; raise on the ranks that have none; at least one rank has an error."""
+    mine = b"" if error is None else json.dumps([type(error).__name__, str(error)]).encode()
+    texts = _exchange_texts(channel, mine)
+    if error is not None:
+        _marked(error, channel)
+        return
+    failed = next(rank for rank, text in enumerate(texts) if text)
+    raise _marked(_rebuild(failed, *json.loads(texts[failed])), channel)
+
+
+def _marked(error: Any, channel: Channel) -> Any:
+    """Return `error` with the note that all ranks of `channel` raise it."""
+    error._agreed_over = (*getattr(error, "_agreed_over", ()), channel)
+    return error
 
 
 def _rebuild(rank: int, class_name: str, message: str) -> SciError:
@@ -32,19 +198,16 @@ def _rebuild(rank: int, class_name: str, message: str) -> SciError:
     return SciError(text)
 
 
-def _raise_agreed(channel: Channel, error: BaseException | None) -> None:
-    """Exchange the errors' texts and raise on every rank; at least one rank has an error."""
-    mine = np.frombuffer(_describe(error), dtype=np.uint8)
-    lengths = np.empty(channel.size, dtype=np.int64)
-    channel.comm.Allgather(np.array([mine.size], dtype=np.int64), lengths)
-    texts = np.empty(int(lengths.sum()), dtype=np.uint8)
-    channel.comm.Allgatherv(mine, [texts, lengths])
-    channel.count("agree", 2 * (channel.size - 1), (channel.size - 1) * (8 + mine.size))
-    if error is not None:
-        raise error
-    failed = int(np.flatnonzero(lengths)[0])
-    start = int(lengths[:failed].sum())
-    raise _rebuild(failed, *json.loads(texts[start : start + int(lengths[failed])].tobytes()))
+def _rank_list(ranks: Sequence[int]) -> str:
+    """Return "rank 3" or "ranks 0 to 2, 5"."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    said = ", ".join(str(a) if a == b else f"{a} to {b}" if b > a + 1 else f"{a}, {b}" for a, b in runs)
+    return f"rank{'s' if len(ranks) > 1 else ''} {said}"
 
 
 def verdict(channel: Channel | None, error: BaseException | None, header: Sequence[int] = ()) -> np.ndarray:
@@ -68,7 +231,9 @@ def verdict(channel: Channel | None, error: BaseException | None, header: Sequen
     channel.comm.Allgather(row, table)
     channel.count("agree", channel.size - 1, (channel.size - 1) * row.nbytes)
     if table[:, 0].any():
-        _raise_agreed(channel, error)
+        _raise_together(channel, error)
+        if error is not None:
+            raise error
     return table[:, 1:]
 
 
@@ -84,12 +249,11 @@ def agree(comm: Comm, error: BaseException | None = None) -> None:
     Raises
     ------
     Exception
-        A rank with an error raises that error. The others raise one of the same class of `sci.errors` (`SciError` for
-        a foreign class) with the text "rank k: ...", k being the lowest rank that failed.
+        See `agreed`.
 
     Notes
     -----
-    Collective. Costs one all-gather of eight bytes where nothing is wrong.
+    Collective.
 
     Examples
     --------
@@ -101,7 +265,9 @@ def agree(comm: Comm, error: BaseException | None = None) -> None:
     ...     problem = error
     >>> agree(None, problem)
     """
-    verdict(channel_of(comm), error)
+    with agreed(comm):
+        if error is not None:
+            raise error
 
 
 @contextmanager
@@ -113,21 +279,20 @@ def abort_on_error(comm: Comm) -> Iterator[None]:
 
     Notes
     -----
-    Not collective. The job's exit code is that of `SystemExit`, 130 for `KeyboardInterrupt`, 1 for other errors. With
-    one rank the exception passes through unchanged; so it does where `Abort` returns, so that nothing after the block
-    runs.
+    Not collective. The job's exit code is that of `SystemExit`, 130 for `KeyboardInterrupt`, 1 for other errors. The
+    exception is raised again: with one rank it passes through unchanged, and where `Abort` returns, nothing after the
+    block runs.
     """
     try:
         yield
     except BaseException as error:
         code = _exit_code(error)
-        if size(comm) == 1 or code == 0:
-            raise
-        sys.stdout.flush()
-        if not isinstance(error, SystemExit):
-            print(f"rank {rank_of(comm)} of {size(comm)} failed:\n{traceback.format_exc()}", file=sys.stderr)
-        sys.stderr.flush()
-        comm.Abort(code)
+        if size(comm) > 1 and code != 0:
+            sys.stdout.flush()
+            if not isinstance(error, SystemExit):
+                print(f"rank {rank_of(comm)} of {size(comm)} failed:\n{traceback.format_exc()}", file=sys.stderr)
+            sys.stderr.flush()
+            comm.Abort(code)
         raise
 
 

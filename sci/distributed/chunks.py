@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
-from sci.distributed.collectives import describe
+from sci.distributed.agreement import agreed
+from sci.distributed.canonical import form
 from sci.distributed.communicators import Comm, channel_of
 from sci.distributed.exchange import Expected, Piece, exchange
 from sci.distributed.ranges import place, split_bounds
@@ -111,7 +111,7 @@ def unshard(array: Array, comm: Comm = None, axis: int = 0, layout: Layout = "co
     -----
     Collective. Every rank sends its part to every other.
     """
-    n, channel = _agreed_length(array, comm, axis, layout, layout), channel_of(comm)
+    n, channel = _agreed_length(array, comm, axis, layout, layout, "unshard"), channel_of(comm)
     xp, n_ranks = namespace(array), 1 if channel is None else channel.size
     owned = [positions(n, layout=layout, rank=r, size=n_ranks) for r in range(n_ranks)]
     rows = xp.moveaxis(array, axis, 0)
@@ -148,7 +148,7 @@ def rearrange(array: Array, source: Layout, target: Layout, comm: Comm = None, a
     -----
     Collective. Each rank sends only what changes its owner, one message to each new owner.
     """
-    n, channel = _agreed_length(array, comm, axis, source, target), channel_of(comm)
+    n, channel = _agreed_length(array, comm, axis, source, target, "rearrange"), channel_of(comm)
     xp, rank, n_ranks = namespace(array), *((0, 1) if channel is None else (channel.rank, channel.size))
     rows = xp.moveaxis(array, axis, 0)
     mine_before = positions(n, layout=source, rank=rank, size=n_ranks)
@@ -171,24 +171,17 @@ def _require_axis(array: Array, axis: int) -> None:
         raise ShapeError(f"axis {axis} of an array of shape {tuple(array.shape)}; expected an axis that it has")
 
 
-def _agreed_length(array: Array, comm: Comm, axis: int, source: Layout, target: Layout) -> int:
+def _agreed_length(array: Array, comm: Comm, axis: int, source: Layout, target: Layout, operation: str) -> int:
     """Return the length of the sequence of which the ranks hold parts, after all agreed that the parts fit."""
     channel = channel_of(comm)
     n_ranks = 1 if channel is None else channel.size
-    error: Exception | None = None
-    header = [0] * 11
-    try:
+    with agreed(comm, operation) as agreement:
         positions(0, layout=source)
         positions(0, layout=target)
         _require_axis(array, axis)
-        shape = list(array.shape)
-        header = [shape.pop(axis), axis % array.ndim, *describe(array)[:2], *shape]
-        header += [0] * (11 - len(header))
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, header)
-    if (table[:, 1:] != table[0, 1:]).any():
-        raise ShapeError("dtype, axis or shape of the parts differ between ranks; only the length along axis may")
+        agreement.same(axis=axis % array.ndim, array=form(array, [axis]), source=source, target=target)
+        agreement.gather(array.shape[axis])
+    table = agreement.table
     n = int(table[:, 0].sum())
     for r in range(n_ranks):
         expected = positions(n, layout=source, rank=r, size=n_ranks).size

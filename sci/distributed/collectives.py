@@ -10,71 +10,48 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace, namespace_of
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
+from sci.distributed.canonical import form
 from sci.distributed.communicators import Channel, Comm, channel_of
 from sci.distributed.exchange import MAX_COUNT, Expected, Piece, exchange
 from sci.distributed.nccl import through_nccl
 from sci.distributed.staging import element_dtype, empty_buffer, from_buffer, to_buffer, wire
-from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
+from sci.errors import DeviceMismatchError, InvalidValueError, ShapeError
 from sci.options import get as get_option
 
 __all__ = ["allgather_rows", "broadcast", "broadcast_object", "checked_array", "describe", "gather_flat"]
 
 _MAX_NDIM = 8
-_NCCL = 1 << 16
-"""Marks the code of a dtype where the array goes through NCCL: all ranks must agree on that too."""
 
 
 def describe(array: Array) -> list[int]:
-    """Return dtype, dimensions and shape of `array` as ten integers, for `verdict`."""
+    """Return dtype, dimensions and shape of `array` as ten integers, which a rank that lacks the array can decode."""
     if array.ndim > _MAX_NDIM:
         raise ShapeError(f"the array has {array.ndim} dimensions; at most {_MAX_NDIM} can be sent")
     dtype = element_dtype(array.dtype)
     padding = [0] * (_MAX_NDIM - array.ndim)
-    code = 256 * ord(dtype.kind) + dtype.itemsize + _NCCL * through_nccl(namespace(array))
-    return [code, array.ndim, *array.shape, *padding]
+    return [256 * ord(dtype.kind) + dtype.itemsize, array.ndim, *array.shape, *padding]
 
 
 def _dtype_of(code: int) -> np.dtype[Any]:
-    return np.dtype(f"{chr(code % _NCCL // 256)}{code % 256}")
-
-
-def _require_same(table: np.ndarray, first_axis: int, operation: str) -> None:
-    """Raise on every rank alike if the rows of `table`, made by `describe`, differ (axes below `first_axis` may)."""
-    same = np.ones(table.shape[1], dtype=bool)
-    same[2 : 2 + first_axis] = False
-    different = np.flatnonzero((table[:, same] != table[0, same]).any(axis=1))
-    if different.size == 0:
-        return
-    other = int(different[0])
-    (a, shape_a), (b, shape_b) = ((_dtype_of(int(r[0])), tuple(r[2 : 2 + r[1]].tolist())) for r in table[[0, other]])
-    if (table[:, 0] // _NCCL != table[0, 0] // _NCCL).any():
-        raise DeviceMismatchError(
-            f"{operation}: on some ranks only nccl is 'on' and the array on a device; expected the same on all"
-        )
-    error = DTypeError if a != b else ShapeError
-    raise error(
-        f"{operation}: rank 0 passes shape {shape_a} of {a}, rank {other} shape {shape_b} of {b}; "
-        "expected one dtype and matching shapes on all ranks"
-    )
+    return np.dtype(f"{chr(code // 256)}{code % 256}")
 
 
 def checked_array(
-    channel: Channel | None, array: Array, operation: str, first_axis: int = 0
+    channel: Channel | None, array: Array, operation: str, free_axes: int = 0
 ) -> tuple[Array, np.ndarray]:
-    """Return `array` as an array, and the table of `describe` of all ranks, agreed upon by all."""
-    error: Exception | None = None
-    header = [0] * (2 + _MAX_NDIM)
-    try:
+    """Return `array` as an array that fits those of all ranks, and the lengths of its first free axis on each.
+
+    Only the first `free_axes` (0 or 1) axes may differ in length between ranks.
+    """
+    with Agreement(channel, operation) as agreement:
         array = namespace(array).asarray(array)
-        header = describe(array)
-        if array.ndim < first_axis:
-            error = ShapeError(f"{operation}: the array has shape {array.shape}; expected at least {first_axis} axes")
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, header)
-    _require_same(table, first_axis, operation)
-    return array, table
+        if array.ndim < free_axes:
+            raise ShapeError(f"{operation}: the array has shape {array.shape}; expected at least {free_axes} axes")
+        agreement.same(DeviceMismatchError, nccl=through_nccl(namespace(array)))
+        agreement.same(array=form(array, range(free_axes)))
+        agreement.gather(*array.shape[:free_axes])
+    return array, agreement.table[:, :free_axes].reshape(-1)
 
 
 def gather_flat(channel: Channel, flat: Array, counts: np.ndarray, name: str) -> Array:
@@ -115,13 +92,13 @@ def allgather_rows(array: Array, comm: Comm = None) -> Array:
     Collective. Buffers of any size; above 2^31 - 1 elements they go in parts.
     """
     channel = channel_of(comm)
-    array, table = checked_array(channel, array, "allgather_rows", first_axis=1)
+    array, lengths = checked_array(channel, array, "allgather_rows", free_axes=1)
     if channel is None or channel.size == 1:
         return array.copy()
     xp = namespace(array)
-    counts = table[:, 2] * int(np.prod(array.shape[1:], dtype=np.int64))
+    counts = lengths * int(np.prod(array.shape[1:], dtype=np.int64))
     flat = xp.ascontiguousarray(array).reshape(-1)
-    return gather_flat(channel, flat, counts, "allgather_rows").reshape(int(table[:, 2].sum()), *array.shape[1:])
+    return gather_flat(channel, flat, counts, "allgather_rows").reshape(int(lengths.sum()), *array.shape[1:])
 
 
 def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
@@ -150,33 +127,25 @@ def broadcast(array: Array | None, comm: Comm = None, root: int = 0) -> Array:
     """
     channel = channel_of(comm)
     rank, n_ranks = (0, 1) if channel is None else (channel.rank, channel.size)
-    error: Exception | None = None
-    header = [0] * (4 + _MAX_NDIM)
-    try:
+    header = [0] * (3 + _MAX_NDIM)
+    with Agreement(channel, "broadcast") as agreement:
+        agreement.same(root=root, nccl=get_option("nccl"))
         if not 0 <= root < n_ranks:
             raise InvalidValueError(f"broadcast: root is {root}; expected a rank from 0 to {n_ranks - 1}")
         if rank == root:
             if array is None:
                 raise InvalidValueError(f"broadcast: root {root} passes no array")
             array = namespace(array).asarray(array)
-            header = [root, int(is_device_array(array)), *describe(array)]
-        header[0] = root
-        header[1] += 2 * (get_option("nccl") == "on")
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, header)
-    if (table[:, 0] != root).any():
-        raise InvalidValueError(f"broadcast: the ranks name different roots: {table[:, 0].tolist()}")
-    if (table[:, 1] // 2 != table[0, 1] // 2).any():
-        raise InvalidValueError("broadcast: the option nccl differs between ranks; expected one value")
+            header = [int(is_device_array(array)), *describe(array)]
+        agreement.gather(*header)
     if channel is None or channel.size == 1:
         return array
-    return _broadcast_buffer(channel, array, root, table[root].tolist())
+    return _broadcast_buffer(channel, array, root, agreement.table[root].tolist())
 
 
 def _broadcast_buffer(channel: Channel, array: Array, root: int, header: Sequence[int]) -> Array:
-    _, place, code, ndim, *shape = header
-    xp: ModuleType = namespace_of("cuda" if place % 2 else "cpu")
+    on_device, code, ndim, *shape = header
+    xp: ModuleType = namespace_of("cuda" if on_device else "cpu")
     at_root = channel.rank == root
     if through_nccl(xp):
         pieces = [Piece(r, array) for r in range(channel.size) if at_root]
@@ -200,13 +169,11 @@ def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
     channel = channel_of(comm)
     if channel is None or channel.size == 1:
         return value
-    error: Exception | None = None
-    payload = b""
-    try:
+    with Agreement(channel, "broadcast_object") as agreement:
+        agreement.same(root=root)
         payload = pickle.dumps(value) if channel.rank == root else b""
-    except Exception as caught:
-        error = caught
-    length = int(verdict(channel, error, [len(payload)])[root, 0])
+        agreement.gather(len(payload))
+    length = int(agreement.table[root, 0])
     buffer = np.frombuffer(payload, np.uint8) if channel.rank == root else np.empty(length, np.uint8)
     channel.comm.Bcast(buffer, root=root)
     if channel.rank == root:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
 from sci.distributed.collectives import describe
 from sci.distributed.communicators import Channel, Comm, channel_of
 from sci.distributed.exchange import Expected, Pending, Piece, exchange, start_exchange
+from sci.distributed.nccl import through_nccl
 from sci.distributed.staging import element_dtype
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
 
 __all__ = ["Message", "alltoall", "recv", "send", "shift"]
 
@@ -235,20 +236,16 @@ def alltoall(
 
 def _agreed_shapes(channel: Channel | None, parts: Sequence[Array], n_ranks: int) -> list[tuple[int, ...]]:
     """Return the shapes that arrive, after all ranks agreed that what they send is sound."""
-    error: Exception | None = None
     descriptions = np.zeros((n_ranks, _DESCRIPTION), dtype=np.int64)
-    try:
+    with Agreement(channel, "alltoall") as agreement:
         if len(parts) != n_ranks:
             raise ShapeError(f"alltoall: {len(parts)} parts for {n_ranks} ranks; expected one for each")
         namespace(*parts)
         descriptions[:] = [describe(part) for part in parts]
         if (descriptions[:, 0] != descriptions[0, 0]).any():
             raise DTypeError(f"alltoall: parts of {sorted({str(p.dtype) for p in parts})}; expected one dtype")
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, [int(descriptions[0, 0])])
-    if (table != table[0]).any():
-        raise DTypeError("alltoall: the dtype differs between ranks; expected the same on all")
+        agreement.same(DTypeError, dtype=element_dtype(parts[0].dtype).name)
+        agreement.same(DeviceMismatchError, nccl=through_nccl(namespace(*parts)))
     arriving = descriptions
     if channel is not None and n_ranks > 1:
         arriving = np.empty_like(descriptions)

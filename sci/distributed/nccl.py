@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, nccl
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
 from sci.distributed.communicators import Channel
 from sci.errors import DeviceUnavailableError
 from sci.options import get as get_option
@@ -24,7 +24,7 @@ from sci.options import get as get_option
 __all__ = ["exchange_on_devices", "through_nccl"]
 
 _ID_LENGTH = 128
-_MEND = "use nccl='off' (SCI_NCCL=off): device arrays then go through MPI"
+_FIX = "use nccl='off' (SCI_NCCL=off): device arrays then go through MPI"
 
 
 def through_nccl(xp: ModuleType) -> bool:
@@ -70,20 +70,20 @@ def exchange_on_devices(
 
 def _connect(channel: Channel, xp: ModuleType) -> Any:
     """Return NCCL's communicator of the ranks of `channel`, after all agreed that each has a device of its own."""
-    error: Exception | None = None
-    place, name = 0, np.zeros(_ID_LENGTH, dtype=np.int64)
-    try:
-        library = nccl()
-        place = _place(xp)
-        if channel.rank == 0:
-            name[:] = library.get_unique_id()
-    except Exception as caught:
-        error = DeviceUnavailableError(f"nccl='on', and {caught}; {_MEND}")
-    places = verdict(channel, error, [place])[:, 0].tolist()
+    name = np.zeros(_ID_LENGTH, dtype=np.int64)
+    with Agreement(channel, "nccl") as agreement:
+        try:
+            library = nccl()
+            agreement.gather(_place(xp))
+            if channel.rank == 0:
+                name[:] = library.get_unique_id()
+        except Exception as error:
+            raise DeviceUnavailableError(f"nccl='on', and {error}; {_FIX}") from error
+    places = agreement.table[:, 0].tolist()
     for rank, other in enumerate(places):
         if other in places[:rank]:
             raise DeviceUnavailableError(
-                f"nccl='on', and ranks {places.index(other)} and {rank} share a GPU; give each its own, or {_MEND}"
+                f"nccl='on', and ranks {places.index(other)} and {rank} share a GPU; give each its own, or {_FIX}"
             )
     channel.comm.Bcast(name, root=0)
     return nccl().NcclCommunicator(channel.size, tuple(name.tolist()), channel.rank)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
 from sci.distributed.collectives import checked_array, gather_flat
 from sci.distributed.communicators import Channel, Comm, channel_of
 from sci.distributed.exchange import Expected, Piece, exchange
@@ -153,14 +153,14 @@ def reduce_scatter_rows(array: Array, comm: Comm = None, counts: Sequence[int] |
     channel = channel_of(comm)
     n_ranks = 1 if channel is None else channel.size
     array, _ = checked_array(channel, array, "reduce_scatter_rows")
-    error: Exception | None = None
-    if array.ndim == 0:
-        error = ShapeError("reduce_scatter_rows: the array has no axes; expected shape (n, ...)")
-    elif counts is not None and (len(counts) != n_ranks or min(counts) < 0 or sum(counts) != array.shape[0]):
-        error = InvalidValueError(
-            f"reduce_scatter_rows: counts {list(counts)}; expected {n_ranks} of them, {array.shape[0]} in all"
-        )
-    verdict(channel, error)
+    with Agreement(channel, "reduce_scatter_rows") as agreement:
+        if array.ndim == 0:
+            raise ShapeError("reduce_scatter_rows: the array has no axes; expected shape (n, ...)")
+        if counts is not None and (len(counts) != n_ranks or min(counts) < 0 or sum(counts) != array.shape[0]):
+            raise InvalidValueError(
+                f"reduce_scatter_rows: counts {list(counts)}; expected {n_ranks} of them, {array.shape[0]} in all"
+            )
+        agreement.same(counts=counts)
     if array.dtype == bool:
         array = array.astype(np.int64)
     if channel is None or channel.size == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sci.backend import Array, as_finite, as_points, namespace
-from sci.distributed import Comm, agree, allgather_rows, split
+from sci.distributed import Comm, agreed, allgather_rows, split
 from sci.errors import DeviceMismatchError, InvalidValueError, ShapeError
 from sci.potentials.particles import Particles
 
@@ -90,19 +90,12 @@ def interaction_energy(
     >>> bool(np.allclose(turned, [1 / 4 - 1 / 6, 1 / 4 - 1 / 2]))
     True
     """
-    error: Exception | None = None
-    try:
+    with agreed(comm, "interaction_energy") as agreement:
         rotations, translations = _poses(ligand, rotations, translations)
-    except Exception as found:
-        error = found
-    agree(comm, error)
+        agreement.same(ligand=(ligand.positions, ligand.charges), rotations=rotations, translations=translations)
     mine = split(len(translations), comm)
-    error = None
-    try:
+    with agreed(comm, "interaction_energy"):
         energies = _energies(phi, ligand, rotations[mine], translations[mine])
-    except Exception as found:
-        error = found
-    agree(comm, error)
     return allgather_rows(energies, comm)
 
 

@@ -40,7 +40,7 @@ def test_serial_collectives_return_new_arrays() -> None:
     [
         (lambda: distributed.allgather_rows(np.float64(1.0)), ShapeError, "at least 1 axes"),
         (lambda: distributed.allreduce_sum(np.array(["a"])), DTypeError, "<U1"),
-        (lambda: distributed.allreduce_sum(np.zeros((1,) * 9)), ShapeError, "9 dimensions"),
+        (lambda: distributed.broadcast(np.zeros((1,) * 9)), ShapeError, "9 dimensions"),
         (lambda: distributed.reduce_scatter_rows(np.zeros(3), None, [2]), InvalidValueError, "expected 1 of them, 3"),
         (lambda: distributed.reduce_scatter_rows(np.float64(3)), ShapeError, "no axes"),
         (lambda: distributed.broadcast(None), InvalidValueError, "passes no array"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from systems import cloud, relative, targets_in
+from thread_ranks import ThreadComm, on_ranks
 
 import sci
 from sci.errors import InvalidValueError, ShapeError
@@ -254,3 +255,15 @@ def test_a_periodic_cell_is_refused():
     periodic = dataclasses.replace(cloud(5), cell=np.eye(3) * 30)
     with pytest.raises(InvalidValueError, match="periodic cell"):
         RangeSeparatedPotential(periodic, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("padding", (4.0, 4.05)), ("tol", (1e-3, 2e-3)), ("kernel", (None, Yukawa(0.1)))]
+)
+def test_an_argument_that_differs_between_ranks_is_named(name: str, values: tuple[object, object]) -> None:
+    def body(comm: ThreadComm) -> None:
+        arguments = {"tol": 1e-3, name: values[comm.rank]}
+        with pytest.raises(InvalidValueError, match=f"{name} differs between ranks: .* on rank 0; .* on rank 1"):
+            RangeSeparatedPotential(Particles([[float(comm.rank)] * 3], [1.0]), **arguments, comm=comm)
+
+    on_ranks(2, body)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
 
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
 from sci.distributed.communicators import Comm, channel_of
 from sci.distributed.grids.process_grids import best_proc_shape
 from sci.distributed.ranges import part, part_of, per_axis, place
@@ -209,27 +209,20 @@ def _agreed(
     n_ranks: int | None,
 ) -> GridDecomposition:
     """Make a decomposition on which all ranks agree; what is wrong on one rank is raised on all."""
-    error: Exception | None = None
-    header = [0] * 3 * _MAX_NDIM
-    channel = channel_of(comm) if rank is None else None
-    try:
+    with Agreement(channel_of(comm) if rank is None else None, "decompose") as agreement:
         own, total = place(comm, rank, n_ranks)
-        grid = _integers(grid_shape)
+        try:
+            grid = _integers(grid_shape)
+            halos = _integers(per_axis(halo, len(grid), "halo"))
+        except TypeError as error:
+            raise DecompositionError(f"grid_shape {grid_shape!r}, halo {halo!r}: {error}; expected integers") from error
         if not 1 <= len(grid) <= _MAX_NDIM or min(grid) < 1:
             raise DecompositionError(
                 f"grid_shape is {grid}; expected 1 to {_MAX_NDIM} axes with at least one cell each"
             )
-        halos = _integers(per_axis(halo, len(grid), "halo"))
         procs = choose(grid, halos, total)
         _check_numbers(grid, procs, halos, total)
-        header = [*grid, *procs, *halos, *header][: len(header)]
-    except TypeError as caught:
-        error = DecompositionError(f"grid_shape {grid_shape!r}, halo {halo!r}: {caught}; expected integers")
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, header)
-    if (table != table[0]).any():
-        raise DecompositionError("grid_shape, proc_shape or halo differ between ranks; expected the same on all")
+        agreement.same(DecompositionError, grid_shape=grid, proc_shape=procs, halo=halos)
     coordinates = _coordinates(own, procs)
     parts = [part(n, p, c) for n, p, c in zip(grid, procs, coordinates)]
     starts, shape = tuple(a for a, _ in parts), tuple(n for _, n in parts)

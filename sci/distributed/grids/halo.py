@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
-from sci.distributed.collectives import describe
+from sci.distributed.agreement import Agreement
+from sci.distributed.canonical import form
 from sci.distributed.communicators import channel_of
 from sci.distributed.exchange import Expected, Pending, Piece, start_exchange
 from sci.distributed.grids.decompositions import GridDecomposition
@@ -67,16 +67,10 @@ class HaloExchange:
         self._channel = channel_of(decomposition.comm)
         self._sides: list[_Side] = []
         self._pending: tuple[Array, Pending] | None = None
-        error: Exception | None = None
-        wraps: tuple[bool, ...] = ()
-        try:
+        with Agreement(self._channel, "HaloExchange") as agreement:
             wraps = tuple(map(bool, per_axis(periodic, decomposition.ndim, "periodic")))
             self._sides = _sides(decomposition, wraps)
-        except Exception as caught:
-            error = caught
-        table = verdict(self._channel, error, [sum(w << k for k, w in enumerate(wraps))])
-        if (table != table[0]).any():
-            raise DecompositionError("periodic differs between ranks; expected the same on all")
+            agreement.same(DecompositionError, periodic=wraps)
 
     def start(self, array: Array, *, checked: bool = False) -> None:
         """Send this rank's border cells and get ready for the neighbors'; `array` must be left alone in its border.
@@ -113,10 +107,8 @@ class HaloExchange:
         return array
 
     def _check(self, array: Array) -> None:
-        error: Exception | None = None
-        header = [0]
         want = self.decomposition.padded_shape
-        try:
+        with Agreement(self._channel, "halo exchange") as agreement:
             if self._pending is not None:
                 raise InvalidValueError("start() before finish(): a halo exchange is under way")
             if tuple(array.shape[max(array.ndim - len(want), 0) :]) != want:
@@ -124,13 +116,7 @@ class HaloExchange:
                     f"the array has shape {tuple(array.shape)}; expected (..., {', '.join(map(str, want))}), "
                     "halo included"
                 )
-            code, _, *shape = describe(array)
-            header = [code, *shape[: array.ndim - len(want)]]
-        except Exception as caught:
-            error = caught
-        table = verdict(self._channel, error, (header + [0] * 9)[:9])
-        if (table != table[0]).any():
-            raise ShapeError("dtype or leading axes of the array differ between ranks; expected the same on all")
+            agreement.same(array=form(array, range(array.ndim - len(want), array.ndim)))
 
 
 def _sides(d: GridDecomposition, periodic: tuple[bool, ...]) -> list[_Side]:

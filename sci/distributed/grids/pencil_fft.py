@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
+from sci.distributed.agreement import Agreement
 from sci.distributed.communicators import Comm, channel_of
 from sci.distributed.grids.decompositions import GridDecomposition, decompose
 from sci.distributed.grids.process_grids import best_proc_shape
@@ -93,29 +93,18 @@ class PencilFFT:
         self.comm, self.real, self.norm = comm, bool(real), norm
         channel = channel_of(comm)
         n_ranks = 1 if channel is None else channel.size
-        stages: list[_Stage] = []
-        error: Exception | None = None
-        header = [0, 0, 0]
-        try:
+        with Agreement(channel, "PencilFFT") as agreement:
             stages = _stages(grid_shape, n_ranks, kind)
-            header = [self.real, _NORMS.index(_one_of("norm", norm, _NORMS)), len(stages)]
-        except Exception as caught:
-            error = caught
-        table = verdict(channel, error, header)
-        if (table != table[0]).any():
-            raise InvalidValueError("real, norm or kind differ between ranks; expected the same on all")
+            agreement.same(real=self.real, norm=_one_of("norm", norm, _NORMS), kind=kind, stages=len(stages))
         self.grid_shape = tuple(grid_shape)
         self.spectrum_shape = (*self.grid_shape[:-1], self.grid_shape[-1] // 2 + 1) if real else self.grid_shape
         self._axes = [axes for _, axes in stages]
         self._grid = decompose(grid_shape, stages[0][0], comm)
         self._spectra = [decompose(self.spectrum_shape, procs, comm) for procs, _ in stages]
         self.source, self.target = source or self._grid, target or self._spectra[-1]
-        try:
+        with Agreement(channel, "PencilFFT"):
             _require_fit(self.source, self._grid, "source")
             _require_fit(self.target, self._spectra[-1], "target")
-        except DecompositionError as caught:
-            error = caught
-        verdict(channel, error)
 
     def forward(self, array: Array, *, checked: bool = False) -> Array:
         """Return this rank's part of the spectrum, spread as `target`.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sci.backend import Array, namespace
-from sci.distributed.agreement import verdict
-from sci.distributed.collectives import describe
+from sci.distributed.agreement import agreed
+from sci.distributed.canonical import form
 from sci.distributed.communicators import channel_of
 from sci.distributed.exchange import Expected, Piece, exchange
 from sci.distributed.grids.decompositions import GridDecomposition
@@ -28,9 +28,7 @@ def _check_pair(source: GridDecomposition, target: GridDecomposition) -> None:
 
 def check_local(array: Array, source: GridDecomposition, target: GridDecomposition, kinds: str = "biufc") -> None:
     """Raise on every rank unless array and decompositions fit together on all, and the dtype is one of `kinds`."""
-    error: Exception | None = None
-    header: list[int] = []
-    try:
+    with agreed(source.comm, "redistribute") as agreement:
         _check_pair(source, target)
         ndim = array.ndim - source.ndim
         if ndim < 0 or tuple(array.shape[ndim:]) != source.local_shape:
@@ -38,15 +36,10 @@ def check_local(array: Array, source: GridDecomposition, target: GridDecompositi
                 f"the array has shape {tuple(array.shape)}; expected (..., {', '.join(map(str, source.local_shape))}), "
                 "this rank's cells without halo"
             )
-        code, _, *shape = describe(array)
         if array.dtype.kind not in kinds:
             raise DTypeError(f"the array has dtype {array.dtype}; expected real numbers")
-        header = [code, *shape[:ndim], *[0] * (8 - ndim), *source.proc_shape, *target.proc_shape]
-    except Exception as caught:
-        error = caught
-    table = verdict(channel_of(source.comm), error, (header + [0] * 25)[:25])
-    if (table != table[0]).any():
-        raise ShapeError("dtype, leading axes or decompositions differ between ranks; expected the same on all")
+        agreement.same(source=source.proc_shape, target=target.proc_shape)
+        agreement.same(array=form(array, range(ndim, array.ndim)))
 
 
 def redistribute(array: Array, source: GridDecomposition, target: GridDecomposition, *, checked: bool = False) -> Array:

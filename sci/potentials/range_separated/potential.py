@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
-from sci.distributed import agree, allgather_rows, allreduce_sum, size
+from sci.distributed import agreed, allgather_rows, allreduce_sum, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.particles import Particles, coincident_pair
@@ -93,13 +93,23 @@ class RangeSeparatedPotential:
         padding: float = 4.0,
         comm: Any = None,
     ) -> None:
-        error: Exception | None = None
-        try:
-            _check(particles, tol, expected_targets, padding, comm)
-        except Exception as found:
-            error = found
-        agree(comm, error)
         kernel = kernel or Newton()
+        with agreed(comm, "RangeSeparatedPotential") as agreement:
+            _check(particles, tol, expected_targets, padding, comm)
+            agreement.same(tol=tol, kernel=kernel, alpha=alpha, expected_targets=expected_targets, padding=padding)
+        with agreed(comm, "RangeSeparatedPotential"):
+            self._build(particles, tol, kernel, alpha, expected_targets, padding, comm)
+
+    def _build(
+        self,
+        particles: Particles | None,
+        tol: float,
+        kernel: RadialKernel,
+        alpha: float | None,
+        expected_targets: int,
+        padding: float,
+        comm: Any,
+    ) -> None:
         positions, charges = _own(particles)
         sources = allgather_rows(positions, comm), allgather_rows(charges, comm)
         if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
@@ -205,8 +215,9 @@ class RangeSeparatedPotential:
 
         Collective. The error is at most about 10 tol relative to the sum of the absolute pair terms.
         """
-        positions, charges = self._own_arrays()
-        local = 0.5 * float((charges * self(positions)).sum())
+        with agreed(self.comm, "energy"):
+            positions, charges = self._own_arrays()
+            local = 0.5 * float((charges * self(positions)).sum())
         return float(allreduce_sum(np.array([local]), self.comm)[0])
 
     def forces(self) -> Array:
@@ -216,9 +227,10 @@ class RangeSeparatedPotential:
 
     def energy_and_forces(self) -> tuple[float, Array]:
         """Return what `energy` and `forces` do, from one evaluation at the particles. Collective."""
-        positions, charges = self._own_arrays()
-        found = self._evaluate(positions, gradient=True)
-        local = 0.5 * float((charges * found[:, 0]).sum())
+        with agreed(self.comm, "energy_and_forces"):
+            positions, charges = self._own_arrays()
+            found = self._evaluate(positions, gradient=True)
+            local = 0.5 * float((charges * found[:, 0]).sum())
         return float(allreduce_sum(np.array([local]), self.comm)[0]), -charges[:, None] * found[:, 1:]
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
