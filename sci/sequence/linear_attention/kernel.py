@@ -9,10 +9,20 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.kernels import Kernel, launch, use_compiled
 
-__all__ = ["SEGMENT", "lightning_kernel", "run_recurrence", "run_recurrence_reference", "segment_sums"]
+__all__ = [
+    "LEARNING_SEGMENT",
+    "SEGMENT",
+    "lightning_kernel",
+    "run_recurrence",
+    "run_recurrence_reference",
+    "segment_sums",
+]
 
 SEGMENT = 768
 """Tokens between states that are kept: a multiple of the kernel's chunk of 6, long enough that they cost nothing."""
+
+LEARNING_SEGMENT = 192
+"""The same where the decay is learned: its gradient is summed from state to state, and loses digits with the length."""
 
 _CHUNK = 6
 """Tokens that the kernel takes at once."""
@@ -81,8 +91,8 @@ def segment_sums(k: Array, v: Array, decay: Array, segment: int, reverse_weights
 
 
 def run_recurrence(
-    q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False
-) -> tuple[Array, Array, int, bool]:
+    q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False, segment: int = SEGMENT
+) -> tuple[Array, Array, bool]:
     """Run the recurrence over every sequence, from `state`, and keep the states between segments.
 
     Forward: S_t = lam S_{t-1} + k_t v_t^T and out_t = S_t^T q_t. Reversed: G_t = R_{t+1} + k_t v_t^T, out_t = G_t^T q_t
@@ -96,14 +106,14 @@ def run_recurrence(
     decay : (heads,) array
     state : (b, d, e) array
     reverse : bool
+    segment : int
+        Tokens between states that are kept, a multiple of 192.
 
     Returns
     -------
     out : (b, n, e) array
     states : (b, segments + 1, d, e) array
         The states at the boundaries of the segments, in the order of the sequence.
-    segment : int
-        Tokens in a segment.
     finite : bool
         Whether `out` holds neither NaN nor Inf.
 
@@ -114,21 +124,21 @@ def run_recurrence(
     xp = namespace(q, k, v, decay, state)
     kernel = lightning_kernel("double" if q.dtype == np.float64 else "float", reverse)
     if not use_compiled(kernel, q):
-        return run_recurrence_reference(q, k, v, decay, state, reverse)
+        return run_recurrence_reference(q, k, v, decay, state, reverse, segment)
     (b, n, d), e = q.shape, v.shape[2]
-    segments = -(-n // SEGMENT)
+    segments = -(-n // segment)
     states, out = xp.empty((b, segments + 1, d, e), q.dtype), xp.empty((b, n, e), q.dtype)
     states[:, segments if reverse else 0] = state
     work, checks = xp.empty((b, d, e), q.dtype), xp.zeros((b, 64), q.dtype)
     powers = xp.ascontiguousarray(_powers(xp, decay, range(_CHUNK + 1)))
-    launch(kernel, b, q, k, v, powers, states, work, checks, out, b, n, d, e, decay.shape[0], segments, SEGMENT)
-    return out, states, SEGMENT, bool(xp.isfinite(checks).all())
+    launch(kernel, b, q, k, v, powers, states, work, checks, out, b, n, d, e, decay.shape[0], segments, segment)
+    return out, states, bool(xp.isfinite(checks).all())
 
 
 def run_recurrence_reference(
-    q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False
-) -> tuple[Array, Array, int, bool]:
-    """Do what `run_recurrence` does by batched matrix products over blocks of 64 tokens."""
+    q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool = False, segment: int = SEGMENT
+) -> tuple[Array, Array, bool]:
+    """Reference of the kernel `lightning`: batched matrix products over blocks of 64 tokens."""
     xp = namespace(q, k, v, decay, state)
     (b, n, d), e = q.shape, v.shape[2]
     whole = n // _BLOCK
@@ -141,8 +151,8 @@ def run_recurrence_reference(
             out[:, tokens], states[:, held] = _equal_blocks(
                 q[:, tokens], k[:, tokens], v[:, tokens], decay, entering, reverse
             )
-    kept = [*range(0, states.shape[1] - 1, SEGMENT // _BLOCK), -1]
-    return out, states[:, kept], SEGMENT, bool(xp.isfinite(out).all())
+    kept = [*range(0, states.shape[1] - 1, segment // _BLOCK), -1]
+    return out, states[:, kept], bool(xp.isfinite(out).all())
 
 
 def _equal_blocks(q: Array, k: Array, v: Array, decay: Array, state: Array, reverse: bool) -> tuple[Array, Array]:

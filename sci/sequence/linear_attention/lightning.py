@@ -13,7 +13,8 @@ from sci.distributed import Comm, abort_on_error, allreduce_sum, broadcast, size
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.sequence.linear_attention.kernel import run_recurrence
+from sci.sequence.linear_attention.decay_gradient import Boundary, decay_gradient
+from sci.sequence.linear_attention.kernel import LEARNING_SEGMENT, SEGMENT, run_recurrence
 from sci.sequence.linear_attention.ranks import gathered_states, local_sum, recv_state, send_state
 
 __all__ = [
@@ -153,7 +154,7 @@ def lightning_attention_forward(
             entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
         elif size(comm) > 1:
             entering = recv_state(call.state, call.state, comm)
-        out, states, _, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
+        out, states, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
         end = states[:, -1]
         if size(comm) == 1:
             leaving = end.copy()
@@ -208,16 +209,22 @@ def lightning_attention_vjp(
             end, first = gathered_states(local, call.decay, call.lengths, end, comm, reverse=True)
         elif size(comm) > 1:
             end = recv_state(end, end, comm, reverse=True)
-        dv, back, _, dv_finite = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
+        dv, back, dv_finite = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
         start = back[:, 0]
         if size(comm) == 1:
             first = start
         elif call.method == "ring":
             send_state(start, comm, reverse=True)
             first = broadcast(start, comm, root=0) if call.given else None
-        dq, s, segment, dq_finite = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering))
-        dk, r, _, dk_finite = run_recurrence(call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True)
-        ddecay = _decay_gradient(call, dq, dk, s, r, segment) if learn_decay else None
+        length = LEARNING_SEGMENT if learn_decay else SEGMENT
+        dq, states, dq_finite = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering), segment=length)
+        dk, back, dk_finite = run_recurrence(
+            call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True, segment=length
+        )
+        ddecay = None
+        if learn_decay:
+            own = decay_gradient(call.q, call.k, call.v, g, call.decay, dq, dk, Boundary(states, back, length))
+            ddecay = allreduce_sum(own, comm, checked=True)
         require_finite(start, "the gradient of lightning attention")
         for array, finite in ((dq, dq_finite), (dk, dk_finite), (dv, dv_finite)):
             if not finite:
@@ -344,22 +351,3 @@ def _unflatten(array: Array, call: _Call) -> Array:
 
 def _swapped(xp: Any, state: Array) -> Array:
     return xp.ascontiguousarray(state.swapaxes(1, 2))
-
-
-def _decay_gradient(call: _Call, dq: Array, dk: Array, s: Array, r: Array, segment: int) -> Array:
-    """Return - sum of (t - s) lam^{t-s} (q_t . k_s) (dout_t . v_s) for each head, from what the sweeps left.
-
-    Over a segment of c tokens with the state S and the gradient R at its end it is the sum of (i + 1) k_i . dk_i less
-    that of (i + 1) q_i . dq_i, less c <S, R>. Short segments keep the weights, and with them the cancellation, small.
-    """
-    xp = namespace(call.q)
-    n = call.q.shape[1]
-    flow = xp.einsum("bnd,bnd->bn", call.k, dk)
-    flow -= xp.einsum("bnd,bnd->bn", call.q, dq)
-    tokens = np.arange(n) % segment + 1
-    held = xp.einsum("bsij,bsij->bs", s[:, 1:], r[:, 1:])
-    lengths = np.minimum(segment, n - np.arange(0, n, segment))
-    total = flow.astype(np.float64) @ xp.asarray(tokens.astype(np.float64))
-    total -= held.astype(np.float64) @ xp.asarray(lengths.astype(np.float64))
-    per_head = total.reshape(-1, call.decay.shape[0]).sum(axis=0)
-    return allreduce_sum(per_head, call.comm, checked=True)
