@@ -128,11 +128,24 @@ def gpu_machine() -> str:
     return f"{machine['name']}, {versions}, {machine['cpu_cores']} CPU cores. {passed}{failed}{note}"
 
 
+def kinds() -> str:
+    """Return the table of the kinds of files: the docstrings of their codecs."""
+    import sci.io
+
+    rows = ["| kind | class | where | contents |", "|---|---|---|---|"]
+    for name, kind in sorted(sci.io.kinds().items()):
+        where = "/" if kind.in_root else f"/{name}"
+        old = f" (schema 1: {', '.join(f'`{old}`' for old in kind.old_names)})" if kind.old_names else ""
+        rows.append(f"| `{name}`{old} | `{kind.cls.__name__}` | `{where}` | {kind.layout} |")
+    return "\n".join(rows)
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Put tables where a page asks for them."""
     tables = {
         "the table of mpi_examples/README.md": examples,
         "the table of benchmarks": benchmarks,
+        "the table of kinds of files": kinds,
         "the times of docs/gpu.json": gpu_times,
         "the machine of docs/gpu.json": gpu_machine,
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sci.applications.smoke import SmokePlume, ball
-from sci.io.codecs.smoke import load_smoke, save_smoke
+from sci.applications import SmokePlume, ball
+from sci.io import load, save_smoke
 from sci.solvers import DeepConjugateDirection, FastPoisson, IncompleteCholesky, Multigrid, cg
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -31,11 +31,9 @@ plume = SmokePlume(
 )
 dt = a.dt or 2.56 / a.size
 count = save_smoke(a.output, plume.run(dt, a.steps))
-frames = list(load_smoke(a.output))
-print(
-    f"{count} frames of {shape} in {a.output}; multigrid iterations to 1e-6: "
-    f"{min(f['iterations'] for f in frames)} to {max(f['iterations'] for f in frames)}"
-)
+frames = load(a.output)
+iterations = [frame.result.iterations for frame in frames]
+print(f"{count} frames of {shape} in {a.output}; multigrid iterations to 1e-6: {min(iterations)} to {max(iterations)}")
 
 last = plume.step(dt)
 solvers = {
@@ -56,11 +54,11 @@ if a.plot:
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     chosen = [frames[k] for k in np.linspace(len(frames) // 4, len(frames) - 1, 4).astype(int)]
     for axes, frame in zip(figure.subplots(1, 4), chosen):
-        density, fluid = frame["density"], plume.fluid
+        density, fluid = frame.density, plume.fluid
         if a.space:
             density, fluid = density[:, a.size // 2], fluid[:, a.size // 2]
         picture = np.where(fluid, density, np.nan)
         axes.set_facecolor("#b05030")
         axes.imshow(picture.T, origin="lower", extent=(0, 1, 0, 1.5), cmap="magma", vmin=0, vmax=1)
-        axes.set(title=f"t = {frame['time']:.2f}, {frame['iterations']} its", xticks=[], yticks=[])
+        axes.set(title=f"t = {frame.time:.2f}, {frame.result.iterations} iterations", xticks=[], yticks=[])
     figure.savefig(a.plot, dpi=110)

@@ -22,8 +22,7 @@ import pytest
 import sci.errors
 from sci.cli import main
 from sci.cli.command import _parser
-from sci.io import save_potential_file
-from sci.io.store import KINDS
+from sci.io import kinds, save_potential_file
 from sci.options import snapshot
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential
 
@@ -209,11 +208,11 @@ def test_the_files_page_names_whatever_a_file_holds(tmp_path):
     phi = RangeSeparatedPotential(Particles([[0, 0, 0], [2, 0, 0]], [1, -1]), 1e-2)
     grid = PotentialGrid.on_axes(phi.on_grid(*[np.arange(2.0)] * 3), *[np.arange(2.0)] * 3)
     save_potential_file(tmp_path / "potential.h5", phi, grid=grid)
-    text = (DOCS / "howto" / "files.md").read_text()
+    text = (DOCS / "howto" / "files.md").read_text() + "".join(f"`{k.name}` {k.layout}" for k in kinds().values())
     known = {part for code in re.findall(r"`([^`\n]+)`", text) for part in code.strip("/").split("/")}
     for path in [tmp_path / "potential.h5", *sorted((ROOT / "tests" / "data").glob("*_v*.h5"))]:
         with h5py.File(path) as file:
-            found = {*KINDS, *file.attrs}
+            found = {*kinds(), *file.attrs}
             file.visititems(lambda name, item, found=found: found.update(*_own_names(name, item)))
         assert sorted(found - known) == [], path.name
 
@@ -222,7 +221,7 @@ def _own_names(name: str, item: Any) -> list[set[str]]:
     group, _, last = name.rpartition("/")
     if group.rpartition("/")[2] in ("parameters", "metrics") or "/optimi" in group:
         return []
-    last = "factor_l" if re.fullmatch(r"factor_\d", last) else last
+    last = "factor_l" if re.fullmatch(r"factor_\d", last) else re.sub(r"^frame_\d+", "frame_000000", last)
     return [{last}, set(item.attrs)]
 
 

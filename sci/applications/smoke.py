@@ -28,8 +28,8 @@ class SmokeFrame:
     velocity : tuple of arrays
         One for each axis, on the faces: one longer along its own axis.
     pressure : (*grid) float64 array
-    source : (*grid) float64 array
-        Right-hand side of the pressure equation.
+    source : (*grid) float64 array or None
+        Right-hand side of the pressure equation; None in frames from files of schema 1.
     result : SolveResult
     """
 
@@ -37,7 +37,7 @@ class SmokeFrame:
     density: np.ndarray
     velocity: tuple[np.ndarray, ...]
     pressure: np.ndarray
-    source: np.ndarray
+    source: np.ndarray | None
     result: SolveResult
 
 

@@ -1,14 +1,19 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
-from sci.io.codecs.npz import load_inputs, read_state_dict
-from sci.io.codecs.poisson import load_problem, load_solution, save_problem, save_solution
-from sci.io.codecs.samples import load_samples, save_samples
-from sci.io.codecs.trajectory import compute_trajectory, trajectory_state
-from sci.io.core.hdf5 import SCHEMA_VERSION, Header, read_header
-from sci.io.core.parallel import gather, save_grid_parallel
-from sci.io.core.slabs import GridSlabs, read_slabs, save_slabs
+from sci.io.codecs.models import model_codec
+from sci.io.codecs.poisson import PoissonProblem, load_problem
+from sci.io.codecs.samples import Samples, load_inputs, load_samples, save_samples
+from sci.io.codecs.smoke import SmokeRun, save_smoke
+from sci.io.codecs.trajectory import TrajectoryFile, TrajectoryState, compute_trajectory, trajectory_state
+from sci.io.core.datasets import read_array, read_text, write_array, write_text
+from sci.io.core.hdf5 import read_header
+from sci.io.core.header import SCHEMA_VERSION, Header
+from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
 from sci.io.exports.dx_cube import write_cube, write_dx
+from sci.io.grids.parts import gather, save_grid_parallel
+from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.readers.cif import read_crystal
+from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
 from sci.io.readers.trajectory import count_frames, read_frames
 from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
@@ -16,33 +21,47 @@ from sci.io.store import describe, load, load_grid, load_results, save, save_pot
 __all__ = [
     "SCHEMA_VERSION",
     "STRUCTURE_FORMATS",
+    "Codec",
     "GridSlabs",
     "Header",
+    "Kind",
+    "PoissonProblem",
+    "Samples",
+    "SmokeRun",
+    "TrajectoryFile",
+    "TrajectoryState",
+    "codec",
     "compute_trajectory",
     "count_frames",
     "describe",
     "gather",
+    "kinds",
     "load",
     "load_grid",
     "load_inputs",
     "load_problem",
     "load_results",
     "load_samples",
-    "load_solution",
+    "model_codec",
+    "read_array",
     "read_crystal",
     "read_frames",
     "read_header",
+    "read_member",
     "read_slabs",
     "read_state_dict",
     "read_structure",
+    "read_text",
     "save",
     "save_grid_parallel",
     "save_potential_file",
-    "save_problem",
     "save_samples",
     "save_slabs",
-    "save_solution",
+    "save_smoke",
     "trajectory_state",
+    "write_array",
     "write_cube",
     "write_dx",
+    "write_member",
+    "write_text",
 ]

@@ -1,71 +1,38 @@
-"""Save and load: one kind of file for each class that the library stores."""
+"""Save and load: one file holds one object, written and read by the codec of its class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from sci.distributed import Comm, agree, rank_of
-from sci.errors import FileFormatError, InvalidValueError
-from sci.io.codecs import models, periodic, tensors, trajectory
-from sci.io.codecs.potential import read_potential, read_results, write_potential, write_results
-from sci.io.core.hdf5 import Group, create, make_header, open_file, read_text
-from sci.io.core.parallel import save_with_parts
-from sci.io.exports.vtkhdf import read_grid, write_grid
+from sci.errors import FileFormatError
+
+# The codecs register themselves when they are imported.
+from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
+from sci.io.core.datasets import Group, read_text
+from sci.io.core.hdf5 import create, open_file
+from sci.io.core.header import Header, make_header
+from sci.io.core.registry import kind_named, kind_of
+from sci.io.core.results import RESULTS, read_results, write_results
+from sci.io.grids.parts import save_with_parts
+from sci.io.grids.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
 
-__all__ = ["KINDS", "Kind", "describe", "load", "load_grid", "load_results", "save", "save_potential_file"]
+__all__ = ["describe", "load", "load_grid", "load_results", "save", "save_potential_file"]
 
-
-@dataclass(frozen=True)
-class Kind:
-    """How one class is stored.
-
-    Parameters
-    ----------
-    class_name : str
-        Its name alone, so that loading particles imports no kernels.
-    units : str
-        What the header says if the caller does not.
-    write : callable (group, object) -> None
-    read : callable (group) -> object
-    in_root : bool
-        The functions take the file's root instead of a group with the name of the kind.
-    """
-
-    class_name: str
-    units: str
-    write: Callable[[Group, Any], None]
-    read: Callable[[Group], Any]
-    in_root: bool = False
-
-
-KINDS: dict[str, Kind] = {
-    "particles": Kind("Particles", "angstrom, e", tensors.write_particles, tensors.read_particles),
-    "canonical": Kind("Canonical", "", tensors.write_canonical, tensors.read_canonical),
-    "tucker": Kind("Tucker", "", tensors.write_tucker, tensors.read_tucker),
-    "chebtuck": Kind("ChebTuck", "", tensors.write_chebtuck, tensors.read_chebtuck),
-    "model": Kind("Model", "", models.write_model, models.read_model),
-    "checkpoint": Kind("Checkpoint", "", models.write_checkpoint, models.read_checkpoint),
-    "periodic": Kind("PeriodicPotential", "angstrom, e, e/angstrom", periodic.write_periodic, periodic.read_periodic),
-    "lattice": Kind("LatticePotential", "angstrom, e, e/angstrom", periodic.write_lattice, periodic.read_lattice),
-    trajectory.KIND: Kind("Trajectory", trajectory.UNITS, trajectory.write_trajectory, trajectory.read_trajectory),
-    "grid": Kind("PotentialGrid", "", write_grid, read_grid, in_root=True),
-    "potential": Kind(
-        "RangeSeparatedPotential", "angstrom, e, e/angstrom", write_potential, read_potential, in_root=True
-    ),
-}
-"""Every kind of file that `save` writes and `load` reads."""
+CODECS = (homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory)
 
 
 def save(
     path: str | Path,
     object: Any,
     *,
+    results: Mapping[str, Any] | None = None,
     command: str | None = None,
     comm: Comm = None,
     parent_uuid: str | None = None,
@@ -76,9 +43,11 @@ def save(
     Parameters
     ----------
     path : path
-    object : Particles, Canonical, Tucker, ChebTuck, PotentialGrid, RangeSeparatedPotential, PeriodicPotential,
-        LatticePotential, Trajectory, Model or Checkpoint.
-        Device arrays are copied to the host. An object with a method `to_model` is stored as the model it returns.
+    object : object
+        Of a class that has a codec: every class of the table in the page on files, and yours after `sci.io.codec`.
+        Device arrays are copied to the host.
+    results : mapping, optional
+        Numbers, arrays, texts and mappings of them that belong to the object; `load_results` gives them back.
     command : str, optional
         What made the object; kept in the file.
     comm : mpi4py communicator, optional
@@ -91,7 +60,7 @@ def save(
     Raises
     ------
     InvalidValueError
-        For an object of another class.
+        For an object of another class; a subclass needs a codec of its own.
     FileFormatError
         If the folder cannot be written to or the disk is full; on every rank.
 
@@ -103,25 +72,21 @@ def save(
     --------
     >>> import pathlib, tempfile
     >>> from sci.io import load, save
-    >>> from sci.potentials.particles import Particles
+    >>> from sci.potentials import Particles
     >>> path = pathlib.Path(tempfile.mkdtemp(), "ions.h5")
     >>> save(path, Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.8]], [1.0, -1.0]))
     >>> load(path).n
     2
     """
-    if hasattr(object, "to_model"):
-        object = object.to_model()
-    name = _kind_of(object)
-    kind = KINDS[name]
-    header = make_header(name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
-    problem: Exception | None = None
-    if rank_of(comm) == 0:
-        try:
-            with create(path, header, _n_bytes(object)) as file:
-                kind.write(file if kind.in_root else file.create_group(name), object)
-        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-            problem = error
-    agree(comm, problem)
+    kind = kind_of(object)
+    header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
+
+    def write(file: Group) -> None:
+        kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
+        if results:
+            write_results(file.create_group(RESULTS), results)
+
+    _write_on_root(path, header, write, kind.n_bytes(object), comm)
 
 
 def load(path: str | Path) -> Any:
@@ -134,14 +99,14 @@ def load(path: str | Path) -> Any:
     SchemaVersionError
         For a file of a newer version of the library.
     """
-    with open_file(path, tuple(KINDS)) as (file, header):
-        kind = KINDS[header.kind]
+    with open_file(path) as (file, header):
+        kind = kind_named(header.kind)
         if kind.in_root:
-            return kind.read(file)
-        group = file.get(header.kind)
+            return kind.codec.read(file)
+        group = file.get(header.kind)  # files of older schemas keep the old name of the kind
         if not isinstance(group, h5py.Group):
             raise FileFormatError(f"the group /{header.kind} is missing; the file is damaged: make it again")
-        return kind.read(group)
+        return kind.codec.read(group)
 
 
 def save_potential_file(
@@ -168,7 +133,7 @@ def save_potential_file(
     grid_shape, local_start : (3,) int, optional
         Shape of the whole grid, and index of this rank's first point in it.
     results : mapping, optional
-        Numbers, arrays, texts and mappings of them: energy, error_estimate, forces, timings, ...
+        As in `save`: energy, error_estimate, forces, timings, ...
     command, parent_uuid, comm
         As in `save`.
 
@@ -183,22 +148,33 @@ def save_potential_file(
     -----
     Collective over `comm`. A grid in boxes is written by all ranks at once, see `save_grid_parallel`.
     """
-    header = make_header("potential", KINDS["potential"].units, command, parent_uuid)
+    kind = kind_of(potential)
+    header = make_header(kind.name, kind.units, command, parent_uuid)
 
     def write(file: Group) -> None:
-        write_potential(file, potential)
-        write_results(file.create_group("results"), results or {})
+        kind.codec.write(file, potential)
+        write_results(file.create_group(RESULTS), results or {})
 
     if grid_shape is not None and local_start is not None:
         save_with_parts(path, header, write, grid, grid_shape, local_start, comm)
         return
+
+    def write_all(file: Group) -> None:
+        write(file)
+        if grid is not None:
+            write_grid(file, grid)
+
+    n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(grid.values.nbytes))
+    _write_on_root(path, header, write_all, n_bytes, comm)
+
+
+def _write_on_root(path: str | Path, header: Header, write: Callable[[Group], None], n_bytes: int, comm: Comm) -> None:
+    """Make a file on rank 0, and raise on all ranks what goes wrong there (collective)."""
     problem: Exception | None = None
     if rank_of(comm) == 0:
         try:
-            with create(path, header, _n_bytes(potential) + _n_bytes(grid)) as file:
+            with create(path, header, n_bytes) as file:
                 write(file)
-                if grid is not None:
-                    write_grid(file, grid)
         except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
             problem = error
     agree(comm, problem)
@@ -217,13 +193,18 @@ def load_grid(path: str | Path) -> PotentialGrid:
 
 
 def load_results(path: str | Path) -> dict[str, Any]:
-    """Return the results in a file of kind potential: numbers, arrays, texts and nested dictionaries."""
-    with open_file(path, ("potential",)) as (file, _):
-        return read_results(file["results"]) if "results" in file else {}
+    """Return the results in a file: numbers, arrays, texts and nested dictionaries; empty if it has none.
+
+    Raises
+    ------
+    FileFormatError, SchemaVersionError
+    """
+    with open_file(path) as (file, _):
+        return read_results(file[RESULTS]) if RESULTS in file else {}
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Return what a file holds, ready for JSON: the header, the size, and shape and dtype of every dataset.
+    """Return header, size, and shape and dtype of every dataset of a file, ready for JSON.
 
     Raises
     ------
@@ -241,26 +222,3 @@ def describe(path: str | Path) -> dict[str, Any]:
         file.visititems(note)
         entries = {f.name: getattr(header, f.name) for f in fields(header)}
         return {**entries, "file_bytes": Path(path).stat().st_size, "datasets": datasets}
-
-
-def _kind_of(object: Any) -> str:
-    for name, kind in KINDS.items():
-        if any(cls.__name__ == kind.class_name for cls in type(object).__mro__):
-            return name
-    classes = ", ".join(kind.class_name for kind in KINDS.values())
-    raise InvalidValueError(f"cannot save a {type(object).__name__}; expected one of {classes}")
-
-
-def _n_bytes(object: Any) -> int:
-    """Estimate the space that an object takes in a file."""
-    if isinstance(object, tuple):
-        return sum(map(_n_bytes, object))
-    if isinstance(object, dict):
-        return sum(map(_n_bytes, object.values()))
-    if is_dataclass(object):
-        return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
-    if hasattr(object, "particles") and (hasattr(object, "modes") or hasattr(object, "repeats")):
-        return _n_bytes(object.particles) + int(getattr(getattr(object, "modes", None), "nbytes", 8))
-    if hasattr(object, "long_range"):
-        return _n_bytes(object.particles) + _n_bytes(object.long_range)
-    return int(getattr(object, "nbytes", 8))

@@ -1,6 +1,7 @@
 """Electrostatic potentials of many particles, range-separated: energies, forces, grids."""
 
 from sci.potentials.direct import direct_sum
+from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.lattice.potential import LatticePotential
@@ -13,7 +14,9 @@ from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
 __all__ = [
+    "FrameJob",
     "FramePlan",
+    "FrameSink",
     "GaussianSum",
     "Interstitial",
     "LatticePotential",
@@ -28,6 +31,7 @@ __all__ = [
     "Trajectory",
     "Vacancy",
     "Yukawa",
+    "compute_frames",
     "direct_sum",
     "energy_and_forces",
     "gaussian_sum",

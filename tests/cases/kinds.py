@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
-from samples import make_objects, numbers
+from samples import make_objects, numbers, smoke_frames
 
 from sci.io import (
     load,
@@ -17,24 +16,19 @@ from sci.io import (
     load_problem,
     load_results,
     load_samples,
-    load_solution,
     read_slabs,
     save,
     save_potential_file,
-    save_problem,
     save_samples,
-    save_solution,
+    save_smoke,
 )
-from sci.io.codecs.smoke import load_smoke, save_smoke
-from sci.io.core.hdf5 import create, make_header
-from sci.io.core.parallel import join_parts
-from sci.io.exports.vtkhdf import PART, image_group, write_grid, write_part
+from sci.io.core.hdf5 import create
+from sci.io.core.header import make_header
+from sci.io.grids.parts import join_parts
+from sci.io.grids.vtkhdf import PART, image_group, write_grid, write_part
 from sci.potentials.grid import PotentialGrid
-from sci.solvers import PoissonOperator, SolveResult
 
 GRID = PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e")
-MASK = numbers(4, 5, 3) > -2.0
-SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
 RESULTS = {"energy_e2_per_angstrom": 1.5, "forces": numbers(4, 3), "units": "Ω", "options": {"tol": 2.0, "a": 0.25}}
 
 
@@ -52,33 +46,6 @@ class FileKind:
 
 def _of_object(name: str) -> FileKind:
     return FileKind(lambda path: save(path, make_objects()[name], command="golden"), load)
-
-
-def _problem(path: Path) -> None:
-    body = ~MASK & (numbers(4, 5, 3) > -3.0)
-    walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
-    coefficient = 1 + numbers(4, 5, 3) ** 2
-    A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=body, coefficient=coefficient, mean="arithmetic")
-    save_problem(path, A, numbers(4, 5, 3) * MASK, command="golden")
-
-
-def _read_problem(path: Path) -> object:
-    A, b = load_problem(path)
-    return A.mask, A.insulating, A.coefficient, A.spacing, A.walls, A.mean, b
-
-
-def _smoke(path: Path) -> None:
-    frames = [
-        SimpleNamespace(
-            time=k / 8,
-            density=numbers(3, 4, start=k),
-            velocity=(numbers(4, 4, start=k), numbers(3, 5, start=k)),
-            pressure=numbers(3, 4, start=7 * k),
-            result=SOLUTION,
-        )
-        for k in (1, 2)
-    ]
-    save_smoke(path, frames, command="golden")
 
 
 def _potential_file(path: Path) -> None:
@@ -115,7 +82,7 @@ def _read_grid(path: Path) -> object:
 def _foreign(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["x"], file["y"] = numbers(5, 3, 4), numbers(5, 2).astype("f4")
-        file["mask"], file["b"] = MASK, numbers(4, 5, 3)
+        file["mask"], file["b"] = numbers(4, 5, 3) > -2.0, numbers(4, 5, 3)
         file.create_dataset("coefficient", data=1 + numbers(4, 5, 3) ** 2, compression=4)
         file.attrs["spacing"], file.attrs["boundary"] = 0.5, '["dirichlet", "neumann", "periodic"]'
 
@@ -125,14 +92,8 @@ KINDS: dict[str, FileKind] = {
     "potential_file": FileKind(_potential_file, lambda path: (load(path), load_grid(path), load_results(path))),
     "compressed_grid": FileKind(_compressed, _read_grid),
     "spread": FileKind(_spread, _read_grid),
-    "samples": FileKind(
-        lambda path: save_samples(path, numbers(5, 3), numbers(5, 2, 4), command="golden"), load_samples
-    ),
-    "poisson": FileKind(_problem, _read_problem),
-    "solution": FileKind(
-        lambda path: save_solution(path, SOLUTION, method="cg", setup_seconds=0.5, command="golden"), load_solution
-    ),
-    "smoke": FileKind(_smoke, lambda path: tuple(load_smoke(path))),
+    "streamed_samples": FileKind(lambda path: save_samples(path, numbers(5, 3), numbers(5, 2, 4)), load),
+    "streamed_smoke": FileKind(lambda path: save_smoke(path, smoke_frames()), load),
     "foreign_samples": FileKind(_foreign, load_samples, checked=False),
-    "foreign_poisson": FileKind(_foreign, _read_problem, checked=False),
+    "foreign_poisson": FileKind(_foreign, load_problem, checked=False),
 }

@@ -6,7 +6,10 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from sci.nn import Checkpoint, Model
+from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
+from sci.io import PoissonProblem, Samples, SmokeRun
+from sci.nn import Checkpoint, Model, Normalizer
+from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
     LatticePotential,
@@ -20,6 +23,8 @@ from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split
+from sci.sequence import TransNormer
+from sci.solvers import DeepConjugateDirection, PoissonOperator, SolveResult
 from sci.tensor import Canonical, ChebTuck, Tucker
 
 
@@ -29,12 +34,68 @@ def numbers(*shape: int, start: int = 1) -> np.ndarray:
     return ((k * 7919 % 10007 - 5000) / 1024).reshape(shape)
 
 
+MASK = numbers(4, 5, 3) > -2.0
+SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
+SPLIT = Split(Yukawa(0.25), 1.5, 3.0, GaussianSum(numbers(3) ** 2, numbers(3)), numbers(9), numbers(9, start=10))
+
+
+def _problem() -> PoissonProblem:
+    body = ~MASK & (numbers(4, 5, 3) > -3.0)
+    walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
+    coefficient = 1 + numbers(4, 5, 3) ** 2
+    A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=body, coefficient=coefficient, mean="arithmetic")
+    return PoissonProblem(A, numbers(4, 5, 3) * MASK)
+
+
+def smoke_frames() -> list[SmokeFrame]:
+    """Return two frames in the plane."""
+    return [
+        SmokeFrame(
+            time=k / 8,
+            density=numbers(3, 4, start=k),
+            velocity=(numbers(4, 4, start=k), numbers(3, 5, start=k)),
+            pressure=numbers(3, 4, start=7 * k),
+            source=numbers(3, 4, start=8 * k),
+            result=SolveResult(numbers(3, 4, start=7 * k), 2, numbers(3) ** 2, True, 0.25),
+        )
+        for k in (1, 2)
+    ]
+
+
+def _exact(shapes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return parameters of the same shapes and dtypes, the same on every machine."""
+    return {name: numbers(*p.shape, start=7 * k).astype(p.dtype) for k, (name, p) in enumerate(shapes.items())}
+
+
+def make_models() -> dict[str, object]:
+    """Return one model of every class but the largest."""
+    fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
+    tfno = TFNO((2, 2), 1, 1, 2, 1)
+    former = TransNormer.new(0, width=4, heads=2, layers=1, hidden=4, vocabulary=6)
+    equino = EquiNO(
+        Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
+        *(numbers(2, 3, 2, 3), numbers(1, 3, 2, 3)),
+        **{"strain_range": 0.5, "width": 3, "depth": 2},
+    )
+    equino.parameters = _exact(equino.parameters)
+    standard = Normalizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
+    return {
+        "fno": FNO.of(fno.config, _exact(fno.parameters)),
+        "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),
+        "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
+        "transnormer": former.with_parameters(_exact(former.parameters)),
+        "learned_multigrid": DeepConjugateDirection(_exact(DeepConjugateDirection.untrained().parameters)),
+        "equino": equino,
+    }
+
+
 def make_objects() -> dict[str, object]:
+    """Return one object of every kind, and some more that are special in some way."""
     factors = (numbers(9, 2), numbers(8, 3), numbers(7, 4))
     return {
         "particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], [1, 2, 3, 0], ("N", "CA", "H5'", "Ω"), np.eye(3) * 20),
         "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
-        "canonical": Canonical(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
+        "cp": Canonical(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
         "tucker": Tucker(numbers(2, 3, 4), factors),
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
@@ -63,11 +124,18 @@ def make_objects() -> dict[str, object]:
         "potential": RangeSeparatedPotential.from_parts(
             Particles(numbers(4, 3), [1, -1, 0.5, 0], names=("N", "CA", "C", "O")),
             ChebTuck(numbers(2, 3, 4), factors, ((-5.0, 5.0), (-6.0, 6.0), (-7.0, 7.0))),
-            Split(Yukawa(0.25), 1.5, 3.0, GaussianSum(numbers(3) ** 2, numbers(3)), numbers(9), numbers(9, start=10)),
+            SPLIT,
             1e-4,
         ),
         "trajectory": Trajectory(np.arange(3) * 2, numbers(3), numbers(3, 4, 3), 3),
         "float32_grid": PotentialGrid(numbers(1, 2, 3).astype("f4"), (0, 0, 0), (1, 1, 1)),
+        "split": SPLIT,
+        "samples": Samples(numbers(5, 3), numbers(5, 2, 4)),
+        "poisson": _problem(),
+        "solution": SOLUTION,
+        "smoke": SmokeRun(smoke_frames()),
+        "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
+        **make_models(),
     }
 
 
@@ -75,11 +143,18 @@ _STATE = {
     PeriodicPotential: ("particles", "tol", "alpha", "modes"),
     RangeSeparatedPotential: ("all_particles", "long_range", "split", "tol"),
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
+    PoissonOperator: ("mask", "insulating", "coefficient", "spacing", "walls", "mean"),
+    FNO: ("config", "parameters"),
+    TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
+    DeepConjugateDirection: ("parameters",),
+    EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
 
 
 def same(a: object, b: object) -> bool:
-    """Tell whether two objects hold the same bits."""
+    """Return True if two objects hold the same bits."""
+    if isinstance(a, SmokeRun):
+        return type(a) is type(b) and same(tuple(a), tuple(b))
     if is_dataclass(a):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     for kind, names in _STATE.items():
@@ -88,7 +163,7 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, dict):
         return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
     if isinstance(a, tuple):
-        return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     return a == b

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sci.cli import main
-from sci.io import load_problem, load_solution, read_header, save_problem
+from sci.io import PoissonProblem, load, load_problem, load_results, read_header, save
 from sci.solvers import DeepConjugateDirection, PoissonOperator
 
 RNG = np.random.default_rng(6)
@@ -19,7 +19,8 @@ MASK = RNG.random((12, 10, 9)) > 0.1
 
 @pytest.fixture
 def problem(tmp_path: Path) -> Path:
-    save_problem(tmp_path / "problem.h5", PoissonOperator(MASK), RNG.normal(size=MASK.shape) * MASK)
+    problem = PoissonProblem(PoissonOperator(MASK), RNG.normal(size=MASK.shape) * MASK)
+    save(tmp_path / "problem.h5", problem)
     return tmp_path / "problem.h5"
 
 
@@ -30,7 +31,8 @@ def test_it_solves(problem, method, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["unknowns"] == MASK.sum()
     assert report["relative_residual"] <= 1e-9
-    found, (A, b) = load_solution(out), load_problem(problem)
+    found, (A, b) = load(out), load_problem(problem)
+    assert load_results(out)["method"] == method
     assert found.converged
     assert found.iterations == report["iterations"]
     residual = b[MASK] - A.to_scipy() @ found.x[MASK]

@@ -9,7 +9,6 @@ import pytest
 from launcher import MpiResult
 
 from sci.io import load
-from sci.sequence import TransNormer
 
 pytestmark = pytest.mark.mpi
 EXAMPLE = Path(__file__).parents[2] / "mpi_examples" / "train_language_model.py"
@@ -32,7 +31,7 @@ def test_a_model_is_trained_on_a_corpus_and_saved(run_mpi: Callable[..., str], t
     small = ("--epochs", 1, "--length", 64, "--batch", 4, "--width", 16, "--layers", 1)
     output = run_mpi(EXAMPLE, 3, corpus, "-o", out, *small, "--prompt", "a small")
     assert "bits a byte" in output
-    model = TransNormer.from_model(load(out))
+    model = load(out)
     assert (model.width, model.layers) == (16, 1)
     assert len(model.generate(b"a small", 5)) == 5
 

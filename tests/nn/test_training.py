@@ -247,17 +247,6 @@ def test_models_and_checkpoints_refuse_what_files_cannot_hold():
             make()
 
 
-def test_a_model_of_any_class_is_saved_through_to_model(tmp_path):
-    class Mine:
-        def to_model(self) -> Model:
-            return Model("Mine", {"n": 3}, {"w": X})
-
-    save(tmp_path / "m.h5", Mine())
-    found = load(tmp_path / "m.h5")
-    assert (found.name, found.options) == ("Mine", {"n": 3})
-    np.testing.assert_array_equal(found.parameters["w"], X)
-
-
 class _Spy:
     """Record the dtype of every array that goes in and out of every pair."""
 

@@ -166,9 +166,9 @@ def test_models_are_saved_and_loaded(solver, tmp_path):
     save(tmp_path / "model.h5", solver)
     again = DeepConjugateDirection.load(tmp_path / "model.h5")
     assert all(np.array_equal(again.parameters[n], p) for n, p in solver.parameters.items())
-    assert isinstance(load(tmp_path / "model.h5"), Model)
+    assert isinstance(load(tmp_path / "model.h5"), DeepConjugateDirection)
     save(tmp_path / "other.h5", Model("FNO", {}, {}))
-    with pytest.raises(InvalidValueError, match="FNO"):
+    with pytest.raises(InvalidValueError, match="holds a Model"):
         DeepConjugateDirection.load(tmp_path / "other.h5")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sci.applications.smoke import SmokePlume, _interpolated, ball
 from sci.errors import FileFormatError, InvalidValueError, ShapeError
-from sci.io.codecs.smoke import load_smoke, save_smoke
+from sci.io import SmokeRun, load, save, save_smoke
 from sci.solvers import IncompleteCholesky
 
 SHAPES = {2: (24, 36), 3: (12, 12, 20)}
@@ -78,11 +78,18 @@ def test_frames_in_a_file(tmp_path):
             yield frame
 
     assert save_smoke(tmp_path / "plume.h5", frames()) == 3
-    for frame, stored in zip(kept, load_smoke(tmp_path / "plume.h5"), strict=True):
-        assert stored["time"] == frame.time
-        assert stored["iterations"] == frame.result.iterations
-        np.testing.assert_array_equal(stored["density"], frame.density.astype(np.float32))
-        assert len(stored["velocity"]) == 2
+    for frame, stored in zip(kept, load(tmp_path / "plume.h5"), strict=True):
+        assert stored.time == frame.time
+        assert stored.result.iterations == frame.result.iterations
+        np.testing.assert_array_equal(stored.density, frame.density.astype(np.float32))
+        assert len(stored.velocity) == 2
+    save(tmp_path / "whole.h5", SmokeRun(kept))
+    run = load(tmp_path / "whole.h5")
+    assert (len(run), len(run[1:])) == (3, 2)
+    np.testing.assert_array_equal(run[-1].source, kept[-1].source)
+    assert run[-1].density.dtype == np.float64
+    with pytest.raises(IndexError):
+        run[3]
 
     def failing():
         yield kept[0]
@@ -92,7 +99,7 @@ def test_frames_in_a_file(tmp_path):
         save_smoke(tmp_path / "other.h5", failing())
     assert not (tmp_path / "other.h5").exists()
     with pytest.raises(FileFormatError):
-        list(load_smoke(tmp_path / "none.h5"))
+        load(tmp_path / "none.h5")
 
 
 def test_bad_arguments():

@@ -24,8 +24,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Describe the file as a table or as JSON."""
     found = io.describe(arguments.file)
-    if found["kind"] == "potential":
-        found["results"] = _plain(io.load_results(arguments.file))
+    found["results"] = _plain(io.load_results(arguments.file))
     if found["kind"] == "trajectory":
         found["results"] = _progress(io.trajectory_state(arguments.file))
     if arguments.json:

@@ -13,7 +13,7 @@ from sci.cli.commands import generate
 from sci.cli.outcome import computing, print_json, print_table, require_writable
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
-from sci.nn import Checkpoint, Model
+from sci.nn import Checkpoint
 from sci.operators import FNO, Recipe, TrainedOperator, from_neuraloperator, train_operator
 from sci.operators.spectral.weights import FACTORIZATIONS
 from sci.operators.training import as_fields, relative_errors, with_transposed
@@ -207,9 +207,9 @@ def _fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:
 
 def _operator(path: Path) -> TrainedOperator:
     model = load(path)
-    if not isinstance(model, Model):
+    if not isinstance(model, TrainedOperator):
         raise FileFormatError(f"{path}: holds a {type(model).__name__}; expected a model of sci operator")
-    return TrainedOperator.from_model(model)
+    return model
 
 
 def _uuid(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sci.cli.outcome import Failure, computing, print_json, print_table, require_writable
 from sci.errors import InvalidValueError
-from sci.io import load_problem, read_header, save, save_solution
+from sci.io import load_problem, read_header, save
 from sci.solvers import DeepConjugateDirection, FastPoisson, IncompleteCholesky, Multigrid, PoissonOperator, cg
 
 __all__ = ["add_parser"]
@@ -94,7 +94,8 @@ def _solve(a: argparse.Namespace) -> dict[str, Any]:
             f"{result.residual_norms[-1] / result.residual_norms[0]:.3g}; use a larger --maxiter or --rtol"
         )
     parent = read_header(a.input).uuid if _is_ours(a.input) else None
-    save_solution(a.output, result, method=a.method, setup_seconds=setup, command=a.command, parent_uuid=parent)
+    about = {"method": a.method, "setup_seconds": setup}
+    save(a.output, result, results=about, command=a.command, parent_uuid=parent)
     return {
         "solution": str(a.output),
         "unknowns": A.size,

@@ -1,31 +1,54 @@
-"""How trained models and checkpoints of trainings lie in a group."""
+"""Trained models, and checkpoints of trainings, in files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, fields, replace
+from typing import Any, Protocol, Self
 
 import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.hdf5 import Group, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.registry import codec
 from sci.nn.training.model import Checkpoint, Model
+from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
+from sci.sequence import TransNormer
+from sci.solvers import DeepConjugateDirection, DirectionNetwork
 
-__all__ = ["read_checkpoint", "read_model", "write_checkpoint", "write_model"]
+__all__ = ["StoredModel", "model_codec", "read_arrays", "read_dict", "write_arrays"]
 
 _NUMBERS = ("f4", "f8", "c8", "c16")
 
 
-def _write_arrays(group: Group, arrays: Mapping[str, Any]) -> None:
-    """Write named arrays and the order of their names, which sums over all of them follow."""
-    write_text(group, "names", json.dumps(list(arrays)))
-    for name, array in arrays.items():
-        write_array(group, name, array)
+class StoredModel(Protocol):
+    """A class of models that files hold: its options and parameters, and the way back."""
+
+    def to_model(self) -> Model:
+        """Return name, options and parameters."""
+
+    @classmethod
+    def from_model(cls, model: Model) -> Self:
+        """Return the model of these options and parameters; raise an error of `sci.errors` where they do not fit."""
 
 
-def _read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
+def write_arrays(group: Group, name: str, arrays: Mapping[str, Any]) -> None:
+    """Write named arrays into a new group, and the order of their names, which sums over all of them follow."""
+    inner = group.create_group(name)
+    write_text(inner, "names", json.dumps(list(arrays)))
+    for key, array in arrays.items():
+        write_array(inner, key, array)
+
+
+def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
+    """Return what `write_arrays` wrote.
+
+    Raises
+    ------
+    FileFormatError
+    """
     inner = group.get(name)
     if not isinstance(inner, h5py.Group):
         raise FileFormatError(f"the group {group.name}/{name} is missing; the file is damaged")
@@ -35,47 +58,181 @@ def _read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     return {n: read_array(inner, n, None, _NUMBERS) for n in names}
 
 
-def _read_dict(group: Group, name: str) -> dict[str, Any]:
+def read_dict(group: Group, name: str) -> dict[str, Any]:
+    """Return a text attribute that is a JSON object.
+
+    Raises
+    ------
+    FileFormatError
+    """
     found = json.loads(read_text(group, name))
     if not isinstance(found, dict):
         raise FileFormatError(f"the attribute {name} of {group.name} is damaged; expected a JSON object")
     return found
 
 
-def write_model(group: Group, model: Model) -> None:
-    """Write the name, the options as JSON, and the parameters."""
+def _write_model(group: Group, model: Model) -> None:
     write_text(group, "name", model.name)
     write_text(group, "options", json.dumps(model.options))
-    _write_arrays(group.create_group("parameters"), model.parameters)
+    write_arrays(group, "parameters", model.parameters)
 
 
-def read_model(group: Group) -> Model:
-    """Return the model in `group`."""
-    return Model(read_text(group, "name"), _read_dict(group, "options"), _read_arrays(group, "parameters"))
+def _read_model(group: Group) -> Model:
+    return Model(read_text(group, "name"), read_dict(group, "options"), read_arrays(group, "parameters"))
 
 
-def write_checkpoint(group: Group, checkpoint: Checkpoint) -> None:
-    """Write parameters, the optimizer's state, losses, metrics and settings."""
-    write_text(group, "settings", json.dumps(checkpoint.settings))
-    write_array(group, "losses", checkpoint.losses)
-    _write_arrays(group.create_group("parameters"), checkpoint.parameters)
-    _write_arrays(group.create_group("metrics"), checkpoint.metrics)
-    parts = group.create_group("optimizer")
-    write_text(parts, "names", json.dumps(list(checkpoint.optimizer)))
-    for name, arrays in checkpoint.optimizer.items():
-        _write_arrays(parts.create_group(name), arrays)
+def model_codec(cls: type[StoredModel], *, kind: str) -> None:
+    """Register a class of models that has `to_model` and `from_model`, so that `load` gives its objects back.
+
+    Parameters
+    ----------
+    cls : type
+    kind : str
+        Name of the kind of file.
+
+    Raises
+    ------
+    InvalidValueError
+        As `codec`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from sci.io import load, model_codec, save
+    >>> from sci.nn import Model
+    >>> class Line:
+    ...     def __init__(self, slope):
+    ...         self.slope = slope
+    ...
+    ...     def to_model(self):
+    ...         return Model("line", {}, {"slope": self.slope})
+    ...
+    ...     @classmethod
+    ...     def from_model(cls, model):
+    ...         return cls(model.parameters["slope"])
+    >>> model_codec(Line, kind="line")
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "line.h5")
+    >>> save(path, Line(np.ones(2)))
+    >>> load(path).slope
+    array([1., 1.])
+    """
+
+    @codec(cls, kind=kind)
+    class _StoredModelCodec:
+        """As `model`."""
+
+        @staticmethod
+        def write(group: Group, model: Any) -> None:
+            _write_model(group, model.to_model())
+
+        @staticmethod
+        def read(group: Group) -> Any:
+            return cls.from_model(_read_model(group))
+
+        @staticmethod
+        def n_bytes(model: Any) -> int:
+            return sum(int(p.nbytes) for p in model.to_model().parameters.values())
 
 
-def read_checkpoint(group: Group) -> Checkpoint:
-    """Return the checkpoint in `group`."""
-    losses = read_array(group, "losses", (None,))
-    parts = group.get("optimizer", group.get("optimiser"))  # older files
-    if not isinstance(parts, h5py.Group):
-        raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
-    names = json.loads(read_text(parts, "names"))
-    if not isinstance(names, list):
-        raise FileFormatError(f"the attribute names of {parts.name} is damaged; expected a JSON list")
-    optimizer = {name: _read_arrays(parts, name) for name in names}
-    metrics = _read_arrays(group, "metrics")
-    settings = _read_dict(group, "settings")
-    return Checkpoint(len(losses), _read_arrays(group, "parameters"), optimizer, losses, metrics, settings)
+model_codec(TrainedOperator, kind="trained_operator")
+model_codec(TransNormer, kind="transnormer")
+model_codec(DeepConjugateDirection, kind="learned_multigrid")
+model_codec(DirectionNetwork, kind="direction_network")
+
+_SCHEMA_1: dict[str, type[StoredModel]] = {
+    "TransNormer": TransNormer,
+    "DeepConjugateDirection": DeepConjugateDirection,
+    "DirectionNetwork": DirectionNetwork,
+}
+"""Classes of the models in files of schema 1, all of kind "model", by the names there."""
+
+
+@codec(Model, kind="model")
+class _ModelCodec:
+    """Attributes `name`, `options` (JSON); group `parameters` of named arrays, their order in its attribute `names`
+    (JSON)."""
+
+    @staticmethod
+    def write(group: Group, model: Model) -> None:
+        _write_model(group, model)
+
+    @staticmethod
+    def read(group: Group) -> Any:
+        model = _read_model(group)
+        if group.file.attrs["schema_version"] > 1:
+            return model
+        if model.name == "FNO" and "config" in model.options:
+            return TrainedOperator.from_model(model)
+        cls = _SCHEMA_1.get(model.name)
+        return model if cls is None else cls.from_model(replace(model, name=cls.__name__))
+
+
+class _FNOCodec:
+    """Attribute `options` (JSON): the fields of `FNOConfig`; group `parameters` as `model`."""
+
+    @staticmethod
+    def write(group: Group, model: FNO) -> None:
+        write_text(group, "options", json.dumps(asdict(model.config)))
+        write_arrays(group, "parameters", model.parameters)
+
+    @staticmethod
+    def options(group: Group) -> FNOConfig:
+        """Return the configuration in a group."""
+        options = read_dict(group, "options")
+        if set(options) != {f.name for f in fields(FNOConfig)}:
+            raise FileFormatError(f"the options {sorted(options)} are not those of an FNO; the file is damaged")
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        return FNOConfig(**settings)
+
+    @staticmethod
+    def read(group: Group) -> FNO:
+        return FNO.of(_FNOCodec.options(group), read_arrays(group, "parameters"))
+
+    @staticmethod
+    def n_bytes(model: FNO) -> int:
+        """Return the size of the parameters."""
+        return sum(int(p.nbytes) for p in model.parameters.values())
+
+
+class _TFNOCodec(_FNOCodec):
+    """As `fno`."""
+
+    @staticmethod
+    def read(group: Group) -> FNO:
+        return TFNO.of(_FNOCodec.options(group), read_arrays(group, "parameters"))
+
+
+codec(FNO, kind="fno")(_FNOCodec)
+codec(TFNO, kind="tfno")(_TFNOCodec)
+
+
+@codec(Checkpoint, kind="checkpoint")
+class _CheckpointCodec:
+    """Attribute `settings` (JSON); `losses` (steps); groups `parameters` and `metrics` as `parameters` of `model`;
+    group `optimizer` with one such group for each part of its state."""
+
+    @staticmethod
+    def write(group: Group, checkpoint: Checkpoint) -> None:
+        write_text(group, "settings", json.dumps(checkpoint.settings))
+        write_array(group, "losses", checkpoint.losses)
+        write_arrays(group, "parameters", checkpoint.parameters)
+        write_arrays(group, "metrics", checkpoint.metrics)
+        parts = group.create_group("optimizer")
+        write_text(parts, "names", json.dumps(list(checkpoint.optimizer)))
+        for name, arrays in checkpoint.optimizer.items():
+            write_arrays(parts, name, arrays)
+
+    @staticmethod
+    def read(group: Group) -> Checkpoint:
+        losses = read_array(group, "losses", (None,))
+        parts = group.get("optimizer", group.get("optimiser"))  # some files of schema 1 have the latter
+        if not isinstance(parts, h5py.Group):
+            raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
+        names = json.loads(read_text(parts, "names"))
+        if not isinstance(names, list):
+            raise FileFormatError(f"the attribute names of {parts.name} is damaged; expected a JSON list")
+        optimizer = {name: read_arrays(parts, name) for name in names}
+        metrics = read_arrays(group, "metrics")
+        settings = read_dict(group, "settings")
+        return Checkpoint(len(losses), read_arrays(group, "parameters"), optimizer, losses, metrics, settings)

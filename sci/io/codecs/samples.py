@@ -1,32 +1,55 @@
-"""Sets of samples, inputs x and outputs y of an operator: one plain file, whatever the number of ranks."""
+"""Sets of samples, inputs and outputs of an operator: one plain file, whatever the number of ranks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sci.backend import to_host
 from sci.distributed import Comm, agree, allgather_rows, rank_of, recv, send
-from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io.core.hdf5 import (
-    Group,
-    crc32,
-    create,
-    is_foreign,
-    make_header,
-    open_any,
-    open_file,
-    read_array,
-    read_foreign,
-)
+from sci.errors import DTypeError, FileFormatError, InvalidValueError, SciError, ShapeError
+from sci.io.core.datasets import Group, crc32, read_array, read_foreign, write_array
+from sci.io.core.hdf5 import create, is_foreign, open_any, open_file
+from sci.io.core.header import make_header
+from sci.io.core.registry import codec
 
-__all__ = ["load_samples", "save_samples"]
+__all__ = ["Samples", "load_inputs", "load_samples", "save_samples"]
 
+KIND = "samples"
 _BLOCK_BYTES = 2**25
+
+
+class Samples(NamedTuple):
+    """Inputs and outputs of an operator; the first axis of both counts the samples.
+
+    Parameters
+    ----------
+    x : (n, ...) array
+    y : (n, ...) array
+    """
+
+    x: Any
+    y: Any
+
+
+@codec(Samples, kind=KIND, in_root=True)
+class _SamplesCodec:
+    """`x`, `y` (n, ...): inputs and outputs of an operator."""
+
+    @staticmethod
+    def write(group: Group, samples: Samples) -> None:
+        arrays = {name: np.asarray(to_host(array)) for name, array in samples._asdict().items()}
+        _require_samples(arrays)
+        for name, array in arrays.items():
+            write_array(group, name, array)
+
+    @staticmethod
+    def read(group: Group) -> Samples:
+        return _paired(*(read_array(group, name, None, ("f4", "f8")) for name in ("x", "y")))
 
 
 def save_samples(
@@ -86,8 +109,8 @@ def save_samples(
     agree(comm, problem)
 
 
-def load_samples(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs and outputs from a file of `save_samples`, or from any HDF5 file with datasets x and y.
+def load_samples(path: str | Path) -> Samples:
+    """Return inputs and outputs from a file of samples, or from any HDF5 file with datasets x and y.
 
     Returns
     -------
@@ -101,27 +124,53 @@ def load_samples(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     if is_foreign(path):
         with open_any(path) as file:
-            x, y = (read_foreign(file, name) for name in ("x", "y"))
-    else:
-        with open_file(path, ("samples",)) as (file, _):
-            x, y = (read_array(file, name, None, ("f4", "f8")) for name in ("x", "y"))
+            return _paired(*(read_foreign(file, name) for name in ("x", "y")))
+    with open_file(path, (KIND,)) as (file, _):
+        return _SamplesCodec.read(file)
+
+
+def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the dataset x (n, ...) of a file of samples, or of any HDF5 file that has one, and y or None.
+
+    Raises
+    ------
+    FileFormatError
+        For a missing or damaged file, one without x, or with NaN or Inf in it.
+    """
+    with open_any(path) as file:
+        alone = "format" not in file.attrs and "y" not in file
+        x = read_foreign(file, "x") if alone else None
+        if x is not None and not x.ndim:
+            raise FileFormatError("x is one number; expected a dataset x (samples, ...)")
+    return load_samples(path) if x is None else (x, None)
+
+
+def _paired(x: np.ndarray, y: np.ndarray) -> Samples:
     if not x.ndim or not y.ndim or len(x) != len(y):
-        raise FileFormatError(f"{path}: x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
-    return x, y
+        raise FileFormatError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
+    return Samples(x, y)
+
+
+def _require_samples(arrays: Mapping[str, np.ndarray]) -> None:
+    x, y = arrays.values()
+    for name, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64):
+            raise DTypeError(f"{name} has dtype {array.dtype}; expected float32 or float64")
+        if not np.isfinite(array).all():
+            raise InvalidValueError(f"{name} holds NaN or Inf; nothing was written")
+    if not x.ndim or not y.ndim or len(x) != len(y):
+        raise ShapeError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
 
 
 def _agreed_counts(arrays: dict[str, np.ndarray], comm: Comm) -> np.ndarray:
     """Return every rank's number of samples after checking that the ranks' arrays fit together."""
-    x, y = arrays.values()
     problem: Exception | None = None
-    if not x.ndim or not y.ndim or len(x) != len(y):
-        problem = ShapeError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
-    for name, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64):
-            problem = DTypeError(f"{name} has dtype {array.dtype}; expected float32 or float64")
-        elif not np.isfinite(array).all():
-            problem = InvalidValueError(f"{name} holds NaN or Inf; nothing was written")
+    try:
+        _require_samples(arrays)
+    except SciError as error:
+        problem = error
     agree(comm, problem)
+    x, y = arrays.values()
     form = [int(n) for a in (x, y) for n in (a.ndim, a.dtype.itemsize, *a.shape[1:])]
     row = np.full((1, 64), -1, dtype=np.int64)
     row[0, : len(form)] = form

@@ -2,69 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
+from sci.applications.smoke import SmokeFrame
 from sci.errors import FileFormatError
-from sci.io.core.hdf5 import create, make_header, open_file, read_array, write_array
+from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.hdf5 import create, open_file
+from sci.io.core.header import make_header
+from sci.io.core.registry import codec
+from sci.solvers import SolveResult
 
-__all__ = ["load_smoke", "save_smoke"]
+__all__ = ["SmokeRun", "save_smoke"]
 
 KIND = "smoke"
+_FIELDS = ("density", "pressure", "source")
 
 
-def save_smoke(path: str | Path, frames: Iterable[Any], *, command: str | None = None) -> int:
+class SmokeRun(Sequence[SmokeFrame]):
+    """The frames of a smoke plume; those of a file are read one by one, when they are asked for.
+
+    Parameters
+    ----------
+    frames : sequence of SmokeFrame
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from sci.applications import SmokePlume
+    >>> from sci.io import SmokeRun, load, save
+    >>> plume = SmokePlume((8, 12), np.zeros((8, 12), bool), np.eye(8, 12, dtype=bool))
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "plume.h5")
+    >>> save(path, SmokeRun(list(plume.run(0.1, 3))))
+    >>> load(path)
+    SmokeRun of 3 frames
+    >>> load(path)[-1].density.shape
+    (8, 12)
+    """
+
+    def __init__(self, frames: Sequence[SmokeFrame]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, index: int) -> SmokeFrame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> SmokeRun: ...
+
+    def __getitem__(self, index: int | slice) -> SmokeFrame | SmokeRun:
+        """Return one frame, or a run of some of them."""
+        if isinstance(index, slice):
+            return SmokeRun([self[k] for k in range(*index.indices(len(self)))])
+        return self._frames[index]
+
+    def __repr__(self) -> str:
+        """Return the number of frames."""
+        return f"SmokeRun of {len(self)} frames"
+
+
+@dataclass(frozen=True)
+class _StoredFrames(Sequence[SmokeFrame]):
+    """The frames of a file, read when they are asked for."""
+
+    path: Path
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: Any) -> Any:
+        number = range(self.length)[index]
+        with open_file(self.path, (KIND,)) as (file, _):
+            return _read_frame(file[_name(number)])
+
+
+@codec(SmokeRun, kind=KIND, in_root=True)
+class _SmokeCodec:
+    """Groups `frame_000000`, `frame_000001`, ...: `density`, `pressure`, `source` (*grid), `velocity_0`, `velocity_1`,
+    ... (faces), `residual_norms` of the pressure; attribute `about` (JSON: time, iterations, seconds,
+    converged)."""
+
+    @staticmethod
+    def write(group: Group, run: SmokeRun) -> None:
+        for number, frame in enumerate(run):
+            _write_frame(group, number, frame, None)
+
+    @staticmethod
+    def read(group: Group) -> SmokeRun:
+        names = sorted(name for name in group if name.startswith("frame_"))
+        if names != [_name(k) for k in range(len(names))]:
+            raise FileFormatError(f"a frame is missing among {len(names)}; the file is damaged: make it again")
+        for name in names:
+            _read_frame(group[name])  # a damaged frame is named by `load`, not later
+        return SmokeRun(_StoredFrames(Path(group.file.filename), len(names)))
+
+    @staticmethod
+    def n_bytes(run: SmokeRun) -> int:
+        """Return the size of the fields of all frames."""
+        first = run[0] if len(run) else None
+        return 0 if first is None else len(run) * (4 + first.density.ndim) * int(first.density.nbytes)
+
+
+def save_smoke(
+    path: str | Path, frames: Iterable[SmokeFrame], *, dtype: Any = np.float32, command: str | None = None
+) -> int:
     """Write frames as they come, each to a group of its own; return their number.
 
     Parameters
     ----------
     path : path
-        Appears when the last frame is written.
+        Appears when the last frame is written; `load` gives a `SmokeRun`.
     frames : iterable of SmokeFrame
+    dtype : float32 or float64
+        Of the fields in the file.
     command : str, optional
 
     Raises
     ------
     FileFormatError
         If the folder cannot be written to or the disk is full.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from sci.applications import SmokePlume
+    >>> plume = SmokePlume((8, 12), np.zeros((8, 12), bool), np.eye(8, 12, dtype=bool))
+    >>> save_smoke(pathlib.Path(tempfile.mkdtemp(), "plume.h5"), plume.run(0.1, 3))
+    3
     """
     count = 0
     with create(path, make_header(KIND, "", command)) as file:
         for count, frame in enumerate(frames, start=1):
-            group = file.create_group(f"frame_{count - 1:06d}")
-            numbers = np.array([frame.time, frame.result.iterations, frame.result.residual_norms[-1]])
-            write_array(group, "time_iterations_residual", numbers)
-            for name in ("density", "pressure"):
-                write_array(group, name, getattr(frame, name).astype(np.float32))
-            for axis, values in enumerate(frame.velocity):
-                write_array(group, f"velocity_{axis}", values.astype(np.float32))
+            _write_frame(file, count - 1, frame, dtype)
     return count
 
 
-def load_smoke(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield each frame of a file of `save_smoke`: time, iterations, residual, density, pressure and velocity.
+def _name(number: int) -> str:
+    return f"frame_{number:06d}"
 
-    Raises
-    ------
-    FileFormatError
-        For a missing, damaged or foreign file.
-    """
-    with open_file(path, (KIND,)) as (file, _):
-        names = sorted(name for name in file if name.startswith("frame_"))
-        if names != [f"frame_{k:06d}" for k in range(len(names))]:
-            raise FileFormatError(f"{path}: a frame is missing among {len(names)}; the file is damaged: make it again")
-        for name in names:
-            group = file[name]
-            time, iterations, residual = read_array(group, "time_iterations_residual", (3,))
-            axes = sum(member.startswith("velocity_") for member in group)
-            yield {
-                "time": float(time),
-                "iterations": int(iterations),
-                "residual": float(residual),
-                "density": read_array(group, "density", None, ("f4",)),
-                "pressure": read_array(group, "pressure", None, ("f4",)),
-                "velocity": tuple(read_array(group, f"velocity_{axis}", None, ("f4",)) for axis in range(axes)),
-            }
+
+def _write_frame(file: Group, number: int, frame: SmokeFrame, dtype: Any) -> None:
+    group, result = file.create_group(_name(number)), frame.result
+    about = {"time": float(frame.time), "iterations": int(result.iterations), "seconds": float(result.seconds)}
+    about["converged"] = bool(result.converged)
+    write_text(group, "about", json.dumps(about))
+    write_array(group, "residual_norms", np.asarray(result.residual_norms, dtype=np.float64))
+    fields = {name: getattr(frame, name) for name in _FIELDS}
+    fields |= {f"velocity_{axis}": values for axis, values in enumerate(frame.velocity)}
+    for name, values in fields.items():
+        if values is not None:
+            write_array(group, name, values if dtype is None else values.astype(dtype))
+
+
+def _read_frame(group: Group) -> SmokeFrame:
+    fields = {name: read_array(group, name, None, ("f4", "f8")) for name in _FIELDS if name in group}
+    if "density" not in fields or "pressure" not in fields:
+        raise FileFormatError(f"{group.name} lacks density or pressure; the file is damaged")
+    axes = sum(member.startswith("velocity_") for member in group)
+    velocity = tuple(read_array(group, f"velocity_{axis}", None, ("f4", "f8")) for axis in range(axes))
+    if "time_iterations_residual" in group:  # schema 1
+        time, iterations, residual = read_array(group, "time_iterations_residual", (3,)).tolist()
+        norms, about = np.array([residual]), {"seconds": 0.0, "converged": True}
+    else:
+        about = json.loads(read_text(group, "about"))
+        norms, time, iterations = (
+            read_array(group, "residual_norms", (None,)),
+            float(about["time"]),
+            about["iterations"],
+        )
+    converged, seconds = bool(about["converged"]), float(about["seconds"])
+    found = SolveResult(fields["pressure"], int(iterations), norms, converged, seconds)
+    return SmokeFrame(time, fields["density"], velocity, fields["pressure"], fields.get("source"), found)

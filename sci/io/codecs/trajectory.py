@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,26 +21,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.distributed import Comm
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.atomic_write import write_error
-from sci.io.core.hdf5 import (
-    Group,
-    crc32,
-    create,
-    make_header,
-    open_file,
-    read_array,
-    read_text,
-    write_array,
-    write_text,
-)
+from sci.io.core.datasets import Group, crc32, read_array, read_text, write_array, write_text
+from sci.io.core.hdf5 import create, open_file
+from sci.io.core.header import make_header
+from sci.io.core.registry import codec
 from sci.io.readers.trajectory import count_frames, read_frames
+from sci.potentials.frame_loop import FrameJob, compute_frames
+from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
-from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
-from sci.progress import progress
+from sci.potentials.trajectory import FramePlan, Trajectory, plan_frames
 
-__all__ = ["KIND", "compute_trajectory", "read_trajectory", "trajectory_state", "write_trajectory"]
+__all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "trajectory_state"]
 
 KIND = "trajectory"
 UNITS = "e^2/angstrom, e^2/angstrom^2"
@@ -80,7 +74,7 @@ def compute_trajectory(
     command : str, optional
         What made the file; kept in it.
     comm : mpi4py communicator, optional
-        Frames are dealt to its ranks in turn, and rank 0 writes; the numbers do not depend on how many there are.
+        As in `sci.potentials.compute_frames`, which computes the frames; rank 0 writes.
 
     Raises
     ------
@@ -94,63 +88,112 @@ def compute_trajectory(
     Collective. A process that is killed at any moment loses no finished frame and leaves a file that opens. The input
     is identified by the SHA-256 of its bytes.
     """
-    path, out, problem, found = Path(path), Path(out), None, None
-    if rank_of(comm) == 0:
-        try:
-            found = _prepare(path, out, topology, frames, (tol, kernel, method), resume, command)
-        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-            problem = error
-    agree(comm, problem)
-    plan, numbers, todo = broadcast_object(found, comm)
-    with contextlib.ExitStack() as stack:
-        slots = None
-        try:
-            if rank_of(comm) == 0 and len(todo):
-                slots = stack.enter_context(_open_slots(out))
-        except Exception as error:
-            problem = error
-        agree(comm, problem)
-        _run(path, topology, plan, numbers, todo, slots, comm)
+    options: dict[str, Any] = {"tol": tol, "kernel": kernel, "method": method, "resume": resume, "command": command}
+    sink = TrajectoryFile(out, path, topology=topology, frames=frames, **options)
+
+    def read(numbers: Sequence[int]) -> Iterator[tuple[int, Particles]]:
+        return read_frames(path, topology=topology, frames=numbers)
+
+    compute_frames(read, sink, title=str(path), comm=comm)
 
 
-def _prepare(
-    path: Path,
-    out: Path,
-    topology: str | Path | None,
-    frames: slice,
-    choices: tuple[float, RadialKernel | None, str],
-    resume: bool,
-    command: str | None,
-) -> tuple[FramePlan, range, np.ndarray]:
-    """Return the plan, the numbers of the frames, and the places of those to do; make the file where there is none."""
-    numbers = range(count_frames(path, topology=topology))[frames]
-    if len(numbers) == 0 or numbers.step < 1:
-        raise InvalidValueError(f"{path}: no frame is left of {frames}; expected an ascending choice of at least one")
-    tol, kernel, method = choices
-    source = {
-        "trajectory": _digest(path),
-        "topology": _digest(Path(topology)) if topology else "",
-        "frames": [numbers.start, numbers.stop, numbers.step],
-        "tol": tol,
-        "kernel": kernel.name if kernel else "newton",
-        "kappa": kernel.kappa if kernel else 0.0,
-        "method": method,
-    }
-    if out.exists():
-        state = trajectory_state(out)
-        if resume:
-            _require_same(out, state.source, source)
-            return state.plan, numbers, np.flatnonzero(state.checksums == UNFINISHED)
-        if (state.checksums == UNFINISHED).any():
-            finished = int((state.checksums != UNFINISHED).sum())
+class TrajectoryFile:
+    """The file that `compute_trajectory` writes, a sink of `sci.potentials.compute_frames`.
+
+    Parameters
+    ----------
+    out, path, topology, frames, tol, kernel, method, resume, command
+        As in `compute_trajectory`.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        path: str | Path,
+        *,
+        topology: str | Path | None = None,
+        frames: slice = slice(None),
+        tol: float = 1e-6,
+        kernel: RadialKernel | None = None,
+        method: str = "auto",
+        resume: bool = False,
+        command: str | None = None,
+    ) -> None:
+        self.out, self.path, self.topology, self.frames = Path(out), Path(path), topology, frames
+        self.tol, self.kernel, self.method = tol, kernel, method
+        self.resume, self.command = resume, command
+        self._stack = contextlib.ExitStack()
+        self._slots: _Slots | None = None
+
+    def __repr__(self) -> str:
+        """Return the names of the file and of its input."""
+        return f"TrajectoryFile({str(self.out)!r}, of {str(self.path)!r})"
+
+    def begin(self) -> FrameJob:
+        """Make the file, or find out what it lacks.
+
+        Raises
+        ------
+        FileFormatError, InvalidValueError
+        """
+        job = self._prepare()
+        if len(job.places):
+            self._slots = self._stack.enter_context(_open_slots(self.out))
+        return job
+
+    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+        """Write one frame, its checksum last.
+
+        Raises
+        ------
+        FileFormatError
+        """
+        assert self._slots is not None
+        try:
+            self._slots.write(place, energy, forces.ravel())
+        except OSError as error:
+            raise write_error(self.out, error, 8 * forces.size) from error
+
+    def close(self) -> None:
+        """Flush the file to the disk and close it."""
+        self._stack.close()
+
+    def _prepare(self) -> FrameJob:
+        numbers = range(count_frames(self.path, topology=self.topology))[self.frames]
+        if len(numbers) == 0 or numbers.step < 1:
             raise InvalidValueError(
-                f"{out}: {finished} of {len(state.checksums)} frames are finished; go on with resume=True, or remove it"
+                f"{self.path}: no frame is left of {self.frames}; expected an ascending choice of at least one"
             )
-    _, first = next(read_frames(path, topology=topology, frames=range(numbers[0], numbers[0] + 1)))
-    plan = plan_frames(first, tol, kernel=kernel, method=method)
-    with create(out, make_header(KIND, UNITS, command), 8 * len(numbers) * (3 * plan.n + 3)) as file:
-        _write_layout(file.create_group(KIND), np.array(numbers), plan.n, plan.as_dict(), source)
-    return plan, numbers, np.arange(len(numbers))
+        source = self._source(numbers)
+        if self.out.exists():
+            state = trajectory_state(self.out)
+            unfinished = np.flatnonzero(state.checksums == UNFINISHED)
+            if self.resume:
+                _require_same(self.out, state.source, source)
+                return FrameJob(state.plan, np.array(numbers)[unfinished], unfinished)
+            if len(unfinished):
+                finished, total = len(state.checksums) - len(unfinished), len(state.checksums)
+                raise InvalidValueError(
+                    f"{self.out}: {finished} of {total} frames are finished; go on with resume=True, or remove it"
+                )
+        _, first = next(read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1)))
+        plan = plan_frames(first, self.tol, kernel=self.kernel, method=self.method)
+        header = make_header(KIND, UNITS, self.command)
+        with create(self.out, header, 8 * len(numbers) * (3 * plan.n + 3)) as file:
+            _write_layout(file.create_group(KIND), np.array(numbers), plan.n, plan.as_dict(), source)
+        return FrameJob(plan, np.array(numbers), np.arange(len(numbers)))
+
+    def _source(self, numbers: range) -> dict[str, Any]:
+        """Return what identifies the computation: the input by the SHA-256 of its bytes, and the options."""
+        return {
+            "trajectory": _digest(self.path),
+            "topology": _digest(Path(self.topology)) if self.topology else "",
+            "frames": [numbers.start, numbers.stop, numbers.step],
+            "tol": self.tol,
+            "kernel": self.kernel.name if self.kernel else "newton",
+            "kappa": self.kernel.kappa if self.kernel else 0.0,
+            "method": self.method,
+        }
 
 
 def _digest(path: Path) -> str:
@@ -168,49 +211,6 @@ def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
             f"{out}: it was begun with another {', '.join(different)}; resume with the same input and options, or "
             "write to another file"
         )
-
-
-def _run(
-    path: Path,
-    topology: str | Path | None,
-    plan: FramePlan,
-    numbers: range,
-    todo: np.ndarray,
-    slots: _Slots | None,
-    comm: Comm,
-) -> None:
-    """Compute the frames at the places `todo`, a round of one frame a rank at a time."""
-    ranks, rank = size(comm), rank_of(comm)
-    own = todo[rank::ranks]
-    chosen = [numbers[slot] for slot in own]
-    mine = read_frames(path, topology=topology, frames=chosen)
-    for start in progress(range(0, len(todo), ranks), "trajectory", show=rank == 0):
-        row, problem = np.empty((0, 2 + 3 * plan.n)), None
-        if start + rank < len(todo):
-            slot = todo[start + rank]
-            try:
-                _, particles = next(mine)
-                energy, forces = energy_and_forces(particles, plan)
-                row = np.concatenate([[slot, energy], forces.ravel()])[None]
-            except Exception as error:
-                problem = _named(error, path, numbers[slot])
-        agree(comm, problem)
-        rows = allgather_rows(row, comm)
-        if slots is not None:
-            try:
-                for found in rows:
-                    slots.write(int(found[0]), found[1], found[2:])
-            except OSError as error:
-                problem = write_error(slots.path, error, 8 * rows.size)
-        agree(comm, problem)
-
-
-def _named(error: Exception, path: Path, number: int) -> Exception:
-    """Return an error that says which frame it was."""
-    text = str(error)
-    if isinstance(error, InvalidValueError) and not text.startswith(str(path)):
-        return InvalidValueError(f"{path}: frame {number}: {text}")
-    return error
 
 
 @dataclass(frozen=True)
@@ -315,30 +315,34 @@ def trajectory_state(path: str | Path) -> TrajectoryState:
         return TrajectoryState(plan, json.loads(read_text(group, "source")), np.asarray(group["checksums"][()]))
 
 
-def write_trajectory(group: Group, trajectory: Trajectory) -> None:
-    """Write finished frames; `n_frames` of them are reserved."""
-    n, finished = trajectory.forces.shape[1], len(trajectory.frames)
-    numbers = np.arange(trajectory.n_frames)
-    numbers[:finished] = trajectory.frames
-    _write_layout(group, numbers, n, {}, {})
-    for place in range(finished):
-        row = np.concatenate([trajectory.energies[place : place + 1], trajectory.forces[place].ravel()])
-        group["energies"][place] = trajectory.energies[place]
-        group["forces"][place] = trajectory.forces[place]
-        group["checksums"][place] = crc32(row)
+@codec(Trajectory, kind=KIND, units=UNITS)
+class _TrajectoryCodec:
+    """Attributes `plan`, `source` (JSON); `frames` (F, integers): which of the input; `energies` (F), `forces`
+    (F, n, 3), `checksums` (F): CRC-32 of a frame's energy and forces, -1 before it is finished."""
 
+    @staticmethod
+    def write(group: Group, trajectory: Trajectory) -> None:
+        n, finished = trajectory.forces.shape[1], len(trajectory.frames)
+        numbers = np.arange(trajectory.n_frames)
+        numbers[:finished] = trajectory.frames
+        _write_layout(group, numbers, n, {}, {})
+        for place in range(finished):
+            row = np.concatenate([trajectory.energies[place : place + 1], trajectory.forces[place].ravel()])
+            group["energies"][place] = trajectory.energies[place]
+            group["forces"][place] = trajectory.forces[place]
+            group["checksums"][place] = crc32(row)
 
-def read_trajectory(group: Group) -> Trajectory:
-    """Return the finished frames, each checked against its checksum."""
-    frames = read_array(group, "frames", (None,), ("i8",))
-    checksums, energies, forces = (group[name] for name in ("checksums", "energies", "forces"))
-    n = len(frames)
-    if checksums.shape != (n,) or energies.shape != (n,) or forces.ndim != 3 or forces.shape[::2] != (n, 3):
-        raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
-    marks = checksums[()]
-    done = np.flatnonzero(marks != UNFINISHED)
-    result = Trajectory(frames[done], energies[()][done], forces[()][done], n)
-    for place, energy, force in zip(done, result.energies, result.forces):
-        if crc32(np.concatenate([[energy], force.ravel()])) != marks[place]:
-            raise FileFormatError(f"frame {frames[place]} fails its checksum; the file is damaged: make it again")
-    return result
+    @staticmethod
+    def read(group: Group) -> Trajectory:
+        frames = read_array(group, "frames", (None,), ("i8",))
+        checksums, energies, forces = (group[name] for name in ("checksums", "energies", "forces"))
+        n = len(frames)
+        if checksums.shape != (n,) or energies.shape != (n,) or forces.ndim != 3 or forces.shape[::2] != (n, 3):
+            raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
+        marks = checksums[()]
+        done = np.flatnonzero(marks != UNFINISHED)
+        result = Trajectory(frames[done], energies[()][done], forces[()][done], n)
+        for place, energy, force in zip(done, result.energies, result.forces):
+            if crc32(np.concatenate([[energy], force.ravel()])) != marks[place]:
+                raise FileFormatError(f"frame {frames[place]} fails its checksum; the file is damaged: make it again")
+        return result

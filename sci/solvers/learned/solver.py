@@ -78,10 +78,10 @@ class DeepConjugateDirection:
         FileFormatError, InvalidValueError, ShapeError
         """
         # Only sci.io opens files, and it stands below this room, so it is found by name at the time of the call.
-        model = pkgutil.resolve_name("sci.io:load")(SHIPPED if path is None else path)
-        if not isinstance(model, Model):
-            raise InvalidValueError(f"{path} holds a {type(model).__name__}; expected a model of `sci solve train`")
-        return cls.from_model(model)
+        found = pkgutil.resolve_name("sci.io:load")(SHIPPED if path is None else path)
+        if not isinstance(found, cls):
+            raise InvalidValueError(f"{path} holds a {type(found).__name__}; expected a model of `sci solve train`")
+        return found
 
     @classmethod
     def from_model(cls, model: Model) -> DeepConjugateDirection:

@@ -17,7 +17,7 @@ from sci import distributed
 from sci.distributed import abort_on_error
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import gather, load, load_grid, read_header, save, save_grid_parallel
-from sci.io.core import parallel
+from sci.io.grids import parts as parallel
 from sci.potentials.grid import PotentialGrid
 
 SHAPE, ORIGIN, SPACING = (9, 8, 7), (1.0, -2.0, 0.5), (0.5, 0.25, 1.0)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from sci.errors import InvalidValueError
-from sci.io.core.hdf5 import create, make_header, open_file
-from sci.io.exports.vtkhdf import Frame, checked_parts, create_image, fill, read_frame, slabs, stored_slabs, z_slab
+from sci.io.core.hdf5 import create, open_file
+from sci.io.core.header import make_header
+from sci.io.grids.vtkhdf import Frame, checked_parts, create_image, fill, read_frame, slabs, stored_slabs, z_slab
 from sci.potentials.grid import PotentialGrid
 
 __all__ = ["GridSlabs", "read_slabs", "save_slabs"]

@@ -12,7 +12,7 @@ from sci.io import read_crystal
 
 pytest.importorskip("gemmi")
 
-NACL = Path(__file__).parents[2] / "examples" / "data" / "nacl.cif"
+NACL = Path(__file__).parents[3] / "examples" / "data" / "nacl.cif"
 TEXT = NACL.read_text()
 
 RUTILE = """data_TiO2

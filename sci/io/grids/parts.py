@@ -15,9 +15,11 @@ import numpy as np
 from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
 from sci.io.core.atomic_write import replacing
-from sci.io.core.hdf5 import LIBVER, Group, Header, create, make_header, open_file, read_text, write_header
-from sci.io.core.slabs import read_slabs
-from sci.io.exports.vtkhdf import (
+from sci.io.core.datasets import Group, read_text
+from sci.io.core.hdf5 import LIBVER, create, open_file
+from sci.io.core.header import Header, make_header, write_header
+from sci.io.grids.slabs import read_slabs
+from sci.io.grids.vtkhdf import (
     NAME,
     PART,
     Frame,

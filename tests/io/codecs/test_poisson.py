@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sci.errors import FileFormatError
-from sci.io import load_problem, load_solution, save_problem, save_solution
+from sci.io import PoissonProblem, load, load_problem, load_results, save
 from sci.solvers import PoissonOperator, cg
 
 RNG = np.random.default_rng(5)
@@ -20,17 +20,19 @@ def test_problems_come_back(tmp_path):
     walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
     for coefficient in (None, 1 + RNG.random(MASK.shape)):
         A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=insulating, coefficient=coefficient, mean="arithmetic")
-        save_problem(tmp_path / "p.h5", A, B)
-        again, b = load_problem(tmp_path / "p.h5")
-        assert np.array_equal(b, B)
-        assert (again.to_scipy() != A.to_scipy()).nnz == 0
+        save(tmp_path / "p.h5", PoissonProblem(A, B))
+        for read in (load, load_problem):
+            again, b = read(tmp_path / "p.h5")
+            assert np.array_equal(b, B)
+            assert (again.to_scipy() != A.to_scipy()).nnz == 0
 
 
 def test_solutions_come_back(tmp_path):
     A = PoissonOperator(MASK)
     result = cg(A, B, rtol=1e-8)
-    save_solution(tmp_path / "s.h5", result, method="cg", setup_seconds=0.0)
-    again = load_solution(tmp_path / "s.h5")
+    save(tmp_path / "s.h5", result, results={"method": "cg", "setup_seconds": 0.5})
+    again = load(tmp_path / "s.h5")
+    assert load_results(tmp_path / "s.h5") == {"method": "cg", "setup_seconds": 0.5}
     assert np.array_equal(again.x, result.x)
     assert np.array_equal(again.residual_norms, result.residual_norms)
     assert (again.iterations, again.converged) == (result.iterations, True)

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from samples import make_models, same
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import load, save
+from sci.io import load, model_codec, save
+from sci.io.core import registry
 from sci.nn import Checkpoint, Model
+from sci.operators import TrainedOperator
+from sci.solvers import DirectionNetwork
 
 # Surrogates have no UTF-8, so no file can hold them.
 TEXT = st.characters(exclude_categories=["Cs"])
@@ -89,4 +93,74 @@ def test_damaged_checkpoints(tmp_path, case):
 def test_nan_parameters_are_refused_on_reading(tmp_path):
     save(tmp_path / "a.h5", Model("M", {}, {"w": np.array([np.nan])}))
     with pytest.raises(FileFormatError, match="holds NaN"):
+        load(tmp_path / "a.h5")
+
+
+class Line:
+    """A model of a user."""
+
+    def __init__(self, slope: np.ndarray) -> None:
+        self.slope = slope
+
+    def to_model(self) -> Model:
+        return Model("any name", {"degree": 1}, {"slope": self.slope})
+
+    @classmethod
+    def from_model(cls, model: Model) -> Line:
+        assert model.options == {"degree": 1}
+        return cls(model.parameters["slope"])
+
+
+def test_a_model_of_the_user_comes_back_as_one(tmp_path, monkeypatch):
+    for table in ("_BY_NAME", "_BY_CLASS"):
+        monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
+    with pytest.raises(InvalidValueError, match=r"cannot save a .*Line; expected"):
+        save(tmp_path / "a.h5", Line(np.ones(2)))
+    model_codec(Line, kind="line")
+    save(tmp_path / "a.h5", Line(np.ones(2)))
+    found = load(tmp_path / "a.h5")
+    assert type(found) is Line
+    assert found.slope.tolist() == [1.0, 1.0]
+
+
+def test_the_network_of_directions_comes_back(tmp_path):
+    network = DirectionNetwork(64, seed=3)
+    save(tmp_path / "a.h5", network)
+    found = load(tmp_path / "a.h5")
+    assert type(found) is DirectionNetwork
+    assert found.size == 64
+    assert _same(found.parameters, network.parameters)
+
+
+@pytest.mark.parametrize("name", ["TransNormer", "DeepConjugateDirection", "DirectionNetwork", "FNO", "Mine"])
+def test_models_of_schema_1_are_named_by_their_class(tmp_path, name):
+    """Every model had the kind "model" then; those of ours come back as themselves, the others as a Model."""
+    models = make_models()
+    expected = {
+        "TransNormer": models["transnormer"],
+        "DeepConjugateDirection": models["learned_multigrid"],
+        "DirectionNetwork": DirectionNetwork(64),
+        "FNO": models["trained_operator"],
+        "Mine": Model("Mine", {"n": 3}, {"w": np.ones(2)}),
+    }[name]
+    stored = expected if isinstance(expected, Model) else expected.to_model()
+    save(tmp_path / "a.h5", Model(name, stored.options, stored.parameters))
+    assert type(load(tmp_path / "a.h5")) is Model, "in the present schema a Model is a Model, whatever its name"
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs["schema_version"] = 1
+    found = load(tmp_path / "a.h5")
+    assert type(found) is type(expected)
+    if isinstance(expected, DirectionNetwork):
+        assert _same(found.parameters, expected.parameters)
+    else:
+        assert same(found, expected)
+    if isinstance(expected, TrainedOperator):
+        assert found.outputs is not None
+
+
+def test_a_damaged_fno_is_named(tmp_path):
+    save(tmp_path / "a.h5", make_models()["fno"])
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["fno"].attrs["options"] = np.bytes_('{"n_modes": [2, 2]}')
+    with pytest.raises(FileFormatError, match="are not those of an FNO"):
         load(tmp_path / "a.h5")

@@ -17,7 +17,9 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.core.hdf5 import Group, crc32, open_file, read_text, write_text
+from sci.io.core.datasets import Group, crc32, read_text, write_text
+from sci.io.core.hdf5 import open_file
+from sci.io.core.registry import codec
 from sci.potentials.grid import PotentialGrid
 from sci.units import POTENTIAL_UNITS
 
@@ -248,6 +250,19 @@ def checked_parts(file: Group, dataset: Any) -> Iterator[tuple[Any, tuple[slice,
         filled += math.prod(shape)
     if dataset.is_virtual and filled != dataset.size:
         raise FileFormatError(f"{dataset.name} joins {filled} of {dataset.size} values; the file is damaged")
+
+
+@codec(PotentialGrid, kind="grid", in_root=True)
+class _GridCodec:
+    """A VTKHDF ImageData, see below."""
+
+    @staticmethod
+    def write(group: Group, grid: PotentialGrid) -> None:
+        write_grid(group, grid)
+
+    @staticmethod
+    def read(group: Group) -> PotentialGrid:
+        return read_grid(group)
 
 
 def _numbers(group: Group, name: str, count: int) -> np.ndarray:

@@ -8,8 +8,9 @@ import pytest
 
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
 from sci.io import load, load_grid, save
-from sci.io.core.hdf5 import create, make_header
-from sci.io.exports import vtkhdf
+from sci.io.core.hdf5 import create
+from sci.io.core.header import make_header
+from sci.io.grids import vtkhdf
 from sci.potentials.grid import PotentialGrid
 from sci.units import COULOMB
 

@@ -1,4 +1,4 @@
-"""Inputs of operators without outputs, and state dicts of other libraries in npz files."""
+"""State dicts of other libraries in npz files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.codecs.samples import load_samples
-from sci.io.core.hdf5 import open_any, read_foreign
 
-__all__ = ["load_inputs", "read_state_dict"]
-
-
-def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the dataset x (n, ...) of a file of `save_samples`, or of any HDF5 file that has one, and y or None.
-
-    Raises
-    ------
-    FileFormatError
-        For a missing or damaged file, one without x, or with NaN or Inf in it.
-    """
-    with open_any(path) as file:
-        alone = "format" not in file.attrs and "y" not in file
-        x = read_foreign(file, "x") if alone else None
-        if x is not None and not x.ndim:
-            raise FileFormatError("x is one number; expected a dataset x (samples, ...)")
-    return load_samples(path) if x is None else (x, None)
+__all__ = ["read_state_dict"]
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:

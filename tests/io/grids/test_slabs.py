@@ -15,7 +15,7 @@ from kinds import KINDS
 
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import gather, load, load_grid, read_header, read_slabs, save, save_slabs
-from sci.io.exports import vtkhdf
+from sci.io.grids import vtkhdf
 from sci.potentials.grid import PotentialGrid
 
 GRID = PotentialGrid(np.random.default_rng(1).normal(size=(4, 5, 17)), (1.0, -2.0, 3.0), (0.5, 0.25, 0.3), "V")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sci.errors import FileFormatError, SciError
-from sci.io import load_samples, read_header, save_samples
+from sci.io import Samples, load, load_samples, read_header, save, save_samples
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -17,9 +17,12 @@ def test_round_trip(tmp_path: Path, dtype: type) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(7, 3, 4)).astype(dtype), rng.normal(size=(7, 5)).astype(dtype)
     save_samples(tmp_path / "s.h5", x, y, command="made here", units="1")
-    for read, written in zip(load_samples(tmp_path / "s.h5"), (x, y)):
-        np.testing.assert_array_equal(read, written)
-        assert read.dtype == dtype
+    save(tmp_path / "whole.h5", Samples(x, y))
+    for found in (load_samples(tmp_path / "s.h5"), load(tmp_path / "s.h5"), load(tmp_path / "whole.h5")):
+        assert type(found) is Samples
+        for read, written in zip(found, (x, y)):
+            np.testing.assert_array_equal(read, written)
+            assert read.dtype == dtype
     header = read_header(tmp_path / "s.h5")
     assert (header.kind, header.command, header.units) == ("samples", "made here", "1")
 
@@ -43,6 +46,8 @@ def test_foreign_file_keeps_its_dtypes(tmp_path: Path) -> None:
 def test_unfit_samples_write_nothing(tmp_path: Path, x: np.ndarray, y: np.ndarray, text: str) -> None:
     with pytest.raises(SciError, match=text):
         save_samples(tmp_path / "s.h5", x, y)
+    with pytest.raises(SciError, match=text):
+        save(tmp_path / "s.h5", Samples(x, y))
     assert not list(tmp_path.iterdir())
 
 

@@ -169,12 +169,12 @@ def test_killed_writers_lose_no_finished_frame(tmp_path):
         import os, random, signal, time
         from pathlib import Path
         from sci.io import compute_trajectory, load
-        from sci.io.codecs import trajectory
-        fast = trajectory.energy_and_forces
+        from sci.potentials import frame_loop
+        fast = frame_loop.energy_and_forces
         def slow(particles, plan):
             time.sleep(0.005)
             return fast(particles, plan)
-        trajectory.energy_and_forces = slow
+        frame_loop.energy_and_forces = slow
         out, rng, midway, finished = Path({str(out)!r}), random.Random(1), 0, 0
         def count():
             return len(load(out).frames) if out.exists() else 0

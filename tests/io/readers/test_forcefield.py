@@ -13,7 +13,7 @@ import pytest
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io import read_structure
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "data"
 UBIQUITIN = EXAMPLES / "1ubi.pdb"
 
 

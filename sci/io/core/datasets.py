@@ -1,0 +1,144 @@
+"""Datasets with a checksum and texts of fixed length, and reads that trust nothing."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sci.backend import to_host
+from sci.errors import FileFormatError
+
+__all__ = ["Group", "crc32", "read_array", "read_foreign", "read_text", "write_array", "write_text"]
+
+_MAX_RATIO = 1100
+"""A little more than the best that deflate can do, 1,032 to 1."""
+
+Group = Any
+
+
+def write_text(item: Any, name: str, text: str) -> None:
+    """Write a text attribute of fixed length.
+
+    Texts of variable length lie in HDF5's global heap, which has no checksum: a flipped bit there can send the library
+    into an endless loop. Fixed ones lie in the header, which has one.
+    """
+    encoded = text.encode()
+    dtype = h5py.string_dtype("ascii" if text.isascii() else "utf-8", max(1, len(encoded)))
+    item.attrs.create(name, np.bytes_(encoded), dtype=dtype)
+
+
+def read_text(item: Any, name: str, default: str | None = None) -> str:
+    """Return a text attribute of fixed length.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing and there is no default, or is not such a text.
+    """
+    if name not in item.attrs:
+        if default is None:
+            raise FileFormatError(f"the attribute {name} of {item.name} is missing; expected text")
+        return default
+    if item.attrs.get_id(name).get_type().get_class() != h5py.h5t.STRING:
+        raise FileFormatError(f"the attribute {name} of {item.name} is {item.attrs[name]!r}; expected text")
+    if item.attrs.get_id(name).get_type().is_variable_str():
+        raise FileFormatError(f"the attribute {name} of {item.name} has variable length; expected text of fixed length")
+    return bytes(item.attrs[name]).decode()
+
+
+def crc32(array: np.ndarray, start: int = 0) -> int:
+    """Return the CRC-32 of an array's bytes in C order, continued from `start`."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, start)
+
+
+def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
+    """Write numbers, or a tuple of str, as a contiguous dataset with a checksum."""
+    if isinstance(array, tuple) and array and isinstance(array[0], str):
+        encoded = [text.encode() for text in array]
+        data: np.ndarray = np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}")
+    else:
+        host = to_host(array)
+        data = np.ascontiguousarray(host).reshape(host.shape)  # a number stays one
+    dataset = group.create_dataset(name, data=data)
+    dataset.attrs["crc32"] = crc32(data)
+    if units:
+        write_text(dataset, "units", units)
+
+
+def read_array(
+    group: Group, name: str, shape: Sequence[int | None] | None = (), dtypes: Sequence[str] = ("f8",)
+) -> np.ndarray:
+    """Return a dataset after checking all that can be checked.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    name : str
+    shape : sequence of int or None, optional
+        Expected shape; None leaves an axis free, or the whole shape.
+    dtypes : sequence of str
+        The dtypes that are accepted, as NumPy spells them; "S" is byte strings of any length.
+
+    Raises
+    ------
+    FileFormatError
+        If the dataset is missing, has another shape or dtype, holds NaN or Inf, or fails its checksum.
+    """
+    label = f"{group.name.rstrip('/')}/{name}"
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileFormatError(f"the dataset {label} is missing; the file is damaged")
+    _check_shape(dataset, label, shape)
+    text = dataset.dtype.kind == "S"
+    if ("S" if text else dataset.dtype.str[1:]) not in dtypes or dataset.dtype.byteorder == ">":
+        raise FileFormatError(f"the dataset {label} has dtype {dataset.dtype}; expected {' or '.join(dtypes)}")
+    data: np.ndarray = np.asarray(dataset[()])
+    checksum = crc32(data)
+    if dataset.attrs.get("crc32", checksum) != checksum:
+        raise FileFormatError(f"the dataset {label} fails its checksum; the file is damaged: make it again")
+    if not text and not np.isfinite(data).all():
+        raise FileFormatError(f"the dataset {label} holds NaN or Inf; the file is damaged: make it again")
+    return data
+
+
+def read_foreign(file: Group, name: str) -> np.ndarray:
+    """Return a dataset of real, finite numbers from a file of any program.
+
+    Raises
+    ------
+    FileFormatError
+        If it is missing, does not fit into its file, or holds something else.
+    """
+    dataset = file.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
+    if dataset.dtype.kind not in "biuf":
+        raise FileFormatError(f"{name} has dtype {dataset.dtype}; expected real numbers")
+    _check_size(dataset, name)
+    data: np.ndarray = np.asarray(dataset[()])
+    if data.dtype.kind == "f" and not np.isfinite(data).all():
+        raise FileFormatError(f"{name} holds NaN or Inf; clean the samples first")
+    return data
+
+
+def _check_shape(dataset: Any, label: str, shape: Sequence[int | None] | None) -> None:
+    found = dataset.shape
+    if found is None or (
+        shape is not None and (len(found) != len(shape) or any(s not in (None, f) for s, f in zip(shape, found)))
+    ):
+        raise FileFormatError(f"the dataset {label} has shape {found}; expected {shape} (None: any)")
+    _check_size(dataset, label)
+
+
+def _check_size(dataset: Any, label: str) -> None:
+    """Refuse a dataset that would read as more than the file can hold, before any memory is asked for."""
+    stored = dataset.id.get_storage_size()
+    limit = min(stored, dataset.file.id.get_filesize()) * (1 if dataset.chunks is None else _MAX_RATIO)
+    if dataset.nbytes > limit and not dataset.is_virtual:
+        raise FileFormatError(
+            f"the dataset {label} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged"
+        )

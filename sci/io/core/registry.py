@@ -1,0 +1,226 @@
+"""The kinds of files: a codec for each class, registered by the class itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol
+
+import h5py
+
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io.core.datasets import Group
+
+__all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "write_member"]
+
+
+class Codec(Protocol):
+    """How the objects of one class lie in a group of a file; `codec` registers one.
+
+    The docstring of the class that implements it names the datasets and attributes: it is the row of that kind in the
+    documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do
+    not add up to that.
+    """
+
+    @staticmethod
+    def write(group: Group, object: Any) -> None:
+        """Write the object into an empty group."""
+
+    @staticmethod
+    def read(group: Group) -> Any:
+        """Return the object in a group, and raise FileFormatError where it is damaged."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file: the class that it holds, and its codec.
+
+    Parameters
+    ----------
+    name : str
+        What the header's `kind` says.
+    cls : type
+    codec : Codec
+    units : str
+        What the header's `units` says if the caller of `save` does not.
+    in_root : bool
+        The object lies in the root of the file instead of a group with the name of the kind.
+    old_names : tuple of str
+        Names of the kind in files of older schemas.
+    """
+
+    name: str
+    cls: type
+    codec: type[Codec]
+    units: str = ""
+    in_root: bool = False
+    old_names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the name of the kind and of its class."""
+        return f"Kind({self.name!r}, {_full_name(self.cls)})"
+
+    @property
+    def layout(self) -> str:
+        """Datasets and attributes in words: the docstring of the codec in one line."""
+        return " ".join((self.codec.__doc__ or "").split())
+
+    def n_bytes(self, object: Any) -> int:
+        """Return about how much space an object of this kind takes in a file."""
+        count: Callable[[Any], int] = getattr(self.codec, "n_bytes", _n_bytes)
+        return count(object)
+
+
+_BY_NAME: dict[str, Kind] = {}
+_BY_CLASS: dict[type, Kind] = {}
+
+
+def codec(
+    cls: type, *, kind: str, units: str = "", in_root: bool = False, old_names: Sequence[str] = ()
+) -> Callable[[type[Codec]], type[Codec]]:
+    """Decorate the codec of a class, so that `save` writes its objects and `load` gives them back.
+
+    Parameters
+    ----------
+    cls : type
+        Objects of exactly this class are stored; those of a subclass need a codec of their own.
+    kind : str
+        Name of the kind of file, used once: letters, digits and "_".
+    units : str
+        Units of the contents, for people.
+    in_root : bool
+        Use the root of the file instead of a group of the kind's name; for layouts that other programs prescribe.
+    old_names : sequence of str
+        Names of the kind in older files, which are still read.
+
+    Raises
+    ------
+    InvalidValueError
+        If the kind or the class has a codec already, or `kind` is no such name.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sci.io import codec, load, read_array, save, write_array
+    >>> @dataclass
+    ... class Spectrum:
+    ...     energies: np.ndarray
+    >>> @codec(Spectrum, kind="spectrum", units="eV")
+    ... class SpectrumCodec:
+    ...     "`energies` (n) of the lines."
+    ...
+    ...     @staticmethod
+    ...     def write(group, spectrum):
+    ...         write_array(group, "energies", spectrum.energies, "eV")
+    ...
+    ...     @staticmethod
+    ...     def read(group):
+    ...         return Spectrum(read_array(group, "energies", (None,)))
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "lines.h5")
+    >>> save(path, Spectrum(np.array([1.5, 2.5])))
+    >>> load(path)
+    Spectrum(energies=array([1.5, 2.5]))
+    """
+    if not kind.isidentifier():
+        raise InvalidValueError(f"kind is {kind!r}; expected letters, digits and '_'")
+    for name in (kind, *old_names):
+        if name in _BY_NAME:
+            raise InvalidValueError(
+                f"the kind {name!r} is that of {_full_name(_BY_NAME[name].cls)}; choose another name for "
+                f"{_full_name(cls)}"
+            )
+    if cls in _BY_CLASS:
+        raise InvalidValueError(f"{_full_name(cls)} is stored as kind {_BY_CLASS[cls].name!r}; expected one codec")
+
+    def register(implementation: type[Codec]) -> type[Codec]:
+        entry = Kind(kind, cls, implementation, units, in_root, tuple(old_names))
+        _BY_CLASS[cls] = entry
+        _BY_NAME.update(dict.fromkeys((kind, *old_names), entry))
+        return implementation
+
+    return register
+
+
+def kinds() -> Mapping[str, Kind]:
+    """Return every kind that is registered now, by its present name."""
+    return {entry.name: entry for entry in _BY_CLASS.values()}
+
+
+def kind_of(object: Any) -> Kind:
+    """Return the kind of file that holds an object.
+
+    Raises
+    ------
+    InvalidValueError
+        If its class has no codec.
+    """
+    cls = type(object)
+    if cls in _BY_CLASS:
+        return _BY_CLASS[cls]
+    near = next((base for base in cls.__mro__ if base in _BY_CLASS), None)
+    why = f", a subclass of {near.__name__}, which would be read back as one" if near else ""
+    names = ", ".join(sorted(known.__name__ for known in _BY_CLASS))
+    raise InvalidValueError(
+        f"cannot save a {_full_name(cls)}{why}; expected one of {names}, or register a codec of the class with "
+        "sci.io.codec"
+    )
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind that a file's header names.
+
+    Raises
+    ------
+    FileFormatError
+        For a kind without a codec.
+    """
+    if name not in _BY_NAME:
+        raise FileFormatError(
+            f"the file holds kind {name!r}; expected one of {', '.join(sorted(kinds()))}; import the module that "
+            "registers its codec, if it is one of yours"
+        )
+    return _BY_NAME[name]
+
+
+def write_member(group: Group, name: str, object: Any) -> None:
+    """Write an object into a new group inside another one, by the codec of its class.
+
+    Raises
+    ------
+    InvalidValueError
+        If its class has no codec.
+    """
+    kind_of(object).codec.write(group.create_group(name), object)
+
+
+def read_member(group: Group, name: str, cls: type) -> Any:
+    """Return the object of class `cls` that `write_member` wrote.
+
+    Raises
+    ------
+    FileFormatError
+        If the group is missing, or its contents are damaged.
+    """
+    member = group.get(name)
+    if not isinstance(member, h5py.Group):
+        raise FileFormatError(
+            f"the group {group.name.rstrip('/')}/{name} is missing; the file is damaged: make it again"
+        )
+    return _BY_CLASS[cls].codec.read(member)
+
+
+def _full_name(cls: type) -> str:
+    module = cls.__module__
+    return cls.__qualname__ if module in ("builtins", "__main__") else f"{module}.{cls.__qualname__}"
+
+
+def _n_bytes(object: Any) -> int:
+    if isinstance(object, tuple | list):
+        return sum(map(_n_bytes, object))
+    if isinstance(object, dict):
+        return sum(map(_n_bytes, object.values()))
+    if is_dataclass(object):
+        return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
+    return int(getattr(object, "nbytes", 8))

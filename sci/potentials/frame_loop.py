@@ -1,0 +1,135 @@
+"""Energies and forces of many frames on the ranks of a job, handed to whatever keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.errors import InvalidValueError
+from sci.potentials.particles import Particles
+from sci.potentials.trajectory import FramePlan, energy_and_forces
+from sci.progress import progress
+
+__all__ = ["FrameJob", "FrameReader", "FrameSink", "compute_frames"]
+
+FrameReader = Callable[[Sequence[int]], Iterator[tuple[int, Particles]]]
+"""Yields number and particles of the frames with the given numbers, in their order."""
+
+
+@dataclass(frozen=True)
+class FrameJob:
+    """The frames that are to be computed.
+
+    Parameters
+    ----------
+    plan : FramePlan
+    numbers : (n,) int array
+        Number of each frame in its trajectory, from 0, ascending.
+    places : (n,) int array
+        Where the sink keeps each of them.
+    """
+
+    plan: FramePlan
+    numbers: np.ndarray
+    places: np.ndarray
+
+
+class FrameSink(Protocol):
+    """What keeps the results of `compute_frames`, on rank 0 alone: a file, a list in memory, ..."""
+
+    def begin(self) -> FrameJob:
+        """Return what is to be computed."""
+
+    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+        """Keep one frame: energy in e^2/angstrom, forces (n, 3) in e^2/angstrom^2."""
+
+    def close(self) -> None:
+        """Finish; called once, whatever happened."""
+
+
+def compute_frames(read: FrameReader, sink: FrameSink, *, title: str = "frames", comm: Comm = None) -> None:
+    """Compute energy and forces of the frames that a sink asks for, and hand them to it.
+
+    Parameters
+    ----------
+    read : callable
+        Called once on each rank, with the numbers of its own frames.
+    sink : FrameSink
+    title : str
+        Stands before the number of a frame in messages, like the name of the file.
+    comm : mpi4py communicator, optional
+        Frames are dealt to its ranks in turn; the numbers do not depend on how many there are.
+
+    Raises
+    ------
+    SciError
+        On every rank, whatever a reader, a frame or the sink raises on one. Finished frames stay with the sink.
+
+    Notes
+    -----
+    Collective. One round computes one frame on each rank, and gathers energy and forces on rank 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.potentials import FrameJob, Particles, compute_frames, plan_frames
+    >>> frames = [Particles([[0.0, 0.0, 0.0], [0.0, 0.0, r]], [1.0, -1.0]) for r in (1.0, 2.0)]
+    >>> class Energies(dict):
+    ...     def begin(self):
+    ...         return FrameJob(plan_frames(frames[0]), np.arange(2), np.arange(2))
+    ...     def write(self, place, energy, forces):
+    ...         self[place] = energy
+    ...     def close(self):
+    ...         pass
+    >>> energies = Energies()
+    >>> compute_frames(lambda numbers: ((k, frames[k]) for k in numbers), energies)
+    >>> energies
+    {0: -1.0, 1: -0.5}
+    """
+    root = rank_of(comm) == 0
+    try:
+        found, problem = None, None
+        try:
+            found = sink.begin() if root else None
+        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
+            problem = error
+        agree(comm, problem)
+        _run(read, sink, broadcast_object(found, comm), title, comm)
+    finally:
+        if root:
+            sink.close()
+
+
+def _run(read: FrameReader, sink: FrameSink, job: FrameJob, title: str, comm: Comm) -> None:
+    ranks, rank = size(comm), rank_of(comm)
+    mine = read(job.numbers[rank::ranks].tolist())
+    for start in progress(range(0, len(job.numbers), ranks), "trajectory", show=rank == 0):
+        row, problem = np.empty((0, 2 + 3 * job.plan.n)), None
+        if start + rank < len(job.numbers):
+            try:
+                _, particles = next(mine)
+                energy, forces = energy_and_forces(particles, job.plan)
+                row = np.concatenate([[job.places[start + rank], energy], forces.ravel()])[None]
+            except Exception as error:
+                problem = _with_frame(error, title, int(job.numbers[start + rank]))
+        agree(comm, problem)
+        rows = allgather_rows(row, comm)
+        if rank == 0:
+            try:
+                for found in rows:
+                    sink.write(int(found[0]), float(found[1]), found[2:].reshape(-1, 3))
+            except Exception as error:
+                problem = error
+        agree(comm, problem)
+
+
+def _with_frame(error: Exception, title: str, number: int) -> Exception:
+    """Return an error that names the frame."""
+    text = str(error)
+    if isinstance(error, InvalidValueError) and not text.startswith(title):
+        return InvalidValueError(f"{title}: frame {number}: {text}")
+    return error
