@@ -21,7 +21,8 @@ from sci.operators.fno.layers import fused_block, layered_block
 from sci.operators.fno.model import parameter_shapes
 from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.spectral import transform as spectral
-from sci.operators.spectral.convolution import spectral_convolution, spectral_convolution_vjp, stored_modes
+from sci.operators.spectral.convolution import spectral_convolution, spectral_convolution_vjp
+from sci.operators.spectral.modes import stored_modes
 from sci.operators.spectral.weights import WeightFormat
 from sci.tensor.contraction import network, products
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sci.errors import InvalidValueError
-from sci.operators.spectral.convolution import stored_modes
-from sci.operators.spectral.transform import check_modes
+from sci.operators.spectral.modes import check_modes, stored_modes
 from sci.operators.spectral.weights import WeightFormat
 
 __all__ = ["SKIPS", "FNOConfig"]

@@ -26,7 +26,7 @@ from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.layers import fused_block, layered_block
 from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
 from sci.operators.spectral.convolution import as_dtype
-from sci.operators.spectral.transform import check_field
+from sci.operators.spectral.modes import check_field
 
 __all__ = ["FNO", "TFNO", "initial_parameters", "parameter_shapes"]
 

@@ -10,22 +10,11 @@ import numpy as np
 
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import Tape
-from sci.operators.spectral.transform import (
-    check_field,
-    check_modes,
-    column_weights,
-    kept_modes,
-    synthesize_modes,
-    transform_modes,
-)
+from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
+from sci.operators.spectral.transform import synthesize_modes, transform_modes
 from sci.operators.spectral.weights import WeightFormat
 
-__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp", "stored_modes"]
-
-
-def stored_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
-    """Return the modes that weights are stored for: n_modes, and n_modes // 2 + 1 columns along the last axis."""
-    return (*n_modes[:-1], n_modes[-1] // 2 + 1)
+__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp"]
 
 
 def spectral_convolution(

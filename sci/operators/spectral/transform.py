@@ -1,144 +1,34 @@
-"""The truncated Fourier transform of real fields on any grid, as matrix products, and its inverse.
+"""The truncated Fourier transform of real fields on any grid, and its inverse.
 
-Of a field on N_1 x ... x N_d points only the wavenumbers of a small box are wanted, so that products with cached
-matrices of cosines and sines cost less than fast transforms whose spectrum is thrown away, work for any N, and leave
-no array of the size of a half spectrum behind. On the CPU all matrices are real: along the last axis a row of values
-gives its cosine and sine sums; along the others the sums over cosines and sines of |k| serve both signs of k. On a
-device kernels make the products, with complex waves along the others, and write and read the spectrum mode by mode.
+Of a field on N_1 x ... x N_d points only the wavenumbers of a small box are wanted. For few of them, products with
+cached matrices of cosines and sines cost less than fast transforms whose spectrum is thrown away, work for any N, and
+leave no array of the size of a half spectrum behind; for many, FFTs cost less (`sci.operators.spectral.fast` has the
+rule). On the CPU all matrices are real: along the last axis a row of values gives its cosine and sine sums; along the
+others the sums over cosines and sines of |k| serve both signs of k. On a device kernels make the products, with complex
+waves along the others, and write and read the spectrum mode by mode.
 """
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, to_device
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.backend import Array, is_device_array, namespace
+from sci.errors import ShapeError
+from sci.operators.spectral.fast import (
+    complex_analysis,
+    complex_synthesis,
+    product_is_faster,
+    real_analysis,
+    real_synthesis,
+)
+from sci.operators.spectral.waves import wave_matrix
 from sci.tensor.contraction.products import mode_product, row_product
 
-__all__ = [
-    "check_field",
-    "check_modes",
-    "column_weights",
-    "kept_modes",
-    "synthesize",
-    "synthesize_modes",
-    "synthesize_rows",
-    "transform",
-    "transform_modes",
-    "wavenumbers",
-    "weight_window",
-]
-
-
-def check_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
-    """Return `n_modes` as a tuple of 1 to 3 positive integers.
-
-    Raises
-    ------
-    InvalidValueError
-    """
-    counts = tuple(n_modes) if isinstance(n_modes, Sequence) else (n_modes,)
-    if not 1 <= len(counts) <= 3 or any(not isinstance(m, int | np.integer) or m < 1 for m in counts):
-        raise InvalidValueError(f"n_modes is {n_modes!r}; expected 1 to 3 positive integers, one for each grid axis")
-    return tuple(int(m) for m in counts)
-
-
-def check_field(x: Array, channels: int, dim: int) -> None:
-    """Raise unless `x` is (batch, channels, *grid) of float32 or float64 with `dim` grid axes.
-
-    Raises
-    ------
-    ShapeError, DTypeError
-    """
-    dtype = getattr(x, "dtype", None)
-    if dtype not in (np.float32, np.float64):
-        raise DTypeError(f"the field is {dtype or type(x).__name__}; expected an array of float32 or float64")
-    if x.ndim != dim + 2 or x.shape[1] != channels or 0 in x.shape:
-        raise ShapeError(
-            f"the field has shape {tuple(x.shape)}; expected (batch, {channels}, *grid) with {dim} grid axes"
-        )
-
-
-def kept_modes(n_modes: Sequence[int], *grids: Sequence[int]) -> tuple[int, ...]:
-    """Return how many wavenumbers are kept along each axis: total counts, and columns of the half spectrum last.
-
-    m_j = min(n_modes_j, N_j) along the leading axes and min(n_modes_d // 2 + 1, N_d // 2 + 1) along the last, for the
-    smallest of the grids.
-    """
-    shapes = [*zip(*grids)]
-    leading = [min(m, *sizes) for m, sizes in zip(n_modes[:-1], shapes)]
-    return (*leading, min(n_modes[-1] // 2 + 1, *(n // 2 + 1 for n in shapes[-1])))
-
-
-def wavenumbers(kept: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Return the wavenumbers along each axis: -(m // 2) ... m - m // 2 - 1, and 0 ... K - 1 along the last.
-
-    Even m keeps -m/2 and drops +m/2; odd m is symmetric.
-    """
-    return (*(np.arange(m) - m // 2 for m in kept[:-1]), np.arange(kept[-1]))
-
-
-def weight_window(stored: Sequence[int], kept: Sequence[int]) -> tuple[slice, ...]:
-    """Return the part of weights for `stored` modes that acts on `kept` ones: about the center, on the last from 0."""
-    leading = [slice(s // 2 - k // 2, s // 2 - k // 2 + k) for s, k in zip(stored[:-1], kept[:-1])]
-    return (*leading, slice(0, kept[-1]))
-
-
-def column_weights(grid: Sequence[int], kept: Sequence[int], dtype: Any) -> np.ndarray:
-    """Return c_k, how often a column of the half spectrum counts in a real field: 1 for k = 0 and N/2, 2 otherwise."""
-    weights = np.full(kept[-1], 2, dtype)
-    weights[0] = 1
-    if kept[-1] - 1 == grid[-1] / 2:
-        weights[-1] = 1
-    return weights
-
-
-@functools.lru_cache(maxsize=256)
-def _circle(n: int, rows: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """cos and sin of 2 pi k j / n for k < rows, j < n, exact at multiples of a quarter turn."""
-    steps = np.outer(np.arange(rows), np.arange(n)) % n
-    angle = 2 * math.pi * np.arange(n) / n
-    cosine, sine = np.cos(angle), np.sin(angle)
-    quarters = 4 * np.arange(n)
-    cosine[quarters % (2 * n) == n] = 0
-    sine[quarters % (2 * n) == 0] = 0
-    return cosine[steps].astype(dtype), sine[steps].astype(dtype)
-
-
-@functools.lru_cache(maxsize=256)
-def _matrix(kind: str, n: int, modes: int, dtype: str, xp: ModuleType, device: int) -> Array:
-    """Return one of the matrices, made once for each size, dtype and device.
-
-    "analysis" (N, 2K): columns cos/N, -sin/N in turn. "synthesis" (2K, N): rows c cos, -c sin in turn.
-    "fold" (2q+1, N) with q = modes // 2: rows cos/N of 0..q, then sin/N of 1..q. "unfold" (N, 2q+1): the same, times N.
-    "waves" (N, modes): exp(2 pi i k n / N) for the k of `wavenumbers`; "counted waves": the same over N.
-    """
-    if kind in ("analysis", "synthesis"):
-        cosine, sine = _circle(n, modes, dtype)
-        rows = np.stack([cosine, -sine], axis=1).reshape(2 * modes, n)
-        weights = np.repeat(column_weights((n,), (modes,), dtype), 2)
-        rows = rows.T / n if kind == "analysis" else rows * weights[:, None]
-    elif kind.endswith("waves"):
-        cosine, sine = _circle(n, n, dtype)
-        rows = (cosine + 1j * sine)[:, (np.arange(modes) - modes // 2) % n]
-        rows, dtype = rows / n if kind.startswith("counted") else rows, np.result_type(dtype, np.complex64).name
-    else:
-        cosine, sine = _circle(n, modes // 2 + 1, dtype)
-        rows = np.concatenate([cosine, sine[1:]])
-        rows = rows / n if kind == "fold" else rows.T
-    return to_device(np.ascontiguousarray(rows.astype(dtype)), xp)
-
-
-def _cached(kind: str, n: int, modes: int, like: Array) -> Array:
-    xp = namespace(like)
-    device = 0 if xp is np else int(xp.cuda.Device().id)
-    return _matrix(kind, n, modes, np.dtype(like.dtype).name, xp, device)
+__all__ = ["synthesize", "synthesize_modes", "synthesize_rows", "transform", "transform_modes"]
 
 
 def transform(x: Array, kept: Sequence[int]) -> Array:
@@ -158,18 +48,26 @@ def transform(x: Array, kept: Sequence[int]) -> Array:
 
     Notes
     -----
-    Cost: 4 K_d flops a value, and less for the other axes. Largest array made: 2 K_d / N_d of `x`.
+    Each axis by a matrix product or by FFT, whichever `product_is_faster` says. A product costs 4 K_d flops a value and
+    makes an array of 2 K_d / N_d of `x`, an FFT one of the size of `x`.
     """
     dim, xp = len(kept), namespace(x)
     grid, lead = x.shape[-dim:], x.shape[:-dim]
-    z = xp.ascontiguousarray(x).reshape(-1, grid[-1]) @ _cached("analysis", grid[-1], kept[-1], x)
-    tail = 2 * kept[-1]
+    source = xp.ascontiguousarray(x).reshape(-1, grid[-1])
+    if product_is_faster(grid[-1], kept[-1], len(source), like=x):
+        z = (source @ wave_matrix("analysis", grid[-1], kept[-1], x)).view(_complex(x))
+    else:
+        z = real_analysis(source, kept[-1])
+    tail = kept[-1]
     for axis in range(dim - 2, -1, -1):
         n, m = grid[axis], kept[axis]
-        sums = xp.matmul(_cached("fold", n, m, x), z.reshape(-1, n, tail))
-        z = _both_signs(sums, m, xp).reshape(-1)
+        z = z.reshape(-1, n, tail)
+        if product_is_faster(n, m, len(z), tail=tail, like=x):
+            z = _both_signs(xp.matmul(wave_matrix("fold", n, m, x), z.view(x.dtype)), m, xp)
+        else:
+            z = complex_analysis(z, m)
         tail *= m
-    return z.reshape(-1).view(_complex(x)).reshape(*lead, *kept)
+    return z.reshape(*lead, *kept)
 
 
 def _complex(x: Array) -> np.dtype[Any]:
@@ -186,7 +84,7 @@ def _both_signs(sums: Array, m: int, xp: ModuleType) -> Array:
     out[:, q] = even[:, 0]
     out[:, :q] = (even[:, 1:] + odd)[:, ::-1]
     out[:, q + 1 :] = even[:, 1 : p + 1] - odd[:, :p]
-    return out.view(sums.dtype)
+    return out
 
 
 def _fold_signs(z: Array, xp: ModuleType) -> Array:
@@ -225,16 +123,23 @@ def synthesize(spectrum: Array, grid: Sequence[int]) -> Array:
     kept, lead = spectrum.shape[-dim:], spectrum.shape[:-dim]
     if any(k > n for k, n in zip(kept[:-1], grid)) or kept[-1] > grid[-1] // 2 + 1:
         raise ShapeError(f"{kept} coefficients do not fit on a grid of {tuple(grid)} points")
-    real = np.dtype(np.float32 if spectrum.dtype == np.complex64 else np.float64)
+    real = spectrum.real
     z = xp.ascontiguousarray(spectrum)
     rows = int(np.prod(lead, dtype=int))
     for axis in range(dim - 1):
         n, m = grid[axis], kept[axis]
-        folded = _fold_signs(z.reshape(rows, m, -1), xp).view(real)
-        z = xp.matmul(_cached("unfold", n, m, folded), folded).view(spectrum.dtype)
+        z = z.reshape(rows, m, -1)
+        if product_is_faster(n, m, rows, tail=z.shape[2], like=real):
+            folded = _fold_signs(z, xp).view(real.dtype)
+            z = xp.matmul(wave_matrix("unfold", n, m, folded), folded).view(spectrum.dtype)
+        else:
+            z = complex_synthesis(z, n)
         rows *= n
-    z = z.reshape(rows, kept[-1]).view(real)
-    return (z @ _cached("synthesis", grid[-1], kept[-1], z)).reshape(*lead, *grid)
+    z = z.reshape(rows, kept[-1])
+    if product_is_faster(grid[-1], kept[-1], rows, like=real):
+        z = z.view(real.dtype)
+        return (z @ wave_matrix("synthesis", grid[-1], kept[-1], z)).reshape(*lead, *grid)
+    return real_synthesis(z, grid[-1]).reshape(*lead, *grid)
 
 
 def transform_modes(x: Array, kept: Sequence[int]) -> Array:
@@ -248,7 +153,7 @@ def transform_modes(x: Array, kept: Sequence[int]) -> Array:
     if not is_device_array(x) or dim == 1:
         return xp.ascontiguousarray(xp.moveaxis(transform(x, kept), (0, 1), (dim, dim + 1)))
     grid, fields = x.shape[2:], x.shape[0] * x.shape[1]
-    z = row_product(xp.ascontiguousarray(x).reshape(-1, grid[-1]), _cached("analysis", grid[-1], kept[-1], x))
+    z = row_product(xp.ascontiguousarray(x).reshape(-1, grid[-1]), wave_matrix("analysis", grid[-1], kept[-1], x))
     z, tail = z.view(_complex(x)), kept[-1]
     for axis in range(dim - 2, -1, -1):
         n, m = grid[axis], kept[axis]
@@ -257,7 +162,7 @@ def transform_modes(x: Array, kept: Sequence[int]) -> Array:
         # The last product, over the first axis, leaves the modes first and batch and channel last.
         to = (1, tail * fields, fields) if axis == 0 else (m * tail, tail, 1)
         parts = ((0, 1, m), (n * tail, tail, 1), to)
-        mode_product(_cached("counted waves", n, m, x), z, out, (batch, m, n, tail), parts, (True, False))
+        mode_product(wave_matrix("counted waves", n, m, x), z, out, (batch, m, n, tail), parts, (True, False))
         z, tail = out, tail * m
     return z.reshape(*kept, *x.shape[:2])
 
@@ -276,11 +181,11 @@ def synthesize_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]
         n, m, tail = grid[axis], kept[axis], int(np.prod(kept[axis + 1 :], dtype=int))
         out = xp.empty((rows * n * tail,), spectrum.dtype)
         lies = (1, tail * fields, fields) if axis == 0 else (m * tail, tail, 1)
-        waves = _cached("waves", n, m, z.view(real))
+        waves = wave_matrix("waves", n, m, z.view(real))
         mode_product(waves, z, out, (rows, n, m, tail), ((0, m, 1), lies, (n * tail, tail, 1)))
         z, rows = out, rows * n
     z = z.view(real)
-    return z.reshape(batch, channels, -1, 2 * kept[-1]), _cached("synthesis", grid[-1], kept[-1], z)
+    return z.reshape(batch, channels, -1, 2 * kept[-1]), wave_matrix("synthesis", grid[-1], kept[-1], z)
 
 
 def synthesize_modes(spectrum: Array, grid: Sequence[int]) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError
-from sci.operators.spectral.transform import weight_window
+from sci.operators.spectral.modes import weight_window
 from sci.tensor import Canonical, TensorFormat, TensorTrain, Tucker
 from sci.tensor.contraction.network import BATCH, Step, run_network, run_network_vjp
 from sci.tensor.formats.protocol import checked_ranks

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.operators.spectral.transform import (
+from sci.operators.spectral.modes import (
     check_field,
     check_modes,
     column_weights,
     kept_modes,
-    synthesize,
-    transform,
     wavenumbers,
     weight_window,
 )
+from sci.operators.spectral.transform import synthesize, transform
 
 CASES = [
     ((16,), (5,)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.operators.spectral.transform import weight_window
+from sci.operators.spectral.modes import weight_window
 from sci.operators.spectral.weights import FACTORIZATIONS, WeightFormat
 
 FORMATS = [(f, layers) for f in FACTORIZATIONS for layers in (0, 3) if not (f == "dense" and layers)]
