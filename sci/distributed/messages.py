@@ -20,11 +20,11 @@ from sci.distributed.nccl import through_nccl
 from sci.distributed.staging import element_dtype
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["Message", "alltoall", "recv", "send", "shift"]
+__all__ = ["MAX_TAG", "Message", "alltoall", "recv", "send", "shift"]
 
 _SHIFT_TAGS = 1 << 10
 _SEND_TAGS = 1 << 12
-_MAX_TAG = 16383
+MAX_TAG = 16383
 _DESCRIPTION = 10
 
 
@@ -178,8 +178,8 @@ def _partner(comm: Comm, peer: int, tag: int, name: str) -> Channel | None:
     rank, n_ranks = (0, 1) if channel is None else (channel.rank, channel.size)
     if not 0 <= peer < n_ranks or peer == rank:
         raise InvalidValueError(f"{name}: the partner of rank {rank} of {n_ranks} is {peer}; expected another rank")
-    if not 0 <= tag <= _MAX_TAG:
-        raise InvalidValueError(f"{name}: tag {tag}; expected 0 to {_MAX_TAG}")
+    if not 0 <= tag <= MAX_TAG:
+        raise InvalidValueError(f"{name}: tag {tag}; expected 0 to {MAX_TAG}")
     return channel
 
 

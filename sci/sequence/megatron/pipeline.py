@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array
-from sci.distributed import Comm, Message, abort_on_error, rank_of, recv, send, size
-from sci.distributed.agreement import verdict
-from sci.distributed.communicators import channel_of
+from sci.distributed import Comm, Message, abort_on_error, agreed, rank_of, recv, send, size
+from sci.distributed.messages import MAX_TAG
 from sci.errors import InvalidValueError
 from sci.sequence.megatron.schedules import PipelineSchedule, PipelineStep, simulate
 
@@ -51,7 +50,8 @@ def run_pipeline(
     Raises
     ------
     InvalidValueError
-        On every rank, if the schedule is not for this number of ranks, or hangs, or differs between ranks.
+        On every rank, if the schedule is not for this number of ranks, lacks a pass or has one twice, hangs, or differs
+        between ranks; and if `shape` or `dtype` differ.
 
     Notes
     -----
@@ -59,24 +59,23 @@ def run_pipeline(
     at the ends sends one array of `shape`. Residuals are let go after their backward pass. A rank that fails ends the
     job.
     """
-    _check(schedule, comm)
+    _check(schedule, tuple(shape), dtype, comm)
     with abort_on_error(comm):
         _Run(schedule, forward, backward, tuple(shape), dtype, xp, comm).all()
 
 
-def _check(schedule: PipelineSchedule, comm: Comm) -> None:
-    error: Exception | None = None
-    code = 0
-    try:
+def _check(schedule: PipelineSchedule, shape: tuple[int, ...], dtype: Any, comm: Comm) -> None:
+    """Refuse a schedule that does not fit, before any pass runs."""
+    with agreed(comm, "run_pipeline") as agreement:
         if len(schedule) != size(comm):
             raise InvalidValueError(f"a schedule for {len(schedule)} stages on {size(comm)} ranks; expected as many")
         simulate(schedule)
-        code = hash(tuple((s.forward, s.chunk, s.microbatch) for steps in schedule for s in steps)) >> 1
-    except (InvalidValueError, ValueError, IndexError) as caught:
-        error = caught
-    table = verdict(channel_of(comm), error, [code])
-    if (table != table[0]).any():
-        raise InvalidValueError("the schedule differs between ranks; expected the same on all")
+        if len(schedule[0]) > MAX_TAG + 1:
+            raise InvalidValueError(
+                f"{len(schedule[0])} passes a rank; expected at most {MAX_TAG + 1}, a message tag for each"
+            )
+        order = np.array([[s.forward, s.chunk, s.microbatch] for steps in schedule for s in steps])
+        agreement.same(schedule=order, shape=shape, dtype=str(np.dtype(dtype)))
 
 
 class _Run:
@@ -94,7 +93,8 @@ class _Run:
     ) -> None:
         self.steps = schedule[rank_of(comm)]
         self.rank, self.ranks, self.comm = rank_of(comm), size(comm), comm
-        self.last = self.ranks * (1 + max(s.chunk for s in self.steps)) - 1
+        self.chunks = 1 + max(s.chunk for s in self.steps)
+        self.last = self.ranks * self.chunks - 1
         self.forward, self.backward = forward, backward
         self.shape, self.dtype, self.xp = shape, dtype, xp
         self.residuals: dict[tuple[int, int], Any] = {}
@@ -120,15 +120,19 @@ class _Run:
         return step.chunk * self.ranks + self.rank
 
     def at_source(self, step: PipelineStep) -> bool:
-        """Tell whether a pass takes nothing from another stage."""
+        """Return True if a pass needs no input from another stage."""
         return self.stage(step) == (0 if step.forward else self.last)
 
+    def tag(self, forward: bool, stage: int, microbatch: int) -> int:
+        """Return the tag of the input of a pass: no two messages between two ranks share one."""
+        return 2 * (microbatch * self.chunks + stage // self.ranks) + forward
+
     def expect(self, step: PipelineStep) -> Message | None:
-        """Start to receive the input of a pass; up and down differ in tag, not always in the rank."""
+        """Start to receive the input of a pass."""
         if self.at_source(step) or self.ranks == 1:
             return None
         source = (self.rank - 1 if step.forward else self.rank + 1) % self.ranks
-        tag = 2 * self.stage(step) + step.forward
+        tag = self.tag(step.forward, self.stage(step), step.microbatch)
         return recv(self.shape, self.dtype, source, tag=tag, xp=self.xp, comm=self.comm)
 
     def arrived(self, step: PipelineStep, waiting: Message | None) -> Array | None:
@@ -147,6 +151,6 @@ class _Run:
         if self.ranks == 1:
             self.own[step.forward, target, step.microbatch] = out
             return
-        tag = 2 * target + step.forward
+        tag = self.tag(step.forward, target, step.microbatch)
         self.sending = [message for message in self.sending if not message.done()]
         self.sending.append(send(out, target % self.ranks, tag=tag, operation="pipeline", comm=self.comm))

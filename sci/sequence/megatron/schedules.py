@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -159,7 +160,7 @@ def simulate(
     Raises
     ------
     InvalidValueError
-        If a pass waits for one that never comes: the schedule hangs.
+        If a rank lacks a pass or has one twice, or if a pass waits for one that never comes: the schedule hangs.
 
     Examples
     --------
@@ -167,8 +168,7 @@ def simulate(
     >>> simulate(pipeline_schedule("1f1b", 4, 8)).bubble    # (p - 1) / m
     0.375
     """
-    p = len(schedule)
-    chunks = 1 + max(step.chunk for steps in schedule for step in steps)
+    p, chunks = len(schedule), _complete(schedule)
     done: dict[tuple[bool, int, int], float] = {}
     clocks, places = [0.0] * p, [0] * p
     moved = True
@@ -190,6 +190,24 @@ def simulate(
             raise InvalidValueError(f"the schedule hangs: rank {rank} waits for ever before {steps[places[rank]]}")
     work = sum((forward if step.forward else backward) / chunks for step in schedule[0])
     return Simulation(max(clocks), max(clocks) / work - 1, tuple(peak_in_flight(steps, chunks) for steps in schedule))
+
+
+def _complete(schedule: PipelineSchedule) -> int:
+    """Return the chunks of a rank, after a check that each rank runs each pass of each microbatch once."""
+    steps = [step for order in schedule for step in order]
+    if not steps or min(min(s.chunk, s.microbatch) for s in steps) < 0:
+        raise InvalidValueError("an empty schedule, or one with negative numbers; expected passes on each rank")
+    chunks, microbatches = 1 + max(s.chunk for s in steps), 1 + max(s.microbatch for s in steps)
+    every = [PipelineStep(f, c, m) for m in range(microbatches) for c in range(chunks) for f in (True, False)]
+    for rank, order in enumerate(schedule):
+        counts = Counter(order)
+        for step in every:
+            if counts[step] != 1:
+                raise InvalidValueError(
+                    f"rank {rank} runs {step} {counts[step]} times; expected each pass of {microbatches} microbatches "
+                    f"through {chunks} chunks once"
+                )
+    return chunks
 
 
 def _ready(
