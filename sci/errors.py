@@ -1,6 +1,6 @@
 """Every error that a user can cause, as one small hierarchy under `SciError`.
 
-A message says what was given, what was expected, and the mend.
+A message says what was given, what was expected, and how to fix it.
 """
 
 

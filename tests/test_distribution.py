@@ -60,4 +60,4 @@ def test_the_doctor_names_another_sci_and_the_fix(tmp_path: Path) -> None:
     finding = next(f for f in json.loads(done.stdout)["findings"] if f["name"] == "package name")
     assert not finding["ok"]
     assert "sci 0.1.7" in finding["found"]
-    assert "pip uninstall sci" in finding["mend"]
+    assert "pip uninstall sci" in finding["fix"]

@@ -1,4 +1,4 @@
-"""`sci doctor`: what this machine has, and the mend for each gap."""
+"""`sci doctor`: what this machine has, and the fix for each gap."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ EXTRAS = {"matplotlib": "plot", "gemmi": "structures", "pdb2pqr": "structures", 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for: whether it is there, what was found, and the mend."""
+    """One thing that was looked for: whether it is there, what was found, and the fix."""
 
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def add_parser(commands: Any) -> None:
@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
     rows = []
     for finding in findings:
         rows.append((f"{'ok' if finding.ok else '--'}  {finding.name}", finding.found))
-        if finding.mend:
-            rows.append(("", f"mend: {finding.mend}"))
+        if finding.fix:
+            rows.append(("", f"fix: {finding.fix}"))
     print_table(rows)
 
 
@@ -111,11 +111,11 @@ def _names() -> Finding:
 def _compiler() -> Finding:
     found = find_compiler(get_option("compiler"))
     if found is None:
-        return Finding("C++ compiler", False, "none; kernels run as slow NumPy references", _COMPILER_MEND)
+        return Finding("C++ compiler", False, "none; kernels run as slow NumPy references", _COMPILER_FIX)
     return Finding("C++ compiler", True, f"{found[1]} ({found[0]})")
 
 
-_COMPILER_MEND = "install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
+_COMPILER_FIX = "install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
 
 
 def _cache() -> Finding:
@@ -137,8 +137,8 @@ def _kernel() -> Finding:
             value = float(direct_sum(Particles([[0.0, 0.0, 0.0]], [1.0]), np.array([[0.0, 0.0, 2.0]]))[0])
     except (SciError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        mend = _COMPILER_MEND if isinstance(error, KernelCompileError) else "set SCI_CACHE_DIR to a folder of yours"
-        return Finding("compiled kernel", False, reason, mend)
+        fix = _COMPILER_FIX if isinstance(error, KernelCompileError) else "set SCI_CACHE_DIR to a folder of yours"
+        return Finding("compiled kernel", False, reason, fix)
     seconds = time.perf_counter() - start
     if abs(value - 0.5) > 1e-15:
         return Finding("compiled kernel", False, f"gives {value} for 0.5", "set SCI_KERNELS=reference and report this")
@@ -155,8 +155,8 @@ def _device() -> Finding:
         if cupy:
             reason = str(error).partition("\n")[0]
             return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
-        mend = f"with an NVIDIA GPU: {install_command('cuda12')} (or cuda13); without one nothing is missing"
-        return Finding("GPU", False, "no CuPy; everything runs on the CPU", mend)
+        fix = f"with an NVIDIA GPU: {install_command('cuda12')} (or cuda13); without one nothing is missing"
+        return Finding("GPU", False, "no CuPy; everything runs on the CPU", fix)
     driver_of = f"driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
     return Finding("GPU", True, f"{cupy}, {driver_of}, {_nccl()}, {', '.join(names)}")
 
@@ -183,14 +183,14 @@ def _probe(code: str) -> tuple[list[Any] | None, str]:
 
 def _mpi() -> list[Finding]:
     if _version("mpi4py") is None:
-        mend = f"for one machine: {install_command('mpi-local')}; with the MPI of a cluster: {install_command('mpi')}"
-        return [Finding("MPI", False, "no mpi4py; runs in one process", mend)]
+        fix = f"for one machine: {install_command('mpi-local')}; with the MPI of a cluster: {install_command('mpi')}"
+        return [Finding("MPI", False, "no mpi4py; runs in one process", fix)]
     answer, reason = _probe(MPI_PROBE)
     if answer is None:
-        mend = "reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or " + install_command(
+        fix = "reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or " + install_command(
             "mpi-local"
         )
-        return [Finding("MPI", False, f"mpi4py {_version('mpi4py')} does not load: {reason}", mend)]
+        return [Finding("MPI", False, f"mpi4py {_version('mpi4py')} does not load: {reason}", fix)]
     library = " ".join(str(answer[0]).replace("\t", " ").split())[:60]
     aware = "takes device buffers" if answer[1] else "device buffers pass through the host"
     beside = Path(sys.executable).parent / "mpirun"

@@ -48,7 +48,7 @@ def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
     Raises
     ------
     FileFormatError
-        With one line `file:line: what; expected; mend`.
+        With one line `file:line: what; expected; fix`.
 
     Notes
     -----

@@ -43,7 +43,7 @@ def read_structure(
     Raises
     ------
     FileFormatError
-        With one line `file:line: what; expected; mend`.
+        With one line `file:line: what; expected; fix`.
     InvalidValueError
         For an unknown format or force field, or a force field for a file that has charges.
     MissingDependencyError

@@ -43,7 +43,7 @@ def read_xyz(path: str | Path, *, model: int | None = None) -> Particles:
     Raises
     ------
     FileFormatError
-        With one line `file:line: what; expected; mend`.
+        With one line `file:line: what; expected; fix`.
     """
     path = Path(path)
     lines = [line.strip() for line in read_lines(path)]
