@@ -19,7 +19,7 @@ _BONDS = "cdefgh"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TensorTrain:
-    """A tensor A[j_1, ..., j_d] = cores[0][j_1, :] cores[1][:, j_2, :] ... cores[d-1][:, j_d].
+    """A tensor train, `A[j_1, ..., j_d] = cores[0][j_1, :] cores[1][:, j_2, :] ... cores[d-1][:, j_d]`.
 
     Parameters
     ----------
