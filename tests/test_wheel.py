@@ -67,9 +67,10 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
         names = set(archive.namelist())
         metadata = next(archive.read(n).decode() for n in names if n.endswith(".dist-info/METADATA"))
     sources = {p.relative_to(CHECKOUT).as_posix() for p in (CHECKOUT / "sci").rglob("*.py")}
-    kernels = {f"sci/_kernels/{p.name}" for p in (CHECKOUT / "kernels").iterdir() if p.is_file()}
+    folder = CHECKOUT / "kernels"
+    kernels = {f"sci/_kernels/{p.relative_to(folder).as_posix()}" for p in folder.rglob("*") if p.is_file()}
     assert sources | kernels | {"sci/py.typed", "sci/solvers/learned/learned_cycle.h5"} <= names
-    assert {"sci/_kernels/host.h", "sci/_kernels/direct_sum.cu"} <= kernels
+    assert {"sci/_kernels/host.h", "sci/_kernels/particles/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}
     assert f"Version: {sci.__version__}" in metadata

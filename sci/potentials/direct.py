@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sci.backend import Array, as_points, namespace
 from sci.errors import DeviceMismatchError
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Newton, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["direct_sum", "pack"]
-
-
-def direct_sum_kernel(screened: bool, gradient: bool) -> Kernel:
-    """Return the kernel of pairwise sums."""
-    return Kernel(
-        "direct_sum.cu",
-        f"direct_sum<double, {str(screened).lower()}, {str(gradient).lower()}>",
-        f"targets: f64[m, 3], sources: f64[n, 4], out: f64[m, {4 if gradient else 1}], m: i64, n: i64, kappa: f64, "
-        "coincident: f64",
-    )
-
-
-KERNELS = tuple(direct_sum_kernel(screened, gradient) for screened in (False, True) for gradient in (False, True))
-"""Every kernel instance that this module can launch."""
 
 
 def pack(particles: Particles) -> Array:
@@ -75,7 +63,7 @@ def direct_sum(
 
 def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
     """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4)."""
-    instance = direct_sum_kernel(kernel.kappa > 0, gradient)
+    instance = get_kernel("particles/direct_sum.cu", "direct_sum", np.float64, kernel.kappa > 0, gradient)
     if not use_compiled(instance, points):
         return direct_sum_reference(points, sources, kernel, gradient)
     xp = namespace(points)

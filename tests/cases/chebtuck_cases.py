@@ -34,7 +34,7 @@ def _functions(rng: np.random.Generator, dtype: str) -> Iterator[tuple[np.ndarra
 
 def basis(rng: np.random.Generator, dtype: str, rows: int) -> Iterator[Pair]:
     """The table of an axis against a matrix product."""
-    compiled = _Compiled(np.dtype(dtype), {"f8": "double", "f4": "float"}[dtype], rows)
+    compiled = _Compiled(np.dtype(dtype), rows)
     geometry = np.array([[a, b - a] for a, b in DOMAIN]).ravel().astype(dtype)
     for _, factors in _functions(rng, dtype):
         for axis, factor in enumerate(factors):
@@ -49,7 +49,7 @@ def basis(rng: np.random.Generator, dtype: str, rows: int) -> Iterator[Pair]:
 
 def points(rng: np.random.Generator, dtype: str, rows: int, slopes: int) -> Iterator[Pair]:
     """Value, or value and slopes along two axes, in each order of the axes."""
-    compiled = _Compiled(np.dtype(dtype), {"f8": "double", "f4": "float"}[dtype], rows)
+    compiled = _Compiled(np.dtype(dtype), rows)
     for core, factors in _functions(rng, dtype):
         for n in SIZES:
             where = _points(rng, n, dtype)

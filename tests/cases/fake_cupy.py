@@ -11,10 +11,10 @@ import functools
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import instances
 import numpy as np
 
-from sci import kernels
+from sci.kernels import cache_folder, every_kernel
+from sci.kernels.compile import DEVICE_BLOCK, SCALARS, build_host
 
 _HIDDEN = ("ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__")
 _LACKING = (
@@ -155,9 +155,9 @@ class RawModule:
     """The kernels of one source, compiled for the host with the blocks of a device."""
 
     def __init__(self, *, code: str, options: tuple[str, ...], name_expressions: tuple[str, ...]) -> None:
-        assert f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}" in options
-        self._instances = {k.name: k for k in instances.every_kernel() if k.name in name_expressions}
-        assert all((kernels.kernel_folder() / k.file).read_text() == code for k in self._instances.values())
+        assert f"-DSCI_BLOCK={DEVICE_BLOCK}" in options
+        self._instances = {k.name: k for k in every_kernel() if k.name in name_expressions}
+        assert all((k.folder / k.file).read_text() == code for k in self._instances.values())
 
     def get_function(self, name: str) -> Any:
         return functools.partial(_launch, self._instances[name])
@@ -166,18 +166,18 @@ class RawModule:
 @functools.cache
 def _function(kernel: Any) -> Any:
     # Nothing is timed here, so the compiler need not optimize.
-    flags = ("-O0", "-USCI_BLOCK", f"-DSCI_BLOCK={kernels.DEVICE_BLOCK}")
-    return ctypes.CDLL(str(kernels._build_host(kernel, flags))).sci_launch
+    flags = ("-O0", "-USCI_BLOCK", f"-DSCI_BLOCK={DEVICE_BLOCK}")
+    return ctypes.CDLL(str(build_host(kernel, cache_folder(), flags))).sci_launch
 
 
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
-    assert block == (kernels.DEVICE_BLOCK,)
+    assert block == (DEVICE_BLOCK,)
     values = [ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
-    for (_, kind, dims), value in zip(kernel.parameters, arguments):
+    for parameter, value in zip(kernel.parameters, arguments):
         # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
-        if dims is None:
-            assert value.dtype == {"f64": np.float64, "i64": np.int64}[kind]
-            values.append({"f64": ctypes.c_double, "i64": ctypes.c_longlong}[kind](value))
+        if parameter.dims is None:
+            assert value.dtype == parameter.dtype
+            values.append(SCALARS[parameter.c_type](value))
         else:
             values.append(ctypes.c_void_p(value._hidden.ctypes.data))
     _function(kernel)(*values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -14,7 +13,7 @@ import operator_cases
 import stencil_cases
 
 import sci
-from sci.kernels import Kernel, block_size, launch
+from sci.kernels import Kernel, block_size, get_kernel, launch
 from sci.nn.ops.activations import KINDS, evaluate
 from sci.nn.ops.normalization import standardize, standardize_vjp
 from sci.nn.optim.adam import adam_step
@@ -38,13 +37,12 @@ _WORDS = {"true": 1, "false": 0, "signed char": 8, "int": 32, "float": 32, "doub
 
 def arguments_of(kernel: Kernel) -> tuple[str, list[int]]:
     """Return the template's name and its arguments after the dtype: booleans as 0 and 1, types as their bits."""
-    name, text = re.fullmatch(r"(\w+)<(?:double|float),?\s*(.*)>", kernel.name).groups()
-    return name, [_WORDS[a] if a in _WORDS else int(a) for a in text.split(", ") if a]
+    return kernel.template, [_WORDS[a] if a in _WORDS else int(a) for a in kernel.arguments[1:]]
 
 
 def is_single(kernel: Kernel) -> bool:
     """Tell whether an instance works in float32."""
-    return "<float" in kernel.name
+    return kernel.arguments[0] == "float"
 
 
 def pairs_of(kernel: Kernel) -> Iterator[Pair]:
@@ -136,11 +134,7 @@ def _tile_bounds(rng: np.random.Generator) -> Iterator[Pair]:
         tiles = Tiles.of(points, GRID)
         count = len(tiles.box)
         bounds = np.empty((count, 6))
-        kernel = Kernel(
-            "short_range.cu",
-            "tile_bounds<double>",
-            "targets: f64[m, 3], order: i64[m], tile_start: i64[e], bounds: f64[tiles, 6], tiles: i64",
-        )
+        kernel = get_kernel("particles/short_range.cu", "tile_bounds", np.float64)
         launch(kernel, -(-count // BLOCK), points, tiles.order, tiles.start, bounds, count)
         members = [points[tiles.order[a:b]] for a, b in zip(tiles.start[:-1], tiles.start[1:])]
         yield bounds, np.array([np.concatenate([m.min(axis=0), m.max(axis=0)]) for m in members])

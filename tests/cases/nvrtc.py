@@ -58,7 +58,7 @@ def compile_cubin(
 ) -> dict[str, Resources]:
     """Compile the instances `names` of one source to machine code; return the resources of each."""
     nvrtc, program = _load(), ctypes.c_void_p()
-    headers = sorted(folder.glob("*.h"))
+    headers = sorted(folder.rglob("*.h"))
     sources = [path.read_bytes() for path in headers]
     nvrtc.nvrtcCreateProgram(
         ctypes.byref(program),
@@ -66,7 +66,7 @@ def compile_cubin(
         file.encode(),
         len(headers),
         (ctypes.c_char_p * len(headers))(*sources),
-        (ctypes.c_char_p * len(headers))(*(path.name.encode() for path in headers)),
+        (ctypes.c_char_p * len(headers))(*(path.relative_to(folder).as_posix().encode() for path in headers)),
     )
     try:
         names = list(names)

@@ -251,7 +251,7 @@ def _factor(planes: bool) -> Callable[..., Iterator[Pair]]:
     def cases(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
         for p in _problems(rng, "f8", bits, variable):
             found, expected = np.zeros(p.d.shape), np.zeros(p.d.shape)
-            kernel = factor_kernel("i8" if bits == 8 else "f64", bool(variable), planes)
+            kernel = factor_kernel("i1" if bits == 8 else "f8", bool(variable), planes)
             links = np.zeros((3, 1, 1, 1)) if p.links is None else p.links
             ends = (p.where, *p.layout.padded_shape[1:], 0.97)
             for s in range(sum(p.layout.lengths) - 2) if planes else ((),):

@@ -6,10 +6,10 @@ from types import ModuleType
 
 import pytest
 from device_cases import CASES, assert_same_on, tucker_decompositions
-from instances import every_kernel
 
-from sci import kernels
 from sci.errors import DeviceMismatchError
+from sci.kernels import every_kernel, launch
+from sci.kernels.compile import device_function
 
 pytestmark = pytest.mark.gpu
 
@@ -35,11 +35,11 @@ def test_a_host_array_in_a_launch_raises(cupy):
     kernel = next(k for k in every_kernel() if k.name.startswith("direct_sum"))
     points, sources, out = cupy.ones((2, 3)), cupy.ones((1, 4)), cupy.empty((2, 1))
     with pytest.raises(DeviceMismatchError):
-        kernels.launch(kernel, 1, points.get(), sources, out, 2, 1, 0.0, 0.0)
+        launch(kernel, 1, points.get(), sources, out, 2, 1, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("kernel", [k for k in every_kernel() if not k.host_only], ids=lambda k: k.name)
 def test_every_kernel_loads(cupy, kernel):
-    function = kernels._device_function(cupy, kernel, kernels.kernel_folder(), int(cupy.cuda.Device().id))
+    function = device_function(cupy, kernel, int(cupy.cuda.Device().id))
     assert function.num_regs <= 255
     assert function.local_size_bytes == 0

@@ -1,90 +1,94 @@
-"""Every kernel instance compiles for every GPU architecture that we name, with no register spills (no GPU needed)."""
+"""Compiling kernels for the CPU: what is started, what a source that does not compile says, and no compiler at all."""
 
 from __future__ import annotations
 
-import re
+import contextvars
 import shutil
 import subprocess
+import sys
 
-import instances
-import nvrtc
+import numpy as np
 import pytest
+from scale_kernel import SOURCE, libraries, scaled
+from systems import cloud, relative, targets_in
 
-from sci.kernels import DEVICE_FLAGS, kernel_folder
+import sci
+from sci import kernels
+from sci.errors import KernelCompileError
+from sci.kernels import compile
+from sci.potentials import RangeSeparatedPotential, direct_sum
 
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")
-EVERY = instances.every_kernel()
-KERNELS = [kernel for kernel in EVERY if not kernel.host_only]
-FILES = sorted({kernel.file for kernel in KERNELS})
-
-
-def names_in(file: str) -> list[str]:
-    return [kernel.name for kernel in KERNELS if kernel.file == file]
-
-
-def test_every_template_has_an_instance():
-    launched = {(kernel.file, kernel.name.partition("<")[0]) for kernel in EVERY}
-    written = {
-        (path.name, name)
-        for path in kernel_folder().glob("*.cu")
-        for name in re.findall(r"^SCI_KERNEL (\w+)\(", path.read_text(), re.M)
-    }
-    assert launched == written
+BROKEN = SOURCE.replace("T(factor)", "T(factr)")
 
 
-def test_every_instance_is_named_once():
-    assert len({(kernel.file, kernel.name) for kernel in EVERY}) == len(EVERY) > 50
+def test_a_broken_source_raises_with_its_line(folder):
+    (folder / "scale.cu").write_text(BROKEN)
+    line = 1 + BROKEN[: BROKEN.index("factr")].count("\n")
+    with pytest.raises(KernelCompileError, match=rf"scale\.cu:{line}") as caught, sci.options(kernels="compiled"):
+        scaled()
+    assert "factr" in str(caught.value)
+    assert "-O3" in str(caught.value)  # the command, to try by hand
+    assert libraries() == set()
 
 
-def test_only_kernels_of_the_host_are_left_out():
-    stages = {"descend", "ascend"}
-    left_out = {(kernel.file, kernel.name.partition("<")[0]) for kernel in EVERY if kernel.host_only}
-    assert {name for file, name in left_out if file == "multigrid.cu"} == stages
-    assert {file for file, _ in left_out} == {"attention.cu", "lightning.cu", "cycle_stages.cu", "multigrid.cu"}
+def test_a_broken_source_gives_one_warning_and_the_reference(folder):
+    broken = folder / "particles" / "direct_sum.cu"
+    shipped = contextvars.Context().run(kernels.kernel_folder)
+    shutil.copytree(shipped, folder, dirs_exist_ok=True)
+    broken.write_text(broken.read_text().replace("sum[s] += value", "sum[s] += valu"))
+    particles = cloud(20)
+    points = targets_in(particles, 30)
+    with sci.options(kernels="reference"):
+        expected = direct_sum(particles, points)
+    with pytest.warns(RuntimeWarning, match=r"NumPy reference[\s\S]*direct_sum\.cu:\d+[\s\S]*valu") as caught:
+        found = [direct_sum(particles, points) for _ in range(2)]
+    assert len(caught) == 1
+    np.testing.assert_array_equal(found, [expected, expected])
+    with sci.options(kernels="compiled"), pytest.raises(KernelCompileError, match="valu"):
+        direct_sum(particles, points)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("file", FILES)
-def test_kernels_compile_without_spills(file, architecture, record_property):
-    if nvrtc.find_library() is None:
-        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed")
-    found = nvrtc.compile_cubin(kernel_folder(), file, names_in(file), architecture, DEVICE_FLAGS)
-    for name, used in found.items():
-        record_property(name, f"{used.registers} registers, {used.frame} bytes of stack")
-    assert {name: used for name, used in found.items() if used.spill_stores or used.spill_loads or used.frame} == {}
-    assert max(used.registers for used in found.values()) <= 255
+def test_without_a_compiler_the_references_give_the_answers(monkeypatch):
+    particles = cloud(40)
+    points = targets_in(particles, 60)
+
+    def answers() -> list[np.ndarray]:
+        phi = RangeSeparatedPotential(particles, 1e-5, alpha=0.5)
+        axes = [np.linspace(1.0, 8.0, n) for n in (5, 4, 3)]
+        return [
+            phi(points),
+            phi.field(points),
+            phi.on_grid(*axes),
+            np.array([phi.energy()]),
+            direct_sum(particles, points),
+        ]
+
+    expected = answers()
+    monkeypatch.setattr(compile, "find_compiler", lambda _: None)
+    compile.compiled_kernels_available.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="no C\\+\\+ compiler found.*SCI_COMPILER") as caught:
+            found = answers()
+    finally:
+        compile.compiled_kernels_available.cache_clear()
+    assert len(caught) == 1
+    assert [relative(a, b) < 1e-12 for a, b in zip(found, expected)] == [True] * 5
 
 
-def test_a_broken_source_gives_the_log_with_its_line(tmp_path):
-    if nvrtc.find_library() is None:
-        pytest.skip("nvidia-cuda-nvrtc-cu12 is not installed")
-    shutil.copy(kernel_folder() / "host.h", tmp_path)
-    (tmp_path / "broken.cu").write_text('#include "host.h"\nSCI_KERNEL broken(SCI_INDEX double* x) { *x = missing; }\n')
-    with pytest.raises(nvrtc.CompileError, match=r"broken\.cu\(2\)[\s\S]*missing"):
-        nvrtc.compile_cubin(tmp_path, "broken.cu", ["broken"], "sm_90", DEVICE_FLAGS)
+def test_no_compiler_raises_where_compiled_kernels_are_asked_for(folder):
+    with (
+        sci.options(kernels="compiled", compiler="no-such-compiler"),
+        pytest.raises(KernelCompileError, match="SCI_COMPILER"),
+    ):
+        scaled()
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_nvcc_takes_each_source(file, tmp_path):
-    nvcc = shutil.which("nvcc")
-    if nvcc is None:
-        pytest.skip("nvcc is not on PATH")
-    # One instance of each template: explicit instantiation needs the types of its arguments, a launch does not.
-    first = {name.partition("<")[0]: name for name in reversed(names_in(file))}
-    parameters = {kernel.name: kernel.parameters for kernel in KERNELS if kernel.file == file}
-    types = {"f64": "double", "f32": "float", "i64": "i64", "i32": "int", "i8": "signed char", "u16": "unsigned short"}
-    launches = [
-        f"{name}<<<1, SCI_BLOCK>>>("
-        + ", ".join(f"({types[t]}{'*' if dims else ''})0" for _, t, dims in parameters[name])
-        + ");"
-        for name in first.values()
-    ]
-    source = tmp_path / "launches.cu"
-    source.write_text(f'#include "{file}"\nvoid launches() {{ {" ".join(launches)} }}\n')
-    # NVRTC has compiled for every architecture; nvcc's own front end sees the same source whatever the target.
-    command = [nvcc, *DEVICE_FLAGS, f"-I{kernel_folder()}", "-arch=sm_90", "-Xptxas=-v", "-cubin", str(source)]
-    done = subprocess.run([*command, "-o", str(tmp_path / "out.cubin")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
-    assert len(spills) >= len(first), done.stderr
-    assert set(spills) == {("0", "0")}, done.stderr
+def test_importing_kernels_starts_no_compiler_and_no_device():
+    code = (
+        "import subprocess, sys\n"
+        "def refuse(*a, **k): raise AssertionError(a)\n"
+        "subprocess.run = subprocess.Popen = refuse\n"
+        "import sci.kernels, sci.potentials\n"
+        "assert 'cupy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

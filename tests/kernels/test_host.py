@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from instances import every_kernel
 from kernel_cases import arguments_of, assert_agrees, is_single
 from numpy.polynomial.chebyshev import chebder, chebval3d
 
-from sci import kernels
-from sci.kernels import Kernel, launch
-from sci.tensor.boxes.expansion import box_moments_kernel, evaluate_boxes_kernel
+from sci.kernels import Kernel, cache_folder, every_kernel, get_kernel, kernel_folder, launch
+from sci.kernels.compile import build_host
 
 KERNELS = every_kernel()
 HERE = Path(__file__).parent
@@ -31,7 +29,7 @@ MAP_NORESERVE = 0x4000
 def _compiled() -> None:
     """Compile all instances at once, on all cores: cold, this is what the tests take."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(kernels._build_host, KERNELS))
+        list(pool.map(build_host, KERNELS, [cache_folder()] * len(KERNELS)))
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
@@ -51,15 +49,14 @@ def _smallest_of_each_template() -> list[str]:
 SANITIZED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
-from instances import every_kernel
 from kernel_cases import assert_agrees
-from sci import kernels
+from sci.kernels import cache_folder, compile, every_kernel
 del os.environ["LD_PRELOAD"]  # here it has done its work; in the compiler it would only cost time
 flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O0")
-kernels.HOST_FLAGS = tuple(f for f in kernels.HOST_FLAGS if f != "-O3") + flags
+compile.HOST_FLAGS = tuple(f for f in compile.HOST_FLAGS if f != "-O3") + flags
 chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
 with ThreadPoolExecutor(os.cpu_count()) as pool:
-    list(pool.map(kernels._build_host, chosen))
+    list(pool.map(compile.build_host, chosen, [cache_folder()] * len(chosen)))
 for kernel in chosen:
     assert_agrees(kernel, 1e-5 if "<float" in kernel.name else 1e-12)
 print("clean")
@@ -103,8 +100,8 @@ def test_kernels_stay_inside_their_arrays(tmp_path):
 
 def test_the_sanitizer_sees_a_wrong_index(tmp_path):
     sources = tmp_path / "kernels"
-    shutil.copytree(kernels.kernel_folder(), sources)
-    path = sources / "direct_sum.cu"
+    shutil.copytree(kernel_folder(), sources)
+    path = sources / "particles" / "direct_sum.cu"
     text = path.read_text()
     assert text.count("if (i < m)") == 1
     path.write_text(text.replace("if (i < m)", "if (i < m + 40)"))
@@ -138,7 +135,7 @@ def test_indices_beyond_2_to_31():
     tile_start, tile_box = np.array([0, 1]), np.array([last])
     assert min(3 * n, coefficients.size) > 2**31
     launch(
-        evaluate_boxes_kernel(p - 1, True),
+        get_kernel("particles/boxes.cu", "evaluate_boxes", np.float64, p, True),
         1,
         *(coefficients, geometry, targets, order, tile_start, tile_box, out, 1, *boxes[1:]),
     )
@@ -151,7 +148,8 @@ def test_indices_beyond_2_to_31():
     starts[-1] = 1
     rows = [rng.normal(size=(1, p)) for _ in range(3)]
     assert moments.size > 2**31
-    launch(box_moments_kernel(p - 1), last + 1, *rows, starts, moments, last + 1, *boxes[1:])
+    kernel = get_kernel("particles/boxes.cu", "box_moments", np.float64, p)
+    launch(kernel, last + 1, *rows, starts, moments, last + 1, *boxes[1:])
     np.testing.assert_allclose(moments[-p:, -p:, -p:], np.einsum("ai,aj,ak->ijk", *rows), rtol=1e-14)
 
 
@@ -164,7 +162,7 @@ BLOCK_INDEX = (
 
 def test_no_int_holds_a_product_of_lengths():
     """In the sources, `int` is a loop index within a block or a polynomial, never made from a length or an offset."""
-    for path in kernels.kernel_folder().glob("*.cu"):
+    for path in kernel_folder().rglob("*.cu"):
         for line in path.read_text().splitlines():
             code = line.partition("//")[0]
             if re.search(r"\bint \w+ = ", code) and "constexpr" not in code:

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import DTypeError
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = ["gelu", "gelu_value", "gelu_vjp", "relu", "relu_vjp", "silu", "silu_vjp", "tanh", "tanh_vjp"]
 
 KINDS = ("gelu", "silu", "exp")
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 
-
-def activation_kernel(kind: str, dtype: Any, slope: bool) -> Kernel:
-    """Return the kernel of "gelu", "silu" or "exp" in float32 or float64, with its derivative or without."""
-    c_type, short = _TYPES[str(dtype)]
-    return Kernel(
-        "pointwise.cu",
-        f"activate<{c_type}, {KINDS.index(kind)}, {str(slope).lower()}>",
-        f"x: {short}[n], out: {short}[n], slope: {short}[m], n: i64",
-    )
-
-
-KERNELS = tuple(
-    activation_kernel(kind, dtype, slope)
-    for kind in KINDS
-    for dtype in _TYPES
-    for slope in (False, True)
-    if not (kind == "exp" and slope)
-)
-"""Every kernel instance that this module can launch."""
-
-# c, and erfcx(z) (z + c) in powers of (z - c) / (z + c), lowest first; kernels/gelu.h says why.
+# c, and erfcx(z) (z + c) in powers of (z - c) / (z + c), lowest first; kernels/nn/gelu.h says why.
 _ERFCX = {
     "float64": (
         3.0,
@@ -54,9 +31,9 @@ _ERFCX = {
 
 def evaluate(kind: str, x: Array, slope: bool) -> tuple[Array, Array | None]:
     """Return "gelu", "silu" or (for x <= 0) "exp" of `x`, and its derivative if asked for."""
-    if str(x.dtype) not in _TYPES:
+    if x.dtype not in ("float32", "float64"):
         raise DTypeError(f"{kind} of dtype {x.dtype}; expected float32 or float64")
-    kernel = activation_kernel(kind, x.dtype, slope)
+    kernel = get_kernel("nn/pointwise.cu", "activate", x.dtype, KINDS.index(kind), slope)
     if not use_compiled(kernel, x):
         return _REFERENCES[kind](x, slope)
     xp = namespace(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import ShapeError
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = [
     "average_pool",
@@ -16,34 +16,6 @@ __all__ = [
     "upsample_nearest",
     "upsample_nearest_vjp",
 ]
-
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
-
-
-def convolve_kernel(dtype: Any) -> Kernel:
-    """Return the kernel of the convolution in float32 or float64."""
-    name, t = _TYPES[str(dtype)]
-    signature = (
-        f"x: {t}[batch, inputs, q0, q1, p2], weight: {t}[outputs, inputs, 27], bias: {t}[outputs], "
-        f"out: {t}[batch, outputs, n0, n1, n2], batch: i64, inputs: i64, outputs: i64, n0: i64, n1: i64, n2: i64, "
-        "p2: i64"
-    )
-    return Kernel("convolution.cu", f"convolve<{name}>", signature)
-
-
-def convolve_weights_kernel(dtype: Any) -> Kernel:
-    """Return the kernel of the gradient of the weights."""
-    name, t = _TYPES[str(dtype)]
-    signature = (
-        f"x: {t}[batch, inputs, q0, q1, p2], dout: {t}[batch, outputs, n0, n1, w], "
-        f"partial: {t}[outputs, inputs, 27, lanes], batch: i64, inputs: i64, outputs: i64, n0: i64, n1: i64, p2: i64, "
-        "lanes: i64"
-    )
-    return Kernel("convolution.cu", f"convolve_weights<{name}>", signature)
-
-
-KERNELS = tuple(make(dtype) for make in (convolve_kernel, convolve_weights_kernel) for dtype in _TYPES)
-"""Every kernel instance that this module can launch."""
 
 
 def _padded(x: Array, low: int, block: int) -> Array:
@@ -57,7 +29,7 @@ def _padded(x: Array, low: int, block: int) -> Array:
 
 def _convolved(x: Array, weight: Array, bias: Array) -> Array:
     xp, (batch, inputs, n0, n1, n2), outputs = namespace(x, weight), x.shape, weight.shape[0]
-    kernel = convolve_kernel(x.dtype)
+    kernel = get_kernel("nn/convolution.cu", "convolve", x.dtype)
     if not use_compiled(kernel, x):
         return convolve_reference(x, weight, bias)
     padded = _padded(x, 1, block_size(x))
@@ -128,7 +100,7 @@ def convolve_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
 def _weight_gradient(x: Array, dout: Array) -> Array:
     """Return the gradient of the weights, (outputs, inputs, 27)."""
     xp, (batch, inputs, n0, n1, _), outputs = namespace(x), x.shape, dout.shape[1]
-    kernel = convolve_weights_kernel(x.dtype)
+    kernel = get_kernel("nn/convolution.cu", "convolve_weights", x.dtype)
     if not use_compiled(kernel, x):
         return convolve_weights_reference(x, dout)
     block = block_size(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import DTypeError, ShapeError
-from sci.kernels import Kernel, launch, use_compiled
+from sci.kernels import get_kernel, launch, use_compiled
 
 __all__ = [
     "group_norm",
@@ -20,41 +20,11 @@ __all__ = [
 ]
 
 
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 _ROWS_PER_BLOCK = {"host": 16, "device": 2}
 
 
-def standardize_kernel(dtype: Any, centered: bool) -> Kernel:
-    """Return the kernel that standardizes rows in float32 or float64, about their mean or about zero."""
-    c_type, t = _TYPES[str(dtype)]
-    return Kernel(
-        "norms.cu",
-        f"standardize<{c_type}, {str(centered).lower()}>",
-        f"x: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], rows: i64, n: i64, eps: f64",
-    )
-
-
-def standardize_vjp_kernel(dtype: Any, centered: bool) -> Kernel:
-    """Return the kernel of the derivative of `standardize`."""
-    c_type, t = _TYPES[str(dtype)]
-    return Kernel(
-        "norms.cu",
-        f"standardize_vjp<{c_type}, {str(centered).lower()}>",
-        f"dout: {t}[rows, n], unit: {t}[rows, n], inverse: {t}[rows], dx: {t}[rows, n], rows: i64, n: i64",
-    )
-
-
-KERNELS = tuple(
-    make(dtype, centered)
-    for make in (standardize_kernel, standardize_vjp_kernel)
-    for dtype in _TYPES
-    for centered in (False, True)
-)
-"""Every kernel instance that this module can launch."""
-
-
 def _check(x: Array) -> None:
-    if str(x.dtype) not in _TYPES:
+    if x.dtype not in ("float32", "float64"):
         raise DTypeError(f"a norm of dtype {x.dtype}; expected float32 or float64")
     if x.shape[-1] == 0:
         raise ShapeError(f"a norm over the last axis of shape {x.shape}; expected one entry or more")
@@ -70,7 +40,7 @@ def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Arr
     With `centered` False the mean is taken as zero.
     """
     _check(x)
-    kernel = standardize_kernel(x.dtype, centered)
+    kernel = get_kernel("nn/norms.cu", "standardize", x.dtype, centered)
     if not use_compiled(kernel, x):
         return standardize_reference(x, eps, centered)
     xp = namespace(x)
@@ -88,7 +58,7 @@ def standardize_reference(x: Array, eps: float, centered: bool) -> tuple[Array, 
 
 def standardize_vjp(dout: Array, unit: Array, inverse: Array, centered: bool = True) -> Array:
     """Return the gradient of `standardize` for x."""
-    kernel = standardize_vjp_kernel(unit.dtype, centered)
+    kernel = get_kernel("nn/norms.cu", "standardize_vjp", unit.dtype, centered)
     if not use_compiled(kernel, unit):
         return standardize_vjp_reference(dout, unit, inverse, centered)
     xp = namespace(unit)

@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = ["Adam", "AdamW", "Optimizer", "State", "clip_by_global_norm", "global_norm"]
 
 State = dict[str, dict[str, Array]]
-
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 
 
 class Optimizer(Protocol):
@@ -33,21 +31,6 @@ class Optimizer(Protocol):
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
     ) -> None:
         """Change `parameters` and `state` in place."""
-
-
-def adam_kernel(dtype: Any, direction: bool) -> Kernel:
-    """Return the kernel of Adam's moments in float32 or float64, with the step or the direction alone."""
-    c_type, t = _TYPES[str(dtype)]
-    settings = ("beta1", "beta2", "c1", "c2", "eps", "l2", "keep", "rate")
-    return Kernel(
-        "pointwise.cu",
-        f"adam<{c_type}, {str(direction).lower()}>",
-        f"w: {t}[n], g: {t}[n], m: {t}[n], v: {t}[n], out: {t}[k], n: i64, " + ", ".join(f"{s}: f64" for s in settings),
-    )
-
-
-KERNELS = tuple(adam_kernel(dtype, direction) for dtype in _TYPES for direction in (False, True))
-"""Every kernel instance that this module can launch."""
 
 
 def real_view(array: Array) -> Array:
@@ -82,7 +65,7 @@ def adam_step(
     direction : bool
         Return (m / c1) / (sqrt(v) / c2 + eps) and leave `w` as it is.
     """
-    kernel = adam_kernel(w.dtype, direction)
+    kernel = get_kernel("nn/pointwise.cu", "adam", w.dtype, direction)
     if not use_compiled(kernel, w):
         return adam_reference(w, g, m, v, settings, direction)
     xp = namespace(w)

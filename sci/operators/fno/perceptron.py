@@ -5,39 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 from sci.nn import gelu_value
 from sci.nn.ops.arithmetic import outer_sum
 from sci.operators.fno import pointwise
 
 __all__ = ["channel_mlp", "channel_mlp_vjp", "mlp_backward_reference", "mlp_forward_reference"]
-
-_SIZES = ((4, 32, 16), (16, 32, 4), (4, 64, 32), (32, 64, 4))
-"""Channels in, hidden and out that the kernels are compiled for, in float32; fewer at the ends are padded."""
-_WEIGHTS = "w0: f32[h, i], b0: f32[h], w1: f32[o, h]"
-
-
-def forward_kernel(size: tuple[int, int, int]) -> Kernel:
-    """Return the kernel of a perceptron of `size` channels."""
-    return Kernel(
-        "fno_block.cu",
-        f"mlp_forward<float, {size[0]}, {size[1]}, {size[2]}>",
-        f"x: f32[b, n, p], out: f32[b, m, p], {_WEIGHTS}, b1: f32[o], b: i64, p: i64, n: i64, m: i64",
-    )
-
-
-def backward_kernel(size: tuple[int, int, int]) -> Kernel:
-    """Return the kernel of the gradients of a perceptron of `size` channels."""
-    return Kernel(
-        "fno_block.cu",
-        f"mlp_backward<float, {size[0]}, {size[1]}, {size[2]}>",
-        f"x: f32[b, n, p], dout: f32[b, m, p], {_WEIGHTS}, dx: f32[b, n, p], value: f32[b, h, p], "
-        "dhidden: f32[b, h, p], b: i64, p: i64, n: i64, m: i64",
-    )
-
-
-KERNELS = tuple(kernel(size) for size in _SIZES for kernel in (forward_kernel, backward_kernel))
-"""Every kernel instance that this module can launch."""
 
 
 def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[Array, Any]:
@@ -55,13 +28,13 @@ def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[A
     """
     xp = namespace(x, w0)
     source = x.reshape(*x.shape[:2], -1)
-    size = _compiled(forward_kernel, x, w0, w1)
-    if size is None:
+    kernel = _compiled("mlp_forward", x, w0, w1)
+    if kernel is None:
         out = mlp_forward_reference(source, w0, b0, w1, b1)
     else:
-        out = xp.empty((x.shape[0], w1.shape[0], source.shape[2]), x.dtype)
+        size, out = _size(w0, w1), xp.empty((x.shape[0], w1.shape[0], source.shape[2]), x.dtype)
         launch(
-            *(forward_kernel(size), _grid(source), xp.ascontiguousarray(source), out),
+            *(kernel, _grid(source), xp.ascontiguousarray(source), out),
             *(*_padded(w0, b0, w1, size), _pad(b1, (size[2],))),
             *(out.shape[0], out.shape[2], source.shape[1], out.shape[1]),
         )
@@ -73,10 +46,11 @@ def channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     x, w0, b0, w1, b1 = residuals
     xp = namespace(dout)
     source, grad = (xp.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (x, dout))
-    size = _compiled(backward_kernel, x, w0, w1)
+    kernel = _compiled("mlp_backward", x, w0, w1)
     sums = [xp.zeros_like(p) for p in (w0, b0, w1, b1)]
-    if size is None:
+    if kernel is None:
         return (mlp_backward_reference(source, grad, (w0, b0, w1), sums).reshape(x.shape), *sums)
+    size = _size(w0, w1)
     dx, weights = xp.empty(source.shape, x.dtype), _padded(w0, b0, w1, size)
     together = len(x) if is_device_array(x) else max(1, pointwise.TILE_POINTS // source.shape[2])
     for start in range(0, len(x), together):
@@ -84,7 +58,7 @@ def channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
         shape = (len(source[part]), size[1], source.shape[2])
         value, dhidden = xp.empty(shape, x.dtype), xp.empty(shape, x.dtype)
         launch(
-            *(backward_kernel(size), _grid(source[part]), source[part], grad[part], *weights, dx[part]),
+            *(kernel, _grid(source[part]), source[part], grad[part], *weights, dx[part]),
             *(value, dhidden, shape[0], shape[2], source.shape[1], grad.shape[1]),
         )
         sums[0] += outer_sum(dhidden, source[part])
@@ -115,12 +89,17 @@ def mlp_backward_reference(x: Array, dout: Array, weights: tuple[Array, Array, A
     return dx
 
 
-def _compiled(kernel: Any, x: Array, w0: Array, w1: Array) -> tuple[int, int, int] | None:
-    """Return the compiled size that holds this perceptron, or None where array calls do it."""
-    size = (max(4, w0.shape[1]), w0.shape[0], max(4, w1.shape[0]))
-    if str(x.dtype) != "float32" or size not in _SIZES or not use_compiled(kernel(size), x):
+def _size(w0: Array, w1: Array) -> tuple[int, int, int]:
+    """Return the channels of a kernel: in, hidden and out, those at the ends at least 4."""
+    return max(4, w0.shape[1]), w0.shape[0], max(4, w1.shape[0])
+
+
+def _compiled(name: str, x: Array, w0: Array, w1: Array) -> Kernel | None:
+    """Return the kernel of this perceptron's size, or None where array calls do it."""
+    if x.dtype not in ("float32", "float64"):
         return None
-    return size
+    kernel = get_kernel("nn/fno_block.cu", name, x.dtype, *_size(w0, w1))
+    return kernel if kernel.is_declared and use_compiled(kernel, x) else None
 
 
 def _grid(x: Array) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 from sci.nn import gelu, gelu_value
 from sci.nn.ops.arithmetic import outer_sum
 from sci.operators.spectral.weights import WeightFormat
@@ -25,11 +24,7 @@ __all__ = [
 TILE_POINTS = 4096
 """Points of a tile: 32 channels of float32 are half a MiB, and a call of a kernel is small beside the work on them."""
 HOST_POINTS = 64
-"""Points of a block of the kernels on the CPU, as in kernels/fno_block.cu."""
-WIDTHS = (16, 32)
-"""Channels of a block that the kernels are compiled for, with half as many in the perceptron."""
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
-_WEIGHTS = "skip: {t}[c, c], gate: {t}[c], w0: {t}[h, c], b0: {t}[h], w1: {t}[c, h]"
+"""Points of a block of the kernels on the CPU, as in kernels/nn/fno_block.cu."""
 _SUMS = ("skip", "gate", "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")
 
 
@@ -64,38 +59,6 @@ class BlockSpec:
         return tuple(self.form.shapes())
 
 
-def forward_kernel(dtype: Any, width: int) -> Kernel:
-    """Return the kernel of the forward pass for `width` channels."""
-    c_type, t = _TYPES[str(dtype)]
-    return Kernel(
-        "fno_block.cu",
-        f"block_forward<{c_type}, {width}, {width // 2}>",
-        f"x: {t}[b, c, p], v: {t}[b, c, p], out: {t}[b, c, p], slope: {t}[n], {_WEIGHTS.format(t=t)}, b1: {t}[c], "
-        f"rows: {t}[z], waves: {t}[k, l], b: i64, p: i64, activate: i64, keep: i64, l: i64, k: i64",
-    )
-
-
-def backward_kernel(dtype: Any, width: int) -> Kernel:
-    """Return the kernel of the backward pass for `width` channels."""
-    c_type, t = _TYPES[str(dtype)]
-    return Kernel(
-        "fno_block.cu",
-        f"block_backward<{c_type}, {width}, {width // 2}>",
-        f"v: {t}[b, c, p], dout: {t}[b, c, p], slope: {t}[n], {_WEIGHTS.format(t=t)}, dv: {t}[b, c, p], "
-        f"dx: {t}[b, c, p], dm: {t}[b, c, p], value: {t}[b, c, p], hidden: {t}[b, h, p], dhidden: {t}[b, h, p], "
-        "b: i64, p: i64, activate: i64",
-    )
-
-
-KERNELS = tuple(
-    kernel(dtype, width)
-    for dtype, widths in (("float32", WIDTHS), ("float64", WIDTHS[:1]))
-    for width in widths
-    for kernel in (forward_kernel, backward_kernel)
-)
-"""Every kernel instance that this module can launch."""
-
-
 def tiles(x: Array) -> Iterator[tuple[slice, slice, slice]]:
     """Yield the tiles of a field (batch, channel, points): all of it on a device; on the CPU a few thousand points."""
     whole = slice(None)
@@ -109,14 +72,14 @@ def tiles(x: Array) -> Iterator[tuple[slice, slice, slice]]:
             yield slice(sample, sample + together), whole, slice(start, start + width)
 
 
-def _compiled(kernel: Any, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> Kernel | None:
+def _compiled(name: str, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> Kernel | None:
     """Return the kernel's instance for this block, or None where array calls do it."""
     width = x.shape[1]
     fits = p["mlp_0"].shape == (width // 2, width) and p["mlp_1"].shape == (width, width // 2)
-    if not fits or spec.fno_skip != "linear" or spec.mlp_skip == "linear" or str(x.dtype) not in _TYPES:
+    if not fits or spec.fno_skip != "linear" or spec.mlp_skip == "linear" or x.dtype not in ("float32", "float64"):
         return None
-    found: Kernel = kernel(x.dtype, width)
-    return found if found in KERNELS and use_compiled(found, x) else None
+    kernel = get_kernel("nn/fno_block.cu", name, x.dtype, width, width // 2)
+    return kernel if kernel.is_declared and use_compiled(kernel, x) else None
 
 
 def _gate(p: Mapping[str, Array], spec: BlockSpec) -> Array:
@@ -154,7 +117,7 @@ def pointwise(
     rows : (batch, channel, lines, tail) and (tail, row) arrays, optional
         The spectral convolution as the product of both, the end of its inverse transform; `v` is then not read.
     """
-    kernel = _compiled(forward_kernel, x, p, spec)
+    kernel = _compiled("block_forward", x, p, spec)
     if kernel is None:
         return block_forward_reference(x, v, p, spec, keep, rows)
     xp = namespace(x)
@@ -206,7 +169,7 @@ def pointwise_vjp(
     dout: Array, x: Array, v: Array, slope: Array | None, p: Mapping[str, Array], spec: BlockSpec
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Return the gradients of `v`, of `x` (without what goes through v's convolution), and of the parameters."""
-    kernel = _compiled(backward_kernel, x, p, spec)
+    kernel = _compiled("block_backward", x, p, spec)
     if kernel is None:
         return block_backward_reference(dout, x, v, slope, p, spec)
     xp = namespace(x)

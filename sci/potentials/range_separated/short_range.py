@@ -7,52 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.backend import Array, namespace, to_device
-from sci.kernels import Kernel, block_size, launch, use_compiled
-from sci.potentials.radial.split import COINCIDENT, DEGREES, Split
+from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.potentials.radial.split import COINCIDENT, Split
 from sci.tensor.boxes.expansion import BoxGrid, Tiles
 
 __all__ = ["ShortRange"]
 
-_SOURCES = (
-    "sources: f64[n, 4], cell_start: i64[c], cells: f64[6], shape: i64[3], parameters: f64[4], a: f64[d], b: f64[d]"
-)
+_SOURCE = "particles/short_range.cu"
 CELLS_PER_CUTOFF = 4.0
 FINER_ROWS = 4
 """Cells along the cutoff, finer along a row, where more of them cost nothing: fine cells follow the sphere better,
 coarse ones have longer rows."""
-
-
-def short_range_kernel(degree: int, screened: bool, gradient: bool) -> Kernel:
-    """Return the kernel of the short range at scattered targets."""
-    return Kernel(
-        "short_range.cu",
-        f"short_range<double, {degree}, {str(screened).lower()}, {str(gradient).lower()}>",
-        f"targets: f64[m, 3], order: i64[m], tile_start: i64[e], bounds: f64[tiles, 6], {_SOURCES}, "
-        f"out: f64[m, {4 if gradient else 1}], tiles: i64",
-    )
-
-
-def short_range_grid_kernel(degree: int, screened: bool) -> Kernel:
-    """Return the kernel of the short range on tensor grids."""
-    return Kernel(
-        "short_range.cu",
-        f"short_range_grid<double, {degree}, {str(screened).lower()}>",
-        f"x: f64[nx], y: f64[ny], z: f64[nz], {_SOURCES}, out: f64[nx, ny, nz], nx: i64, ny: i64, nz: i64",
-    )
-
-
-TILE_BOUNDS = Kernel(
-    "short_range.cu",
-    "tile_bounds<double>",
-    "targets: f64[m, 3], order: i64[m], tile_start: i64[e], bounds: f64[tiles, 6], tiles: i64",
-)
-
-KERNELS = (
-    TILE_BOUNDS,
-    *(short_range_kernel(d, s, gradient) for d in DEGREES for s in (False, True) for gradient in (False, True)),
-    *(short_range_grid_kernel(d, screened) for d in DEGREES for screened in (False, True)),
-)
-"""Every kernel instance that this module can launch."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +65,21 @@ class ShortRange:
     def add_to(self, out: Array, points: Array, tiles: Tiles) -> None:
         """Add the short-range potential, or it and its gradient where `out` is (m, 4), at `points` (m, 3)."""
         gradient = out.shape[1] == 4
-        kernel = short_range_kernel(self.split.degree, self.split.kernel.kappa > 0, gradient)
+        kernel = get_kernel(
+            _SOURCE, "short_range", np.float64, self.split.degree, self.split.kernel.kappa > 0, gradient
+        )
         if not use_compiled(kernel, points):
             short_range_reference(self, points, tiles, out)
             return
         count, where = len(tiles.box), (points, tiles.order, tiles.start)
         bounds = namespace(points).empty((count, 6))
-        launch(TILE_BOUNDS, -(-count // block_size(points)), *where, bounds, count)
+        blocks = -(-count // block_size(points))
+        launch(get_kernel(_SOURCE, "tile_bounds", np.float64), blocks, *where, bounds, count)
         launch(kernel, count, *where, bounds, *self._arguments(), out, count)
 
     def add_to_grid(self, out: Array, x: Array, y: Array, z: Array) -> None:
         """Add the short-range potential to `out` (nx, ny, nz) on the tensor grid of ascending `x`, `y`, `z`."""
-        kernel = short_range_grid_kernel(self.split.degree, self.split.kernel.kappa > 0)
+        kernel = get_kernel(_SOURCE, "short_range_grid", np.float64, self.split.degree, self.split.kernel.kappa > 0)
         if not use_compiled(kernel, out):
             short_range_grid_reference(self, out, x, y, z)
             return

@@ -1,32 +1,15 @@
-"""Softmax attention over one part of the keys on a device: the kernels of attention_tiles.cu."""
+"""Softmax attention over one part of the keys on a device: the kernels of attention/attention_tiles.cu."""
 
 from __future__ import annotations
 
 from math import isqrt
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, block_size, launch
+from sci.kernels import block_size, get_kernel, launch
 
 __all__ = ["add_gradients_on_device", "attend_on_device"]
 
-
-def _kernel(name: str, dtype: str, arrays: str) -> Kernel:
-    common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
-    bounds = "low: i64[n], high: i64[n], positions: i64[m], bounds: i64[w, 4], "
-    if name != "forward":
-        common += "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], "
-    signature = (common + bounds + arrays + ", heads: i64, n: i64, m: i64, d: i64").replace("T[", f"{dtype}[")
-    return Kernel("attention_tiles.cu", f"attention_tiles_{name}<{'float' if dtype == 'f32' else 'double'}>", signature)
-
-
-_RESULTS = {
-    "forward": "old: T[heads, n], out: T[heads, n, d], lse: T[heads, n]",
-    "keys": "dk: T[heads, m, d], dv: T[heads, m, d]",
-    "queries": "dq: T[heads, n, d]",
-}
-_INSTANCES = {(name, t): _kernel(name, t, results) for name, results in _RESULTS.items() for t in ("f32", "f64")}
-KERNELS = tuple(_INSTANCES.values())
-"""Every kernel instance that this module can launch."""
+_SOURCE = "attention/attention_tiles.cu"
 
 
 def _sides(q: Array) -> tuple[int, int]:
@@ -59,7 +42,7 @@ def attend_on_device(
     computed again for each 64 columns.
     """
     (heads, n, d), m = q.shape, k.shape[1]
-    kernel = _INSTANCES["forward", f"f{8 * q.dtype.itemsize}"]
+    kernel = get_kernel(_SOURCE, "attention_tiles_forward", q.dtype)
     given = (q, k, v, low, high, positions, _bounds(low, high, _sides(q)[0]))
     launch(kernel, _blocks(q, n), *given, lse.copy(), out, lse, heads, n, m, d)
 
@@ -79,8 +62,9 @@ def add_gradients_on_device(
     dv: Array,
 ) -> None:
     """Do what `add_gradients` does, keys and queries in a sweep each; no array is empty."""
-    (heads, n, d), m, t = q.shape, k.shape[1], f"f{8 * q.dtype.itemsize}"
+    (heads, n, d), m = q.shape, k.shape[1]
+    keys, queries = (get_kernel(_SOURCE, f"attention_tiles_{side}", q.dtype) for side in ("keys", "queries"))
     given, lengths = (q, k, v, dout, lse, delta, low, high, positions), (heads, n, m, d)
     rows, columns = _sides(q)
-    launch(_INSTANCES["keys", t], _blocks(q, m), *given, _bounds(low, high, columns), dk, dv, *lengths)
-    launch(_INSTANCES["queries", t], _blocks(q, n), *given, _bounds(low, high, rows), dq, *lengths)
+    launch(keys, _blocks(q, m), *given, _bounds(low, high, columns), dk, dv, *lengths)
+    launch(queries, _blocks(q, n), *given, _bounds(low, high, rows), dq, *lengths)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sci.backend import Array, is_device_array, namespace, to_host
-from sci.kernels import Kernel, host_threads, launch, use_compiled
+from sci.kernels import get_kernel, host_threads, launch, use_compiled
 from sci.options import get as get_option
 from sci.sequence.attention.device_tiles import add_gradients_on_device, attend_on_device
 
@@ -26,6 +26,7 @@ __all__ = [
 
 MAX_HEAD_DIM = 256
 """Head dimension up to which a tile of the compiled kernel has room."""
+_SOURCE = "attention/attention.cu"
 _HOST_TILE = 128
 _REFERENCE_ROWS, _REFERENCE_KEYS = 256, 1024
 
@@ -38,39 +39,8 @@ class KeyRange:
     high: Array
 
 
-def _kernel(name: str, dtype: str, arrays: str, scalars: str) -> Kernel:
-    common = "q: T[heads, n, d], k: T[heads, m, d], v: T[heads, m, d], "
-    signature = (common + arrays).replace("T[", f"{dtype}[")
-    template = f"{name}<{'float' if dtype == 'f32' else 'double'}>"
-    return Kernel("attention.cu", template, signature + scalars, host_only=True)
-
-
-_BOUNDS = "low: i64[n], high: i64[n], positions: i64[m], "
-_SCALARS = ", heads: i64, n: i64, m: i64, d: i64"
-_GIVEN = "dout: T[heads, n, d], lse: T[heads, n], delta: T[heads, n], " + _BOUNDS
-FORWARD = {
-    dtype: _kernel("attention_forward", dtype, _BOUNDS + "out: T[heads, n, d], lse: T[heads, n]", _SCALARS)
-    for dtype in ("f32", "f64")
-}
-BACKWARD_KEYS = {
-    dtype: _kernel(
-        "attention_backward_keys",
-        dtype,
-        _GIVEN + "dq: T[heads, n, d], dk: T[heads, m, d], dv: T[heads, m, d]",
-        _SCALARS + ", fused: i64",
-    )
-    for dtype in ("f32", "f64")
-}
-BACKWARD_QUERIES = {
-    dtype: _kernel("attention_backward_queries", dtype, _GIVEN + "dq: T[heads, n, d]", _SCALARS)
-    for dtype in ("f32", "f64")
-}
-KERNELS = (*FORWARD.values(), *BACKWARD_KEYS.values(), *BACKWARD_QUERIES.values())
-"""Every kernel instance that this module can launch."""
-
-
 def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, out: Array, lse: Array) -> None:
-    """Add a part of the keys to softmax attention, in position.
+    """Add a part of the keys to softmax attention, in place.
 
     Parameters
     ----------
@@ -94,7 +64,8 @@ def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, 
     (heads, n, d), m = q.shape, k.shape[1]
     if 0 in (heads, n, m):
         return
-    kernel, given = FORWARD[f"f{8 * q.dtype.itemsize}"], (q, k, v, key_range.low, key_range.high, positions, out, lse)
+    kernel = get_kernel(_SOURCE, "attention_forward", q.dtype)
+    given = (q, k, v, key_range.low, key_range.high, positions, out, lse)
     if _on_device(q):
         attend_on_device(*given)
     elif use_compiled(kernel, q):
@@ -198,7 +169,7 @@ def add_gradients(
     dk: Array,
     dv: Array,
 ) -> None:
-    """Add the gradients that flow through a part of the keys, in position.
+    """Add the gradients that flow through a part of the keys, in place.
 
     p = exp(q k - lse), ds = p (dout v - delta); dq += ds k, dk += ds q, dv += p dout.
 
@@ -224,19 +195,20 @@ def add_gradients(
     (heads, n, d), m = q.shape, k.shape[1]
     if 0 in (heads, n, m):
         return
-    dtype = f"f{8 * q.dtype.itemsize}"
     given = (q, k, v, dout, lse, delta, key_range.low, key_range.high, positions)
     if _on_device(q):
         add_gradients_on_device(*given, dq, dk, dv)
         return
-    if not use_compiled(BACKWARD_KEYS[dtype], q):
+    kernel = get_kernel(_SOURCE, "attention_backward_keys", q.dtype)
+    if not use_compiled(kernel, q):
         add_gradients_reference(*given[:6], key_range, positions, dq, dk, dv)
         return
     fused = heads >= host_threads()
     blocks = heads if fused else heads * -(-m // _HOST_TILE)
-    launch(BACKWARD_KEYS[dtype], blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))
+    launch(kernel, blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))
     if not fused:
-        launch(BACKWARD_QUERIES[dtype], heads * -(-n // _HOST_TILE), *given, dq, heads, n, m, d)
+        queries = get_kernel(_SOURCE, "attention_backward_queries", q.dtype)
+        launch(queries, heads * -(-n // _HOST_TILE), *given, dq, heads, n, m, d)
 
 
 def add_gradients_reference(

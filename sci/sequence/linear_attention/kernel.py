@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, launch, use_compiled
+from sci.kernels import get_kernel, launch, use_compiled
 
 __all__ = [
     "LEARNING_SEGMENT",
     "SEGMENT",
-    "lightning_kernel",
     "run_recurrence",
     "run_recurrence_reference",
     "segment_sums",
@@ -30,25 +29,6 @@ _CHUNK = 6
 _BLOCK = 64
 _SCAN = 128
 """Blocks whose states one matrix product joins."""
-
-_TYPES = {"float": "f32", "double": "f64"}
-
-
-def lightning_kernel(type_name: str, reverse: bool) -> Kernel:
-    """Return the kernel of one direction for "float" or "double"."""
-    t = _TYPES[type_name]
-    return Kernel(
-        "lightning.cu",
-        f"lightning<{type_name}, {str(reverse).lower()}>",
-        f"q: {t}[b, n, d], k: {t}[b, n, d], v: {t}[b, n, e], powers: {t}[heads, 7], states: {t}[b, m, d, e], "
-        f"work: {t}[w, d, e], checks: {t}[w, 64], out: {t}[b, n, e], sequences: i64, n: i64, d: i64, e: i64, "
-        "heads: i64, segments: i64, segment: i64",
-        host_only=True,
-    )
-
-
-KERNELS = tuple(lightning_kernel(t, reverse) for t in _TYPES for reverse in (False, True))
-"""Every kernel instance that this module can launch."""
 
 
 def _powers(xp: Any, decay: Array, exponents: range | np.ndarray) -> Array:
@@ -122,7 +102,7 @@ def run_recurrence(
     About 4 b n d e flops; on one CPU thread at 60 to 75 percent of the processor's peak for d = e = 64.
     """
     xp = namespace(q, k, v, decay, state)
-    kernel = lightning_kernel("double" if q.dtype == np.float64 else "float", reverse)
+    kernel = get_kernel("attention/lightning.cu", "lightning", q.dtype, reverse)
     if not use_compiled(kernel, q):
         return run_recurrence_reference(q, k, v, decay, state, reverse, segment)
     (b, n, d), e = q.shape, v.shape[2]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, bind, use_compiled
+from sci.kernels import Kernel, bind, get_kernel, use_compiled
 from sci.solvers.learned.levels import CUT_OFF, NEAREST
 from sci.solvers.learned.parameters import FEATURES, HIDDEN
 from sci.solvers.poisson.grid import box_key
@@ -32,50 +32,17 @@ __all__ = [
 SHARE_MIDDLE, SHARE_STEP = 1.8, 0.01
 """A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c, from 0.53 to 3.07, and 0 for zero."""
 
-_CELLS = "f32[p0, p1, p2]"
-_ROWS = "box: i64[7], p1: i64, p2: i64, chunk: i64"
+_ONE_TYPE = ("gather_rows", "gather_ends", "correct", "lift_share")
+_PACKED = ("network_fields", "coarsen")
 
 
-@functools.cache
-def cycle_kernel(name: str, variable: bool = True) -> Kernel:
-    """Return an instance of a kernel of `cycle.cu`; `variable` says whether the level has links."""
-    d, links = ("f32" if variable else "i8"), "links: f32[3, q0, q1, q2]"
-    field, coarse = f"{d}[p0, p1, p2]", "f32[c0, c1, c2]"
-    counted = f"{'f32' if variable else 'i32'}[p0, p1, p2]"
-    taps = "taps: f32[3, 4], strides: i64[3], box: i64[7]"
-    signatures = {
-        "first_steps": f"f: {_CELLS}, jacobi: u16[p0, p1, p2], d: {field}, {links}, u: {_CELLS}, "
-        f"{_ROWS}, a: f64, b: f64",
-        "jacobi_step": f"u: {_CELLS}, f: {_CELLS}, jacobi: u16[p0, p1, p2], d: {field}, {links}, out: {_CELLS}, "
-        f"{_ROWS}, a: f64",
-        "defect": f"u: {_CELLS}, f: {_CELLS}, share: i8[p0, p1, p2], d: {field}, {links}, t: {_CELLS}, {_ROWS}",
-        "gather_rows": f"t: {_CELLS}, m: f32[c0, c1, p2], {taps}, p1: i64, p2: i64, c1: i64, chunk: i64",
-        "gather_ends": f"m: f32[c0, c1, p2], jacobi: u16[c0, c1, c2], f: {coarse}, {taps}, c1: i64, c2: i64, p2: i64, "
-        "chunk: i64, gain: f64",
-        "correct": f"u: {_CELLS}, e: {coarse}, share: i8[p0, p1, p2], {taps}, p1: i64, p2: i64, c1: i64, c2: i64, "
-        "chunk: i64",
-        "pack_faces": f"d: {field}, faces: i32[p0, p1, p2], {_ROWS}",
-        "network_fields": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], network: f32[n], "
-        f"jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], diagonal: f32[h0, h1, h2], {_ROWS}, beyond: f64",
-        "lift_share": f"t: {_CELLS}, share: i8[p0, p1, p2], {_ROWS}",
-        "coarsen": f"d: {counted}, fixed: f32[e0, e1, e2], fraction: f32[g0, g1, g2], {links}, c_d: {coarse}, "
-        f"c_fixed: {coarse}, c_fraction: {coarse}, c_links: f32[3, c0, c1, c2], factors: f32[3], strides: i64[3], "
-        "box: i64[7], p0: i64, p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64",
-    }
-    types = {"gather_rows": "float", "gather_ends": "float", "correct": "float", "lift_share": "float"}
-    types["pack_faces"] = "float, signed char"
-    types |= {} if variable else dict.fromkeys(("network_fields", "coarsen"), "float, int, false")
-    default = f"float, {'float, true' if variable else 'signed char, false'}"
-    return Kernel("cycle.cu", f"{name}<{types.get(name, default)}>", signatures[name])
-
-
-BOTH = ("first_steps", "jacobi_step", "defect", "network_fields", "coarsen")
-KERNELS = (
-    *(cycle_kernel(name, variable) for name in BOTH for variable in (False, True)),
-    *(cycle_kernel(name) for name in ("gather_rows", "gather_ends", "correct", "lift_share")),
-    cycle_kernel("pack_faces", False),
-)
-"""Every kernel instance that this module can launch."""
+def cycle_kernel(name: str, variable: bool) -> Kernel:
+    """Return an instance of a kernel of `grid/cycle.cu`; `variable` says whether the level has links."""
+    if name in _ONE_TYPE:
+        return get_kernel("grid/cycle.cu", name, np.float32)
+    counts = np.int32 if name in _PACKED else np.int8
+    flags = () if name == "pack_faces" else (variable,)
+    return get_kernel("grid/cycle.cu", name, np.float32, np.float32 if variable else counts, *flags)
 
 
 def run(name: str, variable: bool, blocks: int, *arguments: Any) -> None:

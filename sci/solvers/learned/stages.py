@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, bind, host_threads, launch, use_compiled
+from sci.kernels import Kernel, bind, every_kernel, get_kernel, host_threads, launch, use_compiled
 from sci.solvers.poisson.grid import Layout
 
 __all__ = ["Grid", "Step", "ascend", "descend", "in_one_pass"]
+
+_SOURCE = "grid/cycle_stages.cu"
 
 
 @dataclass(eq=False)
@@ -89,34 +90,9 @@ class Grid:
         return [a for a in vars(self).values() if hasattr(a, "nbytes")]
 
 
-@functools.cache
 def stage_kernel(name: str, variable: bool) -> Kernel:
-    """Return an instance of `jacobi_descend`, `jacobi_ascend` or `jacobi_advance`."""
-    d, cells, coarse = ("f32" if variable else "i8"), "f32[p0, p1, p2]", "f32[c0, c1, c2]"
-    level = f"u: f32[planes, p1, p2], f: {cells}, jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], d: {d}[p0, p1, p2], "
-    level += "links: f32[3, q0, q1, q2], damping: f64[count]"
-    sizes = "taps: f32[3, 4], strides: i64[3], box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, count: i64"
-    signatures = {
-        "jacobi_descend": f"{level}, room: f32[rooms, p2], below_jacobi: u16[c0, c1, c2], below_f: {coarse}, {sizes}, "
-        "gain: f64",
-        "jacobi_ascend": f"{level}, room: f32[entries], e: {coarse}, product: f64[2], {sizes}, energies: i64",
-        "jacobi_advance": f"u: f32[planes, p1, p2], p: {cells}, x: f64[p0, p1, p2], b: f64[b0, b1, b2], f: {cells}, "
-        "jacobi: u16[p0, p1, p2], share: i8[p0, p1, p2], d: i8[p0, p1, p2], damping: f64[count], "
-        f"room: f32[rooms, p2], below_jacobi: u16[c0, c1, c2], below_f: {coarse}, square: f64[1], {sizes}, gain: f64, "
-        "b1: i64, b2: i64, inset: i64, weight: f64, scale: f64, beta: f64, step: f64, moves: i64, before: f64, "
-        "now: f64, exact: i64, descends: i64",
-    }
-    arguments = "float, float, true" if variable else "float, signed char, false"
-    if name == "jacobi_advance":
-        arguments = "float, signed char"
-    return Kernel("cycle_stages.cu", f"{name}<{arguments}>", signatures[name], host_only=True)
-
-
-KERNELS = (
-    *(stage_kernel(name, v) for name in ("jacobi_descend", "jacobi_ascend") for v in (False, True)),
-    stage_kernel("jacobi_advance", False),
-)
-"""Every kernel instance that this module can launch."""
+    """Return an instance of `jacobi_descend` or `jacobi_ascend`; `variable` says whether the level has links."""
+    return get_kernel(_SOURCE, name, np.float32, np.float32 if variable else np.int8, variable)
 
 
 def in_one_pass(f: Array) -> bool:
@@ -124,7 +100,7 @@ def in_one_pass(f: Array) -> bool:
 
     On a device and with several threads a step is cut into blocks.
     """
-    return host_threads() == 1 and all(use_compiled(kernel, f) for kernel in KERNELS)
+    return host_threads() == 1 and all(use_compiled(kernel, f) for kernel in every_kernel(_SOURCE))
 
 
 def _ends(g: Grid, below: Grid) -> tuple[Any, ...]:
@@ -181,7 +157,8 @@ class Step:
         arrays = (g.storage, p, x, b, g.f, g.jacobi, g.share, g.d, np.array(g.damping), room)
         numbers = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         ends = (*_ends(g, below), g.gain, *b.shape[1:], int(b.shape == x.shape), *numbers, int(exact), int(descends))
-        launch(stage_kernel("jacobi_advance", False), 1, *arrays, below.jacobi, below.f, square, *ends)
+        kernel = get_kernel(_SOURCE, "jacobi_advance", np.float32, np.int8)
+        launch(kernel, 1, *arrays, below.jacobi, below.f, square, *ends)
         return float(square[0])
 
 

@@ -10,10 +10,9 @@ from typing import TypeAlias
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, bind, host_threads, use_compiled
-from sci.solvers.multigrid.smoothers import MODES, given_links, inverse
+from sci.kernels import Kernel, bind, get_kernel, host_threads, use_compiled
+from sci.solvers.multigrid.smoothers import SOURCE, given_links, inverse
 from sci.solvers.poisson.grid import Layout
-from sci.solvers.poisson.stencil import _C_NAMES, code_of
 
 __all__ = ["LevelArrays", "ascend", "descend", "in_one_pass"]
 
@@ -51,26 +50,8 @@ class LevelArrays:
         return result
 
 
-def stage_kernel(name: str, number: str, diagonal: str, variable: bool) -> Kernel:
-    """Return an instance of `descend` or `ascend`."""
-    u, d = f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]"
-    coarse, shape = f"{number}[c0, c1, c2]", "box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, count: i64"
-    fine = f"u: {u}, out: {u}, f: {u}, d: {d}, w: {u}, links: {number}[3, q0, q1, q2], share: {number}[s0, s1, s2]"
-    signatures = {
-        "descend": f"{fine}, room: {number}[rooms, p2], below_d: {coarse}, below_f: {coarse}, {shape}, factor: f64, "
-        "shared: i64, flat: i64",
-        "ascend": f"{fine}, e: {coarse}, products: f64[2], {shape}, shared: i64, flat: i64",
-    }
-    arguments = f"{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}"
-    return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name], host_only=True)
-
-
-KERNELS = tuple(stage_kernel(name, *mode) for name in ("descend", "ascend") for mode in MODES)
-"""Every kernel instance that this module can launch."""
-
-
 def _kernel(name: str, e: LevelArrays) -> Kernel:
-    return stage_kernel(name, code_of(e.u), code_of(e.d), e.links is not None)
+    return get_kernel(SOURCE, name, e.u.dtype, e.d.dtype, e.links is not None)
 
 
 def in_one_pass(e: LevelArrays) -> bool:

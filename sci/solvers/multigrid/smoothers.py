@@ -7,36 +7,16 @@ from functools import partial
 from typing import TypeAlias
 
 from sci.backend import Array, namespace
-from sci.kernels import Kernel, bind, use_compiled
+from sci.kernels import bind, get_kernel, use_compiled
 from sci.solvers.poisson.grid import Box, Layout, box_key, rows_per_block
-from sci.solvers.poisson.stencil import _C_NAMES, _ENDS, around, code_of
+from sci.solvers.poisson.stencil import around
 
 __all__ = ["Call", "first_sweep", "half_sweep", "residual"]
 
 Call: TypeAlias = Callable[[], object]
 """A kernel with its arguments: what is run many times is bound once."""
 
-
-def relax_kernel(name: str, number: str, diagonal: str, *flags: bool) -> Kernel:
-    """Return an instance of `half_sweep` or `residual` (variable), or of `first_sweep`."""
-    u, d = f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]"
-    links, share = f"{number}[3, q0, q1, q2]", f"{number}[s0, s1, s2]"
-    signatures = {
-        "half_sweep": f"u: {u}, out: {u}, f: {u}, d: {d}, links: {links}, {_ENDS}, color: i64",
-        "first_sweep": f"u: {u}, f: {u}, d: {d}, {_ENDS}, color: i64",
-        "residual": f"u: {u}, f: {u}, d: {d}, links: {links}, share: {share}, t: {u}, {_ENDS}, shared: i64",
-    }
-    arguments = ", ".join([_C_NAMES[number], _C_NAMES[diagonal], *(str(f).lower() for f in flags)])
-    return Kernel("multigrid.cu", f"{name}<{arguments}>", signatures[name])
-
-
-MODES = [(n, d, v) for n in ("f32", "f64") for d, v in (("i8", False), (n, False), (n, True))]
-KERNELS = (
-    *(relax_kernel("half_sweep", n, d, v) for n, d, v in MODES),
-    *(relax_kernel("first_sweep", n, d) for n, d, v in MODES if not v),
-    *(relax_kernel("residual", n, d, v) for n, d, v in MODES),
-)
-"""Every kernel instance that this module can launch."""
+SOURCE = "grid/multigrid.cu"
 
 
 def half_sweep(
@@ -54,7 +34,7 @@ def half_sweep(
     where, box
         The box to work on, as an array on the device and as integers.
     """
-    kernel = relax_kernel("half_sweep", code_of(u), code_of(d), links is not None)
+    kernel = get_kernel(SOURCE, "half_sweep", u.dtype, d.dtype, links is not None)
     if not use_compiled(kernel, u):
         return partial(half_sweep_reference, u, f, d, links, where, color)
     chunk, blocks = rows_per_block(box, u)
@@ -63,7 +43,7 @@ def half_sweep(
 
 def first_sweep(layout: Layout, u: Array, f: Array, d: Array, color: int, where: Array, box: Box) -> Call:
     """Return what sets u = f / d in one color and 0 in the other: the first half sweep from u = 0."""
-    kernel = relax_kernel("first_sweep", code_of(u), code_of(d))
+    kernel = get_kernel(SOURCE, "first_sweep", u.dtype, d.dtype)
     if not use_compiled(kernel, u):
         return partial(first_sweep_reference, u, f, d, where, color)
     chunk, blocks = rows_per_block(box, u)
@@ -82,7 +62,7 @@ def residual(
     box: Box,
 ) -> Call:
     """Return what writes (f - d u + sum of link x neighbor) share into t; share 1 where None."""
-    kernel = relax_kernel("residual", code_of(u), code_of(d), links is not None)
+    kernel = get_kernel(SOURCE, "residual", u.dtype, d.dtype, links is not None)
     if not use_compiled(kernel, u):
         return partial(residual_reference, u, f, d, links, share, t, where)
     chunk, blocks = rows_per_block(box, u)

@@ -5,41 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from sci.backend import Array
-from sci.kernels import Kernel, bind, use_compiled
-from sci.solvers.multigrid.smoothers import Call
+from sci.kernels import bind, get_kernel, use_compiled
+from sci.solvers.multigrid.smoothers import SOURCE, Call
 from sci.solvers.poisson.grid import Layout, rows_per_block
-from sci.solvers.poisson.stencil import _C_NAMES, code_of
 
 __all__ = ["prolong", "restrict"]
-
-
-def restrict_rows_kernel(number: str) -> Kernel:
-    """Return the kernel of the first pass of the restriction."""
-    arrays = f"t: {number}[p0, p1, p2], m: {number}[c0, c1, p2]"
-    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, chunk: i64, flat: i64"
-    return Kernel("multigrid.cu", f"restrict_rows<{_C_NAMES[number]}>", f"{arrays}, {ends}")
-
-
-def restrict_ends_kernel(number: str) -> Kernel:
-    """Return the kernel of the second pass of the restriction."""
-    arrays = f"m: {number}[c0, c1, p2], d: {number}[c0, c1, c2], f: {number}[c0, c1, c2]"
-    signature = f"{arrays}, box: i64[7], c1: i64, c2: i64, p2: i64, chunk: i64, factor: f64"
-    return Kernel("multigrid.cu", f"restrict_ends<{_C_NAMES[number]}>", signature)
-
-
-def prolong_kernel(number: str, diagonal: str) -> Kernel:
-    """Return the kernel of the interpolation."""
-    arrays = f"u: {number}[p0, p1, p2], e: {number}[c0, c1, c2], d: {diagonal}[p0, p1, p2], share: {number}[s0, s1, s2]"
-    ends = "box: i64[7], p1: i64, p2: i64, c1: i64, c2: i64, chunk: i64, shared: i64, flat: i64"
-    return Kernel("multigrid.cu", f"prolong<{_C_NAMES[number]}, {_C_NAMES[diagonal]}>", f"{arrays}, {ends}")
-
-
-KERNELS = (
-    *(restrict_rows_kernel(n) for n in ("f32", "f64")),
-    *(restrict_ends_kernel(n) for n in ("f32", "f64")),
-    *(prolong_kernel(n, d) for n in ("f32", "f64") for d in ("i8", n)),
-)
-"""Every kernel instance that this module can launch."""
 
 
 def restrict(
@@ -59,7 +29,7 @@ def restrict(
         The box of all coarse cells.
     factor : float
     """
-    rows, ends = restrict_rows_kernel(code_of(t)), restrict_ends_kernel(code_of(t))
+    rows, ends = (get_kernel(SOURCE, f"restrict_{part}", t.dtype) for part in ("rows", "ends"))
     if not (use_compiled(rows, t) and use_compiled(ends, t)):
         return partial(restrict_reference, fine, coarse, t, d, f, factor)
     chunk, blocks = rows_per_block(coarse.whole(), t)
@@ -72,7 +42,7 @@ def restrict(
 
 def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> Call:
     """Return what does u += share x interpolation of e where d > 0; share 1 where None, `where` all fine cells."""
-    kernel = prolong_kernel(code_of(u), code_of(d))
+    kernel = get_kernel(SOURCE, "prolong", u.dtype, d.dtype)
     if not use_compiled(kernel, u):
         return partial(prolong_reference, fine, coarse, u, e, d, share)
     chunk, blocks = rows_per_block(fine.whole(), u)

@@ -10,64 +10,12 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 from sci.solvers.poisson.grid import Box, Layout, box_key, rows_per_block
 
 __all__ = ["Stencil"]
 
-_ENDS = "box: i64[7], p1: i64, p2: i64, chunk: i64"
-_C_NAMES = {"f32": "float", "f64": "double", "i8": "signed char"}
-_CODES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64", np.dtype(np.int8): "i8"}
-
-
-def code_of(array: Array) -> str:
-    """Return the name that signatures give the dtype of an array."""
-    return _CODES[np.dtype(array.dtype)]
-
-
-def stencil_kernel(name: str, number: str, diagonal: str, variable: bool, store: str = "") -> Kernel:
-    """Return an instance of `apply_stencil`, or one of another kernel with vectors of type `store`."""
-    tail = f", {_C_NAMES[store]}" if store else ""
-    instance = f"{name}<{_C_NAMES[number]}, {_C_NAMES[diagonal]}, {str(variable).lower()}{tail}>"
-    u, d, links = (f"{number}[p0, p1, p2]", f"{diagonal}[p0, p1, p2]", f"{number}[3, q0, q1, q2]")
-    p, sums = f"{store}[p0, p1, p2]", f"partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
-    signatures = {
-        "apply_stencil": f"u: {u}, d: {d}, links: {links}, out: {u}, {_ENDS}, weight: f64",
-        "curvature": f"u: {p}, d: {d}, links: {links}, {sums}, weight: f64",
-        "advance": f"z: {p}, old: {p}, p: {p}, x: {u}, f: {p}, rest: {p}, d: {d}, links: {links}, {sums}, "
-        "beta: f64, step: f64, moves: i64, before: f64, now: f64",
-        "remainder": f"x: {u}, b: {number}[b0, b1, b2], f: {p}, d: {d}, links: {links}, {sums}, b1: i64, b2: i64, "
-        "inset: i64, weight: f64, scale: f64",
-    }
-    return Kernel("stencil.cu", instance, signatures[name])
-
-
-def dot_kernel(store: str) -> Kernel:
-    """Return the kernel of a sum of products of two arrays of type `store`."""
-    signature = f"a: {store}[p0, p1, p2], b: {store}[p0, p1, p2], partial: f64[blocks, lanes], {_ENDS}, lanes: i64"
-    return Kernel("stencil.cu", f"dot<{_C_NAMES[store]}>", signature)
-
-
-def move_kernel(store: str) -> Kernel:
-    """Return the kernel of x += step p, p of type `store`."""
-    signature = f"x: f64[p0, p1, p2], p: {store}[p0, p1, p2], {_ENDS}, step: f64"
-    return Kernel("stencil.cu", f"move<double, {_C_NAMES[store]}>", signature)
-
-
-KERNELS = (
-    stencil_kernel("apply_stencil", "f64", "i8", False),
-    stencil_kernel("apply_stencil", "f32", "i8", False),
-    stencil_kernel("apply_stencil", "f64", "f64", True),
-    *(
-        stencil_kernel(name, "f64", d, v, s)
-        for name in ("curvature", "advance", "remainder")
-        for d, v in (("i8", False), ("f64", True))
-        for s in ("f32", "f64")
-    ),
-    *(dot_kernel(s) for s in ("f32", "f64")),
-    *(move_kernel(s) for s in ("f32", "f64")),
-)
-"""Every kernel instance that this module can launch."""
+SOURCE = "grid/stencil.cu"
 
 
 @dataclass(frozen=True)
@@ -110,12 +58,13 @@ class Stencil:
         _, p1, p2 = self.layout.padded_shape
         return (array, p1, p2, chunk), blocks
 
-    def _kernel(self, name: str, number: str, store: str = "") -> Kernel:
-        return stencil_kernel(name, number, code_of(self.d), self.links is not None, store)
+    def _kernel(self, name: str, number: Any, *store: Any) -> Kernel:
+        """Return a kernel for numbers of one dtype, with vectors of the dtype `store`."""
+        return get_kernel(SOURCE, name, number, self.d.dtype, self.links is not None, *store)
 
     def apply(self, u: Array, out: Array, box: Box | None = None) -> None:
         """Write A u into `out`, in the cells of `box` or everywhere; the layers around the grid hold what they hold."""
-        kernel, (ends, blocks) = self._kernel("apply_stencil", code_of(u)), self._ends(box)
+        kernel, (ends, blocks) = self._kernel("apply_stencil", u.dtype), self._ends(box)
         if use_compiled(kernel, u):
             links = self.given_links.astype(u.dtype, copy=False)
             launch(kernel, blocks, u, self.d, links, out, *ends, self.weight)
@@ -124,7 +73,7 @@ class Stencil:
 
     def curvature(self, u: Array, box: Box | None = None) -> float:
         """Return u'A u, u in float32 or float64."""
-        kernel, (ends, blocks) = self._kernel("curvature", "f64", code_of(u)), self._ends(box)
+        kernel, (ends, blocks) = self._kernel("curvature", np.float64, u.dtype), self._ends(box)
         if not use_compiled(kernel, u):
             return curvature_reference(u, self.d, self.links, ends[0], self.weight)
         partial = partials(u, blocks)
@@ -147,7 +96,7 @@ class Stencil:
 
         z, old, p, f and rest have one dtype, and `rest` may be f; p is set in the layers around the grid too.
         """
-        kernel, box = self._kernel("advance", "f64", code_of(p)), self._whole
+        kernel, box = self._kernel("advance", np.float64, p.dtype), self._whole
         numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         if not use_compiled(kernel, p):
             return advance_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
@@ -160,7 +109,7 @@ class Stencil:
 
     def remainder(self, x: Array, b: Array, f: Array, scale: float) -> float:
         """Do f = scale (b - A x); return the sum of the squares of b - A x. b is padded or a grid of three axes."""
-        kernel, (ends, blocks) = self._kernel("remainder", "f64", code_of(f)), self._ends(None)
+        kernel, (ends, blocks) = self._kernel("remainder", np.float64, f.dtype), self._ends(None)
         inset = int(b.shape == x.shape)
         if not use_compiled(kernel, x):
             return remainder_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
@@ -171,7 +120,7 @@ class Stencil:
 
     def move(self, x: Array, p: Array, step: float) -> None:
         """Do x += step p."""
-        kernel, (ends, blocks) = move_kernel(code_of(p)), self._ends(None)
+        kernel, (ends, blocks) = get_kernel(SOURCE, "move", np.float64, p.dtype), self._ends(None)
         if use_compiled(kernel, p):
             launch(kernel, blocks, x, p, *ends, step)
         else:
@@ -179,7 +128,7 @@ class Stencil:
 
     def dot(self, a: Array, b: Array) -> float:
         """Return the sum of a b, both of one dtype, in double precision."""
-        kernel, (ends, blocks) = dot_kernel(code_of(b)), self._ends(None)
+        kernel, (ends, blocks) = get_kernel(SOURCE, "dot", b.dtype), self._ends(None)
         if not use_compiled(kernel, a):
             return dot_reference(a, b, ends[0])
         partial = partials(a, blocks)

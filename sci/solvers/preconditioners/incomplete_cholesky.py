@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import DTypeError, InvalidValueError
-from sci.kernels import Kernel, launch, use_compiled
+from sci.kernels import Kernel, get_kernel, launch, use_compiled
 from sci.solvers.poisson.grid import Layout
 from sci.solvers.poisson.operator import PoissonOperator
-from sci.solvers.poisson.stencil import _C_NAMES, code_of
 
 __all__ = ["IncompleteCholesky"]
 
-_PADDED = "f64[p0, p1, p2]"
-_LINKS = "links: f64[3, q0, q1, q2]"
-_ENDS = "box: i64[7], p1: i64, p2: i64"
 
-
-def factor_kernel(diagonal: str, variable: bool, by_planes: bool) -> Kernel:
-    """Return the kernel of the factorization, of all cells in order or of one plane."""
-    kind, tail = ("plane", ", s: i64") if by_planes else ("all", "")
-    name = f"factor_{kind}<double, {_C_NAMES[diagonal]}, {str(variable).lower()}>"
-    signature = f"d: {diagonal}[p0, p1, p2], {_LINKS}, inverse: {_PADDED}, {_ENDS}, tau: f64{tail}"
-    return Kernel("incomplete.cu", name, signature)
+def factor_kernel(diagonal: Any, variable: bool, by_planes: bool) -> Kernel:
+    """Return the kernel of the factorization, of all cells in order or of one plane, for a diagonal of a dtype."""
+    name = "factor_plane" if by_planes else "factor_all"
+    return get_kernel("grid/incomplete.cu", name, np.float64, diagonal, variable)
 
 
 def substitute_kernel(variable: bool, forward: bool, by_planes: bool) -> Kernel:
     """Return the kernel of the forward or the backward substitution."""
-    kind, tail = ("plane", ", s: i64") if by_planes else ("all", "")
-    name = f"substitute_{kind}<double, {str(variable).lower()}, {str(forward).lower()}>"
-    signature = f"inverse: {_PADDED}, {_LINKS}, from: {_PADDED}, to: {_PADDED}, {_ENDS}{tail}"
-    return Kernel("incomplete.cu", name, signature)
-
-
-_BOTH = (False, True)
-KERNELS = (
-    *(factor_kernel(d, v, planes) for d, v in (("i8", False), ("f64", True)) for planes in _BOTH),
-    *(substitute_kernel(v, forward, planes) for v in _BOTH for forward in _BOTH for planes in _BOTH),
-)
-"""Every kernel instance that this module can launch."""
+    name = "substitute_plane" if by_planes else "substitute_all"
+    return get_kernel("grid/incomplete.cu", name, np.float64, variable, forward)
 
 
 class IncompleteCholesky:
@@ -92,7 +76,7 @@ class IncompleteCholesky:
 
     def _factor(self) -> None:
         stencil, planes = self.A.stencil, is_device_array(self.A.mask)
-        kernel = factor_kernel(code_of(stencil.d), stencil.links is not None, planes)
+        kernel = factor_kernel(stencil.d.dtype, stencil.links is not None, planes)
         arguments = (stencil.d, stencil.given_links, self.inverse, *self._ends(), self.modified)
         if not use_compiled(kernel, self.inverse):
             factor_reference(self.A.layout, stencil.d, stencil.links, self.inverse, self.modified)

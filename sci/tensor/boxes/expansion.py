@@ -8,7 +8,7 @@ import numpy as np
 
 from sci import chebyshev
 from sci.backend import Array, namespace, to_device
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = ["BOX_DEGREES", "MOMENT_DEGREES", "BoxExpansion", "BoxGrid", "Tiles", "box_moments", "merge_moments"]
 
@@ -16,34 +16,6 @@ BOX_DEGREES = (5, 7, 9, 11, 13, 15, 17)
 """Degrees of box expansions that the evaluation is compiled for."""
 MOMENT_DEGREES = (7, 15, 23)
 """Degrees of moments that the kernel is compiled for: whole vectors of coefficients."""
-
-
-def evaluate_boxes_kernel(degree: int, gradient: bool) -> Kernel:
-    """Return the kernel that evaluates box expansions of `degree`."""
-    return Kernel(
-        "boxes.cu",
-        f"evaluate_boxes<double, {degree + 1}, {str(gradient).lower()}>",
-        "coefficients: f64[n1, n2, n3], geometry: f64[6], targets: f64[m, 3], order: i64[m], tile_start: i64[e], "
-        f"tile_box: i64[tiles], out: f64[m, {4 if gradient else 1}], tiles: i64, b2: i64, b3: i64",
-    )
-
-
-def box_moments_kernel(degree: int) -> Kernel:
-    """Return the kernel of moments of `degree`."""
-    p = degree + 1
-    return Kernel(
-        "boxes.cu",
-        f"box_moments<double, {p}>",
-        f"x: f64[n, {p}], y: f64[n, {p}], z: f64[n, {p}], box_start: i64[e], moments: f64[n1, n2, n3], boxes: i64, "
-        "b2: i64, b3: i64",
-    )
-
-
-KERNELS = (
-    *(evaluate_boxes_kernel(degree, gradient) for degree in BOX_DEGREES for gradient in (False, True)),
-    *(box_moments_kernel(degree) for degree in MOMENT_DEGREES),
-)
-"""Every kernel instance that this module can launch."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +144,7 @@ class BoxExpansion:
     def add_to(self, out: Array, points: Array, tiles: Tiles) -> None:
         """Set out[i] to f(points[i]), or to f and its gradient where `out` is (m, 4)."""
         gradient = out.shape[1] == 4
-        kernel = evaluate_boxes_kernel(self.degree, gradient)
+        kernel = get_kernel("particles/boxes.cu", "evaluate_boxes", np.float64, self.degree + 1, gradient)
         if not use_compiled(kernel, points):
             out[:] = evaluate_boxes_reference(self, points, gradient)
             return
@@ -236,7 +208,7 @@ def box_moments(points: Array, weights: Array, grid: BoxGrid, degree: int) -> Ar
         xp.ascontiguousarray(chebyshev.vandermonde(u, degree)) for u in _local_coordinates(points[order], grid)[1]
     )
     x *= weights[order][:, None]
-    kernel = box_moments_kernel(degree)
+    kernel = get_kernel("particles/boxes.cu", "box_moments", np.float64, p)
     if not use_compiled(kernel, points):
         return box_moments_reference(x, y, z, offsets, grid)
     moments = xp.zeros(tuple(c * p for c in grid.counts))

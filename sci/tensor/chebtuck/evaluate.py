@@ -11,7 +11,7 @@ import numpy as np
 from sci.backend import Array, is_device_array, namespace, to_device
 from sci.chebyshev import Interval, differentiate, vandermonde
 from sci.errors import InvalidValueError, ShapeError
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 from sci.tensor.formats.modes import mode_products
 
 __all__ = [
@@ -33,39 +33,8 @@ HOST_CHUNK, DEVICE_CHUNK = 2**10, 2**17
 """Points whose tables of basis functions are made at once: on the host they stay in the second or third cache."""
 HOST_GROUP = 4
 """Tiles of points that take a panel of the core at once, as in the kernel."""
-PANEL_ROWS = {("double", False): 3, ("float", False): 4, ("double", True): 8, ("float", True): 8}
+PANEL_ROWS = {("float64", False): 3, ("float32", False): 4, ("float64", True): 8, ("float32", True): 8}
 """Columns of a matrix that a pass of the kernel takes at once, by dtype and device: sums that fit the registers."""
-
-
-def basis_kernel(dtype: str, rows: int) -> Kernel:
-    """Return the kernel that tabulates the functions of one axis."""
-    t = "f64" if dtype == "double" else "f32"
-    return Kernel(
-        "chebtuck_points.cu",
-        f"chebtuck_basis<{dtype}, {rows}>",
-        f"points: {t}[n, 3], geometry: {t}[6], factors: {t}[panels, terms, {rows}], "
-        f"polynomials: {t}[tiles, most_terms, block], table: {t}[tiles, columns, block], n: i64, terms: i64, "
-        "panels: i64, axis: i64",
-    )
-
-
-def points_kernel(dtype: str, rows: int, slopes: bool) -> Kernel:
-    """Return the kernel that contracts the tables of three axes with the core."""
-    t = "f64" if dtype == "double" else "f32"
-    return Kernel(
-        "chebtuck_points.cu",
-        f"chebtuck_points<{dtype}, {rows}, {str(slopes).lower()}>",
-        f"core: {t}[panels, r3, {rows}], a: {t}[tiles, columns_a, block], b: {t}[tiles, columns_b, block], "
-        f"c: {t}[tiles, columns_c, block], out: {t}[n, {3 if slopes else 1}], n: i64, r1: i64, r2: i64, r3: i64, "
-        "columns_a: i64, columns_b: i64, columns_c: i64",
-    )
-
-
-KERNELS = (
-    *(basis_kernel(dtype, rows) for (dtype, _), rows in PANEL_ROWS.items()),
-    *(points_kernel(dtype, rows, slopes) for (dtype, _), rows in PANEL_ROWS.items() for slopes in (False, True)),
-)
-"""Every kernel instance that this module can launch."""
 
 
 def clip_to_interval(x: Array, interval: Interval, axis: int) -> Array:
@@ -164,7 +133,6 @@ class _Compiled:
     """The dtype of a call and its panels' width."""
 
     dtype: Any
-    name: str
     rows: int
 
     @classmethod
@@ -172,12 +140,15 @@ class _Compiled:
         """Return how the kernels run for these arrays, or None where the references do."""
         xp = namespace(core, *factors, points)
         dtype = xp.result_type(core, *factors, points)
-        name = {"float64": "double", "float32": "float"}.get(str(dtype))
-        if name is None or len(points) == 0:
+        rows = PANEL_ROWS.get((str(dtype), is_device_array(points)))
+        if rows is None or len(points) == 0:
             return None
-        found = cls(dtype, name, PANEL_ROWS[name, is_device_array(points)])
-        kernels = (basis_kernel(name, found.rows), points_kernel(name, found.rows, False))
+        found = cls(dtype, rows)
+        kernels = (found._kernel("chebtuck_basis"), found._kernel("chebtuck_points", False))
         return found if all(use_compiled(kernel, points) for kernel in kernels) else None
+
+    def _kernel(self, name: str, *flags: bool) -> Kernel:
+        return get_kernel("particles/chebtuck_points.cu", name, self.dtype, self.rows, *flags)
 
     def run(
         self,
@@ -229,7 +200,7 @@ class _Compiled:
     ) -> None:
         """Fill `table` with the functions of `axis` at the points."""
         n, (count, terms, _) = len(points), panels.shape
-        kernel, tiles = basis_kernel(self.name, self.rows), -(-n // block_size(points))
+        kernel, tiles = self._kernel("chebtuck_basis"), -(-n // block_size(points))
         launch(kernel, tiles, points, geometry, panels, polynomials, table, n, terms, count, axis)
 
     def _contract(
@@ -237,7 +208,7 @@ class _Compiled:
     ) -> None:
         n, block = len(out), block_size(out)
         blocks = -(-n // (block if is_device_array(out) else HOST_GROUP * block))
-        kernel = points_kernel(self.name, self.rows, out.shape[1] == 3)
+        kernel = self._kernel("chebtuck_points", out.shape[1] == 3)
         a, b, c = (tables[axis] for axis in axes)
         ranks = [shape[axis] for axis in axes]
         launch(kernel, blocks, core, a, b, c, out, n, *ranks, a.shape[1], b.shape[1], c.shape[1])

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sci.backend import Array, is_device_array, namespace
-from sci.kernels import Kernel, block_size, launch, use_compiled
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = ["mode_product", "mode_product_reference", "row_product", "row_product_reference"]
 
 Sizes = tuple[int, int, int, int]
 Strides = tuple[int, int, int]
 
-_TYPES = {"float32": ("float", "f32"), "float64": ("double", "f64")}
 _REAL = {"complex64": "float32", "complex128": "float64"}
-_LENGTHS = ("batch", "rows", "terms", "columns")
-_STRIDES = tuple(
-    f"{array}_{axis}"
-    for array, axes in (("a", "batch row term"), ("b", "batch term column"), ("out", "batch row column"))
-    for axis in axes.split()
-)
-
-
-def row_kernel(dtype: Any) -> Kernel:
-    """Return the kernel of `row_product`."""
-    c_type, t = _TYPES[str(dtype)]
-    lengths = "rows: i64, terms: i64, columns: i64"
-    return Kernel("fourier.cu", f"row_product<{c_type}>", f"a: {t}[r, s], b: {t}[s, c], out: {t}[r, c], {lengths}")
-
-
-def mode_kernel(dtype: Any, unit: bool) -> Kernel:
-    """Return the kernel of `mode_product` on complex numbers of float32 or float64."""
-    c_type, t = _TYPES[str(dtype)]
-    numbers = ", ".join([*(f"{name}: i64" for name in (*_LENGTHS, *_STRIDES)), "a_sign: f64, b_sign: f64"])
-    arrays = f"a: {t}[l], b: {t}[m], out: {t}[n]"
-    return Kernel("fourier.cu", f"mode_product<{c_type}, {str(unit).lower()}>", f"{arrays}, {numbers}")
-
-
-KERNELS = tuple(
-    kernel for dtype in _TYPES for kernel in (row_kernel(dtype), *(mode_kernel(dtype, unit) for unit in (True, False)))
-)
-"""Every kernel instance that this module can launch."""
 
 
 def row_product(a: Array, b: Array) -> Array:
     """Return the real product of `a` (rows, terms), many rows, and a small matrix `b` (terms, columns)."""
-    kernel = row_kernel(a.dtype)
+    kernel = get_kernel("nn/fourier.cu", "row_product", a.dtype)
     if not use_compiled(kernel, a):
         return row_product_reference(a, b)
     xp = namespace(a, b)
@@ -78,11 +48,11 @@ def mode_product(
     conjugate : (bool, bool)
         Use the conjugate of `a`, of `b`.
     """
-    kernel = mode_kernel(_REAL[str(a.dtype)], strides[1][2] == 1)
+    real = _REAL[str(a.dtype)]
+    kernel = get_kernel("nn/fourier.cu", "mode_product", real, strides[1][2] == 1)
     if not use_compiled(kernel, a):
         mode_product_reference(a, b, out, sizes, strides, conjugate)
         return
-    real = _REAL[str(a.dtype)]
     flat = (array.reshape(-1).view(real) for array in (a, b, out))
     signs = (-1.0 if flag else 1.0 for flag in conjugate)
     numbers = (*sizes, *(int(n) for part in strides for n in part), *signs)

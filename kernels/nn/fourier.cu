@@ -36,9 +36,11 @@
 #endif
 
 // out (rows, columns) = a (rows, terms) b (terms, columns), real, contiguous.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ out, const i64 rows,
-                       const i64 terms, const i64 columns) {
+SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a /*[rows, terms]*/,
+                       const T* __restrict__ b /*[terms, columns]*/, T* __restrict__ out /*[rows, columns]*/,
+                       const i64 rows, const i64 terms, const i64 columns) {
     const i64 whole = rows / 8;
     FOURIER_ITEMS(unit, c, whole, columns) {
         const T* const from = a + 8 * unit * terms;
@@ -68,12 +70,13 @@ SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a, const T* __restrict__ 
 
 // out[k, r, c] = sum_s a[k, r, s] b[k, s, c], complex, real and imaginary part in turn; strides count complex numbers.
 // UNIT: the columns of b are neighbors.
+// Instances: <float|double, false|true>
 template <typename T, bool UNIT>
-SCI_KERNEL mode_product(SCI_INDEX const T* __restrict__ a, const T* __restrict__ b, T* __restrict__ out,
-                        const i64 batch, const i64 rows, const i64 terms, const i64 columns, const i64 a_batch,
-                        const i64 a_row, const i64 a_term, const i64 b_batch, const i64 b_term, const i64 b_column,
-                        const i64 out_batch, const i64 out_row, const i64 out_column, const double a_sign,
-                        const double b_sign) {
+SCI_KERNEL mode_product(SCI_INDEX const T* __restrict__ a /*[l]*/, const T* __restrict__ b /*[m]*/,
+                        T* __restrict__ out /*[n]*/, const i64 batch, const i64 rows, const i64 terms,
+                        const i64 columns, const i64 a_batch, const i64 a_row, const i64 a_term, const i64 b_batch,
+                        const i64 b_term, const i64 b_column, const i64 out_batch, const i64 out_row,
+                        const i64 out_column, const double a_sign, const double b_sign) {
     const i64 groups = (rows + 3) / 4, step = UNIT ? 1 : b_column;
     const T sa = T(a_sign), sb = T(b_sign);
     FOURIER_ITEMS(unit, c, batch * groups, columns) {

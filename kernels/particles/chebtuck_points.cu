@@ -30,10 +30,13 @@ SCI_DEVICE void panel_product(const T* __restrict__ panel, const T* __restrict__
 // coordinate `axis` of a point; geometry = (low, high - low) an axis. `polynomials` is workspace for T_k. Flops per
 // point: 2 terms (columns + 2); bytes per point: 2 sizeof(T) (terms + columns), which stay in cache for a chunk: the
 // limit is arithmetic where there are more than 8 columns.
+// Instances: <double, 3|8> <float, 4|8>
 template <typename T, int ROWS>
-SCI_KERNEL chebtuck_basis(SCI_INDEX const T* __restrict__ points, const T* __restrict__ geometry,
-                          const T* __restrict__ factors, T* __restrict__ polynomials, T* __restrict__ table,
-                          const i64 n, const i64 terms, const i64 panels, const i64 axis) {
+SCI_KERNEL chebtuck_basis(SCI_INDEX const T* __restrict__ points /*[n, 3]*/, const T* __restrict__ geometry /*[6]*/,
+                          const T* __restrict__ factors /*[panels, terms, ROWS]*/,
+                          T* __restrict__ polynomials /*[tiles, most_terms, block]*/,
+                          T* __restrict__ table /*[tiles, columns, block]*/, const i64 n, const i64 terms,
+                          const i64 panels, const i64 axis) {
     const T low = geometry[2 * axis], length = geometry[2 * axis + 1];
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
         T* row = polynomials + tile * terms * SCI_BLOCK;
@@ -68,9 +71,13 @@ SCI_KERNEL chebtuck_basis(SCI_INDEX const T* __restrict__ points, const T* __res
 // r1 r2 r3 sizeof(T) / 64 on the host from the second or third cache, so the limit is arithmetic. On a GPU each
 // multiplication needs 1/8 load of a table and 1/2 or 1/4 vector load of the core, the same in all threads: the limit
 // is the rate of loads from the first cache, near that of multiplications in double precision.
+// Instances: <double, 3|8, false|true> <float, 4|8, false|true>
 template <typename T, int ROWS, bool SLOPES>
-SCI_KERNEL chebtuck_points(SCI_INDEX const T* __restrict__ core, const T* __restrict__ a, const T* __restrict__ b,
-                           const T* __restrict__ c, T* __restrict__ out, const i64 n, const i64 r1, const i64 r2,
+SCI_KERNEL chebtuck_points(SCI_INDEX const T* __restrict__ core /*[panels, r3, ROWS]*/,
+                           const T* __restrict__ a /*[tiles, columns_a, block]*/,
+                           const T* __restrict__ b /*[tiles, columns_b, block]*/,
+                           const T* __restrict__ c /*[tiles, columns_c, block]*/,
+                           T* __restrict__ out /*[n, SLOPES ? 3 : 1]*/, const i64 n, const i64 r1, const i64 r2,
                            const i64 r3, const i64 columns_a, const i64 columns_b, const i64 columns_c) {
     constexpr int GROUP = SCI_SLOTS > 1 ? 4 : 1, OUTPUTS = SLOPES ? 3 : 1;
     const i64 panels = (r1 * r2 + ROWS - 1) / ROWS;

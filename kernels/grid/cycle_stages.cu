@@ -7,7 +7,7 @@
 // Bytes a cell of memory, constant links: 16 down (f, jacobi, d, share read, u written), 16.5 up (u written and read, e
 // read too); at 12 to 16 GB/s of one core 2 to 3 ns. Flops a cell: 31 down, 31 up, 3 for the product of f and u, 14 for
 // u'A u, and 17 for a step of conjugate gradients.
-#include "cycle.h"
+#include "grid/cycle.h"
 
 template <typename T>
 SCI_DEVICE void clear_plane(T* u, const i64 plane) {
@@ -115,11 +115,15 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
     }
 }
 
+// Instances (host): <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL jacobi_descend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
-                          const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
-                          const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1,
-                          const i64 c2, const i64 count, const double gain) {
+SCI_KERNEL jacobi_descend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                          const Half* jacobi /*[p0, p1, p2]*/, const signed char* share /*[p0, p1, p2]*/,
+                          const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                          const double* damping /*[count]*/, T* room /*[rooms, p2]*/,
+                          const Half* below_jacobi /*[c0, c1, c2]*/, T* below_f /*[c0, c1, c2]*/,
+                          const T* taps /*[3, 4]*/, const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1,
+                          const i64 p2, const i64 c1, const i64 c2, const i64 count, const double gain) {
     descend_planes<T, D, VARIABLE>(u, f, jacobi, share, d, links, damping, room, below_jacobi, below_f, taps, strides,
                                    box, p1, p2, c1, c2, count, gain, [](const i64) {});
 }
@@ -189,14 +193,18 @@ SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D
 // weight, or where it is `exact`, f = scale (b - A x). square = f'f. The planes of z are read before the way down, if
 // any, writes there. Bytes a cell of memory beside those of the way down, of which f is one: z 4, p 8, f 4 written, x 16
 // where it moves, b 8 where it is exact.
+// Instances (host): <float, signed char>
 template <typename T, typename D>
-SCI_KERNEL jacobi_advance(SCI_INDEX T* u, T* p, double* x, const double* b, T* f, const Half* jacobi,
-                          const signed char* share, const D* d, const double* damping, T* room,
-                          const Half* below_jacobi, T* below_f, double* square, const T* taps, const i64* strides,
-                          const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
-                          const double gain, const i64 b1, const i64 b2, const i64 inset, const double weight,
-                          const double scale, const double beta, const double step, const i64 moves,
-                          const double before, const double now, const i64 exact, const i64 descends) {
+SCI_KERNEL jacobi_advance(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p2]*/, double* x /*[p0, p1, p2]*/,
+                          const double* b /*[b0, b1, b2]*/, T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
+                          const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                          const double* damping /*[count]*/, T* room /*[rooms, p2]*/,
+                          const Half* below_jacobi /*[c0, c1, c2]*/, T* below_f /*[c0, c1, c2]*/,
+                          double* square /*[1]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                          const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
+                          const i64 count, const double gain, const i64 b1, const i64 b2, const i64 inset,
+                          const double weight, const double scale, const double beta, const double step,
+                          const i64 moves, const double before, const double now, const i64 exact, const i64 descends) {
     const i64 n = box[3], lead = 2 * count;
     double total = 0;
     const auto plane = [&](const i64 i) {
@@ -232,10 +240,14 @@ SCI_DEVICE void lift_row(T* u, const T* e, const signed char* share, T* room, co
 
 // The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u, and u'A u
 // where `energies`. `room` holds c2 + p2 entries.
+// Instances (host): <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL jacobi_ascend(SCI_INDEX T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
-                         const T* links, const double* damping, T* room, const T* e, double* product, const T* taps,
-                         const i64* strides, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
+SCI_KERNEL jacobi_ascend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                         const Half* jacobi /*[p0, p1, p2]*/, const signed char* share /*[p0, p1, p2]*/,
+                         const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                         const double* damping /*[count]*/, T* room /*[entries]*/, const T* e /*[c0, c1, c2]*/,
+                         double* product /*[2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                         const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                          const i64 count, const i64 energies) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     double total = 0, energy = 0;

@@ -14,12 +14,14 @@
 // Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, curvature 1 + s / 32 + s, advance 1 + 5 s /
 // 32 + 5 s and 16 where x moves, remainder 17 + s / 48 + s, move 16 + s, dot 2 s. Flops per cell: 9 / 14 for a product
 // with A, 14 more for p in advance, 2 for each sum. The limit is memory bandwidth everywhere.
-#include "neighbors.h"
+#include "grid/neighbors.h"
 
 // out = A u.
+// Instances: <float|double, signed char, false> <double, double, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL apply_stencil(SCI_INDEX const T* u, const D* d, const T* links, T* out, const i64* box, const i64 p1,
-                         const i64 p2, const i64 chunk, const double weight) {
+SCI_KERNEL apply_stencil(SCI_INDEX const T* u /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                         const T* links /*[3, q0, q1, q2]*/, T* out /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+                         const i64 p1, const i64 p2, const i64 chunk, const double weight) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -44,9 +46,11 @@ struct Direction {
 };
 
 // partial[block, lane] = the block's part of u'A u.
+// Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL curvature(SCI_INDEX const S* u, const D* d, const T* links, double* partial, const i64* box, const i64 p1,
-                     const i64 p2, const i64 chunk, const i64 lanes, const double weight) {
+SCI_KERNEL curvature(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                     const T* links /*[3, q0, q1, q2]*/, double* partial /*[blocks, lanes]*/, const i64* box /*[7]*/,
+                     const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const double weight) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const Field<S> field = {u};
@@ -68,9 +72,12 @@ SCI_KERNEL curvature(SCI_INDEX const S* u, const D* d, const T* links, double* p
 // A step of conjugate gradients: p = z + beta old, rest = f - step A p / weight, and where it moves, x += before old +
 // now p; partial[block, lane] = the block's part of rest'rest. A p is worked out from z and old, so that no block reads
 // what another one writes; `rest` may be f. p is set in the layers around the grid too.
+// Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL advance(SCI_INDEX const S* z, const S* old, S* p, T* x, const S* f, S* rest, const D* d, const T* links,
-                   double* partial, const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes,
+SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1, p2]*/, S* p /*[p0, p1, p2]*/,
+                   T* x /*[p0, p1, p2]*/, const S* f /*[p0, p1, p2]*/, S* rest /*[p0, p1, p2]*/,
+                   const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, double* partial /*[blocks, lanes]*/,
+                   const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes,
                    const double beta, const double step, const i64 moves, const double before, const double now) {
     const i64 rows = (box[3] + 2) * (box[4] + 2), n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
@@ -102,10 +109,13 @@ SCI_KERNEL advance(SCI_INDEX const S* z, const S* old, S* p, T* x, const S* f, S
 
 // f = scale (b - A x) and partial[block, lane] = the block's part of the sum of the squares of b - A x. b has `inset`
 // layers of cells around the grid.
+// Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL remainder(SCI_INDEX const T* x, const T* b, S* f, const D* d, const T* links, double* partial,
-                     const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const i64 b1,
-                     const i64 b2, const i64 inset, const double weight, const double scale) {
+SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1, b2]*/, S* f /*[p0, p1, p2]*/,
+                     const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                     double* partial /*[blocks, lanes]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
+                     const i64 chunk, const i64 lanes, const i64 b1, const i64 b2, const i64 inset, const double weight,
+                     const double scale) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const Field<T> field = {x};
@@ -129,9 +139,10 @@ SCI_KERNEL remainder(SCI_INDEX const T* x, const T* b, S* f, const D* d, const T
 }
 
 // x += step p.
+// Instances: <double, float|double>
 template <typename T, typename S>
-SCI_KERNEL move(SCI_INDEX T* x, const S* p, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
-                const double step) {
+SCI_KERNEL move(SCI_INDEX T* x /*[p0, p1, p2]*/, const S* p /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
+                const i64 p2, const i64 chunk, const double step) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -143,9 +154,10 @@ SCI_KERNEL move(SCI_INDEX T* x, const S* p, const i64* box, const i64 p1, const 
 }
 
 // partial[block, lane] = the block's part of the sum of a b.
+// Instances: <float|double>
 template <typename S>
-SCI_KERNEL dot(SCI_INDEX const S* a, const S* b, double* partial, const i64* box, const i64 p1, const i64 p2,
-               const i64 chunk, const i64 lanes) {
+SCI_KERNEL dot(SCI_INDEX const S* a /*[p0, p1, p2]*/, const S* b /*[p0, p1, p2]*/, double* partial /*[blocks, lanes]*/,
+               const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes) {
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;

@@ -5,7 +5,7 @@
 //
 // Flops per pair: 4 d forward, 14 d backward, and one exponential (two) a sweep; bytes from memory of a tile, its rows and
 // columns once: the limit is the multiplier's.
-#include "tiles.h"
+#include "attention/tiles.h"
 
 // The bounds of the queries of a tile: smallest and largest of low, smallest and largest of high.
 SCI_DEVICE bool misses(const i64* b, const i64 first, const i64 last) { return last < b[0] || first > b[3]; }
@@ -13,12 +13,15 @@ SCI_DEVICE bool holds(const i64* b, const i64 first, const i64 last) { return fi
 
 // One block: ROWS queries of a head and COLS columns of their results, against all keys; the last queries come first,
 // because causal attention gives them the most to do.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                                   const i64* __restrict__ low, const i64* __restrict__ high,
-                                   const i64* __restrict__ places, const i64* __restrict__ bounds,
-                                   const T* __restrict__ old, T* __restrict__ out, T* __restrict__ lse,
-                                   const i64 heads, const i64 n, const i64 m, const i64 d) {
+SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                                   const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
+                                   const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
+                                   const i64* __restrict__ places /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
+                                   const T* __restrict__ old /*[heads, n]*/, T* __restrict__ out /*[heads, n, d]*/,
+                                   T* __restrict__ lse /*[heads, n]*/, const i64 heads, const i64 n, const i64 m,
+                                   const i64 d) {
     using S = Tile<T>;
     constexpr T LOWEST = T(-3e38);
     SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
@@ -128,12 +131,16 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q, const T* _
 }
 
 // dk and dv of ROWS keys, COLS columns of them, against all queries. delta[i] = sum over l of dout[i, l] out[i, l].
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                                const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
-                                const i64* __restrict__ low, const i64* __restrict__ high,
-                                const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dk,
-                                T* __restrict__ dv, const i64 heads, const i64 n, const i64 m, const i64 d) {
+SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                                const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
+                                const T* __restrict__ dout /*[heads, n, d]*/, const T* __restrict__ lse /*[heads, n]*/,
+                                const T* __restrict__ delta /*[heads, n]*/, const i64* __restrict__ low /*[n]*/,
+                                const i64* __restrict__ high /*[n]*/, const i64* __restrict__ places /*[m]*/,
+                                const i64* __restrict__ bounds /*[w, 4]*/, T* __restrict__ dk /*[heads, m, d]*/,
+                                T* __restrict__ dv /*[heads, m, d]*/, const i64 heads, const i64 n, const i64 m,
+                                const i64 d) {
     using S = Tile<T>;
     SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
     const i64 tiles = (m + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;
@@ -194,12 +201,16 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q, const T* __re
 }
 
 // dq of ROWS queries, COLS columns of it, against all keys; the last queries first.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                                   const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
-                                   const i64* __restrict__ low, const i64* __restrict__ high,
-                                   const i64* __restrict__ places, const i64* __restrict__ bounds, T* __restrict__ dq,
-                                   const i64 heads, const i64 n, const i64 m, const i64 d) {
+SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                                   const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
+                                   const T* __restrict__ dout /*[heads, n, d]*/,
+                                   const T* __restrict__ lse /*[heads, n]*/, const T* __restrict__ delta /*[heads, n]*/,
+                                   const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
+                                   const i64* __restrict__ places /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
+                                   T* __restrict__ dq /*[heads, n, d]*/, const i64 heads, const i64 n, const i64 m,
+                                   const i64 d) {
     using S = Tile<T>;
     SCI_SHARED alignas(16) T left[S::DEPTH * S::LEFT], right[S::DEPTH * S::RIGHT], weights[S::COLS * S::LEFT];
     const i64 tiles = (n + S::ROWS - 1) / S::ROWS, parts = (d + S::COLS - 1) / S::COLS;

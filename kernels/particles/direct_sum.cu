@@ -7,9 +7,11 @@
 // Bytes: 32 per source per block of targets, from cache; the limit is the square root and division unit.
 #include "host.h"
 
+// Instances: <double, false|true, false|true>
 template <typename T, bool SCREENED, bool GRADIENT>
-SCI_KERNEL direct_sum(SCI_INDEX const T* __restrict__ targets, const T* __restrict__ sources, T* __restrict__ out,
-                      const i64 m, const i64 n, const T kappa, const T coincident) {
+SCI_KERNEL direct_sum(SCI_INDEX const T* __restrict__ targets /*[m, 3]*/, const T* __restrict__ sources /*[n, 4]*/,
+                      T* __restrict__ out /*[m, GRADIENT ? 4 : 1]*/, const i64 m, const i64 n, const T kappa,
+                      const T coincident) {
     constexpr int WIDTH = GRADIENT ? 4 : 1;
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < m; tile += gridDim.x) {
         T x[SCI_SLOTS], y[SCI_SLOTS], z[SCI_SLOTS], sum[SCI_SLOTS], gx[SCI_SLOTS], gy[SCI_SLOTS], gz[SCI_SLOTS];

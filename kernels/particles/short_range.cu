@@ -109,9 +109,11 @@ SCI_DEVICE void sum_over_cells(const T* x, const T* y, const T* z, const T* low,
 }
 
 // Bounding boxes (low, high) of the tiles of targets, one thread a tile: 3 reads of a target, 12 flops.
+// Instances: <double>
 template <typename T>
-SCI_KERNEL tile_bounds(SCI_INDEX const T* __restrict__ targets, const i64* __restrict__ order,
-                       const i64* __restrict__ tile_start, T* __restrict__ bounds, const i64 tiles) {
+SCI_KERNEL tile_bounds(SCI_INDEX const T* __restrict__ targets /*[m, 3]*/, const i64* __restrict__ order /*[m]*/,
+                       const i64* __restrict__ tile_start /*[e]*/, T* __restrict__ bounds /*[tiles, 6]*/,
+                       const i64 tiles) {
     for (i64 block = blockIdx.x; block * SCI_BLOCK < tiles; block += gridDim.x) {
         SCI_THREADS(t) {
             const i64 tile = block * SCI_BLOCK + t;
@@ -132,12 +134,15 @@ SCI_KERNEL tile_bounds(SCI_INDEX const T* __restrict__ targets, const i64* __res
 }
 
 // Adds the short-range part to out at scattered targets: out[i] = f, or (f, gradient) in four numbers.
+// Instances: <double, 8|10|12|14|16|18|20|24|28|32, false|true, false|true>
 template <typename T, int D, bool SCREENED, bool GRADIENT>
-SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets, const i64* __restrict__ order,
-                       const i64* __restrict__ tile_start, const T* __restrict__ bounds,
-                       const T* __restrict__ sources, const i64* __restrict__ cell_start, const T* __restrict__ cells,
-                       const i64* __restrict__ shape, const T* __restrict__ parameters, const T* __restrict__ a,
-                       const T* __restrict__ b, T* __restrict__ out, const i64 tiles) {
+SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets /*[m, 3]*/, const i64* __restrict__ order /*[m]*/,
+                       const i64* __restrict__ tile_start /*[e]*/, const T* __restrict__ bounds /*[tiles, 6]*/,
+                       const T* __restrict__ sources /*[n, 4]*/, const i64* __restrict__ cell_start /*[c]*/,
+                       const T* __restrict__ cells /*[6]*/, const i64* __restrict__ shape /*[3]*/,
+                       const T* __restrict__ parameters /*[4]*/, const T* __restrict__ a /*[d]*/,
+                       const T* __restrict__ b /*[d]*/, T* __restrict__ out /*[m, GRADIENT ? 4 : 1]*/,
+                       const i64 tiles) {
     constexpr int WIDTH = GRADIENT ? 4 : 1;
     for (i64 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
         const i64 first = tile_start[tile], last = tile_start[tile + 1] - 1;
@@ -169,12 +174,14 @@ SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets, const i64* __res
 
 // Adds the short-range part to a tensor grid: out[i, j, k] at (x[i], y[j], z[k]), coordinates ascending. A block takes
 // a small brick of the grid, so that its bounding box is tight.
+// Instances: <double, 8|10|12|14|16|18|20|24|28|32, false|true>
 template <typename T, int D, bool SCREENED>
-SCI_KERNEL short_range_grid(SCI_INDEX const T* __restrict__ x, const T* __restrict__ y, const T* __restrict__ z,
-                            const T* __restrict__ sources, const i64* __restrict__ cell_start,
-                            const T* __restrict__ cells, const i64* __restrict__ shape,
-                            const T* __restrict__ parameters, const T* __restrict__ a, const T* __restrict__ b,
-                            T* __restrict__ out, const i64 nx, const i64 ny, const i64 nz) {
+SCI_KERNEL short_range_grid(SCI_INDEX const T* __restrict__ x /*[nx]*/, const T* __restrict__ y /*[ny]*/,
+                            const T* __restrict__ z /*[nz]*/, const T* __restrict__ sources /*[n, 4]*/,
+                            const i64* __restrict__ cell_start /*[c]*/, const T* __restrict__ cells /*[6]*/,
+                            const i64* __restrict__ shape /*[3]*/, const T* __restrict__ parameters /*[4]*/,
+                            const T* __restrict__ a /*[d]*/, const T* __restrict__ b /*[d]*/,
+                            T* __restrict__ out /*[nx, ny, nz]*/, const i64 nx, const i64 ny, const i64 nz) {
     constexpr int BZ = 4, BY = SCI_BLOCK >= 64 ? 4 : 2, BX = SCI_BLOCK / (BY * BZ);
     const i64 bricks_y = (ny + BY - 1) / BY, bricks_z = (nz + BZ - 1) / BZ;
     const i64 bricks = (nx + BX - 1) / BX * bricks_y * bricks_z;

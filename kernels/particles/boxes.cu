@@ -53,10 +53,12 @@ struct ChebyshevColumn {
 // f(x), or f and its gradient, at scattered points. Tile l holds the targets order[tile_start[l] ...], at most
 // SCI_BLOCK, all of box tile_box[l]. Flops per target: 2 (P^3 + P^2 + P), about twice that with the gradient. Bytes
 // per tile: 8 P^3, from cache where tiles of one box follow each other, so the limit is arithmetic.
+// Instances: <double, 6|8|10|12|14|16|18, false|true>
 template <typename T, int P, bool GRADIENT>
-SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients, const T* __restrict__ geometry,
-                          const T* __restrict__ targets, const i64* __restrict__ order,
-                          const i64* __restrict__ tile_start, const i64* __restrict__ tile_box, T* __restrict__ out,
+SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients /*[n1, n2, n3]*/,
+                          const T* __restrict__ geometry /*[6]*/, const T* __restrict__ targets /*[m, 3]*/,
+                          const i64* __restrict__ order /*[m]*/, const i64* __restrict__ tile_start /*[e]*/,
+                          const i64* __restrict__ tile_box /*[tiles]*/, T* __restrict__ out /*[m, GRADIENT ? 4 : 1]*/,
                           const i64 tiles, const i64 b2, const i64 b3) {
     constexpr int WIDTH = GRADIENT ? 4 : 1;
     const T wx = geometry[3], wy = geometry[4], wz = geometry[5];
@@ -134,10 +136,11 @@ SCI_KERNEL evaluate_boxes(SCI_INDEX const T* __restrict__ coefficients, const T*
 // Moments M[b1 P + i, b2 P + j, b3 P + k] = sum over the points a of box b of x[a, i] y[a, j] z[a, k], where x, y and z
 // hold T_0 ... T_{P-1} of the points sorted by boxes, x times the charge. One block a box, its threads over k: no two
 // write one place, and the order of the sum is fixed. Flops per point: 2 P^3; bytes per box: 8 P^3 written once.
+// Instances: <double, 8|16|24>
 template <typename T, int P>
-SCI_KERNEL box_moments(SCI_INDEX const T* __restrict__ x, const T* __restrict__ y, const T* __restrict__ z,
-                       const i64* __restrict__ box_start, T* __restrict__ moments, const i64 boxes, const i64 b2,
-                       const i64 b3) {
+SCI_KERNEL box_moments(SCI_INDEX const T* __restrict__ x /*[n, P]*/, const T* __restrict__ y /*[n, P]*/,
+                       const T* __restrict__ z /*[n, P]*/, const i64* __restrict__ box_start /*[e]*/,
+                       T* __restrict__ moments /*[n1, n2, n3]*/, const i64 boxes, const i64 b2, const i64 b3) {
     for (i64 box = blockIdx.x; box < boxes; box += gridDim.x) {
         const i64 first = box_start[box], last = box_start[box + 1];
         if (first == last) continue;

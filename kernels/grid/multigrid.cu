@@ -10,7 +10,7 @@
 // 18. Variable links: 12 more. Flops per cell: 8 for a half sweep or a residual, 13 more with variable links; 4 for
 // the restriction, 6 for the prolongation. The limit is memory bandwidth; on one core of a host descend and ascend,
 // which read and write memory once, come near the limit of loads from the second cache: 17 bytes a cell and half sweep.
-#include "neighbors.h"
+#include "grid/neighbors.h"
 
 // (f + sum of link x neighbor) / d, 0 where d = 0.
 template <typename T, typename D, bool VARIABLE>
@@ -30,8 +30,10 @@ SCI_DEVICE void relax_row(const T* u, T* out, const T* f, const D* d, const T* l
                  [=](const i64 k) { return relaxed<T, D, VARIABLE>(u, f, d, links, axis, at + k, plane, row); });
 }
 // One half sweep, in the cells with i + j + k + color even.
+// Instances: <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL half_sweep(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* links, const i64* box,
+SCI_KERNEL half_sweep(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                      const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, const i64* box /*[7]*/,
                       const i64 p1, const i64 p2, const i64 chunk, const i64 color) {
     const i64 rows = box[3] * box[4], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -55,9 +57,10 @@ SCI_DEVICE void start_row(T* u, const T* f, const D* d, const i64 at, const i64 
 }
 
 // The first half sweep, from u = 0: u = f / d in one color, 0 in the other.
+// Instances: <float|double, signed char|T>
 template <typename T, typename D>
-SCI_KERNEL first_sweep(SCI_INDEX T* u, const T* f, const D* d, const i64* box, const i64 p1, const i64 p2,
-                       const i64 chunk, const i64 color) {
+SCI_KERNEL first_sweep(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                       const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 color) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -79,9 +82,11 @@ SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links,
     if (shared) SCI_ROW(k, n) { t[k] *= share[at + k]; }
 }
 
+// Instances: <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL residual(SCI_INDEX const T* u, const T* f, const D* d, const T* links, const T* share, T* t,
-                    const i64* box, const i64 p1, const i64 p2, const i64 chunk, const i64 shared) {
+SCI_KERNEL residual(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                    const T* links /*[3, q0, q1, q2]*/, const T* share /*[s0, s1, s2]*/, T* t /*[p0, p1, p2]*/,
+                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 shared) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -102,9 +107,10 @@ SCI_DEVICE void mix_rows(T* m, const T* a, const T* b, const T* c, const T* d, c
 // Restriction, first pass: m[I, J, k] = sum over fine rows (i, j) of the weights (1 3 3 1) / 4 along both axes. Axes
 // of length 1 (grids of two axes) are not halved: flat. The box is coarse in the first two axes; the third takes whole
 // padded rows of p2 entries.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL restrict_rows(SCI_INDEX const T* t, T* m, const i64* box, const i64 p1, const i64 p2, const i64 c1,
-                         const i64 chunk, const i64 flat) {
+SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const i64* box /*[7]*/,
+                         const i64 p1, const i64 p2, const i64 c1, const i64 chunk, const i64 flat) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -138,9 +144,11 @@ SCI_DEVICE void restrict_row(const T* m, const T* d, T* f, const i64 n, const do
 }
 
 // Restriction, second pass, along the rows. p2 is the length of the padded fine rows.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL restrict_ends(SCI_INDEX const T* m, const T* d, T* f, const i64* box, const i64 c1, const i64 c2,
-                         const i64 p2, const i64 chunk, const double factor) {
+SCI_KERNEL restrict_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const T* d /*[c0, c1, c2]*/, T* f /*[c0, c1, c2]*/,
+                         const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
+                         const double factor) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -181,9 +189,11 @@ SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* share, const 
 }
 
 // The box is fine, in its own arrays and in e's.
+// Instances: <float|double, signed char|T>
 template <typename T, typename D>
-SCI_KERNEL prolong(SCI_INDEX T* u, const T* e, const D* d, const T* share, const i64* box, const i64 p1,
-                   const i64 p2, const i64 c1, const i64 c2, const i64 chunk, const i64 shared, const i64 flat) {
+SCI_KERNEL prolong(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/, const D* d /*[p0, p1, p2]*/,
+                   const T* share /*[s0, s1, s2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
+                   const i64 c2, const i64 chunk, const i64 shared, const i64 flat) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -239,9 +249,12 @@ SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* link
 
 // The stage before a coarse correction: u = 0, `count` half sweeps, and the residual's restriction to below_f.
 // `room`, zero at the start, holds 6 + 4 c1 rows of p2 entries.
+// Instances (host): <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
-                   T* room, const T* below_d, T* below_f, const i64* box, const i64 p1, const i64 p2, const i64 c1,
+SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                   const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                   const T* share /*[s0, s1, s2]*/, T* room /*[rooms, p2]*/, const T* below_d /*[c0, c1, c2]*/,
+                   T* below_f /*[c0, c1, c2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
                    const i64 c2, const i64 count, const double factor, const i64 shared, const i64 flat) {
     const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const T* zeros = room + 4 * p2;
@@ -268,10 +281,13 @@ SCI_KERNEL descend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T
 }
 
 // The stage after a coarse correction e: its interpolation, and `count` half sweeps. products = the sum of f u, and u'A u.
+// Instances (host): <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL ascend(SCI_INDEX const T* u, T* out, const T* f, const D* d, const T* w, const T* links, const T* share,
-                  const T* e, double* products, const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
-                  const i64 count, const i64 shared, const i64 flat) {
+SCI_KERNEL ascend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                  const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                  const T* share /*[s0, s1, s2]*/, const T* e /*[c0, c1, c2]*/, double* products /*[2]*/,
+                  const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
+                  const i64 shared, const i64 flat) {
     const i64 n = box[3], axis = VARIABLE ? (box[6] + 2) * p1 * p2 : 0;
     double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {

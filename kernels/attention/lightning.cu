@@ -235,11 +235,13 @@ SCI_CHUNK void chunk(const T* q, const T* k, const T* v, T* out, T* state, const
 // stands there and writes those after.
 // powers[h] = lam^0 ... lam^6 of a head, each rounded by itself: as products they would age a long memory wrongly.
 // checks[block] is 0, or NaN in some entry if a number of out is NaN or infinite: cheaper here than another pass.
+// Instances (host): <float|double, false|true>
 template <typename T, bool REVERSED>
-SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                     const T* __restrict__ powers, T* states, T* work, T* checks, T* __restrict__ out,
-                     const i64 sequences, const i64 n, const i64 d, const i64 e, const i64 heads, const i64 segments,
-                     const i64 segment) {
+SCI_KERNEL lightning(SCI_INDEX const T* __restrict__ q /*[b, n, d]*/, const T* __restrict__ k /*[b, n, d]*/,
+                     const T* __restrict__ v /*[b, n, e]*/, const T* __restrict__ powers /*[heads, 7]*/,
+                     T* states /*[b, m, d, e]*/, T* work /*[w, d, e]*/, T* checks /*[w, 64]*/,
+                     T* __restrict__ out /*[b, n, e]*/, const i64 sequences, const i64 n, const i64 d, const i64 e,
+                     const i64 heads, const i64 segments, const i64 segment) {
     constexpr int C = 6;
     const i64 size = d * e;
     for (i64 b = blockIdx.x; b < sequences; b += gridDim.x) {

@@ -1,6 +1,6 @@
 // What the kernels of the learned V-cycle do along a row, and how a cell's two learned numbers are held.
 #pragma once
-#include "neighbors.h"
+#include "grid/neighbors.h"
 
 typedef unsigned short Half;
 constexpr float SHARE_MIDDLE = 1.8f, SHARE_STEP = 0.01f;

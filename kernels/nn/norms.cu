@@ -54,9 +54,10 @@ SCI_DEVICE T mean_of(const i64 n, const F f) {
 }
 
 // unit = (x - mean) / sqrt(mean((x - mean)^2) + eps) in every row, and the inverse root; mean = 0 unless CENTERED.
+// Instances: <float|double, false|true>
 template <typename T, bool CENTERED>
-SCI_KERNEL standardize(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, T* __restrict__ inverse, const i64 rows,
-                       const i64 n, const double eps) {
+SCI_KERNEL standardize(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, T* __restrict__ unit /*[rows, n]*/,
+                       T* __restrict__ inverse /*[rows]*/, const i64 rows, const i64 n, const double eps) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r;
@@ -73,9 +74,11 @@ SCI_KERNEL standardize(SCI_INDEX const T* __restrict__ x, T* __restrict__ unit, 
 }
 
 // dx = (dout - mean(dout) - unit mean(dout unit)) inverse in every row; without mean(dout) unless CENTERED.
+// Instances: <float|double, false|true>
 template <typename T, bool CENTERED>
-SCI_KERNEL standardize_vjp(SCI_INDEX const T* __restrict__ dout, const T* __restrict__ unit,
-                           const T* __restrict__ inverse, T* __restrict__ dx, const i64 rows, const i64 n) {
+SCI_KERNEL standardize_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, const T* __restrict__ unit /*[rows, n]*/,
+                           const T* __restrict__ inverse /*[rows]*/, T* __restrict__ dx /*[rows, n]*/, const i64 rows,
+                           const i64 n) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r;

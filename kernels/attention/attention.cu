@@ -10,7 +10,7 @@
 //
 // Flops per pair: 4 d forward, 10 d backward (14 d where queries and keys are swept apart) and one exponential (two);
 // bytes per pair: under 1, all from cache; the limit is the multiplier's, the speed of a matrix product (GEMM).
-#include "lanes.h"
+#include "attention/lanes.h"
 
 // The places that a group of queries may see: the smallest and the largest of both bounds.
 struct Window {
@@ -43,11 +43,14 @@ SCI_DEVICE void hide(typename Lanes<T>::Vector* panel, const i64 rows, const i64
 }
 
 // One block: 128 queries of a head against all keys.
+// Instances (host): <float|double>
 template <typename T>
-SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                             const i64* __restrict__ low, const i64* __restrict__ high,
-                             const i64* __restrict__ places, T* __restrict__ out, T* __restrict__ lse, const i64 heads,
-                             const i64 n, const i64 m, const i64 d) {
+SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                             const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
+                             const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
+                             const i64* __restrict__ places /*[m]*/, T* __restrict__ out /*[heads, n, d]*/,
+                             T* __restrict__ lse /*[heads, n]*/, const i64 heads, const i64 n, const i64 m,
+                             const i64 d) {
     using Vector = typename Lanes<T>::Vector;
     constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     constexpr T LOWEST = T(-3e38);
@@ -113,13 +116,16 @@ SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q, const T* __restr
 
 // dk and dv of the keys of a block, its threads, against all queries; `fused`, a block takes all keys of a head and adds
 // to dq as well, so that scores are computed once. delta[i] = sum over l of dout[i, l] out[i, l].
+// Instances (host): <float|double>
 template <typename T>
-SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v,
-                                   const T* __restrict__ dout, const T* __restrict__ lse, const T* __restrict__ delta,
-                                   const i64* __restrict__ low, const i64* __restrict__ high,
-                                   const i64* __restrict__ places, T* __restrict__ dq, T* __restrict__ dk,
-                                   T* __restrict__ dv, const i64 heads, const i64 n, const i64 m, const i64 d,
-                                   const i64 fused) {
+SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                                   const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
+                                   const T* __restrict__ dout /*[heads, n, d]*/,
+                                   const T* __restrict__ lse /*[heads, n]*/, const T* __restrict__ delta /*[heads, n]*/,
+                                   const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
+                                   const i64* __restrict__ places /*[m]*/, T* __restrict__ dq /*[heads, n, d]*/,
+                                   T* __restrict__ dk /*[heads, m, d]*/, T* __restrict__ dv /*[heads, m, d]*/,
+                                   const i64 heads, const i64 n, const i64 m, const i64 d, const i64 fused) {
     using Vector = typename Lanes<T>::Vector;
     constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     const i64 tiles = (m + G * SCI_BLOCK - 1) / (G * SCI_BLOCK), own = fused ? tiles : 1;
@@ -190,12 +196,17 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q, const T* _
 }
 
 // dq of the queries of a block, its threads, against all keys: the other half of the sweep where it is not fused.
+// Instances (host): <float|double>
 template <typename T>
-SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q, const T* __restrict__ k,
-                                      const T* __restrict__ v, const T* __restrict__ dout, const T* __restrict__ lse,
-                                      const T* __restrict__ delta, const i64* __restrict__ low,
-                                      const i64* __restrict__ high, const i64* __restrict__ places, T* __restrict__ dq,
-                                      const i64 heads, const i64 n, const i64 m, const i64 d) {
+SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
+                                      const T* __restrict__ k /*[heads, m, d]*/,
+                                      const T* __restrict__ v /*[heads, m, d]*/,
+                                      const T* __restrict__ dout /*[heads, n, d]*/,
+                                      const T* __restrict__ lse /*[heads, n]*/,
+                                      const T* __restrict__ delta /*[heads, n]*/, const i64* __restrict__ low /*[n]*/,
+                                      const i64* __restrict__ high /*[n]*/, const i64* __restrict__ places /*[m]*/,
+                                      T* __restrict__ dq /*[heads, n, d]*/, const i64 heads, const i64 n, const i64 m,
+                                      const i64 d) {
     using Vector = typename Lanes<T>::Vector;
     constexpr int V = Lanes<T>::VECTORS, G = Lanes<T>::GROUPS;
     const i64 tiles = (n + G * SCI_BLOCK - 1) / (G * SCI_BLOCK);

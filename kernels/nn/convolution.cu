@@ -11,10 +11,12 @@ constexpr i64 CHANNELS = 4;
 
 // out[b, o] = bias[o] + sum over c of x[b, c] * weight[o, c] for CHANNELS output channels a block; channels beyond the
 // last are worked out as the last one and not stored.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x, const T* __restrict__ weight, const T* __restrict__ bias,
-                    T* __restrict__ out, const i64 batch, const i64 inputs, const i64 outputs, const i64 n0,
-                    const i64 n1, const i64 n2, const i64 p2) {
+SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[batch, inputs, q0, q1, p2]*/,
+                    const T* __restrict__ weight /*[outputs, inputs, 27]*/, const T* __restrict__ bias /*[outputs]*/,
+                    T* __restrict__ out /*[batch, outputs, n0, n1, n2]*/, const i64 batch, const i64 inputs,
+                    const i64 outputs, const i64 n0, const i64 n1, const i64 n2, const i64 p2) {
     const i64 groups = (outputs + CHANNELS - 1) / CHANNELS, row = p2, plane = (n1 + 2) * p2, volume = (n0 + 2) * plane;
     for (i64 block = blockIdx.x; block < batch * groups * n0; block += gridDim.x) {
         const i64 b = block / (groups * n0), o = block / n0 % groups * CHANNELS, i = block % n0;
@@ -66,10 +68,12 @@ SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x, const T* __restrict__ wei
 // partial[o, c, tap, t] = the part of thread t of the sum over the batch and the cells of dout[b, o] x[b, c] moved by
 // the tap. dout is padded as x, but by whole blocks alone: dout[b, o, i, j, k] with p2 - 2 entries a row. One block a
 // triple (o, c, tap / 3): no two write one place, and the order of the sum is fixed.
+// Instances: <float|double>
 template <typename T>
-SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x, const T* __restrict__ dout, T* __restrict__ partial,
-                            const i64 batch, const i64 inputs, const i64 outputs, const i64 n0, const i64 n1,
-                            const i64 p2, const i64 lanes) {
+SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[batch, inputs, q0, q1, p2]*/,
+                            const T* __restrict__ dout /*[batch, outputs, n0, n1, w]*/,
+                            T* __restrict__ partial /*[outputs, inputs, 27, lanes]*/, const i64 batch, const i64 inputs,
+                            const i64 outputs, const i64 n0, const i64 n1, const i64 p2, const i64 lanes) {
     const i64 row = p2, plane = (n1 + 2) * p2, volume = (n0 + 2) * plane, width = p2 - 2;
     for (i64 block = blockIdx.x; block < outputs * inputs * 9; block += gridDim.x) {
         const i64 o = block / (9 * inputs), c = block / 9 % inputs, tap = block % 9;

@@ -10,7 +10,7 @@
 // Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
 // cell of memory: first_steps 11, defect 14, restriction 5, correct 10.5, step 15 (twice). Variable links and float
 // diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
-#include "cycle.h"
+#include "grid/cycle.h"
 
 constexpr int RUNS = 256;
 constexpr int FEATURES = 6, HIDDEN = 8, OUTPUTS = 3;
@@ -36,9 +36,12 @@ SCI_DEVICE int code_of(const float share) {
 SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : x)); }
 
 // Two steps from zero with dampings a and b.
+// Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL first_steps(SCI_INDEX const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64* box,
-                       const i64 p1, const i64 p2, const i64 chunk, const double a, const double b) {
+SCI_KERNEL first_steps(SCI_INDEX const T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
+                       const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, T* u /*[p0, p1, p2]*/,
+                       const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const double a,
+                       const double b) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const T sum = T(a + b), product = T(a * b);
@@ -52,9 +55,12 @@ SCI_KERNEL first_steps(SCI_INDEX const T* f, const Half* jacobi, const D* d, con
 }
 
 // One step with damping a.
+// Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, const D* d, const T* links, T* out,
-                       const i64* box, const i64 p1, const i64 p2, const i64 chunk, const double a) {
+SCI_KERNEL jacobi_step(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                       const Half* jacobi /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                       const T* links /*[3, q0, q1, q2]*/, T* out /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+                       const i64 p1, const i64 p2, const i64 chunk, const double a) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -67,9 +73,12 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u, const T* f, const Half* jacobi, con
 }
 
 // t = share (f - A u).
+// Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL defect(SCI_INDEX const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
-                  const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
+SCI_KERNEL defect(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                  const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                  const T* links /*[3, q0, q1, q2]*/, T* t /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
+                  const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -84,9 +93,11 @@ SCI_KERNEL defect(SCI_INDEX const T* u, const T* f, const signed char* share, co
 // Restriction along the first two axes: m[I, J, k] = sum over four by four fine rows. taps[axis, 0..3] are the weights
 // of fine cells 2 I - 1 ... 2 I + 2, or of I - 1 ... I + 2 where the axis has one cell and is not halved; strides says
 // which. The third axis takes whole padded rows. The box is coarse.
+// Instances: <float>
 template <typename T>
-SCI_KERNEL gather_rows(SCI_INDEX const T* t, T* m, const T* taps, const i64* strides, const i64* box, const i64 p1,
-                       const i64 p2, const i64 c1, const i64 chunk) {
+SCI_KERNEL gather_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const T* taps /*[3, 4]*/,
+                       const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
+                       const i64 chunk) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     const T a = taps[4], b = taps[5], c = taps[6], e = taps[7];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
@@ -108,9 +119,12 @@ SCI_KERNEL gather_rows(SCI_INDEX const T* t, T* m, const T* taps, const i64* str
 }
 
 // Restriction along the third axis, times gain.
+// Instances: <float>
 template <typename T>
-SCI_KERNEL gather_ends(SCI_INDEX const T* m, const Half* jacobi, T* f, const T* taps, const i64* strides,
-                       const i64* box, const i64 c1, const i64 c2, const i64 p2, const i64 chunk, const double gain) {
+SCI_KERNEL gather_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi /*[c0, c1, c2]*/,
+                       T* f /*[c0, c1, c2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                       const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
+                       const double gain) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -122,9 +136,11 @@ SCI_KERNEL gather_ends(SCI_INDEX const T* m, const Half* jacobi, T* f, const T* 
 }
 
 // u += share x interpolation of e; the box is fine.
+// Instances: <float>
 template <typename T>
-SCI_KERNEL correct(SCI_INDEX T* u, const T* e, const signed char* share, const T* taps, const i64* strides,
-                   const i64* box, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
+SCI_KERNEL correct(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
+                   const signed char* share /*[p0, p1, p2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                   const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
     const i64 rows = box[3] * box[4];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -136,8 +152,10 @@ SCI_KERNEL correct(SCI_INDEX T* u, const T* e, const signed char* share, const T
 
 // Setup of a level without links: faces = 1 + 256 d + 65536 (number of Dirichlet faces, d less the neighbors) of each
 // unknown, so that one sum of 27 entries gives three. 5 bytes and 10 flops a cell.
+// Instances: <float, signed char>
 template <typename T, typename D>
-SCI_KERNEL pack_faces(SCI_INDEX const D* d, int* faces, const i64* box, const i64 p1, const i64 p2, const i64 chunk) {
+SCI_KERNEL pack_faces(SCI_INDEX const D* d /*[p0, p1, p2]*/, int* faces /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+                      const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -236,10 +254,12 @@ SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T
 // `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run of
 // cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27 of
 // VARIABLE.
+// Instances: <float, int, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* network, Half* jacobi,
-                          signed char* share, T* diagonal, const i64* box, const i64 p1, const i64 p2, const i64 chunk,
-                          const double beyond) {
+SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, e1, e2]*/,
+                          const T* fraction /*[g0, g1, g2]*/, const T* network /*[n]*/, Half* jacobi /*[p0, p1, p2]*/,
+                          signed char* share /*[p0, p1, p2]*/, T* diagonal /*[h0, h1, h2]*/, const i64* box /*[7]*/,
+                          const i64 p1, const i64 p2, const i64 chunk, const double beyond) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2, run = SCI_SLOTS == 1 ? n : SCI_SLOTS;
     const T *b1 = network + FEATURES * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * OUTPUTS, *bend = b2 + OUTPUTS;
     const T on = beyond > 0 ? T(1) : T(0), distance = T(beyond - 0.5), full = T(0.5 + beyond);
@@ -308,9 +328,10 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d, const T* fixed, const T* fractio
 
 // Setup beside Neumann surfaces: t holds the share times the part of the interpolation that is lost in coarse cells into
 // which nothing flows; the share is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
+// Instances: <float>
 template <typename T>
-SCI_KERNEL lift_share(SCI_INDEX T* t, signed char* share, const i64* box, const i64 p1, const i64 p2,
-                      const i64 chunk) {
+SCI_KERNEL lift_share(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* share /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+                      const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
         const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
@@ -385,9 +406,12 @@ SCI_DEVICE void coarse_row(const D* d, const T* fixed, const T* fraction, const 
 // The next coarser level: its links are sums over the fine links that cross the face, `fixed` and `fraction` sums over
 // the children, d the sum of links and fixed. factors = (of links, of fixed, of fraction). The box is coarse. Per coarse
 // cell 60 flops and reads of 8 children; bytes per fine cell 7, or 36 with VARIABLE.
+// Instances: <float, int, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL coarsen(SCI_INDEX const D* d, const T* fixed, const T* fraction, const T* links, T* c_d, T* c_fixed,
-                   T* c_fraction, T* c_links, const T* factors, const i64* strides, const i64* box, const i64 p0,
+SCI_KERNEL coarsen(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, e1, e2]*/,
+                   const T* fraction /*[g0, g1, g2]*/, const T* links /*[3, q0, q1, q2]*/, T* c_d /*[c0, c1, c2]*/,
+                   T* c_fixed /*[c0, c1, c2]*/, T* c_fraction /*[c0, c1, c2]*/, T* c_links /*[3, c0, c1, c2]*/,
+                   const T* factors /*[3]*/, const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p0,
                    const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? p0 * plane : 0, c_axis = (box[6] + 2) * c1 * c2;

@@ -46,9 +46,11 @@ SCI_DEVICE double substitute(const double* inverse, const double* links, const d
     return from[at] + inverse[at] * sum;
 }
 
+// Instances: <double, signed char, false> <double, double, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL factor_all(SCI_INDEX const D* d, const T* links, T* inverse, const i64* box, const i64 p1,
-                      const i64 p2, const double tau) {
+SCI_KERNEL factor_all(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                      T* inverse /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
+                      const double tau) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = 0; i < box[3]; ++i)
         for (i64 j = 0; j < box[4]; ++j)
@@ -58,9 +60,11 @@ SCI_KERNEL factor_all(SCI_INDEX const D* d, const T* links, T* inverse, const i6
             }
 }
 
+// Instances: <double, false|true, false|true>
 template <typename T, bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_all(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box,
-                          const i64 p1, const i64 p2) {
+SCI_KERNEL substitute_all(SCI_INDEX const T* inverse /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                          const T* from /*[p0, p1, p2]*/, T* to /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
+                          const i64 p2) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 line = 0; line < rows; ++line) {
@@ -73,9 +77,11 @@ SCI_KERNEL substitute_all(SCI_INDEX const T* inverse, const T* links, const T* f
     }
 }
 
+// Instances: <double, signed char, false> <double, double, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL factor_plane(SCI_INDEX const D* d, const T* links, T* inverse, const i64* box, const i64 p1,
-                        const i64 p2, const double tau, const i64 s) {
+SCI_KERNEL factor_plane(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                        T* inverse /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
+                        const double tau, const i64 s) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
         SCI_ROW(j, box[4]) {
@@ -87,8 +93,10 @@ SCI_KERNEL factor_plane(SCI_INDEX const D* d, const T* links, T* inverse, const 
         }
 }
 
+// Instances: <double, false|true, false|true>
 template <typename T, bool VARIABLE, bool FORWARD>
-SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse, const T* links, const T* from, T* to, const i64* box,
+SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
+                            const T* from /*[p0, p1, p2]*/, T* to /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                             const i64 p1, const i64 p2, const i64 s) {
     const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)

@@ -3,7 +3,7 @@
 // A block takes CHUNK x SCI_BLOCK consecutive elements at a time. Per element of GELU 41 flops and one division in float
 // (61 in double), of SiLU 24 (38) and one; 4 bytes read and 4 or 8 written (twice that in double): on a GPU memory is
 // the limit, on a CPU arithmetic.
-#include "gelu.h"
+#include "nn/gelu.h"
 
 constexpr i64 CHUNK = SCI_BLOCK >= 64 ? 4 : 256;
 
@@ -24,8 +24,10 @@ SCI_DEVICE void activate_at(const i64 i, const T* __restrict__ x, T* __restrict_
 }
 
 // out = f(x); slope = f'(x) where SLOPE; f is GELU (KIND 0), SiLU (KIND 1), or exp of x <= 0 (KIND 2, no SLOPE).
+// Instances: <float|double, 0|1, false|true> <float|double, 2, false>
 template <typename T, int KIND, bool SLOPE>
-SCI_KERNEL activate(SCI_INDEX const T* __restrict__ x, T* __restrict__ out, T* __restrict__ slope, const i64 n) {
+SCI_KERNEL activate(SCI_INDEX const T* __restrict__ x /*[n]*/, T* __restrict__ out /*[n]*/,
+                    T* __restrict__ slope /*[m]*/, const i64 n) {
     for (i64 chunk = blockIdx.x; chunk * CHUNK * SCI_BLOCK < n; chunk += gridDim.x) {
         const i64 stop = (chunk + 1) * CHUNK * SCI_BLOCK < n ? (chunk + 1) * CHUNK * SCI_BLOCK : n;
         i64 start = chunk * CHUNK * SCI_BLOCK;
@@ -58,10 +60,12 @@ SCI_DEVICE void adam_at(const i64 i, T* __restrict__ w, const T* __restrict__ g,
         w[i] = s[6] * w[i] - s[7] * direction;
 }
 
+// Instances: <float|double, false|true>
 template <typename T, bool DIRECTION>
-SCI_KERNEL adam(SCI_INDEX T* __restrict__ w, const T* __restrict__ g, T* __restrict__ m, T* __restrict__ v,
-                T* __restrict__ out, const i64 n, const double beta1, const double beta2, const double c1,
-                const double c2, const double eps, const double l2, const double keep, const double rate) {
+SCI_KERNEL adam(SCI_INDEX T* __restrict__ w /*[n]*/, const T* __restrict__ g /*[n]*/, T* __restrict__ m /*[n]*/,
+                T* __restrict__ v /*[n]*/, T* __restrict__ out /*[k]*/, const i64 n, const double beta1,
+                const double beta2, const double c1, const double c2, const double eps, const double l2,
+                const double keep, const double rate) {
     const T s[8] = {T(beta1), T(beta2), T(c1), T(c2), T(eps), T(l2), T(keep), T(rate)};
     for (i64 chunk = blockIdx.x; chunk * CHUNK * SCI_BLOCK < n; chunk += gridDim.x) {
         const i64 stop = (chunk + 1) * CHUNK * SCI_BLOCK < n ? (chunk + 1) * CHUNK * SCI_BLOCK : n;

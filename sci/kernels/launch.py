@@ -1,0 +1,147 @@
+"""Check the arguments of a kernel against its signature, and launch it on the CPU or on a GPU."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from sci.backend import is_device_array, namespace
+from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
+from sci.kernels.cache import cache_folder
+from sci.kernels.compile import (
+    DEVICE_BLOCK,
+    HOST_BLOCK,
+    compiled_kernels_available,
+    compiles,
+    device_function,
+    host_function,
+)
+from sci.kernels.signature import Kernel, Parameter
+from sci.options import get as get_option
+
+__all__ = ["bind", "block_size", "host_threads", "launch", "use_compiled"]
+
+
+def launch(kernel: Kernel, grid: int, *arguments: Any) -> None:
+    """Run `kernel` on `grid` blocks, on the device of its array arguments.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    grid : int
+        Number of blocks; the kernel itself checks bounds and strides over the grid.
+    *arguments
+        Arrays and scalars in the order of the signature. Arrays are C-contiguous, of the dtype stated, all on
+        one side; results are written into the arrays passed for them.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DeviceMismatchError
+        If an argument is not what the signature says.
+    InvalidValueError
+        If an array for a result is read-only, or the source does not declare the instance.
+    KernelCompileError
+        If the kernel does not compile.
+    """
+    bind(kernel, grid, *arguments)()
+
+
+def bind(kernel: Kernel, grid: int, *arguments: Any) -> Callable[[], None]:
+    """Return a call of `launch` whose arguments have been checked, for launches that repeat with the same arrays.
+
+    The arrays are held; a call takes a few microseconds. Compiler, folders and threads are those of now.
+    """
+    on_device = _checked(kernel, arguments)
+    if grid == 0:
+        return lambda: None
+    if on_device:
+        xp = namespace(*(a for p, a in zip(kernel.parameters, arguments) if p.dims is not None))
+        function = device_function(xp, kernel, int(xp.cuda.Device().id))
+        values = tuple(a if p.dims is not None else p.dtype.type(a) for p, a in zip(kernel.parameters, arguments))
+        return functools.partial(function, (min(grid, 2**31 - 1),), (DEVICE_BLOCK,), values)
+    host = host_function(kernel, cache_folder(), get_option("compiler"))
+    given = [a if p.dims is None else a.ctypes.data for p, a in zip(kernel.parameters, arguments)]
+    call = functools.partial(host, grid, host_threads(), *given)
+    call.arrays = arguments  # type: ignore[attr-defined]  # pointers do not keep what they point to
+    return call
+
+
+def _checked(kernel: Kernel, arguments: tuple[Any, ...]) -> bool:
+    """Check every argument against the signature; return True if the call is for a device."""
+    if len(arguments) != len(kernel.parameters):
+        raise ShapeError(f"{kernel.name} takes {len(kernel.parameters)} arguments, got {len(arguments)}")
+    lengths: dict[str, int] = {}
+    on_host = on_device = False
+    for parameter, value in zip(kernel.parameters, arguments):
+        if parameter.dims is None:
+            continue
+        _check_array(kernel, parameter, value, lengths)
+        if is_device_array(value):
+            on_device = True
+        else:
+            on_host = True
+            if parameter.output and not value.flags.writeable:
+                raise InvalidValueError(
+                    f"argument {parameter.name} of {kernel.name} is read-only, and the kernel writes to it; pass a copy"
+                )
+    for position, name in kernel.lengths:
+        if arguments[position] != lengths[name]:
+            raise ShapeError(
+                f"argument {name} of {kernel.name} is {arguments[position]}, but the arrays have {lengths[name]}"
+            )
+    if on_host and on_device:
+        raise DeviceMismatchError(f"{kernel.name} got host and device arrays in one call")
+    return on_device
+
+
+def _check_array(kernel: Kernel, parameter: Parameter, value: Any, lengths: dict[str, int]) -> None:
+    """Check dtype, contiguity and shape; `lengths` holds what the named lengths are in this call."""
+    found = getattr(value, "dtype", type(value))
+    if found is not parameter.dtype and found != parameter.dtype:
+        raise DTypeError(f"argument {parameter.name} of {kernel.name} has dtype {found}, expected {parameter.dtype}")
+    if not value.flags.c_contiguous:
+        raise ShapeError(f"argument {parameter.name} of {kernel.name} is not C-contiguous; pass ascontiguousarray(...)")
+    dims, shape = parameter.dims or (), value.shape
+    fits = len(shape) == len(dims) and all(
+        length == (lengths.setdefault(dim, length) if isinstance(dim, str) else dim) for dim, length in zip(dims, shape)
+    )
+    if not fits:
+        expected = ", ".join(map(str, dims))
+        raise ShapeError(
+            f"argument {parameter.name} of {kernel.name} has shape {shape}, expected [{expected}] with {lengths}"
+        )
+
+
+def block_size(array: Any) -> int:
+    """Return the threads of a block where `array` lies: the tile that callers cut their work into."""
+    return DEVICE_BLOCK if is_device_array(array) else HOST_BLOCK
+
+
+def host_threads() -> int:
+    """Return the threads of a kernel on the CPU: the option, OMP_NUM_THREADS, or the cores of this process."""
+    chosen = get_option("threads")
+    if chosen:
+        return int(chosen)
+    variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if variable.isdigit() and int(variable) > 0:
+        return int(variable)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_compiled(kernel: Kernel, array: Any) -> bool:
+    """Return True if `kernel` runs compiled for `array`, False for its array-level reference.
+
+    Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference; under "compiled" it
+    raises `KernelCompileError`. A kernel that only hosts run is never compiled for a device.
+    """
+    mode = get_option("kernels")
+    if mode == "reference":
+        return False
+    if is_device_array(array):
+        return not kernel.host_only
+    if mode == "compiled":
+        return True
+    compiler = get_option("compiler")
+    return compiled_kernels_available(compiler) and compiles(kernel, cache_folder(), compiler)
