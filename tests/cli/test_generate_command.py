@@ -20,6 +20,7 @@ def test_darcy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 of darcy, 12 x 12" in capsys.readouterr().out
     for read, expected in zip(load_samples(out), darcy_flow(3, 24, subsample=2, high=9.0, seed=5)):
         np.testing.assert_array_equal(read, expected)
+    assert (load_samples(out).grid_axes, load_samples(out).periodic) == (2, False)
     assert "--high 9" in read_header(out).command
 
 

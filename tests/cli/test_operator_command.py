@@ -27,8 +27,10 @@ def smoothed(n, size, seed=0):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("operator")
-    save_samples(path / "train.h5", *smoothed(64, 8))
-    save_samples(path / "test.h5", *smoothed(8, 12, 1))
+    save_samples(path / "train.h5", *smoothed(64, 8), grid_axes=2, periodic=True)
+    save_samples(path / "test.h5", *smoothed(8, 12, 1), grid_axes=2, periodic=True)
+    save_samples(path / "bare.h5", *smoothed(64, 8))
+    save_samples(path / "lines.h5", *np.zeros((2, 4, 2, 8)), grid_axes=1, periodic=True)
     with h5py.File(path / "inputs.h5", "w") as file:
         file["x"] = smoothed(3, 8)[0] > 0
     return path
@@ -57,11 +59,24 @@ def test_a_trained_model_predicts_on_another_grid(folder, trained, capsys):
     np.testing.assert_array_equal(y, operator(x))
 
 
+def test_the_file_says_what_a_grid_is(folder, capsys):
+    """(4, 2, 8): two channels on 8 points, as the file records, not one channel on 2 x 8."""
+    rng = np.random.default_rng(0)
+    save_samples(folder / "two.h5", *rng.normal(size=(2, 4, 2, 8)), grid_axes=1, periodic=True)
+    small = ["--hidden", 4, "--layers", 1, "--batch", 4, "--epochs", 1, "--json"]
+    assert run("train", folder / "two.h5", "-o", folder / "two_model.h5", *small) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 4
+    config = load(folder / "two_model.h5").model.config
+    assert (config.n_modes, config.in_channels) == ((16,), 2)
+    assert run("predict", folder / "two_model.h5", folder / "two.h5", "-o", folder / "o2.h5") == 0
+    assert (load_samples(folder / "o2.h5").grid_axes, load_samples(folder / "o2.h5").periodic) == (1, True)
+
+
 def test_inputs_without_truth(folder, trained, capsys):
     assert run("predict", trained, folder / "inputs.h5", "-o", folder / "alone.h5") == 0
     assert "l2" not in capsys.readouterr().out
-    assert load_inputs(folder / "inputs.h5")[1] is None
-    assert load_samples(folder / "alone.h5")[1].shape == (3, 1, 8, 8)
+    assert load_inputs(folder / "inputs.h5").y is None
+    assert load_samples(folder / "alone.h5").y.shape == (3, 1, 8, 8)
 
 
 def test_a_resumed_training_is_the_whole_one(folder):
@@ -126,7 +141,12 @@ def test_files_keep_every_option(tmp_path):
     ("words", "message"),
     [
         (["train", "missing.h5", "-o", "m.h5"], "no such file"),
-        (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "shape"),
+        (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "grid axes differ"),
+        (["train", "bare.h5", "-o", "m.h5"], "--dim"),
+        (["train", "bare.h5", "-o", "m.h5", "--dim", "3"], "shape"),
+        (["train", "lines.h5", "-o", "m.h5", "--modes", "4", "4"], "lines.h5 says 1"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--test", "lines.h5"], "lines.h5: samples on grids of 1"),
+        (["predict", "model.h5", "lines.h5", "-o", "o.h5"], "the model takes 2"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "0"], "epochs"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--rank-fraction", "-1"], "rank_fraction"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),

@@ -45,12 +45,13 @@ def _run(arguments: argparse.Namespace) -> None:
     common = {"subsample": a.subsample, "seed": a.seed}
     if a.equation == "darcy":
         x, y = darcy_flow(a.samples, a.grid, low=a.low, high=a.high, **common)
+        periodic = False
     else:
         x, y = navier_stokes(a.samples, a.grid, viscosity=a.viscosity, time=a.time, time_step=a.time_step, **common)
-        y = y[:, 0]
+        y, periodic = y[:, 0], True
     seconds = time.perf_counter() - start
     with computing():
-        save_samples(a.output, x, y, command=a.command)
+        save_samples(a.output, x, y, grid_axes=2, periodic=periodic, command=a.command)
     report = {
         "equation": a.equation,
         "output": str(a.output),

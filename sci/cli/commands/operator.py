@@ -12,7 +12,7 @@ import numpy as np
 from sci.cli.commands import generate
 from sci.cli.outcome import computing, print_json, print_table, require_writable
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
+from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
 from sci.operators import FNO, Recipe, TrainedOperator, from_neuraloperator, train_operator
 from sci.operators.spectral.weights import FACTORIZATIONS
@@ -63,7 +63,7 @@ def _add_train(actions: Any) -> None:
     )
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--modes", type=int, nargs="+", default=[16, 16], metavar="M", help="kept along each axis (16 16)"
+        "--modes", type=int, nargs="+", metavar="M", help="wavenumbers kept along each grid axis (16 for every axis)"
     )
     model.add_argument("--hidden", type=int, default=32, metavar="C", help="channels of the blocks (32)")
     model.add_argument("--layers", type=int, default=4, metavar="L", help="blocks (4)")
@@ -88,6 +88,11 @@ def _add_train(actions: Any) -> None:
     recipe.add_argument("--seed", type=int, default=0)
     recipe.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
     recipe.add_argument("--resume", type=Path, metavar="FILE.h5", help="go on from a checkpoint of the same training")
+    data = parser.add_argument_group("samples", "what the file of samples does not record")
+    data.add_argument("--dim", type=int, choices=(1, 2, 3), help="grid axes of the samples")
+    data.add_argument(
+        "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the loss")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.set_defaults(run=_train)
@@ -97,13 +102,17 @@ def _train(a: argparse.Namespace) -> None:
     outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
     require_writable(outputs, [p for p in (a.input, *a.test) if p])
     _require_plotting(a.plot)
-    dim = len(a.modes)
-    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", load_samples(a.input)))
-    tests = {p.stem: load_samples(p) for p in a.test}
-    fields = {n: (_fields(u, dim, f"{n}: x"), _fields(v, dim, f"{n}: y")) for n, (u, v) in tests.items()}
+    samples = load_samples(a.input)
+    dim = _grid_axes(a, samples)
+    modes = a.modes or [16] * dim
+    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
+    tests = {p: load_samples(p) for p in a.test}
+    for path, test in tests.items():
+        _require_axes(path, test, dim)
+    fields = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
     factorization = a.factorization or ("tucker" if a.rank_fraction is not None else "dense")
     model = FNO(
-        *(a.modes, x.shape[1], y.shape[1], a.hidden, a.layers),
+        *(modes, x.shape[1], y.shape[1], a.hidden, a.layers),
         seed=a.seed,
         factorization=factorization,
         rank_fraction=1.0 if a.rank_fraction is None else a.rank_fraction,
@@ -154,7 +163,9 @@ def _predict(a: argparse.Namespace) -> None:
     dim = operator.model.config.dim
     if a.batch < 1:
         raise InvalidValueError(f"--batch {a.batch}: expected a positive number")
-    x, y = load_inputs(a.input)
+    samples = load_inputs(a.input)
+    _require_axes(a.input, samples, dim)
+    x, y = samples
     x, truth = _fields(x, dim, f"{a.input}: x"), None if y is None else _fields(y, dim, f"{a.input}: y")
     if truth is not None and (len(truth), *truth.shape[2:]) != (len(x), *x.shape[2:]):
         raise InvalidValueError(f"{a.input}: y {truth.shape} does not fit x {x.shape}; leave y out to predict only")
@@ -165,7 +176,7 @@ def _predict(a: argparse.Namespace) -> None:
     if truth is not None:
         report.update(relative_errors(prediction, truth))
     report["seconds"] = time.perf_counter() - start
-    save_samples(a.output, x, prediction, command=a.command)
+    save_samples(a.output, x, prediction, grid_axes=dim, periodic=samples.periodic, command=a.command)
     if a.plot:
         from sci.plotting import plot_prediction
 
@@ -198,6 +209,27 @@ def _import(a: argparse.Namespace) -> None:
         "factorization": config.factorization,
     }
     _tell(report, a.json)
+
+
+def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
+    """Return the number of grid axes that the file records or the options say, which must agree."""
+    said = {"--dim": a.dim, "--modes": a.modes and len(a.modes), str(a.input): samples.grid_axes}
+    known = {name: axes for name, axes in said.items() if axes is not None}
+    if not known:
+        raise InvalidValueError(
+            f"{a.input}: x has shape {samples.x.shape}, and the file does not record the number of grid axes; give "
+            "--dim 1, 2 or 3, or write the samples by sci.io.save_samples(..., grid_axes=)"
+        )
+    if len(set(known.values())) > 1:
+        raise InvalidValueError(
+            f"the numbers of grid axes differ: {', '.join(f'{n} says {k}' for n, k in known.items())}"
+        )
+    return int(next(iter(known.values())))
+
+
+def _require_axes(path: Path, samples: Samples, dim: int) -> None:
+    if samples.grid_axes not in (None, dim):
+        raise InvalidValueError(f"{path}: samples on grids of {samples.grid_axes} axes; the model takes {dim}")
 
 
 def _fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:

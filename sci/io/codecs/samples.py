@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,37 +24,104 @@ KIND = "samples"
 _BLOCK_BYTES = 2**25
 
 
-class Samples(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
     """Inputs and outputs of an operator; the first axis of both counts the samples.
+
+    It unpacks to the two arrays: `x, y = samples`.
 
     Parameters
     ----------
-    x : (n, ...) array
-    y : (n, ...) array
+    x, y : (n, *grid) or (n, channel, *grid) array
+        y is None in a file of inputs alone.
+    grid_axes : int, optional
+        Number of axes of the grid, which the shape alone does not tell: (n, 2, 100) may be two channels on 100 points
+        or one on 2 x 100.
+    periodic : bool, optional
+        True if the fields are periodic along every axis of the grid, False if they are not.
+
+    Raises
+    ------
+    InvalidValueError
+        If the arrays have neither one nor two axes more than the grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Samples(np.zeros((5, 2, 100)), np.ones((5, 100)), grid_axes=1, periodic=True)
+    Samples(5 samples, x (2, 100), y (100,), grid_axes=1, periodic=True)
     """
 
     x: Any
     y: Any
+    grid_axes: int | None = None
+    periodic: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.grid_axes is None:
+            return
+        if self.grid_axes not in (1, 2, 3):
+            raise InvalidValueError(f"grid_axes is {self.grid_axes!r}; expected 1, 2 or 3")
+        for name, array in (("x", self.x), ("y", self.y)):
+            if array is not None and array.ndim - self.grid_axes not in (1, 2):
+                raise InvalidValueError(
+                    f"{name} has shape {tuple(array.shape)}; expected (n, *grid) or (n, channel, *grid) with "
+                    f"{self.grid_axes} grid axes"
+                )
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return an iterator over x and y."""
+        return iter((self.x, self.y))
+
+    def __repr__(self) -> str:
+        """Return the number of samples, the shape of one, and what is known of the grid."""
+        shapes = f"x {tuple(self.x.shape[1:])}, y {'none' if self.y is None else tuple(self.y.shape[1:])}"
+        return f"Samples({len(self.x)} samples, {shapes}, grid_axes={self.grid_axes}, periodic={self.periodic})"
 
 
 @codec(Samples, kind=KIND, in_root=True)
 class _SamplesCodec:
-    """`x`, `y` (n, ...): inputs and outputs of an operator."""
+    """`x`, `y` (n, ...): inputs and outputs of an operator; attributes `grid_axes` (integer) and `periodic` (0 or 1),
+    if they are known."""
 
     @staticmethod
     def write(group: Group, samples: Samples) -> None:
-        arrays = {name: np.asarray(to_host(array)) for name, array in samples._asdict().items()}
+        arrays = {name: np.asarray(to_host(array)) for name, array in zip("xy", samples)}
         _require_samples(arrays)
         for name, array in arrays.items():
             write_array(group, name, array)
+        _write_flags(group, samples.grid_axes, samples.periodic)
 
     @staticmethod
     def read(group: Group) -> Samples:
-        return _paired(*(read_array(group, name, None, ("f4", "f8")) for name in ("x", "y")))
+        return _paired(group, *(read_array(group, name, None, ("f4", "f8")) for name in ("x", "y")))
+
+
+def _write_flags(group: Group, grid_axes: int | None, periodic: bool | None) -> None:
+    for name, value in (("grid_axes", grid_axes), ("periodic", periodic)):
+        if value is not None:
+            group.attrs[name] = int(value)
+
+
+def _flags(group: Group) -> tuple[int | None, bool | None]:
+    """Return `grid_axes` and `periodic`, None where the file does not have them."""
+    axes, periodic = (group.attrs.get(name) for name in ("grid_axes", "periodic"))
+    for name, value, allowed in (("grid_axes", axes, (1, 2, 3)), ("periodic", periodic, (0, 1))):
+        if value is not None and (np.ndim(value) or value not in allowed):
+            raise FileFormatError(f"the attribute {name} is {value!r}; expected one of {allowed}")
+    return None if axes is None else int(axes), None if periodic is None else bool(periodic)
 
 
 def save_samples(
-    path: str | Path, x: Any, y: Any, *, command: str | None = None, units: str = "", comm: Comm = None
+    path: str | Path,
+    x: Any,
+    y: Any,
+    *,
+    grid_axes: int | None = None,
+    periodic: bool | None = None,
+    command: str | None = None,
+    units: str = "",
+    comm: Comm = None,
 ) -> None:
     """Write inputs and outputs, whose first axis counts the samples, to one HDF5 file with datasets x and y.
 
@@ -63,6 +131,8 @@ def save_samples(
     x, y : array (n_local, ...)
         float32 or float64; this rank's samples. Their other axes are the same on all ranks. The file holds the samples
         in the order of the ranks.
+    grid_axes, periodic : optional
+        What the file says of the grid, see `Samples`.
     command : str, optional
         What made the samples; kept in the file.
     units : str
@@ -84,12 +154,12 @@ def save_samples(
     >>> import pathlib, tempfile
     >>> import numpy as np
     >>> path = pathlib.Path(tempfile.mkdtemp(), "set.h5")
-    >>> save_samples(path, np.zeros((5, 8)), np.ones((5, 2, 8)))
-    >>> [array.shape for array in load_samples(path)]
-    [(5, 8), (5, 2, 8)]
+    >>> save_samples(path, np.zeros((5, 8)), np.ones((5, 2, 8)), grid_axes=1, periodic=True)
+    >>> load_samples(path)
+    Samples(5 samples, x (8,), y (2, 8), grid_axes=1, periodic=True)
     """
     arrays = {"x": np.asarray(to_host(x)), "y": np.asarray(to_host(y))}
-    counts = _agreed_counts(arrays, comm)
+    counts = _agreed_counts(arrays, grid_axes, periodic, comm)
     problem: Exception | None = None
     if rank_of(comm) == 0:
         n_bytes = sum(int(counts.sum()) * math.prod(a.shape[1:]) * a.dtype.itemsize for a in arrays.values())
@@ -98,6 +168,7 @@ def save_samples(
             with create(path, make_header("samples", units, command), n_bytes) as file:
                 for name, local in arrays.items():
                     _write(file, name, (int(counts.sum()), *local.shape[1:]), local.dtype, streams[name])
+                _write_flags(file, grid_axes, periodic)
         except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
             problem = error
             for stream in streams.values():
@@ -112,10 +183,12 @@ def save_samples(
 def load_samples(path: str | Path) -> Samples:
     """Return inputs and outputs from a file of samples, or from any HDF5 file with datasets x and y.
 
+    Attributes `grid_axes` (1 to 3) and `periodic` (0 or 1) of the file say what the shapes do not.
+
     Returns
     -------
-    x, y : ndarray (n, ...)
-        Of the file's own dtypes.
+    Samples
+        x and y of the file's own dtypes.
 
     Raises
     ------
@@ -124,13 +197,13 @@ def load_samples(path: str | Path) -> Samples:
     """
     if is_foreign(path):
         with open_any(path) as file:
-            return _paired(*(read_foreign(file, name) for name in ("x", "y")))
+            return _paired(file, *(read_foreign(file, name) for name in ("x", "y")))
     with open_file(path, (KIND,)) as (file, _):
         return _SamplesCodec.read(file)
 
 
-def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the dataset x (n, ...) of a file of samples, or of any HDF5 file that has one, and y or None.
+def load_inputs(path: str | Path) -> Samples:
+    """Return the samples of a file of `save_samples`, or of any HDF5 file with a dataset x; y is None if it has none.
 
     Raises
     ------
@@ -138,17 +211,21 @@ def load_inputs(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
         For a missing or damaged file, one without x, or with NaN or Inf in it.
     """
     with open_any(path) as file:
-        alone = "format" not in file.attrs and "y" not in file
-        x = read_foreign(file, "x") if alone else None
-        if x is not None and not x.ndim:
-            raise FileFormatError("x is one number; expected a dataset x (samples, ...)")
-    return load_samples(path) if x is None else (x, None)
+        if "format" not in file.attrs and "y" not in file:
+            return _paired(file, read_foreign(file, "x"), None)
+    return load_samples(path)
 
 
-def _paired(x: np.ndarray, y: np.ndarray) -> Samples:
-    if not x.ndim or not y.ndim or len(x) != len(y):
+def _paired(group: Group, x: np.ndarray, y: np.ndarray | None) -> Samples:
+    """Return the samples in a group with what it says of their grid."""
+    if y is None and not x.ndim:
+        raise FileFormatError("x is one number; expected a dataset x (samples, ...)")
+    if y is not None and (not x.ndim or not y.ndim or len(x) != len(y)):
         raise FileFormatError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
-    return Samples(x, y)
+    try:
+        return Samples(x, y, *_flags(group))
+    except InvalidValueError as error:
+        raise FileFormatError(str(error)) from error
 
 
 def _require_samples(arrays: Mapping[str, np.ndarray]) -> None:
@@ -162,21 +239,25 @@ def _require_samples(arrays: Mapping[str, np.ndarray]) -> None:
         raise ShapeError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
 
 
-def _agreed_counts(arrays: dict[str, np.ndarray], comm: Comm) -> np.ndarray:
+def _agreed_counts(
+    arrays: dict[str, np.ndarray], grid_axes: int | None, periodic: bool | None, comm: Comm
+) -> np.ndarray:
     """Return every rank's number of samples after checking that the ranks' arrays fit together."""
     problem: Exception | None = None
     try:
         _require_samples(arrays)
+        Samples(arrays["x"], arrays["y"], grid_axes, periodic)
     except SciError as error:
         problem = error
     agree(comm, problem)
     x, y = arrays.values()
-    form = [int(n) for a in (x, y) for n in (a.ndim, a.dtype.itemsize, *a.shape[1:])]
+    flags = (-1 if flag is None else int(flag) for flag in (grid_axes, periodic))
+    form = [*flags, *(int(n) for a in (x, y) for n in (a.ndim, a.dtype.itemsize, *a.shape[1:]))]
     row = np.full((1, 64), -1, dtype=np.int64)
     row[0, : len(form)] = form
     rows = np.asarray(allgather_rows(row, comm))
     if (rows != rows[0]).any():
-        problem = ShapeError("the ranks' samples differ in shape or dtype; expected one of each")
+        problem = ShapeError("the ranks' samples differ in shape, dtype, grid_axes or periodic; expected one of each")
     agree(comm, problem)
     return np.asarray(allgather_rows(np.array([len(x)], dtype=np.int64), comm))
 

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sci.errors import FileFormatError, SciError
-from sci.io import Samples, load, load_samples, read_header, save, save_samples
+from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.io import Samples, load, load_inputs, load_samples, read_header, save, save_samples
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -25,6 +25,30 @@ def test_round_trip(tmp_path: Path, dtype: type) -> None:
             assert read.dtype == dtype
     header = read_header(tmp_path / "s.h5")
     assert (header.kind, header.command, header.units) == ("samples", "made here", "1")
+
+
+def test_files_say_what_shapes_do_not(tmp_path: Path) -> None:
+    """(5, 2, 8) is two channels on 8 points or one on 2 x 8: the file says which, on every way in and out."""
+    for axes, periodic in ((1, True), (2, False)):
+        samples = Samples(np.zeros((5, 2, 8)), np.ones((5, 2, 8)), axes, periodic)
+        save(tmp_path / f"{axes}.h5", samples)
+        save_samples(tmp_path / f"{axes}b.h5", *samples, grid_axes=axes, periodic=periodic)
+        for name in (f"{axes}.h5", f"{axes}b.h5"):
+            for found in (load(tmp_path / name), load_samples(tmp_path / name), load_inputs(tmp_path / name)):
+                assert (found.grid_axes, found.periodic) == (axes, periodic)
+                assert f"grid_axes={axes}" in repr(found)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["x"], file.attrs["grid_axes"] = np.zeros((5, 2, 8)), 1
+    found = load_inputs(tmp_path / "f.h5")
+    assert (found.grid_axes, found.periodic, found.y) == (1, None, None)
+    for name, value in (("grid_axes", 4), ("periodic", 2), ("grid_axes", [1, 1])):
+        with h5py.File(tmp_path / "f.h5", "w") as file:
+            file["x"], file.attrs[name] = np.zeros((5, 2, 8)), value
+        with pytest.raises(FileFormatError, match=name):
+            load_inputs(tmp_path / "f.h5")
+    for shape, axes in (((5, 8), 2), ((5, 2, 2, 8), 1), ((5, 8), 0)):
+        with pytest.raises(InvalidValueError, match="grid"):
+            Samples(np.zeros(shape), np.zeros(shape), axes)
 
 
 def test_foreign_file_keeps_its_dtypes(tmp_path: Path) -> None:
