@@ -11,7 +11,7 @@ Brute force: seconds a site of the compiled sum over all ions of a crystal that 
 
 Published experiment (V. Khoromskaia and others; Fig. 9 of arXiv 2503.01696): rows of paper_tables.py with its grid and
 spline, then the same two lattices, 24 x 24 x 4 charges of +1 and 23 x 23 x 4 of -1, as LatticePotential without a grid:
-ranks and largest error, on the plane in the middle, of the Chebyshev-Tucker form against the canonical one, and of the
+ranks and largest error, on the plane in the middle, of the Chebyshev-Tucker form against the CP one, and of the
 whole potential against the sum over all pairs. The exit status is 1 if a tolerance is missed.
 """
 
@@ -128,8 +128,8 @@ def published() -> bool:
     form = sheet[0].long_range.add(sheet[1].long_range, 1e-7)
     seconds = time.process_time() - start
     x, z = np.linspace(-42, 42, 201), np.array([0.0])
-    canonical = [phi.long_range_terms(x, x, z).to_dense() for phi in sheet]
-    smooth = float(np.abs(form.on_grid(x, x, z) - sum(canonical)).max() / np.abs(sum(canonical)).max())
+    cp = [phi.long_range_terms(x, x, z).to_dense() for phi in sheet]
+    smooth = float(np.abs(form.on_grid(x, x, z) - sum(cp)).max() / np.abs(sum(cp)).max())
     ions = [phi.sites_in([(-50.0, 50.0)] * 3) for phi in sheet]
     charges = Particles(*(np.concatenate(column) for column in zip(*ions)))
     points = np.random.default_rng(1).uniform(-42, 42, (2000, 3)) * (1, 1, 0.2)
@@ -137,7 +137,7 @@ def published() -> bool:
     error = float(np.linalg.norm(sheet[0](points) + sheet[1](points) - exact) / np.linalg.norm(exact))
     print(
         f"without a grid, {charges.n} charges: degree {form.degree[0]}, ranks {shown(form.tucker_ranks)}, built in "
-        f"{seconds:.2f} CPU s; long range on the plane {smooth:.1e} (slice maximum {np.abs(sum(canonical)).max():.2f}, "
+        f"{seconds:.2f} CPU s; long range on the plane {smooth:.1e} (slice maximum {np.abs(sum(cp)).max():.2f}, "
         f"published {LATTICE_SLICE_MAXIMUM}); whole potential, relative L2 {error:.1e}"
     )
     return met and smooth < 1e-6 and error < 1e-6

@@ -14,7 +14,7 @@ points the median of the maximum over 3000 is shown, and a row fails if the refe
 reference takes the classical HOSVD, and so do these rows; where our default, the sequentially truncated one, needs
 smaller ranks for the tolerance, the note gives its ranks and error.
 
-Newton: the kernel 1/r as R separable terms on n^3 cells, from the sinc quadrature t_k = sinh(k h), w_k = (2/sqrt pi) h
+Coulomb: the kernel 1/r as R separable terms on n^3 cells, from the sinc quadrature t_k = sinh(k h), w_k = (2/sqrt pi) h
 cosh(k h), cell averages of the Gaussians, and one last term whose vector is the cube root of the summed cubes of all
 narrower terms (it agrees with the authors' data). Error on the slice next to z = 0, over the largest value there. The
 authors' rank rule is absolute, tol/3 = 3.3e-8 for vectors that carry w_k^(1/3); in the norm of the kernel this is a
@@ -41,11 +41,11 @@ import numpy as np
 from scipy.special import erf, erfc
 
 from sci.chebyshev import nodes
-from sci.tensor import Canonical, ChebTuck, hosvd
+from sci.tensor import CP, ChebTuck, hosvd
 from sci.tensor.chebtuck.sampling import values_to_series
 
 CUBE = ((-1.0, 1.0),) * 3
-NEWTON_TOL = 1e-11
+COULOMB_TOL = 1e-11
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def cell_average(t: float, n: int) -> np.ndarray:
     return averages
 
 
-def newton_vectors(n: int, terms: int, h: float) -> np.ndarray:
+def coulomb_vectors(n: int, terms: int, h: float) -> np.ndarray:
     """Return the (n, terms) vectors u_k of 1/r = sum u_k o u_k o u_k on the cells of [-1, 1]^3."""
     t, w = quadrature(h, terms + 80)
     vectors = np.stack([w_k ** (1.0 / 3.0) * cell_average(t_k, n) for t_k, w_k in zip(t, w)], axis=1)
@@ -192,10 +192,10 @@ def newton_vectors(n: int, terms: int, h: float) -> np.ndarray:
     return np.concatenate([vectors[:, : terms - 1], tail[:, None]], axis=1)
 
 
-def newton_rows(quick: bool) -> Iterator[Row]:
+def coulomb_rows(quick: bool) -> Iterator[Row]:
     """Yield the rows of Tables 1 (full kernel) and 2 (long part)."""
     for n, (terms, long_terms, h, by_m) in NEWTON_ROWS.items():
-        vectors = newton_vectors(n, terms, h)
+        vectors = coulomb_vectors(n, terms, h)
         x = -1.0 + (2.0 * np.arange(n) + 1.0) / n
         for m, (full_error, full_rank, long_error, long_rank) in by_m.items():
             if quick and (n > 512 or m > 513):
@@ -205,20 +205,18 @@ def newton_rows(quick: bool) -> Iterator[Row]:
                 ("long", long_terms, long_error, long_rank),
             ):
                 u = vectors[:, :count]
-                kernel = Canonical(np.ones(count), (u, u, u))
+                kernel = CP(np.ones(count), (u, u, u))
                 exact = (u * u[n // 2 - 1]) @ u.T
                 start = time.process_time()
-                series = ChebTuck.from_canonical(
-                    kernel, CUBE, m - 1, NEWTON_TOL, spline_degree=3 if part == "full" else 5
-                )
+                series = ChebTuck.from_cp(kernel, CUBE, m - 1, COULOMB_TOL, spline_degree=3 if part == "full" else 5)
                 seconds = time.process_time() - start
-                looser = ChebTuck.from_canonical(kernel, CUBE, m - 1, 1e-8, spline_degree=3)
+                looser = ChebTuck.from_cp(kernel, CUBE, m - 1, 1e-8, spline_degree=3)
                 note = f"cubic, at 1e-8: {max(looser.tucker_ranks)}, {slice_error(looser, exact, x, x[n // 2 - 1]):.2e}"
                 if part == "long":
-                    cubic = ChebTuck.from_canonical(kernel, CUBE, m - 1, NEWTON_TOL, spline_degree=3)
+                    cubic = ChebTuck.from_cp(kernel, CUBE, m - 1, COULOMB_TOL, spline_degree=3)
                     note = f"cubic: {slice_error(cubic, exact, x, x[n // 2 - 1]):.2e}; " + note
                 ours = slice_error(series, exact, x, x[n // 2 - 1])
-                yield Row(f"Newton {part}, n={n}, m={m}", series.tucker_ranks, (rank,) * 3, ours, error, seconds, note)
+                yield Row(f"Coulomb {part}, n={n}, m={m}", series.tucker_ranks, (rank,) * 3, ours, error, seconds, note)
 
 
 def slice_error(series: ChebTuck, exact: np.ndarray, x: np.ndarray, z: float) -> float:
@@ -239,14 +237,14 @@ def lattice_rows(quick: bool) -> Iterator[Row]:
             line, column = (np.exp(-((t_k * (x[:, None] - s)) ** 2)).sum(axis=1) for s in (sites, layers))
             weights.append(sign * w_k)
             columns.append((line, line, column))
-    lattice = Canonical(np.array(weights), tuple(np.stack(c, axis=1) for c in zip(*columns)))
+    lattice = CP(np.array(weights), tuple(np.stack(c, axis=1) for c in zip(*columns)))
     u, v, c = lattice.factors
     exact = (u * (lattice.weights * c[n // 2 - 1])) @ v.T
     for m, (ranks, error) in LATTICE_ROWS.items():
         if quick and m != 129:
             continue
         start = time.process_time()
-        series = ChebTuck.from_canonical(lattice, ((-half, half),) * 3, m - 1, 1e-7, spline_degree=3)
+        series = ChebTuck.from_cp(lattice, ((-half, half),) * 3, m - 1, 1e-7, spline_degree=3)
         seconds = time.process_time() - start
         ours = slice_error(series, exact, x, x[n // 2 - 1])
         relative = f"{upper_bound(error) / LATTICE_SLICE_MAXIMUM:.2e}"
@@ -266,7 +264,7 @@ def main() -> int:
     quick = parser.parse_args().quick
     print(f"{'':40}{'ranks':>10} /{'ref.':>10}{'error':>12} /{'ref.':>9}{'CPU s':>8}  verdict")
     failed = total = 0
-    for table in (function_rows, newton_rows, lattice_rows):
+    for table in (function_rows, coulomb_rows, lattice_rows):
         for row in table(quick):
             total += 1
             failed += row.verdict.isupper()

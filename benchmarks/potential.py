@@ -174,11 +174,11 @@ def calibrate() -> None:
     side = (60**3 * cost.TILE / len(points)) ** (1 / 3)
     reach = phi.split.cutoff * (1 + 0.5 / 3.5) + 0.5 * side
     pairs = len(points) * particles.n / 60**3 * 4 / 3 * np.pi * reach**3
-    phi._expansion.add_to(out, points, tiles)
+    phi._expansion.evaluate_into(out, points, tiles)
     measured = {
         "FLOP": (lambda: left @ right, 2 * left.size * 200, cost.FLOP),
         "PAIR": (lambda: phi._short.add_to(out, points, tiles), pairs, cost.PAIR),
-        "BOX_TERM": (lambda: phi._expansion.add_to(out, points, tiles), len(points) * size, cost.BOX_TERM),
+        "BOX_TERM": (lambda: phi._expansion.evaluate_into(out, points, tiles), len(points) * size, cost.BOX_TERM),
         "VISIT": (lambda: Tiles.of(points, grid), len(points), cost.VISIT),
         "MOMENT": (lambda: box_moments(particles.positions, particles.charges, grid, 15), 20_000 * 16**3, MOMENT),
     }

@@ -8,19 +8,19 @@ from sci.potentials.lattice.potential import LatticePotential
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.poses import interaction_energy
-from sci.potentials.radial.kernels import GaussianSum, Newton, RadialKernel, Yukawa, gaussian_sum
+from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
 __all__ = [
+    "Coulomb",
     "FrameJob",
     "FramePlan",
     "FrameSink",
     "GaussianSum",
     "Interstitial",
     "LatticePotential",
-    "Newton",
     "Particles",
     "PeriodicPotential",
     "PotentialGrid",

@@ -10,7 +10,7 @@ from sci.backend import Array, as_points, namespace
 from sci.errors import DeviceMismatchError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.particles import Particles
-from sci.potentials.radial.kernels import Newton, RadialKernel
+from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["direct_sum", "pack"]
@@ -34,7 +34,7 @@ def direct_sum(
     points : (m, 3) float64
         Targets in angstrom, on the device of the particles. A particle closer than 1e-8 angstrom to a target is
         left out, so that the potential at a particle is that of all the others.
-    kernel : Newton or Yukawa, optional
+    kernel : Coulomb or Yukawa, optional
         1/r unless given.
     gradient : bool
         Return the gradient too.
@@ -56,7 +56,7 @@ def direct_sum(
     points = as_points(points, xp=xp)
     if namespace(points) is not xp:
         raise DeviceMismatchError("points and particles lie on different devices; move one of them first")
-    kernel = kernel or Newton()
+    kernel = kernel or Coulomb()
     out = direct_sum_packed(points, pack(particles), kernel, gradient)
     return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
 

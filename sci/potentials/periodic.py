@@ -12,7 +12,7 @@ from sci import chebyshev
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.particles import Particles, coincident_pair
-from sci.potentials.radial.kernels import GaussianSum, Newton
+from sci.potentials.radial.kernels import Coulomb, GaussianSum
 from sci.potentials.radial.split import Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
@@ -259,7 +259,7 @@ class PeriodicPotential:
     def _evaluate_chunk(self, points: Array, out: Array) -> None:
         fractions, places = self._wrap(points)
         fractions = self._xp.ascontiguousarray(fractions)
-        self._expansion.add_to(out, fractions, Tiles.of(fractions, self._expansion.grid))
+        self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
         if out.shape[1] == 4:
             out[:, 1:] = out[:, 1:] @ self._inverse.T
         out[:, 0] += self.background
@@ -277,7 +277,7 @@ def _ewald_split(alpha: float, tol: float) -> Split:
     # erf(a r)/r = (2/sqrt pi) int_0^a exp(-t^2 r^2) dt; the integrand is analytic, and Gauss' rule exact to rounding.
     t, w = np.polynomial.legendre.leggauss(60)
     gaussians = GaussianSum(alpha * (t + 1) / 2, alpha * w / math.sqrt(math.pi))
-    return split_of_gaussians(Newton(), alpha, cutoff, gaussians, tol)
+    return split_of_gaussians(Coulomb(), alpha, cutoff, gaussians, tol)
 
 
 def _orders(n_modes: tuple[int, ...]) -> list[np.ndarray]:

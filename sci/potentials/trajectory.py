@@ -14,7 +14,7 @@ from sci.errors import InvalidValueError
 from sci.potentials.direct import direct_sum
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
-from sci.potentials.radial.kernels import Newton, RadialKernel, Yukawa
+from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.assemble import long_range_coefficients
 from sci.potentials.range_separated.cost import build_seconds, choose_split, target_seconds
@@ -41,7 +41,7 @@ class FramePlan:
     method : "direct", "format" or "periodic"
         The sum over all pairs, a `RangeSeparatedPotential`, or a `PeriodicPotential`.
     tol : float
-    kernel : "newton" or "yukawa"
+    kernel : "coulomb" or "yukawa"
     kappa : float
         Screening, 1/angstrom.
     alpha : float
@@ -60,7 +60,7 @@ class FramePlan:
     @property
     def radial(self) -> RadialKernel:
         """The radial kernel."""
-        return Yukawa(self.kappa) if self.kernel == Yukawa.name else Newton()
+        return Yukawa(self.kappa) if self.kernel == Yukawa.name else Coulomb()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
@@ -99,7 +99,7 @@ def plan_frames(
         With a `cell`, all frames are periodic.
     tol : float
         Relative error of the potential, 1e-11 to 0.1; the direct sum is exact.
-    kernel : Newton or Yukawa, optional
+    kernel : Coulomb or Yukawa, optional
         1/r unless given; periodic frames take 1/r only.
     method : "auto", "direct" or "format"
         "auto" takes what the cost model finds faster for isolated frames.
@@ -108,7 +108,7 @@ def plan_frames(
     ------
     InvalidValueError
     """
-    kernel = kernel or Newton()
+    kernel = kernel or Coulomb()
     if method not in ("auto", "direct", "format"):
         raise InvalidValueError(f"method is {method!r}; expected 'auto', 'direct' or 'format'")
     if not 1e-11 <= tol <= 0.1:

@@ -1,15 +1,15 @@
-"""Tensor formats: canonical, Tucker, tensor train and Chebyshev-Tucker, and the decompositions between them."""
+"""Tensor formats: CP, Tucker, tensor train and Chebyshev-Tucker, and the decompositions between them."""
 
 from sci.tensor.chebtuck.evaluate import evaluate_points_reference, gradient_points_reference
 from sci.tensor.chebtuck.function import ChebTuck
 from sci.tensor.decompose.hosvd import hooi, hosvd, rhosvd
-from sci.tensor.formats.cp import Canonical
+from sci.tensor.formats.cp import CP
 from sci.tensor.formats.protocol import TensorFormat
 from sci.tensor.formats.tensor_train import TensorTrain
 from sci.tensor.formats.tucker import Tucker
 
 __all__ = [
-    "Canonical",
+    "CP",
     "ChebTuck",
     "TensorFormat",
     "TensorTrain",

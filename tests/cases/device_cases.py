@@ -20,10 +20,10 @@ from systems import cloud, targets_in
 
 from sci import chebyshev
 from sci.backend import to_device, to_host
-from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.problems import navier_stokes
 from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
-from sci.tensor import Canonical, ChebTuck, Tucker, hooi, hosvd, rhosvd
+from sci.tensor import CP, ChebTuck, Tucker, hooi, hosvd, rhosvd
 
 Answers = list[np.ndarray]
 BOX = ((-1.0, 1.0), (-1.5, 1.0), (-1.0, 2.0))
@@ -66,14 +66,12 @@ def tucker_decompositions(xp: ModuleType) -> Answers:
     return [to_host(t.to_dense()) for t in found]
 
 
-def canonical_formats(xp: ModuleType) -> Answers:
-    canonical = Canonical(to_device(TERMS[0], xp), tuple(to_device(f, xp) for f in TERMS[1]))
-    tucker = rhosvd(canonical, 1e-10)
+def cp_formats(xp: ModuleType) -> Answers:
+    cp = CP(to_device(TERMS[0], xp), tuple(to_device(f, xp) for f in TERMS[1]))
+    tucker = rhosvd(cp, 1e-10)
     total = Tucker(tucker.core, tucker.factors).orthogonalized()
-    function = ChebTuck.from_canonical(canonical, BOX, 8)
-    return [
-        to_host(a) for a in (canonical.to_dense(), tucker.to_dense(), total.to_dense(), function.on_grid(*_axes(xp)))
-    ]
+    function = ChebTuck.from_cp(cp, BOX, 8)
+    return [to_host(a) for a in (cp.to_dense(), tucker.to_dense(), total.to_dense(), function.on_grid(*_axes(xp)))]
 
 
 def _axes(xp: ModuleType) -> list[Any]:
@@ -84,13 +82,13 @@ def chebtuck_functions(xp: ModuleType) -> Answers:
     f, points = _function(xp), to_device(POINTS, xp)
     g = f.multiply(f, 1e-9) + 2.0 * f - f.derivative(1)
     numbers = np.array([f.integral(), f.inner(g), g.norm()])
-    canonical = f.to_canonical(1e-9).to_dense()
-    return [numbers, *(to_host(a) for a in (f(points), f.gradient(points), g.on_grid(*_axes(xp)), canonical))]
+    cp = f.to_cp(1e-9).to_dense()
+    return [numbers, *(to_host(a) for a in (f(points), f.gradient(points), g.on_grid(*_axes(xp)), cp))]
 
 
 def pairwise_sums(xp: ModuleType) -> Answers:
     targets = to_device(TARGETS, xp)
-    sums = [direct_sum(_particles(xp), targets, kernel=k, gradient=True) for k in (Newton(), Yukawa(0.3))]
+    sums = [direct_sum(_particles(xp), targets, kernel=k, gradient=True) for k in (Coulomb(), Yukawa(0.3))]
     return [to_host(a) for pair in sums for a in pair] + [to_host(direct_sum(_particles(xp), targets[:1]))]
 
 
@@ -108,8 +106,8 @@ def _potential(xp: ModuleType, kernel: Any, expected_targets: int) -> Answers:
     return [np.array([phi.energy(), phi.error_estimate]), *(to_host(a) for a in (*arrays, *again))]
 
 
-def newton_potential(xp: ModuleType) -> Answers:
-    return _potential(xp, Newton(), 1000)
+def coulomb_potential(xp: ModuleType) -> Answers:
+    return _potential(xp, Coulomb(), 1000)
 
 
 def screened_potential(xp: ModuleType) -> Answers:
@@ -139,8 +137,8 @@ def lightning(xp: ModuleType) -> Answers:
 
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
-    *(chebyshev_transforms, tucker_decompositions, canonical_formats, chebtuck_functions),
-    *(pairwise_sums, newton_potential, screened_potential, chosen_split),
+    *(chebyshev_transforms, tucker_decompositions, cp_formats, chebtuck_functions),
+    *(pairwise_sums, coulomb_potential, screened_potential, chosen_split),
     *(vorticity,),
     *(lightning,),
     *ATTENTION_CASES,

@@ -17,7 +17,7 @@ from sci.kernels import Kernel, block_size, get_kernel, launch
 from sci.nn.ops.activations import KINDS, evaluate
 from sci.nn.ops.normalization import standardize, standardize_vjp
 from sci.nn.optim.adam import adam_step
-from sci.potentials import Newton, Yukawa
+from sci.potentials import Coulomb, Yukawa
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.radial.kernels import GaussianSum
 from sci.potentials.radial.split import Split
@@ -71,7 +71,7 @@ def _points(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def _direct_sum(rng: np.random.Generator, screened: int, gradient: int) -> Iterator[Pair]:
-    kernel = Yukawa(0.7) if screened else Newton()
+    kernel = Yukawa(0.7) if screened else Coulomb()
     for n_sources in (1, 37):
         sources = np.concatenate([_points(rng, n_sources), rng.normal(size=(n_sources, 1))], axis=1)
         for n in SIZES:
@@ -85,7 +85,7 @@ def _split(rng: np.random.Generator, degree: int, screened: int, cutoff: float) 
     b = powers * rng.normal(size=degree + 1)
     a = powers * rng.normal(size=degree + 1) if screened else np.eye(degree + 1)[0]
     gaussians = GaussianSum(np.array([0.2, 0.9]), np.array([0.3, 0.8]))
-    return Split(Yukawa(0.4) if screened else Newton(), 0.9, cutoff, gaussians, a, b)
+    return Split(Yukawa(0.4) if screened else Coulomb(), 0.9, cutoff, gaussians, a, b)
 
 
 def _short_ranges(rng: np.random.Generator, degree: int, screened: int) -> Iterator[ShortRange]:
@@ -148,7 +148,7 @@ def _evaluate_boxes(rng: np.random.Generator, p: int, gradient: int) -> Iterator
 
         def run(points=points, tiles=tiles) -> np.ndarray:
             out = np.full((len(points), 4 if gradient else 1), np.nan)
-            expansion.add_to(out, points, tiles)
+            expansion.evaluate_into(out, points, tiles)
             return out
 
         yield _both(run)

@@ -25,7 +25,7 @@ from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split
 from sci.sequence import TransNormer
 from sci.solvers import DeepConjugateDirection, PoissonOperator, SolveResult
-from sci.tensor import Canonical, ChebTuck, Tucker
+from sci.tensor import CP, ChebTuck, Tucker
 
 
 def numbers(*shape: int, start: int = 1) -> np.ndarray:
@@ -95,7 +95,7 @@ def make_objects() -> dict[str, object]:
     return {
         "particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], [1, 2, 3, 0], ("N", "CA", "H5'", "Ω"), np.eye(3) * 20),
         "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
-        "cp": Canonical(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
+        "cp": CP(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
         "tucker": Tucker(numbers(2, 3, 4), factors),
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),

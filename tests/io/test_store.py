@@ -17,7 +17,7 @@ from samples import make_objects, same
 import sci
 from sci.errors import FileFormatError, InvalidValueError, SchemaVersionError
 from sci.io import SCHEMA_VERSION, describe, kinds, load, load_grid, load_results, load_samples, read_header, save
-from sci.tensor import Canonical
+from sci.tensor import CP
 
 
 @pytest.mark.parametrize("name", make_objects())
@@ -145,7 +145,7 @@ def test_damaged_contents(tmp_path, case):
 
 def test_repacked_files_are_read(tmp_path):
     """As h5repack leaves them: other layouts and filters, the same attributes."""
-    original = Canonical(np.ones(3), (np.zeros((4000, 3)), np.ones((2, 3))))
+    original = CP(np.ones(3), (np.zeros((4000, 3)), np.ones((2, 3))))
     save(tmp_path / "a.h5", original)
     with h5py.File(tmp_path / "a.h5") as old, h5py.File(tmp_path / "b.h5", "w") as new:
         new.attrs.update(old.attrs)

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from systems import cloud, relative
 
 from sci import chebyshev
-from sci.potentials import GaussianSum, Newton, gaussian_sum
+from sci.potentials import Coulomb, GaussianSum, gaussian_sum
 from sci.potentials.range_separated.assemble import box_counts, box_reach, long_range_coefficients, octaves
 from sci.tensor.boxes.expansion import BoxGrid, box_moments, merge_moments
 
@@ -24,7 +24,7 @@ def at_points(coefficients: np.ndarray, points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.3])
 def test_coefficients_hold_the_sum_of_gaussians(alpha, eps):
     particles = cloud(200)
-    gaussians = gaussian_sum(Newton(), 1e-10, 40.0, alpha)
+    gaussians = gaussian_sum(Coulomb(), 1e-10, 40.0, alpha)
     coefficients = long_range_coefficients(particles.positions, particles.charges, gaussians, DOMAIN, eps)
     points = np.random.default_rng(3).uniform(*np.array(DOMAIN).T, size=(300, 3))
     exact = gaussians.of_square(cdist(points, particles.positions) ** 2) @ particles.charges
@@ -41,7 +41,7 @@ def test_one_gaussian_has_the_degree_of_its_width():
 
 def test_the_result_is_linear_in_the_charges():
     particles = cloud(60)
-    gaussians = gaussian_sum(Newton(), 1e-7, 40.0, 0.4)
+    gaussians = gaussian_sum(Coulomb(), 1e-7, 40.0, 0.4)
     first = long_range_coefficients(particles.positions, particles.charges, gaussians, DOMAIN, 1e-7)
     twice = long_range_coefficients(particles.positions, -2 * particles.charges, gaussians, DOMAIN, 1e-7)
     np.testing.assert_allclose(twice, -2 * first, atol=1e-13 * np.abs(first).max())

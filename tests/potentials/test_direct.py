@@ -9,9 +9,9 @@ from scipy.spatial.distance import cdist
 from systems import cloud, targets_in
 
 from sci.errors import InvalidValueError, ShapeError
-from sci.potentials import Newton, Particles, Yukawa, direct_sum
+from sci.potentials import Coulomb, Particles, Yukawa, direct_sum
 
-KERNELS = [Newton(), Yukawa(0.25)]
+KERNELS = [Coulomb(), Yukawa(0.25)]
 
 
 def test_two_charges_against_mpmath():

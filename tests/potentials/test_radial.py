@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.potentials import Newton, Split, Yukawa, gaussian_sum, split_kernel
+from sci.potentials import Coulomb, Split, Yukawa, gaussian_sum, split_kernel
 
-KERNELS = [Newton(), Yukawa(0.02), Yukawa(0.3)]
+KERNELS = [Coulomb(), Yukawa(0.02), Yukawa(0.3)]
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -30,7 +30,7 @@ def test_alpha_is_the_largest_exponent(kernel):
 
 
 def test_rank_grows_like_the_logarithm_of_alpha_and_tolerance():
-    terms = [len(gaussian_sum(Newton(), 1e-7, 100.0, a).exponents) for a in (0.1, 1.0, 10.0)]
+    terms = [len(gaussian_sum(Coulomb(), 1e-7, 100.0, a).exponents) for a in (0.1, 1.0, 10.0)]
     assert np.diff(terms).max() <= 2 + np.log(10) / 0.24
 
 
@@ -52,14 +52,14 @@ def test_short_range_completes_the_long_range(kernel, tol):
 
 def test_cutoff_is_shorter_than_that_of_ewalds_split():
     # erfc(alpha r) = tol at alpha r = 3.77 for tol 1e-7; Gaussians up to alpha do with less.
-    split = split_kernel(Newton(), 1e-7, 200.0, 0.3)
+    split = split_kernel(Coulomb(), 1e-7, 200.0, 0.3)
     assert split.cutoff * split.alpha < float(mpmath.erfinv(1 - mpmath.mpf("1e-7")))
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
 def test_alpha_must_be_a_positive_number(alpha):
     with pytest.raises(InvalidValueError, match="alpha"):
-        split_kernel(Newton(), 1e-6, 100.0, alpha)
+        split_kernel(Coulomb(), 1e-6, 100.0, alpha)
 
 
 @pytest.mark.parametrize("kappa", [0.0, -0.1, float("nan"), float("inf")])

@@ -13,9 +13,9 @@ from thread_ranks import ThreadComm, on_ranks
 
 import sci
 from sci.errors import InvalidValueError, ShapeError
-from sci.potentials import Newton, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 
-KERNELS = [Newton(), Yukawa(0.15)]
+KERNELS = [Coulomb(), Yukawa(0.15)]
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)

@@ -157,19 +157,19 @@ def test_truncation_keeps_its_tolerance(f: ChebTuck) -> None:
     assert (f - f).norm() == 0.0
 
 
-def test_grid_tucker_and_canonical_hold_the_same_function(f: ChebTuck) -> None:
+def test_grid_tucker_and_cp_hold_the_same_function(f: ChebTuck) -> None:
     x, y, z = (np.linspace(a, b, n) for (a, b), n in zip(BOX, (20, 21, 22)))
     grid = f.to_tucker(x, y, z)
     assert_allclose(grid.to_dense(), f.on_grid(x, y, z), atol=1e-13)
     assert grid.tucker_ranks == f.tucker_ranks
     for factor in grid.factors:
         assert_allclose(factor.T @ factor, np.eye(factor.shape[1]), atol=1e-13)
-    canonical = f.to_canonical(1e-10)
-    again = ChebTuck.from_canonical_coefficients(canonical, BOX, 1e-10)
+    cp = f.to_cp(1e-10)
+    again = ChebTuck.from_cp_coefficients(cp, BOX, 1e-10)
     points = inside(100)
     assert_allclose(again(points), f(points), atol=1e-8)
     low, middle, _ = sorted(f.tucker_ranks)
-    assert canonical.n_terms <= low * middle
+    assert cp.cp_rank <= low * middle
 
 
 def test_lists_and_boxes_as_arrays_are_taken(f: ChebTuck) -> None:

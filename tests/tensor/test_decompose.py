@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from sci.chebyshev import nodes, values_to_coefficients
 from sci.errors import InvalidValueError, ShapeError
-from sci.tensor import Canonical, Tucker, hooi, hosvd, rhosvd
+from sci.tensor import CP, Tucker, hooi, hosvd, rhosvd
 from sci.tensor.formats.modes import unfold
 
 METHODS = ["auto", "gram", "qr", "randomized"]
@@ -126,22 +126,22 @@ def test_single_precision_keeps_a_tolerance_it_can_reach() -> None:
     assert error(result, tensor) <= 1.01e-4
 
 
-def cancelling(seed: int, size: float) -> Canonical:
+def cancelling(seed: int, size: float) -> CP:
     """Terms much larger than their sum: pairs that agree up to 1 / size."""
     rng = np.random.default_rng(seed)
     factors = [rng.normal(size=(12, 6)) for _ in range(3)]
     near = [f + rng.normal(size=f.shape) / size for f in factors]
     weights = rng.normal(size=6)
     both = tuple(np.concatenate([f, g], axis=1) for f, g in zip(factors, near))
-    return Canonical(np.concatenate([weights, -weights]), both)
+    return CP(np.concatenate([weights, -weights]), both)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1.0, 1e3]), st.sampled_from([0.1, 1e-3, 1e-6, 1e-9]))
 @settings(max_examples=60, deadline=None)
 def test_reduced_hosvd_keeps_the_tolerance_where_terms_cancel(seed: int, size: float, tol: float) -> None:
-    canonical = cancelling(seed, size)
-    dense = canonical.to_dense()
-    result = rhosvd(canonical, tol)
+    cp = cancelling(seed, size)
+    dense = cp.to_dense()
+    result = rhosvd(cp, tol)
     assert error(result, dense) <= tol
     assert_orthonormal(result)
 
@@ -151,9 +151,9 @@ def test_reduced_hosvd_finds_the_ranks_of_the_full_one(tol: float) -> None:
     rng = np.random.default_rng(11)
     x = np.linspace(-1.0, 1.0, 40)
     factors = tuple(np.exp(-((x[:, None] - rng.uniform(-1, 1, 150)) ** 2) * 4.0) for _ in range(3))
-    canonical = Canonical(rng.normal(size=150) * 10.0 ** rng.uniform(-6, 0, 150), factors)
-    dense = canonical.to_dense()
-    result, full = rhosvd(canonical, tol), hosvd(dense, tol)
+    cp = CP(rng.normal(size=150) * 10.0 ** rng.uniform(-6, 0, 150), factors)
+    dense = cp.to_dense()
+    result, full = rhosvd(cp, tol), hosvd(dense, tol)
     assert error(result, dense) <= tol
     assert all(r <= s + 1 for r, s in zip(result.tucker_ranks, full.tucker_ranks))
 
@@ -161,8 +161,8 @@ def test_reduced_hosvd_finds_the_ranks_of_the_full_one(tol: float) -> None:
 def test_weights_of_the_columns_matter() -> None:
     # A term of weight 1e-12 must not raise the ranks, whatever the length of its vectors.
     rng = np.random.default_rng(0)
-    big, small = (Canonical(np.ones(1), tuple(rng.normal(size=(8, 1)) for _ in range(3))) for _ in range(2))
-    both = Canonical(
+    big, small = (CP(np.ones(1), tuple(rng.normal(size=(8, 1)) for _ in range(3))) for _ in range(2))
+    both = CP(
         np.array([1.0, 1e-15]), tuple(np.concatenate([f, 10.0 * g], axis=1) for f, g in zip(big.factors, small.factors))
     )
     assert rhosvd(both, 1e-8).tucker_ranks == (1, 1, 1)
@@ -170,9 +170,9 @@ def test_weights_of_the_columns_matter() -> None:
 
 
 def test_reduced_hosvd_of_nothing() -> None:
-    zero = Canonical(np.zeros(2), tuple(np.ones((4, 2)) for _ in range(3)))
+    zero = CP(np.zeros(2), tuple(np.ones((4, 2)) for _ in range(3)))
     assert rhosvd(zero, 1e-6).norm() == 0.0
-    pair = Canonical(np.array([1.0, -1.0]), tuple(np.ones((4, 2)) for _ in range(3)))
+    pair = CP(np.array([1.0, -1.0]), tuple(np.ones((4, 2)) for _ in range(3)))
     assert rhosvd(pair, 1e-6).norm() <= 1e-14
 
 
@@ -187,15 +187,15 @@ def test_als_is_never_worse_than_its_start(shape: list[int], seed: int, dtype: t
     assert_orthonormal(result)
 
 
-def test_als_of_a_canonical_tensor_equals_that_of_the_dense_one() -> None:
+def test_als_of_a_cp_tensor_equals_that_of_the_dense_one() -> None:
     rng = np.random.default_rng(9)
-    canonical = Canonical(rng.normal(size=30), tuple(rng.normal(size=(n, 30)) for n in (9, 8, 10)))
-    dense = canonical.to_dense()
+    cp = CP(rng.normal(size=30), tuple(rng.normal(size=(n, 30)) for n in (9, 8, 10)))
+    dense = cp.to_dense()
     start = hosvd(dense, None, (3, 4, 5))
-    from_terms, from_dense = hooi(canonical, start, n_sweeps=20), hooi(dense, start, n_sweeps=20)
+    from_terms, from_dense = hooi(cp, start, n_sweeps=20), hooi(dense, start, n_sweeps=20)
     assert_allclose(error(from_terms, dense), error(from_dense, dense), rtol=1e-9)
     assert error(from_dense, dense) < error(start, dense)
-    assert hooi(canonical, (3, 4, 5)).tucker_ranks == (3, 4, 5)
+    assert hooi(cp, (3, 4, 5)).tucker_ranks == (3, 4, 5)
     assert_allclose(hooi(dense, start, n_sweeps=0).to_dense(), start.to_dense(), atol=1e-12)
 
 

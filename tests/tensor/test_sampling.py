@@ -1,4 +1,4 @@
-"""Chebyshev-Tucker functions from samples: adaptive degrees, tolerances, canonical grid vectors, published figures."""
+"""Chebyshev-Tucker functions from samples: adaptive degrees, tolerances, CP grid vectors, published figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from sci import chebyshev
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
-from sci.tensor import Canonical, ChebTuck
+from sci.tensor import CP, ChebTuck
 from sci.tensor.chebtuck import sampling
 
 CUBE = ((-1.0, 1.0),) * 3
@@ -89,24 +89,24 @@ def test_what_is_not_smooth_is_refused_with_the_mend() -> None:
         ChebTuck.from_function(lambda x, y, z: np.zeros((2, 3)), CUBE, 1e-3)
 
 
-def gaussian_terms(n: int, box: tuple[tuple[float, float], ...], centers: np.ndarray) -> Canonical:
+def gaussian_terms(n: int, box: tuple[tuple[float, float], ...], centers: np.ndarray) -> CP:
     columns = []
     for axis, (a, b) in enumerate(box):
         x = a + (np.arange(n) + 0.5) * ((b - a) / n)
         columns.append(np.exp(-2.0 * (x[:, None] - centers[:, axis]) ** 2))
-    return Canonical(np.linspace(-1.0, 2.0, len(centers)), tuple(columns))
+    return CP(np.linspace(-1.0, 2.0, len(centers)), tuple(columns))
 
 
 @pytest.mark.parametrize(("spline_degree", "error"), [(3, 1e-6), (5, 1e-9), (7, 1e-11)])
-def test_canonical_grid_vectors_become_a_function(spline_degree: int, error: float) -> None:
+def test_cp_grid_vectors_become_a_function(spline_degree: int, error: float) -> None:
     box = ((-1.0, 1.0), (0.0, 3.0), (-2.0, 0.5))
     centers = np.random.default_rng(0).uniform(-1.0, 1.0, (12, 3))
-    canonical = gaussian_terms(200, box, centers)
-    g = ChebTuck.from_canonical(canonical, box, 48, 1e-12, spline_degree=spline_degree)
+    cp = gaussian_terms(200, box, centers)
+    g = ChebTuck.from_cp(cp, box, 48, 1e-12, spline_degree=spline_degree)
     lower, upper = np.array(box).T
     points = np.random.default_rng(1).uniform(lower, upper, (300, 3))
     distance = ((points[:, None, :] - centers) ** 2).sum(axis=2)
-    exact = np.exp(-2.0 * distance) @ canonical.weights
+    exact = np.exp(-2.0 * distance) @ cp.weights
     assert np.abs(g(points) - exact).max() <= error * np.abs(exact).max()
     assert max(g.tucker_ranks) <= 12
 
@@ -122,14 +122,14 @@ def test_the_spline_matrix_of_devices_equals_the_spline(monkeypatch: pytest.Monk
         assert_allclose(matrix @ vectors, direct, atol=1e-12)
 
 
-def test_canonical_input_is_checked() -> None:
-    canonical = gaussian_terms(5, CUBE, np.zeros((1, 3)))
+def test_cp_input_is_checked() -> None:
+    cp = gaussian_terms(5, CUBE, np.zeros((1, 3)))
     with pytest.raises(ShapeError, match="degree 5 needs more cells"):
-        ChebTuck.from_canonical(canonical, CUBE, 8)
+        ChebTuck.from_cp(cp, CUBE, 8)
     with pytest.raises(InvalidValueError, match="spline_degree"):
-        ChebTuck.from_canonical(canonical, CUBE, 8, spline_degree=2)
+        ChebTuck.from_cp(cp, CUBE, 8, spline_degree=2)
     with pytest.raises(ShapeError, match="expected 3 of each"):
-        ChebTuck.from_canonical(canonical, CUBE, (8, 8))
+        ChebTuck.from_cp(cp, CUBE, (8, 8))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Canonical and Tucker tensors: identities against dense arrays, and what they refuse."""
+"""CP and Tucker tensors: identities against dense arrays, and what they refuse."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.tensor import Canonical, Tucker
+from sci.tensor import CP, Tucker
 from sci.tensor.decompose import arithmetic
-from sci.tensor.formats import cp as canonical
+from sci.tensor.formats import cp as cp
 from sci.tensor.formats.modes import cheapest_order, khatri_rao, mode_product, normalize_signs
 
 
@@ -22,9 +22,9 @@ def random_tucker(shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0)
     return Tucker(rng.normal(size=ranks), tuple(rng.normal(size=(n, r)) for n, r in zip(shape, ranks)))
 
 
-def random_canonical(shape: tuple[int, ...], terms: int, seed: int = 0) -> Canonical:
+def random_cp(shape: tuple[int, ...], terms: int, seed: int = 0) -> CP:
     rng = np.random.default_rng(seed)
-    return Canonical(rng.normal(size=terms), tuple(rng.normal(size=(n, terms)) for n in shape))
+    return CP(rng.normal(size=terms), tuple(rng.normal(size=(n, terms)) for n in shape))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, 3])
@@ -47,7 +47,7 @@ def test_cheapest_order_shrinks_first_and_grows_last() -> None:
 
 
 def test_khatri_rao_columns_are_kronecker_products() -> None:
-    factors = random_canonical((2, 3, 4), 5).factors
+    factors = random_cp((2, 3, 4), 5).factors
     product = khatri_rao(factors)
     for k in range(5):
         expected = np.kron(np.kron(factors[0][:, k], factors[1][:, k]), factors[2][:, k])
@@ -66,9 +66,9 @@ def test_signs_do_not_depend_on_the_sign_given() -> None:
 
 @given(st.integers(2, 4), st.integers(1, 4), st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_canonical_agrees_with_its_dense_tensor(ndim: int, terms: int, seed: int) -> None:
+def test_cp_agrees_with_its_dense_tensor(ndim: int, terms: int, seed: int) -> None:
     shape = tuple(np.random.default_rng(seed).integers(1, 6, ndim))
-    a, b = random_canonical(shape, terms, seed), random_canonical(shape, 3, seed + 1)
+    a, b = random_cp(shape, terms, seed), random_cp(shape, 3, seed + 1)
     dense = sum(w * functools.reduce(np.multiply.outer, [f[:, k] for f in a.factors]) for k, w in enumerate(a.weights))
     assert_allclose(a.to_dense(), dense, atol=1e-12)
     assert_allclose(a.norm(), np.linalg.norm(dense), atol=1e-7)
@@ -78,16 +78,16 @@ def test_canonical_agrees_with_its_dense_tensor(ndim: int, terms: int, seed: int
 
 
 def test_blocks_of_terms_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    a = random_canonical((4, 5, 6), 11)
+    a = random_cp((4, 5, 6), 11)
     dense, norm = a.to_dense(), a.norm()
-    monkeypatch.setattr(canonical, "BLOCK_ENTRIES", 70)
+    monkeypatch.setattr(cp, "BLOCK_ENTRIES", 70)
     assert_allclose(a.to_dense(), dense, atol=1e-13)
     assert_allclose(a.norm(), norm)
 
 
 def test_complex_inner_product_is_conjugate_linear_in_the_first() -> None:
-    a, b = random_canonical((3, 4), 2), random_canonical((3, 4), 2, 1)
-    turned = Canonical(a.weights * 1j, a.factors)
+    a, b = random_cp((3, 4), 2), random_cp((3, 4), 2, 1)
+    turned = CP(a.weights * 1j, a.factors)
     assert_allclose(turned.inner(b), -1j * a.inner(b))
     assert_allclose(b.inner(turned), 1j * b.inner(a))
 
@@ -130,21 +130,21 @@ def test_a_difference_that_cancels_is_zero_with_ranks_one() -> None:
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-8, 0.2, 0.9]))
 @settings(max_examples=25, deadline=None)
-def test_conversion_to_canonical_keeps_its_tolerance_and_its_bound_of_terms(seed: int, tol: float) -> None:
+def test_conversion_to_cp_keeps_its_tolerance_and_its_bound_of_terms(seed: int, tol: float) -> None:
     ranks = tuple(np.random.default_rng(seed).integers(1, 5, 3))
     a = random_tucker((6, 7, 5), ranks, seed)
-    result = arithmetic.to_canonical(a, tol)
+    result = arithmetic.to_cp(a, tol)
     low, middle, _ = sorted(ranks)
-    assert result.n_terms <= low * middle
+    assert result.cp_rank <= low * middle
     assert np.linalg.norm(result.to_dense() - a.to_dense()) <= (tol + 1e-13) * a.norm()
     assert (np.diff(result.weights) <= 0).all()
 
 
 def test_misfits_are_refused() -> None:
     with pytest.raises(ShapeError, match="at least 2"):
-        Canonical(np.ones(2), (np.ones((3, 2)),))
+        CP(np.ones(2), (np.ones((3, 2)),))
     with pytest.raises(ShapeError, match=r"factors\[1\] has shape \(3, 1\); expected \(n, 2\)"):
-        Canonical(np.ones(2), (np.ones((3, 2)), np.ones((3, 1))))
+        CP(np.ones(2), (np.ones((3, 2)), np.ones((3, 1))))
     with pytest.raises(ShapeError, match=r"factors\[0\]"):
         Tucker(np.ones((2, 2)), (np.ones((3, 1)), np.ones((3, 2))))
     with pytest.raises(ShapeError, match="expected one an axis"):
@@ -152,10 +152,10 @@ def test_misfits_are_refused() -> None:
     with pytest.raises(InvalidValueError, match="NaN"):
         Tucker(np.full((1, 1), np.nan), (np.ones((3, 1)), np.ones((3, 1))))
     with pytest.raises(DTypeError, match="weights"):
-        Canonical(np.array(["a"]), (np.ones((3, 1)), np.ones((3, 1))))
+        CP(np.array(["a"]), (np.ones((3, 1)), np.ones((3, 1))))
     with pytest.raises(ShapeError, match="equal shapes"):
         random_tucker((3, 3), (1, 1)).inner(random_tucker((3, 4), (1, 1)))
     with pytest.raises(ShapeError, match="equal shapes"):
-        random_canonical((3, 3), 1).inner(random_canonical((3, 4), 1))
+        random_cp((3, 3), 1).inner(random_cp((3, 4), 1))
     with pytest.raises(ShapeError, match="equal shapes"):
         arithmetic.add(random_tucker((3, 3), (1, 1)), random_tucker((3, 4), (1, 1)), 1e-3)

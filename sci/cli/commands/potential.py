@@ -16,7 +16,7 @@ from sci.cli.outcome import computing, print_json, print_table, require_writable
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.io import STRUCTURE_FORMATS, read_structure, save_potential_file
 from sci.options import options
-from sci.potentials import Newton, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials import Coulomb, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.potentials.grid import box_axes
 from sci.units import POTENTIAL_UNITS, energy_factor, potential_factor
 
@@ -142,7 +142,7 @@ def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotenti
     return RangeSeparatedPotential(
         particles,
         a.tol,
-        kernel=Newton() if a.kappa is None else Yukawa(a.kappa),
+        kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
         alpha=a.alpha,
         expected_targets=max(1_000_000, _points(a)) if a.expected_targets is None else a.expected_targets,
         padding=a.padding,

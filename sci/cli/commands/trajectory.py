@@ -14,7 +14,7 @@ from sci.cli.outcome import print_json, print_table, require_writable, say
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.options import options
-from sci.potentials import Newton, Trajectory, Yukawa
+from sci.potentials import Coulomb, Trajectory, Yukawa
 
 __all__ = ["add_parser"]
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
                 topology=a.topology,
                 frames=_frames(a.frames),
                 tol=a.tol,
-                kernel=Newton() if a.kappa is None else Yukawa(a.kappa),
+                kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
                 method=a.method,
                 resume=a.resume,
                 command=a.command,

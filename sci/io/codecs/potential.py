@@ -8,12 +8,12 @@ from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec, read_member, write_member
 from sci.potentials.particles import Particles
-from sci.potentials.radial.kernels import GaussianSum, Newton, RadialKernel, Yukawa
+from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa
 from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor import ChebTuck
 
-_COULOMB = ("coulomb", "newton")
+_COULOMB = (Coulomb.name, "newton")
 """Names of the kernel 1/r: that of the present schema first."""
 
 
@@ -24,7 +24,7 @@ class _SplitCodec:
 
     @staticmethod
     def write(group: Group, split: Split) -> None:
-        write_text(group, "kernel", Yukawa.name if isinstance(split.kernel, Yukawa) else _COULOMB[0])
+        write_text(group, "kernel", split.kernel.name)
         write_array(group, "kappa", np.float64(split.kernel.kappa), "1/angstrom")
         write_array(group, "alpha", np.float64(split.alpha), "1/angstrom")
         write_array(group, "cutoff", np.float64(split.cutoff), "angstrom")
@@ -70,7 +70,7 @@ class _PotentialCodec:
 def _kernel(group: Group) -> RadialKernel:
     name, kappa = read_text(group, "kernel"), float(read_array(group, "kappa"))
     if name in _COULOMB:
-        return Newton()
+        return Coulomb()
     if name == Yukawa.name:
         return Yukawa(kappa)
     raise FileFormatError(f"the kernel is {name!r}; expected {_COULOMB[0]!r} or {Yukawa.name!r}")

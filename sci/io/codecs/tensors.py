@@ -10,7 +10,7 @@ from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, read_array, write_array
 from sci.io.core.registry import codec
 from sci.potentials.particles import Particles
-from sci.tensor import Canonical, ChebTuck, Tucker
+from sci.tensor import CP, ChebTuck, Tucker
 
 _NUMBERS = ("f4", "f8", "c8", "c16")
 _MAX_AXES = 32
@@ -43,18 +43,18 @@ class _ParticlesCodec:
         return Particles(positions, read_array(group, "charges", (n,)), radii, names, cell)
 
 
-@codec(Canonical, kind="cp", old_names=("canonical",))
+@codec(CP, kind="cp", old_names=("canonical",))
 class _CPCodec:
     """`weights` (R), `factor_0`, `factor_1`, ... (n_l, R)."""
 
     @staticmethod
-    def write(group: Group, tensor: Canonical) -> None:
+    def write(group: Group, tensor: CP) -> None:
         write_array(group, "weights", tensor.weights)
         _write_factors(group, tensor.factors)
 
     @staticmethod
-    def read(group: Group) -> Canonical:
-        return Canonical(read_array(group, "weights", (None,), _NUMBERS), _read_factors(group))
+    def read(group: Group) -> CP:
+        return CP(read_array(group, "weights", (None,), _NUMBERS), _read_factors(group))
 
 
 @codec(Tucker, kind="tucker")

@@ -31,7 +31,7 @@ from sci.io.core.registry import codec
 from sci.io.readers.trajectory import count_frames, read_frames
 from sci.potentials.frame_loop import FrameJob, compute_frames
 from sci.potentials.particles import Particles
-from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.trajectory import FramePlan, Trajectory, plan_frames
 
 __all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "trajectory_state"]
@@ -190,7 +190,7 @@ class TrajectoryFile:
             "topology": _digest(Path(self.topology)) if self.topology else "",
             "frames": [numbers.start, numbers.stop, numbers.step],
             "tol": self.tol,
-            "kernel": self.kernel.name if self.kernel else "newton",
+            "kernel": self.kernel.name if self.kernel else Coulomb.name,
             "kappa": self.kernel.kappa if self.kernel else 0.0,
             "method": self.method,
         }
@@ -205,6 +205,8 @@ def _digest(path: Path) -> str:
 
 
 def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    if old.get("kernel") == "newton":  # the name of 1/r in schema 1
+        old = {**old, "kernel": Coulomb.name}
     different = [name for name in new if old.get(name) != new[name]]
     if different:
         raise InvalidValueError(

@@ -17,13 +17,13 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError
 from sci.operators.spectral.modes import weight_window
-from sci.tensor import Canonical, TensorFormat, TensorTrain, Tucker
+from sci.tensor import CP, TensorFormat, TensorTrain, Tucker
 from sci.tensor.contraction.network import BATCH, Step, run_network, run_network_vjp
 from sci.tensor.formats.protocol import checked_ranks
 
 __all__ = ["FACTORIZATIONS", "WeightFormat"]
 
-_FORMATS: dict[str, type[TensorFormat]] = {"tucker": Tucker, "cp": Canonical, "tt": TensorTrain}
+_FORMATS: dict[str, type[TensorFormat]] = {"tucker": Tucker, "cp": CP, "tt": TensorTrain}
 FACTORIZATIONS = ("dense", *_FORMATS)
 """Names of the formats that weights can have."""
 

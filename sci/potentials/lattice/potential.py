@@ -15,12 +15,12 @@ from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.lattice.defects import Defect, Interstitial, check_site, site_changes
 from sci.potentials.lattice.sums import WEIGHTS, AxisLattice
 from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair
-from sci.potentials.radial.kernels import Newton
+from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import split_kernel
 from sci.potentials.range_separated.assemble import long_range_degrees
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.range_separated.short_range import ShortRange
-from sci.tensor import Canonical, ChebTuck
+from sci.tensor import CP, ChebTuck
 from sci.tensor.boxes.expansion import BoxGrid, Tiles
 from sci.tensor.chebtuck.function import as_box
 
@@ -97,7 +97,7 @@ class LatticePotential:
 
     Notes
     -----
-    Not collective: every rank may hold the object and evaluate its own points. The canonical rank of the long range
+    Not collective: every rank may hold the object and evaluate its own points. The CP rank of the long range
     is K (4 + 3 n) for n ions a cell and K Gaussians; the terms are grouped so that those of a neutral cell do not
     cancel, see `AxisLattice.sums`.
 
@@ -150,7 +150,7 @@ class LatticePotential:
         self.reach = max(diagonal, 20.0) if reach is None else float(as_finite(reach, "reach", shape=()))
         if not self.reach > 0:
             raise InvalidValueError(f"reach is {reach} angstrom; expected a positive number")
-        self.split = split_kernel(Newton(), tol, diagonal + math.sqrt(3) * self.reach, alpha)
+        self.split = split_kernel(Coulomb(), tol, diagonal + math.sqrt(3) * self.reach, alpha)
         self.domain = as_box(domain) if domain is not None else self._default_domain()
         self._check_reach(*np.array(self.domain).T)
         self._check_places()
@@ -239,8 +239,8 @@ class LatticePotential:
         charges.append(np.array([d.charge for d in inside]))
         return np.concatenate(positions), np.concatenate(charges)
 
-    def long_range_terms(self, x: Array, y: Array, z: Array) -> Canonical:
-        """Return the long range on the tensor grid of three axes, as a canonical tensor.
+    def long_range_terms(self, x: Array, y: Array, z: Array) -> CP:
+        """Return the long range on the tensor grid of three axes, as a CP tensor.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class LatticePotential:
 
         Returns
         -------
-        Canonical, shape (nx, ny, nz)
+        CP, shape (nx, ny, nz)
             K (4 + 3 n) terms for n ions a cell, and K more for each defect, whatever the size of the crystal.
 
         Notes
@@ -271,7 +271,7 @@ class LatticePotential:
             g = [xp.exp(-((v[:, None] - p) ** 2) * xp.asarray(t**2)) for v, p in zip((x, y, z), place)]
             terms.append((change * w, g[0], g[1], g[2]))
         weights, *factors = (xp.concatenate(column, axis=-1) for column in zip(*terms))
-        return Canonical(weights, tuple(factors))
+        return CP(weights, tuple(factors))
 
     def _defect_charges(self) -> list[tuple[tuple[float, ...], float]]:
         changed = [(tuple(map(float, self.position(*site))), change) for site, change in self._changes.items()]
@@ -286,8 +286,8 @@ class LatticePotential:
         degrees = long_range_degrees(self.split.alpha, domain, self._eps)
         device: Any = "cpu" if self._xp is np else "cuda"
         values = self.long_range_terms(*(nodes(d, i, device=device) for d, i in zip(degrees, domain)))
-        series = Canonical(values.weights, tuple(values_to_coefficients(f) for f in values.factors))
-        return ChebTuck.from_canonical_coefficients(series, domain, self.tol)
+        series = CP(values.weights, tuple(values_to_coefficients(f) for f in values.factors))
+        return ChebTuck.from_cp_coefficients(series, domain, self.tol)
 
     @functools.cached_property
     def _region(self) -> RangeSeparatedPotential:
@@ -349,7 +349,7 @@ class LatticePotential:
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on the tensor grid of three ascending axes, (nx, ny, nz), e/angstrom.
 
-        Within `domain` the Chebyshev-Tucker format serves, elsewhere the canonical one: near 2 K (4 + 3 n) flops a
+        Within `domain` the Chebyshev-Tucker format serves, elsewhere the CP one: near 2 K (4 + 3 n) flops a
         point, at any place of a crystal of any size.
         """
         xp = self._xp

@@ -10,14 +10,14 @@ import numpy as np
 
 from sci.errors import InvalidValueError
 
-__all__ = ["GaussianSum", "Newton", "RadialKernel", "Yukawa", "gaussian_sum"]
+__all__ = ["Coulomb", "GaussianSum", "RadialKernel", "Yukawa", "gaussian_sum"]
 
 
 @dataclass(frozen=True)
-class Newton:
+class Coulomb:
     """The Coulomb kernel K(r) = 1/r."""
 
-    name: ClassVar[str] = "newton"
+    name: ClassVar[str] = "coulomb"
     kappa: ClassVar[float] = 0.0
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ class Yukawa:
     def __post_init__(self) -> None:
         """Check `kappa`."""
         if not 0 < self.kappa < math.inf:
-            raise InvalidValueError(f"kappa is {self.kappa}; expected a positive number (use Newton() for kappa = 0)")
+            raise InvalidValueError(f"kappa is {self.kappa}; expected a positive number (use Coulomb() for kappa = 0)")
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
         """Return K at the distances `r` > 0."""
@@ -54,7 +54,7 @@ class Yukawa:
         return result
 
 
-RadialKernel: TypeAlias = Newton | Yukawa
+RadialKernel: TypeAlias = Coulomb | Yukawa
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def gaussian_sum(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
 
     Parameters
     ----------
-    kernel : Newton or Yukawa
+    kernel : Coulomb or Yukawa
     tol : float
         Relative error of the whole (untruncated) sum for r <= r_max.
     r_max : float
@@ -115,7 +115,7 @@ def gaussian_sum(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
     """
     step = math.pi**2 / (2 * math.log(1.7 * 2 * math.sqrt(2) / tol))
     scale = 2 / math.sqrt(math.pi)
-    if isinstance(kernel, Newton):
+    if isinstance(kernel, Coulomb):
         top = math.asinh(alpha * r_max)
         count = max(math.ceil(top / step), 1)
         u = top / count * np.arange(count + 1)

@@ -24,7 +24,7 @@ class Split:
 
     Parameters
     ----------
-    kernel : Newton or Yukawa
+    kernel : Coulomb or Yukawa
     alpha : float
         Largest exponent of the long range, 1/angstrom.
     cutoff : float
@@ -92,7 +92,7 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
 
     Parameters
     ----------
-    kernel : Newton or Yukawa
+    kernel : Coulomb or Yukawa
     tol : float
         Relative tolerance of the potential.
     r_max : float

@@ -118,7 +118,7 @@ def choose_split(
 
     Parameters
     ----------
-    kernel : Newton or Yukawa
+    kernel : Coulomb or Yukawa
     tol, eps : float
         Tolerance of the potential and of the one-dimensional expansions.
     domain : ((a1, b1), (a2, b2), (a3, b3))

@@ -13,7 +13,7 @@ from sci.distributed import agreed, allgather_rows, allreduce_sum, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.particles import Particles, coincident_pair
-from sci.potentials.radial.kernels import Newton, RadialKernel
+from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.assemble import long_range_coefficients
 from sci.potentials.range_separated.cost import box_layout, choose_split, expansion_seconds
@@ -44,7 +44,7 @@ class RangeSeparatedPotential:
         This rank's charges (all of them without `comm`), angstrom and e. None for a rank that has none.
     tol : float
         Relative L2 error of the potential, between 1e-11 and 0.1.
-    kernel : Newton or Yukawa, optional
+    kernel : Coulomb or Yukawa, optional
         1/r, or exp(-kappa r)/r.
     alpha : float, optional
         Largest exponent of the long range, 1/angstrom. Chosen by a cost model unless given.
@@ -93,7 +93,7 @@ class RangeSeparatedPotential:
         padding: float = 4.0,
         comm: Any = None,
     ) -> None:
-        kernel = kernel or Newton()
+        kernel = kernel or Coulomb()
         with agreed(comm, "RangeSeparatedPotential") as agreement:
             _check(particles, tol, expected_targets, padding, comm)
             agreement.same(tol=tol, kernel=kernel, alpha=alpha, expected_targets=expected_targets, padding=padding)
@@ -339,7 +339,7 @@ class RangeSeparatedPotential:
             return
         tiles = Tiles.of(points, self._layout[0])
         if "_expansion" in self.__dict__ or len(points) > self._few:
-            self._expansion.add_to(out, points, tiles)
+            self._expansion.evaluate_into(out, points, tiles)
         else:
             function = self.long_range
             out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]

@@ -141,7 +141,7 @@ class BoxExpansion:
             result = xp.moveaxis(xp.tensordot(local, result, axes=(1, axis)), 0, axis)
         return cls(xp.ascontiguousarray(result), grid)
 
-    def add_to(self, out: Array, points: Array, tiles: Tiles) -> None:
+    def evaluate_into(self, out: Array, points: Array, tiles: Tiles) -> None:
         """Set out[i] to f(points[i]), or to f and its gradient where `out` is (m, 4)."""
         gradient = out.shape[1] == 4
         kernel = get_kernel("particles/boxes.cu", "evaluate_boxes", np.float64, self.degree + 1, gradient)

@@ -21,7 +21,7 @@ from sci.tensor.chebtuck.evaluate import (
 from sci.tensor.chebtuck.sampling import Function, adaptive_series, grid_vectors_to_coefficients, values_to_series
 from sci.tensor.decompose import arithmetic
 from sci.tensor.decompose.hosvd import Method, hosvd, rhosvd
-from sci.tensor.formats.cp import Canonical
+from sci.tensor.formats.cp import CP
 from sci.tensor.formats.modes import as_tensor, mode_products
 from sci.tensor.formats.tucker import Tucker, contract
 
@@ -156,20 +156,20 @@ class ChebTuck:
         return cls.from_series(adaptive_series(f, box, tol, max_degree, device), box)
 
     @classmethod
-    def from_canonical(
+    def from_cp(
         cls,
-        canonical: Canonical,
+        cp: CP,
         domain: Any,
         degree: int | Sequence[int],
         tol: float = 1e-12,
         *,
         spline_degree: int = 5,
     ) -> ChebTuck:
-        """Turn a canonical tensor of values on a cell-centered grid into a function, by splines, DCT and RHOSVD.
+        """Turn a CP tensor of values on a cell-centered grid into a function, by splines, DCT and RHOSVD.
 
         Parameters
         ----------
-        canonical : Canonical, three axes
+        cp : CP, three axes
             `factors[l][i]` belongs to a + (i + 1/2) (b - a) / n_l.
         domain : three (float, float)
         degree : int or three int
@@ -181,15 +181,15 @@ class ChebTuck:
         """
         box = as_box(domain)
         degrees = (degree,) * 3 if isinstance(degree, int) else tuple(degree)
-        if len(canonical.factors) != 3 or len(degrees) != 3:
-            raise ShapeError(f"{len(canonical.factors)} factors and {len(degrees)} degrees given; expected 3 of each")
-        series = grid_vectors_to_coefficients(canonical, box, degrees, spline_degree)
-        return cls.from_canonical_coefficients(series, box, tol)
+        if len(cp.factors) != 3 or len(degrees) != 3:
+            raise ShapeError(f"{len(cp.factors)} factors and {len(degrees)} degrees given; expected 3 of each")
+        series = grid_vectors_to_coefficients(cp, box, degrees, spline_degree)
+        return cls.from_cp_coefficients(series, box, tol)
 
     @classmethod
-    def from_canonical_coefficients(cls, canonical: Canonical, domain: Any, tol: float = 1e-12) -> ChebTuck:
-        """Compress a canonical tensor of Chebyshev coefficients, factors (degree_l + 1, R), by `rhosvd`."""
-        return cls.from_series(rhosvd(canonical, tol), domain)
+    def from_cp_coefficients(cls, cp: CP, domain: Any, tol: float = 1e-12) -> ChebTuck:
+        """Compress a CP tensor of Chebyshev coefficients, factors (degree_l + 1, R), by `rhosvd`."""
+        return cls.from_series(rhosvd(cp, tol), domain)
 
     @property
     def coefficients(self) -> Tucker:
@@ -355,6 +355,6 @@ class ChebTuck:
         bases = [vandermonde(v, len(f) - 1, interval) @ f for v, f, interval in zip(axes, self.factors, self.domain)]
         return Tucker(self.core, tuple(bases)).orthogonalized()
 
-    def to_canonical(self, tol: float = 1e-12) -> Canonical:
-        """Return the coefficients as a canonical tensor of at most r_1 r_2 terms, ranks sorted (`n_terms` tells)."""
-        return arithmetic.to_canonical(self.coefficients, tol)
+    def to_cp(self, tol: float = 1e-12) -> CP:
+        """Return the coefficients as a CP tensor of at most r_1 r_2 terms, ranks sorted (`cp_rank` tells)."""
+        return arithmetic.to_cp(self.coefficients, tol)

@@ -12,7 +12,7 @@ from sci.chebyshev import Interval, chop, nodes, values_to_coefficients
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.tensor.chebtuck.evaluate import Box, evaluate_grid, evaluate_points_reference
 from sci.tensor.decompose.hosvd import hosvd
-from sci.tensor.formats.cp import Canonical
+from sci.tensor.formats.cp import CP
 from sci.tensor.formats.tucker import Tucker
 
 __all__ = ["adaptive_series", "grid_vectors_to_coefficients", "values_to_series"]
@@ -177,10 +177,8 @@ def _at_nodes(factor: Array, interval: Interval, degree: int, spline_degree: int
     return xp.asarray(_spline_matrix(x, targets, spline_degree)) @ factor
 
 
-def grid_vectors_to_coefficients(
-    canonical: Canonical, domain: Box, degree: Sequence[int], spline_degree: int
-) -> Canonical:
-    """Return the canonical tensor of Chebyshev coefficients of one given on a cell-centered grid.
+def grid_vectors_to_coefficients(cp: CP, domain: Box, degree: Sequence[int], spline_degree: int) -> CP:
+    """Return the CP tensor of Chebyshev coefficients of one given on a cell-centered grid.
 
     Each vector, values at a + (i + 1/2) (b - a) / n, goes through a not-a-knot spline to the nodes (the outermost half
     cells by extrapolation) and one transform. On a device the spline is a matrix that was built on the host.
@@ -192,5 +190,5 @@ def grid_vectors_to_coefficients(
     """
     if spline_degree not in (1, 3, 5, 7):
         raise InvalidValueError(f"spline_degree is {spline_degree!r}; expected 1, 3, 5 or 7")
-    sampled = [_at_nodes(f, interval, d, spline_degree) for f, interval, d in zip(canonical.factors, domain, degree)]
-    return Canonical(canonical.weights, tuple(values_to_coefficients(v) for v in sampled))
+    sampled = [_at_nodes(f, interval, d, spline_degree) for f, interval, d in zip(cp.factors, domain, degree)]
+    return CP(cp.weights, tuple(values_to_coefficients(v) for v in sampled))

@@ -1,4 +1,4 @@
-"""Sums, products and truncation of tensors in the Tucker format, and their conversion to the canonical format."""
+"""Sums, products and truncation of tensors in the Tucker format, and their conversion to the CP format."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sci.backend import Array, namespace, to_host
 from sci.chebyshev import coefficients_to_values, values_to_coefficients
 from sci.errors import InvalidValueError, ShapeError
 from sci.tensor.decompose.hosvd import hosvd
-from sci.tensor.formats.cp import Canonical
+from sci.tensor.formats.cp import CP
 from sci.tensor.formats.modes import mode_products
 from sci.tensor.formats.tucker import Tucker
 
-__all__ = ["add", "multiply_series", "to_canonical", "truncate"]
+__all__ = ["add", "multiply_series", "to_cp", "truncate"]
 
 PRODUCT_ENTRIES = 2**27
 """Entries of the largest dense array that a product may form: 1 GB in float64."""
@@ -118,8 +118,8 @@ def pad_rows(matrix: Array, rows: int) -> Array:
     return result
 
 
-def to_canonical(tensor: Tucker, tol: float) -> Canonical:
-    """Return a canonical form of a three-axis Tucker tensor: an SVD of every core slice across the shortest axis.
+def to_cp(tensor: Tucker, tol: float) -> CP:
+    """Return a CP form of a three-axis Tucker tensor: an SVD of every core slice across the shortest axis.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def to_canonical(tensor: Tucker, tol: float) -> Canonical:
 
     Returns
     -------
-    Canonical
+    CP
         At most r_1 r_2 terms for sorted ranks r_1 <= r_2 <= r_3, in falling order of weight.
     """
     straight = tensor.orthogonalized()
@@ -147,4 +147,4 @@ def to_canonical(tensor: Tucker, tol: float) -> Canonical:
     factors[axis] = straight.factors[axis][:, slices]
     factors[left] = straight.factors[left] @ u[slices, :, places].T
     factors[right] = straight.factors[right] @ vh[slices, places, :].T
-    return Canonical(s[slices, places], tuple(factors))
+    return CP(s[slices, places], tuple(factors))

@@ -1,4 +1,4 @@
-"""Decompositions into the Tucker format: HOSVD, its reduced form for canonical tensors, and Tucker-ALS."""
+"""Decompositions into the Tucker format: HOSVD, its reduced form for CP tensors, and Tucker-ALS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
-from sci.tensor.formats.cp import Canonical, accumulate, project
+from sci.tensor.formats.cp import CP, accumulate, project
 from sci.tensor.formats.modes import as_tensor, cheapest_order, mode_product, normalize_signs, unfold
 from sci.tensor.formats.tucker import Tucker
 
@@ -105,8 +105,8 @@ def hosvd(
     return Tucker(array, tuple(factors))
 
 
-def rhosvd(canonical: Canonical, tol: float | None = None, tucker_ranks: Sequence[int] | None = None) -> Tucker:
-    """Decompose a canonical tensor by the reduced HOSVD, never forming the full tensor.
+def rhosvd(cp: CP, tol: float | None = None, tucker_ranks: Sequence[int] | None = None) -> Tucker:
+    """Decompose a CP tensor by the reduced HOSVD, never forming the full tensor.
 
     Each side matrix is scaled, column k by the norm of term k, W_l = U_l [w_1 ... w_R], and its leading left
     singular vectors V_l are kept with sum_k ||(I - V_l V_l^T) w_k|| small; the core that the terms give on these
@@ -114,7 +114,7 @@ def rhosvd(canonical: Canonical, tol: float | None = None, tucker_ranks: Sequenc
 
     Parameters
     ----------
-    canonical : Canonical
+    cp : CP
     tol : float, optional
         Relative tolerance on the Frobenius norm, 0 <= tol < 1.
     tucker_ranks : sequence of int, optional
@@ -137,15 +137,15 @@ def rhosvd(canonical: Canonical, tol: float | None = None, tucker_ranks: Sequenc
     and the tolerance is absolute; here columns are weighted, the bound sums over columns, and the core's own
     decomposition brings the ranks down to those of the HOSVD.
     """
-    bounds = _as_ranks(tucker_ranks, canonical.shape)
+    bounds = _as_ranks(tucker_ranks, cp.shape)
     relative = _as_tol(tol, tucker_ranks)
-    xp = namespace(canonical.weights)
-    spectra = [_weighted_basis(canonical, axis) for axis in range(len(canonical.factors))]
-    scale = float(xp.linalg.norm(canonical.term_norms()))
+    xp = namespace(cp.weights)
+    spectra = [_weighted_basis(cp, axis) for axis in range(len(cp.factors))]
+    scale = float(xp.linalg.norm(cp.term_norms()))
     while True:
         budget = STAGE_SHARE * relative * scale / len(spectra)
         bases = [v[:, : max(1, int(np.count_nonzero(residual > budget)))] for v, residual in spectra]
-        core = project(canonical, bases)
+        core = project(cp, bases)
         reached = float(xp.linalg.norm(core.ravel()))
         if reached >= scale or reached == 0.0:
             break
@@ -155,17 +155,15 @@ def rhosvd(canonical: Canonical, tol: float | None = None, tucker_ranks: Sequenc
     return Tucker(small.core, tuple(v @ u for v, u in zip(bases, small.factors)))
 
 
-def hooi(
-    tensor: Array | Canonical, initial: Tucker | Sequence[int], *, n_sweeps: int = 3, tol: float = 1e-10
-) -> Tucker:
+def hooi(tensor: Array | CP, initial: Tucker | Sequence[int], *, n_sweeps: int = 3, tol: float = 1e-10) -> Tucker:
     """Improve a Tucker approximation of given ranks by alternating least squares (higher-order orthogonal iteration).
 
     For each axis in turn, V_l = leading left singular vectors of the unfolding of A x_{q != l} V_q^H.
 
     Parameters
     ----------
-    tensor : array or Canonical
-        A canonical tensor is never formed in full: its unfoldings on the bases cost 2 n R r^2 flops.
+    tensor : array or CP
+        A CP tensor is never formed in full: its unfoldings on the bases cost 2 n R r^2 flops.
     initial : Tucker or sequence of int
         A start, or Tucker ranks for which (reduced) HOSVD gives one.
     n_sweeps : int
@@ -184,9 +182,9 @@ def hooi(
     """
     if n_sweeps < 0:
         raise InvalidValueError(f"n_sweeps is {n_sweeps}; expected at least 0")
-    source = tensor if isinstance(tensor, Canonical) else as_tensor(tensor, "tensor")
+    source = tensor if isinstance(tensor, CP) else as_tensor(tensor, "tensor")
     if not isinstance(initial, Tucker):
-        found = rhosvd(source, None, initial) if isinstance(source, Canonical) else hosvd(source, None, initial)
+        found = rhosvd(source, None, initial) if isinstance(source, CP) else hosvd(source, None, initial)
         initial = found
     if initial.shape != tuple(source.shape):
         raise ShapeError(f"initial has shape {initial.shape}; expected {tuple(source.shape)}, that of the tensor")
@@ -283,27 +281,27 @@ def _randomized_spectrum(matrix: Array, budget: float, bound: int, rng: Any) -> 
     return vectors, _tails(values)
 
 
-def _weighted_basis(canonical: Canonical, axis: int) -> tuple[Array, np.ndarray]:
+def _weighted_basis(cp: CP, axis: int) -> tuple[Array, np.ndarray]:
     """Return the left singular vectors of a weighted side matrix and, for every r, sum_k ||(I - V_r V_r^H) w_k||."""
-    xp = namespace(canonical.weights)
-    factor = canonical.factors[axis]
-    scale = xp.abs(canonical.weights)
-    for q, other in enumerate(canonical.factors):
+    xp = namespace(cp.weights)
+    factor = cp.factors[axis]
+    scale = xp.abs(cp.weights)
+    for q, other in enumerate(cp.factors):
         if q != axis:
             scale = scale * xp.linalg.norm(other, axis=0)
     weighted = factor * scale
     vectors, _ = _spectrum(weighted, "qr")
     vectors = normalize_signs(vectors)
     residual = np.zeros(vectors.shape[1])
-    for start in range(0, canonical.n_terms, COLUMN_BLOCK):
+    for start in range(0, cp.cp_rank, COLUMN_BLOCK):
         parts = xp.abs(xp.conj(vectors).T @ weighted[:, start : start + COLUMN_BLOCK]) ** 2
         residual += to_host(xp.sqrt(xp.cumsum(parts[::-1], axis=0)).sum(axis=1))[::-1]
     return vectors, residual
 
 
-def _projected(source: Array | Canonical, bases: Sequence[Array], skip: int | None = None) -> Array:
+def _projected(source: Array | CP, bases: Sequence[Array], skip: int | None = None) -> Array:
     """Return the tensor projected on all bases but that of axis `skip`."""
-    if isinstance(source, Canonical):
+    if isinstance(source, CP):
         if skip is None:
             return project(source, bases)
         xp = namespace(source.weights)

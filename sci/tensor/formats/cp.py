@@ -1,4 +1,4 @@
-"""The canonical (CP) format: a sum of separable terms."""
+"""The CP format (canonical polyadic): a sum of separable terms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor, khatri_rao, mode_product
 from sci.tensor.formats.protocol import cp_rank
 
-__all__ = ["Canonical"]
+__all__ = ["CP"]
 
 BLOCK_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Canonical:
+class CP:
     """A tensor A = sum_k weights_k u_k^(1) o ... o u_k^(d), with u_k^(l) the columns of factors[l].
 
     Parameters
@@ -36,8 +36,8 @@ class Canonical:
     --------
     >>> import numpy as np
     >>> x = np.linspace(0.0, 1.0, 5)
-    >>> a = Canonical(np.ones(2), (np.stack([x, x**2], axis=1),) * 3)
-    >>> a.shape, a.n_terms, round(float(a.to_dense()[4, 4, 4]), 12)
+    >>> a = CP(np.ones(2), (np.stack([x, x**2], axis=1),) * 3)
+    >>> a.shape, a.cp_rank, round(float(a.to_dense()[4, 4, 4]), 12)
     ((5, 5, 5), 2, 2.0)
     """
 
@@ -49,7 +49,7 @@ class Canonical:
         weights = as_tensor(self.weights, "weights", 1)
         factors = tuple(as_tensor(f, f"factors[{axis}]", 2) for axis, f in enumerate(self.factors))
         if len(factors) < 2:
-            raise ShapeError(f"Canonical got {len(factors)} factors; expected one an axis, at least 2")
+            raise ShapeError(f"CP got {len(factors)} factors; expected one an axis, at least 2")
         for axis, factor in enumerate(factors):
             if factor.shape[1] != len(weights):
                 raise ShapeError(f"factors[{axis}] has shape {factor.shape}; expected (n, {len(weights)})")
@@ -62,7 +62,7 @@ class Canonical:
         return tuple(int(f.shape[0]) for f in self.factors)
 
     @property
-    def n_terms(self) -> int:
+    def cp_rank(self) -> int:
         """Number R of separable terms."""
         return int(self.weights.shape[0])
 
@@ -84,7 +84,7 @@ class Canonical:
             norms = norms * xp.linalg.norm(factor, axis=0)
         return norms
 
-    def inner(self, other: Canonical) -> complex | float:
+    def inner(self, other: CP) -> complex | float:
         """Return the Frobenius inner product <self, other>, conjugate linear in self.
 
         Notes
@@ -95,8 +95,8 @@ class Canonical:
             raise ShapeError(f"inner product of shapes {self.shape} and {other.shape}; expected equal shapes")
         xp = namespace(self.weights, other.weights)
         total = 0.0
-        step = max(1, BLOCK_ENTRIES // other.n_terms)
-        for start in range(0, self.n_terms, step):
+        step = max(1, BLOCK_ENTRIES // other.cp_rank)
+        for start in range(0, self.cp_rank, step):
             part = slice(start, start + step)
             gram = xp.conj(self.weights[part])[:, None] * other.weights
             for mine, theirs in zip(self.factors, other.factors):
@@ -118,7 +118,7 @@ class Canonical:
         return {"weights": self.weights, **{f"factor_{j}": factor for j, factor in enumerate(self.factors)}}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Canonical:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> CP:
         """Return the tensor of the arrays "weights" and "factor_0" to "factor_<d-1>"."""
         return cls(arrays["weights"], tuple(arrays[f"factor_{j}"] for j in range(len(arrays) - 1)))
 
@@ -177,7 +177,7 @@ def accumulate(weights: Array, factors: Sequence[Array]) -> Array:
     return result.reshape(shape)
 
 
-def project(canonical: Canonical, bases: Sequence[Array]) -> Array:
-    """Return the core A x_1 V_1^H ... x_d V_d^H of a canonical tensor, without forming the tensor."""
-    xp = namespace(canonical.weights, *bases)
-    return accumulate(canonical.weights, [mode_product(f, xp.conj(v).T, 0) for f, v in zip(canonical.factors, bases)])
+def project(cp: CP, bases: Sequence[Array]) -> Array:
+    """Return the core A x_1 V_1^H ... x_d V_d^H of a CP tensor, without forming the tensor."""
+    xp = namespace(cp.weights, *bases)
+    return accumulate(cp.weights, [mode_product(f, xp.conj(v).T, 0) for f, v in zip(cp.factors, bases)])

@@ -10,13 +10,13 @@ from sci.errors import FileFormatError
 from sci.io import describe, load, load_grid, load_results, save, save_potential_file
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
-from sci.potentials.radial.kernels import Newton, Yukawa
+from sci.potentials.radial.kernels import Coulomb, Yukawa
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 
 AXES = (np.linspace(-2, 2, 3), np.linspace(-1, 2, 4), np.linspace(0, 2, 5))
 
 
-@pytest.fixture(scope="module", params=[Newton(), Yukawa(0.3)], ids=["newton", "yukawa"])
+@pytest.fixture(scope="module", params=[Coulomb(), Yukawa(0.3)], ids=["coulomb", "yukawa"])
 def potential(request):
     rng = np.random.default_rng(8)
     particles = Particles(rng.uniform(-4, 4, (12, 3)), rng.normal(size=12), names=["A"] * 12)

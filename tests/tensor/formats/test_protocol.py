@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.tensor import Canonical, TensorTrain, Tucker
+from sci.tensor import CP, TensorTrain, Tucker
 from sci.tensor.contraction.network import BATCH, run_network
 from sci.tensor.formats.protocol import checked_ranks, cp_rank, tensor_train_ranks, tucker_ranks
 
-FORMATS = (Canonical, Tucker, TensorTrain)
+FORMATS = (CP, Tucker, TensorTrain)
 
 
 def drawn(kind, shape, fraction=0.5, seed=0):
