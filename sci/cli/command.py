@@ -1,4 +1,4 @@
-"""The `sci` command's parser, its exit codes, and the one line that it says when something is wrong."""
+"""The parser of the command `sci`, its exit codes, and its one-line error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import sci
-from sci.cli.commands import doctor, export, gather, info, lattice, operator, potential, sequence, solve, trajectory
+from sci.cli.commands import doctor, lattice, operator, potential, sequence, solve, trajectory
+from sci.cli.commands.files import export, info, join
 from sci.cli.outcome import Failure, say
 from sci.distributed import launched
 from sci.errors import ConvergenceError, KernelCompileError, SciError
@@ -24,11 +25,11 @@ from sci.errors import ConvergenceError, KernelCompileError, SciError
 __all__ = ["main"]
 
 EPILOG = """exit codes: 0 done, 1 the computation failed, 2 bad input, 130 interrupted.
-Data go to stdout, talk to stderr. SCI_DEBUG=1 shows the traceback of an error."""
+Data go to stdout, messages to stderr. SCI_DEBUG=1 shows the traceback of an error."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """Parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
@@ -39,13 +40,13 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sci",
-        description="Electrostatic potentials of molecules and crystals in the Chebyshev-Tucker format.",
+        description="Electrostatic potentials, neural operators, Poisson solvers and attention, from the command line.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sci {sci.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (potential, trajectory, lattice, operator, solve, sequence, info, export, gather, doctor):
+    for module in (potential, trajectory, lattice, operator, solve, sequence, info, export, join, doctor):
         module.add_parser(commands)
     return parser
 
@@ -99,7 +100,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, MemoryError):
         say("error", f"out of memory ({error}); use a larger --tol, a smaller --grid, or a machine with more")
     else:
-        say("error", f"{type(error).__name__}: {error} (this is a fault of sci; SCI_DEBUG=1 shows where)")
+        say("error", f"{type(error).__name__}: {error} (this is a bug in sci; SCI_DEBUG=1 shows where)")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""What commands share in speaking: data on stdout, talk on stderr, failures, and outputs checked beforehand."""
+"""Output of commands: data on stdout, messages on stderr, failures, and checks of outputs before any work."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Failure", "computing", "print_json", "print_table", "require_writabl
 
 
 class Failure(Exception):
-    """A computation that failed although its input was good: exit code 1."""
+    """Failure of a computation with good input: exit code 1."""
 
 
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
-    """Turn errors of the library into a `Failure`: the input has been read and checked before."""
+    """Turn errors of the library into a `Failure`; for use after the input was read and checked."""
     try:
         yield
     except SciError as error:

@@ -10,7 +10,7 @@ from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
 from sci.io.exports.dx_cube import write_cube, write_dx
-from sci.io.grids.parts import gather, save_grid_parallel
+from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.readers.cif import read_crystal
 from sci.io.readers.state_dict import read_state_dict
@@ -34,7 +34,7 @@ __all__ = [
     "compute_trajectory",
     "count_frames",
     "describe",
-    "gather",
+    "join_parts",
     "kinds",
     "load",
     "load_grid",

@@ -24,7 +24,7 @@ from sci.io import (
 )
 from sci.io.core.hdf5 import create
 from sci.io.core.header import make_header
-from sci.io.grids.parts import join_parts
+from sci.io.grids.parts import link_parts
 from sci.io.grids.vtkhdf import PART, image_group, write_grid, write_part
 from sci.potentials.grid import PotentialGrid
 
@@ -72,7 +72,7 @@ def _spread(path: Path) -> None:
             write_part(file, local)
     with create(path, header, sealed=True) as file:
         image = image_group(file, GRID.shape, GRID.origin, GRID.spacing, GRID.units)
-        join_parts(image, part_names(path), boxes, GRID.values.dtype)
+        link_parts(image, part_names(path), boxes, GRID.values.dtype)
 
 
 def _read_grid(path: Path) -> object:

@@ -9,7 +9,17 @@ import pytest
 from kinds import KINDS
 from samples import same, smoke_frames
 
-from sci.io import SCHEMA_VERSION, gather, kinds, load, load_grid, load_results, read_header, save, save_potential_file
+from sci.io import (
+    SCHEMA_VERSION,
+    join_parts,
+    kinds,
+    load,
+    load_grid,
+    load_results,
+    read_header,
+    save,
+    save_potential_file,
+)
 
 GOLDEN = Path(__file__).parents[1] / "data"
 OURS = [name for name, kind in KINDS.items() if kind.checked]
@@ -53,7 +63,7 @@ def migrate(name: str, old: Path, new: Path) -> None:
     """Follow the page on files."""
     parent = read_header(old).uuid
     if name == "spread":
-        gather(old, new)
+        join_parts(old, new)
     elif name == "potential_file":
         grid, results = load_grid(old), load_results(old)
         save_potential_file(new, load(old), grid=grid, results=results, parent_uuid=parent)

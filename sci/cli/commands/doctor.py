@@ -40,7 +40,7 @@ EXTRAS = {"matplotlib": "plot", "gemmi": "structures", "pdb2pqr": "structures", 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for: whether it is there, what was found, and the fix."""
+    """Result of one check: whether all is well, what was found, and the fix."""
 
     name: str
     ok: bool
@@ -50,7 +50,7 @@ class Finding:
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser("doctor", help="tell what this machine has and what it lacks")
+    parser = commands.add_parser("doctor", help="report what this machine has and lacks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sci.backend import is_device_array, namespace, namespace_of, to_device, to_host
-from sci.cli.commands.export import export_format, export_paths, write_exports
+from sci.cli.commands.files.export import export_format, export_paths, write_exports
 from sci.cli.outcome import computing, print_json, print_table, require_writable, say
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.io import STRUCTURE_FORMATS, read_structure, save_potential_file
@@ -25,8 +25,8 @@ __all__ = ["add_parser"]
 ALL_PAIRS = 20_000
 """Atoms up to which the energy is checked against the sum over all pairs, which takes about a second."""
 
-DESCRIPTION = """Build the range-separated Chebyshev-Tucker potential of a molecule's charges in vacuum, and write it
-with its energy, its measured error and, if asked for, forces and a grid to an HDF5 file that ParaView opens."""
+DESCRIPTION = """Compute the electrostatic potential of a molecule in vacuum. Write it with its energy and measured
+error, and optionally forces and a grid, to an HDF5 file that ParaView opens."""
 
 
 def add_parser(commands: Any) -> None:
@@ -35,17 +35,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="structure: .pqr, .xyz, .extxyz, .pdb, .cif")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
     reading = parser.add_argument_group("reading")
-    reading.add_argument("--format", choices=tuple(STRUCTURE_FORMATS), help="format of INPUT; told from its suffix")
-    reading.add_argument("--forcefield", metavar="AMBER", help="charges for PDB and mmCIF, through pdb2pqr")
-    reading.add_argument("--model", type=int, metavar="K", help="which of several models, counted from 1")
+    reading.add_argument("--format", choices=tuple(STRUCTURE_FORMATS), help="format of INPUT (default: by its suffix)")
+    reading.add_argument("--forcefield", metavar="AMBER", help="force field for PDB and mmCIF, assigned by pdb2pqr")
+    reading.add_argument("--model", type=int, metavar="K", help="model to read from a file of several, counted from 1")
     potential = parser.add_argument_group("potential")
-    potential.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (1e-6)")
-    potential.add_argument("--padding", type=float, default=4.0, metavar="A", help="angstrom around the atoms (4)")
+    potential.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (default: 1e-6)")
+    potential.add_argument(
+        "--padding", type=float, default=4.0, metavar="A", help="margin around the atoms, angstrom (default: 4)"
+    )
     potential.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
-    potential.add_argument("--alpha", type=float, metavar="A", help="where the ranges part, 1/angstrom; by cost")
-    potential.add_argument("--expected-targets", type=int, metavar="N", help="evaluations the split is chosen for")
-    potential.add_argument("--forces", action="store_true", help="compute the forces too")
-    potential.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu", help="where to compute (cpu)")
+    potential.add_argument(
+        "--alpha", type=float, metavar="A", help="splitting parameter, 1/angstrom (default: by cost)"
+    )
+    potential.add_argument(
+        "--expected-targets", type=int, metavar="N", help="number of evaluations to choose the split for"
+    )
+    potential.add_argument("--forces", action="store_true", help="compute the forces")
+    potential.add_argument(
+        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="device to compute on (default: cpu)"
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--grid",
@@ -54,12 +62,18 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="points along the longest axis of the box, with the same spacing on the others; or NX NY NZ",
     )
-    output.add_argument("--export", type=export_format, default=(), metavar="dx,cube", help="write the grid so, too")
-    output.add_argument("--units", choices=POTENTIAL_UNITS, default="e/angstrom", help="of grid, exports and picture")
-    output.add_argument("--temperature", type=float, default=298.15, metavar="K", help="kelvin of kT/e (298.15)")
-    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice; needs the extra plot")
+    output.add_argument(
+        "--export", type=export_format, default=(), metavar="dx,cube", help="other formats to write the grid in"
+    )
+    output.add_argument(
+        "--units", choices=POTENTIAL_UNITS, default="e/angstrom", help="units of grid, exports and picture"
+    )
+    output.add_argument(
+        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
+    )
+    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice (needs the extra plot)")
     output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    output.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    output.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     parser.set_defaults(run=run)
 
 
@@ -74,7 +88,7 @@ class _Clock(dict[str, float]):
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compute, write, and say what came out."""
+    """Compute, write and report."""
     a, clock = arguments, _Clock()
     exports = export_paths(a.output, a.export)
     _check(a, exports)

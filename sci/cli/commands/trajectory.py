@@ -1,4 +1,4 @@
-"""`sci trajectory TRAJ -o OUT.h5`: energies and forces of every frame, which an interrupt or a kill does not lose."""
+"""`sci trajectory TRAJ -o OUT.h5`: energies and forces of every frame; a kill loses no finished frame."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sci.potentials import Coulomb, Trajectory, Yukawa
 
 __all__ = ["add_parser"]
 
-DESCRIPTION = """Energy and forces of every frame of a trajectory: XYZ and extended XYZ with charges, or any trajectory
-that MDAnalysis reads with a topology that names the charges. Frames with a cell are periodic. The numbers go to one
-HDF5 file as they are computed; --resume goes on after an interrupt, a kill or a time limit."""
+DESCRIPTION = """Compute energy and forces of every frame of a trajectory: XYZ or extended XYZ with charges, or any
+format of MDAnalysis with a topology that holds the charges. Frames with a cell are periodic. Results go to one HDF5
+file as they are computed; --resume continues after an interrupt, a kill or a time limit."""
 
 
 def add_parser(commands: Any) -> None:
@@ -28,20 +28,29 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("trajectory", help="energies and forces of every frame", description=DESCRIPTION)
     parser.add_argument("input", type=Path, metavar="TRAJ", help=".xyz or .extxyz; with --topology .dcd, .xtc, ...")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
-    parser.add_argument("--topology", type=Path, metavar="FILE", help="names the charges: .psf, .pqr, .tpr, .prmtop")
-    parser.add_argument("--frames", metavar="A:B:STEP", default=":", help="which frames, counted from 0 (all)")
-    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (1e-6)")
+    parser.add_argument(
+        "--topology", type=Path, metavar="FILE", help="topology with the charges: .psf, .pqr, .tpr, .prmtop"
+    )
+    parser.add_argument(
+        "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
+    )
+    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (default: 1e-6)")
     parser.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
-    parser.add_argument("--method", choices=("auto", "direct", "format"), default="auto", help="for isolated frames")
-    parser.add_argument("--resume", action="store_true", help="go on with OUT.h5 where it exists")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies; needs the extra plot")
+    parser.add_argument(
+        "--method",
+        choices=("auto", "direct", "format"),
+        default="auto",
+        help="method for isolated frames (default: auto)",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies (needs the extra plot)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compute what is not finished, and say what the file holds."""
+    """Compute what is not finished, and report what the file holds."""
     a, start = arguments, time.perf_counter()
     inputs = [a.input, *([a.topology] if a.topology else [])]
     require_writable([a.output, *([a.plot] if a.plot else [])], inputs)

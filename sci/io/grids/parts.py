@@ -34,7 +34,7 @@ from sci.io.grids.vtkhdf import (
 from sci.potentials.grid import PotentialGrid
 from sci.units import POTENTIAL_UNITS
 
-__all__ = ["gather", "join_parts", "save_grid_parallel", "save_with_parts"]
+__all__ = ["join_parts", "link_parts", "save_grid_parallel", "save_with_parts"]
 
 _SLAB_BYTES = 2**26
 
@@ -78,7 +78,7 @@ def save_grid_parallel(
     Collective. With an h5py that was built for MPI all ranks write one file; should the disk fill up there, MPI-IO may
     end the job. Otherwise each rank writes a part
     `name.<8 hex digits>.part000.h5` beside `path`, and rank 0 a small file of that name whose virtual dataset joins
-    them by relative names: move or copy them together, or make one file with `gather`. The parts carry the uuid of
+    them by relative names: move or copy them together, or make one file with `join_parts`. The parts carry the uuid of
     their file, and those of a file that is replaced are removed after the new one is complete.
     """
     header = make_header("grid", "", command, parent_uuid)
@@ -186,7 +186,7 @@ def _write_parts(
             if rank_of(comm) == 0:
                 stale = part_files(path)
                 with create(path, header, sealed=True) as file:
-                    join_parts(image(file), names, boxes, dtype)
+                    link_parts(image(file), names, boxes, dtype)
                 for old in stale:
                     with contextlib.suppress(OSError):
                         old.unlink()
@@ -196,7 +196,7 @@ def _write_parts(
         raise
 
 
-def join_parts(image: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any) -> None:
+def link_parts(image: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any) -> None:
     """Create the virtual dataset; where a part is missing other readers see NaN, and ours raises."""
     layout = h5py.VirtualLayout(_file_shape(boxes), dtype)
     for name, box in zip(names, boxes):
@@ -268,7 +268,7 @@ def _agreed(comm: Comm) -> Iterator[None]:
     agree(comm, problem)
 
 
-def gather(path: str | Path, out: str | Path) -> None:
+def join_parts(path: str | Path, out: str | Path) -> None:
     """Make one plain file of a file with parts: every group copied, the grid read from its parts and checked.
 
     Parameters

@@ -14,7 +14,7 @@ import pytest
 from kinds import KINDS
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import gather, load, load_grid, read_header, read_slabs, save, save_slabs
+from sci.io import join_parts, load, load_grid, read_header, read_slabs, save, save_slabs
 from sci.io.grids import vtkhdf
 from sci.potentials.grid import PotentialGrid
 
@@ -63,7 +63,7 @@ def test_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             at += slab.shape[2]
         assert len(list(slabs)) == len(found), "a second pass finds nothing"
     assert len(list(read_slabs(tmp_path / "a.h5"))) == 3
-    gather(tmp_path / "spread.h5", tmp_path / "one.h5")
+    join_parts(tmp_path / "spread.h5", tmp_path / "one.h5")
     assert load_grid(tmp_path / "one.h5").values.tobytes() == load_grid(tmp_path / "spread.h5").values.tobytes()
     save_slabs(tmp_path / "kt.h5", (slab.in_units("kT/e") for slab in read_slabs(tmp_path / "a.h5")), 17)
     np.testing.assert_array_equal(load(tmp_path / "kt.h5").values, GRID.in_units("kT/e").values)
@@ -80,7 +80,7 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"part001\.h5 is missing"):
         next(iter(read_slabs(tmp_path / "spread.h5")))
     with pytest.raises(FileFormatError, match="is missing"):
-        gather(tmp_path / "spread.h5", tmp_path / "one.h5")
+        join_parts(tmp_path / "spread.h5", tmp_path / "one.h5")
     assert not (tmp_path / "one.h5").exists()
 
 
@@ -102,18 +102,18 @@ def test_slabs_that_do_not_fit_leave_nothing(tmp_path: Path, parts: object, nz: 
 
 
 def test_memory_does_not_grow_with_the_grid(tmp_path: Path) -> None:
-    """Write and gather 128 MiB; benchmarks/files.py does 4 GiB."""
+    """Write and join_parts 128 MiB; benchmarks/files.py does 4 GiB."""
     pytest.importorskip("resource")
     program = textwrap.dedent(f"""
         import pathlib
         import numpy as np
-        from sci.io import gather, read_slabs, save_slabs
+        from sci.io import join_parts, read_slabs, save_slabs
         from sci.potentials.grid import PotentialGrid
         folder, n = pathlib.Path({str(tmp_path)!r}), 256
         plane = np.random.default_rng(0).normal(size=(n, n, 8))
         slabs = (PotentialGrid(plane + k, (0, 0, 8 * k), (1, 1, 1)) for k in range(n // 8))
         save_slabs(folder / "a.h5", slabs, n)
-        gather(folder / "a.h5", folder / "b.h5")
+        join_parts(folder / "a.h5", folder / "b.h5")
         first = next(iter(read_slabs(folder / "b.h5")))
         assert (first.values[:, :, 8:16] == plane + 1).all()
         print(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

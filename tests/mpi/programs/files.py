@@ -16,7 +16,7 @@ from sabotage import private_communicator
 from sci import distributed
 from sci.distributed import abort_on_error
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import gather, load, load_grid, read_header, save, save_grid_parallel
+from sci.io import join_parts, load, load_grid, read_header, save, save_grid_parallel
 from sci.io.grids import parts as parallel
 from sci.potentials.grid import PotentialGrid
 
@@ -63,9 +63,9 @@ def check_slabs(folder: Path, comm: MPI.Intracomm) -> None:
         comm.Barrier()
 
 
-def check_gather(folder: Path, comm: MPI.Intracomm) -> None:
+def check_joining(folder: Path, comm: MPI.Intracomm) -> None:
     if comm.rank == 0:
-        gather(folder / "grid.h5", folder / "one.h5")
+        join_parts(folder / "grid.h5", folder / "one.h5")
         one, parts = load_grid(folder / "one.h5"), load_grid(folder / "grid.h5")
         assert one.values.tobytes() == parts.values.tobytes()
         assert read_header(folder / "one.h5").parent_uuid == read_header(folder / "grid.h5").uuid
@@ -155,7 +155,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     with abort_on_error(comm):
         check_slabs(folder, comm)
-        check_gather(folder, comm)
+        check_joining(folder, comm)
         check_missing_and_foreign_parts(folder, comm)
         check_agreed_errors(folder, comm)
         check_save(folder, comm)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 
 from sci import plotting
-from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
+from sci.errors import InvalidValueError
+from sci.plotting import potentials
 from sci.potentials import LatticePotential, Particles, RangeSeparatedPotential, Vacancy, direct_sum
 from sci.units import COULOMB, potential_factor
 
@@ -45,7 +45,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         save(self, *args, **kwargs)
 
     monkeypatch.setattr(figure_module.Figure, "savefig", spy)
-    monkeypatch.setattr(plotting, "POINTS", 64)
+    monkeypatch.setattr(potentials, "POINTS", 64)
     return figures
 
 
@@ -171,35 +171,6 @@ def test_values_that_are_not_finite_are_refused(dipole, crystal, drawn, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_that_cannot_be_written_says_so(dipole, drawn, tmp_path):
-    with pytest.raises(FileFormatError, match=r"the folder .* does not exist; create it first"):
-        plotting.plot_potential(dipole, tmp_path / "missing" / "a.png")
-    (tmp_path / "a.png").mkdir()
-    with pytest.raises(FileFormatError, match="this is a directory"):
-        plotting.plot_potential(dipole, tmp_path / "a.png")
-
-
-def test_a_failure_leaves_the_old_picture(dipole, drawn, tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"old")
-
-    def full(self: Any, target: Path, **_: Any) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(figure_module.Figure, "savefig", full)
-    with pytest.raises(FileFormatError, match="the disk is full"):
-        plotting.plot_potential(dipole, path)
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_without_matplotlib_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "sci-hpc\[plot\]"'):
-        plotting.require_matplotlib("a.png")
-
-
 def test_it_needs_no_display_and_leaves_pyplot_alone(tmp_path):
     """Also where the user's settings name a window toolkit."""
     program = (
@@ -207,7 +178,7 @@ def test_it_needs_no_display_and_leaves_pyplot_alone(tmp_path):
         "from sci import plotting\n"
         "assert 'matplotlib' not in sys.modules, 'importing sci.plotting is light'\n"
         "from sci.potentials import Particles, RangeSeparatedPotential\n"
-        "plotting.POINTS = 16\n"
+        "plotting.potentials.POINTS = 16\n"
         "phi = RangeSeparatedPotential(Particles([[0, 0, 0], [1, 0, 0]], [1, -1]), 1e-2)\n"
         "plotting.plot_potential(phi, sys.argv[1])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

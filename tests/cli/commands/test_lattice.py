@@ -15,7 +15,7 @@ from sci.units import COULOMB
 
 pytest.importorskip("gemmi")
 
-NACL = Path(__file__).parents[2] / "examples" / "data" / "nacl.cif"
+NACL = Path(__file__).parents[3] / "examples" / "data" / "nacl.cif"
 MADELUNG = 1.7475645946331821906
 
 

@@ -23,9 +23,15 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("export", help="write the grid of a file as OpenDX or Gaussian cube")
     parser.add_argument("file", type=Path, metavar="FILE", help="a file of sci with a grid")
     parser.add_argument("--to", type=export_format, required=True, metavar="dx,cube", help="formats to write")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="name whose suffix is replaced; FILE's own")
-    parser.add_argument("--units", choices=POTENTIAL_UNITS, help="units of the OpenDX file; those of the grid")
-    parser.add_argument("--temperature", type=float, default=298.15, metavar="K", help="kelvin of kT/e (298.15)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="name of the output, whose suffix is replaced (default: FILE)"
+    )
+    parser.add_argument(
+        "--units", choices=POTENTIAL_UNITS, help="units of the OpenDX file (default: those of the grid)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 

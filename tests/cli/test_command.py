@@ -17,22 +17,8 @@ import pytest
 
 from sci.cli import main
 from sci.io import load, load_grid
-from sci.units import potential_factor
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
-SMALL = "".join(
-    f"ATOM {i} {name} ALA 1 {x} {y} {z} {q} 1.5\n"
-    for i, (name, x, y, z, q) in enumerate(
-        [("N", 0, 0, 0, 0.5), ("C", 1.5, 0, 0.25, -0.25), ("O", 0.3, 2.1, -0.7, -0.4)], 1
-    )
-)
-
-
-@pytest.fixture
-def pqr(tmp_path: Path) -> Path:
-    path = tmp_path / "small.pqr"
-    path.write_text(SMALL)
-    return path
 
 
 def program(*arguments: object, before: str = "") -> list[str]:
@@ -156,34 +142,13 @@ def test_a_reader_that_leaves(pqr, tmp_path):
     assert line.stderr == ""
 
 
-def _numbers_after(path: Path, skipped: int, count: int) -> np.ndarray:
-    return np.array(" ".join(path.read_text().splitlines()[skipped:]).split()[:count], dtype=float)
-
-
-@pytest.mark.parametrize("units", ["e/angstrom", "kT/e"])
-def test_exports_hold_the_grid_of_the_file(pqr, tmp_path, units):
-    out = tmp_path / "small.h5"
-    words = ["potential", str(pqr), "-o", str(out), "--grid", "7", "6", "5", "--export", "dx,cube", "--units", units]
-    assert main([*words, "--quiet"]) == 0
-    grid = load_grid(out)
-    lines = (tmp_path / "small.dx").read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if "data follows" in line) + 1
-    scale = np.abs(grid.values).max()
-    values = _numbers_after(tmp_path / "small.dx", start, grid.values.size).reshape(grid.shape)
-    np.testing.assert_allclose(values, grid.values, rtol=0, atol=1e-6 * scale)
-    assert "counts 7 6 5" in "\n".join(lines)
-    factor = potential_factor("hartree/e", 298.15) / potential_factor(units, 298.15)
-    values = _numbers_after(tmp_path / "small.cube", 6 + 3, grid.values.size).reshape(grid.shape)
-    np.testing.assert_allclose(values, grid.values * factor, rtol=0, atol=1e-5 * scale * factor)
-
-
 def test_every_command_prints_json(pqr, tmp_path, capsys):
     out, copy, crystal = tmp_path / "small.h5", tmp_path / "copy.h5", EXAMPLES / "nacl.cif"
     for words in (
         ["potential", pqr, "-o", out, "--grid", 4],
         ["info", out],
         ["export", out, "--to", "dx,cube"],
-        ["gather", out, copy],
+        ["join", out, copy],
         ["lattice", crystal, "--repeats", 3, 3, 3],
         ["doctor"],
     ):

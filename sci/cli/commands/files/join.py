@@ -1,4 +1,4 @@
-"""`sci gather FILE OUT`: one plain file of a file whose grid lies in parts."""
+"""`sci join FILE OUT`: one plain file of a file whose grid lies in parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["add_parser"]
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
-        "gather", help="join the parts that ranks wrote", description="Make one file of a file with per-rank parts."
+        "join", help="join the parts that ranks wrote", description="Make one file of a file with per-rank parts."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a file whose grid is joined from parts beside it")
     parser.add_argument("out", type=Path, metavar="OUT", help="the new file")
@@ -24,8 +24,8 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Gather the parts."""
+    """Join the parts."""
     require_writable([arguments.out], [arguments.file])
-    io.gather(arguments.file, arguments.out)
+    io.join_parts(arguments.file, arguments.out)
     if arguments.json:
         print_json({"file": str(arguments.file), "out": str(arguments.out)})

@@ -1,0 +1,1 @@
+"""Subcommands on files of sci: what one holds, exports, and joining parts."""

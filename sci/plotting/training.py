@@ -1,0 +1,125 @@
+"""Pictures of trainings and of what models predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sci.backend import require_finite, to_host
+from sci.errors import InvalidValueError, ShapeError
+from sci.nn import Checkpoint
+from sci.plotting.figures import new_figure, require_matplotlib, save_figure
+
+__all__ = ["plot_prediction", "plot_training"]
+
+
+def plot_training(checkpoint: Checkpoint, path: str | Path, *, title: str | None = None) -> None:
+    """Draw the loss of every step, its mean over every epoch, and the metrics, against epochs.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What `sci.nn.train` returned or saved.
+    path : str or Path
+        Picture to write; the suffix names the format.
+    title : str, optional
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError, FileFormatError
+        Also for a checkpoint without a step.
+    """
+    require_matplotlib(path)
+    if checkpoint.step == 0:
+        raise InvalidValueError("plot_training of a checkpoint at step 0; expected one step or more")
+    settings = checkpoint.settings
+    steps = (
+        -(-int(settings["n_samples"]) // int(settings["batch_size"])) if "n_samples" in settings else checkpoint.step
+    )
+    figure = new_figure((6.4, 4.2))
+    axes = figure.subplots()
+    losses = np.asarray(checkpoint.losses)
+    axes.plot(np.arange(1, len(losses) + 1) / steps, losses, color="0.75", lw=0.8, label="loss of a step")
+    means = [losses[k : k + steps].mean() for k in range(0, len(losses) - steps + 1, steps)]
+    axes.plot(np.arange(1, len(means) + 1), means, color="tab:blue", lw=2, label="loss, mean over an epoch")
+    for name, values in checkpoint.metrics.items():
+        axes.plot(np.arange(1, len(values) + 1), values, lw=1.5, marker=".", label=name)
+    drawn = np.concatenate([losses, *checkpoint.metrics.values()])
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log" if (drawn > 0).all() else "linear", title=title or "")
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def plot_prediction(
+    truth: Any, prediction: Any, path: str | Path, *, inputs: Any = None, title: str | None = None
+) -> None:
+    """Draw fields beside what a model predicts for them, with the error, one row a sample.
+
+    Parameters
+    ----------
+    truth, prediction : (samples, *grid) arrays
+        On a grid of one axis (lines), two (planes), or three (the plane through the middle of the last axis).
+    path : str or Path
+        Picture to write; the suffix names the format.
+    inputs : (samples, *grid) array, optional
+        What the model was given.
+    title : str, optional
+
+    Raises
+    ------
+    MissingDependencyError, FileFormatError
+    ShapeError, InvalidValueError
+        For shapes that differ, or values that are NaN or infinite.
+    """
+    require_matplotlib(path)
+    fields = {"truth": to_host(truth), "prediction": to_host(prediction)}
+    if inputs is not None:
+        fields = {"input": to_host(inputs), **fields}
+    for name, field in fields.items():
+        if field.shape != fields["truth"].shape or not 2 <= field.ndim <= 4 or field.size == 0:
+            raise ShapeError(f"plot_prediction: {name} has shape {field.shape}; expected (samples, *grid), all alike")
+        require_finite(field, name)
+    if fields["truth"].ndim == 4:
+        fields = {name: field[..., field.shape[-1] // 2] for name, field in fields.items()}
+    fields["error"] = fields["prediction"] - fields["truth"]
+    rows = len(fields["error"])
+    columns = 2 if fields["error"].ndim == 2 else len(fields)
+    figure = new_figure((3.1 * columns, 2.7 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    draw = _draw_lines if fields["error"].ndim == 2 else _draw_fields
+    for k in range(rows):
+        size = float(np.linalg.norm(fields["truth"][k])) or 1.0
+        draw(figure, grid[k], {name: field[k] for name, field in fields.items()})
+        grid[k, -1].set_title(f"error, {float(np.linalg.norm(fields['error'][k])) / size:.2%} in L2", fontsize=9)
+    if title:
+        figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def _draw_lines(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
+    """Draw a sample on a line: its fields on the left, the error on the right."""
+    error = fields.pop("error")
+    x = np.arange(len(error)) / len(error)
+    for name, values in fields.items():
+        row[0].plot(
+            x, values, "--" if name == "prediction" else "-", label=name, color="0.6" if name == "input" else None
+        )
+    row[0].legend(frameon=False, fontsize=8)
+    row[1].plot(x, error, color="tab:red")
+
+
+def _draw_fields(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
+    """Draw a sample on a plane: truth and prediction on one scale, the error on its own, about zero."""
+    low, high = float(fields["truth"].min()), float(fields["truth"].max())
+    limit = float(np.abs(fields["error"]).max()) or 1.0
+    scales: dict[str, Any] = {"truth": {"vmin": low, "vmax": high}, "prediction": {"vmin": low, "vmax": high}}
+    scales["error"] = {"vmin": -limit, "vmax": limit, "cmap": "RdBu"}
+    for axes, (name, values) in zip(row, fields.items()):
+        image = axes.imshow(values.T, origin="lower", extent=(0, 1, 0, 1), **scales.get(name, {}))
+        axes.set_title(name, fontsize=9)
+        axes.set_xticks([0, 1])
+        axes.set_yticks([0, 1])
+        figure.colorbar(image, ax=axes, shrink=0.85)
