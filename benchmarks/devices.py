@@ -103,18 +103,17 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
 def solvers(xp: ModuleType, scale: float) -> Jobs:
     """Poisson problems to 1e-8 with plain CG, multigrid and the learned cycle."""
     from sci.problems.poisson import right_hand_side, sphere_and_blob
-    from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
+    from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
 
     n = max(16, round(256 * scale ** (1 / 3)))
     mask = sphere_and_blob(n)
     A, b = PoissonOperator(to_device(mask, xp)), to_device(right_hand_side(mask, "noise"), xp)
-    learned = DeepConjugateDirection.load()
-    M, L = Multigrid(A), learned.preconditioner(A)
+    M, L = Multigrid(A), LearnedMultigrid(A)
     return {
         "CG, 50 iterations": lambda: cg(A, b, rtol=0, maxiter=50).x,
         "multigrid, setup": lambda: Multigrid(A).matvec(b),
         "multigrid, solve": lambda: cg(A, b, M=M, rtol=1e-8).x,
-        "learned, setup": lambda: DeepConjugateDirection(learned.parameters).preconditioner(A).matvec(b),
+        "learned, setup": lambda: LearnedMultigrid(A).matvec(b),
         "learned, solve": lambda: cg(A, b, M=L, rtol=1e-8).x,
     }
 

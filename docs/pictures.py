@@ -30,7 +30,7 @@ COMMANDS = {
     "trajectory.png": "python mpi_examples/trajectory.py {out}",
     "poses.png": "python mpi_examples/poses.py 20000 {out}",
     "network.png": "python mpi_examples/train_network.py 40 {out}",
-    "deep_iterations.png": "python benchmarks/deep_solver.py --only times --sizes 32 64 128 256 --repeats 2 "
+    "learned_iterations.png": "python benchmarks/learned_multigrid.py --only times --sizes 32 64 128 256 --repeats 2 "
     "--plot {out}",
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",

@@ -13,7 +13,7 @@ import numpy as np
 
 from sci.applications import SmokePlume, ball
 from sci.io import load, save_smoke
-from sci.solvers import DeepConjugateDirection, FastPoisson, IncompleteCholesky, Multigrid, cg
+from sci.solvers import FastPoisson, IncompleteCholesky, LearnedMultigrid, Multigrid, cg
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("-o", "--output", type=Path, default=Path("plume.h5"))
@@ -42,7 +42,7 @@ solvers = {
     "MIC(0)": IncompleteCholesky(plume.A, modified=0.97),
     "fast Poisson": FastPoisson(plume.A),
     "multigrid": Multigrid(plume.A),
-    "learned": DeepConjugateDirection.load().preconditioner(plume.A),
+    "learned": LearnedMultigrid(plume.A),
 }
 for name, M in solvers.items():
     loose, tight = (cg(plume.A, last.source, M=M, rtol=rtol) for rtol in (1e-4, 1e-8))

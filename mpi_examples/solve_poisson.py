@@ -1,7 +1,7 @@
 """A Poisson problem with a sphere and a blob inside, cut into boxes: multigrid or the learned cycle over the ranks.
 
 mpirun -n 4 python mpi_examples/solve_poisson.py --size 256
-mpirun -n 4 python mpi_examples/solve_poisson.py --size 64 --method deep
+mpirun -n 4 python mpi_examples/solve_poisson.py --size 64 --method learned
 
 Answers up to --compare-up-to cells a side are compared with those of one process.
 """
@@ -15,13 +15,16 @@ from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, allreduce_sum, launched
 from sci.problems.poisson import right_hand_side, sphere_and_blob
-from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
+from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers.shared_cycle import SharedLearnedCycle
 from sci.solvers.shared_traffic import iteration_traffic
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--size", type=int, default=40, help="cells a side")
-parser.add_argument("--method", choices=("multigrid", "deep"), default="multigrid", help="preconditioner (multigrid)")
+parser.add_argument(
+    "--method", choices=("multigrid", "learned"), default="multigrid", help="preconditioner (multigrid)"
+)
 parser.add_argument("--compare-up-to", type=int, default=128, metavar="N", help="solve serially too up to this size")
 a = parser.parse_args()
 
@@ -31,15 +34,14 @@ with abort_on_error(comm):
     b = right_hand_side(mask)
     A = SharedPoisson(mask.shape, comm)
     A.set_mask(mask[A.slices])
-    solver = DeepConjugateDirection.load()
-    M = solver.preconditioner(A) if a.method == "deep" else SharedMultigrid(A)
+    M = SharedLearnedCycle(A) if a.method == "learned" else SharedMultigrid(A)
     result = shared_cg(A, b[A.slices], M=M, rtol=1e-8)
     assert result.converged
     halo = iteration_traffic(A, M)["halo"]
     error = 0.0
     if a.size <= a.compare_up_to:
         serial = PoissonOperator(mask)
-        whole = solver.preconditioner(serial) if a.method == "deep" else Multigrid(serial)
+        whole = LearnedMultigrid(serial) if a.method == "learned" else Multigrid(serial)
         expected = cg(serial, b, M=whole, rtol=1e-8)
         assert expected.iterations == result.iterations
         mine = abs(result.x - expected.x[A.slices]).max(initial=0.0) / abs(expected.x).max()

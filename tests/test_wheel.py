@@ -69,7 +69,7 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
     sources = {p.relative_to(CHECKOUT).as_posix() for p in (CHECKOUT / "sci").rglob("*.py")}
     folder = CHECKOUT / "kernels"
     kernels = {f"sci/_kernels/{p.relative_to(folder).as_posix()}" for p in folder.rglob("*") if p.is_file()}
-    assert sources | kernels | {"sci/py.typed", "sci/solvers/learned/learned_cycle.h5"} <= names
+    assert sources | kernels | {"sci/py.typed", "sci/solvers/learned/pretrained.json"} <= names
     assert {"sci/_kernels/host.h", "sci/_kernels/particles/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}
@@ -86,8 +86,8 @@ def test_a_kernel_compiles_and_runs_from_the_wheel(clean_python: Path, tmp_path:
     assert Path(kernels) == Path(package).parent / "_kernels"
 
 
-def test_the_trained_solver_loads_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:
-    code = "from sci.solvers import DeepConjugateDirection as D; print(len(D.load().parameters))"
+def test_the_pretrained_model_loads_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:
+    code = "from sci.solvers import CycleModel; print(len(CycleModel.pretrained().parameters))"
     done = _run([str(clean_python), "-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 24

@@ -29,7 +29,24 @@ Data go to stdout, messages to stderr. SCI_DEBUG=1 shows the traceback of an err
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser whose errors are one line."""
+    """Parser whose errors are one line, and that may have actions beside its own arguments."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self._actions_by_name: dict[str, _Parser] = {}
+
+    def add_action_parser(self, name: str, **settings: Any) -> _Parser:
+        """Add an action: `sci COMMAND NAME ...` is parsed by the parser that this returns.
+
+        `argparse` has sub-parsers instead of arguments; `sci solve` has both, `sci solve FILE` and `sci solve train`.
+        """
+        self._actions_by_name[name] = _Parser(prog=f"{self.prog} {name}", **settings)
+        return self._actions_by_name[name]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, by the action's parser if the first word names an action."""
+        action = self._actions_by_name.get(args[0]) if args else None
+        return super().parse_known_args(args, namespace) if action is None else action.parse_known_args(args[1:])
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""

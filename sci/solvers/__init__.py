@@ -1,9 +1,11 @@
 """Solvers of symmetric positive definite systems: the Poisson operator, conjugate gradients, preconditioners."""
 
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
-from sci.solvers.dcdm.network import DirectionNetwork, train_direction_network
+from sci.solvers.dcdm.solver import DeepConjugateDirection
+from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 from sci.solvers.krylov.cg import SolveResult, cg
-from sci.solvers.learned.solver import DeepConjugateDirection
+from sci.solvers.learned.model import CycleModel
+from sci.solvers.learned.preconditioner import LearnedMultigrid
 from sci.solvers.multigrid.vcycle import Multigrid
 from sci.solvers.poisson.operator import PoissonOperator
 from sci.solvers.preconditioners.fast_poisson import FastPoisson
@@ -11,18 +13,21 @@ from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
 from sci.solvers.preconditioners.jacobi import Jacobi
 
 __all__ = [
+    "CycleModel",
     "DeepConjugateDirection",
     "DirectionLog",
-    "DirectionNetwork",
     "FastPoisson",
     "IncompleteCholesky",
     "Jacobi",
+    "LearnedMultigrid",
     "Multigrid",
     "PoissonOperator",
     "SolveResult",
     "cg",
     "conjugate_directions",
+    "lanczos",
     "line_search_loss",
     "line_search_loss_vjp",
-    "train_direction_network",
+    "ritz_right_hand_sides",
+    "ritz_vectors",
 ]

@@ -15,7 +15,7 @@ from sci.distributed import allreduce_sum
 from sci.errors import InvalidValueError
 from sci.solvers.learned.kernels import bound
 from sci.solvers.learned.levels import COARSEST, lost_part, pair_mean
-from sci.solvers.learned.parameters import Parameters
+from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.setup import Equation, coarser_equation, finest_equation, lift_shares, make_grid, smooths_twice
 from sci.solvers.learned.stages import Grid
 from sci.solvers.learned.vcycle import Call, Levels, passes_down, passes_up
@@ -31,15 +31,15 @@ class SharedLearnedCycle:
     """The learned V-cycle over the ranks, for `shared_cg(A, b, M=...)`.
 
     Levels are cut into boxes down to one that every rank gathers and goes on with as one process does: the first of at
-    most 4096 cells, or with one cell along an axis. Every cell is computed as `LearnedCycle` computes it on the whole
-    grid.
+    most 4096 cells, or with one cell along an axis. Every cell is computed as `LearnedMultigrid` computes it on the
+    whole grid.
 
     Parameters
     ----------
     A : SharedPoisson
         With its mask; of Dirichlet and Neumann walls.
-    parameters : dict of arrays
-        Of `sci.solvers.learned.parameters`.
+    model : CycleModel, optional
+        The pretrained one by default.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class SharedLearnedCycle:
     ranks give the unit of the equation and tell whether the steps on the given grid are done twice.
     """
 
-    def __init__(self, A: SharedPoisson, parameters: Parameters) -> None:
+    def __init__(self, A: SharedPoisson, model: CycleModel | None = None) -> None:
         if any(A.periodic):
             raise InvalidValueError(
                 "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use "
@@ -65,6 +65,7 @@ class SharedLearnedCycle:
             )
         if not hasattr(A, "stencil"):
             raise InvalidValueError("A has no mask yet; expected A.set_mask(mask[A.slices]) before")
+        parameters = (model or CycleModel.pretrained()).parameters
         self.A, self.dtype, self._parameters = A, np.dtype(np.float32), parameters
         self._depth = next(
             k for k in range(A.n_levels + 1) if k == A.n_levels or prod(A.lengths(k)) <= COARSEST or 1 in A.lengths(k)

@@ -9,12 +9,10 @@ import numpy as np
 
 from sci.backend import to_device, to_host
 from sci.nn.ops.convolution import average_pool, convolve, convolve_vjp, upsample_nearest_vjp
-from sci.solvers import PoissonOperator
-from sci.solvers.dcdm.iteration import conjugate_directions, line_search_loss, line_search_loss_vjp
-from sci.solvers.dcdm.network import DirectionNetwork
+from sci.solvers import CycleModel, DeepConjugateDirection, LearnedMultigrid, PoissonOperator
+from sci.solvers.dcdm.iteration import line_search_loss, line_search_loss_vjp
 from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import initial_parameters
-from sci.solvers.learned.preconditioner import LearnedCycle
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
 from sci.solvers.shared import SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
@@ -46,7 +44,7 @@ def trainable_cycle(xp: ModuleType) -> Answers:
 def learned_cycle(xp: ModuleType) -> Answers:
     """In single precision; the two learned numbers of a cell are rounded alike."""
     A = PoissonOperator(to_device(MASK, xp), body=to_device(BODIES, xp))
-    z = LearnedCycle(A, initial_parameters()).matvec(to_device(RESIDUAL, xp))
+    z = LearnedMultigrid(A, CycleModel.untrained()).matvec(to_device(RESIDUAL, xp))
     return [np.round(to_host(z), 4)]
 
 
@@ -54,7 +52,7 @@ def shared_cycle(xp: ModuleType) -> Answers:
     """On a box of one rank, whose first level is shared and the second gathered."""
     A = SharedPoisson(MASK.shape)
     A.set_mask(to_device(MASK, xp), to_device(BODIES, xp))
-    M = SharedLearnedCycle(A, initial_parameters())
+    M = SharedLearnedCycle(A, CycleModel.untrained())
     A.cells(M.source)[...] = to_device(RESIDUAL, xp)
     M.cycle()
     z = np.round(to_host(A.cells(M.result)), 4)
@@ -64,7 +62,7 @@ def shared_cycle(xp: ModuleType) -> Answers:
 def directions(xp: ModuleType) -> Answers:
     A = PoissonOperator(xp.ones((4, 4, 4), dtype=bool))
     b = to_device(RNG_B, xp)
-    found = conjugate_directions(A, b, DirectionNetwork(64, dtype=np.float64), maxiter=3)
+    found = DeepConjugateDirection(64, dtype=np.float64).solve(A, b, maxiter=3)
     loss, kept = line_search_loss(b[None], b[None] ** 2, apply=lambda y: A.apply(y[0])[None])
     (dy, _) = line_search_loss_vjp(xp.ones(()), kept)
     return [to_host(found.x), np.array([float(loss)]), to_host(dy)]

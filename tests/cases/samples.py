@@ -24,7 +24,7 @@ from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split
 from sci.sequence import TransNormer
-from sci.solvers import DeepConjugateDirection, PoissonOperator, SolveResult
+from sci.solvers import CycleModel, PoissonOperator, SolveResult
 from sci.tensor import CP, ChebTuck, Tucker
 
 
@@ -84,7 +84,7 @@ def make_models() -> dict[str, object]:
         "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),
         "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
         "transnormer": former.with_parameters(_exact(former.parameters)),
-        "learned_multigrid": DeepConjugateDirection(_exact(DeepConjugateDirection.untrained().parameters)),
+        "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
     }
 
@@ -146,7 +146,7 @@ _STATE = {
     PoissonOperator: ("mask", "insulating", "coefficient", "spacing", "walls", "mean"),
     FNO: ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
-    DeepConjugateDirection: ("parameters",),
+    CycleModel: ("parameters",),
     EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
 

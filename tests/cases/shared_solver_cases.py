@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
-from sci.solvers import DeepConjugateDirection, Multigrid, PoissonOperator, cg
+from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
 from sci.solvers.krylov.cg import SolveResult
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
@@ -28,7 +28,7 @@ CASES = (
     ((14, 15, 12), None, "neumann", "neumann", False, np.float32),
     ((12, 20, 10), 1, "periodic", "neumann", True, np.float64),
 )
-DEEP_CASES = (
+LEARNED_CASES = (
     # shape, levels, boundary, part that is fluid, varying coefficients
     ((21, 13, 18), None, "dirichlet", 0.8, False),  # porous as a whole, not in one of the ranks: twice the steps
     ((17, 26, 15), 2, ["dirichlet", ("neumann", "dirichlet"), "neumann"], 0.95, True),
@@ -91,41 +91,39 @@ def compare(case: int, comm: Any) -> None:
 
 
 @cache
-def deep_problem(case: int) -> tuple[PoissonOperator, np.ndarray, np.ndarray, SolveResult]:
+def learned_problem(case: int) -> tuple[PoissonOperator, np.ndarray, np.ndarray, SolveResult]:
     """Make a problem, and solve it with the learned cycle; return operator, right-hand side, M b and answer."""
     if case < len(CASES):
         p = problem(case)
         serial = PoissonOperator(p.mask, p.spacing, CASES[case][2], body=p.solid, coefficient=p.coefficient)
         b = p.b
     else:
-        shape, _, walls, fluid, varying = DEEP_CASES[case - len(CASES)]
+        shape, _, walls, fluid, varying = LEARNED_CASES[case - len(CASES)]
         rng = np.random.default_rng(case)
         mask, coefficient = rng.random(shape) < fluid, np.exp(rng.normal(size=shape)) if varying else None
         serial = PoissonOperator(mask, (0.5, 0.4, 0.7) if varying else 0.5, walls, coefficient=coefficient)
         b = serial.project(rng.normal(size=shape) * mask)
-    solver = DeepConjugateDirection.load()
-    return serial, b, solver.preconditioner(serial).matvec(b), solver.solve(serial, b, rtol=1e-9)
+    M = LearnedMultigrid(serial)
+    return serial, b, M.matvec(b), M.solve(b, rtol=1e-9)
 
 
-def compare_deep(case: int, comm: Any) -> None:
+def compare_learned(case: int, comm: Any) -> None:
     """Run the learned cycle on the ranks beside that on one: one cycle, a solve, and what it sends."""
-    serial, b, once, answer = deep_problem(case)
-    levels = (*CASES, *DEEP_CASES)[case][1]
+    serial, b, once, answer = learned_problem(case)
+    levels = (*CASES, *LEARNED_CASES)[case][1]
     A = SharedPoisson(serial.grid_shape, comm, spacing=serial.spacing, boundary=serial.walls, levels=levels)
     varying = None if serial.coefficient is None else serial.coefficient[A.slices]
     A.set_mask(serial.mask[A.slices], serial.insulating[A.slices], varying)
-    solver = DeepConjugateDirection.load()
-    M = solver.preconditioner(A)
+    M = SharedLearnedCycle(A)
     A.cells(M.source)[...] = b[A.slices] / abs(b).max()
     M.cycle()
     found = A.cells(M.result) * (M.scale * abs(b).max())
     np.testing.assert_allclose(found, once[A.slices], atol=1e-6 * abs(once).max())
-    assert solver.preconditioner(A) is M
     seen: list[np.ndarray] = []
-    result = solver.solve(A, b[A.slices], rtol=1e-9, callback=seen.append)
+    result = shared_cg(A, b[A.slices], M=M, rtol=1e-9, callback=seen.append)
     assert len(seen) == result.iterations
-    assert solver.solve(A, b[A.slices], result.x, rtol=1e-8).iterations == 0
-    assert solver.solve(A, b[A.slices], rtol=0.0, atol=1.1 * answer.residual_norms[2]).iterations == 2
+    assert shared_cg(A, b[A.slices], result.x, M=M, rtol=1e-8).iterations == 0
+    assert shared_cg(A, b[A.slices], M=M, rtol=0.0, atol=1.1 * answer.residual_norms[2]).iterations == 2
     assert result.iterations == answer.iterations
     norms = answer.residual_norms
     np.testing.assert_allclose(result.residual_norms, norms, rtol=2e-3, atol=1e-14 * norms[0])
@@ -165,12 +163,12 @@ def error_of(action: Callable[[], object]) -> str:
 def refuse(comm: Any) -> None:
     """Give bad arguments, on one rank where that is possible: every rank gets the error."""
     last = comm.Get_rank() == comm.Get_size() - 1
-    A, solver = SharedPoisson((12, 12, 12), comm), DeepConjugateDirection.load()
+    A = SharedPoisson((12, 12, 12), comm)
     for action, text in (
         (lambda: SharedPoisson((12, 12), comm), "3 lengths"),
         (lambda: SharedPoisson((12, 12, 13), comm, boundary="periodic"), "multiples of 2"),
-        (lambda: solver.preconditioner(A), "set_mask"),
-        (lambda: solver.preconditioner(SharedPoisson((12, 12, 12), comm, boundary="periodic")), "periodic"),
+        (lambda: SharedLearnedCycle(A), "set_mask"),
+        (lambda: SharedLearnedCycle(SharedPoisson((12, 12, 12), comm, boundary="periodic")), "periodic"),
         (lambda: A.set_mask(np.ones((1, 2, 3) if last else A.local_shape, bool)), "the mask has shape"),
         (lambda: A.set_mask(np.ones(A.local_shape, bool), coefficient=-np.ones(A.local_shape)), "positive"),
     ):

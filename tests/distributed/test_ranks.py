@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shared_solver_cases import CASES, DEEP_CASES, compare, compare_deep, deep_problem, problem, refuse
+from shared_solver_cases import CASES, LEARNED_CASES, compare, compare_learned, learned_problem, problem, refuse
 from thread_ranks import on_ranks
 
 
@@ -14,11 +14,11 @@ def test_answers_and_traffic(case: int) -> None:
         on_ranks(size, lambda comm: compare(case, comm))
 
 
-@pytest.mark.parametrize("case", [0, 1, 4, *range(len(CASES), len(CASES) + len(DEEP_CASES))])
+@pytest.mark.parametrize("case", [0, 1, 4, *range(len(CASES), len(CASES) + len(LEARNED_CASES))])
 def test_the_learned_cycle(case: int) -> None:
-    deep_problem(case)
+    learned_problem(case)
     for size in (1, 2, 3, 4, 8) if case == 0 else (2, 3):
-        on_ranks(size, lambda comm: compare_deep(case, comm))
+        on_ranks(size, lambda comm: compare_learned(case, comm))
 
 
 def test_errors_reach_every_rank() -> None:

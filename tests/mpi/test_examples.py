@@ -24,7 +24,7 @@ def test_example(run_mpi: Callable[..., str], path: Path) -> None:
 
 
 def test_the_learned_cycle(run_mpi: Callable[..., str]) -> None:
-    assert "PASS" in run_mpi(ROOT / "mpi_examples" / "solve_poisson.py", 2, "--method", "deep", timeout=60)
+    assert "PASS" in run_mpi(ROOT / "mpi_examples" / "solve_poisson.py", 2, "--method", "learned", timeout=60)
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3])

@@ -16,7 +16,7 @@ from sci.io.core.registry import codec
 from sci.nn.training.model import Checkpoint, Model
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
 from sci.sequence import TransNormer
-from sci.solvers import DeepConjugateDirection, DirectionNetwork
+from sci.solvers import CycleModel, DeepConjugateDirection
 
 __all__ = ["StoredModel", "model_codec", "read_arrays", "read_dict", "write_arrays"]
 
@@ -137,13 +137,13 @@ def model_codec(cls: type[StoredModel], *, kind: str) -> None:
 
 model_codec(TrainedOperator, kind="trained_operator")
 model_codec(TransNormer, kind="transnormer")
-model_codec(DeepConjugateDirection, kind="learned_multigrid")
-model_codec(DirectionNetwork, kind="direction_network")
+model_codec(CycleModel, kind="learned_multigrid")
+model_codec(DeepConjugateDirection, kind="direction_network")
 
 _SCHEMA_1: dict[str, type[StoredModel]] = {
     "TransNormer": TransNormer,
-    "DeepConjugateDirection": DeepConjugateDirection,
-    "DirectionNetwork": DirectionNetwork,
+    "DeepConjugateDirection": CycleModel,
+    "DirectionNetwork": DeepConjugateDirection,
 }
 """Classes of the models in files of schema 1, all of kind "model", by the names there."""
 

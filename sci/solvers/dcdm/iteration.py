@@ -1,6 +1,4 @@
-"""Deep conjugate directions: an iteration that takes its directions from anywhere, a network for one, and the loss that
-such a network is trained with.
-"""
+"""Conjugate directions from any source, such as a network, and the loss that such a network is trained with."""
 
 from __future__ import annotations
 
@@ -22,18 +20,18 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss", "line_search_loss_vjp"]
 
 DEPENDENT = 1e-10
-"""A direction of unit length of which less is left by the orthogonalization is made of rounding errors."""
+"""If orthogonalization leaves less than this of a direction of unit length, the rest is rounding error."""
 
 
 @dataclass
 class DirectionLog:
-    """What happened to the directions of a solve.
+    """Record of the directions that a solve replaced.
 
     Parameters
     ----------
     fallbacks : list of (int, str)
-        The iterations in which the residual took the place of the direction, and why: "zero", "nan", "negative
-        curvature", "dependent" on the directions that are kept.
+        Iterations in which the residual replaced the direction, with the reason: "zero", "nan", "negative curvature",
+        or "dependent" on the directions that are kept.
     """
 
     fallbacks: list[tuple[int, str]] = field(default_factory=list)
@@ -48,14 +46,15 @@ def conjugate_directions(
     k: int = 2,
     rtol: float = 1e-4,
     atol: float = 0.0,
-    maxiter: int = 100,
+    maxiter: int | None = None,
     callback: Callable[[Array], object] | None = None,
     log: DirectionLog | None = None,
 ) -> SolveResult:
     """Solve A x = b along directions that a function proposes, made A-orthogonal to the last `k` ones.
 
-    Each iteration: q = direction(r / ||r||); q -= sum over the last k directions p of p (q'Ap) / (p'Ap), all products
-    with the q that came in; x += (q'r) / (q'Aq) q, the exact line search; r = b - A x, computed anew.
+    Each iteration sets q = direction(r / ||r||); subtracts from it the sum over the last k directions p of
+    p (q'Ap) / (p'Ap), with the q that came in; does the exact line search x += (q'r) / (q'Aq) q; and recomputes
+    r = b - A x.
 
     Parameters
     ----------
@@ -63,18 +62,19 @@ def conjugate_directions(
         Symmetric and positive definite.
     b : (n,) array, or a grid array for a PoissonOperator
     direction : callable
-        Takes the residual of unit length in the shape of b, returns a direction in that shape; neither its length nor
-        its sign matters.
+        Called with the residual of unit length, in the shape of b; returns a direction in that shape. Neither its
+        length nor its sign matters.
     x0 : array, optional
     k : int
-        How many directions are kept; 0 for steepest descent along what the function gives.
+        Number of directions that are kept; 0 for steepest descent along what the function returns.
     rtol, atol : float
         Stops when ||b - A x|| <= max(rtol ||b - A x0||, atol).
-    maxiter : int
+    maxiter : int, optional
+        10 n by default.
     callback : callable, optional
         Called with x after each iteration.
     log : DirectionLog, optional
-        Told of every direction that was replaced.
+        Filled with every direction that was replaced.
 
     Returns
     -------
@@ -89,22 +89,24 @@ def conjugate_directions(
 
     Notes
     -----
-    The A-norm of the error falls in every iteration whatever the function returns. A direction that is zero, not
-    finite, dependent on the last ones, or has no positive q'Aq is replaced by the residual, orthogonalized alike. Two
-    products with A an iteration, 2 k vectors beside those of `cg`. With the residual as direction and k >= 1 the
-    iterates are those of conjugate gradients; norms of the residual that is computed anew carry the rounding of
-    b - A x, about 1e-16 ||b||, which the recursion of `cg` does not, so that the two histories agree to 1e-8 of each
-    norm down to 1e-8 ||b||.
+    The A-norm of the error falls in every iteration, whatever the function returns. A direction that is zero, not
+    finite, dependent on the last ones, or without a positive q'Aq is replaced by the residual, orthogonalized likewise.
+    Two products with A per iteration, and 2 k vectors beside those of `cg`.
+
+    With the residual as direction and k >= 1 the iterates are those of conjugate gradients. The recomputed residual
+    carries the rounding of b - A x, about 1e-16 ||b||, which the recursion of `cg` does not; the two histories agree to
+    1e-8 of each norm down to 1e-8 ||b||.
 
     References
     ----------
     Kaneda et al., A deep conjugate direction method for iteratively solving linear systems, ICML 2023, algorithm 1;
-    there without the replacement and with k = 2.
+    there without the replacement, and with k = 2.
     """
     started = time.perf_counter()
     right = as_vector(b, "b")
     apply = applier(A, "A", right)
     project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
+    maxiter = 10 * right.size if maxiter is None else maxiter
     if k < 0 or maxiter < 0 or not (rtol >= 0 and atol >= 0):
         raise InvalidValueError(f"k {k}, maxiter {maxiter}, rtol {rtol}, atol {atol}; expected none to be negative")
     x = namespace(right).zeros_like(right) if x0 is None else as_vector(x0, "x0").copy()

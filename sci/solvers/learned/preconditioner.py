@@ -1,52 +1,78 @@
-"""The learned V-cycle as a preconditioner: single precision, compiled kernels, one setup a mask."""
+"""Multigrid with a learned V-cycle: a preconditioner in single precision, with one setup per operator."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from sci.backend import Array
-from sci.errors import InvalidValueError
-from sci.solvers.learned.parameters import Parameters
+from sci.errors import DTypeError, InvalidValueError
+from sci.solvers.krylov.cg import SolveResult, cg
+from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.setup import finest_equation, smooths_twice
 from sci.solvers.learned.stages import Step
 from sci.solvers.learned.vcycle import Levels
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["LearnedCycle"]
+__all__ = ["LearnedMultigrid"]
 
 
-class LearnedCycle:
-    """Symmetric positive definite approximation M of the inverse of a Poisson operator, for `cg(A, b, M=...)`.
+class LearnedMultigrid:
+    """Approximate inverse M of a Poisson operator: one learned V-cycle, symmetric and positive definite.
+
+    Because M is symmetric, conjugate gradients preconditioned by it already make each direction A-orthogonal to all
+    earlier ones. The setup evaluates a small network once per cell; further right-hand sides cost their iterations
+    alone.
 
     Parameters
     ----------
     A : PoissonOperator
-        Of two or three axes, any lengths, with Dirichlet and Neumann walls and bodies.
-    parameters : dict of arrays
-        Of `sci.solvers.learned.parameters`, trained or not.
+        Two or three axes, any lengths, Dirichlet and Neumann walls and bodies.
+    model : CycleModel, optional
+        The pretrained one by default.
 
     Raises
     ------
+    DTypeError
+        If A is no PoissonOperator, or `model` no CycleModel.
     InvalidValueError
         If an axis of A is periodic.
 
     Notes
     -----
-    With one thread of a host each half of a cycle goes through memory once on a level (`sci.solvers.learned.stages`):
-    about 33 bytes an unknown on the finest level, where it holds 12. Otherwise a cycle reads or writes 71 there, and
-    holds 17. All other levels add a quarter, and hold 6.
+    The cycle runs in float32. On one thread of a host each half of it goes through memory once per level
+    (`sci.solvers.learned.stages`): about 33 bytes per unknown on the finest level, which holds 12. Otherwise it reads
+    or writes 71 and holds 17. All coarser levels together add a quarter, and hold 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.solvers import LearnedMultigrid, PoissonOperator, cg
+    >>> A = PoissonOperator(np.ones((32, 32, 32), dtype=bool))
+    >>> b = np.ones((32, 32, 32))
+    >>> M = LearnedMultigrid(A)
+    >>> cg(A, b, M=M, rtol=1e-8).iterations <= 8
+    True
+    >>> M.solve(b).converged
+    True
     """
 
     takes_grids = True
 
-    def __init__(self, A: PoissonOperator, parameters: Parameters) -> None:
+    def __init__(self, A: PoissonOperator, model: CycleModel | None = None) -> None:
+        if not isinstance(A, PoissonOperator):
+            raise DTypeError(f"LearnedMultigrid needs a PoissonOperator, got {type(A).__name__}; use cg without it")
+        if model is not None and not isinstance(model, CycleModel):
+            raise DTypeError(f"model is a {type(model).__name__}; expected a CycleModel, for example sci.io.load(path)")
         if any(A.periodic):
             raise InvalidValueError(
-                "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use Multigrid(A)"
+                "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
+        self.model = CycleModel.pretrained() if model is None else model
         self.A = A
         self.shape = A.shape
         self.xp: ModuleType = A.xp
@@ -63,11 +89,24 @@ class LearnedCycle:
         closed = insulated.reshape(A.layout.lengths).astype(np.float32) if lossy else None
         self._levels = Levels(
             finest_equation(A.stencil, unit, fluid, dirichlet),
-            parameters,
+            self.model.parameters,
             lambda fixed: smooths_twice(float(fixed.sum()), A.layout.lengths, A.size, bodies),
             closed,
             walls,
         )
+
+    def solve(
+        self,
+        b: Any,
+        x0: Any = None,
+        *,
+        rtol: float = 1e-8,
+        atol: float = 0.0,
+        maxiter: int | None = None,
+        callback: Callable[[Array], object] | None = None,
+    ) -> SolveResult:
+        """Solve A x = b by conjugate gradients with this preconditioner; arguments and errors are those of `cg`."""
+        return cg(self.A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, M=self, callback=callback)
 
     @property
     def source(self) -> Array:
@@ -114,4 +153,8 @@ class LearnedCycle:
         z = A.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
         return z if on_grid else A.gather(z).reshape(r.shape)
 
-    __call__ = matvec
+    __call__ = __matmul__ = matvec
+
+    def __repr__(self) -> str:
+        grid = " x ".join(map(str, self.A.grid_shape))
+        return f"LearnedMultigrid({grid} cells, {len(self._levels.grids)} levels, {self.nbytes / 1e6:.3g} MB, float32)"

@@ -117,7 +117,7 @@ def train_cycle(
     sizes: Sequence[int] = (32, 64),
     *,
     steps: int = 1000,
-    rate: float = 1e-2,
+    learning_rate: float = 1e-2,
     seed: int = 0,
     callback: Callable[[int, float], object] | None = None,
 ) -> Parameters:
@@ -128,8 +128,8 @@ def train_cycle(
     sizes : sequence of int
         Cells along the axes of the cubes that are trained on.
     steps : int
-        Steps of Adam; the rate falls as a cosine from `rate` to zero.
-    rate : float
+        Steps of Adam; the learning rate falls as a cosine from `learning_rate` to zero.
+    learning_rate : float
     seed : int
         Of everything that is random; the same seed gives the same model.
     callback : callable, optional
@@ -150,7 +150,7 @@ def train_cycle(
         )
     rng = np.random.default_rng(seed)
     parameters = initial_parameters(seed)
-    optimizer, schedule = Adam(rate, betas=(0.9, 0.99)), warm_up(10, cosine(steps))
+    optimizer, schedule = Adam(learning_rate, betas=(0.9, 0.99)), warm_up(10, cosine(steps))
     state = optimizer.start(parameters)
     problems = _problems(sizes, rng)
     for step in progress(range(1, steps + 1), "training the cycle"):

@@ -11,7 +11,7 @@ import pytest
 
 from sci.cli import main
 from sci.io import PoissonProblem, load, load_problem, load_results, read_header, save
-from sci.solvers import DeepConjugateDirection, PoissonOperator
+from sci.solvers import DeepConjugateDirection, LearnedMultigrid, PoissonOperator
 
 RNG = np.random.default_rng(6)
 MASK = RNG.random((12, 10, 9)) > 0.1
@@ -24,7 +24,7 @@ def problem(tmp_path: Path) -> Path:
     return tmp_path / "problem.h5"
 
 
-@pytest.mark.parametrize("method", ["deep", "untrained", "multigrid", "mic", "ic", "fast", "cg"])
+@pytest.mark.parametrize("method", ["learned", "untrained", "multigrid", "mic", "ic", "fast", "cg"])
 def test_it_solves(problem, method, tmp_path, capsys):
     out = tmp_path / "solution.h5"
     assert main(["solve", str(problem), "-o", str(out), "--method", method, "--rtol", "1e-9", "--json"]) == 0
@@ -54,8 +54,30 @@ def test_it_trains_a_model_that_it_can_use(problem, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["parameters"] == 265
     assert 0 < report["loss"] < 1
-    assert DeepConjugateDirection.load(model).solve(*load_problem(problem)).converged
+    A, b = load_problem(problem)
+    assert LearnedMultigrid(A, load(model)).solve(b).converged
     assert main(["solve", str(problem), "-o", str(tmp_path / "x.h5"), "--model", str(model)]) == 0
+
+
+def test_it_takes_the_network_of_the_paper(problem, tmp_path, capsys):
+    mask = np.ones((4, 4, 4), bool)
+    save(tmp_path / "box.h5", PoissonProblem(PoissonOperator(mask), mask * 1.0))
+    save(tmp_path / "network.h5", DeepConjugateDirection())
+    words = ["solve", f"{tmp_path}/box.h5", "-o", f"{tmp_path}/x.h5", "--method", "dcdm", "--rtol", "0.95"]
+    assert main([*words, "--model", f"{tmp_path}/network.h5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["relative_residual"] <= 0.95
+    assert main([*words, "--model", str(problem)]) == 2
+    assert main([*words, "--method", "learned", "--model", f"{tmp_path}/network.h5"]) == 2
+
+
+def test_train_is_an_action_with_its_own_arguments(capsys):
+    for words, there in ((["--help"], "PROBLEM.h5"), (["train", "--help"], "--sizes")):
+        assert main(["solve", *words]) == 0
+        out = capsys.readouterr().out
+        assert there in out
+        assert ("--method" in out) == (there == "PROBLEM.h5")
+    assert main(["solve", "train", "-o", "m.h5", "--method", "cg"]) == 2
+    assert "unrecognized arguments: --method" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -65,7 +87,8 @@ def test_it_trains_a_model_that_it_can_use(problem, tmp_path, capsys):
         (["train", "-o", "{}/m.h5", "--seed", "-1"], 2, "--seed"),
         (["{}/missing.h5", "-o", "{}/x.h5"], 2, "no such file"),
         (["{}/problem.h5", "-o", "{}/problem.h5"], 2, "problem.h5"),
-        (["{}/problem.h5", "-o", "{}/x.h5", "--method", "cg", "--model", "{}/m.h5"], 2, "--method deep"),
+        (["{}/problem.h5", "-o", "{}/x.h5", "--method", "cg", "--model", "{}/m.h5"], 2, "--method learned or dcdm"),
+        (["{}/problem.h5", "-o", "{}/x.h5", "--method", "dcdm"], 2, "--model"),
         (["{}/problem.h5", "-o", "{}/x.h5", "--method", "cg", "--maxiter", "2"], 1, "2 iterations"),
     ],
 )

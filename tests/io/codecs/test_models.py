@@ -17,7 +17,7 @@ from sci.io import load, model_codec, save
 from sci.io.core import registry
 from sci.nn import Checkpoint, Model
 from sci.operators import TrainedOperator
-from sci.solvers import DirectionNetwork
+from sci.solvers import DeepConjugateDirection
 
 # Surrogates have no UTF-8, so no file can hold them.
 TEXT = st.characters(exclude_categories=["Cs"])
@@ -124,10 +124,10 @@ def test_a_model_of_the_user_comes_back_as_one(tmp_path, monkeypatch):
 
 
 def test_the_network_of_directions_comes_back(tmp_path):
-    network = DirectionNetwork(64, seed=3)
+    network = DeepConjugateDirection(64, seed=3)
     save(tmp_path / "a.h5", network)
     found = load(tmp_path / "a.h5")
-    assert type(found) is DirectionNetwork
+    assert type(found) is DeepConjugateDirection
     assert found.size == 64
     assert _same(found.parameters, network.parameters)
 
@@ -139,7 +139,7 @@ def test_models_of_schema_1_are_named_by_their_class(tmp_path, name):
     expected = {
         "TransNormer": models["transnormer"],
         "DeepConjugateDirection": models["learned_multigrid"],
-        "DirectionNetwork": DirectionNetwork(64),
+        "DirectionNetwork": DeepConjugateDirection(64),
         "FNO": models["trained_operator"],
         "Mine": Model("Mine", {"n": 3}, {"w": np.ones(2)}),
     }[name]
@@ -150,7 +150,7 @@ def test_models_of_schema_1_are_named_by_their_class(tmp_path, name):
         file.attrs["schema_version"] = 1
     found = load(tmp_path / "a.h5")
     assert type(found) is type(expected)
-    if isinstance(expected, DirectionNetwork):
+    if isinstance(expected, DeepConjugateDirection):
         assert _same(found.parameters, expected.parameters)
     else:
         assert same(found, expected)

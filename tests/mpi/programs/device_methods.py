@@ -20,8 +20,8 @@ from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
-from sci.solvers import DeepConjugateDirection
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers.shared_cycle import SharedLearnedCycle
 
 Method = Callable[[Any, MPI.Intracomm], Iterator[Any]]
 
@@ -65,7 +65,7 @@ def solvers(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     A = SharedPoisson(mask.shape, comm)
     A.set_mask(to_device(mask[A.slices], xp))
     b = to_device(right_hand_side(mask)[A.slices], xp)
-    for M in (SharedMultigrid(A), DeepConjugateDirection.load().preconditioner(A)):
+    for M in (SharedMultigrid(A), SharedLearnedCycle(A)):
         yield shared_cg(A, b, M=M, rtol=1e-10).x
 
 

@@ -9,17 +9,17 @@ from collections.abc import Iterable
 
 from mpi4py import MPI
 from sabotage import private_communicator
-from shared_solver_cases import CASES, compare, compare_deep, refuse
+from shared_solver_cases import CASES, compare, compare_learned, refuse
 
 from sci.distributed import abort_on_error
 
 
-def check(comm: MPI.Intracomm, cases: Iterable[int], deep_cases: Iterable[int]) -> None:
+def check(comm: MPI.Intracomm, cases: Iterable[int], learned_cases: Iterable[int]) -> None:
     """Compare multigrid and the learned cycle with one process."""
     for case in cases:
         compare(case, comm)
-    for case in deep_cases:
-        compare_deep(case, comm)
+    for case in learned_cases:
+        compare_learned(case, comm)
 
 
 comm = private_communicator()

@@ -1,4 +1,4 @@
-"""Deep conjugate directions: the iteration's identities, the loss, the training set, and the two networks."""
+"""Conjugate directions: the identities of the iteration, and the loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from gradients import assert_vjp
 from scipy.sparse.linalg import spsolve
 
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
-from sci.nn import Tape, value_and_gradients
 from sci.solvers import PoissonOperator, cg
 from sci.solvers.dcdm.iteration import (
     DirectionLog,
@@ -16,8 +15,6 @@ from sci.solvers.dcdm.iteration import (
     line_search_loss,
     line_search_loss_vjp,
 )
-from sci.solvers.dcdm.network import DirectionNetwork, train_direction_network
-from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 
 RNG = np.random.default_rng(12)
 MASK = RNG.random((8, 8, 8)) > 0.1
@@ -130,12 +127,6 @@ def test_wrong_arguments_are_refused():
         conjugate_directions(A, B, lambda r: r[:4])
     with pytest.raises(InvalidValueError, match="negative"):
         conjugate_directions(A, B, lambda r: r, k=-1)
-    with pytest.raises(InvalidValueError, match="64 or 128"):
-        DirectionNetwork(32)
-    with pytest.raises(ShapeError, match="even"):
-        DirectionNetwork(64)(np.ones((3, 4, 4)))
-    with pytest.raises(ShapeError, match=r"last\.bias"):
-        DirectionNetwork(64, {"first.bias": np.ones(16)})
 
 
 def _apply(y):
@@ -155,69 +146,3 @@ def test_the_loss_is_the_residual_after_a_line_search():
     exact = np.stack([A.scatter(spsolve(MATRIX.tocsc(), bi[MASK])) for bi in b])
     assert float(line_search_loss(-2 * exact, b, apply=_apply)[0]) <= 1e-20
     assert_vjp(lambda y, b: line_search_loss(y, b, apply=_apply), line_search_loss_vjp, [y, b])
-
-
-def test_lanczos_finds_the_spectrum_of_a_box():
-    box = PoissonOperator(np.ones((8, 8, 8), dtype=bool))
-    basis, alpha, beta = lanczos(box.matvec, 512, 512)
-    assert np.abs(basis @ basis.T - np.eye(len(basis))).max() <= 1e-10
-    values, vectors = ritz_vectors(basis, alpha, beta)
-    one = 2 - 2 * np.cos(np.pi * np.arange(1, 9) / 9)
-    exact = np.unique(np.round(one[:, None, None] + one[None, :, None] + one[None, None, :], 9))
-    # A start vector meets each eigenspace once, and then again through rounding.
-    assert np.abs(values[:, None] - exact).min(axis=1).max() <= 1e-8
-    assert np.abs(values[:, None] - exact).min(axis=0).max() <= 1e-8
-    residual = np.stack([box.matvec(v) for v in vectors]) - values[:, None] * vectors
-    assert np.abs(residual).max() <= 1e-8
-
-
-def test_right_hand_sides_have_weight_on_the_lower_spectrum():
-    basis, alpha, beta = lanczos(A.matvec, A.size, 60)
-    _, vectors = ritz_vectors(basis, alpha, beta)
-    rows = ritz_right_hand_sides(vectors, 4000, lower=0.6, dtype=np.float64)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-12)
-    spread = (rows @ vectors.T).std(axis=0)
-    assert spread[:36].mean() / spread[36:].mean() == pytest.approx(9, rel=0.05)
-    with pytest.raises(InvalidValueError, match="count"):
-        ritz_right_hand_sides(vectors, 0)
-
-
-@pytest.mark.parametrize(("size", "count"), [(64, 97_457), (128, 152_881)])
-def test_the_networks_have_the_published_numbers_of_parameters(size, count):
-    assert DirectionNetwork(size).n_parameters == count
-
-
-def test_the_gradient_of_the_network_agrees_with_central_differences():
-    network = DirectionNetwork(64, seed=1, dtype=np.float64)
-    b = RNG.normal(size=(1, 1, 4, 4, 4))
-    box = PoissonOperator(np.ones((4, 4, 4), dtype=bool))
-
-    def loss(tape: Tape, variables):
-        y = network.forward(tape, variables, b)
-        return tape.call(line_search_loss, line_search_loss_vjp, y, b, apply=lambda y: box.apply(y[0, 0])[None, None])
-
-    _, gradients = value_and_gradients(loss, network.parameters)
-    rng = np.random.default_rng(0)
-    direction = {name: rng.normal(size=p.shape) for name, p in network.parameters.items()}
-    ahead, behind = (
-        float(value_and_gradients(loss, {n: p + h * direction[n] for n, p in network.parameters.items()})[0])
-        for h in (1e-6, -1e-6)
-    )
-    found = sum(float(np.vdot(gradients[n], direction[n])) for n in gradients)
-    assert found == pytest.approx((ahead - behind) / 2e-6, rel=1e-6)
-
-
-def test_the_network_trains_saves_and_gets_further_than_before():
-    box = PoissonOperator(np.ones((4, 4, 4), dtype=bool))
-    basis, alpha, beta = lanczos(box.matvec, box.size, box.size)
-    data = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 24)
-    start = DirectionNetwork(64, seed=2)
-    trained, checkpoint = train_direction_network(start, box, data, epochs=2, batch_size=4, rate=2e-3, seed=1)
-    assert checkpoint.step == 12
-    assert checkpoint.losses[-4:].mean() < 0.7 * checkpoint.losses[:3].mean()
-    again = DirectionNetwork.from_model(trained.to_model())
-    r = RNG.normal(size=(4, 4, 4))
-    assert np.array_equal(again(r), trained(r))
-    b = ritz_right_hand_sides(ritz_vectors(basis, alpha, beta)[1], 1, seed=9, dtype=np.float64)[0].reshape(4, 4, 4)
-    before, after = (conjugate_directions(box, b, net, maxiter=3).residual_norms[-1] for net in (start, trained))
-    assert after < 0.6 * before

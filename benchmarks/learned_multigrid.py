@@ -1,6 +1,6 @@
-"""The learned solver beside multigrid and itself untrained: iterations, and CPU seconds of one thread.
+"""Learned multigrid beside multigrid and itself untrained: iterations, and CPU seconds of one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/deep_solver.py [--only times hard random network] [--sizes 32 64 128]
+    OMP_NUM_THREADS=1 python benchmarks/learned_multigrid.py [--only times hard random network] [--sizes 32 64 128]
         [--masks 20] [--hard 64] [--repeats 3] [--models MODEL.h5 ...] [--plot FILE.png]
 
 Every solve goes to a relative residual of 1e-8 inside conjugate gradients in double precision; the residual is computed
@@ -15,24 +15,28 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sci.io import load
 from sci.problems.masks import insulating_part, random_bodies, stress_masks
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import (
+    CycleModel,
     DeepConjugateDirection,
-    DirectionNetwork,
+    LearnedMultigrid,
     Multigrid,
     PoissonOperator,
     SolveResult,
     cg,
     conjugate_directions,
-    train_direction_network,
+    lanczos,
+    ritz_right_hand_sides,
+    ritz_vectors,
 )
-from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 
 TRAINING_SECONDS = 206.0
 """CPU seconds of `sci solve train -o model.h5 --sizes 32 64`, one thread, on the machine of the documented numbers."""
@@ -42,15 +46,15 @@ Make = Callable[[PoissonOperator], Any]
 
 def methods(models: list[Path]) -> dict[str, Make]:
     """Return what makes each preconditioner, by name."""
-    shipped, untrained = DeepConjugateDirection.load(), DeepConjugateDirection.untrained()
+    untrained = CycleModel.untrained()
     rows: dict[str, Make] = {
         "multigrid V(2,2)": Multigrid,
         "multigrid rediscretized": lambda A: Multigrid(A, coarse="rediscretized"),
-        "cycle untrained": untrained.preconditioner,
-        "cycle learned": shipped.preconditioner,
+        "cycle untrained": lambda A: LearnedMultigrid(A, untrained),
+        "cycle learned": LearnedMultigrid,
     }
     for path in models:
-        rows[f"cycle {path.stem}"] = DeepConjugateDirection.load(path).preconditioner
+        rows[f"cycle {path.stem}"] = partial(LearnedMultigrid, model=load(path))
     return rows
 
 
@@ -147,14 +151,16 @@ def published_network(n: int = 8, samples: int = 600) -> None:
     """Train the published 64-network on Ritz vectors of a small box; print its iterations to 1e-4."""
     box = PoissonOperator(np.ones((n,) * 3, dtype=bool))
     _, vectors = ritz_vectors(*lanczos(box.matvec, box.size, min(400, box.size)))
-    start, network = time.process_time(), DirectionNetwork(64)
+    start, network = time.process_time(), DeepConjugateDirection(64)
     data = ritz_right_hand_sides(vectors, samples)
-    trained, course = train_direction_network(network, box, data, rate=1e-3)
+    trained, history = network.train(box, data, learning_rate=1e-3)
     print(
-        f"\nDirectionNetwork(64) at {n}^3: {samples} samples, {time.process_time() - start:.0f} CPU s of training, ",
+        f"\nDeepConjugateDirection(64) at {n}^3: {samples} samples, {time.process_time() - start:.0f} s of training, ",
         end="",
     )
-    print(f"loss {course.losses[:5].mean():.2f} to {course.losses[-10:].mean():.3f}; iterations to 1e-4, at most 120:")
+    print(
+        f"loss {history.losses[:5].mean():.2f} to {history.losses[-10:].mean():.3f}; iterations to 1e-4, at most 120:"
+    )
     for name, mask in (("box", box.mask), ("bodies", random_bodies(n, np.random.default_rng(3)))):
         A, b = PoissonOperator(mask), np.random.default_rng(5).normal(size=mask.shape) * mask
         sources = {"trained": trained, "untrained": network, "the residual (CG)": lambda r: r}
