@@ -78,7 +78,7 @@ def potentials(xp: ModuleType, scale: float) -> Jobs:
 
 def operators(xp: ModuleType, scale: float) -> Jobs:
     """Inference of an FNO and a training step."""
-    from sci.nn import AdamW, relative_l2, relative_l2_vjp, value_and_gradients
+    from sci.nn import AdamW, relative_l2, value_and_gradients
     from sci.operators import FNO
 
     made = FNO((16, 16), 1, 1, 32)
@@ -89,8 +89,8 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
     optimizer = AdamW(1e-9)  # so small that every repeat sees the same weights
     state, steps = optimizer.start(parameters), iter(range(1, 10**9))
 
-    def loss(tape: Any, variables: Any) -> Any:
-        return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
+    def loss(variables: Any) -> Any:
+        return relative_l2(model.forward(variables, x), target=y)
 
     def step() -> Any:
         value, gradients = value_and_gradients(loss, parameters)
@@ -120,7 +120,7 @@ def solvers(xp: ModuleType, scale: float) -> Jobs:
 
 def sequences(xp: ModuleType, scale: float) -> Jobs:
     """Softmax attention of 16K tokens and lightning attention of 64K, eight heads of 64, with gradients."""
-    from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
+    from sci.sequence import attention, lightning_attention
 
     rng = np.random.default_rng(0)
 
@@ -134,16 +134,16 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
         return vjp((dout, None), forward()[1])[0]
 
     def softmax() -> Any:
-        return attention_forward(*short[:3], causal=True)
+        return attention.forward(*short[:3], causal=True)
 
     def lightning() -> Any:
-        return lightning_attention_forward(*long[:3], decay)
+        return lightning_attention.forward(*long[:3], decay)
 
     return {
         "attention": lambda: softmax()[0][0],
-        "attention, gradients": lambda: both(softmax, attention_vjp, short[3]),
+        "attention, gradients": lambda: both(softmax, attention.vjp, short[3]),
         "lightning": lambda: lightning()[0][0],
-        "lightning, gradients": lambda: both(lightning, lightning_attention_vjp, long[3]),
+        "lightning, gradients": lambda: both(lightning, lightning_attention.vjp, long[3]),
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import sci
-from sci.sequence import lightning_attention_forward, lightning_attention_vjp
+from sci.sequence import lightning_attention
 
 HEADS, D = 8, 64
 
@@ -96,8 +96,8 @@ def torch_softmax(torch: Any, arrays: list[Any], dout: Any) -> None:
 
 def ours(q: Any, k: Any, v: Any, dout: Any, decay: Any) -> Any:
     """Run the library, all gradients but that of the fixed decay."""
-    (out, _), residuals = lightning_attention_forward(q, k, v, decay, learn_decay=False)
-    return out if dout is None else lightning_attention_vjp((dout, None), residuals)
+    (out, _), residuals = lightning_attention.forward(q, k, v, decay, learn_decay=False)
+    return out if dout is None else lightning_attention.vjp((dout, None), residuals)
 
 
 def main() -> None:

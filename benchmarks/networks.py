@@ -41,13 +41,13 @@ def seconds(run: Callable[[], Any]) -> float:
 
 def pair(name: str, arrays: list[np.ndarray], peer: Callable[..., Any], **options: Any) -> tuple[float, float]:
     """Return our time and PyTorch's for a value and its gradients."""
-    op, op_vjp = getattr(nn, name), getattr(nn, f"{name}_vjp")
-    dout = np.ones_like(op(*arrays, **options)[0])
+    op = getattr(nn, name)
+    dout = np.ones_like(op(*arrays, **options))
     tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
 
     def ours() -> None:
-        _, residuals = op(*arrays, **options)
-        op_vjp(dout, residuals)
+        _, residuals = op.forward(*arrays, **options)
+        op.vjp(dout, residuals)
 
     def theirs() -> None:
         torch.autograd.grad(peer(*tensors), tensors, torch.tensor(dout))
@@ -72,11 +72,10 @@ def overhead() -> tuple[float, float]:
     x, y = np.ones(4, np.float32), torch.ones(4, requires_grad=True)
 
     def ours() -> None:
-        tape = nn.Tape()
-        z: Any = nn.Variable(x)
+        z = nn.Tape().watch(x)
         for _ in range(1000):
-            z = tape.call(nn.multiply, nn.multiply_vjp, z, x)
-        tape.backward(z, x)
+            z = nn.multiply(z, x)
+        z.backward(x)
 
     def theirs() -> None:
         z, c = y, torch.ones(4)
@@ -97,8 +96,8 @@ def main() -> None:
         "gelu, (8, 32, 64, 64)": pair("gelu", [grid], functional.gelu),
         "silu": pair("silu", [grid], functional.silu),
         "tanh": pair("tanh", [grid], torch.tanh),
-        "mix_channels, 32 to 32": pair(
-            "mix_channels", [grid, w, b], lambda x, w, b: functional.conv2d(x, w[:, :, None, None], b)
+        "pointwise_conv, 32 to 32": pair(
+            "pointwise_conv", [grid, w, b], lambda x, w, b: functional.conv2d(x, w[:, :, None, None], b)
         ),
         "instance_norm": pair("instance_norm", [grid], functional.instance_norm),
         "group_norm, 4 groups": pair(
@@ -110,7 +109,7 @@ def main() -> None:
             lambda x, w, b: functional.layer_norm(x, (256,), w, b),
         ),
         "softmax, (4096, 256)": pair("softmax", [real(4096, 256)], lambda x: functional.softmax(x, -1)),
-        "mean_squared": pair("mean_squared", [grid, target], functional.mse_loss),
+        "mean_squared_error": pair("mean_squared_error", [grid, target], functional.mse_loss),
         "AdamW step": optimizer(nn.AdamW(), lambda p: torch.optim.AdamW(p)),
         "momentum step": optimizer(nn.SGDP(delta=0.0), lambda p: torch.optim.SGD(p, 0.01, 0.9)),
         "tape, 1000 calls": overhead(),

@@ -34,7 +34,7 @@ def kibibytes(key: str) -> float:
 
 def ours(case: str, tucker: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Return inference and a training step of this library."""
-    from sci.nn import AdamW, relative_l2, relative_l2_vjp, value_and_gradients
+    from sci.nn import AdamW, relative_l2, value_and_gradients
     from sci.operators import FNO, TFNO
 
     batch, grid, n_modes = CASES[case]
@@ -43,8 +43,8 @@ def ours(case: str, tucker: bool) -> tuple[Callable[[], Any], Callable[[], Any]]
     optimizer = AdamW(1e-3, weight_decay=1e-4)
     state, steps = optimizer.start(model.parameters), iter(range(1, 10**9))
 
-    def loss(tape: Any, variables: Any) -> Any:
-        return tape.call(relative_l2, relative_l2_vjp, model.forward(tape, variables, x), target=y)
+    def loss(variables: Any) -> Any:
+        return relative_l2(model.forward(variables, x), target=y)
 
     def step() -> None:
         _, gradients = value_and_gradients(loss, model.parameters)

@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, launched, reset_traffic, split, traffic
-from sci.sequence import lightning_attention_forward, lightning_attention_vjp
+from sci.sequence import lightning_attention
 
 HEADS, N, D = 4, 10_001, 32
 
@@ -20,16 +20,16 @@ with abort_on_error(comm):
     rng = np.random.default_rng(0)
     q, k, v, dout = (rng.normal(size=(HEADS, N, D)) for _ in range(4))
     decay = 2.0 ** -np.arange(1, HEADS + 1)
-    (out, _), residuals = lightning_attention_forward(q, k, v, decay)
-    dq, dk, dv, ddecay, _ = lightning_attention_vjp((dout, None), residuals)
+    (out, _), residuals = lightning_attention.forward(q, k, v, decay)
+    dq, dk, dv, ddecay, _ = lightning_attention.vjp((dout, None), residuals)
     mine, lines = split(N, comm), []
     for method in ("gather", "ring"):
         reset_traffic(comm)
         start = time.perf_counter()
-        (found, _), residuals = lightning_attention_forward(
+        (found, _), residuals = lightning_attention.forward(
             q[:, mine], k[:, mine], v[:, mine], decay, method=method, comm=comm
         )
-        gradients = lightning_attention_vjp((dout[:, mine], None), residuals)
+        gradients = lightning_attention.vjp((dout[:, mine], None), residuals)
         seconds = time.perf_counter() - start
         expected = (out[:, mine], dq[:, mine], dk[:, mine], dv[:, mine], ddecay)
         errors = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip((found, *gradients), expected)]

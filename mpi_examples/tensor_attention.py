@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, launched, split
-from sci.sequence import tensor_attention_forward, tensor_attention_vjp
+from sci.sequence import tensor_attention
 
 N, D, TOL = 300, 4, 1e-6
 
@@ -20,14 +20,14 @@ with abort_on_error(comm):
     rng = np.random.default_rng(0)
     arrays = [rng.uniform(-0.5, 0.5, (N, D)) for _ in range(5)]
     dout = rng.normal(size=(N, D))
-    out, residuals = tensor_attention_forward(*arrays)
-    expected = (out, *tensor_attention_vjp(dout, residuals))
+    out, residuals = tensor_attention.forward(*arrays)
+    expected = (out, *tensor_attention.vjp(dout, residuals))
     mine, lines = split(N, comm), []
     parts = [a[mine] for a in arrays]
     for method, allowed in (("exact", 1e-12), ("polynomial", 100 * TOL)):
         start = time.perf_counter()
-        found, residuals = tensor_attention_forward(*parts, method=method, tol=TOL, bound=0.5, comm=comm)
-        gradients = tensor_attention_vjp(dout[mine], residuals)
+        found, residuals = tensor_attention.forward(*parts, method=method, tol=TOL, bound=0.5, comm=comm)
+        gradients = tensor_attention.vjp(dout[mine], residuals)
         seconds = time.perf_counter() - start
         errors = [np.abs(a - b[mine]).max() / np.abs(b).max() for a, b in zip((found, *gradients), expected)]
         error = float(allreduce_max(np.array([max(errors)]), comm)[0])

@@ -18,7 +18,7 @@ import sci
 from sci.distributed import abort_on_error, agree, launched
 from sci.errors import FileFormatError, SciError
 from sci.io import save
-from sci.nn import AdamW, Tape, count_parameters, train
+from sci.nn import AdamW, count_parameters, train
 from sci.nn.optim.schedules import cosine, warm_up
 from sci.sequence import TextWindows, TransNormer
 
@@ -66,13 +66,12 @@ def main(text: bytes) -> None:
     if comm.rank == 0:
         print(f"{len(text):,} bytes, {count_parameters(model.parameters):,} parameters, {comm.size} ranks", flush=True)
     batch = windows[np.arange(min(options.batch, len(windows)))]
-    plain = Tape(record=False)
-    spread = float(model.loss(plain, model.parameters, batch, comm, options.method))
-    alone = float(model.loss(plain, model.parameters, batch))
+    spread = float(model.loss(model.parameters, batch, comm, options.method))
+    alone = float(model.loss(model.parameters, batch))
     error = abs(spread - alone) / alone
     assert error < 1e-5, error
     done = train(
-        lambda tape, variables, batch: model.loss(tape, variables, batch, comm, options.method),
+        lambda variables, batch: model.loss(variables, batch, comm, options.method),
         model.parameters,
         windows,
         optimizer=AdamW(options.rate, weight_decay=0.01),

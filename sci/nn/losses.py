@@ -8,31 +8,30 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn.core.op import op
 
 __all__ = [
-    "mean_squared",
-    "mean_squared_vjp",
+    "mean_squared_error",
     "relative_h1",
-    "relative_h1_vjp",
     "relative_l2",
-    "relative_l2_vjp",
 ]
 
 _TINY = 1e-8
 
 
-def mean_squared(a: Array, b: Array) -> tuple[Array, Any]:
-    """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables."""
-    if a.shape != b.shape:
-        raise ShapeError(f"mean_squared of shapes {a.shape} and {b.shape}; expected one shape")
-    difference = a - b
-    return (difference * difference.conj()).real.mean(), difference
-
-
-def mean_squared_vjp(dout: Array, difference: Array) -> tuple[Array, Array]:
-    """Return the gradients of `mean_squared`."""
+def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Array]:
+    """Return the gradients of `mean_squared_error`."""
     gradient = difference * (2 * dout / difference.size)
     return gradient, -gradient
+
+
+@op(vjp=_mean_squared_error_vjp)
+def mean_squared_error(a: Array, b: Array) -> tuple[Array, Any]:
+    """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables."""
+    if a.shape != b.shape:
+        raise ShapeError(f"mean_squared_error of shapes {a.shape} and {b.shape}; expected one shape")
+    difference = a - b
+    return (difference * difference.conj()).real.mean(), difference
 
 
 def _squares(field: Array) -> Array:
@@ -89,6 +88,13 @@ def _ratio(errors: Array, scales: Array, factor: float) -> tuple[Array, Array]:
     return (size / scale).sum() * factor, weights.astype(errors.dtype, copy=False)
 
 
+def _relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `relative_l2`: (p - y) / (||p - y|| ||y||)."""
+    error, weights = residuals
+    return (error * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)
+
+
+@op(vjp=_relative_l2_vjp)
 def relative_l2(prediction: Array, *, target: Array, reduction: str = "mean") -> tuple[Array, Any]:
     """Return sum ||p - y|| / (||y|| + 1e-8) over channels and samples, each norm over the grid.
 
@@ -114,12 +120,16 @@ def relative_l2(prediction: Array, *, target: Array, reduction: str = "mean") ->
     return loss, (error, weights)
 
 
-def relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `relative_l2`: (p - y) / (||p - y|| ||y||)."""
-    error, weights = residuals
-    return (error * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)
+def _relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `relative_h1`: (1 + sum_j D_j^T D_j)(p - y), divided by both norms."""
+    error, weights, periodic = residuals
+    total = error.copy()
+    for axis in range(2, error.ndim):
+        total += _difference_transposed(_difference(error, axis, periodic), axis, periodic)
+    return (total * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)
 
 
+@op(vjp=_relative_h1_vjp)
 def relative_h1(
     prediction: Array, *, target: Array, periodic: bool = True, reduction: str = "mean"
 ) -> tuple[Array, Any]:
@@ -146,12 +156,3 @@ def relative_h1(
         factor,
     )
     return loss, (error, weights, periodic)
-
-
-def relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `relative_h1`: (1 + sum_j D_j^T D_j)(p - y), divided by both norms."""
-    error, weights, periodic = residuals
-    total = error.copy()
-    for axis in range(2, error.ndim):
-        total += _difference_transposed(_difference(error, axis, periodic), axis, periodic)
-    return (total * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)

@@ -16,11 +16,8 @@ from sci.nn import (
     Checkpoint,
     Model,
     Normalizer,
-    Tape,
     relative_h1,
-    relative_h1_vjp,
     relative_l2,
-    relative_l2_vjp,
     train,
 )
 from sci.nn.optim.schedules import cosine
@@ -30,7 +27,7 @@ from sci.operators.spectral.convolution import as_dtype
 
 __all__ = ["Recipe", "TrainedOperator", "as_fields", "relative_errors", "train_operator", "with_transposed"]
 
-_LOSSES = {"h1": (relative_h1, relative_h1_vjp), "l2": (relative_l2, relative_l2_vjp)}
+_LOSSES = {"h1": relative_h1, "l2": relative_l2}
 
 
 @dataclass(frozen=True)
@@ -220,8 +217,8 @@ class _Square:
 def relative_errors(prediction: Array, truth: Array) -> dict[str, float]:
     """Return the mean over samples of the relative L2 and H1 errors (differences wrapping around)."""
     return {
-        "l2": float(relative_l2(prediction, target=truth)[0]),
-        "h1": float(relative_h1(prediction, target=truth)[0]),
+        "l2": float(relative_l2(prediction, target=truth)),
+        "h1": float(relative_h1(prediction, target=truth)),
     }
 
 
@@ -281,12 +278,12 @@ def train_operator(
     passes, horizon = recipe.epochs, recipe.horizon or recipe.epochs
     if recipe.square:
         data, passes, horizon = _Square(data[0], data[1], recipe, seed), 1, horizon / recipe.epochs
-    pair = _LOSSES[recipe.loss]
+    error = _LOSSES[recipe.loss]
     options: dict[str, Any] = {"periodic": recipe.periodic} if recipe.loss == "h1" else {}
 
-    def loss(tape: Tape, variables: Mapping[str, Any], batch: Any) -> Any:
-        prediction = model.forward(tape, variables, batch[0])
-        return tape.call(*pair, prediction, target=batch[1], **options)
+    def loss(variables: Mapping[str, Any], batch: Any) -> Any:
+        prediction = model.forward(variables, batch[0])
+        return error(prediction, target=batch[1], **options)
 
     def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
         trained = TrainedOperator(FNO.of(model.config, parameters), inputs, outputs)

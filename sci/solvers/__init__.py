@@ -1,6 +1,6 @@
 """Solvers of symmetric positive definite systems: the Poisson operator, conjugate gradients, preconditioners."""
 
-from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.solver import DeepConjugateDirection
 from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 from sci.solvers.krylov.cg import SolveResult, cg
@@ -27,7 +27,6 @@ __all__ = [
     "conjugate_directions",
     "lanczos",
     "line_search_loss",
-    "line_search_loss_vjp",
     "ritz_right_hand_sides",
     "ritz_vectors",
 ]

@@ -9,12 +9,9 @@ import numpy as np
 
 from sci.backend import to_device, to_host
 from sci.sequence import (
-    attention_forward,
-    attention_vjp,
-    linformer_attention_forward,
-    linformer_attention_vjp,
-    tensor_attention_forward,
-    tensor_attention_vjp,
+    attention,
+    linformer_attention,
+    tensor_attention,
 )
 
 Answers = list[np.ndarray]
@@ -28,8 +25,8 @@ def softmax_attention(xp: ModuleType) -> Answers:
     answers = []
     for method in ("ring", "rsa", "ulysses"):
         for options in ({}, {"causal": True, "segments": segments}):
-            (out, lse), residuals = attention_forward(q, k, v, method=method, **options)
-            gradients = attention_vjp((dout, None), residuals)
+            (out, lse), residuals = attention.forward(q, k, v, method=method, **options)
+            gradients = attention.vjp((dout, None), residuals)
             finite = np.nan_to_num(to_host(lse), neginf=0.0)
             answers += [to_host(out), finite, *(to_host(g) for g in gradients)]
     return answers
@@ -39,12 +36,12 @@ def other_attention(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(7)
     q, k, v, dout = (to_device(rng.normal(size=(2, 20, 5)), xp) for _ in range(4))
     e, f = (to_device(rng.normal(size=(4, 20)), xp) for _ in range(2))
-    out, residuals = linformer_attention_forward(q, k, v, e, f)
-    answers = [out, *linformer_attention_vjp(dout, residuals)]
+    out, residuals = linformer_attention.forward(q, k, v, e, f)
+    answers = [out, *linformer_attention.vjp(dout, residuals)]
     small = [to_device(rng.uniform(-0.5, 0.5, (40, 3)), xp) for _ in range(6)]
     for options in ({}, {"method": "polynomial", "tol": 1e-3}):
-        out, residuals = tensor_attention_forward(*small[:5], **options)
-        answers += [out, *tensor_attention_vjp(small[5], residuals)]
+        out, residuals = tensor_attention.forward(*small[:5], **options)
+        answers += [out, *tensor_attention.vjp(small[5], residuals)]
     return [to_host(a) for a in answers]
 
 

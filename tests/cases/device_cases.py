@@ -22,7 +22,7 @@ from sci import chebyshev
 from sci.backend import to_device, to_host
 from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.problems import navier_stokes
-from sci.sequence import lightning_attention_forward, lightning_attention_vjp, lightning_step
+from sci.sequence import lightning_attention, lightning_step
 from sci.tensor import CP, ChebTuck, Tucker, hooi, hosvd, rhosvd
 
 Answers = list[np.ndarray]
@@ -131,9 +131,9 @@ def lightning(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(5)
     q, k, v, dout = (to_device(rng.normal(size=(2, 400, 5)), xp) for _ in range(4))
     decay, state = to_device(np.array([0.1, 0.7]), xp), to_device(rng.normal(size=(2, 5, 5)), xp)
-    (out, end), residuals = lightning_attention_forward(q, k, v, decay, state)
+    (out, end), residuals = lightning_attention.forward(q, k, v, decay, state)
     step = lightning_step(q[:, 0], k[:, 0], v[:, 0], decay, end)
-    return [to_host(a) for a in (out, *step, *lightning_attention_vjp((dout, end), residuals))]
+    return [to_host(a) for a in (out, *step, *lightning_attention.vjp((dout, end), residuals))]
 
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (

@@ -20,7 +20,7 @@ def language_model(xp: ModuleType) -> Answers:
     device = "cpu" if xp is np else "cuda"
     model = TransNormer.new(0, width=8, heads=2, layers=2, hidden=6, vocabulary=13, dtype=np.float64, device=device)
     batch = to_device(BATCH, xp)
-    loss, gradients = value_and_gradients(lambda tape, v: model.loss(tape, v, batch), model.parameters)
+    loss, gradients = value_and_gradients(lambda v: model.loss(v, batch), model.parameters)
     logits, state = model.prefill(batch)
     step, _ = model.decode_step(batch[:, 0], state)
     text = np.frombuffer(model.generate(bytes([1, 2]), 5, temperature=0), np.uint8).astype(float)

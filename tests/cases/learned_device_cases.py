@@ -8,9 +8,9 @@ from types import ModuleType
 import numpy as np
 
 from sci.backend import to_device, to_host
-from sci.nn.ops.convolution import average_pool, convolve, convolve_vjp, upsample_nearest_vjp
+from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
 from sci.solvers import CycleModel, DeepConjugateDirection, LearnedMultigrid, PoissonOperator
-from sci.solvers.dcdm.iteration import line_search_loss, line_search_loss_vjp
+from sci.solvers.dcdm.iteration import line_search_loss
 from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import initial_parameters
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
@@ -27,8 +27,8 @@ RESIDUAL = RNG.normal(size=MASK.shape) * MASK
 def convolutions(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(1)
     x, w, b, dout = (to_device(rng.normal(size=s), xp) for s in ((2, 3, 4, 6, 8), (5, 3, 3, 3, 3), 5, (2, 5, 4, 6, 8)))
-    out, kept = convolve(x, w, b)
-    return [to_host(a) for a in (out, *convolve_vjp(dout, kept), average_pool(x)[0], *upsample_nearest_vjp(x, None))]
+    out, kept = convolve.forward(x, w, b)
+    return [to_host(a) for a in (out, *convolve.vjp(dout, kept), average_pool(x), *upsample_nearest.vjp(x, None))]
 
 
 def trainable_cycle(xp: ModuleType) -> Answers:
@@ -63,8 +63,8 @@ def directions(xp: ModuleType) -> Answers:
     A = PoissonOperator(xp.ones((4, 4, 4), dtype=bool))
     b = to_device(RNG_B, xp)
     found = DeepConjugateDirection(64, dtype=np.float64).solve(A, b, maxiter=3)
-    loss, kept = line_search_loss(b[None], b[None] ** 2, apply=lambda y: A.apply(y[0])[None])
-    (dy, _) = line_search_loss_vjp(xp.ones(()), kept)
+    loss, kept = line_search_loss.forward(b[None], b[None] ** 2, apply=lambda y: A.apply(y[0])[None])
+    (dy, _) = line_search_loss.vjp(xp.ones(()), kept)
     return [to_host(found.x), np.array([float(loss)]), to_host(dy)]
 
 

@@ -1,4 +1,4 @@
-"""Pairs, losses, optimizers and training of sci.nn on either side, for `device_cases`."""
+"""Ops, losses, optimizers and training of sci.nn on either side, for `device_cases`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pair_cases
+import op_cases
 
 from sci import nn
 from sci.backend import to_device, to_host
-from sci.nn.ops.arithmetic import outer_sum
+from sci.nn.ops.products import outer_sum
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(31)
@@ -23,13 +23,13 @@ def _moved(value: Any, xp: ModuleType) -> Any:
     return to_device(value, xp) if isinstance(value, np.ndarray) else value
 
 
-def every_pair(xp: ModuleType) -> Answers:
+def every_op(xp: ModuleType) -> Answers:
     answers = []
-    for name, args, options in pair_cases.PAIRS:
-        op, op_vjp = pair_cases.pair(name)
-        out, residuals = op(*(_moved(a, xp) for a in args), **{k: _moved(v, xp) for k, v in options.items()})
+    for name, args, options in op_cases.OPS:
+        op = getattr(nn, name)
+        out, residuals = op.forward(*(_moved(a, xp) for a in args), **{k: _moved(v, xp) for k, v in options.items()})
         dout = to_device(np.cos(np.arange(out.size)).reshape(out.shape), xp).astype(out.dtype)
-        answers += [to_host(a) for a in (out, *op_vjp(dout, residuals)) if a is not None]
+        answers += [to_host(a) for a in (out, *op.vjp(dout, residuals)) if a is not None]
     return answers
 
 
@@ -42,20 +42,21 @@ def normalizing(xp: ModuleType) -> Answers:
     return [to_host(a) for a in found]
 
 
-def _loss(tape: Any, v: dict, batch: tuple) -> Any:
-    h = tape.call(nn.gelu, nn.gelu_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, batch[0], v["w"], v["b"]))
-    h = tape.checkpoint(lambda t, a, z: t.call(nn.mix_channels, nn.mix_channels_vjp, a, z), h, v["z"])
-    h = tape.call(nn.multiply, nn.multiply_vjp, h, h)
-    real = tape.call(_real, _real_vjp, h)
-    return tape.call(nn.relative_l2, nn.relative_l2_vjp, real, target=batch[1])
-
-
-def _real(x: Any) -> tuple:
-    return x.real.copy(), x.dtype
+def _loss(v: dict, batch: tuple) -> Any:
+    h = nn.gelu(nn.pointwise_conv(batch[0], v["w"], v["b"]))
+    h = nn.checkpoint(nn.pointwise_conv, h, v["z"])
+    h = nn.multiply(h, h)
+    real = _real(h)
+    return nn.relative_l2(real, target=batch[1])
 
 
 def _real_vjp(dout: Any, dtype: Any) -> tuple:
     return (dout.astype(dtype),)
+
+
+@nn.op(vjp=_real_vjp)
+def _real(x: Any) -> tuple:
+    return x.real.copy(), x.dtype
 
 
 def training(xp: ModuleType) -> Answers:
@@ -75,4 +76,4 @@ def long_rows(xp: ModuleType) -> Answers:
     return [to_host(outer_sum(a, b)) for a, b in pairs]
 
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_pair, normalizing, long_rows, training)
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_op, normalizing, long_rows, training)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 import sci
-from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
+from sci.operators.fno.perceptron import channel_mlp
 from sci.operators.fno.pointwise import HOST_POINTS, BlockSpec, pointwise, pointwise_vjp
 from sci.operators.spectral.weights import WeightFormat
 from sci.tensor.contraction.products import mode_product, row_product
@@ -90,8 +90,8 @@ def _mlp(rng: np.random.Generator, dtype: str, inputs: int, hidden: int, outputs
             dout = rng.normal(size=(batch, m, points)).astype(dtype)
 
             def run(arrays=arrays, dout=dout) -> list[np.ndarray]:
-                out, residuals = channel_mlp(*arrays)
-                return [out, *channel_mlp_vjp(dout, residuals)]
+                out, residuals = channel_mlp.forward(*arrays)
+                return [out, *channel_mlp.vjp(dout, residuals)]
 
             yield from _both(run)
 

@@ -33,13 +33,18 @@ CASES: list[tuple[str, list[np.ndarray], dict, Any]] = [
     ("multiply", [complex_(2, 3, 4), complex_(3, 1)], {}, torch.mul),
     ("linear", [X, real(4, 5), real(4)], {}, functional.linear),
     ("linear", [complex_(7, 5), complex_(4, 5), complex_(4)], {}, functional.linear),
-    ("mix_channels", [real(3, 6, 40), real(4, 6), real(4)], {}, lambda x, w, b: functional.conv1d(x, w[:, :, None], b)),
+    (
+        "pointwise_conv",
+        [real(3, 6, 40), real(4, 6), real(4)],
+        {},
+        lambda x, w, b: functional.conv1d(x, w[:, :, None], b),
+    ),
     ("matmul", [real(2, 1, 3, 4), real(5, 4, 6)], {}, torch.matmul),
     (
         "einsum",
-        [complex_(2, 3, 4), complex_(3, 5, 4)],
-        {"subscripts": "bik,iok->bok"},
-        lambda a, b: torch.einsum("bik,iok->bok", a, b),
+        ["bik,iok->bok", complex_(2, 3, 4), complex_(3, 5, 4)],
+        {},
+        torch.einsum,
     ),
     ("softmax", [X], {"axis": 1}, lambda x: functional.softmax(x, 1)),
     ("log_softmax", [X], {}, lambda x: functional.log_softmax(x, -1)),
@@ -47,9 +52,9 @@ CASES: list[tuple[str, list[np.ndarray], dict, Any]] = [
     ("rms_norm", [X, real(5)], {"eps": 1e-6}, lambda x, w: functional.rms_norm(x, (5,), w, 1e-6)),
     ("group_norm", [X, real(6), real(6)], {"groups": 3}, lambda x, w, b: functional.group_norm(x, 3, w, b)),
     ("instance_norm", [X], {}, functional.instance_norm),
-    ("mean_squared", [X, real(3, 6, 8, 5)], {}, functional.mse_loss),
-    ("pad", [X], {"widths": ((0, 0), (0, 0), (1, 2), (3, 0))}, lambda x: functional.pad(x, (3, 0, 1, 2))),
-    ("mean_over", [X], {"axis": (0, 2)}, lambda x: x.mean((0, 2))),
+    ("mean_squared_error", [X, real(3, 6, 8, 5)], {}, functional.mse_loss),
+    ("pad", [X], {"pad_width": ((0, 0), (0, 0), (1, 2), (3, 0))}, lambda x: functional.pad(x, (3, 0, 1, 2))),
+    ("mean", [X], {"axis": (0, 2)}, lambda x: x.mean((0, 2))),
 ]
 
 
@@ -62,26 +67,27 @@ def _close(ours: np.ndarray, theirs: Any, what: str) -> None:
 
 @pytest.mark.parametrize(("name", "arrays", "options", "peer"), CASES, ids=[f"{k}-{c[0]}" for k, c in enumerate(CASES)])
 def test_pairs(name, arrays, options, peer):
-    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
-    out, residuals = getattr(nn, name)(*arrays, **options)
+    tensors = [a if isinstance(a, str) else torch.tensor(a, requires_grad=True) for a in arrays]
+    out, residuals = getattr(nn, name).forward(*arrays, **options)
     expected = peer(*tensors)
     _close(out, expected, "value")
     dout = complex_(*out.shape) if out.dtype.kind == "c" else np.asarray(real(*out.shape))
     expected.backward(torch.tensor(dout))
-    for k, (ours, theirs) in enumerate(zip(getattr(nn, f"{name}_vjp")(dout, residuals), tensors)):
-        _close(ours, theirs.grad, f"gradient {k}")
+    for k, (ours, theirs) in enumerate(zip(getattr(nn, name).vjp(dout, residuals), tensors)):
+        if not isinstance(theirs, str):
+            _close(ours, theirs.grad, f"gradient {k}")
 
 
 def test_cross_entropy_and_embedding():
     logits, table = torch.tensor(X, requires_grad=True), torch.tensor(X[0, 0], requires_grad=True)
-    loss, residuals = nn.cross_entropy(X, LABELS)
+    loss, residuals = nn.cross_entropy.forward(X, LABELS)
     expected = functional.cross_entropy(logits.reshape(-1, 5), torch.tensor(LABELS).reshape(-1))
     expected.backward()
     _close(loss, expected, "value")
-    _close(nn.cross_entropy_vjp(np.ones((), "f4"), residuals)[0], logits.grad, "gradient")
+    _close(nn.cross_entropy.vjp(np.ones((), "f4"), residuals)[0], logits.grad, "gradient")
     dout = real(3, 6, 8, 5)
     functional.embedding(torch.tensor(LABELS), table).backward(torch.tensor(dout))
-    _close(nn.embedding_vjp(dout, nn.embedding(X[0, 0], LABELS)[1])[0], table.grad, "rows")
+    _close(nn.embedding.vjp(dout, nn.embedding.forward(X[0, 0], LABELS)[1])[0], table.grad, "rows")
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 17), (4, 1, 8, 9)])
@@ -95,9 +101,9 @@ def test_losses_of_neuraloperator(shape):
         given = torch.tensor(prediction, requires_grad=True)
         expected = peer(given, torch.tensor(target)).sum()
         expected.backward()
-        loss, residuals = getattr(nn, name)(prediction, target=target, reduction="sum")
+        loss, residuals = getattr(nn, name).forward(prediction, target=target, reduction="sum")
         assert float(loss) == pytest.approx(expected.item(), rel=1e-5), name
-        _close(getattr(nn, f"{name}_vjp")(np.ones((), "f4"), residuals)[0], given.grad, name)
+        _close(getattr(nn, name).vjp(np.ones((), "f4"), residuals)[0], given.grad, name)
 
 
 def test_h1_without_periodicity():
@@ -106,9 +112,9 @@ def test_h1_without_periodicity():
     given = torch.tensor(prediction, requires_grad=True)
     expected = losses.H1Loss(d=2, periodic_in_x=False, periodic_in_y=False)(given, torch.tensor(target)).sum()
     expected.backward()
-    loss, residuals = nn.relative_h1(prediction, target=target, periodic=False, reduction="sum")
+    loss, residuals = nn.relative_h1.forward(prediction, target=target, periodic=False, reduction="sum")
     assert float(loss) == pytest.approx(expected.item(), rel=1e-5)
-    _close(nn.relative_h1_vjp(np.ones((), "f4"), residuals)[0], given.grad, "gradient")
+    _close(nn.relative_h1.vjp(np.ones((), "f4"), residuals)[0], given.grad, "gradient")
 
 
 @pytest.mark.parametrize(

@@ -10,32 +10,29 @@ import pytest
 from gradients import assert_vjp
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn import Tape, Variable, value_and_gradients
+from sci.nn import Op, Tape, Variable, checkpoint, op, value_and_gradients
 
 
-def multiply(a, b):
-    return a * b, (a, b)
-
-
-def multiply_vjp(dout, residuals):
+def _multiply_vjp(dout, residuals):
     a, b = residuals
     return dout * np.conj(b), dout * np.conj(a)
 
 
+@op(vjp=_multiply_vjp)
+def multiply(a, b):
+    return a * b, (a, b)
+
+
+def _total_vjp(dout, shape):
+    return (np.broadcast_to(dout, shape),)
+
+
+@op(vjp=_total_vjp)
 def total(x):
     return x.sum(), x.shape
 
 
-def total_vjp(dout, shape):
-    return (np.broadcast_to(dout, shape),)
-
-
-def halves(x):
-    n = len(x) // 2
-    return (x[:n], x[n:]), (x.shape, x.dtype, n)
-
-
-def halves_vjp(dout, residuals):
+def _halves_vjp(dout, residuals):
     shape, dtype, n = residuals
     gradient = np.zeros(shape, dtype)
     for part, d in zip((gradient[:n], gradient[n:]), dout):
@@ -44,85 +41,113 @@ def halves_vjp(dout, residuals):
     return (gradient,)
 
 
-def cube(tape, x):
-    return tape.call(multiply, multiply_vjp, x, tape.call(multiply, multiply_vjp, x, x))
+@op(vjp=_halves_vjp)
+def halves(x):
+    n = len(x) // 2
+    return (x[:n], x[n:]), (x.shape, x.dtype, n)
+
+
+def cube(x):
+    return multiply(x, multiply(x, x))
 
 
 X = np.array([1.0, -2.0, 3.0, 0.5])
 
 
 def test_a_variable_used_three_times():
-    tape, x = Tape(), Variable(X.copy())
-    tape.backward(tape.call(total, total_vjp, cube(tape, x)))
+    x = Tape().watch(X.copy())
+    total(cube(x)).backward()
     np.testing.assert_allclose(x.gradient, 3 * X**2, rtol=1e-15)
 
 
-def test_the_example_pairs():
-    assert_vjp(multiply, multiply_vjp, [X, X + 1])
-    assert_vjp(multiply, multiply_vjp, [X + 1j, X - 2j])
-    assert_vjp(halves, halves_vjp, [X])
+def test_the_example_ops():
+    assert_vjp(multiply, [X, X + 1])
+    assert_vjp(multiply, [X + 1j, X - 2j])
+    assert_vjp(halves, [X])
 
 
 @pytest.mark.parametrize("wrong", [lambda d, r: (d, d), lambda d, r: (d * r[1], 1.001 * d * r[0])])
 def test_the_check_sees_a_wrong_vjp(wrong):
     with pytest.raises(AssertionError, match="differences"):
-        assert_vjp(multiply, wrong, [X, X + 1])
+        assert_vjp(Op(multiply.forward, wrong), [X, X + 1])
 
 
 def test_several_outputs_one_unused():
-    tape, x = Tape(), Variable(X.copy())
-    first, _ = tape.call(halves, halves_vjp, x)
-    tape.backward(tape.call(total, total_vjp, first))
+    x = Tape().watch(X.copy())
+    first, _ = halves(x)
+    total(first).backward()
     np.testing.assert_array_equal(x.gradient, [1, 1, 0, 0])
 
 
+def test_an_output_may_be_missing():
+    def vjp(dout, _):
+        assert dout[1] is None
+        return (dout[0],)
+
+    x = Tape().watch(X.copy())
+    first, second = Op(lambda x: ((x * 1, None), None), vjp)(x)
+    assert second is None
+    first.backward(X)
+    np.testing.assert_array_equal(x.gradient, X)
+
+
 def test_plain_arrays_are_not_recorded():
-    tape = Tape()
-    assert type(cube(tape, X)) is np.ndarray
-    assert type(tape.checkpoint(cube, X)) is np.ndarray
-    assert tape._steps == []
-    tape = Tape(record=False)
-    assert type(tape.checkpoint(cube, Variable(X))) is np.ndarray
-    assert type(cube(tape, Variable(X))) is np.ndarray
-    assert tape._steps == []
+    assert type(cube(X)) is np.ndarray
+    assert type(checkpoint(cube, X)) is np.ndarray
 
 
 def test_constants_get_no_gradient_and_unused_variables_none():
-    tape, x, y = Tape(), Variable(X.copy()), Variable(X.copy())
-    tape.backward(tape.call(total, total_vjp, tape.call(multiply, multiply_vjp, x, X)))
+    x, y = Tape().watch([X.copy(), X.copy()])
+    total(multiply(x, X)).backward()
     np.testing.assert_array_equal(x.gradient, X)
     assert y.gradient is None
 
 
 def test_checkpoint_gives_the_same_bits_and_keeps_less():
-    def loss(tape, x, keep):
-        y = cube(tape, cube(tape, x)) if keep else tape.checkpoint(lambda t, v: cube(t, cube(t, v)), x)
-        return tape.call(total, total_vjp, y)
+    def loss(x, keep):
+        return total(cube(cube(x)) if keep else checkpoint(lambda v: cube(cube(v)), x))
 
     gradients = []
     for keep in (True, False):
-        tape, x = Tape(), Variable(X.copy())
-        out = loss(tape, x, keep)
-        assert len(tape._steps) == (5 if keep else 2)
-        tape.backward(out)
+        x = Tape().watch(X.copy())
+        out = loss(x, keep)
+        assert len(x.tape.steps) == (5 if keep else 2)
+        out.backward()
         gradients.append(x.gradient)
     np.testing.assert_array_equal(*gradients)
     np.testing.assert_allclose(gradients[0], 9 * X**8, rtol=1e-14)
 
 
 def test_checkpoint_sees_captured_variables_dicts_and_several_outputs():
-    captured = Variable(2 * X)
+    def inside(variables, scale):
+        return halves(multiply(multiply(variables["w"], captured), scale * X))
 
-    def inside(tape, variables, scale):
-        y = tape.call(multiply, multiply_vjp, variables["w"], captured)
-        return tape.call(halves, halves_vjp, tape.call(multiply, multiply_vjp, y, scale * X))
-
-    tape, w = Tape(), Variable(X.copy())
-    _, second = tape.checkpoint(inside, {"w": w}, scale=3.0)
-    tape.backward(tape.call(total, total_vjp, second))
+    w, captured = Tape().watch([X.copy(), 2 * X])
+    _, second = checkpoint(inside, {"w": w}, scale=3.0)
+    total(second).backward()
     mask = np.array([0, 0, 1, 1])
     np.testing.assert_allclose(w.gradient, 6 * X**2 * mask)
     np.testing.assert_allclose(captured.gradient, 3 * X**2 * mask)
+
+
+def test_checkpoints_nest():
+    def outer(x):
+        return checkpoint(cube, cube(x))
+
+    x = Tape().watch(X.copy())
+    total(checkpoint(outer, x)).backward()
+    np.testing.assert_allclose(x.gradient, 9 * X**8, rtol=1e-14)
+
+
+def test_a_failing_checkpoint_leaves_the_tape_recording():
+    def fails(x):
+        raise RuntimeError("no")
+
+    x = Tape().watch(X.copy())
+    with pytest.raises(RuntimeError, match="no"):
+        checkpoint(fails, x)
+    total(cube(x)).backward()
+    np.testing.assert_allclose(x.gradient, 3 * X**2, rtol=1e-15)
 
 
 def test_residuals_are_freed_as_the_tape_unwinds_and_values_before():
@@ -132,91 +157,83 @@ def test_residuals_are_freed_as_the_tape_unwinds_and_values_before():
     class Kept(np.ndarray):
         pass
 
-    def op(x):
+    def forward(x):
         kept = x.copy().view(Kept)
         alive.append(weakref.ref(kept))
         return x * 1.0, kept
 
-    def op_vjp(dout, kept):
+    def vjp(dout, kept):
         seen.append(sum(r() is not None for r in alive))
         return (dout,)
 
-    tape, x = Tape(), Variable(X.copy())
-    y = x
+    copy = Op(forward, vjp)
+    y = Tape().watch(X.copy())
     middle = None
     for k in range(4):
-        y = tape.call(op, op_vjp, y)
+        y = copy(y)
         if k == 1:
             middle = weakref.ref(y.value)
     gc.collect()
     assert middle() is None, "a value that no residual needs is freed during the forward pass"
-    tape.backward(y, np.ones(4))
+    y.backward(np.ones(4))
     assert seen == [4, 3, 2, 1]
     assert all(r() is None for r in alive)
 
 
 def test_shared_gradients_are_not_changed_in_place():
-    def add(a, b):
-        return a + b, None
-
-    def add_vjp(dout, _):
-        return dout, dout
-
-    tape, a, b = Tape(), Variable(X.copy()), Variable(X.copy())
-    s = tape.call(add, add_vjp, a, b)
-    s = tape.call(add, add_vjp, s, a)
-    s = tape.call(add, add_vjp, s, a)
+    add = Op(lambda a, b: (a + b, None), lambda dout, _: (dout, dout))
+    a, b = Tape().watch([X.copy(), X.copy()])
+    s = add(add(add(a, b), a), a)
     dout = np.ones(4)
-    tape.backward(s, dout)
+    s.backward(dout)
     np.testing.assert_array_equal(a.gradient, 3 * np.ones(4))
     np.testing.assert_array_equal(b.gradient, np.ones(4))
     np.testing.assert_array_equal(dout, np.ones(4))
 
 
 def test_complex_gradients():
-    z = Variable(X + 1j * X[::-1])
-
-    def energy(x):
-        return (x * x.conj()).real.sum(), x
-
-    def energy_vjp(dout, x):
-        return (2 * dout * x,)
-
-    tape = Tape()
-    tape.backward(tape.call(energy, energy_vjp, tape.call(multiply, multiply_vjp, z, 2j * np.ones(4))))
+    z = Tape().watch(X + 1j * X[::-1])
+    energy = Op(lambda x: ((x * x.conj()).real.sum(), x), lambda dout, x: (2 * dout * x,))
+    energy(multiply(z, 2j * np.ones(4))).backward()
     np.testing.assert_allclose(z.gradient, 8 * z.value)
     assert z.gradient.dtype == np.complex128
 
 
-def test_wrong_gradients_name_their_vjp():
+def test_wrong_gradients_name_their_op():
+    def bad(v):
+        return v, None
+
     for wrong, error, message in (
-        (lambda x: x.astype("f8"), DTypeError, "bad_vjp returned .* dtype float64; expected .* float32"),
-        (lambda x: x[:1], ShapeError, r"bad_vjp returned a gradient of shape \(1,\) .*; expected \(4,\)"),
+        (
+            lambda d: (d.astype("f8"),),
+            DTypeError,
+            r"<op bad\(v\)> returned .* float64; expected .* float32",
+        ),
+        (lambda d: (d[:1],), ShapeError, r"<op bad\(v\)> returned a gradient of shape \(1,\) .*; expected \(4,\)"),
+        (lambda d: (), ShapeError, "0 gradients for 1 arguments"),
+        (lambda d: (d, d), ShapeError, "2 gradients for 1 arguments"),
     ):
-
-        def bad_vjp(dout, _, wrong=wrong):
-            return (wrong(dout),)
-
-        tape, x = Tape(), Variable(X.astype("f4"))
-        y = tape.call(lambda v: (v, None), bad_vjp, x)
+        x = Tape().watch(X.astype("f4"))
+        y = Op(bad, lambda dout, _, wrong=wrong: wrong(dout))(x)
         with pytest.raises(error, match=message):
-            tape.backward(y, np.ones(4, "f4"))
+            y.backward(np.ones(4, "f4"))
 
 
 def test_bad_uses():
+    tape = Tape()
     with pytest.raises(DTypeError, match="int64; expected an array of real or complex"):
-        Variable(np.arange(3))
+        tape.watch(np.arange(3))
     with pytest.raises(DTypeError, match="float'"):
-        Variable(1.5)
-    with pytest.raises(InvalidValueError, match="needs dout"):
-        Tape().backward(Variable(X))
-    with pytest.raises(InvalidValueError, match="plain array"):
-        Tape().backward(X)
+        tape.watch(1.5)
+    with pytest.raises(InvalidValueError, match="without dout"):
+        tape.watch(X).backward()
+    with pytest.raises(InvalidValueError, match="a ndarray; expected a variable"):
+        value_and_gradients(lambda v: X, {"x": X})
 
 
 def test_value_and_gradients():
-    def loss(tape, v):
-        return tape.call(total, total_vjp, tape.call(multiply, multiply_vjp, v["a"], v["b"]))
+    def loss(v):
+        return total(multiply(v["a"], v["b"]))
 
     parameters = {"a": X, "b": X + 1, "unused": X.astype("f4")}
     value, gradients = value_and_gradients(loss, parameters)
@@ -224,3 +241,19 @@ def test_value_and_gradients():
     np.testing.assert_array_equal(gradients["a"], X + 1)
     np.testing.assert_array_equal(gradients["unused"], np.zeros(4, "f4"))
     assert {n: g.dtype for n, g in gradients.items()} == {n: p.dtype for n, p in parameters.items()}
+
+
+def test_parameters_may_be_a_tree():
+    tree = {"layers": [{"w": X}, {"w": 2 * X}], "b": X}
+    value, gradients = value_and_gradients(lambda v: (total(multiply(v["layers"][0]["w"], v["b"])), v["b"]), tree)
+    assert value[0] == X @ X
+    np.testing.assert_array_equal(value[1], X)
+    np.testing.assert_array_equal(gradients["layers"][0]["w"], X)
+    np.testing.assert_array_equal(gradients["layers"][1]["w"], 0 * X)
+
+
+def test_variables_print_without_numbers():
+    x = Tape().watch(X)
+    assert repr(x) == "Variable(shape=(4,), dtype=float64)"
+    assert repr(cube(x).tape) == "Tape(2 steps)"
+    assert isinstance(x, Variable)

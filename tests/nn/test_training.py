@@ -10,7 +10,7 @@ import pytest
 import sci.nn as P
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, Model, Tape, train, value_and_gradients
+from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, Model, Op, Tape, train, value_and_gradients
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(53, 2, 6, 5)).astype("f4")
@@ -24,19 +24,19 @@ def start(dtype: str = "f4", width: int = 8) -> dict[str, np.ndarray]:
     return {**parameters, "norm.w": np.ones(width, dtype), "norm.b": np.zeros(width, dtype)}
 
 
-def model(tape: Tape, v: dict, x: np.ndarray):
-    h = tape.call(P.mix_channels, P.mix_channels_vjp, x, v["lift.w"], v["lift.b"])
-    h = tape.call(P.gelu, P.gelu_vjp, h)
-    h = tape.call(P.group_norm, P.group_norm_vjp, h, v["norm.w"], v["norm.b"], groups=2)
-    gated = tape.call(P.soft_gate, P.soft_gate_vjp, h, v["gate"])
-    h = tape.call(P.add, P.add_vjp, tape.call(P.silu, P.silu_vjp, h), gated)
-    widths = ((0, 0), (0, 0), (0, 0), (1, 1))
-    h = tape.call(P.crop, P.crop_vjp, tape.call(P.pad, P.pad_vjp, h, widths=widths), widths=widths)
-    return tape.call(P.mix_channels, P.mix_channels_vjp, h, v["out.w"], v["out.b"])
+def model(v: dict, x: np.ndarray):
+    h = P.pointwise_conv(x, v["lift.w"], v["lift.b"])
+    h = P.gelu(h)
+    h = P.group_norm(h, v["norm.w"], v["norm.b"], groups=2)
+    gated = P.channel_scale(h, v["gate"])
+    h = P.add(P.silu(h), gated)
+    width = ((0, 0), (0, 0), (0, 0), (1, 1))
+    h = P.crop(P.pad(h, width), width)
+    return P.pointwise_conv(h, v["out.w"], v["out.b"])
 
 
-def loss(tape: Tape, v: dict, batch: tuple) -> P.Variable:
-    return tape.call(P.relative_h1, P.relative_h1_vjp, model(tape, v, batch[0]), target=batch[1])
+def loss(v: dict, batch: tuple) -> P.Variable:
+    return P.relative_h1(model(v, batch[0]), target=batch[1])
 
 
 def run(parameters=None, optimizer=None, epochs: int = 3, **options) -> Checkpoint:
@@ -157,17 +157,18 @@ def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, sp
     path, calls = tmp_path / "run.h5", [0]
 
     def bad_vjp(dout, residuals):
-        dx, dw, db = P.mix_channels_vjp(dout, residuals)
+        dx, dw, db = P.pointwise_conv.vjp(dout, residuals)
         if calls[0] == 8:
             dw[0, 3] = np.inf
         return dx, dw, db
 
-    def spoiled(tape: Tape, v: dict, batch: tuple):
+    def spoiled(v: dict, batch: tuple):
         calls[0] += 1
-        h = tape.call(P.mix_channels, P.mix_channels_vjp, batch[0], v["lift.w"], v["lift.b"])
-        y = tape.call(P.mix_channels, bad_vjp if spoil == "gradient" else P.mix_channels_vjp, h, v["out.w"], v["out.b"])
+        h = P.pointwise_conv(batch[0], v["lift.w"], v["lift.b"])
+        last = Op(P.pointwise_conv.forward, bad_vjp) if spoil == "gradient" else P.pointwise_conv
+        y = last(h, v["out.w"], v["out.b"])
         target = np.full_like(batch[1], np.nan) if spoil == "loss" and calls[0] == 8 else batch[1]
-        return tape.call(P.mean_squared, P.mean_squared_vjp, y, target)
+        return P.mean_squared_error(y, target)
 
     with pytest.raises(ConvergenceError, match=message):
         train(
@@ -248,23 +249,27 @@ def test_models_and_checkpoints_refuse_what_files_cannot_hold():
 
 
 class _Spy:
-    """Record the dtype of every array that goes in and out of every pair."""
+    """Record the dtype of every array that goes in and out of every op."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: set[str] = set()
-        call = Tape.call
+        call, record = Op.__call__, Tape.record
 
-        def spied(tape, op, op_vjp, *args, **options):
-            def vjp(dout, residuals):
-                gradients = op_vjp(dout, residuals)
-                self.note(dout, residuals, gradients)
-                return gradients
-
-            out = call(tape, op, vjp, *args, **options)
+        def noted_call(op, *args, **options):
+            out = call(op, *args, **options)
             self.note([P.value_of(a) for a in args], P.value_of(out), list(options.values()))
             return out
 
-        monkeypatch.setattr(Tape, "call", spied)
+        def noted_record(op, out, cells, residuals):
+            def vjp(dout, kept):
+                gradients = op.vjp(dout, kept)
+                self.note(dout, kept, gradients)
+                return gradients
+
+            return record(Op(op.forward, vjp), out, cells, residuals)
+
+        monkeypatch.setattr(Op, "__call__", noted_call)
+        monkeypatch.setattr(Tape, "record", noted_record)
 
     def note(self, *things) -> None:
         for thing in things:
@@ -280,7 +285,7 @@ class _Spy:
 def test_no_other_precision_enters_a_whole_model(monkeypatch, dtype):
     spy = _Spy(monkeypatch)
     x, y = X.astype(dtype), Y.astype(dtype)
-    _, gradients = value_and_gradients(lambda t, v: loss(t, v, (x, y)), start(dtype))
+    _, gradients = value_and_gradients(lambda v: loss(v, (x, y)), start(dtype))
     spy.note(gradients)
     done = train(
         *(loss, start(dtype), (x, y)),

@@ -13,15 +13,15 @@ import sci.operators.fno.block
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import launch
-from sci.nn import Tape, Variable, relative_l2, relative_l2_vjp, value_and_gradients
+from sci.nn import Op, Tape, relative_l2, value_and_gradients, value_of
 from sci.operators import FNO, TFNO, FNOConfig, SpectralConv
 from sci.operators.fno import pointwise as block_module
-from sci.operators.fno.block import BlockSpec, block, block_vjp
+from sci.operators.fno.block import BlockSpec, block
 from sci.operators.fno.layers import fused_block, layered_block
 from sci.operators.fno.model import parameter_shapes
-from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
+from sci.operators.fno.perceptron import channel_mlp
 from sci.operators.spectral import transform as spectral
-from sci.operators.spectral.convolution import spectral_convolution, spectral_convolution_vjp
+from sci.operators.spectral.convolution import spectral_convolution
 from sci.operators.spectral.modes import stored_modes
 from sci.operators.spectral.weights import WeightFormat
 from sci.tensor.contraction import network, products
@@ -79,14 +79,14 @@ def test_gradients_of_a_spectral_convolution(grid, other):
     target = tuple(n + other for n in grid) if other else None
     arguments = [normal(rng, 2, 2, *grid), normal(rng, 3), *weights.values()]
     options = {"names": tuple(weights), "form": form, "grid": target}
-    assert_vjp(spectral_convolution, spectral_convolution_vjp, arguments, **options)
+    assert_vjp(spectral_convolution, arguments, **options)
 
 
 def test_gradients_of_a_perceptron(monkeypatch):
     monkeypatch.setattr(block_module, "TILE_POINTS", 16)  # several tiles, the last one shorter
     rng = np.random.default_rng(0)
     shapes = ((2, 3, 5, 7), (6, 3), (6,), (4, 6), (4,))
-    assert_vjp(channel_mlp, channel_mlp_vjp, [normal(rng, *s) for s in shapes])
+    assert_vjp(channel_mlp, [normal(rng, *s) for s in shapes])
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_gradients_of_a_block(monkeypatch, factorization, fno_skip, mlp_skip):
     for activate in (True, False):
         spec = BlockSpec(form, tuple(arrays), 0, fno_skip, mlp_skip, activate)
         arguments = [normal(rng, 2, 4, 5, 7), *arrays.values()]
-        assert_vjp(block, block_vjp, arguments, directions=1, spec=spec)
-        kept, dropped = (block(*arguments, spec=spec, keep=keep)[0] for keep in (True, False))
+        assert_vjp(block, arguments, directions=1, spec=spec)
+        kept, dropped = block.forward(*arguments, spec=spec)[0], block(*arguments, spec=spec)
         np.testing.assert_array_equal(kept, dropped)
 
 
@@ -141,12 +141,12 @@ def test_gradients_of_a_model(options):
     x, target = normal(rng, 2, 2, 6, 5), normal(rng, 2, 1, 6, 5)
     parameters = double(model)
 
-    def loss(tape, variables, checkpoint=False):
-        y = model.forward(tape, variables, x, checkpoint=checkpoint)
-        return tape.call(relative_l2, relative_l2_vjp, y, target=target)
+    def loss(variables, checkpoint=False):
+        y = model.forward(variables, x, checkpoint=checkpoint)
+        return relative_l2(y, target=target)
 
     value, gradients = value_and_gradients(loss, parameters)
-    again, same = value_and_gradients(lambda t, v: loss(t, v, checkpoint=True), parameters)
+    again, same = value_and_gradients(lambda v: loss(v, checkpoint=True), parameters)
     assert value == again
     for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, same[name], rtol=0, atol=1e-13, err_msg=name)
@@ -155,7 +155,7 @@ def test_gradients_of_a_model(options):
             n: normal(rng, *g.shape) + (1j * normal(rng, *g.shape) if g.dtype.kind == "c" else 0)
             for n, g in gradients.items()
         }
-        ends = [loss(Tape(), {n: p + s * 1e-6 * steps[n] for n, p in parameters.items()}) for s in (1, -1)]
+        ends = [loss({n: p + s * 1e-6 * steps[n] for n, p in parameters.items()}) for s in (1, -1)]
         found = sum(np.vdot(g, steps[n]).real for n, g in gradients.items())
         assert abs(found - (ends[0] - ends[1]) / 2e-6) < 1e-6 * abs(found)
 
@@ -165,7 +165,7 @@ def test_the_fused_block_is_its_layers(options):
     model = FNO((4, 6), 1, 1, 5, 3, **options)
     x = normal(np.random.default_rng(0), 2, 5, 9, 8)
     for layer in (0, 2):
-        one, many = (f(Tape(), double(model), x, model.config, layer) for f in (fused_block, layered_block))
+        one, many = (f(double(model), x, model.config, layer) for f in (fused_block, layered_block))
         np.testing.assert_allclose(one, many, rtol=0, atol=1e-13)
 
 
@@ -183,30 +183,30 @@ def dtypes_in(thing, seen):
 
 
 class Watching(Tape):
-    """A tape that notes the dtype of every array that goes in, comes out or is kept."""
+    """A tape that notes the dtype of every array that comes out or is kept, forward and backward."""
 
-    def call(self, op, op_vjp, *args, **options):
-        def watched(*arrays, **rest):
-            out, residuals = op(*arrays, **rest)
-            dtypes_in([*arrays, out, residuals], self.seen)
-            return out, residuals
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
 
-        def watched_vjp(dout, residuals):
-            gradients = op_vjp(dout, residuals)
+    def record(self, op, out, cells, residuals):
+        dtypes_in([out, residuals], self.seen)
+
+        def watched_vjp(dout, kept):
+            gradients = op.vjp(dout, kept)
             dtypes_in([dout, *gradients], self.seen)
             return gradients
 
-        return super().call(watched, watched_vjp, *args, **options)
+        return super().record(Op(op.forward, watched_vjp), out, cells, residuals)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_no_float64_leaks_into_float32(options):
     model = FNO((4, 3), 1, 1, 4, 2, **options)
     tape = Watching()
-    tape.seen = set()
     x = np.ones((2, 1, 6, 5), np.float32)
-    y = model.forward(tape, {n: Variable(p) for n, p in model.parameters.items()}, x)
-    tape.backward(tape.call(relative_l2, relative_l2_vjp, y, target=x))
+    y = model.forward(tape.watch(model.parameters), x)
+    relative_l2(y, target=x).backward()
     assert tape.seen == {"float32", "complex64"}
 
 
@@ -284,9 +284,10 @@ def test_the_block_moves_and_keeps_what_its_model_says(monkeypatch):
     weights = sum(p.nbytes for n, p in model.parameters.items() if n.startswith("blocks.0."))
     for keep, fields, kept in ((True, 4, 3), (False, 3, 1)):
         moved.clear()
-        fused_block(Tape(), model.parameters, x, model.config, 0, keep)  # matrices and kernels are in their caches
+        parameters = Tape().watch(model.parameters) if keep else model.parameters
+        fused_block(parameters, x, model.config, 0)  # matrices and kernels are in their caches
         tracemalloc.start()
-        out = fused_block(Tape(), model.parameters, x, model.config, 0, keep)
+        out = value_of(fused_block(parameters, x, model.config, 0))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert out.nbytes == x.nbytes
@@ -301,7 +302,7 @@ def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, f
     """The path of a device, run by the host's kernels: the answer of the CPU's path, and the bytes of every launch."""
     model = FNO((16, 16), 1, 1, 32, 2, factorization=factorization, rank_fraction=0.1)
     x = np.random.default_rng(0).normal(size=(2, 32, 64, 64)).astype(np.float32)
-    expected = fused_block(Tape(), model.parameters, x, model.config, 0, False)
+    expected = fused_block(model.parameters, x, model.config, 0)
     moved: dict[str, int] = {}
 
     def counted(kernel, grid, *arguments):
@@ -313,7 +314,7 @@ def test_a_layer_on_a_device_moves_the_bytes_that_its_kernels_say(monkeypatch, f
         monkeypatch.setattr(module, "launch", counted)
     for module in (sci.operators.fno.block, network, spectral):
         monkeypatch.setattr(module, "is_device_array", lambda array: True)
-    out = fused_block(Tape(), model.parameters, x, model.config, 0, False)
+    out = fused_block(model.parameters, x, model.config, 0)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     if set(moved) != {"row_product", "mode_product", "block_forward"}:
         pytest.skip("no compiler")

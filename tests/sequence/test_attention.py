@@ -15,14 +15,10 @@ from hypothesis import strategies as st
 
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn import Tape, Variable, value_of
+from sci.nn import Op, Tape, value_of
 from sci.sequence import (
     attention,
-    attention_forward,
-    attention_vjp,
     linformer_attention,
-    linformer_attention_forward,
-    linformer_attention_vjp,
     merge_attention,
 )
 from sci.sequence.attention.tiles import KeyRange, attend
@@ -46,8 +42,8 @@ def test_tiles_of_any_size_give_the_dense_sum(n: int, d: int, kernels: str) -> N
     for causal in (False, True):
         seen = seen_by(n, causal, None)
         with sci.options(kernels=kernels):
-            (out, lse), residuals = attention_forward(q, k, v, causal=causal)
-            gradients = attention_vjp((dout, lse), residuals)
+            (out, lse), residuals = attention.forward(q, k, v, causal=causal)
+            gradients = attention.vjp((dout, lse), residuals)
         expected = dense(q, k, v, d**-0.5, seen)
         assert relative(out, expected[0]) < 1e-13
         np.testing.assert_allclose(lse, expected[1], rtol=0, atol=1e-13)
@@ -59,20 +55,20 @@ def test_tiles_of_any_size_give_the_dense_sum(n: int, d: int, kernels: str) -> N
 @pytest.mark.parametrize("options", [{}, {"causal": True, "scale": 0.3}, {"segments": PACKED, "causal": True}])
 def test_gradients_are_central_differences(method: str, options: dict) -> None:
     def finite_forward(q, k, v, **options):
-        (out, lse), residuals = attention_forward(q, k, v, **options)
+        (out, lse), residuals = attention.forward(q, k, v, **options)
         return (out, np.where(np.isneginf(lse), 0, lse)), residuals
 
-    assert_vjp(finite_forward, attention_vjp, arrays(len(PACKED))[:3], method=method, **options)
+    assert_vjp(Op(finite_forward, attention.vjp), arrays(len(PACKED))[:3], method=method, **options)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_padding_sees_nothing_and_is_not_seen(method: str) -> None:
     q, k, v, dout = arrays(len(PACKED))
-    (out, lse), residuals = attention_forward(q, k, v, segments=PACKED, method=method)
+    (out, lse), residuals = attention.forward(q, k, v, segments=PACKED, method=method)
     padding = PACKED < 0
     assert (out[:, padding] == 0).all()
     assert np.isneginf(lse[:, padding]).all()
-    for gradient in attention_vjp((dout, None), residuals):
+    for gradient in attention.vjp((dout, None), residuals):
         assert (gradient[:, padding] == 0).all()
         assert np.isfinite(gradient).all()
     alone = attention(*(a[:, 2:9] for a in (q, k, v)))[0]
@@ -82,9 +78,9 @@ def test_padding_sees_nothing_and_is_not_seen(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pair_on_the_tape(method: str) -> None:
     q, k, v, dout = arrays(9)
-    tape, variables = Tape(), [Variable(a) for a in (q, k, v)]
-    out, _ = tape.call(attention_forward, attention_vjp, *variables, causal=True, method=method)
-    tape.backward(out, dout)
+    variables = Tape().watch([q, k, v])
+    out, _ = attention(*variables, causal=True, method=method)
+    out.backward(dout)
     np.testing.assert_array_equal(value_of(out), attention(q, k, v, causal=True, method=method)[0])
     for variable, want in zip(variables, dense_vjp(q, k, v, 5**-0.5, seen_by(9, True, None), dout, np.zeros((2, 9)))):
         np.testing.assert_allclose(variable.gradient, want, rtol=1e-11, atol=1e-13)
@@ -122,12 +118,12 @@ def test_wider_sums_for_narrow_numbers() -> None:
     for dtype, precision, limit in (("f2", None, 5e-4), ("f4", None, 2e-6), ("f4", "float64", 1e-7)):
         q, k, v, dout = arrays(n, heads=1, d=16, dtype=dtype)
         wide = [a.astype("f8") for a in (q, k, v)]
-        (out, lse), residuals = attention_forward(q, k, v, causal=True, precision=precision)
+        (out, lse), residuals = attention.forward(q, k, v, causal=True, precision=precision)
         assert out.dtype == np.dtype(dtype)
         assert lse.dtype == np.dtype(precision or "float32")
         assert relative(out, dense(*wide, 0.25, seen)[0]) < limit
         expected = dense_vjp(*wide, 0.25, seen, dout.astype("f8"), np.zeros((1, n)))
-        for found, want in zip(attention_vjp((dout, None), residuals), expected):
+        for found, want in zip(attention.vjp((dout, None), residuals), expected):
             assert found.dtype == np.dtype(dtype)
             assert relative(found, want) < limit
 
@@ -158,7 +154,7 @@ def test_bad_input_is_named() -> None:
         (ShapeError, "with leading axes", lambda: attention(q[0], k[0], v[0])),
         (ShapeError, "head_dim is 300", lambda: attention(*[np.zeros((1, 1, 300))] * 3)),
         (DTypeError, "complex128", lambda: attention(q + 0j, k, v)),
-        (ShapeError, "dlse has shape", lambda: attention_vjp((dout, dout), attention_forward(q, k, v)[1])),
+        (ShapeError, "dlse has shape", lambda: attention.vjp((dout, dout), attention.forward(q, k, v)[1])),
         (ShapeError, r"expected \(rows, 6\)", lambda: linformer_attention(q, k, v, np.ones((3, 5)), np.ones((3, 5)))),
         (DTypeError, "e has dtype float32", lambda: linformer_attention(q, k, v, *np.ones((2, 3, 6), "f4"))),
     ):
@@ -169,9 +165,9 @@ def test_bad_input_is_named() -> None:
 def test_empty_sequences_and_batches() -> None:
     for shape in ((2, 0, 4), (0, 3, 4), (3, 0, 2, 4)):
         for method in METHODS:
-            (out, lse), residuals = attention_forward(*[np.zeros(shape)] * 3, method=method)
+            (out, lse), residuals = attention.forward(*[np.zeros(shape)] * 3, method=method)
             assert (out.shape, lse.shape) == (shape, shape[:-1])
-            assert all(g.shape == shape for g in attention_vjp((out, lse), residuals))
+            assert all(g.shape == shape for g in attention.vjp((out, lse), residuals))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs memory without reserve")
@@ -208,8 +204,8 @@ def test_linformer_sums_in_wider_numbers(dtype: str, precision: str | None, roun
     dout = rng.normal(size=(2, 3000, 4)).astype(dtype)
     results = []
     for inputs, option in ((arrays, precision), ([a.astype("f8") for a in arrays], None)):
-        out, residuals = linformer_attention_forward(*inputs, precision=option)
-        results.append((out, *linformer_attention_vjp(dout, residuals)))
+        out, residuals = linformer_attention.forward(*inputs, precision=option)
+        results.append((out, *linformer_attention.vjp(dout, residuals)))
     for found, want in zip(*results):
         assert found.dtype == np.dtype(dtype)
         assert np.abs(found - want).max() <= rounding * np.abs(want).max()
@@ -223,10 +219,10 @@ def test_linformer() -> None:
     e, f = np.random.default_rng(3).normal(size=(2, 4, 12))
     expected = dense(q, e @ k, f @ v, 5**-0.5, np.ones((12, 4), bool))[0]
     np.testing.assert_allclose(linformer_attention(q, k, v, e, f), expected, rtol=1e-12)
-    assert_vjp(linformer_attention_forward, linformer_attention_vjp, [q, k, v, e, f], scale=0.7)
-    tape, variable = Tape(), Variable(e)
-    out = tape.call(linformer_attention_forward, linformer_attention_vjp, q, k, v, variable, f)
-    tape.backward(out, np.ones_like(q))
+    assert_vjp(linformer_attention, [q, k, v, e, f], scale=0.7)
+    variable = Tape().watch(e)
+    out = linformer_attention(q, k, v, variable, f)
+    out.backward(np.ones_like(q))
     assert variable.gradient.shape == e.shape
 
 
@@ -237,7 +233,7 @@ def test_torch_agrees() -> None:
     theirs = [torch.tensor(a[None], requires_grad=True) for a in (q, k, v)]
     result = torch.nn.functional.scaled_dot_product_attention(*theirs, is_causal=True)
     result.backward(torch.tensor(dout[None]))
-    (out, _), residuals = attention_forward(q, k, v, causal=True)
+    (out, _), residuals = attention.forward(q, k, v, causal=True)
     np.testing.assert_allclose(out, result[0].detach().numpy(), rtol=0, atol=1e-13)
-    for ours, their in zip(attention_vjp((dout, None), residuals), theirs):
+    for ours, their in zip(attention.vjp((dout, None), residuals), theirs):
         np.testing.assert_allclose(ours, their.grad[0].numpy(), rtol=0, atol=1e-12)

@@ -8,7 +8,7 @@ from gradients import assert_vjp
 
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.sequence import lightning_attention, lightning_attention_forward, lightning_attention_vjp, lightning_step
+from sci.sequence import lightning_attention, lightning_step
 from sci.sequence.linear_attention.kernel import run_recurrence
 
 DECAY = np.array([0.05, 0.6])
@@ -70,18 +70,18 @@ def test_a_state_carries_a_sequence_over_a_cut(cut):
 def test_gradients(n, kernels):
     q, k, v, state = arrays(n, leading=(2, 2) if n == 13 else (2,))
     with sci.options(kernels=kernels):
-        assert_vjp(lightning_attention_forward, lightning_attention_vjp, [q, k, v, DECAY, state], rtol=2e-6)
+        assert_vjp(lightning_attention, [q, k, v, DECAY, state], rtol=2e-6)
 
 
 def test_gradients_without_a_state_and_of_one_output():
     q, k, v, _ = arrays(40)
-    (out, end), residuals = lightning_attention_forward(q, k, v, DECAY)
-    zero = lightning_attention_vjp((np.ones_like(out), np.zeros_like(end)), residuals)
-    alone = lightning_attention_vjp((np.ones_like(out), None), residuals)
+    (out, end), residuals = lightning_attention.forward(q, k, v, DECAY)
+    zero = lightning_attention.vjp((np.ones_like(out), np.zeros_like(end)), residuals)
+    alone = lightning_attention.vjp((np.ones_like(out), None), residuals)
     assert alone[4] is None
     for a, b in zip(alone[:4], zero[:4]):
         np.testing.assert_array_equal(a, b)
-    of_state = lightning_attention_vjp((None, np.ones_like(end)), residuals)
+    of_state = lightning_attention.vjp((None, np.ones_like(end)), residuals)
     assert not of_state[0].any()
     assert of_state[1].any()
 
@@ -90,15 +90,15 @@ def test_gradients_without_a_state_and_of_one_output():
 def test_lower_precision(dtype, rtol):
     """Long sequences: the decay's gradient survives float32, whose plain sum of t q.dq would lose every digit."""
     q, k, v, state = arrays(6000, d=8, e=8, dtype=dtype)
-    (out, end), residuals = lightning_attention_forward(q, k, v, DECAY.astype("f4"), state.astype("f4"))
+    (out, end), residuals = lightning_attention.forward(q, k, v, DECAY.astype("f4"), state.astype("f4"))
     assert out.dtype == dtype
     assert end.dtype == np.float32
     dout = np.random.default_rng(1).normal(size=out.shape).astype(dtype)
-    found = lightning_attention_vjp((dout, None), residuals)
+    found = lightning_attention.vjp((dout, None), residuals)
     assert [g.dtype for g in found[:3]] == [np.dtype(dtype)] * 3
     exact = [a.astype("f8") for a in (q, k, v, DECAY.astype("f4"), state.astype("f4"))]
-    (out64, _), residuals64 = lightning_attention_forward(*exact)
-    expected = lightning_attention_vjp((dout.astype("f8"), None), residuals64)
+    (out64, _), residuals64 = lightning_attention.forward(*exact)
+    expected = lightning_attention.vjp((dout.astype("f8"), None), residuals64)
     for a, b in zip((out, *found), (out64, *expected)):
         assert np.abs(a - b).max() <= rtol * np.abs(b).max()
 

@@ -9,13 +9,11 @@ from tensor_oracle import tensor_dense
 
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn import Tape, Variable
+from sci.nn import Tape
 from sci.sequence import (
     polynomial_degree,
     polynomial_rank,
     tensor_attention,
-    tensor_attention_forward,
-    tensor_attention_vjp,
 )
 from sci.sequence.higher_order import polynomial as tensor_polynomial
 
@@ -33,8 +31,8 @@ def test_exact_is_the_dense_sum(lengths: tuple[int, int, int], kernels: str) -> 
     *given, dout = arrays(lengths, 4, size=2.0)
     expected, gradients = tensor_dense(*given, 0.25, dout)
     with sci.options(kernels=kernels):
-        out, residuals = tensor_attention_forward(*given)
-        found = tensor_attention_vjp(dout, residuals)
+        out, residuals = tensor_attention.forward(*given)
+        found = tensor_attention.vjp(dout, residuals)
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-13)
     for one, want in zip(found, gradients):
         np.testing.assert_allclose(one, want, rtol=0, atol=1e-12 * max(1.0, np.abs(want).max()))
@@ -44,13 +42,13 @@ def test_exact_is_the_dense_sum(lengths: tuple[int, int, int], kernels: str) -> 
 def test_gradients_are_central_differences(options: dict) -> None:
     given = [np.stack([a, -a]) for a in arrays((9, 10, 11), 2, size=0.4)[:5]]
     options = {**options, "bound": 0.5} if "method" in options else options
-    assert_vjp(tensor_attention_forward, tensor_attention_vjp, given, **options)
+    assert_vjp(tensor_attention, given, **options)
 
 
 def test_a_pair_on_the_tape() -> None:
     *given, dout = arrays((4, 5, 6), 3)
-    tape, variables = Tape(), [Variable(a) for a in given]
-    tape.backward(tape.call(tensor_attention_forward, tensor_attention_vjp, *variables), dout)
+    variables = Tape().watch(list(given))
+    tensor_attention(*variables).backward(dout)
     for variable, want in zip(variables, tensor_dense(*given, 1 / 3, dout)[1]):
         np.testing.assert_allclose(variable.gradient, want, rtol=1e-10, atol=1e-14)
 
@@ -68,10 +66,10 @@ def test_degrees_and_ranks_are_those_of_the_rule() -> None:
 def test_the_error_stays_below_the_tolerance(size: float, tol: float) -> None:
     *given, dout = arrays((60, 61, 62), 2, size)
     expected, gradients = tensor_dense(*given, 0.5, dout)
-    out, residuals = tensor_attention_forward(*given, method="polynomial", tol=tol, bound=size)
+    out, residuals = tensor_attention.forward(*given, method="polynomial", tol=tol, bound=size)
     largest = np.abs(given[3]).max() * np.abs(given[4]).max()
     assert np.abs(out - expected).max() <= 2 * tol / (1 - tol) * largest + 1e-13
-    for found, want in zip(tensor_attention_vjp(dout, residuals), gradients):
+    for found, want in zip(tensor_attention.vjp(dout, residuals), gradients):
         assert np.abs(found - want).max() <= 50 * tol * np.abs(want).max() + 1e-12
 
 
@@ -84,7 +82,7 @@ def test_norms_of_rows_bound_scores_closer_than_entries() -> None:
     expected = tensor_dense(*given, 1.0, np.zeros((150, 2)))[0]
     kept = {}
     for bound in (None, 1.0):
-        out, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-4, scale=1.0, bound=bound)
+        out, residuals = tensor_attention.forward(*given, method="polynomial", tol=1e-4, scale=1.0, bound=bound)
         assert np.abs(out - expected).max() <= 2.1e-4 * np.abs(given[3]).max() * np.abs(given[4]).max()
         kept[bound] = residuals.method
     assert kept[1.0].radius == pytest.approx(2.0)
@@ -124,7 +122,7 @@ def test_single_precision_and_bad_input() -> None:
         (InvalidValueError, "method is 'magic'", lambda: tensor_attention(*given, method="magic")),
         (InvalidValueError, "v2 holds", lambda: tensor_attention(q, k1, k2, v1, np.nan * v2)),
         (InvalidValueError, "scores overflow", lambda: tensor_attention(*(1e200 * a for a in given))),
-        (ShapeError, "dout has shape", lambda: tensor_attention_vjp(k1, tensor_attention_forward(*given)[1])),
+        (ShapeError, "dout has shape", lambda: tensor_attention.vjp(k1, tensor_attention.forward(*given)[1])),
     ):
         with pytest.raises(error, match=says):
             call()
@@ -136,8 +134,8 @@ def test_half_precision_is_summed_in_wider_numbers(options: dict) -> None:
     half = [a.astype("f2") for a in arrays((30, 90, 80), 2, 0.5)]
     *given, dout = (a.astype("f8") for a in half)
     expected, gradients = tensor_dense(*given, 0.5, dout)
-    out, residuals = tensor_attention_forward(*half[:5], **options)
-    for found, want in zip((out, *tensor_attention_vjp(half[5], residuals)), (expected, *gradients)):
+    out, residuals = tensor_attention.forward(*half[:5], **options)
+    for found, want in zip((out, *tensor_attention.vjp(half[5], residuals)), (expected, *gradients)):
         assert found.dtype == np.float16
         assert np.abs(found - want).max() <= 6e-4 * np.abs(want).max()
 
@@ -156,10 +154,10 @@ def test_scratch_is_a_tile_and_not_a_square() -> None:
 
 def test_blocks_of_tokens_do_not_change_the_polynomial(monkeypatch: pytest.MonkeyPatch) -> None:
     *given, dout = arrays((100, 33, 65), 3, 0.5)
-    out, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-3)
-    gradients = tensor_attention_vjp(dout, residuals)
+    out, residuals = tensor_attention.forward(*given, method="polynomial", tol=1e-3)
+    gradients = tensor_attention.vjp(dout, residuals)
     monkeypatch.setattr(tensor_polynomial, "_SCRATCH", 1)
-    again, residuals = tensor_attention_forward(*given, method="polynomial", tol=1e-3)
+    again, residuals = tensor_attention.forward(*given, method="polynomial", tol=1e-3)
     np.testing.assert_allclose(again, out, rtol=1e-13)
-    for found, want in zip(tensor_attention_vjp(dout, residuals), gradients):
+    for found, want in zip(tensor_attention.vjp(dout, residuals), gradients):
         np.testing.assert_allclose(found, want, rtol=0, atol=1e-13 * np.abs(want).max())

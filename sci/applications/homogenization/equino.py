@@ -16,18 +16,12 @@ from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.nn import (
     Tape,
-    Variable,
     add,
-    add_vjp,
-    affine,
-    affine_vjp,
     initial_uniform,
     linear,
-    linear_vjp,
-    mean_squared,
-    mean_squared_vjp,
+    mean_squared_error,
+    scale_shift,
     silu,
-    silu_vjp,
     value_and_gradients,
 )
 
@@ -159,12 +153,12 @@ class EquiNO:
             self.parameters[f"{branch}.linear"] = xp.zeros((sizes[-1], 3))
             self.parameters[f"{branch}.scale"] = xp.ones(sizes[-1])
 
-    def coefficients(self, tape: Tape, parameters: Parameters, branch: str, strains: Any) -> Any:
+    def coefficients(self, parameters: Parameters, branch: str, strains: Any) -> Any:
         """Return the coefficients (b, r) of a branch, "strain" or "stress": linear E + scale network(E)."""
-        network = self._network(tape, parameters, branch, strains)
-        network = tape.call(affine, affine_vjp, network, scale=parameters[f"{branch}.scale"], shift=0.0)
-        line = tape.call(linear, linear_vjp, strains, parameters[f"{branch}.linear"])
-        return tape.call(add, add_vjp, line, network)
+        network = self._network(parameters, branch, strains)
+        network = scale_shift(network, scale=parameters[f"{branch}.scale"], shift=0.0)
+        line = linear(strains, parameters[f"{branch}.linear"])
+        return add(line, network)
 
     def settle(self, strains: Array, *, rtol: float = 1e-8, max_steps: int = 20) -> tuple[Array, Array]:
         """Return the coefficients for which the constitutive equation holds best, without the networks.
@@ -256,9 +250,9 @@ class EquiNO:
         means = modes.mean(axis=(-2, -1))
         rows = []
         for component in range(3):
-            tape, variable = Tape(), Variable(points)
-            out = self.coefficients(tape, self.parameters, "stress", variable)
-            tape.backward(out, xp.zeros(out.shape) + means[:, component])
+            variable = Tape().watch(points)
+            out = self.coefficients(self.parameters, "stress", variable)
+            out.backward(xp.zeros(out.shape) + means[:, component])
             rows.append(variable.gradient)
         c = out.value
         return Prediction(xp.tensordot(c, modes, 1), c @ means, xp.stack(rows, axis=1))
@@ -274,18 +268,18 @@ class EquiNO:
         ShapeError, InvalidValueError
         """
         points = as_finite(strains, "strains", shape=(None, 3), xp=namespace(self.modes["strain"]))
-        return self._strain(points, self.coefficients(Tape(), self.parameters, "strain", points))
+        return self._strain(points, self.coefficients(self.parameters, "strain", points))
 
     def _strain(self, points: Array, b: Array) -> Array:
         return points[:, :, None, None] + namespace(b).tensordot(b, self.modes["strain"], 1)
 
-    def _network(self, tape: Tape, parameters: Parameters, branch: str, strains: Any) -> Any:
-        x = tape.call(affine, affine_vjp, strains, scale=1.0 / self.strain_range, shift=0.0)
+    def _network(self, parameters: Parameters, branch: str, strains: Any) -> Any:
+        x = scale_shift(strains, scale=1.0 / self.strain_range, shift=0.0)
         for layer in range(self.depth + 1):
             if layer:
-                x = tape.call(silu, silu_vjp, x)
+                x = silu(x)
             name = f"{branch}.{layer}"
-            x = tape.call(linear, linear_vjp, x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+            x = linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
         return x
 
     def _settle(self, points: Array, rtol: float, max_steps: int) -> tuple[Array, Array]:
@@ -321,10 +315,10 @@ class EquiNO:
             pieces = np.split(vector, ends[:-1])
             return {name: to_device(p.reshape(trained[name].shape), xp) for name, p in zip(names, pieces)}
 
-        def loss(tape: Tape, variables: Parameters) -> Any:
-            found = self._network(tape, variables, branch, points)
-            found = tape.call(affine, affine_vjp, found, scale=scale, shift=0.0)
-            return tape.call(mean_squared, mean_squared_vjp, found, target)
+        def loss(variables: Parameters) -> Any:
+            found = self._network(variables, branch, points)
+            found = scale_shift(found, scale=scale, shift=0.0)
+            return mean_squared_error(found, target)
 
         size = float((target * target).mean())
 

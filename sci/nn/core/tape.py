@@ -1,25 +1,38 @@
-"""Reverse-mode differentiation: a tape over pairs of functions, on NumPy and CuPy arrays.
+"""Variables and the tape that records what is computed from them: reverse-mode differentiation of array functions.
 
-A pair is `op(*arrays, **options) -> (out, residuals)` and `op_vjp(dout, residuals) -> gradients`, one gradient (or
-None) for each positional argument of `op`. Both are plain functions of plain arrays; only the tape knows `Variable`.
+A `Variable` is an array that knows its tape. An `Op` (see `sci.nn.core.op`) that is called on variables appends one
+step to their tape; `Variable.backward` runs the steps in reverse order and frees each as it goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
 
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["Tape", "Variable", "value_and_gradients", "value_of"]
-
+__all__ = ["Tape", "Variable", "map_tree", "value_of", "variable_method"]
 
 _FLOATS = ("f", "c")
+_OPS: dict[str, Callable[..., Any]] = {}
+"""The ops behind the operators and methods of `Variable`, by name; the modules of `sci.nn.ops` fill it."""
+
+Operation = TypeVar("Operation", bound=Callable[..., Any])
+
+
+def variable_method(name: str) -> Callable[[Operation], Operation]:
+    """Register the decorated op as the one that `Variable` uses for `name`, such as "add" for `+`."""
+
+    def register(operation: Operation) -> Operation:
+        _OPS[name] = operation
+        return operation
+
+    return register
 
 
 class _Cell:
-    """Where the gradient of one variable gathers; steps of the tape hold cells, so that values can be freed."""
+    """The gradient of one variable, while it is added up; steps of the tape hold cells, so that values can be freed."""
 
     __slots__ = ("dtype", "gradient", "owned", "shape")
 
@@ -28,19 +41,19 @@ class _Cell:
         self.gradient: Array | None = None
         self.owned = False
 
-    def add(self, gradient: Array, origin: Callable[..., Any]) -> None:
+    def add(self, gradient: Array, origin: Any) -> None:
         if gradient.shape != self.shape or gradient.dtype != self.dtype:
             error = DTypeError if gradient.shape == self.shape else ShapeError
             raise error(
-                f"{getattr(origin, '__name__', 'a vjp')} returned a gradient of shape {gradient.shape} and dtype "
-                f"{gradient.dtype}; expected {self.shape} and {self.dtype}"
+                f"the vjp of {origin!r} returned a gradient of shape {gradient.shape} and dtype {gradient.dtype}; "
+                f"expected {self.shape} and {self.dtype}, those of the argument"
             )
         if self.gradient is None:
             self.gradient = gradient
         elif self.owned:
             self.gradient += gradient
         else:
-            # The first gradient may be an array that a second variable has too: it must not change in place.
+            # A second variable may hold the same array as its gradient: it must not change in place.
             self.gradient, self.owned = self.gradient + gradient, True
 
     def take(self) -> Array | None:
@@ -48,27 +61,245 @@ class _Cell:
         return gradient
 
 
+class Tape:
+    """The record of a computation, from which gradients are made.
+
+    `sci.nn.value_and_gradients` makes and unwinds a tape for you. Use one directly for gradients of something other
+    than a scalar, or for the gradient of an input.
+
+    Notes
+    -----
+    A tape keeps the residuals of its ops, not their values; `Variable.backward` frees each as it goes, and a tape is
+    used once. Overhead is a few microseconds per call of an op.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Tape
+    >>> x = Tape().watch(np.array([1.0, 2.0, 3.0]))
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> x.gradient
+    array([2., 4., 6.])
+    """
+
+    __slots__ = ("paused", "steps")
+
+    def __init__(self) -> None:
+        self.steps: list[Callable[[], None]] = []
+        self.paused = False
+
+    def __repr__(self) -> str:
+        return f"Tape({len(self.steps)} steps)"
+
+    def watch(self, arrays: Any) -> Any:
+        """Return variables on this tape: one for an array, or a dict or list of them for a dict or list of arrays.
+
+        Raises
+        ------
+        DTypeError
+            For an array of anything but real or complex floats.
+        """
+        return map_tree(lambda array: Variable(array, self), arrays)
+
+    def record(self, op: Any, out: Any, cells: list[_Cell | None], residuals: Any) -> Any:
+        """Append the step back of one call of `op`, and return its outputs as variables."""
+        vjp = op.vjp
+        if isinstance(out, tuple):
+            several = tuple(None if value is None else Variable(value, self) for value in out)
+            targets = [None if v is None else v._cell for v in several]
+
+            def step_of_several() -> None:
+                douts = tuple(None if t is None else t.take() for t in targets)
+                if any(d is not None for d in douts):
+                    _spread(vjp(douts, residuals), cells, op)
+
+            self.steps.append(step_of_several)
+            return several
+        made = Variable(out, self)
+        target = made._cell
+
+        def step() -> None:
+            dout = target.take()
+            if dout is not None:
+                _spread(vjp(dout, residuals), cells, op)
+
+        self.steps.append(step)
+        return made
+
+    def unwind(self) -> None:
+        """Run the recorded steps in reverse order, and forget each."""
+        steps = self.steps
+        while steps:
+            steps.pop()()
+
+
+def _spread(gradients: Any, cells: list[_Cell | None], op: Any) -> None:
+    """Add the gradients that a vjp returned to the cells of its arguments; optional arguments may be missing."""
+    if len(gradients) < len(cells) or any(g is not None for g in gradients[len(cells) :]):
+        raise ShapeError(f"the vjp of {op!r} returned {len(gradients)} gradients for {len(cells)} arguments")
+    for cell, gradient in zip(cells, gradients):
+        if cell is not None and gradient is not None:
+            cell.add(gradient, op)
+
+
 class Variable:
-    """An array whose gradient is wanted: `value`, and after `Tape.backward` its `gradient` (None where unused)."""
+    """An array whose gradient is wanted, on a tape.
 
-    __slots__ = ("_cell", "value")
+    Ops and the operators `+ - * / @ **`, indexing, `T`, `reshape`, `sum` and `mean` are recorded. The other operand may
+    be a variable, an array or a number. Comparisons are refused: compare the `value`.
 
-    def __init__(self, value: Array) -> None:
+    Parameters
+    ----------
+    value : array of real or complex floats
+    tape : Tape
+
+    Raises
+    ------
+    DTypeError
+        For a value that is not an array of real or complex floats.
+    """
+
+    __slots__ = ("_cell", "tape", "value")
+    __array_ufunc__ = None  # NumPy leaves `array * variable` to the variable
+    __array_priority__ = 1000  # and CuPy does, by this
+
+    def __init__(self, value: Array, tape: Tape) -> None:
         dtype = getattr(value, "dtype", type(value))
         if getattr(dtype, "kind", "") not in _FLOATS:
             raise DTypeError(f"a variable of type {dtype}; expected an array of real or complex floats")
         self.value = value
+        self.tape = tape
         self._cell = _Cell(value)
+
+    def __repr__(self) -> str:
+        return f"Variable(shape={self.shape}, dtype={self.dtype})"
 
     @property
     def gradient(self) -> Array | None:
-        """dL/dvalue, of the shape and dtype of `value`; dL/dRe + i dL/dIm where that is complex."""
+        """dL/dvalue after `backward`, with the shape and dtype of `value`; dL/dRe + i dL/dIm for complex values."""
         return self._cell.gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the value."""
+        """Shape of the value."""
         return tuple(self.value.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the value."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the value."""
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of entries of the value."""
+        return int(self.value.size)
+
+    def backward(self, dout: Array | None = None) -> None:
+        """Add dL/dv to the gradient of every variable v that this one was computed from, given dL/d(this one).
+
+        Parameters
+        ----------
+        dout : array, optional
+            1 for a scalar unless given.
+
+        Raises
+        ------
+        InvalidValueError
+            If this is no scalar and `dout` is missing.
+        """
+        if dout is None:
+            if self.value.size != 1:
+                raise InvalidValueError(
+                    f"backward of a variable of shape {self.shape} without dout; pass dout of that shape"
+                )
+            # `namespace` ignores arrays without axes, so it gets a view with one.
+            dout = namespace(self.value.reshape(1)).ones(self.shape, self.value.dtype)
+        self._cell.add(dout, "backward")
+        self.tape.unwind()
+
+    def __add__(self, other: Any) -> Any:
+        return _OPS["add"](self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _OPS["add"](other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _OPS["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _OPS["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _OPS["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _OPS["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _OPS["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _OPS["divide"](other, self)
+
+    def __pow__(self, exponent: float) -> Any:
+        return _OPS["power"](self, exponent=exponent)
+
+    def __matmul__(self, other: Any) -> Any:
+        return _OPS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _OPS["matmul"](other, self)
+
+    def __neg__(self) -> Any:
+        return _OPS["negative"](self)
+
+    def __pos__(self) -> Variable:
+        return self
+
+    def __getitem__(self, index: Any) -> Any:
+        return _OPS["select"](self, index=index)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[k] for k in range(len(self)))
+
+    @property
+    def T(self) -> Any:
+        """The variable with its axes in reverse order."""
+        return _OPS["transpose"](self, axes=tuple(reversed(range(self.ndim))))
+
+    def reshape(self, *shape: Any) -> Any:
+        """Return the variable in another shape, given as numbers or as one tuple."""
+        return _OPS["reshape"](self, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Any:
+        """Return the sum over `axis`, or over everything."""
+        return _OPS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Any:
+        """Return the mean over `axis`, or over everything."""
+        return _OPS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def _refuse_comparison(self, *_: Any) -> NoReturn:
+        raise DTypeError("a variable has no truth value and no comparisons; compare its array, `variable.value`")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse_comparison
+    __hash__ = object.__hash__
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise DTypeError("a variable is no array; use the ops of sci.nn, or take its array, `variable.value`")
+
+    def __array_function__(self, function: Any, *_: Any) -> NoReturn:
+        name = getattr(function, "__name__", function)
+        raise DTypeError(f"numpy.{name} of a variable; use the op of sci.nn, or take its array, `variable.value`")
 
 
 def value_of(x: Any) -> Any:
@@ -76,204 +307,10 @@ def value_of(x: Any) -> Any:
     return x.value if isinstance(x, Variable) else x
 
 
-def _spread(gradients: Any, cells: list[_Cell | None], op_vjp: Callable[..., Any]) -> None:
-    """Add what a vjp returned to the cells of its arguments."""
-    for cell, gradient in zip(cells, gradients, strict=True):
-        if cell is not None and gradient is not None:
-            cell.add(gradient, op_vjp)
-
-
-def _step_of_several(
-    targets: list[_Cell], cells: list[_Cell | None], op_vjp: Callable[..., Any], residuals: Any
-) -> Callable[[], None]:
-    """Return the step back of a call with several outputs."""
-
-    def step() -> None:
-        douts = tuple(t.take() for t in targets)
-        if any(d is not None for d in douts):
-            _spread(op_vjp(douts, residuals), cells, op_vjp)
-
-    return step
-
-
-class Tape:
-    """Record calls of (op, vjp) pairs, and unwind them to the gradients of a scalar.
-
-    Parameters
-    ----------
-    record : bool
-        False computes without recording, whatever the arguments.
-
-    Notes
-    -----
-    A call without variables among its arguments is not recorded and returns plain arrays, so one function serves
-    training (parameters as variables) and inference (plain arrays, no residual kept). What is kept between forward and
-    backward is the residuals alone; `backward` frees each as it goes, and a tape is used once. Overhead is a few
-    microseconds a call.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.nn import Tape, Variable
-    >>> def square(x):
-    ...     return x * x, x
-    >>> def square_vjp(dout, x):
-    ...     return (2 * x * dout,)
-    >>> def total(x):
-    ...     return x.sum(), x.shape
-    >>> def total_vjp(dout, shape):
-    ...     return (np.broadcast_to(dout, shape),)
-    >>> tape, x = Tape(), Variable(np.array([1.0, 2.0, 3.0]))
-    >>> y = tape.call(total, total_vjp, tape.call(square, square_vjp, x))
-    >>> tape.backward(y)
-    >>> x.gradient
-    array([2., 4., 6.])
-    """
-
-    def __init__(self, *, record: bool = True) -> None:
-        self._record = record
-        self._touched = False  # has a variable been among the arguments of a call?
-        self._steps: list[Callable[[], None]] = []
-
-    def call(self, op: Callable[..., Any], op_vjp: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Return `op(*args, **options)[0]` and record its derivative.
-
-        Parameters
-        ----------
-        op : callable
-            Takes plain arrays and returns (out, residuals); `out` may be a tuple of arrays.
-        op_vjp : callable
-            `op_vjp(dout, residuals)` returns a tuple: for each of `args` the gradient, in that argument's shape and
-            dtype, or None. Where `out` is a tuple, so is `dout`, with None for an output that was not used. It must
-            not change `dout`.
-        *args : Variable, array or None
-        **options
-            Passed on; not differentiated.
-
-        Returns
-        -------
-        Variable, or a tuple of them; plain arrays where no argument is a variable
-
-        Raises
-        ------
-        InvalidValueError
-            If an option is a variable.
-        ShapeError, DTypeError
-            In `backward`, if a gradient has not the shape and dtype of its argument.
-        """
-        for name, option in options.items():
-            if isinstance(option, Variable):
-                raise InvalidValueError(f"option {name} is a variable; only positional arguments are differentiated")
-        values = [a.value if isinstance(a, Variable) else a for a in args]
-        out, residuals = op(*values, **options)
-        cells = [a._cell if isinstance(a, Variable) else None for a in args]
-        if not any(cells):
-            return out
-        self._touched = True
-        if not self._record:
-            return out
-        if isinstance(out, tuple):
-            several = tuple(map(Variable, out))
-            self._steps.append(_step_of_several([v._cell for v in several], cells, op_vjp, residuals))
-            return several
-        made = Variable(out)
-        target = made._cell
-
-        def step() -> None:
-            dout = target.take()
-            if dout is not None:
-                _spread(op_vjp(dout, residuals), cells, op_vjp)
-
-        self._steps.append(step)
-        return made
-
-    def checkpoint(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Return `function(tape, *args, **options)`, keeping nothing of its inside; backward runs it a second time.
-
-        Parameters
-        ----------
-        function : callable
-            Composes calls on the tape that it is handed; it must compute the same both times.
-        *args, **options
-            Variables, dicts of them, arrays, anything.
-
-        Notes
-        -----
-        Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.
-        """
-        inside = Tape(record=False)
-        out = function(inside, *args, **options)
-        if not self._record or not inside._touched:
-            self._touched |= inside._touched
-            return out
-        made = tuple(map(Variable, out)) if isinstance(out, tuple) else Variable(out)
-        targets = [v._cell for v in made] if isinstance(made, tuple) else [made._cell]
-
-        def step() -> None:
-            douts = [t.take() for t in targets]
-            if all(d is None for d in douts):
-                return
-            inner = Tape()
-            again = function(inner, *args, **options)
-            for variable, dout in zip(again if isinstance(again, tuple) else (again,), douts):
-                if dout is not None and isinstance(variable, Variable):
-                    variable._cell.add(dout, self.checkpoint)
-            inner._unwind()
-
-        self._steps.append(step)
-        return made
-
-    def backward(self, out: Variable, dout: Array | None = None) -> None:
-        """Add dL/dv to the gradient of every variable v that `out` was made from, given dL/dout.
-
-        Parameters
-        ----------
-        out : Variable
-        dout : array, optional
-            1 for a scalar `out` unless given.
-
-        Raises
-        ------
-        InvalidValueError
-            If `out` is no variable, or not a scalar and `dout` is missing.
-        """
-        if not isinstance(out, Variable):
-            raise InvalidValueError("backward of a plain array: no variable was among what made it")
-        if dout is None:
-            if out.value.size != 1:
-                raise InvalidValueError(f"backward of an array of shape {out.shape} needs dout; only a scalar does not")
-            # A number without axes is neutral to `namespace`, so it is asked about a view with one.
-            dout = namespace(out.value.reshape(1)).ones(out.shape, out.value.dtype)
-        out._cell.add(dout, self.backward)
-        self._unwind()
-
-    def _unwind(self) -> None:
-        while self._steps:
-            self._steps.pop()()
-
-
-def value_and_gradients(
-    function: Callable[[Tape, dict[str, Variable]], Any], parameters: Mapping[str, Array]
-) -> tuple[Any, dict[str, Array]]:
-    """Return a scalar function of parameters and its gradient for each of them.
-
-    Parameters
-    ----------
-    function : callable
-        `function(tape, variables)` returns the scalar variable, or a tuple whose first entry it is.
-    parameters : dict of arrays
-
-    Returns
-    -------
-    value : what `function` returned, as plain arrays
-    gradients : dict of arrays, with the names, shapes and dtypes of `parameters`; zeros where one was not used
-    """
-    tape = Tape()
-    variables = {name: Variable(value) for name, value in parameters.items()}
-    out = function(tape, variables)
-    tape.backward(out[0] if isinstance(out, tuple) else out)
-    gradients = {
-        name: namespace(v.value).zeros_like(v.value) if v.gradient is None else v.gradient
-        for name, v in variables.items()
-    }
-    return (tuple(map(value_of, out)) if isinstance(out, tuple) else out.value), gradients
+def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return a tree of dicts, lists and tuples with `function` of every leaf."""
+    if isinstance(tree, Mapping):
+        return {key: map_tree(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map_tree(function, branch) for branch in tree)
+    return function(tree)

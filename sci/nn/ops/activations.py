@@ -5,8 +5,9 @@ from __future__ import annotations
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import DTypeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.nn.core.op import op
 
-__all__ = ["gelu", "gelu_value", "gelu_vjp", "relu", "relu_vjp", "silu", "silu_vjp", "tanh", "tanh_vjp"]
+__all__ = ["gelu", "relu", "silu", "tanh"]
 
 KINDS = ("gelu", "silu", "exp")
 
@@ -58,11 +59,16 @@ def gelu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
     return x * phi, phi + 0.3989422804014327 * x * gauss if slope else None
 
 
-def gelu_value(x: Array) -> Array:
-    """Return x Phi(x) without its derivative: for inference."""
+def _gelu_value(x: Array) -> Array:
     return evaluate("gelu", x, False)[0]
 
 
+def _gelu_vjp(dout: Array, slope: Array) -> tuple[Array]:
+    """Return the gradient of `gelu`: dout gelu'(x)."""
+    return (dout * slope,)
+
+
+@op(vjp=_gelu_vjp, value=_gelu_value)
 def gelu(x: Array) -> tuple[Array, Array | None]:
     """Return x Phi(x), Phi the normal distribution function, and its derivative as residual.
 
@@ -83,31 +89,28 @@ def gelu(x: Array) -> tuple[Array, Array | None]:
     return evaluate("gelu", x, True)
 
 
-def gelu_vjp(dout: Array, slope: Array) -> tuple[Array]:
-    """Return the gradient of `gelu`: dout gelu'(x)."""
-    return (dout * slope,)
+def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
+    """Return the gradient of `relu`."""
+    return (dout * positive,)
 
 
+@op(vjp=_relu_vjp)
 def relu(x: Array) -> tuple[Array, Array]:
     """Return max(x, 0); its derivative at 0 is taken as 0."""
     positive = x > 0
     return x * positive, positive
 
 
-def relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
-    """Return the gradient of `relu`."""
-    return (dout * positive,)
+def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
+    """Return the gradient of `tanh`: dout (1 - tanh^2)."""
+    return (dout * (1 - out * out),)
 
 
+@op(vjp=_tanh_vjp)
 def tanh(x: Array) -> tuple[Array, Array]:
     """Return tanh(x)."""
     out = namespace(x).tanh(x)
     return out, out
-
-
-def tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
-    """Return the gradient of `tanh`: dout (1 - tanh^2)."""
-    return (dout * (1 - out * out),)
 
 
 def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
@@ -119,14 +122,19 @@ def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
     return x * sigmoid, sigmoid * (1 + x * (1 - sigmoid)) if slope else None
 
 
+def _silu_value(x: Array) -> Array:
+    return evaluate("silu", x, False)[0]
+
+
+def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
+    """Return the gradient of `silu`."""
+    return (dout * slope,)
+
+
+@op(vjp=_silu_vjp, value=_silu_value)
 def silu(x: Array) -> tuple[Array, Array | None]:
     """Return x / (1 + exp(-x)), also called swish, and its derivative as residual."""
     return evaluate("silu", x, True)
-
-
-def silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
-    """Return the gradient of `silu`."""
-    return (dout * slope,)
 
 
 def exp_nonpositive(x: Array) -> Array:

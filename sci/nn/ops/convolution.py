@@ -7,14 +7,12 @@ from typing import Any
 from sci.backend import Array, namespace
 from sci.errors import ShapeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.nn.core.op import op
 
 __all__ = [
     "average_pool",
-    "average_pool_vjp",
     "convolve",
-    "convolve_vjp",
     "upsample_nearest",
-    "upsample_nearest_vjp",
 ]
 
 
@@ -56,6 +54,16 @@ def convolve_reference(x: Array, weight: Array, bias: Array) -> Array:
     return total
 
 
+def _convolve_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients for x, weight and bias."""
+    x, weight = residuals
+    xp = namespace(x, dout)
+    back = weight[:, :, ::-1, ::-1, ::-1].transpose(1, 0, 2, 3, 4)
+    dx = _convolved(dout, back, xp.zeros(x.shape[1], x.dtype))
+    return dx, _weight_gradient(x, dout).reshape(weight.shape), dout.sum(axis=(0, 2, 3, 4))
+
+
+@op(vjp=_convolve_vjp)
 def convolve(x: Array, weight: Array, bias: Array) -> tuple[Array, Any]:
     """Convolve grids with 3 x 3 x 3 taps and zeros around them.
 
@@ -88,15 +96,6 @@ def convolve(x: Array, weight: Array, bias: Array) -> tuple[Array, Any]:
     return _convolved(x, weight, bias), (x, weight)
 
 
-def convolve_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
-    """Return the gradients for x, weight and bias."""
-    x, weight = residuals
-    xp = namespace(x, dout)
-    back = weight[:, :, ::-1, ::-1, ::-1].transpose(1, 0, 2, 3, 4)
-    dx = _convolved(dout, back, xp.zeros(x.shape[1], x.dtype))
-    return dx, _weight_gradient(x, dout).reshape(weight.shape), dout.sum(axis=(0, 2, 3, 4))
-
-
 def _weight_gradient(x: Array, dout: Array) -> Array:
     """Return the gradient of the weights, (outputs, inputs, 27)."""
     xp, (batch, inputs, n0, n1, _), outputs = namespace(x), x.shape, dout.shape[1]
@@ -117,6 +116,12 @@ def convolve_weights_reference(x: Array, dout: Array) -> Array:
     return xp.stack([xp.einsum("boijk,bcijk->oc", dout, _moved(padded, tap, x.shape)) for tap in range(27)], axis=-1)
 
 
+def _average_pool_vjp(dout: Array, shape: tuple[int, ...]) -> tuple[Array]:
+    """Return the gradient for x: an eighth of each mean's in its cells."""
+    return (upsample_nearest(dout * dout.dtype.type(0.125)),)
+
+
+@op(vjp=_average_pool_vjp)
 def average_pool(x: Array) -> tuple[Array, tuple[int, ...]]:
     """Return the means over 2 x 2 x 2 cells of (batch, channels, n0, n1, n2), all lengths even.
 
@@ -130,17 +135,13 @@ def average_pool(x: Array) -> tuple[Array, tuple[int, ...]]:
     return x.reshape(b, c, n0 // 2, 2, n1 // 2, 2, n2 // 2, 2).mean(axis=(3, 5, 7)), x.shape
 
 
-def average_pool_vjp(dout: Array, shape: tuple[int, ...]) -> tuple[Array]:
-    """Return the gradient for x: an eighth of each mean's in its cells."""
-    return (upsample_nearest(dout * dout.dtype.type(0.125))[0],)
+def _upsample_nearest_vjp(dout: Array, _: None) -> tuple[Array]:
+    """Return the gradient for x: the sum over its 2 x 2 x 2 cells."""
+    mean = average_pool(dout)
+    return (mean * dout.dtype.type(8),)
 
 
+@op(vjp=_upsample_nearest_vjp)
 def upsample_nearest(x: Array) -> tuple[Array, None]:
     """Repeat each cell of (batch, channels, n0, n1, n2) in 2 x 2 x 2 cells."""
     return x.repeat(2, axis=2).repeat(2, axis=3).repeat(2, axis=4), None
-
-
-def upsample_nearest_vjp(dout: Array, _: None) -> tuple[Array]:
-    """Return the gradient for x: the sum over its 2 x 2 x 2 cells."""
-    mean, _shape = average_pool(dout)
-    return (mean * dout.dtype.type(8),)

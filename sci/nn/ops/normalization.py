@@ -7,16 +7,13 @@ from typing import Any
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import DTypeError, ShapeError
 from sci.kernels import get_kernel, launch, use_compiled
+from sci.nn.core.op import op
 
 __all__ = [
     "group_norm",
-    "group_norm_vjp",
     "instance_norm",
-    "instance_norm_vjp",
     "layer_norm",
-    "layer_norm_vjp",
     "rms_norm",
-    "rms_norm_vjp",
 ]
 
 
@@ -76,6 +73,15 @@ def standardize_vjp_reference(dout: Array, unit: Array, inverse: Array, centered
     return gradient * inverse[:, None]
 
 
+def _layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients of `layer_norm`."""
+    unit, inverse, weight = residuals
+    rows = dout.reshape(unit.shape)
+    dweight = namespace(rows).einsum("ri,ri->i", rows, unit)
+    return standardize_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
+
+
+@op(vjp=_layer_norm_vjp)
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,)."""
     unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps)
@@ -84,21 +90,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tu
     return out.reshape(x.shape), (unit, inverse, weight)
 
 
-def layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
-    """Return the gradients of `layer_norm`."""
-    unit, inverse, weight = residuals
-    rows = dout.reshape(unit.shape)
-    dweight = namespace(rows).einsum("ri,ri->i", rows, unit)
-    return standardize_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
-
-
-def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
-    """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
-    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps, centered=False)
-    return (unit * weight).reshape(x.shape), (unit, inverse, weight)
-
-
-def rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
+def _rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     """Return the gradients of `rms_norm`."""
     unit, inverse, weight = residuals
     rows = dout.reshape(unit.shape)
@@ -106,6 +98,23 @@ def rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     return dx.reshape(dout.shape), namespace(rows).einsum("ri,ri->i", rows, unit)
 
 
+@op(vjp=_rms_norm_vjp)
+def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
+    """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
+    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps, centered=False)
+    return (unit * weight).reshape(x.shape), (unit, inverse, weight)
+
+
+def _group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients of `group_norm`."""
+    unit, inverse, weight, shape = residuals
+    rows = dout.reshape(shape[0], shape[1], -1)
+    dweight = namespace(rows).einsum("bck,bck->c", rows, unit.reshape(rows.shape))
+    dx = standardize_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
+    return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
+
+
+@op(vjp=_group_norm_vjp)
 def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalize over the grid and the channels of a group.
 
@@ -132,22 +141,14 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
     return out.reshape(x.shape), (unit, inverse, weight, x.shape)
 
 
-def group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
-    """Return the gradients of `group_norm`."""
-    unit, inverse, weight, shape = residuals
-    rows = dout.reshape(shape[0], shape[1], -1)
-    dweight = namespace(rows).einsum("bck,bck->c", rows, unit.reshape(rows.shape))
-    dx = standardize_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
-    return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
+def _instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `instance_norm`."""
+    unit, inverse = residuals
+    return (standardize_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)
 
 
+@op(vjp=_instance_norm_vjp)
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid)."""
     unit, inverse = standardize(x.reshape(x.shape[0] * x.shape[1], -1), eps)
     return unit.reshape(x.shape), (unit, inverse)
-
-
-def instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `instance_norm`."""
-    unit, inverse = residuals
-    return (standardize_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)

@@ -13,7 +13,8 @@ import numpy as np
 from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, abort_on_error, agree, rank_of, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
-from sci.nn.core.tape import Tape, Variable, value_and_gradients
+from sci.nn.core.gradients import value_and_gradients
+from sci.nn.core.tape import Variable
 from sci.nn.gradients import allreduce_gradients, require_same_on_all_ranks
 from sci.nn.optim.adam import Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.schedules import Schedule, constant
@@ -33,7 +34,7 @@ class Dataset(Protocol):
         """Return the batch of the samples `indices`, as the loss takes it."""
 
 
-Loss = Callable[[Tape, dict[str, Variable], Any], Any]
+Loss = Callable[[dict[str, Variable], Any], Any]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def train(
     Parameters
     ----------
     loss : callable
-        `loss(tape, variables, batch)` returns the mean over the samples of `batch` as a scalar variable;
+        `loss(variables, batch)` returns the mean over the samples of `batch` as a scalar variable;
         `variables` has the names of `parameters`.
     parameters : dict of arrays
         Where to start; not changed. The same on all ranks.
@@ -162,11 +163,11 @@ def train(
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.nn import Adam, linear, linear_vjp, mean_squared, mean_squared_vjp, train
+    >>> from sci.nn import Adam, linear, mean_squared_error, train
     >>> x = np.random.default_rng(0).normal(size=(256, 3))
     >>> y = x @ np.array([[1.0], [-2.0], [0.5]])
-    >>> def loss(tape, v, batch):
-    ...     return tape.call(mean_squared, mean_squared_vjp, tape.call(linear, linear_vjp, batch[0], v["w"]), batch[1])
+    >>> def loss(v, batch):
+    ...     return mean_squared_error(linear(batch[0], v["w"]), batch[1])
     >>> done = train(loss, {"w": np.zeros((1, 3))}, (x, y), optimizer=Adam(0.05), epochs=40, batch_size=32)
     >>> np.round(done.parameters["w"], 3)
     array([[ 1. , -2. ,  0.5]])
@@ -259,7 +260,7 @@ def _gradients(
     with abort_on_error(comm):
         if len(mine):
             batch = samples[mine]
-            value, gradients = value_and_gradients(lambda tape, v: loss(tape, v, batch), parameters)
+            value, gradients = value_and_gradients(lambda variables: loss(variables, batch), parameters)
         else:
             value, gradients = 0.0, {name: namespace(p).zeros_like(p) for name, p in parameters.items()}
     total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm)

@@ -93,6 +93,6 @@ class Normalizer:
         return data * scale + mean
 
     def decode_options(self, like: Array) -> dict[str, Any]:
-        """Return the options of the pair `affine` that decodes on a tape: `tape.call(affine, affine_vjp, y, **o)`."""
+        """Return the options of the op `scale_shift` that decodes variables: `scale_shift(y, **options)`."""
         mean, scale = self._parts(like)
         return {"scale": scale, "shift": mean}

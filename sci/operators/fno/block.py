@@ -1,4 +1,4 @@
-"""A whole FNO block as one (forward, vjp) pair.
+"""A whole FNO block as one op.
 
 Between two Fourier transforms everything in a block is pointwise in space, and what would be a dozen arrays of the size
 of the field is made in registers or in the cache, and again in the derivative. Kept are the field before the first
@@ -10,18 +10,34 @@ from __future__ import annotations
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
+from sci.nn import op
 from sci.operators.fno.pointwise import BlockSpec, pointwise, pointwise_vjp
-from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution, spectral_convolution_vjp
+from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution
 from sci.operators.spectral.transform import synthesize_rows
 
-__all__ = ["BlockSpec", "block", "block_vjp"]
+__all__ = ["BlockSpec", "block"]
 
 
 def _flat(x: Array) -> Array:
     return x.reshape(*x.shape[:2], -1)
 
 
-def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple[Array, Any]:
+def _block_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `block`."""
+    x, v, slope, spectral, p, spec = residuals
+    dv, dx, sums = pointwise_vjp(_flat(dout), _flat(x), v, slope, p, spec)
+    through_spectrum, dbias, *dweights = spectral_convolution.vjp(dv.reshape(dout.shape), spectral)
+    through_spectrum += dx.reshape(x.shape)
+    sums.update({"bias": dbias, **dict(zip(spec.weights, dweights))})
+    return (through_spectrum, *(sums[name] for name in spec.names))
+
+
+def _block_value(x: Array, *arrays: Array, spec: BlockSpec) -> Array:
+    return _block(x, arrays, spec, keep=False)[0]
+
+
+@op(vjp=_block_vjp, value=_block_value)
+def block(x: Array, *arrays: Array, spec: BlockSpec) -> tuple[Array, Any]:
     """Return gelu(MLP(gelu(v)) + gate x), v = K x + bias + A x, K the spectral convolution.
 
     Parameters
@@ -30,13 +46,16 @@ def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple
     *arrays
         In the order of `spec.names`.
     spec : BlockSpec
-    keep : bool
-        False where no derivative will be asked for.
 
     Notes
     -----
     Of the size of the field, v and the slope of the last GELU are kept, and the input.
     """
+    return _block(x, arrays, spec, keep=True)
+
+
+def _block(x: Array, arrays: tuple[Array, ...], spec: BlockSpec, keep: bool) -> tuple[Array, Any]:
+    """Return the output of a block, and its residuals if `keep`."""
     p = dict(zip(spec.names, arrays))
     weights = [p[name] for name in spec.weights]
     options: dict[str, Any] = {"names": spec.weights, "form": spec.form, "layer": spec.layer}
@@ -49,13 +68,3 @@ def block(x: Array, *arrays: Array, spec: BlockSpec, keep: bool = True) -> tuple
     before = _flat(v)
     out, slope = pointwise(_flat(x), before, p, spec, keep, rows)
     return out.reshape(v.shape), (x, before, slope, spectral, p, spec) if keep else None
-
-
-def block_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `block`."""
-    x, v, slope, spectral, p, spec = residuals
-    dv, dx, sums = pointwise_vjp(_flat(dout), _flat(x), v, slope, p, spec)
-    through_spectrum, dbias, *dweights = spectral_convolution_vjp(dv.reshape(dout.shape), spectral)
-    through_spectrum += dx.reshape(x.shape)
-    sums.update({"bias": dbias, **dict(zip(spec.weights, dweights))})
-    return (through_spectrum, *(sums[name] for name in spec.names))

@@ -8,23 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from sci import nn
 from sci.backend import Array, Device, namespace, namespace_of, require_finite, to_device
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
-    Tape,
-    Variable,
     concatenate,
-    concatenate_vjp,
     count_parameters,
     crop,
-    crop_vjp,
     pad,
-    pad_vjp,
     value_of,
 )
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.layers import fused_block, layered_block
-from sci.operators.fno.perceptron import channel_mlp, channel_mlp_vjp
+from sci.operators.fno.perceptron import channel_mlp
 from sci.operators.spectral.convolution import as_dtype
 from sci.operators.spectral.modes import check_field
 
@@ -202,14 +198,13 @@ class FNO:
         check_field(x, self.config.in_channels, self.config.dim)
         namespace(x, *self.parameters.values())
         require_finite(x, "the field")
-        return self.forward(Tape(), as_dtype(self.parameters, x.dtype), x)
+        return self.forward(as_dtype(self.parameters, x.dtype), x)
 
-    def forward(self, tape: Tape, parameters: Mapping[str, Any], x: Any, *, checkpoint: bool = False) -> Any:
-        """Return the output for given parameters, recorded on `tape`.
+    def forward(self, parameters: Mapping[str, Any], x: Any, *, checkpoint: bool = False) -> Any:
+        """Return the output for given parameters, arrays or variables.
 
         Parameters
         ----------
-        tape : Tape
         parameters : dict of variables or arrays
             Named as `self.parameters`, of the precision of `x`.
         x : (batch, in_channels, *grid) variable or array
@@ -218,23 +213,19 @@ class FNO:
         """
         config, value = self.config, value_of(x)
         if config.positional_grid:
-            x = tape.call(concatenate, concatenate_vjp, x, _positions(value), axis=1)
-        x = _perceptron(tape, parameters, "lifting", x)
+            x = concatenate(x, _positions(value), axis=1)
+        x = _perceptron(parameters, "lifting", x)
         padding = [round(p * n) for p, n in zip(config.paddings, value.shape[2:])]
         widths = ((0, 0), (0, 0), *((p, p) for p in padding))
         if any(padding):
-            x = tape.call(pad, pad_vjp, x, widths=widths)
+            x = pad(x, widths)
         block = fused_block if config.fused else layered_block
-        keep = any(isinstance(v, Variable) for v in (x, *parameters.values()))
         for layer in range(config.n_layers):
             own = {n: v for n, v in parameters.items() if n.startswith((f"blocks.{layer}.", "spectral."))}
-            if checkpoint:
-                x = tape.checkpoint(block, own, x, config, layer, keep)
-            else:
-                x = block(tape, own, x, config, layer, keep)
+            x = nn.checkpoint(block, own, x, config, layer) if checkpoint else block(own, x, config, layer)
         if any(padding):
-            x = tape.call(crop, crop_vjp, x, widths=widths)
-        return _perceptron(tape, parameters, "projection", x)
+            x = crop(x, widths)
+        return _perceptron(parameters, "projection", x)
 
 
 class TFNO(FNO):
@@ -258,9 +249,9 @@ def _positions(x: Array) -> Array:
     return xp.stack([xp.broadcast_to(c, shape) for c in columns], axis=1)
 
 
-def _perceptron(tape: Tape, parameters: Mapping[str, Any], name: str, x: Any) -> Any:
+def _perceptron(parameters: Mapping[str, Any], name: str, x: Any) -> Any:
     arrays = (parameters[f"{name}.{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias"))
-    return tape.call(channel_mlp, channel_mlp_vjp, x, *arrays)
+    return channel_mlp(x, *arrays)
 
 
 def _checked(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

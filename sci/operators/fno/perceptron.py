@@ -1,4 +1,4 @@
-"""Perceptrons over the channels of a field, the lifting and the projection of an operator, as a pair for the tape."""
+"""Perceptrons over the channels of a field, the lifting and the projection of an operator, as an op."""
 
 from __future__ import annotations
 
@@ -6,13 +6,41 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
-from sci.nn import gelu_value
-from sci.nn.ops.arithmetic import outer_sum
+from sci.nn import gelu, op
+from sci.nn.ops.products import outer_sum
 from sci.operators.fno import pointwise
 
-__all__ = ["channel_mlp", "channel_mlp_vjp", "mlp_backward_reference", "mlp_forward_reference"]
+__all__ = ["channel_mlp", "mlp_backward_reference", "mlp_forward_reference"]
 
 
+def _channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `channel_mlp`."""
+    x, w0, b0, w1, b1 = residuals
+    xp = namespace(dout)
+    source, grad = (xp.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (x, dout))
+    kernel = _compiled("mlp_backward", x, w0, w1)
+    sums = [xp.zeros_like(p) for p in (w0, b0, w1, b1)]
+    if kernel is None:
+        return (mlp_backward_reference(source, grad, (w0, b0, w1), sums).reshape(x.shape), *sums)
+    size = _size(w0, w1)
+    dx, weights = xp.empty(source.shape, x.dtype), _padded(w0, b0, w1, size)
+    together = len(x) if is_device_array(x) else max(1, pointwise.TILE_POINTS // source.shape[2])
+    for start in range(0, len(x), together):
+        part = slice(start, start + together)
+        shape = (len(source[part]), size[1], source.shape[2])
+        value, dhidden = xp.empty(shape, x.dtype), xp.empty(shape, x.dtype)
+        launch(
+            *(kernel, _grid(source[part]), source[part], grad[part], *weights, dx[part]),
+            *(value, dhidden, shape[0], shape[2], source.shape[1], grad.shape[1]),
+        )
+        sums[0] += outer_sum(dhidden, source[part])
+        sums[1] += dhidden.sum(axis=2).sum(axis=0)
+        sums[2] += outer_sum(grad[part], value)
+        sums[3] += grad[part].sum(axis=2).sum(axis=0)
+    return (dx.reshape(x.shape), *sums)
+
+
+@op(vjp=_channel_mlp_vjp)
 def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[Array, Any]:
     """Return w1 gelu(w0 x + b0) + b1 over the channels of `x` (batch, channel, *grid).
 
@@ -41,33 +69,6 @@ def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[A
     return out.reshape(x.shape[0], w1.shape[0], *x.shape[2:]), (x, w0, b0, w1, b1)
 
 
-def channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `channel_mlp`."""
-    x, w0, b0, w1, b1 = residuals
-    xp = namespace(dout)
-    source, grad = (xp.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (x, dout))
-    kernel = _compiled("mlp_backward", x, w0, w1)
-    sums = [xp.zeros_like(p) for p in (w0, b0, w1, b1)]
-    if kernel is None:
-        return (mlp_backward_reference(source, grad, (w0, b0, w1), sums).reshape(x.shape), *sums)
-    size = _size(w0, w1)
-    dx, weights = xp.empty(source.shape, x.dtype), _padded(w0, b0, w1, size)
-    together = len(x) if is_device_array(x) else max(1, pointwise.TILE_POINTS // source.shape[2])
-    for start in range(0, len(x), together):
-        part = slice(start, start + together)
-        shape = (len(source[part]), size[1], source.shape[2])
-        value, dhidden = xp.empty(shape, x.dtype), xp.empty(shape, x.dtype)
-        launch(
-            *(kernel, _grid(source[part]), source[part], grad[part], *weights, dx[part]),
-            *(value, dhidden, shape[0], shape[2], source.shape[1], grad.shape[1]),
-        )
-        sums[0] += outer_sum(dhidden, source[part])
-        sums[1] += dhidden.sum(axis=2).sum(axis=0)
-        sums[2] += outer_sum(grad[part], value)
-        sums[3] += grad[part].sum(axis=2).sum(axis=0)
-    return (dx.reshape(x.shape), *sums)
-
-
 def mlp_forward_reference(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> Array:
     """Do what the kernel `mlp_forward` does, for any number of channels, in array calls over tiles."""
     xp = namespace(x, w0)
@@ -75,7 +76,7 @@ def mlp_forward_reference(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) 
     for tile in pointwise.tiles(x):
         hidden = xp.matmul(w0, x[tile])
         hidden += b0[:, None]
-        product = xp.matmul(w1, gelu_value(hidden))
+        product = xp.matmul(w1, gelu(hidden))
         product += b1[:, None]
         out[tile] = product
     return out

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
-from sci.nn import gelu, gelu_value
-from sci.nn.ops.arithmetic import outer_sum
+from sci.nn import gelu
+from sci.nn.ops.products import outer_sum
 from sci.operators.spectral.weights import WeightFormat
 
 __all__ = [
@@ -151,17 +151,17 @@ def block_forward_reference(
         skip = _skip(xt, spec.fno_skip, p.get("skip"))
         if skip is not None:
             vt += skip
-        hidden = xp.matmul(p["mlp_0"], gelu_value(vt) if spec.activate else vt)
+        hidden = xp.matmul(p["mlp_0"], gelu(vt) if spec.activate else vt)
         hidden += p["mlp_0_bias"][:, None]
-        m = xp.matmul(p["mlp_1"], gelu_value(hidden))
+        m = xp.matmul(p["mlp_1"], gelu(hidden))
         m += p["mlp_1_bias"][:, None]
         skip = _skip(xt, spec.mlp_skip, p.get("gate"))
         if skip is not None:
             m += skip
         if slope is not None:
-            out[tile], slope[tile] = gelu(m)
+            out[tile], slope[tile] = gelu.forward(m)
         else:
-            out[tile] = gelu_value(m) if spec.activate else m
+            out[tile] = gelu(m) if spec.activate else m
     return out, slope
 
 
@@ -211,7 +211,7 @@ def block_backward_reference(
     for tile in tiles(x):
         xt, dm = x[tile], dout[tile]
         dm = dm * slope[tile] if slope is not None else dm
-        value, first = gelu(v[tile]) if spec.activate else (v[tile], None)
+        value, first = gelu.forward(v[tile]) if spec.activate else (v[tile], None)
         da = mlp_tile_vjp(value, dm, (p["mlp_0"], p["mlp_0_bias"], p["mlp_1"]), mlp)
         if first is not None:
             da *= first
@@ -229,7 +229,7 @@ def mlp_tile_vjp(x: Array, dout: Array, weights: tuple[Array, Array, Array], sum
     xp = namespace(x)
     hidden = xp.matmul(w0, x)
     hidden += b0[:, None]
-    value, slope = gelu(hidden)
+    value, slope = gelu.forward(hidden)
     sums[2] += outer_sum(dout, value)
     sums[3] += dout.sum(axis=(0, 2))
     slope *= xp.matmul(w1.T, dout)

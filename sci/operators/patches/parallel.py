@@ -10,15 +10,24 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agree, allreduce_sum, size, split
 from sci.errors import DecompositionError, ShapeError
-from sci.nn import Tape, allreduce_gradients
+from sci.nn import allreduce_gradients, op
 from sci.operators.fno.model import FNO
-from sci.operators.patches.windows import MultigridPatches, crop_patches, crop_patches_vjp
+from sci.operators.patches.windows import MultigridPatches, crop_patches
 
-__all__ = ["patch_loss", "patched_relative_l2", "patched_relative_l2_vjp", "predict_patches", "shared", "shared_vjp"]
+__all__ = ["patch_loss", "patched_relative_l2", "predict_patches", "shared"]
 
 _TINY = 1e-8
 
 
+def _shared_vjp(douts: tuple[Array | None, ...], residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `shared`: sums over the ranks. Collective."""
+    comm, forms = residuals
+    xp = namespace(*(d for d in douts if d is not None))
+    own = {str(i): xp.zeros(*form) if d is None else d for i, (d, form) in enumerate(zip(douts, forms))}
+    return tuple(allreduce_gradients(own, 0.0, 1.0, comm)[0].values())
+
+
+@op(vjp=_shared_vjp)
 def shared(*arrays: Array, comm: Comm = None) -> tuple[tuple[Array, ...], Any]:
     """Return arrays as they are; in the derivative the ranks' gradients are added, in one all-reduce.
 
@@ -31,14 +40,13 @@ def shared(*arrays: Array, comm: Comm = None) -> tuple[tuple[Array, ...], Any]:
     return arrays, (comm, [(a.shape, a.dtype) for a in arrays])
 
 
-def shared_vjp(douts: tuple[Array | None, ...], residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `shared`: sums over the ranks. Collective."""
-    comm, forms = residuals
-    xp = namespace(*(d for d in douts if d is not None))
-    own = {str(i): xp.zeros(*form) if d is None else d for i, (d, form) in enumerate(zip(douts, forms))}
-    return tuple(allreduce_gradients(own, 0.0, 1.0, comm)[0].values())
+def _patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `patched_relative_l2` for this rank's patches."""
+    difference, weights = residuals
+    return (difference * (dout * weights).reshape(*weights.shape, *(1,) * (difference.ndim - 2)),)
 
 
+@op(vjp=_patched_relative_l2_vjp)
 def patched_relative_l2(
     prediction: Array, *, target: Array, samples: Array, n_samples: int, comm: Comm = None
 ) -> tuple[Array, Any]:
@@ -73,15 +81,9 @@ def patched_relative_l2(
     return (errors / scales).sum() / n_samples, (difference, weights)
 
 
-def patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `patched_relative_l2` for this rank's patches."""
-    difference, weights = residuals
-    return (difference * (dout * weights).reshape(*weights.shape, *(1,) * (difference.ndim - 2)),)
-
-
 def patch_loss(
     model: FNO, cut: MultigridPatches, comm: Comm = None
-) -> Callable[[Tape, Mapping[str, Any], tuple[Array, Array]], Any]:
+) -> Callable[[Mapping[str, Any], tuple[Array, Array]], Any]:
     """Return a loss for `sci.nn.train`, called there without `comm`: the patches of each batch are shared by the ranks.
 
     Parameters
@@ -94,7 +96,7 @@ def patch_loss(
     Returns
     -------
     callable
-        Takes (tape, variables, (x, y)) with the whole batch on every rank. Loss and gradients are those of one process
+        Takes (variables, (x, y)) with the whole batch on every rank. Loss and gradients are those of one process
         to rounding, the same bits on all ranks: the loss is the relative L2 error of the stitched fields.
 
     Raises
@@ -103,14 +105,14 @@ def patch_loss(
         When it is called on fewer patches than ranks.
     """
 
-    def loss(tape: Tape, variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
+    def loss(variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
         x, y = batch
         mine, samples = _share(cut, x, comm)
-        values = tape.call(shared, shared_vjp, *variables.values(), comm=comm)
-        prediction = model.forward(tape, dict(zip(variables, values)), cut.split(x)[mine])
-        cores = tape.call(crop_patches, crop_patches_vjp, prediction, cut=cut, grid=tuple(x.shape[2:]))
+        values = shared(*variables.values(), comm=comm)
+        prediction = model.forward(dict(zip(variables, values)), cut.split(x)[mine])
+        cores = crop_patches(prediction, cut=cut, grid=tuple(x.shape[2:]))
         options: dict[str, Any] = {"target": cut.targets(y)[mine], "samples": samples, "n_samples": len(x)}
-        return tape.call(patched_relative_l2, patched_relative_l2_vjp, cores, comm=comm, **options)
+        return patched_relative_l2(cores, comm=comm, **options)
 
     return loss
 

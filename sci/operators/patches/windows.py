@@ -10,8 +10,9 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn import op
 
-__all__ = ["MultigridPatches", "crop_patches", "crop_patches_vjp", "stitch_patches", "stitch_patches_vjp"]
+__all__ = ["MultigridPatches", "crop_patches", "stitch_patches"]
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,11 @@ class MultigridPatches:
 
     def crop(self, patches: Array, grid: Sequence[int]) -> Array:
         """Return patches of a field on `grid` without their halos."""
-        return crop_patches(patches, cut=self, grid=tuple(grid))[0]
+        return crop_patches(patches, cut=self, grid=tuple(grid))
 
     def stitch(self, cores: Array, grid: Sequence[int]) -> Array:
         """Return the field on `grid` whose patches, without halos, are given: the inverse of `targets`."""
-        return stitch_patches(cores, cut=self, grid=tuple(grid))[0]
+        return stitch_patches(cores, cut=self, grid=tuple(grid))
 
 
 def _to_patches(x: Array, n: int) -> Array:
@@ -150,15 +151,7 @@ def _from_patches(patches: Array, n: int) -> Array:
     return parted.transpose(order).reshape(batch, channels, *(n * w for w in widths))
 
 
-def crop_patches(patches: Array, *, cut: MultigridPatches, grid: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return patches (count, channel, *window) without their halos, as a pair for the tape."""
-    if patches.shape[2:] != cut.window(grid):
-        raise ShapeError(f"patches of {patches.shape[2:]} points; expected {cut.window(grid)} for a grid of {grid}")
-    inner = (..., *(slice(q, q + h) for q, h in zip(cut.halo(grid), cut.core(grid))))
-    return patches[inner], (inner, patches.shape)
-
-
-def crop_patches_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+def _crop_patches_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient of `crop_patches`: zero in the halos."""
     inner, shape = residuals
     gradient = namespace(dout).zeros(shape, dout.dtype)
@@ -166,16 +159,26 @@ def crop_patches_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (gradient,)
 
 
+@op(vjp=_crop_patches_vjp)
+def crop_patches(patches: Array, *, cut: MultigridPatches, grid: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return patches (count, channel, *window) without their halos (an op)."""
+    if patches.shape[2:] != cut.window(grid):
+        raise ShapeError(f"patches of {patches.shape[2:]} points; expected {cut.window(grid)} for a grid of {grid}")
+    inner = (..., *(slice(q, q + h) for q, h in zip(cut.halo(grid), cut.core(grid))))
+    return patches[inner], (inner, patches.shape)
+
+
+def _stitch_patches_vjp(dout: Array, cut: Any) -> tuple[Array]:
+    """Return the gradient of `stitch_patches`: the patches of `dout`."""
+    return (_to_patches(dout, cut.per_axis),)
+
+
+@op(vjp=_stitch_patches_vjp)
 def stitch_patches(cores: Array, *, cut: MultigridPatches, grid: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return the field that cores (batch patches, channel, *core) make up, as a pair for the tape."""
+    """Return the field that cores (batch patches, channel, *core) make up (an op)."""
     count = cut.count(grid)
     if cores.shape[2:] != cut.core(grid) or cores.shape[0] % count:
         raise ShapeError(
             f"cores of shape {tuple(cores.shape)}; expected a multiple of {count} of {cut.core(grid)} points"
         )
     return _from_patches(cores, cut.per_axis), cut
-
-
-def stitch_patches_vjp(dout: Array, cut: Any) -> tuple[Array]:
-    """Return the gradient of `stitch_patches`: the patches of `dout`."""
-    return (_to_patches(dout, cut.per_axis),)

@@ -1,4 +1,4 @@
-"""The spectral convolution: transform, mix the channels of every kept mode, synthesize; as a pair and as a layer."""
+"""The spectral convolution: transform, mix the channels of every kept mode, synthesize; as an op and as a layer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,34 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, Device, namespace, namespace_of
-from sci.nn import Tape
+from sci.nn import op
 from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
 from sci.operators.spectral.transform import synthesize_modes, transform_modes
 from sci.operators.spectral.weights import WeightFormat
 
-__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution", "spectral_convolution_vjp"]
+__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution"]
 
 
+def _spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    """Return the gradients of `spectral_convolution`.
+
+    With F the transform, P the number of points and c the weights of columns: dY = P c F(dout), dW[i, o, k] =
+    sum_b conj(X) dY, and dx is the field of conj(W) dY / (P c): the layer itself with W conjugated and transposed.
+    """
+    mixing, form, kept, source, names = residuals
+    xp = namespace(dout)
+    spectrum = transform_modes(dout, kept)
+    dbias = spectrum[_zero(kept)].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
+    scales = [
+        xp.asarray(np.prod(shape) * column_weights(shape, kept, np.float64)).astype(dout.dtype)[:, None, None]
+        for shape in (dout.shape[2:], source)
+    ]
+    dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
+    dx = synthesize_modes(dspectrum / scales[1], source)
+    return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
+
+
+@op(vjp=_spectral_convolution_vjp)
 def spectral_convolution(
     x: Array,
     bias: Array,
@@ -67,25 +87,6 @@ def mixed_spectrum(
 def _zero(kept: Sequence[int]) -> tuple[int, ...]:
     """Where the wavenumber 0 is: a constant added there is added to the field."""
     return (*(m // 2 for m in kept[:-1]), 0)
-
-
-def spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `spectral_convolution`.
-
-    With F the transform, P the number of points and c the weights of columns: dY = P c F(dout), dW[i, o, k] =
-    sum_b conj(X) dY, and dx is the field of conj(W) dY / (P c): the layer itself with W conjugated and transposed.
-    """
-    mixing, form, kept, source, names = residuals
-    xp = namespace(dout)
-    spectrum = transform_modes(dout, kept)
-    dbias = spectrum[_zero(kept)].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
-    scales = [
-        xp.asarray(np.prod(shape) * column_weights(shape, kept, np.float64)).astype(dout.dtype)[:, None, None]
-        for shape in (dout.shape[2:], source)
-    ]
-    dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
-    dx = synthesize_modes(dspectrum / scales[1], source)
-    return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -145,17 +146,17 @@ class SpectralConv:
         bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)
         return cls({"bias": xp.asarray(bias.astype(np.float32)), **parameters}, form)
 
-    def forward(self, tape: Tape, parameters: Mapping[str, Any], x: Any, grid: Sequence[int] | None = None) -> Any:
-        """Return the layer's output with `parameters`, recorded on `tape`."""
+    def forward(self, parameters: Mapping[str, Any], x: Any, grid: Sequence[int] | None = None) -> Any:
+        """Return the layer's output with `parameters`, arrays or variables."""
         names = tuple(self.form.shapes())
         weights = [parameters[name] for name in names]
         options: dict[str, Any] = {"names": names, "form": self.form, "grid": grid}
-        return tape.call(spectral_convolution, spectral_convolution_vjp, x, parameters["bias"], *weights, **options)
+        return spectral_convolution(x, parameters["bias"], *weights, **options)
 
     def __call__(self, x: Array, grid: Sequence[int] | None = None) -> Array:
         """Return the output for `x` (batch, in, *grid), on `grid` where it is given, in the dtype of `x`."""
         check_field(x, self.form.in_channels, len(self.form.modes))
-        return self.forward(Tape(), as_dtype(self.parameters, x.dtype), x, grid)
+        return self.forward(as_dtype(self.parameters, x.dtype), x, grid)
 
 
 def as_dtype(parameters: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

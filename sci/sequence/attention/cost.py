@@ -42,7 +42,7 @@ def attention_cost(
     dtype: str = "float32",
     backward: bool = False,
 ) -> AttentionCost:
-    """Return the cost of `attention`, or of `attention_vjp`, for n tokens over `n_ranks` ranks.
+    """Return the cost of `attention`, or of `attention.vjp`, for n tokens over `n_ranks` ranks.
 
     Parameters
     ----------

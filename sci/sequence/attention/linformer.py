@@ -13,10 +13,11 @@ from sci.distributed import Comm, abort_on_error, allreduce_sum
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, ShapeError
+from sci.nn import op
 from sci.sequence.attention.problem import fingerprint, narrowed, require_sharded, working_dtype
 from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange, add_gradients, attend
 
-__all__ = ["linformer_attention", "linformer_attention_forward", "linformer_attention_vjp"]
+__all__ = ["linformer_attention"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,45 @@ class _Call:
     comm: Comm
 
 
+def _linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the gradients of `linformer_attention` for this rank's q, k, v, e and f.
+
+    With the sums over ranks dK' and dV' of the gradients of E K and F V: dK = E^T dK', dE = sum over heads of dK' K^T,
+    and so for V and F.
+
+    Raises
+    ------
+    ShapeError
+        On every rank, for a gradient of another shape than the output.
+
+    Notes
+    -----
+    Collective: one sum over ranks of 2 heads rows head_dim elements.
+    """
+    call: _Call = residuals
+    shape = (*call.leading, *call.q.shape[1:])
+    error = None
+    if tuple(dout.shape) != shape:
+        error = ShapeError(f"dout has shape {tuple(dout.shape)}; expected {shape}")
+    verdict(channel_of(call.comm), error)
+    xp = namespace(dout, call.q)
+    with abort_on_error(call.comm):
+        dout = xp.ascontiguousarray(dout.reshape(call.q.shape), dtype=call.q.dtype)
+        delta, scale = (dout * call.out).sum(axis=2), call.q.dtype.type(call.scale)
+        dq, dkeys, dvalues = (xp.zeros_like(a) for a in (call.q, call.keys, call.values))
+        given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
+        key_range = _key_range(xp, call.q, call.keys)
+        add_gradients(*given, key_range, xp.arange(call.keys.shape[1]), dq, dkeys, dvalues)
+        dkeys, dvalues = allreduce_sum(xp.stack([dkeys, dvalues]), call.comm, checked=True)
+        dk, dv = call.e.T @ dkeys, call.f.T @ dvalues
+        de = xp.einsum("hrd,hld->rl", dkeys, call.k)
+        df = xp.einsum("hrd,hld->rl", dvalues, call.v)
+        found = (dq * scale, dk, dv, de, df)
+        dq, dk, dv, de, df = (narrowed(a, call.dtype, "a gradient of Linformer attention") for a in found)
+    return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
+
+
+@op(vjp=_linformer_attention_vjp)
 def linformer_attention(
     q: Array,
     k: Array,
@@ -50,7 +90,7 @@ def linformer_attention(
     precision: str | None = None,
     length: int | None = None,
     comm: Comm = None,
-) -> Array:
+) -> tuple[Array, Any]:
     """Attend to `rows` linear combinations of the keys and values of the whole sequence.
 
     O = softmax(scale Q (E K)^T) (F V), where E K and F V are sums over all tokens.
@@ -97,22 +137,6 @@ def linformer_attention(
     >>> linformer_attention(x, x, x, np.ones((1, 4)), np.ones((1, 4)) / 4)[0, 0]
     array([1., 1.])
     """
-    return linformer_attention_forward(q, k, v, e, f, scale=scale, precision=precision, length=length, comm=comm)[0]
-
-
-def linformer_attention_forward(
-    q: Array,
-    k: Array,
-    v: Array,
-    e: Array,
-    f: Array,
-    *,
-    scale: float | None = None,
-    precision: str | None = None,
-    length: int | None = None,
-    comm: Comm = None,
-) -> tuple[Array, Any]:
-    """Do what `linformer_attention` does and return (out, residuals): the first half of a pair for `sci.nn`."""
     _agree((q, k, v, e, f), scale, precision, length, comm)
     xp, shape, given = namespace(q, k, v, e, f), q.shape, q.dtype
     dtype = working_dtype(given, precision)
@@ -127,44 +151,6 @@ def linformer_attention_forward(
         result = narrowed(out, given, "the output of Linformer attention").reshape(shape)
     call = _Call(q, k, v, e, f, value, keys, values, out, lse, tuple(shape[:-2]), given, comm)
     return result, call
-
-
-def linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array, Array, Array]:
-    """Return the gradients of `linformer_attention_forward` for this rank's q, k, v, e and f.
-
-    With the sums over ranks dK' and dV' of the gradients of E K and F V: dK = E^T dK', dE = sum over heads of dK' K^T,
-    and so for V and F.
-
-    Raises
-    ------
-    ShapeError
-        On every rank, for a gradient of another shape than the output.
-
-    Notes
-    -----
-    Collective: one sum over ranks of 2 heads rows head_dim elements.
-    """
-    call: _Call = residuals
-    shape = (*call.leading, *call.q.shape[1:])
-    error = None
-    if tuple(dout.shape) != shape:
-        error = ShapeError(f"dout has shape {tuple(dout.shape)}; expected {shape}")
-    verdict(channel_of(call.comm), error)
-    xp = namespace(dout, call.q)
-    with abort_on_error(call.comm):
-        dout = xp.ascontiguousarray(dout.reshape(call.q.shape), dtype=call.q.dtype)
-        delta, scale = (dout * call.out).sum(axis=2), call.q.dtype.type(call.scale)
-        dq, dkeys, dvalues = (xp.zeros_like(a) for a in (call.q, call.keys, call.values))
-        given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
-        key_range = _key_range(xp, call.q, call.keys)
-        add_gradients(*given, key_range, xp.arange(call.keys.shape[1]), dq, dkeys, dvalues)
-        dkeys, dvalues = allreduce_sum(xp.stack([dkeys, dvalues]), call.comm, checked=True)
-        dk, dv = call.e.T @ dkeys, call.f.T @ dvalues
-        de = xp.einsum("hrd,hld->rl", dkeys, call.k)
-        df = xp.einsum("hrd,hld->rl", dvalues, call.v)
-        found = (dq * scale, dk, dv, de, df)
-        dq, dk, dv, de, df = (narrowed(a, call.dtype, "a gradient of Linformer attention") for a in found)
-    return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
 
 
 def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:

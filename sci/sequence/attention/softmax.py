@@ -10,12 +10,13 @@ from sci.distributed import Comm, Layout, abort_on_error, size
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn import op
 from sci.sequence.attention.problem import Method, Problem, agreed_problem
 from sci.sequence.attention.ring import ring_backward, ring_forward
 from sci.sequence.attention.rsa import rsa_backward, rsa_forward
 from sci.sequence.attention.ulysses import ulysses_backward, ulysses_forward
 
-__all__ = ["attention", "attention_forward", "attention_vjp"]
+__all__ = ["attention"]
 
 _FORWARD: dict[str, Callable[[Problem], tuple[Array, Array]]] = {
     "ring": ring_forward,
@@ -31,6 +32,52 @@ _MASKED = 1e30
 """Stands for the log-sum-exp of a query that sees no key: every weight exp(score - lse) is zero then."""
 
 
+def _attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients of `attention` for this rank's q, k and v.
+
+    With delta_i = dout_i . out_i - dlse_i: ds_ij = p_ij (dout_i . v_j - delta_i), dq_i = scale sum over j of ds_ij k_j,
+    dk_j = scale sum over i of ds_ij q_i, dv_j = sum over i of p_ij dout_i. Weights are computed again.
+
+    Parameters
+    ----------
+    douts : (dout, dlse)
+        Gradients for this rank's output and log-sum-exp; None for one that is not used (on all ranks alike).
+    residuals
+        What `attention` returned.
+
+    Returns
+    -------
+    dq, dk, dv : arrays like q, k and v
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+        On every rank.
+
+    Notes
+    -----
+    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients traveling with the keys, P - 1
+    hops; strip 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
+    2 (P - 1) / (P head_dim). Gradients travel in the precision of sums, which for float16 doubles their bytes.
+    """
+    problem, out, lse = residuals
+    dout, dlse = douts
+    dout, dlse = _checked_cotangents(problem, dout, dlse, lse)
+    with abort_on_error(problem.comm):
+        xp = namespace(lse)
+        dout = xp.zeros_like(out) if dout is None else problem.working(dout.reshape(out.shape))
+        delta = (dout * out).sum(axis=2)
+        if dlse is not None:
+            delta -= dlse.reshape(delta.shape)
+        finite = xp.where(lse == -xp.inf, xp.full_like(lse, _MASKED), lse)
+        dq, dk, dv = _BACKWARD[problem.method](problem, dout, finite, delta)
+        dq *= problem.dtype.type(problem.scale)
+    shape, dtype = (*problem.leading, *problem.q.shape[1:]), problem.q.dtype
+    dq, dk, dv = (g.astype(dtype, copy=False).reshape(shape) for g in (dq, dk, dv))
+    return dq, dk, dv
+
+
+@op(vjp=_attention_vjp)
 def attention(
     q: Array,
     k: Array,
@@ -44,7 +91,7 @@ def attention(
     precision: str | None = None,
     length: int | None = None,
     comm: Comm = None,
-) -> tuple[Array, Array]:
+) -> tuple[tuple[Array, Array], Any]:
     """Attend over a sequence of which every rank holds a part.
 
     o_i = sum over j of p_ij v_j with p_ij = exp(scale q_i . k_j - lse_i), lse_i = log sum over j of
@@ -106,36 +153,6 @@ def attention(
     >>> lse
     array([[0.        , 0.69314718]])
     """
-    return attention_forward(
-        q,
-        k,
-        v,
-        causal=causal,
-        scale=scale,
-        method=method,
-        layout=layout,
-        segments=segments,
-        precision=precision,
-        length=length,
-        comm=comm,
-    )[0]
-
-
-def attention_forward(
-    q: Array,
-    k: Array,
-    v: Array,
-    *,
-    causal: bool = False,
-    scale: float | None = None,
-    method: Method = "ring",
-    layout: Layout = "contiguous",
-    segments: Array | None = None,
-    precision: str | None = None,
-    length: int | None = None,
-    comm: Comm = None,
-) -> tuple[tuple[Array, Array], Any]:
-    """Do what `attention` does and return ((out, lse), residuals): the first half of a pair for `sci.nn`."""
     problem = agreed_problem(
         q,
         k,
@@ -157,51 +174,6 @@ def attention_forward(
     shape = q.shape
     result = out.astype(q.dtype, copy=False).reshape(shape), lse.reshape(shape[:-1])
     return result, (problem, out, lse)
-
-
-def attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> tuple[Array, Array, Array]:
-    """Return the gradients of `attention_forward` for this rank's q, k and v.
-
-    With delta_i = dout_i . out_i - dlse_i: ds_ij = p_ij (dout_i . v_j - delta_i), dq_i = scale sum over j of ds_ij k_j,
-    dk_j = scale sum over i of ds_ij q_i, dv_j = sum over i of p_ij dout_i. Weights are computed again.
-
-    Parameters
-    ----------
-    douts : (dout, dlse)
-        Gradients for this rank's output and log-sum-exp; None for one that is not used (on all ranks alike).
-    residuals
-        What `attention_forward` returned.
-
-    Returns
-    -------
-    dq, dk, dv : arrays like q, k and v
-
-    Raises
-    ------
-    ShapeError, InvalidValueError
-        On every rank.
-
-    Notes
-    -----
-    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients traveling with the keys, P - 1
-    hops; strip 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
-    2 (P - 1) / (P head_dim). Gradients travel in the precision of sums, which for float16 doubles their bytes.
-    """
-    problem, out, lse = residuals
-    dout, dlse = douts
-    dout, dlse = _checked_cotangents(problem, dout, dlse, lse)
-    with abort_on_error(problem.comm):
-        xp = namespace(lse)
-        dout = xp.zeros_like(out) if dout is None else problem.working(dout.reshape(out.shape))
-        delta = (dout * out).sum(axis=2)
-        if dlse is not None:
-            delta -= dlse.reshape(delta.shape)
-        finite = xp.where(lse == -xp.inf, xp.full_like(lse, _MASKED), lse)
-        dq, dk, dv = _BACKWARD[problem.method](problem, dout, finite, delta)
-        dq *= problem.dtype.type(problem.scale)
-    shape, dtype = (*problem.leading, *problem.q.shape[1:]), problem.q.dtype
-    dq, dk, dv = (g.astype(dtype, copy=False).reshape(shape) for g in (dq, dk, dv))
-    return dq, dk, dv
 
 
 def _checked_cotangents(

@@ -13,12 +13,13 @@ from sci.distributed import Comm, abort_on_error
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn import op
 from sci.sequence.attention.problem import fingerprint, narrowed, require_sharded, working_dtype
 from sci.sequence.attention.tiles import MAX_HEAD_DIM
 from sci.sequence.higher_order.exact import Exact
 from sci.sequence.higher_order.polynomial import Polynomial, polynomial_degree, polynomial_rank
 
-__all__ = ["tensor_attention", "tensor_attention_forward", "tensor_attention_vjp"]
+__all__ = ["tensor_attention"]
 
 TensorMethod: TypeAlias = Literal["exact", "polynomial"]
 _NAMES = ("q", "k1", "k2", "v1", "v2")
@@ -36,6 +37,38 @@ class _Call:
     comm: Comm
 
 
+def _tensor_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the gradients of `tensor_attention` for this rank's q, k1, k2, v1 and v2.
+
+    With dp_ijk = sum over l of g_il v1_jl v2_kl and dx = p (dp - g_i . o_i): dq_i = scale sum over j, k of
+    dx_ijk k1_j * k2_k, and alike for the keys; dv1_j = sum over i, k of p_ijk g_i * v2_k. Those of the polynomial are
+    exact for the polynomial.
+
+    Raises
+    ------
+    ShapeError
+        On every rank, for a gradient of another shape than the output.
+
+    Notes
+    -----
+    Collective. Exact: 18 n n1 n2 d flops, and the gradients of (k1, v1) travel with them, those of (k2, v2) are reduced
+    over ranks. Polynomial: one sum over ranks of r (d + 1) elements.
+    """
+    call: _Call = residuals
+    error = None
+    if tuple(dout.shape) != call.shapes[0]:
+        error = ShapeError(f"dout has shape {tuple(dout.shape)}; expected {call.shapes[0]}")
+    verdict(channel_of(call.comm), error)
+    xp = namespace(dout, call.out)
+    g = xp.ascontiguousarray(dout, dtype=call.out.dtype).reshape(call.out.shape)
+    with abort_on_error(call.comm):
+        gradients = call.method.backward(g, call.out, call.kept)
+        found = [narrowed(a, call.dtype, "a gradient of tensor attention") for a in gradients]
+    dq, dk1, dk2, dv1, dv2 = (a.reshape(shape) for a, shape in zip(found, call.shapes))
+    return dq, dk1, dk2, dv1, dv2
+
+
+@op(vjp=_tensor_attention_vjp)
 def tensor_attention(
     q: Array,
     k1: Array,
@@ -50,7 +83,7 @@ def tensor_attention(
     precision: str | None = None,
     lengths: tuple[int, int] | None = None,
     comm: Comm = None,
-) -> Array:
+) -> tuple[Array, Any]:
     """Attend to all pairs of keys.
 
     o_i = sum over j, k of p_ijk v1_j * v2_k, p = softmax over (j, k) of scale sum over l of q_il k1_jl k2_kl.
@@ -115,34 +148,6 @@ def tensor_attention(
     >>> tensor_attention(x, x, x, x, x)[0]
     array([0.25, 0.25])
     """
-    return tensor_attention_forward(
-        *(q, k1, k2, v1, v2),
-        method=method,
-        scale=scale,
-        tol=tol,
-        bound=bound,
-        precision=precision,
-        lengths=lengths,
-        comm=comm,
-    )[0]
-
-
-def tensor_attention_forward(
-    q: Array,
-    k1: Array,
-    k2: Array,
-    v1: Array,
-    v2: Array,
-    *,
-    method: TensorMethod = "exact",
-    scale: float | None = None,
-    tol: float = 1e-6,
-    bound: float | None = None,
-    precision: str | None = None,
-    lengths: tuple[int, int] | None = None,
-    comm: Comm = None,
-) -> tuple[Array, Any]:
-    """Do what `tensor_attention` does and return (out, residuals): the first half of a pair for `sci.nn`."""
     arrays = (q, k1, k2, v1, v2)
     table = _agree(arrays, method, scale, tol, bound, precision, lengths, comm)
     shapes = tuple(tuple(a.shape) for a in arrays)
@@ -162,37 +167,6 @@ def tensor_attention_forward(
         out, kept = chosen.forward()
         result = narrowed(out, q.dtype, "the output of tensor attention").reshape(shapes[0])
     return result, _Call(chosen, out, kept, shapes, q.dtype, comm)
-
-
-def tensor_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array, Array, Array]:
-    """Return the gradients of `tensor_attention_forward` for this rank's q, k1, k2, v1 and v2.
-
-    With dp_ijk = sum over l of g_il v1_jl v2_kl and dx = p (dp - g_i . o_i): dq_i = scale sum over j, k of
-    dx_ijk k1_j * k2_k, and alike for the keys; dv1_j = sum over i, k of p_ijk g_i * v2_k. Those of the polynomial are
-    exact for the polynomial.
-
-    Raises
-    ------
-    ShapeError
-        On every rank, for a gradient of another shape than the output.
-
-    Notes
-    -----
-    Collective. Exact: 18 n n1 n2 d flops, and the gradients of (k1, v1) travel with them, those of (k2, v2) are reduced
-    over ranks. Polynomial: one sum over ranks of r (d + 1) elements.
-    """
-    call: _Call = residuals
-    error = None
-    if tuple(dout.shape) != call.shapes[0]:
-        error = ShapeError(f"dout has shape {tuple(dout.shape)}; expected {call.shapes[0]}")
-    verdict(channel_of(call.comm), error)
-    xp = namespace(dout, call.out)
-    g = xp.ascontiguousarray(dout, dtype=call.out.dtype).reshape(call.out.shape)
-    with abort_on_error(call.comm):
-        gradients = call.method.backward(g, call.out, call.kept)
-        found = [narrowed(a, call.dtype, "a gradient of tensor attention") for a in gradients]
-    dq, dk1, dk2, dv1, dv2 = (a.reshape(shape) for a, shape in zip(found, call.shapes))
-    return dq, dk1, dk2, dv1, dv2
 
 
 def _check(arrays: tuple[Array, ...], method: Any, scale: float | None, tol: float, bound: float | None) -> None:

@@ -13,16 +13,12 @@ from sci.distributed import Comm, abort_on_error, allreduce_sum, broadcast, size
 from sci.distributed.agreement import verdict
 from sci.distributed.communicators import channel_of
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn import op
 from sci.sequence.linear_attention.decay_gradient import Boundary, decay_gradient
 from sci.sequence.linear_attention.kernel import LEARNING_SEGMENT, SEGMENT, run_recurrence
 from sci.sequence.linear_attention.ranks import gathered_states, local_sum, recv_state, send_state
 
-__all__ = [
-    "lightning_attention",
-    "lightning_attention_forward",
-    "lightning_attention_vjp",
-    "lightning_step",
-]
+__all__ = ["lightning_attention", "lightning_step"]
 
 Method: TypeAlias = Literal["gather", "ring"]
 
@@ -46,132 +42,10 @@ class _Call:
     """Whether the caller passed a state."""
 
 
-def lightning_attention(
-    q: Array,
-    k: Array,
-    v: Array,
-    decay: Array,
-    state: Array | None = None,
-    method: Method = "gather",
-    comm: Comm = None,
-    *,
-    final_state: bool = True,
-) -> tuple[Array, Array]:
-    """Attend with exponential decay, in time and memory linear in the length.
-
-    out_t = sum over s <= t of lam^{t-s} (q_t . k_s) v_s with lam = exp(-decay), that is S_t = lam S_{t-1} + k_t v_t^T
-    and out_t = S_t^T q_t, causal and without softmax.
-
-    Parameters
-    ----------
-    q, k : (heads, n, d) or (batch, heads, n, d) array
-        This rank's run of the sequence; runs follow each other in the order of the ranks and may differ in length,
-        also be empty. float16, float32 or float64; half precision is computed in float32.
-    v : (..., n, e) array
-    decay : (heads,) array
-        0 or more; 0 is plain linear attention.
-    state : (..., heads, d, e) array, optional
-        The state before the first token of the whole sequence, the same on all ranks; zero unless given.
-    method : {"gather", "ring"}
-        How the state crosses ranks: one all-gather of all ranks' sums, or from neighbor to neighbor.
-    comm : mpi4py communicator, optional
-    final_state : bool
-        False returns None for the state, and saves the ring its broadcast.
-
-    Returns
-    -------
-    out : (..., n, e) array
-        For this rank's tokens, in the dtype of q.
-    state : (..., heads, d, e) array
-        After the last token of the whole sequence, on all ranks: where a next call goes on.
-
-    Raises
-    ------
-    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
-        On every rank. NaN or Inf in the result ends the job of several ranks.
-
-    Notes
-    -----
-    Collective. About 4 n d e flops a head; the state is the only thing that crosses ranks, heads d e numbers whatever
-    the length. "ring" sends it once, but a rank waits for all before it; its result is bit for bit that of serial
-    calls, run after run, each with the state of the last. "gather" first sums k v^T of its tokens (half as many flops
-    again), sends it to all others, and then all ranks work at once.
-
-    References
-    ----------
-    Qin et al., TransNormerLLM (arXiv 2307.14995) and Lightning Attention-2 (arXiv 2401.04658); Sun et al., LASP (arXiv
-    2404.02882) and LASP-2 (arXiv 2502.07563). Their carried state has aged by one more token than ours.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.sequence import lightning_attention
-    >>> q = k = v = np.ones((1, 3, 1))
-    >>> out, state = lightning_attention(q, k, v, np.log([2.0]))
-    >>> out.ravel(), state.ravel()
-    (array([1.  , 1.5 , 1.75]), array([1.75]))
-    """
-    (out, state), _ = lightning_attention_forward(
-        q, k, v, decay, state, method=method, comm=comm, final_state=final_state
-    )
-    return out, state
-
-
-def lightning_attention_forward(
-    q: Array,
-    k: Array,
-    v: Array,
-    decay: Array,
-    state: Array | None = None,
-    *,
-    method: Method = "gather",
-    comm: Comm = None,
-    final_state: bool = True,
-    learn_decay: bool = True,
-) -> tuple[tuple[Array, Array], Any]:
-    """Do what `lightning_attention` does and return ((out, state), residuals): the first half of a pair for `sci.nn`.
-
-    Parameters
-    ----------
-    q, k, v, decay, state, method, comm, final_state
-        As in `lightning_attention`.
-    learn_decay : bool
-        False saves the gradient for the decay, which is None then.
-
-    Raises
-    ------
-    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
-
-    Notes
-    -----
-    Collective. Beside the arguments the residuals hold one state.
-    """
-    call = _agreed(q, k, v, decay, state, method, comm)
-    with abort_on_error(comm):
-        entering, leaving = call.state, None
-        if size(comm) > 1 and method == "gather":
-            local = local_sum(call.k, call.v, call.decay)
-            entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
-        elif size(comm) > 1:
-            entering = recv_state(call.state, call.state, comm)
-        out, states, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
-        end = states[:, -1]
-        if size(comm) == 1:
-            leaving = end.copy()
-        elif method == "ring":
-            send_state(end, comm)
-            leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
-        if not finite:
-            require_finite(out, "the output of lightning attention")
-        require_finite(end, "the state of lightning attention")
-    shaped = None if leaving is None or not final_state else _unflatten(leaving, call)
-    return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering, learn_decay)
-
-
-def lightning_attention_vjp(
+def _lightning_attention_vjp(
     douts: tuple[Array | None, Array | None], residuals: Any
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
-    """Return the gradients of `lightning_attention_forward` for q, k, v, decay and state.
+    """Return the gradients of `lightning_attention` for q, k, v, decay and state.
 
     dq_t = sum over s <= t of lam^{t-s} (dout_t . v_s) k_s, and with times reversed dk_s = sum over t >= s of
     lam^{t-s} (v_s . dout_t) q_t and dv_s = sum of lam^{t-s} (k_s . q_t) dout_t: three runs of the forward recurrence.
@@ -182,7 +56,7 @@ def lightning_attention_vjp(
     douts : (dout, dstate)
         Gradients for this rank's output and for the final state, the same on all ranks; None for one that is not used.
     residuals : object
-        What `lightning_attention_forward` returned.
+        What `lightning_attention` returned.
 
     Returns
     -------
@@ -232,6 +106,97 @@ def lightning_attention_vjp(
     dq, dk, dv = (_unflatten(a, call).astype(call.dtypes[0], copy=False) for a in (dq, dk, dv))
     dinitial = _unflatten(first, call).copy() if call.given and first is not None else None
     return dq, dk, dv, None if ddecay is None else ddecay.astype(call.dtypes[1], copy=False), dinitial
+
+
+@op(vjp=_lightning_attention_vjp)
+def lightning_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    decay: Array,
+    state: Array | None = None,
+    *,
+    method: Method = "gather",
+    comm: Comm = None,
+    final_state: bool = True,
+    learn_decay: bool = True,
+) -> tuple[tuple[Array, Array], Any]:
+    """Attend with exponential decay, in time and memory linear in the length.
+
+    out_t = sum over s <= t of lam^{t-s} (q_t . k_s) v_s with lam = exp(-decay), that is S_t = lam S_{t-1} + k_t v_t^T
+    and out_t = S_t^T q_t, causal and without softmax.
+
+    Parameters
+    ----------
+    q, k : (heads, n, d) or (batch, heads, n, d) array
+        This rank's run of the sequence; runs follow each other in the order of the ranks and may differ in length,
+        also be empty. float16, float32 or float64; half precision is computed in float32.
+    v : (..., n, e) array
+    decay : (heads,) array
+        0 or more; 0 is plain linear attention.
+    state : (..., heads, d, e) array, optional
+        The state before the first token of the whole sequence, the same on all ranks; zero unless given.
+    method : {"gather", "ring"}
+        How the state crosses ranks: one all-gather of all ranks' sums, or from neighbor to neighbor.
+    comm : mpi4py communicator, optional
+    final_state : bool
+        False returns None for the state, and saves the ring its broadcast.
+    learn_decay : bool
+        False saves the gradient for the decay, which is None then.
+
+    Returns
+    -------
+    out : (..., n, e) array
+        For this rank's tokens, in the dtype of q.
+    state : (..., heads, d, e) array
+        After the last token of the whole sequence, on all ranks: where a next call goes on.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
+        On every rank. NaN or Inf in the result ends the job of several ranks.
+
+    Notes
+    -----
+    Collective. About 4 n d e flops a head; the state is the only thing that crosses ranks, heads d e numbers whatever
+    the length. "ring" sends it once, but a rank waits for all before it; its result is bit for bit that of serial
+    calls, run after run, each with the state of the last. "gather" first sums k v^T of its tokens (half as many flops
+    again), sends it to all others, and then all ranks work at once.
+
+    References
+    ----------
+    Qin et al., TransNormerLLM (arXiv 2307.14995) and Lightning Attention-2 (arXiv 2401.04658); Sun et al., LASP (arXiv
+    2404.02882) and LASP-2 (arXiv 2502.07563). Their carried state has aged by one more token than ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import lightning_attention
+    >>> q = k = v = np.ones((1, 3, 1))
+    >>> out, state = lightning_attention(q, k, v, np.log([2.0]))
+    >>> out.ravel(), state.ravel()
+    (array([1.  , 1.5 , 1.75]), array([1.75]))
+    """
+    call = _agreed(q, k, v, decay, state, method, comm)
+    with abort_on_error(comm):
+        entering, leaving = call.state, None
+        if size(comm) > 1 and method == "gather":
+            local = local_sum(call.k, call.v, call.decay)
+            entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
+        elif size(comm) > 1:
+            entering = recv_state(call.state, call.state, comm)
+        out, states, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
+        end = states[:, -1]
+        if size(comm) == 1:
+            leaving = end.copy()
+        elif method == "ring":
+            send_state(end, comm)
+            leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
+        if not finite:
+            require_finite(out, "the output of lightning attention")
+        require_finite(end, "the state of lightning attention")
+    shaped = None if leaving is None or not final_state else _unflatten(leaving, call)
+    return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering, learn_decay)
 
 
 def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | None = None) -> tuple[Array, Array]:

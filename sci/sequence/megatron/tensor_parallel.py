@@ -24,36 +24,35 @@ from sci.distributed import (
 )
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
-    Tape,
     add,
-    add_vjp,
     gelu,
-    gelu_vjp,
     linear,
-    linear_vjp,
+    op,
     reshape,
-    reshape_vjp,
     transpose,
-    transpose_vjp,
     value_of,
 )
-from sci.nn.collectives import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
+from sci.nn.collectives import copy_to_ranks, sum_over_ranks
 
 __all__ = [
     "column_linear",
     "gather_tokens",
-    "gather_tokens_vjp",
     "parallel_attention",
     "parallel_mlp",
     "row_linear",
     "scatter_sum",
-    "scatter_sum_vjp",
     "vocabulary_cross_entropy",
-    "vocabulary_cross_entropy_vjp",
     "vocabulary_embedding",
 ]
 
 
+def _gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `gather_tokens` for this rank's run."""
+    axis, comm, own = residuals
+    return (dout if size(comm) == 1 else _scattered(dout, axis, comm, own),)
+
+
+@op(vjp=_gather_tokens_vjp)
 def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
     """Return all ranks' runs of tokens one after another; the gradient is summed over ranks and cut again.
 
@@ -70,12 +69,13 @@ def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array
     return _gathered(x, axis, comm), (axis, comm, x.shape[axis])
 
 
-def gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `gather_tokens` for this rank's run."""
-    axis, comm, own = residuals
-    return (dout if size(comm) == 1 else _scattered(dout, axis, comm, own),)
+def _scatter_sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `scatter_sum`."""
+    axis, comm = residuals
+    return (dout if size(comm) == 1 else _gathered(dout, axis, comm),)
 
 
+@op(vjp=_scatter_sum_vjp)
 def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
     """Return this rank's run of the tokens of the sum over ranks; the gradient is gathered.
 
@@ -87,12 +87,6 @@ def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, 
         return x, (axis, comm)
     part = split(x.shape[axis], comm)
     return _scattered(x, axis, comm, part.stop - part.start), (axis, comm)
-
-
-def scatter_sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `scatter_sum`."""
-    axis, comm = residuals
-    return (dout if size(comm) == 1 else _gathered(dout, axis, comm),)
 
 
 def _gathered(x: Array, axis: int, comm: Comm) -> Array:
@@ -108,14 +102,11 @@ def _scattered(x: Array, axis: int, comm: Comm, own: int) -> Array:
     return xp.ascontiguousarray(xp.moveaxis(rows, 0, axis))
 
 
-def column_linear(
-    tape: Tape, x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False
-) -> Any:
+def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return this rank's columns of x W^T + b: `weight` and `bias` are its rows of W and b.
 
     Parameters
     ----------
-    tape : Tape
     x : (..., n, width) array or Variable
         The same on all ranks; with `sequence` this rank's run of the tokens.
     weight : (own, width) array or Variable
@@ -133,19 +124,15 @@ def column_linear(
     -----
     Forward no message (in the sequence form an all-gather), backward an all-reduce (a reduce-scatter).
     """
-    if sequence:
-        x = tape.call(gather_tokens, gather_tokens_vjp, x, comm=comm)
-    else:
-        x = tape.call(copy_to_ranks, copy_to_ranks_vjp, x, comm=comm)
-    return tape.call(linear, linear_vjp, x, weight, *(() if bias is None else (bias,)))
+    x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
+    return linear(x, weight, *(() if bias is None else (bias,)))
 
 
-def row_linear(tape: Tape, x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
+def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return x W^T + b, where each rank has its columns of x and W: the inverse cut of `column_linear`.
 
     Parameters
     ----------
-    tape : Tape
     x : (..., n, own) array or Variable
     weight : (width, own) array or Variable
         `w[:, split(w.shape[1], comm)]`.
@@ -163,21 +150,20 @@ def row_linear(tape: Tape, x: Any, weight: Any, bias: Any = None, *, comm: Comm 
     -----
     Forward an all-reduce (in the sequence form a reduce-scatter), backward no message (an all-gather).
     """
-    out = tape.call(linear, linear_vjp, x, weight)
+    out = linear(x, weight)
     if sequence:
-        out = tape.call(scatter_sum, scatter_sum_vjp, out, comm=comm)
-        bias = bias if bias is None else tape.call(copy_to_ranks, copy_to_ranks_vjp, bias, comm=comm)
+        out = scatter_sum(out, comm=comm)
+        bias = bias if bias is None else copy_to_ranks(bias, comm=comm)
     else:
-        out = tape.call(sum_over_ranks, sum_over_ranks_vjp, out, comm=comm)
-    return out if bias is None else tape.call(add, add_vjp, out, bias)
+        out = sum_over_ranks(out, comm=comm)
+    return out if bias is None else add(out, bias)
 
 
-def parallel_mlp(tape: Tape, weights: Mapping[str, Any], x: Any, *, comm: Comm = None, sequence: bool = False) -> Any:
+def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return gelu(x A^T + a) B^T + b, with A cut by columns and B by rows.
 
     Parameters
     ----------
-    tape : Tape
     weights : mapping
         up (own, width), up_bias (own,), down (width, own), down_bias (width,).
     x : (..., n, width) array or Variable
@@ -192,13 +178,12 @@ def parallel_mlp(tape: Tape, weights: Mapping[str, Any], x: Any, *, comm: Comm =
     ----------
     Shoeybi et al., Megatron-LM (arXiv 1909.08053), figure 3a.
     """
-    hidden = column_linear(tape, x, weights["up"], weights["up_bias"], comm=comm, sequence=sequence)
-    hidden = tape.call(gelu, gelu_vjp, hidden)
-    return row_linear(tape, hidden, weights["down"], weights["down_bias"], comm=comm, sequence=sequence)
+    hidden = column_linear(x, weights["up"], weights["up_bias"], comm=comm, sequence=sequence)
+    hidden = gelu(hidden)
+    return row_linear(hidden, weights["down"], weights["down_bias"], comm=comm, sequence=sequence)
 
 
 def parallel_attention(
-    tape: Tape,
     weights: Mapping[str, Any],
     x: Any,
     attend: Callable[[Any, Any, Any], Any],
@@ -211,7 +196,6 @@ def parallel_attention(
 
     Parameters
     ----------
-    tape : Tape
     weights : mapping
         q, k, v (own heads head_dim, width), o (width, own heads head_dim), o_bias (width,).
     x : (batch, n, width) array or Variable
@@ -231,32 +215,19 @@ def parallel_attention(
     ----------
     Shoeybi et al., figure 3b.
     """
-    if sequence:
-        x = tape.call(gather_tokens, gather_tokens_vjp, x, comm=comm)
-    else:
-        x = tape.call(copy_to_ranks, copy_to_ranks_vjp, x, comm=comm)
+    x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
 
     def heads(weight: Any) -> Any:
-        y = tape.call(linear, linear_vjp, x, weight)
+        y = linear(x, weight)
         batch, n, own = value_of(y).shape
-        y = tape.call(reshape, reshape_vjp, y, shape=(batch, n, own // head_dim, head_dim))
-        return tape.call(transpose, transpose_vjp, y, axes=(0, 2, 1, 3))
+        y = reshape(y, shape=(batch, n, own // head_dim, head_dim))
+        return transpose(y, axes=(0, 2, 1, 3))
 
     mixed = attend(*(heads(weights[name]) for name in "qkv"))
     batch, own, n, _ = value_of(mixed).shape
-    mixed = tape.call(transpose, transpose_vjp, mixed, axes=(0, 2, 1, 3))
-    mixed = tape.call(reshape, reshape_vjp, mixed, shape=(batch, n, own * head_dim))
-    return row_linear(tape, mixed, weights["o"], weights["o_bias"], comm=comm, sequence=sequence)
-
-
-def _masked_rows(table: Array, tokens: Array, *, first: int) -> tuple[Array, Any]:
-    """Return the rows of a part of a table that starts at `first`, zero for tokens outside of it."""
-    xp = namespace(table, tokens)
-    inside = (tokens >= first) & (tokens < first + table.shape[0])
-    if table.shape[0] == 0:
-        return xp.zeros((*tokens.shape, table.shape[1]), table.dtype), (table.shape, None, None)
-    local = xp.where(inside, tokens - first, 0)
-    return table[local] * inside[..., None].astype(table.dtype), (table.shape, local, inside)
+    mixed = transpose(mixed, axes=(0, 2, 1, 3))
+    mixed = reshape(mixed, shape=(batch, n, own * head_dim))
+    return row_linear(mixed, weights["o"], weights["o_bias"], comm=comm, sequence=sequence)
 
 
 def _masked_rows_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
@@ -268,14 +239,24 @@ def _masked_rows_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
     return gradient, None
 
 
+@op(vjp=_masked_rows_vjp)
+def _masked_rows(table: Array, tokens: Array, *, first: int) -> tuple[Array, Any]:
+    """Return the rows of a part of a table that starts at `first`, zero for tokens outside of it."""
+    xp = namespace(table, tokens)
+    inside = (tokens >= first) & (tokens < first + table.shape[0])
+    if table.shape[0] == 0:
+        return xp.zeros((*tokens.shape, table.shape[1]), table.dtype), (table.shape, None, None)
+    local = xp.where(inside, tokens - first, 0)
+    return table[local] * inside[..., None].astype(table.dtype), (table.shape, local, inside)
+
+
 def vocabulary_embedding(
-    tape: Tape, table: Any, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
+    table: Any, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
 ) -> Any:
     """Return the rows of a table of which each rank holds its part.
 
     Parameters
     ----------
-    tape : Tape
     table : (own, width) array or Variable
         `table[split(vocabulary, comm)]`.
     tokens : (...) integer array
@@ -306,12 +287,22 @@ def vocabulary_embedding(
         )
     if tokens.size and not (int(tokens.min()) >= 0 and int(tokens.max()) < vocabulary):
         raise InvalidValueError(f"a token is outside of the vocabulary of {vocabulary}")
-    rows = tape.call(_masked_rows, _masked_rows_vjp, table, tokens, first=part.start)
+    rows = _masked_rows(table, tokens, first=part.start)
     if sequence:
-        return tape.call(scatter_sum, scatter_sum_vjp, rows, comm=comm)
-    return tape.call(sum_over_ranks, sum_over_ranks_vjp, rows, comm=comm)
+        return scatter_sum(rows, comm=comm)
+    return sum_over_ranks(rows, comm=comm)
 
 
+def _vocabulary_cross_entropy_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
+    """Return the gradient of `vocabulary_cross_entropy` for this rank's columns."""
+    share, place, local, total, shape = residuals
+    gradient = share.copy()
+    gradient[place, local] -= 1
+    gradient *= dout / total
+    return gradient.reshape(shape), None
+
+
+@op(vjp=_vocabulary_cross_entropy_vjp)
 def vocabulary_cross_entropy(
     logits: Array, labels: Array, *, vocabulary: int, total: int, comm: Comm = None
 ) -> tuple[Array, Any]:
@@ -354,12 +345,3 @@ def vocabulary_cross_entropy(
     sums = sums if size(comm) == 1 else allreduce_sum(sums, comm, checked=True)
     loss = (top + xp.log(sums[0]) - sums[1]).sum() / total
     return loss, (weights / sums[0][:, None], place, local, total, logits.shape)
-
-
-def vocabulary_cross_entropy_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
-    """Return the gradient of `vocabulary_cross_entropy` for this rank's columns."""
-    share, place, local, total, shape = residuals
-    gradient = share.copy()
-    gradient[place, local] -= 1
-    gradient *= dout / total
-    return gradient.reshape(shape), None

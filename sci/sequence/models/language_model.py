@@ -14,35 +14,30 @@ from sci.distributed import Comm, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
     Model,
-    Tape,
     add,
-    add_vjp,
     embedding,
-    embedding_vjp,
     initial_normal,
     linear,
-    linear_vjp,
     log_softmax,
+    op,
     value_of,
 )
-from sci.nn.collectives import copy_to_ranks, copy_to_ranks_vjp, sum_over_ranks, sum_over_ranks_vjp
+from sci.nn.collectives import copy_to_ranks, sum_over_ranks
 from sci.sequence.linear_attention.lightning import (
     Method,
-    lightning_attention_forward,
-    lightning_attention_vjp,
+    lightning_attention,
     lightning_step,
 )
 from sci.sequence.models.transnormer import (
     gated_linear_attention,
     gated_unit,
     simple_rms_norm,
-    simple_rms_norm_vjp,
     transnormer_decays,
 )
 
 Attend = Callable[..., Any]
 
-__all__ = ["State", "TextWindows", "TransNormer", "token_loss", "token_loss_vjp"]
+__all__ = ["State", "TextWindows", "TransNormer", "token_loss"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +89,16 @@ class TextWindows:
         return to_device(np.stack(rows).astype(np.int64), namespace_of(self.device))
 
 
+def _token_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
+    """Return the gradient of `token_loss` for the logits."""
+    rows, flat, place, total, shape = residuals
+    gradient = namespace(rows).exp(rows)
+    gradient[place, flat] -= 1
+    gradient *= dout / total
+    return gradient.reshape(shape), None
+
+
+@op(vjp=_token_loss_vjp)
 def token_loss(logits: Array, labels: Array, *, total: int) -> tuple[Array, Any]:
     """Return the sum of -log softmax(logits)[label] over `total`: one rank's share of the mean over all tokens.
 
@@ -106,18 +111,9 @@ def token_loss(logits: Array, labels: Array, *, total: int) -> tuple[Array, Any]
         Tokens on all ranks.
     """
     xp = namespace(logits, labels)
-    rows, flat = log_softmax(logits.reshape(-1, logits.shape[-1]))[0], labels.reshape(-1)
+    rows, flat = log_softmax(logits.reshape(-1, logits.shape[-1])), labels.reshape(-1)
     place = xp.arange(flat.size)
     return -rows[place, flat].sum() / total, (rows, flat, place, total, logits.shape)
-
-
-def token_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
-    """Return the gradient of `token_loss` for the logits."""
-    rows, flat, place, total, shape = residuals
-    gradient = namespace(rows).exp(rows)
-    gradient[place, flat] -= 1
-    gradient *= dout / total
-    return gradient.reshape(shape), None
 
 
 @dataclass(frozen=True)
@@ -203,14 +199,11 @@ class TransNormer:
         """Return the same model with other parameters."""
         return TransNormer(self.width, self.heads, self.layers, self.hidden, self.vocabulary, dict(parameters))
 
-    def loss(
-        self, tape: Tape, variables: Mapping[str, Any], batch: Array, comm: Comm = None, method: Method = "gather"
-    ) -> Any:
+    def loss(self, variables: Mapping[str, Any], batch: Array, comm: Comm = None, method: Method = "gather") -> Any:
         """Return the mean cross-entropy of every next token of `batch`, in nats, on all ranks.
 
         Parameters
         ----------
-        tape : Tape
         variables : mapping
             Parameters as variables (or arrays), the same on all ranks.
         batch : (batch, length + 1) integer array
@@ -225,16 +218,16 @@ class TransNormer:
         """
         part = split(batch.shape[1] - 1, comm)
         names = list(variables)
-        shared = tape.call(copy_to_ranks, copy_to_ranks_vjp, *(variables[n] for n in names), comm=comm)
+        shared = copy_to_ranks(*(variables[n] for n in names), comm=comm)
 
         def attend(q: Any, k: Any, v: Any, layer: int) -> Any:
             decay = self._decay(value_of(q), layer)
-            return tape.call(_mix, _mix_vjp, q, k, v, decay, method=method, comm=comm)
+            return _mix(q, k, v, decay, method=method, comm=comm)
 
-        logits = self._forward(tape, dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
+        logits = self._forward(dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
         total = batch.shape[0] * (batch.shape[1] - 1)
-        own = tape.call(token_loss, token_loss_vjp, logits, batch[:, 1:][:, part], total=total)
-        return tape.call(sum_over_ranks, sum_over_ranks_vjp, own, comm=comm)
+        own = token_loss(logits, batch[:, 1:][:, part], total=total)
+        return sum_over_ranks(own, comm=comm)
 
     def prefill(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
         """Return the logits of the next token after each of `tokens`, and the state after all tokens read so far.
@@ -255,16 +248,16 @@ class TransNormer:
         InvalidValueError
             For a token outside of the vocabulary.
         """
-        tape, new = Tape(record=False), []
+        new: list[Array] = []
 
         def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
             own = None if state is None else state.states[layer]
-            (out, end), _ = lightning_attention_forward(q, k, v, self._decay(q, layer), own)
+            out, end = lightning_attention(q, k, v, self._decay(q, layer), own)
             new.append(end)
             return out
 
         start = 0 if state is None else state.position
-        logits = self._forward(tape, self.parameters, tokens, attend, start)
+        logits = self._forward(self.parameters, tokens, attend, start)
         return logits, State(start + tokens.shape[1], tuple(new))
 
     def decode_step(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
@@ -280,7 +273,7 @@ class TransNormer:
         logits : (batch, vocabulary) array
         state : State
         """
-        tape, new = Tape(record=False), []
+        new: list[Array] = []
 
         def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
             own = None if state is None else state.states[layer]
@@ -289,7 +282,7 @@ class TransNormer:
             return out[..., None, :]
 
         start = 0 if state is None else state.position
-        logits = self._forward(tape, self.parameters, tokens[:, None], attend, start)
+        logits = self._forward(self.parameters, tokens[:, None], attend, start)
         return logits[:, 0], State(start + 1, tuple(new))
 
     def generate(self, prompt: bytes, n: int, *, temperature: float = 1.0, seed: int = 0) -> bytes:
@@ -347,31 +340,32 @@ class TransNormer:
         xp = namespace(like)
         return xp.asarray(transnormer_decays(self.heads, layer, self.layers).astype(like.dtype))
 
-    def _forward(self, tape: Tape, weights: Mapping[str, Any], tokens: Array, attend: Attend, start: int) -> Any:
+    def _forward(self, weights: Mapping[str, Any], tokens: Array, attend: Attend, start: int) -> Any:
         """Return the logits; `attend(q, k, v, layer)` mixes the tokens of a layer."""
-        x = tape.call(embedding, embedding_vjp, weights["embedding"], tokens)
+        x = embedding(weights["embedding"], tokens)
         for layer in range(self.layers):
             mixer = functools.partial(attend, layer=layer)
             own = _named(weights, f"{layer}.attention.")
-            y = gated_linear_attention(tape, own, _norm(tape, x), mixer, self.heads, start)
-            x = tape.call(add, add_vjp, x, y)
-            x = tape.call(add, add_vjp, x, gated_unit(tape, _named(weights, f"{layer}.unit."), _norm(tape, x)))
-        return tape.call(linear, linear_vjp, _norm(tape, x), weights["head"])
-
-
-def _mix(q: Array, k: Array, v: Array, decay: Array, *, method: Method, comm: Comm) -> tuple[Array, Any]:
-    """Return the output of lightning attention alone, with decays that are not learned."""
-    options = {"method": method, "comm": comm, "final_state": False, "learn_decay": False}
-    (out, _), residuals = lightning_attention_forward(q, k, v, decay, **options)
-    return out, residuals
+            y = gated_linear_attention(own, _norm(x), mixer, self.heads, start)
+            x = add(x, y)
+            x = add(x, gated_unit(_named(weights, f"{layer}.unit."), _norm(x)))
+        return linear(_norm(x), weights["head"])
 
 
 def _mix_vjp(dout: Array, residuals: Any) -> tuple[Array | None, ...]:
-    return lightning_attention_vjp((dout, None), residuals)[:4]
+    return lightning_attention.vjp((dout, None), residuals)[:4]
 
 
-def _norm(tape: Tape, x: Any) -> Any:
-    return tape.call(simple_rms_norm, simple_rms_norm_vjp, x)
+@op(vjp=_mix_vjp)
+def _mix(q: Array, k: Array, v: Array, decay: Array, *, method: Method, comm: Comm) -> tuple[Array, Any]:
+    """Return the output of lightning attention alone, with decays that are not learned."""
+    options = {"method": method, "comm": comm, "final_state": False, "learn_decay": False}
+    (out, _), residuals = lightning_attention.forward(q, k, v, decay, **options)
+    return out, residuals
+
+
+def _norm(x: Any) -> Any:
+    return simple_rms_norm(x)
 
 
 def _named(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import numpy as np
 from sci.backend import Array, Device, namespace, to_device
 from sci.distributed import abort_on_error, agree, allreduce_sum, broadcast, rank_of, size, split
 from sci.errors import DecompositionError, InvalidValueError
-from sci.nn import Tape, Variable, add, add_vjp, initial_normal, silu, silu_vjp
-from sci.sequence.attention.softmax import attention_forward, attention_vjp
-from sci.sequence.linear_attention.lightning import lightning_attention_forward, lightning_attention_vjp
+from sci.nn import Tape, add, initial_normal, silu
+from sci.sequence.attention.softmax import attention
+from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid
 from sci.sequence.megatron.schedules import PipelineKind, pipeline_schedule
@@ -23,10 +23,9 @@ from sci.sequence.megatron.tensor_parallel import (
     parallel_attention,
     parallel_mlp,
     vocabulary_cross_entropy,
-    vocabulary_cross_entropy_vjp,
     vocabulary_embedding,
 )
-from sci.sequence.models.transnormer import simple_rms_norm, simple_rms_norm_vjp, transnormer_decays
+from sci.sequence.models.transnormer import simple_rms_norm, transnormer_decays
 
 __all__ = ["ParallelTransformer"]
 
@@ -230,41 +229,41 @@ class _Work:
         """Run the layers of a stage, from the tokens at the first, to the loss at the last."""
         model = self.model
         stage = model._stages()[chunk]
-        tape, start = Tape(), None if x is None else Variable(x)
-        variables = {name: Variable(p) for name, p in self.parameters.items()}
+        tape = Tape()
+        start, variables = None if x is None else tape.watch(x), tape.watch(self.parameters)
         part = split(self.pieces[microbatch].shape[1] - 1, model.grid.sequence)
         options = {"comm": model.grid.tensor, "sequence": model.cut_tokens}
         y: Any = start
         if stage == 0:
             tokens = self.pieces[microbatch][:, :-1][:, part]
-            y = vocabulary_embedding(tape, variables["embedding"], tokens, vocabulary=model.vocabulary, **options)
-            y = tape.call(add, add_vjp, y, self._places(part))
+            y = vocabulary_embedding(variables["embedding"], tokens, vocabulary=model.vocabulary, **options)
+            y = add(y, self._places(part))
         for layer in model._layers_of(stage):
-            y = self._block(tape, variables, layer, y, options)
+            y = self._block(variables, layer, y, options)
         if stage == self.last:
-            logits = column_linear(tape, _norm(tape, y), variables["head"], **options)
+            logits = column_linear(_norm(y), variables["head"], **options)
             labels = self.pieces[microbatch][:, 1:][:, part]
             settings = {"vocabulary": model.vocabulary, "total": self.total, "comm": model.grid.tensor}
-            y = tape.call(vocabulary_cross_entropy, vocabulary_cross_entropy_vjp, logits, labels, **settings)
+            y = vocabulary_cross_entropy(logits, labels, **settings)
             self.loss += float(y.value)
-        return y.value, (tape, variables, start, y)
+        return y.value, (variables, start, y)
 
     def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Array | None:
         """Unwind the tape of a stage."""
-        tape, variables, start, out = residuals
-        tape.backward(out, dout)
+        variables, start, out = residuals
+        out.backward(dout)
         for name, variable in variables.items():
             if variable.gradient is not None:
                 self.gradients[name] += variable.gradient
         return None if start is None else start.gradient
 
-    def _block(self, tape: Tape, variables: Mapping[str, Any], layer: int, x: Any, options: dict[str, Any]) -> Any:
-        attend = functools.partial(self._attend, tape, layer)
+    def _block(self, variables: Mapping[str, Any], layer: int, x: Any, options: dict[str, Any]) -> Any:
+        attend = functools.partial(self._attend, layer)
         of = {key: _named(variables, f"{layer}.{key}.") for key in ("attention", "mlp")}
         head_dim = self.model.width // self.model.heads
-        y = parallel_attention(tape, of["attention"], _norm(tape, x), attend, head_dim, **options)
-        x = tape.call(add, add_vjp, x, y)
-        return tape.call(add, add_vjp, x, parallel_mlp(tape, of["mlp"], _norm(tape, x), **options))
+        y = parallel_attention(of["attention"], _norm(x), attend, head_dim, **options)
+        x = add(x, y)
+        return add(x, parallel_mlp(of["mlp"], _norm(x), **options))
 
     def _places(self, part: slice) -> Array:
         """Return sines of the positions of this rank's tokens, (n, width)."""
@@ -275,20 +274,20 @@ class _Work:
         waves = np.sin(t[:, None] * 10000.0 ** (-2 * (j // 2) / model.width) + np.pi / 2 * (j % 2))
         return to_device(waves.astype(self.dtype), self.xp)
 
-    def _attend(self, tape: Tape, layer: int, q: Any, k: Any, v: Any) -> Any:
+    def _attend(self, layer: int, q: Any, k: Any, v: Any) -> Any:
         model, comm = self.model, self.model.grid.sequence
         if model.attention == "softmax":
-            return tape.call(attention_forward, attention_vjp, q, k, v, causal=True, comm=comm)[0]
+            return attention(q, k, v, causal=True, comm=comm)[0]
         decay = transnormer_decays(model.heads, layer, model.layers)[split(model.heads, model.grid.tensor)]
-        q, k = (tape.call(silu, silu_vjp, a) for a in (q, k))
+        q, k = (silu(a) for a in (q, k))
         settings = {"comm": comm, "learn_decay": False}
         slopes = to_device(decay.astype(self.dtype), self.xp)
-        out, _ = tape.call(lightning_attention_forward, lightning_attention_vjp, q, k, v, slopes, None, **settings)
-        return _norm(tape, out)
+        out, _ = lightning_attention(q, k, v, slopes, None, **settings)
+        return _norm(out)
 
 
-def _norm(tape: Tape, x: Any) -> Any:
-    return tape.call(simple_rms_norm, simple_rms_norm_vjp, x)
+def _norm(x: Any) -> Any:
+    return simple_rms_norm(x)
 
 
 def _named(variables: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -10,17 +10,12 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
-    Tape,
     linear,
-    linear_vjp,
     multiply,
-    multiply_vjp,
+    op,
     reshape,
-    reshape_vjp,
     silu,
-    silu_vjp,
     transpose,
-    transpose_vjp,
     value_of,
 )
 
@@ -28,15 +23,20 @@ __all__ = [
     "gated_linear_attention",
     "gated_unit",
     "lrpe",
-    "lrpe_vjp",
     "simple_rms_norm",
-    "simple_rms_norm_vjp",
     "transnormer_decays",
 ]
 
 Attend = Callable[[Any, Any, Any], Any]
 
 
+def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `simple_rms_norm`: rho (dy - y mean(y dy)) with rho = 1 / sqrt(mean(x^2) + eps)."""
+    unit, inverse = residuals
+    return ((dout - unit * (unit * dout).mean(axis=-1, keepdims=True)) * inverse,)
+
+
+@op(vjp=_simple_rms_norm_vjp)
 def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return x / sqrt(mean(x^2) + eps) over the last axis, and residuals.
 
@@ -49,12 +49,16 @@ def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     return unit, (unit, inverse)
 
 
-def simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `simple_rms_norm`: rho (dy - y mean(y dy)) with rho = 1 / sqrt(mean(x^2) + eps)."""
-    unit, inverse = residuals
-    return ((dout - unit * (unit * dout).mean(axis=-1, keepdims=True)) * inverse,)
+def _lrpe_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
+    """Return the gradients of `lrpe` for x and theta."""
+    x, t, cos, sin = residuals
+    d = x.shape[-1]
+    real, imaginary = dout[..., :d], dout[..., d:]
+    turned = ((imaginary * cos - real * sin) * x * t[:, None]).sum(axis=-2)
+    return real * cos + imaginary * sin, turned.reshape(-1, *turned.shape[-2:]).sum(axis=0)
 
 
+@op(vjp=_lrpe_vjp)
 def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
     """Rotate by position: (x cos(theta t), x sin(theta t)), so that q_t . k_s becomes sum of q k cos(theta (t - s)).
 
@@ -88,15 +92,6 @@ def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
     return xp.concatenate([x * cos, x * sin], axis=-1), (x, t, cos, sin)
 
 
-def lrpe_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
-    """Return the gradients of `lrpe` for x and theta."""
-    x, t, cos, sin = residuals
-    d = x.shape[-1]
-    real, imaginary = dout[..., :d], dout[..., d:]
-    turned = ((imaginary * cos - real * sin) * x * t[:, None]).sum(axis=-2)
-    return real * cos + imaginary * sin, turned.reshape(-1, *turned.shape[-2:]).sum(axis=0)
-
-
 def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
     """Return the decay of each head, (8 h / heads) (1 - layer / layers), h = 1 ... heads; layers count from 0.
 
@@ -118,32 +113,29 @@ def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
     return 8.0 * np.arange(1, heads + 1) / heads * (1 - layer / layers)
 
 
-def _split_heads(tape: Tape, x: Any, heads: int) -> Any:
+def _split_heads(x: Any, heads: int) -> Any:
     """Turn (batch, n, heads d) into (batch, heads, n, d)."""
     batch, n, width = value_of(x).shape
-    x = tape.call(reshape, reshape_vjp, x, shape=(batch, n, heads, width // heads))
-    return tape.call(transpose, transpose_vjp, x, axes=(0, 2, 1, 3))
+    x = reshape(x, shape=(batch, n, heads, width // heads))
+    return transpose(x, axes=(0, 2, 1, 3))
 
 
-def _join_heads(tape: Tape, x: Any) -> Any:
+def _join_heads(x: Any) -> Any:
     batch, heads, n, d = value_of(x).shape
-    x = tape.call(transpose, transpose_vjp, x, axes=(0, 2, 1, 3))
-    return tape.call(reshape, reshape_vjp, x, shape=(batch, n, heads * d))
+    x = transpose(x, axes=(0, 2, 1, 3))
+    return reshape(x, shape=(batch, n, heads * d))
 
 
-def gated_linear_attention(
-    tape: Tape, weights: Mapping[str, Any], x: Any, attend: Attend, heads: int, start: int = 0
-) -> Any:
+def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, heads: int, start: int = 0) -> Any:
     """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
 
     Parameters
     ----------
-    tape : Tape
     weights : mapping
         q, k, v, u, o: (width, width) arrays or variables, rows are outputs; theta (heads, d), where the layer rotates.
     x : (batch, n, width) array or Variable
     attend : callable
-        Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention_forward` on the tape.
+        Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention`.
     heads : int
     start : int
         Position of the first token, for the rotation.
@@ -156,21 +148,20 @@ def gated_linear_attention(
     ----------
     TransNormerLLM, section 3.1.
     """
-    q, k, v, gate = (tape.call(linear, linear_vjp, x, weights[name]) for name in ("q", "k", "v", "u"))
-    q, k = (_split_heads(tape, tape.call(silu, silu_vjp, a), heads) for a in (q, k))
+    q, k, v, gate = (linear(x, weights[name]) for name in ("q", "k", "v", "u"))
+    q, k = (_split_heads(silu(a), heads) for a in (q, k))
     if "theta" in weights:
-        q, k = (tape.call(lrpe, lrpe_vjp, a, weights["theta"], start=start) for a in (q, k))
-    mixed = _join_heads(tape, attend(q, k, _split_heads(tape, v, heads)))
-    mixed = tape.call(simple_rms_norm, simple_rms_norm_vjp, mixed)
-    return tape.call(linear, linear_vjp, tape.call(multiply, multiply_vjp, mixed, gate), weights["o"])
+        q, k = (lrpe(a, weights["theta"], start=start) for a in (q, k))
+    mixed = _join_heads(attend(q, k, _split_heads(v, heads)))
+    mixed = simple_rms_norm(mixed)
+    return linear(multiply(mixed, gate), weights["o"])
 
 
-def gated_unit(tape: Tape, weights: Mapping[str, Any], x: Any) -> Any:
+def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
     """Return ((x Wv) * (x Wu)) Wo, the gated unit without activation (SGLU).
 
     Parameters
     ----------
-    tape : Tape
     weights : mapping
         v, u: (hidden, width), o: (width, hidden) arrays or variables.
     x : (batch, n, width) array or Variable
@@ -179,5 +170,5 @@ def gated_unit(tape: Tape, weights: Mapping[str, Any], x: Any) -> Any:
     ----------
     TransNormerLLM, equation 8.
     """
-    value, gate = (tape.call(linear, linear_vjp, x, weights[name]) for name in ("v", "u"))
-    return tape.call(linear, linear_vjp, tape.call(multiply, multiply_vjp, value, gate), weights["o"])
+    value, gate = (linear(x, weights[name]) for name in ("v", "u"))
+    return linear(multiply(value, gate), weights["o"])

@@ -13,11 +13,12 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.nn import op
 from sci.solvers.krylov.cg import SolveResult, applier, as_vector, inner, norm
 from sci.solvers.krylov.pipelined import positive
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["DirectionLog", "conjugate_directions", "line_search_loss", "line_search_loss_vjp"]
+__all__ = ["DirectionLog", "conjugate_directions", "line_search_loss"]
 
 DEPENDENT = 1e-10
 """If orthogonalization leaves less than this of a direction of unit length, the rest is rounding error."""
@@ -165,6 +166,16 @@ def _orthogonal(q: Array, kept: deque[tuple[Array, Array, float]]) -> Array:
     return q
 
 
+def _line_search_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
+    """Return the gradient for y: -2 s A e - 2 (e'A y) (b - 2 s A y) / (y'A y), e = b - s A y."""
+    b, u, e, s, yAy, apply = residuals
+    axes = tuple(range(1, b.ndim))
+    along = (e * u).sum(axis=axes, keepdims=True)
+    gradient = -2 * s * apply(e) - 2 * along * (b - 2 * s * u) / yAy
+    return (gradient * (dout / len(b))).astype(u.dtype, copy=False), None
+
+
+@op(vjp=_line_search_loss_vjp)
 def line_search_loss(y: Array, b: Array, *, apply: Callable[[Array], Array]) -> tuple[Array, Any]:
     """Return the mean over a batch of ||b - A x||^2 with x = y (y'b) / (y'A y), the best multiple of y.
 
@@ -196,12 +207,3 @@ def line_search_loss(y: Array, b: Array, *, apply: Callable[[Array], Array]) -> 
     e = b - s * u
     loss = (e * e).sum(axis=axes).mean()
     return xp.asarray(loss, dtype=y.dtype), (b, u, e, s, safe, apply)
-
-
-def line_search_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
-    """Return the gradient for y: -2 s A e - 2 (e'A y) (b - 2 s A y) / (y'A y), e = b - s A y."""
-    b, u, e, s, yAy, apply = residuals
-    axes = tuple(range(1, b.ndim))
-    along = (e * u).sum(axis=axes, keepdims=True)
-    gradient = -2 * s * apply(e) - 2 * along * (b - 2 * s * u) / yAy
-    return (gradient * (dout / len(b))).astype(u.dtype, copy=False), None

@@ -8,19 +8,12 @@ import numpy as np
 
 from sci.backend import Array
 from sci.nn import (
-    Tape,
     add,
-    add_vjp,
     average_pool,
-    average_pool_vjp,
     convolve,
-    convolve_vjp,
-    mix_channels,
-    mix_channels_vjp,
+    pointwise_conv,
     relu,
-    relu_vjp,
     upsample_nearest,
-    upsample_nearest_vjp,
 )
 
 __all__ = ["BRANCHES", "initial_network", "network"]
@@ -30,7 +23,7 @@ BRANCHES = {64: (4, 6, 4), 128: (6, 10, 6)}
 """Convolutions of the fine, the coarse and the upper branch of the networks for 64^3 and 128^3 cells."""
 
 
-def network(tape: Tape, size: int, parameters: dict[str, Any], x: Any) -> Any:
+def network(size: int, parameters: dict[str, Any], x: Any) -> Any:
     """Return the directions (batch, 1, *grid) of residuals (batch, 1, *grid).
 
     A linear convolution to 16 channels; a fine branch; one level below, reached by averages over 2 x 2 x 2 cells; an
@@ -39,7 +32,6 @@ def network(tape: Tape, size: int, parameters: dict[str, Any], x: Any) -> Any:
 
     Parameters
     ----------
-    tape : Tape
     size : 64 or 128
     parameters : dict of arrays or variables
         Of `initial_network`.
@@ -49,11 +41,11 @@ def network(tape: Tape, size: int, parameters: dict[str, Any], x: Any) -> Any:
 
     def conv(name: str, value: Any, active: bool = True) -> Any:
         weights = (parameters[f"{name}.weight"], parameters[f"{name}.bias"])
-        out = tape.call(convolve, convolve_vjp, value, *weights)
-        return tape.call(relu, relu_vjp, out) if active else out
+        out = convolve(value, *weights)
+        return relu(out) if active else out
 
     def plus(a: Any, b: Any) -> Any:
-        return tape.call(add, add_vjp, a, b)
+        return add(a, b)
 
     fine, coarse, upper = BRANCHES[size]
     even = conv("fine0", conv("first", x, active=False))
@@ -61,13 +53,13 @@ def network(tape: Tape, size: int, parameters: dict[str, Any], x: Any) -> Any:
     for layer in range(2, fine, 2):
         even = plus(conv(f"fine{layer}", odd), even)
         odd = conv(f"fine{layer + 1}", even)
-    low = tape.call(average_pool, average_pool_vjp, odd)
+    low = average_pool(odd)
     for layer in range(0, coarse, 2):
         low = plus(conv(f"coarse{layer + 1}", conv(f"coarse{layer}", low)), low)
-    high = plus(tape.call(upsample_nearest, upsample_nearest_vjp, low), odd)
+    high = plus(upsample_nearest(low), odd)
     for layer in range(0, upper, 2):
         high = plus(conv(f"upper{layer + 1}", conv(f"upper{layer}", high)), high)
-    return tape.call(mix_channels, mix_channels_vjp, high, parameters["last.weight"], parameters["last.bias"])
+    return pointwise_conv(high, parameters["last.weight"], parameters["last.bias"])
 
 
 def initial_network(size: int, seed: int, dtype: Any) -> dict[str, Array]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Adam, Checkpoint, Model, Tape, count_parameters, train
-from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss, line_search_loss_vjp
+from sci.nn import Adam, Checkpoint, Model, count_parameters, train
+from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.network import BRANCHES, initial_network, network
 from sci.solvers.krylov.cg import SolveResult
 from sci.solvers.poisson.operator import PoissonOperator
@@ -78,9 +78,9 @@ class DeepConjugateDirection:
         """Number of parameters."""
         return count_parameters(self.parameters)
 
-    def forward(self, tape: Tape, parameters: dict[str, Any], x: Any) -> Any:
+    def forward(self, parameters: dict[str, Any], x: Any) -> Any:
         """Return the directions (batch, 1, *grid) of residuals (batch, 1, *grid)."""
-        return network(tape, self.size, parameters, x)
+        return network(self.size, parameters, x)
 
     def __call__(self, r: Array) -> Array:
         """Return the direction for a residual of unit length on a grid (n0, n1, n2) of even lengths."""
@@ -89,7 +89,7 @@ class DeepConjugateDirection:
         xp = namespace(r)
         parameters = {name: to_device(p, xp) for name, p in self.parameters.items()}
         x = r.astype(parameters["first.bias"].dtype)[None, None]
-        return self.forward(Tape(record=False), parameters, x)[0, 0].astype(r.dtype)
+        return self.forward(parameters, x)[0, 0].astype(r.dtype)
 
     def solve(
         self,
@@ -160,10 +160,10 @@ class DeepConjugateDirection:
         def apply(y: Array) -> Array:
             return xp.stack([A.apply(sample[0])[None] for sample in y])
 
-        def loss(tape: Tape, variables: dict[str, Any], batch: tuple[Array, ...]) -> Any:
+        def loss(variables: dict[str, Any], batch: tuple[Array, ...]) -> Any:
             (b,) = batch
-            y = self.forward(tape, variables, b)
-            return tape.call(line_search_loss, line_search_loss_vjp, y, b, apply=apply)
+            y = self.forward(variables, b)
+            return line_search_loss(y, b, apply=apply)
 
         done = train(
             loss,

@@ -15,13 +15,10 @@ from sci import distributed
 from sci.distributed import split
 from sci.errors import InvalidValueError, ShapeError
 from sci.sequence import (
-    linformer_attention_forward,
-    linformer_attention_vjp,
+    linformer_attention,
     polynomial_degree,
     polynomial_rank,
     tensor_attention,
-    tensor_attention_forward,
-    tensor_attention_vjp,
 )
 
 
@@ -46,9 +43,9 @@ def check_linformer(comm: MPI.Intracomm) -> None:
     dq, dkeys, dvalues = dense_vjp(q, e @ k, f @ v, d**-0.5, everything, dout, np.zeros((heads, n)))
     part = split(n, comm)
     mine = [np.ascontiguousarray(a[:, part]) for a in (q, k, v)]
-    out, residuals = linformer_attention_forward(*mine, e[:, part], f[:, part], comm=comm)
+    out, residuals = linformer_attention.forward(*mine, e[:, part], f[:, part], comm=comm)
     close(out, expected[:, part], 1e-13, "linformer")
-    gradients = linformer_attention_vjp(dout[:, part], residuals)
+    gradients = linformer_attention.vjp(dout[:, part], residuals)
     wanted = (
         *(dq[:, part], (e.T @ dkeys)[:, part], (f.T @ dvalues)[:, part]),
         *(np.einsum("hrd,hld->rl", a, b[:, part]) for a, b in ((dkeys, k), (dvalues, v))),
@@ -70,9 +67,9 @@ def check_tensor(comm: MPI.Intracomm) -> None:
         expected, wanted = tensor_dense(*arrays, 1 / 3, dout)
         parts = [a[split(len(a), comm)] for a in arrays]
         mine = split(lengths[0], comm)
-        out, residuals = tensor_attention_forward(*parts, comm=comm)
+        out, residuals = tensor_attention.forward(*parts, comm=comm)
         close(out, expected[mine], 1e-13, lengths)
-        for found, want in zip(tensor_attention_vjp(dout[mine], residuals), wanted):
+        for found, want in zip(tensor_attention.vjp(dout[mine], residuals), wanted):
             close(found, want[split(len(want), comm)], 1e-12, lengths)
 
 
@@ -84,9 +81,9 @@ def check_polynomial(comm: MPI.Intracomm) -> None:
     mine = split(40, comm)
     largest = np.abs(arrays[3]).max() * np.abs(arrays[4]).max()
     for tol, bound in ((1e-2, None), (1e-5, 0.5), (1e-8, 0.5)):
-        out, residuals = tensor_attention_forward(*parts, method="polynomial", tol=tol, bound=bound, comm=comm)
+        out, residuals = tensor_attention.forward(*parts, method="polynomial", tol=tol, bound=bound, comm=comm)
         assert np.abs(out - expected[mine]).max(initial=0) <= 2 * tol / (1 - tol) * largest
-        for found, want in zip(tensor_attention_vjp(dout[mine], residuals), wanted):
+        for found, want in zip(tensor_attention.vjp(dout[mine], residuals), wanted):
             close(found, want[split(len(want), comm)], 30 * tol, tol)
     serial = tensor_attention(*arrays, method="polynomial", tol=1e-5)
     close(tensor_attention(*parts, method="polynomial", tol=1e-5, comm=comm), serial[mine], 1e-14, "ranks")
@@ -136,7 +133,7 @@ def check_errors(comm: MPI.Intracomm) -> None:
     )
     q, e = np.zeros((1, 4, 2)), np.zeros((3, 4))
     expect(
-        ShapeError, "expected (rows, 4)", linformer_attention_forward, q, q, q, e, e[:, : 3 if last else 4], comm=comm
+        ShapeError, "expected (rows, 4)", linformer_attention.forward, q, q, q, e, e[:, : 3 if last else 4], comm=comm
     )
     check_unsharded(comm, arrays)
     distributed.agree(comm)
@@ -149,10 +146,10 @@ def check_unsharded(comm: MPI.Intracomm, arrays: list[np.ndarray]) -> None:
     q, k1, k2, v1, v2 = arrays
     seconds = [a[split(n, comm)] for a in (k2, v2)]
     if comm.size > 1:
-        expect(ShapeError, "not sharded", linformer_attention_forward, *qkv, e, f, comm=comm)
-        expect(ShapeError, "length is 8", linformer_attention_forward, *qkv, e, f, length=n, comm=comm)
+        expect(ShapeError, "not sharded", linformer_attention.forward, *qkv, e, f, comm=comm)
+        expect(ShapeError, "length is 8", linformer_attention.forward, *qkv, e, f, length=n, comm=comm)
         expect(
-            ShapeError, "of whole projections", linformer_attention_forward, *(a[:, :4] for a in qkv), e, f, comm=comm
+            ShapeError, "of whole projections", linformer_attention.forward, *(a[:, :4] for a in qkv), e, f, comm=comm
         )
         expect(ShapeError, "of k1 and v1", tensor_attention, *arrays, comm=comm)
         expect(ShapeError, "of k2 and v2", tensor_attention, q, k1[comm.rank :], k2, v1[comm.rank :], v2, comm=comm)

@@ -19,7 +19,7 @@ from sci import distributed
 from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems.poisson import right_hand_side, sphere_and_blob
-from sci.sequence import attention_forward, attention_vjp, lightning_attention_forward, lightning_attention_vjp
+from sci.sequence import attention, lightning_attention
 from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 
@@ -44,11 +44,11 @@ def sequences(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     decay = to_device(np.array([0.05, 0.6]), xp)
     for method in ("ring", "ulysses"):
         given = [to_device(distributed.shard(a, comm, -2, "zigzag"), xp) for a in (q, k, v, dout)]
-        results, kept = attention_forward(*given[:3], causal=True, method=method, layout="zigzag", comm=comm)
-        yield from (*results, *attention_vjp((given[3], None), kept))
+        results, kept = attention.forward(*given[:3], causal=True, method=method, layout="zigzag", comm=comm)
+        yield from (*results, *attention.vjp((given[3], None), kept))
     given = [to_device(distributed.shard(a, comm, -2), xp) for a in (q, k, v, dout)]
-    results, kept = lightning_attention_forward(*given[:3], decay, comm=comm)
-    yield from (*results, *lightning_attention_vjp((given[3], None), kept)[:4])
+    results, kept = lightning_attention.forward(*given[:3], decay, comm=comm)
+    yield from (*results, *lightning_attention.vjp((given[3], None), kept)[:4])
 
 
 def potentials(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from sabotage import private_communicator
 
 from sci.distributed import abort_on_error, allgather_rows, broadcast, reset_traffic, split, traffic
 from sci.errors import SciError
-from sci.sequence import lightning_attention, lightning_attention_forward, lightning_attention_vjp
+from sci.sequence import lightning_attention
 
 HEADS, D, E = 4, 6, 5
 DECAY = np.array([0.0, 0.03, 0.4, 3.0])
@@ -54,13 +54,13 @@ def check_against_serial(comm: MPI.Intracomm) -> float:
         (1700, "uneven"),
     ):
         q, k, v, decay, state, dout, dstate = case(n)
-        (out, end), residuals = lightning_attention_forward(q, k, v, decay, state)
-        expected = (out, end, *lightning_attention_vjp((dout, dstate), residuals))
+        (out, end), residuals = lightning_attention.forward(q, k, v, decay, state)
+        expected = (out, end, *lightning_attention.vjp((dout, dstate), residuals))
         part = runs(n, comm, layout)
         for method in ("gather", "ring"):
             local = [a[:, part] for a in (q, k, v)]
-            (out, end), residuals = lightning_attention_forward(*local, decay, state, method=method, comm=comm)
-            found = (out, end, *lightning_attention_vjp((dout[:, part], dstate), residuals))
+            (out, end), residuals = lightning_attention.forward(*local, decay, state, method=method, comm=comm)
+            found = (out, end, *lightning_attention.vjp((dout[:, part], dstate), residuals))
             names = ("out", "state", "dq", "dk", "dv", "ddecay", "dstate0")
             for name, got, want in zip(names, found, expected):
                 want = want[:, part] if name in ("out", "dq", "dk", "dv") else want
@@ -74,7 +74,7 @@ def check_serial_replay(comm: MPI.Intracomm) -> None:
     n = 131
     q, k, v, decay, state, _, _ = case(n)
     part = split(n, comm)
-    out, end = lightning_attention(q[:, part], k[:, part], v[:, part], decay, state, "ring", comm)
+    out, end = lightning_attention(q[:, part], k[:, part], v[:, part], decay, state, method="ring", comm=comm)
     for r in range(comm.size):
         piece = split(n, rank=r, size=comm.size)
         expected, state = lightning_attention(q[:, piece], k[:, piece], v[:, piece], decay, state)
@@ -90,8 +90,8 @@ def check_bytes(comm: MPI.Intracomm) -> None:
         q, k, v, decay, _, dout, _ = (a if a.ndim < 3 else a[:, split(n, comm)] for a in case(n))
         for method in ("gather", "ring"):
             reset_traffic(comm)
-            _, residuals = lightning_attention_forward(q, k, v, decay, method=method, comm=comm, final_state=False)
-            lightning_attention_vjp((dout, None), residuals)
+            _, residuals = lightning_attention.forward(q, k, v, decay, method=method, comm=comm, final_state=False)
+            lightning_attention.vjp((dout, None), residuals)
             sent = {name: t.bytes for name, t in traffic(comm).items()}
             if method == "gather":
                 assert sent.get("lightning", 0) == 2 * (p - 1) * unit
@@ -108,8 +108,8 @@ def check_memory(comm: MPI.Intracomm) -> None:
     q, k, v, decay, _, dout, _ = (a if a.ndim < 3 else np.ascontiguousarray(a[:, part]) for a in case(n, d, d))
     unit = q.nbytes
     tracemalloc.start()
-    _, residuals = lightning_attention_forward(q, k, v, decay, comm=comm)
-    lightning_attention_vjp((dout, None), residuals)
+    _, residuals = lightning_attention.forward(q, k, v, decay, comm=comm)
+    lightning_attention.vjp((dout, None), residuals)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert unit == HEADS * n // comm.size * d * 8 or n % comm.size
@@ -123,8 +123,8 @@ def check_large_messages(comm: MPI.Intracomm) -> None:
     part = split(2 * comm.size, comm)
     for method in ("ring", "gather"):
         local = [a[:, part] for a in (q, k, v)]
-        (out, _), residuals = lightning_attention_forward(*local, decay, state, method=method, comm=comm)
-        lightning_attention_vjp((dout[:, part], dstate), residuals)
+        (out, _), residuals = lightning_attention.forward(*local, decay, state, method=method, comm=comm)
+        lightning_attention.vjp((dout[:, part], dstate), residuals)
         whole = allgather_rows(np.ascontiguousarray(out.swapaxes(0, 1)), comm).swapaxes(0, 1)
         assert relative(whole, lightning_attention(q, k, v, decay, state)[0]) < 1e-12
 

@@ -11,7 +11,7 @@ from sabotage import private_communicator
 
 from sci.distributed import abort_on_error, allgather_rows, allreduce_max, allreduce_sum, reset_traffic, split, traffic
 from sci.errors import SciError
-from sci.nn import Tape, Variable
+from sci.nn import Tape
 from sci.sequence import (
     ParallelTransformer,
     PipelineStep,
@@ -25,7 +25,6 @@ from sci.sequence import (
     run_pipeline,
     tensor_parallel_bytes,
     vocabulary_cross_entropy,
-    vocabulary_cross_entropy_vjp,
     vocabulary_embedding,
 )
 
@@ -55,17 +54,17 @@ def check_mlp(comm: MPI.Intracomm) -> None:
     """Whole activations, and runs of tokens, of lengths that do not divide and are shorter than the ranks."""
     for n in (1, 7):
         x, dout, weights = mlp_case(n)
-        serial, variables, start = Tape(), {k: Variable(w) for k, w in weights.items()}, Variable(x)
-        out = parallel_mlp(serial, variables, start)
-        serial.backward(out, dout)
+        variables, start = Tape().watch((weights, x))
+        out = parallel_mlp(variables, start)
+        out.backward(dout)
         for sequence in (False, True):
             part, tokens = split(11, comm), split(n, comm) if sequence else slice(0, n)
-            own = {k: Variable(np.ascontiguousarray(cut(k, w, part))) for k, w in weights.items()}
-            tape, mine = Tape(), Variable(np.ascontiguousarray(x[:, tokens]))
+            cuts = {k: np.ascontiguousarray(cut(k, w, part)) for k, w in weights.items()}
+            own, mine = Tape().watch((cuts, np.ascontiguousarray(x[:, tokens])))
             reset_traffic(comm)
-            found = parallel_mlp(tape, own, mine, comm=comm, sequence=sequence)
+            found = parallel_mlp(own, mine, comm=comm, sequence=sequence)
             near(found.value, out.value[:, tokens], ("mlp", n, sequence))
-            tape.backward(found, np.ascontiguousarray(dout[:, tokens]))
+            found.backward(np.ascontiguousarray(dout[:, tokens]))
             near(mine.gradient, start.gradient[:, tokens], ("dx", n, sequence, comm.rank))
             for k, v in own.items():
                 near(v.gradient, cut(k, variables[k].gradient, part), (k, n, sequence, comm.rank))
@@ -77,13 +76,13 @@ def check_mlp(comm: MPI.Intracomm) -> None:
 def check_linear_traffic(comm: MPI.Intracomm) -> None:
     """Large all-reduces send 2 (t - 1) / t of the activations: f backward and g forward, nothing else."""
     x = np.ones((1, 512, 64))
-    tape, mine = Tape(), Variable(x)
     weight = np.ones((4 * comm.size, 64))[split(4 * comm.size, comm)]
+    mine, columns, rows = Tape().watch([x, weight, np.ones((64, 4))])
     reset_traffic(comm)
-    hidden = column_linear(tape, mine, Variable(weight), comm=comm)
+    hidden = column_linear(mine, columns, comm=comm)
     assert "allreduce_sum" not in traffic(comm)
-    out = row_linear(tape, hidden, Variable(np.ones((64, 4))), comm=comm)
-    tape.backward(out, x)
+    out = row_linear(hidden, rows, comm=comm)
+    out.backward(x)
     if comm.size > 1:
         sent = traffic(comm)["allreduce_sum"].bytes
         assert sent == 2 * 2 * (comm.size - 1) * x.nbytes // comm.size or x.size % comm.size, sent
@@ -95,14 +94,14 @@ def check_layer_bytes(comm: MPI.Intracomm) -> None:
     h, rng = heads * d, np.random.default_rng(0)
     shapes = {"q": (d, h), "k": (d, h), "v": (d, h), "o": (h, d), "o_bias": (h,)}
     shapes |= {"up": (2 * d, h), "up_bias": (2 * d,), "down": (h, 2 * d), "down_bias": (h,)}
-    weights = {name: Variable(rng.normal(size=shape)) for name, shape in shapes.items()}
+    arrays = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     for sequence in (False, True):
-        tape, n = Tape(), s // comm.size if sequence else s
-        x = Variable(rng.normal(size=(b, n, h)))
+        n = s // comm.size if sequence else s
+        weights, x = Tape().watch((arrays, rng.normal(size=(b, n, h))))
         reset_traffic(comm)
-        y = parallel_attention(tape, weights, x, lambda q, k, v: v, d, comm=comm, sequence=sequence)
-        y = parallel_mlp(tape, weights, y, comm=comm, sequence=sequence)
-        tape.backward(y, np.ones(y.shape))
+        y = parallel_attention(weights, x, lambda q, k, v: v, d, comm=comm, sequence=sequence)
+        y = parallel_mlp(weights, y, comm=comm, sequence=sequence)
+        y.backward(np.ones(y.shape))
         names = ("allgather_rows", "reduce_scatter_rows") if sequence else ("allreduce_sum",)
         sent = sum(t.bytes for name, t in traffic(comm).items() if name in names)
         expected = tensor_parallel_bytes(b, s, h, comm.size, itemsize=8)
@@ -117,12 +116,12 @@ def check_vocabulary(comm: MPI.Intracomm) -> None:
 
     def run(comm: MPI.Intracomm | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         part = split(vocabulary, comm)
-        tape, own, head = Tape(), Variable(table[part].copy()), Variable(weight[part].copy())
-        x = vocabulary_embedding(tape, own, tokens, vocabulary=vocabulary, comm=comm)
-        logits = column_linear(tape, x, head, comm=comm)
+        own, head = Tape().watch([table[part].copy(), weight[part].copy()])
+        x = vocabulary_embedding(own, tokens, vocabulary=vocabulary, comm=comm)
+        logits = column_linear(x, head, comm=comm)
         settings = {"vocabulary": vocabulary, "total": 2 * n, "comm": comm}
-        loss = tape.call(vocabulary_cross_entropy, vocabulary_cross_entropy_vjp, logits, labels, **settings)
-        tape.backward(loss)
+        loss = vocabulary_cross_entropy(logits, labels, **settings)
+        loss.backward()
         return loss.value, own.gradient, head.gradient
 
     loss, dtable, dweight = run(None)

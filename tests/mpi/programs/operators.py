@@ -12,10 +12,10 @@ from sabotage import private_communicator
 
 from sci.distributed import abort_on_error
 from sci.errors import DecompositionError
-from sci.nn import AdamW, Tape, Variable, relative_l2, relative_l2_vjp, train, value_and_gradients
+from sci.nn import AdamW, Tape, relative_l2, train, value_and_gradients
 from sci.operators import FNO, MultigridPatches, Recipe, train_operator
-from sci.operators.patches.parallel import patch_loss, patched_relative_l2, patched_relative_l2_vjp
-from sci.operators.patches.windows import crop_patches, crop_patches_vjp, stitch_patches, stitch_patches_vjp
+from sci.operators.patches.parallel import patch_loss, patched_relative_l2
+from sci.operators.patches.windows import crop_patches, stitch_patches
 
 
 def check(comm: MPI.Intracomm) -> None:
@@ -24,29 +24,27 @@ def check(comm: MPI.Intracomm) -> None:
     cut = MultigridPatches(1, 0.125)
     model = FNO((3, 3), 2, 1, 6, 2)
 
-    def serial(tape, variables, batch):
+    def serial(variables, batch):
         """The loss on stitched fields, whole on one process."""
-        patches = model.forward(tape, variables, cut.split(batch[0]))
-        cores = tape.call(crop_patches, crop_patches_vjp, patches, cut=cut, grid=(8, 8))
-        field = tape.call(stitch_patches, stitch_patches_vjp, cores, cut=cut, grid=(8, 8))
-        return tape.call(relative_l2, relative_l2_vjp, field, target=batch[1])
+        patches = model.forward(variables, cut.split(batch[0]))
+        cores = crop_patches(patches, cut=cut, grid=(8, 8))
+        field = stitch_patches(cores, cut=cut, grid=(8, 8))
+        return relative_l2(field, target=batch[1])
 
     double = {n: p.astype(np.complex128 if p.dtype.kind == "c" else np.float64) for n, p in model.parameters.items()}
     batch = (x.astype(np.float64), y.astype(np.float64))
-    value, gradients = value_and_gradients(lambda t, v: serial(t, v, batch), double)
+    value, gradients = value_and_gradients(lambda v: serial(v, batch), double)
     spread = patch_loss(model, cut, comm)
-    found, shares = value_and_gradients(lambda t, v: spread(t, v, batch), double)
+    found, shares = value_and_gradients(lambda v: spread(v, batch), double)
     assert abs(value - found) < 1e-12, (value, found)
     for name, gradient in gradients.items():
         scale = np.abs(gradient).max()
         assert np.abs(shares[name] - gradient).max() <= 1e-11 * scale, name
 
     # An exact prediction has no direction: zero, not NaN.
-    tape, p = Tape(), Variable(np.ones((1, 1, 2, 2)))
-    loss = tape.call(
-        patched_relative_l2, patched_relative_l2_vjp, p, target=p.value, samples=[0], n_samples=1, comm=comm
-    )
-    tape.backward(loss)
+    p = Tape().watch(np.ones((1, 1, 2, 2)))
+    loss = patched_relative_l2(p, target=p.value, samples=[0], n_samples=1, comm=comm)
+    loss.backward()
     assert (p.gradient == 0).all()
 
     settings = {"optimizer": AdamW(1e-2), "epochs": 2, "batch_size": 3}
@@ -66,7 +64,7 @@ def check(comm: MPI.Intracomm) -> None:
     whole = patch_loss(plain, MultigridPatches(0), comm)
     message = ""
     try:
-        whole(Tape(), plain.parameters, (x[:1], y[:1]))
+        whole(plain.parameters, (x[:1], y[:1]))
     except DecompositionError as error:
         message = str(error)
     assert ("fewer ranks" in message) == (comm.size > 1), message

@@ -29,18 +29,19 @@ START = {
 }
 
 
-def real(x: np.ndarray) -> tuple[np.ndarray, None]:
-    return x.real.copy(), None
-
-
 def real_vjp(dout: np.ndarray, _: None) -> tuple[np.ndarray]:
     return (dout.astype(np.complex128),)
 
 
-def loss(tape: nn.Tape, v: dict, batch: tuple) -> nn.Variable:
-    h = tape.call(nn.gelu, nn.gelu_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, batch[0], v["w"], v["b"]))
-    h = tape.call(real, real_vjp, tape.call(nn.mix_channels, nn.mix_channels_vjp, h, v["z"]))
-    return tape.call(nn.relative_l2, nn.relative_l2_vjp, h, target=batch[1])
+@nn.op(vjp=real_vjp)
+def real(x: np.ndarray) -> tuple[np.ndarray, None]:
+    return x.real.copy(), None
+
+
+def loss(v: dict, batch: tuple) -> nn.Variable:
+    h = nn.gelu(nn.pointwise_conv(batch[0], v["w"], v["b"]))
+    h = real(nn.pointwise_conv(h, v["z"]))
+    return nn.relative_l2(h, target=batch[1])
 
 
 def compare(optimizer: nn.Optimizer, batch_size: int, comm: MPI.Intracomm) -> None:

@@ -8,7 +8,7 @@ from thread_ranks import ThreadComm, on_ranks
 
 import sci
 from sci.distributed import split
-from sci.sequence import lightning_attention_forward, lightning_attention_vjp
+from sci.sequence import lightning_attention
 
 DECAYS = np.array([0.0, 0.01, 0.1, 0.3, 0.7, 0.8, 1.5, 3.0, 4.5, 10.0, 20.0])
 
@@ -33,8 +33,8 @@ def expected(q, k, v, dout, state, dstate, decay):
 
 
 def found(q, k, v, dout, state, dstate, decay, **options):
-    _, residuals = lightning_attention_forward(q, k, v, decay, state, **options)
-    return lightning_attention_vjp((dout, dstate), residuals)[3]
+    _, residuals = lightning_attention.forward(q, k, v, decay, state, **options)
+    return lightning_attention.vjp((dout, dstate), residuals)[3]
 
 
 @pytest.mark.parametrize("kernels", ["compiled", "reference"])
@@ -63,10 +63,10 @@ def test_a_cut_sequence_has_the_sum_of_both_gradients() -> None:
     q, k, v, dout, state, dstate = arrays(40)
     whole, cut = found(q, k, v, dout, state, dstate, DECAYS), 7
     first, second = ([a[:, part] for a in (q, k, v, dout)] for part in (slice(0, cut), slice(cut, None)))
-    (_, middle), residuals = lightning_attention_forward(*first[:3], DECAYS, state)
-    _, later = lightning_attention_forward(*second[:3], DECAYS, middle)
-    *_, after, dmiddle = lightning_attention_vjp((second[3], dstate), later)
-    before = lightning_attention_vjp((first[3], dmiddle), residuals)[3]
+    (_, middle), residuals = lightning_attention.forward(*first[:3], DECAYS, state)
+    _, later = lightning_attention.forward(*second[:3], DECAYS, middle)
+    *_, after, dmiddle = lightning_attention.vjp((second[3], dstate), later)
+    before = lightning_attention.vjp((first[3], dmiddle), residuals)[3]
     np.testing.assert_allclose(before + after, whole, rtol=1e-12)
 
 

@@ -1,10 +1,8 @@
-"""Inputs for every pair of sci.nn: (name, arguments, options); `P` is the module that has the pairs."""
+"""Inputs for every op of sci.nn: (name, arguments, options)."""
 
 from __future__ import annotations
 
 import numpy as np
-
-import sci.nn as P
 
 RNG = np.random.default_rng(20)
 
@@ -17,7 +15,7 @@ def complex_(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
 
 
-PAIRS: list[tuple[str, list, dict]] = [
+OPS: list[tuple[str, list, dict]] = [
     *((name, [real(3, 5, 7)], {}) for name in ("gelu", "relu", "tanh", "silu")),
     ("add", [real(2, 3, 4), real(3, 1)], {}),
     ("add", [real(2, 3), complex_(3)], {}),
@@ -25,31 +23,38 @@ PAIRS: list[tuple[str, list, dict]] = [
     ("multiply", [real(2, 3, 4), real(3, 1)], {}),
     ("multiply", [complex_(2, 3), real(2, 3)], {}),
     ("multiply", [complex_(2, 3), complex_(1, 3)], {}),
-    ("affine", [real(2, 3, 4)], {"scale": 2.5, "shift": -1.0}),
-    ("soft_gate", [real(2, 3, 4, 5), real(3)], {}),
+    ("divide", [real(2, 3, 4), 2 + real(3, 1) ** 2], {}),
+    ("divide", [complex_(2, 3), 3 + complex_(1, 3)], {}),
+    ("negative", [complex_(2, 3)], {}),
+    ("power", [1 + real(2, 3) ** 2], {"exponent": -1.5}),
+    ("power", [complex_(2, 3)], {"exponent": 3}),
+    ("scale_shift", [real(2, 3, 4)], {"scale": 2.5, "shift": -1.0}),
+    ("channel_scale", [real(2, 3, 4, 5), real(3)], {}),
     ("linear", [real(2, 5, 3), real(4, 3), real(4)], {}),
     ("linear", [real(5, 3), real(4, 3)], {}),
     ("linear", [complex_(5, 3), complex_(4, 3), complex_(4)], {}),
-    ("mix_channels", [real(2, 3, 4, 5), real(6, 3), real(6)], {}),
-    ("mix_channels", [real(2, 3, 7), real(6, 3)], {}),
-    ("mix_channels", [complex_(2, 3, 7), complex_(6, 3), complex_(6)], {}),
-    ("mix_channels", [real(2, 3, 7), complex_(6, 3), real(6)], {}),
+    ("pointwise_conv", [real(2, 3, 4, 5), real(6, 3), real(6)], {}),
+    ("pointwise_conv", [real(2, 3, 7), real(6, 3)], {}),
+    ("pointwise_conv", [complex_(2, 3, 7), complex_(6, 3), complex_(6)], {}),
+    ("pointwise_conv", [real(2, 3, 7), complex_(6, 3), real(6)], {}),
     ("linear", [complex_(5, 3), real(4, 3), complex_(4)], {}),
     ("matmul", [real(2, 1, 3, 4), real(5, 4, 6)], {}),
     ("matmul", [complex_(3, 4), complex_(4, 2)], {}),
-    ("einsum", [real(3, 4), real(4, 5)], {"subscripts": "bi,io->bo"}),
-    ("einsum", [complex_(2, 3, 4), complex_(3, 5, 4)], {"subscripts": "bik,iok->bok"}),
-    ("einsum", [real(2, 3, 4), complex_(6, 3), real(5, 4)], {"subscripts": "bik,oi,lk -> bol"}),
-    ("sum_over", [real(2, 3, 4)], {}),
-    ("sum_over", [real(2, 3, 4)], {"axis": (0, -1)}),
-    ("mean_over", [real(2, 3, 4)], {}),
-    ("mean_over", [complex_(2, 3, 4)], {"axis": 1}),
+    ("einsum", ["bi,io->bo", real(3, 4), real(4, 5)], {}),
+    ("einsum", ["bik,iok->bok", complex_(2, 3, 4), complex_(3, 5, 4)], {}),
+    ("einsum", ["bik,oi,lk -> bol", real(2, 3, 4), complex_(6, 3), real(5, 4)], {}),
+    ("sum", [real(2, 3, 4)], {}),
+    ("sum", [real(2, 3, 4)], {"axis": (0, -1)}),
+    ("sum", [real(2, 3, 4)], {"axis": 1, "keepdims": True}),
+    ("mean", [real(2, 3, 4)], {}),
+    ("mean", [complex_(2, 3, 4)], {"axis": 1}),
     ("reshape", [real(2, 3, 4)], {"shape": (6, -1)}),
     ("transpose", [real(2, 3, 4)], {"axes": (1, 2, 0)}),
     ("concatenate", [real(2, 3), real(2, 1), real(2, 4)], {"axis": -1}),
-    ("pad", [real(2, 3, 4)], {"widths": ((0, 0), (1, 2), (0, 3))}),
-    ("crop", [real(2, 5, 4)], {"widths": ((0, 0), (1, 2), (0, 3))}),
+    ("pad", [real(2, 3, 4), ((0, 0), (1, 2), (0, 3))], {}),
+    ("crop", [real(2, 5, 4), ((0, 0), (1, 2), (0, 3))], {}),
     ("select", [real(4, 5, 6)], {"index": (slice(None, None, 2), 1, slice(2, 5))}),
+    ("select", [real(4, 5)], {"index": (np.array([0, 2, 2]), slice(1, None))}),
     ("embedding", [real(7, 3), np.array([[1, 6, 1], [0, 1, 4]])], {}),
     ("softmax", [real(4, 6)], {}),
     ("softmax", [real(4, 6, 2)], {"axis": 1}),
@@ -63,14 +68,12 @@ PAIRS: list[tuple[str, list, dict]] = [
     ("convolve", [real(2, 3, 4, 5, 6), real(2, 3, 3, 3, 3), real(2)], {}),
     ("average_pool", [real(2, 3, 4, 2, 6)], {}),
     ("upsample_nearest", [real(2, 3, 2, 1, 3)], {}),
-    ("mean_squared", [real(2, 3, 4), real(2, 3, 4)], {}),
-    ("mean_squared", [complex_(2, 3), complex_(2, 3)], {}),
+    ("copy_to_ranks", [real(2, 3)], {}),
+    ("sum_over_ranks", [real(2, 3)], {}),
+    ("mean_squared_error", [real(2, 3, 4), real(2, 3, 4)], {}),
+    ("mean_squared_error", [complex_(2, 3), complex_(2, 3)], {}),
     ("relative_l2", [real(3, 2, 5)], {"target": real(3, 2, 5)}),
     ("relative_l2", [complex_(3, 2, 5)], {"target": complex_(3, 2, 5), "reduction": "sum"}),
     ("relative_h1", [real(3, 2, 5, 6)], {"target": real(3, 2, 5, 6)}),
     ("relative_h1", [real(3, 1, 5, 4, 6)], {"target": real(3, 1, 5, 4, 6), "periodic": False}),
 ]
-
-
-def pair(name: str) -> tuple:
-    return getattr(P, name), getattr(P, f"{name}_vjp")

@@ -1,0 +1,113 @@
+"""Gradients of functions of parameters, and checkpoints that trade computation for memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sci.backend import namespace
+from sci.errors import InvalidValueError
+from sci.nn.core.tape import Tape, Variable, map_tree, value_of
+
+__all__ = ["checkpoint", "value_and_gradients"]
+
+
+def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tuple[Any, Any]:
+    """Compute a scalar function of parameters and its gradient with respect to each of them.
+
+    Parameters
+    ----------
+    function : callable
+        `function(variables)` returns a scalar variable, or a tuple whose first entry is one. `variables` has the
+        structure of `parameters`.
+    parameters : array, or a dict, list or tuple of them, nested as you like
+        Real or complex floats.
+
+    Returns
+    -------
+    value
+        What `function` returned, as plain arrays.
+    gradients
+        Arrays with the structure, shapes and dtypes of `parameters`; zeros for parameters that were not used.
+
+    Raises
+    ------
+    InvalidValueError
+        If `function` returns no scalar variable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import value_and_gradients
+    >>> parameters = {"w": np.ones(2), "x": np.arange(2.0)}
+    >>> value, gradients = value_and_gradients(lambda v: (v["w"] * v["x"]).sum(), parameters)
+    >>> float(value), gradients["w"]
+    (1.0, array([0., 1.]))
+    """
+    variables = Tape().watch(parameters)
+    out = function(variables)
+    scalar = out[0] if isinstance(out, tuple) else out
+    if not isinstance(scalar, Variable):
+        raise InvalidValueError(
+            f"the function returned a {type(scalar).__name__}; expected a variable: compute it from the parameters "
+            "with the ops of sci.nn"
+        )
+    scalar.backward()
+    return (tuple(map(value_of, out)) if isinstance(out, tuple) else out.value), map_tree(_gradient, variables)
+
+
+def _gradient(variable: Variable) -> Any:
+    value = variable.value
+    return namespace(value).zeros_like(value) if variable.gradient is None else variable.gradient
+
+
+def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Return `function(*args, **options)` without keeping the residuals inside; `backward` runs it a second time.
+
+    Parameters
+    ----------
+    function : callable
+        Composes ops; it must compute the same both times.
+    *args, **options
+        Variables, dicts, lists and tuples of them, arrays, anything. With no variable among them `function` is called
+        as it is.
+
+    Notes
+    -----
+    Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.
+    """
+    tape = _tape_of([args, options])
+    if tape is None or tape.paused:
+        return function(*args, **options)
+    tape.paused = True
+    try:
+        out = function(*args, **options)
+    finally:
+        tape.paused = False
+    several = isinstance(out, tuple)
+    made = tuple(Variable(value_of(value), tape) for value in (out if several else (out,)))
+    targets = [variable._cell for variable in made]
+
+    def step() -> None:
+        douts = [t.take() for t in targets]
+        if all(d is None for d in douts):
+            return
+        outside, tape.steps = tape.steps, []
+        try:
+            again = function(*args, **options)
+            for variable, dout in zip(again if isinstance(again, tuple) else (again,), douts):
+                if dout is not None and isinstance(variable, Variable):
+                    variable._cell.add(dout, "checkpoint")
+            tape.unwind()
+        finally:
+            tape.steps = outside
+
+    tape.steps.append(step)
+    return made if several else made[0]
+
+
+def _tape_of(tree: Any) -> Tape | None:
+    """Return the tape of the first variable in a tree, or None."""
+    found: list[Tape] = []
+    map_tree(lambda leaf: found.append(leaf.tape) if isinstance(leaf, Variable) else None, tree)
+    return found[0] if found else None

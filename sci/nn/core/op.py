@@ -1,0 +1,130 @@
+"""The primitive of differentiation: a function and its derivative in one object, called on arrays or on variables."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from sci.errors import InvalidValueError
+from sci.nn.core.tape import Variable
+
+__all__ = ["Op", "op"]
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Op:
+    """A function of arrays with its derivative.
+
+    Called on arrays, an op returns its value. Called with variables among its positional arguments, it returns
+    variables and records the call on their tape. `forward` and `vjp` are the two halves on plain arrays, for users of
+    other autodiff systems.
+
+    Parameters
+    ----------
+    forward : callable
+        `forward(*arrays, **options)` returns (out, residuals): the value, and whatever `vjp` needs. `out` may be a
+        tuple of arrays.
+    vjp : callable
+        `vjp(dout, residuals)` returns a tuple: for each positional argument of the call the gradient, with the
+        argument's shape and dtype, or None. If `out` is a tuple then so is `dout`, with None for an output that was not
+        used. It must not change `dout`.
+    value : callable, optional
+        `value(*arrays, **options)` returns `out` alone, more cheaply than `forward`; used where nothing is recorded.
+
+    Raises
+    ------
+    InvalidValueError
+        In a call with a variable as an option, or with variables of two tapes.
+    ShapeError, DTypeError
+        In `backward`, if a gradient does not have the shape and dtype of its argument.
+
+    Notes
+    -----
+    Overhead is a few microseconds per call with variables, and about one without.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import op, value_and_gradients
+    >>> def cube_vjp(dout, x):
+    ...     return (3 * x * x * dout,)
+    >>> @op(vjp=cube_vjp)
+    ... def cube(x):
+    ...     return x**3, x
+    >>> cube(np.array([1.0, 2.0]))
+    array([1., 8.])
+    >>> value_and_gradients(lambda x: cube(x).sum(), np.array([1.0, 2.0]))
+    (np.float64(9.0), array([ 3., 12.]))
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self,
+        forward: Callable[..., tuple[Any, Any]],
+        vjp: Callable[..., tuple[Any, ...]],
+        value: Callable[..., Any] | None = None,
+    ) -> None:
+        self.forward = forward
+        self.vjp = vjp
+        self.value = value or (lambda *arrays, **options: forward(*arrays, **options)[0])
+        functools.update_wrapper(self, forward)
+        self._signature = inspect.signature(forward)
+        self._names = frozenset(p.name for p in self._signature.parameters.values() if p.kind in _POSITIONAL)
+
+    def __repr__(self) -> str:
+        parameters = (("*" if p.kind == p.VAR_POSITIONAL else "") + p.name for p in self._signature.parameters.values())
+        return f"<op {self.__name__}({', '.join(parameters)})>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Return the value of `forward`, recorded if a variable is among `args`."""
+        if options:
+            args, options = self._bound(args, options)
+        tape = None
+        for a in args:
+            if isinstance(a, Variable):
+                if tape is None:
+                    tape = a.tape
+                elif a.tape is not tape:
+                    raise InvalidValueError(f"{self!r} was called with variables of two tapes; expected one tape")
+        if tape is None:
+            return self.value(*args, **options)
+        values = [a.value if isinstance(a, Variable) else a for a in args]
+        if tape.paused:
+            out = self.value(*values, **options)
+            return tuple(Variable(v, tape) for v in out) if isinstance(out, tuple) else Variable(out, tape)
+        cells = [a._cell if isinstance(a, Variable) else None for a in args]
+        out, residuals = self.forward(*values, **options)
+        return tape.record(self, out, cells, residuals)
+
+    def _bound(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Turn positional arguments that were given by name into positional ones, and check the options."""
+        if not self._names.isdisjoint(options):
+            bound = self._signature.bind(*args, **options)
+            args, options = bound.args, bound.kwargs
+        for name, option in options.items():
+            if isinstance(option, Variable):
+                raise InvalidValueError(
+                    f"the option {name} of {self!r} is a variable; only positional arguments are differentiated"
+                )
+        return args, options
+
+
+def op(
+    *, vjp: Callable[..., tuple[Any, ...]], value: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., tuple[Any, Any]]], Op]:
+    """Make the decorated function, which returns (out, residuals), the forward half of an `Op`.
+
+    Parameters
+    ----------
+    vjp, value
+        As in `Op`.
+    """
+    return lambda forward: Op(forward, vjp, value)

@@ -1,0 +1,153 @@
+"""Matrix products and contractions as ops; real and complex."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sci.backend import Array, is_device_array, namespace
+from sci.errors import InvalidValueError
+from sci.nn.core.op import op
+from sci.nn.core.tape import variable_method
+from sci.nn.ops.arithmetic import kind_of, unbroadcast
+
+__all__ = ["einsum", "linear", "matmul", "outer_sum", "pointwise_conv"]
+
+DEVICE_POINTS = 512
+"""Points of a piece of a row on a device, see `outer_sum`."""
+
+
+def _plus(out: Array, bias: Array) -> Array:
+    """Return out + bias, in the memory of `out` where the dtype allows it."""
+    if out.dtype.kind != bias.dtype.kind:
+        return out + bias
+    out += bias
+    return out
+
+
+def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
+    x, weight, biased = residuals
+    rows = dout.reshape(-1, dout.shape[-1])
+    dx, dweight = dout @ weight.conj(), rows.T @ x.conj().reshape(-1, x.shape[-1])
+    dbias = unbroadcast(rows.sum(axis=0), biased) if biased else None
+    return unbroadcast(dx, kind_of(x)), unbroadcast(dweight, kind_of(weight)), dbias
+
+
+@op(vjp=_linear_vjp)
+def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
+    """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None."""
+    out = namespace(x, weight).matmul(x, weight.T)
+    if bias is not None:
+        out = _plus(out, bias)
+    return out, (x, weight, None if bias is None else kind_of(bias))
+
+
+def _pointwise_conv_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
+    flat, weight, biased, shape = residuals
+    xp = namespace(dout, flat)
+    rows = dout.reshape(dout.shape[0], dout.shape[1], -1)
+    dx = unbroadcast(xp.matmul(weight.conj().T, rows), kind_of(flat)).reshape(shape)
+    dweight = unbroadcast(outer_sum(rows, flat.conj()), kind_of(weight))
+    return dx, dweight, unbroadcast(rows.sum(axis=2).sum(axis=0), biased) if biased else None
+
+
+@op(vjp=_pointwise_conv_vjp)
+def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
+    """Return the 1 x 1 convolution y[b, o, ...] = sum_i W[o, i] x[b, i, ...] + bias[o].
+
+    Parameters
+    ----------
+    x : (batch, in, *grid) array
+    weight : (out, in) array
+    bias : (out,) array, optional
+
+    Notes
+    -----
+    2 batch in out points flops, as matrix products without transposed copies of `x`.
+    """
+    xp = namespace(x, weight)
+    flat = x.reshape(x.shape[0], x.shape[1], -1)
+    out = xp.matmul(weight, flat)
+    if bias is not None:
+        out = _plus(out, bias[:, None])
+    biased = None if bias is None else kind_of(bias)
+    return out.reshape(x.shape[0], weight.shape[0], *x.shape[2:]), (flat, weight, biased, x.shape)
+
+
+def outer_sum(a: Array, b: Array) -> Array:
+    """Return the sum over samples and points of a (s, m, p) b (s, n, p): (m, n).
+
+    Notes
+    -----
+    On a device long rows are cut: BLAS gives a product of few entries few blocks of threads, however long its sums.
+    """
+    xp, points = namespace(a, b), a.shape[2]
+    pieces = points // DEVICE_POINTS if is_device_array(a) else 0
+    if pieces < 2:
+        products = xp.matmul(a, b.swapaxes(1, 2))
+        return products[0] if len(products) == 1 else products.sum(axis=0)
+    cut = pieces * DEVICE_POINTS
+    left, right = (x[:, :, :cut].reshape(*x.shape[:2], pieces, DEVICE_POINTS).swapaxes(1, 2) for x in (a, b))
+    total = xp.matmul(left, right.swapaxes(2, 3)).sum(axis=(0, 1))
+    return total + outer_sum(a[:, :, cut:], b[:, :, cut:]) if cut < points else total
+
+
+def _matmul_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
+    """Return the gradients dout b^H and a^H dout."""
+    a, b = residuals
+    xp = namespace(a, b, dout)
+    da, db = xp.matmul(dout, b.conj().swapaxes(-1, -2)), xp.matmul(a.conj().swapaxes(-1, -2), dout)
+    return unbroadcast(da, kind_of(a)), unbroadcast(db, kind_of(b))
+
+
+@variable_method("matmul")
+@op(vjp=_matmul_vjp)
+def matmul(a: Array, b: Array) -> tuple[Array, Any]:
+    """Return the matrix products a b of the last two axes, the others broadcast; both have two axes or more."""
+    return namespace(a, b).matmul(a, b), (a, b)
+
+
+def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
+    operands, terms, right = residuals
+    xp = namespace(dout, *operands)
+    gradients: list[Any] = [None]
+    for k, operand in enumerate(operands):
+        others = [o.conj() for o in (*operands[:k], *operands[k + 1 :])]
+        subscripts = ",".join([right, *terms[:k], *terms[k + 1 :]]) + "->" + terms[k]
+        gradient = xp.einsum(subscripts, dout, *others, optimize=True)
+        gradients.append(unbroadcast(gradient, kind_of(operand)))
+    return tuple(gradients)
+
+
+@op(vjp=_einsum_vjp)
+def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
+    """Return the contraction of `operands` by `subscripts`, like "bi,io->bo", with an explicit right side.
+
+    Raises
+    ------
+    InvalidValueError
+        For an ellipsis, no "->", an index twice in one operand, or an index of one operand alone: sum that one first.
+
+    Notes
+    -----
+    The gradient of an operand is the contraction of dout with the other operands, conjugated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import einsum
+    >>> einsum("bi,io->bo", np.ones((2, 3)), np.ones((3, 1)))
+    array([[3.],
+           [3.]])
+    """
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow or "." in subscripts or len(terms) != len(operands):
+        raise InvalidValueError(f"einsum of {len(operands)} arrays by {subscripts!r}; expected like 'bi,io->bo'")
+    for k, term in enumerate(terms):
+        others = right + "".join(terms[:k] + terms[k + 1 :])
+        if len(set(term)) != len(term) or not set(term) <= set(others):
+            raise InvalidValueError(
+                f"einsum by {subscripts!r}: an index of {term!r} is in no other term, or twice in it"
+            )
+    out = namespace(*operands).einsum(f"{left}->{right}", *operands, optimize=True)
+    return out, (operands, terms, right)
