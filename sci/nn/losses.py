@@ -1,4 +1,4 @@
-"""Losses as pairs for the tape: relative L2 and H1, mean squared difference."""
+"""Losses as ops: relative L2 and H1, mean squared difference."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ WEIGHTS = {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=3), "z": RNG.norma
 
 
 def _moved(value: Any, xp: ModuleType) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_moved(v, xp) for v in value)
     return to_device(value, xp) if isinstance(value, np.ndarray) else value
 
 

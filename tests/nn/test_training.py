@@ -260,13 +260,13 @@ class _Spy:
             self.note([P.value_of(a) for a in args], P.value_of(out), list(options.values()))
             return out
 
-        def noted_record(op, out, cells, residuals):
+        def noted_record(tape, op, out, cells, residuals):
             def vjp(dout, kept):
                 gradients = op.vjp(dout, kept)
                 self.note(dout, kept, gradients)
                 return gradients
 
-            return record(Op(op.forward, vjp), out, cells, residuals)
+            return record(tape, Op(op.forward, vjp), out, cells, residuals)
 
         monkeypatch.setattr(Op, "__call__", noted_call)
         monkeypatch.setattr(Tape, "record", noted_record)

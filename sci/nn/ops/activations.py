@@ -1,4 +1,4 @@
-"""Pointwise nonlinear functions and their derivatives, as pairs for the tape."""
+"""Pointwise nonlinear functions and their derivatives, as ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolution with 3 x 3 x 3 taps, average pooling and nearest up-sampling on grids, as pairs."""
+"""Convolution with 3 x 3 x 3 taps, average pooling and nearest up-sampling on grids, as ops."""
 
 from __future__ import annotations
 

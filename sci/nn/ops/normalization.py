@@ -1,4 +1,4 @@
-"""Layer, group, instance and root-mean-square normalization as pairs for the tape."""
+"""Layer, group, instance and root-mean-square normalization as ops."""
 
 from __future__ import annotations
 

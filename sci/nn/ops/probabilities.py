@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy as pairs for the tape."""
+"""Softmax and cross-entropy as ops."""
 
 from __future__ import annotations
 

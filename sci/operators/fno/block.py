@@ -64,7 +64,7 @@ def _block(x: Array, arrays: tuple[Array, ...], spec: BlockSpec, keep: bool) -> 
         spectrum, spectral = mixed_spectrum(x, p["bias"], *weights, **options, grid=x.shape[2:])
         rows, v = synthesize_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
     else:
-        rows, (v, spectral) = None, spectral_convolution(x, p["bias"], *weights, **options)
+        rows, (v, spectral) = None, spectral_convolution.forward(x, p["bias"], *weights, **options)
     before = _flat(v)
     out, slope = pointwise(_flat(x), before, p, spec, keep, rows)
     return out.reshape(v.shape), (x, before, slope, spectral, p, spec) if keep else None

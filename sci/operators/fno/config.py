@@ -80,7 +80,7 @@ class FNOConfig:
 
     @property
     def fused(self) -> bool:
-        """Whether a block is one pair: no normalization, no stabilizer, activation after the sums."""
+        """Whether a block is one op: no normalization, no stabilizer, activation after the sums."""
         return self.norm is None and self.stabilizer is None and not self.preactivation
 
     def form(self) -> WeightFormat:

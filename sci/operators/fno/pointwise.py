@@ -37,7 +37,7 @@ class BlockSpec:
     form : WeightFormat
         Of the spectral weights.
     names : tuple of str
-        The arrays that the pair takes after the field: "bias", the weights, "skip" (linear or soft-gating),
+        The arrays that the op takes after the field: "bias", the weights, "skip" (linear or soft-gating),
         "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias", and "gate" (linear or soft-gating).
     layer : int
         Row of joint weights.

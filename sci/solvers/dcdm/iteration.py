@@ -192,7 +192,7 @@ def line_search_loss(y: Array, b: Array, *, apply: Callable[[Array], Array]) -> 
 
     Notes
     -----
-    The length of y does not matter, so y' dL/dy = 0. A pair of `sci.nn`: b and A are not differentiated.
+    The length of y does not matter, so y' dL/dy = 0. An op of `sci.nn`: b and A are not differentiated.
 
     References
     ----------
