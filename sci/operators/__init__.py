@@ -2,7 +2,8 @@
 
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.model import FNO, TFNO
-from sci.operators.interop import from_neuraloperator
+from sci.operators.interop.convert import from_neuraloperator
+from sci.operators.interop.options import neuraloperator_state
 from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import SpectralConv
 from sci.operators.spectral.weights import WeightFormat
@@ -18,5 +19,6 @@ __all__ = [
     "TrainedOperator",
     "WeightFormat",
     "from_neuraloperator",
+    "neuraloperator_state",
     "train_operator",
 ]

@@ -41,15 +41,21 @@ def add_parser(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     predict.set_defaults(run=_predict)
     imported = actions.add_parser("import", help="turn a state dict of the neuraloperator library into a model")
-    imported.add_argument("input", type=Path, metavar="STATE.npz", help="numpy.savez of the state dict's arrays")
+    imported.add_argument(
+        "input", type=Path, metavar="STATE.npz", help="numpy.savez(path, **sci.operators.neuraloperator_state(model))"
+    )
     imported.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
-    imported.add_argument("--no-grid", action="store_true", help="the model was made with positional_embedding=None")
-    imported.add_argument("--norm", choices=("instance",), help="the model normalizes instances")
-    imported.add_argument("--preactivation", action="store_true")
-    imported.add_argument("--stabilizer", choices=("tanh",))
-    imported.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding of the model")
-    imported.add_argument("--fno-skip", choices=("identity",), help="where the skip has no weights")
-    imported.add_argument("--mlp-skip", choices=("identity",), help="where the skip has no weights")
+    said = imported.add_argument_group("options of the model", "for a file without _metadata")
+    said.add_argument(
+        "--assume-defaults", action="store_true", help="all options but those given here are the library's defaults"
+    )
+    said.add_argument("--no-grid", action="store_true", help="positional_embedding=None")
+    said.add_argument("--norm", choices=("instance",), help="the model normalizes instances")
+    said.add_argument("--preactivation", action="store_true")
+    said.add_argument("--stabilizer", choices=("tanh",))
+    said.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding")
+    said.add_argument("--fno-skip", choices=("identity",), help="if the skip has no weights")
+    said.add_argument("--mlp-skip", choices=("identity",), help="if the skip has no weights")
     imported.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     imported.set_defaults(run=_import)
 
@@ -197,7 +203,8 @@ def _import(a: argparse.Namespace) -> None:
         "fno_skip": a.fno_skip,
         "channel_mlp_skip": a.mlp_skip,
     }
-    model = from_neuraloperator(read_state_dict(a.input), **{k: v for k, v in options.items() if v is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    model = from_neuraloperator(read_state_dict(a.input), assume_defaults=a.assume_defaults, **given)
     save(a.output, TrainedOperator(model), command=a.command)
     config = model.config
     report = {

@@ -119,8 +119,16 @@ def state_of(model):
 
 def test_import_of_a_state_dict(folder, capsys):
     model = FNO((6, 8), 2, 1, 8, 2, seed=3)
-    np.savez(folder / "state.npz", **state_of(model), _metadata=np.array([1]))
-    assert "_metadata" not in read_state_dict(folder / "state.npz")
+    state = state_of(model)
+    np.savez(folder / "bare.npz", **state, _metadata=np.array([1]))
+    assert "_metadata" not in read_state_dict(folder / "bare.npz")
+    assert run("import", folder / "bare.npz", "-o", folder / "imported.h5") == 2
+    assert "--assume-defaults" in capsys.readouterr().err
+    assert run("import", folder / "bare.npz", "-o", folder / "bare_imported.h5", "--assume-defaults") == 0
+    np.savez(folder / "relu.npz", **state, _metadata=np.array(json.dumps({"args": [[6, 8]], "non_linearity": "relu"})))
+    assert run("import", folder / "relu.npz", "-o", folder / "imported.h5") == 2
+    assert "non_linearity 'relu'" in capsys.readouterr().err
+    np.savez(folder / "state.npz", **state, _metadata=np.array(json.dumps({"args": [[6, 8]], "norm": None})))
     assert run("import", folder / "state.npz", "-o", folder / "imported.h5", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["n_modes"], report["channels"], report["layers"]) == ([6, 8], [2, 8, 1], 2)

@@ -1,0 +1,115 @@
+"""Models that neuraloperator 2.0.0 wrote give the output that it stored with them; what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError
+from sci.io import read_state_dict
+from sci.operators import FNO, TFNO, from_neuraloperator
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.mark.parametrize("name", ["fno", "tfno"])
+def test_stored_models(name):
+    model = from_neuraloperator(read_state_dict(DATA / f"neuraloperator_{name}.npz"), assume_defaults=True)
+    assert type(model) is {"fno": FNO, "tfno": TFNO}[name]
+    with np.load(DATA / f"neuraloperator_{name}_output.npz") as stored:
+        x, y = stored["x"], stored["y"]
+    np.testing.assert_allclose(model(x), y, rtol=0, atol=1e-5 * np.abs(y).max())
+
+
+def test_what_does_not_fit_is_refused():
+    state = read_state_dict(DATA / "neuraloperator_fno.npz")
+    for changed, message in (
+        ({}, "no state dict"),
+        ({**state, "extra": np.zeros(3)}, "extra"),
+        ({n: a for n, a in state.items() if n != "lifting.fcs.0.bias"}, r"lifting\.fcs\.0\.bias"),
+        ({n: a for n, a in state.items() if "channel_mlp.0" not in n}, "channel_mlp"),
+        ({**state, "lifting.fcs.0.bias": np.zeros(3, np.float32)}, "do not fit"),
+        ({n: a for n, a in state.items() if not n.endswith("convs.1.weight.tensor")}, r"convs\.1"),
+    ):
+        with pytest.raises(InvalidValueError, match=message):
+            from_neuraloperator(changed, assume_defaults=True)
+    with pytest.raises(InvalidValueError):
+        from_neuraloperator(state, assume_defaults=True, norm="group")
+
+
+def with_metadata(**options):
+    state = read_state_dict(DATA / "neuraloperator_fno.npz")
+    return {**state, "_metadata": json.dumps({"args": [[4, 6]], "_name": "FNO", **options})}
+
+
+def test_something_must_say_what_the_options_are():
+    with pytest.raises(InvalidValueError, match="no _metadata"):
+        from_neuraloperator(read_state_dict(DATA / "neuraloperator_fno.npz"))
+    with pytest.raises(InvalidValueError, match="give none in the call"):
+        from_neuraloperator(with_metadata(), stabilizer="tanh")
+    assert from_neuraloperator(with_metadata(stabilizer="tanh")).config.stabilizer == "tanh"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"resolution_scaling_factor": 2}, "resolution_scaling_factor 2"),
+        ({"resolution_scaling_factor": [1, 0.5]}, "resolution_scaling_factor"),
+        ({"non_linearity": "relu"}, "non_linearity 'relu'"),
+        ({"non_linearity": "GELU(approximate='tanh')"}, "non_linearity"),
+        ({"norm": "batch_norm"}, "norm 'batch_norm'"),
+        ({"norm": "ada_in"}, "norm 'ada_in'"),
+        ({"norm_groups": [2]}, "norm_groups"),
+        ({"positional_embedding": "sinusoidal"}, "positional_embedding"),
+        ({"complex_data": True}, "complex_data"),
+        ({"use_channel_mlp": False}, "use_channel_mlp"),
+        ({"separable": True}, "separable"),
+        ({"fno_block_precision": "mixed"}, "fno_block_precision"),
+        ({"conv_module": "SphericalConv"}, "conv_module"),
+        ({"new_option": 3}, "new_option"),
+        ({"_name": "UNO"}, "UNO"),
+        ({"current_modes": [[4, 4], [2, 4]]}, "the same in all layers"),
+        ({"fno_skip": "soft-gating"}, "fno_skip"),
+        ({"norm": "group_norm"}, "norm"),
+    ],
+)
+def test_what_cannot_be_represented_is_refused(options, text):
+    with pytest.raises(InvalidValueError, match=text):
+        from_neuraloperator(with_metadata(**options))
+
+
+def test_metadata_of_the_defaults_changes_nothing():
+    defaults = {"non_linearity": "gelu", "norm": None, "resolution_scaling_factor": None, "channel_mlp_dropout": 0}
+    defaults.update(positional_embedding="grid", domain_padding=None, rank=1.0, conv_module="SpectralConv")
+    model = from_neuraloperator(with_metadata(**defaults))
+    plain = from_neuraloperator(read_state_dict(DATA / "neuraloperator_fno.npz"), assume_defaults=True)
+    assert model.config == plain.config
+    assert all(np.array_equal(model.parameters[n], p) for n, p in plain.parameters.items())
+
+
+def test_boundaries_of_the_grid_become_weights_of_the_lifting():
+    """Coordinates a + (b - a) p are what the same model without a grid sees as channels."""
+    boundaries = [[-1.0, 3.0], [2.0, 2.5]]
+    model = from_neuraloperator(with_metadata(positional_embedding={"grid_boundaries": boundaries}))
+    plain = from_neuraloperator(read_state_dict(DATA / "neuraloperator_fno.npz"), assume_defaults=True)
+    options = {**asdict(plain.config), "positional_grid": False, "in_channels": 4}
+    open_model = FNO(parameters=plain.parameters, **options)
+    x = np.random.default_rng(0).normal(size=(2, 2, 8, 9))
+    axes = [a + (b - a) * np.arange(n) / n for (a, b), n in zip(boundaries, x.shape[2:])]
+    grid = np.broadcast_to(np.stack(np.meshgrid(*axes, indexing="ij")), (2, 2, 8, 9))
+    np.testing.assert_allclose(model(x), open_model(np.concatenate([x, grid], axis=1)), rtol=0, atol=1e-6)
+
+
+def test_of_more_stored_modes_those_in_use_are_kept():
+    """Weights of the wavenumbers that a model with fewer modes uses: the others do not act."""
+    model = from_neuraloperator(with_metadata(max_n_modes=[4, 6], n_modes=[2, 4], args=[]))
+    full = from_neuraloperator(with_metadata())
+    assert model.config.n_modes == (2, 4)
+    kept = full.parameters["blocks.0.spectral.weight"][1:3, :3]
+    np.testing.assert_array_equal(model.parameters["blocks.0.spectral.weight"], kept)
+    with pytest.raises(InvalidValueError, match="at most as many"):
+        from_neuraloperator(with_metadata(n_modes=[8, 6], args=[]))
