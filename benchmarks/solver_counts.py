@@ -50,7 +50,7 @@ PRECONDITIONERS: dict[str, Callable[[PoissonOperator], Any]] = {
 def counts(A: PoissonOperator, b: np.ndarray, M: Any) -> tuple[int, int]:
     """Return iterations to 1e-4 and to 1e-8, the latter checked with the assembled matrix."""
     result = cg(A, b, M=M, rtol=1e-8)
-    rest = A.gather(b) - A.to_scipy() @ A.gather(result.x)
+    rest = A.compress(b) - A.to_scipy() @ A.compress(result.x)
     assert np.linalg.norm(rest) <= 1.01e-8 * np.linalg.norm(b)
     return int(np.argmax(result.residual_norms <= 1e-4 * result.residual_norms[0])), result.iterations
 

@@ -51,7 +51,7 @@ def _pyamg(name: str) -> Callable[..., Any]:
         M = solver.aspreconditioner()
         parts = [m for level in solver.levels for m in (level.A, getattr(level, "P", None), getattr(level, "R", None))]
         held = sum(_sparse_bytes(m) for m in parts if m is not None)
-        return lambda b: cg(matrix, A.gather(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
+        return lambda b: cg(matrix, A.compress(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
 
     return build
 
@@ -62,7 +62,7 @@ def _ilupp(name: str, **options: float) -> Callable[..., Any]:
 
         M = getattr(ilupp, name)(matrix, **options)
         held = 12 * M.total_nnz + _sparse_bytes(matrix)
-        return lambda b: cg(matrix, A.gather(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
+        return lambda b: cg(matrix, A.compress(b), M=M, rtol=1e-8), lambda: CG_BYTES + held / A.size
 
     return build
 
@@ -94,8 +94,8 @@ def measure(build: Callable[..., Any], A: PoissonOperator, matrix: Any, b: np.nd
         start = time.process_time()
         result = solve(b)
         best = min(best, time.process_time() - start)
-    x = A.gather(result.x) if result.x.shape == A.grid_shape else result.x
-    rest = float(np.linalg.norm(A.gather(b) - matrix @ x) / np.linalg.norm(b))
+    x = A.compress(result.x) if result.x.shape == A.grid_shape else result.x
+    rest = float(np.linalg.norm(A.compress(b) - matrix @ x) / np.linalg.norm(b))
     return [setup, best, result.iterations, rest, held()]
 
 

@@ -13,12 +13,10 @@ import argparse
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, allreduce_sum, launched
+from sci.distributed import Traffic, abort_on_error, allreduce_max, launched
 from sci.problems.poisson import right_hand_side, sphere_and_blob
-from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
-from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg, iteration_traffic
 from sci.solvers.shared_cycle import SharedLearnedCycle
-from sci.solvers.shared_traffic import iteration_traffic
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--size", type=int, default=40, help="cells a side")
@@ -32,12 +30,14 @@ comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     mask = sphere_and_blob(a.size)
     b = right_hand_side(mask)
-    A = SharedPoisson(mask.shape, comm)
-    A.set_mask(mask[A.slices])
-    M = SharedLearnedCycle(A) if a.method == "learned" else SharedMultigrid(A)
-    result = shared_cg(A, b[A.slices], M=M, rtol=1e-8)
+    A = PoissonOperator(mask, comm=comm)
+    if a.method == "learned":
+        M = LearnedMultigrid(A) if A.blocks is None else SharedLearnedCycle(A)
+    else:
+        M = Multigrid(A)
+    result = cg(A, b[A.slices], M=M, rtol=1e-8)
     assert result.converged
-    halo = iteration_traffic(A, M)["halo"]
+    halo = iteration_traffic(A, M)["halo"] if comm.size > 1 else Traffic()
     error = 0.0
     if a.size <= a.compare_up_to:
         serial = PoissonOperator(mask)
@@ -47,10 +47,10 @@ with abort_on_error(comm):
         mine = abs(result.x - expected.x[A.slices]).max(initial=0.0) / abs(expected.x).max()
         error = float(allreduce_max(np.array([mine]), comm)[0])
         assert error < 1e-10, error
-    unknowns = int(allreduce_sum(np.array([float(mask[A.slices].sum())]), comm)[0])
+    boxes = (1, 1, 1) if A.blocks is None else A.blocks.coarse.proc_shape
     if comm.rank == 0:
         print(
-            f"PASS {unknowns} unknowns, boxes {A.decomposition.proc_shape}, {result.iterations} iterations, "
+            f"PASS {A.n_unknowns} unknowns, boxes {boxes}, {result.iterations} iterations, "
             f"{result.seconds:.2f} s, halo {halo.messages} messages and {halo.bytes} bytes an iteration on rank 0, "
             + (f"error against serial {error:.1e}" if a.size <= a.compare_up_to else "not compared with serial")
         )

@@ -107,8 +107,8 @@ SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1
     }
 }
 
-// f = scale (b - A x) and partial[block, lane] = the block's part of the sum of the squares of b - A x. b has `inset`
-// layers of cells around the grid.
+// f = scale (b - A x) and partial[block, lane] = the block's part of f'f, before f is rounded. b has `inset` layers of
+// cells around the grid.
 // Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
 SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1, b2]*/, S* f /*[p0, p1, p2]*/,
@@ -128,8 +128,8 @@ SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1
             double sum = 0;
             SCI_ROW_SUM(k, n, sum) {
                 const T value = T(weight) * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
-                const T given = right[k], left = d[at + k] > 0 ? given - value : T(0);
-                f[at + k] = S(T(scale) * left);
+                const T given = right[k], left = d[at + k] > 0 ? T(scale) * (given - value) : T(0);
+                f[at + k] = S(left);
                 sum += double(left * left);
             }
             total += sum;

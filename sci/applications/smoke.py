@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.solvers.krylov.cg import SolveResult, cg
-from sci.solvers.multigrid.vcycle import Multigrid
+from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["SmokeFrame", "SmokePlume", "ball"]
@@ -103,7 +103,7 @@ class SmokePlume:
                 raise ShapeError(f"{name} has shape {array.shape} and dtype {array.dtype}; expected bool {self.shape}")
         self.fluid, self.inlet = ~obstacle, inlet & ~obstacle
         walls = [("neumann", "neumann")] * (ndim - 1) + [("neumann", "dirichlet")]
-        self.A = PoissonOperator(self.fluid, spacing, walls, body="neumann")
+        self.A = PoissonOperator(self.fluid, spacing, walls, neumann_body=True)
         self.M = preconditioner(self.A)
         self.spacing, self.buoyancy, self.rtol = float(spacing), float(buoyancy), float(rtol)
         self.open_faces = [self._open(axis) for axis in range(ndim)]

@@ -12,7 +12,7 @@ from sci.backend import as_finite
 from sci.errors import InvalidValueError
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum
 from sci.solvers.krylov.cg import SolveResult, cg
-from sci.solvers.multigrid.vcycle import Multigrid
+from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.poisson.boundary import beyond_face
 from sci.solvers.poisson.operator import PoissonOperator
 

@@ -4,9 +4,12 @@ from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_
 from sci.solvers.dcdm.solver import DeepConjugateDirection
 from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
 from sci.solvers.krylov.cg import SolveResult, cg
+from sci.solvers.krylov.protocols import LinearOperator, Preconditioner
+from sci.solvers.krylov.traffic import iteration_traffic
 from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.preconditioner import LearnedMultigrid
-from sci.solvers.multigrid.vcycle import Multigrid
+from sci.solvers.multigrid.preconditioner import Multigrid
+from sci.solvers.poisson.blocks import block_slices
 from sci.solvers.poisson.operator import PoissonOperator
 from sci.solvers.preconditioners.fast_poisson import FastPoisson
 from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
@@ -20,11 +23,15 @@ __all__ = [
     "IncompleteCholesky",
     "Jacobi",
     "LearnedMultigrid",
+    "LinearOperator",
     "Multigrid",
     "PoissonOperator",
+    "Preconditioner",
     "SolveResult",
+    "block_slices",
     "cg",
     "conjugate_directions",
+    "iteration_traffic",
     "lanczos",
     "line_search_loss",
     "ritz_right_hand_sides",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -19,16 +20,16 @@ from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.setup import Equation, coarser_equation, finest_equation, lift_shares, make_grid, smooths_twice
 from sci.solvers.learned.stages import Grid
 from sci.solvers.learned.vcycle import Call, Levels, passes_down, passes_up
-from sci.solvers.multigrid.coarsening import FLUID, NEUMANN
-from sci.solvers.poisson.grid import Box, Layout, rows_per_block
-from sci.solvers.shared import SharedPoisson
-from sci.solvers.shared_levels import Gather, Halo, interior_and_shell, local_layout, refined
+from sci.solvers.poisson.blocks import Grid as Boxes
+from sci.solvers.poisson.faces import FLUID, NEUMANN
+from sci.solvers.poisson.grid import Box, rows_per_block
+from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["SharedLearnedCycle"]
 
 
 class SharedLearnedCycle:
-    """The learned V-cycle over the ranks, for `shared_cg(A, b, M=...)`.
+    """The learned V-cycle over the ranks, for `cg(A, b, M=...)`.
 
     Levels are cut into boxes down to one that every rank gathers and goes on with as one process does: the first of at
     most 4096 cells, or with one cell along an axis. Every cell is computed as `LearnedMultigrid` computes it on the
@@ -36,46 +37,48 @@ class SharedLearnedCycle:
 
     Parameters
     ----------
-    A : SharedPoisson
-        With its mask; of Dirichlet and Neumann walls.
+    A : PoissonOperator
+        On ranks; of Dirichlet and Neumann walls.
     model : CycleModel, optional
         The pretrained one by default.
 
     Raises
     ------
     InvalidValueError
-        On every rank, if an axis of A is periodic, or A has no mask yet.
+        On every rank, if an axis of A is periodic, or A is not on ranks.
 
     Notes
     -----
     Collective. With m steps on a level before its coarse correction, a cycle fills the layers of a box 2 m + 1 times,
     and once more on all levels but the first: those of f before the first two steps, of u before each other step and
     the residual, while cells are computed that do not read them; of the residual before its restriction, and of the
-    correction. See `sci.solvers.shared_traffic.iteration_traffic`.
+    correction. See `sci.solvers.iteration_traffic`.
 
     The setup fills one layer of all that a network sees, the 27 cells around each, and of all links; two sums over the
     ranks give the unit of the equation and tell whether the steps on the given grid are done twice.
     """
 
-    def __init__(self, A: SharedPoisson, model: CycleModel | None = None) -> None:
+    def __init__(self, A: PoissonOperator, model: CycleModel | None = None) -> None:
         if any(A.periodic):
             raise InvalidValueError(
-                "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use "
-                "SharedMultigrid(A)"
+                "the learned cycle takes Dirichlet and Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
-        if not hasattr(A, "stencil"):
-            raise InvalidValueError("A has no mask yet; expected A.set_mask(mask[A.slices]) before")
+        blocks = A.blocks
+        if blocks is None:
+            raise InvalidValueError("A is not spread over ranks; expected LearnedMultigrid(A)")
+        self.shape, self._blocks = A.shape, blocks
         parameters = (model or CycleModel.pretrained()).parameters
-        self.A, self.dtype, self._parameters = A, np.dtype(np.float32), parameters
+        self.A, self.cycle_dtype, self._parameters = A, np.dtype(np.float32), parameters
         self._depth = next(
-            k for k in range(A.n_levels + 1) if k == A.n_levels or prod(A.lengths(k)) <= COARSEST or 1 in A.lengths(k)
+            k
+            for k in range(blocks.n_levels + 1)
+            if k == blocks.n_levels or prod(blocks.lengths(k)) <= COARSEST or 1 in blocks.lengths(k)
         )
-        self._boxes = [refined(A.coarse, A.n_levels - k) for k in range(self._depth + 1)]
-        self._halos = [Halo(boxes, A.periodic) for boxes in self._boxes]
-        self._gather = Gather(A.coarse, A.n_levels - self._depth, A.lengths(self._depth))
-        self._walls = [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
-        kind = A.cells(A.kind)
-        counted = (kind == FLUID, kind == NEUMANN, A.cells(A.stencil.d))
+        self._boxes = blocks.grids[: self._depth + 1]
+        self._gather = blocks.gather(self._depth)
+        self._walls = [(low == "dirichlet", high == "dirichlet") for low, high in A.boundary]
+        kind = A.layout.cells(A.kind)
+        counted = (kind == FLUID, kind == NEUMANN, A.layout.cells(A.stencil.d))
         sums = allreduce_sum(np.array([float(array.sum(dtype=np.float64)) for array in counted]), A.comm)
         size, bodies = int(sums[0]), bool(sums[1] > 0)
         unit = A.stencil.weight if A.stencil.links is None else float(sums[2]) / (2 * 3 * size)
@@ -111,7 +114,24 @@ class SharedLearnedCycle:
         """Numbers that this rank sends to each other one in the all-gather of a cycle."""
         return prod(self._gather.local_shape)
 
-    def cycle(self) -> None:
+    energy = None
+    step = None
+
+    @contextmanager
+    def workspace(self) -> Iterator[SharedLearnedCycle]:
+        """Lend the cycle, which has one set of arrays, for the time of a `with` block."""
+        yield self
+
+    def matvec(self, r: Array) -> Array:
+        """Return M r for a grid array of this rank; collective."""
+        size = self.A.grid.largest(float(abs(r).max(initial=0.0)))
+        if size == 0:
+            return r * 0
+        self.A.layout.cells(self.source)[...] = r * (self.A.mask / size)
+        self.run()
+        return self.A.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
+
+    def run(self, descended: bool = False) -> None:
         """Run the cycle from `source` to `result`; collective."""
         for step in self._steps:
             step()
@@ -119,14 +139,16 @@ class SharedLearnedCycle:
     def _make_grids(self, unit: float, twice: Callable[[float], bool]) -> Equation:
         """Make the shared levels; return the equation of the next one, whose layers are zero."""
         A, self._grids = self.A, list[Grid]()
-        A.halo.fill(A.stencil.d)
-        fluid, dirichlet = (None, None) if A.dirichlet is None else (A.kind == FLUID, A.halo.fill(A.dirichlet))
+        A.grid.fill(A.stencil.d)
+        fluid, dirichlet = None, None
+        if not A.constant:
+            fluid, dirichlet = A.kind == FLUID, A.grid.fill(A.layout.spread(A.dirichlet))
         equation = finest_equation(A.stencil, unit, fluid, dirichlet)
         if not equation.variable:
-            A.halo.fill(equation.d)
-        for halo in self._halos[: self._depth]:
+            A.grid.fill(equation.d)
+        for boxes in self._boxes[: self._depth]:
             grid = make_grid(equation, self._parameters)
-            halo.fill(grid.jacobi)
+            boxes.fill(grid.jacobi)
             self._grids.append(grid)
             equation = coarser_equation(equation)
             if equation.depth == 1:
@@ -134,12 +156,12 @@ class SharedLearnedCycle:
                 grid.damping *= 2 if twice(float(allreduce_sum(fixed, A.comm)[0])) else 1
             if equation.depth < self._depth:
                 for array in (equation.d, equation.fixed, equation.fraction, equation.links):
-                    self._halos[equation.depth].fill(array)
+                    self._boxes[equation.depth].fill(array)
         return equation
 
     def _joined(self, e: Equation) -> Equation:
         """Return an equation over the whole grid from those of the boxes."""
-        layout = Layout(self._gather.lengths, self.A.periodic)
+        layout = self._gather.whole_layout
 
         def join(array: Array) -> Array:
             return layout.spread(self._gather.whole(array))
@@ -152,7 +174,7 @@ class SharedLearnedCycle:
 
     def _joined_cells(self, cells: Array) -> Array:
         """Return an array over the whole gathered grid from those over the boxes without what extends the grid."""
-        padded = local_layout(self._boxes[-1]).zeros(namespace(cells), cells.dtype)
+        padded = self._boxes[-1].layout.zeros(namespace(cells), cells.dtype)
         padded[tuple(slice(1, n + 1) for n in cells.shape)] = cells
         return self._gather.whole(padded)
 
@@ -168,15 +190,15 @@ class SharedLearnedCycle:
         boxes, d = self._boxes[level], self._grids[level].d
         unknown = d[tuple(slice(1, n + 1) for n in closed.shape)] > 0
         # What lies beyond a side that is no wall comes from the neighbor.
-        sides = zip(self._walls, boxes.local_start, closed.shape, self.A.lengths(level))
+        sides = zip(self._walls, boxes.start, closed.shape, boxes.lengths)
         walls = [(low and a == 0, high and a + n == m) for (low, high), a, n, m in sides]
-        lost = local_layout(boxes).zeros(namespace(d), np.float32)
+        lost = boxes.layout.zeros(namespace(d), np.float32)
         lost[tuple(slice(0, n + 2) for n in closed.shape)] = lost_part(unknown.astype(np.float32), closed, walls)
-        return self._halos[level].fill(lost)
+        return boxes.fill(lost)
 
     def _landing(self) -> Grid:
         """Return this rank's box of the gathered level, which the level above restricts to and interpolates from."""
-        top, layout = self._gathered.grids[0], local_layout(self._boxes[-1])
+        top, layout = self._gathered.grids[0], self._boxes[-1].layout
         xp = namespace(top.f)
         d, jacobi = (self._gather.cut(array, layout.zeros(xp, array.dtype)) for array in (top.d, top.jacobi))
         chunk, blocks = rows_per_block(layout.whole(), top.f)
@@ -189,12 +211,12 @@ class SharedLearnedCycle:
         if depth == self._depth:
             self._steps.append(self._solve_gathered)
             return g.u
-        halo, below = self._halos[depth], self._grids[depth + 1]
-        sweep = functools.partial(_overlapped, g, halo)
-        down, u, spare = passes_down(g, below, sweep, halo.fill)
+        boxes, below = self._boxes[depth], self._grids[depth + 1]
+        sweep = functools.partial(_overlapped, g, boxes)
+        down, u, spare = passes_down(g, below, sweep, boxes.fill)
         self._steps += down
         coarse = self._program(depth + 1)
-        fill = self._halos[depth + 1].fill if depth + 1 < self._depth else None
+        fill = self._boxes[depth + 1].fill if depth + 1 < self._depth else None
         up, result = passes_up(g, below, coarse, u, spare, sweep, fill)
         self._steps += up
         return result
@@ -207,21 +229,13 @@ class SharedLearnedCycle:
         self._gather.cut(self._gathered.result, landing.u)
 
 
-def _overlapped(g: Grid, halo: Halo, name: str, read: Array, arguments: tuple[Array, ...], numbers: Any = ()) -> Call:
-    """Return what runs a kernel over a box, over the inner cells while the layers of `read` are under way."""
-    inner, shell = interior_and_shell(g.layout.lengths)
+def _overlapped(g: Grid, boxes: Boxes, name: str, read: Array, arguments: tuple[Array, ...], numbers: Any = ()) -> Call:
+    """Return a callable that runs a kernel over a box, over the inner cells while the halo of `read` is exchanged."""
 
-    def over(box: Box) -> Call:
+    def over(box: Box | None) -> Call:
+        assert box is not None
         chunk, blocks = rows_per_block(box, g.f)
         ends = (g.layout.box_array(namespace(g.f), box), *g.layout.padded_shape[1:], chunk)
         return bound(name, g.variable, blocks, *arguments, *ends, *numbers)
 
-    inside = (lambda: None) if inner is None else over(inner)
-    outside = [over(box) for box in shell]
-
-    def sweep() -> None:
-        halo.during(read, inside)
-        for part in outside:
-            part()
-
-    return sweep
+    return boxes.overlapped(read, over)

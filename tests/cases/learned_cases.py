@@ -12,7 +12,7 @@ from sci.solvers.learned.kernels import run, share_of, upper_half, widened
 from sci.solvers.learned.parameters import flat_network, initial_parameters
 from sci.solvers.learned.stages import Grid, Step, ascend, descend
 from sci.solvers.poisson.grid import Layout, rows_per_block
-from sci.solvers.poisson.stencil import Stencil, curvature_reference
+from sci.solvers.poisson.stencil import Stencil, quadratic_form_reference
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -185,7 +185,7 @@ def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iter
             ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
             run("correct", True, g.blocks, expected, below.f, g.share, *ends)
             expected = _steps(g, expected, g.damping[::-1])
-        energy = curvature_reference(expected, g.d, g.links if variable else None, g.box, 1.0)
+        energy = quadratic_form_reference(expected, g.d, g.links if variable else None, g.box, 1.0)
         yield np.append(result, product), np.append(expected, [(expected * g.f).sum(dtype="f8"), energy])
 
 
@@ -206,9 +206,9 @@ def _advance(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
                 found += [g.storage.copy(), below.f.copy()]
             with sci.options(kernels="reference"):
                 after, to = np.zeros_like(p), x.copy()
-                total = stencil.advance(z, p, after, to, f, rest, 0.5, 0.25, moves)
+                total = stencil.cg_step(z, p, after, to, f, rest, 0.5, 0.25, moves)
                 if exact:
-                    total = 1.5**2 * stencil.remainder(to, grid, rest, 1.5)
+                    total = stencil.residual(to, grid, rest, 1.5)
             expected = [after, to, rest, np.array([total])]
             if descends:  # the way down itself is that of `jacobi_descend`, bit for bit
                 with sci.options(kernels="compiled", threads=1):

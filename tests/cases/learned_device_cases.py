@@ -9,12 +9,11 @@ import numpy as np
 
 from sci.backend import to_device, to_host
 from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
-from sci.solvers import CycleModel, DeepConjugateDirection, LearnedMultigrid, PoissonOperator
+from sci.solvers import CycleModel, DeepConjugateDirection, LearnedMultigrid, PoissonOperator, cg
 from sci.solvers.dcdm.iteration import line_search_loss
 from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import initial_parameters
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
-from sci.solvers.shared import SharedPoisson, shared_cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 
 Answers = list[np.ndarray]
@@ -43,20 +42,19 @@ def trainable_cycle(xp: ModuleType) -> Answers:
 
 def learned_cycle(xp: ModuleType) -> Answers:
     """In single precision; the two learned numbers of a cell are rounded alike."""
-    A = PoissonOperator(to_device(MASK, xp), body=to_device(BODIES, xp))
+    A = PoissonOperator(to_device(MASK, xp), neumann_body=to_device(BODIES, xp))
     z = LearnedMultigrid(A, CycleModel.untrained()).matvec(to_device(RESIDUAL, xp))
     return [np.round(to_host(z), 4)]
 
 
 def shared_cycle(xp: ModuleType) -> Answers:
     """On a box of one rank, whose first level is shared and the second gathered."""
-    A = SharedPoisson(MASK.shape)
-    A.set_mask(to_device(MASK, xp), to_device(BODIES, xp))
+    A = PoissonOperator(to_device(MASK, xp), neumann_body=to_device(BODIES, xp), distributed_levels=1)
     M = SharedLearnedCycle(A, CycleModel.untrained())
-    A.cells(M.source)[...] = to_device(RESIDUAL, xp)
-    M.cycle()
-    z = np.round(to_host(A.cells(M.result)), 4)
-    return [z, np.round(to_host(shared_cg(A, to_device(RESIDUAL, xp), M=M, rtol=1e-8).x), 4)]
+    A.layout.cells(M.source)[...] = to_device(RESIDUAL, xp)
+    M.run()
+    z = np.round(to_host(A.layout.cells(M.result)), 4)
+    return [z, np.round(to_host(cg(A, to_device(RESIDUAL, xp), M=M, rtol=1e-8).x), 4)]
 
 
 def directions(xp: ModuleType) -> Answers:

@@ -43,7 +43,7 @@ def _problem() -> PoissonProblem:
     body = ~MASK & (numbers(4, 5, 3) > -3.0)
     walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
     coefficient = 1 + numbers(4, 5, 3) ** 2
-    A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=body, coefficient=coefficient, mean="arithmetic")
+    A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, neumann_body=body, coefficient=coefficient, mean="arithmetic")
     return PoissonProblem(A, numbers(4, 5, 3) * MASK)
 
 

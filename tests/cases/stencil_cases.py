@@ -9,11 +9,13 @@ import numpy as np
 
 import sci
 from sci.kernels import launch
-from sci.solvers.multigrid.fused import LevelArrays, ascend, descend
+from sci.solvers.multigrid.fused import ascend, descend
+from sci.solvers.multigrid.level import Level
 from sci.solvers.multigrid.smoothers import first_sweep, half_sweep, residual
 from sci.solvers.multigrid.transfer import prolong, restrict
+from sci.solvers.poisson.blocks import Grid
 from sci.solvers.poisson.grid import Layout
-from sci.solvers.poisson.stencil import Stencil, curvature_reference
+from sci.solvers.poisson.stencil import Stencil, quadratic_form_reference
 from sci.solvers.preconditioners.incomplete_cholesky import (
     factor_kernel,
     factor_reference,
@@ -77,7 +79,7 @@ def _apply(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> It
 def _curvature(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
         u = _few_bits(p.cells(f"f{store // 8}"))
-        yield _both(lambda u=u, stencil=stencil: np.array([stencil.curvature(u)]))
+        yield _both(lambda u=u, stencil=stencil: np.array([stencil.quadratic_form(u)]))
 
 
 def _advance(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
@@ -88,7 +90,7 @@ def _advance(rng: np.random.Generator, dtype: str, bits: int, variable: int, sto
 
             def run(x=x, z=z, old=old, f=f, stencil=stencil, moves=moves) -> np.ndarray:
                 x, p, rest = x.copy(), np.zeros_like(z), f.copy()
-                total = stencil.advance(z, old, p, x, rest, rest, 0.5, 0.25 / 0.7, moves)
+                total = stencil.cg_step(z, old, p, x, rest, rest, 0.5, 0.25 / 0.7, moves)
                 around = tuple(slice(0, n + 2) for n in stencil.layout.lengths)
                 return np.concatenate([*(a[around].ravel() for a in (x, p, rest)), [total]])
 
@@ -102,7 +104,7 @@ def _remainder(rng: np.random.Generator, dtype: str, bits: int, variable: int, s
 
             def run(x=x, b=b, stencil=stencil) -> np.ndarray:
                 f = np.zeros(x.shape, f"f{store // 8}")
-                return np.append(f.ravel(), stencil.remainder(x, b, f, 1.5))
+                return np.append(f.ravel(), stencil.residual(x, b, f, 1.5))
 
             yield _both(run)
 
@@ -113,7 +115,7 @@ def _move(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
 
         def run(x=x, p=p, stencil=stencil) -> np.ndarray:
             out = x.copy()
-            stencil.move(out, p, 0.6)
+            stencil.axpy(out, p, 0.6)
             return out
 
         yield _both(run)
@@ -138,47 +140,49 @@ def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) 
             yield _both(run)
 
 
-def _stages(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[tuple[LevelArrays, Any]]:
-    """Yield levels with a coarse one of which some cells are unknowns, with and without shares, counts in turn."""
+def _stages(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[tuple[Any, ...]]:
+    """Yield two levels with u and f on the finer one, with and without weights of the interpolation in turn."""
     for number, shape in enumerate((*SHAPES, (7, 2), (6, 6, 6), (3, 8, 2), (8, 1, 4))):
         p = _Problem(rng, shape, dtype, bits, bool(variable))
         below = p.layout.halved
         d = below.spread(rng.integers(0, 3, below.grid_shape).astype(dtype))
-        share = p.cells(dtype) if number % 2 else None
-        yield LevelArrays(p.layout, p.cells(dtype), p.cells(dtype), p.d, p.links, share, p.where), (below, d)
+        weights = p.cells(dtype) if number % 2 else None
+        u, f = p.cells(dtype), p.cells(dtype)
+        fine = Level(Grid(p.layout, p.layout.lengths), p.d, p.links, np.dtype(dtype), weights)
+        yield fine, u, f, Level(Grid(below, below.lengths), d, None, np.dtype(dtype))
 
 
 def _descend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
-    for e, (below, d) in _stages(rng, dtype, bits, variable):
+    for e, given, f, below in _stages(rng, dtype, bits, variable):
         for count in (1, 2, 5):
-            found, expected = np.zeros_like(d), np.zeros_like(d)
-            u, t, whole = e.u.copy(), np.zeros_like(e.u), e.layout.whole()
+            found, expected = np.zeros_like(below.d), np.zeros_like(below.d)
+            fused, u, t, whole = given.copy(), given.copy(), np.zeros_like(given), e.layout.whole()
             with sci.options(kernels="compiled", threads=1):
-                for _ in range(2):  # the room is used again
-                    descend(e, count, below, d, found, 0.5)()
+                for _ in range(2):  # the scratch is used again
+                    descend(e, fused, f, count, below, found, 0.5)()
             with sci.options(kernels="reference"):
-                first_sweep(e.layout, u, e.f, e.d, 0, e.where, whole)()
+                first_sweep(e.layout, u, f, e.d, 0, e.whole, whole)()
                 for k in range(1, count):
-                    half_sweep(e.layout, u, e.f, e.d, e.links, k % 2, e.where, whole)()
-                residual(e.layout, u, e.f, e.d, e.links, e.share, t, e.where, whole)()
-                restrict(e.layout, below, t, t, d, expected, below.box_array(np), 0.5)()
-            yield np.append(e.u.ravel(), found), np.append(u.ravel(), expected)
+                    half_sweep(e.layout, u, f, e.d, e.links, k % 2, e.whole, whole)()
+                residual(e.layout, u, f, e.d, e.links, e.weights, t, e.whole, whole)()
+                restrict(e.layout, below.layout, t, t, below.d, expected, below.whole, 0.5)()
+            yield np.append(fused.ravel(), found), np.append(u.ravel(), expected)
 
 
 def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
-    for e, (below, _) in _stages(rng, dtype, bits, variable):
-        correction = below.spread(rng.normal(size=below.grid_shape), dtype)
+    for e, given, f, below in _stages(rng, dtype, bits, variable):
+        correction = below.layout.spread(rng.normal(size=below.layout.grid_shape), dtype)
         for count in (1, 2, 5):
-            u, whole = e.u.copy(), e.layout.whole()
+            fused, u, whole = given.copy(), given.copy(), e.layout.whole()
             with sci.options(kernels="compiled", threads=1):
-                stage, products = ascend(e, count, below, correction)
+                stage, products = ascend(e, fused, f, count, below, correction)
                 stage()
             with sci.options(kernels="reference"):
-                prolong(e.layout, below, u, correction, e.d, e.share, e.where)()
+                prolong(e.layout, below.layout, u, correction, e.d, e.weights, e.whole)()
                 for k in range(1, count + 1):
-                    half_sweep(e.layout, u, e.f, e.d, e.links, k % 2, e.where, whole)()
-            energy = curvature_reference(u, e.d, e.links, e.where, 1.0)
-            yield np.append(e.u.ravel(), products), np.append(u.ravel(), [(u * e.f).sum(dtype="f8"), energy])
+                    half_sweep(e.layout, u, f, e.d, e.links, k % 2, e.whole, whole)()
+            energy = quadratic_form_reference(u, e.d, e.links, e.whole, 1.0)
+            yield np.append(fused.ravel(), products), np.append(u.ravel(), [(u * f).sum(dtype="f8"), energy])
 
 
 def _first_sweep(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:

@@ -1,9 +1,17 @@
-"""The shared Poisson solver on 1 to 4 ranks that are threads, beside the serial one."""
+"""The Poisson solver on 1 to 4 ranks that are threads, beside the serial one."""
 
 from __future__ import annotations
 
 import pytest
-from shared_solver_cases import CASES, LEARNED_CASES, compare, compare_learned, learned_problem, problem, refuse
+from distributed_solver_cases import (
+    CASES,
+    LEARNED_CASES,
+    compare,
+    compare_learned,
+    learned_problem,
+    problem,
+    refuse,
+)
 from thread_ranks import on_ranks
 
 

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(11)
 MASK = RNG.random((21, 18, 24)) > 0.1
 OPERATORS = {
     "Dirichlet": PoissonOperator(MASK, 0.3),
-    "singular": PoissonOperator(MASK, 0.3, "neumann", body="neumann"),
+    "singular": PoissonOperator(MASK, 0.3, "neumann", neumann_body=True),
     "varying": PoissonOperator(MASK, coefficient=np.exp(RNG.normal(size=MASK.shape))),
     "plane": PoissonOperator(RNG.random((31, 44)) > 0.1, boundary=["neumann", "dirichlet"]),
 }

@@ -46,10 +46,10 @@ class _ProblemCodec:
     def write(group: Group, problem: PoissonProblem) -> None:
         A = problem.A
         write_text(group, "spacing", json.dumps(A.spacing))
-        write_text(group, "boundary", json.dumps(A.walls))
+        write_text(group, "boundary", json.dumps(A.boundary))
         write_text(group, "mean", A.mean)
         write_array(group, "mask", to_host(A.mask).astype(np.uint8))
-        write_array(group, _BODY[0], to_host(A.insulating).astype(np.uint8))
+        write_array(group, _BODY[0], to_host(A.neumann_body).astype(np.uint8))
         if A.coefficient is not None:
             write_array(group, "coefficient", to_host(A.coefficient))
         write_array(group, "b", np.asarray(to_host(problem.b), dtype=np.float64))
@@ -116,8 +116,8 @@ def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any]) -> Poiss
             raise FileFormatError(f"the dataset {name} is missing; expected mask and b on one grid")
     if parts["b"].shape != parts["mask"].shape:
         raise FileFormatError(f"b has shape {parts['b'].shape} and mask {parts['mask'].shape}; expected one grid")
-    body = next((parts[name] > 0 for name in _BODY if name in parts), "dirichlet")
-    operator = PoissonOperator(parts["mask"] > 0, body=body, coefficient=parts.get("coefficient"), **settings)
+    body = next((parts[name] > 0 for name in _BODY if name in parts), False)
+    operator = PoissonOperator(parts["mask"] > 0, neumann_body=body, coefficient=parts.get("coefficient"), **settings)
     return PoissonProblem(operator, np.asarray(parts["b"], dtype=np.float64))
 
 

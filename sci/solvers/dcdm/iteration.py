@@ -14,8 +14,9 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn import op
-from sci.solvers.krylov.cg import SolveResult, applier, as_vector, inner, norm
-from sci.solvers.krylov.pipelined import positive
+from sci.solvers.krylov.arrays import applier, as_vector, inner, norm
+from sci.solvers.krylov.cg import SolveResult
+from sci.solvers.krylov.iteration import positive
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss"]

@@ -154,7 +154,7 @@ class DeepConjugateDirection:
         xp, dtype = namespace(right_hand_sides, A.mask), self.parameters["first.bias"].dtype
         rows = right_hand_sides
         if rows.shape[1:] != A.grid_shape:
-            rows = xp.stack([A.scatter(row) for row in rows])
+            rows = xp.stack([A.expand(row) for row in rows])
         rows = rows.astype(dtype)[:, None]
 
         def apply(y: Array) -> Array:

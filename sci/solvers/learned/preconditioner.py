@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, SciError
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.setup import finest_equation, smooths_twice
@@ -61,19 +63,19 @@ class LearnedMultigrid:
     True
     """
 
-    takes_grids = True
-
     def __init__(self, A: PoissonOperator, model: CycleModel | None = None) -> None:
         if not isinstance(A, PoissonOperator):
             raise DTypeError(f"LearnedMultigrid needs a PoissonOperator, got {type(A).__name__}; use cg without it")
         if model is not None and not isinstance(model, CycleModel):
             raise DTypeError(f"model is a {type(model).__name__}; expected a CycleModel, for example sci.io.load(path)")
+        if A.blocks is not None:
+            raise InvalidValueError("A is spread over ranks; expected SharedLearnedCycle(A)")
         if any(A.periodic):
             raise InvalidValueError(
                 "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
         self.model = CycleModel.pretrained() if model is None else model
-        self.A = A
+        self.A, self._idle = A, threading.Lock()
         self.shape = A.shape
         self.xp: ModuleType = A.xp
         unit, fluid, dirichlet = A.stencil.weight, None, None
@@ -82,9 +84,9 @@ class LearnedMultigrid:
             fluid, dirichlet = A.layout.spread(A.mask), A.layout.spread(A.dirichlet)
         self.scale = 1.0 / unit
         """What a residual is multiplied by for `source`: the cycle's operator has weights near one."""
-        insulated = A.insulating & ~A.mask
+        insulated = A.neumann_body
         bodies = bool(insulated.any())
-        walls = [(True, True)] * (3 - A.ndim) + [(low == "dirichlet", high == "dirichlet") for low, high in A.walls]
+        walls = [(True, True)] * (3 - A.ndim) + [(low == "dirichlet", high == "dirichlet") for low, high in A.boundary]
         lossy = bodies or not all(low and high for low, high in walls)
         closed = insulated.reshape(A.layout.lengths).astype(np.float32) if lossy else None
         self._levels = Levels(
@@ -123,7 +125,23 @@ class LearnedMultigrid:
         """Bytes that the cycle holds, the faces of the finest level, which are the operator's, included."""
         return self._levels.nbytes
 
-    def cycle(self, descended: bool = False) -> float | None:
+    @contextmanager
+    def workspace(self) -> Iterator[LearnedMultigrid]:
+        """Lend the cycle, which has one set of arrays, for the time of a `with` block.
+
+        Raises
+        ------
+        SciError
+            If another thread has it.
+        """
+        if not self._idle.acquire(blocking=False):
+            raise SciError("the learned cycle is in use by another thread; expected one for each thread")
+        try:
+            yield self
+        finally:
+            self._idle.release()
+
+    def run(self, descended: bool = False) -> float | None:
         """Turn `source` into `result`; return their product where it is known.
 
         Where it has `descended`, `step` has done the first stage.
@@ -144,14 +162,15 @@ class LearnedMultigrid:
         """Return M r for a grid array or a flat array, in its dtype."""
         A = self.A
         on_grid = tuple(r.shape) == A.grid_shape
-        grid = r if on_grid else A.scatter(r)
+        grid = r if on_grid else A.expand(r)
         size = float(self.xp.abs(grid).max())
         if size == 0:
             return r * 0
-        A.layout.cells(self.source)[...] = grid * (A.mask / size)
-        self.cycle()
-        z = A.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
-        return z if on_grid else A.gather(z).reshape(r.shape)
+        with self.workspace():
+            A.layout.cells(self.source)[...] = grid * (A.mask / size)
+            self.run()
+            z = A.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
+        return z if on_grid else A.compress(z).reshape(r.shape)
 
     __call__ = __matmul__ = matvec
 

@@ -111,7 +111,7 @@ def make_grid(equation: Equation, parameters: Parameters) -> Grid:
     box = layout.box_array(xp)
     jacobi, share = layout.zeros(xp, np.uint16), layout.zeros(xp, np.int8)
     diagonal = layout.zeros(xp, np.float32) if e.counts is None else e.counts
-    network = xp.asarray(flat_network(parameters, kind, layout.flat))
+    network = xp.asarray(flat_network(parameters, kind, layout.is_2d))
     given = (e.d, e.fixed, e.fraction, network, jacobi, share, diagonal if e.variable else e.fraction)
     ends = (box, *layout.padded_shape[1:], chunk)
     run("network_fields", e.variable, blocks, *given, *ends, 0.5 ** (e.depth + 1) if e.depth > 0 else 0.0)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from sci.backend import Array, namespace
+from sci.backend import Array
 from sci.kernels import bind, get_kernel, use_compiled
+from sci.solvers.multigrid.level import inverse_diagonal
 from sci.solvers.poisson.grid import Box, Layout, box_key, rows_per_block
 from sci.solvers.poisson.stencil import around
 
@@ -75,14 +76,6 @@ def given_links(links: Array | None, u: Array) -> Array:
     return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if links is None else links
 
 
-def inverse(d: Array, dtype: object) -> Array:
-    """Return 1 / d, 0 where d = 0."""
-    unknown = d > 0
-    result = (d + ~unknown).astype(dtype)
-    namespace(d).divide(unknown, result, out=result)
-    return result
-
-
 def _color_of(d: Array, where: Array, color: int) -> Array:
     """Return ones in the cells of one color of a box, zeros in the others, like `d` in shape."""
     i, j, k = (int(v) for v in where[:3])
@@ -97,7 +90,7 @@ def _color_of(d: Array, where: Array, color: int) -> Array:
 def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, color: int) -> None:
     """Do what the kernel `half_sweep` does."""
     key = box_key(where)
-    value = (f[key] + around(u, links, where)) * inverse(d[key], u.dtype)
+    value = (f[key] + around(u, links, where)) * inverse_diagonal(d[key], u.dtype)
     on = _color_of(d[key], where, color)
     u[key] = on * value + ~on * u[key]
 
@@ -105,7 +98,7 @@ def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, wher
 def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, color: int) -> None:
     """Do what the kernel `first_sweep` does."""
     key = box_key(where)
-    u[key] = _color_of(d[key], where, color) * f[key] * inverse(d[key], u.dtype)
+    u[key] = _color_of(d[key], where, color) * f[key] * inverse_diagonal(d[key], u.dtype)
 
 
 def residual_reference(

@@ -35,7 +35,7 @@ def restrict(
     chunk, blocks = rows_per_block(coarse.whole(), t)
     _, p1, p2 = fine.padded_shape
     _, c1, c2 = coarse.padded_shape
-    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk, int(fine.flat))
+    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk, int(fine.is_2d))
     second = bind(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
     return lambda: (first(), second())
 
@@ -46,12 +46,12 @@ def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: A
     if not use_compiled(kernel, u):
         return partial(prolong_reference, fine, coarse, u, e, d, share)
     chunk, blocks = rows_per_block(fine.whole(), u)
-    ends = (where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, int(share is not None), int(fine.flat))
+    ends = (where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, int(share is not None), int(fine.is_2d))
     return bind(kernel, blocks, u, e, d, u if share is None else share, *ends)
 
 
 def _axes(fine: Layout) -> tuple[int, ...]:
-    return (1, 2) if fine.flat else (0, 1, 2)
+    return (1, 2) if fine.is_2d else (0, 1, 2)
 
 
 def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Array, factor: float) -> None:
@@ -60,7 +60,7 @@ def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Arra
         n = coarse.lengths[axis]
         parts = [t[(slice(None),) * axis + (slice(k, k + 2 * n - 1, 2),)] for k in range(4)]
         t = 0.25 * (parts[0] + parts[3]) + 0.75 * (parts[1] + parts[2])
-    if fine.flat:
+    if fine.is_2d:
         t = t[1:2]
     inner = coarse.box_key
     f[inner] = (d[inner] > 0) * (factor * t)
@@ -75,7 +75,7 @@ def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array
         wide[(slice(None),) * axis + (slice(0, None, 2),)] = 0.75 * here + 0.25 * before
         wide[(slice(None),) * axis + (slice(1, None, 2),)] = 0.75 * here + 0.25 * after
         e = wide
-    if fine.flat:
+    if fine.is_2d:
         e = e[1:2]
     key = tuple(slice(1, 1 + n) for n in e.shape)
     u[key] += (d[key] > 0) * (e if share is None else e * share[key])

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from sci.backend import Array, namespace, to_device
-from sci.errors import InvalidValueError, ShapeError
+import numpy as np
 
-__all__ = ["CONDITIONS", "Walls", "as_spacing", "beyond_face", "insulating_cells", "parse_walls"]
+from sci.backend import Array, namespace, to_device
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+
+__all__ = ["CONDITIONS", "Boundary", "as_spacing", "beyond_face", "neumann_cells", "parse_boundary"]
 
 CONDITIONS = ("dirichlet", "neumann", "periodic")
-Walls: TypeAlias = tuple[tuple[str, str], ...]
+Boundary: TypeAlias = tuple[tuple[str, str], ...]
 """Condition on the low and the high wall of each axis."""
 
 
-def parse_walls(boundary: Any, ndim: int) -> Walls:
+def parse_boundary(boundary: Any, ndim: int) -> Boundary:
     """Return the condition of each wall from one name, one for each axis, or a (low, high) pair for each axis.
 
     Raises
@@ -37,27 +39,27 @@ def parse_walls(boundary: Any, ndim: int) -> Walls:
     return tuple((str(low), str(high)) for low, high in walls)
 
 
-def insulating_cells(body: Any, mask: Array) -> Array:
-    """Return, as booleans on the grid, the cells outside of the fluid whose surface lets nothing through.
+def neumann_cells(neumann_body: Any, mask: Array) -> Array:
+    """Return the cells outside of the fluid with a Neumann surface, as booleans on the grid.
 
     Parameters
     ----------
-    body : "dirichlet", "neumann", or array
-        One condition for all bodies, or booleans of the shape of `mask`, true in bodies with a Neumann surface.
+    neumann_body : bool or (*grid) array of bool
+        One condition for all bodies, or true in the Neumann bodies.
     mask : (*grid) bool array
 
     Raises
     ------
-    InvalidValueError, ShapeError
+    DTypeError, ShapeError
     """
     xp = namespace(mask)
-    if isinstance(body, str):
-        if body not in CONDITIONS[:2]:
-            raise InvalidValueError(f"body is {body!r}; expected 'dirichlet', 'neumann', or an array of booleans")
-        return ~mask if body == "neumann" else xp.zeros(mask.shape, dtype=bool)
-    cells = to_device(body, xp).astype(bool)
+    if isinstance(neumann_body, bool | np.bool_):
+        return ~mask if neumann_body else xp.zeros(mask.shape, dtype=bool)
+    if isinstance(neumann_body, str):
+        raise DTypeError(f"neumann_body is {neumann_body!r}; expected True, False, or an array of booleans")
+    cells = to_device(neumann_body, xp).astype(bool)
     if cells.shape != mask.shape:
-        raise ShapeError(f"body has shape {tuple(cells.shape)}; expected that of the mask, {tuple(mask.shape)}")
+        raise ShapeError(f"neumann_body has shape {tuple(cells.shape)}; expected that of the mask, {tuple(mask.shape)}")
     return cells & ~mask
 
 

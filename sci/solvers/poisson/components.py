@@ -1,70 +1,115 @@
-"""Parts of the fluid that touch no Dirichlet face: each gives one constant in the kernel of the operator."""
+"""Closed components of the fluid: the constants on each of them span the null space of the operator."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from sci.backend import Array, to_device, to_host
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import allgather_rows, allreduce_sum
+from sci.distributed.communicators import Comm, rank_of
+from sci.solvers.poisson.blocks import Grid
 
-if TYPE_CHECKING:
-    from sci.solvers.poisson.operator import PoissonOperator
-
-__all__ = ["closed_components"]
+__all__ = ["Components", "closed_components"]
 
 
-def closed_components(operator: PoissonOperator) -> tuple[Array, Array]:
-    """Return the number of the closed part of each unknown, from 1, 0 in the others, and the sizes of the parts.
+class Components:
+    """Connected components of the fluid that touch no Dirichlet face.
 
     Parameters
     ----------
-    operator : PoissonOperator
-        With its mask, walls and Dirichlet weights.
+    labels : (*box) int64 array
+        Number of the closed component of each cell, from 1; 0 in other cells.
+    sizes : (count,) float64 array
+        Cells of each component on all ranks.
+    grid : Grid
+    """
 
-    Returns
-    -------
-    labels : (n,) int64
-        Empty, like the sizes, where every wall and body is Dirichlet.
-    sizes : (parts,) float64
+    def __init__(self, labels: Array, sizes: Array, grid: Grid) -> None:
+        self.labels, self.sizes, self.grid = labels, sizes, grid
+
+    @property
+    def count(self) -> int:
+        """Dimension of the null space."""
+        return int(self.sizes.size)
+
+    def sums(self, values: Array, labels: Array) -> Array:
+        """Return the sum of an array over each component; collective."""
+        xp = namespace(values)
+        own = xp.bincount(labels.reshape(-1), weights=values.reshape(-1), minlength=self.count + 1)[1:]
+        return self.grid.totals(own)
+
+    def shift(self, values: Array, labels: Array) -> Array:
+        """Return the mean of `values` over the component of each entry, 0 outside of components; collective."""
+        xp = namespace(values)
+        means = xp.concatenate([xp.zeros(1), self.sums(values, labels) / self.sizes])
+        return means[labels]
+
+
+def closed_components(grid: Grid, fluid: Array, touching: Array) -> Components | None:
+    """Find the closed components over the ranks; None where there are none.
+
+    Parameters
+    ----------
+    grid : Grid
+    fluid : (*box) bool array
+    touching : (*box) bool array
+        Cells that touch a Dirichlet face.
 
     Notes
     -----
-    Not collective. Labels connected cells on the host; nothing is labeled where every wall and body is Dirichlet.
+    Collective. Labels the cells of each box on the host, and joins labels that meet across periodic walls and between
+    boxes on all ranks alike.
     """
-    xp = operator.xp
-    conditions = {name for pair in operator.walls for name in pair}
-    if conditions == {"dirichlet"} and not bool(operator.insulating.any()):
-        return xp.zeros(0, dtype=np.int64), xp.zeros(0)
-    mask, dirichlet = to_host(operator.mask), to_host(operator.dirichlet)
-    labels, count = _labels(mask, operator.periodic)
-    open_parts = np.unique(labels[(dirichlet > 0) & mask])
-    number = np.zeros(count + 1, dtype=np.int64)
-    closed = np.setdiff1d(np.arange(1, count + 1), open_parts)
+    from scipy import ndimage
+
+    xp, layout, comm = namespace(fluid), grid.layout, grid.comm
+    own, count = ndimage.label(to_host(fluid))
+    own, total = _numbered(own, int(count), comm)
+    padded = layout.zeros(xp, np.int64)
+    padded[layout.box_view] = to_device(own, xp)
+    around = to_host(grid.fill(padded))[layout.halo_view]
+    group = _groups(allgather_rows(_meetings(around), comm), total)
+    # A group is open if one of its cells on any rank touches a Dirichlet face.
+    labels = group[own]
+    parts = int(group.max(initial=0)) + 1
+    tally = np.stack(
+        [np.bincount(labels.ravel(), minlength=parts), np.bincount(labels[to_host(touching)], minlength=parts)]
+    )
+    sizes, touches = allreduce_sum(tally, comm)
+    closed = np.flatnonzero((sizes > 0) & (touches == 0) & (np.arange(parts) > 0))
+    if closed.size == 0:
+        return None
+    number = np.zeros(parts, dtype=np.int64)
     number[closed] = np.arange(1, closed.size + 1)
-    flat = number[labels[mask]]
-    sizes = np.bincount(flat, minlength=closed.size + 1)[1:].astype(np.float64)
-    return to_device(flat, xp), to_device(sizes, xp)
+    return Components(to_device(number[labels], xp), to_device(sizes[closed].astype(np.float64), xp), grid)
 
 
-def _labels(mask: np.ndarray, periodic: tuple[bool, ...]) -> tuple[np.ndarray, int]:
-    """Return the connected parts of `mask` over faces, those across periodic walls joined."""
-    from scipy import ndimage, sparse
+def _numbered(labels: np.ndarray, count: int, comm: Comm) -> tuple[np.ndarray, int]:
+    """Return labels that differ between ranks, and how many there are on all ranks."""
+    counts = allgather_rows(np.array([[count]]), comm)[:, 0]
+    before = int(counts[: rank_of(comm)].sum())
+    return np.where(labels > 0, labels + before, 0).astype(np.int64), int(counts.sum())
+
+
+def _meetings(labels: np.ndarray) -> np.ndarray:
+    """Return the pairs (n, 2) of labels that meet across the faces of a box with its halo."""
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for axis, n in enumerate(labels.shape):
+        for inside, outside in ((1, 0), (n - 2, n - 1)):
+            key = [slice(1, m - 1) for m in labels.shape]
+            here, there = list(key), list(key)
+            here[axis], there[axis] = slice(inside, inside + 1), slice(outside, outside + 1)
+            both = np.stack([labels[tuple(here)].ravel(), labels[tuple(there)].ravel()], axis=1)
+            pairs.append(np.unique(both[(both > 0).all(axis=1)], axis=0))
+    return np.concatenate(pairs)
+
+
+def _groups(pairs: np.ndarray, count: int) -> np.ndarray:
+    """Return the group (count + 1,) of each label from 0 to count; label 0 alone is group 0."""
+    from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    labels, count = ndimage.label(mask)
-    pairs = []
-    for axis, wraps in enumerate(periodic):
-        if wraps:
-            low, high = np.take(labels, 0, axis).ravel(), np.take(labels, -1, axis).ravel()
-            both = (low > 0) & (high > 0)
-            pairs.append(np.stack([low[both], high[both]]))
-    if not pairs:
-        return labels, int(count)
-    joined = np.concatenate(pairs, axis=1)
-    ones = np.ones(joined.shape[1])
-    graph = sparse.coo_matrix((ones, (joined[0], joined[1])), shape=(count + 1, count + 1))
-    _, group = connected_components(graph, directed=False)
-    # Solid cells are label 0 and stand alone: their group becomes 0, the others follow.
-    order = np.unique(group[1:], return_inverse=True)[1] + 1 if count else np.zeros(0, dtype=int)
-    return np.concatenate([[0], order])[labels], int(order.max(initial=0))
+    graph = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count + 1, count + 1))
+    group = connected_components(graph, directed=False)[1]
+    result: np.ndarray = np.unique(np.concatenate([[-1], group[1:]]), return_inverse=True)[1]
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -18,30 +19,34 @@ Box = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Layout:
-    """A grid of two or three axes in a C-ordered array of three, with a layer of cells around it.
+    """A grid of two or three axes in a C-ordered array of three axes, with a halo of one cell.
 
-    A grid of two axes is one layer thick. An axis of odd length has one more layer at its end, so that it can be
-    halved.
+    A grid of two axes is one cell thick along the first axis of the array. An axis of odd length has one more layer at
+    its end, so that it can be halved.
 
     Parameters
     ----------
     grid_shape : tuple of int
-        Two or three lengths.
+        Two or three lengths of the arrays that a caller sees.
     periodic : tuple of bool
-        Whether each axis wraps round.
+        Whether each axis wraps round inside of this array.
+    box_shape : tuple of int, optional
+        Lengths of the box that kernels work on, where it extends the grid at its high ends.
     """
 
     grid_shape: tuple[int, ...]
     periodic: tuple[bool, ...]
+    box_shape: tuple[int, ...] | None = None
 
     @cached_property
     def lengths(self) -> tuple[int, int, int]:
-        """Lengths of three axes, the first one 1 for a grid of two."""
-        n0, n1, n2 = (1,) * (3 - len(self.grid_shape)) + self.grid_shape
+        """Lengths of the box along three axes, the first one 1 for a grid of two."""
+        shape = self.box_shape or self.grid_shape
+        n0, n1, n2 = (1,) * (3 - len(shape)) + tuple(shape)
         return n0, n1, n2
 
     @cached_property
-    def flat(self) -> bool:
+    def is_2d(self) -> bool:
         """Whether the grid has two axes."""
         return len(self.grid_shape) == 2
 
@@ -49,22 +54,38 @@ class Layout:
     def padded_shape(self) -> tuple[int, int, int]:
         """Shape of the padded arrays."""
         p0, p1, p2 = (n + n % 2 + 2 for n in self.lengths)
-        return (3 if self.flat else p0), p1, p2
+        return (3 if self.is_2d else p0), p1, p2
+
+    def _index(self, lengths: Sequence[int], halo: int = 0) -> tuple[Any, ...]:
+        slices = tuple(slice(1 - halo, n + 1 + halo) for n in lengths)
+        return (1, *slices) if self.is_2d else slices
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
-        """Index that gives the grid's view of a padded array."""
-        return tuple(1 if self.flat and axis == 0 else slice(1, n + 1) for axis, n in enumerate(self.lengths))
+        """Index of the grid in a padded array."""
+        return self._index(self.grid_shape)
+
+    @cached_property
+    def box_view(self) -> tuple[Any, ...]:
+        """Index of the box in a padded array, with the axes of the grid."""
+        return self._index(self.box_shape or self.grid_shape)
+
+    @cached_property
+    def halo_view(self) -> tuple[Any, ...]:
+        """Index of the box with its halo in a padded array, with the axes of the grid."""
+        return self._index(self.box_shape or self.grid_shape, 1)
 
     @cached_property
     def box_key(self) -> tuple[slice, ...]:
-        """Index that gives the cells of a padded array along three axes."""
+        """Index of the box in a padded array, along three axes."""
         return tuple(slice(1, n + 1) for n in self.lengths)
 
     @cached_property
     def halved(self) -> Layout:
         """The layout of the next coarser grid."""
-        return Layout(tuple((n + 1) // 2 for n in self.grid_shape), self.periodic)
+        grid, box = (None if v is None else tuple((n + 1) // 2 for n in v) for v in (self.grid_shape, self.box_shape))
+        assert grid is not None
+        return Layout(grid, self.periodic, box)
 
     def zeros(self, xp: ModuleType, dtype: Any) -> Array:
         """Return a padded array of zeros."""
@@ -81,11 +102,12 @@ class Layout:
         return padded[self.key]
 
     def unpadded(self, padded: Array) -> Array:
-        """Return the grid in a padded array as an array without gaps, on a host in the memory of `padded`, now lost.
+        """Return the grid in a padded array as a contiguous array.
 
-        A plane goes to where planes before it were; memory that is new to the process would cost more than the copy.
+        On a host it uses the memory of `padded`, whose contents are lost: planes are moved to the front, which costs
+        less than pages that are new to the process.
         """
-        if is_device_array(padded):
+        if is_device_array(padded) or self.box_shape is not None:
             return self.cells(padded).copy()
         n0, n1, n2 = self.lengths
         grid = padded.reshape(-1)[: n0 * n1 * n2].reshape(self.lengths)
@@ -94,7 +116,7 @@ class Layout:
         return grid.reshape(self.grid_shape)
 
     def wrap(self, padded: Array) -> Array:
-        """Fill, in place, the layers around the grid on periodic axes from the other side."""
+        """Fill the halo on periodic axes from the other side, in place."""
         for axis, wraps in zip(range(3 - len(self.periodic), 3), self.periodic):
             if wraps:
                 n = self.lengths[axis]
@@ -104,6 +126,12 @@ class Layout:
                     to[axis], come[axis] = target, source
                     padded[tuple(to)] = padded[tuple(come)]
         return padded
+
+    def clear_halo(self, padded: Array) -> None:
+        """Set the halo to zero, in place."""
+        for axis, n in enumerate(self.lengths):
+            for place in (0, n + 1):
+                padded[(slice(None),) * axis + (place,)] = 0
 
     def whole(self) -> Box:
         """Return the box of all cells: first cell and lengths."""

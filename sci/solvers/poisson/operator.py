@@ -8,14 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, namespace, to_host
-from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.solvers.poisson.boundary import as_spacing, beyond_face, insulating_cells, parse_walls
+from sci.backend import Array, as_finite, namespace
+from sci.distributed import agreed
+from sci.distributed import size as size_of
+from sci.distributed.communicators import Comm
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.solvers.poisson.blocks import Blocks, Grid
+from sci.solvers.poisson.boundary import as_spacing, beyond_face, neumann_cells, parse_boundary
 from sci.solvers.poisson.components import closed_components
-from sci.solvers.poisson.grid import Layout
+from sci.solvers.poisson.faces import (
+    Face,
+    assemble,
+    count_faces,
+    face_weights,
+    padded_kind,
+    wall_kinds,
+)
+from sci.solvers.poisson.matrix import to_csr
+from sci.solvers.poisson.space import VectorSpace
 from sci.solvers.poisson.stencil import Stencil
 
 __all__ = ["PoissonOperator"]
+
+CONSISTENT = 1e-8
+"""A right-hand side of a singular system may sum to this, relative to the sum of its absolute values."""
 
 
 class PoissonOperator:
@@ -28,31 +44,43 @@ class PoissonOperator:
 
     Parameters
     ----------
-    fluid_mask : (*grid) array_like of bool
+    mask : (*grid) array_like of bool
         True in the cells that are unknowns; 2 or 3 axes of any length. NumPy or CuPy.
     spacing : float or sequence of float
         Width of a cell, for all axes or for each.
     boundary : str or sequence
         "dirichlet", "neumann" or "periodic" on the walls of the box; one for each axis, or a pair (low, high) for each
         axis, where walls differ.
-    body : "dirichlet", "neumann" or (*grid) array_like of bool
-        Condition on the surface of the cells outside of the fluid; an array is true in the Neumann bodies.
+    neumann_body : bool or (*grid) array_like of bool
+        Whether the surface of the cells outside of the fluid is Neumann (False: Dirichlet); an array is true in the
+        Neumann bodies.
     coefficient : (*grid) array_like, optional
         Positive coefficient c of each cell; 1 by default.
     mean : "harmonic" or "arithmetic"
         The coefficient of a face between two fluid cells: the harmonic mean keeps the flux right where c jumps at the
         face, the arithmetic mean suits a smooth c. A Dirichlet face has the coefficient of its fluid cell.
+    comm : mpi4py communicator, optional
+        Spreads the grid over ranks: each keeps the block `A.slices` of the arrays, and vectors are blocks.
+    grid_shape : tuple of int, optional
+        With `comm`: the lengths of the whole grid, if each rank passes its block of the arrays alone, the cells
+        `block_slices(grid_shape, comm, boundary=boundary)`. Without it every rank passes whole arrays.
+    distributed_levels : int, optional
+        Levels of multigrid that ranks keep a block of; by default those of more than 4096 cells.
 
     Raises
     ------
-    ShapeError, DTypeError, InvalidValueError
+    ShapeError, DTypeError, InvalidValueError, DecompositionError
+        On every rank.
 
     Notes
     -----
-    A vector is a grid array, zero outside of the fluid, or the flat array of its fluid cells in C order; every method
-    takes both and answers in kind. With c = 1 and cubic cells the operator holds one byte a cell, the number of its
-    faces that count; otherwise ndim + 1 numbers. The kernel of a singular operator is spanned by the constants on the
-    parts of the fluid that touch no Dirichlet face; `project` removes them.
+    A vector is a grid array, zero outside of the fluid, or the flat array of its fluid cells in C order, those of this
+    rank; every method takes both and answers in kind. With c = 1 and cubic cells the operator holds one byte per cell,
+    the number of its faces that count; otherwise ndim + 1 numbers. The null space of a singular operator is spanned by
+    the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
+
+    On ranks the constructor and all products and sums are collective, and one thread of each rank may use the operator.
+    An axis that is periodic has to have an even length there, for each distributed level.
 
     Examples
     --------
@@ -67,129 +95,165 @@ class PoissonOperator:
 
     def __init__(
         self,
-        fluid_mask: Any,
+        mask: Any,
         spacing: float | Sequence[float] = 1.0,
         boundary: Any = "dirichlet",
         *,
-        body: Any = "dirichlet",
+        neumann_body: Any = False,
         coefficient: Any = None,
         mean: str = "harmonic",
+        comm: Comm = None,
+        grid_shape: Sequence[int] | None = None,
+        distributed_levels: int | None = None,
     ) -> None:
-        mask = fluid_mask if hasattr(fluid_mask, "dtype") else np.asarray(fluid_mask)
-        if mask.dtype.kind not in "biu":
-            raise DTypeError(f"fluid_mask has dtype {mask.dtype}; expected booleans")
-        if mask.ndim not in (2, 3) or 0 in mask.shape:
-            raise ShapeError(f"fluid_mask has shape {tuple(mask.shape)}; expected 2 or 3 axes of at least one cell")
-        if mean not in ("harmonic", "arithmetic"):
-            raise InvalidValueError(f"mean is {mean!r}; expected 'harmonic' or 'arithmetic'")
+        distributed = size_of(comm) > 1 or distributed_levels is not None
+        self.comm = comm if distributed else None
+        with agreed(self.comm, "PoissonOperator") as agreement:
+            given = _checked_mask(mask)
+            if mean not in ("harmonic", "arithmetic"):
+                raise InvalidValueError(f"mean is {mean!r}; expected 'harmonic' or 'arithmetic'")
+            self.ndim = given.ndim
+            self.grid_shape: tuple[int, ...] = tuple(given.shape if grid_shape is None else grid_shape)
+            self.boundary = parse_boundary(boundary, self.ndim)
+            self.spacing, self.mean = as_spacing(spacing, self.ndim), mean
+            varying = "given" if coefficient is not None else None
+            agreement.same(spacing=self.spacing, mean=mean, coefficient=varying, whole=grid_shape is None)
+        # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
+        self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.boundary, self.grid_shape))
+        self.blocks: Blocks | None = None
+        self.grid = Grid.whole(self.grid_shape, self.periodic)
+        self.slices = tuple(slice(0, n) for n in self.grid_shape)
+        if distributed:
+            self.blocks = Blocks(self.grid_shape, comm, boundary=boundary, levels=distributed_levels)
+            self.grid, self.slices = self.blocks.grids[0], self.blocks.slices
+        self.layout = self.grid.layout
+        self.local_shape: tuple[int, ...] = self.layout.grid_shape
+        with agreed(self.comm, "PoissonOperator"):
+            whole = grid_shape is None
+            self._set_cells(given, self._block(neumann_body, whole), self._block(coefficient, whole), whole)
+        self._count()
+        self._assemble()
+
+    def _block(self, value: Any, whole: bool) -> Any:
+        """Return this rank's block of an array over the whole grid; other values as they are."""
+        shape = getattr(value, "shape", None)
+        return value[self.slices] if whole and shape is not None and tuple(shape) == self.grid_shape else value
+
+    def _set_cells(self, mask: Array, neumann_body: Any, coefficient: Any, whole: bool) -> None:
+        """Check and keep this rank's block of the arrays."""
+        mask = mask[self.slices] if whole else mask
+        if tuple(mask.shape) != self.local_shape:
+            raise ShapeError(
+                f"mask has shape {tuple(mask.shape)}; expected that of this rank's block, {self.local_shape}, or the "
+                "whole grid without grid_shape"
+            )
         self.mask: Array = mask.astype(bool)
         self.xp = namespace(self.mask)
-        self.grid_shape: tuple[int, ...] = tuple(self.mask.shape)
-        self.ndim = len(self.grid_shape)
-        self.spacing = as_spacing(spacing, self.ndim)
-        self.walls = parse_walls(boundary, self.ndim)
-        self.insulating: Array = insulating_cells(body, self.mask)
-        self.coefficient = None if coefficient is None else self._checked_coefficient(coefficient)
-        self.mean = mean
-        # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
-        self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.walls, self.grid_shape))
-        self.interior = (slice(1, -1),) * self.ndim
+        self.neumann_body: Array = neumann_cells(neumann_body, self.mask)
+        self.coefficient: Array | None = None
+        if coefficient is not None:
+            self.coefficient = as_finite(coefficient, "coefficient", shape=self.local_shape, xp=self.xp)
+            namespace(self.coefficient, self.mask)
+            if not bool((self.coefficient[self.mask] > 0).all()):
+                raise InvalidValueError("coefficient holds values that are not positive in fluid cells; expected c > 0")
+
+    def _count(self) -> None:
+        """Count the unknowns of this rank and of all."""
         self.size = int(self.mask.sum())
-        self.shape = (self.size, self.size)
-        self.dtype = np.dtype(np.float64)
-        if self.size == 0:
-            raise InvalidValueError("fluid_mask holds no fluid cell; expected at least one")
+        self.shape, self.dtype = (self.size, self.size), np.dtype(np.float64)
+        self.n_unknowns = int(self.grid.total(float(self.size)))
+        if self.n_unknowns == 0:
+            raise InvalidValueError("mask holds no fluid cell; expected at least one")
+
+    def _assemble(self) -> None:
+        """Make the stencil and find the null space."""
+        layout, xp = self.layout, self.xp
         self.constant = self.coefficient is None and len(set(self.spacing)) == 1
         """Whether all faces that count have the weight `weight`."""
         self.weight = 1.0 / self.spacing[0] ** 2
-        self.layout = Layout(self.grid_shape, self.periodic)
-        self.stencil = self._build_stencil()
-        self.labels, self.component_sizes = closed_components(self)
-        self.singular = bool(self.component_sizes.size)
-        """Whether constants on some part of the fluid are in the kernel."""
-
-    def _checked_coefficient(self, coefficient: Any) -> Array:
-        values = as_finite(coefficient, "coefficient", shape=self.grid_shape, xp=self.xp)
-        namespace(values, self.mask)
-        if not bool((values[self.mask] > 0).all()):
-            raise InvalidValueError("coefficient holds values that are not positive in fluid cells; expected c > 0")
-        return values
-
-    def _build_stencil(self) -> Stencil:
+        kind = xp.zeros(layout.padded_shape, dtype=np.int8)
+        kind[layout.key] = 2 * self.mask.astype(np.int8) + self.neumann_body
+        self._padded_coefficient: Array | None = None
+        if self.coefficient is not None:
+            self._padded_coefficient = xp.ones(layout.padded_shape)
+            self._padded_coefficient[layout.key] = self.coefficient
+            self.grid.fill(self._padded_coefficient)
+            self.coefficient = layout.cells(self._padded_coefficient)
+        self.wall_kinds = wall_kinds(self.boundary)
+        self.kind = padded_kind(self.grid, kind[layout.box_key], self.wall_kinds)
+        """Kinds of the cells, padded."""
         if self.constant:
-            counts = 2 * self.ndim * self.mask.astype(np.int8)
-            if bool((self.kind == 1).any()):
-                for axis in range(self.ndim):
-                    for side in (-1, 1):
-                        counts -= self.mask & (beyond_face(self.kind, axis, side) == 1)
-            return Stencil(self.layout, self.layout.spread(counts), None, self.weight)
-        links, diagonal, _ = assemble(self.layout, self.faces())
-        return Stencil(self.layout, self.layout.spread(diagonal), links, 1.0)
+            self.unit = self.weight
+            """Size of the entries: the weight of a face, or where weights vary the largest diagonal entry."""
+            self.stencil = Stencil(layout, count_faces(layout, self.kind), None, self.weight)
+        else:
+            offdiag, diagonal = assemble(layout, self._box_faces())
+            self.unit = self.grid.largest(float(diagonal.max()))
+            self.stencil = Stencil(layout, diagonal, offdiag, 1.0)
+        components = None
+        open_everywhere = {name for pair in self.boundary for name in pair} == {"dirichlet"}
+        if self.grid.total(float(not open_everywhere or bool(self.neumann_body.any()))):
+            fluid = self.kind[layout.box_view] == 2
+            touching = sum(wall for _, _, _, wall in self._box_faces()) > 0
+            components = closed_components(self.grid, fluid, touching)
+        self.space = VectorSpace(self.grid, self.stencil, self.mask, self.n_unknowns, components)
+        self.singular = components is not None
+        """Whether constants on some component of the fluid span a null space."""
 
-    @cached_property
-    def kind(self) -> Array:
-        """Of each cell, with one layer around the grid: 0 Dirichlet, 1 Neumann, 2 fluid."""
-        kind = self.xp.zeros(tuple(n + 2 for n in self.grid_shape), dtype=np.int8)
-        kind[self.interior] = 2 * self.mask.astype(np.int8) + self.insulating
-        for axis, (low, high) in enumerate(self.walls):
-            _ghost(kind, axis, -1)[...] = int(low != "dirichlet")
-            _ghost(kind, axis, 1)[...] = int(high != "dirichlet")
-        return wrap(kind, self.periodic)
+    @property
+    def component_sizes(self) -> Array:
+        """Cells of each closed component of the fluid, on all ranks; empty if the operator is regular."""
+        components = self.space.components
+        return self.xp.zeros(0) if components is None else components.sizes
 
     @cached_property
     def indices(self) -> Array:
-        """Place of each unknown in the flattened grid."""
+        """Place of each unknown of this rank in its flattened grid."""
         return self.xp.flatnonzero(self.mask)
+
+    @property
+    def interior(self) -> tuple[slice, ...]:
+        """Index of the grid in an array with one layer of cells around it."""
+        return tuple(slice(1, -1) for _ in self.grid_shape)
 
     @cached_property
     def diagonal(self) -> Array:
         """Diagonal of the matrix, on the grid."""
-        if self.constant:
-            return self.weight * self.layout.cells(self.stencil.d).astype(np.float64)
-        return sum(link + wall for _, _, link, wall in self.faces())
+        return self.stencil.weight * self.layout.cells(self.stencil.d).astype(np.float64)
 
     @cached_property
     def dirichlet(self) -> Array:
         """Sum of the weights of the Dirichlet faces of each cell, on the grid."""
         return sum(wall for _, _, _, wall in self.faces())
 
-    def faces(self) -> Iterator[tuple[int, int, Array, Array]]:
-        """Yield axis, side (-1 or 1), and on the grid the weight of that face of each cell as a link to a fluid cell
+    def _box_faces(self) -> Iterator[Face]:
+        return face_weights(self.layout, self.kind, self._padded_coefficient, self.spacing, self.mean)
+
+    def faces(self) -> Iterator[Face]:
+        """Yield axis, side (-1 or 1), and on the grid the weight of that face of each cell, as a link to a fluid cell
         and as a Dirichlet face; at most one of the two is not zero.
         """
-        coefficient = None
-        if self.coefficient is not None:
-            coefficient = self.xp.ones(self.kind.shape)
-            coefficient[self.interior] = self.coefficient
-            wrap(coefficient, self.periodic)
-        return face_weights(self.kind, coefficient, self.spacing, self.mean)
-
-    def pad(self, grid: Array) -> Array:
-        """Return a grid array with a layer of cells around it: zeros, or the other side of a periodic axis."""
-        padded = self.xp.zeros(tuple(n + 2 for n in self.grid_shape), dtype=grid.dtype)
-        padded[self.interior] = grid
-        return wrap(padded, self.periodic)
+        own = tuple(slice(0, n) for n in self.local_shape)
+        for axis, side, link, wall in self._box_faces():
+            yield axis, side, link[own], wall[own]
 
     def apply(self, grid: Array) -> Array:
-        """Return A u for a grid array; what `grid` holds outside of the fluid is taken as zero."""
+        """Return A u for a grid array; values outside of the fluid count as zero."""
         namespace(grid, self.mask)
         if grid.dtype.kind != "f":
             grid = as_finite(grid, "the vector")
         dtype = grid.dtype if self.constant else np.float64
-        u = self.layout.wrap(self.layout.spread(grid * self.mask, dtype))
+        u = self.layout.spread(grid * self.mask, dtype)
         out = self.layout.zeros(self.xp, dtype)
-        self.stencil.apply(u, out)
+        self.space.apply(u, out)
         return self.layout.cells(out).astype(grid.dtype, copy=False)
 
     def matvec(self, x: Array) -> Array:
         """Return A x for a grid array or a flat array (n,) or (n, 1)."""
-        if tuple(x.shape) == self.grid_shape:
+        if tuple(x.shape) == self.local_shape:
             return self.apply(x)
-        if tuple(x.shape) not in ((self.size,), (self.size, 1)):
-            raise ShapeError(
-                f"the vector has shape {tuple(x.shape)}; expected the grid {self.grid_shape} or ({self.size},)"
-            )
-        return self.gather(self.apply(self.scatter(x))).reshape(x.shape)
+        self.check_shape(x, "the vector")
+        return self.compress(self.apply(self.expand(x))).reshape(x.shape)
 
     rmatvec = matvec
 
@@ -198,56 +262,70 @@ class PoissonOperator:
         return self.xp.stack([self.matvec(x[:, k]) for k in range(x.shape[1])], axis=1)
 
     def __matmul__(self, x: Array) -> Array:
-        if x.ndim == 2 and tuple(x.shape) != self.grid_shape and x.shape[0] == self.size:
+        if x.ndim == 2 and tuple(x.shape) != self.local_shape and x.shape[0] == self.size:
             return self.matmat(x)
         return self.matvec(x)
 
     dot = __call__ = __matmul__
 
-    def gather(self, grid: Array) -> Array:
+    def check_shape(self, x: Array, name: str) -> None:
+        """Refuse a vector that is neither a grid array nor the flat array of this rank's unknowns."""
+        if tuple(x.shape) not in (self.local_shape, (self.size,), (self.size, 1)):
+            expected = f"the grid {self.local_shape} or ({self.size},)"
+            raise ShapeError(f"{name} has shape {tuple(x.shape)}; expected {expected}")
+        namespace(x, self.mask)
+
+    def compress(self, grid: Array) -> Array:
         """Return the fluid cells of a grid array, flat (n,)."""
         return grid.reshape(-1)[self.indices]
 
-    def scatter(self, flat: Array) -> Array:
+    def expand(self, flat: Array) -> Array:
         """Return the grid array of a flat one, zero outside of the fluid."""
         flat = self.xp.asarray(flat) if namespace(flat, self.mask) is self.xp else flat
         grid = self.xp.zeros(self.mask.size, dtype=flat.dtype)
         grid[self.indices] = flat.reshape(-1)
-        return grid.reshape(self.grid_shape)
+        return grid.reshape(self.local_shape)
+
+    def _labels(self, x: Array) -> Array:
+        """Return the closed component of each entry of a grid or flat array."""
+        assert self.space.components is not None
+        labels = self.space.components.labels[tuple(slice(0, n) for n in self.local_shape)]
+        return labels if tuple(x.shape) == self.local_shape else self.compress(labels).reshape(x.shape)
 
     def project(self, x: Array) -> Array:
-        """Remove the kernel: subtract the mean over each part of the fluid that touches no Dirichlet face."""
-        if not self.singular:
+        """Remove the null space: subtract the mean over each closed component of the fluid."""
+        if self.space.components is None:
             return x
-        xp, on_grid = self.xp, tuple(x.shape) == self.grid_shape
-        flat = self.gather(x) if on_grid else x.reshape(-1)
-        means = self._component_sums(flat) / self.component_sizes
-        shift = xp.concatenate([xp.zeros(1), means])[self.labels]
-        projected = (flat - shift).astype(x.dtype)
-        return self.scatter(projected) if on_grid else projected.reshape(x.shape)
-
-    def project_padded(self, padded: Array) -> None:
-        """Remove the kernel from a padded array, in place."""
-        cells = self.layout.cells(padded)
-        if self.component_sizes.size == 1 and float(self.component_sizes[0]) == self.size:
-            cells -= float(cells.sum(dtype=np.float64)) / self.size
-            cells *= self.mask
-        else:
-            cells[...] = self.project(cells)
-
-    def _component_sums(self, flat: Array) -> Array:
-        return self.xp.bincount(self.labels, weights=flat, minlength=self.component_sizes.size + 1)[1:]
+        projected = x - self.space.components.shift(x, self._labels(x))
+        return (projected * self.mask if tuple(x.shape) == self.local_shape else projected).astype(x.dtype)
 
     def inconsistency(self, b: Array) -> float:
-        """Return the largest |sum of b| over a closed part of the fluid, relative to the sum of |b|; 0 if regular."""
-        if not self.singular:
+        """Return the largest |sum of b| over a closed component, relative to the sum of |b|; 0 if A is regular."""
+        if self.space.components is None:
             return 0.0
-        flat = self.gather(b) if tuple(b.shape) == self.grid_shape else b.reshape(-1)
-        total = float(self.xp.abs(flat).sum())
-        return float(self.xp.abs(self._component_sums(flat)).max()) / total if total > 0 else 0.0
+        values = b * self.mask if tuple(b.shape) == self.local_shape else b
+        total = self.grid.total(float(self.xp.abs(values).sum()))
+        sums = self.space.components.sums(values, self._labels(b))
+        return float(self.xp.abs(sums).max()) / total if total > 0 else 0.0
+
+    def consistent(self, b: Array) -> Array:
+        """Return b without its part in the null space.
+
+        Raises
+        ------
+        ConvergenceError
+            If that part is more than rounding.
+        """
+        part = self.inconsistency(b)
+        if part > CONSISTENT:
+            raise ConvergenceError(
+                f"the system is singular and b sums to {part:.3g} of its absolute sum over a closed component of the "
+                "fluid; expected zero: use A.project(b), or open the domain by a Dirichlet wall"
+            )
+        return self.project(b)
 
     def boundary_source(self, values: Array) -> Array:
-        """Return the right-hand side that Dirichlet values give: the sum over Dirichlet faces of w times the value.
+        """Return the right-hand side of Dirichlet values: the sum over Dirichlet faces of w times the value.
 
         Parameters
         ----------
@@ -259,84 +337,45 @@ class PoissonOperator:
         -------
         (*grid) array
         """
-        if tuple(values.shape) != tuple(n + 2 for n in self.grid_shape):
+        if tuple(values.shape) != tuple(n + 2 for n in self.local_shape):
             raise ShapeError(f"values has shape {tuple(values.shape)}; expected the grid and one layer around it")
-        result = self.xp.zeros(self.grid_shape)
+        result = self.xp.zeros(self.local_shape)
         for axis, side, _, wall in self.faces():
             result += self.xp.where(wall > 0, wall * beyond_face(values, axis, side), 0.0)
         return result
 
     def to_scipy(self) -> Any:
-        """Return the matrix over the fluid cells, assembled in float64, as a `scipy.sparse.csr_matrix` on the host."""
-        from scipy import sparse
+        """Return the matrix over the fluid cells, assembled in float64, as a `scipy.sparse.csr_matrix` on the host.
 
-        number = np.full(tuple(n + 2 for n in self.grid_shape), -1, dtype=np.int64)
-        mask = to_host(self.mask)
-        inside = np.full(self.grid_shape, -1, dtype=np.int64)
-        inside[mask] = np.arange(self.size)
-        number[self.interior] = inside
-        wrap(number, self.periodic)
-        rows, columns = [np.arange(self.size)], [np.arange(self.size)]
-        entries = [to_host(self.diagonal)[mask]]
-        for axis, side, link, _ in self.faces():
-            weights = to_host(link)
-            linked = weights > 0
-            rows.append(inside[linked])
-            columns.append(beyond_face(number, axis, side)[linked])
-            entries.append(-weights[linked])
-        triplet = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
-        return sparse.coo_matrix(triplet, shape=self.shape).tocsr()
+        Raises
+        ------
+        InvalidValueError
+            On ranks.
+        """
+        if self.comm is not None:
+            raise InvalidValueError("the operator is spread over ranks; expected comm=None for the assembled matrix")
+        return to_csr(self.mask, self.periodic, self.diagonal, self.faces())
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stencil, the mask and the coefficient."""
+        arrays = (self.stencil.d, self.stencil.links, self.kind, self.mask, self.neumann_body, self.coefficient)
+        return int(sum(a.nbytes for a in arrays if a is not None))
 
-def face_weights(
-    kind: Array, coefficient: Array | None, spacing: Sequence[float], mean: str
-) -> Iterator[tuple[int, int, Array, Array]]:
-    """Yield what `PoissonOperator.faces` does, from kinds and coefficients with a layer of cells around the grid."""
-    xp, inner = namespace(kind), (slice(1, -1),) * kind.ndim
-    mask = kind[inner] == 2
-    for axis, h in enumerate(spacing):
-        for side in (-1, 1):
-            beyond = beyond_face(kind, axis, side)
-            link = (mask & (beyond == 2)).astype(np.float64) / h**2
-            wall = (mask & (beyond == 0)).astype(np.float64) / h**2
-            if coefficient is not None:
-                there = xp.where(beyond == 2, beyond_face(coefficient, axis, side), 1.0)
-                here = xp.where(mask, coefficient[inner], 1.0)
-                weight = 2 * here * there / (here + there) if mean == "harmonic" else (here + there) / 2
-                link, wall = link * weight, wall * here
-            yield axis, side, link, wall
+    def __repr__(self) -> str:
+        walls = ", ".join(low if low == high else f"{low}/{high}" for low, high in self.boundary)
+        varying = "" if self.coefficient is None else ", varying coefficient"
+        ranks = "" if self.comm is None else f", {size_of(self.comm)} ranks"
+        return (
+            f"PoissonOperator({'x'.join(map(str, self.grid_shape))} cells, {self.n_unknowns} unknowns, {walls}"
+            f"{varying}{', singular' if self.singular else ''}{ranks}, {self.nbytes} bytes)"
+        )
 
 
-def assemble(layout: Layout, faces: Iterator[tuple[int, int, Array, Array]]) -> tuple[Array, Array, Array]:
-    """Return the links (3, *padded) of a stencil, and on the grid its diagonal and what Dirichlet faces add to that."""
-    links, diagonal, dirichlet = None, None, None
-    for axis, side, link, wall in faces:
-        if links is None:
-            links = namespace(link).zeros((3, *layout.padded_shape))
-            diagonal, dirichlet = link * 0, link * 0
-        diagonal += link + wall
-        dirichlet += wall
-        k = axis + 3 - len(layout.grid_shape)
-        place = list(layout.key)
-        if side > 0:
-            place[k] = slice(2, layout.lengths[k] + 2)
-        links[k][tuple(place)] = link
-    return links, diagonal, dirichlet
-
-
-def _ghost(padded: Array, axis: int, side: int) -> Array:
-    key = [slice(None)] * padded.ndim
-    key[axis] = slice(-1, None) if side > 0 else slice(0, 1)
-    return padded[tuple(key)]
-
-
-def wrap(padded: Array, periodic: Sequence[bool]) -> Array:
-    """Fill, in place, the layer around a grid on its periodic axes from the other side."""
-    for axis, wraps in enumerate(periodic):
-        if wraps:
-            key: list[Any] = [slice(None)] * padded.ndim
-            for target, source in ((0, -2), (-1, 1)):
-                to, come = list(key), list(key)
-                to[axis], come[axis] = target, source
-                padded[tuple(to)] = padded[tuple(come)]
-    return padded
+def _checked_mask(mask: Any) -> Array:
+    array = mask if hasattr(mask, "dtype") else np.asarray(mask)
+    if array.dtype.kind not in "biu":
+        raise DTypeError(f"mask has dtype {array.dtype}; expected booleans")
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ShapeError(f"mask has shape {tuple(array.shape)}; expected 2 or 3 axes of at least one cell")
+    return array

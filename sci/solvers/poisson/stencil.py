@@ -71,16 +71,16 @@ class Stencil:
         else:
             apply_reference(u, self.d, self.links, out, ends[0], self.weight)
 
-    def curvature(self, u: Array, box: Box | None = None) -> float:
+    def quadratic_form(self, u: Array, box: Box | None = None) -> float:
         """Return u'A u, u in float32 or float64."""
         kernel, (ends, blocks) = self._kernel("curvature", np.float64, u.dtype), self._ends(box)
         if not use_compiled(kernel, u):
-            return curvature_reference(u, self.d, self.links, ends[0], self.weight)
+            return quadratic_form_reference(u, self.d, self.links, ends[0], self.weight)
         partial = partials(u, blocks)
         launch(kernel, blocks, u, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
         return float(partial.sum())
 
-    def advance(
+    def cg_step(
         self,
         z: Array,
         old: Array,
@@ -99,7 +99,7 @@ class Stencil:
         kernel, box = self._kernel("advance", np.float64, p.dtype), self._whole
         numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         if not use_compiled(kernel, p):
-            return advance_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
+            return cg_step_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
         n0, n1, n2 = self.layout.lengths
         chunk, blocks = rows_per_block(((0, 0, 0), (n0 + 2, n1 + 2, n2)), p)
         partial = partials(p, blocks)
@@ -107,18 +107,18 @@ class Stencil:
         launch(kernel, blocks, z, old, p, x, f, rest, self.d, self.given_links, partial, *ends, *numbers)
         return float(partial.sum())
 
-    def remainder(self, x: Array, b: Array, f: Array, scale: float) -> float:
-        """Do f = scale (b - A x); return the sum of the squares of b - A x. b is padded or a grid of three axes."""
+    def residual(self, x: Array, b: Array, f: Array, scale: float) -> float:
+        """Set f = scale (b - A x) and return f'f; b is padded or a grid of three axes."""
         kernel, (ends, blocks) = self._kernel("remainder", np.float64, f.dtype), self._ends(None)
         inset = int(b.shape == x.shape)
         if not use_compiled(kernel, x):
-            return remainder_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
+            return residual_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
         partial = partials(x, blocks)
         numbers = (partial.shape[1], *b.shape[1:], inset, self.weight, scale)
         launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *ends, *numbers)
         return float(partial.sum())
 
-    def move(self, x: Array, p: Array, step: float) -> None:
+    def axpy(self, x: Array, p: Array, step: float) -> None:
         """Do x += step p."""
         kernel, (ends, blocks) = get_kernel(SOURCE, "move", np.float64, p.dtype), self._ends(None)
         if use_compiled(kernel, p):
@@ -165,13 +165,13 @@ def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Ar
     out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, links, box)))
 
 
-def curvature_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
+def quadratic_form_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
     """Do what the kernel `curvature` does."""
     key, u = box_key(box), u.astype(np.float64)
     return weight * float((u[key] * (d[key] * u[key] - around(u, links, box))).sum())
 
 
-def advance_reference(
+def cg_step_reference(
     z: Array,
     old: Array,
     p: Array,
@@ -198,7 +198,7 @@ def advance_reference(
     return dot_reference(rest, rest, box)
 
 
-def remainder_reference(
+def residual_reference(
     x: Array,
     b: Array,
     f: Array,
@@ -211,9 +211,10 @@ def remainder_reference(
 ) -> float:
     """Do what the kernel `remainder` does."""
     key = box_key(box)
-    rest = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
-    f[key] = scale * rest
-    return float((rest * rest).sum())
+    left = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
+    left = scale * left
+    f[key] = left
+    return float((left * left).sum())
 
 
 def dot_reference(a: Array, b: Array, box: Array) -> float:

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, to_device
-from sci.errors import DTypeError
+from sci.errors import InvalidValueError
+from sci.solvers.krylov.guard import Guard
+from sci.solvers.krylov.padded import ArrayCycle
+from sci.solvers.krylov.preconditioner import PaddedPreconditioner
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["FastPoisson"]
@@ -89,7 +92,7 @@ def axis_transform(n: int, walls: tuple[str, str], h: float, xp: Any) -> AxisTra
     return AxisTransform("matrix", eigenvalues, to_device(vectors / np.linalg.norm(vectors, axis=0), xp))
 
 
-class FastPoisson:
+class FastPoisson(PaddedPreconditioner):
     """Inverse of the Poisson operator of a box without bodies: exact there, a preconditioner where bodies are.
 
     The box has the walls and the cells of A; its bodies are taken as fluid, and a varying coefficient as its mean. The
@@ -118,13 +121,11 @@ class FastPoisson:
     True
     """
 
-    takes_grids = True
-
     def __init__(self, A: PoissonOperator) -> None:
-        if not isinstance(A, PoissonOperator):
-            raise DTypeError(f"FastPoisson takes a PoissonOperator, got {type(A).__name__}")
-        self.A, self.shape = A, A.shape
-        self.transforms = [axis_transform(n, w, h, A.xp) for n, w, h in zip(A.grid_shape, A.walls, A.spacing)]
+        super().__init__(A)
+        if A.blocks is not None:
+            raise InvalidValueError("FastPoisson needs the whole grid on one process; expected Multigrid(A) on ranks")
+        self.transforms = [axis_transform(n, w, h, A.xp) for n, w, h in zip(A.grid_shape, A.boundary, A.spacing)]
         total = reduce(np.add.outer, [t.eigenvalues for t in self.transforms])
         good = total > 1e-13 * total.max()
         inverse = good / np.where(good, total, 1.0)
@@ -141,10 +142,14 @@ class FastPoisson:
             grid = transform.backward(grid, axis)
         return grid
 
-    def matvec(self, r: Array) -> Array:
-        """Return the box's solution, on the fluid, for r, a grid array or a flat one."""
-        flat = tuple(r.shape) != self.A.grid_shape
-        grid = self.solve(self.A.scatter(r) if flat else r * self.A.mask) * self.A.mask
-        return self.A.gather(grid).reshape(r.shape) if flat else grid
+    def new_cycle(self) -> ArrayCycle:
+        """Return a cycle with arrays of its own."""
+        return ArrayCycle(self.A.space, self.solve, Guard())
 
-    __call__ = __matmul__ = matvec
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the inverse eigenvalues."""
+        return int(self.inverse.nbytes)
+
+    def __repr__(self) -> str:
+        return f"FastPoisson({self.nbytes} bytes, {self.A!r})"

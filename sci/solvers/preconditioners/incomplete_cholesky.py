@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import InvalidValueError
 from sci.kernels import Kernel, get_kernel, launch, use_compiled
+from sci.solvers.krylov.preconditioner import PaddedPreconditioner
 from sci.solvers.poisson.grid import Layout
 from sci.solvers.poisson.operator import PoissonOperator
 
@@ -28,7 +29,7 @@ def substitute_kernel(variable: bool, forward: bool, by_planes: bool) -> Kernel:
     return get_kernel("grid/incomplete.cu", name, np.float64, variable, forward)
 
 
-class IncompleteCholesky:
+class IncompleteCholesky(PaddedPreconditioner):
     """IC(0) or MIC(0) of a Poisson operator: (D + L) D^-1 (D + L'), L the strict lower part of A.
 
     Parameters
@@ -42,7 +43,7 @@ class IncompleteCholesky:
     -----
     Links round a periodic axis are left out of L. A pivot below a quarter of the diagonal is replaced by the diagonal.
     Memory: two numbers an unknown beside the result. On the host the cells are gone through in order; on a device plane
-    by plane, one launch each, which is slow for small grids. Not reentrant.
+    by plane, one launch each, which is slow for small grids.
 
     References
     ----------
@@ -58,26 +59,26 @@ class IncompleteCholesky:
     True
     """
 
-    takes_grids = True
-
     def __init__(self, A: PoissonOperator, modified: float = 0.0) -> None:
-        if not isinstance(A, PoissonOperator):
-            raise DTypeError(f"IncompleteCholesky takes a PoissonOperator, got {type(A).__name__}")
+        super().__init__(A)
+        if A.blocks is not None:
+            raise InvalidValueError(
+                "IncompleteCholesky goes through the cells of one process in order; expected Multigrid(A) on ranks"
+            )
         if not 0 <= modified <= 1:
             raise InvalidValueError(f"modified is {modified}; expected a number from 0 to 1")
-        self.A, self.shape, self.modified = A, A.shape, float(modified)
-        self.scale = 1 / A.stencil.weight
-        self.source, self.result, self.inverse = (A.layout.zeros(A.xp, np.float64) for _ in range(3))
-        self._box = A.layout.box_array(A.xp)
+        self.modified = float(modified)
+        self.inverse: Array = A.layout.zeros(A.xp, np.float64)
         self._factor()
 
-    def _ends(self) -> tuple[Array, int, int]:
-        return self._box, *self.A.layout.padded_shape[1:]
+    def _launch_arguments(self) -> tuple[Array, int, int]:
+        layout = self.A.layout
+        return layout.box_array(self.A.xp), *layout.padded_shape[1:]
 
     def _factor(self) -> None:
         stencil, planes = self.A.stencil, is_device_array(self.A.mask)
         kernel = factor_kernel(stencil.d.dtype, stencil.links is not None, planes)
-        arguments = (stencil.d, stencil.given_links, self.inverse, *self._ends(), self.modified)
+        arguments = (stencil.d, stencil.given_links, self.inverse, *self._launch_arguments(), self.modified)
         if not use_compiled(kernel, self.inverse):
             factor_reference(self.A.layout, stencil.d, stencil.links, self.inverse, self.modified)
         elif planes:
@@ -86,10 +87,11 @@ class IncompleteCholesky:
         else:
             launch(kernel, 1, *arguments)
 
-    def _substitute(self, source: Array, result: Array, forward: bool) -> None:
+    def substitute(self, source: Array, result: Array, forward: bool) -> None:
+        """Solve with the lower factor, or `forward` false with its transpose, between padded arrays."""
         stencil, planes = self.A.stencil, is_device_array(self.A.mask)
         kernel = substitute_kernel(stencil.links is not None, forward, planes)
-        arguments = (self.inverse, stencil.given_links, source, result, *self._ends())
+        arguments = (self.inverse, stencil.given_links, source, result, *self._launch_arguments())
         if not use_compiled(kernel, self.inverse):
             substitute_reference(self.A.layout, self.inverse, stencil.links, source, result, forward)
         elif planes:
@@ -99,21 +101,38 @@ class IncompleteCholesky:
         else:
             launch(kernel, 1, *arguments)
 
-    def cycle(self) -> None:
+    def new_cycle(self) -> SubstitutionCycle:
+        """Return a cycle with arrays of its own."""
+        return SubstitutionCycle(self)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pivots."""
+        return int(self.inverse.nbytes)
+
+    def __repr__(self) -> str:
+        kind = f"MIC(0), {self.modified:g} of the dropped fill" if self.modified else "IC(0)"
+        return f"IncompleteCholesky({kind}, {self.nbytes} bytes, {self.A!r})"
+
+
+class SubstitutionCycle:
+    """Solution with the factors of an incomplete Cholesky factorization: a `Cycle` of conjugate gradients."""
+
+    energy = None
+    step = None
+
+    def __init__(self, M: IncompleteCholesky) -> None:
+        self._M, self._periodic = M, any(M.A.periodic)
+        self.scale = 1 / M.A.stencil.weight
+        self.source, self.result = (M.A.layout.zeros(M.A.xp, np.float64) for _ in range(2))
+
+    def run(self, descended: bool = False) -> None:
         """Solve with the factors, from `source` to `result`."""
-        self._substitute(self.source, self.result, True)
-        self._substitute(self.result, self.result, False)
-
-    def matvec(self, r: Array) -> Array:
-        """Return the solution with the factors for r, a grid array or a flat one."""
-        flat = tuple(r.shape) != self.A.grid_shape
-        grid = self.A.scatter(r) if flat else r
-        self.A.layout.cells(self.source)[...] = grid * self.A.mask * self.scale
-        self.cycle()
-        z: Array = self.A.layout.cells(self.result).copy()
-        return self.A.gather(z).reshape(r.shape) if flat else z
-
-    __call__ = __matmul__ = matvec
+        if self._periodic:
+            # The factors have no links round the axis, but the sweeps read the halo that A left there.
+            self._M.A.layout.clear_halo(self.result)
+        self._M.substitute(self.source, self.result, True)
+        self._M.substitute(self.result, self.result, False)
 
 
 def _planes(layout: Layout, like: Array) -> Iterator[Array]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, namespace
 from sci.errors import ConvergenceError
+from sci.solvers.krylov.guard import Guard
+from sci.solvers.krylov.padded import ArrayCycle
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["Jacobi"]
@@ -25,6 +29,10 @@ class Jacobi:
     ConvergenceError
         If a diagonal entry is negative; zero rows, as those of cells outside of the fluid, stay zero.
 
+    Notes
+    -----
+    On ranks it needs no messages.
+
     Examples
     --------
     >>> import numpy as np
@@ -34,20 +42,34 @@ class Jacobi:
     """
 
     def __init__(self, A: Any) -> None:
-        self.A = A if isinstance(A, PoissonOperator) else None
-        self.takes_grids = self.A is not None
-        diagonal = self.A.diagonal if self.A is not None else A.diagonal()
+        self.A = A
+        on_grid = isinstance(A, PoissonOperator)
+        diagonal = A.diagonal if on_grid else A.diagonal()
         xp = namespace(diagonal)
         if bool((diagonal < 0).any()):
             raise ConvergenceError("A has a negative diagonal entry; expected a symmetric positive definite matrix")
         self.shape = A.shape
-        self.inverse: Array = xp.where(diagonal > 0, 1 / xp.where(diagonal > 0, diagonal, 1.0), 0.0).astype(np.float64)
+        inverse = xp.where(diagonal > 0, 1 / xp.where(diagonal > 0, diagonal, 1.0), 0.0).astype(np.float64)
+        self._grid: Array | None = inverse if on_grid else None
+        self._flat: Array = A.compress(inverse) if on_grid else inverse
 
     def matvec(self, r: Array) -> Array:
-        """Return r over the diagonal, for a grid array or a flat one."""
-        if r.shape == self.inverse.shape:
-            return r * self.inverse
-        inverse = self.inverse if self.A is None else self.A.gather(self.inverse)
-        return r * inverse.reshape(r.shape)
+        """Return r over the diagonal, for a grid array, a flat one (n,), or columns (n, k)."""
+        if self._grid is not None and r.shape == self._grid.shape:
+            return r * self._grid
+        return r * self._flat.reshape(-1, *(1,) * (r.ndim - 1))
 
-    __call__ = __matmul__ = matvec
+    matmat = rmatvec = __call__ = __matmul__ = matvec
+
+    @contextmanager
+    def workspace(self) -> Iterator[ArrayCycle]:
+        """Lend a cycle with its arrays, for the time of a `with` block; A is a PoissonOperator."""
+        yield ArrayCycle(self.A.space, self.matvec, Guard(self.A.comm))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the inverse diagonal."""
+        return int(self._flat.nbytes + (0 if self._grid is None else self._grid.nbytes))
+
+    def __repr__(self) -> str:
+        return f"Jacobi({self.shape[0]} unknowns, {self.nbytes} bytes)"

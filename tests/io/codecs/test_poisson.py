@@ -16,10 +16,11 @@ B = RNG.normal(size=MASK.shape) * MASK
 
 
 def test_problems_come_back(tmp_path):
-    insulating = ~MASK & (RNG.random(MASK.shape) > 0.5)
+    bodies = ~MASK & (RNG.random(MASK.shape) > 0.5)
     walls = [("dirichlet", "neumann"), "periodic", "dirichlet"]
     for coefficient in (None, 1 + RNG.random(MASK.shape)):
-        A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, body=insulating, coefficient=coefficient, mean="arithmetic")
+        options = {"neumann_body": bodies, "coefficient": coefficient, "mean": "arithmetic"}
+        A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, **options)
         save(tmp_path / "p.h5", PoissonProblem(A, B))
         for read in (load, load_problem):
             again, b = read(tmp_path / "p.h5")
@@ -44,7 +45,7 @@ def test_a_plain_file_will_do(tmp_path):
         file.attrs["spacing"], file.attrs["boundary"] = 0.5, '["dirichlet", "neumann", ["neumann", "dirichlet"]]'
     A, b = load_problem(tmp_path / "plain.h5")
     assert A.spacing == (0.5,) * 3
-    assert A.walls[2] == ("neumann", "dirichlet")
+    assert A.boundary[2] == ("neumann", "dirichlet")
     assert b.dtype == np.float64
 
 

@@ -20,7 +20,7 @@ from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.sequence import attention, lightning_attention
-from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers import Multigrid, PoissonOperator, cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 
 Method = Callable[[Any, MPI.Intracomm], Iterator[Any]]
@@ -62,11 +62,10 @@ def potentials(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
 
 def solvers(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     mask = sphere_and_blob(24)
-    A = SharedPoisson(mask.shape, comm)
-    A.set_mask(to_device(mask[A.slices], xp))
+    A = PoissonOperator(to_device(mask, xp), comm=comm)
     b = to_device(right_hand_side(mask)[A.slices], xp)
-    for M in (SharedMultigrid(A), SharedLearnedCycle(A)):
-        yield shared_cg(A, b, M=M, rtol=1e-10).x
+    for M in (Multigrid(A), SharedLearnedCycle(A)):
+        yield cg(A, b, M=M, rtol=1e-10).x
 
 
 def main() -> None:

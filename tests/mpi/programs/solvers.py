@@ -1,4 +1,4 @@
-"""The shared Poisson solvers: equal to the serial ones to rounding, and their traffic equal to the model.
+"""The Poisson solvers on ranks: equal to the serial ones to rounding, and their traffic equal to the model.
 
 mpirun -n 4 python tests/mpi/programs/solvers.py
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from distributed_solver_cases import CASES, compare, compare_learned, refuse
 from mpi4py import MPI
 from sabotage import private_communicator
-from shared_solver_cases import CASES, compare, compare_learned, refuse
 
 from sci.distributed import abort_on_error
 

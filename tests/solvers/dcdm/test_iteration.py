@@ -20,7 +20,7 @@ MASK = RNG.random((8, 8, 8)) > 0.1
 A = PoissonOperator(MASK)
 B = RNG.normal(size=MASK.shape) * MASK
 MATRIX = A.to_scipy()
-EXACT = A.scatter(spsolve(MATRIX.tocsc(), B[MASK]))
+EXACT = A.expand(spsolve(MATRIX.tocsc(), B[MASK]))
 
 
 def test_with_the_residual_as_direction_it_is_conjugate_gradients():
@@ -142,6 +142,6 @@ def test_the_loss_is_the_residual_after_a_line_search():
     assert float(loss) == pytest.approx(np.mean(expected), rel=1e-12)
     (dy, _) = line_search_loss.vjp(np.float64(1.0), residuals)
     assert np.abs((y * dy).sum(axis=(1, 2, 3))).max() <= 1e-12
-    exact = np.stack([A.scatter(spsolve(MATRIX.tocsc(), bi[MASK])) for bi in b])
+    exact = np.stack([A.expand(spsolve(MATRIX.tocsc(), bi[MASK])) for bi in b])
     assert float(line_search_loss(-2 * exact, b, apply=_apply)) <= 1e-20
     assert_vjp(line_search_loss, [y, b], apply=_apply)

@@ -30,7 +30,7 @@ def test_the_kernels_do_what_the_arrays_do(kernels, shape, walls):
     """Within the steps of the two learned numbers of a cell, 1/128 and 0.01."""
     mask = RNG.random(shape) > 0.2
     insulating = ~mask & (RNG.random(shape) > 0.5) & (len(shape) == 3)
-    A = PoissonOperator(mask, 0.5, boundary=walls, body=insulating)
+    A = PoissonOperator(mask, 0.5, boundary=walls, neumann_body=insulating)
     r = RNG.normal(size=shape) * mask
     with sci.options(kernels=kernels):
         M = LearnedMultigrid(A, CycleModel(_parameters()))

@@ -33,7 +33,7 @@ def test_the_first_level_is_the_operator():
     fluid = rng.random((5, 6, 4)) > 0.3
     insulating = ~fluid & (rng.random(fluid.shape) > 0.5)
     boundary = ["dirichlet", ("dirichlet", "neumann"), ("neumann", "dirichlet")]
-    A = PoissonOperator(fluid, boundary=boundary, body=insulating)
+    A = PoissonOperator(fluid, boundary=boundary, neumann_body=insulating)
     level = first_level(fluid, insulating, WALLS, np.float64)
     x = rng.normal(size=fluid.shape) * fluid
     np.testing.assert_allclose(

@@ -11,11 +11,16 @@ import numpy as np
 
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
-from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
-from sci.solvers.krylov.cg import SolveResult
-from sci.solvers.shared import SharedMultigrid, SharedPoisson, shared_cg
+from sci.solvers import (
+    LearnedMultigrid,
+    Multigrid,
+    PoissonOperator,
+    SolveResult,
+    block_slices,
+    cg,
+    iteration_traffic,
+)
 from sci.solvers.shared_cycle import SharedLearnedCycle
-from sci.solvers.shared_traffic import iteration_traffic
 
 MIXED = [("dirichlet", "neumann"), ("neumann", "neumann"), "dirichlet"]
 ROUND = ["periodic", "neumann", ("dirichlet", "neumann")]
@@ -62,7 +67,7 @@ def problem(case: int) -> Problem:
     if body != "some":
         mask[:, [5, -1]] = False
     spacing = (0.5, 0.4, 0.7) if varying else 0.5
-    serial = PoissonOperator(mask, spacing, walls, body=solid, coefficient=coefficient)
+    serial = PoissonOperator(mask, spacing, walls, neumann_body=solid, coefficient=coefficient)
     assert serial.component_sizes.size >= 2 or body == "some"
     b = serial.project(rng.normal(size=shape) * mask)
     answer = cg(serial, b, M=Multigrid(serial, dtype=dtype), rtol=1e-9)
@@ -72,11 +77,18 @@ def problem(case: int) -> Problem:
 
 def compare(case: int, comm: Any) -> None:
     """Solve on the ranks and compare with the answer on one."""
-    (shape, levels, walls, _, _, dtype), p = CASES[case], problem(case)
-    A = SharedPoisson(shape, comm, spacing=p.spacing, boundary=walls, levels=levels)
-    A.set_mask(p.mask[A.slices], p.solid[A.slices], None if p.coefficient is None else p.coefficient[A.slices])
-    M = SharedMultigrid(A, dtype=dtype)
-    found = shared_cg(A, p.b[A.slices], M=M, rtol=1e-9)
+    (_, levels, walls, _, _, dtype), p = CASES[case], problem(case)
+    A = PoissonOperator(
+        p.mask,
+        p.spacing,
+        walls,
+        neumann_body=p.solid,
+        coefficient=p.coefficient,
+        comm=comm,
+        distributed_levels=levels,
+    )
+    M = Multigrid(A, dtype=dtype)
+    found = cg(A, p.b[A.slices], M=M, rtol=1e-9)
     assert found.converged
     assert found.iterations == p.answer.iterations
     # Of a float32 residual 1e-4 may be rounding before it is replaced: by so much of 1e-9 the answers may differ, times
@@ -84,10 +96,11 @@ def compare(case: int, comm: Any) -> None:
     rtol, atol = (2e-3, 3e-11) if dtype == np.float32 else (1e-6, 1e-12)
     np.testing.assert_allclose(found.residual_norms, p.answer.residual_norms, rtol=rtol)
     np.testing.assert_allclose(found.x, p.answer.x[A.slices], rtol=0, atol=atol * abs(p.answer.x).max())
-    assert abs(shared_cg(A, p.b[A.slices], rtol=1e-2).iterations - p.plain) <= 1
+    assert abs(cg(A, p.b[A.slices], rtol=1e-2).iterations - p.plain) <= 1
     if p.singular:
-        assert "singular" in error_of(lambda: shared_cg(A, 1.0 * p.mask[A.slices]))
-    compare_traffic(A, M, p.b)
+        assert "singular" in error_of(lambda: cg(A, 1.0 * p.mask[A.slices]))
+    if A.blocks is not None:
+        compare_traffic(A, M, p.b)
 
 
 @cache
@@ -95,7 +108,7 @@ def learned_problem(case: int) -> tuple[PoissonOperator, np.ndarray, np.ndarray,
     """Make a problem, and solve it with the learned cycle; return operator, right-hand side, M b and answer."""
     if case < len(CASES):
         p = problem(case)
-        serial = PoissonOperator(p.mask, p.spacing, CASES[case][2], body=p.solid, coefficient=p.coefficient)
+        serial = PoissonOperator(p.mask, p.spacing, CASES[case][2], neumann_body=p.solid, coefficient=p.coefficient)
         b = p.b
     else:
         shape, _, walls, fluid, varying = LEARNED_CASES[case - len(CASES)]
@@ -111,33 +124,40 @@ def compare_learned(case: int, comm: Any) -> None:
     """Run the learned cycle on the ranks beside that on one: one cycle, a solve, and what it sends."""
     serial, b, once, answer = learned_problem(case)
     levels = (*CASES, *LEARNED_CASES)[case][1]
-    A = SharedPoisson(serial.grid_shape, comm, spacing=serial.spacing, boundary=serial.walls, levels=levels)
-    varying = None if serial.coefficient is None else serial.coefficient[A.slices]
-    A.set_mask(serial.mask[A.slices], serial.insulating[A.slices], varying)
-    M = SharedLearnedCycle(A)
-    A.cells(M.source)[...] = b[A.slices] / abs(b).max()
-    M.cycle()
-    found = A.cells(M.result) * (M.scale * abs(b).max())
+    own = block_slices(serial.grid_shape, comm, boundary=serial.boundary, levels=levels)
+    A = PoissonOperator(
+        serial.mask[own],
+        serial.spacing,
+        serial.boundary,
+        neumann_body=serial.neumann_body[own],
+        coefficient=None if serial.coefficient is None else serial.coefficient[own],
+        comm=comm,
+        grid_shape=serial.grid_shape,
+        distributed_levels=levels,
+    )
+    assert A.slices == own
+    M = LearnedMultigrid(A) if A.blocks is None else SharedLearnedCycle(A)
+    found = M.matvec(b[A.slices])
     np.testing.assert_allclose(found, once[A.slices], atol=1e-6 * abs(once).max())
     seen: list[np.ndarray] = []
-    result = shared_cg(A, b[A.slices], M=M, rtol=1e-9, callback=seen.append)
+    result = cg(A, b[A.slices], M=M, rtol=1e-9, callback=seen.append)
     assert len(seen) == result.iterations
-    assert shared_cg(A, b[A.slices], result.x, M=M, rtol=1e-8).iterations == 0
-    assert shared_cg(A, b[A.slices], M=M, rtol=0.0, atol=1.1 * answer.residual_norms[2]).iterations == 2
+    assert cg(A, b[A.slices], result.x, M=M, rtol=1e-8).iterations == 0
+    assert cg(A, b[A.slices], M=M, rtol=0.0, atol=1.1 * answer.residual_norms[2]).iterations == 2
     assert result.iterations == answer.iterations
     norms = answer.residual_norms
     np.testing.assert_allclose(result.residual_norms, norms, rtol=2e-3, atol=1e-14 * norms[0])
     np.testing.assert_allclose(result.x, answer.x[A.slices], rtol=0, atol=3e-11 * abs(answer.x).max())
-    if answer.iterations > 4:
+    if answer.iterations > 4 and A.blocks is not None:
         compare_traffic(A, M, b)
 
 
-def compare_traffic(A: SharedPoisson, M: SharedMultigrid | SharedLearnedCycle, b: np.ndarray) -> None:
+def compare_traffic(A: PoissonOperator, M: Any, b: np.ndarray) -> None:
     """Count what two iterations send beside the model; a float32 residual is not replaced so early."""
     comm, before = A.comm, []
     for iterations in (0, 2):
         start = traffic(comm)
-        shared_cg(A, b[A.slices], M=M, rtol=0.0, maxiter=iterations)
+        cg(A, b[A.slices], M=M, rtol=0.0, maxiter=iterations)
         end = traffic(comm)
         before.append(
             {
@@ -163,23 +183,30 @@ def error_of(action: Callable[[], object]) -> str:
 def refuse(comm: Any) -> None:
     """Give bad arguments, on one rank where that is possible: every rank gets the error."""
     last = comm.Get_rank() == comm.Get_size() - 1
-    A = SharedPoisson((12, 12, 12), comm)
+    several = comm.Get_size() > 1
+    own = block_slices((12, 12, 12), comm)
+    local = tuple(s.stop - s.start for s in own)
+    ones = np.ones(local, bool)
+
+    def make(mask: np.ndarray, **options: Any) -> PoissonOperator:
+        return PoissonOperator(mask, comm=comm, grid_shape=(12, 12, 12), distributed_levels=1, **options)
+
     for action, text in (
-        (lambda: SharedPoisson((12, 12), comm), "3 lengths"),
-        (lambda: SharedPoisson((12, 12, 13), comm, boundary="periodic"), "multiples of 2"),
-        (lambda: SharedLearnedCycle(A), "set_mask"),
-        (lambda: SharedLearnedCycle(SharedPoisson((12, 12, 12), comm, boundary="periodic")), "periodic"),
-        (lambda: A.set_mask(np.ones((1, 2, 3) if last else A.local_shape, bool)), "the mask has shape"),
-        (lambda: A.set_mask(np.ones(A.local_shape, bool), coefficient=-np.ones(A.local_shape)), "positive"),
+        (lambda: block_slices((12,), comm), "2 or 3 positive lengths"),
+        (lambda: block_slices((12, 12, 13), comm, boundary="periodic"), "multiples of 2"),
+        (lambda: SharedLearnedCycle(make(ones, boundary="periodic")), "periodic"),
+        (lambda: make(np.ones((1, 2, 3), bool) if last else ones), "mask has shape"),
+        (lambda: make(ones, coefficient=-np.ones(local)), "positive"),
+        (lambda: make(np.zeros(local, bool)), "no fluid cell"),
     ):
         message = error_of(action)
         assert text in message, message
-    if comm.Get_size() > 1:
-        some = np.ones(A.local_shape) if last else None
-        assert "all or none" in error_of(lambda: A.set_mask(np.ones(A.local_shape, bool), coefficient=some))
-    A.set_mask(np.ones(A.local_shape, bool))
-    if comm.Get_size() > 1:
-        start = np.ones(A.local_shape) if last else None
-        assert "all or none" in error_of(lambda: shared_cg(A, np.ones(A.local_shape), start))
-    message = error_of(lambda: shared_cg(A, np.full(A.local_shape, np.nan if last else 1.0)))
+    if several:
+        some = np.ones(local) if last else None
+        assert "coefficient differs between ranks" in error_of(lambda: make(ones, coefficient=some))
+    A = make(ones)
+    if several:
+        start = np.ones(local) if last else None
+        assert "x0 differs between ranks" in error_of(lambda: cg(A, np.ones(local), start))
+    message = error_of(lambda: cg(A, np.full(local, np.nan if last else 1.0)))
     assert "NaN" in message, message

@@ -1,0 +1,127 @@
+"""The loop of preconditioned conjugate gradients, over vectors that know how they are stored."""
+
+from __future__ import annotations
+
+from math import frexp, sqrt
+from typing import Protocol
+
+import numpy as np
+
+from sci.errors import ConvergenceError
+
+__all__ = ["Vectors", "iterate", "positive", "power_of_two"]
+
+RESTARTS = 3
+DRIFT = 0.25
+"""The residual is recomputed once its error may exceed this times sqrt(eps) ||r||."""
+
+
+class Vectors(Protocol):
+    """The vectors of one solve: x, the residual r, the direction p, and z = M r.
+
+    Norms are those of the residual b - A x in the units of b. `eps` is the unit roundoff of the residual.
+    """
+
+    eps: float
+
+    def start(self) -> float:
+        """Set the residual of the start; return its norm."""
+
+    def replace(self) -> float:
+        """Recompute the residual from x; return its norm."""
+
+    def precondition(self, norm: float) -> float:
+        """Set z = M r and return r'z."""
+
+    def conjugate(self, rho: float, last: tuple[float, float] | None) -> tuple[float, float]:
+        """Return beta and p'A p for p = z + beta p.
+
+        `rho` is r'z, and `last` that of the last step with its length; None starts the directions again.
+        """
+
+    def step(self, beta: float, length: float, soon: bool, last: bool) -> tuple[float, bool]:
+        """Set p = z + beta p, move x and the residual by `length` along p; return the norm, and whether it is exact.
+
+        The residual will be recomputed after this step where it comes `soon`, and the iteration ends where this is the
+        `last`.
+        """
+
+    def show(self) -> None:
+        """Call the callback with x."""
+
+    def settle(self) -> None:
+        """Complete x."""
+
+
+def iterate(v: Vectors, target: float, maxiter: int) -> list[float]:
+    """Run preconditioned conjugate gradients until the norm of the residual is at most `target`; return all norms.
+
+    Parameters
+    ----------
+    v : Vectors
+    target : float
+    maxiter : int
+
+    Raises
+    ------
+    ConvergenceError
+        If A or M is not positive definite, or gives NaN.
+
+    Notes
+    -----
+    The residual is updated by recurrence. Its accumulated rounding error is bounded by eps per step; when the bound
+    nears sqrt(eps) ||r||, r is recomputed as b - A x in float64 without restarting (van der Vorst and Ye 2000). It is
+    also recomputed before the iteration ends; where it then exceeds the target, the directions start again, three
+    times at most.
+
+    References
+    ----------
+    Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952); van der Vorst and Ye, SIAM J. Sci. Comput. 22, 835
+    (2000).
+    """
+    norms = [v.start()]
+    last: tuple[float, float] | None = None
+    exact, restarts, drift = True, 0, 0.0
+    while len(norms) <= maxiter or norms[-1] <= target:
+        reached = norms[-1] <= target
+        if reached or drift > DRIFT * sqrt(v.eps) * norms[-1]:
+            if not exact:
+                norms[-1], exact, drift = v.replace(), True, 0.0
+            if norms[-1] <= target or (reached and (restarts == RESTARTS or len(norms) > maxiter)):
+                break
+            restarts, last = restarts + reached, None if reached else last
+        rho = positive(v.precondition(norms[-1]), "M", "r", len(norms))
+        beta, quadratic_form = v.conjugate(rho, last)
+        length = rho / positive(quadratic_form, "A", "p", len(norms))
+        ahead = norms[-1] * (norms[-1] / norms[-2] if len(norms) > 1 else 0.1)
+        ends, drift = ahead <= target, drift + v.eps * (norms[-1] + ahead)
+        norm, exact = v.step(beta, length, ends or drift > DRIFT * sqrt(v.eps) * ahead, ends)
+        norms.append(norm)
+        drift, last = 0.0 if exact else drift, (rho, length)
+        v.show()
+    v.settle()
+    return norms
+
+
+def positive(value: float, name: str, vector: str, iteration: int) -> float:
+    """Return the quadratic form `value` of A or M if it is positive.
+
+    Raises
+    ------
+    ConvergenceError
+    """
+    if not np.isfinite(value):
+        raise ConvergenceError(
+            f"iteration {iteration}: {vector}'{name} {vector} is {value}; {name} gives NaN or Inf, or numbers overflow"
+        )
+    if value <= 0:
+        raise ConvergenceError(
+            f"iteration {iteration}: {vector}'{name} {vector} is {value:.3g}; expected a symmetric positive definite "
+            f"{name} (a singular {name} breaks down where b is not in its range)"
+        )
+    return float(value)
+
+
+def power_of_two(size: float) -> float:
+    """Return a power of two near `size` whose inverse is a number as well, 1 for 0."""
+    return 2.0 ** min(max(frexp(size)[1], -1000), 1000)

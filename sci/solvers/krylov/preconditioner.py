@@ -1,0 +1,87 @@
+"""What the preconditioners of a `PoissonOperator` have in common: workspaces, and application to any array."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.errors import DTypeError, ShapeError
+from sci.solvers.krylov.arrays import size_of_entries
+from sci.solvers.krylov.iteration import power_of_two
+from sci.solvers.krylov.protocols import Cycle
+from sci.solvers.poisson.operator import PoissonOperator
+
+__all__ = ["PaddedPreconditioner"]
+
+
+class PaddedPreconditioner(ABC):
+    """A preconditioner of a Poisson operator that works on padded arrays.
+
+    A subclass makes its cycle with `new_cycle`; the cycles are kept and lent to one call at a time, so that an instance
+    serves several threads, each with arrays of its own. Pickling leaves them out.
+
+    Parameters
+    ----------
+    A : PoissonOperator
+    """
+
+    def __init__(self, A: PoissonOperator) -> None:
+        if not isinstance(A, PoissonOperator):
+            raise DTypeError(f"{type(self).__name__} needs a PoissonOperator, got {type(A).__name__}")
+        self.A, self.shape, self.dtype = A, A.shape, np.dtype(np.float64)
+        self._idle: deque[Cycle] = deque()
+
+    @abstractmethod
+    def new_cycle(self) -> Cycle:
+        """Return a new cycle with arrays of its own; collective on ranks."""
+
+    @contextmanager
+    def workspace(self) -> Iterator[Cycle]:
+        """Lend a cycle with its arrays, for the time of a `with` block."""
+        # Other threads may take the last one between a test and the pop.
+        try:
+            cycle = self._idle.pop()
+        except IndexError:
+            cycle = self.new_cycle()
+        try:
+            yield cycle
+        finally:
+            self._idle.append(cycle)
+
+    def matvec(self, r: Array) -> Array:
+        """Return M r for a grid array, a flat array (n,) or (n, 1), or columns (n, k), in its dtype; collective."""
+        A = self.A
+        if tuple(r.shape) == A.local_shape:
+            return self._apply(r)
+        if r.ndim == 2 and r.shape[0] == A.size and r.shape[1] != 1:
+            return A.xp.stack([self.matvec(r[:, k]) for k in range(r.shape[1])], axis=1)
+        if tuple(r.shape) not in ((A.size,), (A.size, 1)):
+            expected = f"the grid {A.local_shape}, ({A.size},) or ({A.size}, k)"
+            raise ShapeError(f"the vector has shape {tuple(r.shape)}; expected {expected}")
+        return A.compress(self._apply(A.expand(r))).reshape(r.shape)
+
+    matmat = rmatvec = dot = __call__ = __matmul__ = matvec
+
+    def _apply(self, grid: Array) -> Array:
+        A = self.A
+        namespace(grid, A.mask)
+        dtype = grid.dtype if grid.dtype.kind == "f" else np.dtype(np.float64)
+        size = size_of_entries(grid, A.comm)
+        unit = power_of_two(size) if np.isfinite(size) else 1.0
+        with self.workspace() as cycle:
+            A.layout.cells(cycle.source)[...] = grid * (A.mask / unit)
+            cycle.run()
+            return A.layout.cells(cycle.result).astype(dtype) * dtype.type(cycle.scale * unit)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_idle"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._idle = deque()

@@ -1,0 +1,165 @@
+"""The levels of multigrid for a Poisson operator: one builder for one process and for ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device, to_host
+from sci.errors import InvalidValueError
+from sci.solvers.multigrid import coarsening
+from sci.solvers.multigrid.level import Level
+from sci.solvers.poisson.blocks import Gather, Grid
+from sci.solvers.poisson.faces import FLUID, padded_kind
+from sci.solvers.poisson.grid import Layout
+from sci.solvers.poisson.operator import PoissonOperator
+
+__all__ = ["COARSEST", "Hierarchy", "dense_inverse"]
+
+COARSEST = 128
+"""Cells of a level that is small enough for its dense inverse."""
+LARGEST_DENSE = 4096
+
+
+class Hierarchy:
+    """All levels of a Poisson operator, finest first, and the dense inverse of the last one.
+
+    Parameters
+    ----------
+    A : PoissonOperator
+    averaged : bool
+        Coarse operators average the links of the level before; otherwise they are Poisson operators of coarse masks.
+    corrected : bool
+        Coarse operators know how far the zero of a Dirichlet wall or body is from their cells.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    levels : list of Level
+        On ranks those that are distributed, with this rank's box of the gathered one at the end.
+    gathered : list of Level
+        On ranks, the levels that every rank holds whole; empty on one process.
+    inverse : (n, n) array
+        Over the unknowns of the last level.
+    unknowns : (n,) array
+        Their places in the flattened padded array.
+
+    Notes
+    -----
+    Collective. Each cell of a distributed level is computed as on one process.
+    """
+
+    def __init__(self, A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) -> None:
+        self._A, self._averaged, self._corrected, self._dtype = A, averaged, corrected, dtype
+        self._fraction = None if averaged else (A.kind == FLUID).astype(np.float32)
+        self.gather: Gather | None = None
+        levels, gathered = [self._finest()], list[Level]()
+        if A.blocks is not None:
+            for grid in A.blocks.grids[1:]:
+                levels.append(self._coarser(levels[-1], grid, len(levels)))
+            self.gather = A.blocks.gather(A.blocks.n_levels)
+            gathered.append(self._joined(levels[-1]))
+        last = gathered or levels
+        while can_halve(last[-1].layout):
+            depth = len(levels) + len(gathered) - bool(gathered)
+            last.append(self._coarser(last[-1], last[-1].grid.coarser, depth))
+        _check_dense(last[-1].layout, A.grid_shape)
+        self.inverse = to_device(dense_inverse(last[-1]).astype(dtype), A.xp)
+        self.unknowns = A.xp.flatnonzero(last[-1].d > 0)
+        self.levels, self.gathered = _linked(levels), _linked(gathered)
+        if gathered:
+            # Whoever cuts the result of the gathered levels sets the halo of this rank's box as well.
+            own = self.levels[-1]
+            self.levels[-1] = replace(own, grid=replace(own.grid, halo=None))
+
+    def _finest(self) -> Level:
+        A, dtype = self._A, self._dtype
+        if A.constant:
+            return Level(A.grid, A.stencil.d, None, dtype, kind=A.kind)
+        unit = A.unit
+        given: tuple[Array, Array, Array] = (A.diagonal, A.dirichlet, A.stencil.links)
+        d, dirichlet = (A.layout.spread(a / unit, dtype) for a in given[:2])
+        return Level(A.grid, d, (given[2] / unit).astype(dtype), dtype, kind=A.kind, dirichlet=dirichlet)
+
+    def _coarser(self, fine: Level, grid: Grid, depth: int) -> Level:
+        """Return the next level, `depth` levels below the finest."""
+        A, dtype = self._A, self._dtype
+        if self._fraction is not None:
+            self._fraction = coarsening.coarse_fraction(fine.layout, self._fraction)
+        least = 0.1 if self._averaged else 0.5
+        kind = coarsening.coarse_kind(fine.layout, grid, fine.kind, A.wall_kinds, least, self._fraction)
+        if self._averaged:
+            ratio = coarsening.wall_ratio(depth) if self._corrected else 1.0
+            return coarsening.average(fine, grid, kind, ratio, dtype)
+        factors = [coarsening.wall_factors(n, depth) if self._corrected else (1.0, 1.0) for n in A.layout.lengths]
+        body = coarsening.body_factor(depth) if self._corrected else 1.0
+        return coarsening.rediscretize(grid, kind, factors, body, dtype)
+
+    def _joined(self, own: Level) -> Level:
+        """Return a level of the whole grid from the boxes of all ranks."""
+        A, gather = self._A, self.gather
+        assert gather is not None
+        assert own.links is not None
+        grid = Grid.whole(gather.whole_layout.grid_shape, A.periodic)
+        kind = padded_kind(grid, gather.whole(own.kind).reshape(grid.layout.lengths), A.wall_kinds)
+        links = namespace(kind).stack([gather.joined(link) for link in own.links])
+        d, dirichlet = (grid.layout.spread(gather.whole(a)) for a in (own.d, own.dirichlet))
+        return Level(grid, d, links, own.dtype, kind=kind, dirichlet=dirichlet)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all levels."""
+        return int(sum(level.nbytes for level in (*self.levels, *self.gathered)) + self.inverse.nbytes)
+
+
+def _linked(levels: list[Level]) -> list[Level]:
+    """Return levels with the weights of their interpolation, without what only the setup reads."""
+    linked = []
+    for level, below in zip(levels, [*levels[1:], None]):
+        weights = None
+        if below is not None:
+            weights = coarsening.transfer_weights(level.layout, level.kind, below.kind, level.dtype)
+        linked.append(replace(level, weights=weights, kind=None, dirichlet=None))
+    return linked
+
+
+def can_halve(layout: Layout) -> bool:
+    """Return True if a level is too large for a dense inverse, and may be coarsened."""
+    return prod(layout.lengths) > COARSEST and not any(p and n % 2 for p, n in zip(layout.periodic, layout.grid_shape))
+
+
+def _check_dense(layout: Layout, grid_shape: tuple[int, ...]) -> None:
+    if prod(layout.lengths) > LARGEST_DENSE:
+        raise InvalidValueError(
+            f"the grid {grid_shape} can be halved only to {layout.lengths}, as a periodic axis has odd "
+            "length there; expected lengths of periodic axes that are divisible by a higher power of two"
+        )
+
+
+def dense_inverse(level: Level) -> np.ndarray:
+    """Return the inverse over the unknowns of a small level, the pseudo-inverse where it is singular."""
+    layout = level.layout
+    d = to_host(level.d).astype(np.float64)
+    number = np.full(layout.padded_shape, -1)
+    number.reshape(-1)[np.flatnonzero(d > 0)] = np.arange(int((d > 0).sum()))
+    number = layout.wrap(number)
+    matrix = np.diag(d[d > 0])
+    links: Array | None = None if level.links is None else to_host(level.links).astype(np.float64)
+    inner = layout.box_key
+    for axis in range(int(layout.is_2d), 3):
+        before = list(inner)
+        before[axis] = slice(0, layout.lengths[axis])
+        here, there = number[inner], number[tuple(before)]
+        weight = np.ones(here.shape) if links is None else links[axis][inner]
+        both = (here >= 0) & (there >= 0) & (here != there)
+        np.add.at(matrix, (here[both], there[both]), -weight[both])
+        np.add.at(matrix, (there[both], here[both]), -weight[both])
+    values, vectors = np.linalg.eigh(matrix)
+    if values.size == 0:
+        return matrix
+    good = values > 1e-6 * values.max()
+    inverse: np.ndarray = (vectors[:, good] / values[good]) @ vectors[:, good].T
+    return inverse

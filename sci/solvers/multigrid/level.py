@@ -1,0 +1,73 @@
+"""One level of a multigrid hierarchy: the operator, and what interpolates to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sci.backend import Array, namespace
+from sci.solvers.poisson.blocks import Grid
+from sci.solvers.poisson.grid import Layout
+
+__all__ = ["Level", "inverse_diagonal"]
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The equation d u - sum of link x neighbor = f on one level, in a unit that keeps its entries near one.
+
+    Parameters
+    ----------
+    grid : Grid
+    d : padded array
+        int8 where it counts faces of weight 1.
+    links : (3, *padded) array or None
+        Weight of the face between a cell and the one before it along each axis; None if all links between unknowns are
+        1.
+    dtype : dtype
+        Of the cycle.
+    weights : padded array, optional
+        Factor of the interpolation from the next level; 1 if None.
+    kind : padded int8 array, optional
+        Kinds of the cells (`sci.solvers.poisson.faces`); the setup of the next level reads them.
+    dirichlet : padded array, optional
+        Part of d that belongs to Dirichlet faces; None if each counts 1. Read by the setup of the next level.
+    """
+
+    grid: Grid
+    d: Array
+    links: Array | None
+    dtype: Any
+    weights: Array | None = None
+    kind: Array = None
+    dirichlet: Array = None
+
+    @property
+    def layout(self) -> Layout:
+        """Layout of the arrays."""
+        return self.grid.layout
+
+    @cached_property
+    def whole(self) -> Array:
+        """The box of all cells, for kernels."""
+        return self.layout.box_array(namespace(self.d))
+
+    @cached_property
+    def inverse(self) -> Array:
+        """1/d, and 0 where d = 0. Cached: on one core, dividing and converting int8 cost more than loading it."""
+        return inverse_diagonal(self.d, self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that a cycle reads."""
+        arrays = [self.d, self.links, self.weights, vars(self).get("inverse")]
+        return int(sum(a.nbytes for a in arrays if a is not None))
+
+
+def inverse_diagonal(d: Array, dtype: Any) -> Array:
+    """Return 1/d, and 0 where d = 0."""
+    unknown = d > 0
+    result = (d + ~unknown).astype(dtype)
+    namespace(d).divide(unknown, result, out=result)
+    return result

@@ -1,0 +1,47 @@
+"""The assembled matrix of a Poisson operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, to_host
+from sci.solvers.poisson.boundary import beyond_face
+from sci.solvers.poisson.faces import Face
+from sci.solvers.poisson.grid import Layout
+
+__all__ = ["to_csr"]
+
+
+def to_csr(mask: Array, periodic: tuple[bool, ...], diagonal: Array, faces: Iterable[Face]) -> Any:
+    """Return the matrix over the fluid cells as a `scipy.sparse.csr_matrix` on the host.
+
+    Parameters
+    ----------
+    mask : (*grid) bool array
+    periodic : tuple of bool
+    diagonal : (*grid) array
+    faces : iterable of Face
+        Weights of the faces of each cell, on the grid.
+    """
+    from scipy import sparse
+
+    mask = to_host(mask)
+    size, layout = int(mask.sum()), Layout(mask.shape, periodic)
+    inside = np.full(mask.shape, -1, dtype=np.int64)
+    inside[mask] = np.arange(size)
+    padded = np.full(layout.padded_shape, -1, dtype=np.int64)
+    padded[layout.key] = inside
+    number = layout.wrap(padded)[layout.halo_view]
+    rows, columns = [np.arange(size)], [np.arange(size)]
+    entries = [to_host(diagonal)[mask]]
+    for axis, side, link, _ in faces:
+        weights = to_host(link)
+        linked = weights > 0
+        rows.append(inside[linked])
+        columns.append(beyond_face(number, axis, side)[linked])
+        entries.append(-weights[linked])
+    triplet = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
+    return sparse.coo_matrix(triplet, shape=(size, size)).tocsr()
