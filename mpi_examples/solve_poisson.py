@@ -31,10 +31,8 @@ with abort_on_error(comm):
     mask = sphere_and_blob(a.size)
     b = right_hand_side(mask)
     A = PoissonOperator(mask, comm=comm)
-    if a.method == "learned":
-        M = LearnedMultigrid(A) if A.blocks is None else SharedLearnedCycle(A)
-    else:
-        M = Multigrid(A)
+    learned = LearnedMultigrid if A.blocks is None else SharedLearnedCycle
+    M = learned(A) if a.method == "learned" else Multigrid(A)
     result = cg(A, b[A.slices], M=M, rtol=1e-8)
     assert result.converged
     halo = iteration_traffic(A, M)["halo"] if comm.size > 1 else Traffic()
