@@ -140,7 +140,7 @@ def _told_warnings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Unwind on SIGTERM too, which batch systems send at the time limit, so that temporary files are removed."""
+    """Unwind on SIGTERM, which batch systems send at the time limit, so that temporary files are removed."""
 
     def stop(number: int, _: Any) -> None:
         raise SystemExit(128 + number)

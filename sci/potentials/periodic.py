@@ -126,17 +126,21 @@ class PeriodicPotential:
         """Return all charges and images of theirs within the cutoff of the cell, `margin` in fractions."""
         xp = self._xp
         shells = np.ceil(margin).astype(int)
-        places, charges = [], []
+        places, charges, numbers = [], [], []
         low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
         for shift in np.ndindex(*(2 * shells + 1)):
             moved = fractions + xp.asarray(np.array(shift) - shells, dtype=float)
             near = ((moved >= low) & (moved <= high)).all(axis=1)
             places.append(moved[near])
             charges.append(self.particles.charges[near])
+            numbers.append(xp.nonzero(near)[0])
         positions = xp.concatenate(places) @ self._cell
         if (pair := coincident_pair(positions)) is not None:
             where = tuple(round(float(c), 6) for c in positions[pair[0]])
-            raise InvalidValueError(f"a particle and an image of another are both at {where}; remove one of them")
+            first, second = (int(xp.concatenate(numbers)[index]) for index in pair)
+            raise InvalidValueError(
+                f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
+            )
         return positions, xp.concatenate(charges)
 
     def _fourier(self, fractions: Array, k_max: float) -> Array:

@@ -212,5 +212,5 @@ def test_bad_settings_are_named(settings, message):
 def test_particles_without_a_cell_and_shared_places_are_refused():
     with pytest.raises(InvalidValueError, match="no cell"):
         PeriodicPotential(Particles([[0.0, 0.0, 0.0]], [1.0]))
-    with pytest.raises(InvalidValueError, match="image of another"):
+    with pytest.raises(InvalidValueError, match="images of particles 0 and 1"):
         PeriodicPotential(Particles([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], [1.0, -1.0], cell=ORTHOGONAL))

@@ -144,8 +144,9 @@ def _read(a: argparse.Namespace, xp: Any) -> Particles:
     found = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
     if found.cell is not None:
         raise InvalidValueError(
-            f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; take the "
-            "cell (Lattice) out of the file"
+            f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; for energy "
+            f"and forces of the periodic system use `sci trajectory {a.input} -o OUT.h5`; or take the cell (Lattice) "
+            "out of the file"
         )
     positions, charges = to_device(found.positions, xp), to_device(found.charges, xp)
     radii = None if found.radii is None else to_device(found.radii, xp)
@@ -227,7 +228,7 @@ def _report(
     clock: _Clock,
     exports: dict[str, Path],
 ) -> dict[str, Any]:
-    """Return what the command has to say, ready for JSON."""
+    """Return the report of the command, ready for JSON."""
     long_range = phi.long_range
     return {
         "input": str(a.input),

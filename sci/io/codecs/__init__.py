@@ -1,1 +1,1 @@
-"""How each kind of object lies in a file."""
+"""Codecs: the layout of each kind of object in a file."""

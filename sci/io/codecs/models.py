@@ -43,7 +43,7 @@ def write_arrays(group: Group, name: str, arrays: Mapping[str, Any]) -> None:
 
 
 def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
-    """Return what `write_arrays` wrote.
+    """Return the arrays that `write_arrays` wrote, in their order.
 
     Raises
     ------

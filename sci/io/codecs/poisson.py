@@ -36,6 +36,10 @@ class PoissonProblem(NamedTuple):
     A: PoissonOperator
     b: Array
 
+    def __repr__(self) -> str:
+        """Return the shape of the grid and the number of unknowns."""
+        return f"PoissonProblem on {' x '.join(map(str, self.b.shape))} cells, {self.A.size} unknowns"
+
 
 @codec(PoissonProblem, kind="poisson", in_root=True)
 class _ProblemCodec:

@@ -39,7 +39,7 @@ __all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "t
 KIND = "trajectory"
 UNITS = "e^2/angstrom, e^2/angstrom^2"
 UNFINISHED = -1
-"""Where the checksum of a frame stands, before the frame is finished."""
+"""In place of the checksum of a frame that is not finished."""
 SYNC_SECONDS = 1.0
 """Frames are flushed to the disk itself this often: what a loss of power may cost."""
 
@@ -184,7 +184,7 @@ class TrajectoryFile:
         return FrameJob(plan, np.array(numbers), np.arange(len(numbers)))
 
     def _source(self, numbers: range) -> dict[str, Any]:
-        """Return what identifies the computation: the input by the SHA-256 of its bytes, and the options."""
+        """Return the identity of the computation: SHA-256 of the input, and the options."""
         return {
             "trajectory": _digest(self.path),
             "topology": _digest(Path(self.topology)) if self.topology else "",
@@ -296,7 +296,17 @@ def _write_layout(
 
 @dataclass(frozen=True)
 class TrajectoryState:
-    """How far a file is, and what it was begun with."""
+    """State of the file of a trajectory.
+
+    Parameters
+    ----------
+    plan : FramePlan
+        How the frames are evaluated.
+    source : dict
+        Identity of the input, and the options, which must not change when a run resumes.
+    checksums : (F,) int64 array
+        CRC-32 of each frame, -1 for those that are not finished.
+    """
 
     plan: FramePlan
     source: dict[str, Any]
@@ -304,7 +314,7 @@ class TrajectoryState:
 
 
 def trajectory_state(path: str | Path) -> TrajectoryState:
-    """Return how far the file of a trajectory is.
+    """Return the state of the file of a trajectory.
 
     Raises
     ------

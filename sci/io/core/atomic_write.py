@@ -84,11 +84,11 @@ def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatErr
 
 
 def reason_of(error: Exception) -> str:
-    """Return in one line what the system or HDF5 said; of HDF5's long messages what the system said to it."""
+    """Return the reason of an error in one line; of HDF5's long messages only the part that came from the system."""
     text = " ".join(str(error).split())[:600]
-    told = re.search(r"error message = '([^']+)'", text)
-    if told:
-        return told.group(1)
+    reported = re.search(r"error message = '([^']+)'", text)
+    if reported:
+        return reported.group(1)
     return str(getattr(error, "strerror", None) or text[:300])
 
 

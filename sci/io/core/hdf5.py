@@ -99,7 +99,7 @@ def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Tell whether a readable HDF5 file lacks our header; of any other file `open_file` says what is wrong."""
+    """Return True if a readable HDF5 file lacks our header; `open_file` explains what is wrong with any other file."""
     try:
         with h5py.File(path, "r") as file:
             return "format" not in file.attrs

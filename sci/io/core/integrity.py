@@ -1,4 +1,4 @@
-"""What has to be checked before HDF5 sees a file, because HDF5 itself crashes or hangs on it.
+"""Checks that come before HDF5 opens a file, because HDF5 itself crashes or hangs on some damage.
 
 Its metadata carry checksums, but for the global heap, where texts of variable length lie and the names of the parts of
 virtual datasets: a flipped bit there was seen to end the process, to loop for ever, and to ask for all memory.

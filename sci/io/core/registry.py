@@ -15,7 +15,7 @@ __all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_mem
 
 
 class Codec(Protocol):
-    """How the objects of one class lie in a group of a file; `codec` registers one.
+    """Layout of the objects of one class in a group of a file; `codec` registers one.
 
     The docstring of the class that implements it names the datasets and attributes: it is the row of that kind in the
     documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do

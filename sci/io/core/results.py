@@ -29,7 +29,7 @@ def write_results(group: Group, results: Mapping[str, Any]) -> None:
 
 
 def read_results(group: Group, depth: int = 0) -> dict[str, Any]:
-    """Return what `write_results` wrote; datasets of one number as float."""
+    """Return the results in a group; datasets of one number as float."""
     if depth > 8:
         raise FileFormatError(f"{group.name} is nested too deep; the file is damaged")
     found: dict[str, Any] = {name: read_text(group, name) for name in group.attrs}

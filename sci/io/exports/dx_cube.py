@@ -72,7 +72,7 @@ def write_cube(path: str | Path, grid: PotentialGrid, particles: Particles, *, t
     grid : PotentialGrid
         In any unit; `temperature` in kelvin is used if that is kT/e.
     particles : Particles
-        The element is told from the name: a symbol as chemists write it (Na), a common ion in capitals (NA), else the
+        The element follows from the name: a symbol as chemists write it (Na), a common ion in capitals (NA), else the
         first letter, as proteins have it (CA is carbon). The second column of an atom is its charge.
 
     Raises

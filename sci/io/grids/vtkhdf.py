@@ -81,7 +81,7 @@ def image_group(
     """Create the group /VTKHDF of an image of `shape` (nx, ny, nz) and return its group PointData."""
     image = file.create_group("VTKHDF")
     image.attrs["Version"] = np.array([2, 0], dtype=np.int64)
-    write_text(image, "Type", "ImageData")  # VTK, too, asks for a fixed length
+    write_text(image, "Type", "ImageData")  # VTK also requires a fixed length
     image.attrs["WholeExtent"] = np.array([0, shape[0] - 1, 0, shape[1] - 1, 0, shape[2] - 1], dtype=np.int64)
     image.attrs["Origin"] = np.array(origin, dtype=np.float64)
     image.attrs["Spacing"] = np.array(spacing, dtype=np.float64)
@@ -170,7 +170,7 @@ def read_grid(file: Group) -> PotentialGrid:
 
 
 def read_frame(file: Group) -> tuple[Frame, Any]:
-    """Return where the grid of an open file lies, and its dataset (nz, ny, nx), after checking that they fit.
+    """Return the frame of the grid of an open file and its dataset (nz, ny, nx), after checking that they fit.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _read_values(dataset: Any, values: np.ndarray) -> None:
 def checked_parts(file: Group, dataset: Any) -> Iterator[tuple[Any, tuple[slice, ...]]]:
     """Yield the dataset of each part of a virtual dataset, and its place (x, y, z); none for a plain one.
 
-    A virtual dataset reads as NaN where a part is missing, so every part is opened by itself.
+    A virtual dataset reads as NaN where a part is missing, so every part is opened on its own.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
-from sci.io.readers.text import read_bytes
+from sci.io.readers.text import line_of, read_bytes
 from sci.potentials.particles import Particles
 
 __all__ = ["read_crystal"]
@@ -26,8 +26,8 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
         CIF of a crystal structure (not mmCIF of a macromolecule, which `read_structure` reads).
     charges : mapping or str, optional
         Charges in e by site label or by element, {"Na": 1, "Cl": -1}; or the name of a column of the sites that holds
-        them, such as "_atom_site_charge". By default the oxidation numbers of the file (`_atom_type_oxidation_number`,
-        or symbols like "Na1+").
+        them row by row, such as "_atom_site_charge": labels may repeat then. By default the oxidation numbers of the
+        file (`_atom_type_oxidation_number`, or symbols like "Na1+").
 
     Returns
     -------
@@ -38,7 +38,8 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     Raises
     ------
     FileFormatError
-        For a file that is not such a CIF, without charges, or with partly occupied sites.
+        For a file that is not such a CIF, without charges, with partly occupied sites, or with one label for two sites
+        where `charges` names it.
     InvalidValueError
         For a mapping that misses a site, or a column that does not exist.
     MissingDependencyError
@@ -50,24 +51,29 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
         raise MissingDependencyError(f"CIF needs gemmi: {install_command('structures')}") from error
     path = Path(path)
     block, structure = _parse(path, gemmi)
+    labels = [site.label for site in structure.sites]
+    found = _charges(path, block, structure, charges)
+    for row, site in enumerate(structure.sites):
+        site.label = str(row)  # labels may repeat; images of a site keep its number
     sites = list(structure.get_all_unit_cell_sites())
-    partial = [site for site in sites if abs(site.occ - 1) > 1e-6]
+    rows = [int(site.label) for site in sites]
+    partial = [row for row, site in zip(rows, sites) if abs(site.occ - 1) > 1e-6]
     if partial:
+        occupancy = structure.sites[partial[0]].occ
         raise FileFormatError(
-            f"{path}: site {partial[0].label} is occupied by {partial[0].occ:g}; expected whole ions: write an ordered "
+            f"{path}: site {labels[partial[0]]} is occupied by {occupancy:g}; expected whole ions: write an ordered "
             "model of the crystal"
         )
-    by_label = _charges(path, block, structure, charges)
     cell = np.array(structure.cell.orth.mat.tolist()).T
     cell[np.abs(cell) < 1e-12 * np.abs(cell).max()] = 0.0
     fractions = np.array([site.fract.tolist() for site in sites])
     fractions -= np.floor(fractions + 1e-6)
-    labels = tuple(site.label for site in sites)
-    return Particles(fractions @ cell, [by_label[label] for label in labels], names=labels, cell=cell)
+    names = tuple(labels[row] for row in rows)
+    return Particles(fractions @ cell, [found[row] for row in rows], names=names, cell=cell)
 
 
 def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
-    read_bytes(path)
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
     try:
         document = gemmi.cif.read(str(path))
     except (OSError, RuntimeError, ValueError) as error:
@@ -75,56 +81,87 @@ def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
     blocks = [block for block in document if block.find_loop("_atom_site_fract_x")]
     if len(blocks) != 1:
         raise FileFormatError(f"{path}: {len(blocks)} blocks with fractional coordinates; expected one")
-    structure = gemmi.make_small_structure_from_block(blocks[0])
+    _check_values(path, blocks[0], lines)
+    try:
+        structure = gemmi.make_small_structure_from_block(blocks[0])
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise FileFormatError(f"{path}: {' '.join(str(error).split())}; expected a crystal structure") from error
     if not structure.sites or not structure.cell.is_crystal():
         raise FileFormatError(f"{path}: no cell or no sites with coordinates; expected a crystal structure")
     if structure.spacegroup is None and not structure.symops:
         raise FileFormatError(f"{path}: neither a space group nor symmetry operations are known; state one")
+    if len(structure.sites) != len(blocks[0].find_loop("_atom_site_fract_x")):
+        raise FileFormatError(f"{path}: some sites are no atoms (dummies?); expected atoms alone: remove the others")
     return blocks[0], structure
 
 
-def _charges(path: Path, block: Any, structure: Any, charges: Mapping[str, float] | str | None) -> dict[str, float]:
-    """Return the charge of each site of the asymmetric unit by its label."""
-    labels = [site.label for site in structure.sites]
-    if len(set(labels)) < len(labels):
-        raise FileFormatError(f"{path}: two sites have one label; expected labels that differ")
+def _check_values(path: Path, block: Any, lines: list[str]) -> None:
+    """Refuse a space-group number or coordinates that are not numbers, and name the line."""
+    for tag in ("_space_group_IT_number", "_symmetry_Int_Tables_number"):
+        value = (block.find_value(tag) or "?").strip("'\"")
+        if value not in "?." and not (value.isdecimal() and 1 <= int(value) <= 230):
+            where = _place(path, line_of(lines, tag))
+            raise FileFormatError(f"{where}: {tag} is {value!r}; expected a number from 1 to 230")
+    for row in block.find("_atom_site_", ["fract_x", "fract_y", "fract_z"]):
+        for axis, value in zip("xyz", row):
+            try:
+                float(value.partition("(")[0])
+            except ValueError as error:
+                where = _place(path, line_of(lines, *row))
+                raise FileFormatError(
+                    f"{where}: _atom_site_fract_{axis} is {value!r}; expected a number: complete the site or remove it"
+                ) from error
+
+
+def _place(path: Path, line: int | None) -> str:
+    return str(path) if line is None else f"{path}:{line}"
+
+
+def _charges(path: Path, block: Any, structure: Any, charges: Mapping[str, float] | str | None) -> list[float]:
+    """Return the charge of each site of the asymmetric unit, in their order."""
     if isinstance(charges, str):
         return _column(path, block, charges)
     if charges is None:
         return _oxidation_states(path, block, structure)
-    found = {}
+    labels, found = [site.label for site in structure.sites], []
     for site in structure.sites:
         names = [name for name in (site.label, site.element.name) if name in charges]
         if not names:
             raise InvalidValueError(
                 f"charges has nothing for {site.label} ({site.element.name}); expected each of them"
             )
-        found[site.label] = float(charges[names[0]])
+        if names[0] != site.element.name and labels.count(names[0]) > 1:
+            first, second = [row for row, label in enumerate(labels, 1) if label == names[0]][:2]
+            raise FileFormatError(
+                f"{path}: sites {first} and {second} have one label, {names[0]}; give charges by element, or the name "
+                "of a column"
+            )
+        found.append(float(charges[names[0]]))
     return found
 
 
-def _column(path: Path, block: Any, name: str) -> dict[str, float]:
+def _column(path: Path, block: Any, name: str) -> list[float]:
     table = block.find(["_atom_site_label", name])
     if not table:
         raise InvalidValueError(f"{path} has no column {name!r} beside _atom_site_label")
-    found = {}
+    found = []
     for row in table:
         # A number may carry its uncertainty in brackets, as in 1.02(3).
         text = row.str(1)
         try:
-            found[row.str(0)] = float(text.partition("(")[0])
+            found.append(float(text.partition("(")[0]))
         except ValueError as error:
             raise FileFormatError(f"{path}: {name} of {row.str(0)} is {text!r}; expected a number") from error
     return found
 
 
-def _oxidation_states(path: Path, block: Any, structure: Any) -> dict[str, float]:
+def _oxidation_states(path: Path, block: Any, structure: Any) -> list[float]:
     table = block.find(["_atom_type_symbol", "_atom_type_oxidation_number"])
     try:
         states = {row.str(0): float(row.str(1)) for row in table if row.str(1)}
     except ValueError as error:
         raise FileFormatError(f"{path}: _atom_type_oxidation_number holds {error}; expected numbers") from error
-    found = {}
+    found = []
     for site in structure.sites:
         state = states.get(site.type_symbol, float(site.charge) if site.charge else None)
         if state is None:
@@ -132,5 +169,5 @@ def _oxidation_states(path: Path, block: Any, structure: Any) -> dict[str, float
                 f"{path}: no oxidation number of {site.label}; add _atom_type_oxidation_number, or pass "
                 f"charges={{{site.element.name!r}: ...}}"
             )
-        found[site.label] = state
+        found.append(state)
     return found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io.readers.pqr import read_pqr
-from sci.io.readers.text import read_bytes
+from sci.io.readers.text import line_of, number, read_bytes
 from sci.potentials.particles import Particles
 
 __all__ = ["FORCEFIELDS", "read_with_forcefield"]
@@ -51,7 +52,12 @@ def read_with_forcefield(
     pdb2pqr leaves out atoms that the force field does not know (ligands, metals); a UserWarning names their residues.
     """
     path = Path(path)
-    read_bytes(path)
+    content = read_bytes(path)
+    if format == "mmcif" and b"_atom_site_fract_x" in content and b"_atom_site.Cartn_x" not in content:
+        raise FileFormatError(
+            f"{path}: this is the CIF of a crystal, not of a macromolecule; read it with read_crystal, or compute its "
+            "potential with `sci lattice`"
+        )
     if forcefield is None:
         raise FileFormatError(
             f"{path}: a {format} file holds no charges; pass forcefield='AMBER' (one of {', '.join(FORCEFIELDS)}; "
@@ -61,6 +67,7 @@ def read_with_forcefield(
     if name not in FORCEFIELDS:
         raise InvalidValueError(f"forcefield is {forcefield!r}; expected one of {', '.join(FORCEFIELDS)}")
     structure = _read_structure(path, format, model)
+    _check_coordinates(path, format, content.decode("utf-8", "replace").splitlines())
     with tempfile.TemporaryDirectory(prefix="sci-pdb2pqr-") as folder:
         return _assign(path, structure, name, Path(folder))
 
@@ -79,6 +86,8 @@ def _read_structure(path: Path, format: str, model: int | None) -> Any:
             structure = gemmi.read_pdb(str(path))
         else:
             structure = gemmi.make_structure_from_block(gemmi.cif.read(str(path)).sole_block())
+    except IndexError as error:
+        raise FileFormatError(f"{path}: no data block; expected a {format} file with atoms") from error
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{path}: gemmi cannot read this as {format}: {_one_line(str(error))}") from error
     count = len(structure)
@@ -92,6 +101,36 @@ def _read_structure(path: Path, format: str, model: int | None) -> Any:
         if index != (model or 1) - 1:
             del structure[index]
     return structure
+
+
+def _check_coordinates(path: Path, format: str, lines: list[str]) -> None:
+    """Refuse coordinates that are not numbers, which gemmi reads as 0 or NaN, and name the line."""
+    for row, axis, text in _coordinates(path, format, lines):
+        try:
+            good = number(text.strip()) is not None
+        except ValueError:
+            good = False
+        if not good:
+            where = f"{path}:{row}" if row else str(path)
+            raise FileFormatError(
+                f"{where}: {axis} is {text.strip()!r}; expected a number: complete the atom or remove it"
+            )
+
+
+def _coordinates(path: Path, format: str, lines: list[str]) -> Iterator[tuple[int | None, str, str]]:
+    """Yield line, axis and text of every coordinate."""
+    if format == "pdb":
+        for row, line in enumerate(lines, 1):
+            if line.startswith(("ATOM", "HETATM")):
+                yield from ((row, axis, line[start : start + 8]) for axis, start in (("x", 30), ("y", 38), ("z", 46)))
+        return
+    import gemmi
+
+    columns = [f"Cartn_{axis}" for axis in "xyz"]
+    for atom in gemmi.cif.read(str(path)).sole_block().find("_atom_site.", ["id", *columns]):
+        for axis, text in zip(columns, list(atom)[1:]):
+            odd = text in ("?", ".")
+            yield (line_of(lines, *atom) if odd else None), axis, text.partition("(")[0]
 
 
 def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Particles:
@@ -126,7 +165,7 @@ def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Partic
 
 
 def _name_chains(structure: Any) -> None:
-    """Give blank chains a letter: pdb2pqr would invent one, and its residues could not be told."""
+    """Name blank chains by a free letter: pdb2pqr would invent one, and its residues could not be identified."""
     free = iter(sorted(set(ascii_uppercase) - {chain.name for chain in structure[0]}))
     for chain in structure[0]:
         if not chain.name.strip():

@@ -19,6 +19,8 @@ _ELEMENT = re.compile(r"[A-Z][A-Za-z]?")
 _DECIMAL = r"[-+]?[0-9]*\.[0-9]*(?:[eE][-+]?[0-9]+)?"
 _GLUED = re.compile(rf"(?:[-+]?[0-9]+(?=[-+]))?{_DECIMAL}(?:[-+]{_DECIMAL.removeprefix('[-+]?')})*")
 _PARTS = re.compile(rf"{_DECIMAL}|[-+]?[0-9]+(?=[-+])")
+_OCCUPANCY = re.compile(r" +(?:0\.\d\d|1\.00)")
+_COLUMN_REMARK = re.compile(r"\b(radi(?:us|i)|charges?)\s+(?:are\s+)?in\s+columns?\s+(\d+)", re.IGNORECASE)
 _FIXED = re.compile(r"-?[0-9]+\.([0-9]+)")
 _COMMENTS = ("#", ";", "!", "%", "//", "*")
 _BOUNDARIES = frozenset({"MODEL", "ENDMDL", "END"})
@@ -31,7 +33,7 @@ _COLUMNS = ("x", "y", "z", "charge", "radius")
 _EXPECTED = "expected: record serial atom residue [chain] number x y z charge radius"
 
 
-def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
+def read_pqr(path: str | Path, *, model: int | None = None, trusted: bool = False) -> Particles:
     """Read the atoms of a PQR file, with charges in e and radii in angstrom.
 
     Parameters
@@ -39,6 +41,8 @@ def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
     path : path
     model : int, optional
         Which model to read, counted from 1; needed only where the file holds several.
+    trusted : bool
+        The caller knows that this is a PQR file; by default a file that may as well be a PDB file is refused.
 
     Returns
     -------
@@ -57,6 +61,9 @@ def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
     numbers. Accepted: a missing chain, a serial number glued to the record name, a residue number glued to the chain,
     insertion codes, a trailing element symbol, lower case, tabs, CRLF, a byte order mark, and every record of the PDB
     format. Lines that start with # ; ! % * or // are comments. A record that looks like a misspelled ATOM is an error.
+    `gmx editconf -mead` writes charge and radius where a PDB file has occupancy and B factor, with an element behind
+    them: such a file is a PQR file if a charge lies outside of 0 to 1. Where remarks name the columns of radii and
+    charges, radii may come first.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -77,6 +84,10 @@ def read_pqr(path: str | Path, *, model: int | None = None) -> Particles:
             )
     if lines[-1].strip() and _record(lines[-1]) == "ATOM":
         _check_last_line(path, lines)
+    if not trusted:
+        _refuse_pdb(path, lines, [atom[5] for atoms in models for atom in atoms])
+    if _radii_first(path, lines):
+        models = [[(*atom[:5], atom[6], atom[5]) for atom in atoms] for atoms in models]
     return to_particles(path, pick_model(path, models, model, "ATOM or HETATM record"))
 
 
@@ -92,12 +103,31 @@ def parse_atom(line: str) -> tuple[str, float, float, float, float, float]:
     found = _by_whitespace(tokens) or _by_columns(line) or _by_signs(tokens)
     if found is None:
         raise ValueError(_diagnosis(tokens))
-    if "\t" not in line and _ELEMENT.fullmatch(line[76:78].strip()) and re.fullmatch(r" +[01]\.\d\d", line[54:60]):
-        raise ValueError(
-            f"this is a line of a PDB file, with occupancy {line[54:60].strip()} and B factor where a PQR file has "
-            "charge and radius; read it with format='pdb' and a forcefield"
-        )
     return found
+
+
+def _refuse_pdb(path: Path, lines: list[str], charges: list[float]) -> None:
+    """Refuse a file with an element behind what may be occupancy and B factor, if every charge may be an occupancy."""
+    if not all(0 <= charge <= 1 for charge in charges):
+        return
+    for row, line in enumerate(lines, 1):
+        if _record(line) == "ATOM" and _OCCUPANCY.fullmatch(line[54:60]) and _ELEMENT.fullmatch(line[76:78].strip()):
+            raise FileFormatError(
+                f"{path}:{row}: this is a line of a PDB file, with occupancy {line[54:60].strip()} and B factor where "
+                "a PQR file has charge and radius; read it with format='pdb' and a forcefield, or with format='pqr' if "
+                "these are charge and radius"
+            )
+
+
+def _radii_first(path: Path, lines: list[str]) -> bool:
+    """Return True if remarks say that the column of the radii comes before that of the charges."""
+    starts: dict[str, int] = {}
+    for row, line in enumerate(lines, 1):
+        for what, first in _COLUMN_REMARK.findall(line) if line[:6].upper() == "REMARK" else ():
+            name = "radius" if what.lower().startswith("radi") else "charge"
+            if starts.setdefault(name, int(first)) != int(first):
+                raise FileFormatError(f"{path}:{row}: two remarks name different columns of the {name}; correct one")
+    return len(starts) == 2 and starts["radius"] < starts["charge"]
 
 
 def _record(line: str) -> str:
@@ -150,7 +180,7 @@ def _numbers(tokens: list[str]) -> tuple[float, ...] | None:
 
 
 def _names_residue(head: list[str]) -> bool:
-    """Tell whether the fields before x are record, serial, atom, residue, [chain,] number [insertion code]."""
+    """Return True if the fields before x are record, serial, atom, residue, [chain,] number [insertion code]."""
     if len(head) >= 6 and len(head[-1]) == 1 and head[-1].isalpha():
         head = head[:-1]
     return 5 <= len(head) <= 6 and _RESIDUE_NUMBER.fullmatch(head[-1]) is not None

@@ -29,7 +29,7 @@ def read_structure(
     ----------
     path : path
     format : {"pqr", "xyz", "pdb", "mmcif"}, optional
-        By default told from the suffix: .pqr; .xyz, .extxyz; .pdb, .ent; .cif, .mmcif.
+        Overrides every guess. By default that of the suffix: .pqr; .xyz, .extxyz; .pdb, .ent; .cif, .mmcif.
     forcefield : {"AMBER", "CHARMM", "PARSE", "TYL06", "PEOEPB", "SWANSON"}, optional
         For PDB and mmCIF, which hold no charges: pdb2pqr adds hydrogens, charges and radii by it.
     model : int, optional
@@ -59,17 +59,18 @@ def read_structure(
     1.0
     """
     path = Path(path)
-    format = _told_format(path) if format is None else format.lower()
+    given = format is not None
+    format = format.lower() if format is not None else _format_of(path)
     if format in ("pdb", "mmcif"):
         return read_with_forcefield(path, format, forcefield, model=model)
     if format not in STRUCTURE_FORMATS:
         raise InvalidValueError(f"format is {format!r}; expected one of {', '.join(STRUCTURE_FORMATS)}")
     if forcefield is not None:
         raise InvalidValueError(f"{path}: a {format} file holds its charges; leave forcefield={forcefield!r} out")
-    return (read_pqr if format == "pqr" else read_xyz)(path, model=model)
+    return read_pqr(path, model=model, trusted=given) if format == "pqr" else read_xyz(path, model=model)
 
 
-def _told_format(path: Path) -> str:
+def _format_of(path: Path) -> str:
     for format, suffixes in STRUCTURE_FORMATS.items():
         if path.suffix.lower() in suffixes:
             return format

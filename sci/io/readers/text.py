@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from sci.errors import FileFormatError
 from sci.potentials.particles import Particles, coincident_pair
 
-__all__ = ["Atoms", "number", "open_lines", "pick_model", "read_bytes", "read_lines", "to_particles"]
+__all__ = ["Atoms", "line_of", "number", "open_lines", "pick_model", "read_bytes", "read_lines", "to_particles"]
 
 Atoms = list[tuple[int, str, float, float, float, float, float]]
 """Line number, name, x, y, z, charge and radius of each atom."""
@@ -119,17 +119,36 @@ def pick_model(path: Path, models: list[Atoms], model: int | None, record: str) 
 
 
 def to_particles(path: Path, atoms: Atoms, *, radii: bool = True, cell: np.ndarray | None = None) -> Particles:
-    """Return the atoms as particles; two at one place are an error that names both lines."""
+    """Return the atoms as particles; two at one place, or at periodic images of it, are an error with both lines."""
     table = np.array([atom[2:] for atom in atoms])
-    pair = coincident_pair(table[:, :3])
+    pair = coincident_pair(table[:, :3] if cell is None else _in_cell(table[:, :3], cell))
     if pair is not None:
         first, second = (atoms[index] for index in pair)
+        image = "" if coincident_pair(table[list(pair), :3]) else "a periodic image of "
         raise FileFormatError(
-            f"{path}:{second[0]}: atom {second[1]} is at the place of atom {first[1]} in line {first[0]}, "
+            f"{path}:{second[0]}: atom {second[1]} is at the place of {image}atom {first[1]} in line {first[0]}, "
             f"({first[2]:g}, {first[3]:g}, {first[4]:g}); two charges at one place have infinite energy: remove one"
         )
     if radii and table[:, 4].min() < 0:
         atom = atoms[int(table[:, 4].argmin())]
-        raise FileFormatError(f"{path}:{atom[0]}: the radius is {atom[6]:g}; expected no negative number")
+        raise FileFormatError(
+            f"{path}:{atom[0]}: the radius is {atom[6]:g}; expected no negative number: are the charges in its column?"
+        )
     names = tuple(atom[1] for atom in atoms)
     return Particles(table[:, :3], table[:, 3], table[:, 4] if radii else None, names, cell)
+
+
+def line_of(lines: Sequence[str], *values: str) -> int | None:
+    """Return the number of the first line, from 1, that holds the values as fields in this order; None if none does."""
+    for row, line in enumerate(lines, 1):
+        fields = iter(line.split())
+        if all(value in fields for value in values):
+            return row
+    return None
+
+
+def _in_cell(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Return positions moved into the cell; those within a millionth below its end go to its beginning."""
+    fractions = positions @ np.linalg.inv(cell)
+    moved: np.ndarray = (fractions - np.floor(fractions + 1e-6)) @ cell
+    return moved

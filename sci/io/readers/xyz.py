@@ -15,10 +15,15 @@ from sci.potentials.particles import Particles
 
 __all__ = ["read_xyz", "xyz_frames"]
 
-_KEY = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\S+)""")
+_KEY = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{[^{}]*\}|\S+)""")
+_WORD = re.compile(r"[^\s,\[\]{}]+")
+"""A number or a flag in a list, whatever its brackets and separators."""
+_FLAGS = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
 _COUNT = re.compile(r"\+?[0-9]{1,12}")
 _CHARGE_NAMES = ("initial_charges", "charges", "charge", "q")
 _RADIUS_NAMES = ("radii", "radius")
+_WIDTHS = {"species": 1, "z": 1, "pos": 3, **dict.fromkeys((*_CHARGE_NAMES, *_RADIUS_NAMES), 1)}
+"""Columns of the properties that are read."""
 _HOW = (
     "give the charges in e as a fifth column, or as extended XYZ with "
     "Properties=species:S:1:pos:R:3:initial_charges:R:1 in the comment line"
@@ -128,8 +133,16 @@ def _columns(header: dict[str, str]) -> tuple[int, int, int, int, int | None]:
     start: dict[str, int] = {}
     total = 0
     for name, _, width in _properties(header):
+        if name in start:
+            raise ValueError(f"Properties names {name} twice; correct the comment line")
         start[name] = total
         total += width
+    for name, _, width in _properties(header):
+        expected = _WIDTHS.get(name, width)
+        if width != max(1, expected):
+            raise ValueError(
+                f"Properties gives {name} {width} columns; expected {max(1, expected)}: correct the comment line"
+            )
     charges = [start[name] for name in _CHARGE_NAMES if name in start]
     if not charges:
         raise ValueError(f"Properties names no charges; {_HOW}")
@@ -162,14 +175,14 @@ def _atom(
 def _cell(path: Path, row: int, header: dict[str, str]) -> np.ndarray | None:
     if "lattice" not in header:
         return None
-    periodic = {flag.upper()[:1] for flag in header.get("pbc", "T T T").split()}
-    if periodic == {"F"}:
-        return None
-    if periodic != {"T"}:
+    flags = [_FLAGS.get(word.upper()) for word in _WORD.findall(header.get("pbc", "T T T"))]
+    if len(flags) not in (1, 3) or None in flags or len(set(flags)) != 1:
         raise FileFormatError(
             f'{path}:{row}: pbc={header["pbc"]!r}; expected "T T T" or "F F F": partly periodic cells are not read'
         )
-    tokens = header["lattice"].split()
+    if not flags[0]:
+        return None
+    tokens = _WORD.findall(header["lattice"])
     try:
         values = [v for v in map(number, tokens) if v is not None]
     except ValueError:
@@ -178,4 +191,10 @@ def _cell(path: Path, row: int, header: dict[str, str]) -> np.ndarray | None:
         raise FileFormatError(
             f"{path}:{row}: Lattice={header['lattice'][:80]!r}; expected nine finite numbers, three independent periods"
         )
-    return np.reshape(values, (3, 3))
+    cell = np.reshape(values, (3, 3))
+    if "[" in header["lattice"] and (cell != cell.T).any():
+        raise FileFormatError(
+            f"{path}:{row}: Lattice={header['lattice'][:80]!r}; a matrix may have the periods as rows or as columns: "
+            'expected nine numbers, Lattice="ax ay az bx by bz cx cy cz"'
+        )
+    return cell

@@ -92,3 +92,13 @@ def test_a_file_of_ours_is_plain_hdf5(pqr, tmp_path):
         assert file["VTKHDF"].attrs["Type"] == b"ImageData"
         assert file["VTKHDF/PointData/potential"].shape == (7, 6, 5)
     assert isinstance(load(out).particles, Particles)
+
+
+def test_a_periodic_file_is_shown_the_command_for_it(tmp_path, capsys):
+    path = tmp_path / "salt.xyz"
+    path.write_text(
+        '2\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3:charge:R:1\nNa 0 0 0 1\nCl 2.5 0 0 -1\n'
+    )
+    assert run("potential", path, "-o", tmp_path / "a.h5") == 2
+    assert f"use `sci trajectory {path} -o OUT.h5`" in capsys.readouterr().err
+    assert run("trajectory", path, "-o", tmp_path / "a.h5", "--quiet") == 0

@@ -81,3 +81,8 @@ def test_a_damaged_heap_of_texts_does_not_hang_hdf5(tmp_path):
         path.write_bytes(bad)
         with pytest.raises(FileFormatError, match=r"plain\.h5: damaged"):
             load_problem(path)
+
+
+def test_a_problem_prints_its_size_and_no_numbers():
+    problem = PoissonProblem(PoissonOperator(MASK), B)
+    assert repr(problem) == f"PoissonProblem on 5 x 6 x 4 cells, {MASK.sum()} unknowns"

@@ -80,7 +80,14 @@ def test_a_hexagonal_cell_keeps_its_angles(tmp_path):
         (TEXT.replace("Cl1 Cl 0.5 0.5 0.5 1.0", "Cl1 Cl 0.5 0.5 0.5 0.5"), "occupied by 0.5"),
         (TEXT.replace("Cl -1", "Cl ?"), "no oxidation number of Cl1"),
         (TEXT.replace("Cl -1", "Cl minus"), "expected numbers"),
-        (TEXT.replace("Cl1 Cl", "Na1 Cl"), "one label"),
+        (
+            TEXT.replace("225", "225J"),
+            r"crystal\.cif:12: _space_group_IT_number is '225J'; expected a number from 1 to",
+        ),
+        (TEXT.replace("225", "231"), "is '231'"),
+        (TEXT.replace("Cl1 Cl 0.5", "Cl1 Cl ?"), r"crystal\.cif:28: _atom_site_fract_x is '\?'; expected a number"),
+        (TEXT.replace("Na1 Na 0.0 0.0 0.0", "Na1 Na 0.0 0.0 ."), r"crystal\.cif:27: _atom_site_fract_z is '\.'"),
+        ("# comments\n# alone\n", "0 blocks"),
         (TEXT.replace("'F m -3 m'", "?").replace("225", "?"), "space group"),
         (TEXT.replace("5.640", "?"), "no cell"),
     ],
@@ -105,3 +112,49 @@ def test_missing_files_and_charges_are_named(tmp_path):
         read_crystal(NACL, charges={"Na": 1.0})
     with pytest.raises(InvalidValueError, match="no column"):
         read_crystal(NACL, charges="_atom_site_charge")
+
+
+TWICE = """data_x
+_cell_length_a 5.64
+_cell_length_b 5.64
+_cell_length_c 5.64
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_charge
+X Na 0 0 0 1.0
+X Na 0.5 0.5 0 0.75
+Y Cl 0.5 0.5 0.5 -1.0
+Y Cl 0 0 0.5 -0.75
+"""
+
+
+def test_labels_that_repeat(tmp_path):
+    """Charges by row or by element are what the file says; by label nobody knows which site is meant."""
+    path = write(tmp_path, TWICE)
+    found = read_crystal(path, charges="_atom_site_charge")
+    assert found.charges.tolist() == [1.0, 0.75, -1.0, -0.75]
+    assert found.names == ("X", "X", "Y", "Y")
+    np.testing.assert_allclose(found.positions[1], [2.82, 2.82, 0], atol=1e-12)
+    assert read_crystal(path, charges={"Na": 1, "Cl": -1}).charges.tolist() == [1, 1, -1, -1]
+    with pytest.raises(FileFormatError, match="sites 1 and 2 have one label, X; give charges by element, or the name"):
+        read_crystal(path, charges={"X": 1.0, "Y": -1.0})
+    named = write(tmp_path, TWICE.replace("X Na", "Na Na").replace("Y Cl", "Cl Cl"))
+    assert read_crystal(named, charges={"Na": 1, "Cl": -1}).charges.tolist() == [1, 1, -1, -1]
+    assert read_crystal(write(tmp_path, TEXT.replace("Cl1 Cl", "Na1 Cl"))).total_charge == 0
+
+
+def test_charges_by_row_follow_the_symmetry(tmp_path):
+    """Two rows of one label, each with images: 'P -1' puts one behind the other."""
+    text = TWICE.replace("'P 1'", "'P -1'").replace("X Na 0 0 0", "X Na 0.1 0.2 0.3")
+    found = read_crystal(write(tmp_path, text), charges="_atom_site_charge")
+    by_place = {tuple(np.round(p / 5.64, 6)): q for p, q in zip(found.positions, found.charges)}
+    assert by_place[0.1, 0.2, 0.3] == by_place[0.9, 0.8, 0.7] == 1.0
+    assert by_place[0.5, 0.5, 0.0] == 0.75

@@ -127,3 +127,51 @@ def test_arguments_and_missing_packages(tmp_path, monkeypatch):
         MissingDependencyError, match=r'needs gemmi; install it with pip install "sci-hpc\[structures\]"'
     ):
         read_structure(UBIQUITIN, forcefield="AMBER")
+
+
+MMCIF = """data_a
+loop_
+_atom_site.group_PDB
+_atom_site.id
+_atom_site.type_symbol
+_atom_site.label_atom_id
+_atom_site.label_alt_id
+_atom_site.label_comp_id
+_atom_site.label_asym_id
+_atom_site.label_entity_id
+_atom_site.label_seq_id
+_atom_site.Cartn_x
+_atom_site.Cartn_y
+_atom_site.Cartn_z
+ATOM 1 N N . ALA A 1 1 1.0 2.0 3.0
+ATOM 2 C CA . ALA A 1 1 2.4 ? 3.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.mmcif", MMCIF, r"a\.mmcif:16: Cartn_y is '\?'; expected a number: complete the atom or remove it"),
+        ("a.cif", "# comments\n# alone\n", r"a\.cif: no data block; expected a mmcif file with atoms"),
+        (
+            "a.pdb",
+            "ATOM      1  N   ALA A   1           ?   2.000   3.000  1.00  0.00           N\n",
+            r"a\.pdb:1: x is '\?'; expected a number",
+        ),
+        (
+            "a.pdb",
+            "ATOM      1  N   ALA A   1       1.000   2.000     nan  1.00  0.00           N\n",
+            r"a\.pdb:1: z is 'nan'; expected a number",
+        ),
+    ],
+)
+def test_coordinates_that_are_no_numbers_are_named(tools, tmp_path, name, text, message):
+    """gemmi reads them as 0 in a PDB file and as NaN in mmCIF."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FileFormatError, match=message):
+        read_structure(tmp_path / name, forcefield="AMBER")
+
+
+def test_the_cif_of_a_crystal_is_shown_its_reader(tmp_path):
+    with pytest.raises(FileFormatError, match=r"the CIF of a crystal.*read_crystal, .*`sci lattice`"):
+        read_structure(EXAMPLES / "nacl.cif")

@@ -295,3 +295,51 @@ def test_real_molecules(test_data, name, n, charge):
     particles = read_structure(path)
     assert particles.n == n == len(re.findall("^(?:ATOM|HETATM)", path.read_text(), re.MULTILINE))
     assert particles.total_charge == pytest.approx(charge, abs=1e-9)
+
+
+GROMACS = """TITLE     system
+CRYST1   35.060   34.040   38.990  90.00  90.00  90.00 P 1           1
+MODEL        1
+ATOM      1  O    ZR     1      15.710  17.670  23.340  1.00  1.48           O
+ATOM      2  O    ZR     1      15.710  17.670  24.340 {second}  1.48           O
+"""
+
+
+def test_files_of_gromacs_are_read_and_the_format_overrides_the_guess(tmp_path):
+    """editconf -mead writes charge and radius in two decimals, with an element where a PDB file has one."""
+    path = write(tmp_path, GROMACS.format(second="-1.00"))
+    for options in ({}, {"format": "pqr"}):
+        found = read_structure(path, **options)
+        assert found.charges.tolist() == [1.0, -1.0]
+        assert found.radii.tolist() == [1.48, 1.48]
+    path = write(tmp_path, GROMACS.format(second=" 0.50"))
+    with pytest.raises(FileFormatError, match=r":4: this is a line of a PDB file.*or with format='pqr' if these are"):
+        read_structure(path)
+    assert read_structure(path, format="pqr").charges.tolist() == [1.0, 0.5]
+    renamed = write(tmp_path, GROMACS.format(second=" 0.50"), "a.xyz")
+    assert read_structure(renamed, format="PQR").charges.tolist() == [1.0, 0.5]
+
+
+RADII_FIRST = """REMARK  atom radii in columns 55-62
+REMARK  atom charges in columns 63-70
+ATOM      1  N   SER     1       1.000   2.000   3.000  1.5500  0.1849
+ATOM      2  CB  SER     1       2.000   2.000   3.000  1.7000 {last}
+"""
+
+
+@pytest.mark.parametrize("last", ["-0.1898", " 0.1898"])
+def test_radii_before_charges_are_read_as_the_remarks_say(tmp_path, last):
+    found = read_structure(write(tmp_path, RADII_FIRST.format(last=last)))
+    assert found.radii.tolist() == [1.55, 1.7]
+    assert found.charges.tolist() == [0.1849, float(last)]
+    swapped = RADII_FIRST.replace("radii", "?").replace("charges", "radii").replace("?", "charges")
+    assert read_structure(write(tmp_path, swapped.format(last=" 0.1898"))).charges.tolist() == [1.55, 1.7]
+
+
+def test_radii_before_charges_without_a_word_are_refused(tmp_path):
+    text = "".join(RADII_FIRST.format(last="-0.1898").splitlines(keepends=True)[2:])
+    with pytest.raises(FileFormatError, match=r":2: the radius is -0\.1898; .*are the charges in its column\?"):
+        read_structure(write(tmp_path, text))
+    text = "REMARK  atom radii in columns 63-70\n" + RADII_FIRST.format(last=" 0.1898")
+    with pytest.raises(FileFormatError, match=r":2: two remarks name different columns of the radius"):
+        read_structure(write(tmp_path, text))

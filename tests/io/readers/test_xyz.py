@@ -42,6 +42,17 @@ def test_extended(tmp_path, end):
     assert read(tmp_path, EXTENDED.replace("initial_charges", "charge")).charges.tolist() == [1, -1]
 
 
+@pytest.mark.parametrize("pbc", ["[F, F, F]", "{F F F}", '"0 0 0"', "F", "[0,0,0]", '"False false FALSE"', "[F F F]"])
+@pytest.mark.parametrize("lattice", ['"5 0 0 0 6 0 0 0 7"', "[[5.0,0,0],[0, 6, 0],[0,0,7]]", "{5 0 0 0 6 0 0 0 7}"])
+def test_forms_of_flags_and_lattices(tmp_path, pbc, lattice):
+    text = EXTENDED.replace('"5.0 0 0 0 6.0 0 0 0 7.0"', lattice)
+    assert read(tmp_path, text.replace('"T T T"', pbc)).cell is None
+    for periodic in ("[T, T, T]", "{T T T}", '"1 1 1"', "T", '"true True TRUE"'):
+        particles = read(tmp_path, text.replace('"T T T"', periodic))
+        np.testing.assert_array_equal(particles.cell, np.diag([5.0, 6, 7]))
+        assert particles.charges.tolist() == [1, -1]
+
+
 def test_frames(tmp_path):
     text = PLAIN + "1\n\nLi 1 2 3 1.0\n\n"
     with pytest.raises(FileFormatError, match=r"a\.xyz:7: a second model begins here, of 2; choose one with model=1"):
@@ -68,6 +79,28 @@ BAD = {
     "cell": (EXTENDED.replace("5.0 0 0", "5.0 0"), ":2: Lattice='5.0 0 0 6.0 .*expected nine finite numbers"),
     "flat cell": (EXTENDED.replace("7.0", "0.0"), ":2: Lattice=.*three independent periods"),
     "partly periodic": (EXTENDED.replace("T T T", "T T F"), ":2: pbc='T T F'; expected"),
+    "unknown flag": (EXTENDED.replace("T T T", "T T maybe"), ":2: pbc='T T maybe'; expected"),
+    "two flags": (EXTENDED.replace("T T T", "T T"), ":2: pbc='T T'; expected"),
+    "flags and more": (EXTENDED.replace('"T T T"', "[T, T, F]"), r":2: pbc='\[T, T, F\]'; expected"),
+    "pos of 0": ("1\nProperties=species:S:1:pos:R:0:q:R:1\nO 1\n", ":2: Properties gives pos 0 columns; expected 3"),
+    "pos of 1": ("1\nProperties=species:S:1:pos:R:1:q:R:1\nO 1 1\n", ":2: Properties gives pos 1 columns; expected 3"),
+    "pos of 2": ("1\nProperties=species:S:1:pos:R:2:q:R:1\nO 1 2 1\n", ":2: Properties gives pos 2 columns"),
+    "charge of 2": ("1\nProperties=q:R:2:pos:R:3\n1 2 0 0 0\n", ":2: Properties gives q 2 columns; expected 1"),
+    "charge of 0": ("1\nProperties=q:R:0:pos:R:3\n0 0 0\n", ":2: Properties gives q 0 columns; expected 1"),
+    "radius of 3": ("1\nProperties=pos:R:3:q:R:1:radii:R:3\n0 0 0 1 1 1 1\n", ":2: Properties gives radii 3 columns"),
+    "pos twice": ("1\nProperties=pos:R:3:q:R:1:pos:R:3\n0 0 0 1 1 1 1\n", ":2: Properties names pos twice"),
+    "oblique matrix": (
+        EXTENDED.replace('"5.0 0 0 0 6.0 0 0 0 7.0"', "[[5,1,0],[0,6,0],[0,0,7]]"),
+        ":2: Lattice=.*periods as rows or as columns",
+    ),
+    "image": (
+        EXTENDED.replace("Cl 2.5", "Cl 5.0"),
+        ":4: atom Cl is at the place of a periodic image of atom Na",
+    ),
+    "image below": (
+        EXTENDED.replace("Cl 2.5", "Cl 4.9999999999"),
+        ":4: atom Cl is at the place of a periodic image of",
+    ),
     "radius": (EXTENDED.replace("1.8", "-1.8"), ":4: the radius is -1.8"),
     "empty": ("", ": the file is empty"),
 }

@@ -46,7 +46,7 @@ def export_format(text: str) -> tuple[str, ...]:
 
 
 def export_paths(out: Path, formats: Sequence[str]) -> dict[str, Path]:
-    """Return where each format is written: beside `out`, with another suffix."""
+    """Return the path of each format: beside `out`, with another suffix."""
     return {name: out.with_suffix(f".{name}") for name in formats}
 
 

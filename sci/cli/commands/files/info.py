@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _progress(state: Any) -> dict[str, Any]:
-    """Return how far a trajectory is, and how its frames are evaluated."""
+    """Return the numbers of frames, and the plan of their evaluation."""
     finished = int((state.checksums >= 0).sum())
     plan = {name: float(v) if isinstance(v, int) else v for name, v in state.plan.as_dict().items()}
     return {"frames": float(len(state.checksums)), "finished": float(finished), **plan}
