@@ -120,7 +120,7 @@ def solvers(xp: ModuleType, scale: float) -> Jobs:
 
 def sequences(xp: ModuleType, scale: float) -> Jobs:
     """Softmax attention of 16K tokens and lightning attention of 64K, eight heads of 64, with gradients."""
-    from sci.sequence import attention, lightning_attention
+    from sci.sequence import lightning_attention, softmax_attention
 
     rng = np.random.default_rng(0)
 
@@ -134,14 +134,14 @@ def sequences(xp: ModuleType, scale: float) -> Jobs:
         return vjp((dout, None), forward()[1])[0]
 
     def softmax() -> Any:
-        return attention.forward(*short[:3], causal=True)
+        return softmax_attention.forward(*short[:3], causal=True)
 
     def lightning() -> Any:
         return lightning_attention.forward(*long[:3], decay)
 
     return {
         "attention": lambda: softmax()[0][0],
-        "attention, gradients": lambda: both(softmax, attention.vjp, short[3]),
+        "attention, gradients": lambda: both(softmax, softmax_attention.vjp, short[3]),
         "lightning": lambda: lightning()[0][0],
         "lightning, gradients": lambda: both(lightning, lightning_attention.vjp, long[3]),
     }

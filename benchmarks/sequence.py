@@ -26,7 +26,7 @@ import lightning
 import numpy as np
 
 import sci
-from sci.sequence import attention, tensor_attention
+from sci.sequence import softmax_attention, tensor_attention
 
 HEADS, D = 8, 64
 
@@ -43,8 +43,8 @@ def gemm_peak() -> float:
 
 def ours(q: Any, k: Any, v: Any, dout: Any) -> Any:
     """Run the library."""
-    (out, _), residuals = attention.forward(q, k, v, causal=True)
-    return out if dout is None else attention.vjp((dout, None), residuals)
+    (out, _), residuals = softmax_attention.forward(q, k, v, causal=True)
+    return out if dout is None else softmax_attention.vjp((dout, None), residuals)
 
 
 def torch_result(torch: Any, x: Any) -> Any:

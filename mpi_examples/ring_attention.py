@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, launched, reset_traffic, shard, traffic
-from sci.sequence import attention
+from sci.sequence import softmax_attention
 
 HEADS, N, D = 4, 1501, 32
 
@@ -19,15 +19,15 @@ comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     rng = np.random.default_rng(0)
     q, k, v, dout = rng.normal(size=(4, HEADS, N, D))
-    (out, lse), residuals = attention.forward(q, k, v, causal=True)
-    expected = (out, *attention.vjp((dout, None), residuals))
+    (out, lse), residuals = softmax_attention.forward(q, k, v, causal=True)
+    expected = (out, *softmax_attention.vjp((dout, None), residuals))
     lines = []
     for method, layout in (("ring", "zigzag"), ("rsa", "contiguous"), ("ulysses", "striped")):
         parts = [shard(a, comm, 1, layout) for a in (q, k, v)]
         reset_traffic(comm)
         start = time.perf_counter()
-        (found, _), residuals = attention.forward(*parts, causal=True, method=method, layout=layout, comm=comm)
-        gradients = attention.vjp((shard(dout, comm, 1, layout), None), residuals)
+        (found, _), residuals = softmax_attention.forward(*parts, causal=True, method=method, layout=layout, comm=comm)
+        gradients = softmax_attention.vjp((shard(dout, comm, 1, layout), None), residuals)
         seconds = time.perf_counter() - start
         errors = [
             np.abs(a - shard(b, comm, 1, layout)).max() / np.abs(b).max() for a, b in zip((found, *gradients), expected)

@@ -66,12 +66,12 @@ def main(text: bytes) -> None:
     if comm.rank == 0:
         print(f"{len(text):,} bytes, {count_parameters(model.parameters):,} parameters, {comm.size} ranks", flush=True)
     batch = windows[np.arange(min(options.batch, len(windows)))]
-    spread = float(model.loss(model.parameters, batch, comm, options.method))
+    spread = float(model.loss(model.parameters, batch, comm=comm, method=options.method))
     alone = float(model.loss(model.parameters, batch))
     error = abs(spread - alone) / alone
     assert error < 1e-5, error
     done = train(
-        lambda variables, batch: model.loss(variables, batch, comm, options.method),
+        lambda variables, batch: model.loss(variables, batch, comm=comm, method=options.method),
         model.parameters,
         windows,
         optimizer=AdamW(options.rate, weight_decay=0.01),

@@ -3,7 +3,7 @@
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
 
-from sci.distributed.agreement import Agreement, abort_on_error, agree, agreed
+from sci.distributed.agreement import Agreement, Deferred, abort_on_error, agree, agreed
 from sci.distributed.canonical import Form, form
 from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, broadcast, broadcast_object
@@ -21,6 +21,7 @@ from sci.distributed.staging import cuda_aware
 __all__ = [
     "Agreement",
     "Comm",
+    "Deferred",
     "Form",
     "GridDecomposition",
     "HaloExchange",

@@ -18,7 +18,7 @@ from sci.distributed.canonical import Form, canonical, short_text
 from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "abort_on_error", "agree", "agreed", "verdict"]
+__all__ = ["Agreement", "Deferred", "abort_on_error", "agree", "agreed", "verdict"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -157,6 +157,43 @@ def agreed(comm: Comm, operation: str = "") -> Agreement:
     array([[2]])
     """
     return Agreement(channel_of(comm), operation)
+
+
+class Deferred:
+    """Local work between messages: its first error waits until all ranks can raise it together.
+
+    A rank that fails between two messages must still exchange them, or the others wait for ever. Each piece of work
+    goes into `with work:`, which keeps an exception in `error` and goes on; `settle` after the last message raises it.
+
+    Examples
+    --------
+    >>> from sci.distributed import Deferred
+    >>> work = Deferred()
+    >>> with work:
+    ...     sizes = [1 / n for n in (2, 1)]
+    >>> work.settle(None)
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def __enter__(self) -> Deferred:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Keep the first exception; let `KeyboardInterrupt` and `SystemExit` pass."""
+        if not isinstance(error, Exception):
+            return False
+        self.error = self.error or error
+        return True
+
+    def settle(self, comm: Comm, operation: str = "") -> None:
+        """Raise the error of any rank on all ranks (collective), as `agreed` does."""
+        with agreed(comm, operation):
+            if self.error is not None:
+                raise self.error
 
 
 def _exchange_texts(channel: Channel, mine: bytes) -> list[bytes]:

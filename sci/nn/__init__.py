@@ -1,6 +1,6 @@
 """Differentiation and training: ops with their derivatives, losses, optimizers, the training loop."""
 
-from sci.nn.collectives import copy_to_ranks, sum_over_ranks
+from sci.nn.collectives import copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
@@ -53,6 +53,7 @@ __all__ = [
     "divide",
     "einsum",
     "embedding",
+    "gather_tokens",
     "gelu",
     "global_norm",
     "group_norm",
@@ -79,6 +80,7 @@ __all__ = [
     "reshape",
     "rms_norm",
     "scale_shift",
+    "scatter_sum",
     "select",
     "silu",
     "softmax",

@@ -1,15 +1,17 @@
-"""The operators f and g between ranks, as ops: what is the same on all, and what is summed over all."""
+"""Ops between ranks: Megatron's f and g, and their form for runs of tokens, which gathers and scatters."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
+
 from sci.backend import Array, namespace
-from sci.distributed import Comm, allreduce_sum, size
+from sci.distributed import Comm, allgather_rows, allreduce_sum, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
 
-__all__ = ["copy_to_ranks", "sum_over_ranks"]
+__all__ = ["copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
 
 
 def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
@@ -65,3 +67,59 @@ def sum_over_ranks(x: Array, *, comm: Comm = None) -> tuple[Array, None]:
     Forward one all-reduce, in the order of the ranks; backward no message. The gradient must be the same on all ranks.
     """
     return (x if size(comm) == 1 else allreduce_sum(x, comm, checked=True)), None
+
+
+def _gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `gather_tokens` for this rank's run."""
+    axis, comm, own = residuals
+    return (dout if size(comm) == 1 else _scattered(dout, axis, comm, own),)
+
+
+@op(vjp=_gather_tokens_vjp)
+def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
+    """Return all ranks' runs of tokens one after another; the gradient is summed over ranks and cut again.
+
+    Notes
+    -----
+    Forward an all-gather, backward a reduce-scatter: f in the sequence form.
+
+    References
+    ----------
+    Korthikanti et al. (arXiv 2205.05198), section 4.2.2.
+    """
+    if size(comm) == 1:
+        return x, (axis, comm, x.shape[axis])
+    return _gathered(x, axis, comm), (axis, comm, x.shape[axis])
+
+
+def _scatter_sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `scatter_sum`."""
+    axis, comm = residuals
+    return (dout if size(comm) == 1 else _gathered(dout, axis, comm),)
+
+
+@op(vjp=_scatter_sum_vjp)
+def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
+    """Return this rank's run of the tokens of the sum over ranks; the gradient is gathered.
+
+    Notes
+    -----
+    Forward a reduce-scatter, backward an all-gather: g in the sequence form. Runs are those of `split`.
+    """
+    if size(comm) == 1:
+        return x, (axis, comm)
+    part = split(x.shape[axis], comm)
+    return _scattered(x, axis, comm, part.stop - part.start), (axis, comm)
+
+
+def _gathered(x: Array, axis: int, comm: Comm) -> Array:
+    xp = namespace(x)
+    whole = allgather_rows(xp.ascontiguousarray(xp.moveaxis(x, axis, 0)), comm)
+    return xp.ascontiguousarray(xp.moveaxis(whole, 0, axis))
+
+
+def _scattered(x: Array, axis: int, comm: Comm, own: int) -> Array:
+    xp = namespace(x)
+    lengths = allgather_rows(np.array([own]), comm).tolist()
+    rows = reduce_scatter_rows(xp.ascontiguousarray(xp.moveaxis(x, axis, 0)), comm, lengths)
+    return xp.ascontiguousarray(xp.moveaxis(rows, 0, axis))

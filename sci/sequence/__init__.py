@@ -1,9 +1,8 @@
 """Long sequences across ranks."""
 
-from sci.nn.collectives import copy_to_ranks, sum_over_ranks
 from sci.sequence.attention.cost import AttentionCost, attention_cost
 from sci.sequence.attention.linformer import linformer_attention
-from sci.sequence.attention.softmax import attention
+from sci.sequence.attention.softmax import softmax_attention
 from sci.sequence.attention.tiles import merge_attention
 from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
 from sci.sequence.higher_order.tensor_attention import tensor_attention
@@ -13,34 +12,21 @@ from sci.sequence.linear_attention.lightning import (
 )
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid, rank_grid
-from sci.sequence.megatron.schedules import (
-    PipelineStep,
-    Simulation,
-    peak_in_flight,
-    pipeline_bubble,
-    pipeline_schedule,
-    simulate,
-)
-from sci.sequence.megatron.tensor_parallel import (
-    column_linear,
-    gather_tokens,
-    parallel_attention,
-    parallel_mlp,
-    row_linear,
-    scatter_sum,
-    vocabulary_cross_entropy,
-    vocabulary_embedding,
-)
+from sci.sequence.megatron.schedules import PipelineStep, pipeline_schedule
+from sci.sequence.megatron.simulation import Simulation, peak_in_flight, pipeline_bubble, simulate
+from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attention, parallel_mlp, row_linear
 from sci.sequence.megatron.throughput import LanguageModelSize, pipeline_bytes, tensor_parallel_bytes, training_days
-from sci.sequence.models.language_model import State, TextWindows, TransNormer, token_loss
-from sci.sequence.models.parallel_transformer import ParallelTransformer
-from sci.sequence.models.transnormer import (
+from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
+from sci.sequence.models.layers import (
     gated_linear_attention,
     gated_unit,
     lrpe,
     simple_rms_norm,
     transnormer_decays,
 )
+from sci.sequence.models.parallel_transformer import ParallelTransformer
+from sci.sequence.models.text import TextWindows, token_loss
+from sci.sequence.models.transnormer import State, TransNormer
 
 __all__ = [
     "AttentionCost",
@@ -52,13 +38,10 @@ __all__ = [
     "State",
     "TextWindows",
     "TransNormer",
-    "attention",
     "attention_cost",
     "column_linear",
-    "copy_to_ranks",
     "gated_linear_attention",
     "gated_unit",
-    "gather_tokens",
     "lightning_attention",
     "lightning_step",
     "linformer_attention",
@@ -75,10 +58,9 @@ __all__ = [
     "rank_grid",
     "row_linear",
     "run_pipeline",
-    "scatter_sum",
     "simple_rms_norm",
     "simulate",
-    "sum_over_ranks",
+    "softmax_attention",
     "tensor_attention",
     "tensor_parallel_bytes",
     "token_loss",

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+METHODS = ("ring", "rsa", "ulysses")
+PACKED = np.repeat([-1, 5, 2, -3, 9], [2, 7, 1, 3, 8])
+"""Documents of unequal lengths with padding between them, 21 tokens."""
+
+
+def attention_arrays(
+    n: int, heads: int = 2, d: int = 5, count: int = 4, seed: int = 0, dtype: str = "f8"
+) -> list[np.ndarray]:
+    """Return q, k, v, dout, ... of random numbers, (heads, n, d) each."""
+    return list(np.random.default_rng(seed).normal(size=(count, heads, n, d)).astype(dtype))
+
+
+def relative(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest error over the largest entry."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
 
 def seen_by(n: int, causal: bool, segments: np.ndarray | None) -> np.ndarray:
     """Return the (n, n) table of which token (column) each token (row) sees."""

@@ -71,7 +71,8 @@ def make_models() -> dict[str, object]:
     """Return one model of every class but the largest."""
     fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
     tfno = TFNO((2, 2), 1, 1, 2, 1)
-    former = TransNormer.new(0, width=4, heads=2, layers=1, hidden=4, vocabulary=6)
+    # Files of schema 2 without decays have those that models had then.
+    former = TransNormer.new(0, width=4, heads=2, layers=1, hidden=4, vocabulary=6, decays=[[4.0, 8.0]])
     equino = EquiNO(
         Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
         *(numbers(2, 3, 2, 3), numbers(1, 3, 2, 3)),

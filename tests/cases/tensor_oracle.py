@@ -22,3 +22,10 @@ def tensor_dense(
         np.einsum("ijk,il,kl->jl", p, dout, v2),
         np.einsum("ijk,il,jl->kl", p, dout, v1),
     )
+
+
+def tensor_arrays(lengths: tuple[int, int, int], d: int, size: float = 1.0, seed: int = 0) -> list[np.ndarray]:
+    """Return q, k1, k2 of entries up to `size`, v1, v2 and dout."""
+    rng = np.random.default_rng(seed)
+    n, n1, n2 = lengths
+    return [*(rng.uniform(-size, size, (m, d)) for m in (n, n1, n2)), *(rng.normal(size=(m, d)) for m in (n1, n2, n))]

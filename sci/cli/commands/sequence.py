@@ -12,9 +12,9 @@ import numpy as np
 from sci.cli.outcome import computing, print_json, print_table
 from sci.errors import InvalidValueError
 from sci.sequence import (
-    attention,
     attention_cost,
     lightning_attention,
+    softmax_attention,
 )
 
 __all__ = ["add_parser"]
@@ -61,7 +61,11 @@ def run(arguments: argparse.Namespace) -> None:
 def _timings(a: argparse.Namespace) -> list[dict[str, Any]]:
     rng = np.random.default_rng(a.seed)
     q, k, v, dout = (rng.standard_normal((a.heads, a.length, a.head_dim)).astype(a.dtype) for _ in range(4))
-    found = [_timing("softmax", a, lambda: attention.forward(q, k, v, causal=not a.full), attention.vjp, dout)]
+    found = [
+        _timing(
+            "softmax", a, lambda: softmax_attention.forward(q, k, v, causal=not a.full), softmax_attention.vjp, dout
+        )
+    ]
     if not a.full and a.dtype != "float16":
         decay = (2.0 ** -np.arange(1, a.heads + 1)).astype(a.dtype)
         forward = lambda: lightning_attention.forward(q, k, v, decay)  # noqa: E731

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.errors import InvalidValueError
-from sci.sequence.attention.problem import METHODS, Method
+from sci.sequence.attention.problem import METHODS, AttentionMethod
 
 __all__ = ["AttentionCost", "attention_cost"]
 
@@ -37,12 +37,12 @@ def attention_cost(
     head_dim: int,
     n_ranks: int = 1,
     *,
-    method: Method = "ring",
+    method: AttentionMethod = "ring",
     causal: bool = False,
     dtype: str = "float32",
     backward: bool = False,
 ) -> AttentionCost:
-    """Return the cost of `attention`, or of `attention.vjp`, for n tokens over `n_ranks` ranks.
+    """Return the cost of `softmax_attention`, or of `softmax_attention.vjp`, for n tokens over `n_ranks` ranks.
 
     Parameters
     ----------

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace, require_finite
-from sci.distributed import Comm, abort_on_error, allreduce_sum
-from sci.distributed.agreement import verdict
-from sci.distributed.communicators import channel_of
-from sci.errors import DTypeError, ShapeError
+from sci.backend import Array, namespace
+from sci.distributed import Comm, Deferred, abort_on_error, agreed, allreduce_sum, form
+from sci.errors import ShapeError
 from sci.nn import op
-from sci.sequence.attention.problem import fingerprint, narrowed, require_sharded, working_dtype
-from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange, add_gradients, attend
+from sci.sequence.attention.problem import check_heads, flat_heads
+from sci.sequence.attention.tiles import KeyRange, add_gradients, attend
+from sci.sequence.checks import (
+    agree_cotangents,
+    check_dtypes,
+    check_finite,
+    fingerprint,
+    narrowed,
+    require_sharded,
+    scale_or,
+    working_dtype,
+)
 
 __all__ = ["linformer_attention"]
 
@@ -56,25 +63,25 @@ def _linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array,
     Collective: one sum over ranks of 2 heads rows head_dim elements.
     """
     call: _Call = residuals
-    shape = (*call.leading, *call.q.shape[1:])
-    error = None
-    if tuple(dout.shape) != shape:
-        error = ShapeError(f"dout has shape {tuple(dout.shape)}; expected {shape}")
-    verdict(channel_of(call.comm), error)
-    xp = namespace(dout, call.q)
+    shape, work = (*call.leading, *call.q.shape[1:]), Deferred()
+    agree_cotangents(call.comm, "linformer_attention", call.q, {"dout": (dout, shape)})
+    xp, scale = namespace(call.q), call.q.dtype.type(call.scale)
     with abort_on_error(call.comm):
-        dout = xp.ascontiguousarray(dout.reshape(call.q.shape), dtype=call.q.dtype)
-        delta, scale = (dout * call.out).sum(axis=2), call.q.dtype.type(call.scale)
-        dq, dkeys, dvalues = (xp.zeros_like(a) for a in (call.q, call.keys, call.values))
-        given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
-        key_range = _key_range(xp, call.q, call.keys)
-        add_gradients(*given, key_range, xp.arange(call.keys.shape[1]), dq, dkeys, dvalues)
-        dkeys, dvalues = allreduce_sum(xp.stack([dkeys, dvalues]), call.comm, checked=True)
+        sums = xp.zeros((2, *call.keys.shape), call.q.dtype)
+        with work:
+            dout = flat_heads(dout, call.q.dtype)
+            delta, dq = (dout * call.out).sum(axis=2), xp.zeros_like(call.q)
+            given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
+            key_range, positions = _key_range(xp, call.q, call.keys), xp.arange(call.keys.shape[1])
+            add_gradients(*given, key_range, positions, dq, sums[0], sums[1])
+        dkeys, dvalues = allreduce_sum(sums, call.comm, checked=True)
+    with work:
         dk, dv = call.e.T @ dkeys, call.f.T @ dvalues
         de = xp.einsum("hrd,hld->rl", dkeys, call.k)
         df = xp.einsum("hrd,hld->rl", dvalues, call.v)
         found = (dq * scale, dk, dv, de, df)
         dq, dk, dv, de, df = (narrowed(a, call.dtype, "a gradient of Linformer attention") for a in found)
+    work.settle(call.comm, "the gradient of linformer_attention")
     return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
 
 
@@ -137,20 +144,30 @@ def linformer_attention(
     >>> linformer_attention(x, x, x, np.ones((1, 4)), np.ones((1, 4)) / 4)[0, 0]
     array([1., 1.])
     """
-    _agree((q, k, v, e, f), scale, precision, length, comm)
-    xp, shape, given = namespace(q, k, v, e, f), q.shape, q.dtype
-    dtype = working_dtype(given, precision)
-    q, k, v = (xp.ascontiguousarray(a, dtype=dtype).reshape(math.prod(shape[:-2]), *shape[-2:]) for a in (q, k, v))
+    with agreed(comm, "linformer_attention") as agreement:
+        _check(q, k, v, e, f)
+        dtype = working_dtype(q.dtype, precision)
+        value = scale_or(scale, q.shape[-1] ** -0.5)
+        agreement.same(q=form(q, free=[-2]), rows=e.shape[0], scale=value, precision=dtype.name, length=length)
+        agreement.gather(q.shape[-2], fingerprint(k, v, comm))
+    lengths, prints = agreement.table.T
+    require_sharded(lengths.tolist(), length, prints, "shard(x, comm, -2), and of e and f shard(e, comm, 1)")
+    xp, shape, given, work = namespace(q), tuple(q.shape), q.dtype, Deferred()
+    q, k, v = (flat_heads(a, dtype) for a in (q, k, v))
     e, f = (a.astype(dtype, copy=False) for a in (e, f))
-    value = shape[-1] ** -0.5 if scale is None else float(scale)
     with abort_on_error(comm):
-        keys, values = allreduce_sum(xp.stack([e @ k, f @ v]), comm, checked=True)
+        sums = xp.zeros((2, q.shape[0], e.shape[0], q.shape[2]), dtype)
+        with work:
+            xp.matmul(e, k, out=sums[0])
+            xp.matmul(f, v, out=sums[1])
+        keys, values = allreduce_sum(sums, comm, checked=True)
+    with work:
         keys, values = (xp.ascontiguousarray(a) for a in (keys, values))
         out, lse = xp.zeros_like(q), xp.full(q.shape[:2], -xp.inf, q.dtype)
         attend(q * q.dtype.type(value), keys, values, _key_range(xp, q, keys), xp.arange(keys.shape[1]), out, lse)
         result = narrowed(out, given, "the output of Linformer attention").reshape(shape)
-    call = _Call(q, k, v, e, f, value, keys, values, out, lse, tuple(shape[:-2]), given, comm)
-    return result, call
+    work.settle(comm, "linformer_attention")
+    return result, _Call(q, k, v, e, f, value, keys, values, out, lse, shape[:-2], given, comm)
 
 
 def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:
@@ -159,47 +176,13 @@ def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:
     return KeyRange(low, low + keys.shape[1])
 
 
-def _check(arrays: dict[str, Array]) -> None:
+def _check(q: Array, k: Array, v: Array, e: Array, f: Array) -> None:
     """Check the arrays of one rank."""
-    namespace(*arrays.values())
-    q, k, v, e, f = arrays.values()
-    for name, array in arrays.items():
-        if getattr(array, "dtype", None) not in (np.float16, np.float32, np.float64) or array.dtype != q.dtype:
-            found = getattr(array, "dtype", type(array))
-            raise DTypeError(f"{name} has dtype {found}; expected float16, float32 or float64, one for all")
-    if not 3 <= q.ndim <= 7 or not q.shape == k.shape == v.shape or not 1 <= q.shape[-1] <= MAX_HEAD_DIM:
-        raise ShapeError(
-            f"q, k and v have shapes {q.shape}, {k.shape} and {v.shape}; expected one shape (..., heads, length, "
-            f"head_dim), head_dim at most {MAX_HEAD_DIM}"
-        )
+    check_heads(q=q, k=k, v=v)
+    check_dtypes({"q": q, "e": e, "f": f})
+    check_finite({"e": e, "f": f})
     if e.ndim != 2 or e.shape != f.shape or e.shape[1] != q.shape[-2] or e.shape[0] == 0:
         raise ShapeError(
             f"e and f have shapes {e.shape} and {f.shape}; expected (rows, {q.shape[-2]}), the columns of this rank's "
             "tokens: of whole projections, shard(e, comm, 1)"
         )
-    for name, array in arrays.items():
-        require_finite(array, name)
-
-
-def _agree(
-    arrays: tuple[Array, ...], scale: float | None, precision: str | None, length: int | None, comm: Comm
-) -> None:
-    """Check the arguments on all ranks."""
-    error: Exception | None = None
-    header = [0] * 13
-    try:
-        _check(dict(zip("qkvef", arrays)))
-        q, k, v, e, _ = arrays
-        bits = int(np.float64(-1 if scale is None else scale).view(np.int64))
-        sizes = [q.dtype.itemsize, working_dtype(q.dtype, precision).itemsize, q.shape[-1], e.shape[0]]
-        whole = -1 if length is None else int(length)
-        header = [q.shape[-2], fingerprint(k, v, comm), whole, bits, *sizes, *q.shape[:-2]]
-        header += [0] * (13 - len(header))
-    except Exception as caught:
-        error = caught
-    table = verdict(channel_of(comm), error, header)
-    if (table[:, 2:] != table[0, 2:]).any():
-        raise ShapeError("dtype, heads, head_dim, rows or an option differ between ranks; only the length may")
-    require_sharded(
-        table[:, 0].tolist(), int(table[0, 2]), table[:, 1], "shard(x, comm, -2), and of e and f shard(e, comm, 1)"
-    )

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, namespace, require_finite, to_device, to_host
-from sci.distributed import Comm, Layout, positions, rank_of, size, unshard
-from sci.distributed.agreement import verdict
-from sci.distributed.communicators import channel_of
-from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import Comm, Layout, agreed, form, positions, rank_of, size, unshard
+from sci.errors import DecompositionError, InvalidValueError, ShapeError
 from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange
+from sci.sequence.checks import (
+    check_choice,
+    check_dtypes,
+    check_finite,
+    fingerprint,
+    require_sharded,
+    scale_or,
+    working_dtype,
+)
 
-__all__ = [
-    "METHODS",
-    "Method",
-    "Problem",
-    "Sequences",
-    "agreed_problem",
-    "fingerprint",
-    "narrowed",
-    "require_sharded",
-    "working_dtype",
-]
+__all__ = ["METHODS", "AttentionMethod", "Problem", "Sequences", "agreed_problem", "check_heads", "flat_heads"]
 
-Method: TypeAlias = Literal["ring", "rsa", "ulysses"]
+AttentionMethod: TypeAlias = Literal["ring", "rsa", "ulysses"]
 METHODS = ("ring", "rsa", "ulysses")
 _LAYOUTS = ("contiguous", "zigzag", "striped")
-_WORKING = {"float16": "float32", "float32": "float32", "float64": "float64"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class Sequences:
         return positions(self.n, layout=self.layout, rank=rank, size=len(self.lengths))
 
     def key_range(self, positions: np.ndarray, xp: Any) -> KeyRange:
-        """Return which positions the queries at `positions` see: their document's, up to their own if causal."""
+        """Return the range that the queries at `positions` see: their document, up to themselves if causal."""
         if self.segments is None:
             low, high = np.zeros_like(positions), np.full_like(positions, self.n - 1)
         else:
@@ -96,7 +90,7 @@ class Problem:
     dtype: np.dtype[Any]
     """The dtype of sums: never narrower than that of the arrays."""
     sequences: Sequences
-    method: Method
+    method: AttentionMethod
     comm: Comm
     leading: tuple[int, ...]
 
@@ -119,52 +113,33 @@ class Problem:
         return self.working(q) * self.dtype.type(self.scale)
 
 
-def _flat(array: Array) -> Array:
-    return namespace(array).ascontiguousarray(array).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
+def flat_heads(array: Array, dtype: Any = None) -> Array:
+    """Return (..., n, d) as a C-contiguous (heads, n, d), in `dtype` if given."""
+    return (
+        namespace(array).ascontiguousarray(array, dtype=dtype).reshape(math.prod(array.shape[:-2]), *array.shape[-2:])
+    )
 
 
-def _check_arrays(q: Array, k: Array, v: Array) -> None:
-    for name, array in (("q", q), ("k", k), ("v", v)):
-        if not hasattr(array, "dtype") or str(array.dtype) not in _WORKING:
-            raise DTypeError(f"{name} has dtype {getattr(array, 'dtype', type(array))}; expected float16, 32 or 64")
-        if not 3 <= array.ndim <= 7:
-            raise ShapeError(
-                f"{name} has shape {tuple(array.shape)}; expected (heads, length, head_dim), or that with leading axes"
-            )
-        if array.shape != q.shape or array.dtype != q.dtype:
-            raise ShapeError(
-                f"{name} has shape {tuple(array.shape)} and dtype {array.dtype}, q {tuple(q.shape)} and {q.dtype}; "
-                "expected one shape and dtype"
-            )
-    namespace(q, k, v)
-    if not 1 <= q.shape[-1] <= MAX_HEAD_DIM:
-        raise ShapeError(f"head_dim is {q.shape[-1]}; expected 1 to {MAX_HEAD_DIM}")
-    for name, array in (("q", q), ("k", k), ("v", v)):
-        require_finite(array, name)
+def check_heads(**arrays: Array) -> None:
+    """Raise unless the arrays, by name, have one shape (..., heads, length, head_dim) and one dtype, and are finite.
 
-
-def _choice(value: Any, choices: Sequence[str], name: str) -> int:
-    if value not in choices:
-        raise InvalidValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
-    return list(choices).index(value)
-
-
-def fingerprint(k: Array, v: Array, comm: Comm) -> int:
-    """Return a checksum of some keys and values; 0 where they say nothing: too few, all alike, or on one rank."""
-    heads = math.prod(k.shape[:-2])
-    if heads == 0 or k.shape[-2] < 2 or size(comm) == 1:
-        return 0
-    chosen = np.linspace(0, k.shape[-2] - 1, 8).astype(int).tolist()
-    xp = namespace(k, v)
-    rows = to_host(xp.concatenate([a.reshape(heads, *a.shape[-2:])[0][chosen] for a in (k, v)], axis=1))
-    return 0 if (rows == rows[0]).all() else 1 + zlib.crc32(rows.tobytes())
-
-
-def _check_scale(scale: Any, head_dim: int) -> float:
-    value = head_dim**-0.5 if scale is None else float(scale)
-    if not np.isfinite(value):
-        raise InvalidValueError(f"scale is {scale}; expected a finite number")
-    return value
+    Raises
+    ------
+    ShapeError, DTypeError, DeviceMismatchError, InvalidValueError
+    """
+    first, like = next(iter(arrays.items()))
+    shape = tuple(getattr(like, "shape", ()))
+    if not 3 <= len(shape) <= 7:
+        raise ShapeError(
+            f"{first} has shape {shape}; expected (heads, length, head_dim), or that with up to four leading axes"
+        )
+    for name, array in arrays.items():
+        if tuple(getattr(array, "shape", ())) != shape:
+            raise ShapeError(f"{name} has shape {tuple(array.shape)}, {first} {shape}; expected one shape")
+    if not 1 <= shape[-1] <= MAX_HEAD_DIM:
+        raise ShapeError(f"head_dim is {shape[-1]}; expected 1 to {MAX_HEAD_DIM}")
+    check_dtypes(arrays)
+    check_finite(arrays)
 
 
 def _local_segments(segments: Any, length: int) -> np.ndarray | None:
@@ -179,29 +154,6 @@ def _local_segments(segments: Any, length: int) -> np.ndarray | None:
     return ids.astype(np.int64)
 
 
-def working_dtype(dtype: Any, precision: str | None) -> np.dtype[Any]:
-    """Return the dtype of sums for input of `dtype`: float32 for float16, and at least `precision`."""
-    least = np.dtype(_WORKING[str(dtype)])
-    if precision is None:
-        return least
-    _choice(precision, ("float32", "float64"), "precision")
-    return np.promote_types(least, precision)
-
-
-def narrowed(array: Array, dtype: Any, name: str) -> Array:
-    """Return `array` in `dtype`, which may be narrower.
-
-    Raises
-    ------
-    InvalidValueError
-        If it is not finite there.
-    """
-    require_finite(array, name)
-    if array.size and float(namespace(array).abs(array).max()) > float(np.finfo(dtype).max):
-        raise InvalidValueError(f"{name} exceeds the range of {dtype}; scale the input down, or pass a wider dtype")
-    return array.astype(dtype, copy=False)
-
-
 def agreed_problem(
     q: Array,
     k: Array,
@@ -209,80 +161,43 @@ def agreed_problem(
     *,
     causal: bool,
     scale: float | None,
-    method: Any,
-    layout: Any,
-    segments: Any,
+    method: AttentionMethod,
+    layout: Layout,
+    segments: Array | None,
     precision: str | None,
     length: int | None,
     comm: Comm,
 ) -> Problem:
-    """Check the arguments of `attention` on all ranks and return the problem; collective."""
-    channel = channel_of(comm)
-    error: Exception | None = None
-    header = [0] * 20
-    ids: np.ndarray | None = None
-    try:
-        _check_arrays(q, k, v)
-        value = _check_scale(scale, q.shape[-1])
+    """Check the arguments of `softmax_attention` on all ranks and return the problem; collective."""
+    with agreed(comm, "softmax_attention") as agreement:
+        check_heads(q=q, k=k, v=v)
+        value = scale_or(scale, q.shape[-1] ** -0.5)
         dtype = working_dtype(q.dtype, precision)
         ids = _local_segments(segments, q.shape[-2])
-        leading = [0] * (7 - q.ndim) + list(q.shape[:-2])
-        chosen = [_choice(method, METHODS, "method"), _choice(layout, _LAYOUTS, "layout")]
-        numbers = [q.ndim, q.shape[-1], q.dtype.itemsize, dtype.itemsize, bool(causal), ids is None, *chosen]
-        bits = int(np.float64(value).view(np.int64))
-        header = [q.shape[-2], fingerprint(k, v, comm), -1 if length is None else length, bits, *numbers, *leading]
-        header += [0] * (20 - len(header))
-    except Exception as caught:
-        error = caught
-    table = verdict(channel, error, header)
-    lengths = tuple(table[:, 0].tolist())
-    _check_table(table, lengths, layout)
+        check_choice(method, METHODS, "method")
+        check_choice(layout, _LAYOUTS, "layout")
+        agreement.same(q=form(q, free=[-2]), causal=bool(causal), scale=value, method=method, layout=layout)
+        agreement.same(precision=dtype.name, segments=ids is not None, length=length)
+        agreement.gather(q.shape[-2], fingerprint(k, v, comm))
+    lengths, prints = agreement.table.T
+    require_sharded(lengths.tolist(), length, prints, f"shard(x, comm, -2, {layout!r})")
+    _check_layout(lengths.tolist(), layout)
     if ids is not None:
         ids = unshard(ids, comm, 0, layout)
         _documents(ids)
-    sequences = Sequences(layout, lengths, bool(causal), ids)
-    return Problem(_flat(q), _flat(k), _flat(v), value, dtype, sequences, method, comm, tuple(q.shape[:-2]))
+    sequences = Sequences(layout, tuple(lengths.tolist()), bool(causal), ids)
+    return Problem(
+        flat_heads(q), flat_heads(k), flat_heads(v), value, dtype, sequences, method, comm, tuple(q.shape[:-2])
+    )
 
 
-def _check_table(table: np.ndarray, lengths: tuple[int, ...], layout: Layout) -> None:
-    """Raise on all ranks alike if what they pass does not make one sequence."""
-    if (table[:, 2:] != table[0, 2:]).any():
-        other = int(np.flatnonzero((table[:, 2:] != table[0, 2:]).any(axis=1))[0])
-        raise ShapeError(
-            f"ranks 0 and {other} differ in the shape of their arrays (other than the length), in dtype or in an "
-            "option; expected the same on all ranks"
-        )
-    require_sharded(lengths, int(table[0, 2]), table[:, 1], f"shard(x, comm, -2, {layout!r})")
+def _check_layout(lengths: list[int], layout: Layout) -> None:
+    """Raise on all ranks alike if a rank holds another number of tokens than the layout gives it."""
     n = sum(lengths)
-    for r, held in enumerate(lengths):
-        expected = positions(n, layout=layout, rank=r, size=len(lengths)).size
+    for rank, held in enumerate(lengths):
+        expected = positions(n, layout=layout, rank=rank, size=len(lengths)).size
         if held != expected:
             raise DecompositionError(
-                f"rank {r} holds {held} of {n} tokens; expected {expected} in the layout {layout!r}: "
+                f"rank {rank} holds {held} of {n} tokens; expected {expected} in the layout {layout!r}: "
                 "pass shard(x, comm, -2, layout)"
             )
-
-
-def require_sharded(lengths: Sequence[int], whole: int, prints: np.ndarray, fix: str) -> None:
-    """Raise on all ranks alike if what they hold is not one sequence cut into parts.
-
-    Parameters
-    ----------
-    lengths : (n_ranks,) ints
-        The tokens of each rank.
-    whole : int
-        How many they should be in all; below 0 if that is not known.
-    prints : (n_ranks,) int array
-        The `fingerprint` of each rank's keys and values: equal ones are taken for copies, where `whole` is not known.
-    fix : str
-        What to pass instead.
-    """
-    if whole >= 0 and sum(lengths) != whole:
-        raise ShapeError(
-            f"the ranks hold {sum(lengths)} tokens in all, and length is {whole}; pass this rank's part, {fix}"
-        )
-    if len(lengths) > 1 and whole < 0 and prints[0] != 0 and (prints == prints[0]).all():
-        raise ShapeError(
-            f"every rank passes the same keys and values, as if the sequence were not sharded; pass {fix}, or the "
-            "length of the whole sequence, if it does repeat itself"
-        )

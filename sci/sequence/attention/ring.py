@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import Comm, Message, rank_of, shift, size
+from sci.distributed import Comm, Deferred, Message, rank_of, shift, size
 from sci.sequence.attention.problem import Problem
 from sci.sequence.attention.tiles import add_gradients, attend
 
@@ -13,7 +13,7 @@ __all__ = ["ring_backward", "ring_forward", "ring_gradients", "ring_steps"]
 
 
 def ring_steps(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
-    """Yield every rank's arrays in the order in which they come by: one's own, then those of ranks r - 1, r - 2, ...
+    """Yield every rank's arrays in the order of the ring: those of this rank r, then of r - 1, r - 2, ...
 
     The next arrays, of shape (..., lengths[rank], width), are on their way while the caller works.
     """
@@ -35,7 +35,7 @@ def ring_gradients(
     comm: Comm,
     add: Callable[[int, tuple[Array, ...]], Sequence[Array]],
 ) -> Sequence[Array]:
-    """Let `arrays` visit all ranks, and return the sums over ranks of what `add(owner, arrays)` returned for ours.
+    """Send `arrays` round the ring, and return the sums over ranks of what `add(owner, arrays)` returned for ours.
 
     What this rank adds for its own arrays stays at home. The sums for those of another rank start, empty, with the
     first rank that they visit, and come home after P - 1 hops.
@@ -57,19 +57,22 @@ def ring_gradients(
     return home
 
 
-def ring_forward(problem: Problem) -> tuple[Array, Array]:
-    """Return (out, lse) of this rank's queries, in the dtype of sums."""
+def ring_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's queries, in the dtype of sums; errors between messages wait in `work`."""
     xp, sequences = namespace(problem.q), problem.sequences
     q = problem.scaled_queries(problem.q)
     key_range = sequences.key_range(sequences.positions(problem.rank), xp)
     out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
     for owner, (k, v) in ring_steps((problem.k, problem.v), sequences.lengths, problem.comm):
-        positions = to_device(sequences.positions(owner), xp)
-        attend(q, problem.working(k), problem.working(v), key_range, positions, out, lse)
+        with work:
+            positions = to_device(sequences.positions(owner), xp)
+            attend(q, problem.working(k), problem.working(v), key_range, positions, out, lse)
     return out, lse
 
 
-def ring_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+def ring_backward(
+    problem: Problem, dout: Array, lse: Array, delta: Array, work: Deferred
+) -> tuple[Array, Array, Array]:
     """Return (dq, dk, dv); dq is that of the scaled queries."""
     xp, sequences = namespace(problem.q), problem.sequences
     q = problem.scaled_queries(problem.q)
@@ -77,10 +80,11 @@ def ring_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tu
     dq = xp.zeros(q.shape, problem.dtype)
 
     def add(owner: int, visitors: tuple[Array, ...]) -> list[Array]:
-        k, v = (problem.working(a) for a in visitors)
-        sums = [xp.zeros_like(k), xp.zeros_like(v)]
-        positions = to_device(sequences.positions(owner), xp)
-        add_gradients(q, k, v, dout, lse, delta, key_range, positions, dq, *sums)
+        sums = [xp.zeros(a.shape, problem.dtype) for a in visitors]
+        with work:
+            k, v = (problem.working(a) for a in visitors)
+            positions = to_device(sequences.positions(owner), xp)
+            add_gradients(q, k, v, dout, lse, delta, key_range, positions, dq, *sums)
         return sums
 
     dk, dv = ring_gradients((problem.k, problem.v), sequences.lengths, problem.comm, add)

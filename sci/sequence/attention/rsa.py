@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import reduce_scatter_rows
+from sci.distributed import Deferred, reduce_scatter_rows
 from sci.sequence.attention.problem import Problem
 from sci.sequence.attention.ring import ring_steps
 
@@ -35,12 +35,13 @@ def _strip(problem: Problem) -> Array:
     return namespace(problem.q).empty((heads, length, problem.sequences.n), problem.dtype)
 
 
-def rsa_forward(problem: Problem) -> tuple[Array, Array]:
-    """Return (out, lse) of this rank's queries, in the dtype of sums."""
+def rsa_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's queries, in the dtype of sums; errors between messages wait in `work`."""
     xp, columns = namespace(problem.q), _columns(problem)
     q, scores = problem.scaled_queries(problem.q), _strip(problem)
     for owner, (k,) in ring_steps([problem.k], problem.sequences.lengths, problem.comm):
-        scores[:, :, columns[owner]] = q @ problem.working(k).swapaxes(1, 2)
+        with work:
+            scores[:, :, columns[owner]] = q @ problem.working(k).swapaxes(1, 2)
     out = xp.zeros(q.shape, problem.dtype)
     if problem.sequences.n == 0:
         return out, out.sum(axis=2)
@@ -53,11 +54,12 @@ def rsa_forward(problem: Problem) -> tuple[Array, Array]:
     some = total > 0
     total = xp.where(some, total, xp.ones_like(total))
     for owner, (v,) in ring_steps([problem.v], problem.sequences.lengths, problem.comm):
-        out += weights[:, :, columns[owner]] @ problem.working(v)
+        with work:
+            out += weights[:, :, columns[owner]] @ problem.working(v)
     return out / total[:, :, None], xp.where(some, top + xp.log(total), -xp.inf)
 
 
-def rsa_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+def rsa_backward(problem: Problem, dout: Array, lse: Array, delta: Array, work: Deferred) -> tuple[Array, Array, Array]:
     """Return (dq, dk, dv); dq is that of the scaled queries.
 
     A pass of the values fills the strip of weights' gradients, a pass of the keys uses it up; what each rank adds to
@@ -66,21 +68,23 @@ def rsa_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tup
     xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
     q, changes = problem.scaled_queries(problem.q), _strip(problem)
     for owner, (v,) in ring_steps([problem.v], problem.sequences.lengths, problem.comm):
-        changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2)
+        with work:
+            changes[:, :, columns[owner]] = dout @ problem.working(v).swapaxes(1, 2)
     changes -= delta[:, :, None]
     dq = xp.zeros(q.shape, problem.dtype)
     heads, _, d = q.shape
     dk, dv = (xp.empty((problem.sequences.n, heads, d), problem.dtype) for _ in range(2))
     for owner, (k,) in ring_steps([problem.k], problem.sequences.lengths, problem.comm):
-        keys = columns[owner]
-        key = problem.working(k)
-        scores = q @ key.swapaxes(1, 2)
-        scores -= lse[:, :, None]
-        xp.copyto(scores, -xp.inf, where=~seen[:, keys])
-        weights = xp.exp(scores, out=scores)
-        change = weights * changes[:, :, keys]
-        dq += change @ key
-        dk[keys] = (change.swapaxes(1, 2) @ q).swapaxes(0, 1)
-        dv[keys] = (weights.swapaxes(1, 2) @ dout).swapaxes(0, 1)
+        with work:
+            keys = columns[owner]
+            key = problem.working(k)
+            scores = q @ key.swapaxes(1, 2)
+            scores -= lse[:, :, None]
+            xp.copyto(scores, -xp.inf, where=~seen[:, keys])
+            weights = xp.exp(scores, out=scores)
+            change = weights * changes[:, :, keys]
+            dq += change @ key
+            dk[keys] = (change.swapaxes(1, 2) @ q).swapaxes(0, 1)
+            dv[keys] = (weights.swapaxes(1, 2) @ dout).swapaxes(0, 1)
     dk, dv = (reduce_scatter_rows(a, problem.comm, problem.sequences.lengths) for a in (dk, dv))
     return dq, dk.swapaxes(0, 1), dv.swapaxes(0, 1)

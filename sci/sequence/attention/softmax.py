@@ -6,24 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from sci.backend import Array, namespace
-from sci.distributed import Comm, Layout, abort_on_error, size
-from sci.distributed.agreement import verdict
-from sci.distributed.communicators import channel_of
-from sci.errors import InvalidValueError, ShapeError
+from sci.distributed import Comm, Deferred, Layout, abort_on_error
+from sci.errors import InvalidValueError
 from sci.nn import op
-from sci.sequence.attention.problem import Method, Problem, agreed_problem
+from sci.sequence.attention.problem import AttentionMethod, Problem, agreed_problem
 from sci.sequence.attention.ring import ring_backward, ring_forward
 from sci.sequence.attention.rsa import rsa_backward, rsa_forward
 from sci.sequence.attention.ulysses import ulysses_backward, ulysses_forward
+from sci.sequence.checks import agree_cotangents, narrowed
 
-__all__ = ["attention"]
+__all__ = ["softmax_attention"]
 
-_FORWARD: dict[str, Callable[[Problem], tuple[Array, Array]]] = {
+_FORWARD: dict[str, Callable[[Problem, Deferred], tuple[Array, Array]]] = {
     "ring": ring_forward,
     "rsa": rsa_forward,
     "ulysses": ulysses_forward,
 }
-_BACKWARD: dict[str, Callable[[Problem, Array, Array, Array], tuple[Array, Array, Array]]] = {
+_BACKWARD: dict[str, Callable[[Problem, Array, Array, Array, Deferred], tuple[Array, Array, Array]]] = {
     "ring": ring_backward,
     "rsa": rsa_backward,
     "ulysses": ulysses_backward,
@@ -32,8 +31,8 @@ _MASKED = 1e30
 """Stands for the log-sum-exp of a query that sees no key: every weight exp(score - lse) is zero then."""
 
 
-def _attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> tuple[Array, Array, Array]:
-    """Return the gradients of `attention` for this rank's q, k and v.
+def _softmax_attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> tuple[Array, Array, Array]:
+    """Return the gradients of `softmax_attention` for this rank's q, k and v.
 
     With delta_i = dout_i . out_i - dlse_i: ds_ij = p_ij (dout_i . v_j - delta_i), dq_i = scale sum over j of ds_ij k_j,
     dk_j = scale sum over i of ds_ij q_i, dv_j = sum over i of p_ij dout_i. Weights are computed again.
@@ -43,7 +42,7 @@ def _attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> 
     douts : (dout, dlse)
         Gradients for this rank's output and log-sum-exp; None for one that is not used (on all ranks alike).
     residuals
-        What `attention` returned.
+        The second value of `softmax_attention.forward`.
 
     Returns
     -------
@@ -56,13 +55,15 @@ def _attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> 
 
     Notes
     -----
-    Collective. A rank sends, in the units of `attention`: ring 4 (P - 1), the gradients traveling with the keys, P - 1
-    hops; strip 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
+    Collective. A rank sends, in the units of `softmax_attention`: ring 4 (P - 1), as the gradients travel with the keys
+    for P - 1 hops; rsa 4 (P - 1), of which 2 (P - 1) are a reduction over ranks; all-to-all 7 (P - 1) / P and
     2 (P - 1) / (P head_dim). Gradients travel in the precision of sums, which for float16 doubles their bytes.
     """
     problem, out, lse = residuals
     dout, dlse = douts
-    dout, dlse = _checked_cotangents(problem, dout, dlse, lse)
+    shape, work = (*problem.leading, *problem.q.shape[1:]), Deferred()
+    given = {"dout": (dout, shape), "dlse": (dlse, shape[:-1])}
+    agree_cotangents(problem.comm, "softmax_attention", lse, given)
     with abort_on_error(problem.comm):
         xp = namespace(lse)
         dout = xp.zeros_like(out) if dout is None else problem.working(dout.reshape(out.shape))
@@ -70,22 +71,26 @@ def _attention_vjp(douts: tuple[Array | None, Array | None], residuals: Any) -> 
         if dlse is not None:
             delta -= dlse.reshape(delta.shape)
         finite = xp.where(lse == -xp.inf, xp.full_like(lse, _MASKED), lse)
-        dq, dk, dv = _BACKWARD[problem.method](problem, dout, finite, delta)
+        gradients = _BACKWARD[problem.method](problem, dout, finite, delta, work)
+    with work:
+        dq, dk, dv = gradients
         dq *= problem.dtype.type(problem.scale)
-    shape, dtype = (*problem.leading, *problem.q.shape[1:]), problem.q.dtype
-    dq, dk, dv = (g.astype(dtype, copy=False).reshape(shape) for g in (dq, dk, dv))
+        dq, dk, dv = (
+            narrowed(g, problem.q.dtype, "a gradient of softmax attention").reshape(shape) for g in (dq, dk, dv)
+        )
+    work.settle(problem.comm, "the gradient of softmax_attention")
     return dq, dk, dv
 
 
-@op(vjp=_attention_vjp)
-def attention(
+@op(vjp=_softmax_attention_vjp)
+def softmax_attention(
     q: Array,
     k: Array,
     v: Array,
     *,
     causal: bool = False,
     scale: float | None = None,
-    method: Method = "ring",
+    method: AttentionMethod = "ring",
     layout: Layout = "contiguous",
     segments: Array | None = None,
     precision: str | None = None,
@@ -135,21 +140,21 @@ def attention(
     Notes
     -----
     Collective. With L = n / P tokens a rank and the unit heads L head_dim elements, a rank sends 2 (P - 1) units in a
-    ring or a strip, and (4 + 1 / head_dim) (P - 1) / P all-to-all. Memory besides the arrays: ring 4 units, strip
-    heads L n elements, all-to-all 4 units of the same size. Flops 4 heads L n head_dim, half of it if causal. A rank
-    that fails ends the job.
+    ring or by rsa, and (4 + 1 / head_dim) (P - 1) / P all-to-all. Memory besides the arrays: ring 4 units, rsa
+    heads L n elements, all-to-all 4 units of the same size. Flops 4 heads L n head_dim, half of it if causal. An
+    error of one rank is raised on all.
 
     References
     ----------
     Liu, Zaharia, Abbeel, Ring Attention, arXiv 2310.01889 (ring); Li et al., Sequence Parallelism, arXiv 2105.13120
-    (strip); Jacobs et al., DeepSpeed Ulysses, arXiv 2309.14509 (all-to-all); Brandon et al., Striped Attention,
+    (rsa); Jacobs et al., DeepSpeed Ulysses, arXiv 2309.14509 (all-to-all); Brandon et al., Striped Attention,
     arXiv 2311.09431 (striped layout).
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.sequence import attention
-    >>> out, lse = attention(np.zeros((1, 2, 4)), np.zeros((1, 2, 4)), np.ones((1, 2, 4)), causal=True)
+    >>> from sci.sequence import softmax_attention
+    >>> out, lse = softmax_attention(np.zeros((1, 2, 4)), np.zeros((1, 2, 4)), np.ones((1, 2, 4)), causal=True)
     >>> lse
     array([[0.        , 0.69314718]])
     """
@@ -166,29 +171,12 @@ def attention(
         length=length,
         comm=comm,
     )
+    work = Deferred()
     with abort_on_error(comm):
-        out, lse = _FORWARD[method](problem)
-        xp = namespace(lse)
-        if not bool((lse < xp.inf).all()):
+        out, lse = _FORWARD[method](problem, work)
+    with work:
+        if not bool((lse < namespace(lse).inf).all()):
             raise InvalidValueError("scores overflow: scale q . k is too large for the precision of sums")
-    shape = q.shape
-    result = out.astype(q.dtype, copy=False).reshape(shape), lse.reshape(shape[:-1])
+    work.settle(comm, "softmax_attention")
+    result = out.astype(q.dtype, copy=False).reshape(q.shape), lse.reshape(q.shape[:-1])
     return result, (problem, out, lse)
-
-
-def _checked_cotangents(
-    problem: Problem, dout: Array | None, dlse: Array | None, lse: Array
-) -> tuple[Array | None, Array | None]:
-    """Check shapes, and on all ranks that none is wrong before messages start."""
-    error: Exception | None = None
-    shape = (*problem.leading, *problem.q.shape[1:])
-    try:
-        namespace(problem.q, dout, dlse)
-        for name, given, want in (("dout", dout, shape), ("dlse", dlse, shape[:-1])):
-            if given is not None and tuple(given.shape) != want:
-                raise ShapeError(f"{name} has shape {tuple(given.shape)}; expected {want}")
-    except Exception as caught:
-        error = caught
-    if size(problem.comm) > 1 or error is not None:
-        verdict(channel_of(problem.comm), error)
-    return dout, dlse

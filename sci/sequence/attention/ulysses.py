@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import alltoall, split
+from sci.distributed import Deferred, alltoall, split
 from sci.sequence.attention.problem import Problem
 from sci.sequence.attention.tiles import KeyRange, add_gradients, attend
 
@@ -47,17 +47,20 @@ def _key_range(problem: Problem) -> tuple[KeyRange, Array]:
     return problem.sequences.key_range(positions, xp), to_device(positions, xp)
 
 
-def ulysses_forward(problem: Problem) -> tuple[Array, Array]:
-    """Return (out, lse) of this rank's tokens, in the dtype of sums."""
+def ulysses_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
+    """Return (out, lse) of this rank's tokens, in the dtype of sums; errors between messages wait in `work`."""
     xp = namespace(problem.q)
     q, k, v = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v))
     key_range, positions = _key_range(problem)
     out, lse = xp.zeros(q.shape, problem.dtype), xp.full(q.shape[:2], -xp.inf, problem.dtype)
-    attend(problem.scaled_queries(q), problem.working(k), problem.working(v), key_range, positions, out, lse)
+    with work:
+        attend(problem.scaled_queries(q), problem.working(k), problem.working(v), key_range, positions, out, lse)
     return _to_tokens(problem, out), _to_tokens(problem, lse[:, :, None])[:, :, 0]
 
 
-def ulysses_backward(problem: Problem, dout: Array, lse: Array, delta: Array) -> tuple[Array, Array, Array]:
+def ulysses_backward(
+    problem: Problem, dout: Array, lse: Array, delta: Array, work: Deferred
+) -> tuple[Array, Array, Array]:
     """Return (dq, dk, dv); dq is that of the scaled queries."""
     xp = namespace(problem.q)
     q, k, v, dout = (_to_heads(problem, a) for a in (problem.q, problem.k, problem.v, dout))
@@ -65,7 +68,8 @@ def ulysses_backward(problem: Problem, dout: Array, lse: Array, delta: Array) ->
     key_range, positions = _key_range(problem)
     gradients = [xp.zeros(q.shape, problem.dtype) for _ in range(3)]
     lse, delta = (xp.ascontiguousarray(rows[:, :, i]) for i in (0, 1))
-    given = (problem.scaled_queries(q), problem.working(k), problem.working(v), dout, lse, delta)
-    add_gradients(*given, key_range, positions, *gradients)
+    with work:
+        given = (problem.scaled_queries(q), problem.working(k), problem.working(v), dout, lse, delta)
+        add_gradients(*given, key_range, positions, *gradients)
     dq, dk, dv = (_to_tokens(problem, a) for a in gradients)
     return dq, dk, dv

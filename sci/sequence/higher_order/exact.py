@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed import Comm, allgather_rows, reduce_scatter_rows
+from sci.distributed import Comm, Deferred, allgather_rows, reduce_scatter_rows
 from sci.sequence.attention.ring import ring_gradients, ring_steps
 from sci.sequence.attention.tiles import KeyRange, add_gradients, attend, merge_attention
 
@@ -35,23 +35,24 @@ class Exact:
     lengths: tuple[Sequence[int], Sequence[int]]
     comm: Comm
 
-    def forward(self) -> tuple[Array, Array]:
-        """Return out (batch, n, d) and log-sum-exp (batch, n)."""
+    def forward(self, work: Deferred) -> tuple[Array, Array]:
+        """Return out (batch, n, d) and log-sum-exp (batch, n); errors between messages wait in `work`."""
         xp = namespace(self.q)
         k2, v2 = self._all_seconds()
         out, lse = xp.zeros_like(self.q), xp.full(self.q.shape[:2], -xp.inf, self.q.dtype)
         for _, (k1, v1) in ring_steps((self.k1, self.v1), self.lengths[0], self.comm):
-            for rows in self._blocks(k1):
-                part, weight_lse = self._attend(self.q[:, rows], k1, k2, v2)
-                top = weight_lse.max(axis=2)
-                weights = xp.exp(weight_lse - top[:, :, None])
-                total = weights.sum(axis=2)
-                joined = xp.einsum("bij,bjl,bijl->bil", weights, v1, part) / total[:, :, None]
-                merged = merge_attention(out[:, rows], lse[:, rows], joined, top + xp.log(total))
-                out[:, rows], lse[:, rows] = merged
+            with work:
+                for rows in self._blocks(k1):
+                    part, weight_lse = self._attend(self.q[:, rows], k1, k2, v2)
+                    top = weight_lse.max(axis=2)
+                    weights = xp.exp(weight_lse - top[:, :, None])
+                    total = weights.sum(axis=2)
+                    joined = xp.einsum("bij,bjl,bijl->bil", weights, v1, part) / total[:, :, None]
+                    merged = merge_attention(out[:, rows], lse[:, rows], joined, top + xp.log(total))
+                    out[:, rows], lse[:, rows] = merged
         return out, lse
 
-    def backward(self, dout: Array, out: Array, lse: Array) -> tuple[Array, ...]:
+    def backward(self, dout: Array, out: Array, lse: Array, work: Deferred) -> tuple[Array, ...]:
         """Return the gradients of q, k1, k2, v1 and v2."""
         xp = namespace(self.q)
         k2, v2 = self._all_seconds()
@@ -61,14 +62,15 @@ class Exact:
         def add(_: int, visitors: tuple[Array, ...]) -> list[Array]:
             k1, v1 = visitors
             dk1, dv1 = xp.zeros_like(k1), xp.zeros_like(v1)
-            for rows in self._blocks(k1):
-                q, g = self.q[:, rows], dout[:, rows]
-                part, part_lse = self._attend(q, k1, k2, v2)
-                weights = xp.exp(part_lse - lse[:, rows, None])
-                dv1 += xp.einsum("bij,bil,bijl->bjl", weights, g, part)
-                dpairs = self._add_gradients(q, g, lse[:, rows], delta[:, rows], (k1, v1, k2, v2, dk2, dv2))
-                dq[:, rows] += self.scale * xp.einsum("bijl,bjl->bil", dpairs, k1)
-                dk1 += self.scale * xp.einsum("bijl,bil->bjl", dpairs, q)
+            with work:
+                for rows in self._blocks(k1):
+                    q, g = self.q[:, rows], dout[:, rows]
+                    part, part_lse = self._attend(q, k1, k2, v2)
+                    weights = xp.exp(part_lse - lse[:, rows, None])
+                    dv1 += xp.einsum("bij,bil,bijl->bjl", weights, g, part)
+                    dpairs = self._add_gradients(q, g, lse[:, rows], delta[:, rows], (k1, v1, k2, v2, dk2, dv2))
+                    dq[:, rows] += self.scale * xp.einsum("bijl,bjl->bil", dpairs, k1)
+                    dk1 += self.scale * xp.einsum("bijl,bil->bjl", dpairs, q)
             return [dk1, dv1]
 
         dk1, dv1 = ring_gradients((self.k1, self.v1), self.lengths[0], self.comm, add)

@@ -18,7 +18,7 @@ from numpy.polynomial import chebyshev as series
 from scipy.special import ive
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import Comm, allreduce_sum
+from sci.distributed import Comm, Deferred, allreduce_sum
 from sci.errors import InvalidValueError
 
 __all__ = ["Polynomial", "polynomial_degree", "polynomial_rank"]
@@ -170,27 +170,30 @@ class Polynomial:
     degree: int
     comm: Comm
 
-    def forward(self) -> tuple[Array, Any]:
-        """Return out (batch, n, d) and what the gradients need."""
+    def forward(self, work: Deferred) -> tuple[Array, Any]:
+        """Return out (batch, n, d) and what the gradients need; errors of this rank wait in `work`."""
         xp, width = namespace(self.q), self.q.shape[2]
         weights = to_device(_weights(width, self.degree, self.radius, self.scale), xp)
         scratch = self._scratch(len(weights))
         # The sums over tokens come before the product of the two: the product of sums is not the sum of products.
         local = xp.zeros((2, self.q.shape[0], len(weights), width + 1))
-        for total, keys, values in zip(local, (self.k1, self.k2), (self.v1, self.v2)):
-            for rows in _blocks(keys, len(weights)):
-                total += _features(keys[:, rows], self.degree, scratch) @ self._extended(values[:, rows])
+        with work:
+            for total, keys, values in zip(local, (self.k1, self.k2), (self.v1, self.v2)):
+                for rows in _blocks(keys, len(weights)):
+                    total += _features(keys[:, rows], self.degree, scratch) @ self._extended(values[:, rows])
         one, two = allreduce_sum(local, self.comm, checked=True)
         joined = weights[:, None] * one * two
         result = xp.empty((*self.q.shape[:2], width + 1))
         for rows in _blocks(self.q, len(weights)):
             result[:, rows] = _features(self.q[:, rows], self.degree, scratch).swapaxes(1, 2) @ joined
-        below = result[:, :, width]
-        if not bool((below > 0).all()):
-            raise InvalidValueError("the polynomial's sum of weights is not positive; use method='exact'")
-        return result[:, :, :width] / below[:, :, None], (one, two, joined, below, weights)
+        below, out = result[:, :, width], xp.zeros_like(self.q)
+        with work:
+            if not bool((below > 0).all()):
+                raise InvalidValueError("the polynomial's sum of weights is not positive; use method='exact'")
+            xp.divide(result[:, :, :width], below[:, :, None], out=out)
+        return out, (one, two, joined, below, weights)
 
-    def backward(self, dout: Array, out: Array, kept: Any) -> tuple[Array, ...]:
+    def backward(self, dout: Array, out: Array, kept: Any, work: Deferred) -> tuple[Array, ...]:
         """Return the gradients of q, k1, k2, v1 and v2; monomials are computed again."""
         one, two, joined, below, weights = kept
         xp, width = namespace(dout), dout.shape[2]
@@ -198,10 +201,11 @@ class Polynomial:
         dabove = dout / below[:, :, None]
         dresult = xp.concatenate([dabove, -(dabove * out).sum(axis=2)[:, :, None]], axis=2)
         dq, local = xp.empty_like(self.q), xp.zeros_like(joined)
-        for rows in _blocks(self.q, len(weights)):
-            features = _features(self.q[:, rows], self.degree, scratch)
-            local += features @ dresult[:, rows]
-            dq[:, rows] = _features_vjp(joined @ dresult[:, rows].swapaxes(1, 2), features, width, self.degree)
+        with work:
+            for rows in _blocks(self.q, len(weights)):
+                features = _features(self.q[:, rows], self.degree, scratch)
+                local += features @ dresult[:, rows]
+                dq[:, rows] = _features_vjp(joined @ dresult[:, rows].swapaxes(1, 2), features, width, self.degree)
         djoined = allreduce_sum(local, self.comm, checked=True) * weights[:, None]
         gradients = []
         for other, keys, values in ((two, self.k1, self.v1), (one, self.k2, self.v2)):

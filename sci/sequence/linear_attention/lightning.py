@@ -2,44 +2,82 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, require_finite, to_host
-from sci.distributed import Comm, abort_on_error, allreduce_sum, broadcast, size
-from sci.distributed.agreement import verdict
-from sci.distributed.communicators import channel_of
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.backend import Array, namespace, require_finite
+from sci.distributed import Comm, Deferred, abort_on_error, allreduce_sum, broadcast, size
 from sci.nn import op
+from sci.sequence.checks import agree_cotangents, narrowed, working_dtype
 from sci.sequence.linear_attention.decay_gradient import Boundary, decay_gradient
 from sci.sequence.linear_attention.kernel import LEARNING_SEGMENT, SEGMENT, run_recurrence
+from sci.sequence.linear_attention.problem import (
+    LightningMethod,
+    LinearProblem,
+    agreed_linear_problem,
+    check_linear,
+)
 from sci.sequence.linear_attention.ranks import gathered_states, local_sum, recv_state, send_state
 
 __all__ = ["lightning_attention", "lightning_step"]
 
-Method: TypeAlias = Literal["gather", "ring"]
+_OUT, _GRADIENT = "the output of lightning attention", "a gradient of lightning attention"
 
 
-@dataclass(frozen=True)
-class _Call:
-    """Flat arrays of one call: b sequences of this rank's n tokens, and what all ranks agreed upon."""
+def _rounded(array: Array, dtype: Any, name: str) -> Array:
+    """Return `array`, known to be finite, in `dtype`; raise if that cannot hold it."""
+    return array if array.dtype == dtype else narrowed(array, dtype, name)
 
-    q: Array
-    k: Array
-    v: Array
-    decay: Array
-    state: Array
-    lengths: np.ndarray
-    method: Method
-    comm: Comm
-    leading: tuple[int, ...]
-    dtypes: tuple[Any, Any]
-    """Dtypes of q, and of decay."""
-    given: bool
-    """Whether the caller passed a state."""
+
+def _swept(
+    work: Deferred, name: str, q: Array, k: Array, v: Array, decay: Array, state: Array, **options: Any
+) -> tuple[Array, Array]:
+    """Return outputs and states of `run_recurrence`; zeros, with the error in `work`, if it fails or overflows."""
+    with work:
+        out, states, finite = run_recurrence(q, k, v, decay, state, **options)
+        if not finite:
+            require_finite(out, name)
+        require_finite(states[:, 0 if options.get("reverse") else -1], name.replace("output", "state"))
+        return out, states
+    xp = namespace(q)
+    return xp.zeros_like(v), xp.zeros((state.shape[0], 2, *state.shape[1:]), state.dtype)
+
+
+def _leaving(work: Deferred, k: Array, v: Array, decay: Array, reverse: bool) -> Array:
+    """Return what this rank's tokens add to the state, zeros if that fails."""
+    with work:
+        return local_sum(k, v, decay, reverse_weights=reverse)
+    return namespace(k).zeros((k.shape[0], k.shape[2], v.shape[2]), k.dtype)
+
+
+def _across_ranks(
+    work: Deferred, problem: LinearProblem, q: Array, k: Array, v: Array, outside: Array, *, reverse: bool, wanted: bool
+) -> tuple[Array, Array, Array | None]:
+    """Run one sweep over the tokens of all ranks.
+
+    Returns
+    -------
+    out : (b, n, e) array
+    entering : (b, d, e) array
+        The state before this rank's tokens, in the direction of the sweep.
+    end : (b, d, e) array or None
+        The state after the last token of all, on all ranks; None in a ring unless `wanted`.
+    """
+    comm, decay, name = problem.comm, problem.decay, _GRADIENT if reverse else _OUT
+    last = 0 if reverse else -1
+    if size(comm) == 1:
+        out, states = _swept(work, name, q, k, v, decay, outside, reverse=reverse)
+        return out, outside, states[:, last].copy()
+    if problem.method == "gather":
+        own = _leaving(work, k, v, decay, reverse)
+        entering, end = gathered_states(own, decay, problem.lengths, outside, comm, reverse=reverse)
+        return _swept(work, name, q, k, v, decay, entering, reverse=reverse)[0], entering, end
+    entering = recv_state(outside, outside, comm, reverse=reverse)
+    out, states = _swept(work, name, q, k, v, decay, entering, reverse=reverse)
+    send_state(states[:, last], comm, reverse=reverse)
+    root = 0 if reverse else size(comm) - 1
+    return out, entering, broadcast(states[:, last], comm, root=root) if wanted else None
 
 
 def _lightning_attention_vjp(
@@ -71,41 +109,28 @@ def _lightning_attention_vjp(
     -----
     Collective. About 12 n d e flops a head, and half as many crossings as the forward sweep needs: one state.
     """
-    call, entering, learn_decay = residuals
-    dout, dstate = douts
-    xp, comm = namespace(call.q), call.comm
+    p, entering, learn_decay = residuals
+    (dout, dstate), comm, work = douts, p.comm, Deferred()
+    given = {"dout": (dout, p.shape_of(p.v)), "dstate": (dstate, p.shape_of(p.state))}
+    agree_cotangents(comm, "lightning_attention", p.q, given, same=["dstate"])
+    segment = LEARNING_SEGMENT if learn_decay else SEGMENT
     with abort_on_error(comm):
-        g = xp.zeros_like(call.v) if dout is None else _flat(xp, dout, call.v.shape, call.v.dtype)
-        end = xp.zeros_like(call.state) if dstate is None else _flat(xp, dstate, call.state.shape, call.v.dtype)
-        first = None
-        if size(comm) > 1 and call.method == "gather":
-            local = local_sum(call.q, g, call.decay, reverse_weights=True)
-            end, first = gathered_states(local, call.decay, call.lengths, end, comm, reverse=True)
-        elif size(comm) > 1:
-            end = recv_state(end, end, comm, reverse=True)
-        dv, back, dv_finite = run_recurrence(call.k, call.q, g, call.decay, end, reverse=True)
-        start = back[:, 0]
-        if size(comm) == 1:
-            first = start
-        elif call.method == "ring":
-            send_state(start, comm, reverse=True)
-            first = broadcast(start, comm, root=0) if call.given else None
-        length = LEARNING_SEGMENT if learn_decay else SEGMENT
-        dq, states, dq_finite = run_recurrence(g, call.v, call.k, call.decay, _swapped(xp, entering), segment=length)
-        dk, back, dk_finite = run_recurrence(
-            call.v, g, call.q, call.decay, _swapped(xp, end), reverse=True, segment=length
-        )
-        ddecay = None
+        g = p.flat(dout, p.v)
+        dv, end, first = _across_ranks(work, p, p.k, p.q, g, p.flat(dstate, p.state), reverse=True, wanted=p.given)
+        ddecay = namespace(g).zeros(p.decay.shape, np.float64)
+        with work:
+            forward, backward = (namespace(g).ascontiguousarray(s.swapaxes(1, 2)) for s in (entering, end))
+            dq, states = _swept(work, _GRADIENT, g, p.v, p.k, p.decay, forward, segment=segment)
+            dk, back = _swept(work, _GRADIENT, p.v, g, p.q, p.decay, backward, reverse=True, segment=segment)
+            if learn_decay and work.error is None:
+                ddecay += decay_gradient(p.q, p.k, p.v, g, p.decay, dq, dk, Boundary(states, back, segment))
         if learn_decay:
-            own = decay_gradient(call.q, call.k, call.v, g, call.decay, dq, dk, Boundary(states, back, length))
-            ddecay = allreduce_sum(own, comm, checked=True)
-        require_finite(start, "the gradient of lightning attention")
-        for array, finite in ((dq, dq_finite), (dk, dk_finite), (dv, dv_finite)):
-            if not finite:
-                require_finite(array, "the gradient of lightning attention")
-    dq, dk, dv = (_unflatten(a, call).astype(call.dtypes[0], copy=False) for a in (dq, dk, dv))
-    dinitial = _unflatten(first, call).copy() if call.given and first is not None else None
-    return dq, dk, dv, None if ddecay is None else ddecay.astype(call.dtypes[1], copy=False), dinitial
+            ddecay = allreduce_sum(ddecay, comm, checked=True)
+    with work:
+        dq, dk, dv = (_rounded(p.unflatten(a), p.dtypes[0], _GRADIENT) for a in (dq, dk, dv))
+    work.settle(comm, "the gradient of lightning_attention")
+    dinitial = p.unflatten(first).copy() if p.given and first is not None else None
+    return dq, dk, dv, ddecay.astype(p.dtypes[1], copy=False) if learn_decay else None, dinitial
 
 
 @op(vjp=_lightning_attention_vjp)
@@ -116,7 +141,7 @@ def lightning_attention(
     decay: Array,
     state: Array | None = None,
     *,
-    method: Method = "gather",
+    method: LightningMethod = "gather",
     comm: Comm = None,
     final_state: bool = True,
     learn_decay: bool = True,
@@ -177,26 +202,14 @@ def lightning_attention(
     >>> out.ravel(), state.ravel()
     (array([1.  , 1.5 , 1.75]), array([1.75]))
     """
-    call = _agreed(q, k, v, decay, state, method, comm)
+    p, work = agreed_linear_problem(q, k, v, decay, state, method, comm), Deferred()
     with abort_on_error(comm):
-        entering, leaving = call.state, None
-        if size(comm) > 1 and method == "gather":
-            local = local_sum(call.k, call.v, call.decay)
-            entering, leaving = gathered_states(local, call.decay, call.lengths, call.state, comm)
-        elif size(comm) > 1:
-            entering = recv_state(call.state, call.state, comm)
-        out, states, finite = run_recurrence(call.q, call.k, call.v, call.decay, entering)
-        end = states[:, -1]
-        if size(comm) == 1:
-            leaving = end.copy()
-        elif method == "ring":
-            send_state(end, comm)
-            leaving = broadcast(end, comm, root=size(comm) - 1) if final_state else None
-        if not finite:
-            require_finite(out, "the output of lightning attention")
-        require_finite(end, "the state of lightning attention")
-    shaped = None if leaving is None or not final_state else _unflatten(leaving, call)
-    return (_unflatten(out, call).astype(call.dtypes[0], copy=False), shaped), (call, entering, learn_decay)
+        out, entering, end = _across_ranks(work, p, p.q, p.k, p.v, p.state, reverse=False, wanted=final_state)
+    with work:
+        out = _rounded(p.unflatten(out), q.dtype, _OUT)
+    work.settle(comm, "lightning_attention")
+    shaped = None if end is None or not final_state else p.unflatten(end)
+    return (out, shaped), (p, entering, learn_decay)
 
 
 def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | None = None) -> tuple[Array, Array]:
@@ -235,84 +248,11 @@ def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | No
     >>> out
     array([[1.75]])
     """
-    xp = namespace(q, k, v, decay, state)
-    problem = _problem(q[..., None, :], k[..., None, :], v[..., None, :], decay, state, "gather")
-    if problem is not None:
-        raise problem
-    work = np.float32 if q.dtype == np.float16 else q.dtype
+    xp, work = namespace(q, k, v, decay, state), working_dtype(q.dtype)
+    check_linear(q[..., None, :], k[..., None, :], v[..., None, :], decay, state)
     wq, wk, wv = (a.astype(work, copy=False) for a in (q, k, v))
     new = wk[..., :, None] * wv[..., None, :]
     if state is not None:
         new += xp.exp(-decay.astype(work))[:, None, None] * state
     out = xp.matmul(wq[..., None, :], new)[..., 0, :]
-    require_finite(out, "the output of lightning attention")
-    return out.astype(q.dtype, copy=False), new
-
-
-def _agreed(q: Array, k: Array, v: Array, decay: Array, state: Array | None, method: Method, comm: Comm) -> _Call:
-    """Check the arguments on all ranks, and return them as flat arrays."""
-    error: Exception | None = None
-    header = [0] * 10
-    try:
-        namespace(q, k, v, decay, state)
-        error = _problem(q, k, v, decay, state, method)
-        if error is None:
-            dims = [*([0] * (4 - q.ndim)), *q.shape[:-2], q.shape[-1], v.shape[-1]]
-            flags = [q.dtype.itemsize, state is not None, method == "ring", is_device_array(q)]
-            checksum = zlib.crc32(np.ascontiguousarray(to_host(decay)).tobytes())
-            header = [q.shape[-2], checksum, *map(int, flags), *dims]
-    except Exception as caught:
-        error = caught
-    table = verdict(channel_of(comm), error, header)
-    if (table[:, 1:] != table[0, 1:]).any():
-        other = int(np.flatnonzero((table[:, 1:] != table[0, 1:]).any(axis=1))[0])
-        raise InvalidValueError(
-            f"lightning attention: rank {other} differs from rank 0 in decay, dtype, device, method, state or "
-            "none, or shape (but for the length); expected the same on all ranks"
-        )
-    xp = namespace(q, k, v)
-    work = np.float32 if q.dtype == np.float16 else q.dtype
-    leading, (n, d), e = q.shape[:-2], q.shape[-2:], v.shape[-1]
-    b = int(np.prod(leading))
-    fq, fk, fv = (_flat(xp, a, (b, n, a.shape[-1]), work) for a in (q, k, v))
-    initial = xp.zeros((b, d, e), work) if state is None else _flat(xp, state, (b, d, e), work)
-    slopes = xp.ascontiguousarray(decay.astype(work, copy=False))
-    dtypes = (q.dtype, decay.dtype)
-    return _Call(fq, fk, fv, slopes, initial, table[:, 0], method, comm, leading, dtypes, state is not None)
-
-
-def _problem(q: Array, k: Array, v: Array, decay: Array, state: Array | None, method: str) -> Exception | None:
-    """Return what is wrong with the arguments of one rank, or None."""
-    if method not in ("gather", "ring"):
-        return InvalidValueError(f"method is {method!r}; expected 'gather' or 'ring'")
-    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
-        return ShapeError(
-            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
-            "(heads, n, e), or these with a leading batch"
-        )
-    if q.dtype not in (np.float16, np.float32, np.float64) or k.dtype != q.dtype or v.dtype != q.dtype:
-        return DTypeError(f"q, k, v have dtypes {q.dtype}, {k.dtype}, {v.dtype}; expected one of float16, 32 or 64")
-    if decay.shape != (q.shape[-3],) or decay.dtype.kind != "f":
-        return ShapeError(
-            f"decay has shape {decay.shape} of {decay.dtype}; expected ({q.shape[-3]},) floats, one a head"
-        )
-    if not bool((decay >= 0).all()) or not bool(namespace(decay).isfinite(decay).all()):
-        return InvalidValueError("decay holds negative, infinite or NaN entries; expected 0 or more: lam = exp(-decay)")
-    expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
-    if state is not None and state.shape != expected:
-        return ShapeError(f"state has shape {state.shape}; expected {expected}, (..., heads, d, e)")
-    return None
-
-
-def _flat(xp: Any, array: Array, shape: tuple[int, ...], dtype: Any) -> Array:
-    if array.size != int(np.prod(shape)):
-        raise ShapeError(f"a gradient or state has shape {array.shape}; expected {shape} or its batched form")
-    return xp.ascontiguousarray(array.reshape(shape), dtype=dtype)
-
-
-def _unflatten(array: Array, call: _Call) -> Array:
-    return array.reshape(*call.leading, *array.shape[1:])
-
-
-def _swapped(xp: Any, state: Array) -> Array:
-    return xp.ascontiguousarray(state.swapaxes(1, 2))
+    return narrowed(out, q.dtype, _OUT), new

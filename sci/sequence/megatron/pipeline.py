@@ -12,7 +12,8 @@ from sci.backend import Array
 from sci.distributed import Comm, Message, abort_on_error, agreed, rank_of, recv, send, size
 from sci.distributed.messages import MAX_TAG
 from sci.errors import InvalidValueError
-from sci.sequence.megatron.schedules import PipelineSchedule, PipelineStep, simulate
+from sci.sequence.megatron.schedules import PipelineSchedule, PipelineStep
+from sci.sequence.megatron.simulation import simulate
 
 __all__ = ["run_pipeline"]
 

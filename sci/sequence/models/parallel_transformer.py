@@ -13,26 +13,21 @@ from sci.backend import Array, Device, namespace, to_device
 from sci.distributed import abort_on_error, agree, allreduce_sum, broadcast, rank_of, size, split
 from sci.errors import DecompositionError, InvalidValueError
 from sci.nn import Tape, add, initial_normal, silu
-from sci.sequence.attention.softmax import attention
+from sci.sequence.attention.softmax import softmax_attention
 from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid
 from sci.sequence.megatron.schedules import PipelineKind, pipeline_schedule
-from sci.sequence.megatron.tensor_parallel import (
-    column_linear,
-    parallel_attention,
-    parallel_mlp,
-    vocabulary_cross_entropy,
-    vocabulary_embedding,
-)
-from sci.sequence.models.transnormer import simple_rms_norm, transnormer_decays
+from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attention, parallel_mlp
+from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
+from sci.sequence.models.layers import simple_rms_norm, transnormer_decays
 
 __all__ = ["ParallelTransformer"]
 
 
 @dataclass(frozen=True)
 class ParallelTransformer:
-    """A decoder of blocks x + attention(norm x), x + MLP(norm x), cut over a grid of ranks.
+    """A decoder of blocks x + softmax_attention(norm x), x + MLP(norm x), cut over a grid of ranks.
 
     Parameters
     ----------
@@ -277,7 +272,7 @@ class _Work:
     def _attend(self, layer: int, q: Any, k: Any, v: Any) -> Any:
         model, comm = self.model, self.model.grid.sequence
         if model.attention == "softmax":
-            return attention(q, k, v, causal=True, comm=comm)[0]
+            return softmax_attention(q, k, v, causal=True, comm=comm)[0]
         decay = transnormer_decays(model.heads, layer, model.layers)[split(model.heads, model.grid.tensor)]
         q, k = (silu(a) for a in (q, k))
         settings = {"comm": comm, "learn_decay": False}

@@ -1,174 +1,361 @@
-"""The layers of TransNormerLLM: root mean square norm, rotations, gated linear attention, the gated unit."""
+"""A small language model of bytes: TransNormer blocks, trained over chunks of the sequence, generating step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
+from sci.distributed import Comm, agreed, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import (
-    linear,
-    multiply,
-    op,
-    reshape,
-    silu,
-    transpose,
-    value_of,
-)
+from sci.nn import Model, add, embedding, initial_normal, linear, op, value_of
+from sci.nn.collectives import copy_to_ranks, sum_over_ranks
+from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
+from sci.sequence.linear_attention.problem import LightningMethod
+from sci.sequence.models.layers import gated_linear_attention, gated_unit, simple_rms_norm, transnormer_decays
+from sci.sequence.models.text import token_loss
 
-__all__ = [
-    "gated_linear_attention",
-    "gated_unit",
-    "lrpe",
-    "simple_rms_norm",
-    "transnormer_decays",
-]
+Attend = Callable[..., Any]
 
-Attend = Callable[[Any, Any, Any], Any]
+__all__ = ["State", "TransNormer"]
 
 
-def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `simple_rms_norm`: rho (dy - y mean(y dy)) with rho = 1 / sqrt(mean(x^2) + eps)."""
-    unit, inverse = residuals
-    return ((dout - unit * (unit * dout).mean(axis=-1, keepdims=True)) * inverse,)
-
-
-@op(vjp=_simple_rms_norm_vjp)
-def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
-    """Return x / sqrt(mean(x^2) + eps) over the last axis, and residuals.
-
-    References
-    ----------
-    TransNormerLLM (arXiv 2307.14995), equation 9; with the mean inside the root and no weights.
-    """
-    inverse = 1 / namespace(x).sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
-    unit = x * inverse
-    return unit, (unit, inverse)
-
-
-def _lrpe_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
-    """Return the gradients of `lrpe` for x and theta."""
-    x, t, cos, sin = residuals
-    d = x.shape[-1]
-    real, imaginary = dout[..., :d], dout[..., d:]
-    turned = ((imaginary * cos - real * sin) * x * t[:, None]).sum(axis=-2)
-    return real * cos + imaginary * sin, turned.reshape(-1, *turned.shape[-2:]).sum(axis=0)
-
-
-@op(vjp=_lrpe_vjp)
-def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
-    """Rotate by position: (x cos(theta t), x sin(theta t)), so that q_t . k_s becomes sum of q k cos(theta (t - s)).
+@dataclass(frozen=True)
+class State:
+    """The recurrent state of a TransNormer after some tokens: constant in size.
 
     Parameters
     ----------
-    x : (..., heads, n, d) array
-    theta : (heads, d) array
-        Angles, learned.
-    start : int
-        Position of the first token: with sequences over ranks, that of this rank's run.
-
-    Returns
-    -------
-    out : (..., heads, n, 2 d) array
-    residuals : object
-
-    Raises
-    ------
-    ShapeError
-
-    References
-    ----------
-    TransNormerLLM, section 3.1: LRPE-d is this rotation and the decay together.
+    position : int
+        Tokens read.
+    states : tuple of (batch, heads, d, e) arrays
+        One per layer.
     """
-    if x.ndim < 3 or theta.shape != (x.shape[-3], x.shape[-1]):
-        raise ShapeError(f"lrpe: x {x.shape} and theta {theta.shape}; expected (..., heads, n, d) and (heads, d)")
-    xp = namespace(x, theta)
-    t = xp.arange(start, start + x.shape[-2], dtype=theta.dtype)
-    angle = theta[:, None, :] * t[:, None]
-    cos, sin = xp.cos(angle), xp.sin(angle)
-    return xp.concatenate([x * cos, x * sin], axis=-1), (x, t, cos, sin)
+
+    position: int
+    states: tuple[Array, ...]
+
+    def __repr__(self) -> str:
+        size = sum(s.nbytes for s in self.states)
+        return f"State(after {self.position} tokens, {len(self.states)} layers, {size:,} bytes)"
 
 
-def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
-    """Return the decay of each head, (8 h / heads) (1 - layer / layers), h = 1 ... heads; layers count from 0.
+@dataclass(frozen=True)
+class TransNormer:
+    """A language model of blocks x + GLA(norm x), x + SGLU(norm x), with lightning attention.
+
+    Parameters
+    ----------
+    width, heads, layers, hidden, vocabulary : int
+        `heads` divides `width`; `hidden` is the width of the gated unit.
+    parameters : dict of arrays
+        As `TransNormer.new` makes them.
+    decays : (layers, heads) floats, optional
+        How fast the heads of each layer forget, lam = exp(-decay): 1 / decay is about the number of tokens that a head
+        sees. `transnormer_decays` by default.
 
     Raises
     ------
-    InvalidValueError
+    InvalidValueError, ShapeError
 
     Notes
     -----
-    The paper's choice: the first layers look nearby, the last ones far. The published code takes geometric slopes
-    2^(-8 h / heads) instead; any other decays are as good an input.
+    Only the first layer rotates by position; the others know it from their decay. Forward 2 (5 width^2 + 3 width
+    hidden) + 4 width^2 / heads flops per token and layer, in memory linear in the length.
 
     References
     ----------
-    TransNormerLLM, equation 3.
+    Qin et al., TransNormerLLM (arXiv 2307.14995).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import TransNormer
+    >>> model = TransNormer.new(0, width=16, heads=2, layers=2, hidden=32)
+    >>> logits, state = model.prefill(np.array([[104, 105]]))
+    >>> logits.shape, state.position
+    ((1, 2, 256), 2)
     """
-    if heads < 1 or not 0 <= layer < layers:
-        raise InvalidValueError(f"{heads} heads, layer {layer} of {layers}; expected 0 <= layer < layers and heads > 0")
-    return 8.0 * np.arange(1, heads + 1) / heads * (1 - layer / layers)
+
+    width: int
+    heads: int
+    layers: int
+    hidden: int
+    vocabulary: int
+    parameters: dict[str, Array]
+    decays: Sequence[Sequence[float]] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.heads, self.layers, self.hidden, self.vocabulary) < 1 or self.width % self.heads:
+            raise InvalidValueError(
+                f"width {self.width}, heads {self.heads}, layers {self.layers}, hidden {self.hidden}, vocabulary "
+                f"{self.vocabulary}; expected positive numbers, and heads that divide the width"
+            )
+        object.__setattr__(self, "decays", _checked_decays(self.decays, self.layers, self.heads))
+        for name, shape in self._shapes().items():
+            found = getattr(self.parameters.get(name), "shape", None)
+            if found != shape:
+                raise ShapeError(f"the parameter {name} of a TransNormer has shape {found}; expected {shape}")
+
+    def __repr__(self) -> str:
+        count = sum(p.size for p in self.parameters.values())
+        return (
+            f"TransNormer(width={self.width}, heads={self.heads}, layers={self.layers}, hidden={self.hidden}, "
+            f"vocabulary={self.vocabulary}; {count:,} parameters)"
+        )
+
+    @classmethod
+    def new(
+        cls,
+        seed: int,
+        *,
+        width: int = 128,
+        heads: int = 4,
+        layers: int = 4,
+        hidden: int = 256,
+        vocabulary: int = 256,
+        decays: Sequence[Sequence[float]] | None = None,
+        dtype: Any = np.float32,
+        device: Device = "cpu",
+    ) -> TransNormer:
+        """Return a model with random parameters, the same for the same seed.
+
+        Raises
+        ------
+        InvalidValueError
+        """
+        rng, parameters = np.random.default_rng(seed), {}
+        for name, shape in _shapes(width, max(heads, 1), layers, hidden, vocabulary).items():
+            if name.endswith("theta"):
+                d = shape[1]
+                angles = np.tile(10000.0 ** (-np.arange(d) / d), (shape[0], 1)).astype(dtype)
+                parameters[name] = to_device(angles, namespace_of(device))
+                continue
+            residual = (2 * layers) ** -0.5 if name.endswith(".o") else 1.0
+            std = 1.0 if name == "embedding" else residual * shape[-1] ** -0.5
+            parameters[name] = initial_normal(rng, shape, std, dtype=dtype, device=device)
+        return cls(width, heads, layers, hidden, vocabulary, parameters, decays)
+
+    def with_parameters(self, parameters: Mapping[str, Array]) -> TransNormer:
+        """Return the same model with other parameters."""
+        return replace(self, parameters=dict(parameters))
+
+    def loss(
+        self, variables: Mapping[str, Any], batch: Array, *, comm: Comm = None, method: LightningMethod = "gather"
+    ) -> Any:
+        """Return the mean cross-entropy of every next token of `batch`, in nats, on all ranks.
+
+        Parameters
+        ----------
+        variables : mapping
+            Parameters as variables (or arrays), the same on all ranks.
+        batch : (batch, length + 1) integer array
+            Whole windows, on all ranks alike; each rank computes its run of their tokens.
+        comm : mpi4py communicator, optional
+        method : {"gather", "ring"}
+            How the states of the attention cross ranks.
+
+        Raises
+        ------
+        InvalidValueError
+            On every rank: for a token outside of the vocabulary, or batches that differ between ranks.
+
+        Notes
+        -----
+        Collective. Gradients come out whole and bitwise the same on all ranks: one all-reduce of all of them.
+        """
+        with agreed(comm, "TransNormer.loss") as agreement:
+            agreement.same(batch=batch, method=method)
+        part = split(batch.shape[1] - 1, comm)
+        names = list(variables)
+        shared = copy_to_ranks(*(variables[n] for n in names), comm=comm)
+
+        def attend(q: Any, k: Any, v: Any, layer: int) -> Any:
+            decay = self._decay(value_of(q), layer)
+            return _mix(q, k, v, decay, method=method, comm=comm)
+
+        logits = self._forward(dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
+        total = batch.shape[0] * (batch.shape[1] - 1)
+        own = token_loss(logits, batch[:, 1:][:, part], total=total)
+        return sum_over_ranks(own, comm=comm)
+
+    def prefill(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
+        """Return the logits of the next token after each of `tokens`, and the state after all tokens read so far.
+
+        Parameters
+        ----------
+        tokens : (batch, n) integer array
+        state : State, optional
+            Of the text before.
+
+        Returns
+        -------
+        logits : (batch, n, vocabulary) array
+        state : State
+
+        Raises
+        ------
+        InvalidValueError
+            For a token outside of the vocabulary.
+        """
+        new: list[Array] = []
+
+        def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
+            own = None if state is None else state.states[layer]
+            out, end = lightning_attention(q, k, v, self._decay(q, layer), own)
+            new.append(end)
+            return out
+
+        start = 0 if state is None else state.position
+        logits = self._forward(self.parameters, tokens, attend, start)
+        return logits, State(start + tokens.shape[1], tuple(new))
+
+    def decode_step(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
+        """Read one token of each text by the recurrence, in constant time and memory.
+
+        Parameters
+        ----------
+        tokens : (batch,) integer array
+        state : State, optional
+
+        Returns
+        -------
+        logits : (batch, vocabulary) array
+        state : State
+        """
+        new: list[Array] = []
+
+        def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
+            own = None if state is None else state.states[layer]
+            out, end = lightning_step(q[..., 0, :], k[..., 0, :], v[..., 0, :], self._decay(q, layer), own)
+            new.append(end)
+            return out[..., None, :]
+
+        start = 0 if state is None else state.position
+        logits = self._forward(self.parameters, tokens[:, None], attend, start)
+        return logits[:, 0], State(start + 1, tuple(new))
+
+    def generate(self, prompt: bytes, n: int, *, temperature: float = 1.0, seed: int = 0) -> bytes:
+        """Return `n` bytes that continue `prompt`.
+
+        Parameters
+        ----------
+        prompt : bytes
+            At least one.
+        n : int
+        temperature : float
+            0 takes the likeliest byte each time.
+        seed : int
+
+        Raises
+        ------
+        InvalidValueError
+        """
+        if not prompt or n < 0 or temperature < 0:
+            raise InvalidValueError(
+                f"a prompt of {len(prompt)} bytes, n = {n}, temperature {temperature}; expected a prompt, and n and "
+                "temperature of 0 or more"
+            )
+        xp, rng = namespace(*self.parameters.values()), np.random.default_rng(seed)
+        logits, state = self.prefill(to_device(np.frombuffer(prompt, np.uint8).astype(np.int64)[None], xp))
+        scores, made = to_host(logits[0, -1]).astype(np.float64), bytearray()
+        for _ in range(n):
+            made.append(_draw(scores, temperature, rng))
+            logits, state = self.decode_step(to_device(np.array([made[-1]]), xp), state)
+            scores = to_host(logits[0]).astype(np.float64)
+        return bytes(made)
+
+    def to_model(self) -> Model:
+        """Return options and parameters as `sci.io.save` stores them."""
+        names = ("width", "heads", "layers", "hidden", "vocabulary")
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Model("TransNormer", options | {"decays": [list(row) for row in self.decays or ()]}, self.parameters)
+
+    @classmethod
+    def from_model(cls, model: Model) -> TransNormer:
+        """Return the model of stored options and parameters.
+
+        Raises
+        ------
+        InvalidValueError
+            For another kind of model.
+        """
+        if model.name != "TransNormer":
+            raise InvalidValueError(f"the file holds a {model.name}; expected a TransNormer")
+        options = dict(model.options)
+        if "decays" not in options:
+            options["decays"] = _decays_of_old_files(options["layers"], options["heads"])
+        return cls(**options, parameters=model.parameters)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return _shapes(self.width, self.heads, self.layers, self.hidden, self.vocabulary)
+
+    def _decay(self, like: Any, layer: int) -> Array:
+        return namespace(like).asarray(np.array((self.decays or ())[layer]).astype(like.dtype))
+
+    def _forward(self, weights: Mapping[str, Any], tokens: Array, attend: Attend, start: int) -> Any:
+        """Return the logits; `attend(q, k, v, layer)` mixes the tokens of a layer."""
+        x = embedding(weights["embedding"], tokens)
+        for layer in range(self.layers):
+            mixer = functools.partial(attend, layer=layer)
+            own = _named(weights, f"{layer}.attention.")
+            y = gated_linear_attention(own, simple_rms_norm(x), mixer, heads=self.heads, start=start)
+            x = add(x, y)
+            x = add(x, gated_unit(_named(weights, f"{layer}.unit."), simple_rms_norm(x)))
+        return linear(simple_rms_norm(x), weights["head"])
 
 
-def _split_heads(x: Any, heads: int) -> Any:
-    """Turn (batch, n, heads d) into (batch, heads, n, d)."""
-    batch, n, width = value_of(x).shape
-    x = reshape(x, shape=(batch, n, heads, width // heads))
-    return transpose(x, axes=(0, 2, 1, 3))
+def _mix_vjp(dout: Array, residuals: Any) -> tuple[Array | None, ...]:
+    return lightning_attention.vjp((dout, None), residuals)[:4]
 
 
-def _join_heads(x: Any) -> Any:
-    batch, heads, n, d = value_of(x).shape
-    x = transpose(x, axes=(0, 2, 1, 3))
-    return reshape(x, shape=(batch, n, heads * d))
+@op(vjp=_mix_vjp)
+def _mix(q: Array, k: Array, v: Array, decay: Array, *, method: LightningMethod, comm: Comm) -> tuple[Array, Any]:
+    """Return the output of lightning attention alone, with decays that are not learned."""
+    options = {"method": method, "comm": comm, "final_state": False, "learn_decay": False}
+    (out, _), residuals = lightning_attention.forward(q, k, v, decay, **options)
+    return out, residuals
 
 
-def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, heads: int, start: int = 0) -> Any:
-    """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
-
-    Parameters
-    ----------
-    weights : mapping
-        q, k, v, u, o: (width, width) arrays or variables, rows are outputs; theta (heads, d), where the layer rotates.
-    x : (batch, n, width) array or Variable
-    attend : callable
-        Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention`.
-    heads : int
-    start : int
-        Position of the first token, for the rotation.
-
-    Returns
-    -------
-    (batch, n, width) array or Variable
-
-    References
-    ----------
-    TransNormerLLM, section 3.1.
-    """
-    q, k, v, gate = (linear(x, weights[name]) for name in ("q", "k", "v", "u"))
-    q, k = (_split_heads(silu(a), heads) for a in (q, k))
-    if "theta" in weights:
-        q, k = (lrpe(a, weights["theta"], start=start) for a in (q, k))
-    mixed = _join_heads(attend(q, k, _split_heads(v, heads)))
-    mixed = simple_rms_norm(mixed)
-    return linear(multiply(mixed, gate), weights["o"])
+def _checked_decays(decays: Any, layers: int, heads: int) -> tuple[tuple[float, ...], ...]:
+    """Return decays as one tuple of floats per layer; the published ones for None."""
+    if decays is None:
+        decays = [transnormer_decays(heads, layer, layers) for layer in range(layers)]
+    values = np.asarray(decays, dtype=np.float64)
+    if values.shape != (layers, heads):
+        raise ShapeError(f"decays have shape {values.shape}; expected (layers, heads) = {(layers, heads)}")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise InvalidValueError("decays hold negative, infinite or NaN entries; expected 0 or more: lam = exp(-decay)")
+    return tuple(map(tuple, values.tolist()))
 
 
-def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
-    """Return ((x Wv) * (x Wu)) Wo, the gated unit without activation (SGLU).
+def _decays_of_old_files(layers: int, heads: int) -> np.ndarray:
+    """Return the decays of models that were stored without: (8 h / heads) (1 - layer / layers)."""
+    return 8.0 * np.arange(1, heads + 1) / heads * (1 - np.arange(layers)[:, None] / layers)
 
-    Parameters
-    ----------
-    weights : mapping
-        v, u: (hidden, width), o: (width, hidden) arrays or variables.
-    x : (batch, n, width) array or Variable
 
-    References
-    ----------
-    TransNormerLLM, equation 8.
-    """
-    value, gate = (linear(x, weights[name]) for name in ("v", "u"))
-    return linear(multiply(value, gate), weights["o"])
+def _named(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+
+
+def _shapes(width: int, heads: int, layers: int, hidden: int, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name."""
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (vocabulary, width)}
+    for layer in range(layers):
+        shapes |= {f"{layer}.attention.{name}": (width, width) for name in "qkvuo"}
+        if layer == 0:
+            shapes[f"{layer}.attention.theta"] = (heads, width // heads)
+        shapes |= {f"{layer}.unit.{name}": (hidden, width) for name in "vu"}
+        shapes[f"{layer}.unit.o"] = (width, hidden)
+    return {**shapes, "head": (vocabulary, width)}
+
+
+def _draw(scores: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
+    if temperature == 0:
+        return int(scores.argmax())
+    weights = np.exp((scores - scores.max()) / temperature)
+    return int(rng.choice(scores.size, p=weights / weights.sum()))

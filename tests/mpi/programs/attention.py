@@ -16,7 +16,7 @@ import sci
 from sci import distributed
 from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
-from sci.sequence import attention, attention_cost
+from sci.sequence import attention_cost, softmax_attention
 from sci.sequence.attention.tiles import KeyRange, attend
 
 METHODS, LAYOUTS = ("ring", "rsa", "ulysses"), ("contiguous", "zigzag", "striped")
@@ -48,10 +48,10 @@ def check(comm: MPI.Intracomm, n: int, method: str, layout: str, causal: bool, s
 
     ids = None if segments is None else mine(segments, 0)
     options = {"causal": causal, "scale": scale, "method": method, "layout": layout, "segments": ids, "comm": comm}
-    (found, found_lse), residuals = attention.forward(mine(q), mine(k), mine(v), **options)
+    (found, found_lse), residuals = softmax_attention.forward(mine(q), mine(k), mine(v), **options)
     close(found, mine(out), 1e-12, what)
     close(found_lse, mine(lse), 1e-12, what)
-    for name, a, b in zip("qkv", attention.vjp((mine(dout), mine(dlse)), residuals), gradients):
+    for name, a, b in zip("qkv", softmax_attention.vjp((mine(dout), mine(dlse)), residuals), gradients):
         close(a, mine(b), 1e-12, (name, *what))
 
 
@@ -79,14 +79,14 @@ def check_batch_and_precision(comm: MPI.Intracomm) -> None:
         for precision in (None, "float64"):
             parts = (shard(a, comm, -2, "zigzag") for a in (x, y, z))
             options = {"method": method, "layout": "zigzag", "precision": precision, "length": n, "comm": comm}
-            (found, found_lse), residuals = attention.forward(*parts, causal=True, **options)
+            (found, found_lse), residuals = softmax_attention.forward(*parts, causal=True, **options)
             assert found.dtype == np.dtype(dtype)
             working = "f8" if precision or dtype == "f8" else "f4"
             assert found_lse.dtype == np.dtype(working)
             rounding = {"f2": 1e-3, "f4": 1e-6, "f8": 1e-13}[dtype]
             close(found, shard(out, comm, -2, "zigzag"), rounding, (method, dtype))
             close(found_lse, shard(lse, comm, -1, "zigzag"), {"f4": 1e-6, "f8": 1e-13}[working], (method, dtype))
-            backward = attention.vjp((shard(g, comm, -2, "zigzag"), None), residuals)
+            backward = softmax_attention.vjp((shard(g, comm, -2, "zigzag"), None), residuals)
             for a, b in zip(backward, gradients):
                 assert a.dtype == np.dtype(dtype)
                 close(a, shard(b, comm, -2, "zigzag"), rounding, (method, dtype))
@@ -97,11 +97,11 @@ def check_extremes(comm: MPI.Intracomm) -> None:
     q, k, v, dout, dlse = problem(16)
     for method in METHODS:
         parts = [shard(a, comm, 1) for a in (100 * q, 100 * k, v)]
-        (out, lse), residuals = attention.forward(*parts, scale=1.0, method=method, comm=comm)
+        (out, lse), residuals = softmax_attention.forward(*parts, scale=1.0, method=method, comm=comm)
         expected = dense(100 * q, 100 * k, v, 1.0, seen_by(16, False, None))
         close(out, shard(expected[0], comm, 1), 1e-10, method)
         close(lse, shard(expected[1], comm, 1), 1e-12, method)
-        gradients = attention.vjp((shard(dout, comm, 1), shard(dlse, comm, 1)), residuals)
+        gradients = softmax_attention.vjp((shard(dout, comm, 1), shard(dlse, comm, 1)), residuals)
         assert all(np.isfinite(g).all() for g in gradients)
 
 
@@ -110,7 +110,9 @@ def check_replay(comm: MPI.Intracomm) -> None:
     for layout, dtype in itertools.product(LAYOUTS, ("f4", "f8")):
         n, n_ranks = 301, comm.size
         q, k, v = (a.astype(dtype) for a in problem(n, d=16)[:3])
-        out, lse = attention(*(shard(a, comm, 1, layout) for a in (q, k, v)), causal=True, layout=layout, comm=comm)
+        out, lse = softmax_attention(
+            *(shard(a, comm, 1, layout) for a in (q, k, v)), causal=True, layout=layout, comm=comm
+        )
         mine = positions(n, comm, layout)
         replay_lse = np.full((3, mine.size), -np.inf, dtype)
         queries = np.ascontiguousarray(q[:, mine]) * np.dtype(dtype).type(0.25)
@@ -134,10 +136,10 @@ def check_traffic(comm: MPI.Intracomm) -> None:
             for b in (False, True)
         ]
         distributed.reset_traffic(comm)
-        _, residuals = attention.forward(*parts, method=method, length=n, comm=comm)
+        _, residuals = softmax_attention.forward(*parts, method=method, length=n, comm=comm)
         assert payload(comm) == costs[0].bytes_sent, (method, payload(comm), costs[0])
         distributed.reset_traffic(comm)
-        attention.vjp((shard(dout, comm, 1).astype(parts[0].dtype), None), residuals)
+        softmax_attention.vjp((shard(dout, comm, 1).astype(parts[0].dtype), None), residuals)
         assert payload(comm) == costs[1].bytes_sent, (method, payload(comm), costs[1])
     if n_ranks == 4:  # in units of one part: two a hop, and four with the gradients
         assert attention_cost(n, heads, d, 4, dtype="float64").bytes_sent == 6 * parts[0].size * 8
@@ -155,8 +157,8 @@ def check_large_messages(comm: MPI.Intracomm) -> None:
     for method in METHODS:
         parts = [shard(a, comm, 1) for a in (q, k, v)]
         assert parts[0].nbytes >= 1 << 18
-        (out, _), residuals = attention.forward(*parts, causal=True, method=method, comm=comm)
-        gradients = attention.vjp((shard(dout, comm, 1), shard(dlse, comm, 1)), residuals)
+        (out, _), residuals = softmax_attention.forward(*parts, causal=True, method=method, comm=comm)
+        gradients = softmax_attention.vjp((shard(dout, comm, 1), shard(dlse, comm, 1)), residuals)
         assert all(np.isfinite(a).all() for a in (out, *gradients))
 
 
@@ -176,26 +178,28 @@ def check_errors(comm: MPI.Intracomm) -> None:
     q, k, v = (shard(a, comm, 1) for a in whole)
     nan = k.copy()
     nan[0, 0, 0] = np.nan
-    expect(InvalidValueError, "k holds 1 values", attention, q, nan if last else k, v, comm=comm)
-    expect(DTypeError, "dtype int64", attention, q, k, v.astype(int) if last else v, comm=comm)
-    expect(ShapeError, "expected one shape", attention, q, k[:, :-1] if last else k, v, comm=comm)
-    expect(InvalidValueError, "method is 'star'", attention, q, k, v, method="star" if last else "ring", comm=comm)
-    expect(InvalidValueError, "layout is 'spiral'", attention, q, k, v, layout="spiral", comm=comm)
-    expect(InvalidValueError, "precision", attention, q, k, v, precision="float16", comm=comm)
-    expect(ShapeError, "length is 7", attention, q, k, v, length=7, comm=comm)
-    expect(ShapeError, "segments has", attention, q, k, v, segments=np.zeros(3, int), comm=comm)
+    expect(InvalidValueError, "k holds 1 values", softmax_attention, q, nan if last else k, v, comm=comm)
+    expect(DTypeError, "dtype int64", softmax_attention, q, k, v.astype(int) if last else v, comm=comm)
+    expect(ShapeError, "expected one shape", softmax_attention, q, k[:, :-1] if last else k, v, comm=comm)
+    expect(
+        InvalidValueError, "method is 'star'", softmax_attention, q, k, v, method="star" if last else "ring", comm=comm
+    )
+    expect(InvalidValueError, "layout is 'spiral'", softmax_attention, q, k, v, layout="spiral", comm=comm)
+    expect(InvalidValueError, "precision", softmax_attention, q, k, v, precision="float16", comm=comm)
+    expect(ShapeError, "length is 7", softmax_attention, q, k, v, length=7, comm=comm)
+    expect(ShapeError, "segments has", softmax_attention, q, k, v, segments=np.zeros(3, int), comm=comm)
     ids = np.arange(n) // 2 % 2
-    expect(InvalidValueError, "comes back", attention, q, k, v, segments=shard(ids, comm), comm=comm)
-    _, residuals = attention.forward(q, k, v, comm=comm)
+    expect(InvalidValueError, "comes back", softmax_attention, q, k, v, segments=shard(ids, comm), comm=comm)
+    _, residuals = softmax_attention.forward(q, k, v, comm=comm)
     bad = np.zeros((1, 2, 3))
-    expect(ShapeError, "dout has shape (1, 2, 3)", attention.vjp, (bad if last else q, None), residuals)
+    expect(ShapeError, "dout has shape (1, 2, 3)", softmax_attention.vjp, (bad if last else q, None), residuals)
     if comm.size > 1:
-        expect(ShapeError, "not sharded", attention, *whole, comm=comm)
-        expect(ShapeError, f"length is {n}", attention, *whole, length=n, comm=comm)
-        expect(SciError, "option", attention, q, k, v, causal=last, comm=comm)
+        expect(ShapeError, "not sharded", softmax_attention, *whole, comm=comm)
+        expect(ShapeError, f"length is {n}", softmax_attention, *whole, length=n, comm=comm)
+        expect(SciError, "causal differs between ranks", softmax_attention, q, k, v, causal=last, comm=comm)
         shorter = [a[:, : 5 if last else None] for a in (q, k, v)]
-        expect(DecompositionError, "tokens; expected", attention, *shorter, comm=comm)
-        repeated = attention(*whole, length=n * comm.size, comm=comm)[0]
+        expect(DecompositionError, "tokens; expected", softmax_attention, *shorter, comm=comm)
+        repeated = softmax_attention(*whole, length=n * comm.size, comm=comm)[0]
         assert repeated.shape == (*q.shape[:1], n, 8)
     distributed.agree(comm)
 
@@ -203,11 +207,13 @@ def check_errors(comm: MPI.Intracomm) -> None:
 def check_kernels_and_threads(comm: MPI.Intracomm) -> None:
     """The array reference gives the same answer as the compiled kernel."""
     q, k, v = (shard(a, comm, 1, "striped") for a in problem(40)[:3])
-    found = [attention(q, k, v, causal=True, layout="striped", comm=comm)[0]]
+    found = [softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0]]
     with sci.options(kernels="reference"):
-        found.append(attention(q, k, v, causal=True, layout="striped", comm=comm)[0])
+        found.append(softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0])
     close(found[0], found[1], 1e-13, "reference")
-    close(unshard(found[0], comm, 1, "striped"), attention(*problem(40)[:3], causal=True)[0], 1e-13, "unsharded")
+    close(
+        unshard(found[0], comm, 1, "striped"), softmax_attention(*problem(40)[:3], causal=True)[0], 1e-13, "unsharded"
+    )
 
 
 def main() -> None:

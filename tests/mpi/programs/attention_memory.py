@@ -14,7 +14,7 @@ from mpi4py import MPI
 from sabotage import private_communicator
 
 from sci import distributed
-from sci.sequence import attention, attention_cost
+from sci.sequence import attention_cost, softmax_attention
 
 HEADS, D = 4, 16
 
@@ -23,10 +23,10 @@ def peak(comm: MPI.Intracomm, method: str, n: int) -> float:
     """Bytes beyond the input that one forward and backward pass allocates on this rank."""
     rng = np.random.default_rng(comm.rank)
     q, k, v, dout = rng.standard_normal((4, HEADS, n // comm.size, D))
-    attention.forward(q, k, v, method=method, comm=comm)
+    softmax_attention.forward(q, k, v, method=method, comm=comm)
     tracemalloc.start()
-    _, residuals = attention.forward(q, k, v, method=method, comm=comm)
-    attention.vjp((dout, None), residuals)
+    _, residuals = softmax_attention.forward(q, k, v, method=method, comm=comm)
+    softmax_attention.vjp((dout, None), residuals)
     found = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return found

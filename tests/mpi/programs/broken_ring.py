@@ -13,7 +13,7 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.sequence import attention
+from sci.sequence import softmax_attention
 from sci.sequence.attention import ring
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     ring.attend = attend_until_death
     q, k, v = np.random.default_rng(comm.rank).standard_normal((3, 4, 600, 32))
     while True:
-        attention(q, k, v, comm=comm)
+        softmax_attention(q, k, v, comm=comm)
 
 
 if __name__ == "__main__":

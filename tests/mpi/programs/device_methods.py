@@ -19,7 +19,7 @@ from sci import distributed
 from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems.poisson import right_hand_side, sphere_and_blob
-from sci.sequence import attention, lightning_attention
+from sci.sequence import lightning_attention, softmax_attention
 from sci.solvers import Multigrid, PoissonOperator, cg
 from sci.solvers.shared_cycle import SharedLearnedCycle
 
@@ -44,8 +44,8 @@ def sequences(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     decay = to_device(np.array([0.05, 0.6]), xp)
     for method in ("ring", "ulysses"):
         given = [to_device(distributed.shard(a, comm, -2, "zigzag"), xp) for a in (q, k, v, dout)]
-        results, kept = attention.forward(*given[:3], causal=True, method=method, layout="zigzag", comm=comm)
-        yield from (*results, *attention.vjp((given[3], None), kept))
+        results, kept = softmax_attention.forward(*given[:3], causal=True, method=method, layout="zigzag", comm=comm)
+        yield from (*results, *softmax_attention.vjp((given[3], None), kept))
     given = [to_device(distributed.shard(a, comm, -2), xp) for a in (q, k, v, dout)]
     results, kept = lightning_attention.forward(*given[:3], decay, comm=comm)
     yield from (*results, *lightning_attention.vjp((given[3], None), kept)[:4])

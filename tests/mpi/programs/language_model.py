@@ -21,7 +21,9 @@ def check_loss_and_gradients(comm: MPI.Intracomm) -> float:
         batch = rng.integers(0, 256, (2, length + 1))
         expected, serial = value_and_gradients(lambda v, b=batch: model.loss(v, b), model.parameters)
         for method in ("gather", "ring"):
-            value, found = value_and_gradients(lambda v, b=batch, m=method: model.loss(v, b, comm, m), model.parameters)
+            value, found = value_and_gradients(
+                lambda v, b=batch, m=method: model.loss(v, b, comm=comm, method=m), model.parameters
+            )
             assert abs(value - expected) < 1e-12 * abs(expected), (length, method, value, expected)
             for name, gradient in found.items():
                 error = np.abs(gradient - serial[name]).max() / max(1e-3, np.abs(serial[name]).max())
@@ -38,7 +40,7 @@ def check_training(comm: MPI.Intracomm) -> None:
     windows = TextWindows(b"to be or not to be, that is the question. " * 8, 50)
     settings = {"optimizer": AdamW(0.01), "epochs": 1, "batch_size": 2}
     serial = train(model.loss, model.parameters, windows, **settings)
-    spread = train(lambda v, b: model.loss(v, b, comm), model.parameters, windows, **settings)
+    spread = train(lambda v, b: model.loss(v, b, comm=comm), model.parameters, windows, **settings)
     assert np.abs(serial.losses - spread.losses).max() < 1e-4, np.abs(serial.losses - spread.losses)
 
 

@@ -95,3 +95,29 @@ def test_ranks_must_have_one_schedule_and_shape() -> None:
         on_ranks(2, lambda comm: run(comm, comm.rank, (2,)))
     with pytest.raises(InvalidValueError, match="shape differs between ranks"):
         on_ranks(2, lambda comm: run(comm, 0, (2 + comm.rank,)))
+
+
+def test_one_rank_runs_all_chunks():
+    """All stages on one rank: y = x 2^6, dL/dx = 2^6."""
+    seen: dict[str, float] = {}
+
+    def forward(chunk, i, x):
+        y = 2.0 * (np.full(2, i + 1.0) if x is None else x)
+        seen[f"y{chunk}{i}"] = y[0]
+        return y, chunk
+
+    def backward(chunk, i, dy, residual):
+        assert residual == chunk
+        seen[f"d{chunk}{i}"] = (1.0 if dy is None else dy[0]) * 2.0
+        return np.full(2, seen[f"d{chunk}{i}"])
+
+    run_pipeline(pipeline_schedule("interleaved", 1, 2, 6), forward, backward, shape=(2,), dtype=float)
+    assert seen["y51"] == 128.0
+    assert seen["d00"] == 64.0
+
+
+def test_a_stage_must_hand_on_the_shape_that_was_promised():
+    with pytest.raises(InvalidValueError, match=r"hands on \(3,\)"):
+        run_pipeline(
+            pipeline_schedule("interleaved", 1, 1, 2), lambda *_: (np.zeros(3), None), None, shape=(2,), dtype=float
+        )

@@ -1,0 +1,95 @@
+"""The input of lightning attention, checked and agreed upon by all ranks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from sci.backend import Array, is_device_array, namespace
+from sci.distributed import Comm, agreed, form
+from sci.errors import InvalidValueError, ShapeError
+from sci.sequence.checks import check_choice, check_dtypes, working_dtype
+
+__all__ = ["LightningMethod", "LinearProblem", "agreed_linear_problem", "check_linear"]
+
+LightningMethod: TypeAlias = Literal["gather", "ring"]
+
+
+@dataclass(frozen=True)
+class LinearProblem:
+    """Flat arrays of one call: b sequences of this rank's n tokens, and what all ranks agreed upon."""
+
+    q: Array
+    k: Array
+    v: Array
+    decay: Array
+    state: Array
+    lengths: np.ndarray
+    method: LightningMethod
+    comm: Comm
+    leading: tuple[int, ...]
+    dtypes: tuple[Any, Any]
+    """Dtypes of q, and of decay."""
+    given: bool
+    """Whether the caller passed a state."""
+
+    def flat(self, array: Array | None, like: Array) -> Array:
+        """Return a checked gradient in the shape and dtype of `like`, one of these arrays; zeros for None."""
+        xp = namespace(like)
+        return xp.zeros_like(like) if array is None else xp.ascontiguousarray(array.reshape(like.shape), like.dtype)
+
+    def unflatten(self, array: Array) -> Array:
+        """Return (b, ...) with the leading axes of the arguments."""
+        return array.reshape(*self.leading, *array.shape[1:])
+
+    def shape_of(self, flat: Array) -> tuple[int, ...]:
+        """Return the shape that an argument of the shape of one of these arrays has for the caller."""
+        return (*self.leading, *flat.shape[1:])
+
+
+def agreed_linear_problem(
+    q: Array, k: Array, v: Array, decay: Array, state: Array | None, method: LightningMethod, comm: Comm
+) -> LinearProblem:
+    """Check the arguments on all ranks and return the problem; collective."""
+    with agreed(comm, "lightning_attention") as agreement:
+        check_linear(q, k, v, decay, state)
+        check_choice(method, ("gather", "ring"), "method")
+        agreement.same(q=form(q, free=[-2]), v=form(v, free=[-2]), method=method, device=is_device_array(q))
+        agreement.same(decay=decay, state=state)
+        agreement.gather(q.shape[-2])
+    work = working_dtype(q.dtype)
+    leading, (n, d), e = tuple(q.shape[:-2]), q.shape[-2:], v.shape[-1]
+    b, xp = math.prod(leading), namespace(q)
+    fq, fk, fv = (xp.ascontiguousarray(a.reshape(b, n, a.shape[-1]), dtype=work) for a in (q, k, v))
+    initial = xp.zeros((b, d, e), work) if state is None else xp.ascontiguousarray(state.reshape(b, d, e), dtype=work)
+    slopes = xp.ascontiguousarray(decay.astype(work, copy=False))
+    lengths, dtypes = agreement.table[:, 0], (q.dtype, decay.dtype)
+    return LinearProblem(fq, fk, fv, slopes, initial, lengths, method, comm, leading, dtypes, state is not None)
+
+
+def check_linear(q: Array, k: Array, v: Array, decay: Array, state: Array | None) -> None:
+    """Raise if the arguments of one rank do not fit.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
+    """
+    if q.ndim not in (3, 4) or k.shape != q.shape or v.shape[:-1] != q.shape[:-1] or 0 in (q.shape[-1], v.shape[-1]):
+        raise ShapeError(
+            f"q, k, v have shapes {q.shape}, {k.shape}, {v.shape}; expected (heads, n, d), (heads, n, d), "
+            "(heads, n, e), or these with a leading batch"
+        )
+    check_dtypes({"q": q, "k": k, "v": v})
+    xp = namespace(q, decay, state)
+    if decay.shape != (q.shape[-3],) or decay.dtype.kind != "f":
+        raise ShapeError(
+            f"decay has shape {decay.shape} of {decay.dtype}; expected ({q.shape[-3]},) floats, one per head"
+        )
+    if not bool((decay >= 0).all()) or not bool(xp.isfinite(decay).all()):
+        raise InvalidValueError("decay holds negative, infinite or NaN entries; expected 0 or more: lam = exp(-decay)")
+    expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
+    if state is not None and state.shape != expected:
+        raise ShapeError(f"state has shape {state.shape}; expected {expected}, (..., heads, d, e)")

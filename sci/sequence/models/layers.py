@@ -1,0 +1,200 @@
+"""The layers of TransNormerLLM: root mean square norm, rotations, gated linear attention, the gated unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.errors import InvalidValueError, ShapeError
+from sci.nn import (
+    linear,
+    multiply,
+    op,
+    reshape,
+    silu,
+    transpose,
+    value_of,
+)
+
+__all__ = [
+    "gated_linear_attention",
+    "gated_unit",
+    "lrpe",
+    "simple_rms_norm",
+    "transnormer_decays",
+]
+
+Attend = Callable[[Any, Any, Any], Any]
+
+
+def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `simple_rms_norm`: rho (dy - y mean(y dy)) with rho = 1 / sqrt(mean(x^2) + eps)."""
+    unit, inverse = residuals
+    return ((dout - unit * (unit * dout).mean(axis=-1, keepdims=True)) * inverse,)
+
+
+@op(vjp=_simple_rms_norm_vjp)
+def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
+    """Return x / sqrt(mean(x^2) + eps) over the last axis, and residuals.
+
+    References
+    ----------
+    TransNormerLLM (arXiv 2307.14995), equation 9; with the mean inside the root and no weights.
+    """
+    inverse = 1 / namespace(x).sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
+    unit = x * inverse
+    return unit, (unit, inverse)
+
+
+def _lrpe_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
+    """Return the gradients of `lrpe` for x and theta."""
+    x, t, cos, sin = residuals
+    d = x.shape[-1]
+    real, imaginary = dout[..., :d], dout[..., d:]
+    turned = ((imaginary * cos - real * sin) * x * t[:, None]).sum(axis=-2)
+    return real * cos + imaginary * sin, turned.reshape(-1, *turned.shape[-2:]).sum(axis=0)
+
+
+@op(vjp=_lrpe_vjp)
+def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
+    """Rotate by position: (x cos(theta t), x sin(theta t)), so that q_t . k_s becomes sum of q k cos(theta (t - s)).
+
+    Parameters
+    ----------
+    x : (..., heads, n, d) array
+    theta : (heads, d) array
+        Angles, learned.
+    start : int
+        Position of the first token: with sequences over ranks, that of this rank's run.
+
+    Returns
+    -------
+    out : (..., heads, n, 2 d) array
+    residuals : object
+
+    Raises
+    ------
+    ShapeError
+
+    Notes
+    -----
+    theta t is computed and reduced to one turn in float64, whatever the dtype, so that positions of 1e7 and more are
+    as good as the first.
+
+    References
+    ----------
+    TransNormerLLM, section 3.1: LRPE-d is this rotation and the decay together.
+    """
+    if x.ndim < 3 or theta.shape != (x.shape[-3], x.shape[-1]):
+        raise ShapeError(f"lrpe: x {x.shape} and theta {theta.shape}; expected (..., heads, n, d) and (heads, d)")
+    xp = namespace(x, theta)
+    t = xp.arange(start, start + x.shape[-2], dtype=np.float64)
+    angle = theta[:, None, :].astype(np.float64, copy=False) * t[:, None]
+    if theta.dtype != np.float64:
+        # A product rounded to float32 is wrong by a whole turn after some million tokens.
+        angle = xp.remainder(angle, 2 * np.pi).astype(theta.dtype)
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    return xp.concatenate([x * cos, x * sin], axis=-1), (x, t.astype(theta.dtype, copy=False), cos, sin)
+
+
+def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
+    """Return the published decays of a layer: 2^(-8 h / heads) (1 - layer / (layers - 1) + 1e-5), h = 1 ... heads.
+
+    Parameters
+    ----------
+    heads : int
+    layer : int
+        Counts from 0.
+    layers : int
+        With one layer the second factor is 1.
+
+    Returns
+    -------
+    (heads,) float64 array
+        The first head of the first layer forgets within a few tokens, its last head within some hundred; the last
+        layer keeps everything.
+
+    Raises
+    ------
+    InvalidValueError
+
+    References
+    ----------
+    The published code of TransNormerLLM (slopes of Press et al., ALiBi, arXiv 2108.12409). Equation 3 of the paper,
+    (8 h / heads) (1 - layer / layers), forgets within eight tokens; models in files without decays have it.
+
+    Examples
+    --------
+    >>> from sci.sequence import transnormer_decays
+    >>> transnormer_decays(4, 0, 2).round(3)
+    array([0.25 , 0.063, 0.016, 0.004])
+    """
+    if heads < 1 or not 0 <= layer < layers:
+        raise InvalidValueError(f"{heads} heads, layer {layer} of {layers}; expected 0 <= layer < layers and heads > 0")
+    depth = 1 - layer / (layers - 1) + 1e-5 if layers > 1 else 1.0
+    decays: np.ndarray = 2.0 ** (-8.0 * np.arange(1, heads + 1) / heads) * depth
+    return decays
+
+
+def _split_heads(x: Any, heads: int) -> Any:
+    """Turn (batch, n, heads d) into (batch, heads, n, d)."""
+    batch, n, width = value_of(x).shape
+    x = reshape(x, shape=(batch, n, heads, width // heads))
+    return transpose(x, axes=(0, 2, 1, 3))
+
+
+def _join_heads(x: Any) -> Any:
+    batch, heads, n, d = value_of(x).shape
+    x = transpose(x, axes=(0, 2, 1, 3))
+    return reshape(x, shape=(batch, n, heads * d))
+
+
+def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *, heads: int, start: int = 0) -> Any:
+    """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
+
+    Parameters
+    ----------
+    weights : mapping
+        q, k, v, u, o: (width, width) arrays or variables, rows are outputs; theta (heads, d), where the layer rotates.
+    x : (batch, n, width) array or Variable
+    attend : callable
+        Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention`.
+    heads : int
+    start : int
+        Position of the first token, for the rotation.
+
+    Returns
+    -------
+    (batch, n, width) array or Variable
+
+    References
+    ----------
+    TransNormerLLM, section 3.1.
+    """
+    q, k, v, gate = (linear(x, weights[name]) for name in ("q", "k", "v", "u"))
+    q, k = (_split_heads(silu(a), heads) for a in (q, k))
+    if "theta" in weights:
+        q, k = (lrpe(a, weights["theta"], start=start) for a in (q, k))
+    mixed = _join_heads(attend(q, k, _split_heads(v, heads)))
+    mixed = simple_rms_norm(mixed)
+    return linear(multiply(mixed, gate), weights["o"])
+
+
+def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
+    """Return ((x Wv) * (x Wu)) Wo, the gated unit without activation (SGLU).
+
+    Parameters
+    ----------
+    weights : mapping
+        v, u: (hidden, width), o: (width, hidden) arrays or variables.
+    x : (batch, n, width) array or Variable
+
+    References
+    ----------
+    TransNormerLLM, equation 8.
+    """
+    value, gate = (linear(x, weights[name]) for name in ("v", "u"))
+    return linear(multiply(value, gate), weights["o"])

@@ -1,0 +1,126 @@
+"""Softmax attention on one rank: gradients, padding, precision, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from attention_oracle import METHODS, PACKED, attention_arrays, dense, dense_vjp, relative, seen_by
+from gradients import assert_vjp
+
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn import Op, Tape, value_of
+from sci.sequence import (
+    linformer_attention,
+    softmax_attention,
+)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("options", [{}, {"causal": True, "scale": 0.3}, {"segments": PACKED, "causal": True}])
+def test_gradients_are_central_differences(method: str, options: dict) -> None:
+    def finite_forward(q, k, v, **options):
+        (out, lse), residuals = softmax_attention.forward(q, k, v, **options)
+        return (out, np.where(np.isneginf(lse), 0, lse)), residuals
+
+    assert_vjp(Op(finite_forward, softmax_attention.vjp), attention_arrays(len(PACKED))[:3], method=method, **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_padding_sees_nothing_and_is_not_seen(method: str) -> None:
+    q, k, v, dout = attention_arrays(len(PACKED))
+    (out, lse), residuals = softmax_attention.forward(q, k, v, segments=PACKED, method=method)
+    padding = PACKED < 0
+    assert (out[:, padding] == 0).all()
+    assert np.isneginf(lse[:, padding]).all()
+    for gradient in softmax_attention.vjp((dout, None), residuals):
+        assert (gradient[:, padding] == 0).all()
+        assert np.isfinite(gradient).all()
+    alone = softmax_attention(*(a[:, 2:9] for a in (q, k, v)))[0]
+    np.testing.assert_allclose(out[:, 2:9], alone, rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pair_on_the_tape(method: str) -> None:
+    q, k, v, dout = attention_arrays(9)
+    variables = Tape().watch([q, k, v])
+    out, _ = softmax_attention(*variables, causal=True, method=method)
+    out.backward(dout)
+    np.testing.assert_array_equal(value_of(out), softmax_attention(q, k, v, causal=True, method=method)[0])
+    for variable, want in zip(variables, dense_vjp(q, k, v, 5**-0.5, seen_by(9, True, None), dout, np.zeros((2, 9)))):
+        np.testing.assert_allclose(variable.gradient, want, rtol=1e-11, atol=1e-13)
+
+
+def test_wider_sums_for_narrow_numbers() -> None:
+    """Half precision is rounded once, at the end; single precision can be summed in double."""
+    n = 700
+    seen = seen_by(n, True, None)
+    for dtype, precision, limit in (("f2", None, 5e-4), ("f4", None, 2e-6), ("f4", "float64", 1e-7)):
+        q, k, v, dout = attention_arrays(n, heads=1, d=16, dtype=dtype)
+        wide = [a.astype("f8") for a in (q, k, v)]
+        (out, lse), residuals = softmax_attention.forward(q, k, v, causal=True, precision=precision)
+        assert out.dtype == np.dtype(dtype)
+        assert lse.dtype == np.dtype(precision or "float32")
+        assert relative(out, dense(*wide, 0.25, seen)[0]) < limit
+        expected = dense_vjp(*wide, 0.25, seen, dout.astype("f8"), np.zeros((1, n)))
+        for found, want in zip(softmax_attention.vjp((dout, None), residuals), expected):
+            assert found.dtype == np.dtype(dtype)
+            assert relative(found, want) < limit
+
+
+def test_large_and_overflowing_scores() -> None:
+    q, k, v, _ = attention_arrays(20)
+    for dtype, size in (("f4", 1e2), ("f8", 1e3)):
+        out, lse = softmax_attention(*(a.astype(dtype) for a in (size * q, size * k, v)))
+        assert np.isfinite(out).all()
+        assert np.abs(lse).max() > 1e4
+    with pytest.raises(InvalidValueError, match="scores overflow"):
+        softmax_attention((1e30 * q).astype("f4"), (1e30 * k).astype("f4"), v.astype("f4"))
+
+
+def test_bad_input_is_named() -> None:
+    q, k, v, dout = attention_arrays(6)
+    bad = q.copy()
+    bad[1, 2, 3] = np.inf
+    for error, says, call in (
+        (InvalidValueError, r"q holds 1 values .* \(1, 2, 3\)", lambda: softmax_attention(bad, k, v)),
+        (InvalidValueError, "method is 'star'", lambda: softmax_attention(q, k, v, method="star")),
+        (InvalidValueError, "layout is 'spiral'", lambda: softmax_attention(q, k, v, layout="spiral")),
+        (InvalidValueError, "scale is nan", lambda: softmax_attention(q, k, v, scale=float("nan"))),
+        (InvalidValueError, "comes back", lambda: softmax_attention(q, k, v, segments=np.array([0, 0, 1, 1, 0, 0]))),
+        (ShapeError, "segments has", lambda: softmax_attention(q, k, v, segments=np.zeros(5, int))),
+        (ShapeError, "length is 7", lambda: softmax_attention(q, k, v, length=7)),
+        (ShapeError, "expected one shape", lambda: softmax_attention(q, k[:, 1:], v)),
+        (ShapeError, "with up to four leading axes", lambda: softmax_attention(q[0], k[0], v[0])),
+        (ShapeError, "head_dim is 300", lambda: softmax_attention(*[np.zeros((1, 1, 300))] * 3)),
+        (DTypeError, "complex128", lambda: softmax_attention(q + 0j, k, v)),
+        (
+            ShapeError,
+            "dlse has shape",
+            lambda: softmax_attention.vjp((dout, dout), softmax_attention.forward(q, k, v)[1]),
+        ),
+        (ShapeError, r"expected \(rows, 6\)", lambda: linformer_attention(q, k, v, np.ones((3, 5)), np.ones((3, 5)))),
+        (DTypeError, "e has dtype float32", lambda: linformer_attention(q, k, v, *np.ones((2, 3, 6), "f4"))),
+    ):
+        with pytest.raises(error, match=says):
+            call()
+
+
+def test_empty_sequences_and_batches() -> None:
+    for shape in ((2, 0, 4), (0, 3, 4), (3, 0, 2, 4)):
+        for method in METHODS:
+            (out, lse), residuals = softmax_attention.forward(*[np.zeros(shape)] * 3, method=method)
+            assert (out.shape, lse.shape) == (shape, shape[:-1])
+            assert all(g.shape == shape for g in softmax_attention.vjp((out, lse), residuals))
+
+
+@pytest.mark.peers
+def test_torch_agrees() -> None:
+    torch = pytest.importorskip("torch")
+    q, k, v, dout = attention_arrays(200, heads=3, d=16)
+    theirs = [torch.tensor(a[None], requires_grad=True) for a in (q, k, v)]
+    result = torch.nn.functional.scaled_dot_product_attention(*theirs, is_causal=True)
+    result.backward(torch.tensor(dout[None]))
+    (out, _), residuals = softmax_attention.forward(q, k, v, causal=True)
+    np.testing.assert_allclose(out, result[0].detach().numpy(), rtol=0, atol=1e-13)
+    for ours, their in zip(softmax_attention.vjp((dout, None), residuals), theirs):
+        np.testing.assert_allclose(ours, their.grad[0].numpy(), rtol=0, atol=1e-12)
