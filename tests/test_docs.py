@@ -109,7 +109,7 @@ def test_a_page_runs_from_top_to_bottom(page, desk, monkeypatch, capfd, run_mpi_
             elif "from mpi4py" in block.text:
                 run_mpi_example(desk, block.text)
             else:
-                exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+                exec(compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), names)
         for words in block.commands:
             _follow(words, run_mpi_example, desk, pretended)
     capfd.readouterr()
