@@ -87,20 +87,19 @@ class Op:
         """Return the value of `forward`, recorded if a variable is among `args`."""
         if options:
             args, options = self._bound(args, options)
-        tape = None
-        for a in args:
+        tape, values, cells = None, list(args), [None] * len(args)
+        for k, a in enumerate(args):
             if isinstance(a, Variable):
+                values[k], cells[k] = a.value, a._cell
                 if tape is None:
                     tape = a.tape
                 elif a.tape is not tape:
                     raise InvalidValueError(f"{self!r} was called with variables of two tapes; expected one tape")
         if tape is None:
             return self.value(*args, **options)
-        values = [a.value if isinstance(a, Variable) else a for a in args]
         if tape.paused:
             out = self.value(*values, **options)
             return tuple(Variable(v, tape) for v in out) if isinstance(out, tuple) else Variable(out, tape)
-        cells = [a._cell if isinstance(a, Variable) else None for a in args]
         out, residuals = self.forward(*values, **options)
         return tape.record(self, out, cells, residuals)
 

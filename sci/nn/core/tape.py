@@ -136,8 +136,9 @@ class Tape:
 
 def _spread(gradients: Any, cells: list[_Cell | None], op: Any) -> None:
     """Add the gradients that a vjp returned to the cells of its arguments; optional arguments may be missing."""
-    if len(gradients) < len(cells) or any(g is not None for g in gradients[len(cells) :]):
-        raise ShapeError(f"the vjp of {op!r} returned {len(gradients)} gradients for {len(cells)} arguments")
+    n = len(cells)
+    if len(gradients) != n and (len(gradients) < n or any(g is not None for g in gradients[n:])):
+        raise ShapeError(f"the vjp of {op!r} returned {len(gradients)} gradients for {n} arguments")
     for cell, gradient in zip(cells, gradients):
         if cell is not None and gradient is not None:
             cell.add(gradient, op)

@@ -12,11 +12,12 @@ __all__ = ["add", "channel_scale", "divide", "multiply", "negative", "power", "s
 
 Kind = tuple[tuple[int, ...], Any] | None
 """Shape and dtype of an operand; None for a number."""
+_NUMBERS = frozenset({bool, int, float, complex})
 
 
 def kind_of(x: Any) -> Kind:
     """Return the shape and dtype of an operand, or None for a Python number, which has no gradient."""
-    return (x.shape, x.dtype) if hasattr(x, "dtype") else None
+    return None if type(x) in _NUMBERS else (x.shape, x.dtype)
 
 
 def unbroadcast(gradient: Array, kind: Kind) -> Any:
@@ -39,7 +40,7 @@ def unbroadcast(gradient: Array, kind: Kind) -> Any:
 
 
 def _conj(x: Any) -> Any:
-    return x.conj() if hasattr(x, "dtype") else x.conjugate()
+    return x.conjugate() if type(x) in _NUMBERS else x.conj()
 
 
 def _add_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
@@ -67,9 +68,8 @@ def subtract(a: Any, b: Any) -> tuple[Array, Any]:
 def _multiply_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
     """Return the gradients dout conj(b) and conj(a) dout."""
     a, b = residuals
-    of_a, of_b = kind_of(a), kind_of(b)
-    da = None if of_a is None else unbroadcast(dout * _conj(b), of_a)
-    db = None if of_b is None else unbroadcast(dout * _conj(a), of_b)
+    da = None if type(a) in _NUMBERS else unbroadcast(dout * _conj(b), (a.shape, a.dtype))
+    db = None if type(b) in _NUMBERS else unbroadcast(dout * _conj(a), (b.shape, b.dtype))
     return da, db
 
 
