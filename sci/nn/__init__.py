@@ -1,10 +1,9 @@
 """Differentiation and training: ops with their derivatives, losses, optimizers, the training loop."""
 
-from sci.nn.collectives import copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
+from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
-from sci.nn.gradients import allreduce_gradients
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.ops.activations import gelu, relu, silu, tanh

@@ -1,8 +1,13 @@
-"""Ops between ranks: Megatron's f and g, and their form for runs of tokens, which gathers and scatters."""
+"""Ops between ranks (Megatron's f and g, gathers and scatters of tokens), and sums of gradients.
+
+f is the identity whose gradient is summed over ranks, g the sum whose gradient is the identity: `copy_to_ranks` and
+`sum_over_ranks`. In the sequence form, where each rank holds a run of the tokens, `gather_tokens` takes the place of f
+and `scatter_sum` that of g.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,82 +15,142 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, allgather_rows, allreduce_sum, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
+from sci.nn.optim.adam import real_view
 
-__all__ = ["copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
-
-
-def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
-    """Return the sums over ranks of the gradients; zero where one was not used on a rank."""
-    kinds, like, comm = residuals
-    xp = namespace(like)
-    given = douts if isinstance(douts, tuple) else (douts,)
-    given = tuple(xp.zeros(s, t) if g is None else g for g, (s, t) in zip(given, kinds))
-    if size(comm) == 1:
-        return given
-    flat = xp.concatenate([xp.ascontiguousarray(g).reshape(-1) for g in given])
-    total, start, found = allreduce_sum(flat, comm, checked=True), 0, []
-    for shape, dtype in kinds:
-        count = math.prod(shape)
-        found.append(total[start : start + count].reshape(shape).astype(dtype, copy=False))
-        start += count
-    return tuple(found)
+__all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
 
 
-@op(vjp=_copy_to_ranks_vjp)
-def copy_to_ranks(*arrays: Array, comm: Comm = None) -> tuple[Any, Any]:
-    """Return arrays that all ranks hold alike; their gradients are added over the ranks (Megatron's f).
+def _sum_together(arrays: Sequence[Array], weight: float, comm: Comm, checked: bool = False) -> list[Array]:
+    """Return the sums over ranks of `weight` times the arrays, by one all-reduce of all their real numbers."""
+    flat = [real_view(namespace(a).ascontiguousarray(a)) for a in arrays]
+    xp, dtype = namespace(*flat), np.result_type(*(f.dtype for f in flat))
+    whole = xp.concatenate([f.astype(dtype, copy=False) for f in flat])
+    total = allreduce_sum(whole if weight == 1 else whole * weight, comm, checked=checked)
+    found, start = [], 0
+    for array, part in zip(arrays, flat):
+        stop = start + part.size
+        found.append(total[start:stop].astype(part.dtype, copy=False).view(array.dtype).reshape(array.shape))
+        start = stop
+    return found
+
+
+def allreduce_gradients(
+    gradients: Mapping[str, Array], loss: float, weight: float, comm: Comm = None
+) -> tuple[dict[str, Array], float]:
+    """Return the sums over ranks of `weight` times the gradients and the loss.
 
     Parameters
     ----------
-    *arrays : array
-        One dtype; one array gives one, several give a tuple.
+    gradients : dict of arrays
+        The same names in the same order, shapes and dtypes on all ranks.
+    loss : float
+    weight : float
+        This rank's fraction of the batch, so that means over its samples add up to the mean over all.
     comm : mpi4py communicator, optional
 
     Notes
     -----
-    Forward no message; backward one all-reduce of all the arrays in one buffer. `sum_over_ranks` is its conjugate.
+    Collective. One all-reduce of a buffer of all the real numbers, in float64 if any gradient is; contributions are
+    added in the order of the ranks, so that all ranks get the same bits.
+    """
+    if size(comm) == 1:
+        return dict(gradients), loss
+    xp = namespace(*gradients.values())
+    dtype = np.result_type(*(real_view(g.reshape(-1)[:0]).dtype for g in gradients.values()))
+    *sums, value = _sum_together([*gradients.values(), xp.asarray([loss], dtype=dtype)], weight, comm)
+    return dict(zip(gradients, sums)), float(value[0])
+
+
+def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
+    """Return the sums over ranks of the gradients; zero for an array that was not used on a rank."""
+    kinds, like, comm = residuals
+    xp = namespace(like)
+    given = douts if isinstance(douts, tuple) else (douts,)
+    given = tuple(xp.zeros(s, t) if g is None else g for g, (s, t) in zip(given, kinds))
+    return given if size(comm) == 1 else tuple(_sum_together(given, 1.0, comm, checked=True))
+
+
+@op(vjp=_copy_to_ranks_vjp)
+def copy_to_ranks(*arrays: Array, comm: Comm = None) -> tuple[Any, Any]:
+    """Return arrays that are the same on all ranks; their gradients are summed over the ranks (Megatron's f).
+
+    Parameters
+    ----------
+    *arrays : array
+        One array is returned as one, several as a tuple.
+    comm : mpi4py communicator, optional
+
+    Notes
+    -----
+    Collective backward only: one all-reduce of all the arrays in one buffer. `sum_over_ranks` is its conjugate.
 
     References
     ----------
     Shoeybi et al., Megatron-LM (arXiv 1909.08053), section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import copy_to_ranks
+    >>> copy_to_ranks(np.ones(2))
+    array([1., 1.])
     """
     out = arrays[0] if len(arrays) == 1 else arrays
     return out, (tuple((a.shape, a.dtype) for a in arrays), arrays[0], comm)
 
 
 def _sum_over_ranks_vjp(dout: Array, residuals: None) -> tuple[Array]:
-    """Return the gradient of `sum_over_ranks`."""
     return (dout,)
 
 
 @op(vjp=_sum_over_ranks_vjp)
 def sum_over_ranks(x: Array, *, comm: Comm = None) -> tuple[Array, None]:
-    """Return the sum over ranks of `x`; its gradient goes to every rank as it is (Megatron's g).
+    """Return the sum over ranks of `x`; every rank gets the gradient unchanged (Megatron's g).
 
     Notes
     -----
-    Forward one all-reduce, in the order of the ranks; backward no message. The gradient must be the same on all ranks.
+    Collective forward only: one all-reduce, in the order of the ranks. The gradient must be the same on all ranks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import sum_over_ranks
+    >>> sum_over_ranks(np.ones(2))
+    array([1., 1.])
     """
     return (x if size(comm) == 1 else allreduce_sum(x, comm, checked=True)), None
 
 
 def _gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `gather_tokens` for this rank's run."""
     axis, comm, own = residuals
     return (dout if size(comm) == 1 else _scattered(dout, axis, comm, own),)
 
 
 @op(vjp=_gather_tokens_vjp)
 def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
-    """Return all ranks' runs of tokens one after another; the gradient is summed over ranks and cut again.
+    """Return the runs of tokens of all ranks, one after another; the gradient is summed over ranks and cut again.
+
+    Parameters
+    ----------
+    x : (..., n, width) array
+        This rank's run of the tokens, along `axis`; runs may differ in length.
+    axis : int
+    comm : mpi4py communicator, optional
 
     Notes
     -----
-    Forward an all-gather, backward a reduce-scatter: f in the sequence form.
+    Collective. Forward an all-gather, backward a reduce-scatter: f in the sequence form.
 
     References
     ----------
     Korthikanti et al. (arXiv 2205.05198), section 4.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import gather_tokens
+    >>> gather_tokens(np.ones((3, 2))).shape
+    (3, 2)
     """
     if size(comm) == 1:
         return x, (axis, comm, x.shape[axis])
@@ -93,18 +158,32 @@ def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array
 
 
 def _scatter_sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `scatter_sum`."""
     axis, comm = residuals
     return (dout if size(comm) == 1 else _gathered(dout, axis, comm),)
 
 
 @op(vjp=_scatter_sum_vjp)
 def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
-    """Return this rank's run of the tokens of the sum over ranks; the gradient is gathered.
+    """Return this rank's run of the tokens of the sum over ranks of `x`; the gradient is gathered.
+
+    Parameters
+    ----------
+    x : (..., n, width) array
+        This rank's contribution to all tokens.
+    axis : int
+    comm : mpi4py communicator, optional
 
     Notes
     -----
-    Forward a reduce-scatter, backward an all-gather: g in the sequence form. Runs are those of `split`.
+    Collective. Forward a reduce-scatter, backward an all-gather: g in the sequence form. Runs are those of
+    `sci.distributed.split`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import scatter_sum
+    >>> scatter_sum(np.ones((3, 2))).shape
+    (3, 2)
     """
     if size(comm) == 1:
         return x, (axis, comm)

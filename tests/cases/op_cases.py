@@ -70,6 +70,8 @@ OPS: list[tuple[str, list, dict]] = [
     ("upsample_nearest", [real(2, 3, 2, 1, 3)], {}),
     ("copy_to_ranks", [real(2, 3)], {}),
     ("sum_over_ranks", [real(2, 3)], {}),
+    ("gather_tokens", [real(2, 3)], {}),
+    ("scatter_sum", [real(2, 3)], {}),
     ("mean_squared_error", [real(2, 3, 4), real(2, 3, 4)], {}),
     ("mean_squared_error", [complex_(2, 3), complex_(2, 3)], {}),
     ("relative_l2", [real(3, 2, 5)], {"target": real(3, 2, 5)}),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sci.errors import InvalidValueError
-from sci.nn.core.tape import Variable
+from sci.nn.core.tape import Tape, Variable
 
 __all__ = ["Op", "op"]
 
@@ -87,7 +87,9 @@ class Op:
         """Return the value of `forward`, recorded if a variable is among `args`."""
         if options:
             args, options = self._bound(args, options)
-        tape, values, cells = None, list(args), [None] * len(args)
+        tape: Tape | None = None
+        values = list(args)
+        cells: list[Any] = [None] * len(args)
         for k, a in enumerate(args):
             if isinstance(a, Variable):
                 values[k], cells[k] = a.value, a._cell

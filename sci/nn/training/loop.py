@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from sci.backend import Array, namespace, to_device, to_host
-from sci.distributed import Comm, abort_on_error, agree, rank_of, split
+from sci.distributed import Comm, abort_on_error, agreed, rank_of, size, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.nn.collectives import allreduce_gradients
 from sci.nn.core.gradients import value_and_gradients
 from sci.nn.core.tape import Variable
-from sci.nn.gradients import allreduce_gradients, require_same_on_all_ranks
 from sci.nn.optim.adam import Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.schedules import Schedule, constant
 from sci.nn.training.model import Checkpoint
@@ -172,17 +172,18 @@ def train(
     >>> np.round(done.parameters["w"], 3)
     array([[ 1. , -2. ,  0.5]])
     """
-    problem: Exception | None = None
-    try:
+    schedule = schedule or constant()
+    with agreed(comm, "train") as agreement:
         samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
         order = _Order(len(samples), batch_size, seed, shuffle)
         _check_numbers(order, epochs, save_every, clip, schedule_each)
         run = _start(parameters, optimizer, order, resume)
-    except (InvalidValueError, ShapeError, TypeError) as error:
-        problem = error
-    agree(comm, problem)
-    require_same_on_all_ranks(run.parameters, (order.n_samples, batch_size, seed, epochs, run.step), comm)
-    schedule, every = schedule or constant(), save_every or order.steps
+        agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
+        agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
+        agreement.same(evaluate=evaluate is None, save=save is None)
+        if size(comm) > 1:
+            agreement.same(schedule=[schedule(epochs * k / 8) for k in range(9)])
+    every = save_every or order.steps
     total = epochs * order.steps
     losses, metrics = run.losses.tolist(), {name: values.tolist() for name, values in run.metrics.items()}
 
@@ -203,10 +204,12 @@ def train(
         optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
         losses.append(value)
         if (step + 1) % order.steps == 0 and evaluate is not None:
-            for name, number in evaluate(run.parameters).items():
-                metrics.setdefault(name, []).append(float(number))
+            with agreed(comm, "evaluate"):
+                for name, number in evaluate(run.parameters).items():
+                    metrics.setdefault(name, []).append(float(number))
         if save is not None and ((step + 1) % every == 0 or step + 1 == total):
-            save(checkpoint(step + 1))
+            with agreed(comm, "save"):
+                save(checkpoint(step + 1))
     return checkpoint(len(losses))
 
 

@@ -10,34 +10,13 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agree, allreduce_sum, size, split
 from sci.errors import DecompositionError, ShapeError
-from sci.nn import allreduce_gradients, op
+from sci.nn import copy_to_ranks, op
 from sci.operators.fno.model import FNO
 from sci.operators.patches.windows import MultigridPatches, crop_patches
 
-__all__ = ["patch_loss", "patched_relative_l2", "predict_patches", "shared"]
+__all__ = ["patch_loss", "patched_relative_l2", "predict_patches"]
 
 _TINY = 1e-8
-
-
-def _shared_vjp(douts: tuple[Array | None, ...], residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `shared`: sums over the ranks. Collective."""
-    comm, forms = residuals
-    xp = namespace(*(d for d in douts if d is not None))
-    own = {str(i): xp.zeros(*form) if d is None else d for i, (d, form) in enumerate(zip(douts, forms))}
-    return tuple(allreduce_gradients(own, 0.0, 1.0, comm)[0].values())
-
-
-@op(vjp=_shared_vjp)
-def shared(*arrays: Array, comm: Comm = None) -> tuple[tuple[Array, ...], Any]:
-    """Return arrays as they are; in the derivative the ranks' gradients are added, in one all-reduce.
-
-    Parameters
-    ----------
-    *arrays
-        Parameters, the same on all ranks.
-    comm : mpi4py communicator, optional
-    """
-    return arrays, (comm, [(a.shape, a.dtype) for a in arrays])
 
 
 def _patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -108,7 +87,7 @@ def patch_loss(
     def loss(variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
         x, y = batch
         mine, samples = _share(cut, x, comm)
-        values = shared(*variables.values(), comm=comm)
+        values = copy_to_ranks(*variables.values(), comm=comm)
         prediction = model.forward(dict(zip(variables, values)), cut.split(x)[mine])
         cores = crop_patches(prediction, cut=cut, grid=tuple(x.shape[2:]))
         options: dict[str, Any] = {"target": cut.targets(y)[mine], "samples": samples, "n_samples": len(x)}

@@ -10,8 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sci.distributed import Comm
-from sci.nn import add, gelu, linear, reshape, transpose, value_of
-from sci.nn.collectives import copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
+from sci.nn import (
+    add,
+    copy_to_ranks,
+    gather_tokens,
+    gelu,
+    linear,
+    reshape,
+    scatter_sum,
+    sum_over_ranks,
+    transpose,
+    value_of,
+)
 
 __all__ = ["column_linear", "parallel_attention", "parallel_mlp", "row_linear"]
 

@@ -9,8 +9,7 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of, size, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import op, value_of
-from sci.nn.collectives import scatter_sum, sum_over_ranks
+from sci.nn import op, scatter_sum, sum_over_ranks, value_of
 from sci.sequence.checks import kept_labels
 
 __all__ = ["vocabulary_cross_entropy", "vocabulary_embedding"]

@@ -12,8 +12,7 @@ import numpy as np
 from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
 from sci.distributed import Comm, agreed, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Model, add, embedding, initial_normal, linear, op, value_of
-from sci.nn.collectives import copy_to_ranks, sum_over_ranks
+from sci.nn import Model, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
 from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
 from sci.sequence.linear_attention.problem import LightningMethod
 from sci.sequence.models.layers import gated_linear_attention, gated_unit, simple_rms_norm, transnormer_decays

@@ -94,7 +94,7 @@ def check(comm: MPI.Intracomm) -> None:
     raises(ConvergenceError, "loss is nan in step 1", lambda: train(loss, START, (bad, Y), **options))
     if comm.size > 1:
         other = {**START, "w": START["w"] + (comm.rank == 1)}
-        raises(InvalidValueError, "different parameters", lambda: train(loss, other, (X, Y), **options))
+        raises(InvalidValueError, "parameters differs between ranks", lambda: train(loss, other, (X, Y), **options))
         clip = -1.0 if comm.rank == comm.size - 1 else None
         raises(InvalidValueError, "clip is -1.0", lambda: train(loss, START, (X, Y), **options, clip=clip))
 
