@@ -8,10 +8,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import linalg
 
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
 from sci.solvers import (
+    Jacobi,
     LearnedMultigrid,
     Multigrid,
     PoissonOperator,
@@ -210,3 +213,77 @@ def refuse(comm: Any) -> None:
         assert "x0 differs between ranks" in error_of(lambda: cg(A, np.ones(local), start))
     message = error_of(lambda: cg(A, np.full(local, np.nan if last else 1.0)))
     assert "NaN" in message, message
+
+
+def functions_as_preconditioners(comm: Any) -> None:
+    """Solve with functions, matrices and SciPy's operators as M, over the unknowns of each rank, on grids and flat."""
+    rng = np.random.default_rng(4)
+    mask = rng.random((16, 17, 18)) > 0.1
+    b = rng.normal(size=mask.shape) * mask
+    serial = PoissonOperator(mask)
+    plain = cg(serial, b, rtol=1e-8)
+    A = PoissonOperator(mask, comm=comm)
+    own, seen = b[A.slices], []
+    diagonal = A.compress(A.diagonal)
+
+    def scaled(r: np.ndarray) -> np.ndarray:
+        seen.append(r.shape)
+        return r / 6
+
+    jacobi = sparse.diags(1 / diagonal)
+    for M in (scaled, jacobi, linalg.aslinearoperator(jacobi), Jacobi(A)):
+        on_grid, flat = cg(A, own, M=M, rtol=1e-8), cg(A, A.compress(own), M=M, rtol=1e-8)
+        assert on_grid.converged
+        assert abs(on_grid.iterations - plain.iterations) <= 1
+        assert flat.iterations == on_grid.iterations
+        np.testing.assert_allclose(on_grid.x, plain.x[A.slices], atol=1e-6 * abs(plain.x).max())
+        np.testing.assert_allclose(A.compress(on_grid.x), flat.x, atol=1e-12)
+    assert set(seen) == {(A.size,)}
+    columns = np.stack([A.compress(own), 2 * A.compress(own)], axis=1)
+    both = cg(A, columns, M=Multigrid(A), rtol=1e-8)
+    assert both.converged
+    np.testing.assert_allclose(both.x[:, 0], A.compress(plain.x[A.slices]), atol=1e-6 * abs(plain.x).max())
+
+
+def fail_on_one_rank(comm: Any) -> None:
+    """Raise in M, in the callback and in a linear operator on the last rank: all ranks raise, and go on."""
+    last = comm.Get_rank() == comm.Get_size() - 1
+    A = PoissonOperator(np.ones((12, 12, 12), bool), comm=comm)
+    b, calls = np.ones(A.local_shape), []
+
+    def fails(r: np.ndarray) -> np.ndarray:
+        calls.append(r)
+        if last and len(calls) == 3:
+            raise ValueError("out of luck")
+        return r
+
+    class Diagonal:
+        shape = (5, 5)
+
+        def __init__(self) -> None:
+            self.comm = comm
+
+        def matvec(self, x: np.ndarray) -> np.ndarray:
+            return np.arange(1.0, 6.0) * fails(x)
+
+    actions: tuple[Callable[[], object], ...] = (
+        lambda: cg(A, b, M=fails, rtol=1e-12),
+        lambda: cg(A, b, callback=fails, rtol=1e-12),
+        lambda: cg(A, b, M=Multigrid(A), callback=fails, rtol=1e-12),
+        lambda: cg(Diagonal(), np.ones(5), rtol=1e-12),
+    )
+    for action in actions:
+        calls.clear()
+        message = ""
+        try:
+            action()
+        except (ValueError, SciError) as error:
+            message = str(error)
+        assert "out of luck" in message, message
+        assert message.startswith("rank") != last or comm.Get_size() == 1, message
+    # Which M is passed must agree, and the next solve works.
+    multigrid, jacobi = Multigrid(A), Jacobi(A)
+    if comm.Get_size() > 1:
+        assert "M differs" in error_of(lambda: cg(A, b, M=multigrid if last else jacobi))
+        assert "rtol differs" in error_of(lambda: cg(A, b, rtol=1e-3 if last else 1e-4))
+    assert cg(A, b, M=multigrid, rtol=1e-8).converged

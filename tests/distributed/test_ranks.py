@@ -8,6 +8,8 @@ from distributed_solver_cases import (
     LEARNED_CASES,
     compare,
     compare_learned,
+    fail_on_one_rank,
+    functions_as_preconditioners,
     learned_problem,
     problem,
     refuse,
@@ -32,3 +34,13 @@ def test_the_learned_cycle(case: int) -> None:
 def test_errors_reach_every_rank() -> None:
     for size in (1, 3):
         on_ranks(size, refuse)
+
+
+def test_any_function_is_a_preconditioner() -> None:
+    for size in (1, 2, 3):
+        on_ranks(size, functions_as_preconditioners)
+
+
+def test_an_error_of_one_rank_is_raised_on_all() -> None:
+    for size in (1, 2, 4):
+        on_ranks(size, fail_on_one_rank)
