@@ -1,7 +1,7 @@
 // Softmax attention of the host over one part of the keys, forward and backward, in tiles that stay in cache. A GPU has
 // attention_tiles.cu.
 //
-// Query i sees the keys whose place lies in [low[i], high[i]]: causal, packed and windowed attention in one form. Places
+// Query i sees the keys whose position lies in [low[i], high[i]]: causal, packed and windowed attention in one form. Positions
 // increase, so that a tile beyond the bounds is skipped and one within them is not masked. q holds the scaled queries.
 // Arrays are (heads, length, d). The results are updated: (out, lse) hold softmax attention over the keys seen so far
 // (zero and minus infinity before the first), since an output o with the log-sum-exp of its scores is the running state
@@ -12,7 +12,7 @@
 // bytes per pair: under 1, all from cache; the limit is the multiplier's, the speed of a matrix product (GEMM).
 #include "attention/lanes.h"
 
-// The places that a group of queries may see: the smallest and the largest of both bounds.
+// The positions that a group of queries may see: the smallest and the largest of both bounds.
 struct Window {
     i64 low_min, low_max, high_min, high_max;
 
@@ -30,10 +30,10 @@ struct Window {
 
 // panel[j, t] = hidden where query t does not see key j.
 template <typename T>
-SCI_DEVICE void hide(typename Lanes<T>::Vector* panel, const i64 rows, const i64* places, const i64* low,
+SCI_DEVICE void hide(typename Lanes<T>::Vector* panel, const i64 rows, const i64* positions, const i64* low,
                      const i64* high, const T hidden) {
     SCI_ROWS(j, rows) {
-        const i64 place = places[j];
+        const i64 place = positions[j];
         SCI_THREADS(t) {
             const bool seen = low[t] <= place && place <= high[t];
             const T value = SCI_AT(panel, j, t, T);
@@ -48,7 +48,7 @@ template <typename T>
 SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
                              const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
                              const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
-                             const i64* __restrict__ places /*[m]*/, T* __restrict__ out /*[heads, n, d]*/,
+                             const i64* __restrict__ positions /*[m]*/, T* __restrict__ out /*[heads, n, d]*/,
                              T* __restrict__ lse /*[heads, n]*/, const i64 heads, const i64 n, const i64 m,
                              const i64 d) {
     using Vector = typename Lanes<T>::Vector;
@@ -78,12 +78,12 @@ SCI_KERNEL attention_forward(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/
         }
         for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
             const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
-            const i64 first = places[j0], last = places[j0 + rows - 1];
+            const i64 first = positions[j0], last = positions[j0 + rows - 1];
             for (i64 g = 0; g < G; ++g) {
                 if (window[g].misses(first, last)) continue;
                 Vector p[Lanes<T>::ROWS * V], decay[V];
                 dot_panel<T>(keys + j0 * d, rows, d, query.at(g, d), p);
-                if (!window[g].holds(first, last)) hide<T>(p, rows, places + j0, low_of[g], high_of[g], LOWEST);
+                if (!window[g].holds(first, last)) hide<T>(p, rows, positions + j0, low_of[g], high_of[g], LOWEST);
                 SCI_UNROLL
                 for (int w = 0; w < V; ++w) {
                     Vector best = top[g][w];
@@ -123,7 +123,7 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q /*[heads, n
                                    const T* __restrict__ dout /*[heads, n, d]*/,
                                    const T* __restrict__ lse /*[heads, n]*/, const T* __restrict__ delta /*[heads, n]*/,
                                    const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
-                                   const i64* __restrict__ places /*[m]*/, T* __restrict__ dq /*[heads, n, d]*/,
+                                   const i64* __restrict__ positions /*[m]*/, T* __restrict__ dq /*[heads, n, d]*/,
                                    T* __restrict__ dk /*[heads, m, d]*/, T* __restrict__ dv /*[heads, m, d]*/,
                                    const i64 heads, const i64 n, const i64 m, const i64 d, const i64 fused) {
     using Vector = typename Lanes<T>::Vector;
@@ -147,7 +147,7 @@ SCI_KERNEL attention_backward_keys(SCI_INDEX const T* __restrict__ q /*[heads, n
                 SCI_THREADS(t) {
                     const i64 j = first_key + g * SCI_BLOCK + t;
                     // What lies beyond the keys is seen by no query.
-                    place_of[g][SCI_SLOT(t)] = j < m ? places[j] : -(1LL << 62);
+                    place_of[g][SCI_SLOT(t)] = j < m ? positions[j] : -(1LL << 62);
                 }
                 first_place[g] = last_place[g] = place_of[g][0];
                 for (int s = 0; s < SCI_SLOTS; ++s) {
@@ -204,7 +204,7 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q /*[heads
                                       const T* __restrict__ dout /*[heads, n, d]*/,
                                       const T* __restrict__ lse /*[heads, n]*/,
                                       const T* __restrict__ delta /*[heads, n]*/, const i64* __restrict__ low /*[n]*/,
-                                      const i64* __restrict__ high /*[n]*/, const i64* __restrict__ places /*[m]*/,
+                                      const i64* __restrict__ high /*[n]*/, const i64* __restrict__ positions /*[m]*/,
                                       T* __restrict__ dq /*[heads, n, d]*/, const i64 heads, const i64 n, const i64 m,
                                       const i64 d) {
     using Vector = typename Lanes<T>::Vector;
@@ -236,7 +236,7 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q /*[heads
         }
         for (i64 j0 = 0; j0 < m; j0 += Lanes<T>::ROWS) {
             const i64 rows = m - j0 < Lanes<T>::ROWS ? m - j0 : Lanes<T>::ROWS;
-            const i64 first = places[j0], last = places[j0 + rows - 1];
+            const i64 first = positions[j0], last = positions[j0 + rows - 1];
             for (i64 g = 0; g < G; ++g) {
                 if (window[g].misses(first, last)) continue;
                 Vector p[Lanes<T>::ROWS * V], dp[Lanes<T>::ROWS * V];
@@ -249,7 +249,7 @@ SCI_KERNEL attention_backward_queries(SCI_INDEX const T* __restrict__ q /*[heads
                         dp[j * V + w] = weight * (dp[j * V + w] - delta_of[g][w]);
                     }
                 }
-                if (!window[g].holds(first, last)) hide<T>(dp, rows, places + j0, low_of[g], high_of[g], T(0));
+                if (!window[g].holds(first, last)) hide<T>(dp, rows, positions + j0, low_of[g], high_of[g], T(0));
                 add_panel<T>(keys + j0 * d, rows, d, dp, one, dquery.at(g, d));
             }
         }

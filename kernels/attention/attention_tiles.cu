@@ -18,7 +18,7 @@ template <typename T>
 SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q /*[heads, n, d]*/,
                                    const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
                                    const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
-                                   const i64* __restrict__ places /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
+                                   const i64* __restrict__ positions /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
                                    const T* __restrict__ old /*[heads, n]*/, T* __restrict__ out /*[heads, n, d]*/,
                                    T* __restrict__ lse /*[heads, n]*/, const i64 heads, const i64 n, const i64 m,
                                    const i64 d) {
@@ -51,16 +51,16 @@ SCI_KERNEL attention_tiles_forward(SCI_INDEX const T* __restrict__ q /*[heads, n
         SCI_ROLLED
         for (i64 j0 = 0; j0 < m; j0 += S::COLS) {
             const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
-            if (misses(window, places[j0], places[end - 1])) continue;
+            if (misses(window, positions[j0], positions[end - 1])) continue;
             dot_tile<T, S, true>(queries, i0, n, keys, j0, m, d, left, right, score);
-            if (end < j0 + S::COLS || !holds(window, places[j0], places[end - 1])) {
+            if (end < j0 + S::COLS || !holds(window, positions[j0], positions[end - 1])) {
                 SCI_THREADS(t) {
                     SCI_UNROLL
                     for (int r = 0; r < S::R; ++r) {
                         const i64 row = i0 + S::row(t, r), i = row < n ? row : n - 1, from = low[i], to = high[i];
                         SCI_UNROLL
                         for (int c = 0; c < S::C; ++c) {
-                            const i64 j = j0 + S::col(t, c), place = places[j < m ? j : m - 1];
+                            const i64 j = j0 + S::col(t, c), place = positions[j < m ? j : m - 1];
                             const bool seen = j < m && from <= place && place <= to;
                             score[r * S::C + c][SCI_SLOT(t)] = seen ? score[r * S::C + c][SCI_SLOT(t)] : LOWEST;
                         }
@@ -137,7 +137,7 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
                                 const T* __restrict__ k /*[heads, m, d]*/, const T* __restrict__ v /*[heads, m, d]*/,
                                 const T* __restrict__ dout /*[heads, n, d]*/, const T* __restrict__ lse /*[heads, n]*/,
                                 const T* __restrict__ delta /*[heads, n]*/, const i64* __restrict__ low /*[n]*/,
-                                const i64* __restrict__ high /*[n]*/, const i64* __restrict__ places /*[m]*/,
+                                const i64* __restrict__ high /*[n]*/, const i64* __restrict__ positions /*[m]*/,
                                 const i64* __restrict__ bounds /*[w, 4]*/, T* __restrict__ dk /*[heads, m, d]*/,
                                 T* __restrict__ dv /*[heads, m, d]*/, const i64 heads, const i64 n, const i64 m,
                                 const i64 d) {
@@ -148,7 +148,7 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
         const i64 head = block / parts % heads, j0 = block / parts / heads * S::ROWS, c0 = block % parts * S::COLS;
         const T *queries = q + head * n * d, *keys = k + head * m * d, *values = v + head * m * d;
         const T* douts = dout + head * n * d;
-        const i64 first = places[j0], last = places[(j0 + S::ROWS < m ? j0 + S::ROWS : m) - 1];
+        const i64 first = positions[j0], last = positions[(j0 + S::ROWS < m ? j0 + S::ROWS : m) - 1];
         T p[S::R * S::C][SCI_SLOTS], dp[S::R * S::C][SCI_SLOTS];
         T dkey[S::R * S::C][SCI_SLOTS], dvalue[S::R * S::C][SCI_SLOTS];
         SCI_THREADS(t) {
@@ -180,7 +180,7 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
                         const i64 col = i0 + S::col(t, c), i = col < n ? col : n - 1, from = low[i], to = high[i];
                         SCI_UNROLL
                         for (int r = 0; r < S::R; ++r) {
-                            const i64 row = j0 + S::row(t, r), place = places[row < m ? row : m - 1];
+                            const i64 row = j0 + S::row(t, r), place = positions[row < m ? row : m - 1];
                             T& w = p[r * S::C + c][SCI_SLOT(t)];
                             w = col < n && from <= place && place <= to ? w : T(0);
                         }
@@ -208,7 +208,7 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q /*[heads, n
                                    const T* __restrict__ dout /*[heads, n, d]*/,
                                    const T* __restrict__ lse /*[heads, n]*/, const T* __restrict__ delta /*[heads, n]*/,
                                    const i64* __restrict__ low /*[n]*/, const i64* __restrict__ high /*[n]*/,
-                                   const i64* __restrict__ places /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
+                                   const i64* __restrict__ positions /*[m]*/, const i64* __restrict__ bounds /*[w, 4]*/,
                                    T* __restrict__ dq /*[heads, n, d]*/, const i64 heads, const i64 n, const i64 m,
                                    const i64 d) {
     using S = Tile<T>;
@@ -227,8 +227,8 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q /*[heads, n
         SCI_ROLLED
         for (i64 j0 = 0; j0 < m; j0 += S::COLS) {
             const i64 end = j0 + S::COLS < m ? j0 + S::COLS : m;
-            if (misses(window, places[j0], places[end - 1])) continue;
-            const bool masked = end < j0 + S::COLS || !holds(window, places[j0], places[end - 1]);
+            if (misses(window, positions[j0], positions[end - 1])) continue;
+            const bool masked = end < j0 + S::COLS || !holds(window, positions[j0], positions[end - 1]);
             dot_tile<T, S, true>(queries, i0, n, keys, j0, m, d, left, right, p);
             dot_tile<T, S, true>(dout + head * n * d, i0, n, values, j0, m, d, left, right, dp);
             SCI_THREADS(t) {
@@ -245,7 +245,7 @@ SCI_KERNEL attention_tiles_queries(SCI_INDEX const T* __restrict__ q /*[heads, n
                         const i64 from = low[i], to = high[i];
                         SCI_UNROLL
                         for (int c = 0; c < S::C; ++c) {
-                            const i64 j = j0 + S::col(t, c), place = places[j < m ? j : m - 1];
+                            const i64 j = j0 + S::col(t, c), place = positions[j < m ? j : m - 1];
                             T& ds = p[r * S::C + c][SCI_SLOT(t)];
                             ds = j < m && from <= place && place <= to ? ds : T(0);
                         }

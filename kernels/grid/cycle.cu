@@ -43,14 +43,11 @@ SCI_KERNEL first_steps(SCI_INDEX const T* f /*[p0, p1, p2]*/, const Half* jacobi
                        const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const double a,
                        const double b) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 axis = link_axis<VARIABLE>(box, plane);
     const T sum = T(a + b), product = T(a * b);
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            first_row<T, D, VARIABLE>(f, jacobi, d, links, u + at, axis, at, n, plane, p2, sum, product);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        first_row<T, D, VARIABLE>(f, jacobi, d, links, u + at, axis, at, n, plane, p2, sum, product);
     }
 }
 
@@ -62,13 +59,10 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, 
                        const T* links /*[3, q0, q1, q2]*/, T* out /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                        const i64 p1, const i64 p2, const i64 chunk, const double a) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            step_row<T, D, VARIABLE>(u, f, jacobi, d, links, out + at, axis, at, n, plane, p2, T(a));
-        }
+    const i64 axis = link_axis<VARIABLE>(box, plane);
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        step_row<T, D, VARIABLE>(u, f, jacobi, d, links, out + at, axis, at, n, plane, p2, T(a));
     }
 }
 
@@ -80,13 +74,10 @@ SCI_KERNEL defect(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p
                   const T* links /*[3, q0, q1, q2]*/, T* t /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
                   const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            defect_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
-        }
+    const i64 axis = link_axis<VARIABLE>(box, plane);
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        defect_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
     }
 }
 
@@ -100,20 +91,17 @@ SCI_KERNEL gather_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2
                        const i64 chunk) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     const T a = taps[4], b = taps[5], c = taps[6], e = taps[7];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const T* r0 = t + strides[0] * i * plane + strides[1] * j * p2;
-            const T *r1 = r0 + plane, *r2 = r1 + plane, *r3 = r2 + (strides[0] - 1) * plane;
-            T* to = m + ((i + 1) * c1 + j + 1) * p2;
-            SCI_ROW(k, p2) {
-                const T s0 = (a * r0[k] + e * r0[k + 3 * p2]) + (b * r0[k + p2] + c * r0[k + 2 * p2]);
-                const T s1 = (a * r1[k] + e * r1[k + 3 * p2]) + (b * r1[k + p2] + c * r1[k + 2 * p2]);
-                const T s2 = (a * r2[k] + e * r2[k + 3 * p2]) + (b * r2[k + p2] + c * r2[k + 2 * p2]);
-                const T s3 = (a * r3[k] + e * r3[k + 3 * p2]) + (b * r3[k + p2] + c * r3[k + 2 * p2]);
-                to[k] = (taps[0] * s0 + taps[3] * s3) + (taps[1] * s1 + taps[2] * s2);
-            }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line);
+        const T* r0 = t + strides[0] * i * plane + strides[1] * j * p2;
+        const T *r1 = r0 + plane, *r2 = r1 + plane, *r3 = r2 + (strides[0] - 1) * plane;
+        T* to = m + ((i + 1) * c1 + j + 1) * p2;
+        SCI_ROW(k, p2) {
+            const T s0 = (a * r0[k] + e * r0[k + 3 * p2]) + (b * r0[k + p2] + c * r0[k + 2 * p2]);
+            const T s1 = (a * r1[k] + e * r1[k + 3 * p2]) + (b * r1[k + p2] + c * r1[k + 2 * p2]);
+            const T s2 = (a * r2[k] + e * r2[k + 3 * p2]) + (b * r2[k + p2] + c * r2[k + 2 * p2]);
+            const T s3 = (a * r3[k] + e * r3[k + 3 * p2]) + (b * r3[k + p2] + c * r3[k + 2 * p2]);
+            to[k] = (taps[0] * s0 + taps[3] * s3) + (taps[1] * s1 + taps[2] * s2);
         }
     }
 }
@@ -126,12 +114,9 @@ SCI_KERNEL gather_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi
                        const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
                        const double gain) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
-            ends_row(m + row * p2, jacobi + row * c2 + 1, f + row * c2 + 1, taps, strides[2], box[5], gain);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
+        ends_row(m + row * p2, jacobi + row * c2 + 1, f + row * c2 + 1, taps, strides[2], box[5], gain);
     }
 }
 
@@ -142,11 +127,8 @@ SCI_KERNEL correct(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
                    const signed char* share /*[p0, p1, p2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line)
-            correct_row(u, e, share, taps, strides, box[0] + line / box[4], box[1] + line % box[4], box[5], p1, p2, c1,
-                        c2);
+    SCI_EACH_ROW(line, rows, chunk) {
+        correct_row(u, e, share, taps, strides, row_i(box, line), row_j(box, line), box[5], p1, p2, c1, c2);
     }
 }
 
@@ -157,17 +139,14 @@ template <typename T, typename D>
 SCI_KERNEL pack_faces(SCI_INDEX const D* d /*[p0, p1, p2]*/, int* faces /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                       const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const D* c = d + at + k;
-                const D first = D(c[-plane] > 0) + D(c[plane] > 0) + D(c[-p2] > 0);
-                const D second = D(c[p2] > 0) + D(c[-1] > 0) + D(c[1] > 0);
-                const D walls = D(c[0] - first - second);
-                faces[at + k] = c[0] > 0 ? 1 + 256 * int(c[0]) + 65536 * int(walls) : 0;
-            }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        SCI_ROW(k, n) {
+            const D* c = d + at + k;
+            const D first = D(c[-plane] > 0) + D(c[plane] > 0) + D(c[-p2] > 0);
+            const D second = D(c[p2] > 0) + D(c[-1] > 0) + D(c[1] > 0);
+            const D walls = D(c[0] - first - second);
+            faces[at + k] = c[0] > 0 ? 1 + 256 * int(c[0]) + 65536 * int(walls) : 0;
         }
     }
 }
@@ -263,11 +242,10 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed 
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2, run = SCI_SLOTS == 1 ? n : SCI_SLOTS;
     const T *b1 = network + FEATURES * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * OUTPUTS, *bend = b2 + OUTPUTS;
     const T on = beyond > 0 ? T(1) : T(0), distance = T(beyond - 0.5), full = T(0.5 + beyond);
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+    SCI_CHUNKS(block, rows, chunk) {
         [[maybe_unused]] int repeated[SCI_SLOTS > 1 ? RUNS : 1] = {};
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 row = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+        SCI_CHUNK_ROWS(line, block, rows, chunk) {
+            const i64 row = row_start(box, line, p1, p2);
             if constexpr (SCI_SLOTS > 1) {
                 if (line % box[4] == 0)
                     for (int r = 0; r < RUNS; ++r) repeated[r] = 0;
@@ -333,17 +311,14 @@ template <typename T>
 SCI_KERNEL lift_share(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* share /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                       const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T own = share_of(share[at + k]), lost = t[at + k];
-                const T part = lost / (own > 0 ? own : T(1));
-                const int code = code_of(own / (1 - (part < CUT_OFF ? part : T(CUT_OFF))));
-                share[at + k] = lost > 0 ? (signed char)(code) : share[at + k];
-                t[at + k] = 0;
-            }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        SCI_ROW(k, n) {
+            const T own = share_of(share[at + k]), lost = t[at + k];
+            const T part = lost / (own > 0 ? own : T(1));
+            const int code = code_of(own / (1 - (part < CUT_OFF ? part : T(CUT_OFF))));
+            share[at + k] = lost > 0 ? (signed char)(code) : share[at + k];
+            t[at + k] = 0;
         }
     }
 }
@@ -416,19 +391,16 @@ SCI_KERNEL coarsen(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, 
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = VARIABLE ? p0 * plane : 0, c_axis = (box[6] + 2) * c1 * c2;
     const i64 sx = strides[0], sy = strides[1];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 to = ((i + 1) * c1 + j + 1) * c2 + 1, corner = ((sx * i + 1) * p1 + sy * j + 1) * p2 + 1;
-            if (strides[2] == 2)
-                coarse_row<T, D, VARIABLE, 2>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
-                                              c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
-                                              c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
-            else
-                coarse_row<T, D, VARIABLE, 1>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
-                                              c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
-                                              c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line);
+        const i64 to = ((i + 1) * c1 + j + 1) * c2 + 1, corner = ((sx * i + 1) * p1 + sy * j + 1) * p2 + 1;
+        if (strides[2] == 2)
+            coarse_row<T, D, VARIABLE, 2>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
+                                          c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
+                                          c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
+        else
+            coarse_row<T, D, VARIABLE, 1>(d, fixed, fraction, links, links + axis, links + 2 * axis, c_d + to,
+                                          c_fixed + to, c_fraction + to, c_links + to, c_links + c_axis + to,
+                                          c_links + 2 * c_axis + to, factors, sx, sy, corner, plane, p2, n);
     }
 }

@@ -89,7 +89,7 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
                                const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
                                const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2,
                                const i64 c1, const i64 c2, const i64 count, const double gain, const F& ahead) {
-    const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     const T sum = T(damping[0] + damping[1]), product = T(damping[0] * damping[1]);
     T* start = u + (2 * count - 1) * plane;
     T* total = room + 5 * p2;
@@ -249,7 +249,7 @@ SCI_KERNEL jacobi_ascend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, 
                          double* product /*[2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
                          const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                          const i64 count, const i64 energies) {
-    const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)

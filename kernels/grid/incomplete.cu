@@ -4,7 +4,7 @@
 //
 // Bytes per cell and solve: forward 24 and backward 24, 24 more each with variable links; flops 5 and 5 (8 and 8). The
 // limit is the latency of the chain along a row on the host, and the number of planes on a device.
-#include "host.h"
+#include "grid/rows.h"
 
 // The link between unknowns `at` and `other`, `link` an array at whichever is later.
 template <typename D, bool VARIABLE>
@@ -51,7 +51,7 @@ template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL factor_all(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
                       T* inverse /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
                       const double tau) {
-    const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     for (i64 i = 0; i < box[3]; ++i)
         for (i64 j = 0; j < box[4]; ++j)
             for (i64 k = 0; k < box[5]; ++k) {
@@ -65,7 +65,7 @@ template <typename T, bool VARIABLE, bool FORWARD>
 SCI_KERNEL substitute_all(SCI_INDEX const T* inverse /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
                           const T* from /*[p0, p1, p2]*/, T* to /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
                           const i64 p2) {
-    const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     const i64 rows = box[3] * box[4], n = box[5];
     for (i64 line = 0; line < rows; ++line) {
         const i64 place = FORWARD ? line : rows - 1 - line;
@@ -82,7 +82,7 @@ template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL factor_plane(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
                         T* inverse /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
                         const double tau, const i64 s) {
-    const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
         SCI_ROW(j, box[4]) {
             const i64 k = s - i - j;
@@ -98,7 +98,7 @@ template <typename T, bool VARIABLE, bool FORWARD>
 SCI_KERNEL substitute_plane(SCI_INDEX const T* inverse /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
                             const T* from /*[p0, p1, p2]*/, T* to /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                             const i64 p1, const i64 p2, const i64 s) {
-    const i64 plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     for (i64 i = blockIdx.x; i < box[3]; i += gridDim.x)
         SCI_ROW(j, box[4]) {
             const i64 k = s - i - j;

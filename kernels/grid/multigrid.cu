@@ -35,14 +35,10 @@ template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL half_sweep(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
                       const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, const i64* box /*[7]*/,
                       const i64 p1, const i64 p2, const i64 chunk, const i64 color) {
-    const i64 rows = box[3] * box[4], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            const i64 at = ((i + 1) * p1 + j + 1) * p2 + box[2] + 1;
-            relax_row<T, D, VARIABLE>(u, out, f, d, links, axis, at, box[5], plane, p2, (i + j + box[2] + color) & 1);
-        }
+    const i64 rows = box[3] * box[4], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line), at = ((i + 1) * p1 + j + 1) * p2 + box[2] + 1;
+        relax_row<T, D, VARIABLE>(u, out, f, d, links, axis, at, box[5], plane, p2, (i + j + box[2] + color) & 1);
     }
 }
 
@@ -62,12 +58,9 @@ template <typename T, typename D>
 SCI_KERNEL first_sweep(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
                        const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 color) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            start_row(u, f, d, ((i + 1) * p1 + j + 1) * p2 + box[2] + 1, box[5], (i + j + box[2] + color) & 1);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line);
+        start_row(u, f, d, ((i + 1) * p1 + j + 1) * p2 + box[2] + 1, box[5], (i + j + box[2] + color) & 1);
     }
 }
 
@@ -88,13 +81,10 @@ SCI_KERNEL residual(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1,
                     const T* links /*[3, q0, q1, q2]*/, const T* share /*[s0, s1, s2]*/, T* t /*[p0, p1, p2]*/,
                     const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 shared) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            residual_row<T, D, VARIABLE>(u, f, d, links, share, t + at, axis, at, box[5], plane, p2, shared);
-        }
+    const i64 axis = link_axis<VARIABLE>(box, plane);
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        residual_row<T, D, VARIABLE>(u, f, d, links, share, t + at, axis, at, box[5], plane, p2, shared);
     }
 }
 
@@ -112,24 +102,21 @@ template <typename T>
 SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const i64* box /*[7]*/,
                          const i64 p1, const i64 p2, const i64 c1, const i64 chunk, const i64 flat) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            T* to = m + ((i + 1) * c1 + j + 1) * p2;
-            const T* base = t + (flat ? 1 : 2 * i) * plane + 2 * j * p2;
-            if (flat) {
-                mix_rows(to, base, base + p2, base + 2 * p2, base + 3 * p2, p2);
-                continue;
-            }
-            SCI_ROW(k, p2) {
-                const T* a = base + k;
-                const T outer = a[0] + a[3 * p2] + a[3 * plane] + a[3 * plane + 3 * p2];
-                const T mixed = (a[p2] + a[2 * p2] + a[3 * plane + p2] + a[3 * plane + 2 * p2]) +
-                                (a[plane] + a[2 * plane] + a[plane + 3 * p2] + a[2 * plane + 3 * p2]);
-                const T inner = (a[plane + p2] + a[plane + 2 * p2]) + (a[2 * plane + p2] + a[2 * plane + 2 * p2]);
-                to[k] = T(0.0625) * outer + T(0.1875) * mixed + T(0.5625) * inner;
-            }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line);
+        T* to = m + ((i + 1) * c1 + j + 1) * p2;
+        const T* base = t + (flat ? 1 : 2 * i) * plane + 2 * j * p2;
+        if (flat) {
+            mix_rows(to, base, base + p2, base + 2 * p2, base + 3 * p2, p2);
+            continue;
+        }
+        SCI_ROW(k, p2) {
+            const T* a = base + k;
+            const T outer = a[0] + a[3 * p2] + a[3 * plane] + a[3 * plane + 3 * p2];
+            const T mixed = (a[p2] + a[2 * p2] + a[3 * plane + p2] + a[3 * plane + 2 * p2]) +
+                            (a[plane] + a[2 * plane] + a[plane + 3 * p2] + a[2 * plane + 3 * p2]);
+            const T inner = (a[plane + p2] + a[plane + 2 * p2]) + (a[2 * plane + p2] + a[2 * plane + 2 * p2]);
+            to[k] = T(0.0625) * outer + T(0.1875) * mixed + T(0.5625) * inner;
         }
     }
 }
@@ -150,12 +137,9 @@ SCI_KERNEL restrict_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const T* d /*[c0
                          const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
                          const double factor) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
-            restrict_row(m + row * p2, d + row * c2 + 1, f + row * c2 + 1, box[5], factor);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
+        restrict_row(m + row * p2, d + row * c2 + 1, f + row * c2 + 1, box[5], factor);
     }
 }
 
@@ -195,15 +179,12 @@ SCI_KERNEL prolong(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
                    const T* share /*[s0, s1, s2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
                    const i64 c2, const i64 chunk, const i64 shared, const i64 flat) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 i = box[0] + line / box[4], j = box[1] + line % box[4];
-            if (shared)
-                prolong_row<true>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
-            else
-                prolong_row<false>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 i = row_i(box, line), j = row_j(box, line);
+        if (shared)
+            prolong_row<true>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
+        else
+            prolong_row<false>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
     }
 }
 
@@ -256,7 +237,7 @@ SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*
                    const T* share /*[s0, s1, s2]*/, T* room /*[rooms, p2]*/, const T* below_d /*[c0, c1, c2]*/,
                    T* below_f /*[c0, c1, c2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
                    const i64 c2, const i64 count, const double factor, const i64 shared, const i64 flat) {
-    const i64 n = box[3], plane = p1 * p2, axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     const T* zeros = room + 4 * p2;
     T* sum = room + 5 * p2;
     T* m = room + 6 * p2;
@@ -288,7 +269,7 @@ SCI_KERNEL ascend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/
                   const T* share /*[s0, s1, s2]*/, const T* e /*[c0, c1, c2]*/, double* products /*[2]*/,
                   const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
                   const i64 shared, const i64 flat) {
-    const i64 n = box[3], axis = VARIABLE ? (box[6] + 2) * p1 * p2 : 0;
+    const i64 n = box[3], axis = link_axis<VARIABLE>(box, p1 * p2);
     double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)

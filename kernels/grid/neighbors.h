@@ -1,6 +1,6 @@
 // The sum of links times neighbors around an entry of a padded array, which the kernels of Poisson problems share.
 #pragma once
-#include "host.h"
+#include "grid/rows.h"
 
 // All links are 1 unless VARIABLE. A link is held at the cell after it. The sum is one of type T, whatever u's is.
 template <typename T, bool VARIABLE, typename S>

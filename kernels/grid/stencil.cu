@@ -23,16 +23,13 @@ SCI_KERNEL apply_stencil(SCI_INDEX const T* u /*[p0, p1, p2]*/, const D* d /*[p0
                          const T* links /*[3, q0, q1, q2]*/, T* out /*[p0, p1, p2]*/, const i64* box /*[7]*/,
                          const i64 p1, const i64 p2, const i64 chunk, const double weight) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, n) {
-                const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
-                const T value = T(weight) * (T(d[at + k]) * u[at + k] - near);
-                out[at + k] = d[at + k] > 0 ? value : T(0);
-            }
+    const i64 axis = link_axis<VARIABLE>(box, plane);
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        SCI_ROW(k, n) {
+            const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, p2);
+            const T value = T(weight) * (T(d[at + k]) * u[at + k] - near);
+            out[at + k] = d[at + k] > 0 ? value : T(0);
         }
     }
 }
@@ -52,13 +49,12 @@ SCI_KERNEL curvature(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p0, p1
                      const T* links /*[3, q0, q1, q2]*/, double* partial /*[blocks, lanes]*/, const i64* box /*[7]*/,
                      const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const double weight) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 axis = link_axis<VARIABLE>(box, plane);
     const Field<S> field = {u};
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+    SCI_CHUNKS(block, rows, chunk) {
         double total = 0;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+        SCI_CHUNK_ROWS(line, block, rows, chunk) {
+            const i64 at = row_start(box, line, p1, p2);
             decltype(product<T, D, VARIABLE>(field, d, links, axis, at, plane, p2)) sum = 0;
             SCI_ROW_SUM(k, n, sum) {
                 sum += u[at + k] * product<T, D, VARIABLE>(field, d, links, axis, at + k, plane, p2);
@@ -80,12 +76,11 @@ SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1
                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes,
                    const double beta, const double step, const i64 moves, const double before, const double now) {
     const i64 rows = (box[3] + 2) * (box[4] + 2), n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 axis = link_axis<VARIABLE>(box, plane);
     const Direction<S> direction = {z, old, S(beta)};
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+    SCI_CHUNKS(block, rows, chunk) {
         double total = 0;
-        for (i64 line = block * chunk; line < end; ++line) {
+        SCI_CHUNK_ROWS(line, block, rows, chunk) {
             const i64 i = line / (box[4] + 2), j = line % (box[4] + 2), at = (i * p1 + j) * p2 + 1;
             if (i == 0 || j == 0 || i > box[3] || j > box[4]) {
                 SCI_ROW(k, n + 2) { p[at + k - 1] = direction.at(at + k - 1); }
@@ -117,12 +112,11 @@ SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1
                      const i64 chunk, const i64 lanes, const i64 b1, const i64 b2, const i64 inset, const double weight,
                      const double scale) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
-    const i64 axis = VARIABLE ? (box[6] + 2) * plane : 0;
+    const i64 axis = link_axis<VARIABLE>(box, plane);
     const Field<T> field = {x};
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+    SCI_CHUNKS(block, rows, chunk) {
         double total = 0;
-        for (i64 line = block * chunk; line < end; ++line) {
+        SCI_CHUNK_ROWS(line, block, rows, chunk) {
             const i64 i = line / box[4], j = line % box[4], at = ((i + 1) * p1 + j + 1) * p2 + 1;
             const T* right = b + ((i + inset) * b1 + j + inset) * b2 + inset;
             double sum = 0;
@@ -144,12 +138,9 @@ template <typename T, typename S>
 SCI_KERNEL move(SCI_INDEX T* x /*[p0, p1, p2]*/, const S* p /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
                 const i64 p2, const i64 chunk, const double step) {
     const i64 rows = box[3] * box[4];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
-            SCI_ROW(k, box[5]) { x[at + k] += T(step) * T(p[at + k]); }
-        }
+    SCI_EACH_ROW(line, rows, chunk) {
+        const i64 at = row_start(box, line, p1, p2);
+        SCI_ROW(k, box[5]) { x[at + k] += T(step) * T(p[at + k]); }
     }
 }
 
@@ -159,11 +150,10 @@ template <typename S>
 SCI_KERNEL dot(SCI_INDEX const S* a /*[p0, p1, p2]*/, const S* b /*[p0, p1, p2]*/, double* partial /*[blocks, lanes]*/,
                const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes) {
     const i64 rows = box[3] * box[4], n = box[5];
-    for (i64 block = blockIdx.x; block * chunk < rows; block += gridDim.x) {
-        const i64 end = (block + 1) * chunk < rows ? (block + 1) * chunk : rows;
+    SCI_CHUNKS(block, rows, chunk) {
         double total = 0;
-        for (i64 line = block * chunk; line < end; ++line) {
-            const i64 at = ((box[0] + line / box[4] + 1) * p1 + box[1] + line % box[4] + 1) * p2 + box[2] + 1;
+        SCI_CHUNK_ROWS(line, block, rows, chunk) {
+            const i64 at = row_start(box, line, p1, p2);
             double sum = 0;
             SCI_ROW_SUM(k, n, sum) { sum += double(a[at + k]) * double(b[at + k]); }
             total += sum;
