@@ -10,15 +10,16 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
-import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sci.errors import KernelCompileError
-from sci.kernels.cache import locked, writable
+from sci.kernels import cache
 from sci.kernels.signature import Kernel
 from sci.options import get as get_option
 
@@ -32,18 +33,52 @@ HOST_FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
 )
 DEVICE_FLAGS = ("-std=c++17", f"-DSCI_BLOCK={DEVICE_BLOCK}")
+COMPILE_SECONDS = 300.0
+"""How long a compiler may take for a kernel, which takes it seconds."""
 
 SCALARS: dict[str, Any] = {"double": ctypes.c_double, "float": ctypes.c_float, "i64": ctypes.c_longlong}
 
 
+class HostSettings(NamedTuple):
+    """What chooses the library of a kernel: the cache, the compiler, more flags, and folders to read from."""
+
+    cache: Path
+    compiler: str | None
+    flags: str
+    layers: str
+
+    @classmethod
+    def of_now(cls) -> HostSettings:
+        """Return the settings in force."""
+        return cls(cache.cache_folder(), get_option("compiler"), get_option("cxxflags"), get_option("kernel_layers"))
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders to read from, in order; the last two may be written to."""
+        return [*(Path(p) for p in self.layers.split(os.pathsep) if p), *self.writable]
+
+    @property
+    def writable(self) -> list[Path]:
+        """The cache, and the folder for libraries that it refuses."""
+        return [self.cache, cache.local_folder()]
+
+
+class _NoCompilerError(KernelCompileError):
+    """There is no C++ compiler, and no library compiled before."""
+
+
 @functools.cache
 def find_compiler(preferred: str | None) -> tuple[str, str] | None:
-    """Return the C++ compiler's path and version line, or None if there is none."""
+    """Return the C++ compiler's path and version line, or None if there is none that answers."""
     for candidate in (preferred,) if preferred else (os.environ.get("CXX"), "g++", "c++", "clang++"):
         path = shutil.which(candidate) if candidate else None
         if path:
-            version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-            return path, version.partition("\n")[0]
+            try:
+                _, text = _run([path, "--version"], 20.0)
+            except KernelCompileError as error:
+                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+                continue
+            return path, text.partition("\n")[0]
     return None
 
 
@@ -82,50 +117,90 @@ def _host_source(kernel: Kernel) -> str:
     )
 
 
-def _run_compiler(command: list[str], source: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    line = re.search(r"[\w.]+\.(?:cu|h|cpp):\d+", done.stderr)
-    raise KernelCompileError(
-        f"the C++ compiler refused {source} (first at {line.group() if line else 'link time'}):\n"
-        f"{shlex.join(command)}\n{done.stderr}"
+def _sources(folder: Path, file: str) -> dict[str, str]:
+    """Return the text of a source and of all that it includes, by name."""
+    found: dict[str, str] = {}
+    waiting = [file]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and (folder / name).is_file():
+            found[name] = (folder / name).read_text()
+            waiting += re.findall(r'^#include "([^"]+)"', found[name], re.M)
+    return found
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _run(command: list[str], seconds: float) -> tuple[int, str]:
+    """Run a command with what it starts; return its exit code and what it says; end all of it after some seconds."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
+    try:
+        text, _ = process.communicate(timeout=seconds)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise KernelCompileError(
+                f"the C++ compiler did not end in {seconds:.0f} s and was stopped: {shlex.join(command)}; try it by "
+                "hand, or set SCI_COMPILER to another one"
+            ) from None
+        raise
+    return process.returncode, text
 
 
-def build_host(kernel: Kernel, cache: Path, extra_flags: tuple[str, ...] = ()) -> Path:
-    """Compile `kernel` into the cache, if it is not there, and return the shared library."""
-    found = find_compiler(get_option("compiler"))
+def _run_compiler(command: list[str], source: str) -> None:
+    code, text = _run(command, COMPILE_SECONDS)
+    if code == 0:
+        return
+    line = re.search(r"[\w.]+\.(?:cu|h|cpp):\d+", text)
+    reason = f"first at {line.group()}" if line else "no space left" if "No space left" in text else "at link time"
+    raise KernelCompileError(f"the C++ compiler refused {source} ({reason}):\n{shlex.join(command)}\n{text}")
+
+
+def _flags(settings: HostSettings, more: tuple[str, ...]) -> list[str]:
+    return [*HOST_FLAGS, f"-DSCI_BLOCK={HOST_BLOCK}", *shlex.split(settings.flags), *more]
+
+
+def library_name(kernel: Kernel, flags: list[str], compiler: tuple[str, str] | None) -> str:
+    """Return the file name of a library: a key of sources, flags and processor, and one of the compiler.
+
+    Without a compiler, `*` stands for the latter.
+    """
+    texts = _sources(kernel.folder, kernel.file)
+    key = _digest(*(part for pair in texts.items() for part in pair), _host_source(kernel), *flags, _processor())
+    return f"{Path(kernel.file).stem}-{key[:32]}-{_digest(*compiler)[:8] if compiler else '*'}.so"
+
+
+def host_library(kernel: Kernel, settings: HostSettings, more_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Load the compiled kernel, or compile it into the cache."""
+    flags, found = _flags(settings, more_flags), find_compiler(settings.compiler)
+    name = library_name(kernel, flags, found)
+    library = cache.find(settings.folders, name)
+    if library is not None:
+        return library
     if found is None:
-        raise KernelCompileError("no C++ compiler found; install g++ or set SCI_COMPILER, or use kernels='reference'")
-    compiler, version = found
-    folder, wrapper = kernel.folder, _host_source(kernel)
-    flags = [*HOST_FLAGS, f"-DSCI_BLOCK={HOST_BLOCK}", *extra_flags]
-    headers = "".join(path.read_text() for path in sorted(folder.rglob("*.h")))
-    parts = (headers, (folder / kernel.file).read_text(), wrapper, " ".join(flags), version, _processor())
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    cache = writable(cache)
-    target = cache / f"{Path(kernel.file).stem}-{key}.so"
-    if target.is_file():
-        return target
-    with locked(cache / f"{key}.lock"):
-        if not target.is_file():
-            with tempfile.TemporaryDirectory(dir=cache) as work:
-                source, objects, library = (Path(work) / n for n in ("kernel.cpp", "kernel.o", "kernel.so"))
-                source.write_text(wrapper)
-                _run_compiler([compiler, *flags, f"-I{folder}", "-c", str(source), "-o", str(objects)], kernel.name)
-                link = [f for f in flags if f.startswith("-fsanitize")]
-                _run_compiler(
-                    [compiler, "-shared", "-fopenmp", *link, str(objects), "-o", str(library), "-lm"], kernel.name
-                )
-                library.replace(target)
-    return target
+        raise _NoCompilerError("no C++ compiler found; install g++ or set SCI_COMPILER, or use kernels='reference'")
+    link = ["-fopenmp", *(f for f in flags if f.startswith("-fsanitize"))]
+
+    def make(work: Path) -> Path:
+        source, objects, made = (work / n for n in ("kernel.cpp", "kernel.o", "kernel.so"))
+        source.write_text(_host_source(kernel))
+        _run_compiler([found[0], *flags, f"-I{kernel.folder}", "-c", str(source), "-o", str(objects)], kernel.name)
+        _run_compiler([found[0], "-shared", *link, str(objects), "-o", str(made), "-lm"], kernel.name)
+        return made
+
+    return cache.build(settings.writable, name, make)
 
 
 @functools.cache
-def host_function(kernel: Kernel, cache: Path, compiler: str | None) -> Any:
+def host_function(kernel: Kernel, settings: HostSettings) -> Any:
     """Return the compiled kernel as a function of grid, threads, and pointers and numbers."""
-    function = ctypes.CDLL(str(build_host(kernel, cache))).sci_launch
+    function = host_library(kernel, settings).sci_launch
     function.restype = None
     types: list[Any] = [SCALARS[p.c_type] if p.dims is None else ctypes.c_void_p for p in kernel.parameters]
     function.argtypes = [ctypes.c_longlong, ctypes.c_int, *types]
@@ -133,10 +208,12 @@ def host_function(kernel: Kernel, cache: Path, compiler: str | None) -> Any:
 
 
 @functools.cache
-def compiles(kernel: Kernel, cache: Path, compiler: str | None) -> bool:
-    """Return True if the kernel compiles for the CPU; warn once if it does not."""
+def compiles(kernel: Kernel, settings: HostSettings) -> bool:
+    """Return True if the kernel is compiled for the CPU, now or before; warn once if it cannot be."""
     try:
-        host_function(kernel, cache, compiler)
+        host_function(kernel, settings)
+    except _NoCompilerError:
+        return compiled_kernels_available(settings.compiler)
     except (KernelCompileError, OSError) as error:
         warnings.warn(f"{kernel.name} runs as its NumPy reference, because: {error}", RuntimeWarning, stacklevel=3)
         return False

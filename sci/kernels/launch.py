@@ -9,15 +9,7 @@ from typing import Any
 
 from sci.backend import is_device_array, namespace
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
-from sci.kernels.cache import cache_folder
-from sci.kernels.compile import (
-    DEVICE_BLOCK,
-    HOST_BLOCK,
-    compiled_kernels_available,
-    compiles,
-    device_function,
-    host_function,
-)
+from sci.kernels.compile import DEVICE_BLOCK, HOST_BLOCK, HostSettings, compiles, device_function, host_function
 from sci.kernels.signature import Kernel, Parameter
 from sci.options import get as get_option
 
@@ -61,7 +53,7 @@ def bind(kernel: Kernel, grid: int, *arguments: Any) -> Callable[[], None]:
         function = device_function(xp, kernel, int(xp.cuda.Device().id))
         values = tuple(a if p.dims is not None else p.dtype.type(a) for p, a in zip(kernel.parameters, arguments))
         return functools.partial(function, (min(grid, 2**31 - 1),), (DEVICE_BLOCK,), values)
-    host = host_function(kernel, cache_folder(), get_option("compiler"))
+    host = host_function(kernel, HostSettings.of_now())
     given = [a if p.dims is None else a.ctypes.data for p, a in zip(kernel.parameters, arguments)]
     call = functools.partial(host, grid, host_threads(), *given)
     call.arrays = arguments  # type: ignore[attr-defined]  # pointers do not keep what they point to
@@ -143,5 +135,4 @@ def use_compiled(kernel: Kernel, array: Any) -> bool:
         return not kernel.host_only
     if mode == "compiled":
         return True
-    compiler = get_option("compiler")
-    return compiled_kernels_available(compiler) and compiles(kernel, cache_folder(), compiler)
+    return compiles(kernel, HostSettings.of_now())

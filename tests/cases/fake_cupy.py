@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.kernels import cache_folder, every_kernel
-from sci.kernels.compile import DEVICE_BLOCK, SCALARS, build_host
+from sci.kernels import every_kernel
+from sci.kernels.compile import DEVICE_BLOCK, SCALARS, HostSettings, host_library
 
 _HIDDEN = ("ctypes", "data", "__array_interface__", "__array_struct__", "__buffer__")
 _LACKING = (
@@ -167,7 +167,7 @@ class RawModule:
 def _function(kernel: Any) -> Any:
     # Nothing is timed here, so the compiler need not optimize.
     flags = ("-O0", "-USCI_BLOCK", f"-DSCI_BLOCK={DEVICE_BLOCK}")
-    return ctypes.CDLL(str(build_host(kernel, cache_folder(), flags))).sci_launch
+    return host_library(kernel, HostSettings.of_now(), flags).sci_launch
 
 
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:

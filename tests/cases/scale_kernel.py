@@ -8,8 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from sci import kernels
-from sci.kernels import Kernel, get_kernel, launch
-from sci.kernels.compile import HOST_BLOCK, build_host, compiles, host_function
+from sci.kernels import Kernel, cache, get_kernel, launch
+from sci.kernels.compile import (
+    HOST_BLOCK,
+    HostSettings,
+    compiled_kernels_available,
+    compiles,
+    host_function,
+    host_library,
+)
 
 SOURCE = """
 #include "host.h"
@@ -47,9 +54,12 @@ def scaled(n: int = 40, factor: float = 3.0) -> np.ndarray:
     return out
 
 
-def built(*flags: str) -> Path:
-    """Compile the kernel and return its library."""
-    return build_host(scale_kernel(), kernels.cache_folder(), flags)
+def built(*flags: str, dtype: str = "float64") -> Path:
+    """Compile the kernel, or load it, and return the library that is new since the last call or was there."""
+    before = libraries()
+    host_library(scale_kernel(dtype), HostSettings.of_now(), flags)
+    new = libraries() - before
+    return kernels.cache_folder() / max(new or before)
 
 
 def libraries() -> set[str]:
@@ -59,5 +69,5 @@ def libraries() -> set[str]:
 
 def forget() -> None:
     """Forget what was loaded, as a new process would have."""
-    host_function.cache_clear()
-    compiles.cache_clear()
+    for cached in (host_function, compiles, compiled_kernels_available, cache._warn_once):
+        cached.cache_clear()

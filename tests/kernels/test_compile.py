@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from scale_kernel import SOURCE, libraries, scaled
+from scale_kernel import SOURCE, forget, libraries, scaled
 from systems import cloud, relative, targets_in
 
 import sci
@@ -48,7 +48,7 @@ def test_a_broken_source_gives_one_warning_and_the_reference(folder):
         direct_sum(particles, points)
 
 
-def test_without_a_compiler_the_references_give_the_answers(monkeypatch):
+def test_without_a_compiler_the_references_give_the_answers(monkeypatch, tmp_path):
     particles = cloud(40)
     points = targets_in(particles, 60)
 
@@ -65,12 +65,13 @@ def test_without_a_compiler_the_references_give_the_answers(monkeypatch):
 
     expected = answers()
     monkeypatch.setattr(compile, "find_compiler", lambda _: None)
-    compile.compiled_kernels_available.cache_clear()
-    try:
-        with pytest.warns(RuntimeWarning, match="no C\\+\\+ compiler found.*SCI_COMPILER") as caught:
-            found = answers()
-    finally:
-        compile.compiled_kernels_available.cache_clear()
+    forget()
+    with (
+        sci.options(cache_dir=str(tmp_path)),
+        pytest.warns(RuntimeWarning, match="no C\\+\\+ compiler found.*SCI_COMPILER") as caught,
+    ):
+        found = answers()
+    forget()
     assert len(caught) == 1
     assert [relative(a, b) < 1e-12 for a, b in zip(found, expected)] == [True] * 5
 

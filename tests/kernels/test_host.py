@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ import pytest
 from kernel_cases import arguments_of, assert_agrees, is_single
 from numpy.polynomial.chebyshev import chebder, chebval3d
 
-from sci.kernels import Kernel, cache_folder, every_kernel, get_kernel, kernel_folder, launch
-from sci.kernels.compile import build_host
+from sci.kernels import Kernel, every_kernel, get_kernel, kernel_folder, launch
+from sci.kernels.compile import HostSettings, host_library
 
 KERNELS = every_kernel()
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ MAP_NORESERVE = 0x4000
 def _compiled() -> None:
     """Compile all instances at once, on all cores: cold, this is what the tests take."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(build_host, KERNELS, [cache_folder()] * len(KERNELS)))
+        list(pool.map(partial(host_library, settings=HostSettings.of_now()), KERNELS))
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
@@ -50,13 +51,14 @@ SANITIZED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
 from kernel_cases import assert_agrees
-from sci.kernels import cache_folder, compile, every_kernel
+from functools import partial
+from sci.kernels import compile, every_kernel
 del os.environ["LD_PRELOAD"]  # here it has done its work; in the compiler it would only cost time
 flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O0")
 compile.HOST_FLAGS = tuple(f for f in compile.HOST_FLAGS if f != "-O3") + flags
 chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
 with ThreadPoolExecutor(os.cpu_count()) as pool:
-    list(pool.map(compile.build_host, chosen, [cache_folder()] * len(chosen)))
+    list(pool.map(partial(compile.host_library, settings=compile.HostSettings.of_now()), chosen))
 for kernel in chosen:
     assert_agrees(kernel, 1e-5 if "<float" in kernel.name else 1e-12)
 print("clean")
