@@ -42,6 +42,8 @@ _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "nccl": ("off", _one_of("off", "on"), "collectives of device arrays through NCCL"),
 }
 
+_VARIABLES = {name: f"SCI_{name.upper()}" for name in _OPTIONS}
+
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("sci_options", default=None)
 
 
@@ -66,14 +68,14 @@ def get(name: str, argument: Any = None) -> Any:
     """
     if argument is not None:
         return _parse(name, argument, f"argument {name}")
-    overrides = _overrides.get() or {}
-    if name in overrides:
+    overrides = _overrides.get()
+    if overrides and name in overrides:
         return overrides[name]
-    variable = f"SCI_{name.upper()}"
-    if os.environ.get(variable):
-        return _parse(name, os.environ[variable], variable)
-    _parse(name, None, name)
-    return _OPTIONS[name][0]
+    variable = _VARIABLES.get(name)
+    if variable is None:
+        return _parse(name, None, name)
+    value = os.environ.get(variable)
+    return _parse(name, value, variable) if value else _OPTIONS[name][0]
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from sci.backend import is_device_array, namespace
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
 from sci.kernels.compile import DEVICE_BLOCK, HOST_BLOCK, HostSettings, compiles, device_function, host_function
@@ -70,14 +72,14 @@ def _checked(kernel: Kernel, arguments: tuple[Any, ...]) -> bool:
         if parameter.dims is None:
             continue
         _check_array(kernel, parameter, value, lengths)
-        if is_device_array(value):
+        if type(value) is not np.ndarray and is_device_array(value):
             on_device = True
-        else:
-            on_host = True
-            if parameter.output and not value.flags.writeable:
-                raise InvalidValueError(
-                    f"argument {parameter.name} of {kernel.name} is read-only, and the kernel writes to it; pass a copy"
-                )
+            continue
+        on_host = True
+        if parameter.output and not value.flags.writeable:
+            raise InvalidValueError(
+                f"argument {parameter.name} of {kernel.name} is read-only, and the kernel writes to it; pass a copy"
+            )
     for position, name in kernel.lengths:
         if arguments[position] != lengths[name]:
             raise ShapeError(
@@ -96,9 +98,9 @@ def _check_array(kernel: Kernel, parameter: Parameter, value: Any, lengths: dict
     if not value.flags.c_contiguous:
         raise ShapeError(f"argument {parameter.name} of {kernel.name} is not C-contiguous; pass ascontiguousarray(...)")
     dims, shape = parameter.dims or (), value.shape
-    fits = len(shape) == len(dims) and all(
-        length == (lengths.setdefault(dim, length) if isinstance(dim, str) else dim) for dim, length in zip(dims, shape)
-    )
+    fits = len(shape) == len(dims)
+    for dim, length in zip(dims, shape):
+        fits = fits and length == (dim if isinstance(dim, int) else lengths.setdefault(dim, length))
     if not fits:
         expected = ", ".join(map(str, dims))
         raise ShapeError(

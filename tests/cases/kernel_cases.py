@@ -197,7 +197,7 @@ def _lightning(rng: np.random.Generator, dtype: str, reverse: int) -> Iterator[P
         decay = np.array([0.05, 0.7], dtype)
 
         def run(q=q, k=k, v=v, state=state, decay=decay) -> np.ndarray:
-            out, states, _, finite = run_recurrence(q, k, v, decay, state, bool(reverse))
+            out, states, finite = run_recurrence(q, k, v, decay, state, bool(reverse))
             assert finite
             return np.concatenate([out.ravel(), states.ravel()])
 
