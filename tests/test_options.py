@@ -94,5 +94,6 @@ def test_the_snapshot_holds_every_option_as_it_stands(monkeypatch: pytest.Monkey
     assert now["threads"] == 2
     assert now["cache_dir"] == "somewhere"
     assert set(now) == {
-        *("kernels", "kernel_path", "cache_dir", "compiler", "threads", "progress", "cuda_aware_mpi", "nccl"),
+        *("kernels", "kernel_path", "cache_dir", "compiler", "cxxflags", "kernel_layers", "threads", "progress"),
+        *("cuda_aware_mpi", "nccl"),
     }

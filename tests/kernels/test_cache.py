@@ -133,6 +133,7 @@ def test_a_damaged_library_is_made_again_with_one_warning(folder, tmp_path, kind
     with sci.options(compiler=str(wrapper)):
         path = built()
         whole = path.read_bytes()
+    path.unlink()  # this process has it mapped, and would die of what it loses
     path.write_bytes(DAMAGE[kind](whole))
     process = _start(folder, SCI_COMPILER=str(wrapper))
     _, errors = process.communicate(timeout=240)
