@@ -1,4 +1,4 @@
-"""Errors of operators trained on small Darcy flow and on Burgers' equation, by the peer's recipe and by a better one.
+"""Errors of operators trained on small Darcy flow and on Burgers' equation, by the peer's config and by a better one.
 
     OMP_NUM_THREADS=1 SCI_TEST_DATA=... python benchmarks/operator_training.py [--runs RUN ...] [--seeds 0 1 2]
 
@@ -6,7 +6,7 @@ Darcy: 1000 samples of 16 x 16 points, tested on 50 of 16 x 16 and of 32 x 32; 8
 "fno" is dense (340,833 parameters), "tfno" Tucker with rank 0.1 (49,977). Burgers: 800 samples of the first state on
 16 points to the last, tested on 400; 8 modes, 32 channels.
 
-"reference" is the recipe of the neuraloperator library's examples: 20 epochs in the order of the file, batches of 32,
+"reference" is the config of the neuraloperator library's examples: 20 epochs in the order of the file, batches of 32,
 AdamW 8e-3 with weight decay 1e-4, a cosine over 30 epochs, H1 loss. "better" sees as many samples: 20 passes, shuffled,
 each sample in one of the eight symmetries of the square, drawn at random, batches of 16, AdamW 4e-3 with weight decay
 1e-2 (tfno: 5e-3, 1e-4), a cosine that reaches 0 with the last step. (Burgers: 20 epochs, batches of 16, no symmetries.)
@@ -23,21 +23,23 @@ from pathlib import Path
 import numpy as np
 
 from sci.io import load_samples
-from sci.operators import FNO, TFNO, Recipe, train_operator
-from sci.operators.training import as_fields
+from sci.operators import FNO, TFNO, TrainingConfig, as_fields, train_operator
 
 MODELS = {"fno": FNO, "tfno": TFNO}
 # That library sums the loss over a batch: beside means eps is a 32nd of it, and the last 8 samples count as 8.
-REFERENCE = Recipe(epochs=20, horizon=30, each_step=False, shuffle=False, equal_samples=True, eps=1e-8 / 32)
+# It also takes Darcy flow for periodic.
+REFERENCE = TrainingConfig(
+    epochs=20, horizon=30, each_step=False, shuffle=False, equal_samples=True, eps=1e-8 / 32, periodic=True
+)
 BETTER = {
-    "fno": Recipe(epochs=20, batch_size=16, learning_rate=4e-3, weight_decay=1e-2),
-    "tfno": Recipe(epochs=20, batch_size=16, learning_rate=5e-3, weight_decay=1e-4),
+    "fno": TrainingConfig(epochs=20, batch_size=16, learning_rate=4e-3, weight_decay=1e-2, periodic=True),
+    "tfno": TrainingConfig(epochs=20, batch_size=16, learning_rate=5e-3, weight_decay=1e-4, periodic=True),
 }
 RUNS = [
-    f"{problem}-{model}-{recipe}"
+    f"{problem}-{model}-{config}"
     for problem in ("darcy", "burgers")
     for model in MODELS
-    for recipe in ("reference", "better")
+    for config in ("reference", "better")
 ]
 
 
@@ -49,12 +51,12 @@ def darcy(folder: Path, model_name: str, better: bool, seed: int) -> dict[str, f
     }
     x, y = samples["train_16"]
     model = MODELS[model_name]((8, 8), 1, 1, 32, seed=seed)
-    recipe = REFERENCE
+    config = REFERENCE
     if better:
-        recipe = replace(BETTER[model_name], square=True)
+        config = replace(BETTER[model_name], square=True, periodic=False)
     tests = {"16": samples["test_16"], "32": samples["test_32"]}
-    _, course = train_operator(model, x, y, recipe, tests=tests, seed=seed)
-    return {name: float(values[-1]) for name, values in course.metrics.items()}
+    _, history = train_operator(model, x, y, config, tests=tests, seed=seed)
+    return {name: float(values[-1]) for name, values in history.metrics.items()}
 
 
 def burgers(folder: Path, model_name: str, better: bool, seed: int) -> dict[str, float]:
@@ -66,9 +68,9 @@ def burgers(folder: Path, model_name: str, better: bool, seed: int) -> dict[str,
             return as_fields(file["x"][()].astype(np.float32), 1), as_fields(file["y"][:, -1].astype(np.float32), 1)
 
     model = MODELS[model_name]((8,), 1, 1, 32, seed=seed)
-    recipe = BETTER[model_name] if better else REFERENCE
-    _, course = train_operator(model, *read("train"), recipe, tests={"16": read("test")}, seed=seed)
-    return {name: float(values[-1]) for name, values in course.metrics.items()}
+    config = BETTER[model_name] if better else REFERENCE
+    _, history = train_operator(model, *read("train"), config, tests={"16": read("test")}, seed=seed)
+    return {name: float(values[-1]) for name, values in history.metrics.items()}
 
 
 def main() -> None:
@@ -79,11 +81,11 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(os.environ["SCI_TEST_DATA"]) / "operators"
     for run in arguments.runs:
-        problem, model, recipe = run.split("-")
+        problem, model, config = run.split("-")
         found = []
         for seed in arguments.seeds:
             start = time.process_time()
-            errors = {"darcy": darcy, "burgers": burgers}[problem](folder, model, recipe == "better", seed)
+            errors = {"darcy": darcy, "burgers": burgers}[problem](folder, model, config == "better", seed)
             text = "  ".join(f"{name} {error:.4f}" for name, error in errors.items())
             print(f"{run:24} seed {seed}  {text}  CPU {time.process_time() - start:.0f} s", flush=True)
             found.append(errors)

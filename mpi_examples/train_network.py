@@ -63,7 +63,7 @@ def loss(v: dict[str, Any], batch: tuple[np.ndarray, np.ndarray]) -> Any:
 comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     f, u = samples()
-    source, solution = nn.Normalizer.fit(f[:TRAINING]), nn.Normalizer.fit(u[:TRAINING])
+    source, solution = nn.Standardizer.fit(f[:TRAINING]), nn.Standardizer.fit(u[:TRAINING])
     data = source.encode(f[:TRAINING]), solution.encode(u[:TRAINING])
     epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     settings: dict[str, Any] = {

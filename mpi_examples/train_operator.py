@@ -15,10 +15,16 @@ from mpi4py import MPI
 
 from sci.distributed import abort_on_error, launched
 from sci.io import load_samples, save
-from sci.nn import AdamW, Normalizer, train
-from sci.operators import TFNO, MultigridPatches, Recipe, train_operator
-from sci.operators.patches.parallel import patch_loss, predict_patches
-from sci.operators.training import as_fields
+from sci.nn import AdamW, Standardizer, train
+from sci.operators import (
+    TFNO,
+    MultigridPatches,
+    TrainingConfig,
+    as_fields,
+    patch_loss,
+    predict_patches,
+    train_operator,
+)
 from sci.problems import darcy_flow
 
 parser = argparse.ArgumentParser()
@@ -30,28 +36,29 @@ comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     raw = load_samples(arguments.samples) if arguments.samples else darcy_flow(64, 16)
     x, y = (as_fields(a, 2).astype(np.float32) for a in raw)
-    x = Normalizer.fit(x).encode(x)
+    x = Standardizer.fit(x).encode(x)
 
-    recipe = Recipe(epochs=arguments.epochs, batch_size=16)
+    config = TrainingConfig(epochs=arguments.epochs, batch_size=16, periodic=False)
     start = time.perf_counter()
-    trained, course = train_operator(TFNO((8, 8), 1, 1, 16, 2), x, y, recipe, comm=comm)
+    trained, history = train_operator(TFNO((8, 8), 1, 1, 16, 2), x, y, config, comm=comm)
     seconds = time.perf_counter() - start
     if arguments.output:
         save(arguments.output, trained, comm=comm)
 
-    cut = MultigridPatches(levels=1, padding=1 / 16)
-    model = TFNO((8, 8), 2, 1, 16, 2)
-    outputs = Normalizer.fit(y)
+    # The coordinates of the whole square are channels of the field before it is cut: the model appends none.
+    cut = MultigridPatches(levels=1, padding=1 / 16, boundary="clamped")
+    model = TFNO((8, 8), cut.channels(1, dim=2), 1, 16, 2, positional_grid=False)
+    outputs = Standardizer.fit(y)
     settings = {"optimizer": AdamW(8e-3), "epochs": arguments.epochs, "batch_size": 16}
     patched = train(patch_loss(model, cut, comm), model.parameters, (x, outputs.encode(y)), **settings)
     if comm.rank == 0:
-        print(f"data parallel: loss {course.losses[0]:.3f} to {course.losses[-1]:.3f} in {seconds:.1f} s")
+        print(f"data parallel: loss {history.losses[0]:.3f} to {history.losses[-1]:.3f} in {seconds:.1f} s")
         print(f"patches of {cut.window(x.shape[2:])} points: loss {patched.losses[0]:.3f} to {patched.losses[-1]:.3f}")
-        _, alone = train_operator(TFNO((8, 8), 1, 1, 16, 2), x, y, recipe)
+        _, alone = train_operator(TFNO((8, 8), 1, 1, 16, 2), x, y, config)
         whole = train(patch_loss(model, cut), model.parameters, (x, outputs.encode(y)), **settings)
         error = max(
             float(np.abs(many / one - 1).max())
-            for many, one in ((course.losses, alone.losses), (patched.losses, whole.losses))
+            for many, one in ((history.losses, alone.losses), (patched.losses, whole.losses))
         )
         fields = predict_patches(TFNO.of(model.config, patched.parameters), cut, x[:4])
         assert fields.shape == y[:4].shape

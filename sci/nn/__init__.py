@@ -19,7 +19,7 @@ from sci.nn.optim.adamp import SGDP, AdamP, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model
-from sci.nn.training.standardizer import Normalizer
+from sci.nn.training.standardizer import Standardizer
 
 __all__ = [
     "SGDP",
@@ -29,10 +29,10 @@ __all__ = [
     "Checkpoint",
     "Dataset",
     "Model",
-    "Normalizer",
     "Op",
     "Optimizer",
     "Schedule",
+    "Standardizer",
     "Tape",
     "Variable",
     "add",

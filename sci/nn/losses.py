@@ -10,11 +10,7 @@ from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
 
-__all__ = [
-    "mean_squared_error",
-    "relative_h1",
-    "relative_l2",
-]
+__all__ = ["mean_squared_error", "relative_h1", "relative_l2", "relative_ratio", "squared_norms"]
 
 _TINY = 1e-8
 
@@ -68,6 +64,21 @@ def _difference_transposed(u: Array, axis: int, periodic: bool) -> Array:
     return xp.moveaxis(out, -1, axis)
 
 
+def squared_norms(u: Array, *, periodic: bool | None = None) -> Array:
+    """Return the sums (batch, channel) over the grid of |u|^2; with `periodic` those of |D_j u|^2 are added.
+
+    Parameters
+    ----------
+    u : (batch, channel, *grid) array
+    periodic : bool, optional
+        As in `relative_h1`.
+    """
+    total = _squares(u)
+    if periodic is not None:
+        total = total + sum(_squares(_difference(u, axis, periodic)) for axis in range(2, u.ndim))
+    return total
+
+
 def _checked(prediction: Array, target: Array, reduction: str) -> float:
     """Return the factor of the reduction after checking the arguments."""
     if prediction.shape != target.shape or prediction.ndim < 3:
@@ -79,8 +90,11 @@ def _checked(prediction: Array, target: Array, reduction: str) -> float:
     return 1 / prediction.shape[0] if reduction == "mean" else 1.0
 
 
-def _ratio(errors: Array, scales: Array, factor: float) -> tuple[Array, Array]:
-    """Return the loss from squared norms (batch, channel), and the weights of its gradient."""
+def relative_ratio(errors: Array, scales: Array, factor: float) -> tuple[Array, Array]:
+    """Return sum sqrt(errors / scales) times `factor` from squared norms (batch, channel), and its gradient's weights.
+
+    The gradient of the norms' root is 0 where an error is 0.
+    """
     xp = namespace(errors)
     size, scale = xp.sqrt(errors), xp.sqrt(scales) + _TINY
     # At a perfect prediction the norm has no gradient; zero is one of its subgradients.
@@ -116,7 +130,7 @@ def relative_l2(prediction: Array, *, target: Array, reduction: str = "mean") ->
     """
     factor = _checked(prediction, target, reduction)
     error = prediction - target
-    loss, weights = _ratio(_squares(error), _squares(target), factor)
+    loss, weights = relative_ratio(_squares(error), _squares(target), factor)
     return loss, (error, weights)
 
 
@@ -149,10 +163,10 @@ def relative_h1(
     factor = _checked(prediction, target, reduction)
     if not periodic and min(prediction.shape[2:]) < 4:
         raise ShapeError(f"relative_h1 on a grid {prediction.shape[2:]}; expected 4 points an axis without periodicity")
-    error, axes = prediction - target, range(2, prediction.ndim)
-    loss, weights = _ratio(
-        _squares(error) + sum(_squares(_difference(error, a, periodic)) for a in axes),
-        _squares(target) + sum(_squares(_difference(target, a, periodic)) for a in axes),
+    error = prediction - target
+    loss, weights = relative_ratio(
+        squared_norms(error, periodic=periodic),
+        squared_norms(target, periodic=periodic),
         factor,
     )
     return loss, (error, weights, periodic)

@@ -39,7 +39,7 @@ def normalizing(xp: ModuleType) -> Answers:
     x = to_device(X, xp)
     found = []
     for pointwise in (False, True):
-        n = nn.Normalizer.fit(x, pointwise=pointwise)
+        n = nn.Standardizer.fit(x, pointwise=pointwise)
         found += [n.encode(x), n.decode(x)]
     return [to_host(a) for a in found]
 

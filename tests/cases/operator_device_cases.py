@@ -11,9 +11,17 @@ import numpy as np
 
 from sci.backend import to_device, to_host
 from sci.nn import relative_l2, value_and_gradients
-from sci.operators import FNO, MultigridPatches, SpectralConv, TrainedOperator, train_operator
-from sci.operators.patches.parallel import patch_loss, predict_patches
-from sci.operators.training import Recipe, with_transposed
+from sci.operators import (
+    FNO,
+    MultigridPatches,
+    SpectralConv,
+    TrainedOperator,
+    TrainingConfig,
+    patch_loss,
+    predict_patches,
+    train_operator,
+    with_transposed,
+)
 
 Answers = list[np.ndarray]
 MODELS: tuple[dict[str, Any], ...] = (
@@ -59,7 +67,7 @@ def operator_patches(xp: ModuleType) -> Answers:
     x, y = (to_device(a, xp) for a in rng.normal(size=(2, 3, 1, 8, 8)))
     for boundary in ("circular", "clamped"):
         cut = MultigridPatches(1, 0.125, boundary)
-        model = FNO((3, 3), 2, 1, 4, 1)
+        model = FNO((3, 3), cut.channels(1, 2), 1, 4, 1, positional_grid=False)
         parameters = _moved(model.parameters, xp)
         loss = partial(patch_loss(model, cut), batch=(x, y))
         value, gradients = value_and_gradients(loss, parameters)
@@ -72,9 +80,11 @@ def operator_training(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(3)
     x, y = with_transposed(*(to_device(a, xp) for a in rng.normal(size=(2, 4, 1, 6, 6))))
     model = FNO((3, 3), 1, 1, 4, 1, parameters=_moved(FNO((3, 3), 1, 1, 4, 1).parameters, xp))
-    trained, course = train_operator(model, x, y, Recipe(epochs=2, batch_size=4), normalize_inputs=True)
+    trained, history = train_operator(
+        model, x, y, TrainingConfig(epochs=2, batch_size=4, periodic=True), standardize_inputs=True
+    )
     again = TrainedOperator.from_model(trained.to_model())
-    return [to_host(a) for a in (trained(x), again(x))] + [course.losses]
+    return [to_host(a) for a in (trained(x), again(x))] + [history.losses]
 
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
 from sci.io import PoissonProblem, Samples, SmokeRun
-from sci.nn import Checkpoint, Model, Normalizer
+from sci.nn import Checkpoint, Model, Standardizer
 from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
@@ -79,7 +79,7 @@ def make_models() -> dict[str, object]:
         **{"strain_range": 0.5, "width": 3, "depth": 2},
     )
     equino.parameters = _exact(equino.parameters)
-    standard = Normalizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
+    standard = Standardizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
     return {
         "fno": FNO.of(fno.config, _exact(fno.parameters)),
         "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),

@@ -8,29 +8,30 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sci.errors import InvalidValueError
 from sci.nn import relative_l2, value_and_gradients
-from sci.operators import Recipe, from_neuraloperator, train_operator
+from sci.operators import TrainingConfig, from_neuraloperator, neuraloperator_state, train_operator
 from sci.operators.spectral.convolution import as_dtype
 
 pytestmark = pytest.mark.peers
 
 COMMON = {"in_channels": 2, "out_channels": 3, "hidden_channels": 8, "n_layers": 3}
 CASES = {
-    "1d": ({"n_modes": (7,)}, (21,), {}),
-    "2d": ({"n_modes": (6, 8)}, (16, 15), {}),
-    "2d more modes than points": ({"n_modes": (16, 16)}, (8, 8), {}),
-    "3d": ({"n_modes": (4, 6, 5)}, (8, 6, 7), {}),
-    "tucker": ({"n_modes": (6, 6), "factorization": "tucker", "rank": 0.3}, (12, 16), {}),
-    "cp": ({"n_modes": (6, 6), "factorization": "cp", "rank": 0.3}, (12, 16), {}),
-    "tt": ({"n_modes": (6, 6), "factorization": "tt", "rank": 0.3}, (12, 16), {}),
-    "group norm": ({"n_modes": (6, 6), "norm": "group_norm"}, (12, 16), {}),
-    "instance norm": ({"n_modes": (6, 6), "norm": "instance_norm"}, (12, 16), {"norm": "instance"}),
-    "padding": ({"n_modes": (6, 6), "domain_padding": 0.25}, (12, 16), {"domain_padding": 0.25}),
-    "preactivation": ({"n_modes": (6, 6), "preactivation": True}, (12, 16), {"preactivation": True}),
-    "tanh": ({"n_modes": (6, 6), "stabilizer": "tanh"}, (12, 16), {"stabilizer": "tanh"}),
-    "identity": ({"n_modes": (6, 6), "fno_skip": "identity"}, (12, 16), {"fno_skip": "identity"}),
-    "gates": ({"n_modes": (6, 6), "fno_skip": "soft-gating", "channel_mlp_skip": "linear"}, (12, 16), {}),
-    "no grid": ({"n_modes": (6, 6), "positional_embedding": None}, (12, 16), {"positional_grid": False}),
+    "1d": ({"n_modes": (7,)}, (21,)),
+    "2d": ({"n_modes": (6, 8)}, (16, 15)),
+    "2d more modes than points": ({"n_modes": (16, 16)}, (8, 8)),
+    "3d": ({"n_modes": (4, 6, 5)}, (8, 6, 7)),
+    "tucker": ({"n_modes": (6, 6), "factorization": "tucker", "rank": 0.3}, (12, 16)),
+    "cp": ({"n_modes": (6, 6), "factorization": "cp", "rank": 0.3}, (12, 16)),
+    "tt": ({"n_modes": (6, 6), "factorization": "tt", "rank": 0.3}, (12, 16)),
+    "group norm": ({"n_modes": (6, 6), "norm": "group_norm"}, (12, 16)),
+    "instance norm": ({"n_modes": (6, 6), "norm": "instance_norm"}, (12, 16)),
+    "padding": ({"n_modes": (6, 6), "domain_padding": 0.25}, (12, 16)),
+    "preactivation": ({"n_modes": (6, 6), "preactivation": True}, (12, 16)),
+    "tanh": ({"n_modes": (6, 6), "stabilizer": "tanh"}, (12, 16)),
+    "identity": ({"n_modes": (6, 6), "fno_skip": "identity"}, (12, 16)),
+    "gates": ({"n_modes": (6, 6), "fno_skip": "soft-gating", "channel_mlp_skip": "linear"}, (12, 16)),
+    "no grid": ({"n_modes": (6, 6), "positional_embedding": None}, (12, 16)),
 }
 
 
@@ -44,16 +45,15 @@ def make(arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = Theirs(**COMMON, **arguments)
-    state = {name: value.numpy() for name, value in theirs.state_dict().items() if name != "_metadata"}
-    return torch, theirs, state
+    return torch, theirs, neuraloperator_state(theirs)
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore")
 def test_same_weights_same_output_and_gradients(case):
-    arguments, grid, options = CASES[case]
+    arguments, grid = CASES[case]
     torch, theirs, state = make(arguments)
-    ours = from_neuraloperator(state, **options)
+    ours = from_neuraloperator(state)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 2, *grid)).astype(np.float32)
     target = rng.normal(size=(2, 3, *grid)).astype(np.float32)
@@ -75,7 +75,7 @@ def test_same_weights_same_output_and_gradients(case):
     assert abs(float(value) - float(loss)) < 1e-5 * float(loss)
     # Their gradients under our names: the same map from a state dict of gradients.
     found = {name: p.grad.numpy() for name, p in theirs.named_parameters()}
-    theirs_as_ours = from_neuraloperator(found, **options).parameters
+    theirs_as_ours = from_neuraloperator({**found, "_metadata": state["_metadata"]}).parameters
     exact = gradients_in("f8")[1]
     largest = max(float(np.abs(g).max()) for g in exact.values())
     for name, gradient in exact.items():
@@ -89,8 +89,43 @@ def test_same_weights_same_output_and_gradients(case):
             np.testing.assert_allclose(single, gradient, rtol=0, atol=atol, err_msg=name)
 
 
+def test_options_are_represented_or_refused():
+    torch, _, _ = make({"n_modes": (6, 8)})
+    from neuralop.layers.embeddings import GridEmbedding2D
+    from neuralop.models import FNO as Theirs
+
+    x = np.random.default_rng(0).normal(size=(2, 2, 12, 16)).astype(np.float32)
+    represented = (
+        {"positional_embedding": GridEmbedding2D(2, [[-1, 2], [0, 5]])},
+        *(
+            {"n_modes": (4, 6), "max_n_modes": (8, 10), "factorization": f, "rank": 0.4}
+            for f in (None, "tucker", "cp", "tt")
+        ),
+        {"domain_padding": [0.1, 0.2]},
+        {"non_linearity": torch.nn.GELU()},
+    )
+    for options in represented:
+        model = Theirs(**COMMON, **{"n_modes": (6, 8), **options}).eval()
+        with torch.no_grad():
+            expected = model(torch.from_numpy(x)).numpy()
+        found = from_neuraloperator(neuraloperator_state(model))(x)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=str(options))
+    fewer = Theirs((6, 8), **COMMON)
+    for conv in fewer.fno_blocks.convs:
+        conv.n_modes = (4, 4)
+    assert from_neuraloperator(neuraloperator_state(fewer)).config.n_modes == (4, 4)
+    grouped = Theirs((6, 8), norm="group_norm", **COMMON)
+    grouped.fno_blocks.norm[0] = torch.nn.GroupNorm(2, COMMON["hidden_channels"])
+    refused = {"norm_groups": grouped}
+    for name, value in (("resolution_scaling_factor", 0.5), ("non_linearity", torch.relu), ("norm", "batch_norm")):
+        refused[name] = Theirs((6, 8), **COMMON, **{name: value})
+    for name, model in refused.items():
+        with pytest.raises(InvalidValueError, match=name):
+            from_neuraloperator(neuraloperator_state(model))
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_the_reference_recipe_takes_the_same_steps():
+def test_the_reference_config_takes_the_same_steps():
     """Sums over batches, a smaller last batch, AdamW, a cosine for each epoch: losses of 9 steps."""
     arguments = {"n_modes": (4, 4), "factorization": "tucker", "rank": 0.3}
     torch, theirs, state = make(arguments)
@@ -100,8 +135,8 @@ def test_the_reference_recipe_takes_the_same_steps():
     x, y = (rng.normal(size=(10, c, 8, 8)).astype(np.float32) for c in (2, 3))
     y = (y - y.mean((0, 2, 3), keepdims=True)) / y.std((0, 2, 3), keepdims=True)  # normalizing again changes nothing
     options = {"horizon": 4, "each_step": False, "shuffle": False, "equal_samples": True, "eps": 1e-8 / 4}
-    recipe = Recipe(epochs=3, batch_size=4, learning_rate=4e-3, **options)
-    _, course = train_operator(from_neuraloperator(state), x, y, recipe)
+    config = TrainingConfig(epochs=3, batch_size=4, learning_rate=4e-3, periodic=True, **options)
+    _, history = train_operator(from_neuraloperator(state), x, y, config)
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=4e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
     losses = []
@@ -114,8 +149,8 @@ def test_the_reference_recipe_takes_the_same_steps():
             optimizer.step()
             losses.append(float(loss) / len(given))
         schedule.step()
-    np.testing.assert_allclose(course.losses, losses, rtol=2e-5)
+    np.testing.assert_allclose(history.losses, losses, rtol=2e-5)
     # With eps beside means instead of sums the losses part.
-    other = replace(recipe, eps=1e-8, equal_samples=False)
-    _, course = train_operator(from_neuraloperator(state), x, y, other)
-    assert np.abs(course.losses / losses - 1).max() > 1e-4
+    other = replace(config, eps=1e-8, equal_samples=False)
+    _, history = train_operator(from_neuraloperator(state), x, y, other)
+    assert np.abs(history.losses / losses - 1).max() > 1e-4

@@ -14,14 +14,22 @@ from sci.cli.outcome import computing, print_json, print_table, require_writable
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
-from sci.operators import FNO, Recipe, TrainedOperator, from_neuraloperator, train_operator
+from sci.operators import (
+    FNO,
+    TrainedOperator,
+    TrainingConfig,
+    as_fields,
+    from_neuraloperator,
+    relative_errors,
+    train_operator,
+    with_transposed,
+)
 from sci.operators.spectral.weights import FACTORIZATIONS
-from sci.operators.training import as_fields, relative_errors, with_transposed
 
 __all__ = ["add_parser"]
 
 DESCRIPTION = """Fourier neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
-(n, channel, *grid); a model is an HDF5 file with its normalizers, and takes fields on any grid."""
+(n, channel, *grid); a model is an HDF5 file with its standardizers, and takes fields on any grid."""
 
 
 def add_parser(commands: Any) -> None:
@@ -82,18 +90,26 @@ def _add_train(actions: Any) -> None:
     model.add_argument(
         "--padding", type=float, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
     )
-    recipe = parser.add_argument_group("recipe")
-    recipe.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over the samples (20)")
-    recipe.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
-    recipe.add_argument("--rate", type=float, default=8e-3, metavar="LR", help="learning rate (0.008)")
-    recipe.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
-    recipe.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
-    recipe.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
-    recipe.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
-    recipe.add_argument("--normalize-inputs", action="store_true")
-    recipe.add_argument("--seed", type=int, default=0)
-    recipe.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
-    recipe.add_argument("--resume", type=Path, metavar="FILE.h5", help="go on from a checkpoint of the same training")
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over the samples (20)")
+    training.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
+    training.add_argument("--learning-rate", type=float, default=8e-3, metavar="LR", help="at the start (0.008)")
+    training.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
+    training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
+    training.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
+    training.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
+    training.add_argument("--standardize-inputs", action="store_true", help="by mean and deviation of each channel")
+    training.add_argument(
+        "--horizon", type=float, metavar="E", help="epochs after which the learning rate reaches 0 (--epochs)"
+    )
+    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
+    training.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE.h5",
+        help="go on from a checkpoint of this training",
+    )
     data = parser.add_argument_group("samples", "what the file of samples does not record")
     data.add_argument("--dim", type=int, choices=(1, 2, 3), help="grid axes of the samples")
     data.add_argument(
@@ -126,7 +142,11 @@ def _train(a: argparse.Namespace) -> None:
         norm=a.norm,
         domain_padding=a.padding,
     )
-    recipe = Recipe(a.epochs, a.batch, a.rate, a.weight_decay, a.loss, square=a.square)
+    config = TrainingConfig(
+        *(a.epochs, a.batch, a.learning_rate, a.weight_decay, a.loss, _periodic(a, samples)),
+        horizon=a.horizon,
+        square=a.square,
+    )
     resume = load(a.resume) if a.resume else None
     if resume is not None and not isinstance(resume, Checkpoint):
         raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
@@ -137,9 +157,9 @@ def _train(a: argparse.Namespace) -> None:
         save(a.checkpoint, checkpoint, command=a.command)
 
     start = time.perf_counter()
-    trained, course = train_operator(
-        *(model, x, y, recipe),
-        normalize_inputs=a.normalize_inputs,
+    trained, history = train_operator(
+        *(model, x, y, config),
+        standardize_inputs=a.standardize_inputs,
         tests=fields,
         seed=a.seed,
         save=keep if a.checkpoint else None,
@@ -149,14 +169,14 @@ def _train(a: argparse.Namespace) -> None:
     if a.plot:
         from sci.plotting import plot_training
 
-        plot_training(course, a.plot)
+        plot_training(history, a.plot)
     report = {
         "model": str(a.output),
         "parameters": model.n_parameters,
         "samples": len(x),
-        "steps": course.step,
-        "loss": float(course.losses[-1]),
-        **{name: float(values[-1]) for name, values in course.metrics.items()},
+        "steps": history.step,
+        "loss": float(history.losses[-1]),
+        **{name: float(values[-1]) for name, values in history.metrics.items()},
         "seconds": time.perf_counter() - start,
     }
     _tell(report, a.json)
@@ -180,7 +200,7 @@ def _predict(a: argparse.Namespace) -> None:
         prediction = operator(x, batch_size=a.batch)
     report: dict[str, Any] = {"output": str(a.output), "samples": len(x), "grid": list(x.shape[2:])}
     if truth is not None:
-        report.update(relative_errors(prediction, truth))
+        report.update(_errors(relative_errors(prediction, truth, periodic=samples.periodic)))
     report["seconds"] = time.perf_counter() - start
     save_samples(a.output, x, prediction, grid_axes=dim, periodic=samples.periodic, command=a.command)
     if a.plot:
@@ -232,6 +252,28 @@ def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
             f"the numbers of grid axes differ: {', '.join(f'{n} says {k}' for n, k in known.items())}"
         )
     return int(next(iter(known.values())))
+
+
+def _periodic(a: argparse.Namespace, samples: Samples) -> bool | None:
+    """Return whether the fields are periodic, as the file records or `--periodic` says, which must agree."""
+    if None not in (a.periodic, samples.periodic) and a.periodic != samples.periodic:
+        raise InvalidValueError(f"{a.input}: the file records periodic={samples.periodic}; leave --[no-]periodic out")
+    periodic: bool | None = samples.periodic if a.periodic is None else a.periodic
+    if periodic is None and a.loss == "h1":
+        raise InvalidValueError(
+            f"{a.input}: the file does not record whether its fields are periodic, on which the H1 loss depends; give "
+            "--periodic or --no-periodic, or --loss l2"
+        )
+    return periodic
+
+
+def _errors(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the errors without lists of one channel, and without the samples of zeros if there are none."""
+    return {
+        name: value
+        for name, value in found.items()
+        if not (isinstance(value, list) and len(value) == 1) and (name != "zero_samples" or value)
+    }
 
 
 def _require_axes(path: Path, samples: Samples, dim: int) -> None:

@@ -100,6 +100,7 @@ def train(
     save: Callable[[Checkpoint], None] | None = None,
     save_every: int | None = None,
     resume: Checkpoint | None = None,
+    settings: Mapping[str, Any] | None = None,
     title: str = "training",
     comm: Comm = None,
 ) -> Checkpoint:
@@ -138,6 +139,8 @@ def train(
     save_every : int, optional
     resume : Checkpoint, optional
         Goes on from there, to the same bits as a training that was never stopped. `epochs` counts from the start.
+    settings : dict, optional
+        What else must be the same when the training goes on, as JSON: the kind of loss, a digest of the data, ...
     title : str
         Of the progress line.
     comm : mpi4py communicator, optional
@@ -177,10 +180,10 @@ def train(
         samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
         order = _Order(len(samples), batch_size, seed, shuffle)
         _check_numbers(order, epochs, save_every, clip, schedule_each)
-        run = _start(parameters, optimizer, order, resume)
+        run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume)
         agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
         agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
-        agreement.same(evaluate=evaluate is None, save=save is None)
+        agreement.same(settings=settings, evaluate=evaluate is None, save=save is None)
         if size(comm) > 1:
             agreement.same(schedule=[schedule(epochs * k / 8) for k in range(9)])
     every = save_every or order.steps
@@ -227,19 +230,17 @@ def _check_numbers(order: _Order, epochs: int, save_every: int | None, clip: flo
 
 
 def _start(
-    parameters: Mapping[str, Array], optimizer: Optimizer, order: _Order, resume: Checkpoint | None
+    parameters: Mapping[str, Array], optimizer: Optimizer, settings: Mapping[str, Any], resume: Checkpoint | None
 ) -> Checkpoint:
     """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits."""
     if not parameters:
         raise InvalidValueError("there are no parameters to train")
     _require_good(parameters, 0, "parameter")
-    settings = {**asdict(order), "optimizer": type(optimizer).__name__}
+    settings = {**settings, "optimizer": type(optimizer).__name__}
     fresh = {name: _copy(p) for name, p in parameters.items()}
     if resume is None:
         return Checkpoint(0, fresh, optimizer.start(fresh), np.empty(0), {}, settings)
-    changed = [
-        f"{k}: {resume.settings.get(k)!r} then, {v!r} now" for k, v in settings.items() if resume.settings.get(k) != v
-    ]
+    changed = _differences(resume.settings, settings)
     if changed:
         raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
     kinds = [{n: (p.shape, str(p.dtype)) for n, p in group.items()} for group in (parameters, resume.parameters)]
@@ -249,6 +250,18 @@ def _start(
     moved = {name: _copy(to_device(p, xp)) for name, p in resume.parameters.items()}
     state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimizer.items()}
     return Checkpoint(resume.step, moved, state, resume.losses, resume.metrics, settings)
+
+
+def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what two sets of settings differ in, by name, those inside others as well."""
+    found: list[str] = []
+    for name, value in now.items():
+        before = then.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            found += _differences(before, value, f"{prefix}{name}.")
+        elif before != value:
+            found.append(f"{prefix}{name}: {before!r} then, {value!r} now")
+    return found
 
 
 def _copy(array: Array) -> Array:

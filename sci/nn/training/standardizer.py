@@ -11,11 +11,11 @@ from sci.backend import Array, namespace, to_device
 from sci.distributed import Comm, allreduce_sum
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["Normalizer"]
+__all__ = ["Standardizer"]
 
 
-@dataclass(frozen=True)
-class Normalizer:
+@dataclass(frozen=True, repr=False)
+class Standardizer:
     """The map y = (x - mean) / (std + eps) and its inverse.
 
     Parameters
@@ -23,14 +23,14 @@ class Normalizer:
     mean, std : arrays that broadcast against the data
         (1, channel, 1, ...) for statistics of channels, (1, channel, *grid) for those of every point.
     eps : float
-        Keeps constant channels finite.
+        0, but for models of older versions, which added 1e-7 in the units of the data.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.nn import Normalizer
+    >>> from sci.nn import Standardizer
     >>> x = 3 + 2 * np.random.default_rng(0).normal(size=(100, 1, 8, 8))
-    >>> n = Normalizer.fit(x)
+    >>> n = Standardizer.fit(x)
     >>> y = n.encode(x)
     >>> round(float(y.std()), 6)
     1.0
@@ -40,11 +40,15 @@ class Normalizer:
 
     mean: Array
     std: Array
-    eps: float = 1e-7
+    eps: float = 0.0
+
+    def __repr__(self) -> str:
+        """Return what the statistics are of: channels, or every point."""
+        return f"Standardizer(of {tuple(self.mean.shape[1:])}, {self.mean.dtype})"
 
     @classmethod
-    def fit(cls, data: Array, *, pointwise: bool = False, eps: float = 1e-7, comm: Comm = None) -> Normalizer:
-        """Return the normalizer of `data` (n, channel, *grid).
+    def fit(cls, data: Array, *, pointwise: bool = False, comm: Comm = None) -> Standardizer:
+        """Return the standardizer of `data` (n, channel, *grid).
 
         Parameters
         ----------
@@ -52,7 +56,6 @@ class Normalizer:
             This rank's samples; at least one over all ranks.
         pointwise : bool
             Statistics of every grid point over the samples (unit Gaussian), instead of every channel over all.
-        eps : float
         comm : mpi4py communicator, optional
 
         Raises
@@ -61,21 +64,29 @@ class Normalizer:
 
         Notes
         -----
-        Collective over `comm`. Two passes in float64 (mean, then deviations); the deviation divides by the count.
+        Collective over `comm`. Three passes in float64; the deviation divides by the count. The result scales with the
+        units of the data. Data that are constant to rounding are divided by their magnitude, zeros by 1.
         """
         if data.ndim < 2:
-            raise ShapeError(f"Normalizer.fit of shape {data.shape}; expected (n, channel, *grid)")
+            raise ShapeError(f"Standardizer.fit of shape {data.shape}; expected (n, channel, *grid)")
         xp = namespace(data)
         axes = (0,) if pointwise else (0, *range(2, data.ndim))
         count = float(allreduce_sum(np.array([float(np.prod([data.shape[a] for a in axes]))]), comm)[0])
         if count == 0:
-            raise InvalidValueError("Normalizer.fit of no samples")
+            raise InvalidValueError("Standardizer.fit of no samples")
         mean = allreduce_sum(data.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
-        squares = ((data - mean) ** 2).sum(axis=axes, keepdims=True, dtype=np.float64)
-        std = xp.sqrt(allreduce_sum(squares, comm) / count)
+        # Squares of numbers near the ends of the range overflow or vanish: in units of the mean deviation they do not.
+        deviations = xp.abs(data - mean)
+        unit = allreduce_sum(deviations.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
+        unit = xp.where(unit > 0, unit, 1.0)
+        squares = ((deviations / unit) ** 2).sum(axis=axes, keepdims=True, dtype=np.float64)
+        std = xp.sqrt(allreduce_sum(squares, comm) / count) * unit
         if not bool(xp.isfinite(mean).all() & xp.isfinite(std).all()):
-            raise InvalidValueError("Normalizer.fit: the data hold NaN or infinite values, or overflow")
-        return cls(mean.astype(data.dtype), std.astype(data.dtype), eps)
+            raise InvalidValueError("Standardizer.fit: the data hold NaN or infinite values, or overflow")
+        size = xp.abs(mean)
+        constant = std <= 8 * np.finfo(data.dtype).eps * size
+        std = xp.where(constant, xp.where(size > 0, size, 1.0), std)
+        return cls(mean.astype(data.dtype), std.astype(data.dtype))
 
     def _parts(self, like: Array) -> tuple[Array, Array]:
         xp = namespace(like)

@@ -18,6 +18,7 @@ from sci.nn import (
     pad,
     value_of,
 )
+from sci.operators.coordinates import grid_coordinates
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.layers import fused_block, layered_block
 from sci.operators.fno.perceptron import channel_mlp
@@ -181,6 +182,21 @@ class FNO:
         fields = {name: getattr(config, name) for name in FNOConfig.__dataclass_fields__}
         return cls(parameters=parameters, **fields)
 
+    def __repr__(self) -> str:
+        """Return modes, channels, layers, the format of the spectral weights, parameters and bytes."""
+        c, form = self.config, self.config.form()
+        channels = f"{c.in_channels} -> {c.hidden_channels} -> {c.out_channels} channels"
+        weights = " ".join(str(part) for part in (form.factorization, form.ranks() or "", "joint" * c.joint) if part)
+        return (
+            f"{type(self).__name__}({c.n_modes}, {channels}, {c.n_layers} layers, {weights}, "
+            f"{self.n_parameters:,} parameters, {self.nbytes / 1e3:,.1f} kB)"
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters."""
+        return sum(int(p.nbytes) for p in self.parameters.values())
+
     @property
     def n_parameters(self) -> int:
         """Number of real parameters; a complex one counts twice."""
@@ -213,7 +229,7 @@ class FNO:
         """
         config, value = self.config, value_of(x)
         if config.positional_grid:
-            x = concatenate(x, _positions(value), axis=1)
+            x = concatenate(x, grid_coordinates(value), axis=1)
         x = _perceptron(parameters, "lifting", x)
         padding = [round(p * n) for p, n in zip(config.paddings, value.shape[2:])]
         widths = ((0, 0), (0, 0), *((p, p) for p in padding))
@@ -238,15 +254,6 @@ class TFNO(FNO):
 def check_tuple(n_modes: Any) -> tuple[int, ...]:
     """Return `n_modes` as a tuple; a number stays one entry."""
     return tuple(n_modes) if isinstance(n_modes, Sequence) else (n_modes,)
-
-
-def _positions(x: Array) -> Array:
-    """Return the coordinates i_j / N_j, (batch, d, *grid), as a view of one sample's."""
-    xp, grid = namespace(x), x.shape[2:]
-    axes = [xp.asarray((np.arange(n) / n).astype(x.dtype)) for n in grid]
-    shape = (x.shape[0], *grid)
-    columns = [axis.reshape(-1, *(1,) * (len(grid) - 1 - j)) for j, axis in enumerate(axes)]
-    return xp.stack([xp.broadcast_to(c, shape) for c in columns], axis=1)
 
 
 def _perceptron(parameters: Mapping[str, Any], name: str, x: Any) -> Any:

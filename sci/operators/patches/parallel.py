@@ -9,14 +9,13 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agree, allreduce_sum, size, split
-from sci.errors import DecompositionError, ShapeError
+from sci.errors import DecompositionError, InvalidValueError, ShapeError
 from sci.nn import copy_to_ranks, op
+from sci.nn.losses import relative_ratio
 from sci.operators.fno.model import FNO
 from sci.operators.patches.windows import MultigridPatches, crop_patches
 
-__all__ = ["patch_loss", "patched_relative_l2", "predict_patches"]
-
-_TINY = 1e-8
+__all__ = ["patch_loss", "patched_relative_l2", "predict_patches", "require_patches"]
 
 
 def _patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -31,7 +30,7 @@ def patched_relative_l2(
 ) -> tuple[Array, Any]:
     """Return the mean over samples of the relative L2 error of fields whose patches lie on several ranks.
 
-    sum_c ||p - y||_2 / (||y||_2 + 1e-8), each norm over the whole field of a sample and channel.
+    As `sci.nn.relative_l2`, each norm over the whole field of a sample and channel.
 
     Parameters
     ----------
@@ -54,10 +53,8 @@ def patched_relative_l2(
     difference = prediction - target
     squares = [(a * a).reshape(*a.shape[:2], -1).sum(axis=2) for a in (difference, target)]
     sums = allreduce_sum(xp.stack([members @ s for s in squares]), comm)
-    errors, scales = xp.sqrt(sums[0]), xp.sqrt(sums[1]) + _TINY
-    inverse = 1 / xp.where(errors > 0, errors * scales, xp.inf).astype(prediction.dtype)
-    weights = members.T @ (inverse / n_samples)
-    return (errors / scales).sum() / n_samples, (difference, weights)
+    loss, weights = relative_ratio(sums[0], sums[1], 1 / n_samples)
+    return loss, (difference, members.T @ weights)
 
 
 def patch_loss(
@@ -68,7 +65,7 @@ def patch_loss(
     Parameters
     ----------
     model : FNO
-        Takes (levels + 1) times the channels of the fields.
+        Takes `cut.channels(...)` channels, with `positional_grid=False` if `cut` appends the coordinates.
     cut : MultigridPatches
     comm : mpi4py communicator, optional
 
@@ -80,9 +77,12 @@ def patch_loss(
 
     Raises
     ------
+    InvalidValueError
+        If the model appends coordinates, which are not those of the whole field.
     DecompositionError
         When it is called on fewer patches than ranks.
     """
+    require_patches(model, cut)
 
     def loss(variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
         x, y = batch
@@ -94,6 +94,20 @@ def patch_loss(
         return patched_relative_l2(cores, comm=comm, **options)
 
     return loss
+
+
+def require_patches(model: FNO, cut: MultigridPatches) -> None:
+    """Raise if the model appends coordinates to patches: they are those of a window, the same in every patch.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    if model.config.positional_grid and (cut.levels or cut.positional_grid):
+        raise InvalidValueError(
+            "the model appends the coordinates of a window, which are the same in every patch; make it with "
+            "positional_grid=False: MultigridPatches appends those of the whole field (positional_grid=True)"
+        )
 
 
 def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarray]:
@@ -108,6 +122,12 @@ def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarr
 
 
 def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
-    """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`."""
+    """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+    """
+    require_patches(model, cut)
     grid = tuple(x.shape[2:])
     return cut.stitch(cut.crop(model(cut.split(x)), grid), grid)

@@ -11,6 +11,7 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import op
+from sci.operators.coordinates import grid_coordinates
 
 __all__ = ["MultigridPatches", "crop_patches", "stitch_patches"]
 
@@ -21,7 +22,8 @@ class MultigridPatches:
 
     A patch has a core of h = N / 2^levels points along an axis and a halo of q = round(padding N) points on both
     sides. Its window at level 0 is core and halo. At level l it has as many points, 2^l apart, about the same center,
-    so that at the last level it sees at least the whole field. Levels become channels.
+    so that at the last level it sees at least the whole field. Levels become channels. The coordinates of the whole
+    field are channels of it before it is cut, so that a patch knows its place.
 
     Parameters
     ----------
@@ -31,6 +33,9 @@ class MultigridPatches:
         Halo over the length of the whole field, at each side.
     boundary : "circular" or "clamped"
         Beyond the ends the field goes on periodically, or with its last values.
+    positional_grid : bool
+        Append the coordinates i_j / N_j of the whole field to its channels before the cut. The model then has
+        `positional_grid=False`: coordinates that it appends itself are the same in every patch.
 
     Raises
     ------
@@ -48,8 +53,8 @@ class MultigridPatches:
     >>> cut = MultigridPatches(levels=1, padding=0.125)
     >>> x = np.arange(2 * 16 * 12.0).reshape(1, 2, 16, 12)
     >>> patches = cut.split(x)
-    >>> patches.shape
-    (4, 4, 12, 10)
+    >>> patches.shape, cut.channels(2, dim=2)
+    ((4, 8, 12, 10), 8)
     >>> bool((cut.stitch(cut.crop(patches[:, :2], x.shape[2:]), x.shape[2:]) == x).all())
     True
     """
@@ -57,6 +62,7 @@ class MultigridPatches:
     levels: int = 1
     padding: float = 0.0
     boundary: str = "circular"
+    positional_grid: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.levels, int) or not 0 <= self.levels <= 16:
@@ -96,8 +102,12 @@ class MultigridPatches:
         count: int = self.per_axis ** len(grid)
         return count
 
+    def channels(self, channels: int, dim: int) -> int:
+        """Return the channels of the patches of fields with `channels` channels and `dim` grid axes."""
+        return (channels + dim * self.positional_grid) * (self.levels + 1)
+
     def indices(self, n: int, level: int) -> np.ndarray:
-        """Return where the points of every patch lie along an axis of `n` points: (patches, points)."""
+        """Return the indices of the points of every patch along an axis of `n` points: (patches, points)."""
         (h,), (q,), (w,) = self.core((n,)), self.halo((n,)), self.window((n,))
         stride = 2**level
         start = h * np.arange(self.per_axis) - q - ((stride - 1) * w) // 2
@@ -106,11 +116,14 @@ class MultigridPatches:
         return wrapped
 
     def split(self, x: Array) -> Array:
-        """Return the patches of `x` (batch, channel, *grid): (batch patches, channel (levels + 1), *window).
+        """Return the patches of `x` (batch, channel, *grid): (batch patches, `channels`, *window).
 
-        The patches of a sample follow each other, the last axis fastest; the channels of level 0 come first.
+        The patches of a sample follow each other, the last axis fastest; the channels of level 0 come first, the
+        fields before their coordinates.
         """
         xp, grid = namespace(x), x.shape[2:]
+        if self.positional_grid:
+            x = xp.concatenate([x, grid_coordinates(x)], axis=1)
         views = []
         for level in range(self.levels + 1):
             view = x

@@ -89,7 +89,7 @@ def _zero(kept: Sequence[int]) -> tuple[int, ...]:
     return (*(m // 2 for m in kept[:-1]), 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectralConv:
     """A spectral convolution with its parameters.
 
@@ -110,6 +110,15 @@ class SpectralConv:
 
     parameters: Mapping[str, Array]
     form: WeightFormat
+
+    def __repr__(self) -> str:
+        """Return channels, modes, format and bytes."""
+        form, n_bytes = self.form, sum(int(p.nbytes) for p in self.parameters.values())
+        weights = f"{form.factorization} {form.ranks() or ''}".strip()
+        return (
+            f"SpectralConv({form.in_channels} -> {form.out_channels} channels, {form.modes} stored modes, {weights}, "
+            f"{n_bytes / 1e3:,.1f} kB)"
+        )
 
     @classmethod
     def create(

@@ -16,6 +16,9 @@ from sci.operators import FNO, TFNO, TrainedOperator
 SMALL = ["--modes", "4", "4", "--hidden", "8", "--layers", "2", "--batch", "8"]
 
 
+AGAIN = [*("train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "6", "--rank-fraction", "0.5", "--resume", "run.h5")]
+
+
 def smoothed(n, size, seed=0):
     """Random fields and their low-pass: an operator that one spectral layer can learn."""
     x = np.random.default_rng(seed).normal(size=(n, size, size)).astype(np.float32)
@@ -29,6 +32,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("operator")
     save_samples(path / "train.h5", *smoothed(64, 8), grid_axes=2, periodic=True)
     save_samples(path / "test.h5", *smoothed(8, 12, 1), grid_axes=2, periodic=True)
+    save_samples(path / "other.h5", *smoothed(64, 8, 2), grid_axes=2, periodic=True)
     save_samples(path / "bare.h5", *smoothed(64, 8))
     save_samples(path / "lines.h5", *np.zeros((2, 4, 2, 8)), grid_axes=1, periodic=True)
     with h5py.File(path / "inputs.h5", "w") as file:
@@ -81,7 +85,7 @@ def test_inputs_without_truth(folder, trained, capsys):
 
 def test_a_resumed_training_is_the_whole_one(folder):
     whole, half, done = (folder / f"{n}.h5" for n in ("whole", "half", "done"))
-    base = ["train", folder / "train.h5", *SMALL, "--transpose", "--normalize-inputs"]
+    base = ["train", folder / "train.h5", *SMALL, "--transpose", "--standardize-inputs"]
     assert run(*base, "-o", whole, "--epochs", 2) == 0
     assert run(*base, "-o", done, "--epochs", 2, "--checkpoint", half) == 0
     assert run(*base, "-o", done, "--epochs", 2, "--resume", half) == 0
@@ -151,6 +155,15 @@ def test_files_keep_every_option(tmp_path):
         (["train", "missing.h5", "-o", "m.h5"], "no such file"),
         (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "grid axes differ"),
         (["train", "bare.h5", "-o", "m.h5"], "--dim"),
+        (["train", "bare.h5", "-o", "m.h5", *SMALL], "--periodic or --no-periodic"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--no-periodic"], "records periodic=True"),
+        (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "6", "--resume", "run.h5"], "model.factorization"),
+        ([*AGAIN, "--learning-rate", "0.1"], "training.learning_rate"),
+        ([*AGAIN, "--loss", "l2"], "training.loss"),
+        ([*AGAIN, "--padding", "0.25"], "model.domain_padding"),
+        ([*AGAIN, "--norm", "instance"], "model.norm"),
+        ([*AGAIN, "--transpose"], "n_samples"),
+        ([w.replace("train.h5", "other.h5") for w in AGAIN], "samples"),
         (["train", "bare.h5", "-o", "m.h5", "--dim", "3"], "shape"),
         (["train", "lines.h5", "-o", "m.h5", "--modes", "4", "4"], "lines.h5 says 1"),
         (["train", "train.h5", "-o", "m.h5", *SMALL, "--test", "lines.h5"], "lines.h5: samples on grids of 1"),

@@ -13,7 +13,7 @@ from sabotage import private_communicator
 from sci.distributed import abort_on_error
 from sci.errors import DecompositionError
 from sci.nn import AdamW, Tape, relative_l2, train, value_and_gradients
-from sci.operators import FNO, MultigridPatches, Recipe, train_operator
+from sci.operators import FNO, MultigridPatches, TrainingConfig, train_operator
 from sci.operators.patches.parallel import patch_loss, patched_relative_l2
 from sci.operators.patches.windows import crop_patches, stitch_patches
 
@@ -22,7 +22,7 @@ def check(comm: MPI.Intracomm) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 6, 1, 8, 8)).astype(np.float32)
     cut = MultigridPatches(1, 0.125)
-    model = FNO((3, 3), 2, 1, 6, 2)
+    model = FNO((3, 3), cut.channels(1, 2), 1, 6, 2, positional_grid=False)
 
     def serial(variables, batch):
         """The loss on stitched fields, whole on one process."""
@@ -55,13 +55,13 @@ def check(comm: MPI.Intracomm) -> None:
     assert np.allclose(one.losses, many.losses, rtol=1e-5)
 
     plain = FNO((3, 3), 1, 1, 6, 2)
-    recipe = Recipe(epochs=2, batch_size=4)
-    alone, course = train_operator(plain, x, y, recipe)
-    together, shared_course = train_operator(plain, x, y, recipe, comm=comm)
-    assert np.allclose(course.losses, shared_course.losses, rtol=1e-5)
+    config = TrainingConfig(epochs=2, batch_size=4, periodic=True)
+    alone, history = train_operator(plain, x, y, config)
+    together, shared_history = train_operator(plain, x, y, config, comm=comm)
+    assert np.allclose(history.losses, shared_history.losses, rtol=1e-5)
     assert np.abs(alone(x) - together(x)).max() < 1e-3
 
-    whole = patch_loss(plain, MultigridPatches(0), comm)
+    whole = patch_loss(plain, MultigridPatches(0, positional_grid=False), comm)
     message = ""
     try:
         whole(plain.parameters, (x[:1], y[:1]))

@@ -17,7 +17,7 @@ from sci import nn
 from sci.distributed import abort_on_error, broadcast_object
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.io import load, save
-from sci.nn import AdamP, AdamW, Normalizer, allreduce_gradients, train
+from sci.nn import AdamP, AdamW, Standardizer, allreduce_gradients, train
 
 RNG = np.random.default_rng(6)
 X = RNG.normal(size=(31, 2, 5))
@@ -85,7 +85,7 @@ def check(comm: MPI.Intracomm) -> None:
     assert (total["a"].dtype, total["z"].dtype) == (np.float32, np.complex64)
     assert abs(value - mean) < 1e-6
     mine = X[comm.rank :: comm.size]
-    found, expected = Normalizer.fit(mine, comm=comm), Normalizer.fit(X)
+    found, expected = Standardizer.fit(mine, comm=comm), Standardizer.fit(X)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
     np.testing.assert_allclose(found.std, expected.std, rtol=1e-12)
     bad = X.copy()

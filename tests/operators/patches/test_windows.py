@@ -22,7 +22,10 @@ def test_coordinates_of_the_sheet():
     assert two.window((64, 64)) == (32, 32)
     assert two.count((64, 64)) == 16
     assert two.indices(64, 2)[0].tolist() == [i % 64 for i in range(-56, 72, 4)]
-    assert two.split(np.zeros((3, 2, 64, 48))).shape == (48, 6, 32, 24)
+    assert two.split(np.zeros((3, 2, 64, 48))).shape == (48, 12, 32, 24)
+    assert two.channels(2, dim=2) == 12
+    plain = MultigridPatches(2, 0.125, positional_grid=False)
+    assert plain.split(np.zeros((3, 2, 64, 48))).shape == (48, 6, 32, 24)
 
 
 @settings(max_examples=60, deadline=None)
@@ -39,7 +42,7 @@ def test_stitching_is_the_exact_inverse(levels, cores, padding, boundary):
     grid = tuple(c * cut.per_axis for c in cores)
     x = np.random.default_rng(0).normal(size=(2, 3, *grid))
     patches = cut.split(x)
-    assert patches.shape == (2 * cut.count(grid), 3 * (levels + 1), *cut.window(grid))
+    assert patches.shape == (2 * cut.count(grid), cut.channels(3, len(grid)), *cut.window(grid))
     inner = cut.crop(patches[:, :3], grid)
     np.testing.assert_array_equal(inner, cut.targets(x))
     np.testing.assert_array_equal(cut.stitch(inner, grid), x)
@@ -50,6 +53,21 @@ def test_halos_wrap_or_repeat_the_end():
     circular, clamped = (MultigridPatches(1, 0.25, b).split(x)[:, 0] for b in ("circular", "clamped"))
     assert circular.tolist() == [[6, 7, 0, 1, 2, 3, 4, 5], [2, 3, 4, 5, 6, 7, 0, 1]]
     assert clamped.tolist() == [[0, 0, 0, 1, 2, 3, 4, 5], [2, 3, 4, 5, 6, 7, 7, 7]]
+
+
+@pytest.mark.parametrize("boundary", ["circular", "clamped"])
+def test_every_patch_knows_where_it_lies(boundary):
+    """The coordinates in a patch are those of its points in the whole field, at every level, halos included."""
+    cut, grid = MultigridPatches(1, 0.125, boundary), (8, 16)
+    patches = cut.split(np.zeros((2, 1, *grid)))
+    for number, (row, column) in enumerate((r, c) for r in (0, 1) for c in (0, 1)):
+        for level in (0, 1):
+            i, j = (cut.indices(n, level)[k] for n, k in zip(grid, (row, column)))
+            at = patches[number, 3 * level + 1 : 3 * level + 3]
+            np.testing.assert_array_equal(at[0], np.broadcast_to((i / 8)[:, None], at[0].shape))
+            np.testing.assert_array_equal(at[1], np.broadcast_to(j / 16, at[1].shape))
+    np.testing.assert_array_equal(patches[:4], patches[4:])
+    assert len(np.unique(patches[:4, 1:3, 1:-1, 2:-2].reshape(4, -1), axis=0)) == 4
 
 
 def test_every_level_is_centered_on_its_patch():

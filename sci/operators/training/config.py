@@ -1,0 +1,78 @@
+"""The settings of a training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sci.errors import InvalidValueError
+
+__all__ = ["TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How an operator is trained: AdamW on a relative loss of standardized outputs, the rate along half a cosine.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate, weight_decay : float
+    loss : "h1" or "l2"
+        Relative error of values and first differences, or of values alone.
+    periodic : bool, optional
+        True if the fields are periodic: differences wrap around. False if not: differences at the ends are one-sided.
+        Needed for the H1 loss and for H1 errors.
+    horizon : float, optional
+        Epochs after which the cosine reaches 0; `epochs` unless given.
+    each_step : bool
+        The rate changes after every step instead of every epoch.
+    shuffle : bool
+    square : bool
+        Every pass shows each sample in one of the eight symmetries of the square, drawn at random: for equations that
+        do not tell the two axes and their directions apart. Reflections map point i to N - i, of points i / N.
+    equal_samples : bool
+        See `sci.nn.train`.
+    eps : float
+        Of AdamW, beside gradients of the mean loss of a batch.
+
+    Raises
+    ------
+    InvalidValueError
+
+    Examples
+    --------
+    >>> TrainingConfig(epochs=50, learning_rate=4e-3, periodic=True).loss
+    'h1'
+    >>> TrainingConfig(epochs=50)
+    Traceback (most recent call last):
+    ...
+    sci.errors.InvalidValueError: the H1 loss needs to know whether the fields are periodic; say periodic=True or False
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 8e-3
+    weight_decay: float = 1e-4
+    loss: str = "h1"
+    periodic: bool | None = None
+    horizon: float | None = None
+    each_step: bool = True
+    shuffle: bool = True
+    square: bool = False
+    equal_samples: bool = False
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("h1", "l2"):
+            raise InvalidValueError(f"loss is {self.loss!r}; expected 'h1' or 'l2'")
+        if self.loss == "h1" and self.periodic is None:
+            raise InvalidValueError(
+                "the H1 loss needs to know whether the fields are periodic; say periodic=True or False"
+            )
+
+    def fixed(self) -> dict[str, Any]:
+        """Return what must not change when a training goes on: all but `epochs`, which may grow under one horizon."""
+        settings = {**asdict(self), "horizon": float(self.horizon or self.epochs)}
+        del settings["epochs"]
+        return settings

@@ -1,0 +1,189 @@
+"""The training of an operator on samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sci.backend import Array, to_host
+from sci.distributed import Comm
+from sci.errors import InvalidValueError, ShapeError
+from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train
+from sci.operators.fno.config import FNOConfig
+from sci.operators.fno.model import FNO
+from sci.operators.patches.parallel import patch_loss
+from sci.operators.patches.windows import MultigridPatches
+from sci.operators.spectral.convolution import as_dtype
+from sci.operators.training.config import TrainingConfig
+from sci.operators.training.data import SquareSymmetries, digest
+from sci.operators.training.errors import relative_errors
+from sci.operators.training.trained import TrainedOperator
+
+__all__ = ["train_operator"]
+
+
+def train_operator(
+    model: FNO,
+    x: Array,
+    y: Array,
+    config: TrainingConfig,
+    *,
+    standardize_inputs: bool = False,
+    patches: MultigridPatches | None = None,
+    tests: Mapping[str, tuple[Array, Array]] | None = None,
+    seed: int = 0,
+    save: Callable[[Checkpoint], None] | None = None,
+    resume: Checkpoint | None = None,
+    comm: Comm = None,
+) -> tuple[TrainedOperator, Checkpoint]:
+    """Train a model on samples, and return it with its standardizers, and the history of the training.
+
+    Parameters
+    ----------
+    model : FNO
+        Where to start; not changed.
+    x, y : (n, channel, *grid) arrays
+        Inputs and outputs, of the precision of the training: float32, or float64 for parameters that are.
+    config : TrainingConfig
+    standardize_inputs : bool
+        Outputs always are standardized, by mean and deviation of each channel, so that their units do not matter.
+    patches : MultigridPatches, optional
+        Train on patches, stitched for the loss, which then is "l2"; the model takes `patches.channels(...)` channels.
+        Every rank cuts its own samples; `sci.operators.patch_loss` shares the patches of a sample.
+    tests : dict of (x, y), optional
+        After every epoch (with `square` at the end) "l2_<name>" and, where `config.periodic` says which differences,
+        "h1_<name>" go to the metrics: see `relative_errors`. With several channels each has "l2_<name>_channel<k>".
+    seed : int
+        Of the order of the samples.
+    save, resume, comm
+        See `sci.nn.train`; ranks share every batch. A checkpoint of other samples, another model or other settings is
+        refused; `epochs` may grow where `config.horizon` stays.
+
+    Returns
+    -------
+    TrainedOperator, Checkpoint
+
+    Raises
+    ------
+    ShapeError, InvalidValueError, ConvergenceError
+
+    Warns
+    -----
+    RuntimeWarning
+        For an output channel that is constant: its relative errors say nothing.
+
+    Notes
+    -----
+    Collective over `comm`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.operators import TFNO, TrainingConfig
+    >>> x = np.random.default_rng(0).normal(size=(16, 1, 8, 8)).astype(np.float32)
+    >>> config = TrainingConfig(epochs=2, batch_size=8, loss="l2")
+    >>> operator, history = train_operator(TFNO((4, 4), 1, 1, 8, 2), x, 1e-9 * x, config)
+    >>> history.step, operator(x).shape
+    (4, (16, 1, 8, 8))
+    """
+    _require_fitting(model, x, y, config, patches)
+    _warn_of_constants(y)
+    inputs = Standardizer.fit(x) if standardize_inputs else None
+    outputs = Standardizer.fit(y)
+    settings = {
+        "model": _plain(model.config),
+        "training": config.fixed(),
+        "patches": None if patches is None else asdict(patches),
+        "standardize_inputs": standardize_inputs,
+        "samples": digest(x, y),
+    }
+    data: Any = (inputs.encode(x) if inputs else x, outputs.encode(y))
+    passes, horizon = config.epochs, config.horizon or config.epochs
+    if config.square:
+        data, passes, horizon = SquareSymmetries(data[0], data[1], config, seed), 1, horizon / config.epochs
+
+    def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
+        trained = TrainedOperator(FNO.of(model.config, parameters), inputs, outputs, patches)
+        found: dict[str, float] = {}
+        for name, (a, b) in (tests or {}).items():
+            found.update(_metrics(name, relative_errors(trained(a), b, periodic=config.periodic)))
+        return found
+
+    history = train(
+        _loss(model, config, patches),
+        as_dtype(model.parameters, x.dtype),
+        data,
+        optimizer=AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
+        epochs=passes,
+        batch_size=config.batch_size,
+        schedule=cosine(horizon),
+        schedule_each="step" if config.each_step or config.square else "epoch",
+        seed=seed,
+        shuffle=config.shuffle and not config.square,
+        equal_samples=config.equal_samples,
+        save_every=-(-len(x) // config.batch_size) if config.square else None,
+        evaluate=evaluate if tests else None,
+        save=save,
+        resume=resume,
+        settings=settings,
+        comm=comm,
+    )
+    return TrainedOperator(type(model).of(model.config, history.parameters), inputs, outputs, patches), history
+
+
+def _require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None) -> None:
+    channels = x.shape[1] if patches is None else patches.channels(x.shape[1], x.ndim - 2)
+    if len(x) != len(y) or channels != model.config.in_channels or y.shape[1] != model.config.out_channels:
+        cut = "" if patches is None else f", {channels} of its patches,"
+        raise ShapeError(
+            f"x {tuple(x.shape)}{cut} and y {tuple(y.shape)} do not fit a model of {model.config.in_channels} input "
+            f"and {model.config.out_channels} output channels; expected (n, channel, *grid) with one n"
+        )
+    if patches is not None and config.loss != "l2":
+        raise InvalidValueError(f"loss is {config.loss!r}; expected 'l2' for patches, whose halos are not compared")
+
+
+def _warn_of_constants(y: Array) -> None:
+    for channel in range(y.shape[1]):
+        part = y[:, channel]
+        if bool(to_host(part.max() == part.min())):
+            warnings.warn(
+                f"output channel {channel} is {float(part.max()):g} in all samples: there is nothing to learn",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+
+def _loss(
+    model: FNO, config: TrainingConfig, patches: MultigridPatches | None
+) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Return the loss of a batch (x, y) of standardized fields."""
+    if patches is not None:
+        return patch_loss(model, patches)
+
+    def loss(variables: Mapping[str, Any], batch: Any) -> Any:
+        prediction = model.forward(variables, batch[0])
+        if config.loss == "l2":
+            return relative_l2(prediction, target=batch[1])
+        return relative_h1(prediction, target=batch[1], periodic=config.periodic)
+
+    return loss
+
+
+def _metrics(name: str, errors: Mapping[str, Any]) -> dict[str, float]:
+    """Return the errors on a test set as numbers by name, those of channels if there are several."""
+    found = {}
+    for norm in ("l2", "h1"):
+        if norm not in errors:
+            continue
+        found[f"{norm}_{name}"] = errors[norm]
+        channels = errors[f"{norm}_channels"]
+        if len(channels) > 1:
+            found.update({f"{norm}_{name}_channel{k}": error for k, error in enumerate(channels)})
+    return found
+
+
+def _plain(config: FNOConfig) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
