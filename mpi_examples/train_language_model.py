@@ -62,7 +62,7 @@ def read() -> bytes:
 def main(text: bytes) -> None:
     """Compare the first loss with that of one rank, train, save, and continue the prompt."""
     windows = TextWindows(text, options.length)
-    model = TransNormer.new(0, width=options.width, layers=options.layers, hidden=2 * options.width)
+    model = TransNormer.create(seed=0, width=options.width, layers=options.layers, hidden=2 * options.width)
     if comm.rank == 0:
         print(f"{len(text):,} bytes, {count_parameters(model.parameters):,} parameters, {comm.size} ranks", flush=True)
     batch = windows[np.arange(min(options.batch, len(windows)))]

@@ -15,10 +15,10 @@ from sci.nn.ops.products import einsum, linear, matmul, pointwise_conv
 from sci.nn.ops.reductions import mean, sum
 from sci.nn.ops.shaping import concatenate, crop, embedding, pad, reshape, select, transpose
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
-from sci.nn.optim.adamp import SGDP, AdamP, project_radial, radial_view
+from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.training.loop import Dataset, train
-from sci.nn.training.model import Checkpoint, Model
+from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
 
 __all__ = [
@@ -29,12 +29,14 @@ __all__ = [
     "Checkpoint",
     "Dataset",
     "Model",
+    "ModelState",
     "Op",
     "Optimizer",
     "Schedule",
     "Standardizer",
     "Tape",
     "Variable",
+    "WeightView",
     "add",
     "allreduce_gradients",
     "average_pool",

@@ -18,7 +18,9 @@ BATCH = RNG.integers(0, 13, (2, 9))
 def language_model(xp: ModuleType) -> Answers:
     """Loss and gradients, the block form and a step that goes on, and a text."""
     device = "cpu" if xp is np else "cuda"
-    model = TransNormer.new(0, width=8, heads=2, layers=2, hidden=6, vocabulary=13, dtype=np.float64, device=device)
+    model = TransNormer.create(
+        seed=0, width=8, heads=2, layers=2, hidden=6, vocabulary=13, dtype=np.float64, device=device
+    )
     batch = to_device(BATCH, xp)
     loss, gradients = value_and_gradients(lambda v: model.loss(v, batch), model.parameters)
     logits, state = model.prefill(batch)

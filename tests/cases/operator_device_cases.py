@@ -83,7 +83,7 @@ def operator_training(xp: ModuleType) -> Answers:
     trained, history = train_operator(
         model, x, y, TrainingConfig(epochs=2, batch_size=4, periodic=True), standardize_inputs=True
     )
-    again = TrainedOperator.from_model(trained.to_model())
+    again = TrainedOperator.from_state(trained.to_state())
     return [to_host(a) for a in (trained(x), again(x))] + [history.losses]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
 from sci.io import PoissonProblem, Samples, SmokeRun
-from sci.nn import Checkpoint, Model, Standardizer
+from sci.nn import Checkpoint, ModelState, Standardizer
 from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
@@ -72,7 +72,7 @@ def make_models() -> dict[str, object]:
     fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
     tfno = TFNO((2, 2), 1, 1, 2, 1)
     # Files of schema 2 without decays have those that models had then.
-    former = TransNormer.new(0, width=4, heads=2, layers=1, hidden=4, vocabulary=6, decays=[[4.0, 8.0]])
+    former = TransNormer.create(seed=0, width=4, heads=2, layers=1, hidden=4, vocabulary=6, decays=[[4.0, 8.0]])
     equino = EquiNO(
         Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
         *(numbers(2, 3, 2, 3), numbers(1, 3, 2, 3)),
@@ -101,7 +101,7 @@ def make_objects() -> dict[str, object]:
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
         "grid": PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e"),
-        "model": Model(
+        "model": ModelState(
             "FNO", {"n_modes": [4, 4], "gain": 0.5}, {"b.w": numbers(2, 3), "a": numbers(3).astype("c8") * 1j}
         ),
         "checkpoint": Checkpoint(

@@ -34,9 +34,8 @@ def test_adam_is_its_formula(mode, decoupled):
         w = w - 0.02 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-3)
     kind = AdamW if decoupled else Adam
     with sci.options(kernels=mode):
-        found = steps_of(
-            kind(0.04, (0.8, 0.9), 1e-3, 0.1), {"w": w0}, lambda w, t: {"w": gradients[t - 1]}, 4, factor=0.5
-        )
+        optimizer = kind(0.04, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1)
+        found = steps_of(optimizer, {"w": w0}, lambda w, t: {"w": gradients[t - 1]}, 4, factor=0.5)
     np.testing.assert_allclose(found["w"], w, rtol=1e-13)
 
 
@@ -85,13 +84,13 @@ def test_the_lemma_of_norm_growth():
         expected = (w0 * w0).sum() + eta**2 * squares.sum() + 2 * eta**2 * cross
         assert (w * w).sum() == pytest.approx(expected, rel=1e-12)
         # With delta = 0 nothing is projected: SGDP is heavy-ball descent.
-        plain = steps_of(SGDP(eta, beta, delta=0.0), {"w": w0}, sphere_gradient(target), 300)["w"]
+        plain = steps_of(SGDP(eta, momentum=beta, delta=0.0), {"w": w0}, sphere_gradient(target), 300)["w"]
         np.testing.assert_allclose(plain, w, rtol=1e-12, atol=1e-13)
 
 
 def test_projected_steps_grow_the_norm_exactly_by_their_own_length():
     target, w0 = RNG.normal(size=(2, 4, 5))
-    optimizer, w = SGDP(0.1, 0.9, scale_invariant={"w": "layer"}), {"w": w0.copy()}
+    optimizer, w = SGDP(0.1, momentum=0.9, scale_invariant={"w": "layer"}), {"w": w0.copy()}
     state, total = optimizer.start(w), (w0 * w0).sum()
     for step in range(1, 301):
         before = w["w"].copy()
@@ -100,7 +99,7 @@ def test_projected_steps_grow_the_norm_exactly_by_their_own_length():
         tangent = p - before * (p * before).sum() / (before * before).sum()
         total += 0.01 * (tangent * tangent).sum()
     assert (w["w"] ** 2).sum() == pytest.approx(total, rel=1e-12)
-    free = steps_of(SGDP(0.1, 0.9, delta=0.0), {"w": w0}, sphere_gradient(target), 300)["w"]
+    free = steps_of(SGDP(0.1, momentum=0.9, delta=0.0), {"w": w0}, sphere_gradient(target), 300)["w"]
     assert np.linalg.norm(free) > 1.3 * np.linalg.norm(w["w"])
 
 
@@ -156,7 +155,7 @@ def test_clipping_by_the_global_norm():
 
 def test_bad_settings():
     for make in (
-        lambda: Adam(lr=-1),
+        lambda: Adam(learning_rate=-1),
         lambda: AdamW(betas=(1.0, 0.9)),
         lambda: Adam(eps=math.nan),
         lambda: SGDP(momentum=1.0),

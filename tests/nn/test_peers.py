@@ -117,13 +117,16 @@ def test_h1_without_periodicity():
     _close(nn.relative_h1.vjp(np.ones((), "f4"), residuals)[0], given.grad, "gradient")
 
 
+ADAM = {"betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}
+
+
 @pytest.mark.parametrize(
     ("ours", "peer"),
     [
-        (Adam(0.02, (0.8, 0.95), 1e-6, 0.1), lambda p: torch.optim.Adam(p, 0.02, (0.8, 0.95), 1e-6, 0.1)),
-        (AdamW(0.02, (0.8, 0.95), 1e-6, 0.1), lambda p: torch.optim.AdamW(p, 0.02, (0.8, 0.95), 1e-6, 0.1)),
-        (SGDP(0.02, 0.9, delta=0.0), lambda p: torch.optim.SGD(p, 0.02, 0.9)),
-        (SGDP(0.02, 0.9, nesterov=True, delta=0.0), lambda p: torch.optim.SGD(p, 0.02, 0.9, nesterov=True)),
+        (Adam(0.02, **ADAM), lambda p: torch.optim.Adam(p, 0.02, **ADAM)),
+        (AdamW(0.02, **ADAM), lambda p: torch.optim.AdamW(p, 0.02, **ADAM)),
+        (SGDP(0.02, momentum=0.9, delta=0.0), lambda p: torch.optim.SGD(p, 0.02, 0.9)),
+        (SGDP(0.02, momentum=0.9, nesterov=True, delta=0.0), lambda p: torch.optim.SGD(p, 0.02, 0.9, nesterov=True)),
     ],
     ids=["adam", "adamw", "momentum", "nesterov"],
 )
@@ -151,7 +154,7 @@ def test_projected_optimizers_against_the_authors(kind):
         ours, theirs = nn.AdamP(0.02, weight_decay=0.1), adamp.AdamP([tensor], lr=0.02, weight_decay=0.1)
     else:
         # Without Nesterov their projection changes the momentum itself, in place; that of the paper does not.
-        ours = SGDP(0.02, 0.9, nesterov=True, weight_decay=0.01)
+        ours = SGDP(0.02, momentum=0.9, nesterov=True, weight_decay=0.01)
         theirs = adamp.SGDP([tensor], lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.01)
     state = ours.start(w)
     for step in range(1, 21):

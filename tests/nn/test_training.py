@@ -10,7 +10,7 @@ import pytest
 import sci.nn as P
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, Model, Op, Tape, train, value_and_gradients
+from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, ModelState, Op, Tape, train, value_and_gradients
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(53, 2, 6, 5)).astype("f4")
@@ -111,7 +111,12 @@ def test_samples_left_over_count_by_their_number():
     ends, losses = [], []
     for equal in (False, True):
         kept: list[np.ndarray] = []
-        options = {"optimizer": SGDP(1e-2, 0.0, delta=0.0), "epochs": 1, "equal_samples": equal, "save_every": 1}
+        options = {
+            "optimizer": SGDP(1e-2, momentum=0.0, delta=0.0),
+            "epochs": 1,
+            "equal_samples": equal,
+            "save_every": 1,
+        }
         done = run(**options, save=lambda c, kept=kept: kept.append(c.parameters["out.w"].astype("f8")))
         ends.append(kept[-1] - kept[-2])
         losses.append(done.losses[-1])
@@ -132,7 +137,7 @@ def test_when_the_schedule_is_asked(each, expected):
 
 
 def test_clipping_limits_the_step():
-    plain, clipped = (run(optimizer=SGDP(0.1, 0.0), epochs=1, batch_size=53, clip=c) for c in (None, 1e-3))
+    plain, clipped = (run(optimizer=SGDP(0.1, momentum=0.0), epochs=1, batch_size=53, clip=c) for c in (None, 1e-3))
     moved = [np.sqrt(sum(((r.parameters[n] - p) ** 2).sum() for n, p in start().items())) for r in (plain, clipped)]
     assert moved[1] < 1.1e-4 < moved[0]
 
@@ -186,7 +191,7 @@ def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, sp
 def test_parameters_that_overflow_are_not_saved():
     seen: list[int] = []
     with pytest.raises(ConvergenceError, match=r"the parameter '.*' has .* in step 1;"), np.errstate(all="ignore"):
-        run(optimizer=SGDP(lr=3e38), save=lambda c: seen.append(c.step), save_every=1)
+        run(optimizer=SGDP(learning_rate=3e38), save=lambda c: seen.append(c.step), save_every=1)
     assert seen == []
 
 
@@ -235,13 +240,13 @@ def test_bad_settings():
 def test_models_and_checkpoints_refuse_what_files_cannot_hold():
     w = np.ones(2)
     for make, error, message in (
-        (lambda: Model("FNO", {}, {"a/b": w}), InvalidValueError, "without '/'"),
-        (lambda: Model("FNO", {}, {".": w}), InvalidValueError, "'.'"),
-        (lambda: Model("FNO", {"f": w}, {}), InvalidValueError, "as JSON"),
-        (lambda: Model("FNO", {"f": (1, 2)}, {}), InvalidValueError, "changes when written as JSON"),
-        (lambda: Model("FNO", {"f": float("nan")}, {}), InvalidValueError, "as JSON"),
-        (lambda: Model("FNO", {}, {"a": np.arange(3)}), DTypeError, "'a' has dtype int64"),
-        (lambda: Model("FNO", {}, {"a": [1.0]}), DTypeError, "list"),
+        (lambda: ModelState("FNO", {}, {"a/b": w}), InvalidValueError, "without '/'"),
+        (lambda: ModelState("FNO", {}, {".": w}), InvalidValueError, "'.'"),
+        (lambda: ModelState("FNO", {"f": w}, {}), InvalidValueError, "as JSON"),
+        (lambda: ModelState("FNO", {"f": (1, 2)}, {}), InvalidValueError, "changes when written as JSON"),
+        (lambda: ModelState("FNO", {"f": float("nan")}, {}), InvalidValueError, "as JSON"),
+        (lambda: ModelState("FNO", {}, {"a": np.arange(3)}), DTypeError, "'a' has dtype int64"),
+        (lambda: ModelState("FNO", {}, {"a": [1.0]}), DTypeError, "list"),
         (lambda: Checkpoint(2, {"w": w}, {}, np.zeros(1)), InvalidValueError, "with 1 losses"),
     ):
         with pytest.raises(error, match=message):

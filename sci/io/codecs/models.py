@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,25 +13,14 @@ import numpy as np
 from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec
-from sci.nn.training.model import Checkpoint, Model
+from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, DeepConjugateDirection
 
-__all__ = ["StoredModel", "model_codec", "read_arrays", "read_dict", "write_arrays"]
+__all__ = ["model_codec", "read_arrays", "read_dict", "write_arrays"]
 
 _NUMBERS = ("f4", "f8", "c8", "c16")
-
-
-class StoredModel(Protocol):
-    """A class of models that files hold: its options and parameters, and the way back."""
-
-    def to_model(self) -> Model:
-        """Return name, options and parameters."""
-
-    @classmethod
-    def from_model(cls, model: Model) -> Self:
-        """Return the model of these options and parameters; raise an error of `sci.errors` where they do not fit."""
 
 
 def write_arrays(group: Group, name: str, arrays: Mapping[str, Any]) -> None:
@@ -71,18 +60,18 @@ def read_dict(group: Group, name: str) -> dict[str, Any]:
     return found
 
 
-def _write_model(group: Group, model: Model) -> None:
+def _write_model(group: Group, model: ModelState) -> None:
     write_text(group, "name", model.name)
     write_text(group, "options", json.dumps(model.options))
     write_arrays(group, "parameters", model.parameters)
 
 
-def _read_model(group: Group) -> Model:
-    return Model(read_text(group, "name"), read_dict(group, "options"), read_arrays(group, "parameters"))
+def _read_model(group: Group) -> ModelState:
+    return ModelState(read_text(group, "name"), read_dict(group, "options"), read_arrays(group, "parameters"))
 
 
-def model_codec(cls: type[StoredModel], *, kind: str) -> None:
-    """Register a class of models that has `to_model` and `from_model`, so that `load` gives its objects back.
+def model_codec(cls: type[Model], *, kind: str) -> None:
+    """Register a class of models that has `to_state` and `from_state`, so that `load` gives its objects back.
 
     Parameters
     ----------
@@ -100,16 +89,16 @@ def model_codec(cls: type[StoredModel], *, kind: str) -> None:
     >>> import pathlib, tempfile
     >>> import numpy as np
     >>> from sci.io import load, model_codec, save
-    >>> from sci.nn import Model
+    >>> from sci.nn import ModelState
     >>> class Line:
     ...     def __init__(self, slope):
     ...         self.slope = slope
     ...
-    ...     def to_model(self):
-    ...         return Model("line", {}, {"slope": self.slope})
+    ...     def to_state(self):
+    ...         return ModelState("line", {}, {"slope": self.slope})
     ...
     ...     @classmethod
-    ...     def from_model(cls, model):
+    ...     def from_state(cls, model):
     ...         return cls(model.parameters["slope"])
     >>> model_codec(Line, kind="line")
     >>> path = pathlib.Path(tempfile.mkdtemp(), "line.h5")
@@ -124,15 +113,15 @@ def model_codec(cls: type[StoredModel], *, kind: str) -> None:
 
         @staticmethod
         def write(group: Group, model: Any) -> None:
-            _write_model(group, model.to_model())
+            _write_model(group, model.to_state())
 
         @staticmethod
         def read(group: Group) -> Any:
-            return cls.from_model(_read_model(group))
+            return cls.from_state(_read_model(group))
 
         @staticmethod
         def n_bytes(model: Any) -> int:
-            return sum(int(p.nbytes) for p in model.to_model().parameters.values())
+            return sum(int(p.nbytes) for p in model.to_state().parameters.values())
 
 
 model_codec(TrainedOperator, kind="trained_operator")
@@ -140,7 +129,7 @@ model_codec(TransNormer, kind="transnormer")
 model_codec(CycleModel, kind="learned_multigrid")
 model_codec(DeepConjugateDirection, kind="direction_network")
 
-_SCHEMA_1: dict[str, type[StoredModel]] = {
+_SCHEMA_1: dict[str, type[Model]] = {
     "TransNormer": TransNormer,
     "DeepConjugateDirection": CycleModel,
     "DirectionNetwork": DeepConjugateDirection,
@@ -148,13 +137,13 @@ _SCHEMA_1: dict[str, type[StoredModel]] = {
 """Classes of the models in files of schema 1, all of kind "model", by the names there."""
 
 
-@codec(Model, kind="model")
+@codec(ModelState, kind="model")
 class _ModelCodec:
     """Attributes `name`, `options` (JSON); group `parameters` of named arrays, their order in its attribute `names`
     (JSON)."""
 
     @staticmethod
-    def write(group: Group, model: Model) -> None:
+    def write(group: Group, model: ModelState) -> None:
         _write_model(group, model)
 
     @staticmethod
@@ -163,9 +152,9 @@ class _ModelCodec:
         if group.file.attrs["schema_version"] > 1:
             return model
         if model.name == "FNO" and "config" in model.options:
-            return TrainedOperator.from_model(model)
+            return TrainedOperator.from_state(model)
         cls = _SCHEMA_1.get(model.name)
-        return model if cls is None else cls.from_model(replace(model, name=cls.__name__))
+        return model if cls is None else cls.from_state(replace(model, name=cls.__name__))
 
 
 class _FNOCodec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from sci.backend import Array, is_device_array, namespace
@@ -94,29 +94,35 @@ def adam_reference(
 class Adam:
     """Adam: steps of the mean gradient over its root mean square.
 
-    m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, w <- w - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
+    m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2, then
+    w <- w - learning_rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
 
     Parameters
     ----------
-    lr : float
+    learning_rate : float
     betas : (float, float)
     eps : float
     weight_decay : float
-        Here weight_decay w is added to the gradient; `AdamW` shrinks w by 1 - lr weight_decay instead.
+        Here weight_decay w is added to the gradient; `AdamW` shrinks w by 1 - learning_rate weight_decay instead.
 
     References
     ----------
     Kingma and Ba, arXiv:1412.6980, algorithm 1.
     """
 
-    lr: float = 1e-3
+    learning_rate: float = 1e-3
+    _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         check_settings(
-            lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
+            learning_rate=self.learning_rate,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=self.eps,
+            weight_decay=self.weight_decay,
         )
 
     def start(self, parameters: Mapping[str, Array]) -> State:
@@ -126,7 +132,7 @@ class Adam:
     def _settings(self, step: int, factor: float) -> tuple[float, ...]:
         b1, b2 = self.betas
         moments = (b1, b2, 1 - b1**step, math.sqrt(1 - b2**step), self.eps)
-        return (*moments, self.weight_decay, 1.0, self.lr * factor)
+        return (*moments, self.weight_decay, 1.0, self.learning_rate * factor)
 
     def update(
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
@@ -141,17 +147,18 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w shrinks by 1 - lr weight_decay before each step.
+    """Adam with decoupled weight decay: w shrinks by 1 - learning_rate weight_decay before each step.
 
     References
     ----------
     Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
     """
 
+    _: KW_ONLY
     weight_decay: float = 1e-2
 
     def _settings(self, step: int, factor: float) -> tuple[float, ...]:
-        rate = self.lr * factor
+        rate = self.learning_rate * factor
         return (*super()._settings(step, factor)[:5], 0.0, 1 - rate * self.weight_decay, rate)
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.optim.adam import Adam, State, adam_step, check_settings, real_view, zeros_like
 
-__all__ = ["SGDP", "AdamP", "View", "project_radial", "radial_view"]
+__all__ = ["SGDP", "AdamP", "WeightView", "project_radial", "radial_view"]
 
-View = Literal["channel", "layer"]
+WeightView = Literal["channel", "layer"]
+"""The vectors that a weight consists of: one for each entry of its first axis, or the whole array."""
 
 
-def _rows(array: Array, view: View) -> Array:
+def _rows(array: Array, view: WeightView) -> Array:
     """The real numbers of `array` as rows, one for each entry of its first axis or one in all."""
     return real_view(array).reshape(array.shape[0] if view == "channel" else 1, -1)
 
 
-def project_radial(weight: Array, step: Array, view: View) -> Array:
+def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     """Return `step` without its part along `weight`: u - w (w . u) / (w . w), in every row of the view.
 
     Parameters
@@ -37,7 +38,7 @@ def project_radial(weight: Array, step: Array, view: View) -> Array:
     return xp.ascontiguousarray(u - part).reshape(-1).view(step.dtype).reshape(step.shape)
 
 
-def radial_view(weight: Array, gradient: Array, delta: float) -> View | None:
+def radial_view(weight: Array, gradient: Array, delta: float) -> WeightView | None:
     """Return the first view in which all gradients are nearly orthogonal to the weights, or None.
 
     The test is max |cos(w, g)| < delta / sqrt(dim) over the rows, as a scale-invariant function has w . g = 0.
@@ -50,7 +51,7 @@ def radial_view(weight: Array, gradient: Array, delta: float) -> View | None:
     if weight.ndim < 2:
         return None
     xp = namespace(weight, gradient)
-    views: tuple[View, View] = ("channel", "layer")
+    views: tuple[WeightView, WeightView] = ("channel", "layer")
     for view in views:
         w, g = _rows(weight, view), _rows(gradient, view)
         size = xp.sqrt((w * w).sum(axis=1) * (g * g).sum(axis=1))
@@ -64,7 +65,7 @@ def radial_view(weight: Array, gradient: Array, delta: float) -> View | None:
 class _Projection:
     delta: float = 0.1
     wd_ratio: float = 0.1
-    scale_invariant: Mapping[str, View] = field(default_factory=dict)
+    scale_invariant: Mapping[str, WeightView] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_settings(delta=self.delta, wd_ratio=self.wd_ratio)
@@ -87,7 +88,7 @@ class AdamP(Adam):
 
     Parameters
     ----------
-    lr, betas, eps, weight_decay
+    learning_rate, betas, eps, weight_decay
         As in `AdamW`.
     delta : float
         Threshold of the cosine, see `radial_view`; 0 projects only what `scale_invariant` names.
@@ -101,9 +102,10 @@ class AdamP(Adam):
     Heo et al., ICLR 2021, arXiv:2006.08217, algorithms 1 and 2.
     """
 
+    _: KW_ONLY
     delta: float = 0.1
     wd_ratio: float = 0.1
-    scale_invariant: Mapping[str, View] = field(default_factory=dict)
+    scale_invariant: Mapping[str, WeightView] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,22 +125,22 @@ class AdamP(Adam):
             flat = adam_step(real_view(w), real_view(g), first, second, settings, direction=True)
             assert flat is not None
             direction, decay = projection.apply(name, w, g, flat.view(w.dtype).reshape(w.shape))
-            w *= 1 - self.lr * factor * self.weight_decay * decay
-            w -= self.lr * factor * direction
+            w *= 1 - self.learning_rate * factor * self.weight_decay * decay
+            w -= self.learning_rate * factor * direction
 
 
 @dataclass(frozen=True)
 class SGDP:
     """Descent with momentum whose steps lose their radial part as in `AdamP`.
 
-    p <- momentum p + g; w <- w - lr P(p), or lr P(g + momentum p) with `nesterov`.
+    p <- momentum p + g; w <- w - learning_rate P(p), or learning_rate P(g + momentum p) with `nesterov`.
 
     Parameters
     ----------
-    lr, momentum : float
+    learning_rate, momentum : float
     nesterov : bool
     weight_decay : float
-        w shrinks by 1 - lr weight_decay / (1 - momentum).
+        w shrinks by 1 - learning_rate weight_decay / (1 - momentum).
     delta, wd_ratio, scale_invariant
         As in `AdamP`.
 
@@ -152,16 +154,17 @@ class SGDP:
     Heo et al., ICLR 2021, arXiv:2006.08217, algorithm 1.
     """
 
-    lr: float = 1e-2
+    learning_rate: float = 1e-2
+    _: KW_ONLY
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 0.0
     delta: float = 0.1
     wd_ratio: float = 0.1
-    scale_invariant: Mapping[str, View] = field(default_factory=dict)
+    scale_invariant: Mapping[str, WeightView] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_settings(lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        check_settings(learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         self._projection()
 
     def _projection(self) -> _Projection:
@@ -175,7 +178,7 @@ class SGDP:
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
     ) -> None:
         """Make step number `step`, from 1, in place."""
-        projection, rate = self._projection(), self.lr * factor
+        projection, rate = self._projection(), self.learning_rate * factor
         for name, w in parameters.items():
             g, p = namespace(w).ascontiguousarray(gradients[name]), state["momentum"][name]
             p *= self.momentum

@@ -1,11 +1,11 @@
-"""What files hold of trained models and of trainings that go on later: names, options and arrays."""
+"""The protocol of models, and the plain states of models and trainings that files hold."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError
 from sci.nn.optim.adam import State
 
-__all__ = ["Checkpoint", "Model"]
+__all__ = ["Checkpoint", "Model", "ModelState"]
 
 
 def _check_names(names: Mapping[str, Any], what: str) -> None:
@@ -39,14 +39,30 @@ def _check_json(value: Any, what: str) -> None:
         raise InvalidValueError(f"{what} changes when written as JSON; expected dicts, lists, texts, numbers, booleans")
 
 
+class Model(Protocol):
+    """A class of models that files hold: what to store, and the way back.
+
+    Models are made by their constructor or by `create(..., seed=)`, trained by their `train` or by `sci.nn.train`,
+    saved by `sci.io.save(path, model)`, and loaded by `sci.io.load(path)`, which returns an object of the same class. A
+    class of your own is registered for files by `sci.io.model_codec`.
+    """
+
+    def to_state(self) -> ModelState:
+        """Return name, options and parameters."""
+
+    @classmethod
+    def from_state(cls, state: ModelState, /) -> Self:
+        """Return the model of these options and parameters; raise an error of `sci.errors` if they do not fit."""
+
+
 @dataclass(frozen=True)
-class Model:
-    """A trained model as a file holds it.
+class ModelState:
+    """The plain state of a model, as a file holds it.
 
     Parameters
     ----------
     name : str
-        The class, like "FNO".
+        Of the class, like "FNO".
     options : dict
         What its constructor takes, as JSON: dicts with text keys, lists, texts, numbers, booleans, None.
     parameters : dict of arrays
@@ -60,6 +76,10 @@ class Model:
     name: str
     options: dict[str, Any]
     parameters: dict[str, Array]
+
+    def __repr__(self) -> str:
+        count = sum(int(p.size) for p in self.parameters.values())
+        return f"ModelState({self.name!r}, options={sorted(self.options)}, {count:,} parameters)"
 
     def __post_init__(self) -> None:
         _check_names({self.name: None}, "a model")
@@ -92,6 +112,11 @@ class Checkpoint:
     losses: np.ndarray
     metrics: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        count = sum(int(p.size) for p in self.parameters.values())
+        last = f", last loss {self.losses[-1]:.3e}" if len(self.losses) else ""
+        return f"Checkpoint(step={self.step}, {count:,} parameters, metrics={sorted(self.metrics)}{last})"
 
     def __post_init__(self) -> None:
         if self.step != len(self.losses):

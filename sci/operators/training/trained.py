@@ -7,7 +7,7 @@ from typing import Any
 
 from sci.backend import Array, namespace, require_finite
 from sci.errors import InvalidValueError
-from sci.nn import Model, Standardizer
+from sci.nn import ModelState, Standardizer
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.model import FNO, TFNO
 from sci.operators.patches.parallel import predict_patches
@@ -66,7 +66,7 @@ class TrainedOperator:
     def _predict(self, x: Array) -> Array:
         return self.model(x) if self.patches is None else predict_patches(self.model, self.patches, x)
 
-    def to_model(self) -> Model:
+    def to_state(self) -> ModelState:
         """Return its form in a file: options and arrays."""
         config = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.model.config).items()}
         options: dict[str, Any] = {"config": config, "class": type(self.model).__name__}
@@ -78,11 +78,11 @@ class TrainedOperator:
                 options[f"{name}_eps"] = standardizer.eps
                 parameters[f"standardizer.{name}.mean"] = standardizer.mean
                 parameters[f"standardizer.{name}.std"] = standardizer.std
-        return Model("FNO", options, parameters)
+        return ModelState("FNO", options, parameters)
 
     @classmethod
-    def from_model(cls, model: Model) -> TrainedOperator:
-        """Return the operator that `to_model` described.
+    def from_state(cls, model: ModelState) -> TrainedOperator:
+        """Return the operator that `to_state` described.
 
         Raises
         ------
@@ -119,7 +119,7 @@ def _current_names(config: Any) -> dict[str, Any]:
     return settings
 
 
-def _standardizer(model: Model, name: str) -> Standardizer | None:
+def _standardizer(model: ModelState, name: str) -> Standardizer | None:
     if f"{name}_eps" not in model.options:
         return None
     for prefix in _STANDARDIZERS:

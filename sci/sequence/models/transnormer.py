@@ -12,7 +12,7 @@ import numpy as np
 from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
 from sci.distributed import Comm, agreed, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Model, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
+from sci.nn import ModelState, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
 from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
 from sci.sequence.linear_attention.problem import LightningMethod
 from sci.sequence.models.layers import gated_linear_attention, gated_unit, simple_rms_norm, transnormer_decays
@@ -52,7 +52,7 @@ class TransNormer:
     width, heads, layers, hidden, vocabulary : int
         `heads` divides `width`; `hidden` is the width of the gated unit.
     parameters : dict of arrays
-        As `TransNormer.new` makes them.
+        As `TransNormer.create` makes them.
     decays : (layers, heads) floats, optional
         How fast the heads of each layer forget, lam = exp(-decay): 1 / decay is about the number of tokens that a head
         sees. `transnormer_decays` by default.
@@ -74,7 +74,7 @@ class TransNormer:
     --------
     >>> import numpy as np
     >>> from sci.sequence import TransNormer
-    >>> model = TransNormer.new(0, width=16, heads=2, layers=2, hidden=32)
+    >>> model = TransNormer.create(seed=0, width=16, heads=2, layers=2, hidden=32)
     >>> logits, state = model.prefill(np.array([[104, 105]]))
     >>> logits.shape, state.position
     ((1, 2, 256), 2)
@@ -108,10 +108,10 @@ class TransNormer:
         )
 
     @classmethod
-    def new(
+    def create(
         cls,
-        seed: int,
         *,
+        seed: int = 0,
         width: int = 128,
         heads: int = 4,
         layers: int = 4,
@@ -268,14 +268,16 @@ class TransNormer:
             scores = to_host(logits[0]).astype(np.float64)
         return bytes(made)
 
-    def to_model(self) -> Model:
+    def to_state(self) -> ModelState:
         """Return options and parameters as `sci.io.save` stores them."""
         names = ("width", "heads", "layers", "hidden", "vocabulary")
         options: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return Model("TransNormer", options | {"decays": [list(row) for row in self.decays or ()]}, self.parameters)
+        return ModelState(
+            "TransNormer", options | {"decays": [list(row) for row in self.decays or ()]}, self.parameters
+        )
 
     @classmethod
-    def from_model(cls, model: Model) -> TransNormer:
+    def from_state(cls, model: ModelState) -> TransNormer:
         """Return the model of stored options and parameters.
 
         Raises

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Adam, Checkpoint, Model, count_parameters, train
+from sci.nn import Adam, Checkpoint, ModelState, count_parameters, train
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.network import BRANCHES, initial_network, network
 from sci.solvers.krylov.cg import SolveResult
@@ -179,12 +179,12 @@ class DeepConjugateDirection:
         )
         return DeepConjugateDirection(self.size, done.parameters), done
 
-    def to_model(self) -> Model:
+    def to_state(self) -> ModelState:
         """Return the name, the options and the arrays that a file holds."""
-        return Model(type(self).__name__, {"size": self.size}, self.parameters)
+        return ModelState(type(self).__name__, {"size": self.size}, self.parameters)
 
     @classmethod
-    def from_model(cls, model: Model) -> DeepConjugateDirection:
+    def from_state(cls, model: ModelState) -> DeepConjugateDirection:
         """Return the solver whose network a file holds.
 
         Raises

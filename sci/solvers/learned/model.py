@@ -10,7 +10,7 @@ from typing import Any
 
 from sci.backend import Array
 from sci.errors import InvalidValueError
-from sci.nn import Model
+from sci.nn import ModelState
 from sci.solvers.learned.parameters import Parameters, check_parameters, initial_parameters
 from sci.solvers.learned.training import train_cycle
 
@@ -67,7 +67,7 @@ class CycleModel:
         return cls(train_cycle(**settings))
 
     @classmethod
-    def from_model(cls, model: Model) -> CycleModel:
+    def from_state(cls, model: ModelState) -> CycleModel:
         """Return the cycle model that a file holds.
 
         Raises
@@ -79,9 +79,9 @@ class CycleModel:
             raise InvalidValueError(f"the model is a {model.name}; expected a CycleModel, written by `sci solve train`")
         return cls(model.parameters)
 
-    def to_model(self) -> Model:
+    def to_state(self) -> ModelState:
         """Return the name and the arrays that a file holds."""
-        return Model(type(self).__name__, {}, self.parameters)
+        return ModelState(type(self).__name__, {}, self.parameters)
 
     @property
     def n_parameters(self) -> int:

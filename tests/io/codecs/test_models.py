@@ -15,7 +15,7 @@ from samples import make_models, same
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, model_codec, save
 from sci.io.core import registry
-from sci.nn import Checkpoint, Model
+from sci.nn import Checkpoint, ModelState
 from sci.operators import TrainedOperator
 from sci.solvers import DeepConjugateDirection
 
@@ -44,7 +44,7 @@ def _same(a: dict, b: dict) -> bool:
 @given(name=NAMES, options=OPTIONS, parameters=PARAMETERS)
 def test_any_model_that_can_be_made_can_be_stored(tmp_path_factory, name, options, parameters):
     try:
-        model = Model(name, options, parameters)
+        model = ModelState(name, options, parameters)
     except InvalidValueError:
         return
     path = tmp_path_factory.mktemp("model") / "m.h5"
@@ -91,7 +91,7 @@ def test_damaged_checkpoints(tmp_path, case):
 
 
 def test_nan_parameters_are_refused_on_reading(tmp_path):
-    save(tmp_path / "a.h5", Model("M", {}, {"w": np.array([np.nan])}))
+    save(tmp_path / "a.h5", ModelState("M", {}, {"w": np.array([np.nan])}))
     with pytest.raises(FileFormatError, match="holds NaN"):
         load(tmp_path / "a.h5")
 
@@ -102,11 +102,11 @@ class Line:
     def __init__(self, slope: np.ndarray) -> None:
         self.slope = slope
 
-    def to_model(self) -> Model:
-        return Model("any name", {"degree": 1}, {"slope": self.slope})
+    def to_state(self) -> ModelState:
+        return ModelState("any name", {"degree": 1}, {"slope": self.slope})
 
     @classmethod
-    def from_model(cls, model: Model) -> Line:
+    def from_state(cls, model: ModelState) -> Line:
         assert model.options == {"degree": 1}
         return cls(model.parameters["slope"])
 
@@ -134,18 +134,18 @@ def test_the_network_of_directions_comes_back(tmp_path):
 
 @pytest.mark.parametrize("name", ["TransNormer", "DeepConjugateDirection", "DirectionNetwork", "FNO", "Mine"])
 def test_models_of_schema_1_are_named_by_their_class(tmp_path, name):
-    """Every model had the kind "model" then; those of ours come back as themselves, the others as a Model."""
+    """Every model had the kind "model" then; those of ours come back as themselves, the others as a ModelState."""
     models = make_models()
     expected = {
         "TransNormer": models["transnormer"],
         "DeepConjugateDirection": models["learned_multigrid"],
         "DirectionNetwork": DeepConjugateDirection(64),
         "FNO": models["trained_operator"],
-        "Mine": Model("Mine", {"n": 3}, {"w": np.ones(2)}),
+        "Mine": ModelState("Mine", {"n": 3}, {"w": np.ones(2)}),
     }[name]
-    stored = expected if isinstance(expected, Model) else expected.to_model()
-    save(tmp_path / "a.h5", Model(name, stored.options, stored.parameters))
-    assert type(load(tmp_path / "a.h5")) is Model, "in the present schema a Model is a Model, whatever its name"
+    stored = expected if isinstance(expected, ModelState) else expected.to_state()
+    save(tmp_path / "a.h5", ModelState(name, stored.options, stored.parameters))
+    assert type(load(tmp_path / "a.h5")) is ModelState, "in the present schema it stays one, whatever its name"
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         file.attrs["schema_version"] = 1
     found = load(tmp_path / "a.h5")

@@ -15,7 +15,7 @@ from sci.sequence import TextWindows, TransNormer
 
 
 def check_loss_and_gradients(comm: MPI.Intracomm) -> float:
-    model = TransNormer.new(3, width=16, heads=2, layers=2, hidden=20, dtype=np.float64)
+    model = TransNormer.create(seed=3, width=16, heads=2, layers=2, hidden=20, dtype=np.float64)
     rng, worst = np.random.default_rng(0), 0.0
     for length in (1, 2, 23, 40):
         batch = rng.integers(0, 256, (2, length + 1))
@@ -36,7 +36,7 @@ def check_loss_and_gradients(comm: MPI.Intracomm) -> float:
 
 def check_training(comm: MPI.Intracomm) -> None:
     """A few steps in float32 give the losses of one rank."""
-    model = TransNormer.new(0, width=16, heads=2, layers=1, hidden=16)
+    model = TransNormer.create(seed=0, width=16, heads=2, layers=1, hidden=16)
     windows = TextWindows(b"to be or not to be, that is the question. " * 8, 50)
     settings = {"optimizer": AdamW(0.01), "epochs": 1, "batch_size": 2}
     serial = train(model.loss, model.parameters, windows, **settings)

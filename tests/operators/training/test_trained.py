@@ -9,7 +9,7 @@ import pytest
 
 from sci.errors import InvalidValueError
 from sci.io import load
-from sci.nn import Model, Standardizer
+from sci.nn import ModelState, Standardizer
 from sci.operators import FNO, TFNO, MultigridPatches, TrainedOperator
 
 DATA = Path(__file__).parents[2] / "data"
@@ -17,16 +17,16 @@ DATA = Path(__file__).parents[2] / "data"
 
 def load_operator(path):
     found = load(path)
-    return TrainedOperator.from_model(found) if isinstance(found, Model) else found
+    return TrainedOperator.from_state(found) if isinstance(found, ModelState) else found
 
 
 def test_models_of_other_kinds_are_refused():
     model = FNO((2, 2), 1, 1, 4, 1)
-    stored = TrainedOperator(model).to_model()
+    stored = TrainedOperator(model).to_state()
     with pytest.raises(InvalidValueError, match="kind"):
-        TrainedOperator.from_model(Model("Other", stored.options, stored.parameters))
+        TrainedOperator.from_state(ModelState("Other", stored.options, stored.parameters))
     with pytest.raises(InvalidValueError, match="standardizer"):
-        TrainedOperator.from_model(Model("FNO", {**stored.options, "inputs_eps": 0.0}, stored.parameters))
+        TrainedOperator.from_state(ModelState("FNO", {**stored.options, "inputs_eps": 0.0}, stored.parameters))
     with pytest.raises(InvalidValueError, match="NaN"):
         TrainedOperator(model)(np.full((1, 1, 4, 4), np.nan))
 

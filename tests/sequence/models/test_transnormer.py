@@ -18,8 +18,8 @@ RNG = np.random.default_rng(2)
 
 
 def small(dtype="f8", **changes) -> TransNormer:
-    return TransNormer.new(
-        1, **{"width": 12, "heads": 3, "layers": 2, "hidden": 10, "vocabulary": 17, **changes}, dtype=dtype
+    return TransNormer.create(
+        seed=1, **{"width": 12, "heads": 3, "layers": 2, "hidden": 10, "vocabulary": 17, **changes}, dtype=dtype
     )
 
 
@@ -64,7 +64,7 @@ def test_gradients_of_the_loss():
 
 def test_training_learns_a_text_and_generates_it(tmp_path):
     text = b"the quick brown fox jumps over the lazy dog. " * 40
-    model = TransNormer.new(0, width=32, heads=2, layers=2, hidden=48)
+    model = TransNormer.create(seed=0, width=32, heads=2, layers=2, hidden=48)
     windows = TextWindows(text, 64)
     settings = {"epochs": 14, "batch_size": 4, "schedule": cosine(14), "schedule_each": "step", "clip": 1.0}
     done = train(model.loss, model.parameters, windows, optimizer=AdamW(0.01), **settings)
@@ -79,7 +79,7 @@ def test_training_learns_a_text_and_generates_it(tmp_path):
 
 def test_bad_input():
     with pytest.raises(InvalidValueError, match="heads that divide"):
-        TransNormer.new(0, width=10, heads=3)
+        TransNormer.create(seed=0, width=10, heads=3)
     with pytest.raises(ShapeError, match="parameter head"):
         TransNormer(12, 3, 2, 10, 17, {**small().parameters, "head": np.zeros((3, 12))})
     with pytest.raises(InvalidValueError, match="longer text"):

@@ -7,7 +7,7 @@ import pytest
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import Model
+from sci.nn import ModelState
 from sci.solvers import DeepConjugateDirection, PoissonOperator, lanczos, ritz_right_hand_sides, ritz_vectors
 
 RNG = np.random.default_rng(12)
@@ -40,4 +40,4 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ShapeError, match=r"last\.bias"):
         DeepConjugateDirection(64, {"first.bias": np.ones(16)})
     with pytest.raises(InvalidValueError, match="CycleModel"):
-        DeepConjugateDirection.from_model(Model("CycleModel", {}, {}))
+        DeepConjugateDirection.from_state(ModelState("CycleModel", {}, {}))

@@ -9,7 +9,7 @@ import pytest
 
 from sci.errors import InvalidValueError
 from sci.io import load, save
-from sci.nn import Model
+from sci.nn import ModelState
 from sci.solvers import CycleModel
 from sci.solvers.learned.parameters import consistent_gain
 
@@ -43,4 +43,4 @@ def test_models_are_saved_and_loaded(tmp_path):
     assert all(np.array_equal(again.parameters[n], p) for n, p in model.parameters.items())
     assert again.n_parameters == 265
     with pytest.raises(InvalidValueError, match="FNO"):
-        CycleModel.from_model(Model("FNO", {}, {}))
+        CycleModel.from_state(ModelState("FNO", {}, {}))
