@@ -16,7 +16,6 @@ from mpi4py import MPI
 from sci.distributed import Traffic, abort_on_error, allreduce_max, launched
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg, iteration_traffic
-from sci.solvers.shared_cycle import SharedLearnedCycle
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--size", type=int, default=40, help="cells a side")
@@ -31,8 +30,7 @@ with abort_on_error(comm):
     mask = sphere_and_blob(a.size)
     b = right_hand_side(mask)
     A = PoissonOperator(mask, comm=comm)
-    learned = LearnedMultigrid if A.blocks is None else SharedLearnedCycle
-    M = learned(A) if a.method == "learned" else Multigrid(A)
+    M = LearnedMultigrid(A) if a.method == "learned" else Multigrid(A)
     result = cg(A, b[A.slices], M=M, rtol=1e-8)
     assert result.converged
     halo = iteration_traffic(A, M)["halo"] if comm.size > 1 else Traffic()

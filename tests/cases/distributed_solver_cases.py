@@ -23,7 +23,6 @@ from sci.solvers import (
     cg,
     iteration_traffic,
 )
-from sci.solvers.shared_cycle import SharedLearnedCycle
 
 MIXED = [("dirichlet", "neumann"), ("neumann", "neumann"), "dirichlet"]
 ROUND = ["periodic", "neumann", ("dirichlet", "neumann")]
@@ -139,7 +138,7 @@ def compare_learned(case: int, comm: Any) -> None:
         distributed_levels=levels,
     )
     assert A.slices == own
-    M = LearnedMultigrid(A) if A.blocks is None else SharedLearnedCycle(A)
+    M = LearnedMultigrid(A)
     found = M.matvec(b[A.slices])
     np.testing.assert_allclose(found, once[A.slices], atol=1e-6 * abs(once).max())
     seen: list[np.ndarray] = []
@@ -197,7 +196,7 @@ def refuse(comm: Any) -> None:
     for action, text in (
         (lambda: block_slices((12,), comm), "2 or 3 positive lengths"),
         (lambda: block_slices((12, 12, 13), comm, boundary="periodic"), "multiples of 2"),
-        (lambda: SharedLearnedCycle(make(ones, boundary="periodic")), "periodic"),
+        (lambda: LearnedMultigrid(make(ones, boundary="periodic")), "periodic"),
         (lambda: make(np.ones((1, 2, 3), bool) if last else ones), "mask has shape"),
         (lambda: make(ones, coefficient=-np.ones(local)), "positive"),
         (lambda: make(np.zeros(local, bool)), "no fluid cell"),

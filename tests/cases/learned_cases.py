@@ -9,8 +9,10 @@ import numpy as np
 import sci
 from sci.nn.ops.convolution import _convolved, _weight_gradient
 from sci.solvers.learned.kernels import run, share_of, upper_half, widened
+from sci.solvers.learned.level import Level
 from sci.solvers.learned.parameters import flat_network, initial_parameters
-from sci.solvers.learned.stages import Grid, Step, ascend, descend
+from sci.solvers.learned.stages import CgStep, ascend, descend, planes
+from sci.solvers.poisson.blocks import Grid
 from sci.solvers.poisson.grid import Layout, rows_per_block
 from sci.solvers.poisson.stencil import Stencil, quadratic_form_reference
 
@@ -133,77 +135,89 @@ def _correct(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _made("correct", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
 
 
-def _grids(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Grid, Grid, np.ndarray]]:
-    """Yield levels with a coarse one, and u, with two steps and with four."""
+def _pairs(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Level, Level, np.ndarray, np.ndarray]]:
+    """Yield levels with the next one, f and u, with two steps and with four."""
     for count in (2, 4):
         for e in (*_levels(rng, variable), _Fine(rng, (7, 2, 3), variable), _Fine(rng, (6, 6, 8), variable)):
             pair = []
-            for g, links in ((e, e.links if variable else np.zeros((3, 1, 1, 1), np.float32)), (e.coarse, e.links)):
-                parts = (g.d, links, g.jacobi, g.share, g.f, list(rng.random(count)), g.taps, g.strides, 0.7, g.box)
-                pair.append(Grid(g.layout, variable, *parts, g.chunk, g.blocks))
-            yield pair[0], pair[1], e.u
+            for g, links in ((e, e.links if variable else None), (e.coarse, e.links)):
+                learned = (g.jacobi, g.share, tuple(rng.random(count)), g.taps, g.strides, 0.7)
+                pair.append(Level(Grid(g.layout, g.layout.lengths), g.d, links, *learned))
+            yield pair[0], pair[1], e.f, e.u
 
 
-def _steps(g: Grid, u: np.ndarray, damping: list[float]) -> np.ndarray:
+def _steps(level: Level, f: np.ndarray, u: np.ndarray, damping: tuple[float, ...]) -> np.ndarray:
+    blocks, ends = level.ends()
     for a in damping:
         out = np.zeros_like(u)
-        run("jacobi_step", g.variable, g.blocks, u, g.f, g.jacobi, g.d, g.links, out, *g.ends, a)
+        on = (u, f, level.jacobi, level.d, level.given_links)
+        run("jacobi_step", level.variable, blocks, *on, out, *ends, a)
         u = out
     return u
 
 
+def _restricted(level: Level, below: Level, f: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """The weighted residual restricted to the next level."""
+    (blocks, ends), (coarse_blocks, (box, c1, c2, chunk)) = level.ends(), below.ends()
+    (p1, p2), t, below_f = level.layout.padded_shape[1:], level.zeros(), below.zeros()
+    rows = np.zeros((*below.layout.padded_shape[:2], p2), np.float32)
+    run("defect", level.variable, blocks, u, f, level.transfer, level.d, level.given_links, t, *ends)
+    weights = (level.interpolation, level.strides, box)
+    run("gather_rows", True, coarse_blocks, t, rows, *weights, p1, p2, c1, chunk)
+    coarse = (rows, below.jacobi, below_f, *weights, c1, c2, p2, chunk, level.correction_scale)
+    run("gather_ends", True, coarse_blocks, *coarse)
+    return below_f
+
+
 def _descend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
-    for g, below, _ in _grids(rng, bool(variable)):
-        v, count, on = g.variable, len(g.damping), (g.d, g.links)
-        (p1, p2), (c1, c2) = g.layout.padded_shape[1:], below.layout.padded_shape[1:]
+    for level, below, f, _ in _pairs(rng, bool(variable)):
+        room, found = planes(level), below.zeros()
         with sci.options(kernels="compiled", threads=1):
-            g.storage[g.layout.box_key] = 5  # as a cycle leaves its result there
-            stage = descend(g, below)
-            for _ in range(2):  # the room is used again
+            room[level.layout.box_key] = 5  # as a cycle leaves its result there
+            stage = descend(level, room, f, below, found)
+            for _ in range(2):  # the workspace is used again
                 stage()
-        found, below.f[...] = below.f.copy(), 0
         with sci.options(kernels="reference"):
-            run("first_steps", v, g.blocks, g.f, g.jacobi, *on, g.u, *g.ends, *g.damping[:2])
-            u = _steps(g, g.u, g.damping[2:])
-            run("defect", v, g.blocks, u, g.f, g.share, *on, g.t, *g.ends)
-            transfer = (g.taps, g.strides, below.box)
-            run("gather_rows", True, below.blocks, g.t, g.rows, *transfer, p1, p2, c1, below.chunk)
-            right = (g.rows, below.jacobi, below.f)
-            run("gather_ends", True, below.blocks, *right, *transfer, c1, c2, p2, below.chunk, g.gain)
-        yield np.append(g.storage[count:][: len(u)], found), np.append(u, below.f)
+            u, (blocks, ends) = level.zeros(), level.ends()
+            on = (f, level.jacobi, level.d, level.given_links, u)
+            run("first_steps", level.variable, blocks, *on, *ends, *level.damping[:2])
+            u = _steps(level, f, u, level.damping[2:])
+            expected = _restricted(level, below, f, u)
+        yield np.append(room[len(level.damping) :][: len(u)], found), np.append(u, expected)
 
 
 def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
-    for g, below, u in _grids(rng, bool(variable)):
-        (p1, p2), (c1, c2) = g.layout.padded_shape[1:], below.layout.padded_shape[1:]
-        g.storage[len(g.damping) :][: len(u)] = u
+    for level, below, f, u in _pairs(rng, bool(variable)):
+        (p1, p2), (c1, c2) = level.layout.padded_shape[1:], below.layout.padded_shape[1:]
+        room, correction = planes(level), rng.normal(size=below.layout.padded_shape).astype(np.float32)
+        room[len(level.damping) :][: len(u)] = u
         with sci.options(kernels="compiled", threads=1):
-            stage, result, product = ascend(g, below, below.f, energies=True)
+            stage, result, products = ascend(level, room, f, below, correction, energies=True)
             stage()
-        expected = u.copy()
+        expected, (blocks, (box, _, _, chunk)) = u.copy(), level.ends()
         with sci.options(kernels="reference"):
-            ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
-            run("correct", True, g.blocks, expected, below.f, g.share, *ends)
-            expected = _steps(g, expected, g.damping[::-1])
-        energy = quadratic_form_reference(expected, g.d, g.links if variable else None, g.box, 1.0)
-        yield np.append(result, product), np.append(expected, [(expected * g.f).sum(dtype="f8"), energy])
+            ends = (level.interpolation, level.strides, box, p1, p2, c1, c2, chunk)
+            run("correct", True, blocks, expected, correction, level.transfer, *ends)
+            expected = _steps(level, f, expected, level.damping[::-1])
+        energy = quadratic_form_reference(expected, level.d, level.links, level.whole, 1.0)
+        yield np.append(result, products), np.append(expected, [(expected * f).sum(dtype="f8"), energy])
 
 
-def _advance(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
-    for g, below, z in _grids(rng, False):
-        stencil = Stencil(g.layout, g.d, None, 0.7)
-        p, f, x, b = (np.where(g.d > 0, rng.normal(size=z.shape), 0).astype(t) for t in ("f4", "f4", "f8", "f8"))
-        grid = np.ascontiguousarray(b[g.layout.box_key])
+def _cg_step(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
+    for level, below, _, z in _pairs(rng, False):
+        stencil = Stencil(level.layout, level.d, None, 0.7)
+        p, f, x, b = (np.where(level.d > 0, rng.normal(size=z.shape), 0).astype(t) for t in ("f4", "f4", "f8", "f8"))
+        grid = np.ascontiguousarray(b[level.layout.box_key])
         for moves, exact, descends in ((None, 0, 1), ((0.5, 0.25), 1, 1), ((0.5, 0.25), 0, 0), ((0.5, 0.25), 1, 0)):
-            g.storage[...], g.f[...] = 0, f
-            g.storage[: len(z)] = z
-            new, moved, rest = p.copy(), x.copy(), f.copy()
+            room, below_f = planes(level), below.zeros()
+            room[: len(z)] = z
+            new, moved, rest, left = p.copy(), x.copy(), f.copy(), f.copy()
             with sci.options(kernels="compiled", threads=1):
-                step = Step(g, below, 0.7)
+                step = CgStep(level, below, room, left, below_f, 0.7)
                 square = step(new, moved, grid if descends else b, 1.5, 0.5, 0.25, moves, bool(exact), bool(descends))
-            found = [new, moved, g.f, np.array([square])]
+            found = [new, moved, left, np.array([square])]
             if descends:
-                found += [g.storage.copy(), below.f.copy()]
+                found += [room.copy(), below_f.copy()]
             with sci.options(kernels="reference"):
                 after, to = np.zeros_like(p), x.copy()
                 total = stencil.cg_step(z, p, after, to, f, rest, 0.5, 0.25, moves)
@@ -212,8 +226,8 @@ def _advance(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
             expected = [after, to, rest, np.array([total])]
             if descends:  # the way down itself is that of `jacobi_descend`, bit for bit
                 with sci.options(kernels="compiled", threads=1):
-                    descend(g, below)()
-                expected += [g.storage, below.f]
+                    descend(level, room, left, below, below_f)()
+                expected += [room, below_f]
             yield (
                 np.concatenate([a.ravel().astype("f8") for a in found]),
                 np.concatenate([a.ravel() for a in expected]),
@@ -297,7 +311,7 @@ BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "correct": _correct,
     "jacobi_descend": _descend,
     "jacobi_ascend": _ascend,
-    "jacobi_advance": _advance,
+    "jacobi_advance": _cg_step,
     "pack_faces": _pack_faces,
     "network_fields": _network_fields,
     "lift_share": _lift_share,

@@ -14,7 +14,6 @@ from sci.solvers.dcdm.iteration import line_search_loss
 from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import initial_parameters
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
-from sci.solvers.shared_cycle import SharedLearnedCycle
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(9)
@@ -47,13 +46,11 @@ def learned_cycle(xp: ModuleType) -> Answers:
     return [np.round(to_host(z), 4)]
 
 
-def shared_cycle(xp: ModuleType) -> Answers:
-    """On a box of one rank, whose first level is shared and the second gathered."""
+def distributed_cycle(xp: ModuleType) -> Answers:
+    """On a box of one rank, whose first level is distributed and the second gathered."""
     A = PoissonOperator(to_device(MASK, xp), neumann_body=to_device(BODIES, xp), distributed_levels=1)
-    M = SharedLearnedCycle(A, CycleModel.untrained())
-    A.layout.cells(M.source)[...] = to_device(RESIDUAL, xp)
-    M.run()
-    z = np.round(to_host(A.layout.cells(M.result)), 4)
+    M = LearnedMultigrid(A, CycleModel.untrained())
+    z = np.round(to_host(M.matvec(to_device(RESIDUAL, xp))), 4)
     return [z, np.round(to_host(cg(A, to_device(RESIDUAL, xp), M=M, rtol=1e-8).x), 4)]
 
 
@@ -72,6 +69,6 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     convolutions,
     trainable_cycle,
     learned_cycle,
-    shared_cycle,
+    distributed_cycle,
     directions,
 )

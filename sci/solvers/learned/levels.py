@@ -17,8 +17,8 @@ __all__ = [
     "diagonal_of",
     "first_level",
     "hierarchy",
+    "inactive_fraction",
     "lift",
-    "lost_part",
     "pair_mean",
     "restrict",
     "surface_factor",
@@ -168,7 +168,7 @@ def surface_factor(fraction: Array, depth: int) -> Array:
     return (0.5 + beyond) / namespace(fraction).maximum(fraction + (beyond - 0.5), NEAREST)
 
 
-def lost_part(fraction: Array, closed: Array, walls: Any) -> Array:
+def inactive_fraction(fraction: Array, closed: Array, walls: Any) -> Array:
     """Return, for coarse cells with a layer around them, what an interpolation loses there that nothing flows into: 1
     in Neumann bodies and beyond Neumann walls, 0 in unknowns and where the solution vanishes.
     """
@@ -188,7 +188,7 @@ def lift(fine: Level, coarse: Level, tap: float) -> tuple[Array, Array] | None:
     Coarse cells without an unknown hold zeros. Where nothing flows, the weights of the others are raised to sum to
     one, so that constants stay constant.
     """
-    xp, lost = namespace(coarse.fraction), lost_part(coarse.fraction, coarse.closed, coarse.walls)
+    xp, lost = namespace(coarse.fraction), inactive_fraction(coarse.fraction, coarse.closed, coarse.walls)
     if not bool(lost.any()):
         return None
     slope = xp.zeros_like(lost)

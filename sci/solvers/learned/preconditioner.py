@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from types import ModuleType
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array
-from sci.errors import DTypeError, InvalidValueError, SciError
+from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.cg import SolveResult, cg
+from sci.solvers.krylov.preconditioner import PaddedPreconditioner
+from sci.solvers.learned.cycle import LearnedCycle
+from sci.solvers.learned.hierarchy import Hierarchy
 from sci.solvers.learned.model import CycleModel
-from sci.solvers.learned.setup import finest_equation, smooths_twice
-from sci.solvers.learned.stages import Step
-from sci.solvers.learned.vcycle import Levels
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["LearnedMultigrid"]
 
 
-class LearnedMultigrid:
+class LearnedMultigrid(PaddedPreconditioner):
     """Approximate inverse M of a Poisson operator: one learned V-cycle, symmetric and positive definite.
 
     Because M is symmetric, conjugate gradients preconditioned by it already make each direction A-orthogonal to all
@@ -33,7 +30,7 @@ class LearnedMultigrid:
     Parameters
     ----------
     A : PoissonOperator
-        Two or three axes, any lengths, Dirichlet and Neumann walls and bodies.
+        Two or three axes, any lengths, Dirichlet and Neumann walls and bodies; on one process or on ranks.
     model : CycleModel, optional
         The pretrained one by default.
 
@@ -50,6 +47,12 @@ class LearnedMultigrid:
     (`sci.solvers.learned.stages`): about 33 bytes per unknown on the finest level, which holds 12. Otherwise it reads
     or writes 71 and holds 17. All coarser levels together add a quarter, and hold 6.
 
+    On ranks, levels are distributed down to one that every rank gathers and goes on with alike: the first of at most
+    4096 cells, or with one cell along an axis. With m steps on a level before its coarse correction, a cycle exchanges
+    2 m + 1 halos there, and one more on all levels but the first: those of f before the first two steps, and of u
+    before each other step and the residual, while cells are computed that do not read them; of the residual before its
+    restriction, and of the correction. See `sci.solvers.iteration_traffic`. The constructor is collective.
+
     Examples
     --------
     >>> import numpy as np
@@ -64,38 +67,23 @@ class LearnedMultigrid:
     """
 
     def __init__(self, A: PoissonOperator, model: CycleModel | None = None) -> None:
-        if not isinstance(A, PoissonOperator):
-            raise DTypeError(f"LearnedMultigrid needs a PoissonOperator, got {type(A).__name__}; use cg without it")
+        super().__init__(A)
         if model is not None and not isinstance(model, CycleModel):
             raise DTypeError(f"model is a {type(model).__name__}; expected a CycleModel, for example sci.io.load(path)")
-        if A.blocks is not None:
-            raise InvalidValueError("A is spread over ranks; expected SharedLearnedCycle(A)")
         if any(A.periodic):
             raise InvalidValueError(
                 "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
         self.model = CycleModel.pretrained() if model is None else model
-        self.A, self._idle = A, threading.Lock()
-        self.shape = A.shape
-        self.xp: ModuleType = A.xp
-        unit, fluid, dirichlet = A.stencil.weight, None, None
-        if not A.constant:
-            unit = float(A.diagonal.sum()) / (2 * A.ndim * A.size)
-            fluid, dirichlet = A.layout.spread(A.mask), A.layout.spread(A.dirichlet)
-        self.scale = 1.0 / unit
-        """What a residual is multiplied by for `source`: the cycle's operator has weights near one."""
-        insulated = A.neumann_body
-        bodies = bool(insulated.any())
-        walls = [(True, True)] * (3 - A.ndim) + [(low == "dirichlet", high == "dirichlet") for low, high in A.boundary]
-        lossy = bodies or not all(low and high for low, high in walls)
-        closed = insulated.reshape(A.layout.lengths).astype(np.float32) if lossy else None
-        self._levels = Levels(
-            finest_equation(A.stencil, unit, fluid, dirichlet),
-            self.model.parameters,
-            lambda fixed: smooths_twice(float(fixed.sum()), A.layout.lengths, A.size, bodies),
-            closed,
-            walls,
-        )
+        self.cycle_dtype = np.dtype(np.float32)
+        self.hierarchy = Hierarchy(A, self.model.parameters)
+        first = self.new_cycle()
+        self._cycle_bytes = first.nbytes
+        self._idle.append(first)
+
+    def new_cycle(self) -> LearnedCycle:
+        """Return a V-cycle with arrays of its own."""
+        return LearnedCycle(self.hierarchy, self.A.weight)
 
     def solve(
         self,
@@ -111,69 +99,21 @@ class LearnedMultigrid:
         return cg(self.A, b, x0, rtol=rtol, atol=atol, maxiter=maxiter, M=self, callback=callback)
 
     @property
-    def source(self) -> Array:
-        """Padded right-hand side of the cycle, `scale` times a residual."""
-        return self._levels.grids[0].f
+    def exchanges(self) -> list[int]:
+        """Halo exchanges of a cycle on each distributed level."""
+        distributed = self.hierarchy.levels[:-1] if self.hierarchy.gathered else []
+        return [2 * len(level.damping) + 1 + (depth > 0) for depth, level in enumerate(distributed)]
 
     @property
-    def result(self) -> Array:
-        """Padded result of the cycle."""
-        return self._levels.result
+    def gathered_cells(self) -> int:
+        """Numbers that this rank sends to each other one in the all-gather of a cycle."""
+        return 0 if self.hierarchy.gather is None else int(prod(self.hierarchy.gather.local_shape))
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the cycle holds, the faces of the finest level, which are the operator's, included."""
-        return self._levels.nbytes
-
-    @contextmanager
-    def workspace(self) -> Iterator[LearnedMultigrid]:
-        """Lend the cycle, which has one set of arrays, for the time of a `with` block.
-
-        Raises
-        ------
-        SciError
-            If another thread has it.
-        """
-        if not self._idle.acquire(blocking=False):
-            raise SciError("the learned cycle is in use by another thread; expected one for each thread")
-        try:
-            yield self
-        finally:
-            self._idle.release()
-
-    def run(self, descended: bool = False) -> float | None:
-        """Turn `source` into `result`; return their product where it is known.
-
-        Where it has `descended`, `step` has done the first stage.
-        """
-        return self._levels.cycle(descended)
-
-    @property
-    def energy(self) -> float | None:
-        """The last result u times the operator in the units of the cycle times u, where it is known."""
-        return None if self._levels.product is None else float(self._levels.product[1])
-
-    @cached_property
-    def step(self) -> Step | None:
-        """A step of conjugate gradients that goes down as well, on one thread of a host and without links."""
-        return self._levels.step(self.A.stencil.weight)
-
-    def matvec(self, r: Array) -> Array:
-        """Return M r for a grid array or a flat array, in its dtype."""
-        A = self.A
-        on_grid = tuple(r.shape) == A.grid_shape
-        grid = r if on_grid else A.expand(r)
-        size = float(self.xp.abs(grid).max())
-        if size == 0:
-            return r * 0
-        with self.workspace():
-            A.layout.cells(self.source)[...] = grid * (A.mask / size)
-            self.run()
-            z = A.layout.cells(self.result).astype(r.dtype) * (size * self.scale)
-        return z if on_grid else A.compress(z).reshape(r.shape)
-
-    __call__ = __matmul__ = matvec
+        """Bytes of the levels and of one cycle's arrays, the faces of the finest level included."""
+        return self.hierarchy.nbytes + self._cycle_bytes
 
     def __repr__(self) -> str:
-        grid = " x ".join(map(str, self.A.grid_shape))
-        return f"LearnedMultigrid({grid} cells, {len(self._levels.grids)} levels, {self.nbytes / 1e6:.3g} MB, float32)"
+        levels = max(0, len(self.hierarchy.levels) - bool(self.hierarchy.gathered)) + len(self.hierarchy.gathered)
+        return f"LearnedMultigrid({levels} levels, float32, {self.nbytes} bytes, {self.A!r})"

@@ -1,93 +1,27 @@
-"""What a level of the learned V-cycle does before and after its coarse correction, each in one pass through memory."""
+"""The stages of a learned V-cycle before and after a coarse correction, each in one pass through memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.backend import Array
 from sci.kernels import Kernel, bind, every_kernel, get_kernel, host_threads, launch, use_compiled
-from sci.solvers.poisson.grid import Layout
+from sci.solvers.learned.level import Level
 
-__all__ = ["Grid", "Step", "ascend", "descend", "in_one_pass"]
+__all__ = ["CgStep", "ascend", "descend", "in_one_pass", "planes"]
 
+Stage: TypeAlias = Callable[[], object]
 _SOURCE = "grid/cycle_stages.cu"
 
 
-@dataclass(eq=False)
-class Grid:
-    """A level of the learned cycle on padded arrays, with its work space.
-
-    Parameters
-    ----------
-    layout : Layout
-    variable : bool
-        Whether it has links.
-    d : padded array
-        Diagonal, int8 unless `variable`.
-    links : (3, *padded) array
-    jacobi, share : padded array
-        Two numbers a cell as the kernels hold them.
-    f : padded array
-    damping : list of float
-        Of each step before the coarse correction, in order; of even length.
-    taps : (3, 4) array
-    strides : (3,) array
-    gain : float
-    box : (7,) array
-    chunk, blocks : int
-    """
-
-    layout: Layout
-    variable: bool
-    d: Array
-    links: Array
-    jacobi: Array
-    share: Array
-    f: Array
-    damping: list[float]
-    taps: Array
-    strides: Array
-    gain: float
-    box: Array
-    chunk: int
-    blocks: int
-
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """The arguments that follow the arrays."""
-        return (self.box, *self.layout.padded_shape[1:], self.chunk)
-
-    @cached_property
-    def storage(self) -> Array:
-        """Room for u where stages go in one pass: a plane more for each step, two for the first."""
-        p0, p1, p2 = self.layout.padded_shape
-        return namespace(self.f).zeros((p0 + 2 * len(self.damping) - 1, p1, p2), np.float32)
-
-    @cached_property
-    def u(self) -> Array:
-        """Padded unknowns of stages in several passes, and of the last level."""
-        return self.layout.zeros(namespace(self.f), np.float32)
-
-    @cached_property
-    def t(self) -> Array:
-        """Padded room for the residual."""
-        return self.layout.zeros(namespace(self.f), np.float32)
-
-    @cached_property
-    def rows(self) -> Array:
-        """Room for the restriction."""
-        shape = (*self.layout.halved.padded_shape[:2], self.layout.padded_shape[2])
-        return namespace(self.f).zeros(shape, np.float32)
-
-    @property
-    def arrays(self) -> list[Array]:
-        """Every large array that is held."""
-        return [a for a in vars(self).values() if hasattr(a, "nbytes")]
+def planes(level: Level) -> Array:
+    """Return the workspace of u for stages in one pass: one plane more for each step, two for the first."""
+    p0, p1, p2 = level.layout.padded_shape
+    return np.zeros((p0 + 2 * len(level.damping) - 1, p1, p2), np.float32)
 
 
 def stage_kernel(name: str, variable: bool) -> Kernel:
@@ -95,44 +29,83 @@ def stage_kernel(name: str, variable: bool) -> Kernel:
     return get_kernel(_SOURCE, name, np.float32, np.float32 if variable else np.int8, variable)
 
 
-def in_one_pass(f: Array) -> bool:
-    """Tell whether stages go in one pass: on one thread of a host with compiled kernels.
+def in_one_pass(level: Level) -> bool:
+    """Return True if stages go in one pass: on one thread of a host with compiled kernels, and without a halo.
 
-    On a device and with several threads a step is cut into blocks.
+    On a device and with several threads a step is cut into blocks; on ranks it waits for its neighbors.
     """
-    return host_threads() == 1 and all(use_compiled(kernel, f) for kernel in every_kernel(_SOURCE))
+    if level.grid.halo is not None or host_threads() > 1:
+        return False
+    return all(use_compiled(kernel, level.d) for kernel in every_kernel(_SOURCE))
 
 
-def _ends(g: Grid, below: Grid) -> tuple[Any, ...]:
-    count = len(g.damping)
-    return (g.taps, g.strides, g.box, *g.layout.padded_shape[1:], *below.layout.padded_shape[1:], count)
+def _numbers(level: Level, below: Level) -> tuple[Any, ...]:
+    shapes = (*level.layout.padded_shape[1:], *below.layout.padded_shape[1:])
+    return (level.interpolation, level.strides, level.whole, *shapes, len(level.damping))
 
 
-def _level(g: Grid) -> tuple[Array, ...]:
-    return g.storage, g.f, g.jacobi, g.share, g.d, g.links, np.array(g.damping)
+def _arrays(level: Level, u: Array, f: Array) -> tuple[Array, ...]:
+    return u, f, level.jacobi, level.transfer, level.d, level.given_links, np.array(level.damping)
 
 
-def descend(g: Grid, below: Grid) -> Callable[[], object]:
-    """Return what does the steps from zero and restricts the residual to `below.f`."""
-    room = np.zeros((6 + 4 * below.layout.padded_shape[1], g.layout.padded_shape[2]), np.float32)
-    ends = (room, below.jacobi, below.f, *_ends(g, below), g.gain)
-    return bind(stage_kernel("jacobi_descend", g.variable), 1, *_level(g), *ends)
+def _rows(level: Level, below: Level) -> Array:
+    return np.zeros((6 + 4 * below.layout.padded_shape[1], level.layout.padded_shape[2]), np.float32)
 
 
-@dataclass(frozen=True)
-class Step:
+def descend(level: Level, u: Array, f: Array, below: Level, below_f: Array) -> Stage:
+    """Return a callable that runs the Jacobi steps from zero and restricts the residual to `below_f`.
+
+    Parameters
+    ----------
+    level, below : Level
+    u : array
+        Of `planes`.
+    f, below_f : padded array
+    """
+    ends = (_rows(level, below), below.jacobi, below_f, *_numbers(level, below), level.correction_scale)
+    return bind(stage_kernel("jacobi_descend", level.variable), 1, *_arrays(level, u, f), *ends)
+
+
+def ascend(
+    level: Level, u: Array, f: Array, below: Level, correction: Array, energies: bool = False
+) -> tuple[Stage, Array, Array]:
+    """Return a callable that adds the interpolated coarse `correction` and runs the steps in reverse order.
+
+    Returns
+    -------
+    stage : callable
+    result : padded array
+        The view of u that holds the result.
+    products : (2,) array
+        f'u after it, and u'A u if `energies`.
+    """
+    scratch = np.zeros(below.layout.padded_shape[2] + level.layout.padded_shape[2], np.float32)
+    products = np.zeros(2)
+    ends = (scratch, correction, products, *_numbers(level, below), int(energies))
+    stage = bind(stage_kernel("jacobi_ascend", level.variable), 1, *_arrays(level, u, f), *ends)
+    return stage, u[: level.layout.padded_shape[0]], products
+
+
+@dataclass(frozen=True, eq=False)
+class CgStep:
     """A step of conjugate gradients for an operator without links, and the way down of the next cycle, in one pass.
 
     Parameters
     ----------
-    g, below : Grid
-        The finest level, whose storage holds the result of the last cycle, and the next one.
+    level, below : Level
+        The finest level and the next one.
+    u : array
+        Of `planes`; holds the result of the last cycle.
+    f, below_f : padded array
     weight : float
-        Of the operator.
+        Of the faces of the operator.
     """
 
-    g: Grid
-    below: Grid
+    level: Level
+    below: Level
+    u: Array
+    f: Array
+    below_f: Array
     weight: float
 
     def __call__(
@@ -147,36 +120,16 @@ class Step:
         exact: bool,
         descends: bool,
     ) -> float:
-        """Do p = z + beta p, with `moves` x += moves[0] (the old p) + moves[1] p, and f -= step A p; return f'f.
+        """Set p = z + beta p, with `moves` x += moves[0] (the old p) + moves[1] p, and f -= step A p; return f'f.
 
-        Where it is `exact`, which needs `moves`, f = scale (b - A x). b is padded or a grid of three axes. Where it
+        If it is `exact`, which needs `moves`, f = scale (b - A x). b is padded or a grid of three axes. If it
         `descends`, the next cycle starts after its first stage.
         """
-        g, below, square = self.g, self.below, np.zeros(1)
-        room = np.zeros((6 + 4 * below.layout.padded_shape[1], g.layout.padded_shape[2]), np.float32)
-        arrays = (g.storage, p, x, b, g.f, g.jacobi, g.share, g.d, np.array(g.damping), room)
+        level, below, square = self.level, self.below, np.zeros(1)
+        given = (self.u, p, x, b, self.f, level.jacobi, level.transfer, level.d, np.array(level.damping))
+        coarse = (_rows(level, below), below.jacobi, self.below_f, square)
         numbers = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
-        ends = (*_ends(g, below), g.gain, *b.shape[1:], int(b.shape == x.shape), *numbers, int(exact), int(descends))
+        shape = (level.correction_scale, *b.shape[1:], int(b.shape == x.shape))
         kernel = get_kernel(_SOURCE, "jacobi_advance", np.float32, np.int8)
-        launch(kernel, 1, *arrays, below.jacobi, below.f, square, *ends)
+        launch(kernel, 1, *given, *coarse, *_numbers(level, below), *shape, *numbers, int(exact), int(descends))
         return float(square[0])
-
-
-def ascend(
-    g: Grid, below: Grid, correction: Array, energies: bool = False
-) -> tuple[Callable[[], object], Array, Array]:
-    """Return what adds the interpolation of a coarse `correction` and does the steps in reverse order.
-
-    Returns
-    -------
-    stage : callable
-    result : padded array
-        Where it leaves u.
-    product : (2,) array
-        The sum of f u after it, and u'A u if `energies`.
-    """
-    room = np.zeros(below.layout.padded_shape[2] + g.layout.padded_shape[2], np.float32)
-    product = np.zeros(2)
-    ends = (room, correction, product, *_ends(g, below), int(energies))
-    stage = bind(stage_kernel("jacobi_ascend", g.variable), 1, *_level(g), *ends)
-    return stage, g.storage[: g.layout.padded_shape[0]], product

@@ -20,8 +20,7 @@ from sci.backend import is_device_array, to_device, to_host
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems.poisson import right_hand_side, sphere_and_blob
 from sci.sequence import lightning_attention, softmax_attention
-from sci.solvers import Multigrid, PoissonOperator, cg
-from sci.solvers.shared_cycle import SharedLearnedCycle
+from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
 
 Method = Callable[[Any, MPI.Intracomm], Iterator[Any]]
 
@@ -64,7 +63,7 @@ def solvers(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     mask = sphere_and_blob(24)
     A = PoissonOperator(to_device(mask, xp), comm=comm)
     b = to_device(right_hand_side(mask)[A.slices], xp)
-    for M in (Multigrid(A), SharedLearnedCycle(A)):
+    for M in (Multigrid(A), LearnedMultigrid(A)):
         yield cg(A, b, M=M, rtol=1e-10).x
 
 

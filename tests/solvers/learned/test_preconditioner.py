@@ -59,10 +59,10 @@ def test_sizes_that_are_no_power_of_two_and_two_axes():
 def test_a_plane_is_to_the_networks_what_space_is():
     """In the open, and so the correction of a smooth residual keeps its size there too."""
     plane, space = (
-        LearnedMultigrid(PoissonOperator(np.ones(shape, bool)))._levels.grids for shape in ((40, 40), (40, 40, 40))
+        LearnedMultigrid(PoissonOperator(np.ones(shape, bool))).hierarchy.levels for shape in ((40, 40), (40, 40, 40))
     )
     for flat, deep in zip(plane[:2], space[:2]):
-        assert flat.share[1, 9, 9] == deep.share[9, 9, 9] != 0
+        assert flat.transfer[1, 9, 9] == deep.transfer[9, 9, 9] != 0
 
 
 @pytest.mark.parametrize("body", [False, True])
