@@ -47,6 +47,11 @@ class Sequences:
         """Return the positions that `rank` owns, in increasing order."""
         return positions(self.n, layout=self.layout, rank=rank, size=len(self.lengths))
 
+    def padding(self, rank: int) -> np.ndarray:
+        """Return which tokens of `rank` belong to no document: they see nothing."""
+        positions = self.positions(rank)
+        return np.zeros(positions.size, bool) if self.segments is None else self.segments[positions] < 0
+
     def key_range(self, positions: np.ndarray, xp: Any) -> KeyRange:
         """Return the range that the queries at `positions` see: their document, up to themselves if causal."""
         if self.segments is None:

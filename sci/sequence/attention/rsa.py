@@ -51,7 +51,7 @@ def rsa_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
     scores -= top[:, :, None]
     weights = xp.exp(scores, out=scores)
     total = weights.sum(axis=2)
-    some = total > 0
+    some = total != 0  # True for NaN, which must not pass for a query that sees nothing
     total = xp.where(some, total, xp.ones_like(total))
     for owner, (v,) in ring_steps([problem.v], problem.sequences.lengths, problem.comm):
         with work:

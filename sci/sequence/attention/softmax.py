@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sci.backend import Array, namespace
+from sci.backend import Array, namespace, to_device
 from sci.distributed import Comm, Deferred, Layout, abort_on_error
 from sci.errors import InvalidValueError
 from sci.nn import op
@@ -175,8 +175,15 @@ def softmax_attention(
     with abort_on_error(comm):
         out, lse = _FORWARD[method](problem, work)
     with work:
-        if not bool((lse < namespace(lse).inf).all()):
-            raise InvalidValueError("scores overflow: scale q . k is too large for the precision of sums")
+        _check_scores(problem, lse)
     work.settle(comm, "softmax_attention")
     result = out.astype(q.dtype, copy=False).reshape(q.shape), lse.reshape(q.shape[:-1])
     return result, (problem, out, lse)
+
+
+def _check_scores(problem: Problem, lse: Array) -> None:
+    """Raise unless every token that sees something has a finite log-sum-exp."""
+    xp = namespace(lse)
+    padding = to_device(problem.sequences.padding(problem.rank), xp)
+    if not bool(((lse < xp.inf) & ((lse > -xp.inf) | padding)).all()):
+        raise InvalidValueError("scores overflow: scale q . k is too large for the precision of sums")

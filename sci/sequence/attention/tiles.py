@@ -92,7 +92,7 @@ def attend_reference(
         scores -= top[..., None]
         weights = xp.exp(scores, out=scores)
         total = weights.sum(axis=2)
-        some = total > 0
+        some = total != 0  # True for NaN, which must not pass for a query that sees nothing
         total = xp.where(some, total, xp.ones_like(total))
         part_lse = xp.where(some, top + xp.log(total), -xp.inf)
         part = (weights @ v[:, keys]) / total[..., None]

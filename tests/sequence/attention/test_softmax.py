@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from attention_oracle import METHODS, PACKED, attention_arrays, dense, dense_vjp, relative, seen_by
 from gradients import assert_vjp
+from thread_ranks import ThreadComm, on_ranks
 
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+import sci
+from sci.distributed import shard
+from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 from sci.nn import Op, Tape, value_of
 from sci.sequence import (
     linformer_attention,
     softmax_attention,
 )
+from sci.sequence.attention import ring
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -124,3 +128,64 @@ def test_torch_agrees() -> None:
     np.testing.assert_allclose(out, result[0].detach().numpy(), rtol=0, atol=1e-13)
     for ours, their in zip(softmax_attention.vjp((dout, None), residuals), theirs):
         np.testing.assert_allclose(ours, their.grad[0].numpy(), rtol=0, atol=1e-12)
+
+
+def test_gradients_that_half_precision_cannot_hold_are_an_error() -> None:
+    q, k, v, dout = attention_arrays(30, dtype="f2")
+    residuals = softmax_attention.forward(q, k, v)[1]
+    assert all(np.isfinite(g).all() for g in softmax_attention.vjp((dout, None), residuals))
+    with pytest.raises(InvalidValueError, match="a gradient of softmax attention exceeds the range of float16"):
+        softmax_attention.vjp((np.full_like(dout, 60000), None), residuals)
+    with pytest.raises(InvalidValueError, match="a gradient of softmax attention holds"), np.errstate(all="ignore"):
+        softmax_attention.vjp((np.full_like(dout, np.inf), None), residuals)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_failure_of_one_rank_is_an_error_that_all_can_catch(method: str) -> None:
+    """Scores and gradients that overflow on one rank; all ranks go on afterwards."""
+    q, k, v, _ = attention_arrays(9)
+    whole = softmax_attention(q, k, v)[0]
+
+    def body(comm: ThreadComm) -> np.ndarray:
+        mine, options = [shard(a, comm, 1) for a in (q, k, v)], {"method": method, "comm": comm}
+        huge = mine[0] * (1e200 if comm.rank == 1 else 1.0)
+        with pytest.raises(InvalidValueError, match="scores overflow"), np.errstate(all="ignore"):
+            softmax_attention(huge, mine[1] * 1e200, mine[2], **options)
+        _, residuals = softmax_attention.forward(*mine, **options)
+        infinite = np.full_like(mine[0], np.inf if comm.rank == 1 else 1.0)
+        with pytest.raises(InvalidValueError, match="a gradient of softmax attention"), np.errstate(all="ignore"):
+            softmax_attention.vjp((infinite, None), residuals)
+        return softmax_attention(*mine, **options)[0]
+
+    parts = on_ranks(3, body)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-12)
+
+
+def test_work_that_fails_in_mid_ring_is_an_error_that_all_can_catch(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v, _ = attention_arrays(9)
+    attend = ring.attend
+    turns = iter([0, 0, 0, 0, 1, 0, 0, 0, 0])  # one of nine tiles fails, on whatever rank it is
+
+    def attend_or_fail(*arguments: object) -> None:
+        if next(turns):
+            raise MemoryError("no room for a tile")
+        attend(*arguments)
+
+    def body(comm: ThreadComm) -> str:
+        with pytest.raises((MemoryError, SciError), match="no room for a tile") as caught:
+            softmax_attention(*(shard(a, comm, 1) for a in (q, k, v)), comm=comm)
+        return str(caught.value)
+
+    monkeypatch.setattr(ring, "attend", attend_or_fail)
+    said = on_ranks(3, body)
+    assert sorted(text.startswith("rank ") for text in said) == [False, True, True]
+
+
+@pytest.mark.parametrize("kernels", ["compiled", "reference"])
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_that_overflow_are_an_error_in_every_method(method: str, kernels: str) -> None:
+    q, k, v, _ = attention_arrays(20, dtype="f4")
+    with sci.options(kernels=kernels), np.errstate(all="ignore"):
+        for sign in (1, -1):
+            with pytest.raises(InvalidValueError, match="scores overflow"):
+                softmax_attention(sign * np.abs(q) * np.float32(1e30), np.abs(k) * np.float32(1e30), v, method=method)

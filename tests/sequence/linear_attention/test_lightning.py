@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gradients import assert_vjp
+from thread_ranks import on_ranks
 
 import sci
+from sci.distributed import split
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence import lightning_attention, lightning_step
 
@@ -133,3 +135,68 @@ def test_bad_input(change, error, text):
     q, k, v, state = arrays(10)
     with pytest.raises(error, match=text):
         lightning_attention(**{"q": q, "k": k, "v": v, "decay": DECAY, "state": state, **change})
+
+
+def test_half_precision_never_overflows_in_silence():
+    """Outputs, states and gradients that float16 cannot hold are errors; those that it can are right."""
+    ones = np.ones((1, 400, 8), "f2")
+    zero = np.zeros(1, "f4")
+    with pytest.raises(InvalidValueError, match="the output of lightning attention exceeds the range of float16"):
+        lightning_attention(8 * ones, 8 * ones, 2 * ones, zero)
+    out, residuals = lightning_attention.forward(ones, ones, ones, zero)
+    assert np.isfinite(out[0]).all()
+    with pytest.raises(InvalidValueError, match="a gradient of lightning attention exceeds the range of float16"):
+        lightning_attention.vjp((300 * ones, None), residuals)
+    assert all(np.isfinite(g).all() for g in lightning_attention.vjp((ones, None), residuals)[:3])
+    with pytest.raises(InvalidValueError, match="exceeds the range of float16"):
+        lightning_step(*(np.full((1, 2), 200, "f2") for _ in range(3)), zero)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 10), (10, 2, 5), (100,), (2, 10, 4)])
+def test_a_gradient_of_another_shape_is_refused(shape):
+    q, k, v, state = arrays(10)
+    _, residuals = lightning_attention.forward(q, k, v, DECAY, state)
+    with pytest.raises(ShapeError, match=r"dout has shape .*; expected \(2, 10, 5\)"):
+        lightning_attention.vjp((np.ones(shape), None), residuals)
+    with pytest.raises(ShapeError, match=r"dstate has shape \(2, 5, 4\); expected \(2, 4, 5\)"):
+        lightning_attention.vjp((None, np.ones((2, 5, 4))), residuals)
+
+
+@pytest.mark.parametrize("method", ["gather", "ring"])
+def test_states_that_differ_between_ranks_are_refused(method):
+    q, k, v, state = arrays(12)
+
+    def body(comm):
+        mine, options = [a[:, split(12, comm)] for a in (q, k, v)], {"method": method, "comm": comm}
+        other = state + 1e-12 * comm.rank
+        with pytest.raises(InvalidValueError, match="state differs between ranks"):
+            lightning_attention(*mine, DECAY, other, **options)
+        _, residuals = lightning_attention.forward(*mine, DECAY, state, **options)
+        with pytest.raises(InvalidValueError, match="dstate differs between ranks"):
+            lightning_attention.vjp((mine[2], other), residuals)
+        with pytest.raises(InvalidValueError, match="decay differs between ranks"):
+            lightning_attention(*mine, DECAY + 0.1 * comm.rank, **options)
+        return True
+
+    assert on_ranks(3, body) == [True] * 3
+
+
+@pytest.mark.parametrize("method", ["gather", "ring"])
+def test_overflow_on_one_rank_is_an_error_that_all_can_catch(method):
+    """In the output, in a gradient, and in a kernel that fails: no rank is left waiting, and all go on afterwards."""
+    q, k, v, state = arrays(12)
+
+    def body(comm):
+        last = comm.rank == comm.size - 1
+        mine, options = [a[:, split(12, comm)] for a in (q, k, v)], {"method": method, "comm": comm}
+        large = [1e200 * a if last else a for a in mine]
+        with pytest.raises(InvalidValueError, match="NaN or infinite"), np.errstate(all="ignore"):
+            lightning_attention(*large, DECAY, state, **options)
+        _, residuals = lightning_attention.forward(*mine, DECAY, state, **options)
+        dout = np.full_like(mine[2], np.inf if last else 1.0)
+        with pytest.raises(InvalidValueError, match="NaN or infinite"), np.errstate(all="ignore"):
+            lightning_attention.vjp((dout, None), residuals)
+        return lightning_attention(*mine, DECAY, state, **options)[1]
+
+    for end in on_ranks(3, body):
+        np.testing.assert_allclose(end, lightning_attention(q, k, v, DECAY, state)[1], rtol=1e-12)

@@ -57,3 +57,15 @@ def test_decays_reach_further_in_later_layers():
     assert (np.diff(decays, axis=0) < 0).all()
     with pytest.raises(InvalidValueError, match="layer 6 of 6"):
         transnormer_decays(4, 6, 6)
+
+
+@pytest.mark.parametrize("start", [0, 10**5, 10**7, 10**9])
+def test_rotations_in_single_precision_are_right_at_any_position(start):
+    rng = np.random.default_rng(0)
+    x, theta = rng.normal(size=(2, 5, 8)).astype("f4"), (10000.0 ** (-np.arange(8) / 8) * np.ones((2, 1))).astype("f4")
+    angle = theta.astype("f8")[:, None] * (start + np.arange(5.0))[:, None]
+    expected = np.concatenate([x * np.cos(angle), x * np.sin(angle)], axis=-1)
+    found, residuals = lrpe.forward(x, theta, start=start)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(lrpe.vjp(found, residuals)[0], x, rtol=0, atol=2e-6)

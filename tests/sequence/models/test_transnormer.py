@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from thread_ranks import on_ranks
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import AdamW, train, value_and_gradients
+from sci.nn import AdamW, Model, train, value_and_gradients
 from sci.nn.optim.schedules import cosine
-from sci.sequence import (
-    TextWindows,
-    TransNormer,
-)
+from sci.sequence import State, TextWindows, TransNormer, transnormer_decays
 
 RNG = np.random.default_rng(2)
 
@@ -88,3 +86,58 @@ def test_bad_input():
         small().generate(b"", 3)
     with pytest.raises(InvalidValueError, match="table of 17 rows"):
         small().prefill(np.array([[17]]))
+
+
+def test_a_token_far_back_changes_what_comes_next():
+    """A token 100 back counts with the published slopes; with those of equation 3 it is less than rounding."""
+    tokens = RNG.integers(0, 17, (1, 101))
+    changed = tokens.copy()
+    changed[0, 0] = (tokens[0, 0] + 1) % 17
+    old = [[8.0 * h / 4 * (1 - layer / 4) for h in range(1, 5)] for layer in range(4)]
+    reach = {}
+    for name, decays in (("published", None), ("equation 3", old)):
+        model = small(heads=4, layers=4, decays=decays)
+        one, other = (model.prefill(t)[0][0, -1] for t in (tokens, changed))
+        reach[name] = np.abs(one - other).max() / np.abs(one).max()
+    assert reach["published"] > 1e-3
+    assert reach["equation 3"] < 1e-10
+
+
+def test_decays_are_an_argument_and_part_of_the_file(tmp_path):
+    decays = ((0.5, 0.01, 0.2), (0.0, 1e-3, 0.03))
+    model = small(decays=decays)
+    assert model.decays == decays
+    save(tmp_path / "model.h5", model)
+    assert load(tmp_path / "model.h5").decays == decays
+    published = tuple(tuple(transnormer_decays(3, layer, 2).tolist()) for layer in (0, 1))
+    assert small().decays == published
+    assert model.with_parameters(model.parameters).decays == decays
+    stored = model.to_model()
+    before = Model("TransNormer", {k: v for k, v in stored.options.items() if k != "decays"}, stored.parameters)
+    np.testing.assert_allclose(TransNormer.from_model(before).decays[1], [4 / 3, 8 / 3, 4.0])
+    for bad, error in (([[0.1] * 3], ShapeError), ([[0.1] * 3, [0.1, 0.1, -1]], InvalidValueError)):
+        with pytest.raises(error, match="decays h"):
+            small(decays=bad)
+
+
+def test_logits_in_single_precision_hold_after_ten_million_tokens():
+    model, tokens = small("f4"), RNG.integers(0, 17, (1, 12))
+    wide = TransNormer.from_model(model.to_model()).with_parameters(
+        {name: p.astype("f8") for name, p in model.parameters.items()}
+    )
+    zeros = [np.zeros((1, 3, 2 * 4 if layer == 0 else 4, 4)) for layer in range(2)]
+    states = [State(10**7, tuple(z.astype(t) for z in zeros)) for t in ("f4", "f8")]
+    narrow, exact = (m.prefill(tokens, s)[0] for m, s in zip((model, wide), states))
+    assert np.abs(narrow - exact).max() < 2e-5
+    assert repr(states[1]) == "State(after 10000000 tokens, 2 layers, 1,152 bytes)"
+
+
+def test_batches_that_differ_between_ranks_are_refused():
+    model, batch = small(), RNG.integers(0, 17, (2, 8))
+
+    def body(comm):
+        with pytest.raises(InvalidValueError, match="batch differs between ranks"):
+            model.loss(model.parameters, (batch + comm.rank) % 17, comm=comm)
+        return float(model.loss(model.parameters, batch, comm=comm))
+
+    np.testing.assert_allclose(on_ranks(2, body), float(model.loss(model.parameters, batch)), rtol=1e-12)
