@@ -35,6 +35,7 @@ COMMANDS = {
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
+    "context.png": "python docs/draw_language_model.py {out}",
 }
 """Each picture and the command that makes it."""
 
