@@ -1,4 +1,4 @@
-"""What attention over ranks costs: flops, bytes sent and memory, by formula."""
+"""Flops, bytes sent and memory of softmax attention over ranks, by formula."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["AttentionCost", "attention_cost"]
 
 @dataclass(frozen=True)
 class AttentionCost:
-    """Costs of one call on one rank.
+    """Cost of one call on one rank.
 
     Parameters
     ----------
     flops : float
         Multiplications and additions of matrix products.
     bytes_sent : float
-        What a rank sends to others.
+        Sent to other ranks.
     memory : float
-        Bound of the bytes allocated beyond the input.
+        Upper bound of the bytes allocated beside the input.
     """
 
     flops: float

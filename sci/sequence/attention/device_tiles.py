@@ -34,7 +34,7 @@ def _blocks(q: Array, length: int) -> int:
 def attend_on_device(
     q: Array, k: Array, v: Array, low: Array, high: Array, positions: Array, out: Array, lse: Array
 ) -> None:
-    """Do what `attend` does; no array is empty.
+    """Add a part of the keys to softmax attention on a device, as `attend` does; no array is empty.
 
     Notes
     -----
@@ -61,7 +61,7 @@ def add_gradients_on_device(
     dk: Array,
     dv: Array,
 ) -> None:
-    """Do what `add_gradients` does, keys and queries in a sweep each; no array is empty."""
+    """Add the gradients of a part of the keys on a device, keys and queries in a sweep each; no array is empty."""
     (heads, n, d), m = q.shape, k.shape[1]
     keys, queries = (get_kernel(_SOURCE, f"attention_tiles_{side}", q.dtype) for side in ("keys", "queries"))
     given, lengths = (q, k, v, dout, lse, delta, low, high, positions), (heads, n, m, d)

@@ -171,7 +171,7 @@ def linformer_attention(
 
 
 def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:
-    """Every query sees every row."""
+    """Return the range in which every query sees every row."""
     low = xp.zeros(q.shape[1], np.int64)
     return KeyRange(low, low + keys.shape[1])
 

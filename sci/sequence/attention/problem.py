@@ -1,4 +1,4 @@
-"""One attention problem spread over ranks: its input, checked and agreed upon by all, and who sees whom."""
+"""The input of softmax attention over ranks, checked and agreed upon by all, and the keys that each query sees."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAYOUTS = ("contiguous", "zigzag", "striped")
 
 @dataclass(frozen=True)
 class Sequences:
-    """How one sequence lies over the ranks: its layout, the lengths of the parts, and its documents."""
+    """The layout of one sequence over the ranks, the lengths of its parts, and its documents."""
 
     layout: Layout
     lengths: tuple[int, ...]
@@ -48,7 +48,7 @@ class Sequences:
         return positions(self.n, layout=self.layout, rank=rank, size=len(self.lengths))
 
     def padding(self, rank: int) -> np.ndarray:
-        """Return which tokens of `rank` belong to no document: they see nothing."""
+        """Return True for each token of `rank` that belongs to no document and sees nothing, (length,)."""
         positions = self.positions(rank)
         return np.zeros(positions.size, bool) if self.segments is None else self.segments[positions] < 0
 
@@ -64,7 +64,7 @@ class Sequences:
 
 
 def _documents(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last position of each token's document, 0 and -1 for a token of none.
+    """Return the first and last position of each token's document; 0 and -1 for padding.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _documents(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Problem:
-    """Flat arrays (heads, length, head_dim) of one rank, and what all ranks agreed upon."""
+    """Flat arrays (heads, length, head_dim) of one rank, and the arguments that all ranks share."""
 
     q: Array
     k: Array

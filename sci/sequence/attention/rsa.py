@@ -17,13 +17,13 @@ __all__ = ["rsa_backward", "rsa_forward"]
 
 
 def _columns(problem: Problem) -> list[slice]:
-    """Where in the strip the keys of each rank stand: rank by rank."""
+    """Return the columns of each rank's keys in the strip."""
     starts = np.cumsum([0, *problem.sequences.lengths]).tolist()
     return [slice(a, a + length) for a, length in zip(starts, problem.sequences.lengths)]
 
 
 def _seen(problem: Problem) -> Array:
-    """Which keys of the strip each query of this rank sees, (length, n)."""
+    """Return True where a query of this rank sees a key of the strip, (length, n)."""
     xp, sequences = namespace(problem.q), problem.sequences
     key_range = sequences.key_range(sequences.positions(problem.rank), xp)
     positions = to_device(np.concatenate([sequences.positions(r) for r in range(problem.n_ranks)]), xp)
@@ -62,8 +62,8 @@ def rsa_forward(problem: Problem, work: Deferred) -> tuple[Array, Array]:
 def rsa_backward(problem: Problem, dout: Array, lse: Array, delta: Array, work: Deferred) -> tuple[Array, Array, Array]:
     """Return (dq, dk, dv); dq is that of the scaled queries.
 
-    A pass of the values fills the strip of weights' gradients, a pass of the keys uses it up; what each rank adds to
-    the gradients of all keys and values is reduced over the ranks and handed to their owners.
+    A pass of the values fills the strip of weights' gradients, a pass of the keys uses it up. Each rank's part of the
+    gradients of all keys and values is reduced over the ranks, and each owner gets its rows.
     """
     xp, columns, seen = namespace(problem.q), _columns(problem), _seen(problem)
     q, changes = problem.scaled_queries(problem.q), _strip(problem)

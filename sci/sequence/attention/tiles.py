@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from sci.backend import Array, is_device_array, namespace, to_host
-from sci.kernels import get_kernel, host_threads, launch, use_compiled
+from sci.kernels import Kernel, get_kernel, host_threads, launch, use_compiled
 from sci.options import get as get_option
 from sci.sequence.attention.device_tiles import add_gradients_on_device, attend_on_device
 
@@ -51,7 +52,7 @@ def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, 
     key_range : KeyRange
         The positions that each query sees.
     positions : (m,) int64
-        Places of the keys, increasing.
+        Positions of the keys, increasing.
     out : (heads, n, d)
         Attention over the parts seen so far; zero before the first.
     lse : (heads, n)
@@ -66,16 +67,20 @@ def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, 
         return
     kernel = get_kernel(_SOURCE, "attention_forward", q.dtype)
     given = (q, k, v, key_range.low, key_range.high, positions, out, lse)
-    if _on_device(q):
+    form = _form(q, kernel)
+    if form == "device":
         attend_on_device(*given)
-    elif use_compiled(kernel, q):
+    elif form == "host":
         launch(kernel, heads * -(-n // _HOST_TILE), *given, heads, n, m, d)
     else:
         attend_reference(q, k, v, key_range, positions, out, lse)
 
 
-def _on_device(q: Array) -> bool:
-    return is_device_array(q) and get_option("kernels") != "reference"
+def _form(q: Array, kernel: Kernel) -> Literal["device", "host", "reference"]:
+    """Return which form of the tiles runs for `q`: the kernels of a device, `kernel` on the host, or array calls."""
+    if is_device_array(q):
+        return "reference" if get_option("kernels") == "reference" else "device"
+    return "host" if use_compiled(kernel, q) else "reference"
 
 
 def attend_reference(
@@ -100,7 +105,7 @@ def attend_reference(
 
 
 def _seen_tiles(q: Array, key_range: KeyRange, positions: Array) -> Iterator[tuple[slice, slice, Array | None]]:
-    """Yield the rows and keys of each tile of which something is seen, and what: None where it is all of it."""
+    """Yield rows, keys and mask of each tile in which a query sees a key; the mask is None where all is seen."""
     low, high, at = (to_host(a) for a in (key_range.low, key_range.high, positions))
     for i in range(0, q.shape[1], _REFERENCE_ROWS):
         rows = slice(i, i + _REFERENCE_ROWS)
@@ -137,7 +142,7 @@ def merge_attention(out1: Array, lse1: Array, out2: Array, lse2: Array) -> tuple
 
     Notes
     -----
-    No exponential of a score is taken, so that nothing overflows: only exp(-|lse1 - lse2|).
+    Only exp(-|lse1 - lse2|) is evaluated, never the exponential of a score, so nothing overflows.
 
     Examples
     --------
@@ -192,17 +197,22 @@ def add_gradients(
     Cost 10 heads n m d flops for the tiles that are seen; 14 where queries and keys are swept apart, on a
     GPU and on the CPU with more threads than heads.
     """
-    (heads, n, d), m = q.shape, k.shape[1]
-    if 0 in (heads, n, m):
+    if 0 in (*q.shape, k.shape[1]):
         return
     given = (q, k, v, dout, lse, delta, key_range.low, key_range.high, positions)
-    if _on_device(q):
-        add_gradients_on_device(*given, dq, dk, dv)
-        return
     kernel = get_kernel(_SOURCE, "attention_backward_keys", q.dtype)
-    if not use_compiled(kernel, q):
+    form = _form(q, kernel)
+    if form == "device":
+        add_gradients_on_device(*given, dq, dk, dv)
+    elif form == "reference":
         add_gradients_reference(*given[:6], key_range, positions, dq, dk, dv)
-        return
+    else:
+        _add_gradients_on_host(kernel, given, dq, dk, dv)
+
+
+def _add_gradients_on_host(kernel: Kernel, given: tuple[Array, ...], dq: Array, dk: Array, dv: Array) -> None:
+    """Launch the compiled sweep over keys, and one over queries where threads share a head."""
+    q, (heads, n, d), m = given[0], dq.shape, dk.shape[1]
     fused = heads >= host_threads()
     blocks = heads if fused else heads * -(-m // _HOST_TILE)
     launch(kernel, blocks, *given, dq, dk, dv, heads, n, m, d, int(fused))

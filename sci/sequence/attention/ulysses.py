@@ -1,4 +1,4 @@
-"""Attention by all-to-all: every rank gets whole sequences of some of the heads, attends, and hands the tokens back."""
+"""Attention by all-to-all: each rank gets whole sequences of some heads, attends, and returns the tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ulysses_backward", "ulysses_forward"]
 
 
 def _shares(problem: Problem) -> list[slice]:
-    """The heads of each rank; they need not be equally many."""
+    """Return the heads of each rank; their numbers may differ by one."""
     return [split(problem.q.shape[0], rank=r, size=problem.n_ranks) for r in range(problem.n_ranks)]
 
 
@@ -42,7 +42,7 @@ def _to_tokens(problem: Problem, array: Array) -> Array:
 
 
 def _key_range(problem: Problem) -> tuple[KeyRange, Array]:
-    """What every token of the sequence sees, and the positions of all tokens."""
+    """Return the key range of every token of the sequence, and the positions of all tokens."""
     xp, positions = namespace(problem.q), np.arange(problem.sequences.n, dtype=np.int64)
     return problem.sequences.key_range(positions, xp), to_device(positions, xp)
 

@@ -1,4 +1,4 @@
-"""Tensor attention by a polynomial for the exponential: near-linear in the length, with an error known beforehand.
+"""Tensor attention with a polynomial for the exponential: near-linear in the length, with an a priori error.
 
 exp(x) is replaced by its truncated Chebyshev series on [-R, R], as sum over t of c_t x^t, and x^t by the multinomial
 theorem: scores are products over three factors, so that each weight becomes a product of three rows of monomials. Sums
@@ -124,7 +124,7 @@ def _weights(width: int, degree: int, radius: float, scale: float) -> np.ndarray
 
 
 def _block(rank: int) -> int:
-    """Return how many tokens are expanded at one time."""
+    """Return the number of tokens that are expanded at one time."""
     return max(32, _SCRATCH // rank)
 
 

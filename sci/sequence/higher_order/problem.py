@@ -31,7 +31,7 @@ _NAMES = ("q", "k1", "k2", "v1", "v2")
 
 @dataclass(frozen=True)
 class TensorProblem:
-    """What all ranks agreed upon."""
+    """The arguments of tensor attention that all ranks share."""
 
     lengths: tuple[list[int], list[int], list[int]]
     """Of q, k1 and k2 on each rank."""

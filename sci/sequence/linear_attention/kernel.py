@@ -37,7 +37,7 @@ def _powers(xp: Any, decay: Array, exponents: range | np.ndarray) -> Array:
 
 
 def segment_sums(k: Array, v: Array, decay: Array, segment: int, reverse_weights: bool = False) -> tuple[Array, Array]:
-    """Return what each segment adds to the state, and its own age: sum of lam^{c-1-i} k_i v_i^T, and lam^c.
+    """Return the sum of lam^{c-1-i} k_i v_i^T over each segment of c tokens, and its decay lam^c.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def segment_sums(k: Array, v: Array, decay: Array, segment: int, reverse_weights
     segment : int
         Tokens in a segment; the last one may be shorter.
     reverse_weights : bool
-        Weights lam^{i+1} instead, those of a sweep from the end.
+        Weights lam^{i+1} instead, as in a sweep from the end.
 
     Returns
     -------

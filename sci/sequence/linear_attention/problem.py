@@ -20,7 +20,7 @@ LightningMethod: TypeAlias = Literal["gather", "ring"]
 
 @dataclass(frozen=True)
 class LinearProblem:
-    """Flat arrays of one call: b sequences of this rank's n tokens, and what all ranks agreed upon."""
+    """Flat arrays of one call: b sequences of this rank's n tokens, and the arguments that all ranks share."""
 
     q: Array
     k: Array

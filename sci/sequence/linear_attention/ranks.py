@@ -1,4 +1,4 @@
-"""Hand the running state of linear attention from rank to rank: along a ring, or gathered by all at once."""
+"""The running state of linear attention across ranks: along a ring, or gathered by all at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gathered_states(
     Parameters
     ----------
     local : (b, d, e) array
-        What this rank's tokens add, as `local_sum` returns it.
+        The sum over this rank's tokens that `local_sum` returns.
     decay : (heads,) array
     lengths : (n_ranks,) int array
     initial : (b, d, e) array
@@ -72,7 +72,7 @@ def _everyone(local: Array, comm: Comm) -> Array:
 
 
 def recv_state(like: Array, initial: Array, comm: Comm, reverse: bool = False) -> Array:
-    """Return the state that the neighbor before this rank passes on; at the end of the ring, `initial`."""
+    """Receive the state from the neighbor before this rank; return `initial` at the start of the ring."""
     step, rank = -1 if reverse else 1, rank_of(comm)
     before = rank - step
     if not 0 <= before < size(comm):

@@ -31,7 +31,7 @@ def run_pipeline(
     xp: ModuleType = np,
     comm: Comm = None,
 ) -> None:
-    """Do a rank's share of a schedule, with messages between the stages.
+    """Run this rank's passes of a schedule, with messages between the stages.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def run_pipeline(
         Of the activations between stages, the same for all.
     dtype : dtype
     xp : module
-        numpy or cupy: where received activations are to lie.
+        numpy or cupy, in which activations are received.
     comm : mpi4py communicator, optional
 
     Raises
@@ -56,9 +56,9 @@ def run_pipeline(
 
     Notes
     -----
-    Collective. The next input is awaited while a pass is at work, and sends end in their own time. Each pass but those
-    at the ends sends one array of `shape`. Residuals are let go after their backward pass. A rank that fails ends the
-    job.
+    Collective. The next input is received while a pass runs. Each pass but those at the ends sends one array of
+    `shape`. Residuals are freed after their backward pass. A rank whose pass fails ends the job, since other ranks wait
+    for its messages; a schedule that is refused is an error on all ranks.
     """
     _check(schedule, tuple(shape), dtype, comm)
     with abort_on_error(comm):
@@ -80,7 +80,7 @@ def _check(schedule: PipelineSchedule, shape: tuple[int, ...], dtype: Any, comm:
 
 
 class _Run:
-    """The state of one rank: what it holds of each microbatch, and messages under way."""
+    """The state of one rank: residuals of microbatches, and messages under way."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Run:
         self.forward, self.backward = forward, backward
         self.shape, self.dtype, self.xp = shape, dtype, xp
         self.residuals: dict[tuple[int, int], Any] = {}
-        self.own: dict[tuple[bool, int, int], Array] = {}  # handed on within this rank, where it is the only one
+        self.own: dict[tuple[bool, int, int], Array] = {}  # kept on this rank, where it is the only one
         self.sending: list[Message] = []
 
     def all(self) -> None:
@@ -147,7 +147,7 @@ class _Run:
             return
         if tuple(out.shape) != self.shape or out.dtype != self.dtype:
             raise InvalidValueError(
-                f"stage {self.stage(step)} hands on {out.shape} of {out.dtype}; expected {self.shape} of {self.dtype}"
+                f"stage {self.stage(step)} returns {out.shape} of {out.dtype}; expected {self.shape} of {self.dtype}"
             )
         if self.ranks == 1:
             self.own[step.forward, target, step.microbatch] = out

@@ -12,7 +12,7 @@ __all__ = ["RankGrid", "rank_grid"]
 
 @dataclass(frozen=True)
 class RankGrid:
-    """Communicators along the axes of a grid of ranks; tensor ranks are next to each other, data ranks furthest apart.
+    """Communicators along the axes of a grid of ranks; tensor ranks are neighbors, data ranks furthest apart.
 
     Parameters
     ----------
@@ -36,9 +36,14 @@ class RankGrid:
         """Ranks along data, pipeline, sequence and tensor."""
         return size(self.data), size(self.pipeline), size(self.sequence), size(self.tensor)
 
+    def __repr__(self) -> str:
+        names = ("data", "pipeline", "sequence", "tensor")
+        axes = ", ".join(f"{name}={n}" for name, n in zip(names, self.shape))
+        return f"RankGrid({axes}; rank {rank_of(self.comm)} at {self.coordinates})"
+
     @property
-    def place(self) -> tuple[int, int, int, int]:
-        """This rank's place along data, pipeline, sequence and tensor."""
+    def coordinates(self) -> tuple[int, int, int, int]:
+        """This rank's index along data, pipeline, sequence and tensor."""
         return rank_of(self.data), rank_of(self.pipeline), rank_of(self.sequence), rank_of(self.tensor)
 
     def free(self) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Simulation", "peak_in_flight", "pipeline_bubble", "simulate"]
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a schedule costs.
+    """Time and memory of a schedule.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class Simulation:
 def simulate(
     schedule: PipelineSchedule, forward: float = 1.0, backward: float = 2.0, message: float = 0.0
 ) -> Simulation:
-    """Run a schedule on paper.
+    """Simulate a schedule.
 
     Parameters
     ----------
-    schedule : sequence of sequences of `PipelineStep`, one a rank
+    schedule : sequence of sequences of `PipelineStep`, one per rank
     forward, backward : float
         Time of a pass of one microbatch through all chunks of a rank.
     message : float
@@ -51,7 +51,7 @@ def simulate(
     Raises
     ------
     InvalidValueError
-        If a rank lacks a pass or has one twice, or if a pass waits for one that never comes: the schedule hangs.
+        If a rank lacks a pass or has one twice, or if the schedule hangs: a pass waits for one that never comes.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def _complete(schedule: PipelineSchedule) -> int:
 def _ready(
     step: PipelineStep, rank: int, p: int, chunks: int, done: dict[tuple[bool, int, int], float], message: float
 ) -> float | None:
-    """Return when the input of a pass is there, or None if what makes it has not run yet."""
+    """Return the time at which the input of a pass is ready, or None if the pass that makes it has not run."""
     stage, m = step.chunk * p + rank, step.microbatch
     if step.forward:
         before = 0.0 if stage == 0 else done.get((True, stage - 1, m))

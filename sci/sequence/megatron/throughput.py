@@ -61,7 +61,7 @@ class LanguageModelSize:
 
 
 def training_days(tokens: float, parameters: float, devices: int, flops_each: float) -> float:
-    """Return 8 T P / (n X) in days: 2 forward, 2 recomputed and 4 backward flops a token and parameter.
+    """Return 8 T P / (n X) in days: 2 forward, 2 recomputed and 4 backward flops per token and parameter.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def _masked_rows(table: Array, tokens: Array, *, first: int) -> tuple[Array, Any
 def vocabulary_embedding(
     table: Any, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
 ) -> Any:
-    """Return the rows of a table of which each rank holds its part.
+    """Return rows of a table that is cut over the ranks.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def vocabulary_embedding(
     Raises
     ------
     InvalidValueError
-        For a token outside of the vocabulary, on all ranks alike.
+        On every rank: for a token outside of the vocabulary, or tokens that differ between ranks.
     ShapeError
 
     Notes
@@ -72,7 +72,7 @@ def vocabulary_embedding(
             raise ShapeError(f"{rows} rows of the table on rank {rank_of(comm)}; expected {part.stop - part.start}")
         if tokens.size and not (int(tokens.min()) >= 0 and int(tokens.max()) < vocabulary):
             raise InvalidValueError(
-                f"a token is outside of the vocabulary of {vocabulary}; expected 0 or more and less"
+                f"a token is outside of the vocabulary of {vocabulary}; expected 0 to {vocabulary - 1}"
             )
         agreement.same(tokens=tokens, vocabulary=vocabulary, sequence=sequence)
     own = _masked_rows(table, tokens, first=part.start)

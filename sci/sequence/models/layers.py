@@ -158,7 +158,7 @@ def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *
     Parameters
     ----------
     weights : mapping
-        q, k, v, u, o: (width, width) arrays or variables, rows are outputs; theta (heads, d), where the layer rotates.
+        q, k, v, u, o: (width, width) arrays or variables, rows are outputs; theta (heads, d) for a layer that rotates.
     x : (batch, n, width) array or Variable
     attend : callable
         Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention`.

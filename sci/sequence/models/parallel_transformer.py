@@ -47,8 +47,7 @@ class ParallelTransformer:
 
     Notes
     -----
-    The layers are dealt to stages as evenly as they go, none is lost; the embedding is part of the first stage, the
-    logits of the last.
+    Layers are dealt to stages as evenly as possible; the embedding is part of the first stage, the logits of the last.
     """
 
     width: int
@@ -134,7 +133,7 @@ class ParallelTransformer:
 
         Notes
         -----
-        Collective over the grid. Messages: activations between stages, two all-reduces a layer and pass among tensor
+        Collective over the grid. Messages: activations between stages, two all-reduces per layer and pass among tensor
         ranks, keys and values (or states) among sequence ranks, and one all-reduce of all gradients among replicas.
         """
         grid, comm = self.grid, self.grid.comm
@@ -160,7 +159,7 @@ class ParallelTransformer:
         return None
 
     def _reduced(self, work: _Work) -> tuple[float, dict[str, Array]]:
-        """Add up the replicas' losses and gradients, and tell the loss to all stages."""
+        """Sum the losses and gradients of the replicas, and broadcast the loss to all stages."""
         xp, grid = work.xp, self.grid
         names = list(work.gradients)
         flat = xp.concatenate(
@@ -232,7 +231,7 @@ class _Work:
         if stage == 0:
             tokens = self.pieces[microbatch][:, :-1][:, part]
             y = vocabulary_embedding(variables["embedding"], tokens, vocabulary=model.vocabulary, **options)
-            y = add(y, self._places(part))
+            y = add(y, self._position_waves(part))
         for layer in model._layers_of(stage):
             y = self._block(variables, layer, y, options)
         if stage == self.last:
@@ -260,7 +259,7 @@ class _Work:
         x = add(x, y)
         return add(x, parallel_mlp(of["mlp"], _norm(x), **options))
 
-    def _places(self, part: slice) -> Array:
+    def _position_waves(self, part: slice) -> Array:
         """Return sines of the positions of this rank's tokens, (n, width)."""
         model = self.model
         own = split(part.stop - part.start, model.grid.tensor) if model.cut_tokens else slice(0, part.stop - part.start)

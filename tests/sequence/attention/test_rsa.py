@@ -1,0 +1,22 @@
+"""Ring self-attention with the strip of scores in memory, on ranks as threads."""
+
+from __future__ import annotations
+
+import pytest
+from attention_oracle import PACKED
+from attention_ranks import assert_dense_on_ranks, bytes_on_ranks
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "zigzag", "striped"])
+@pytest.mark.parametrize(("size", "n"), [(1, 7), (2, 9), (3, 2), (4, 13)])
+def test_ranks_give_the_dense_sum(size: int, n: int, layout: str) -> None:
+    assert_dense_on_ranks("rsa", size, n, layout)
+    assert_dense_on_ranks("rsa", size, n, layout, causal=True)
+
+
+def test_documents_and_padding() -> None:
+    assert_dense_on_ranks("rsa", 3, len(PACKED), "zigzag", causal=True, segments=PACKED)
+
+
+def test_bytes_are_those_of_the_formula() -> None:
+    assert all(sent == expected for sent, expected in bytes_on_ranks("rsa", 3, 12, 6, 4))
