@@ -55,7 +55,7 @@ clean:
 
 compiler:
 	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || { \
-		echo "error: the tests compile the kernels and need a C++17 compiler with OpenMP." >&2; \
+		echo "error: the tests compile the kernels and need a C++17 compiler." >&2; \
 		echo "  Debian, Ubuntu: apt-get install g++    Fedora: dnf install gcc-c++    conda: conda install gxx" >&2; \
 		exit 1; }
 

@@ -29,12 +29,14 @@ HOST_BLOCK = 16
 DEVICE_BLOCK = 64
 # No -ffast-math: it drops NaN and reassociates, and linking with it sets flush-to-zero for the whole process.
 HOST_FLAGS = (
-    *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-Wall", "-Wno-unknown-pragmas"),
+    *("-std=c++17", "-O3", "-march=native", "-fopenmp-simd", "-fPIC", "-Wall", "-Wno-unknown-pragmas"),
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
 )
 DEVICE_FLAGS = ("-std=c++17", f"-DSCI_BLOCK={DEVICE_BLOCK}")
 COMPILE_SECONDS = 300.0
 """How long a compiler may take for a kernel, which takes it seconds."""
+
+POOL_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-pthread", "-Wall")
 
 SCALARS: dict[str, Any] = {"double": ctypes.c_double, "float": ctypes.c_float, "i64": ctypes.c_longlong}
 
@@ -105,16 +107,25 @@ def _processor() -> str:
 
 
 def _host_source(kernel: Kernel) -> str:
-    parameters = ", ".join(f"{p.c_type} {'*' if p.dims is not None else ''}{p.name}" for p in kernel.parameters)
-    names = ", ".join(p.name for p in kernel.parameters)
-    return (
-        f'#include "{kernel.file}"\n'
-        f'extern "C" void sci_launch(i64 sci_grid, int sci_threads, {parameters}) {{\n'
-        "#pragma omp parallel for schedule(dynamic) num_threads(sci_threads)\n"
-        "    for (i64 sci_block = 0; sci_block < sci_grid; ++sci_block)\n"
-        f"        {kernel.name}(SciIndex{{sci_block}}, SciIndex{{sci_grid}}, {names});\n"
-        "}\n"
-    )
+    """Return the C++ that makes a function of an instance: its blocks one after the other, or given to `run`."""
+    types = [(f"{p.c_type}{'*' if p.dims is not None else ''}", p.name) for p in kernel.parameters]
+    fields, names = "".join(f" {t} {n};" for t, n in types), ", ".join(n for _, n in types)
+    return f"""#include "{kernel.file}"
+namespace {{
+struct SciArguments {{ i64 sci_grid;{fields} }};
+void sci_blocks(const void* given, i64 first, i64 last) {{
+    const auto [sci_grid, {names}] = *static_cast<const SciArguments*>(given);
+    for (i64 sci_block = first; sci_block < last; ++sci_block)
+        {kernel.name}(SciIndex{{sci_block}}, SciIndex{{sci_grid}}, {names});
+}}
+}}
+typedef void (*SciRun)(void (*)(const void*, i64, i64), const void*, i64, int);
+extern "C" void sci_launch(SciRun run, i64 sci_grid, int sci_threads, {", ".join(f"{t} {n}" for t, n in types)}) {{
+    const SciArguments given = {{sci_grid, {names}}};
+    if (run) run(sci_blocks, &given, sci_grid, sci_threads);
+    else sci_blocks(&given, 0, sci_grid);
+}}
+"""
 
 
 def _sources(folder: Path, file: str) -> dict[str, str]:
@@ -162,48 +173,72 @@ def _run_compiler(command: list[str], source: str) -> None:
     raise KernelCompileError(f"the C++ compiler refused {source} ({reason}):\n{shlex.join(command)}\n{text}")
 
 
-def _flags(settings: HostSettings, more: tuple[str, ...]) -> list[str]:
-    return [*HOST_FLAGS, f"-DSCI_BLOCK={HOST_BLOCK}", *shlex.split(settings.flags), *more]
+class _Unit(NamedTuple):
+    """What becomes one library: C++ text with the texts that it includes, by name, and flags."""
+
+    name: str
+    stem: str
+    text: str
+    included: dict[str, str]
+    flags: list[str]
+
+    def file_name(self, compiler: tuple[str, str] | None) -> str:
+        """Return a name with a key of text, flags and processor, and one of the compiler: `*` without one."""
+        texts = (part for pair in self.included.items() for part in pair)
+        key = _digest(self.text, *texts, *self.flags, _processor())
+        return f"{self.stem}-{key[:32]}-{_digest(*compiler)[:8] if compiler else '*'}.so"
+
+    def make(self, compiler: str, work: Path) -> Path:
+        """Compile and link in a folder; return the library."""
+        source, objects, made = (work / n for n in ("kernel.cpp", "kernel.o", "kernel.so"))
+        source.write_text(self.text)
+        for name, text in self.included.items():
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).write_text(text)
+        link = [f for f in self.flags if f.startswith("-fsanitize")]
+        _run_compiler([compiler, *self.flags, f"-I{work}", "-c", str(source), "-o", str(objects)], self.name)
+        _run_compiler([compiler, "-shared", *link, str(objects), "-o", str(made), "-lm"], self.name)
+        return made
 
 
-def library_name(kernel: Kernel, flags: list[str], compiler: tuple[str, str] | None) -> str:
-    """Return the file name of a library: a key of sources, flags and processor, and one of the compiler.
-
-    Without a compiler, `*` stands for the latter.
-    """
-    texts = _sources(kernel.folder, kernel.file)
-    key = _digest(*(part for pair in texts.items() for part in pair), _host_source(kernel), *flags, _processor())
-    return f"{Path(kernel.file).stem}-{key[:32]}-{_digest(*compiler)[:8] if compiler else '*'}.so"
-
-
-def host_library(kernel: Kernel, settings: HostSettings, more_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Load the compiled kernel, or compile it into the cache."""
-    flags, found = _flags(settings, more_flags), find_compiler(settings.compiler)
-    name = library_name(kernel, flags, found)
+def _library(unit: _Unit, settings: HostSettings) -> ctypes.CDLL:
+    """Load a library, or compile it into the cache."""
+    found = find_compiler(settings.compiler)
+    name = unit.file_name(found)
     library = cache.find(settings.folders, name)
     if library is not None:
         return library
     if found is None:
         raise _NoCompilerError("no C++ compiler found; install g++ or set SCI_COMPILER, or use kernels='reference'")
-    link = ["-fopenmp", *(f for f in flags if f.startswith("-fsanitize"))]
+    return cache.build(settings.writable, name, functools.partial(unit.make, found[0]))
 
-    def make(work: Path) -> Path:
-        source, objects, made = (work / n for n in ("kernel.cpp", "kernel.o", "kernel.so"))
-        source.write_text(_host_source(kernel))
-        _run_compiler([found[0], *flags, f"-I{kernel.folder}", "-c", str(source), "-o", str(objects)], kernel.name)
-        _run_compiler([found[0], "-shared", *link, str(objects), "-o", str(made), "-lm"], kernel.name)
-        return made
 
-    return cache.build(settings.writable, name, make)
+def host_library(kernel: Kernel, settings: HostSettings, more_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """Load the compiled kernel, or compile it into the cache."""
+    flags = [*HOST_FLAGS, f"-DSCI_BLOCK={HOST_BLOCK}", *shlex.split(settings.flags), *more_flags]
+    included = _sources(kernel.folder, kernel.file)
+    return _library(_Unit(kernel.name, Path(kernel.file).stem, _host_source(kernel), included, flags), settings)
+
+
+@functools.cache
+def thread_pool(settings: HostSettings) -> int | None:
+    """Return the address of the function that spreads blocks over threads; None, with one warning, if there is none."""
+    text = (Path(__file__).parent / "threads.cpp").read_text()
+    try:
+        library = _library(_Unit("threads.cpp", "threads", text, {}, list(POOL_FLAGS)), settings)
+    except (KernelCompileError, OSError) as error:
+        warnings.warn(f"kernels run on one thread, because: {error}", RuntimeWarning, stacklevel=4)
+        return None
+    return ctypes.cast(library.sci_run, ctypes.c_void_p).value
 
 
 @functools.cache
 def host_function(kernel: Kernel, settings: HostSettings) -> Any:
-    """Return the compiled kernel as a function of grid, threads, and pointers and numbers."""
+    """Return the compiled kernel as a function of thread pool, grid, threads, and pointers and numbers."""
     function = host_library(kernel, settings).sci_launch
     function.restype = None
     types: list[Any] = [SCALARS[p.c_type] if p.dims is None else ctypes.c_void_p for p in kernel.parameters]
-    function.argtypes = [ctypes.c_longlong, ctypes.c_int, *types]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_longlong, ctypes.c_int, *types]
     return function
 
 

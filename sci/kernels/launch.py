@@ -11,7 +11,15 @@ import numpy as np
 
 from sci.backend import is_device_array, namespace
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
-from sci.kernels.compile import DEVICE_BLOCK, HOST_BLOCK, HostSettings, compiles, device_function, host_function
+from sci.kernels.compile import (
+    DEVICE_BLOCK,
+    HOST_BLOCK,
+    HostSettings,
+    compiles,
+    device_function,
+    host_function,
+    thread_pool,
+)
 from sci.kernels.signature import Kernel, Parameter
 from sci.options import get as get_option
 
@@ -55,9 +63,11 @@ def bind(kernel: Kernel, grid: int, *arguments: Any) -> Callable[[], None]:
         function = device_function(xp, kernel, int(xp.cuda.Device().id))
         values = tuple(a if p.dims is not None else p.dtype.type(a) for p, a in zip(kernel.parameters, arguments))
         return functools.partial(function, (min(grid, 2**31 - 1),), (DEVICE_BLOCK,), values)
-    host = host_function(kernel, HostSettings.of_now())
+    settings, threads = HostSettings.of_now(), host_threads()
+    host = host_function(kernel, settings)
+    pool = thread_pool(settings) if threads > 1 else None
     given = [a if p.dims is None else a.ctypes.data for p, a in zip(kernel.parameters, arguments)]
-    call = functools.partial(host, grid, host_threads(), *given)
+    call = functools.partial(host, pool, grid, threads, *given)
     call.arrays = arguments  # type: ignore[attr-defined]  # pointers do not keep what they point to
     return call
 

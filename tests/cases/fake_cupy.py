@@ -172,7 +172,7 @@ def _function(kernel: Any) -> Any:
 
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
     assert block == (DEVICE_BLOCK,)
-    values = [ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
+    values = [None, ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
     for parameter, value in zip(kernel.parameters, arguments):
         # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
         if parameter.dims is None:
