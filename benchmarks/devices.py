@@ -102,7 +102,7 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
 
 def solvers(xp: ModuleType, scale: float) -> Jobs:
     """Poisson problems to 1e-8 with plain CG, multigrid and the learned cycle."""
-    from sci.problems.poisson import right_hand_side, sphere_and_blob
+    from sci.problems import right_hand_side, sphere_and_blob
     from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg
 
     n = max(16, round(256 * scale ** (1 / 3)))

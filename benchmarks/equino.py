@@ -14,9 +14,16 @@ import time
 import numpy as np
 from scipy.stats import qmc
 
-from sci.applications.homogenization.equino import EquiNO, pod_modes, snapshots
-from sci.applications.homogenization.laws import LinearElastic, Saturating, frobenius
-from sci.applications.homogenization.rve import PeriodicRVE, circular_inclusions
+from sci.applications import (
+    EquiNO,
+    LinearElastic,
+    PeriodicRVE,
+    Saturating,
+    circular_inclusions,
+    frobenius,
+    pod_modes,
+    snapshots,
+)
 
 N_MODES, N_SNAPSHOTS = 16, 50
 

@@ -25,8 +25,7 @@ import numpy as np
 
 from sci.io import read_slabs, read_structure, save_slabs
 from sci.io.core.hdf5 import LIBVER
-from sci.potentials import PotentialGrid, RangeSeparatedPotential
-from sci.potentials.grid import box_axes
+from sci.potentials import PotentialGrid, RangeSeparatedPotential, box_axes
 from sci.problems import darcy_flow
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr"

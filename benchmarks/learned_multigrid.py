@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from sci.io import load
-from sci.problems.masks import insulating_part, random_bodies, stress_masks
-from sci.problems.poisson import right_hand_side, sphere_and_blob
+from sci.problems import insulating_part, random_bodies, right_hand_side, sphere_and_blob, stress_masks
 from sci.solvers import (
     CycleModel,
     DeepConjugateDirection,

@@ -24,8 +24,7 @@ import numpy as np
 
 from sci.distributed import launched, launched_tasks, split
 from sci.io import read_structure
-from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy
-from sci.potentials.poses import rotation_matrices
+from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy, rotation_matrices
 
 PEER_EPS = (1e-2, 3.2e-3, 3.2e-4, 3.2e-5, 3.2e-6, 3.2e-7)
 CHECKED, SINGLE, TOGETHER = 200, 10, 1000

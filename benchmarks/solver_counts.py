@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.problems.poisson import right_hand_side, sphere_and_blob
+from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
 
 REFERENCE: dict[str, dict[int, tuple[int, int]]] = {

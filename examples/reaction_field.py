@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sci.applications.solvation import reaction_field
+from sci.applications import reaction_field
 from sci.io import read_structure
 from sci.potentials import Particles
 from sci.units import COULOMB

@@ -15,8 +15,7 @@ from mpi4py import MPI
 from sci.distributed import abort_on_error, agree, allreduce_max, launched, slab, split
 from sci.errors import SciError
 from sci.io import load, load_grid, read_structure, save_potential_file
-from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential, direct_sum
-from sci.potentials.grid import box_axes
+from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential, box_axes, direct_sum
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("molecule", type=Path)

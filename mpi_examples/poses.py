@@ -14,8 +14,7 @@ from mpi4py import MPI
 
 from sci.distributed import abort_on_error, allreduce_max, launched
 from sci.io import read_structure
-from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy
-from sci.potentials.poses import rotation_matrices
+from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy, rotation_matrices
 from sci.units import energy_factor
 
 comm = launched(MPI.COMM_WORLD)

@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.distributed import Traffic, abort_on_error, allreduce_max, launched
-from sci.problems.poisson import right_hand_side, sphere_and_blob
+from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg, iteration_traffic
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -18,8 +18,7 @@ import sci
 from sci.distributed import abort_on_error, agree, launched
 from sci.errors import FileFormatError, SciError
 from sci.io import save
-from sci.nn import AdamW, count_parameters, train
-from sci.nn.optim.schedules import cosine, warm_up
+from sci.nn import AdamW, cosine, count_parameters, train, warm_up
 from sci.sequence import TextWindows, TransNormer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

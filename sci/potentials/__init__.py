@@ -2,12 +2,12 @@
 
 from sci.potentials.direct import direct_sum
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
-from sci.potentials.grid import PotentialGrid
+from sci.potentials.grid import PotentialGrid, box_axes
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.lattice.potential import LatticePotential
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
-from sci.potentials.poses import interaction_energy
+from sci.potentials.poses import interaction_energy, rotation_matrices
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
@@ -31,11 +31,13 @@ __all__ = [
     "Trajectory",
     "Vacancy",
     "Yukawa",
+    "box_axes",
     "compute_frames",
     "direct_sum",
     "energy_and_forces",
     "gaussian_sum",
     "interaction_energy",
     "plan_frames",
+    "rotation_matrices",
     "split_kernel",
 ]
