@@ -11,12 +11,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from sci.applications.homogenization.laws import Composite
-from sci.applications.homogenization.rve import PeriodicRVE
+from sci.applications.homogenization.modes import TENSOR_WEIGHTS
 from sci.backend import Array, as_finite, namespace, to_device, to_host
-from sci.errors import ConvergenceError, InvalidValueError
+from sci.errors import ConvergenceError
 from sci.nn import (
     Tape,
     add,
+    count_parameters,
     initial_uniform,
     linear,
     mean_squared_error,
@@ -25,68 +26,18 @@ from sci.nn import (
     value_and_gradients,
 )
 
-__all__ = ["EquiNO", "Prediction", "pod_modes", "snapshots"]
+__all__ = ["EquiNO", "Prediction"]
 
 Parameters = Mapping[str, Any]
 
 _BRANCHES = ("strain", "stress")
 _CHUNK = 2**21
-"""Numbers in the largest array that `EquiNO.settle` makes at once."""
-_WEIGHT = np.array([1.0, 1.0, 2.0])[:, None, None]
+"""Numbers in the largest array that `EquiNO.solve_coefficients` makes at once."""
 
 
-def snapshots(rve: PeriodicRVE, strains: Array, *, rtol: float = 1e-8) -> tuple[Array, Array]:
-    """Solve the cell for each macroscopic strain (s, 3); return the fluctuations of strain and the stresses.
-
-    Returns
-    -------
-    fluctuation, stress : array (s, 3, n, m)
-        Strain less its mean, and stress.
-
-    Raises
-    ------
-    ShapeError, InvalidValueError, ConvergenceError
-    """
-    xp = namespace(rve.composite.phase)
-    macro = as_finite(strains, "strains", shape=(None, 3), xp=xp)
-    results = [rve.solve(e, rtol=rtol) for e in macro]
-    strain = xp.stack([r.strain for r in results])
-    return strain - macro[:, :, None, None], xp.stack([r.stress for r in results])
-
-
-def pod_modes(fields: Array, n_modes: int) -> tuple[Array, Array]:
-    """Return the leading modes of tensor fields by proper orthogonal decomposition.
-
-    fields_s = sum_r coefficients_sr modes_r, the modes orthonormal in <a, b> = mean over the cell of a : b.
-
-    Parameters
-    ----------
-    fields : array (s, 3, n, m)
-        Snapshots; for strains the modes are those of the displacements in the norm of their strains.
-    n_modes : int
-        From 1 to s.
-
-    Returns
-    -------
-    modes : array (n_modes, 3, n, m)
-    singular_values : array (s,)
-        Of the snapshots, in descending order: the squares add up to sum_s <fields_s, fields_s>.
-
-    Raises
-    ------
-    InvalidValueError
-    """
-    xp = namespace(fields)
-    if not 1 <= n_modes <= len(fields):
-        raise InvalidValueError(f"n_modes is {n_modes}; expected 1 to the number of snapshots, {len(fields)}")
-    weight = to_device(np.sqrt(_WEIGHT / (fields.shape[-2] * fields.shape[-1])), xp)
-    _, values, right = xp.linalg.svd((fields * weight).reshape(len(fields), -1), full_matrices=False)
-    return right[:n_modes].reshape(n_modes, *fields.shape[1:]) / weight, values
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
-    """What the operator says for macroscopic strains.
+    """The stresses and tangents of an operator for macroscopic strains.
 
     Parameters
     ----------
@@ -100,6 +51,11 @@ class Prediction:
     stress: Array
     mean_stress: Array
     tangent: Array
+
+    def __repr__(self) -> str:
+        """Return the number of strains and the pixels of the fields."""
+        n, _, *pixels = self.stress.shape
+        return f"Prediction({n} strains on {pixels[0]} x {pixels[1]} pixels: stress, mean_stress, tangent)"
 
 
 class EquiNO:
@@ -126,6 +82,19 @@ class EquiNO:
     H. Eivazi et al., J. Comput. Phys. 2026, "EquiNO: A Physics-Informed Neural Operator for Multiscale Simulations".
     Ours differs: cells are solved by FFT; the constitutive equation is solved for the coefficients first, strain by
     strain, and the networks learn those; they add to a linear map, and each mode has its own scale.
+
+    Examples
+    --------
+    >>> from sci.applications import EquiNO, LinearElastic, PeriodicRVE, circular_inclusions, pod_modes, snapshots
+    >>> image = circular_inclusions(9, [(0.5, 0.5, 0.3)])
+    >>> cell = PeriodicRVE(image, [LinearElastic(2.0, 1.0), LinearElastic(11.0, 7.0)])
+    >>> modes = [pod_modes(fields, 3)[0] for fields in snapshots(cell, np.eye(3))]
+    >>> operator = EquiNO(cell.composite, *modes, width=4, depth=1)
+    >>> losses = operator.fit(np.eye(3))
+    >>> operator
+    EquiNO(9 x 9 pixels, 3 strain + 3 stress modes, 1 hidden layers, 86 parameters, 12.4 kB)
+    >>> operator.predict([[0.01, 0.0, 0.0]])
+    Prediction(1 strains on 9 x 9 pixels: stress, mean_stress, tangent)
     """
 
     def __init__(
@@ -153,6 +122,16 @@ class EquiNO:
             self.parameters[f"{branch}.linear"] = xp.zeros((sizes[-1], 3))
             self.parameters[f"{branch}.scale"] = xp.ones(sizes[-1])
 
+    def __repr__(self) -> str:
+        """Return pixels, modes, layers, parameters and bytes."""
+        n, m = self.composite.phase.shape
+        modes = " + ".join(f"{len(self.modes[branch])} {branch}" for branch in _BRANCHES)
+        n_bytes = sum(int(a.nbytes) for a in (*self.modes.values(), *self.parameters.values()))
+        return (
+            f"EquiNO({n} x {m} pixels, {modes} modes, {self.depth} hidden layers, "
+            f"{count_parameters(self.parameters):,} parameters, {n_bytes / 1e3:,.1f} kB)"
+        )
+
     def coefficients(self, parameters: Parameters, branch: str, strains: Any) -> Any:
         """Return the coefficients (b, r) of a branch, "strain" or "stress": linear E + scale network(E)."""
         network = self._network(parameters, branch, strains)
@@ -160,8 +139,8 @@ class EquiNO:
         line = linear(strains, parameters[f"{branch}.linear"])
         return add(line, network)
 
-    def settle(self, strains: Array, *, rtol: float = 1e-8, max_steps: int = 20) -> tuple[Array, Array]:
-        """Return the coefficients for which the constitutive equation holds best, without the networks.
+    def solve_coefficients(self, strains: Array, *, rtol: float = 1e-8, max_steps: int = 20) -> tuple[Array, Array]:
+        """Solve the constitutive equation for the coefficients, by least squares and without the networks.
 
         They make mean |sigma(E + sum_r b_r strain_modes_r) - sum_r c_r stress_modes_r|^2 over the cell least, for each
         macroscopic strain by itself.
@@ -193,7 +172,7 @@ class EquiNO:
         points = as_finite(strains, "strains", shape=(None, 3), xp=xp)
         together = max(1, _CHUNK // self.modes["strain"].size)
         parts = [
-            self._settle(points[first : first + together], rtol, max_steps)
+            self._solve_coefficients(points[first : first + together], rtol, max_steps)
             for first in range(0, max(len(points), 1), together)
         ]
         return xp.concatenate([b for b, _ in parts]), xp.concatenate([c for _, c in parts])
@@ -224,7 +203,7 @@ class EquiNO:
         xp = namespace(self.modes["strain"])
         points = as_finite(strains, "strains", shape=(None, 3), xp=xp)
         trained, losses = dict(self.parameters), {}
-        for branch, target in zip(_BRANCHES, self.settle(points)):
+        for branch, target in zip(_BRANCHES, self.solve_coefficients(points)):
             line = xp.linalg.lstsq(points, target, rcond=None)[0]
             rest, size = target - points @ line, (target * target).mean()
             scale = xp.sqrt((rest * rest).mean(axis=0))
@@ -282,9 +261,9 @@ class EquiNO:
             x = linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
         return x
 
-    def _settle(self, points: Array, rtol: float, max_steps: int) -> tuple[Array, Array]:
+    def _solve_coefficients(self, points: Array, rtol: float, max_steps: int) -> tuple[Array, Array]:
         xp, modes, onto = namespace(points), self.modes["strain"], self.modes["stress"]
-        root = to_device(np.sqrt(_WEIGHT), xp)
+        root = to_device(np.sqrt(TENSOR_WEIGHTS), xp)
         b = xp.zeros((len(points), len(modes)))
         for _ in range(max_steps):
             field = self._strain(points, b)

@@ -89,7 +89,7 @@ class Saturating:
         return secant, xp.where(norm > 0.0, slope / xp.where(norm > 0.0, norm, 1.0), 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Composite:
     """A pixel image of phases, each with its law.
 
@@ -102,7 +102,15 @@ class Composite:
     Raises
     ------
     ShapeError, InvalidValueError
-        If the image is not two-dimensional, or names a law that is not there.
+        If the image is not two-dimensional, or names a law that is missing.
+
+    Examples
+    --------
+    >>> layers = Composite(np.array([[0, 1]] * 3), (LinearElastic(2.0, 1.0), LinearElastic(11.0, 7.0)))
+    >>> layers.stress(np.full((3, 3, 2), 0.01))[2]
+    array([[0.02, 0.14],
+           [0.02, 0.14],
+           [0.02, 0.14]])
     """
 
     phase: Array
@@ -114,6 +122,11 @@ class Composite:
         low, high = int(self.phase.min()), int(self.phase.max())
         if low < 0 or high >= len(self.laws):
             raise InvalidValueError(f"phase holds {low} to {high}, but there are {len(self.laws)} laws")
+
+    def __repr__(self) -> str:
+        """Return the pixels and the laws of the phases."""
+        n, m = self.phase.shape
+        return f"Composite({n} x {m} pixels, {', '.join(map(repr, self.laws))})"
 
     def stress(self, strain: Array) -> Array:
         """Return the stress of a strain field (..., 3, n, m)."""

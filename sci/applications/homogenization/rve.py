@@ -15,7 +15,7 @@ from sci.errors import ConvergenceError, InvalidValueError
 __all__ = ["Equilibrium", "PeriodicRVE", "circular_inclusions"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equilibrium:
     """Fields in equilibrium under a macroscopic strain.
 
@@ -33,6 +33,14 @@ class Equilibrium:
     residual: float
     newton_steps: int
     cg_iterations: int
+
+    def __repr__(self) -> str:
+        """Return the pixels, the residual, and what it took."""
+        _, n, m = self.stress.shape
+        return (
+            f"Equilibrium({n} x {m} pixels, residual {self.residual:.1e}, {self.newton_steps} Newton steps, "
+            f"{self.cg_iterations} CG iterations)"
+        )
 
     @property
     def mean_stress(self) -> Array:
@@ -66,8 +74,10 @@ class PeriodicRVE:
     --------
     >>> from sci.applications.homogenization.laws import LinearElastic
     >>> image = circular_inclusions(25, [(0.5, 0.5, 0.25)])
-    >>> result = PeriodicRVE(image, [LinearElastic(1.0, 1.0), LinearElastic(9.0, 9.0)]).solve([0.01, 0.0, 0.0])
-    >>> result.residual < 1e-8
+    >>> cell = PeriodicRVE(image, [LinearElastic(1.0, 1.0), LinearElastic(9.0, 9.0)])
+    >>> cell
+    PeriodicRVE(25 x 25 pixels, LinearElastic(bulk=1.0, shear=1.0), LinearElastic(bulk=9.0, shear=9.0))
+    >>> cell.solve([0.01, 0.0, 0.0]).residual < 1e-8
     True
     """
 
@@ -83,6 +93,11 @@ class PeriodicRVE:
         normal = np.stack([k[1] ** 2, k[0] ** 2, -k[0] * k[1]]) * inverse
         xp = namespace(phase)
         self._normal, self._k, self._inverse = (to_device(a, xp) for a in (normal, k, inverse))
+
+    def __repr__(self) -> str:
+        """Return the pixels and the laws of the phases."""
+        n, m = self.shape
+        return f"PeriodicRVE({n} x {m} pixels, {', '.join(map(repr, self.composite.laws))})"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -157,12 +172,12 @@ class PeriodicRVE:
             if rho**0.5 <= atol:
                 return x, iteration
             q = self.project(self.composite.tangent(field, p))
-            curvature = _inner(p, q)
-            if not curvature > 0.0:
+            quadratic_form = _inner(p, q)
+            if not quadratic_form > 0.0:
                 raise ConvergenceError(
-                    f"the tangent is not positive definite ({curvature:.1e}): the material is unstable at this strain"
+                    f"the tangent is not positive definite ({quadratic_form:.1e}): the material is unstable here"
                 )
-            alpha = rho / curvature
+            alpha = rho / quadratic_form
             x, r = x + alpha * p, r - alpha * q
             rho, before = _inner(r, r), rho
             p = r + rho / before * p
@@ -170,7 +185,16 @@ class PeriodicRVE:
 
 
 def circular_inclusions(n: int, circles: Sequence[tuple[float, float, float]]) -> np.ndarray:
-    """Return an image (n, n) that is 1 in periodic circles (x, y, radius) of the unit cell and 0 elsewhere."""
+    """Return an image (n, n) that is 1 in periodic circles (x, y, radius) of the unit cell and 0 elsewhere.
+
+    Examples
+    --------
+    >>> circular_inclusions(4, [(0.5, 0.5, 0.3)])
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 0],
+           [0, 1, 1, 0],
+           [0, 0, 0, 0]])
+    """
     x = (np.arange(n) + 0.5) / n
     image = np.zeros((n, n), dtype=np.int64)
     for cx, cy, radius in circles:

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 from scipy.stats import qmc
 
-from sci.applications.homogenization.equino import EquiNO, pod_modes, snapshots
-from sci.applications.homogenization.laws import LinearElastic, Saturating, frobenius
-from sci.applications.homogenization.rve import PeriodicRVE, circular_inclusions
+from sci.applications import (
+    EquiNO,
+    LinearElastic,
+    PeriodicRVE,
+    Saturating,
+    circular_inclusions,
+    frobenius,
+    pod_modes,
+    snapshots,
+)
 from sci.errors import ConvergenceError, SciError
+from sci.io import load, save
 
 MATRIX, INCLUSION = Saturating(4.78e3, 50.0, 0.06), LinearElastic(4.345e4, 2.992e4)
 
 SOFT, HARD = LinearElastic(2.0, 1.0), LinearElastic(11.0, 7.0)
 
 STRAIN = np.array([0.01, -0.02, 0.015])
-
-
-def test_modes_reproduce_their_snapshots() -> None:
-    fields = np.random.default_rng(2).normal(size=(6, 3, 5, 7))
-    modes, values = pod_modes(fields, 6)
-    gram = frobenius(modes[:, None], modes[None]).mean(axis=(-2, -1))
-    np.testing.assert_allclose(gram, np.eye(6), atol=1e-12)
-    inner = frobenius(fields[:, None], modes[None]).mean(axis=(-2, -1))
-    np.testing.assert_allclose(np.tensordot(inner, modes, 1), fields, atol=1e-12)
-    assert np.sum(values**2) == pytest.approx(frobenius(fields, fields).mean(axis=(-2, -1)).sum())
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +42,11 @@ def _strains(n: int, seed: int) -> np.ndarray:
     return points
 
 
-def test_settled_coefficients_leave_the_least_gap(small: tuple[PeriodicRVE, EquiNO]) -> None:
+def test_solved_coefficients_leave_the_least_gap(small: tuple[PeriodicRVE, EquiNO]) -> None:
     """Against SciPy's least squares over all twelve coefficients of a strain."""
     operator = small[1]
     strains = _strains(2, 5)
-    b, c = operator.settle(strains)
+    b, c = operator.solve_coefficients(strains)
     weight = np.sqrt([1.0, 1.0, 2.0])[:, None, None]
     for row, strain in enumerate(strains):
 
@@ -76,7 +74,7 @@ def test_training_brings_the_prediction_to_the_solver(small: tuple[PeriodicRVE, 
 
     found = operator.predict(test)
     # Six modes allow 0.032.
-    assert error(np.tensordot(operator.settle(test)[1], operator.modes["stress"], 1), stress) < 0.035
+    assert error(np.tensordot(operator.solve_coefficients(test)[1], operator.modes["stress"], 1), stress) < 0.035
     assert error(found.stress, stress) < 0.045
     assert error(operator.strain(test), fluctuation + test[:, :, None, None]) < 0.06
     np.testing.assert_allclose(found.mean_stress, found.stress.mean(axis=(-2, -1)), rtol=1e-10)
@@ -100,19 +98,23 @@ def test_untrained_parameters_survive_a_failed_fit(small: tuple[PeriodicRVE, Equ
     operator = small[1]
     before = {name: value.copy() for name, value in operator.parameters.items()}
     with pytest.raises(ConvergenceError, match="still change"):
-        operator.settle(_strains(5, 1), max_steps=1)
+        operator.solve_coefficients(_strains(5, 1), max_steps=1)
     with np.errstate(all="ignore"), pytest.raises(SciError):
         operator.fit(1e200 * _strains(5, 1), steps=5)
     for name, value in before.items():
         np.testing.assert_array_equal(operator.parameters[name], value)
 
 
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (lambda: pod_modes(np.zeros((2, 3, 5, 5)), 3), "n_modes is 3"),
-    ],
-)
-def test_bad_arguments_are_named(call: Callable[[], object], text: str) -> None:
-    with pytest.raises(SciError, match=text):
-        call()
+def test_repr_is_a_line(small: tuple[PeriodicRVE, EquiNO]) -> None:
+    rve, operator = small
+    assert repr(operator).startswith("EquiNO(9 x 9 pixels, 6 strain + 6 stress modes, 2 hidden layers, ")
+    texts = [operator, rve, rve.composite, rve.solve(STRAIN), operator.predict(STRAIN[None])]
+    assert all(len(repr(thing)) < 200 and "\n" not in repr(thing) for thing in texts)
+
+
+def test_a_saved_operator_predicts_the_same(small: tuple[PeriodicRVE, EquiNO], tmp_path: Path) -> None:
+    operator = small[1]
+    save(tmp_path / "cell.h5", operator)
+    again = load(tmp_path / "cell.h5")
+    assert type(again) is EquiNO
+    np.testing.assert_array_equal(again.predict(_strains(3, 4)).stress, operator.predict(_strains(3, 4)).stress)

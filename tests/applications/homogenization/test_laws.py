@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sci.applications.homogenization.laws import Composite, LinearElastic, Saturating, frobenius
+from sci.applications import Composite, LinearElastic, Saturating, frobenius
 from sci.errors import SciError
 
 MATRIX, INCLUSION = Saturating(4.78e3, 50.0, 0.06), LinearElastic(4.345e4, 2.992e4)

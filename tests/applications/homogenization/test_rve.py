@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from sci.applications.homogenization.laws import LinearElastic, Saturating
-from sci.applications.homogenization.rve import PeriodicRVE, circular_inclusions
+from sci.applications import LinearElastic, PeriodicRVE, Saturating, circular_inclusions
 from sci.errors import SciError
 
 MATRIX, INCLUSION = Saturating(4.78e3, 50.0, 0.06), LinearElastic(4.345e4, 2.992e4)
