@@ -1,22 +1,15 @@
-"""One FNO block: as one fused op, or layer by layer where it normalizes or activates first."""
+"""One FNO block: as one fused op, or layer by layer if it normalizes or activates first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sci.nn import (
-    add,
-    channel_scale,
-    gelu,
-    group_norm,
-    instance_norm,
-    pointwise_conv,
-    tanh,
-)
+from sci.nn import add, gelu, group_norm, instance_norm, tanh
 from sci.operators.fno.block import BlockSpec, block
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.perceptron import channel_mlp
+from sci.operators.fno.tiles import skip
 from sci.operators.spectral.convolution import spectral_convolution
 
 __all__ = ["fused_block", "layered_block"]
@@ -51,7 +44,7 @@ def layered_block(parameters: Mapping[str, Any], x: Any, config: FNOConfig, laye
     if config.preactivation:
         x = _norm(parameters, f"{own}norm.0", gelu(x), config)
     skips = [
-        _skip(x, kind, parameters.get(own + key))
+        None if kind is None else skip(x, kind, parameters.get(own + key))
         for key, kind in (("skip.weight", config.fno_skip), ("mlp_skip.weight", config.channel_mlp_skip))
     ]
     source = tanh(x) if config.stabilizer == "tanh" else x
@@ -81,14 +74,6 @@ def _norm(parameters: Mapping[str, Any], name: str, x: Any, config: FNOConfig) -
         weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
         return group_norm(x, weight, bias)
     return x
-
-
-def _skip(x: Any, kind: str | None, weight: Any) -> Any:
-    if kind == "linear":
-        return pointwise_conv(x, weight)
-    if kind == "soft-gating":
-        return channel_scale(x, weight)
-    return x if kind == "identity" else None
 
 
 def _sum(y: Any, skip: Any) -> Any:

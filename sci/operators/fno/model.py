@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from sci import nn
-from sci.backend import Array, Device, namespace, namespace_of, require_finite, to_device
-from sci.errors import InvalidValueError, ShapeError
+from sci.backend import Array, Device, namespace, namespace_of, require_finite
+from sci.errors import InvalidValueError
 from sci.nn import (
     concatenate,
     count_parameters,
@@ -21,68 +20,12 @@ from sci.nn import (
 from sci.operators.coordinates import grid_coordinates
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.layers import fused_block, layered_block
+from sci.operators.fno.parameters import checked_parameters, initial_parameters
 from sci.operators.fno.perceptron import channel_mlp
 from sci.operators.spectral.convolution import as_dtype
 from sci.operators.spectral.modes import check_field
 
-__all__ = ["FNO", "TFNO", "initial_parameters", "parameter_shapes"]
-
-
-def parameter_shapes(config: FNOConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every parameter by name, in the order in which they are drawn."""
-    form, width, shapes = config.form(), config.hidden_channels, {}
-    widths = config.widths()
-    shapes.update(_mlp_shapes("lifting", *widths["lifting"]))
-    if config.joint:
-        shapes.update({f"spectral.{name}": shape for name, shape in form.shapes().items()})
-    for layer in range(config.n_layers):
-        block = f"blocks.{layer}"
-        if not config.joint:
-            shapes.update({f"{block}.spectral.{name}": shape for name, shape in form.shapes().items()})
-        shapes[f"{block}.spectral.bias"] = (width,)
-        for name, kind in (("skip", config.fno_skip), ("mlp_skip", config.channel_mlp_skip)):
-            if kind in ("linear", "soft-gating"):
-                shapes[f"{block}.{name}.weight"] = (width, width) if kind == "linear" else (width,)
-        shapes.update(_mlp_shapes(f"{block}.mlp", *widths["mlp"]))
-        if config.norm == "group":
-            shapes.update({f"{block}.norm.{i}.{name}": (width,) for i in (0, 1) for name in ("weight", "bias")})
-    shapes.update(_mlp_shapes("projection", *widths["projection"]))
-    return shapes
-
-
-def _mlp_shapes(name: str, inputs: int, hidden: int, outputs: int) -> dict[str, tuple[int, ...]]:
-    return {
-        f"{name}.0.weight": (hidden, inputs),
-        f"{name}.0.bias": (hidden,),
-        f"{name}.1.weight": (outputs, hidden),
-        f"{name}.1.bias": (outputs,),
-    }
-
-
-def initial_parameters(config: FNOConfig, rng: np.random.Generator, xp: ModuleType) -> dict[str, Array]:
-    """Return random parameters: complex normal spectral weights, +-1/sqrt(fan in) uniform elsewhere, gates and norms 1.
-
-    All are float32 and complex64, drawn in float64 on the host, the same on every device.
-    """
-    form, width = config.form(), config.hidden_channels
-    shapes, values = parameter_shapes(config), {}
-    spectral: dict[str, Array] = {}
-    for name, shape in shapes.items():
-        last = name.rpartition(".")[2]
-        if ".spectral." in f".{name}" and last != "bias":
-            spectral = spectral or form.initialize(rng, np)
-            values[name] = spectral.pop(last)
-        elif name.endswith("spectral.bias"):
-            values[name] = rng.normal(0, width**-0.5, shape)
-        elif ".norm." in name or (name.endswith("skip.weight") and len(shape) == 1):
-            values[name] = np.zeros(shape) if last == "bias" else np.ones(shape)
-        else:
-            fan_in = shape[1] if last == "weight" else shapes[name.removesuffix("bias") + "weight"][1]
-            values[name] = rng.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)
-    return {
-        name: to_device(value.astype(np.complex64 if value.dtype.kind == "c" else np.float32), xp)
-        for name, value in values.items()
-    }
+__all__ = ["FNO", "TFNO"]
 
 
 class FNO:
@@ -174,7 +117,7 @@ class FNO:
         if parameters is None:
             self.parameters = initial_parameters(self.config, np.random.default_rng(seed), namespace_of(device))
         else:
-            self.parameters = _checked(parameters, parameter_shapes(self.config))
+            self.parameters = checked_parameters(parameters, self.config)
 
     @classmethod
     def of(cls, config: FNOConfig, parameters: Mapping[str, Array]) -> FNO:
@@ -245,30 +188,24 @@ class FNO:
 
 
 class TFNO(FNO):
-    """An FNO whose spectral weights are a Tucker tensor of a tenth of the dense parameters, unless said otherwise."""
+    """An FNO whose spectral weights are by default a Tucker tensor of a tenth of the dense parameters.
+
+    Examples
+    --------
+    >>> from sci.operators import TFNO
+    >>> TFNO((16, 16), 1, 1, 32)
+    TFNO((16, 16), 1 -> 32 -> 1 channels, 4 layers, tucker (18, 18, 9, 5), 140,521 parameters, 562.1 kB)
+    """
 
     def __init__(self, *args: Any, factorization: str = "tucker", rank_fraction: float = 0.1, **options: Any) -> None:
         super().__init__(*args, factorization=factorization, rank_fraction=rank_fraction, **options)
 
 
 def check_tuple(n_modes: Any) -> tuple[int, ...]:
-    """Return `n_modes` as a tuple; a number stays one entry."""
+    """Return `n_modes` as a tuple, one number as one entry."""
     return tuple(n_modes) if isinstance(n_modes, Sequence) else (n_modes,)
 
 
 def _perceptron(parameters: Mapping[str, Any], name: str, x: Any) -> Any:
     arrays = (parameters[f"{name}.{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias"))
     return channel_mlp(x, *arrays)
-
-
-def _checked(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    missing, extra = sorted(set(shapes) - set(parameters)), sorted(set(parameters) - set(shapes))
-    if missing or extra:
-        raise InvalidValueError(
-            f"the parameters do not fit the model: missing {missing[:5] or 'none'}, unknown {extra[:5] or 'none'}"
-        )
-    for name, shape in shapes.items():
-        if tuple(parameters[name].shape) != shape:
-            raise ShapeError(f"parameter {name} has shape {tuple(parameters[name].shape)}; expected {shape}")
-        require_finite(parameters[name], f"parameter {name}")
-    return {name: parameters[name] for name in shapes}

@@ -6,9 +6,10 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
-from sci.nn import gelu, op
+from sci.nn import op
 from sci.nn.ops.products import outer_sum
-from sci.operators.fno import pointwise
+from sci.operators.fno.pointwise import HOST_POINTS
+from sci.operators.fno.tiles import TILE_POINTS, perceptron_tile, perceptron_tile_vjp, tiles
 
 __all__ = ["channel_mlp", "mlp_backward_reference", "mlp_forward_reference"]
 
@@ -24,7 +25,7 @@ def _channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
         return (mlp_backward_reference(source, grad, (w0, b0, w1), sums).reshape(x.shape), *sums)
     size = _size(w0, w1)
     dx, weights = xp.empty(source.shape, x.dtype), _padded(w0, b0, w1, size)
-    together = len(x) if is_device_array(x) else max(1, pointwise.TILE_POINTS // source.shape[2])
+    together = len(x) if is_device_array(x) else max(1, TILE_POINTS // source.shape[2])
     for start in range(0, len(x), together):
         part = slice(start, start + together)
         shape = (len(source[part]), size[1], source.shape[2])
@@ -70,23 +71,18 @@ def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[A
 
 
 def mlp_forward_reference(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> Array:
-    """Do what the kernel `mlp_forward` does, for any number of channels, in array calls over tiles."""
-    xp = namespace(x, w0)
-    out = xp.empty((x.shape[0], w1.shape[0], x.shape[2]), x.dtype)
-    for tile in pointwise.tiles(x):
-        hidden = xp.matmul(w0, x[tile])
-        hidden += b0[:, None]
-        product = xp.matmul(w1, gelu(hidden))
-        product += b1[:, None]
-        out[tile] = product
+    """Reference of the kernel `mlp_forward`, for any number of channels, in array calls over tiles."""
+    out = namespace(x, w0).empty((x.shape[0], w1.shape[0], x.shape[2]), x.dtype)
+    for tile in tiles(x):
+        out[tile] = perceptron_tile(x[tile], w0, b0, w1, b1)
     return out
 
 
 def mlp_backward_reference(x: Array, dout: Array, weights: tuple[Array, Array, Array], sums: list[Array]) -> Array:
-    """Do what the kernel `mlp_backward` and the products after it do, in array calls over tiles."""
+    """Reference of the kernel `mlp_backward` and the products after it, in array calls over tiles."""
     dx = namespace(x).empty(x.shape, x.dtype)
-    for tile in pointwise.tiles(x):
-        dx[tile] = pointwise.mlp_tile_vjp(x[tile], dout[tile], weights, sums)
+    for tile in tiles(x):
+        dx[tile] = perceptron_tile_vjp(x[tile], dout[tile], weights, sums)
     return dx
 
 
@@ -96,7 +92,7 @@ def _size(w0: Array, w1: Array) -> tuple[int, int, int]:
 
 
 def _compiled(name: str, x: Array, w0: Array, w1: Array) -> Kernel | None:
-    """Return the kernel of this perceptron's size, or None where array calls do it."""
+    """Return the kernel of this perceptron's size, or None if array calls do its work."""
     if x.dtype not in ("float32", "float64"):
         return None
     kernel = get_kernel("nn/fno_block.cu", name, x.dtype, *_size(w0, w1))
@@ -104,7 +100,7 @@ def _compiled(name: str, x: Array, w0: Array, w1: Array) -> Kernel | None:
 
 
 def _grid(x: Array) -> int:
-    points = block_size(x) if is_device_array(x) else pointwise.HOST_POINTS
+    points = block_size(x) if is_device_array(x) else HOST_POINTS
     return int(x.shape[0]) * -(-int(x.shape[2]) // points)
 
 

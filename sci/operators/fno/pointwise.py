@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 from sci.nn import gelu
 from sci.nn.ops.products import outer_sum
+from sci.operators.fno.tiles import TILE_POINTS, perceptron_tile, perceptron_tile_vjp, skip, skip_vjp, tiles
 from sci.operators.spectral.weights import WeightFormat
 
 __all__ = [
     "BlockSpec",
     "block_backward_reference",
     "block_forward_reference",
-    "mlp_tile_vjp",
     "pointwise",
     "pointwise_vjp",
-    "tiles",
 ]
 
-TILE_POINTS = 4096
-"""Points of a tile: 32 channels of float32 are half a MiB, and a call of a kernel is small beside the work on them."""
 HOST_POINTS = 64
 """Points of a block of the kernels on the CPU, as in kernels/nn/fno_block.cu."""
-_SUMS = ("skip", "gate", "mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")
+_MLP = ("mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")
+_SUMS = ("skip", "gate", *_MLP)
 
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """What a block without normalization is made of.
+    """The parts of a block without normalization.
 
     Parameters
     ----------
@@ -59,21 +57,8 @@ class BlockSpec:
         return tuple(self.form.shapes())
 
 
-def tiles(x: Array) -> Iterator[tuple[slice, slice, slice]]:
-    """Yield the tiles of a field (batch, channel, points): all of it on a device; on the CPU a few thousand points."""
-    whole = slice(None)
-    if is_device_array(x):
-        yield whole, whole, whole
-        return
-    pieces, together = -(-x.shape[2] // TILE_POINTS), max(1, TILE_POINTS // x.shape[2])
-    width = -(-x.shape[2] // pieces)
-    for sample in range(0, x.shape[0], together):
-        for start in range(0, x.shape[2], width):
-            yield slice(sample, sample + together), whole, slice(start, start + width)
-
-
 def _compiled(name: str, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> Kernel | None:
-    """Return the kernel's instance for this block, or None where array calls do it."""
+    """Return the kernel's instance for this block, or None if array calls do its work."""
     width = x.shape[1]
     fits = p["mlp_0"].shape == (width // 2, width) and p["mlp_1"].shape == (width, width // 2)
     if not fits or spec.fno_skip != "linear" or spec.mlp_skip == "linear" or x.dtype not in ("float32", "float64"):
@@ -83,7 +68,7 @@ def _compiled(name: str, x: Array, p: Mapping[str, Array], spec: BlockSpec) -> K
 
 
 def _gate(p: Mapping[str, Array], spec: BlockSpec) -> Array:
-    """Return one number a channel for each kind of skip but the linear one."""
+    """Return one number per channel for each kind of skip but the linear one."""
     if spec.mlp_skip == "soft-gating":
         return p["gate"]
     fill = 1 if spec.mlp_skip == "identity" else 0
@@ -103,17 +88,17 @@ def pointwise(
     keep: bool = True,
     rows: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array | None]:
-    """Return gelu(MLP(gelu(v + A x)) + g x) and its slope; leave v + A x in `v` where `keep`.
+    """Return gelu(MLP(gelu(v + A x)) + g x) and its slope; leave v + A x in `v` if `keep`.
 
     Parameters
     ----------
     x, v : (batch, channel, points) arrays, `v` contiguous
-        What the block takes, and its spectral convolution.
+        The input of the block, and its spectral convolution.
     p : dict of arrays
         By the names of `BlockSpec`.
     spec : BlockSpec
     keep : bool
-        False where no derivative will be asked for: `v` is then of no use any more.
+        False if no derivative follows: `v` is then overwritten.
     rows : (batch, channel, lines, tail) and (tail, row) arrays, optional
         The spectral convolution as the product of both, the end of its inverse transform; `v` is then not read.
     """
@@ -140,7 +125,7 @@ def block_forward_reference(
     keep: bool = True,
     rows: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array | None]:
-    """Do what the kernel `block_forward` does, and for every kind of skip, in array calls over tiles."""
+    """Reference of the kernel `block_forward`, for every kind of skip, in array calls over tiles."""
     xp = namespace(x)
     if rows is not None:
         v[...] = xp.matmul(*rows).reshape(v.shape)
@@ -148,16 +133,11 @@ def block_forward_reference(
     slope = xp.empty_like(v) if keep and spec.activate else None
     for tile in tiles(x):
         xt, vt = x[tile], v[tile]
-        skip = _skip(xt, spec.fno_skip, p.get("skip"))
-        if skip is not None:
-            vt += skip
-        hidden = xp.matmul(p["mlp_0"], gelu(vt) if spec.activate else vt)
-        hidden += p["mlp_0_bias"][:, None]
-        m = xp.matmul(p["mlp_1"], gelu(hidden))
-        m += p["mlp_1_bias"][:, None]
-        skip = _skip(xt, spec.mlp_skip, p.get("gate"))
-        if skip is not None:
-            m += skip
+        if spec.fno_skip is not None:
+            vt += skip(xt, spec.fno_skip, p.get("skip"))
+        m = perceptron_tile(gelu(vt) if spec.activate else vt, *(p[name] for name in _MLP))
+        if spec.mlp_skip is not None:
+            m += skip(xt, spec.mlp_skip, p.get("gate"))
         if slope is not None:
             out[tile], slope[tile] = gelu.forward(m)
         else:
@@ -203,55 +183,21 @@ def pointwise_vjp(
 def block_backward_reference(
     dout: Array, x: Array, v: Array, slope: Array | None, p: Mapping[str, Array], spec: BlockSpec
 ) -> tuple[Array, Array, dict[str, Array]]:
-    """Do what the kernel `block_backward` and the products after it do, for every kind of skip, over tiles."""
+    """Reference of the kernel `block_backward` and the products after it, for every kind of skip, over tiles."""
     xp = namespace(dout)
     dv, dx = xp.empty(v.shape, v.dtype), xp.empty(x.shape, x.dtype)
     sums = {name: xp.zeros_like(p[name]) for name in _SUMS if name in p}
-    mlp = [sums[name] for name in ("mlp_0", "mlp_0_bias", "mlp_1", "mlp_1_bias")]
+    mlp = [sums[name] for name in _MLP]
     for tile in tiles(x):
         xt, dm = x[tile], dout[tile]
         dm = dm * slope[tile] if slope is not None else dm
         value, first = gelu.forward(v[tile]) if spec.activate else (v[tile], None)
-        da = mlp_tile_vjp(value, dm, (p["mlp_0"], p["mlp_0_bias"], p["mlp_1"]), mlp)
+        da = perceptron_tile_vjp(value, dm, (p["mlp_0"], p["mlp_0_bias"], p["mlp_1"]), mlp)
         if first is not None:
             da *= first
         dv[tile] = da
-        through_v = _skip_vjp(xt, da, spec.fno_skip, p.get("skip"), sums.get("skip"))
-        through_gate = _skip_vjp(xt, dm, spec.mlp_skip, p.get("gate"), sums.get("gate"))
+        through_v = skip_vjp(xt, da, spec.fno_skip, p.get("skip"), sums.get("skip"))
+        through_gate = skip_vjp(xt, dm, spec.mlp_skip, p.get("gate"), sums.get("gate"))
         parts = [part for part in (through_v, through_gate) if part is not None]
         dx[tile] = parts[0] + parts[1] if len(parts) == 2 else (parts[0] if parts else 0)
     return dv, dx, sums
-
-
-def mlp_tile_vjp(x: Array, dout: Array, weights: tuple[Array, Array, Array], sums: list[Array]) -> Array:
-    """Return dx of w1 gelu(w0 x + b0) + b1 and add the gradients of w0, b0, w1, b1 to `sums`."""
-    w0, b0, w1 = weights
-    xp = namespace(x)
-    hidden = xp.matmul(w0, x)
-    hidden += b0[:, None]
-    value, slope = gelu.forward(hidden)
-    sums[2] += outer_sum(dout, value)
-    sums[3] += dout.sum(axis=(0, 2))
-    slope *= xp.matmul(w1.T, dout)
-    sums[0] += outer_sum(slope, x)
-    sums[1] += slope.sum(axis=(0, 2))
-    return xp.matmul(w0.T, slope)
-
-
-def _skip(x: Array, kind: str | None, weight: Array | None) -> Array | None:
-    if kind == "linear":
-        return namespace(x).matmul(weight, x)
-    if kind == "soft-gating" and weight is not None:
-        return x * weight[:, None]
-    return x if kind == "identity" else None
-
-
-def _skip_vjp(x: Array, dout: Array, kind: str | None, weight: Array | None, total: Array | None) -> Array | None:
-    """Return the gradient of `x` and add that of the weight to `total`."""
-    if kind == "linear" and weight is not None:
-        total += outer_sum(dout, x)
-        return namespace(x).matmul(weight.T, dout)
-    if kind == "soft-gating" and weight is not None:
-        total += (x * dout).sum(axis=(0, 2))
-        return dout * weight[:, None]
-    return dout if kind == "identity" else None

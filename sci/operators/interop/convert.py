@@ -10,7 +10,8 @@ import numpy as np
 
 from sci.errors import InvalidValueError
 from sci.operators.fno.config import FNOConfig
-from sci.operators.fno.model import FNO, TFNO, parameter_shapes
+from sci.operators.fno.model import FNO, TFNO
+from sci.operators.fno.parameters import parameter_shapes
 from sci.operators.interop.options import Options, read_metadata
 from sci.operators.spectral.modes import stored_modes
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import ShapeError
 from sci.operators.spectral.modes import (
-    check_field,
-    check_modes,
     column_weights,
     kept_modes,
     wavenumbers,
-    weight_window,
 )
 from sci.operators.spectral.transform import synthesize, transform
 
@@ -92,14 +89,6 @@ def test_even_counts_keep_the_negative_end():
     assert np.abs(low_pass(2)[1]).max() < 1e-14
 
 
-def test_modes_follow_the_smallest_grid():
-    assert kept_modes((16, 16), (64, 64)) == (16, 9)
-    assert kept_modes((16, 16), (8, 8)) == (8, 5)
-    assert kept_modes((16, 16), (64, 64), (10, 6)) == (10, 4)
-    assert kept_modes((7,), (64,)) == (4,)
-    assert weight_window((16, 9), (7, 4)) == (slice(5, 12), slice(0, 4))
-
-
 def test_resampling_a_band_limited_field_is_exact():
     def wave(n1, n2):
         i, j = np.meshgrid(np.arange(n1) / n1, np.arange(n2) / n2, indexing="ij")
@@ -109,14 +98,6 @@ def test_resampling_a_band_limited_field_is_exact():
     np.testing.assert_allclose(synthesize(transform(wave(9, 11), kept), (15, 20)), wave(15, 20), atol=1e-13)
 
 
-def test_bad_input_is_refused():
-    for n_modes in ((), (1, 2, 3, 4), (0,), (2.5,), "ab"):
-        with pytest.raises(InvalidValueError, match="n_modes"):
-            check_modes(n_modes)
-    with pytest.raises(DTypeError, match="int64"):
-        check_field(np.zeros((1, 1, 4), int), 1, 1)
-    for shape in ((1, 2, 4), (1, 4), (0, 1, 4)):
-        with pytest.raises(ShapeError, match="expected"):
-            check_field(np.zeros(shape), 1, 1)
+def test_coefficients_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match="do not fit"):
         synthesize(np.zeros((4, 3), complex), (3, 8))
