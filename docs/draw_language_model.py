@@ -56,7 +56,7 @@ def model_bits(model: TransNormer, held: bytes, targets: np.ndarray, context: in
 
 def trained(text: bytes) -> TransNormer:
     """Return a model that has read `text` a few times."""
-    model = TransNormer.new(0, **SIZE)
+    model = TransNormer.create(seed=0, **SIZE)
     schedule = warm_up(0.05 * EPOCHS, cosine(EPOCHS, 0.05))
     optimizer = AdamW(3e-3, weight_decay=0.01)
     done = train(

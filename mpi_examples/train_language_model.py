@@ -29,7 +29,7 @@ parser.add_argument("--length", type=int, default=256, help="bytes of a window")
 parser.add_argument("--batch", type=int, default=8, help="windows of a step")
 parser.add_argument("--width", type=int, default=128)
 parser.add_argument("--layers", type=int, default=4)
-parser.add_argument("--rate", type=float, default=3e-3)
+parser.add_argument("--learning-rate", type=float, default=3e-3)
 parser.add_argument("--method", choices=("gather", "ring"), default="gather")
 parser.add_argument("--prompt", default="The ")
 options = parser.parse_args()
@@ -73,7 +73,7 @@ def main(text: bytes) -> None:
         lambda variables, batch: model.loss(variables, batch, comm=comm, method=options.method),
         model.parameters,
         windows,
-        optimizer=AdamW(options.rate, weight_decay=0.01),
+        optimizer=AdamW(options.learning_rate, weight_decay=0.01),
         epochs=options.epochs,
         batch_size=options.batch,
         schedule=warm_up(0.05 * options.epochs, cosine(options.epochs, 0.05)),

@@ -8,7 +8,7 @@ from thread_ranks import on_ranks
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import AdamW, Model, train, value_and_gradients
+from sci.nn import AdamW, ModelState, train, value_and_gradients
 from sci.nn.optim.schedules import cosine
 from sci.sequence import State, TextWindows, TransNormer, transnormer_decays
 
@@ -112,9 +112,9 @@ def test_decays_are_an_argument_and_part_of_the_file(tmp_path):
     published = tuple(tuple(transnormer_decays(3, layer, 2).tolist()) for layer in (0, 1))
     assert small().decays == published
     assert model.with_parameters(model.parameters).decays == decays
-    stored = model.to_model()
-    before = Model("TransNormer", {k: v for k, v in stored.options.items() if k != "decays"}, stored.parameters)
-    np.testing.assert_allclose(TransNormer.from_model(before).decays[1], [4 / 3, 8 / 3, 4.0])
+    stored = model.to_state()
+    before = ModelState("TransNormer", {k: v for k, v in stored.options.items() if k != "decays"}, stored.parameters)
+    np.testing.assert_allclose(TransNormer.from_state(before).decays[1], [4 / 3, 8 / 3, 4.0])
     for bad, error in (([[0.1] * 3], ShapeError), ([[0.1] * 3, [0.1, 0.1, -1]], InvalidValueError)):
         with pytest.raises(error, match="decays h"):
             small(decays=bad)
@@ -122,7 +122,7 @@ def test_decays_are_an_argument_and_part_of_the_file(tmp_path):
 
 def test_logits_in_single_precision_hold_after_ten_million_tokens():
     model, tokens = small("f4"), RNG.integers(0, 17, (1, 12))
-    wide = TransNormer.from_model(model.to_model()).with_parameters(
+    wide = TransNormer.from_state(model.to_state()).with_parameters(
         {name: p.astype("f8") for name, p in model.parameters.items()}
     )
     zeros = [np.zeros((1, 3, 2 * 4 if layer == 0 else 4, 4)) for layer in range(2)]
