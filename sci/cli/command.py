@@ -123,6 +123,7 @@ def _failed(error: Exception) -> int:
 
 def _as_options(message: str) -> str:
     """Turn the arguments of functions that a message names into options."""
+    message = re.sub(r"\b(resume|overwrite)=True", r"--\1", message)
     return re.sub(r"\b(format|forcefield|model)=(?:'(\w+)'|(\d+))?", r"--\1 \2\3", message).replace(" :", ":")
 
 

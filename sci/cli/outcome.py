@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.io.core.atomic_write import what_is
 
-__all__ = ["Failure", "computing", "print_json", "print_table", "require_writable", "say"]
+__all__ = ["Failure", "add_overwrite", "computing", "print_json", "print_table", "require_writable", "say"]
 
 
 class Failure(Exception):
@@ -30,7 +31,7 @@ def computing() -> Iterator[None]:
 
 def say(kind: str, message: str) -> None:
     """Print one line on stderr."""
-    print(f"sci: {kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"sci: {kind}: {_printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def print_json(data: Any) -> None:
@@ -42,11 +43,26 @@ def print_table(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns on stdout."""
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}".rstrip())
+        print(_printable(f"{name:<{width}}  {value}".rstrip()))
 
 
-def require_writable(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
-    """Raise, before any work, if a file cannot be written or would replace an input or another output.
+def add_overwrite(parser: Any) -> None:
+    """Add the option --overwrite to a command that writes files."""
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
+def require_writable(
+    outputs: Sequence[Path], inputs: Sequence[Path] = (), *, overwrite: bool, continued: Sequence[Path | None] = ()
+) -> None:
+    """Raise, before any work, if a file cannot be written, exists, or would replace an input or another output.
+
+    Parameters
+    ----------
+    outputs, inputs : sequence of Path
+    overwrite : bool
+        Whether outputs may exist.
+    continued : sequence of Path or None
+        Outputs that may exist in any case, because the command continues them.
 
     Raises
     ------
@@ -54,19 +70,45 @@ def require_writable(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> No
     """
     places = [path.resolve() for path in outputs]
     for path, place in zip(outputs, places):
-        if path.is_dir():
-            raise FileFormatError(f"{path}: this is a directory; expected the name of a file to write")
-        if not path.parent.is_dir():
-            what = "is a file" if path.parent.exists() else "does not exist; create it first"
-            raise FileFormatError(f"{path}: the folder {path.parent} {what}")
+        _require_room(path)
         if places.count(place) > 1:
             raise InvalidValueError(f"{path} is the name of two outputs; choose different names")
-        if place in [other.resolve() for other in inputs]:
+        if any(_same_file(path, other) for other in inputs):
             raise InvalidValueError(f"{path} is the input; choose another name for the output")
-        try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise FileFormatError(
-                f"{path}: the folder {path.parent} cannot be written to ({error.strerror}); check its permissions"
-            ) from error
+        if path.exists() and not overwrite and path not in continued:
+            raise InvalidValueError(f"{path} exists; choose another name, or replace it with --overwrite")
+
+
+def _require_room(path: Path) -> None:
+    """Raise if a file of this name cannot be made."""
+    if not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "does not exist; create it first"
+        raise FileFormatError(f"{path}: the folder {path.parent} {what}")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be written ({error.strerror}); choose another name") from error
+    if path.exists() and not path.is_file():
+        raise FileFormatError(f"{path}: {what_is(path)}; expected the name of a file to write")
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise FileFormatError(
+            f"{path}: the folder {path.parent} cannot be written to ({error.strerror}); check its permissions"
+        ) from error
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    """Return True if two names are those of one file, also through links."""
+    try:
+        return path.resolve() == other.resolve() or path.samefile(other)
+    except OSError:
+        return False
+
+
+def _printable(text: str) -> str:
+    """Return a text without control characters, which a file may hold and a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

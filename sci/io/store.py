@@ -14,7 +14,7 @@ from sci.errors import FileFormatError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
-from sci.io.core.datasets import Group, read_text
+from sci.io.core.datasets import Group, member, read_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import Header, make_header
 from sci.io.core.registry import kind_named, kind_of
@@ -103,7 +103,7 @@ def load(path: str | Path) -> Any:
         kind = kind_named(header.kind)
         if kind.in_root:
             return kind.codec.read(file)
-        group = file.get(header.kind)  # files of older schemas keep the old name of the kind
+        group = member(file, header.kind)  # files of older schemas keep the old name of the kind
         if not isinstance(group, h5py.Group):
             raise FileFormatError(f"the group /{header.kind} is missing; the file is damaged: make it again")
         return kind.codec.read(group)
@@ -200,7 +200,8 @@ def load_results(path: str | Path) -> dict[str, Any]:
     FileFormatError, SchemaVersionError
     """
     with open_file(path) as (file, _):
-        return read_results(file[RESULTS]) if RESULTS in file else {}
+        group = member(file, RESULTS)
+        return read_results(group) if isinstance(group, h5py.Group) else {}
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -212,11 +213,11 @@ def describe(path: str | Path) -> dict[str, Any]:
     """
     datasets: dict[str, dict[str, Any]] = {}
 
-    def note(name: str, member: Any) -> None:
-        if isinstance(member, h5py.Dataset):
-            datasets[name] = {"shape": list(member.shape), "dtype": str(member.dtype), "bytes": int(member.nbytes)}
-            if "units" in member.attrs:
-                datasets[name]["units"] = read_text(member, "units")
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            datasets[name] = {"shape": list(item.shape), "dtype": str(item.dtype), "bytes": int(item.nbytes)}
+            if "units" in item.attrs:
+                datasets[name]["units"] = read_text(item, "units")
 
     with open_file(path) as (file, header):
         file.visititems(note)

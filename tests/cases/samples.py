@@ -144,7 +144,7 @@ _STATE = {
     PeriodicPotential: ("particles", "tol", "alpha", "modes"),
     RangeSeparatedPotential: ("all_particles", "long_range", "split", "tol"),
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
-    PoissonOperator: ("mask", "insulating", "coefficient", "spacing", "walls", "mean"),
+    PoissonOperator: ("mask", "neumann_body", "coefficient", "spacing", "boundary", "mean"),
     FNO: ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CycleModel: ("parameters",),

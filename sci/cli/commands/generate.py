@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sci.cli.outcome import computing, print_json, print_table, require_writable
+from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable
 from sci.io import save_samples
 from sci.problems import darcy_flow, navier_stokes
 
@@ -27,6 +27,7 @@ def add_parser(actions: Any) -> None:
     parser.add_argument("--grid", type=int, default=64, metavar="N", help="points along each axis of the solver (64)")
     parser.add_argument("--subsample", type=int, default=1, metavar="K", help="keep every K-th point (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     darcy = parser.add_argument_group("darcy")
     darcy.add_argument("--low", type=float, default=3.0, metavar="A", help="smaller coefficient (3)")
@@ -40,7 +41,7 @@ def add_parser(actions: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     a = arguments
-    require_writable([a.output])
+    require_writable([a.output], overwrite=a.overwrite)
     start = time.perf_counter()
     common = {"subsample": a.subsample, "seed": a.seed}
     if a.equation == "darcy":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.outcome import computing, print_json, print_table, require_writable
+from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable
 from sci.errors import InvalidValueError
 from sci.io import read_crystal, save
 from sci.potentials import Interstitial, LatticePotential, PotentialGrid, Substitution, Vacancy
@@ -55,6 +55,7 @@ def add_parser(commands: Any) -> None:
         "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
     )
     output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the plane z of the first site")
+    add_overwrite(output)
     output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.set_defaults(run=run)
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     factor = potential_factor(a.units, a.temperature)
     if a.grid < 1 or not 0 < a.window < np.inf:
         raise InvalidValueError(f"--grid {a.grid} --window {a.window:g}: expected positive numbers")
-    require_writable([p for p in (a.output, a.plot) if p], [a.input])
+    require_writable([p for p in (a.output, a.plot) if p], [a.input], overwrite=a.overwrite)
     if a.plot:
         from sci.plotting import require_matplotlib
 

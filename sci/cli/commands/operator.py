@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.commands import generate
-from sci.cli.outcome import computing, print_json, print_table, require_writable
+from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
@@ -46,6 +46,7 @@ def add_parser(commands: Any) -> None:
     predict.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="picture of the first three predictions beside truth"
     )
+    add_overwrite(predict)
     predict.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     predict.set_defaults(run=_predict)
     imported = actions.add_parser("import", help="turn a state dict of the neuraloperator library into a model")
@@ -64,6 +65,7 @@ def add_parser(commands: Any) -> None:
     said.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding")
     said.add_argument("--fno-skip", choices=("identity",), help="if the skip has no weights")
     said.add_argument("--mlp-skip", choices=("identity",), help="if the skip has no weights")
+    add_overwrite(imported)
     imported.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     imported.set_defaults(run=_import)
 
@@ -116,13 +118,15 @@ def _add_train(actions: Any) -> None:
         "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the loss")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.set_defaults(run=_train)
 
 
 def _train(a: argparse.Namespace) -> None:
     outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
-    require_writable(outputs, [p for p in (a.input, *a.test) if p])
+    inputs = [p for p in (a.input, *a.test) if p]
+    require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume])
     _require_plotting(a.plot)
     samples = load_samples(a.input)
     dim = _grid_axes(a, samples)
@@ -183,7 +187,7 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _predict(a: argparse.Namespace) -> None:
-    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input])
+    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite)
     _require_plotting(a.plot)
     operator = _operator(a.model)
     dim = operator.model.config.dim
@@ -213,7 +217,7 @@ def _predict(a: argparse.Namespace) -> None:
 
 
 def _import(a: argparse.Namespace) -> None:
-    require_writable([a.output], [a.input])
+    require_writable([a.output], [a.input], overwrite=a.overwrite)
     options = {
         "positional_grid": False if a.no_grid else None,
         "norm": a.norm,

@@ -12,7 +12,7 @@ from typing import Any
 
 from sci.backend import is_device_array, namespace, namespace_of, to_device, to_host
 from sci.cli.commands.files.export import export_format, export_paths, write_exports
-from sci.cli.outcome import computing, print_json, print_table, require_writable, say
+from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable, say
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.io import STRUCTURE_FORMATS, read_structure, save_potential_file
 from sci.options import options
@@ -72,6 +72,7 @@ def add_parser(commands: Any) -> None:
         "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
     )
     output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice (needs the extra plot)")
+    add_overwrite(output)
     output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     output.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     parser.set_defaults(run=run)
@@ -123,7 +124,8 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
     if exports and a.grid is None:
         raise InvalidValueError("--export writes the grid, and there is none; add --grid N")
     potential_factor(a.units, a.temperature)
-    require_writable([a.output, *exports.values(), *([a.plot] if a.plot else [])], [a.input])
+    outputs = [a.output, *exports.values(), *([a.plot] if a.plot else [])]
+    require_writable(outputs, [a.input], overwrite=a.overwrite)
     if a.plot:
         from sci.plotting import require_matplotlib
 

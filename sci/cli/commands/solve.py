@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sci.cli.outcome import Failure, computing, print_json, print_table, require_writable
+from sci.cli.outcome import Failure, add_overwrite, computing, print_json, print_table, require_writable
 from sci.errors import InvalidValueError
 from sci.io import load, load_problem, read_header, save
 from sci.solvers import (
@@ -66,6 +66,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--rtol", type=float, default=1e-8, help="relative residual ||b - A x|| / ||b|| (1e-8)")
     parser.add_argument("--maxiter", type=int, metavar="N", help="largest number of iterations (10 per unknown)")
     parser.add_argument("--model", type=Path, metavar="MODEL.h5", help="model for learned (the pretrained one) or dcdm")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.set_defaults(run=_solve)
     train = parser.add_action_parser("train", description=TRAIN)
@@ -73,12 +74,13 @@ def add_parser(commands: Any) -> None:
     train.add_argument("--sizes", type=int, nargs="+", default=[32, 64], metavar="N", help="cells per side (32 64)")
     train.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of Adam (1000)")
     train.add_argument("--seed", type=int, default=0, help="of masks, errors and initial parameters (0)")
+    add_overwrite(train)
     train.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     train.set_defaults(run=_train)
 
 
 def _train(a: argparse.Namespace) -> None:
-    require_writable([a.output])
+    require_writable([a.output], overwrite=a.overwrite)
     if a.seed < 0:
         raise InvalidValueError(f"--seed {a.seed}: expected a number that is not negative")
     losses: list[float] = []
@@ -98,7 +100,7 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _solve(a: argparse.Namespace) -> None:
-    require_writable([a.output], [p for p in (a.input, a.model) if p])
+    require_writable([a.output], [p for p in (a.input, a.model) if p], overwrite=a.overwrite)
     if a.model and a.method not in ("learned", "dcdm"):
         raise InvalidValueError(f"--model goes with --method learned or dcdm, not with {a.method}")
     A, b = load_problem(a.input)

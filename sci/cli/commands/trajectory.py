@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.outcome import print_json, print_table, require_writable, say
+from sci.cli.outcome import add_overwrite, print_json, print_table, require_writable, say
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.options import options
@@ -44,6 +44,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies (needs the extra plot)")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     parser.set_defaults(run=run)
@@ -53,7 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Compute what is not finished, and report what the file holds."""
     a, start = arguments, time.perf_counter()
     inputs = [a.input, *([a.topology] if a.topology else [])]
-    require_writable([a.output, *([a.plot] if a.plot else [])], inputs)
+    outputs, continued = [a.output, *([a.plot] if a.plot else [])], [a.output, a.plot] if a.resume else []
+    require_writable(outputs, inputs, overwrite=a.overwrite, continued=continued)
     if a.plot:
         from sci.plotting import require_matplotlib
 
@@ -70,6 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
                 kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
                 method=a.method,
                 resume=a.resume,
+                overwrite=a.overwrite,
                 command=a.command,
             )
     except KeyboardInterrupt as stop:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
@@ -38,7 +38,7 @@ def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     ------
     FileFormatError
     """
-    inner = group.get(name)
+    inner = member(group, name)
     if not isinstance(inner, h5py.Group):
         raise FileFormatError(f"the group {group.name}/{name} is missing; the file is damaged")
     names = json.loads(read_text(inner, "names"))
@@ -215,7 +215,7 @@ class _CheckpointCodec:
     @staticmethod
     def read(group: Group) -> Checkpoint:
         losses = read_array(group, "losses", (None,))
-        parts = group.get("optimizer", group.get("optimiser"))  # some files of schema 1 have the latter
+        parts = member(group, "optimizer") or member(group, "optimiser")  # some files of schema 1 have the latter
         if not isinstance(parts, h5py.Group):
             raise FileFormatError(f"the group {group.name}/optimizer is missing; the file is damaged")
         names = json.loads(read_text(parts, "names"))

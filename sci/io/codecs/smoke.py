@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+import h5py
 import numpy as np
 
 from sci.applications.smoke import SmokeFrame
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
@@ -83,7 +84,7 @@ class _StoredFrames(Sequence[SmokeFrame]):
     def __getitem__(self, index: Any) -> Any:
         number = range(self.length)[index]
         with open_file(self.path, (KIND,)) as (file, _):
-            return _read_frame(file[_name(number)])
+            return _read_frame(_frame(file, _name(number)))
 
 
 @codec(SmokeRun, kind=KIND, in_root=True)
@@ -103,7 +104,7 @@ class _SmokeCodec:
         if names != [_name(k) for k in range(len(names))]:
             raise FileFormatError(f"a frame is missing among {len(names)}; the file is damaged: make it again")
         for name in names:
-            _read_frame(group[name])  # a damaged frame is named by `load`, not later
+            _read_frame(_frame(group, name))  # a damaged frame is named by `load`, not later
         return SmokeRun(_StoredFrames(Path(group.file.filename), len(names)))
 
     @staticmethod
@@ -163,6 +164,13 @@ def _write_frame(file: Group, number: int, frame: SmokeFrame, dtype: Any) -> Non
     for name, values in fields.items():
         if values is not None:
             write_array(group, name, values if dtype is None else values.astype(dtype))
+
+
+def _frame(file: Group, name: str) -> Group:
+    found = member(file, name)
+    if not isinstance(found, h5py.Group):
+        raise FileFormatError(f"the group /{name} is missing; the file is damaged: make it again")
+    return found
 
 
 def _read_frame(group: Group) -> SmokeFrame:

@@ -24,10 +24,11 @@ import numpy as np
 from sci.distributed import Comm
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.atomic_write import write_error
-from sci.io.core.datasets import Group, crc32, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, crc32, member, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
+from sci.io.readers.text import require_file
 from sci.io.readers.trajectory import count_frames, read_frames
 from sci.potentials.frame_loop import FrameJob, compute_frames
 from sci.potentials.particles import Particles
@@ -54,6 +55,7 @@ def compute_trajectory(
     kernel: RadialKernel | None = None,
     method: str = "auto",
     resume: bool = False,
+    overwrite: bool = False,
     command: str | None = None,
     comm: Comm = None,
 ) -> None:
@@ -70,7 +72,9 @@ def compute_trajectory(
     tol, kernel, method
         As in `plan_frames`.
     resume : bool
-        Go on with `out` where it exists: only frames that are not finished are computed.
+        Continue with `out` if it exists: only frames that are not finished are computed.
+    overwrite : bool
+        Replace `out` if it exists, finished or not.
     command : str, optional
         What made the file; kept in it.
     comm : mpi4py communicator, optional
@@ -81,14 +85,16 @@ def compute_trajectory(
     FileFormatError
         On every rank, for a bad frame or file, or a full disk. Finished frames stay.
     InvalidValueError
-        On every rank: to resume with another input or other options; to replace a file that is not finished.
+        On every rank: to resume with another input or other options; if `out` exists and is neither to be continued nor
+        to be replaced.
 
     Notes
     -----
     Collective. A process that is killed at any moment loses no finished frame and leaves a file that opens. The input
     is identified by the SHA-256 of its bytes.
     """
-    options: dict[str, Any] = {"tol": tol, "kernel": kernel, "method": method, "resume": resume, "command": command}
+    options: dict[str, Any] = {"tol": tol, "kernel": kernel, "method": method, "command": command}
+    options |= {"resume": resume, "overwrite": overwrite}
     sink = TrajectoryFile(out, path, topology=topology, frames=frames, **options)
 
     def read(numbers: Sequence[int]) -> Iterator[tuple[int, Particles]]:
@@ -102,7 +108,7 @@ class TrajectoryFile:
 
     Parameters
     ----------
-    out, path, topology, frames, tol, kernel, method, resume, command
+    out, path, topology, frames, tol, kernel, method, resume, overwrite, command
         As in `compute_trajectory`.
     """
 
@@ -117,11 +123,12 @@ class TrajectoryFile:
         kernel: RadialKernel | None = None,
         method: str = "auto",
         resume: bool = False,
+        overwrite: bool = False,
         command: str | None = None,
     ) -> None:
         self.out, self.path, self.topology, self.frames = Path(out), Path(path), topology, frames
         self.tol, self.kernel, self.method = tol, kernel, method
-        self.resume, self.command = resume, command
+        self.resume, self.overwrite, self.command = resume, overwrite, command
         self._stack = contextlib.ExitStack()
         self._slots: _Slots | None = None
 
@@ -165,17 +172,17 @@ class TrajectoryFile:
                 f"{self.path}: no frame is left of {self.frames}; expected an ascending choice of at least one"
             )
         source = self._source(numbers)
-        if self.out.exists():
+        if self.out.exists() and not (self.overwrite and not self.resume):
             state = trajectory_state(self.out)
             unfinished = np.flatnonzero(state.checksums == UNFINISHED)
             if self.resume:
                 _require_same(self.out, state.source, source)
                 return FrameJob(state.plan, np.array(numbers)[unfinished], unfinished)
-            if len(unfinished):
-                finished, total = len(state.checksums) - len(unfinished), len(state.checksums)
-                raise InvalidValueError(
-                    f"{self.out}: {finished} of {total} frames are finished; go on with resume=True, or remove it"
-                )
+            finished, total = len(state.checksums) - len(unfinished), len(state.checksums)
+            raise InvalidValueError(
+                f"{self.out}: {finished} of {total} frames are finished; continue with resume=True, or replace it "
+                "with overwrite=True"
+            )
         _, first = next(read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1)))
         plan = plan_frames(first, self.tol, kernel=self.kernel, method=self.method)
         header = make_header(KIND, UNITS, self.command)
@@ -197,6 +204,7 @@ class TrajectoryFile:
 
 
 def _digest(path: Path) -> str:
+    require_file(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -245,8 +253,8 @@ class _Slots:
 @contextlib.contextmanager
 def _open_slots(path: Path) -> Iterator[_Slots]:
     with open_file(path, (KIND,)) as (file, _):
-        group = file[KIND]
-        offsets = {name: group[name].id.get_offset() for name in ("energies", "forces", "checksums")}
+        group = _group(file)
+        offsets = {name: _dataset(group, name).id.get_offset() for name in ("energies", "forces", "checksums")}
         n = group["forces"].shape[1]
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -322,9 +330,28 @@ def trajectory_state(path: str | Path) -> TrajectoryState:
         Also for a file of another kind.
     """
     with open_file(path, (KIND,)) as (file, _):
-        group = file[KIND]
+        group = _group(file)
         plan = FramePlan(**json.loads(read_text(group, "plan")))
-        return TrajectoryState(plan, json.loads(read_text(group, "source")), np.asarray(group["checksums"][()]))
+        return TrajectoryState(
+            plan, json.loads(read_text(group, "source")), np.asarray(_dataset(group, "checksums")[()])
+        )
+
+
+def _group(file: Group) -> Group:
+    group = member(file, KIND)
+    if not isinstance(group, h5py.Group):
+        raise FileFormatError(f"the group /{KIND} is missing; the file is damaged: make it again")
+    return group
+
+
+def _dataset(group: Group, name: str) -> Any:
+    """Return a dataset that is filled frame by frame, whose checksum is that of each frame."""
+    dataset = member(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.chunks is not None:
+        raise FileFormatError(f"{group.name}/{name} is missing or not in one piece; the file is damaged: make it again")
+    if dataset.id.get_storage_size() != dataset.nbytes or dataset.nbytes > dataset.file.id.get_filesize():
+        raise FileFormatError(f"{group.name}/{name} claims {dataset.nbytes} bytes, which are not stored; it is damaged")
+    return dataset
 
 
 @codec(Trajectory, kind=KIND, units=UNITS)
@@ -347,7 +374,7 @@ class _TrajectoryCodec:
     @staticmethod
     def read(group: Group) -> Trajectory:
         frames = read_array(group, "frames", (None,), ("i8",))
-        checksums, energies, forces = (group[name] for name in ("checksums", "energies", "forces"))
+        checksums, energies, forces = (_dataset(group, name) for name in ("checksums", "energies", "forces"))
         n = len(frames)
         if checksums.shape != (n,) or energies.shape != (n,) or forces.ndim != 3 or forces.shape[::2] != (n, 3):
             raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")

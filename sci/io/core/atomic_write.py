@@ -7,13 +7,14 @@ import errno
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from sci.errors import FileFormatError, SciError
 
-__all__ = ["reason_of", "replacing", "sync", "write_error"]
+__all__ = ["reason_of", "replacing", "sync", "what_is", "write_error"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -31,21 +32,30 @@ def replacing(path: str | Path, n_bytes: int = 0) -> Iterator[Path]:
     Raises
     ------
     FileFormatError
-        If the folder is missing or not writable, `path` is a folder, or the disk is full.
+        If the folder is missing or not writable, `path` is a folder, a device, a pipe or a socket, or the disk is full.
 
     Notes
     -----
-    The file is flushed to the disk before it is renamed. After an exception the temporary file is removed; after a
-    kill it stays, as `.name.<8 hex digits>.tmp`, and nothing is found under the final name that was not there before.
+    A symbolic link is followed: the file that it names is replaced, and the link stays. The new file has mode and owner
+    of the old one. It is flushed to the disk before it is renamed. After an exception the temporary file is removed;
+    after a kill it stays, as `.name.<8 hex digits>.tmp`, and nothing is found under the final name that was not there
+    before.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        if path.is_dir():
-            raise FileFormatError(f"{path}: this is a directory; expected the name of a file to write")
+        if path.is_symlink():
+            path = path.resolve()
+    except OSError as error:
+        raise write_error(path, error) from error
+    # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
+    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(f"{path}: {what_is(path)}; expected the name of a file to write")
         if shutil.disk_usage(path.parent).free < n_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield temporary
+        _keep_owner(path, temporary)
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
@@ -58,11 +68,33 @@ def replacing(path: str | Path, n_bytes: int = 0) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _keep_owner(old: Path, new: Path) -> None:
+    """Give a new file the mode, and where that is allowed the owner, of the one that it replaces."""
+    if old.exists():
+        status = old.stat()
+        with contextlib.suppress(PermissionError):
+            os.chown(new, status.st_uid, status.st_gid)
+        new.chmod(stat.S_IMODE(status.st_mode))
+
+
+def what_is(path: Path) -> str:
+    """Return a phrase for a path that is no regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "there is no such file"
+    kinds = {stat.S_IFDIR: "directory", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return f"this is a {kinds.get(stat.S_IFMT(mode), 'device')}"
+
+
 def sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
+    """Flush a file or a folder to the disk; some file systems cannot flush folders, which is no error."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

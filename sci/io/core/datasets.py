@@ -12,12 +12,47 @@ import numpy as np
 from sci.backend import to_host
 from sci.errors import FileFormatError
 
-__all__ = ["Group", "crc32", "read_array", "read_foreign", "read_text", "write_array", "write_text"]
+__all__ = [
+    "MAX_RATIO",
+    "Group",
+    "crc32",
+    "member",
+    "read_array",
+    "read_foreign",
+    "read_text",
+    "write_array",
+    "write_text",
+]
 
-_MAX_RATIO = 1100
+MAX_RATIO = 1100
 """A little more than the best that deflate can do, 1,032 to 1."""
 
 Group = Any
+
+
+def member(group: Group, name: str) -> Any:
+    """Return a dataset or group of an open file, and None if it is missing.
+
+    Raises
+    ------
+    FileFormatError
+        For a link, which may lead to any other file of this machine, and for data that lie outside of the file.
+    """
+    for part in name.strip("/").split("/"):
+        if not isinstance(group, h5py.Group):
+            return None
+        link = group.get(part, getlink=True)
+        if link is None:
+            return None
+        where = f"{group.name.rstrip('/')}/{part}"
+        if not isinstance(link, h5py.HardLink):
+            raise FileFormatError(f"{where} is a link; expected the data themselves: copy them into the file first")
+        group = group[part]
+        if isinstance(group, h5py.Dataset) and group.external:
+            raise FileFormatError(
+                f"{where} lies in another file; expected the data themselves: h5repack the file first"
+            )
+    return group
 
 
 def write_text(item: Any, name: str, text: str) -> None:
@@ -89,7 +124,7 @@ def read_array(
         If the dataset is missing, has another shape or dtype, holds NaN or Inf, or fails its checksum.
     """
     label = f"{group.name.rstrip('/')}/{name}"
-    dataset = group.get(name)
+    dataset = member(group, name)
     if not isinstance(dataset, h5py.Dataset):
         raise FileFormatError(f"the dataset {label} is missing; the file is damaged")
     _check_shape(dataset, label, shape)
@@ -113,7 +148,7 @@ def read_foreign(file: Group, name: str) -> np.ndarray:
     FileFormatError
         If it is missing, does not fit into its file, or holds something else.
     """
-    dataset = file.get(name)
+    dataset = member(file, name)
     if not isinstance(dataset, h5py.Dataset):
         raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
     if dataset.dtype.kind not in "biuf":
@@ -136,9 +171,11 @@ def _check_shape(dataset: Any, label: str, shape: Sequence[int | None] | None) -
 
 def _check_size(dataset: Any, label: str) -> None:
     """Refuse a dataset that would read as more than the file can hold, before any memory is asked for."""
+    if dataset.is_virtual:
+        raise FileFormatError(f"the dataset {label} joins other datasets (virtual); expected the data themselves")
     stored = dataset.id.get_storage_size()
-    limit = min(stored, dataset.file.id.get_filesize()) * (1 if dataset.chunks is None else _MAX_RATIO)
-    if dataset.nbytes > limit and not dataset.is_virtual:
+    limit = min(stored, dataset.file.id.get_filesize()) * (1 if dataset.chunks is None else MAX_RATIO)
+    if dataset.nbytes > limit:
         raise FileFormatError(
             f"the dataset {label} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged"
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from sci.errors import FileFormatError, SciError
-from sci.io.core.atomic_write import reason_of, replacing
+from sci.io.core.atomic_write import reason_of, replacing, what_is
 from sci.io.core.datasets import Group
 from sci.io.core.header import Header, checked_header, write_header
 from sci.io.core.integrity import SEAL_BYTES, check_seal, seal
@@ -61,9 +64,8 @@ def open_any(path: str | Path) -> Iterator[Group]:
     path = Path(path)
     try:
         if not path.is_file():
-            what = "this is a directory" if path.is_dir() else "there is no such file"
-            raise FileFormatError(f"{path}: {what}; expected an HDF5 file")
-        with h5py.File(path, "r") as file:
+            raise FileFormatError(f"{path}: {what_is(path)}; expected an HDF5 file")
+        with _opened(path) as file:
             yield file
     except SciError as error:
         text = str(error)
@@ -75,8 +77,22 @@ def open_any(path: str | Path) -> Iterator[Group]:
         if isinstance(error, PermissionError):
             raise FileFormatError(f"{path}: cannot be read ({reason_of(error)}); check its permissions") from error
         if "unable to lock file" in str(error):
-            raise FileFormatError(f"{path}: another process is writing it; wait for it, or end it") from error
+            raise FileFormatError(
+                f"{path}: another process is writing it; wait for it, or end it (HDF5_USE_FILE_LOCKING=FALSE reads it "
+                "all the same)"
+            ) from error
         raise FileFormatError(f"{path}: damaged, or not an HDF5 file ({reason_of(error)}); make it again") from error
+
+
+def _opened(path: Path) -> Any:
+    """Open a file for reading; without a lock where the file system has none."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        found = re.search(r"unable to lock file, errno = (\d+)", str(error))
+        if found is None or int(found[1]) in (errno.EAGAIN, errno.EACCES):
+            raise
+        return h5py.File(path, "r", locking=False)
 
 
 @contextlib.contextmanager
@@ -101,7 +117,9 @@ def open_file(path: str | Path, kinds: Sequence[str] | None = None) -> Iterator[
 def is_foreign(path: str | Path) -> bool:
     """Return True if a readable HDF5 file lacks our header; `open_file` explains what is wrong with any other file."""
     try:
-        with h5py.File(path, "r") as file:
+        if not Path(path).is_file():
+            return False
+        with _opened(Path(path)) as file:
             return "format" not in file.attrs
     except Exception:  # h5py raises nearly every class for damaged files
         return False

@@ -36,6 +36,8 @@ def check_seal(path: Path) -> None:
     ------
     FileFormatError
     """
+    if not path.is_file():
+        return  # opening it says what is wrong
     try:
         with path.open("rb") as raw:
             first = raw.read(SEAL_BYTES + len(_SIGNATURE))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import h5py
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.core.datasets import Group
+from sci.io.core.datasets import Group, member
 
 __all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "write_member"]
 
@@ -203,12 +203,12 @@ def read_member(group: Group, name: str, cls: type) -> Any:
     FileFormatError
         If the group is missing, or its contents are damaged.
     """
-    member = group.get(name)
-    if not isinstance(member, h5py.Group):
+    found = member(group, name)
+    if not isinstance(found, h5py.Group):
         raise FileFormatError(
             f"the group {group.name.rstrip('/')}/{name} is missing; the file is damaged: make it again"
         )
-    return _BY_CLASS[cls].codec.read(member)
+    return _BY_CLASS[cls].codec.read(found)
 
 
 def _full_name(cls: type) -> str:

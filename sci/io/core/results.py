@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
 
 __all__ = ["RESULTS", "read_results", "write_results"]
 
@@ -33,9 +33,10 @@ def read_results(group: Group, depth: int = 0) -> dict[str, Any]:
     if depth > 8:
         raise FileFormatError(f"{group.name} is nested too deep; the file is damaged")
     found: dict[str, Any] = {name: read_text(group, name) for name in group.attrs}
-    for name, member in group.items():
-        if isinstance(member, h5py.Group):
-            found[name] = read_results(member, depth + 1)
+    for name in group:
+        inner = member(group, name)
+        if isinstance(inner, h5py.Group):
+            found[name] = read_results(inner, depth + 1)
         else:
             data = read_array(group, name, None, ("f4", "f8", "i8"))
             found[name] = float(data) if data.ndim == 0 else data

@@ -17,7 +17,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, crc32, read_text, write_text
+from sci.io.core.datasets import MAX_RATIO, Group, crc32, member, read_text, write_text
 from sci.io.core.hdf5 import open_file
 from sci.io.core.registry import codec
 from sci.potentials.grid import PotentialGrid
@@ -145,11 +145,12 @@ def part_files(path: str | Path) -> list[Path]:
     """Return the parts that the grid of the file `path` is joined from; none for a plain or unreadable file."""
     try:
         with open_file(path) as (file, _):
-            dataset = file[f"VTKHDF/PointData/{NAME}"]
-            names = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
+            dataset = member(file, f"VTKHDF/PointData/{NAME}")
+            virtual = isinstance(dataset, h5py.Dataset) and dataset.is_virtual
+            names = [source.file_name for source in dataset.virtual_sources()] if virtual else []
     except FileFormatError:
         return []
-    return [Path(path).with_name(name) for name in names if Path(name).name == name]
+    return [Path(path).with_name(name) for name in names if _is_plain(name)]
 
 
 def read_grid(file: Group) -> PotentialGrid:
@@ -161,6 +162,7 @@ def read_grid(file: Group) -> PotentialGrid:
         If the group is missing, is no ImageData, does not fit its dataset, or the values fail their checksum.
     """
     frame, dataset = read_frame(file)
+    _check_part_sizes(file, dataset)
     values = np.empty(frame.shape, dataset.dtype)
     if not dataset.is_virtual:
         _read_values(dataset, values)
@@ -176,7 +178,7 @@ def read_frame(file: Group) -> tuple[Frame, Any]:
     ------
     FileFormatError
     """
-    image = file.get("VTKHDF")
+    image = member(file, "VTKHDF")
     if not isinstance(image, h5py.Group):
         raise FileFormatError("the file holds no grid (group /VTKHDF); make it with a grid")
     if read_text(image, "Type") != "ImageData":
@@ -190,7 +192,7 @@ def read_frame(file: Group) -> tuple[Frame, Any]:
     if extent[::2].any() or (_numbers(image, "Direction", 9) != np.eye(3).ravel()).any():
         raise FileFormatError("/VTKHDF has an extent that does not begin at 0, or a rotated frame; expected neither")
     nx, ny, nz = (int(n) + 1 for n in extent[1::2])
-    dataset = image.get(f"PointData/{NAME}")
+    dataset = member(image, f"PointData/{NAME}")
     if not isinstance(dataset, h5py.Dataset) or dataset.shape != (nz, ny, nx) or dataset.dtype not in ("<f4", "<f8"):
         raise FileFormatError(f"/VTKHDF/PointData/{NAME} is not of {nz} x {ny} x {nx} floats, as WholeExtent says")
     return Frame((nx, ny, nz), (x, y, z), (hx, hy, hz), units), dataset
@@ -204,8 +206,9 @@ def stored_slabs(dataset: Any) -> Iterator[tuple[slice, np.ndarray]]:
     FileFormatError
         For the checksum after the last slab.
     """
-    stored = dataset.id.get_storage_size()
-    if stored == 0 or (dataset.chunks is None and stored != dataset.nbytes):
+    stored = min(dataset.id.get_storage_size(), dataset.file.id.get_filesize())
+    limit = stored * MAX_RATIO
+    if stored == 0 or dataset.nbytes > limit or (dataset.chunks is None and stored != dataset.nbytes):
         raise FileFormatError(f"{dataset.name} holds {stored} of {dataset.nbytes} bytes; the file is damaged")
     checksum = 0
     for part in slabs(dataset.shape[::-1], dataset.dtype.itemsize):
@@ -234,7 +237,7 @@ def checked_parts(file: Group, dataset: Any) -> Iterator[tuple[Any, tuple[slice,
     """
     filled, uuid = 0, read_text(file, "uuid")
     for source in dataset.virtual_sources() if dataset.is_virtual else []:
-        path = Path(file.file.filename).with_name(source.file_name)
+        path = _part_path(file, source.file_name)
         low, high = source.vspace.get_select_bounds()
         place = tuple(slice(a, b + 1) for a, b in zip(reversed(low), reversed(high)))
         shape = tuple(b - a + 1 for a, b in zip(low, high))
@@ -243,13 +246,35 @@ def checked_parts(file: Group, dataset: Any) -> Iterator[tuple[Any, tuple[slice,
         with open_file(path, (PART,)) as (part, header):
             if header.parent_uuid != uuid:
                 raise FileFormatError(f"the part belongs to another file ({header.parent_uuid}, not {uuid})")
-            data = part.get(NAME)
+            data = member(part, NAME)
             if not isinstance(data, h5py.Dataset) or data.shape != shape or data.dtype != dataset.dtype:
                 raise FileFormatError(f"the part does not hold {shape} values of {dataset.dtype}; it is damaged")
             yield data, place
         filled += math.prod(shape)
     if dataset.is_virtual and filled != dataset.size:
         raise FileFormatError(f"{dataset.name} joins {filled} of {dataset.size} values; the file is damaged")
+
+
+def _is_plain(name: str) -> bool:
+    """Return True if a name is that of a file in the same folder, and not of the file itself or of a folder."""
+    return Path(name).name == name and name not in ("", ".", "..")
+
+
+def _part_path(file: Group, name: str) -> Path:
+    """Return the path of a part; any other file that a virtual dataset names is refused."""
+    path = Path(file.file.filename)
+    if not _is_plain(name) or name == path.name:
+        raise FileFormatError(f"the grid is joined from {name!r}; expected parts with plain names beside the file")
+    return path.with_name(name)
+
+
+def _check_part_sizes(file: Group, dataset: Any) -> None:
+    """Refuse a grid that is larger than its parts, before any memory is asked for."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
+    paths = {_part_path(file, source.file_name) for source in sources}
+    n_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+    if sources and all(path.is_file() for path in paths) and dataset.nbytes > n_bytes * MAX_RATIO:
+        raise FileFormatError(f"{dataset.name} claims {dataset.nbytes} bytes, its parts hold {n_bytes}; it is damaged")
 
 
 @codec(PotentialGrid, kind="grid", in_root=True)

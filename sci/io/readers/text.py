@@ -10,15 +10,37 @@ from pathlib import Path
 import numpy as np
 
 from sci.errors import FileFormatError
+from sci.io.core.atomic_write import what_is
 from sci.potentials.particles import Particles, coincident_pair
 
-__all__ = ["Atoms", "line_of", "number", "open_lines", "pick_model", "read_bytes", "read_lines", "to_particles"]
+__all__ = [
+    "Atoms",
+    "line_of",
+    "number",
+    "open_lines",
+    "pick_model",
+    "read_bytes",
+    "read_lines",
+    "require_file",
+    "to_particles",
+]
 
 Atoms = list[tuple[int, str, float, float, float, float, float]]
 """Line number, name, x, y, z, charge and radius of each atom."""
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NON_FINITE = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+
+def require_file(path: Path) -> None:
+    """Refuse a device, a pipe or a socket, which may never end.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -30,6 +52,7 @@ def read_bytes(path: str | Path) -> bytes:
         With one line that begins with the path.
     """
     path = Path(path)
+    require_file(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -76,6 +99,7 @@ def open_lines(path: Path) -> Iterator[Iterator[str]]:
     FileFormatError
         For a file that cannot be read or is not text.
     """
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield (line.strip() for line in file)

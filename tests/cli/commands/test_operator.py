@@ -88,7 +88,8 @@ def test_a_resumed_training_is_the_whole_one(folder):
     base = ["train", folder / "train.h5", *SMALL, "--transpose", "--standardize-inputs"]
     assert run(*base, "-o", whole, "--epochs", 2) == 0
     assert run(*base, "-o", done, "--epochs", 2, "--checkpoint", half) == 0
-    assert run(*base, "-o", done, "--epochs", 2, "--resume", half) == 0
+    assert run(*base, "-o", done, "--epochs", 2, "--resume", half) == 2, "nothing is replaced unasked"
+    assert run(*base, "-o", done, "--epochs", 2, "--resume", half, "--overwrite") == 0
     for name, value in load(whole).model.parameters.items():
         np.testing.assert_array_equal(value, load(done).model.parameters[name])
 

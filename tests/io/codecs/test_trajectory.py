@@ -115,7 +115,7 @@ def test_killed_writers_lose_no_finished_frame(tmp_path):
 
 
 def _half_done(xyz: Path, out: Path) -> None:
-    compute_trajectory(xyz, out)
+    compute_trajectory(xyz, out, overwrite=True)
     with h5py.File(out, "r+") as file:
         file["trajectory/checksums"][4:] = -1
         file["trajectory/forces"][4:] = np.nan
@@ -128,7 +128,7 @@ def test_resuming(xyz, tmp_path):
     _half_done(xyz, out)
     assert load(out).frames.tolist() == [0, 1, 2, 3]
     assert load(out).n_frames == FRAMES
-    with pytest.raises(InvalidValueError, match="4 of 9 frames are finished; go on with resume=True"):
+    with pytest.raises(InvalidValueError, match="4 of 9 frames are finished; continue with resume=True, or replace"):
         compute_trajectory(xyz, out)
     for change in ({"tol": 1e-5}, {"kernel": Yukawa(0.1)}, {"method": "format"}, {"frames": slice(1, None)}):
         with pytest.raises(InvalidValueError, match="it was begun with another"):
@@ -139,7 +139,11 @@ def test_resuming(xyz, tmp_path):
     compute_trajectory(xyz, out, resume=True)
     np.testing.assert_array_equal(load(out).forces, expected.forces)
     compute_trajectory(xyz, out, resume=True)
-    compute_trajectory(xyz, out, tol=1e-5)  # a finished file is replaced
+    with pytest.raises(InvalidValueError, match="9 of 9 frames are finished"):
+        compute_trajectory(xyz, out, frames=slice(0, 2))
+    assert len(load(out).frames) == FRAMES, "a finished file is not replaced unasked"
+    compute_trajectory(xyz, out, frames=slice(0, 2), overwrite=True)
+    assert len(load(out).frames) == 2
 
 
 def test_two_writers_do_not_share_a_file(xyz, tmp_path):

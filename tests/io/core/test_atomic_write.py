@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
+import stat
 import subprocess
 import sys
 import textwrap
@@ -14,7 +17,7 @@ import pytest
 
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, save, write_cube, write_dx
-from sci.io.core.atomic_write import replacing
+from sci.io.core.atomic_write import replacing, sync
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 
@@ -114,3 +117,76 @@ def test_killed_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
         values = load(path).values
         assert values.min() == values.max() != 0
     assert list(tmp_path.glob(".*.tmp")), "no kill came while a file was being written"
+
+
+def test_devices_pipes_and_sockets_are_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        os.symlink("/dev/null", tmp_path / "link")
+        for name, what in (("pipe", "pipe"), ("socket", "socket"), ("link", "device")):
+            with pytest.raises(FileFormatError, match=f"this is a {what}; expected the name of a file to write"):
+                save(tmp_path / name, GRID)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe", "socket"]
+
+
+def test_a_device_node_stays_one(tmp_path):
+    """`-o` on a node of a device made a file of it."""
+    try:
+        os.mknod(tmp_path / "node", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("making device nodes is not allowed here")
+    with pytest.raises(FileFormatError, match="this is a device"):
+        write_dx(tmp_path / "node", GRID)
+    assert stat.S_ISCHR((tmp_path / "node").stat().st_mode)
+
+
+def test_links_are_followed_and_modes_kept(tmp_path):
+    (tmp_path / "deep").mkdir()
+    target = tmp_path / "deep" / "a.h5"
+    target.write_text("old")
+    target.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(target, 12, 34)
+    (tmp_path / "link.h5").symlink_to(target)
+    save(tmp_path / "link.h5", GRID)
+    assert (tmp_path / "link.h5").is_symlink()
+    assert load(target).shape == GRID.shape
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    if os.geteuid() == 0:
+        assert (target.stat().st_uid, target.stat().st_gid) == (12, 34)
+    (tmp_path / "new.h5").symlink_to(tmp_path / "deep" / "b.h5")
+    save(tmp_path / "new.h5", GRID)
+    assert (tmp_path / "deep" / "b.h5").is_file()
+
+
+def test_long_names(tmp_path):
+    save(tmp_path / ("a" * 255), GRID)
+    with pytest.raises(FileFormatError, match="File name too long"):
+        save(tmp_path / ("a" * 256), GRID)
+
+
+@pytest.mark.parametrize(("code", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+def test_file_systems_that_cannot_flush_folders(tmp_path, monkeypatch, code, fails):
+    """CIFS and some FUSE file systems answer EINVAL; an error of the disk stays one."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if fails:
+        with pytest.raises(FileFormatError, match="Input/output error"):
+            save(tmp_path / "a.h5", GRID)
+    else:
+        save(tmp_path / "a.h5", GRID)
+        assert load(tmp_path / "a.h5").shape == GRID.shape
+    with monkeypatch.context() as context:
+        context.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EINVAL, "file")))
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError, match="file"):
+            sync(tmp_path / "file")

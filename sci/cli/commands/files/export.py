@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sci import io
-from sci.cli.outcome import print_json, require_writable
+from sci.cli.outcome import add_overwrite, print_json, require_writable
 from sci.errors import FileFormatError
 from sci.potentials import Particles, PotentialGrid
 from sci.units import POTENTIAL_UNITS
@@ -32,6 +32,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
     )
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -61,7 +62,7 @@ def write_exports(paths: dict[str, Path], grid: PotentialGrid, particles: Partic
 def run(arguments: argparse.Namespace) -> None:
     """Export the grid of a file."""
     paths = export_paths(arguments.output or arguments.file, arguments.to)
-    require_writable(list(paths.values()), [arguments.file])
+    require_writable(list(paths.values()), [arguments.file], overwrite=arguments.overwrite)
     grid, particles = io.load_grid(arguments.file), None
     if "cube" in paths:
         if io.read_header(arguments.file).kind != "potential":

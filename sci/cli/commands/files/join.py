@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sci import io
-from sci.cli.outcome import print_json, require_writable
+from sci.cli.outcome import add_overwrite, print_json, require_writable
 
 __all__ = ["add_parser"]
 
@@ -19,13 +19,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a file whose grid is joined from parts beside it")
     parser.add_argument("out", type=Path, metavar="OUT", help="the new file")
+    add_overwrite(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Join the parts."""
-    require_writable([arguments.out], [arguments.file])
+    require_writable([arguments.out], [arguments.file], overwrite=arguments.overwrite)
     io.join_parts(arguments.file, arguments.out)
     if arguments.json:
         print_json({"file": str(arguments.file), "out": str(arguments.out)})

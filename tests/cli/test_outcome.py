@@ -1,0 +1,84 @@
+"""Outputs are checked before any work; nothing is replaced unasked; a file's texts do not reach the terminal raw."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import h5py
+import numpy as np
+from command_cases import run
+
+from sci.io import load, save
+from sci.potentials import Particles
+
+
+def test_an_output_that_exists_needs_overwrite(pqr, tmp_path, capsys):
+    out = tmp_path / "out.h5"
+    words = ("potential", pqr, "-o", out, "--grid", 4, "--export", "dx", "--quiet")
+    assert run(*words) == 0
+    before = out.read_bytes()
+    assert run(*words) == 2
+    assert "exists; choose another name, or replace it with --overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert run(*words, "--overwrite") == 0
+    out.unlink()
+    assert run(*words) == 2, "the export exists as well"
+    assert run("export", tmp_path / "none.h5", "--to", "dx", "-o", out) == 2
+
+
+def test_finished_frames_are_not_replaced_unasked(tmp_path, capsys):
+    path, out = tmp_path / "a.xyz", tmp_path / "a.h5"
+    path.write_text("2\nProperties=species:S:1:pos:R:3:charge:R:1\nA 0 0 0 1\nB 0 0 2 -1\n" * 3)
+    words = ("trajectory", path, "-o", out, "--quiet")
+    assert run(*words) == 0
+    assert run(*words, "--frames", "0:1") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert len(load(out).frames) == 3
+    assert run(*words, "--resume") == 0
+    assert run(*words, "--frames", "0:1", "--overwrite") == 0
+    assert len(load(out).frames) == 1
+
+
+def test_hard_links_and_links_to_the_input_are_refused(pqr, tmp_path, capsys):
+    before = pqr.read_bytes()
+    os.link(pqr, tmp_path / "hard.h5")
+    (tmp_path / "soft.h5").symlink_to(pqr)
+    for name in ("hard.h5", "soft.h5", "small.pqr"):
+        assert run("potential", pqr, "-o", tmp_path / name, "--overwrite") == 2
+        assert "is the input" in capsys.readouterr().err
+    assert pqr.read_bytes() == before
+
+
+def test_places_that_take_no_file_are_named_before_the_work(pqr, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for out, said in (
+        (tmp_path / "pipe", "this is a pipe"),
+        ("/dev/null", "this is a device"),
+        (tmp_path, "this is a directory"),
+        (tmp_path / "none" / "a.h5", "does not exist; create it first"),
+        (tmp_path / ("a" * 256), "File name too long"),
+    ):
+        assert run("potential", pqr, "-o", out, "--overwrite") == 2
+        assert said in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pipe", "small.pqr"]
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys):
+    path = tmp_path / "a.h5"
+    evil = "\x1b]0;mine\x07\x1b[2J\x9b31m"
+    save(path, Particles([[0.0, 0.0, 0.0]], [1.0]), command=evil, units=evil, results={"note": evil})
+    with h5py.File(path, "r+") as file:
+        file.create_dataset(f"particles/{evil}", data=np.ones(1))
+    for more in ((), ("--json",)):
+        assert run("info", path, *more) == 0
+        said = capsys.readouterr().out
+        assert "mine" in said
+        assert [c for c in said if not (c.isprintable() or c == "\n")] == []
+        if more:
+            assert json.loads(said)["command"] == evil
+    with h5py.File(path, "r+") as file:
+        file.attrs["kind"] = np.bytes_(evil.encode())
+    assert run("export", path, "--to", "dx") == 2
+    said = capsys.readouterr().err
+    assert [c for c in said if not (c.isprintable() or c == "\n")] == []

@@ -1,0 +1,162 @@
+"""Files from strangers: data that lie elsewhere, links, virtual data, and claims of more than a file holds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from kinds import KINDS
+from samples import make_objects
+
+from sci.errors import FileFormatError
+from sci.io import describe, load, load_grid, load_problem, load_results, load_samples, read_slabs, save
+from sci.potentials import Particles
+
+SECRET = np.frombuffer(b"the secret of another user......", np.uint8).astype("f8")
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file that must not be read."""
+    path = tmp_path / "secret.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = SECRET
+        file["g/charges"] = SECRET
+    (tmp_path / "secret.bin").write_bytes(SECRET.tobytes())
+    return path
+
+
+def _external(file: h5py.File, name: str, folder: Path) -> None:
+    place = [(str(folder / "secret.bin"), 0, SECRET.nbytes)]
+    file.create_dataset(name, SECRET.shape, "f8", external=place)
+
+
+def _virtual(file: h5py.File, name: str, source: str) -> None:
+    layout = h5py.VirtualLayout(SECRET.shape, "f8")
+    layout[:] = h5py.VirtualSource(source, "x", SECRET.shape)
+    file.create_virtual_dataset(name, layout)
+
+
+STRANGE = {
+    "external link": (lambda f, folder: f.__setitem__("x", h5py.ExternalLink("secret.h5", "x")), "/x is a link"),
+    "soft link": (lambda f, folder: f.__setitem__("x", h5py.SoftLink("/y")), "/x is a link"),
+    "external data": (lambda f, folder: _external(f, "x", folder), "/x lies in another file"),
+    "virtual": (lambda f, folder: _virtual(f, "x", "secret.h5"), r"x joins other datasets \(virtual\)"),
+    "virtual itself": (lambda f, folder: _virtual(f, "x", "."), "x joins other datasets"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_file_of_another_program_is_read_from_itself_alone(tmp_path, secret, case):
+    make, message = STRANGE[case]
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["y"] = np.ones(len(SECRET))
+        make(file, tmp_path)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        load_samples(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_file_of_ours_is_read_from_itself_alone(tmp_path, secret, case):
+    make, message = STRANGE[case]
+    path = tmp_path / "a.h5"
+    save(path, Particles(np.arange(3.0 * len(SECRET)).reshape(-1, 3), np.ones(len(SECRET))))
+    with h5py.File(path, "r+") as file:
+        del file["particles/charges"]
+        file["y"] = np.ones(len(SECRET))
+        make(file, tmp_path)
+        file.move("x", "particles/charges")
+    with pytest.raises(FileFormatError, match=message.replace("/x", "/particles/charges").replace("x joins", "joins")):
+        load(path)
+
+
+def test_groups_that_are_links_are_refused(tmp_path, secret):
+    for name in make_objects():
+        path = tmp_path / f"{name}.h5"
+        save(path, make_objects()[name], results={"n": 1.0})
+        with h5py.File(path, "r+") as file:
+            groups = [key for key in file if isinstance(file[key], h5py.Group)]
+            for key in groups:
+                del file[key]
+                file[key] = h5py.ExternalLink("secret.h5", "g")
+        if any(key != "results" for key in groups):
+            with pytest.raises(FileFormatError, match="is a link"):
+                load(path)
+        with pytest.raises(FileFormatError, match="is a link"):
+            load_results(path)
+        describe(path)
+
+
+@pytest.mark.parametrize("name", ["../secret.h5", ".", "/etc/passwd", "spread.h5"])
+def test_parts_have_plain_names_beside_the_file(tmp_path, secret, name):
+    path = tmp_path / "spread.h5"
+    KINDS["spread"].write(path)
+    with h5py.File(path, "r") as file:
+        attributes = {group: dict(file[group].attrs) for group in ("/", "VTKHDF")}
+        shape = file["VTKHDF/PointData/potential"].shape
+    with h5py.File(path, "w") as file:
+        file.create_group("VTKHDF/PointData")
+        for group, values in attributes.items():
+            file[group].attrs.update(values)
+        layout = h5py.VirtualLayout(shape, "f8")
+        layout[:] = h5py.VirtualSource(name, "x", shape)
+        file["VTKHDF/PointData"].create_virtual_dataset("potential", layout)
+    for read in (load_grid, load, lambda p: list(read_slabs(p))):
+        with pytest.raises(FileFormatError, match="expected parts with plain names beside the file"):
+            read(path)
+
+
+@pytest.mark.parametrize("read", ["load_samples", "load_grid", "load", "load_problem"])
+def test_reading_is_bounded_by_the_file(tmp_path, read):
+    """A few kilobytes that claim gigabytes: refused within 200 MB beyond the imports."""
+    shape = (1000, 1000, 1000)
+    path = tmp_path / "a.h5"
+    KINDS["spread"].write(path)
+    with h5py.File(path, "r") as file:
+        attributes = {group: dict(file[group].attrs) for group in ("/", "VTKHDF")}
+        sources = [s.file_name for s in file["VTKHDF/PointData/potential"].virtual_sources()]
+    ours = read in ("load_grid", "load")
+    with h5py.File(path, "w") as file:
+        layout = h5py.VirtualLayout(shape, "f8")
+        layout[:2] = h5py.VirtualSource(sources[0], "potential", (2, *shape[1:]))
+        layout[2:] = h5py.VirtualSource(sources[1], "potential", (998, *shape[1:]))
+        if ours:
+            file.create_group("VTKHDF/PointData")
+            for group, values in attributes.items():
+                file[group].attrs.update(values)
+            file["VTKHDF"].attrs["WholeExtent"] = [0, 999, 0, 999, 0, 999]
+            file["VTKHDF/PointData"].create_virtual_dataset("potential", layout)
+        else:
+            for name in ("x", "y", "mask", "b"):
+                file.create_virtual_dataset(name, layout)
+    program = textwrap.dedent(f"""
+        import resource
+        import sci.io
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000,) * 2)
+        try:
+            sci.io.{read}({str(path)!r})
+        except sci.io.core.hdf5.FileFormatError as error:
+            print(error)
+    """)
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("memory is measured by /proc")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(path) in done.stdout
+
+
+def test_inputs_without_an_end_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        for read in (load, load_samples, load_problem, load_grid, describe):
+            with pytest.raises(FileFormatError, match=r"this is a (pipe|device); expected an HDF5 file"):
+                read(path)
