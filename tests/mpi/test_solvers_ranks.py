@@ -1,6 +1,6 @@
 """Poisson problems on ranks equal the serial ones, and send what the model says.
 
-tests/distributed/test_ranks.py has all problems on 1 to 4 ranks that are threads.
+tests/solvers/test_ranks.py has all problems on 1 to 4 ranks that are threads.
 """
 
 from __future__ import annotations

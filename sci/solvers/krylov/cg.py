@@ -56,6 +56,10 @@ class SolveResult:
         )
 
 
+SMALLEST, LARGEST = 1e-306, 1e306
+"""Range of b / A in which x can be held in float64."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """When an iteration ends."""
@@ -228,6 +232,10 @@ def _solve_padded(
         space.project(x)
     unit = power_of_two(size_of_entries(grid, comm))
     b_norm = total_norm(grid, unit, comm)
+    if not SMALLEST < unit / space.unit < LARGEST:
+        raise InvalidValueError(
+            f"b is of size {unit:.0e} and A of size {space.unit:.0e}, so that x leaves the range of float64; scale b"
+        )
 
     def answer(padded: Array) -> Array:
         cells = layout.cells(padded)

@@ -80,7 +80,7 @@ class PoissonOperator:
     the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
 
     On ranks the constructor and all products and sums are collective, and one thread of each rank may use the operator.
-    An axis that is periodic has to have an even length there, for each distributed level.
+    An axis that is periodic has to have an even length there, for each distributed level. Pickling works on one process.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class PoissonOperator:
             fluid = self.kind[layout.box_view] == 2
             touching = sum(wall for _, _, _, wall in self._box_faces()) > 0
             components = closed_components(self.grid, fluid, touching)
-        self.space = VectorSpace(self.grid, self.stencil, self.mask, self.n_unknowns, components)
+        self.space = VectorSpace(self.grid, self.stencil, self.mask, self.n_unknowns, self.unit, components)
         self.singular = components is not None
         """Whether constants on some component of the fluid span a null space."""
 
@@ -362,6 +362,16 @@ class PoissonOperator:
         arrays = (self.stencil.d, self.stencil.links, self.kind, self.mask, self.neumann_body, self.coefficient)
         return int(sum(a.nbytes for a in arrays if a is not None))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.comm is not None:
+            raise InvalidValueError(
+                "the operator is spread over ranks, and a communicator cannot be pickled; expected an operator of one "
+                "process, or its mask and settings"
+            )
+        coefficient = None if self.coefficient is None else self.coefficient.copy()
+        options = {"neumann_body": self.neumann_body, "coefficient": coefficient, "mean": self.mean}
+        return _rebuilt, (self.mask, self.spacing, self.boundary, options)
+
     def __repr__(self) -> str:
         walls = ", ".join(low if low == high else f"{low}/{high}" for low, high in self.boundary)
         varying = "" if self.coefficient is None else ", varying coefficient"
@@ -370,6 +380,11 @@ class PoissonOperator:
             f"PoissonOperator({'x'.join(map(str, self.grid_shape))} cells, {self.n_unknowns} unknowns, {walls}"
             f"{varying}{', singular' if self.singular else ''}{ranks}, {self.nbytes} bytes)"
         )
+
+
+def _rebuilt(mask: Array, spacing: Any, boundary: Any, options: dict[str, Any]) -> PoissonOperator:
+    """Return the operator that was pickled."""
+    return PoissonOperator(mask, spacing, boundary, **options)
 
 
 def _checked_mask(mask: Any) -> Array:

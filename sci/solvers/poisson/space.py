@@ -27,6 +27,8 @@ class VectorSpace:
         Unknowns of this rank.
     size : int
         Unknowns of all ranks.
+    unit : float
+        Size of the entries of the operator.
     components : Components, optional
         Closed components of the fluid, whose constants span the null space.
 
@@ -39,6 +41,7 @@ class VectorSpace:
     stencil: Stencil
     mask: Array
     size: int
+    unit: float = 1.0
     components: Components | None = None
 
     @property

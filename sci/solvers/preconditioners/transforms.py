@@ -1,4 +1,4 @@
-"""Orthonormal sine, cosine and Fourier transforms along one axis of a grid, by which -d^2/dx^2 becomes diagonal."""
+"""Sine, cosine and Fourier transforms along one axis of a grid, which make -d^2/dx^2 diagonal."""
 
 from __future__ import annotations
 

@@ -8,7 +8,15 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
-from sci.solvers import PoissonOperator, cg
+from sci.solvers import (
+    FastPoisson,
+    IncompleteCholesky,
+    Jacobi,
+    LearnedMultigrid,
+    Multigrid,
+    PoissonOperator,
+    cg,
+)
 
 RNG = np.random.default_rng(5)
 MASK = RNG.random((9, 8, 7)) > 0.2
@@ -161,3 +169,110 @@ def test_shapes_types_and_limits_are_checked():
         cg(A, B, maxiter=-1)
     with pytest.raises(InvalidValueError, match="outside of the fluid"):
         cg(A, np.ones(MASK.shape))
+
+
+UNITS = {
+    "none": lambda A: None,
+    "multigrid": Multigrid,
+    "multigrid in float64": lambda A: Multigrid(A, dtype=np.float64),
+    "learned": LearnedMultigrid,
+    "incomplete Cholesky": IncompleteCholesky,
+    "fast Poisson": FastPoisson,
+    "Jacobi": Jacobi,
+    "function": lambda A: lambda r: r * A.spacing[0] ** 2,
+}
+
+
+def _true_residual(A, x, b) -> float:
+    return float(np.linalg.norm((A @ x - b)[A.mask]) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_change_nothing(name):
+    """The same iterations at every cell width and every unit of b, from 1e-30 to 1e30."""
+    b = A.expand(B)
+    expected = cg(A, b, M=UNITS[name](A), rtol=1e-8).iterations
+    for h in (1e-30, 1e-12, 1e-8, 1e-3, 1e11, 1e30):
+        scaled = PoissonOperator(MASK, h)
+        M = UNITS[name](scaled)
+        for unit in (1e-30, 1.0, 1e30):
+            result = cg(scaled, unit * b, M=M, rtol=1e-8)
+            assert (result.converged, result.iterations) == (True, expected), (h, unit)
+            assert _true_residual(scaled, result.x / unit, b) <= 1.01e-8
+    for unit in (1e-300, 1e300):
+        result = cg(A, unit * b, M=UNITS[name](A), rtol=1e-8)
+        assert (result.converged, result.iterations) == (True, expected), unit
+        assert _true_residual(A, result.x / unit, b) <= 1.01e-8
+
+
+@pytest.mark.parametrize("name", [name for name in UNITS if name not in ("none", "fast Poisson", "function")])
+def test_units_of_the_coefficient_change_nothing(name):
+    coefficient, b = np.exp(np.random.default_rng(1).normal(size=MASK.shape)), A.expand(B)
+    plain = PoissonOperator(MASK, coefficient=coefficient)
+    expected = cg(plain, b, M=UNITS[name](plain), rtol=1e-8).iterations
+    for unit in (1e-30, 1e-12, 1e12, 1e30):
+        scaled = PoissonOperator(MASK, coefficient=unit * coefficient)
+        for size in (1e-30, 1e30):
+            result = cg(scaled, size * b, M=UNITS[name](scaled), rtol=1e-8)
+            assert (result.converged, result.iterations) == (True, expected), (unit, size)
+            assert _true_residual(plain, result.x * (unit / size), b) <= 1.01e-8
+
+
+def test_matrices_take_any_unit():
+    expected = cg(MATRIX, B, rtol=1e-8)
+    for unit in (1e-300, 1e-30, 1e30, 1e300):
+        result = cg(MATRIX, unit * B, rtol=1e-8)
+        assert (result.converged, result.iterations) == (True, expected.iterations)
+        np.testing.assert_allclose(result.x / unit, expected.x, rtol=1e-8)
+
+
+def test_what_float64_cannot_hold_is_refused():
+    huge = 1e300 * A.expand(B)
+    with pytest.raises(InvalidValueError, match="leaves the range"):
+        cg(PoissonOperator(MASK, 1e12), huge)
+    with pytest.raises(InvalidValueError, match="leaves the range"):
+        cg(PoissonOperator(MASK, 1e-12), 1e-300 * A.expand(B))
+    with pytest.raises(InvalidValueError, match="norm of b overflows"):
+        cg(MATRIX, np.full(A.size, 1.7e308))
+
+
+def test_nan_is_never_converged():
+    for M in (None, Multigrid(A), lambda r: r / 6):
+        calls = []
+
+        def callback(x, calls=calls):
+            calls.append(x)
+            x[...] = np.nan
+
+        assert cg(A, B, M=M, rtol=1e-8, callback=callback).converged  # x of the callback is a copy
+    with pytest.raises(ConvergenceError, match="NaN"):
+        cg(lambda v: v * np.nan, B)
+    with pytest.raises(ConvergenceError, match="NaN"):
+        cg(lambda v: v * np.nan, B, x0=B, atol=1e300)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_start_in_body_cells_counts_as_zero(name):
+    result = cg(A, A.expand(B), np.ones(MASK.shape), M=UNITS[name](A), rtol=1e-8)
+    assert result.converged
+    assert not result.x[~MASK].any()
+    assert _residual(MATRIX, A.compress(result.x), B) <= 1.01e-8
+
+
+def test_columns_are_solved_one_by_one():
+    rng = np.random.default_rng(3)
+    right, start = rng.normal(size=(A.size, 3)), rng.normal(size=(A.size, 3))
+    for given, M in ((A, Multigrid(A)), (A, None), (MATRIX, None), (MATRIX, Jacobi(MATRIX))):
+        result = cg(given, right, start, M=M, rtol=1e-9)
+        assert result.converged
+        assert result.residual_norms.shape == (result.iterations + 1, 3)
+        assert np.linalg.norm(right - MATRIX @ result.x, axis=0).max() <= 1.01e-9 * np.linalg.norm(right, axis=0).max()
+        single = cg(given, right[:, 1], start[:, 1], M=M, rtol=1e-9)
+        np.testing.assert_array_equal(result.x[:, 1], single.x)
+    assert not cg(A, right, maxiter=1).converged
+
+
+def test_results_are_readable():
+    result = cg(A, B, rtol=1e-8)
+    assert repr(result).startswith(f"SolveResult(converged after {result.iterations} iterations")
+    assert len(repr(result)) < 200
