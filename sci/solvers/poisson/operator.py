@@ -80,7 +80,7 @@ class PoissonOperator:
     the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
 
     On ranks the constructor and all products and sums are collective, and one thread of each rank may use the operator.
-    An axis that is periodic has to have an even length there, for each distributed level. Pickling works on one process.
+    A periodic axis has to have an even length there, for each distributed level. One process can pickle an operator.
 
     Examples
     --------
