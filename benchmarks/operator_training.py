@@ -106,9 +106,8 @@ def mg_tfno(n_samples: int, epochs: int, end: float, seed: int) -> None:
     start = time.process_time()
     x, y = navier_stokes(n_samples + TESTS, 64, viscosity=1e-4, time=end, time_step=1e-2, seed=seed)
     x, y = as_fields(x, 2).astype(np.float32), as_fields(y[:, 0], 2).astype(np.float32)
-    print(
-        f"{n_samples} samples to time {end:g}, {epochs} passes, seed {seed}; data CPU {time.process_time() - start:.0f} s"
-    )
+    seconds = time.process_time() - start
+    print(f"{n_samples} samples to time {end:g}, {epochs} passes, seed {seed}; data CPU {seconds:.0f} s", flush=True)
     dense = FNO(MODES, 1, 1, WIDTH, seed=seed)
     few = dense.n_parameters // COMPRESSION
     cut, blind = (MultigridPatches(1, 1 / 16, positional_grid=flag) for flag in (True, False))

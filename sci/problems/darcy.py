@@ -29,7 +29,7 @@ def darcy_flow(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw coefficients a and solve -div(a grad u) = 1 with u = 0 on the border of the unit square.
 
-    a is `high` where a Gaussian random field is positive or zero and `low` elsewhere.
+    a is `high` at the points where a Gaussian random field is positive or zero, and `low` elsewhere.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def darcy_flow(
 
     Notes
     -----
-    No messages. One sparse direct solution a sample. The coefficient jumps, so the solution is of first order: solve
+    No messages. One sparse direct solution per sample. The coefficient jumps, so the solution is of first order: solve
     on a fine grid and keep every few cells, as the published sets do (421 cells).
 
     References

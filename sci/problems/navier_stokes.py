@@ -71,7 +71,7 @@ def navier_stokes(
 
     Notes
     -----
-    No messages. Five real transforms a step and sample.
+    No messages. Five real transforms per step and sample.
 
     References
     ----------
@@ -119,7 +119,7 @@ def evolve_vorticity(
     viscosity : float
         Zero or more.
     time : float
-        Positive; where the last record lies.
+        Positive; the time of the last record.
     time_step : float
         Longest step; every record is met exactly by shortening it.
     n_records : int

@@ -1,8 +1,8 @@
 """A whole FNO block as one op.
 
-Between two Fourier transforms everything in a block is pointwise in space, and what would be a dozen arrays of the size
-of the field is made in registers or in the cache, and again in the derivative. Kept are the field before the first
-GELU, the slope of the second, and the truncated spectrum.
+Between two Fourier transforms everything in a block is pointwise in space: intermediate results stay in registers or in
+the cache, and are computed again in the derivative. Kept are the field before the first GELU, the slope of the second,
+and the truncated spectrum.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a Fourier neural operator is made of, checked, and the shapes of its parameters."""
+"""The architecture of a Fourier neural operator, checked."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ class FNOConfig:
     ------
     InvalidValueError
         If an entry is outside its range.
+
+    Examples
+    --------
+    >>> config = FNOConfig((8, 8), 1, 1, 32, factorization="tucker", rank_fraction=0.1)
+    >>> config.dim, config.form().ranks(), config.fused
+    (2, (17, 17, 4, 3), True)
     """
 
     n_modes: tuple[int, ...]

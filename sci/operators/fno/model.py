@@ -49,9 +49,9 @@ class FNO:
     norm : None, "instance" or "group"
         Normalize the spectral convolution and the block's result; "group" is one group: over channels and grid.
     preactivation : bool
-        x <- norm(gelu(x)) before everything else in a block, in place of the activation at its end.
+        x <- norm(gelu(x)) at the start of a block, in place of the activation at its end.
     stabilizer : None or "tanh"
-        Applied to what the spectral convolution takes.
+        Applied to the input of the spectral convolution.
     domain_padding : float or sequence of float
         Zeros added at both ends of every axis, over the grid's length.
     factorization : "dense", "tucker", "cp" or "tt"
@@ -78,7 +78,7 @@ class FNO:
 
     Notes
     -----
-    Any grid, odd sizes too; modes that a grid does not hold are left out. A forward pass costs about
+    Any grid, also of odd lengths; modes that a grid does not hold are left out. A forward pass costs about
     2 n_layers (4 sum K + 3 hidden^2) flops a point and channel-free value, and memory for three fields of
     `hidden_channels`.
 

@@ -91,7 +91,7 @@ def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = Fal
 
 
 def _options(metadata: Any, assume_defaults: bool, options: dict[str, Any]) -> Options:
-    """Return what `_metadata` says, or what the caller says in its place."""
+    """Return the options in `_metadata`, or those of the caller in its place."""
     if metadata is not None:
         if options or assume_defaults:
             raise InvalidValueError("the state dict has _metadata with all options; give none in the call")

@@ -1,4 +1,4 @@
-"""What the options of a model of neuraloperator mean here: represented, harmless for outputs, or refused."""
+"""The options of models of neuraloperator: represented here, harmless for outputs, or refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MODELS = ("FNO", "TFNO")
 
 @dataclass(frozen=True)
 class Options:
-    """What a model of neuraloperator is, beside its arrays, in the terms of `FNOConfig`.
+    """The options of a model of neuraloperator that its arrays do not tell, in the terms of `FNOConfig`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Options:
     n_modes : tuple of int, optional
         Modes that the model uses; those stored unless given.
     grid_boundaries : tuple of (float, float), optional
-        First and last coordinate of each axis, where they are not 0 and 1.
+        First and last coordinate of each axis, if they are not 0 and 1.
     """
 
     settings: Mapping[str, Any]

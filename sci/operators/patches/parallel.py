@@ -81,6 +81,15 @@ def patch_loss(
         If the model appends coordinates, which are not those of the whole field.
     DecompositionError
         When it is called on fewer patches than ranks.
+
+    Examples
+    --------
+    >>> from sci.operators import FNO, MultigridPatches
+    >>> cut = MultigridPatches(levels=1, padding=0.125)
+    >>> model = FNO((4, 4), cut.channels(1, dim=2), 1, 8, 2, positional_grid=False)
+    >>> x = np.random.default_rng(0).normal(size=(3, 1, 16, 16)).astype(np.float32)
+    >>> patch_loss(model, cut)(model.parameters, (x, x)).shape
+    ()
     """
     require_patches(model, cut)
 
@@ -127,6 +136,14 @@ def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
     Raises
     ------
     InvalidValueError, ShapeError
+
+    Examples
+    --------
+    >>> from sci.operators import FNO, MultigridPatches
+    >>> cut = MultigridPatches(levels=1, padding=0.125)
+    >>> model = FNO((4, 4), cut.channels(1, dim=2), 1, 8, 2, positional_grid=False)
+    >>> predict_patches(model, cut, np.zeros((3, 1, 16, 16), np.float32)).shape
+    (3, 1, 16, 16)
     """
     require_patches(model, cut)
     grid = tuple(x.shape[2:])

@@ -32,7 +32,7 @@ class MultigridPatches:
     padding : float
         Halo over the length of the whole field, at each side.
     boundary : "circular" or "clamped"
-        Beyond the ends the field goes on periodically, or with its last values.
+        Beyond its ends the field is continued periodically, or by its last values.
     positional_grid : bool
         Append the coordinates i_j / N_j of the whole field to its channels before the cut. The model then has
         `positional_grid=False`: coordinates that it appends itself are the same in every patch.

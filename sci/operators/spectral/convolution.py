@@ -57,7 +57,7 @@ def spectral_convolution(
     names, form, layer
         See `WeightFormat.mix`.
     grid : sequence of int, optional
-        Grid of the result, where it is not that of `x`: the same function on other points.
+        Grid of the result, if it is not that of `x`: the same function on other points.
 
     Notes
     -----
@@ -85,7 +85,7 @@ def mixed_spectrum(
 
 
 def _zero(kept: Sequence[int]) -> tuple[int, ...]:
-    """Where the wavenumber 0 is: a constant added there is added to the field."""
+    """Return the index of wavenumber 0: a constant added there is added to the field."""
     return (*(m // 2 for m in kept[:-1]), 0)
 
 
@@ -163,7 +163,7 @@ class SpectralConv:
         return spectral_convolution(x, parameters["bias"], *weights, **options)
 
     def __call__(self, x: Array, grid: Sequence[int] | None = None) -> Array:
-        """Return the output for `x` (batch, in, *grid), on `grid` where it is given, in the dtype of `x`."""
+        """Return the output for `x` (batch, in, *grid), on `grid` if it is given, in the dtype of `x`."""
         check_field(x, self.form.in_channels, len(self.form.modes))
         return self.forward(as_dtype(self.parameters, x.dtype), x, grid)
 

@@ -1,4 +1,4 @@
-"""The Fourier modes that a spectral layer keeps, and the checks of what it is given."""
+"""The Fourier modes that a spectral layer keeps, and the checks of its input."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def stored_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
 
 
 def kept_modes(n_modes: Sequence[int], *grids: Sequence[int]) -> tuple[int, ...]:
-    """Return how many wavenumbers are kept along each axis: total counts, and columns of the half spectrum last.
+    """Return the number of wavenumbers kept along each axis: total counts, and columns of the half spectrum last.
 
     m_j = min(n_modes_j, N_j) along the leading axes and min(n_modes_d // 2 + 1, N_d // 2 + 1) along the last, for the
     smallest of the grids.
@@ -81,7 +81,7 @@ def weight_window(stored: Sequence[int], kept: Sequence[int]) -> tuple[slice, ..
 
 
 def column_weights(grid: Sequence[int], kept: Sequence[int], dtype: Any) -> np.ndarray:
-    """Return c_k, how often a column of the half spectrum counts in a real field: 1 for k = 0 and N/2, 2 otherwise."""
+    """Return c_k, the weight of a column of the half spectrum in a real field: 1 for k = 0 and N/2, 2 otherwise."""
     weights = np.full(kept[-1], 2, dtype)
     weights[0] = 1
     if kept[-1] - 1 == grid[-1] / 2:

@@ -88,7 +88,7 @@ def _both_signs(sums: Array, m: int, xp: ModuleType) -> Array:
 
 
 def _fold_signs(z: Array, xp: ModuleType) -> Array:
-    """Return what cos of 0..q and sin of 1..q are multiplied with so that they give sum_k z[k] exp(i k .)."""
+    """Return the coefficients of cos of 0..q and sin of 1..q in sum_k z[k] exp(i k .)."""
     m = z.shape[1]
     q = m // 2
     p = m - q - 1
@@ -147,7 +147,7 @@ def transform_modes(x: Array, kept: Sequence[int]) -> Array:
 
     Notes
     -----
-    On a device the field is read once; what is written is 2 K_d / N_d of it, then the truncated spectrum.
+    On a device the field is read once; 2 K_d / N_d of it is written, then the truncated spectrum.
     """
     dim, xp = len(kept), namespace(x)
     if not is_device_array(x) or dim == 1:
@@ -168,9 +168,9 @@ def transform_modes(x: Array, kept: Sequence[int]) -> Array:
 
 
 def synthesize_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]:
-    """Return what is left to do of `synthesize_modes`: rows z (batch, channel, rows, 2 K) and waves (2 K, N_d).
+    """Return the factors of the field: rows z (batch, channel, rows, 2 K) and waves (2 K, N_d).
 
-    The field is the product of both. A spectrum of a device, of 2 or 3 axes.
+    The field is the product of both, the last step of `synthesize_modes`. For a spectrum of 2 or 3 axes on a device.
     """
     dim, xp = len(grid), namespace(spectrum)
     kept, (batch, channels) = spectrum.shape[:dim], spectrum.shape[dim:]

@@ -53,7 +53,7 @@ class WeightFormat:
     --------
     >>> form = WeightFormat(32, 32, (16, 9), "tucker", rank_fraction=0.1)
     >>> form.ranks(), form.shapes()["core"], form.n_parameters
-    ((18, 18, 9, 5), (18, 18, 9, 5), 30501)
+    ((18, 18, 9, 5), (18, 18, 9, 5), 15921)
     """
 
     in_channels: int

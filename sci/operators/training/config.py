@@ -72,7 +72,7 @@ class TrainingConfig:
             )
 
     def fixed(self) -> dict[str, Any]:
-        """Return what must not change when a training goes on: all but `epochs`, which may grow under one horizon."""
+        """Return the settings that a resumed training must share: all but `epochs`, which may grow."""
         settings = {**asdict(self), "horizon": float(self.horizon or self.epochs)}
         del settings["epochs"]
         return settings

@@ -33,7 +33,7 @@ class TrainedOperator:
     >>> from sci.operators import TFNO
     >>> operator = TrainedOperator(TFNO((4, 4), 1, 1, 8, 2))
     >>> operator
-    TrainedOperator(TFNO((4, 4), 1 -> 8 -> 1 channels, 2 layers, tucker (4, 4, 2, 1), 1,785 parameters, 7.1 kB))
+    TrainedOperator(TFNO((4, 4), 1 -> 8 -> 1 channels, 2 layers, tucker (3, 3, 2, 1), 981 parameters, 3.9 kB))
     >>> operator(np.zeros((3, 1, 9, 8), np.float32)).shape
     (3, 1, 9, 8)
     """

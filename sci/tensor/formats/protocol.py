@@ -56,7 +56,7 @@ class TensorFormat(Protocol):
 
     @staticmethod
     def count_ranks(order: int) -> int:
-        """Return how many ranks a tensor of `order` axes has."""
+        """Return the number of ranks of a tensor of `order` axes."""
 
     @staticmethod
     def ranks_for(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
