@@ -161,7 +161,8 @@ def calibrate() -> None:
     from sci.potentials import Particles, RangeSeparatedPotential
     from sci.potentials.range_separated import cost
     from sci.potentials.range_separated.assemble import MOMENT
-    from sci.tensor.boxes.expansion import Tiles, box_moments
+    from sci.tensor.boxes.grid import Tiles
+    from sci.tensor.boxes.moments import box_moments
 
     rng = np.random.default_rng(0)
     particles = Particles(60 * rng.random((20_000, 3)), rng.normal(size=20_000))

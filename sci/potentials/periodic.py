@@ -16,7 +16,9 @@ from sci.potentials.radial.kernels import Coulomb, GaussianSum
 from sci.potentials.radial.split import Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
-from sci.tensor.boxes.expansion import BoxExpansion, BoxGrid, Tiles, box_moments
+from sci.tensor.boxes.expansion import BoxExpansion
+from sci.tensor.boxes.grid import BoxGrid, Tiles
+from sci.tensor.boxes.moments import box_moments
 
 __all__ = ["PeriodicPotential"]
 

@@ -20,7 +20,7 @@ from sci.potentials.range_separated.assemble import long_range_coefficients
 from sci.potentials.range_separated.cost import build_seconds, choose_split, target_seconds
 from sci.potentials.range_separated.potential import CHEBYSHEV_SHARE, TUCKER_SHARE, RangeSeparatedPotential
 from sci.tensor import ChebTuck
-from sci.tensor.boxes.expansion import BoxGrid
+from sci.tensor.boxes.grid import BoxGrid
 
 __all__ = ["FramePlan", "Trajectory", "energy_and_forces", "plan_frames"]
 

@@ -2,7 +2,8 @@
 
 from sci.tensor.chebtuck.evaluate import evaluate_points_reference, gradient_points_reference
 from sci.tensor.chebtuck.function import ChebTuck
-from sci.tensor.decompose.hosvd import hooi, hosvd, rhosvd
+from sci.tensor.decompose.als import hooi
+from sci.tensor.decompose.hosvd import hosvd, rhosvd
 from sci.tensor.formats.cp import CP
 from sci.tensor.formats.protocol import TensorFormat
 from sci.tensor.formats.tensor_train import TensorTrain

@@ -23,7 +23,9 @@ from sci.potentials.radial.kernels import GaussianSum
 from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.sequence.linear_attention.kernel import run_recurrence
-from sci.tensor.boxes.expansion import BoxExpansion, BoxGrid, Tiles, box_moments
+from sci.tensor.boxes.expansion import BoxExpansion
+from sci.tensor.boxes.grid import BoxGrid, Tiles
+from sci.tensor.boxes.moments import box_moments
 
 BLOCK = block_size(np.empty(0))
 SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 3)

@@ -21,7 +21,7 @@ from sci.potentials.range_separated.assemble import long_range_degrees
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import CP, ChebTuck
-from sci.tensor.boxes.expansion import BoxGrid, Tiles
+from sci.tensor.boxes.grid import BoxGrid, Tiles
 from sci.tensor.chebtuck.function import as_box
 
 __all__ = ["LatticePotential", "orthogonal_periods"]

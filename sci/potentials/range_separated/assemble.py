@@ -12,7 +12,8 @@ from sci.backend import Array, namespace, to_device
 from sci.distributed import allreduce_sum, rank_of, reduce_scatter_rows, split
 from sci.potentials.radial.kernels import GaussianSum
 from sci.progress import progress
-from sci.tensor.boxes.expansion import MOMENT_DEGREES, BoxGrid, box_moments, merge_moments
+from sci.tensor.boxes.grid import BoxGrid
+from sci.tensor.boxes.moments import MOMENT_DEGREES, box_moments, merge_moments
 
 __all__ = ["box_counts", "box_reach", "long_range_coefficients", "long_range_degrees", "moment_layout", "octaves"]
 

@@ -17,7 +17,8 @@ from sci.potentials.range_separated.assemble import (
     moment_layout,
     octaves,
 )
-from sci.tensor.boxes.expansion import BOX_DEGREES, BoxGrid
+from sci.tensor.boxes.expansion import BOX_DEGREES
+from sci.tensor.boxes.grid import BoxGrid
 
 __all__ = ["box_layout", "build_seconds", "choose_split", "expansion_seconds", "target_seconds"]
 

@@ -19,7 +19,8 @@ from sci.potentials.range_separated.assemble import long_range_coefficients
 from sci.potentials.range_separated.cost import box_layout, choose_split, expansion_seconds
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
-from sci.tensor.boxes.expansion import BoxExpansion, BoxGrid, Tiles
+from sci.tensor.boxes.expansion import BoxExpansion
+from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = ["RangeSeparatedPotential"]
 

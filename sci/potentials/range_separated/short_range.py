@@ -9,7 +9,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.radial.split import COINCIDENT, Split
-from sci.tensor.boxes.expansion import BoxGrid, Tiles
+from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = ["ShortRange"]
 

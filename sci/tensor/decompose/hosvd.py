@@ -1,4 +1,4 @@
-"""Decompositions into the Tucker format: HOSVD, its reduced form for CP tensors, and Tucker-ALS."""
+"""Decompositions into the Tucker format: HOSVD, and its reduced form for CP tensors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
-from sci.tensor.formats.cp import CP, accumulate, project
+from sci.tensor.formats.cp import CP, project
 from sci.tensor.formats.modes import as_tensor, cheapest_order, mode_product, normalize_signs, unfold
 from sci.tensor.formats.tucker import Tucker
 
-__all__ = ["hooi", "hosvd", "rhosvd"]
+__all__ = ["Method", "hosvd", "leading_vectors", "rhosvd"]
 
 Method = Literal["auto", "gram", "qr", "randomized"]
 
@@ -99,7 +99,7 @@ def hosvd(
     factors: list[Array] = [None] * array.ndim
     for axis in _processing_order(array.shape, bounds if tucker_ranks is not None else None):
         source = array if sequential else original
-        basis = _leading_vectors(unfold(source, axis), budget, bounds[axis], method, rng)
+        basis = leading_vectors(unfold(source, axis), budget, bounds[axis], method, rng)
         array = mode_product(array, xp.ascontiguousarray(xp.conj(basis).T), axis)
         factors[axis] = basis
     return Tucker(array, tuple(factors))
@@ -155,54 +155,6 @@ def rhosvd(cp: CP, tol: float | None = None, tucker_ranks: Sequence[int] | None 
     return Tucker(small.core, tuple(v @ u for v, u in zip(bases, small.factors)))
 
 
-def hooi(tensor: Array | CP, initial: Tucker | Sequence[int], *, n_sweeps: int = 3, tol: float = 1e-10) -> Tucker:
-    """Improve a Tucker approximation of given ranks by alternating least squares (higher-order orthogonal iteration).
-
-    For each axis in turn, V_l = leading left singular vectors of the unfolding of A x_{q != l} V_q^H.
-
-    Parameters
-    ----------
-    tensor : array or CP
-        A CP tensor is never formed in full: its unfoldings on the bases cost 2 n R r^2 flops.
-    initial : Tucker or sequence of int
-        A start, or Tucker ranks for which (reduced) HOSVD gives one.
-    n_sweeps : int
-        Most sweeps over the axes.
-    tol : float
-        Stop when a sweep raises the captured norm ||core|| by less than tol relative.
-
-    Returns
-    -------
-    Tucker
-        Orthonormal factors; the error is never above that of the start, up to rounding.
-
-    References
-    ----------
-    L. De Lathauwer, B. De Moor, J. Vandewalle, SIAM J. Matrix Anal. Appl. 21 (2000) 1324, Algorithm 4.2.
-    """
-    if n_sweeps < 0:
-        raise InvalidValueError(f"n_sweeps is {n_sweeps}; expected at least 0")
-    source = tensor if isinstance(tensor, CP) else as_tensor(tensor, "tensor")
-    if not isinstance(initial, Tucker):
-        found = rhosvd(source, None, initial) if isinstance(source, CP) else hosvd(source, None, initial)
-        initial = found
-    if initial.shape != tuple(source.shape):
-        raise ShapeError(f"initial has shape {initial.shape}; expected {tuple(source.shape)}, that of the tensor")
-    xp = namespace(initial.core)
-    bases = list(initial.orthogonalized().factors)
-    core = _projected(source, bases)
-    captured = float(xp.linalg.norm(core.ravel()))
-    for _ in range(n_sweeps):
-        for axis, rank in enumerate(initial.tucker_ranks):
-            partial = _projected(source, bases, skip=axis)
-            bases[axis] = _leading_vectors(unfold(partial, axis), 0.0, rank, "qr", None)
-        core = mode_product(partial, xp.conj(bases[-1]).T, len(bases) - 1)
-        before, captured = captured, float(xp.linalg.norm(core.ravel()))
-        if captured - before <= tol * captured:
-            break
-    return Tucker(core, tuple(bases))
-
-
 def _as_tol(tol: float | None, tucker_ranks: Sequence[int] | None) -> float:
     if tol is None and tucker_ranks is None:
         raise InvalidValueError("neither tol nor tucker_ranks was given; expected at least one of them")
@@ -246,7 +198,7 @@ def _tails(values: np.ndarray) -> np.ndarray:
     return np.cumsum(values[::-1].astype(np.float64) ** 2)[::-1]
 
 
-def _leading_vectors(matrix: Array, budget: float, bound: int, method: str, rng: Any) -> Array:
+def leading_vectors(matrix: Array, budget: float, bound: int, method: str, rng: Any) -> Array:
     """Return as few leading left singular vectors as leave a tail within `budget`, at most `bound`."""
     xp = namespace(matrix)
     if method == "randomized":
@@ -297,19 +249,3 @@ def _weighted_basis(cp: CP, axis: int) -> tuple[Array, np.ndarray]:
         parts = xp.abs(xp.conj(vectors).T @ weighted[:, start : start + COLUMN_BLOCK]) ** 2
         residual += to_host(xp.sqrt(xp.cumsum(parts[::-1], axis=0)).sum(axis=1))[::-1]
     return vectors, residual
-
-
-def _projected(source: Array | CP, bases: Sequence[Array], skip: int | None = None) -> Array:
-    """Return the tensor projected on all bases but that of axis `skip`."""
-    if isinstance(source, CP):
-        if skip is None:
-            return project(source, bases)
-        xp = namespace(source.weights)
-        factors = [f if q == skip else xp.conj(v).T @ f for q, (f, v) in enumerate(zip(source.factors, bases))]
-        return accumulate(source.weights, factors)
-    xp = namespace(source)
-    shape = [n if q == skip else v.shape[1] for q, (n, v) in enumerate(zip(source.shape, bases))]
-    for axis in cheapest_order(source.shape, shape):
-        if axis != skip:
-            source = mode_product(source, xp.conj(bases[axis]).T, axis)
-    return source

@@ -10,7 +10,8 @@ from systems import cloud, relative
 from sci import chebyshev
 from sci.potentials import Coulomb, GaussianSum, gaussian_sum
 from sci.potentials.range_separated.assemble import box_counts, box_reach, long_range_coefficients, octaves
-from sci.tensor.boxes.expansion import BoxGrid, box_moments, merge_moments
+from sci.tensor.boxes.grid import BoxGrid
+from sci.tensor.boxes.moments import box_moments, merge_moments
 
 DOMAIN = ((-1.0, 21.0), (-1.0, 15.0), (-1.0, 10.0))
 
