@@ -16,10 +16,9 @@ from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
 from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.assemble import long_range_coefficients
+from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, build_long_range, charge_scale
 from sci.potentials.range_separated.cost import build_seconds, choose_split, target_seconds
-from sci.potentials.range_separated.potential import CHEBYSHEV_SHARE, TUCKER_SHARE, RangeSeparatedPotential
-from sci.tensor import ChebTuck
+from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor.boxes.grid import BoxGrid
 
 __all__ = ["FramePlan", "Trajectory", "energy_and_forces", "plan_frames"]
@@ -164,10 +163,11 @@ def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Arr
 def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential:
     domain = _domain(particles.positions)
     split = _split(plan.radial, plan.tol, domain, plan.alpha)
-    eps = CHEBYSHEV_SHARE * plan.tol
-    coefficients = long_range_coefficients(particles.positions, particles.charges, split.gaussians, domain, eps)
-    long_range = ChebTuck.from_coefficients(coefficients, domain, TUCKER_SHARE * plan.tol, method="qr")
-    return RangeSeparatedPotential.from_parts(particles, long_range, split, plan.tol, expected_targets=plan.n)
+    scale = charge_scale(particles.charges)
+    long_range = build_long_range(particles.positions, particles.charges, split, domain, plan.tol, scale)
+    return RangeSeparatedPotential.from_parts(
+        particles, long_range, split, plan.tol, build_tol=plan.tol, expected_targets=plan.n
+    )
 
 
 def _domain(positions: Array) -> tuple[tuple[float, float], ...]:

@@ -15,7 +15,16 @@ from sci.progress import progress
 from sci.tensor.boxes.grid import BoxGrid
 from sci.tensor.boxes.moments import MOMENT_DEGREES, box_moments, merge_moments
 
-__all__ = ["box_counts", "box_reach", "long_range_coefficients", "long_range_degrees", "moment_layout", "octaves"]
+__all__ = [
+    "axis_matrix",
+    "banded",
+    "box_counts",
+    "box_reach",
+    "long_range_coefficients",
+    "long_range_degrees",
+    "moment_layout",
+    "octaves",
+]
 
 
 def long_range_degrees(exponent: float, domain: tuple[tuple[float, float], ...], eps: float) -> tuple[int, ...]:
@@ -73,7 +82,7 @@ def moment_layout(
     return min(layouts, key=lambda layout: layout[0])[1:]
 
 
-def _axis_matrix(exponent: float, nodes: np.ndarray, edges: np.ndarray, box_degree: int) -> np.ndarray:
+def axis_matrix(exponent: float, nodes: np.ndarray, edges: np.ndarray, box_degree: int) -> np.ndarray:
     """exp(-t^2 (x - y)^2) at the nodes x (rows), as Chebyshev coefficients in y over each box (columns)."""
     y = edges[:-1, None] + np.diff(edges)[:, None] * (chebyshev.nodes(box_degree) + 1) / 2
     values = np.exp(-((exponent * (nodes[:, None, None] - y)) ** 2))
@@ -89,6 +98,14 @@ def _bands(matrix: np.ndarray, eps: float) -> list[tuple[slice, slice]]:
         used = np.flatnonzero(np.abs(matrix[rows]).max(axis=0) > NEGLIGIBLE * eps)
         bands.append((rows, slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)))
     return bands
+
+
+def banded(matrix: np.ndarray, eps: float) -> np.ndarray:
+    """Return `matrix` with zeros where the products with it leave entries out."""
+    result = np.zeros_like(matrix)
+    for rows, columns in _bands(matrix, eps):
+        result[rows, columns] = matrix[rows, columns]
+    return result
 
 
 def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float, mine: slice | None = None) -> Array:
@@ -178,7 +195,7 @@ def long_range_coefficients(
             nodes = [chebyshev.nodes(degree, side) for degree, side in zip(degrees, domain)]
             values = xp.zeros(tuple(d + 1 for d in degrees))
         t = float(gaussians.exponents[k])
-        a1, a2, a3 = (_axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
+        a1, a2, a3 = (axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
         part = _along(a2, _along(a3, mine, 2, eps), 1, eps)
         values += gaussians.weights[k] * _along(a1, part, 0, eps, rows)
         if k == groups[octave][0]:

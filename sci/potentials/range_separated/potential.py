@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
-from sci.distributed import agreed, allgather_rows, allreduce_sum, size
+from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.particles import Particles, coincident_pair
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.assemble import long_range_coefficients
+from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, build_long_range, charge_scale
+from sci.potentials.range_separated.coincidence import Coincidences, grid_coincidences
 from sci.potentials.range_separated.cost import box_layout, choose_split, expansion_seconds
+from sci.potentials.range_separated.measured import (
+    MeasuredError,
+    compare,
+    energy_error,
+    measure_at_points,
+    particle_sample,
+    sample_points,
+)
+from sci.potentials.range_separated.self_terms import long_range_self_terms
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.expansion import BoxExpansion
 from sci.tensor.boxes.grid import BoxGrid, Tiles
 
-__all__ = ["RangeSeparatedPotential"]
+__all__ = ["Accuracy", "RangeSeparatedPotential"]
 
-CHEBYSHEV_SHARE = 0.5
-TUCKER_SHARE = 0.8
-"""Parts of the tolerance: the cutoff takes 0.8 too. The three errors are independent and well below their bounds."""
+Accuracy = Literal["potential", "forces"]
 
-SAMPLES = 512
+SAMPLES, QUICK_SAMPLES = 512, 128
+"""Places at which errors are measured, and those of the check while building."""
+FIRST_TOL = {"potential": 1.0, "forces": 0.1}
+"""Tolerance of the first build in units of `tol`."""
+LEAST_TOL = 1e-13
+BUILDS = 5
 CHUNK = 1 << 22
 
 
@@ -44,9 +57,13 @@ class RangeSeparatedPotential:
     particles : Particles
         This rank's charges (all of them without `comm`), angstrom and e. None for a rank that has none.
     tol : float
-        Relative L2 error of the potential, between 1e-11 and 0.1.
+        Relative L2 error, between 1e-11 and 0.1: of the potential, or, with accuracy="forces", of the potential, the
+        field and the forces.
     kernel : Coulomb or Yukawa, optional
         1/r, or exp(-kappa r)/r.
+    accuracy : "potential" or "forces"
+        What `tol` holds for. The error is measured after the build; while it is above `tol`, the potential is built
+        again to a smaller tolerance of its parts.
     alpha : float, optional
         Largest exponent of the long range, 1/angstrom. Chosen by a cost model unless given.
     expected_targets : int
@@ -60,13 +77,16 @@ class RangeSeparatedPotential:
     Raises
     ------
     InvalidValueError
-        For a tolerance, alpha or padding out of range, two charges at one place, or a periodic cell.
+        For a tolerance, alpha or padding out of range, two charges at one place, a periodic cell, or charges whose
+        potential overflows; on every rank.
 
     Notes
     -----
-    Collective over `comm` are the constructor and `energy`; all else is local: each rank evaluates
+    Collective over `comm` are the constructor, `energy` and `energy_and_forces`; all else is local: each rank evaluates
     its own targets, with the same result whatever the number of ranks. Time and memory grow with
     (alpha * box)^3 for the build and with alpha^-3 for each target, and hardly with the number of charges.
+
+    What a charge does to itself is subtracted exactly, as the tensor represents it: see `long_range_self_terms`.
 
     References
     ----------
@@ -86,9 +106,10 @@ class RangeSeparatedPotential:
     def __init__(
         self,
         particles: Particles | None,
-        tol: float,
+        tol: float = 1e-8,
         *,
         kernel: RadialKernel | None = None,
+        accuracy: Accuracy = "potential",
         alpha: float | None = None,
         expected_targets: int = 1_000_000,
         padding: float = 4.0,
@@ -96,37 +117,25 @@ class RangeSeparatedPotential:
     ) -> None:
         kernel = kernel or Coulomb()
         with agreed(comm, "RangeSeparatedPotential") as agreement:
-            _check(particles, tol, expected_targets, padding, comm)
-            agreement.same(tol=tol, kernel=kernel, alpha=alpha, expected_targets=expected_targets, padding=padding)
+            _check(particles, tol, accuracy, expected_targets, padding, comm)
+            agreement.same(tol=tol, kernel=kernel, accuracy=accuracy, alpha=alpha)
+            agreement.same(expected_targets=expected_targets, padding=padding)
         with agreed(comm, "RangeSeparatedPotential"):
-            self._build(particles, tol, kernel, alpha, expected_targets, padding, comm)
-
-    def _build(
-        self,
-        particles: Particles | None,
-        tol: float,
-        kernel: RadialKernel,
-        alpha: float | None,
-        expected_targets: int,
-        padding: float,
-        comm: Any,
-    ) -> None:
-        positions, charges = _own(particles)
-        sources = allgather_rows(positions, comm), allgather_rows(charges, comm)
-        if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
-            raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
-        domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*_bounds(sources[0])))
-        eps = CHEBYSHEV_SHARE * tol
-        if alpha is None:
-            grid = BoxGrid(domain, (16, 16, 16))
-            counts = np.diff(to_host(grid.sort(sources[0])[1]))
-            split = choose_split(kernel, tol, eps, domain, counts, expected_targets)
-        else:
-            split = split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
-        coefficients = long_range_coefficients(positions, charges, split.gaussians, domain, eps, comm)
-        # A Gram matrix would amplify the rounding of the ranks' sums to 1e-11; triangular factors keep it at 1e-15.
-        long_range = ChebTuck.from_coefficients(coefficients, domain, TUCKER_SHARE * tol, method="qr")
-        self._set(particles, sources, long_range, split, tol, expected_targets, comm)
+            positions, charges = _own(particles)
+            sources = allgather_rows(positions, comm), allgather_rows(charges, comm)
+            scale = charge_scale(sources[1])
+            if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
+                raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
+            domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*_bounds(sources[0])))
+            build_tol = max(FIRST_TOL[accuracy] * tol, LEAST_TOL)
+            for _ in range(BUILDS):
+                split = _choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
+                long_range = build_long_range(positions, charges, split, domain, build_tol, scale, comm)
+                self._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, comm)
+                error = self._quick_error()
+                if error <= tol or build_tol <= LEAST_TOL:
+                    break
+                build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), LEAST_TOL)
 
     def _set(
         self,
@@ -135,14 +144,20 @@ class RangeSeparatedPotential:
         long_range: ChebTuck,
         split: Split,
         tol: float,
+        accuracy: Accuracy,
+        build_tol: float | None,
         expected_targets: int,
         comm: Any,
     ) -> None:
+        for name in ("_expansion", "_self_excess", "_few"):
+            self.__dict__.pop(name, None)
         self.particles, self.long_range, self.split, self.tol = particles, long_range, split, tol
+        self.accuracy, self.build_tol = accuracy, build_tol
         self.expected_targets, self.comm = expected_targets, comm
         self._sources = sources
         self._short = ShortRange.of(*sources, split)
-        self._layout = box_layout(split.alpha, long_range.domain, tol, expected_targets)
+        self._layout = box_layout(split.alpha, long_range.domain, build_tol or tol, expected_targets)
+        self._errors: dict[str, MeasuredError] = {}
 
     @classmethod
     def from_parts(
@@ -150,15 +165,35 @@ class RangeSeparatedPotential:
         particles: Particles,
         long_range: ChebTuck,
         split: Split,
-        tol: float,
+        tol: float = 1e-8,
         *,
+        accuracy: Accuracy = "potential",
+        build_tol: float | None = None,
         expected_targets: int = 1_000_000,
     ) -> RangeSeparatedPotential:
-        """Put a potential together again from what its file holds, without building anything."""
+        """Put a potential together again from what its file holds, without building anything.
+
+        Parameters
+        ----------
+        particles, long_range, split, tol, accuracy, expected_targets
+            As in the constructor, and the parts that it made.
+        build_tol : float, optional
+            Tolerance of the parts, `build_tol` of the potential that they come from. Without it, the long range of a
+            charge at its own place counts as exact.
+        """
         result = cls.__new__(cls)
         sources = (particles.positions, particles.charges)
-        result._set(particles, sources, long_range, split, tol, expected_targets, None)
+        result._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, None)
         return result
+
+    def __repr__(self) -> str:
+        box = " x ".join(f"{b - a:.1f}" for a, b in self.domain)
+        return (
+            f"RangeSeparatedPotential({len(self._sources[1])} charges in {box} angstrom, {self.kernel!r}, "
+            f"tol={self.tol:g}, accuracy={self.accuracy!r}, alpha={self.split.alpha:.3g}, "
+            f"cutoff={self.split.cutoff:.3g}, tucker_ranks={self.long_range.tucker_ranks}, "
+            f"{self.long_range.nbytes} bytes)"
+        )
 
     @property
     def kernel(self) -> RadialKernel:
@@ -180,6 +215,26 @@ class RangeSeparatedPotential:
     def _expansion(self) -> BoxExpansion:
         grid, degree = self._layout
         return BoxExpansion.of_chebtuck(self.long_range.core, self.long_range.factors, grid, degree)
+
+    @functools.cached_property
+    def _coincidences(self) -> Coincidences:
+        return Coincidences.of(self._sources[0])
+
+    @functools.cached_property
+    def _self_excess(self) -> Array:
+        """What the expansion of the long range holds of each charge at its own place beyond q L(0), (n, 4)."""
+        return self._excess(namespace(self._sources[0]).arange(len(self._sources[1])), *self._layout)
+
+    def _excess(self, chosen: Array, grid: BoxGrid, degree: int) -> Array:
+        positions, charges = self._sources[0][chosen], self._sources[1][chosen]
+        if self.build_tol is None or not self.split.gaussians.weights.any():
+            return namespace(charges).zeros((len(charges), 4))
+        eps, count = CHEBYSHEV_SHARE * self.build_tol, len(self._sources[1])
+        terms = long_range_self_terms(
+            positions, self.split.gaussians, self.long_range.factors, self.domain, eps, count, grid, degree
+        )
+        terms[:, 0] -= self.split.gaussians.at_zero
+        return terms * charges[:, None]
 
     @property
     def all_particles(self) -> Particles:
@@ -208,31 +263,45 @@ class RangeSeparatedPotential:
         return self._evaluate(points, gradient=False)[:, 0]
 
     def field(self, points: Array) -> Array:
-        """Return the electric field, minus the analytic gradient, at `points` (m, 3): (m, 3) in e/angstrom^2."""
+        """Return the electric field, minus the analytic gradient, at `points` (m, 3): (m, 3) in e/angstrom^2.
+
+        `tol` holds for it with accuracy="forces"; `measured_error("field")` tells its error in any case.
+        """
         return -self._evaluate(points, gradient=True)[:, 1:]
 
     def energy(self) -> float:
         """Return 1/2 sum_{i != j} q_i q_j K(r_ij) in e^2/angstrom.
 
         Collective. The error is at most about 10 tol relative to the sum of the absolute pair terms.
+
+        Raises
+        ------
+        InvalidValueError
+            If the energy overflows float64.
         """
         with agreed(self.comm, "energy"):
             positions, charges = self._own_arrays()
             local = 0.5 * float((charges * self(positions)).sum())
-        return float(allreduce_sum(np.array([local]), self.comm)[0])
+        return self._total(local)
 
     def forces(self) -> Array:
         """Return the forces q_i E(y_i) on this rank's particles, (n, 3) in e^2/angstrom^2."""
         positions, charges = self._own_arrays()
-        return charges[:, None] * self.field(positions)
+        return _finite(charges[:, None] * self.field(positions), "forces")
 
     def energy_and_forces(self) -> tuple[float, Array]:
-        """Return what `energy` and `forces` do, from one evaluation at the particles. Collective."""
+        """Return `energy` and `forces` from one evaluation at the particles. Collective."""
         with agreed(self.comm, "energy_and_forces"):
             positions, charges = self._own_arrays()
             found = self._evaluate(positions, gradient=True)
             local = 0.5 * float((charges * found[:, 0]).sum())
-        return float(allreduce_sum(np.array([local]), self.comm)[0]), -charges[:, None] * found[:, 1:]
+            forces = _finite(-charges[:, None] * found[:, 1:], "forces")
+        return self._total(local), forces
+
+    def _total(self, local: float) -> float:
+        """Return the sum of `local` over the ranks."""
+        total = allreduce_sum(np.array([local]), self.comm)
+        return float(_finite(total, "the energy")[0])
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on a tensor grid.
@@ -276,28 +345,82 @@ class RangeSeparatedPotential:
     def _grid_inside(self, axes: list[Array]) -> Array:
         out = self.long_range.on_grid(*axes)
         self._short.add_to_grid(out, *axes)
+        nodes, particles = grid_coincidences(axes, self._sources[0])
+        if len(particles):
+            whole = BoxGrid(self.domain, (1, 1, 1))  # the grid is evaluated without boxes
+            out[nodes] -= self._excess(particles, whole, max(self.long_range.degree))[:, 0]
         return out
 
-    @functools.cached_property
+    @property
     def error_estimate(self) -> float:
-        """Relative L2 error, measured against direct sums at 512 targets.
+        """Relative L2 error of the potential: `measured_error("potential").relative`."""
+        return self.measured_error("potential").relative
 
-        Nine tenths of them are uniform in the box of the particles and 1 angstrom around it, the others within
-        0.5 angstrom of a particle; the seed is fixed.
+    def measured_error(self, quantity: str = "potential") -> MeasuredError:
+        """Return the error of a quantity, measured against sums over all pairs at 512 places or more.
+
+        Parameters
+        ----------
+        quantity : "potential", "field", "energy" or "forces"
+            Potential and field are compared near the particles, at the distance of their neighbors, at distances up to
+            the size of the system, and uniformly in `domain`, the field on its faces as well; energy and forces at up
+            to 512 particles, those with the largest charges among them.
+
+        Returns
+        -------
+        MeasuredError
+
+        Notes
+        -----
+        Not collective; the places are the same on all ranks and in every run. 512 n pairs, measured once.
         """
-        rng = np.random.default_rng(20250301)
-        positions = to_host(self._sources[0])
-        low, high = positions.min(axis=0) - 1.0, positions.max(axis=0) + 1.0
-        points = low + (high - low) * rng.random((SAMPLES, 3))
-        near = SAMPLES // 10
-        steps = rng.normal(size=(near, 3))
-        steps *= 0.5 * rng.random((near, 1)) ** (1 / 3) / np.linalg.norm(steps, axis=1, keepdims=True)
-        points[:near] = positions[rng.integers(len(positions), size=near)] + steps
-        targets = to_device(points, namespace(self._sources[0]))
-        exact = direct_sum_packed(targets, self._packed(), self.kernel, False)[:, 0]
-        wrong = self(targets) - exact
-        scale = float((exact * exact).sum())
-        return math.sqrt(float((wrong * wrong).sum()) / scale) if scale > 0 else 0.0
+        if quantity not in self._errors:
+            self._errors[quantity] = self._measure(quantity, SAMPLES)
+        return self._errors[quantity]
+
+    def _quick_error(self) -> float:
+        """Return the largest relative error of what `tol` holds for, at a few places; the same on all ranks."""
+        checked = ("potential",) if self.accuracy == "potential" else ("potential", "field", "forces")
+        found = max(self._measure(quantity, QUICK_SAMPLES).relative for quantity in checked)
+        return float(allreduce_max(np.array([found]), self.comm)[0])
+
+    def _measure(self, quantity: str, places: int) -> MeasuredError:
+        if quantity in ("energy", "forces"):
+            return self._measure_at_particles(quantity, places)
+        gradient = quantity == "field"
+        columns = slice(1, 4) if gradient else slice(0, 1)
+        samples = sample_points(self._sources[0], self.domain, places // (4 if gradient else 3), gradient)
+        return measure_at_points(
+            quantity,
+            samples,
+            lambda points: self._evaluate(points, gradient)[:, columns],
+            lambda points: direct_sum_packed(points, self._packed(), self.kernel, gradient)[:, columns],
+            self._rounding * (self.split.alpha if gradient else 1.0),
+        )
+
+    def _measure_at_particles(self, quantity: str, places: int) -> MeasuredError:
+        xp, positions, charges = namespace(self._sources[0]), *self._sources
+        chosen, weights = particle_sample(charges, places)
+        rows = to_device(chosen, xp)
+        here, q = xp.ascontiguousarray(positions[rows]), charges[rows]
+        exact = direct_sum_packed(here, self._packed(), self.kernel, quantity == "forces")
+        found = self._evaluate(here, quantity == "forces")
+        unit = float(xp.abs(q).max()) or 1.0
+        if quantity == "forces":
+            force, true = (q[:, None] / unit * a[:, 1:] for a in (found, exact))
+            pair = compare(force, true, weights, self._rounding * self.split.alpha)
+        else:
+            packed = self._packed()
+            packed[:, 3] = xp.abs(packed[:, 3])
+            size = xp.abs(q) / unit * direct_sum_packed(here, packed, self.kernel, False)[:, 0]
+            pair = energy_error(to_host(q / unit * (found - exact)[:, 0]), to_host(size), weights, len(charges))
+        return MeasuredError(quantity, *pair, {"particles": pair}, len(chosen))
+
+    @property
+    def _rounding(self) -> float:
+        """Potential, e/angstrom, below which differences are those of float64."""
+        largest = float(namespace(self._sources[1]).abs(self._sources[1]).max())
+        return 1e-10 * largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
 
     def _packed(self) -> Array:
         xp = namespace(self._sources[0])
@@ -339,12 +462,15 @@ class RangeSeparatedPotential:
         if len(points) == 0:
             return
         tiles = Tiles.of(points, self._layout[0])
-        if "_expansion" in self.__dict__ or len(points) > self._few:
+        hits, particles = self._coincidences.find(points)
+        if "_expansion" in self.__dict__ or len(points) > self._few or len(hits):
             self._expansion.evaluate_into(out, points, tiles)
         else:
             function = self.long_range
             out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]
         self._short.add_to(out, points, tiles)
+        if len(hits):
+            out[hits] -= self._self_excess[particles, : out.shape[1]]
 
     @functools.cached_property
     def _few(self) -> float:
@@ -353,7 +479,9 @@ class RangeSeparatedPotential:
         return expansion_seconds(*self._layout, max(self.long_range.tucker_ranks)) / each
 
 
-def _check(particles: Particles | None, tol: float, expected_targets: int, padding: float, comm: Any) -> None:
+def _check(
+    particles: Particles | None, tol: float, accuracy: str, expected_targets: int, padding: float, comm: Any
+) -> None:
     if particles is None and size(comm) == 1:
         raise InvalidValueError("particles is None; expected Particles (None only for a rank that has none)")
     if particles is not None and particles.cell is not None:
@@ -363,10 +491,33 @@ def _check(particles: Particles | None, tol: float, expected_targets: int, paddi
         )
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
+    if accuracy not in FIRST_TOL:
+        raise InvalidValueError(f"accuracy is {accuracy!r}; expected 'potential' or 'forces'")
     if not expected_targets >= 1:
         raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
     if not 0 < padding < math.inf:
         raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
+
+
+def _choose(
+    kernel: RadialKernel,
+    tol: float,
+    alpha: float | None,
+    domain: tuple[tuple[float, float], ...],
+    positions: Array,
+    expected_targets: int,
+) -> Split:
+    if alpha is not None:
+        return split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
+    grid = BoxGrid(domain, (16, 16, 16))
+    counts = np.diff(to_host(grid.sort(positions)[1]))
+    return choose_split(kernel, tol, CHEBYSHEV_SHARE * tol, domain, counts, expected_targets)
+
+
+def _finite(values: Array, name: str) -> Array:
+    if not bool(namespace(values).isfinite(values).all()):
+        raise InvalidValueError(f"{name} overflow float64; pass the charges in another unit")
+    return values
 
 
 def _own(particles: Particles | None) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from sci.backend import Array, namespace, to_device
 from sci.kernels import get_kernel, launch, use_compiled
 from sci.tensor.boxes.grid import BoxGrid, Tiles, local_coordinates
 
-__all__ = ["BOX_DEGREES", "BoxExpansion"]
+__all__ = ["BOX_DEGREES", "BoxExpansion", "axis_coefficients"]
 
 BOX_DEGREES = (5, 7, 9, 11, 13, 15, 17)
 """Degrees of box expansions that the evaluation is compiled for."""
@@ -45,12 +45,7 @@ class BoxExpansion:
         xp = namespace(core)
         result = core
         for axis in (2, 1, 0):
-            edges, nodes = grid.edges(axis), (chebyshev.nodes(degree) + 1) / 2
-            x = edges[:-1, None] + np.diff(edges)[:, None] * nodes
-            values = to_device(x.ravel(), xp)
-            rows = chebyshev.vandermonde(values, factors[axis].shape[0] - 1, grid.domain[axis]) @ factors[axis]
-            local = chebyshev.values_to_coefficients(rows.reshape(len(x), degree + 1, -1), axis=1)
-            local = local.reshape(len(x) * (degree + 1), -1)
+            local = axis_coefficients(factors[axis], grid, axis, degree)
             result = xp.moveaxis(xp.tensordot(local, result, axes=(1, axis)), 0, axis)
         return cls(xp.ascontiguousarray(result), grid)
 
@@ -68,6 +63,29 @@ class BoxExpansion:
             *(self.coefficients, geometry, points, tiles.order, tiles.start, tiles.box, out),
             *(len(tiles.box), *self.grid.counts[1:]),
         )
+
+
+def axis_coefficients(factor: Array, grid: BoxGrid, axis: int, degree: int) -> Array:
+    """Return the columns of `factor`, Chebyshev series on one axis of the domain, re-expanded over the boxes.
+
+    Parameters
+    ----------
+    factor : (m, r) float64
+    grid : BoxGrid
+    axis : int
+    degree : int
+
+    Returns
+    -------
+    (counts[axis] (degree + 1), r) float64
+        The coefficients over each box in turn, by interpolation at `degree` + 1 nodes.
+    """
+    edges, nodes = grid.edges(axis), (chebyshev.nodes(degree) + 1) / 2
+    x = edges[:-1, None] + np.diff(edges)[:, None] * nodes
+    values = to_device(x.ravel(), namespace(factor))
+    rows = chebyshev.vandermonde(values, factor.shape[0] - 1, grid.domain[axis]) @ factor
+    local = chebyshev.values_to_coefficients(rows.reshape(len(x), degree + 1, -1), axis=1)
+    return local.reshape(len(x) * (degree + 1), -1)
 
 
 def evaluate_boxes_reference(expansion: BoxExpansion, points: Array, gradient: bool) -> Array:

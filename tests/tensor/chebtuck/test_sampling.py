@@ -147,7 +147,7 @@ def test_published_functions_at_65_nodes(name: str, ranks: tuple[int, ...], erro
 
 
 def test_the_tables_of_the_paper() -> None:
-    script = Path(__file__).parents[2] / "benchmarks" / "paper_tables.py"
+    script = Path(__file__).parents[3] / "benchmarks" / "paper_tables.py"
     done = subprocess.run([sys.executable, str(script), "--quick"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "14 of 14 rows" in done.stdout

@@ -1,0 +1,208 @@
+"""The error of a potential and of what follows from it, measured against sums over all pairs at chosen places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device, to_host
+from sci.errors import InvalidValueError
+
+__all__ = [
+    "QUANTITIES",
+    "MeasuredError",
+    "Sample",
+    "compare",
+    "energy_error",
+    "measure_at_points",
+    "particle_sample",
+    "sample_points",
+]
+
+QUANTITIES = ("potential", "field", "energy", "forces")
+"""What an error can be measured of."""
+
+SEED = 20250301
+NEIGHBOR_SHARE = (0.25, 1.0)
+"""Distances of the near points from a particle, in units of its distance to its nearest neighbor."""
+
+
+@dataclass(frozen=True)
+class MeasuredError:
+    """A measured error: relative to the values in the root of the mean square, and at the worst place.
+
+    Parameters
+    ----------
+    quantity : "potential", "field", "energy" or "forces"
+    relative : float
+        L2 error over L2 value, for the group of places where it is largest. For the energy: the error over the sum of
+        the absolute pair terms.
+    worst : float
+        Largest absolute error at one place over the root mean square value of its group.
+    groups : mapping of str to (float, float)
+        Relative and worst error by group of places: "near" a particle, at the distance of its neighbors, "between", at
+        distances up to the size of the system, "far", uniform in the domain, "faces" of the domain; or "particles".
+    places : int
+        How many places were compared.
+
+    Examples
+    --------
+    >>> from sci.potentials import Particles, RangeSeparatedPotential
+    >>> dipole = Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]], [1.0, -1.0])
+    >>> phi = RangeSeparatedPotential(dipole, 1e-4)
+    >>> phi.measured_error("potential").relative < 1e-4
+    True
+    """
+
+    quantity: str
+    relative: float
+    worst: float
+    groups: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    places: int = 0
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {relative:.1e}" for name, (relative, _) in self.groups.items())
+        return f"{self.relative:.1e} relative ({parts}), {self.worst:.1e} at worst, at {self.places} places"
+
+    def as_dict(self) -> dict[str, float | dict[str, dict[str, float]]]:
+        """Return the numbers by name, as files and JSON hold them."""
+        groups = {name: {"relative": r, "worst": w} for name, (r, w) in self.groups.items()}
+        return {"relative": self.relative, "worst": self.worst, "places": self.places, "groups": groups}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Points of one group."""
+
+    name: str
+    points: Array
+
+
+def sample_points(positions: Array, domain: tuple[tuple[float, float], ...], count: int, faces: bool) -> list[Sample]:
+    """Return points near the particles, between near and far, and far from them; the seed is fixed.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64, angstrom
+    domain : ((a1, b1), (a2, b2), (a3, b3))
+        All points lie in it.
+    count : int
+        Points of each group.
+    faces : bool
+        Add a group of points on the faces of `domain`.
+
+    Returns
+    -------
+    list of Sample
+        On the device of `positions`.
+
+    Notes
+    -----
+    The nearest neighbors of `count` particles are found among all, count * n distances.
+    """
+    xp, rng = namespace(positions), np.random.default_rng(SEED)
+    low, high = np.array(domain).T
+    chosen = rng.integers(len(positions), size=count)
+    places = to_host(positions[to_device(chosen, xp)])
+    size = float(np.linalg.norm(high - low))
+    neighbor = np.minimum(_neighbor_distances(positions, chosen), size / 4)
+    steps = rng.normal(size=(2, count, 3))
+    steps /= np.linalg.norm(steps, axis=2, keepdims=True)
+    near = neighbor * rng.uniform(*NEIGHBOR_SHARE, size=count)
+    between = neighbor * (size / 2 / neighbor) ** rng.random(count)
+    groups = {
+        "near": places + steps[0] * near[:, None],
+        "between": places + steps[1] * between[:, None],
+        "far": low + (high - low) * rng.random((count, 3)),
+    }
+    if faces:
+        on_faces = low + (high - low) * rng.random((count, 3))
+        axes, sides = rng.integers(3, size=count), rng.integers(2, size=count)
+        on_faces[np.arange(count), axes] = np.where(sides == 0, low[axes], high[axes])
+        groups["faces"] = on_faces
+    return [Sample(name, to_device(np.clip(points, low, high), xp)) for name, points in groups.items()]
+
+
+def _neighbor_distances(positions: Array, chosen: np.ndarray) -> np.ndarray:
+    """Return the distance from each chosen particle to its nearest neighbor; infinite for a lone one."""
+    xp, result = namespace(positions), np.empty(len(chosen))
+    block = max(1, 2_000_000 // len(positions))
+    for start in range(0, len(chosen), block):
+        rows = chosen[start : start + block]
+        here = positions[to_device(rows, xp)]
+        squares = xp.zeros((len(rows), len(positions)))
+        for axis in range(3):
+            squares += (here[:, axis, None] - positions[:, axis]) ** 2
+        squares[xp.arange(len(rows)), to_device(rows, xp)] = math.inf
+        result[start : start + block] = to_host(xp.sqrt(squares.min(axis=1)))
+    return result
+
+
+def particle_sample(charges: Array, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return particles to compare, and for each how many it stands for; the largest charges are always among them."""
+    sizes, n = np.abs(to_host(charges)), len(charges)
+    if n <= count:
+        return np.arange(n), np.ones(n)
+    order = np.argsort(-sizes, kind="stable")
+    largest, others = order[: count // 4], order[count // 4 :]
+    picked = np.random.default_rng(SEED).choice(others, size=count - len(largest), replace=False)
+    weights = np.concatenate([np.ones(len(largest)), np.full(len(picked), len(others) / len(picked))])
+    return np.concatenate([largest, picked]), weights
+
+
+def compare(found: Array, exact: Array, weights: np.ndarray | None = None, scale: float = 0.0) -> tuple[float, float]:
+    """Return relative and worst error of vectors (m, c), each counted `weights` times.
+
+    `scale` is the size of values below which differences are rounding; a smaller root mean square counts as it.
+    """
+    if len(found) == 0:
+        return 0.0, 0.0
+    error, value = (np.linalg.norm(to_host(a), axis=1) for a in (found - exact, exact))
+    peak = max(float(value.max()), float(error.max()), scale)  # squares must not leave the range of float64
+    if peak == 0.0:
+        return 0.0, 0.0
+    count = np.ones(len(error)) if weights is None else weights
+    rms = math.sqrt(float((count * (value / peak) ** 2).sum() / count.sum()))
+    rms = max(rms, scale / peak)
+    missed = math.sqrt(float((count * (error / peak) ** 2).sum() / count.sum()))
+    if rms == 0.0:
+        return math.inf, math.inf
+    return missed / rms, float(error.max()) / peak / rms
+
+
+def energy_error(missed: np.ndarray, sizes: np.ndarray, weights: np.ndarray, count: int) -> tuple[float, float]:
+    """Return error over sum of the absolute pair terms, and the largest error of one particle over their mean.
+
+    Parameters
+    ----------
+    missed : (s,) float64
+        Errors of q_i phi(y_i).
+    sizes : (s,) float64
+        |q_i| sum_j |q_j| K(r_ij).
+    weights : (s,) float64
+        Particles that each stands for, `count` in all; one standard error is added for those that were not compared.
+    """
+    total = float((weights * sizes).sum())
+    if total == 0.0:
+        return 0.0, 0.0
+    others = missed[weights > 1.0]
+    spread = float(np.std(others)) * weights.max() * math.sqrt(len(others)) if len(others) else 0.0
+    return (abs(float((weights * missed).sum())) + spread) / total, float(np.abs(missed).max()) * count / total
+
+
+def measure_at_points(
+    quantity: str,
+    samples: list[Sample],
+    evaluate: Callable[[Array], Array],
+    exact: Callable[[Array], Array],
+    scale: float = 0.0,
+) -> MeasuredError:
+    """Return the measured error of a function of points, (m, 3) -> (m, c); see `compare` for `scale`."""
+    if quantity not in QUANTITIES:
+        raise InvalidValueError(f"quantity is {quantity!r}; expected one of {', '.join(QUANTITIES)}")
+    groups = {sample.name: compare(evaluate(sample.points), exact(sample.points), None, scale) for sample in samples}
+    relative, worst = (max(pair[k] for pair in groups.values()) for k in (0, 1))
+    return MeasuredError(quantity, relative, worst, groups, sum(len(sample.points) for sample in samples))
