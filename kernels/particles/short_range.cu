@@ -1,51 +1,43 @@
 // The short-range part sum_j q_j S(|x - y_j|) over the sources within a cutoff, at scattered targets and on grids.
 //
-// S(r) = A(u) / r - B(u) with u = 2 r^2 / cutoff^2 - 1 in [-1, 1]: A and B are polynomials of degree D (A = 1 for
-// 1/r), because the long-range part, the sum of Gaussians that S completes to the whole kernel, is smooth in r^2. A
-// source closer than sqrt(coincident) is the target itself: it counts -self_value q, so that it cancels its own part
-// of the long range.
+// S(r) = exp(-kappa r) / r - B(u) with u = 2 r^2 / cutoff^2 - 1 in [-1, 1]: the long-range part B, the sum of Gaussians
+// that S completes to the whole kernel, is smooth in r^2, and a polynomial of degree D. A source closer than
+// sqrt(coincident) is the target itself: it counts -self_value q, so that it cancels its own part of the long range.
 //
-// parameters = (cutoff^2, 2 / cutoff^2, coincident, self_value). Sources are sorted by cells of a grid, z fastest;
+// parameters = (cutoff^2, 2 / cutoff^2, coincident, self_value, kappa). Sources are sorted by cells of a grid, z fastest;
 // cells = (origin, cells per unit length). A block takes a tile of targets with its bounding box, and all its threads
 // run over the same sources, row by row of cells that come within the cutoff of the box.
 //
-// Flops per pair: 11 + 2 D and one reciprocal square root (4 D and 8 more with the gradient); bytes per pair: 32 per
+// Flops per pair: 11 + 2 D and one reciprocal square root, for a screened kernel an exponential (2 D and 8 more with the
+// gradient); bytes per pair: 32 per
 // tile, from cache; the limit is arithmetic. 2 to 3 pairs are tested for each one inside the cutoff, fewer in dense
 // tiles.
 #include "host.h"
 
 // S at squared distance r2, and in `slope` the factor of the displacement in its gradient.
 template <typename T, int D, bool SCREENED, bool GRADIENT>
-SCI_DEVICE T short_value(const T r2, const T* parameters, const T* a, const T* b, T& slope) {
+SCI_DEVICE T short_value(const T r2, const T* parameters, const T* b, T& slope) {
     const bool apart = r2 > parameters[2];
     const T inverse = rsqrt(apart ? r2 : T(1));
     const T u = r2 * parameters[1] - 1;
     // Even and odd powers apart: two Horner chains of half the length hide the latency of the multiplier.
     const T v = u * u;
     T even = b[D], odd = b[D - 1], even_slope = 0, odd_slope = 0;
-    T a_even = SCREENED ? a[D] : T(1), a_odd = SCREENED ? a[D - 1] : T(0), a_even_slope = 0, a_odd_slope = 0;
     SCI_UNROLL
     for (int k = D - 2; k >= 0; k -= 2) {
         if (GRADIENT) even_slope = even_slope * v + even;
         even = even * v + b[k];
-        if (SCREENED) {
-            if (GRADIENT) a_even_slope = a_even_slope * v + a_even;
-            a_even = a_even * v + a[k];
-        }
         if (k > 0) {
             if (GRADIENT) odd_slope = odd_slope * v + odd;
             odd = odd * v + b[k - 1];
-            if (SCREENED) {
-                if (GRADIENT) a_odd_slope = a_odd_slope * v + a_odd;
-                a_odd = a_odd * v + a[k - 1];
-            }
         }
     }
     const T bu = even + u * odd, db = 2 * u * (even_slope + u * odd_slope) + odd;
-    const T au = a_even + u * a_odd, da = 2 * u * (a_even_slope + u * a_odd_slope) + a_odd;
+    const T kappa = SCREENED ? parameters[4] : T(0);
+    const T whole = SCREENED ? exp(-kappa * r2 * inverse) * inverse : inverse;
     // Both sides of a choice are computed before it: a branch would keep the host from vectorizing.
-    const T pair = au * inverse - bu, own = -parameters[3];
-    const T pair_slope = 2 * parameters[1] * (da * inverse - db) - au * inverse * inverse * inverse;
+    const T pair = whole - bu, own = -parameters[3];
+    const T pair_slope = -2 * parameters[1] * db - whole * inverse * (inverse + kappa);
     if (GRADIENT) slope = apart ? pair_slope : T(0);
     return apart ? pair : own;
 }
@@ -64,8 +56,8 @@ template <typename T, int D, bool SCREENED, bool GRADIENT>
 SCI_DEVICE void sum_over_cells(const T* x, const T* y, const T* z, const T* low, const T* high,
                                const T* __restrict__ sources, const i64* __restrict__ cell_start,
                                const T* __restrict__ cells, const i64* __restrict__ shape,
-                               const T* __restrict__ parameters, const T* __restrict__ a, const T* __restrict__ b,
-                               T* f, T* fx, T* fy, T* fz) {
+                               const T* __restrict__ parameters, const T* __restrict__ b, T* f,
+                               T* fx, T* fy, T* fz) {
     const T cutoff2 = parameters[0], cutoff = sqrt(cutoff2);
     const i64 n1 = shape[0], n2 = shape[1], n3 = shape[2];
     const T width1 = 1 / cells[3], width2 = 1 / cells[4], scale3 = cells[5];
@@ -94,7 +86,7 @@ SCI_DEVICE void sum_over_cells(const T* x, const T* y, const T* z, const T* low,
                     const T dx = x[s] - sx, dy = y[s] - sy, dz = z[s] - sz;
                     const T r2 = dx * dx + dy * dy + dz * dz;
                     T slope = 0;
-                    const T value = short_value<T, D, SCREENED, GRADIENT>(r2, parameters, a, b, slope);
+                    const T value = short_value<T, D, SCREENED, GRADIENT>(r2, parameters, b, slope);
                     const T charge = r2 < cutoff2 ? q : T(0);
                     f[s] += charge * value;
                     if (GRADIENT) {
@@ -140,8 +132,8 @@ SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets /*[m, 3]*/, const
                        const i64* __restrict__ tile_start /*[e]*/, const T* __restrict__ bounds /*[tiles, 6]*/,
                        const T* __restrict__ sources /*[n, 4]*/, const i64* __restrict__ cell_start /*[c]*/,
                        const T* __restrict__ cells /*[6]*/, const i64* __restrict__ shape /*[3]*/,
-                       const T* __restrict__ parameters /*[4]*/, const T* __restrict__ a /*[d]*/,
-                       const T* __restrict__ b /*[d]*/, T* __restrict__ out /*[m, GRADIENT ? 4 : 1]*/,
+                       const T* __restrict__ parameters /*[5]*/, const T* __restrict__ b /*[d]*/,
+                       T* __restrict__ out /*[m, GRADIENT ? 4 : 1]*/,
                        const i64 tiles) {
     constexpr int WIDTH = GRADIENT ? 4 : 1;
     for (i64 tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -156,7 +148,7 @@ SCI_KERNEL short_range(SCI_INDEX const T* __restrict__ targets /*[m, 3]*/, const
             f[s] = fx[s] = fy[s] = fz[s] = 0;
         }
         sum_over_cells<T, D, SCREENED, GRADIENT>(x, y, z, bounds + 6 * tile, bounds + 6 * tile + 3, sources,
-                                                 cell_start, cells, shape, parameters, a, b, f, fx, fy, fz);
+                                                 cell_start, cells, shape, parameters, b, f, fx, fy, fz);
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
             if (first + t <= last) {
@@ -179,8 +171,8 @@ template <typename T, int D, bool SCREENED>
 SCI_KERNEL short_range_grid(SCI_INDEX const T* __restrict__ x /*[nx]*/, const T* __restrict__ y /*[ny]*/,
                             const T* __restrict__ z /*[nz]*/, const T* __restrict__ sources /*[n, 4]*/,
                             const i64* __restrict__ cell_start /*[c]*/, const T* __restrict__ cells /*[6]*/,
-                            const i64* __restrict__ shape /*[3]*/, const T* __restrict__ parameters /*[4]*/,
-                            const T* __restrict__ a /*[d]*/, const T* __restrict__ b /*[d]*/,
+                            const i64* __restrict__ shape /*[3]*/, const T* __restrict__ parameters /*[5]*/,
+                            const T* __restrict__ b /*[d]*/,
                             T* __restrict__ out /*[nx, ny, nz]*/, const i64 nx, const i64 ny, const i64 nz) {
     constexpr int BZ = 4, BY = SCI_BLOCK >= 64 ? 4 : 2, BX = SCI_BLOCK / (BY * BZ);
     const i64 bricks_y = (ny + BY - 1) / BY, bricks_z = (nz + BZ - 1) / BZ;
@@ -200,8 +192,8 @@ SCI_KERNEL short_range_grid(SCI_INDEX const T* __restrict__ x /*[nx]*/, const T*
             pz[s] = z[k < nz ? k : nz - 1];
             f[s] = fx[s] = fy[s] = fz[s] = 0;
         }
-        sum_over_cells<T, D, SCREENED, false>(px, py, pz, low, high, sources, cell_start, cells, shape, parameters, a,
-                                              b, f, fx, fy, fz);
+        sum_over_cells<T, D, SCREENED, false>(px, py, pz, low, high, sources, cell_start, cells, shape, parameters, b,
+                                              f, fx, fy, fz);
         SCI_THREADS(t) {
             const i64 i = i0 + t / (BY * BZ), j = j0 + t / BZ % BY, k = k0 + t % BZ;
             if (i < nx && j < ny && k < nz) out[(i * ny + j) * nz + k] += f[SCI_SLOT(t)];

@@ -10,6 +10,7 @@ from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.poses import interaction_energy, rotation_matrices
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.radial.split import Split, split_kernel
+from sci.potentials.range_separated.measured import MeasuredError
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
@@ -21,6 +22,7 @@ __all__ = [
     "GaussianSum",
     "Interstitial",
     "LatticePotential",
+    "MeasuredError",
     "Particles",
     "PeriodicPotential",
     "PotentialGrid",

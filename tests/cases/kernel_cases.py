@@ -85,9 +85,8 @@ def _direct_sum(rng: np.random.Generator, screened: int, gradient: int) -> Itera
 def _split(rng: np.random.Generator, degree: int, screened: int, cutoff: float) -> Split:
     powers = 0.7 ** np.arange(degree + 1)
     b = powers * rng.normal(size=degree + 1)
-    a = powers * rng.normal(size=degree + 1) if screened else np.eye(degree + 1)[0]
     gaussians = GaussianSum(np.array([0.2, 0.9]), np.array([0.3, 0.8]))
-    return Split(Yukawa(0.4) if screened else Coulomb(), 0.9, cutoff, gaussians, a, b)
+    return Split(Yukawa(0.4) if screened else Coulomb(), 0.9, cutoff, gaussians, b)
 
 
 def _short_ranges(rng: np.random.Generator, degree: int, screened: int) -> Iterator[ShortRange]:

@@ -22,7 +22,7 @@ from sci.potentials import (
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
-from sci.potentials.radial.split import Split
+from sci.potentials.radial.split import Split, smooth_part
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, PoissonOperator, SolveResult
 from sci.tensor import CP, ChebTuck, Tucker
@@ -36,7 +36,8 @@ def numbers(*shape: int, start: int = 1) -> np.ndarray:
 
 MASK = numbers(4, 5, 3) > -2.0
 SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
-SPLIT = Split(Yukawa(0.25), 1.5, 3.0, GaussianSum(numbers(3) ** 2, numbers(3)), numbers(9), numbers(9, start=10))
+GAUSSIANS = GaussianSum(numbers(3) ** 2, numbers(3))
+SPLIT = Split(Yukawa(0.25), 1.5, 3.0, GAUSSIANS, smooth_part(GAUSSIANS, 3.0, 8))
 
 
 def _problem() -> PoissonProblem:

@@ -1,4 +1,4 @@
-"""The range separation: a sum of Gaussians for the long range, polynomials in r^2 for what is left near by."""
+"""The range separation: a sum of Gaussians for the long range, a polynomial in r^2 for it near by."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from sci import chebyshev
 from sci.errors import InvalidValueError
 from sci.potentials.radial.kernels import GaussianSum, RadialKernel, gaussian_sum
 
-__all__ = ["DEGREES", "Split", "split_kernel", "split_of_gaussians"]
+__all__ = ["COINCIDENT", "DEGREES", "Split", "smooth_part", "split_kernel", "split_of_gaussians"]
 
 DEGREES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32)
 """Degrees of the short-range polynomials that the kernels are compiled for."""
 
 
+COINCIDENT = 1e-8
+"""Distance in angstrom below which a target sits on a source, whose own potential is then left out."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """A kernel K = L + S with L a sum of Gaussians and S(r) = A(u)/r - B(u), zero beyond the cutoff.
+    """A kernel K = L + S with L a sum of Gaussians and S(r) = K(r) - B(u), zero beyond the cutoff.
 
     Parameters
     ----------
@@ -30,32 +34,38 @@ class Split:
     cutoff : float
         Radius in angstrom beyond which S is below the tolerance and left out.
     gaussians : GaussianSum
-        The long range L.
-    a, b : (degree + 1,) float64
-        Power coefficients in u = 2 r^2 / cutoff^2 - 1 of A = cosh(kappa r) and B = sinh(kappa r)/r + L.
+        The long range L; with weights of zero all of K is short range.
+    b : (degree + 1,) float64
+        Power coefficients of B = L in u = 2 r^2 / cutoff^2 - 1.
     """
 
     kernel: RadialKernel
     alpha: float
     cutoff: float
     gaussians: GaussianSum
-    a: np.ndarray
     b: np.ndarray
+
+    def __repr__(self) -> str:
+        return (
+            f"Split({self.kernel!r}, alpha={self.alpha:.3g}, cutoff={self.cutoff:.3g}, "
+            f"{len(self.gaussians.weights)} Gaussians, degree={self.degree})"
+        )
 
     @property
     def degree(self) -> int:
-        """Degree of the polynomials A and B."""
+        """Degree of the polynomial B."""
         return len(self.b) - 1
 
     @property
+    def all_short(self) -> bool:
+        """Whether there is no long range."""
+        return not self.gaussians.weights.any()
+
+    @property
     def parameters(self) -> np.ndarray:
-        """(cutoff^2, 2/cutoff^2, coincidence^2, L(0)), as the kernels take them."""
-        return np.array([self.cutoff**2, 2 / self.cutoff**2, COINCIDENT**2, self.gaussians.at_zero])
-
-
-ROUNDING = 2e-16
-COINCIDENT = 1e-8
-"""Distance in angstrom below which a target sits on a source, whose own potential is then left out."""
+        """(cutoff^2, 2/cutoff^2, coincidence^2, L(0), kappa), as the kernels take them."""
+        numbers = [self.cutoff**2, 2 / self.cutoff**2, COINCIDENT**2, self.gaussians.at_zero, self.kernel.kappa]
+        return np.array(numbers)
 
 
 def _cutoff(kernel: RadialKernel, gaussians: GaussianSum, tol: float, r_max: float) -> float:
@@ -70,60 +80,57 @@ def _powers(coefficients: np.ndarray) -> np.ndarray:
     return np.pad(powers, (0, len(coefficients) - len(powers)))
 
 
-def _polynomials(kernel: RadialKernel, gaussians: GaussianSum, cutoff: float, tol: float) -> tuple[np.ndarray, ...]:
-    def even(u: np.ndarray) -> np.ndarray:
-        return np.cosh(kernel.kappa * cutoff * np.sqrt((u + 1) / 2))
+def _series(gaussians: GaussianSum, cutoff: float, degree: int) -> np.ndarray:
+    r2 = (chebyshev.nodes(degree) + 1) / 2 * cutoff**2
+    result: np.ndarray = chebyshev.values_to_coefficients(gaussians.of_square(r2))
+    return result
 
-    def smooth(u: np.ndarray) -> np.ndarray:
-        r2 = (u + 1) / 2 * cutoff**2
-        return gaussians.of_square(r2) + kernel.kappa * np.sinc(1j * kernel.kappa * np.sqrt(r2) / np.pi).real
 
-    for degree in DEGREES:
-        u = chebyshev.nodes(degree)
-        a, b = (chebyshev.values_to_coefficients(f(u)) for f in (even, smooth))
-        # The last coefficients bound the truncated tail of these geometrically decaying series.
-        if max(np.abs(a[-2:]).max() / cutoff, np.abs(b[-2:]).max()) < tol / cutoff or degree == DEGREES[-1]:
-            return _powers(a), _powers(b)
-    raise AssertionError("unreachable")
+def smooth_part(gaussians: GaussianSum, cutoff: float, degree: int) -> np.ndarray:
+    """Return the power coefficients, `degree` + 1, of the interpolant of a sum of Gaussians in 2 r^2 / cutoff^2 - 1."""
+    return _powers(_series(gaussians, cutoff, degree))
 
 
 def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -> Split:
-    """Split `kernel` at the exponent `alpha`.
+    """Split `kernel` at the exponent `alpha`, or make all of it short range.
 
     Parameters
     ----------
     kernel : Coulomb or Yukawa
     tol : float
-        Relative tolerance of the potential.
+        Tolerance relative to 1/r. For a screened kernel whose neighbors are d apart, pass tol exp(-kappa d), so that
+        the error is small beside what is left of the potential.
     r_max : float
         Largest distance between a source and a target, angstrom.
     alpha : float
-        Largest exponent of the long range, 1/angstrom.
+        Largest exponent of the long range, 1/angstrom; 0 for a screened kernel that is all short range.
 
     Raises
     ------
     InvalidValueError
-        If `alpha` is not positive, or the screening is so strong (exp(-kappa cutoff) near the rounding over `tol`)
-        that the short range would lose its digits.
+        If `alpha` is not a positive number, and not 0 with a screened kernel.
 
     Notes
     -----
     Inside the cutoff S is K minus the very L that the long range holds, so the error of the quadrature cancels
     there; beyond it S is below `tol` relative to 1/r.
     """
+    if alpha == 0 and kernel.kappa > 0:
+        cutoff = min(r_max, -math.log(0.8 * tol) / kernel.kappa)
+        nothing = GaussianSum(np.array([1 / r_max]), np.zeros(1))
+        return Split(kernel, 1 / r_max, cutoff, nothing, np.zeros(DEGREES[0] + 1))
     if not 0 < alpha < math.inf:
         raise InvalidValueError(f"alpha is {alpha}; expected a positive number (1/angstrom)")
     gaussians = gaussian_sum(kernel, 0.1 * tol, r_max, alpha)
     cutoff = _cutoff(kernel, gaussians, 0.8 * tol, r_max)
-    if kernel.kappa * cutoff > math.log(tol / ROUNDING):  # A and B grow like exp(kappa r) and cancel
-        raise InvalidValueError(
-            f"kappa {kernel.kappa}/angstrom screens over {1 / kernel.kappa:.3g} angstrom, far below the cutoff "
-            f"{cutoff:.3g}; pass a larger alpha, or use direct_sum"
-        )
     return split_of_gaussians(kernel, alpha, cutoff, gaussians, 0.1 * tol)
 
 
 def split_of_gaussians(kernel: RadialKernel, alpha: float, cutoff: float, gaussians: GaussianSum, tol: float) -> Split:
-    """Return the split whose long range is `gaussians`, with polynomials to `tol` for what is left within `cutoff`."""
-    a, b = _polynomials(kernel, gaussians, cutoff, tol)
-    return Split(kernel, alpha, cutoff, gaussians, a, b)
+    """Return the split whose long range is `gaussians`, with a polynomial to `tol` for it within `cutoff`."""
+    for degree in DEGREES:
+        series = _series(gaussians, cutoff, degree)
+        # The last coefficients bound the truncated tail of this geometrically decaying series.
+        if np.abs(series[-2:]).max() < tol / cutoff:
+            break
+    return Split(kernel, alpha, cutoff, gaussians, _powers(series))

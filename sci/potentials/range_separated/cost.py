@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from sci.errors import InvalidValueError
 from sci.potentials.radial.kernels import RadialKernel
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.assemble import (
@@ -20,7 +19,7 @@ from sci.potentials.range_separated.assemble import (
 from sci.tensor.boxes.expansion import BOX_DEGREES
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["box_layout", "build_seconds", "choose_split", "expansion_seconds", "target_seconds"]
+__all__ = ["LEAST_TOL", "box_layout", "build_seconds", "choose_split", "expansion_seconds", "target_seconds"]
 
 Domain = tuple[tuple[float, float], ...]
 
@@ -34,6 +33,8 @@ VISIT = 6e-8
 TILE = 16
 TUCKER_RANK_SHARE = 0.6
 NEAR_SHARE = 0.5
+LEAST_TOL = 1e-13
+"""Tolerance below which a long range would be rounding."""
 
 
 def _lengths(domain: Domain) -> np.ndarray:
@@ -92,12 +93,16 @@ def box_layout(alpha: float, domain: Domain, tol: float, targets: float) -> tupl
 def target_seconds(split: Split, domain: Domain, density: float, targets: float, tol: float) -> float:
     """Return the model's time for `targets` evaluations in `domain`, the re-expansion included."""
     grid, degree = box_layout(split.alpha, domain, tol, targets)
+    expansion = expansion_seconds(grid, degree, _tucker_rank(split.alpha, domain, tol))
+    return expansion + targets * BOX_TERM * (degree + 1) ** 3 + pair_seconds(split, domain, density, targets)
+
+
+def pair_seconds(split: Split, domain: Domain, density: float, targets: float) -> float:
+    """Return the model's time for the short range at `targets` points in `domain`."""
     side = float(_lengths(domain).prod() * TILE / targets) ** (1 / 3)
     reach: float = split.cutoff * (1 + 0.5 / 3.5) + 0.5 * min(side, split.cutoff)
     pairs = density * 4 / 3 * math.pi * reach**3
-    return expansion_seconds(grid, degree, _tucker_rank(split.alpha, domain, tol)) + targets * (
-        VISIT + BOX_TERM * (degree + 1) ** 3 + pairs * PAIR
-    )
+    return targets * (VISIT + pairs * PAIR)
 
 
 def _density(cell_counts: np.ndarray, volume: float) -> float:
@@ -121,7 +126,7 @@ def choose_split(
     ----------
     kernel : Coulomb or Yukawa
     tol, eps : float
-        Tolerance of the potential and of the one-dimensional expansions.
+        Tolerance of the potential, see `split_kernel`, and of the one-dimensional expansions.
     domain : ((a1, b1), (a2, b2), (a3, b3))
     cell_counts : (c1, c2, c3) int
         Particles in equal cells of the domain, for their density.
@@ -131,17 +136,16 @@ def choose_split(
     lengths = _lengths(domain)
     diagonal, density = float(np.linalg.norm(lengths)), _density(cell_counts, float(lengths.prod()))
     best: tuple[float, Split] | None = None
-    for reach in np.geomspace(2, 60, 30):
+    if kernel.kappa > 0:
+        split = split_kernel(kernel, tol, diagonal, 0.0)
+        best = pair_seconds(split, domain, density, expected_targets), split
+    for reach in np.geomspace(2, 60, 30) if tol >= LEAST_TOL else ():
         alpha = 2 * reach / float(lengths.max())
-        try:
-            split = split_kernel(kernel, tol, diagonal, alpha)
-        except InvalidValueError:  # screened too strongly for so long a cutoff
-            continue
+        split = split_kernel(kernel, tol, diagonal, alpha)
         seconds = build_seconds(split, domain, eps, int(cell_counts.sum())) + target_seconds(
             split, domain, density, expected_targets, tol
         )
         if best is None or seconds < best[0]:
             best = (seconds, split)
-    if best is None:
-        return split_kernel(kernel, tol, diagonal, max(120 / float(lengths.max()), kernel.kappa / 4))
+    assert best is not None
     return best[1]

@@ -18,6 +18,7 @@ __all__ = [
     "compare",
     "energy_error",
     "measure_at_points",
+    "neighbor_distances",
     "particle_sample",
     "sample_points",
 ]
@@ -108,7 +109,7 @@ def sample_points(positions: Array, domain: tuple[tuple[float, float], ...], cou
     chosen = rng.integers(len(positions), size=count)
     places = to_host(positions[to_device(chosen, xp)])
     size = float(np.linalg.norm(high - low))
-    neighbor = np.minimum(_neighbor_distances(positions, chosen), size / 4)
+    neighbor = np.minimum(_distances(positions, chosen), size / 4)
     steps = rng.normal(size=(2, count, 3))
     steps /= np.linalg.norm(steps, axis=2, keepdims=True)
     near = neighbor * rng.uniform(*NEIGHBOR_SHARE, size=count)
@@ -126,7 +127,13 @@ def sample_points(positions: Array, domain: tuple[tuple[float, float], ...], cou
     return [Sample(name, to_device(np.clip(points, low, high), xp)) for name, points in groups.items()]
 
 
-def _neighbor_distances(positions: Array, chosen: np.ndarray) -> np.ndarray:
+def neighbor_distances(positions: Array, count: int) -> np.ndarray:
+    """Return the distance to the nearest neighbor of `count` particles; infinite for a lone one. The seed is fixed."""
+    chosen = np.random.default_rng(SEED).integers(len(positions), size=count)
+    return _distances(positions, chosen)
+
+
+def _distances(positions: Array, chosen: np.ndarray) -> np.ndarray:
     """Return the distance from each chosen particle to its nearest neighbor; infinite for a lone one."""
     xp, result = namespace(positions), np.empty(len(chosen))
     block = max(1, 2_000_000 // len(positions))
@@ -160,17 +167,17 @@ def compare(found: Array, exact: Array, weights: np.ndarray | None = None, scale
     """
     if len(found) == 0:
         return 0.0, 0.0
-    error, value = (np.linalg.norm(to_host(a), axis=1) for a in (found - exact, exact))
-    peak = max(float(value.max()), float(error.max()), scale)  # squares must not leave the range of float64
+    missed, values = to_host(found - exact), to_host(exact)
+    peak = max(float(np.abs(values).max()), float(np.abs(missed).max()), scale)
     if peak == 0.0:
         return 0.0, 0.0
+    # In units of the largest number, so that squares stay in the range of float64.
+    error, value = (np.linalg.norm(a / peak, axis=1) for a in (missed, values))
     count = np.ones(len(error)) if weights is None else weights
-    rms = math.sqrt(float((count * (value / peak) ** 2).sum() / count.sum()))
-    rms = max(rms, scale / peak)
-    missed = math.sqrt(float((count * (error / peak) ** 2).sum() / count.sum()))
+    rms = max(math.sqrt(float((count * value**2).sum() / count.sum())), scale / peak)
     if rms == 0.0:
         return math.inf, math.inf
-    return missed / rms, float(error.max()) / peak / rms
+    return math.sqrt(float((count * error**2).sum() / count.sum())) / rms, float(error.max()) / rms
 
 
 def energy_error(missed: np.ndarray, sizes: np.ndarray, weights: np.ndarray, count: int) -> tuple[float, float]:

@@ -17,12 +17,13 @@ from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, build_long_range, charge_scale
 from sci.potentials.range_separated.coincidence import Coincidences, grid_coincidences
-from sci.potentials.range_separated.cost import box_layout, choose_split, expansion_seconds
+from sci.potentials.range_separated.cost import LEAST_TOL, box_layout, choose_split, expansion_seconds
 from sci.potentials.range_separated.measured import (
     MeasuredError,
     compare,
     energy_error,
     measure_at_points,
+    neighbor_distances,
     particle_sample,
     sample_points,
 )
@@ -40,8 +41,9 @@ SAMPLES, QUICK_SAMPLES = 512, 128
 """Places at which errors are measured, and those of the check while building."""
 FIRST_TOL = {"potential": 1.0, "forces": 0.1}
 """Tolerance of the first build in units of `tol`."""
-LEAST_TOL = 1e-13
 BUILDS = 5
+UNEVEN, ENERGY_SHARE = 5.0, 3.0
+"""A charge so many times the root mean square one has the energy checked, to so many times `tol`."""
 CHUNK = 1 << 22
 
 
@@ -127,15 +129,15 @@ class RangeSeparatedPotential:
             if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
                 raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
             domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*_bounds(sources[0])))
-            build_tol = max(FIRST_TOL[accuracy] * tol, LEAST_TOL)
+            least, build_tol = _first_tol(kernel, FIRST_TOL[accuracy] * tol, alpha, sources[0], padding)
             for _ in range(BUILDS):
                 split = _choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
                 long_range = build_long_range(positions, charges, split, domain, build_tol, scale, comm)
                 self._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, comm)
                 error = self._quick_error()
-                if error <= tol or build_tol <= LEAST_TOL:
+                if error <= tol or build_tol <= least:
                     break
-                build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), LEAST_TOL)
+                build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), least)
 
     def _set(
         self,
@@ -156,7 +158,7 @@ class RangeSeparatedPotential:
         self.expected_targets, self.comm = expected_targets, comm
         self._sources = sources
         self._short = ShortRange.of(*sources, split)
-        self._layout = box_layout(split.alpha, long_range.domain, build_tol or tol, expected_targets)
+        self._layout = box_layout(split.alpha, long_range.domain, max(build_tol or tol, LEAST_TOL), expected_targets)
         self._errors: dict[str, MeasuredError] = {}
 
     @classmethod
@@ -227,7 +229,7 @@ class RangeSeparatedPotential:
 
     def _excess(self, chosen: Array, grid: BoxGrid, degree: int) -> Array:
         positions, charges = self._sources[0][chosen], self._sources[1][chosen]
-        if self.build_tol is None or not self.split.gaussians.weights.any():
+        if self.build_tol is None or self.split.all_short:
             return namespace(charges).zeros((len(charges), 4))
         eps, count = CHEBYSHEV_SHARE * self.build_tol, len(self._sources[1])
         terms = long_range_self_terms(
@@ -382,6 +384,8 @@ class RangeSeparatedPotential:
         """Return the largest relative error of what `tol` holds for, at a few places; the same on all ranks."""
         checked = ("potential",) if self.accuracy == "potential" else ("potential", "field", "forces")
         found = max(self._measure(quantity, QUICK_SAMPLES).relative for quantity in checked)
+        if self._uneven:
+            found = max(found, self._measure("energy", QUICK_SAMPLES).relative / ENERGY_SHARE)
         return float(allreduce_max(np.array([found]), self.comm)[0])
 
     def _measure(self, quantity: str, places: int) -> MeasuredError:
@@ -415,6 +419,13 @@ class RangeSeparatedPotential:
             size = xp.abs(q) / unit * direct_sum_packed(here, packed, self.kernel, False)[:, 0]
             pair = energy_error(to_host(q / unit * (found - exact)[:, 0]), to_host(size), weights, len(charges))
         return MeasuredError(quantity, *pair, {"particles": pair}, len(chosen))
+
+    @property
+    def _uneven(self) -> bool:
+        """Whether single charges are so large that their energies decide the sum."""
+        sizes = np.abs(to_host(self._sources[1]))
+        sizes /= float(sizes.max()) or 1.0
+        return bool(UNEVEN**2 * np.mean(sizes**2) < 1.0)
 
     @property
     def _rounding(self) -> float:
@@ -463,7 +474,9 @@ class RangeSeparatedPotential:
             return
         tiles = Tiles.of(points, self._layout[0])
         hits, particles = self._coincidences.find(points)
-        if "_expansion" in self.__dict__ or len(points) > self._few or len(hits):
+        if self.split.all_short:
+            out[:] = 0.0
+        elif "_expansion" in self.__dict__ or len(points) > self._few or len(hits):
             self._expansion.evaluate_into(out, points, tiles)
         else:
             function = self.long_range
@@ -497,6 +510,21 @@ def _check(
         raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
     if not 0 < padding < math.inf:
         raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
+
+
+def _first_tol(
+    kernel: RadialKernel, tol: float, alpha: float | None, positions: Array, padding: float
+) -> tuple[float, float]:
+    """Return the least tolerance that a build may take, and that of the first one."""
+    if kernel.kappa == 0:
+        return LEAST_TOL, max(tol, LEAST_TOL)
+    # The error is measured against what screening leaves of the potential at the neighbors, and at the faces.
+    low, high = _bounds(positions)
+    spacing = float(((high - low).prod() / len(positions)) ** (1 / 3))
+    neighbors = neighbor_distances(positions, QUICK_SAMPLES)
+    distance = max(min(padding, spacing), float(np.median(np.where(np.isfinite(neighbors), neighbors, 0.0))))
+    least = LEAST_TOL if alpha is not None else 1e-300
+    return least, max(tol * math.exp(-min(kernel.kappa * distance, 600.0)), least)
 
 
 def _choose(

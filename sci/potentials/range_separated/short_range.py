@@ -22,7 +22,7 @@ coarse ones have longer rows."""
 
 @dataclass(frozen=True)
 class ShortRange:
-    """Sources sorted by cells, and the short-range kernel S(r) = A(u)/r - B(u) that acts among them.
+    """Sources sorted by cells, and the short-range kernel S(r) = K(r) - B(u) that acts among them.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class ShortRange:
     def _arguments(self) -> tuple[Array, ...]:
         xp = namespace(self.sources)
         small = (self.grid.geometry, np.array(self.grid.counts, dtype=np.int64), self.split.parameters)
-        cells, shape, parameters, a, b = (to_device(v, xp) for v in (*small, self.split.a, self.split.b))
-        return (self.sources, self.cell_start, cells, shape, parameters, a, b)
+        cells, shape, parameters, b = (to_device(v, xp) for v in (*small, self.split.b))
+        return (self.sources, self.cell_start, cells, shape, parameters, b)
 
     def add_to(self, out: Array, points: Array, tiles: Tiles) -> None:
         """Add the short-range potential, or it and its gradient where `out` is (m, 4), at `points` (m, 3)."""
@@ -111,13 +111,15 @@ def _pair_sum(split: Split, points: Array, sources: Array, gradient: bool) -> Ar
     apart, inside = r2 > COINCIDENT**2, r2 < split.cutoff**2
     inverse = 1 / xp.sqrt(xp.where(apart, r2, 1.0))
     u = r2 * (2 / split.cutoff**2) - 1
-    a, da, b, db = (xp.full_like(u, v) for v in (split.a[-1], 0.0, split.b[-1], 0.0))
-    for ak, bk in zip(split.a[-2::-1], split.b[-2::-1]):
-        da, a, db, b = da * u + a, a * u + float(ak), db * u + b, b * u + float(bk)
+    kappa = split.kernel.kappa
+    whole = inverse * xp.exp(-kappa / inverse) if kappa else inverse
+    b, db = xp.full_like(u, split.b[-1]), xp.zeros_like(u)
+    for bk in split.b[-2::-1]:
+        db, b = db * u + b, b * u + float(bk)
     charge = xp.where(inside, sources[None, :, 3], 0.0)
-    parts = [(charge * xp.where(apart, a * inverse - b, -split.gaussians.at_zero)).sum(axis=1)[:, None]]
+    parts = [(charge * xp.where(apart, whole - b, -split.gaussians.at_zero)).sum(axis=1)[:, None]]
     if gradient:
-        slope = 4 / split.cutoff**2 * (da * inverse - db) - a * inverse**3
+        slope = -4 / split.cutoff**2 * db - whole * inverse * (inverse + kappa)
         parts.append((xp.where(apart, charge * slope, 0.0)[:, :, None] * d).sum(axis=1))
     return xp.concatenate(parts, axis=1)
 

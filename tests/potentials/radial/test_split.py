@@ -36,7 +36,7 @@ def test_rank_grows_like_the_logarithm_of_alpha_and_tolerance():
 
 def evaluate(split: Split, r: np.ndarray) -> np.ndarray:
     u = 2 * r**2 / split.cutoff**2 - 1
-    return np.polyval(split.a[::-1], u) / r - np.polyval(split.b[::-1], u)
+    return split.kernel(r) - np.polyval(split.b[::-1], u)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -68,6 +68,11 @@ def test_kappa_must_be_a_positive_number(kappa):
         Yukawa(kappa)
 
 
-def test_screening_shorter_than_the_cutoff_is_refused():
-    with pytest.raises(InvalidValueError, match="larger alpha"):
-        split_kernel(Yukawa(8.0), 1e-9, 100.0, 0.2)
+@pytest.mark.parametrize("kappa", [0.5, 8.0])
+def test_a_screened_kernel_may_be_all_short_range(kappa):
+    split = split_kernel(Yukawa(kappa), 1e-9, 100.0, 0.0)
+    assert split.all_short
+    assert "Gaussians" in repr(split)
+    r = np.linspace(0.1, split.cutoff, 100)
+    assert np.array_equal(evaluate(split, r), split.kernel(r))
+    assert split.kernel(split.cutoff) * split.cutoff == pytest.approx(8e-10)

@@ -42,7 +42,7 @@ def test_error_does_not_depend_on_the_split(alpha):
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
 def test_energy_and_forces(kernel):
     tol, particles = 1e-6, cloud(250)
-    phi = RangeSeparatedPotential(particles, tol, kernel=kernel)
+    phi = RangeSeparatedPotential(particles, tol, kernel=kernel, accuracy="forces")
     charges = particles.charges
     potential, gradient = direct_sum(particles, particles.positions, kernel=kernel, gradient=True)
     unsigned = Particles(particles.positions, np.abs(charges))
@@ -50,7 +50,8 @@ def test_energy_and_forces(kernel):
     assert abs(phi.energy() - 0.5 * (charges * potential).sum()) < 10 * tol * scale
     forces = -charges[:, None] * gradient
     rms = np.sqrt((forces**2).mean())
-    assert np.abs(phi.forces() - forces).max() < 100 * tol * rms
+    assert relative(phi.forces(), forces) < tol
+    assert np.abs(phi.forces() - forces).max() < 20 * tol * rms
     assert np.abs(phi.forces().sum(axis=0)).max() < 100 * tol * rms * len(charges)
 
 
