@@ -26,6 +26,10 @@ MOMENT_DEGREE, BOX_DEGREE = 23, 17
 ALPHA = 0.5
 """alpha over the cube root of the density: where pairs within the cutoff and Fourier modes take the same time."""
 CHUNK = 1 << 20
+GRID_PAIRS, MANY_NODES, MANY_MODES = 30, 50_000, 1 << 22
+"""Pairs a node that the split for grids aims at, nodes from which it pays, and the modes that it may take."""
+MANY_IMAGES = 2_000_000
+"""Images of charges that are sorted at once for a grid."""
 UNIT: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
 
@@ -34,7 +38,7 @@ class PeriodicPotential:
 
     phi(x) = sum_j q_j sum_n erfc(alpha r_jn) / r_jn + (4 pi / V) sum_{k != 0} exp(-k^2 / (4 alpha^2)) / k^2
     sum_j q_j exp(i k (x - y_j)) - pi Q / (alpha^2 V): the sum over all images, with mean zero over the cell. A total
-    charge Q is neutralised by a uniform background; a dipole feels no surface (conducting boundary).
+    charge Q is neutralized by a uniform background; a dipole feels no surface (conducting boundary).
 
     Parameters
     ----------
@@ -74,6 +78,14 @@ class PeriodicPotential:
         fractions, k_max = self._prepare(particles, tol, alpha)
         self.modes = self._fourier(fractions, k_max)
 
+    def __repr__(self) -> str:
+        cell = ", ".join(f"{length:.2f}" for length in np.linalg.norm(to_host(self._cell), axis=1))
+        return (
+            f"PeriodicPotential({self.particles.n} charges in a cell of ({cell}) angstrom, tol={self.tol:g}, "
+            f"alpha={self.alpha:.3g}, cutoff={self.split.cutoff:.3g}, n_modes={self.n_modes}, "
+            f"{self.modes.nbytes} bytes)"
+        )
+
     @classmethod
     def from_parts(cls, particles: Particles, tol: float, alpha: float, modes: Array) -> PeriodicPotential:
         """Put a potential together again from what its file holds, without the sums over the charges.
@@ -111,6 +123,7 @@ class PeriodicPotential:
         self.alpha = ALPHA * (particles.n / self.volume) ** (1 / 3) if alpha is None else alpha
         self.split = _ewald_split(self.alpha, 0.1 * tol)
         fractions, _ = self._wrap(particles.positions)
+        self._fractions = fractions
         self._short = ShortRange.of(*self._images(fractions, self.split.cutoff / heights), self.split)
         k_max = 2 * self.alpha * math.sqrt(math.log(10 / tol))
         # |n_i| = |k . a_i| / (2 pi) is at most k_max |a_i| / (2 pi).
@@ -206,8 +219,14 @@ class PeriodicPotential:
 
     @property
     def background(self) -> float:
-        """The constant -pi Q / (alpha^2 V) that the neutralising background adds, e/angstrom."""
-        return -math.pi * self.particles.total_charge / (self.alpha**2 * self.volume)
+        r"""The constant that the neutralizing background adds, e/angstrom.
+
+        -(4 pi Q / V) \int_0^c r erfc(alpha r) dr, the mean of the short range within its cutoff c, so that the
+        potential has mean zero; -pi Q / (alpha^2 V) for an endless one.
+        """
+        x = self.alpha * self.split.cutoff
+        part = x * x / 2 * math.erfc(x) + math.erf(x) / 4 - x * math.exp(-x * x) / (2 * math.sqrt(math.pi))
+        return -4 * math.pi * part * self.particles.total_charge / (self.alpha**2 * self.volume)
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.
@@ -246,11 +265,95 @@ class PeriodicPotential:
         return 0.5 * float((charges * found[:, 0]).sum()), -charges[:, None] * found[:, 1:]
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
-        """Return the potential on the tensor grid of three axes, (nx, ny, nz), in e/angstrom."""
+        """Return the potential on the tensor grid of three axes, anywhere in space.
+
+        Parameters
+        ----------
+        x, y, z : (nx,), (ny,), (nz,) float64
+            Coordinates in angstrom, in any order, on the device of the particles.
+
+        Returns
+        -------
+        (nx, ny, nz) float64, e/angstrom
+
+        Notes
+        -----
+        The modes are products of functions of x, y and z where the first period lies along x and the second in the xy
+        plane: three matrix products, and 4 flops a point and mode of the first axis. Cells in another orientation are
+        evaluated point by point.
+        """
         xp = self._xp
         axes = [as_finite(v, name, shape=(None,), xp=xp) for v, name in zip((x, y, z), "xyz")]
-        points = xp.stack(xp.meshgrid(*axes, indexing="ij"), axis=-1)
-        return self(points.reshape(-1, 3)).reshape(points.shape[:3])
+        for axis, name in zip(axes, "xyz"):
+            if namespace(axis) is not xp:
+                raise DeviceMismatchError(f"{name} and the particles lie on different devices; move one of them first")
+        cell = to_host(self._cell)
+        if min(map(len, axes)) == 0 or np.abs(np.triu(cell, 1)).max() > 1e-14 * np.abs(cell).max():
+            points = xp.stack(xp.meshgrid(*axes, indexing="ij"), axis=-1)
+            return self(points.reshape(-1, 3)).reshape(points.shape[:3])
+        if math.prod(map(len, axes)) > MANY_NODES and self._for_grids is not self:
+            return self._for_grids.on_grid(*axes)
+        orders = [xp.argsort(axis) for axis in axes]
+        axes = [xp.ascontiguousarray(axis[order]) for axis, order in zip(axes, orders)]
+        out = self._long_range_on_grid(axes)
+        out += self.background
+        self._add_short_to_grid(out, axes)
+        if all(bool((order[1:] > order[:-1]).all()) for order in orders):
+            return out
+        rows, columns, layers = (xp.argsort(order) for order in orders)
+        return out[rows][:, columns][:, :, layers]
+
+    @functools.cached_property
+    def _for_grids(self) -> PeriodicPotential:
+        """The same potential, split for grids: modes cost little there, so the cutoff is short."""
+        reach = self.split.cutoff * self.alpha
+        cutoff = (3 * GRID_PAIRS / (4 * math.pi) * self.volume / self.particles.n) ** (1 / 3)
+        alpha = reach / cutoff
+        if alpha < 1.2 * self.alpha or math.prod(self.n_modes) * (alpha / self.alpha) ** 3 > MANY_MODES:
+            return self
+        return PeriodicPotential(self.particles, self.tol, alpha=alpha)
+
+    def _long_range_on_grid(self, axes: list[Array]) -> Array:
+        """Sum the modes axis by axis, for a cell whose rows form a lower triangle."""
+        xp, (n1, n2, n3) = self._xp, (self._xp.asarray(n, dtype=float) for n in _orders(self.n_modes))
+        g = 2j * math.pi * self._inverse
+        x, y, z = axes
+        part = self.modes @ xp.exp(g[2, 2] * n3[:, None] * z)
+        part *= xp.exp((g[2, 0] * n1[:, None] + g[2, 1] * n2)[:, :, None] * z)
+        part = xp.matmul(xp.exp(g[1, 1] * y[:, None] * n2), part)
+        part *= xp.exp(g[1, 0] * n1[:, None] * y)[:, :, None]
+        phase = g[0, 0].imag * x[:, None] * n1
+        flat = part.reshape(len(n1), -1)
+        out = xp.cos(phase) @ xp.ascontiguousarray(flat.real)
+        out -= xp.sin(phase) @ xp.ascontiguousarray(flat.imag)
+        return out.reshape(len(x), len(y), len(z))
+
+    def _add_short_to_grid(self, out: Array, axes: list[Array]) -> None:
+        """Add the short range of all images near the grid, slab by slab so that they stay few."""
+        low, high = (np.array([float(axis[side]) for axis in axes]) for side in (0, -1))
+        around = high - low + 2 * self.split.cutoff
+        images = self.particles.n * float(around.prod()) / self.volume
+        step = max(1, int(len(axes[0]) * MANY_IMAGES / images)) if images > MANY_IMAGES else len(axes[0])
+        for start in range(0, len(axes[0]), step):
+            rows = slice(start, start + step)
+            low[0], high[0] = float(axes[0][rows][0]), float(axes[0][rows][-1])
+            positions, charges = self._images_in(low - self.split.cutoff, high + self.split.cutoff)
+            if len(charges):
+                ShortRange.of(positions, charges, self.split).add_to_grid(out[rows], axes[0][rows], axes[1], axes[2])
+
+    def _images_in(self, low: np.ndarray, high: np.ndarray) -> tuple[Array, Array]:
+        """Return all charges in a box, images included."""
+        xp = self._xp
+        corners = np.array(np.meshgrid(*zip(low, high))).reshape(3, -1).T @ to_host(self._inverse)
+        first = np.ceil(corners.min(axis=0) - 1 - 1e-9).astype(int)
+        last = np.floor(corners.max(axis=0) + 1e-9).astype(int)
+        sides, places, charges = (xp.asarray(low), xp.asarray(high)), [], []
+        for shift in np.ndindex(*(last - first + 1)):
+            moved = (self._fractions + xp.asarray(np.array(shift) + first, dtype=float)) @ self._cell
+            near = ((moved >= sides[0]) & (moved <= sides[1])).all(axis=1)
+            places.append(moved[near])
+            charges.append(self.particles.charges[near])
+        return xp.ascontiguousarray(xp.concatenate(places)), xp.concatenate(charges)
 
     def _evaluate(self, points: Array, gradient: bool) -> Array:
         xp = self._xp

@@ -214,3 +214,39 @@ def test_particles_without_a_cell_and_shared_places_are_refused():
         PeriodicPotential(Particles([[0.0, 0.0, 0.0]], [1.0]))
     with pytest.raises(InvalidValueError, match="images of particles 0 and 1"):
         PeriodicPotential(Particles([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]], [1.0, -1.0], cell=ORTHOGONAL))
+
+
+@pytest.mark.parametrize("tol", [1e-4, 1e-8])
+def test_a_lone_ion_meets_its_tolerance(tol):
+    """The dropped tails of its images add up: their mean is part of the background, or the error is 1.4 tol."""
+    ion = Particles([[0.0, 0.0, 0.0]], [1.0], cell=10.0 * np.eye(3))
+    points = np.random.default_rng(0).random((500, 3)) * 10
+    phi, exact = PeriodicPotential(ion, tol), PeriodicPotential(ion, 1e-12, alpha=0.3)
+    assert np.linalg.norm(phi(points) - exact(points)) < 0.5 * tol * np.linalg.norm(exact(points))
+    assert abs(2 * 10 * phi.energy() + 2.837297479480619) < tol
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [np.diag([10.0, 12.0, 9.0]), [[10.0, 0, 0], [3, 11, 0], [-2, 4, 9]], [[10.0, 1, 0], [3, 11, 0], [-2, 4, 9]]],
+    ids=["orthogonal", "triclinic", "turned"],
+)
+def test_grids_are_those_of_points(cell):
+    rng, cell = np.random.default_rng(1), np.array(cell, dtype=float)
+    phi = PeriodicPotential(Particles(rng.random((30, 3)) @ cell, rng.normal(size=30), cell=cell), 1e-8)
+    x, y, z = np.linspace(-7, 25, 12), np.linspace(0, 13, 9)[::-1], rng.random(7) * 40
+    x[3], y[2], z[1] = phi.particles.positions[0]  # a node on an ion
+    points = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
+    expected = phi(points.reshape(-1, 3)).reshape(points.shape[:3])
+    np.testing.assert_allclose(phi.on_grid(x, y, z), expected, atol=1e-11 * np.abs(expected).max())
+
+
+def test_large_grids_are_split_for_themselves():
+    rng = np.random.default_rng(2)
+    phi = PeriodicPotential(Particles(rng.random((200, 3)) * 16, rng.normal(size=200), cell=16 * np.eye(3)), 1e-6)
+    x = np.arange(40) * 0.4
+    found = phi.on_grid(x, x, x)
+    assert phi._for_grids.split.cutoff < phi.split.cutoff / 2
+    expected = phi(np.stack(np.meshgrid(x, x, x[:4], indexing="ij"), axis=-1).reshape(-1, 3)).reshape(40, 40, 4)
+    assert np.linalg.norm(found[:, :, :4] - expected) < 1e-6 * np.linalg.norm(expected)
+    assert "200 charges" in repr(phi)

@@ -12,7 +12,8 @@ from sci.io.core.registry import codec, read_member, write_member
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa
 from sci.potentials.radial.split import Split, smooth_part
-from sci.potentials.range_separated.potential import Accuracy, RangeSeparatedPotential
+from sci.potentials.range_separated.build import Accuracy
+from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor import ChebTuck
 
 _COULOMB = (Coulomb.name, "newton")

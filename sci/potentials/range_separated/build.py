@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.backend import Array, namespace, to_host
 from sci.errors import InvalidValueError
-from sci.potentials.radial.split import Split
+from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.assemble import long_range_coefficients
+from sci.potentials.range_separated.cost import LEAST_TOL, choose_split
+from sci.potentials.range_separated.measured import neighbor_distances
 from sci.tensor import ChebTuck
+from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["CHEBYSHEV_SHARE", "TUCKER_SHARE", "build_long_range", "charge_scale"]
+__all__ = [
+    "CHEBYSHEV_SHARE",
+    "FIRST_TOL",
+    "TUCKER_SHARE",
+    "Accuracy",
+    "bounds",
+    "build_long_range",
+    "charge_scale",
+    "choose",
+    "first_tolerance",
+]
 
 CHEBYSHEV_SHARE = 0.5
 TUCKER_SHARE = 0.8
 """Parts of the tolerance: the cutoff takes 0.8 too. The three errors are independent and well below their bounds."""
 
+Accuracy = Literal["potential", "forces"]
+
+FIRST_TOL = {"potential": 1.0, "forces": 0.1}
+"""Tolerance of the first build in units of that of the potential, by what it holds for."""
+NEIGHBORS = 128
+"""Particles whose nearest neighbors say where a screened potential matters."""
 LARGEST_CHARGE = 1e290
 """Charges, summed in size, beyond which potentials near one may leave the range of float64."""
 
@@ -73,3 +93,39 @@ def build_long_range(
     # A Gram matrix would amplify the rounding of the ranks' sums to 1e-11; triangular factors keep it at 1e-15.
     found = ChebTuck.from_coefficients(coefficients, domain, TUCKER_SHARE * tol, method="qr")
     return ChebTuck(found.core * np.float64(scale), found.factors, domain)
+
+
+def first_tolerance(
+    kernel: RadialKernel, tol: float, alpha: float | None, positions: Array, padding: float
+) -> tuple[float, float]:
+    """Return the least tolerance that a build may take, and that of the first one."""
+    if kernel.kappa == 0:
+        return LEAST_TOL, max(tol, LEAST_TOL)
+    # The error is measured against what screening leaves of the potential at the neighbors, and at the faces.
+    low, high = bounds(positions)
+    spacing = float(((high - low).prod() / len(positions)) ** (1 / 3))
+    neighbors = neighbor_distances(positions, NEIGHBORS)
+    distance = max(min(padding, spacing), float(np.median(np.where(np.isfinite(neighbors), neighbors, 0.0))))
+    least = LEAST_TOL if alpha is not None else 1e-300
+    return least, max(tol * math.exp(-min(kernel.kappa * distance, 600.0)), least)
+
+
+def choose(
+    kernel: RadialKernel,
+    tol: float,
+    alpha: float | None,
+    domain: tuple[tuple[float, float], ...],
+    positions: Array,
+    expected_targets: int,
+) -> Split:
+    """Return the split at `alpha`, or the cheapest one."""
+    if alpha is not None:
+        return split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
+    grid = BoxGrid(domain, (16, 16, 16))
+    counts = np.diff(to_host(grid.sort(positions)[1]))
+    return choose_split(kernel, tol, CHEBYSHEV_SHARE * tol, domain, counts, expected_targets)
+
+
+def bounds(positions: Array) -> tuple[Array, Array]:
+    """Return the corners of the box of the positions."""
+    return positions.min(axis=0), positions.max(axis=0)

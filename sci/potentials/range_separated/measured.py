@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from sci.backend import Array, namespace, to_device, to_host
 from sci.errors import InvalidValueError
+from sci.potentials.direct import direct_sum_packed
+from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.radial.split import Split
 
 __all__ = [
     "QUANTITIES",
+    "Measurable",
     "MeasuredError",
     "Sample",
     "compare",
     "energy_error",
+    "measure",
     "measure_at_points",
     "neighbor_distances",
     "particle_sample",
+    "quick_error",
     "sample_points",
 ]
 
@@ -27,6 +34,10 @@ QUANTITIES = ("potential", "field", "energy", "forces")
 """What an error can be measured of."""
 
 SEED = 20250301
+QUICK_SAMPLES = 128
+"""Places of the check while building."""
+UNEVEN, ENERGY_SHARE = 5.0, 3.0
+"""A charge so many times the root mean square one has the energy checked, to so many times the tolerance."""
 NEIGHBOR_SHARE = (0.25, 1.0)
 """Distances of the near points from a particle, in units of its distance to its nearest neighbor."""
 
@@ -72,6 +83,32 @@ class MeasuredError:
         """Return the numbers by name, as files and JSON hold them."""
         groups = {name: {"relative": r, "worst": w} for name, (r, w) in self.groups.items()}
         return {"relative": self.relative, "worst": self.worst, "places": self.places, "groups": groups}
+
+
+class Measurable(Protocol):
+    """A potential whose error can be measured."""
+
+    @property
+    def sources(self) -> tuple[Array, Array]:
+        """All positions (n, 3) and charges (n,)."""
+
+    @property
+    def split(self) -> Split:
+        """The split of the kernel."""
+
+    @property
+    def kernel(self) -> RadialKernel:
+        """The kernel."""
+
+    @property
+    def domain(self) -> tuple[tuple[float, float], ...]:
+        """The box of the long range."""
+
+    def packed(self) -> Array:
+        """Return positions and charges as one new (n, 4) array."""
+
+    def evaluate(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4)."""
 
 
 @dataclass(frozen=True)
@@ -213,3 +250,60 @@ def measure_at_points(
     groups = {sample.name: compare(evaluate(sample.points), exact(sample.points), None, scale) for sample in samples}
     relative, worst = (max(pair[k] for pair in groups.values()) for k in (0, 1))
     return MeasuredError(quantity, relative, worst, groups, sum(len(sample.points) for sample in samples))
+
+
+def quick_error(phi: Measurable, accuracy: str) -> float:
+    """Return the largest relative error of what the tolerance of `phi` holds for, at a few places."""
+    quantities = ("potential",) if accuracy == "potential" else ("potential", "field", "forces")
+    found = max(measure(phi, quantity, QUICK_SAMPLES).relative for quantity in quantities)
+    if _uneven(phi.sources[1]):
+        found = max(found, measure(phi, "energy", QUICK_SAMPLES).relative / ENERGY_SHARE)
+    return found
+
+
+def _uneven(charges: Array) -> bool:
+    """Return True if single charges are so large that their energies decide the sum."""
+    sizes = np.abs(to_host(charges))
+    sizes /= float(sizes.max()) or 1.0
+    return bool(UNEVEN**2 * np.mean(sizes**2) < 1.0)
+
+
+def measure(phi: Measurable, quantity: str, places: int) -> MeasuredError:
+    """Return the error of a quantity of `phi` at about so many places."""
+    if quantity in ("energy", "forces"):
+        return _measure_at_particles(phi, quantity, places)
+    gradient = quantity == "field"
+    columns = slice(1, 4) if gradient else slice(0, 1)
+    samples = sample_points(phi.sources[0], phi.domain, places // (4 if gradient else 3), gradient)
+    return measure_at_points(
+        quantity,
+        samples,
+        lambda points: phi.evaluate(points, gradient)[:, columns],
+        lambda points: direct_sum_packed(points, phi.packed(), phi.kernel, gradient)[:, columns],
+        _rounding(phi) * (phi.split.alpha if gradient else 1.0),
+    )
+
+
+def _measure_at_particles(phi: Measurable, quantity: str, places: int) -> MeasuredError:
+    xp, positions, charges = namespace(phi.sources[0]), *phi.sources
+    chosen, weights = particle_sample(charges, places)
+    rows = to_device(chosen, xp)
+    here, q = xp.ascontiguousarray(positions[rows]), charges[rows]
+    exact = direct_sum_packed(here, phi.packed(), phi.kernel, quantity == "forces")
+    found = phi.evaluate(here, quantity == "forces")
+    unit = float(xp.abs(q).max()) or 1.0
+    if quantity == "forces":
+        force, true = (q[:, None] / unit * a[:, 1:] for a in (found, exact))
+        pair = compare(force, true, weights, _rounding(phi) * phi.split.alpha)
+    else:
+        packed = phi.packed()
+        packed[:, 3] = xp.abs(packed[:, 3])
+        size = xp.abs(q) / unit * direct_sum_packed(here, packed, phi.kernel, False)[:, 0]
+        pair = energy_error(to_host(q / unit * (found - exact)[:, 0]), to_host(size), weights, len(charges))
+    return MeasuredError(quantity, *pair, {"particles": pair}, len(chosen))
+
+
+def _rounding(phi: Measurable) -> float:
+    """Return the potential, e/angstrom, below which differences are those of float64."""
+    largest = float(namespace(phi.sources[1]).abs(phi.sources[1]).max())
+    return 1e-10 * largest * (phi.split.gaussians.at_zero + 1 / phi.split.cutoff)

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
+from sci.backend import Array, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.particles import Particles, coincident_pair
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
-from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, build_long_range, charge_scale
-from sci.potentials.range_separated.coincidence import Coincidences, grid_coincidences
-from sci.potentials.range_separated.cost import LEAST_TOL, box_layout, choose_split, expansion_seconds
-from sci.potentials.range_separated.measured import (
-    MeasuredError,
-    compare,
-    energy_error,
-    measure_at_points,
-    neighbor_distances,
-    particle_sample,
-    sample_points,
+from sci.potentials.radial.split import Split
+from sci.potentials.range_separated.build import (
+    CHEBYSHEV_SHARE,
+    FIRST_TOL,
+    Accuracy,
+    bounds,
+    build_long_range,
+    charge_scale,
+    choose,
+    first_tolerance,
 )
+from sci.potentials.range_separated.coincidence import Coincidences, grid_coincidences
+from sci.potentials.range_separated.cost import LEAST_TOL, box_layout, expansion_seconds
+from sci.potentials.range_separated.measured import MeasuredError, measure, quick_error
 from sci.potentials.range_separated.self_terms import long_range_self_terms
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
@@ -35,15 +36,9 @@ from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = ["Accuracy", "RangeSeparatedPotential"]
 
-Accuracy = Literal["potential", "forces"]
-
-SAMPLES, QUICK_SAMPLES = 512, 128
-"""Places at which errors are measured, and those of the check while building."""
-FIRST_TOL = {"potential": 1.0, "forces": 0.1}
-"""Tolerance of the first build in units of `tol`."""
+SAMPLES = 512
+"""Places at which errors are measured."""
 BUILDS = 5
-UNEVEN, ENERGY_SHARE = 5.0, 3.0
-"""A charge so many times the root mean square one has the energy checked, to so many times `tol`."""
 CHUNK = 1 << 22
 
 
@@ -128,13 +123,13 @@ class RangeSeparatedPotential:
             scale = charge_scale(sources[1])
             if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
                 raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
-            domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*_bounds(sources[0])))
-            least, build_tol = _first_tol(kernel, FIRST_TOL[accuracy] * tol, alpha, sources[0], padding)
+            domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*bounds(sources[0])))
+            least, build_tol = first_tolerance(kernel, FIRST_TOL[accuracy] * tol, alpha, sources[0], padding)
             for _ in range(BUILDS):
-                split = _choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
+                split = choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
                 long_range = build_long_range(positions, charges, split, domain, build_tol, scale, comm)
                 self._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, comm)
-                error = self._quick_error()
+                error = self._checked_error()
                 if error <= tol or build_tol <= least:
                     break
                 build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), least)
@@ -262,14 +257,14 @@ class RangeSeparatedPotential:
         ------
         ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
         """
-        return self._evaluate(points, gradient=False)[:, 0]
+        return self.evaluate(points, gradient=False)[:, 0]
 
     def field(self, points: Array) -> Array:
         """Return the electric field, minus the analytic gradient, at `points` (m, 3): (m, 3) in e/angstrom^2.
 
         `tol` holds for it with accuracy="forces"; `measured_error("field")` tells its error in any case.
         """
-        return -self._evaluate(points, gradient=True)[:, 1:]
+        return -self.evaluate(points, gradient=True)[:, 1:]
 
     def energy(self) -> float:
         """Return 1/2 sum_{i != j} q_i q_j K(r_ij) in e^2/angstrom.
@@ -295,7 +290,7 @@ class RangeSeparatedPotential:
         """Return `energy` and `forces` from one evaluation at the particles. Collective."""
         with agreed(self.comm, "energy_and_forces"):
             positions, charges = self._own_arrays()
-            found = self._evaluate(positions, gradient=True)
+            found = self.evaluate(positions, gradient=True)
             local = 0.5 * float((charges * found[:, 0]).sum())
             forces = _finite(-charges[:, None] * found[:, 1:], "forces")
         return self._total(local), forces
@@ -333,7 +328,7 @@ class RangeSeparatedPotential:
         whole[tuple(inside)] = True
         where = xp.argwhere(~whole)
         points = xp.stack([v[where[:, a]] for a, v in enumerate(axes)], axis=1)
-        out[~whole] = direct_sum_packed(points, self._packed(), self.kernel, False)[:, 0]
+        out[~whole] = direct_sum_packed(points, self.packed(), self.kernel, False)[:, 0]
         out[tuple(inside)] = self._grid_inside([v[s] for v, s in zip(axes, inside)])
         return out
 
@@ -377,63 +372,20 @@ class RangeSeparatedPotential:
         Not collective; the places are the same on all ranks and in every run. 512 n pairs, measured once.
         """
         if quantity not in self._errors:
-            self._errors[quantity] = self._measure(quantity, SAMPLES)
+            self._errors[quantity] = measure(self, quantity, SAMPLES)
         return self._errors[quantity]
 
-    def _quick_error(self) -> float:
+    def _checked_error(self) -> float:
         """Return the largest relative error of what `tol` holds for, at a few places; the same on all ranks."""
-        checked = ("potential",) if self.accuracy == "potential" else ("potential", "field", "forces")
-        found = max(self._measure(quantity, QUICK_SAMPLES).relative for quantity in checked)
-        if self._uneven:
-            found = max(found, self._measure("energy", QUICK_SAMPLES).relative / ENERGY_SHARE)
-        return float(allreduce_max(np.array([found]), self.comm)[0])
-
-    def _measure(self, quantity: str, places: int) -> MeasuredError:
-        if quantity in ("energy", "forces"):
-            return self._measure_at_particles(quantity, places)
-        gradient = quantity == "field"
-        columns = slice(1, 4) if gradient else slice(0, 1)
-        samples = sample_points(self._sources[0], self.domain, places // (4 if gradient else 3), gradient)
-        return measure_at_points(
-            quantity,
-            samples,
-            lambda points: self._evaluate(points, gradient)[:, columns],
-            lambda points: direct_sum_packed(points, self._packed(), self.kernel, gradient)[:, columns],
-            self._rounding * (self.split.alpha if gradient else 1.0),
-        )
-
-    def _measure_at_particles(self, quantity: str, places: int) -> MeasuredError:
-        xp, positions, charges = namespace(self._sources[0]), *self._sources
-        chosen, weights = particle_sample(charges, places)
-        rows = to_device(chosen, xp)
-        here, q = xp.ascontiguousarray(positions[rows]), charges[rows]
-        exact = direct_sum_packed(here, self._packed(), self.kernel, quantity == "forces")
-        found = self._evaluate(here, quantity == "forces")
-        unit = float(xp.abs(q).max()) or 1.0
-        if quantity == "forces":
-            force, true = (q[:, None] / unit * a[:, 1:] for a in (found, exact))
-            pair = compare(force, true, weights, self._rounding * self.split.alpha)
-        else:
-            packed = self._packed()
-            packed[:, 3] = xp.abs(packed[:, 3])
-            size = xp.abs(q) / unit * direct_sum_packed(here, packed, self.kernel, False)[:, 0]
-            pair = energy_error(to_host(q / unit * (found - exact)[:, 0]), to_host(size), weights, len(charges))
-        return MeasuredError(quantity, *pair, {"particles": pair}, len(chosen))
+        return float(allreduce_max(np.array([quick_error(self, self.accuracy)]), self.comm)[0])
 
     @property
-    def _uneven(self) -> bool:
-        """Whether single charges are so large that their energies decide the sum."""
-        sizes = np.abs(to_host(self._sources[1]))
-        sizes /= float(sizes.max()) or 1.0
-        return bool(UNEVEN**2 * np.mean(sizes**2) < 1.0)
+    def sources(self) -> tuple[Array, Array]:
+        """Positions (n, 3) and charges (n,) of all ranks."""
+        return self._sources
 
-    @property
-    def _rounding(self) -> float:
-        """Potential, e/angstrom, below which differences are those of float64."""
-        largest = float(namespace(self._sources[1]).abs(self._sources[1]).max())
-        return 1e-10 * largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
-
-    def _packed(self) -> Array:
+    def packed(self) -> Array:
+        """Return positions and charges of all ranks as one new (n, 4) array."""
         xp = namespace(self._sources[0])
         return xp.ascontiguousarray(xp.concatenate([self._sources[0], self._sources[1][:, None]], axis=1))
 
@@ -449,8 +401,8 @@ class RangeSeparatedPotential:
                 f"{name} and the particles lie on different sides; move {name} with cupy.asarray or cupy.asnumpy"
             )
 
-    def _evaluate(self, points: Array, gradient: bool) -> Array:
-        """Return (m, 1) potentials, or (m, 4) potentials and gradients."""
+    def evaluate(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
         xp = namespace(self._sources[0])
         points = as_points(points, xp=xp)
         self._same_device(points, "points")
@@ -459,7 +411,7 @@ class RangeSeparatedPotential:
         outside = ((points < low) | (points > high)).any(axis=1)
         if bool(outside.any()):
             out[outside] = direct_sum_packed(
-                xp.ascontiguousarray(points[outside]), self._packed(), self.kernel, gradient
+                xp.ascontiguousarray(points[outside]), self.packed(), self.kernel, gradient
             )
             part = xp.empty((len(points) - int(outside.sum()), out.shape[1]))
             self._evaluate_inside(xp.ascontiguousarray(points[~outside]), part)
@@ -512,36 +464,6 @@ def _check(
         raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
 
 
-def _first_tol(
-    kernel: RadialKernel, tol: float, alpha: float | None, positions: Array, padding: float
-) -> tuple[float, float]:
-    """Return the least tolerance that a build may take, and that of the first one."""
-    if kernel.kappa == 0:
-        return LEAST_TOL, max(tol, LEAST_TOL)
-    # The error is measured against what screening leaves of the potential at the neighbors, and at the faces.
-    low, high = _bounds(positions)
-    spacing = float(((high - low).prod() / len(positions)) ** (1 / 3))
-    neighbors = neighbor_distances(positions, QUICK_SAMPLES)
-    distance = max(min(padding, spacing), float(np.median(np.where(np.isfinite(neighbors), neighbors, 0.0))))
-    least = LEAST_TOL if alpha is not None else 1e-300
-    return least, max(tol * math.exp(-min(kernel.kappa * distance, 600.0)), least)
-
-
-def _choose(
-    kernel: RadialKernel,
-    tol: float,
-    alpha: float | None,
-    domain: tuple[tuple[float, float], ...],
-    positions: Array,
-    expected_targets: int,
-) -> Split:
-    if alpha is not None:
-        return split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
-    grid = BoxGrid(domain, (16, 16, 16))
-    counts = np.diff(to_host(grid.sort(positions)[1]))
-    return choose_split(kernel, tol, CHEBYSHEV_SHARE * tol, domain, counts, expected_targets)
-
-
 def _finite(values: Array, name: str) -> Array:
     if not bool(namespace(values).isfinite(values).all()):
         raise InvalidValueError(f"{name} overflow float64; pass the charges in another unit")
@@ -552,7 +474,3 @@ def _own(particles: Particles | None) -> tuple[Array, Array]:
     if particles is None:
         return np.empty((0, 3)), np.empty(0)
     return particles.positions, particles.charges
-
-
-def _bounds(positions: Array) -> tuple[Array, Array]:
-    return positions.min(axis=0), positions.max(axis=0)
