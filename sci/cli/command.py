@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import sci
 from sci.cli.commands import doctor, lattice, operator, potential, sequence, solve, trajectory
 from sci.cli.commands.files import export, info, join
-from sci.cli.outcome import Failure, say
+from sci.cli.outcome import Failure, release_outputs, say
 from sci.distributed import launched
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 
@@ -102,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except Exception as error:
         return _failed(error)
+    finally:
+        release_outputs()
 
 
 def _failed(error: Exception) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,19 @@ from typing import Any
 from sci.errors import FileFormatError, InvalidValueError, SciError
 from sci.io.core.atomic_write import what_is
 
-__all__ = ["Failure", "add_overwrite", "computing", "print_json", "print_table", "require_writable", "say"]
+__all__ = [
+    "Failure",
+    "add_overwrite",
+    "computing",
+    "print_json",
+    "print_table",
+    "release_outputs",
+    "require_writable",
+    "say",
+]
+
+_held: dict[Path, int] = {}
+"""Lock files of the outputs that this command writes, and their descriptors."""
 
 
 class Failure(Exception):
@@ -56,6 +71,8 @@ def require_writable(
 ) -> None:
     """Raise, before any work, if a file cannot be written, exists, or would replace an input or another output.
 
+    The outputs are then held until `release_outputs`: another command that names one of them is refused.
+
     Parameters
     ----------
     outputs, inputs : sequence of Path
@@ -71,12 +88,43 @@ def require_writable(
     places = [path.resolve() for path in outputs]
     for path, place in zip(outputs, places):
         _require_room(path)
+        _hold(path, place)
         if places.count(place) > 1:
             raise InvalidValueError(f"{path} is the name of two outputs; choose different names")
         if any(_same_file(path, other) for other in inputs):
             raise InvalidValueError(f"{path} is the input; choose another name for the output")
         if path.exists() and not overwrite and path not in continued:
             raise InvalidValueError(f"{path} exists; choose another name, or replace it with --overwrite")
+
+
+def _hold(path: Path, place: Path) -> None:
+    """Lock the name of an output, before anybody asks whether it exists; the end of the process unlocks it."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    lock = place.with_name(f".{place.name[:50]}.{zlib.crc32(place.name.encode()):08x}.lock")
+    if lock in _held:
+        return
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise InvalidValueError(f"{path}: another command writes this file; wait for it, or end it") from error
+        lock.unlink(missing_ok=True)  # a file system without locks
+        return
+    _held[lock] = descriptor
+
+
+def release_outputs() -> None:
+    """Let others write the outputs that `require_writable` holds."""
+    while _held:
+        lock, descriptor = _held.popitem()
+        with contextlib.suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)
 
 
 def _require_room(path: Path) -> None:

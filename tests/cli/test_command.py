@@ -80,7 +80,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(pqr, tmp_path):
     for name in names:
         np.testing.assert_allclose(load_grid(folder / f"{name}.h5").values, expected, rtol=1e-13)
     rest = [p.name for p in folder.iterdir() if p.suffix != ".h5"]
-    assert all(name.startswith(".") and name.endswith(".tmp") for name in rest)
+    assert all(name.startswith(".") and name.endswith((".tmp", ".lock")) for name in rest)
 
 
 @pytest.fixture

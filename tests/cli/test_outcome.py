@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
+import pytest
 from command_cases import run
 
 from sci.io import load, save
@@ -82,3 +85,24 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path, capsys
     assert run("export", path, "--to", "dx") == 2
     said = capsys.readouterr().err
     assert [c for c in said if not (c.isprintable() or c == "\n")] == []
+
+
+def test_two_writers_of_one_output(pqr, tmp_path, capsys):
+    """The second is refused before it computes; a writer that was killed holds nothing."""
+    pytest.importorskip("fcntl")
+    out = tmp_path / "out.h5"
+    hold = "from pathlib import Path; from sci.cli.outcome import require_writable; "
+    hold += f"require_writable([Path({str(out)!r})], overwrite=False); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as holder:
+        holder.stdout.readline()
+        (tmp_path / "link.h5").symlink_to(out)
+        for name in (out, tmp_path / "link.h5"):
+            assert run("potential", pqr, "-o", name, "--quiet") == 2
+            assert "another command writes this file; wait for it, or end it" in capsys.readouterr().err
+        assert not out.exists()
+        holder.kill()
+        holder.wait()
+    assert list(tmp_path.glob(".*.lock")), "the killed writer leaves its lock file, which locks nothing"
+    assert run("potential", pqr, "-o", out, "--quiet") == 0
+    assert list(tmp_path.glob(".*")) == []

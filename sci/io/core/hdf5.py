@@ -43,7 +43,9 @@ def create(path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool =
         If the folder cannot be written to or the disk is full.
     """
     with replacing(path, n_bytes) as temporary:
-        with h5py.File(temporary, "x", libver=LIBVER, userblock_size=SEAL_BYTES if sealed else None) as file:
+        # Nobody else knows the temporary name, so no lock is needed, which some file systems refuse.
+        block = SEAL_BYTES if sealed else None
+        with h5py.File(temporary, "x", libver=LIBVER, userblock_size=block, locking=False) as file:
             write_header(file, header)
             yield file
         if sealed:
