@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from sci.nn.core.op import op
 
 __all__ = ["mean_squared_error", "relative_h1", "relative_l2", "relative_ratio", "squared_norms"]
 
-_TINY = 1e-8
-
 
 def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Array]:
     """Return the gradients of `mean_squared_error`."""
@@ -23,16 +22,24 @@ def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Arra
 
 @op(vjp=_mean_squared_error_vjp)
 def mean_squared_error(a: Array, b: Array) -> tuple[Array, Any]:
-    """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables."""
-    if a.shape != b.shape:
-        raise ShapeError(f"mean_squared_error of shapes {a.shape} and {b.shape}; expected one shape")
+    """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables.
+
+    Raises
+    ------
+    ShapeError
+        Also for empty arrays.
+    """
+    if a.shape != b.shape or a.size == 0:
+        raise ShapeError(
+            f"mean_squared_error of shapes {tuple(a.shape)} and {tuple(b.shape)}; expected one shape with entries"
+        )
     difference = a - b
     return (difference * difference.conj()).real.mean(), difference
 
 
 def _squares(field: Array) -> Array:
     """Sum |u|^2 over the grid: (batch, channel)."""
-    return (field * field.conj()).real.reshape(*field.shape[:2], -1).sum(axis=2)
+    return (field * field.conj()).real.reshape(*field.shape[:2], math.prod(field.shape[2:])).sum(axis=2)
 
 
 def _difference(u: Array, axis: int, periodic: bool) -> Array:
@@ -81,36 +88,98 @@ def squared_norms(u: Array, *, periodic: bool | None = None) -> Array:
 
 def _checked(prediction: Array, target: Array, reduction: str) -> float:
     """Return the factor of the reduction after checking the arguments."""
-    if prediction.shape != target.shape or prediction.ndim < 3:
+    if prediction.shape != target.shape or prediction.ndim < 3 or prediction.size == 0:
         raise ShapeError(
-            f"a relative loss of {prediction.shape} and {target.shape}; expected one shape (batch, channel, *grid)"
+            f"a relative loss of {tuple(prediction.shape)} and {tuple(target.shape)}; expected one shape (batch, "
+            "channel, *grid) with entries"
         )
     if reduction not in ("mean", "sum"):
         raise InvalidValueError(f"reduction is {reduction!r}; expected 'mean' or 'sum'")
     return 1 / prediction.shape[0] if reduction == "mean" else 1.0
 
 
-def relative_ratio(errors: Array, scales: Array, factor: float) -> tuple[Array, Array]:
+def _in_units(field: Array) -> tuple[Array, Array]:
+    """Return `field` over a power of two near its largest value, and that power: (batch, channel).
+
+    Squares of the result neither overflow nor vanish, and the division is exact.
+    """
+    xp = namespace(field)
+    largest = xp.abs(field).reshape(*field.shape[:2], math.prod(field.shape[2:])).max(axis=2)
+    limit = np.finfo(largest.dtype).maxexp - 3
+    exponent = xp.clip(xp.frexp(largest)[1], -limit, limit)
+    one = xp.ones_like(largest)
+    inverse = xp.ldexp(one, -exponent).reshape(*largest.shape, *(1,) * (field.ndim - 2))
+    return field * inverse, xp.ldexp(one, exponent)
+
+
+def relative_ratio(
+    errors: Array, scales: Array, factor: float, *, zero: Any = None, units: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
     """Return sum sqrt(errors / scales) times `factor` from squared norms (batch, channel), and its gradient's weights.
 
-    The gradient of the norms' root is 0 where an error is 0.
+    Parameters
+    ----------
+    errors, scales : (batch, channel) arrays
+        ||p - y||^2 and ||y||^2.
+    factor : float
+    zero : float or (batch, channel) array, optional
+        Takes the place of ||y||^2 where that is 0.
+    units : two (batch, channel) arrays, optional
+        Units of p - y and of y, in which the squared norms are given; 1 unless given.
+
+    Returns
+    -------
+    loss : scalar array
+    weights : (batch, channel) array
+        d loss / d p is `weights` times p - y in its unit; 0 where an error is 0.
+
+    Raises
+    ------
+    InvalidValueError
+        If a target is zero everywhere and `zero` is not given; the message names the sample and the channel.
     """
     xp = namespace(errors)
-    size, scale = xp.sqrt(errors), xp.sqrt(scales) + _TINY
+    empty = scales == 0
+    if zero is None and bool(empty.any()):
+        sample, channel = (int(k[0]) for k in xp.nonzero(empty))
+        raise InvalidValueError(
+            f"a relative loss: the target of sample {sample}, channel {channel} is zero everywhere, so that it has no "
+            "relative error; leave it out, or pass zero_scale, the size of values that counts as an error of 1"
+        )
+    error_unit, scale_unit = units or (xp.ones_like(errors), xp.ones_like(scales))
+    if zero is not None:
+        scales = xp.where(empty, zero, scales).astype(scales.dtype, copy=False)
+        scale_unit = xp.where(empty, 1, scale_unit).astype(scales.dtype, copy=False)
+    size, scale = xp.sqrt(errors), xp.sqrt(scales)
     # At a perfect prediction the norm has no gradient; zero is one of its subgradients.
-    weights = factor / (xp.where(size > 0, size, np.inf) * scale)
-    return (size / scale).sum() * factor, weights.astype(errors.dtype, copy=False)
+    weights = factor / (xp.where(size > 0, size, np.inf) * scale) / scale_unit
+    with np.errstate(over="ignore"):
+        ratios = size / scale * (error_unit / scale_unit)
+    return ratios.sum() * factor, weights.astype(errors.dtype, copy=False)
+
+
+def _relative(
+    prediction: Array, target: Array, factor: float, periodic: bool | None, zero_scale: float | None
+) -> tuple[Array, Any]:
+    """Return the loss, and the error in its units with the weights of the gradient."""
+    (error, error_unit), (truth, truth_unit) = (_in_units(u) for u in (prediction - target, target))
+    squares = [squared_norms(u, periodic=periodic) for u in (error, truth)]
+    zero = None if zero_scale is None else float(zero_scale) ** 2 * math.prod(target.shape[2:])
+    loss, weights = relative_ratio(squares[0], squares[1], factor, zero=zero, units=(error_unit, truth_unit))
+    return loss, (error, weights)
 
 
 def _relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `relative_l2`: (p - y) / (||p - y|| ||y||)."""
+    """Return the gradient (p - y) / (||p - y|| ||y||)."""
     error, weights = residuals
     return (error * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)
 
 
 @op(vjp=_relative_l2_vjp)
-def relative_l2(prediction: Array, *, target: Array, reduction: str = "mean") -> tuple[Array, Any]:
-    """Return sum ||p - y|| / (||y|| + 1e-8) over channels and samples, each norm over the grid.
+def relative_l2(
+    prediction: Array, *, target: Array, reduction: str = "mean", zero_scale: float | None = None
+) -> tuple[Array, Any]:
+    """Return sum ||p - y|| / ||y|| over channels and samples, each norm over the grid.
 
     Parameters
     ----------
@@ -118,24 +187,38 @@ def relative_l2(prediction: Array, *, target: Array, reduction: str = "mean") ->
     target : the same; a constant
     reduction : "mean" or "sum"
         Over samples; channels are summed. The mean is what papers report.
+    zero_scale : float, optional
+        If a target is zero everywhere, the error is divided by the norm of a field of this root mean square: 1 for
+        standardized data. Without it such a target is an error.
 
-    Returns
-    -------
-    loss : scalar array
-    residuals
+    Raises
+    ------
+    ShapeError
+    InvalidValueError
+        For a target that is zero everywhere, by sample and channel, unless `zero_scale` is given.
+
+    Notes
+    -----
+    Free of units: the same number if prediction and target are multiplied by any factor, up to the ends of the range
+    of their dtype.
 
     References
     ----------
     Li et al., arXiv:2010.08895, section 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import relative_l2
+    >>> y = 1e-200 * np.ones((1, 1, 8))
+    >>> float(relative_l2(1.5 * y, target=y))
+    0.5
     """
-    factor = _checked(prediction, target, reduction)
-    error = prediction - target
-    loss, weights = relative_ratio(_squares(error), _squares(target), factor)
-    return loss, (error, weights)
+    return _relative(prediction, target, _checked(prediction, target, reduction), None, zero_scale)
 
 
 def _relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return the gradient of `relative_h1`: (1 + sum_j D_j^T D_j)(p - y), divided by both norms."""
+    """Return the gradient (1 + sum_j D_j^T D_j)(p - y), divided by both norms."""
     error, weights, periodic = residuals
     total = error.copy()
     for axis in range(2, error.ndim):
@@ -145,16 +228,26 @@ def _relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 @op(vjp=_relative_h1_vjp)
 def relative_h1(
-    prediction: Array, *, target: Array, periodic: bool = True, reduction: str = "mean"
+    prediction: Array,
+    *,
+    target: Array,
+    periodic: bool = True,
+    reduction: str = "mean",
+    zero_scale: float | None = None,
 ) -> tuple[Array, Any]:
     """Return the relative error as in `relative_l2` with ||u||^2 = sum |u|^2 + sum_j |D_j u|^2.
 
     Parameters
     ----------
-    prediction, target, reduction
+    prediction, target, reduction, zero_scale
         As in `relative_l2`.
     periodic : bool
         D_j is the central difference at spacing 1 / N_j; it wraps around, or is one-sided (third order) at the ends.
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+        As in `relative_l2`; without periodicity also for fewer than 4 points along an axis.
 
     References
     ----------
@@ -162,11 +255,8 @@ def relative_h1(
     """
     factor = _checked(prediction, target, reduction)
     if not periodic and min(prediction.shape[2:]) < 4:
-        raise ShapeError(f"relative_h1 on a grid {prediction.shape[2:]}; expected 4 points an axis without periodicity")
-    error = prediction - target
-    loss, weights = relative_ratio(
-        squared_norms(error, periodic=periodic),
-        squared_norms(target, periodic=periodic),
-        factor,
-    )
+        raise ShapeError(
+            f"relative_h1 on a grid {tuple(prediction.shape[2:])}; expected 4 points or more along each axis"
+        )
+    loss, (error, weights) = _relative(prediction, target, factor, periodic, zero_scale)
     return loss, (error, weights, periodic)

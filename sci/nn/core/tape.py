@@ -167,8 +167,10 @@ class Variable:
 
     def __init__(self, value: Array, tape: Tape) -> None:
         dtype = getattr(value, "dtype", type(value))
-        if getattr(dtype, "kind", "") not in _FLOATS:
-            raise DTypeError(f"a variable of type {dtype}; expected an array of real or complex floats")
+        if getattr(dtype, "kind", "") not in _FLOATS or not dtype.isnative:
+            raise DTypeError(
+                f"a variable of type {dtype}; expected an array of real or complex floats, in the machine's byte order"
+            )
         self.value = value
         self.tape = tape
         self._cell = _Cell(value)
@@ -279,7 +281,7 @@ class Variable:
 
     def reshape(self, *shape: Any) -> Any:
         """Return the variable in another shape, given as numbers or as one tuple."""
-        return _OPS["reshape"](self, shape=shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+        return _OPS["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Any:
         """Return the sum over `axis`, or over everything."""

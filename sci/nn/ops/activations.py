@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sci.backend import Array, is_device_array, namespace
-from sci.errors import DTypeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.core.op import op
+from sci.nn.ops.checks import require_single_or_double
 
 __all__ = ["gelu", "relu", "silu", "tanh"]
 
@@ -32,8 +32,7 @@ _ERFCX = {
 
 def evaluate(kind: str, x: Array, slope: bool) -> tuple[Array, Array | None]:
     """Return "gelu", "silu" or (for x <= 0) "exp" of `x`, and its derivative if asked for."""
-    if x.dtype not in ("float32", "float64"):
-        raise DTypeError(f"{kind} of dtype {x.dtype}; expected float32 or float64")
+    require_single_or_double(x, kind)
     kernel = get_kernel("nn/pointwise.cu", "activate", x.dtype, KINDS.index(kind), slope)
     if not use_compiled(kernel, x):
         return _REFERENCES[kind](x, slope)
@@ -96,9 +95,8 @@ def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
 
 @op(vjp=_relu_vjp)
 def relu(x: Array) -> tuple[Array, Array]:
-    """Return max(x, 0); its derivative at 0 is taken as 0."""
-    positive = x > 0
-    return x * positive, positive
+    """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0."""
+    return namespace(x).maximum(x, 0), x > 0
 
 
 def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
 from typing import Any
 
 from sci.backend import Array
+from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
 from sci.nn.core.tape import variable_method
+from sci.nn.ops.checks import broadcast
 
 __all__ = ["add", "channel_scale", "divide", "multiply", "negative", "power", "scale_shift", "subtract", "unbroadcast"]
 
@@ -50,8 +54,13 @@ def _add_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @variable_method("add")
 @op(vjp=_add_vjp)
 def add(a: Any, b: Any) -> tuple[Array, Any]:
-    """Return a + b, broadcast."""
-    return a + b, (kind_of(a), kind_of(b))
+    """Return a + b, broadcast.
+
+    Raises
+    ------
+    ShapeError
+    """
+    return broadcast("add", operator.add, a, b), (kind_of(a), kind_of(b))
 
 
 def _subtract_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
@@ -61,8 +70,13 @@ def _subtract_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @variable_method("subtract")
 @op(vjp=_subtract_vjp)
 def subtract(a: Any, b: Any) -> tuple[Array, Any]:
-    """Return a - b, broadcast."""
-    return a - b, (kind_of(a), kind_of(b))
+    """Return a - b, broadcast.
+
+    Raises
+    ------
+    ShapeError
+    """
+    return broadcast("subtract", operator.sub, a, b), (kind_of(a), kind_of(b))
 
 
 def _multiply_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
@@ -76,8 +90,13 @@ def _multiply_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @variable_method("multiply")
 @op(vjp=_multiply_vjp)
 def multiply(a: Any, b: Any) -> tuple[Array, Any]:
-    """Return a b elementwise, broadcast."""
-    return a * b, (a, b)
+    """Return a b elementwise, broadcast.
+
+    Raises
+    ------
+    ShapeError
+    """
+    return broadcast("multiply", operator.mul, a, b), (a, b)
 
 
 def _divide_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
@@ -91,8 +110,13 @@ def _divide_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @variable_method("divide")
 @op(vjp=_divide_vjp)
 def divide(a: Any, b: Any) -> tuple[Array, Any]:
-    """Return a / b elementwise, broadcast."""
-    out = a / b
+    """Return a / b elementwise, broadcast.
+
+    Raises
+    ------
+    ShapeError
+    """
+    out = broadcast("divide", operator.truediv, a, b)
     return out, (out, kind_of(a), b)
 
 
@@ -116,7 +140,16 @@ def _power_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @variable_method("power")
 @op(vjp=_power_vjp)
 def power(x: Array, *, exponent: float) -> tuple[Array, Any]:
-    """Return x^exponent elementwise for a constant real exponent."""
+    """Return x^exponent elementwise for a constant real exponent.
+
+    Raises
+    ------
+    InvalidValueError
+        For an exponent that is no real number.
+    """
+    if not isinstance(exponent, numbers.Real):
+        raise InvalidValueError(f"power with exponent {exponent!r}; expected a real number")
+    exponent = float(exponent) if exponent != int(exponent) else int(exponent)
     return x**exponent, (x, exponent)
 
 
@@ -127,8 +160,16 @@ def _scale_shift_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 @op(vjp=_scale_shift_vjp)
 def scale_shift(x: Array, *, scale: Any, shift: Any) -> tuple[Array, Any]:
-    """Return x scale + shift with constant real `scale` and `shift` that broadcast to the shape of `x`."""
-    return (x * scale + shift).astype(x.dtype, copy=False), (scale, x.dtype)
+    """Return x scale + shift with constant real `scale` and `shift` that broadcast to the shape of `x`.
+
+    Raises
+    ------
+    ShapeError
+    """
+    out = broadcast("scale_shift", operator.add, broadcast("scale_shift", operator.mul, x, scale), shift)
+    if out.shape != x.shape:
+        raise ShapeError(f"scale_shift of shape {tuple(x.shape)} to {tuple(out.shape)}; expected constants that fit x")
+    return out.astype(x.dtype, copy=False), (scale, x.dtype)
 
 
 def _channel_scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
@@ -139,6 +180,16 @@ def _channel_scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
 
 @op(vjp=_channel_scale_vjp)
 def channel_scale(x: Array, weight: Array) -> tuple[Array, Any]:
-    """Return x times one number per channel: `x` (batch, channel, *grid), `weight` (channel,)."""
+    """Return x times one number per channel: `x` (batch, channel, *grid), `weight` (channel,).
+
+    Raises
+    ------
+    ShapeError
+    """
+    if x.ndim < 2 or weight.shape != x.shape[1:2]:
+        raise ShapeError(
+            f"channel_scale of x {tuple(x.shape)} by weight {tuple(weight.shape)}; expected (batch, channel, *grid) "
+            "and (channel,)"
+        )
     gate = weight.reshape(-1, *(1,) * (x.ndim - 2))
     return x * gate, (x, gate)

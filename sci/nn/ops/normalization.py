@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
-from sci.errors import DTypeError, ShapeError
+from sci.errors import ShapeError
 from sci.kernels import get_kernel, launch, use_compiled
 from sci.nn.core.op import op
+from sci.nn.ops.checks import require_single_or_double
 
 __all__ = [
     "group_norm",
@@ -20,11 +22,19 @@ __all__ = [
 _ROWS_PER_BLOCK = {"host": 16, "device": 2}
 
 
-def _check(x: Array) -> None:
-    if x.dtype not in ("float32", "float64"):
-        raise DTypeError(f"a norm of dtype {x.dtype}; expected float32 or float64")
-    if x.shape[-1] == 0:
-        raise ShapeError(f"a norm over the last axis of shape {x.shape}; expected one entry or more")
+def _check(x: Array, name: str, ndim: int, shape: tuple[int, ...], *vectors: Array) -> None:
+    """Check the dtype of `x`, its least number of axes, and the shape of the weights."""
+    require_single_or_double(x, name)
+    if x.ndim < ndim or any(v.shape != shape for v in vectors):
+        shapes = " and ".join(str(tuple(v.shape)) for v in vectors) or "none"
+        raise ShapeError(
+            f"{name} of shape {tuple(x.shape)} with weights {shapes}; expected {ndim} axes or more, and weights {shape}"
+        )
+
+
+def _rows(x: Array, count: int) -> Array:
+    """Return `x` as `count` rows, of what length it may be; an empty array has no length that NumPy could infer."""
+    return x.reshape(count, x.size // count if count else max(1, x.shape[-1]))
 
 
 def _blocks(x: Array) -> int:
@@ -36,7 +46,9 @@ def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Arr
 
     With `centered` False the mean is taken as zero.
     """
-    _check(x)
+    require_single_or_double(x, "a norm")
+    if x.shape[-1] == 0:
+        raise ShapeError(f"a norm over the last axis of shape {tuple(x.shape)}; expected one entry or more")
     kernel = get_kernel("nn/norms.cu", "standardize", x.dtype, centered)
     if not use_compiled(kernel, x):
         return standardize_reference(x, eps, centered)
@@ -83,8 +95,14 @@ def _layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
 
 @op(vjp=_layer_norm_vjp)
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
-    """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,)."""
-    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps)
+    """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,).
+
+    Raises
+    ------
+    ShapeError, DTypeError
+    """
+    _check(x, "layer_norm", 1, x.shape[-1:], weight, bias)
+    unit, inverse = standardize(_rows(x, math.prod(x.shape[:-1])), eps)
     out = unit * weight
     out += bias
     return out.reshape(x.shape), (unit, inverse, weight)
@@ -100,15 +118,21 @@ def _rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
 
 @op(vjp=_rms_norm_vjp)
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
-    """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,)."""
-    unit, inverse = standardize(x.reshape(-1, x.shape[-1]), eps, centered=False)
+    """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,).
+
+    Raises
+    ------
+    ShapeError, DTypeError
+    """
+    _check(x, "rms_norm", 1, x.shape[-1:], weight)
+    unit, inverse = standardize(_rows(x, math.prod(x.shape[:-1])), eps, centered=False)
     return (unit * weight).reshape(x.shape), (unit, inverse, weight)
 
 
 def _group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `group_norm`."""
     unit, inverse, weight, shape = residuals
-    rows = dout.reshape(shape[0], shape[1], -1)
+    rows = dout.reshape(shape[0], shape[1], math.prod(shape[2:]))
     dweight = namespace(rows).einsum("bck,bck->c", rows, unit.reshape(rows.shape))
     dx = standardize_vjp((rows * weight[:, None]).reshape(unit.shape), unit, inverse)
     return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
@@ -128,14 +152,15 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
 
     Raises
     ------
-    ShapeError
-        If `groups` does not divide the channels.
+    ShapeError, DTypeError
+        Also if `groups` does not divide the channels.
     """
+    _check(x, "group_norm", 2, x.shape[1:2], weight, bias)
     batch, channels = x.shape[:2]
     if groups < 1 or channels % groups:
         raise ShapeError(f"group_norm of {channels} channels in {groups} groups; expected a divisor")
-    unit, inverse = standardize(x.reshape(batch * groups, -1), eps)
-    per_channel = unit.reshape(batch, channels, -1)
+    unit, inverse = standardize(_rows(x, batch * groups), eps)
+    per_channel = unit.reshape(batch, channels, math.prod(x.shape[2:]))
     out = per_channel * weight[:, None]
     out += bias[:, None]
     return out.reshape(x.shape), (unit, inverse, weight, x.shape)
@@ -149,6 +174,12 @@ def _instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 @op(vjp=_instance_norm_vjp)
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
-    """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid)."""
-    unit, inverse = standardize(x.reshape(x.shape[0] * x.shape[1], -1), eps)
+    """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid).
+
+    Raises
+    ------
+    ShapeError, DTypeError
+    """
+    _check(x, "instance_norm", 2, ())
+    unit, inverse = standardize(_rows(x, x.shape[0] * x.shape[1]), eps)
     return unit.reshape(x.shape), (unit, inverse)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
 from sci.nn.core.tape import variable_method
 from sci.nn.ops.arithmetic import kind_of, unbroadcast
+from sci.nn.ops.checks import broadcast
 
 __all__ = ["einsum", "linear", "matmul", "outer_sum", "pointwise_conv"]
 
 DEVICE_POINTS = 512
 """Points of a piece of a row on a device, see `outer_sum`."""
+
+
+def _shape(bias: Array | None) -> tuple[int, ...] | None:
+    return None if bias is None else tuple(bias.shape)
 
 
 def _plus(out: Array, bias: Array) -> Array:
@@ -34,7 +40,18 @@ def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
 
 @op(vjp=_linear_vjp)
 def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
-    """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None."""
+    """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None.
+
+    Raises
+    ------
+    ShapeError
+    """
+    fits = weight.ndim == 2 and x.ndim > 0 and x.shape[-1] == weight.shape[1]
+    if not fits or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ShapeError(
+            f"linear of x {tuple(x.shape)}, weight {tuple(weight.shape)}, bias {_shape(bias)}; expected (..., in), "
+            "(out, in) and (out,) or None"
+        )
     out = namespace(x, weight).matmul(x, weight.T)
     if bias is not None:
         out = _plus(out, bias)
@@ -44,7 +61,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, A
 def _pointwise_conv_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
     flat, weight, biased, shape = residuals
     xp = namespace(dout, flat)
-    rows = dout.reshape(dout.shape[0], dout.shape[1], -1)
+    rows = dout.reshape(dout.shape[0], dout.shape[1], math.prod(dout.shape[2:]))
     dx = unbroadcast(xp.matmul(weight.conj().T, rows), kind_of(flat)).reshape(shape)
     dweight = unbroadcast(outer_sum(rows, flat.conj()), kind_of(weight))
     return dx, dweight, unbroadcast(rows.sum(axis=2).sum(axis=0), biased) if biased else None
@@ -60,12 +77,22 @@ def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     weight : (out, in) array
     bias : (out,) array, optional
 
+    Raises
+    ------
+    ShapeError
+
     Notes
     -----
     2 batch in out points flops, as matrix products without transposed copies of `x`.
     """
+    fits = weight.ndim == 2 and x.ndim > 1 and x.shape[1] == weight.shape[1]
+    if not fits or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ShapeError(
+            f"pointwise_conv of x {tuple(x.shape)}, weight {tuple(weight.shape)}, bias {_shape(bias)}; expected "
+            "(batch, in, *grid), (out, in) and (out,) or None"
+        )
     xp = namespace(x, weight)
-    flat = x.reshape(x.shape[0], x.shape[1], -1)
+    flat = x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]))
     out = xp.matmul(weight, flat)
     if bias is not None:
         out = _plus(out, bias[:, None])
@@ -102,8 +129,30 @@ def _matmul_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @variable_method("matmul")
 @op(vjp=_matmul_vjp)
 def matmul(a: Array, b: Array) -> tuple[Array, Any]:
-    """Return the matrix products a b of the last two axes, the others broadcast; both have two axes or more."""
-    return namespace(a, b).matmul(a, b), (a, b)
+    """Return the matrix products a b of the last two axes, the others broadcast; both have two axes or more.
+
+    Raises
+    ------
+    ShapeError
+        Also for vectors: use `linear`, or give them a second axis of length 1.
+    """
+    xp = namespace(a, b)
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"matmul of shapes {tuple(a.shape)} and {tuple(b.shape)}; expected (..., n, k) and (..., k, m); give a "
+            "vector a second axis of length 1"
+        )
+    return broadcast("matmul", xp.matmul, a, b), (a, b)
+
+
+def _check_sizes(subscripts: str, terms: list[str], operands: tuple[Array, ...]) -> None:
+    """Raise ShapeError unless every operand has the axes of its term, and every index one length."""
+    lengths: dict[str, int] = {}
+    for term, operand in zip(terms, operands):
+        same = len(term) == operand.ndim and all(lengths.setdefault(i, n) == n for i, n in zip(term, operand.shape))
+        if not same:
+            shapes = ", ".join(str(tuple(o.shape)) for o in operands)
+            raise ShapeError(f"einsum by {subscripts!r} of shapes {shapes}; expected one length for each index")
 
 
 def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
@@ -126,6 +175,8 @@ def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
     ------
     InvalidValueError
         For an ellipsis, no "->", an index twice in one operand, or an index of one operand alone: sum that one first.
+    ShapeError
+        If the operands do not have the axes of `subscripts`.
 
     Notes
     -----
@@ -149,5 +200,8 @@ def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
             raise InvalidValueError(
                 f"einsum by {subscripts!r}: an index of {term!r} is in no other term, or twice in it"
             )
+    if not set(right) <= set("".join(terms)) or len(set(right)) != len(right):
+        raise InvalidValueError(f"einsum by {subscripts!r}: an index of {right!r} is in no operand, or twice in it")
+    _check_sizes(subscripts, terms, operands)
     out = namespace(*operands).einsum(f"{left}->{right}", *operands, optimize=True)
     return out, (operands, terms, right)

@@ -6,19 +6,19 @@ import math
 from typing import Any
 
 from sci.backend import Array, namespace
+from sci.errors import ShapeError
 from sci.nn.core.op import op
 from sci.nn.core.tape import variable_method
+from sci.nn.ops.checks import normalized_axes
 
 __all__ = ["mean", "sum"]
 
 Axes = int | tuple[int, ...] | None
 
 
-def _kept(x: Array, axis: Axes) -> tuple[int, ...]:
+def _kept(x: Array, axes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a reduction of `x` that keeps its axes."""
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    reduced = {a % x.ndim for a in axes}
-    return tuple(1 if k in reduced else n for k, n in enumerate(x.shape))
+    return tuple(1 if k in axes else n for k, n in enumerate(x.shape))
 
 
 def _sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -30,18 +30,39 @@ def _sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @variable_method("sum")
 @op(vjp=_sum_vjp)
 def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
-    """Return the sum over `axis`, or over everything."""
-    return x.sum(axis=axis, keepdims=keepdims), (x.shape, _kept(x, axis))
+    """Return the sum over `axis`, or over everything.
+
+    Raises
+    ------
+    InvalidValueError
+        For an axis that the array does not have.
+    """
+    axes = normalized_axes(axis, x.ndim, "sum")
+    return x.sum(axis=None if axis is None else axes, keepdims=keepdims), (x.shape, _kept(x, axes))
 
 
 def _mean_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     shape, kept = residuals
-    share = dout.reshape(kept) * (math.prod(kept) / math.prod(shape))
+    share = dout.reshape(kept) * (math.prod(kept) / math.prod(shape) if math.prod(shape) else 1.0)
     return (namespace(share).broadcast_to(share, shape),)
 
 
 @variable_method("mean")
 @op(vjp=_mean_vjp)
 def mean(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
-    """Return the mean over `axis`, or over everything."""
-    return x.mean(axis=axis, keepdims=keepdims), (x.shape, _kept(x, axis))
+    """Return the mean over `axis`, or over everything.
+
+    Raises
+    ------
+    InvalidValueError
+        For an axis that the array does not have.
+    ShapeError
+        For the mean of no entries.
+    """
+    axes = normalized_axes(axis, x.ndim, "mean")
+    kept = _kept(x, axes)
+    if math.prod(kept) and not x.size:
+        raise ShapeError(
+            f"mean over the axes {axes} of an array of shape {tuple(x.shape)}; expected entries to average"
+        )
+    return x.mean(axis=None if axis is None else axes, keepdims=keepdims), (x.shape, kept)

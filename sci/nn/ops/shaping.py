@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.op import op
 from sci.nn.core.tape import variable_method
+from sci.nn.ops.checks import normalized_axes, normalized_axis
 
 __all__ = [
     "concatenate",
@@ -21,47 +23,89 @@ __all__ = [
     "transpose",
 ]
 
-Widths = tuple[tuple[int, int], ...]
+Widths = Sequence[tuple[int, int]]
 
 
 def _reshape_vjp(dout: Array, shape: Any) -> tuple[Array]:
-    """Return the gradient of `reshape`."""
     return (dout.reshape(shape),)
 
 
 @variable_method("reshape")
 @op(vjp=_reshape_vjp)
-def reshape(x: Array, *, shape: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return `x` in another shape."""
-    return x.reshape(shape), x.shape
+def reshape(x: Array, *, shape: int | Sequence[int]) -> tuple[Array, Any]:
+    """Return `x` in another shape; one length may be -1 and is inferred.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has another number of entries.
+    """
+    try:
+        return x.reshape(shape), x.shape
+    except (TypeError, ValueError) as error:
+        raise ShapeError(
+            f"reshape of {tuple(x.shape)} to {shape!r}; expected integers of product {x.size}, one of which may be -1"
+        ) from error
 
 
 def _transpose_vjp(dout: Array, axes: Any) -> tuple[Array]:
-    """Return the gradient of `transpose`."""
     return (dout.transpose([axes.index(k) for k in range(len(axes))]),)
 
 
 @variable_method("transpose")
 @op(vjp=_transpose_vjp)
-def transpose(x: Array, *, axes: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return `x` with its axes in another order, as a view."""
-    return x.transpose(axes), axes
+def transpose(x: Array, *, axes: Sequence[int]) -> tuple[Array, Any]:
+    """Return `x` with its axes in another order, as a view.
+
+    Raises
+    ------
+    InvalidValueError
+        If `axes` are not all axes of `x`, in some order.
+    """
+    order = normalized_axes(tuple(axes), x.ndim, "transpose")
+    if len(order) != x.ndim:
+        raise InvalidValueError(f"transpose by axes {tuple(axes)} of an array of {x.ndim} axes; expected each once")
+    return x.transpose(order), order
 
 
 def _concatenate_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
-    """Return the gradients of `concatenate`, as views of `dout`."""
+    """Return the gradients as views of `dout`."""
     axis, lengths = residuals
     stops = np.cumsum(lengths).tolist()
-    before = (slice(None),) * (axis % dout.ndim)
+    before = (slice(None),) * axis
     return tuple(dout[(*before, slice(stop - length, stop))] for stop, length in zip(stops, lengths))
 
 
 @op(vjp=_concatenate_vjp)
 def concatenate(*arrays: Array, axis: int) -> tuple[Array, Any]:
-    """Return `arrays` joined along `axis`; they have one dtype."""
-    if len({a.dtype for a in arrays}) > 1:
+    """Return `arrays` joined along `axis`; they have one dtype.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+        For no arrays, arrays of several dtypes, or lengths that differ along another axis.
+    """
+    if not arrays or len({a.dtype for a in arrays}) > 1:
         raise InvalidValueError(f"concatenate of dtypes {[str(a.dtype) for a in arrays]}; expected one dtype")
-    return namespace(*arrays).concatenate(arrays, axis=axis), (axis, [a.shape[axis] for a in arrays])
+    k = normalized_axis(axis, arrays[0].ndim, "concatenate")
+    if len({(*a.shape[:k], *a.shape[k + 1 :], a.ndim) for a in arrays}) > 1:
+        raise ShapeError(
+            f"concatenate along axis {k} of shapes {', '.join(str(tuple(a.shape)) for a in arrays)}; expected equal "
+            "lengths along the other axes"
+        )
+    return namespace(*arrays).concatenate(arrays, axis=k), (k, [a.shape[k] for a in arrays])
+
+
+def _checked_widths(x: Array, widths: Widths, name: str, removed: bool) -> None:
+    """Raise InvalidValueError unless there are two widths of 0 or more for each axis, and no more than it can lose."""
+    fits = len(widths) == x.ndim and all(
+        len(pair) == 2 and min(pair) >= 0 and (not removed or sum(pair) <= n) for pair, n in zip(widths, x.shape)
+    )
+    if not fits:
+        raise InvalidValueError(
+            f"{name} of shape {tuple(x.shape)} by {widths!r}; expected (before, after) of 0 or more for each axis"
+            + (", together at most its length" if removed else "")
+        )
 
 
 def _inner(shape: tuple[int, ...], widths: Widths) -> tuple[slice, ...]:
@@ -69,13 +113,19 @@ def _inner(shape: tuple[int, ...], widths: Widths) -> tuple[slice, ...]:
 
 
 def _pad_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
-    """Return the gradient of `pad`: `dout` cropped."""
     return dout[_inner(dout.shape, widths)], None
 
 
 @op(vjp=_pad_vjp)
 def pad(x: Array, pad_width: Widths) -> tuple[Array, Any]:
-    """Return `x` with (before, after) zeros added along each axis; an array that was cropped so fits again."""
+    """Return `x` with (before, after) zeros added along each axis; the inverse of `crop` on what was kept.
+
+    Raises
+    ------
+    InvalidValueError
+        Unless `pad_width` has two numbers of 0 or more for each axis.
+    """
+    _checked_widths(x, pad_width, "pad", False)
     xp = namespace(x)
     out = xp.zeros(tuple(n + a + b for n, (a, b) in zip(x.shape, pad_width, strict=True)), x.dtype)
     out[_inner(out.shape, pad_width)] = x
@@ -83,19 +133,25 @@ def pad(x: Array, pad_width: Widths) -> tuple[Array, Any]:
 
 
 def _crop_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
-    """Return the gradient of `crop`: `dout` padded with zeros."""
     return pad(dout, widths), None
 
 
 @op(vjp=_crop_vjp)
 def crop(x: Array, crop_width: Widths) -> tuple[Array, Any]:
-    """Return `x` without (before, after) entries along each axis, as a view: the inverse of `pad`."""
+    """Return `x` without (before, after) entries along each axis, as a view: the inverse of `pad`.
+
+    Raises
+    ------
+    InvalidValueError
+        Unless `crop_width` has two numbers of 0 or more for each axis, together at most its length.
+    """
+    _checked_widths(x, crop_width, "crop", True)
     return x[_inner(x.shape, crop_width)], crop_width
 
 
 def _is_view(index: Any) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, slice)) for part in parts)
+    return all(part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts)
 
 
 def _select_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -113,8 +169,17 @@ def _select_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @variable_method("select")
 @op(vjp=_select_vjp)
 def select(x: Array, *, index: Any) -> tuple[Array, Any]:
-    """Return x[index]: a view for slices and integers, a copy for arrays of integers or booleans."""
-    return x[index], (x.shape, index)
+    """Return x[index]: a view for slices and integers, a copy for arrays of integers or booleans.
+
+    Raises
+    ------
+    InvalidValueError
+        For an index that does not fit.
+    """
+    try:
+        return x[index], (x.shape, index)
+    except IndexError as error:
+        raise InvalidValueError(f"an index into an array of shape {tuple(x.shape)} does not fit: {error}") from error
 
 
 def _embedding_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
@@ -146,7 +211,13 @@ def embedding(table: Array, indices: Array) -> tuple[Array, Any]:
     ------
     InvalidValueError
         If an index is outside of the table: CuPy would wrap it around.
+    DTypeError, ShapeError
+        If `indices` are no integers, or the table does not have two axes.
     """
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(f"embedding: indices of dtype {indices.dtype}; expected integers")
+    if table.ndim != 2:
+        raise ShapeError(f"embedding: a table of shape {tuple(table.shape)}; expected (n, width)")
     if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) < len(table)):
         raise InvalidValueError(
             f"embedding: indices from {int(indices.min())} to {int(indices.max())} in a table of {len(table)} rows"

@@ -8,9 +8,11 @@ the learning rate times `factor`. A complex number counts as two real ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
+
+import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
@@ -163,9 +165,27 @@ class AdamW(Adam):
 
 
 def global_norm(gradients: Mapping[str, Array]) -> float:
-    """Return the Euclidean norm over all arrays together; NaN or infinite where any entry is."""
-    squares = [namespace(g).vdot(g, g).real for g in gradients.values()]
-    return math.sqrt(float(sum(squares[1:], squares[0]))) if squares else 0.0
+    """Return the Euclidean norm over all arrays together; NaN or infinite if any entry is.
+
+    Notes
+    -----
+    Squares that overflow or vanish are taken again in units of the largest entry.
+    """
+    if not gradients:
+        return 0.0
+    norm = _norm(gradients.values())
+    if 0 < norm < math.inf:
+        return norm
+    largest = max(float(namespace(g).abs(g).max()) if g.size else 0.0 for g in gradients.values())
+    if not 0 < largest < math.inf:
+        return norm
+    return largest * _norm([g / largest for g in gradients.values()])
+
+
+def _norm(arrays: Iterable[Array]) -> float:
+    with np.errstate(over="ignore"):
+        squares = [namespace(g).vdot(g, g).real for g in arrays]
+        return math.sqrt(float(sum(squares[1:], squares[0])))
 
 
 def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[dict[str, Array], float]:

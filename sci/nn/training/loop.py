@@ -178,8 +178,9 @@ def train(
     schedule = schedule or constant()
     with agreed(comm, "train") as agreement:
         samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
-        order = _Order(len(samples), batch_size, seed, shuffle)
-        _check_numbers(order, epochs, save_every, clip, schedule_each)
+        _check_numbers(len(samples), batch_size, epochs, save_every, seed)
+        _check_choices(clip, schedule_each)
+        order = _Order(len(samples), int(batch_size), int(seed), bool(shuffle))
         run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume)
         agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
         agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
@@ -216,13 +217,16 @@ def train(
     return checkpoint(len(losses))
 
 
-def _check_numbers(order: _Order, epochs: int, save_every: int | None, clip: float | None, each: str) -> None:
-    numbers = {"batch_size": order.batch_size, "epochs": epochs, "save_every": save_every or 1}
-    for name, number in {"number of samples": order.n_samples, **numbers}.items():
+def _check_numbers(n_samples: int, batch_size: int, epochs: int, save_every: int | None, seed: int) -> None:
+    numbers = {"batch_size": batch_size, "epochs": epochs, "save_every": 1 if save_every is None else save_every}
+    for name, number in {"number of samples": n_samples, **numbers}.items():
         if not isinstance(number, (int, np.integer)) or number < 1:
             raise InvalidValueError(f"the {name} is {number!r}; expected a positive integer")
-    if order.seed < 0:
-        raise InvalidValueError(f"the seed is {order.seed}; expected a number of 0 or more")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InvalidValueError(f"the seed is {seed!r}; expected an integer of 0 or more")
+
+
+def _check_choices(clip: float | None, each: str) -> None:
     if clip is not None and not clip > 0:
         raise InvalidValueError(f"clip is {clip}; expected a positive norm, or None")
     if each not in ("epoch", "step"):

@@ -43,7 +43,8 @@ def patched_relative_l2(
 
     Notes
     -----
-    Collective: one all-reduce of two numbers for each sample and channel.
+    Collective: one all-reduce of three numbers for each sample and channel. The target is standardized: where it is
+    zero everywhere, the error counts over a field of ones.
     """
     if prediction.shape != target.shape:
         raise ShapeError(f"patches of shapes {prediction.shape} and {target.shape}; expected one shape")
@@ -52,8 +53,9 @@ def patched_relative_l2(
     members = xp.asarray(owners.astype(prediction.dtype))
     difference = prediction - target
     squares = [(a * a).reshape(*a.shape[:2], -1).sum(axis=2) for a in (difference, target)]
-    sums = allreduce_sum(xp.stack([members @ s for s in squares]), comm)
-    loss, weights = relative_ratio(sums[0], sums[1], 1 / n_samples)
+    points = xp.full(squares[0].shape, np.prod(target.shape[2:]), prediction.dtype)
+    sums = allreduce_sum(xp.stack([members @ s for s in (*squares, points)]), comm)
+    loss, weights = relative_ratio(sums[0], sums[1], 1 / n_samples, zero=sums[2])
     return loss, (difference, members.T @ weights)
 
 

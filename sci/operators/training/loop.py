@@ -166,8 +166,8 @@ def _loss(
     def loss(variables: Mapping[str, Any], batch: Any) -> Any:
         prediction = model.forward(variables, batch[0])
         if config.loss == "l2":
-            return relative_l2(prediction, target=batch[1])
-        return relative_h1(prediction, target=batch[1], periodic=config.periodic)
+            return relative_l2(prediction, target=batch[1], zero_scale=1.0)
+        return relative_h1(prediction, target=batch[1], periodic=config.periodic, zero_scale=1.0)
 
     return loss
 

@@ -7,49 +7,11 @@ import weakref
 
 import numpy as np
 import pytest
+from example_ops import cube, halves, multiply, total
 from gradients import assert_vjp
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn import Op, Tape, Variable, checkpoint, op, value_and_gradients
-
-
-def _multiply_vjp(dout, residuals):
-    a, b = residuals
-    return dout * np.conj(b), dout * np.conj(a)
-
-
-@op(vjp=_multiply_vjp)
-def multiply(a, b):
-    return a * b, (a, b)
-
-
-def _total_vjp(dout, shape):
-    return (np.broadcast_to(dout, shape),)
-
-
-@op(vjp=_total_vjp)
-def total(x):
-    return x.sum(), x.shape
-
-
-def _halves_vjp(dout, residuals):
-    shape, dtype, n = residuals
-    gradient = np.zeros(shape, dtype)
-    for part, d in zip((gradient[:n], gradient[n:]), dout):
-        if d is not None:
-            part[...] = d
-    return (gradient,)
-
-
-@op(vjp=_halves_vjp)
-def halves(x):
-    n = len(x) // 2
-    return (x[:n], x[n:]), (x.shape, x.dtype, n)
-
-
-def cube(x):
-    return multiply(x, multiply(x, x))
-
+from sci.nn import Op, Tape, Variable, checkpoint, value_and_gradients
 
 X = np.array([1.0, -2.0, 3.0, 0.5])
 
@@ -101,53 +63,6 @@ def test_constants_get_no_gradient_and_unused_variables_none():
     total(multiply(x, X)).backward()
     np.testing.assert_array_equal(x.gradient, X)
     assert y.gradient is None
-
-
-def test_checkpoint_gives_the_same_bits_and_keeps_less():
-    def loss(x, keep):
-        return total(cube(cube(x)) if keep else checkpoint(lambda v: cube(cube(v)), x))
-
-    gradients = []
-    for keep in (True, False):
-        x = Tape().watch(X.copy())
-        out = loss(x, keep)
-        assert len(x.tape.steps) == (5 if keep else 2)
-        out.backward()
-        gradients.append(x.gradient)
-    np.testing.assert_array_equal(*gradients)
-    np.testing.assert_allclose(gradients[0], 9 * X**8, rtol=1e-14)
-
-
-def test_checkpoint_sees_captured_variables_dicts_and_several_outputs():
-    def inside(variables, scale):
-        return halves(multiply(multiply(variables["w"], captured), scale * X))
-
-    w, captured = Tape().watch([X.copy(), 2 * X])
-    _, second = checkpoint(inside, {"w": w}, scale=3.0)
-    total(second).backward()
-    mask = np.array([0, 0, 1, 1])
-    np.testing.assert_allclose(w.gradient, 6 * X**2 * mask)
-    np.testing.assert_allclose(captured.gradient, 3 * X**2 * mask)
-
-
-def test_checkpoints_nest():
-    def outer(x):
-        return checkpoint(cube, cube(x))
-
-    x = Tape().watch(X.copy())
-    total(checkpoint(outer, x)).backward()
-    np.testing.assert_allclose(x.gradient, 9 * X**8, rtol=1e-14)
-
-
-def test_a_failing_checkpoint_leaves_the_tape_recording():
-    def fails(x):
-        raise RuntimeError("no")
-
-    x = Tape().watch(X.copy())
-    with pytest.raises(RuntimeError, match="no"):
-        checkpoint(fails, x)
-    total(cube(x)).backward()
-    np.testing.assert_allclose(x.gradient, 3 * X**2, rtol=1e-15)
 
 
 def test_residuals_are_freed_as_the_tape_unwinds_and_values_before():
@@ -231,29 +146,102 @@ def test_bad_uses():
         value_and_gradients(lambda v: X, {"x": X})
 
 
-def test_value_and_gradients():
-    def loss(v):
-        return total(multiply(v["a"], v["b"]))
-
-    parameters = {"a": X, "b": X + 1, "unused": X.astype("f4")}
-    value, gradients = value_and_gradients(loss, parameters)
-    assert value == pytest.approx((X * (X + 1)).sum())
-    np.testing.assert_array_equal(gradients["a"], X + 1)
-    np.testing.assert_array_equal(gradients["unused"], np.zeros(4, "f4"))
-    assert {n: g.dtype for n, g in gradients.items()} == {n: p.dtype for n, p in parameters.items()}
-
-
-def test_parameters_may_be_a_tree():
-    tree = {"layers": [{"w": X}, {"w": 2 * X}], "b": X}
-    value, gradients = value_and_gradients(lambda v: (total(multiply(v["layers"][0]["w"], v["b"])), v["b"]), tree)
-    assert value[0] == X @ X
-    np.testing.assert_array_equal(value[1], X)
-    np.testing.assert_array_equal(gradients["layers"][0]["w"], X)
-    np.testing.assert_array_equal(gradients["layers"][1]["w"], 0 * X)
-
-
 def test_variables_print_without_numbers():
     x = Tape().watch(X)
     assert repr(x) == "Variable(shape=(4,), dtype=float64)"
     assert repr(cube(x).tape) == "Tape(2 steps)"
     assert isinstance(x, Variable)
+
+
+OPERATIONS = {
+    "a + b": lambda a, b: a + b,
+    "a - b": lambda a, b: a - b,
+    "a * b": lambda a, b: a * b,
+    "a / b": lambda a, b: a / b,
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS.keys())
+@pytest.mark.parametrize("other", [X[::-1].copy(), 2.5, 3, np.float64(1.5), np.array([[1.0], [2.0]])], ids=str)
+def test_arithmetic_with_arrays_and_numbers_on_either_side(operation, other):
+    for swapped in (False, True):
+        f = (lambda a, b: operation(b, a)) if swapped else operation
+        x = Tape().watch(X)
+        y = f(x, other)
+        np.testing.assert_array_equal(y.value, f(X, other))
+        dout = np.cos(np.arange(y.size)).reshape(y.shape)
+        y.backward(dout)
+        for k in range(4):
+            step = np.zeros(4)
+            step[k] = 1e-6
+            expected = ((f(X + step, other) - f(X - step, other)) * dout).sum() / 2e-6
+            assert x.gradient[k] == pytest.approx(expected, rel=1e-8)
+
+
+def test_numbers_keep_single_precision():
+    x = Tape().watch(X.astype("f4"))
+    for y in (2 * x, x + 1.5, 1 - x, x / 3, x**2, -x, x * np.ones(4, "f4")):
+        assert y.dtype == np.float32
+    assert (1j * x).dtype == np.complex64
+
+
+def test_products_powers_indices_and_methods():
+    a, b = np.arange(6.0).reshape(2, 3) + 1, np.arange(12.0).reshape(3, 4)
+
+    def function(v, w):
+        product = (v @ w) ** 2
+        part = product[:, 1:3].T.reshape(4)
+        return (
+            part.sum()
+            + product.mean()
+            + (-v)[0, 0]
+            + v[np.array([0, 0])].sum()
+            + (np.ones((5, 2)) @ v).mean(axis=0).sum()
+        )
+
+    v, w = Tape().watch([a, b])
+    out = function(v, w)
+    assert float(out.value) == pytest.approx(float(function(a, b)))
+    out.backward()
+    for variable, array, k in ((v, a, 0), (w, b, 1)):
+        for index in np.ndindex(array.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [a.copy(), b.copy()]
+                moved[k][index] += sign * 1e-6
+                ends.append(function(*moved))
+            assert variable.gradient[index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6, abs=1e-6)
+
+
+def test_rows_of_a_variable_can_be_looped_over():
+    x = Tape().watch(np.arange(6.0).reshape(3, 2))
+    assert len(x) == 3
+    sum_of_rows = [row.sum() for row in x]
+    (sum_of_rows[0] + 2 * sum_of_rows[2]).backward()
+    np.testing.assert_array_equal(x.gradient, [[1, 1], [0, 0], [2, 2]])
+
+
+def test_comparisons_and_numpy_functions_are_refused_with_the_way_out():
+    x = Tape().watch(X)
+    for use in (lambda: x > 0, lambda: x == x, lambda: bool(x), lambda: x <= X, lambda: x > X):
+        with pytest.raises((DTypeError, TypeError), match=r"variable\.value|not supported|__array_ufunc__"):
+            use()
+    for use in (lambda: np.concatenate([x, x]), lambda: np.asarray(x), lambda: np.mean(x[None])):
+        with pytest.raises(DTypeError, match=r"variable\.value"):
+            use()
+    with pytest.raises(TypeError, match="__array_ufunc__"):
+        np.exp(x)
+
+
+def test_shapes_sizes_and_single_entries():
+    x = Tape().watch(X)
+    assert (x.shape, x.ndim, x.size, x.dtype) == ((4,), 1, 4, np.float64)
+    assert x[1].shape == ()
+    assert x.reshape(2, 2).shape == x.reshape((2, -1)).shape == x.reshape(np.int64(2), np.int64(2)).shape == (2, 2)
+    assert x.sum(0).shape == ()
+    assert x.reshape(2, 2).sum(axis=1, keepdims=True).shape == (2, 1)
+
+
+def test_big_endian_arrays_are_refused():
+    with pytest.raises(DTypeError, match=r">f8; expected .* byte order"):
+        Tape().watch(X.astype(">f8"))
