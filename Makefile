@@ -3,6 +3,7 @@
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
+# make wheels  builds a wheel with the kernels compiled for three levels of x86-64 processors in dist/ (some minutes)
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
@@ -12,7 +13,7 @@ BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 gpu docs pictures clean compiler
+.PHONY: help demo test test-parallel-hdf5 gpu docs pictures wheels clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -48,6 +49,9 @@ docs: pictures
 
 pictures: .venv/docs-ready
 	$(BIN)/python docs/pictures.py
+
+wheels: compiler .venv/test-ready
+	SCI_PREBUILT=1 $(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 clean:
 	rm -rf .venv .venv-parallel demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

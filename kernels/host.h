@@ -2,9 +2,9 @@
 //
 // A kernel is written as CUDA: a templated __global__ function over blocks and threads. Between the points where
 // threads of a block would have to agree, its per-thread code stands in SCI_THREADS(t) { ... }. On a GPU that is the
-// body of one thread; on the host it is a simd loop over the threads of the block, blocks are a loop that threads share, and the
-// index variables are arguments. A loop that all threads of a block run alike stands outside of SCI_THREADS, so that
-// the host vectorizes over threads. What a thread keeps from one SCI_THREADS to the next lives in an array
+// body of one thread; on the host it is a simd loop over the threads of the block, the processor's threads share the
+// blocks, and the index variables are arguments. A loop that all threads of a block run alike stands outside of
+// SCI_THREADS, so that the host vectorizes over threads. What a thread keeps from one SCI_THREADS to the next lives in an array
 // `T name[SCI_SLOTS]`, indexed by SCI_SLOT(t): one register on a GPU, one vector lane on the host.
 //
 // Where each row of a grid is work for one block, SCI_ROW(k, n) { ... } runs the body for 0 <= k < n: threads of a

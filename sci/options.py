@@ -29,13 +29,20 @@ def _positive(value: Any) -> int:
     return number
 
 
+CPU_LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+
 _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
-    "kernels": ("auto", _one_of("auto", "compiled", "reference"), "compiled kernels, array references, or auto"),
+    "kernels": (
+        "auto",
+        _one_of("auto", "compiled", "native", "reference"),
+        "compiled kernels, array references, or auto",
+    ),
     "kernel_path": (None, str, "folder of kernel sources that replaces the shipped one"),
     "cache_dir": (None, str, "folder of compiled kernels; the user's cache folder by default"),
     "compiler": (None, str, "C++ compiler for kernels on the CPU; found on PATH by default"),
     "cxxflags": ("", str, "more flags for the C++ compiler, e.g. -O2"),
     "kernel_layers": ("", str, "folders of compiled kernels to read, beside cache_dir, as in PATH"),
+    "cpu_level": (None, _one_of(*CPU_LEVELS), "highest level of compiled kernels that a wheel brings"),
     "threads": (None, _positive, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
     "progress": ("auto", _one_of("auto", "on", "off"), "progress reports of long builds"),
     "cuda_aware_mpi": ("auto", _one_of("auto", "on", "off"), "hand device buffers to MPI"),

@@ -65,7 +65,7 @@ def test_a_block_is_local_to_its_thread_and_context() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("kernels", "fast", "option kernels is 'fast': expected 'auto' or 'compiled' or 'reference'"),
+        ("kernels", "fast", "option kernels is 'fast': expected 'auto' or 'compiled' or 'native' or 'reference'"),
         ("threads", 0, "option threads is 0: expected a positive integer"),
         ("threads", "many", "option threads is 'many'"),
         ("speed", 1, "unknown option 'speed'; the options are kernels, "),
@@ -95,5 +95,5 @@ def test_the_snapshot_holds_every_option_as_it_stands(monkeypatch: pytest.Monkey
     assert now["cache_dir"] == "somewhere"
     assert set(now) == {
         *("kernels", "kernel_path", "cache_dir", "compiler", "cxxflags", "kernel_layers", "threads", "progress"),
-        *("cuda_aware_mpi", "nccl"),
+        *("cpu_level", "cuda_aware_mpi", "nccl"),
     }

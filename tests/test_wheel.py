@@ -69,9 +69,8 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
     sources = {p.relative_to(CHECKOUT).as_posix() for p in (CHECKOUT / "sci").rglob("*.py")}
     folder = CHECKOUT / "kernels"
     kernels = {f"sci/_kernels/{p.relative_to(folder).as_posix()}" for p in folder.rglob("*") if p.is_file()}
-    assert (
-        sources | kernels | {"sci/py.typed", "sci/kernels/threads.cpp", "sci/solvers/learned/pretrained.json"} <= names
-    )
+    others = {"sci/py.typed", "sci/kernels/threads.cpp", "sci/solvers/learned/pretrained.json"}
+    assert sources | kernels | others <= names
     assert {"sci/_kernels/host.h", "sci/_kernels/particles/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from sci.errors import KernelCompileError
-from sci.kernels import cache
+from sci.kernels import cache, prebuilt
 from sci.kernels.signature import Kernel
 from sci.options import get as get_option
 
@@ -48,11 +48,15 @@ class HostSettings(NamedTuple):
     compiler: str | None
     flags: str
     layers: str
+    prebuilt: bool
+    """Whether kernels that came compiled are used: not with flags of the user, nor where native ones are asked for."""
 
     @classmethod
     def of_now(cls) -> HostSettings:
         """Return the settings in force."""
-        return cls(cache.cache_folder(), get_option("compiler"), get_option("cxxflags"), get_option("kernel_layers"))
+        flags = get_option("cxxflags")
+        came = not flags and get_option("kernels") != "native"
+        return cls(cache.cache_folder(), get_option("compiler"), flags, get_option("kernel_layers"), came)
 
     @property
     def folders(self) -> list[Path]:
@@ -106,26 +110,31 @@ def _processor() -> str:
     return platform.machine() + "".join(sorted(set(re.findall(r"^(?:flags|model name|Features)\s*:.*$", text, re.M))))
 
 
-def _host_source(kernel: Kernel) -> str:
+def function_text(kernel: Kernel, symbol: str) -> str:
     """Return the C++ that makes a function of an instance: its blocks one after the other, or given to `run`."""
     types = [(f"{p.c_type}{'*' if p.dims is not None else ''}", p.name) for p in kernel.parameters]
     fields, names = "".join(f" {t} {n};" for t, n in types), ", ".join(n for _, n in types)
-    return f"""#include "{kernel.file}"
-namespace {{
-struct SciArguments {{ i64 sci_grid;{fields} }};
-void sci_blocks(const void* given, i64 first, i64 last) {{
-    const auto [sci_grid, {names}] = *static_cast<const SciArguments*>(given);
+    return f"""namespace {{
+struct {symbol}_arguments {{ i64 sci_grid;{fields} }};
+void {symbol}_blocks(const void* given, i64 first, i64 last) {{
+    const auto [sci_grid, {names}] = *static_cast<const {symbol}_arguments*>(given);
     for (i64 sci_block = first; sci_block < last; ++sci_block)
         {kernel.name}(SciIndex{{sci_block}}, SciIndex{{sci_grid}}, {names});
 }}
 }}
-typedef void (*SciRun)(void (*)(const void*, i64, i64), const void*, i64, int);
-extern "C" void sci_launch(SciRun run, i64 sci_grid, int sci_threads, {", ".join(f"{t} {n}" for t, n in types)}) {{
-    const SciArguments given = {{sci_grid, {names}}};
-    if (run) run(sci_blocks, &given, sci_grid, sci_threads);
-    else sci_blocks(&given, 0, sci_grid);
+extern "C" __attribute__((visibility("default"))) void {symbol}(
+    void (*run)(void (*)(const void*, i64, i64), const void*, i64, int), i64 sci_grid, int sci_threads,
+    {", ".join(f"{t} {n}" for t, n in types)}) {{
+    const {symbol}_arguments given = {{sci_grid, {names}}};
+    if (run) run({symbol}_blocks, &given, sci_grid, sci_threads);
+    else {symbol}_blocks(&given, 0, sci_grid);
 }}
 """
+
+
+def source_digest(kernel: Kernel) -> str:
+    """Return a digest of a kernel's source and all that it includes."""
+    return _digest(*(part for pair in _sources(kernel.folder, kernel.file).items() for part in pair))
 
 
 def _sources(folder: Path, file: str) -> dict[str, str]:
@@ -217,12 +226,16 @@ def host_library(kernel: Kernel, settings: HostSettings, more_flags: tuple[str, 
     """Load the compiled kernel, or compile it into the cache."""
     flags = [*HOST_FLAGS, f"-DSCI_BLOCK={HOST_BLOCK}", *shlex.split(settings.flags), *more_flags]
     included = _sources(kernel.folder, kernel.file)
-    return _library(_Unit(kernel.name, Path(kernel.file).stem, _host_source(kernel), included, flags), settings)
+    text = f'#include "{kernel.file}"\n{function_text(kernel, "sci_launch")}'
+    return _library(_Unit(kernel.name, Path(kernel.file).stem, text, included, flags), settings)
 
 
 @functools.cache
 def thread_pool(settings: HostSettings) -> int | None:
     """Return the address of the function that spreads blocks over threads; None, with one warning, if there is none."""
+    found = prebuilt.thread_pool() if settings.prebuilt else None
+    if found is not None:
+        return found
     text = (Path(__file__).parent / "threads.cpp").read_text()
     try:
         library = _library(_Unit("threads.cpp", "threads", text, {}, list(POOL_FLAGS)), settings)
@@ -235,7 +248,9 @@ def thread_pool(settings: HostSettings) -> int | None:
 @functools.cache
 def host_function(kernel: Kernel, settings: HostSettings) -> Any:
     """Return the compiled kernel as a function of thread pool, grid, threads, and pointers and numbers."""
-    function = host_library(kernel, settings).sci_launch
+    function = prebuilt.function(kernel, source_digest(kernel)) if settings.prebuilt else None
+    if function is None:
+        function = host_library(kernel, settings).sci_launch
     function.restype = None
     types: list[Any] = [SCALARS[p.c_type] if p.dims is None else ctypes.c_void_p for p in kernel.parameters]
     function.argtypes = [ctypes.c_void_p, ctypes.c_longlong, ctypes.c_int, *types]

@@ -137,14 +137,15 @@ def host_threads() -> int:
 def use_compiled(kernel: Kernel, array: Any) -> bool:
     """Return True if `kernel` runs compiled for `array`, False for its array-level reference.
 
-    Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference; under "compiled" it
-    raises `KernelCompileError`. A kernel that only hosts run is never compiled for a device.
+    Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference. Under "compiled" and
+    "native" it raises `KernelCompileError`; "native" leaves out the kernels that came compiled. A kernel that only
+    hosts run is never compiled for a device.
     """
     mode = get_option("kernels")
     if mode == "reference":
         return False
     if is_device_array(array):
         return not kernel.host_only
-    if mode == "compiled":
+    if mode in ("compiled", "native"):
         return True
     return compiles(kernel, HostSettings.of_now())

@@ -21,6 +21,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sources = tmp_path / "sources"
     write_sources(sources)
     forget()
-    with sci.options(kernel_path=str(sources), cache_dir=str(tmp_path / "cache")):
+    with sci.options(kernel_path=str(sources), cache_dir=str(tmp_path / "cache"), threads=1):
         yield sources
     forget()

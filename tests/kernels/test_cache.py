@@ -34,6 +34,7 @@ def _start(folder: Path, *options: str, **variables: str) -> subprocess.Popen[st
         "PYTHONPATH": os.pathsep.join([str(cases), os.environ.get("PYTHONPATH", "")]),
         "SCI_KERNEL_PATH": str(folder),
         "SCI_CACHE_DIR": str(kernels.cache_folder()),
+        "SCI_THREADS": "1",
         **variables,
     }
     command = [sys.executable, *options, "-c", PROGRAM]

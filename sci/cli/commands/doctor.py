@@ -22,7 +22,7 @@ from sci.backend import namespace_of, nccl
 from sci.cli.outcome import print_json, print_table
 from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
-from sci.kernels import cache_folder, find_compiler, host_threads
+from sci.kernels import cache_folder, find_compiler, host_threads, prebuilt_damage, prebuilt_level
 from sci.options import get as get_option
 from sci.options import options
 from sci.potentials import Particles, direct_sum
@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         _versions(),
         _names(),
         _compiler(),
+        *_prebuilt(),
         _cache(),
         _kernel(),
         _device(),
@@ -109,13 +110,25 @@ def _names() -> Finding:
 
 
 def _compiler() -> Finding:
-    found = find_compiler(get_option("compiler"))
+    found, level = find_compiler(get_option("compiler")), prebuilt_level()
+    if found is None and level is not None:
+        return Finding("C++ compiler", True, f"none; the wheel brings kernels for {level} processors")
     if found is None:
         return Finding("C++ compiler", False, "none; kernels run as slow NumPy references", _COMPILER_FIX)
     return Finding("C++ compiler", True, f"{found[1]} ({found[0]})")
 
 
 _COMPILER_FIX = "install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
+
+
+def _prebuilt() -> list[Finding]:
+    """Compare the compiled kernels of the wheel, if it brings any, with their checksums."""
+    level = prebuilt_level()
+    if level is None:
+        return []
+    damage = prebuilt_damage()
+    fix = f"pip install --force-reinstall --no-deps {distribution_name()}" if damage else ""
+    return [Finding("compiled kernels of the wheel", not damage, damage or f"in use: {level}", fix)]
 
 
 def _cache() -> Finding:

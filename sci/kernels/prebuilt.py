@@ -1,0 +1,94 @@
+"""Kernels that a wheel brings compiled, for several levels of x86-64 processors; the best that this one has is used."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import json
+import platform
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sci.kernels.signature import Kernel
+from sci.options import CPU_LEVELS as LEVELS
+from sci.options import get as get_option
+
+__all__ = ["LEVELS", "prebuilt_damage", "prebuilt_level"]
+
+MANIFEST = "manifest.json"
+LIBRARY = "libsci.so"
+PROBE = "libcpu.so"
+
+
+class _Prebuilt(NamedTuple):
+    """A loaded library, its level, and the symbols and digests of sources that it was made of."""
+
+    level: str
+    library: ctypes.CDLL
+    symbols: dict[str, str]
+    digests: dict[str, str]
+
+
+def folder() -> Path:
+    """Return the folder of a wheel that holds one folder a level."""
+    return Path(__file__).parents[1] / "_kernels" / "prebuilt"
+
+
+def prebuilt_level() -> str | None:
+    """Return the level of the kernels that came compiled and that are used, or None if there are none."""
+    found = _prebuilt(folder(), get_option("cpu_level"))
+    return found.level if found else None
+
+
+def prebuilt_damage() -> str:
+    """Return which libraries of the wheel do not have the checksum of their manifest; an empty string if all do."""
+    wrong = []
+    for path in sorted(folder().glob(f"*/{MANIFEST}")):
+        library = path.with_name(LIBRARY)
+        found = hashlib.sha256(library.read_bytes()).hexdigest() if library.is_file() else "nothing"
+        if found != json.loads(path.read_text())["sha256"]:
+            wrong.append(str(library))
+    return f"damaged: {', '.join(wrong)}" if wrong else ""
+
+
+def key(kernel: Kernel) -> str:
+    """Return the name of an instance in a manifest."""
+    return f"{kernel.file}:{kernel.name}"
+
+
+def function(kernel: Kernel, digest: str) -> Any | None:
+    """Return a kernel that came compiled from sources of this digest, or None."""
+    found = _prebuilt(folder(), get_option("cpu_level"))
+    if found is None or found.digests.get(kernel.file) != digest or key(kernel) not in found.symbols:
+        return None
+    return getattr(found.library, found.symbols[key(kernel)])
+
+
+def thread_pool() -> int | None:
+    """Return the address of `sci_run` that came compiled, or None."""
+    found = _prebuilt(folder(), get_option("cpu_level"))
+    return ctypes.cast(found.library.sci_run, ctypes.c_void_p).value if found else None
+
+
+@functools.cache
+def _prebuilt(place: Path, highest: str | None) -> _Prebuilt | None:
+    """Load the library of the highest level that the processor has, not above `highest`."""
+    if not (place / PROBE).is_file() or platform.machine() != "x86_64":
+        return None
+    levels = LEVELS[: ctypes.CDLL(str(place / PROBE)).sci_cpu_level()]
+    for level in reversed(levels[: LEVELS.index(highest) + 1] if highest else levels):
+        path = place / level / LIBRARY
+        try:
+            manifest = json.loads((place / level / MANIFEST).read_text())
+            if path.stat().st_size != manifest["size"]:
+                raise OSError(f"it has {path.stat().st_size} bytes of {manifest['size']}")
+            return _Prebuilt(level, ctypes.CDLL(str(path)), manifest["symbols"], manifest["digests"])
+        except FileNotFoundError:
+            continue
+        except (OSError, KeyError, ValueError) as error:
+            warnings.warn(
+                f"the kernels of {path} are not used: {error}; install the package anew", RuntimeWarning, stacklevel=2
+            )
+    return None

@@ -1,0 +1,137 @@
+"""Kernels that come compiled: the level that is used, the answers, and what makes the compiler step in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scale_kernel import SOURCE, forget, libraries, scaled
+
+import sci
+from sci.kernels import compile, every_kernel, prebuild, prebuilt
+
+COMPILER = compile.find_compiler
+pytestmark = pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="kernels come compiled for Linux on x86-64"
+)
+
+
+@pytest.fixture
+def brought(folder, tmp_path, monkeypatch):
+    """The kernel of the test, compiled for two levels and in use; there is no compiler any more."""
+    place = tmp_path / "prebuilt"
+    prebuild.build(place, ("x86-64-v2", "x86-64-v3"), every_kernel())
+    monkeypatch.setattr(prebuilt, "folder", lambda: place)
+    monkeypatch.setattr(compile, "find_compiler", lambda _: None)
+    forget()
+    yield place
+    forget()
+
+
+def test_kernels_run_without_a_compiler_and_without_a_process(brought, monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a process is started")
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+    assert prebuilt.prebuilt_level() in ("x86-64-v2", "x86-64-v3")
+    with sci.options(kernels="compiled"):
+        np.testing.assert_array_equal(scaled(), 3.0 * np.arange(40))
+        with sci.options(threads=2):
+            np.testing.assert_array_equal(scaled(1000), 3.0 * np.arange(1000))
+    assert libraries() == set()
+
+
+def test_the_level_can_be_lowered_and_not_raised(brought):
+    with sci.options(cpu_level="x86-64-v2"):
+        assert prebuilt.prebuilt_level() == "x86-64-v2"
+        assert scaled()[1] == 3.0
+    highest = prebuilt.prebuilt_level()
+    with sci.options(cpu_level="x86-64-v4"):
+        assert prebuilt.prebuilt_level() == highest
+    code = prebuild._CPU.replace("sci_cpu_level", "main")
+    (brought / "cpu.cpp").write_text(code)
+    subprocess.run(["gcc", str(brought / "cpu.cpp"), "-o", str(brought / "cpu")], check=True)
+    levels = subprocess.run([str(brought / "cpu")], check=False).returncode
+    assert highest == prebuilt.LEVELS[: min(levels, 2)][-1]
+
+
+def test_denormals_survive_loading(brought):
+    scaled()
+    assert np.float64(5e-324) * np.float64(1.0) != 0
+
+
+def test_native_kernels_and_edited_sources_need_the_compiler(brought, folder, monkeypatch):
+    monkeypatch.setattr(compile, "find_compiler", COMPILER)
+    assert scaled()[1] == 3.0
+    assert libraries() == set()
+    for number, settings in enumerate(({"kernels": "native"}, {"cxxflags": "-O1"}), 1):
+        with sci.options(**settings):
+            assert scaled()[1] == 3.0
+        assert len(libraries()) == number
+    (folder / "scale.cu").write_text(SOURCE.replace("T(factor) * x[i]", "-T(factor) * x[i]"))
+    forget()
+    assert scaled()[1] == -3.0
+    assert len(libraries()) == 3
+
+
+def test_a_library_of_another_size_is_not_used(brought):
+    level = prebuilt.prebuilt_level()
+    path = brought / level / prebuilt.LIBRARY
+    data = path.read_bytes()
+    assert not prebuilt.prebuilt_damage()
+    path.unlink()
+    path.write_bytes(data[:-100])
+    prebuilt._prebuilt.cache_clear()
+    assert prebuilt.prebuilt_damage() == f"damaged: {path}"
+    with pytest.warns(RuntimeWarning, match=r"are not used: it has \d+ bytes of \d+; install"):
+        lower = prebuilt.prebuilt_level()
+    assert lower != level
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prebuilt.prebuilt_level() == lower
+
+
+def test_the_manifest_names_every_kernel_of_hosts(brought):
+    manifest = json.loads((brought / "x86-64-v2" / prebuilt.MANIFEST).read_text())
+    assert set(manifest["symbols"]) == {"scale.cu:scale<float>", "scale.cu:scale<double>"}
+    with sci.options(kernel_path=None):
+        shipped = prebuild.shipped_kernels()
+        assert len(shipped) > 230
+        left_out = {k.template for k in every_kernel()} - {k.template for k in shipped}
+    assert {name.removeprefix("attention_tiles_") for name in left_out} == {"forward", "keys", "queries"}
+
+
+def test_nothing_is_loaded_where_nothing_came(tmp_path, monkeypatch):
+    monkeypatch.setattr(prebuilt, "folder", lambda: Path(os.devnull) / "none")
+    assert prebuilt.prebuilt_level() is None
+    assert prebuilt.thread_pool() is None
+
+
+def test_the_hook_of_the_wheel_brings_what_is_built(tmp_path, monkeypatch):
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    hook = module.KernelHook(str(root), {}, None, None, str(tmp_path), "wheel")
+    monkeypatch.setattr(prebuild, "build", lambda folder: (folder / "made").write_text("all"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for chosen, version in (("", "standard"), ("0", "standard"), ("1", "editable")):
+        data = {"force_include": {}, "pure_python": True}
+        monkeypatch.setenv("SCI_PREBUILT", chosen)
+        hook.initialize(version, data)
+        assert data == {"force_include": {}, "pure_python": True}
+    hook.initialize("standard", data)
+    ((source, target),) = data.pop("force_include").items()
+    assert (Path(source) / "made").read_text() == "all"
+    assert target == "sci/_kernels/prebuilt"
+    assert data == {"pure_python": False, "tag": "py3-none-linux_x86_64"}
+    hook.finalize("standard", data, "")
+    assert not Path(source).exists()
