@@ -15,9 +15,10 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["Composite", "IsotropicLaw", "LinearElastic", "Saturating", "frobenius"]
+__all__ = ["SHEAR", "Composite", "IsotropicLaw", "LinearElastic", "Saturating", "frobenius"]
 
-_SHEAR = np.array([1.0, 1.0, 2.0])[:, None, None]
+SHEAR = np.array([1.0, 1.0, 2.0])[:, None, None]
+"""How often each component (xx, yy, xy) stands in a product of plane tensors."""
 _IDENTITY = np.array([1.0, 1.0, 0.0])[:, None, None]
 
 
@@ -161,7 +162,7 @@ class Composite:
 
 def frobenius(a: Array, b: Array) -> Array:
     """Return a : b, the sum over all four components of the plane tensors, at each point."""
-    return (to_device(_SHEAR, namespace(a)) * a * b).sum(axis=-3)
+    return (to_device(SHEAR, namespace(a)) * a * b).sum(axis=-3)
 
 
 def _split(tensor: Array) -> tuple[Array, Array]:

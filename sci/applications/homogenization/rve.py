@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sci.applications.homogenization.laws import Composite, IsotropicLaw, frobenius
+from sci.applications.homogenization.laws import SHEAR, Composite, IsotropicLaw, frobenius
 from sci.backend import Array, as_finite, namespace, to_device
 from sci.errors import ConvergenceError, InvalidValueError
+from sci.solvers import cg
 
 __all__ = ["Equilibrium", "PeriodicRVE", "circular_inclusions"]
 
@@ -166,22 +167,21 @@ class PeriodicRVE:
 
     def _solve_tangent(self, field: Array, right: Array, atol: float, max_cg: int) -> tuple[Array, int]:
         """Solve P C(field) x = right for a compatible x by conjugate gradients, to a residual norm of `atol`."""
-        x, r, p = 0.0 * right, right, right
-        rho = _inner(r, r)
-        for iteration in range(max_cg):
-            if rho**0.5 <= atol:
-                return x, iteration
-            q = self.project(self.composite.tangent(field, p))
-            quadratic_form = _inner(p, q)
-            if not quadratic_form > 0.0:
-                raise ConvergenceError(
-                    f"the tangent is not positive definite ({quadratic_form:.1e}): the material is unstable here"
-                )
-            alpha = rho / quadratic_form
-            x, r = x + alpha * p, r - alpha * q
-            rho, before = _inner(r, r), rho
-            p = r + rho / before * p
-        return x, max_cg
+        # In these units the product of two tensors, which counts the shear twice, is the dot product of vectors.
+        unit, inverse = (to_device(SHEAR**power, namespace(right)) for power in (0.5, -0.5))
+
+        def apply(x: Array) -> Array:
+            tangent = self.composite.tangent(field, x.reshape(right.shape) * inverse)
+            return (unit * self.project(tangent)).reshape(-1)
+
+        points = right.size // 3
+        try:
+            found = cg(apply, (unit * right).reshape(-1), rtol=0.0, atol=atol * points**0.5, maxiter=max_cg)
+        except ConvergenceError as error:
+            raise ConvergenceError(
+                f"the tangent is not positive definite ({error}): the material is unstable here"
+            ) from error
+        return found.x.reshape(right.shape) * inverse, found.iterations
 
 
 def circular_inclusions(n: int, circles: Sequence[tuple[float, float, float]]) -> np.ndarray:
