@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sci.distributed import Comm, agree, rank_of, size
+from sci.distributed import Comm, agreed, rank_of, size
 from sci.errors import DecompositionError
 
 __all__ = ["RankGrid", "rank_grid"]
@@ -76,25 +76,25 @@ def rank_grid(comm: Comm = None, *, data: int = 1, pipeline: int = 1, sequence: 
     Collective. Rank = ((data pipeline + p) sequence + s) tensor + t: the axis with most messages has the nearest ranks.
     """
     shape = (data, pipeline, sequence, tensor)
-    error = None
-    if min(shape) < 1 or data * pipeline * sequence * tensor != size(comm):
-        error = DecompositionError(
-            f"data {data} x pipeline {pipeline} x sequence {sequence} x tensor {tensor} on {size(comm)} ranks; "
-            "expected as many ranks as the product"
-        )
-    agree(comm, error)
+    with agreed(comm, "rank_grid") as agreement:
+        if min(shape) < 1 or data * pipeline * sequence * tensor != size(comm):
+            raise DecompositionError(
+                f"data {data} x pipeline {pipeline} x sequence {sequence} x tensor {tensor} on {size(comm)} ranks; "
+                "expected as many ranks as the product"
+            )
+        agreement.same(data=data, pipeline=pipeline, sequence=sequence, tensor=tensor)
     if comm is None:
         return RankGrid(None, None, None, None, None, None)
-    place: list[int] = []
+    coordinates: list[int] = []
     rest = rank_of(comm)
     for length in reversed(shape):
         rest, index = divmod(rest, length)
-        place.insert(0, index)
+        coordinates.insert(0, index)
 
     def along(*axes: int) -> Comm:
         color = 0
         for axis in range(4):
-            color = color * shape[axis] + (0 if axis in axes else place[axis])
+            color = color * shape[axis] + (0 if axis in axes else coordinates[axis])
         return comm.Split(color, rank_of(comm))
 
     return RankGrid(along(0), along(1), along(2), along(3), along(0, 2), comm)

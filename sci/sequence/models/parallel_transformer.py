@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from sci.backend import Array, Device, namespace, to_device
-from sci.distributed import abort_on_error, agree, allreduce_sum, broadcast, rank_of, size, split
+from sci.distributed import abort_on_error, agreed, allreduce_sum, broadcast, rank_of, size, split
 from sci.errors import DecompositionError, InvalidValueError
 from sci.nn import Tape, add, initial_normal, silu
 from sci.sequence.attention.softmax import softmax_attention
+from sci.sequence.checks import kept_labels
 from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid
@@ -129,34 +130,36 @@ class ParallelTransformer:
         Raises
         ------
         DecompositionError, InvalidValueError
-            On every rank.
+            On every rank, also for a token outside of the vocabulary.
 
         Notes
         -----
-        Collective over the grid. Messages: activations between stages, two all-reduces per layer and pass among tensor
-        ranks, keys and values (or states) among sequence ranks, and one all-reduce of all gradients among replicas.
+        Collective over the grid. A rank that fails inside a stage ends the job. Messages: activations between stages,
+        two all-reduces per layer and pass among tensor ranks, keys and values (or states) among sequence ranks, and one
+        all-reduce of all gradients among replicas.
         """
         grid, comm = self.grid, self.grid.comm
-        parts = size(grid.data) * microbatches
-        agree(comm, self._problem(batch, parts))
+        with agreed(comm, "ParallelTransformer.loss_and_gradients") as agreement:
+            self._check(batch, size(grid.data) * microbatches)
+            plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
+            agreement.same(batch=batch, microbatches=microbatches, schedule=schedule)
         rows = batch[split(batch.shape[0], grid.data)]
         step = rows.shape[0] // microbatches
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
         xp, dtype = namespace(*parameters.values()), next(iter(parameters.values())).dtype
         work = _Work(self, parameters, pieces, batch.shape[0] * (batch.shape[1] - 1), xp)
-        plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
         shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
         with abort_on_error(comm):
             run_pipeline(plan, work.forward, work.backward, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
             return self._reduced(work)
 
-    def _problem(self, batch: Array, parts: int) -> Exception | None:
+    def _check(self, batch: Array, parts: int) -> None:
         if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] % parts:
-            return DecompositionError(
+            raise DecompositionError(
                 f"a batch {batch.shape} of {batch.dtype} on data ranks x microbatches = {parts}; expected "
                 "(batch, n + 1) integers, and a multiple of that many rows"
             )
-        return None
+        kept_labels(batch, self.vocabulary, None)
 
     def _reduced(self, work: _Work) -> tuple[float, dict[str, Array]]:
         """Sum the losses and gradients of the replicas, and broadcast the loss to all stages."""

@@ -116,8 +116,8 @@ def test_one_rank_runs_all_chunks():
     assert seen["d00"] == 64.0
 
 
-def test_a_stage_must_hand_on_the_shape_that_was_promised():
-    with pytest.raises(InvalidValueError, match=r"hands on \(3,\)"):
+def test_a_stage_must_return_the_shape_that_was_promised():
+    with pytest.raises(InvalidValueError, match=r"stage 0 returns \(3,\) of float64; expected \(2,\) of float64"):
         run_pipeline(
             pipeline_schedule("interleaved", 1, 1, 2), lambda *_: (np.zeros(3), None), None, shape=(2,), dtype=float
         )
