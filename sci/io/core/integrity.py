@@ -36,9 +36,9 @@ def check_seal(path: Path) -> None:
     ------
     FileFormatError
     """
-    if not path.is_file():
-        return  # opening it says what is wrong
     try:
+        if not path.is_file():
+            return  # opening it says what is wrong
         with path.open("rb") as raw:
             first = raw.read(SEAL_BYTES + len(_SIGNATURE))
             behind = first[SEAL_BYTES:]

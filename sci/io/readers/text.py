@@ -39,8 +39,9 @@ def require_file(path: Path) -> None:
     ------
     FileFormatError
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
+    with contextlib.suppress(PermissionError):  # reading it says what is wrong
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -12,11 +12,12 @@ import h5py
 import numpy as np
 import pytest
 from kinds import KINDS
-from samples import make_objects
+from samples import make_objects, same
 
 from sci.errors import FileFormatError
 from sci.io import describe, load, load_grid, load_problem, load_results, load_samples, read_slabs, save
 from sci.potentials import Particles
+from sci.tensor import CP
 
 SECRET = np.frombuffer(b"the secret of another user......", np.uint8).astype("f8")
 
@@ -160,3 +161,75 @@ def test_inputs_without_an_end_are_refused(tmp_path):
         for read in (load, load_samples, load_problem, load_grid, describe):
             with pytest.raises(FileFormatError, match=r"this is a (pipe|device); expected an HDF5 file"):
                 read(path)
+
+
+def edit(file: h5py.File, name: str, value: np.ndarray, keep_checksum: bool = False) -> None:
+    checksum = file[name].attrs["crc32"]
+    del file[name]
+    file[name] = value
+    if keep_checksum:
+        file[name].attrs["crc32"] = checksum
+
+
+DAMAGE = {
+    "missing": (lambda f: f.__delitem__("particles/charges"), "charges is missing"),
+    "no group": (lambda f: f.__delitem__("particles"), "group /particles is missing"),
+    "shape": (lambda f: edit(f, "particles/charges", np.ones(3)), r"charges has shape \(3,\); expected \(4,\)"),
+    "dtype": (lambda f: edit(f, "particles/charges", np.ones(4, "i8")), "charges has dtype int64; expected f8"),
+    "text": (lambda f: edit(f, "particles/charges", np.array([b"a"] * 4)), r"charges has dtype .*expected f8"),
+    "value": (lambda f: edit(f, "particles/charges", np.ones(4), True), "charges fails its checksum"),
+    "nan": (lambda f: edit(f, "particles/charges", np.full(4, np.nan)), "charges holds NaN or Inf"),
+    "one place": (lambda f: edit(f, "particles/positions", np.ones((4, 3))), "particles 0 and 1"),
+    "group for data": (lambda f: (f.__delitem__("particles/charges"), f.create_group("particles/charges")), "missing"),
+    "kind": (
+        lambda f: f.attrs.__setitem__("kind", np.bytes_("soup")),
+        "kind 'soup'; expected one of .*tucker.*; import the module",
+    ),
+    "version": (lambda f: f.attrs.__setitem__("schema_version", "one"), "schema_version is 'one'"),
+    "version 0": (lambda f: f.attrs.__setitem__("schema_version", 0), "expected a positive integer"),
+    "no uuid": (lambda f: f.attrs.__delitem__("uuid"), "attribute uuid of / is missing; expected text"),
+    "number for text": (lambda f: f.attrs.__setitem__("uuid", 5), "attribute uuid of / is .*5.*; expected text"),
+    "variable text": (lambda f: f.attrs.__setitem__("uuid", "u"), "uuid of / has variable length"),
+    "options": (lambda f: f.attrs.__setitem__("options", np.bytes_("[1]")), "options is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_contents(tmp_path, case):
+    damage, message = DAMAGE[case]
+    path = tmp_path / "a.h5"
+    save(path, make_objects()["particles"])
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_repacked_files_are_read(tmp_path):
+    """As h5repack leaves them: other layouts and filters, the same attributes."""
+    original = CP(np.ones(3), (np.zeros((4000, 3)), np.ones((2, 3))))
+    save(tmp_path / "a.h5", original)
+    with h5py.File(tmp_path / "a.h5") as old, h5py.File(tmp_path / "b.h5", "w") as new:
+        new.attrs.update(old.attrs)
+        for name, dataset in old["cp"].items():
+            made = new.create_dataset(f"cp/{name}", data=dataset[()], compression=9, shuffle=True)
+            made.attrs.update(dataset.attrs)
+    assert (tmp_path / "b.h5").stat().st_size < original.factors[0].nbytes
+    assert same(load(tmp_path / "b.h5"), original)
+
+
+def test_more_than_the_file_can_hold_is_refused_before_memory_is_asked_for(tmp_path):
+    for chunks in (None, (2**20,)):
+        save(tmp_path / "a.h5", make_objects()["bare_particles"])
+        with h5py.File(tmp_path / "a.h5", "r+") as file:
+            del file["particles/charges"]
+            file.create_dataset("particles/charges", (2**50,), "f8", chunks=chunks)
+        with pytest.raises(FileFormatError, match=r"charges .*(claims 9007199254740992 bytes|expected \(1,\))"):
+            load(tmp_path / "a.h5")
+        with h5py.File(tmp_path / "f.h5", "w") as file:
+            file.create_dataset("x", (2**50,), "f8", chunks=chunks)
+            file["y"] = np.ones(1)
+        with pytest.raises(FileFormatError, match="x claims 9007199254740992 bytes, of which 0 are stored"):
+            load_samples(tmp_path / "f.h5")

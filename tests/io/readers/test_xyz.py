@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sci.errors import FileFormatError, InvalidValueError
+from sci.errors import FileFormatError
 from sci.io import read_structure
 
 PLAIN = "2\nwater, partly\nO 0.0 0.0 0.1 -0.834\nH 0.757 0.586 0.0 0.417\n"
@@ -143,15 +143,3 @@ def test_files_of_ase(tmp_path):
     assert particles.charges.tolist() == [1, -1]
     np.testing.assert_allclose(particles.positions, atoms.positions)
     np.testing.assert_allclose(particles.cell, atoms.cell[:])
-
-
-def test_format_and_arguments(tmp_path):
-    assert read(tmp_path, PLAIN, "a.dat", format="xyz").n == 2
-    with pytest.raises(FileFormatError, match=r"a\.dat: the suffix '\.dat' tells no format; expected \.pqr, \.xyz"):
-        read(tmp_path, PLAIN, "a.dat")
-    with pytest.raises(InvalidValueError, match="format is 'mol2'; expected one of pqr, xyz, pdb, mmcif"):
-        read(tmp_path, PLAIN, format="mol2")
-    with pytest.raises(InvalidValueError, match="leave forcefield='AMBER' out"):
-        read(tmp_path, PLAIN, forcefield="AMBER")
-    with pytest.raises(FileFormatError, match="there is no model 2; expected 1 to 1"):
-        read(tmp_path, PLAIN, model=2)
