@@ -127,7 +127,7 @@ def reaction_field(
     a charge s below the surface about 0.1 to 0.15 (spacing / s)^2 of its image energy, with a scatter of as much where
     s is below two cells.
 
-    The extrapolation is Richardson's with spacings h and 1.6 h, which costs a quarter more than one solve. The estimated
+    The extrapolation is Richardson's with spacings h and 1.6 h and costs a quarter more than one solve. The estimated
     error is its correction and, as two grids may agree by chance, the scatter of each charge: 0.2 x^2 + 0.6 x^4 of the
     potential of its image, x = h / s. In the energy the scatter of the charges is added in squares. The estimate covers
     the cells, not the walls: these have the potential of the charges in pure solvent, exact for a charge at the center
