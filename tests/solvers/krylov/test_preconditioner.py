@@ -11,12 +11,13 @@ from poisson_operators import OPERATORS
 from scipy.sparse.linalg import lobpcg
 
 from sci.errors import ShapeError
-from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
+from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, LearnedMultigrid, Multigrid, PoissonOperator, cg
 
 RNG = np.random.default_rng(2)
 MASK = RNG.random((20, 18, 22)) > 0.1
 MAKE = (
     Multigrid,
+    LearnedMultigrid,
     IncompleteCholesky,
     lambda A: IncompleteCholesky(A, modified=0.97),
     Jacobi,
