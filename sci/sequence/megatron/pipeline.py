@@ -147,7 +147,8 @@ class _Run:
             return
         if tuple(out.shape) != self.shape or out.dtype != self.dtype:
             raise InvalidValueError(
-                f"stage {self.stage(step)} returns {out.shape} of {out.dtype}; expected {self.shape} of {np.dtype(self.dtype)}"
+                f"stage {self.stage(step)} returns {out.shape} of {out.dtype}; expected {self.shape} of "
+                f"{np.dtype(self.dtype)}"
             )
         if self.ranks == 1:
             self.own[step.forward, target, step.microbatch] = out
