@@ -1,4 +1,8 @@
-"""Differentiation and training: ops with their derivatives, losses, optimizers, the training loop."""
+"""Differentiation and training: ops with their derivatives, losses, optimizers, the training loop.
+
+Most functions here are ops: `y = gelu(x)` takes arrays or variables and returns the value. The signature of an op is
+that of its forward half, `gelu.forward`, which returns the value and the residuals; `gelu.vjp` takes those.
+"""
 
 from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.gradients import checkpoint, value_and_gradients

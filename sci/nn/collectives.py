@@ -52,6 +52,13 @@ def allreduce_gradients(
     -----
     Collective. One all-reduce of a buffer of all the real numbers, in float64 if any gradient is; contributions are
     added in the order of the ranks, so that all ranks get the same bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import allreduce_gradients
+    >>> allreduce_gradients({"w": np.ones(2)}, 0.5, 1.0)
+    ({'w': array([1., 1.])}, 0.5)
     """
     if size(comm) == 1:
         return dict(gradients), loss

@@ -34,6 +34,12 @@ def initial_uniform(
     Raises
     ------
     InvalidValueError, DTypeError
+
+    Examples
+    --------
+    >>> from sci.nn import initial_uniform
+    >>> bool(abs(initial_uniform(0, (8, 4), 4)).max() <= 0.5)
+    True
     """
     if fan_in < 1:
         raise InvalidValueError(f"fan_in is {fan_in}; expected a positive number of inputs")
@@ -54,6 +60,12 @@ def initial_normal(
     seed, shape, dtype, device
         As in `initial_uniform`, but `dtype` may be complex.
     std : float
+
+    Examples
+    --------
+    >>> from sci.nn import initial_normal
+    >>> initial_normal(0, (8, 4), 0.1, dtype="complex64").dtype
+    dtype('complex64')
     """
     rng, complex_ = np.random.default_rng(seed), np.dtype(dtype).kind == "c"
     values: np.ndarray = rng.standard_normal((*shape, 2) if complex_ else tuple(shape))
@@ -63,5 +75,13 @@ def initial_normal(
 
 
 def count_parameters(parameters: Mapping[str, Array]) -> int:
-    """Return the number of real numbers in `parameters`; a complex one counts twice."""
+    """Return the number of real numbers in `parameters`; a complex one counts twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import count_parameters
+    >>> count_parameters({"w": np.ones((2, 3)), "z": np.ones(2, complex)})
+    10
+    """
     return sum(int(p.size) * (2 if p.dtype.kind == "c" else 1) for p in parameters.values())

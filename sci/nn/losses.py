@@ -28,6 +28,13 @@ def mean_squared_error(a: Array, b: Array) -> tuple[Array, Any]:
     ------
     ShapeError
         Also for empty arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import mean_squared_error
+    >>> float(mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
     """
     if a.shape != b.shape or a.size == 0:
         raise ShapeError(
@@ -252,6 +259,14 @@ def relative_h1(
     References
     ----------
     Li et al., arXiv:2111.03794 (Sobolev norms as losses of operators).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import relative_h1
+    >>> y = np.sin(2 * np.pi * np.arange(16) / 16)[None, None]
+    >>> round(float(relative_h1(1.1 * y, target=y)), 12)
+    0.1
     """
     factor = _checked(prediction, target, reduction)
     if not periodic and min(prediction.shape[2:]) < 4:

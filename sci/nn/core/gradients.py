@@ -75,6 +75,15 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     Notes
     -----
     Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Tape, checkpoint
+    >>> x = Tape().watch(np.ones(3))
+    >>> checkpoint(lambda x: (x * x * x).sum(), x).backward()
+    >>> x.gradient
+    array([3., 3., 3.])
     """
     tape = _tape_of([args, options])
     if tape is None or tape.paused:

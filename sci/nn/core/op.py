@@ -127,5 +127,15 @@ def op(
     ----------
     vjp, value
         As in `Op`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import op
+    >>> @op(vjp=lambda dout, x: (2 * x * dout,))
+    ... def square(x):
+    ...     return x * x, x
+    >>> square(np.array([3.0]))
+    array([9.])
     """
     return lambda forward: Op(forward, vjp, value)

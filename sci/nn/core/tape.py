@@ -159,6 +159,18 @@ class Variable:
     ------
     DTypeError
         For a value that is not an array of real or complex floats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Tape
+    >>> x = Tape().watch(np.array([1.0, 2.0]))
+    >>> y = ((2 * x - 1) ** 2).sum()
+    >>> y
+    Variable(shape=(), dtype=float64)
+    >>> y.backward()
+    >>> x.gradient
+    array([ 4., 12.])
     """
 
     __slots__ = ("_cell", "tape", "value")
@@ -306,7 +318,15 @@ class Variable:
 
 
 def value_of(x: Any) -> Any:
-    """Return the array of a variable, and anything else as it is."""
+    """Return the array of a variable, and anything else as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Tape, value_of
+    >>> value_of(Tape().watch(np.ones(2)))
+    array([1., 1.])
+    """
     return x.value if isinstance(x, Variable) else x
 
 

@@ -45,7 +45,7 @@ def evaluate(kind: str, x: Array, slope: bool) -> tuple[Array, Array | None]:
 
 
 def gelu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
-    """Do what the kernel `activate` does for GELU, in array calls."""
+    """Reference of the kernel `activate` for GELU, in array calls."""
     xp = namespace(x)
     c, *coefficients = _ERFCX[str(x.dtype)]
     z = xp.abs(x) * 0.5**0.5
@@ -84,6 +84,13 @@ def gelu(x: Array) -> tuple[Array, Array | None]:
     References
     ----------
     Hendrycks and Gimpel, arXiv:1606.08415, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import gelu
+    >>> gelu(np.array([0.0, 1.0])).round(4)
+    array([0.    , 0.8413])
     """
     return evaluate("gelu", x, True)
 
@@ -95,7 +102,15 @@ def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
 
 @op(vjp=_relu_vjp)
 def relu(x: Array) -> tuple[Array, Array]:
-    """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0."""
+    """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import relu
+    >>> relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
     return namespace(x).maximum(x, 0), x > 0
 
 
@@ -106,13 +121,21 @@ def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
 
 @op(vjp=_tanh_vjp)
 def tanh(x: Array) -> tuple[Array, Array]:
-    """Return tanh(x)."""
+    """Return tanh(x).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import tanh
+    >>> tanh(np.array([0.0, 1.0])).round(4)
+    array([0.    , 0.7616])
+    """
     out = namespace(x).tanh(x)
     return out, out
 
 
 def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
-    """Do what the kernel `activate` does for SiLU, in array calls."""
+    """Reference of the kernel `activate` for SiLU, in array calls."""
     xp = namespace(x)
     # exp(-|x|) cannot overflow.
     small = xp.exp(-xp.abs(x))
@@ -131,7 +154,15 @@ def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
 
 @op(vjp=_silu_vjp, value=_silu_value)
 def silu(x: Array) -> tuple[Array, Array | None]:
-    """Return x / (1 + exp(-x)), also called swish, and its derivative as residual."""
+    """Return x / (1 + exp(-x)), also called swish, and its derivative as residual.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import silu
+    >>> silu(np.array([0.0, 1.0])).round(4)
+    array([0.    , 0.7311])
+    """
     return evaluate("silu", x, True)
 
 
@@ -141,7 +172,7 @@ def exp_nonpositive(x: Array) -> Array:
 
 
 def exp_reference(x: Array, slope: bool) -> tuple[Array, None]:
-    """Do what the kernel `activate` does for exp, in array calls."""
+    """Reference of the kernel `activate` for exp, in array calls."""
     return namespace(x).exp(x), None
 
 

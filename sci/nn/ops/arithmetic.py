@@ -59,6 +59,13 @@ def add(a: Any, b: Any) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import add
+    >>> add(np.ones((2, 1)), np.ones(3)).shape
+    (2, 3)
     """
     return broadcast("add", operator.add, a, b), (kind_of(a), kind_of(b))
 
@@ -75,6 +82,13 @@ def subtract(a: Any, b: Any) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import subtract
+    >>> subtract(np.array([3.0, 2.0]), 1.0)
+    array([2., 1.])
     """
     return broadcast("subtract", operator.sub, a, b), (kind_of(a), kind_of(b))
 
@@ -95,6 +109,13 @@ def multiply(a: Any, b: Any) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import multiply
+    >>> multiply(np.array([3.0, 2.0]), 2.0)
+    array([6., 4.])
     """
     return broadcast("multiply", operator.mul, a, b), (a, b)
 
@@ -115,6 +136,13 @@ def divide(a: Any, b: Any) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import divide
+    >>> divide(1.0, np.array([4.0, 2.0]))
+    array([0.25, 0.5 ])
     """
     out = broadcast("divide", operator.truediv, a, b)
     return out, (out, kind_of(a), b)
@@ -127,7 +155,15 @@ def _negative_vjp(dout: Array, residuals: None) -> tuple[Array]:
 @variable_method("negative")
 @op(vjp=_negative_vjp)
 def negative(x: Array) -> tuple[Array, None]:
-    """Return -x."""
+    """Return -x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import negative
+    >>> negative(np.array([3.0, -2.0]))
+    array([-3.,  2.])
+    """
     return -x, None
 
 
@@ -146,6 +182,13 @@ def power(x: Array, *, exponent: float) -> tuple[Array, Any]:
     ------
     InvalidValueError
         For an exponent that is no real number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import power
+    >>> power(np.array([3.0, 2.0]), exponent=2)
+    array([9., 4.])
     """
     if not isinstance(exponent, numbers.Real):
         raise InvalidValueError(f"power with exponent {exponent!r}; expected a real number")
@@ -165,6 +208,13 @@ def scale_shift(x: Array, *, scale: Any, shift: Any) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import scale_shift
+    >>> scale_shift(np.array([0.0, 1.0]), scale=2.0, shift=-1.0)
+    array([-1.,  1.])
     """
     out = broadcast("scale_shift", operator.add, broadcast("scale_shift", operator.mul, x, scale), shift)
     if out.shape != x.shape:
@@ -185,6 +235,14 @@ def channel_scale(x: Array, weight: Array) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import channel_scale
+    >>> channel_scale(np.ones((1, 2, 2)), np.array([1.0, 3.0]))
+    array([[[1., 1.],
+            [3., 3.]]])
     """
     if x.ndim < 2 or weight.shape != x.shape[1:2]:
         raise ShapeError(

@@ -45,7 +45,7 @@ def _moved(padded: Array, tap: int, shape: tuple[int, ...]) -> Array:
 
 
 def convolve_reference(x: Array, weight: Array, bias: Array) -> Array:
-    """Do what the kernel `convolve` does, as 27 matrix products."""
+    """Reference of the kernel `convolve`, as 27 matrix products."""
     xp, padded = namespace(x), _padded(x, 1, 1)
     taps = weight.reshape(*weight.shape[:2], 27)
     total = xp.broadcast_to(bias[:, None, None, None], (x.shape[0], weight.shape[0], *x.shape[2:]))
@@ -87,6 +87,13 @@ def convolve(x: Array, weight: Array, bias: Array) -> tuple[Array, Any]:
     Notes
     -----
     54 inputs outputs flops a cell. The input is copied once, with zeros around it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import convolve
+    >>> convolve(np.ones((1, 2, 4, 4, 4)), np.ones((3, 2, 3, 3, 3)), np.zeros(3)).shape
+    (1, 3, 4, 4, 4)
     """
     if x.ndim != 5 or weight.shape[1:] != (x.shape[1], 3, 3, 3) or bias.shape != weight.shape[:1]:
         raise ShapeError(
@@ -111,7 +118,7 @@ def _weight_gradient(x: Array, dout: Array) -> Array:
 
 
 def convolve_weights_reference(x: Array, dout: Array) -> Array:
-    """Do what the kernel `convolve_weights` does, as 27 matrix products."""
+    """Reference of the kernel `convolve_weights`, as 27 matrix products."""
     xp, padded = namespace(x), _padded(x, 1, 1)
     return xp.stack([xp.einsum("boijk,bcijk->oc", dout, _moved(padded, tap, x.shape)) for tap in range(27)], axis=-1)
 
@@ -128,6 +135,13 @@ def average_pool(x: Array) -> tuple[Array, tuple[int, ...]]:
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import average_pool
+    >>> average_pool(np.ones((1, 2, 4, 4, 4))).shape
+    (1, 2, 2, 2, 2)
     """
     if x.ndim != 5 or any(n % 2 for n in x.shape[2:]):
         raise ShapeError(f"x has shape {tuple(x.shape)}; expected (batch, channels, n0, n1, n2) with even lengths")
@@ -143,5 +157,13 @@ def _upsample_nearest_vjp(dout: Array, _: None) -> tuple[Array]:
 
 @op(vjp=_upsample_nearest_vjp)
 def upsample_nearest(x: Array) -> tuple[Array, None]:
-    """Repeat each cell of (batch, channels, n0, n1, n2) in 2 x 2 x 2 cells."""
+    """Repeat each cell of (batch, channels, n0, n1, n2) in 2 x 2 x 2 cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import upsample_nearest
+    >>> upsample_nearest(np.ones((1, 2, 2, 2, 2))).shape
+    (1, 2, 4, 4, 4)
+    """
     return x.repeat(2, axis=2).repeat(2, axis=3).repeat(2, axis=4), None

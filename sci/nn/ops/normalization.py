@@ -44,7 +44,7 @@ def _blocks(x: Array) -> int:
 def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Array]:
     """Return unit = (x - mean) / sqrt(var + eps) in every row of `x` (rows, n), and the inverse roots (rows,).
 
-    With `centered` False the mean is taken as zero.
+    Without `centered` the rows are not shifted: the mean counts as zero.
     """
     require_single_or_double(x, "a norm")
     if x.shape[-1] == 0:
@@ -59,7 +59,7 @@ def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Arr
 
 
 def standardize_reference(x: Array, eps: float, centered: bool) -> tuple[Array, Array]:
-    """Do what the kernel `standardize` does, in array calls."""
+    """Reference of the kernel `standardize`, in array calls."""
     unit = x - x.mean(axis=1, keepdims=True) if centered else x
     inverse = 1 / namespace(x).sqrt((unit * unit).mean(axis=1) + eps)
     return unit * inverse[:, None], inverse
@@ -77,7 +77,7 @@ def standardize_vjp(dout: Array, unit: Array, inverse: Array, centered: bool = T
 
 
 def standardize_vjp_reference(dout: Array, unit: Array, inverse: Array, centered: bool) -> Array:
-    """Do what the kernel `standardize_vjp` does, in array calls."""
+    """Reference of the kernel `standardize_vjp`, in array calls."""
     along = (dout * unit).mean(axis=1, keepdims=True)
     gradient = dout - unit * along
     if centered:
@@ -100,6 +100,13 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tu
     Raises
     ------
     ShapeError, DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import layer_norm
+    >>> layer_norm(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), eps=0.0)
+    array([[-1.,  1.]])
     """
     _check(x, "layer_norm", 1, x.shape[-1:], weight, bias)
     unit, inverse = standardize(_rows(x, math.prod(x.shape[:-1])), eps)
@@ -123,6 +130,13 @@ def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]
     Raises
     ------
     ShapeError, DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import rms_norm
+    >>> rms_norm(np.array([[3.0, 3.0]]), np.ones(2), eps=0.0)
+    array([[1., 1.]])
     """
     _check(x, "rms_norm", 1, x.shape[-1:], weight)
     unit, inverse = standardize(_rows(x, math.prod(x.shape[:-1])), eps, centered=False)
@@ -154,6 +168,15 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
     ------
     ShapeError, DTypeError
         Also if `groups` does not divide the channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import group_norm
+    >>> x = np.array([[[1.0, 3.0], [5.0, 9.0]]])
+    >>> group_norm(x, np.ones(2), np.zeros(2), groups=2, eps=0.0)
+    array([[[-1.,  1.],
+            [-1.,  1.]]])
     """
     _check(x, "group_norm", 2, x.shape[1:2], weight, bias)
     batch, channels = x.shape[:2]
@@ -179,6 +202,13 @@ def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     Raises
     ------
     ShapeError, DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import instance_norm
+    >>> instance_norm(np.array([[[1.0, 3.0]]]), eps=0.0)
+    array([[[-1.,  1.]]])
     """
     _check(x, "instance_norm", 2, ())
     unit, inverse = standardize(_rows(x, x.shape[0] * x.shape[1]), eps)

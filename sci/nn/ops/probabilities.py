@@ -37,6 +37,13 @@ def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     ------
     InvalidValueError, ShapeError, DTypeError
         For an axis that `x` does not have, an empty array, or another dtype than float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import softmax
+    >>> softmax(np.array([0.0, np.log(3.0)]))
+    array([0.25, 0.75])
     """
     axis = _checked_axis(x, axis, "softmax")
     out = exp_nonpositive(x - x.max(axis=axis, keepdims=True))
@@ -58,6 +65,13 @@ def log_softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     ------
     InvalidValueError, ShapeError, DTypeError
         As `softmax`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import log_softmax
+    >>> np.exp(log_softmax(np.array([0.0, np.log(3.0)])))
+    array([0.25, 0.75])
     """
     axis = _checked_axis(x, axis, "log_softmax")
     xp = namespace(x)
@@ -131,7 +145,7 @@ def cross_entropy(
 
 
 def _shares(xp: Any, n: int, dtype: Any, weights: Array | None, counted: Array | None) -> Array:
-    """Return what each of `n` entries counts in a mean; together 1."""
+    """Return the weights of `n` entries in a mean; they sum to 1."""
     if weights is None and counted is None:
         return xp.full(n, 1 / n, dtype)
     if weights is not None and weights.size != n:

@@ -45,6 +45,13 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, A
     Raises
     ------
     ShapeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import linear
+    >>> linear(np.array([1.0, 2.0]), np.array([[3.0, 4.0]]), np.array([0.5]))
+    array([11.5])
     """
     fits = weight.ndim == 2 and x.ndim > 0 and x.shape[-1] == weight.shape[1]
     if not fits or (bias is not None and bias.shape != weight.shape[:1]):
@@ -84,6 +91,13 @@ def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     Notes
     -----
     2 batch in out points flops, as matrix products without transposed copies of `x`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import pointwise_conv
+    >>> pointwise_conv(np.ones((2, 3, 8, 8)), np.ones((5, 3))).shape
+    (2, 5, 8, 8)
     """
     fits = weight.ndim == 2 and x.ndim > 1 and x.shape[1] == weight.shape[1]
     if not fits or (bias is not None and bias.shape != weight.shape[:1]):
@@ -135,6 +149,13 @@ def matmul(a: Array, b: Array) -> tuple[Array, Any]:
     ------
     ShapeError
         Also for vectors: use `linear`, or give them a second axis of length 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import matmul
+    >>> matmul(np.ones((4, 2, 3)), np.ones((3, 5))).shape
+    (4, 2, 5)
     """
     xp = namespace(a, b)
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:

@@ -36,6 +36,13 @@ def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, 
     ------
     InvalidValueError
         For an axis that the array does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import sum
+    >>> sum(np.ones((2, 3)), axis=1)
+    array([3., 3.])
     """
     axes = normalized_axes(axis, x.ndim, "sum")
     return x.sum(axis=None if axis is None else axes, keepdims=keepdims), (x.shape, _kept(x, axes))
@@ -58,6 +65,13 @@ def mean(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array,
         For an axis that the array does not have.
     ShapeError
         For the mean of no entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import mean
+    >>> mean(np.array([[1.0, 3.0]]), axis=1, keepdims=True)
+    array([[2.]])
     """
     axes = normalized_axes(axis, x.ndim, "mean")
     kept = _kept(x, axes)

@@ -39,6 +39,13 @@ def reshape(x: Array, *, shape: int | Sequence[int]) -> tuple[Array, Any]:
     ------
     ShapeError
         If the shape has another number of entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import reshape
+    >>> reshape(np.arange(6.0), shape=(2, -1)).shape
+    (2, 3)
     """
     try:
         return x.reshape(shape), x.shape
@@ -61,6 +68,13 @@ def transpose(x: Array, *, axes: Sequence[int]) -> tuple[Array, Any]:
     ------
     InvalidValueError
         If `axes` are not all axes of `x`, in some order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import transpose
+    >>> transpose(np.ones((2, 3, 4)), axes=(0, -1, 1)).shape
+    (2, 4, 3)
     """
     order = normalized_axes(tuple(axes), x.ndim, "transpose")
     if len(order) != x.ndim:
@@ -84,6 +98,13 @@ def concatenate(*arrays: Array, axis: int) -> tuple[Array, Any]:
     ------
     InvalidValueError, ShapeError
         For no arrays, arrays of several dtypes, or lengths that differ along another axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import concatenate
+    >>> concatenate(np.zeros(2), np.ones(1), axis=0)
+    array([0., 0., 1.])
     """
     if not arrays or len({a.dtype for a in arrays}) > 1:
         raise InvalidValueError(f"concatenate of dtypes {[str(a.dtype) for a in arrays]}; expected one dtype")
@@ -124,6 +145,13 @@ def pad(x: Array, pad_width: Widths) -> tuple[Array, Any]:
     ------
     InvalidValueError
         Unless `pad_width` has two numbers of 0 or more for each axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import pad
+    >>> pad(np.ones(2), ((1, 2),))
+    array([0., 1., 1., 0., 0.])
     """
     _checked_widths(x, pad_width, "pad", False)
     xp = namespace(x)
@@ -144,6 +172,13 @@ def crop(x: Array, crop_width: Widths) -> tuple[Array, Any]:
     ------
     InvalidValueError
         Unless `crop_width` has two numbers of 0 or more for each axis, together at most its length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import crop
+    >>> crop(np.arange(5.0), ((1, 2),))
+    array([1., 2.])
     """
     _checked_widths(x, crop_width, "crop", True)
     return x[_inner(x.shape, crop_width)], crop_width
@@ -175,6 +210,13 @@ def select(x: Array, *, index: Any) -> tuple[Array, Any]:
     ------
     InvalidValueError
         For an index that does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import select
+    >>> select(np.arange(4.0), index=np.array([3, 3, 0]))
+    array([3., 3., 0.])
     """
     try:
         return x[index], (x.shape, index)
@@ -213,6 +255,13 @@ def embedding(table: Array, indices: Array) -> tuple[Array, Any]:
         If an index is outside of the table: CuPy would wrap it around.
     DTypeError, ShapeError
         If `indices` are no integers, or the table does not have two axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import embedding
+    >>> embedding(np.array([[0.0], [10.0]]), np.array([1, 0, 1])).ravel()
+    array([10.,  0., 10.])
     """
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"embedding: indices of dtype {indices.dtype}; expected integers")

@@ -24,7 +24,7 @@ State = dict[str, dict[str, Array]]
 
 
 class Optimizer(Protocol):
-    """What the training loop asks of an optimizer."""
+    """The two methods that the training loop calls."""
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         """Return the state before the first step."""
@@ -80,7 +80,7 @@ def adam_step(
 def adam_reference(
     w: Array, g: Array, m: Array, v: Array, settings: tuple[float, ...], direction: bool
 ) -> Array | None:
-    """Do what the kernel `adam` does, in array calls."""
+    """Reference of the kernel `adam`, in array calls."""
     beta1, beta2, c1, c2, eps, l2, keep, rate = settings
     g = g + l2 * w
     m[...] = beta1 * m + (1 - beta1) * g
@@ -110,6 +110,16 @@ class Adam:
     References
     ----------
     Kingma and Ba, arXiv:1412.6980, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Adam
+    >>> w = {"w": np.ones(2)}
+    >>> optimizer = Adam(learning_rate=0.1)
+    >>> optimizer.update(w, {"w": np.array([1.0, -1.0])}, optimizer.start(w), 1, 1.0)
+    >>> w["w"].round(6)
+    array([0.9, 1.1])
     """
 
     learning_rate: float = 1e-3
@@ -154,6 +164,12 @@ class AdamW(Adam):
     References
     ----------
     Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
+
+    Examples
+    --------
+    >>> from sci.nn import AdamW
+    >>> AdamW(1e-3, weight_decay=0.01).betas
+    (0.9, 0.999)
     """
 
     _: KW_ONLY
@@ -170,6 +186,13 @@ def global_norm(gradients: Mapping[str, Array]) -> float:
     Notes
     -----
     Squares that overflow or vanish are taken again in units of the largest entry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import global_norm
+    >>> global_norm({"a": np.array([3.0]), "b": np.array([4.0])})
+    5.0
     """
     if not gradients:
         return 0.0
@@ -195,6 +218,13 @@ def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[d
     ------
     InvalidValueError
         If `limit` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import clip_by_global_norm
+    >>> clip_by_global_norm({"a": np.array([3.0, 4.0])}, 1.0)
+    ({'a': array([0.6, 0.8])}, 5.0)
     """
     if not limit > 0:
         raise InvalidValueError(f"the limit of a norm is {limit}; expected a positive number")

@@ -29,6 +29,13 @@ def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     ----------
     weight, step : arrays of one shape, C-contiguous
     view : "channel" (each entry of the first axis is a vector) or "layer" (the whole array is one)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import project_radial
+    >>> project_radial(np.array([[1.0, 0.0]]), np.array([[2.0, 3.0]]), "layer")
+    array([[0., 3.]])
     """
     xp = namespace(weight, step)
     w, u = _rows(weight, view), _rows(step, view)
@@ -47,6 +54,13 @@ def radial_view(weight: Array, gradient: Array, delta: float) -> WeightView | No
     -----
     For a gradient without any such property the view "layer" still passes in 8 % of the steps at delta = 0.1, whatever
     the shape (its cosine is normal with deviation 1 / sqrt(dim)); name scale-invariant parameters where they are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import radial_view
+    >>> radial_view(np.array([[1.0, 0.0]]), np.array([[0.0, 3.0]]), 0.1)
+    'channel'
     """
     if weight.ndim < 2:
         return None
@@ -100,6 +114,12 @@ class AdamP(Adam):
     References
     ----------
     Heo et al., ICLR 2021, arXiv:2006.08217, algorithms 1 and 2.
+
+    Examples
+    --------
+    >>> from sci.nn import AdamP
+    >>> AdamP(1e-3, scale_invariant={"layer.weight": "channel"}).delta
+    0.1
     """
 
     _: KW_ONLY
@@ -152,6 +172,12 @@ class SGDP:
     References
     ----------
     Heo et al., ICLR 2021, arXiv:2006.08217, algorithm 1.
+
+    Examples
+    --------
+    >>> from sci.nn import SGDP
+    >>> SGDP(1e-2, momentum=0.9, nesterov=True).learning_rate
+    0.01
     """
 
     learning_rate: float = 1e-2

@@ -13,12 +13,26 @@ Schedule = Callable[[float], float]
 
 
 def constant(factor: float = 1.0) -> Schedule:
-    """Return the schedule that is `factor` at all times."""
+    """Return the schedule that is `factor` at all times.
+
+    Examples
+    --------
+    >>> from sci.nn import constant
+    >>> constant(0.5)(3)
+    0.5
+    """
     return lambda t: factor
 
 
 def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
-    """Return factor^k, k the number of steps passed: one `every` so many epochs, or at the epochs listed."""
+    """Return the schedule factor^k after k steps: one step each `every` epochs, or at the epochs that are listed.
+
+    Examples
+    --------
+    >>> from sci.nn import step_decay
+    >>> [step_decay(10)(t) for t in (0, 9, 10, 25)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
     if isinstance(every, Sequence):
         marks = tuple(every)
         return lambda t: factor ** sum(t >= mark for mark in marks)
@@ -29,11 +43,17 @@ def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
 
 
 def cosine(t_max: float, floor: float = 0.0) -> Schedule:
-    """Return floor + (1 - floor) (1 + cos(pi t / t_max)) / 2; it stays at `floor` after `t_max` epochs.
+    """Return the schedule floor + (1 - floor) (1 + cos(pi t / t_max)) / 2, which stays at `floor` after `t_max` epochs.
 
     References
     ----------
     Loshchilov and Hutter, arXiv:1608.03983, equation 5, without restarts.
+
+    Examples
+    --------
+    >>> from sci.nn import cosine
+    >>> [round(cosine(10)(t), 3) for t in (0, 5, 10)]
+    [1.0, 0.5, 0.0]
     """
     if t_max <= 0:
         raise InvalidValueError(f"cosine with t_max {t_max}; expected a positive number of epochs")
@@ -47,6 +67,12 @@ def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
     -----
     `then` runs on the same clock. At time 0 the factor is 0, so use it with `schedule_each="step"`, where the first
     step counts as time 1 / steps an epoch.
+
+    Examples
+    --------
+    >>> from sci.nn import warm_up
+    >>> [warm_up(4)(t) for t in (0, 1, 4, 9)]
+    [0.0, 0.25, 1.0, 1.0]
     """
     if epochs <= 0:
         raise InvalidValueError(f"warm_up over {epochs} epochs; expected a positive number")

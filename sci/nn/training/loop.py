@@ -57,7 +57,7 @@ class _Arrays:
 
 @dataclass(frozen=True)
 class _Order:
-    """Which samples make each batch: a function of the seed and the step alone."""
+    """The samples of each batch, a function of the seed and the step alone."""
 
     n_samples: int
     batch_size: int
@@ -66,7 +66,7 @@ class _Order:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch; the last batch may be smaller."""
+        """Steps per epoch; the last batch may be smaller."""
         return -(-self.n_samples // self.batch_size)
 
     def batch(self, step: int) -> np.ndarray:
@@ -116,16 +116,18 @@ def train(
     data : sequence of arrays of one first length, or an object with `len(data)` and `data[indices]`
         A batch is the tuple of the arrays' rows, or what `data[indices]` returns for an int64 host array. All ranks
         see all the data.
-    optimizer : Adam, AdamW, AdamP, SGDP, or what has their two methods
+    optimizer : Optimizer
+        `Adam`, `AdamW`, `AdamP`, `SGDP`, or any object with their two methods.
     epochs, batch_size : int
     schedule : callable, optional
         Factor of the learning rate as a function of epochs, see `sci.nn.optim.schedules`.
     schedule_each : "epoch" or "step"
-        Asked for the number of finished epochs, or for steps made (this one included) over steps an epoch.
+        The time that `schedule` gets: the number of finished epochs, or the steps made (with the present one) divided
+        by the steps per epoch.
     seed : int
         Epoch e takes the samples in the order `numpy.random.default_rng([seed, e]).permutation(n)`.
     shuffle : bool
-        False takes them in their own order.
+        False keeps the order of the data.
     equal_samples : bool
         Every sample of an epoch counts alike: the gradient of a last, smaller batch is divided by `batch_size`, not by
         its own samples.
@@ -257,7 +259,7 @@ def _start(
 
 
 def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return what two sets of settings differ in, by name, those inside others as well."""
+    """Return the names of settings that differ, nested ones included."""
     found: list[str] = []
     for name, value in now.items():
         before = then.get(name)

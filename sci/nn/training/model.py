@@ -71,6 +71,13 @@ class ModelState:
     Raises
     ------
     InvalidValueError, DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import ModelState
+    >>> ModelState("line", {"degree": 1}, {"slope": np.ones(2)})
+    ModelState('line', options=['degree'], 2 parameters)
     """
 
     name: str
@@ -104,6 +111,13 @@ class Checkpoint:
         What `evaluate` returned after every epoch.
     settings : dict
         What must not change when the training goes on; as JSON.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Checkpoint
+    >>> Checkpoint(1, {"w": np.ones(2)}, {}, np.array([0.5]))
+    Checkpoint(step=1, 2 parameters, metrics=[], last loss 5.000e-01)
     """
 
     step: int

@@ -43,7 +43,7 @@ class Standardizer:
     eps: float = 0.0
 
     def __repr__(self) -> str:
-        """Return what the statistics are of: channels, or every point."""
+        """Return the shape of the statistics, those of channels or of every point, and their dtype."""
         return f"Standardizer(of {tuple(self.mean.shape[1:])}, {self.mean.dtype})"
 
     @classmethod
