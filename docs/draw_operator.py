@@ -20,8 +20,8 @@ if __name__ == "__main__":
     text = PAGE.read_text().replace("\\\n", " ")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        save_samples("train.h5", *darcy_flow(n_samples=200, grid=16, seed=0))
-        save_samples("test.h5", *darcy_flow(n_samples=20, grid=32, seed=1))
+        save_samples("train.h5", *darcy_flow(n_samples=200, grid=16, seed=0), grid_axes=2, periodic=False)
+        save_samples("test.h5", *darcy_flow(n_samples=20, grid=32, seed=1), grid_axes=2, periodic=False)
         for command in re.findall(r"^    sci (operator (?:train|predict) .*)$", text, re.MULTILINE):
             if code := main(shlex.split(command)):
                 raise SystemExit(code)
