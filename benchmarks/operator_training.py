@@ -120,7 +120,7 @@ def mg_tfno(n_samples: int, epochs: int, end: float, seed: int) -> None:
         ("small dense FNO", small_dense(few, seed), None),
     ]
     test = {"64": (x[n_samples:], y[n_samples:])}
-    config = TrainingConfig(epochs, 8, 4e-3, loss="l2", periodic=True)
+    config = TrainingConfig(epochs, 4, 4e-3, loss="l2", periodic=True)
     for name, model, patches in runs:
         start = time.process_time()
         _, history = train_operator(
