@@ -48,6 +48,12 @@ class PotentialGrid:
     spacing: tuple[float, float, float]
     units: str = "e/angstrom"
 
+    def __repr__(self) -> str:
+        return (
+            f"PotentialGrid(shape={tuple(self.values.shape)}, origin={tuple(self.origin)}, "
+            f"spacing={tuple(self.spacing)}, units={self.units!r}, {self.values.nbytes} bytes)"
+        )
+
     def __post_init__(self) -> None:
         """Check the fields; values become contiguous, origin and spacing tuples."""
         dtype = np.float32 if getattr(self.values, "dtype", None) == np.float32 else np.float64

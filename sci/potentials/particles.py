@@ -124,6 +124,11 @@ class Particles:
         if pair is not None:
             raise InvalidValueError(_coincidence(positions, *pair))
 
+    def __repr__(self) -> str:
+        parts = [name for name in ("radii", "names", "cell") if getattr(self, name) is not None]
+        extra = f", with {', '.join(parts)}" if parts else ""
+        return f"Particles({self.n} charges, {self.total_charge:.6g} e in all{extra})"
+
     @property
     def n(self) -> int:
         """Number of particles."""

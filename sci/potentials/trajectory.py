@@ -86,6 +86,10 @@ class Trajectory:
     forces: np.ndarray
     n_frames: int
 
+    def __repr__(self) -> str:
+        done, particles = self.forces.shape[:2]
+        return f"Trajectory({done} of {self.n_frames} frames, {particles} particles, {self.forces.nbytes} bytes)"
+
 
 def plan_frames(
     first: Particles, tol: float = 1e-6, *, kernel: RadialKernel | None = None, method: str = "auto"

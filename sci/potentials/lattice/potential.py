@@ -12,9 +12,10 @@ import numpy as np
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.chebyshev import nodes, values_to_coefficients
 from sci.errors import DeviceMismatchError, InvalidValueError
-from sci.potentials.lattice.defects import Defect, Interstitial, check_site, site_changes
-from sci.potentials.lattice.sums import WEIGHTS, AxisLattice
-from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair
+from sci.potentials.lattice.defects import Defect
+from sci.potentials.lattice.sites import LatticeSites, as_repeats, orthogonal_periods
+from sci.potentials.lattice.sums import WEIGHTS
+from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import split_kernel
 from sci.potentials.range_separated.assemble import long_range_degrees
@@ -24,38 +25,20 @@ from sci.tensor import CP, ChebTuck
 from sci.tensor.boxes.grid import BoxGrid, Tiles
 from sci.tensor.chebtuck.function import as_box
 
-__all__ = ["LatticePotential", "orthogonal_periods"]
+__all__ = ["LatticePotential"]
 
 NEIGHBORS = 100
 """Ions within the cutoff that the default split aims at."""
-WHOLE_DEGREE = 160
+WHOLE_DEGREE = 200
 """Largest degree at which the default region is the whole crystal."""
+PART_SHARE = 0.02
+"""Tolerance of cutoff and tensor over that of the potential."""
 FEW_POINTS = 64
 """Points in the region up to which the one-dimensional sums themselves are taken."""
 MARGIN = 2.0
 """Angstrom around the ions in a region that is the whole crystal."""
 MANY_SITES = 200_000
 POINT_BLOCK = 1024
-
-
-def orthogonal_periods(particles: Particles) -> tuple[float, float, float]:
-    """Return the lengths of an orthogonal cell along x, y and z.
-
-    Raises
-    ------
-    InvalidValueError
-        Without a cell, or for one whose periods do not lie along the axes.
-    """
-    if particles.cell is None:
-        raise InvalidValueError("the particles have no cell; pass Particles(..., cell=...) with the periods as rows")
-    cell = to_host(particles.cell)
-    periods = np.diag(cell)
-    if (np.abs(cell - np.diag(periods)) > 1e-9 * np.abs(cell).max()).any() or (periods <= 0).any():
-        raise InvalidValueError(
-            f"the cell has the rows {cell.tolist()}; expected three periods along +x, +y and +z, for only then are "
-            "sums over the lattice separable: choose an orthogonal supercell, or rotate the crystal"
-        )
-    return float(periods[0]), float(periods[1]), float(periods[2])
 
 
 class LatticePotential:
@@ -68,13 +51,13 @@ class LatticePotential:
 
     Parameters
     ----------
-    cell_particles : Particles
+    particles : Particles
         Ions of one cell; `cell` has its periods along x, y and z. Cell (i, j, k) is shifted by (i a, j b, k c).
     repeats : (int, int, int)
+    tol : float
+        Relative L2 error of potential and field, 1e-13 to 0.1.
     defects : sequence of Vacancy, Substitution, Interstitial
         At most one for each site.
-    tol : float
-        Error of the potential relative to that of one ion at its neighbor, 1e-13 to 0.1.
     weights : "plain", "evjen" or "smooth"
         "plain" is the crystal as cut. "evjen" counts the ions on its faces, edges and corners 1/2, 1/4 and 1/8, and
         puts them on both sides. "smooth" lets the charges fade out over the outer half of the crystal, which leaves
@@ -82,7 +65,7 @@ class LatticePotential:
         exp(-(L/8)^2), so that 48 cells give full precision for any neutral cell.
     domain : three (float, float), optional
         The region that is put into the Chebyshev-Tucker format for many points. The whole crystal with a margin of
-        2 angstrom if that takes at most degree 160, else the cell in the middle. Points elsewhere are right too, at
+        2 angstrom if that takes at most degree 200, else the cell in the middle. Points elsewhere are right too, at
         the cost of one-dimensional sums for each.
     alpha : float, optional
         Largest exponent of the long range, 1/angstrom.
@@ -117,50 +100,45 @@ class LatticePotential:
 
     def __init__(
         self,
-        cell_particles: Particles,
+        particles: Particles,
         repeats: Sequence[int],
+        tol: float = 1e-8,
         *,
         defects: Sequence[Defect] = (),
-        tol: float = 1e-8,
         weights: str = "plain",
         domain: Any = None,
         alpha: float | None = None,
         reach: float | None = None,
     ) -> None:
-        self.periods = orthogonal_periods(cell_particles)
-        self.particles, self.repeats = cell_particles, _as_repeats(repeats)
+        self.periods = orthogonal_periods(particles)
+        self.particles, self.repeats = particles, as_repeats(repeats)
         if not 1e-13 <= tol <= 0.1:
             raise InvalidValueError(f"tol is {tol}; expected a number from 1e-13 to 0.1")
         if weights not in WEIGHTS:
             raise InvalidValueError(f"weights is {weights!r}; expected one of {', '.join(WEIGHTS)}")
         self.tol, self.weights = tol, weights
-        self._xp = namespace(cell_particles.positions)
-        positions = to_host(cell_particles.positions)
-        if weights == "evjen":
-            positions = positions - np.floor(positions / self.periods + 1e-9) * self.periods
-        self._charges = to_host(cell_particles.charges)
-        self._axes = [AxisLattice.of(positions[:, a], self.periods[a], self.repeats[a], weights) for a in range(3)]
+        self._xp = namespace(particles.positions)
         self.defects = tuple(defects)
-        self._changes = site_changes(self.defects, self._charges, [axis.weights[axis.which] for axis in self._axes])
-        spacing = (math.prod(self.periods) / cell_particles.n) ** (1 / 3)
+        self._sites = LatticeSites.of(particles, self.periods, self.repeats, self.defects, weights)
+        spacing = (math.prod(self.periods) / particles.n) ** (1 / 3)
         if alpha is None:
-            alpha = math.sqrt(math.log(1 / tol)) / ((3 * NEIGHBORS / (4 * math.pi)) ** (1 / 3) * spacing)
-        self._crystal = self._bounds(positions)
+            alpha = math.sqrt(math.log(1 / self._part_tol)) / ((3 * NEIGHBORS / (4 * math.pi)) ** (1 / 3) * spacing)
+        self._crystal = self._sites.bounds()
         diagonal = math.dist(*self._crystal)
         self.reach = max(diagonal, 20.0) if reach is None else float(as_finite(reach, "reach", shape=()))
         if not self.reach > 0:
             raise InvalidValueError(f"reach is {reach} angstrom; expected a positive number")
-        self.split = split_kernel(Coulomb(), tol, diagonal + math.sqrt(3) * self.reach, alpha)
+        self.split = split_kernel(Coulomb(), self._part_tol, diagonal + math.sqrt(3) * self.reach, alpha)
         self.domain = as_box(domain) if domain is not None else self._default_domain()
         self._check_reach(*np.array(self.domain).T)
-        self._check_places()
+        self._sites.check_places()
 
-    def _bounds(self, positions: np.ndarray) -> np.ndarray:
-        """Return the corners of the box of the ions, (2, 3)."""
-        last = (np.array([axis.count for axis in self._axes]) - 1) * self.periods
-        placed = [d.position for d in self.defects if isinstance(d, Interstitial)]
-        points = np.concatenate([positions, positions + last, np.reshape(placed, (-1, 3))])
-        return np.array([points.min(axis=0), points.max(axis=0)])
+    def __repr__(self) -> str:
+        cells = " x ".join(map(str, self.repeats))
+        return (
+            f"LatticePotential({self.n_sites} ions in {cells} cells, tol={self.tol:g}, weights={self.weights!r}, "
+            f"{len(self.defects)} defects, alpha={self.split.alpha:.3g}, cutoff={self.split.cutoff:.3g})"
+        )
 
     def _default_domain(self) -> Any:
         low, high = self._crystal
@@ -168,22 +146,6 @@ class LatticePotential:
         if max(long_range_degrees(self.split.alpha, whole, self._eps)) <= WHOLE_DEGREE:
             return whole
         return as_box([(n // 2 * a, (n // 2 + 1) * a) for n, a in zip(self.repeats, self.periods)])
-
-    def _check_places(self) -> None:
-        """Raise if two ions, of one cell, of neighboring ones, or an interstitial and another, are at one place."""
-        first = np.array([axis.offsets[axis.which] for axis in self._axes]).T
-        positions, _ = self._sites(first.min(axis=0), first.max(axis=0) + self.periods)
-        boxes = [positions]
-        for defect in self.defects:
-            if isinstance(defect, Interstitial):
-                place = np.array(defect.position)
-                boxes.append(self._sites(place - 2 * SAME_PLACE, place + 2 * SAME_PLACE)[0])
-        for found in boxes:
-            if len(found) > 1 and (pair := coincident_pair(found)) is not None:
-                raise InvalidValueError(
-                    f"two ions are both at {tuple(found[pair[0]].round(6).tolist())} angstrom, so their energy is "
-                    "infinite; remove or move one of them"
-                )
 
     def _check_reach(self, low: np.ndarray, high: np.ndarray) -> None:
         beyond = float(max((self._crystal[0] - low).max(), (high - self._crystal[1]).max()))
@@ -194,21 +156,22 @@ class LatticePotential:
             )
 
     @property
+    def _part_tol(self) -> float:
+        """Tolerance of cutoff and tensor, so that `tol` holds where equal charges add up, and for fields."""
+        return max(PART_SHARE * self.tol, 1e-14)
+
+    @property
     def _eps(self) -> float:
-        return max(0.1 * self.tol, 1e-15)
+        return max(0.1 * self._part_tol, 1e-15)
 
     @property
     def n_sites(self) -> int:
         """Number of ions of positive weight, without defects: beyond 10^9 in a crystal of 1000 cells an edge."""
-        counts = [(axis.weights > 0).sum(axis=1)[axis.which] for axis in self._axes]
-        return sum(math.prod(map(int, row)) for row in zip(*counts))
+        return self._sites.count
 
     def position(self, particle: int, cell: Sequence[int]) -> Array:
         """Return the place (3,) of particle `particle` of the cell with indices `cell`, angstrom."""
-        check_site(particle, tuple(cell), [axis.weights[axis.which] for axis in self._axes])
-        return self._xp.asarray(
-            [axis.offsets[axis.which[particle]] + i * axis.period for axis, i in zip(self._axes, cell)]
-        )
+        return self._xp.asarray(self._sites.position(particle, cell))
 
     def at_site(self, particle: int, cell: Sequence[int]) -> float:
         """Return the potential, e/angstrom, of all other ions at a site; times the ion's charge it is its energy."""
@@ -216,28 +179,8 @@ class LatticePotential:
 
     def sites_in(self, domain: Any) -> tuple[Array, Array]:
         """Return positions (n, 3) and charges (n,) of the ions in a box, n >= 0, with their weights and defects."""
-        positions, charges = self._sites(*np.array(as_box(domain)).T)
+        positions, charges = self._sites.within(*np.array(as_box(domain)).T)
         return to_device(positions, self._xp), to_device(charges, self._xp)
-
-    def _sites(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        positions, charges = [], []
-        for s, charge in enumerate(self._charges):
-            ranges = [axis.indices(s, a, b) for axis, a, b in zip(self._axes, low, high)]
-            if not all(ranges):
-                continue
-            lines = [axis.offsets[axis.which[s]] + axis.period * np.array(r) for axis, r in zip(self._axes, ranges)]
-            parts = [axis.weights[axis.which[s], r.start : r.stop] for axis, r in zip(self._axes, ranges)]
-            values = charge * parts[0][:, None, None] * parts[1][:, None] * parts[2]
-            for (particle, cell), change in self._changes.items():
-                if particle == s and all(i in r for i, r in zip(cell, ranges)):
-                    values[tuple(i - r.start for i, r in zip(cell, ranges))] += change
-            positions.append(np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 3)[values.ravel() != 0])
-            charges.append(values[values != 0])
-        added = [d for d in self.defects if isinstance(d, Interstitial)]
-        inside = [d for d in added if (low <= d.position).all() and (d.position <= high).all()]
-        positions.append(np.reshape([d.position for d in inside], (-1, 3)))
-        charges.append(np.array([d.charge for d in inside]))
-        return np.concatenate(positions), np.concatenate(charges)
 
     def long_range_terms(self, x: Array, y: Array, z: Array) -> CP:
         """Return the long range on the tensor grid of three axes, as a CP tensor.
@@ -258,24 +201,20 @@ class LatticePotential:
         """
         xp, gaussians = self._xp, self.split.gaussians
         t, w = gaussians.exponents, to_device(gaussians.weights, self._xp)
-        q = to_device(self._charges, xp)
-        means, parts = zip(*(axis.sums(v, t) for axis, v in zip(self._axes, (x, y, z))))
-        each = [d[axis.which] for d, axis in zip(parts, self._axes)]
+        q = to_device(self._sites.charges, xp)
+        means, parts = zip(*(axis.sums(v, t) for axis, v in zip(self._sites.axes, (x, y, z))))
+        each = [d[axis.which] for d, axis in zip(parts, self._sites.axes)]
         totals = [xp.tensordot(q, d, axes=1) for d in each]
         m1, m2, m3 = means
-        neutral = math.fsum(self._charges)
+        neutral = math.fsum(self._sites.charges)
         terms = [(neutral * w, m1, m2, m3), (w, totals[0], m2, m3), (w, m1, totals[1], m3), (w, m1, m2, totals[2])]
-        for charge, d1, d2, d3 in zip(self._charges.tolist(), *each):
+        for charge, d1, d2, d3 in zip(self._sites.charges.tolist(), *each):
             terms += [(charge * w, d1, d2, m3 + d3), (charge * w, d1, m2, d3), (charge * w, m1, d2, d3)]
-        for place, change in self._defect_charges():
+        for place, change in self._sites.defect_charges():
             g = [xp.exp(-((v[:, None] - p) ** 2) * xp.asarray(t**2)) for v, p in zip((x, y, z), place)]
             terms.append((change * w, g[0], g[1], g[2]))
         weights, *factors = (xp.concatenate(column, axis=-1) for column in zip(*terms))
         return CP(weights, tuple(factors))
-
-    def _defect_charges(self) -> list[tuple[tuple[float, ...], float]]:
-        changed = [(tuple(map(float, self.position(*site))), change) for site, change in self._changes.items()]
-        return changed + [(d.position, d.charge) for d in self.defects if isinstance(d, Interstitial)]
 
     @functools.cached_property
     def long_range(self) -> ChebTuck:
@@ -287,7 +226,7 @@ class LatticePotential:
         device: Any = "cpu" if self._xp is np else "cuda"
         values = self.long_range_terms(*(nodes(d, i, device=device) for d, i in zip(degrees, domain)))
         series = CP(values.weights, tuple(values_to_coefficients(f) for f in values.factors))
-        return ChebTuck.from_cp_coefficients(series, domain, self.tol)
+        return ChebTuck.from_cp_coefficients(series, domain, self._part_tol)
 
     @functools.cached_property
     def _region(self) -> RangeSeparatedPotential:
@@ -299,7 +238,7 @@ class LatticePotential:
         positions, charges = self.sites_in(around)
         if len(charges) == 0:  # far outside; a charge of zero stands for no ions
             positions, charges = self._xp.asarray([[a for a, _ in around]]), self._xp.zeros(1)
-        return RangeSeparatedPotential.from_parts(Particles(positions, charges), long_range, self.split, self.tol)
+        return RangeSeparatedPotential.from_parts(Particles(positions, charges), long_range, self.split, self._part_tol)
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.
@@ -395,7 +334,7 @@ class LatticePotential:
         xp = self._xp
         low, high = (to_host(side) for side in (points.min(axis=0), points.max(axis=0)))
         around = high - low + 2 * self.split.cutoff
-        if len(points) > 1 and len(self._charges) * np.prod(around / self.periods) > MANY_SITES:
+        if len(points) > 1 and len(self._sites.charges) * np.prod(around / self.periods) > MANY_SITES:
             order = xp.argsort(points[:, int(np.argmax(high - low))])
             for half in (order[: len(order) // 2], order[len(order) // 2 :]):
                 part = xp.ascontiguousarray(out[half])
@@ -408,17 +347,7 @@ class LatticePotential:
             short.add_to(out, points, Tiles.of(points, BoxGrid(box, (1, 1, 1))))
 
     def _short(self, low: np.ndarray, high: np.ndarray) -> ShortRange | None:
-        positions, charges = self._sites(low - self.split.cutoff, high + self.split.cutoff)
+        positions, charges = self._sites.within(low - self.split.cutoff, high + self.split.cutoff)
         if len(charges) == 0:
             return None
         return ShortRange.of(to_device(positions, self._xp), to_device(charges, self._xp), self.split)
-
-
-def _as_repeats(repeats: Sequence[int]) -> tuple[int, int, int]:
-    try:
-        counts = tuple(int(n) for n in repeats)
-        if len(counts) != 3 or min(counts) < 1 or any(n != m for n, m in zip(counts, repeats)):
-            raise ValueError
-    except (TypeError, ValueError):
-        raise InvalidValueError(f"repeats is {repeats!r}; expected three integers of at least 1") from None
-    return counts[0], counts[1], counts[2]

@@ -38,6 +38,9 @@ class AxisLattice:
     weights: np.ndarray
     which: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"AxisLattice(period={self.period:.6g}, {len(self.offsets)} offsets, {self.count} sites)"
+
     @classmethod
     def of(cls, coordinates: np.ndarray, period: float, repeats: int, weights: str) -> AxisLattice:
         """Repeat `coordinates` (n_particles,) `repeats` times.

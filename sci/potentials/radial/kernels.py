@@ -72,6 +72,10 @@ class GaussianSum:
     exponents: np.ndarray
     weights: np.ndarray
 
+    def __repr__(self) -> str:
+        low, high = self.exponents[0], self.exponents[-1]
+        return f"GaussianSum({len(self.weights)} terms, exponents {low:.3g} to {high:.3g}, {self.at_zero:.6g} at 0)"
+
     def of_square(self, r2: np.ndarray) -> np.ndarray:
         """Return L as a function of r^2, in which it is entire."""
         result: np.ndarray = np.exp(-np.multiply.outer(r2, self.exponents**2)) @ self.weights

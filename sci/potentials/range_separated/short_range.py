@@ -40,6 +40,9 @@ class ShortRange:
     cell_start: Array
     grid: BoxGrid
 
+    def __repr__(self) -> str:
+        return f"ShortRange({len(self.sources)} charges in {self.grid.counts} cells, {self.split!r})"
+
     @classmethod
     def of(cls, positions: Array, charges: Array, split: Split) -> ShortRange:
         """Sort charges (n, 3), (n,) into cells about a third of the cutoff wide."""

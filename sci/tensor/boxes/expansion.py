@@ -31,6 +31,9 @@ class BoxExpansion:
     coefficients: Array
     grid: BoxGrid
 
+    def __repr__(self) -> str:
+        return f"BoxExpansion(counts={self.grid.counts}, degree={self.degree}, {self.coefficients.nbytes} bytes)"
+
     @property
     def degree(self) -> int:
         """Degree along every axis."""

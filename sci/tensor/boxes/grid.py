@@ -77,6 +77,9 @@ class Tiles:
     start: Array
     box: Array
 
+    def __repr__(self) -> str:
+        return f"Tiles({len(self.order)} points in {len(self.box)} tiles)"
+
     @classmethod
     def of(cls, points: Array, grid: BoxGrid) -> Tiles:
         """Cut `points` (m, 3), all inside the domain of `grid`, into tiles."""

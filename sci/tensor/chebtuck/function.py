@@ -98,6 +98,13 @@ class ChebTuck:
         object.__setattr__(self, "factors", series.factors)
         object.__setattr__(self, "domain", as_box(self.domain))
 
+    def __repr__(self) -> str:
+        domain = ", ".join(f"[{a:.6g}, {b:.6g}]" for a, b in self.domain)
+        return (
+            f"ChebTuck(degree={self.degree}, tucker_ranks={self.tucker_ranks}, domain=({domain}), "
+            f"dtype={self.dtype}, {self.nbytes} bytes)"
+        )
+
     @classmethod
     def from_series(cls, series: Tucker, domain: Any) -> ChebTuck:
         """Return the function whose Chebyshev coefficients are the Tucker tensor `series`."""

@@ -56,6 +56,9 @@ class CP:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "factors", factors)
 
+    def __repr__(self) -> str:
+        return f"CP(shape={self.shape}, cp_rank={self.cp_rank}, dtype={self.dtype}, {self.nbytes} bytes)"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the full tensor."""

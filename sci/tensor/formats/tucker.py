@@ -55,6 +55,9 @@ class Tucker:
         object.__setattr__(self, "core", core)
         object.__setattr__(self, "factors", factors)
 
+    def __repr__(self) -> str:
+        return f"Tucker(shape={self.shape}, tucker_ranks={self.tucker_ranks}, dtype={self.dtype}, {self.nbytes} bytes)"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the full tensor."""

@@ -10,7 +10,7 @@ import pytest
 from command_cases import SMALL, run
 from systems import relative
 
-from sci.io import load, load_grid, read_structure
+from sci.io import load, load_grid, load_results, read_structure
 from sci.potentials import Particles, direct_sum
 
 
@@ -102,3 +102,14 @@ def test_a_periodic_file_is_shown_the_command_for_it(tmp_path, capsys):
     assert run("potential", path, "-o", tmp_path / "a.h5") == 2
     assert f"use `sci trajectory {path} -o OUT.h5`" in capsys.readouterr().err
     assert run("trajectory", path, "-o", tmp_path / "a.h5", "--quiet") == 0
+
+
+def test_measured_errors_are_said_and_stored(pqr, tmp_path, capsys):
+    out = tmp_path / "small.h5"
+    assert run("potential", pqr, "-o", out, "--tol", "1e-5", "--accuracy", "forces", "--json") == 0
+    said = json.loads(capsys.readouterr().out)["measured_error"]
+    assert load(out).accuracy == "forces"
+    assert load_results(out)["measured_error"]["forces"]["relative"] == said["forces"]["relative"]
+    for quantity in ("potential", "field", "forces", "energy"):
+        assert said[quantity]["relative"] <= 1e-5
+        assert said[quantity]["worst"] > 0 or quantity == "energy"

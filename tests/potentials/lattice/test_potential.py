@@ -22,6 +22,7 @@ from sci.potentials import (
     Vacancy,
     direct_sum,
 )
+from sci.potentials.lattice.potential import PART_SHARE
 from sci.potentials.lattice.sums import AxisLattice
 
 
@@ -172,7 +173,7 @@ def test_the_number_of_terms_does_not_grow_with_the_size():
     terms = [phi.long_range_terms(*axes).cp_rank for phi in (small, large)]
     gaussians = [len(phi.split.gaussians.exponents) for phi in (small, large)]
     assert terms == [k * (4 + 3 * 8) for k in gaussians]
-    assert gaussians[1] - gaussians[0] <= 1 + math.log(100) * 2 * math.log(4.81e9) / math.pi**2
+    assert gaussians[1] - gaussians[0] <= 1 + math.log(100) * 2 * math.log(4.81e9 / PART_SHARE) / math.pi**2
 
 
 def test_differences_keep_their_digits():
@@ -256,3 +257,17 @@ def test_points_beyond_the_reach_are_refused_and_within_it_right():
     assert abs(phi(far)[0] - direct_sum(Particles(positions, charges), far)[0]) < 1e-9 * len(charges) / 400
     with pytest.raises(InvalidValueError, match="pass reach="):
         LatticePotential(CSCL, (3, 3, 3))(far)
+
+
+@pytest.mark.parametrize(("repeats", "domain"), [((10, 10, 10), None), ((16, 16, 3), None), ((8, 8, 8), [(6, 18)] * 3)])
+@pytest.mark.parametrize("tol", [1e-4, 1e-8])
+def test_fields_of_equal_charges_meet_the_tolerance(repeats, domain, tol):
+    """Their potential is many times that of one ion; the field was off by up to 16 tol."""
+    cell = Particles([[0.0, 0.0, 0.0]], [1.0], cell=3.0 * np.eye(3))
+    phi = LatticePotential(cell, repeats, tol, domain=domain)
+    positions, charges = phi.sites_in([(-1.0, 60.0)] * 3)
+    points = np.random.default_rng(0).random((300, 3)) * (3.0 * np.array(repeats) - 3.0)
+    value, slope = direct_sum(Particles(positions, charges), points, gradient=True)
+    assert relative(phi(points), value) < tol
+    assert relative(phi.field(points), -slope) < tol
+    assert f"{len(charges)} ions" in repr(phi)
