@@ -64,27 +64,27 @@ SCI_KERNEL first_sweep(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2
     }
 }
 
-// t = (f - d u + sum of link x neighbor) share in a row, with share = 1 unless `shared`; t points at the row.
+// t = (f - d u + sum of link x neighbor) weights in a row, with weights = 1 unless `weighted`; t points at the row.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links, const T* share, T* t, const i64 axis,
-                             const i64 at, const i64 n, const i64 plane, const i64 row, const i64 shared) {
+SCI_DEVICE void residual_row(const T* u, const T* f, const D* d, const T* links, const T* weights, T* t, const i64 axis,
+                             const i64 at, const i64 n, const i64 plane, const i64 row, const i64 weighted) {
     SCI_ROW(k, n) {
         const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
         t[k] = T(d[at + k] > 0) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
     }
-    if (shared) SCI_ROW(k, n) { t[k] *= share[at + k]; }
+    if (weighted) SCI_ROW(k, n) { t[k] *= weights[at + k]; }
 }
 
 // Instances: <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL residual(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
-                    const T* links /*[3, q0, q1, q2]*/, const T* share /*[s0, s1, s2]*/, T* t /*[p0, p1, p2]*/,
-                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 shared) {
+                    const T* links /*[3, q0, q1, q2]*/, const T* weights /*[s0, s1, s2]*/, T* t /*[p0, p1, p2]*/,
+                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 weighted) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     const i64 axis = link_axis<VARIABLE>(box, plane);
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
-        residual_row<T, D, VARIABLE>(u, f, d, links, share, t + at, axis, at, box[5], plane, p2, shared);
+        residual_row<T, D, VARIABLE>(u, f, d, links, weights, t + at, axis, at, box[5], plane, p2, weighted);
     }
 }
 
@@ -95,18 +95,18 @@ SCI_DEVICE void mix_rows(T* m, const T* a, const T* b, const T* c, const T* d, c
 }
 
 // Restriction, first pass: m[I, J, k] = sum over fine rows (i, j) of the weights (1 3 3 1) / 4 along both axes. Axes
-// of length 1 (grids of two axes) are not halved: flat. The box is coarse in the first two axes; the third takes whole
+// of length 1 (grids of two axes) are not halved: is_2d. The box is coarse in the first two axes; the third takes whole
 // padded rows of p2 entries.
 // Instances: <float|double>
 template <typename T>
 SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const i64* box /*[7]*/,
-                         const i64 p1, const i64 p2, const i64 c1, const i64 chunk, const i64 flat) {
+                         const i64 p1, const i64 p2, const i64 c1, const i64 chunk, const i64 is_2d) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 i = row_i(box, line), j = row_j(box, line);
         T* to = m + ((i + 1) * c1 + j + 1) * p2;
-        const T* base = t + (flat ? 1 : 2 * i) * plane + 2 * j * p2;
-        if (flat) {
+        const T* base = t + (is_2d ? 1 : 2 * i) * plane + 2 * j * p2;
+        if (is_2d) {
             mix_rows(to, base, base + p2, base + 2 * p2, base + 3 * p2, p2);
             continue;
         }
@@ -143,19 +143,19 @@ SCI_KERNEL restrict_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const T* d /*[c0
     }
 }
 
-// u += share x trilinear interpolation of the coarse e, where d > 0, in row (i, j) of the fine grid.
+// u += weights x trilinear interpolation of the coarse e, where d > 0, in row (i, j) of the fine grid.
 template <bool SHARED, typename T, typename D>
-SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* share, const i64 i, const i64 j, const i64 n,
-                            const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 flat) {
+SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* weights, const i64 i, const i64 j, const i64 n,
+                            const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 is_2d) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-    const i64 x = flat ? i + 1 : i / 2 + 1, y = j / 2 + 1;
+    const i64 x = is_2d ? i + 1 : i / 2 + 1, y = j / 2 + 1;
     const T* e0 = e + (x * c1 + y) * c2;
     const T* e1 = e0 + (j % 2 == 0 ? -c2 : c2);
-    const i64 side = flat ? 0 : (i % 2 == 0 ? -c1 * c2 : c1 * c2);
+    const i64 side = is_2d ? 0 : (i % 2 == 0 ? -c1 * c2 : c1 * c2);
     const T* e2 = e0 + side;
     const T* e3 = e1 + side;
-    const T w0 = flat ? T(0.75) : T(0.5625), w1 = flat ? T(0.25) : T(0.1875);
-    const T w2 = flat ? T(0) : T(0.1875), w3 = flat ? T(0) : T(0.0625);
+    const T w0 = is_2d ? T(0.75) : T(0.5625), w1 = is_2d ? T(0.25) : T(0.1875);
+    const T w2 = is_2d ? T(0) : T(0.1875), w3 = is_2d ? T(0) : T(0.0625);
     SCI_ROW(k, (n + 1) / 2) {
         const T before = w0 * e0[k] + w1 * e1[k] + w2 * e2[k] + w3 * e3[k];
         const T here = w0 * e0[k + 1] + w1 * e1[k + 1] + w2 * e2[k + 1] + w3 * e3[k + 1];
@@ -163,8 +163,8 @@ SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* share, const 
         const i64 low = at + 2 * k, high = low + 1;
         T even = T(0.75) * here + T(0.25) * before, odd = T(0.75) * here + T(0.25) * after;
         if (SHARED) {
-            even *= share[low];
-            odd *= share[high];
+            even *= weights[low];
+            odd *= weights[high];
         }
         // An odd row ends in the padding, where d = 0.
         u[low] += d[low] > 0 ? even : T(0);
@@ -176,15 +176,15 @@ SCI_DEVICE void prolong_row(T* u, const T* e, const D* d, const T* share, const 
 // Instances: <float|double, signed char|T>
 template <typename T, typename D>
 SCI_KERNEL prolong(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/, const D* d /*[p0, p1, p2]*/,
-                   const T* share /*[s0, s1, s2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
-                   const i64 c2, const i64 chunk, const i64 shared, const i64 flat) {
+                   const T* weights /*[s0, s1, s2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
+                   const i64 c2, const i64 chunk, const i64 weighted, const i64 is_2d) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 i = row_i(box, line), j = row_j(box, line);
-        if (shared)
-            prolong_row<true>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
+        if (weighted)
+            prolong_row<true>(u, e, d, weights, i, j, box[5], p1, p2, c1, c2, is_2d);
         else
-            prolong_row<false>(u, e, d, share, i, j, box[5], p1, p2, c1, c2, flat);
+            prolong_row<false>(u, e, d, weights, i, j, box[5], p1, p2, c1, c2, is_2d);
     }
 }
 
@@ -204,24 +204,24 @@ SCI_DEVICE void relax_plane(const T* u, T* out, const T* f, const T* w, const T*
     }
 }
 
-// What a plane's restriction adds up along the second axis: m[J, k], rows of p2 entries. `room` holds four rows of the
+// Sums of a plane's restriction along the second axis: m[J, k], rows of p2 entries. `scratch` holds four rows of the
 // residual and `zeros` one of zeros.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* links, const T* share, T* room,
+SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* links, const T* weights, T* scratch,
                                const T* zeros, T* m, const i64* box, const i64 axis, const i64 i, const i64 p1,
-                               const i64 p2, const i64 shared) {
+                               const i64 p2, const i64 weighted) {
     const i64 n = box[4];
     for (i64 j = 0; j < n; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        residual_row<T, D, VARIABLE>(u, f, d, links, share, room + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2,
-                                     shared);
+        residual_row<T, D, VARIABLE>(u, f, d, links, weights, scratch + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2,
+                                     weighted);
         // Row J takes fine rows 2 J - 1 to 2 J + 2; the last one does not wait for those beyond the grid.
         for (i64 J = (j & 1) == 0 ? j / 2 - 1 : j / 2; J <= j / 2; ++J) {
             if (J < 0 || (2 * J + 2 > j && j < n - 1)) continue;
             const T* rows[4];
             for (i64 k = 0; k < 4; ++k) {
                 const i64 from = 2 * J - 1 + k;
-                rows[k] = from < 0 || from >= n ? zeros : room + (from & 3) * p2;
+                rows[k] = from < 0 || from >= n ? zeros : scratch + (from & 3) * p2;
             }
             mix_rows(m + J * p2, rows[0], rows[1], rows[2], rows[3], p2);
         }
@@ -229,18 +229,18 @@ SCI_DEVICE void restrict_plane(const T* u, const T* f, const D* d, const T* link
 }
 
 // The stage before a coarse correction: u = 0, `count` half sweeps, and the residual's restriction to below_f.
-// `room`, zero at the start, holds 6 + 4 c1 rows of p2 entries.
+// `scratch`, zero at the start, holds 6 + 4 c1 rows of p2 entries.
 // Instances (host): <float|double, signed char|T, false> <float|double, T, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
                    const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                   const T* share /*[s0, s1, s2]*/, T* room /*[rooms, p2]*/, const T* below_d /*[c0, c1, c2]*/,
+                   const T* weights /*[s0, s1, s2]*/, T* scratch /*[rows, p2]*/, const T* below_d /*[c0, c1, c2]*/,
                    T* below_f /*[c0, c1, c2]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
-                   const i64 c2, const i64 count, const double factor, const i64 shared, const i64 flat) {
+                   const i64 c2, const i64 count, const double factor, const i64 weighted, const i64 is_2d) {
     const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
-    const T* zeros = room + 4 * p2;
-    T* sum = room + 5 * p2;
-    T* m = room + 6 * p2;
+    const T* zeros = scratch + 4 * p2;
+    T* sum = scratch + 5 * p2;
+    T* m = scratch + 6 * p2;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j) {
@@ -252,11 +252,11 @@ SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*
                 relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);
         const i64 i = s - count;
         if (i < 0) continue;
-        restrict_plane<T, D, VARIABLE>(u, f, d, links, share, room, zeros, m + (i & 3) * c1 * p2, box, axis, i, p1, p2,
-                                       shared);
+        restrict_plane<T, D, VARIABLE>(u, f, d, links, weights, scratch, zeros, m + (i & 3) * c1 * p2, box, axis, i, p1, p2,
+                                       weighted);
         each_coarse_row<T>(m, zeros, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
-            if (!flat) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
-            restrict_row(flat ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
+            if (!is_2d) mix_rows(sum, rows[0], rows[1], rows[2], rows[3], p2);
+            restrict_row(is_2d ? rows[1] : sum, below_d + to, below_f + to, (box[5] + 1) / 2, factor);
         });
     }
 }
@@ -266,18 +266,18 @@ SCI_KERNEL descend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL ascend(SCI_INDEX const T* u /*[p0, p1, p2]*/, T* out /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
                   const D* d /*[p0, p1, p2]*/, const T* w /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                  const T* share /*[s0, s1, s2]*/, const T* e /*[c0, c1, c2]*/, double* products /*[2]*/,
+                  const T* weights /*[s0, s1, s2]*/, const T* e /*[c0, c1, c2]*/, double* products /*[2]*/,
                   const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 count,
-                  const i64 shared, const i64 flat) {
+                  const i64 weighted, const i64 is_2d) {
     const i64 n = box[3], axis = link_axis<VARIABLE>(box, p1 * p2);
     double total = 0, energy = 0;
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
-                if (shared)
-                    prolong_row<true>(out, e, d, share, s, j, box[5], p1, p2, c1, c2, flat);
+                if (weighted)
+                    prolong_row<true>(out, e, d, weights, s, j, box[5], p1, p2, c1, c2, is_2d);
                 else
-                    prolong_row<false>(out, e, d, share, s, j, box[5], p1, p2, c1, c2, flat);
+                    prolong_row<false>(out, e, d, weights, s, j, box[5], p1, p2, c1, c2, is_2d);
         for (i64 h = 1; h <= count; ++h)
             if (s - h >= 0 && s - h < n)
                 relax_plane<T, VARIABLE>(u, out, f, w, links, box, axis, s - h, p1, p2, h);

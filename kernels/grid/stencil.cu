@@ -11,9 +11,9 @@
 // float. That costs conjugate gradients nothing, as x, in double, follows the p that was stored, and f is set from b - A x
 // in double before rounding shows in it.
 //
-// Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, curvature 1 + s / 32 + s, advance 1 + 5 s /
-// 32 + 5 s and 16 where x moves, remainder 17 + s / 48 + s, move 16 + s, dot 2 s. Flops per cell: 9 / 14 for a product
-// with A, 14 more for p in advance, 2 for each sum. The limit is memory bandwidth everywhere.
+// Bytes per cell, constant / variable, with s bytes in S: apply 17 / 48, quadratic_form 1 + s / 32 + s, cg_step
+// 1 + 5 s / 32 + 5 s and 16 where x moves, scaled_residual 17 + s / 48 + s, axpy 16 + s, dot 2 s. Flops per cell: 9 / 14
+// for a product with A, 14 more for p in cg_step, 2 for each sum. The limit is memory bandwidth everywhere.
 #include "grid/neighbors.h"
 
 // out = A u.
@@ -45,7 +45,7 @@ struct Direction {
 // partial[block, lane] = the block's part of u'A u.
 // Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL curvature(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+SCI_KERNEL quadratic_form(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
                      const T* links /*[3, q0, q1, q2]*/, double* partial /*[blocks, lanes]*/, const i64* box /*[7]*/,
                      const i64 p1, const i64 p2, const i64 chunk, const i64 lanes, const double weight) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
@@ -65,13 +65,13 @@ SCI_KERNEL curvature(SCI_INDEX const S* u /*[p0, p1, p2]*/, const D* d /*[p0, p1
     }
 }
 
-// A step of conjugate gradients: p = z + beta old, rest = f - step A p / weight, and where it moves, x += before old +
-// now p; partial[block, lane] = the block's part of rest'rest. A p is worked out from z and old, so that no block reads
-// what another one writes; `rest` may be f. p is set in the layers around the grid too.
+// A step of conjugate gradients: p = z + beta old, residual = f - step A p / weight, and where it moves, x += before old +
+// now p; partial[block, lane] = the block's part of residual'residual. A p is computed from z and old, so that no block
+// reads what another one writes; `residual` may be f. p is set in the halo as well.
 // Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1, p2]*/, S* p /*[p0, p1, p2]*/,
-                   T* x /*[p0, p1, p2]*/, const S* f /*[p0, p1, p2]*/, S* rest /*[p0, p1, p2]*/,
+SCI_KERNEL cg_step(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1, p2]*/, S* p /*[p0, p1, p2]*/,
+                   T* x /*[p0, p1, p2]*/, const S* f /*[p0, p1, p2]*/, S* residual /*[p0, p1, p2]*/,
                    const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, double* partial /*[blocks, lanes]*/,
                    const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const i64 lanes,
                    const double beta, const double step, const i64 moves, const double before, const double now) {
@@ -92,7 +92,7 @@ SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1
                 const auto value = product<T, D, VARIABLE>(direction, d, links, axis, at + k, plane, p2);
                 const S given = f[at + k], left = d[at + k] > 0 ? S(given - decltype(value + value)(step) * value) : S(0);
                 p[at + k] = direction.at(at + k);
-                rest[at + k] = left;
+                residual[at + k] = left;
                 sum += decltype(sum)(left) * left;
             }
             total += double(sum);
@@ -106,7 +106,7 @@ SCI_KERNEL advance(SCI_INDEX const S* z /*[p0, p1, p2]*/, const S* old /*[p0, p1
 // cells around the grid.
 // Instances: <double, signed char, false, float|double> <double, double, true, float|double>
 template <typename T, typename D, bool VARIABLE, typename S>
-SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1, b2]*/, S* f /*[p0, p1, p2]*/,
+SCI_KERNEL scaled_residual(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1, b2]*/, S* f /*[p0, p1, p2]*/,
                      const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
                      double* partial /*[blocks, lanes]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2,
                      const i64 chunk, const i64 lanes, const i64 b1, const i64 b2, const i64 inset, const double weight,
@@ -135,7 +135,7 @@ SCI_KERNEL remainder(SCI_INDEX const T* x /*[p0, p1, p2]*/, const T* b /*[b0, b1
 // x += step p.
 // Instances: <double, float|double>
 template <typename T, typename S>
-SCI_KERNEL move(SCI_INDEX T* x /*[p0, p1, p2]*/, const S* p /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
+SCI_KERNEL axpy(SCI_INDEX T* x /*[p0, p1, p2]*/, const S* p /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
                 const i64 p2, const i64 chunk, const double step) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {

@@ -76,13 +76,13 @@ def _apply(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> It
         yield _both(run)
 
 
-def _curvature(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+def _quadratic_form(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
         u = _few_bits(p.cells(f"f{store // 8}"))
         yield _both(lambda u=u, stencil=stencil: np.array([stencil.quadratic_form(u)]))
 
 
-def _advance(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+def _cg_step(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
         x, (z, old, f) = p.cells("f8"), (_few_bits(p.cells(f"f{store // 8}"), 2) for _ in range(3))
         z[0], old[-1] = 1, -1  # the layers of p follow those of z and the old p
@@ -97,7 +97,7 @@ def _advance(rng: np.random.Generator, dtype: str, bits: int, variable: int, sto
             yield _both(run)
 
 
-def _remainder(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
+def _scaled_residual(rng: np.random.Generator, dtype: str, bits: int, variable: int, store: int) -> Iterator[Pair]:
     for p, stencil in _stencils(rng, bits, variable):
         x, padded = p.cells("f8"), p.cells("f8")
         for b in (padded, np.ascontiguousarray(padded[p.layout.box_key])):
@@ -109,7 +109,7 @@ def _remainder(rng: np.random.Generator, dtype: str, bits: int, variable: int, s
             yield _both(run)
 
 
-def _move(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
+def _axpy(rng: np.random.Generator, dtype: str, store: int) -> Iterator[Pair]:
     for q, stencil in _stencils(rng, 8, 0):
         x, p = q.cells("f8"), q.cells(f"f{store // 8}")
 
@@ -282,10 +282,10 @@ def _substitute(planes: bool) -> Callable[..., Iterator[Pair]]:
 
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "apply_stencil": _apply,
-    "curvature": _curvature,
-    "advance": _advance,
-    "remainder": _remainder,
-    "move": _move,
+    "quadratic_form": _quadratic_form,
+    "cg_step": _cg_step,
+    "scaled_residual": _scaled_residual,
+    "axpy": _axpy,
     "dot": _dot,
     "half_sweep": _half_sweep,
     "descend": _descend,

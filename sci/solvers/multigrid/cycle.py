@@ -97,12 +97,14 @@ class Stages:
     def _restrict(self) -> Call:
         level, below, fill = self.level, self.below, self.level.grid.fill
         xp, whole = namespace(self.u), self.layout.whole()
-        rest = self.layout.zeros(xp, level.dtype)
-        rows = xp.zeros((*below.layout.padded_shape[:2], self.layout.padded_shape[2]), dtype=level.dtype)
-        subtract = residual(self.layout, self.u, self.f, level.d, level.links, level.weights, rest, level.whole, whole)
+        remaining = self.layout.zeros(xp, level.dtype)
+        scratch = xp.zeros((*below.layout.padded_shape[:2], self.layout.padded_shape[2]), dtype=level.dtype)
+        subtract = residual(
+            self.layout, self.u, self.f, level.d, level.links, level.weights, remaining, level.whole, whole
+        )
         coarse = (below.level.d, below.f, below.level.whole, self._factor)
-        gather = restrict(self.layout, below.layout, rest, rows, *coarse)
-        return lambda: (fill(self.u), subtract(), fill(rest), gather())
+        gather = restrict(self.layout, below.layout, remaining, scratch, *coarse)
+        return lambda: (fill(self.u), subtract(), fill(remaining), gather())
 
     @cached_property
     def _prolong(self) -> Call:

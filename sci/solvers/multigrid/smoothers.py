@@ -15,15 +15,15 @@ from sci.solvers.poisson.stencil import around
 __all__ = ["Call", "first_sweep", "half_sweep", "residual"]
 
 Call: TypeAlias = Callable[[], object]
-"""A kernel with its arguments: what is run many times is bound once."""
+"""A kernel bound to its arguments once, to be run many times."""
 
 SOURCE = "grid/multigrid.cu"
 
 
 def half_sweep(
-    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, color: int, where: Array, box: Box
+    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, color: int, box_array: Array, box: Box
 ) -> Call:
-    """Return what sets u = (f + sum of link x neighbor) / d in the cells of one color: i + j + k + color even.
+    """Return a callable that sets u = (f + sum of link x neighbor) / d in one color: i + j + k + color even.
 
     Parameters
     ----------
@@ -32,23 +32,23 @@ def half_sweep(
         Zero outside of the unknowns; d may be int8.
     links : (3, *padded) array or None
     color : int
-    where, box
+    box_array, box
         The box to work on, as an array on the device and as integers.
     """
     kernel = get_kernel(SOURCE, "half_sweep", u.dtype, d.dtype, links is not None)
     if not use_compiled(kernel, u):
-        return partial(half_sweep_reference, u, f, d, links, where, color)
+        return partial(half_sweep_reference, u, f, d, links, box_array, color)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, u, f, d, given_links(links, u), where, *layout.padded_shape[1:], chunk, color)
+    return bind(kernel, blocks, u, u, f, d, given_links(links, u), box_array, *layout.padded_shape[1:], chunk, color)
 
 
-def first_sweep(layout: Layout, u: Array, f: Array, d: Array, color: int, where: Array, box: Box) -> Call:
-    """Return what sets u = f / d in one color and 0 in the other: the first half sweep from u = 0."""
+def first_sweep(layout: Layout, u: Array, f: Array, d: Array, color: int, box_array: Array, box: Box) -> Call:
+    """Return a callable that sets u = f / d in one color and 0 in the other: the first half-sweep from u = 0."""
     kernel = get_kernel(SOURCE, "first_sweep", u.dtype, d.dtype)
     if not use_compiled(kernel, u):
-        return partial(first_sweep_reference, u, f, d, where, color)
+        return partial(first_sweep_reference, u, f, d, box_array, color)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, f, d, where, *layout.padded_shape[1:], chunk, color)
+    return bind(kernel, blocks, u, f, d, box_array, *layout.padded_shape[1:], chunk, color)
 
 
 def residual(
@@ -57,28 +57,28 @@ def residual(
     f: Array,
     d: Array,
     links: Array | None,
-    share: Array | None,
+    weights: Array | None,
     t: Array,
-    where: Array,
+    box_array: Array,
     box: Box,
 ) -> Call:
-    """Return what writes (f - d u + sum of link x neighbor) share into t; share 1 where None."""
+    """Return a callable that sets t = weights (f - d u + sum of link x neighbor), with weights 1 where None."""
     kernel = get_kernel(SOURCE, "residual", u.dtype, d.dtype, links is not None)
     if not use_compiled(kernel, u):
-        return partial(residual_reference, u, f, d, links, share, t, where)
+        return partial(residual_reference, u, f, d, links, weights, t, box_array)
     chunk, blocks = rows_per_block(box, u)
-    ends = (where, *layout.padded_shape[1:], chunk, int(share is not None))
-    return bind(kernel, blocks, u, f, d, given_links(links, u), t if share is None else share, t, *ends)
+    arguments = (box_array, *layout.padded_shape[1:], chunk, int(weights is not None))
+    return bind(kernel, blocks, u, f, d, given_links(links, u), t if weights is None else weights, t, *arguments)
 
 
 def given_links(links: Array | None, u: Array) -> Array:
-    """Return the links, or a few numbers that the kernels of constant links take in their place."""
+    """Return the links, or the placeholder that kernels of constant links take."""
     return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if links is None else links
 
 
-def _color_of(d: Array, where: Array, color: int) -> Array:
+def _color_of(d: Array, box_array: Array, color: int) -> Array:
     """Return ones in the cells of one color of a box, zeros in the others, like `d` in shape."""
-    i, j, k = (int(v) for v in where[:3])
+    i, j, k = (int(v) for v in box_array[:3])
     on = d == d
     on[...] = False
     for a in (0, 1):
@@ -87,24 +87,24 @@ def _color_of(d: Array, where: Array, color: int) -> Array:
     return on
 
 
-def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, where: Array, color: int) -> None:
-    """Do what the kernel `half_sweep` does."""
-    key = box_key(where)
-    value = (f[key] + around(u, links, where)) * inverse_diagonal(d[key], u.dtype)
-    on = _color_of(d[key], where, color)
+def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, box_array: Array, color: int) -> None:
+    """Reference of the kernel `half_sweep` in array calls."""
+    key = box_key(box_array)
+    value = (f[key] + around(u, links, box_array)) * inverse_diagonal(d[key], u.dtype)
+    on = _color_of(d[key], box_array, color)
     u[key] = on * value + ~on * u[key]
 
 
-def first_sweep_reference(u: Array, f: Array, d: Array, where: Array, color: int) -> None:
-    """Do what the kernel `first_sweep` does."""
-    key = box_key(where)
-    u[key] = _color_of(d[key], where, color) * f[key] * inverse_diagonal(d[key], u.dtype)
+def first_sweep_reference(u: Array, f: Array, d: Array, box_array: Array, color: int) -> None:
+    """Reference of the kernel `first_sweep` in array calls."""
+    key = box_key(box_array)
+    u[key] = _color_of(d[key], box_array, color) * f[key] * inverse_diagonal(d[key], u.dtype)
 
 
 def residual_reference(
-    u: Array, f: Array, d: Array, links: Array | None, share: Array | None, t: Array, where: Array
+    u: Array, f: Array, d: Array, links: Array | None, weights: Array | None, t: Array, box_array: Array
 ) -> None:
-    """Do what the kernel `residual` does."""
-    key = box_key(where)
-    rest = (d[key] > 0) * (f[key] - d[key] * u[key] + around(u, links, where))
-    t[key] = rest if share is None else rest * share[key]
+    """Reference of the kernel `residual` in array calls."""
+    key = box_key(box_array)
+    value = (d[key] > 0) * (f[key] - d[key] * u[key] + around(u, links, box_array))
+    t[key] = value if weights is None else value * weights[key]

@@ -13,41 +13,47 @@ __all__ = ["prolong", "restrict"]
 
 
 def restrict(
-    fine: Layout, coarse: Layout, t: Array, middle: Array, d: Array, f: Array, where: Array, factor: float
+    fine: Layout, coarse: Layout, t: Array, scratch: Array, d: Array, f: Array, box_array: Array, factor: float
 ) -> Call:
-    """Return what sets f = factor x transpose of the interpolation of t, where d > 0.
+    """Return a callable that sets f = factor x transpose of the interpolation of t, where d > 0.
 
     Parameters
     ----------
     fine, coarse : Layout
-        `coarse` is `fine.halved`, or a part of it in several ranks.
+        `coarse` is `fine.halved`, or on ranks a box of it.
     t : padded fine array
-    middle : (c0, c1, p2) array
-        Room for the sums over the first two axes.
+    scratch : (c0, c1, p2) array
+        Scratch for the sums over the first two axes.
     d, f : padded coarse array
-    where : (7,) int64 array
+    box_array : (7,) int64 array
         The box of all coarse cells.
     factor : float
     """
-    rows, ends = (get_kernel(SOURCE, f"restrict_{part}", t.dtype) for part in ("rows", "ends"))
-    if not (use_compiled(rows, t) and use_compiled(ends, t)):
+    planes, lines = (get_kernel(SOURCE, f"restrict_{part}", t.dtype) for part in ("rows", "ends"))
+    if not (use_compiled(planes, t) and use_compiled(lines, t)):
         return partial(restrict_reference, fine, coarse, t, d, f, factor)
     chunk, blocks = rows_per_block(coarse.whole(), t)
     _, p1, p2 = fine.padded_shape
     _, c1, c2 = coarse.padded_shape
-    first = bind(rows, blocks, t, middle, where, p1, p2, c1, chunk, int(fine.is_2d))
-    second = bind(ends, blocks, middle, d, f, where, c1, c2, p2, chunk, factor)
+    first = bind(planes, blocks, t, scratch, box_array, p1, p2, c1, chunk, int(fine.is_2d))
+    second = bind(lines, blocks, scratch, d, f, box_array, c1, c2, p2, chunk, factor)
     return lambda: (first(), second())
 
 
-def prolong(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None, where: Array) -> Call:
-    """Return what does u += share x interpolation of e where d > 0; share 1 where None, `where` all fine cells."""
+def prolong(
+    fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, weights: Array | None, box_array: Array
+) -> Call:
+    """Return a callable that adds weights x interpolation of e to u, where d > 0, with weights 1 where None.
+
+    `box_array` is the box of all fine cells.
+    """
     kernel = get_kernel(SOURCE, "prolong", u.dtype, d.dtype)
     if not use_compiled(kernel, u):
-        return partial(prolong_reference, fine, coarse, u, e, d, share)
+        return partial(prolong_reference, fine, coarse, u, e, d, weights)
     chunk, blocks = rows_per_block(fine.whole(), u)
-    ends = (where, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, int(share is not None), int(fine.is_2d))
-    return bind(kernel, blocks, u, e, d, u if share is None else share, *ends)
+    flags = (int(weights is not None), int(fine.is_2d))
+    arguments = (box_array, *fine.padded_shape[1:], *coarse.padded_shape[1:], chunk, *flags)
+    return bind(kernel, blocks, u, e, d, u if weights is None else weights, *arguments)
 
 
 def _axes(fine: Layout) -> tuple[int, ...]:
@@ -55,7 +61,7 @@ def _axes(fine: Layout) -> tuple[int, ...]:
 
 
 def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Array, factor: float) -> None:
-    """Do what the kernels `restrict_rows` and `restrict_ends` do together."""
+    """Reference of the kernels `restrict_rows` and `restrict_ends` in array calls."""
     for axis in _axes(fine):
         n = coarse.lengths[axis]
         parts = [t[(slice(None),) * axis + (slice(k, k + 2 * n - 1, 2),)] for k in range(4)]
@@ -66,8 +72,8 @@ def restrict_reference(fine: Layout, coarse: Layout, t: Array, d: Array, f: Arra
     f[inner] = (d[inner] > 0) * (factor * t)
 
 
-def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, share: Array | None) -> None:
-    """Do what the kernel `prolong` does."""
+def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array, weights: Array | None) -> None:
+    """Reference of the kernel `prolong` in array calls."""
     for axis in _axes(fine):
         n = coarse.lengths[axis]
         before, here, after = (e[(slice(None),) * axis + (slice(k, k + n),)] for k in range(3))
@@ -78,4 +84,4 @@ def prolong_reference(fine: Layout, coarse: Layout, u: Array, e: Array, d: Array
     if fine.is_2d:
         e = e[1:2]
     key = tuple(slice(1, 1 + n) for n in e.shape)
-    u[key] += (d[key] > 0) * (e if share is None else e * share[key])
+    u[key] += (d[key] > 0) * (e if weights is None else e * weights[key])

@@ -1,4 +1,4 @@
-"""The stencil of the Poisson operator on padded arrays, and the vector work of conjugate gradients fused with it."""
+"""The stencil of the Poisson operator on padded arrays, with the vector work of conjugate gradients fused into it."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Stencil:
 
     @cached_property
     def given_links(self) -> Array:
-        """The links, or what the kernels take in their place."""
+        """The links, or the placeholder that kernels without links take."""
         return self.xp.zeros((3, 1, 1, 1)) if self.links is None else self.links
 
     @cached_property
     def _whole(self) -> Array:
         return self.layout.box_array(self.xp)
 
-    def _ends(self, box: Box | None) -> tuple[tuple[Any, ...], int]:
-        """Return the arguments after the arrays, and the number of blocks."""
+    def _launch_arguments(self, box: Box | None) -> tuple[tuple[Any, ...], int]:
+        """Return the launch arguments after the arrays, and the number of blocks."""
         array = self._whole if box is None else self.layout.box_array(self.xp, box)
         chunk, blocks = rows_per_block(box or self.layout.whole(), self.d)
         _, p1, p2 = self.layout.padded_shape
@@ -63,21 +63,21 @@ class Stencil:
         return get_kernel(SOURCE, name, number, self.d.dtype, self.links is not None, *store)
 
     def apply(self, u: Array, out: Array, box: Box | None = None) -> None:
-        """Write A u into `out`, in the cells of `box` or everywhere; the layers around the grid hold what they hold."""
-        kernel, (ends, blocks) = self._kernel("apply_stencil", u.dtype), self._ends(box)
+        """Write A u into `out`, in the cells of `box` or everywhere; the halo of u is read as it is."""
+        kernel, (arguments, blocks) = self._kernel("apply_stencil", u.dtype), self._launch_arguments(box)
         if use_compiled(kernel, u):
             links = self.given_links.astype(u.dtype, copy=False)
-            launch(kernel, blocks, u, self.d, links, out, *ends, self.weight)
+            launch(kernel, blocks, u, self.d, links, out, *arguments, self.weight)
         else:
-            apply_reference(u, self.d, self.links, out, ends[0], self.weight)
+            apply_reference(u, self.d, self.links, out, arguments[0], self.weight)
 
     def quadratic_form(self, u: Array, box: Box | None = None) -> float:
         """Return u'A u, u in float32 or float64."""
-        kernel, (ends, blocks) = self._kernel("curvature", np.float64, u.dtype), self._ends(box)
+        kernel, (arguments, blocks) = self._kernel("quadratic_form", np.float64, u.dtype), self._launch_arguments(box)
         if not use_compiled(kernel, u):
-            return quadratic_form_reference(u, self.d, self.links, ends[0], self.weight)
+            return quadratic_form_reference(u, self.d, self.links, arguments[0], self.weight)
         partial = partials(u, blocks)
-        launch(kernel, blocks, u, self.d, self.given_links, partial, *ends, partial.shape[1], self.weight)
+        launch(kernel, blocks, u, self.d, self.given_links, partial, *arguments, partial.shape[1], self.weight)
         return float(partial.sum())
 
     def cg_step(
@@ -87,52 +87,53 @@ class Stencil:
         p: Array,
         x: Array,
         f: Array,
-        rest: Array,
+        residual: Array,
         beta: float,
         step: float,
         moves: tuple[float, float] | None,
     ) -> float:
-        """Do p = z + beta old and rest = f - step A p; return rest'rest. With `moves`, x += moves[0] old + moves[1] p.
+        """Set p = z + beta old and residual = f - step A p; return residual'residual.
 
-        z, old, p, f and rest have one dtype, and `rest` may be f; p is set in the layers around the grid too.
+        With `moves`, x += moves[0] old + moves[1] p. The vectors z, old, p, f and residual have one dtype, and
+        `residual` may be f. p is set in the halo as well.
         """
-        kernel, box = self._kernel("advance", np.float64, p.dtype), self._whole
+        kernel, box = self._kernel("cg_step", np.float64, p.dtype), self._whole
         numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         if not use_compiled(kernel, p):
-            return cg_step_reference(z, old, p, x, f, rest, self.d, self.links, box, *numbers)
+            return cg_step_reference(z, old, p, x, f, residual, self.d, self.links, box, *numbers)
         n0, n1, n2 = self.layout.lengths
         chunk, blocks = rows_per_block(((0, 0, 0), (n0 + 2, n1 + 2, n2)), p)
         partial = partials(p, blocks)
-        ends = (box, *self.layout.padded_shape[1:], chunk, partial.shape[1])
-        launch(kernel, blocks, z, old, p, x, f, rest, self.d, self.given_links, partial, *ends, *numbers)
+        arguments = (box, *self.layout.padded_shape[1:], chunk, partial.shape[1])
+        launch(kernel, blocks, z, old, p, x, f, residual, self.d, self.given_links, partial, *arguments, *numbers)
         return float(partial.sum())
 
     def residual(self, x: Array, b: Array, f: Array, scale: float) -> float:
         """Set f = scale (b - A x) and return f'f; b is padded or a grid of three axes."""
-        kernel, (ends, blocks) = self._kernel("remainder", np.float64, f.dtype), self._ends(None)
+        kernel, (arguments, blocks) = self._kernel("scaled_residual", np.float64, f.dtype), self._launch_arguments(None)
         inset = int(b.shape == x.shape)
         if not use_compiled(kernel, x):
-            return residual_reference(x, b, f, self.d, self.links, ends[0], inset, self.weight, scale)
+            return scaled_residual_reference(x, b, f, self.d, self.links, arguments[0], inset, self.weight, scale)
         partial = partials(x, blocks)
         numbers = (partial.shape[1], *b.shape[1:], inset, self.weight, scale)
-        launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *ends, *numbers)
+        launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *arguments, *numbers)
         return float(partial.sum())
 
     def axpy(self, x: Array, p: Array, step: float) -> None:
-        """Do x += step p."""
-        kernel, (ends, blocks) = get_kernel(SOURCE, "move", np.float64, p.dtype), self._ends(None)
+        """Add step p to x."""
+        kernel, (arguments, blocks) = get_kernel(SOURCE, "axpy", np.float64, p.dtype), self._launch_arguments(None)
         if use_compiled(kernel, p):
-            launch(kernel, blocks, x, p, *ends, step)
+            launch(kernel, blocks, x, p, *arguments, step)
         else:
-            x[box_key(ends[0])] += step * p[box_key(ends[0])].astype(np.float64)
+            x[box_key(arguments[0])] += step * p[box_key(arguments[0])].astype(np.float64)
 
     def dot(self, a: Array, b: Array) -> float:
         """Return the sum of a b, both of one dtype, in double precision."""
-        kernel, (ends, blocks) = get_kernel(SOURCE, "dot", b.dtype), self._ends(None)
+        kernel, (arguments, blocks) = get_kernel(SOURCE, "dot", b.dtype), self._launch_arguments(None)
         if not use_compiled(kernel, a):
-            return dot_reference(a, b, ends[0])
+            return dot_reference(a, b, arguments[0])
         partial = partials(a, blocks)
-        launch(kernel, blocks, a, b, partial, *ends, partial.shape[1])
+        launch(kernel, blocks, a, b, partial, *arguments, partial.shape[1])
         return float(partial.sum())
 
 
@@ -160,13 +161,13 @@ def around(u: Array, links: Array | None, box: Array) -> Array:
 
 
 def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Array, weight: float) -> None:
-    """Do what the kernel `apply_stencil` does."""
+    """Reference of the kernel `apply_stencil` in array calls."""
     key = box_key(box)
     out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, links, box)))
 
 
 def quadratic_form_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
-    """Do what the kernel `curvature` does."""
+    """Reference of the kernel `quadratic_form` in array calls."""
     key, u = box_key(box), u.astype(np.float64)
     return weight * float((u[key] * (d[key] * u[key] - around(u, links, box))).sum())
 
@@ -177,7 +178,7 @@ def cg_step_reference(
     p: Array,
     x: Array,
     f: Array,
-    rest: Array,
+    residual: Array,
     d: Array,
     links: Array | None,
     box: Array,
@@ -187,18 +188,18 @@ def cg_step_reference(
     before: float,
     now: float,
 ) -> float:
-    """Do what the kernel `advance` does."""
+    """Reference of the kernel `cg_step` in array calls."""
     key = box_key(box)
     p[...] = z.astype(np.float64) + beta * old.astype(np.float64)
     direction = p.astype(np.float64)
     product = d[key] * direction[key] - around(direction, links, box)
-    rest[key] = (d[key] > 0) * (f[key] - step * product)
+    residual[key] = (d[key] > 0) * (f[key] - step * product)
     if moves:
         x[key] += before * old[key] + now * direction[key]
-    return dot_reference(rest, rest, box)
+    return dot_reference(residual, residual, box)
 
 
-def residual_reference(
+def scaled_residual_reference(
     x: Array,
     b: Array,
     f: Array,
@@ -209,7 +210,7 @@ def residual_reference(
     weight: float,
     scale: float,
 ) -> float:
-    """Do what the kernel `remainder` does."""
+    """Reference of the kernel `scaled_residual` in array calls."""
     key = box_key(box)
     left = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
     left = scale * left
@@ -218,6 +219,6 @@ def residual_reference(
 
 
 def dot_reference(a: Array, b: Array, box: Array) -> float:
-    """Do what the kernel `dot` does."""
+    """Reference of the kernel `dot` in array calls."""
     key = box_key(box)
     return float((a[key].astype(np.float64) * b[key].astype(np.float64)).sum())

@@ -149,7 +149,7 @@ def _planes(layout: Layout, like: Array) -> Iterator[Array]:
 
 
 def factor_reference(layout: Layout, d: Array, links: Array | None, inverse: Array, tau: float) -> None:
-    """Do what the kernels of the factorization do, plane by plane."""
+    """Reference of the kernels of the factorization in array calls, plane by plane."""
     _, p1, p2 = layout.padded_shape
     steps, flat, result = (p1 * p2, p2, 1), d.reshape(-1), inverse.reshape(-1)
 
@@ -171,7 +171,7 @@ def factor_reference(layout: Layout, d: Array, links: Array | None, inverse: Arr
 def substitute_reference(
     layout: Layout, inverse: Array, links: Array | None, source: Array, result: Array, forward: bool
 ) -> None:
-    """Do what the kernels of the substitution do, plane by plane."""
+    """Reference of the kernels of the substitution in array calls, plane by plane."""
     _, p1, p2 = layout.padded_shape
     steps = (p1 * p2, p2, 1)
     inv, come, go = (a.reshape(-1) for a in (inverse, source, result))
