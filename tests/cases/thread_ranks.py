@@ -106,8 +106,13 @@ class ThreadComm:
         assert [part.size for part in parts] == list(received[1])
         received[0].reshape(-1)[...] = np.concatenate([part.reshape(-1) for part in parts])
 
+    def Alltoall(self, sent: np.ndarray, received: np.ndarray) -> None:
+        received[...] = np.stack([rows[self.rank] for rows in self._all(sent.copy())])
+
     def Bcast(self, array: np.ndarray, root: int) -> None:
-        array[...] = self._all(array.copy())[root]
+        found = self._all(array.copy())[root]
+        if self.rank != root:
+            array[...] = found
 
 
 def on_ranks(size: int, body: Callable[[ThreadComm], T]) -> list[T]:
