@@ -8,8 +8,8 @@
 // weight of the cell in the transfers, a signed byte c that stands for SHARE_MIDDLE + SHARE_STEP c, and 0 for zero.
 //
 // Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
-// cell of memory: first_steps 11, defect 14, restriction 5, correct 10.5, step 15 (twice). Variable links and float
-// diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
+// cell of memory: jacobi_from_zero 11, residual 14, restriction 5, prolong_add 10.5, step 15 (twice). Variable links
+// and float diagonals: 15 more where A is applied. Flops per cell: 17, 11, 5, 7, 12. The limit is memory bandwidth.
 #include "grid/cycle.h"
 
 constexpr int RUNS = 256;
@@ -38,16 +38,16 @@ SCI_DEVICE float soft_sign(const float x) { return x / (1.0f + (x < 0.0f ? -x : 
 // Two steps from zero with dampings a and b.
 // Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL first_steps(SCI_INDEX const T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
-                       const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, T* u /*[p0, p1, p2]*/,
-                       const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const double a,
-                       const double b) {
+SCI_KERNEL jacobi_from_zero(SCI_INDEX const T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
+                            const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/, T* u /*[p0, p1, p2]*/,
+                            const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 chunk, const double a,
+                            const double b) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = link_axis<VARIABLE>(box, plane);
     const T sum = T(a + b), product = T(a * b);
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
-        first_row<T, D, VARIABLE>(f, jacobi, d, links, u + at, axis, at, n, plane, p2, sum, product);
+        from_zero_row<T, D, VARIABLE>(f, jacobi, d, links, u + at, axis, at, n, plane, p2, sum, product);
     }
 }
 
@@ -69,15 +69,15 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, 
 // t = share (f - A u).
 // Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
-SCI_KERNEL defect(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                  const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
-                  const T* links /*[3, q0, q1, q2]*/, T* t /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
-                  const i64 p2, const i64 chunk) {
+SCI_KERNEL residual(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
+                    const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                    const T* links /*[3, q0, q1, q2]*/, T* t /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
+                    const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = link_axis<VARIABLE>(box, plane);
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
-        defect_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
+        residual_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
     }
 }
 
@@ -86,9 +86,9 @@ SCI_KERNEL defect(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p
 // which. The third axis takes whole padded rows. The box is coarse.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL gather_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const T* taps /*[3, 4]*/,
-                       const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
-                       const i64 chunk) {
+SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const T* taps /*[3, 4]*/,
+                         const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
+                         const i64 chunk) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
     const T a = taps[4], b = taps[5], c = taps[6], e = taps[7];
     SCI_EACH_ROW(line, rows, chunk) {
@@ -109,10 +109,10 @@ SCI_KERNEL gather_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2
 // Restriction along the third axis, times gain.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL gather_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi /*[c0, c1, c2]*/,
-                       T* f /*[c0, c1, c2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
-                       const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
-                       const double gain) {
+SCI_KERNEL restrict_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi /*[c0, c1, c2]*/,
+                         T* f /*[c0, c1, c2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                         const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
+                         const double gain) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
@@ -123,12 +123,13 @@ SCI_KERNEL gather_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi
 // u += share x interpolation of e; the box is fine.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL correct(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
-                   const signed char* share /*[p0, p1, p2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
-                   const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2, const i64 chunk) {
+SCI_KERNEL prolong_add(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
+                       const signed char* share /*[p0, p1, p2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                       const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
+                       const i64 chunk) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {
-        correct_row(u, e, share, taps, strides, row_i(box, line), row_j(box, line), box[5], p1, p2, c1, c2);
+        prolong_row(u, e, share, taps, strides, row_i(box, line), row_j(box, line), box[5], p1, p2, c1, c2);
     }
 }
 
@@ -210,8 +211,8 @@ SCI_DEVICE bool level_repeats(const D* d, const T* fixed, const T* fraction, con
     else return true;
 }
 
-// How many rows up to the one after `at` are like the row before, of each run of cells and the cells beside it, from what
-// held before `at`.
+// How many rows up to the one after `at` are like the row before, of each run of cells and the cells beside it, from
+// what held before `at`.
 template <typename T, typename D, bool VARIABLE>
 SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T* fraction, const i64 at, const i64 n,
                               const i64 plane, const i64 row) {
@@ -230,9 +231,9 @@ SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T
 // The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
 // Jacobi weight, the share and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal` (VARIABLE
 // only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the center.
-// `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run of
-// cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27 of
-// VARIABLE.
+// `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run
+// of cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27
+// of VARIABLE.
 // Instances: <float, int, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, e1, e2]*/,
@@ -304,12 +305,12 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed 
     }
 }
 
-// Setup beside Neumann surfaces: t holds the share times the part of the interpolation that is lost in coarse cells into
-// which nothing flows; the share is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
+// Setup beside Neumann surfaces: t holds the share times the part of the interpolation that is lost in coarse cells
+// into which nothing flows; the share is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL lift_share(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* share /*[p0, p1, p2]*/, const i64* box /*[7]*/,
-                      const i64 p1, const i64 p2, const i64 chunk) {
+SCI_KERNEL neumann_rescale(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* share /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+                           const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
@@ -379,8 +380,8 @@ SCI_DEVICE void coarse_row(const D* d, const T* fixed, const T* fraction, const 
 }
 
 // The next coarser level: its links are sums over the fine links that cross the face, `fixed` and `fraction` sums over
-// the children, d the sum of links and fixed. factors = (of links, of fixed, of fraction). The box is coarse. Per coarse
-// cell 60 flops and reads of 8 children; bytes per fine cell 7, or 36 with VARIABLE.
+// the children, d the sum of links and fixed. factors = (of links, of fixed, of fraction). The box is coarse. Per
+// coarse cell 60 flops and reads of 8 children; bytes per fine cell 7, or 36 with VARIABLE.
 // Instances: <float, int, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL coarsen(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, e1, e2]*/,

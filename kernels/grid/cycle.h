@@ -33,8 +33,8 @@ SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T*
 
 // Two steps from zero in a row: u = sum W f - product W A W f, W the Jacobi weights; u points at the row.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void first_row(const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64 axis, const i64 at,
-                          const i64 n, const i64 plane, const i64 row, const T sum, const T product) {
+SCI_DEVICE void from_zero_row(const T* f, const Half* jacobi, const D* d, const T* links, T* u, const i64 axis,
+                              const i64 at, const i64 n, const i64 plane, const i64 row, const T sum, const T product) {
     SCI_ROW(k, n) {
         const T w = widened(jacobi[at + k]);
         const T near =
@@ -56,8 +56,8 @@ SCI_DEVICE void step_row(const T* u, const T* f, const Half* jacobi, const D* d,
 
 // t = share (f - A u) in a row; t points at the row.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void defect_row(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
-                           const i64 axis, const i64 at, const i64 n, const i64 plane, const i64 row) {
+SCI_DEVICE void residual_row(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
+                             const i64 axis, const i64 at, const i64 n, const i64 plane, const i64 row) {
     SCI_ROW(k, n) {
         const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
         t[k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
@@ -99,7 +99,7 @@ SCI_DEVICE CoarseRows<T> coarse_rows(const T* e, const T* taps, const i64* strid
 
 // u += share x interpolation of the coarse e with the same taps in row (i, j) of the fine grid.
 template <typename T>
-SCI_DEVICE void correct_row(T* u, const T* e, const signed char* share, const T* taps, const i64* strides, const i64 i,
+SCI_DEVICE void prolong_row(T* u, const T* e, const signed char* share, const T* taps, const i64* strides, const i64 i,
                             const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1, const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
     const T own = taps[9], far = taps[8];

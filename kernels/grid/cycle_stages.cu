@@ -1,8 +1,8 @@
 // What a level of the learned V-cycle does before and after its coarse correction, each in one pass through memory, on
-// one block and one thread of a host; before, also with a step of conjugate gradients. Arrays and arithmetic are those of
-// cycle.cu. Steps follow one another a plane behind, so that all of them read and write a plane while it is in cache. A
-// step writes plane i where plane i - 1 of its input lies, which nothing reads any more: u holds 2 count - 1 planes beside
-// the grid's, starts that many planes late, and ends in place.
+// one block and one thread of a host; before, also with a step of conjugate gradients. Arrays and arithmetic are those
+// of cycle.cu. Steps follow one another a plane behind, so that all of them read and write a plane while it is in
+// cache. A step writes plane i where plane i - 1 of its input lies, which nothing reads any more: u holds 2 count - 1
+// planes beside the grid's, starts that many planes late, and ends in place.
 //
 // Bytes a cell of memory, constant links: 16 down (f, jacobi, d, share read, u written), 16.5 up (u written and read, e
 // read too); at 12 to 16 GB/s of one core 2 to 3 ns. Flops a cell: 31 down, 31 up, 3 for the product of f and u, 14 for
@@ -31,10 +31,10 @@ SCI_DEVICE void start_plane(T* u, const T* f, const Half* jacobi, const i64* box
     }
 }
 
-// Two steps from zero of a plane, whose product is g, to the plane before it; see first_row.
+// Two steps from zero of a plane, whose product is g, to the plane before it; see from_zero_row.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void first_plane(T* g, const Half* jacobi, const D* d, const T* links, const i64* box, const i64 axis,
-                            const i64 i, const i64 p1, const i64 p2, const T sum, const T product) {
+SCI_DEVICE void from_zero_plane(T* g, const Half* jacobi, const D* d, const T* links, const i64* box, const i64 axis,
+                                const i64 i, const i64 p1, const i64 p2, const T sum, const T product) {
     const i64 plane = p1 * p2;
     for (i64 j = 0; j < box[4]; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
@@ -62,12 +62,13 @@ SCI_DEVICE void step_plane(T* u, const T* f, const Half* jacobi, const D* d, con
 // What a plane's restriction adds up along the second axis: m[J, k]. `room` holds four rows of the residual and one of
 // zeros.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void gather_plane(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* room, T* m,
-                             const T* taps, const i64* box, const i64 axis, const i64 i, const i64 p1, const i64 p2) {
+SCI_DEVICE void restrict_plane(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* room,
+                               T* m, const T* taps, const i64* box, const i64 axis, const i64 i, const i64 p1,
+                               const i64 p2) {
     const i64 n = box[4];
     for (i64 j = 0; j < n; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        defect_row<T, D, VARIABLE>(u, f, share, d, links, room + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2);
+        residual_row<T, D, VARIABLE>(u, f, share, d, links, room + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2);
         // Row J takes fine rows 2 J - 1 to 2 J + 2; the last one does not wait for those beyond the grid.
         for (i64 J = (j & 1) == 0 ? j / 2 - 1 : j / 2; J <= j / 2; ++J) {
             if (J < 0 || (2 * J + 2 > j && j < n - 1)) continue;
@@ -99,15 +100,15 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
         ahead(s);
         if (s < n) start_plane(start, f, jacobi, box, s, p1, p2);
         if (s >= 1 && s <= n)
-            first_plane<T, D, VARIABLE>(start, jacobi, d, links, box, axis, s - 1, p1, p2, sum, product);
+            from_zero_plane<T, D, VARIABLE>(start, jacobi, d, links, box, axis, s - 1, p1, p2, sum, product);
         for (i64 h = 2; h < count; ++h)
             if (s - h >= 0 && s - h < n)
                 step_plane<T, D, VARIABLE>(start - (h - 1) * plane, f, jacobi, d, links, box, axis, s - h, p1, p2,
                                            T(damping[h]));
         const i64 i = s - count;
         if (i < 0) continue;
-        gather_plane<T, D, VARIABLE>(u + count * plane, f, share, d, links, room, m + (i & 3) * c1 * p2, taps, box, axis,
-                                     i, p1, p2);
+        restrict_plane<T, D, VARIABLE>(u + count * plane, f, share, d, links, room, m + (i & 3) * c1 * p2, taps, box,
+                                       axis, i, p1, p2);
         each_coarse_row<T>(m, room + 4 * p2, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
             mix_rows(total, rows, taps, p2);
             ends_row(total, below_jacobi + to, below_f + to, taps, strides[2], (box[5] + 1) / 2, gain);
@@ -191,11 +192,11 @@ SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D
 // A step of conjugate gradients for the operator weight (d u - sum of neighbors), and the next way down. z, the result
 // of the last cycle, lies in u. p = z + beta p; where it moves, x += before (the old p) + now p; then f -= step A p /
 // weight, or where it is `exact`, f = scale (b - A x). square = f'f. The planes of z are read before the way down, if
-// any, writes there. Bytes a cell of memory beside those of the way down, of which f is one: z 4, p 8, f 4 written, x 16
-// where it moves, b 8 where it is exact.
+// any, writes there. Bytes a cell of memory beside those of the way down, of which f is one: z 4, p 8, f 4 written, x
+// 16 where it moves, b 8 where it is exact.
 // Instances (host): <float, signed char>
 template <typename T, typename D>
-SCI_KERNEL jacobi_advance(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p2]*/, double* x /*[p0, p1, p2]*/,
+SCI_KERNEL jacobi_cg_step(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p2]*/, double* x /*[p0, p1, p2]*/,
                           const double* b /*[b0, b1, b2]*/, T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
                           const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
                           const double* damping /*[count]*/, T* room /*[rooms, p2]*/,
@@ -221,11 +222,11 @@ SCI_KERNEL jacobi_advance(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p
 }
 
 // Adds the interpolation of e in row (i, j); `room` holds a coarse row of c2 entries and a fine one. Other than in
-// correct_row the first two axes are interpolated once, and the shares are read without strides.
+// prolong_row the first two axes are interpolated once, and the shares are read without strides.
 template <typename T>
-SCI_DEVICE void lift_row(T* u, const T* e, const signed char* share, T* room, const T* taps, const i64* strides,
-                         const i64 i, const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1,
-                         const i64 c2) {
+SCI_DEVICE void prolong_row_buffered(T* u, const T* e, const signed char* share, T* room, const T* taps,
+                                     const i64* strides, const i64 i, const i64 j, const i64 n, const i64 p1,
+                                     const i64 p2, const i64 c1, const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
     const T own = taps[9], far = taps[8];
     const CoarseRows<T> coarse = coarse_rows(e, taps, strides, i, j, c1, c2);
@@ -254,7 +255,7 @@ SCI_KERNEL jacobi_ascend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, 
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
-                lift_row(u + count * plane, e, share, room, taps, strides, s, j, box[5], p1, p2, c1, c2);
+                prolong_row_buffered(u + count * plane, e, share, room, taps, strides, s, j, box[5], p1, p2, c1, c2);
         for (i64 h = 1; h < count; ++h)
             if (s - h >= 0 && s - h < n)
                 step_plane<T, D, VARIABLE>(u + (count - h + 1) * plane, f, jacobi, d, links, box, axis, s - h, p1, p2,

@@ -156,8 +156,9 @@ class RawModule:
 
     def __init__(self, *, code: str, options: tuple[str, ...], name_expressions: tuple[str, ...]) -> None:
         assert f"-DSCI_BLOCK={DEVICE_BLOCK}" in options
-        self._instances = {k.name: k for k in every_kernel() if k.name in name_expressions}
-        assert all((k.folder / k.file).read_text() == code for k in self._instances.values())
+        named = [k for k in every_kernel() if k.name in name_expressions]
+        self._instances = {k.name: k for k in named if (k.folder / k.file).read_text() == code}
+        assert set(self._instances) == set(name_expressions)
 
     def get_function(self, name: str) -> Any:
         return functools.partial(_launch, self._instances[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import attention_cases
 import chebtuck_cases
@@ -48,9 +49,14 @@ def is_single(kernel: Kernel) -> bool:
 
 
 def pairs_of(kernel: Kernel) -> Iterator[Pair]:
-    """Yield (compiled, reference) for the cases of one instance; cases in `_BY_DTYPE` are told the dtype."""
+    """Yield (compiled, reference) for the cases of one instance; cases in `_BY_DTYPE` are told the dtype.
+
+    Cases have the name of the template; one that several files have, with the file's: "cycle.residual".
+    """
     name, arguments = arguments_of(kernel)
     rng = np.random.default_rng(11)
+    with_file = f"{Path(kernel.file).stem}.{name}"
+    name = with_file if with_file in _BY_DTYPE else name
     if name in _BY_DTYPE:
         yield from _BY_DTYPE[name](rng, "f4" if is_single(kernel) else "f8", *arguments)
     else:

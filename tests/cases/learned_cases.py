@@ -104,35 +104,39 @@ def _smoothing(name: str, *numbers: float) -> Callable[..., Iterator[Pair]]:
     def cases(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iterator[Pair]:
         for g in _levels(rng, bool(variable)):
             out = np.zeros_like(g.f)
-            given = {"first_steps": (g.f, g.jacobi), "jacobi_step": (g.u, g.f, g.jacobi), "defect": (g.u, g.f, g.share)}
+            given = {
+                "jacobi_from_zero": (g.f, g.jacobi),
+                "jacobi_step": (g.u, g.f, g.jacobi),
+                "residual": (g.u, g.f, g.share),
+            }
             yield _made(name, bool(variable), g.blocks, out, (*given[name], g.d, g.links, out, *g.ends, *numbers))
 
     return cases
 
 
-def _gather_rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+def _restrict_rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
         c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
         c0, c1, _ = c.layout.padded_shape
         out = np.zeros((c0, c1, p2), np.float32)
-        yield _made("gather_rows", True, c.blocks, out, (g.u, out, g.taps, g.strides, c.box, p1, p2, c1, c.chunk))
+        yield _made("restrict_rows", True, c.blocks, out, (g.u, out, g.taps, g.strides, c.box, p1, p2, c1, c.chunk))
 
 
-def _gather_ends(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+def _restrict_ends(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
         c, p2 = g.coarse, g.layout.padded_shape[2]
         c0, c1, c2 = c.layout.padded_shape
         rows = rng.normal(size=(c0, c1, p2)).astype(np.float32)
         ends = (g.taps, g.strides, c.box, c1, c2, p2, c.chunk, 0.7)
-        yield _made("gather_ends", True, c.blocks, c.u, (rows, c.jacobi, c.u, *ends))
+        yield _made("restrict_ends", True, c.blocks, c.u, (rows, c.jacobi, c.u, *ends))
 
 
-def _correct(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+def _prolong_add(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
         c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
         c1, c2 = c.layout.padded_shape[1:]
         ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
-        yield _made("correct", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
+        yield _made("prolong_add", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
 
 
 def _pairs(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Level, Level, np.ndarray, np.ndarray]]:
@@ -161,11 +165,11 @@ def _restricted(level: Level, below: Level, f: np.ndarray, u: np.ndarray) -> np.
     (blocks, ends), (coarse_blocks, (box, c1, c2, chunk)) = level.ends(), below.ends()
     (p1, p2), t, below_f = level.layout.padded_shape[1:], level.zeros(), below.zeros()
     rows = np.zeros((*below.layout.padded_shape[:2], p2), np.float32)
-    run("defect", level.variable, blocks, u, f, level.transfer, level.d, level.given_links, t, *ends)
+    run("residual", level.variable, blocks, u, f, level.transfer, level.d, level.given_links, t, *ends)
     weights = (level.interpolation, level.strides, box)
-    run("gather_rows", True, coarse_blocks, t, rows, *weights, p1, p2, c1, chunk)
+    run("restrict_rows", True, coarse_blocks, t, rows, *weights, p1, p2, c1, chunk)
     coarse = (rows, below.jacobi, below_f, *weights, c1, c2, p2, chunk, level.correction_scale)
-    run("gather_ends", True, coarse_blocks, *coarse)
+    run("restrict_ends", True, coarse_blocks, *coarse)
     return below_f
 
 
@@ -180,7 +184,7 @@ def _descend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Ite
         with sci.options(kernels="reference"):
             u, (blocks, ends) = level.zeros(), level.ends()
             on = (f, level.jacobi, level.d, level.given_links, u)
-            run("first_steps", level.variable, blocks, *on, *ends, *level.damping[:2])
+            run("jacobi_from_zero", level.variable, blocks, *on, *ends, *level.damping[:2])
             u = _steps(level, f, u, level.damping[2:])
             expected = _restricted(level, below, f, u)
         yield np.append(room[len(level.damping) :][: len(u)], found), np.append(u, expected)
@@ -197,7 +201,7 @@ def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iter
         expected, (blocks, (box, _, _, chunk)) = u.copy(), level.ends()
         with sci.options(kernels="reference"):
             ends = (level.interpolation, level.strides, box, p1, p2, c1, c2, chunk)
-            run("correct", True, blocks, expected, correction, level.transfer, *ends)
+            run("prolong_add", True, blocks, expected, correction, level.transfer, *ends)
             expected = _steps(level, f, expected, level.damping[::-1])
         energy = quadratic_form_reference(expected, level.d, level.links, level.whole, 1.0)
         yield np.append(result, products), np.append(expected, [(expected * f).sum(dtype="f8"), energy])
@@ -270,13 +274,13 @@ def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int)
         yield np.where(np.abs(found - expected) <= step, expected, found), expected
 
 
-def _lift_share(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+def _neumann_rescale(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
         lost = share_of(g.share) * np.maximum(0, rng.random(g.share.shape) - 0.3).astype(np.float32)
 
         def call(g=g, lost=lost) -> np.ndarray:
             t, share = lost.copy(), g.share.copy()
-            run("lift_share", True, g.blocks, t, share, *g.ends)
+            run("neumann_rescale", True, g.blocks, t, share, *g.ends)
             assert not t.any()
             return share_of(share)
 
@@ -303,17 +307,17 @@ def _coarsen(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Ite
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "convolve": _convolve,
     "convolve_weights": _convolve_weights,
-    "first_steps": _smoothing("first_steps", 1.3, 0.5),
+    "jacobi_from_zero": _smoothing("jacobi_from_zero", 1.3, 0.5),
     "jacobi_step": _smoothing("jacobi_step", 0.9),
-    "defect": _smoothing("defect"),
-    "gather_rows": _gather_rows,
-    "gather_ends": _gather_ends,
-    "correct": _correct,
+    "cycle.residual": _smoothing("residual"),
+    "cycle.restrict_rows": _restrict_rows,
+    "cycle.restrict_ends": _restrict_ends,
+    "prolong_add": _prolong_add,
     "jacobi_descend": _descend,
     "jacobi_ascend": _ascend,
-    "jacobi_advance": _cg_step,
+    "jacobi_cg_step": _cg_step,
     "pack_faces": _pack_faces,
     "network_fields": _network_fields,
-    "lift_share": _lift_share,
+    "neumann_rescale": _neumann_rescale,
     "coarsen": _coarsen,
 }

@@ -33,17 +33,19 @@ def _compiled() -> None:
         list(pool.map(partial(host_library, settings=HostSettings.of_now()), KERNELS))
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{Path(kernel.file).stem}.{kernel.name}")
 def test_kernel_agrees_with_its_reference(kernel: Kernel) -> None:
     assert assert_agrees(kernel, 1e-6 if is_single(kernel) else 1e-13) >= 5
 
 
 def _smallest_of_each_template() -> list[str]:
     """One instance for each template and choice of flags, of the first dtype and the lowest degree."""
-    chosen: dict[tuple[str, tuple[int, ...]], str] = {}
+    chosen: dict[tuple[str, str, tuple[int, ...]], str] = {}
     for kernel in KERNELS:
         name, arguments = arguments_of(kernel)
-        chosen.setdefault((name, tuple(a for a in arguments if a in (0, 1))), kernel.name)
+        chosen.setdefault(
+            (kernel.file, name, tuple(a for a in arguments if a in (0, 1))), f"{kernel.file}:{kernel.name}"
+        )
     return list(chosen.values())
 
 
@@ -56,7 +58,7 @@ from sci.kernels import compile, every_kernel
 del os.environ["LD_PRELOAD"]  # here it has done its work; in the compiler it would only cost time
 flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O0")
 compile.HOST_FLAGS = tuple(f for f in compile.HOST_FLAGS if f != "-O3") + flags
-chosen = [kernel for kernel in every_kernel() if kernel.name in sys.argv[1:]]
+chosen = [kernel for kernel in every_kernel() if f"{kernel.file}:{kernel.name}" in sys.argv[1:]]
 with ThreadPoolExecutor(os.cpu_count()) as pool:
     list(pool.map(partial(compile.host_library, settings=compile.HostSettings.of_now()), chosen))
 for kernel in chosen:
@@ -107,7 +109,9 @@ def test_the_sanitizer_sees_a_wrong_index(tmp_path):
     text = path.read_text()
     assert text.count("if (i < m)") == 1
     path.write_text(text.replace("if (i < m)", "if (i < m + 40)"))
-    done = _run_sanitized(["direct_sum<double, false, false>"], tmp_path, SCI_KERNEL_PATH=str(sources))
+    done = _run_sanitized(
+        ["particles/direct_sum.cu:direct_sum<double, false, false>"], tmp_path, SCI_KERNEL_PATH=str(sources)
+    )
     assert done.returncode != 0
     assert "AddressSanitizer: heap-buffer-overflow" in done.stderr
 

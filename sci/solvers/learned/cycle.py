@@ -56,22 +56,22 @@ class Stages:
         c1, c2 = below.level.layout.padded_shape[1:]
         weights = (level.interpolation, level.strides)
 
-        down = [self._sweep("first_steps", self.f, (self.f, level.jacobi, *operator, u), level.damping[:2])]
+        down = [self._sweep("jacobi_from_zero", self.f, (self.f, level.jacobi, *operator, u), level.damping[:2])]
         for a in level.damping[2:]:
             down.append(self._sweep("jacobi_step", u, (u, self.f, level.jacobi, *operator, other), (a,)))
             u, other = other, u
-        down.append(self._sweep("defect", u, (u, self.f, level.transfer, *operator, other)))
+        down.append(self._sweep("residual", u, (u, self.f, level.transfer, *operator, other)))
         rows = xp.zeros((*below.level.layout.padded_shape[:2], p2), np.float32)
         blocks, (box, _, _, chunk) = below.level.ends()
         rest = other
         down.append(lambda: fill(rest))
-        down.append(bound("gather_rows", True, blocks, other, rows, *weights, box, p1, p2, c1, chunk))
+        down.append(bound("restrict_rows", True, blocks, other, rows, *weights, box, p1, p2, c1, chunk))
         coarse = (rows, below.level.jacobi, below.f, *weights, box, c1, c2, p2, chunk, level.correction_scale)
-        down.append(bound("gather_ends", True, blocks, *coarse))
+        down.append(bound("restrict_ends", True, blocks, *coarse))
 
         blocks, (box, _, _, chunk) = level.ends()
         transfer = (below.u, level.transfer, *weights, box, p1, p2, c1, c2, chunk)
-        up: list[Call] = [lambda: below.level.grid.fill(below.u), bound("correct", True, blocks, u, *transfer)]
+        up: list[Call] = [lambda: below.level.grid.fill(below.u), bound("prolong_add", True, blocks, u, *transfer)]
         for a in level.damping[::-1]:
             up.append(self._sweep("jacobi_step", u, (u, self.f, level.jacobi, *operator, other), (a,)))
             u, other = other, u

@@ -18,12 +18,12 @@ from sci.solvers.poisson.stencil import around
 __all__ = [
     "bound",
     "coarsen_reference",
-    "correct_reference",
-    "defect_reference",
-    "first_steps_reference",
-    "gather_reference",
+    "jacobi_from_zero_reference",
     "jacobi_step_reference",
     "network_fields_reference",
+    "prolong_add_reference",
+    "residual_reference",
+    "restrict_rows_reference",
     "run",
     "share_of",
     "widened",
@@ -32,7 +32,7 @@ __all__ = [
 SHARE_MIDDLE, SHARE_STEP = 1.8, 0.01
 """A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c, from 0.53 to 3.07, and 0 for zero."""
 
-_ONE_TYPE = ("gather_rows", "gather_ends", "correct", "lift_share")
+_ONE_TYPE = ("restrict_rows", "restrict_ends", "prolong_add", "neumann_rescale")
 _PACKED = ("network_fields", "coarsen")
 
 
@@ -78,10 +78,10 @@ def _inside(variable: bool, u: Array, d: Array, links: Array, box: Array) -> Arr
     return d[box_key(box)] * u[box_key(box)] - around(u, links if variable else None, box)
 
 
-def first_steps_reference(
+def jacobi_from_zero_reference(
     variable: bool, f: Array, jacobi: Array, d: Array, links: Array, u: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `first_steps` does."""
+    """Do what the kernel `jacobi_from_zero` does."""
     box, a, b = rest[0], rest[-2], rest[-1]
     start = f * widened(jacobi)
     key = box_key(box)
@@ -97,10 +97,10 @@ def jacobi_step_reference(
     out[key] = u[key] + a * widened(jacobi)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
 
 
-def defect_reference(
+def residual_reference(
     variable: bool, u: Array, f: Array, share: Array, d: Array, links: Array, t: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `defect` does."""
+    """Do what the kernel `residual` does."""
     key = box_key(rest[0])
     t[key] = share_of(share)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
 
@@ -115,25 +115,27 @@ def _gathered(fine: Array, taps: Array, stride: int, count: int, axis: int) -> A
     return total
 
 
-def gather_reference(variable: bool, t: Array, m: Array, taps: Array, strides: Array, box: Array, *rest: Any) -> None:
-    """Do what the kernel `gather_rows` does."""
+def restrict_rows_reference(
+    variable: bool, t: Array, m: Array, taps: Array, strides: Array, box: Array, *rest: Any
+) -> None:
+    """Do what the kernel `restrict_rows` does."""
     (n0, n1), (s0, s1) = (int(v) for v in box[3:5]), (int(v) for v in strides[:2])
     m[1 : n0 + 1, 1 : n1 + 1] = _gathered(_gathered(t, taps[0], s0, n0, 0), taps[1], s1, n1, 1)
 
 
-def gather_ends_reference(
+def restrict_ends_reference(
     variable: bool, m: Array, jacobi: Array, f: Array, taps: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `gather_ends` does."""
+    """Do what the kernel `restrict_ends` does."""
     n0, n1, n2 = (int(v) for v in box[3:6])
     sums = _gathered(m[1 : n0 + 1, 1 : n1 + 1], rest[-1] * taps[2], int(strides[2]), n2, 2)
     f[box_key(box)] = (jacobi[box_key(box)] > 0) * sums
 
 
-def correct_reference(
+def prolong_add_reference(
     variable: bool, u: Array, e: Array, share: Array, taps: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `correct` does."""
+    """Do what the kernel `prolong_add` does."""
     xp = namespace(u)
     for axis, (tap, n, stride) in enumerate(zip(taps, (int(v) for v in box[3:6]), (int(v) for v in strides))):
         fine = xp.arange(n)
@@ -196,8 +198,8 @@ def network_fields_reference(
         diagonal[key] = unknown * whole
 
 
-def lift_share_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
-    """Do what the kernel `lift_share` does."""
+def neumann_rescale_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
+    """Do what the kernel `neumann_rescale` does."""
     xp, key = namespace(t), box_key(rest[0])
     own, lost = share_of(share[key]), t[key].copy()
     part = xp.minimum(lost / xp.where(own > 0, own, 1), np.float32(CUT_OFF))
@@ -268,14 +270,14 @@ def coarsen_reference(
 
 
 _REFERENCES: dict[str, Callable[..., None]] = {
-    "first_steps": first_steps_reference,
+    "jacobi_from_zero": jacobi_from_zero_reference,
     "jacobi_step": jacobi_step_reference,
-    "defect": defect_reference,
-    "gather_rows": gather_reference,
-    "gather_ends": gather_ends_reference,
-    "correct": correct_reference,
+    "residual": residual_reference,
+    "restrict_rows": restrict_rows_reference,
+    "restrict_ends": restrict_ends_reference,
+    "prolong_add": prolong_add_reference,
     "pack_faces": pack_faces_reference,
     "network_fields": network_fields_reference,
-    "lift_share": lift_share_reference,
+    "neumann_rescale": neumann_rescale_reference,
     "coarsen": coarsen_reference,
 }

@@ -179,5 +179,5 @@ def neumann_rescale(level: Level, below: Layout, lost: Array) -> None:
     t = level.zeros()
     blocks, ends = level.ends()
     transfer = (level.transfer, level.interpolation, level.strides)
-    run("correct", True, blocks, t, lost, *transfer, ends[0], p1, p2, c1, c2, ends[-1])
-    run("lift_share", True, blocks, t, level.transfer, *ends)
+    run("prolong_add", True, blocks, t, lost, *transfer, ends[0], p1, p2, c1, c2, ends[-1])
+    run("neumann_rescale", True, blocks, t, level.transfer, *ends)

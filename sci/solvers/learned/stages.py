@@ -130,6 +130,6 @@ class CgStep:
         coarse = (_rows(level, below), below.jacobi, self.below_f, square)
         numbers = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         shape = (level.correction_scale, *b.shape[1:], int(b.shape == x.shape))
-        kernel = get_kernel(_SOURCE, "jacobi_advance", np.float32, np.int8)
+        kernel = get_kernel(_SOURCE, "jacobi_cg_step", np.float32, np.int8)
         launch(kernel, 1, *given, *coarse, *_numbers(level, below), *shape, *numbers, int(exact), int(descends))
         return float(square[0])
