@@ -15,6 +15,7 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, allgather_rows, allreduce_sum, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
+from sci.nn.ops.checks import normalized_axis
 from sci.nn.optim.adam import real_view
 
 __all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
@@ -159,6 +160,7 @@ def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array
     >>> gather_tokens(np.ones((3, 2))).shape
     (3, 2)
     """
+    axis = normalized_axis(axis, x.ndim, "gather_tokens")
     if size(comm) == 1:
         return x, (axis, comm, x.shape[axis])
     return _gathered(x, axis, comm), (axis, comm, x.shape[axis])
@@ -192,6 +194,7 @@ def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, 
     >>> scatter_sum(np.ones((3, 2))).shape
     (3, 2)
     """
+    axis = normalized_axis(axis, x.ndim, "scatter_sum")
     if size(comm) == 1:
         return x, (axis, comm)
     part = split(x.shape[axis], comm)

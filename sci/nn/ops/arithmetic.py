@@ -27,7 +27,8 @@ def kind_of(x: Any) -> Kind:
 def unbroadcast(gradient: Array, kind: Kind) -> Any:
     """Undo broadcasting and promotion of an operand of a given shape and dtype.
 
-    Sums over the axes that were added or stretched, and drops an imaginary part that was added.
+    Sums over the axes that were added or stretched, and drops an imaginary part that was added. The gradient of
+    integers stays in floats.
     """
     if kind is None:
         return None
@@ -38,9 +39,9 @@ def unbroadcast(gradient: Array, kind: Kind) -> Any:
     axes = (*range(extra), *(extra + k for k, n in enumerate(shape) if n == 1 and gradient.shape[extra + k] != 1))
     if axes:
         gradient = gradient.sum(axis=axes, keepdims=True).reshape(shape)
-    if dtype.kind == "f" and gradient.dtype.kind == "c":
+    if dtype.kind != "c" and gradient.dtype.kind == "c":
         gradient = gradient.real
-    return gradient.astype(dtype, copy=False)
+    return gradient.astype(dtype, copy=False) if dtype.kind in "fc" else gradient
 
 
 def _conj(x: Any) -> Any:

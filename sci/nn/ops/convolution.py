@@ -159,6 +159,10 @@ def _upsample_nearest_vjp(dout: Array, _: None) -> tuple[Array]:
 def upsample_nearest(x: Array) -> tuple[Array, None]:
     """Repeat each cell of (batch, channels, n0, n1, n2) in 2 x 2 x 2 cells.
 
+    Raises
+    ------
+    ShapeError
+
     Examples
     --------
     >>> import numpy as np
@@ -166,4 +170,6 @@ def upsample_nearest(x: Array) -> tuple[Array, None]:
     >>> upsample_nearest(np.ones((1, 2, 2, 2, 2))).shape
     (1, 2, 4, 4, 4)
     """
+    if x.ndim != 5:
+        raise ShapeError(f"upsample_nearest of shape {tuple(x.shape)}; expected (batch, channels, n0, n1, n2)")
     return x.repeat(2, axis=2).repeat(2, axis=3).repeat(2, axis=4), None

@@ -32,8 +32,9 @@ def _plus(out: Array, bias: Array) -> Array:
 
 def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
     x, weight, biased = residuals
-    rows = dout.reshape(-1, dout.shape[-1])
-    dx, dweight = dout @ weight.conj(), rows.T @ x.conj().reshape(-1, x.shape[-1])
+    count = math.prod(dout.shape[:-1])
+    rows = dout.reshape(count, dout.shape[-1])
+    dx, dweight = dout @ weight.conj(), rows.T @ x.conj().reshape(count, x.shape[-1])
     dbias = unbroadcast(rows.sum(axis=0), biased) if biased else None
     return unbroadcast(dx, kind_of(x)), unbroadcast(dweight, kind_of(weight)), dbias
 

@@ -234,7 +234,7 @@ def _embedding_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
     shape, indices = residuals
     xp = namespace(dout)
     gradient = xp.zeros(shape, dout.dtype)
-    flat, rows = indices.reshape(-1), dout.reshape(-1, shape[1])
+    flat, rows = indices.reshape(-1), dout.reshape(indices.size, shape[1])
     if xp is not np:
         xp.add.at(gradient, flat, rows)
     elif flat.size:

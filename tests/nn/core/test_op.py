@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 
@@ -11,7 +12,7 @@ from gradients import assert_vjp
 from op_cases import OPS
 
 import sci.nn as P
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, SciError
 from sci.nn import Op, Tape, op
 
 IDS = [f"{k}-{name}" for k, (name, _, _) in enumerate(OPS)]
@@ -111,3 +112,34 @@ def test_the_value_alone_is_used_where_nothing_is_recorded():
     assert calls == ["value", "value"]
     out.backward(X)
     assert calls == ["value", "value", "forward"]
+
+
+ODD = (
+    *(
+        np.ones(()),
+        np.ones(3),
+        np.ones((2, 3)),
+        np.ones((0, 3)),
+        np.ones((2, 0)),
+        np.ones((0, 3, 4)),
+        np.ones((2, 3, 4)),
+    ),
+    *(np.arange(3), np.ones((2, 3), "f2"), np.ones((2, 3), ">f8"), np.ones((2, 3), complex), np.ones((2, 3, 4), "f4")),
+)
+
+
+@pytest.mark.parametrize("name", sorted({case[0] for case in OPS}))
+def test_whatever_is_called_with_odd_arrays_works_or_raises_an_error_of_ours(name):
+    """Zero axes, empty axes, integers, half precision, foreign byte order, shapes that do not fit, in every slot."""
+    op = getattr(P, name)
+    _, args, options = next(case for case in OPS if case[0] == name)
+    slots = [k for k, a in enumerate(args) if isinstance(a, np.ndarray)]
+    tried = [{k: odd} for k in slots for odd in ODD] + [dict.fromkeys(slots, odd) for odd in ODD]
+    for changes in tried:
+        given = [changes.get(k, a) for k, a in enumerate(args)]
+        target = {"target": given[0]} if "target" in options else {}
+        with contextlib.suppress(SciError), np.errstate(divide="ignore", invalid="ignore"):
+            out, residuals = op.forward(*given, **{**options, **target})
+            gradients = op.vjp(np.ones_like(out), residuals)
+            for a, gradient in zip(given, gradients):
+                assert gradient is None or gradient.shape == a.shape

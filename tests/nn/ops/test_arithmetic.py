@@ -40,6 +40,13 @@ def test_gradients_lose_axes_lengths_and_imaginary_parts_that_were_added():
     assert unbroadcast(gradient, None) is None
 
 
+def test_gradients_beside_integers_stay_floats():
+    counts, z = np.arange(3), complex_(2, 3)
+    da, db = P.multiply.vjp(np.ones((2, 3)), P.multiply.forward(counts, z)[1])
+    np.testing.assert_allclose(da, z.conj().real.sum(axis=0))
+    assert db.dtype == z.dtype
+
+
 def test_powers_of_zero_and_exponents_that_are_no_numbers():
     x = np.array([0.0, 2.0])
     np.testing.assert_array_equal(P.power.vjp(np.ones(2), P.power.forward(x, exponent=0)[1])[0], [0, 0])

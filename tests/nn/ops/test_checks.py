@@ -61,6 +61,7 @@ def test_bad_input(call, error, message):
         (lambda: P.embedding(real(3), np.array([0])), ShapeError, r"expected \(n, width\)"),
         (lambda: P.softmax(real(3, 2), axis=2), InvalidValueError, "axis 2 of an array of 2 axes"),
         (lambda: P.softmax(np.empty((3, 0))), ShapeError, "one class or more"),
+        (lambda: P.gather_tokens(real(3)), InvalidValueError, "gather_tokens: axis -2 of an array of 1 axes"),
         (lambda: P.log_softmax(real(3).astype("f2")), DTypeError, "expected float32 or float64"),
         (lambda: P.mean_squared_error(np.empty(0), np.empty(0)), ShapeError, "with entries"),
         (lambda: P.relative_l2(np.empty((0, 1, 4)), target=np.empty((0, 1, 4))), ShapeError, "with entries"),

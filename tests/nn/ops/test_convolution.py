@@ -57,3 +57,5 @@ def test_wrong_shapes_are_refused():
         convolve(np.ones((1, 2, 4, 4, 4)), np.ones((3, 1, 3, 3, 3)), np.ones(3))
     with pytest.raises(ShapeError, match="even"):
         average_pool(np.ones((1, 2, 4, 3, 4)))
+    with pytest.raises(ShapeError, match="upsample_nearest of shape"):
+        upsample_nearest(np.ones((1, 2, 4, 3)))

@@ -32,6 +32,12 @@ def test_empty_batches_have_zero_gradients():
         np.testing.assert_array_equal(db, np.zeros(4))
 
 
+def test_layers_without_outputs_have_empty_gradients():
+    out, residuals = P.linear.forward(real(2, 3), np.empty((0, 3)))
+    assert out.shape == (2, 0)
+    np.testing.assert_array_equal(P.linear.vjp(out, residuals)[0], np.zeros((2, 3)))
+
+
 def test_long_rows_are_cut_without_a_difference(monkeypatch):
     a, b = real(2, 3, 1543), real(2, 4, 1543)
     expected = np.einsum("smp,snp->mn", a, b)
