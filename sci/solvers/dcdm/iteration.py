@@ -16,7 +16,7 @@ from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn import op
 from sci.solvers.krylov.arrays import applier, as_vector, inner, norm
 from sci.solvers.krylov.cg import SolveResult
-from sci.solvers.krylov.iteration import positive
+from sci.solvers.krylov.iteration import iterate
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss"]
@@ -112,51 +112,103 @@ def conjugate_directions(
     if k < 0 or maxiter < 0 or not (rtol >= 0 and atol >= 0):
         raise InvalidValueError(f"k {k}, maxiter {maxiter}, rtol {rtol}, atol {atol}; expected none to be negative")
     x = namespace(right).zeros_like(right) if x0 is None else as_vector(x0, "x0").copy()
-    residual = right - apply(x)
-    norms = [norm(residual)]
-    target = max(rtol * norms[0], atol)
-    kept: deque[tuple[Array, Array, float]] = deque(maxlen=k)
-    while norms[-1] > target and len(norms) <= maxiter:
-        q, product, curvature = _direction(direction, project, apply, residual, norms, kept, log)
-        x += (inner(q, residual) / curvature) * q
-        kept.append((q, product, curvature))
-        residual = right - apply(x)
-        norms.append(norm(residual))
-        if callback is not None:
-            callback(x)
+    v = _DirectionVectors(apply, project, right, x, direction, k, callback, log)
+    target = max(rtol * v.norm, atol)
+    norms = iterate(v, target, maxiter)
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
 
 
-def _direction(
-    direction: Callable[[Array], Array],
-    project: Callable[[Array], Array],
-    apply: Callable[[Array], Array],
-    residual: Array,
-    norms: list[float],
-    kept: deque[tuple[Array, Array, float]],
-    log: DirectionLog | None,
-) -> tuple[Array, Array, float]:
-    """Return the next direction q, A q and q'A q."""
-    iteration = len(norms)
-    if not isfinite(norms[-1]):
-        raise ConvergenceError(f"iteration {iteration}: the residual is {norms[-1]}; A gives NaN, or numbers overflow")
-    q = direction(residual * (1 / norms[-1]))
-    if q.shape != residual.shape:
-        raise ShapeError(f"the direction has shape {tuple(q.shape)}; expected that of b, {tuple(residual.shape)}")
-    size = norm(q.astype(residual.dtype, copy=False))
-    reason = "zero" if size == 0 else "" if isfinite(size) else "nan"
-    if not reason:
-        q = _orthogonal(project(q.astype(residual.dtype) * (1 / size)), kept)
-        product = apply(q)
-        curvature = inner(q, product)
-        if curvature > 0 and norm(q) > DEPENDENT:
-            return q, product, curvature
-        reason = "negative curvature" if curvature < 0 else "dependent"
-    if log is not None:
-        log.fallbacks.append((iteration, reason))
-    q = _orthogonal(residual * (1 / norms[-1]), kept)
-    product = apply(q)
-    return q, product, positive(inner(q, product), "A", "r", iteration)
+class _DirectionVectors:
+    """The vectors of one solve along proposed directions, for the loop of conjugate gradients.
+
+    z = q is the proposed direction, A-orthogonal to those that are kept already, so that beta = 0; the residual is
+    recomputed in every step.
+    """
+
+    def __init__(
+        self,
+        apply: Callable[[Array], Array],
+        project: Callable[[Array], Array],
+        b: Array,
+        x: Array,
+        direction: Callable[[Array], Array],
+        k: int,
+        callback: Callable[[Array], object] | None,
+        log: DirectionLog | None,
+    ) -> None:
+        self._apply, self._project, self._direction, self._callback, self._log = (
+            apply,
+            project,
+            direction,
+            callback,
+            log,
+        )
+        self._b, self._x, self.eps = b, x, float(np.finfo(b.dtype).eps)
+        self._kept: deque[tuple[Array, Array, float]] = deque(maxlen=k)
+        self._iteration = 0
+        self.norm = self.replace()
+
+    def start(self) -> float:
+        """Return the norm of the residual of the start."""
+        return self.norm
+
+    def replace(self) -> float:
+        """Recompute the residual from x; return its norm."""
+        self._r = self._b - self._apply(self._x)
+        self.norm = norm(self._r)
+        return self.norm
+
+    def precondition(self, norm: float) -> float:
+        """Choose the direction q, its sign such that q'r is positive; return q'r."""
+        self._iteration += 1
+        if not isfinite(norm):
+            raise ConvergenceError(
+                f"iteration {self._iteration}: the residual is {norm}; A gives NaN, or numbers overflow"
+            )
+        unit = self._r * (1 / norm)
+        reason = self._take(self._direction(unit))
+        if reason:
+            if self._log is not None:
+                self._log.fallbacks.append((self._iteration, reason))
+            self._q = _orthogonal(unit, self._kept)
+            self._Aq = self._apply(self._q)
+            self._form = inner(self._q, self._Aq)
+        along = inner(self._q, self._r)
+        self._sign = -1.0 if along < 0 else 1.0
+        return abs(along)
+
+    def _take(self, q: Array) -> str:
+        """Set q, A q and q'A q from a proposed direction; return why it is useless, "" if it is not."""
+        if q.shape != self._r.shape:
+            raise ShapeError(f"the direction has shape {tuple(q.shape)}; expected that of b, {tuple(self._r.shape)}")
+        length = norm(q.astype(self._r.dtype, copy=False))
+        if length == 0 or not isfinite(length):
+            return "zero" if length == 0 else "nan"
+        self._q = _orthogonal(self._project(q.astype(self._r.dtype) * (1 / length)), self._kept)
+        self._Aq = self._apply(self._q)
+        self._form = inner(self._q, self._Aq)
+        if self._form < 0:
+            return "negative curvature"
+        useful = self._form > 0 and norm(self._q) > DEPENDENT and inner(self._q, self._r) != 0
+        return "" if useful else "dependent"
+
+    def conjugate(self, rho: float, last: tuple[float, float] | None) -> tuple[float, float]:
+        """Return beta = 0 and q'A q."""
+        return 0.0, self._form
+
+    def step(self, beta: float, length: float, soon: bool, last: bool) -> tuple[float, bool]:
+        """Move x along q and recompute the residual; return its norm, which is exact."""
+        self._x += (self._sign * length) * self._q
+        self._kept.append((self._q, self._Aq, self._form))
+        return self.replace(), True
+
+    def show(self) -> None:
+        """Call the callback with x."""
+        if self._callback is not None:
+            self._callback(self._x)
+
+    def settle(self) -> None:
+        """Leave x as it is: it is complete after each step."""
 
 
 def _orthogonal(q: Array, kept: deque[tuple[Array, Array, float]]) -> Array:

@@ -51,7 +51,7 @@ def run(name: str, variable: bool, blocks: int, *arguments: Any) -> None:
 
 
 def bound(name: str, variable: bool, blocks: int, *arguments: Any) -> Callable[[], None]:
-    """Return the launch of a kernel or the call of its reference, for arrays that stay the same."""
+    """Return a callable that launches a kernel, or calls its reference where none compiles, on these arrays."""
     kernel = cycle_kernel(name, variable)
     if use_compiled(kernel, arguments[0]):
         return bind(kernel, blocks, *arguments)
@@ -81,7 +81,7 @@ def _inside(variable: bool, u: Array, d: Array, links: Array, box: Array) -> Arr
 def jacobi_from_zero_reference(
     variable: bool, f: Array, jacobi: Array, d: Array, links: Array, u: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `jacobi_from_zero` does."""
+    """Reference of the kernel `jacobi_from_zero` in array calls."""
     box, a, b = rest[0], rest[-2], rest[-1]
     start = f * widened(jacobi)
     key = box_key(box)
@@ -92,7 +92,7 @@ def jacobi_from_zero_reference(
 def jacobi_step_reference(
     variable: bool, u: Array, f: Array, jacobi: Array, d: Array, links: Array, out: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `jacobi_step` does."""
+    """Reference of the kernel `jacobi_step` in array calls."""
     key, a = box_key(rest[0]), rest[-1]
     out[key] = u[key] + a * widened(jacobi)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
 
@@ -100,7 +100,7 @@ def jacobi_step_reference(
 def residual_reference(
     variable: bool, u: Array, f: Array, share: Array, d: Array, links: Array, t: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `residual` does."""
+    """Reference of the kernel `residual` in array calls."""
     key = box_key(rest[0])
     t[key] = share_of(share)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
 
@@ -118,7 +118,7 @@ def _gathered(fine: Array, taps: Array, stride: int, count: int, axis: int) -> A
 def restrict_rows_reference(
     variable: bool, t: Array, m: Array, taps: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `restrict_rows` does."""
+    """Reference of the kernel `restrict_rows` in array calls."""
     (n0, n1), (s0, s1) = (int(v) for v in box[3:5]), (int(v) for v in strides[:2])
     m[1 : n0 + 1, 1 : n1 + 1] = _gathered(_gathered(t, taps[0], s0, n0, 0), taps[1], s1, n1, 1)
 
@@ -126,7 +126,7 @@ def restrict_rows_reference(
 def restrict_ends_reference(
     variable: bool, m: Array, jacobi: Array, f: Array, taps: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `restrict_ends` does."""
+    """Reference of the kernel `restrict_ends` in array calls."""
     n0, n1, n2 = (int(v) for v in box[3:6])
     sums = _gathered(m[1 : n0 + 1, 1 : n1 + 1], rest[-1] * taps[2], int(strides[2]), n2, 2)
     f[box_key(box)] = (jacobi[box_key(box)] > 0) * sums
@@ -135,7 +135,7 @@ def restrict_ends_reference(
 def prolong_add_reference(
     variable: bool, u: Array, e: Array, share: Array, taps: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
-    """Do what the kernel `prolong_add` does."""
+    """Reference of the kernel `prolong_add` in array calls."""
     xp = namespace(u)
     for axis, (tap, n, stride) in enumerate(zip(taps, (int(v) for v in box[3:6]), (int(v) for v in strides))):
         fine = xp.arange(n)
@@ -149,7 +149,7 @@ def prolong_add_reference(
 
 
 def pack_faces_reference(variable: bool, d: Array, faces: Array, *rest: Any) -> None:
-    """Do what the kernel `pack_faces` does."""
+    """Reference of the kernel `pack_faces` in array calls."""
     box = rest[0]
     own, near = d[box_key(box)].astype(np.int32), around((d > 0).astype(np.int32), None, box)
     faces[box_key(box)] = (own > 0) * (1 + 256 * own + 65536 * (own - near))
@@ -171,7 +171,7 @@ def network_fields_reference(
     diagonal: Array,
     *rest: Any,
 ) -> None:
-    """Do what the kernel `network_fields` does."""
+    """Reference of the kernel `network_fields` in array calls."""
     xp, box, beyond = namespace(d), rest[0], rest[-1]
     key, lengths = box_key(box), tuple(int(v) for v in box[3:6])
     fluid, walls, whole = (fraction, fixed, d) if variable else unpacked(d)
@@ -199,7 +199,7 @@ def network_fields_reference(
 
 
 def neumann_rescale_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
-    """Do what the kernel `neumann_rescale` does."""
+    """Reference of the kernel `neumann_rescale` in array calls."""
     xp, key = namespace(t), box_key(rest[0])
     own, lost = share_of(share[key]), t[key].copy()
     part = xp.minimum(lost / xp.where(own > 0, own, 1), np.float32(CUT_OFF))
@@ -232,7 +232,7 @@ def coarsen_reference(
     box: Array,
     *rest: Any,
 ) -> None:
-    """Do what the kernel `coarsen` does."""
+    """Reference of the kernel `coarsen` in array calls."""
     xp, key = namespace(d), box_key(box)
     counts, steps = [int(v) for v in box[3:6]], [int(v) for v in strides]
 

@@ -11,15 +11,15 @@ from typing import Any
 from sci.backend import Array, namespace
 
 __all__ = [
-    "Level",
+    "BatchLevel",
     "apply_links",
     "coarser",
     "diagonal_of",
     "first_level",
     "hierarchy",
     "inactive_fraction",
-    "lift",
     "pair_mean",
+    "rescaling",
     "restrict",
     "surface_factor",
     "upsample",
@@ -29,15 +29,15 @@ COARSEST = 128
 """Cells of the level that is solved directly, at most."""
 
 NEAREST = 0.1
-"""Least distance of a surface from the center of a coarse cell that it cuts, in widths of the cell."""
+"""Least distance between a surface and the center of a coarse cell that it cuts, in widths of the cell."""
 
 CUT_OFF = 0.6
-"""Largest part of an interpolation that is made up for; in a corner of Neumann walls the linear one loses 0.58."""
+"""Largest inactive fraction of an interpolation that is compensated; in a corner of Neumann walls it is 0.58."""
 
 
 @dataclass(frozen=True)
-class Level:
-    """One level: the operator (A u)_i = sum_j link_ij (u_i - u_j) + dirichlet_i u_i, and how full its cells are.
+class BatchLevel:
+    """One level of a batch of problems: (A u)_i = sum_j link_ij (u_i - u_j) + dirichlet_i u_i, and its fluid fractions.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ EVEN = {axis: part(axis, 0, None, 2) for axis in (-3, -2, -1)}
 ODD = {axis: part(axis, 1, None, 2) for axis in (-3, -2, -1)}
 
 
-def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> Level:
+def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> BatchLevel:
     """Return the level of given cells, with weight 1 on every open face.
 
     Parameters
@@ -106,7 +106,7 @@ def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> Leve
         dirichlet[part(axis, -1)] += high
     x, y, z = (open_cells[HIGH[axis]] * open_cells[LOW[axis]] for axis in (-3, -2, -1))
     closed = (~fluid & insulating).astype(dtype)
-    return Level((x, y, z), dirichlet * open_cells, open_cells, closed, tuple(walls), 0)
+    return BatchLevel((x, y, z), dirichlet * open_cells, open_cells, closed, tuple(walls), 0)
 
 
 def _pair_sum(x: Array, axis: int) -> Array:
@@ -128,14 +128,14 @@ def pair_mean(x: Array, axis: int) -> Array:
 
 
 def wall_factor(depth: int) -> float:
-    """Return how much stiffer a Dirichlet face is than an inner one.
+    """Return the weight of a Dirichlet face relative to that of an inner one.
 
     The zero lies half a fine cell beyond the face, so at (2^depth + 1) / 2 fine cells from the center, not at 2^depth.
     """
     return 2.0 / (1.0 + 0.5**depth)
 
 
-def coarser(level: Level) -> Level:
+def coarser(level: BatchLevel) -> BatchLevel:
     """Return the level of cells twice as wide.
 
     The flux between two coarse cells runs through the open fine faces between them over twice the distance. In three
@@ -155,11 +155,11 @@ def coarser(level: Level) -> Level:
     stiffening = wall_factor(level.depth + 1) / wall_factor(level.depth)
     fraction = fraction * 0.5**level.coarsened
     x, y, z = links
-    return Level((x, y, z), dirichlet * (scale * stiffening), fraction, closed, level.walls, level.depth + 1)
+    return BatchLevel((x, y, z), dirichlet * (scale * stiffening), fraction, closed, level.walls, level.depth + 1)
 
 
 def surface_factor(fraction: Array, depth: int) -> Array:
-    """Return how much more the Dirichlet term of a cell weighs that a surface cuts than one that is full.
+    """Return the factor of the Dirichlet term of a cell that a surface cuts, relative to a full cell.
 
     A surface that leaves the part f of a cell to the fluid has its zero f - 1/2 + 1/2^(depth + 1) widths from the
     center, and the flux to it is inverse to that.
@@ -169,8 +169,9 @@ def surface_factor(fraction: Array, depth: int) -> Array:
 
 
 def inactive_fraction(fraction: Array, closed: Array, walls: Any) -> Array:
-    """Return, for coarse cells with a layer around them, what an interpolation loses there that nothing flows into: 1
-    in Neumann bodies and beyond Neumann walls, 0 in unknowns and where the solution vanishes.
+    """Return the part of an interpolation that each coarse cell loses, with one layer of cells around the grid.
+
+    It is 1 in Neumann bodies and beyond Neumann walls, and 0 in unknowns and where the solution vanishes.
     """
     xp = namespace(fraction)
     lost = xp.where(fraction > 0, 0, closed).astype(fraction.dtype)
@@ -181,12 +182,11 @@ def inactive_fraction(fraction: Array, closed: Array, walls: Any) -> Array:
     return lost
 
 
-def lift(fine: Level, coarse: Level, tap: float) -> tuple[Array, Array] | None:
-    """Return what the interpolation to each fine cell is multiplied by beside Neumann surfaces, and its derivative by
-    the tap; None where there are none.
+def rescaling(fine: BatchLevel, coarse: BatchLevel, tap: float) -> tuple[Array, Array] | None:
+    """Return the factor of the interpolation to each fine cell beside Neumann surfaces, and its derivative by the tap.
 
-    Coarse cells without an unknown hold zeros. Where nothing flows, the weights of the others are raised to sum to
-    one, so that constants stay constant.
+    None if there are no such surfaces. Coarse cells without an unknown hold zeros; beside Neumann surfaces the weights
+    of the others are raised to sum to one, so that constants stay constant.
     """
     xp, lost = namespace(coarse.fraction), inactive_fraction(coarse.fraction, coarse.closed, coarse.walls)
     if not bool(lost.any()):
@@ -205,7 +205,7 @@ def lift(fine: Level, coarse: Level, tap: float) -> tuple[Array, Array] | None:
     return factor, xp.where(lost < CUT_OFF, factor * factor * slope, 0)
 
 
-def hierarchy(level: Level) -> list[Level]:
+def hierarchy(level: BatchLevel) -> list[BatchLevel]:
     """Return all levels from the given one down to at most `COARSEST` cells."""
     levels = [level]
     while levels[-1].shape[0] * levels[-1].shape[1] * levels[-1].shape[2] > COARSEST:

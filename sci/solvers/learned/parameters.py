@@ -1,5 +1,6 @@
-"""What the learned V-cycle learns: a few numbers and a small network for each kind of level, bounded so that the cycle
-stays symmetric and positive definite whatever they are.
+"""Parameters of the learned V-cycle: a few numbers and a small network for each kind of level.
+
+They are bounded so that the cycle stays symmetric and positive definite for any values.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ KINDS = 3
 
 FEATURES, HIDDEN = 6, 8
 IN_THE_OPEN = (1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
-"""Features of a cell around which all is fluid."""
+"""Features of a cell in the middle of fluid."""
 IN_A_PLANE = (1.0, 1.5, 1.5, 3.0, 4.5, 4.5)
-"""What features of a grid of two axes are multiplied by: it has 4 faces a cell for 6, and 9 of 27 cells."""
+"""Factors of the features on a grid of two axes, which has 4 faces per cell instead of 6, and 9 cells instead of 27."""
 BOUNDS = (0.3, 0.45, 0.6)
 """Largest logarithm of the three modulations of a cell: Jacobi weight, transfer, Dirichlet term."""
 
@@ -101,7 +102,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
 
 
 def kind_of(depth: int) -> int:
-    """Return which parameters the level at `depth` has."""
+    """Return the kind of parameters of the level at `depth`."""
     return min(depth, KINDS - 1)
 
 
@@ -138,7 +139,7 @@ def modulations(parameters: Parameters, kind: int, features: Array) -> tuple[Arr
     """Return three factors of each cell, (..., 3), from its features (..., FEATURES).
 
     A layer of HIDDEN units and one of three, both with s(x) = x / (1 + |x|), and (1 + c s) / (1 - c s), which lies
-    between exp(-bound) and exp(bound) for c = tanh(bound / 2): divisions alone, which a kernel does fast.
+    between exp(-bound) and exp(bound) for c = tanh(bound / 2). Divisions alone are fast in a kernel.
     """
     xp, dtype = namespace(features), features.dtype
     w1, b1, w2, b2 = (xp.asarray(parameters[f"level{kind}.{n}"], dtype=dtype) for n in ("w1", "b1", "w2", "b2"))
@@ -161,35 +162,35 @@ def modulations_vjp(dout: Array, residuals: Any) -> dict[str, Array]:
     return {"w1": first, "b1": inner.sum(axis=0), "w2": flat.T @ outer, "b2": outer.sum(axis=0)}
 
 
-def _open_share(parameters: Parameters, kind: int) -> tuple[float, Any]:
-    """Return the modulation of the transfer where all is fluid, and what its gradients need."""
+def _open_transfer(parameters: Parameters, kind: int) -> tuple[float, Any]:
+    """Return the modulation of the transfer in the middle of fluid, and the residuals for its gradients."""
     factors, residuals = modulations(parameters, kind, np.array([IN_THE_OPEN]))
     return float(factors[0, 1]), residuals
 
 
 def consistent_gain(parameters: Parameters, kind: int) -> Array:
-    """Return the gain with which a smooth residual keeps its size in the open from a level to the next.
+    """Return the gain (logarithm of the correction scale) with which a smooth residual keeps its size between levels.
 
     Restriction and interpolation both carry the modulation m of the transfer, so exp(gain) m^2 = 1. Levels that share
-    their parameters would otherwise multiply the same excess once a level, the more the larger the grid.
+    their parameters would otherwise multiply the same excess once per level, the more the larger the grid.
     """
-    return np.array(-2.0 * np.log(_open_share(parameters, kind)[0]))
+    return np.array(-2.0 * np.log(_open_transfer(parameters, kind)[0]))
 
 
 def gain_vjp(gradients: Parameters, parameters: Parameters, kind: int) -> None:
-    """Carry the gradient of the gain of a level, if it is the consistent one, on to the network."""
-    share, residuals = _open_share(parameters, kind)
-    dfactors = np.array([[0.0, -2.0 * float(gradients[f"level{kind}.gain"]) / share, 0.0]])
+    """Add the gradient of the gain of a level, if it is the consistent one, to those of the network."""
+    weight, residuals = _open_transfer(parameters, kind)
+    dfactors = np.array([[0.0, -2.0 * float(gradients[f"level{kind}.gain"]) / weight, 0.0]])
     for name, gradient in modulations_vjp(dfactors, residuals).items():
         gradients[f"level{kind}.{name}"] = gradients[f"level{kind}.{name}"] + gradient
     gradients[f"level{kind}.gain"] = np.zeros(())
 
 
 def flat_network(parameters: Parameters, kind: int, plane: bool) -> np.ndarray:
-    """Return what the kernel takes of a network: W1, b1, W2, b2 and the constants c, in float32.
+    """Return a network as the kernel reads it: W1, b1, W2, b2 and the constants c, in float32.
 
-    In a grid of two axes (`plane`) W1 carries the factors of the features, so that the network sees what goes on in the
-    third direction without end.
+    On a grid of two axes (`plane`) W1 carries the factors of the features, so that the network sees a plane as infinite
+    in the third direction.
     """
     layers = [parameters[f"level{kind}.{name}"] for name in ("w1", "b1", "w2", "b2")]
     if plane:

@@ -4,7 +4,7 @@ the gradients of all that it learns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from typing import Any
 
@@ -14,10 +14,10 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.solvers.learned.levels import (
     HIGH,
     LOW,
-    Level,
+    BatchLevel,
     apply_links,
     diagonal_of,
-    lift,
+    rescaling,
     restrict,
     surface_factor,
     upsample,
@@ -32,20 +32,20 @@ from sci.solvers.learned.parameters import (
     weights_vjp,
 )
 
-__all__ = ["Cycle", "cycle_of", "dense_inverse", "features", "vcycle", "vcycle_vjp"]
+__all__ = ["BatchCycle", "cycle_of", "dense_inverse", "features", "vcycle", "vcycle_vjp"]
 
 
 ROUNDING = 1e-6
-"""A float32 diagonal differs from the sum of its six links by less than this part of it."""
+"""Relative difference, at most, between a float32 diagonal and the sum of its six links."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A level as the cycle uses it.
+class BatchStage:
+    """A level with the numbers that its network gave each cell.
 
     Parameters
     ----------
-    level : Level
+    level : BatchLevel
     diagonal : (..., nx, ny, nz) array
         Of the operator, with the modulated Dirichlet term.
     inverse : array
@@ -61,10 +61,10 @@ class Stage:
     gain : float
         Factor of the restricted residual.
     residuals : tuple
-        What the gradients need of the networks.
+        Of the network, for the gradients.
     """
 
-    level: Level
+    level: BatchLevel
     diagonal: Array
     inverse: Array
     jacobi: Array
@@ -106,16 +106,33 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Cycle:
+class BatchCycle:
     """All stages, and the inverse of the last operator (..., n, n)."""
 
-    stages: list[Stage]
+    stages: list[BatchStage]
     coarsest: Array
 
+    def sample(self, k: int) -> BatchCycle:
+        """Return the cycle of problem k of a batch, without the residuals for its gradients."""
+        if self.coarsest.ndim == 2:  # one problem for every row of the batch
+            return self
+        part = slice(k, k + 1)
 
-def features(level: Level) -> Array:
-    """Return what a network sees of each cell, (..., nx, ny, nz, 6): its fluid fraction, Dirichlet weight and diagonal
-    (of 6), and their means over 3 x 3 x 3 cells.
+        def of(stage: BatchStage) -> BatchStage:
+            x, y, z = (link[part] for link in stage.level.links)
+            level = replace(stage.level, links=(x, y, z), fraction=stage.level.fraction[part])
+            fields = {
+                name: getattr(stage, name)[part] for name in ("diagonal", "inverse", "jacobi", "transfer", "fixed")
+            }
+            return replace(stage, level=level, residuals=None, **fields)
+
+        return BatchCycle([of(stage) for stage in self.stages], self.coarsest[part])
+
+
+def features(level: BatchLevel) -> Array:
+    """Return the features of each cell that a network reads, (..., nx, ny, nz, 6).
+
+    They are its fluid fraction, Dirichlet weight / 6 and diagonal / 6, and their means over 3 x 3 x 3 cells.
     """
     scale = 1.0 / 6.0
     own = [level.fraction, level.dirichlet * scale, diagonal_of(level.links, level.dirichlet) * scale]
@@ -131,23 +148,23 @@ def _box_mean(f: Array) -> Array:
     return f * (1.0 / 27.0)
 
 
-def cycle_of(levels: list[Level], parameters: Parameters, seen: list[Array] | None = None) -> Cycle:
-    """Evaluate what the parameters make of a hierarchy; `seen` are the features, where they are known."""
+def cycle_of(levels: list[BatchLevel], parameters: Parameters, seen: list[Array] | None = None) -> BatchCycle:
+    """Return the cycle of a hierarchy: the networks evaluated in every cell. `seen` are the features, if known."""
     seen = [features(level) for level in levels] if seen is None else seen
     stages = [_stage(level, below, parameters, f) for level, below, f in zip(levels, [*levels[1:], None], seen)]
-    return Cycle(stages, dense_inverse(stages[-1].level.links, stages[-1].diagonal))
+    return BatchCycle(stages, dense_inverse(stages[-1].level.links, stages[-1].diagonal))
 
 
-def _stage(level: Level, below: Level | None, parameters: Parameters, seen: Array) -> Stage:
+def _stage(level: BatchLevel, below: BatchLevel | None, parameters: Parameters, seen: Array) -> BatchStage:
     xp, kind = namespace(seen), kind_of(level.depth)
     factors, residuals = modulations(parameters, kind, seen)
     tap = float(parameters[f"level{kind}.tap"])
-    lifted = None if below is None else lift(level, below, tap)
+    lifted = None if below is None else rescaling(level, below, tap)
     fixed = level.dirichlet * surface_factor(level.fraction, level.depth) if level.depth > 0 else level.dirichlet
     diagonal = diagonal_of(level.links, fixed * factors[..., 2] if level.depth > 0 else fixed)
     unknown = (level.fraction > 0) & (diagonal > 0)
     inverse = xp.where(unknown, 1 / xp.where(unknown, diagonal, 1), 0).astype(seen.dtype)
-    return Stage(
+    return BatchStage(
         level,
         diagonal,
         inverse,
@@ -165,7 +182,7 @@ def dense_inverse(links: tuple[Array, Array, Array], diagonal: Array) -> Array:
     """Invert the operator of a small grid on the host, in double precision; a singular one on its range."""
     over = to_host(diagonal).astype(np.float64)
     x, y, z = (to_host(link).astype(np.float64) for link in links)
-    # What rounding leaves of a cell without Dirichlet term must not make a singular operator a regular one.
+    # The rounding error of a cell without Dirichlet term must not make a singular operator regular.
     inner = diagonal_of((x, y, z), np.zeros_like(over))
     over = np.where(abs(over - inner) <= ROUNDING * over, inner, over)
     shape, batch = over.shape[-3:], over.shape[:-3]
@@ -176,16 +193,16 @@ def dense_inverse(links: tuple[Array, Array, Array], diagonal: Array) -> Array:
     return to_device(inverse.astype(diagonal.dtype), namespace(diagonal))
 
 
-def _solve_coarsest(cycle: Cycle, r: Array) -> Array:
+def _solve_coarsest(cycle: BatchCycle, r: Array) -> Array:
     return (cycle.coarsest @ r.reshape(*r.shape[:-3], -1, 1)).reshape(r.shape)
 
 
-def vcycle(cycle: Cycle, r: Array, depth: int = 0) -> tuple[Array, Any]:
-    """Return z = M r, and what `vcycle_vjp` needs.
+def vcycle(cycle: BatchCycle, r: Array, depth: int = 0) -> tuple[Array, Any]:
+    """Return z = M r, and the residuals for `vcycle_vjp`.
 
     Two damped Jacobi steps or more from zero, the correction of the next level, the same steps in reverse order:
-    M is symmetric, and positive definite because the steps contract every error and the correction lowers none below
-    zero.
+    M is symmetric; it is positive definite because the steps contract every error and the correction is positive
+    semidefinite.
     """
     stage = cycle.stages[depth]
     if depth == len(cycle.stages) - 1:
@@ -209,7 +226,7 @@ def vcycle(cycle: Cycle, r: Array, depth: int = 0) -> tuple[Array, Any]:
     return x, (steps, q, before, below, coarse, spread, inside)
 
 
-def vcycle_vjp(cycle: Cycle, dz: Array, residuals: Any, parameters: Parameters) -> tuple[Array, Parameters]:
+def vcycle_vjp(cycle: BatchCycle, dz: Array, residuals: Any, parameters: Parameters) -> tuple[Array, Parameters]:
     """Return the gradients of <dz, M r> for r, which is M dz, and for every parameter."""
     gradients: Parameters = {name: np.zeros_like(value) for name, value in parameters.items()}
     return _level_vjp(cycle, dz, residuals, 0, parameters, gradients), gradients
@@ -217,15 +234,15 @@ def vcycle_vjp(cycle: Cycle, dz: Array, residuals: Any, parameters: Parameters) 
 
 @dataclass
 class _Sums:
-    """Gradients of one level, gathered step by step."""
+    """Gradients of one level, summed step by step."""
 
     jacobi: Array
     dirichlet: Array
     damping: Array
 
 
-def _step_vjp(stage: Stage, sums: _Sums, k: int, dx: Array, kept: tuple[Array | None, Array]) -> tuple[Any, Array]:
-    """Undo x + w D (r - A x): return the gradients for x (None where x was zero) and for r."""
+def _step_vjp(stage: BatchStage, sums: _Sums, k: int, dx: Array, kept: tuple[Array | None, Array]) -> tuple[Any, Array]:
+    """Backward of x + w D (r - A x): return the gradients for x (None where x was zero) and for r."""
     x, q = kept
     w, product = stage.damping[k], dx * q
     dr = w * stage.jacobi * dx
@@ -237,7 +254,9 @@ def _step_vjp(stage: Stage, sums: _Sums, k: int, dx: Array, kept: tuple[Array | 
     return dx - stage.apply(dr), dr
 
 
-def _level_vjp(cycle: Cycle, dx: Array, kept: Any, depth: int, parameters: Parameters, gradients: Parameters) -> Array:
+def _level_vjp(
+    cycle: BatchCycle, dx: Array, kept: Any, depth: int, parameters: Parameters, gradients: Parameters
+) -> Array:
     stage = cycle.stages[depth]
     xp, kind = namespace(dx), kind_of(depth)
     nothing = xp.zeros_like(dx)
@@ -270,17 +289,19 @@ def _level_vjp(cycle: Cycle, dx: Array, kept: Any, depth: int, parameters: Param
     return dr
 
 
-def _add_gradients(stage: Stage, sums: _Sums, dtransfer: Array, parameters: Parameters, gradients: Parameters) -> None:
-    """Carry the gradients of the fields of one level on to its parameters."""
+def _add_gradients(
+    stage: BatchStage, sums: _Sums, dtransfer: Array, parameters: Parameters, gradients: Parameters
+) -> None:
+    """Add the gradients of the parameters of one level from those of its fields."""
     kind, level = kind_of(stage.level.depth), stage.level
     xp = namespace(dtransfer)
     dfactors = xp.zeros((*dtransfer.shape, len(BOUNDS)), dtransfer.dtype)
     dfactors[..., 0] = sums.jacobi * stage.inverse
-    residuals, share, lifted = stage.residuals
+    residuals, modulation, rescaled = stage.residuals
     dfactors[..., 1] = dtransfer * (stage.inverse > 0)
-    if lifted is not None:
-        gradients[f"level{kind}.tap"] += _dot(dfactors[..., 1], share * lifted[1])
-        dfactors[..., 1] *= lifted[0]
+    if rescaled is not None:
+        gradients[f"level{kind}.tap"] += _dot(dfactors[..., 1], modulation * rescaled[1])
+        dfactors[..., 1] *= rescaled[0]
     if level.depth > 0:
         dfactors[..., 2] = (sums.dirichlet - sums.jacobi * stage.jacobi * stage.inverse) * stage.fixed
     for name, gradient in modulations_vjp(dfactors, residuals).items():

@@ -1,5 +1,7 @@
-"""Train the learned V-cycle without solutions: conjugate gradients on random errors show the two vectors that the cycle
-serves worst, and the loss is the condition number that these see.
+"""Training of the learned V-cycle without solutions.
+
+Conjugate gradients on random errors yield the two Ritz vectors that the cycle serves worst; the loss is the condition
+number that they see.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ from sci.nn import Adam, clip_by_global_norm, cosine, warm_up
 from sci.problems.masks import insulating_part, random_mask
 from sci.problems.random_fields import multiscale_random_fields
 from sci.progress import progress
+from sci.solvers.krylov.iteration import iterate
 from sci.solvers.learned.levels import first_level, hierarchy
 from sci.solvers.learned.parameters import KINDS, Parameters, consistent_gain, gain_vjp, initial_parameters
-from sci.solvers.learned.reference import Cycle, cycle_of, vcycle, vcycle_vjp
+from sci.solvers.learned.reference import BatchCycle, cycle_of, vcycle, vcycle_vjp
 
 __all__ = ["condition_gradients", "krylov", "train_cycle"]
 
 STEPS = 8
-"""Steps of conjugate gradients that show the ends of the spectrum."""
+"""Steps of conjugate gradients that approximate the ends of the spectrum."""
 
 
 def _dots(a: Array, b: Array) -> Array:
@@ -33,12 +36,12 @@ def _each(values: Array, like: Array) -> Array:
     return values.astype(like.dtype)[:, None, None, None]
 
 
-def krylov(cycle: Cycle, e: Array, steps: int = STEPS) -> tuple[list[Array], np.ndarray]:
-    """Return the preconditioned residuals of conjugate gradients from the errors `e`, and what they make of A.
+def krylov(cycle: BatchCycle, e: Array, steps: int = STEPS) -> tuple[list[Array], np.ndarray]:
+    """Return the preconditioned residuals of conjugate gradients from the errors `e`, and the projection of A on them.
 
     Parameters
     ----------
-    cycle : Cycle
+    cycle : BatchCycle
     e : (batch, nx, ny, nz) array
     steps : int
 
@@ -53,34 +56,73 @@ def krylov(cycle: Cycle, e: Array, steps: int = STEPS) -> tuple[list[Array], np.
     ----------
     Saad, Iterative Methods for Sparse Linear Systems (2003), section 6.7.3.
     """
-    apply = cycle.stages[0].apply
-    r = apply(e * _each(1 / np.sqrt(_dots(e, apply(e))), e))
-    p, last, directions = np.zeros_like(r), np.full(len(e), np.inf), []
-    projected = np.zeros((len(e), steps, steps))
-    before = np.zeros(len(e))
-    for j in range(steps):
-        z, _ = vcycle(cycle, r)
-        zr = _dots(z, r)
-        back = zr / last
-        p = z + _each(back, z) * p
-        Ap = apply(p)
-        pAp = _dots(p, Ap)
-        directions.append(z * _each(1 / np.sqrt(zr), z))
-        projected[:, j, j] = pAp / zr + back * before
+    each = [_Recorder(cycle.sample(k), e[k : k + 1], steps) for k in range(len(e))]
+    for recorder in each:
+        iterate(recorder, 0.0, steps)
+    directions = [np.concatenate(z) for z in zip(*(recorder.directions for recorder in each))]
+    return directions, np.stack([recorder.projected for recorder in each])
+
+
+class _Recorder:
+    """The vectors of conjugate gradients on one error field, which keep the preconditioned residuals.
+
+    The residual is only updated: as M and A come from one cycle in one precision, its rounding does not matter.
+    """
+
+    eps = 0.0
+
+    def __init__(self, cycle: BatchCycle, e: Array, steps: int) -> None:
+        self._cycle, self._apply = cycle, cycle.stages[0].apply
+        self._r = self._apply(e * _each(1 / np.sqrt(_dots(e, self._apply(e))), e))
+        self._p, self._before = np.zeros_like(self._r), 0.0
+        self.directions: list[Array] = []
+        self.projected = np.zeros((steps, steps))
+
+    def _norm(self) -> float:
+        return float(np.sqrt(_dots(self._r, self._r)[0]))
+
+    start = replace = _norm
+
+    def precondition(self, norm: float) -> float:
+        """Set z = M r and keep z / sqrt(r'z); return r'z."""
+        self._z, _ = vcycle(self._cycle, self._r)
+        rho = float(_dots(self._z, self._r)[0])
+        self.directions.append(self._z * self._z.dtype.type(1 / np.sqrt(rho)))
+        return rho
+
+    def conjugate(self, rho: float, last: tuple[float, float] | None) -> tuple[float, float]:
+        """Set p = z + beta p and the entries of the projection; return beta and p'A p."""
+        beta = 0.0 if last is None else rho / last[0]
+        self._p = self._z + self._z.dtype.type(beta) * self._p
+        self._Ap = self._apply(self._p)
+        form = float(_dots(self._p, self._Ap)[0])
+        j = len(self.directions) - 1
+        self.projected[j, j] = form / rho + beta * self._before
         if j > 0:
-            projected[:, j, j - 1] = projected[:, j - 1, j] = -np.sqrt(back) * before
-        before, last = pAp / zr, zr
-        r = r - _each(zr / pAp, r) * Ap
-    return directions, projected
+            self.projected[j, j - 1] = self.projected[j - 1, j] = -np.sqrt(beta) * self._before
+        self._before = form / rho
+        return beta, form
+
+    def step(self, beta: float, length: float, soon: bool, last: bool) -> tuple[float, bool]:
+        """Move the residual along A p; return its norm."""
+        self._r = self._r - self._r.dtype.type(length) * self._Ap
+        return self._norm(), False
+
+    def show(self) -> None:
+        """Show nothing: there is no x."""
+
+    settle = show
 
 
-def condition_gradients(cycle: Cycle, e: Array, parameters: Parameters, steps: int = STEPS) -> tuple[float, Parameters]:
-    """Return the mean logarithm of the condition number of M A that conjugate gradients meet, and its gradients.
+def condition_gradients(
+    cycle: BatchCycle, e: Array, parameters: Parameters, steps: int = STEPS
+) -> tuple[float, Parameters]:
+    """Return the mean logarithm of the condition number of M A in a Krylov space, and its gradients.
 
         L = log(l_max / l_min),   l = (A v) . M (A v) / (v . A v)
 
     with v the first and the last Ritz vector of `steps` steps from the errors `e`. At an eigenvector of M A, dl is
-    (A v) . dM (A v) / (v . A v): the vectors count as given.
+    (A v) . dM (A v) / (v . A v): the vectors are treated as constants.
     """
     apply = cycle.stages[0].apply
     directions, projected = krylov(cycle, e, steps)

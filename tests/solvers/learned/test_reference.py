@@ -8,7 +8,7 @@ from scipy.linalg import eigh
 
 from sci.solvers.learned import levels as cycle_levels
 from sci.solvers.learned.levels import (
-    Level,
+    BatchLevel,
     first_level,
     hierarchy,
 )
@@ -25,7 +25,7 @@ def _three_levels(monkeypatch):
     monkeypatch.setattr(cycle_levels, "COARSEST", 12)
 
 
-def _problem(shape, seed=0, batch=(), insulating=0.5, walls=WALLS) -> list[Level]:
+def _problem(shape, seed=0, batch=(), insulating=0.5, walls=WALLS) -> list[BatchLevel]:
     rng = np.random.default_rng(seed)
     fluid = rng.random((*batch, *shape)) > 0.25
     return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < insulating), walls, np.float64))
