@@ -83,7 +83,10 @@ def narrowed(array: Array, dtype: Any, name: str) -> Array:
     InvalidValueError
         If it is not finite there.
     """
-    require_finite(array, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(float(array.sum()))
+    if not finite:  # one pass without scratch tells that all is well; a sum that overflows is looked at again
+        require_finite(array, name)
     if array.dtype != dtype and array.size and float(namespace(array).abs(array).max()) > float(np.finfo(dtype).max):
         raise InvalidValueError(f"{name} exceeds the range of {dtype}; scale the input down, or pass a wider dtype")
     return array.astype(dtype, copy=False)

@@ -97,7 +97,7 @@ class _Run:
         self.chunks = 1 + max(s.chunk for s in self.steps)
         self.last = self.ranks * self.chunks - 1
         self.forward, self.backward = forward, backward
-        self.shape, self.dtype, self.xp = shape, dtype, xp
+        self.shape, self.dtype, self.xp = shape, np.dtype(dtype), xp
         self.residuals: dict[tuple[int, int], Any] = {}
         self.own: dict[tuple[bool, int, int], Array] = {}  # kept on this rank, where it is the only one
         self.sending: list[Message] = []
@@ -147,8 +147,7 @@ class _Run:
             return
         if tuple(out.shape) != self.shape or out.dtype != self.dtype:
             raise InvalidValueError(
-                f"stage {self.stage(step)} returns {out.shape} of {out.dtype}; expected {self.shape} of "
-                f"{np.dtype(self.dtype)}"
+                f"stage {self.stage(step)} returns {out.shape} of {out.dtype}; expected {self.shape} of {self.dtype}"
             )
         if self.ranks == 1:
             self.own[step.forward, target, step.microbatch] = out
