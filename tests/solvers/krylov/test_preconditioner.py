@@ -22,6 +22,7 @@ MAKE = (
     lambda A: IncompleteCholesky(A, modified=0.97),
     Jacobi,
     FastPoisson,
+    LearnedMultigrid,
 )
 
 
