@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, agree, allreduce_max, launched, slab, split
+from sci.distributed import abort_on_error, agreed, allreduce_max, launched, slab, split
 from sci.errors import SciError
 from sci.io import load, load_grid, read_structure, save_potential_file
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential, box_axes, direct_sum
@@ -28,19 +28,13 @@ comm = launched(MPI.COMM_WORLD)
 
 def read() -> Particles:
     """Read the molecule on every rank; where one fails, all end with exit code 2 and one line."""
-    whole, error = None, None
     try:
-        whole = read_structure(options.molecule)
-    except SciError as found:
-        error = found
-    try:
-        agree(comm, error)
+        with agreed(comm):
+            return read_structure(options.molecule)
     except SciError as found:
         if comm.rank == 0:
             print(f"molecule_potential: error: {found}", file=sys.stderr)
         raise SystemExit(2) from None
-    assert whole is not None
-    return whole
 
 
 def main(whole: Particles) -> None:

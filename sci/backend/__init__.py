@@ -38,7 +38,7 @@ __all__ = [
 
 
 def is_device_array(array: object) -> bool:
-    """Tell whether `array` is a CuPy array (without importing CuPy)."""
+    """Return True if `array` is a CuPy array (without importing CuPy)."""
     return type(array).__module__.partition(".")[0] == "cupy"
 
 

@@ -18,7 +18,7 @@ from sci.distributed.canonical import Form, canonical, short_text
 from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "Deferred", "abort_on_error", "agree", "agreed", "verdict"]
+__all__ = ["Agreement", "Deferred", "abort_on_error", "agree", "agreed"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -245,33 +245,6 @@ def _rank_list(ranks: Sequence[int]) -> str:
             runs.append([rank, rank])
     said = ", ".join(str(a) if a == b else f"{a} to {b}" if b > a + 1 else f"{a}, {b}" for a, b in runs)
     return f"rank{'s' if len(ranks) > 1 else ''} {said}"
-
-
-def verdict(channel: Channel | None, error: BaseException | None, header: Sequence[int] = ()) -> np.ndarray:
-    """Return the integers `header` of every rank as rows of an (n_ranks, len(header)) array, if no rank has an error.
-
-    Raises
-    ------
-    SciError
-        On every rank, if any rank passes an `error`: see `agree`.
-
-    Notes
-    -----
-    Collective, one small all-gather. All ranks pass headers of one length.
-    """
-    if channel is None or channel.size == 1:
-        if error is not None:
-            raise error
-        return np.array([header], dtype=np.int64)
-    row = np.array([error is not None, *header], dtype=np.int64)
-    table = np.empty((channel.size, row.size), dtype=np.int64)
-    channel.comm.Allgather(row, table)
-    channel.count("agree", channel.size - 1, (channel.size - 1) * row.nbytes)
-    if table[:, 0].any():
-        _raise_together(channel, error)
-        if error is not None:
-            raise error
-    return table[:, 1:]
 
 
 def agree(comm: Comm, error: BaseException | None = None) -> None:

@@ -107,7 +107,7 @@ def channel_of(comm: Comm) -> Channel | None:
 
 
 def traffic(comm: Comm) -> dict[str, Traffic]:
-    """Return what this rank has sent over `comm` through the library, by operation.
+    """Return the traffic that this rank has sent over `comm` through the library, by operation.
 
     Notes
     -----

@@ -52,7 +52,7 @@ class Pending:
         self._xp = xp
 
     def done(self) -> bool:
-        """Tell whether all messages have come and gone, without waiting; this also moves them on."""
+        """Return True if all messages have come and gone, without waiting; this also moves them on."""
         return not self._requests or bool(type(self._requests[0]).Testall(self._requests))
 
     def wait(self) -> list[Array]:

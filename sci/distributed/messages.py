@@ -36,7 +36,7 @@ class Message:
         self._result: Array = None
 
     def done(self) -> bool:
-        """Tell whether `wait` would return at once."""
+        """Return True if `wait` would return at once."""
         return self._pending is None or self._pending.done()
 
     def wait(self) -> Array:

@@ -28,7 +28,7 @@ _FIX = "use nccl='off' (SCI_NCCL=off): device arrays then go through MPI"
 
 
 def through_nccl(xp: ModuleType) -> bool:
-    """Tell whether collectives of arrays of `xp` go through NCCL: device arrays, with the option `nccl` on."""
+    """Return True if collectives of arrays of `xp` go through NCCL: device arrays, with the option `nccl` on."""
     return xp is not np and bool(get_option("nccl") == "on")
 
 

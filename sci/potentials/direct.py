@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, as_points, namespace
-from sci.errors import DeviceMismatchError
+from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
@@ -58,6 +58,8 @@ def direct_sum(
         raise DeviceMismatchError("points and particles lie on different devices; move one of them first")
     kernel = kernel or Coulomb()
     out = direct_sum_packed(points, pack(particles), kernel, gradient)
+    if not bool(xp.isfinite(out).all()):
+        raise InvalidValueError("the sum over all pairs overflows float64; pass the charges in another unit")
     return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
 
 
@@ -74,7 +76,7 @@ def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradi
 
 
 def direct_sum_reference(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
-    """Do what the kernel `direct_sum` does, in array calls over blocks of targets."""
+    """Reference of the kernel `direct_sum` in array calls over blocks of targets."""
     xp = namespace(points)
     out = xp.empty((len(points), 4 if gradient else 1))
     block = max(1, 2_000_000 // max(len(sources), 1))

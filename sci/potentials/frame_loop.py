@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
 from sci.potentials.particles import Particles
 from sci.potentials.trajectory import FramePlan, energy_and_forces
@@ -42,7 +42,7 @@ class FrameSink(Protocol):
     """What keeps the results of `compute_frames`, on rank 0 alone: a file, a list in memory, ..."""
 
     def begin(self) -> FrameJob:
-        """Return what is to be computed."""
+        """Return the frames that are to be computed."""
 
     def write(self, place: int, energy: float, forces: np.ndarray) -> None:
         """Keep one frame: energy in e^2/angstrom, forces (n, 3) in e^2/angstrom^2."""
@@ -92,12 +92,8 @@ def compute_frames(read: FrameReader, sink: FrameSink, *, title: str = "frames",
     """
     root = rank_of(comm) == 0
     try:
-        found, problem = None, None
-        try:
+        with agreed(comm, "compute_frames"):  # the other ranks wait for the outcome, whatever goes wrong
             found = sink.begin() if root else None
-        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-            problem = error
-        agree(comm, problem)
         _run(read, sink, broadcast_object(found, comm), title, comm)
     finally:
         if root:
@@ -108,23 +104,20 @@ def _run(read: FrameReader, sink: FrameSink, job: FrameJob, title: str, comm: Co
     ranks, rank = size(comm), rank_of(comm)
     mine = read(job.numbers[rank::ranks].tolist())
     for start in progress(range(0, len(job.numbers), ranks), "trajectory", show=rank == 0):
-        row, problem = np.empty((0, 2 + 3 * job.plan.n)), None
-        if start + rank < len(job.numbers):
-            try:
-                _, particles = next(mine)
-                energy, forces = energy_and_forces(particles, job.plan)
+        row = np.empty((0, 2 + 3 * job.plan.n))
+        with agreed(comm, "compute_frames"):
+            if start + rank < len(job.numbers):
+                try:
+                    _, particles = next(mine)
+                    energy, forces = energy_and_forces(particles, job.plan)
+                except Exception as error:
+                    raise _with_frame(error, title, int(job.numbers[start + rank])) from error
                 row = np.concatenate([[job.places[start + rank], energy], forces.ravel()])[None]
-            except Exception as error:
-                problem = _with_frame(error, title, int(job.numbers[start + rank]))
-        agree(comm, problem)
         rows = allgather_rows(row, comm)
-        if rank == 0:
-            try:
+        with agreed(comm, "compute_frames"):
+            if rank == 0:
                 for found in rows:
                     sink.write(int(found[0]), float(found[1]), found[2:].reshape(-1, 3))
-            except Exception as error:
-                problem = error
-        agree(comm, problem)
 
 
 def _with_frame(error: Exception, title: str, number: int) -> Exception:

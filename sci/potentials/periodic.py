@@ -260,7 +260,7 @@ class PeriodicPotential:
         return self.particles.charges[:, None] * self.field(self.particles.positions)
 
     def energy_and_forces(self) -> tuple[float, Array]:
-        """Return what `energy` and `forces` do, from one evaluation at the particles."""
+        """Return `energy` and `forces` from one evaluation at the particles."""
         charges, found = self.particles.charges, self._evaluate(self.particles.positions, gradient=True)
         return 0.5 * float((charges * found[:, 0]).sum()), -charges[:, None] * found[:, 1:]
 

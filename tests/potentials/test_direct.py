@@ -66,3 +66,9 @@ def test_bad_targets_are_named():
         direct_sum(cloud(3), np.zeros((4, 2)))
     with pytest.raises(InvalidValueError, match=r"points holds 1 values .* index \(1, 2\)"):
         direct_sum(cloud(3), [[0.0, 0.0, 0.0], [0.0, 0.0, np.nan]])
+
+
+def test_a_sum_that_overflows_is_an_error():
+    huge = Particles([[0.0, 0.0, 0.0], [1e-3, 0.0, 0.0]], [1e306, 1.0])
+    with pytest.raises(InvalidValueError, match="overflows float64"):
+        direct_sum(huge, huge.positions)

@@ -55,7 +55,7 @@ def check_site(particle: int, cell: tuple[int, ...], weights: Sequence[np.ndarra
 def site_changes(
     defects: Sequence[Defect], charges: np.ndarray, weights: Sequence[np.ndarray]
 ) -> dict[tuple[int, tuple[int, int, int]], float]:
-    """Return what the defects add to the charge of each changed site."""
+    """Return the charge that the defects add to each changed site."""
     changes: dict[tuple[int, tuple[int, int, int]], float] = {}
     for defect in defects:
         if isinstance(defect, Interstitial):

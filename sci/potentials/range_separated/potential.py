@@ -266,6 +266,7 @@ class RangeSeparatedPotential:
         """
         return -self.evaluate(points, gradient=True)[:, 1:]
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
     def energy(self) -> float:
         """Return 1/2 sum_{i != j} q_i q_j K(r_ij) in e^2/angstrom.
 
@@ -281,11 +282,13 @@ class RangeSeparatedPotential:
             local = 0.5 * float((charges * self(positions)).sum())
         return self._total(local)
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
     def forces(self) -> Array:
         """Return the forces q_i E(y_i) on this rank's particles, (n, 3) in e^2/angstrom^2."""
         positions, charges = self._own_arrays()
         return _finite(charges[:, None] * self.field(positions), "forces")
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
     def energy_and_forces(self) -> tuple[float, Array]:
         """Return `energy` and `forces` from one evaluation at the particles. Collective."""
         with agreed(self.comm, "energy_and_forces"):

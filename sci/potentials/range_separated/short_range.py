@@ -128,7 +128,7 @@ def _pair_sum(split: Split, points: Array, sources: Array, gradient: bool) -> Ar
 
 
 def short_range_reference(short: ShortRange, points: Array, tiles: Tiles, out: Array) -> None:
-    """Do what the kernel `short_range` does, in array calls a tile."""
+    """Reference of the kernel `short_range`: in array calls a tile."""
     for start, stop in zip(tiles.start[:-1].tolist(), tiles.start[1:].tolist()):
         chosen = tiles.order[start:stop]
         here = points[chosen]
@@ -137,7 +137,7 @@ def short_range_reference(short: ShortRange, points: Array, tiles: Tiles, out: A
 
 
 def short_range_grid_reference(short: ShortRange, out: Array, x: Array, y: Array, z: Array) -> None:
-    """Do what the kernel `short_range_grid` does, in array calls a brick of 8 x 8 x 8."""
+    """Reference of the kernel `short_range_grid`: in array calls a brick of 8 x 8 x 8."""
     xp = namespace(out)
     for i in range(0, len(x), 8):
         for j in range(0, len(y), 8):

@@ -92,7 +92,7 @@ def axis_coefficients(factor: Array, grid: BoxGrid, axis: int, degree: int) -> A
 
 
 def evaluate_boxes_reference(expansion: BoxExpansion, points: Array, gradient: bool) -> Array:
-    """Do what the kernel `evaluate_boxes` does, in array calls over blocks of points."""
+    """Reference of the kernel `evaluate_boxes`: in array calls over blocks of points."""
     xp = namespace(points)
     p, grid = expansion.degree + 1, expansion.grid
     boxed = expansion.coefficients.reshape(*(n for c in grid.counts for n in (c, p)))

@@ -48,7 +48,7 @@ def box_moments(points: Array, weights: Array, grid: BoxGrid, degree: int) -> Ar
 
 
 def box_moments_reference(x: Array, y: Array, z: Array, offsets: Array, grid: BoxGrid) -> Array:
-    """Do what the kernel `box_moments` does, one matrix product a box."""
+    """Reference of the kernel `box_moments`: one matrix product a box."""
     p = x.shape[1]
     moments = namespace(x).zeros(tuple(n for c in grid.counts for n in (c, p)))
     for box in range(grid.size):

@@ -137,7 +137,7 @@ class _Compiled:
 
     @classmethod
     def of(cls, core: Array, factors: Sequence[Array], points: Array) -> _Compiled | None:
-        """Return how the kernels run for these arrays, or None where the references do."""
+        """Return the launch plan of the kernels for these arrays, or None where the references serve."""
         xp = namespace(core, *factors, points)
         dtype = xp.result_type(core, *factors, points)
         rows = PANEL_ROWS.get((str(dtype), is_device_array(points)))
@@ -223,7 +223,7 @@ def _padded(matrix: Array, n: int) -> Array:
 
 
 def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
-    """Do what `evaluate_points` does, in array calls: one matrix product with the core a block of points.
+    """Reference of `evaluate_points` in array calls: one matrix product with the core a block of points.
 
     Blocks keep the intermediate arrays near 16 MB whatever n is.
     """
