@@ -7,7 +7,7 @@ from typing import Any
 
 from sci.backend import namespace
 from sci.errors import InvalidValueError
-from sci.nn.core.tape import Tape, Variable, map_tree, value_of
+from sci.nn.core.tape import Tape, Variable, map_tree, value_of, variables_of
 
 __all__ = ["checkpoint", "value_and_gradients"]
 
@@ -93,12 +93,11 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         out = function(*args, **options)
     finally:
         tape.paused = False
-    several = isinstance(out, tuple)
-    made = tuple(Variable(value_of(value), tape) for value in (out if several else (out,)))
-    targets = [variable._cell for variable in made]
+    made = variables_of(tuple(map(value_of, out)) if isinstance(out, tuple) else value_of(out), tape)
+    targets = [None if v is None else v._cell for v in (made if isinstance(made, tuple) else (made,))]
 
     def step() -> None:
-        douts = [t.take() for t in targets]
+        douts = [None if t is None else t.take() for t in targets]
         if all(d is None for d in douts):
             return
         outside, tape.steps = tape.steps, []
@@ -112,7 +111,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
             tape.steps = outside
 
     tape.steps.append(step)
-    return made if several else made[0]
+    return made
 
 
 def _tape_of(tree: Any) -> Tape | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sci.errors import InvalidValueError
-from sci.nn.core.tape import Tape, Variable
+from sci.nn.core.tape import Tape, Variable, variables_of
 
 __all__ = ["Op", "op"]
 
@@ -101,7 +101,7 @@ class Op:
             return self.value(*args, **options)
         if tape.paused:
             out = self.value(*values, **options)
-            return tuple(Variable(v, tape) for v in out) if isinstance(out, tuple) else Variable(out, tape)
+            return variables_of(out, tape)
         out, residuals = self.forward(*values, **options)
         return tape.record(self, out, cells, residuals)
 

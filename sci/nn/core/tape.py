@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["Tape", "Variable", "map_tree", "value_of", "variable_method"]
+__all__ = ["Tape", "Variable", "map_tree", "value_of", "variable_method", "variables_of"]
 
 _FLOATS = ("f", "c")
 _OPS: dict[str, Callable[..., Any]] = {}
@@ -106,7 +106,7 @@ class Tape:
         """Append the step back of one call of `op`, and return its outputs as variables."""
         vjp = op.vjp
         if isinstance(out, tuple):
-            several = tuple(None if value is None else Variable(value, self) for value in out)
+            several = variables_of(out, self)
             targets = [None if v is None else v._cell for v in several]
 
             def step_of_several() -> None:
@@ -315,6 +315,13 @@ class Variable:
     def __array_function__(self, function: Any, *_: Any) -> NoReturn:
         name = getattr(function, "__name__", function)
         raise DTypeError(f"numpy.{name} of a variable; use the op of sci.nn, or take its array, `variable.value`")
+
+
+def variables_of(out: Any, tape: Tape) -> Any:
+    """Return the output of an op as a variable, or several as a tuple; None stays None."""
+    if isinstance(out, tuple):
+        return tuple(None if value is None else Variable(value, tape) for value in out)
+    return Variable(out, tape)
 
 
 def value_of(x: Any) -> Any:

@@ -105,3 +105,12 @@ def test_what_is_no_scalar_variable_is_refused():
         value_and_gradients(lambda x: 1.0, X)
     with pytest.raises(InvalidValueError, match="without dout"):
         value_and_gradients(lambda x: x * x, X)
+
+
+def test_a_checkpoint_may_return_none_beside_variables():
+    only_first = nn.Op(lambda x: ((x * 2, None), None), lambda dout, _: (2 * dout[0],))
+    x = Tape().watch(X)
+    first, second = checkpoint(only_first, x)
+    assert second is None
+    first.backward(X)
+    np.testing.assert_array_equal(x.gradient, 2 * X)

@@ -23,3 +23,10 @@ def test_models_and_checkpoints_refuse_what_files_cannot_hold():
     ):
         with pytest.raises(error, match=message):
             make()
+
+
+def test_states_print_sizes_and_no_numbers():
+    state = ModelState("line", {"degree": 1}, {"slope": np.ones((100, 20))})
+    assert repr(state) == "ModelState('line', options=['degree'], 2,000 parameters)"
+    checkpoint = Checkpoint(2, {"w": np.ones(3)}, {}, np.array([0.5, 0.25]), {"l2": np.ones(1)})
+    assert repr(checkpoint) == "Checkpoint(step=2, 3 parameters, metrics=['l2'], last loss 2.500e-01)"
