@@ -1,6 +1,7 @@
 """A training step and inference of FNO and TFNO beside PyTorch with the neuraloperator library, on one thread.
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/operators.py [--cases 64 128 32] [--rounds 2] [--tfno]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/operators.py --transforms
 
 FNO(n_modes=(16, 16), hidden 32, 4 layers, all else as the libraries have it) on 64 x 64 and 128 x 128 points with 8
 samples, and n_modes (8, 8, 8) on 32 x 32 x 32 with 2; float32, random data, relative L2 loss, AdamW; --tfno: Tucker
@@ -95,6 +96,36 @@ def measure(library: str, case: str, tucker: bool, repeats: int) -> dict[str, fl
     return result
 
 
+def transforms(repeats: int) -> None:
+    """Print the time of a truncated transform and its inverse by products and by FFTs, and what the choice loses."""
+    from sci.operators.spectral import transform as module
+
+    chooses, rng = module.product_is_faster, np.random.default_rng(0)
+    print(f"{'points':>8} {'columns':>8} {'rows':>6} {'product ms':>11} {'FFT ms':>8}  choice over the better")
+    for n, rows in ((64, 4096), (256, 1024), (1021, 256), (1024, 256), (8192, 32), (65536, 8), (65536, 64)):
+        x = rng.normal(size=(rows, n)).astype(np.float32)
+        for columns in (4, 9, 17, 25, 33, 49, 65, 129):
+            if columns > n // 2 + 1:
+                continue
+            times = []
+            for product in (True, False):
+                module.product_is_faster = lambda *_, product=product, **__: product
+
+                def both(x: Any = x, kept: tuple[int, ...] = (columns,), n: int = n) -> None:
+                    module.synthesize(module.transform(x, kept), (n,))
+
+                both()
+                seconds = []
+                for _ in range(repeats):
+                    start = time.process_time()
+                    both()
+                    seconds.append(time.process_time() - start)
+                times.append(1e3 * min(seconds))
+            chosen = times[0] if chooses(n, columns, rows, like=x) else times[1]
+            print(f"{n:8} {columns:8} {rows:6} {times[0]:11.2f} {times[1]:8.2f}  {chosen / min(times):.2f}", flush=True)
+    module.product_is_faster = chooses
+
+
 def main() -> None:
     """Measure every case in child processes, in turn, and print times, memory and ratios."""
     parser = argparse.ArgumentParser()
@@ -102,8 +133,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tfno", action="store_true")
+    parser.add_argument("--transforms", action="store_true", help="products and FFTs instead of operators")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.transforms:
+        transforms(arguments.repeats)
+        return
     if arguments.child:
         print(json.dumps(measure(*arguments.child, arguments.tfno, arguments.repeats)))
         return
