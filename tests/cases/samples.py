@@ -25,7 +25,7 @@ from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split, smooth_part
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, PoissonOperator, SolveResult
-from sci.tensor import CP, ChebTuck, Tucker
+from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
 
 def numbers(*shape: int, start: int = 1) -> np.ndarray:
@@ -99,6 +99,7 @@ def make_objects() -> dict[str, object]:
         "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
         "cp": CP(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
         "tucker": Tucker(numbers(2, 3, 4), factors),
+        "tensor_train": TensorTrain((numbers(4, 2), numbers(2, 5, 3), (1 - 2j) * numbers(3, 6))),
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
         "grid": PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e"),

@@ -10,7 +10,7 @@ from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, read_array, write_array
 from sci.io.core.registry import codec
 from sci.potentials.particles import Particles
-from sci.tensor import CP, ChebTuck, Tucker
+from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
 _NUMBERS = ("f4", "f8", "c8", "c16")
 _MAX_AXES = 32
@@ -71,6 +71,19 @@ class _TuckerCodec:
         return Tucker(read_array(group, "core", None, _NUMBERS), _read_factors(group))
 
 
+@codec(TensorTrain, kind="tensor_train")
+class _TensorTrainCodec:
+    """`factor_0` (n_0, r_1), `factor_l` (r_l, n_l, r_{l+1}), the last (r_{d-1}, n_{d-1}): the cores."""
+
+    @staticmethod
+    def write(group: Group, tensor: TensorTrain) -> None:
+        _write_factors(group, tensor.cores)
+
+    @staticmethod
+    def read(group: Group) -> TensorTrain:
+        return TensorTrain(_read_factors(group, None))
+
+
 @codec(ChebTuck, kind="chebtuck")
 class _ChebTuckCodec:
     """`core` and `factor_l` as `tucker`, with Chebyshev coefficients in the columns of the factors; `domain` (3, 2)."""
@@ -94,8 +107,8 @@ def _write_factors(group: Group, factors: tuple[Any, ...]) -> None:
         write_array(group, f"factor_{axis}", factor)
 
 
-def _read_factors(group: Group) -> tuple[np.ndarray, ...]:
+def _read_factors(group: Group, shape: tuple[int | None, ...] | None = (None, None)) -> tuple[np.ndarray, ...]:
     count = sum(name.startswith("factor_") for name in group)
     if not 2 <= count <= _MAX_AXES:
         raise FileFormatError(f"{group.name} holds {count} factors; expected one for each axis, 2 to {_MAX_AXES}")
-    return tuple(read_array(group, f"factor_{axis}", (None, None), _NUMBERS) for axis in range(count))
+    return tuple(read_array(group, f"factor_{axis}", shape, _NUMBERS) for axis in range(count))
