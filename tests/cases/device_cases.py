@@ -127,10 +127,10 @@ def vorticity(xp: ModuleType) -> Answers:
 
 
 def lightning(xp: ModuleType) -> Answers:
-    """Blocks of which the last is short, and a step that goes on."""
+    """Blocks of which the last is short, a step that goes on, and the gradients of a slow and of a fast decay."""
     rng = np.random.default_rng(5)
     q, k, v, dout = (to_device(rng.normal(size=(2, 400, 5)), xp) for _ in range(4))
-    decay, state = to_device(np.array([0.1, 0.7]), xp), to_device(rng.normal(size=(2, 5, 5)), xp)
+    decay, state = to_device(np.array([0.1, 7.0]), xp), to_device(rng.normal(size=(2, 5, 5)), xp)
     (out, end), residuals = lightning_attention.forward(q, k, v, decay, state)
     step = lightning_step(q[:, 0], k[:, 0], v[:, 0], decay, end)
     return [to_host(a) for a in (out, *step, *lightning_attention.vjp((dout, end), residuals))]

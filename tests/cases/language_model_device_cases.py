@@ -8,7 +8,7 @@ import numpy as np
 
 from sci.backend import to_device, to_host
 from sci.nn import value_and_gradients
-from sci.sequence import ParallelTransformer, TransNormer, rank_grid
+from sci.sequence import ParallelTransformer, TransNormer, rank_grid, token_loss, vocabulary_cross_entropy
 
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(3)
@@ -29,6 +29,19 @@ def language_model(xp: ModuleType) -> Answers:
     return [np.array(float(loss)), text, *(to_host(a) for a in (logits, step, *gradients.values()))]
 
 
+def losses_with_padding(xp: ModuleType) -> Answers:
+    """Both cross-entropies, and their gradients, where some labels are ignored."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 13, (2, 5))
+    labels[0, 2:] = -100
+    logits, labels = to_device(rng.normal(size=(2, 5, 13)), xp), to_device(labels, xp)
+    answers = []
+    for op, options in ((token_loss, {}), (vocabulary_cross_entropy, {"vocabulary": 13})):
+        loss, residuals = op.forward(logits, labels, total=7, ignore_index=-100, **options)
+        answers += [np.array(float(loss)), to_host(op.vjp(xp.ones(()), residuals)[0])]
+    return answers
+
+
 def parallel_transformer(xp: ModuleType) -> Answers:
     """All stages, layers and microbatches of a model on one rank."""
     answers = []
@@ -40,4 +53,4 @@ def parallel_transformer(xp: ModuleType) -> Answers:
     return answers
 
 
-CASES = (language_model, parallel_transformer)
+CASES = (language_model, losses_with_padding, parallel_transformer)
