@@ -24,6 +24,12 @@ class AttentionCost:
         Sent to other ranks.
     memory : float
         Upper bound of the bytes allocated beside the input.
+
+    Examples
+    --------
+    >>> from sci.sequence import attention_cost
+    >>> attention_cost(1024, 8, 64)
+    AttentionCost(flops=2147483648.0, bytes_sent=0.0, memory=37748736.0)
     """
 
     flops: float

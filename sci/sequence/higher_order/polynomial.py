@@ -70,7 +70,14 @@ def polynomial_degree(radius: float, tol: float) -> int:
 
 
 def polynomial_rank(width: int, degree: int) -> int:
-    """Return the number of monomials in `width` variables of degree at most `degree`."""
+    """Return the number of monomials in `width` variables of degree at most `degree`.
+
+    Examples
+    --------
+    >>> from sci.sequence import polynomial_rank
+    >>> polynomial_rank(4, 5)
+    126
+    """
     return math.comb(width + degree, degree)
 
 

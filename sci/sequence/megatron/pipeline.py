@@ -59,6 +59,17 @@ def run_pipeline(
     Collective. The next input is received while a pass runs. Each pass but those at the ends sends one array of
     `shape`. Residuals are freed after their backward pass. A rank whose pass fails ends the job, since other ranks wait
     for its messages; a schedule that is refused is an error on all ranks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import pipeline_schedule, run_pipeline
+    >>> plan = pipeline_schedule("interleaved", 1, 1, 2)  # two stages on one rank
+    >>> forward = lambda chunk, i, x: (np.ones(1) if x is None else 2 * x, None)
+    >>> backward = lambda chunk, i, dy, kept: print("stage", chunk) or np.ones(1)
+    >>> run_pipeline(plan, forward, backward, shape=(1,), dtype=float)
+    stage 1
+    stage 0
     """
     _check(schedule, tuple(shape), dtype, comm)
     with abort_on_error(comm):

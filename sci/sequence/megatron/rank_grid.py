@@ -22,6 +22,12 @@ class RankGrid:
         The ranks that hold the same parameters: those that differ in data or sequence.
     comm : mpi4py communicator or None
         All ranks.
+
+    Examples
+    --------
+    >>> from sci.sequence import rank_grid
+    >>> rank_grid(None)
+    RankGrid(data=1, pipeline=1, sequence=1, tensor=1; rank 0 at (0, 0, 0, 0))
     """
 
     data: Comm
@@ -74,6 +80,12 @@ def rank_grid(comm: Comm = None, *, data: int = 1, pipeline: int = 1, sequence: 
     Notes
     -----
     Collective. Rank = ((data pipeline + p) sequence + s) tensor + t: the axis with most messages has the nearest ranks.
+
+    Examples
+    --------
+    >>> from sci.sequence import rank_grid
+    >>> rank_grid(None, tensor=1).coordinates
+    (0, 0, 0, 0)
     """
     shape = (data, pipeline, sequence, tensor)
     with agreed(comm, "rank_grid") as agreement:

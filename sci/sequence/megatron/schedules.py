@@ -14,7 +14,15 @@ PipelineKind: TypeAlias = Literal["gpipe", "1f1b", "interleaved"]
 
 @dataclass(frozen=True)
 class PipelineStep:
-    """One piece of work of a rank: the forward or backward pass of a microbatch through one chunk of its layers."""
+    """One piece of work of a rank: the forward or backward pass of a microbatch through one chunk of its layers.
+
+    Examples
+    --------
+    >>> from sci.sequence import PipelineStep, simulate
+    >>> steps = (PipelineStep(True, 0, 0), PipelineStep(False, 0, 0))
+    >>> simulate((steps, steps)).makespan
+    6.0
+    """
 
     forward: bool
     chunk: int

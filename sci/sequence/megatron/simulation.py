@@ -24,6 +24,12 @@ class Simulation:
         Idle time of a rank over its time at work.
     peak : tuple of float
         For each rank, most microbatches whose activations it holds at one time; one through a chunk counts 1 / v.
+
+    Examples
+    --------
+    >>> from sci.sequence import pipeline_schedule, simulate
+    >>> simulate(pipeline_schedule("gpipe", 2, 2))
+    Simulation(makespan=9.0, bubble=0.5, peak=(2.0, 2.0))
     """
 
     makespan: float
@@ -122,6 +128,12 @@ def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
     Notes
     -----
     GPipe m; 1F1B min(m, p - r); interleaved p (1 + (p - 1) / (p v)) at rank 0.
+
+    Examples
+    --------
+    >>> from sci.sequence import peak_in_flight, pipeline_schedule
+    >>> [peak_in_flight(steps) for steps in pipeline_schedule("1f1b", 3, 6)]
+    [3.0, 2.0, 1.0]
     """
     held = peak = 0
     for step in steps:
@@ -131,5 +143,12 @@ def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
 
 
 def pipeline_bubble(stages: int, microbatches: int, chunks: int = 1) -> float:
-    """Return the idle time over the time at work, (p - 1) / (v m), without messages."""
+    """Return the idle time over the time at work, (p - 1) / (v m), without messages.
+
+    Examples
+    --------
+    >>> from sci.sequence import pipeline_bubble
+    >>> pipeline_bubble(4, 8), pipeline_bubble(4, 8, chunks=2)
+    (0.375, 0.1875)
+    """
     return (stages - 1) / (chunks * microbatches)

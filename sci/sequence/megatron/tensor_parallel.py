@@ -47,6 +47,13 @@ def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, s
     Notes
     -----
     Forward no message (in the sequence form an all-gather), backward an all-reduce (a reduce-scatter).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import column_linear
+    >>> column_linear(np.ones((1, 2, 3)), np.ones((4, 3))).shape
+    (1, 2, 4)
     """
     x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
     return linear(x, weight, *(() if bias is None else (bias,)))
@@ -73,6 +80,13 @@ def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequ
     Notes
     -----
     Forward an all-reduce (in the sequence form a reduce-scatter), backward no message (an all-gather).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import row_linear
+    >>> row_linear(np.ones((1, 1, 3)), np.ones((2, 3)), np.ones(2))
+    array([[[4., 4.]]])
     """
     out = linear(x, weight)
     if sequence:
@@ -101,6 +115,14 @@ def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, seque
     References
     ----------
     Shoeybi et al., Megatron-LM (arXiv 1909.08053), figure 3a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import parallel_mlp
+    >>> shapes = {"up": (5, 3), "up_bias": (5,), "down": (3, 5), "down_bias": (3,)}
+    >>> parallel_mlp({name: np.ones(shape) for name, shape in shapes.items()}, np.ones((1, 2, 3))).shape
+    (1, 2, 3)
     """
     hidden = column_linear(x, weights["up"], weights["up_bias"], comm=comm, sequence=sequence)
     hidden = gelu(hidden)
@@ -138,6 +160,14 @@ def parallel_attention(
     References
     ----------
     Shoeybi et al., figure 3b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import parallel_attention
+    >>> weights = {name: np.eye(4) for name in "qkvo"} | {"o_bias": np.zeros(4)}
+    >>> parallel_attention(weights, np.ones((1, 3, 4)), lambda q, k, v: v, 2).shape
+    (1, 3, 4)
     """
     x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
 

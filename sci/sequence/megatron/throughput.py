@@ -19,6 +19,13 @@ class LanguageModelSize:
         l and h.
     vocabulary, length : int
         V and s.
+
+    Examples
+    --------
+    >>> from sci.sequence import LanguageModelSize
+    >>> size = LanguageModelSize(layers=24, width=2304)
+    >>> round(size.parameters / 1e9, 1)
+    1.7
     """
 
     layers: int
@@ -82,6 +89,12 @@ def tensor_parallel_bytes(batch: int, length: int, width: int, ranks: int, layer
     Notes
     -----
     With all-reduces that send 2 (t - 1) / t of their array; gathers and scatters, the sequence form, send as many.
+
+    Examples
+    --------
+    >>> from sci.sequence import tensor_parallel_bytes
+    >>> tensor_parallel_bytes(1, 2048, 2304, 8, layers=24) / 1e9
+    1.585446912
     """
     return 8 * batch * length * width * (ranks - 1) / ranks * layers * itemsize
 
@@ -95,5 +108,11 @@ def pipeline_bytes(
     -----
     `batch` counts the sequences of one microbatch. Each tensor rank sends its part of the activations where they are
     cut over the tensor ranks; with whole activations pass `tensor_ranks=1`.
+
+    Examples
+    --------
+    >>> from sci.sequence import pipeline_bytes
+    >>> pipeline_bytes(8, 1, 2048, 2304) / 1e6
+    75.497472
     """
     return microbatches * chunks * batch * length * width / tensor_ranks * itemsize

@@ -64,6 +64,14 @@ def vocabulary_embedding(
     Notes
     -----
     Forward an all-reduce of the rows, backward no message.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import vocabulary_embedding
+    >>> vocabulary_embedding(np.eye(3), np.array([[2, 0]]), vocabulary=3)
+    array([[[0., 0., 1.],
+            [1., 0., 0.]]])
     """
     part = split(vocabulary, comm)
     with agreed(comm, "vocabulary_embedding") as agreement:
@@ -133,6 +141,14 @@ def vocabulary_cross_entropy(
     References
     ----------
     Shoeybi et al., Megatron-LM (arXiv 1909.08053), section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import vocabulary_cross_entropy
+    >>> labels = np.array([0, 3, -1])
+    >>> float(vocabulary_cross_entropy(np.zeros((3, 4)), labels, vocabulary=4, total=2, ignore_index=-1).round(6))
+    1.386294
     """
     xp, part = namespace(logits, labels), split(vocabulary, comm)
     with agreed(comm, "vocabulary_cross_entropy") as agreement:

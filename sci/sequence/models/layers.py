@@ -38,11 +38,18 @@ def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 @op(vjp=_simple_rms_norm_vjp)
 def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
-    """Return x / sqrt(mean(x^2) + eps) over the last axis, and residuals.
+    """Return x / sqrt(mean(x^2) + eps) over the last axis.
 
     References
     ----------
     TransNormerLLM (arXiv 2307.14995), equation 9; with the mean inside the root and no weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import simple_rms_norm
+    >>> simple_rms_norm(np.array([[3.0, 4.0]])).round(3)
+    array([[0.849, 1.131]])
     """
     inverse = 1 / namespace(x).sqrt((x * x).mean(axis=-1, keepdims=True) + eps)
     unit = x * inverse
@@ -72,8 +79,7 @@ def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
 
     Returns
     -------
-    out : (..., heads, n, 2 d) array
-    residuals : object
+    (..., heads, n, 2 d) array
 
     Raises
     ------
@@ -87,6 +93,14 @@ def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
     References
     ----------
     TransNormerLLM, section 3.1: LRPE-d is this rotation and the decay together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import lrpe
+    >>> lrpe(np.ones((1, 2, 1)), np.array([[np.pi / 2]]), start=1).round(6)
+    array([[[ 0.,  1.],
+            [-1.,  0.]]])
     """
     if x.ndim < 3 or theta.shape != (x.shape[-3], x.shape[-1]):
         raise ShapeError(f"lrpe: x {x.shape} and theta {theta.shape}; expected (..., heads, n, d) and (heads, d)")
@@ -173,6 +187,14 @@ def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *
     References
     ----------
     TransNormerLLM, section 3.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import gated_linear_attention
+    >>> weights = {name: np.eye(4) for name in "qkvuo"}
+    >>> gated_linear_attention(weights, np.ones((1, 3, 4)), lambda q, k, v: v, heads=2).shape
+    (1, 3, 4)
     """
     q, k, v, gate = (linear(x, weights[name]) for name in ("q", "k", "v", "u"))
     q, k = (_split_heads(silu(a), heads) for a in (q, k))
@@ -195,6 +217,14 @@ def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
     References
     ----------
     TransNormerLLM, equation 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import gated_unit
+    >>> weights = {"v": np.ones((3, 2)), "u": np.ones((3, 2)), "o": np.ones((2, 3))}
+    >>> gated_unit(weights, np.ones((1, 1, 2)))
+    array([[[12., 12.]]])
     """
     value, gate = (linear(x, weights[name]) for name in ("v", "u"))
     return linear(multiply(value, gate), weights["o"])

@@ -28,7 +28,7 @@ __all__ = ["ParallelTransformer"]
 
 @dataclass(frozen=True)
 class ParallelTransformer:
-    """A decoder of blocks x + softmax_attention(norm x), x + MLP(norm x), cut over a grid of ranks.
+    """A decoder of blocks x + attention(norm x), x + MLP(norm x), cut over a grid of ranks.
 
     Parameters
     ----------
@@ -49,6 +49,15 @@ class ParallelTransformer:
     Notes
     -----
     Layers are dealt to stages as evenly as possible; the embedding is part of the first stage, the logits of the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import ParallelTransformer, rank_grid
+    >>> model = ParallelTransformer(8, 2, 2, 16, 11, rank_grid(None))
+    >>> loss, gradients = model.loss_and_gradients(model.whole(0), np.zeros((2, 5), int))
+    >>> gradients["head"].shape
+    (11, 8)
     """
 
     width: int

@@ -30,6 +30,13 @@ class TextWindows:
     ------
     InvalidValueError
         If the text is shorter than one window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import TextWindows
+    >>> TextWindows(b"abcdefgh", 3)[np.array([1])]
+    array([[100, 101, 102, 103]])
     """
 
     text: bytes
@@ -83,6 +90,13 @@ def token_loss(logits: Array, labels: Array, *, total: int, ignore_index: int | 
     ------
     InvalidValueError
         For any other label, -1 and -100 among them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import token_loss
+    >>> float(token_loss(np.zeros((3, 4)), np.array([0, 3, -100]), total=2, ignore_index=-100).round(6))
+    1.386294
     """
     xp = namespace(logits, labels)
     flat, kept = kept_labels(labels, logits.shape[-1], ignore_index)

@@ -33,6 +33,14 @@ class State:
         Tokens read.
     states : tuple of (batch, heads, d, e) arrays
         One per layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.sequence import TransNormer
+    >>> model = TransNormer.create(seed=0, width=8, heads=2, layers=2, hidden=8)
+    >>> model.prefill(np.array([[104, 105]]))[1]
+    State(after 2 tokens, 2 layers, 384 bytes)
     """
 
     position: int
