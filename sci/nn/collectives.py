@@ -36,7 +36,7 @@ def _sum_together(arrays: Sequence[Array], weight: float, comm: Comm, checked: b
 
 
 def allreduce_gradients(
-    gradients: Mapping[str, Array], loss: float, weight: float, comm: Comm = None
+    gradients: Mapping[str, Array], loss: float, weight: float, *, comm: Comm = None
 ) -> tuple[dict[str, Array], float]:
     """Return the sums over ranks of `weight` times the gradients and the loss.
 

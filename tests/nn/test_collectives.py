@@ -71,7 +71,7 @@ def test_copies_of_several_dtypes_travel_in_one_buffer_and_unused_ones_get_zeros
 def test_gradients_are_weighted_sums():
     def body(comm):
         gradients = {"a": np.full(3, 1.0 + comm.rank, "f4"), "z": np.full(2, 1j * comm.rank, "c8")}
-        return nn.allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm)
+        return nn.allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm=comm)
 
     for total, loss in on_ranks(3, body):
         np.testing.assert_allclose(total["a"], 2, rtol=1e-6)

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sci.errors import InvalidValueError
 
 __all__ = ["Schedule", "constant", "cosine", "step_decay", "warm_up"]
 
 Schedule = Callable[[float], float]
+
+
+@dataclass(frozen=True, repr=False)
+class _Named:
+    """A schedule that prints as the call that made it."""
+
+    text: str
+    factor: Schedule
+
+    def __call__(self, t: float) -> float:
+        return self.factor(t)
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def constant(factor: float = 1.0) -> Schedule:
@@ -21,7 +36,7 @@ def constant(factor: float = 1.0) -> Schedule:
     >>> constant(0.5)(3)
     0.5
     """
-    return lambda t: factor
+    return _Named(f"constant({factor:g})", lambda t: factor)
 
 
 def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
@@ -35,11 +50,11 @@ def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
     """
     if isinstance(every, Sequence):
         marks = tuple(every)
-        return lambda t: factor ** sum(t >= mark for mark in marks)
-    if every <= 0:
+        return _Named(f"step_decay({marks}, {factor:g})", lambda t: factor ** sum(t >= mark for mark in marks))
+    if not every > 0:
         raise InvalidValueError(f"step_decay every {every} epochs; expected a positive number")
     length = float(every)
-    return lambda t: factor ** math.floor(t / length)
+    return _Named(f"step_decay({length:g}, {factor:g})", lambda t: factor ** math.floor(t / length))
 
 
 def cosine(t_max: float, floor: float = 0.0) -> Schedule:
@@ -55,9 +70,12 @@ def cosine(t_max: float, floor: float = 0.0) -> Schedule:
     >>> [round(cosine(10)(t), 3) for t in (0, 5, 10)]
     [1.0, 0.5, 0.0]
     """
-    if t_max <= 0:
+    if not t_max > 0:
         raise InvalidValueError(f"cosine with t_max {t_max}; expected a positive number of epochs")
-    return lambda t: floor + (1 - floor) * (1 + math.cos(math.pi * min(t / t_max, 1.0))) / 2
+    return _Named(
+        f"cosine({t_max:g}, {floor:g})",
+        lambda t: floor + (1 - floor) * (1 + math.cos(math.pi * min(t / t_max, 1.0))) / 2,
+    )
 
 
 def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
@@ -74,7 +92,7 @@ def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
     >>> [warm_up(4)(t) for t in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
     """
-    if epochs <= 0:
+    if not epochs > 0:
         raise InvalidValueError(f"warm_up over {epochs} epochs; expected a positive number")
     after = then or constant()
-    return lambda t: min(t / epochs, 1.0) * after(t)
+    return _Named(f"warm_up({epochs:g}, {after!r})", lambda t: min(t / epochs, 1.0) * after(t))

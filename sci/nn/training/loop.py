@@ -285,7 +285,7 @@ def _gradients(
             value, gradients = value_and_gradients(lambda variables: loss(variables, batch), parameters)
         else:
             value, gradients = 0.0, {name: namespace(p).zeros_like(p) for name, p in parameters.items()}
-    total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm)
+    total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm=comm)
     return value, total if share == 1 else {name: share * g for name, g in total.items()}
 
 

@@ -78,7 +78,7 @@ def check(comm: MPI.Intracomm) -> None:
     compare(AdamP(1e-2), 3, comm)  # the last batch has one sample: most ranks have none
     resume(Path(broadcast_object(tempfile.mkdtemp(), comm), "run.h5"), comm)
     gradients = {"a": np.full(3, 1.0 + comm.rank, "f4"), "z": np.full(2, 1j * comm.rank, "c8")}
-    total, value = allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm)
+    total, value = allreduce_gradients(gradients, float(comm.rank), 1 / comm.size, comm=comm)
     mean = (comm.size - 1) / 2
     np.testing.assert_allclose(total["a"], 1 + mean, rtol=1e-6)
     np.testing.assert_allclose(total["z"], 1j * mean, rtol=1e-6)

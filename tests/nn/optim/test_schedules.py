@@ -20,3 +20,19 @@ def test_schedules():
     for bad in (lambda: step_decay(0), lambda: cosine(-1), lambda: warm_up(0)):
         with pytest.raises(InvalidValueError, match="positive number"):
             bad()
+
+
+def test_schedules_print_as_the_call_that_made_them():
+    made = {
+        "warm_up(4, cosine(8, 0.1))": warm_up(4, cosine(8, 0.1)),
+        "step_decay((2, 5), 0.5)": step_decay([2, 5]),
+        "step_decay(10, 0.1)": step_decay(10, 0.1),
+        "warm_up(3, constant(1))": warm_up(3),
+    }
+    assert [repr(schedule) for schedule in made.values()] == list(made)
+
+
+def test_times_that_are_no_numbers_are_refused():
+    for bad in (lambda: step_decay(float("nan")), lambda: cosine(float("nan")), lambda: warm_up(float("nan"))):
+        with pytest.raises(InvalidValueError, match="positive number"):
+            bad()
