@@ -324,6 +324,11 @@ class TrajectoryState:
     source: dict[str, Any]
     checksums: np.ndarray
 
+    def __repr__(self) -> str:
+        """Return the numbers of frames and the plan."""
+        finished = int((self.checksums != UNFINISHED).sum())
+        return f"TrajectoryState({finished} of {len(self.checksums)} frames finished, {self.plan})"
+
 
 def trajectory_state(path: str | Path) -> TrajectoryState:
     """Return the state of the file of a trajectory.
