@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(words)
         arguments.command = shlex.join(["sci", *words])
         launched(None)
-        with _terminable(), _told_warnings():
+        with _terminable(), _warnings_as_lines():
             arguments.run(arguments)
             sys.stdout.flush()
         return 0
@@ -130,7 +130,7 @@ def _as_options(message: str) -> str:
 
 
 @contextlib.contextmanager
-def _told_warnings() -> Iterator[None]:
+def _warnings_as_lines() -> Iterator[None]:
     """Print a warning as one line on stderr."""
 
     def show(message: Warning | str, *_: Any) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from sci.distributed import Comm, agree, rank_of
+from sci.distributed import Comm, agreed, rank_of
 from sci.errors import FileFormatError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
 from sci.io.core.datasets import Group, member, read_text
 from sci.io.core.hdf5 import create, open_file
-from sci.io.core.header import Header, make_header
+from sci.io.core.header import make_header
 from sci.io.core.registry import kind_named, kind_of
 from sci.io.core.results import RESULTS, read_results, write_results
 from sci.io.grids.parts import save_with_parts
@@ -51,7 +51,7 @@ def save(
     command : str, optional
         What made the object; kept in the file.
     comm : mpi4py communicator, optional
-        All ranks hold the object; rank 0 writes it.
+        Rank 0 writes the object that it holds; the others may pass anything.
     parent_uuid : str, optional
         The uuid of the file that the object was made from.
     units : str, optional
@@ -60,9 +60,9 @@ def save(
     Raises
     ------
     InvalidValueError
-        For an object of another class; a subclass needs a codec of its own.
+        For an object of another class; a subclass needs a codec of its own. On every rank.
     FileFormatError
-        If the folder cannot be written to or the disk is full; on every rank.
+        If the folder cannot be written to or the disk is full. On every rank.
 
     Notes
     -----
@@ -78,15 +78,15 @@ def save(
     >>> load(path).n
     2
     """
-    kind = kind_of(object)
-    header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
-
-    def write(file: Group) -> None:
-        kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
-        if results:
-            write_results(file.create_group(RESULTS), results)
-
-    _write_on_root(path, header, write, kind.n_bytes(object), comm)
+    with agreed(comm, "save"):
+        if rank_of(comm) > 0:
+            return
+        kind = kind_of(object)
+        header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
+        with create(path, header, kind.n_bytes(object)) as file:
+            kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
+            if results:
+                write_results(file.create_group(RESULTS), results)
 
 
 def load(path: str | Path) -> Any:
@@ -159,25 +159,14 @@ def save_potential_file(
         save_with_parts(path, header, write, grid, grid_shape, local_start, comm)
         return
 
-    def write_all(file: Group) -> None:
-        write(file)
-        if grid is not None:
-            write_grid(file, grid)
-
-    n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(grid.values.nbytes))
-    _write_on_root(path, header, write_all, n_bytes, comm)
-
-
-def _write_on_root(path: str | Path, header: Header, write: Callable[[Group], None], n_bytes: int, comm: Comm) -> None:
-    """Make a file on rank 0, and raise on all ranks what goes wrong there (collective)."""
-    problem: Exception | None = None
-    if rank_of(comm) == 0:
-        try:
-            with create(path, header, n_bytes) as file:
-                write(file)
-        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-            problem = error
-    agree(comm, problem)
+    with agreed(comm, "save_potential_file"):
+        if rank_of(comm) > 0:
+            return
+        n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(grid.values.nbytes))
+        with create(path, header, n_bytes) as file:
+            write(file)
+            if grid is not None:
+                write_grid(file, grid)
 
 
 def load_grid(path: str | Path) -> PotentialGrid:

@@ -6,7 +6,9 @@ import json
 
 import pytest
 from samples import make_objects, same
+from thread_ranks import ThreadComm, on_ranks
 
+from sci.errors import InvalidValueError
 from sci.io import describe, load, load_results, save
 
 
@@ -33,3 +35,21 @@ def test_results_belong_to_an_object_of_any_kind(tmp_path):
         save(tmp_path / "a.h5", original, results={"seconds": 0.25, "part": {"note": name}})
         assert load_results(tmp_path / "a.h5") == {"seconds": 0.25, "part": {"note": name}}
         assert same(load(tmp_path / "a.h5"), original)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_an_object_that_cannot_be_saved_is_an_error_on_every_rank(tmp_path, ranks):
+    """The others do not wait for a rank 0 that has nothing to write; they themselves may hold anything."""
+
+    def body(comm: ThreadComm) -> str:
+        try:
+            save(tmp_path / "a.h5", {} if comm.rank == 0 else make_objects()["tucker"], comm=comm)
+        except InvalidValueError as error:
+            return str(error)
+        return ""
+
+    assert all("cannot save a dict" in said for said in on_ranks(ranks, body))
+    on_ranks(
+        ranks, lambda comm: save(tmp_path / "a.h5", make_objects()["tucker"] if comm.rank == 0 else None, comm=comm)
+    )
+    assert same(load(tmp_path / "a.h5"), make_objects()["tucker"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sci.distributed import Comm, agree, allgather_rows, broadcast_object, rank_of, size
+from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
 from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group, read_text
@@ -119,12 +119,11 @@ def save_with_parts(
 
 def _boxes(local: PotentialGrid | None, shape: Sequence[int], start: Sequence[int], comm: Comm) -> np.ndarray:
     """Return start and shape of every rank's box, (size, 6), after checking on all ranks that they tile the grid."""
-    problem: Exception | None = None
-    if len(shape) != 3 or len(start) != 3:
-        problem = InvalidValueError(
-            f"grid_shape is {tuple(shape)}, local_start {tuple(start)}; expected three integers"
-        )
-    agree(comm, problem)
+    with agreed(comm, "save_grid_parallel"):
+        if len(shape) != 3 or len(start) != 3:
+            raise InvalidValueError(
+                f"grid_shape is {tuple(shape)}, local_start {tuple(start)}; expected three integers"
+            )
     own = (0, 0, 0) if local is None else local.shape
     boxes = np.asarray(allgather_rows(np.array([[*start, *own]], dtype=np.int64), comm))
     frame = np.zeros((1, 8))
@@ -136,13 +135,12 @@ def _boxes(local: PotentialGrid | None, shape: Sequence[int], start: Sequence[in
     first = frames[filled.argmax()]
     differs = np.abs(frames - first) > 1e-9 * np.abs(first)
     if differs[filled].any() or differs[:, :3].any():
-        problem = InvalidValueError("the ranks' spacings, units, dtypes or grid_shapes differ; expected one of each")
-    elif not _tiles(boxes[filled], shape):
-        problem = InvalidValueError(
+        raise InvalidValueError("the ranks' spacings, units, dtypes or grid_shapes differ; expected one of each")
+    if not _tiles(boxes[filled], shape):
+        raise InvalidValueError(
             f"the boxes (start, shape) {boxes.tolist()[:8]} do not tile a grid of {tuple(shape)} points; pass the "
             "decomposition's grid_shape and local_start, without halo"
         )
-    agree(comm, problem)
     return boxes
 
 
@@ -177,12 +175,12 @@ def _write_parts(
     names = [f"{path.stem}.{header.uuid[:8]}.part{rank:03d}.h5" for rank in range(len(boxes))]
     mine = path.with_name(names[rank_of(comm)])
     try:
-        with _agreed(comm):
+        with agreed(comm, "save_grid_parallel"):
             if local is not None:
                 part = make_header(PART, local.units, header.command, header.uuid)
                 with create(mine, part, int(local.values.nbytes)) as file:
                     write_part(file, local)
-        with _agreed(comm):
+        with agreed(comm, "save_grid_parallel"):
             if rank_of(comm) == 0:
                 stale = part_files(path)
                 with create(path, header, sealed=True) as file:
@@ -216,11 +214,14 @@ def _write_collectively(
 ) -> None:
     shape = _file_shape(boxes)
     with contextlib.ExitStack() as stack:
-        with _agreed(comm):
+        with agreed(comm, "save_grid_parallel"):
             needed = math.prod(shape) * dtype.itemsize
             first = stack.enter_context(replacing(path, needed)) if rank_of(comm) == 0 else None
         temporary = broadcast_object(first, comm)
-        with _agreed(comm), h5py.File(temporary, "w", driver="mpio", comm=comm, libver=LIBVER) as file:
+        with (
+            agreed(comm, "save_grid_parallel"),
+            h5py.File(temporary, "w", driver="mpio", comm=comm, libver=LIBVER) as file,
+        ):
             write_header(file, header)
             data = image(file)
             dataset = data.create_dataset(NAME, shape, dtype=dtype)
@@ -232,7 +233,7 @@ def _write_collectively(
                 part = _slab(z.stop - z.start, k, count)
                 values = np.empty((0, 0, 0), dtype) if local is None else z_slab(local, part)
                 _write_together(dataset, (z.start + part.start, y.start, x.start), values)
-        with _agreed(comm):
+        with agreed(comm, "save_grid_parallel"):
             stack.close()
 
 
@@ -255,17 +256,6 @@ def _n_slabs(boxes: np.ndarray, itemsize: int) -> int:
 
 def _slab(length: int, k: int, count: int) -> slice:
     return slice(length * k // count, length * (k + 1) // count)
-
-
-@contextlib.contextmanager
-def _agreed(comm: Comm) -> Iterator[None]:
-    """Raise on all ranks what the block raises on one (collective)."""
-    problem: Exception | None = None
-    try:
-        yield
-    except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-        problem = error
-    agree(comm, problem)
 
 
 def join_parts(path: str | Path, out: str | Path) -> None:
