@@ -16,7 +16,9 @@ from sci.operators import FNO, TFNO, TrainedOperator
 SMALL = ["--modes", "4", "4", "--hidden", "8", "--layers", "2", "--batch", "8"]
 
 
-AGAIN = [*("train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "6", "--rank-fraction", "0.5", "--resume", "run.h5")]
+AGAIN = [
+    *("train", "train.h5", "-o", "bad.h5", *SMALL, "--epochs", "6", "--rank-fraction", "0.5", "--resume", "run.h5")
+]
 
 
 def smoothed(n, size, seed=0):
@@ -153,31 +155,31 @@ def test_files_keep_every_option(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "missing.h5", "-o", "m.h5"], "no such file"),
-        (["train", "train.h5", "-o", "m.h5", "--modes", "4", "4", "4"], "grid axes differ"),
-        (["train", "bare.h5", "-o", "m.h5"], "--dim"),
-        (["train", "bare.h5", "-o", "m.h5", *SMALL], "--periodic or --no-periodic"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--no-periodic"], "records periodic=True"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "6", "--resume", "run.h5"], "model.factorization"),
+        (["train", "missing.h5", "-o", "bad.h5"], "no such file"),
+        (["train", "train.h5", "-o", "bad.h5", "--modes", "4", "4", "4"], "grid axes differ"),
+        (["train", "bare.h5", "-o", "bad.h5"], "--dim"),
+        (["train", "bare.h5", "-o", "bad.h5", *SMALL], "--periodic or --no-periodic"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--no-periodic"], "records periodic=True"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--epochs", "6", "--resume", "run.h5"], "model.factorization"),
         ([*AGAIN, "--learning-rate", "0.1"], "training.learning_rate"),
         ([*AGAIN, "--loss", "l2"], "training.loss"),
         ([*AGAIN, "--padding", "0.25"], "model.domain_padding"),
         ([*AGAIN, "--norm", "instance"], "model.norm"),
         ([*AGAIN, "--transpose"], "n_samples"),
         ([w.replace("train.h5", "other.h5") for w in AGAIN], "samples"),
-        (["train", "bare.h5", "-o", "m.h5", "--dim", "3"], "shape"),
-        (["train", "lines.h5", "-o", "m.h5", "--modes", "4", "4"], "lines.h5 says 1"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--test", "lines.h5"], "lines.h5: samples on grids of 1"),
-        (["predict", "model.h5", "lines.h5", "-o", "o.h5"], "the model takes 2"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--epochs", "0"], "epochs"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--rank-fraction", "-1"], "rank_fraction"),
-        (["train", "train.h5", "-o", "m.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
+        (["train", "bare.h5", "-o", "bad.h5", "--dim", "3"], "shape"),
+        (["train", "lines.h5", "-o", "bad.h5", "--modes", "4", "4"], "lines.h5 says 1"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--test", "lines.h5"], "lines.h5: samples on grids of 1"),
+        (["predict", "model.h5", "lines.h5", "-o", "bad.h5"], "the model takes 2"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--epochs", "0"], "epochs"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--rank-fraction", "-1"], "rank_fraction"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
         (["train", "train.h5", "-o", "train.h5"], "input"),
-        (["predict", "train.h5", "test.h5", "-o", "o.h5"], "model"),
-        (["predict", "model.h5", "run.h5", "-o", "o.h5"], "kind"),
-        (["predict", "model.h5", "inputs.h5", "-o", "o.h5", "--batch", "0"], "--batch"),
-        (["import", "train.h5", "-o", "m.h5"], "npz"),
-        (["import", "missing.npz", "-o", "m.h5"], "npz"),
+        (["predict", "train.h5", "test.h5", "-o", "bad.h5"], "model"),
+        (["predict", "model.h5", "run.h5", "-o", "bad.h5"], "kind"),
+        (["predict", "model.h5", "inputs.h5", "-o", "bad.h5", "--batch", "0"], "--batch"),
+        (["import", "train.h5", "-o", "bad.h5"], "npz"),
+        (["import", "missing.npz", "-o", "bad.h5"], "npz"),
     ],
 )
 def test_bad_input_exits_with_two(folder, trained, capsys, monkeypatch, words, message):
