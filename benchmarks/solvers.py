@@ -25,10 +25,11 @@ CG_BYTES = 24
 
 
 def cg_bytes(M: Any) -> int:
-    """Return bytes an unknown of the vectors beside x: with a cycle, which holds r, and without M two p."""
+    """Return bytes per unknown of the vectors beside x: two p in the precision of the cycle, which holds r."""
     if M is None:
         return 8 + 2 * 8 + 8
-    return 8 + 2 * M.source.dtype.itemsize if hasattr(M, "source") else CG_BYTES
+    with M.workspace() as cycle:
+        return 8 + 2 * int(cycle.source.dtype.itemsize)
 
 
 def _ours(make: Callable[[PoissonOperator], Any], held: Callable[[Any], float]) -> Callable[..., Any]:

@@ -56,7 +56,7 @@ def body_factor(level: int) -> float:
 
 
 def wall_ratio(level: int) -> float:
-    """Return how much heavier Dirichlet faces weigh at a coarse level than at the one before it."""
+    """Return the ratio of the weights of Dirichlet faces at a coarse level and at the one before it."""
     return (1 + 2.0 ** (1 - level)) / (1 + 2.0**-level)
 
 
@@ -90,7 +90,7 @@ def coarse_kind(
 
 
 def coarse_fraction(fine: Layout, fraction: Array) -> Array:
-    """Return which part of the cells of the finest grid in each coarse cell are unknowns; both arrays padded."""
+    """Return the part of each coarse cell's cells on the finest grid that are unknowns; both arrays are padded."""
     cells = _children(fine, fine.halved, fraction)
     result = fine.halved.zeros(namespace(fraction), np.float32)
     result[fine.halved.box_key] = sum(cells) / np.float32(len(cells))
@@ -203,10 +203,10 @@ def _dirichlet_part(level: Level) -> Array:
 
 
 def transfer_weights(fine: Layout, kind: Array, coarse: Array, dtype: Any) -> Array | None:
-    """Return what the interpolation to each unknown is multiplied by where a Neumann wall or body cuts it off.
+    """Return the factor of the interpolation to each unknown, which is not 1 where a Neumann wall or body cuts it off.
 
-    The interpolation reads zeros in cells that are no unknowns. That is right where the solution vanishes there; where
-    nothing flows, the weights of the other cells are raised to sum to one, so that constants stay constant.
+    The interpolation reads zeros in cells that are not unknowns. That is right where the solution vanishes there. Where
+    nothing flows, the factor raises the weights of the other cells to sum to one, so that constants stay constant.
 
     Parameters
     ----------

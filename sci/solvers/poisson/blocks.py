@@ -107,8 +107,10 @@ class Gather:
 
     Parameters
     ----------
-    boxes : GridDecomposition
-        Of the level, as cut from the coarse one that all levels share.
+    coarse : GridDecomposition
+        Boxes of the coarse grid.
+    times : int
+        The level is 2^times finer.
     layout : Layout
         Of this rank's box.
     whole : Layout

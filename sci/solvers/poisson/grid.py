@@ -1,4 +1,4 @@
-"""Where the cells of a grid lie in the padded arrays that the kernels work on."""
+"""Padded arrays, which the kernels work on, and the places of a grid's cells in them."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Layout:
         return (0, 0, 0), self.lengths
 
     def box_array(self, xp: ModuleType, box: Box | None = None) -> Array:
-        """Return what kernels take for a box: first cell, lengths, and the length of the first padded axis less 2."""
+        """Return a box as kernels take it: first cell, lengths, and the length of the first padded axis less 2."""
         start, lengths = box or self.whole()
         return xp.asarray([*start, *lengths, self.padded_shape[0] - 2], dtype=np.int64)
 

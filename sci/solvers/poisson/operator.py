@@ -75,9 +75,9 @@ class PoissonOperator:
     Notes
     -----
     A vector is a grid array, zero outside of the fluid, or the flat array of its fluid cells in C order, those of this
-    rank; every method takes both and answers in kind. With c = 1 and cubic cells the operator holds one byte per cell,
-    the number of its faces that count; otherwise ndim + 1 numbers. The null space of a singular operator is spanned by
-    the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
+    rank; every method takes either form and returns the same form. With c = 1 and cubic cells the stencil is one byte
+    per cell, the number of its faces that count; otherwise ndim + 1 numbers. The null space of a singular operator is
+    spanned by the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
 
     On ranks the constructor and all products and sums are collective, and one thread of each rank may use the operator.
     A periodic axis has to have an even length there, for each distributed level. One process can pickle an operator.
@@ -213,7 +213,7 @@ class PoissonOperator:
 
     @property
     def interior(self) -> tuple[slice, ...]:
-        """Index of the grid in an array with one layer of cells around it."""
+        """Index of the grid in an array with a halo of one cell."""
         return tuple(slice(1, -1) for _ in self.grid_shape)
 
     @cached_property
@@ -330,8 +330,7 @@ class PoissonOperator:
         Parameters
         ----------
         values : (*grid + 2) array
-            Values on the grid with one layer of cells around it; those beyond Dirichlet walls and in Dirichlet bodies
-            are read.
+            Values on the grid with a halo of one cell; those beyond Dirichlet walls and in Dirichlet bodies are read.
 
         Returns
         -------
