@@ -1,11 +1,11 @@
 // The learned V-cycle: two damped Jacobi steps from zero in one pass, further steps, the weighted residual, the two
-// transfers with learned taps, and the setup that evaluates the network of a level in all cells.
+// transfers with learned weights, and the setup that evaluates the network of a level in all cells.
 //
-// Arrays are padded by one layer of cells as in stencil.cu; a block takes `chunk` rows. The equation of a level is
-// A u = d u - sum of link x neighbor = f, all links 1 between unknowns unless VARIABLE. An unknown is a cell with a
-// Jacobi weight that is not zero; every array is zero in all other cells, so that no kernel needs a test. Two numbers a
-// cell are learned: the Jacobi weight, the upper half of a float (cut, so that it never exceeds its bound), and the
-// weight of the cell in the transfers, a signed byte c that stands for SHARE_MIDDLE + SHARE_STEP c, and 0 for zero.
+// Arrays are padded by one layer of cells as in stencil.cu; a block takes `chunk` rows. The equation of a level is A u
+// = d u - sum of link x neighbor = f, all links 1 between unknowns unless VARIABLE. An unknown is a cell with a Jacobi
+// weight that is not zero; every array is zero in all other cells, so that no kernel needs a test. Two numbers a cell
+// are learned: the Jacobi weight, the upper half of a float (cut, so that it never exceeds its bound), and the weight
+// of the cell in the transfers, a signed byte c that stands for TRANSFER_MIDDLE + TRANSFER_STEP c, and 0 for zero.
 //
 // Bytes per cell with D = signed char and constant links, which add up to 71 a cycle on the finest level beside 17 a
 // cell of memory: jacobi_from_zero 11, residual 14, restriction 5, prolong_add 10.5, step 15 (twice). Variable links
@@ -26,8 +26,8 @@ SCI_DEVICE Half upper_half(const float value) {
 #endif
 }
 
-SCI_DEVICE int code_of(const float share) {
-    const float code = (share - SHARE_MIDDLE) * (1.0f / SHARE_STEP);
+SCI_DEVICE int code_of(const float transfer) {
+    const float code = (transfer - TRANSFER_MIDDLE) * (1.0f / TRANSFER_STEP);
     const float rounded = code < 0 ? (code > -1 ? -1.0f : code - 0.5f) : (code < 1 ? 1.0f : code + 0.5f);
     return int(rounded > 127 ? 127.0f : rounded);
 }
@@ -66,31 +66,31 @@ SCI_KERNEL jacobi_step(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, 
     }
 }
 
-// t = share (f - A u).
+// t = transfer weight x (f - A u).
 // Instances: <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL residual(SCI_INDEX const T* u /*[p0, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                    const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                    const signed char* transfer /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
                     const T* links /*[3, q0, q1, q2]*/, T* t /*[p0, p1, p2]*/, const i64* box /*[7]*/, const i64 p1,
                     const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2;
     const i64 axis = link_axis<VARIABLE>(box, plane);
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
-        residual_row<T, D, VARIABLE>(u, f, share, d, links, t + at, axis, at, n, plane, p2);
+        residual_row<T, D, VARIABLE>(u, f, transfer, d, links, t + at, axis, at, n, plane, p2);
     }
 }
 
-// Restriction along the first two axes: m[I, J, k] = sum over four by four fine rows. taps[axis, 0..3] are the weights
-// of fine cells 2 I - 1 ... 2 I + 2, or of I - 1 ... I + 2 where the axis has one cell and is not halved; strides says
-// which. The third axis takes whole padded rows. The box is coarse.
+// Restriction along the first two axes: m[I, J, k] = sum over four by four fine rows. weights[axis, 0..3] are the
+// weights of fine cells 2 I - 1 ... 2 I + 2, or of I - 1 ... I + 2 where the axis has one cell and is not halved;
+// strides says which. The third axis takes whole padded rows. The box is coarse.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const T* taps /*[3, 4]*/,
+SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, p2]*/, const T* weights /*[3, 4]*/,
                          const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1,
                          const i64 chunk) {
     const i64 rows = box[3] * box[4], plane = p1 * p2;
-    const T a = taps[4], b = taps[5], c = taps[6], e = taps[7];
+    const T a = weights[4], b = weights[5], c = weights[6], e = weights[7];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 i = row_i(box, line), j = row_j(box, line);
         const T* r0 = t + strides[0] * i * plane + strides[1] * j * p2;
@@ -101,35 +101,36 @@ SCI_KERNEL restrict_rows(SCI_INDEX const T* t /*[p0, p1, p2]*/, T* m /*[c0, c1, 
             const T s1 = (a * r1[k] + e * r1[k + 3 * p2]) + (b * r1[k + p2] + c * r1[k + 2 * p2]);
             const T s2 = (a * r2[k] + e * r2[k + 3 * p2]) + (b * r2[k + p2] + c * r2[k + 2 * p2]);
             const T s3 = (a * r3[k] + e * r3[k + 3 * p2]) + (b * r3[k + p2] + c * r3[k + 2 * p2]);
-            to[k] = (taps[0] * s0 + taps[3] * s3) + (taps[1] * s1 + taps[2] * s2);
+            to[k] = (weights[0] * s0 + weights[3] * s3) + (weights[1] * s1 + weights[2] * s2);
         }
     }
 }
 
-// Restriction along the third axis, times gain.
+// Restriction along the third axis, times correction_scale.
 // Instances: <float>
 template <typename T>
 SCI_KERNEL restrict_ends(SCI_INDEX const T* m /*[c0, c1, p2]*/, const Half* jacobi /*[c0, c1, c2]*/,
-                         T* f /*[c0, c1, c2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                         T* f /*[c0, c1, c2]*/, const T* weights /*[3, 4]*/, const i64* strides /*[3]*/,
                          const i64* box /*[7]*/, const i64 c1, const i64 c2, const i64 p2, const i64 chunk,
-                         const double gain) {
+                         const double correction_scale) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 row = (box[0] + line / box[4] + 1) * c1 + box[1] + line % box[4] + 1;
-        ends_row(m + row * p2, jacobi + row * c2 + 1, f + row * c2 + 1, taps, strides[2], box[5], gain);
+        ends_row(m + row * p2, jacobi + row * c2 + 1, f + row * c2 + 1, weights, strides[2], box[5], correction_scale);
     }
 }
 
-// u += share x interpolation of e; the box is fine.
+// u += transfer weight x interpolation of e; the box is fine.
 // Instances: <float>
 template <typename T>
 SCI_KERNEL prolong_add(SCI_INDEX T* u /*[p0, p1, p2]*/, const T* e /*[c0, c1, c2]*/,
-                       const signed char* share /*[p0, p1, p2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                       const signed char* transfer /*[p0, p1, p2]*/, const T* weights /*[3, 4]*/,
+                       const i64* strides /*[3]*/,
                        const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                        const i64 chunk) {
     const i64 rows = box[3] * box[4];
     SCI_EACH_ROW(line, rows, chunk) {
-        prolong_row(u, e, share, taps, strides, row_i(box, line), row_j(box, line), box[5], p1, p2, c1, c2);
+        prolong_row(u, e, transfer, weights, strides, row_i(box, line), row_j(box, line), box[5], p1, p2, c1, c2);
     }
 }
 
@@ -229,8 +230,8 @@ SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T
 }
 
 // The network of a level in every cell: factors (1 + c s) / (1 - c s), s the output of two layers of soft_sign, of the
-// Jacobi weight, the share and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal` (VARIABLE
-// only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the center.
+// Jacobi weight, the transfer weight and, where `beyond` is not zero, the Dirichlet weight, which goes into `diagonal`
+// (VARIABLE only). There a surface that leaves the part f of a cell is at f - 1/2 + beyond widths from the center.
 // `network` holds W1, b1, W2, b2 and three c. Flops: 250 a cell; where five rows of three planes are alike along a run
 // of cells, the host takes what the row before has: few cells are not like that but beside bodies. Bytes 7 a cell, 27
 // of VARIABLE.
@@ -238,7 +239,7 @@ SCI_DEVICE void count_repeats(int* repeated, const D* d, const T* fixed, const T
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed /*[e0, e1, e2]*/,
                           const T* fraction /*[g0, g1, g2]*/, const T* network /*[n]*/, Half* jacobi /*[p0, p1, p2]*/,
-                          signed char* share /*[p0, p1, p2]*/, T* diagonal /*[h0, h1, h2]*/, const i64* box /*[7]*/,
+                          signed char* transfer /*[p0, p1, p2]*/, T* diagonal /*[h0, h1, h2]*/, const i64* box /*[7]*/,
                           const i64 p1, const i64 p2, const i64 chunk, const double beyond) {
     const i64 rows = box[3] * box[4], n = box[5], plane = p1 * p2, run = SCI_SLOTS == 1 ? n : SCI_SLOTS;
     const T *b1 = network + FEATURES * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * OUTPUTS, *bend = b2 + OUTPUTS;
@@ -257,7 +258,7 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed 
                 if constexpr (SCI_SLOTS > 1) {
                     if (start / run < RUNS && repeated[start / run] >= 3) {
                         SCI_ROW(k, count) { jacobi[at + k] = jacobi[at + k - p2]; }
-                        SCI_ROW(k, count) { share[at + k] = share[at + k - p2]; }
+                        SCI_ROW(k, count) { transfer[at + k] = transfer[at + k - p2]; }
                         if constexpr (VARIABLE) SCI_ROW(k, count) { diagonal[at + k] = diagonal[at + k - p2]; }
                         continue;
                     }
@@ -293,32 +294,33 @@ SCI_KERNEL network_fields(SCI_INDEX const D* d /*[p0, p1, p2]*/, const T* fixed 
                         codes[k] = unknown ? code : 0;
                     } else {
                         jacobi[at + k] = upper_half(unknown ? weight : 0.0f);
-                        share[at + k] = (signed char)(unknown ? code : 0);
+                        transfer[at + k] = (signed char)(unknown ? code : 0);
                     }
                 }
                 if constexpr (SCI_SLOTS > 1) {
                     SCI_ROW(k, count) { jacobi[at + k] = upper_half(weights[k]); }
-                    SCI_ROW(k, count) { share[at + k] = (signed char)(codes[k]); }
+                    SCI_ROW(k, count) { transfer[at + k] = (signed char)(codes[k]); }
                 }
             }
         }
     }
 }
 
-// Setup beside Neumann surfaces: t holds the share times the part of the interpolation that is lost in coarse cells
-// into which nothing flows; the share is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
+// Setup beside Neumann surfaces: t holds the transfer weight times the part of the interpolation that is lost in coarse
+// cells into which nothing flows; the weight is divided by what is left, and t is cleared. 10 bytes and 8 flops a cell.
 // Instances: <float>
 template <typename T>
-SCI_KERNEL neumann_rescale(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* share /*[p0, p1, p2]*/, const i64* box /*[7]*/,
+SCI_KERNEL neumann_rescale(SCI_INDEX T* t /*[p0, p1, p2]*/, signed char* transfer /*[p0, p1, p2]*/,
+                           const i64* box /*[7]*/,
                            const i64 p1, const i64 p2, const i64 chunk) {
     const i64 rows = box[3] * box[4], n = box[5];
     SCI_EACH_ROW(line, rows, chunk) {
         const i64 at = row_start(box, line, p1, p2);
         SCI_ROW(k, n) {
-            const T own = share_of(share[at + k]), lost = t[at + k];
+            const T own = transfer_weight(transfer[at + k]), lost = t[at + k];
             const T part = lost / (own > 0 ? own : T(1));
             const int code = code_of(own / (1 - (part < CUT_OFF ? part : T(CUT_OFF))));
-            share[at + k] = lost > 0 ? (signed char)(code) : share[at + k];
+            transfer[at + k] = lost > 0 ? (signed char)(code) : transfer[at + k];
             t[at + k] = 0;
         }
     }

@@ -1,9 +1,9 @@
-// What the kernels of the learned V-cycle do along a row, and how a cell's two learned numbers are held.
+// Rows of the kernels of the learned V-cycle, and the storage of a cell's two learned numbers.
 #pragma once
 #include "grid/neighbors.h"
 
 typedef unsigned short Half;
-constexpr float SHARE_MIDDLE = 1.8f, SHARE_STEP = 0.01f;
+constexpr float TRANSFER_MIDDLE = 1.8f, TRANSFER_STEP = 0.01f;
 
 SCI_DEVICE float widened(const Half h) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -16,9 +16,11 @@ SCI_DEVICE float widened(const Half h) {
 #endif
 }
 
-SCI_DEVICE float share_of(const signed char c) { return c == 0 ? 0.0f : SHARE_MIDDLE + SHARE_STEP * float(c); }
+SCI_DEVICE float transfer_weight(const signed char c) {
+    return c == 0 ? 0.0f : TRANSFER_MIDDLE + TRANSFER_STEP * float(c);
+}
 
-// What `around` is of u, of jacobi times f.
+// As `around`, of the product of jacobi and f instead of u.
 template <typename T, bool VARIABLE>
 SCI_DEVICE T linked_product(const T* f, const Half* w, const T* x_link, const T* y_link, const T* z_link, const i64 at,
                             const i64 plane, const i64 row) {
@@ -54,21 +56,22 @@ SCI_DEVICE void step_row(const T* u, const T* f, const Half* jacobi, const D* d,
     }
 }
 
-// t = share (f - A u) in a row; t points at the row.
+// t = transfer weight x (f - A u) in a row; t points at the row.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void residual_row(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* t,
+SCI_DEVICE void residual_row(const T* u, const T* f, const signed char* transfer, const D* d, const T* links, T* t,
                              const i64 axis, const i64 at, const i64 n, const i64 plane, const i64 row) {
     SCI_ROW(k, n) {
         const T near = around<T, VARIABLE>(u, links, links + axis, links + 2 * axis, at + k, plane, row);
-        t[k] = share_of(share[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
+        t[k] = transfer_weight(transfer[at + k]) * (f[at + k] - T(d[at + k]) * u[at + k] + near);
     }
 }
 
 // Restriction of a row along the third axis: f[K] = the sum over four entries of m where there is an unknown.
 template <typename T>
-SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* taps, const i64 stride, const i64 n,
-                         const double gain) {
-    const T a = taps[8] * T(gain), b = taps[9] * T(gain), c = taps[10] * T(gain), e = taps[11] * T(gain);
+SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* weights, const i64 stride, const i64 n,
+                         const double correction_scale) {
+    const T scale = T(correction_scale);
+    const T a = weights[8] * scale, b = weights[9] * scale, c = weights[10] * scale, e = weights[11] * scale;
     if (stride == 2) {
         SCI_ROW(k, n) {
             const T sum = (a * m[2 * k] + e * m[2 * k + 3]) + (b * m[2 * k + 1] + c * m[2 * k + 2]);
@@ -79,7 +82,7 @@ SCI_DEVICE void ends_row(const T* m, const Half* jacobi, T* f, const T* taps, co
     }
 }
 
-// The four coarse rows around row (i, j) of the fine grid, and their sum with the taps of the first two axes.
+// The four coarse rows around row (i, j) of the fine grid, and their sum with the weights of the first two axes.
 template <typename T>
 struct CoarseRows {
     const T *e0, *e1, *e2, *e3;
@@ -88,26 +91,27 @@ struct CoarseRows {
 };
 
 template <typename T>
-SCI_DEVICE CoarseRows<T> coarse_rows(const T* e, const T* taps, const i64* strides, const i64 i, const i64 j,
+SCI_DEVICE CoarseRows<T> coarse_rows(const T* e, const T* weights, const i64* strides, const i64 i, const i64 j,
                                      const i64 c1, const i64 c2) {
     const i64 aside = j % 2 == 0 ? -c2 : c2;
     const T* near = e + ((i / strides[0] + 1) * c1 + j / strides[1] + 1) * c2;
     const T* beyond = near + (i % 2 == 0 ? -c1 * c2 : c1 * c2);
     return {near, near + aside, beyond, beyond + aside,
-            taps[1] * taps[5], taps[1] * taps[4], taps[0] * taps[5], taps[0] * taps[4]};
+            weights[1] * weights[5], weights[1] * weights[4], weights[0] * weights[5], weights[0] * weights[4]};
 }
 
-// u += share x interpolation of the coarse e with the same taps in row (i, j) of the fine grid.
+// u += transfer weight x interpolation of the coarse e in row (i, j) of the fine grid.
 template <typename T>
-SCI_DEVICE void prolong_row(T* u, const T* e, const signed char* share, const T* taps, const i64* strides, const i64 i,
+SCI_DEVICE void prolong_row(T* u, const T* e, const signed char* transfer, const T* weights, const i64* strides,
+                            const i64 i,
                             const i64 j, const i64 n, const i64 p1, const i64 p2, const i64 c1, const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-    const T own = taps[9], far = taps[8];
-    const CoarseRows<T> coarse = coarse_rows(e, taps, strides, i, j, c1, c2);
+    const T own = weights[9], far = weights[8];
+    const CoarseRows<T> coarse = coarse_rows(e, weights, strides, i, j, c1, c2);
     SCI_ROW(k, (n + 1) / 2) {
         const T before = coarse.at(k), here = coarse.at(k + 1), after = coarse.at(k + 2);
-        // An odd row ends in the padding, where the share is zero.
-        u[at + 2 * k] += share_of(share[at + 2 * k]) * (own * here + far * before);
-        u[at + 2 * k + 1] += share_of(share[at + 2 * k + 1]) * (own * here + far * after);
+        // An odd row ends in the padding, where the transfer weight is zero.
+        u[at + 2 * k] += transfer_weight(transfer[at + 2 * k]) * (own * here + far * before);
+        u[at + 2 * k + 1] += transfer_weight(transfer[at + 2 * k + 1]) * (own * here + far * after);
     }
 }

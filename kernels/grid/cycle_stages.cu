@@ -1,12 +1,12 @@
-// What a level of the learned V-cycle does before and after its coarse correction, each in one pass through memory, on
+// The stages of a level of the learned V-cycle around its coarse correction, each in one pass through memory, on
 // one block and one thread of a host; before, also with a step of conjugate gradients. Arrays and arithmetic are those
 // of cycle.cu. Steps follow one another a plane behind, so that all of them read and write a plane while it is in
 // cache. A step writes plane i where plane i - 1 of its input lies, which nothing reads any more: u holds 2 count - 1
 // planes beside the grid's, starts that many planes late, and ends in place.
 //
-// Bytes a cell of memory, constant links: 16 down (f, jacobi, d, share read, u written), 16.5 up (u written and read, e
-// read too); at 12 to 16 GB/s of one core 2 to 3 ns. Flops a cell: 31 down, 31 up, 3 for the product of f and u, 14 for
-// u'A u, and 17 for a step of conjugate gradients.
+// Bytes a cell of memory, constant links: 16 down (f, jacobi, d, transfer read, u written), 16.5 up (u written and
+// read, e read too); at 12 to 16 GB/s of one core 2 to 3 ns. Flops a cell: 31 down, 31 up, 3 for the product of f and
+// u, 14 for u'A u, and 17 for a step of conjugate gradients.
 #include "grid/cycle.h"
 
 template <typename T>
@@ -15,8 +15,8 @@ SCI_DEVICE void clear_plane(T* u, const i64 plane) {
 }
 
 template <typename T>
-SCI_DEVICE void mix_rows(T* m, const T* const* r, const T* taps, const i64 n) {
-    const T a = taps[0], b = taps[1], c = taps[2], e = taps[3];
+SCI_DEVICE void mix_rows(T* m, const T* const* r, const T* weights, const i64 n) {
+    const T a = weights[0], b = weights[1], c = weights[2], e = weights[3];
     const T *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
     SCI_ROW(k, n) { m[k] = (a * r0[k] + e * r3[k]) + (b * r1[k] + c * r2[k]); }
 }
@@ -59,42 +59,44 @@ SCI_DEVICE void step_plane(T* u, const T* f, const Half* jacobi, const D* d, con
     if (i == box[3] - 1) clear_plane(u + (i + 1) * plane, plane);
 }
 
-// What a plane's restriction adds up along the second axis: m[J, k]. `room` holds four rows of the residual and one of
-// zeros.
+// What a plane's restriction adds up along the second axis: m[J, k]. `scratch` holds four rows of the residual and one
+// of zeros.
 template <typename T, typename D, bool VARIABLE>
-SCI_DEVICE void restrict_plane(const T* u, const T* f, const signed char* share, const D* d, const T* links, T* room,
-                               T* m, const T* taps, const i64* box, const i64 axis, const i64 i, const i64 p1,
+SCI_DEVICE void restrict_plane(const T* u, const T* f, const signed char* transfer, const D* d, const T* links,
+                               T* scratch,
+                               T* m, const T* weights, const i64* box, const i64 axis, const i64 i, const i64 p1,
                                const i64 p2) {
     const i64 n = box[4];
     for (i64 j = 0; j < n; ++j) {
         const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-        residual_row<T, D, VARIABLE>(u, f, share, d, links, room + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2, p2);
+        residual_row<T, D, VARIABLE>(u, f, transfer, d, links, scratch + (j & 3) * p2 + 1, axis, at, box[5], p1 * p2,
+                                     p2);
         // Row J takes fine rows 2 J - 1 to 2 J + 2; the last one does not wait for those beyond the grid.
         for (i64 J = (j & 1) == 0 ? j / 2 - 1 : j / 2; J <= j / 2; ++J) {
             if (J < 0 || (2 * J + 2 > j && j < n - 1)) continue;
             const T* rows[4];
             for (i64 k = 0; k < 4; ++k) {
                 const i64 from = 2 * J - 1 + k;
-                rows[k] = room + (from < 0 || from >= n ? 4 : from & 3) * p2;
+                rows[k] = scratch + (from < 0 || from >= n ? 4 : from & 3) * p2;
             }
-            mix_rows(m + J * p2, rows, taps + 4, p2);
+            mix_rows(m + J * p2, rows, weights + 4, p2);
         }
     }
 }
 
-// Two steps from zero, count - 2 more, and the restriction of the residual to below_f. `room`, zero at the start, holds
-// 6 + 4 c1 rows of p2 entries.
-// ahead(s) is done before plane s of f is read, and after `u` is free.
+// Two steps from zero, count - 2 more, and the restriction of the residual to below_f. `scratch`, zero at the start,
+// holds 6 + 4 c1 rows of p2 entries. ahead(s) is done before plane s of f is read, and after `u` is free.
 template <typename T, typename D, bool VARIABLE, typename F>
-SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signed char* share, const D* d,
-                               const T* links, const double* damping, T* room, const Half* below_jacobi, T* below_f,
-                               const T* taps, const i64* strides, const i64* box, const i64 p1, const i64 p2,
-                               const i64 c1, const i64 c2, const i64 count, const double gain, const F& ahead) {
+SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signed char* transfer, const D* d,
+                               const T* links, const double* damping, T* scratch, const Half* below_jacobi, T* below_f,
+                               const T* weights, const i64* strides, const i64* box, const i64 p1, const i64 p2,
+                               const i64 c1, const i64 c2, const i64 count, const double correction_scale,
+                               const F& ahead) {
     const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
     const T sum = T(damping[0] + damping[1]), product = T(damping[0] * damping[1]);
     T* start = u + (2 * count - 1) * plane;
-    T* total = room + 5 * p2;
-    T* m = room + 6 * p2;
+    T* total = scratch + 5 * p2;
+    T* m = scratch + 6 * p2;
     clear_plane(u, 2 * count * plane);
     for (i64 s = 0; s < n + count; ++s) {
         ahead(s);
@@ -107,11 +109,12 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
                                            T(damping[h]));
         const i64 i = s - count;
         if (i < 0) continue;
-        restrict_plane<T, D, VARIABLE>(u + count * plane, f, share, d, links, room, m + (i & 3) * c1 * p2, taps, box,
+        restrict_plane<T, D, VARIABLE>(u + count * plane, f, transfer, d, links, scratch, m + (i & 3) * c1 * p2,
+                                       weights, box,
                                        axis, i, p1, p2);
-        each_coarse_row<T>(m, room + 4 * p2, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
-            mix_rows(total, rows, taps, p2);
-            ends_row(total, below_jacobi + to, below_f + to, taps, strides[2], (box[5] + 1) / 2, gain);
+        each_coarse_row<T>(m, scratch + 4 * p2, box, i, p2, c1, c2, [&](const T* const* rows, const i64 to) {
+            mix_rows(total, rows, weights, p2);
+            ends_row(total, below_jacobi + to, below_f + to, weights, strides[2], (box[5] + 1) / 2, correction_scale);
         });
     }
 }
@@ -119,14 +122,15 @@ SCI_DEVICE void descend_planes(T* u, const T* f, const Half* jacobi, const signe
 // Instances (host): <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL jacobi_descend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                          const Half* jacobi /*[p0, p1, p2]*/, const signed char* share /*[p0, p1, p2]*/,
+                          const Half* jacobi /*[p0, p1, p2]*/, const signed char* transfer /*[p0, p1, p2]*/,
                           const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                          const double* damping /*[count]*/, T* room /*[rooms, p2]*/,
+                          const double* damping /*[count]*/, T* scratch /*[scratch_rows, p2]*/,
                           const Half* below_jacobi /*[c0, c1, c2]*/, T* below_f /*[c0, c1, c2]*/,
-                          const T* taps /*[3, 4]*/, const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1,
-                          const i64 p2, const i64 c1, const i64 c2, const i64 count, const double gain) {
-    descend_planes<T, D, VARIABLE>(u, f, jacobi, share, d, links, damping, room, below_jacobi, below_f, taps, strides,
-                                   box, p1, p2, c1, c2, count, gain, [](const i64) {});
+                          const T* weights /*[3, 4]*/, const i64* strides /*[3]*/, const i64* box /*[7]*/, const i64 p1,
+                          const i64 p2, const i64 c1, const i64 c2, const i64 count, const double correction_scale) {
+    descend_planes<T, D, VARIABLE>(u, f, jacobi, transfer, d, links, damping, scratch, below_jacobi, below_f, weights,
+                                   strides,
+                                   box, p1, p2, c1, c2, count, correction_scale, [](const i64) {});
 }
 
 // A plane of p = z + beta p, and where it moves, of x += before (the old p) + now p.
@@ -198,12 +202,12 @@ SCI_DEVICE double replaced_plane(T* f, const double* x, const double* b, const D
 template <typename T, typename D>
 SCI_KERNEL jacobi_cg_step(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p2]*/, double* x /*[p0, p1, p2]*/,
                           const double* b /*[b0, b1, b2]*/, T* f /*[p0, p1, p2]*/, const Half* jacobi /*[p0, p1, p2]*/,
-                          const signed char* share /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
-                          const double* damping /*[count]*/, T* room /*[rooms, p2]*/,
+                          const signed char* transfer /*[p0, p1, p2]*/, const D* d /*[p0, p1, p2]*/,
+                          const double* damping /*[count]*/, T* scratch /*[scratch_rows, p2]*/,
                           const Half* below_jacobi /*[c0, c1, c2]*/, T* below_f /*[c0, c1, c2]*/,
-                          double* square /*[1]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                          double* square /*[1]*/, const T* weights /*[3, 4]*/, const i64* strides /*[3]*/,
                           const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
-                          const i64 count, const double gain, const i64 b1, const i64 b2, const i64 inset,
+                          const i64 count, const double correction_scale, const i64 b1, const i64 b2, const i64 inset,
                           const double weight, const double scale, const double beta, const double step,
                           const i64 moves, const double before, const double now, const i64 exact, const i64 descends) {
     const i64 n = box[3], lead = 2 * count;
@@ -216,38 +220,39 @@ SCI_KERNEL jacobi_cg_step(SCI_INDEX T* u /*[planes, p1, p2]*/, T* p /*[p0, p1, p
     };
     for (i64 i = 0; i < (descends ? lead : n + 1); ++i) plane(i);
     if (descends)
-        descend_planes<T, D, false>(u, f, jacobi, share, d, f, damping, room, below_jacobi, below_f, taps, strides, box,
-                                    p1, p2, c1, c2, count, gain, [&](const i64 s) { plane(s + lead); });
+        descend_planes<T, D, false>(u, f, jacobi, transfer, d, f, damping, scratch, below_jacobi, below_f, weights,
+                                    strides, box,
+                                    p1, p2, c1, c2, count, correction_scale, [&](const i64 s) { plane(s + lead); });
     square[0] = total;
 }
 
-// Adds the interpolation of e in row (i, j); `room` holds a coarse row of c2 entries and a fine one. Other than in
-// prolong_row the first two axes are interpolated once, and the shares are read without strides.
+// Adds the interpolation of e in row (i, j); `scratch` holds a coarse row of c2 entries and a fine one. Other than in
+// prolong_row the first two axes are interpolated once, and the transfer weights are read without strides.
 template <typename T>
-SCI_DEVICE void prolong_row_buffered(T* u, const T* e, const signed char* share, T* room, const T* taps,
+SCI_DEVICE void prolong_row_buffered(T* u, const T* e, const signed char* transfer, T* scratch, const T* weights,
                                      const i64* strides, const i64 i, const i64 j, const i64 n, const i64 p1,
                                      const i64 p2, const i64 c1, const i64 c2) {
     const i64 at = ((i + 1) * p1 + j + 1) * p2 + 1;
-    const T own = taps[9], far = taps[8];
-    const CoarseRows<T> coarse = coarse_rows(e, taps, strides, i, j, c1, c2);
-    T* fine = room + c2;
-    SCI_ROW(k, c2) { room[k] = coarse.at(k); }
+    const T own = weights[9], far = weights[8];
+    const CoarseRows<T> coarse = coarse_rows(e, weights, strides, i, j, c1, c2);
+    T* fine = scratch + c2;
+    SCI_ROW(k, c2) { scratch[k] = coarse.at(k); }
     SCI_ROW(k, (n + 1) / 2) {
-        fine[2 * k] = own * room[k + 1] + far * room[k];
-        fine[2 * k + 1] = own * room[k + 1] + far * room[k + 2];
+        fine[2 * k] = own * scratch[k + 1] + far * scratch[k];
+        fine[2 * k + 1] = own * scratch[k + 1] + far * scratch[k + 2];
     }
-    SCI_ROW(k, n) { u[at + k] += share_of(share[at + k]) * fine[k]; }
+    SCI_ROW(k, n) { u[at + k] += transfer_weight(transfer[at + k]) * fine[k]; }
 }
 
 // The interpolation of a coarse correction e, and `count` steps in reverse order. product = the sum of f u, and u'A u
-// where `energies`. `room` holds c2 + p2 entries.
+// where `energies`. `scratch` holds c2 + p2 entries.
 // Instances (host): <float, signed char, false> <float, float, true>
 template <typename T, typename D, bool VARIABLE>
 SCI_KERNEL jacobi_ascend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, p1, p2]*/,
-                         const Half* jacobi /*[p0, p1, p2]*/, const signed char* share /*[p0, p1, p2]*/,
+                         const Half* jacobi /*[p0, p1, p2]*/, const signed char* transfer /*[p0, p1, p2]*/,
                          const D* d /*[p0, p1, p2]*/, const T* links /*[3, q0, q1, q2]*/,
-                         const double* damping /*[count]*/, T* room /*[entries]*/, const T* e /*[c0, c1, c2]*/,
-                         double* product /*[2]*/, const T* taps /*[3, 4]*/, const i64* strides /*[3]*/,
+                         const double* damping /*[count]*/, T* scratch /*[entries]*/, const T* e /*[c0, c1, c2]*/,
+                         double* product /*[2]*/, const T* weights /*[3, 4]*/, const i64* strides /*[3]*/,
                          const i64* box /*[7]*/, const i64 p1, const i64 p2, const i64 c1, const i64 c2,
                          const i64 count, const i64 energies) {
     const i64 n = box[3], plane = p1 * p2, axis = link_axis<VARIABLE>(box, plane);
@@ -255,7 +260,8 @@ SCI_KERNEL jacobi_ascend(SCI_INDEX T* u /*[planes, p1, p2]*/, const T* f /*[p0, 
     for (i64 s = 0; s < n + count; ++s) {
         if (s < n)
             for (i64 j = 0; j < box[4]; ++j)
-                prolong_row_buffered(u + count * plane, e, share, room, taps, strides, s, j, box[5], p1, p2, c1, c2);
+                prolong_row_buffered(u + count * plane, e, transfer, scratch, weights, strides, s, j, box[5], p1, p2,
+                                     c1, c2);
         for (i64 h = 1; h < count; ++h)
             if (s - h >= 0 && s - h < n)
                 step_plane<T, D, VARIABLE>(u + (count - h + 1) * plane, f, jacobi, d, links, box, axis, s - h, p1, p2,

@@ -8,7 +8,7 @@ import numpy as np
 
 import sci
 from sci.nn.ops.convolution import _convolved, _weight_gradient
-from sci.solvers.learned.kernels import run, share_of, upper_half, widened
+from sci.solvers.learned.kernels import run, transfer_weight, upper_half, widened
 from sci.solvers.learned.level import Level
 from sci.solvers.learned.parameters import flat_network, initial_parameters
 from sci.solvers.learned.stages import CgStep, ascend, descend, planes
@@ -66,7 +66,7 @@ class _Fine:
 
         self.f, self.u = spread(rng.normal(size=shape)), spread(rng.normal(size=shape))
         self.jacobi = upper_half(spread(0.1 + rng.random(shape)))
-        self.share = spread(rng.integers(-127, 128, shape), np.int8)
+        self.transfer = spread(rng.integers(-127, 128, shape), np.int8)
         self.counts = spread(rng.integers(1, 7, shape), np.int8)
         self.d = spread(1 + 5 * rng.random(shape)) if variable else self.counts
         self.links = np.zeros((3, *self.layout.padded_shape), np.float32)
@@ -77,7 +77,7 @@ class _Fine:
         self.chunk, self.blocks = rows_per_block(self.layout.whole(), self.d)
         self.ends = (self.box, *self.layout.padded_shape[1:], self.chunk)
         halved = [n > 1 for n in shape]
-        self.taps = np.array([[0.2, 0.8, 0.8, 0.2] if h else [0, 1, 0, 0] for h in halved], np.float32)
+        self.interpolation = np.array([[0.2, 0.8, 0.8, 0.2] if h else [0, 1, 0, 0] for h in halved], np.float32)
         self.strides = np.array([2 if h else 1 for h in halved])
 
     @property
@@ -107,7 +107,7 @@ def _smoothing(name: str, *numbers: float) -> Callable[..., Iterator[Pair]]:
             given = {
                 "jacobi_from_zero": (g.f, g.jacobi),
                 "jacobi_step": (g.u, g.f, g.jacobi),
-                "residual": (g.u, g.f, g.share),
+                "residual": (g.u, g.f, g.transfer),
             }
             yield _made(name, bool(variable), g.blocks, out, (*given[name], g.d, g.links, out, *g.ends, *numbers))
 
@@ -119,7 +119,9 @@ def _restrict_rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
         c0, c1, _ = c.layout.padded_shape
         out = np.zeros((c0, c1, p2), np.float32)
-        yield _made("restrict_rows", True, c.blocks, out, (g.u, out, g.taps, g.strides, c.box, p1, p2, c1, c.chunk))
+        yield _made(
+            "restrict_rows", True, c.blocks, out, (g.u, out, g.interpolation, g.strides, c.box, p1, p2, c1, c.chunk)
+        )
 
 
 def _restrict_ends(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
@@ -127,7 +129,7 @@ def _restrict_ends(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         c, p2 = g.coarse, g.layout.padded_shape[2]
         c0, c1, c2 = c.layout.padded_shape
         rows = rng.normal(size=(c0, c1, p2)).astype(np.float32)
-        ends = (g.taps, g.strides, c.box, c1, c2, p2, c.chunk, 0.7)
+        ends = (g.interpolation, g.strides, c.box, c1, c2, p2, c.chunk, 0.7)
         yield _made("restrict_ends", True, c.blocks, c.u, (rows, c.jacobi, c.u, *ends))
 
 
@@ -135,8 +137,8 @@ def _prolong_add(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
         c, (p1, p2) = g.coarse, g.layout.padded_shape[1:]
         c1, c2 = c.layout.padded_shape[1:]
-        ends = (g.taps, g.strides, g.box, p1, p2, c1, c2, g.chunk)
-        yield _made("prolong_add", True, g.blocks, g.u, (g.u, c.u, g.share, *ends))
+        ends = (g.interpolation, g.strides, g.box, p1, p2, c1, c2, g.chunk)
+        yield _made("prolong_add", True, g.blocks, g.u, (g.u, c.u, g.transfer, *ends))
 
 
 def _pairs(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Level, Level, np.ndarray, np.ndarray]]:
@@ -145,7 +147,7 @@ def _pairs(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Level, Le
         for e in (*_levels(rng, variable), _Fine(rng, (7, 2, 3), variable), _Fine(rng, (6, 6, 8), variable)):
             pair = []
             for g, links in ((e, e.links if variable else None), (e.coarse, e.links)):
-                learned = (g.jacobi, g.share, tuple(rng.random(count)), g.taps, g.strides, 0.7)
+                learned = (g.jacobi, g.transfer, tuple(rng.random(count)), g.interpolation, g.strides, 0.7)
                 pair.append(Level(Grid(g.layout, g.layout.lengths), g.d, links, *learned))
             yield pair[0], pair[1], e.f, e.u
 
@@ -262,11 +264,11 @@ def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int)
         field, like = (g.d if variable else _faces(g)), g.layout.zeros(np, np.float32)
 
         def call(g=g, field=field, like=like) -> np.ndarray:
-            jacobi, share, diagonal = g.layout.zeros(np, np.uint16), g.layout.zeros(np, np.int8), like.copy()
+            jacobi, transfer, diagonal = g.layout.zeros(np, np.uint16), g.layout.zeros(np, np.int8), like.copy()
             network = flat_network(parameters, 1, False)
-            given = (field, g.fixed, g.fraction, network, jacobi, share, diagonal)
+            given = (field, g.fixed, g.fraction, network, jacobi, transfer, diagonal)
             run("network_fields", bool(variable), g.blocks, *given, *g.ends, 0.25 * variable)
-            return np.stack([widened(jacobi), share_of(share), diagonal])
+            return np.stack([widened(jacobi), transfer_weight(transfer), diagonal])
 
         found, expected = _both(call)
         # Where a number lies between two codes, rounding decides; one step of either code is let pass.
@@ -276,13 +278,13 @@ def _network_fields(rng: np.random.Generator, dtype: str, d: int, variable: int)
 
 def _neumann_rescale(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for g in _levels(rng, True):
-        lost = share_of(g.share) * np.maximum(0, rng.random(g.share.shape) - 0.3).astype(np.float32)
+        lost = transfer_weight(g.transfer) * np.maximum(0, rng.random(g.transfer.shape) - 0.3).astype(np.float32)
 
         def call(g=g, lost=lost) -> np.ndarray:
-            t, share = lost.copy(), g.share.copy()
-            run("neumann_rescale", True, g.blocks, t, share, *g.ends)
+            t, transfer = lost.copy(), g.transfer.copy()
+            run("neumann_rescale", True, g.blocks, t, transfer, *g.ends)
             assert not t.any()
-            return share_of(share)
+            return transfer_weight(transfer)
 
         found, expected = _both(call)
         yield np.where(np.abs(found - expected) <= 0.0101, expected, found), expected

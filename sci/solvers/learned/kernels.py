@@ -25,12 +25,12 @@ __all__ = [
     "residual_reference",
     "restrict_rows_reference",
     "run",
-    "share_of",
+    "transfer_weight",
     "widened",
 ]
 
-SHARE_MIDDLE, SHARE_STEP = 1.8, 0.01
-"""A code c of a share stands for SHARE_MIDDLE + SHARE_STEP c, from 0.53 to 3.07, and 0 for zero."""
+TRANSFER_MIDDLE, TRANSFER_STEP = 1.8, 0.01
+"""A code c of a transfer stands for TRANSFER_MIDDLE + TRANSFER_STEP c, from 0.53 to 3.07, and 0 for zero."""
 
 _ONE_TYPE = ("restrict_rows", "restrict_ends", "prolong_add", "neumann_rescale")
 _PACKED = ("network_fields", "coarsen")
@@ -68,9 +68,9 @@ def upper_half(value: Array) -> Array:
     return (value.astype(np.float32).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
 
 
-def share_of(code: Array) -> Array:
-    """Return the shares that codes stand for."""
-    return (code != 0) * (np.float32(SHARE_MIDDLE) + np.float32(SHARE_STEP) * code.astype(np.float32))
+def transfer_weight(code: Array) -> Array:
+    """Return the transfer weights of codes."""
+    return (code != 0) * (np.float32(TRANSFER_MIDDLE) + np.float32(TRANSFER_STEP) * code.astype(np.float32))
 
 
 def _inside(variable: bool, u: Array, d: Array, links: Array, box: Array) -> Array:
@@ -98,46 +98,46 @@ def jacobi_step_reference(
 
 
 def residual_reference(
-    variable: bool, u: Array, f: Array, share: Array, d: Array, links: Array, t: Array, *rest: Any
+    variable: bool, u: Array, f: Array, transfer: Array, d: Array, links: Array, t: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `residual` in array calls."""
     key = box_key(rest[0])
-    t[key] = share_of(share)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
+    t[key] = transfer_weight(transfer)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
 
 
-def _gathered(fine: Array, taps: Array, stride: int, count: int, axis: int) -> Array:
+def _gathered(fine: Array, interpolation: Array, stride: int, count: int, axis: int) -> Array:
     """Sum four entries along an axis into each of `count` coarse ones."""
     total = 0
     for k in range(4 if stride == 2 else 2):
         key = [slice(None)] * 3
         key[axis] = slice(k, k + stride * (count - 1) + 1, stride)
-        total = total + taps[k] * fine[tuple(key)]
+        total = total + interpolation[k] * fine[tuple(key)]
     return total
 
 
 def restrict_rows_reference(
-    variable: bool, t: Array, m: Array, taps: Array, strides: Array, box: Array, *rest: Any
+    variable: bool, t: Array, m: Array, interpolation: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `restrict_rows` in array calls."""
     (n0, n1), (s0, s1) = (int(v) for v in box[3:5]), (int(v) for v in strides[:2])
-    m[1 : n0 + 1, 1 : n1 + 1] = _gathered(_gathered(t, taps[0], s0, n0, 0), taps[1], s1, n1, 1)
+    m[1 : n0 + 1, 1 : n1 + 1] = _gathered(_gathered(t, interpolation[0], s0, n0, 0), interpolation[1], s1, n1, 1)
 
 
 def restrict_ends_reference(
-    variable: bool, m: Array, jacobi: Array, f: Array, taps: Array, strides: Array, box: Array, *rest: Any
+    variable: bool, m: Array, jacobi: Array, f: Array, interpolation: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `restrict_ends` in array calls."""
     n0, n1, n2 = (int(v) for v in box[3:6])
-    sums = _gathered(m[1 : n0 + 1, 1 : n1 + 1], rest[-1] * taps[2], int(strides[2]), n2, 2)
+    sums = _gathered(m[1 : n0 + 1, 1 : n1 + 1], rest[-1] * interpolation[2], int(strides[2]), n2, 2)
     f[box_key(box)] = (jacobi[box_key(box)] > 0) * sums
 
 
 def prolong_add_reference(
-    variable: bool, u: Array, e: Array, share: Array, taps: Array, strides: Array, box: Array, *rest: Any
+    variable: bool, u: Array, e: Array, transfer: Array, interpolation: Array, strides: Array, box: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `prolong_add` in array calls."""
     xp = namespace(u)
-    for axis, (tap, n, stride) in enumerate(zip(taps, (int(v) for v in box[3:6]), (int(v) for v in strides))):
+    for axis, (tap, n, stride) in enumerate(zip(interpolation, (int(v) for v in box[3:6]), (int(v) for v in strides))):
         fine = xp.arange(n)
         parent = fine // stride + 1
         neighbor = xp.where(fine % 2 == 0, parent - 1, parent + 1)
@@ -145,7 +145,7 @@ def prolong_add_reference(
         own, far = xp.full(n, tap[1]).reshape(shape), xp.full(n, tap[0]).reshape(shape)
         e = own * e.take(parent, axis) + far * e.take(neighbor, axis)
     key = box_key(box)
-    u[key] += share_of(share)[key] * e
+    u[key] += transfer_weight(transfer)[key] * e
 
 
 def pack_faces_reference(variable: bool, d: Array, faces: Array, *rest: Any) -> None:
@@ -167,7 +167,7 @@ def network_fields_reference(
     fraction: Array,
     network: Array,
     jacobi: Array,
-    share: Array,
+    transfer: Array,
     diagonal: Array,
     *rest: Any,
 ) -> None:
@@ -193,23 +193,23 @@ def network_fields_reference(
         whole += (factors[..., 2] * np.float32(0.5 + beyond) / distance - 1) * walls[key]
     unknown = (whole > 0) & (seen[..., 0] > 0)
     jacobi[key] = upper_half(unknown * factors[..., 0] / xp.where(unknown, whole, 1))
-    share[key] = unknown * _code_of(factors[..., 1])
+    transfer[key] = unknown * _code_of(factors[..., 1])
     if variable:
         diagonal[key] = unknown * whole
 
 
-def neumann_rescale_reference(variable: bool, t: Array, share: Array, *rest: Any) -> None:
+def neumann_rescale_reference(variable: bool, t: Array, transfer: Array, *rest: Any) -> None:
     """Reference of the kernel `neumann_rescale` in array calls."""
     xp, key = namespace(t), box_key(rest[0])
-    own, lost = share_of(share[key]), t[key].copy()
+    own, lost = transfer_weight(transfer[key]), t[key].copy()
     part = xp.minimum(lost / xp.where(own > 0, own, 1), np.float32(CUT_OFF))
-    share[key] = xp.where(lost > 0, _code_of(own / (1 - part)), share[key])
+    transfer[key] = xp.where(lost > 0, _code_of(own / (1 - part)), transfer[key])
     t[key] = 0
 
 
 def _code_of(value: Array) -> Array:
     xp = namespace(value)
-    code = xp.minimum(xp.rint((value - SHARE_MIDDLE) / SHARE_STEP), 127)
+    code = xp.minimum(xp.rint((value - TRANSFER_MIDDLE) / TRANSFER_STEP), 127)
     return xp.where(code == 0, 1, code).astype(np.int8)
 
 
