@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from sci.applications.homogenization.laws import Composite
-from sci.applications.homogenization.modes import TENSOR_WEIGHTS
+from sci.applications.homogenization.laws import SHEAR, Composite
 from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.errors import ConvergenceError
 from sci.nn import (
@@ -205,13 +204,13 @@ class EquiNO:
         trained, losses = dict(self.parameters), {}
         for branch, target in zip(_BRANCHES, self.solve_coefficients(points)):
             line = xp.linalg.lstsq(points, target, rcond=None)[0]
-            rest, size = target - points @ line, (target * target).mean()
-            scale = xp.sqrt((rest * rest).mean(axis=0))
-            if float((rest * rest).mean()) <= 1e-20 * float(size):  # the cell is linear: nothing is left to learn
+            residual, mean_square = target - points @ line, (target * target).mean()
+            scale = xp.sqrt((residual * residual).mean(axis=0))
+            if float((residual * residual).mean()) <= 1e-20 * float(mean_square):  # a linear cell: nothing to learn
                 losses[branch], scale = [0.0], 0.0 * scale
             else:
-                losses[branch] = self._learn(trained, branch, points, rest, scale, steps)
-                losses[branch] = [loss / float(size) for loss in losses[branch]]
+                losses[branch] = self._learn(trained, branch, points, residual, scale, steps)
+                losses[branch] = [loss / float(mean_square) for loss in losses[branch]]
             trained.update({f"{branch}.linear": xp.ascontiguousarray(line.T), f"{branch}.scale": scale})
         self.parameters = trained
         return losses
@@ -263,7 +262,7 @@ class EquiNO:
 
     def _solve_coefficients(self, points: Array, rtol: float, max_steps: int) -> tuple[Array, Array]:
         xp, modes, onto = namespace(points), self.modes["strain"], self.modes["stress"]
-        root = to_device(np.sqrt(TENSOR_WEIGHTS), xp)
+        root = to_device(np.sqrt(SHEAR), xp)
         b = xp.zeros((len(points), len(modes)))
         for _ in range(max_steps):
             field = self._strain(points, b)

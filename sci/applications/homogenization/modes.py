@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from sci.applications.homogenization.laws import SHEAR
 from sci.applications.homogenization.rve import PeriodicRVE
 from sci.backend import Array, as_finite, namespace, to_device
 from sci.errors import InvalidValueError
 
-__all__ = ["TENSOR_WEIGHTS", "pod_modes", "snapshots"]
-
-TENSOR_WEIGHTS = np.array([1.0, 1.0, 2.0])[:, None, None]
-"""Weights of the components xx, yy, xy in a : b."""
+__all__ = ["pod_modes", "snapshots"]
 
 
 def snapshots(rve: PeriodicRVE, strains: Array, *, rtol: float = 1e-8) -> tuple[Array, Array]:
@@ -65,6 +63,6 @@ def pod_modes(fields: Array, n_modes: int) -> tuple[Array, Array]:
     xp = namespace(fields)
     if not 1 <= n_modes <= len(fields):
         raise InvalidValueError(f"n_modes is {n_modes}; expected 1 to the number of snapshots, {len(fields)}")
-    weight = to_device(np.sqrt(TENSOR_WEIGHTS / (fields.shape[-2] * fields.shape[-1])), xp)
+    weight = to_device(np.sqrt(SHEAR / (fields.shape[-2] * fields.shape[-1])), xp)
     _, values, right = xp.linalg.svd((fields * weight).reshape(len(fields), -1), full_matrices=False)
     return right[:n_modes].reshape(n_modes, *fields.shape[1:]) / weight, values
