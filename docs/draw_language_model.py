@@ -13,8 +13,7 @@ from pydoc_data.topics import topics
 import numpy as np
 from matplotlib.figure import Figure
 
-from sci.nn import AdamW, train
-from sci.nn.optim.schedules import cosine, warm_up
+from sci.nn import AdamW, cosine, train, warm_up
 from sci.sequence import TextWindows, TransNormer
 
 CONTEXTS = (1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512)

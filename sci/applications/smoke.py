@@ -16,7 +16,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["SmokeFrame", "SmokePlume", "ball"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SmokeFrame:
     """The state after one step.
 
@@ -39,6 +39,10 @@ class SmokeFrame:
     pressure: np.ndarray
     source: np.ndarray | None
     result: SolveResult
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.density.shape))
+        return f"SmokeFrame(time={self.time:g}, {shape} cells, {self.result.iterations} iterations of the pressure)"
 
 
 def ball(shape: tuple[int, ...], center: tuple[float, ...], radius: float) -> np.ndarray:
@@ -110,6 +114,10 @@ class SmokePlume:
         self.density = self.inlet.astype(np.float64)
         self.velocity = [np.zeros(face.shape) for face in self.open_faces]
         self.time = 0.0
+
+    def __repr__(self) -> str:
+        cells = " x ".join(map(str, self.shape))
+        return f"SmokePlume({cells} cells, spacing={self.spacing:g}, buoyancy={self.buoyancy:g}, rtol={self.rtol:g})"
 
     def _open(self, axis: int) -> np.ndarray:
         """Return the faces across an axis that fluid can pass."""

@@ -186,7 +186,7 @@ def reaction_field(
 
 
 def _depths(particles: Particles, radii: np.ndarray) -> np.ndarray:
-    """Return how deep each particle lies in the sphere that covers it best, angstrom; negative outside of all."""
+    """Return the depth of each particle in the sphere that covers it best, angstrom; negative outside of all."""
     centers = particles.positions[radii > 0]
     depths = np.full(particles.n, -np.inf)
     for start in range(0, particles.n if len(centers) else 0, 1000):

@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Say what went wrong and return the exit code."""
+    """Print the error and return the exit code."""
     if os.environ.get("SCI_DEBUG", "0") not in ("", "0"):
         traceback.print_exc()
     if isinstance(error, Failure):

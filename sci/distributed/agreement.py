@@ -57,6 +57,10 @@ class Agreement:
         if len(self._row) > _GATHERED:
             raise InvalidValueError(f"{len(self._row)} integers to gather; expected at most {_GATHERED}")
 
+    def __repr__(self) -> str:
+        ranks = 1 if self._channel is None else self._channel.size
+        return f"<Agreement on {self._operation or 'arguments'}, ranks: {ranks}>"
+
     def __enter__(self) -> Agreement:
         return self
 
@@ -176,6 +180,9 @@ class Deferred:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"Deferred(error={self.error!r})"
 
     def __enter__(self) -> Deferred:
         return self

@@ -35,6 +35,9 @@ class Message:
         self._pending = pending
         self._result: Array = None
 
+    def __repr__(self) -> str:
+        return f"<Message {'done' if self.done() else 'under way'}>"
+
     def done(self) -> bool:
         """Return True if `wait` would return at once."""
         return self._pending is None or self._pending.done()

@@ -79,7 +79,7 @@ def seal(library: bytes) -> bytes:
 
 
 def _damage(data: bytes) -> str | None:
-    """Return what is wrong with a sealed library, or None."""
+    """Return the fault of a sealed library, or None."""
     if len(data) < _TAIL.size:
         return f"it has {len(data)} bytes"
     mark, length, digest = _TAIL.unpack(data[-_TAIL.size :])

@@ -43,7 +43,7 @@ def prebuilt_level() -> str | None:
 
 
 def prebuilt_damage() -> str:
-    """Return which libraries of the wheel do not have the checksum of their manifest; an empty string if all do."""
+    """Name the libraries of the wheel that miss the checksum of their manifest; an empty string if all have it."""
     wrong = []
     for path in sorted(folder().glob(f"*/{MANIFEST}")):
         library = path.with_name(LIBRARY)

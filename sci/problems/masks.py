@@ -70,7 +70,7 @@ def random_mask(n: int, rng: np.random.Generator) -> Mask:
 
 
 def insulating_part(fluid: Mask, rng: np.random.Generator) -> Mask:
-    """Return which cells of the bodies have a Neumann surface: none, all, or those of a random half of the box."""
+    """Return the cells of bodies with a Neumann surface: none, all, or those of a random half of the box."""
     choice = rng.integers(3)
     if choice == 0:
         return np.zeros_like(fluid)

@@ -259,7 +259,7 @@ def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
 
 
 def _periodic(a: argparse.Namespace, samples: Samples) -> bool | None:
-    """Return whether the fields are periodic, as the file records or `--periodic` says, which must agree."""
+    """Return True for periodic fields, as the file records or `--periodic` says; the two must agree."""
     if None not in (a.periodic, samples.periodic) and a.periodic != samples.periodic:
         raise InvalidValueError(f"{a.input}: the file records periodic={samples.periodic}; leave --[no-]periodic out")
     periodic: bool | None = samples.periodic if a.periodic is None else a.periodic

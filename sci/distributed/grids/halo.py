@@ -71,6 +71,10 @@ class HaloExchange:
             wraps = tuple(map(bool, per_axis(periodic, decomposition.ndim, "periodic")))
             self._sides = _sides(decomposition, wraps)
             agreement.same(DecompositionError, periodic=wraps)
+        self._periodic = wraps
+
+    def __repr__(self) -> str:
+        return f"HaloExchange({self.decomposition!r}, periodic={self._periodic})"
 
     def start(self, array: Array, *, checked: bool = False) -> None:
         """Send this rank's border cells and get ready for the neighbors'; `array` must be left alone in its border.

@@ -106,6 +106,10 @@ class PencilFFT:
             _require_fit(self.source, self._grid, "source")
             _require_fit(self.target, self._spectra[-1], "target")
 
+    def __repr__(self) -> str:
+        ranks = f", {self.comm.Get_size()} ranks" if self.comm is not None else ""
+        return f"PencilFFT({self.grid_shape}, real={self.real}, norm={self.norm!r}{ranks})"
+
     def forward(self, array: Array, *, checked: bool = False) -> Array:
         """Return this rank's part of the spectrum, spread as `target`.
 

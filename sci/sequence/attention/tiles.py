@@ -77,7 +77,7 @@ def attend(q: Array, k: Array, v: Array, key_range: KeyRange, positions: Array, 
 
 
 def _form(q: Array, kernel: Kernel) -> Literal["device", "host", "reference"]:
-    """Return which form of the tiles runs for `q`: the kernels of a device, `kernel` on the host, or array calls."""
+    """Choose the form of the tiles for `q`: the kernels of a device, `kernel` on the host, or array calls."""
     if is_device_array(q):
         return "reference" if get_option("kernels") == "reference" else "device"
     return "host" if use_compiled(kernel, q) else "reference"
