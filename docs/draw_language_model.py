@@ -18,7 +18,7 @@ from sci.sequence import TextWindows, TransNormer
 
 CONTEXTS = (1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512)
 LONGEST_GRAM = 8
-EPOCHS, BATCH, LENGTH = 4, 4, 512
+EPOCHS, BATCH, LENGTH = 8, 4, 512
 SIZE = {"width": 96, "heads": 6, "layers": 4, "hidden": 192}
 
 

@@ -25,18 +25,18 @@ threads, and say what each way of spreading softmax attention over ranks sends a
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser("sequence", help="time attention and predict it on ranks", description=DESCRIPTION)
+    parser = commands.add_parser("sequence", help="time attention, predict its cost on ranks", description=DESCRIPTION)
     parser.add_argument("action", choices=("bench",))
     parser.add_argument("--length", type=int, default=4096, metavar="N", help="tokens (4096)")
     parser.add_argument("--heads", type=int, default=8, metavar="H", help="heads (8)")
-    parser.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers a head and token (64)")
+    parser.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers per head and token (64)")
     parser.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32", help="(float32)")
     parser.add_argument(
         "--full", action="store_true", help="every token sees all; otherwise those before it and itself"
     )
     parser.add_argument("--ranks", type=int, default=4, metavar="P", help="ranks to predict for (4)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (3)")
-    parser.add_argument("--seed", type=int, default=0, help="of the arrays (0)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs; the fastest counts (3)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random arrays (0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.set_defaults(run=run)
 
@@ -121,7 +121,7 @@ def _table(a: argparse.Namespace, report: dict[str, Any]) -> list[tuple[str, str
     for timing in report["timings"]:
         seconds = (timing["forward_seconds"], timing["backward_seconds"])
         rows.append((timing["method"], f"forward {seconds[0]:.4f} s, gradients {seconds[1]:.4f} s"))
-    rows.append(("a rank of", f"{a.ranks}, forward and gradients, sends; holds at most; computes"))
+    rows.append(("ranks", f"{a.ranks}; each sends, holds at most, and computes, with gradients:"))
     for m in report["methods"]:
         sent = (m["forward_bytes"] + m["backward_bytes"]) / 1e6
         text = f"{sent:.2f} MB; {m['memory_bytes'] / 1e6:.1f} MB; {m['flops'] / 1e9:.1f} Gflop"
