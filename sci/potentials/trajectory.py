@@ -16,7 +16,7 @@ from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
 from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, build_long_range, charge_scale
+from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, Accuracy, build_long_range, charge_scale
 from sci.potentials.range_separated.cost import build_seconds, choose_split, target_seconds
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor.boxes.grid import BoxGrid
@@ -47,6 +47,8 @@ class FramePlan:
         Where the ranges part, 1/angstrom; 0 for "direct".
     n : int
         Particles of a frame.
+    build_tol : float
+        Tolerance of the parts of the format, found on the first frame; 0 stands for `tol`.
     """
 
     method: Method
@@ -55,6 +57,7 @@ class FramePlan:
     kappa: float
     alpha: float
     n: int
+    build_tol: float = 0.0
 
     @property
     def radial(self) -> RadialKernel:
@@ -92,7 +95,12 @@ class Trajectory:
 
 
 def plan_frames(
-    first: Particles, tol: float = 1e-6, *, kernel: RadialKernel | None = None, method: str = "auto"
+    first: Particles,
+    tol: float = 1e-6,
+    *,
+    kernel: RadialKernel | None = None,
+    accuracy: Accuracy = "potential",
+    method: str = "auto",
 ) -> FramePlan:
     """Choose from the first frame how the frames of a trajectory are evaluated.
 
@@ -101,9 +109,11 @@ def plan_frames(
     first : Particles
         With a `cell`, all frames are periodic.
     tol : float
-        Relative error of the potential, 1e-11 to 0.1; the direct sum is exact.
+        Relative L2 error, 1e-11 to 0.1; the direct sum is exact.
     kernel : Coulomb or Yukawa, optional
         1/r unless given; periodic frames take 1/r only.
+    accuracy : "potential" or "forces"
+        What `tol` holds for in isolated frames; it is measured on the first one.
     method : "auto", "direct" or "format"
         "auto" takes what the cost model finds faster for isolated frames.
 
@@ -128,7 +138,9 @@ def plan_frames(
     seconds += target_seconds(split, domain, first.n / volume, first.n, tol)
     if method == "direct" or (method == "auto" and DIRECT_PAIR * first.n**2 < seconds):
         return FramePlan("direct", tol, kernel.name, kernel.kappa, 0.0, first.n)
-    return FramePlan("format", tol, kernel.name, kernel.kappa, float(split.alpha), first.n)
+    phi = RangeSeparatedPotential(first, tol, kernel=kernel, accuracy=accuracy, expected_targets=first.n)
+    alpha = 0.0 if phi.split.all_short else float(phi.split.alpha)
+    return FramePlan("format", tol, kernel.name, kernel.kappa, alpha, first.n, phi.build_tol or tol)
 
 
 def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
@@ -166,11 +178,12 @@ def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Arr
 
 def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential:
     domain = _domain(particles.positions)
-    split = _split(plan.radial, plan.tol, domain, plan.alpha)
+    tol = plan.build_tol or plan.tol
+    split = _split(plan.radial, tol, domain, plan.alpha)
     scale = charge_scale(particles.charges)
-    long_range = build_long_range(particles.positions, particles.charges, split, domain, plan.tol, scale)
+    long_range = build_long_range(particles.positions, particles.charges, split, domain, tol, scale)
     return RangeSeparatedPotential.from_parts(
-        particles, long_range, split, plan.tol, build_tol=plan.tol, expected_targets=plan.n
+        particles, long_range, split, plan.tol, build_tol=tol, expected_targets=plan.n
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.options import options
 from sci.potentials import Coulomb, Trajectory, Yukawa
+from sci.potentials.range_separated.build import Accuracy
 
 __all__ = ["add_parser"]
 
@@ -34,7 +35,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
     )
-    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error of the potential (default: 1e-6)")
+    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error (default: 1e-6)")
+    parser.add_argument(
+        "--accuracy", choices=get_args(Accuracy), default="potential", help="what --tol holds for (default: potential)"
+    )
     parser.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
     parser.add_argument(
         "--method",
@@ -70,6 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
                 frames=_frames(a.frames),
                 tol=a.tol,
                 kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
+                accuracy=a.accuracy,
                 method=a.method,
                 resume=a.resume,
                 overwrite=a.overwrite,

@@ -33,6 +33,7 @@ from sci.io.readers.trajectory import count_frames, read_frames
 from sci.potentials.frame_loop import FrameJob, compute_frames
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
+from sci.potentials.range_separated.build import Accuracy
 from sci.potentials.trajectory import FramePlan, Trajectory, plan_frames
 
 __all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "trajectory_state"]
@@ -53,6 +54,7 @@ def compute_trajectory(
     frames: slice = slice(None),
     tol: float = 1e-6,
     kernel: RadialKernel | None = None,
+    accuracy: Accuracy = "potential",
     method: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -69,7 +71,7 @@ def compute_trajectory(
         The file; `load` reads the finished frames as a `Trajectory` at any time.
     frames : slice
         Which frames of the trajectory.
-    tol, kernel, method
+    tol, kernel, accuracy, method
         As in `plan_frames`.
     resume : bool
         Continue with `out` if it exists: only frames that are not finished are computed.
@@ -93,8 +95,8 @@ def compute_trajectory(
     Collective. A process that is killed at any moment loses no finished frame and leaves a file that opens. The input
     is identified by the SHA-256 of its bytes.
     """
-    options: dict[str, Any] = {"tol": tol, "kernel": kernel, "method": method, "command": command}
-    options |= {"resume": resume, "overwrite": overwrite}
+    options: dict[str, Any] = {"tol": tol, "kernel": kernel, "accuracy": accuracy, "method": method}
+    options |= {"resume": resume, "overwrite": overwrite, "command": command}
     sink = TrajectoryFile(out, path, topology=topology, frames=frames, **options)
 
     def read(numbers: Sequence[int]) -> Iterator[tuple[int, Particles]]:
@@ -108,7 +110,7 @@ class TrajectoryFile:
 
     Parameters
     ----------
-    out, path, topology, frames, tol, kernel, method, resume, overwrite, command
+    out, path, topology, frames, tol, kernel, accuracy, method, resume, overwrite, command
         As in `compute_trajectory`.
     """
 
@@ -121,13 +123,14 @@ class TrajectoryFile:
         frames: slice = slice(None),
         tol: float = 1e-6,
         kernel: RadialKernel | None = None,
+        accuracy: Accuracy = "potential",
         method: str = "auto",
         resume: bool = False,
         overwrite: bool = False,
         command: str | None = None,
     ) -> None:
         self.out, self.path, self.topology, self.frames = Path(out), Path(path), topology, frames
-        self.tol, self.kernel, self.method = tol, kernel, method
+        self.tol, self.kernel, self.accuracy, self.method = tol, kernel, accuracy, method
         self.resume, self.overwrite, self.command = resume, overwrite, command
         self._stack = contextlib.ExitStack()
         self._slots: _Slots | None = None
@@ -184,7 +187,7 @@ class TrajectoryFile:
                 "with overwrite=True"
             )
         _, first = next(read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1)))
-        plan = plan_frames(first, self.tol, kernel=self.kernel, method=self.method)
+        plan = plan_frames(first, self.tol, kernel=self.kernel, accuracy=self.accuracy, method=self.method)
         header = make_header(KIND, UNITS, self.command)
         with create(self.out, header, 8 * len(numbers) * (3 * plan.n + 3)) as file:
             _write_layout(file.create_group(KIND), np.array(numbers), plan.n, plan.as_dict(), source)
@@ -199,6 +202,7 @@ class TrajectoryFile:
             "tol": self.tol,
             "kernel": self.kernel.name if self.kernel else Coulomb.name,
             "kappa": self.kernel.kappa if self.kernel else 0.0,
+            "accuracy": self.accuracy,
             "method": self.method,
         }
 
@@ -215,6 +219,7 @@ def _digest(path: Path) -> str:
 def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if old.get("kernel") == "newton":  # the name of 1/r in schema 1
         old = {**old, "kernel": Coulomb.name}
+    old = {"accuracy": "potential", **old}  # files of before it could be chosen
     different = [name for name in new if old.get(name) != new[name]]
     if different:
         raise InvalidValueError(
