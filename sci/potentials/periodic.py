@@ -208,7 +208,7 @@ class PeriodicPotential:
     def long_range(self) -> ChebTuck:
         """The long range in the Chebyshev-Tucker format, a function of fractional coordinates on [0, 1]^3.
 
-        Without the constant of the neutralising background. Built when first asked for; evaluation does not need it.
+        Without the constant of the neutralizing background. Built when first asked for; evaluation does not need it.
         """
         theta = math.pi * max(self.n_modes)
         degree = math.ceil(theta) + 1
