@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -113,25 +112,3 @@ def test_nothing_is_loaded_where_nothing_came(tmp_path, monkeypatch):
     monkeypatch.setattr(prebuilt, "folder", lambda: Path(os.devnull) / "none")
     assert prebuilt.prebuilt_level() is None
     assert prebuilt.thread_pool() is None
-
-
-def test_the_hook_of_the_wheel_brings_what_is_built(tmp_path, monkeypatch):
-    root = Path(__file__).parents[2]
-    spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    hook = module.KernelHook(str(root), {}, None, None, str(tmp_path), "wheel")
-    monkeypatch.setattr(prebuild, "build", lambda folder: (folder / "made").write_text("all"))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    for chosen, version in (("", "standard"), ("0", "standard"), ("1", "editable")):
-        data = {"force_include": {}, "pure_python": True}
-        monkeypatch.setenv("SCI_PREBUILT", chosen)
-        hook.initialize(version, data)
-        assert data == {"force_include": {}, "pure_python": True}
-    hook.initialize("standard", data)
-    ((source, target),) = data.pop("force_include").items()
-    assert (Path(source) / "made").read_text() == "all"
-    assert target == "sci/_kernels/prebuilt"
-    assert data == {"pure_python": False, "tag": "py3-none-linux_x86_64"}
-    hook.finalize("standard", data, "")
-    assert not Path(source).exists()

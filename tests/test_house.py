@@ -1,0 +1,135 @@
+"""The shape of the house: no circles, narrow folders, mirrored tests, public faces, and readable docstrings."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sci
+
+PACKAGE = Path(sci.__file__).parent
+ROOT = PACKAGE.parent
+TREES = {path: ast.parse(path.read_text(), str(path)) for path in sorted(PACKAGE.rglob("*.py"))}
+FACES = [
+    path.parent.name for path in sorted(PACKAGE.glob("*/__init__.py")) if path.parent.name not in ("cli", "_kernels")
+]
+SHOWN = [path for folder in ("docs", "examples", "mpi_examples") for path in (ROOT / folder).rglob("*")]
+HEADLESS = re.compile(r"(Return|Do|Say|Tell|Give|Work out) (what|where|how|which|whether|who)\b", re.IGNORECASE)
+
+
+def _identifier(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_dotted(path): path for path in TREES}
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """The modules of the package that a tree imports at load time or inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else node.module
+
+
+def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    todo = set(arrows[start])
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo |= arrows.get(name, set())
+    return seen
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """The faces of rooms hand names on and are left out: an import through one is drawn to the room's files."""
+    faces = {name for name in MODULES if MODULES[name].name == "__init__.py"}
+    arrows = {
+        name: {m for m in _imported(TREES[path]) if m in MODULES and m not in faces} for name, path in MODULES.items()
+    }
+    assert [name for name in arrows if name not in faces and name in _reached(name, arrows)] == []
+
+
+@pytest.mark.parametrize("path", TREES, ids=_identifier)
+def test_no_import_hides(path: Path) -> None:
+    text = path.read_text()
+    assert "resolve_name(" not in text
+    assert "__import__(" not in text
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in TREES}), ids=_identifier)
+def test_a_folder_is_narrow(folder: Path) -> None:
+    files = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
+    assert len(files) <= 12, files
+
+
+def _has_logic(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in TREES if not p.name.startswith("__") and _has_logic(TREES[p])], ids=_identifier
+)
+def test_a_module_has_a_test_file_of_its_name(path: Path) -> None:
+    inside = path.relative_to(PACKAGE)
+    expected = ROOT / "tests" / inside.parent / f"test_{path.stem}.py"
+    assert expected.is_file(), f"{expected.relative_to(ROOT)} is missing"
+
+
+def _sources_of(path: Path) -> list[str]:
+    if path.suffix == ".py":
+        return [path.read_text()] if path.name != "hooks.py" else []
+    if path.suffix == ".md":
+        return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S)
+    return []
+
+
+@pytest.mark.parametrize("path", [p for p in SHOWN if p.suffix in (".py", ".md") and _sources_of(p)], ids=_identifier)
+def test_what_readers_see_comes_from_the_faces(path: Path) -> None:
+    """Docs and examples import a room, never a module inside it; benchmarks may time one."""
+    names = re.findall(r"^\s*(?:from|import) (sci\.\w+\.[\w.]+)", "\n".join(_sources_of(path)), re.M)
+    assert sorted(set(names)) == []
+
+
+@pytest.mark.parametrize("path", TREES, ids=_identifier)
+def test_docstrings_name_the_thing(path: Path) -> None:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    first = {
+        node.name: (ast.get_docstring(node) or "").partition("\n")[0]
+        for node in ast.walk(TREES[path])
+        if isinstance(node, kinds)
+    }
+    assert [f"{name}: {line}" for name, line in first.items() if HEADLESS.match(line)] == []
+
+
+@pytest.mark.parametrize("room", FACES)
+def test_a_public_class_has_a_repr_of_its_own(room: str) -> None:
+    """A dataclass of arrays prints its arrays, so classes that hold arrays write theirs."""
+    module = importlib.import_module(f"sci.{room}")
+    public = [getattr(module, name) for name in module.__all__]
+    classes = [c for c in public if inspect.isclass(c) and c is not Any and not issubclass(c, BaseException)]
+    missing = [c.__name__ for c in classes if c.__repr__ is object.__repr__ and not getattr(c, "_is_protocol", False)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("room", FACES)
+def test_a_face_shows_no_derivative_beside_its_primitive(room: str) -> None:
+    names = importlib.import_module(f"sci.{room}").__all__
+    assert [name for name in names if name.endswith(("_vjp", "_forward"))] == []
+    assert [name for name in names if name.startswith(("Shared", "shared_"))] == []
