@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from sci.io import load
-from sci.problems import insulating_part, random_bodies, right_hand_side, sphere_and_blob, stress_masks
+from sci.problems import neumann_part, random_bodies, right_hand_side, sphere_and_blob, stress_masks
 from sci.solvers import (
     CycleModel,
     DeepConjugateDirection,
@@ -130,9 +130,9 @@ def unseen(n: int, count: int, rows: dict[str, Make]) -> None:
     found: dict[tuple[str, str], list[int]] = {}
     for k in range(count):
         mask = random_bodies(n, rng)
-        insulating = insulating_part(mask, rng)
+        neumann_body = neumann_part(mask, rng)
         b = right_hand_side(mask, "noise" if k % 2 or mask.all() else "div", seed=k)
-        for kind, body in (("Dirichlet", False), ("mixed", insulating)):
+        for kind, body in (("Dirichlet", False), ("mixed", neumann_body)):
             A = PoissonOperator(mask, neumann_body=body)
             for name, make in rows.items():
                 found.setdefault((kind, name), []).append(checked(A, A.project(b), make(A)).iterations)

@@ -4,7 +4,7 @@ Sample i of a set depends on the seed and on i alone, so the number of ranks doe
 """
 
 from sci.problems.darcy import darcy_flow, solve_darcy
-from sci.problems.masks import insulating_part, random_bodies, random_mask, stress_masks
+from sci.problems.masks import neumann_part, random_bodies, random_mask, stress_masks
 from sci.problems.navier_stokes import evolve_vorticity, kolmogorov_force, navier_stokes
 from sci.problems.poisson import divergence_source, noise_source, right_hand_side, sphere_and_blob
 from sci.problems.random_fields import (
@@ -21,11 +21,11 @@ __all__ = [
     "darcy_flow",
     "divergence_source",
     "evolve_vorticity",
-    "insulating_part",
     "interpolated_random_field",
     "kolmogorov_force",
     "multiscale_random_fields",
     "navier_stokes",
+    "neumann_part",
     "neumann_random_field",
     "noise_source",
     "periodic_random_field",

@@ -6,7 +6,7 @@ import numpy as np
 
 from sci.problems.random_fields import interpolated_random_field
 
-__all__ = ["insulating_part", "random_bodies", "random_mask", "stress_masks"]
+__all__ = ["neumann_part", "random_bodies", "random_mask", "stress_masks"]
 
 Mask = np.ndarray
 """(n, n, n) booleans, true in the fluid."""
@@ -69,7 +69,7 @@ def random_mask(n: int, rng: np.random.Generator) -> Mask:
     return (_plates, _comb, _pillars)[kind - 5](n, rng)
 
 
-def insulating_part(fluid: Mask, rng: np.random.Generator) -> Mask:
+def neumann_part(fluid: Mask, rng: np.random.Generator) -> Mask:
     """Return the cells of bodies with a Neumann surface: none, all, or those of a random half of the box."""
     choice = rng.integers(3)
     if choice == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sci.problems import insulating_part, random_bodies, random_mask, stress_masks
+from sci.problems import neumann_part, random_bodies, random_mask, stress_masks
 
 
 def test_random_masks():
@@ -15,7 +15,7 @@ def test_random_masks():
             assert fluid.shape == (16,) * 3
             assert fluid.dtype == bool
             assert fluid.any()
-            assert not (insulating_part(fluid, rng) & fluid).any()
+            assert not (neumann_part(fluid, rng) & fluid).any()
 
 
 def test_hard_masks():

@@ -85,19 +85,19 @@ EVEN = {axis: part(axis, 0, None, 2) for axis in (-3, -2, -1)}
 ODD = {axis: part(axis, 1, None, 2) for axis in (-3, -2, -1)}
 
 
-def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> BatchLevel:
+def first_level(fluid: Array, neumann_body: Array, walls: Any, dtype: Any) -> BatchLevel:
     """Return the level of given cells, with weight 1 on every open face.
 
     Parameters
     ----------
-    fluid, insulating : (..., nx, ny, nz) bool arrays
+    fluid, neumann_body : (..., nx, ny, nz) bool arrays
         Unknowns, and the solid cells with a Neumann surface; every other solid cell is Dirichlet.
     walls : three pairs of bool
         True where the low and the high wall of an axis is Dirichlet; a wall that is not is Neumann.
     dtype : dtype
     """
     open_cells = fluid.astype(dtype)
-    fixed = (~fluid & ~insulating).astype(dtype)
+    fixed = (~fluid & ~neumann_body).astype(dtype)
     dirichlet = namespace(fluid).zeros_like(open_cells)
     for axis, (low, high) in zip((-3, -2, -1), walls):
         dirichlet[HIGH[axis]] += fixed[LOW[axis]]
@@ -105,7 +105,7 @@ def first_level(fluid: Array, insulating: Array, walls: Any, dtype: Any) -> Batc
         dirichlet[part(axis, 0, 1)] += low
         dirichlet[part(axis, -1)] += high
     x, y, z = (open_cells[HIGH[axis]] * open_cells[LOW[axis]] for axis in (-3, -2, -1))
-    closed = (~fluid & insulating).astype(dtype)
+    closed = (~fluid & neumann_body).astype(dtype)
     return BatchLevel((x, y, z), dirichlet * open_cells, open_cells, closed, tuple(walls), 0)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sci.backend import Array
 from sci.errors import InvalidValueError
 from sci.nn import Adam, clip_by_global_norm, cosine, warm_up
-from sci.problems.masks import insulating_part, random_mask
+from sci.problems.masks import neumann_part, random_mask
 from sci.problems.random_fields import multiscale_random_fields
 from sci.progress import progress
 from sci.solvers.krylov.iteration import iterate
@@ -148,9 +148,9 @@ def _problems(sizes: Sequence[int], rng: np.random.Generator) -> Iterator[tuple[
         n = largest if count % 4 == 3 else small[count % len(small)]
         batch = 1 if n == largest and len(sizes) > 1 else 2
         fluid = np.stack([random_mask(n, rng) for _ in range(batch)])
-        insulating = np.stack([insulating_part(mask, rng) for mask in fluid])
+        neumann_body = np.stack([neumann_part(mask, rng) for mask in fluid])
         walls = rng.random((3, 2)) < (0.5 if rng.random() < 1 / 3 else 1.0)
-        levels = hierarchy(first_level(fluid, insulating, walls, np.float32))
+        levels = hierarchy(first_level(fluid, neumann_body, walls, np.float32))
         yield levels, multiscale_random_fields(n, batch, rng) * fluid
         count += 1
 

@@ -31,10 +31,10 @@ def _three_levels(monkeypatch):
 def test_the_first_level_is_the_operator():
     rng = np.random.default_rng(1)
     fluid = rng.random((5, 6, 4)) > 0.3
-    insulating = ~fluid & (rng.random(fluid.shape) > 0.5)
+    neumann_body = ~fluid & (rng.random(fluid.shape) > 0.5)
     boundary = ["dirichlet", ("dirichlet", "neumann"), ("neumann", "dirichlet")]
-    A = PoissonOperator(fluid, boundary=boundary, neumann_body=insulating)
-    level = first_level(fluid, insulating, WALLS, np.float64)
+    A = PoissonOperator(fluid, boundary=boundary, neumann_body=neumann_body)
+    level = first_level(fluid, neumann_body, WALLS, np.float64)
     x = rng.normal(size=fluid.shape) * fluid
     np.testing.assert_allclose(
         apply_links(level.links, diagonal_of(level.links, level.dirichlet), x), A @ x, atol=1e-14
@@ -68,10 +68,10 @@ def test_restriction_is_the_transpose_of_interpolation(n):
 @pytest.mark.parametrize("n", [9, 16])
 def test_interpolation_keeps_constants_beside_neumann_surfaces(n):
     """With the linear tap everywhere but beside Dirichlet walls."""
-    fluid, insulating = np.ones((n, 12, 12), bool), np.zeros((n, 12, 12), bool)
+    fluid, neumann_body = np.ones((n, 12, 12), bool), np.zeros((n, 12, 12), bool)
     fluid[4:8, :6, :4] = False
-    insulating[4:8, :6, :4] = True
-    levels = hierarchy(first_level(fluid, insulating, [(False, True), (False, False), (False, False)], np.float64))
+    neumann_body[4:8, :6, :4] = True
+    levels = hierarchy(first_level(fluid, neumann_body, [(False, True), (False, False), (False, False)], np.float64))
     stage = cycle_of(levels, initial_parameters()).stages[0]
     ones = stage.transfer * stage.interpolate((levels[1].fraction > 0).astype(float))
     inner = np.s_[:-2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError
-from sci.problems.masks import insulating_part, random_bodies, stress_masks
+from sci.problems.masks import neumann_part, random_bodies, stress_masks
 from sci.solvers import CycleModel, LearnedMultigrid, Multigrid, PoissonOperator, cg
 
 RNG = np.random.default_rng(31)
@@ -22,8 +22,8 @@ def test_it_is_symmetric_and_positive(varying):
     assert np.linalg.eigvalsh((dense + dense.T) / 2).min() > 0
 
 
-def _iterations(mask, insulating=None, model=None):
-    A = PoissonOperator(mask, neumann_body=False if insulating is None else insulating)
+def _iterations(mask, neumann_body=None, model=None):
+    A = PoissonOperator(mask, neumann_body=False if neumann_body is None else neumann_body)
     b = A.project(np.random.default_rng(3).normal(size=mask.shape) * mask)
     result = LearnedMultigrid(A, model).solve(b)
     assert result.converged
@@ -48,7 +48,7 @@ def test_random_masks_and_mixed_bodies():
     for _ in range(4):
         mask = random_bodies(32, rng)
         assert _iterations(mask) <= 7
-        assert _iterations(mask, insulating_part(mask, rng)) <= 8
+        assert _iterations(mask, neumann_part(mask, rng)) <= 8
 
 
 def test_sizes_that_are_no_power_of_two_and_two_axes():

@@ -25,10 +25,10 @@ def _three_levels(monkeypatch):
     monkeypatch.setattr(cycle_levels, "COARSEST", 12)
 
 
-def _problem(shape, seed=0, batch=(), insulating=0.5, walls=WALLS) -> list[BatchLevel]:
+def _problem(shape, seed=0, batch=(), neumann_body=0.5, walls=WALLS) -> list[BatchLevel]:
     rng = np.random.default_rng(seed)
     fluid = rng.random((*batch, *shape)) > 0.25
-    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < insulating), walls, np.float64))
+    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < neumann_body), walls, np.float64))
 
 
 def _parameters(seed: int, scale: float):
@@ -67,14 +67,14 @@ def test_a_surface_that_cuts_coarse_cells_keeps_its_place():
 
 
 def test_the_untrained_cycle_is_close_to_the_inverse():
-    levels = _problem((8, 8, 8), insulating=0.0, walls=[(True, True)] * 3)
+    levels = _problem((8, 8, 8), neumann_body=0.0, walls=[(True, True)] * 3)
     m, a = _matrices(levels, initial_parameters())
     spectrum = eigh(a, np.linalg.inv(m), eigvals_only=True)
     assert spectrum.max() / spectrum.min() < 1.6
 
 
 def test_a_closed_box_leaves_the_constants_alone():
-    levels = _problem((6, 6, 6), seed=2, insulating=1.0, walls=[(False, False)] * 3)
+    levels = _problem((6, 6, 6), seed=2, neumann_body=1.0, walls=[(False, False)] * 3)
     m, _ = _matrices(levels, _parameters(4, 0.3))
     assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
     assert np.linalg.eigvalsh(m).min() > -1e-12

@@ -27,10 +27,10 @@ def _three_levels(monkeypatch):
     monkeypatch.setattr(cycle_levels, "COARSEST", 12)
 
 
-def _problem(shape, seed=0, batch=(), insulating=0.5, walls=WALLS) -> list[BatchLevel]:
+def _problem(shape, seed=0, batch=(), neumann_body=0.5, walls=WALLS) -> list[BatchLevel]:
     rng = np.random.default_rng(seed)
     fluid = rng.random((*batch, *shape)) > 0.25
-    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < insulating), walls, np.float64))
+    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < neumann_body), walls, np.float64))
 
 
 def _parameters(seed: int, scale: float):
