@@ -17,13 +17,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-com
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 demo: .venv/demo-ready
 	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || \
 		echo "note: no C++ compiler, so kernels run as slow NumPy references; on Debian: apt-get install g++" >&2
 	mkdir -p demo
-	$(BIN)/sci potential examples/data/1ubi.pqr -o demo/1ubi.h5 --tol 1e-6 --grid 96 --plot demo/1ubi.png
+	$(BIN)/sci potential examples/data/1ubi.pqr -o demo/1ubi.h5 --tol 1e-6 --grid 96 --plot demo/1ubi.png --overwrite
 	$(BIN)/sci info demo/1ubi.h5
 
 test: compiler .venv/test-ready

@@ -10,7 +10,7 @@ import numpy as np
 from sci.backend import Array, as_finite, as_points, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["SAME_PLACE", "Particles", "coincident_pair"]
+__all__ = ["SAME_PLACE", "Particles", "coincident_pair", "without_overflow"]
 
 SAME_PLACE: float = 1e-6
 """Two particles closer than this many angstrom are at one place."""
@@ -162,3 +162,10 @@ def _coincidence(positions: Array, i: int, j: int) -> str:
         f"particles {i} and {j} (counted from 0) are both at ({x:.6g}, {y:.6g}, {z:.6g}) angstrom, so their energy "
         f"is infinite; expected at least {SAME_PLACE:g} angstrom between any two: remove or move one of them"
     )
+
+
+def without_overflow(values: Array, name: str) -> Array:
+    """Return `values`, or raise InvalidValueError if one is not finite."""
+    if not bool(namespace(values).isfinite(values).all()):
+        raise InvalidValueError(f"{name} overflow float64; pass the charges in another unit")
+    return values

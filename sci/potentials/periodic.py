@@ -11,7 +11,7 @@ from scipy.special import erfc, jv
 from sci import chebyshev
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
-from sci.potentials.particles import Particles, coincident_pair
+from sci.potentials.particles import Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum
 from sci.potentials.radial.split import Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
@@ -251,18 +251,23 @@ class PeriodicPotential:
         """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2."""
         return -self._evaluate(points, gradient=True)[:, 1:]
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy(self) -> float:
         """Return the energy of one cell, 1/2 sum_i q_i phi(y_i), in e^2/angstrom."""
-        return 0.5 * float((self.particles.charges * self(self.particles.positions)).sum())
+        terms = self.particles.charges * self(self.particles.positions)
+        return 0.5 * float(without_overflow(terms.sum(), "the energy"))
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def forces(self) -> Array:
         """Return the forces q_i E(y_i) on the particles, (n, 3) in e^2/angstrom^2."""
-        return self.particles.charges[:, None] * self.field(self.particles.positions)
+        return without_overflow(self.particles.charges[:, None] * self.field(self.particles.positions), "forces")
 
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy_and_forces(self) -> tuple[float, Array]:
         """Return `energy` and `forces` from one evaluation at the particles."""
         charges, found = self.particles.charges, self._evaluate(self.particles.positions, gradient=True)
-        return 0.5 * float((charges * found[:, 0]).sum()), -charges[:, None] * found[:, 1:]
+        energy = 0.5 * float(without_overflow((charges * found[:, 0]).sum(), "the energy"))
+        return energy, without_overflow(-charges[:, None] * found[:, 1:], "forces")
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on the tensor grid of three axes, anywhere in space.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from sci.backend import Array, as_finite, as_points, namespace
 from sci.distributed import Comm, agreed, allgather_rows, split
 from sci.errors import DeviceMismatchError, InvalidValueError, ShapeError
-from sci.potentials.particles import Particles
+from sci.potentials.particles import Particles, without_overflow
 
 __all__ = ["Potential", "interaction_energy", "rotation_matrices"]
 
@@ -124,6 +126,7 @@ def _poses(ligand: Particles, rotations: Array, translations: Array) -> tuple[Ar
     return rotations, translations
 
 
+@np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
 def _energies(phi: Potential, ligand: Particles, rotations: Array, translations: Array) -> Array:
     xp = namespace(ligand.positions)
     energies = xp.empty(len(translations))
@@ -133,4 +136,4 @@ def _energies(phi: Potential, ligand: Particles, rotations: Array, translations:
         placed = xp.matmul(ligand.positions, xp.swapaxes(rotations[block], 1, 2)) + translations[block, None, :]
         values = phi(xp.ascontiguousarray(placed.reshape(-1, 3)))
         energies[block] = values.reshape(-1, ligand.n) @ ligand.charges
-    return energies
+    return without_overflow(energies, "the energies")

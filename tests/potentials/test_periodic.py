@@ -250,3 +250,10 @@ def test_large_grids_are_split_for_themselves():
     expected = phi(np.stack(np.meshgrid(x, x, x[:4], indexing="ij"), axis=-1).reshape(-1, 3)).reshape(40, 40, 4)
     assert np.linalg.norm(found[:, :, :4] - expected) < 1e-6 * np.linalg.norm(expected)
     assert "200 charges" in repr(phi)
+
+
+@pytest.mark.parametrize("call", ["energy", "forces", "energy_and_forces"])
+def test_what_overflows_is_an_error(call: str) -> None:
+    cell = Particles([[0.0, 0.0, 0.0], [1.5, 1.0, 1.2]], [1e200, -1e200], cell=3.0 * np.eye(3))
+    with pytest.raises(InvalidValueError, match="overflow"):
+        getattr(PeriodicPotential(cell, 1e-6), call)()

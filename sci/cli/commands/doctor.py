@@ -102,7 +102,7 @@ def _names() -> Finding:
     """Look for another project's `sci`, whose files lie among ours where both are installed."""
     others = other_distributions()
     if not others:
-        return Finding("package name", True, f"sci is of {distribution_name()} alone")
+        return Finding("package name", True, f"only {distribution_name()} provides sci")
     names = ", ".join(others)
     fix = f"pip uninstall {' '.join(name.partition(' ')[0] for name in others)}, then "
     fix += f"pip install --force-reinstall --no-deps {distribution_name()}"

@@ -280,9 +280,9 @@ def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("atoms", f"{r['atoms']}, total charge {r['total_charge']:+.4f} e"),
         ("box", " x ".join(f"{high - low:.1f}" for low, high in r["domain"]) + " angstrom"),
-        ("kernel", f"{kernel}, parted at alpha {r['alpha']:.3g} /angstrom, cutoff {r['cutoff']:.2f} angstrom"),
-        ("tucker_ranks", f"{_times(r['tucker_ranks'])}, degree {_times(r['degree'])}"),
-        ("compression", f"{r['compression']:.3g} of all coefficients, {r['bytes'] / 1e6:.2f} MB"),
+        ("kernel", f"{kernel}, split at alpha {r['alpha']:.3g} /angstrom, cutoff {r['cutoff']:.2f} angstrom"),
+        ("Tucker ranks", f"{_times(r['tucker_ranks'])}, degree {_times(r['degree'])}"),
+        ("compression", f"{r['compression']:.3g} times the numbers of all coefficients, {r['bytes'] / 1e6:.2f} MB"),
         ("energy", energy),
         ("", certainty),
         *(("" if k else "measured error", _error(name, found)) for k, (name, found) in errors),

@@ -103,6 +103,7 @@ def load_problem(path: str | Path) -> PoissonProblem:
     if is_foreign(path):
         check_heaps(Path(path))
         with open_any(path) as file:
+            _refuse_unknown(file)
             parts = {name: read_foreign(file, name) for name in _parts(file)}
             settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
             return _problem(parts, settings)
@@ -110,8 +111,19 @@ def load_problem(path: str | Path) -> PoissonProblem:
         return _ProblemCodec.read(file)
 
 
+_DATASETS = ("mask", "b", *_BODY, "coefficient")
+
+
 def _parts(file: Group) -> list[str]:
-    return [name for name in ("mask", "b", *_BODY, "coefficient") if name in file]
+    return [name for name in _DATASETS if name in file]
+
+
+def _refuse_unknown(file: Group) -> None:
+    """Refuse datasets and attributes of other names: a misspelled one would leave another problem to be solved."""
+    for what, found, known in (("dataset", file, _DATASETS), ("root attribute", file.attrs, _LISTS)):
+        unknown = sorted(set(found) - set(known))
+        if unknown:
+            raise FileFormatError(f"the {what} {unknown[0]} is unknown; expected some of {', '.join(known)}")
 
 
 def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any]) -> PoissonProblem:

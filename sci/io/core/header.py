@@ -86,7 +86,7 @@ def checked_header(file: Group) -> Header:
     except FileFormatError:
         ours = False
     if not ours:
-        raise FileFormatError("this HDF5 file was not written by sci; expected the root attribute format='sci'")
+        raise FileFormatError("this HDF5 file was not written by sci; expected a root attribute `format` that is `sci`")
     version = file.attrs.get("schema_version")
     if not isinstance(version, np.integer) or version < 1:
         raise FileFormatError(f"the attribute schema_version is {version!r}; expected a positive integer")

@@ -295,7 +295,7 @@ class LatticePotential:
         axes = [as_finite(v, name, shape=(None,), xp=xp) for v, name in zip((x, y, z), "xyz")]
         for axis, name in zip(axes, "xyz"):
             if bool((axis[1:] <= axis[:-1]).any()) or len(axis) == 0:
-                raise InvalidValueError(f"{name} does not ascend, or is empty; sort it, and drop what stands twice")
+                raise InvalidValueError(f"{name} does not ascend, or is empty; sort it, and drop duplicates")
         edges = np.array([[float(v[0]), float(v[-1])] for v in axes]).T
         self._check_reach(*edges)
         if all(a <= first and last <= b for first, last, (a, b) in zip(*edges, self.domain)):

@@ -12,7 +12,7 @@ from sci.backend import Array, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
-from sci.potentials.particles import Particles, coincident_pair
+from sci.potentials.particles import Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.build import (
@@ -38,6 +38,8 @@ __all__ = ["Accuracy", "RangeSeparatedPotential"]
 
 SAMPLES = 512
 """Places at which errors are measured."""
+OWN_SHARE = 10.0
+"""What the tensor holds of one charge may differ from q L(0) by this times the error of the tensor."""
 BUILDS = 5
 CHUNK = 1 << 22
 
@@ -83,7 +85,8 @@ class RangeSeparatedPotential:
     its own targets, with the same result whatever the number of ranks. Time and memory grow with
     (alpha * box)^3 for the build and with alpha^-3 for each target, and hardly with the number of charges.
 
-    What a charge does to itself is subtracted exactly, as the tensor represents it: see `long_range_self_terms`.
+    What a charge does to itself is subtracted as the tensor represents it (`long_range_self_terms`), where the tensor
+    is accurate for that charge alone, and as q L(0) elsewhere.
 
     References
     ----------
@@ -146,7 +149,7 @@ class RangeSeparatedPotential:
         expected_targets: int,
         comm: Any,
     ) -> None:
-        for name in ("_expansion", "_self_excess", "_few"):
+        for name in ("_expansion", "_self_excess", "_tensor_error", "_few"):
             self.__dict__.pop(name, None)
         self.particles, self.long_range, self.split, self.tol = particles, long_range, split, tol
         self.accuracy, self.build_tol = accuracy, build_tol
@@ -231,7 +234,20 @@ class RangeSeparatedPotential:
             positions, self.split.gaussians, self.long_range.factors, self.domain, eps, count, grid, degree
         )
         terms[:, 0] -= self.split.gaussians.at_zero
-        return terms * charges[:, None]
+        terms *= charges[:, None]
+        # The tensor is accurate for the sum of all charges. What it holds of a single one is as accurate only if that
+        # differs from q L(0) by no more than the error of the sum; charges that are alike by symmetry share factors,
+        # and their parts differ by much. There q L(0) is subtracted. In either case the error is that of the sum.
+        terms[namespace(charges).abs(terms[:, 0]) > OWN_SHARE * self._tensor_error] = 0.0
+        return terms
+
+    @functools.cached_property
+    def _tensor_error(self) -> float:
+        """The error to expect of the long range at a particle: `build_tol` times its largest value there."""
+        positions = self._sources[0]
+        values = namespace(positions).empty((len(positions), 1))
+        self._expansion.evaluate_into(values, positions, Tiles.of(positions, self._layout[0]))
+        return float(self.build_tol or 0.0) * float(namespace(values).abs(values).max())
 
     @property
     def all_particles(self) -> Particles:
@@ -266,7 +282,7 @@ class RangeSeparatedPotential:
         """
         return -self.evaluate(points, gradient=True)[:, 1:]
 
-    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy(self) -> float:
         """Return 1/2 sum_{i != j} q_i q_j K(r_ij) in e^2/angstrom.
 
@@ -282,26 +298,26 @@ class RangeSeparatedPotential:
             local = 0.5 * float((charges * self(positions)).sum())
         return self._total(local)
 
-    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def forces(self) -> Array:
         """Return the forces q_i E(y_i) on this rank's particles, (n, 3) in e^2/angstrom^2."""
         positions, charges = self._own_arrays()
-        return _finite(charges[:, None] * self.field(positions), "forces")
+        return without_overflow(charges[:, None] * self.field(positions), "forces")
 
-    @np.errstate(over="ignore", invalid="ignore")  # told by `_finite`
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy_and_forces(self) -> tuple[float, Array]:
         """Return `energy` and `forces` from one evaluation at the particles. Collective."""
         with agreed(self.comm, "energy_and_forces"):
             positions, charges = self._own_arrays()
             found = self.evaluate(positions, gradient=True)
             local = 0.5 * float((charges * found[:, 0]).sum())
-            forces = _finite(-charges[:, None] * found[:, 1:], "forces")
+            forces = without_overflow(-charges[:, None] * found[:, 1:], "forces")
         return self._total(local), forces
 
     def _total(self, local: float) -> float:
         """Return the sum of `local` over the ranks."""
         total = allreduce_sum(np.array([local]), self.comm)
-        return float(_finite(total, "the energy")[0])
+        return float(without_overflow(total, "the energy")[0])
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on a tensor grid.
@@ -332,14 +348,15 @@ class RangeSeparatedPotential:
         where = xp.argwhere(~whole)
         points = xp.stack([v[where[:, a]] for a, v in enumerate(axes)], axis=1)
         out[~whole] = direct_sum_packed(points, self.packed(), self.kernel, False)[:, 0]
-        out[tuple(inside)] = self._grid_inside([v[s] for v, s in zip(axes, inside)])
+        if all(s.stop > s.start for s in inside):
+            out[tuple(inside)] = self._grid_inside([v[s] for v, s in zip(axes, inside)])
         return out
 
     def _axis(self, values: Array, name: str) -> Array:
         axis = as_finite(values, name, shape=(None,), xp=namespace(self._sources[0]))
         self._same_device(axis, name)
-        if bool((axis[1:] <= axis[:-1]).any()):
-            raise InvalidValueError(f"{name} does not ascend; sort it, and drop what stands twice")
+        if not len(axis) or bool((axis[1:] <= axis[:-1]).any()):
+            raise InvalidValueError(f"{name} does not ascend, or is empty; sort it, and drop duplicates")
         return axis
 
     def _grid_inside(self, axes: list[Array]) -> Array:
@@ -465,12 +482,6 @@ def _check(
         raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
     if not 0 < padding < math.inf:
         raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
-
-
-def _finite(values: Array, name: str) -> Array:
-    if not bool(namespace(values).isfinite(values).all()):
-        raise InvalidValueError(f"{name} overflow float64; pass the charges in another unit")
-    return values
 
 
 def _own(particles: Particles | None) -> tuple[Array, Array]:

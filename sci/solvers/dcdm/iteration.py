@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -106,6 +107,20 @@ def conjugate_directions(
     """
     started = time.perf_counter()
     right = as_vector(b, "b")
+    unit = _unit(right)
+    if unit != 1.0:
+        start = None if x0 is None else as_vector(x0, "x0") / unit
+        seen = None if callback is None else (lambda x: callback(x * unit))
+        options: dict[str, Any] = {
+            "k": k,
+            "rtol": rtol,
+            "atol": atol / unit,
+            "maxiter": maxiter,
+            "callback": seen,
+            "log": log,
+        }
+        found = conjugate_directions(A, right / unit, direction, start, **options)
+        return replace(found, x=as_vector(found.x * unit, "the solution"), residual_norms=found.residual_norms * unit)
     apply = applier(A, "A", right)
     project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
     maxiter = 10 * right.size if maxiter is None else maxiter
@@ -116,6 +131,12 @@ def conjugate_directions(
     target = max(rtol * v.norm, atol)
     norms = iterate(v, target, maxiter)
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
+
+
+def _unit(b: Array) -> float:
+    """Return 1, or a power of two near the largest entry of b if its square would leave the range of float64."""
+    largest = float(namespace(b).abs(b).max()) if b.size else 0.0
+    return 1.0 if largest == 0 or 1e-100 < largest < 1e100 else 2.0 ** math.frexp(largest)[1]
 
 
 class _DirectionVectors:

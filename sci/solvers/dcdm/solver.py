@@ -111,7 +111,17 @@ class DeepConjugateDirection:
         A : PoissonOperator
             Three axes of even lengths.
         b : (*grid) array
+
+        Raises
+        ------
+        ShapeError
+            For a grid of two axes, or with an odd length.
         """
+        if len(A.grid_shape) != 3 or any(n % 2 for n in A.grid_shape):
+            raise ShapeError(
+                f"the grid is {A.grid_shape}; expected three axes of even lengths, as the network halves them: "
+                "enlarge the box by cells that are no fluid, or use LearnedMultigrid (`--method learned`)"
+            )
         return conjugate_directions(
             A, b, self, x0, k=k, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, log=log
         )

@@ -69,3 +69,17 @@ def test_wrong_files_are_refused(tmp_path):
 def test_a_problem_prints_its_size_and_no_numbers():
     problem = PoissonProblem(PoissonOperator(MASK), B)
     assert repr(problem) == f"PoissonProblem on 5 x 6 x 4 cells, {MASK.sum()} unknowns"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "coeficient"), ("root attribute", "boundry")])
+def test_a_misspelled_name_in_a_foreign_file_is_refused(tmp_path, kind: str, name: str) -> None:
+    """Left aside, it would leave another problem to be solved."""
+    path = tmp_path / "p.h5"
+    with h5py.File(path, "w") as file:
+        file["mask"], file["b"] = np.ones((4, 4), bool), np.ones((4, 4))
+        if kind == "dataset":
+            file[name] = np.ones((4, 4))
+        else:
+            file.attrs[name] = "neumann"
+    with pytest.raises(FileFormatError, match=f"the {kind} {name} is unknown"):
+        load_problem(path)

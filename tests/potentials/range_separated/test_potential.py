@@ -268,3 +268,20 @@ def test_an_argument_that_differs_between_ranks_is_named(name: str, values: tupl
             RangeSeparatedPotential(Particles([[float(comm.rank)] * 3], [1.0]), **arguments, comm=comm)
 
     on_ranks(2, body)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_plane_outside_the_box_is_summed_directly(axis: int) -> None:
+    particles = Particles([[0.0, 0.0, 0.0], [3.0, 1.0, 2.0]], [1.0, -1.0])
+    phi = RangeSeparatedPotential(particles, 1e-8)
+    axes = [np.linspace(a, b, 4) for a, b in phi.domain]
+    axes[axis] = np.array([phi.domain[axis][1] + 5.0])
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    found = phi.on_grid(*axes)
+    np.testing.assert_allclose(found.ravel(), direct_sum(particles, points), rtol=1e-12)
+
+
+def test_an_empty_axis_of_a_grid_is_refused() -> None:
+    phi = RangeSeparatedPotential(Particles([[0.0, 0.0, 0.0]], [1.0]), 1e-4)
+    with pytest.raises(InvalidValueError, match="is empty"):
+        phi.on_grid(np.zeros(0), np.zeros(1), np.zeros(1))

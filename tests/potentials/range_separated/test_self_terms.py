@@ -56,3 +56,35 @@ def test_a_charge_among_zeros_feels_nothing(tol):
     assert np.abs(phi.field(particles.positions)[1]).max() < 1e-10
     x, y, z = ([c - 1.0, c, c + 1.0] for c in (37.0, 21.0, 11.0))
     assert abs(phi.on_grid(x, y, z)[1, 1, 1]) < 1e-10
+
+
+ANGLE = np.arange(6) * np.pi / 3
+RING = np.stack([np.cos(ANGLE), np.sin(ANGLE), 0 * ANGLE], axis=1)
+LATTICE = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+HALF = np.random.default_rng(3).random((100, 3)) * 15 + [1, 0, 0]
+SYMMETRIC = {
+    "dipole": Particles([[0, 0, 0], [2, 0, 0]], [1, -1]),
+    "water": Particles([[0, 0, 0.1173], [0, 0.7572, -0.4692], [0, -0.7572, -0.4692]], [-0.834, 0.417, 0.417]),
+    "benzene": Particles(np.concatenate([1.39 * RING, 2.48 * RING]), [-0.115] * 6 + [0.115] * 6),
+    "NaCl": Particles(2.82 * LATTICE, (-1.0) ** LATTICE.sum(axis=1)),
+    "mirror": Particles(np.concatenate([HALF, HALF * [-1, 1, 1]]), np.tile(np.cos(np.arange(100)), 2)),
+    "one of 1e6": Particles(HALF, np.where(np.arange(100) == 7, 1e6, np.cos(np.arange(100)))),
+}
+
+
+@pytest.mark.parametrize("accuracy", ["potential", "forces"])
+@pytest.mark.parametrize("tol", [1e-4, 1e-6])
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_charges_that_share_factors_by_symmetry_keep_their_energy(name: str, tol: float, accuracy: str) -> None:
+    """The tensor holds the sum well and no single charge; with q L(0) alone a charge of 1e6 spoils all forces."""
+    particles = SYMMETRIC[name]
+    phi = RangeSeparatedPotential(particles, tol, accuracy=accuracy)
+    energy, forces = phi.energy_and_forces()
+    d = particles.positions[:, None] - particles.positions
+    r = np.sqrt((d**2).sum(axis=-1))
+    np.fill_diagonal(r, np.inf)
+    pairs = 0.5 * particles.charges[:, None] * particles.charges / r
+    assert abs(energy - pairs.sum()) < 5 * tol * np.abs(pairs).sum()
+    if accuracy == "forces":
+        exact = (2 * pairs[..., None] * d / r[..., None] ** 2).sum(axis=1)
+        assert np.linalg.norm(forces - exact) < 1.5 * tol * np.linalg.norm(exact)

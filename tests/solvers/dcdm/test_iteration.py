@@ -145,3 +145,17 @@ def test_the_loss_is_the_residual_after_a_line_search():
     exact = np.stack([A.expand(spsolve(MATRIX.tocsc(), bi[MASK])) for bi in b])
     assert float(line_search_loss(-2 * exact, b, apply=_apply)) <= 1e-20
     assert_vjp(line_search_loss, [y, b], apply=_apply)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e300])
+def test_right_hand_sides_of_any_size_are_solved(unit: float) -> None:
+    """Norms of such vectors overflow or vanish; a start and the callback are in the caller's unit."""
+    mask = np.ones((6, 6), bool)
+    A, b = PoissonOperator(mask), np.random.default_rng(0).normal(size=(6, 6))
+    plain = conjugate_directions(A, b, lambda r: r, rtol=1e-10)
+    seen: list[np.ndarray] = []
+    scaled = conjugate_directions(A, b * unit, lambda r: r, 0.5 * plain.x * unit, rtol=1e-10, callback=seen.append)
+    assert scaled.converged
+    assert scaled.iterations > 0
+    np.testing.assert_allclose(scaled.x / unit, plain.x, rtol=1e-8)
+    np.testing.assert_allclose(seen[-1], scaled.x, rtol=1e-12)
