@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, Device, as_finite, namespace, namespace_of, require_finite, to_device
-from sci.distributed import Comm, abort_on_error, rank_of, split
+from sci.distributed import Comm, abort_on_error, agreed, rank_of, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.problems.random_fields import periodic_random_field, require_parameters, sample_generator
 from sci.progress import progress
@@ -71,7 +71,7 @@ def navier_stokes(
 
     Notes
     -----
-    No messages. Five real transforms per step and sample.
+    Collective: one small message for the agreement on arguments. Five real transforms per step and sample.
 
     References
     ----------
@@ -84,7 +84,10 @@ def navier_stokes(
     >>> initial.shape, later.shape
     ((2, 32, 32), (2, 2, 32, 32))
     """
-    require_parameters(grid, n_samples, subsample, viscosity=viscosity, alpha=alpha, tau=tau)
+    with agreed(comm, "navier_stokes") as agreement:
+        require_parameters(grid, n_samples, subsample, viscosity=viscosity, alpha=alpha, tau=tau)
+        agreement.same(n_samples=n_samples, grid=grid, subsample=subsample, viscosity=viscosity)
+        agreement.same(alpha=alpha, tau=tau, seed=seed, time=time, time_step=time_step, n_records=n_records)
     xp = namespace_of(device)
     mine = range(n_samples)[split(n_samples, comm)]
     kept = len(range(0, grid, subsample))

@@ -206,7 +206,8 @@ def lightning_attention(
     >>> out.ravel(), state.ravel()
     (array([1.  , 1.5 , 1.75]), array([1.75]))
     """
-    p, work = agreed_linear_problem(q, k, v, decay, state, method, comm), Deferred()
+    choices = {"final_state": final_state, "learn_decay": learn_decay}
+    p, work = agreed_linear_problem(q, k, v, decay, state, method, comm, **choices), Deferred()
     with abort_on_error(comm):
         out, entering, end = _across_ranks(work, p, p.q, p.k, p.v, p.state, reverse=False, wanted=final_state)
     with work:

@@ -51,14 +51,21 @@ class LinearProblem:
 
 
 def agreed_linear_problem(
-    q: Array, k: Array, v: Array, decay: Array, state: Array | None, method: LightningMethod, comm: Comm
+    q: Array,
+    k: Array,
+    v: Array,
+    decay: Array,
+    state: Array | None,
+    method: LightningMethod,
+    comm: Comm,
+    **choices: bool,
 ) -> LinearProblem:
-    """Check the arguments on all ranks and return the problem; collective."""
+    """Check the arguments on all ranks, `choices` of the caller among them, and return the problem; collective."""
     with agreed(comm, "lightning_attention") as agreement:
         check_linear(q, k, v, decay, state)
         check_choice(method, ("gather", "ring"), "method")
         agreement.same(q=form(q, free=[-2]), v=form(v, free=[-2]), method=method, device=is_device_array(q))
-        agreement.same(decay=decay, state=state)
+        agreement.same(decay=decay, state=state, **choices)
         agreement.gather(q.shape[-2])
     work = working_dtype(q.dtype)
     leading, (n, d), e = tuple(q.shape[:-2]), q.shape[-2:], v.shape[-1]

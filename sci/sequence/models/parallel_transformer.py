@@ -152,6 +152,9 @@ class ParallelTransformer:
             self._check(batch, size(grid.data) * microbatches)
             plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
             agreement.same(batch=batch, microbatches=microbatches, schedule=schedule)
+            agreement.same(width=self.width, heads=self.heads, layers=self.layers, hidden=self.hidden)
+            agreement.same(vocabulary=self.vocabulary, attention=self.attention, chunks=self.chunks)
+            agreement.same(cut_tokens=self.cut_tokens)
         rows = batch[split(batch.shape[0], grid.data)]
         step = rows.shape[0] // microbatches
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]

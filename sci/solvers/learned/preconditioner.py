@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array
+from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
@@ -75,6 +76,8 @@ class LearnedMultigrid(PaddedPreconditioner):
                 "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
         self.model = CycleModel.pretrained() if model is None else model
+        with agreed(A.comm, "LearnedMultigrid") as agreement:
+            agreement.same(model=self.model.parameters)
         self.cycle_dtype = np.dtype(np.float32)
         self.hierarchy = Hierarchy(A, self.model.parameters)
         first = self.new_cycle()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
 from sci.solvers.multigrid.cycle import MultigridCycle
@@ -78,17 +79,21 @@ class Multigrid(PaddedPreconditioner):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(A)
-        self.cycle_dtype = np.dtype(dtype)
-        if self.cycle_dtype not in (np.float32, np.float64):
-            raise DTypeError(f"dtype is {dtype}; expected float32 or float64")
-        if smoothing not in (1, 2, 3, 4):
-            raise InvalidValueError(f"smoothing is {smoothing}; expected 1 to 4 sweeps")
-        if coarse not in ("rediscretized", "averaged"):
-            raise InvalidValueError(f"coarse is {coarse!r}; expected 'rediscretized' or 'averaged'")
-        if coarse == "rediscretized" and not A.constant:
-            raise InvalidValueError("coarse='rediscretized' needs constant coefficients and cubic cells")
-        if coarse == "rediscretized" and A.blocks is not None:
-            raise InvalidValueError("coarse='rediscretized' works on one process; expected coarse='averaged' on ranks")
+        with agreed(A.comm, "Multigrid") as agreement:
+            self.cycle_dtype = np.dtype(dtype)
+            if self.cycle_dtype not in (np.float32, np.float64):
+                raise DTypeError(f"dtype is {dtype}; expected float32 or float64")
+            if smoothing not in (1, 2, 3, 4):
+                raise InvalidValueError(f"smoothing is {smoothing}; expected 1 to 4 sweeps")
+            if coarse not in ("rediscretized", "averaged"):
+                raise InvalidValueError(f"coarse is {coarse!r}; expected 'rediscretized' or 'averaged'")
+            if coarse == "rediscretized" and not A.constant:
+                raise InvalidValueError("coarse='rediscretized' needs constant coefficients and cubic cells")
+            if coarse == "rediscretized" and A.blocks is not None:
+                raise InvalidValueError(
+                    "coarse='rediscretized' works on one process; expected coarse='averaged' on ranks"
+                )
+            agreement.same(smoothing=smoothing, coarse=coarse, wall_corrected=wall_corrected, dtype=self.cycle_dtype)
         self.smoothing = smoothing
         self.hierarchy = Hierarchy(A, coarse == "averaged", wall_corrected, self.cycle_dtype)
         first = self.new_cycle()

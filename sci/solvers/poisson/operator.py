@@ -117,7 +117,12 @@ class PoissonOperator:
             self.boundary = parse_boundary(boundary, self.ndim)
             self.spacing, self.mean = as_spacing(spacing, self.ndim), mean
             varying = "given" if coefficient is not None else None
-            agreement.same(spacing=self.spacing, mean=mean, coefficient=varying, whole=grid_shape is None)
+            agreement.same(spacing=self.spacing, mean=mean, whole=grid_shape is None)
+            if grid_shape is None:
+                agreement.same(mask=given, neumann_body=neumann_body, coefficient=coefficient)
+            else:
+                everywhere = "given" if hasattr(neumann_body, "shape") else neumann_body
+                agreement.same(coefficient=varying, neumann_body=everywhere)
         # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
         self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.boundary, self.grid_shape))
         self.blocks: Blocks | None = None
