@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io.readers.text import line_of, read_bytes
-from sci.potentials.particles import Particles
+from sci.potentials.particles import Particles, coincident_pair
 
 __all__ = ["read_crystal"]
 
@@ -69,7 +70,14 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     fractions = np.array([site.fract.tolist() for site in sites])
     fractions -= np.floor(fractions + 1e-6)
     names = tuple(labels[row] for row in rows)
-    return Particles(fractions @ cell, [found[row] for row in rows], names=names, cell=cell)
+    positions = fractions @ cell
+    if (pair := coincident_pair(positions)) is not None:
+        first, second = (f"{rows[k] + 1} ({names[k]})" for k in pair)
+        raise FileFormatError(
+            f"{path}: sites {first} and {second} are at one place of the crystal, counted with symmetry and periodic "
+            "images (0 and 1 are the same coordinate); remove one"
+        )
+    return Particles(positions, [found[row] for row in rows], names=names, cell=cell)
 
 
 def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
@@ -147,11 +155,13 @@ def _column(path: Path, block: Any, name: str) -> list[float]:
     found = []
     for row in table:
         # A number may carry its uncertainty in brackets, as in 1.02(3).
-        text = row.str(1)
+        text = row[1]
         try:
-            found.append(float(text.partition("(")[0]))
+            found.append(float(row.str(1).partition("(")[0]))
         except ValueError as error:
             raise FileFormatError(f"{path}: {name} of {row.str(0)} is {text!r}; expected a number") from error
+        if not math.isfinite(found[-1]):
+            raise FileFormatError(f"{path}: {name} of {row.str(0)} is {text!r}; expected a finite number")
     return found
 
 

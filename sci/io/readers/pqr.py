@@ -119,6 +119,10 @@ def _refuse_pdb(path: Path, lines: list[str], charges: list[float]) -> None:
             )
 
 
+_SECOND = 63
+"""Where the second of the two columns starts."""
+
+
 def _radii_first(path: Path, lines: list[str]) -> bool:
     """Return True if remarks say that the column of the radii comes before that of the charges."""
     starts: dict[str, int] = {}
@@ -127,7 +131,10 @@ def _radii_first(path: Path, lines: list[str]) -> bool:
             name = "radius" if what.lower().startswith("radi") else "charge"
             if starts.setdefault(name, int(first)) != int(first):
                 raise FileFormatError(f"{path}:{row}: two remarks name different columns of the {name}; correct one")
-    return len(starts) == 2 and starts["radius"] < starts["charge"]
+    if len(starts) == 2:
+        return starts["radius"] < starts["charge"]
+    # A remark on one of the two tells as much.
+    return starts.get("radius", _SECOND) < _SECOND or starts.get("charge", 0) >= _SECOND
 
 
 def _record(line: str) -> str:

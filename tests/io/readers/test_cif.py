@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +159,19 @@ def test_charges_by_row_follow_the_symmetry(tmp_path):
     by_place = {tuple(np.round(p / 5.64, 6)): q for p, q in zip(found.positions, found.charges)}
     assert by_place[0.1, 0.2, 0.3] == by_place[0.9, 0.8, 0.7] == 1.0
     assert by_place[0.5, 0.5, 0.0] == 0.75
+
+
+def test_atoms_at_periodic_images_of_one_another_are_named(tmp_path):
+    """0 and 1 are one coordinate of a periodic axis."""
+    text = TWICE.replace("X Na 0 0 0", "X Na 0 0.25 0.25").replace("X Na 0.5 0.5 0", "X Na 1 0.25 0.25")
+    assert text.count("0.25 0.25") == 2
+    path = write(tmp_path, text)
+    with pytest.raises(FileFormatError, match=r"crystal\.cif: sites \d \(X\) and \d \(X\) are at one place"):
+        read_crystal(path, charges="_atom_site_charge")
+
+
+@pytest.mark.parametrize("value", ["?", "nan", "inf"])
+def test_a_charge_that_is_no_number_is_quoted(tmp_path, value):
+    path = write(tmp_path, RUTILE.replace(" -1.1\n", f" {value}\n"))
+    with pytest.raises(FileFormatError, match=rf"crystal\.cif: _atom_site_charge of O1 is '{re.escape(value)}'"):
+        read_crystal(path, charges="_atom_site_charge")

@@ -343,3 +343,19 @@ def test_radii_before_charges_without_a_word_are_refused(tmp_path):
     text = "REMARK  atom radii in columns 63-70\n" + RADII_FIRST.format(last=" 0.1898")
     with pytest.raises(FileFormatError, match=r":2: two remarks name different columns of the radius"):
         read_structure(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("remarks", "charge"),
+    [
+        ("REMARK  atom radii in columns 55-62", 0.1849),
+        ("REMARK  atom charges in columns 63-70", 0.1849),
+        ("REMARK  atom charges in columns 55-62", 1.55),
+        ("REMARK  atom radii in columns 63-70", 1.55),
+        ("REMARK  no word on columns", 1.55),
+    ],
+)
+def test_one_remark_on_a_column_is_enough(tmp_path, remarks, charge):
+    path = tmp_path / "amber.pqr"
+    path.write_text(f"{remarks}\nATOM      1  N   SER     1       1.000   2.000   3.000  1.5500  0.1849\nEND\n")
+    assert read_structure(path).charges.tolist() == [charge]
