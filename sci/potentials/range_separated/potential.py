@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.backend import Array, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, size
-from sci.errors import DeviceMismatchError, InvalidValueError
+from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.particles import Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
@@ -469,6 +469,8 @@ def _check(
 ) -> None:
     if particles is None and size(comm) == 1:
         raise InvalidValueError("particles is None; expected Particles (None only for a rank that has none)")
+    if particles is not None and not isinstance(particles, Particles):
+        raise DTypeError(f"particles is a {type(particles).__name__}; expected Particles(positions, charges)")
     if particles is not None and particles.cell is not None:
         raise InvalidValueError(
             "the particles have a periodic cell, and this potential is that of an isolated system; "

@@ -13,7 +13,7 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
-from sci.errors import ConvergenceError, InvalidValueError, SciError, ShapeError
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, norm, size_of_entries, total_norm
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.iteration import Vectors, iterate, power_of_two
@@ -146,6 +146,11 @@ def cg(
     started = time.perf_counter()
     comm = A.comm if isinstance(A, DistributedOperator) else None
     with agreed(comm, "cg") as agreement:
+        for name, value in (("A", A), ("M", M)):
+            if isinstance(value, type):
+                raise DTypeError(
+                    f"{name} is the class {value.__name__}; expected an object of it, as {value.__name__}(A)"
+                )
         right = as_vector(b, "b")
         start = None if x0 is None else as_vector(x0, "x0")
         if start is not None and start.shape != right.shape:

@@ -12,7 +12,7 @@ from systems import cloud, relative, targets_in
 from thread_ranks import ThreadComm, on_ranks
 
 import sci
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 
 KERNELS = [Coulomb(), Yukawa(0.15)]
@@ -285,3 +285,8 @@ def test_an_empty_axis_of_a_grid_is_refused() -> None:
     phi = RangeSeparatedPotential(Particles([[0.0, 0.0, 0.0]], [1.0]), 1e-4)
     with pytest.raises(InvalidValueError, match="is empty"):
         phi.on_grid(np.zeros(0), np.zeros(1), np.zeros(1))
+
+
+def test_an_array_in_place_of_particles_is_named() -> None:
+    with pytest.raises(DTypeError, match=r"particles is a ndarray; expected Particles\(positions, charges\)"):
+        RangeSeparatedPotential(np.zeros((3, 3)))

@@ -276,3 +276,9 @@ def test_results_are_readable():
     result = cg(A, B, rtol=1e-8)
     assert repr(result).startswith(f"SolveResult(converged after {result.iterations} iterations")
     assert len(repr(result)) < 200
+
+
+def test_a_class_in_place_of_an_object_is_named():
+    A = PoissonOperator(np.ones((4, 4), bool))
+    with pytest.raises(DTypeError, match=r"M is the class Multigrid; expected an object of it, as Multigrid\(A\)"):
+        cg(A, np.ones((4, 4)), M=Multigrid)
