@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,7 +104,7 @@ def load_problem(path: str | Path) -> PoissonProblem:
     if is_foreign(path):
         check_heaps(Path(path))
         with open_any(path) as file:
-            _refuse_unknown(file)
+            _refuse_misspelled(file)
             parts = {name: read_foreign(file, name) for name in _parts(file)}
             settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
             return _problem(parts, settings)
@@ -118,12 +119,14 @@ def _parts(file: Group) -> list[str]:
     return [name for name in _DATASETS if name in file]
 
 
-def _refuse_unknown(file: Group) -> None:
-    """Refuse datasets and attributes of other names: a misspelled one would leave another problem to be solved."""
+def _refuse_misspelled(file: Group) -> None:
+    """Refuse a name close to one that is missing: left aside, it would leave another problem to be solved."""
     for what, found, known in (("dataset", file, _DATASETS), ("root attribute", file.attrs, _LISTS)):
-        unknown = sorted(set(found) - set(known))
-        if unknown:
-            raise FileFormatError(f"the {what} {unknown[0]} is unknown; expected some of {', '.join(known)}")
+        missing = [name for name in known if name not in found]
+        for name in found:
+            meant = get_close_matches(name, missing, 1) if name not in known else []
+            if meant:
+                raise FileFormatError(f"the {what} {name} is unknown; expected {meant[0]}: correct the name")
 
 
 def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any]) -> PoissonProblem:
