@@ -73,7 +73,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/test-ready: pyproject.toml | $(BIN)/python
-	$(PIP) -e ".[test,docs,mpi-local,plot,structures]"
+	$(PIP) -e ".[test,docs,mpi-local,plot,report,structures,xarray]"
 	@touch $@
 
 .venv/gpu-ready: pyproject.toml | $(BIN)/python

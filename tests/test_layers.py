@@ -25,13 +25,18 @@ ROOMS = (
         "progress",
         "kernels",
         "distributed",
+        "versions",
         "chebyshev",
         "tensor",
     ),
-    *("potentials", "nn", "problems", "operators", "solvers", "sequence", "applications", "io", "plotting", "cli"),
+    *("potentials", "nn", "problems", "operators", "solvers", "sequence", "applications"),
+    *("io", "plotting", "interop", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}
-DOORS = {"cupy": "backend", "cupyx": "backend", "mpi4py": "distributed", "h5py": "io", "matplotlib": "plotting"}
+DOORS = {
+    **{"cupy": "backend", "cupyx": "backend", "mpi4py": "distributed", "h5py": "io"},
+    **{"matplotlib": "plotting", "plotly": "plotting", "torch": "interop", "xarray": "interop"},
+}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 TREES = {path: ast.parse(path.read_text(), str(path)) for path in [*MODULES, PACKAGE / "__init__.py"]}
 
@@ -122,7 +127,11 @@ def test_a_module_imports_only_from_rooms_above_it(path: Path) -> None:
 
 
 def test_the_front_door_imports_only_options() -> None:
-    assert {n for n in _imports(TREES[PACKAGE / "__init__.py"]) if n.startswith("sci")} == {"sci.options.options"}
+    """Its one function imports what it needs when it is called."""
+    tree = TREES[PACKAGE / "__init__.py"]
+    when_called = {name for function in _functions(tree) for name in _imports(function)}
+    assert when_called == {"sci.versions"}
+    assert set(_imports(tree)) - when_called == {"sci.options.options"}
 
 
 def test_importing_the_package_is_light() -> None:
@@ -138,7 +147,8 @@ def test_importing_the_package_is_light() -> None:
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert "numpy" in loaded
-    assert loaded.isdisjoint({"cupy", "cupyx", "mpi4py", "h5py", "matplotlib", "gemmi", "ase"})
+    assert loaded.isdisjoint({"cupy", "cupyx", "mpi4py", "h5py", "matplotlib", "plotly", "gemmi", "ase"})
+    assert loaded.isdisjoint({"MDAnalysis", "torch", "xarray"})
 
 
 @pytest.mark.parametrize("path", TREES, ids=_identifier)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -18,7 +15,8 @@ from typing import Any
 import numpy as np
 
 import sci
-from sci.backend import namespace_of, nccl
+from sci import versions
+from sci.backend import nccl
 from sci.cli.outcome import print_json, print_table
 from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
@@ -29,13 +27,8 @@ from sci.potentials import Particles, direct_sum
 
 __all__ = ["add_parser"]
 
-# In a process of its own: importing mpi4py starts MPI, which on some machines ends the process.
-MPI_PROBE = (
-    "import json; from mpi4py import MPI; from sci.distributed import cuda_aware; "
-    "print(json.dumps([MPI.Get_library_version(), cuda_aware()]))"
-)
-HDF5_PROBE = "import h5py, json; print(json.dumps([h5py.version.hdf5_version, h5py.get_config().mpi]))"
-EXTRAS = {"matplotlib": "plot", "gemmi": "structures", "pdb2pqr": "structures", "ase": "structures"}
+_ELSEWHERE = ("mpi4py", "cupy-cuda12x", "cupy-cuda13x")
+"""Optional packages that have findings of their own."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
     print_table(rows)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _versions() -> Finding:
-    packages = ", ".join(f"{name} {_version(name)}" for name in ("numpy", "scipy", "h5py"))
+    packages = ", ".join(f"{name} {versions.package_version(name)}" for name in ("numpy", "scipy", "h5py"))
     return Finding(
         "versions",
         True,
@@ -159,19 +145,16 @@ def _kernel() -> Finding:
 
 
 def _device() -> Finding:
-    cupy = next((f"{name} {_version(name)}" for name in ("cupy-cuda12x", "cupy-cuda13x", "cupy") if _version(name)), "")
-    try:
-        runtime = namespace_of("cuda").cuda.runtime
-        count, driver = runtime.getDeviceCount(), runtime.driverGetVersion()
-        names = [runtime.getDeviceProperties(k)["name"].decode() for k in range(count)]
-    except Exception as error:
-        if cupy:
-            reason = str(error).partition("\n")[0]
-            return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
-        fix = f"with an NVIDIA GPU: {install_command('cuda12')} (or cuda13); without one nothing is missing"
-        return Finding("GPU", False, "no CuPy; everything runs on the CPU", fix)
-    driver_of = f"driver for CUDA {driver // 1000}.{driver % 1000 // 10}"
-    return Finding("GPU", True, f"{cupy}, {driver_of}, {_nccl()}, {', '.join(names)}")
+    packages = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
+    cupy = next((f"{name} {versions.package_version(name)}" for name in packages if versions.package_version(name)), "")
+    found, reason = versions.gpu()
+    if found is not None:
+        about = f"{cupy}, driver for {found['driver']}, {_nccl()}, {', '.join(found['devices'])}"
+        return Finding("GPU", True, about)
+    if cupy:
+        return Finding("GPU", False, f"{cupy}; {reason}", "install the driver; see that nvidia-smi lists a device")
+    fix = f"with an NVIDIA GPU: {install_command('cuda12')} (or cuda13); without one nothing is missing"
+    return Finding("GPU", False, "no CuPy; everything runs on the CPU", fix)
 
 
 def _nccl() -> str:
@@ -182,60 +165,43 @@ def _nccl() -> str:
     return "NCCL"
 
 
-def _probe(code: str) -> tuple[list[Any] | None, str]:
-    """Run Python code that prints JSON; return that, or None and the reason."""
-    try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-        return json.loads(done.stdout), ""
-    except subprocess.TimeoutExpired:
-        return None, "no answer within 60 s"
-    except ValueError:
-        lines = done.stderr.strip().splitlines()
-        return None, lines[-1] if lines else f"exit code {done.returncode}"
-
-
 def _mpi() -> list[Finding]:
-    if _version("mpi4py") is None:
+    if versions.package_version("mpi4py") is None:
         fix = f"for one machine: {install_command('mpi-local')}; with the MPI of a cluster: {install_command('mpi')}"
         return [Finding("MPI", False, "no mpi4py; runs in one process", fix)]
-    answer, reason = _probe(MPI_PROBE)
-    if answer is None:
+    found, reason = versions.mpi()
+    name = f"mpi4py {versions.package_version('mpi4py')}"
+    if found is None:
         fix = "reinstall mpi4py against this MPI (pip install --no-binary mpi4py mpi4py), or " + install_command(
             "mpi-local"
         )
-        return [Finding("MPI", False, f"mpi4py {_version('mpi4py')} does not load: {reason}", fix)]
-    library = " ".join(str(answer[0]).replace("\t", " ").split())[:60]
-    aware = "takes device buffers" if answer[1] else "device buffers pass through the host"
+        return [Finding("MPI", False, f"{name} does not load: {reason}", fix)]
+    aware = "takes device buffers" if found["device_buffers"] else "device buffers pass through the host"
     beside = Path(sys.executable).parent / "mpirun"
     mpirun = str(beside) if beside.exists() else which("mpirun")
     launcher = Finding("mpirun", mpirun is not None, mpirun or "none", "" if mpirun else "put the MPI's bin on PATH")
-    return [Finding("MPI", True, f"mpi4py {_version('mpi4py')}, {library}; {aware}"), launcher]
+    return [Finding("MPI", True, f"{name}, {found['library']}; {aware}"), launcher]
 
 
 def _hdf5() -> Finding:
-    answer, reason = _probe(HDF5_PROBE)
-    if answer is None:
+    found, reason = versions.hdf5()
+    if found is None:
         return Finding("HDF5", False, f"h5py does not load: {reason}", "pip install --force-reinstall h5py")
-    how = "written by all ranks at once" if answer[1] else "ranks write parts that a virtual dataset joins"
-    return Finding("HDF5", True, f"HDF5 {answer[0]}, {'parallel' if answer[1] else 'serial'}: {how}")
+    how = "written by all ranks at once" if found["parallel"] else "ranks write parts that a virtual dataset joins"
+    return Finding("HDF5", True, f"HDF5 {found['version']}, {'parallel' if found['parallel'] else 'serial'}: {how}")
 
 
 def _threads() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    blas: Any = np.show_config(mode="dicts")
-    name = blas.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown BLAS")
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     limits = ", ".join(f"{n}={os.environ[n]}" for n in names if os.environ.get(n)) or f"{names[0]} is not set"
-    return Finding("threads", True, f"{cores} cores; {host_threads()} for kernels; {name}; {limits}")
+    cores = f"{versions.usable_cores()} cores ({versions.cpu_level() or 'level unknown'})"
+    return Finding("threads", True, f"{cores}; {host_threads()} for kernels; {versions.blas()}; {limits}")
 
 
 def _extras() -> list[Finding]:
+    found = {name: (versions.package_version(name), extra) for name, extra in versions.EXTRAS.items()}
     return [
-        Finding(
-            package,
-            _version(package) is not None,
-            _version(package) or "not installed",
-            "" if _version(package) else install_command(extra),
-        )
-        for package, extra in EXTRAS.items()
+        Finding(name, number is not None, number or "not installed", "" if number else install_command(extra))
+        for name, (number, extra) in found.items()
+        if name not in _ELSEWHERE
     ]
