@@ -9,7 +9,7 @@ import numpy as np
 
 from sci import chebyshev
 from sci.backend import Array, namespace, to_device
-from sci.distributed import allreduce_sum, rank_of, reduce_scatter_rows, split
+from sci.distributed import allgather_rows, rank_of, split
 from sci.potentials.radial.kernels import GaussianSum
 from sci.progress import progress
 from sci.tensor.boxes.grid import BoxGrid
@@ -108,31 +108,35 @@ def banded(matrix: np.ndarray, eps: float) -> np.ndarray:
     return result
 
 
-def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float, mine: slice | None = None) -> Array:
+def _along(matrix: np.ndarray, tensor: Array, axis: int, eps: float, wanted: slice = slice(None)) -> Array:
     """Multiply `matrix`, banded because a narrow Gaussian is local, onto one axis of `tensor`.
 
-    `mine` are the columns of `matrix` that `tensor` holds. Bands are those of the whole matrix, so that the sum over
-    ranks does not depend on how the columns are spread.
+    `wanted` are the rows of `matrix` of the result, whole bands: a product is the same to the last bit in any choice.
     """
     xp = namespace(tensor)
+    first, last, _ = wanted.indices(len(matrix))
     shape = list(tensor.shape)
-    shape[axis] = len(matrix)
+    shape[axis] = last - first
     out = xp.empty(tuple(shape))
-    held = mine or slice(0, matrix.shape[1])
-    for rows, band in _bands(matrix, eps):
-        start = min(max(band.start, held.start), held.stop)
-        stop = max(start, min(band.stop, held.stop))
-        block = to_device(np.ascontiguousarray(matrix[rows, start:stop]), xp)
-        columns = slice(start - held.start, stop - held.start)
+    for rows, columns in _bands(matrix, eps):
+        if rows.start < first or rows.start >= last:
+            continue
+        block = to_device(np.ascontiguousarray(matrix[rows, columns]), xp)
+        rows = slice(rows.start - first, rows.start - first + len(block))
         if axis == 0:
-            width = shape[1] * shape[2]  # a rank's slab may be empty, and then -1 is not known
-            flat = tensor[columns].reshape(stop - start, width)
-            xp.matmul(block, flat, out=out[rows].reshape(len(block), width))
+            width = shape[1] * shape[2]
+            xp.matmul(block, tensor[columns].reshape(-1, width), out=out[rows].reshape(len(block), width))
         elif axis == 1:
             xp.matmul(block, tensor[:, columns], out=out[:, rows])
         else:
             xp.matmul(tensor[:, :, columns], block.T, out=out[:, :, rows])
     return out
+
+
+def _dealt(n: int, comm: Any) -> slice:
+    """Return this rank's rows of n: whole bands, so that each product has the same shape on any number of ranks."""
+    bands = split(-(-n // BAND), comm)
+    return slice(min(bands.start * BAND, n), min(bands.stop * BAND, n))
 
 
 def octaves(exponents: np.ndarray) -> list[np.ndarray]:
@@ -158,7 +162,7 @@ def long_range_coefficients(
     Parameters
     ----------
     positions : (n, 3) float64
-        This rank's charges, inside `domain`, angstrom.
+        All charges, inside `domain`, angstrom; the same on all ranks.
     charges : (n,) float64
     gaussians : GaussianSum
     domain : ((a1, b1), (a2, b2), (a3, b3))
@@ -168,38 +172,38 @@ def long_range_coefficients(
 
     Returns
     -------
-    (m1, m2, m3) float64, the same on all ranks
+    (m1, m2, m3) float64, the same on all ranks, and on any number of them to the last bit
 
     Notes
     -----
     Collective. About 2 p^3 flops a charge and octave for the moments, with p about 20, then 2 M^3 m for each
     Gaussian of the top octave (M moments and m coefficients an axis) and an eighth of that for each octave below:
-    the cost hardly depends on the number of charges. Ranks split the moments by slabs.
+    the cost hardly depends on the number of charges. Ranks share moments and products by slabs along the first axis,
+    and gather them; all hold the moments of all charges.
     """
     xp = namespace(positions, charges)
     shape = tuple(d + 1 for d in long_range_degrees(gaussians.exponents[-1], domain, eps))
     result = xp.zeros(shape)
-    total = int(allreduce_sum(np.array([len(charges)]), comm)[0])
     groups = octaves(gaussians.exponents)
     jobs = [(o, k) for o, members in enumerate(groups) for k in members[::-1]]
-    box_degree, grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, total)
-    reach = box_reach(box_degree, eps)
-    moments, mine, rows, done = box_moments(positions, charges, grid, box_degree), None, slice(0), -1
+    box_degree, grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, len(charges))
+    reach, done = box_reach(box_degree, eps), -1
+    moments = allgather_rows(box_moments(positions, charges, grid, box_degree, split(grid.counts[0], comm)), comm)
     for octave, k in progress(jobs, "long range", show=rank_of(comm) == 0):
         if octave != done:
             counts = box_counts(float(gaussians.exponents[groups[octave][-1]]), domain, reach, grid.counts)
             moments, grid, done = merge_moments(moments, grid, counts), BoxGrid(domain, counts), octave
-            rows = split(len(moments), comm)
-            mine = reduce_scatter_rows(moments, comm)
             degrees = long_range_degrees(float(gaussians.exponents[groups[octave][-1]]), domain, eps)
             nodes = [chebyshev.nodes(degree, side) for degree, side in zip(degrees, domain)]
-            values = xp.zeros(tuple(d + 1 for d in degrees))
+            mine = _dealt(len(nodes[0]), comm)
+            values = xp.zeros((mine.stop - mine.start, degrees[1] + 1, degrees[2] + 1))
         t = float(gaussians.exponents[k])
         a1, a2, a3 = (axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
-        part = _along(a2, _along(a3, mine, 2, eps), 1, eps)
-        values += gaussians.weights[k] * _along(a1, part, 0, eps, rows)
+        part = _along(a2, _along(a1, moments, 0, eps, mine), 1, eps)
+        values += gaussians.weights[k] * _along(a3, part, 2, eps)
         if k == groups[octave][0]:
+            values = allgather_rows(values, comm)
             for axis in range(3):
                 values = chebyshev.values_to_coefficients(values, axis=axis)
             result[tuple(slice(d + 1) for d in degrees)] += values
-    return allreduce_sum(result, comm)
+    return result

@@ -65,18 +65,18 @@ def charge_scale(charges: Array) -> float:
 def build_long_range(
     positions: Array, charges: Array, split: Split, domain: Domain, tol: float, scale: float, comm: Any = None
 ) -> ChebTuck:
-    """Return the long range of this rank's charges and those of all others, to `tol`.
+    """Return the long range of charges, to `tol`; it does not depend on the number of ranks that share the work.
 
     Parameters
     ----------
     positions, charges : (n, 3), (n,) float64
-        Those of this rank.
+        All of them, the same on all ranks.
     split : Split
     domain : three (float, float)
     tol : float
         Relative to the Frobenius norm of the coefficients.
     scale : float
-        Unit of the charges while norms are taken: that of `charge_scale` of all charges.
+        Unit of the charges while norms are taken: that of `charge_scale`.
     comm : mpi4py communicator, optional
 
     Notes
@@ -90,7 +90,7 @@ def build_long_range(
     coefficients = long_range_coefficients(
         positions, charges / scale, split.gaussians, domain, CHEBYSHEV_SHARE * tol, comm
     )
-    # A Gram matrix would amplify the rounding of the ranks' sums to 1e-11; triangular factors keep it at 1e-15.
+    # A Gram matrix would amplify rounding, that of another BLAS for example, to 1e-11; triangular factors keep 1e-15.
     found = ChebTuck.from_coefficients(coefficients, domain, TUCKER_SHARE * tol, method="qr")
     return ChebTuck(found.core * np.float64(scale), found.factors, domain)
 

@@ -130,7 +130,7 @@ class RangeSeparatedPotential:
             least, build_tol = first_tolerance(kernel, FIRST_TOL[accuracy] * tol, alpha, sources[0], padding)
             for _ in range(BUILDS):
                 split = choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
-                long_range = build_long_range(positions, charges, split, domain, build_tol, scale, comm)
+                long_range = build_long_range(*sources, split, domain, build_tol, scale, comm)
                 self._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, comm)
                 error = self._checked_error()
                 if error <= tol or build_tol <= least:

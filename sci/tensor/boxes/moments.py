@@ -15,7 +15,7 @@ MOMENT_DEGREES = (7, 15, 23)
 """Degrees of moments that the kernel is compiled for: whole vectors of coefficients."""
 
 
-def box_moments(points: Array, weights: Array, grid: BoxGrid, degree: int) -> Array:
+def box_moments(points: Array, weights: Array, grid: BoxGrid, degree: int, slabs: slice = slice(None)) -> Array:
     """Return the moments M_b[i, j, k] = sum over the points of box b of w T_i(x) T_j(y) T_k(z).
 
     Parameters
@@ -26,37 +26,46 @@ def box_moments(points: Array, weights: Array, grid: BoxGrid, degree: int) -> Ar
     grid : BoxGrid
     degree : int
         One of `MOMENT_DEGREES`.
+    slabs : slice
+        Boxes along the first axis that are wanted. Their moments do not depend on the choice, to the last bit.
 
     Returns
     -------
     (n1 p, n2 p, n3 p) float64
-        In the layout of `BoxExpansion.coefficients`, whose evaluation this is the adjoint of.
+        In the layout of `BoxExpansion.coefficients`, whose evaluation this is the adjoint of; n1 boxes are wanted.
     """
     xp = namespace(points, weights)
     p = degree + 1
     order, offsets = grid.sort(points)
+    first, last, _ = slabs.indices(grid.counts[0])
+    each = grid.counts[1] * grid.counts[2]
+    offsets = offsets[first * each : max(first, last) * each + 1]
+    order = order[int(offsets[0]) : int(offsets[-1])]
+    offsets = offsets - offsets[0]
+    counts = (max(0, last - first), *grid.counts[1:])
     x, y, z = (
         xp.ascontiguousarray(chebyshev.vandermonde(u, degree)) for u in local_coordinates(points[order], grid)[1]
     )
     x *= weights[order][:, None]
     kernel = get_kernel("particles/boxes.cu", "box_moments", np.float64, p)
     if not use_compiled(kernel, points):
-        return box_moments_reference(x, y, z, offsets, grid)
-    moments = xp.zeros(tuple(c * p for c in grid.counts))
-    launch(kernel, grid.size, x, y, z, offsets, moments, grid.size, *grid.counts[1:])
+        return box_moments_reference(x, y, z, offsets, counts)
+    moments, boxes = xp.zeros(tuple(c * p for c in counts)), len(offsets) - 1
+    if boxes:
+        launch(kernel, boxes, x, y, z, offsets, moments, boxes, *counts[1:])
     return moments
 
 
-def box_moments_reference(x: Array, y: Array, z: Array, offsets: Array, grid: BoxGrid) -> Array:
+def box_moments_reference(x: Array, y: Array, z: Array, offsets: Array, counts: tuple[int, int, int]) -> Array:
     """Reference of the kernel `box_moments`: one matrix product a box."""
     p = x.shape[1]
-    moments = namespace(x).zeros(tuple(n for c in grid.counts for n in (c, p)))
-    for box in range(grid.size):
+    moments = namespace(x).zeros(tuple(n for c in counts for n in (c, p)))
+    for box in range(len(offsets) - 1):
         inside = slice(int(offsets[box]), int(offsets[box + 1]))
         yz = (y[inside, :, None] * z[inside, None, :]).reshape(-1, p * p)
-        b1, b2, b3 = np.unravel_index(box, grid.counts)
+        b1, b2, b3 = np.unravel_index(box, counts)
         moments[b1, :, b2, :, b3, :] = (x[inside].T @ yz).reshape(p, p, p)
-    return moments.reshape(tuple(c * p for c in grid.counts))
+    return moments.reshape(tuple(c * p for c in counts))
 
 
 def merge_moments(moments: Array, grid: BoxGrid, counts: tuple[int, int, int]) -> Array:

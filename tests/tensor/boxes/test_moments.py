@@ -51,3 +51,13 @@ def test_merged_moments_are_those_of_the_coarser_grid(counts: tuple[int, int, in
     merged = merge_moments(box_moments(points, weights, GRID, degree), GRID, counts)
     coarse = box_moments(points, weights, BoxGrid(GRID.domain, counts), degree)
     np.testing.assert_allclose(merged, coarse, atol=1e-11)
+
+
+@pytest.mark.parametrize("kernels", ["reference", "compiled"])
+def test_slabs_of_moments_are_those_of_the_whole_to_the_last_bit(kernels: str) -> None:
+    points, weights, n, p = points_in_grid(60), np.random.default_rng(1).normal(size=60), GRID.counts[0], 8
+    with sci.options(kernels=kernels):
+        whole = box_moments(points, weights, GRID, p - 1)
+        for cut in (0, 1, n):
+            parts = [box_moments(points, weights, GRID, p - 1, s) for s in (slice(0, cut), slice(cut, n))]
+            np.testing.assert_array_equal(np.concatenate(parts), whole)
