@@ -6,7 +6,6 @@ and benchmarks.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -58,13 +57,15 @@ def namesakes(room: str) -> list[str]:
 
 def commands() -> str:
     """Return the page of the command `sci`: the help of each subcommand."""
-    from sci.cli.command import _parser
+    from sci.cli.parser import actions_of, build_parser
 
     os.environ["COLUMNS"] = "110"
-    parser = _parser()
-    choices = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    parser = build_parser()
     parts = ["# The command `sci`", f"```text\n{parser.format_help()}```"]
-    parts += [f"## `sci {name}`\n\n```text\n{choice.format_help()}```" for name, choice in choices.items()]
+    for name, command in (actions_of(parser) or {}).items():
+        parts.append(f"## `sci {name}`\n\n```text\n{command.format_help()}```")
+        for action, inner in (actions_of(command) or {}).items():
+            parts.append(f"### `sci {name} {action}`\n\n```text\n{inner.format_help()}```")
     return "\n\n".join(parts)
 
 

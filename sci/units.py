@@ -1,17 +1,35 @@
-"""Conversions from the library's units (angstrom, elementary charge) by `scipy.constants`."""
+"""Conversions from the library's units (angstrom, elementary charge), with the CODATA values of 2022.
+
+The constants are written out: importing `scipy.constants` would take half of the start of a command, and its values
+change with the version of SciPy.
+"""
 
 from __future__ import annotations
 
-from scipy import constants
+import math
 
 from sci.errors import InvalidValueError
 
 __all__ = ["BOHR", "COULOMB", "ENERGY_UNITS", "POTENTIAL_UNITS", "energy_factor", "potential_factor"]
 
-BOHR: float = constants.physical_constants["Bohr radius"][0] / constants.angstrom
+_CHARGE = 1.602176634e-19
+"""Elementary charge, coulomb (exact)."""
+_BOLTZMANN = 1.380649e-23
+"""Boltzmann constant, joule/kelvin (exact)."""
+_AVOGADRO = 6.02214076e23
+"""Avogadro constant, 1/mol (exact)."""
+_EPSILON_0 = 8.8541878188e-12
+"""Vacuum permittivity, farad/meter."""
+_HARTREE = 4.359744722206e-18
+"""Hartree energy, joule."""
+_CALORIE = 4.184
+"""Thermochemical calorie, joule (exact)."""
+_ANGSTROM = 1e-10
+
+BOHR: float = 5.29177210544e-11 / _ANGSTROM
 """One bohr in angstrom."""
 
-COULOMB: float = constants.e / (4 * constants.pi * constants.epsilon_0 * constants.angstrom)
+COULOMB: float = _CHARGE / (4 * math.pi * _EPSILON_0 * _ANGSTROM)
 """One e/angstrom in volt; also one e^2/angstrom in electronvolt."""
 
 POTENTIAL_UNITS = ("e/angstrom", "V", "kT/e", "kcal/mol/e", "hartree/e")
@@ -19,9 +37,9 @@ ENERGY_UNITS = ("e^2/angstrom", "eV", "kT", "kcal/mol", "kJ/mol", "hartree")
 
 _ELECTRONVOLT_IN: dict[str, float] = {
     "eV": 1.0,
-    "kcal/mol": constants.e * constants.N_A / (1000 * constants.calorie),
-    "kJ/mol": constants.e * constants.N_A / 1000,
-    "hartree": constants.e / constants.physical_constants["Hartree energy"][0],
+    "kcal/mol": _CHARGE * _AVOGADRO / (1000 * _CALORIE),
+    "kJ/mol": _CHARGE * _AVOGADRO / 1000,
+    "hartree": _CHARGE / _HARTREE,
 }
 
 
@@ -29,7 +47,7 @@ def _volts_to(unit: str, temperature: float) -> float:
     if unit == "kT":
         if not 0 < temperature < float("inf"):
             raise InvalidValueError(f"temperature is {temperature} K; expected a positive number")
-        return float(constants.e / (constants.k * temperature))
+        return float(_CHARGE / (_BOLTZMANN * temperature))
     return _ELECTRONVOLT_IN[unit]
 
 

@@ -21,7 +21,7 @@ import pytest
 
 import sci.errors
 from sci.cli import main
-from sci.cli.command import _parser
+from sci.cli.parser import build_parser
 from sci.io import kinds, save_potential_file
 from sci.options import snapshot
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential
@@ -125,7 +125,7 @@ def _follow(words: list[str], run_mpi_example, desk: Path, pretended: set[str]) 
         placeholders = [w for w in words if re.fullmatch(r"[A-Z]+(\.\w+)?", w)]
         slow = placeholders or {"--forcefield", "doctor", "train"} & set(words)
         if slow or pretended & set(words):
-            arguments = _parser().parse_args(words[1:])
+            arguments = build_parser().parse_args(words[1:])
             if "train" in words or pretended & set(words):
                 pretended |= {str(getattr(arguments, "output", None) or command)}
         else:

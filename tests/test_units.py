@@ -5,9 +5,24 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy import constants
 
 from sci.errors import InvalidValueError
 from sci.units import BOHR, COULOMB, ENERGY_UNITS, POTENTIAL_UNITS, energy_factor, potential_factor
+
+
+def test_constants_are_those_of_scipy_up_to_its_edition_of_codata() -> None:
+    volts = constants.e / (4e-10 * constants.pi * constants.epsilon_0)
+    assert math.isclose(volts, COULOMB, rel_tol=1e-9)
+    assert math.isclose(constants.physical_constants["Bohr radius"][0] / constants.angstrom, BOHR, rel_tol=1e-9)
+    per_ev = {
+        "kcal/mol": constants.e * constants.N_A / (1000 * constants.calorie),
+        "kJ/mol": constants.e * constants.N_A / 1000,
+        "hartree": constants.e / constants.physical_constants["Hartree energy"][0],
+        "kT": constants.e / (constants.k * 298.15),
+    }
+    for unit, expected in per_ev.items():
+        assert math.isclose(energy_factor(unit) / COULOMB, expected, rel_tol=1e-9)
 
 
 def test_lengths_and_volts() -> None:

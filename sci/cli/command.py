@@ -1,71 +1,24 @@
-"""The parser of the command `sci`, its exit codes, and its one-line error messages."""
+"""The command `sci`: its exit codes, and its one-line error messages."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
-import shlex
 import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-import sci
-from sci.cli.commands import doctor, lattice, operator, potential, sequence, solve, trajectory
-from sci.cli.commands.files import export, info, join
+from sci.cli.common import settings_of
 from sci.cli.outcome import Failure, release_outputs, say
-from sci.distributed import launched
+from sci.cli.parser import parse
 from sci.errors import ConvergenceError, KernelCompileError, SciError
 
 __all__ = ["main"]
-
-EPILOG = """exit codes: 0 done, 1 the computation failed, 2 bad input, 130 interrupted.
-Data go to stdout, messages to stderr. SCI_DEBUG=1 shows the traceback of an error."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Parser whose errors are one line, and that may have actions beside its own arguments."""
-
-    def __init__(self, *settings: Any, **more: Any) -> None:
-        super().__init__(*settings, **more)
-        self._actions_by_name: dict[str, _Parser] = {}
-
-    def add_action_parser(self, name: str, **settings: Any) -> _Parser:
-        """Add an action: `sci COMMAND NAME ...` is parsed by the parser that this returns.
-
-        `argparse` has sub-parsers instead of arguments; `sci solve` has both, `sci solve FILE` and `sci solve train`.
-        """
-        self._actions_by_name[name] = _Parser(prog=f"{self.prog} {name}", **settings)
-        return self._actions_by_name[name]
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, by the action's parser if the first word names an action."""
-        action = self._actions_by_name.get(args[0]) if args else None
-        return super().parse_known_args(args, namespace) if action is None else action.parse_known_args(args[1:])
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2."""
-        say("error", f"{message}; see {self.prog} --help")
-        raise SystemExit(2)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="sci",
-        description="Electrostatic potentials, neural operators, Poisson solvers and attention, from the command line.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"sci {sci.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (potential, trajectory, lattice, operator, solve, sequence, info, export, join, doctor):
-        module.add_parser(commands)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,10 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parser().parse_args(words)
-        arguments.command = shlex.join(["sci", *words])
-        launched(None)
-        with _terminable(), _warnings_as_lines():
+        arguments = parse(words)
+        with settings_of(arguments), _terminable(), _warnings_as_lines():
+            _launched()
             arguments.run(arguments)
             sys.stdout.flush()
         return 0
@@ -104,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(error)
     finally:
         release_outputs()
+
+
+def _launched() -> None:
+    """Refuse tasks of a launcher that know nothing of each other; the import brings NumPy, which reads --threads."""
+    from sci.distributed import launched
+
+    launched(None)
 
 
 def _failed(error: Exception) -> int:

@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from sci.errors import FileFormatError, InvalidValueError, SciError
-from sci.io.core.atomic_write import what_is
 
 __all__ = [
     "Failure",
-    "add_overwrite",
     "computing",
     "print_json",
     "print_table",
     "release_outputs",
     "require_writable",
     "say",
+    "tell",
 ]
 
 _held: dict[Path, int] = {}
@@ -61,9 +60,12 @@ def print_table(rows: Sequence[tuple[str, str]]) -> None:
         print(_printable(f"{name:<{width}}  {value}".rstrip()))
 
 
-def add_overwrite(parser: Any) -> None:
-    """Add the option --overwrite to a command that writes files."""
-    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+def tell(arguments: Any, data: Any, rows: Sequence[tuple[str, str]]) -> None:
+    """Print the report of a command: one JSON object with --json, nothing with --quiet, else a table."""
+    if arguments.json:
+        print_json(data)
+    elif not arguments.quiet:
+        print_table(rows)
 
 
 def require_writable(
@@ -139,6 +141,8 @@ def _require_room(path: Path) -> None:
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be written ({error.strerror}); choose another name") from error
     if path.exists() and not path.is_file():
+        from sci.io.core.atomic_write import what_is
+
         raise FileFormatError(f"{path}: {what_is(path)}; expected the name of a file to write")
     try:
         with tempfile.TemporaryFile(dir=path.resolve().parent):

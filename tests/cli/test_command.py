@@ -148,7 +148,7 @@ def test_every_command_prints_json(pqr, tmp_path, capsys):
         ["potential", pqr, "-o", out, "--grid", 4],
         ["info", out],
         ["export", out, "--to", "dx,cube"],
-        ["join", out, copy],
+        ["join", out, "-o", copy],
         ["lattice", crystal, "--repeats", 3, 3, 3],
         ["doctor"],
     ):

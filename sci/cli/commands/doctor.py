@@ -10,14 +10,13 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import which
-from typing import Any
 
 import numpy as np
 
 import sci
 from sci import versions
 from sci.backend import nccl
-from sci.cli.outcome import print_json, print_table
+from sci.cli.outcome import tell
 from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
 from sci.kernels import cache_folder, find_compiler, host_threads, prebuilt_damage, prebuilt_level
@@ -25,7 +24,7 @@ from sci.options import get as get_option
 from sci.options import options
 from sci.potentials import Particles, direct_sum
 
-__all__ = ["add_parser"]
+__all__ = ["run"]
 
 _ELSEWHERE = ("mpi4py", "cupy-cuda12x", "cupy-cuda13x")
 """Optional packages that have findings of their own."""
@@ -39,13 +38,6 @@ class Finding:
     ok: bool
     found: str
     fix: str = ""
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("doctor", help="report what this machine has and lacks")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -63,15 +55,12 @@ def run(arguments: argparse.Namespace) -> None:
         _threads(),
         *_extras(),
     ]
-    if arguments.json:
-        print_json({"sci": sci.__version__, "findings": [asdict(finding) for finding in findings]})
-        return
     rows = []
     for finding in findings:
         rows.append((f"{'ok' if finding.ok else '--'}  {finding.name}", finding.found))
         if finding.fix:
             rows.append(("", f"fix: {finding.fix}"))
-    print_table(rows)
+    tell(arguments, {"sci": sci.__version__, "findings": [asdict(finding) for finding in findings]}, rows)
 
 
 def _versions() -> Finding:

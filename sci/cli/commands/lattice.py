@@ -5,64 +5,25 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import computing, require_writable, tell
 from sci.errors import InvalidValueError
 from sci.io import read_crystal, save
 from sci.potentials import Interstitial, LatticePotential, PotentialGrid, Substitution, Vacancy
 from sci.potentials.grid import box_axes
-from sci.potentials.lattice.sums import WEIGHTS
-from sci.units import POTENTIAL_UNITS, potential_factor
+from sci.units import potential_factor
 
-__all__ = ["add_parser"]
-
-DESCRIPTION = """Compute the potential of a crystal of L1 x L2 x L3 cells, with or without defects, from one-dimensional
-sums, whose cost hardly depends on the number of ions. Print the potential at the sites of one cell (that of the first
-defect, or the middle one), and write a grid around it to an HDF5 file that ParaView opens."""
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("lattice", help="compute the potential of a finite crystal", description=DESCRIPTION)
-    parser.add_argument("input", type=Path, metavar="CRYSTAL.cif", help="crystal with a cell along x, y and z")
-    parser.add_argument("--repeats", type=int, nargs=3, required=True, metavar="L", help="cells along x, y and z")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT.h5", help="write a grid of the potential")
-    parser.add_argument(
-        "--charges", metavar="Na=1,Cl=-1", help="charges, or the name of a CIF column (default: oxidation states)"
-    )
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, default="plain", help="weights of the outer ions (default: plain)"
-    )
-    parser.add_argument("--tol", type=float, default=1e-8, help="relative error of the potential (default: 1e-8)")
-    defects = parser.add_argument_group("defects; sites are SITE I J K, the particle and the cell, counted from 0")
-    site = ("SITE", "I", "J", "K")
-    defects.add_argument("--vacancy", type=int, nargs=4, action="append", default=[], metavar=site)
-    defects.add_argument("--substitution", nargs=5, action="append", default=[], metavar=(*site, "CHARGE"))
-    defects.add_argument(
-        "--interstitial", type=float, nargs=4, action="append", default=[], metavar=("X", "Y", "Z", "CHARGE")
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument("--grid", type=int, default=64, metavar="N", help="points along the longest axis (default: 64)")
-    output.add_argument(
-        "--window", type=float, default=4.0, metavar="CELLS", help="width of grid and picture, in cells (default: 4)"
-    )
-    output.add_argument("--units", choices=POTENTIAL_UNITS, default="V", help="units of the output (default: V)")
-    output.add_argument(
-        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
-    )
-    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the plane z of the first site")
-    add_overwrite(output)
-    output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute, write and report."""
     a = arguments
+    chosen_namespace(a, on_device=False)
     factor = potential_factor(a.units, a.temperature)
     if a.grid < 1 or not 0 < a.window < np.inf:
         raise InvalidValueError(f"--grid {a.grid} --window {a.window:g}: expected positive numbers")
@@ -98,10 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         ],
         "seconds": seconds,
     }
-    if a.json:
-        print_json(report)
-    else:
-        print_table(_table(a, report))
+    tell(a, report, _table(a, report))
 
 
 def _charges(text: str | None) -> dict[str, float] | str | None:

@@ -1,4 +1,4 @@
-"""`sci operator train|predict|import|generate`: neural operators on samples in HDF5 files."""
+"""`sci operator train|predict|import`: neural operators on samples in HDF5 files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.commands import generate
-from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import computing, require_writable, tell
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
@@ -24,113 +24,20 @@ from sci.operators import (
     train_operator,
     with_transposed,
 )
-from sci.operators.spectral.weights import FACTORIZATIONS
 
-__all__ = ["add_parser"]
-
-DESCRIPTION = """Fourier neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
-(n, channel, *grid); a model is an HDF5 file with its standardizers, and takes fields on any grid."""
+__all__ = ["import_state", "predict", "train"]
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("operator", help="train and use neural operators", description=DESCRIPTION)
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _add_train(actions)
-    generate.add_parser(actions)
-    predict = actions.add_parser("predict", help="apply a model to inputs")
-    predict.add_argument("model", type=Path, metavar="MODEL.h5")
-    predict.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; with y too, errors are told")
-    predict.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="x and the prediction as y")
-    predict.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
-    predict.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="picture of the first three predictions beside truth"
-    )
-    add_overwrite(predict)
-    predict.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    predict.set_defaults(run=_predict)
-    imported = actions.add_parser("import", help="turn a state dict of the neuraloperator library into a model")
-    imported.add_argument(
-        "input", type=Path, metavar="STATE.npz", help="numpy.savez(path, **sci.operators.neuraloperator_state(model))"
-    )
-    imported.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
-    said = imported.add_argument_group("options of the model", "for a file without _metadata")
-    said.add_argument(
-        "--assume-defaults", action="store_true", help="all options but those given here are the library's defaults"
-    )
-    said.add_argument("--no-grid", action="store_true", help="positional_embedding=None")
-    said.add_argument("--norm", choices=("instance",), help="the model normalizes instances")
-    said.add_argument("--preactivation", action="store_true")
-    said.add_argument("--stabilizer", choices=("tanh",))
-    said.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding")
-    said.add_argument("--fno-skip", choices=("identity",), help="if the skip has no weights")
-    said.add_argument("--mlp-skip", choices=("identity",), help="if the skip has no weights")
-    add_overwrite(imported)
-    imported.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    imported.set_defaults(run=_import)
-
-
-def _add_train(actions: Any) -> None:
-    parser = actions.add_parser("train", help="train a model on samples")
-    parser.add_argument("input", type=Path, metavar="SAMPLES.h5", help="datasets x and y")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
-    parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SAMPLES.h5", help="tell errors on it"
-    )
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--modes", type=int, nargs="+", metavar="M", help="wavenumbers kept along each grid axis (16 for every axis)"
-    )
-    model.add_argument("--hidden", type=int, default=32, metavar="C", help="channels of the blocks (32)")
-    model.add_argument("--layers", type=int, default=4, metavar="L", help="blocks (4)")
-    model.add_argument(
-        "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank-fraction)"
-    )
-    model.add_argument("--rank-fraction", type=float, metavar="R", help="fraction of the dense spectral parameters")
-    model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
-    model.add_argument("--norm", choices=("instance", "group"))
-    model.add_argument(
-        "--padding", type=float, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
-    )
-    training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over the samples (20)")
-    training.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
-    training.add_argument("--learning-rate", type=float, default=8e-3, metavar="LR", help="at the start (0.008)")
-    training.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
-    training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
-    training.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
-    training.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
-    training.add_argument("--standardize-inputs", action="store_true", help="by mean and deviation of each channel")
-    training.add_argument(
-        "--horizon", type=float, metavar="E", help="epochs after which the learning rate reaches 0 (--epochs)"
-    )
-    training.add_argument("--seed", type=int, default=0)
-    training.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
-    training.add_argument(
-        "--resume",
-        type=Path,
-        metavar="FILE.h5",
-        help="go on from a checkpoint of this training",
-    )
-    data = parser.add_argument_group("samples", "what the file of samples does not record")
-    data.add_argument("--dim", type=int, choices=(1, 2, 3), help="grid axes of the samples")
-    data.add_argument(
-        "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
-    )
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the loss")
-    add_overwrite(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.set_defaults(run=_train)
-
-
-def _train(a: argparse.Namespace) -> None:
+def train(a: argparse.Namespace) -> None:
+    """Train a model and write it."""
+    chosen_namespace(a, on_device=False)
     outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
     inputs = [p for p in (a.input, *a.test) if p]
     require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume])
     _require_plotting(a.plot)
     samples = load_samples(a.input)
     dim = _grid_axes(a, samples)
-    modes = a.modes or [16] * dim
+    modes = _modes(a, dim)
     x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
     tests = {p: load_samples(p) for p in a.test}
     for path, test in tests.items():
@@ -183,10 +90,12 @@ def _train(a: argparse.Namespace) -> None:
         **{name: float(values[-1]) for name, values in history.metrics.items()},
         "seconds": time.perf_counter() - start,
     }
-    _tell(report, a.json)
+    _tell(a, report)
 
 
-def _predict(a: argparse.Namespace) -> None:
+def predict(a: argparse.Namespace) -> None:
+    """Apply a model and write the predictions."""
+    chosen_namespace(a, on_device=False)
     require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite)
     _require_plotting(a.plot)
     operator = _operator(a.model)
@@ -213,10 +122,11 @@ def _predict(a: argparse.Namespace) -> None:
         if truth is None:
             raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")
         plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
-    _tell(report, a.json)
+    _tell(a, report)
 
 
-def _import(a: argparse.Namespace) -> None:
+def import_state(a: argparse.Namespace) -> None:
+    """Turn a state dict into a model and write it."""
     require_writable([a.output], [a.input], overwrite=a.overwrite)
     options = {
         "positional_grid": False if a.no_grid else None,
@@ -239,12 +149,13 @@ def _import(a: argparse.Namespace) -> None:
         "layers": config.n_layers,
         "factorization": config.factorization,
     }
-    _tell(report, a.json)
+    _tell(a, report)
 
 
 def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
     """Return the number of grid axes that the file records or the options say, which must agree."""
-    said = {"--dim": a.dim, "--modes": a.modes and len(a.modes), str(a.input): samples.grid_axes}
+    by_modes = len(a.modes) if len(a.modes or ()) > 1 else None
+    said = {"--dim": a.dim, "--modes": by_modes, str(a.input): samples.grid_axes}
     known = {name: axes for name, axes in said.items() if axes is not None}
     if not known:
         raise InvalidValueError(
@@ -256,6 +167,12 @@ def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
             f"the numbers of grid axes differ: {', '.join(f'{n} says {k}' for n, k in known.items())}"
         )
     return int(next(iter(known.values())))
+
+
+def _modes(a: argparse.Namespace, dim: int) -> list[int]:
+    """Return the wavenumbers of each axis; one number holds for every axis, as everywhere in the command line."""
+    modes = a.modes or [16]
+    return modes * dim if len(modes) == 1 else modes
 
 
 def _periodic(a: argparse.Namespace, samples: Samples) -> bool | None:
@@ -311,8 +228,5 @@ def _require_plotting(path: Path | None) -> None:
         require_matplotlib(path)
 
 
-def _tell(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(report)
-        return
-    print_table([(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+def _tell(a: argparse.Namespace, report: dict[str, Any]) -> None:
+    tell(a, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])

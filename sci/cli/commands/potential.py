@@ -8,78 +8,22 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from sci.backend import is_device_array, namespace, namespace_of, to_device, to_host
-from sci.cli.commands.files.export import export_format, export_paths, write_exports
-from sci.cli.outcome import add_overwrite, computing, print_json, print_table, require_writable, say
-from sci.errors import DeviceUnavailableError, InvalidValueError
-from sci.io import STRUCTURE_FORMATS, read_structure, save_potential_file
-from sci.options import options
+from sci.backend import is_device_array, namespace, to_device, to_host
+from sci.cli.commands.files.export import export_paths, write_exports
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import computing, require_writable, say, tell
+from sci.errors import InvalidValueError
+from sci.io import read_structure, save_potential_file
 from sci.potentials import Coulomb, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.potentials.grid import box_axes
-from sci.potentials.range_separated.build import Accuracy
-from sci.units import POTENTIAL_UNITS, energy_factor, potential_factor
+from sci.units import energy_factor, potential_factor
 
-__all__ = ["add_parser"]
+__all__ = ["run"]
 
 ALL_PAIRS = 20_000
 """Atoms up to which the energy is checked against the sum over all pairs, which takes about a second."""
-
-DESCRIPTION = """Compute the electrostatic potential of a molecule in vacuum. Write it with its energy and measured
-error, and optionally forces and a grid, to an HDF5 file that ParaView opens."""
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("potential", help="compute the potential of a molecule", description=DESCRIPTION)
-    parser.add_argument("input", type=Path, metavar="INPUT", help="structure: .pqr, .xyz, .extxyz, .pdb, .cif")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
-    reading = parser.add_argument_group("reading")
-    reading.add_argument("--format", choices=tuple(STRUCTURE_FORMATS), help="format of INPUT (default: by its suffix)")
-    reading.add_argument("--forcefield", metavar="AMBER", help="force field for PDB and mmCIF, assigned by pdb2pqr")
-    reading.add_argument("--model", type=int, metavar="K", help="model to read from a file of several, counted from 1")
-    potential = parser.add_argument_group("potential")
-    potential.add_argument("--tol", type=float, default=1e-6, help="relative L2 error (default: 1e-6)")
-    potential.add_argument(
-        "--accuracy", choices=get_args(Accuracy), default="potential", help="what --tol holds for (default: potential)"
-    )
-    potential.add_argument(
-        "--padding", type=float, default=4.0, metavar="A", help="margin around the atoms, angstrom (default: 4)"
-    )
-    potential.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
-    potential.add_argument(
-        "--alpha", type=float, metavar="A", help="splitting parameter, 1/angstrom (default: by cost)"
-    )
-    potential.add_argument(
-        "--expected-targets", type=int, metavar="N", help="number of evaluations to choose the split for"
-    )
-    potential.add_argument("--forces", action="store_true", help="compute the forces")
-    potential.add_argument(
-        "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="device to compute on (default: cpu)"
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--grid",
-        type=int,
-        nargs="+",
-        metavar="N",
-        help="points along the longest axis of the box, with the same spacing on the others; or NX NY NZ",
-    )
-    output.add_argument(
-        "--export", type=export_format, default=(), metavar="dx,cube", help="other formats to write the grid in"
-    )
-    output.add_argument(
-        "--units", choices=POTENTIAL_UNITS, default="e/angstrom", help="units of grid, exports and picture"
-    )
-    output.add_argument(
-        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
-    )
-    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice (needs the extra plot)")
-    add_overwrite(output)
-    output.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    output.add_argument("--quiet", action="store_true", help="print only warnings and errors")
-    parser.set_defaults(run=run)
 
 
 class _Clock(dict[str, float]):
@@ -97,17 +41,16 @@ def run(arguments: argparse.Namespace) -> None:
     a, clock = arguments, _Clock()
     exports = export_paths(a.output, a.export)
     _check(a, exports)
-    xp = _namespace(a)
-    with options(progress="off") if a.quiet else contextlib.nullcontext():
-        with clock.phase("read"):
-            particles = _read(a, xp)
-        with clock.phase("build"):
-            phi = _build(a, particles)
-        with computing():
-            results = _results(a, phi, clock)
-            with clock.phase("grid"):
-                grid = _grid(a, phi)
-            _write(a, phi, grid, {**results, "seconds": dict(clock)}, exports, clock)
+    xp = chosen_namespace(a)
+    with clock.phase("read"):
+        particles = _read(a, xp)
+    with clock.phase("build"):
+        phi = _build(a, particles)
+    with computing():
+        results = _results(a, phi, clock)
+        with clock.phase("grid"):
+            grid = _grid(a, phi)
+        _write(a, phi, grid, {**results, "seconds": dict(clock)}, exports, clock)
     report = _report(a, particles, phi, grid, results, clock, exports)
     for quantity in ("potential", "field", "forces") if a.accuracy == "forces" else ("potential",):
         found = results["measured_error"][quantity]["relative"]
@@ -117,10 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
                 f"the measured error {found:.2e} of the {quantity} is above the tolerance {a.tol:g}, which rounding or "
                 "cancellation keeps out of reach; ask for a larger --tol",
             )
-    if a.json:
-        print_json(report)
-    elif not a.quiet:
-        print_table(_table(a, report))
+    tell(a, report, _table(a, report))
 
 
 def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
@@ -136,15 +76,6 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(a.plot)
-
-
-def _namespace(a: argparse.Namespace) -> Any:
-    try:
-        return namespace_of("cuda" if a.device == "auto" else a.device)
-    except DeviceUnavailableError:
-        if a.device != "auto":
-            raise
-        return namespace_of("cpu")
 
 
 def _read(a: argparse.Namespace, xp: Any) -> Particles:

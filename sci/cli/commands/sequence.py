@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.outcome import computing, print_json, print_table
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import computing, tell
 from sci.errors import InvalidValueError
 from sci.sequence import (
     attention_cost,
@@ -17,33 +18,13 @@ from sci.sequence import (
     softmax_attention,
 )
 
-__all__ = ["add_parser"]
-
-DESCRIPTION = """Time softmax attention and lightning attention, forward and with gradients, on this process and its
-threads, and say what each way of spreading softmax attention over ranks sends and holds on a rank."""
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("sequence", help="time attention, predict its cost on ranks", description=DESCRIPTION)
-    parser.add_argument("action", choices=("bench",))
-    parser.add_argument("--length", type=int, default=4096, metavar="N", help="tokens (4096)")
-    parser.add_argument("--heads", type=int, default=8, metavar="H", help="heads (8)")
-    parser.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers per head and token (64)")
-    parser.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32", help="(float32)")
-    parser.add_argument(
-        "--full", action="store_true", help="every token sees all; otherwise those before it and itself"
-    )
-    parser.add_argument("--ranks", type=int, default=4, metavar="P", help="ranks to predict for (4)")
-    parser.add_argument("--repeats", type=int, default=3, help="runs; the fastest counts (3)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random arrays (0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Time, predict and report."""
     a = arguments
+    chosen_namespace(a, on_device=False)
     sizes = {"--length": a.length, "--heads": a.heads, "--head-dim": a.head_dim, "--ranks": a.ranks}
     for name, value in {**sizes, "--repeats": a.repeats}.items():
         if value < 1:
@@ -52,10 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
         timings = _timings(a)
     report = {"tokens": a.length, "heads": a.heads, "head_dim": a.head_dim, "dtype": a.dtype, "causal": not a.full}
     report |= {"timings": timings, "ranks": a.ranks, "methods": _methods(a)}
-    if a.json:
-        print_json(report)
-    else:
-        print_table(_table(a, report))
+    tell(a, report, _table(a, report))
 
 
 def _timings(a: argparse.Namespace) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`sci solve PROBLEM.h5 -o SOLUTION.h5` and `sci solve train -o MODEL.h5`: Poisson problems and the learned cycle."""
+"""`sci solve run PROBLEM.h5 -o OUT.h5` and `sci solve train -o MODEL.h5`: Poisson problems and the learned cycle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sci.cli.outcome import Failure, add_overwrite, computing, print_json, print_table, require_writable
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.errors import InvalidValueError
 from sci.io import load, load_problem, read_header, save
 from sci.solvers import (
@@ -24,13 +25,7 @@ from sci.solvers import (
     cg,
 )
 
-__all__ = ["add_parser"]
-
-DESCRIPTION = """Solve a Poisson problem: an HDF5 file with the datasets `mask` (1 in the fluid) and `b` on one grid;
-optionally `neumann_body`, `coefficient` and the attributes `spacing` and `boundary`. `sci solve train` trains a model
-for --model; see `sci solve train --help`."""
-TRAIN = """Train the learned V-cycle on random masks and write the model, for `sci solve --model`. No solutions are
-needed; the same seed gives the same model."""
+__all__ = ["METHODS", "run", "train"]
 
 Solve: TypeAlias = Callable[..., SolveResult]
 
@@ -57,29 +52,9 @@ def _loaded(path: Path | None, kind: Any) -> Any:
     return model
 
 
-def add_parser(commands: Any) -> None:
-    """Add the subcommand and its action `train`."""
-    parser = commands.add_parser("solve", help="solve a Poisson problem, or train a model", description=DESCRIPTION)
-    parser.add_argument("input", type=Path, metavar="PROBLEM.h5")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SOLUTION.h5")
-    parser.add_argument("--method", choices=METHODS, default="learned", help="preconditioner or solver (learned)")
-    parser.add_argument("--rtol", type=float, default=1e-8, help="relative residual ||b - A x|| / ||b|| (1e-8)")
-    parser.add_argument("--maxiter", type=int, metavar="N", help="largest number of iterations (10 per unknown)")
-    parser.add_argument("--model", type=Path, metavar="MODEL.h5", help="model for learned (the pretrained one) or dcdm")
-    add_overwrite(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.set_defaults(run=_solve)
-    train = parser.add_action_parser("train", description=TRAIN)
-    train.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.h5")
-    train.add_argument("--sizes", type=int, nargs="+", default=[32, 64], metavar="N", help="cells per side (32 64)")
-    train.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of Adam (1000)")
-    train.add_argument("--seed", type=int, default=0, help="of masks, errors and initial parameters (0)")
-    add_overwrite(train)
-    train.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    train.set_defaults(run=_train)
-
-
-def _train(a: argparse.Namespace) -> None:
+def train(a: argparse.Namespace) -> None:
+    """Train the learned V-cycle and write it."""
+    chosen_namespace(a, on_device=False)
     require_writable([a.output], overwrite=a.overwrite)
     if a.seed < 0:
         raise InvalidValueError(f"--seed {a.seed}: expected a number that is not negative")
@@ -88,7 +63,7 @@ def _train(a: argparse.Namespace) -> None:
     model = CycleModel.train(sizes=a.sizes, steps=a.steps, seed=a.seed, callback=lambda _, loss: losses.append(loss))
     save(a.output, model, command=a.command)
     _print(
-        a.json,
+        a,
         {
             "model": str(a.output),
             "parameters": model.n_parameters,
@@ -99,7 +74,9 @@ def _train(a: argparse.Namespace) -> None:
     )
 
 
-def _solve(a: argparse.Namespace) -> None:
+def run(a: argparse.Namespace) -> None:
+    """Solve the problem in a file and write the solution."""
+    chosen_namespace(a, on_device=False)
     require_writable([a.output], [p for p in (a.input, a.model) if p], overwrite=a.overwrite)
     if a.model and a.method not in ("learned", "dcdm"):
         raise InvalidValueError(f"--model goes with --method learned or dcdm, not with {a.method}")
@@ -118,7 +95,7 @@ def _solve(a: argparse.Namespace) -> None:
     about = {"method": a.method, "setup_seconds": setup}
     save(a.output, result, results=about, command=a.command, parent_uuid=parent)
     _print(
-        a.json,
+        a,
         {
             "solution": str(a.output),
             "unknowns": A.size,
@@ -131,11 +108,8 @@ def _solve(a: argparse.Namespace) -> None:
     )
 
 
-def _print(as_json: bool, report: dict[str, Any]) -> None:
-    if as_json:
-        print_json(report)
-    else:
-        print_table([(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+def _print(a: argparse.Namespace, report: dict[str, Any]) -> None:
+    tell(a, report, [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
 
 
 def _is_ours(path: Path) -> bool:

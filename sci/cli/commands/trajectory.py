@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from sci.cli.outcome import add_overwrite, print_json, print_table, require_writable, say
+from sci.cli.common import chosen_namespace
+from sci.cli.outcome import require_writable, say, tell
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
-from sci.options import options
 from sci.potentials import Coulomb, Trajectory, Yukawa
-from sci.potentials.range_separated.build import Accuracy
 
-__all__ = ["add_parser"]
-
-DESCRIPTION = """Compute energy and forces of every frame of a trajectory: XYZ or extended XYZ with charges, or any
-format of MDAnalysis with a topology that holds the charges. Frames with a cell are periodic. Results go to one HDF5
-file as they are computed; --resume continues after an interrupt, a kill or a time limit."""
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("trajectory", help="energies and forces of every frame", description=DESCRIPTION)
-    parser.add_argument("input", type=Path, metavar="TRAJ", help=".xyz or .extxyz; with --topology .dcd, .xtc, ...")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.h5", help="the file to write")
-    parser.add_argument(
-        "--topology", type=Path, metavar="FILE", help="topology with the charges: .psf, .pqr, .tpr, .prmtop"
-    )
-    parser.add_argument(
-        "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
-    )
-    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error (default: 1e-6)")
-    parser.add_argument(
-        "--accuracy", choices=get_args(Accuracy), default="potential", help="what --tol holds for (default: potential)"
-    )
-    parser.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
-    parser.add_argument(
-        "--method",
-        choices=("auto", "direct", "format"),
-        default="auto",
-        help="method for isolated frames (default: auto)",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies (needs the extra plot)")
-    add_overwrite(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute what is not finished, and report what the file holds."""
     a, start = arguments, time.perf_counter()
+    chosen_namespace(a, on_device=False)
     inputs = [a.input, *([a.topology] if a.topology else [])]
     outputs, continued = [a.output, *([a.plot] if a.plot else [])], [a.output, a.plot] if a.resume else []
     require_writable(outputs, inputs, overwrite=a.overwrite, continued=continued)
@@ -66,20 +31,19 @@ def run(arguments: argparse.Namespace) -> None:
         require_matplotlib(a.plot)
     before = _finished(a.output) if a.resume and a.output.exists() else 0
     try:
-        with options(progress="off") if a.quiet else contextlib.nullcontext():
-            compute_trajectory(
-                a.input,
-                a.output,
-                topology=a.topology,
-                frames=_frames(a.frames),
-                tol=a.tol,
-                kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
-                accuracy=a.accuracy,
-                method=a.method,
-                resume=a.resume,
-                overwrite=a.overwrite,
-                command=a.command,
-            )
+        compute_trajectory(
+            a.input,
+            a.output,
+            topology=a.topology,
+            frames=_frames(a.frames),
+            tol=a.tol,
+            kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
+            accuracy=a.accuracy,
+            method=a.method,
+            resume=a.resume,
+            overwrite=a.overwrite,
+            command=a.command,
+        )
     except KeyboardInterrupt as stop:
         if a.output.exists():
             say("error", f"interrupted; {_finished(a.output)} frames are finished in {a.output}: go on with --resume")
@@ -91,10 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         plot_energies(found, a.plot, title=a.input.name)
     report = _report(a, found, before, time.perf_counter() - start)
-    if a.json:
-        print_json(report)
-    elif not a.quiet:
-        print_table(_table(report))
+    tell(a, report, _table(report))
 
 
 def _finished(path: Path) -> int:

@@ -78,6 +78,14 @@ def test_the_file_says_what_a_grid_is(folder, capsys):
     assert (load_samples(folder / "o2.h5").grid_axes, load_samples(folder / "o2.h5").periodic) == (1, True)
 
 
+def test_one_number_of_modes_holds_for_every_axis(folder):
+    small = ["--hidden", 4, "--layers", 1, "--epochs", 1, "--modes"]
+    for name, modes, kept in (("both", [4], (4, 4)), ("each", [4, 2], (4, 2)), ("default", None, (16, 16))):
+        words = ["train", folder / "train.h5", "-o", folder / f"{name}.h5", *(small[:-1] if modes is None else small)]
+        assert run(*words, *(modes or [])) == 0
+        assert load(folder / f"{name}.h5").model.config.n_modes == kept
+
+
 def test_inputs_without_truth(folder, trained, capsys):
     assert run("predict", trained, folder / "inputs.h5", "-o", folder / "alone.h5") == 0
     assert "l2" not in capsys.readouterr().out

@@ -27,7 +27,7 @@ def problem(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("method", ["learned", "untrained", "multigrid", "mic", "ic", "fast", "cg"])
 def test_it_solves(problem, method, tmp_path, capsys):
     out = tmp_path / "solution.h5"
-    assert main(["solve", str(problem), "-o", str(out), "--method", method, "--rtol", "1e-9", "--json"]) == 0
+    assert main(["solve", "run", str(problem), "-o", str(out), "--method", method, "--rtol", "1e-9", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["unknowns"] == MASK.sum()
     assert report["relative_residual"] <= 1e-9
@@ -43,7 +43,7 @@ def test_it_solves(problem, method, tmp_path, capsys):
 def test_it_takes_plain_files_and_says_what_it_did(tmp_path, capsys):
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["mask"], file["b"] = MASK, MASK * 1.0
-    assert main(["solve", str(tmp_path / "plain.h5"), "-o", str(tmp_path / "x.h5")]) == 0
+    assert main(["solve", "run", str(tmp_path / "plain.h5"), "-o", str(tmp_path / "x.h5")]) == 0
     assert "iterations" in capsys.readouterr().out
     assert read_header(tmp_path / "x.h5").parent_uuid == ""
 
@@ -56,14 +56,14 @@ def test_it_trains_a_model_that_it_can_use(problem, tmp_path, capsys):
     assert 0 < report["loss"] < 1
     A, b = load_problem(problem)
     assert LearnedMultigrid(A, load(model)).solve(b).converged
-    assert main(["solve", str(problem), "-o", str(tmp_path / "x.h5"), "--model", str(model)]) == 0
+    assert main(["solve", "run", str(problem), "-o", str(tmp_path / "x.h5"), "--model", str(model)]) == 0
 
 
 def test_it_takes_the_network_of_the_paper(problem, tmp_path, capsys):
     mask = np.ones((4, 4, 4), bool)
     save(tmp_path / "box.h5", PoissonProblem(PoissonOperator(mask), mask * 1.0))
     save(tmp_path / "network.h5", DeepConjugateDirection())
-    words = ["solve", f"{tmp_path}/box.h5", "-o", f"{tmp_path}/x.h5", "--method", "dcdm", "--rtol", "0.95"]
+    words = ["solve", "run", f"{tmp_path}/box.h5", "-o", f"{tmp_path}/x.h5", "--method", "dcdm", "--rtol", "0.95"]
     assert main([*words, "--model", f"{tmp_path}/network.h5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["relative_residual"] <= 0.95
     assert main([*words, "--model", str(problem)]) == 2
@@ -71,7 +71,7 @@ def test_it_takes_the_network_of_the_paper(problem, tmp_path, capsys):
 
 
 def test_train_is_an_action_with_its_own_arguments(capsys):
-    for words, there in ((["--help"], "PROBLEM.h5"), (["train", "--help"], "--sizes")):
+    for words, there in ((["run", "--help"], "PROBLEM.h5"), (["train", "--help"], "--sizes")):
         assert main(["solve", *words]) == 0
         out = capsys.readouterr().out
         assert there in out
@@ -93,6 +93,6 @@ def test_train_is_an_action_with_its_own_arguments(capsys):
     ],
 )
 def test_what_it_refuses(problem, words, code, said, tmp_path, capsys):
-    assert main(["solve", *(w.format(tmp_path) for w in words)]) == code
+    assert main(["solve", "run", *(w.format(tmp_path) for w in words)]) == code
     assert said in capsys.readouterr().err
     assert not (tmp_path / "x.h5").exists()

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from sci import io
 from sci.cli.outcome import print_json, print_table
 
-__all__ = ["add_parser"]
-
-
-def add_parser(commands: Any) -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser("info", help="print what a file of sci holds")
-    parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
+__all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,6 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
         found["results"] = _progress(io.trajectory_state(arguments.file))
     if arguments.json:
         print_json({"file": str(arguments.file), **found})
+    if arguments.json or arguments.quiet:
         return
     rows = [("file", f"{arguments.file} ({_size(found['file_bytes'])})")]
     rows += [

@@ -12,10 +12,10 @@ from sci.io import load_grid
 def test_it_joins_and_keeps_its_input(tmp_path, capsys):
     spread, one = tmp_path / "spread.h5", tmp_path / "one.h5"
     KINDS["spread"].write(spread)
-    assert run("join", spread, one) == 0
+    assert run("join", spread, "-o", one) == 0
     np.testing.assert_array_equal(load_grid(one).values, load_grid(spread).values)
-    assert run("join", spread, spread) == 2
+    assert run("join", spread, "-o", spread) == 2
     assert "is the input" in capsys.readouterr().err
     next(tmp_path.glob("*part001*")).unlink()
-    assert run("join", spread, tmp_path / "other.h5") == 2
+    assert run("join", spread, "-o", tmp_path / "other.h5") == 2
     assert not (tmp_path / "other.h5").exists()

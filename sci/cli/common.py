@@ -1,0 +1,112 @@
+"""Options that many commands have, with one meaning each, and what they set before a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sci.errors import DeviceUnavailableError, InvalidValueError
+from sci.options import options
+
+__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "settings_of"]
+
+COMMON = ("device", "threads", "overwrite", "quiet", "json")
+"""Names of the options that `add_common` adds, beside `config`."""
+
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that BLAS libraries and kernels read once, when NumPy is imported."""
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a positive integer")
+    return number
+
+
+def add_output(parser: Any, metavar: str, help: str = "the file to write", *, required: bool = True) -> None:
+    """Add the option -o, --output."""
+    parser.add_argument("-o", "--output", type=Path, required=required, metavar=metavar, help=help)
+
+
+def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, computes: bool = False) -> None:
+    """Add the common options to a command, after its own.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    writes : bool
+        The command writes files: add --overwrite.
+    computes : bool
+        The command computes: add --device and --threads.
+    """
+    group = parser.add_argument_group("common options")
+    if computes:
+        group.add_argument(
+            "--device", choices=("cpu", "cuda", "auto"), default="cpu", help="device to compute on (default: cpu)"
+        )
+        group.add_argument(
+            "--threads",
+            type=_positive,
+            metavar="N",
+            help="threads of kernels and of BLAS (default: OMP_NUM_THREADS, or all cores)",
+        )
+    if writes:
+        group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    group.add_argument("--quiet", action="store_true", help="print only warnings and errors")
+    group.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    group.add_argument(
+        "--config", type=Path, metavar="FILE.toml", help="read options from a file; those on the command line win"
+    )
+
+
+@contextlib.contextmanager
+def settings_of(arguments: argparse.Namespace) -> Iterator[None]:
+    """Put --threads and --quiet in force inside a `with` block.
+
+    The number of threads reaches BLAS only if NumPy is not imported yet, as in the command's own process.
+    """
+    threads = getattr(arguments, "threads", None)
+    if threads is not None and "numpy" not in sys.modules:
+        os.environ.update(dict.fromkeys(BLAS_THREADS, str(threads)))
+    found: dict[str, Any] = {} if threads is None else {"threads": threads}
+    if getattr(arguments, "quiet", False):
+        found["progress"] = "off"
+    with options(**found):
+        yield
+
+
+def chosen_namespace(arguments: argparse.Namespace, *, on_device: bool = True) -> Any:
+    """Return NumPy, or CuPy if --device asks for it; "auto" takes a GPU where there is one.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        With `device`.
+    on_device : bool
+        False for a command that computes on the CPU alone.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        For --device cuda without CuPy, driver or GPU.
+    InvalidValueError
+        For --device cuda where the command computes on the CPU alone.
+    """
+    from sci.backend import namespace_of
+
+    if not on_device:
+        if arguments.device == "cuda":
+            raise InvalidValueError("--device cuda: this command computes on the CPU; leave --device out")
+        return namespace_of("cpu")
+    try:
+        return namespace_of("cuda" if arguments.device == "auto" else arguments.device)
+    except DeviceUnavailableError:
+        if arguments.device != "auto":
+            raise
+        return namespace_of("cpu")

@@ -1,0 +1,1 @@
+"""The options of each subcommand; importing one loads neither NumPy nor the library."""
