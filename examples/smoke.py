@@ -22,6 +22,7 @@ parser.add_argument("--space", action="store_true", help="three axes")
 parser.add_argument("--steps", type=int, default=120)
 parser.add_argument("--dt", type=float, help="by default so that a run at any size looks alike")
 parser.add_argument("--plot", type=Path, metavar="FILE.png")
+parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 a = parser.parse_args()
 
 shape = (a.size, *([a.size] if a.space else []), 3 * a.size // 2)
@@ -30,7 +31,7 @@ plume = SmokePlume(
     shape, ball(shape, (*middle, 0.7), 0.14), ball(shape, (*middle, 0.1), 0.09), spacing=1 / a.size, buoyancy=1.0
 )
 dt = a.dt or 2.56 / a.size
-count = save_smoke(a.output, plume.run(dt, a.steps))
+count = save_smoke(a.output, plume.run(dt, a.steps), overwrite=a.overwrite)
 frames = load(a.output)
 iterations = [frame.result.iterations for frame in frames]
 print(f"{count} frames of {shape} in {a.output}; multigrid iterations to 1e-6: {min(iterations)} to {max(iterations)}")

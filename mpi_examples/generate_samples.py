@@ -24,9 +24,9 @@ with abort_on_error(comm), tempfile.TemporaryDirectory() as scratch:
     flow = {"viscosity": 1e-3, "time": 0.5, "time_step": 2e-3, "seed": 1}
     start = time.perf_counter()
     darcy = darcy_flow(n, 64, subsample=2, seed=1, comm=comm)
-    save_samples(folder / "darcy.h5", *darcy, grid_axes=2, periodic=False, comm=comm)
+    save_samples(folder / "darcy.h5", *darcy, grid_axes=2, periodic=False, comm=comm, overwrite=True)
     vorticity = navier_stokes(n, 64, subsample=2, **flow, comm=comm)
-    save_samples(folder / "navier_stokes.h5", *vorticity, grid_axes=2, periodic=True, comm=comm)
+    save_samples(folder / "navier_stokes.h5", *vorticity, grid_axes=2, periodic=True, comm=comm, overwrite=True)
     seconds = time.perf_counter() - start
     if comm.rank == 0:
         few = min(n, 3)

@@ -22,6 +22,7 @@ parser.add_argument("molecule", type=Path)
 parser.add_argument("-o", "--output", type=Path, required=True)
 parser.add_argument("--tol", type=float, default=1e-6)
 parser.add_argument("--grid", type=int, default=48)
+parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 options = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
 
@@ -57,6 +58,7 @@ def main(whole: Particles) -> None:
         local_start=part.local_start,
         results=results,
         comm=comm,
+        overwrite=options.overwrite,
     )
     points = np.random.default_rng(comm.rank).uniform(*np.array(phi.domain).T, size=(200, 3))
     exact = direct_sum(whole, points)

@@ -24,6 +24,7 @@ from sci.sequence import TextWindows, TransNormer
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("corpus", type=Path, nargs="?", help="any text file")
 parser.add_argument("-o", "--output", type=Path, help="file of the trained model")
+parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--length", type=int, default=256, help="bytes of a window")
 parser.add_argument("--batch", type=int, default=8, help="windows of a step")
@@ -85,7 +86,7 @@ def main(text: bytes) -> None:
     assert last < first, (first, last)
     trained = model.with_parameters(done.parameters)
     if options.output is not None:
-        save(options.output, trained, command=" ".join(sys.argv), comm=comm)
+        save(options.output, trained, command=" ".join(sys.argv), comm=comm, overwrite=options.overwrite)
     if comm.rank == 0:
         written = trained.generate(options.prompt.encode(), 200, temperature=0.7)
         print(options.prompt + written.decode(errors="replace"))

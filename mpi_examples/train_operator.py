@@ -30,6 +30,7 @@ from sci.problems import darcy_flow
 parser = argparse.ArgumentParser()
 parser.add_argument("samples", nargs="?")
 parser.add_argument("-o", "--output")
+parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 parser.add_argument("--epochs", type=int, default=2)
 arguments = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
@@ -43,7 +44,7 @@ with abort_on_error(comm):
     trained, history = train_operator(TFNO((8, 8), 1, 1, 16, 2), x, y, config, comm=comm)
     seconds = time.perf_counter() - start
     if arguments.output:
-        save(arguments.output, trained, comm=comm)
+        save(arguments.output, trained, comm=comm, overwrite=arguments.overwrite)
 
     # The coordinates of the whole square are channels of the field before it is cut: the model appends none.
     cut = MultigridPatches(levels=1, padding=1 / 16, boundary="clamped")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 import sys
-import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.errors import InvalidValueError, SciError
 
 __all__ = [
     "Failure",
@@ -26,8 +22,8 @@ __all__ = [
     "tell",
 ]
 
-_held: dict[Path, int] = {}
-"""Lock files of the outputs that this command writes, and their descriptors."""
+_reserved = contextlib.ExitStack()
+"""The outputs that this command writes."""
 
 
 class Failure(Exception):
@@ -73,7 +69,7 @@ def require_writable(
 ) -> None:
     """Raise, before any work, if a file cannot be written, exists, or would replace an input or another output.
 
-    The outputs are then held until `release_outputs`: another command that names one of them is refused.
+    The outputs are then held until `release_outputs`: this command writes them, another that names one is refused.
 
     Parameters
     ----------
@@ -87,70 +83,20 @@ def require_writable(
     ------
     FileFormatError, InvalidValueError
     """
+    from sci.io.core.outputs import reserve
+
     places = [path.resolve() for path in outputs]
     for path, place in zip(outputs, places):
-        _require_room(path)
-        _hold(path, place)
         if places.count(place) > 1:
             raise InvalidValueError(f"{path} is the name of two outputs; choose different names")
         if any(_same_file(path, other) for other in inputs):
             raise InvalidValueError(f"{path} is the input; choose another name for the output")
-        if path.exists() and not overwrite and path not in continued:
-            raise InvalidValueError(f"{path} exists; choose another name, or replace it with --overwrite")
-
-
-def _hold(path: Path, place: Path) -> None:
-    """Lock the name of an output, before anybody asks whether it exists; the end of the process unlocks it."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    lock = place.with_name(f".{place.name[:50]}.{zlib.crc32(place.name.encode()):08x}.lock")
-    if lock in _held:
-        return
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            raise InvalidValueError(f"{path}: another command writes this file; wait for it, or end it") from error
-        lock.unlink(missing_ok=True)  # a file system without locks
-        return
-    _held[lock] = descriptor
+        _reserved.enter_context(reserve(path, overwrite=overwrite or path in continued))
 
 
 def release_outputs() -> None:
     """Let others write the outputs that `require_writable` holds."""
-    while _held:
-        lock, descriptor = _held.popitem()
-        with contextlib.suppress(OSError):
-            lock.unlink()
-        os.close(descriptor)
-
-
-def _require_room(path: Path) -> None:
-    """Raise if a file of this name cannot be made."""
-    if not path.parent.is_dir():
-        what = "is a file" if path.parent.exists() else "does not exist; create it first"
-        raise FileFormatError(f"{path}: the folder {path.parent} {what}")
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be written ({error.strerror}); choose another name") from error
-    if path.exists() and not path.is_file():
-        from sci.io.core.atomic_write import what_is
-
-        raise FileFormatError(f"{path}: {what_is(path)}; expected the name of a file to write")
-    try:
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
-            pass
-    except OSError as error:
-        raise FileFormatError(
-            f"{path}: the folder {path.parent} cannot be written to ({error.strerror}); check its permissions"
-        ) from error
+    _reserved.close()
 
 
 def _same_file(path: Path, other: Path) -> bool:

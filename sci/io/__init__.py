@@ -8,6 +8,7 @@ from sci.io.codecs.trajectory import TrajectoryFile, TrajectoryState, compute_tr
 from sci.io.core.datasets import read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
+from sci.io.core.outputs import reserve
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
 from sci.io.exports.dx_cube import write_cube, write_dx
 from sci.io.grids.parts import join_parts, save_grid_parallel
@@ -52,6 +53,7 @@ __all__ = [
     "read_state_dict",
     "read_structure",
     "read_text",
+    "reserve",
     "save",
     "save_grid_parallel",
     "save_potential_file",

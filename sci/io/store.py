@@ -37,6 +37,7 @@ def save(
     comm: Comm = None,
     parent_uuid: str | None = None,
     units: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write an object to an HDF5 file that appears under `path` complete or not at all.
 
@@ -56,11 +57,14 @@ def save(
         The uuid of the file that the object was made from.
     units : str, optional
         Units of the contents, where they are not those of the class.
+    overwrite : bool
+        Replace a file that exists. Nothing is replaced unasked, but within `sci.io.reserve` of the same name.
 
     Raises
     ------
     InvalidValueError
-        For an object of another class; a subclass needs a codec of its own. On every rank.
+        For an object of another class; a subclass needs a codec of its own. If the file exists and is not to be
+        replaced, or another process or thread writes it. On every rank.
     FileFormatError
         If the folder cannot be written to or the disk is full. On every rank.
 
@@ -83,7 +87,7 @@ def save(
             return
         kind = kind_of(object)
         header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
-        with create(path, header, kind.n_bytes(object)) as file:
+        with create(path, header, kind.n_bytes(object), overwrite=overwrite) as file:
             kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
             if results:
                 write_results(file.create_group(RESULTS), results)
@@ -120,6 +124,7 @@ def save_potential_file(
     command: str | None = None,
     parent_uuid: str | None = None,
     comm: Comm = None,
+    overwrite: bool = False,
 ) -> None:
     """Write the file of the main job: the potential, a grid that ParaView opens, and results.
 
@@ -134,13 +139,14 @@ def save_potential_file(
         Shape of the whole grid, and index of this rank's first point in it.
     results : mapping, optional
         As in `save`: energy, error_estimate, forces, timings, ...
-    command, parent_uuid, comm
+    command, parent_uuid, comm, overwrite
         As in `save`.
 
     Raises
     ------
     InvalidValueError
-        If the boxes do not tile the grid.
+        If the boxes do not tile the grid; if the file exists and is not to be replaced, or another process or thread
+        writes it. On every rank.
     FileFormatError
         If the folder cannot be written to or the disk is full; on every rank.
 
@@ -156,14 +162,14 @@ def save_potential_file(
         write_results(file.create_group(RESULTS), results or {})
 
     if grid_shape is not None and local_start is not None:
-        save_with_parts(path, header, write, grid, grid_shape, local_start, comm)
+        save_with_parts(path, header, write, grid, grid_shape, local_start, comm, overwrite)
         return
 
     with agreed(comm, "save_potential_file"):
         if rank_of(comm) > 0:
             return
         n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(grid.values.nbytes))
-        with create(path, header, n_bytes) as file:
+        with create(path, header, n_bytes, overwrite=overwrite) as file:
             write(file)
             if grid is not None:
                 write_grid(file, grid)

@@ -35,12 +35,15 @@ def new_figure(size: tuple[float, float]) -> Any:
     return Figure(figsize=size, layout="constrained")
 
 
-def save_figure(figure: Any, path: str | Path) -> None:
+def save_figure(figure: Any, path: str | Path, *, overwrite: bool = False) -> None:
     """Write the picture, whole or not at all; it needs no display and no pyplot.
 
     Raises
     ------
+    InvalidValueError
+        If the file exists and `overwrite` is False, or another process or thread writes it.
     FileFormatError
+        If the folder cannot be written to or the disk is full.
     """
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=130, bbox_inches="tight", format=Path(path).suffix.lstrip(".").lower())

@@ -25,6 +25,7 @@ def plot_potential(
     units: str = "e/angstrom",
     temperature: float = 298.15,
     title: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw the potential on the plane z = center, and it and its long range along the line y = center of that plane.
 
@@ -39,6 +40,8 @@ def plot_potential(
     temperature : float
         Kelvin, for kT/e.
     title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -68,7 +71,7 @@ def plot_potential(
     profile.legend(frameon=False, fontsize=8, loc="upper right")
     if title:
         figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def plot_plane(
@@ -80,6 +83,7 @@ def plot_plane(
     factor: float = 1.0,
     units: str = "e/angstrom",
     title: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw the potential of a crystal on a plane of constant z, with its ions and defects.
 
@@ -94,6 +98,8 @@ def plot_plane(
     factor : float
         From e/angstrom to `units`.
     title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -116,11 +122,22 @@ def plot_plane(
     plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x0, x1), ylim=(y0, y1), title=title or "")
     plane.legend(loc="upper right", fontsize=8)
     figure.colorbar(image, ax=plane, label=f"potential ({units})", extend="both")
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)
 
 
-def plot_energies(trajectory: Trajectory, path: str | Path, *, title: str | None = None) -> None:
+def plot_energies(
+    trajectory: Trajectory, path: str | Path, *, title: str | None = None, overwrite: bool = False
+) -> None:
     """Draw the energy and the largest force of each finished frame of a trajectory.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    path : str or Path
+        Picture to write; the suffix names the format.
+    title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -139,7 +156,7 @@ def plot_energies(trajectory: Trajectory, path: str | Path, *, title: str | None
     below.set_xlabel("frame")
     if title:
         above.set_title(title)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def _draw_plane(

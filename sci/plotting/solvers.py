@@ -12,7 +12,11 @@ __all__ = ["plot_iterations"]
 
 
 def plot_iterations(
-    counts: Mapping[str, Sequence[tuple[int, int]]], path: str | Path, *, title: str | None = None
+    counts: Mapping[str, Sequence[tuple[int, int]]],
+    path: str | Path,
+    *,
+    title: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw iterations against cells a side, one line for each solver.
 
@@ -22,6 +26,8 @@ def plot_iterations(
     path : str or Path
         Picture to write; the suffix names the format.
     title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -44,4 +50,4 @@ def plot_iterations(
     axes.legend(frameon=False, fontsize=9)
     if title:
         axes.set_title(title)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)

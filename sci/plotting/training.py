@@ -15,7 +15,9 @@ from sci.plotting.figures import new_figure, require_matplotlib, save_figure
 __all__ = ["plot_prediction", "plot_training"]
 
 
-def plot_training(checkpoint: Checkpoint, path: str | Path, *, title: str | None = None) -> None:
+def plot_training(
+    checkpoint: Checkpoint, path: str | Path, *, title: str | None = None, overwrite: bool = False
+) -> None:
     """Draw the loss of every step, its mean over every epoch, and the metrics, against epochs.
 
     Parameters
@@ -25,6 +27,8 @@ def plot_training(checkpoint: Checkpoint, path: str | Path, *, title: str | None
     path : str or Path
         Picture to write; the suffix names the format.
     title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -50,11 +54,17 @@ def plot_training(checkpoint: Checkpoint, path: str | Path, *, title: str | None
     axes.set(xlabel="epoch", ylabel="loss", yscale="log" if (drawn > 0).all() else "linear", title=title or "")
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def plot_prediction(
-    truth: Any, prediction: Any, path: str | Path, *, inputs: Any = None, title: str | None = None
+    truth: Any,
+    prediction: Any,
+    path: str | Path,
+    *,
+    inputs: Any = None,
+    title: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Draw fields beside what a model predicts for them, with the error, one row a sample.
 
@@ -67,6 +77,8 @@ def plot_prediction(
     inputs : (samples, *grid) array, optional
         What the model was given.
     title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
 
     Raises
     ------
@@ -96,7 +108,7 @@ def plot_prediction(
         grid[k, -1].set_title(f"error, {float(np.linalg.norm(fields['error'][k])) / size:.2%} in L2", fontsize=9)
     if title:
         figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, overwrite=overwrite)
 
 
 def _draw_lines(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:

@@ -99,7 +99,7 @@ def test_two_writers_of_one_output(pqr, tmp_path, capsys):
         (tmp_path / "link.h5").symlink_to(out)
         for name in (out, tmp_path / "link.h5"):
             assert run("potential", pqr, "-o", name, "--quiet") == 2
-            assert "another command writes this file; wait for it, or end it" in capsys.readouterr().err
+            assert "another process or thread writes this file; wait for it, or end it" in capsys.readouterr().err
         assert not out.exists()
         holder.kill()
         holder.wait()

@@ -32,7 +32,7 @@ def test_describe_is_json(tmp_path):
 
 def test_results_belong_to_an_object_of_any_kind(tmp_path):
     for name, original in make_objects().items():
-        save(tmp_path / "a.h5", original, results={"seconds": 0.25, "part": {"note": name}})
+        save(tmp_path / "a.h5", original, results={"seconds": 0.25, "part": {"note": name}}, overwrite=True)
         assert load_results(tmp_path / "a.h5") == {"seconds": 0.25, "part": {"note": name}}
         assert same(load(tmp_path / "a.h5"), original)
 

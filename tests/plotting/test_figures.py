@@ -33,7 +33,7 @@ def test_a_failure_leaves_the_old_picture(tmp_path, monkeypatch):
 
     monkeypatch.setattr(figure_module.Figure, "savefig", full)
     with pytest.raises(FileFormatError, match="the disk is full"):
-        save_figure(new_figure((2, 2)), path)
+        save_figure(new_figure((2, 2)), path, overwrite=True)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 

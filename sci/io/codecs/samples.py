@@ -122,6 +122,7 @@ def save_samples(
     command: str | None = None,
     units: str = "",
     comm: Comm = None,
+    overwrite: bool = False,
 ) -> None:
     """Write inputs and outputs, whose first axis counts the samples, to one HDF5 file with datasets x and y.
 
@@ -137,10 +138,15 @@ def save_samples(
         What made the samples; kept in the file.
     units : str
     comm : mpi4py communicator, optional
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
-    ShapeError, DTypeError, InvalidValueError
+    ShapeError, DTypeError
+    InvalidValueError
+        For NaN or Inf; if the file exists and is not to be replaced, or another process or thread writes it. On every
+        rank.
     FileFormatError
         If the folder cannot be written to or the disk is full; on every rank.
 
@@ -165,7 +171,7 @@ def save_samples(
         n_bytes = sum(int(counts.sum()) * math.prod(a.shape[1:]) * a.dtype.itemsize for a in arrays.values())
         streams = {name: _blocks(local, counts, comm) for name, local in arrays.items()}
         try:
-            with create(path, make_header("samples", units, command), n_bytes) as file:
+            with create(path, make_header("samples", units, command), n_bytes, overwrite=overwrite) as file:
                 for name, local in arrays.items():
                     _write(file, name, (int(counts.sum()), *local.shape[1:]), local.dtype, streams[name])
                 _write_flags(file, grid_axes, periodic)

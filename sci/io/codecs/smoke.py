@@ -115,7 +115,12 @@ class _SmokeCodec:
 
 
 def save_smoke(
-    path: str | Path, frames: Iterable[SmokeFrame], *, dtype: Any = np.float32, command: str | None = None
+    path: str | Path,
+    frames: Iterable[SmokeFrame],
+    *,
+    dtype: Any = np.float32,
+    command: str | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Write frames as they come, each to a group of its own; return their number.
 
@@ -127,9 +132,13 @@ def save_smoke(
     dtype : float32 or float64
         Of the fields in the file.
     command : str, optional
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
+    InvalidValueError
+        If the file exists and is not to be replaced, or another process or thread writes it; before the first frame.
     FileFormatError
         If the folder cannot be written to or the disk is full.
 
@@ -143,7 +152,7 @@ def save_smoke(
     3
     """
     count = 0
-    with create(path, make_header(KIND, "", command)) as file:
+    with create(path, make_header(KIND, "", command), overwrite=overwrite) as file:
         for count, frame in enumerate(frames, start=1):
             _write_frame(file, count - 1, frame, dtype)
     return count

@@ -8,7 +8,6 @@ a frame is written last, and a frame without one is not finished.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -23,10 +22,10 @@ import numpy as np
 
 from sci.distributed import Comm
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.core.atomic_write import write_error
 from sci.io.core.datasets import Group, crc32, member, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
+from sci.io.core.outputs import reserve, write_error
 from sci.io.core.registry import codec
 from sci.io.readers.text import require_file
 from sci.io.readers.trajectory import count_frames, read_frames
@@ -146,9 +145,13 @@ class TrajectoryFile:
         ------
         FileFormatError, InvalidValueError
         """
-        job = self._prepare()
-        if len(job.places):
-            self._slots = self._stack.enter_context(_open_slots(self.out))
+        with contextlib.ExitStack() as stack:
+            # Before anybody asks how far the file is; whether it may exist, `_prepare` says.
+            stack.enter_context(reserve(self.out, overwrite=True))
+            job = self._prepare()
+            if len(job.places):
+                self._slots = stack.enter_context(_open_slots(self.out))
+            self._stack = stack.pop_all()
         return job
 
     def write(self, place: int, energy: float, forces: np.ndarray) -> None:
@@ -263,28 +266,12 @@ def _open_slots(path: Path) -> Iterator[_Slots]:
         n = group["forces"].shape[1]
     descriptor = os.open(path, os.O_RDWR)
     try:
-        _lock(descriptor)
         yield _Slots(path, descriptor, offsets, n, [time.monotonic()])
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise FileFormatError(f"{path}: another process writes this file; wait for it, or end it") from error
         raise write_error(path, error) from error
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    """Hold the file until it is closed, where the system has locks; not by `flock`, which HDF5's readers take."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):  # a file system without locks
-            raise
 
 
 def _write_layout(

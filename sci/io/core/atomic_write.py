@@ -5,32 +5,37 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sci.errors import FileFormatError, SciError
+from sci.errors import SciError
+from sci.io.core.outputs import exists_error, write_error, writing
 
-__all__ = ["reason_of", "replacing", "sync", "what_is", "write_error"]
+__all__ = ["replacing", "sync"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL)
+"""What file systems without hard links answer."""
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path, n_bytes: int = 0) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; the file written there replaces `path` if the block succeeds.
+def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; the file written there appears as `path` if the block succeeds.
 
     Parameters
     ----------
     path : path
     n_bytes : int
         Space that will be needed, checked beforehand and named in the message.
+    overwrite : bool
+        Replace a file that exists; not asked within `sci.io.reserve` of the same name.
 
     Raises
     ------
+    InvalidValueError
+        If the file exists and `overwrite` is False, or if another process or thread writes it; before the block.
     FileFormatError
         If the folder is missing or not writable, `path` is a folder, a device, a pipe or a socket, or the disk is full.
 
@@ -42,30 +47,38 @@ def replacing(path: str | Path, n_bytes: int = 0) -> Iterator[Path]:
     before.
     """
     path = Path(path)
-    try:
-        if path.is_symlink():
-            path = path.resolve()
-    except OSError as error:
-        raise write_error(path, error) from error
-    # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
-    temporary = path.with_name(f".{path.name[:50]}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        if path.exists() and not path.is_file():
-            raise FileFormatError(f"{path}: {what_is(path)}; expected the name of a file to write")
-        if shutil.disk_usage(path.parent).free < n_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        yield temporary
-        _keep_owner(path, temporary)
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    except SciError:
-        raise
-    except (OSError, RuntimeError) as error:
-        raise write_error(path, error, n_bytes) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with writing(path, overwrite) as (place, replace):
+        # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
+        temporary = place.with_name(f".{place.name[:50]}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            if shutil.disk_usage(place.parent).free < n_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            yield temporary
+            _keep_owner(place, temporary)
+            sync(temporary)
+            _appear(temporary, place, replace)
+            sync(place.parent)
+        except SciError:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise write_error(path, error, n_bytes) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _appear(temporary: Path, place: Path, replace: bool) -> None:
+    """Give a file its name. A hard link, unlike a rename, fails if a program that takes no lock made one meanwhile."""
+    if not replace:
+        try:
+            os.link(temporary, place)
+            return
+        except FileExistsError as error:
+            raise exists_error(place) from error
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+    os.replace(temporary, place)
 
 
 def _keep_owner(old: Path, new: Path) -> None:
@@ -75,16 +88,6 @@ def _keep_owner(old: Path, new: Path) -> None:
         with contextlib.suppress(PermissionError):
             os.chown(new, status.st_uid, status.st_gid)
         new.chmod(stat.S_IMODE(status.st_mode))
-
-
-def what_is(path: Path) -> str:
-    """Return a phrase for a path that is no regular file."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return "there is no such file"
-    kinds = {stat.S_IFDIR: "directory", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
-    return f"this is a {kinds.get(stat.S_IFMT(mode), 'device')}"
 
 
 def sync(path: Path) -> None:
@@ -97,32 +100,3 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatError:
-    """Return the error of a failed write, with the space that is needed if the disk is full."""
-    text = str(error)
-    code = getattr(error, "errno", None)
-    if code in _FULL or any(os.strerror(number) in text for number in _FULL):
-        free = shutil.disk_usage(path.parent).free
-        return FileFormatError(
-            f"{path}: the disk is full or its quota is used up: {_size(n_bytes)} needed, {_size(free)} free in "
-            f"{path.parent}; free some space or write to another folder"
-        )
-    if not isinstance(error, PermissionError) and not path.parent.is_dir():
-        what = "is a file" if path.parent.exists() else "does not exist; create it first"
-        return FileFormatError(f"{path}: the folder {path.parent} {what}")
-    return FileFormatError(f"{path}: cannot be written ({reason_of(error)}); check the folder and its permissions")
-
-
-def reason_of(error: Exception) -> str:
-    """Return the reason of an error in one line; of HDF5's long messages only the part that came from the system."""
-    text = " ".join(str(error).split())[:600]
-    reported = re.search(r"error message = '([^']+)'", text)
-    if reported:
-        return reported.group(1)
-    return str(getattr(error, "strerror", None) or text[:300])
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes else "more"

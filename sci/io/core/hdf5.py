@@ -12,10 +12,11 @@ from typing import Any
 import h5py
 
 from sci.errors import FileFormatError, SciError
-from sci.io.core.atomic_write import reason_of, replacing, what_is
+from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group
 from sci.io.core.header import Header, checked_header, write_header
 from sci.io.core.integrity import SEAL_BYTES, check_seal, seal
+from sci.io.core.outputs import reason_of, what_is
 
 __all__ = ["LIBVER", "create", "is_foreign", "open_any", "open_file", "read_header"]
 
@@ -24,7 +25,9 @@ LIBVER = ("v110", "v110")
 
 
 @contextlib.contextmanager
-def create(path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool = False) -> Iterator[Group]:
+def create(
+    path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool = False, overwrite: bool = False
+) -> Iterator[Group]:
     """Yield a new open file with its header written; it appears under `path` when the block succeeds.
 
     Parameters
@@ -36,13 +39,17 @@ def create(path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool =
     sealed : bool
         Put a checksum of the whole file in front of it. For files with virtual datasets: HDF5 keeps where their parts
         lie in its global heap, which has no checksum, and a flipped bit there can crash it.
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
+    InvalidValueError
+        If the file exists and is not to be replaced, or another process or thread writes it.
     FileFormatError
         If the folder cannot be written to or the disk is full.
     """
-    with replacing(path, n_bytes) as temporary:
+    with replacing(path, n_bytes, overwrite=overwrite) as temporary:
         # Nobody else knows the temporary name, so no lock is needed, which some file systems refuse.
         block = SEAL_BYTES if sealed else None
         with h5py.File(temporary, "x", libver=LIBVER, userblock_size=block, locking=False) as file:

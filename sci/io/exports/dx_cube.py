@@ -26,7 +26,7 @@ _NUMBERS = {symbol: number for number, symbol in enumerate(_SYMBOLS.split(" "), 
 _IONS = ("NA", "CL", "MG", "ZN", "MN", "FE", "CU", "BR", "LI", "RB", "NI", "SE", "AL", "SI")
 
 
-def write_dx(path: str | Path, grid: PotentialGrid) -> None:
+def write_dx(path: str | Path, grid: PotentialGrid, *, overwrite: bool = False) -> None:
     """Write `grid` as an OpenDX scalar field, in its own units and angstrom.
 
     Parameters
@@ -34,9 +34,13 @@ def write_dx(path: str | Path, grid: PotentialGrid) -> None:
     path : path
     grid : PotentialGrid
         APBS and the programs that read its files expect kT/e: use `grid.in_units("kT/e")`.
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
+    InvalidValueError
+        If the file exists and is not to be replaced, or another process or thread writes it.
     FileFormatError
         If the folder cannot be written to or the disk is full.
 
@@ -57,13 +61,23 @@ def write_dx(path: str | Path, grid: PotentialGrid) -> None:
         'attribute "dep" string "positions"\nobject "regular positions regular connections" class field\n'
         'component "positions" value 1\ncomponent "connections" value 2\ncomponent "data" value 3\n'
     )
-    with replacing(path, 14 * nx * ny * nz) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with (
+        replacing(path, 14 * nx * ny * nz, overwrite=overwrite) as temporary,
+        temporary.open("w", encoding="ascii", newline="\n") as file,
+    ):
         file.write(header)
         _write_flat(file, _rows(grid, 1.0), 3)
         file.write(footer)
 
 
-def write_cube(path: str | Path, grid: PotentialGrid, particles: Particles, *, temperature: float = 298.15) -> None:
+def write_cube(
+    path: str | Path,
+    grid: PotentialGrid,
+    particles: Particles,
+    *,
+    temperature: float = 298.15,
+    overwrite: bool = False,
+) -> None:
     """Write `grid` and the atoms as a Gaussian cube file, in bohr and hartree/e.
 
     Parameters
@@ -74,11 +88,14 @@ def write_cube(path: str | Path, grid: PotentialGrid, particles: Particles, *, t
     particles : Particles
         The element follows from the name: a symbol as chemists write it (Na), a common ion in capitals (NA), else the
         first letter, as proteins have it (CA is carbon). The second column of an atom is its charge.
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
     InvalidValueError
-        For more than 99,999 atoms or points on an axis, which the format's columns do not hold.
+        For more than 99,999 atoms or points on an axis, which the format's columns do not hold; if the file exists and
+        is not to be replaced, or another process or thread writes it.
     FileFormatError
         If the folder cannot be written to or the disk is full.
 
@@ -100,7 +117,10 @@ def write_cube(path: str | Path, grid: PotentialGrid, particles: Particles, *, t
     for name, charge, place in zip(atoms.names or [""] * atoms.n, atoms.charges, atoms.positions / BOHR):
         lines.append(_cube_row(_atomic_number(name), charge, *place))
     n_bytes = 14 * grid.values.size + 60 * atoms.n
-    with replacing(path, n_bytes) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+    with (
+        replacing(path, n_bytes, overwrite=overwrite) as temporary,
+        temporary.open("w", encoding="ascii", newline="\n") as file,
+    ):
         file.write("\n".join(lines) + "\n")
         for block in _rows(grid, factor):
             _write_rows(file, block, 6)

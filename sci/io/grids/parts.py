@@ -18,6 +18,7 @@ from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group, read_text
 from sci.io.core.hdf5 import LIBVER, create, open_file
 from sci.io.core.header import Header, make_header, write_header
+from sci.io.core.outputs import reserve
 from sci.io.grids.slabs import read_slabs
 from sci.io.grids.vtkhdf import (
     NAME,
@@ -48,6 +49,7 @@ def save_grid_parallel(
     comm: Comm = None,
     command: str | None = None,
     parent_uuid: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a grid of which each rank holds one box.
 
@@ -63,13 +65,14 @@ def save_grid_parallel(
     local_start : (3,) int
         Index of this rank's first point in the whole grid. The boxes of the ranks tile it.
     comm : mpi4py communicator, optional
-    command, parent_uuid : str, optional
+    command, parent_uuid, overwrite : optional
         As in `save`.
 
     Raises
     ------
     InvalidValueError
-        On every rank, if the boxes do not tile the grid or their spacings differ.
+        On every rank, if the boxes do not tile the grid or their spacings differ; if the file exists and is not to be
+        replaced, or another process or thread writes it.
     FileFormatError
         On every rank, if one of them cannot write.
 
@@ -82,7 +85,7 @@ def save_grid_parallel(
     their file, and those of a file that is replaced are removed after the new one is complete.
     """
     header = make_header("grid", "", command, parent_uuid)
-    save_with_parts(path, header, lambda file: None, local, grid_shape, local_start, comm)
+    save_with_parts(path, header, lambda file: None, local, grid_shape, local_start, comm, overwrite)
 
 
 def save_with_parts(
@@ -93,6 +96,7 @@ def save_with_parts(
     grid_shape: Sequence[int],
     local_start: Sequence[int],
     comm: Comm,
+    overwrite: bool,
 ) -> None:
     """Write a file whose grid is spread over ranks; `write` adds the rest, the same on all ranks (collective)."""
     path = Path(path)
@@ -111,10 +115,9 @@ def save_with_parts(
         write(file)
         return image_group(file, shape, origin, spacing, units)
 
-    if size(comm) > 1 and h5py.get_config().mpi:
-        _write_collectively(path, header, image, local, boxes, np.dtype(dtype), comm)
-    else:
-        _write_parts(path, header, image, local, boxes, np.dtype(dtype), comm)
+    write_grid = _write_collectively if size(comm) > 1 and h5py.get_config().mpi else _write_parts
+    with reserve(path, overwrite=overwrite, comm=comm):
+        write_grid(path, header, image, local, boxes, np.dtype(dtype), comm)
 
 
 def _boxes(local: PotentialGrid | None, shape: Sequence[int], start: Sequence[int], comm: Comm) -> np.ndarray:
@@ -258,7 +261,7 @@ def _slab(length: int, k: int, count: int) -> slice:
     return slice(length * k // count, length * (k + 1) // count)
 
 
-def join_parts(path: str | Path, out: str | Path) -> None:
+def join_parts(path: str | Path, out: str | Path, *, overwrite: bool = False) -> None:
     """Make one plain file of a file with parts: every group copied, the grid read from its parts and checked.
 
     Parameters
@@ -267,9 +270,13 @@ def join_parts(path: str | Path, out: str | Path) -> None:
         A file of kind grid or potential.
     out : path
         The new file; its parent_uuid is the uuid of the old one.
+    overwrite : bool
+        Replace a file that exists.
 
     Raises
     ------
+    InvalidValueError
+        If `out` exists and is not to be replaced, or another process or thread writes it.
     FileFormatError
         If a part is missing or damaged, or the disk is full.
 
@@ -277,6 +284,11 @@ def join_parts(path: str | Path, out: str | Path) -> None:
     -----
     Memory: a few slabs of 16 MiB.
     """
+    with reserve(out, overwrite=overwrite):
+        _join(path, out)
+
+
+def _join(path: str | Path, out: str | Path) -> None:
     grid = read_slabs(path)
     with open_file(path, ("grid", "potential")) as (file, header):
         new = make_header(header.kind, header.units, header.command, header.uuid)

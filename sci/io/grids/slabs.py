@@ -11,6 +11,7 @@ import numpy as np
 from sci.errors import InvalidValueError
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
+from sci.io.core.outputs import reserve
 from sci.io.grids.vtkhdf import Frame, checked_parts, create_image, fill, read_frame, slabs, stored_slabs, z_slab
 from sci.potentials.grid import PotentialGrid
 
@@ -84,6 +85,7 @@ def save_slabs(
     compression: int | None = None,
     command: str | None = None,
     parent_uuid: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a grid that comes in slabs, from the lowest z up, to the file that `save` would write of the whole.
 
@@ -97,13 +99,14 @@ def save_slabs(
         Points of the whole grid along z.
     compression : int, optional
         gzip level 1 to 9 with byte shuffle; none by default.
-    command, parent_uuid : str, optional
+    command, parent_uuid, overwrite : optional
         As in `save`.
 
     Raises
     ------
     InvalidValueError
-        If the slabs do not fit together, or are not `nz` points in all. Nothing is left under `path`.
+        If the slabs do not fit together, or are not `nz` points in all. Nothing is left under `path`. Before the first
+        slab is asked for: if the file exists and is not to be replaced, or another process or thread writes it.
     FileFormatError
         If the folder cannot be written to or the disk is full.
 
@@ -122,7 +125,18 @@ def save_slabs(
     >>> [float(slab.values.sum()) for slab in read_slabs(path)], read_slabs(path).shape
     ([120.0], (4, 5, 6))
     """
-    rest = iter(parts)
+    with reserve(path, overwrite=overwrite):
+        _save_slabs(path, iter(parts), nz, compression, command, parent_uuid)
+
+
+def _save_slabs(
+    path: str | Path,
+    rest: Iterator[PotentialGrid],
+    nz: int,
+    compression: int | None,
+    command: str | None,
+    parent_uuid: str | None,
+) -> None:
     first = next(rest, None)
     if first is None or nz < 1:
         raise InvalidValueError(f"a grid of {nz} points along z in no slab; expected at least one of each")

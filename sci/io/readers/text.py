@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.atomic_write import what_is
+from sci.io.core.outputs import what_is
 from sci.potentials.particles import Particles, coincident_pair
 
 __all__ = [

@@ -21,7 +21,7 @@ def test_problems_come_back(tmp_path):
     for coefficient in (None, 1 + RNG.random(MASK.shape)):
         options = {"neumann_body": bodies, "coefficient": coefficient, "mean": "arithmetic"}
         A = PoissonOperator(MASK, (1.0, 0.5, 2.0), walls, **options)
-        save(tmp_path / "p.h5", PoissonProblem(A, B))
+        save(tmp_path / "p.h5", PoissonProblem(A, B), overwrite=True)
         for read in (load, load_problem):
             again, b = read(tmp_path / "p.h5")
             assert np.array_equal(b, B)

@@ -147,15 +147,15 @@ def test_resuming(xyz, tmp_path):
 
 
 def test_two_writers_do_not_share_a_file(xyz, tmp_path):
-    """Locks are those of processes: another one holds the file; readers are let in."""
+    """Another process holds the name; readers are let in."""
     pytest.importorskip("fcntl")
     out = tmp_path / "a.h5"
     _half_done(xyz, out)
-    hold = f"import fcntl; f = open({str(out)!r}, 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
+    hold = f"import sci.io\nwith sci.io.reserve({str(out)!r}, overwrite=True): print(flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", hold], **pipes) as holder:
         holder.stdout.readline()
-        with pytest.raises(FileFormatError, match="another process writes this file"):
+        with pytest.raises(InvalidValueError, match="another process or thread writes this file"):
             compute_trajectory(xyz, out, resume=True)
         assert len(load(out).frames) == 4
         holder.communicate(b"\n")

@@ -29,14 +29,14 @@ def test_an_exception_leaves_the_old_file_and_no_other(tmp_path):
     path.write_text("old")
 
     def fail() -> None:
-        with replacing(path) as temporary:
+        with replacing(path, overwrite=True) as temporary:
             temporary.write_text("half")
             raise InvalidValueError("mine")
 
     with pytest.raises(InvalidValueError, match="mine"):
         fail()
     assert path.read_text() == "old"
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=True) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -103,7 +103,7 @@ def test_killed_at_any_moment_leaves_a_whole_file_or_none(tmp_path):
             child = os.fork()
             if child == 0:
                 for i in itertools.count():
-                    save(folder / f"{{trial}}_{{i % 3}}.h5", grids[i % 2])
+                    save(folder / f"{{trial}}_{{i % 3}}.h5", grids[i % 2], overwrite=True)
             while trial % 3 and not (folder / f"{{trial}}_1.h5").exists():
                 time.sleep(0.001)
             time.sleep(rng.uniform(0.0, 0.05))
@@ -151,7 +151,7 @@ def test_links_are_followed_and_modes_kept(tmp_path):
     if os.geteuid() == 0:
         os.chown(target, 12, 34)
     (tmp_path / "link.h5").symlink_to(target)
-    save(tmp_path / "link.h5", GRID)
+    save(tmp_path / "link.h5", GRID, overwrite=True)
     assert (tmp_path / "link.h5").is_symlink()
     assert load(target).shape == GRID.shape
     assert stat.S_IMODE(target.stat().st_mode) == 0o640

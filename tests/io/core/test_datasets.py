@@ -222,7 +222,7 @@ def test_repacked_files_are_read(tmp_path):
 
 def test_more_than_the_file_can_hold_is_refused_before_memory_is_asked_for(tmp_path):
     for chunks in (None, (2**20,)):
-        save(tmp_path / "a.h5", make_objects()["bare_particles"])
+        save(tmp_path / "a.h5", make_objects()["bare_particles"], overwrite=True)
         with h5py.File(tmp_path / "a.h5", "r+") as file:
             del file["particles/charges"]
             file.create_dataset("particles/charges", (2**50,), "f8", chunks=chunks)

@@ -80,7 +80,7 @@ def test_foreign_files(tmp_path):
         load(tmp_path / "none.h5")
     with pytest.raises(FileFormatError, match="this is a directory"):
         load(tmp_path)
-    save(path, make_objects()["particles"])
+    save(path, make_objects()["particles"], overwrite=True)
     with pytest.raises(FileFormatError, match="holds kind 'particles'; expected grid or potential"):
         load_grid(path)
     assert load_results(path) == {}

@@ -31,7 +31,10 @@ def test_boxes_tile_the_grid(tmp_path, shape, start, message):
 def test_parts_of_a_file_that_is_replaced_are_removed(tmp_path):
     for value in (1.0, 2.0):
         grid = PotentialGrid(GRID.values * value, GRID.origin, GRID.spacing, GRID.units)
-        save_grid_parallel(tmp_path / "a.h5", grid, grid_shape=(2, 3, 4), local_start=(0, 0, 0), command="x")
+        place = {"grid_shape": (2, 3, 4), "local_start": (0, 0, 0)}
+        save_grid_parallel(tmp_path / "a.h5", grid, **place, command="x", overwrite=True)
+        with pytest.raises(InvalidValueError, match=r"a\.h5 exists"):
+            save_grid_parallel(tmp_path / "a.h5", grid, **place)
         np.testing.assert_array_equal(load(tmp_path / "a.h5").values, grid.values)
         assert len(list(tmp_path.iterdir())) == 2
     assert read_header(tmp_path / "a.h5").command == "x"

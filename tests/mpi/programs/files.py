@@ -50,7 +50,7 @@ def check_slabs(folder: Path, comm: MPI.Intracomm) -> None:
     for axis in range(3):
         grid = whole(axis)
         local, start = cut(grid, axis, comm)
-        save_grid_parallel(path, local, grid_shape=SHAPE, local_start=start, comm=comm, command="x")
+        save_grid_parallel(path, local, grid_shape=SHAPE, local_start=start, comm=comm, command="x", overwrite=True)
         found = load(path)
         assert found.values.tobytes() == grid.values.tobytes()
         assert np.allclose(found.origin, ORIGIN)
@@ -137,7 +137,7 @@ def check_ranks_without_points(folder: Path, comm: MPI.Intracomm) -> None:
             continue
         for slab_bytes in (2**26, 100):
             parallel._SLAB_BYTES = slab_bytes
-            save_grid_parallel(folder / "few.h5", local, **options)
+            save_grid_parallel(folder / "few.h5", local, **options, overwrite=True)
             found = load(folder / "few.h5")
             assert found.values.tobytes() == values.tobytes()
             assert found.units == read_header(folder / "few.h5").units == "V"
@@ -146,7 +146,7 @@ def check_ranks_without_points(folder: Path, comm: MPI.Intracomm) -> None:
 
 
 def check_save(folder: Path, comm: MPI.Intracomm) -> None:
-    save(folder / "saved.h5", whole(4), comm=comm)
+    save(folder / "saved.h5", whole(4), comm=comm, overwrite=True)
     assert load(folder / "saved.h5").values.tobytes() == whole(4).values.tobytes()
 
 

@@ -23,9 +23,9 @@ folder = Path(sys.argv[1])
 
 def check(comm: MPI.Intracomm) -> None:
     for n in (5, 2):
-        save_samples(folder / "darcy.h5", *darcy_flow(n, 24, subsample=2, seed=3, comm=comm), comm=comm)
+        save_samples(folder / "darcy.h5", *darcy_flow(n, 24, subsample=2, seed=3, comm=comm), comm=comm, overwrite=True)
         short = {"viscosity": 1e-2, "time": 0.05, "time_step": 0.01, "seed": 3}
-        save_samples(folder / "flow.h5", *navier_stokes(n, 16, **short, comm=comm), comm=comm)
+        save_samples(folder / "flow.h5", *navier_stokes(n, 16, **short, comm=comm), comm=comm, overwrite=True)
         for name, serial in (
             ("darcy", darcy_flow(n, 24, subsample=2, seed=3)),
             ("flow", navier_stokes(n, 16, **short)),
@@ -36,7 +36,7 @@ def check(comm: MPI.Intracomm) -> None:
     # Blocks of many MiB, and an uneven share.
     rows = 3 * comm.rank + 1
     big = np.full((rows, 2**20), float(comm.rank))
-    save_samples(folder / "big.h5", big, big[:, :1], comm=comm)
+    save_samples(folder / "big.h5", big, big[:, :1], comm=comm, overwrite=True)
     x, y = load_samples(folder / "big.h5")
     np.testing.assert_array_equal(x[:, -1], np.repeat(np.arange(comm.size), 3 * np.arange(comm.size) + 1))
     np.testing.assert_array_equal(x[:, 0], y[:, 0])

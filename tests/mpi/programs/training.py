@@ -58,7 +58,7 @@ def compare(optimizer: nn.Optimizer, batch_size: int, comm: MPI.Intracomm) -> No
 def resume(path: Path, comm: MPI.Intracomm) -> None:
     options = {"optimizer": AdamW(1e-2), "batch_size": 8, "seed": 2, "comm": comm}
     whole = train(loss, START, (X, Y), epochs=2, **options)
-    train(loss, START, (X, Y), epochs=1, save=lambda c: save(path, c, comm=comm), **options)
+    train(loss, START, (X, Y), epochs=1, save=lambda c: save(path, c, comm=comm, overwrite=True), **options)
     again = train(loss, START, (X, Y), epochs=2, resume=load(path), **options)
     assert again.losses.tobytes() == whole.losses.tobytes()
     assert all(again.parameters[n].tobytes() == p.tobytes() for n, p in whole.parameters.items())

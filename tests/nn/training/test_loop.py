@@ -82,7 +82,7 @@ def test_a_resumed_training_has_the_bits_of_one_that_never_stopped(tmp_path, opt
         pass
 
     def save_and_stop(checkpoint: Checkpoint) -> None:
-        save(path, checkpoint)
+        save(path, checkpoint, overwrite=True)
         if checkpoint.step >= stop:
             raise Stopped
 
@@ -181,7 +181,7 @@ def test_nan_stops_with_the_step_named_and_the_last_checkpoint_kept(tmp_path, sp
             optimizer=Adam(),
             epochs=3,
             batch_size=10,
-            save=lambda c: save(path, c),
+            save=lambda c: save(path, c, overwrite=True),
         )
     kept = load(path)
     assert kept.step == 6
