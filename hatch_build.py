@@ -1,9 +1,14 @@
-"""The hook of the wheel: with SCI_PREBUILT=1 it brings all kernels compiled for three levels of x86-64 processors."""
+"""The hook of the wheel: SCI_PREBUILT brings the kernels compiled.
+
+`SCI_PREBUILT=1` compiles for all levels of this machine's kind of processor, `SCI_PREBUILT=aarch64` for another machine
+with its cross compiler, and `SCI_PREBUILT=x86-64-v4` for the levels named, such as that of a cluster's nodes.
+`SCI_PREBUILT_SOURCES` chooses sources by pattern ("particles/*.cu"). Without SCI_PREBUILT, or with 0, the wheel is pure
+and kernels are compiled on first use.
+"""
 
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -16,19 +21,25 @@ class KernelHook(BuildHookInterface[Any]):
     """Compile the kernels into `sci/_kernels/prebuilt` of the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile and add the libraries, and tag the wheel for this platform; without SCI_PREBUILT=1 do nothing."""
-        if os.environ.get("SCI_PREBUILT") != "1" or version == "editable":
+        """Compile and add the libraries, and tag the wheel for its machine; without SCI_PREBUILT do nothing."""
+        words = os.environ.get("SCI_PREBUILT", "0")
+        if words in ("", "0") or version == "editable":
             return
-        if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-            raise SystemExit("SCI_PREBUILT=1 compiles kernels for Linux on x86-64; build the pure wheel without it")
+        if words == "1" and sys.platform != "linux":
+            raise SystemExit("SCI_PREBUILT=1 compiles kernels for Linux; build the pure wheel without it")
         sys.path.insert(0, self.root)
-        from sci.kernels.prebuild import build
+        from sci.errors import SciError
+        from sci.kernels.prebuild import build, shipped_kernels
 
         self.folder = tempfile.TemporaryDirectory()
-        build(Path(self.folder.name))
+        try:
+            machine = build(Path(self.folder.name), words, shipped_kernels(os.environ.get("SCI_PREBUILT_SOURCES", "")))
+        except SciError as error:
+            self.folder.cleanup()
+            raise SystemExit(f"SCI_PREBUILT={words}: {error}") from None
         build_data["force_include"][self.folder.name] = "sci/_kernels/prebuilt"
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-linux_x86_64"
+        build_data["tag"] = f"py3-none-linux_{machine}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was compiled."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -28,24 +31,22 @@ print(float(values[0]), sci.__file__, sci.kernels.kernel_folder())
 """
 
 
-def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SCI_KERNEL_PATH")}
-    environment["SCI_CACHE_DIR"] = str(folder / "cache")
+def _run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    unwanted = ("PYTHONPATH", "SCI_KERNEL_PATH", "SCI_KERNELS", "SCI_COMPILER", "SCI_PREBUILT")
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    environment |= {"SCI_CACHE_DIR": str(folder / "cache"), **variables}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def _wheel(folder: Path, **variables: str) -> Path:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(CHECKOUT)]
-    done = _run(build, folder)
+    done = _run(build, folder, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     (found,) = folder.glob("*.whl")
     return found
 
 
-@pytest.fixture(scope="module")
-def clean_python(wheel: Path) -> Path:
+def _clean_python(wheel: Path) -> Path:
     """A new environment with the wheel in it, which sees the running one's dependencies but not its `sci`."""
     folder = wheel.parent / "environment"
     done = _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], wheel.parent)
@@ -60,6 +61,16 @@ def clean_python(wheel: Path) -> Path:
     # install of the checkout stays out of sight.
     (site / "dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")))
     return python
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def clean_python(wheel: Path) -> Path:
+    return _clean_python(wheel)
 
 
 def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> None:
@@ -102,3 +113,80 @@ def test_the_command_runs_from_the_wheel(clean_python: Path, tmp_path: Path) -> 
     done = _run([command, "info", "pair.h5"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "potential" in done.stdout
+
+
+SOURCE = "particles/direct_sum.cu"
+
+
+@pytest.fixture(scope="module")
+def prebuilt_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with the kernels of one source compiled, for the lowest level of this machine."""
+    level = {"x86_64": "x86-64-v2", "aarch64": "armv8-a"}.get(platform.machine())
+    if sys.platform != "linux" or level is None or shutil.which("gcc") is None:
+        pytest.skip("kernels are compiled by gcc for Linux on x86-64 and aarch64")
+    return _wheel(tmp_path_factory.mktemp("prebuilt"), SCI_PREBUILT=level, SCI_PREBUILT_SOURCES=SOURCE)
+
+
+@pytest.fixture(scope="module")
+def prebuilt_python(prebuilt_wheel: Path) -> Path:
+    return _clean_python(prebuilt_wheel)
+
+
+# An audit hook cannot be taken off: all ways to start a process go through one of these events.
+WATCHED = """
+import sys
+started = []
+sys.addaudithook(lambda event, given: started.append(event) if event.startswith(
+    ("subprocess.", "os.fork", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "pty.")) else None)
+import numpy as np, sci
+from sci.kernels import cache_folder, host_threads
+from sci.nn import gelu
+from sci.potentials import Particles, direct_sum
+ions = Particles([[0.0, 0.0, 0.0]], [2.0])
+values = direct_sum(ions, np.tile([[0.0, 0.0, 4.0]], (5000, 1)))
+assert np.all(values == 0.5), values
+{more}
+print(len(started), len(list(cache_folder().glob("*.so"))), host_threads())
+"""
+
+
+def test_the_prebuilt_wheel_is_for_one_machine_and_every_python(prebuilt_wheel: Path) -> None:
+    assert prebuilt_wheel.name == f"sci_hpc-{sci.__version__}-py3-none-linux_{platform.machine()}.whl"
+    with zipfile.ZipFile(prebuilt_wheel) as archive:
+        manifests = [name for name in archive.namelist() if name.endswith("manifest.json")]
+        (manifest,) = (json.loads(archive.read(name)) for name in manifests)
+    assert set(manifest["digests"]) == {SOURCE}
+
+
+@pytest.mark.parametrize("compiler", ["with a compiler", "without one"])
+def test_prebuilt_kernels_start_no_process(prebuilt_python: Path, tmp_path: Path, compiler: str) -> None:
+    """Neither where a compiler is nor where none is, on two threads; a NumPy reference is an error."""
+    path = os.environ["PATH"] if compiler == "with a compiler" else str(tmp_path)
+    variables = {"PATH": path, "SCI_KERNELS": "compiled", "SCI_THREADS": "2", "HOME": str(tmp_path)}
+    done = _run([str(prebuilt_python), "-c", WATCHED.format(more="")], tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0", "0", "2"]
+    assert done.stderr == ""
+
+
+NATIVE = 'with sci.options(kernels="native"): direct_sum(ions, np.zeros((9, 3)) + 1.0)'
+MISSING = "gelu(np.linspace(-1.0, 1.0, 50))"
+EDITED = """
+import shutil
+from pathlib import Path
+from sci.kernels import kernel_folder
+edited = Path("edited")
+shutil.copytree(kernel_folder(), edited)
+(edited / "particles/direct_sum.cu").write_text((edited / "particles/direct_sum.cu").read_text() + "// other\\n")
+with sci.options(kernel_path=str(edited)): direct_sum(ions, np.zeros((9, 3)) + 1.0)
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.parametrize("more", [NATIVE, MISSING, EDITED], ids=["native", "missing in the wheel", "edited"])
+def test_the_compiler_steps_in_for_what_did_not_come_compiled(prebuilt_python: Path, tmp_path: Path, more: str) -> None:
+    done = _run([str(prebuilt_python), "-c", WATCHED.format(more=more)], tmp_path, SCI_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    processes, libraries, _ = map(int, done.stdout.split())
+    assert processes > 0
+    assert libraries == 1

@@ -50,13 +50,16 @@ class HostSettings(NamedTuple):
     layers: str
     prebuilt: bool
     """Whether kernels that came compiled are used: not with flags of the user, nor where native ones are asked for."""
+    cpu_level: str | None
+    """The highest level of those."""
 
     @classmethod
     def of_now(cls) -> HostSettings:
         """Return the settings in force."""
         flags = get_option("cxxflags")
         came = not flags and get_option("kernels") != "native"
-        return cls(cache.cache_folder(), get_option("compiler"), flags, get_option("kernel_layers"), came)
+        layers, level = get_option("kernel_layers"), get_option("cpu_level")
+        return cls(cache.cache_folder(), get_option("compiler"), flags, layers, came, level)
 
     @property
     def folders(self) -> list[Path]:
@@ -233,7 +236,7 @@ def host_library(kernel: Kernel, settings: HostSettings, more_flags: tuple[str, 
 @functools.cache
 def thread_pool(settings: HostSettings) -> int | None:
     """Return the address of the function that spreads blocks over threads; None, with one warning, if there is none."""
-    found = prebuilt.thread_pool() if settings.prebuilt else None
+    found = prebuilt.thread_pool(settings.cpu_level) if settings.prebuilt else None
     if found is not None:
         return found
     text = (Path(__file__).parent / "threads.cpp").read_text()
@@ -248,7 +251,9 @@ def thread_pool(settings: HostSettings) -> int | None:
 @functools.cache
 def host_function(kernel: Kernel, settings: HostSettings) -> Any:
     """Return the compiled kernel as a function of thread pool, grid, threads, and pointers and numbers."""
-    function = prebuilt.function(kernel, source_digest(kernel)) if settings.prebuilt else None
+    function = None
+    if settings.prebuilt:
+        function = prebuilt.function(kernel, source_digest(kernel), settings.cpu_level)
     if function is None:
         function = host_library(kernel, settings).sci_launch
     function.restype = None

@@ -1,4 +1,4 @@
-"""Kernels that a wheel brings compiled, for several levels of x86-64 processors; the best that this one has is used."""
+"""Kernels that a wheel brings compiled, for levels of processors; the best that this one has is used."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import functools
 import hashlib
 import json
 import platform
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sci.kernels.signature import Kernel
-from sci.options import CPU_LEVELS as LEVELS
+from sci.options import CPU_LEVELS
 from sci.options import get as get_option
 
 __all__ = ["LEVELS", "prebuilt_damage", "prebuilt_level"]
 
+LEVELS = {"x86_64": CPU_LEVELS, "aarch64": ("armv8-a",)}
+"""Levels of each machine, in ascending order."""
 MANIFEST = "manifest.json"
 LIBRARY = "libsci.so"
 PROBE = "libcpu.so"
@@ -58,27 +61,25 @@ def key(kernel: Kernel) -> str:
     return f"{kernel.file}:{kernel.name}"
 
 
-def function(kernel: Kernel, digest: str) -> Any | None:
-    """Return a kernel that came compiled from sources of this digest, or None."""
-    found = _prebuilt(folder(), get_option("cpu_level"))
+def function(kernel: Kernel, digest: str, highest: str | None) -> Any | None:
+    """Return a kernel that came compiled from sources of this digest, not above the level `highest`, or None."""
+    found = _prebuilt(folder(), highest)
     if found is None or found.digests.get(kernel.file) != digest or key(kernel) not in found.symbols:
         return None
     return getattr(found.library, found.symbols[key(kernel)])
 
 
-def thread_pool() -> int | None:
+def thread_pool(highest: str | None) -> int | None:
     """Return the address of `sci_run` that came compiled, or None."""
-    found = _prebuilt(folder(), get_option("cpu_level"))
+    found = _prebuilt(folder(), highest)
     return ctypes.cast(found.library.sci_run, ctypes.c_void_p).value if found else None
 
 
 @functools.cache
 def _prebuilt(place: Path, highest: str | None) -> _Prebuilt | None:
     """Load the library of the highest level that the processor has, not above `highest`."""
-    if not (place / PROBE).is_file() or platform.machine() != "x86_64":
-        return None
-    levels = LEVELS[: ctypes.CDLL(str(place / PROBE)).sci_cpu_level()]
-    for level in reversed(levels[: LEVELS.index(highest) + 1] if highest else levels):
+    levels = _levels(place)
+    for level in reversed(levels[: levels.index(highest) + 1] if highest in levels else levels):
         path = place / level / LIBRARY
         try:
             manifest = json.loads((place / level / MANIFEST).read_text())
@@ -92,3 +93,13 @@ def _prebuilt(place: Path, highest: str | None) -> _Prebuilt | None:
                 f"the kernels of {path} are not used: {error}; install the package anew", RuntimeWarning, stacklevel=2
             )
     return None
+
+
+def _levels(place: Path) -> tuple[str, ...]:
+    """Return the levels that the processor has, of those that a wheel for this system can bring."""
+    if sys.platform != "linux" or not place.is_dir():
+        return ()
+    levels = LEVELS.get(platform.machine(), ())
+    if len(levels) < 2:
+        return levels
+    return levels[: ctypes.CDLL(str(place / PROBE)).sci_cpu_level()] if (place / PROBE).is_file() else ()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scale_kernel import SOURCE, forget, libraries, scaled
+from scale_kernel import SOURCE, forget, libraries, scale_kernel, scaled
 
 import sci
 from sci.kernels import compile, every_kernel, prebuild, prebuilt
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 def brought(folder, tmp_path, monkeypatch):
     """The kernel of the test, compiled for two levels and in use; there is no compiler any more."""
     place = tmp_path / "prebuilt"
-    prebuild.build(place, ("x86-64-v2", "x86-64-v3"), every_kernel())
+    prebuild.build(place, "x86-64-v2 x86-64-v3", every_kernel())
     monkeypatch.setattr(prebuilt, "folder", lambda: place)
     monkeypatch.setattr(compile, "find_compiler", lambda _: None)
     forget()
@@ -51,15 +51,18 @@ def test_kernels_run_without_a_compiler_and_without_a_process(brought, monkeypat
 def test_the_level_can_be_lowered_and_not_raised(brought):
     with sci.options(cpu_level="x86-64-v2"):
         assert prebuilt.prebuilt_level() == "x86-64-v2"
+        lowest = compile.host_function(scale_kernel(), compile.HostSettings.of_now())
         assert scaled()[1] == 3.0
     highest = prebuilt.prebuilt_level()
+    found = compile.host_function(scale_kernel(), compile.HostSettings.of_now())
+    assert (highest == "x86-64-v2") == (found is lowest), "a level chosen later serves kernels that ran before, too"
     with sci.options(cpu_level="x86-64-v4"):
         assert prebuilt.prebuilt_level() == highest
     code = prebuild._CPU.replace("sci_cpu_level", "main")
     (brought / "cpu.cpp").write_text(code)
     subprocess.run(["gcc", str(brought / "cpu.cpp"), "-o", str(brought / "cpu")], check=True)
     levels = subprocess.run([str(brought / "cpu")], check=False).returncode
-    assert highest == prebuilt.LEVELS[: min(levels, 2)][-1]
+    assert highest == prebuilt.LEVELS["x86_64"][: min(levels, 2)][-1]
 
 
 def test_denormals_survive_loading(brought):
@@ -111,4 +114,8 @@ def test_the_manifest_names_every_kernel_of_hosts(brought):
 def test_nothing_is_loaded_where_nothing_came(tmp_path, monkeypatch):
     monkeypatch.setattr(prebuilt, "folder", lambda: Path(os.devnull) / "none")
     assert prebuilt.prebuilt_level() is None
-    assert prebuilt.thread_pool() is None
+    assert prebuilt.thread_pool(None) is None
+    machine = tmp_path / "armv8-a"
+    machine.mkdir()
+    (machine / prebuilt.LIBRARY).write_bytes(b"of another machine")
+    assert prebuilt._levels(tmp_path) == ()
