@@ -3,12 +3,15 @@
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
-# make wheels  builds a wheel with the kernels compiled for three levels of x86-64 processors in dist/ (some minutes)
+# make wheels  builds in dist/ the source distribution, a pure wheel, and wheels with the kernels compiled for Linux on x86-64
+#              (three levels of processors) and aarch64, and audits them (4 minutes); needs aarch64-linux-gnu-gcc, or
+#              WHEEL_MACHINES=x86_64
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+WHEEL_MACHINES ?= x86_64 aarch64
 BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
@@ -50,8 +53,19 @@ docs: pictures
 pictures: .venv/docs-ready
 	$(BIN)/python docs/pictures.py
 
-wheels: compiler .venv/test-ready
-	SCI_PREBUILT=1 $(BIN)/python -m build --wheel --no-isolation --outdir dist .
+# One wheel a machine serves every Python, because ctypes loads the kernels. auditwheel reads which C library they need and
+# gives the tag; it is told that v3 and v4 are meant to need newer processors: sci loads what the processor has.
+wheels: .venv/wheels-ready
+	rm -rf dist build/wheels
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	mkdir -p build/wheels && tar -xzf dist/*.tar.gz -C build/wheels
+	for machine in $(WHEEL_MACHINES); do \
+		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/wheels/sci_hpc-* && \
+		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --plat $$(test $$machine = $$(uname -m) && echo manylinux_2_17_$$machine || echo auto) \
+			--only-plat --disable-isa-ext-check --wheel-dir dist build/wheels/*-linux_$$machine.whl || exit; \
+	done
+	$(BIN)/twine check --strict dist/*
+	ls -l dist
 
 clean:
 	rm -rf .venv .venv-parallel demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -74,6 +88,10 @@ $(BIN)/python:
 
 .venv/test-ready: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[test,docs,mpi-local,plot,report,structures,xarray]"
+	@touch $@
+
+.venv/wheels-ready: pyproject.toml | $(BIN)/python
+	$(PIP) -e ".[release]"
 	@touch $@
 
 .venv/gpu-ready: pyproject.toml | $(BIN)/python

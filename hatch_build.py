@@ -20,9 +20,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class KernelHook(BuildHookInterface[Any]):
     """Compile the kernels into `sci/_kernels/prebuilt` of the wheel."""
 
+    def dependencies(self) -> list[str]:
+        """Return what reading and compiling the kernels needs, beside hatchling."""
+        return [] if _wanted() in ("", "0") else ["numpy"]
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile and add the libraries, and tag the wheel for its machine; without SCI_PREBUILT do nothing."""
-        words = os.environ.get("SCI_PREBUILT", "0")
+        words = _wanted()
         if words in ("", "0") or version == "editable":
             return
         if words == "1" and sys.platform != "linux":
@@ -45,3 +49,7 @@ class KernelHook(BuildHookInterface[Any]):
         """Remove what was compiled."""
         if hasattr(self, "folder"):
             self.folder.cleanup()
+
+
+def _wanted() -> str:
+    return os.environ.get("SCI_PREBUILT", "0")

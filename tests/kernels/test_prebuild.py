@@ -29,6 +29,7 @@ def test_the_hook_of_the_wheel_brings_what_is_built(tmp_path, monkeypatch):
         data = {"force_include": {}, "pure_python": True}
         monkeypatch.setenv("SCI_PREBUILT", chosen)
         hook.initialize(version, data)
+        assert (hook.dependencies() == []) == (chosen != "1")
         assert data == {"force_include": {}, "pure_python": True}
     for chosen, levels in (("x86_64", CPU_LEVELS), ("x86-64-v3", ("x86-64-v3",)), ("aarch64", ("armv8-a",))):
         data = {"force_include": {}, "pure_python": True}
