@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
+from sci.distributed import size as size_of
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn import op
 from sci.solvers.krylov.arrays import applier, as_vector, inner, norm
-from sci.solvers.krylov.cg import SolveResult
+from sci.solvers.krylov.cg import SolveResult, check_limits
 from sci.solvers.krylov.iteration import iterate
+from sci.solvers.krylov.posing import posed
+from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["DirectionLog", "conjugate_directions", "line_search_loss"]
@@ -68,6 +71,7 @@ def conjugate_directions(
         Called with the residual of unit length, in the shape of b; returns a direction in that shape. Neither its
         length nor its sign matters.
     x0 : array, optional
+        Start, of the shape of b; values outside of the fluid count as zero.
     k : int
         Number of directions that are kept; 0 for steepest descent along what the function returns.
     rtol, atol : float
@@ -86,9 +90,11 @@ def conjugate_directions(
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError
-        For arguments that do not fit, and a direction of another shape than b.
+        For arguments that do not fit, an operator that is spread over ranks, a b that is not zero outside of the fluid,
+        and a direction of another shape than b.
     ConvergenceError
-        If A turns out not to be positive definite along the residual.
+        If A turns out not to be positive definite along the residual, and if A is a singular PoissonOperator and b has
+        a part in its null space.
 
     Notes
     -----
@@ -106,10 +112,19 @@ def conjugate_directions(
     there without the replacement, and with k = 2.
     """
     started = time.perf_counter()
+    if isinstance(A, DistributedOperator) and size_of(A.comm) > 1:
+        raise InvalidValueError(
+            f"A is spread over {size_of(A.comm)} ranks; expected an operator of one process, or cg(A, b), which sums "
+            "over ranks"
+        )
     right = as_vector(b, "b")
+    start = None if x0 is None else as_vector(x0, "x0")
+    if start is not None and start.shape != right.shape:
+        raise ShapeError(f"x0 has shape {tuple(start.shape)}; expected that of b, {tuple(right.shape)}")
+    if isinstance(A, PaddedOperator):
+        right, start = posed(A, right, start)
     unit = _unit(right)
     if unit != 1.0:
-        start = None if x0 is None else as_vector(x0, "x0") / unit
         seen = None if callback is None else (lambda x: callback(x * unit))
         options: dict[str, Any] = {
             "k": k,
@@ -119,14 +134,16 @@ def conjugate_directions(
             "callback": seen,
             "log": log,
         }
+        start = None if start is None else start / unit
         found = conjugate_directions(A, right / unit, direction, start, **options)
         return replace(found, x=as_vector(found.x * unit, "the solution"), residual_norms=found.residual_norms * unit)
     apply = applier(A, "A", right)
     project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
     maxiter = 10 * right.size if maxiter is None else maxiter
-    if k < 0 or maxiter < 0 or not (rtol >= 0 and atol >= 0):
-        raise InvalidValueError(f"k {k}, maxiter {maxiter}, rtol {rtol}, atol {atol}; expected none to be negative")
-    x = namespace(right).zeros_like(right) if x0 is None else as_vector(x0, "x0").copy()
+    check_limits(rtol, atol, maxiter)
+    if k < 0:
+        raise InvalidValueError(f"k is {k}; expected 0 or more directions")
+    x = namespace(right).zeros_like(right) if start is None else start.copy()
     v = _DirectionVectors(apply, project, right, x, direction, k, callback, log)
     target = max(rtol * v.norm, atol)
     norms = iterate(v, target, maxiter)

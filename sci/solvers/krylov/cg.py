@@ -14,14 +14,15 @@ from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
-from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, norm, size_of_entries, total_norm
+from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, size_of_entries, total_norm
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.iteration import Vectors, iterate, power_of_two
 from sci.solvers.krylov.padded import ArrayCycle, PaddedVectors
+from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator, WorkspacePreconditioner
 from sci.solvers.poisson.space import VectorSpace
 
-__all__ = ["SolveResult", "cg"]
+__all__ = ["SolveResult", "cg", "check_limits"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def cg(
             raise ShapeError(f"x0 has shape {tuple(start.shape)}; expected that of b, {tuple(right.shape)}")
         if start is not None:
             namespace(start, right)
-        _check_limits(rtol, atol, maxiter)
+        check_limits(rtol, atol, maxiter)
         columns = right.shape[1] if _has_columns(A, right) else 0
         agreement.same(rtol=float(rtol), atol=float(atol), maxiter=maxiter, columns=columns)
         agreement.same(x0="given" if start is not None else None, M=None if M is None else type(M).__name__)
@@ -221,19 +222,13 @@ def _solve_padded(
     """Solve on padded arrays, where the vector work is fused with the stencil."""
     space, layout, guard = A.space, A.space.layout, Guard(comm)
     on_grid = tuple(b.shape) == A.local_shape
+    b, x0 = posed(A, b, x0, comm)
     with agreed(comm, "cg"):
-        A.check_shape(b, "b")
-        grid = b if on_grid else A.expand(b)
-        outside = grid[~space.mask] if on_grid else grid[:0]
-        if bool(outside.any()):
-            raise InvalidValueError(
-                f"b is not zero outside of the fluid (norm {norm(outside):.3g}); multiply it by the mask"
-            )
         lending = _cycle(M, A, space, b, guard)
-    grid = A.consistent(grid)
+    grid = b if on_grid else A.expand(b)
     x = layout.zeros(space.stencil.xp, np.float64)
     if x0 is not None:
-        layout.cells(x)[...] = (x0 if on_grid else A.expand(x0)) * space.mask
+        layout.cells(x)[...] = x0 if on_grid else A.expand(x0)
         space.project(x)
     unit = power_of_two(size_of_entries(grid, comm))
     b_norm = total_norm(grid, unit, comm)
@@ -266,7 +261,8 @@ def _cycle(M: Any, A: PaddedOperator, space: VectorSpace, b: Array, guard: Guard
     return nullcontext(ArrayCycle(space, lambda r: A.expand(flat(A.compress(r).reshape(like))), guard))
 
 
-def _check_limits(rtol: float, atol: float, maxiter: int | None) -> None:
+def check_limits(rtol: float, atol: float, maxiter: int | None) -> None:
+    """Refuse tolerances and numbers of iterations that are negative, NaN, infinite or broken."""
     if not (0 <= rtol < float("inf") and 0 <= atol < float("inf")):
         raise InvalidValueError(f"rtol is {rtol} and atol {atol}; expected numbers that are not negative")
     if maxiter is not None and (int(maxiter) != maxiter or maxiter < 0):

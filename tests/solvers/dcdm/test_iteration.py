@@ -124,7 +124,7 @@ def test_negative_curvature_is_replaced_and_then_refused():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ShapeError, match="direction"):
         conjugate_directions(A, B, lambda r: r[:4])
-    with pytest.raises(InvalidValueError, match="negative"):
+    with pytest.raises(InvalidValueError, match="k is -1"):
         conjugate_directions(A, B, lambda r: r, k=-1)
 
 
