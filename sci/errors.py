@@ -17,7 +17,7 @@ class ShapeError(SciError, ValueError):
 
 
 class DTypeError(SciError, TypeError):
-    """An array has the wrong dtype."""
+    """An array has the wrong dtype, or an argument is of the wrong class."""
 
 
 class DeviceMismatchError(SciError, TypeError):

@@ -26,6 +26,7 @@ ROOMS = (
         "kernels",
         "distributed",
         "versions",
+        "arguments",
         "chebyshev",
         "tensor",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from sci.errors import (
     ShapeError,
 )
 
-Array: TypeAlias = Any
+Array: TypeAlias = Annotated[Any, "array"]
 """A `numpy.ndarray` or a `cupy.ndarray`; the two share the interface that the library uses."""
 
 Device: TypeAlias = Literal["cpu", "cuda"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 from sci.errors import InvalidValueError
 
-Comm: TypeAlias = Any
+Comm: TypeAlias = Annotated[Any, "communicator"]
 """An mpi4py intracommunicator, or None for one process."""
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import Computed, entry
 from sci.backend import Array, namespace
 from sci.distributed import Comm, allgather_rows, allreduce_sum, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
@@ -35,8 +36,9 @@ def _sum_together(arrays: Sequence[Array], weight: float, comm: Comm, checked: b
     return found
 
 
+@entry
 def allreduce_gradients(
-    gradients: Mapping[str, Array], loss: float, weight: float, *, comm: Comm = None
+    gradients: Mapping[str, Array], loss: Computed, weight: float, *, comm: Comm = None
 ) -> tuple[dict[str, Array], float]:
     """Return the sums over ranks of `weight` times the gradients and the loss.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace_of, to_device
 from sci.errors import DTypeError, InvalidValueError
 
@@ -16,6 +17,7 @@ __all__ = ["count_parameters", "initial_normal", "initial_uniform"]
 Seed = int | np.random.Generator
 
 
+@entry
 def initial_uniform(
     seed: Seed, shape: Sequence[int], fan_in: int, *, dtype: Any = np.float32, device: Device = "cpu"
 ) -> Array:
@@ -50,6 +52,7 @@ def initial_uniform(
     return to_device(values, namespace_of(device))
 
 
+@entry
 def initial_normal(
     seed: Seed, shape: Sequence[int], std: float, *, dtype: Any = np.float32, device: Device = "cpu"
 ) -> Array:
@@ -74,6 +77,7 @@ def initial_normal(
     return to_device((std * values).astype(dtype), namespace_of(device))
 
 
+@entry
 def count_parameters(parameters: Mapping[str, Array]) -> int:
     """Return the number of real numbers in `parameters`; a complex one counts twice.
 

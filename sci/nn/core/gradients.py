@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sci.arguments import entry
 from sci.backend import namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.tape import Tape, Variable, map_tree, value_of, variables_of
@@ -12,6 +13,7 @@ from sci.nn.core.tape import Tape, Variable, map_tree, value_of, variables_of
 __all__ = ["checkpoint", "value_and_gradients"]
 
 
+@entry
 def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tuple[Any, Any]:
     """Compute a scalar function of parameters and its gradient with respect to each of them.
 

@@ -7,11 +7,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from sci.arguments import RAW_ERRORS, Signature, entry
 from sci.errors import InvalidValueError
 from sci.nn.core.tape import Tape, Variable, variables_of
 
 __all__ = ["Op", "op"]
 
+_KINDS = frozenset("biufc")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -33,6 +37,8 @@ class Op:
         used. It must not change `dout`.
     value : callable, optional
         `value(*arrays, **options)` returns `out` alone, more cheaply than `forward`; used where nothing is recorded.
+    collective : bool
+        `forward` starts with an agreement over its `comm`, which meets a refusal of arguments on another rank.
 
     Raises
     ------
@@ -43,6 +49,7 @@ class Op:
 
     Notes
     -----
+    The annotations of `forward` are checked, see `sci.arguments.entry`; an argument without one may be anything.
     Overhead is a few microseconds per call with variables, and about one without.
 
     Examples
@@ -68,11 +75,14 @@ class Op:
         forward: Callable[..., tuple[Any, Any]],
         vjp: Callable[..., tuple[Any, ...]],
         value: Callable[..., Any] | None = None,
+        collective: bool = False,
     ) -> None:
         self.forward = forward
         self.vjp = vjp
         self.value = value or (lambda *arrays, **options: forward(*arrays, **options)[0])
+        self.collective = collective
         functools.update_wrapper(self, forward)
+        self.signature_of_entry = Signature(forward, forward.__name__, collective)
         self._signature = inspect.signature(forward)
         self._names = frozenset(p.name for p in self._signature.parameters.values() if p.kind in _POSITIONAL)
 
@@ -87,9 +97,19 @@ class Op:
         """Return the value of `forward`, recorded if a variable is among `args`."""
         if options:
             args, options = self._bound(args, options)
+        try:
+            return self._call(args, options)
+        except RAW_ERRORS as raised:
+            found = self.signature_of_entry.translated(raised, args, options)
+            if found is raised:
+                raise
+            raise found from raised
+
+    def _call(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         tape: Tape | None = None
         values = list(args)
         cells: list[Any] = [None] * len(args)
+        odd = False
         for k, a in enumerate(args):
             if isinstance(a, Variable):
                 values[k], cells[k] = a.value, a._cell
@@ -97,6 +117,10 @@ class Op:
                     tape = a.tape
                 elif a.tape is not tape:
                     raise InvalidValueError(f"{self!r} was called with variables of two tapes; expected one tape")
+            elif type(a) is not np.ndarray or a.dtype.kind not in _KINDS:
+                odd = True
+        if odd or options:
+            self._check(args, options)
         if tape is None:
             return self.value(*args, **options)
         if tape.paused:
@@ -104,6 +128,12 @@ class Op:
             return variables_of(out, tape)
         out, residuals = self.forward(*values, **options)
         return tape.record(self, out, cells, residuals)
+
+    def _check(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Refuse arguments that the annotations of `forward` do not name."""
+        error = self.signature_of_entry.misfit(args, options)
+        if error is not None:
+            self.signature_of_entry.refuse(error, args, options)
 
     def _bound(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn positional arguments that were given by name into positional ones, and check the options."""
@@ -118,14 +148,15 @@ class Op:
         return args, options
 
 
+@entry
 def op(
-    *, vjp: Callable[..., tuple[Any, ...]], value: Callable[..., Any] | None = None
+    *, vjp: Callable[..., tuple[Any, ...]], value: Callable[..., Any] | None = None, collective: bool = False
 ) -> Callable[[Callable[..., tuple[Any, Any]]], Op]:
     """Make the decorated function, which returns (out, residuals), the forward half of an `Op`.
 
     Parameters
     ----------
-    vjp, value
+    vjp, value, collective
         As in `Op`.
 
     Examples
@@ -138,4 +169,4 @@ def op(
     >>> square(np.array([3.0]))
     array([9.])
     """
-    return lambda forward: Op(forward, vjp, value)
+    return lambda forward: Op(forward, vjp, value, collective)

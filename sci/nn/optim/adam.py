@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
@@ -92,6 +93,7 @@ def adam_reference(
     return None
 
 
+@entry
 @dataclass(frozen=True)
 class Adam:
     """Adam: steps of the mean gradient over its root mean square.
@@ -157,6 +159,7 @@ class Adam:
             adam_step(real_view(w), real_view(g), first, second, settings)
 
 
+@entry
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay: w shrinks by 1 - learning_rate weight_decay before each step.
@@ -180,6 +183,7 @@ class AdamW(Adam):
         return (*super()._settings(step, factor)[:5], 0.0, 1 - rate * self.weight_decay, rate)
 
 
+@entry
 def global_norm(gradients: Mapping[str, Array]) -> float:
     """Return the Euclidean norm over all arrays together; NaN or infinite if any entry is.
 
@@ -211,6 +215,7 @@ def _norm(arrays: Iterable[Array]) -> float:
         return math.sqrt(float(sum(squares[1:], squares[0])))
 
 
+@entry
 def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[dict[str, Array], float]:
     """Return the gradients, scaled down together where their norm is above `limit`, and that norm.
 

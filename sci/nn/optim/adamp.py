@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.optim.adam import Adam, State, adam_step, check_settings, real_view, zeros_like
@@ -22,6 +23,7 @@ def _rows(array: Array, view: WeightView) -> Array:
     return real_view(array).reshape(array.shape[0] if view == "channel" else 1, -1)
 
 
+@entry
 def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     """Return `step` without its part along `weight`: u - w (w . u) / (w . w), in every row of the view.
 
@@ -45,6 +47,7 @@ def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     return xp.ascontiguousarray(u - part).reshape(-1).view(step.dtype).reshape(step.shape)
 
 
+@entry
 def radial_view(weight: Array, gradient: Array, delta: float) -> WeightView | None:
     """Return the first view in which all gradients are nearly orthogonal to the weights, or None.
 
@@ -93,6 +96,7 @@ class _Projection:
         return (step, 1.0) if view is None else (project_radial(weight, step, view), self.wd_ratio)
 
 
+@entry
 @dataclass(frozen=True)
 class AdamP(Adam):
     """AdamW whose steps lose their radial part where the gradient shows that the weight is scale-invariant.
@@ -149,6 +153,7 @@ class AdamP(Adam):
             w -= self.learning_rate * factor * direction
 
 
+@entry
 @dataclass(frozen=True)
 class SGDP:
     """Descent with momentum whose steps lose their radial part as in `AdamP`.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 
 __all__ = ["Schedule", "constant", "cosine", "step_decay", "warm_up"]
@@ -27,6 +28,7 @@ class _Named:
         return self.text
 
 
+@entry
 def constant(factor: float = 1.0) -> Schedule:
     """Return the schedule that is `factor` at all times.
 
@@ -39,6 +41,7 @@ def constant(factor: float = 1.0) -> Schedule:
     return _Named(f"constant({factor:g})", lambda t: factor)
 
 
+@entry
 def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
     """Return the schedule factor^k after k steps: one step each `every` epochs, or at the epochs that are listed.
 
@@ -57,6 +60,7 @@ def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
     return _Named(f"step_decay({length:g}, {factor:g})", lambda t: factor ** math.floor(t / length))
 
 
+@entry
 def cosine(t_max: float, floor: float = 0.0) -> Schedule:
     """Return the schedule floor + (1 - floor) (1 + cos(pi t / t_max)) / 2, which stays at `floor` after `t_max` epochs.
 
@@ -78,6 +82,7 @@ def cosine(t_max: float, floor: float = 0.0) -> Schedule:
     )
 
 
+@entry
 def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
     """Return a schedule that rises linearly over `epochs` to what `then` (constant 1) gives.
 

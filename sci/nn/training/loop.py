@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, abort_on_error, agreed, rank_of, size, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -82,6 +83,7 @@ def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
+@entry(collective=True)
 def train(
     loss: Loss,
     parameters: Mapping[str, Array],

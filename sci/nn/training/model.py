@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError
 from sci.nn.optim.adam import State
@@ -55,6 +56,7 @@ class Model(Protocol):
         """Return the model of these options and parameters; raise an error of `sci.errors` if they do not fit."""
 
 
+@entry
 @dataclass(frozen=True)
 class ModelState:
     """The plain state of a model, as a file holds it.
@@ -94,6 +96,7 @@ class ModelState:
         _check_arrays(self.parameters, "the parameter")
 
 
+@entry
 @dataclass(frozen=True)
 class Checkpoint:
     """A training after `step` steps: all that it needs to go on to the same bits.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.distributed import Comm, allreduce_sum
 from sci.errors import InvalidValueError, ShapeError
@@ -14,6 +15,7 @@ from sci.errors import InvalidValueError, ShapeError
 __all__ = ["Standardizer"]
 
 
+@entry
 @dataclass(frozen=True, repr=False)
 class Standardizer:
     """The map y = (x - mean) / (std + eps) and its inverse.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.operators.spectral.modes import check_modes, stored_modes
 from sci.operators.spectral.weights import WeightFormat
@@ -16,6 +17,7 @@ SKIPS = ("linear", "soft-gating", "identity", None)
 _NORMS = (None, "instance", "group")
 
 
+@entry
 @dataclass(frozen=True)
 class FNOConfig:
     """The architecture of an FNO; see `FNO` for the meaning of the entries.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci import nn
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of, require_finite
 from sci.errors import InvalidValueError
 from sci.nn import (
@@ -28,6 +29,7 @@ from sci.operators.spectral.modes import check_field
 __all__ = ["FNO", "TFNO"]
 
 
+@entry
 class FNO:
     """A map between functions on grids: lifting, blocks of spectral convolutions and pointwise layers, projection.
 
@@ -187,6 +189,7 @@ class FNO:
         return _perceptron(parameters, "projection", x)
 
 
+@entry
 class TFNO(FNO):
     """An FNO whose spectral weights are by default a Tucker tensor of a tenth of the dense parameters.
 

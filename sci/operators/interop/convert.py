@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.model import FNO, TFNO
@@ -21,6 +22,7 @@ _CONV = "fno_blocks.convs.{}."
 _SKIPS = {"skip": "fno_blocks.fno_skips.{}.", "mlp_skip": "fno_blocks.channel_mlp_skips.{}."}
 
 
+@entry
 def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = False, **options: Any) -> FNO:
     """Return the FNO or TFNO whose state dict is given.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 
 __all__ = ["Options", "neuraloperator_state", "read_metadata"]
@@ -58,6 +59,7 @@ class Options:
     grid_boundaries: tuple[tuple[float, float], ...] | None = None
 
 
+@entry
 def neuraloperator_state(model: Any) -> dict[str, np.ndarray]:
     """Return the arrays of a model of neuraloperator, and its options as JSON text in "_metadata".
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agree, allreduce_sum, size, split
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
@@ -59,6 +60,7 @@ def patched_relative_l2(
     return loss, (difference, members.T @ weights)
 
 
+@entry
 def patch_loss(
     model: FNO, cut: MultigridPatches, comm: Comm = None
 ) -> Callable[[Mapping[str, Any], tuple[Array, Array]], Any]:
@@ -132,6 +134,7 @@ def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarr
     return mine, np.arange(len(x) * each)[mine] // each
 
 
+@entry
 def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
     """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`.
 

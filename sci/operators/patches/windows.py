@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import op
@@ -16,6 +17,7 @@ from sci.operators.coordinates import grid_coordinates
 __all__ = ["MultigridPatches", "crop_patches", "stitch_patches"]
 
 
+@entry
 @dataclass(frozen=True)
 class MultigridPatches:
     """A field cut into 2^levels patches along each axis, with `levels` coarser views of the field around each.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import op
 from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
@@ -89,6 +90,7 @@ def _zero(kept: Sequence[int]) -> tuple[int, ...]:
     return (*(m // 2 for m in kept[:-1]), 0)
 
 
+@entry
 @dataclass(frozen=True, repr=False)
 class SpectralConv:
     """A spectral convolution with its parameters.

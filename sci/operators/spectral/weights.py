@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError
 from sci.operators.spectral.modes import weight_window
@@ -28,6 +29,7 @@ FACTORIZATIONS = ("dense", *_FORMATS)
 """Names of the formats that weights can have."""
 
 
+@entry
 @dataclass(frozen=True)
 class WeightFormat:
     """The shape and the format of the weights of a spectral convolution.

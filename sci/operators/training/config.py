@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 
 __all__ = ["TrainingConfig"]
 
 
+@entry
 @dataclass(frozen=True)
 class TrainingConfig:
     """How an operator is trained: AdamW on a relative loss of standardized outputs, the rate along half a cosine.

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite, to_host
 from sci.errors import ShapeError
 from sci.operators.training.config import TrainingConfig
@@ -13,6 +14,7 @@ from sci.operators.training.config import TrainingConfig
 __all__ = ["SquareSymmetries", "as_fields", "digest", "with_transposed"]
 
 
+@entry
 def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:
     """Return samples (n, *grid) or (n, channel, *grid) as float32 (n, channel, *grid); float64 stays.
 
@@ -31,6 +33,7 @@ def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:
     return result
 
 
+@entry
 def with_transposed(x: Array, y: Array) -> tuple[Array, Array]:
     """Return the samples followed by themselves with the two grid axes swapped, for equations that do not tell them.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_host
 from sci.errors import ShapeError
 from sci.nn.losses import squared_norms
@@ -13,6 +14,7 @@ from sci.nn.losses import squared_norms
 __all__ = ["relative_errors"]
 
 
+@entry
 def relative_errors(prediction: Array, truth: Array, *, periodic: bool | None = None) -> dict[str, Any]:
     """Return mean relative errors of predictions, over all channels and for each.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite
 from sci.errors import InvalidValueError
 from sci.nn import ModelState, Standardizer
@@ -16,6 +17,7 @@ from sci.operators.patches.windows import MultigridPatches
 __all__ = ["TrainedOperator"]
 
 
+@entry
 @dataclass(frozen=True, repr=False)
 class TrainedOperator:
     """A model between fields in their own units: inputs are standardized, outputs turned back.

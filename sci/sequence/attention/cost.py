@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.sequence.attention.problem import METHODS, AttentionMethod
 
 __all__ = ["AttentionCost", "attention_cost"]
 
 
+@entry
 @dataclass(frozen=True)
 class AttentionCost:
     """Cost of one call on one rank.
@@ -37,6 +39,7 @@ class AttentionCost:
     memory: float
 
 
+@entry
 def attention_cost(
     n: int,
     heads: int,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace, to_host
 from sci.kernels import Kernel, get_kernel, host_threads, launch, use_compiled
 from sci.options import get as get_option
@@ -123,6 +124,7 @@ def _seen(key_range: KeyRange, rows: slice, positions: Array) -> Array:
     return (key_range.low[rows, None] <= positions) & (positions <= key_range.high[rows, None])
 
 
+@entry
 def merge_attention(out1: Array, lse1: Array, out2: Array, lse2: Array) -> tuple[Array, Array]:
     """Join attention over two disjoint sets of keys.
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.polynomial import chebyshev as series
 from scipy.special import ive
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.distributed import Comm, Deferred, allreduce_sum
 from sci.errors import InvalidValueError
@@ -28,6 +29,7 @@ _SCRATCH = 1 << 16
 """Monomials in memory at one time, a batch entry: about what a cache holds."""
 
 
+@entry
 @functools.lru_cache(maxsize=256)
 def polynomial_degree(radius: float, tol: float) -> int:
     """Return the least degree whose weights are within `tol`, relatively, of the exponential's on [-radius, radius].
@@ -69,6 +71,7 @@ def polynomial_degree(radius: float, tol: float) -> int:
     return int(np.flatnonzero(rest[1:] <= tol)[0])
 
 
+@entry
 def polynomial_rank(width: int, degree: int) -> int:
     """Return the number of monomials in `width` variables of degree at most `degree`.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite
 from sci.distributed import Comm, Deferred, abort_on_error, allreduce_sum, broadcast, size
 from sci.nn import op
@@ -217,6 +218,7 @@ def lightning_attention(
     return (out, shaped), (p, entering, learn_decay)
 
 
+@entry
 def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | None = None) -> tuple[Array, Array]:
     """Attend from one token: S <- lam S + k v^T, out = S^T q.
 

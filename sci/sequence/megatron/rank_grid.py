@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sci.arguments import entry
 from sci.distributed import Comm, agreed, rank_of, size
 from sci.errors import DecompositionError
 
 __all__ = ["RankGrid", "rank_grid"]
 
 
+@entry
 @dataclass(frozen=True)
 class RankGrid:
     """Communicators along the axes of a grid of ranks; tensor ranks are neighbors, data ranks furthest apart.
@@ -59,6 +61,7 @@ class RankGrid:
                 comm.Free()
 
 
+@entry(collective=True)
 def rank_grid(comm: Comm = None, *, data: int = 1, pipeline: int = 1, sequence: int = 1, tensor: int = 1) -> RankGrid:
     """Cut the ranks of a communicator into a grid.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 
 __all__ = ["PipelineKind", "PipelineSchedule", "PipelineStep", "pipeline_schedule"]
@@ -12,6 +13,7 @@ __all__ = ["PipelineKind", "PipelineSchedule", "PipelineStep", "pipeline_schedul
 PipelineKind: TypeAlias = Literal["gpipe", "1f1b", "interleaved"]
 
 
+@entry
 @dataclass(frozen=True)
 class PipelineStep:
     """One piece of work of a rank: the forward or backward pass of a microbatch through one chunk of its layers.
@@ -32,6 +34,7 @@ class PipelineStep:
 PipelineSchedule: TypeAlias = tuple[tuple[PipelineStep, ...], ...]
 
 
+@entry
 def pipeline_schedule(kind: PipelineKind, stages: int, microbatches: int, chunks: int = 1) -> PipelineSchedule:
     """Return the order of work of every rank of a pipeline.
 

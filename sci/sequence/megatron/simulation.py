@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.sequence.megatron.schedules import PipelineSchedule, PipelineStep
 
 __all__ = ["Simulation", "peak_in_flight", "pipeline_bubble", "simulate"]
 
 
+@entry
 @dataclass(frozen=True)
 class Simulation:
     """Time and memory of a schedule.
@@ -37,6 +39,7 @@ class Simulation:
     peak: tuple[float, ...]
 
 
+@entry
 def simulate(
     schedule: PipelineSchedule, forward: float = 1.0, backward: float = 2.0, message: float = 0.0
 ) -> Simulation:
@@ -122,6 +125,7 @@ def _ready(
     return None if after is None else max(own, after + message)
 
 
+@entry
 def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
     """Return the most microbatches that a rank holds between their passes; one through a chunk counts 1 / chunks.
 
@@ -142,6 +146,7 @@ def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
     return peak / chunks
 
 
+@entry
 def pipeline_bubble(stages: int, microbatches: int, chunks: int = 1) -> float:
     """Return the idle time over the time at work, (p - 1) / (v m), without messages.
 

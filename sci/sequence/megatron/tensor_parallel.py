@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sci.arguments import entry
 from sci.distributed import Comm
 from sci.nn import (
     add,
@@ -26,6 +27,7 @@ from sci.nn import (
 __all__ = ["column_linear", "parallel_attention", "parallel_mlp", "row_linear"]
 
 
+@entry(collective=True)
 def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return this rank's columns of x W^T + b: `weight` and `bias` are its rows of W and b.
 
@@ -59,6 +61,7 @@ def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, s
     return linear(x, weight, *(() if bias is None else (bias,)))
 
 
+@entry(collective=True)
 def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return x W^T + b, where each rank has its columns of x and W: the inverse cut of `column_linear`.
 
@@ -97,6 +100,7 @@ def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequ
     return out if bias is None else add(out, bias)
 
 
+@entry(collective=True)
 def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return gelu(x A^T + a) B^T + b, with A cut by columns and B by rows.
 
@@ -129,6 +133,7 @@ def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, seque
     return row_linear(hidden, weights["down"], weights["down_bias"], comm=comm, sequence=sequence)
 
 
+@entry(collective=True)
 def parallel_attention(
     weights: Mapping[str, Any],
     x: Any,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 
 __all__ = ["LanguageModelSize", "pipeline_bytes", "tensor_parallel_bytes", "training_days"]
 
 
+@entry
 @dataclass(frozen=True)
 class LanguageModelSize:
     """A decoder-only transformer.
@@ -67,6 +69,7 @@ class LanguageModelSize:
         return self.flops(batch) / (devices * flops_each)
 
 
+@entry
 def training_days(tokens: float, parameters: float, devices: int, flops_each: float) -> float:
     """Return 8 T P / (n X) in days: 2 forward, 2 recomputed and 4 backward flops per token and parameter.
 
@@ -83,6 +86,7 @@ def training_days(tokens: float, parameters: float, devices: int, flops_each: fl
     return 8 * tokens * parameters / (devices * flops_each) / 86400
 
 
+@entry
 def tensor_parallel_bytes(batch: int, length: int, width: int, ranks: int, layers: int = 1, itemsize: int = 2) -> float:
     """Return the bytes that a rank sends in a step: per layer four all-reduces of b s h, 8 b s h (t - 1) / t elements.
 
@@ -99,6 +103,7 @@ def tensor_parallel_bytes(batch: int, length: int, width: int, ranks: int, layer
     return 8 * batch * length * width * (ranks - 1) / ranks * layers * itemsize
 
 
+@entry
 def pipeline_bytes(
     microbatches: int, batch: int, length: int, width: int, chunks: int = 1, tensor_ranks: int = 1, itemsize: int = 2
 ) -> float:

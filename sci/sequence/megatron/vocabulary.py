@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of, size, split
 from sci.errors import InvalidValueError, ShapeError
@@ -35,6 +36,7 @@ def _masked_rows(table: Array, tokens: Array, *, first: int) -> tuple[Array, Any
     return table[local] * inside[..., None].astype(table.dtype), (table.shape, local, inside)
 
 
+@entry(collective=True)
 def vocabulary_embedding(
     table: Any, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
 ) -> Any:

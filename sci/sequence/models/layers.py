@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
@@ -114,6 +115,7 @@ def lrpe(x: Array, theta: Array, *, start: int = 0) -> tuple[Array, Any]:
     return xp.concatenate([x * cos, x * sin], axis=-1), (x, t.astype(theta.dtype, copy=False), cos, sin)
 
 
+@entry
 def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
     """Return the published decays of a layer: 2^(-8 h / heads) (1 - layer / (layers - 1) + 1e-5), h = 1 ... heads.
 
@@ -166,6 +168,7 @@ def _join_heads(x: Any) -> Any:
     return reshape(x, shape=(batch, n, heads * d))
 
 
+@entry
 def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *, heads: int, start: int = 0) -> Any:
     """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
 
@@ -205,6 +208,7 @@ def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *
     return linear(multiply(mixed, gate), weights["o"])
 
 
+@entry
 def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
     """Return ((x Wv) * (x Wu)) Wo, the gated unit without activation (SGLU).
 

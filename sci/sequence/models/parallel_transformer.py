@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace, to_device
 from sci.distributed import abort_on_error, agreed, allreduce_sum, broadcast, rank_of, size, split
 from sci.errors import DecompositionError, InvalidValueError
@@ -26,6 +27,7 @@ from sci.sequence.models.layers import simple_rms_norm, transnormer_decays
 __all__ = ["ParallelTransformer"]
 
 
+@entry
 @dataclass(frozen=True)
 class ParallelTransformer:
     """A decoder of blocks x + attention(norm x), x + MLP(norm x), cut over a grid of ranks.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of, to_device
 from sci.errors import InvalidValueError
 from sci.nn import log_softmax, op
@@ -15,6 +16,7 @@ from sci.sequence.checks import kept_labels
 __all__ = ["TextWindows", "token_loss"]
 
 
+@entry
 @dataclass(frozen=True)
 class TextWindows:
     """A text cut into windows of `length` tokens and the one after: a dataset for `sci.nn.train`.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
 from sci.distributed import Comm, agreed, split
 from sci.errors import InvalidValueError, ShapeError
@@ -23,6 +24,7 @@ Attend = Callable[..., Any]
 __all__ = ["State", "TransNormer"]
 
 
+@entry
 @dataclass(frozen=True)
 class State:
     """The recurrent state of a TransNormer after some tokens: constant in size.
@@ -51,6 +53,7 @@ class State:
         return f"State(after {self.position} tokens, {len(self.states)} layers, {size:,} bytes)"
 
 
+@entry
 @dataclass(frozen=True)
 class TransNormer:
     """A language model of blocks x + GLA(norm x), x + SGLU(norm x), with lightning attention.

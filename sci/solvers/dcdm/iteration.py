@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.distributed import size as size_of
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -29,6 +30,7 @@ DEPENDENT = 1e-10
 """If orthogonalization leaves less than this of a direction of unit length, the rest is rounding error."""
 
 
+@entry
 @dataclass
 class DirectionLog:
     """Record of the directions that a solve replaced.
@@ -43,6 +45,7 @@ class DirectionLog:
     fallbacks: list[tuple[int, str]] = field(default_factory=list)
 
 
+@entry
 def conjugate_directions(
     A: Any,
     b: Any,

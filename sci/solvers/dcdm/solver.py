@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import Adam, Checkpoint, ModelState, count_parameters, train
@@ -18,6 +19,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["DeepConjugateDirection"]
 
 
+@entry
 class DeepConjugateDirection:
     """Solver of Poisson problems along directions that a convolutional network makes of the residual.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array
 from sci.errors import InvalidValueError
 
@@ -17,6 +18,7 @@ WEIGHT = 9.0
 """Factor of the coefficients of the lower Ritz vectors."""
 
 
+@entry
 def lanczos(
     apply: Callable[[Array], Array], n: int, steps: int, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,6 +65,7 @@ def lanczos(
     return basis, alpha, beta[:-1]
 
 
+@entry
 def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the Ritz values above 1e-8, ascending, and their vectors (m, n)."""
     tridiagonal = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
@@ -71,6 +74,7 @@ def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tupl
     return values[kept], vectors[:, kept].T @ basis
 
 
+@entry
 def ritz_right_hand_sides(
     vectors: np.ndarray, count: int, *, lower: float = 0.55, seed: int = 0, dtype: type = np.float32
 ) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
@@ -25,6 +26,7 @@ from sci.solvers.poisson.space import VectorSpace
 __all__ = ["SolveResult", "cg", "check_limits"]
 
 
+@entry
 @dataclass(frozen=True)
 class SolveResult:
     """The solution of an iterative solver, with the history of its residual.
@@ -74,6 +76,7 @@ class Limits:
         return max(self.rtol * b_norm, self.atol)
 
 
+@entry(collective=True)
 def cg(
     A: Any,
     b: Any,

@@ -1,4 +1,4 @@
-"""The right-hand side and the start of a solve with a grid operator: what is outside of the unknowns, the null space."""
+"""Right-hand side and start of a solve with a grid operator: zero outside of the unknowns, and the null space."""
 
 from __future__ import annotations
 

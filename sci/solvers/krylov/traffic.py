@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, Protocol
 
+from sci.arguments import entry
 from sci.distributed import GridDecomposition, Traffic
 from sci.errors import InvalidValueError
 from sci.solvers.poisson.operator import PoissonOperator
@@ -42,6 +43,7 @@ def _exchange(decomposition: GridDecomposition, periodic: tuple[bool, ...], item
     return len(cells), itemsize * sum(cells)
 
 
+@entry
 def iteration_traffic(A: PoissonOperator, M: DistributedCycle) -> dict[str, Traffic]:
     """Return the messages and bytes that this rank sends in one iteration of `cg`, by operation.
 

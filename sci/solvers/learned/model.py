@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sci.arguments import entry
 from sci.backend import Array
 from sci.errors import InvalidValueError
 from sci.nn import ModelState
@@ -24,6 +25,7 @@ __all__ = ["CycleModel"]
 PRETRAINED = Path(__file__).parent / "pretrained.json"
 
 
+@entry
 class CycleModel:
     """What a learned V-cycle has learned; it serves every mask, any size and every mix of Dirichlet and Neumann parts.
 

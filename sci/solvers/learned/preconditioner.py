@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array
 from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
@@ -21,6 +22,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["LearnedMultigrid"]
 
 
+@entry(collective=True)
 class LearnedMultigrid(PaddedPreconditioner):
     """Approximate inverse M of a Poisson operator: one learned V-cycle, symmetric and positive definite.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
@@ -17,6 +18,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["Multigrid"]
 
 
+@entry(collective=True)
 class Multigrid(PaddedPreconditioner):
     """Approximate inverse of a Poisson operator: one V-cycle, symmetric and positive definite.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, as_finite, namespace
 from sci.distributed import agreed
 from sci.distributed import size as size_of
@@ -34,6 +35,7 @@ CONSISTENT = 1e-8
 """A right-hand side of a singular system may sum to this, relative to the sum of its absolute values."""
 
 
+@entry(collective=True)
 class PoissonOperator:
     """Symmetric finite-volume operator A u = -div(c grad u) on the fluid cells of a grid.
 

@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, to_device
 from sci.errors import InvalidValueError
 from sci.solvers.krylov.guard import Guard
@@ -17,6 +18,7 @@ from sci.solvers.preconditioners.transforms import axis_transform
 __all__ = ["FastPoisson"]
 
 
+@entry
 class FastPoisson(PaddedPreconditioner):
     """Inverse of the Poisson operator of a box without bodies: exact there, a preconditioner where bodies are.
 

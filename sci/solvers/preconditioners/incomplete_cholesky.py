@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 from sci.kernels import Kernel, get_kernel, launch, use_compiled
@@ -29,6 +30,7 @@ def substitute_kernel(variable: bool, forward: bool, by_planes: bool) -> Kernel:
     return get_kernel("grid/incomplete.cu", name, np.float64, variable, forward)
 
 
+@entry
 class IncompleteCholesky(PaddedPreconditioner):
     """IC(0) or MIC(0) of a Poisson operator: (D + L) D^-1 (D + L'), L the strict lower part of A.
 

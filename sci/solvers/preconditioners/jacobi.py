@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import ConvergenceError
 from sci.solvers.krylov.guard import Guard
@@ -17,6 +18,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["Jacobi"]
 
 
+@entry
 class Jacobi:
     """Inverse of the diagonal of a Poisson operator, a sparse matrix or a dense one.
 

@@ -7,7 +7,7 @@ import pytest
 from op_cases import complex_, real
 
 import sci.nn as P
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError
 from sci.nn.ops.arithmetic import unbroadcast
 
 
@@ -52,5 +52,5 @@ def test_powers_of_zero_and_exponents_that_are_no_numbers():
     np.testing.assert_array_equal(P.power.vjp(np.ones(2), P.power.forward(x, exponent=0)[1])[0], [0, 0])
     np.testing.assert_array_equal(P.power.vjp(np.ones(2), P.power.forward(x, exponent=np.float64(2.0))[1])[0], [0, 4])
     assert P.power(x.astype("f4"), exponent=np.float64(2.0)).dtype == np.float32
-    with pytest.raises(InvalidValueError, match="expected a real number"):
+    with pytest.raises(DTypeError, match="exponent is '2'; expected a real number"):
         P.power(x, exponent="2")

@@ -34,5 +34,5 @@ def test_schedules_print_as_the_call_that_made_them():
 
 def test_times_that_are_no_numbers_are_refused():
     for bad in (lambda: step_decay(float("nan")), lambda: cosine(float("nan")), lambda: warm_up(float("nan"))):
-        with pytest.raises(InvalidValueError, match="positive number"):
+        with pytest.raises(InvalidValueError, match="is nan; expected a real number"):
             bad()

@@ -30,10 +30,10 @@ def test_the_loss_is_that_of_the_stitched_field():
 
 def test_an_exact_prediction_has_no_gradient():
     p = Tape().watch(np.ones((1, 1, 2, 2)))
-    patched_relative_l2(p, target=p.value, samples=[0], n_samples=1).backward()
+    patched_relative_l2(p, target=p.value, samples=np.array([0]), n_samples=1).backward()
     assert (p.gradient == 0).all()
     with pytest.raises(ShapeError, match="one shape"):
-        patched_relative_l2(p.value, target=p.value[:, :, :1], samples=[0], n_samples=1)
+        patched_relative_l2(p.value, target=p.value[:, :, :1], samples=np.array([0]), n_samples=1)
 
 
 @pytest.mark.parametrize("positional_grid", [True, False])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError
 from sci.operators.spectral.modes import weight_window
 from sci.operators.spectral.weights import FACTORIZATIONS, WeightFormat
 
@@ -97,5 +97,5 @@ def test_bad_formats_are_refused():
         ("dense", 1.0, None, 4),
         ("tt", float("nan")),
     ):
-        with pytest.raises(InvalidValueError):
+        with pytest.raises((InvalidValueError, DTypeError)):
             WeightFormat(4, 4, (4, 3), *arguments)

@@ -89,7 +89,7 @@ def test_ranks_must_have_one_schedule_and_shape() -> None:
     plans = [pipeline_schedule(kind, 2, 2) for kind in ("gpipe", "1f1b")]
 
     def run(comm: ThreadComm, plan: int, shape: tuple[int, ...]) -> None:
-        run_pipeline(plans[plan], None, None, shape=shape, dtype=float, comm=comm)
+        run_pipeline(plans[plan], min, max, shape=shape, dtype=float, comm=comm)
 
     with pytest.raises(InvalidValueError, match="schedule differs between ranks"):
         on_ranks(2, lambda comm: run(comm, comm.rank, (2,)))
@@ -119,5 +119,5 @@ def test_one_rank_runs_all_chunks():
 def test_a_stage_must_return_the_shape_that_was_promised():
     with pytest.raises(InvalidValueError, match=r"stage 0 returns \(3,\) of float64; expected \(2,\) of float64"):
         run_pipeline(
-            pipeline_schedule("interleaved", 1, 1, 2), lambda *_: (np.zeros(3), None), None, shape=(2,), dtype=float
+            pipeline_schedule("interleaved", 1, 1, 2), lambda *_: (np.zeros(3), None), max, shape=(2,), dtype=float
         )

@@ -29,7 +29,7 @@ def test_every_schedule_runs_each_pass_once_and_ends(kind, p, groups, v):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("2f2b", 2, 2), "expected 'gpipe'"),
+        (("2f2b", 2, 2), "expected one of 'gpipe'"),
         (("1f1b", 0, 2), "1 or more"),
         (("1f1b", 2, 2, 2), "expected 'interleaved'"),
         (("interleaved", 4, 6, 2), "a multiple"),
