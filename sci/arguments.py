@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, overload
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 
@@ -24,12 +24,15 @@ from sci.backend import is_device_array
 from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["RAW_ERRORS", "Check", "Computed", "Signature", "entry"]
+__all__ = ["RAW_ERRORS", "Check", "Computed", "Real", "Signature", "collective_entry", "entry"]
 
 Computed: TypeAlias = Annotated[float, "number"]
 """A real number that was computed, and so may be NaN: where `float` alone stands in a signature, NaN is refused."""
 
-RAW_ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
+Real: TypeAlias = Annotated[Any, "real"]
+"""An array of real numbers, where complex ones would lose their imaginary part."""
+
+RAW_ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, StopIteration)
 """What NumPy and Python raise for arguments that do not fit."""
 
 _OURS = frozenset({"sci", "numpy", "scipy", "cupy", "cupyx", "h5py", "tqdm", "mpi4py", *sys.stdlib_module_names})
@@ -70,7 +73,7 @@ class Check:
             for index, item, check in () if self.entries is None else self.entries(value):
                 if not check.fits(item):
                     return check.narrowed(f"{name}{index}", item)
-        except (TypeError, ValueError, AttributeError):
+        except Exception:
             pass  # no container at all
         return name, value, self
 
@@ -105,6 +108,7 @@ _KINDS = ("b", "i", "u", "f", "c")
 _REAL = (int, float, np.number)
 _MARKED = {
     "array": Check(_is_array, "an array of numbers in the machine's byte order"),
+    "real": Check(lambda value: _is_array(value) and value.dtype.kind != "c", "an array of real numbers"),
     "number": Check(lambda value: _is_float(value) or value != value, "a real number", _REAL),
     "communicator": Check(_is_comm, "an mpi4py communicator, or None"),
 }
@@ -215,7 +219,7 @@ def _instance_of(kind: type) -> Check:
 
 
 def shown(value: Any) -> str:
-    """Return what an argument is, in a few words."""
+    """Return a few words that describe an argument."""
     if _is_class(value):
         return f"the class {value.__name__}"
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
@@ -344,26 +348,15 @@ def _is_ours(trace: types.TracebackType | None) -> bool:
     while trace is not None:
         frames.append(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
         trace = trace.tb_next
-    return len(frames) > 1 and all(name in _OURS for name in frames[1:])
+    return len(frames) > 1 and all(name in _OURS for name in frames[2:])
 
 
-@overload
-def entry(target: _Target, /) -> _Target: ...
-
-
-@overload
-def entry(*, collective: bool = False) -> Callable[[_Target], _Target]: ...
-
-
-def entry(target: Any = None, /, *, collective: bool = False) -> Any:
+def entry(target: _Target) -> _Target:
     """Hold the arguments of a public function, or of a class and its public methods, against the annotations.
 
     Parameters
     ----------
     target : function or class
-    collective : bool
-        For a function, or the constructor of a class, that starts with an agreement over its `comm`, or that of an
-        argument: a refusal on one rank is then one on all.
 
     Returns
     -------
@@ -386,12 +379,33 @@ def entry(target: Any = None, /, *, collective: bool = False) -> Any:
     Traceback (most recent call last):
     sci.errors.DTypeError: half: n is '3'; expected an integer
     """
-    if target is None:
-        return lambda found: entry(found) if not collective else _wrapped_any(found, True)
-    return _wrapped_any(target, collective)
+    held: _Target = _checked(target, False)
+    return held
 
 
-def _wrapped_any(target: Any, collective: bool) -> Any:
+def collective_entry(target: _Target) -> _Target:
+    """Do what `entry` does for a function, or the constructor of a class, that starts with an agreement over the ranks.
+
+    The communicator is the argument `comm`, or that of an argument. A refusal on one rank is an error on all: the
+    others meet it in their first agreement.
+
+    Examples
+    --------
+    >>> from sci.arguments import collective_entry
+    >>> from sci.distributed import Comm, agreed
+    >>> @collective_entry
+    ... def double(n: int, comm: Comm = None) -> int:
+    ...     with agreed(comm, "double") as agreement:
+    ...         agreement.same(n=n)
+    ...     return 2 * n
+    >>> double(3)
+    6
+    """
+    held: _Target = _checked(target, True)
+    return held
+
+
+def _checked(target: Any, collective: bool) -> Any:
     if not isinstance(target, type):
         return _wrapped(target, target.__name__, collective)
     for name, member in list(vars(target).items()):

@@ -127,7 +127,9 @@ def require_finite(array: Array, name: str) -> None:
         return
     first = tuple(int(i) for i in np.argwhere(~to_host(finite))[0])
     count = int((~finite).sum())
-    raise InvalidValueError(f"{name} holds {count} values that are NaN or infinite, the first at index {first}")
+    raise InvalidValueError(
+        f"{name} holds {count} values that are NaN or infinite, the first at index {first}; expected finite numbers"
+    )
 
 
 def as_finite(

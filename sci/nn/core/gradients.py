@@ -63,6 +63,7 @@ def _gradient(variable: Variable) -> Any:
     return namespace(value).zeros_like(value) if variable.gradient is None else variable.gradient
 
 
+@entry
 def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Return `function(*args, **options)` without keeping the residuals inside; `backward` runs it a second time.
 

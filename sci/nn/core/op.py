@@ -15,7 +15,7 @@ from sci.nn.core.tape import Tape, Variable, variables_of
 
 __all__ = ["Op", "op"]
 
-_KINDS = frozenset("biufc")
+_REAL = frozenset("biuf")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -70,6 +70,7 @@ class Op:
     __name__: str
     __qualname__: str
 
+    @entry
     def __init__(
         self,
         forward: Callable[..., tuple[Any, Any]],
@@ -117,7 +118,7 @@ class Op:
                     tape = a.tape
                 elif a.tape is not tape:
                     raise InvalidValueError(f"{self!r} was called with variables of two tapes; expected one tape")
-            elif type(a) is not np.ndarray or a.dtype.kind not in _KINDS:
+            elif type(a) is not np.ndarray or a.dtype.kind not in _REAL:
                 odd = True
         if odd or options:
             self._check(args, options)

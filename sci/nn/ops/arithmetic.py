@@ -6,6 +6,7 @@ import numbers
 import operator
 from typing import Any
 
+from sci.arguments import Real
 from sci.backend import Array
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
@@ -203,7 +204,7 @@ def _scale_shift_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 
 @op(vjp=_scale_shift_vjp)
-def scale_shift(x: Array, *, scale: Any, shift: Any) -> tuple[Array, Any]:
+def scale_shift(x: Array, *, scale: Real | float, shift: Real | float) -> tuple[Array, Any]:
     """Return x scale + shift with constant real `scale` and `shift` that broadcast to the shape of `x`.
 
     Raises

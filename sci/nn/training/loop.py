@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, abort_on_error, agreed, rank_of, size, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -83,7 +83,7 @@ def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-@entry(collective=True)
+@collective_entry
 def train(
     loss: Loss,
     parameters: Mapping[str, Array],
@@ -242,7 +242,7 @@ def _start(
 ) -> Checkpoint:
     """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits."""
     if not parameters:
-        raise InvalidValueError("there are no parameters to train")
+        raise InvalidValueError("there are no parameters to train; expected a dict of one array or more")
     _require_good(parameters, 0, "parameter")
     settings = {**settings, "optimizer": type(optimizer).__name__}
     fresh = {name: _copy(p) for name, p in parameters.items()}

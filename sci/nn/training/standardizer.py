@@ -75,7 +75,9 @@ class Standardizer:
         axes = (0,) if pointwise else (0, *range(2, data.ndim))
         count = float(allreduce_sum(np.array([float(np.prod([data.shape[a] for a in axes]))]), comm)[0])
         if count == 0:
-            raise InvalidValueError("Standardizer.fit of no samples")
+            raise InvalidValueError(
+                f"Standardizer.fit of shape {tuple(data.shape)}; expected one sample or more, over all ranks"
+            )
         mean = allreduce_sum(data.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
         # Squares of numbers near the ends of the range overflow or vanish: in units of the mean deviation they do not.
         deviations = xp.abs(data - mean)

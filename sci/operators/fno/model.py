@@ -161,7 +161,7 @@ class FNO:
         require_finite(x, "the field")
         return self.forward(as_dtype(self.parameters, x.dtype), x)
 
-    def forward(self, parameters: Mapping[str, Any], x: Any, *, checkpoint: bool = False) -> Any:
+    def forward(self, parameters: Mapping[str, Array], x: Array, *, checkpoint: bool = False) -> Any:
         """Return the output for given parameters, arrays or variables.
 
         Parameters

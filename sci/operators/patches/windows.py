@@ -88,7 +88,10 @@ class MultigridPatches:
             If the number of patches does not divide the grid.
         """
         if any(n % self.per_axis or n == 0 for n in grid):
-            raise ShapeError(f"a grid of {tuple(grid)} cannot be cut into {self.per_axis} patches along each axis")
+            raise ShapeError(
+                f"a grid of {tuple(grid)} cannot be cut into {self.per_axis} patches along each axis; expected lengths "
+                "that this number divides"
+            )
         return tuple(n // self.per_axis for n in grid)
 
     def halo(self, grid: Sequence[int]) -> tuple[int, ...]:

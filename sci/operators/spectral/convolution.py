@@ -157,7 +157,7 @@ class SpectralConv:
         bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)
         return cls({"bias": xp.asarray(bias.astype(np.float32)), **parameters}, form)
 
-    def forward(self, parameters: Mapping[str, Any], x: Any, grid: Sequence[int] | None = None) -> Any:
+    def forward(self, parameters: Mapping[str, Array], x: Array, grid: Sequence[int] | None = None) -> Any:
         """Return the layer's output with `parameters`, arrays or variables."""
         names = tuple(self.form.shapes())
         weights = [parameters[name] for name in names]

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Real, entry
 from sci.backend import Array, namespace, require_finite, to_host
 from sci.errors import ShapeError
 from sci.operators.training.config import TrainingConfig
@@ -15,7 +15,7 @@ __all__ = ["SquareSymmetries", "as_fields", "digest", "with_transposed"]
 
 
 @entry
-def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:
+def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
     """Return samples (n, *grid) or (n, channel, *grid) as float32 (n, channel, *grid); float64 stays.
 
     Raises

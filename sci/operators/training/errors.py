@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
-from sci.backend import Array, namespace, to_host
+from sci.arguments import Real, entry
+from sci.backend import namespace, require_finite, to_host
 from sci.errors import ShapeError
 from sci.nn.losses import squared_norms
 
@@ -15,7 +15,7 @@ __all__ = ["relative_errors"]
 
 
 @entry
-def relative_errors(prediction: Array, truth: Array, *, periodic: bool | None = None) -> dict[str, Any]:
+def relative_errors(prediction: Real, truth: Real, *, periodic: bool | None = None) -> dict[str, Any]:
     """Return mean relative errors of predictions, over all channels and for each.
 
     Parameters
@@ -34,7 +34,9 @@ def relative_errors(prediction: Array, truth: Array, *, periodic: bool | None = 
 
     Raises
     ------
-    ShapeError
+    ShapeError, DTypeError
+    InvalidValueError
+        For NaN and infinite values.
 
     Notes
     -----
@@ -51,6 +53,8 @@ def relative_errors(prediction: Array, truth: Array, *, periodic: bool | None = 
             f"a prediction {tuple(prediction.shape)} and truth {tuple(truth.shape)}; expected one (n, channel, *grid)"
         )
     xp = namespace(prediction, truth)
+    for name, field in (("prediction", prediction), ("truth", truth)):
+        require_finite(field, name)
     axes = (0, *range(2, truth.ndim))
     unit = xp.abs(truth).max(axis=axes, keepdims=True)
     unit = xp.where(unit > 0, unit, xp.maximum(xp.abs(prediction).max(axis=axes, keepdims=True), unit))

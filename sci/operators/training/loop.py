@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array, to_host
 from sci.distributed import Comm
 from sci.errors import InvalidValueError, ShapeError
@@ -25,7 +25,7 @@ from sci.operators.training.trained import TrainedOperator
 __all__ = ["train_operator"]
 
 
-@entry(collective=True)
+@collective_entry
 def train_operator(
     model: FNO,
     x: Array,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Real, entry
 from sci.backend import Array, namespace, require_finite
 from sci.distributed import Comm, Deferred, abort_on_error, allreduce_sum, broadcast, size
 from sci.nn import op
@@ -141,7 +141,7 @@ def lightning_attention(
     k: Array,
     v: Array,
     decay: Array,
-    state: Array | None = None,
+    state: Real | None = None,
     *,
     method: LightningMethod = "gather",
     comm: Comm = None,
@@ -219,7 +219,7 @@ def lightning_attention(
 
 
 @entry
-def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Array | None = None) -> tuple[Array, Array]:
+def lightning_step(q: Array, k: Array, v: Array, decay: Array, state: Real | None = None) -> tuple[Array, Array]:
     """Attend from one token: S <- lam S + k v^T, out = S^T q.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import Comm, Message, abort_on_error, agreed, rank_of, recv, send, size
 from sci.distributed.messages import MAX_TAG
@@ -22,7 +22,7 @@ Forward = Callable[[int, int, Any], tuple[Any, Any]]
 Backward = Callable[[int, int, Any, Any], Any]
 
 
-@entry(collective=True)
+@collective_entry
 def run_pipeline(
     schedule: PipelineSchedule,
     forward: Forward,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sci.arguments import entry
+from sci.arguments import collective_entry, entry
 from sci.distributed import Comm, agreed, rank_of, size
 from sci.errors import DecompositionError
 
@@ -61,7 +61,7 @@ class RankGrid:
                 comm.Free()
 
 
-@entry(collective=True)
+@collective_entry
 def rank_grid(comm: Comm = None, *, data: int = 1, pipeline: int = 1, sequence: int = 1, tensor: int = 1) -> RankGrid:
     """Cut the ranks of a communicator into a grid.
 

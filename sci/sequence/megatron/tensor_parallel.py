@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
+from sci.backend import Array
 from sci.distributed import Comm
 from sci.nn import (
     add,
@@ -27,8 +28,10 @@ from sci.nn import (
 __all__ = ["column_linear", "parallel_attention", "parallel_mlp", "row_linear"]
 
 
-@entry(collective=True)
-def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
+@collective_entry
+def column_linear(
+    x: Array, weight: Array, bias: Array | None = None, *, comm: Comm = None, sequence: bool = False
+) -> Any:
     """Return this rank's columns of x W^T + b: `weight` and `bias` are its rows of W and b.
 
     Parameters
@@ -61,8 +64,8 @@ def column_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, s
     return linear(x, weight, *(() if bias is None else (bias,)))
 
 
-@entry(collective=True)
-def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequence: bool = False) -> Any:
+@collective_entry
+def row_linear(x: Array, weight: Array, bias: Array | None = None, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return x W^T + b, where each rank has its columns of x and W: the inverse cut of `column_linear`.
 
     Parameters
@@ -100,8 +103,8 @@ def row_linear(x: Any, weight: Any, bias: Any = None, *, comm: Comm = None, sequ
     return out if bias is None else add(out, bias)
 
 
-@entry(collective=True)
-def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, sequence: bool = False) -> Any:
+@collective_entry
+def parallel_mlp(weights: Mapping[str, Array], x: Array, *, comm: Comm = None, sequence: bool = False) -> Any:
     """Return gelu(x A^T + a) B^T + b, with A cut by columns and B by rows.
 
     Parameters
@@ -133,10 +136,10 @@ def parallel_mlp(weights: Mapping[str, Any], x: Any, *, comm: Comm = None, seque
     return row_linear(hidden, weights["down"], weights["down_bias"], comm=comm, sequence=sequence)
 
 
-@entry(collective=True)
+@collective_entry
 def parallel_attention(
-    weights: Mapping[str, Any],
-    x: Any,
+    weights: Mapping[str, Array],
+    x: Array,
     attend: Callable[[Any, Any, Any], Any],
     head_dim: int,
     *,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of, size, split
 from sci.errors import InvalidValueError, ShapeError
@@ -36,9 +36,9 @@ def _masked_rows(table: Array, tokens: Array, *, first: int) -> tuple[Array, Any
     return table[local] * inside[..., None].astype(table.dtype), (table.shape, local, inside)
 
 
-@entry(collective=True)
+@collective_entry
 def vocabulary_embedding(
-    table: Any, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
+    table: Array, tokens: Array, *, vocabulary: int, comm: Comm = None, sequence: bool = False
 ) -> Any:
     """Return rows of a table that is cut over the ranks.
 

@@ -169,7 +169,9 @@ def _join_heads(x: Any) -> Any:
 
 
 @entry
-def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *, heads: int, start: int = 0) -> Any:
+def gated_linear_attention(
+    weights: Mapping[str, Array], x: Array, attend: Attend, *, heads: int, start: int = 0
+) -> Any:
     """Return (norm(attend(swish(x Wq), swish(x Wk), x Wv)) * x Wu) Wo.
 
     Parameters
@@ -209,7 +211,7 @@ def gated_linear_attention(weights: Mapping[str, Any], x: Any, attend: Attend, *
 
 
 @entry
-def gated_unit(weights: Mapping[str, Any], x: Any) -> Any:
+def gated_unit(weights: Mapping[str, Array], x: Array) -> Any:
     """Return ((x Wv) * (x Wu)) Wo, the gated unit without activation (SGLU).
 
     Parameters

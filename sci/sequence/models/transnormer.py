@@ -155,7 +155,7 @@ class TransNormer:
         return replace(self, parameters=dict(parameters))
 
     def loss(
-        self, variables: Mapping[str, Any], batch: Array, *, comm: Comm = None, method: LightningMethod = "gather"
+        self, variables: Mapping[str, Array], batch: Array, *, comm: Comm = None, method: LightningMethod = "gather"
     ) -> Any:
         """Return the mean cross-entropy of every next token of `batch`, in nats, on all ranks.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Real, entry
 from sci.backend import Array, namespace
 from sci.distributed import size as size_of
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -270,7 +270,7 @@ def _line_search_loss_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
 
 
 @op(vjp=_line_search_loss_vjp)
-def line_search_loss(y: Array, b: Array, *, apply: Callable[[Array], Array]) -> tuple[Array, Any]:
+def line_search_loss(y: Real, b: Real, *, apply: Callable[[Array], Array]) -> tuple[Array, Any]:
     """Return the mean over a batch of ||b - A x||^2 with x = y (y'b) / (y'A y), the best multiple of y.
 
     Parameters

@@ -80,7 +80,7 @@ class DeepConjugateDirection:
         """Number of parameters."""
         return count_parameters(self.parameters)
 
-    def forward(self, parameters: dict[str, Any], x: Any) -> Any:
+    def forward(self, parameters: dict[str, Array], x: Array) -> Any:
         """Return the directions (batch, 1, *grid) of residuals (batch, 1, *grid)."""
         return network(self.size, parameters, x)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Real, entry
 from sci.backend import Array
 from sci.errors import InvalidValueError
 
@@ -76,7 +76,7 @@ def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tupl
 
 @entry
 def ritz_right_hand_sides(
-    vectors: np.ndarray, count: int, *, lower: float = 0.55, seed: int = 0, dtype: type = np.float32
+    vectors: Real, count: int, *, lower: float = 0.55, seed: int = 0, dtype: type = np.float32
 ) -> np.ndarray:
     """Return random unit vectors with weight on the lower part of the spectrum.
 

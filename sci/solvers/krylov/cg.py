@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
@@ -76,7 +76,7 @@ class Limits:
         return max(self.rtol * b_norm, self.atol)
 
 
-@entry(collective=True)
+@collective_entry
 def cg(
     A: Any,
     b: Any,

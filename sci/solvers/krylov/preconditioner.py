@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, ShapeError
 from sci.solvers.krylov.arrays import size_of_entries
@@ -20,6 +21,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["PaddedPreconditioner"]
 
 
+@entry
 class PaddedPreconditioner(ABC):
     """A preconditioner of a Poisson operator that works on padded arrays.
 
@@ -71,6 +73,8 @@ class PaddedPreconditioner(ABC):
     def _apply(self, grid: Array) -> Array:
         A = self.A
         namespace(grid, A.mask)
+        if grid.dtype.kind not in "biuf":
+            raise DTypeError(f"the vector has dtype {grid.dtype}; expected real numbers")
         dtype = grid.dtype if grid.dtype.kind == "f" else np.dtype(np.float64)
         size = size_of_entries(grid, A.comm)
         unit = power_of_two(size) if np.isfinite(size) else 1.0

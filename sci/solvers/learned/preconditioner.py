@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
@@ -22,7 +22,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["LearnedMultigrid"]
 
 
-@entry(collective=True)
+@collective_entry
 class LearnedMultigrid(PaddedPreconditioner):
     """Approximate inverse M of a Poisson operator: one learned V-cycle, symmetric and positive definite.
 

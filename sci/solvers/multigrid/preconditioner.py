@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.distributed import agreed
 from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
@@ -18,7 +18,7 @@ from sci.solvers.poisson.operator import PoissonOperator
 __all__ = ["Multigrid"]
 
 
-@entry(collective=True)
+@collective_entry
 class Multigrid(PaddedPreconditioner):
     """Approximate inverse of a Poisson operator: one V-cycle, symmetric and positive definite.
 

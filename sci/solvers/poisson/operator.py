@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Real, collective_entry
 from sci.backend import Array, as_finite, namespace
 from sci.distributed import agreed
 from sci.distributed import size as size_of
@@ -35,7 +35,7 @@ CONSISTENT = 1e-8
 """A right-hand side of a singular system may sum to this, relative to the sum of its absolute values."""
 
 
-@entry(collective=True)
+@collective_entry
 class PoissonOperator:
     """Symmetric finite-volume operator A u = -div(c grad u) on the fluid cells of a grid.
 
@@ -331,7 +331,7 @@ class PoissonOperator:
             )
         return self.project(b)
 
-    def boundary_source(self, values: Array) -> Array:
+    def boundary_source(self, values: Real) -> Array:
         """Return the right-hand side of Dirichlet values: the sum over Dirichlet faces of w times the value.
 
         Parameters

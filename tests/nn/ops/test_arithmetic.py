@@ -7,7 +7,7 @@ import pytest
 from op_cases import complex_, real
 
 import sci.nn as P
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError
 from sci.nn.ops.arithmetic import unbroadcast
 
 

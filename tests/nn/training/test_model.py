@@ -18,7 +18,11 @@ def test_models_and_checkpoints_refuse_what_files_cannot_hold():
         (lambda: ModelState("FNO", {"f": (1, 2)}, {}), InvalidValueError, "changes when written as JSON"),
         (lambda: ModelState("FNO", {"f": float("nan")}, {}), InvalidValueError, "as JSON"),
         (lambda: ModelState("FNO", {}, {"a": np.arange(3)}), DTypeError, "'a' has dtype int64"),
-        (lambda: ModelState("FNO", {}, {"a": [1.0]}), DTypeError, r"parameters\['a'\] is \[1.0\], a list; expected an array"),
+        (
+            lambda: ModelState("FNO", {}, {"a": [1.0]}),
+            DTypeError,
+            r"parameters\['a'\] is \[1.0\], a list; expected an array",
+        ),
         (lambda: Checkpoint(2, {"w": w}, {}, np.zeros(1)), InvalidValueError, "with 1 losses"),
     ):
         with pytest.raises(error, match=message):

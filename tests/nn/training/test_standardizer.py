@@ -54,5 +54,5 @@ def test_standardizer_refuses_bad_data():
         Standardizer.fit(np.ones(3))
     with pytest.raises(InvalidValueError, match="NaN"):
         Standardizer.fit(np.full((2, 1, 2), np.nan))
-    with pytest.raises(InvalidValueError, match="no samples"):
+    with pytest.raises(InvalidValueError, match="one sample or more"):
         Standardizer.fit(np.ones((0, 1, 2)))

@@ -111,7 +111,7 @@ def test_references_give_the_iterations_of_the_kernels():
 def test_bad_arguments():
     A = OPERATORS[0]
     for make in (Multigrid, IncompleteCholesky, FastPoisson):
-        with pytest.raises(DTypeError, match="A is a csr_matrix .* expected a PoissonOperator"):
+        with pytest.raises(DTypeError, match=r"A is a csr_matrix .* expected a PoissonOperator"):
             make(A.to_scipy())
     with pytest.raises(InvalidValueError, match="smoothing"):
         Multigrid(A, smoothing=0)

@@ -1,0 +1,307 @@
+"""One right call of every public function and class of four rooms, to be spoiled argument by argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sci import nn, operators, sequence, solvers
+
+RNG = np.random.default_rng(5)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that works: the arguments by position, and by name."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def call(function: Callable[..., Any], *args: Any, **options: Any) -> Call:
+    """Return the record of a call."""
+    return Call(function, args, options)
+
+
+def real(*shape: int, dtype: Any = np.float64) -> np.ndarray:
+    """Return random numbers."""
+    return RNG.normal(size=shape).astype(dtype)
+
+
+MASK = np.ones((6, 6, 6), bool)
+SMALL = solvers.PoissonOperator(np.ones((2, 2, 2), bool))
+A = solvers.PoissonOperator(MASK)
+B = real(6, 6, 6)
+GRADIENTS = {"w": real(3), "v": real(2, 2)}
+FNO = operators.FNO((4, 4), 1, 1, 4, 2)
+FIELDS = real(4, 1, 8, 8, dtype=np.float32)
+CUT = operators.MultigridPatches(levels=1, padding=0.125)
+PATCHED = operators.FNO((4, 4), CUT.channels(1, dim=2), 1, 8, 2, positional_grid=False)
+PATCH_FIELDS = real(2, 1, 16, 16, dtype=np.float32)
+CONFIG = operators.TrainingConfig(epochs=1, batch_size=2, loss="l2")
+CONV = operators.SpectralConv.create(2, 3, (4, 4))
+FORM = operators.WeightFormat(2, 3, (4, 3), "tucker", 0.5)
+DCDM = solvers.DeepConjugateDirection()
+MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
+GRID = sequence.rank_grid(None)
+TRANSFORMER = sequence.ParallelTransformer(8, 2, 2, 16, 11, GRID)
+TOKENS = np.array([[1, 2, 3, 4, 5]])
+MLP = {name: real(*shape) for name, shape in {"up": (5, 4), "up_bias": (5,), "down": (4, 5), "down_bias": (4,)}.items()}
+HEADS = {name: real(4, 4) for name in "qkvo"} | {"o_bias": real(4)}
+GATED = {name: real(4, 4) for name in "qkvuo"} | {"theta": real(2, 2)}
+PLAN = sequence.pipeline_schedule("gpipe", 1, 2)
+Q = real(2, 4, 3)
+
+
+def mixes(q: Any, k: Any, v: Any) -> Any:
+    """Return the values: an attention that looks at nothing else."""
+    return v
+
+
+def _loss(variables: dict[str, Any], batch: Any) -> Any:
+    return nn.mean_squared_error(nn.linear(batch[0], variables["w"]), batch[1])
+
+
+def _nn() -> dict[str, Call]:
+    x, image, w = real(2, 3), real(2, 4, 6), real(4)
+    optimizers = {
+        kind.__name__: call(kind, 1e-3, **options)
+        for kind, options in (
+            (nn.Adam, {"betas": (0.9, 0.99), "eps": 1e-8}),
+            (nn.AdamW, {"weight_decay": 0.1}),
+            (nn.AdamP, {"delta": 0.1, "scale_invariant": {"w": "channel"}}),
+            (nn.SGDP, {"momentum": 0.5, "wd_ratio": 0.2}),
+        )
+    }
+    unary = {f.__name__: call(f, x) for f in (nn.gelu, nn.relu, nn.silu, nn.tanh, nn.negative)}
+    binary = {f.__name__: call(f, x, real(3)) for f in (nn.add, nn.subtract, nn.multiply, nn.divide)}
+    return {
+        **optimizers,
+        **unary,
+        **binary,
+        "Adam.start": call(nn.Adam().start, GRADIENTS),
+        "Adam.update": call(nn.Adam().update, GRADIENTS, GRADIENTS, nn.Adam().start(GRADIENTS), 1, 1.0),
+        "Checkpoint": call(nn.Checkpoint, 1, GRADIENTS, {}, np.array([0.5])),
+        "ModelState": call(nn.ModelState, "line", {"degree": 1}, GRADIENTS),
+        "Op": call(nn.Op, abs, abs),
+        "Standardizer": call(nn.Standardizer, real(1, 2, 1), real(1, 2, 1) ** 2 + 1),
+        "Standardizer.fit": call(nn.Standardizer.fit, image),
+        "Standardizer.encode": call(nn.Standardizer.fit(image).encode, image),
+        "Standardizer.decode": call(nn.Standardizer.fit(image).decode, image),
+        "Tape": call(lambda arrays: nn.Tape().watch(arrays), x),
+        "Variable": call(nn.Variable, x, nn.Tape()),
+        "allreduce_gradients": call(nn.allreduce_gradients, GRADIENTS, 0.5, 1.0),
+        "average_pool": call(nn.average_pool, real(1, 2, 4, 4, 4)),
+        "channel_scale": call(nn.channel_scale, image, w),
+        "checkpoint": call(nn.checkpoint, nn.gelu, x),
+        "clip_by_global_norm": call(nn.clip_by_global_norm, GRADIENTS, 1.0),
+        "concatenate": call(nn.concatenate, x, x, axis=0),
+        "constant": call(nn.constant, 1.0),
+        "convolve": call(nn.convolve, real(1, 2, 4, 4, 4), real(3, 2, 3, 3, 3), real(3)),
+        "copy_to_ranks": call(nn.copy_to_ranks, x),
+        "cosine": call(nn.cosine, 10.0, 0.1),
+        "count_parameters": call(nn.count_parameters, GRADIENTS),
+        "crop": call(nn.crop, x, ((0, 1), (1, 1))),
+        "cross_entropy": call(nn.cross_entropy, x, np.array([0, 2])),
+        "einsum": call(nn.einsum, "bi,io->bo", x, real(3, 2)),
+        "embedding": call(nn.embedding, x, np.array([1, 0])),
+        "gather_tokens": call(nn.gather_tokens, x, axis=-2),
+        "global_norm": call(nn.global_norm, GRADIENTS),
+        "group_norm": call(nn.group_norm, image, w, w, groups=2, eps=1e-5),
+        "initial_normal": call(nn.initial_normal, 0, (2, 3), 0.1),
+        "initial_uniform": call(nn.initial_uniform, 0, (2, 3), 3),
+        "instance_norm": call(nn.instance_norm, image, eps=1e-5),
+        "layer_norm": call(nn.layer_norm, x, real(3), real(3), eps=1e-5),
+        "linear": call(nn.linear, x, real(4, 3), real(4)),
+        "log_softmax": call(nn.log_softmax, x, axis=-1),
+        "matmul": call(nn.matmul, x, real(3, 2)),
+        "mean": call(nn.mean, x, axis=0, keepdims=False),
+        "mean_squared_error": call(nn.mean_squared_error, x, x),
+        "op": call(nn.op, vjp=abs),
+        "pad": call(nn.pad, x, ((0, 1), (1, 1))),
+        "pointwise_conv": call(nn.pointwise_conv, image, real(5, 4), real(5)),
+        "power": call(nn.power, abs(x), exponent=2.0),
+        "project_radial": call(nn.project_radial, x, x, "layer"),
+        "radial_view": call(nn.radial_view, x, x, 0.1),
+        "relative_h1": call(nn.relative_h1, image, target=image + 1, periodic=True),
+        "relative_l2": call(nn.relative_l2, image, target=image + 1),
+        "reshape": call(nn.reshape, x, shape=(3, 2)),
+        "rms_norm": call(nn.rms_norm, x, real(3), eps=1e-6),
+        "scale_shift": call(nn.scale_shift, x, scale=2.0, shift=real(3)),
+        "scatter_sum": call(nn.scatter_sum, x, axis=-2),
+        "select": call(nn.select, x, index=(0, slice(1))),
+        "softmax": call(nn.softmax, x, axis=-1),
+        "step_decay": call(nn.step_decay, 3.0, 0.5),
+        "sum": call(nn.sum, x, axis=0, keepdims=True),
+        "sum_over_ranks": call(nn.sum_over_ranks, x),
+        "train": call(
+            nn.train,
+            _loss,
+            {"w": np.zeros((1, 3))},
+            (real(8, 3), real(8, 1)),
+            optimizer=nn.Adam(0.05),
+            epochs=1,
+            batch_size=4,
+            seed=0,
+            shuffle=True,
+            clip=1.0,
+            schedule_each="epoch",
+        ),
+        "transpose": call(nn.transpose, x, axes=(1, 0)),
+        "upsample_nearest": call(nn.upsample_nearest, real(1, 2, 2, 2, 2)),
+        "value_and_gradients": call(nn.value_and_gradients, lambda v: (v * v).sum(), x),
+        "value_of": call(nn.value_of, x),
+        "warm_up": call(nn.warm_up, 3.0),
+    }
+
+
+def _operators() -> dict[str, Call]:
+    y = 1e-3 * FIELDS + 0.5
+    return {
+        "FNO": call(operators.FNO, (4, 4), 1, 1, 4, 2, seed=0),
+        "FNO.call": call(FNO, FIELDS),
+        "FNO.forward": call(FNO.forward, FNO.parameters, FIELDS),
+        "TFNO": call(operators.TFNO, (4, 4), 1, 1, 4, rank_fraction=0.5),
+        "FNOConfig": call(operators.FNOConfig, (4, 4), 1, 1, 4, domain_padding=0.125, norm="group"),
+        "MultigridPatches": call(operators.MultigridPatches, levels=1, padding=0.125),
+        "MultigridPatches.split": call(CUT.split, PATCH_FIELDS),
+        "MultigridPatches.stitch": call(CUT.stitch, CUT.targets(PATCH_FIELDS), (16, 16)),
+        "MultigridPatches.crop": call(CUT.crop, CUT.split(PATCH_FIELDS), (16, 16)),
+        "MultigridPatches.targets": call(CUT.targets, PATCH_FIELDS),
+        "MultigridPatches.window": call(CUT.window, (16, 16)),
+        "SpectralConv": call(operators.SpectralConv, CONV.parameters, CONV.form),
+        "SpectralConv.create": call(operators.SpectralConv.create, 2, 3, (4, 4), factorization="cp", tensor_rank=2),
+        "SpectralConv.call": call(CONV, real(1, 2, 8, 8, dtype=np.float32)),
+        "TrainedOperator": call(operators.TrainedOperator, FNO),
+        "TrainedOperator.call": call(operators.TrainedOperator(FNO), FIELDS, batch_size=2),
+        "TrainingConfig": call(operators.TrainingConfig, epochs=1, batch_size=2, learning_rate=1e-3, loss="l2"),
+        "WeightFormat": call(operators.WeightFormat, 2, 3, (4, 3), "tucker", 0.5),
+        "WeightFormat.to_dense": call(FORM.to_dense, FORM.initialize(np.random.default_rng(0), np)),
+        "as_fields": call(operators.as_fields, FIELDS, 2),
+        "from_neuraloperator": call(operators.from_neuraloperator, {"fno_blocks.bias": np.ones(2)}),
+        "neuraloperator_state": call(operators.neuraloperator_state, FNO),
+        "patch_loss": call(operators.patch_loss, PATCHED, CUT),
+        "predict_patches": call(operators.predict_patches, PATCHED, CUT, PATCH_FIELDS),
+        "relative_errors": call(operators.relative_errors, FIELDS, y, periodic=True),
+        "train_operator": call(operators.train_operator, FNO, FIELDS, y, CONFIG, tests={"t": (FIELDS, y)}, seed=0),
+        "with_transposed": call(operators.with_transposed, FIELDS, FIELDS),
+    }
+
+
+def _solvers() -> dict[str, Call]:
+    basis, alpha, beta = solvers.lanczos(A.matvec, A.size, 6)
+    vectors = solvers.ritz_vectors(basis, alpha, beta)[1]
+    return {
+        "CycleModel": call(solvers.CycleModel, solvers.CycleModel.untrained().parameters),
+        "CycleModel.train": call(solvers.CycleModel.train, sizes=(8,), steps=1),
+        "DeepConjugateDirection": call(solvers.DeepConjugateDirection, 64, seed=0),
+        "DeepConjugateDirection.call": call(DCDM, B),
+        "DeepConjugateDirection.solve": call(DCDM.solve, SMALL, real(2, 2, 2), maxiter=1, k=2, rtol=1e-4),
+        "DeepConjugateDirection.train": call(DCDM.train, SMALL, real(2, 8), epochs=1, batch_size=2),
+        "DirectionLog": call(solvers.DirectionLog, []),
+        "FastPoisson": call(solvers.FastPoisson, A),
+        "FastPoisson.matvec": call(solvers.FastPoisson(A).matvec, B),
+        "IncompleteCholesky": call(solvers.IncompleteCholesky, A, 0.5),
+        "IncompleteCholesky.matvec": call(solvers.IncompleteCholesky(A).matvec, B),
+        "Jacobi": call(solvers.Jacobi, A),
+        "Jacobi.matvec": call(solvers.Jacobi(A).matvec, B),
+        "LearnedMultigrid": call(solvers.LearnedMultigrid, A, solvers.CycleModel.untrained()),
+        "LearnedMultigrid.matvec": call(solvers.LearnedMultigrid(A).matvec, B),
+        "LearnedMultigrid.solve": call(solvers.LearnedMultigrid(A).solve, B, B, rtol=1e-6, atol=0.0, maxiter=5),
+        "Multigrid": call(solvers.Multigrid, A, smoothing=2, coarse="averaged", dtype="f4"),
+        "Multigrid.matvec": call(solvers.Multigrid(A).matvec, B),
+        "PoissonOperator": call(
+            solvers.PoissonOperator, MASK, (1.0, 1.0, 2.0), "neumann", neumann_body=MASK, coefficient=B * B + 1
+        ),
+        "PoissonOperator.matvec": call(A.matvec, B),
+        "PoissonOperator.apply": call(A.apply, B),
+        "PoissonOperator.compress": call(A.compress, B),
+        "PoissonOperator.expand": call(A.expand, B.ravel()),
+        "PoissonOperator.project": call(A.project, B),
+        "PoissonOperator.boundary_source": call(A.boundary_source, real(8, 8, 8)),
+        "SolveResult": call(solvers.SolveResult, B, 1, np.array([1.0, 0.1]), True, 0.1),
+        "block_slices": call(solvers.block_slices, (8, 8, 8), boundary="dirichlet"),
+        "cg": call(solvers.cg, A, B, B, rtol=1e-6, atol=0.0, maxiter=20, M=solvers.Jacobi(A), callback=np.shape),
+        "conjugate_directions": call(
+            solvers.conjugate_directions, A, B, np.array, B, k=2, rtol=1e-6, atol=0.0, maxiter=20
+        ),
+        "iteration_traffic": call(solvers.iteration_traffic, A, solvers.Multigrid(A)),
+        "lanczos": call(solvers.lanczos, A.matvec, A.size, 4, seed=0),
+        "line_search_loss": call(solvers.line_search_loss, real(2, 4), real(2, 4), apply=np.negative),
+        "ritz_right_hand_sides": call(solvers.ritz_right_hand_sides, vectors, 2, lower=0.5, seed=0),
+        "ritz_vectors": call(solvers.ritz_vectors, basis, alpha, beta),
+    }
+
+
+def _sequence() -> dict[str, Call]:
+    x, logits = real(1, 3, 4), real(1, 5, 6)
+    steps = PLAN[0]
+    return {
+        "AttentionCost": call(sequence.AttentionCost, 1.0, 1.0, 1.0),
+        "LanguageModelSize": call(sequence.LanguageModelSize, 24, 64),
+        "LanguageModelSize.flops": call(sequence.LanguageModelSize(24, 64).flops, 2),
+        "ParallelTransformer": call(sequence.ParallelTransformer, 8, 2, 2, 16, 11, GRID, "softmax"),
+        "ParallelTransformer.loss_and_gradients": call(
+            TRANSFORMER.loss_and_gradients, TRANSFORMER.whole(0), TOKENS, microbatches=1, schedule="1f1b"
+        ),
+        "ParallelTransformer.own": call(TRANSFORMER.own, TRANSFORMER.whole(0)),
+        "PipelineStep": call(sequence.PipelineStep, True, 0, 0),
+        "RankGrid": call(sequence.RankGrid, None, None, None, None, None, None),
+        "Simulation": call(sequence.Simulation, 1.0, 0.1, (1.0,)),
+        "State": call(sequence.State, 2, (real(1, 2, 4, 4),)),
+        "TextWindows": call(sequence.TextWindows, b"abcdefgh", 3),
+        "TransNormer": call(sequence.TransNormer, 8, 2, 2, 8, 256, MODEL.parameters),
+        "TransNormer.create": call(
+            sequence.TransNormer.create, seed=0, width=8, heads=2, layers=2, hidden=8, decays=[[0.1, 0.2], [0.1, 0.2]]
+        ),
+        "TransNormer.loss": call(MODEL.loss, MODEL.parameters, TOKENS, method="gather"),
+        "TransNormer.prefill": call(MODEL.prefill, TOKENS, MODEL.prefill(TOKENS)[1]),
+        "TransNormer.decode_step": call(MODEL.decode_step, TOKENS[0, :1], MODEL.prefill(TOKENS)[1]),
+        "TransNormer.generate": call(MODEL.generate, b"ab", 2, temperature=1.0, seed=0),
+        "attention_cost": call(sequence.attention_cost, 64, 2, 8, 4, method="ring"),
+        "column_linear": call(sequence.column_linear, x, real(5, 4), real(5)),
+        "gated_linear_attention": call(sequence.gated_linear_attention, GATED, x, lambda q, k, v: v, heads=2, start=0),
+        "gated_unit": call(sequence.gated_unit, {"v": real(5, 4), "u": real(5, 4), "o": real(4, 5)}, x),
+        "lightning_attention": call(sequence.lightning_attention, Q, Q, Q, np.array([0.1, 0.2]), real(2, 3, 3)),
+        "lightning_step": call(sequence.lightning_step, real(2, 3), real(2, 3), real(2, 3), np.array([0.1, 0.2])),
+        "linformer_attention": call(sequence.linformer_attention, Q, Q, Q, real(2, 4), real(2, 4), scale=1.0),
+        "lrpe": call(sequence.lrpe, Q, real(2, 3), start=1),
+        "merge_attention": call(sequence.merge_attention, Q, real(2, 4), Q, real(2, 4)),
+        "parallel_attention": call(sequence.parallel_attention, HEADS, x, mixes, 2),
+        "parallel_mlp": call(sequence.parallel_mlp, MLP, x),
+        "peak_in_flight": call(sequence.peak_in_flight, steps, 1),
+        "pipeline_bubble": call(sequence.pipeline_bubble, 2, 4, 1),
+        "pipeline_bytes": call(sequence.pipeline_bytes, 2, 1, 64, 8),
+        "pipeline_schedule": call(sequence.pipeline_schedule, "1f1b", 2, 4),
+        "polynomial_degree": call(sequence.polynomial_degree, 1.0, 1e-3),
+        "polynomial_rank": call(sequence.polynomial_rank, 4, 5),
+        "rank_grid": call(sequence.rank_grid, None, tensor=1),
+        "row_linear": call(sequence.row_linear, x, real(5, 4), real(5)),
+        "run_pipeline": call(
+            sequence.run_pipeline, PLAN, lambda *_: (np.ones(2), None), lambda *_: np.ones(2), shape=(2,), dtype=float
+        ),
+        "simple_rms_norm": call(sequence.simple_rms_norm, x, eps=1e-6),
+        "simulate": call(sequence.simulate, PLAN, 1.0, 2.0, 0.1),
+        "softmax_attention": call(sequence.softmax_attention, Q, Q, Q, causal=True, scale=1.0, method="ring"),
+        "tensor_attention": call(sequence.tensor_attention, Q, Q, Q, Q, Q, method="exact", tol=1e-6),
+        "tensor_parallel_bytes": call(sequence.tensor_parallel_bytes, 1, 64, 8, 2),
+        "token_loss": call(sequence.token_loss, logits, TOKENS, total=5),
+        "training_days": call(sequence.training_days, 1e9, 1e9, 8, 1e12),
+        "transnormer_decays": call(sequence.transnormer_decays, 4, 0, 2),
+        "vocabulary_cross_entropy": call(
+            sequence.vocabulary_cross_entropy, logits, TOKENS[0, :5][None], vocabulary=6, total=5
+        ),
+        "vocabulary_embedding": call(sequence.vocabulary_embedding, real(6, 4), TOKENS, vocabulary=6),
+    }
+
+
+ROOMS: dict[str, Callable[[], dict[str, Call]]] = {
+    "nn": _nn,
+    "operators": _operators,
+    "solvers": _solvers,
+    "sequence": _sequence,
+}
