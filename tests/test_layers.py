@@ -27,6 +27,7 @@ ROOMS = (
         "distributed",
         "versions",
         "arguments",
+        "linalg",
         "chebyshev",
         "tensor",
     ),

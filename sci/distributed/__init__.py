@@ -13,7 +13,7 @@ from sci.distributed.grids.halo import HaloExchange, exchange_halo
 from sci.distributed.grids.pencil_fft import PencilFFT
 from sci.distributed.grids.redistribute import gather_grid, redistribute, scatter_grid
 from sci.distributed.launcher import launched, launched_tasks
-from sci.distributed.messages import Message, alltoall, recv, send, shift
+from sci.distributed.messages import Message, alltoall, recv, ring_steps, send, shift
 from sci.distributed.ranges import split
 from sci.distributed.reductions import allreduce_max, allreduce_sum, reduce_scatter_rows
 from sci.distributed.staging import cuda_aware
@@ -54,6 +54,7 @@ __all__ = [
     "redistribute",
     "reduce_scatter_rows",
     "reset_traffic",
+    "ring_steps",
     "scatter_grid",
     "send",
     "shard",

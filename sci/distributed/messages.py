@@ -5,7 +5,7 @@ Nothing here blocks before `wait`: receives are posted first, so a ring of messa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed.agreement import Agreement
 from sci.distributed.collectives import describe
-from sci.distributed.communicators import Channel, Comm, channel_of
+from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
 from sci.distributed.exchange import Expected, Pending, Piece, exchange, start_exchange
 from sci.distributed.nccl import through_nccl
 from sci.distributed.staging import element_dtype
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["MAX_TAG", "Message", "alltoall", "recv", "send", "shift"]
+__all__ = ["MAX_TAG", "Message", "alltoall", "recv", "ring_steps", "send", "shift"]
 
 _SHIFT_TAGS = 1 << 10
 _SEND_TAGS = 1 << 12
@@ -106,6 +106,45 @@ def shift(
     dtype = element_dtype(array.dtype)
     pieces, expected = [Piece(target, array, tag)], [Expected(source, arriving, tag)]
     return Message(start_exchange(channel, operation, pieces, expected, dtype, namespace(array)))
+
+
+def ring_steps(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
+    """Yield the arrays of every rank in the order of the ring: those of this rank r, then of r - 1, r - 2, ...
+
+    Parameters
+    ----------
+    arrays : sequence of (..., n, width) arrays
+        This rank's own.
+    lengths : sequence of int
+        n on every rank.
+    comm : mpi4py communicator, optional
+
+    Yields
+    ------
+    owner : int
+        The rank whose arrays these are.
+    arrays : tuple of arrays
+
+    Notes
+    -----
+    Collective. The next arrays are on their way while the caller works; its work belongs in a `Deferred`, because a
+    rank that leaves the loop leaves the others waiting.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.distributed import ring_steps
+    >>> [owner for owner, (x,) in ring_steps([np.zeros((3, 2))], [3], None)]
+    [0]
+    """
+    n_ranks, rank, present = size(comm), rank_of(comm), tuple(arrays)
+    for hop in range(n_ranks):
+        following = lengths[(rank - hop - 1) % n_ranks]
+        coming = [
+            shift(a, shape=(*a.shape[:-2], following, a.shape[-1]), comm=comm) for a in present if hop < n_ranks - 1
+        ]
+        yield (rank - hop) % n_ranks, present
+        present = tuple(message.wait() for message in coming)
 
 
 def send(array: Array, target: int, *, tag: int = 0, operation: str = "send", comm: Comm = None) -> Message:

@@ -15,6 +15,7 @@ from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
 from operator_device_cases import CASES as OPERATOR_CASES
+from pairwise_cases import on_device as pairwise_reductions
 from solver_device_cases import SOLVER_CASES
 from systems import cloud, targets_in
 
@@ -141,6 +142,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(pairwise_sums, coulomb_potential, screened_potential, chosen_split),
     *(vorticity,),
     *(lightning,),
+    pairwise_reductions,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

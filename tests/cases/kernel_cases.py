@@ -11,6 +11,7 @@ import chebtuck_cases
 import learned_cases
 import numpy as np
 import operator_cases
+import pairwise_cases
 import stencil_cases
 
 import sci
@@ -250,6 +251,7 @@ _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
+_BY_DTYPE.update(pairwise_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
 
 

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import Comm, Deferred, Message, rank_of, shift, size
+from sci.distributed import Comm, Deferred, Message, rank_of, ring_steps, shift, size
 from sci.sequence.attention.problem import Problem
 from sci.sequence.attention.tiles import add_gradients, attend
 
-__all__ = ["ring_backward", "ring_forward", "ring_gradients", "ring_steps"]
-
-
-def ring_steps(arrays: Sequence[Array], lengths: Sequence[int], comm: Comm) -> Iterator[tuple[int, tuple[Array, ...]]]:
-    """Yield every rank's arrays in the order of the ring: those of this rank r, then of r - 1, r - 2, ...
-
-    The next arrays, of shape (..., lengths[rank], width), are on their way while the caller works.
-    """
-    n_ranks, rank, present = size(comm), rank_of(comm), tuple(arrays)
-    for hop in range(n_ranks):
-        following = lengths[(rank - hop - 1) % n_ranks]
-        coming = [shift(a, shape=_with_length(a, following), comm=comm) for a in present if hop < n_ranks - 1]
-        yield (rank - hop) % n_ranks, present
-        present = tuple(message.wait() for message in coming)
-
-
-def _with_length(array: Array, length: int) -> tuple[int, ...]:
-    return (*array.shape[:-2], length, array.shape[-1])
+__all__ = ["ring_backward", "ring_forward", "ring_gradients"]
 
 
 def ring_gradients(
@@ -51,7 +34,7 @@ def ring_gradients(
             continue
         # What arrives belongs to the arrays that come next, and after the last ones to this rank's.
         length = lengths[(owner - 1) % size(comm)]
-        traveling = [shift(a, shape=_with_length(a, length), comm=comm) for a in sums]
+        traveling = [shift(a, shape=(*a.shape[:-2], length, a.shape[-1]), comm=comm) for a in sums]
     for own, message in zip(home, traveling):
         own += message.wait()
     return home

@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from sci.backend import Array, namespace, to_device
-from sci.distributed import Deferred, reduce_scatter_rows
+from sci.distributed import Deferred, reduce_scatter_rows, ring_steps
 from sci.sequence.attention.problem import Problem
-from sci.sequence.attention.ring import ring_steps
 
 __all__ = ["rsa_backward", "rsa_forward"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.distributed import Comm, Deferred, allgather_rows, reduce_scatter_rows
-from sci.sequence.attention.ring import ring_gradients, ring_steps
+from sci.distributed import Comm, Deferred, allgather_rows, reduce_scatter_rows, ring_steps
+from sci.sequence.attention.ring import ring_gradients
 from sci.sequence.attention.tiles import KeyRange, add_gradients, attend, merge_attention
 
 __all__ = ["Exact"]
