@@ -1,6 +1,7 @@
 # make demo   sets up and runs the main job on a real protein
 # make test   sets up and runs every check and test
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
+# make test-docs  runs every page of the documentation in an empty folder with the installed wheel (minutes; nightly)
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
 # make wheels  builds in dist/ the source distribution, a pure wheel, and wheels with the kernels compiled for Linux on x86-64
@@ -16,7 +17,7 @@ BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 gpu docs pictures wheels clean compiler
+.PHONY: help demo test test-parallel-hdf5 test-docs gpu docs pictures wheels clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -26,7 +27,7 @@ demo: .venv/demo-ready
 	@command -v $${CXX:-g++} >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || \
 		echo "note: no C++ compiler, so kernels run as slow NumPy references; on Debian: apt-get install g++" >&2
 	mkdir -p demo
-	$(BIN)/sci potential examples/data/1ubi.pqr -o demo/1ubi.h5 --tol 1e-6 --grid 96 --plot demo/1ubi.png --overwrite
+	$(BIN)/sci potential $$($(BIN)/sci dataset ubiquitin) -o demo/1ubi.h5 --tol 1e-6 --grid 96 --plot demo/1ubi.png --overwrite
 	$(BIN)/sci info demo/1ubi.h5
 
 test: compiler .venv/test-ready
@@ -37,6 +38,9 @@ test: compiler .venv/test-ready
 
 test-parallel-hdf5:
 	PYTHON="$(PYTHON)" tests/mpi/parallel_hdf5.sh $(PYTEST_ARGS)
+
+test-docs: compiler .venv/test-ready
+	$(BIN)/pytest -q -m "nightly or not nightly" tests/test_pages.py $(PYTEST_ARGS)
 
 # A Python that has CuPy and pytest is used as it is (a container, a module); else .venv gets the wheel of the driver's CUDA.
 gpu:

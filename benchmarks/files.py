@@ -23,12 +23,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from sci.datasets import dataset_path
 from sci.io import read_slabs, read_structure, save_slabs
 from sci.io.core.hdf5 import LIBVER
 from sci.potentials import PotentialGrid, RangeSeparatedPotential, box_axes
 from sci.problems import darcy_flow
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr"
+EXAMPLE = dataset_path("ubiquitin")
 FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
     "lzf": {"compression": "lzf"},

@@ -5,10 +5,10 @@
 
 Without MOLECULE it takes structures/1kx5.pqr in the folder that SCI_TEST_DATA names. The peer is fmm3dpy (extra
 `peers`) from its PyPI wheel, which holds no vector instructions: a build for the machine is about twice as fast, and
-the dual-space method DMK about three times (see docs/performance.md). Each case runs in a process of its own on one
-thread; seconds are CPU seconds of that process, the least of the repeats; errors are relative L2 against direct sums
-at 2,000 of the targets; memory is the peak of the process. The peer's eps is the largest of a list whose measured
-error is at most ours or, where none is, the smallest.
+the dual-space method DMK about three times (see docs/explanation/performance.md). Each case runs in a process of its
+own on one thread; seconds are CPU seconds of that process, the least of the repeats; errors are relative L2 against
+direct sums at 2,000 of the targets; memory is the peak of the process. The peer's eps is the largest of a list whose
+measured error is at most ours or, where none is, the smallest.
 """
 
 from __future__ import annotations

@@ -7,9 +7,12 @@ and benchmarks.
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import json
 import os
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,16 @@ ROOMS = {
     "potentials": "Potentials",
     "tensor": "Tensor formats",
     "chebyshev": "Chebyshev polynomials",
-    "operators": "Operators",
+    "problems": "Model problems",
+    "operators": "Neural operators",
     "solvers": "Solvers",
+    "applications": "Applications",
     "sequence": "Sequences",
     "nn": "Networks",
     "io": "Files",
     "plotting": "Pictures",
+    "interop": "Other libraries",
+    "datasets": "Data sets",
     "distributed": "Ranks",
     "backend": "Arrays and devices",
     "kernels": "Kernels",
@@ -33,6 +40,8 @@ ROOMS = {
     "options": "Options",
     "progress": "Progress",
     "errors": "Errors",
+    "versions": "Versions",
+    "distribution": "Distribution",
 }
 """The rooms in the order of the navigation, and their titles; a room that is not listed comes last under its name."""
 
@@ -47,12 +56,46 @@ def rooms() -> dict[str, str]:
     return {**found, **{name: name for name in sorted(names - HIDDEN - set(found))}}
 
 
-def namesakes(room: str) -> list[str]:
-    """Return the public functions of a room that are named as their module, which hides them from mkdocstrings."""
-    front = PACKAGE / room / "__init__.py"
-    text = front.read_text() if front.is_file() else ""
-    names = re.findall(rf"^from sci\.{room}\.(\w+)(\.\w+)* import [^\n]*\b\1\b", text, re.MULTILINE)
-    return [f"sci.{room}.{name}{wing}.{name}" for name, wing in names]
+def public_names(room: str) -> dict[str, str]:
+    """Return the public names of a room, and the path of each where it is defined.
+
+    A name is looked up there, since a function may be named as its module, which would hide it.
+    """
+    module = importlib.import_module(f"sci.{room}")
+    tree = ast.parse(Path(module.__file__ or "").read_text())
+    origins = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    own = [n for n, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    names = getattr(module, "__all__", [n for n in own if not n.startswith("_")])
+    return {name: origins.get(name, f"sci.{room}.{name}") for name in names}
+
+
+def reference(room: str, title: str) -> str:
+    """Return the page of a room: its docstring, a table of its names, and an entry for each."""
+    names = public_names(room)
+    module = importlib.import_module(f"sci.{room}")
+    rows = ["| name | what |", "|---|---|"]
+    rows += [f"| [`{name}`](#sci.{room}.{name}) | {_summary(getattr(module, name), names[name])} |" for name in names]
+    parts = [f"# {title}: `sci.{room}`", f"::: sci.{room}\n    options:\n      members: []", "\n".join(rows)]
+    for name, path in names.items():
+        parts.append(f'<a id="sci.{room}.{name}"></a>\n\n::: {path}\n    options:\n      show_root_heading: true')
+    return "\n\n".join(parts)
+
+
+def _summary(value: Any, path: str) -> str:
+    """Return the first sentence of a docstring, or of the text below a constant, for the cell of a table."""
+    text = inspect.getdoc(value) or ""
+    if not (inspect.isroutine(value) or inspect.isclass(value) or hasattr(value, "vjp")):
+        module, _, name = path.rpartition(".")
+        source = Path(importlib.import_module(module).__file__ or "").read_text()
+        found = re.search(rf'^{name}\b[^\n]*=.*?^"""(.*?)"""', source, re.MULTILINE | re.DOTALL)
+        text = found[1] if found else ""
+    first = " ".join(text.partition("\n\n")[0].split())
+    return first.replace("|", "\\|").replace("<", "&lt;")
 
 
 def commands() -> str:
@@ -73,14 +116,13 @@ def pages() -> dict[str, tuple[str, str]]:
     """Return path, title and Markdown of every page of the section."""
     found = {"reference/commands.md": ("Commands", commands())}
     for name, title in rooms().items():
-        more = "".join(f"\n::: {path}\n    options:\n      show_root_heading: true\n" for path in namesakes(name))
-        found[f"reference/{name}.md"] = (title, f"# {title}: `sci.{name}`\n\n::: sci.{name}\n{more}")
+        found[f"reference/{name}.md"] = (title, reference(name, title))
     return found
 
 
 def on_config(config: Any) -> Any:
-    """Append the section Reference to the navigation."""
-    config.nav.append({"Reference": [{title: path} for path, (title, _) in pages().items()]})
+    """Append the pages that are made here to the section Reference."""
+    config.nav[-1]["Reference"] += [{title: path} for path, (title, _) in pages().items()]
     return config
 
 
@@ -139,6 +181,20 @@ def kinds() -> str:
         old = f" (schema 1: {', '.join(f'`{old}`' for old in kind.old_names)})" if kind.old_names else ""
         rows.append(f"| `{name}`{old} | `{kind.cls.__name__}` | `{where}` | {kind.layout} |")
     return "\n".join(rows)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Turn the formulas of a page into MathML, which browsers draw themselves."""
+    from latex2mathml.converter import convert
+
+    def inline(found: re.Match[str]) -> str:
+        return str(convert(unescape(found[1])))
+
+    def display(found: re.Match[str]) -> str:
+        return f'<div class="formula">{convert(unescape(found[1]), display="block")}</div>'
+
+    html = re.sub(r'<span class="arithmatex">\\\((.*?)\\\)</span>', inline, html, flags=re.DOTALL)
+    return re.sub(r'<div class="arithmatex">\\\[(.*?)\\\]</div>', display, html, flags=re.DOTALL)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:

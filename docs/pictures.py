@@ -21,8 +21,8 @@ IMAGES = ROOT / "docs" / "images"
 VISIBLE = 2.0
 """Mean difference, of 255, above which a picture is replaced."""
 
-MOLECULE = "sci potential examples/data/1ubi.pqr -o {folder}/1ubi.h5 --units kT/e --plot {out}"
-VACANCY = "sci lattice examples/data/nacl.cif --repeats 200 200 200 --vacancy 0 100 100 100 --plot {out}"
+MOLECULE = "sci potential sci/datasets/data/1ubi.pqr -o {folder}/1ubi.h5 --units kT/e --plot {out}"
+VACANCY = "sci lattice sci/datasets/data/nacl.cif --repeats 200 200 200 --vacancy 0 100 100 100 --plot {out}"
 COMMANDS = {
     "1ubi.png": MOLECULE,
     "nacl_vacancy.png": VACANCY,

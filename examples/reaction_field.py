@@ -1,6 +1,6 @@
 """The solvation energy of ubiquitin: permittivity 2 inside of its atoms, 80 around them.
 
-    python examples/reaction_field.py [--spacing 0.4] [examples/data/1ubi.pqr]
+    python examples/reaction_field.py [--spacing 0.4] [1ubi.pqr]
 
 Ends with the Born ion at the same spacing, whose energy is known.
 """
@@ -11,12 +11,13 @@ import argparse
 from pathlib import Path
 
 from sci.applications import reaction_field
+from sci.datasets import dataset_path
 from sci.io import read_structure
 from sci.potentials import Particles
 from sci.units import COULOMB
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("structure", type=Path, nargs="?", default=Path(__file__).parent / "data" / "1ubi.pqr")
+parser.add_argument("structure", type=Path, nargs="?", default=dataset_path("ubiquitin"))
 parser.add_argument("--spacing", type=float, default=0.5, help="of the fine grid, angstrom (0.5)")
 a = parser.parse_args()
 

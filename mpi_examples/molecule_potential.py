@@ -1,6 +1,6 @@
 """Build the potential of a molecule whose atoms are spread over the ranks, and write it with a grid.
 
-mpirun -n 4 python mpi_examples/molecule_potential.py examples/data/1ubi.pqr -o protein.h5 [--tol 1e-6] [--grid 48]
+mpirun -n 4 python mpi_examples/molecule_potential.py 1ubi.pqr -o protein.h5 [--tol 1e-6] [--grid 48]
 """
 
 from __future__ import annotations

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 
+from sci.datasets import load_dataset
 from sci.distributed import abort_on_error, allreduce_max, launched
-from sci.io import read_structure
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy, rotation_matrices
 from sci.units import energy_factor
 
 comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm):
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    protein = read_structure(Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr")
+    protein = load_dataset("ubiquitin")
     # TIP3P water about its oxygen.
     water = Particles([[0, 0, 0], [0.9572, 0, 0], [-0.24, 0.927, 0]], [-0.834, 0.417, 0.417])
     rng = np.random.default_rng(0)

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
+from sci.datasets import load_dataset
 from sci.distributed import abort_on_error, broadcast_object, launched
-from sci.io import compute_trajectory, load, read_structure
+from sci.io import compute_trajectory, load
 from sci.potentials import Particles, direct_sum
 
 FRAMES = 200
-PROTEIN = Path(__file__).parents[1] / "examples" / "data" / "1ubi.pqr"
 
 
 def write_frames(path: Path, protein: Particles, ion: np.ndarray) -> None:
@@ -36,7 +36,7 @@ def write_frames(path: Path, protein: Particles, ion: np.ndarray) -> None:
 comm = launched(MPI.COMM_WORLD)
 with abort_on_error(comm), tempfile.TemporaryDirectory() as own:
     folder = Path(broadcast_object(own, comm))
-    protein = read_structure(PROTEIN)
+    protein = load_dataset("ubiquitin")
     center, width = protein.positions.mean(axis=0), np.ptp(protein.positions[:, 0]) / 2
     ion = center + np.stack([np.linspace(-2, 2, FRAMES) * width, np.full(FRAMES, 22.0), np.zeros(FRAMES)], axis=1)
     if comm.rank == 0:

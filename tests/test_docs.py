@@ -1,16 +1,12 @@
-"""The documentation holds: its Python runs, its commands work, its links lead somewhere, and the site builds."""
+"""The documentation holds: its links lead somewhere, it names what there is, and the site builds."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import re
-import shlex
 import subprocess
 import sys
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,152 +14,32 @@ import fake_cupy
 import h5py
 import numpy as np
 import pytest
+from pages import PAGES, blocks, name
 
 import sci.errors
-from sci.cli import main
-from sci.cli.parser import build_parser
 from sci.io import kinds, save_potential_file
 from sci.options import snapshot
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "mpi_examples" / "README.md", *sorted(DOCS.rglob("*.md"))]
 PICTURES = sorted((DOCS / "images").glob("*.png"))
-STRUCTURE = ROOT / "examples" / "data" / "1ubi.pqr"
-DEVICE_PAGES = {"howto/gpu.md"}
-"""Pages whose Python needs CuPy; it runs on the strict stand-in."""
-
-BLOCK = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<fenced>.*?)^(?P=indent)```\s*$"
-    r"|(?<=\n\n)(?P<plain>(?: {4}[^\n]*\n|\n)+)",
-    re.MULTILINE | re.DOTALL,
-)
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=[\"']([^\"']+)")
 
 
-@dataclass(frozen=True)
-class Block:
-    """Code on a page: its language ("" for an indented block), its text, and the line before it."""
-
-    language: str
-    text: str
-    line: int
-
-    @property
-    def commands(self) -> list[list[str]]:
-        """The words of each command of a shell block; comments are dropped and continued lines joined."""
-        if self.language not in ("", "console", "bash", "sh"):
-            return []
-        lines = [line.strip().removeprefix("$ ") for line in self.text.replace("\\\n", " ").splitlines()]
-        wanted = ("sci ", "mpirun ", "python ", "make ", "pip ")
-        return [shlex.split(re.sub(r"^(\w+=\S+ )+", "", n), comments=True) for n in lines if _names_one(n, wanted)]
-
-
-def _names_one(line: str, wanted: tuple[str, ...]) -> bool:
-    return re.sub(r"^(\w+=\S+ )+", "", line).startswith(wanted)
-
-
-def _blocks(page: Path) -> list[Block]:
-    text = page.read_text()
-    found = []
-    for match in BLOCK.finditer(text):
-        fenced = match["plain"] is None
-        body = match["fenced"] if fenced else match["plain"]
-        start = text.count("\n", 0, match.start("fenced" if fenced else "plain"))
-        indent = match["indent"] if fenced else "    "
-        found.append(Block((match["language"] or "") if fenced else "", re.sub(rf"(?m)^{indent}", "", body), start))
-    return found
-
-
-def _identifier(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-RUNNING = [p for p in PAGES if any(b.language == "python" or b.commands for b in _blocks(p))]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the example data and the files that pages name as the reader's own."""
-    for name in ("examples", "mpi_examples", "benchmarks"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "protein.pqr").write_text("".join(STRUCTURE.read_text().splitlines(keepends=True)[:150]))
+@pytest.mark.parametrize("page", ["howto/gpu.md"])
+def test_the_python_of_a_page_for_gpus_runs_on_the_stand_in(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize("page", RUNNING, ids=_identifier)
-def test_a_page_runs_from_top_to_bottom(page, desk, monkeypatch, capfd, run_mpi_example):
-    """Its Python in one namespace, and its `sci` commands, in the order in which they stand."""
-    if _identifier(page).removeprefix("docs/") in DEVICE_PAGES:
-        monkeypatch.setitem(sys.modules, "cupy", fake_cupy.make())
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy.make())
     names: dict[str, object] = {"__name__": "page"}
-    pretended: set[str] = set()
-    assert page.read_text().count("```python") == sum(block.language == "python" for block in _blocks(page))
-    for block in _blocks(page):
-        if block.language == "python":
-            if any(name in block.text for name in pretended):
-                compile(block.text, str(page), "exec")
-            elif "from mpi4py" in block.text:
-                run_mpi_example(desk, block.text)
-            else:
-                exec(compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), names)
-        for words in block.commands:
-            _follow(words, run_mpi_example, desk, pretended)
-    capfd.readouterr()
+    python = [block for block in blocks(DOCS / page) if block.language == "python"]
+    assert python
+    for block in python:
+        exec(compile("\n" * block.line + block.text, page, "exec", dont_inherit=True), names)
 
 
-def _follow(words: list[str], run_mpi_example, desk: Path, pretended: set[str]) -> None:
-    """Do what a command line says, or check what can be checked of one that takes long or changes the machine.
-
-    Trainings are not run; what needs their output, whose name goes into `pretended`, is only parsed too.
-    """
-    command = shlex.join(words)
-    if words[0] == "sci":
-        placeholders = [w for w in words if re.fullmatch(r"[A-Z]+(\.\w+)?", w)]
-        slow = placeholders or {"--forcefield", "doctor", "train"} & set(words)
-        if slow or pretended & set(words):
-            arguments = build_parser().parse_args(words[1:])
-            if "train" in words or pretended & set(words):
-                pretended |= {str(getattr(arguments, "output", None) or command)}
-        else:
-            assert main(words[1:]) == 0, command
-    elif words[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert {w for w in words[1:] if "=" not in w} <= set(targets), command
-    elif words[0] == "pip" and words[1] == "install":
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        named = [e for group in re.findall(r"\[([\w,-]+)\]", command) for e in group.split(",")]
-        assert set(named) <= {*extras, "python"}, command
-    elif words[:2] != ["python", "-m"]:
-        scripts = [w for w in words if w.endswith(".py")]
-        assert scripts, command
-        assert [s for s in scripts if not (ROOT / s).is_file() and not (desk / s).is_file()] == [], command
-        if words[0] == "mpirun" and "protein.pqr" in words:
-            run_mpi_example(desk, ROOT / scripts[0], *words[words.index(scripts[0]) + 1 :])
-
-
-@pytest.fixture
-def run_mpi_example():
-    """Return a function that runs a program, or the text of one, on two ranks; it skips where there is no MPI."""
-
-    def run(folder: Path, program: str | Path, *arguments: str) -> None:
-        if importlib.util.find_spec("mpi4py") is None:
-            pytest.skip("mpi4py is not installed (extra mpi-local)")
-        from launcher import launch
-
-        path = folder / "page.py" if isinstance(program, str) else program
-        if isinstance(program, str):
-            path.write_text(program)
-        result = launch(path, 2, *arguments, timeout=120)
-        assert result.returncode == 0, result.output
-
-    return run
-
-
-@pytest.mark.parametrize("page", PAGES, ids=_identifier)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_link_leads_to_a_file(page):
     targets = LINK.findall(CODE.sub("", page.read_text()))
     local = [a or b for a, b in targets if not re.match(r"[a-z]+:|#", a or b)]
@@ -193,13 +69,13 @@ def test_a_picture_is_small_used_and_made_by_a_command(path):
 
 
 def test_troubleshooting_names_every_error():
-    text = (DOCS / "troubleshooting.md").read_text()
+    text = (DOCS / "howto" / "troubleshooting.md").read_text()
     errors = [n for n, c in vars(sci.errors).items() if isinstance(c, type) and issubclass(c, sci.errors.SciError)]
     assert [name for name in errors if f"`{name}`" not in text] == []
 
 
 def test_the_settings_page_names_every_option():
-    text = (DOCS / "settings.md").read_text()
+    text = (DOCS / "reference" / "settings.md").read_text()
     assert [name for name in snapshot() if f"`SCI_{name.upper()}`" not in text] == []
 
 
@@ -226,7 +102,8 @@ def _own_names(name: str, item: Any) -> list[set[str]]:
 
 
 def test_the_site_builds_without_warnings(tmp_path):
-    pytest.importorskip("mkdocstrings_handlers", reason="the extra docs is not installed")
+    for module in ("mkdocstrings_handlers", "latex2mathml"):
+        pytest.importorskip(module, reason="the extra docs is not installed")
     # Not --quiet: mkdocs then counts no warnings.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -32,7 +32,7 @@ ROOMS = (
         "tensor",
     ),
     *("potentials", "nn", "problems", "operators", "solvers", "sequence", "applications"),
-    *("io", "plotting", "interop", "cli"),
+    *("io", "plotting", "interop", "datasets", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}
 DOORS = {

@@ -6,12 +6,13 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from wheel_environment import build_wheel, make_environment
+from wheel_environment import run_clean as _run
 
 import sci
 
@@ -31,48 +32,6 @@ print(float(values[0]), sci.__file__, sci.kernels.kernel_folder())
 """
 
 
-def _run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    unwanted = ("PYTHONPATH", "SCI_KERNEL_PATH", "SCI_KERNELS", "SCI_COMPILER", "SCI_PREBUILT")
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    environment |= {"SCI_CACHE_DIR": str(folder / "cache"), **variables}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def _wheel(folder: Path, **variables: str) -> Path:
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(CHECKOUT)]
-    done = _run(build, folder, **variables)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (found,) = folder.glob("*.whl")
-    return found
-
-
-def _clean_python(wheel: Path) -> Path:
-    """A new environment with the wheel in it, which sees the running one's dependencies but not its `sci`."""
-    folder = wheel.parent / "environment"
-    done = _run([sys.executable, "-m", "venv", "--without-pip", str(folder)], wheel.parent)
-    assert done.returncode == 0, done.stderr
-    python = folder / "bin" / "python"
-    where = _run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], wheel.parent)
-    site = Path(where.stdout.strip())
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
-    done = _run(install, wheel.parent)
-    assert done.returncode == 0, done.stdout + done.stderr
-    # A plain path in a .pth file adds the packages there, but does not follow their own .pth files: the editable
-    # install of the checkout stays out of sight.
-    (site / "dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")))
-    return python
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _wheel(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def clean_python(wheel: Path) -> Path:
-    return _clean_python(wheel)
-
-
 def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -81,7 +40,11 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
     folder = CHECKOUT / "kernels"
     kernels = {f"sci/_kernels/{p.relative_to(folder).as_posix()}" for p in folder.rglob("*") if p.is_file()}
     others = {"sci/py.typed", "sci/kernels/threads.cpp", "sci/solvers/learned/pretrained.json"}
-    assert sources | kernels | others <= names
+    data = {p.relative_to(CHECKOUT).as_posix() for p in (CHECKOUT / "sci" / "datasets" / "data").iterdir()}
+    scripts = [p for f in ("examples", "mpi_examples") for p in (CHECKOUT / f).rglob("*") if p.suffix in (".py", ".sh")]
+    data |= {f"sci/_examples/{p.relative_to(CHECKOUT).as_posix()}" for p in scripts}
+    assert len(data) > 20
+    assert sources | kernels | others | data <= names
     assert {"sci/_kernels/host.h", "sci/_kernels/particles/direct_sum.cu"} <= kernels
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}
@@ -124,12 +87,12 @@ def prebuilt_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     level = {"x86_64": "x86-64-v2", "aarch64": "armv8-a"}.get(platform.machine())
     if sys.platform != "linux" or level is None or shutil.which("gcc") is None:
         pytest.skip("kernels are compiled by gcc for Linux on x86-64 and aarch64")
-    return _wheel(tmp_path_factory.mktemp("prebuilt"), SCI_PREBUILT=level, SCI_PREBUILT_SOURCES=SOURCE)
+    return build_wheel(tmp_path_factory.mktemp("prebuilt"), SCI_PREBUILT=level, SCI_PREBUILT_SOURCES=SOURCE)
 
 
 @pytest.fixture(scope="module")
 def prebuilt_python(prebuilt_wheel: Path) -> Path:
-    return _clean_python(prebuilt_wheel)
+    return make_environment(prebuilt_wheel)
 
 
 # An audit hook cannot be taken off: all ways to start a process go through one of these events.

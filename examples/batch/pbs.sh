@@ -8,11 +8,11 @@
 #   qsub -v MOLECULE=protein.pqr,OUTPUT=protein.h5 examples/batch/pbs.sh
 set -euo pipefail
 cd "${PBS_O_WORKDIR:-$PWD}"
-molecule=${MOLECULE:-examples/data/1ubi.pqr}
 output=${OUTPUT:-protein.h5}
 
 # module load gcc openmpi python        # the names are those of your site
 source "${SCI_VENV:-.venv}/bin/activate"
+molecule=${MOLECULE:-$(sci dataset ubiquitin)}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export OPENBLAS_NUM_THREADS=$OMP_NUM_THREADS MKL_NUM_THREADS=$OMP_NUM_THREADS
 export SCI_CACHE_DIR=${SCI_CACHE_DIR:-$PWD/.sci-kernels}

@@ -8,11 +8,11 @@
 
 # A molecule spread over MPI ranks, one core each:  sbatch examples/batch/slurm_cpu.sh protein.pqr protein.h5
 set -euo pipefail
-molecule=${1:-examples/data/1ubi.pqr}
 output=${2:-protein.h5}
 
 # module load gcc openmpi python        # the names are those of your site
 source "${SCI_VENV:-.venv}/bin/activate"
+molecule=${1:-$(sci dataset ubiquitin)}
 
 # Ranks that share cores with each other's BLAS threads lose a factor of 2 to 5.
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} OPENBLAS_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}

@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         lambda: import_module("sci.cli.parsers.files").add_export,
     ),
     "join": ("join the parts that ranks wrote", lambda: import_module("sci.cli.parsers.files").add_join),
+    "dataset": (
+        "list or copy the example data and scripts",
+        lambda: import_module("sci.cli.parsers.tools").add_dataset,
+    ),
     "doctor": ("report what this machine has and lacks", lambda: import_module("sci.cli.parsers.tools").add_doctor),
 }
 """Each subcommand: its line in `sci --help`, and what imports the function that adds its arguments to a parser."""

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from sci.cli import main
+from sci.datasets import dataset_path
 from sci.io import load, load_grid
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
+EXAMPLES = dataset_path("nacl").parent
 
 
 def program(*arguments: object, before: str = "") -> list[str]:

@@ -10,11 +10,12 @@ import pytest
 from launcher import MpiResult
 from systems import relative
 
+from sci.datasets import dataset_path
 from sci.io import load, load_grid, read_structure
 
 pytestmark = pytest.mark.mpi
 ROOT = Path(__file__).parents[2]
-MOLECULE = ROOT / "examples" / "data" / "1ubi.pqr"
+MOLECULE = dataset_path("ubiquitin")
 OTHERS = sorted(p for p in (ROOT / "mpi_examples").glob("*.py") if p.stem != "molecule_potential")
 
 

@@ -11,7 +11,7 @@ import pytest
 import sci.nn
 
 PROTOCOLS = {"Dataset", "Model", "Optimizer", "Schedule", "WeightView"}
-"""Types that have no behavior of their own; docs/training.md shows them at work."""
+"""Types that have no behavior of their own; docs/explanation/training.md shows them at work."""
 PARSER = doctest.DocTestParser()
 
 

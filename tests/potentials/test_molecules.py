@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from systems import relative, targets_in
 
+from sci.datasets import dataset_path
 from sci.io import read_structure
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum
 
-DEMO = Path(__file__).parents[2] / "examples" / "data" / "1ubi.pqr"
+DEMO = dataset_path("ubiquitin")
 
 
 def check(particles: Particles, tol: float) -> None:

@@ -1,16 +1,27 @@
-"""Arguments of `sci doctor`."""
+"""Arguments of `sci doctor` and `sci dataset`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-from sci.cli.common import add_common
+from sci.cli.common import add_common, add_output
 
-__all__ = ["add_doctor"]
+__all__ = ["add_dataset", "add_doctor"]
 
 DOCTOR = """Report what this machine has, and the fix for each gap: versions, compiler, kernels (one is run for real),
 GPU, MPI, HDF5, threads and optional packages."""
+DATASET = """Without a name, list the data sets that come with the package. With a name, print the path of that
+data set; with -o, copy it: a file, or a folder of scripts."""
+
+
+def add_dataset(parser: Any) -> None:
+    """Add the arguments of `sci dataset`."""
+    parser.describe(DATASET, "sci dataset ubiquitin -o 1ubi.pqr")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a data set of the list")
+    add_output(parser, "FILE", "copy it to this file or folder", required=False)
+    add_common(parser, writes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.dataset").run(a))
 
 
 def add_doctor(parser: Any) -> None:

@@ -50,8 +50,9 @@ def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = Fal
 
     Notes
     -----
-    The outputs agree to rounding on grids where that library is right; docs/operators.md lists where it is not. Other
-    boundaries of the grid become weights of the lifting, and of `max_n_modes` stored modes those in use are kept.
+    The outputs agree to rounding on grids where that library is right; docs/explanation/operators.md lists where it is
+    not. Other boundaries of the grid become weights of the lifting, and of `max_n_modes` stored modes those in use are
+    kept.
     Models without channel MLP, with complex data, separable weights, another non-linearity than GELU, more groups in a
     normalization, or changes of resolution inside are refused.
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sci.cli import main
+from sci.datasets import dataset_path
 from sci.io import load_grid, read_crystal
 from sci.potentials import LatticePotential, Vacancy
 from sci.units import COULOMB
 
 pytest.importorskip("gemmi")
 
-NACL = Path(__file__).parents[3] / "examples" / "data" / "nacl.cif"
+NACL = dataset_path("nacl")
 MADELUNG = 1.7475645946331821906
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sci.datasets import dataset_path
 from sci.errors import FileFormatError, InvalidValueError, SciError
 from sci.io import read_crystal
 
 pytest.importorskip("gemmi")
 
-NACL = Path(__file__).parents[3] / "examples" / "data" / "nacl.cif"
+NACL = dataset_path("nacl")
 TEXT = NACL.read_text()
 
 RUTILE = """data_TiO2

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sci.datasets import dataset_path
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io import read_structure
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "data"
+EXAMPLES = dataset_path("ubiquitin").parent
 UBIQUITIN = EXAMPLES / "1ubi.pdb"
 
 

@@ -1,0 +1,5 @@
+"""Small data sets and the example scripts, which the wheel brings: structures, a trajectory, samples, a problem."""
+
+from sci.datasets.catalog import DATASETS, Dataset, copy_dataset, dataset_path, load_dataset
+
+__all__ = ["DATASETS", "Dataset", "copy_dataset", "dataset_path", "load_dataset"]
