@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from sci.errors import InvalidValueError
 
-__all__ = ["get", "options", "snapshot"]
+__all__ = ["get", "options", "recorded", "snapshot"]
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
@@ -51,6 +51,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
 
 _VARIABLES = {name: f"SCI_{name.upper()}" for name in _OPTIONS}
 
+_arguments: ContextVar[dict[str, Any] | None] = ContextVar("sci_arguments", default=None)
 _overrides: ContextVar[dict[str, Any] | None] = ContextVar("sci_options", default=None)
 
 
@@ -99,6 +100,24 @@ def options(**settings: Any) -> Iterator[None]:
         _overrides.reset(token)
 
 
+@contextmanager
+def recorded(arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Let `snapshot`, and so every file that is written inside the `with` block, tell the arguments of a command.
+
+    Parameters
+    ----------
+    arguments : mapping of str to JSON values
+        Every option of the command, also those that were not given.
+    """
+    token = _arguments.set(dict(arguments))
+    try:
+        yield
+    finally:
+        _arguments.reset(token)
+
+
 def snapshot() -> dict[str, Any]:
-    """Return every option with its present value."""
-    return {name: get(name) for name in _OPTIONS}
+    """Return every option with its present value, and under "arguments" those of a command, see `recorded`."""
+    arguments = _arguments.get()
+    more = {} if arguments is None else {"arguments": arguments}
+    return {name: get(name) for name in _OPTIONS} | more

@@ -9,7 +9,7 @@ import pytest
 
 import sci
 from sci.errors import InvalidValueError
-from sci.options import get, snapshot
+from sci.options import get, recorded, snapshot
 
 
 def test_arguments_win_over_blocks_over_variables_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +97,10 @@ def test_the_snapshot_holds_every_option_as_it_stands(monkeypatch: pytest.Monkey
         *("kernels", "kernel_path", "cache_dir", "compiler", "cxxflags", "kernel_layers", "threads", "progress"),
         *("cpu_level", "cuda_aware_mpi", "nccl"),
     }
+
+
+def test_a_snapshot_tells_the_arguments_of_a_command() -> None:
+    assert "arguments" not in snapshot()
+    with recorded({"tol": 1e-6}):
+        assert snapshot()["arguments"] == {"tol": 1e-6}
+    assert "arguments" not in snapshot()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sci.errors import DeviceUnavailableError, InvalidValueError
-from sci.options import options
+from sci.options import options, recorded
 
-__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "settings_of"]
+__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "hdf5_path", "settings_of"]
 
 COMMON = ("device", "threads", "overwrite", "quiet", "json")
 """Names of the options that `add_common` adds, beside `config`."""
@@ -29,9 +29,39 @@ def _positive(text: str) -> int:
     return number
 
 
-def add_output(parser: Any, metavar: str, help: str = "the file to write", *, required: bool = True) -> None:
-    """Add the option -o, --output."""
-    parser.add_argument("-o", "--output", type=Path, required=required, metavar=metavar, help=help)
+def add_output(
+    parser: Any, metavar: str, help: str = "the file to write", *, required: bool = True, hdf5: bool = True
+) -> None:
+    """Add the option -o, --output; for an HDF5 file, a suffix that promises another format is refused."""
+    kind = hdf5_path if hdf5 else Path
+    parser.add_argument("-o", "--output", type=kind, required=required, metavar=metavar, help=help)
+
+
+PROMISES = {
+    **{".dx": "OpenDX", ".cube": "Gaussian cube", ".vti": "VTK", ".vtk": "VTK", ".nc": "NetCDF", ".mat": "MATLAB"},
+    **{".npz": "NumPy", ".npy": "NumPy", ".csv": "text", ".txt": "text", ".json": "JSON", ".toml": "TOML"},
+    **{".png": "a picture", ".pdf": "a picture", ".svg": "a picture", ".html": "a page", ".pt": "PyTorch"},
+    **dict.fromkeys((".pqr", ".pdb", ".cif", ".mmcif", ".xyz", ".extxyz", ".dcd", ".xtc"), "a structure"),
+}
+"""What other programs expect in a file with each suffix."""
+
+
+def hdf5_path(text: str) -> Path:
+    """Return the path of an HDF5 file to write; a suffix that promises another format is refused.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    path = Path(text)
+    promised = PROMISES.get(path.suffix.lower())
+    if promised is None:
+        return path
+    fix = f"name it {path.stem}.h5"
+    if path.suffix.lower() in (".dx", ".cube"):
+        name = path.suffix.lower().removeprefix(".")
+        fix += f" and add --export {name}, or export it later by `sci export {path.stem}.h5 --to {name}`"
+    raise argparse.ArgumentTypeError(f"{text}: the output is HDF5, and {path.suffix} promises {promised}; {fix}")
 
 
 def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, computes: bool = False) -> None:
@@ -67,7 +97,7 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
 
 @contextlib.contextmanager
 def settings_of(arguments: argparse.Namespace) -> Iterator[None]:
-    """Put --threads and --quiet in force inside a `with` block.
+    """Put --threads and --quiet in force inside a `with` block, and let files that are written tell all arguments.
 
     The number of threads reaches BLAS only if NumPy is not imported yet, as in the command's own process.
     """
@@ -77,8 +107,26 @@ def settings_of(arguments: argparse.Namespace) -> Iterator[None]:
     found: dict[str, Any] = {} if threads is None else {"threads": threads}
     if getattr(arguments, "quiet", False):
         found["progress"] = "off"
-    with options(**found):
+    with options(**found), recorded(_plain(arguments)):
         yield
+
+
+UNRECORDED = ("run", "command", "config", "configured", "quiet", "json", "overwrite")
+"""Arguments that say nothing about what was computed, or stand elsewhere."""
+
+
+def _plain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of a command as JSON has them, by the names of their options."""
+
+    def plain(value: Any) -> Any:
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else _scalar(value)
+
+    found = {name: plain(value) for name, value in vars(arguments).items() if name not in UNRECORDED}
+    return {name.replace("_", "-"): value for name, value in found.items()}
+
+
+def _scalar(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 def chosen_namespace(arguments: argparse.Namespace, *, on_device: bool = True) -> Any:

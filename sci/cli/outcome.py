@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,9 @@ __all__ = [
     "release_outputs",
     "require_writable",
     "say",
+    "size_in_words",
     "tell",
+    "to_accuracy",
 ]
 
 _reserved = contextlib.ExitStack()
@@ -54,6 +57,29 @@ def print_table(rows: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         print(_printable(f"{name:<{width}}  {value}".rstrip()))
+
+
+def to_accuracy(value: float, relative: float) -> str:
+    """Return a number with the digits that a relative error leaves, and one more.
+
+    >>> to_accuracy(-73.30729114, 1e-6)
+    '-73.307291'
+    """
+    digits = 16 if relative <= 0 else min(max(math.ceil(-math.log10(relative)) + 2, 3), 16)
+    return f"{value:.{digits}g}"
+
+
+def size_in_words(n_bytes: float) -> str:
+    """Return a number of bytes with a unit.
+
+    >>> size_in_words(1.5e9)
+    '1.5 GB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
 
 
 def tell(arguments: Any, data: Any, rows: Sequence[tuple[str, str]]) -> None:

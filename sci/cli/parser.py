@@ -53,6 +53,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "list or copy the example data and scripts",
         lambda: import_module("sci.cli.parsers.tools").add_dataset,
     ),
+    "completion": (
+        "print the completion of words for a shell",
+        lambda: import_module("sci.cli.parsers.tools").add_completion,
+    ),
     "doctor": ("report what this machine has and lacks", lambda: import_module("sci.cli.parsers.tools").add_doctor),
 }
 """Each subcommand: its line in `sci --help`, and what imports the function that adds its arguments to a parser."""

@@ -10,6 +10,7 @@ from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
 from sci.io.core.outputs import reserve
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
+from sci.io.description import describe
 from sci.io.exports.dx_cube import write_cube, write_dx
 from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
@@ -17,7 +18,7 @@ from sci.io.readers.cif import read_crystal
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
 from sci.io.readers.trajectory import count_frames, read_frames
-from sci.io.store import describe, load, load_grid, load_results, save, save_potential_file
+from sci.io.store import load, load_grid, load_results, save, save_potential_file
 
 __all__ = [
     "SCHEMA_VERSION",

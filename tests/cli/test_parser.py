@@ -63,7 +63,7 @@ def test_the_help_of_a_command_is_complete_and_light(name: str) -> None:
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=NAMES)
 def test_the_example_of_a_help_parses(leaf: Any) -> None:
-    words = shlex.split(leaf.epilog.removeprefix("example: "))
+    words = shlex.split(leaf.epilog.removeprefix("example: ").partition(" > ")[0])
     assert parse(words[1:]).run.__code__ is leaf.get_default("run").__code__
 
 

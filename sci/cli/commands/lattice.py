@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import computing, require_writable, tell
+from sci.cli.outcome import computing, require_writable, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import read_crystal, save
 from sci.potentials import Interstitial, LatticePotential, PotentialGrid, Substitution, Vacancy
@@ -109,7 +109,8 @@ def _table(a: argparse.Namespace, report: dict[str, Any]) -> Sequence[tuple[str,
     ]
     for site in report["sites"]:
         place = ", ".join(f"{v:.3f}" for v in site["position"])
-        rows.append((f"{site['name']} {site['charge']:+g}", f"{site['potential']:.10g} {a.units} at ({place}) A"))
+        value = to_accuracy(site["potential"], a.tol)
+        rows.append((f"{site['name']} {site['charge']:+g}", f"{value} {a.units} at ({place}) A"))
     rows.append(("seconds", f"{report['seconds']:.3f}"))
     rows += [("grid", str(a.output))] if a.output else []
     rows += [("picture", str(a.plot))] if a.plot else []

@@ -13,7 +13,7 @@ from typing import Any
 from sci.backend import is_device_array, namespace, to_device, to_host
 from sci.cli.commands.files.export import export_paths, write_exports
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import computing, require_writable, say, tell
+from sci.cli.outcome import computing, require_writable, say, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import read_structure, save_potential_file
 from sci.potentials import Coulomb, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
@@ -202,7 +202,8 @@ def _report(
 
 def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
     kernel = "1/r" if r["kappa"] == 0 else f"exp(-{r['kappa']:g} r)/r"
-    energy = f"{r['energy_e2_per_angstrom']:.8g} e^2/angstrom = {r['energy_kcal_per_mol']:.8g} kcal/mol"
+    energies = (to_accuracy(r[f"energy_{unit}"], a.tol) for unit in ("e2_per_angstrom", "kcal_per_mol"))
+    energy = "{} e^2/angstrom = {} kcal/mol".format(*energies)
     if "energy_error_e2_per_angstrom" in r:
         certainty = f"{r['energy_error_e2_per_angstrom']:.1e} e^2/angstrom from the sum over all pairs"
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import require_writable, say, tell
+from sci.cli.outcome import require_writable, say, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.potentials import Coulomb, Trajectory, Yukawa
@@ -95,7 +95,7 @@ def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("frames", f"{r['frames']} of {r['n']} particles, {r['computed']} computed now"),
         ("method", f"{r['method']}: {how.get(r['method'], how['format'])}"),
-        ("energy", f"{r['energy_mean']:.8g} +- {r['energy_deviation']:.3g} {r['units']}"),
+        ("energy", f"{to_accuracy(r['energy_mean'], r['tol'])} +- {r['energy_deviation']:.3g} {r['units']}"),
         ("force", f"{r['force_rms']:.5g} e^2/angstrom^2 rms"),
         ("seconds", f"{r['seconds']:.2f}"),
         ("files", r["file"]),

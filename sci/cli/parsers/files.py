@@ -35,7 +35,9 @@ def add_export(parser: Any) -> None:
     parser.describe(EXPORT, "sci export protein.h5 --to dx,cube --units kT/e")
     parser.add_argument("file", type=Path, metavar="FILE", help="a file of sci with a grid")
     parser.add_argument("--to", type=export_format, required=True, metavar="dx,cube", help="formats to write")
-    add_output(parser, "OUT", "name of the output, whose suffix is replaced (default: FILE)", required=False)
+    add_output(
+        parser, "OUT", "name of the output, whose suffix is replaced (default: FILE)", required=False, hdf5=False
+    )
     parser.add_argument(
         "--units", choices=POTENTIAL_UNITS, help="units of the OpenDX file (default: those of the grid)"
     )

@@ -35,7 +35,7 @@ from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.range_separated.build import Accuracy
 from sci.potentials.trajectory import FramePlan, Trajectory, plan_frames
 
-__all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "trajectory_state"]
+__all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "count_finished", "trajectory_state"]
 
 KIND = "trajectory"
 UNITS = "e^2/angstrom, e^2/angstrom^2"
@@ -336,6 +336,12 @@ def trajectory_state(path: str | Path) -> TrajectoryState:
         return TrajectoryState(
             plan, json.loads(read_text(group, "source")), np.asarray(_dataset(group, "checksums")[()])
         )
+
+
+def count_finished(file: Group) -> dict[str, int]:
+    """Return the numbers of frames, and of finished ones, in an open file of a trajectory."""
+    checksums = np.asarray(_dataset(_group(file), "checksums")[()])
+    return {"frames": len(checksums), "finished": int((checksums >= 0).sum())}
 
 
 def _group(file: Group) -> Group:

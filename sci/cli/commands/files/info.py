@@ -7,67 +7,85 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sci import io
-from sci.cli.outcome import print_json, print_table
+from sci.cli.outcome import print_json, print_table, size_in_words, to_accuracy
 
 __all__ = ["run"]
+
+MANY = 12
+"""Datasets of one group beyond which the table has one line for all."""
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Describe the file as a table or as JSON."""
     found = io.describe(arguments.file)
-    found["results"] = _plain(io.load_results(arguments.file))
-    if found["kind"] == "trajectory":
-        found["results"] = _progress(io.trajectory_state(arguments.file))
     if arguments.json:
         print_json({"file": str(arguments.file), **found})
-    if arguments.json or arguments.quiet:
-        return
-    rows = [("file", f"{arguments.file} ({_size(found['file_bytes'])})")]
-    rows += [
-        (name, str(found[name]))
-        for name in ("kind", "units", "command", "created", "sci_version", "schema_version", "uuid", "parent_uuid")
-        if found[name]
-    ]
-    print_table(rows)
-    if found.get("results"):
-        print("\nresults")
-        print_table([(f"  {name}", value) for name, value in _flat(found["results"])])
-    print("\ndatasets")
-    print_table([(f"  {name}", _dataset(entry)) for name, entry in found["datasets"].items()])
+    elif not arguments.quiet:
+        _print(f"{arguments.file} ({size_in_words(found['file_bytes'])})", found)
 
 
-def _progress(state: Any) -> dict[str, Any]:
-    """Return the numbers of frames, and the plan of their evaluation."""
-    finished = int((state.checksums >= 0).sum())
-    plan = {name: float(v) if isinstance(v, int) else v for name, v in state.plan.as_dict().items()}
-    return {"frames": float(len(state.checksums)), "finished": float(finished), **plan}
+def _print(file: str, found: dict[str, Any]) -> None:
+    made = f"{found['created']} by sci {found['sci_version']}, schema {found['schema_version']}"
+    rows = [("file", file), *((name, found[name]) for name in ("kind", "units", "command") if found[name])]
+    print_table([*rows, ("created", made), ("uuid", found["uuid"]), *_from(found["parent_uuid"])])
+    accuracy = _accuracy(found["parameters"])
+    parameters = found["parameters"].items()
+    for title, section in (
+        ("arguments of the command", [(name, _text(v)) for name, v in found["arguments"].items() if v is not None]),
+        ("parameters", [(name, f"{_text(p['value'])} {p['units']}") for name, p in parameters]),
+        ("results", list(_results(found["results"], accuracy))),
+        ("arrays", list(_arrays(found["datasets"]))),
+        ("settings of sci.options", [(name, _text(v)) for name, v in found["options"].items() if v not in (None, "")]),
+    ):
+        if section:
+            print(f"\n{title}")
+            print_table([(f"  {name}", value) for name, value in section])
 
 
-def _plain(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave the arrays out: they are among the datasets."""
-    return {
-        name: _plain(value) if isinstance(value, Mapping) else value
-        for name, value in results.items()
-        if isinstance(value, Mapping | float | str)
-    }
+def _from(uuid: str) -> list[tuple[str, str]]:
+    return [("made from", uuid)] if uuid else []
 
 
-def _flat(results: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _accuracy(parameters: Mapping[str, Any]) -> float:
+    """Return the tolerance that the file records, for the digits of its results."""
+    tolerances = [p["value"] for name, p in parameters.items() if name.rpartition("/")[2] == "tol"]
+    return min((t for t in tolerances if isinstance(t, float) and t > 0), default=1e-10)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _results(results: Mapping[str, Any], accuracy: float, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield a line for each result; a measured error, with its groups of places, is one."""
     for name, value in results.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}/")
+        label = f"{prefix}{name}"
+        if isinstance(value, Mapping) and {"relative", "worst"} <= set(value):
+            yield label, f"{value['relative']:.1e} relative, {value['worst']:.1e} at worst"
+        elif isinstance(value, Mapping):
+            yield from _results(value, accuracy, f"{label}/")
+        elif "error" in name or prefix.startswith("seconds"):
+            yield label, f"{value:.3g}" if isinstance(value, float) else str(value)
         else:
-            yield prefix + name, f"{value:.12g}" if isinstance(value, float) else value
+            yield label, to_accuracy(value, accuracy) if isinstance(value, float) else str(value)
 
 
-def _dataset(entry: Mapping[str, Any]) -> str:
-    shape = " x ".join(map(str, entry["shape"])) or "scalar"
-    return f"{shape:<18} {entry['dtype']:<8} {_size(entry['bytes']):>9}  {entry.get('units', '')}"
-
-
-def _size(n_bytes: int) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000 or unit == "GB":
-            break
-        n_bytes /= 1000  # type: ignore[assignment]
-    return f"{n_bytes:.3g} {unit}"
+def _arrays(datasets: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a line for each array, and one for the arrays of a group that has many."""
+    groups: dict[str, list[str]] = {}
+    for name in datasets:
+        groups.setdefault(name.rpartition("/")[0], []).append(name)
+    for group, names in groups.items():
+        if len(names) > MANY:
+            total = sum(datasets[name]["bytes"] for name in names)
+            yield f"{group}/*", f"{len(names)} arrays, {size_in_words(total)}"
+            continue
+        for name in names:
+            entry = datasets[name]
+            shape = " x ".join(map(str, entry["shape"]))
+            size = size_in_words(entry["bytes"])
+            yield name, f"{shape:<18} {entry['dtype']:<10} {size:>8}  {entry.get('units', '')}"
