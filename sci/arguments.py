@@ -384,7 +384,7 @@ def entry(target: _Target) -> _Target:
 
 
 def collective_entry(target: _Target) -> _Target:
-    """Hold arguments against annotations, as `entry`, where a function or constructor starts with an agreement of ranks.
+    """Hold arguments against annotations, as `entry`, where a call starts with an agreement of ranks.
 
     The communicator is the argument `comm`, or that of an argument. A refusal on one rank is an error on all: the
     others meet it in their first agreement.
