@@ -1,5 +1,5 @@
 """Linear algebra that several rooms share: reductions over pairs of points, without the matrix of pairs."""
 
-from sci.linalg.pairwise import log_sum_exp, nearest, nearest_k, steepest, weighted_sum
+from sci.linalg.pairwise import PackedPoints, log_sum_exp, nearest, nearest_k, steepest, weighted_sum
 
-__all__ = ["log_sum_exp", "nearest", "nearest_k", "steepest", "weighted_sum"]
+__all__ = ["PackedPoints", "log_sum_exp", "nearest", "nearest_k", "steepest", "weighted_sum"]
