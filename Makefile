@@ -2,6 +2,7 @@
 # make test   sets up and runs every check and test
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
 # make test-docs  runs every page of the documentation in an empty folder with the installed wheel (minutes; nightly)
+# make test-browser  opens pages of `sci report` of every kind of file in Chromium; for a nightly job, exits 2 without one
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
 # make wheels  builds in dist/ the source distribution, a pure wheel, and wheels with the kernels compiled for Linux on x86-64
@@ -17,7 +18,7 @@ BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 test-docs gpu docs pictures wheels clean compiler
+.PHONY: help demo test test-parallel-hdf5 test-docs test-browser gpu docs pictures wheels clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +42,11 @@ test-parallel-hdf5:
 
 test-docs: compiler .venv/test-ready
 	$(BIN)/pytest -q -m "nightly or not nightly" tests/test_pages.py $(PYTEST_ARGS)
+
+test-browser: .venv/test-ready
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		echo "error: no Chromium found; on Debian: apt-get install chromium" >&2; exit 2; }
+	$(BIN)/pytest -q -m "nightly or not nightly" tests/plotting/pages/test_browser.py $(PYTEST_ARGS)
 
 # A Python that has CuPy and pytest is used as it is (a container, a module); else .venv gets the wheel of the driver's CUDA.
 gpu:

@@ -44,6 +44,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         lambda: import_module("sci.cli.parsers.sequences").add_sequence,
     ),
     "info": ("print what a file of sci holds", lambda: import_module("sci.cli.parsers.files").add_info),
+    "report": (
+        "write a page with tables and charts of a file",
+        lambda: import_module("sci.cli.parsers.files").add_report,
+    ),
     "export": (
         "write the grid of a file as OpenDX or Gaussian cube",
         lambda: import_module("sci.cli.parsers.files").add_export,

@@ -1,16 +1,26 @@
-"""Pictures of potentials, trainings, predictions and solvers (matplotlib, imported inside)."""
+"""Pictures (matplotlib) and pages with charts (plotly) of what the library computes; both are imported inside."""
 
 from sci.plotting.figures import require_matplotlib
+from sci.plotting.pages.contents import Contents
+from sci.plotting.pages.panels import Chart, Table
+from sci.plotting.pages.registry import figures_of, kinds_without_figures
+from sci.plotting.pages.write import report
 from sci.plotting.potentials import plot_energies, plot_plane, plot_potential
 from sci.plotting.solvers import plot_iterations
 from sci.plotting.training import plot_prediction, plot_training
 
 __all__ = [
+    "Chart",
+    "Contents",
+    "Table",
+    "figures_of",
+    "kinds_without_figures",
     "plot_energies",
     "plot_iterations",
     "plot_plane",
     "plot_potential",
     "plot_prediction",
     "plot_training",
+    "report",
     "require_matplotlib",
 ]

@@ -75,6 +75,7 @@ def _frames(text: str) -> slice:
 
 def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: float) -> dict[str, Any]:
     state = trajectory_state(a.output)
+    assert state.plan is not None  # this command wrote it
     return {
         "input": str(a.input),
         "file": str(a.output),

@@ -1,4 +1,4 @@
-"""Arguments of the subcommands on files of sci: `sci info`, `sci export` and `sci join`."""
+"""Arguments of the subcommands on files of sci: `sci info`, `sci report`, `sci export` and `sci join`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 from sci.cli.common import add_common, add_output
 from sci.units import POTENTIAL_UNITS
 
-__all__ = ["EXPORT_FORMATS", "add_export", "add_info", "add_join", "export_format"]
+__all__ = ["EXPORT_FORMATS", "add_export", "add_info", "add_join", "add_report", "export_format"]
 
 EXPORT_FORMATS = ("dx", "cube")
 
 INFO = """Print what a file of sci holds: the command that wrote it, its options, its results with their errors, and
 the shape and units of each dataset. Large arrays are not read. `sci.io.describe` returns the same in Python."""
+REPORT = """Write one HTML file that shows what a file of sci holds: the command and settings, errors, timings, units,
+origin, and charts of its contents. A browser shows it without a network, and nothing needs a display here; needs the
+extra `report`."""
 EXPORT = """Write the grid of a file in formats of other programs: OpenDX (APBS, PyMOL, VMD, ChimeraX) and Gaussian
 cube."""
 JOIN = """Make one plain file of a file whose grid lies in per-rank parts beside it, so that programs which do not look
@@ -28,6 +31,18 @@ def add_info(parser: Any) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
     add_common(parser)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.info").run(a))
+
+
+def add_report(parser: Any) -> None:
+    """Add the arguments of `sci report`."""
+    parser.describe(REPORT, "sci report protein.h5 -o protein.html")
+    parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
+    add_output(parser, "PAGE.html", "the page (default: FILE with the suffix .html)", required=False)
+    parser.add_argument(
+        "--truth", type=Path, metavar="FILE", help="for predictions: samples with the true outputs, to show errors"
+    )
+    add_common(parser, writes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.report").run(a))
 
 
 def add_export(parser: Any) -> None:

@@ -183,6 +183,7 @@ class TrajectoryFile:
             unfinished = np.flatnonzero(state.checksums == UNFINISHED)
             if self.resume:
                 _require_same(self.out, state.source, source)
+                assert state.plan is not None  # a file without one has no source either
                 return FrameJob(state.plan, np.array(numbers)[unfinished], unfinished)
             finished, total = len(state.checksums) - len(unfinished), len(state.checksums)
             raise InvalidValueError(
@@ -304,15 +305,15 @@ class TrajectoryState:
 
     Parameters
     ----------
-    plan : FramePlan
-        How the frames are evaluated.
+    plan : FramePlan or None
+        How the frames are evaluated; None in a file that `save` wrote, which holds results alone.
     source : dict
         Identity of the input, and the options, which must not change when a run resumes.
     checksums : (F,) int64 array
         CRC-32 of each frame, -1 for those that are not finished.
     """
 
-    plan: FramePlan
+    plan: FramePlan | None
     source: dict[str, Any]
     checksums: np.ndarray
 
@@ -332,7 +333,8 @@ def trajectory_state(path: str | Path) -> TrajectoryState:
     """
     with open_file(path, (KIND,)) as (file, _):
         group = _group(file)
-        plan = FramePlan(**json.loads(read_text(group, "plan")))
+        settings = json.loads(read_text(group, "plan"))
+        plan = FramePlan(**settings) if settings else None
         return TrajectoryState(
             plan, json.loads(read_text(group, "source")), np.asarray(_dataset(group, "checksums")[()])
         )

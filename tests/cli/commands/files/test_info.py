@@ -11,7 +11,7 @@ from command_cases import run
 
 from sci.io import save, save_samples
 from sci.operators import FNO, TrainedOperator
-from sci.potentials import Particles
+from sci.potentials import Particles, Trajectory
 
 
 def _info(path, *more):
@@ -77,3 +77,9 @@ def test_samples_tell_their_axes(tmp_path, capsys):
 def test_a_structure_gets_advice(pqr, capsys):
     assert run("info", pqr) == 2
     assert f"`sci potential {pqr} -o OUT.h5`" in capsys.readouterr().err
+
+
+def test_a_trajectory_without_a_plan(tmp_path, capsys):
+    save(tmp_path / "a.h5", Trajectory(np.arange(2), np.zeros(2), np.zeros((2, 3, 3)), 2))
+    assert run("info", tmp_path / "a.h5") == 0
+    assert "trajectory" in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""Charts of each kind of file."""
