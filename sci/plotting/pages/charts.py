@@ -141,7 +141,7 @@ def bars(title: str, names: Sequence[str], values: Any, y_label: str, *, log: bo
 
 
 def histogram(title: str, values: Any, x_label: str, y_label: str) -> Chart:
-    """Return how often values lie in each of at most forty intervals."""
+    """Return a chart of the number of values in each of at most forty intervals."""
     go = require_plotly()
     data = _finite(np.asarray(values, dtype=float), title)
     counts, edges = np.histogram(data, bins=min(40, max(1, int(np.sqrt(len(data))))))
