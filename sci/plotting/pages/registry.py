@@ -52,7 +52,7 @@ def figures_of(*names: str) -> Callable[[Draw], Draw]:
 
 
 def panels_of(contents: Contents) -> Iterable[Panel]:
-    """Return what the function of the file's kind draws; nothing if there is none."""
+    """Return the panels that the function of the file's kind draws; none without such a function."""
     draw = _DRAWN.get(contents.kind)
     return () if draw is None else draw(contents)
 
