@@ -93,6 +93,7 @@ def test_the_check_sees_what_a_page_asks_for(tmp_path: Path) -> None:
     assert any("wrong" in line for line in said)
 
 
+@pytest.mark.nightly
 def test_the_charts_of_every_kind_are_drawn_without_a_network(charts, tmp_path: Path) -> None:
     for k, page in enumerate(_pages(charts)):
         path = tmp_path / f"page-{k}.html"
