@@ -37,7 +37,7 @@ def add_report(parser: Any) -> None:
     """Add the arguments of `sci report`."""
     parser.describe(REPORT, "sci report protein.h5 -o protein.html")
     parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
-    add_output(parser, "PAGE.html", "the page (default: FILE with the suffix .html)", required=False)
+    add_output(parser, "PAGE.html", "the page (default: FILE with the suffix .html)", required=False, hdf5=False)
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="for predictions: samples with the true outputs, to show errors"
     )

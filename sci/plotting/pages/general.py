@@ -29,6 +29,9 @@ def opening_panels(contents: Contents) -> Iterator[Panel]:
         ("made from the file with uuid", header["parent_uuid"] or "none recorded"),
     ]
     yield Table("What was computed", rows)
+    arguments = {name: value for name, value in header["arguments"].items() if value is not None}
+    if arguments:
+        yield Table("Options of the command", [(name, number(value)) for name, value in arguments.items()], folded=True)
     errors, timings, others = sorted_results(contents.results)
     if errors:
         yield Table("Errors", errors, ("quantity", "relative", "at worst", "by group of points"))
@@ -55,17 +58,19 @@ def result_charts(contents: Contents) -> Iterator[Panel]:
 
 
 def closing_panels(contents: Contents) -> Iterator[Panel]:
-    """Yield the tables at the end of a page: the settings and every dataset."""
-    settings = [
-        (name, "default" if value is None else str(value)) for name, value in contents.header["options"].items()
-    ]
+    """Yield the tables at the end of a page: numbers and texts of the file, the settings, and every array."""
+    header = contents.header
+    parameters = [(name, f"{number(p['value'])} {p['units']}".strip()) for name, p in header["parameters"].items()]
+    if parameters:
+        yield Table("Numbers and texts of the file", parameters, folded=True)
+    settings = [(name, "default" if value is None else str(value)) for name, value in header["options"].items()]
     yield Table("Settings of the library", settings, folded=True)
-    datasets = contents.header["datasets"]
+    datasets = header["datasets"]
     rows = [
         (name, " x ".join(map(str, d["shape"])) or "scalar", d["dtype"], d.get("units", ""), size(d["bytes"]))
         for name, d in datasets.items()
     ]
-    yield Table("Datasets", rows, ("name", "shape", "dtype", "units", "size"), folded=len(rows) > 8)
+    yield Table("Arrays", rows, ("name", "shape", "dtype", "units", "size"), folded=len(rows) > 8)
 
 
 def sorted_results(

@@ -76,7 +76,7 @@ def _lead(contents: Contents) -> str:
     """Return the first sentence of the page."""
     kind = kinds().get(contents.kind)
     what = f"Object: {kind.cls.__name__}" if kind else "Unknown object"
-    return f"{what}; {len(contents.header['datasets'])} datasets; made on {contents.header['created']}."
+    return f"{what}; {len(contents.header['datasets'])} arrays; made on {contents.header['created']}."
 
 
 def _panels(contents: Contents) -> Iterator[Panel]:

@@ -71,7 +71,7 @@ def test_arrays_and_poses_are_drawn(tmp_path: Path) -> None:
 
 def test_the_last_tables_name_settings_and_datasets(tmp_path: Path) -> None:
     save(tmp_path / "a.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
-    settings, datasets = closing_panels(Contents(tmp_path / "a.h5"))
+    *_, settings, datasets = closing_panels(Contents(tmp_path / "a.h5"))
     assert isinstance(settings, Table)
     assert ("progress", "auto") in settings.rows or "progress" in dict(settings.rows)
     assert isinstance(datasets, Table)
