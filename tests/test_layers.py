@@ -31,7 +31,7 @@ ROOMS = (
         "chebyshev",
         "tensor",
     ),
-    *("potentials", "nn", "problems", "operators", "solvers", "sequence", "applications"),
+    *("potentials", "ensembles", "nn", "problems", "operators", "solvers", "sequence", "applications"),
     *("io", "plotting", "interop", "datasets", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}

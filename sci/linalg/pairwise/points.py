@@ -56,7 +56,7 @@ class PackedPoints:
 
     def __init__(self, x: Array) -> None:
         dtype = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
-        self.array = as_finite(x, "x", shape=(None, None), dtype=dtype)
+        self.array = _with_squares(as_finite(x, "x", shape=(None, None), dtype=dtype), "x")
         n, d = self.array.shape
         if d == 0:
             raise ShapeError("x has no coordinates; expected (n, d) with d at least 1")
@@ -93,7 +93,11 @@ def prepared(
         agreement.same(**same)
         packed = x if isinstance(x, PackedPoints) else PackedPoints(x)
         x, xp = packed.array, namespace(packed.array, y, *of_x.values(), *of_y.values())
-        y = x if y is None else as_finite(y, "y", shape=(None, x.shape[1]), dtype=_matching(y, x.dtype), xp=xp)
+        if y is None:
+            y = x
+        else:
+            shape = (None, x.shape[1])
+            y = _with_squares(as_finite(y, "y", shape=shape, dtype=_matching(y, x.dtype), xp=xp), "y")
         beside_x = [_beside(array, name, len(x), x.dtype, xp) for name, array in of_x.items()]
         beside_y = [_beside(array, name, len(y), x.dtype, xp) for name, array in of_y.items()]
         agreement.same(ShapeError, d=x.shape[1])
@@ -103,6 +107,25 @@ def prepared(
     if ring.total == 0:
         raise InvalidValueError(f"{operation} needs at least one point in y; it has none")
     return packed, beside_x, [y, *beside_y], ring
+
+
+def _with_squares(points: Array, name: str) -> Array:
+    """Return points whose squared distances are numbers of their dtype.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    limits = np.finfo(points.dtype)
+    largest = float(abs(points).max()) if points.size else 0.0
+    high = (float(limits.max) / 8 / max(1, points.shape[-1])) ** 0.5
+    low = (float(limits.tiny) / float(limits.eps) ** 2) ** 0.5
+    if largest > high or 0 < largest < low:
+        raise InvalidValueError(
+            f"{name} holds numbers up to {largest:.3g}, whose squares leave {points.dtype}; expected {low:.0e} to "
+            f"{high:.0e}: choose another unit{', or float64' if points.dtype == np.float32 else ''}"
+        )
+    return points
 
 
 def _beside(array: Array, name: str, n: int, dtype: Any, xp: Any) -> Array:

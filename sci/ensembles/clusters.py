@@ -1,0 +1,288 @@
+"""k-means with the same labels on any number of ranks, and the selection of points by their distance to a center."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from sci.arguments import collective_entry, entry
+from sci.backend import Array, as_finite, namespace, to_device, to_host
+from sci.distributed import Comm, agreed, allgather_rows, allreduce_max, allreduce_sum, rank_of
+from sci.errors import InvalidValueError
+from sci.linalg import PackedPoints, nearest
+from sci.progress import progress
+
+__all__ = ["Clusters", "Mode", "k_means", "prototype_scores", "select"]
+
+Mode: TypeAlias = Literal["hard", "easy"]
+
+_BITS = 62
+"""Bits of the integers that are summed."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Centers of clusters and the points that belong to them.
+
+    Parameters
+    ----------
+    centers : (k, D) array
+    labels : (n,) int64 array
+        Center of each of this rank's points.
+    squared : (n,) array
+        Squared distance of each of this rank's points to its center.
+    inertia : float
+        Sum of the squared distances of all points.
+    iterations : int
+    converged : bool
+        Whether the last iteration changed no label.
+    """
+
+    centers: Array
+    labels: Array
+    squared: Array
+    inertia: float
+    iterations: int
+    converged: bool
+
+    def __repr__(self) -> str:
+        k, d = self.centers.shape
+        end = "converged" if self.converged else "not converged"
+        return (
+            f"Clusters({k} centers of dimension {d}, {len(self.labels)} points, inertia {self.inertia:.6g}, {end} "
+            f"after {self.iterations} iterations)"
+        )
+
+
+class _Points:
+    """The points of all ranks for sums that do not depend on their order: as integers of a common unit.
+
+    Parameters
+    ----------
+    packed : PackedPoints
+    counts : (n_ranks,) int64 array
+        Points of each rank.
+    comm : mpi4py communicator or None
+    """
+
+    def __init__(self, packed: PackedPoints, counts: np.ndarray, comm: Comm) -> None:
+        self.packed, self.comm, self.host = packed, comm, to_host(packed.array)
+        self.ends, self.total = np.cumsum(counts), int(counts.sum())
+        self.step = self.step_of(np.abs(self.host)) or 1.0
+        self.whole = np.rint(self.host.astype(float) / self.step).astype(np.int64)
+
+    def step_of(self, values: np.ndarray) -> float:
+        """Return the unit in which the values of all points are integers whose sum stays below 2^62; 0 if all are 0."""
+        largest = float(allreduce_max(np.array([values.max(initial=0.0)], dtype=float), self.comm)[0])
+        return float(2.0 ** (np.ceil(np.log2(largest)) - (_BITS - self.total.bit_length()))) if largest else 0.0
+
+    def nearest(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return squared distance and number of the nearest center of each of the rank's points."""
+        with agreed(self.comm, "k_means"):
+            squared, index = nearest(self.packed, to_device(centers, namespace(self.packed.array)))
+            return to_host(squared), to_host(index)
+
+    def fetch_from(self, owner: int, local: int) -> np.ndarray:
+        """Return on all ranks a point that one of them holds."""
+        mine = self.host[local] if owner == rank_of(self.comm) else np.zeros_like(self.host, shape=self.host.shape[1])
+        return np.asarray(allreduce_sum(mine, self.comm))
+
+    def fetch(self, number: int) -> np.ndarray:
+        """Return on all ranks the point of a number over all ranks."""
+        owner = int(np.searchsorted(self.ends, number, side="right"))
+        return self.fetch_from(owner, number - (int(self.ends[owner - 1]) if owner else 0))
+
+    def means(self, labels: np.ndarray, squared: np.ndarray, k: int) -> np.ndarray:
+        """Return the means of the points of each label; one without points is a point far from its center."""
+        n = len(labels)
+        members = sparse.csr_matrix((np.ones(n, np.int64), (labels, np.arange(n))), shape=(k, n))
+        sums = allreduce_sum(np.ascontiguousarray(members @ self.whole), self.comm)
+        counts = allreduce_sum(np.bincount(labels, minlength=k).astype(np.int64), self.comm)
+        centers: np.ndarray = (sums / np.maximum(counts, 1)[:, None] * self.step).astype(self.host.dtype)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty):
+            every = allgather_rows(squared, self.comm)
+            for center, number in zip(empty, np.argsort(-every, kind="stable")):
+                centers[center] = self.fetch(int(number))
+        return centers
+
+
+@collective_entry
+def k_means(
+    x: Array | PackedPoints,
+    k: int,
+    *,
+    start: Array | None = None,
+    maxiter: int = 100,
+    seed: int = 0,
+    comm: Comm = None,
+) -> Clusters:
+    """Find k centers with a small sum of squared distances sum_i min_c |x_i - c|^2, by Lloyd's steps.
+
+    Parameters
+    ----------
+    x : (n, D) float32 or float64, or PackedPoints
+    k : int
+        From 1 to the number of points of all ranks that differ.
+    start : (k, D), optional
+        First centers; drawn by k-means++ unless given.
+    maxiter : int
+    seed : int
+        Of k-means++.
+    comm : mpi4py communicator, optional
+        Each rank holds points of its own.
+
+    Returns
+    -------
+    Clusters
+        Labels and distances are those of the rank's own points; the rest is the same on all.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError, DTypeError
+        On every rank.
+
+    Notes
+    -----
+    2 n k D flops an iteration and no n x k matrix; k-means++ costs as much as one to two iterations per eight centers.
+    Sums over points are exact integers, so that every rank count gives the same labels and centers bit for bit. A
+    center without points moves to the point farthest from its center. The result is a local minimum: several seeds
+    tell how far it depends on the start. Collective over `comm`.
+
+    References
+    ----------
+    Lloyd, IEEE Trans. Inf. Theory 28, 129 (1982); Arthur and Vassilvitskii, SODA 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import k_means
+    >>> k_means(np.array([[0.0], [0.2], [5.0], [5.2]]), 2).centers.ravel()
+    array([5.1, 0.1])
+    """
+    with agreed(comm, "k_means") as agreement:
+        packed = x if isinstance(x, PackedPoints) else PackedPoints(x)
+        xp, d = namespace(packed.array), packed.array.shape[1]
+        if start is not None:
+            start = to_host(as_finite(start, "start", shape=(k, d), dtype=packed.array.dtype))
+        agreement.same(k=k, maxiter=maxiter, seed=seed, start=start, d=d, dtype=str(packed.array.dtype))
+        agreement.gather(len(packed))
+        if k < 1 or maxiter < 1:
+            raise InvalidValueError(f"k is {k} and maxiter {maxiter}; expected positive integers")
+    points = _Points(packed, agreement.table[:, 0], comm)
+    if k > points.total:
+        raise InvalidValueError(f"k is {k}, but there are {points.total} points; choose fewer clusters")
+    centers = _plus_plus(points, k, seed) if start is None else start
+    squared, labels = points.nearest(centers)
+    changed, iterations = True, 0
+    for _ in progress(range(maxiter), "k-means", show=rank_of(comm) == 0):
+        centers, before, iterations = points.means(labels, squared, k), labels, iterations + 1
+        squared, labels = points.nearest(centers)
+        changed = bool(allreduce_sum(np.array([(labels != before).sum()]), comm)[0])
+        if not changed:
+            break
+    inertia = float(allgather_rows(squared.astype(float), comm).sum())
+    centers, labels, squared = (to_device(a, xp) for a in (centers, labels, squared))
+    return Clusters(centers, labels, squared, inertia, iterations, not changed)
+
+
+def _plus_plus(points: _Points, k: int, seed: int) -> np.ndarray:
+    """Draw centers, each with a probability in proportion to the squared distance to those before (k-means++)."""
+    rng = np.random.default_rng(seed)
+    centers = [points.fetch(int(rng.integers(points.total)))]
+    least = np.full(len(points.host), np.inf)
+    step = 0.0
+    for _ in progress(range(1, k), "k-means++", show=rank_of(points.comm) == 0):
+        least = np.minimum(least, points.nearest(centers[-1][None])[0])
+        # Whole numbers as weights: their sums over ranks are exact, and so is the point that a number falls on.
+        step = step or points.step_of(least)
+        below = np.cumsum(np.rint(least / step).astype(np.int64)) if step else np.zeros(len(least), np.int64)
+        sums = allgather_rows(below[-1:] if len(below) else np.zeros(1, np.int64), points.comm)
+        if not sums.sum():
+            raise InvalidValueError(f"k is {k}, but only {len(centers)} points differ; choose fewer clusters")
+        drawn = int(rng.integers(sums.sum()))
+        owner = int(np.searchsorted(np.cumsum(sums), drawn, side="right"))
+        local = int(np.searchsorted(below, drawn - int(sums[:owner].sum()), side="right"))
+        centers.append(points.fetch_from(owner, local))
+    return np.array(centers)
+
+
+@collective_entry
+def prototype_scores(x: Array | PackedPoints, centers: Array, *, comm: Comm = None) -> Array:
+    """Score points by the distance to their nearest center, min_c |x_i - c|: large for hard, unusual points.
+
+    Parameters
+    ----------
+    x : (n, D) float32 or float64, or PackedPoints
+    centers : (k, D)
+        For example those of `k_means`; the same on all ranks.
+    comm : mpi4py communicator, optional
+        Each rank holds points of its own.
+
+    Returns
+    -------
+    (n,) array
+        Distances, in the unit of the points.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError, DTypeError
+        On every rank.
+
+    References
+    ----------
+    Sorscher et al., NeurIPS 2022, section 5 (there by the cosine: pass points and centers of unit length).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import prototype_scores
+    >>> prototype_scores(np.array([[0.0], [3.0]]), np.array([[1.0]]))
+    array([1., 2.])
+    """
+    with agreed(comm, "prototype_scores") as agreement:
+        agreement.same(centers=to_host(centers) if hasattr(centers, "dtype") else np.asarray(centers))
+        squared, _ = nearest(x, centers)
+    return namespace(squared).sqrt(squared)
+
+
+@entry
+def select(scores: Array, fraction: float, mode: Mode = "hard") -> np.ndarray:
+    """Choose the part of the points with the largest ("hard") or smallest ("easy") scores.
+
+    Parameters
+    ----------
+    scores : (n,) array
+    fraction : float
+        Above 0, at most 1; at least one point is chosen.
+    mode : {"hard", "easy"}
+        Hard points teach more where data are plentiful, easy ones where they are scarce.
+
+    Returns
+    -------
+    (m,) int64 array
+        Their numbers, ascending; of equal scores the lower number is chosen.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+
+    References
+    ----------
+    Sorscher et al., NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import select
+    >>> select(np.array([0.3, 0.9, 0.1, 0.5]), 0.5)
+    array([1, 3])
+    """
+    values = to_host(as_finite(scores, "scores", shape=(None,)))
+    if not 0 < fraction <= 1 or len(values) == 0:
+        raise InvalidValueError(f"a fraction of {fraction} of {len(values)} points; expected one above 0, at most 1")
+    order = np.argsort(-values if mode == "hard" else values, kind="stable")
+    return np.sort(order[: max(1, round(fraction * len(values)))])
