@@ -50,3 +50,7 @@ class ConvergenceError(SciError, RuntimeError):
 
 class DecompositionError(SciError, ValueError):
     """A grid, a sequence or a set of particles cannot be spread over the ranks as asked."""
+
+
+class ToleranceWarning(UserWarning):
+    """A result misses its tolerance; the message gives its measured error and the fix."""

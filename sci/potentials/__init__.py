@@ -1,16 +1,17 @@
 """Electrostatic potentials of many particles, range-separated: energies, forces, grids."""
 
 from sci.potentials.direct import direct_sum
+from sci.potentials.ewald import ewald_sum
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
 from sci.potentials.grid import PotentialGrid, box_axes
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.lattice.potential import LatticePotential
+from sci.potentials.measured.error import MeasuredError
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.poses import interaction_energy, rotation_matrices
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.measured import MeasuredError
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
@@ -37,6 +38,7 @@ __all__ = [
     "compute_frames",
     "direct_sum",
     "energy_and_forces",
+    "ewald_sum",
     "gaussian_sum",
     "interaction_energy",
     "plan_frames",

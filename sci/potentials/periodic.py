@@ -6,14 +6,25 @@ import functools
 import math
 
 import numpy as np
-from scipy.special import erfc, jv
+from scipy.special import jv
 
 from sci import chebyshev
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
+from sci.potentials.ewald import (
+    cell_images,
+    ewald_split,
+    ewald_sum,
+    mode_counts,
+    mode_influence,
+    mode_orders,
+    neutralizing_constant,
+    wrapped,
+)
+from sci.potentials.measured.error import QUANTITIES
+from sci.potentials.measured.measure import Measured
+from sci.potentials.measured.places import Scene
 from sci.potentials.particles import Particles, coincident_pair, without_overflow
-from sci.potentials.radial.kernels import Coulomb, GaussianSum
-from sci.potentials.radial.split import Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.expansion import BoxExpansion
@@ -28,12 +39,14 @@ ALPHA = 0.5
 CHUNK = 1 << 20
 GRID_PAIRS, MANY_NODES, MANY_MODES = 30, 50_000, 1 << 22
 """Pairs a node that the split for grids aims at, nodes from which it pays, and the modes that it may take."""
+EXACT_SHARE, EWALD_PAIRS = 0.01, 4
+"""Tolerance of the sum that errors are measured against over `tol`, and its pairs per charge and point."""
 MANY_IMAGES = 2_000_000
 """Images of charges that are sorted at once for a grid."""
 UNIT: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
 
-class PeriodicPotential:
+class PeriodicPotential(Measured):
     r"""The electrostatic potential of charges that repeat with a cell, for any cell and any total charge.
 
     phi(x) = sum_j q_j sum_n erfc(alpha r_jn) / r_jn + (4 pi / V) sum_{k != 0} exp(-k^2 / (4 alpha^2)) / k^2
@@ -45,7 +58,8 @@ class PeriodicPotential:
     particles : Particles
         With a `cell`, whose rows may be any three periods. Particles outside of the cell are moved into it.
     tol : float
-        Relative L2 error of the potential, 1e-12 to 0.1.
+        Relative L2 error, 1e-12 to 0.1, of potential, field and forces alike: modes and cutoff lose no more on
+        derivatives than they have in reserve.
     alpha : float, optional
         The split, 1/angstrom. Chosen from the density unless given; nothing but the time depends on it.
 
@@ -56,6 +70,9 @@ class PeriodicPotential:
 
     Notes
     -----
+    `tol` is met by construction, without a measurement; `measured_error` compares with `ewald_sum` at a hundredth of
+    `tol` and another exponent, which the true sum does not depend on.
+
     Not collective: every rank may hold the object and evaluate its own points. Charges enter through their Chebyshev
     moments on boxes of the cell; one small matrix an axis turns moments into structure factors, and its adjoint turns
     modes into a Chebyshev expansion on boxes, so a point costs 18^3 multiplications and the pairs within the cutoff.
@@ -121,42 +138,24 @@ class PeriodicPotential:
         # Distances between the faces of the cell, a period apart.
         heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
         self.alpha = ALPHA * (particles.n / self.volume) ** (1 / 3) if alpha is None else alpha
-        self.split = _ewald_split(self.alpha, 0.1 * tol)
-        fractions, _ = self._wrap(particles.positions)
+        self.split = ewald_split(self.alpha, 0.1 * tol)
+        fractions, _ = wrapped(particles.positions, self._cell)
         self._fractions = fractions
         self._short = ShortRange.of(*self._images(fractions, self.split.cutoff / heights), self.split)
-        k_max = 2 * self.alpha * math.sqrt(math.log(10 / tol))
-        # |n_i| = |k . a_i| / (2 pi) is at most k_max |a_i| / (2 pi).
-        self.n_modes = tuple(int(k_max * a / (2 * math.pi)) for a in np.linalg.norm(cell, axis=1))
+        k_max = 2 * self.alpha * math.sqrt(math.log(10 / self.tol))
+        self.n_modes = mode_counts(cell, k_max)
         return fractions, k_max
-
-    def _wrap(self, positions: Array) -> tuple[Array, Array]:
-        """Return fractional coordinates in [0, 1), and the places in the cell."""
-        fractions = positions @ self._inverse
-        fractions = fractions - self._xp.floor(fractions)
-        fractions = self._xp.where(fractions >= 1.0, 0.0, fractions)
-        return fractions, self._xp.ascontiguousarray(fractions @ self._cell)
 
     def _images(self, fractions: Array, margin: np.ndarray) -> tuple[Array, Array]:
         """Return all charges and images of theirs within the cutoff of the cell, `margin` in fractions."""
-        xp = self._xp
-        shells = np.ceil(margin).astype(int)
-        places, charges, numbers = [], [], []
-        low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
-        for shift in np.ndindex(*(2 * shells + 1)):
-            moved = fractions + xp.asarray(np.array(shift) - shells, dtype=float)
-            near = ((moved >= low) & (moved <= high)).all(axis=1)
-            places.append(moved[near])
-            charges.append(self.particles.charges[near])
-            numbers.append(xp.nonzero(near)[0])
-        positions = xp.concatenate(places) @ self._cell
+        positions, charges, numbers = cell_images(fractions, self.particles.charges, self._cell, margin)
         if (pair := coincident_pair(positions)) is not None:
             where = tuple(round(float(c), 6) for c in positions[pair[0]])
-            first, second = (int(xp.concatenate(numbers)[index]) for index in pair)
+            first, second = (int(numbers[index]) for index in pair)
             raise InvalidValueError(
                 f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
             )
-        return positions, xp.concatenate(charges)
+        return positions, charges
 
     def _fourier(self, fractions: Array, k_max: float) -> Array:
         """Return the coefficients of exp(2 pi i n s) in the long range, for n3 >= 0 and with both signs summed."""
@@ -167,21 +166,13 @@ class PeriodicPotential:
         factors = moments @ cosines[2].T - 1j * (moments @ sines[2].T)
         factors = xp.tensordot(cosines[1] - 1j * sines[1], factors, axes=(1, 1))
         factors = xp.tensordot(cosines[0] - 1j * sines[0], factors, axes=(1, 1))
-        n1, n2, n3 = (xp.asarray(n, dtype=float) for n in _orders(self.n_modes))
-        reciprocal = 2 * math.pi * self._inverse.T
-        k = sum(n * row for n, row in zip((n1[:, None, None, None], n2[:, None, None], n3[:, None]), reciprocal))
-        k2 = (k * k).sum(axis=-1)
-        inside = (k2 > 0) & (k2 <= k_max**2)
-        k2 = xp.where(inside, k2, 1.0)
-        influence = xp.where(inside, xp.exp(-k2 / (4 * self.alpha**2)) / k2, 0.0) * (4 * math.pi / self.volume)
-        influence[:, :, 1:] *= 2.0
-        return factors * influence
+        return factors * mode_influence(self._inverse, self.n_modes, self.alpha, k_max)[0]
 
     def _matrices(self, grid: BoxGrid, degree: int) -> tuple[list[Array], list[Array]]:
         """Return cos and sin of 2 pi n s as Chebyshev coefficients on the boxes of each axis, (modes, boxes p)."""
         cosines: list[Array] = []
         sines: list[Array] = []
-        for axis, orders in enumerate(_orders(self.n_modes)):
+        for axis, orders in enumerate(mode_orders(self.n_modes)):
             edges = grid.edges(axis)
             s = edges[:-1, None] + np.diff(edges)[:, None] * (chebyshev.nodes(degree) + 1) / 2
             phase = 2 * math.pi * orders[:, None, None] * s
@@ -224,9 +215,7 @@ class PeriodicPotential:
         -(4 pi Q / V) \int_0^c r erfc(alpha r) dr, the mean of the short range within its cutoff c, so that the
         potential has mean zero; -pi Q / (alpha^2 V) for an endless one.
         """
-        x = self.alpha * self.split.cutoff
-        part = x * x / 2 * math.erfc(x) + math.erf(x) / 4 - x * math.exp(-x * x) / (2 * math.sqrt(math.pi))
-        return -4 * math.pi * part * self.particles.total_charge / (self.alpha**2 * self.volume)
+        return neutralizing_constant(self.alpha, self.split.cutoff, self.particles.total_charge, self.volume)
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.
@@ -245,11 +234,11 @@ class PeriodicPotential:
         ------
         ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
         """
-        return self._evaluate(points, gradient=False)[:, 0]
+        return self.evaluate(points, gradient=False)[:, 0]
 
     def field(self, points: Array) -> Array:
         """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2."""
-        return -self._evaluate(points, gradient=True)[:, 1:]
+        return -self.evaluate(points, gradient=True)[:, 1:]
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy(self) -> float:
@@ -265,7 +254,7 @@ class PeriodicPotential:
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy_and_forces(self) -> tuple[float, Array]:
         """Return `energy` and `forces` from one evaluation at the particles."""
-        charges, found = self.particles.charges, self._evaluate(self.particles.positions, gradient=True)
+        charges, found = self.particles.charges, self.evaluate(self.particles.positions, gradient=True)
         energy = 0.5 * float(without_overflow((charges * found[:, 0]).sum(), "the energy"))
         return energy, without_overflow(-charges[:, None] * found[:, 1:], "forces")
 
@@ -320,7 +309,7 @@ class PeriodicPotential:
 
     def _long_range_on_grid(self, axes: list[Array]) -> Array:
         """Sum the modes axis by axis, for a cell whose rows form a lower triangle."""
-        xp, (n1, n2, n3) = self._xp, (self._xp.asarray(n, dtype=float) for n in _orders(self.n_modes))
+        xp, (n1, n2, n3) = self._xp, (self._xp.asarray(n, dtype=float) for n in mode_orders(self.n_modes))
         g = 2j * math.pi * self._inverse
         x, y, z = axes
         part = self.modes @ xp.exp(g[2, 2] * n3[:, None] * z)
@@ -360,7 +349,38 @@ class PeriodicPotential:
             charges.append(self.particles.charges[near])
         return xp.ascontiguousarray(xp.concatenate(places)), xp.concatenate(charges)
 
-    def _evaluate(self, points: Array, gradient: bool) -> Array:
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """The quantities that `tol` holds for."""
+        return QUANTITIES
+
+    @functools.cached_property
+    def _scene(self) -> Scene:
+        places = self._xp.ascontiguousarray(self._fractions @ self._cell)
+        return Scene(places, self.particles.charges, self._short.sources[:, :3], cell=to_host(self._cell))
+
+    def scene(self) -> Scene:
+        """Return where the charges lie."""
+        return self._scene
+
+    def exact(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), by `ewald_sum` at a hundredth of `tol`."""
+        tol = max(EXACT_SHARE * self.tol, 1e-14)
+        found = ewald_sum(self.particles, points, tol=tol, gradient=gradient)
+        return self._xp.concatenate([found[0][:, None], found[1]], axis=1) if gradient else found[:, None]
+
+    def exact_cost(self) -> int:
+        """Return the pairs that a point of Ewald's sum takes."""
+        return EWALD_PAIRS * self.particles.n
+
+    def unit(self) -> tuple[float, float]:
+        """Return the potential and the field of a charge at about the distance where the ranges part."""
+        charges = self.particles.charges
+        size = float(self._xp.abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
+        return size, size * self.alpha
+
+    def evaluate(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
         xp = self._xp
         points = as_points(points, xp=xp)
         if namespace(points) is not xp:
@@ -371,7 +391,7 @@ class PeriodicPotential:
         return out
 
     def _evaluate_chunk(self, points: Array, out: Array) -> None:
-        fractions, places = self._wrap(points)
+        fractions, places = wrapped(points, self._cell)
         fractions = self._xp.ascontiguousarray(fractions)
         self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
         if out.shape[1] == 4:
@@ -382,22 +402,6 @@ class PeriodicPotential:
         cells = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int)
         grid = BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2])))
         self._short.add_to(out, places, Tiles.of(places, grid))
-
-
-def _ewald_split(alpha: float, tol: float) -> Split:
-    """Return the split of 1/r into erf(alpha r)/r, as Gaussians, and erfc(alpha r)/r, which `tol` cuts off."""
-    reach = np.linspace(0.5, 8, 4000)
-    cutoff = float(reach[np.flatnonzero(erfc(reach) < tol)[0]]) / alpha
-    # erf(a r)/r = (2/sqrt pi) int_0^a exp(-t^2 r^2) dt; the integrand is analytic, and Gauss' rule exact to rounding.
-    t, w = np.polynomial.legendre.leggauss(60)
-    gaussians = GaussianSum(alpha * (t + 1) / 2, alpha * w / math.sqrt(math.pi))
-    return split_of_gaussians(Coulomb(), alpha, cutoff, gaussians, tol)
-
-
-def _orders(n_modes: tuple[int, ...]) -> list[np.ndarray]:
-    """Return the orders n of the modes along each axis; those along the last from 0, for the potential is real."""
-    m1, m2, m3 = n_modes
-    return [np.arange(-m1, m1 + 1), np.arange(-m2, m2 + 1), np.arange(m3 + 1)]
 
 
 def _boxes(n_modes: tuple[int, ...], degree: int, eps: float) -> BoxGrid:

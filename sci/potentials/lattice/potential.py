@@ -12,9 +12,12 @@ import numpy as np
 from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
 from sci.chebyshev import nodes, values_to_coefficients
 from sci.errors import DeviceMismatchError, InvalidValueError
+from sci.potentials.direct import direct_sum_packed
 from sci.potentials.lattice.defects import Defect
 from sci.potentials.lattice.sites import LatticeSites, as_repeats, orthogonal_periods
 from sci.potentials.lattice.sums import WEIGHTS
+from sci.potentials.measured.measure import Measured
+from sci.potentials.measured.places import Scene
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import split_kernel
@@ -31,17 +34,22 @@ NEIGHBORS = 100
 """Ions within the cutoff that the default split aims at."""
 WHOLE_DEGREE = 200
 """Largest degree at which the default region is the whole crystal."""
-PART_SHARE = 0.02
+PART_SHARE = 0.01
 """Tolerance of cutoff and tensor over that of the potential."""
 FEW_POINTS = 64
 """Points in the region up to which the one-dimensional sums themselves are taken."""
 MARGIN = 2.0
 """Angstrom around the ions in a region that is the whole crystal."""
 MANY_SITES = 200_000
+SUMMED_IONS, SUM_ROUNDING = 1 << 19, 1e-15
+"""Ions up to which errors are measured against sums over all of them, and the error of such a sum for each ion."""
+OTHER_ALPHA, OTHER_TOL = 1.3, 0.01
+"""Exponent and tolerance, over those of this potential, of the one that it is compared with in larger crystals."""
+LEAST_TOL = 1e-13
 POINT_BLOCK = 1024
 
 
-class LatticePotential:
+class LatticePotential(Measured):
     """The electrostatic potential of a finite crystal with defects, whatever its size.
 
     The charges of one orthogonal cell are repeated L1 x L2 x L3 times. Split as in `RangeSeparatedPotential`, each
@@ -80,6 +88,10 @@ class LatticePotential:
 
     Notes
     -----
+    Errors are measured on `domain`, against the sum over all ions of a crystal of up to half a million of them, whose
+    rounding is small beside `tol`; in others against the sums of this class at a hundredth of `tol`, but at least
+    1e-13, with an exponent 1.3 times as large, on which the true potential does not depend.
+
     Not collective: every rank may hold the object and evaluate its own points. The CP rank of the long range
     is K (4 + 3 n) for n ions a cell and K Gaussians; the terms are grouped so that those of a neutral cell do not
     cancel, see `AxisLattice.sums`.
@@ -98,6 +110,8 @@ class LatticePotential:
     1.76267477
     """
 
+    quantities = ("potential", "field")
+
     def __init__(
         self,
         particles: Particles,
@@ -112,7 +126,7 @@ class LatticePotential:
     ) -> None:
         self.periods = orthogonal_periods(particles)
         self.particles, self.repeats = particles, as_repeats(repeats)
-        if not 1e-13 <= tol <= 0.1:
+        if not LEAST_TOL <= tol <= 0.1:
             raise InvalidValueError(f"tol is {tol}; expected a number from 1e-13 to 0.1")
         if weights not in WEIGHTS:
             raise InvalidValueError(f"weights is {weights!r}; expected one of {', '.join(WEIGHTS)}")
@@ -239,6 +253,62 @@ class LatticePotential:
         if len(charges) == 0:  # far outside; a charge of zero stands for no ions
             positions, charges = self._xp.asarray([[a for a, _ in around]]), self._xp.zeros(1)
         return RangeSeparatedPotential.from_parts(Particles(positions, charges), long_range, self.split, self._part_tol)
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """The quantities that `tol` holds for."""
+        return self.quantities
+
+    @functools.cached_property
+    def _scene(self) -> Scene:
+        period = max(self.periods)
+        around = self.sites_in([(a - period, b + period) for a, b in self.domain])[0]
+        return Scene(*self.sites_in(self.domain), around, domain=self.domain)
+
+    def scene(self) -> Scene:
+        """Return where the ions of `domain` and their neighbors lie."""
+        return self._scene
+
+    @functools.cached_property
+    def _all_ions(self) -> Array:
+        """All ions, packed as (n, 4)."""
+        positions, charges = self.sites_in(list(zip(self._crystal[0] - MARGIN, self._crystal[1] + MARGIN)))
+        return self._xp.ascontiguousarray(self._xp.concatenate([positions, charges[:, None]], axis=1))
+
+    @functools.cached_property
+    def _other(self) -> LatticePotential:
+        """The same potential with another split."""
+        return LatticePotential(
+            self.particles,
+            self.repeats,
+            max(OTHER_TOL * self.tol, LEAST_TOL),
+            defects=self.defects,
+            weights=self.weights,
+            domain=self.domain,
+            alpha=OTHER_ALPHA * self.split.alpha,
+            reach=self.reach,
+        )
+
+    def exact(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), by all ions or by another split."""
+        if self.n_sites > min(SUMMED_IONS, self.tol / SUM_ROUNDING):
+            return self._other.evaluate(points, gradient)
+        return direct_sum_packed(points, self._all_ions, Coulomb(), gradient)
+
+    def exact_cost(self) -> int:
+        """Return the number of ions that are summed for a point."""
+        return min(self.n_sites, SUMMED_IONS)
+
+    def unit(self) -> tuple[float, float]:
+        """Return the potential and the field of a charge at about the distance where the ranges part."""
+        largest = float(np.abs(self._sites.charges).max())
+        size = largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
+        return size, size * self.split.alpha
+
+    def evaluate(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
+        value = self(points)[:, None]
+        return self._xp.concatenate([value, -self.field(points)], axis=1) if gradient else value
 
     def __call__(self, points: Array) -> Array:
         """Return the potential at `points`.

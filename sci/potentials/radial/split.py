@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial.chebyshev import cheb2poly
@@ -12,7 +12,7 @@ from sci import chebyshev
 from sci.errors import InvalidValueError
 from sci.potentials.radial.kernels import GaussianSum, RadialKernel, gaussian_sum
 
-__all__ = ["COINCIDENT", "DEGREES", "Split", "smooth_part", "split_kernel", "split_of_gaussians"]
+__all__ = ["COINCIDENT", "DEGREES", "Split", "continuous", "smooth_part", "split_kernel", "split_of_gaussians"]
 
 DEGREES = (8, 10, 12, 14, 16, 18, 20, 24, 28, 32)
 """Degrees of the short-range polynomials that the kernels are compiled for."""
@@ -124,6 +124,17 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
     gaussians = gaussian_sum(kernel, 0.1 * tol, r_max, alpha)
     cutoff = _cutoff(kernel, gaussians, 0.8 * tol, r_max)
     return split_of_gaussians(kernel, alpha, cutoff, gaussians, 0.1 * tol)
+
+
+def continuous(split: Split) -> Split:
+    """Return the split with B shifted so that S ends at zero, instead of at what the cutoff leaves out.
+
+    A sphere of the cutoff that parts two opposite charges, one within and one without, then makes an error in
+    proportion to their distance. Elsewhere the error is that of the charge within the sphere, of the same size.
+    """
+    b = split.b.copy()
+    b[0] += float(split.kernel(np.array(split.cutoff))) - float(b.sum())
+    return replace(split, b=b)
 
 
 def split_of_gaussians(kernel: RadialKernel, alpha: float, cutoff: float, gaussians: GaussianSum, tol: float) -> Split:

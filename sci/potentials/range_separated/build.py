@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from sci.backend import Array, namespace, to_host
-from sci.errors import InvalidValueError
+from sci.distributed import size
+from sci.errors import DTypeError, InvalidValueError
+from sci.potentials.measured.places import neighbor_distances
+from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
-from sci.potentials.radial.split import Split, split_kernel
+from sci.potentials.radial.split import Split, continuous, split_kernel
 from sci.potentials.range_separated.assemble import long_range_coefficients
 from sci.potentials.range_separated.cost import LEAST_TOL, choose_split
-from sci.potentials.range_separated.measured import neighbor_distances
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.grid import BoxGrid
 
@@ -25,8 +27,11 @@ __all__ = [
     "bounds",
     "build_long_range",
     "charge_scale",
+    "check_settings",
     "choose",
+    "close_pairs",
     "first_tolerance",
+    "own_arrays",
 ]
 
 CHEBYSHEV_SHARE = 0.5
@@ -35,10 +40,12 @@ TUCKER_SHARE = 0.8
 
 Accuracy = Literal["potential", "forces"]
 
-FIRST_TOL = {"potential": 1.0, "forces": 0.1}
+FIRST_TOL = {"potential": 1.0, "forces": 0.02}
 """Tolerance of the first build in units of that of the potential, by what it holds for."""
 NEIGHBORS = 128
 """Particles whose nearest neighbors say where a screened potential matters."""
+CLOSE = 0.05
+"""Distance of a pair over the cutoff below which its ends on two sides of the cutoff would decide the error."""
 LARGEST_CHARGE = 1e290
 """Charges, summed in size, beyond which potentials near one may leave the range of float64."""
 
@@ -118,14 +125,51 @@ def choose(
     positions: Array,
     expected_targets: int,
 ) -> Split:
-    """Return the split at `alpha`, or the cheapest one."""
+    """Return the split at `alpha`, or the cheapest one; continuous for particles that come in close pairs."""
     if alpha is not None:
-        return split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
-    grid = BoxGrid(domain, (16, 16, 16))
-    counts = np.diff(to_host(grid.sort(positions)[1]))
-    return choose_split(kernel, tol, CHEBYSHEV_SHARE * tol, domain, counts, expected_targets)
+        split = split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
+    else:
+        grid = BoxGrid(domain, (16, 16, 16))
+        counts = np.diff(to_host(grid.sort(positions)[1]))
+        split = choose_split(kernel, tol, CHEBYSHEV_SHARE * tol, domain, counts, expected_targets)
+    return continuous(split) if close_pairs(positions, split.cutoff) else split
+
+
+def close_pairs(positions: Array, cutoff: float) -> bool:
+    """Return True if most particles have a neighbor at `CLOSE` of the cutoff or nearer, as Drude particles do."""
+    return bool(np.median(neighbor_distances(positions, NEIGHBORS)) < CLOSE * cutoff)
 
 
 def bounds(positions: Array) -> tuple[Array, Array]:
     """Return the corners of the box of the positions."""
     return positions.min(axis=0), positions.max(axis=0)
+
+
+def check_settings(
+    particles: Particles | None, tol: float, accuracy: str, expected_targets: int, padding: float, comm: Any
+) -> None:
+    """Raise for arguments of `RangeSeparatedPotential` that no potential can be built with."""
+    if particles is None and size(comm) == 1:
+        raise InvalidValueError("particles is None; expected Particles (None only for a rank that has none)")
+    if particles is not None and not isinstance(particles, Particles):
+        raise DTypeError(f"particles is a {type(particles).__name__}; expected Particles(positions, charges)")
+    if particles is not None and particles.cell is not None:
+        raise InvalidValueError(
+            "the particles have a periodic cell, and this potential is that of an isolated system; "
+            "use PeriodicPotential, or pass dataclasses.replace(particles, cell=None) to leave the cell out"
+        )
+    if not 1e-11 <= tol <= 0.1:
+        raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
+    if accuracy not in FIRST_TOL:
+        raise InvalidValueError(f"accuracy is {accuracy!r}; expected 'potential' or 'forces'")
+    if not expected_targets >= 1:
+        raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
+    if not 0 < padding < math.inf:
+        raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
+
+
+def own_arrays(particles: Particles | None) -> tuple[Array, Array]:
+    """Return positions (n, 3) and charges (n,) of this rank, n = 0 for None."""
+    if particles is None:
+        return np.empty((0, 3)), np.empty(0)
+    return particles.positions, particles.charges

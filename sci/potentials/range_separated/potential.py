@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, as_finite, as_points, namespace
-from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, size
-from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError
+from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, rank_of, size
+from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
+from sci.potentials.measured.error import QUANTITIES, MeasuredError
+from sci.potentials.measured.measure import Measured
+from sci.potentials.measured.places import Scene
 from sci.potentials.particles import Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split
@@ -22,12 +25,14 @@ from sci.potentials.range_separated.build import (
     bounds,
     build_long_range,
     charge_scale,
+    check_settings,
     choose,
     first_tolerance,
+    own_arrays,
 )
 from sci.potentials.range_separated.coincidence import Coincidences, grid_coincidences
 from sci.potentials.range_separated.cost import LEAST_TOL, box_layout, expansion_seconds
-from sci.potentials.range_separated.measured import MeasuredError, measure, quick_error
+from sci.potentials.range_separated.quick import quick_errors, share
 from sci.potentials.range_separated.self_terms import long_range_self_terms
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
@@ -36,15 +41,14 @@ from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = ["Accuracy", "RangeSeparatedPotential"]
 
-SAMPLES = 512
-"""Places at which errors are measured."""
 OWN_SHARE = 10.0
 """What the tensor holds of one charge may differ from q L(0) by this times the error of the tensor."""
-BUILDS = 5
+BUILDS, AIM = 6, 0.9
+"""Builds at most, and the error over the tolerance that ends them: another sample of places may find a larger one."""
 CHUNK = 1 << 22
 
 
-class RangeSeparatedPotential:
+class RangeSeparatedPotential(Measured):
     """The electrostatic potential phi(x) = sum_j q_j K(|x - y_j|) of point charges, split by range.
 
     K = L + S: the long range L is a sum of Gaussians, whose potential is smooth and held as a Chebyshev-Tucker tensor
@@ -61,8 +65,8 @@ class RangeSeparatedPotential:
     kernel : Coulomb or Yukawa, optional
         1/r, or exp(-kappa r)/r.
     accuracy : "potential" or "forces"
-        What `tol` holds for. The error is measured after the build; while it is above `tol`, the potential is built
-        again to a smaller tolerance of its parts.
+        What `tol` holds for; with "potential", errors of forces are measured and not promised. The error is measured
+        after the build; while it is above `tol`, the potential is built again to a smaller tolerance of its parts.
     alpha : float, optional
         Largest exponent of the long range, 1/angstrom. Chosen by a cost model unless given.
     expected_targets : int
@@ -78,6 +82,11 @@ class RangeSeparatedPotential:
     InvalidValueError
         For a tolerance, alpha or padding out of range, two charges at one place, a periodic cell, or charges whose
         potential overflows; on every rank.
+
+    Warns
+    -----
+    ToleranceWarning
+        If the error stays above `tol`, since rounding or charges that nearly cancel leave no room for a better build.
 
     Notes
     -----
@@ -103,6 +112,8 @@ class RangeSeparatedPotential:
     True
     """
 
+    fix = "rounding, or charges that nearly cancel, keep it there: accept it, or ask for a larger tol"
+
     def __init__(
         self,
         particles: Particles | None,
@@ -117,11 +128,11 @@ class RangeSeparatedPotential:
     ) -> None:
         kernel = kernel or Coulomb()
         with agreed(comm, "RangeSeparatedPotential") as agreement:
-            _check(particles, tol, accuracy, expected_targets, padding, comm)
+            check_settings(particles, tol, accuracy, expected_targets, padding, comm)
             agreement.same(tol=tol, kernel=kernel, accuracy=accuracy, alpha=alpha)
             agreement.same(expected_targets=expected_targets, padding=padding)
         with agreed(comm, "RangeSeparatedPotential"):
-            positions, charges = _own(particles)
+            positions, charges = own_arrays(particles)
             sources = allgather_rows(positions, comm), allgather_rows(charges, comm)
             scale = charge_scale(sources[1])
             if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
@@ -133,9 +144,10 @@ class RangeSeparatedPotential:
                 long_range = build_long_range(*sources, split, domain, build_tol, scale, comm)
                 self._set(particles, sources, long_range, split, tol, accuracy, build_tol, expected_targets, comm)
                 error = self._checked_error()
-                if error <= tol or build_tol <= least:
+                if error <= AIM * tol or build_tol <= least:
                     break
                 build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), least)
+        self._warn_of_build()
 
     def _set(
         self,
@@ -149,15 +161,16 @@ class RangeSeparatedPotential:
         expected_targets: int,
         comm: Any,
     ) -> None:
-        for name in ("_expansion", "_self_excess", "_tensor_error", "_few"):
+        for name in ("_expansion", "_self_excess", "_tensor_error", "_few", "_measured"):
             self.__dict__.pop(name, None)
         self.particles, self.long_range, self.split, self.tol = particles, long_range, split, tol
         self.accuracy, self.build_tol = accuracy, build_tol
         self.expected_targets, self.comm = expected_targets, comm
         self._sources = sources
+        self._scene = Scene(*sources, sources[0], domain=long_range.domain)
         self._short = ShortRange.of(*sources, split)
         self._layout = box_layout(split.alpha, long_range.domain, max(build_tol or tol, LEAST_TOL), expected_targets)
-        self._errors: dict[str, MeasuredError] = {}
+        self._built: list[MeasuredError] = []
 
     @classmethod
     def from_parts(
@@ -369,35 +382,45 @@ class RangeSeparatedPotential:
         return out
 
     @property
-    def error_estimate(self) -> float:
-        """Relative L2 error of the potential: `measured_error("potential").relative`."""
-        return self.measured_error("potential").relative
+    def promises(self) -> tuple[str, ...]:
+        """The quantities that `tol` holds for."""
+        return ("potential", "energy") if self.accuracy == "potential" else QUANTITIES
 
-    def measured_error(self, quantity: str = "potential") -> MeasuredError:
-        """Return the error of a quantity, measured against sums over all pairs at 512 places or more.
+    def scene(self) -> Scene:
+        """Return where the charges lie."""
+        return self._scene
 
-        Parameters
-        ----------
-        quantity : "potential", "field", "energy" or "forces"
-            Potential and field are compared near the particles, at the distance of their neighbors, at distances up to
-            the size of the system, and uniformly in `domain`, the field on its faces as well; energy and forces at up
-            to 512 particles, those with the largest charges among them.
+    def exact(self, points: Array, gradient: bool) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), by sums over all charges."""
+        return direct_sum_packed(points, self.packed(), self.kernel, gradient)
 
-        Returns
-        -------
-        MeasuredError
+    def exact_cost(self) -> int:
+        """Return the number of charges."""
+        return len(self._sources[1])
 
-        Notes
-        -----
-        Not collective; the places are the same on all ranks and in every run. 512 n pairs, measured once.
-        """
-        if quantity not in self._errors:
-            self._errors[quantity] = measure(self, quantity, SAMPLES)
-        return self._errors[quantity]
+    def unit(self) -> tuple[float, float]:
+        """Return the potential and the field of a charge at about the distance where the ranges part."""
+        largest = float(namespace(self._sources[1]).abs(self._sources[1]).max())
+        size = largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
+        return size, size * self.split.alpha
+
+    def energy_sizes(self, rows: Array, exact: Array) -> Array:
+        """Return |q_i| sum_j |q_j| K(r_ij), what errors of q_i phi are relative to."""
+        packed, xp = self.packed(), namespace(self._sources[1])
+        packed[:, 3] = xp.abs(packed[:, 3])
+        here = xp.ascontiguousarray(packed[rows, :3])
+        return packed[rows, 3] * direct_sum_packed(here, packed, self.kernel, False)[:, 0]
 
     def _checked_error(self) -> float:
-        """Return the largest relative error of what `tol` holds for, at a few places; the same on all ranks."""
-        return float(allreduce_max(np.array([quick_error(self, self.accuracy)]), self.comm)[0])
+        """Measure what `tol` holds for at a few places; return the largest error in units of its promise."""
+        self._built = quick_errors(self, self.accuracy)
+        found = max(share(error) for error in self._built)
+        return float(allreduce_max(np.array([found]), self.comm)[0])
+
+    def _warn_of_build(self) -> None:
+        """Warn, on one rank, of the first error of the last build that is above `tol`."""
+        for error in self._built if rank_of(self.comm) == 0 else ():
+            self.warn_if_missed(error)
 
     @property
     def sources(self) -> tuple[Array, Array]:
@@ -455,38 +478,12 @@ class RangeSeparatedPotential:
             out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]
         self._short.add_to(out, points, tiles)
         if len(hits):
-            out[hits] -= self._self_excess[particles, : out.shape[1]]
+            few = "_self_excess" not in self.__dict__ and 2 * len(hits) < len(self._sources[1])
+            excess = self._excess(particles, *self._layout) if few else self._self_excess[particles]
+            out[hits] -= excess[:, : out.shape[1]]
 
     @functools.cached_property
     def _few(self) -> float:
         """Targets up to which the Tucker form itself is cheaper than its re-expansion."""
         each = 2 * math.prod(self.long_range.tucker_ranks) * 1e-10
         return expansion_seconds(*self._layout, max(self.long_range.tucker_ranks)) / each
-
-
-def _check(
-    particles: Particles | None, tol: float, accuracy: str, expected_targets: int, padding: float, comm: Any
-) -> None:
-    if particles is None and size(comm) == 1:
-        raise InvalidValueError("particles is None; expected Particles (None only for a rank that has none)")
-    if particles is not None and not isinstance(particles, Particles):
-        raise DTypeError(f"particles is a {type(particles).__name__}; expected Particles(positions, charges)")
-    if particles is not None and particles.cell is not None:
-        raise InvalidValueError(
-            "the particles have a periodic cell, and this potential is that of an isolated system; "
-            "use PeriodicPotential, or pass dataclasses.replace(particles, cell=None) to leave the cell out"
-        )
-    if not 1e-11 <= tol <= 0.1:
-        raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
-    if accuracy not in FIRST_TOL:
-        raise InvalidValueError(f"accuracy is {accuracy!r}; expected 'potential' or 'forces'")
-    if not expected_targets >= 1:
-        raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
-    if not 0 < padding < math.inf:
-        raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
-
-
-def _own(particles: Particles | None) -> tuple[Array, Array]:
-    if particles is None:
-        return np.empty((0, 3)), np.empty(0)
-    return particles.positions, particles.charges

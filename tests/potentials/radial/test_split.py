@@ -8,6 +8,7 @@ import pytest
 
 from sci.errors import InvalidValueError
 from sci.potentials import Coulomb, Split, Yukawa, split_kernel
+from sci.potentials.radial.split import continuous
 
 KERNELS = [Coulomb(), Yukawa(0.02), Yukawa(0.3)]
 
@@ -48,3 +49,10 @@ def test_a_screened_kernel_may_be_all_short_range(kappa):
     r = np.linspace(0.1, split.cutoff, 100)
     assert np.array_equal(evaluate(split, r), split.kernel(r))
     assert split.kernel(split.cutoff) * split.cutoff == pytest.approx(8e-10)
+
+
+def test_a_continuous_split_ends_at_zero():
+    split = split_kernel(Coulomb(), 1e-4, 40.0, 0.7)
+    shifted = continuous(split)
+    assert abs(float(shifted.b.sum()) - 1 / split.cutoff) < 1e-15 < abs(float(split.b.sum()) - 1 / split.cutoff)
+    np.testing.assert_array_equal(shifted.b[1:], split.b[1:])

@@ -1,0 +1,56 @@
+"""Ewald's sum: published constants, the sum over many cells, and another one written for the tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from crystals import MADELUNG
+from periodic_cells import ORTHOGONAL, TRICLINIC, ewald, filled
+from systems import relative
+
+from sci.errors import InvalidValueError
+from sci.potentials import Particles, ewald_sum
+from sci.potentials.ewald import cell_images, mode_counts, mode_influence, mode_orders, neutralizing_constant, wrapped
+
+
+@pytest.mark.parametrize("name", MADELUNG)
+def test_madelung_constants(name):
+    cell, distance, accepted = MADELUNG[name]
+    np.testing.assert_allclose(-ewald_sum(cell, cell.positions) * cell.charges * distance, accepted, atol=1e-11)
+
+
+@pytest.mark.parametrize("cell", [ORTHOGONAL, TRICLINIC], ids=["orthogonal", "triclinic"])
+@pytest.mark.parametrize("neutral", [True, False], ids=["neutral", "charged"])
+@pytest.mark.parametrize("tol", [1e-5, 1e-12])
+def test_against_another_sum_with_another_split(cell, neutral, tol):
+    particles = filled(cell, 60, neutral=neutral)
+    points = np.concatenate([particles.positions[:20], np.random.default_rng(1).normal(size=(30, 3)) * 20])
+    potential, field = ewald(particles, points, 0.55)
+    value, slope = ewald_sum(particles, points, tol=tol, gradient=True)
+    assert relative(value, potential) < tol
+    assert relative(slope, -field) < 2 * tol
+    assert ewald_sum(particles, points[:0]).shape == (0,)
+
+
+def test_parts():
+    counts = mode_counts(ORTHOGONAL, 2.0)
+    assert counts == (2, 3, 2)
+    assert [len(n) for n in mode_orders(counts)] == [5, 7, 3]
+    influence, k = mode_influence(np.linalg.inv(ORTHOGONAL), counts, 0.4, 2.0)
+    assert influence.shape == (5, 7, 3)
+    assert influence[2, 3, 0] == 0.0
+    np.testing.assert_allclose(k[3, 3, 0], [2 * np.pi / 9.0, 0.0, 0.0], atol=1e-15)
+    assert neutralizing_constant(0.4, 1e3, 2.0, 700.0) == pytest.approx(-np.pi * 2.0 / (0.4**2 * 700.0))
+    fractions, places = wrapped(np.array([[-1.0, 12.0, 3.0]]), ORTHOGONAL)
+    np.testing.assert_allclose(places, [[8.0, 1.0, 3.0]])
+    positions, charges, numbers = cell_images(fractions, np.array([5.0]), ORTHOGONAL, np.array([1.0, 0.0, 0.0]))
+    assert sorted(positions[:, 0].round(9)) == [-1.0, 8.0, 17.0]
+    assert charges.tolist() == [5.0] * 3
+    assert numbers.tolist() == [0] * 3
+
+
+def test_bad_arguments():
+    with pytest.raises(InvalidValueError, match="have no cell"):
+        ewald_sum(Particles([[0.0, 0.0, 0.0]], [1.0]), [[1.0, 0.0, 0.0]])
+    with pytest.raises(InvalidValueError, match=r"tol is 1\.0; expected"):
+        ewald_sum(filled(ORTHOGONAL, 4), [[1.0, 0.0, 0.0]], tol=1.0)
