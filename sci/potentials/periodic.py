@@ -360,7 +360,7 @@ class PeriodicPotential(Measured):
         return Scene(places, self.particles.charges, self._short.sources[:, :3], cell=to_host(self._cell))
 
     def scene(self) -> Scene:
-        """Return where the charges lie."""
+        """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
     def exact(self, points: Array, gradient: bool) -> Array:

@@ -266,7 +266,7 @@ class LatticePotential(Measured):
         return Scene(*self.sites_in(self.domain), around, domain=self.domain)
 
     def scene(self) -> Scene:
-        """Return where the ions of `domain` and their neighbors lie."""
+        """Return places and charges of the ions of `domain`, and places of their neighbors."""
         return self._scene
 
     @functools.cached_property

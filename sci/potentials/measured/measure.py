@@ -41,7 +41,7 @@ class Measured(ABC):
 
     @abstractmethod
     def scene(self) -> Scene:
-        """Return where the charges lie."""
+        """Return places and charges of the particles, and of what may be near them."""
 
     @abstractmethod
     def evaluate(self, points: Array, gradient: bool) -> Array:

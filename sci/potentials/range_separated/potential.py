@@ -387,7 +387,7 @@ class RangeSeparatedPotential(Measured):
         return ("potential", "energy") if self.accuracy == "potential" else QUANTITIES
 
     def scene(self) -> Scene:
-        """Return where the charges lie."""
+        """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
     def exact(self, points: Array, gradient: bool) -> Array:
