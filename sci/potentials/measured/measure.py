@@ -53,7 +53,7 @@ class Measured(ABC):
 
     @abstractmethod
     def exact_cost(self) -> int:
-        """Return how many pairs an exact value takes."""
+        """Return the number of pairs that an exact value takes."""
 
     @abstractmethod
     def unit(self) -> tuple[float, float]:
@@ -65,7 +65,7 @@ class Measured(ABC):
         """The quantities that `tol` holds for; that of the energy is `ENERGY_FACTOR` times larger."""
 
     def energy_sizes(self, rows: Array, exact: Array) -> Array:
-        """Return what errors of q phi at particles are relative to: |q phi|, unless the kind knows better."""
+        """Return the sizes (s,) that errors of q phi are relative to: |q phi|, unless a class knows better."""
         charges = self.scene().charges[rows]
         return namespace(charges).abs(charges * exact[:, 0])
 
