@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 import sci
-from sci.distributed import abort_on_error, agree, launched
+from sci.distributed import abort_on_error, agreed, launched
 from sci.errors import FileFormatError, SciError
 from sci.io import save
 from sci.nn import AdamW, cosine, count_parameters, train, warm_up
@@ -37,22 +37,25 @@ options = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
 
 
+def _corpus() -> bytes:
+    if options.corpus is None:
+        from pydoc_data.topics import topics
+
+        options.epochs, demo = 1, 12 * options.batch * options.length + 1
+        return "\n\n".join(topics.values()).encode()[:demo]
+    try:
+        return options.corpus.read_bytes()
+    except OSError as found:
+        raise FileFormatError(f"cannot read {options.corpus}: {found.strerror}") from found
+
+
 def read() -> bytes:
     """Return the text on every rank; where one fails, all end with exit code 2 and one line."""
-    text, error = b"", None
     try:
-        if options.corpus is None:
-            from pydoc_data.topics import topics
-
-            options.epochs, demo = 1, 12 * options.batch * options.length + 1
-            text = "\n\n".join(topics.values()).encode()[:demo]
-        else:
-            text = options.corpus.read_bytes()
-    except OSError as found:
-        error = FileFormatError(f"cannot read {options.corpus}: {found.strerror}")
-    try:
-        agree(comm, error)
-        return TextWindows(text, options.length).text
+        with agreed(comm, "the corpus") as agreement:
+            text = _corpus()
+            agreement.same(text=text)
+            return TextWindows(text, options.length).text
     except SciError as found:
         if comm.rank == 0:
             print(f"train_language_model: error: {found}", file=sys.stderr)

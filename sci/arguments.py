@@ -314,7 +314,9 @@ class Signature:
     def _comm(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         names = [name for name, _ in self.positional]
         given = {**dict(zip(names, args)), **options}
-        candidates = [given.get("comm"), *(getattr(value, "comm", None) for value in given.values())]
+        grids = [getattr(value, "grid", None) for value in given.values()]
+        holders = (getattr(value, "comm", None) for value in [*given.values(), *grids])
+        candidates = [given.get("comm"), *holders]
         return next((comm for comm in candidates if comm is not None and _is_comm(comm)), None)
 
     def translated(self, error: Exception, args: tuple[Any, ...], options: Mapping[str, Any]) -> Exception:

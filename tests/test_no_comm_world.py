@@ -33,7 +33,8 @@ def test_import_and_serial_use_import_no_mpi() -> None:
     code = (
         "import sys, numpy as np\n"
         "import sci.distributed as d\n"
-        "d.allreduce_sum(np.ones(3)); d.agree(None); d.exchange_halo(np.zeros(4), d.slab((2,), halo=1), True)\n"
+        "d.allreduce_sum(np.ones(3)); d.agreed(None).__enter__()\n"
+        "d.exchange_halo(np.zeros(4), d.slab((2,), halo=1), True)\n"
         "fft = d.PencilFFT((4, 4)); fft.inverse(fft.forward(np.ones((4, 4)))); d.unshard(d.shard(np.ones(3)))\n"
         "d.broadcast(np.ones(2)); d.broadcast_object(1); d.traffic(None); d.allgather_rows(np.ones(2))\n"
         "print('mpi4py' in sys.modules)"

@@ -3,8 +3,8 @@
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
 
-from sci.distributed.agreement import Agreement, Deferred, abort_on_error, agree, agreed
-from sci.distributed.canonical import Form, form
+from sci.distributed.agreement import Agreement, Deferred, abort_on_error, agreed
+from sci.distributed.canonical import Form, Sample, form, sample
 from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, broadcast, broadcast_object
 from sci.distributed.communicators import Comm, Traffic, rank_of, reset_traffic, size, traffic
@@ -28,9 +28,9 @@ __all__ = [
     "Layout",
     "Message",
     "PencilFFT",
+    "Sample",
     "Traffic",
     "abort_on_error",
-    "agree",
     "agreed",
     "allgather_rows",
     "allreduce_max",
@@ -55,6 +55,7 @@ __all__ = [
     "reduce_scatter_rows",
     "reset_traffic",
     "ring_steps",
+    "sample",
     "scatter_grid",
     "send",
     "shard",

@@ -18,7 +18,7 @@ from sci.distributed.canonical import Form, canonical, short_text
 from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "Deferred", "abort_on_error", "agree", "agreed"]
+__all__ = ["Agreement", "Deferred", "abort_on_error", "agreed"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -252,39 +252,6 @@ def _rank_list(ranks: Sequence[int]) -> str:
             runs.append([rank, rank])
     said = ", ".join(str(a) if a == b else f"{a} to {b}" if b > a + 1 else f"{a}, {b}" for a, b in runs)
     return f"rank{'s' if len(ranks) > 1 else ''} {said}"
-
-
-def agree(comm: Comm, error: BaseException | None = None) -> None:
-    """Raise on every rank of `comm` if any rank passes an error, and do nothing otherwise.
-
-    Parameters
-    ----------
-    comm : mpi4py communicator or None
-    error : Exception or None
-        What this rank found wrong, caught rather than raised.
-
-    Raises
-    ------
-    Exception
-        See `agreed`.
-
-    Notes
-    -----
-    Collective.
-
-    Examples
-    --------
-    >>> from sci.distributed import agree
-    >>> problem = None
-    >>> try:
-    ...     charges = [float(text) for text in "1 2".split()]
-    ... except ValueError as error:
-    ...     problem = error
-    >>> agree(None, problem)
-    """
-    with agreed(comm):
-        if error is not None:
-            raise error
 
 
 @contextmanager

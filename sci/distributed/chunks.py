@@ -179,7 +179,9 @@ def _agreed_length(array: Array, comm: Comm, axis: int, source: Layout, target: 
         positions(0, layout=source)
         positions(0, layout=target)
         _require_axis(array, axis)
-        agreement.same(axis=axis % array.ndim, array=form(array, [axis]), source=source, target=target)
+        agreement.same(axis=axis % array.ndim, array=form(array, [axis]))
+        layouts = {"layout": source} if operation == "unshard" else {"source": source, "target": target}
+        agreement.same(**layouts)
         agreement.gather(array.shape[axis])
     table = agreement.table
     n = int(table[:, 0].sum())

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from sci.distributed import Comm, agreed, rank_of
-from sci.errors import FileFormatError
+from sci.errors import FileFormatError, InvalidValueError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
@@ -81,6 +81,8 @@ def save(
     >>> load(path).n
     2
     """
+    with agreed(comm, "save") as agreement:
+        agreement.same(path=str(path), overwrite=overwrite, command=command, parent_uuid=parent_uuid, units=units)
     with agreed(comm, "save"):
         if rank_of(comm) > 0:
             return
@@ -160,6 +162,11 @@ def save_potential_file(
         kind.codec.write(file, potential)
         write_results(file.create_group(RESULTS), results or {})
 
+    with agreed(comm, "save_potential_file") as agreement:
+        agreement.same(path=str(path), overwrite=overwrite, command=command, parent_uuid=parent_uuid)
+        agreement.same(grid_shape=grid_shape, local_start=local_start is not None)
+        if (grid_shape is None) != (local_start is None):
+            raise InvalidValueError("grid_shape without local_start, or the reverse; expected both for a grid in boxes")
     if grid_shape is not None and local_start is not None:
         save_with_parts(path, header, write, grid, grid_shape, local_start, comm, overwrite)
         return

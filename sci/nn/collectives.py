@@ -7,14 +7,14 @@ and `scatter_sum` that of g.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from sci.arguments import Computed, entry
+from sci.arguments import Computed, collective_entry
 from sci.backend import Array, namespace
-from sci.distributed import Comm, allgather_rows, allreduce_sum, reduce_scatter_rows, size, split
+from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, form, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
 from sci.nn.ops.checks import normalized_axis
 from sci.nn.optim.adam import real_view
@@ -22,21 +22,24 @@ from sci.nn.optim.adam import real_view
 __all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
 
 
-def _sum_together(arrays: Sequence[Array], weight: float, comm: Comm, checked: bool = False) -> list[Array]:
+def _sum_together(arrays: Mapping[str, Array], weight: float, comm: Comm, operation: str) -> list[Array]:
     """Return the sums over ranks of `weight` times the arrays, by one all-reduce of all their real numbers."""
-    flat = [real_view(namespace(a).ascontiguousarray(a)) for a in arrays]
+    with agreed(comm, operation) as agreement:
+        agreement.same(names=list(arrays))
+        agreement.same(**{name: form(array) for name, array in arrays.items()})
+    flat = [real_view(namespace(a).ascontiguousarray(a)) for a in arrays.values()]
     xp, dtype = namespace(*flat), np.result_type(*(f.dtype for f in flat))
     whole = xp.concatenate([f.astype(dtype, copy=False) for f in flat])
-    total = allreduce_sum(whole if weight == 1 else whole * weight, comm, checked=checked)
+    total = allreduce_sum(whole if weight == 1 else whole * weight, comm, checked=True)
     found, start = [], 0
-    for array, part in zip(arrays, flat):
+    for array, part in zip(arrays.values(), flat):
         stop = start + part.size
         found.append(total[start:stop].astype(part.dtype, copy=False).view(array.dtype).reshape(array.shape))
         start = stop
     return found
 
 
-@entry
+@collective_entry
 def allreduce_gradients(
     gradients: Mapping[str, Array], loss: Computed, weight: float, *, comm: Comm = None
 ) -> tuple[dict[str, Array], float]:
@@ -67,7 +70,8 @@ def allreduce_gradients(
         return dict(gradients), loss
     xp = namespace(*gradients.values())
     dtype = np.result_type(*(real_view(g.reshape(-1)[:0]).dtype for g in gradients.values()))
-    *sums, value = _sum_together([*gradients.values(), xp.asarray([loss], dtype=dtype)], weight, comm)
+    named = {**gradients, "the loss": xp.asarray([loss], dtype=dtype)}
+    *sums, value = _sum_together(named, weight, comm, "allreduce_gradients")
     return dict(zip(gradients, sums)), float(value[0])
 
 
@@ -77,7 +81,10 @@ def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
     xp = namespace(like)
     given = douts if isinstance(douts, tuple) else (douts,)
     given = tuple(xp.zeros(s, t) if g is None else g for g, (s, t) in zip(given, kinds))
-    return given if size(comm) == 1 else tuple(_sum_together(given, 1.0, comm, checked=True))
+    if size(comm) == 1:
+        return given
+    named = {f"the gradient of array {k}": gradient for k, gradient in enumerate(given)}
+    return tuple(_sum_together(named, 1.0, comm, "the gradient of copy_to_ranks"))
 
 
 @op(vjp=_copy_to_ranks_vjp)
@@ -113,7 +120,7 @@ def _sum_over_ranks_vjp(dout: Array, residuals: None) -> tuple[Array]:
     return (dout,)
 
 
-@op(vjp=_sum_over_ranks_vjp)
+@op(vjp=_sum_over_ranks_vjp, collective=True)
 def sum_over_ranks(x: Array, *, comm: Comm = None) -> tuple[Array, None]:
     """Return the sum over ranks of `x`; every rank gets the gradient unchanged (Megatron's g).
 
@@ -128,7 +135,7 @@ def sum_over_ranks(x: Array, *, comm: Comm = None) -> tuple[Array, None]:
     >>> sum_over_ranks(np.ones(2))
     array([1., 1.])
     """
-    return (x if size(comm) == 1 else allreduce_sum(x, comm, checked=True)), None
+    return (x if size(comm) == 1 else allreduce_sum(x, comm)), None
 
 
 def _gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -136,7 +143,7 @@ def _gather_tokens_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (dout if size(comm) == 1 else _scattered(dout, axis, comm, own),)
 
 
-@op(vjp=_gather_tokens_vjp)
+@op(vjp=_gather_tokens_vjp, collective=True)
 def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
     """Return the runs of tokens of all ranks, one after another; the gradient is summed over ranks and cut again.
 
@@ -162,7 +169,9 @@ def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array
     >>> gather_tokens(np.ones((3, 2))).shape
     (3, 2)
     """
-    axis = normalized_axis(axis, x.ndim, "gather_tokens")
+    with agreed(comm, "gather_tokens") as agreement:
+        axis = normalized_axis(axis, x.ndim, "gather_tokens")
+        agreement.same(axis=axis, x=form(x, free=[axis]))
     if size(comm) == 1:
         return x, (axis, comm, x.shape[axis])
     return _gathered(x, axis, comm), (axis, comm, x.shape[axis])
@@ -173,7 +182,7 @@ def _scatter_sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (dout if size(comm) == 1 else _gathered(dout, axis, comm),)
 
 
-@op(vjp=_scatter_sum_vjp)
+@op(vjp=_scatter_sum_vjp, collective=True)
 def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, Any]:
     """Return this rank's run of the tokens of the sum over ranks of `x`; the gradient is gathered.
 
@@ -196,7 +205,9 @@ def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, 
     >>> scatter_sum(np.ones((3, 2))).shape
     (3, 2)
     """
-    axis = normalized_axis(axis, x.ndim, "scatter_sum")
+    with agreed(comm, "scatter_sum") as agreement:
+        axis = normalized_axis(axis, x.ndim, "scatter_sum")
+        agreement.same(axis=axis, x=form(x))
     if size(comm) == 1:
         return x, (axis, comm)
     part = split(x.shape[axis], comm)

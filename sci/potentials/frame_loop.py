@@ -102,7 +102,8 @@ def compute_frames(read: FrameReader, sink: FrameSink, *, title: str = "frames",
 
 def _run(read: FrameReader, sink: FrameSink, job: FrameJob, title: str, comm: Comm) -> None:
     ranks, rank = size(comm), rank_of(comm)
-    mine = read(job.numbers[rank::ranks].tolist())
+    with agreed(comm, "compute_frames"):
+        mine = read(job.numbers[rank::ranks].tolist())
     for start in progress(range(0, len(job.numbers), ranks), "trajectory", show=rank == 0):
         row = np.empty((0, 2 + 3 * job.plan.n))
         with agreed(comm, "compute_frames"):

@@ -13,6 +13,7 @@ RUNS = {
     "collectives.py": (1, 2, 4),
     "messages.py": (1, 2, 3),
     "grids.py": (1, 2, 3),
+    "entries.py": (2, 3),
     "device.py": (1, 3),
     "device_methods.py": (2,),
     "rank_counts.py": (8,),  # splits itself into every number of ranks up to 8

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sci.backend import to_host
-from sci.distributed import Comm, agree, allgather_rows, rank_of, recv, send
-from sci.errors import DTypeError, FileFormatError, InvalidValueError, SciError, ShapeError
+from sci.distributed import Comm, Deferred, agreed, form, rank_of, recv, send
+from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
 from sci.io.core.datasets import Group, crc32, read_array, read_foreign, write_array
 from sci.io.core.hdf5 import create, is_foreign, open_any, open_file
 from sci.io.core.header import make_header
@@ -164,26 +164,29 @@ def save_samples(
     >>> load_samples(path)
     Samples(5 samples, x (8,), y (2, 8), grid_axes=1, periodic=True)
     """
-    arrays = {"x": np.asarray(to_host(x)), "y": np.asarray(to_host(y))}
-    counts = _agreed_counts(arrays, grid_axes, periodic, comm)
-    problem: Exception | None = None
+    with agreed(comm, "save_samples") as agreement:
+        arrays = {"x": np.asarray(to_host(x)), "y": np.asarray(to_host(y))}
+        _require_samples(arrays)
+        Samples(arrays["x"], arrays["y"], grid_axes, periodic)
+        agreement.same(path=str(path), grid_axes=grid_axes, periodic=periodic, units=units, overwrite=overwrite)
+        agreement.same(command=command, **{name: form(a, free=[0]) for name, a in arrays.items()})
+        agreement.gather(len(arrays["x"]))
+    counts = agreement.table[:, 0]
+    work = Deferred()  # the other ranks wait for the verdict, whatever goes wrong
     if rank_of(comm) == 0:
         n_bytes = sum(int(counts.sum()) * math.prod(a.shape[1:]) * a.dtype.itemsize for a in arrays.values())
         streams = {name: _blocks(local, counts, comm) for name, local in arrays.items()}
-        try:
-            with create(path, make_header("samples", units, command), n_bytes, overwrite=overwrite) as file:
-                for name, local in arrays.items():
-                    _write(file, name, (int(counts.sum()), *local.shape[1:]), local.dtype, streams[name])
-                _write_flags(file, grid_axes, periodic)
-        except Exception as error:  # the other ranks wait for the verdict, whatever went wrong
-            problem = error
-            for stream in streams.values():
-                for _ in stream:  # what the others are sending must be taken, or they never get there
-                    pass
+        with work, create(path, make_header("samples", units, command), n_bytes, overwrite=overwrite) as file:
+            for name, local in arrays.items():
+                _write(file, name, (int(counts.sum()), *local.shape[1:]), local.dtype, streams[name])
+            _write_flags(file, grid_axes, periodic)
+        for stream in streams.values():
+            for _ in stream:  # after an error, what the others are sending must be taken, or they never get here
+                pass
     else:
         for local in arrays.values():
             _send(local, comm)
-    agree(comm, problem)
+    work.settle(comm, "save_samples")
 
 
 def load_samples(path: str | Path) -> Samples:
@@ -243,29 +246,6 @@ def _require_samples(arrays: Mapping[str, np.ndarray]) -> None:
             raise InvalidValueError(f"{name} holds NaN or Inf; nothing was written")
     if not x.ndim or not y.ndim or len(x) != len(y):
         raise ShapeError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
-
-
-def _agreed_counts(
-    arrays: dict[str, np.ndarray], grid_axes: int | None, periodic: bool | None, comm: Comm
-) -> np.ndarray:
-    """Return every rank's number of samples after checking that the ranks' arrays fit together."""
-    problem: Exception | None = None
-    try:
-        _require_samples(arrays)
-        Samples(arrays["x"], arrays["y"], grid_axes, periodic)
-    except SciError as error:
-        problem = error
-    agree(comm, problem)
-    x, y = arrays.values()
-    flags = (-1 if flag is None else int(flag) for flag in (grid_axes, periodic))
-    form = [*flags, *(int(n) for a in (x, y) for n in (a.ndim, a.dtype.itemsize, *a.shape[1:]))]
-    row = np.full((1, 64), -1, dtype=np.int64)
-    row[0, : len(form)] = form
-    rows = np.asarray(allgather_rows(row, comm))
-    if (rows != rows[0]).any():
-        problem = ShapeError("the ranks' samples differ in shape, dtype, grid_axes or periodic; expected one of each")
-    agree(comm, problem)
-    return np.asarray(allgather_rows(np.array([len(x)], dtype=np.int64), comm))
 
 
 def _block(array: np.ndarray) -> int:

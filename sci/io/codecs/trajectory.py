@@ -20,7 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sci.distributed import Comm
+from sci.distributed import Comm, agreed
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.datasets import Group, crc32, member, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
@@ -94,6 +94,9 @@ def compute_trajectory(
     Collective. A process that is killed at any moment loses no finished frame and leaves a file that opens. The input
     is identified by the SHA-256 of its bytes.
     """
+    with agreed(comm, "compute_trajectory") as agreement:
+        agreement.same(path=str(path), out=str(out), topology=topology and str(topology), frames=frames, tol=tol)
+        agreement.same(kernel=kernel, accuracy=accuracy, method=method, resume=resume, overwrite=overwrite)
     options: dict[str, Any] = {"tol": tol, "kernel": kernel, "accuracy": accuracy, "method": method}
     options |= {"resume": resume, "overwrite": overwrite, "command": command}
     sink = TrajectoryFile(out, path, topology=topology, frames=frames, **options)

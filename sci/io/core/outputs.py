@@ -82,7 +82,8 @@ def reserve(path: str | Path, *, overwrite: bool = False, comm: Comm = None) -> 
     sci.errors.InvalidValueError: ...ions.h5 exists; choose another name, or replace it with overwrite=True
     """
     with contextlib.ExitStack() as stack:
-        with agreed(comm, "reserve"):
+        with agreed(comm, "reserve") as agreement:
+            agreement.same(path=str(path), overwrite=overwrite)
             if rank_of(comm) == 0:
                 stack.enter_context(_held(Path(path), overwrite))
         yield

@@ -12,7 +12,7 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import Array, namespace, to_device, to_host
-from sci.distributed import Comm, abort_on_error, agreed, rank_of, size, split
+from sci.distributed import Comm, abort_on_error, agreed, rank_of, sample, size, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.collectives import allreduce_gradients
 from sci.nn.core.gradients import value_and_gradients
@@ -188,9 +188,12 @@ def train(
         run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume)
         agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
         agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
-        agreement.same(settings=settings, evaluate=evaluate is None, save=save is None)
+        agreement.same(settings=settings, loss=_name_of(loss))
+        agreement.same(**{name: function and "given" for name, function in (("evaluate", evaluate), ("save", save))})
         if size(comm) > 1:
             agreement.same(schedule=[schedule(epochs * k / 8) for k in range(9)])
+            agreement.same(data=[sample(a) for a in samples.arrays] if isinstance(samples, _Arrays) else _name_of(data))
+            agreement.same(state={name: [sample(a) for a in group.values()] for name, group in run.optimizer.items()})
     every = save_every or order.steps
     total = epochs * order.steps
     losses, metrics = run.losses.tolist(), {name: values.tolist() for name, values in run.metrics.items()}
@@ -209,7 +212,8 @@ def train(
         value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
         gradients = _checked(value, gradients, step + 1, clip)
         time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
-        optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
+        with abort_on_error(comm):  # an agreement on every step would cost a message
+            optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
         losses.append(value)
         if (step + 1) % order.steps == 0 and evaluate is not None:
             with agreed(comm, "evaluate"):
@@ -219,6 +223,11 @@ def train(
             with agreed(comm, "save"):
                 save(checkpoint(step + 1))
     return checkpoint(len(losses))
+
+
+def _name_of(value: Any) -> str:
+    """Return the name of a function, or the class of an object that can be called or indexed."""
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _check_numbers(n_samples: int, batch_size: int, epochs: int, save_every: int | None, seed: int) -> None:

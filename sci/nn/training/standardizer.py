@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, namespace, to_device
-from sci.distributed import Comm, allreduce_sum
+from sci.distributed import Comm, agreed, allreduce_sum, form
 from sci.errors import InvalidValueError, ShapeError
 
 __all__ = ["Standardizer"]
@@ -49,6 +49,7 @@ class Standardizer:
         return f"Standardizer(of {tuple(self.mean.shape[1:])}, {self.mean.dtype})"
 
     @classmethod
+    @collective_entry
     def fit(cls, data: Array, *, pointwise: bool = False, comm: Comm = None) -> Standardizer:
         """Return the standardizer of `data` (n, channel, *grid).
 
@@ -69,8 +70,10 @@ class Standardizer:
         Collective over `comm`. Three passes in float64; the deviation divides by the count. The result scales with the
         units of the data. Data that are constant to rounding are divided by their magnitude, zeros by 1.
         """
-        if data.ndim < 2:
-            raise ShapeError(f"Standardizer.fit of shape {data.shape}; expected (n, channel, *grid)")
+        with agreed(comm, "Standardizer.fit") as agreement:
+            if data.ndim < 2:
+                raise ShapeError(f"Standardizer.fit of shape {data.shape}; expected (n, channel, *grid)")
+            agreement.same(pointwise=pointwise, data=form(data, free=[0]))
         xp = namespace(data)
         axes = (0,) if pointwise else (0, *range(2, data.ndim))
         count = float(allreduce_sum(np.array([float(np.prod([data.shape[a] for a in axes]))]), comm)[0])

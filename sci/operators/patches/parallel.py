@@ -9,9 +9,9 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, namespace
-from sci.distributed import Comm, agree, allreduce_sum, size, split
+from sci.distributed import Comm, agreed, allreduce_sum, form, sample, size, split
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
-from sci.nn import copy_to_ranks, op
+from sci.nn import copy_to_ranks, op, value_of
 from sci.nn.losses import relative_ratio
 from sci.operators.fno.model import FNO
 from sci.operators.patches.windows import MultigridPatches, crop_patches
@@ -25,7 +25,7 @@ def _patched_relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (difference * (dout * weights).reshape(*weights.shape, *(1,) * (difference.ndim - 2)),)
 
 
-@op(vjp=_patched_relative_l2_vjp)
+@op(vjp=_patched_relative_l2_vjp, collective=True)
 def patched_relative_l2(
     prediction: Array, *, target: Array, samples: Array, n_samples: int, comm: Comm = None
 ) -> tuple[Array, Any]:
@@ -47,15 +47,20 @@ def patched_relative_l2(
     Collective: one all-reduce of three numbers for each sample and channel. The target is standardized: where it is
     zero everywhere, the error counts over a field of ones.
     """
-    if prediction.shape != target.shape:
-        raise ShapeError(f"patches of shapes {prediction.shape} and {target.shape}; expected one shape")
+    with agreed(comm, "patched_relative_l2") as agreement:
+        if prediction.shape != target.shape or len(samples) != len(prediction):
+            raise ShapeError(
+                f"patches of shapes {prediction.shape} and {target.shape} of {len(samples)} samples; expected one "
+                "shape, and a sample of each"
+            )
+        agreement.same(prediction=form(prediction, free=[0]), n_samples=n_samples)
     xp = namespace(prediction, target)
     owners = np.arange(n_samples)[:, None] == np.asarray(samples)[None]
     members = xp.asarray(owners.astype(prediction.dtype))
     difference = prediction - target
     squares = [(a * a).reshape(*a.shape[:2], -1).sum(axis=2) for a in (difference, target)]
     points = xp.full(squares[0].shape, np.prod(target.shape[2:]), prediction.dtype)
-    sums = allreduce_sum(xp.stack([members @ s for s in (*squares, points)]), comm)
+    sums = allreduce_sum(xp.stack([members @ s for s in (*squares, points)]), comm, checked=True)
     loss, weights = relative_ratio(sums[0], sums[1], 1 / n_samples, zero=sums[2])
     return loss, (difference, members.T @ weights)
 
@@ -99,7 +104,11 @@ def patch_loss(
 
     def loss(variables: Mapping[str, Any], batch: tuple[Array, Array]) -> Any:
         x, y = batch
-        mine, samples = _share(cut, x, comm)
+        with agreed(comm, "patch_loss") as agreement:
+            if size(comm) > 1:
+                agreement.same(cut=cut, model=model.config, x=sample(x), y=sample(y))
+                agreement.same(**{f"the parameter {n}": sample(value_of(p)) for n, p in variables.items()})
+            mine, samples = _share(cut, x, comm)
         values = copy_to_ranks(*variables.values(), comm=comm)
         prediction = model.forward(dict(zip(variables, values)), cut.split(x)[mine])
         cores = crop_patches(prediction, cut=cut, grid=tuple(x.shape[2:]))
@@ -126,10 +135,8 @@ def require_patches(model: FNO, cut: MultigridPatches) -> None:
 def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarray]:
     """Return this rank's patches and the sample of each."""
     each = cut.count(x.shape[2:])
-    problem = None
     if len(x) * each < size(comm):
-        problem = DecompositionError(f"{len(x) * each} patches cannot be shared by {size(comm)} ranks; use fewer ranks")
-    agree(comm, problem)
+        raise DecompositionError(f"{len(x) * each} patches cannot be shared by {size(comm)} ranks; use fewer ranks")
     mine = split(len(x) * each, comm)
     return mine, np.arange(len(x) * each)[mine] // each
 

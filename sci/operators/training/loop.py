@@ -9,7 +9,7 @@ from typing import Any
 
 from sci.arguments import collective_entry
 from sci.backend import Array, to_host
-from sci.distributed import Comm
+from sci.distributed import Comm, agreed, sample, size
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train
 from sci.operators.fno.config import FNOConfig
@@ -90,10 +90,15 @@ def train_operator(
     >>> history.step, operator(x).shape
     (4, (16, 1, 8, 8))
     """
-    _require_fitting(model, x, y, config, patches)
-    _warn_of_constants(y)
-    inputs = Standardizer.fit(x) if standardize_inputs else None
-    outputs = Standardizer.fit(y)
+    with agreed(comm, "train_operator") as agreement:
+        _require_fitting(model, x, y, config, patches)
+        if size(comm) > 1:
+            agreement.same(model=model.config, x=sample(x), y=sample(y), standardize_inputs=standardize_inputs)
+            agreement.same(config=config, patches=patches, resume=resume and "given", save=save and "given")
+            agreement.same(tests={name: [sample(a) for a in pair] for name, pair in (tests or {}).items()})
+        _warn_of_constants(y)
+        inputs = Standardizer.fit(x) if standardize_inputs else None
+        outputs = Standardizer.fit(y)
     settings = {
         "model": _plain(model.config),
         "training": config.fixed(),

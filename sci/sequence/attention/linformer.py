@@ -85,7 +85,7 @@ def _linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array,
     return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
 
 
-@op(vjp=_linformer_attention_vjp)
+@op(vjp=_linformer_attention_vjp, collective=True)
 def linformer_attention(
     q: Array,
     k: Array,

@@ -82,7 +82,7 @@ def _softmax_attention_vjp(douts: tuple[Array | None, Array | None], residuals: 
     return dq, dk, dv
 
 
-@op(vjp=_softmax_attention_vjp)
+@op(vjp=_softmax_attention_vjp, collective=True)
 def softmax_attention(
     q: Array,
     k: Array,

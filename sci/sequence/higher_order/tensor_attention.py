@@ -59,7 +59,7 @@ def _tensor_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Ar
     return dq, dk1, dk2, dv1, dv2
 
 
-@op(vjp=_tensor_attention_vjp)
+@op(vjp=_tensor_attention_vjp, collective=True)
 def tensor_attention(
     q: Array,
     k1: Array,

@@ -135,7 +135,7 @@ def _lightning_attention_vjp(
     return dq, dk, dv, ddecay.astype(p.dtypes[1], copy=False) if learn_decay else None, dinitial
 
 
-@op(vjp=_lightning_attention_vjp)
+@op(vjp=_lightning_attention_vjp, collective=True)
 def lightning_attention(
     q: Array,
     k: Array,

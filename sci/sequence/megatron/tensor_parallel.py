@@ -6,12 +6,13 @@ gathers and scatters take the place of f and g, and layers between them work on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sci.arguments import collective_entry
 from sci.backend import Array
-from sci.distributed import Comm
+from sci.distributed import Comm, agreed, form, sample, size
+from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
     add,
     copy_to_ranks,
@@ -60,8 +61,45 @@ def column_linear(
     >>> column_linear(np.ones((1, 2, 3)), np.ones((4, 3))).shape
     (1, 2, 4)
     """
+    with agreed(comm, "column_linear") as agreement:
+        _require_fitting(x, weight, bias)
+        if size(comm) > 1:
+            agreement.same(sequence=sequence, weight=form(value_of(weight), free=[0]), bias=bias is not None)
+            agreement.same(x=form(value_of(x), free=[-2]) if sequence else sample(value_of(x)))
     x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
     return linear(x, weight, *(() if bias is None else (bias,)))
+
+
+def _require_fitting(x: Any, weight: Any, bias: Any) -> None:
+    """Raise on this rank unless x W^T + b is defined."""
+    shapes = [tuple(value_of(a).shape) for a in (x, weight)]
+    own = () if bias is None else tuple(value_of(bias).shape)
+    if len(shapes[1]) != 2 or shapes[0][-1:] != shapes[1][1:] or (bias is not None and own != shapes[1][:1]):
+        raise ShapeError(
+            f"x {shapes[0]}, weight {shapes[1]} and bias {own if bias is not None else None}; expected (..., n, in), "
+            "(out, in) and (out,)"
+        )
+
+
+def _agree_on_weights(
+    weights: Mapping[str, Any],
+    x: Any,
+    names: Sequence[str],
+    comm: Comm,
+    operation: str,
+    head_dim: int | None,
+    sequence: bool,
+) -> None:
+    """Raise on all ranks if a weight is missing on one, or x or a setting differs."""
+    with agreed(comm, operation) as agreement:
+        missing = [name for name in names if name not in weights]
+        if missing:
+            raise InvalidValueError(
+                f"weights have no {', '.join(missing)}; expected arrays {', '.join(names)}, given {sorted(weights)}"
+            )
+        if size(comm) > 1:
+            agreement.same(head_dim=head_dim, sequence=sequence)
+            agreement.same(x=form(value_of(x), free=[-2]) if sequence else sample(value_of(x)))
 
 
 @collective_entry
@@ -94,6 +132,11 @@ def row_linear(x: Array, weight: Array, bias: Array | None = None, *, comm: Comm
     >>> row_linear(np.ones((1, 1, 3)), np.ones((2, 3)), np.ones(2))
     array([[[4., 4.]]])
     """
+    with agreed(comm, "row_linear") as agreement:
+        _require_fitting(x, weight, bias)
+        if size(comm) > 1:
+            agreement.same(sequence=sequence, weight=form(value_of(weight), free=[1]))
+            agreement.same(x=form(value_of(x), free=[-1]), bias=bias if bias is None else sample(value_of(bias)))
     out = linear(x, weight)
     if sequence:
         out = scatter_sum(out, comm=comm)
@@ -131,6 +174,7 @@ def parallel_mlp(weights: Mapping[str, Array], x: Array, *, comm: Comm = None, s
     >>> parallel_mlp({name: np.ones(shape) for name, shape in shapes.items()}, np.ones((1, 2, 3))).shape
     (1, 2, 3)
     """
+    _agree_on_weights(weights, x, ("up", "up_bias", "down", "down_bias"), comm, "parallel_mlp", None, sequence)
     hidden = column_linear(x, weights["up"], weights["up_bias"], comm=comm, sequence=sequence)
     hidden = gelu(hidden)
     return row_linear(hidden, weights["down"], weights["down_bias"], comm=comm, sequence=sequence)
@@ -177,6 +221,7 @@ def parallel_attention(
     >>> parallel_attention(weights, np.ones((1, 3, 4)), lambda q, k, v: v, 2).shape
     (1, 3, 4)
     """
+    _agree_on_weights(weights, x, ("q", "k", "v", "o", "o_bias"), comm, "parallel_attention", head_dim, sequence)
     x = gather_tokens(x, comm=comm) if sequence else copy_to_ranks(x, comm=comm)
 
     def heads(weight: Any) -> Any:
@@ -185,8 +230,9 @@ def parallel_attention(
         y = reshape(y, shape=(batch, n, own // head_dim, head_dim))
         return transpose(y, axes=(0, 2, 1, 3))
 
-    mixed = attend(*(heads(weights[name]) for name in "qkv"))
-    batch, own, n, _ = value_of(mixed).shape
-    mixed = transpose(mixed, axes=(0, 2, 1, 3))
-    mixed = reshape(mixed, shape=(batch, n, own * head_dim))
+    with agreed(comm, "parallel_attention"):  # `attend` is the caller's
+        mixed = attend(*(heads(weights[name]) for name in "qkv"))
+        batch, own, n, _ = value_of(mixed).shape
+        mixed = transpose(mixed, axes=(0, 2, 1, 3))
+        mixed = reshape(mixed, shape=(batch, n, own * head_dim))
     return row_linear(mixed, weights["o"], weights["o_bias"], comm=comm, sequence=sequence)

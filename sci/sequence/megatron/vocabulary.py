@@ -8,7 +8,7 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import Array, namespace
-from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of, size, split
+from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, form, rank_of, size, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import op, scatter_sum, sum_over_ranks, value_of
 from sci.sequence.checks import kept_labels
@@ -75,8 +75,8 @@ def vocabulary_embedding(
     array([[[0., 0., 1.],
             [1., 0., 0.]]])
     """
-    part = split(vocabulary, comm)
     with agreed(comm, "vocabulary_embedding") as agreement:
+        part = split(vocabulary, comm)
         rows = value_of(table).shape[0]
         if rows != part.stop - part.start:
             raise ShapeError(f"{rows} rows of the table on rank {rank_of(comm)}; expected {part.stop - part.start}")
@@ -84,7 +84,7 @@ def vocabulary_embedding(
             raise InvalidValueError(
                 f"a token is outside of the vocabulary of {vocabulary}; expected 0 to {vocabulary - 1}"
             )
-        agreement.same(tokens=tokens, vocabulary=vocabulary, sequence=sequence)
+        agreement.same(tokens=tokens, vocabulary=vocabulary, sequence=sequence, table=form(value_of(table), free=[0]))
     own = _masked_rows(table, tokens, first=part.start)
     return scatter_sum(own, comm=comm) if sequence else sum_over_ranks(own, comm=comm)
 
@@ -100,7 +100,7 @@ def _vocabulary_cross_entropy_vjp(dout: Array, residuals: Any) -> tuple[Array, N
     return gradient.reshape(shape), None
 
 
-@op(vjp=_vocabulary_cross_entropy_vjp)
+@op(vjp=_vocabulary_cross_entropy_vjp, collective=True)
 def vocabulary_cross_entropy(
     logits: Array,
     labels: Array,
@@ -152,8 +152,8 @@ def vocabulary_cross_entropy(
     >>> float(vocabulary_cross_entropy(np.zeros((3, 4)), labels, vocabulary=4, total=2, ignore_index=-1).round(6))
     1.386294
     """
-    xp, part = namespace(logits, labels), split(vocabulary, comm)
     with agreed(comm, "vocabulary_cross_entropy") as agreement:
+        xp, part = namespace(logits, labels), split(vocabulary, comm)
         if labels.shape != logits.shape[:-1] or logits.shape[-1] != part.stop - part.start:
             raise ShapeError(
                 f"logits {logits.shape} and labels {labels.shape} on rank {rank_of(comm)}; expected "
@@ -161,6 +161,7 @@ def vocabulary_cross_entropy(
             )
         flat, kept = kept_labels(labels, vocabulary, ignore_index)
         agreement.same(labels=labels, vocabulary=vocabulary, total=total, ignore_index=ignore_index)
+        agreement.same(dtype=str(logits.dtype))
     rows, first = logits.reshape(-1, logits.shape[-1]), part.start
     smallest = np.finfo(logits.dtype).min
     top = rows.max(axis=1) if rows.shape[1] else xp.full(len(rows), smallest, rows.dtype)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace, to_device
-from sci.distributed import abort_on_error, agreed, allreduce_sum, broadcast, rank_of, size, split
+from sci.distributed import Deferred, abort_on_error, agreed, allreduce_sum, broadcast, rank_of, sample, size, split
 from sci.errors import DecompositionError, InvalidValueError
 from sci.nn import Tape, add, initial_normal, silu
 from sci.sequence.attention.softmax import softmax_attention
@@ -25,6 +25,9 @@ from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabular
 from sci.sequence.models.layers import simple_rms_norm, transnormer_decays
 
 __all__ = ["ParallelTransformer"]
+
+_WHOLE = ("o_bias", "down_bias")
+"""Parameters that every tensor rank holds whole."""
 
 
 @entry
@@ -89,17 +92,22 @@ class ParallelTransformer:
 
     def whole(self, seed: int, *, dtype: Any = np.float32, device: Device = "cpu") -> dict[str, Array]:
         """Return random parameters of the whole model, the same on all ranks for the same seed."""
-        rng, w, f = np.random.default_rng(seed), self.width, self.hidden
+        rng = np.random.default_rng(seed)
+        make = functools.partial(initial_normal, rng, dtype=dtype, device=device)
+        return {
+            n: make(s, 0.1 if len(s) == 1 else 1.0 if n == "embedding" else s[1] ** -0.5)
+            for n, s in self._shapes().items()
+        }
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the parameters of the whole model."""
+        w, f = self.width, self.hidden
         shapes: dict[str, tuple[int, ...]] = {"embedding": (self.vocabulary, w)}
         for layer in range(self.layers):
             shapes |= {f"{layer}.attention.{n}": (w, w) for n in "qkvo"} | {f"{layer}.attention.o_bias": (w,)}
             shapes |= {f"{layer}.mlp.up": (f, w), f"{layer}.mlp.up_bias": (f,)}
             shapes |= {f"{layer}.mlp.down": (w, f), f"{layer}.mlp.down_bias": (w,)}
-        shapes["head"] = (self.vocabulary, w)
-        make = functools.partial(initial_normal, rng, dtype=dtype, device=device)
-        return {
-            n: make(s, 0.1 if len(s) == 1 else 1.0 if n == "embedding" else s[1] ** -0.5) for n, s in shapes.items()
-        }
+        return {**shapes, "head": (self.vocabulary, w)}
 
     def own(self, whole: Mapping[str, Array]) -> dict[str, Array]:
         """Return this rank's part of parameters (or gradients) of the whole model.
@@ -111,6 +119,7 @@ class ParallelTransformer:
         """
         return {n: self._cut(n, p) for n, p in whole.items() if self._is_own(n)}
 
+    @collective_entry
     def loss_and_gradients(
         self,
         parameters: Mapping[str, Array],
@@ -157,6 +166,12 @@ class ParallelTransformer:
             agreement.same(width=self.width, heads=self.heads, layers=self.layers, hidden=self.hidden)
             agreement.same(vocabulary=self.vocabulary, attention=self.attention, chunks=self.chunks)
             agreement.same(cut_tokens=self.cut_tokens)
+            missing = sorted({n for n in self._shapes() if self._is_own(n)} ^ set(parameters))
+            if missing:
+                raise InvalidValueError(
+                    f"the parameters {', '.join(missing)} are missing or unknown on this rank; expected those of `own`"
+                )
+        self._agree_on_replicas(parameters)
         rows = batch[split(batch.shape[0], grid.data)]
         step = rows.shape[0] // microbatches
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
@@ -166,6 +181,15 @@ class ParallelTransformer:
         with abort_on_error(comm):
             run_pipeline(plan, work.forward, work.backward, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
             return self._reduced(work)
+
+    def _agree_on_replicas(self, parameters: Mapping[str, Array]) -> None:
+        """Compare parameters over ranks with copies: all of them over replicas, whole ones over tensor ranks."""
+        whole, work = {n: p for n, p in parameters.items() if n.endswith(_WHOLE)}, Deferred()
+        for comm, held in ((self.grid.replicas, parameters), (self.grid.tensor, whole)):
+            if size(comm) > 1:
+                with work, agreed(comm, "ParallelTransformer.loss_and_gradients") as agreement:
+                    agreement.same(**{f"the parameter {n}": sample(p) for n, p in held.items()})
+        work.settle(self.grid.comm, "ParallelTransformer.loss_and_gradients")
 
     def _check(self, batch: Array, parts: int) -> None:
         if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] % parts:
@@ -207,7 +231,7 @@ class ParallelTransformer:
 
     def _cut(self, name: str, array: Array) -> Array:
         tensor, last = self.grid.tensor, name.rpartition(".")[2]
-        if last in ("o_bias", "down_bias"):
+        if last in _WHOLE:
             return array
         heads = split(self.heads, tensor)
         d = self.width // self.heads

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
-from sci.distributed import Comm, agreed, split
+from sci.distributed import Comm, agreed, sample, size, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import ModelState, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
+from sci.sequence.checks import kept_labels
 from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
 from sci.sequence.linear_attention.problem import LightningMethod
 from sci.sequence.models.layers import gated_linear_attention, gated_unit, simple_rms_norm, transnormer_decays
@@ -154,6 +155,7 @@ class TransNormer:
         """Return the same model with other parameters."""
         return replace(self, parameters=dict(parameters))
 
+    @collective_entry
     def loss(
         self, variables: Mapping[str, Array], batch: Array, *, comm: Comm = None, method: LightningMethod = "gather"
     ) -> Any:
@@ -180,6 +182,13 @@ class TransNormer:
         """
         with agreed(comm, "TransNormer.loss") as agreement:
             agreement.same(batch=batch, method=method)
+            _require_batch(batch, self.vocabulary)
+            missing = [name for name in self.parameters if name not in variables]
+            if missing:
+                raise InvalidValueError(f"variables have no {', '.join(missing)}; expected those of model.parameters")
+            if size(comm) > 1:
+                agreement.same(model=[self.width, self.heads, self.layers, self.hidden, self.vocabulary, self.decays])
+                agreement.same(**{f"the parameter {n}": sample(value_of(p)) for n, p in variables.items()})
         part = split(batch.shape[1] - 1, comm)
         names = list(variables)
         shared = copy_to_ranks(*(variables[n] for n in names), comm=comm)
@@ -352,6 +361,13 @@ def _decays_of_old_files(layers: int, heads: int) -> np.ndarray:
 
 def _named(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+
+
+def _require_batch(batch: Array, vocabulary: int) -> None:
+    """Raise unless a batch holds whole windows of tokens."""
+    if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] < 1:
+        raise ShapeError(f"a batch {batch.shape} of {batch.dtype}; expected (batch, length + 1) integers")
+    kept_labels(batch, vocabulary, None)
 
 
 def _shapes(width: int, heads: int, layers: int, hidden: int, vocabulary: int) -> dict[str, tuple[int, ...]]:

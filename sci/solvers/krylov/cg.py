@@ -165,6 +165,7 @@ def cg(
         columns = right.shape[1] if _has_columns(A, right) else 0
         agreement.same(rtol=float(rtol), atol=float(atol), maxiter=maxiter, columns=columns)
         agreement.same(x0="given" if start is not None else None, M=None if M is None else type(M).__name__)
+        agreement.same(callback=None if callback is None else "given")
         agreement.gather(right.size)
     most = 10 * int(agreement.table[:, 0].sum()) if maxiter is None else int(maxiter)
     limits = Limits(rtol, atol, most)
@@ -200,7 +201,7 @@ def _finish(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[li
         norms = iterate(v, target, limits.maxiter)
     except ConvergenceError as error:
         problem = error
-    guard.agree()
+    guard.settle()
     if problem is not None:
         raise problem
     return norms, target

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import nan
 from typing import TypeVar
 
-from sci.distributed import agree
+from sci.distributed import agreed
 from sci.distributed import size as size_of
 from sci.distributed.communicators import Comm
 
@@ -19,8 +19,8 @@ class Guard:
     """Calls of the caller's functions in an iteration that is collective.
 
     The first exception on a rank is kept, and later calls are skipped there. The rank goes on in step with the others,
-    but adds NaN to its next sum over the ranks, which ends the iteration everywhere at once; then `agree` raises on all
-    ranks. That costs no message while nothing is wrong. On one process an exception is raised at once.
+    but adds NaN to its next sum over the ranks, which ends the iteration everywhere at once; then `settle` raises on
+    all ranks. That costs no message while nothing is wrong. On one process an exception is raised at once.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ class Guard:
         """Return this rank's part of a sum over the ranks: NaN after an error."""
         return value if self.error is None else nan
 
-    def agree(self) -> None:
+    def settle(self) -> None:
         """Raise on every rank if any rank has an error; collective."""
-        agree(self.comm, self.error)
+        with agreed(self.comm, "an iteration"):
+            if self.error is not None:
+                raise self.error

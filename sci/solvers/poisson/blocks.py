@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import collective_entry
 from sci.backend import Array, namespace
 from sci.distributed import GridDecomposition, agreed, allreduce_max, allreduce_sum, block
 from sci.distributed.collectives import gather_flat
@@ -240,7 +240,7 @@ class Blocks:
         return Gather(self.coarse, self.n_levels - level, self.grids[level].layout, whole)
 
 
-@entry
+@collective_entry
 def block_slices(
     grid_shape: Sequence[int], comm: Comm = None, *, boundary: Any = "dirichlet", levels: int | None = None
 ) -> tuple[slice, ...]:

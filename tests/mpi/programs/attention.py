@@ -201,7 +201,8 @@ def check_errors(comm: MPI.Intracomm) -> None:
         expect(DecompositionError, "tokens; expected", softmax_attention, *shorter, comm=comm)
         repeated = softmax_attention(*whole, length=n * comm.size, comm=comm)[0]
         assert repeated.shape == (*q.shape[:1], n, 8)
-    distributed.agree(comm)
+    with distributed.agreed(comm):
+        pass
 
 
 def check_kernels_and_threads(comm: MPI.Intracomm) -> None:

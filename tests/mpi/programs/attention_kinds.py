@@ -136,7 +136,8 @@ def check_errors(comm: MPI.Intracomm) -> None:
         ShapeError, "expected (rows, 4)", linformer_attention.forward, q, q, q, e, e[:, : 3 if last else 4], comm=comm
     )
     check_unsharded(comm, arrays)
-    distributed.agree(comm)
+    with distributed.agreed(comm):
+        pass
 
 
 def check_unsharded(comm: MPI.Intracomm, arrays: list[np.ndarray]) -> None:

@@ -131,7 +131,8 @@ def check_errors_reach_all(comm: MPI.Intracomm) -> None:
         expect(DTypeError, distributed.allreduce_sum, np.zeros(3, "f4" if last else "f8"), comm)
         expect(ShapeError, distributed.allgather_rows, np.zeros((2, 3 + last)), comm)
         expect(InvalidValueError, distributed.broadcast, np.zeros(1), comm, int(last))
-    distributed.agree(comm, None)
+    with distributed.agreed(comm):
+        pass
 
 
 def check_traffic(comm: MPI.Intracomm) -> None:

@@ -158,7 +158,8 @@ def check_errors(comm: MPI.Intracomm) -> None:
     if n > 1:
         expect(DTypeError, alltoall, [np.zeros(1, "f4" if last else "f8")] * n, comm=comm)
         expect(SciError, alltoall, [*[np.zeros(1)] * (n - 1), np.zeros(1, "f4" if last else "f8")], comm=comm)
-    distributed.agree(comm)
+    with distributed.agreed(comm):
+        pass
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def test_ranks_go_on_in_step_and_raise_together():
         assert (first, second, len(calls)) == ((0, 0, 0) if failed else (1, 2, 1))
         assert isnan(guard.part(1.0)) == failed
         try:
-            guard.agree()
+            guard.settle()
         except (ValueError, SciError) as error:
             return type(error).__name__, str(error)
 
@@ -38,4 +38,4 @@ def test_ranks_go_on_in_step_and_raise_together():
     assert found[1] == ("ValueError", "no")
     assert found[0] == found[2]
     assert found[0][1].startswith("rank 1:")
-    on_ranks(2, lambda comm: Guard(comm).agree())
+    on_ranks(2, lambda comm: Guard(comm).settle())

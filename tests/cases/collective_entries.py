@@ -1,0 +1,398 @@
+"""Calls of every collective entry whose arguments differ on the last rank: run over threads and under mpirun.
+
+A key is the entry, a colon, and the argument that the error has to name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sci import distributed, io, nn, operators, potentials, problems, sequence, solvers
+
+Body = Callable[[Any, bool, Path], object]
+"""Takes the communicator, whether this is the odd rank, and a folder."""
+
+MASK = np.ones((16, 16, 16), bool)
+MEANS, WALLS = ("harmonic", "arithmetic"), ("dirichlet", "neumann")
+OTHER = MASK & (np.arange(16) != 5)
+ONES, WIDE = np.ones((2, 3)), np.ones((1, 2, 12))
+FIELDS = np.random.default_rng(3).normal(size=(6, 1, 8, 8)).astype(np.float32)
+PAIR = potentials.Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]], [1.0, -1.0])
+QUATERNIONS, PLACES = np.eye(4)[:2], np.full((2, 3), 30.0)
+TOKENS = np.array([[1, 2, 3, 4, 5, 6]] * 12)
+CUT = operators.MultigridPatches(levels=1, padding=0.125)
+PATCHED = operators.FNO((4, 4), CUT.channels(1, dim=2), 1, 4, 2, positional_grid=False)
+LARGE = np.random.default_rng(4).normal(size=(4, 1, 16, 16)).astype(np.float32)
+MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
+TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
+CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
+
+
+def _operator(comm: Any) -> solvers.PoissonOperator:
+    return solvers.PoissonOperator(MASK, comm=comm)
+
+
+def _cg(comm: Any, **options: Any) -> object:
+    A = _operator(comm)
+    made = {name: make(A) if name in ("x0", "M") and make else make for name, make in options.items()}
+    return solvers.cg(A, np.ones(A.local_shape), **made)
+
+
+def _loss(variables: Any, batch: Any) -> Any:
+    return nn.mean_squared_error(nn.linear(batch[0], variables["w"]), batch[1])
+
+
+def _train(comm: Any, **changed: Any) -> object:
+    weights = changed.pop("parameters", np.zeros((1, 3)))
+    data = changed.pop("data", (np.ones((6, 3)), np.ones((6, 1))))
+    settings = {"optimizer": nn.Adam(0.05), "epochs": 2, "batch_size": 3, **changed}
+    return nn.train(changed.pop("loss", _loss), {"w": weights}, data, comm=comm, **settings)
+
+
+def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
+    return operators.train_operator(model, x, FIELDS, config, comm=comm, **options)
+
+
+def _patch_loss(comm: Any, cut: Any = CUT, x: Any = LARGE, factor: float = 1.0) -> object:
+    parameters = {name: p * np.float32(factor) for name, p in PATCHED.parameters.items()}
+    return operators.patch_loss(PATCHED, cut, comm)(parameters, (x, LARGE))
+
+
+def _lightning(comm: Any, decay: float = 1.0, **options: Any) -> object:
+    q = np.ones((1, 4, 2))
+    return sequence.lightning_attention(q, q, q, np.array([decay]), comm=comm, **options)
+
+
+def _softmax(comm: Any, **options: Any) -> object:
+    q = np.random.default_rng(distributed.rank_of(comm)).normal(size=(1, 4, 2))
+    return sequence.softmax_attention(q, q, q, comm=comm, **options)
+
+
+def _tensor(comm: Any, **options: Any) -> object:
+    q = np.random.default_rng(distributed.rank_of(comm)).normal(size=(4, 2))
+    return sequence.tensor_attention(q, q, q, q, q, comm=comm, **options)
+
+
+def _linformer(comm: Any, rows: int = 2, **options: Any) -> object:
+    q, e = np.random.default_rng(distributed.rank_of(comm)).normal(size=(1, 4, 2)), np.ones((rows, 4))
+    return sequence.linformer_attention(q, q, q, e, e, comm=comm, **options)
+
+
+def _own(n: int, comm: Any) -> int:
+    part = distributed.split(n, comm)
+    return part.stop - part.start
+
+
+def _column(comm: Any, x: Any = ONES[None], **options: Any) -> object:
+    return sequence.column_linear(x, np.ones((_own(12, comm), 3)), comm=comm, **options)
+
+
+def _row(comm: Any, bias: Any, **options: Any) -> object:
+    return sequence.row_linear(
+        np.ones((1, 6, _own(12, comm))), np.ones((3, _own(12, comm))), bias, comm=comm, **options
+    )
+
+
+def _mlp(comm: Any, x: Any = ONES[None], down: float = 0.0) -> object:
+    own = _own(12, comm)
+    weights = {
+        "up": np.ones((own, 3)),
+        "up_bias": np.ones(own),
+        "down": np.ones((3, own)),
+        "down_bias": np.full(3, down),
+    }
+    return sequence.parallel_mlp(weights, x, comm=comm)
+
+
+def _attention(comm: Any, attend: Any = lambda q, k, v: v, x: Any = WIDE, head_dim: int = 1) -> object:
+    own = _own(12, comm)
+    weights = {name: np.ones((own, 12)) for name in "qkv"} | {"o": np.ones((12, own)), "o_bias": np.zeros(12)}
+    return sequence.parallel_attention(weights, x, attend, head_dim, comm=comm)
+
+
+def _embedding(comm: Any, **changed: Any) -> object:
+    given = {"vocabulary": 12, "tokens": TOKENS, **changed}
+    rows = distributed.split(given["vocabulary"], comm)
+    return sequence.vocabulary_embedding(np.ones((12, 4))[rows], comm=comm, **given)
+
+
+def _cross_entropy(comm: Any, **changed: Any) -> object:
+    given = {"vocabulary": 12, "total": 4, "labels": TOKENS[0, :4], **changed}
+    return sequence.vocabulary_cross_entropy(np.ones((4, _own(12, comm))), comm=comm, **given)
+
+
+def _transnormer(comm: Any, model: sequence.TransNormer = MODEL, factor: float = 1.0, **options: Any) -> object:
+    parameters = {name: p * np.float32(factor) for name, p in model.parameters.items()}
+    return model.loss(parameters, options.pop("batch", TOKENS), comm=comm, **options)
+
+
+def _transformer(comm: Any, axis: str, odd: bool, name: str = "", batch: Any = TOKENS, **settings: Any) -> object:
+    grid = sequence.rank_grid(comm, **{axis: distributed.size(comm)})
+    model = sequence.ParallelTransformer(12, 6, 2, 12, 11, grid, **settings)
+    parameters = model.own(model.whole(0))
+    if name:
+        parameters = {n: p + (odd and n == name) for n, p in parameters.items()}
+    return model.loss_and_gradients(parameters, batch)
+
+
+def _pipeline(comm: Any, kind: str = "gpipe", microbatches: int = 6, **changed: Any) -> object:
+    plan = sequence.pipeline_schedule(kind, distributed.size(comm), microbatches)
+    given = {"shape": (2,), "dtype": float, **changed}
+    return sequence.run_pipeline(plan, lambda *_: (np.ones(2), None), lambda *_: np.ones(2), comm=comm, **given)
+
+
+def _samples(comm: Any, path: Path, x: Any = ONES, **options: Any) -> object:
+    return io.save_samples(path, x, ONES, comm=comm, **options)
+
+
+def _grid(comm: Any, path: Path, **changed: Any) -> object:
+    rank, size = distributed.rank_of(comm), distributed.size(comm)
+    local = potentials.PotentialGrid(np.zeros((2, 2, 2)), (2.0 * rank, 0.0, 0.0), (1.0, 1.0, 1.0))
+    given = {"grid_shape": (2 * size, 2, 2), "local_start": (2 * rank, 0, 0), **changed}
+    return io.save_grid_parallel(path, local, comm=comm, **given)
+
+
+def _reserve(comm: Any, path: Path, **options: Any) -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(io.reserve(path, comm=comm, **options))
+
+
+def _seen(odd: bool) -> dict[str, Any]:
+    """Return options with a callback on the odd rank alone."""
+    return {"callback": np.shape} if odd else {}
+
+
+def _fails(odd: bool) -> Callable[..., Any]:
+    """Return a function of any arguments that raises on the odd rank."""
+
+    def function(*_: Any, **__: Any) -> Any:
+        if odd:
+            raise RuntimeError("no more")
+        return {}
+
+    return function
+
+
+def _xor(name: str, odd: bool, value: Any) -> dict[str, Any]:
+    return {name: value} if odd else {}
+
+
+DIFFER: dict[str, Body] = {
+    # distributed
+    "decompose:proc_shape": lambda c, odd, _: distributed.decompose((12, 12), (1, c.size) if odd else (c.size, 1), c),
+    "slab:halo": lambda c, odd, _: distributed.slab((12, 12), c, halo=1 + odd),
+    "pencil:grid_shape": lambda c, odd, _: distributed.pencil((12, 12 + odd, 12), c),
+    "block:grid_shape": lambda c, odd, _: distributed.block((12, 12 + odd), c),
+    "HaloExchange:periodic": lambda c, odd, _: distributed.HaloExchange(distributed.slab((12,), c, halo=1), bool(odd)),
+    "exchange_halo:periodic": lambda c, odd, _: distributed.exchange_halo(
+        np.zeros(12 // c.size + 2), distributed.slab((12,), c, halo=1), bool(odd)
+    ),
+    "PencilFFT:norm": lambda c, odd, _: distributed.PencilFFT((12, 12), c, norm="ortho" if odd else "forward"),
+    "PencilFFT:real": lambda c, odd, _: distributed.PencilFFT((12, 12), c, real=bool(odd)),
+    "allgather_rows:array": lambda c, odd, _: distributed.allgather_rows(np.ones((2, 3 + odd)), c),
+    "allreduce_sum:array": lambda c, odd, _: distributed.allreduce_sum(np.ones(3 + odd), c),
+    "allreduce_max:array": lambda c, odd, _: distributed.allreduce_max(np.ones(3, "f4" if odd else "f8"), c),
+    "alltoall:dtype": lambda c, odd, _: distributed.alltoall([np.ones(2, "f4" if odd else "f8")] * c.size, comm=c),
+    "broadcast:root": lambda c, odd, _: distributed.broadcast(ONES, c, root=int(odd)),
+    "broadcast_object:root": lambda c, odd, _: distributed.broadcast_object(1, c, root=int(odd)),
+    "gather_grid:array": lambda c, odd, _: distributed.gather_grid(
+        np.ones(12 // c.size, "f4" if odd else "f8"), distributed.slab((12,), c)
+    ),
+    "redistribute:target": lambda c, odd, _: distributed.redistribute(
+        np.ones((12 // c.size, 12)),
+        distributed.decompose((12, 12), (c.size, 1), c),
+        [distributed.decompose((12, 12), shape, c) for shape in ((c.size, 1), (1, c.size))][not odd],
+    ),
+    "rearrange:target": lambda c, odd, _: distributed.rearrange(
+        np.ones(12 // c.size), "contiguous", "striped" if odd else "zigzag", c
+    ),
+    "unshard:layout": lambda c, odd, _: distributed.unshard(np.ones(12), c, layout="striped" if odd else "contiguous"),
+    "reduce_scatter_rows:counts": lambda c, odd, _: distributed.reduce_scatter_rows(
+        np.ones((c.size, 2)), c, None if odd else [1] * c.size
+    ),
+    # potentials, problems
+    **{
+        f"RangeSeparatedPotential:{name}": lambda c, odd, _, change={name: value}: potentials.RangeSeparatedPotential(
+            None if c.rank else PAIR, 1e-4, **({"comm": c} | (change if odd else {}))
+        )
+        for name, value in {"padding": 5.0, "accuracy": "forces", "alpha": 1.0, "expected_targets": 7}.items()
+    },
+    "interaction_energy:translations": lambda c, odd, _: potentials.interaction_energy(
+        lambda p: p[:, 0], PAIR, QUATERNIONS, PLACES + odd, comm=c
+    ),
+    "interaction_energy:ligand": lambda c, odd, _: potentials.interaction_energy(
+        lambda p: p[:, 0], potentials.Particles(PAIR.positions, PAIR.charges * (1 + odd)), QUATERNIONS, PLACES, comm=c
+    ),
+    "darcy_flow:seed": lambda c, odd, _: problems.darcy_flow(4, 8, seed=int(odd), comm=c),
+    "darcy_flow:n_samples": lambda c, odd, _: problems.darcy_flow(4 + odd, 8, comm=c),
+    "navier_stokes:viscosity": lambda c, odd, _: problems.navier_stokes(2, 8, viscosity=1e-2 * (1 + odd), comm=c),
+    # networks
+    "allreduce_gradients:w": lambda c, odd, _: nn.allreduce_gradients({"w": np.ones(2 + odd)}, 0.1, 0.5, comm=c),
+    "allreduce_gradients:names": lambda c, odd, _: nn.allreduce_gradients({"wv"[odd]: np.ones(2)}, 0.1, 0.5, comm=c),
+    "sum_over_ranks:array": lambda c, odd, _: nn.sum_over_ranks(np.ones(2 + odd), comm=c),
+    "gather_tokens:axis": lambda c, odd, _: nn.gather_tokens(np.ones((3, 3)), axis=int(odd), comm=c),
+    "scatter_sum:x": lambda c, odd, _: nn.scatter_sum(np.ones((3 + odd, 3)), comm=c),
+    "Standardizer.fit:pointwise": lambda c, odd, _: nn.Standardizer.fit(FIELDS, pointwise=bool(odd), comm=c),
+    "Standardizer.fit:data": lambda c, odd, _: nn.Standardizer.fit(FIELDS.astype("f8" if odd else "f4"), comm=c),
+    "train:optimizer": lambda c, odd, _: _train(c, optimizer=nn.Adam(0.05 + odd)),
+    "train:epochs": lambda c, odd, _: _train(c, epochs=2 + odd),
+    "train:order": lambda c, odd, _: _train(c, seed=int(odd)),
+    "train:clip": lambda c, odd, _: _train(c, clip=1.0 if odd else None),
+    "train:parameters": lambda c, odd, _: _train(c, parameters=np.full((1, 3), float(odd))),
+    "train:data": lambda c, odd, _: _train(c, data=(np.full((6, 3), 1.0 + odd), np.ones((6, 1)))),
+    "train:schedule": lambda c, odd, _: _train(c, schedule=nn.cosine(4) if odd else nn.cosine(5)),
+    "train:schedule_each": lambda c, odd, _: _train(c, schedule_each="step" if odd else "epoch"),
+    "train:equal_samples": lambda c, odd, _: _train(c, equal_samples=bool(odd)),
+    "train:settings": lambda c, odd, _: _train(c, settings={"kind": int(odd)}),
+    "train:save_every": lambda c, odd, _: _train(c, **_xor("save_every", odd, 1)),
+    "train:evaluate": lambda c, odd, _: _train(c, **_xor("evaluate", odd, lambda parameters: {})),
+    "train:save": lambda c, odd, _: _train(c, **_xor("save", odd, lambda checkpoint: None)),
+    # operators
+    "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
+    "train_operator:model": lambda c, odd, _: _train_operator(
+        c, model=operators.TFNO((4, 4), 1, 1, 4, 2, rank_fraction=0.5) if odd else TFNO
+    ),
+    "train_operator:x": lambda c, odd, _: _train_operator(c, x=FIELDS + odd),
+    "train_operator:tests": lambda c, odd, _: _train_operator(c, tests={"t": (FIELDS + odd, FIELDS)}),
+    "train_operator:standardize_inputs": lambda c, odd, _: _train_operator(c, standardize_inputs=bool(odd)),
+    "train_operator:save": lambda c, odd, _: _train_operator(c, **_xor("save", odd, lambda checkpoint: None)),
+    "patch_loss:cut": lambda c, odd, _: _patch_loss(c, replace(CUT, padding=0.25) if odd else CUT),
+    "patch_loss:x": lambda c, odd, _: _patch_loss(c, x=LARGE + odd),
+    "patch_loss:the parameter": lambda c, odd, _: _patch_loss(c, factor=1.0 + odd),
+    # solvers
+    "PoissonOperator:mask": lambda c, odd, _: solvers.PoissonOperator(OTHER if odd else MASK, comm=c),
+    "PoissonOperator:neumann_body": lambda c, odd, _: solvers.PoissonOperator(OTHER, neumann_body=bool(odd), comm=c),
+    "PoissonOperator:coefficient": lambda c, odd, _: solvers.PoissonOperator(
+        MASK, coefficient=MASK * (1.0 + odd), comm=c
+    ),
+    "PoissonOperator:spacing": lambda c, odd, _: solvers.PoissonOperator(MASK, 1.0 + odd, comm=c),
+    "PoissonOperator:mean": lambda c, odd, _: solvers.PoissonOperator(MASK, mean=MEANS[odd], comm=c),
+    "PoissonOperator:boundary": lambda c, odd, _: solvers.PoissonOperator(MASK, 1.0, WALLS[odd], comm=c),
+    "PoissonOperator:levels": lambda c, odd, _: solvers.PoissonOperator(MASK, comm=c, distributed_levels=1 + odd),
+    "block_slices:grid_shape": lambda c, odd, _: solvers.block_slices((16, 16 + odd, 16), c),
+    "Multigrid:smoothing": lambda c, odd, _: solvers.Multigrid(_operator(c), smoothing=1 + odd),
+    "Multigrid:dtype": lambda c, odd, _: solvers.Multigrid(_operator(c), dtype="f4" if odd else "f8"),
+    "Multigrid:wall_corrected": lambda c, odd, _: solvers.Multigrid(_operator(c), wall_corrected=bool(odd)),
+    "LearnedMultigrid:model": lambda c, odd, _: solvers.LearnedMultigrid(
+        _operator(c), solvers.CycleModel.untrained() if odd else None
+    ),
+    "cg:rtol": lambda c, odd, _: _cg(c, rtol=1e-5 * (1 + odd)),
+    "cg:atol": lambda c, odd, _: _cg(c, atol=float(odd)),
+    "cg:maxiter": lambda c, odd, _: _cg(c, maxiter=3 + odd),
+    "cg:x0": lambda c, odd, _: _cg(c, x0=(lambda A: np.ones(A.local_shape)) if odd else None),
+    "cg:M": lambda c, odd, _: _cg(c, M=solvers.Jacobi if odd else None),
+    "cg:callback": lambda c, odd, _: _cg(c, **_seen(odd)),
+    # sequences
+    "lightning_attention:learn_decay": lambda c, odd, _: _lightning(c, learn_decay=bool(odd)),
+    "lightning_attention:final_state": lambda c, odd, _: _lightning(c, final_state=bool(odd)),
+    "lightning_attention:method": lambda c, odd, _: _lightning(c, method=("gather", "ring")[odd]),
+    "lightning_attention:decay": lambda c, odd, _: _lightning(c, decay=1.0 + odd),
+    "lightning_attention:state": lambda c, odd, _: _lightning(c, state=np.full((1, 2, 2), float(odd))),
+    "softmax_attention:causal": lambda c, odd, _: _softmax(c, causal=bool(odd)),
+    "softmax_attention:scale": lambda c, odd, _: _softmax(c, scale=1.0 + odd),
+    "softmax_attention:method": lambda c, odd, _: _softmax(c, method=("ring", "rsa")[odd]),
+    "softmax_attention:layout": lambda c, odd, _: _softmax(c, layout=("contiguous", "striped")[odd]),
+    "softmax_attention:precision": lambda c, odd, _: (
+        _softmax(c, precision="float64" if odd else None)
+        and sequence.softmax_attention(*[np.ones((1, 4, 2), "f4")] * 3, precision="float64" if odd else None, comm=c)
+    ),
+    "softmax_attention:length": lambda c, odd, _: _softmax(c, length=4 * c.size if odd else None),
+    "softmax_attention:segments": lambda c, odd, _: _softmax(c, segments=np.zeros(4, int) if odd else None),
+    "tensor_attention:tol": lambda c, odd, _: _tensor(c, tol=1e-3 * (1 + odd)),
+    "tensor_attention:method": lambda c, odd, _: _tensor(c, method=("exact", "polynomial")[odd], bound=9.0),
+    "tensor_attention:scale": lambda c, odd, _: _tensor(c, scale=1.0 + odd),
+    "tensor_attention:lengths": lambda c, odd, _: _tensor(c, lengths=(4 * c.size, 4 * c.size) if odd else None),
+    "linformer_attention:rows": lambda c, odd, _: _linformer(c, rows=2 + odd),
+    "linformer_attention:scale": lambda c, odd, _: _linformer(c, scale=1.0 + odd),
+    "column_linear:x": lambda c, odd, _: _column(c, ONES[None] + odd),
+    "column_linear:sequence": lambda c, odd, _: _column(c, sequence=bool(odd)),
+    "row_linear:bias": lambda c, odd, _: _row(c, np.full(3, float(odd))),
+    "row_linear:sequence": lambda c, odd, _: _row(c, None, sequence=bool(odd)),
+    "parallel_mlp:x": lambda c, odd, _: _mlp(c, np.full((1, 2, 3), 1.0 + odd)),
+    "parallel_mlp:bias": lambda c, odd, _: _mlp(c, down=float(odd)),
+    "parallel_attention:x": lambda c, odd, _: _attention(c, x=np.full((1, 2, 12), 1.0 + odd)),
+    "vocabulary_embedding:tokens": lambda c, odd, _: _embedding(c, tokens=TOKENS + odd),
+    "vocabulary_embedding:sequence": lambda c, odd, _: _embedding(c, sequence=bool(odd)),
+    "vocabulary_cross_entropy:labels": lambda c, odd, _: _cross_entropy(c, labels=TOKENS[0, :4] + odd),
+    "vocabulary_cross_entropy:total": lambda c, odd, _: _cross_entropy(c, total=4 + odd),
+    "vocabulary_cross_entropy:ignore_index": lambda c, odd, _: _cross_entropy(c, ignore_index=-1 if odd else None),
+    "TransNormer.loss:batch": lambda c, odd, _: _transnormer(c, batch=TOKENS + odd),
+    "TransNormer.loss:method": lambda c, odd, _: _transnormer(c, method=("gather", "ring")[odd]),
+    "TransNormer.loss:the parameter": lambda c, odd, _: _transnormer(c, factor=1.0 + odd),
+    "TransNormer.loss:model": lambda c, odd, _: _transnormer(
+        c, replace(MODEL, decays=[[0.1, 0.2], [0.3, 0.4]]) if odd else MODEL
+    ),
+    **{
+        f"ParallelTransformer.loss_and_gradients:{argument}, ranks along {axis}": (
+            lambda c, odd, _, axis=axis, name=name: _transformer(c, axis, odd, name)
+        )
+        for axis, name, argument in (
+            ("data", "0.attention.q", "the parameter 0.attention.q"),
+            ("sequence", "embedding", "the parameter embedding"),
+            ("tensor", "1.mlp.down_bias", "the parameter 1.mlp.down_bias"),
+        )
+    },
+    "ParallelTransformer.loss_and_gradients:batch": lambda c, odd, _: _transformer(c, "data", odd, batch=TOKENS + odd),
+    "ParallelTransformer.loss_and_gradients:attention": lambda c, odd, _: _transformer(
+        c, "data", odd, attention=("softmax", "lightning")[odd]
+    ),
+    "run_pipeline:schedule": lambda c, odd, _: _pipeline(c, ("gpipe", "1f1b")[odd]),
+    "run_pipeline:shape": lambda c, odd, _: _pipeline(c, shape=(2 + odd,)),
+    "run_pipeline:dtype": lambda c, odd, _: _pipeline(c, dtype=("f4", "f8")[odd]),
+    # files
+    "save:path": lambda c, odd, folder: io.save(folder / f"{odd}.h5", PAIR, comm=c),
+    "save:overwrite": lambda c, odd, folder: io.save(folder / "a.h5", PAIR, overwrite=bool(odd), comm=c),
+    "reserve:path": lambda c, odd, folder: _reserve(c, folder / f"{odd}.h5"),
+    "save_samples:path": lambda c, odd, folder: _samples(c, folder / f"{odd}.h5"),
+    "save_samples:x": lambda c, odd, folder: _samples(c, folder / "s.h5", np.ones((2, 3 + odd))),
+    "save_samples:grid_axes": lambda c, odd, folder: _samples(c, folder / "s.h5", **_xor("grid_axes", odd, 1)),
+    "save_samples:overwrite": lambda c, odd, folder: _samples(c, folder / "s.h5", overwrite=bool(odd)),
+    "save_samples:units": lambda c, odd, folder: _samples(c, folder / "s.h5", units="m" * odd),
+    "save_grid_parallel:path": lambda c, odd, folder: _grid(c, folder / f"{odd}.h5"),
+    "compute_trajectory:tol": lambda c, odd, folder: io.compute_trajectory(
+        folder / "no.xyz", folder / "out.h5", tol=1e-4 * (1 + odd), comm=c
+    ),
+}
+"""Arguments that differ between ranks."""
+
+FAIL: dict[str, Body] = {
+    "train:evaluate": lambda c, odd, _: _train(c, evaluate=_fails(odd)),
+    "train:save": lambda c, odd, _: _train(c, save=_fails(odd)),
+    "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),
+    "cg:callback": lambda c, odd, _: _cg(c, callback=_fails(odd)),
+    "cg:M": lambda c, odd, _: _cg(c, M=lambda A: lambda r: _fails(odd)() or r),
+    "parallel_attention:attend": lambda c, odd, _: _attention(c, lambda q, k, v: _fails(odd)() or v),
+    "compute_frames:read": lambda c, odd, _: potentials.compute_frames(
+        lambda n: _fails(odd)() or _pairs(n), _Sink(c.size), comm=c
+    ),
+    "interaction_energy:phi": lambda c, odd, _: potentials.interaction_energy(
+        lambda p: _fails(odd)() or p[:, 0], PAIR, np.eye(4)[[0] * 6], np.full((6, 3), 30.0), comm=c
+    ),
+}
+"""Functions of the caller that fail on the last rank alone."""
+
+
+def _pairs(numbers: Any) -> Any:
+    return iter([(k, PAIR) for k in numbers])
+
+
+class _Sink(dict):  # type: ignore[type-arg]
+    """A sink of frames in memory."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def begin(self) -> potentials.FrameJob:
+        return potentials.FrameJob(potentials.plan_frames(PAIR), np.arange(self.n), np.arange(self.n))
+
+    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+        self[place] = energy
+
+    def close(self) -> None:
+        pass
