@@ -30,6 +30,12 @@ def ordered_sum(n_ranks: int, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return total
 
 
+def raise_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
+    with distributed.agreed(comm):
+        if problem is not None:
+            raise problem
+
+
 def check_sums(comm: MPI.Intracomm) -> None:
     n, rank = comm.size, comm.rank
     for shape in [(), (1,), (3,), (7, 5), (0,), (4099,), (130, 31, 5)]:
@@ -113,12 +119,12 @@ def check_errors_reach_all(comm: MPI.Intracomm) -> None:
             return str(error)
         raise AssertionError(f"{call} did not raise {kind} on rank {comm.rank}")
 
-    text = expect(ShapeError, distributed.agree, comm, ShapeError("too flat") if last else None)
+    text = expect(ShapeError, raise_together, comm, ShapeError("too flat") if last else None)
     assert text == ("too flat" if last else f"rank {comm.size - 1}: too flat")
     foreign = ZeroDivisionError("x") if last else None
-    text = expect(ZeroDivisionError if last else SciError, distributed.agree, comm, foreign)
+    text = expect(ZeroDivisionError if last else SciError, raise_together, comm, foreign)
     assert last or text == f"rank {comm.size - 1}: ZeroDivisionError: x"
-    everyone = expect(InvalidValueError, distributed.agree, comm, InvalidValueError(f"mine {comm.rank}"))
+    everyone = expect(InvalidValueError, raise_together, comm, InvalidValueError(f"mine {comm.rank}"))
     assert everyone == f"mine {comm.rank}"
     objects = np.array([None]) if last else np.zeros(1)
     expect(DTypeError, distributed.allreduce_sum, objects, comm)

@@ -62,6 +62,12 @@ def caught(call: Callable[..., object], *args: object) -> Exception:
     raise AssertionError(f"{call} raised nothing")
 
 
+def raise_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
+    with distributed.agreed(comm):
+        if problem is not None:
+            raise problem
+
+
 def one_rank_is_given_nonsense(comm: MPI.Intracomm) -> None:
     """Every rank raises, nobody aborts, and the job goes on."""
     error = caught(distributed.allreduce_sum, np.zeros((4, 5) if comm.rank == 1 else (4, 4)), comm)
@@ -69,7 +75,7 @@ def one_rank_is_given_nonsense(comm: MPI.Intracomm) -> None:
     assert "array differs between ranks" in str(error)
     assert "shape (4, 5) of float64 on rank 1" in str(error)
     problem = ValueError("charges are not finite") if comm.rank == 1 else None
-    error = caught(distributed.agree, comm, problem)
+    error = caught(raise_together, comm, problem)
     assert (error is problem) == (comm.rank == 1)
     assert comm.rank == 1 or (isinstance(error, SciError) and "rank 1: ValueError: charges" in str(error))
     assert distributed.allreduce_sum(1, comm) == comm.size

@@ -5,8 +5,10 @@ mpirun -n 3 python tests/mpi/programs/files.py FOLDER
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -19,6 +21,8 @@ from sci.errors import FileFormatError, InvalidValueError
 from sci.io import join_parts, load, load_grid, read_header, save, save_grid_parallel
 from sci.io.grids import parts as parallel
 from sci.potentials.grid import PotentialGrid
+
+STILL = contextlib.nullcontext()
 
 SHAPE, ORIGIN, SPACING = (9, 8, 7), (1.0, -2.0, 0.5), (0.5, 0.25, 1.0)
 
@@ -105,11 +109,16 @@ def check_agreed_errors(folder: Path, comm: MPI.Intracomm) -> None:
     error = caught(save_grid_parallel, folder / "a.h5", local, grid_shape=SHAPE, local_start=wrong, comm=comm)
     assert isinstance(error, InvalidValueError), error
     assert "do not tile" in str(error)
-    target = folder / "none" / "a.h5" if comm.rank == comm.size - 1 else folder / "a.h5"
+    last = comm.rank == comm.size - 1
     if comm.size == 1 or not h5py.get_config().mpi:
-        error = caught(save_grid_parallel, target, local, grid_shape=SHAPE, local_start=start, comm=comm)
+        with mock.patch.object(parallel, "create", side_effect=FileFormatError("the disk is full")) if last else STILL:
+            error = caught(save_grid_parallel, folder / "a.h5", local, grid_shape=SHAPE, local_start=start, comm=comm)
         assert isinstance(error, FileFormatError), error
-        assert "does not exist" in str(error)
+        assert "the disk is full" in str(error)
+    if comm.size > 1:
+        other = folder / ("b.h5" if last else "a.h5")
+        error = caught(save_grid_parallel, other, local, grid_shape=SHAPE, local_start=start, comm=comm)
+        assert "path differs between ranks" in str(error), error
     nowhere = folder / "none" / "b.h5"
     assert isinstance(caught(save, nowhere, whole(0), comm=comm), FileFormatError)
     error = caught(save_grid_parallel, nowhere, local, grid_shape=SHAPE, local_start=start, comm=comm)

@@ -43,7 +43,7 @@ def check(comm: MPI.Intracomm) -> None:
 
     # An exact prediction has no direction: zero, not NaN.
     p = Tape().watch(np.ones((1, 1, 2, 2)))
-    loss = patched_relative_l2(p, target=p.value, samples=[0], n_samples=1, comm=comm)
+    loss = patched_relative_l2(p, target=p.value, samples=np.array([0]), n_samples=1, comm=comm)
     loss.backward()
     assert (p.gradient == 0).all()
 
