@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from sci import distributed, io, nn, operators, potentials, problems, sequence, solvers
+from sci import distributed, io, linalg, nn, operators, potentials, problems, sequence, solvers
 
 Body = Callable[[Any, bool, Path], object]
 """Takes the communicator, whether this is the odd rank, and a folder."""
 
 MASK = np.ones((16, 16, 16), bool)
+FLOATS = ("f4", "f8")
 MEANS, WALLS = ("harmonic", "arithmetic"), ("dirichlet", "neumann")
 OTHER = MASK & (np.arange(16) != 5)
 ONES, WIDE = np.ones((2, 3)), np.ones((1, 2, 12))
@@ -215,6 +216,14 @@ DIFFER: dict[str, Body] = {
     "unshard:layout": lambda c, odd, _: distributed.unshard(np.ones(12), c, layout="striped" if odd else "contiguous"),
     "reduce_scatter_rows:counts": lambda c, odd, _: distributed.reduce_scatter_rows(
         np.ones((c.size, 2)), c, None if odd else [1] * c.size
+    ),
+    # linear algebra
+    "nearest:dtype": lambda c, odd, _: linalg.nearest(ONES.astype(FLOATS[odd]), ONES.astype(FLOATS[odd]), comm=c),
+    "nearest_k:k": lambda c, odd, _: linalg.nearest_k(ONES, 1 + odd, ONES, comm=c),
+    "steepest:classes": lambda c, odd, _: linalg.steepest(ONES, np.arange(2.0), classes=bool(odd), comm=c),
+    "log_sum_exp:rate": lambda c, odd, _: linalg.log_sum_exp(ONES, ONES, np.ones(2), 1.0 + odd, comm=c),
+    "weighted_sum:rate": lambda c, odd, _: linalg.weighted_sum(
+        ONES, ONES, ONES, np.ones(2), 1.0 + odd, np.ones(2), comm=c
     ),
     # potentials, problems
     **{
