@@ -114,10 +114,14 @@ def intrinsic_dimension(
     >>> abs(found.value - 2) < 0.2
     True
     """
-    if method == "mle" and k < 3:
-        raise InvalidValueError(f"k is {k}; expected at least 3 neighbors for the maximum likelihood")
-    if not 0 <= discard < 1:
-        raise InvalidValueError(f"discard is {discard}; expected a part from 0 to below 1")
+    with agreed(comm, "intrinsic_dimension") as agreement:
+        if method not in ("twonn", "mle"):
+            raise InvalidValueError(f"method is {method!r}; expected 'twonn' or 'mle'")
+        if method == "mle" and k < 3:
+            raise InvalidValueError(f"k is {k}; expected at least 3 neighbors for the maximum likelihood")
+        if not 0 <= discard < 1:
+            raise InvalidValueError(f"discard is {discard}; expected a part from 0 to below 1")
+        agreement.same(method=method, k=k, discard=discard)
     neighbors = 2 if method == "twonn" else int(k)
     squared, index = (to_host(a) for a in nearest_k(x, neighbors, comm=comm))
     squared, index = allgather_rows(squared, comm).astype(float), allgather_rows(index, comm)

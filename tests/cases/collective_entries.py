@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from sci import distributed, io, linalg, nn, operators, potentials, problems, sequence, solvers
+from sci import distributed, ensembles, io, linalg, nn, operators, potentials, problems, sequence, solvers
 
 Body = Callable[[Any, bool, Path], object]
 """Takes the communicator, whether this is the odd rank, and a folder."""
 
 MASK = np.ones((16, 16, 16), bool)
+POINTS = np.random.default_rng(6).normal(size=(12, 3))
 FLOATS = ("f4", "f8")
 MEANS, WALLS = ("harmonic", "arithmetic"), ("dirichlet", "neumann")
 OTHER = MASK & (np.arange(16) != 5)
@@ -225,6 +226,20 @@ DIFFER: dict[str, Body] = {
     "weighted_sum:rate": lambda c, odd, _: linalg.weighted_sum(
         ONES, ONES, ONES, np.ones(2), 1.0 + odd, np.ones(2), comm=c
     ),
+    # ensembles
+    **{
+        f"intrinsic_dimension:{name}": lambda c, odd, _, changed=changed: ensembles.intrinsic_dimension(
+            POINTS, **({"k": 5, "method": "mle"} | (changed if odd else {})), comm=c
+        )
+        for name, changed in {"method": {"method": "twonn"}, "k": {"k": 6}, "discard": {"discard": 0.2}}.items()
+    },
+    "label_sharpness:classes": lambda c, odd, _: ensembles.label_sharpness(
+        POINTS, np.arange(12.0), classes=bool(odd), comm=c
+    ),
+    "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
+    "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),
+    "k_means:start": lambda c, odd, _: ensembles.k_means(POINTS, 2, start=POINTS[:2] + odd, comm=c),
+    "prototype_scores:centers": lambda c, odd, _: ensembles.prototype_scores(POINTS, POINTS[:2] + odd, comm=c),
     # potentials, problems
     **{
         f"RangeSeparatedPotential:{name}": lambda c, odd, _, change={name: value}: potentials.RangeSeparatedPotential(
