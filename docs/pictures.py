@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from draw_gallery import scripts
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,8 @@ COMMANDS = {
     "context.png": "python docs/draw_language_model.py {out}",
 }
 """Each picture and the command that makes it."""
+
+COMMANDS |= {f"gallery/{name}": f"python docs/draw_gallery.py {name} {{out}}" for name in scripts()}
 
 
 def run(command: str, out: Path) -> None:
@@ -74,7 +77,7 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or COMMANDS:
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / name
+            out = Path(folder) / Path(name).name
             run(COMMANDS[name], out)
             picture, target = reduce(out), IMAGES / name
             changed = differs(picture, target)

@@ -54,12 +54,16 @@ if a.plot:
 
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     chosen = [frames[k] for k in np.linspace(len(frames) // 4, len(frames) - 1, 4).astype(int)]
-    for axes, frame in zip(figure.subplots(1, 4), chosen):
+    panels = figure.subplots(1, 4, sharey=True)
+    for axes, frame in zip(panels, chosen):
         density, fluid = frame.density, plume.fluid
         if a.space:
             density, fluid = density[:, a.size // 2], fluid[:, a.size // 2]
         picture = np.where(fluid, density, np.nan)
         axes.set_facecolor("#b05030")
-        axes.imshow(picture.T, origin="lower", extent=(0, 1, 0, 1.5), cmap="magma", vmin=0, vmax=1)
-        axes.set(title=f"t = {frame.time:.2f}, {frame.result.iterations} iterations", xticks=[], yticks=[])
+        image = axes.imshow(picture.T, origin="lower", extent=(0, 1, 0, 1.5), cmap="magma", vmin=0, vmax=1)
+        axes.set(xticks=[0, 1], yticks=[0, 0.5, 1, 1.5], xlabel="x, in widths")
+        axes.set_title(f"t = {frame.time:.2f}, {frame.result.iterations} iterations", fontsize=10)
+    panels[0].set_ylabel("height, in widths")
+    figure.colorbar(image, ax=panels, label="density of the smoke, inlet = 1", shrink=0.85)
     figure.savefig(a.plot, dpi=110)

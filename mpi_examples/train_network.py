@@ -83,4 +83,6 @@ with abort_on_error(comm):
     if comm.rank == 0:
         print(f"PASS error {error:.2%} on new sources; losses on {comm.size} ranks as on one to {difference:.0e}")
         if len(sys.argv) > 2:
-            plot_prediction(u[TRAINING:][:2, 0], guess[:2, 0], sys.argv[2], title="-u'' + 400 u³ = f")
+            plot_prediction(
+                u[TRAINING:][:2, 0], guess[:2, 0], sys.argv[2], labels=("f", "u"), title="-u'' + 400 u³ = f"
+            )

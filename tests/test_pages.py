@@ -30,7 +30,7 @@ NOT_RUN = {
 }
 """The blocks that are not run, page by page, by their reasons."""
 NIGHTLY = {
-    *("README.md", "docs/index.md", "docs/install.md"),
+    *("README.md", "docs/index.md", "docs/install.md", "docs/gallery.md"),
     *(f"docs/explanation/{page}.md" for page in ("model_parallel", "poisson_solvers", "training")),
     *(f"docs/howto/{page}.md" for page in ("batch", "files", "learned_multigrid", "mpi", "structures")),
     *(f"docs/tutorials/{page}.md" for page in ("language_model", "operators", "periodic", "poses", "smoke")),

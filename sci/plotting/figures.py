@@ -9,7 +9,10 @@ from sci.distribution import install_command
 from sci.errors import InvalidValueError, MissingDependencyError
 from sci.io.core.atomic_write import replacing
 
-__all__ = ["new_figure", "require_matplotlib", "save_figure"]
+__all__ = ["SIGNED", "new_figure", "require_matplotlib", "save_figure"]
+
+SIGNED = "RdBu"
+"""The color map of everything that has a sign: red is negative, blue positive, as chemists draw charges."""
 
 
 def require_matplotlib(path: str | Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.backend import namespace, require_finite, to_device, to_host
 from sci.errors import InvalidValueError
-from sci.plotting.figures import new_figure, require_matplotlib, save_figure
+from sci.plotting.figures import SIGNED, new_figure, require_matplotlib, save_figure
 from sci.potentials import LatticePotential, RangeSeparatedPotential, Trajectory, Vacancy
 from sci.units import COULOMB, potential_factor
 
@@ -115,7 +115,7 @@ def plot_plane(
     figure = new_figure((6.4, 5.4))
     plane = figure.subplots()
     limit = float(np.percentile(np.abs(values), 92)) or 1.0
-    image = plane.imshow(values.T, origin="lower", extent=(x0, x1, y0, y1), cmap="RdBu", vmin=-limit, vmax=limit)
+    image = plane.imshow(values.T, origin="lower", extent=(x0, x1, y0, y1), cmap=SIGNED, vmin=-limit, vmax=limit)
     plane.contour(x, y, values.T, levels=limit * np.linspace(-0.9, 0.9, 7), colors="k", linewidths=0.4, alpha=0.5)
     for points, marker, label in _ions(potential, ((x0, x1), (y0, y1), (z - 0.05, z + 0.05))):
         plane.plot(points[:, 0], points[:, 1], marker, color="0.1", ms=6, mfc="none", ls="none", label=label)
@@ -171,7 +171,7 @@ def _draw_plane(
     x, y, z = place
     limit = float(np.percentile(np.abs(values), 96)) or 1.0
     image = plane.imshow(
-        values.T, origin="lower", extent=(x[0], x[-1], y[0], y[-1]), cmap="RdBu", vmin=-limit, vmax=limit
+        values.T, origin="lower", extent=(x[0], x[-1], y[0], y[-1]), cmap=SIGNED, vmin=-limit, vmax=limit
     )
     levels = limit * np.array([-0.75, -0.5, -0.25, -0.1, 0.1, 0.25, 0.5, 0.75])
     plane.contour(x, y, values.T, levels=levels, colors="k", linewidths=0.4, alpha=0.5)
@@ -181,7 +181,8 @@ def _draw_plane(
         plane.plot(near[:, 0], near[:, 1], ".", color="0.15", ms=2.5)
     plane.set(xlabel="x (Å)", ylabel="y (Å)", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     plane.set_title(f"plane z = {z:.1f} Å; dots: atoms within 1 Å", fontsize=10)
-    figure.colorbar(image, ax=plane, label=f"potential ({units})", shrink=0.9, extend="both")
+    # The axis of the profile beside it says "potential".
+    figure.colorbar(image, ax=plane, shrink=0.9, extend="both").ax.set_title(units, fontsize=9)
 
 
 def _ions(potential: LatticePotential, slab: Any) -> list[tuple[np.ndarray, str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from sci.backend import require_finite, to_host
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import Checkpoint
-from sci.plotting.figures import new_figure, require_matplotlib, save_figure
+from sci.plotting.figures import SIGNED, new_figure, require_matplotlib, save_figure
 
 __all__ = ["plot_prediction", "plot_training"]
 
@@ -39,17 +39,20 @@ def plot_training(
     if checkpoint.step == 0:
         raise InvalidValueError("plot_training of a checkpoint at step 0; expected one step or more")
     settings = checkpoint.settings
-    steps = (
+    steps: float = (
         -(-int(settings["n_samples"]) // int(settings["batch_size"])) if "n_samples" in settings else checkpoint.step
     )
+    passes = int(settings.get("passes", 1))  # the data of a training may hold its samples several times
+    steps /= passes
     figure = new_figure((6.4, 4.2))
     axes = figure.subplots()
     losses = np.asarray(checkpoint.losses)
     axes.plot(np.arange(1, len(losses) + 1) / steps, losses, color="0.75", lw=0.8, label="loss of a step")
-    means = [losses[k : k + steps].mean() for k in range(0, len(losses) - steps + 1, steps)]
+    ends = np.rint(steps * np.arange(1, int(len(losses) / steps + 1e-9) + 1)).astype(int)
+    means = [losses[a:b].mean() for a, b in zip([0, *ends], ends)]
     axes.plot(np.arange(1, len(means) + 1), means, color="tab:blue", lw=2, label="loss, mean over an epoch")
     for name, values in checkpoint.metrics.items():
-        axes.plot(np.arange(1, len(values) + 1), values, lw=1.5, marker=".", label=name)
+        axes.plot(passes * np.arange(1, len(values) + 1), values, lw=1.5, marker=".", label=name)
     drawn = np.concatenate([losses, *checkpoint.metrics.values()])
     axes.set(xlabel="epoch", ylabel="loss", yscale="log" if (drawn > 0).all() else "linear", title=title or "")
     axes.legend(frameon=False, fontsize=8)
@@ -63,6 +66,7 @@ def plot_prediction(
     path: str | Path,
     *,
     inputs: Any = None,
+    labels: tuple[str, str] = ("input", "output"),
     title: str | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -76,6 +80,8 @@ def plot_prediction(
         Picture to write; the suffix names the format.
     inputs : (samples, *grid) array, optional
         What the model was given.
+    labels : (str, str)
+        What inputs and outputs are, with units, for axes and color bars: `("a (m^2)", "u (Pa)")`.
     title : str, optional
     overwrite : bool
         Replace a picture that exists.
@@ -104,14 +110,16 @@ def plot_prediction(
     draw = _draw_lines if fields["error"].ndim == 2 else _draw_fields
     for k in range(rows):
         size = float(np.linalg.norm(fields["truth"][k])) or 1.0
-        draw(figure, grid[k], {name: field[k] for name, field in fields.items()})
+        draw(figure, grid[k], {name: field[k] for name, field in fields.items()}, labels, k == 0)
         grid[k, -1].set_title(f"error, {float(np.linalg.norm(fields['error'][k])) / size:.2%} in L2", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("x, of the length")
     if title:
         figure.suptitle(title)
     save_figure(figure, path, overwrite=overwrite)
 
 
-def _draw_lines(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
+def _draw_lines(figure: Any, row: Any, fields: dict[str, np.ndarray], labels: tuple[str, str], first: bool) -> None:
     """Draw a sample on a line: its fields on the left, the error on the right."""
     error = fields.pop("error")
     x = np.arange(len(error)) / len(error)
@@ -119,19 +127,25 @@ def _draw_lines(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
         row[0].plot(
             x, values, "--" if name == "prediction" else "-", label=name, color="0.6" if name == "input" else None
         )
-    row[0].legend(frameon=False, fontsize=8)
+    row[0].set_ylabel(f"{labels[0]}, {labels[1]}" if "input" in fields else labels[1])
+    row[1].set_ylabel("prediction - truth")
+    if first:
+        row[0].legend(frameon=False, fontsize=8)
     row[1].plot(x, error, color="tab:red")
 
 
-def _draw_fields(figure: Any, row: Any, fields: dict[str, np.ndarray]) -> None:
+def _draw_fields(figure: Any, row: Any, fields: dict[str, np.ndarray], labels: tuple[str, str], first: bool) -> None:
     """Draw a sample on a plane: truth and prediction on one scale, the error on its own, about zero."""
     low, high = float(fields["truth"].min()), float(fields["truth"].max())
     limit = float(np.abs(fields["error"]).max()) or 1.0
     scales: dict[str, Any] = {"truth": {"vmin": low, "vmax": high}, "prediction": {"vmin": low, "vmax": high}}
-    scales["error"] = {"vmin": -limit, "vmax": limit, "cmap": "RdBu"}
+    scales["error"] = {"vmin": -limit, "vmax": limit, "cmap": SIGNED}
+    bars = {"input": labels[0], "prediction": labels[1], "error": "prediction - truth"}
+    row[0].set_ylabel("y, of the length")
     for axes, (name, values) in zip(row, fields.items()):
         image = axes.imshow(values.T, origin="lower", extent=(0, 1, 0, 1), **scales.get(name, {}))
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name if first else "", fontsize=9)
         axes.set_xticks([0, 1])
         axes.set_yticks([0, 1])
-        figure.colorbar(image, ax=axes, shrink=0.85)
+        if name in bars:  # that of the prediction is that of the truth beside it
+            figure.colorbar(image, ax=axes, shrink=0.85, label=bars[name])

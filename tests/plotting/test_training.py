@@ -48,10 +48,23 @@ def test_the_loss_curve(drawn, tmp_path):
         plot_training(Checkpoint(0, {}, {}, np.empty(0)), tmp_path / "b.png")
 
 
+def test_passes_that_are_one_for_the_training_are_epochs(drawn, tmp_path):
+    """`TrainingConfig(square=True)` hands the trainer all passes as one: 4 passes of 5 samples in batches of 3."""
+    losses = np.geomspace(1.0, 0.1, 7)
+    done = Checkpoint(7, {}, {}, losses, {"l2": np.array([0.2])}, {"n_samples": 20, "batch_size": 3, "passes": 4})
+    plot_training(done, tmp_path / "a.png")
+    steps, means, metric = drawn[0].axes[0].lines
+    np.testing.assert_allclose(steps.get_xdata(), 4 * np.arange(1, 8) / 7)
+    np.testing.assert_array_equal(means.get_xdata(), [1, 2, 3, 4])
+    expected = [losses[:2].mean(), losses[2:4].mean(), losses[4], losses[5:].mean()]
+    np.testing.assert_allclose(means.get_ydata(), expected)
+    np.testing.assert_array_equal(metric.get_xydata(), [[4, 0.2]])
+
+
 @pytest.mark.parametrize("grid", [(9,), (5, 6), (4, 5, 6)])
 def test_predictions_beside_the_truth(drawn, tmp_path, grid):
     truth, prediction, inputs = np.random.default_rng(0).normal(size=(3, 2, *grid))
-    plot_prediction(truth, prediction, tmp_path / "a.png", inputs=inputs, title="darcy")
+    plot_prediction(truth, prediction, tmp_path / "a.png", inputs=inputs, title="darcy", labels=("a (m2)", "u (Pa)"))
     figure = drawn[0]
     relative = np.linalg.norm((prediction - truth)[1, ..., *([3] if len(grid) == 3 else [])])
     relative /= np.linalg.norm(truth[1, ..., *([3] if len(grid) == 3 else [])])
@@ -60,6 +73,7 @@ def test_predictions_beside_the_truth(drawn, tmp_path, grid):
     if len(grid) == 1:
         left, right = figure.axes[2:4]
         np.testing.assert_array_equal([line.get_ydata() for line in left.lines], [inputs[1], truth[1], prediction[1]])
+        assert (left.get_ylabel(), right.get_ylabel()) == ("a (m2), u (Pa)", "prediction - truth")
         np.testing.assert_array_equal(right.lines[0].get_ydata(), prediction[1] - truth[1])
         return
     pictures = [a for a in figure.axes if a.images]
@@ -68,6 +82,11 @@ def test_predictions_beside_the_truth(drawn, tmp_path, grid):
     plane = (1, slice(None), slice(None), *([3] if len(grid) == 3 else []))
     for found, expected in zip(shown, (inputs, truth, prediction, prediction - truth)):
         np.testing.assert_allclose(found, expected[plane])
+    bars = [a.get_ylabel() for a in figure.axes if a.get_label() == "<colorbar>"]
+    assert bars == ["a (m2)", "u (Pa)", "prediction - truth"] * 2
+    assert [a.get_xlabel() for a in pictures] == [""] * 4 + ["x, of the length"] * 4
+    assert [a.get_title() for a in pictures[:3]] == ["input", "truth", "prediction"]
+    assert [a.get_title() for a in pictures[4:7]] == ["", "", ""]
     assert pictures[5].images[0].get_clim() == pictures[6].images[0].get_clim()
     low, high = pictures[7].images[0].get_clim()
     assert low == -high

@@ -105,6 +105,7 @@ def train_operator(
         "patches": None if patches is None else asdict(patches),
         "standardize_inputs": standardize_inputs,
         "samples": digest(x, y),
+        **({"passes": config.epochs} if config.square else {}),
     }
     data: Any = (inputs.encode(x) if inputs else x, outputs.encode(y))
     passes, horizon = config.epochs, config.horizon or config.epochs
