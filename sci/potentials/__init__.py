@@ -13,6 +13,7 @@ from sci.potentials.poses import interaction_energy, rotation_matrices
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yukawa, gaussian_sum
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
+from sci.potentials.stress import periodic_stress
 from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ewald_sum",
     "gaussian_sum",
     "interaction_energy",
+    "periodic_stress",
     "plan_frames",
     "rotation_matrices",
     "split_kernel",

@@ -1,0 +1,8 @@
+"""Adapters to other packages, one module each: `sci.interop.ase`, `mdanalysis` and `torch`.
+
+A module imports its package; importing this room imports none.
+"""
+
+from sci.interop.packages import adapters
+
+__all__ = ["adapters"]

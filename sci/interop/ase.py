@@ -1,0 +1,154 @@
+"""An ASE calculator: energies, forces and stresses of point charges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sci.errors import InvalidValueError, ShapeError
+from sci.interop.packages import missing
+from sci.potentials import (
+    Coulomb,
+    FramePlan,
+    Particles,
+    PeriodicPotential,
+    RadialKernel,
+    Yukawa,
+    energy_and_forces,
+    periodic_stress,
+    plan_frames,
+)
+from sci.units import COULOMB
+
+try:
+    from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+except ImportError as error:
+    raise missing("ase") from error
+
+__all__ = ["Electrostatics"]
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+class Electrostatics(Calculator):  # type: ignore[misc]
+    """The electrostatic energy of point charges, with forces and, for periodic cells, the stress.
+
+    Charges are the atoms' initial charges unless they are given. Atoms without any periodic axis are an isolated
+    system, atoms with three a crystal with the conducting boundary of Ewald's sum; a net charge of a cell is
+    neutralized by a uniform background.
+
+    Parameters
+    ----------
+    charges : (n,) sequence of float, optional
+        In e, in the order of the atoms; `atoms.get_initial_charges()` unless given.
+    tol : float
+        Relative L2 error, 1e-11 to 0.1: of the forces for isolated systems, of the potential for periodic ones.
+    kappa : float
+        Screening, 1/angstrom: pairs interact by exp(-kappa r)/r. Isolated systems only.
+    **settings
+        Those of `ase.calculators.calculator.Calculator`.
+
+    Raises
+    ------
+    InvalidValueError
+        In a calculation: for atoms that are periodic along one or two axes, charges that are all zero, screening in a
+        periodic cell, or two atoms in one place.
+    ShapeError
+        In a calculation: for another number of charges than of atoms.
+
+    Notes
+    -----
+    Units are those of ASE: eV, angstrom, eV/angstrom^3. How the frames of a simulation are evaluated is chosen at the
+    first one and kept, so that the energy is continuous; other atoms, charges or settings choose anew. Bonds,
+    exclusions and all other forces are not in it: add calculators by `ase.calculators.mixing.SumCalculator`.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from sci.interop.ase import Electrostatics
+    >>> ions = Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.0]])
+    >>> ions.calc = Electrostatics(charges=[1.0, -1.0])
+    >>> print(round(ions.get_potential_energy(), 6))
+    -7.199823
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress", "charges"]  # noqa: RUF012
+    discard_results_on_any_change = True
+    nolabel = True
+
+    def __init__(
+        self, charges: Sequence[float] | None = None, *, tol: float = 1e-6, kappa: float = 0.0, **settings: Any
+    ) -> None:
+        if not 0 <= kappa < float("inf"):
+            raise InvalidValueError(f"kappa is {kappa}; expected a number that is not negative (1/angstrom)")
+        if not 1e-11 <= tol <= 0.1:
+            raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
+        self._plan: tuple[Any, FramePlan] | None = None
+        given = None if charges is None else [float(q) for q in charges]
+        super().__init__(charges=given, tol=tol, kappa=kappa, **settings)
+
+    def __repr__(self) -> str:
+        """Return the settings."""
+        charges = self.parameters["charges"]
+        of = "the atoms' initial charges" if charges is None else f"{len(charges)} charges"
+        return f"Electrostatics({of}, tol={self.parameters['tol']:g}, kappa={self.parameters['kappa']:g})"
+
+    def calculate(
+        self, atoms: Any = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = all_changes
+    ) -> None:
+        """Compute the properties of atoms, as ASE asks for them.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            For the stress of an isolated system.
+        """
+        super().calculate(atoms, properties, system_changes)
+        particles = self._particles()
+        if "stress" in properties and particles.cell is None:
+            raise PropertyNotImplementedError("an isolated system has no stress; expected three periodic axes")
+        energy, forces = energy_and_forces(particles, self._frame_plan(particles))
+        self.results = {
+            "energy": COULOMB * energy,
+            "free_energy": COULOMB * energy,
+            "forces": COULOMB * forces,
+            "charges": particles.charges.copy(),
+        }
+        if "stress" in properties:
+            stress = COULOMB * periodic_stress(PeriodicPotential(particles, self.parameters["tol"]))
+            self.results["stress"] = np.array([stress[i, j] for i, j in VOIGT])
+
+    def _particles(self) -> Particles:
+        """Check the atoms, and return their charges with the cell if they are periodic."""
+        atoms = self.atoms
+        given = self.parameters["charges"]
+        charges = np.asarray(atoms.get_initial_charges() if given is None else given, dtype=np.float64)
+        if len(charges) != len(atoms):
+            raise ShapeError(f"there are {len(charges)} charges and {len(atoms)} atoms; expected one for each atom")
+        if not charges.any():
+            raise InvalidValueError(
+                "all charges are zero; set them by atoms.set_initial_charges(...), or pass Electrostatics(charges=...)"
+            )
+        if atoms.pbc.any() and not atoms.pbc.all():
+            raise InvalidValueError(
+                f"the atoms are periodic along the axes {np.flatnonzero(atoms.pbc).tolist()} alone; expected none or "
+                "all three: a slab needs another sum"
+            )
+        if atoms.pbc.all() and self.parameters["kappa"] > 0:
+            raise InvalidValueError("kappa screens isolated systems only; leave it out for a periodic cell")
+        return Particles(atoms.positions.copy(), charges, cell=np.array(atoms.cell) if atoms.pbc.all() else None)
+
+    def _frame_plan(self, particles: Particles) -> FramePlan:
+        """Return the plan of the frames before, if it is of these charges and settings, or a new one."""
+        settings = (
+            particles.charges.tobytes(),
+            particles.cell is None,
+            *(self.parameters[n] for n in ("tol", "kappa")),
+        )
+        if self._plan is None or self._plan[0] != settings:
+            kernel: RadialKernel = Yukawa(self.parameters["kappa"]) if self.parameters["kappa"] > 0 else Coulomb()
+            plan = plan_frames(particles, self.parameters["tol"], kernel=kernel, accuracy="forces")
+            self._plan = (settings, plan)
+        return self._plan[1]
