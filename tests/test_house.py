@@ -102,7 +102,7 @@ def _sources_of(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", [p for p in SHOWN if p.suffix in (".py", ".md") and _sources_of(p)], ids=_identifier)
 def test_what_readers_see_comes_from_the_faces(path: Path) -> None:
-    """Docs and examples import a room, never a module inside it; benchmarks may time one. An adapter is a face itself."""
+    """Docs and examples import a room or an adapter, never a module inside a room; benchmarks may time one."""
     names = re.findall(
         r"^\s*(?:from|import) (?!sci\.interop\.\w+ )(sci\.\w+\.[\w.]+)", "\n".join(_sources_of(path)), re.M
     )
