@@ -14,12 +14,20 @@ from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel, Yu
 from sci.potentials.radial.split import Split, split_kernel
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.potentials.stress import periodic_stress
-from sci.potentials.trajectory import FramePlan, Trajectory, energy_and_forces, plan_frames
+from sci.potentials.trajectory import (
+    FramePlan,
+    FrameResult,
+    Trajectory,
+    compute_frame,
+    energy_and_forces,
+    plan_frames,
+)
 
 __all__ = [
     "Coulomb",
     "FrameJob",
     "FramePlan",
+    "FrameResult",
     "FrameSink",
     "GaussianSum",
     "Interstitial",
@@ -36,6 +44,7 @@ __all__ = [
     "Vacancy",
     "Yukawa",
     "box_axes",
+    "compute_frame",
     "compute_frames",
     "direct_sum",
     "energy_and_forces",

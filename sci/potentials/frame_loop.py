@@ -10,8 +10,10 @@ import numpy as np
 
 from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
+from sci.potentials.measured.error import MeasuredError, warn_above
+from sci.potentials.measured.measure import ENERGY_FACTOR
 from sci.potentials.particles import Particles
-from sci.potentials.trajectory import FramePlan, energy_and_forces
+from sci.potentials.trajectory import FramePlan, FrameResult, compute_frame
 from sci.progress import progress
 
 __all__ = ["FrameJob", "FrameReader", "FrameSink", "compute_frames"]
@@ -44,8 +46,8 @@ class FrameSink(Protocol):
     def begin(self) -> FrameJob:
         """Return the frames that are to be computed."""
 
-    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
-        """Keep one frame: energy in e^2/angstrom, forces (n, 3) in e^2/angstrom^2."""
+    def write(self, place: int, result: FrameResult) -> None:
+        """Keep one frame."""
 
     def close(self) -> None:
         """Finish; called once, whatever happened."""
@@ -81,8 +83,8 @@ def compute_frames(read: FrameReader, sink: FrameSink, *, title: str = "frames",
     >>> class Energies(dict):
     ...     def begin(self):
     ...         return FrameJob(plan_frames(frames[0]), np.arange(2), np.arange(2))
-    ...     def write(self, place, energy, forces):
-    ...         self[place] = energy
+    ...     def write(self, place, result):
+    ...         self[place] = result.energy
     ...     def close(self):
     ...         pass
     >>> energies = Energies()
@@ -104,21 +106,38 @@ def _run(read: FrameReader, sink: FrameSink, job: FrameJob, title: str, comm: Co
     ranks, rank = size(comm), rank_of(comm)
     with agreed(comm, "compute_frames"):
         mine = read(job.numbers[rank::ranks].tolist())
+    largest = np.zeros((2, 2))
     for start in progress(range(0, len(job.numbers), ranks), "trajectory", show=rank == 0):
-        row = np.empty((0, 2 + 3 * job.plan.n))
+        row = np.empty((0, 6 + 3 * job.plan.n))
         with agreed(comm, "compute_frames"):
             if start + rank < len(job.numbers):
                 try:
                     _, particles = next(mine)
-                    energy, forces = energy_and_forces(particles, job.plan)
+                    found = compute_frame(particles, job.plan)
                 except Exception as error:
                     raise _with_frame(error, title, int(job.numbers[start + rank])) from error
-                row = np.concatenate([[job.places[start + rank], energy], forces.ravel()])[None]
+                place = job.places[start + rank]
+                row = np.concatenate([[place, found.energy], found.errors.ravel(), found.forces.ravel()])[None]
         rows = allgather_rows(row, comm)
+        largest = np.maximum(largest, rows[:, 2:6].reshape(-1, 2, 2).max(axis=0))
         with agreed(comm, "compute_frames"):
             if rank == 0:
-                for found in rows:
-                    sink.write(int(found[0]), float(found[1]), found[2:].reshape(-1, 3))
+                for one in rows:
+                    errors = one[2:6].reshape(2, 2)
+                    sink.write(int(one[0]), FrameResult(float(one[1]), one[6:].reshape(-1, 3), errors))
+    if rank == 0:
+        _warn_if_missed(job.plan, largest)
+
+
+def _warn_if_missed(plan: FramePlan, largest: np.ndarray) -> None:
+    """Warn of the first quantity whose largest error over the frames is above the tolerance."""
+    for quantity, (relative, worst), factor in zip(("energy", "forces"), largest.tolist(), (ENERGY_FACTOR, 1.0)):
+        if relative > factor * plan.tol:
+            fix = "compute the frames with a smaller tol"
+            if quantity not in plan.promises:
+                fix = "it holds for the potential; accuracy 'forces' holds the forces to it"
+            warn_above(MeasuredError(quantity, relative, worst), factor * plan.tol, fix)
+            return
 
 
 def _with_frame(error: Exception, title: str, number: int) -> Exception:

@@ -12,21 +12,31 @@ import numpy as np
 from sci.backend import Array, to_host
 from sci.errors import InvalidValueError
 from sci.potentials.direct import direct_sum
+from sci.potentials.measured.error import MeasuredError
+from sci.potentials.measured.measure import measure_at_particles
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
-from sci.potentials.radial.split import Split, split_kernel
-from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, Accuracy, build_long_range, charge_scale
+from sci.potentials.radial.split import Split, continuous, split_kernel
+from sci.potentials.range_separated.build import (
+    CHEBYSHEV_SHARE,
+    Accuracy,
+    build_long_range,
+    charge_scale,
+    close_pairs,
+)
 from sci.potentials.range_separated.cost import build_seconds, choose_split, target_seconds
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["FramePlan", "Trajectory", "energy_and_forces", "plan_frames"]
+__all__ = ["FramePlan", "FrameResult", "Trajectory", "compute_frame", "energy_and_forces", "plan_frames"]
 
 Method = Literal["direct", "format", "periodic"]
 
 STEP, MARGIN = 4.0, 1.0
 """Boxes around the charges end on multiples of STEP angstrom, at least MARGIN away, so that many frames share one."""
+FRAME_PLACES = 256
+"""Particles of a frame at which its errors are measured."""
 DIRECT_PAIR = 1.5e-9
 """Seconds of a pair, with its force, in a direct sum."""
 
@@ -49,6 +59,10 @@ class FramePlan:
         Particles of a frame.
     build_tol : float
         Tolerance of the parts of the format, found on the first frame; 0 stands for `tol`.
+    accuracy : "potential" or "forces"
+        What `tol` holds for in the format.
+    continuous : bool
+        Whether the short range ends at zero, as for particles in close pairs.
     """
 
     method: Method
@@ -58,11 +72,18 @@ class FramePlan:
     alpha: float
     n: int
     build_tol: float = 0.0
+    accuracy: Accuracy = "potential"
+    continuous: bool = False
 
     @property
     def radial(self) -> RadialKernel:
         """The radial kernel."""
         return Yukawa(self.kappa) if self.kernel == Yukawa.name else Coulomb()
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """Which of "energy" and "forces" `tol` holds for; that of the energy is 10 times larger."""
+        return ("energy",) if self.method == "format" and self.accuracy == "potential" else ("energy", "forces")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
@@ -70,8 +91,33 @@ class FramePlan:
 
 
 @dataclass(frozen=True, eq=False)
+class FrameResult:
+    """Energy and forces of one frame, and their measured errors.
+
+    Parameters
+    ----------
+    energy : float, e^2/angstrom
+        Of a periodic frame: of one cell.
+    forces : (n, 3) float64, e^2/angstrom^2
+    errors : (2, 2) float64
+        Relative and worst error, as in `MeasuredError`: of the energy in the first row, of the forces in the second.
+    """
+
+    energy: float
+    forces: Array
+    errors: np.ndarray
+
+    def __repr__(self) -> str:
+        (energy, _), (forces, _) = self.errors
+        return (
+            f"FrameResult(energy={self.energy:.6g}, {len(self.forces)} forces, errors {energy:.1e} of the energy, "
+            f"{forces:.1e} of the forces)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Trajectory:
-    """Energies and forces of the finished frames of a trajectory.
+    """Energies and forces of the finished frames of a trajectory, with their measured errors.
 
     Parameters
     ----------
@@ -82,16 +128,48 @@ class Trajectory:
     forces : (n, n_particles, 3) float64, e^2/angstrom^2
     n_frames : int
         Frames that were asked for, finished or not.
+    errors : (n, 2, 2) float64, optional
+        Those of each `FrameResult`: [:, 0] of the energy, [:, 1] of the forces, each relative and worst. None in files
+        that were written before errors were measured.
     """
 
     frames: np.ndarray
     energies: np.ndarray
     forces: np.ndarray
     n_frames: int
+    errors: np.ndarray | None = None
 
     def __repr__(self) -> str:
         done, particles = self.forces.shape[:2]
         return f"Trajectory({done} of {self.n_frames} frames, {particles} particles, {self.forces.nbytes} bytes)"
+
+    def measured_error(self, quantity: str = "forces") -> MeasuredError:
+        """Return the largest errors over the finished frames.
+
+        Parameters
+        ----------
+        quantity : "energy" or "forces"
+
+        Returns
+        -------
+        MeasuredError
+            Its one group is the frame with the largest relative error; up to 256 particles of each frame were compared.
+
+        Raises
+        ------
+        InvalidValueError
+            For another quantity, or a file without measured errors.
+        """
+        if quantity not in ("energy", "forces"):
+            raise InvalidValueError(f"quantity is {quantity!r}; expected 'energy' or 'forces'")
+        if self.errors is None or not len(self.errors):
+            raise InvalidValueError("there are no measured errors of these frames; compute the trajectory again")
+        found = self.errors[:, ("energy", "forces").index(quantity)]
+        place = int(found[:, 0].argmax())
+        pair = float(found[place, 0]), float(found[place, 1])
+        places = len(found) * min(FRAME_PLACES, self.forces.shape[1])
+        worst = float(found[:, 1].max())
+        return MeasuredError(quantity, pair[0], worst, {f"frame {self.frames[place]}": pair}, places)
 
 
 def plan_frames(
@@ -113,7 +191,7 @@ def plan_frames(
     kernel : Coulomb or Yukawa, optional
         1/r unless given; periodic frames take 1/r only.
     accuracy : "potential" or "forces"
-        What `tol` holds for in isolated frames; it is measured on the first one.
+        What `tol` holds for in isolated frames; it is measured on the first one. In periodic frames it holds for both.
     method : "auto", "direct" or "format"
         "auto" takes what the cost model finds faster for isolated frames.
 
@@ -140,11 +218,21 @@ def plan_frames(
         return FramePlan("direct", tol, kernel.name, kernel.kappa, 0.0, first.n)
     phi = RangeSeparatedPotential(first, tol, kernel=kernel, accuracy=accuracy, expected_targets=first.n)
     alpha = 0.0 if phi.split.all_short else float(phi.split.alpha)
-    return FramePlan("format", tol, kernel.name, kernel.kappa, alpha, first.n, phi.build_tol or tol)
+    return FramePlan(
+        "format",
+        tol,
+        kernel.name,
+        kernel.kappa,
+        alpha,
+        first.n,
+        phi.build_tol or tol,
+        accuracy,
+        close_pairs(first.positions, phi.split.cutoff),
+    )
 
 
-def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
-    """Return the energy of a frame, e^2/angstrom, and the forces on its particles, (n, 3) in e^2/angstrom^2.
+def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
+    """Return energy and forces of a frame, with errors that are measured at 256 of its particles.
 
     Parameters
     ----------
@@ -159,31 +247,72 @@ def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Arr
 
     Notes
     -----
+    The particles are compared with direct sums over all pairs, or with `ewald_sum`, which takes a third of the time of
+    a periodic frame. The direct method is exact: its errors are 0.
+
+    Examples
+    --------
+    >>> from sci.potentials import Particles, compute_frame, plan_frames
+    >>> pair = Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]], [1.0, -1.0])
+    >>> found = compute_frame(pair, plan_frames(pair))
+    >>> found.energy, found.forces[0].tolist(), float(found.errors.max())
+    (-0.5, [0.0, 0.0, 0.25], 0.0)
+    """
+    phi = _potential(particles, plan)
+    if phi is None:
+        return FrameResult(*_direct(particles, plan), np.zeros((2, 2)))
+    energy, forces = phi.energy_and_forces()
+    errors = measure_at_particles(phi, ("energy", "forces"), FRAME_PLACES)
+    return FrameResult(energy, forces, np.array([(e.relative, e.worst) for e in errors.values()]))
+
+
+def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
+    """Return energy, e^2/angstrom, and forces, (n, 3) in e^2/angstrom^2, as `compute_frame`, but no errors.
+
+    Parameters
+    ----------
+    particles : Particles
+    plan : FramePlan
+
+    Raises
+    ------
+    InvalidValueError
+        If the frame does not fit the plan.
+
+    Notes
+    -----
     One evaluation of potential and gradient at the particles serves both. Splits are kept for the boxes met last.
     """
+    phi = _potential(particles, plan)
+    return _direct(particles, plan) if phi is None else phi.energy_and_forces()
+
+
+def _potential(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential | PeriodicPotential | None:
+    """Return the potential of a frame; None where the plan sums all pairs."""
     if particles.n != plan.n:
         raise InvalidValueError(f"the frame has {particles.n} particles; expected {plan.n}, as in the first frame")
     if (particles.cell is not None) != (plan.method == "periodic"):
         has = "a periodic cell" if particles.cell is not None else "no cell"
         raise InvalidValueError(f"the frame has {has}, unlike the first frame; expected a cell in all frames or none")
-    if plan.method == "direct":
-        kernel = plan.radial
-        value, slope = direct_sum(particles, particles.positions, kernel=kernel, gradient=True)
-        charges = particles.charges
-        return 0.5 * float((charges * value).sum()), -charges[:, None] * slope
     if plan.method == "periodic":
-        return PeriodicPotential(particles, plan.tol, alpha=plan.alpha).energy_and_forces()
-    return _in_format(particles, plan).energy_and_forces()
+        return PeriodicPotential(particles, plan.tol, alpha=plan.alpha)
+    return None if plan.method == "direct" else _in_format(particles, plan)
+
+
+def _direct(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
+    charges = particles.charges
+    value, slope = direct_sum(particles, particles.positions, kernel=plan.radial, gradient=True)
+    return 0.5 * float((charges * value).sum()), -charges[:, None] * slope
 
 
 def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential:
     domain = _domain(particles.positions)
     tol = plan.build_tol or plan.tol
-    split = _split(plan.radial, tol, domain, plan.alpha)
+    split = _split(plan.radial, tol, domain, plan.alpha, plan.continuous)
     scale = charge_scale(particles.charges)
     long_range = build_long_range(particles.positions, particles.charges, split, domain, tol, scale)
     return RangeSeparatedPotential.from_parts(
-        particles, long_range, split, plan.tol, build_tol=tol, expected_targets=plan.n
+        particles, long_range, split, plan.tol, accuracy=plan.accuracy, build_tol=tol, expected_targets=plan.n
     )
 
 
@@ -194,5 +323,8 @@ def _domain(positions: Array) -> tuple[tuple[float, float], ...]:
 
 
 @functools.lru_cache(maxsize=16)
-def _split(kernel: RadialKernel, tol: float, domain: tuple[tuple[float, float], ...], alpha: float) -> Split:
-    return split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
+def _split(
+    kernel: RadialKernel, tol: float, domain: tuple[tuple[float, float], ...], alpha: float, ends_at_zero: bool
+) -> Split:
+    split = split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
+    return continuous(split) if ends_at_zero else split

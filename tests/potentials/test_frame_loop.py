@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from thread_ranks import ThreadComm, on_ranks
 
-from sci.errors import FileFormatError, InvalidValueError, SciError
-from sci.potentials import FrameJob, Particles, compute_frames, energy_and_forces, plan_frames
+from sci.errors import FileFormatError, InvalidValueError, SciError, ToleranceWarning
+from sci.potentials import FrameJob, FrameResult, Particles, compute_frame, compute_frames, plan_frames
 
 FRAMES = [Particles([[0.0, 0.0, 0.0], [0.0, 0.0, r]], [1.0, -1.0]) for r in (1.0, 2.0, 4.0, 5.0, 8.0)]
 PLAN = plan_frames(FRAMES[0])
@@ -20,16 +21,16 @@ class Sink:
 
     def __init__(self, numbers: Sequence[int], fails_at: int | None = None) -> None:
         self.job = FrameJob(PLAN, np.array(numbers), 10 * np.arange(len(numbers)))
-        self.found: dict[int, tuple[float, np.ndarray]] = {}
+        self.found: dict[int, FrameResult] = {}
         self.fails_at, self.closed = fails_at, 0
 
     def begin(self) -> FrameJob:
         return self.job
 
-    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+    def write(self, place: int, result: FrameResult) -> None:
         if place == self.fails_at:
             raise FileFormatError("out.h5: the disk is full")
-        self.found[place] = energy, forces
+        self.found[place] = result
 
     def close(self) -> None:
         self.closed += 1
@@ -45,9 +46,10 @@ def test_a_sink_gets_every_frame_whatever_the_number_of_ranks(ranks: int) -> Non
     on_ranks(ranks, lambda comm: compute_frames(read, sinks[comm.rank], comm=comm))
     assert list(sinks[0].found) == [0, 10, 20, 30]
     for place, number in zip(sinks[0].found, (0, 2, 3, 4)):
-        energy, forces = energy_and_forces(FRAMES[number], PLAN)
-        assert sinks[0].found[place][0] == energy
-        np.testing.assert_array_equal(sinks[0].found[place][1], forces)
+        alone, found = compute_frame(FRAMES[number], PLAN), sinks[0].found[place]
+        assert found.energy == alone.energy
+        np.testing.assert_array_equal(found.forces, alone.forces)
+        np.testing.assert_array_equal(found.errors, alone.errors)
     assert [sink.closed for sink in sinks] == [1] + [0] * (ranks - 1)
     assert not any(sink.found for sink in sinks[1:])
 
@@ -97,3 +99,25 @@ def test_a_sink_that_cannot_begin_is_closed_and_the_error_agreed() -> None:
     sinks = [Closed(range(5)) for _ in range(2)]
     assert all("out.h5 exists" in said for said in _errors(2, sinks, read))
     assert [sink.closed for sink in sinks] == [1, 0]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(
+    ("accuracy", "message"),
+    [
+        ("potential", "of the forces is above the tolerance 1e-05; it holds for the potential; accuracy 'forces' "),
+        ("forces", "of the forces is above the tolerance 1e-05; compute the frames with a smaller tol"),
+    ],
+)
+def test_missed_forces_are_said_once(ranks: int, accuracy: str, message: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = Particles(rng.random((60, 3)) * 9, rng.normal(size=60))
+    plan = plan_frames(frame, 1e-3, method="format")
+    plan = dataclasses.replace(plan, tol=1e-5, build_tol=1e-3, accuracy=accuracy)
+    sinks = [Sink(range(3)) for _ in range(ranks)]
+    for sink in sinks:
+        sink.job = FrameJob(plan, np.arange(3), np.arange(3))
+    with pytest.warns(ToleranceWarning, match=message) as said:
+        on_ranks(ranks, lambda comm: compute_frames(lambda n: ((k, frame) for k in n), sinks[comm.rank], comm=comm))
+    assert len(said) == 1
+    assert sinks[0].found[2].errors[1, 0] > 1e-5

@@ -8,7 +8,16 @@ from systems import relative
 from trajectory_cases import CHARGES, POSITIONS
 
 from sci.errors import InvalidValueError
-from sci.potentials import Particles, Yukawa, direct_sum, energy_and_forces, plan_frames
+from sci.potentials import (
+    Particles,
+    PeriodicPotential,
+    Trajectory,
+    Yukawa,
+    compute_frame,
+    direct_sum,
+    energy_and_forces,
+    plan_frames,
+)
 
 
 def test_what_does_not_fit_the_plan():
@@ -43,3 +52,54 @@ def test_forces_of_frames_meet_the_tolerance(kernel):
         value, slope = direct_sum(frame, frame.positions, kernel=kernel, gradient=True)
         assert relative(forces, -frame.charges[:, None] * slope) < tol
         assert energy == pytest.approx(0.5 * (frame.charges * value).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["format", "periodic", "direct"])
+def test_frames_say_their_errors(method):
+    rng, tol = np.random.default_rng(3), 1e-4
+    cell = 18 * np.eye(3) if method == "periodic" else None
+    frame = Particles(rng.random((400, 3)) * 18, np.where(np.arange(400) % 2, 1.0, -1.0), cell=cell)
+    plan = plan_frames(frame, tol, accuracy="forces", method="auto" if method == "periodic" else method)
+    found = compute_frame(frame, plan)
+    energy, forces = energy_and_forces(frame, plan)
+    assert found.energy == energy
+    np.testing.assert_array_equal(found.forces, forces)
+    if method == "direct":
+        assert (found.errors == 0.0).all()
+        return
+    if method == "periodic":
+        exact_energy, exact = PeriodicPotential(frame, 1e-11).energy_and_forces()
+        value = np.abs(frame.charges * PeriodicPotential(frame, 1e-11)(frame.positions))
+    else:
+        values, slope = direct_sum(frame, frame.positions, gradient=True)
+        exact_energy, exact = 0.5 * (frame.charges * values).sum(), -frame.charges[:, None] * slope
+        value = np.abs(direct_sum(Particles(frame.positions, np.abs(frame.charges)), frame.positions))
+    assert plan.method == method
+    (said, _), (relative_force, worst_force) = found.errors
+    assert relative(forces, exact) / 2 < relative_force < 2 * relative(forces, exact) < tol
+    assert worst_force > relative_force
+    assert abs(energy - exact_energy) / (0.5 * value.sum()) / 3 < said < 10 * tol
+    assert repr(found).startswith("FrameResult(energy=")
+
+
+def test_close_pairs_are_planned_with_a_continuous_cutoff():
+    rng = np.random.default_rng(2)
+    cores = rng.random((500, 3)) * 20
+    drude = Particles(np.concatenate([cores, cores + 0.003]), np.repeat([1.7, -1.7], 500))
+    plan = plan_frames(drude, 1e-4, method="format")
+    assert plan.continuous
+    assert not plan_frames(Particles(cores, np.ones(500)), 1e-4, method="format").continuous
+    assert plan.promises == ("energy",)
+
+
+def test_the_largest_errors_of_a_trajectory():
+    errors = np.array([[[1e-9, 2e-9], [1e-5, 9e-5]], [[3e-9, 4e-9], [2e-5, 3e-5]]])
+    run = Trajectory(np.array([4, 7]), np.zeros(2), np.zeros((2, 300, 3)), 5, errors)
+    forces = run.measured_error("forces")
+    assert (forces.relative, forces.worst, forces.places) == (2e-5, 9e-5, 512)
+    assert forces.groups == {"frame 7": (2e-5, 3e-5)}
+    assert run.measured_error("energy").relative == 3e-9
+    with pytest.raises(InvalidValueError, match="quantity is 'potential'; expected 'energy' or 'forces'"):
+        run.measured_error("potential")
+    with pytest.raises(InvalidValueError, match="no measured errors"):
+        Trajectory(run.frames, run.energies, run.forces, 5).measured_error("forces")

@@ -85,6 +85,9 @@ def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: floa
         "energy_mean": float(found.energies.mean()),
         "energy_deviation": float(found.energies.std()),
         "force_rms": float(np.sqrt((found.forces**2).sum(axis=2).mean())),
+        "measured_error": None
+        if found.errors is None
+        else {name: found.measured_error(name).as_dict() for name in ("energy", "forces")},
         "units": "e^2/angstrom",
         "plot": str(a.plot) if a.plot else None,
         "seconds": seconds,
@@ -93,12 +96,20 @@ def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: floa
 
 def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
     how = {"direct": "sums over all pairs", "format": f"alpha {r['alpha']:.3g} /angstrom, tol {r['tol']:g}"}
+    errors = r["measured_error"] or {}
     rows = [
         ("frames", f"{r['frames']} of {r['n']} particles, {r['computed']} computed now"),
         ("method", f"{r['method']}: {how.get(r['method'], how['format'])}"),
         ("energy", f"{to_accuracy(r['energy_mean'], r['tol'])} +- {r['energy_deviation']:.3g} {r['units']}"),
         ("force", f"{r['force_rms']:.5g} e^2/angstrom^2 rms"),
+        *(("measured error" if name == "energy" else "", _error(name, e)) for name, e in errors.items()),
         ("seconds", f"{r['seconds']:.2f}"),
         ("files", r["file"]),
     ]
     return rows + ([("", r["plot"])] if r["plot"] else [])
+
+
+def _error(name: str, found: dict[str, Any]) -> str:
+    """Return the largest error over the frames in words."""
+    (frame,) = found["groups"]
+    return f"{name} {found['relative']:.1e} relative in {frame}, the largest; {found['worst']:.1e} at worst"

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ from sci.potentials.frame_loop import FrameJob, compute_frames
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.range_separated.build import Accuracy
-from sci.potentials.trajectory import FramePlan, Trajectory, plan_frames
+from sci.potentials.trajectory import FramePlan, FrameResult, Trajectory, plan_frames
 
 __all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "count_finished", "trajectory_state"]
 
 KIND = "trajectory"
 UNITS = "e^2/angstrom, e^2/angstrom^2"
+ERRORS = ("energy_errors", "force_errors")
+"""Datasets of the relative and worst errors of each frame."""
 UNFINISHED = -1
 """In place of the checksum of a frame that is not finished."""
 SYNC_SECONDS = 1.0
@@ -157,7 +159,7 @@ class TrajectoryFile:
             self._stack = stack.pop_all()
         return job
 
-    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+    def write(self, place: int, result: FrameResult) -> None:
         """Write one frame, its checksum last.
 
         Raises
@@ -166,9 +168,9 @@ class TrajectoryFile:
         """
         assert self._slots is not None
         try:
-            self._slots.write(place, energy, forces.ravel())
+            self._slots.write(place, result)
         except OSError as error:
-            raise write_error(self.out, error, 8 * forces.size) from error
+            raise write_error(self.out, error, 8 * result.forces.size) from error
 
     def close(self) -> None:
         """Flush the file to the disk and close it."""
@@ -196,7 +198,7 @@ class TrajectoryFile:
         _, first = next(read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1)))
         plan = plan_frames(first, self.tol, kernel=self.kernel, accuracy=self.accuracy, method=self.method)
         header = make_header(KIND, UNITS, self.command)
-        with create(self.out, header, 8 * len(numbers) * (3 * plan.n + 3)) as file:
+        with create(self.out, header, 8 * len(numbers) * (3 * plan.n + 7)) as file:
             _write_layout(file.create_group(KIND), np.array(numbers), plan.n, plan.as_dict(), source)
         return FrameJob(plan, np.array(numbers), np.arange(len(numbers)))
 
@@ -245,12 +247,15 @@ class _Slots:
     n: int
     synced: list[float]
 
-    def write(self, place: int, energy: float, forces: np.ndarray) -> None:
+    def write(self, place: int, result: FrameResult) -> None:
         """Write one frame, its checksum last."""
-        numbers = np.concatenate([[energy], forces])
-        self._put("forces", 24 * self.n * place, forces)
-        self._put("energies", 8 * place, numbers[:1])
-        self._put("checksums", 8 * place, np.array([crc32(numbers)], dtype=np.int64))
+        errors = result.errors if ERRORS[0] in self.offsets else None
+        self._put("forces", 24 * self.n * place, result.forces)
+        self._put("energies", 8 * place, np.array([result.energy]))
+        for name, pair in zip(ERRORS, () if errors is None else errors):
+            self._put(name, 16 * place, pair)
+        mark = _checksum(result.energy, result.forces, errors)
+        self._put("checksums", 8 * place, np.array([mark], dtype=np.int64))
         if time.monotonic() - self.synced[0] > SYNC_SECONDS:
             os.fsync(self.descriptor)
             self.synced[0] = time.monotonic()
@@ -262,11 +267,18 @@ class _Slots:
             data, place = data[done:], place + done
 
 
+def _checksum(energy: float, forces: np.ndarray, errors: np.ndarray | None) -> int:
+    """Return the checksum of a frame; files of before errors were measured have none."""
+    parts = [np.array([energy]), forces.ravel()]
+    return crc32(np.concatenate(parts if errors is None else [*parts, errors.ravel()]))
+
+
 @contextlib.contextmanager
 def _open_slots(path: Path) -> Iterator[_Slots]:
     with open_file(path, (KIND,)) as (file, _):
         group = _group(file)
-        offsets = {name: _dataset(group, name).id.get_offset() for name in ("energies", "forces", "checksums")}
+        names = ("energies", "forces", "checksums", *(name for name in ERRORS if name in group))
+        offsets = {name: _dataset(group, name).id.get_offset() for name in names}
         n = group["forces"].shape[1]
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -288,6 +300,7 @@ def _write_layout(
     reserved = (
         ("energies", (), np.float64, np.nan, "e^2/angstrom"),
         ("forces", (n, 3), np.float64, np.nan, "e^2/angstrom^2"),
+        *((name, (2,), np.float64, np.nan, "") for name in ERRORS),
         ("checksums", (), np.int64, UNFINISHED, ""),
     )
     for name, shape, dtype, fill, units in reserved:
@@ -369,7 +382,8 @@ def _dataset(group: Group, name: str) -> Any:
 @codec(Trajectory, kind=KIND, units=UNITS)
 class _TrajectoryCodec:
     """Attributes `plan`, `source` (JSON); `frames` (F, integers): which of the input; `energies` (F), `forces`
-    (F, n, 3), `checksums` (F): CRC-32 of a frame's energy and forces, -1 before it is finished."""
+    (F, n, 3), `energy_errors` and `force_errors` (F, 2): relative and worst, measured; `checksums` (F): CRC-32 of all
+    of a frame, -1 before it is finished."""
 
     @staticmethod
     def write(group: Group, trajectory: Trajectory) -> None:
@@ -377,11 +391,13 @@ class _TrajectoryCodec:
         numbers = np.arange(trajectory.n_frames)
         numbers[:finished] = trajectory.frames
         _write_layout(group, numbers, n, {}, {})
+        errors = np.full((finished, 2, 2), np.nan) if trajectory.errors is None else trajectory.errors
         for place in range(finished):
-            row = np.concatenate([trajectory.energies[place : place + 1], trajectory.forces[place].ravel()])
-            group["energies"][place] = trajectory.energies[place]
-            group["forces"][place] = trajectory.forces[place]
-            group["checksums"][place] = crc32(row)
+            energy, forces = trajectory.energies[place], trajectory.forces[place]
+            group["energies"][place], group["forces"][place] = energy, forces
+            for name, pair in zip(ERRORS, errors[place]):
+                group[name][place] = pair
+            group["checksums"][place] = _checksum(energy, forces, errors[place])
 
     @staticmethod
     def read(group: Group) -> Trajectory:
@@ -392,8 +408,21 @@ class _TrajectoryCodec:
             raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
         marks = checksums[()]
         done = np.flatnonzero(marks != UNFINISHED)
-        result = Trajectory(frames[done], energies[()][done], forces[()][done], n)
-        for place, energy, force in zip(done, result.energies, result.forces):
-            if crc32(np.concatenate([[energy], force.ravel()])) != marks[place]:
+        errors = _errors(group, n)
+        measured = None if errors is None else errors[done]
+        result = Trajectory(frames[done], energies[()][done], forces[()][done], n, measured)
+        for k, (place, energy, force) in enumerate(zip(done, result.energies, result.forces)):
+            if _checksum(energy, force, None if measured is None else measured[k]) != marks[place]:
                 raise FileFormatError(f"frame {frames[place]} fails its checksum; the file is damaged: make it again")
-        return result
+        unknown = measured is not None and bool(np.isnan(measured).any())
+        return replace(result, errors=None) if unknown else result
+
+
+def _errors(group: Group, n: int) -> np.ndarray | None:
+    """Return the errors of all frames, (n, 2, 2); None in a file of before they were measured."""
+    if not all(name in group for name in ERRORS):
+        return None
+    found = [_dataset(group, name) for name in ERRORS]
+    if any(dataset.shape != (n, 2) for dataset in found):
+        raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
+    return np.stack([dataset[()] for dataset in found], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from sci.errors import InvalidValueError
 from sci.potentials.measured.error import QUANTITIES, MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.places import Scene, particle_sample, sample_places
 
-__all__ = ["ENERGY_FACTOR", "Measured", "error_at_particles", "field_floor", "measure"]
+__all__ = ["ENERGY_FACTOR", "Measured", "error_at_particles", "field_floor", "measure", "measure_at_particles"]
 
 PAIRS = 1 << 25
 """Pairs of places and charges that the exact values of a group and of the particles may take."""
@@ -125,7 +126,7 @@ def measure(phi: Measured, quantity: str, pairs: int = PAIRS, values: int = VALU
     count = int(np.clip(pairs // max(phi.exact_cost(), 1), LEAST_PLACES * part, MOST_PLACES * part))
     at_particles = min(2 * count, MOST_PARTICLES)
     if quantity in ("energy", "forces"):
-        return _of_particles(phi, quantity, at_particles)
+        return measure_at_particles(phi, (quantity,), at_particles)[quantity]
     gradient = quantity == "field"
     columns = slice(1, 4) if gradient else slice(0, 1)
     scene, least = phi.scene(), _least(phi, gradient)
@@ -159,14 +160,16 @@ def _at_particles(phi: Measured, gradient: bool, count: int) -> tuple[Array, np.
     return rows, weights, clusters, phi.evaluate(here, gradient), phi.exact(here, gradient)
 
 
-def _of_particles(phi: Measured, quantity: str, count: int) -> MeasuredError:
-    """Return the error of the energy or of the forces."""
-    forces, scene = quantity == "forces", phi.scene()
-    rows, weights, clusters, found, exact = _at_particles(phi, forces, count)
+def measure_at_particles(phi: Measured, quantities: Sequence[str], count: int) -> dict[str, MeasuredError]:
+    """Return the errors of "energy", "forces" or both, from one comparison at `count` particles at most."""
+    scene, errors = phi.scene(), {}
+    rows, weights, clusters, found, exact = _at_particles(phi, "forces" in quantities, count)
     floor = max(_least(phi, True), field_floor(scene.charges, _typical_distance(scene), True))
-    sizes = None if forces else to_host(phi.energy_sizes(rows, exact))
-    pair = error_at_particles(scene.charges[rows], found, exact, weights, clusters, sizes, floor)
-    return MeasuredError(quantity, *pair, {"particles": pair}, len(rows))
+    for quantity in quantities:
+        sizes = None if quantity == "forces" else to_host(phi.energy_sizes(rows, exact))
+        pair = error_at_particles(scene.charges[rows], found, exact, weights, clusters, sizes, floor)
+        errors[quantity] = MeasuredError(quantity, *pair, {"particles": pair}, len(rows))
+    return errors
 
 
 def error_at_particles(

@@ -15,8 +15,12 @@ from systems import relative
 from trajectory_cases import CHARGES, FRAMES, LATTICE, POSITIONS, N, write_xyz
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import compute_trajectory, load, read_frames, trajectory_state
-from sci.potentials import Particles, PeriodicPotential, Yukawa, direct_sum, energy_and_forces
+from sci.io import compute_trajectory, load, read_frames, save, trajectory_state
+from sci.io.core.datasets import crc32
+from sci.potentials import Particles, PeriodicPotential, Yukawa, compute_frame, direct_sum, energy_and_forces
+
+# `tol` holds for the potential here; forces may miss it, and that is said.
+pytestmark = pytest.mark.filterwarnings("ignore::sci.errors.ToleranceWarning")
 
 
 @pytest.fixture
@@ -77,11 +81,11 @@ def test_killed_writers_lose_no_finished_frame(tmp_path):
         from pathlib import Path
         from sci.io import compute_trajectory, load
         from sci.potentials import frame_loop
-        fast = frame_loop.energy_and_forces
+        fast = frame_loop.compute_frame
         def slow(particles, plan):
             time.sleep(0.005)
             return fast(particles, plan)
-        frame_loop.energy_and_forces = slow
+        frame_loop.compute_frame = slow
         out, rng, midway, finished = Path({str(out)!r}), random.Random(1), 0, 0
         def count():
             return len(load(out).frames) if out.exists() else 0
@@ -178,3 +182,40 @@ def test_a_bad_frame_keeps_those_before_it(xyz, tmp_path):
     with pytest.raises(FileFormatError, match=r"a\.xyz:115"):
         compute_trajectory(xyz, tmp_path / "a.h5")
     assert load(tmp_path / "a.h5").frames.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_errors_are_stored_frame_by_frame(xyz, tmp_path):
+    compute_trajectory(xyz, tmp_path / "a.h5", method="format", tol=1e-5)
+    found = load(tmp_path / "a.h5")
+    assert found.errors.shape == (FRAMES, 2, 2)
+    assert 0 < found.measured_error("forces").relative < 1e-3
+    save(tmp_path / "b.h5", found)
+    np.testing.assert_array_equal(load(tmp_path / "b.h5").errors, found.errors)
+    plan = trajectory_state(tmp_path / "a.h5").plan
+    np.testing.assert_array_equal(compute_frame(Particles(POSITIONS[5], CHARGES), plan).errors, found.errors[5])
+
+
+def test_a_file_of_before_errors_were_measured_is_read_and_continued(xyz, tmp_path):
+    out = tmp_path / "a.h5"
+    compute_trajectory(xyz, out, tol=1e-5)
+    whole = load(out)
+    with h5py.File(out, "r+") as file:
+        group = file["trajectory"]
+        for name in ("energy_errors", "force_errors"):
+            del group[name]
+        old = [crc32(np.concatenate([[e], f.ravel()])) for e, f in zip(whole.energies, whole.forces)]
+        group["checksums"][()] = [*old[:-2], -1, -1]
+    assert load(out).errors is None
+    compute_trajectory(xyz, out, tol=1e-5, resume=True)
+    found = load(out)
+    assert found.errors is None
+    np.testing.assert_array_equal(found.forces, whole.forces)
+
+
+def test_damaged_errors_are_found(xyz, tmp_path):
+    out = tmp_path / "a.h5"
+    compute_trajectory(xyz, out, method="format", tol=1e-3)
+    with h5py.File(out, "r+") as file:
+        file["trajectory/force_errors"][3, 0] *= 0.5
+    with pytest.raises(FileFormatError, match="frame 3 fails its checksum"):
+        load(out)
