@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sci.errors import InvalidValueError, SciError
 __all__ = [
     "Failure",
     "computing",
+    "error_in_words",
     "print_json",
     "print_table",
     "release_outputs",
@@ -67,6 +68,16 @@ def to_accuracy(value: float, relative: float) -> str:
     """
     digits = 16 if relative <= 0 else min(max(math.ceil(-math.log10(relative)) + 2, 3), 16)
     return f"{value:.{digits}g}"
+
+
+def error_in_words(name: str, found: Mapping[str, Any]) -> str:
+    """Return a measured error, as `MeasuredError.as_dict` gives it, as one line.
+
+    >>> error_in_words("field", {"relative": 2e-5, "worst": 1e-4, "groups": {"far": {"relative": 2e-5}}})
+    'field 2.0e-05 relative (far 2.0e-05), 1.0e-04 at worst'
+    """
+    groups = ", ".join(f"{group} {pair['relative']:.1e}" for group, pair in found["groups"].items())
+    return f"{name} {found['relative']:.1e} relative ({groups}), {found['worst']:.1e} at worst"
 
 
 def size_in_words(n_bytes: float) -> str:

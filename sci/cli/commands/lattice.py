@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import computing, require_writable, tell, to_accuracy
+from sci.cli.outcome import computing, error_in_words, require_writable, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import read_crystal, save
 from sci.potentials import Interstitial, LatticePotential, PotentialGrid, Substitution, Vacancy
@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
         places = np.array([phi.position(s, index) for s in range(cell.n)])
         values = factor * phi(places)
         seconds = time.perf_counter() - start
-        _write(a, phi, places[particle], factor)
+        errors = {"potential": phi.measured_error("potential").as_dict()}
+        _write(a, phi, places[particle], factor, errors)
     names = cell.names or ("",) * cell.n
     report = {
         "input": str(a.input),
@@ -57,6 +58,8 @@ def run(arguments: argparse.Namespace) -> None:
             {"name": name, "charge": float(q), "position": p.tolist(), "potential": float(v)}
             for name, q, p, v in zip(names, cell.charges, places, values)
         ],
+        "tol": phi.tol,
+        "measured_error": errors,
         "seconds": seconds,
     }
     tell(a, report, _table(a, report))
@@ -85,14 +88,16 @@ def _defects(a: argparse.Namespace) -> list[Vacancy | Substitution | Interstitia
     ]
 
 
-def _write(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray, factor: float) -> None:
+def _write(
+    a: argparse.Namespace, phi: LatticePotential, center: np.ndarray, factor: float, errors: dict[str, Any]
+) -> None:
     """Write the grid and the picture of a window around `center`."""
     half = 0.5 * a.window * np.array(phi.periods)
     box = list(zip((center - half).tolist(), (center + half).tolist()))
     if a.output:
         axes = box_axes(box, a.grid)
         grid = PotentialGrid.on_axes(phi.on_grid(*axes), *axes).in_units(a.units, a.temperature)
-        save(a.output, grid, command=a.command)
+        save(a.output, grid, results={"measured_error": errors}, command=a.command)
     if a.plot:
         from sci.plotting import plot_plane
 
@@ -111,6 +116,7 @@ def _table(a: argparse.Namespace, report: dict[str, Any]) -> Sequence[tuple[str,
         place = ", ".join(f"{v:.3f}" for v in site["position"])
         value = to_accuracy(site["potential"], a.tol)
         rows.append((f"{site['name']} {site['charge']:+g}", f"{value} {a.units} at ({place}) A"))
+    rows += [("measured error", error_in_words(name, found)) for name, found in report["measured_error"].items()]
     rows.append(("seconds", f"{report['seconds']:.3f}"))
     rows += [("grid", str(a.output))] if a.output else []
     rows += [("picture", str(a.plot))] if a.plot else []

@@ -13,7 +13,7 @@ from typing import Any
 from sci.backend import is_device_array, namespace, to_device, to_host
 from sci.cli.commands.files.export import export_paths, write_exports
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import computing, require_writable, say, tell, to_accuracy
+from sci.cli.outcome import computing, error_in_words, require_writable, say, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import read_structure, save_potential_file
 from sci.potentials import Coulomb, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
@@ -217,7 +217,7 @@ def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
         ("compression", f"{r['compression']:.3g} times the numbers of all coefficients, {r['bytes'] / 1e6:.2f} MB"),
         ("energy", energy),
         ("", certainty),
-        *(("" if k else "measured error", _error(name, found)) for k, (name, found) in errors),
+        *(("" if k else "measured error", error_in_words(name, found)) for k, (name, found) in errors),
     ]
     if r["grid"]:
         spacing = " x ".join(f"{step:.3g}" for step in r["grid"]["spacing"])
@@ -226,12 +226,6 @@ def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
     files = [r["file"], *r["exports"], *([r["plot"]] if r["plot"] else [])]
     rows += [("files" if k == 0 else "", name) for k, name in enumerate(files)]
     return rows
-
-
-def _error(name: str, found: dict[str, Any]) -> str:
-    """Return a measured error in words."""
-    groups = ", ".join(f"{group} {pair['relative']:.1e}" for group, pair in found["groups"].items())
-    return f"{name} {found['relative']:.1e} relative ({groups}), {found['worst']:.1e} at worst"
 
 
 def _times(numbers: list[int]) -> str:

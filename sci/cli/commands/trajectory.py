@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
-from sci.cli.outcome import require_writable, say, tell, to_accuracy
+from sci.cli.outcome import error_in_words, require_writable, say, tell, to_accuracy
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.potentials import Coulomb, Trajectory, Yukawa
@@ -102,14 +102,8 @@ def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
         ("method", f"{r['method']}: {how.get(r['method'], how['format'])}"),
         ("energy", f"{to_accuracy(r['energy_mean'], r['tol'])} +- {r['energy_deviation']:.3g} {r['units']}"),
         ("force", f"{r['force_rms']:.5g} e^2/angstrom^2 rms"),
-        *(("measured error" if name == "energy" else "", _error(name, e)) for name, e in errors.items()),
+        *(("measured error" if name == "energy" else "", error_in_words(name, e)) for name, e in errors.items()),
         ("seconds", f"{r['seconds']:.2f}"),
         ("files", r["file"]),
     ]
     return rows + ([("", r["plot"])] if r["plot"] else [])
-
-
-def _error(name: str, found: dict[str, Any]) -> str:
-    """Return the largest error over the frames in words."""
-    (frame,) = found["groups"]
-    return f"{name} {found['relative']:.1e} relative in {frame}, the largest; {found['worst']:.1e} at worst"

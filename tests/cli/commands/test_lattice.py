@@ -9,7 +9,7 @@ import pytest
 
 from sci.cli import main
 from sci.datasets import dataset_path
-from sci.io import load_grid, read_crystal
+from sci.io import load_grid, load_results, read_crystal
 from sci.potentials import LatticePotential, Vacancy
 from sci.units import COULOMB
 
@@ -24,6 +24,8 @@ def test_sites_of_a_large_crystal(capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["ions"] == 401**3
     assert len(report["sites"]) == 8
+    assert 0 < report["measured_error"]["potential"]["relative"] < report["tol"] == 1e-8
+    assert set(report["measured_error"]["potential"]["groups"]) == {"near", "between", "far", "faces", "particles"}
     for site in report["sites"]:
         assert site["potential"] == pytest.approx(-site["charge"] * MADELUNG * COULOMB / 2.82, rel=1e-8)
 
@@ -33,7 +35,12 @@ def test_vacancy_reaches_the_grid_and_the_picture(tmp_path, capsys):
     out, picture = tmp_path / "out.h5", tmp_path / "plane.png"
     arguments = ["--repeats", "6", "6", "6", "--vacancy", "0", "3", "3", "3", "--grid", "9", "--window", "1"]
     assert main(["lattice", str(NACL), *arguments, "-o", str(out), "--plot", str(picture)]) == 0
-    assert "1,728 ions" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1,728 ions" in said
+    assert "measured error  potential " in said
+    stored = load_results(out)["measured_error"]["potential"]
+    assert 0 < stored["relative"] < 1e-8
+    assert stored["groups"]["particles"]["worst"] > 0
     grid = load_grid(out).in_units("e/angstrom")
     assert grid.shape == (9, 9, 9)
     phi = LatticePotential(read_crystal(NACL), (6, 6, 6), tol=1e-10, defects=[Vacancy(0, (3, 3, 3))])

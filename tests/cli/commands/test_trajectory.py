@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from trajectory_cases import write_xyz
 
 from sci.cli import main
+from sci.io import load
 
 
 @pytest.fixture
@@ -23,7 +25,9 @@ def test_the_command(xyz, tmp_path, capsys):
     assert "4 of 20 particles, 4 computed now" in capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main([*words, "--resume", "--json"]) == 0
-    assert '"computed": 0' in capsys.readouterr().out
+    report = json.loads(capsys.readouterr().out)
+    assert report["computed"] == 0
+    assert report["measured_error"]["forces"]["relative"] == 0.0  # summed over all pairs
     assert main(["info", str(out)]) == 0
     assert re.search(r"^ +finished +4$", capsys.readouterr().out, re.M)
     assert main([*words, "--resume", "--tol", "1e-3"]) == 2
@@ -32,3 +36,20 @@ def test_the_command(xyz, tmp_path, capsys):
         assert main(["trajectory", str(xyz), "-o", str(tmp_path / "b.h5"), *bad]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
         assert not (tmp_path / "b.h5").exists()
+
+
+@pytest.mark.filterwarnings("always::sci.errors.ToleranceWarning")
+def test_measured_errors_of_periodic_and_isolated_frames(tmp_path, capsys):
+    path, out = write_xyz(tmp_path / "p.xyz", cell='Lattice="20 0 0 0 20 0 0 0 20" '), tmp_path / "p.h5"
+    assert main(["trajectory", str(path), "-o", str(out), "--frames", ":3", "--tol", "1e-5"]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"^measured error +energy \d\.\de-\d\d relative \(frame \d ", said.out, re.M)
+    assert said.err == ""
+    assert 0 < load(out).measured_error("forces").relative < 1e-5
+    words = ["trajectory", str(write_xyz(tmp_path / "a.xyz")), "--method", "format", "--tol", "1e-7", "--frames", ":2"]
+    assert main([*words, "-o", str(tmp_path / "a.h5")]) == 0
+    assert re.search(
+        "of the forces is above .* 1e-07; it holds for the potential; .* 'forces'", capsys.readouterr().err
+    )
+    assert main([*words, "--accuracy", "forces", "-o", str(tmp_path / "b.h5")]) == 0
+    assert capsys.readouterr().err == ""

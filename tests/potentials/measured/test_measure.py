@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +10,12 @@ from periodic_cells import ORTHOGONAL, TRICLINIC
 from scipy.spatial import cKDTree
 from systems import cloud, relative
 
-import sci
+from sci.datasets import dataset_path
 from sci.errors import InvalidValueError, ToleranceWarning
 from sci.io import read_structure
 from sci.potentials import LatticePotential, Particles, PeriodicPotential, RangeSeparatedPotential, Vacancy, direct_sum
 from sci.potentials.measured.measure import field_floor, measure
 from sci.potentials.range_separated import potential
-
-PROTEIN = Path(sci.__file__).parents[1] / "examples/data/1ubi.pqr"
 
 
 def _unit(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -55,7 +52,7 @@ def very_close_drude_pairs() -> Particles:
 
 
 def protein() -> Particles:
-    return read_structure(PROTEIN)
+    return read_structure(dataset_path("ubiquitin"))
 
 
 def rock_salt() -> Particles:
