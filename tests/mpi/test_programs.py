@@ -14,6 +14,7 @@ RUNS = {
     "messages.py": (1, 2, 3),
     "grids.py": (1, 2, 3),
     "entries.py": (2, 3),
+    "memory.py": (2, 3),
     "device.py": (1, 3),
     "device_methods.py": (2,),
     "rank_counts.py": (8,),  # splits itself into every number of ranks up to 8

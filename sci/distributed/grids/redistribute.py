@@ -67,7 +67,8 @@ def redistribute(array: Array, source: GridDecomposition, target: GridDecomposit
     Notes
     -----
     Collective. Each rank packs one message for every rank whose target box meets its source box, and nothing for the
-    others: transposing pencils talks within rows and columns of the grid of ranks only. Memory: the array twice more.
+    others: transposing pencils talks within rows and columns of the grid of ranks only. Memory: 2 - 1 / P arrays, the
+    result included.
     """
     if not checked:
         check_local(array, source, target)

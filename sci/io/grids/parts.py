@@ -282,7 +282,7 @@ def join_parts(path: str | Path, out: str | Path, *, overwrite: bool = False) ->
 
     Notes
     -----
-    Memory: a few slabs of 16 MiB.
+    Memory: five slabs of 16 MiB.
     """
     with reserve(out, overwrite=overwrite):
         _join(path, out)

@@ -69,7 +69,7 @@ def read_slabs(path: str | Path) -> GridSlabs:
 
     Notes
     -----
-    Memory: a few slabs of about 16 MiB, whatever the size of the grid; parts that ranks wrote are read twice, the
+    Memory: three slabs of about 16 MiB, whatever the size of the grid; parts that ranks wrote are read twice, the
     first time for their checksums.
     """
     with open_file(path, ("grid", "potential")) as (file, _):
@@ -112,7 +112,7 @@ def save_slabs(
 
     Notes
     -----
-    Memory: one slab and a copy of it.
+    Memory: four slabs, that which the caller makes meanwhile included.
 
     Examples
     --------

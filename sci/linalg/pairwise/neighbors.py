@@ -95,7 +95,8 @@ def nearest_k(x: Array | PackedPoints, k: int, y: Array | None = None, *, comm: 
 
     Notes
     -----
-    2 n m d flops and n k numbers; insertions cost n k ln(m / k) more. Collective over `comm`.
+    2 n m d flops, and no memory but for the result, 2 n k numbers; insertions cost n k ln(m / k) more. Collective over
+    `comm`.
 
     Examples
     --------

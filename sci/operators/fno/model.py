@@ -81,8 +81,8 @@ class FNO:
     Notes
     -----
     Any grid, also of odd lengths; modes that a grid does not hold are left out. A forward pass costs about
-    2 n_layers (4 sum K + 3 hidden^2) flops a point and channel-free value, and memory for three fields of
-    `hidden_channels`.
+    2 n_layers (4 sum K + 3 hidden^2) flops a point and channel-free value, and memory for two and a half
+    fields of `hidden_channels`.
 
     References
     ----------

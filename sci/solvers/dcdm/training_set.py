@@ -42,7 +42,7 @@ def lanczos(
 
     Notes
     -----
-    4 m^2 n flops and m n numbers: 3.4 GB and 1.3e12 flops at 64^3 with 1600 steps.
+    4 m^2 n flops, m n numbers and five vectors: 3.4 GB and 1.3e12 flops at 64^3 with 1600 steps.
     """
     if not 1 <= steps <= n:
         raise InvalidValueError(f"{steps} Lanczos steps for {n} unknowns; expected from 1 to {n}")

@@ -48,8 +48,8 @@ class Multigrid(PaddedPreconditioner):
     Transfers are trilinear interpolation and its transpose, scaled at Neumann surfaces to keep constants. A periodic
     axis is halved while its length is even.
 
-    With float32, n cells and constant coefficients: 12 n bytes for the cycle on the finest grid and about 4 n for the
-    others. Memory traffic per cycle V(v, v), with 8/7 for the coarse grids: (8/7)(52 v + 35) bytes a cell, 26 a sweep;
+    With float32, n cells in space and constant coefficients: 8 n bytes for all levels, and 10 n for the arrays of each
+    thread. Memory traffic per cycle V(v, v), with 8/7 for the coarse grids: (8/7)(52 v + 35) bytes a cell, 26 a sweep;
     or (8/7) 32 with one thread of a host, where each stage is one pass (`sci.solvers.multigrid.fused`), whatever v;
     the limit is bandwidth.
 

@@ -31,8 +31,8 @@ class FastPoisson(PaddedPreconditioner):
 
     Notes
     -----
-    O(n log n), and one number per cell. With bodies, the number of iterations grows slowly with the size. On a singular
-    box the constant is removed. On one process.
+    O(n log n). One number per cell is kept; `solve` takes two more, its result included. With bodies, the number of
+    iterations grows slowly with the size. On a singular box the constant is removed. On one process.
 
     References
     ----------

@@ -44,8 +44,8 @@ class IncompleteCholesky(PaddedPreconditioner):
     Notes
     -----
     Links round a periodic axis are left out of L. A pivot below a quarter of the diagonal is replaced by the diagonal.
-    Memory: two numbers an unknown beside the result. On the host the cells are gone through in order; on a device plane
-    by plane, one launch each, which is slow for small grids.
+    Memory: a number a cell for the pivots, and two for the arrays of each thread. On the host the cells are gone
+    through in order; on a device plane by plane, one launch each, which is slow for small grids.
 
     References
     ----------

@@ -225,7 +225,7 @@ def _padded(matrix: Array, n: int) -> Array:
 def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
     """Reference of `evaluate_points` in array calls: one matrix product with the core a block of points.
 
-    Blocks keep the intermediate arrays near 16 MB whatever n is.
+    Blocks keep the intermediate arrays near 16 MB each, two at a time, whatever n is.
     """
     xp = namespace(core, *factors, points)
     first, second, third = _axes_by_rank(core)

@@ -74,7 +74,8 @@ def hosvd(
     Notes
     -----
     2 n_l prod(n) flops for the first axis by "gram", 2 to 4 times that by "qr"; later axes work on the projected
-    tensor. Memory: the tensor and one transposed copy.
+    tensor. Peak memory beside the tensor, in tensors: 1 by "gram" and 2 by "qr" where it is compressed, 3 and 4 where
+    it is not, the result included.
 
     References
     ----------
