@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from sci.io import load
+from sci.linalg import lanczos, ritz_vectors
 from sci.problems import neumann_part, random_bodies, right_hand_side, sphere_and_blob, stress_masks
 from sci.solvers import (
     CycleModel,
@@ -32,9 +33,7 @@ from sci.solvers import (
     SolveResult,
     cg,
     conjugate_directions,
-    lanczos,
     ritz_right_hand_sides,
-    ritz_vectors,
 )
 
 TRAINING_SECONDS = 206.0

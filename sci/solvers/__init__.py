@@ -2,7 +2,7 @@
 
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.solver import DeepConjugateDirection
-from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
+from sci.solvers.dcdm.training_set import ritz_right_hand_sides
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.protocols import LinearOperator, Preconditioner
 from sci.solvers.krylov.traffic import iteration_traffic
@@ -32,8 +32,6 @@ __all__ = [
     "cg",
     "conjugate_directions",
     "iteration_traffic",
-    "lanczos",
     "line_search_loss",
     "ritz_right_hand_sides",
-    "ritz_vectors",
 ]

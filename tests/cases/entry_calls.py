@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci import nn, operators, sequence, solvers
+from sci import linalg, nn, operators, sequence, solvers
 
 RNG = np.random.default_rng(5)
 
@@ -193,8 +193,8 @@ def _operators() -> dict[str, Call]:
 
 
 def _solvers() -> dict[str, Call]:
-    basis, alpha, beta = solvers.lanczos(A.matvec, A.size, 6)
-    vectors = solvers.ritz_vectors(basis, alpha, beta)[1]
+    basis, alpha, beta = linalg.lanczos(A.matvec, A.size, 6)
+    vectors = linalg.ritz_vectors(basis, alpha, beta)[1]
     return {
         "CycleModel": call(solvers.CycleModel, solvers.CycleModel.untrained().parameters),
         "CycleModel.train": call(solvers.CycleModel.train, sizes=(8,), steps=1),
@@ -230,10 +230,8 @@ def _solvers() -> dict[str, Call]:
             solvers.conjugate_directions, A, B, np.array, B, k=2, rtol=1e-6, atol=0.0, maxiter=20
         ),
         "iteration_traffic": call(solvers.iteration_traffic, A, solvers.Multigrid(A)),
-        "lanczos": call(solvers.lanczos, A.matvec, A.size, 4, seed=0),
         "line_search_loss": call(solvers.line_search_loss, real(2, 4), real(2, 4), apply=np.negative),
         "ritz_right_hand_sides": call(solvers.ritz_right_hand_sides, vectors, 2, lower=0.5, seed=0),
-        "ritz_vectors": call(solvers.ritz_vectors, basis, alpha, beta),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,11 +81,15 @@ class _ProblemCodec:
 
 @codec(SolveResult, kind="solution", in_root=True)
 class _SolutionCodec:
-    """`x` (of the shape of b), `residual_norms` (iterations + 1); attribute `about` (JSON: seconds, converged)."""
+    """`x` (of the shape of b), `residual_norms` (iterations + 1); attribute `about` (JSON: seconds,
+    converged, condition)."""
 
     @staticmethod
     def write(group: Group, result: SolveResult) -> None:
-        write_text(group, "about", json.dumps({"seconds": float(result.seconds), "converged": bool(result.converged)}))
+        about = {"seconds": float(result.seconds), "converged": bool(result.converged)}
+        if math.isfinite(result.condition):
+            about["condition"] = float(result.condition)
+        write_text(group, "about", json.dumps(about))
         write_array(group, "x", to_host(result.x))
         write_array(group, "residual_norms", np.asarray(result.residual_norms, dtype=np.float64))
 
@@ -92,7 +97,8 @@ class _SolutionCodec:
     def read(group: Group) -> SolveResult:
         about = json.loads(read_text(group, "about"))
         x, norms = read_array(group, "x", None), read_array(group, "residual_norms", (None,))
-        return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]))
+        condition = float(about.get("condition", "nan"))
+        return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), condition)
 
 
 def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:

@@ -149,7 +149,7 @@ def conjugate_directions(
     x = namespace(right).zeros_like(right) if start is None else start.copy()
     v = _DirectionVectors(apply, project, right, x, direction, k, callback, log)
     target = max(rtol * v.norm, atol)
-    norms = iterate(v, target, maxiter)
+    norms = iterate(v, target, maxiter).norms
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
 
 

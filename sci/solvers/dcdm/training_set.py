@@ -2,76 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from sci.arguments import Real, entry
-from sci.backend import Array
 from sci.errors import InvalidValueError
 
-__all__ = ["lanczos", "ritz_right_hand_sides", "ritz_vectors"]
+__all__ = ["ritz_right_hand_sides"]
 
-SMALLEST = 1e-8
-"""Ritz values below are dropped."""
 WEIGHT = 9.0
 """Factor of the coefficients of the lower Ritz vectors."""
-
-
-@entry
-def lanczos(
-    apply: Callable[[Array], Array], n: int, steps: int, *, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run Lanczos' iteration with full re-orthogonalization from A times a normal random vector.
-
-    Parameters
-    ----------
-    apply : callable
-        The product of a symmetric matrix with a vector (n,).
-    n : int
-    steps : int
-        At most n; fewer are made where the Krylov space ends.
-    seed : int
-
-    Returns
-    -------
-    basis : (m, n) float64
-        Orthonormal rows.
-    alpha, beta : (m,), (m - 1,) float64
-        Diagonal and off-diagonal of the tridiagonal matrix.
-
-    Notes
-    -----
-    4 m^2 n flops, m n numbers and five vectors: 3.4 GB and 1.3e12 flops at 64^3 with 1600 steps.
-    """
-    if not 1 <= steps <= n:
-        raise InvalidValueError(f"{steps} Lanczos steps for {n} unknowns; expected from 1 to {n}")
-    basis = np.empty((steps, n))
-    alpha, beta = np.empty(steps), np.empty(steps)
-    v = apply(np.random.default_rng(seed).normal(size=n))
-    start = np.linalg.norm(v)
-    v = v / start
-    for k in range(steps):
-        basis[k] = v
-        w = apply(v)
-        alpha[k] = w @ v
-        # Twice is enough: the first pass leaves errors of the size of what it removes times the rounding unit.
-        for _ in range(2):
-            w = w - basis[: k + 1].T @ (basis[: k + 1] @ w)
-        beta[k] = np.linalg.norm(w)
-        if beta[k] <= 1e-12 * abs(alpha[: k + 1]).max():
-            return basis[: k + 1], alpha[: k + 1], beta[:k]
-        v = w / beta[k]
-    return basis, alpha, beta[:-1]
-
-
-@entry
-def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Ritz values above 1e-8, ascending, and their vectors (m, n)."""
-    tridiagonal = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
-    values, vectors = np.linalg.eigh(tridiagonal)
-    kept = values >= SMALLEST
-    return values[kept], vectors[:, kept].T @ basis
 
 
 @entry

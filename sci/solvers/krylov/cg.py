@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.arguments import collective_entry, entry
+from sci.arguments import Computed, collective_entry, entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, size_of_entries, total_norm
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import Vectors, iterate, power_of_two
+from sci.solvers.krylov.iteration import Course, Vectors, iterate, power_of_two
 from sci.solvers.krylov.padded import ArrayCycle, PaddedVectors
 from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator, WorkspacePreconditioner
@@ -42,6 +42,10 @@ class SolveResult:
     converged : bool
     seconds : float
         Wall-clock time of the solve, setup not included.
+    condition : float
+        Condition of M A, the ratio of the extreme Ritz values that the coefficients of the iteration show: at most the
+        true one, and close to it after convergence. NaN without an iteration or where the solver does not tell; for
+        columns the largest.
     """
 
     x: Array
@@ -49,6 +53,7 @@ class SolveResult:
     residual_norms: np.ndarray
     converged: bool
     seconds: float
+    condition: Computed = float("nan")
 
     def __repr__(self) -> str:
         state = "converged" if self.converged else "not converged"
@@ -175,19 +180,22 @@ def cg(
     limits = Limits(rtol, atol, most)
     solve = _solve_padded if isinstance(A, PaddedOperator) else _solve_arrays
     if not columns:
-        x, norms, target = solve(A, right, start, M, limits, callback, comm)
-        return SolveResult(x, len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
+        x, course, target = solve(A, right, start, M, limits, callback, comm)
+        norms, seconds = course.norms, time.perf_counter() - started
+        return SolveResult(x, len(norms) - 1, np.array(norms), norms[-1] <= target, seconds, course.condition)
     starts = [None if start is None else start[:, k] for k in range(right.shape[1])]
     found = [solve(A, right[:, k], starts[k], M, limits, callback, comm) for k in range(right.shape[1])]
-    most = max(len(norms) for _, norms, _ in found)
-    history = np.stack([np.pad(norms, (0, most - len(norms)), mode="edge") for _, norms, _ in found], axis=1)
-    converged = all(norms[-1] <= target for _, norms, target in found)
+    histories = [course.norms for _, course, _ in found]
+    most = max(map(len, histories))
+    history = np.stack([np.pad(norms, (0, most - len(norms)), mode="edge") for norms in histories], axis=1)
+    converged = all(course.norms[-1] <= target for _, course, target in found)
+    condition = float(np.fmax.reduce([course.condition for _, course, _ in found]))
     x = namespace(right).stack([x for x, _, _ in found], axis=1)
-    return SolveResult(x, most - 1, history, converged, time.perf_counter() - started)
+    return SolveResult(x, most - 1, history, converged, time.perf_counter() - started, condition)
 
 
-Solution: TypeAlias = tuple[Array, list[float], float]
-"""x, the norms of the residual, and the norm to reach."""
+Solution: TypeAlias = tuple[Array, Course, float]
+"""x, the course of the iteration, and the norm to reach."""
 Callback: TypeAlias = Callable[[Array], object] | None
 
 
@@ -196,19 +204,19 @@ def _has_columns(A: Any, b: Array) -> bool:
     return b.ndim == 2 and b.shape[1] > 1 and not on_grid
 
 
-def _finish(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[list[float], float]:
-    """Run the iteration; return the norms and the target. All ranks raise if any of them does."""
+def _finish(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[Course, float]:
+    """Run the iteration; return its course and the target. All ranks raise if any of them does."""
     target = limits.target(b_norm)
     problem: SciError | None = None
-    norms: list[float] = []
+    course = Course([], [], [])
     try:
-        norms = iterate(v, target, limits.maxiter)
+        course = iterate(v, target, limits.maxiter)
     except ConvergenceError as error:
         problem = error
     guard.settle()
     if problem is not None:
         raise problem
-    return norms, target
+    return course, target
 
 
 def _solve_arrays(
@@ -220,8 +228,8 @@ def _solve_arrays(
         apply_m = None if M is None else applier(M, "M", b)
     guard = Guard(comm)
     v = ArrayVectors(apply_a, apply_m, b, x0, guard, callback)
-    norms, target = _finish(v, v.b_norm, limits, guard)
-    return v.x, norms, target
+    course, target = _finish(v, v.b_norm, limits, guard)
+    return v.x, course, target
 
 
 def _solve_padded(
@@ -253,9 +261,9 @@ def _solve_padded(
     right = grid.reshape(layout.lengths) if layout.box_shape is None else layout.spread(grid)
     with lending as cycle:
         v = PaddedVectors(space, right, x, cycle, unit, b_norm if x0 is None else None, guard, seen)
-        norms, target = _finish(v, b_norm, limits, guard)
+        course, target = _finish(v, b_norm, limits, guard)
     space.project(x)
-    return (layout.unpadded(x) if on_grid else answer(x)), norms, target
+    return (layout.unpadded(x) if on_grid else answer(x)), course, target
 
 
 def _cycle(M: Any, A: PaddedOperator, space: VectorSpace, b: Array, guard: Guard) -> AbstractContextManager[Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import frexp, sqrt
 from typing import Protocol
 
 import numpy as np
 
 from sci.errors import ConvergenceError
+from sci.linalg import condition_of
 
-__all__ = ["Vectors", "iterate", "positive", "power_of_two"]
+__all__ = ["Course", "Vectors", "iterate", "positive", "power_of_two"]
 
 RESTARTS = 3
 DRIFT = 0.25
@@ -53,8 +55,31 @@ class Vectors(Protocol):
         """Complete x."""
 
 
-def iterate(v: Vectors, target: float, maxiter: int) -> list[float]:
-    """Run preconditioned conjugate gradients until the norm of the residual is at most `target`; return all norms.
+@dataclass(frozen=True)
+class Course:
+    """What an iteration leaves: the norm of the residual at the start and after each step, and its coefficients.
+
+    Parameters
+    ----------
+    norms : list of float
+    lengths : list of float
+        r'z / p'A p of each step.
+    betas : list of float
+        beta of each step; 0 where the directions started.
+    """
+
+    norms: list[float]
+    lengths: list[float]
+    betas: list[float]
+
+    @property
+    def condition(self) -> float:
+        """Condition of M A as the coefficients show it."""
+        return condition_of(self.lengths, self.betas)
+
+
+def iterate(v: Vectors, target: float, maxiter: int) -> Course:
+    """Run preconditioned conjugate gradients until the norm of the residual is at most `target`.
 
     Parameters
     ----------
@@ -79,7 +104,8 @@ def iterate(v: Vectors, target: float, maxiter: int) -> list[float]:
     Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952); van der Vorst and Ye, SIAM J. Sci. Comput. 22, 835
     (2000).
     """
-    norms = [v.start()]
+    course = Course([v.start()], [], [])
+    norms = course.norms
     last: tuple[float, float] | None = None
     exact, restarts, drift = True, 0, 0.0
     while len(norms) <= maxiter or norms[-1] <= target:
@@ -93,6 +119,8 @@ def iterate(v: Vectors, target: float, maxiter: int) -> list[float]:
         rho = positive(v.precondition(norms[-1]), "M", "r", len(norms))
         beta, quadratic_form = v.conjugate(rho, last)
         length = rho / positive(quadratic_form, "A", "p", len(norms))
+        course.lengths.append(length)
+        course.betas.append(beta)
         ahead = norms[-1] * (norms[-1] / norms[-2] if len(norms) > 1 else 0.1)
         ends, drift = ahead <= target, drift + v.eps * (norms[-1] + ahead)
         norm, exact = v.step(beta, length, ends or drift > DRIFT * sqrt(v.eps) * ahead, ends)
@@ -100,7 +128,7 @@ def iterate(v: Vectors, target: float, maxiter: int) -> list[float]:
         drift, last = 0.0 if exact else drift, (rho, length)
         v.show()
     v.settle()
-    return norms
+    return course
 
 
 def positive(value: float, name: str, vector: str, iteration: int) -> float:

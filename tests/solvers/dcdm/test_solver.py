@@ -7,8 +7,9 @@ import pytest
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
+from sci.linalg import lanczos, ritz_vectors
 from sci.nn import ModelState
-from sci.solvers import DeepConjugateDirection, PoissonOperator, lanczos, ritz_right_hand_sides, ritz_vectors
+from sci.solvers import DeepConjugateDirection, PoissonOperator, ritz_right_hand_sides
 
 RNG = np.random.default_rng(12)
 

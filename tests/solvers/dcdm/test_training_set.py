@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
+from sci.linalg import lanczos, ritz_vectors
 from sci.solvers import PoissonOperator
-from sci.solvers.dcdm.training_set import lanczos, ritz_right_hand_sides, ritz_vectors
+from sci.solvers.dcdm.training_set import ritz_right_hand_sides
 
 RNG = np.random.default_rng(12)
 MASK = RNG.random((8, 8, 8)) > 0.1

@@ -34,7 +34,7 @@ def _vectors(kind=ArrayVectors, x0=None):
 
 def test_the_residual_is_recomputed_before_it_counts_as_reached():
     v = _vectors(_Drifting)
-    norms = iterate(v, 1e-8 * v.b_norm, 500)
+    norms = iterate(v, 1e-8 * v.b_norm, 500).norms
     assert v.replaced > 1
     true = np.linalg.norm(B - MATRIX @ v.x)
     assert norms[-1] == pytest.approx(true, rel=1e-6)
@@ -42,11 +42,11 @@ def test_the_residual_is_recomputed_before_it_counts_as_reached():
 
 def test_norms_and_limits():
     v = _vectors()
-    norms = iterate(v, 1e-10 * v.b_norm, 100)
+    norms = iterate(v, 1e-10 * v.b_norm, 100).norms
     assert norms[0] == pytest.approx(np.linalg.norm(B))
     assert np.linalg.norm(B - MATRIX @ v.x) <= 1e-10 * v.b_norm
-    assert len(iterate(_vectors(), 0.0, 3)) == 4
-    assert iterate(_vectors(x0=np.linalg.solve(MATRIX, B)), 1e-9, 100)[-1] < 1e-9
+    assert len(iterate(_vectors(), 0.0, 3).norms) == 4
+    assert iterate(_vectors(x0=np.linalg.solve(MATRIX, B)), 1e-9, 100).norms[-1] < 1e-9
 
 
 def test_quadratic_forms_are_positive():
