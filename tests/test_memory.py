@@ -12,7 +12,7 @@ import pytest
 from kinds import KINDS
 
 from sci.io import join_parts, read_slabs, save, save_slabs
-from sci.linalg import PackedPoints, nearest_k
+from sci.linalg import PackedPoints, lanczos, nearest_k
 from sci.nn import Tape, checkpoint, gelu
 from sci.operators import FNO
 from sci.potentials import Particles, PotentialGrid, interaction_energy
@@ -26,7 +26,6 @@ from sci.solvers import (
     PoissonOperator,
     cg,
     conjugate_directions,
-    lanczos,
 )
 from sci.tensor import hosvd
 from sci.tensor.chebtuck.evaluate import evaluate_points_reference
