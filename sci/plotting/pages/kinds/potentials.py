@@ -143,6 +143,10 @@ def _trajectory(contents: Contents) -> Iterator[Panel]:
             ("energy, mean (e^2/angstrom)", number(found.energies.mean())),
             ("energy, standard deviation (e^2/angstrom)", number(found.energies.std())),
         ]
+    if done and found.errors is not None:
+        for quantity in ("energy", "forces"):
+            error = found.measured_error(quantity)
+            rows.append((f"error of the {quantity}, measured", f"{error.relative:.2e}, {error.worst:.2e} at worst"))
     plan = trajectory_state(contents.path).plan
     if plan is not None:
         rows += [("method", plan.method), ("tolerance", number(plan.tol)), ("kernel", plan.kernel)]
@@ -155,9 +159,10 @@ def _trajectory(contents: Contents) -> Iterator[Panel]:
         sizes = np.linalg.norm(found.forces, axis=2)
         curves = {"largest": sizes.max(axis=1), "root mean square": np.sqrt((sizes**2).mean(axis=1))}
         yield lines("Forces by frame", x, curves, "force (e²/Å²)", log=True)
-    errors = getattr(found, "errors", None)
-    if errors is not None:
-        yield lines("Largest error by frame", x, {"error": np.asarray(errors)}, "relative error", log=True)
+    if found.errors is not None:
+        names = ("energy", "forces", "energy, at worst", "forces, at worst")
+        curves = dict(zip(names, found.errors.transpose(2, 1, 0).reshape(4, -1)))
+        yield lines("Measured error by frame", x, curves, "relative error", log=True)
 
 
 def particle_panels(particles: Particles) -> Iterator[Panel]:

@@ -88,6 +88,19 @@ def test_frames_that_are_finished_are_drawn(tmp_path: Path) -> None:
     np.testing.assert_allclose(force.figure.data[0].y, np.linalg.norm(forces, axis=2).max(axis=1))
 
 
+def test_the_measured_errors_of_frames_are_drawn(tmp_path: Path) -> None:
+    errors = np.array([[[1e-6, 2e-6], [3e-6, 4e-6]], [[5e-6, 6e-6], [7e-6, 8e-6]]])
+    save(tmp_path / "a.h5", Trajectory(np.arange(2), np.array([1.0, 2.0]), np.ones((2, 4, 3)), 2, errors))
+    found = _panels(tmp_path / "a.h5")
+    chart, table = found["Measured error by frame"], found["Trajectory"]
+    assert isinstance(chart, Chart)
+    curves = {trace.name: list(trace.y) for trace in chart.figure.data}
+    assert curves["forces"] == [3e-6, 7e-6]
+    assert curves["energy, at worst"] == [2e-6, 6e-6]
+    assert isinstance(table, Table)
+    assert ("error of the forces, measured", "7.00e-06, 8.00e-06 at worst") in table.rows
+
+
 def test_no_frame_and_no_particle_need_no_chart(tmp_path: Path) -> None:
     save(tmp_path / "a.h5", Trajectory(np.arange(0), np.zeros(0), np.zeros((0, 4, 3)), 0))
     assert list(_panels(tmp_path / "a.h5")) == ["Trajectory"]
