@@ -5,14 +5,17 @@
 # make test-browser  opens pages of `sci report` of every kind of file in Chromium; for a nightly job, exits 2 without one
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
-# make wheels  builds in dist/ the source distribution, a pure wheel, and wheels with the kernels compiled for Linux on x86-64
-#              (three levels of processors) and aarch64, and audits them (4 minutes); needs aarch64-linux-gnu-gcc, or
-#              WHEEL_MACHINES=x86_64
+# make wheels  builds in dist/ the source distribution, a pure wheel, and audited wheels of x86-64 and aarch64 (5 minutes)
+# make test-wheels   tests what make wheels built: size, tags, no compiler, no process, processor time (10 minutes; nightly)
+# make test-aarch64  runs the kernels and the main job of the wheel of aarch64 under qemu-user (4 minutes; nightly)
+# make test-lowest, make test-newest   run the tests with the lowest and the newest versions of all packages (nightly)
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+LOWEST_PYTHON ?= python3.11
+TESTED_EXTRAS := test,docs,mpi-local,plot,structures,trajectories,report,xarray
 WHEEL_MACHINES ?= x86_64 aarch64
 BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
@@ -77,8 +80,23 @@ wheels: .venv/wheels-ready
 	$(BIN)/twine check --strict dist/*
 	ls -l dist
 
+test-wheels: .venv/test-ready
+	$(BIN)/pytest -q -m nightly tests/test_built_wheels.py $(PYTEST_ARGS)
+
+test-aarch64: .venv/test-ready
+	tests/aarch64/run.sh
+
+# Every package at the floor that pyproject.toml gives, on the oldest Python, which has wheels of them; none is a pre-release.
+test-lowest test-newest: test-%: compiler
+	test -x .venv-$*/bin/uv || { $(if $(filter lowest,$*),$(LOWEST_PYTHON),$(PYTHON)) -m venv .venv-$* && \
+		.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install uv; }
+	.venv-$*/bin/uv pip install --quiet --python .venv-$*/bin/python --upgrade \
+		--resolution $(if $(filter lowest,$*),lowest-direct,highest) -e ".[$(TESTED_EXTRAS)]"
+	.venv-$*/bin/uv pip list --quiet --python .venv-$*/bin/python
+	.venv-$*/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
 clean:
-	rm -rf .venv .venv-parallel demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parallel .venv-lowest .venv-newest demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find sci tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compiler:

@@ -22,7 +22,6 @@ ROOMS = (
         "distribution",
         "options",
         "units",
-        "tasks",
         "backend",
         "progress",
         "kernels",

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_the_wheel_holds_sources_kernels_and_the_typing_mark(wheel: Path) -> Non
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0] for name in names} == {"sci", f"sci_hpc-{sci.__version__}.dist-info"}
     assert f"Version: {sci.__version__}" in metadata
+
+
+def test_the_checkout_installs_as_it_is(tmp_path: Path) -> None:
+    """`pip install -e .` is where every target of the Makefile begins."""
+    code = "import sys; from hatchling.build import build_editable; print(build_editable(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / done.stdout.strip()) as archive:
+        (link,) = (name for name in archive.namelist() if name.endswith(".pth"))
+        assert archive.read(link).decode().split() == [str(CHECKOUT)]
 
 
 def test_a_kernel_compiles_and_runs_from_the_wheel(clean_python: Path, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ _FLAGS = (
     *(f"-DSCI_BLOCK={HOST_BLOCK}", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"),
     "-fno-asynchronous-unwind-tables",
 )
+# A quarter smaller than with -O3, and as fast: what a wheel weighs is the sum of its levels.
+_SMALLER = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
+_LEVEL_FLAGS = {"x86-64-v2": _SMALLER, "x86-64-v3": _SMALLER}
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
 # library of the machine has, so that the wheel runs on systems older than the one that built it.
@@ -155,7 +158,7 @@ def _build_level(folder: Path, machine: str, level: str, kernels: list[Kernel], 
         for unit, (file, instances) in zip(units, by_file.items()):
             functions = "".join(function_text(k, _symbol(k)) for k in instances)
             unit.write_text(f'#include "{file}"\n{functions}')
-        flags = (*_FLAGS, f"-march={level}", f"-I{kernels[0].folder}", *common)
+        flags = (*_FLAGS, *_LEVEL_FLAGS.get(level, ()), f"-march={level}", f"-I{kernels[0].folder}", *common)
         list(pool.map(lambda u: _run(machine, *flags, str(u), "-o", f"{u}.o"), units))
     threads = Path(__file__).parent / "threads.cpp"
     _run(machine, *POOL_FLAGS, *common, str(threads), "-o", f"{work}/threads.o")

@@ -88,5 +88,8 @@ def test_every_shipped_kernel_has_a_symbol_of_its_own() -> None:
 
 
 def test_no_flag_binds_a_library_to_the_machine_that_built_it() -> None:
-    assert "-march=native" not in prebuild._FLAGS
+    levels = {level for levels in prebuilt.LEVELS.values() for level in levels}
+    assert set(prebuild._LEVEL_FLAGS) <= levels
+    for flags in (prebuild._FLAGS, *prebuild._LEVEL_FLAGS.values()):
+        assert not any(flag.startswith(("-march=", "-mtune=", "-mcpu=")) for flag in flags)
     assert any(flag.startswith("-DSCI_BLOCK=") for flag in prebuild._FLAGS)

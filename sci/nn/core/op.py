@@ -63,8 +63,9 @@ class Op:
     ...     return x**3, x
     >>> cube(np.array([1.0, 2.0]))
     array([1., 8.])
-    >>> value_and_gradients(lambda x: cube(x).sum(), np.array([1.0, 2.0]))
-    (np.float64(9.0), array([ 3., 12.]))
+    >>> value, gradient = value_and_gradients(lambda x: cube(x).sum(), np.array([1.0, 2.0]))
+    >>> float(value), gradient
+    (9.0, array([ 3., 12.]))
     """
 
     __name__: str

@@ -1,1 +1,0 @@
-"""What a launcher started, and how all of it ends."""

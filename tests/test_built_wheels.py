@@ -1,0 +1,109 @@
+"""What `make wheels` built: weight, tags, contents, and the main job without a compiler; `make test-wheels` runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from wheel_environment import make_environment, run_clean
+
+import sci
+from sci.kernels.compile import source_digest
+from sci.kernels.prebuild import shipped_kernels
+from sci.kernels.prebuilt import LEVELS, key
+
+pytestmark = pytest.mark.nightly
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+DIST = CHECKOUT / "dist"
+HEAVIEST = 3_000_000
+"""Bytes of a wheel with the kernels of all levels."""
+SLOWEST = {"x86-64-v4": 1.05, "x86-64-v3": 2.1}
+"""Largest processor time over that of kernels compiled for this processor."""
+
+
+def _wheel(machine: str) -> Path:
+    found = list(DIST.glob(f"sci_hpc-*{machine}.whl"))
+    assert len(found) == 1, f"dist has {[path.name for path in DIST.glob('*')]}; run make wheels"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with this machine's wheel."""
+    return make_environment(Path(shutil.copy(_wheel(platform.machine()), tmp_path_factory.mktemp("built"))))
+
+
+def test_dist_holds_the_sources_and_a_pure_wheel() -> None:
+    assert [path.name for path in DIST.glob("*.tar.gz")] == [f"sci_hpc-{sci.__version__}.tar.gz"]
+    with zipfile.ZipFile(_wheel("-py3-none-any")) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".so")]
+
+
+@pytest.mark.parametrize("machine", LEVELS)
+def test_a_wheel_is_light_and_runs_on_old_systems(machine: str) -> None:
+    path = _wheel(machine)
+    assert path.stat().st_size <= HEAVIEST
+    assert f"manylinux_2_17_{machine}" in path.name
+    assert path.name.startswith(f"sci_hpc-{sci.__version__}-py3-none-")
+
+
+@pytest.mark.parametrize("machine", LEVELS)
+def test_a_wheel_brings_every_kernel_for_every_level(machine: str) -> None:
+    expected = {key(kernel) for kernel in shipped_kernels()}
+    digests = {kernel.file: source_digest(kernel) for kernel in shipped_kernels()}
+    with zipfile.ZipFile(_wheel(machine)) as archive:
+        for level in LEVELS[machine]:
+            folder = f"sci/_kernels/prebuilt/{level}"
+            manifest = json.loads(archive.read(f"{folder}/manifest.json"))
+            assert set(manifest["symbols"]) == expected
+            assert manifest["digests"] == digests, "the wheel is of other sources; run make wheels"
+            assert archive.getinfo(f"{folder}/libsci.so").file_size == manifest["size"]
+
+
+JOB = ["potential", str(CHECKOUT / "sci/datasets/data/1ubi.pqr"), "-o", "1ubi.h5", "--tol", "1e-6", "--grid", "48"]
+
+
+@pytest.mark.parametrize("compiler", ["with a compiler", "without one"])
+def test_the_main_job_starts_no_process(python: Path, tmp_path: Path, compiler: str) -> None:
+    """The system calls show threads that are started, and no process."""
+    strace = shutil.which("strace")
+    assert strace is not None, "needs strace; on Debian: apt-get install strace"
+    command = [
+        strace,
+        "-f",
+        "-qq",
+        "-o",
+        str(tmp_path / "calls"),
+        "-e",
+        "trace=execve,execveat,fork,vfork,clone,clone3",
+    ]
+    path = os.environ["PATH"] if compiler == "with a compiler" else str(tmp_path)
+    variables = {"PATH": path, "SCI_KERNELS": "compiled", "SCI_THREADS": "2", "HOME": str(tmp_path)}
+    done = run_clean([*command, str(python), "-m", "sci", *JOB], tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1ubi.h5").is_file()
+    assert not (tmp_path / "cache").exists()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    started = [call for call in calls if re.search(r"\b(?:v?fork|clone3?)\(", call)]
+    assert [call for call in started if "CLONE_THREAD" not in call] == []
+    assert started, "the second thread of the kernels is not seen: nothing was watched"
+    assert sum("exec" in call for call in calls) == 1
+
+
+def test_the_levels_are_nearly_as_fast_as_native_kernels(python: Path, tmp_path: Path) -> None:
+    benchmark = str(CHECKOUT / "benchmarks" / "kernel_levels.py")
+    done = run_clean([str(python), benchmark], tmp_path, OPENBLAS_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    title, *rows = done.stdout.splitlines()
+    levels = re.findall(r"x86-64-v\d", title)
+    ratios = {(row[:36].strip(), level): float(r) for row in rows for level, r in zip(levels, row[46:].split())}
+    assert len(ratios) >= 9 * len(levels) > 0
+    assert {case: r for case, r in ratios.items() if r > SLOWEST.get(case[1], float("inf"))} == {}
