@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from sci.distributed import launched, launched_tasks, split
+from sci.distributed import launched, split
 from sci.io import read_structure
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy, rotation_matrices
+from sci.tasks import launched_tasks
 
 PEER_EPS = (1e-2, 3.2e-3, 3.2e-4, 3.2e-5, 3.2e-6, 3.2e-7)
 CHECKED, SINGLE, TOGETHER = 200, 10, 1000

@@ -20,6 +20,7 @@ from sci.distribution import distribution_name
 from sci.kernels import cache_folder, find_compiler, host_threads, prebuilt_level
 from sci.options import CPU_LEVELS
 from sci.options import get as get_option
+from sci.tasks import without_launcher
 
 __all__ = [
     "EXTRAS",
@@ -184,7 +185,14 @@ def gpu() -> tuple[dict[str, Any] | None, str]:
 def probe(code: str) -> tuple[list[Any] | None, str]:
     """Run Python code that prints a JSON list in a new process; return the list, or None and the reason."""
     try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=without_launcher(),
+        )
         found: list[Any] = json.loads(done.stdout)
         return found, ""
     except subprocess.TimeoutExpired:

@@ -22,6 +22,7 @@ ROOMS = (
         "distribution",
         "options",
         "units",
+        "tasks",
         "backend",
         "progress",
         "kernels",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,7 +14,9 @@ from typing import Any
 from sci.cli.common import settings_of
 from sci.cli.outcome import Failure, release_outputs, say
 from sci.cli.parser import parse
+from sci.cli.ranks import first_task_speaks, on_ranks
 from sci.errors import ConvergenceError, KernelCompileError, SciError
+from sci.tasks import terminable
 
 __all__ = ["main"]
 
@@ -35,51 +35,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 if the computation failed, 2 for bad input, 130 when interrupted, 141 if the reader of stdout left.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        arguments = parse(words)
-        with settings_of(arguments), _terminable(), _warnings_as_lines():
-            _launched()
-            arguments.run(arguments)
-            sys.stdout.flush()
-        return 0
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except KeyboardInterrupt:
+    with first_task_speaks(), terminable():
+        try:
+            arguments = parse(words)
+            with settings_of(arguments), _warnings_as_lines(), on_ranks(arguments, _failed):
+                arguments.run(arguments)
+                sys.stdout.flush()
+            return 0
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except (KeyboardInterrupt, Exception) as error:
+            return _failed(error)
+        finally:
+            release_outputs()
+
+
+def _failed(error: BaseException, rank: int | None = None) -> int:
+    """Print the error, naming the rank if it is that of one rank, and return the exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, KeyboardInterrupt):
         say("error", "interrupted; no file was left incomplete")
         return 130
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # Python flushes stdout once more at exit, and would complain.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception as error:
-        return _failed(error)
-    finally:
-        release_outputs()
-
-
-def _launched() -> None:
-    """Refuse tasks of a launcher that know nothing of each other; the import brings NumPy, which reads --threads."""
-    from sci.distributed import launched
-
-    launched(None)
-
-
-def _failed(error: Exception) -> int:
-    """Print the error and return the exit code."""
     if os.environ.get("SCI_DEBUG", "0") not in ("", "0"):
-        traceback.print_exc()
+        traceback.print_exception(error)
+    code, text = _judged(error)
+    say("error", text, rank=rank)
+    return code
+
+
+def _judged(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the line of an error."""
     if isinstance(error, Failure):
-        say("error", _as_options(str(error)))
-        return 1
+        return 1, _as_options(str(error))
     if isinstance(error, SciError):
-        say("error", _as_options(str(error)))
-        return 1 if isinstance(error, KernelCompileError | ConvergenceError) else 2
+        foreign = type(error) is SciError  # what another rank raises, if it is none of sci.errors
+        failed = foreign or isinstance(error, KernelCompileError | ConvergenceError)
+        return 1 if failed else 2, _as_options(re.sub(r"^(rank \d+: )Failure: ", r"\1", str(error)))
     if isinstance(error, MemoryError):
-        say("error", f"out of memory ({error}); use a larger --tol, a smaller --grid, or a machine with more")
-    else:
-        say("error", f"{type(error).__name__}: {error} (this is a bug in sci; SCI_DEBUG=1 shows where)")
-    return 1
+        return 1, f"out of memory ({error}); use a larger --tol, a smaller --grid, or a machine with more"
+    return 1, f"{type(error).__name__}: {error} (this is a bug in sci; SCI_DEBUG=1 shows where)"
 
 
 def _as_options(message: str) -> str:
@@ -98,20 +98,3 @@ def _warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show  # type: ignore[assignment]
         yield
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Unwind on SIGTERM, which batch systems send at the time limit, so that temporary files are removed."""
-
-    def stop(number: int, _: Any) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ __all__ = [
     "Failure",
     "computing",
     "error_in_words",
+    "muted",
     "print_json",
     "print_table",
     "release_outputs",
@@ -43,8 +44,25 @@ def computing() -> Iterator[None]:
         raise Failure(str(error)) from error
 
 
-def say(kind: str, message: str) -> None:
-    """Print one line on stderr."""
+_mute: list[bool] = []
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Let `say` print nothing in a block, but what is of one rank alone."""
+    _mute.append(True)
+    try:
+        yield
+    finally:
+        _mute.pop()
+
+
+def say(kind: str, message: str, *, rank: int | None = None) -> None:
+    """Print one line on stderr; with a `rank`, one that this rank alone has to say."""
+    if _mute and rank is None:
+        return
+    if rank is not None:
+        message = f"rank {rank}: {message}"
     print(f"sci: {kind}: {_printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
@@ -102,7 +120,12 @@ def tell(arguments: Any, data: Any, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def require_writable(
-    outputs: Sequence[Path], inputs: Sequence[Path] = (), *, overwrite: bool, continued: Sequence[Path | None] = ()
+    outputs: Sequence[Path],
+    inputs: Sequence[Path] = (),
+    *,
+    overwrite: bool,
+    continued: Sequence[Path | None] = (),
+    comm: Any = None,
 ) -> None:
     """Raise, before any work, if a file cannot be written, exists, or would replace an input or another output.
 
@@ -115,20 +138,27 @@ def require_writable(
         Whether outputs may exist.
     continued : sequence of Path or None
         Outputs that may exist in any case, because the command continues them.
+    comm : mpi4py communicator, optional
+        Rank 0 looks, and holds the outputs.
 
     Raises
     ------
     FileFormatError, InvalidValueError
+        On every rank.
     """
+    from sci.distributed import agreed, rank_of
     from sci.io.core.outputs import reserve
 
-    places = [path.resolve() for path in outputs]
-    for path, place in zip(outputs, places):
-        if places.count(place) > 1:
-            raise InvalidValueError(f"{path} is the name of two outputs; choose different names")
-        if any(_same_file(path, other) for other in inputs):
-            raise InvalidValueError(f"{path} is the input; choose another name for the output")
-        _reserved.enter_context(reserve(path, overwrite=overwrite or path in continued))
+    with agreed(comm, "the outputs"):
+        if rank_of(comm) > 0:
+            return
+        places = [path.resolve() for path in outputs]
+        for path, place in zip(outputs, places):
+            if places.count(place) > 1:
+                raise InvalidValueError(f"{path} is the name of two outputs; choose different names")
+            if any(_same_file(path, other) for other in inputs):
+                raise InvalidValueError(f"{path} is the input; choose another name for the output")
+            _reserved.enter_context(reserve(path, overwrite=overwrite or path in continued))
 
 
 def release_outputs() -> None:

@@ -3,7 +3,7 @@
 Every function takes `comm`, an mpi4py communicator, or None for one process; `import sci.distributed` imports no MPI.
 """
 
-from sci.distributed.agreement import Agreement, Deferred, abort_on_error, agreed
+from sci.distributed.agreement import Agreement, Deferred, agreed
 from sci.distributed.canonical import Form, Sample, form, sample
 from sci.distributed.chunks import Layout, positions, rearrange, shard, unshard
 from sci.distributed.collectives import allgather_rows, broadcast, broadcast_object
@@ -12,7 +12,8 @@ from sci.distributed.grids.decompositions import GridDecomposition, block, decom
 from sci.distributed.grids.halo import HaloExchange, exchange_halo
 from sci.distributed.grids.pencil_fft import PencilFFT
 from sci.distributed.grids.redistribute import gather_grid, redistribute, scatter_grid
-from sci.distributed.launcher import launched, launched_tasks
+from sci.distributed.jobs.ending import abort_on_error, job, release_file, unfinished, watch_file
+from sci.distributed.jobs.launcher import launched, launched_communicator
 from sci.distributed.messages import Message, alltoall, recv, ring_steps, send, shift
 from sci.distributed.ranges import split
 from sci.distributed.reductions import allreduce_max, allreduce_sum, reduce_scatter_rows
@@ -44,8 +45,9 @@ __all__ = [
     "exchange_halo",
     "form",
     "gather_grid",
+    "job",
     "launched",
-    "launched_tasks",
+    "launched_communicator",
     "pencil",
     "positions",
     "rank_of",
@@ -53,6 +55,7 @@ __all__ = [
     "recv",
     "redistribute",
     "reduce_scatter_rows",
+    "release_file",
     "reset_traffic",
     "ring_steps",
     "sample",
@@ -64,5 +67,7 @@ __all__ = [
     "slab",
     "split",
     "traffic",
+    "unfinished",
     "unshard",
+    "watch_file",
 ]

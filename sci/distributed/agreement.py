@@ -1,13 +1,10 @@
-"""Let ranks fail together: one agreement on arguments and errors, an orderly end of the job where none is possible."""
+"""Let ranks fail together: one agreement on arguments and errors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,10 +12,10 @@ import numpy as np
 
 import sci.errors
 from sci.distributed.canonical import Form, canonical, short_text
-from sci.distributed.communicators import Channel, Comm, channel_of, rank_of, size
+from sci.distributed.communicators import Channel, Comm, channel_of
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "Deferred", "abort_on_error", "agreed"]
+__all__ = ["Agreement", "Deferred", "agreed"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -252,35 +249,3 @@ def _rank_list(ranks: Sequence[int]) -> str:
             runs.append([rank, rank])
     said = ", ".join(str(a) if a == b else f"{a} to {b}" if b > a + 1 else f"{a}, {b}" for a, b in runs)
     return f"rank{'s' if len(ranks) > 1 else ''} {said}"
-
-
-@contextmanager
-def abort_on_error(comm: Comm) -> Iterator[None]:
-    """End the whole job, with this rank's traceback on stderr, if the block raises on this rank.
-
-    A rank that dies alone leaves the others waiting for its messages, and MPI waits for ever. Also a decorator:
-    `@abort_on_error(comm)`.
-
-    Notes
-    -----
-    Not collective. The job's exit code is that of `SystemExit`, 130 for `KeyboardInterrupt`, 1 for other errors. The
-    exception is raised again: with one rank it passes through unchanged, and where `Abort` returns, nothing after the
-    block runs.
-    """
-    try:
-        yield
-    except BaseException as error:
-        code = _exit_code(error)
-        if size(comm) > 1 and code != 0:
-            sys.stdout.flush()
-            if not isinstance(error, SystemExit):
-                print(f"rank {rank_of(comm)} of {size(comm)} failed:\n{traceback.format_exc()}", file=sys.stderr)
-            sys.stderr.flush()
-            comm.Abort(code)
-        raise
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return 130 if isinstance(error, KeyboardInterrupt) else 1

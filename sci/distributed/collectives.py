@@ -175,7 +175,8 @@ def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
         agreement.gather(len(payload))
     length = int(agreement.table[root, 0])
     buffer = np.frombuffer(payload, np.uint8) if channel.rank == root else np.empty(length, np.uint8)
-    channel.comm.Bcast(buffer, root=root)
+    for k in range(0, length, MAX_COUNT):
+        channel.comm.Bcast(buffer[k : k + MAX_COUNT], root=root)
     if channel.rank == root:
         channel.count("broadcast_object", channel.size - 1, (channel.size - 1) * length)
         return value

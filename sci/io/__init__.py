@@ -12,6 +12,7 @@ from sci.io.core.outputs import reserve
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
 from sci.io.description import describe
 from sci.io.exports.dx_cube import write_cube, write_dx
+from sci.io.grids.computed import ComputedGrid, save_computed_grid
 from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.readers.cif import read_crystal
@@ -24,6 +25,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "STRUCTURE_FORMATS",
     "Codec",
+    "ComputedGrid",
     "GridSlabs",
     "Header",
     "Kind",
@@ -56,6 +58,7 @@ __all__ = [
     "read_text",
     "reserve",
     "save",
+    "save_computed_grid",
     "save_grid_parallel",
     "save_potential_file",
     "save_samples",

@@ -18,6 +18,7 @@ from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import kind_named, kind_of
 from sci.io.core.results import RESULTS, read_results, write_results
+from sci.io.grids.computed import ComputedGrid, write_slabs
 from sci.io.grids.parts import save_with_parts
 from sci.io.grids.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
@@ -118,7 +119,7 @@ def save_potential_file(
     path: str | Path,
     potential: Any,
     *,
-    grid: PotentialGrid | None = None,
+    grid: PotentialGrid | ComputedGrid | None = None,
     grid_shape: Sequence[int] | None = None,
     local_start: Sequence[int] | None = None,
     results: Mapping[str, Any] | None = None,
@@ -134,8 +135,9 @@ def save_potential_file(
     path : path
     potential : RangeSeparatedPotential
         Built over the ranks of `comm`: the file holds the charges of all of them; or the same on all ranks.
-    grid : PotentialGrid, optional
-        The whole grid; or, with `grid_shape` and `local_start`, this rank's box of it, None if it has no points.
+    grid : PotentialGrid or ComputedGrid, optional
+        The whole grid; one that ranks compute and rank 0 writes, slab by slab, see `save_computed_grid`; or, with
+        `grid_shape` and `local_start`, this rank's box of it, None if it has no points.
     grid_shape, local_start : (3,) int, optional
         Shape of the whole grid, and index of this rank's first point in it.
     results : mapping, optional
@@ -167,18 +169,28 @@ def save_potential_file(
         agreement.same(grid_shape=grid_shape, local_start=local_start is not None)
         if (grid_shape is None) != (local_start is None):
             raise InvalidValueError("grid_shape without local_start, or the reverse; expected both for a grid in boxes")
-    if grid_shape is not None and local_start is not None:
+    if grid_shape is not None and local_start is not None and not isinstance(grid, ComputedGrid):
         save_with_parts(path, header, write, grid, grid_shape, local_start, comm, overwrite)
         return
 
-    with agreed(comm, "save_potential_file"):
+    computed = isinstance(grid, ComputedGrid)
+    with agreed(comm, "save_potential_file") as agreement:
+        agreement.same(computed=computed)
         if rank_of(comm) > 0:
+            if isinstance(grid, ComputedGrid):
+                write_slabs(None, grid, comm)
             return
-        n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(grid.values.nbytes))
+        n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(_nbytes(grid)))
         with create(path, header, n_bytes, overwrite=overwrite) as file:
             write(file)
-            if grid is not None:
+            if isinstance(grid, ComputedGrid):
+                write_slabs(file, grid, comm)
+            elif grid is not None:
                 write_grid(file, grid)
+
+
+def _nbytes(grid: PotentialGrid | ComputedGrid) -> int:
+    return grid.nbytes if isinstance(grid, ComputedGrid) else int(grid.values.nbytes)
 
 
 def load_grid(path: str | Path) -> PotentialGrid:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sci.backend import Array, as_finite, namespace
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.units import POTENTIAL_UNITS, potential_factor
 
-__all__ = ["PotentialGrid", "box_axes"]
+__all__ = ["PotentialGrid", "box_axes", "origin_and_spacing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,18 +71,10 @@ class PotentialGrid:
     @classmethod
     def on_axes(cls, values: Array, x: Array, y: Array, z: Array, units: str = "e/angstrom") -> PotentialGrid:
         """Return the grid of `values` on three equally spaced, ascending axes (an axis of one point has spacing 1)."""
-        origin, spacing = [], []
-        for name, axis, count in zip("xyz", (x, y, z), values.shape):
-            points = as_finite(axis, name, shape=(count,))
-            step = float(points[-1] - points[0]) / (count - 1) if count > 1 else 1.0
-            ideal = float(points[0]) + step * namespace(points).arange(count)
-            if step <= 0 or float(abs(points - ideal).max()) > 1e-9 * max(step * count, float(abs(points).max())):
-                raise InvalidValueError(
-                    f"axis {name} is not equally spaced and ascending; expected numpy.linspace(a, b, n)"
-                )
-            origin.append(float(points[0]))
-            spacing.append(step)
-        return cls(values, _triple(origin, "origin"), _triple(spacing, "spacing"), units)
+        lengths = tuple(len(axis) for axis in (x, y, z))
+        if tuple(values.shape) != lengths:
+            raise ShapeError(f"values has shape {tuple(values.shape)}; expected that of the axes, {lengths}")
+        return cls(values, *origin_and_spacing(x, y, z), units)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,6 +86,33 @@ class PotentialGrid:
         """Return the same potential in other units; `temperature` in kelvin is that of kT/e, on either side."""
         factor = potential_factor(units, temperature) / potential_factor(self.units, temperature)
         return self if units == self.units else replace(self, values=self.values * factor, units=units)
+
+
+def origin_and_spacing(x: Array, y: Array, z: Array) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return the first points and the steps of three equally spaced, ascending axes; an axis of one point has step 1.
+
+    Raises
+    ------
+    InvalidValueError
+        For other axes.
+    """
+    origin, spacing = [], []
+    for name, axis in zip("xyz", (x, y, z)):
+        points = as_finite(axis, name, shape=(None,))
+        count = len(points)
+        step = float(points[-1] - points[0]) / (count - 1) if count > 1 else 1.0
+        ideal = float(points[0]) + step * namespace(points).arange(count) if count else points
+        if count == 0 or step <= 0 or float(abs(points - ideal).max()) > 1e-9 * max(step * count, _largest(points)):
+            raise InvalidValueError(
+                f"axis {name} is not equally spaced and ascending; expected numpy.linspace(a, b, n)"
+            )
+        origin.append(float(points[0]))
+        spacing.append(step)
+    return _triple(origin, "origin"), _triple(spacing, "spacing")
+
+
+def _largest(points: Array) -> float:
+    return float(abs(points).max())
 
 
 def box_axes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,24 +64,6 @@ def test_errors_of_other_ranks_keep_class_and_text(name: str, kind: type, text: 
     rebuilt = agreement._rebuild(3, name, "flat")
     assert type(rebuilt) is kind
     assert str(rebuilt) == text
-
-
-def test_abort_on_error_raises_where_abort_returns() -> None:
-    """MPI may come back from Abort before the process ends: nothing after the block may run."""
-    codes: list[int] = []
-    comm = SimpleNamespace(Get_size=lambda: 2, Get_rank=lambda: 1, Abort=codes.append)
-    with pytest.raises(ZeroDivisionError), distributed.abort_on_error(comm):
-        raise ZeroDivisionError
-    assert codes == [1]
-
-
-def test_abort_on_error_lets_a_single_process_raise() -> None:
-    with pytest.raises(ZeroDivisionError), distributed.abort_on_error(None):
-        raise ZeroDivisionError
-    assert agreement._exit_code(SystemExit(None)) == 0
-    assert agreement._exit_code(SystemExit("bad")) == 1
-    assert agreement._exit_code(SystemExit(4)) == 4
-    assert agreement._exit_code(KeyboardInterrupt()) == 130
 
 
 def test_descriptions_differ_where_arrays_do() -> None:

@@ -17,12 +17,14 @@ import sci
 from sci import versions
 from sci.backend import nccl
 from sci.cli.outcome import tell
+from sci.distributed import agreed, broadcast_object, rank_of, size
 from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
 from sci.kernels import cache_folder, find_compiler, host_threads, prebuilt_damage, prebuilt_level
 from sci.options import get as get_option
 from sci.options import options
 from sci.potentials import Particles, direct_sum
+from sci.tasks import launched_tasks
 
 __all__ = ["run"]
 
@@ -41,7 +43,14 @@ class Finding:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Look at everything and report it."""
+    """Look at everything and report it; ranks tell rank 0 where they run."""
+    ranks = _ranks(arguments)
+    with agreed(arguments.comm, "doctor"):
+        if rank_of(arguments.comm) == 0:
+            _examine(arguments, ranks)
+
+
+def _examine(arguments: argparse.Namespace, ranks: list[Finding]) -> None:
     findings = [
         _versions(),
         _names(),
@@ -51,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         _kernel(),
         _device(),
         *_mpi(),
+        *ranks,
         _hdf5(),
         _threads(),
         *_extras(),
@@ -170,6 +180,36 @@ def _mpi() -> list[Finding]:
     mpirun = str(beside) if beside.exists() else which("mpirun")
     launcher = Finding("mpirun", mpirun is not None, mpirun or "none", "" if mpirun else "put the MPI's bin on PATH")
     return [Finding("MPI", True, f"{name}, {found['library']}; {aware}"), launcher]
+
+
+def _ranks(arguments: argparse.Namespace) -> list[Finding]:
+    """Look at the tasks of the launcher, if one started this process: do they know of each other, and share cores?"""
+    found = launched_tasks()
+    if found is None:
+        return []
+    if arguments.comm is None and found[1] > 1:
+        return [Finding("ranks", False, *arguments.diagnosis.split("; ", 1))]
+    node = platform.node(), sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    places = [broadcast_object(node, arguments.comm, rank) for rank in range(size(arguments.comm))]
+    nodes = len({name for name, _ in places})
+    shared = _sharing(places)
+    text = f"{len(places)} of the launcher ({found[0]}) on {nodes} {'node' if nodes == 1 else 'nodes'}"
+    if not shared:
+        return [Finding("ranks", True, f"{text}, each on cores of its own")]
+    text += f"; up to {shared[0]} share {shared[1]} cores, with {host_threads()} threads each"
+    fix = f"bind each rank to {max(1, shared[1] // shared[0])} cores, or set OMP_NUM_THREADS to that"
+    fits = shared[0] * host_threads() <= shared[1]
+    return [Finding("ranks", fits, text, "" if fits else fix)]
+
+
+def _sharing(places: list[tuple[str, list[int]]]) -> tuple[int, int] | None:
+    """Return the ranks that share cores, and their cores, on the node where most do; None if each has its own."""
+    found = []
+    for node in {name for name, _ in places}:
+        cores = [set(own) for name, own in places if name == node]
+        if sum(map(len, cores)) > len(set().union(*cores)):
+            found.append((len(cores), len(set().union(*cores))))
+    return max(found, default=None)
 
 
 def _hdf5() -> Finding:

@@ -17,9 +17,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the samples and write them."""
     a = arguments
     chosen_namespace(a, on_device=False)
-    require_writable([a.output], overwrite=a.overwrite)
+    require_writable([a.output], overwrite=a.overwrite, comm=a.comm)
     start = time.perf_counter()
-    common = {"subsample": a.subsample, "seed": a.seed}
+    common = {"subsample": a.subsample, "seed": a.seed, "comm": a.comm}
     if a.equation == "darcy":
         x, y = darcy_flow(a.samples, a.grid, low=a.low, high=a.high, **common)
         periodic = False
@@ -28,15 +28,15 @@ def run(arguments: argparse.Namespace) -> None:
         y, periodic = y[:, 0], True
     seconds = time.perf_counter() - start
     with computing():
-        save_samples(a.output, x, y, grid_axes=2, periodic=periodic, command=a.command)
+        save_samples(a.output, x, y, grid_axes=2, periodic=periodic, command=a.command, comm=a.comm)
     report = {
         "equation": a.equation,
         "output": str(a.output),
-        "samples": len(x),
+        "samples": a.samples,
         "grid": list(x.shape[1:]),
         "seed": a.seed,
         "seconds": seconds,
     }
     shape = " x ".join(map(str, report["grid"]))
-    rows = [("samples", f"{len(x)} of {a.equation}, {shape}"), ("time", f"{seconds:.1f} s"), ("file", str(a.output))]
+    rows = [("samples", f"{a.samples} of {a.equation}, {shape}"), ("time", f"{seconds:.1f} s"), ("file", str(a.output))]
     tell(a, report, rows)

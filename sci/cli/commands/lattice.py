@@ -11,9 +11,11 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import computing, error_in_words, require_writable, tell, to_accuracy
+from sci.cli.sharing import from_first
+from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
-from sci.io import read_crystal, save
-from sci.potentials import Interstitial, LatticePotential, PotentialGrid, Substitution, Vacancy
+from sci.io import ComputedGrid, read_crystal, save_computed_grid
+from sci.potentials import Interstitial, LatticePotential, Substitution, Vacancy
 from sci.potentials.grid import box_axes
 from sci.units import potential_factor
 
@@ -27,22 +29,22 @@ def run(arguments: argparse.Namespace) -> None:
     factor = potential_factor(a.units, a.temperature)
     if a.grid < 1 or not 0 < a.window < np.inf:
         raise InvalidValueError(f"--grid {a.grid} --window {a.window:g}: expected positive numbers")
-    require_writable([p for p in (a.output, a.plot) if p], [a.input], overwrite=a.overwrite)
+    require_writable([p for p in (a.output, a.plot) if p], [a.input], overwrite=a.overwrite, comm=a.comm)
     if a.plot:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(a.plot)
-    cell = read_crystal(a.input, charges=_charges(a.charges))
-    defects = _defects(a)
+    charges, defects = _charges(a.charges), _defects(a)
+    cell = from_first(a.comm, lambda: read_crystal(a.input, charges=charges))
     start = time.perf_counter()
     phi = LatticePotential(cell, a.repeats, defects=defects, tol=a.tol, weights=a.weights)
     chosen = next((d for d in defects if not isinstance(d, Interstitial)), None)
     particle, index = (chosen.particle, chosen.cell) if chosen else (0, tuple(n // 2 for n in phi.repeats))
     with computing():
         places = np.array([phi.position(s, index) for s in range(cell.n)])
-        values = factor * phi(places)
+        values = from_first(a.comm, lambda: factor * phi(places))
         seconds = time.perf_counter() - start
-        errors = {"potential": phi.measured_error("potential").as_dict()}
+        errors = from_first(a.comm, lambda: {"potential": phi.measured_error("potential").as_dict()})
         _write(a, phi, places[particle], factor, errors)
     names = cell.names or ("",) * cell.n
     report = {
@@ -91,18 +93,18 @@ def _defects(a: argparse.Namespace) -> list[Vacancy | Substitution | Interstitia
 def _write(
     a: argparse.Namespace, phi: LatticePotential, center: np.ndarray, factor: float, errors: dict[str, Any]
 ) -> None:
-    """Write the grid and the picture of a window around `center`."""
+    """Write the grid, whose slabs the ranks share, and the picture of a window around `center`."""
     half = 0.5 * a.window * np.array(phi.periods)
     box = list(zip((center - half).tolist(), (center + half).tolist()))
     if a.output:
-        axes = box_axes(box, a.grid)
-        grid = PotentialGrid.on_axes(phi.on_grid(*axes), *axes).in_units(a.units, a.temperature)
-        save(a.output, grid, results={"measured_error": errors}, command=a.command)
-    if a.plot:
-        from sci.plotting import plot_plane
+        grid = ComputedGrid(*box_axes(box, a.grid), lambda x, y, z: factor * phi.on_grid(x, y, z), a.units)
+        save_computed_grid(a.output, grid, results={"measured_error": errors}, command=a.command, comm=a.comm)
+    with agreed(a.comm, "the picture"):
+        if a.plot and rank_of(a.comm) == 0:
+            from sci.plotting import plot_plane
 
-        title = f"{a.input.name}: {phi.n_sites:,} sites, defects: {len(phi.defects)}"
-        plot_plane(phi, a.plot, box[:2], float(center[2]), factor=factor, units=a.units, title=title)
+            title = f"{a.input.name}: {phi.n_sites:,} sites, defects: {len(phi.defects)}"
+            plot_plane(phi, a.plot, box[:2], float(center[2]), factor=factor, units=a.units, title=title)
 
 
 def _table(a: argparse.Namespace, report: dict[str, Any]) -> Sequence[tuple[str, str]]:

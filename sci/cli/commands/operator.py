@@ -11,6 +11,8 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import computing, require_writable, tell
+from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
+from sci.distributed import agreed, rank_of, size, split
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
@@ -33,15 +35,11 @@ def train(a: argparse.Namespace) -> None:
     chosen_namespace(a, on_device=False)
     outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
     inputs = [p for p in (a.input, *a.test) if p]
-    require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume])
+    require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume], comm=a.comm)
     _require_plotting(a.plot)
-    samples = load_samples(a.input)
-    dim = _grid_axes(a, samples)
+    samples, dim, tests, resume = from_first(a.comm, lambda: _training_data(a))
     modes = _modes(a, dim)
     x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
-    tests = {p: load_samples(p) for p in a.test}
-    for path, test in tests.items():
-        _require_axes(path, test, dim)
     fields = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
     factorization = a.factorization or ("tucker" if a.rank_fraction is not None else "dense")
     model = FNO(
@@ -58,14 +56,11 @@ def train(a: argparse.Namespace) -> None:
         horizon=a.horizon,
         square=a.square,
     )
-    resume = load(a.resume) if a.resume else None
-    if resume is not None and not isinstance(resume, Checkpoint):
-        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
     if a.transpose:
         x, y = with_transposed(x, y)
 
     def keep(checkpoint: Checkpoint) -> None:
-        save(a.checkpoint, checkpoint, command=a.command)
+        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
 
     start = time.perf_counter()
     trained, history = train_operator(
@@ -75,12 +70,16 @@ def train(a: argparse.Namespace) -> None:
         seed=a.seed,
         save=keep if a.checkpoint else None,
         resume=resume,
+        comm=a.comm,
     )
-    save(a.output, trained, command=a.command, parent_uuid=_uuid(a.input))
-    if a.plot:
-        from sci.plotting import plot_training
+    with agreed(a.comm, "the model"):
+        if rank_of(a.comm) > 0:
+            return
+        save(a.output, trained, command=a.command, parent_uuid=_uuid(a.input))
+        if a.plot:
+            from sci.plotting import plot_training
 
-        plot_training(history, a.plot)
+            plot_training(history, a.plot)
     report = {
         "model": str(a.output),
         "parameters": model.n_parameters,
@@ -93,38 +92,76 @@ def train(a: argparse.Namespace) -> None:
     _tell(a, report)
 
 
+def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samples], Checkpoint | None]:
+    """Read samples, their number of grid axes, tests, and the checkpoint to go on from."""
+    samples = load_samples(a.input)
+    dim = _grid_axes(a, samples)
+    tests = {path: load_samples(path) for path in a.test}
+    for path, test in tests.items():
+        _require_axes(path, test, dim)
+    resume = load(a.resume) if a.resume else None
+    if resume is not None and not isinstance(resume, Checkpoint):
+        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    return samples, dim, tests, resume
+
+
 def predict(a: argparse.Namespace) -> None:
-    """Apply a model and write the predictions."""
+    """Apply a model and write the predictions; ranks share the batches."""
     chosen_namespace(a, on_device=False)
-    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite)
+    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite, comm=a.comm)
     _require_plotting(a.plot)
-    operator = _operator(a.model)
-    dim = operator.model.config.dim
     if a.batch < 1:
         raise InvalidValueError(f"--batch {a.batch}: expected a positive number")
+    whole: dict[str, Any] = {"x": None}
+    operator, n = from_first(a.comm, lambda: _inputs(a, whole))
+    start, ranks = time.perf_counter(), size(a.comm)
+    # Whole batches, so that each is the one that a single process predicts.
+    batches = [split(-(-n // a.batch), rank=rank, size=ranks) for rank in range(ranks)]
+    bounds = [0, *(min(n, share.stop * a.batch) for share in batches)]
+    own = rows_from_first(a.comm, whole["x"], bounds)
+    with computing():
+        with agreed(a.comm, "predict"):
+            predicted = operator(own, batch_size=a.batch) if len(own) else None
+        prediction = rows_to_first(a.comm, predicted)
+    with agreed(a.comm, "the prediction"):
+        if prediction is not None:
+            _tell_prediction(a, prediction, start, **whole)
+
+
+def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperator, int]:
+    """Read the model and its inputs; return it and their number, and put x, truth and what is known into `whole`."""
+    operator = _operator(a.model)
+    dim = operator.model.config.dim
     samples = load_inputs(a.input)
     _require_axes(a.input, samples, dim)
     x, y = samples
     x, truth = _fields(x, dim, f"{a.input}: x"), None if y is None else _fields(y, dim, f"{a.input}: y")
     if truth is not None and (len(truth), *truth.shape[2:]) != (len(x), *x.shape[2:]):
         raise InvalidValueError(f"{a.input}: y {truth.shape} does not fit x {x.shape}; leave y out to predict only")
-    start = time.perf_counter()
-    with computing():
-        prediction = operator(x, batch_size=a.batch)
+    if a.plot and truth is None:
+        raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")
+    whole.update(x=x, truth=truth, periodic=samples.periodic)
+    return operator, len(x)
+
+
+def _tell_prediction(
+    a: argparse.Namespace, prediction: np.ndarray, start: float, x: np.ndarray, truth: Any, periodic: bool | None
+) -> None:
+    """Write, draw and report predictions."""
     report: dict[str, Any] = {"output": str(a.output), "samples": len(x), "grid": list(x.shape[2:])}
     if truth is not None:
-        report.update(_errors(relative_errors(prediction, truth, periodic=samples.periodic)))
+        with computing():
+            report.update(_errors(relative_errors(prediction, truth, periodic=periodic)))
     report["seconds"] = time.perf_counter() - start
-    save_samples(a.output, x, prediction, grid_axes=dim, periodic=samples.periodic, command=a.command)
+    save_samples(a.output, x, prediction, grid_axes=x.ndim - 2, periodic=periodic, command=a.command)
     if a.plot:
         from sci.plotting import plot_prediction
 
-        if truth is None:
-            raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")
         plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
     _tell(a, report)
 
 
+@on_first_alone
 def import_state(a: argparse.Namespace) -> None:
     """Turn a state dict into a model and write it."""
     require_writable([a.output], [a.input], overwrite=a.overwrite)

@@ -14,9 +14,11 @@ from sci.backend import is_device_array, namespace, to_device, to_host
 from sci.cli.commands.files.export import export_paths, write_exports
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import computing, error_in_words, require_writable, say, tell, to_accuracy
+from sci.cli.sharing import from_first
+from sci.distributed import agreed, allgather_rows, broadcast_object, rank_of, size, split
 from sci.errors import InvalidValueError
-from sci.io import read_structure, save_potential_file
-from sci.potentials import Coulomb, Particles, PotentialGrid, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.io import ComputedGrid, load_grid, read_structure, save_potential_file
+from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.potentials.grid import box_axes
 from sci.units import energy_factor, potential_factor
 
@@ -45,11 +47,12 @@ def run(arguments: argparse.Namespace) -> None:
     with clock.phase("read"):
         particles = _read(a, xp)
     with clock.phase("build"):
-        phi = _build(a, particles)
+        spread = _build(a, particles)
     with computing():
-        results = _results(a, phi, clock)
-        with clock.phase("grid"):
-            grid = _grid(a, phi)
+        results = _energy(a, spread, clock)
+        phi = spread.whole(particles)
+        results |= _errors(a, phi, results["energy_e2_per_angstrom"], clock)
+        grid = _grid(a, phi)
         _write(a, phi, grid, {**results, "seconds": dict(clock)}, exports, clock)
     report = _report(a, particles, phi, grid, results, clock, exports)
     if a.forces and a.accuracy == "potential":
@@ -71,7 +74,7 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
         raise InvalidValueError("--export writes the grid, and there is none; add --grid N")
     potential_factor(a.units, a.temperature)
     outputs = [a.output, *exports.values(), *([a.plot] if a.plot else [])]
-    require_writable(outputs, [a.input], overwrite=a.overwrite)
+    require_writable(outputs, [a.input], overwrite=a.overwrite, comm=a.comm)
     if a.plot:
         from sci.plotting import require_matplotlib
 
@@ -79,8 +82,8 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
 
 
 def _read(a: argparse.Namespace, xp: Any) -> Particles:
-    """Read the structure and move it to where the computing is done."""
-    found = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
+    """Read the structure on rank 0 and move it to where the computing is done."""
+    found = from_first(a.comm, lambda: read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model))
     if found.cell is not None:
         raise InvalidValueError(
             f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; for energy "
@@ -93,14 +96,18 @@ def _read(a: argparse.Namespace, xp: Any) -> Particles:
 
 
 def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotential:
+    """Build the potential of particles that are spread over the ranks."""
+    rows = split(particles.n, a.comm)
+    mine = Particles(particles.positions[rows], particles.charges[rows]) if rows.stop > rows.start else None
     return RangeSeparatedPotential(
-        particles,
+        mine,
         a.tol,
         kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
         accuracy=a.accuracy,
         alpha=a.alpha,
         expected_targets=max(1_000_000, _points(a)) if a.expected_targets is None else a.expected_targets,
         padding=a.padding,
+        comm=a.comm,
     )
 
 
@@ -110,62 +117,83 @@ def _points(a: argparse.Namespace) -> int:
     return int(a.grid[0] ** 3 if len(a.grid) == 1 else math.prod(a.grid))
 
 
-def _results(a: argparse.Namespace, phi: RangeSeparatedPotential, clock: _Clock) -> dict[str, Any]:
-    """Return energy, forces and measured errors, as they go into the file."""
+def _energy(a: argparse.Namespace, spread: RangeSeparatedPotential, clock: _Clock) -> dict[str, Any]:
+    """Return energy and forces, as they go into the file, of charges that are spread over the ranks."""
     with clock.phase("energy"):
-        energy = phi.energy()
+        energy = spread.energy()
     results: dict[str, Any] = {
         "energy_e2_per_angstrom": energy,
         "energy_kcal_per_mol": energy * energy_factor("kcal/mol"),
     }
     if a.forces:
         with clock.phase("forces"):
-            results["forces"] = to_host(phi.forces())
-    with clock.phase("error"):
-        results["error_estimate"] = phi.error_estimate
-        quantities = ["potential", "energy", *(["field", "forces"] if a.forces or a.accuracy == "forces" else [])]
-        results["measured_error"] = {name: phi.measured_error(name).as_dict() for name in quantities}
-        p = phi.particles
-        if p is not None and p.n <= ALL_PAIRS:
-            exact = 0.5 * float((p.charges * direct_sum(p, p.positions, kernel=phi.kernel)).sum())
-            results["energy_error_e2_per_angstrom"] = abs(energy - exact)
+            own = spread.forces() if spread.particles is not None else namespace(spread.long_range.core).empty((0, 3))
+            results["forces"] = to_host(allgather_rows(own, a.comm))
     return results
 
 
-def _grid(a: argparse.Namespace, phi: RangeSeparatedPotential) -> PotentialGrid | None:
+def _errors(a: argparse.Namespace, phi: RangeSeparatedPotential, energy: float, clock: _Clock) -> dict[str, Any]:
+    """Return the measured errors, as they go into the file."""
+    p = phi.all_particles
+    results: dict[str, Any] = {}
+    with clock.phase("error"):
+        phi(p.positions[:1])  # a rank without charges has not yet evaluated at one, and would choose another way
+        quantities = ["potential", "energy", *(["field", "forces"] if a.forces or a.accuracy == "forces" else [])]
+        results["measured_error"] = _measured(a.comm, phi, quantities)
+        results["error_estimate"] = results["measured_error"]["potential"]["relative"]
+        if p.n <= ALL_PAIRS:
+            rows = split(p.n, a.comm)
+            exact = allgather_rows(direct_sum(p, p.positions[rows], kernel=phi.kernel), a.comm)
+            results["energy_error_e2_per_angstrom"] = abs(energy - 0.5 * float((p.charges * exact).sum()))
+    return results
+
+
+def _measured(comm: Any, phi: RangeSeparatedPotential, quantities: list[str]) -> dict[str, Any]:
+    """Measure errors, each on one rank."""
+    rank, ranks, own = rank_of(comm), size(comm), {}
+    with agreed(comm, "measured_error"):
+        for name in quantities[rank::ranks]:
+            own[name] = phi.measured_error(name).as_dict()
+    return {name: broadcast_object(own.get(name), comm, k % ranks) for k, name in enumerate(quantities)}
+
+
+def _grid(a: argparse.Namespace, phi: RangeSeparatedPotential) -> ComputedGrid | None:
     if a.grid is None:
         return None
     axes = box_axes(phi.domain, a.grid[0] if len(a.grid) == 1 else a.grid)
-    xp = namespace(phi.long_range.core)
-    values = phi.on_grid(*(to_device(axis, xp) for axis in axes))
-    return PotentialGrid.on_axes(values, *axes).in_units(a.units, a.temperature)
+    xp, factor = namespace(phi.long_range.core), potential_factor(a.units, a.temperature)
+    return ComputedGrid(*axes, lambda *part: factor * phi.on_grid(*(to_device(v, xp) for v in part)), a.units)
 
 
 def _write(
     a: argparse.Namespace,
     phi: RangeSeparatedPotential,
-    grid: PotentialGrid | None,
+    grid: ComputedGrid | None,
     results: dict[str, Any],
     exports: dict[str, Path],
     clock: _Clock,
 ) -> None:
-    with clock.phase("write"):
-        save_potential_file(a.output, phi, grid=grid, results=results, command=a.command)
-    if grid is not None and exports:
-        with clock.phase("export"):
-            write_exports(exports, grid, phi.particles, a.temperature)
-    if a.plot:
-        from sci.plotting import plot_potential
+    """Write all outputs: ranks compute the slabs of the grid, rank 0 writes."""
+    with clock.phase("write" if grid is None else "grid and write"):
+        save_potential_file(a.output, phi, grid=grid, results=results, command=a.command, comm=a.comm)
+    with agreed(a.comm, "outputs"):
+        if rank_of(a.comm) > 0:
+            return
+        if exports:
+            with clock.phase("export"):
+                write_exports(exports, load_grid(a.output), phi.particles, a.temperature)
+        if a.plot:
+            from sci.plotting import plot_potential
 
-        with clock.phase("plot"):
-            plot_potential(phi, a.plot, units=a.units, temperature=a.temperature, title=a.input.name)
+            with clock.phase("plot"):
+                plot_potential(phi, a.plot, units=a.units, temperature=a.temperature, title=a.input.name)
 
 
 def _report(
     a: argparse.Namespace,
     particles: Particles,
     phi: RangeSeparatedPotential,
-    grid: PotentialGrid | None,
+    grid: ComputedGrid | None,
     results: dict[str, Any],
     clock: _Clock,
     exports: dict[str, Path],
@@ -191,7 +219,7 @@ def _report(
         **{name: value for name, value in results.items() if name != "forces"},
         "grid": None
         if grid is None
-        else {"shape": list(grid.shape), "origin": list(grid.origin), "spacing": list(grid.spacing)},
+        else {"shape": list(grid.shape), "origin": list(grid.frame.origin), "spacing": list(grid.frame.spacing)},
         "units": a.units,
         "temperature": a.temperature,
         "exports": [str(path) for path in exports.values()],

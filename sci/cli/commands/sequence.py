@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import computing, tell
+from sci.distributed import Layout, agreed, allreduce_max, shard, size
 from sci.errors import InvalidValueError
 from sci.sequence import (
     attention_cost,
@@ -25,6 +27,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Time, predict and report."""
     a = arguments
     chosen_namespace(a, on_device=False)
+    ranks = size(a.comm)
+    a.ranks = a.ranks or (ranks if ranks > 1 else 4)
     sizes = {"--length": a.length, "--heads": a.heads, "--head-dim": a.head_dim, "--ranks": a.ranks}
     for name, value in {**sizes, "--repeats": a.repeats}.items():
         if value < 1:
@@ -32,22 +36,29 @@ def run(arguments: argparse.Namespace) -> None:
     with computing():
         timings = _timings(a)
     report = {"tokens": a.length, "heads": a.heads, "head_dim": a.head_dim, "dtype": a.dtype, "causal": not a.full}
-    report |= {"timings": timings, "ranks": a.ranks, "methods": _methods(a)}
+    report |= {"timed_on": ranks, "timings": timings, "ranks": a.ranks, "methods": _methods(a)}
     tell(a, report, _table(a, report))
 
 
 def _timings(a: argparse.Namespace) -> list[dict[str, Any]]:
+    """Time attention on one process, or each way of spreading it over the ranks of the launcher."""
     rng = np.random.default_rng(a.seed)
-    q, k, v, dout = (rng.standard_normal((a.heads, a.length, a.head_dim)).astype(a.dtype) for _ in range(4))
-    found = [
-        _timing(
-            "softmax", a, lambda: softmax_attention.forward(q, k, v, causal=not a.full), softmax_attention.vjp, dout
-        )
-    ]
-    if not a.full and a.dtype != "float16":
+    arrays = [rng.standard_normal((a.heads, a.length, a.head_dim)).astype(a.dtype) for _ in range(4)]
+    causal, spread = not a.full, size(a.comm) > 1
+    layout: Layout = "zigzag" if spread and causal else "contiguous"  # which shares the work of causal attention evenly
+    q, k, v, dout = (shard(x, a.comm, -2, layout) for x in arrays)
+    found = []
+    for method in ("ring", "rsa", "ulysses") if spread else ("ring",):
+        options = {"causal": causal, "method": method, "layout": layout, "comm": a.comm}
+        forward = partial(softmax_attention.forward, q, k, v, **options)
+        found.append(_timing(f"softmax {method}" if spread else "softmax", a, forward, softmax_attention.vjp, dout))
+    if causal and a.dtype != "float16":
         decay = (2.0 ** -np.arange(1, a.heads + 1)).astype(a.dtype)
-        forward = lambda: lightning_attention.forward(q, k, v, decay)  # noqa: E731
-        found.append(_timing("lightning", a, forward, lightning_attention.vjp, dout))
+        q, k, v, dout = (shard(x, a.comm, -2) for x in arrays)
+        for method in ("gather", "ring") if spread else ("gather",):
+            forward = partial(lightning_attention.forward, q, k, v, decay, method=method, comm=a.comm)
+            name = f"lightning {method}" if spread else "lightning"
+            found.append(_timing(name, a, forward, lightning_attention.vjp, dout))
     return found
 
 
@@ -56,16 +67,16 @@ def _timing(
 ) -> dict[str, Any]:
     _, residuals = forward()
     backward((dout, None), residuals)
-    return {
-        "method": name,
-        "forward_seconds": _fastest(a.repeats, forward),
-        "backward_seconds": _fastest(a.repeats, lambda: backward((dout, None), residuals)),
-    }
+    seconds = np.array([_fastest(a, forward), _fastest(a, lambda: backward((dout, None), residuals))])
+    slowest = allreduce_max(seconds, a.comm)
+    return {"method": name, "forward_seconds": float(slowest[0]), "backward_seconds": float(slowest[1])}
 
 
-def _fastest(repeats: int, action: Callable[[], Any]) -> float:
+def _fastest(a: argparse.Namespace, action: Callable[[], Any]) -> float:
     seconds = []
-    for _ in range(repeats):
+    for _ in range(a.repeats):
+        with agreed(a.comm, "a run"):  # all ranks begin together
+            pass
         start = time.perf_counter()
         action()
         seconds.append(time.perf_counter() - start)
@@ -95,7 +106,8 @@ def _methods(a: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _table(a: argparse.Namespace, report: dict[str, Any]) -> list[tuple[str, str]]:
     kind = "causal" if report["causal"] else "full"
-    rows = [("sequence", f"{a.length:,} tokens, {a.heads} heads of {a.head_dim}, {a.dtype}, {kind}")]
+    where = f", on {report['timed_on']} ranks, the slowest counts" if report["timed_on"] > 1 else ""
+    rows = [("sequence", f"{a.length:,} tokens, {a.heads} heads of {a.head_dim}, {a.dtype}, {kind}{where}")]
     for timing in report["timings"]:
         seconds = (timing["forward_seconds"], timing["backward_seconds"])
         rows.append((timing["method"], f"forward {seconds[0]:.4f} s, gradients {seconds[1]:.4f} s"))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import Failure, computing, require_writable, tell
+from sci.cli.sharing import from_first, on_first_alone
+from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
 from sci.io import load, load_problem, read_header, save
 from sci.solvers import (
@@ -30,7 +33,7 @@ __all__ = ["METHODS", "run", "train"]
 Solve: TypeAlias = Callable[..., SolveResult]
 
 METHODS: dict[str, Callable[[PoissonOperator, Path | None], Solve]] = {
-    "learned": lambda A, path: LearnedMultigrid(A, _loaded(path, CycleModel) if path else None).solve,
+    "learned": lambda A, path: LearnedMultigrid(A, _loaded(path, CycleModel, A.comm) if path else None).solve,
     "untrained": lambda A, _: LearnedMultigrid(A, CycleModel.untrained()).solve,
     "multigrid": lambda A, _: partial(cg, A, M=Multigrid(A)),
     "mic": lambda A, _: partial(cg, A, M=IncompleteCholesky(A, modified=0.97)),
@@ -41,17 +44,21 @@ METHODS: dict[str, Callable[[PoissonOperator, Path | None], Solve]] = {
 }
 """What makes the solver of each method from the operator and the path of a model."""
 
+SPREAD = ("learned", "untrained", "multigrid", "cg")
+"""Methods that work on a grid that is spread over ranks."""
 
-def _loaded(path: Path | None, kind: Any) -> Any:
+
+def _loaded(path: Path | None, kind: Any, comm: Any = None) -> Any:
     """Return the model in a file, of the class `kind`."""
     if path is None:
         raise InvalidValueError("--method dcdm needs the network that you have trained: give --model MODEL.h5")
-    model = load(path)
+    model = from_first(comm, lambda: load(path))
     if not isinstance(model, kind):
         raise InvalidValueError(f"{path} holds a {type(model).__name__}; expected a {kind.__name__}")
     return model
 
 
+@on_first_alone
 def train(a: argparse.Namespace) -> None:
     """Train the learned V-cycle and write it."""
     chosen_namespace(a, on_device=False)
@@ -76,11 +83,18 @@ def train(a: argparse.Namespace) -> None:
 
 def run(a: argparse.Namespace) -> None:
     """Solve the problem in a file and write the solution."""
+    if a.method in SPREAD:
+        _solve(a)
+    else:
+        on_first_alone(_solve)(a)
+
+
+def _solve(a: argparse.Namespace) -> None:
     chosen_namespace(a, on_device=False)
-    require_writable([a.output], [p for p in (a.input, a.model) if p], overwrite=a.overwrite)
+    require_writable([a.output], [p for p in (a.input, a.model) if p], overwrite=a.overwrite, comm=a.comm)
     if a.model and a.method not in ("learned", "dcdm"):
         raise InvalidValueError(f"--model goes with --method learned or dcdm, not with {a.method}")
-    A, b = load_problem(a.input)
+    A, b = load_problem(a.input, comm=a.comm)
     start = time.perf_counter()
     solve = METHODS[a.method](A, a.model)
     setup = time.perf_counter() - start
@@ -91,14 +105,18 @@ def run(a: argparse.Namespace) -> None:
             f"{a.method} stopped after {result.iterations} iterations with a relative residual of "
             f"{result.residual_norms[-1] / result.residual_norms[0]:.3g}; use a larger --maxiter or --rtol"
         )
-    parent = read_header(a.input).uuid if _is_ours(a.input) else None
-    about = {"method": a.method, "setup_seconds": setup}
-    save(a.output, result, results=about, command=a.command, parent_uuid=parent)
+    whole = replace(result, x=A.gather(result.x))
+    with agreed(a.comm, "the solution"):
+        if rank_of(a.comm) > 0:
+            return
+        parent = read_header(a.input).uuid if _is_ours(a.input) else None
+        about = {"method": a.method, "setup_seconds": setup}
+        save(a.output, whole, results=about, command=a.command, parent_uuid=parent)
     _print(
         a,
         {
             "solution": str(a.output),
-            "unknowns": A.size,
+            "unknowns": A.n_unknowns,
             "method": a.method,
             "iterations": result.iterations,
             "relative_residual": float(result.residual_norms[-1] / max(result.residual_norms[0], 1e-300)),

@@ -11,6 +11,8 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.outcome import error_in_words, require_writable, say, tell, to_accuracy
+from sci.cli.sharing import from_first
+from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
 from sci.io import compute_trajectory, load, trajectory_state
 from sci.potentials import Coulomb, Trajectory, Yukawa
@@ -24,12 +26,12 @@ def run(arguments: argparse.Namespace) -> None:
     chosen_namespace(a, on_device=False)
     inputs = [a.input, *([a.topology] if a.topology else [])]
     outputs, continued = [a.output, *([a.plot] if a.plot else [])], [a.output, a.plot] if a.resume else []
-    require_writable(outputs, inputs, overwrite=a.overwrite, continued=continued)
+    require_writable(outputs, inputs, overwrite=a.overwrite, continued=continued, comm=a.comm)
     if a.plot:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(a.plot)
-    before = _finished(a.output) if a.resume and a.output.exists() else 0
+    before = from_first(a.comm, lambda: _finished(a.output) if a.resume and a.output.exists() else 0)
     try:
         compute_trajectory(
             a.input,
@@ -43,12 +45,20 @@ def run(arguments: argparse.Namespace) -> None:
             resume=a.resume,
             overwrite=a.overwrite,
             command=a.command,
+            comm=a.comm,
         )
     except KeyboardInterrupt as stop:
         if a.output.exists():
             say("error", f"interrupted; {_finished(a.output)} frames are finished in {a.output}: go on with --resume")
             raise SystemExit(130) from stop
         raise
+    with agreed(a.comm, "the report"):
+        if rank_of(a.comm) == 0:
+            _finish(a, before, start)
+
+
+def _finish(a: argparse.Namespace, before: int, start: float) -> None:
+    """Draw and report what the file holds."""
     found = load(a.output)
     if a.plot:
         from sci.plotting import plot_energies

@@ -11,7 +11,8 @@ __all__ = ["add_sequence"]
 
 SEQUENCE = """Attention over sequences: what it costs on this machine, and on many ranks."""
 BENCH = """Time softmax attention and lightning attention, forward and with gradients, on this process and its
-threads, and say what each way of spreading softmax attention over ranks sends and holds on a rank."""
+threads, or under mpirun in each way of spreading them over the ranks; and say what each way of spreading softmax
+attention sends and holds on a rank."""
 
 
 def add_sequence(parser: Any) -> None:
@@ -25,7 +26,7 @@ def add_sequence(parser: Any) -> None:
     bench.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers per head and token (64)")
     bench.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32", help="(float32)")
     bench.add_argument("--full", action="store_true", help="every token sees all; otherwise those before it and itself")
-    bench.add_argument("--ranks", type=int, default=4, metavar="P", help="ranks to predict for (4)")
+    bench.add_argument("--ranks", type=int, metavar="P", help="ranks to predict for (those of the launcher, or 4)")
     bench.add_argument("--repeats", type=int, default=3, metavar="N", help="runs; the fastest counts (3)")
     bench.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random arrays (0)")
     add_common(bench, computes=True)

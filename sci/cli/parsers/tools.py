@@ -33,7 +33,7 @@ def add_doctor(parser: Any) -> None:
     """Add the arguments of `sci doctor`."""
     parser.describe(DOCTOR, "sci doctor --json")
     add_common(parser)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.doctor").run(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.doctor").run(a), diagnoses=True)
 
 
 def add_completion(parser: Any) -> None:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sci.backend import Array, to_host
-from sci.errors import FileFormatError
+from sci.distributed import Comm, agreed, broadcast_object, rank_of
+from sci.errors import FileFormatError, SciError
 from sci.io.core.datasets import Group, read_array, read_foreign, read_text, write_array, write_text
 from sci.io.core.hdf5 import is_foreign, open_any, open_file
 from sci.io.core.integrity import check_heaps
@@ -62,10 +63,15 @@ class _ProblemCodec:
 
     @staticmethod
     def read(group: Group) -> PoissonProblem:
+        return _problem(*_ProblemCodec.parts(group))
+
+    @staticmethod
+    def parts(group: Group) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the settings in a group."""
         parts = {name: read_array(group, name, None, ("u1", "f8")) for name in _parts(group)}
         settings = {name: json.loads(read_text(group, name)) for name in _LISTS}
         settings["mean"] = read_text(group, "mean")
-        return _problem(parts, settings)
+        return parts, settings
 
     @staticmethod
     def n_bytes(problem: PoissonProblem) -> int:
@@ -95,27 +101,48 @@ class _SolutionCodec:
         return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), condition)
 
 
-def load_problem(path: str | Path) -> PoissonProblem:
+def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:
     """Return the operator and the right-hand side in a Poisson file of ours, or in any HDF5 file like it.
 
     Such a file has the datasets `mask` (true or 1 in the fluid) and `b` on one grid; optionally `neumann_body` (true in
     bodies with a Neumann surface) and `coefficient`, and the root attributes `spacing` (a number or one for each axis)
     and `boundary` (a name, or a list as JSON, as `PoissonOperator` takes them).
 
+    Parameters
+    ----------
+    path : path
+    comm : mpi4py communicator, optional
+        Spreads the operator over its ranks; b is this rank's block of it. Rank 0 reads, and sends the arrays to all.
+
     Raises
     ------
     FileFormatError
-        For a missing or damaged file, one without what is expected, and one whose contents the operator refuses.
+        For a missing or damaged file, one without what is expected, and one whose contents the operator refuses; on
+        every rank.
+
+    Notes
+    -----
+    Collective over `comm`.
     """
+    with agreed(comm, "load_problem"):
+        found = _read_parts(path) if rank_of(comm) == 0 else None
+    parts, settings = broadcast_object(found, comm)
+    try:
+        return _problem(parts, settings, comm)
+    except (SciError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path}: {error}") from error
+
+
+def _read_parts(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and the settings in a file."""
     if is_foreign(path):
         check_heaps(Path(path))
         with open_any(path) as file:
             _refuse_misspelled(file)
             parts = {name: read_foreign(file, name) for name in _parts(file)}
-            settings = {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
-            return _problem(parts, settings)
+            return parts, {name: _setting(file.attrs[name]) for name in _LISTS if name in file.attrs}
     with open_file(path, ("poisson",)) as (file, _):
-        return _ProblemCodec.read(file)
+        return _ProblemCodec.parts(file)
 
 
 _DATASETS = ("mask", "b", *_BODY, "coefficient")
@@ -135,15 +162,16 @@ def _refuse_misspelled(file: Group) -> None:
                 raise FileFormatError(f"the {what} {name} is unknown; expected {meant[0]}: correct the name")
 
 
-def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any]) -> PoissonProblem:
+def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any], comm: Comm = None) -> PoissonProblem:
     for name in ("mask", "b"):
         if name not in parts:
             raise FileFormatError(f"the dataset {name} is missing; expected mask and b on one grid")
     if parts["b"].shape != parts["mask"].shape:
         raise FileFormatError(f"b has shape {parts['b'].shape} and mask {parts['mask'].shape}; expected one grid")
     body = next((parts[name] > 0 for name in _BODY if name in parts), False)
-    operator = PoissonOperator(parts["mask"] > 0, neumann_body=body, coefficient=parts.get("coefficient"), **settings)
-    return PoissonProblem(operator, np.asarray(parts["b"], dtype=np.float64))
+    given = {"neumann_body": body, "coefficient": parts.get("coefficient"), **settings}
+    operator = PoissonOperator(parts["mask"] > 0, comm=comm, **given)
+    return PoissonProblem(operator, np.ascontiguousarray(parts["b"][operator.slices], dtype=np.float64))
 
 
 def _setting(value: Any) -> Any:

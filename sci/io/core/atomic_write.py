@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from sci.distributed import unfinished
 from sci.errors import SciError
 from sci.io.core.outputs import exists_error, write_error, writing
 
@@ -42,15 +43,15 @@ def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) ->
     Notes
     -----
     A symbolic link is followed: the file that it names is replaced, and the link stays. The new file has mode and owner
-    of the old one. It is flushed to the disk before it is renamed. After an exception the temporary file is removed;
-    after a kill it stays, as `.name.<8 hex digits>.tmp`, and nothing is found under the final name that was not there
-    before.
+    of the old one. It is flushed to the disk before it is renamed. After an exception, and where `sci.distributed.job`
+    ends the process, the temporary file is removed; after a kill it stays, as `.name.<8 hex digits>.tmp`, and nothing
+    is found under the final name that was not there before.
     """
     path = Path(path)
     with writing(path, overwrite) as (place, replace):
         # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
-        temporary = place.with_name(f".{place.name[:50]}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
+        name = f".{place.name[:50]}.{uuid.uuid4().hex[:8]}.tmp"
+        with unfinished(place.with_name(name)) as temporary, _as_ours(path, n_bytes):
             if shutil.disk_usage(place.parent).free < n_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield temporary
@@ -58,13 +59,17 @@ def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) ->
             sync(temporary)
             _appear(temporary, place, replace)
             sync(place.parent)
-        except SciError:
-            raise
-        except (OSError, RuntimeError) as error:
-            raise write_error(path, error, n_bytes) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _as_ours(path: Path, n_bytes: int) -> Iterator[None]:
+    """Turn the errors of the system and of HDF5 into ours."""
+    try:
+        yield
+    except SciError:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise write_error(path, error, n_bytes) from error
 
 
 def _appear(temporary: Path, place: Path, replace: bool) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sci.distributed import Comm, agreed, rank_of
+from sci.distributed import Comm, agreed, rank_of, release_file, watch_file
 from sci.errors import FileFormatError, InvalidValueError
 
 __all__ = ["exists_error", "reason_of", "reserve", "what_is", "write_error", "writing"]
@@ -199,6 +199,7 @@ def _lock(path: Path, place: Path) -> int | None:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_ino == lock.stat().st_ino:
+                watch_file(lock)
                 return descriptor
         except FileNotFoundError:
             pass  # whoever held it has just removed it
@@ -224,6 +225,7 @@ def _open_lock(path: Path, lock: Path) -> int:
 
 def _unlock(place: Path, descriptor: int | None) -> None:
     if descriptor is not None:
+        release_file(_lock_name(place))
         with contextlib.suppress(OSError):
             _lock_name(place).unlink()
         os.close(descriptor)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, size
+from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, release_file, size, watch_file
 from sci.errors import InvalidValueError
 from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group, read_text
@@ -177,6 +177,7 @@ def _write_parts(
 ) -> None:
     names = [f"{path.stem}.{header.uuid[:8]}.part{rank:03d}.h5" for rank in range(len(boxes))]
     mine = path.with_name(names[rank_of(comm)])
+    watch_file(mine)
     try:
         with agreed(comm, "save_grid_parallel"):
             if local is not None:
@@ -195,6 +196,8 @@ def _write_parts(
         with contextlib.suppress(OSError):
             mine.unlink(missing_ok=True)
         raise
+    finally:
+        release_file(mine)
 
 
 def link_parts(image: Group, names: Sequence[str], boxes: np.ndarray, dtype: Any) -> None:

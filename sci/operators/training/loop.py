@@ -9,7 +9,7 @@ from typing import Any
 
 from sci.arguments import collective_entry
 from sci.backend import Array, to_host
-from sci.distributed import Comm, agreed, sample, size
+from sci.distributed import Comm, agreed, allgather_rows, sample, size, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train
 from sci.operators.fno.config import FNOConfig
@@ -116,7 +116,7 @@ def train_operator(
         trained = TrainedOperator(FNO.of(model.config, parameters), inputs, outputs, patches)
         found: dict[str, float] = {}
         for name, (a, b) in (tests or {}).items():
-            found.update(_metrics(name, relative_errors(trained(a), b, periodic=config.periodic)))
+            found.update(_metrics(name, relative_errors(_predicted(trained, a, comm), b, periodic=config.periodic)))
         return found
 
     history = train(
@@ -139,6 +139,14 @@ def train_operator(
         comm=comm,
     )
     return TrainedOperator(type(model).of(model.config, history.parameters), inputs, outputs, patches), history
+
+
+def _predicted(trained: TrainedOperator, x: Array, comm: Comm) -> Array:
+    """Return the outputs for `x` on every rank; each computes those of its share of the samples."""
+    if size(comm) == 1:
+        return trained(x)
+    own, like = x[split(len(x), comm)], trained(x[:1])
+    return allgather_rows(trained(own) if len(own) else like[:0], comm)
 
 
 def _require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, as_finite, as_points, namespace
-from sci.distributed import agreed, allgather_rows, allreduce_max, allreduce_sum, rank_of, size
+from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.measured.error import QUANTITIES, MeasuredError
@@ -262,6 +263,17 @@ class RangeSeparatedPotential(Measured):
         self._expansion.evaluate_into(values, positions, Tiles.of(positions, self._layout[0]))
         return float(self.build_tol or 0.0) * float(namespace(values).abs(values).max())
 
+    def whole(self, particles: Particles) -> RangeSeparatedPotential:
+        """Return this potential on one rank alone, with the particles of all ranks, their radii and names."""
+        xp, (y, q) = namespace(self._sources[0]), self._sources
+        if not (xp.array_equal(y, particles.positions) and xp.array_equal(q, particles.charges)):
+            raise InvalidValueError(
+                "particles are not those that the potential was built of, in the order of the ranks"
+            )
+        result = copy.copy(self)
+        result.particles, result.comm = particles, None
+        return result
+
     @property
     def all_particles(self) -> Particles:
         """The charges of all ranks, which every rank holds; without radii and names where they were spread."""
@@ -308,8 +320,8 @@ class RangeSeparatedPotential(Measured):
         """
         with agreed(self.comm, "energy"):
             positions, charges = self._own_arrays()
-            local = 0.5 * float((charges * self(positions)).sum())
-        return self._total(local)
+            terms = charges * self(positions)
+        return self._half_sum(terms)
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def forces(self) -> Array:
@@ -323,14 +335,13 @@ class RangeSeparatedPotential(Measured):
         with agreed(self.comm, "energy_and_forces"):
             positions, charges = self._own_arrays()
             found = self.evaluate(positions, gradient=True)
-            local = 0.5 * float((charges * found[:, 0]).sum())
+            terms = charges * found[:, 0]
             forces = without_overflow(-charges[:, None] * found[:, 1:], "forces")
-        return self._total(local), forces
+        return self._half_sum(terms), forces
 
-    def _total(self, local: float) -> float:
-        """Return the sum of `local` over the ranks."""
-        total = allreduce_sum(np.array([local]), self.comm)
-        return float(without_overflow(total, "the energy")[0])
+    def _half_sum(self, terms: Array) -> float:
+        """Return half the sum of the terms of all ranks; its bits do not depend on how many there are."""
+        return float(without_overflow(0.5 * allgather_rows(terms, self.comm).sum(keepdims=True), "the energy")[0])
 
     def on_grid(self, x: Array, y: Array, z: Array) -> Array:
         """Return the potential on a tensor grid.

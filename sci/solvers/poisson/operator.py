@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from sci.arguments import Real, collective_entry
 from sci.backend import Array, as_finite, namespace
-from sci.distributed import agreed
+from sci.distributed import agreed, allgather_rows
 from sci.distributed import size as size_of
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
@@ -292,6 +293,20 @@ class PoissonOperator:
         grid = self.xp.zeros(self.mask.size, dtype=flat.dtype)
         grid[self.indices] = flat.reshape(-1)
         return grid.reshape(self.local_shape)
+
+    def gather(self, grid: Array) -> Array:
+        """Return on every rank the whole grid (*grid_shape) of which each holds its block (collective)."""
+        if self.comm is None:
+            return grid
+        self.check_shape(grid, "the vector")
+        blocks = np.array([[s.start, s.stop] for s in self.slices]).reshape(1, -1)
+        flat, cuts = allgather_rows(grid.reshape(-1), self.comm), allgather_rows(blocks, self.comm)
+        whole, at = self.xp.empty(self.grid_shape, dtype=grid.dtype), 0
+        for cut in cuts.reshape(-1, self.ndim, 2).tolist():
+            key, count = tuple(slice(a, b) for a, b in cut), prod(b - a for a, b in cut)
+            whole[key] = flat[at : at + count].reshape([b - a for a, b in cut])
+            at += count
+        return whole
 
     def _labels(self, x: Array) -> Array:
         """Return the closed component of each entry of a grid or flat array."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sci import io
 from sci.cli.outcome import require_writable, tell
+from sci.cli.sharing import on_first_alone
 from sci.errors import FileFormatError
 from sci.potentials import Particles, PotentialGrid
 
@@ -27,6 +28,7 @@ def write_exports(paths: dict[str, Path], grid: PotentialGrid, particles: Partic
         io.write_cube(paths["cube"], grid, particles, temperature=temperature)
 
 
+@on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """Export the grid of a file."""
     paths = export_paths(arguments.output or arguments.file, arguments.to)

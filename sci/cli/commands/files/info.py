@@ -8,6 +8,7 @@ from typing import Any
 
 from sci import io
 from sci.cli.outcome import print_json, print_table, size_in_words, to_accuracy
+from sci.cli.sharing import on_first_alone
 
 __all__ = ["run"]
 
@@ -15,6 +16,7 @@ MANY = 12
 """Datasets of one group beyond which the table has one line for all."""
 
 
+@on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """Describe the file as a table or as JSON."""
     found = io.describe(arguments.file)

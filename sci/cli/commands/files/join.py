@@ -6,10 +6,12 @@ import argparse
 
 from sci import io
 from sci.cli.outcome import require_writable, tell
+from sci.cli.sharing import on_first_alone
 
 __all__ = ["run"]
 
 
+@on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """Join the parts."""
     a = arguments

@@ -10,9 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sci.cli import main
-from sci.distributed import launched, launched_tasks
-from sci.errors import DecompositionError
+from sci.distributed import launched, launched_communicator
+from sci.errors import DecompositionError, MissingDependencyError
 
 VARIABLES = (
     *("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_SIZE"),
@@ -24,22 +23,6 @@ VARIABLES = (
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.parametrize(
-    ("environment", "found"),
-    [
-        ({}, None),
-        ({"PMI_SIZE": "4"}, ("PMI_SIZE", 4)),
-        ({"OMPI_COMM_WORLD_SIZE": "8", "SLURM_STEP_NUM_TASKS": "2"}, ("OMPI_COMM_WORLD_SIZE", 8)),
-        ({"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}, ("SLURM_NTASKS", 4)),
-        ({"SLURM_NTASKS": "4"}, ("SLURM_NTASKS", 4)),
-        ({"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7"}, None),  # a batch script: one process
-        ({"PMI_SIZE": "many"}, None),
-    ],
-)
-def test_the_launcher_that_counts(environment: dict[str, str], found: tuple[str, int] | None) -> None:
-    assert launched_tasks(environment) == found
 
 
 def test_a_communicator_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,17 +39,29 @@ def test_a_communicator_of_another_size_is_refused(monkeypatch: pytest.MonkeyPat
         launched(alone)
 
 
-def test_the_command_line_refuses_to_run_once_for_each_task(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_one_task_needs_no_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launched_communicator() is None
+    monkeypatch.setenv("PMI_SIZE", "1")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert launched_communicator() is None
     monkeypatch.setenv("PMI_SIZE", "2")
-    assert main(["info", str(tmp_path / "a.h5")]) == 2
-    assert "the launcher started 2 tasks" in capsys.readouterr().err
+    with pytest.raises(MissingDependencyError, match=r"2 tasks \(PMI_SIZE\).*mpi"):
+        launched_communicator()
+
+
+def test_the_command_line_refuses_to_run_once_for_each_task(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    command = [sys.executable, "-m", "sci", "info", str(tmp_path / "a.h5")]
+    environment = {**os.environ, "SLURM_STEP_NUM_TASKS": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "the launcher started 2 tasks (SLURM_STEP_NUM_TASKS), and the communicator has 1" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_scripts_refuse_a_launcher_of_another_mpi() -> None:
     pytest.importorskip("mpi4py")
-    script = Path(__file__).parents[2] / "mpi_examples" / "lattice.py"
+    script = Path(__file__).parents[3] / "mpi_examples" / "lattice.py"
     environment = {**os.environ, "SLURM_STEP_NUM_TASKS": "2"}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 1

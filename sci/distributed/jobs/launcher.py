@@ -1,40 +1,51 @@
-"""Does the communicator have the ranks that the launcher started? The answer for srun, MPICH, Open MPI and others."""
+"""The communicator of a launcher's job, and whether it has the tasks that the launcher started."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-
 from sci.distributed.communicators import Comm, size
-from sci.errors import DecompositionError
+from sci.distribution import install_command
+from sci.errors import DecompositionError, MissingDependencyError
+from sci.tasks import launched_tasks
 
-__all__ = ["launched", "launched_tasks"]
-
-_COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Number of tasks by launcher, the innermost first: mpirun under Slurm starts its daemons through srun."""
+__all__ = ["launched", "launched_communicator"]
 
 
-def launched_tasks(environment: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
-    """Return the variable in which the launcher says how many tasks it started, and their number.
-
-    Parameters
-    ----------
-    environment : mapping of str to str
+def launched_communicator() -> Comm:
+    """Return the communicator of all tasks that the launcher started; None for one task, and for a process on its own.
 
     Returns
     -------
-    (str, int) or None
-        None for a process that no launcher started.
+    mpi4py communicator or None
+
+    Raises
+    ------
+    MissingDependencyError
+        If there are several tasks and mpi4py is not installed.
+    DecompositionError
+        If mpi4py finds another number of tasks than the launcher started.
 
     Notes
     -----
-    Not collective. `SLURM_NTASKS` counts only within `srun`: a batch script has it too, and runs as one process.
+    For programs, such as the command `sci`; functions of the library take `comm`. Imports mpi4py, which starts MPI,
+    only where there are several tasks.
+
+    Examples
+    --------
+    >>> from sci.distributed import launched_communicator
+    >>> launched_communicator() is None
+    True
     """
-    within_step = "SLURM_STEP_ID" in environment or "SLURM_JOB_ID" not in environment
-    for name in (*_COUNTS, *(["SLURM_NTASKS"] if within_step else [])):
-        if environment.get(name, "").isdecimal():
-            return name, int(environment[name])
-    return None
+    found = launched_tasks()
+    if found is None or found[1] == 1:
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the launcher started {found[1]} tasks ({found[0]}), which need mpi4py to know of each other: "
+            f"{install_command('mpi')}, or start one task"
+        ) from error
+    return launched(MPI.COMM_WORLD)
 
 
 def launched(comm: Comm) -> Comm:

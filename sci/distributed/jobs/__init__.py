@@ -1,0 +1,1 @@
+"""What a launcher started, and how all of it ends."""

@@ -1,0 +1,112 @@
+"""The tasks that a launcher started, as the environment of a process tells, and the signal that ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["launched_rank", "launched_tasks", "terminable", "without_launcher"]
+
+_RANKS = {
+    "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
+    "PMI_SIZE": "PMI_RANK",
+    "MV2_COMM_WORLD_SIZE": "MV2_COMM_WORLD_RANK",
+    "PMIX_SIZE": "PMIX_RANK",
+    "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",
+    "SLURM_NTASKS": "SLURM_PROCID",
+}
+"""Number of tasks, and number of this task, by launcher, the innermost first: mpirun under Slurm starts its daemons
+through srun."""
+_PREFIXES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_", "MPIR_", "HYDI_", "HYDRA_", "SLURM_")
+"""Variables by which a launcher tells a process that it belongs to a job."""
+
+
+def launched_tasks(environment: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
+    """Return the variable in which the launcher says how many tasks it started, and their number.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+
+    Returns
+    -------
+    (str, int) or None
+        None for a process that no launcher started.
+
+    Notes
+    -----
+    Not collective. `SLURM_NTASKS` counts only within `srun`: a batch script has it too, and runs as one process.
+
+    Examples
+    --------
+    >>> from sci.tasks import launched_tasks
+    >>> launched_tasks({"PMI_SIZE": "4", "PMI_RANK": "3"})
+    ('PMI_SIZE', 4)
+    """
+    within_step = "SLURM_STEP_ID" in environment or "SLURM_JOB_ID" not in environment
+    for name in _RANKS:
+        if environment.get(name, "").isdecimal() and (name != "SLURM_NTASKS" or within_step):
+            return name, int(environment[name])
+    return None
+
+
+def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the number of this task among those that the launcher started, from 0; 0 for a process on its own.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+
+    Notes
+    -----
+    Not collective, and known before MPI starts: so that a task can be silent where the first one speaks for all.
+
+    Examples
+    --------
+    >>> from sci.tasks import launched_rank
+    >>> launched_rank({"PMI_SIZE": "4", "PMI_RANK": "3"}), launched_rank({})
+    (3, 0)
+    """
+    found = launched_tasks(environment)
+    rank = "" if found is None else environment.get(_RANKS[found[0]], "")
+    return int(rank) if rank.isdecimal() else 0
+
+
+def without_launcher(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment in which a process that this one starts is no task of the launcher's job.
+
+    A child that inherits the variables of a launcher and loads MPI takes its parent's place in the job, and hangs it.
+
+    Examples
+    --------
+    >>> from sci.tasks import without_launcher
+    >>> without_launcher({"PATH": "/usr/bin", "PMI_FD": "7"})
+    {'PATH': '/usr/bin'}
+    """
+    return {name: value for name, value in environment.items() if not name.startswith(_PREFIXES)}
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Unwind the block on SIGTERM, which batch systems send at the time limit: raise `SystemExit(143)`.
+
+    Notes
+    -----
+    Outside of the main thread, which alone hears signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _unwind(number: int, _: Any) -> None:
+    raise SystemExit(128 + number)

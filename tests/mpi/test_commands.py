@@ -1,0 +1,136 @@
+"""The command `sci` under mpirun: its files are those of one process, and it speaks once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from command_cases import SMALL
+from launcher import MpiResult
+
+from sci.cli import main
+from sci.datasets import dataset_path
+from sci.io import PoissonProblem, save, save_samples
+from sci.problems import right_hand_side, sphere_and_blob
+from sci.solvers import PoissonOperator
+
+pytestmark = pytest.mark.mpi
+
+XYZ = "".join(
+    f"3\nProperties=species:S:1:pos:R:3:charge:R:1\nO 0 0 {z} -0.8\nH 0.9 0 {z} 0.4\nH -0.3 0.8 {2 * z} 0.4\n"
+    for z in (0.1, 0.3, 0.5, 0.7, 0.9)
+)
+CIF = dataset_path("nacl")
+
+SINGLE = {"x": 1e-10, "residual_norms": 1e-7}
+"""A cycle in single precision rounds otherwise on ranks, and the residual of an iteration shows it."""
+
+COMMANDS: dict[str, tuple[list[str], Any]] = {
+    "potential": (["potential", "small.pqr", "--grid", "9", "--forces", "--export", "dx,cube"], 0.0),
+    "trajectory": (["trajectory", "water.xyz"], 0.0),
+    "lattice": (["lattice", "nacl.cif", "--repeats", "3", "4", "5", "--grid", "9"], 0.0),
+    "solution": (["solve", "run", "problem.h5", "--method", "learned"], SINGLE),
+    "multigrid": (["solve", "run", "problem.h5", "--method", "multigrid"], SINGLE),
+    "plain": (["solve", "run", "problem.h5", "--method", "cg"], 1e-11),
+    "serial": (["solve", "run", "problem.h5", "--method", "mic"], 0.0),
+    "cycle": (["solve", "train", "--sizes", "8", "--steps", "1"], 0.0),
+    "darcy": (["operator", "generate", "darcy", "--samples", "5", "--grid", "8"], 0.0),
+    "flow": (["operator", "generate", "navier-stokes", "--samples", "3", "--grid", "8", "--time", "0.01"], 0.0),
+    "model": (
+        [
+            *("operator", "train", "samples.h5", "--test", "samples.h5", "--modes", "4", "--hidden", "4"),
+            *("--layers", "1", "--epochs", "2", "--batch", "4", "--checkpoint", "{out}/checkpoint.h5"),
+        ],
+        1e-4,
+    ),
+    "prediction": (["operator", "predict", "model.h5", "samples.h5", "--batch", "2"], 0.0),
+    "joined": (["join", "potential.h5"], 0.0),
+}
+"""Arguments without -o, and how far the numbers of ranks may be from those of one process, relative to the largest."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with small inputs, and in `one` the files of one process."""
+    here = tmp_path_factory.mktemp("commands")
+    (here / "small.pqr").write_text(SMALL)
+    (here / "water.xyz").write_text(XYZ)
+    shutil.copy(CIF, here / "nacl.cif")
+    mask = sphere_and_blob(16)
+    save(here / "problem.h5", PoissonProblem(PoissonOperator(mask), right_hand_side(mask)))
+    x = np.random.default_rng(0).normal(size=(9, 8, 8)).astype(np.float32)
+    save_samples(here / "samples.h5", x, 2 * x, grid_axes=2, periodic=True)
+    words = _words(here, "one", ["model"])[0]
+    (here / "one").mkdir()
+    assert main(words) == 0
+    (here / "one" / "model.h5").rename(here / "model.h5")
+    (here / "one" / "checkpoint.h5").unlink()
+    assert main(["potential", str(here / "small.pqr"), "-o", str(here / "potential.h5"), "--grid", "5"]) == 0
+    for command in _words(here, "one", COMMANDS):
+        assert main(command) == 0, command
+    return here
+
+
+def _words(here: Path, out: str, names: Any) -> list[list[str]]:
+    """Return command lines with paths in `here`, whose outputs go to the folder `out` in it."""
+    found = []
+    for name in names:
+        words, _ = COMMANDS[name]
+        paths = [str(here / w) if (here / w).is_file() or w == "model.h5" else w for w in words]
+        found.append([*(w.format(out=here / out) for w in paths), "-o", str(here / out / f"{name}.h5")])
+    return found
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    """Return attributes and datasets of a file, without what tells of the run: names, times, checksums."""
+    found: dict[str, Any] = {}
+    told = ("command", "options", "uuid", "parent_uuid", "created", "crc32", "about")
+
+    def note(name: str, item: Any) -> None:
+        if "seconds" in name:
+            return
+        found.update({f"{name}@{key}": value for key, value in item.attrs.items() if key not in told})
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        note("/", file)
+        file.visititems(note)
+    return found
+
+
+def _compare(one: Path, other: Path, tolerance: Any) -> None:
+    expected, found = _contents(one), _contents(other)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        allowed = tolerance.get(name, 0.0) if isinstance(tolerance, dict) else tolerance
+        assert np.asarray(found[name]).dtype == np.asarray(value).dtype, name
+        if allowed == 0.0 or np.asarray(value).dtype.kind not in "fc":
+            np.testing.assert_array_equal(found[name], value, err_msg=f"{one.name}: {name}")
+        else:
+            error = np.abs(found[name] - value).max() / np.abs(value).max()
+            assert error <= allowed, (one.name, name, error)
+
+
+@pytest.mark.parametrize("n_ranks", [2, 4])
+def test_ranks_make_the_files_of_one_process(launch_mpi: Callable[..., MpiResult], folder: Path, n_ranks: int) -> None:
+    out = folder / f"ranks{n_ranks}"
+    out.mkdir()
+    listed = folder / "commands.json"
+    commands = [*_words(folder, out.name, COMMANDS), ["info", str(folder / "model.h5"), "--json"]]
+    listed.write_text(json.dumps(commands))
+    result = launch_mpi("commands.py", n_ranks, listed, timeout=120)
+    assert result.output.count("CODES " + " ".join(["0"] * n_ranks)) == 2 * len(commands), result.output
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in (folder / "one").iterdir())
+    for name, (_, tolerance) in COMMANDS.items():
+        _compare(folder / "one" / f"{name}.h5", out / f"{name}.h5", tolerance)
+    for suffix in ("dx", "cube"):
+        assert (out / f"potential.{suffix}").read_text() == (folder / "one" / f"potential.{suffix}").read_text()
+    assert result.output.count("Tucker ranks") == 1
+    assert result.output.count(f"note: this command runs in one process; {n_ranks - 1} of {n_ranks} ranks wait") == 4
