@@ -24,7 +24,7 @@ __all__ = ["report"]
 DRAWERS = (fields, models, potentials, tensors)
 
 
-def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None) -> None:
+def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None, overwrite: bool = False) -> None:
     """Write one HTML file that shows what a file holds: no display and no network is needed to look at it.
 
     The page tells kind, command, settings, units and provenance, the errors and timings among the results, and draws
@@ -39,6 +39,8 @@ def report(path: str | Path, output: str | Path, *, truth: str | Path | None = N
         The page, at most 6 MB; it appears complete or not at all.
     truth : str or Path, optional
         For a file of samples, one with the true outputs: the page then shows the error of each sample.
+    overwrite : bool
+        Replace a page that exists.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def report(path: str | Path, output: str | Path, *, truth: str | Path | None = N
     FileFormatError, SchemaVersionError
         For a missing, damaged or foreign file.
     InvalidValueError
-        For `truth` beside a file of another kind.
+        For `truth` beside a file of another kind; if `output` exists and `overwrite` is False.
 
     Examples
     --------
@@ -68,7 +70,7 @@ def report(path: str | Path, output: str | Path, *, truth: str | Path | None = N
     title = f"{Path(path).name}: {contents.kind.replace('_', ' ')}"
     footer = f"Made by sci {sci.__version__} from {Path(path).name}. Red is negative and blue positive in every chart."
     text = html_page(title, _lead(contents), _panels(contents), footer)
-    with replacing(output, len(text)) as temporary:
+    with replacing(output, len(text), overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -86,6 +86,16 @@ def test_a_truth_of_another_kind_or_shape_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "a.html").exists()
 
 
+def test_a_page_that_exists_is_replaced_when_asked(tmp_path: Path) -> None:
+    save(tmp_path / "p.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
+    (tmp_path / "a.html").write_text("mine")
+    with pytest.raises(InvalidValueError, match="overwrite=True"):
+        report(tmp_path / "p.h5", tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text() == "mine"
+    report(tmp_path / "p.h5", tmp_path / "a.html", overwrite=True)
+    assert "particles" in (tmp_path / "a.html").read_text()
+
+
 def test_a_missing_or_foreign_file_leaves_no_page(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("no HDF5")
     for name in ("none.h5", "text.h5"):

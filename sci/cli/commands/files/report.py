@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from sci.cli.outcome import print_json, require_writable
+from sci.cli.outcome import require_writable, tell
+from sci.cli.sharing import on_first_alone
 from sci.plotting import report
 
 __all__ = ["run"]
 
 
+@on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """Write the page and print its name."""
     a = arguments
     output = a.output or a.file.with_suffix(".html")
     require_writable([output], [path for path in (a.file, a.truth) if path], overwrite=a.overwrite)
     report(a.file, output, truth=a.truth)
-    if a.json:
-        print_json({"file": str(a.file), "page": str(output), "bytes": output.stat().st_size})
-    elif not a.quiet:
-        print(output)
+    found = {"file": str(a.file), "page": str(output), "bytes": output.stat().st_size}
+    tell(a, found, [(str(output), "")])

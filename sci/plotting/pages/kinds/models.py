@@ -57,7 +57,7 @@ def _transnormer(contents: Contents) -> Iterator[Panel]:
 @figures_of("checkpoint")
 def _checkpoint(contents: Contents) -> Iterator[Panel]:
     found: Checkpoint = contents.object
-    yield Table("Settings of the training", [("steps", number(found.step)), *_rows(found.settings)])
+    yield Table("Settings of the training", [("steps", number(found.step)), *_rows(found.settings)], folded=True)
     yield from training_panels(found)
     yield from parameter_panels(found.parameters)
 
