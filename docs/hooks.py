@@ -21,8 +21,10 @@ from mkdocs.structure.files import File, Files
 PACKAGE = Path(__file__).parents[1] / "sci"
 ROOMS = {
     "potentials": "Potentials",
+    "ensembles": "Ensembles",
     "tensor": "Tensor formats",
     "chebyshev": "Chebyshev polynomials",
+    "linalg": "Linear algebra",
     "problems": "Model problems",
     "operators": "Neural operators",
     "solvers": "Solvers",
@@ -38,6 +40,7 @@ ROOMS = {
     "kernels": "Kernels",
     "units": "Units",
     "options": "Options",
+    "arguments": "Arguments",
     "progress": "Progress",
     "errors": "Errors",
     "versions": "Versions",
@@ -82,7 +85,8 @@ def reference(room: str, title: str) -> str:
     rows += [f"| [`{name}`](#sci.{room}.{name}) | {_summary(getattr(module, name), names[name])} |" for name in names]
     parts = [f"# {title}: `sci.{room}`", f"::: sci.{room}\n    options:\n      members: []", "\n".join(rows)]
     for name, path in names.items():
-        parts.append(f'<a id="sci.{room}.{name}"></a>\n\n::: {path}\n    options:\n      show_root_heading: true')
+        options = f"heading: sci.{room}.{name}\n      toc_label: {name}\n      show_root_heading: true"
+        parts.append(f'<a id="sci.{room}.{name}"></a>\n\n::: {path}\n    options:\n      {options}')
     return "\n\n".join(parts)
 
 
@@ -102,7 +106,7 @@ def commands() -> str:
     """Return the page of the command `sci`: the help of each subcommand."""
     from sci.cli.parser import actions_of, build_parser
 
-    os.environ["COLUMNS"] = "110"
+    os.environ["COLUMNS"] = "90"
     parser = build_parser()
     parts = ["# The command `sci`", f"```text\n{parser.format_help()}```"]
     for name, command in (actions_of(parser) or {}).items():
