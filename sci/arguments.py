@@ -391,6 +391,15 @@ def collective_entry(target: _Target) -> _Target:
     The communicator is the argument `comm`, or that of an argument. A refusal on one rank is an error on all: the
     others meet it in their first agreement.
 
+    Parameters
+    ----------
+    target : function or class
+        What is decorated.
+
+    Returns
+    -------
+    function or class
+
     Examples
     --------
     >>> from sci.arguments import collective_entry

@@ -42,6 +42,17 @@ MATRIX_DEGREE = 256
 def as_interval(domain: Any, name: str = "domain") -> Interval:
     """Return `domain` as two finite floats a < b.
 
+    Parameters
+    ----------
+    domain : pair of numbers
+        To be checked.
+    name : str
+        How an error names it.
+
+    Returns
+    -------
+    Interval
+
     Raises
     ------
     InvalidValueError
@@ -76,7 +87,19 @@ def _along(array: Array, axis: int, name: str) -> Array:
 
 
 def to_unit(x: Array, domain: Interval) -> Array:
-    """Map x from [a, b] to u = (2 x - a - b) / (b - a) in [-1, 1]."""
+    """Map x from [a, b] to u = (2 x - a - b) / (b - a) in [-1, 1].
+
+    Parameters
+    ----------
+    x : array
+        Points of the interval.
+    domain : (float, float)
+        Ends of the interval, ascending.
+
+    Returns
+    -------
+    array
+    """
     a, b = domain
     return (x - 0.5 * (a + b)) * (2.0 / (b - a))
 
@@ -173,7 +196,19 @@ def values_to_coefficients(values: Array, axis: int = 0) -> Array:
 
 
 def coefficients_to_values(coefficients: Array, axis: int = 0) -> Array:
-    """Return the values at `nodes` of a Chebyshev series: the inverse of `values_to_coefficients`."""
+    """Return the values at `nodes` of a Chebyshev series: the inverse of `values_to_coefficients`.
+
+    Parameters
+    ----------
+    coefficients : array
+        Those of T_0, T_1, ... along `axis`.
+    axis : int
+        The axis along which it is done.
+
+    Returns
+    -------
+    array
+    """
     array = _real(coefficients, "coefficients")
     lines = _transform(_along(array, axis, "coefficients"), inverse=True)
     xp = namespace(array)
@@ -278,13 +313,41 @@ def differentiate(coefficients: Array, axis: int = 0, domain: Interval = (-1.0, 
 
 
 def differentiation_matrix(degree: int, domain: Interval = (-1.0, 1.0), *, device: Device = "cpu") -> Array:
-    """Return the matrix D, (max(degree, 1), degree + 1), that takes coefficients to those of the derivative."""
+    """Return the matrix D, (max(degree, 1), degree + 1), that takes coefficients to those of the derivative.
+
+    Parameters
+    ----------
+    degree : int
+        Highest degree of the series.
+    domain : (float, float)
+        Ends of the interval, ascending.
+    device : "cpu" or "cuda"
+        Where the result is made.
+
+    Returns
+    -------
+    array
+    """
     xp = namespace_of(device)
     return differentiate(xp.eye(_as_degree(degree) + 1), 0, domain)
 
 
 def moments(degree: int, domain: Interval = (-1.0, 1.0), *, device: Device = "cpu") -> Array:
-    """Return the integrals of T_0..T_degree over the domain: (b - a) / (1 - k^2) for even k, else 0."""
+    """Return the integrals of T_0..T_degree over the domain: (b - a) / (1 - k^2) for even k, else 0.
+
+    Parameters
+    ----------
+    degree : int
+        Highest degree of the series.
+    domain : (float, float)
+        Ends of the interval, ascending.
+    device : "cpu" or "cuda"
+        Where the result is made.
+
+    Returns
+    -------
+    array
+    """
     a, b = as_interval(domain)
     xp = namespace_of(device)
     result = xp.zeros(_as_degree(degree) + 1)
@@ -329,6 +392,10 @@ def gaussian_degree(t: float, eps: float) -> int:
     eps : float
         Largest error allowed, relative to the Gaussian's height 1; 0 < eps < 1.
 
+    Returns
+    -------
+    int
+
     References
     ----------
     Exponential sums of Chebyshev coefficients through Bessel functions: Abramowitz and Stegun, eq. 9.6.34.
@@ -356,6 +423,10 @@ def chop(magnitudes: np.ndarray, tol: float) -> int | None:
         Absolute values of the coefficients, or norms of slices of a coefficient tensor.
     tol : float
         Relative tolerance, 0 < tol < 1.
+
+    Returns
+    -------
+    int or None
 
     References
     ----------

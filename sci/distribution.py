@@ -14,7 +14,12 @@ NAME = "sci-hpc"
 
 @functools.cache
 def distribution_name() -> str:
-    """Return the name in the metadata of the installed distribution, or "sci-hpc" in a bare checkout."""
+    """Return the name in the metadata of the installed distribution, or "sci-hpc" in a bare checkout.
+
+    Returns
+    -------
+    str
+    """
     try:
         return str(distribution(NAME).metadata["Name"])
     except PackageNotFoundError:
@@ -23,6 +28,15 @@ def distribution_name() -> str:
 
 def install_command(extra: str) -> str:
     """Return the command that installs an extra.
+
+    Parameters
+    ----------
+    extra : str
+        Name of the extra.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -34,7 +48,12 @@ def install_command(extra: str) -> str:
 
 
 def other_distributions() -> list[str]:
-    """Return name and version of every other installed distribution that brings a package `sci`."""
+    """Return name and version of every other installed distribution that brings a package `sci`.
+
+    Returns
+    -------
+    list of str
+    """
     return [
         f"{found.metadata['Name']} {found.version}"
         for found in distributions()

@@ -69,6 +69,17 @@ def _parse(name: str, value: Any, origin: str) -> Any:
 def get(name: str, argument: Any = None) -> Any:
     """Return the value of option `name`; an `argument` that is not None wins.
 
+    Parameters
+    ----------
+    name : str
+        Of the option.
+    argument : object, optional
+        The argument of a call.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     InvalidValueError
@@ -91,6 +102,15 @@ def options(**settings: Any) -> Iterator[None]:
     """Set options inside a `with` block: `with sci.options(kernels="reference"): ...`.
 
     The settings are local to the thread or task and restored on leaving the block.
+
+    Parameters
+    ----------
+    **settings : object
+        Options by name; see the table of settings.
+
+    Returns
+    -------
+    context manager
     """
     parsed = {name: _parse(name, value, f"option {name}") for name, value in settings.items()}
     token = _overrides.set({**(_overrides.get() or {}), **parsed})
@@ -108,6 +128,10 @@ def recorded(arguments: Mapping[str, Any]) -> Iterator[None]:
     ----------
     arguments : mapping of str to JSON values
         Every option of the command, also those that were not given.
+
+    Returns
+    -------
+    context manager
     """
     token = _arguments.set(dict(arguments))
     try:
@@ -117,7 +141,12 @@ def recorded(arguments: Mapping[str, Any]) -> Iterator[None]:
 
 
 def snapshot() -> dict[str, Any]:
-    """Return every option with its present value, and under "arguments" those of a command, see `recorded`."""
+    """Return every option with its present value, and under "arguments" those of a command, see `recorded`.
+
+    Returns
+    -------
+    dict
+    """
     arguments = _arguments.get()
     more = {} if arguments is None else {"arguments": arguments}
     return {name: get(name) for name in _OPTIONS} | more

@@ -37,6 +37,10 @@ def progress(
     note : callable, optional
         Returns a few words on the present state, like the loss; they stand behind the time to finish.
 
+    Yields
+    ------
+    element of `items`
+
     Notes
     -----
     The option `progress` (SCI_PROGRESS) is "auto", "on" or "off". Under "auto" a batch log is written only where

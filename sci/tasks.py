@@ -61,6 +61,10 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
     ----------
     environment : mapping of str to str
 
+    Returns
+    -------
+    int
+
     Notes
     -----
     Not collective, and known before MPI starts: so that a task can be silent where the first one speaks for all.
@@ -81,6 +85,15 @@ def without_launcher(environment: Mapping[str, str] = os.environ) -> dict[str, s
 
     A child that inherits the variables of a launcher and loads MPI takes its parent's place in the job, and hangs it.
 
+    Parameters
+    ----------
+    environment : mapping of str to str
+        The environment variables; those of this process unless given.
+
+    Returns
+    -------
+    dict of str
+
     Examples
     --------
     >>> from sci.tasks import without_launcher
@@ -93,6 +106,10 @@ def without_launcher(environment: Mapping[str, str] = os.environ) -> dict[str, s
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Unwind the block on SIGTERM, which batch systems send at the time limit: raise `SystemExit(143)`.
+
+    Returns
+    -------
+    context manager
 
     Notes
     -----

@@ -60,6 +60,10 @@ def potential_factor(unit: str, temperature: float = 298.15) -> float:
     temperature : float
         In kelvin; used by kT/e only.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     InvalidValueError
@@ -74,6 +78,17 @@ def potential_factor(unit: str, temperature: float = 298.15) -> float:
 
 def energy_factor(unit: str, temperature: float = 298.15) -> float:
     """Return the factor from e^2/angstrom to `unit` (see `ENERGY_UNITS`).
+
+    Parameters
+    ----------
+    unit : str
+        Name of the unit.
+    temperature : float
+        Kelvin, for kT.
+
+    Returns
+    -------
+    float
 
     Raises
     ------

@@ -113,7 +113,17 @@ def versions() -> dict[str, dict[str, Any]]:
 
 
 def package_version(name: str) -> str | None:
-    """Return the version of an installed distribution, or None."""
+    """Return the version of an installed distribution, or None.
+
+    Parameters
+    ----------
+    name : str
+        Of the distribution.
+
+    Returns
+    -------
+    str or None
+    """
     try:
         return version(name)
     except PackageNotFoundError:
@@ -121,12 +131,22 @@ def package_version(name: str) -> str | None:
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use.
+
+    Returns
+    -------
+    int
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def blas() -> str:
-    """Return name and version of the BLAS that NumPy was built with."""
+    """Return name and version of the BLAS that NumPy was built with.
+
+    Returns
+    -------
+    str
+    """
     config: Any = np.show_config(mode="dicts")
     found = config.get("Build Dependencies", {}).get("blas", {})
     return f"{found.get('name', 'unknown BLAS')} {found.get('version', '')}".strip()
@@ -139,6 +159,10 @@ def cpu_level(info: str | None = None) -> str | None:
     ----------
     info : str, optional
         Text of /proc/cpuinfo; that of this machine unless given.
+
+    Returns
+    -------
+    str or None
 
     Examples
     --------
@@ -156,13 +180,23 @@ def cpu_level(info: str | None = None) -> str | None:
 
 
 def hdf5() -> tuple[dict[str, Any] | None, str]:
-    """Return the version of HDF5 and whether it is parallel; or None and the reason."""
+    """Return the version of HDF5 and whether it is parallel; or None and the reason.
+
+    Returns
+    -------
+    (dict or None, str)
+    """
     answer, reason = probe(_HDF5_PROBE)
     return (None, reason) if answer is None else ({"version": answer[0], "parallel": bool(answer[1])}, "")
 
 
 def mpi() -> tuple[dict[str, Any] | None, str]:
-    """Return the MPI library and whether it takes device buffers; or None and the reason."""
+    """Return the MPI library and whether it takes device buffers; or None and the reason.
+
+    Returns
+    -------
+    (dict or None, str)
+    """
     if package_version("mpi4py") is None:
         return None, "no mpi4py"
     answer, reason = probe(_MPI_PROBE)
@@ -172,7 +206,12 @@ def mpi() -> tuple[dict[str, Any] | None, str]:
 
 
 def gpu() -> tuple[dict[str, Any] | None, str]:
-    """Return the devices and the version of CUDA that their driver knows; or None and the reason."""
+    """Return the devices and the version of CUDA that their driver knows; or None and the reason.
+
+    Returns
+    -------
+    (dict or None, str)
+    """
     try:
         runtime = namespace_of("cuda").cuda.runtime
         count, driver = runtime.getDeviceCount(), runtime.driverGetVersion()
@@ -183,7 +222,17 @@ def gpu() -> tuple[dict[str, Any] | None, str]:
 
 
 def probe(code: str) -> tuple[list[Any] | None, str]:
-    """Run Python code that prints a JSON list in a new process; return the list, or None and the reason."""
+    """Run Python code that prints a JSON list in a new process; return the list, or None and the reason.
+
+    Parameters
+    ----------
+    code : str
+        Python that prints one JSON list.
+
+    Returns
+    -------
+    (list or None, str)
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -46,7 +46,21 @@ class SmokeFrame:
 
 
 def ball(shape: tuple[int, ...], center: tuple[float, ...], radius: float) -> np.ndarray:
-    """Return the cells of a grid in a ball; lengths are parts of the grid's first axis."""
+    """Return the cells of a grid in a ball; lengths are parts of the grid's first axis.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Cells along each axis.
+    center : tuple of float
+        In lengths of the first axis.
+    radius : float
+        In the same lengths.
+
+    Returns
+    -------
+    array of bool
+    """
     axes = np.meshgrid(*((np.arange(n) + 0.5) / shape[0] for n in shape), indexing="ij", sparse=True)
     return np.asarray(sum((a - c) ** 2 for a, c in zip(axes, center)) <= radius**2)
 

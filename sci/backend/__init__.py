@@ -38,12 +38,31 @@ __all__ = [
 
 
 def is_device_array(array: object) -> bool:
-    """Return True if `array` is a CuPy array (without importing CuPy)."""
+    """Return True if `array` is a CuPy array (without importing CuPy).
+
+    Parameters
+    ----------
+    array : object
+        Anything.
+
+    Returns
+    -------
+    bool
+    """
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
 def namespace(*arrays: Array) -> ModuleType:
     """Return `numpy` or `cupy`, whichever made all of `arrays`; scalars, lists and None are neutral.
+
+    Parameters
+    ----------
+    *arrays : arrays, numbers, lists or None
+        At least one array decides.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
@@ -63,6 +82,15 @@ def namespace(*arrays: Array) -> ModuleType:
 
 def namespace_of(device: Device) -> ModuleType:
     """Return the array namespace of a device name.
+
+    Parameters
+    ----------
+    device : "cpu" or "cuda"
+        The name of a device.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
@@ -89,6 +117,10 @@ def namespace_of(device: Device) -> ModuleType:
 def nccl() -> ModuleType:
     """Return CuPy's interface to NCCL.
 
+    Returns
+    -------
+    module
+
     Raises
     ------
     DeviceUnavailableError
@@ -105,7 +137,17 @@ def nccl() -> ModuleType:
 
 
 def to_host(array: Array) -> np.ndarray:
-    """Copy a device array to the host; return a host array as it is."""
+    """Copy a device array to the host; return a host array as it is.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+
+    Returns
+    -------
+    array
+    """
     if is_device_array(array):
         host: np.ndarray = importlib.import_module("cupy").asnumpy(array)
         return host
@@ -113,14 +155,34 @@ def to_host(array: Array) -> np.ndarray:
 
 
 def to_device(array: Array, xp: ModuleType) -> Array:
-    """Return `array` as an array of the namespace `xp`, copying only where it lies elsewhere."""
+    """Return `array` as an array of the namespace `xp`, copying only where it lies elsewhere.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+    xp : module
+        `numpy` or `cupy`.
+
+    Returns
+    -------
+    array
+    """
     if xp is np:
         return to_host(array)
     return xp.asarray(array)
 
 
 def require_finite(array: Array, name: str) -> None:
-    """Raise `InvalidValueError`, naming the first bad entry, if `array` holds NaN or Inf."""
+    """Raise `InvalidValueError`, naming the first bad entry, if `array` holds NaN or Inf.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+    name : str
+        How an error names it.
+    """
     xp = namespace(array)
     finite = xp.isfinite(array)
     if bool(finite.all()):
@@ -155,6 +217,10 @@ def as_finite(
     xp : module, optional
         Namespace that a list is turned into; an array keeps its own.
 
+    Returns
+    -------
+    array
+
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError
@@ -180,5 +246,19 @@ def as_finite(
 
 
 def as_points(points: Array, name: str = "points", *, xp: ModuleType | None = None) -> Array:
-    """Return `points` as a finite float64 array of shape (n, 3)."""
+    """Return `points` as a finite float64 array of shape (n, 3).
+
+    Parameters
+    ----------
+    points : (n, 3) array
+        Anything that NumPy reads as one.
+    name : str
+        How an error names it.
+    xp : module, optional
+        The namespace that must have made it; that of the array unless given.
+
+    Returns
+    -------
+    array
+    """
     return as_finite(points, name, shape=(None, 3), xp=xp)

@@ -89,6 +89,10 @@ def sample(array: Array) -> Sample:
     array : array
         Parameters or activations that are replicated: where ranks differ, they differ in most entries.
 
+    Returns
+    -------
+    Sample
+
     Raises
     ------
     DTypeError

@@ -102,6 +102,21 @@ def shard(array: Array, comm: Comm = None, axis: int = 0, layout: Layout = "cont
 def unshard(array: Array, comm: Comm = None, axis: int = 0, layout: Layout = "contiguous") -> Array:
     """Return on every rank the whole array of which each holds its part along `axis`: the inverse of `shard`.
 
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+    comm : mpi4py communicator, optional
+        None is one process.
+    axis : int
+        The axis that is cut.
+    layout : "contiguous", "zigzag" or "striped"
+        How it is cut.
+
+    Returns
+    -------
+    array
+
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError

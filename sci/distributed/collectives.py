@@ -162,6 +162,19 @@ def _broadcast_buffer(channel: Channel, array: Array, root: int, header: Sequenc
 def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
     """Return on every rank the Python object that `root` passes (pickled: for settings, never for data).
 
+    Parameters
+    ----------
+    value : object
+        On `root`; ignored on the others.
+    comm : mpi4py communicator, optional
+        None is one process.
+    root : int
+        The rank whose object all get.
+
+    Returns
+    -------
+    object
+
     Notes
     -----
     Collective.

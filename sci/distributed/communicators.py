@@ -53,12 +53,32 @@ class Channel:
 
 
 def size(comm: Comm) -> int:
-    """Return the number of ranks of `comm`, 1 for None."""
+    """Return the number of ranks of `comm`, 1 for None.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator, optional
+        None is one process.
+
+    Returns
+    -------
+    int
+    """
     return 1 if comm is None else int(comm.Get_size())
 
 
 def rank_of(comm: Comm) -> int:
-    """Return this process's rank in `comm`, 0 for None."""
+    """Return this process's rank in `comm`, 0 for None.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator, optional
+        None is one process.
+
+    Returns
+    -------
+    int
+    """
     return 0 if comm is None else int(comm.Get_rank())
 
 
@@ -109,6 +129,15 @@ def channel_of(comm: Comm) -> Channel | None:
 def traffic(comm: Comm) -> dict[str, Traffic]:
     """Return the traffic that this rank has sent over `comm` through the library, by operation.
 
+    Parameters
+    ----------
+    comm : mpi4py communicator, optional
+        None is one process.
+
+    Returns
+    -------
+    dict of Traffic
+
     Notes
     -----
     Not collective. Messages and bytes are those of the operation's definition: a broadcast counts one message for
@@ -120,7 +149,13 @@ def traffic(comm: Comm) -> dict[str, Traffic]:
 
 
 def reset_traffic(comm: Comm) -> None:
-    """Set the counts of `comm` to zero (not collective)."""
+    """Set the counts of `comm` to zero (not collective).
+
+    Parameters
+    ----------
+    comm : mpi4py communicator, optional
+        None is one process.
+    """
     channel = None if comm is None else comm.Get_attr(_keyval())
     if channel is not None:
         channel.sent.clear()

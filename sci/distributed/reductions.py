@@ -121,7 +121,21 @@ def allreduce_sum(array: Array, comm: Comm = None, *, checked: bool = False) -> 
 
 
 def allreduce_max(array: Array, comm: Comm = None, *, checked: bool = False) -> Array:
-    """Return the elementwise maximum over ranks of `array`; NaN wins. See `allreduce_sum`."""
+    """Return the elementwise maximum over ranks of `array`; NaN wins. See `allreduce_sum`.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+    comm : mpi4py communicator, optional
+        None is one process.
+    checked : bool
+        True where the ranks have already agreed on shape and dtype.
+
+    Returns
+    -------
+    array
+    """
     return _allreduce(array, comm, "allreduce_max", "maximum", checked)
 
 

@@ -37,7 +37,12 @@ def _library_takes_device_memory() -> bool:
 
 
 def cuda_aware() -> bool:
-    """Return True if device buffers are handed to MPI: the option `cuda_aware_mpi`, or the library's own answer."""
+    """Return True if device buffers are handed to MPI: the option `cuda_aware_mpi`, or the library's own answer.
+
+    Returns
+    -------
+    bool
+    """
     choice = get_option("cuda_aware_mpi")
     return bool(choice == "on" or (choice == "auto" and _library_takes_device_memory()))
 

@@ -14,6 +14,10 @@ _PACKAGES = {"ase": "ase", "mdanalysis": "MDAnalysis", "torch": "torch"}
 def adapters() -> dict[str, str | None]:
     """Return the version of each package that has an adapter, by the adapter's name; None for a missing one.
 
+    Returns
+    -------
+    dict of str or None
+
     Examples
     --------
     >>> from sci.interop import adapters

@@ -98,6 +98,15 @@ def save(
 def load(path: str | Path) -> Any:
     """Return the object in a file that `save` wrote, after checking every dataset's shape, dtype and checksum.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     FileFormatError
@@ -196,6 +205,15 @@ def _nbytes(grid: PotentialGrid | ComputedGrid) -> int:
 def load_grid(path: str | Path) -> PotentialGrid:
     """Return the grid of a file of kind grid or potential.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    PotentialGrid
+
     Raises
     ------
     FileFormatError
@@ -207,6 +225,15 @@ def load_grid(path: str | Path) -> PotentialGrid:
 
 def load_results(path: str | Path) -> dict[str, Any]:
     """Return the results in a file: numbers, arrays, texts and nested dictionaries; empty if it has none.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------

@@ -43,6 +43,10 @@ def cache_folder() -> Path:
     """Return the folder of compiled kernels: the option `cache_dir`, or the user's cache folder.
 
     Without a home folder it lies in the folder of temporary files.
+
+    Returns
+    -------
+    Path
     """
     variables = (os.environ.get(name) for name in ("XDG_CACHE_HOME", "HOME"))
     return _cache_folder(get_option("cache_dir"), *variables)

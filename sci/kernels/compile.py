@@ -78,7 +78,17 @@ class _NoCompilerError(KernelCompileError):
 
 @functools.cache
 def find_compiler(preferred: str | None) -> tuple[str, str] | None:
-    """Return the C++ compiler's path and version line, or None if there is none that answers."""
+    """Return the C++ compiler's path and version line, or None if there is none that answers.
+
+    Parameters
+    ----------
+    preferred : str or None
+        Path or name to try first and alone.
+
+    Returns
+    -------
+    (str, str) or None
+    """
     for candidate in (preferred,) if preferred else (os.environ.get("CXX"), "g++", "c++", "clang++"):
         path = shutil.which(candidate) if candidate else None
         if path:
@@ -93,7 +103,17 @@ def find_compiler(preferred: str | None) -> tuple[str, str] | None:
 
 @functools.cache
 def compiled_kernels_available(compiler: str | None = None) -> bool:
-    """Return True if a C++ compiler is found; warn once if none is and references are used instead."""
+    """Return True if a C++ compiler is found; warn once if none is and references are used instead.
+
+    Parameters
+    ----------
+    compiler : str, optional
+        Path or name of the compiler to ask for.
+
+    Returns
+    -------
+    bool
+    """
     if find_compiler(compiler) is not None:
         return True
     warnings.warn(

@@ -54,6 +54,19 @@ def bind(kernel: Kernel, grid: int, *arguments: Any) -> Callable[[], None]:
     """Return a call of `launch` whose arguments have been checked, for launches that repeat with the same arrays.
 
     The arrays are held; a call takes a few microseconds. Compiler, folders and threads are those of now.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        An instance from `get_kernel`.
+    grid : int
+        Blocks to launch.
+    *arguments : arrays and numbers
+        In the order of the kernel's source.
+
+    Returns
+    -------
+    callable without arguments
     """
     on_device = _checked(kernel, arguments)
     if grid == 0:
@@ -119,12 +132,27 @@ def _check_array(kernel: Kernel, parameter: Parameter, value: Any, lengths: dict
 
 
 def block_size(array: Any) -> int:
-    """Return the threads of a block where `array` lies: the tile that callers cut their work into."""
+    """Return the threads of a block where `array` lies: the tile that callers cut their work into.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+
+    Returns
+    -------
+    int
+    """
     return DEVICE_BLOCK if is_device_array(array) else HOST_BLOCK
 
 
 def host_threads() -> int:
-    """Return the threads of a kernel on the CPU: the option, OMP_NUM_THREADS, or the cores of this process."""
+    """Return the threads of a kernel on the CPU: the option, OMP_NUM_THREADS, or the cores of this process.
+
+    Returns
+    -------
+    int
+    """
     chosen = get_option("threads")
     if chosen:
         return int(chosen)
@@ -140,6 +168,17 @@ def use_compiled(kernel: Kernel, array: Any) -> bool:
     Under `kernels="auto"` a compiler that is missing or fails gives one warning and the reference. Under "compiled" and
     "native" it raises `KernelCompileError`; "native" leaves out the kernels that came compiled. A kernel that only
     hosts run is never compiled for a device.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        An instance from `get_kernel`.
+    array : array
+        One of the arguments of the launch.
+
+    Returns
+    -------
+    bool
     """
     mode = get_option("kernels")
     if mode == "reference":

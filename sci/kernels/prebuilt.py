@@ -40,13 +40,23 @@ def folder() -> Path:
 
 
 def prebuilt_level() -> str | None:
-    """Return the level of the kernels that came compiled and that are used, or None if there are none."""
+    """Return the level of the kernels that came compiled and that are used, or None if there are none.
+
+    Returns
+    -------
+    str or None
+    """
     found = _prebuilt(folder(), get_option("cpu_level"))
     return found.level if found else None
 
 
 def prebuilt_damage() -> str:
-    """Name the libraries of the wheel that miss the checksum of their manifest; an empty string if all have it."""
+    """Name the libraries of the wheel that miss the checksum of their manifest; an empty string if all have it.
+
+    Returns
+    -------
+    str
+    """
     wrong = []
     for path in sorted(folder().glob(f"*/{MANIFEST}")):
         library = path.with_name(LIBRARY)

@@ -199,7 +199,17 @@ def _kernel_of_text(folder: Path, file: str, template: str, arguments: tuple[str
 
 
 def every_kernel(file: str | None = None) -> tuple[Kernel, ...]:
-    """Return all declared instances, or those of one source."""
+    """Return all declared instances, or those of one source.
+
+    Parameters
+    ----------
+    file : str, optional
+        A source, like "nn/gelu.cu"; all unless given.
+
+    Returns
+    -------
+    tuple of Kernel
+    """
     return _every_kernel(kernel_folder(), file)
 
 
@@ -215,7 +225,12 @@ def _every_kernel(folder: Path, file: str | None) -> tuple[Kernel, ...]:
 
 
 def kernel_folder() -> Path:
-    """Return the folder of kernel sources: the option `kernel_path`, the wheel's, or the checkout's."""
+    """Return the folder of kernel sources: the option `kernel_path`, the wheel's, or the checkout's.
+
+    Returns
+    -------
+    Path
+    """
     return _kernel_folder(get_option("kernel_path"))
 
 

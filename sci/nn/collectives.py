@@ -54,6 +54,10 @@ def allreduce_gradients(
         This rank's fraction of the batch, so that means over its samples add up to the mean over all.
     comm : mpi4py communicator, optional
 
+    Returns
+    -------
+    (dict of arrays, float)
+
     Notes
     -----
     Collective. One all-reduce of a buffer of all the real numbers, in float64 if any gradient is; contributions are
@@ -97,6 +101,10 @@ def copy_to_ranks(*arrays: Array, comm: Comm = None) -> tuple[Any, Any]:
         One array is returned as one, several as a tuple.
     comm : mpi4py communicator, optional
 
+    Returns
+    -------
+    array or variable
+
     Notes
     -----
     Collective backward only: one all-reduce of all the arrays in one buffer. `sum_over_ranks` is its conjugate.
@@ -123,6 +131,17 @@ def _sum_over_ranks_vjp(dout: Array, residuals: None) -> tuple[Array]:
 @op(vjp=_sum_over_ranks_vjp, collective=True)
 def sum_over_ranks(x: Array, *, comm: Comm = None) -> tuple[Array, None]:
     """Return the sum over ranks of `x`; every rank gets the gradient unchanged (Megatron's g).
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    comm : mpi4py communicator, optional
+        None is one process.
+
+    Returns
+    -------
+    array or variable
 
     Notes
     -----
@@ -153,6 +172,10 @@ def gather_tokens(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array
         This rank's run of the tokens, along `axis`; runs may differ in length.
     axis : int
     comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    array or variable
 
     Notes
     -----
@@ -192,6 +215,10 @@ def scatter_sum(x: Array, *, axis: int = -2, comm: Comm = None) -> tuple[Array, 
         This rank's contribution to all tokens.
     axis : int
     comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    array or variable
 
     Notes
     -----

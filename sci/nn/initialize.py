@@ -33,6 +33,10 @@ def initial_uniform(
     dtype : float dtype
     device : "cpu" or "cuda"
 
+    Returns
+    -------
+    array
+
     Raises
     ------
     InvalidValueError, DTypeError
@@ -64,6 +68,10 @@ def initial_normal(
         As in `initial_uniform`, but `dtype` may be complex.
     std : float
 
+    Returns
+    -------
+    array
+
     Examples
     --------
     >>> from sci.nn import initial_normal
@@ -80,6 +88,15 @@ def initial_normal(
 @entry
 def count_parameters(parameters: Mapping[str, Array]) -> int:
     """Return the number of real numbers in `parameters`; a complex one counts twice.
+
+    Parameters
+    ----------
+    parameters : dict of arrays
+        By name.
+
+    Returns
+    -------
+    int
 
     Examples
     --------

@@ -24,6 +24,17 @@ def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Arra
 def mean_squared_error(a: Array, b: Array) -> tuple[Array, Any]:
     """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables.
 
+    Parameters
+    ----------
+    a : array
+        The prediction.
+    b : array
+        The target, of the same shape and dtype.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -198,6 +209,10 @@ def relative_l2(
         If a target is zero everywhere, the error is divided by the norm of a field of this root mean square: 1 for
         standardized data. Without it such a target is an error.
 
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -250,6 +265,10 @@ def relative_h1(
         As in `relative_l2`.
     periodic : bool
         D_j is the central difference at spacing 1 / N_j; it wraps around, or is one-sided (third order) at the ends.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

@@ -18,6 +18,11 @@ SIGNED = "RdBu"
 def require_matplotlib(path: str | Path) -> None:
     """Raise an error where matplotlib is missing or does not write the format that `path` names.
 
+    Parameters
+    ----------
+    path : path
+        The picture to be written.
+
     Raises
     ------
     MissingDependencyError, InvalidValueError

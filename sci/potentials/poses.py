@@ -28,6 +28,15 @@ class Potential(Protocol):
 def rotation_matrices(quaternions: Array) -> Array:
     """Return the rotations (n, 3, 3) of quaternions (n, 4) = (w, x, y, z), which need not have unit length.
 
+    Parameters
+    ----------
+    quaternions : (n, 4) array
+        In the order w, x, y, z.
+
+    Returns
+    -------
+    array
+
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError

@@ -195,6 +195,10 @@ def plan_frames(
     method : "auto", "direct" or "format"
         "auto" takes what the cost model finds faster for isolated frames.
 
+    Returns
+    -------
+    FramePlan
+
     Raises
     ------
     InvalidValueError
@@ -240,6 +244,10 @@ def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
         With a `cell` if and only if the plan is periodic; the cell may change from frame to frame.
     plan : FramePlan
 
+    Returns
+    -------
+    FrameResult
+
     Raises
     ------
     InvalidValueError
@@ -273,6 +281,10 @@ def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Arr
     ----------
     particles : Particles
     plan : FramePlan
+
+    Returns
+    -------
+    (float, array)
 
     Raises
     ------

@@ -13,7 +13,19 @@ Mask = np.ndarray
 
 
 def random_bodies(n: int, rng: np.random.Generator) -> Mask:
-    """Return a box with none to three bodies in it: spheres, boxes, smooth blobs."""
+    """Return a box with none to three bodies in it: spheres, boxes, smooth blobs.
+
+    Parameters
+    ----------
+    n : int
+        Points or cells along each axis.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    array of bool
+    """
     x, y, z = np.meshgrid(*[(np.arange(n) + 0.5) / n] * 3, indexing="ij", sparse=True)
     fluid = np.ones((n,) * 3, dtype=bool)
     for _ in range(rng.integers(0, 4)):
@@ -60,7 +72,19 @@ def _pillars(n: int, rng: np.random.Generator) -> Mask:
 
 
 def random_mask(n: int, rng: np.random.Generator) -> Mask:
-    """Return a mask of the training set: half of them bodies, the others plates, salt, combs and pillars."""
+    """Return a mask of the training set: half of them bodies, the others plates, salt, combs and pillars.
+
+    Parameters
+    ----------
+    n : int
+        Points or cells along each axis.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    array of bool
+    """
     kind = rng.integers(8)
     if kind < 4:
         return random_bodies(n, rng)
@@ -70,7 +94,19 @@ def random_mask(n: int, rng: np.random.Generator) -> Mask:
 
 
 def neumann_part(fluid: Mask, rng: np.random.Generator) -> Mask:
-    """Return the cells of bodies with a Neumann surface: none, all, or those of a random half of the box."""
+    """Return the cells of bodies with a Neumann surface: none, all, or those of a random half of the box.
+
+    Parameters
+    ----------
+    fluid : array of bool
+        The fluid cells.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    array of bool
+    """
     choice = rng.integers(3)
     if choice == 0:
         return np.zeros_like(fluid)
@@ -78,7 +114,19 @@ def neumann_part(fluid: Mask, rng: np.random.Generator) -> Mask:
 
 
 def stress_masks(n: int, seed: int = 5) -> dict[str, Mask]:
-    """Return masks that are hard for multigrid: a plate with a hole, salt, porous matter, a comb, pillars."""
+    """Return masks that are hard for multigrid: a plate with a hole, salt, porous matter, a comb, pillars.
+
+    Parameters
+    ----------
+    n : int
+        Points or cells along each axis.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    dict of arrays of bool
+    """
     rng = np.random.default_rng(seed)
     masks = {"empty box": np.ones((n,) * 3, dtype=bool)}
     plate, half = np.ones((n,) * 3, dtype=bool), n // 8

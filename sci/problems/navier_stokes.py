@@ -16,7 +16,17 @@ __all__ = ["evolve_vorticity", "kolmogorov_force", "navier_stokes"]
 
 
 def kolmogorov_force(n: int) -> np.ndarray:
-    """Return f(x, y) = 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)) at (i / n, j / n), the force of the published sets."""
+    """Return f(x, y) = 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)) at (i / n, j / n), the force of the published sets.
+
+    Parameters
+    ----------
+    n : int
+        Points or cells along each axis.
+
+    Returns
+    -------
+    array
+    """
     x = np.arange(n) / n
     angle = 2.0 * np.pi * (x[:, None] + x)
     force: np.ndarray = 0.1 * (np.sin(angle) + np.cos(angle))

@@ -91,7 +91,19 @@ def divergence_source(mask: np.ndarray, seed: int = 1) -> np.ndarray:
 
 
 def noise_source(mask: np.ndarray, seed: int = 1) -> np.ndarray:
-    """Return white noise of unit norm on the fluid cells."""
+    """Return white noise of unit norm on the fluid cells.
+
+    Parameters
+    ----------
+    mask : (*grid) array of bool
+        The fluid cells.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    array
+    """
     result = np.random.default_rng(seed).normal(size=mask.shape) * mask
     return _of_unit_norm(result)
 
@@ -102,7 +114,21 @@ def _of_unit_norm(values: np.ndarray) -> np.ndarray:
 
 
 def right_hand_side(mask: np.ndarray, kind: str = "div", seed: int = 1) -> np.ndarray:
-    """Return the right-hand side "div" or "noise" on the grid of `mask`: see `divergence_source`, `noise_source`."""
+    """Return the right-hand side "div" or "noise" on the grid of `mask`: see `divergence_source`, `noise_source`.
+
+    Parameters
+    ----------
+    mask : (*grid) array of bool
+        The fluid cells.
+    kind : "div" or "noise"
+        Which one.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    array
+    """
     if kind not in ("div", "noise"):
         raise InvalidValueError(f"kind is {kind!r}; expected 'div' or 'noise'")
     return divergence_source(mask, seed) if kind == "div" else noise_source(mask, seed)

@@ -35,6 +35,17 @@ __all__ = [
 def sample_generator(seed: int, index: int) -> np.random.Generator:
     """Return the generator of sample `index`: the same on any number of ranks, independent between samples.
 
+    Parameters
+    ----------
+    seed : int
+        Of the set.
+    index : int
+        Of the sample.
+
+    Returns
+    -------
+    np.random.Generator
+
     Examples
     --------
     >>> bool(sample_generator(3, 1).normal() == sample_generator(3, 1).normal())

@@ -161,7 +161,19 @@ class Composite:
 
 
 def frobenius(a: Array, b: Array) -> Array:
-    """Return a : b, the sum over all four components of the plane tensors, at each point."""
+    """Return a : b, the sum over all four components of the plane tensors, at each point.
+
+    Parameters
+    ----------
+    a : (3, *grid) array
+        Components xx, yy, xy.
+    b : (3, *grid) array
+        Components xx, yy, xy.
+
+    Returns
+    -------
+    array
+    """
     return (to_device(SHEAR, namespace(a)) * a * b).sum(axis=-3)
 
 

@@ -15,6 +15,15 @@ __all__ = ["pod_modes", "snapshots"]
 def snapshots(rve: PeriodicRVE, strains: Array, *, rtol: float = 1e-8) -> tuple[Array, Array]:
     """Solve the cell for each macroscopic strain (s, 3); return the fluctuations of strain and the stresses.
 
+    Parameters
+    ----------
+    rve : PeriodicRVE
+        The cell.
+    strains : (s, 3) array
+        Macroscopic strains xx, yy, xy.
+    rtol : float
+        Relative residual at which a solve stops.
+
     Returns
     -------
     fluctuation, stress : array (s, 3, n, m)

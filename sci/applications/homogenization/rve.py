@@ -187,6 +187,17 @@ class PeriodicRVE:
 def circular_inclusions(n: int, circles: Sequence[tuple[float, float, float]]) -> np.ndarray:
     """Return an image (n, n) that is 1 in periodic circles (x, y, radius) of the unit cell and 0 elsewhere.
 
+    Parameters
+    ----------
+    n : int
+        Pixels along an edge.
+    circles : sequence of (x, y, radius)
+        In edges of the cell.
+
+    Returns
+    -------
+    array
+
     Examples
     --------
     >>> circular_inclusions(4, [(0.5, 0.5, 0.3)])

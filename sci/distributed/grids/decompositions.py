@@ -238,7 +238,27 @@ def slab(
     rank: int | None = None,
     size: int | None = None,
 ) -> GridDecomposition:
-    """Cut a grid along one axis; see `decompose`."""
+    """Cut a grid along one axis; see `decompose`.
+
+    Parameters
+    ----------
+    grid_shape : sequence of int
+        Cells of the whole grid along each axis.
+    comm : mpi4py communicator, optional
+        None is one process.
+    axis : int
+        The axis that is cut.
+    halo : int or sequence of int
+        Layers of foreign cells around each box.
+    rank : int, optional
+        The rank to plan for; that of `comm` unless given.
+    size : int, optional
+        The number of ranks to plan for; that of `comm` unless given.
+
+    Returns
+    -------
+    GridDecomposition
+    """
 
     def choose(grid: tuple[int, ...], halos: tuple[int, ...], n_ranks: int) -> tuple[int, ...]:
         cut = _axis(axis, len(grid))
@@ -256,7 +276,27 @@ def pencil(
     rank: int | None = None,
     size: int | None = None,
 ) -> GridDecomposition:
-    """Cut a grid along all axes but one, which every rank holds whole; see `decompose` and `block`."""
+    """Cut a grid along all axes but one, which every rank holds whole; see `decompose` and `block`.
+
+    Parameters
+    ----------
+    grid_shape : sequence of int
+        Cells of the whole grid along each axis.
+    comm : mpi4py communicator, optional
+        None is one process.
+    axis : int
+        The axis that stays whole.
+    halo : int or sequence of int
+        Layers of foreign cells around each box.
+    rank : int, optional
+        The rank to plan for; that of `comm` unless given.
+    size : int, optional
+        The number of ranks to plan for; that of `comm` unless given.
+
+    Returns
+    -------
+    GridDecomposition
+    """
 
     def choose(grid: tuple[int, ...], halos: tuple[int, ...], n_ranks: int) -> tuple[int, ...]:
         return best_proc_shape(grid, n_ranks, halos, whole=_axis(axis, len(grid)))
@@ -272,7 +312,25 @@ def block(
     rank: int | None = None,
     size: int | None = None,
 ) -> GridDecomposition:
-    """Cut a grid along all axes, into boxes of least surface among those of least volume; see `decompose`."""
+    """Cut a grid along all axes, into boxes of least surface among those of least volume; see `decompose`.
+
+    Parameters
+    ----------
+    grid_shape : sequence of int
+        Cells of the whole grid along each axis.
+    comm : mpi4py communicator, optional
+        None is one process.
+    halo : int or sequence of int
+        Layers of foreign cells around each box.
+    rank : int, optional
+        The rank to plan for; that of `comm` unless given.
+    size : int, optional
+        The number of ranks to plan for; that of `comm` unless given.
+
+    Returns
+    -------
+    GridDecomposition
+    """
 
     def choose(grid: tuple[int, ...], halos: tuple[int, ...], n_ranks: int) -> tuple[int, ...]:
         return best_proc_shape(grid, n_ranks, halos)

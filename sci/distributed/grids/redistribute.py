@@ -86,7 +86,19 @@ def redistribute(array: Array, source: GridDecomposition, target: GridDecomposit
 
 
 def scatter_grid(array: Array, decomposition: GridDecomposition) -> Array:
-    """Return this rank's cells of a whole grid (..., *grid_shape) that every rank holds: a copy, no messages."""
+    """Return this rank's cells of a whole grid (..., *grid_shape) that every rank holds: a copy, no messages.
+
+    Parameters
+    ----------
+    array : (..., *grid_shape) array
+        The same on every rank.
+    decomposition : GridDecomposition
+        Who holds which cells.
+
+    Returns
+    -------
+    array
+    """
     if tuple(array.shape[array.ndim - decomposition.ndim :]) != decomposition.grid_shape:
         raise ShapeError(f"the array has shape {tuple(array.shape)}; expected (..., *{decomposition.grid_shape})")
     return array[(..., *decomposition.slices)].copy()
@@ -94,6 +106,17 @@ def scatter_grid(array: Array, decomposition: GridDecomposition) -> Array:
 
 def gather_grid(array: Array, decomposition: GridDecomposition) -> Array:
     """Return on every rank the whole grid (..., *grid_shape) of which each holds its cells, without halo.
+
+    Parameters
+    ----------
+    array : (..., *local_shape) array
+        This rank's cells, without halo.
+    decomposition : GridDecomposition
+        Who holds which cells.
+
+    Returns
+    -------
+    array
 
     Raises
     ------

@@ -42,6 +42,10 @@ def unfinished(path: Path) -> Iterator[Path]:
     path : Path
         A temporary name, which the finished file loses in the block.
 
+    Returns
+    -------
+    context manager
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -60,12 +64,24 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def watch_file(path: Path) -> None:
-    """Remove a file where `job` ends the process before `release_file`."""
+    """Remove a file where `job` ends the process before `release_file`.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is not complete yet.
+    """
     _unfinished[path] = None
 
 
 def release_file(path: Path) -> None:
-    """Leave a file of `watch_file` alone from now on."""
+    """Leave a file of `watch_file` alone from now on.
+
+    Parameters
+    ----------
+    path : Path
+        As it was given to `watch_file`.
+    """
     _unfinished.pop(path, None)
 
 
@@ -104,6 +120,15 @@ def abort_on_error(comm: Comm) -> Iterator[None]:
     A rank that dies alone leaves the others waiting for its messages, and MPI waits for ever. Also a decorator:
     `@abort_on_error(comm)`.
 
+    Parameters
+    ----------
+    comm : mpi4py communicator, optional
+        None is one process.
+
+    Returns
+    -------
+    context manager
+
     Notes
     -----
     Not collective. The job's exit code is that of `SystemExit`, 130 for `KeyboardInterrupt`, 1 for other errors. The
@@ -138,6 +163,10 @@ def job(comm: Comm, *, report: Callable[[BaseException], int] | None = None) -> 
     report : callable, optional
         On several ranks: takes the error of this rank, says it to the user, and returns the exit code. By default the
         traceback is printed, once for an interrupt and for an error that all ranks share.
+
+    Returns
+    -------
+    context manager
 
     Raises
     ------

@@ -114,6 +114,10 @@ def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:
     comm : mpi4py communicator, optional
         Spreads the operator over its ranks; b is this rank's block of it. Rank 0 reads, and sends the arrays to all.
 
+    Returns
+    -------
+    PoissonProblem
+
     Raises
     ------
     FileFormatError

@@ -194,6 +194,11 @@ def load_samples(path: str | Path) -> Samples:
 
     Attributes `grid_axes` (1 to 3) and `periodic` (0 or 1) of the file say what the shapes do not.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
     Returns
     -------
     Samples
@@ -213,6 +218,15 @@ def load_samples(path: str | Path) -> Samples:
 
 def load_inputs(path: str | Path) -> Samples:
     """Return the samples of a file of `save_samples`, or of any HDF5 file with a dataset x; y is None if it has none.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Samples
 
     Raises
     ------

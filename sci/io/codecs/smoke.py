@@ -135,6 +135,10 @@ def save_smoke(
     overwrite : bool
         Replace a file that exists.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     InvalidValueError

@@ -342,6 +342,15 @@ class TrajectoryState:
 def trajectory_state(path: str | Path) -> TrajectoryState:
     """Return the state of the file of a trajectory.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    TrajectoryState
+
     Raises
     ------
     FileFormatError

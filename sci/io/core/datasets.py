@@ -60,6 +60,15 @@ def write_text(item: Any, name: str, text: str) -> None:
 
     Texts of variable length lie in HDF5's global heap, which has no checksum: a flipped bit there can send the library
     into an endless loop. Fixed ones lie in the header, which has one.
+
+    Parameters
+    ----------
+    item : h5py object
+        Whose attribute it is.
+    name : str
+        Of the attribute.
+    text : str
+        Without NUL characters.
     """
     encoded = text.encode()
     dtype = h5py.string_dtype("ascii" if text.isascii() else "utf-8", max(1, len(encoded)))
@@ -68,6 +77,19 @@ def write_text(item: Any, name: str, text: str) -> None:
 
 def read_text(item: Any, name: str, default: str | None = None) -> str:
     """Return a text attribute of fixed length.
+
+    Parameters
+    ----------
+    item : h5py object
+        Whose attribute it is.
+    name : str
+        Of the attribute.
+    default : str, optional
+        Returned where there is none; an error unless given.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -91,7 +113,19 @@ def crc32(array: np.ndarray, start: int = 0) -> int:
 
 
 def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
-    """Write numbers, or a tuple of str, as a contiguous dataset with a checksum."""
+    """Write numbers, or a tuple of str, as a contiguous dataset with a checksum.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it lies in the file.
+    name : str
+        Of the dataset.
+    array : array or tuple of str
+        What to write.
+    units : str
+        Attribute of the dataset; none if empty.
+    """
     if isinstance(array, tuple) and array and isinstance(array[0], str):
         encoded = [text.encode() for text in array]
         data: np.ndarray = np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}")
@@ -117,6 +151,10 @@ def read_array(
         Expected shape; None leaves an axis free, or the whole shape.
     dtypes : sequence of str
         The dtypes that are accepted, as NumPy spells them; "S" is byte strings of any length.
+
+    Returns
+    -------
+    array
 
     Raises
     ------

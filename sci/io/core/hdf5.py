@@ -137,6 +137,15 @@ def is_foreign(path: str | Path) -> bool:
 def read_header(path: str | Path) -> Header:
     """Return the header of a file without reading its contents.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Header
+
     Raises
     ------
     FileFormatError, SchemaVersionError

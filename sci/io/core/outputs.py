@@ -53,6 +53,10 @@ def reserve(path: str | Path, *, overwrite: bool = False, comm: Comm = None) -> 
     comm : mpi4py communicator, optional
         Rank 0 holds the name.
 
+    Returns
+    -------
+    context manager
+
     Raises
     ------
     InvalidValueError

@@ -93,6 +93,10 @@ def codec(
     old_names : sequence of str
         Names of the kind in older files, which are still read.
 
+    Returns
+    -------
+    decorator
+
     Raises
     ------
     InvalidValueError
@@ -144,7 +148,12 @@ def codec(
 
 
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind that is registered now, by its present name."""
+    """Return every kind that is registered now, by its present name.
+
+    Returns
+    -------
+    dict of Kind
+    """
     return {entry.name: entry for entry in _BY_CLASS.values()}
 
 
@@ -187,6 +196,15 @@ def kind_named(name: str) -> Kind:
 def write_member(group: Group, name: str, object: Any) -> None:
     """Write an object into a new group inside another one, by the codec of its class.
 
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it lies in the file.
+    name : str
+        Of the new group.
+    object : object
+        Of a class that has a codec.
+
     Raises
     ------
     InvalidValueError
@@ -197,6 +215,19 @@ def write_member(group: Group, name: str, object: Any) -> None:
 
 def read_member(group: Group, name: str, cls: type) -> Any:
     """Return the object of class `cls` that `write_member` wrote.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it lies in the file.
+    name : str
+        Of the group inside `group`.
+    cls : type
+        A class that has a codec.
+
+    Returns
+    -------
+    object
 
     Raises
     ------

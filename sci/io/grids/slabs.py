@@ -62,6 +62,15 @@ class GridSlabs:
 def read_slabs(path: str | Path) -> GridSlabs:
     """Return the grid of a file of kind grid or potential, to be read slab by slab.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    GridSlabs
+
     Raises
     ------
     FileFormatError

@@ -30,6 +30,15 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
     Nothing is unpickled: other arrays that need it are refused.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of arrays
+
     Raises
     ------
     FileFormatError

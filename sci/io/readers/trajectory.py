@@ -22,6 +22,17 @@ XYZ = (".xyz", ".extxyz")
 def count_frames(path: str | Path, *, topology: str | Path | None = None) -> int:
     """Return the number of frames of a trajectory; a text file is read through once.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+    topology : path, optional
+        A file that names the charges of the atoms, for formats of MDAnalysis.
+
+    Returns
+    -------
+    int
+
     Raises
     ------
     FileFormatError, MissingDependencyError
@@ -45,6 +56,10 @@ def read_frames(
         A file that names the charges of the atoms: PSF, PQR, TPR, PRMTOP, ... Needs the extra `trajectories`.
     frames : sequence of int, optional
         Numbers of the frames wanted, from 0, ascending; all unless given.
+
+    Yields
+    ------
+    (int, Particles)
 
     Raises
     ------

@@ -75,6 +75,10 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         Variables, dicts, lists and tuples of them, arrays, anything. With no variable among them `function` is called
         as it is.
 
+    Returns
+    -------
+    object
+
     Notes
     -----
     Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.

@@ -161,6 +161,10 @@ def op(
     vjp, value, collective
         As in `Op`.
 
+    Returns
+    -------
+    decorator
+
     Examples
     --------
     >>> import numpy as np

@@ -327,6 +327,15 @@ def variables_of(out: Any, tape: Tape) -> Any:
 def value_of(x: Any) -> Any:
     """Return the array of a variable, and anything else as it is.
 
+    Parameters
+    ----------
+    x : Variable or anything else
+        What to look into.
+
+    Returns
+    -------
+    object
+
     Examples
     --------
     >>> import numpy as np

@@ -75,6 +75,10 @@ def gelu(x: Array) -> tuple[Array, Array | None]:
     ----------
     x : array of float32 or float64
 
+    Returns
+    -------
+    array or variable
+
     Notes
     -----
     The exact one, not the approximation by tanh: absolute error below 4e-16 max(1, |x|) in float64, 2e-7 in float32.
@@ -104,6 +108,15 @@ def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
 def relu(x: Array) -> tuple[Array, Array]:
     """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
+
     Examples
     --------
     >>> import numpy as np
@@ -122,6 +135,15 @@ def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
 @op(vjp=_tanh_vjp)
 def tanh(x: Array) -> tuple[Array, Array]:
     """Return tanh(x).
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
 
     Examples
     --------
@@ -155,6 +177,15 @@ def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
 @op(vjp=_silu_vjp, value=_silu_value)
 def silu(x: Array) -> tuple[Array, Array | None]:
     """Return x / (1 + exp(-x)), also called swish, and its derivative as residual.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
 
     Examples
     --------

@@ -58,6 +58,17 @@ def _add_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 def add(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a + b, broadcast.
 
+    Parameters
+    ----------
+    a : array
+        The left operand.
+    b : array
+        The right operand.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -80,6 +91,17 @@ def _subtract_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 @op(vjp=_subtract_vjp)
 def subtract(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a - b, broadcast.
+
+    Parameters
+    ----------
+    a : array
+        The left operand.
+    b : array
+        The right operand.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -108,6 +130,17 @@ def _multiply_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 def multiply(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a b elementwise, broadcast.
 
+    Parameters
+    ----------
+    a : array
+        The left operand.
+    b : array
+        The right operand.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -135,6 +168,17 @@ def _divide_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 def divide(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a / b elementwise, broadcast.
 
+    Parameters
+    ----------
+    a : array
+        The left operand.
+    b : array
+        The right operand.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -159,6 +203,15 @@ def _negative_vjp(dout: Array, residuals: None) -> tuple[Array]:
 def negative(x: Array) -> tuple[Array, None]:
     """Return -x.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
+
     Examples
     --------
     >>> import numpy as np
@@ -179,6 +232,17 @@ def _power_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @op(vjp=_power_vjp)
 def power(x: Array, *, exponent: float) -> tuple[Array, Any]:
     """Return x^exponent elementwise for a constant real exponent.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    exponent : float
+        Constant.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -207,6 +271,19 @@ def _scale_shift_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 def scale_shift(x: Array, *, scale: Real | float, shift: Real | float) -> tuple[Array, Any]:
     """Return x scale + shift with constant real `scale` and `shift` that broadcast to the shape of `x`.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    scale : array or float
+        Constant factor.
+    shift : array or float
+        Constant summand.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -233,6 +310,17 @@ def _channel_scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
 @op(vjp=_channel_scale_vjp)
 def channel_scale(x: Array, weight: Array) -> tuple[Array, Any]:
     """Return x times one number per channel: `x` (batch, channel, *grid), `weight` (channel,).
+
+    Parameters
+    ----------
+    x : (batch, channel, *grid) array
+        The fields.
+    weight : (channel,) array
+        The numbers.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

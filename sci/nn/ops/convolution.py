@@ -132,6 +132,15 @@ def _average_pool_vjp(dout: Array, shape: tuple[int, ...]) -> tuple[Array]:
 def average_pool(x: Array) -> tuple[Array, tuple[int, ...]]:
     """Return the means over 2 x 2 x 2 cells of (batch, channels, n0, n1, n2), all lengths even.
 
+    Parameters
+    ----------
+    x : (batch, channels, n0, n1, n2) array
+        All grid lengths even.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -158,6 +167,15 @@ def _upsample_nearest_vjp(dout: Array, _: None) -> tuple[Array]:
 @op(vjp=_upsample_nearest_vjp)
 def upsample_nearest(x: Array) -> tuple[Array, None]:
     """Repeat each cell of (batch, channels, n0, n1, n2) in 2 x 2 x 2 cells.
+
+    Parameters
+    ----------
+    x : (batch, channels, n0, n1, n2) array
+        The coarse cells.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

@@ -97,6 +97,21 @@ def _layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,).
 
+    Parameters
+    ----------
+    x : (..., n) array
+        What is normalized.
+    weight : (n,) array
+        Factors.
+    bias : (n,) array
+        Summands.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError, DTypeError
@@ -126,6 +141,19 @@ def _rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
 @op(vjp=_rms_norm_vjp)
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,).
+
+    Parameters
+    ----------
+    x : (..., n) array
+        What is normalized.
+    weight : (n,) array
+        Factors.
+    eps : float
+        Added to the mean square.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -164,6 +192,10 @@ def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: fl
         Divides the channels; 1 is a layer norm over channels and grid.
     eps : float
 
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError, DTypeError
@@ -198,6 +230,17 @@ def _instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @op(vjp=_instance_norm_vjp)
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid).
+
+    Parameters
+    ----------
+    x : (batch, channel, *grid) array
+        The fields.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

@@ -33,6 +33,17 @@ def _softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return exp(x) / sum(exp(x)) along `axis`, safe from overflow.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    axis : int
+        The axis along which it is done.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     InvalidValueError, ShapeError, DTypeError
@@ -60,6 +71,17 @@ def _log_softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @op(vjp=_log_softmax_vjp)
 def log_softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return x - log(sum(exp(x))) along `axis`, safe from overflow.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    axis : int
+        The axis along which it is done.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -104,6 +126,10 @@ def cross_entropy(
     ignore_index : int, optional
         The label of entries to leave out, such as padding (often -100). Without it such a label is an error, as every
         label outside of the classes is.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

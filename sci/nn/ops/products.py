@@ -43,6 +43,19 @@ def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
 def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None.
 
+    Parameters
+    ----------
+    x : (..., in) array
+        The inputs.
+    weight : (out, in) array
+        The matrix.
+    bias : (out,) array, optional
+        The summands.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -84,6 +97,10 @@ def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[
     x : (batch, in, *grid) array
     weight : (out, in) array
     bias : (out,) array, optional
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -146,6 +163,17 @@ def _matmul_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 def matmul(a: Array, b: Array) -> tuple[Array, Any]:
     """Return the matrix products a b of the last two axes, the others broadcast; both have two axes or more.
 
+    Parameters
+    ----------
+    a : (..., m, k) array
+        The left factor.
+    b : (..., k, n) array
+        The right factor.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -192,6 +220,17 @@ def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
 @op(vjp=_einsum_vjp)
 def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
     """Return the contraction of `operands` by `subscripts`, like "bi,io->bo", with an explicit right side.
+
+    Parameters
+    ----------
+    subscripts : str
+        With an arrow: "bi,io->bo".
+    *operands : arrays
+        One for each term on the left.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

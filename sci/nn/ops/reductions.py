@@ -32,6 +32,19 @@ def _sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """Return the sum over `axis`, or over everything.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    axis : int, sequence of int, or None
+        The axes to sum over; all for None.
+    keepdims : bool
+        Keep the reduced axes with length 1.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     InvalidValueError
@@ -58,6 +71,19 @@ def _mean_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @op(vjp=_mean_vjp)
 def mean(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """Return the mean over `axis`, or over everything.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    axis : int, sequence of int, or None
+        The axes to average over; all for None.
+    keepdims : bool
+        Keep the reduced axes with length 1.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

@@ -35,6 +35,17 @@ def _reshape_vjp(dout: Array, shape: Any) -> tuple[Array]:
 def reshape(x: Array, *, shape: int | Sequence[int]) -> tuple[Array, Any]:
     """Return `x` in another shape; one length may be -1 and is inferred.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    shape : int or sequence of int
+        At most one of them -1.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     ShapeError
@@ -63,6 +74,17 @@ def _transpose_vjp(dout: Array, axes: Any) -> tuple[Array]:
 @op(vjp=_transpose_vjp)
 def transpose(x: Array, *, axes: Sequence[int]) -> tuple[Array, Any]:
     """Return `x` with its axes in another order, as a view.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    axes : sequence of int
+        The old axis at each new place.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -93,6 +115,17 @@ def _concatenate_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
 @op(vjp=_concatenate_vjp)
 def concatenate(*arrays: Array, axis: int) -> tuple[Array, Any]:
     """Return `arrays` joined along `axis`; they have one dtype.
+
+    Parameters
+    ----------
+    *arrays : arrays
+        Of one dtype, and of one shape apart from `axis`.
+    axis : int
+        The axis along which they are joined.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -141,6 +174,17 @@ def _pad_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
 def pad(x: Array, pad_width: Widths) -> tuple[Array, Any]:
     """Return `x` with (before, after) zeros added along each axis; the inverse of `crop` on what was kept.
 
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    pad_width : sequence of (int, int)
+        Zeros before and after, for each axis.
+
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     InvalidValueError
@@ -167,6 +211,17 @@ def _crop_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
 @op(vjp=_crop_vjp)
 def crop(x: Array, crop_width: Widths) -> tuple[Array, Any]:
     """Return `x` without (before, after) entries along each axis, as a view: the inverse of `pad`.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    crop_width : sequence of (int, int)
+        Entries to drop before and after, for each axis.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -205,6 +260,17 @@ def _select_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 @op(vjp=_select_vjp)
 def select(x: Array, *, index: Any) -> tuple[Array, Any]:
     """Return x[index]: a view for slices and integers, a copy for arrays of integers or booleans.
+
+    Parameters
+    ----------
+    x : array
+        On the host or on a device, or a variable.
+    index : index
+        What stands between brackets: slices, integers, or arrays of integers or booleans.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------
@@ -248,6 +314,17 @@ def _embedding_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
 @op(vjp=_embedding_vjp)
 def embedding(table: Array, indices: Array) -> tuple[Array, Any]:
     """Return the rows table[indices]: `table` (n, width), `indices` (...) integers, out (..., width).
+
+    Parameters
+    ----------
+    table : (n, width) array
+        The rows.
+    indices : array of int
+        Which rows, in 0 ... n - 1.
+
+    Returns
+    -------
+    array or variable
 
     Raises
     ------

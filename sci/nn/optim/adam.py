@@ -187,6 +187,15 @@ class AdamW(Adam):
 def global_norm(gradients: Mapping[str, Array]) -> float:
     """Return the Euclidean norm over all arrays together; NaN or infinite if any entry is.
 
+    Parameters
+    ----------
+    gradients : dict of arrays
+        By name, as the parameters.
+
+    Returns
+    -------
+    float
+
     Notes
     -----
     Squares that overflow or vanish are taken again in units of the largest entry.
@@ -218,6 +227,17 @@ def _norm(arrays: Iterable[Array]) -> float:
 @entry
 def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[dict[str, Array], float]:
     """Return the gradients, scaled down together where their norm is above `limit`, and that norm.
+
+    Parameters
+    ----------
+    gradients : dict of arrays
+        By name, as the parameters.
+    limit : float
+        Largest norm, positive.
+
+    Returns
+    -------
+    (dict of arrays, float)
 
     Raises
     ------

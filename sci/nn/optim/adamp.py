@@ -32,6 +32,10 @@ def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     weight, step : arrays of one shape, C-contiguous
     view : "channel" (each entry of the first axis is a vector) or "layer" (the whole array is one)
 
+    Returns
+    -------
+    array
+
     Examples
     --------
     >>> import numpy as np
@@ -52,6 +56,19 @@ def radial_view(weight: Array, gradient: Array, delta: float) -> WeightView | No
     """Return the first view in which all gradients are nearly orthogonal to the weights, or None.
 
     The test is max |cos(w, g)| < delta / sqrt(dim) over the rows, as a scale-invariant function has w . g = 0.
+
+    Parameters
+    ----------
+    weight : array
+        A parameter.
+    gradient : array
+        Its gradient.
+    delta : float
+        Largest cosine that counts as orthogonal.
+
+    Returns
+    -------
+    WeightView or None
 
     Notes
     -----

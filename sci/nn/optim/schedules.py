@@ -32,6 +32,15 @@ class _Named:
 def constant(factor: float = 1.0) -> Schedule:
     """Return the schedule that is `factor` at all times.
 
+    Parameters
+    ----------
+    factor : float
+        Of the learning rate.
+
+    Returns
+    -------
+    Schedule
+
     Examples
     --------
     >>> from sci.nn import constant
@@ -44,6 +53,17 @@ def constant(factor: float = 1.0) -> Schedule:
 @entry
 def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
     """Return the schedule factor^k after k steps: one step each `every` epochs, or at the epochs that are listed.
+
+    Parameters
+    ----------
+    every : float or sequence of float
+        Epochs between steps, or the epochs of the steps.
+    factor : float
+        Of one step.
+
+    Returns
+    -------
+    Schedule
 
     Examples
     --------
@@ -63,6 +83,17 @@ def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
 @entry
 def cosine(t_max: float, floor: float = 0.0) -> Schedule:
     """Return the schedule floor + (1 - floor) (1 + cos(pi t / t_max)) / 2, which stays at `floor` after `t_max` epochs.
+
+    Parameters
+    ----------
+    t_max : float
+        Epochs until `floor` is reached.
+    floor : float
+        The last factor.
+
+    Returns
+    -------
+    Schedule
 
     References
     ----------
@@ -85,6 +116,17 @@ def cosine(t_max: float, floor: float = 0.0) -> Schedule:
 @entry
 def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
     """Return a schedule that rises linearly over `epochs` to what `then` (constant 1) gives.
+
+    Parameters
+    ----------
+    epochs : float
+        Length of the rise.
+    then : schedule, optional
+        What follows, at its own times.
+
+    Returns
+    -------
+    Schedule
 
     Notes
     -----

@@ -145,6 +145,19 @@ def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarr
 def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
     """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`.
 
+    Parameters
+    ----------
+    model : FNO
+        Trained on such patches.
+    cut : MultigridPatches
+        How fields are cut.
+    x : (batch, channel, *grid) array
+        The whole fields.
+
+    Returns
+    -------
+    array
+
     Raises
     ------
     InvalidValueError, ShapeError

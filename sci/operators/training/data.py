@@ -18,6 +18,19 @@ __all__ = ["SquareSymmetries", "as_fields", "digest", "with_transposed"]
 def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
     """Return samples (n, *grid) or (n, channel, *grid) as float32 (n, channel, *grid); float64 stays.
 
+    Parameters
+    ----------
+    array : array
+        On the host or on a device.
+    dim : int
+        Axes of the grid.
+    name : str
+        How an error names it.
+
+    Returns
+    -------
+    array
+
     Raises
     ------
     ShapeError, InvalidValueError
@@ -36,6 +49,17 @@ def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
 @entry
 def with_transposed(x: Array, y: Array) -> tuple[Array, Array]:
     """Return the samples followed by themselves with the two grid axes swapped, for equations that do not tell them.
+
+    Parameters
+    ----------
+    x : (n, channel, m, m) array
+        Inputs on square grids.
+    y : (n, channel, m, m) array
+        Outputs.
+
+    Returns
+    -------
+    (array, array)
 
     Raises
     ------

@@ -27,6 +27,10 @@ def figures_of(*names: str) -> Callable[[Draw], Draw]:
     *names : str
         Kinds, as `sci.io.codec(cls, kind=...)` names them.
 
+    Returns
+    -------
+    decorator
+
     Raises
     ------
     InvalidValueError
@@ -58,5 +62,10 @@ def panels_of(contents: Contents) -> Iterable[Panel]:
 
 
 def kinds_without_figures() -> list[str]:
-    """Return the kinds of files that have a codec and no function that draws them."""
+    """Return the kinds of files that have a codec and no function that draws them.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(set(kinds()) - set(_DRAWN))

@@ -105,6 +105,10 @@ def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -
     alpha : float
         Largest exponent of the long range, 1/angstrom; 0 for a screened kernel that is all short range.
 
+    Returns
+    -------
+    Split
+
     Raises
     ------
     InvalidValueError

@@ -75,6 +75,17 @@ def polynomial_degree(radius: float, tol: float) -> int:
 def polynomial_rank(width: int, degree: int) -> int:
     """Return the number of monomials in `width` variables of degree at most `degree`.
 
+    Parameters
+    ----------
+    width : int
+        Number of variables.
+    degree : int
+        Highest degree.
+
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> from sci.sequence import polynomial_rank

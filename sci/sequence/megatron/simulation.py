@@ -129,6 +129,17 @@ def _ready(
 def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
     """Return the most microbatches that a rank holds between their passes; one through a chunk counts 1 / chunks.
 
+    Parameters
+    ----------
+    steps : sequence of PipelineStep
+        The passes of one rank in order.
+    chunks : int
+        Runs of layers on each rank.
+
+    Returns
+    -------
+    float
+
     Notes
     -----
     GPipe m; 1F1B min(m, p - r); interleaved p (1 + (p - 1) / (p v)) at rank 0.
@@ -149,6 +160,19 @@ def peak_in_flight(steps: Sequence[PipelineStep], chunks: int = 1) -> float:
 @entry
 def pipeline_bubble(stages: int, microbatches: int, chunks: int = 1) -> float:
     """Return the idle time over the time at work, (p - 1) / (v m), without messages.
+
+    Parameters
+    ----------
+    stages : int
+        Ranks of the pipeline.
+    microbatches : int
+        Microbatches of a step.
+    chunks : int
+        Runs of layers on each rank.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -158,6 +158,10 @@ def parallel_mlp(weights: Mapping[str, Array], x: Array, *, comm: Comm = None, s
     comm : mpi4py communicator, optional
     sequence : bool
 
+    Returns
+    -------
+    object
+
     Notes
     -----
     One all-reduce forward and one backward, of the activations.
@@ -204,6 +208,10 @@ def parallel_attention(
     comm : mpi4py communicator, optional
         Over which the heads are spread.
     sequence : bool
+
+    Returns
+    -------
+    object
 
     Notes
     -----

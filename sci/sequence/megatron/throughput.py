@@ -73,6 +73,21 @@ class LanguageModelSize:
 def training_days(tokens: float, parameters: float, devices: int, flops_each: float) -> float:
     """Return 8 T P / (n X) in days: 2 forward, 2 recomputed and 4 backward flops per token and parameter.
 
+    Parameters
+    ----------
+    tokens : float
+        Tokens of the training.
+    parameters : float
+        Numbers of the model.
+    devices : int
+        How many work.
+    flops_each : float
+        Flops per second that each reaches.
+
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from sci.sequence import training_days
@@ -89,6 +104,25 @@ def training_days(tokens: float, parameters: float, devices: int, flops_each: fl
 @entry
 def tensor_parallel_bytes(batch: int, length: int, width: int, ranks: int, layers: int = 1, itemsize: int = 2) -> float:
     """Return the bytes that a rank sends in a step: per layer four all-reduces of b s h, 8 b s h (t - 1) / t elements.
+
+    Parameters
+    ----------
+    batch : int
+        Sequences of a microbatch.
+    length : int
+        Tokens of a sequence.
+    width : int
+        Numbers for each token.
+    ranks : int
+        Ranks of the tensor axis.
+    layers : int
+        Layers of the model.
+    itemsize : int
+        Bytes of a number.
+
+    Returns
+    -------
+    float
 
     Notes
     -----
@@ -108,6 +142,27 @@ def pipeline_bytes(
     microbatches: int, batch: int, length: int, width: int, chunks: int = 1, tensor_ranks: int = 1, itemsize: int = 2
 ) -> float:
     """Return the bytes that cross one boundary of a pipeline one way in a step: m v b s h / t elements.
+
+    Parameters
+    ----------
+    microbatches : int
+        Microbatches of a step.
+    batch : int
+        Sequences of a microbatch.
+    length : int
+        Tokens of a sequence.
+    width : int
+        Numbers for each token.
+    chunks : int
+        Runs of layers on each rank.
+    tensor_ranks : int
+        Ranks that share a layer.
+    itemsize : int
+        Bytes of a number.
+
+    Returns
+    -------
+    float
 
     Notes
     -----

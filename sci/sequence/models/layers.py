@@ -41,6 +41,17 @@ def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 def simple_rms_norm(x: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return x / sqrt(mean(x^2) + eps) over the last axis.
 
+    Parameters
+    ----------
+    x : (..., n) array
+        What is normalized.
+    eps : float
+        Added to the mean square.
+
+    Returns
+    -------
+    array or variable
+
     References
     ----------
     TransNormerLLM (arXiv 2307.14995), equation 9; with the mean inside the root and no weights.
@@ -219,6 +230,10 @@ def gated_unit(weights: Mapping[str, Array], x: Array) -> Any:
     weights : mapping
         v, u: (hidden, width), o: (width, hidden) arrays or variables.
     x : (batch, n, width) array or Variable
+
+    Returns
+    -------
+    object
 
     References
     ----------

@@ -88,6 +88,10 @@ def token_loss(logits: Array, labels: Array, *, total: int, ignore_index: int | 
     ignore_index : int, optional
         Tokens of this label take no part in the loss: padding.
 
+    Returns
+    -------
+    array or variable
+
     Raises
     ------
     InvalidValueError

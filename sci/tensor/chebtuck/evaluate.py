@@ -226,6 +226,21 @@ def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box
     """Reference of `evaluate_points` in array calls: one matrix product with the core a block of points.
 
     Blocks keep the intermediate arrays near 16 MB each, two at a time, whatever n is.
+
+    Parameters
+    ----------
+    core : (r1, r2, r3) array
+        Of the Tucker form.
+    factors : sequence of 3 arrays
+        Chebyshev coefficients of the bases, (degree + 1, r) each.
+    domain : (float, float)
+        Ends of the interval, ascending.
+    points : (n, 3) array
+        Inside the box.
+
+    Returns
+    -------
+    array
     """
     xp = namespace(core, *factors, points)
     first, second, third = _axes_by_rank(core)
@@ -239,7 +254,23 @@ def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box
 
 
 def gradient_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
-    """Return the gradient alone, (n, 3), in array calls: two products with the core."""
+    """Return the gradient alone, (n, 3), in array calls: two products with the core.
+
+    Parameters
+    ----------
+    core : (r1, r2, r3) array
+        Of the Tucker form.
+    factors : sequence of 3 arrays
+        Chebyshev coefficients of the bases, (degree + 1, r) each.
+    domain : (float, float)
+        Ends of the interval, ascending.
+    points : (n, 3) array
+        Inside the box.
+
+    Returns
+    -------
+    array
+    """
     xp = namespace(core, *factors, points)
     order = _axes_by_rank(core)
     flat = xp.ascontiguousarray(xp.transpose(core, order)).reshape(core.shape[order[0]], -1)
