@@ -72,14 +72,25 @@ def _failed(error: BaseException, rank: int | None = None) -> int:
 def _judged(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the line of an error."""
     if isinstance(error, Failure):
-        return 1, _as_options(str(error))
+        return 1, _as_options(_of_another_rank(str(error)))
     if isinstance(error, SciError):
         foreign = type(error) is SciError  # what another rank raises, if it is none of sci.errors
         failed = foreign or isinstance(error, KernelCompileError | ConvergenceError)
-        return 1 if failed else 2, _as_options(re.sub(r"^(rank \d+: )Failure: ", r"\1", str(error)))
+        return 1 if failed else 2, _as_options(_of_another_rank(str(error)))
     if isinstance(error, MemoryError):
-        return 1, f"out of memory ({error}); use a larger --tol, a smaller --grid, or a machine with more"
+        return 1, _NO_MEMORY.format(error)
     return 1, f"{type(error).__name__}: {error} (this is a bug in sci; SCI_DEBUG=1 shows where)"
+
+
+_NO_MEMORY = "out of memory ({}); use a larger --tol, a smaller --grid, or a machine with more"
+
+
+def _of_another_rank(message: str) -> str:
+    """Return the text of an error of another rank, as that rank would say it."""
+    found = re.match(r"(rank \d+: )(Failure|MemoryError): (.*)", message, re.DOTALL)
+    if found is None:
+        return message
+    return found[1] + (_NO_MEMORY.format(found[3]) if found[2] == "MemoryError" else found[3])
 
 
 def _as_options(message: str) -> str:

@@ -48,6 +48,7 @@ def on_ranks(arguments: argparse.Namespace, report: Callable[[BaseException, int
     that have none ahead of them.
     """
     from sci.distributed import agreed, job, launched_communicator, rank_of
+    from sci.distributed.agreement import agreed_over
 
     try:
         arguments.comm = comm = launched_communicator()
@@ -58,7 +59,7 @@ def on_ranks(arguments: argparse.Namespace, report: Callable[[BaseException, int
         comm = None
 
     def verdict(error: BaseException) -> int:
-        shared = getattr(error, "_agreed_over", ()) or isinstance(error, KeyboardInterrupt | SystemExit)
+        shared = agreed_over(error) or isinstance(error, KeyboardInterrupt | SystemExit)
         return report(error, None if shared else rank_of(comm))
 
     with job(comm, report=verdict), agreed(comm, "the command"):

@@ -12,10 +12,10 @@ import numpy as np
 
 import sci.errors
 from sci.distributed.canonical import Form, canonical, short_text
-from sci.distributed.communicators import Channel, Comm, channel_of
+from sci.distributed.communicators import Channel, Comm, channel_of, running_jobs
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "Deferred", "agreed"]
+__all__ = ["Agreement", "Deferred", "agreed", "agreed_over"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -69,8 +69,10 @@ class Agreement:
         if channel is None:
             self.table = np.array([self._row], dtype=np.int64)
             return
-        if error is not None and channel in getattr(error, "_agreed_over", ()):
+        if error is not None and channel in agreed_over(error):
             return  # all ranks raise it already, in an agreement inside of this one
+        if running_jobs and not isinstance(error, Exception | None):
+            return  # interrupted between any two messages: the job ends without this communicator
         digest = hashlib.blake2b(self._operation.encode(), digest_size=8)
         for name, _, _, token in self._entries:
             digest.update(b"%d:%s=%d:%s;" % (len(name), name.encode(), len(token), token))
@@ -220,6 +222,15 @@ def _raise_together(channel: Channel, error: BaseException | None) -> None:
         return
     failed = next(rank for rank, text in enumerate(texts) if text)
     raise _marked(_rebuild(failed, *json.loads(texts[failed])), channel)
+
+
+def agreed_over(error: BaseException | None) -> tuple[Channel, ...]:
+    """Return the channels whose ranks all raise `error`, or the error that it was raised from."""
+    found: tuple[Channel, ...] = ()
+    while error is not None:
+        found += getattr(error, "_agreed_over", ())
+        error = error.__cause__
+    return found
 
 
 def _marked(error: Any, channel: Channel) -> Any:

@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+running_jobs: list[Any] = []
+"""The blocks of `sci.distributed.job` that this process is in, the innermost last."""
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Messages and bytes that this rank has sent to other ranks in one kind of operation."""

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,28 @@ def launch(program: str | Path, n: int, *args: object, timeout: float = 120.0) -
         _stop(process)
         raise
     return MpiResult(process.returncode, output, time.monotonic() - start, timed_out)
+
+
+def start_command(n: int, *words: object) -> subprocess.Popen[str]:
+    """Start the command `sci` on `n` ranks, with one pipe for all that it prints, in a session of its own."""
+    mpirun = find_mpirun()
+    assert mpirun is not None
+    return subprocess.Popen(
+        [mpirun, "-n", str(n), sys.executable, "-m", "sci", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    )
+
+
+def wait_for(state: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until `state` returns True."""
+    end = time.monotonic() + seconds
+    while not state():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
 
 
 def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) -> str:

@@ -161,3 +161,12 @@ def test_nothing_runs_after_a_failed_block_even_if_abort_returns(capsys: pytest.
     with pytest.raises(SystemExit), abort_on_error(comm):
         sys.exit(0)
     assert codes == [1]
+
+
+def test_an_error_that_is_raised_from_one_of_all_ranks_is_one_of_all_ranks() -> None:
+    channel = SimpleNamespace()
+    inner = agreement._marked(ShapeError("flat"), channel)
+    outer = ValueError("in other words")
+    outer.__cause__ = inner
+    assert agreement.agreed_over(outer) == agreement.agreed_over(inner) == (channel,)
+    assert agreement.agreed_over(ValueError("of this rank")) == agreement.agreed_over(None) == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from command_cases import SMALL
-from launcher import MpiResult
+from launcher import MpiResult, start_command, wait_for
 
 from sci.cli import main
 from sci.datasets import dataset_path
@@ -134,3 +135,39 @@ def test_ranks_make_the_files_of_one_process(launch_mpi: Callable[..., MpiResult
         assert (out / f"potential.{suffix}").read_text() == (folder / "one" / f"potential.{suffix}").read_text()
     assert result.output.count("Tucker ranks") == 1
     assert result.output.count(f"note: this command runs in one process; {n_ranks - 1} of {n_ranks} ranks wait") == 4
+
+
+def test_a_command_that_fails_ends_on_all_ranks_with_one_message(
+    launch_mpi: Callable[..., MpiResult], tmp_path: Path
+) -> None:
+    result = launch_mpi("broken_commands.py", 3, tmp_path, timeout=120)
+    told = dict(line.split(" ", 1) for line in result.output.splitlines() if " left [" in line)
+    assert told == {
+        # The exit codes of all ranks, and the files that the command leaves.
+        **dict.fromkeys(("usage", "missing", "damaged", "exists", "option"), "2 2 2 left []"),
+        **dict.fromkeys(("memory", "disk", "other"), "1 1 1 left []"),
+        "picture": "1 1 1 left ['out.h5']",
+        "fine": "0 0 0 left ['out.h5']",
+    }, result.output
+    errors = [line for line in result.output.splitlines() if line.startswith("sci: ")]
+    assert len(errors) == len(told) - 1, result.output
+    assert errors[5].startswith("sci: error: rank 2: out of memory (Unable to allocate 9 TiB); use a larger")
+    assert "out.h5: the disk is full" in errors[6]
+    assert "OSError: [Errno 28]" in errors[7]
+    assert errors[8].startswith("sci: error: rank 1: ZeroDivisionError")
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(("sent", "code", "says"), [(signal.SIGINT, 130, 1), (signal.SIGTERM, 143, 0)])
+def test_an_interrupt_ends_all_ranks_and_leaves_nothing(
+    tmp_path: Path, sent: signal.Signals, code: int, says: int
+) -> None:
+    words = ["potential", dataset_path("ubiquitin"), "-o", tmp_path / "out.h5", "--tol", "1e-10", "--grid", "400"]
+    with start_command(2, *words) as process:
+        wait_for(lambda: any(tmp_path.iterdir()))  # the lock of the output
+        process.send_signal(sent)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == code, output
+    assert output.count("sci: error: interrupted") == says, output
+    assert "Traceback" not in output
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.distributed.communicators import Comm, rank_of, size
+from sci.distributed.agreement import agreed_over
+from sci.distributed.communicators import Comm, rank_of, running_jobs, size
 from sci.tasks import terminable
 
 __all__ = ["abort_on_error", "job", "release_file", "remove_unfinished", "unfinished", "watch_file"]
@@ -30,7 +31,6 @@ PATIENCE = 3.0
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 _unfinished: dict[Path, None] = {}
-_running: list[_Job] = []
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def _exit_code(error: BaseException) -> int:
 def _report(comm: Comm, error: BaseException, once: bool = False) -> int:
     """Print the traceback of an error that this rank does not share, or rank 0 for all; return the exit code."""
     sys.stdout.flush()
-    shared = bool(getattr(error, "_agreed_over", ())) or (once and isinstance(error, KeyboardInterrupt))
+    shared = bool(agreed_over(error)) or (once and isinstance(error, KeyboardInterrupt))
     if not isinstance(error, SystemExit) and (rank_of(comm) == 0 or not shared):
         text = "".join(traceback.format_exception(error))
         print(f"rank {rank_of(comm)} of {size(comm)} failed:\n{text}", file=sys.stderr)
@@ -139,8 +139,8 @@ def abort_on_error(comm: Comm) -> Iterator[None]:
         yield
     except BaseException as error:
         if size(comm) > 1 and _exit_code(error) != 0:
-            if _running:
-                _running[-1].end(error)
+            if running_jobs:
+                running_jobs[-1].end(error)
             else:
                 code = _report(comm, error)
                 remove_unfinished()
@@ -217,7 +217,7 @@ class _Job:
 
     def begin(self) -> None:
         """Set the handlers, and start the thread that watches over a rank."""
-        _running.append(self)
+        running_jobs.append(self)
         if self.comm is None:
             return
         from mpi4py import MPI
@@ -232,7 +232,7 @@ class _Job:
 
     def leave(self) -> None:
         """Put back what `begin` changed."""
-        _running.remove(self)
+        running_jobs.remove(self)
         self._ended.set()
         if self._thread is not None:
             if self._main:
