@@ -24,9 +24,15 @@ COARSER = 1.6
 """Ratio of the two spacings that the extrapolation uses."""
 MOST_CELLS = 8_000_000
 """The spacing that is chosen by default makes no larger grid."""
-UNRESOLVED = (0.2, 0.6)
-"""With x = spacing / s for a charge s below the surface, these times x^2 and x^4 are the scatter of its potential with
-the place of the surface in the cells, relative to that of its image: more than was measured for charges in a sphere."""
+TOUCHING = 1e-8
+"""Particles closer than this to a point, in angstrom, are left out of the Coulomb potential there."""
+SHIFTS = ((0.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 0.5, 0.5))
+"""Places of the coarse grid, in cells: the spread of a potential over them is the part of its error that no
+extrapolation removes, from where the surface cuts the cells."""
+SECOND_ORDER = 0.2
+"""The error of a charge's own potential on the fine grid is at most this times x^2 of that of its image in the sphere
+that covers it best, x = spacing / depth: measured for charges at random places in spheres, by
+`python benchmarks/reaction_field.py`. Extrapolation leaves (1.6 x)^2 of it."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,8 @@ def reaction_field(
 
         -div(eps grad phi_R) = div((eps - inside) grad phi_C) / inside,
 
-    whose right-hand side lies outside of the cavity, where phi_C is smooth: no charge is smeared over cells. The
-    potential at the charges is computed on two grids and extrapolated to spacing zero.
+    whose right-hand side lies outside of the cavity, where phi_C is smooth. The potential at the charges is computed on
+    two spacings and extrapolated to spacing zero.
 
     Parameters
     ----------
@@ -123,15 +129,17 @@ def reaction_field(
     Notes
     -----
     A cell that the surface cuts has the harmonic mean of the two permittivities by volume, of a plane at the distance
-    and with the normal of the surface. The error is then of second order: for a Born ion 0.35 (spacing / radius)^2, for
-    a charge s below the surface about 0.1 to 0.15 (spacing / s)^2 of its image energy, with a scatter of as much where
-    s is below two cells.
+    and with the normal of the surface. Each charge is a ball as large as its depth s below the surface: outside of it,
+    and so in the solvent, it has the field of the point. The error is then of second order: with x = h / s on a grid of
+    spacing h, 0.1 to 0.2 x^2 of the potential of the charge's image, less than 0.1 x^2 for a Born ion.
 
-    The extrapolation is Richardson's with spacings h and 1.6 h and costs a quarter more than one solve. The estimated
-    error is its correction and, as two grids may agree by chance, the scatter of each charge: 0.2 x^2 + 0.6 x^4 of the
-    potential of its image, x = h / s. In the energy the scatter of the charges is added in squares. The estimate covers
-    the cells, not the walls: these have the potential of the charges in pure solvent, exact for a charge at the center
-    of a sphere.
+    Extrapolation is Richardson's, with one grid of spacing h and four of 1.6 h, half a cell from one another, and costs
+    twice the fine grid. A charge that the coarse cells do not resolve, s < 1.6 h, is not extrapolated. The stated error
+    is the sum of the correction (without extrapolation, of the difference), of the spread over the four grids, which
+    differ in nothing but where the surface cuts their cells, and of what two spacings may not see: 0.2 x^2 of the
+    potential of the image, and (1.6 x)^2 of that where it is extrapolated. `benchmarks/reaction_field.py` compares it
+    with the truth at random places. It covers the cells, not the walls: these have the potential of the charges in pure
+    solvent, exact for a charge at the center of a sphere.
 
     References
     ----------
@@ -165,34 +173,57 @@ def reaction_field(
         )
     _require_inside(particles, depths)
     settings = (particles, sizes, padding, inside, outside, rtol, preconditioner)
-    values, origin, result, fine = _solve(spacing, *settings)
-    coarse = _solve(COARSER * spacing, *settings)[-1]
-    correction = (fine - coarse) / (COARSER**2 - 1)
-    image = abs(outside - inside) / (inside * (inside + outside) * 2 * depths)
-    ratio = spacing / depths
-    charges, at_charges = particles.charges, fine + correction
-    scatter = (UNRESOLVED[0] * ratio**2 + UNRESOLVED[1] * ratio**4) * abs(charges) * image
-    scatter = np.where(charges == 0, 0.0, scatter)
+    values, origin, result, fine = _solve(spacing, (0.0, 0.0, 0.0), *settings)
+    shifted = np.array([_solve(COARSER * spacing, shift, *settings)[-1] for shift in SHIFTS])
+    resolved = (COARSER * spacing <= depths) | (particles.charges == 0)
+    charges, difference = particles.charges, fine - shifted.mean(axis=0)
+    difference[resolved] /= COARSER**2 - 1
+    at_charges = fine + np.where(resolved, difference, 0.0)
+    own = _own_error(particles, sizes, spacing) * abs(1 / inside - 1 / outside)
     return ReactionField(
         values,
         origin,
         spacing,
         at_charges,
-        abs(correction) + scatter,
+        abs(difference) + np.ptp(shifted, axis=0) + own,
         0.5 * float(charges @ at_charges),
-        0.5 * float(abs(charges @ correction) + np.linalg.norm(charges * scatter)),
+        0.5 * float(abs(charges @ difference) + np.ptp(shifted @ charges) + np.linalg.norm(charges * own)),
         result,
     )
 
 
+def _own_error(particles: Particles, radii: np.ndarray, spacing: float) -> np.ndarray:
+    """Return what two spacings may leave unseen of each charge's own potential: see `SECOND_ORDER`.
+
+    In units of 1 / inside - 1 / outside, in which the potential of the image in a conducting sphere of radius R is
+    q R / (s (2 R - s)).
+    """
+    found = np.zeros(particles.n)
+    held = particles.charges != 0
+    depths, around = (a[held] for a in _covers(particles, radii))
+    x = spacing / depths
+    image = abs(particles.charges[held]) * around / (depths * (2 * around - depths))
+    found[held] = SECOND_ORDER * x**2 * np.minimum(1, (COARSER * x) ** 2) * image
+    return found
+
+
 def _depths(particles: Particles, radii: np.ndarray) -> np.ndarray:
     """Return the depth of each particle in the sphere that covers it best, angstrom; negative outside of all."""
-    centers = particles.positions[radii > 0]
-    depths = np.full(particles.n, -np.inf)
+    return _covers(particles, radii)[0]
+
+
+def _covers(particles: Particles, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the depth of each particle in the sphere that covers it best, and the radius of that sphere."""
+    spheres = radii > 0
+    centers, sizes = particles.positions[spheres], radii[spheres]
+    depths, around = np.full(particles.n, -np.inf), np.full(particles.n, np.inf)
     for start in range(0, particles.n if len(centers) else 0, 1000):
-        offsets = particles.positions[start : start + 1000, None] - centers
-        depths[start : start + 1000] = (radii[radii > 0] - np.sqrt((offsets**2).sum(axis=2))).max(axis=1)
-    return depths
+        block = slice(start, start + 1000)
+        offsets = particles.positions[block, None] - centers
+        inner = sizes - np.sqrt((offsets**2).sum(axis=2))
+        best = inner.argmax(axis=1)
+        depths[block], around[block] = inner[np.arange(len(best)), best], sizes[best]
+    return depths, around
 
 
 def _require_inside(particles: Particles, depths: np.ndarray) -> None:
@@ -222,6 +253,7 @@ def _box(particles: Particles, radii: np.ndarray, padding: float) -> tuple[np.nd
 
 def _solve(
     spacing: float,
+    shift: tuple[float, float, float],
     particles: Particles,
     radii: np.ndarray,
     padding: float,
@@ -230,14 +262,18 @@ def _solve(
     rtol: float,
     preconditioner: Callable[[PoissonOperator], Any],
 ) -> tuple[np.ndarray, np.ndarray, SolveResult, np.ndarray]:
-    """Return the potential on one grid, the grid's origin, the result, and the potential at the charges."""
+    """Return the potential on one grid, the grid's origin, the result, and the potential at the charges.
+
+    The grid is moved by `shift`, in cells.
+    """
     low, high = _box(particles, radii, padding)
     counts = np.ceil((high - low) / spacing).astype(int)
-    origin = 0.5 * (low + high) - 0.5 * (counts - 1) * spacing
+    origin = 0.5 * (low + high) - 0.5 * (counts - 1) * spacing + np.array(shift) * spacing
     filled = cavity_fraction(particles.positions, radii, origin, spacing, tuple(counts))
     permittivity = 1 / (filled / inside + (1 - filled) / outside)
     A = PoissonOperator(np.ones(tuple(counts), dtype=bool), spacing, coefficient=permittivity)
     coulomb = _coulomb(particles, origin, spacing, counts)
+    _spread(coulomb, particles, _depths(particles, radii), origin - spacing, spacing)
     b = A.boundary_source(coulomb * (1 / outside - 1 / inside))
     here, change = coulomb[A.interior], inside / spacing**2
     for axis, side, link, wall in A.faces():
@@ -322,6 +358,27 @@ def _coulomb(particles: Particles, origin: np.ndarray, spacing: float, counts: n
     reach = max(max(float(low[a] - axes[a][0]), float(axes[a][-1] - high[a])) for a in range(3))
     phi = RangeSeparatedPotential(particles, 1e-6, padding=reach + spacing)
     return np.asarray(phi.on_grid(*axes))
+
+
+def _spread(coulomb: np.ndarray, particles: Particles, depths: np.ndarray, origin: np.ndarray, spacing: float) -> None:
+    """Replace the potential of point charges by that of balls, in place: q (3 - (r / s)^2) / (2 s) for r < s.
+
+    A ball as large as the depth s of its charge lies inside of the cavity and has the same field outside of it, hence
+    the same reaction field. Where the surface cuts cells next to the charge, differences of 1 / r would be arbitrarily
+    large, as a center of a cell comes arbitrarily near.
+    """
+    for place, charge, depth in zip((particles.positions - origin) / spacing, particles.charges, depths / spacing):
+        if charge == 0 or depth <= 0:
+            continue
+        first = np.maximum(np.ceil(place - depth).astype(int), 0)
+        last = np.minimum(np.floor(place + depth).astype(int) + 1, coulomb.shape)
+        squares = [(np.arange(first[a], last[a]) - place[a]) ** 2 for a in range(3)]
+        square = squares[0][:, None, None] + squares[1][:, None] + squares[2]
+        ball = 0.5 * (3 - square / depth**2) / depth
+        apart = square > (TOUCHING / spacing) ** 2
+        point = np.divide(1.0, np.sqrt(square), out=np.zeros_like(square), where=apart)
+        part = coulomb[tuple(slice(i, j) for i, j in zip(first, last))]
+        part += np.where(square < depth**2, charge / spacing * (ball - point), 0.0)
 
 
 def _interpolate(values: np.ndarray, places: np.ndarray) -> np.ndarray:
