@@ -193,7 +193,7 @@ def reaction_field(
 
 
 def _own_error(particles: Particles, radii: np.ndarray, spacing: float) -> np.ndarray:
-    """Return what two spacings may leave unseen of each charge's own potential: see `SECOND_ORDER`.
+    """Return the error of each charge's own potential that two spacings may not show: see `SECOND_ORDER`.
 
     In units of 1 / inside - 1 / outside, in which the potential of the image in a conducting sphere of radius R is
     q R / (s (2 R - s)).
