@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from entry_calls import ROOMS, Call
+from entry_calls import ROOMS as FOUR_ROOMS
+from entry_calls import Call
+from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.arguments import Computed, entry
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
+ROOMS = FOUR_ROOMS | TWO_ROOMS
 CALLS = {f"{room}.{name}": call for room, make in ROOMS.items() for name, call in make().items()}
 STRANGERS: tuple[Any, ...] = (object(), "text", [[1.0], [2.0, 3.0]], {}, dict, 1j, lambda: None, b"bytes")
 NUMBERS: tuple[Any, ...] = (math.nan, math.inf, -math.inf, -1, 0, 2.5, np.float32(0.5), np.int64(3), "3", True)
@@ -126,6 +129,8 @@ def test_nan_and_imaginary_parts_do_not_vanish(name: str) -> None:
     for place, value, bad, call in outcomes(given):
         if not (isinstance(value, np.ndarray) and isinstance(bad, np.ndarray) and bad.dtype.kind in "fc"):
             continue
+        if place == "out":  # which is overwritten
+            continue
         lost = "imaginary part" if bad.dtype.kind == "c" else "NaN"
         if bad.dtype.kind == "f":
             if not np.isnan(bad).any():
@@ -149,7 +154,7 @@ def test_nan_and_imaginary_parts_do_not_vanish(name: str) -> None:
 def test_every_public_callable_has_a_call_that_is_spoiled(room: str) -> None:
     face, calls = importlib.import_module(f"sci.{room}"), ROOMS[room]()
     protocols = {n for n in face.__all__ if getattr(getattr(face, n), "_is_protocol", False)}
-    assert set(face.__all__) - protocols - {"Schedule", "WeightView"} <= set(calls)
+    assert set(face.__all__) - protocols - {"RadialKernel", "Schedule", "WeightView"} <= set(calls)
     for name, call in calls.items():
         if name not in ("from_neuraloperator", "neuraloperator_state", "iteration_traffic"):  # need peers, ranks
             call.function(*call.args, **call.options)

@@ -20,10 +20,14 @@ from sci.errors import (
 Array: TypeAlias = Annotated[Any, "array"]
 """A `numpy.ndarray` or a `cupy.ndarray`; the two share the interface that the library uses."""
 
+ArrayLike: TypeAlias = Annotated[Any, "array_like"]
+"""An array, or numbers in sequences, of which `as_finite` makes one; it refuses everything else by name."""
+
 Device: TypeAlias = Literal["cpu", "cuda"]
 
 __all__ = [
     "Array",
+    "ArrayLike",
     "Device",
     "as_finite",
     "as_points",

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_points, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_points, namespace
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.particles import Particles
@@ -22,8 +23,9 @@ def pack(particles: Particles) -> Array:
     return xp.ascontiguousarray(xp.concatenate([particles.positions, particles.charges[:, None]], axis=1))
 
 
+@entry
 def direct_sum(
-    particles: Particles, points: Array, *, kernel: RadialKernel | None = None, gradient: bool = False
+    particles: Particles, points: ArrayLike, *, kernel: RadialKernel | None = None, gradient: bool = False
 ) -> Any:
     """Return phi(x) = sum_j q_j K(|x - y_j|) at `points` by the sum over all pairs.
 
@@ -63,7 +65,7 @@ def direct_sum(
     return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
 
 
-def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
+def direct_sum_packed(points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
     """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4)."""
     instance = get_kernel("particles/direct_sum.cu", "direct_sum", np.float64, kernel.kappa > 0, gradient)
     if not use_compiled(instance, points):
@@ -75,7 +77,7 @@ def direct_sum_packed(points: Array, sources: Array, kernel: RadialKernel, gradi
     return out
 
 
-def direct_sum_reference(points: Array, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
+def direct_sum_reference(points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
     """Reference of the kernel `direct_sum` in array calls over blocks of targets."""
     xp = namespace(points)
     out = xp.empty((len(points), 4 if gradient else 1))

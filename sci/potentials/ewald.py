@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erfc
 
-from sci.backend import Array, as_points, namespace, to_device, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum
@@ -32,7 +33,8 @@ SPLIT, MANY_CHARGES = 7.0, 100_000
 BLOCK_ENTRIES = 1 << 22
 
 
-def ewald_sum(particles: Particles, points: Array, *, tol: float = 1e-12, gradient: bool = False) -> Any:
+@entry
+def ewald_sum(particles: Particles, points: ArrayLike, *, tol: float = 1e-12, gradient: bool = False) -> Any:
     r"""Return the potential of a periodic cell by Ewald's sum over all modes and charges.
 
     The same definition as that of `PeriodicPotential`, without moments, boxes or tensors, and with an exponent that
@@ -94,7 +96,7 @@ def ewald_sum(particles: Particles, points: Array, *, tol: float = 1e-12, gradie
     return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
 
 
-def _add_real_space(out: Array, particles: Particles, points: Array, split: Split) -> None:
+def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: Split) -> None:
     if not len(points):
         return
     cell, inverse = particles.cell, np.linalg.inv(to_host(particles.cell))
@@ -108,7 +110,7 @@ def _add_real_space(out: Array, particles: Particles, points: Array, split: Spli
     ShortRange.of(*around[:2], split).add_to(out, places, tiles)
 
 
-def _reciprocal(particles: Particles, points: Array, alpha: float, k_max: float, gradient: bool) -> Array:
+def _reciprocal(particles: Particles, points: ArrayLike, alpha: float, k_max: float, gradient: bool) -> Array:
     """Return the sum over the modes, (m, 1) or (m, 4)."""
     xp, inverse = namespace(points), to_device(np.linalg.inv(to_host(particles.cell)), namespace(points))
     counts = mode_counts(to_host(particles.cell), k_max)
@@ -186,7 +188,7 @@ def mode_influence(inverse: Array, n_modes: tuple[int, ...], alpha: float, k_max
     return influence, k
 
 
-def wrapped(positions: Array, cell: Array) -> tuple[Array, Array]:
+def wrapped(positions: ArrayLike, cell: ArrayLike) -> tuple[Array, Array]:
     """Return fractional coordinates in [0, 1), and the places in the cell."""
     xp = namespace(positions)
     fractions = positions @ to_device(np.linalg.inv(to_host(cell)), xp)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sci.arguments import collective_entry, entry
 from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank_of, size
 from sci.errors import InvalidValueError
 from sci.potentials.measured.error import MeasuredError, warn_above
@@ -22,6 +23,7 @@ FrameReader = Callable[[Sequence[int]], Iterator[tuple[int, Particles]]]
 """Yields number and particles of the frames with the given numbers, in their order."""
 
 
+@entry
 @dataclass(frozen=True)
 class FrameJob:
     """The frames that are to be computed.
@@ -53,6 +55,7 @@ class FrameSink(Protocol):
         """Finish; called once, whatever happened."""
 
 
+@collective_entry
 def compute_frames(read: FrameReader, sink: FrameSink, *, title: str = "frames", comm: Comm = None) -> None:
     """Compute energy and forces of the frames that a sink asks for, and hand them to it.
 

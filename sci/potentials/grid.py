@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sci.backend import Array, as_finite, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_finite, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.units import POTENTIAL_UNITS, potential_factor
 
 __all__ = ["PotentialGrid", "box_axes", "origin_and_spacing"]
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class PotentialGrid:
     """Values at the points origin + (i, j, k) * spacing.
@@ -43,7 +45,7 @@ class PotentialGrid:
     14.3996
     """
 
-    values: Array
+    values: ArrayLike
     origin: tuple[float, float, float]
     spacing: tuple[float, float, float]
     units: str = "e/angstrom"
@@ -69,7 +71,9 @@ class PotentialGrid:
             raise InvalidValueError(f"units is {self.units!r}; expected one of {', '.join(POTENTIAL_UNITS)}")
 
     @classmethod
-    def on_axes(cls, values: Array, x: Array, y: Array, z: Array, units: str = "e/angstrom") -> PotentialGrid:
+    def on_axes(
+        cls, values: ArrayLike, x: ArrayLike, y: ArrayLike, z: ArrayLike, units: str = "e/angstrom"
+    ) -> PotentialGrid:
         """Return the grid of `values` on three equally spaced, ascending axes (an axis of one point has spacing 1)."""
         lengths = tuple(len(axis) for axis in (x, y, z))
         if tuple(values.shape) != lengths:
@@ -115,6 +119,7 @@ def _largest(points: Array) -> float:
     return float(abs(points).max())
 
 
+@entry
 def box_axes(
     domain: Sequence[tuple[float, float]], counts: int | Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, as_finite, as_points, namespace, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
 
 __all__ = ["SAME_PLACE", "Particles", "coincident_pair", "without_overflow"]
+
+Names: TypeAlias = Annotated[tuple[str, ...], "names"]
+"""Names of particles; any sequence of them is taken, an array too."""
 
 SAME_PLACE: float = 1e-6
 """Two particles closer than this many angstrom are at one place."""
@@ -18,7 +23,7 @@ SAME_PLACE: float = 1e-6
 _DIRECTION = (0.5773502691896258, 0.7548776662466927, 0.3110047815473091)
 
 
-def coincident_pair(positions: Array, distance: float = SAME_PLACE) -> tuple[int, int] | None:
+def coincident_pair(positions: ArrayLike, distance: float = SAME_PLACE) -> tuple[int, int] | None:
     """Return the 0-based indices of two points closer than `distance`, or None.
 
     Parameters
@@ -58,6 +63,7 @@ def coincident_pair(positions: Array, distance: float = SAME_PLACE) -> tuple[int
     return None
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class Particles:
     """Point charges with positions, and optionally radii, names and a periodic cell.
@@ -95,11 +101,11 @@ class Particles:
     (2, 0.0)
     """
 
-    positions: Array
-    charges: Array
-    radii: Array | None = None
-    names: tuple[str, ...] | None = None
-    cell: Array | None = None
+    positions: ArrayLike
+    charges: ArrayLike
+    radii: ArrayLike | None = None
+    names: Names | None = None
+    cell: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays and bring them to contiguous float64."""
@@ -156,7 +162,7 @@ def _names(names: tuple[str, ...], n: int) -> tuple[str, ...]:
     return result
 
 
-def _coincidence(positions: Array, i: int, j: int) -> str:
+def _coincidence(positions: ArrayLike, i: int, j: int) -> str:
     x, y, z = (float(c) for c in positions[i])
     return (
         f"particles {i} and {j} (counted from 0) are both at ({x:.6g}, {y:.6g}, {z:.6g}) angstrom, so their energy "
@@ -164,7 +170,7 @@ def _coincidence(positions: Array, i: int, j: int) -> str:
     )
 
 
-def without_overflow(values: Array, name: str) -> Array:
+def without_overflow(values: ArrayLike, name: str) -> Array:
     """Return `values`, or raise InvalidValueError if one is not finite."""
     if not bool(namespace(values).isfinite(values).all()):
         raise InvalidValueError(f"{name} overflow float64; pass the charges in another unit")

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import jv
 
 from sci import chebyshev
-from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.ewald import (
     cell_images,
@@ -46,6 +47,7 @@ MANY_IMAGES = 2_000_000
 UNIT: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
 
+@entry
 class PeriodicPotential(Measured):
     r"""The electrostatic potential of charges that repeat with a cell, for any cell and any total charge.
 
@@ -217,7 +219,7 @@ class PeriodicPotential(Measured):
         """
         return neutralizing_constant(self.alpha, self.split.cutoff, self.particles.total_charge, self.volume)
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: ArrayLike) -> Array:
         """Return the potential at `points`.
 
         Parameters
@@ -236,7 +238,7 @@ class PeriodicPotential(Measured):
         """
         return self.evaluate(points, gradient=False)[:, 0]
 
-    def field(self, points: Array) -> Array:
+    def field(self, points: ArrayLike) -> Array:
         """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2."""
         return -self.evaluate(points, gradient=True)[:, 1:]
 
@@ -258,7 +260,7 @@ class PeriodicPotential(Measured):
         energy = 0.5 * float(without_overflow((charges * found[:, 0]).sum(), "the energy"))
         return energy, without_overflow(-charges[:, None] * found[:, 1:], "forces")
 
-    def on_grid(self, x: Array, y: Array, z: Array) -> Array:
+    def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """Return the potential on the tensor grid of three axes, anywhere in space.
 
         Parameters
@@ -363,7 +365,7 @@ class PeriodicPotential(Measured):
         """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
-    def exact(self, points: Array, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by `ewald_sum` at a hundredth of `tol`."""
         tol = max(EXACT_SHARE * self.tol, 1e-14)
         found = ewald_sum(self.particles, points, tol=tol, gradient=gradient)
@@ -379,7 +381,7 @@ class PeriodicPotential(Measured):
         size = float(self._xp.abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
         return size, size * self.alpha
 
-    def evaluate(self, points: Array, gradient: bool) -> Array:
+    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
         xp = self._xp
         points = as_points(points, xp=xp)
@@ -390,7 +392,7 @@ class PeriodicPotential(Measured):
             self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK])
         return out
 
-    def _evaluate_chunk(self, points: Array, out: Array) -> None:
+    def _evaluate_chunk(self, points: ArrayLike, out: Array) -> None:
         fractions, places = wrapped(points, self._cell)
         fractions = self._xp.ascontiguousarray(fractions)
         self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))

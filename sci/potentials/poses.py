@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sci.backend import Array, as_finite, as_points, namespace
+from sci.arguments import collective_entry, entry
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace
 from sci.distributed import Comm, agreed, allgather_rows, split
 from sci.errors import DeviceMismatchError, InvalidValueError, ShapeError
 from sci.potentials.particles import Particles, without_overflow
@@ -21,11 +22,12 @@ ORTHOGONAL = 1e-6
 class Potential(Protocol):
     """Whatever gives potentials (m,) at points (m, 3): of a molecule, a crystal, a periodic cell."""
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: ArrayLike) -> Array:
         """Return the potential at `points`."""
 
 
-def rotation_matrices(quaternions: Array) -> Array:
+@entry
+def rotation_matrices(quaternions: ArrayLike) -> Array:
     """Return the rotations (n, 3, 3) of quaternions (n, 4) = (w, x, y, z), which need not have unit length.
 
     Parameters
@@ -56,8 +58,9 @@ def rotation_matrices(quaternions: Array) -> Array:
     return xp.stack([xp.stack(row, axis=1) for row in rows], axis=1)
 
 
+@collective_entry
 def interaction_energy(
-    phi: Potential, ligand: Particles, rotations: Array, translations: Array, *, comm: Comm = None
+    phi: Potential, ligand: Particles, rotations: ArrayLike, translations: ArrayLike, *, comm: Comm = None
 ) -> Array:
     """Return the energy of a rigid molecule in the potential `phi`, for each of n poses.
 
@@ -110,7 +113,7 @@ def interaction_energy(
     return allgather_rows(energies, comm)
 
 
-def _poses(ligand: Particles, rotations: Array, translations: Array) -> tuple[Array, Array]:
+def _poses(ligand: Particles, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
     xp = namespace(ligand.positions)
     translations = as_points(translations, "translations", xp=xp)
     n = len(translations)
@@ -136,7 +139,7 @@ def _poses(ligand: Particles, rotations: Array, translations: Array) -> tuple[Ar
 
 
 @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-def _energies(phi: Potential, ligand: Particles, rotations: Array, translations: Array) -> Array:
+def _energies(phi: Potential, ligand: Particles, rotations: ArrayLike, translations: ArrayLike) -> Array:
     xp = namespace(ligand.positions)
     energies = xp.empty(len(translations))
     step = max(1, BLOCK_POINTS // ligand.n)

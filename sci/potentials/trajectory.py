@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sci.backend import Array, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, to_host
 from sci.errors import InvalidValueError
 from sci.potentials.direct import direct_sum
 from sci.potentials.measured.error import MeasuredError
@@ -41,6 +42,7 @@ DIRECT_PAIR = 1.5e-9
 """Seconds of a pair, with its force, in a direct sum."""
 
 
+@entry
 @dataclass(frozen=True)
 class FramePlan:
     """What all frames of a trajectory have in common; a frame's result depends on it and on nothing else.
@@ -90,6 +92,7 @@ class FramePlan:
         return asdict(self)
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class FrameResult:
     """Energy and forces of one frame, and their measured errors.
@@ -115,6 +118,7 @@ class FrameResult:
         )
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """Energies and forces of the finished frames of a trajectory, with their measured errors.
@@ -172,6 +176,7 @@ class Trajectory:
         return MeasuredError(quantity, pair[0], worst, {f"frame {self.frames[place]}": pair}, places)
 
 
+@entry
 def plan_frames(
     first: Particles,
     tol: float = 1e-6,
@@ -235,6 +240,7 @@ def plan_frames(
     )
 
 
+@entry
 def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
     """Return energy and forces of a frame, with errors that are measured at 256 of its particles.
 
@@ -274,6 +280,7 @@ def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
     return FrameResult(energy, forces, np.array([(e.relative, e.worst) for e in errors.values()]))
 
 
+@entry
 def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
     """Return energy, e^2/angstrom, and forces, (n, 3) in e^2/angstrom^2, as `compute_frame`, but no errors.
 
@@ -328,7 +335,7 @@ def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential
     )
 
 
-def _domain(positions: Array) -> tuple[tuple[float, float], ...]:
+def _domain(positions: ArrayLike) -> tuple[tuple[float, float], ...]:
     low = np.floor((to_host(positions.min(axis=0)) - MARGIN) / STEP) * STEP
     high = np.ceil((to_host(positions.max(axis=0)) + MARGIN) / STEP) * STEP
     return tuple(zip(low.tolist(), high.tolist()))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import as_finite
 from sci.errors import InvalidValueError
 
 __all__ = ["Defect", "Interstitial", "Substitution", "Vacancy", "check_site", "site_changes"]
 
 
+@entry
 @dataclass(frozen=True)
 class Vacancy:
     """A missing ion: particle `particle` of the cell with indices `cell`."""
@@ -22,6 +24,7 @@ class Vacancy:
     cell: tuple[int, int, int]
 
 
+@entry
 @dataclass(frozen=True)
 class Substitution:
     """An ion of another charge, in e, on the site of particle `particle` of the cell with indices `cell`."""
@@ -31,6 +34,7 @@ class Substitution:
     charge: float
 
 
+@entry
 @dataclass(frozen=True)
 class Interstitial:
     """An additional ion at `position`, angstrom, with `charge`, e."""

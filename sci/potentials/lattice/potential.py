@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, as_points, namespace, to_device, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.chebyshev import nodes, values_to_coefficients
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
@@ -49,6 +50,7 @@ LEAST_TOL = 1e-13
 POINT_BLOCK = 1024
 
 
+@entry
 class LatticePotential(Measured):
     """The electrostatic potential of a finite crystal with defects, whatever its size.
 
@@ -196,7 +198,7 @@ class LatticePotential(Measured):
         positions, charges = self._sites.within(*np.array(as_box(domain)).T)
         return to_device(positions, self._xp), to_device(charges, self._xp)
 
-    def long_range_terms(self, x: Array, y: Array, z: Array) -> CP:
+    def long_range_terms(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> CP:
         """Return the long range on the tensor grid of three axes, as a CP tensor.
 
         Parameters
@@ -289,7 +291,7 @@ class LatticePotential(Measured):
             reach=self.reach,
         )
 
-    def exact(self, points: Array, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by all ions or by another split."""
         if self.n_sites > min(SUMMED_IONS, self.tol / SUM_ROUNDING):
             return self._other.evaluate(points, gradient)
@@ -305,12 +307,12 @@ class LatticePotential(Measured):
         size = largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
         return size, size * self.split.alpha
 
-    def evaluate(self, points: Array, gradient: bool) -> Array:
+    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
         value = self(points)[:, None]
         return self._xp.concatenate([value, -self.field(points)], axis=1) if gradient else value
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: ArrayLike) -> Array:
         """Return the potential at `points`.
 
         Parameters
@@ -336,7 +338,7 @@ class LatticePotential(Measured):
         out[~inside] = self._summed(self._xp.ascontiguousarray(points[~inside]))
         return out
 
-    def field(self, points: Array) -> Array:
+    def field(self, points: ArrayLike) -> Array:
         """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2.
 
         Outside of `domain` the format is built for each cell of the lattice, or of its continuation, that holds points.
@@ -355,7 +357,7 @@ class LatticePotential(Measured):
             out[chosen] = region.field(self._xp.ascontiguousarray(points[chosen]))
         return out
 
-    def on_grid(self, x: Array, y: Array, z: Array) -> Array:
+    def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """Return the potential on the tensor grid of three ascending axes, (nx, ny, nz), e/angstrom.
 
         Within `domain` the Chebyshev-Tucker format serves, elsewhere the CP one: near 2 K (4 + 3 n) flops a
@@ -376,7 +378,7 @@ class LatticePotential(Measured):
             short.add_to_grid(out, *axes)
         return out
 
-    def _points(self, points: Array) -> Array:
+    def _points(self, points: ArrayLike) -> Array:
         points = as_points(points, xp=self._xp)
         if namespace(points) is not self._xp:
             raise DeviceMismatchError("points and the cell's particles lie on different devices; move one of them")
@@ -384,11 +386,11 @@ class LatticePotential(Measured):
             self._check_reach(to_host(points.min(axis=0)), to_host(points.max(axis=0)))
         return points
 
-    def _inside(self, points: Array) -> Array:
+    def _inside(self, points: ArrayLike) -> Array:
         low, high = (self._xp.asarray(side) for side in zip(*self.domain))
         return ((points >= low) & (points <= high)).all(axis=1)
 
-    def _summed(self, points: Array) -> Array:
+    def _summed(self, points: ArrayLike) -> Array:
         """Evaluate by one-dimensional sums for every point."""
         out = self._xp.empty((len(points), 1))
         for start in range(0, len(points), POINT_BLOCK):
@@ -399,7 +401,7 @@ class LatticePotential(Measured):
             self._add_short(out, points)
         return out[:, 0]
 
-    def _add_short(self, out: Array, points: Array) -> None:
+    def _add_short(self, out: Array, points: ArrayLike) -> None:
         """Add the short range; points that spread over too many ions are halved along their longest extent."""
         xp = self._xp
         low, high = (to_host(side) for side in (points.min(axis=0), points.max(axis=0)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, to_host
 from sci.errors import ToleranceWarning
 
@@ -18,6 +19,7 @@ QUANTITIES = ("potential", "field", "energy", "forces")
 """What an error can be measured of."""
 
 
+@entry
 @dataclass(frozen=True)
 class MeasuredError:
     """A measured error: relative to the values in the root of the mean square, and at the worst place.

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sci.backend import Array, namespace, to_device, to_host
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, namespace, to_device, to_host
 from sci.errors import InvalidValueError
 from sci.potentials.measured.error import QUANTITIES, MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.places import Scene, particle_sample, sample_places
@@ -29,6 +30,7 @@ CANCELED = 1e-2
 """Fields and forces at particles below this times that of a neighbor have canceled, as in a perfect crystal."""
 
 
+@entry
 class Measured(ABC):
     """A potential that measures its own errors against values that do not depend on how it was made.
 
@@ -45,11 +47,11 @@ class Measured(ABC):
         """Return places and charges of the particles, and of what may be near them."""
 
     @abstractmethod
-    def evaluate(self, points: Array, gradient: bool) -> Array:
+    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
 
     @abstractmethod
-    def exact(self, points: Array, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool) -> Array:
         """Return the same without the approximations of this potential."""
 
     @abstractmethod
@@ -173,7 +175,7 @@ def measure_at_particles(phi: Measured, quantities: Sequence[str], count: int) -
 
 
 def error_at_particles(
-    charges: Array,
+    charges: ArrayLike,
     found: Array,
     exact: Array,
     weights: np.ndarray,
@@ -203,7 +205,7 @@ def error_at_particles(
     return compare(force - true, true, weights, floor)
 
 
-def field_floor(charges: Array, distance: float, forces: bool = False) -> float:
+def field_floor(charges: ArrayLike, distance: float, forces: bool = False) -> float:
     """Return `CANCELED` times the field of the median charge at the distance of a neighbor.
 
     With `forces`, the force between two such charges, in units of the largest one.

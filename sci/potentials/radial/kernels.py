@@ -8,11 +8,14 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 
+from sci.arguments import entry
+from sci.backend import ArrayLike
 from sci.errors import InvalidValueError
 
 __all__ = ["Coulomb", "GaussianSum", "RadialKernel", "Yukawa", "gaussian_sum"]
 
 
+@entry
 @dataclass(frozen=True)
 class Coulomb:
     """The Coulomb kernel K(r) = 1/r."""
@@ -20,11 +23,13 @@ class Coulomb:
     name: ClassVar[str] = "coulomb"
     kappa: ClassVar[float] = 0.0
 
-    def __call__(self, r: np.ndarray) -> np.ndarray:
+    def __call__(self, r: ArrayLike) -> np.ndarray:
         """Return K at the distances `r` > 0."""
-        return 1.0 / r
+        result: np.ndarray = 1.0 / np.asarray(r)
+        return result
 
 
+@entry
 @dataclass(frozen=True)
 class Yukawa:
     """The Debye-Hueckel kernel K(r) = exp(-kappa r) / r.
@@ -48,8 +53,9 @@ class Yukawa:
         if not 0 < self.kappa < math.inf:
             raise InvalidValueError(f"kappa is {self.kappa}; expected a positive number (use Coulomb() for kappa = 0)")
 
-    def __call__(self, r: np.ndarray) -> np.ndarray:
+    def __call__(self, r: ArrayLike) -> np.ndarray:
         """Return K at the distances `r` > 0."""
+        r = np.asarray(r)
         result: np.ndarray = np.exp(-self.kappa * r) / r
         return result
 
@@ -57,6 +63,7 @@ class Yukawa:
 RadialKernel: TypeAlias = Coulomb | Yukawa
 
 
+@entry
 @dataclass(frozen=True)
 class GaussianSum:
     """The function L(r) = sum_k w_k exp(-t_k^2 r^2).
@@ -87,6 +94,7 @@ class GaussianSum:
         return float(self.weights.sum())
 
 
+@entry
 def gaussian_sum(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -> GaussianSum:
     r"""Return the Gaussians with exponents up to `alpha` of a quadrature for `kernel`.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import cheb2poly
 
 from sci import chebyshev
+from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.potentials.radial.kernels import GaussianSum, RadialKernel, gaussian_sum
 
@@ -22,6 +23,7 @@ COINCIDENT = 1e-8
 """Distance in angstrom below which a target sits on a source, whose own potential is then left out."""
 
 
+@entry
 @dataclass(frozen=True)
 class Split:
     """A kernel K = L + S with L a sum of Gaussians and S(r) = K(r) - B(u), zero beyond the cutoff.
@@ -91,6 +93,7 @@ def smooth_part(gaussians: GaussianSum, cutoff: float, degree: int) -> np.ndarra
     return _powers(_series(gaussians, cutoff, degree))
 
 
+@entry
 def split_kernel(kernel: RadialKernel, tol: float, r_max: float, alpha: float) -> Split:
     """Split `kernel` at the exponent `alpha`, or make all of it short range.
 

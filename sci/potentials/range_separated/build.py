@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_host
 from sci.distributed import size
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import InvalidValueError
 from sci.potentials.measured.places import neighbor_distances
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
@@ -151,8 +151,6 @@ def check_settings(
     """Raise for arguments of `RangeSeparatedPotential` that no potential can be built with."""
     if particles is None and size(comm) == 1:
         raise InvalidValueError("particles is None; expected Particles (None only for a rank that has none)")
-    if particles is not None and not isinstance(particles, Particles):
-        raise DTypeError(f"particles is a {type(particles).__name__}; expected Particles(positions, charges)")
     if particles is not None and particles.cell is not None:
         raise InvalidValueError(
             "the particles have a periodic cell, and this potential is that of an isolated system; "

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, as_points, namespace
+from sci.arguments import collective_entry
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
@@ -49,6 +50,7 @@ BUILDS, AIM = 6, 0.9
 CHUNK = 1 << 22
 
 
+@collective_entry
 class RangeSeparatedPotential(Measured):
     """The electrostatic potential phi(x) = sum_j q_j K(|x - y_j|) of point charges, split by range.
 
@@ -281,7 +283,7 @@ class RangeSeparatedPotential(Measured):
             return self.particles
         return Particles(*self._sources)
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: ArrayLike) -> Array:
         """Return the potential at `points`.
 
         Parameters
@@ -300,7 +302,7 @@ class RangeSeparatedPotential(Measured):
         """
         return self.evaluate(points, gradient=False)[:, 0]
 
-    def field(self, points: Array) -> Array:
+    def field(self, points: ArrayLike) -> Array:
         """Return the electric field, minus the analytic gradient, at `points` (m, 3): (m, 3) in e/angstrom^2.
 
         `tol` holds for it with accuracy="forces"; `measured_error("field")` tells its error in any case.
@@ -343,7 +345,7 @@ class RangeSeparatedPotential(Measured):
         """Return half the sum of the terms of all ranks; its bits do not depend on how many there are."""
         return float(without_overflow(0.5 * allgather_rows(terms, self.comm).sum(keepdims=True), "the energy")[0])
 
-    def on_grid(self, x: Array, y: Array, z: Array) -> Array:
+    def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """Return the potential on a tensor grid.
 
         Parameters
@@ -376,7 +378,7 @@ class RangeSeparatedPotential(Measured):
             out[tuple(inside)] = self._grid_inside([v[s] for v, s in zip(axes, inside)])
         return out
 
-    def _axis(self, values: Array, name: str) -> Array:
+    def _axis(self, values: ArrayLike, name: str) -> Array:
         axis = as_finite(values, name, shape=(None,), xp=namespace(self._sources[0]))
         self._same_device(axis, name)
         if not len(axis) or bool((axis[1:] <= axis[:-1]).any()):
@@ -401,7 +403,7 @@ class RangeSeparatedPotential(Measured):
         """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
-    def exact(self, points: Array, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by sums over all charges."""
         return direct_sum_packed(points, self.packed(), self.kernel, gradient)
 
@@ -455,7 +457,7 @@ class RangeSeparatedPotential(Measured):
                 f"{name} and the particles lie on different sides; move {name} with cupy.asarray or cupy.asnumpy"
             )
 
-    def evaluate(self, points: Array, gradient: bool) -> Array:
+    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
         xp = namespace(self._sources[0])
         points = as_points(points, xp=xp)
@@ -475,7 +477,7 @@ class RangeSeparatedPotential(Measured):
             self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK])
         return out
 
-    def _evaluate_inside(self, points: Array, out: Array) -> None:
+    def _evaluate_inside(self, points: ArrayLike, out: Array) -> None:
         if len(points) == 0:
             return
         tiles = Tiles.of(points, self._layout[0])

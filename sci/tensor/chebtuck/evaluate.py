@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, to_device
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, is_device_array, namespace, to_device
 from sci.chebyshev import Interval, differentiate, vandermonde
 from sci.errors import InvalidValueError, ShapeError
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
@@ -37,7 +38,7 @@ PANEL_ROWS = {("float64", False): 3, ("float32", False): 4, ("float64", True): 8
 """Columns of a matrix that a pass of the kernel takes at once, by dtype and device: sums that fit the registers."""
 
 
-def clip_to_interval(x: Array, interval: Interval, axis: int) -> Array:
+def clip_to_interval(x: ArrayLike, interval: Interval, axis: int) -> Array:
     """Return coordinates along `axis`, with those that rounding put outside the interval moved onto its ends.
 
     Raises
@@ -59,7 +60,7 @@ def clip_to_interval(x: Array, interval: Interval, axis: int) -> Array:
     return xp.clip(x, low, high)
 
 
-def clip_to_box(points: Array, domain: Box) -> Array:
+def clip_to_box(points: ArrayLike, domain: Box) -> Array:
     """Return points, (n, 3), moved onto the faces of the domain where rounding put them outside, or raise."""
     xp = namespace(points)
     return xp.stack([clip_to_interval(points[:, axis], domain[axis], axis) for axis in range(3)], axis=1)
@@ -71,11 +72,11 @@ def _blocks(core: Array, factors: Sequence[Array], n_points: int) -> list[slice]
     return [slice(start, start + step) for start in range(0, n_points, step)]
 
 
-def _basis(factor: Array, points: Array, domain: Interval) -> Array:
+def _basis(factor: Array, points: ArrayLike, domain: Interval) -> Array:
     return vandermonde(points, factor.shape[0] - 1, domain) @ factor
 
 
-def evaluate_points(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
+def evaluate_points(core: Array, factors: Sequence[Array], domain: Box, points: ArrayLike) -> Array:
     """Evaluate f(x) = sum core_ijk a_i(x_1) b_j(x_2) c_k(x_3) at scattered points.
 
     Parameters
@@ -104,7 +105,7 @@ def evaluate_points(core: Array, factors: Sequence[Array], domain: Box, points: 
     return out[:, 0]
 
 
-def gradient_points(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
+def gradient_points(core: Array, factors: Sequence[Array], domain: Box, points: ArrayLike) -> Array:
     """Evaluate value and gradient of a Chebyshev-Tucker expansion at scattered points, (n, 4).
 
     Parameters are those of `evaluate_points`. The derivative of each series is taken on its coefficients.
@@ -136,7 +137,7 @@ class _Compiled:
     rows: int
 
     @classmethod
-    def of(cls, core: Array, factors: Sequence[Array], points: Array) -> _Compiled | None:
+    def of(cls, core: Array, factors: Sequence[Array], points: ArrayLike) -> _Compiled | None:
         """Return the launch plan of the kernels for these arrays, or None where the references serve."""
         xp = namespace(core, *factors, points)
         dtype = xp.result_type(core, *factors, points)
@@ -155,7 +156,7 @@ class _Compiled:
         core: Array,
         factors: Sequence[Array],
         domain: Box,
-        points: Array,
+        points: ArrayLike,
         outputs: Sequence[tuple[tuple[int, int, int], Array]],
     ) -> None:
         """Fill each output, (n, 1) or (n, 3), by a contraction in its order of axes, the slopes along the first two."""
@@ -196,7 +197,7 @@ class _Compiled:
         return [xp.empty((-(-n // block), count, block), dtype=self.dtype) for count in columns]
 
     def _tabulate(
-        self, points: Array, geometry: Array, panels: Array, axis: int, polynomials: Array, table: Array
+        self, points: ArrayLike, geometry: Array, panels: Array, axis: int, polynomials: Array, table: Array
     ) -> None:
         """Fill `table` with the functions of `axis` at the points."""
         n, (count, terms, _) = len(points), panels.shape
@@ -222,7 +223,8 @@ def _padded(matrix: Array, n: int) -> Array:
     return result
 
 
-def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
+@entry
+def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: ArrayLike) -> Array:
     """Reference of `evaluate_points` in array calls: one matrix product with the core a block of points.
 
     Blocks keep the intermediate arrays near 16 MB each, two at a time, whatever n is.
@@ -253,7 +255,8 @@ def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box
     return result
 
 
-def gradient_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: Array) -> Array:
+@entry
+def gradient_points_reference(core: Array, factors: Sequence[Array], domain: Box, points: ArrayLike) -> Array:
     """Return the gradient alone, (n, 3), in array calls: two products with the core.
 
     Parameters

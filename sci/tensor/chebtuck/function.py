@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sci.backend import Array, Device, as_finite, as_points, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, Device, as_finite, as_points, namespace
 from sci.chebyshev import as_interval, differentiate, gram_matrix, moments, vandermonde
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.tensor.chebtuck.evaluate import (
@@ -46,6 +47,7 @@ def as_box(domain: Any) -> Box:
     return as_interval(x, "domain[0]"), as_interval(y, "domain[1]"), as_interval(z, "domain[2]")
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class ChebTuck:
     """A function f(x) = sum_ijk core_ijk a_i(x_1) b_j(x_2) c_k(x_3) with a, b, c Chebyshev series on a box.
@@ -82,8 +84,8 @@ class ChebTuck:
     True
     """
 
-    core: Array
-    factors: tuple[Array, ...]
+    core: ArrayLike
+    factors: tuple[ArrayLike, ...]
     domain: Box
     # NumPy scalars on the left leave the product to __rmul__.
     __array_ufunc__: ClassVar[None] = None
@@ -112,13 +114,13 @@ class ChebTuck:
 
     @classmethod
     def from_coefficients(
-        cls, coefficients: Array, domain: Any, tol: float = 1e-12, *, method: Method = "auto"
+        cls, coefficients: ArrayLike, domain: Any, tol: float = 1e-12, *, method: Method = "auto"
     ) -> ChebTuck:
         """Compress a dense tensor of Chebyshev coefficients, (degree_1 + 1, degree_2 + 1, degree_3 + 1), by `hosvd`."""
         return cls.from_series(hosvd(as_tensor(coefficients, "coefficients", 3), tol, method=method), domain)
 
     @classmethod
-    def from_values(cls, values: Array, domain: Any, tol: float = 1e-12) -> ChebTuck:
+    def from_values(cls, values: ArrayLike, domain: Any, tol: float = 1e-12) -> ChebTuck:
         """Interpolate values on the tensor grid of `sci.chebyshev.nodes`, and compress the coefficients by HOSVD.
 
         Parameters
@@ -228,7 +230,7 @@ class ChebTuck:
         """Bytes of core and factors."""
         return self.coefficients.nbytes
 
-    def __call__(self, points: Array) -> Array:
+    def __call__(self, points: ArrayLike) -> Array:
         """Evaluate at scattered points, (n, 3) -> (n,).
 
         Raises
@@ -238,18 +240,18 @@ class ChebTuck:
         """
         return evaluate_points(self.core, self.factors, self.domain, self._inside(points))
 
-    def gradient(self, points: Array) -> Array:
+    def gradient(self, points: ArrayLike) -> Array:
         """Evaluate the exact gradient of the expansion at scattered points, (n, 3) -> (n, 3)."""
         return self.value_and_gradient(points)[:, 1:]
 
-    def value_and_gradient(self, points: Array) -> Array:
+    def value_and_gradient(self, points: ArrayLike) -> Array:
         """Evaluate the expansion and its exact gradient at scattered points, (n, 3) -> (n, 4)."""
         return gradient_points(self.core, self.factors, self.domain, self._inside(points))
 
-    def _inside(self, points: Array) -> Array:
+    def _inside(self, points: ArrayLike) -> Array:
         return clip_to_box(as_points(points, xp=namespace(self.core)), self.domain)
 
-    def _grid_axes(self, x: Array, y: Array, z: Array) -> list[Array]:
+    def _grid_axes(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> list[Array]:
         """Check three grid axes against the domain."""
         xp = namespace(self.core)
         named = zip((x, y, z), "xyz", self.domain)
@@ -258,7 +260,7 @@ class ChebTuck:
             for axis, (v, name, interval) in enumerate(named)
         ]
 
-    def on_grid(self, x: Array, y: Array, z: Array, out: Array | None = None) -> Array:
+    def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike, out: Array | None = None) -> Array:
         """Evaluate on the tensor grid of three axes, (n_1,), (n_2,), (n_3,) -> (n_1, n_2, n_3).
 
         Parameters
@@ -356,7 +358,7 @@ class ChebTuck:
         """Return f divided by a number."""
         return self * (1.0 / float(scale))
 
-    def to_tucker(self, x: Array, y: Array, z: Array) -> Tucker:
+    def to_tucker(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Tucker:
         """Return the values on a tensor grid as a Tucker tensor with orthonormal factors of the same ranks."""
         axes = self._grid_axes(x, y, z)
         bases = [vandermonde(v, len(f) - 1, interval) @ f for v, f, interval in zip(axes, self.factors, self.domain)]

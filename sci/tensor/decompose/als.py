@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.tensor.decompose.hosvd import hosvd, leading_vectors, rhosvd
@@ -14,6 +15,7 @@ from sci.tensor.formats.tucker import Tucker
 __all__ = ["hooi"]
 
 
+@entry
 def hooi(tensor: Array | CP, initial: Tucker | Sequence[int], *, n_sweeps: int = 3, tol: float = 1e-10) -> Tucker:
     """Improve a Tucker approximation of given ranks by alternating least squares (higher-order orthogonal iteration).
 

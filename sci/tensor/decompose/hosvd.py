@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sci.arguments import entry
 from sci.backend import Array, namespace, to_host
 from sci.errors import InvalidValueError, ShapeError
 from sci.tensor.formats.cp import CP, project
@@ -30,6 +31,7 @@ STAGE_SHARE = 0.3
 COLUMN_BLOCK = 2**16
 
 
+@entry
 def hosvd(
     tensor: Array,
     tol: float | None = None,
@@ -106,6 +108,7 @@ def hosvd(
     return Tucker(array, tuple(factors))
 
 
+@entry
 def rhosvd(cp: CP, tol: float | None = None, tucker_ranks: Sequence[int] | None = None) -> Tucker:
     """Decompose a CP tensor by the reduced HOSVD, never forming the full tensor.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sci.backend import Array, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, namespace
 from sci.errors import ShapeError
 from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor, khatri_rao, mode_product
@@ -17,6 +18,7 @@ __all__ = ["CP"]
 BLOCK_ENTRIES = 2**22
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class CP:
     """A tensor A = sum_k weights_k u_k^(1) o ... o u_k^(d), with u_k^(l) the columns of factors[l].
@@ -41,8 +43,8 @@ class CP:
     ((5, 5, 5), 2, 2.0)
     """
 
-    weights: Array
-    factors: tuple[Array, ...]
+    weights: ArrayLike
+    factors: tuple[ArrayLike, ...]
 
     def __post_init__(self) -> None:
         namespace(self.weights, *self.factors)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sci.backend import Array, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, namespace
 from sci.errors import ShapeError
 from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor
@@ -17,6 +18,7 @@ __all__ = ["TensorTrain"]
 _BONDS = "cdefgh"
 
 
+@entry
 @dataclass(frozen=True, eq=False, repr=False)
 class TensorTrain:
     """A tensor train, `A[j_1, ..., j_d] = cores[0][j_1, :] cores[1][:, j_2, :] ... cores[d-1][:, j_d]`.
@@ -45,7 +47,7 @@ class TensorTrain:
     (6.0, 4320)
     """
 
-    cores: tuple[Array, ...]
+    cores: tuple[ArrayLike, ...]
 
     def __post_init__(self) -> None:
         namespace(*self.cores)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sci.backend import Array, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, namespace
 from sci.errors import ShapeError
 from sci.tensor.contraction.network import BATCH, Step
 from sci.tensor.formats.modes import as_tensor, mode_products
@@ -17,6 +18,7 @@ __all__ = ["Tucker"]
 _CORE = "defghj"
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class Tucker:
     """A tensor A = core x_1 factors[0] x_2 factors[1] ... x_d factors[d-1].
@@ -40,8 +42,8 @@ class Tucker:
     ((4, 5, 6), (1, 1, 1), 120.0)
     """
 
-    core: Array
-    factors: tuple[Array, ...]
+    core: ArrayLike
+    factors: tuple[ArrayLike, ...]
 
     def __post_init__(self) -> None:
         namespace(self.core, *self.factors)

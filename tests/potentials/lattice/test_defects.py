@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError
 from sci.potentials import Interstitial, Substitution, Vacancy
 from sci.potentials.lattice.defects import check_site, site_changes
 
@@ -37,10 +37,17 @@ def test_a_site_that_does_not_exist_is_named(site: tuple) -> None:
     ("defects", "says"),
     [
         ([Vacancy(0, (0, 0, 0)), Substitution(0, (0, 0, 0), 1.0)], "two defects"),
-        ([Substitution(0, (0, 0, 0), np.nan)], "Substitution.charge"),
+        ([Substitution(0, (0, 0, 0), np.inf)], "Substitution.charge"),
         ([Interstitial((0.0, np.inf, 0.0), 1.0)], "an Interstitial"),
     ],
 )
 def test_what_makes_no_sense_is_refused(defects: list, says: str) -> None:
     with pytest.raises(InvalidValueError, match=says):
         site_changes(defects, CHARGES, WEIGHTS)
+
+
+def test_a_charge_that_is_no_number_is_refused_at_once() -> None:
+    with pytest.raises(InvalidValueError, match="Substitution: charge is nan; expected a real number"):
+        Substitution(0, (0, 0, 0), np.nan)
+    with pytest.raises(DTypeError, match="Vacancy: cell is 3; expected"):
+        Vacancy(0, 3)  # type: ignore[arg-type]

@@ -205,14 +205,14 @@ def test_references_give_the_same_as_the_kernels():
     [
         ({"repeats": (2, 2)}, "expected three integers"),
         ({"repeats": (2, 0, 2)}, "expected three integers"),
-        ({"repeats": (2, 1.5, 2)}, "expected three integers"),
+        ({"repeats": (2, 1.5, 2)}, r"repeats\[1\] is 1\.5; expected an integer"),
         ({"weights": "sharp"}, "expected one of plain, evjen, smooth"),
         ({"tol": 0.0}, "tol is 0.0"),
         ({"domain": [(0, 1), (1, 0), (0, 1)]}, "expected finite numbers a < b"),
         ({"defects": [Vacancy(8, (0, 0, 0))]}, "no particle 8"),
         ({"defects": [Vacancy(0, (0, 0, 3))]}, "cells below"),
         ({"defects": [Vacancy(0, (0, 0, 0)), Substitution(0, (0, 0, 0), 1.0)]}, "at most one"),
-        ({"defects": [Substitution(0, (0, 0, 0), math.nan)]}, "NaN"),
+        ({"defects": [Substitution(0, (0, 0, 0), math.inf)]}, "NaN or infinite"),
         ({"defects": [Interstitial((0.1, math.inf, 0.0), 1.0)]}, "NaN or infinite"),
     ],
 )

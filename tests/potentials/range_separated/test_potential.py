@@ -291,5 +291,7 @@ def test_an_empty_axis_of_a_grid_is_refused() -> None:
 
 
 def test_an_array_in_place_of_particles_is_named() -> None:
-    with pytest.raises(DTypeError, match=r"particles is a ndarray; expected Particles\(positions, charges\)"):
+    with pytest.raises(
+        DTypeError, match=r"particles is an array of shape \(3, 3\) and dtype float64; expected a Particles"
+    ):
         RangeSeparatedPotential(np.zeros((3, 3)))
