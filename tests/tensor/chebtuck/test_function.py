@@ -115,7 +115,7 @@ def test_misuse_is_refused(f: ChebTuck) -> None:
         f + other
     with pytest.raises(InvalidValueError, match="domains"):
         f.inner(other)
-    with pytest.raises(DTypeError, match="domain is .*; expected"):
+    with pytest.raises(DTypeError, match=r"domain is .*; expected"):
         ChebTuck(f.core, f.factors, ((0.0, 1.0), (0.0, 1.0)))  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match=r"domain\[1\]"):
         ChebTuck(f.core, f.factors, ((0.0, 1.0), (1.0, 0.0), (0.0, 1.0)))
