@@ -150,7 +150,8 @@ class RangeSeparatedPotential(Measured):
                 if error <= AIM * tol or build_tol <= least:
                     break
                 build_tol = max(build_tol * min(0.5, max(0.5 * tol / error, 1e-3)), least)
-        self._warn_of_build()
+        for missed in self._built if rank_of(comm) == 0 else ():
+            self.warn_if_missed(missed)
 
     def _set(
         self,
@@ -429,11 +430,6 @@ class RangeSeparatedPotential(Measured):
         self._built = quick_errors(self, self.accuracy)
         found = max(share(error) for error in self._built)
         return float(allreduce_max(np.array([found]), self.comm)[0])
-
-    def _warn_of_build(self) -> None:
-        """Warn, on one rank, of the first error of the last build that is above `tol`."""
-        for error in self._built if rank_of(self.comm) == 0 else ():
-            self.warn_if_missed(error)
 
     @property
     def sources(self) -> tuple[Array, Array]:
