@@ -53,6 +53,12 @@ class Check:
         Objects of these have a wrong value, not a wrong class.
     entries : callable, optional
         Yields the entries of a container as their index in words, the entry, and its check.
+
+    Examples
+    --------
+    >>> from sci.arguments import Check
+    >>> Check(lambda value: value > 0, "a positive number").text
+    'a positive number'
     """
 
     test: Callable[[Any], bool]
@@ -249,6 +255,12 @@ class Signature:
         Name for messages.
     collective : bool
         A refusal is agreed on over the communicator of the call, where the function's own first agreement meets it.
+
+    Examples
+    --------
+    >>> from sci.arguments import Signature
+    >>> Signature(len, "len").name
+    'len'
     """
 
     def __init__(self, function: Callable[..., Any], name: str, collective: bool = False) -> None:

@@ -230,6 +230,10 @@ def vandermonde(x: Array, degree: int, domain: Interval = (-1.0, 1.0)) -> Array:
     (n, degree + 1) array
         A transposed view: each column is contiguous.
 
+    Raises
+    ------
+    ShapeError
+
     Notes
     -----
     n degree multiply-adds. Rounding grows like degree near the middle and degree^2 near the ends of the domain,
@@ -395,6 +399,10 @@ def gaussian_degree(t: float, eps: float) -> int:
     Returns
     -------
     int
+
+    Raises
+    ------
+    InvalidValueError
 
     References
     ----------

@@ -31,6 +31,15 @@ class SmokeFrame:
     source : (*grid) float64 array or None
         Right-hand side of the pressure equation; None in frames from files of schema 1.
     result : SolveResult
+
+    Examples
+    --------
+    >>> from sci.applications import SmokePlume, ball
+    >>> shape = (8, 12)
+    >>> plume = SmokePlume(shape, ball(shape, (0.5, 0.7), 0.1), ball(shape, (0.5, 0.2), 0.2), spacing=1 / 8)
+    >>> (frame,) = plume.run(0.1, 1)
+    >>> frame.time, frame.density.shape
+    (0.1, (8, 12))
     """
 
     time: float

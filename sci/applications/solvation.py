@@ -58,6 +58,14 @@ class ReactionField:
         Estimated error of the energy, e^2/angstrom.
     result : SolveResult
         Of the fine grid.
+
+    Examples
+    --------
+    >>> from sci.applications import reaction_field
+    >>> from sci.potentials import Particles
+    >>> ion = reaction_field(Particles([[0.0, 0.0, 0.0]], [1.0]), [3.0], spacing=1.0)
+    >>> bool(abs(ion.energy - 0.5 * (1 / 80 - 1 / 2) / 3) < ion.energy_error)
+    True
     """
 
     values: np.ndarray

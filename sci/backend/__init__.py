@@ -186,6 +186,10 @@ def require_finite(array: Array, name: str) -> None:
         On the host or on a device.
     name : str
         How an error names it.
+
+    Raises
+    ------
+    InvalidValueError
     """
     xp = namespace(array)
     finite = xp.isfinite(array)

@@ -24,7 +24,21 @@ _CALL = "call"
 
 
 class Agreement:
-    """A block of code after which every rank goes on, or every rank raises. Made by `agreed`."""
+    """A block of code after which every rank goes on, or every rank raises. Made by `agreed`.
+
+    Parameters
+    ----------
+    channel : channel or None
+        Of the communicator; None is one process.
+    operation : str
+        How an error names the call.
+
+    Examples
+    --------
+    >>> from sci.distributed import agreed
+    >>> with agreed(None, "a check") as agreement:
+    ...     agreement.same(size=3)
+    """
 
     def __init__(self, channel: Channel | None, operation: str = "") -> None:
         self._channel = channel if channel is not None and channel.size > 1 else None

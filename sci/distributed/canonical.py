@@ -29,7 +29,21 @@ _TEXT = 120
 
 @dataclass(frozen=True)
 class Form:
-    """Dtype and shape of an array; None stands for a length that may differ between ranks."""
+    """Dtype and shape of an array; None stands for a length that may differ between ranks.
+
+    Parameters
+    ----------
+    dtype : str
+        Its name.
+    shape : tuple of int or None
+        None for a length that may differ.
+
+    Examples
+    --------
+    >>> from sci.distributed import Form
+    >>> Form("float64", (None, 3))
+    Form(dtype='float64', shape=(None, 3))
+    """
 
     dtype: str
     shape: tuple[int | None, ...]
@@ -71,7 +85,24 @@ def form(array: Array, free: Iterable[int] = ()) -> Form:
 
 @dataclass(frozen=True)
 class Sample:
-    """Dtype and shape of an array, and a checksum of some of its entries."""
+    """Dtype and shape of an array, and a checksum of some of its entries.
+
+    Parameters
+    ----------
+    dtype : str
+        Its name.
+    shape : tuple of int
+        Of the array.
+    checksum : str
+        Of some of its entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.distributed import sample
+    >>> sample(np.zeros((4, 3))).shape
+    (4, 3)
+    """
 
     dtype: str
     shape: tuple[int, ...]

@@ -34,7 +34,21 @@ running_jobs: list[Any] = []
 
 @dataclass(frozen=True)
 class Traffic:
-    """Messages and bytes that this rank has sent to other ranks in one kind of operation."""
+    """Messages and bytes that this rank has sent to other ranks in one kind of operation.
+
+    Parameters
+    ----------
+    messages : int
+        Their number.
+    bytes : int
+        Their length in all.
+
+    Examples
+    --------
+    >>> from sci.distributed import Traffic
+    >>> Traffic(messages=2, bytes=1024)
+    Traffic(messages=2, bytes=1024)
+    """
 
     messages: int = 0
     bytes: int = 0

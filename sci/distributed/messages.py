@@ -29,7 +29,20 @@ _DESCRIPTION = 10
 
 
 class Message:
-    """A message under way; `wait` ends it and returns the array received, or None after a `send`."""
+    """A message under way; `wait` ends it and returns the array received, or None after a `send`.
+
+    Parameters
+    ----------
+    pending : pending message or None
+        None for one that has arrived.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.distributed import shift
+    >>> shift(np.arange(3)).wait()
+    array([0, 1, 2])
+    """
 
     def __init__(self, pending: Pending | None) -> None:
         self._pending = pending

@@ -39,6 +39,14 @@ class Clusters:
     iterations : int
     converged : bool
         Whether the last iteration changed no label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import Clusters
+    >>> found = Clusters(np.zeros((1, 2)), np.zeros(5, dtype=int), np.ones(5), 5.0, 1, True)
+    >>> found.centers.shape
+    (1, 2)
     """
 
     centers: Array

@@ -39,6 +39,12 @@ class IntrinsicDimension:
         Points that were used.
     coincident : int
         Points left out because another lies at the same place.
+
+    Examples
+    --------
+    >>> from sci.ensembles import IntrinsicDimension
+    >>> IntrinsicDimension(2.0, 0.1, "mle", neighbors=10, points=500, coincident=0).value
+    2.0
     """
 
     value: float
@@ -179,6 +185,12 @@ class LabelSharpness:
         Largest |l_i - l_j| / |x_i - x_j|, in the unit of labels over that of points.
     pair : tuple of int
         The two points; (-1, -1) where all labels are equal.
+
+    Examples
+    --------
+    >>> from sci.ensembles import LabelSharpness
+    >>> LabelSharpness(3.5, (0, 7)).pair
+    (0, 7)
     """
 
     value: float

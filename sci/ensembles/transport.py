@@ -40,6 +40,13 @@ class Transport:
     error : float
         Sum of the absolute errors of the marginals of the plan (balanced), or of the fixed point (unbalanced).
     iterations : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import Transport
+    >>> Transport(0.5, np.zeros(3), np.zeros(4), np.zeros((3, 2)), np.ones(3) / 3, 1e-9, 12).iterations
+    12
     """
 
     value: float
@@ -305,6 +312,13 @@ class Divergence:
         Its derivative by the weights of x; if balanced, up to a constant, as the sum of the weights is given.
     error : float
         Largest error of the marginals of the three plans.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import Divergence
+    >>> Divergence(0.25, np.zeros((4, 2)), np.zeros(4), 1e-6).value
+    0.25
     """
 
     value: float

@@ -53,6 +53,14 @@ class Parameter:
         Shape of an array; a name stands for one length in the whole call. None for a scalar.
     output : bool
         Whether the kernel may write to the array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.kernels import get_kernel
+    >>> from sci.kernels import every_kernel
+    >>> every_kernel("particles/direct_sum.cu")[0].parameters[0].dtype
+    dtype('float64')
     """
 
     name: str

@@ -29,6 +29,12 @@ class TraceEstimate:
     truncation : float
         Change of the value by the last quarter of the steps: a bound of what more steps would change, once converged.
     probes, steps : int
+
+    Examples
+    --------
+    >>> from sci.linalg import TraceEstimate
+    >>> TraceEstimate(3.0, 0.1, 1e-8, probes=16, steps=20).standard_error
+    0.1
     """
 
     value: float
@@ -56,6 +62,13 @@ class SpectralDensity:
         They add up to 1.
     size : int
         Number of eigenvalues.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.linalg import SpectralDensity
+    >>> SpectralDensity(np.array([1.0, 2.0]), np.array([0.5, 0.5]), 10).size
+    10
     """
 
     nodes: np.ndarray

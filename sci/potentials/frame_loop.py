@@ -35,6 +35,14 @@ class FrameJob:
         Number of each frame in its trajectory, from 0, ascending.
     places : (n,) int array
         Where the sink keeps each of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.datasets import load_dataset
+    >>> from sci.potentials import FrameJob, plan_frames
+    >>> FrameJob(plan_frames(load_dataset("ions")[0]), np.arange(3), np.arange(3)).numbers
+    array([0, 1, 2])
     """
 
     plan: FramePlan
@@ -43,7 +51,26 @@ class FrameJob:
 
 
 class FrameSink(Protocol):
-    """What keeps the results of `compute_frames`, on rank 0 alone: a file, a list in memory, ..."""
+    """What keeps the results of `compute_frames`, on rank 0 alone: a file, a list in memory, ...
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.datasets import load_dataset
+    >>> from sci.potentials import FrameJob, compute_frames, plan_frames
+    >>> frames = load_dataset("ions")
+    >>> class Energies(dict):
+    ...     def begin(self):
+    ...         return FrameJob(plan_frames(frames[0]), np.arange(2), np.arange(2))
+    ...     def write(self, place, result):
+    ...         self[place] = result.energy
+    ...     def close(self):
+    ...         pass
+    >>> kept = Energies()
+    >>> compute_frames(lambda numbers: ((k, frames[k]) for k in numbers), kept)
+    >>> len(kept)
+    2
+    """
 
     def begin(self) -> FrameJob:
         """Return the frames that are to be computed."""

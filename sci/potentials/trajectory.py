@@ -65,6 +65,13 @@ class FramePlan:
         What `tol` holds for in the format.
     continuous : bool
         Whether the short range ends at zero, as for particles in close pairs.
+
+    Examples
+    --------
+    >>> from sci.datasets import load_dataset
+    >>> from sci.potentials import plan_frames
+    >>> plan_frames(load_dataset("ions")[0], tol=1e-6).n
+    64
     """
 
     method: Method
@@ -104,6 +111,14 @@ class FrameResult:
     forces : (n, 3) float64, e^2/angstrom^2
     errors : (2, 2) float64
         Relative and worst error, as in `MeasuredError`: of the energy in the first row, of the forces in the second.
+
+    Examples
+    --------
+    >>> from sci.datasets import load_dataset
+    >>> from sci.potentials import compute_frame, plan_frames
+    >>> ions = load_dataset("ions")[0]
+    >>> compute_frame(ions, plan_frames(ions)).forces.shape
+    (64, 3)
     """
 
     energy: float
@@ -135,6 +150,13 @@ class Trajectory:
     errors : (n, 2, 2) float64, optional
         Those of each `FrameResult`: [:, 0] of the energy, [:, 1] of the forces, each relative and worst. None in files
         that were written before errors were measured.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.potentials import Trajectory
+    >>> Trajectory(np.arange(2), np.zeros(2), np.zeros((2, 5, 3)), 10).n_frames
+    10
     """
 
     frames: np.ndarray

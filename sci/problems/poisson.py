@@ -33,6 +33,10 @@ def sphere_and_blob(n: int, seed: int = 19) -> np.ndarray:
     -------
     (n, n, n) bool array
         The same bodies at every n, to the resolution of the grid.
+
+    Raises
+    ------
+    InvalidValueError
     """
     if n < 4:
         raise InvalidValueError(f"n is {n}; expected at least 4 cells a side")
@@ -128,6 +132,10 @@ def right_hand_side(mask: np.ndarray, kind: str = "div", seed: int = 1) -> np.nd
     Returns
     -------
     array
+
+    Raises
+    ------
+    InvalidValueError
     """
     if kind not in ("div", "noise"):
         raise InvalidValueError(f"kind is {kind!r}; expected 'div' or 'noise'")

@@ -45,6 +45,13 @@ class Prediction:
         xx, yy, xy.
     tangent : array (b, 3, 3)
         d mean_stress_i / d strain_j, xy tensorial.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.applications import Prediction
+    >>> Prediction(np.zeros((2, 3, 5, 5)), np.zeros((2, 3)), np.zeros((2, 3, 3))).mean_stress.shape
+    (2, 3)
     """
 
     stress: Array

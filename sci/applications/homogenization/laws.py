@@ -23,7 +23,16 @@ _IDENTITY = np.array([1.0, 1.0, 0.0])[:, None, None]
 
 
 class IsotropicLaw(Protocol):
-    """sigma = K tr(e) I + s(|dev e|) dev e."""
+    """sigma = K tr(e) I + s(|dev e|) dev e.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.applications import LinearElastic
+    >>> secant, slope = LinearElastic(bulk=2.0, shear=1.0).secant(np.array([0.1, 0.2]))
+    >>> secant
+    array([2., 2.])
+    """
 
     bulk: float
 
@@ -43,6 +52,12 @@ class LinearElastic:
     Raises
     ------
     InvalidValueError
+
+    Examples
+    --------
+    >>> from sci.applications import LinearElastic
+    >>> LinearElastic(bulk=4.345e4, shear=2.992e4)
+    LinearElastic(bulk=43450.0, shear=29920.0)
     """
 
     bulk: float
@@ -73,6 +88,12 @@ class Saturating:
     ----------
     H. Eivazi et al., "EquiNO: A Physics-Informed Neural Operator for Multiscale Simulations", J. Comput. Phys. 2026:
     the matrix there has K = 4.78e3, a = 50, b = 0.06 (MPa).
+
+    Examples
+    --------
+    >>> from sci.applications import Saturating
+    >>> Saturating(bulk=4.78e3, limit=50.0, softness=0.06)
+    Saturating(bulk=4780.0, limit=50.0, softness=0.06)
     """
 
     bulk: float

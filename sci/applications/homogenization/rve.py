@@ -27,6 +27,17 @@ class Equilibrium:
     residual : float
         Root mean square of the part of the stress that is not divergence-free, over that of the stress.
     newton_steps, cg_iterations : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.applications import LinearElastic, PeriodicRVE
+    >>> cell = PeriodicRVE(np.zeros((3, 3), dtype=int), [LinearElastic(bulk=2.0, shear=1.0)])
+    >>> state = cell.solve([0.01, 0.0, 0.0])
+    >>> np.round(state.mean_stress, 4)
+    array([0.0333, 0.0133, 0.    ])
+    >>> state.strain.shape
+    (3, 3, 3)
     """
 
     strain: Array

@@ -98,6 +98,10 @@ def scatter_grid(array: Array, decomposition: GridDecomposition) -> Array:
     Returns
     -------
     array
+
+    Raises
+    ------
+    ShapeError
     """
     if tuple(array.shape[array.ndim - decomposition.ndim :]) != decomposition.grid_shape:
         raise ShapeError(f"the array has shape {tuple(array.shape)}; expected (..., *{decomposition.grid_shape})")

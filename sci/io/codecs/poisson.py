@@ -34,6 +34,15 @@ class PoissonProblem(NamedTuple):
     ----------
     A : PoissonOperator
     b : (*grid) array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.io import PoissonProblem
+    >>> from sci.solvers import PoissonOperator
+    >>> A = PoissonOperator(np.ones((4, 4), dtype=bool))
+    >>> PoissonProblem(A, np.ones((4, 4)))
+    PoissonProblem on 4 x 4 cells, 16 unknowns
     """
 
     A: PoissonOperator

@@ -116,6 +116,13 @@ class TrajectoryFile:
     ----------
     out, path, topology, frames, tol, kernel, accuracy, method, resume, overwrite, command
         As in `compute_trajectory`.
+
+    Examples
+    --------
+    >>> from sci.datasets import dataset_path
+    >>> from sci.io import TrajectoryFile
+    >>> TrajectoryFile("ions.h5", dataset_path("ions"), tol=1e-6) is not None
+    True
     """
 
     def __init__(
@@ -327,6 +334,14 @@ class TrajectoryState:
         Identity of the input, and the options, which must not change when a run resumes.
     checksums : (F,) int64 array
         CRC-32 of each frame, -1 for those that are not finished.
+
+    Examples
+    --------
+    >>> from sci.datasets import dataset_path
+    >>> from sci.io import compute_trajectory, trajectory_state
+    >>> compute_trajectory(dataset_path("ions"), "states.h5", tol=1e-4, frames=slice(0, 2))
+    >>> len(trajectory_state("states.h5").checksums)
+    2
     """
 
     plan: FramePlan | None

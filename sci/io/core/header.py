@@ -37,6 +37,15 @@ class Header:
         The uuid of the file that this one was made from; empty if none.
     uuid, created, sci_version, schema_version, options
         Filled in by `make_header`; `created` is in UTC, `options` are the settings of `sci.options`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.io import read_header, save
+    >>> from sci.potentials import Particles
+    >>> save("ion.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
+    >>> read_header("ion.h5").kind
+    'particles'
     """
 
     kind: str

@@ -20,6 +20,12 @@ class Codec(Protocol):
     The docstring of the class that implements it names the datasets and attributes: it is the row of that kind in the
     documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do
     not add up to that.
+
+    Examples
+    --------
+    >>> from sci.io import Codec, kinds
+    >>> isinstance(kinds()["particles"].codec, type)
+    True
     """
 
     @staticmethod
@@ -47,6 +53,12 @@ class Kind:
         The object lies in the root of the file instead of a group with the name of the kind.
     old_names : tuple of str
         Names of the kind in files of older schemas.
+
+    Examples
+    --------
+    >>> from sci.io import kinds
+    >>> kinds()["particles"].cls.__name__
+    'Particles'
     """
 
     name: str

@@ -44,6 +44,14 @@ class ComputedGrid:
     ------
     InvalidValueError
         For other axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.io import ComputedGrid
+    >>> x = np.linspace(0.0, 1.0, 3)
+    >>> ComputedGrid(x, x, x, lambda x, y, z: np.zeros((len(x), len(y), len(z)))).units
+    'e/angstrom'
     """
 
     x: np.ndarray

@@ -30,6 +30,15 @@ class GridSlabs:
     origin, spacing : (3,) float, angstrom
     units : str
     dtype : dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.io import read_slabs, save
+    >>> from sci.potentials import PotentialGrid
+    >>> save("grid.h5", PotentialGrid(np.zeros((3, 4, 5)), (0, 0, 0), (1, 1, 1)))
+    >>> read_slabs("grid.h5").shape
+    (3, 4, 5)
     """
 
     path: Path

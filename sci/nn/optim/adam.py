@@ -25,7 +25,19 @@ State = dict[str, dict[str, Array]]
 
 
 class Optimizer(Protocol):
-    """The two methods that the training loop calls."""
+    """The two methods that the training loop calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import Adam
+    >>> parameters = {"w": np.ones(2)}
+    >>> optimizer = Adam(0.1)
+    >>> state = optimizer.start(parameters)
+    >>> optimizer.update(parameters, {"w": np.ones(2)}, state, 1, 1.0)
+    >>> np.round(parameters["w"], 6)
+    array([0.9, 0.9])
+    """
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         """Return the state before the first step."""
@@ -163,6 +175,13 @@ class Adam:
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay: w shrinks by 1 - learning_rate weight_decay before each step.
+
+    Parameters
+    ----------
+    learning_rate, betas, eps : float, (float, float), float
+        As in `Adam`.
+    weight_decay : float
+        Part of a weight that a step of rate 1 takes away.
 
     References
     ----------

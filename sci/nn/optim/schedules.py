@@ -65,6 +65,10 @@ def step_decay(every: float | Sequence[float], factor: float = 0.5) -> Schedule:
     -------
     Schedule
 
+    Raises
+    ------
+    InvalidValueError
+
     Examples
     --------
     >>> from sci.nn import step_decay
@@ -94,6 +98,10 @@ def cosine(t_max: float, floor: float = 0.0) -> Schedule:
     Returns
     -------
     Schedule
+
+    Raises
+    ------
+    InvalidValueError
 
     References
     ----------
@@ -127,6 +135,10 @@ def warm_up(epochs: float, then: Schedule | None = None) -> Schedule:
     Returns
     -------
     Schedule
+
+    Raises
+    ------
+    InvalidValueError
 
     Notes
     -----

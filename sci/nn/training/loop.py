@@ -26,7 +26,19 @@ __all__ = ["Dataset", "train"]
 
 
 class Dataset(Protocol):
-    """Samples that are loaded by their numbers."""
+    """Samples that are loaded by their numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Squares:
+    ...     def __len__(self):
+    ...         return 8
+    ...     def __getitem__(self, indices):
+    ...         return indices.astype(float) ** 2
+    >>> Squares()[np.arange(3)]
+    array([0., 1., 4.])
+    """
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -46,6 +46,21 @@ class Model(Protocol):
     Models are made by their constructor or by `create(..., seed=)`, trained by their `train` or by `sci.nn.train`,
     saved by `sci.io.save(path, model)`, and loaded by `sci.io.load(path)`, which returns an object of the same class. A
     class of your own is registered for files by `sci.io.model_codec`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import ModelState
+    >>> class Scale:
+    ...     def __init__(self, parameters):
+    ...         self.parameters = parameters
+    ...     def to_state(self):
+    ...         return ModelState("scale", {}, self.parameters)
+    ...     @classmethod
+    ...     def from_state(cls, state):
+    ...         return cls(state.parameters)
+    >>> Scale({"w": np.ones(1)}).to_state().name
+    'scale'
     """
 
     def to_state(self) -> ModelState:

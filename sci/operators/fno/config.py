@@ -22,6 +22,11 @@ _NORMS = (None, "instance", "group")
 class FNOConfig:
     """The architecture of an FNO; see `FNO` for the meaning of the entries.
 
+    Parameters
+    ----------
+    n_modes, in_channels, out_channels, hidden_channels, ...
+        As in `FNO`.
+
     Raises
     ------
     InvalidValueError

@@ -193,6 +193,15 @@ class FNO:
 class TFNO(FNO):
     """An FNO whose spectral weights are by default a Tucker tensor of a tenth of the dense parameters.
 
+    Parameters
+    ----------
+    *args, **options
+        As in `FNO`.
+    factorization : str
+        Format of the spectral weights.
+    rank_fraction : float
+        Part of the dense spectral parameters.
+
     Examples
     --------
     >>> from sci.operators import TFNO

@@ -36,6 +36,16 @@ class Contents:
     path : Path
     truth : Path, optional
         A file of the same kind to compare with.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from sci.plotting import Contents
+    >>> from sci.io import save
+    >>> from sci.potentials import Particles
+    >>> save("pair.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
+    >>> Contents(Path("pair.h5")).path.name
+    'pair.h5'
     """
 
     path: Path

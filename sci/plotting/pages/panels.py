@@ -25,6 +25,12 @@ class Table:
         Headings of the columns; none for a list of names and values.
     folded : bool
         Show the heading alone until the reader opens it.
+
+    Examples
+    --------
+    >>> from sci.plotting import Table
+    >>> Table("energies", [["frame 0", "-1.5"]], columns=["frame", "eV"]).title
+    'energies'
     """
 
     title: str
@@ -47,6 +53,12 @@ class Chart:
         Plain text below: what the chart leaves out, and how colors are limited.
     wide : bool
         Take the whole width of the page.
+
+    Examples
+    --------
+    >>> from sci.plotting import Chart
+    >>> Chart("the loss", figure=None, note="of every step").title
+    'the loss'
     """
 
     title: str

@@ -18,7 +18,21 @@ __all__ = ["Defect", "Interstitial", "Substitution", "Vacancy", "check_site", "s
 @entry
 @dataclass(frozen=True)
 class Vacancy:
-    """A missing ion: particle `particle` of the cell with indices `cell`."""
+    """A missing ion: particle `particle` of the cell with indices `cell`.
+
+    Parameters
+    ----------
+    particle : int
+        Its number in the cell.
+    cell : (int, int, int)
+        Indices of the cell.
+
+    Examples
+    --------
+    >>> from sci.potentials import Vacancy
+    >>> Vacancy(0, (2, 2, 2))
+    Vacancy(particle=0, cell=(2, 2, 2))
+    """
 
     particle: int
     cell: tuple[int, int, int]
@@ -27,7 +41,23 @@ class Vacancy:
 @entry
 @dataclass(frozen=True)
 class Substitution:
-    """An ion of another charge, in e, on the site of particle `particle` of the cell with indices `cell`."""
+    """An ion of another charge, in e, on the site of particle `particle` of the cell with indices `cell`.
+
+    Parameters
+    ----------
+    particle : int
+        Its number in the cell.
+    cell : (int, int, int)
+        Indices of the cell.
+    charge : float
+        The new charge, in e.
+
+    Examples
+    --------
+    >>> from sci.potentials import Substitution
+    >>> Substitution(0, (2, 2, 2), 2.0)
+    Substitution(particle=0, cell=(2, 2, 2), charge=2.0)
+    """
 
     particle: int
     cell: tuple[int, int, int]
@@ -37,7 +67,21 @@ class Substitution:
 @entry
 @dataclass(frozen=True)
 class Interstitial:
-    """An additional ion at `position`, angstrom, with `charge`, e."""
+    """An additional ion at `position`, angstrom, with `charge`, e.
+
+    Parameters
+    ----------
+    position : (float, float, float)
+        In angstrom.
+    charge : float
+        In e.
+
+    Examples
+    --------
+    >>> from sci.potentials import Interstitial
+    >>> Interstitial((1.4, 1.4, 1.4), 1.0)
+    Interstitial(position=(1.4, 1.4, 1.4), charge=1.0)
+    """
 
     position: tuple[float, float, float]
     charge: float

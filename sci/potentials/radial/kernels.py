@@ -18,7 +18,14 @@ __all__ = ["Coulomb", "GaussianSum", "RadialKernel", "Yukawa", "gaussian_sum"]
 @entry
 @dataclass(frozen=True)
 class Coulomb:
-    """The Coulomb kernel K(r) = 1/r."""
+    """The Coulomb kernel K(r) = 1/r.
+
+    Examples
+    --------
+    >>> from sci.potentials import Coulomb
+    >>> Coulomb()(2.0)
+    0.5
+    """
 
     name: ClassVar[str] = "coulomb"
     kappa: ClassVar[float] = 0.0
@@ -43,6 +50,12 @@ class Yukawa:
     ------
     InvalidValueError
         If `kappa` is not a positive number.
+
+    Examples
+    --------
+    >>> from sci.potentials import Yukawa
+    >>> round(float(Yukawa(kappa=0.5)(2.0)), 6)
+    0.18394
     """
 
     kappa: float
@@ -74,6 +87,13 @@ class GaussianSum:
         t_k in 1/angstrom, ascending.
     weights : (K,) float64
         w_k in 1/angstrom.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.potentials import GaussianSum
+    >>> GaussianSum(np.array([1.0, 2.0]), np.array([0.5, 0.25])).exponents
+    array([1., 2.])
     """
 
     exponents: np.ndarray

@@ -39,6 +39,12 @@ class Split:
         The long range L; with weights of zero all of K is short range.
     b : (degree + 1,) float64
         Power coefficients of B = L in u = 2 r^2 / cutoff^2 - 1.
+
+    Examples
+    --------
+    >>> from sci.potentials import Coulomb, split_kernel
+    >>> split_kernel(Coulomb(), 1e-6, 50.0, 0.5).alpha
+    0.5
     """
 
     kernel: RadialKernel

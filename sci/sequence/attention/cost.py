@@ -72,6 +72,10 @@ def attention_cost(
     -------
     AttentionCost
 
+    Raises
+    ------
+    InvalidValueError
+
     Notes
     -----
     Bytes are exact and counted in the tests. Flops are those of a balanced layout; "rsa" does not skip what a causal

@@ -18,6 +18,15 @@ PipelineKind: TypeAlias = Literal["gpipe", "1f1b", "interleaved"]
 class PipelineStep:
     """One piece of work of a rank: the forward or backward pass of a microbatch through one chunk of its layers.
 
+    Parameters
+    ----------
+    forward : bool
+        A forward pass; else a backward pass.
+    chunk : int
+        The run of layers on this rank.
+    microbatch : int
+        Its number.
+
     Examples
     --------
     >>> from sci.sequence import PipelineStep, simulate

@@ -40,6 +40,13 @@ class DirectionLog:
     fallbacks : list of (int, str)
         Iterations in which the residual replaced the direction, with the reason: "zero", "nan", "negative curvature",
         or "dependent" on the directions that are kept.
+
+    Examples
+    --------
+    >>> from sci.solvers import DirectionLog
+    >>> log = DirectionLog()
+    >>> log.fallbacks
+    []
     """
 
     fallbacks: list[tuple[int, str]] = field(default_factory=list)

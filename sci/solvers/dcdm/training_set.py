@@ -36,6 +36,10 @@ def ritz_right_hand_sides(
     -------
     (count, n) array
 
+    Raises
+    ------
+    InvalidValueError
+
     References
     ----------
     Kaneda et al. 2023, section 5.2.

@@ -46,6 +46,14 @@ class SolveResult:
         Condition of M A, the ratio of the extreme Ritz values that the coefficients of the iteration show: at most the
         true one, and close to it after convergence. NaN without an iteration or where the solver does not tell; for
         columns the largest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.solvers import cg
+    >>> result = cg(np.diag([1.0, 2.0]), np.ones(2), rtol=1e-12)
+    >>> result.x, result.iterations, result.converged
+    (array([1. , 0.5]), 2, True)
     """
 
     x: Array

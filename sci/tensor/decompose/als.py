@@ -37,6 +37,10 @@ def hooi(tensor: Array | CP, initial: Tucker | Sequence[int], *, n_sweeps: int =
     Tucker
         Orthonormal factors; the error is never above that of the start, up to rounding.
 
+    Raises
+    ------
+    InvalidValueError, ShapeError
+
     References
     ----------
     L. De Lathauwer, B. De Moor, J. Vandewalle, SIAM J. Matrix Anal. Appl. 21 (2000) 1324, Algorithm 4.2.
