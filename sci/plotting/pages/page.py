@@ -25,8 +25,9 @@ h2 { font-size: 1.1rem; margin: 1.4rem 0 .4rem; }
 p.lead { margin: 0 0 1rem; color: #4a535d; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 .scroll { overflow-x: auto; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
+table.list th, table.list td { overflow-wrap: anywhere; }
+table.grid td.number { white-space: nowrap; }
 td { min-width: 4rem; }
 tbody th { font-weight: 600; width: 16rem; color: #36404a; }
 thead th { background: var(--soft); white-space: nowrap; }
@@ -35,13 +36,17 @@ summary { cursor: pointer; font-weight: 600; margin: 1.4rem 0 .4rem; font-size: 
 .wide { grid-column: 1 / -1; }
 figure { margin: 0; min-width: 0; }
 .plot { width: 100%; }
+img.print { display: none; }
 figcaption { color: #4a535d; font-size: .85rem; margin-top: .2rem; }
 footer { margin-top: 2rem; color: #4a535d; font-size: .85rem; border-top: 1px solid var(--line); padding-top: .5rem; }
 @media (max-width: 640px) { body { font-size: 15px; padding: .6rem; } tbody th { width: 9rem; }
   th, td { padding: .25rem .35rem; } }
+h2 { break-after: avoid; }
 @media print { body { max-width: none; font-size: 11pt; } figure, table { break-inside: avoid; }
   .modebar { display: none; }
-  .panels { display: block; } }
+  .panels { display: block; }
+  .solid .plot { display: none; }
+  img.print { display: block; width: 100%; } }
 """
 
 DRAW = """
@@ -50,6 +55,12 @@ DRAW = """
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const narrow = window.matchMedia("(max-width: 640px)").matches;
   const drawn = [];
+  let pictures = Promise.resolve();
+  function picture(place) {  // a printer gets no WebGL
+    pictures = pictures.then(function () {
+      return Plotly.toImage(place, {format: "png", width: 720, height: place.clientHeight});
+    }).then(function (url) { place.parentNode.querySelector("img.print").src = url; });
+  }
   charts.forEach(function (chart, k) {
     chart.data.forEach(function (trace) {
       if (trace.type !== "isosurface" || !trace.meta) { return; }
@@ -64,7 +75,10 @@ DRAW = """
     });
     if (narrow) { chart.layout.margin = {l: 52, r: 8, t: 36, b: chart.layout.margin.b}; }
     const place = document.getElementById("chart-" + k);
-    Plotly.newPlot(place, chart.data, chart.layout, {responsive: true, displaylogo: false});
+    const ready = Plotly.newPlot(place, chart.data, chart.layout, {responsive: true, displaylogo: false});
+    if (place.parentNode.classList.contains("solid")) {
+      ready.then(function () { picture(place); place.on("plotly_relayout", function () { picture(place); }); });
+    }
     drawn.push(place);
   });
   window.addEventListener("beforeprint", function () { drawn.forEach(function (p) { Plotly.Plots.resize(p); }); });
@@ -152,7 +166,7 @@ def _chart_json(chart: Chart) -> str:
     )
     if figure.layout.height is None:
         figure.update_layout(height=360)
-    if not any(trace.type in ("isosurface", "scatter3d") for trace in figure.data):
+    if not _is_solid(chart):
         axis = {"showline": True, "linecolor": "#8a939c", "gridcolor": "#e6e9ec", "zeroline": False, "ticks": "outside"}
         axis |= {"automargin": True}
         figure.update_xaxes(**axis)
@@ -163,15 +177,24 @@ def _chart_json(chart: Chart) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
+def _is_solid(chart: Chart) -> bool:
+    return any(trace.type in ("isosurface", "scatter3d") for trace in chart.figure.data)
+
+
 def _figure(chart: Chart, k: int) -> str:
     note = f"<figcaption>{plain(chart.note)}</figcaption>" if chart.note else ""
     label = plain(f"Chart: {chart.title}. {chart.note}")
     height = int(chart.figure.layout.height or 360)
+    classes = " ".join(name for name, on in (("wide", chart.wide), ("solid", _is_solid(chart))) if on)
+    printed = f'<img class="print" alt="{label}">' if _is_solid(chart) else ""
     return (
-        f"<figure{' class=wide' if chart.wide else ''}><h2>{plain(chart.title)}</h2>"
+        f'<figure class="{classes}"><h2>{plain(chart.title)}</h2>'
         f'<div class="plot" id="chart-{k}" role="img" aria-label="{label}" style="min-height:{height}px"></div>'
-        f"{note}</figure>\n"
+        f"{printed}{note}</figure>\n"
     )
+
+
+_NUMBER = ' class="number"'
 
 
 def _table(table: Table) -> str:
@@ -180,10 +203,11 @@ def _table(table: Table) -> str:
         cells = "".join(f'<th scope="col">{plain(name)}</th>' for name in table.columns)
         head = f"<thead><tr>{cells}</tr></thead>"
     rows = []
+    kind = "grid" if table.columns else "list"
     for first, *others in table.rows:
-        cells = "".join(f"<td>{plain(cell)}</td>" for cell in others)
+        cells = "".join(f"<td{_NUMBER if cell[:1].isdigit() else ''}>{plain(cell)}</td>" for cell in others)
         rows.append(f'<tr><th scope="row">{plain(first)}</th>{cells}</tr>')
-    body = f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    body = f'<div class="scroll"><table class="{kind}">{head}<tbody>{"".join(rows)}</tbody></table></div>'
     if table.folded:
         return f'<details class="wide"><summary>{plain(table.title)}</summary>{body}</details>\n'
     return f'<section class="wide"><h2>{plain(table.title)}</h2>{body}</section>\n'

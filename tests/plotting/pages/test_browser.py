@@ -109,6 +109,7 @@ def test_the_charts_of_every_kind_are_drawn_without_a_network(charts, tmp_path: 
             if _solid(chart):
                 assert "<canvas" in text, chart
                 assert "WebGL is not supported" not in text, chart
+                assert 'src="data:image/png;base64,' in text, "a picture for printers"
             else:
                 expected = sum(trace.visible is not False for trace in chart.figure.data)
                 # Heatmaps are images, lines and bars are groups of paths.
