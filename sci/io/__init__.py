@@ -10,9 +10,12 @@ from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
 from sci.io.core.outputs import reserve
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
+from sci.io.core.results import Quantity
 from sci.io.description import describe
 from sci.io.exports.dx_cube import write_cube, write_dx
+from sci.io.exports.vtkhdf import export_vtkhdf
 from sci.io.grids.computed import ComputedGrid, save_computed_grid
+from sci.io.grids.fields import Fields
 from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.readers.cif import read_crystal
@@ -26,10 +29,12 @@ __all__ = [
     "STRUCTURE_FORMATS",
     "Codec",
     "ComputedGrid",
+    "Fields",
     "GridSlabs",
     "Header",
     "Kind",
     "PoissonProblem",
+    "Quantity",
     "Samples",
     "SmokeRun",
     "TrajectoryFile",
@@ -38,6 +43,7 @@ __all__ = [
     "compute_trajectory",
     "count_frames",
     "describe",
+    "export_vtkhdf",
     "join_parts",
     "kinds",
     "load",

@@ -15,6 +15,7 @@ import numpy as np
 from sci.errors import FileFormatError
 from sci.io.codecs.trajectory import count_finished
 from sci.io.core.datasets import Group, member, read_text
+from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.hdf5 import open_file
 from sci.io.core.results import RESULTS, read_results
 from sci.io.readers.structure import STRUCTURE_FORMATS
@@ -45,7 +46,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         - `file_bytes`.
         - `parameters`: each number and text beside the results, like "short_range/alpha", as {"value", "units"}.
         - `results`: numbers and texts, nested as they were saved; for a trajectory also how many frames are finished.
-        - `datasets`: shape, dtype, bytes and units of each array.
+        - `datasets`: shape, dtype, bytes, units and names of the axes (`dims`) of each array.
 
         Numbers that are not finite are texts, which JSON can hold.
 
@@ -89,10 +90,14 @@ def _refuse_structures(path: Path) -> None:
 
 def _note(found: dict[str, Any], name: str, item: Any) -> None:
     """Note an array, or a number or text beside the results."""
+    if is_bare_axis(item):
+        return
     if name.partition("/")[0] == RESULTS and not (isinstance(item, h5py.Dataset) and item.shape):
         return
     if isinstance(item, h5py.Dataset) and item.shape:
         found["datasets"][name] = {"shape": list(item.shape), "dtype": str(item.dtype), "bytes": int(item.nbytes)}
+        if "dims" in item.attrs:
+            found["datasets"][name]["dims"] = read_text(item, "dims").split()
         if "units" in item.attrs:
             found["datasets"][name]["units"] = read_text(item, "units")
     elif isinstance(item, h5py.Dataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sci.io.core.header import make_header
 from sci.io.core.registry import kind_named, kind_of
 from sci.io.core.results import RESULTS, read_results, write_results
 from sci.io.grids.computed import ComputedGrid, write_slabs
+from sci.io.grids.fields import SUFFIX, Fields, write_fields, write_spacing
 from sci.io.grids.parts import save_with_parts
 from sci.io.grids.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
@@ -38,17 +40,20 @@ def save(
     parent_uuid: str | None = None,
     units: str | None = None,
     overwrite: bool = False,
+    spacing: Sequence[float] | None = None,
 ) -> None:
     """Write an object to an HDF5 file that appears under `path` complete or not at all.
 
     Parameters
     ----------
     path : path
+        With the suffix `.vtkhdf`, the file also holds what ParaView and PyVista draw of a field on a grid.
     object : object
         Of a class that has a codec: every class of the table in the page on files, and yours after `sci.io.codec`.
         Device arrays are copied to the host.
     results : mapping, optional
-        Numbers, arrays, texts and mappings of them that belong to the object; `load_results` gives them back.
+        Numbers, arrays, texts and mappings of them that belong to the object; `load_results` gives them back. A
+        `Quantity` has units and names of its axes.
     command : str, optional
         What made the object; kept in the file.
     comm : mpi4py communicator, optional
@@ -59,12 +64,15 @@ def save(
         Units of the contents, where they are not those of the class.
     overwrite : bool
         Replace a file that exists. Nothing is replaced unasked, but within `sci.io.reserve` of the same name.
+    spacing : sequence of float, optional
+        Widths of a cell along each axis, of a field that does not know them: a solution, samples, smoke, a composite.
 
     Raises
     ------
     InvalidValueError
-        For an object of another class; a subclass needs a codec of its own. If the file exists and is not to be
-        replaced, or another process or thread writes it. On every rank.
+        For an object of another class; a subclass needs a codec of its own. For the suffix `.vtkhdf` and an object that
+        is no field on a grid. If the file exists and is not to be replaced, or another process or thread writes it. On
+        every rank.
     FileFormatError
         If the folder cannot be written to or the disk is full. On every rank.
 
@@ -91,8 +99,15 @@ def save(
         header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
         with create(path, header, kind.n_bytes(object), overwrite=overwrite) as file:
             kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
+            write_spacing(file, spacing)
+            if Path(path).suffix == SUFFIX and "VTKHDF" not in file:
+                write_fields(file, _with_spacing(kind.fields(object), spacing))
             if results:
                 write_results(file.create_group(RESULTS), results)
+
+
+def _with_spacing(fields: Fields, spacing: Sequence[float] | None) -> Fields:
+    return fields if spacing is None else replace(fields, spacing=tuple(spacing))
 
 
 def load(path: str | Path) -> Any:
@@ -167,6 +182,8 @@ def save_potential_file(
     Collective over `comm`. A grid in boxes is written by all ranks at once, see `save_grid_parallel`.
     """
     kind = kind_of(potential)
+    if Path(path).suffix == SUFFIX and grid is None and grid_shape is None:
+        raise InvalidValueError(f"{path}: a potential without a grid is nothing to draw; give grid=, or another suffix")
     header = make_header(kind.name, kind.units, command, parent_uuid)
 
     def write(file: Group) -> None:

@@ -90,7 +90,8 @@ def read_from(first: int, count: int, seed: int, kind: FileKind, files: tuple[Pa
 
 def fuzz(name: str, count: int, seed: int, folder: Path, part: bool = False) -> dict[str, object]:
     """Return how `count` readings of damaged files of one kind ended; `part` damages a part instead of the file."""
-    kind, path = KINDS[name], folder / f"{name}.h5"
+    kind, path = KINDS[name], folder / str(part) / f"{name}.h5"
+    path.parent.mkdir(exist_ok=True)
     kind.write(path)
     victim = path.with_name(part_names(path)[1]) if part else path
     intact = victim.read_bytes()

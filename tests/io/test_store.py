@@ -26,8 +26,12 @@ def test_describe_is_json(tmp_path):
     assert found["kind"] == "grid"
     assert found["units"] == "kT/e"
     assert found["file_bytes"] == (tmp_path / "a.h5").stat().st_size
-    dataset = {"shape": [5, 4, 3], "dtype": "float64", "bytes": 480, "units": "kT/e"}
-    assert found["datasets"] == {"VTKHDF/PointData/potential": dataset}
+    dataset = {"shape": [5, 4, 3], "dtype": "float64", "bytes": 480, "dims": ["z", "y", "x"], "units": "kT/e"}
+    axes = {
+        f"VTKHDF/{name}": {"shape": [n], "dtype": "float64", "bytes": 8 * n, "dims": [name], "units": "angstrom"}
+        for name, n in (("x", 3), ("y", 4), ("z", 5))
+    }
+    assert found["datasets"] == {"VTKHDF/PointData/potential": dataset, **axes}
 
 
 def test_results_belong_to_an_object_of_any_kind(tmp_path):

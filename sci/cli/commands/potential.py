@@ -17,7 +17,7 @@ from sci.cli.outcome import computing, error_in_words, require_writable, say, te
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, allgather_rows, broadcast_object, rank_of, size, split
 from sci.errors import InvalidValueError
-from sci.io import ComputedGrid, load_grid, read_structure, save_potential_file
+from sci.io import ComputedGrid, Quantity, load_grid, read_structure, save_potential_file
 from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 from sci.potentials.grid import box_axes
 from sci.units import energy_factor, potential_factor
@@ -25,6 +25,14 @@ from sci.units import energy_factor, potential_factor
 __all__ = ["run"]
 
 ALL_PAIRS = 20_000
+_UNITS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "energy_e2_per_angstrom": ("e^2/angstrom", ()),
+    "energy_error_e2_per_angstrom": ("e^2/angstrom", ()),
+    "energy_kcal_per_mol": ("kcal/mol", ()),
+    "error_estimate": ("1", ()),
+    "forces": ("e^2/angstrom^2", ("particle", "xyz")),
+}
+"""Units of the results in a file, and names of their axes."""
 """Atoms up to which the energy is checked against the sum over all pairs, which takes about a second."""
 
 
@@ -157,6 +165,15 @@ def _measured(comm: Any, phi: RangeSeparatedPotential, quantities: list[str]) ->
     return {name: broadcast_object(own.get(name), comm, k % ranks) for k, name in enumerate(quantities)}
 
 
+def _with_units(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the results with their units, as other programs read them."""
+    found = {**results, "seconds": {name: Quantity(value, "s") for name, value in results["seconds"].items()}}
+    for name, (units, dims) in _UNITS.items():
+        if name in found:
+            found[name] = Quantity(found[name], units, dims)
+    return found
+
+
 def _grid(a: argparse.Namespace, phi: RangeSeparatedPotential) -> ComputedGrid | None:
     if a.grid is None:
         return None
@@ -175,7 +192,7 @@ def _write(
 ) -> None:
     """Write all outputs: ranks compute the slabs of the grid, rank 0 writes."""
     with clock.phase("write" if grid is None else "grid and write"):
-        save_potential_file(a.output, phi, grid=grid, results=results, command=a.command, comm=a.comm)
+        save_potential_file(a.output, phi, grid=grid, results=_with_units(results), command=a.command, comm=a.comm)
     with agreed(a.comm, "outputs"):
         if rank_of(a.comm) > 0:
             return

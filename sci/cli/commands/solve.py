@@ -15,7 +15,7 @@ from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
 from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
-from sci.io import load, load_problem, read_header, save
+from sci.io import Quantity, load, load_problem, read_header, save
 from sci.solvers import (
     CycleModel,
     DeepConjugateDirection,
@@ -110,8 +110,8 @@ def _solve(a: argparse.Namespace) -> None:
         if rank_of(a.comm) > 0:
             return
         parent = read_header(a.input).uuid if _is_ours(a.input) else None
-        about = {"method": a.method, "setup_seconds": setup}
-        save(a.output, whole, results=about, command=a.command, parent_uuid=parent)
+        about = {"method": a.method, "setup_seconds": Quantity(setup, "s")}
+        save(a.output, whole, results=about, command=a.command, parent_uuid=parent, spacing=A.spacing)
     _print(
         a,
         {

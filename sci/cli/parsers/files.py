@@ -12,15 +12,15 @@ from sci.units import POTENTIAL_UNITS
 
 __all__ = ["EXPORT_FORMATS", "add_export", "add_info", "add_join", "add_report", "export_format"]
 
-EXPORT_FORMATS = ("dx", "cube")
+EXPORT_FORMATS = ("dx", "cube", "vtkhdf")
 
 INFO = """Print what a file of sci holds: the command that wrote it, its options, its results with their errors, and
 the shape and units of each dataset. Large arrays are not read. `sci.io.describe` returns the same in Python."""
 REPORT = """Write one HTML file that shows what a file of sci holds: the command and settings, errors, timings, units,
 origin, and charts of its contents. A browser shows it without a network, and nothing needs a display here; needs the
 extra `report`."""
-EXPORT = """Write the grid of a file in formats of other programs: OpenDX (APBS, PyMOL, VMD, ChimeraX) and Gaussian
-cube."""
+EXPORT = """Write the grid of a file in formats of other programs: OpenDX (APBS, PyMOL, VMD, ChimeraX), Gaussian cube,
+and VTKHDF (ParaView, PyVista), which also takes solutions, samples, smoke and composites."""
 JOIN = """Make one plain file of a file whose grid lies in per-rank parts beside it, so that programs which do not look
 for the parts read it whole."""
 
@@ -48,8 +48,8 @@ def add_report(parser: Any) -> None:
 def add_export(parser: Any) -> None:
     """Add the arguments of `sci export`."""
     parser.describe(EXPORT, "sci export protein.h5 --to dx,cube --units kT/e")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of sci with a grid")
-    parser.add_argument("--to", type=export_format, required=True, metavar="dx,cube", help="formats to write")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file of sci with a grid or a field")
+    parser.add_argument("--to", type=export_format, required=True, metavar="dx,cube,vtkhdf", help="formats to write")
     add_output(
         parser, "OUT", "name of the output, whose suffix is replaced (default: FILE)", required=False, hdf5=False
     )
@@ -69,7 +69,7 @@ def export_format(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in EXPORT_FORMATS:
             raise argparse.ArgumentTypeError(
-                f"unknown format {name!r}; expected {' or '.join(EXPORT_FORMATS)}, or both"
+                f"unknown format {name!r}; expected {', '.join(EXPORT_FORMATS)}, or several with commas"
             )
     return names
 

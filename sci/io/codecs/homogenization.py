@@ -12,9 +12,11 @@ from sci.applications import Composite, EquiNO, LinearElastic, Saturating
 from sci.backend import to_host
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io.codecs.models import read_arrays, read_dict, write_arrays
-from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, axis_dims, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec, read_member, write_member
+from sci.io.grids.fields import Fields
 
+_UNITS = {"phase": "1", "strain": "1"}
 _LAWS: dict[str, type[Any]] = {"linear_elastic": LinearElastic, "saturating": Saturating}
 
 
@@ -24,7 +26,7 @@ class _CompositeCodec:
 
     @staticmethod
     def write(group: Group, composite: Composite) -> None:
-        write_array(group, "phase", to_host(composite.phase).astype(np.int64))
+        write_array(group, "phase", to_host(composite.phase).astype(np.int64), "1", axis_dims(2))
         write_text(group, "laws", json.dumps([_plain(law) for law in composite.laws]))
 
     @staticmethod
@@ -33,6 +35,11 @@ class _CompositeCodec:
         if not isinstance(laws, list):
             raise FileFormatError(f"the attribute laws of {group.name} is damaged; expected a JSON list")
         return Composite(read_array(group, "phase", (None, None), ("i8",)), tuple(map(_law, laws)))
+
+    @staticmethod
+    def fields(composite: Composite) -> Fields:
+        """Return the image of the phases."""
+        return Fields(tuple(composite.phase.shape), [(None, {"phase": composite.phase})], {"phase": "1"})
 
 
 @codec(EquiNO, kind="equino")
@@ -44,7 +51,8 @@ class _EquiNOCodec:
     def write(group: Group, model: EquiNO) -> None:
         write_member(group, "composite", model.composite)
         for branch, modes in model.modes.items():
-            write_array(group, f"{branch}_modes", modes)
+            dims = (f"{branch}_mode", "xx_yy_xy", *axis_dims(2))
+            write_array(group, f"{branch}_modes", modes, _UNITS.get(branch, ""), dims)
         write_text(group, "options", json.dumps({"strain_range": model.strain_range, "depth": model.depth}))
         write_arrays(group, "parameters", model.parameters)
 
@@ -64,6 +72,16 @@ class _EquiNOCodec:
     def n_bytes(model: EquiNO) -> int:
         """Return the size of image and modes."""
         return 8 * int(model.composite.phase.size) + sum(int(modes.nbytes) for modes in model.modes.values())
+
+    @staticmethod
+    def fields(model: EquiNO) -> Fields:
+        """Return the image of the phases and the components of every mode."""
+        values = {"phase": model.composite.phase}
+        for branch, modes in model.modes.items():
+            for k, mode in enumerate(to_host(modes)):
+                values |= {f"{branch}_mode_{k}_{name}": part for name, part in zip(("xx", "yy", "xy"), mode)}
+        units = {name: _UNITS[name.split("_")[0]] for name in values if name.split("_")[0] in _UNITS}
+        return Fields(tuple(model.composite.phase.shape), [(None, values)], units)
 
 
 def _plain(law: Any) -> list[Any]:

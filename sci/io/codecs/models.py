@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
+from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
@@ -23,12 +24,12 @@ __all__ = ["model_codec", "read_arrays", "read_dict", "write_arrays"]
 _NUMBERS = ("f4", "f8", "c8", "c16")
 
 
-def write_arrays(group: Group, name: str, arrays: Mapping[str, Any]) -> None:
-    """Write named arrays into a new group, and the order of their names, which sums over all of them follow."""
+def write_arrays(group: Group, name: str, arrays: Mapping[str, Any], dims: Sequence[str] = ()) -> None:
+    """Write named arrays without units into a new group, and the order of their names, which sums over them follow."""
     inner = group.create_group(name)
     write_text(inner, "names", json.dumps(list(arrays)))
     for key, array in arrays.items():
-        write_array(inner, key, array)
+        write_array(inner, key, array, "1", dims)
 
 
 def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
@@ -42,7 +43,7 @@ def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     if not isinstance(inner, h5py.Group):
         raise FileFormatError(f"the group {group.name}/{name} is missing; the file is damaged")
     names = json.loads(read_text(inner, "names"))
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(inner):
+    if not isinstance(names, list) or sorted(map(str, names)) != sorted(n for n in inner if not is_bare_axis(inner[n])):
         raise FileFormatError(f"the names of {inner.name} are not those of its datasets; the file is damaged")
     return {n: read_array(inner, n, None, _NUMBERS) for n in names}
 
@@ -204,9 +205,9 @@ class _CheckpointCodec:
     @staticmethod
     def write(group: Group, checkpoint: Checkpoint) -> None:
         write_text(group, "settings", json.dumps(checkpoint.settings))
-        write_array(group, "losses", checkpoint.losses)
+        write_array(group, "losses", checkpoint.losses, "1", ("step",))
         write_arrays(group, "parameters", checkpoint.parameters)
-        write_arrays(group, "metrics", checkpoint.metrics)
+        write_arrays(group, "metrics", checkpoint.metrics, ("epoch",))
         parts = group.create_group("optimizer")
         write_text(parts, "names", json.dumps(list(checkpoint.optimizer)))
         for name, arrays in checkpoint.optimizer.items():

@@ -26,9 +26,9 @@ class _PeriodicCodec:
     @staticmethod
     def write(group: Group, potential: PeriodicPotential) -> None:
         write_member(group, "particles", potential.particles)
-        write_array(group, "tol", np.float64(potential.tol))
+        write_array(group, "tol", np.float64(potential.tol), "1")
         write_array(group, "alpha", np.float64(potential.alpha), "1/angstrom")
-        write_array(group, "modes", potential.modes, "e/angstrom")
+        write_array(group, "modes", potential.modes, "e/angstrom", ("mode_a", "mode_b", "mode_c"))
 
     @staticmethod
     def read(group: Group) -> PeriodicPotential:
@@ -50,11 +50,11 @@ class _LatticeCodec:
     @staticmethod
     def write(group: Group, potential: LatticePotential) -> None:
         write_member(group, "particles", potential.particles)
-        write_array(group, "repeats", np.array(potential.repeats, dtype=np.int64))
-        write_array(group, "tol", np.float64(potential.tol))
+        write_array(group, "repeats", np.array(potential.repeats, dtype=np.int64), "1", ("axis",))
+        write_array(group, "tol", np.float64(potential.tol), "1")
         write_array(group, "alpha", np.float64(potential.split.alpha), "1/angstrom")
         write_array(group, "reach", np.float64(potential.reach), "angstrom")
-        write_array(group, "domain", np.array(potential.domain, dtype=np.float64), "angstrom")
+        write_array(group, "domain", np.array(potential.domain, dtype=np.float64), "angstrom", ("axis", "bound"))
         write_text(group, "weights", potential.weights)
         write_text(group, "defects", json.dumps([_plain(defect) for defect in potential.defects]))
 

@@ -14,15 +14,17 @@ import numpy as np
 from sci.backend import Array, to_host
 from sci.distributed import Comm, agreed, broadcast_object, rank_of
 from sci.errors import FileFormatError, SciError
-from sci.io.core.datasets import Group, read_array, read_foreign, read_text, write_array, write_text
+from sci.io.core.datasets import Group, axis_dims, read_array, read_foreign, read_text, write_array, write_text
 from sci.io.core.hdf5 import is_foreign, open_any, open_file
 from sci.io.core.integrity import check_heaps
 from sci.io.core.registry import codec
+from sci.io.grids.fields import Fields
 from sci.solvers import PoissonOperator, SolveResult
 
 __all__ = ["PoissonProblem", "load_problem"]
 
 _LISTS = ("spacing", "boundary")
+_UNITS = {"mask": "1", "neumann_body": "1"}
 _BODY = ("neumann_body", "insulating")
 """Dataset of the cells with a Neumann surface: its name, and the one in files of schema 1."""
 
@@ -64,11 +66,8 @@ class _ProblemCodec:
         write_text(group, "spacing", json.dumps(A.spacing))
         write_text(group, "boundary", json.dumps(A.boundary))
         write_text(group, "mean", A.mean)
-        write_array(group, "mask", to_host(A.mask).astype(np.uint8))
-        write_array(group, _BODY[0], to_host(A.neumann_body).astype(np.uint8))
-        if A.coefficient is not None:
-            write_array(group, "coefficient", to_host(A.coefficient))
-        write_array(group, "b", np.asarray(to_host(problem.b), dtype=np.float64))
+        for name, values in _ProblemCodec._arrays(problem).items():
+            write_array(group, name, values, _UNITS.get(name, ""), axis_dims(values.ndim))
 
     @staticmethod
     def read(group: Group) -> PoissonProblem:
@@ -87,6 +86,20 @@ class _ProblemCodec:
         """Return the size of mask, bodies, coefficient and right-hand side."""
         return 18 * int(problem.A.mask.size)
 
+    @staticmethod
+    def fields(problem: PoissonProblem) -> Fields:
+        """Return mask, bodies, coefficient and right-hand side."""
+        shape = tuple(problem.A.mask.shape)
+        return Fields(shape, [(None, _ProblemCodec._arrays(problem))], _UNITS, tuple(problem.A.spacing))
+
+    @staticmethod
+    def _arrays(problem: PoissonProblem) -> dict[str, np.ndarray]:
+        A = problem.A
+        arrays = {"mask": to_host(A.mask).astype(np.uint8), _BODY[0]: to_host(A.neumann_body).astype(np.uint8)}
+        if A.coefficient is not None:
+            arrays["coefficient"] = to_host(A.coefficient)
+        return {**arrays, "b": np.asarray(to_host(problem.b), dtype=np.float64)}
+
 
 @codec(SolveResult, kind="solution", in_root=True)
 class _SolutionCodec:
@@ -99,15 +112,23 @@ class _SolutionCodec:
         if math.isfinite(result.condition):
             about["condition"] = float(result.condition)
         write_text(group, "about", json.dumps(about))
-        write_array(group, "x", to_host(result.x))
-        write_array(group, "residual_norms", np.asarray(result.residual_norms, dtype=np.float64))
+        norms = np.asarray(result.residual_norms, dtype=np.float64)
+        write_array(group, "x", to_host(result.x), dims=axis_dims(result.x.ndim))
+        write_array(group, "residual_norms", norms, dims=("iteration", "column")[: norms.ndim])
 
     @staticmethod
     def read(group: Group) -> SolveResult:
         about = json.loads(read_text(group, "about"))
-        x, norms = read_array(group, "x", None), read_array(group, "residual_norms", (None,))
+        x, norms = read_array(group, "x", None), read_array(group, "residual_norms", None)
+        if norms.ndim not in (1, 2):
+            raise FileFormatError(f"residual_norms has shape {norms.shape}; expected one row an iteration")
         condition = float(about.get("condition", "nan"))
         return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), condition)
+
+    @staticmethod
+    def fields(result: SolveResult) -> Fields:
+        """Return the solution."""
+        return Fields(tuple(result.x.shape), [(None, {"x": result.x})])
 
 
 def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:

@@ -31,9 +31,9 @@ class _SplitCodec:
         write_array(group, "kappa", np.float64(split.kernel.kappa), "1/angstrom")
         write_array(group, "alpha", np.float64(split.alpha), "1/angstrom")
         write_array(group, "cutoff", np.float64(split.cutoff), "angstrom")
-        write_array(group, "exponents", split.gaussians.exponents, "1/angstrom")
-        write_array(group, "weights", split.gaussians.weights, "1/angstrom")
-        write_array(group, "b", split.b, "1/angstrom")
+        write_array(group, "exponents", split.gaussians.exponents, "1/angstrom", ("gaussian",))
+        write_array(group, "weights", split.gaussians.weights, "1/angstrom", ("gaussian",))
+        write_array(group, "b", split.b, "1/angstrom", ("power",))
 
     @staticmethod
     def read(group: Group) -> Split:
@@ -55,11 +55,13 @@ class _PotentialCodec:
     def write(group: Group, potential: RangeSeparatedPotential) -> None:
         write_member(group, "particles", potential.all_particles)
         write_member(group, "long_range", potential.long_range)
+        write_text(group["long_range/core"], "units", "e/angstrom")
+        write_text(group["long_range/domain"], "units", "angstrom")
         write_member(group, "short_range", potential.split)
-        write_array(group["short_range"], "tol", np.float64(potential.tol))
+        write_array(group["short_range"], "tol", np.float64(potential.tol), "1")
         write_text(group["short_range"], "accuracy", potential.accuracy)
         if potential.build_tol is not None:
-            write_array(group["short_range"], "build_tol", np.float64(potential.build_tol))
+            write_array(group["short_range"], "build_tol", np.float64(potential.build_tol), "1")
 
     @staticmethod
     def read(group: Group) -> RangeSeparatedPotential:

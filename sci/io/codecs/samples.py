@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import numpy as np
 from sci.backend import to_host
 from sci.distributed import Comm, Deferred, agreed, form, rank_of, recv, send
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io.core.datasets import Group, crc32, read_array, read_foreign, write_array
+from sci.io.core.datasets import Group, axis_dims, crc32, name_axes, read_array, read_foreign, write_array
 from sci.io.core.hdf5 import create, is_foreign, open_any, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
+from sci.io.grids.fields import SUFFIX, Fields, write_fields, write_spacing
 
 __all__ = ["Samples", "load_inputs", "load_samples", "save_samples"]
 
@@ -88,13 +89,43 @@ class _SamplesCodec:
     def write(group: Group, samples: Samples) -> None:
         arrays = {name: np.asarray(to_host(array)) for name, array in zip("xy", samples)}
         _require_samples(arrays)
-        for name, array in arrays.items():
-            write_array(group, name, array)
+        for name, dims in _dims(arrays, samples.grid_axes).items():
+            write_array(group, name, arrays[name], dims=dims)
         _write_flags(group, samples.grid_axes, samples.periodic)
 
     @staticmethod
     def read(group: Group) -> Samples:
         return _paired(group, *(read_array(group, name, None, ("f4", "f8")) for name in ("x", "y")))
+
+    @staticmethod
+    def fields(samples: Samples) -> Fields:
+        """Return inputs and outputs, a step each sample; channels as fields of their own."""
+        axes = samples.grid_axes
+        if axes is None or samples.x.shape[-axes:] != samples.y.shape[-axes:]:
+            raise InvalidValueError(f"{samples} are no fields on one grid; give grid_axes=, and x and y one grid")
+        shape = tuple(int(n) for n in samples.x.shape[-axes:])
+
+        def step(k: int) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for name, array in zip("xy", samples):
+                channels = array[k].reshape(-1, *shape)
+                names = [name] if array.ndim == axes + 1 else [f"{name}_{c}" for c in range(len(channels))]
+                found |= dict(zip(names, channels))
+            return found
+
+        return Fields(shape, ((float(k), step(k)) for k in range(len(samples.x))))
+
+
+def _dims(arrays: Mapping[str, np.ndarray], grid_axes: int | None) -> dict[str, tuple[str, ...]]:
+    """Return the names of the axes of x and y: sample, then channel where there is one, then those of the grid."""
+    dims: dict[str, tuple[str, ...]] = {}
+    grids = [array.shape[array.ndim - (grid_axes or 0) :] for array in arrays.values()]
+    for name, array in arrays.items():
+        count = array.ndim - 1 if grid_axes is None else grid_axes
+        own = "" if grid_axes is not None and grids[0] == grids[1] else f"{name}_"
+        channel = (f"{name}_channel",) * (array.ndim - 1 - count)
+        dims[name] = ("sample", *channel, *(own + axis for axis in axis_dims(count)))
+    return dims
 
 
 def _write_flags(group: Group, grid_axes: int | None, periodic: bool | None) -> None:
@@ -123,12 +154,14 @@ def save_samples(
     units: str = "",
     comm: Comm = None,
     overwrite: bool = False,
+    spacing: Sequence[float] | None = None,
 ) -> None:
     """Write inputs and outputs, whose first axis counts the samples, to one HDF5 file with datasets x and y.
 
     Parameters
     ----------
     path : path
+        With the suffix `.vtkhdf`, the file also holds what ParaView and PyVista draw, a step each sample.
     x, y : array (n_local, ...)
         float32 or float64; this rank's samples. Their other axes are the same on all ranks. The file holds the samples
         in the order of the ranks.
@@ -140,6 +173,8 @@ def save_samples(
     comm : mpi4py communicator, optional
     overwrite : bool
         Replace a file that exists.
+    spacing : sequence of float, optional
+        Distances of the points along each axis of the grid, for what is drawn.
 
     Raises
     ------
@@ -177,9 +212,15 @@ def save_samples(
         n_bytes = sum(int(counts.sum()) * math.prod(a.shape[1:]) * a.dtype.itemsize for a in arrays.values())
         streams = {name: _blocks(local, counts, comm) for name, local in arrays.items()}
         with work, create(path, make_header("samples", units, command), n_bytes, overwrite=overwrite) as file:
-            for name, local in arrays.items():
+            for name, dims in _dims(arrays, grid_axes).items():
+                local = arrays[name]
                 _write(file, name, (int(counts.sum()), *local.shape[1:]), local.dtype, streams[name])
+                name_axes(file[name], dims)
             _write_flags(file, grid_axes, periodic)
+            write_spacing(file, spacing)
+            if Path(path).suffix == SUFFIX:
+                fields = _SamplesCodec.fields(Samples(file["x"], file["y"], grid_axes, periodic))
+                write_fields(file, replace(fields, spacing=tuple(spacing or ())))
         for stream in streams.values():
             for _ in stream:  # after an error, what the others are sending must be taken, or they never get here
                 pass

@@ -13,10 +13,11 @@ import numpy as np
 
 from sci.applications.smoke import SmokeFrame
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, axis_dims, member, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
+from sci.io.grids.fields import SUFFIX, Fields, FieldWriter, write_spacing
 from sci.solvers import SolveResult
 
 __all__ = ["SmokeRun", "save_smoke"]
@@ -108,6 +109,12 @@ class _SmokeCodec:
         return SmokeRun(_StoredFrames(Path(group.file.filename), len(names)))
 
     @staticmethod
+    def fields(run: SmokeRun) -> Fields:
+        """Return density, pressure, its source and the velocity at the centers of the cells, with time."""
+        shape = tuple(run[0].density.shape) if len(run) else (1,)
+        return Fields(shape, ((frame.time, _at_centers(frame, None)) for frame in run))
+
+    @staticmethod
     def n_bytes(run: SmokeRun) -> int:
         """Return the size of the fields of all frames."""
         first = run[0] if len(run) else None
@@ -121,19 +128,23 @@ def save_smoke(
     dtype: Any = np.float32,
     command: str | None = None,
     overwrite: bool = False,
+    spacing: Sequence[float] | None = None,
 ) -> int:
     """Write frames as they come, each to a group of its own; return their number.
 
     Parameters
     ----------
     path : path
-        Appears when the last frame is written; `load` gives a `SmokeRun`.
+        Appears when the last frame is written; `load` gives a `SmokeRun`. With the suffix `.vtkhdf` it also holds what
+        ParaView and PyVista draw.
     frames : iterable of SmokeFrame
     dtype : float32 or float64
         Of the fields in the file.
     command : str, optional
     overwrite : bool
         Replace a file that exists.
+    spacing : sequence of float, optional
+        Widths of a cell, for what is drawn.
 
     Returns
     -------
@@ -156,10 +167,31 @@ def save_smoke(
     3
     """
     count = 0
+    drawn: FieldWriter | None = None
     with create(path, make_header(KIND, "", command), overwrite=overwrite) as file:
         for count, frame in enumerate(frames, start=1):
             _write_frame(file, count - 1, frame, dtype)
+            if Path(path).suffix == SUFFIX:
+                drawn = drawn or FieldWriter(file, tuple(frame.density.shape), tuple(spacing or ()))
+                drawn.append(frame.time, _at_centers(frame, dtype))
+        if drawn is not None:
+            drawn.close()
+        write_spacing(file, spacing)
     return count
+
+
+def _at_centers(frame: SmokeFrame, dtype: Any) -> dict[str, np.ndarray]:
+    """Return the fields of a frame in its cells; the velocity of a cell is the mean of those of its faces."""
+    shape, found = frame.density.shape, {}
+    for name in _FIELDS:
+        values = getattr(frame, name)
+        if values is not None:
+            found[name] = values if dtype is None else values.astype(dtype)
+    velocity = np.zeros((*shape, 3), dtype=found["density"].dtype)
+    for axis, faces in enumerate(frame.velocity):
+        low, high = (np.take(faces, np.arange(shape[axis]) + step, axis=axis) for step in (0, 1))
+        velocity[..., axis] = 0.5 * (low + high)
+    return {**found, "velocity": velocity}
 
 
 def _name(number: int) -> str:
@@ -171,12 +203,14 @@ def _write_frame(file: Group, number: int, frame: SmokeFrame, dtype: Any) -> Non
     about = {"time": float(frame.time), "iterations": int(result.iterations), "seconds": float(result.seconds)}
     about["converged"] = bool(result.converged)
     write_text(group, "about", json.dumps(about))
-    write_array(group, "residual_norms", np.asarray(result.residual_norms, dtype=np.float64))
-    fields = {name: getattr(frame, name) for name in _FIELDS}
-    fields |= {f"velocity_{axis}": values for axis, values in enumerate(frame.velocity)}
-    for name, values in fields.items():
+    write_array(group, "residual_norms", np.asarray(result.residual_norms, dtype=np.float64), dims=("iteration",))
+    cells = axis_dims(frame.density.ndim)
+    fields = {name: (getattr(frame, name), cells) for name in _FIELDS}
+    for axis, values in enumerate(frame.velocity):
+        fields[f"velocity_{axis}"] = values, tuple(f"face_{k}" if k == axis else f"axis_{k}" for k in range(len(cells)))
+    for name, (values, dims) in fields.items():
         if values is not None:
-            write_array(group, name, values if dtype is None else values.astype(dtype))
+            write_array(group, name, values if dtype is None else values.astype(dtype), dims=dims)
 
 
 def _frame(file: Group, name: str) -> Group:

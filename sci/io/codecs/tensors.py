@@ -22,14 +22,14 @@ class _ParticlesCodec:
 
     @staticmethod
     def write(group: Group, particles: Particles) -> None:
-        write_array(group, "positions", particles.positions, "angstrom")
-        write_array(group, "charges", particles.charges, "e")
+        write_array(group, "positions", particles.positions, "angstrom", ("particle", "xyz"))
+        write_array(group, "charges", particles.charges, "e", ("particle",))
         if particles.radii is not None:
-            write_array(group, "radii", particles.radii, "angstrom")
+            write_array(group, "radii", particles.radii, "angstrom", ("particle",))
         if particles.names is not None:
-            write_array(group, "names", particles.names)
+            write_array(group, "names", particles.names, "1", ("particle",))
         if particles.cell is not None:
-            write_array(group, "cell", particles.cell, "angstrom")
+            write_array(group, "cell", particles.cell, "angstrom", ("cell_vector", "xyz"))
 
     @staticmethod
     def read(group: Group) -> Particles:
@@ -49,8 +49,9 @@ class _CPCodec:
 
     @staticmethod
     def write(group: Group, tensor: CP) -> None:
-        write_array(group, "weights", tensor.weights)
-        _write_factors(group, tensor.factors)
+        write_array(group, "weights", tensor.weights, "1", ("component",))
+        for axis, factor in enumerate(tensor.factors):
+            write_array(group, f"factor_{axis}", factor, "1", (f"point_{axis}", "component"))
 
     @staticmethod
     def read(group: Group) -> CP:
@@ -63,8 +64,7 @@ class _TuckerCodec:
 
     @staticmethod
     def write(group: Group, tensor: Tucker) -> None:
-        write_array(group, "core", tensor.core)
-        _write_factors(group, tensor.factors)
+        _write_tucker(group, tensor, "point")
 
     @staticmethod
     def read(group: Group) -> Tucker:
@@ -77,7 +77,10 @@ class _TensorTrainCodec:
 
     @staticmethod
     def write(group: Group, tensor: TensorTrain) -> None:
-        _write_factors(group, tensor.cores)
+        last = len(tensor.cores) - 1
+        for axis, factor in enumerate(tensor.cores):
+            left, right = ((f"rank_{axis}",) if axis else ()), ((f"rank_{axis + 1}",) if axis < last else ())
+            write_array(group, f"factor_{axis}", factor, "1", (*left, f"point_{axis}", *right))
 
     @staticmethod
     def read(group: Group) -> TensorTrain:
@@ -90,9 +93,8 @@ class _ChebTuckCodec:
 
     @staticmethod
     def write(group: Group, tensor: ChebTuck) -> None:
-        write_array(group, "core", tensor.core)
-        _write_factors(group, tensor.factors)
-        write_array(group, "domain", np.array(tensor.domain, dtype=np.float64))
+        _write_tucker(group, tensor, "degree")
+        write_array(group, "domain", np.array(tensor.domain, dtype=np.float64), "1", ("axis", "bound"))
 
     @staticmethod
     def read(group: Group) -> ChebTuck:
@@ -102,9 +104,11 @@ class _ChebTuckCodec:
         return ChebTuck(core, factors, (tuple(first), tuple(second), tuple(third)))
 
 
-def _write_factors(group: Group, factors: tuple[Any, ...]) -> None:
-    for axis, factor in enumerate(factors):
-        write_array(group, f"factor_{axis}", factor)
+def _write_tucker(group: Group, tensor: Any, rows: str) -> None:
+    """Write core and factors; `rows` names what the rows of the factors are."""
+    write_array(group, "core", tensor.core, "1", [f"rank_{axis}" for axis in range(tensor.core.ndim)])
+    for axis, factor in enumerate(tensor.factors):
+        write_array(group, f"factor_{axis}", factor, "1", (f"{rows}_{axis}", f"rank_{axis}"))
 
 
 def _read_factors(group: Group, shape: tuple[int | None, ...] | None = (None, None)) -> tuple[np.ndarray, ...]:

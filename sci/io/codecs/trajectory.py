@@ -22,7 +22,7 @@ import numpy as np
 
 from sci.distributed import Comm, agreed
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.core.datasets import Group, crc32, member, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, crc32, member, name_axes, read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.outputs import reserve, write_error
@@ -303,23 +303,24 @@ def _write_layout(
     """Write everything but the frames, and reserve their places."""
     write_text(group, "plan", json.dumps(plan))
     write_text(group, "source", json.dumps(source))
-    write_array(group, "frames", numbers.astype(np.int64))
-    reserved = (
-        ("energies", (), np.float64, np.nan, "e^2/angstrom"),
-        ("forces", (n, 3), np.float64, np.nan, "e^2/angstrom^2"),
-        *((name, (2,), np.float64, np.nan, "") for name in ERRORS),
-        ("checksums", (), np.int64, UNFINISHED, ""),
+    write_array(group, "frames", numbers.astype(np.int64), "1", ("frames",))
+    reserved: tuple[tuple[str, dict[str, int], type, float, str], ...] = (
+        ("energies", {}, np.float64, np.nan, "e^2/angstrom"),
+        ("forces", {"particle": n, "xyz": 3}, np.float64, np.nan, "e^2/angstrom^2"),
+        *((name, {"relative_and_worst": 2}, np.float64, np.nan, "") for name in ERRORS),
+        ("checksums", {}, np.int64, UNFINISHED, "1"),
     )
-    for name, shape, dtype, fill, units in reserved:
+    for name, axes, dtype, fill, units in reserved:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_value(np.array(fill, dtype=dtype))
         properties.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
-        space = h5py.h5s.create_simple((len(numbers), *shape))
+        space = h5py.h5s.create_simple((len(numbers), *axes.values()))
         identifier = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype)), space, properties)
         if units:
             write_text(h5py.Dataset(identifier), "units", units)
+        name_axes(h5py.Dataset(identifier), ("frames", *axes))
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ import h5py
 import numpy as np
 
 from sci.backend import to_host
-from sci.errors import FileFormatError
+from sci.errors import FileFormatError, ShapeError
 
 __all__ = [
     "MAX_RATIO",
     "Group",
+    "axis_dims",
     "crc32",
     "member",
+    "name_axes",
     "read_array",
     "read_foreign",
     "read_text",
@@ -112,7 +114,7 @@ def crc32(array: np.ndarray, start: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, start)
 
 
-def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
+def write_array(group: Group, name: str, array: Any, units: str = "", dims: Sequence[str] = ()) -> None:
     """Write numbers, or a tuple of str, as a contiguous dataset with a checksum.
 
     Parameters
@@ -121,10 +123,18 @@ def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
         Where it lies in the file.
     name : str
         Of the dataset.
-    array : array or tuple of str
+    array : array, number, or tuple of str
         What to write.
     units : str
-        Attribute of the dataset; none if empty.
+        "1" for numbers without a dimension; "" where nobody knows.
+    dims : sequence of str
+        Names of the axes, which other programs show; an axis has one length throughout the group. Made of the lengths
+        unless given. A dataset of one axis that has its own name gives the places on the axes of that name.
+
+    Raises
+    ------
+    ShapeError
+        For more or fewer names than axes.
     """
     if isinstance(array, tuple) and array and isinstance(array[0], str):
         encoded = [text.encode() for text in array]
@@ -136,6 +146,29 @@ def write_array(group: Group, name: str, array: Any, units: str = "") -> None:
     dataset.attrs["crc32"] = crc32(data)
     if units:
         write_text(dataset, "units", units)
+    if dims:
+        name_axes(dataset, dims)
+
+
+def axis_dims(ndim: int) -> tuple[str, ...]:
+    """Return names for the axes of a grid: axis_0, axis_1, ..."""
+    return tuple(f"axis_{axis}" for axis in range(ndim))
+
+
+def name_axes(dataset: Any, dims: Sequence[str]) -> None:
+    """Note the names of a dataset's axes; when the file is closed they become dimension scales.
+
+    Raises
+    ------
+    ShapeError
+        For more or fewer names than axes.
+    """
+    if len(dims) != dataset.ndim:
+        raise ShapeError(
+            f"{dataset.name} has shape {dataset.shape}, and dims {tuple(dims)}; expected one for each axis"
+        )
+    if dims:
+        write_text(dataset, "dims", " ".join(dims))
 
 
 def read_array(

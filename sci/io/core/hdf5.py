@@ -14,6 +14,7 @@ import h5py
 from sci.errors import FileFormatError, SciError
 from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group
+from sci.io.core.dimensions import attach_scales
 from sci.io.core.header import Header, checked_header, write_header
 from sci.io.core.integrity import SEAL_BYTES, check_seal, seal
 from sci.io.core.outputs import reason_of, what_is
@@ -29,6 +30,8 @@ def create(
     path: str | Path, header: Header, n_bytes: int = 0, *, sealed: bool = False, overwrite: bool = False
 ) -> Iterator[Group]:
     """Yield a new open file with its header written; it appears under `path` when the block succeeds.
+
+    Every axis of every dataset then has a dimension scale.
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ def create(
         with h5py.File(temporary, "x", libver=LIBVER, userblock_size=block, locking=False) as file:
             write_header(file, header)
             yield file
+            attach_scales(file)
         if sealed:
             seal(temporary)
 

@@ -19,7 +19,8 @@ class Codec(Protocol):
 
     The docstring of the class that implements it names the datasets and attributes: it is the row of that kind in the
     documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do
-    not add up to that.
+    not add up to that. An optional `fields(object)` returns the `Fields` of an object on a regular grid, which ParaView
+    and PyVista draw.
 
     Examples
     --------
@@ -81,6 +82,22 @@ class Kind:
         """Return about how much space an object of this kind takes in a file."""
         count: Callable[[Any], int] = getattr(self.codec, "n_bytes", _n_bytes)
         return count(object)
+
+    def fields(self, object: Any) -> Any:
+        """Return the `Fields` of an object on a grid.
+
+        Raises
+        ------
+        InvalidValueError
+            If objects of this kind are no fields.
+        """
+        made: Callable[[Any], Any] | None = getattr(self.codec, "fields", None)
+        if made is None:
+            fields = sorted(entry.cls.__name__ for entry in _BY_CLASS.values() if hasattr(entry.codec, "fields"))
+            raise InvalidValueError(
+                f"a {self.cls.__name__} is no field on a grid; expected a PotentialGrid or one of {', '.join(fields)}"
+            )
+        return made(object)
 
 
 _BY_NAME: dict[str, Kind] = {}

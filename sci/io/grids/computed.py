@@ -106,7 +106,7 @@ def write_slabs(file: Group | None, grid: ComputedGrid, comm: Comm) -> None:
             for _ in blocks:
                 pass
         else:
-            fill(create_image(file, grid.frame, np.float64), blocks, grid.units)
+            fill(create_image(file, grid.frame, np.float64), blocks, grid.frame)
 
 
 def _blocks(grid: ComputedGrid, comm: Comm) -> Generator[np.ndarray, None, None]:

@@ -16,6 +16,7 @@ from sci.distributed import Comm, agreed, allgather_rows, broadcast_object, rank
 from sci.errors import InvalidValueError
 from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group, read_text
+from sci.io.core.dimensions import attach_scales, copy_data
 from sci.io.core.hdf5 import LIBVER, create, open_file
 from sci.io.core.header import Header, make_header, write_header
 from sci.io.core.outputs import reserve
@@ -232,6 +233,7 @@ def _write_collectively(
             data = image(file)
             dataset = data.create_dataset(NAME, shape, dtype=dtype)
             label(dataset, read_text(data.parent, "units"))
+            attach_scales(file)
             z, y, x = _file_box(boxes[rank_of(comm)])
             # The same number of slabs on all ranks, whatever they hold: each write is collective.
             count = _n_slabs(boxes, dtype.itemsize)
@@ -296,8 +298,7 @@ def _join(path: str | Path, out: str | Path) -> None:
     with open_file(path, ("grid", "potential")) as (file, header):
         new = make_header(header.kind, header.units, header.command, header.uuid)
         with create(out, new, math.prod(grid.shape) * grid.dtype.itemsize) as target:
-            for name in file:
-                if name != "VTKHDF":
-                    file.copy(name, target)
-            dataset = create_image(target, Frame(grid.shape, grid.origin, grid.spacing, grid.units), grid.dtype)
-            fill(dataset, (z_slab(slab, slice(None)) for slab in grid), grid.units)
+            copy_data(file, target, leave=["VTKHDF"])
+            frame = Frame(grid.shape, grid.origin, grid.spacing, grid.units)
+            dataset = create_image(target, frame, grid.dtype)
+            fill(dataset, (z_slab(slab, slice(None)) for slab in grid), frame)

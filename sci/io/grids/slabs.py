@@ -58,10 +58,12 @@ class GridSlabs:
         with open_file(self.path, ("grid", "potential")) as (file, _):
             _, dataset = read_frame(file)
             for data, _ in checked_parts(file, dataset):
-                for _ in stored_slabs(data):
+                for _ in stored_slabs(data, data.shape[::-1]):
                     pass
             whole = ((part, dataset[part]) for part in slabs(self.shape, self.dtype.itemsize))
-            found: Iterator[tuple[slice, np.ndarray]] = whole if dataset.is_virtual else stored_slabs(dataset)
+            found: Iterator[tuple[slice, np.ndarray]] = (
+                whole if dataset.is_virtual else stored_slabs(dataset, self.shape)
+            )
             x, y, z = self.origin
             for part, values in found:
                 lowest = (x, y, z + part.start * self.spacing[2])
@@ -164,7 +166,7 @@ def _save_slabs(
     header = make_header("grid", first.units, command, parent_uuid)
     with create(path, header, nx * ny * nz * dtype.itemsize if compression is None else 0) as file:
         dataset = create_image(file, frame, dtype, compression)
-        fill(dataset, _checked(first, rest, frame, dtype), frame.units)
+        fill(dataset, _checked(first, rest, frame, dtype), frame)
 
 
 def _checked(

@@ -7,7 +7,7 @@ in slabs of z without a second copy of the whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io.core.datasets import MAX_RATIO, Group, crc32, member, read_text, write_text
+from sci.io.core.datasets import MAX_RATIO, Group, crc32, member, name_axes, read_text, write_array, write_text
 from sci.io.core.hdf5 import open_file
 from sci.io.core.registry import codec
+from sci.io.grids.fields import create_image_group
 from sci.potentials.grid import PotentialGrid
 from sci.units import POTENTIAL_UNITS
 
@@ -79,27 +80,24 @@ def image_group(
     file: Group, shape: tuple[int, ...], origin: tuple[float, ...], spacing: tuple[float, ...], units: str
 ) -> Group:
     """Create the group /VTKHDF of an image of `shape` (nx, ny, nz) and return its group PointData."""
-    image = file.create_group("VTKHDF")
-    image.attrs["Version"] = np.array([2, 0], dtype=np.int64)
-    write_text(image, "Type", "ImageData")  # VTK also requires a fixed length
-    image.attrs["WholeExtent"] = np.array([0, shape[0] - 1, 0, shape[1] - 1, 0, shape[2] - 1], dtype=np.int64)
-    image.attrs["Origin"] = np.array(origin, dtype=np.float64)
-    image.attrs["Spacing"] = np.array(spacing, dtype=np.float64)
-    image.attrs["Direction"] = np.eye(3).ravel()
+    image = create_image_group(file, tuple(n - 1 for n in shape), origin, spacing)
     write_text(image, "units", units)
+    for axis, (name, count) in enumerate(zip("xyz", shape)):
+        write_array(image, name, origin[axis] + spacing[axis] * np.arange(count), "angstrom", (name,))
     return image.create_group("PointData")
 
 
-def label(dataset: Any, units: str) -> None:
-    """Note the units, and that the values are the image's active scalars."""
+def label(dataset: Any, units: str, dims: Sequence[str] = ("z", "y", "x")) -> None:
+    """Note the units, the names of the axes, and that the values are the image's active scalars."""
     write_text(dataset, "units", units)
     write_text(dataset, "Attribute", "Scalars")
+    name_axes(dataset, dims)
 
 
 def write_grid(file: Group, grid: PotentialGrid, *, compression: int | None = None) -> None:
     """Write `grid` into the group /VTKHDF of an open file; `compression` as in `create_image`."""
     frame = Frame(grid.shape, grid.origin, grid.spacing, grid.units)
-    fill(create_image(file, frame, grid.values.dtype, compression), _slabs_of(grid), grid.units)
+    fill(create_image(file, frame, grid.values.dtype, compression), _slabs_of(grid), frame)
 
 
 def create_image(file: Group, frame: Frame, dtype: Any, compression: int | None = None) -> Any:
@@ -115,30 +113,43 @@ def create_image(file: Group, frame: Frame, dtype: Any, compression: int | None 
         fastest to write and read, and can be mapped into memory: see benchmarks/files.py.
     """
     data = image_group(file, frame.shape, frame.origin, frame.spacing, frame.units)
-    shape = frame.shape[::-1]
+    shape = _flat(frame.shape[::-1])
     packed = {} if compression is None else {"compression": compression, "shuffle": True}
-    chunks = {} if compression is None else {"chunks": tuple(min(c, n) for c, n in zip(_CHUNK, shape))}
+    chunks = {} if compression is None else {"chunks": tuple(min(c, n) for c, n in zip(_CHUNK[-len(shape) :], shape))}
     return data.create_dataset(NAME, shape, dtype=dtype, **packed, **chunks)
 
 
 def write_part(file: Group, grid: PotentialGrid) -> None:
     """Write one box of a grid, in the file's order, into the root of a file of kind `PART`."""
-    fill(file.create_dataset(NAME, grid.shape[::-1], dtype=grid.values.dtype), _slabs_of(grid), grid.units)
+    frame = Frame(grid.shape, grid.origin, grid.spacing, grid.units)
+    fill(file.create_dataset(NAME, grid.shape[::-1], dtype=grid.values.dtype), _slabs_of(grid), frame)
 
 
 def _slabs_of(grid: PotentialGrid) -> Iterator[np.ndarray]:
     return (z_slab(grid, part) for part in slabs(grid.shape, grid.values.dtype.itemsize))
 
 
-def fill(dataset: Any, parts: Iterable[np.ndarray], units: str) -> None:
+def fill(dataset: Any, parts: Iterable[np.ndarray], frame: Frame) -> None:
     """Write slabs (z, y, x), one behind the other, then their checksum and the label."""
     at = checksum = 0
     for slab in parts:
-        dataset[at : at + len(slab)] = slab
+        rows = _rows(dataset, frame.shape[::-1], slice(at, at + len(slab)))
+        dataset[rows] = slab.reshape(dataset.shape if rows == () else (len(slab), *dataset.shape[1:]))
         checksum = crc32(slab, checksum)
         at += len(slab)
     dataset.attrs["crc32"] = checksum
-    label(dataset, units)
+    kept = [name for name, n in zip("zyx", frame.shape[::-1]) if n > 1 or dataset.ndim == 3]
+    label(dataset, frame.units, kept or ["x"])
+
+
+def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a dataset (z, y, x) without axes of one point: VTK wants that of a flat image."""
+    return tuple(n for n in shape if n > 1) or (1,)
+
+
+def _rows(dataset: Any, shape: tuple[int, ...], part: slice) -> Any:
+    """Return the place of a slab of z in a dataset, which is one slab as a whole if it lacks the axis z."""
+    return part if dataset.ndim == 3 or shape[0] > 1 else ()
 
 
 def part_files(path: str | Path) -> list[Path]:
@@ -193,13 +204,19 @@ def read_frame(file: Group) -> tuple[Frame, Any]:
         raise FileFormatError("/VTKHDF has an extent that does not begin at 0, or a rotated frame; expected neither")
     nx, ny, nz = (int(n) + 1 for n in extent[1::2])
     dataset = member(image, f"PointData/{NAME}")
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape != (nz, ny, nx) or dataset.dtype not in ("<f4", "<f8"):
+    if (
+        not isinstance(dataset, h5py.Dataset)
+        or dataset.dtype not in ("<f4", "<f8")
+        or (dataset.shape not in ((nz, ny, nx), _flat((nz, ny, nx))))
+    ):
         raise FileFormatError(f"/VTKHDF/PointData/{NAME} is not of {nz} x {ny} x {nx} floats, as WholeExtent says")
     return Frame((nx, ny, nz), (x, y, z), (hx, hy, hz), units), dataset
 
 
-def stored_slabs(dataset: Any) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield slices of z and the values (z, y, x) of a dataset that is no virtual one; check size and checksum.
+def stored_slabs(dataset: Any, shape: tuple[int, ...]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield slices of z and the values of a dataset (z, y, x) that is no virtual one; check size and checksum.
+
+    `shape` is that of the grid, (nx, ny, nz); the dataset may lack the axes of one point.
 
     Raises
     ------
@@ -211,8 +228,8 @@ def stored_slabs(dataset: Any) -> Iterator[tuple[slice, np.ndarray]]:
     if stored == 0 or dataset.nbytes > limit or (dataset.chunks is None and stored != dataset.nbytes):
         raise FileFormatError(f"{dataset.name} holds {stored} of {dataset.nbytes} bytes; the file is damaged")
     checksum = 0
-    for part in slabs(dataset.shape[::-1], dataset.dtype.itemsize):
-        slab = dataset[part]
+    for part in slabs(shape, dataset.dtype.itemsize):
+        slab = dataset[_rows(dataset, shape[::-1], part)].reshape(-1, *shape[-2::-1])
         checksum = crc32(slab, checksum)
         yield part, slab
     if dataset.attrs.get("crc32", checksum) != checksum:
@@ -221,7 +238,7 @@ def stored_slabs(dataset: Any) -> Iterator[tuple[slice, np.ndarray]]:
 
 def _read_values(dataset: Any, values: np.ndarray) -> None:
     """Read a dataset (z, y, x) into `values` (x, y, z) slab by slab."""
-    for part, slab in stored_slabs(dataset):
+    for part, slab in stored_slabs(dataset, values.shape):
         values[:, :, part] = slab.transpose(2, 1, 0)
 
 

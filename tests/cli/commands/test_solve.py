@@ -40,6 +40,17 @@ def test_it_solves(problem, method, tmp_path, capsys):
     assert read_header(out).parent_uuid == read_header(problem).uuid
 
 
+def test_a_solution_of_that_suffix_opens_in_paraview(tmp_path):
+    A = PoissonOperator(MASK, (1.0, 0.5, 0.25))
+    save(tmp_path / "problem.h5", PoissonProblem(A, MASK * 1.0))
+    out = tmp_path / "solution.vtkhdf"
+    assert main(["solve", "run", str(tmp_path / "problem.h5"), "-o", str(out), "--method", "fast", "--quiet"]) == 0
+    with h5py.File(out) as file:
+        assert file["VTKHDF"].attrs["Spacing"].tolist() == [1.0, 0.5, 0.25]
+        np.testing.assert_array_equal(file["VTKHDF/CellData/x"][()].transpose(2, 1, 0), load(out).x)
+        assert file["results/setup_seconds"].attrs["units"] == b"s"
+
+
 def test_it_takes_plain_files_and_says_what_it_did(tmp_path, capsys):
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["mask"], file["b"] = MASK, MASK * 1.0

@@ -41,7 +41,8 @@ def test_slabs_make_the_file_that_save_makes(tmp_path: Path, compression: int | 
     assert (found.origin, found.spacing, found.units) == (grid.origin, grid.spacing, grid.units)
     with h5py.File(tmp_path / "slabs.h5") as a, h5py.File(tmp_path / "whole.h5") as b:
         one, other = (f["VTKHDF/PointData/potential"] for f in (a, b))
-        assert dict(one.attrs) == dict(other.attrs)
+        first, second = ({k: v for k, v in d.attrs.items() if k != "DIMENSION_LIST"} for d in (one, other))
+        assert first == second
         assert (one.compression is None) == (compression is None)
     header = read_header(tmp_path / "slabs.h5")
     assert (header.kind, header.command, header.parent_uuid) == ("grid", "x", "p")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
-from sci.io import load, load_grid, save
+from sci.io import join_parts, load, load_grid, read_slabs, save, save_slabs
 from sci.io.core.hdf5 import create
 from sci.io.core.header import make_header
 from sci.io.grids import vtkhdf
@@ -22,6 +22,30 @@ def grid_of_places(shape=SHAPE) -> PotentialGrid:
     axes = [o + h * np.arange(n) for o, h, n in zip(ORIGIN, SPACING, shape)]
     x, y, z = np.meshgrid(*axes, indexing="ij")
     return PotentialGrid(x + 100 * y + 10000 * z, ORIGIN, SPACING, "V")
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 1), (1, 5, 6), (4, 1, 6), (4, 1, 1), (1, 1, 6), (1, 1, 1)])
+def test_planes_and_lines(tmp_path, shape):
+    """VTK takes a flat image only without the axes of one point; files with them, as written before, are read too."""
+    grid, path = grid_of_places(shape), tmp_path / "a.h5"
+    save(path, grid)
+    save_slabs(tmp_path / "b.h5", [grid], shape[2], compression=1)
+    join_parts(tmp_path / "b.h5", tmp_path / "c.h5")
+    for written in (path, tmp_path / "b.h5", tmp_path / "c.h5"):
+        assert load(written).values.tobytes() == grid.values.tobytes()
+        (slab,) = read_slabs(written)
+        assert slab.values.tobytes() == grid.values.tobytes()
+        with h5py.File(written) as file:
+            found = file["VTKHDF/PointData/potential"]
+            assert found.shape == (tuple(n for n in shape[::-1] if n > 1) or (1,))
+            names = [name for name, n in zip("zyx", shape[::-1]) if n > 1] or ["x"]
+            assert [found.dims[axis][0].name for axis in range(found.ndim)] == [f"/VTKHDF/{name}" for name in names]
+    with h5py.File(path, "r+") as file:
+        crc = file["VTKHDF/PointData/potential"].attrs["crc32"]
+        del file["VTKHDF/PointData/potential"]
+        file["VTKHDF/PointData/potential"] = grid.values.transpose(2, 1, 0)
+        file["VTKHDF/PointData/potential"].attrs["crc32"] = crc
+    assert load(path).values.tobytes() == grid.values.tobytes()
 
 
 def test_attributes_as_specified(tmp_path):

@@ -1,10 +1,11 @@
-"""`sci export FILE --to dx,cube`: the stored grid in formats of other programs."""
+"""`sci export FILE --to dx,cube,vtkhdf`: the stored grid or field in formats of other programs."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sci import io
 from sci.cli.outcome import require_writable, tell
@@ -26,13 +27,25 @@ def write_exports(paths: dict[str, Path], grid: PotentialGrid, particles: Partic
         io.write_dx(paths["dx"], grid)
     if "cube" in paths and particles is not None:
         io.write_cube(paths["cube"], grid, particles, temperature=temperature)
+    if "vtkhdf" in paths:
+        io.save(paths["vtkhdf"], grid)
 
 
 @on_first_alone
 def run(arguments: argparse.Namespace) -> None:
-    """Export the grid of a file."""
+    """Export the grid or the field of a file."""
     paths = export_paths(arguments.output or arguments.file, arguments.to)
     require_writable(list(paths.values()), [arguments.file], overwrite=arguments.overwrite)
+    report: dict[str, Any] = {"file": str(arguments.file), "exports": {name: str(path) for name, path in paths.items()}}
+    drawn = paths.pop("vtkhdf", None)
+    if drawn is not None:
+        io.export_vtkhdf(arguments.file, drawn)
+    if paths:
+        _export_grid(arguments, paths)
+    tell(arguments, report, [(path, "") for path in report["exports"].values()])
+
+
+def _export_grid(arguments: argparse.Namespace, paths: dict[str, Path]) -> None:
     grid, particles = io.load_grid(arguments.file), None
     if "cube" in paths:
         if io.read_header(arguments.file).kind != "potential":
@@ -41,5 +54,3 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.units:
         grid = grid.in_units(arguments.units, arguments.temperature)
     write_exports(paths, grid, particles, arguments.temperature)
-    report = {"file": str(arguments.file), "exports": {name: str(path) for name, path in paths.items()}}
-    tell(arguments, report, [(str(path), "") for path in paths.values()])

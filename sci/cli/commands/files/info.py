@@ -34,7 +34,7 @@ def _print(file: str, found: dict[str, Any]) -> None:
     parameters = found["parameters"].items()
     for title, section in (
         ("arguments of the command", [(name, _text(v)) for name, v in found["arguments"].items() if v is not None]),
-        ("parameters", [(name, f"{_text(p['value'])} {p['units']}") for name, p in parameters]),
+        ("parameters", [(name, f"{_text(p['value'])} {_named(p['units'])}") for name, p in parameters]),
         ("results", list(_results(found["results"], accuracy))),
         ("arrays", list(_arrays(found["datasets"]))),
         ("settings of sci.options", [(name, _text(v)) for name, v in found["options"].items() if v not in (None, "")]),
@@ -90,4 +90,9 @@ def _arrays(datasets: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             entry = datasets[name]
             shape = " x ".join(map(str, entry["shape"]))
             size = size_in_words(entry["bytes"])
-            yield name, f"{shape:<18} {entry['dtype']:<10} {size:>8}  {entry.get('units', '')}"
+            yield name, f"{shape:<18} {entry['dtype']:<10} {size:>8}  {_named(entry.get('units', ''))}"
+
+
+def _named(units: str) -> str:
+    """Return units as people read them: nothing for a number without a dimension."""
+    return "" if units == "1" else units

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from command_cases import run
 
 from sci.cli import main
-from sci.io import load_grid, save
-from sci.potentials import PotentialGrid
+from sci.io import load_grid, save, save_samples
+from sci.potentials import Particles, PotentialGrid
 from sci.units import potential_factor
 
 
@@ -42,3 +43,18 @@ def test_a_grid_without_atoms_has_no_cube_file(tmp_path, capsys):
     assert run("export", tmp_path / "a.h5", "--to", "dx", "-o", tmp_path / "b.h5") == 0
     assert (tmp_path / "b.dx").exists()
     assert run("export", tmp_path / "a.h5", "--to", "plt") == 2
+
+
+def test_fields_of_every_kind_become_vtkhdf(pqr, tmp_path, capsys):
+    assert run("potential", pqr, "-o", tmp_path / "p.h5", "--grid", 4, "--export", "dx,vtkhdf", "--quiet") == 0
+    grid = load_grid(tmp_path / "p.h5")
+    assert load_grid(tmp_path / "p.vtkhdf").values.tobytes() == grid.values.tobytes()
+    x = np.arange(24.0).reshape(2, 3, 4)
+    save_samples(tmp_path / "s.h5", x, 2 * x, grid_axes=2)
+    assert run("export", tmp_path / "s.h5", "--to", "vtkhdf") == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "s.vtkhdf")]
+    with h5py.File(tmp_path / "s.vtkhdf") as file:
+        np.testing.assert_array_equal(file["VTKHDF/CellData/y"][1, 0], 2 * x[1].T)
+    save(tmp_path / "ion.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
+    assert run("export", tmp_path / "ion.h5", "--to", "vtkhdf") == 2
+    assert "a Particles is no field on a grid" in capsys.readouterr().err
