@@ -40,6 +40,10 @@ class FileFormatError(SciError, ValueError):
     """A file is missing, damaged, or not of the format that its reader expects."""
 
 
+class DiskFullError(FileFormatError):
+    """A file does not fit on its disk, or in the quota there."""
+
+
 class SchemaVersionError(FileFormatError):
     """A file was written by a newer version of the library."""
 

@@ -46,6 +46,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "threads": (None, _positive, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
     "progress": ("auto", _one_of("auto", "on", "off"), "progress reports of long builds"),
     "cuda_aware_mpi": ("auto", _one_of("auto", "on", "off"), "hand device buffers to MPI"),
+    "external_data": ("off", _one_of("off", "on"), "read data that an HDF5 file keeps in other files, by links too"),
     "nccl": ("off", _one_of("off", "on"), "collectives of device arrays through NCCL"),
 }
 

@@ -15,7 +15,7 @@ from sci.cli.common import settings_of
 from sci.cli.outcome import Failure, release_outputs, say
 from sci.cli.parser import parse
 from sci.cli.ranks import first_task_speaks, on_ranks
-from sci.errors import ConvergenceError, KernelCompileError, SciError
+from sci.errors import ConvergenceError, DiskFullError, KernelCompileError, SciError
 from sci.tasks import terminable
 
 __all__ = ["main"]
@@ -75,7 +75,7 @@ def _judged(error: BaseException) -> tuple[int, str]:
         return 1, _as_options(_of_another_rank(str(error)))
     if isinstance(error, SciError):
         foreign = type(error) is SciError  # what another rank raises, if it is none of sci.errors
-        failed = foreign or isinstance(error, KernelCompileError | ConvergenceError)
+        failed = foreign or isinstance(error, KernelCompileError | ConvergenceError | DiskFullError)
         return 1 if failed else 2, _as_options(_of_another_rank(str(error)))
     if isinstance(error, MemoryError):
         return 1, _NO_MEMORY.format(error)

@@ -15,9 +15,10 @@ from sci.errors import FileFormatError, InvalidValueError
 # The codecs register themselves when they are imported.
 from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
 from sci.io.core.datasets import Group, member
+from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
-from sci.io.core.registry import kind_named, kind_of
+from sci.io.core.registry import kind_named, kind_of, size_of
 from sci.io.core.results import RESULTS, read_results, write_results
 from sci.io.grids.computed import ComputedGrid, write_slabs
 from sci.io.grids.fields import SUFFIX, Fields, write_fields, write_spacing
@@ -97,7 +98,8 @@ def save(
             return
         kind = kind_of(object)
         header = make_header(kind.name, units or kind.units or str(getattr(object, "units", "")), command, parent_uuid)
-        with create(path, header, kind.n_bytes(object), overwrite=overwrite) as file:
+        n_bytes = kind.n_bytes(object) + size_of(results or {})
+        with create(path, header, n_bytes, overwrite=overwrite) as file:
             kind.codec.write(file if kind.in_root else file.create_group(kind.name), object)
             write_spacing(file, spacing)
             if Path(path).suffix == SUFFIX and "VTKHDF" not in file:
@@ -110,13 +112,16 @@ def _with_spacing(fields: Fields, spacing: Sequence[float] | None) -> Fields:
     return fields if spacing is None else replace(fields, spacing=tuple(spacing))
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, *, external_data: bool | None = None) -> Any:
     """Return the object in a file that `save` wrote, after checking every dataset's shape, dtype and checksum.
 
     Parameters
     ----------
     path : path
         The file.
+    external_data : bool, optional
+        Read also what lies in other files, by links, external storage or virtual datasets; as the option of that name
+        says, "off", unless given. For files that you trust: they may show you any file of this machine.
 
     Returns
     -------
@@ -129,7 +134,7 @@ def load(path: str | Path) -> Any:
     SchemaVersionError
         For a file of a newer version of the library.
     """
-    with open_file(path) as (file, header):
+    with allow_external(external_data), open_file(path) as (file, header):
         kind = kind_named(header.kind)
         if kind.in_root:
             return kind.codec.read(file)
@@ -206,7 +211,7 @@ def save_potential_file(
             if isinstance(grid, ComputedGrid):
                 write_slabs(None, grid, comm)
             return
-        n_bytes = kind.n_bytes(potential) + (0 if grid is None else int(_nbytes(grid)))
+        n_bytes = kind.n_bytes(potential) + size_of(results or {}) + (0 if grid is None else int(_nbytes(grid)))
         with create(path, header, n_bytes, overwrite=overwrite) as file:
             write(file)
             if isinstance(grid, ComputedGrid):

@@ -15,6 +15,7 @@ from sci.backend import Array, to_host
 from sci.distributed import Comm, agreed, broadcast_object, rank_of
 from sci.errors import FileFormatError, SciError
 from sci.io.core.datasets import Group, axis_dims, read_array, read_foreign, read_text, write_array, write_text
+from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import is_foreign, open_any, open_file
 from sci.io.core.integrity import check_heaps
 from sci.io.core.registry import codec
@@ -131,7 +132,7 @@ class _SolutionCodec:
         return Fields(tuple(result.x.shape), [(None, {"x": result.x})])
 
 
-def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:
+def load_problem(path: str | Path, *, comm: Comm = None, external_data: bool | None = None) -> PoissonProblem:
     """Return the operator and the right-hand side in a Poisson file of ours, or in any HDF5 file like it.
 
     Such a file has the datasets `mask` (true or 1 in the fluid) and `b` on one grid; optionally `neumann_body` (true in
@@ -143,6 +144,8 @@ def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:
     path : path
     comm : mpi4py communicator, optional
         Spreads the operator over its ranks; b is this rank's block of it. Rank 0 reads, and sends the arrays to all.
+    external_data : bool, optional
+        Read also what lies in other files, see `load`.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def load_problem(path: str | Path, *, comm: Comm = None) -> PoissonProblem:
     -----
     Collective over `comm`.
     """
-    with agreed(comm, "load_problem"):
+    with agreed(comm, "load_problem"), allow_external(external_data):
         found = _read_parts(path) if rank_of(comm) == 0 else None
     parts, settings = broadcast_object(found, comm)
     try:

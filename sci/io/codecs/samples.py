@@ -14,6 +14,7 @@ from sci.backend import to_host
 from sci.distributed import Comm, Deferred, agreed, form, rank_of, recv, send
 from sci.errors import DTypeError, FileFormatError, InvalidValueError, ShapeError
 from sci.io.core.datasets import Group, axis_dims, crc32, name_axes, read_array, read_foreign, write_array
+from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, is_foreign, open_any, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
@@ -230,7 +231,7 @@ def save_samples(
     work.settle(comm, "save_samples")
 
 
-def load_samples(path: str | Path) -> Samples:
+def load_samples(path: str | Path, *, external_data: bool | None = None) -> Samples:
     """Return inputs and outputs from a file of samples, or from any HDF5 file with datasets x and y.
 
     Attributes `grid_axes` (1 to 3) and `periodic` (0 or 1) of the file say what the shapes do not.
@@ -239,6 +240,8 @@ def load_samples(path: str | Path) -> Samples:
     ----------
     path : path
         The file.
+    external_data : bool, optional
+        Read also what lies in other files, see `load`.
 
     Returns
     -------
@@ -251,19 +254,21 @@ def load_samples(path: str | Path) -> Samples:
         For a missing, damaged or foreign file, one without x and y, or with different numbers of samples.
     """
     if is_foreign(path):
-        with open_any(path) as file:
+        with allow_external(external_data), open_any(path) as file:
             return _paired(file, *(read_foreign(file, name) for name in ("x", "y")))
-    with open_file(path, (KIND,)) as (file, _):
+    with allow_external(external_data), open_file(path, (KIND,)) as (file, _):
         return _SamplesCodec.read(file)
 
 
-def load_inputs(path: str | Path) -> Samples:
+def load_inputs(path: str | Path, *, external_data: bool | None = None) -> Samples:
     """Return the samples of a file of `save_samples`, or of any HDF5 file with a dataset x; y is None if it has none.
 
     Parameters
     ----------
     path : path
         The file.
+    external_data : bool, optional
+        Read also what lies in other files, see `load`.
 
     Returns
     -------
@@ -274,10 +279,10 @@ def load_inputs(path: str | Path) -> Samples:
     FileFormatError
         For a missing or damaged file, one without x, or with NaN or Inf in it.
     """
-    with open_any(path) as file:
+    with allow_external(external_data), open_any(path) as file:
         if "format" not in file.attrs and "y" not in file:
             return _paired(file, read_foreign(file, "x"), None)
-    return load_samples(path)
+    return load_samples(path, external_data=external_data)
 
 
 def _paired(group: Group, x: np.ndarray, y: np.ndarray | None) -> Samples:
@@ -330,4 +335,5 @@ def _write(file: Group, name: str, shape: tuple[int, ...], dtype: Any, blocks: I
         dataset[at : at + len(block)] = block
         checksum = crc32(block, checksum)
         at += len(block)
+    dataset.flush()
     dataset.attrs["crc32"] = checksum

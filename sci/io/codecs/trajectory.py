@@ -417,12 +417,13 @@ class _TrajectoryCodec:
         numbers[:finished] = trajectory.frames
         _write_layout(group, numbers, n, {}, {})
         errors = np.full((finished, 2, 2), np.nan) if trajectory.errors is None else trajectory.errors
-        for place in range(finished):
-            energy, forces = trajectory.energies[place], trajectory.forces[place]
-            group["energies"][place], group["forces"][place] = energy, forces
-            for name, pair in zip(ERRORS, errors[place]):
-                group[name][place] = pair
-            group["checksums"][place] = _checksum(energy, forces, errors[place])
+        marks = [_checksum(*frame) for frame in zip(trajectory.energies, trajectory.forces, errors)]
+        stored = {"energies": trajectory.energies, "forces": trajectory.forces, "checksums": np.array(marks, np.int64)}
+        stored |= {name: errors[:, k] for k, name in enumerate(ERRORS)}
+        for name, values in stored.items():
+            dataset = group[name]
+            dataset[:finished] = values
+            dataset.flush()  # when it is closed instead, an error of a full disk is lost
 
     @staticmethod
     def read(group: Group) -> Trajectory:

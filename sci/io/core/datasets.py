@@ -11,6 +11,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError, ShapeError
+from sci.io.core.external import check_external, check_link, external_bytes, virtual_bytes
 
 __all__ = [
     "MAX_RATIO",
@@ -29,16 +30,19 @@ __all__ = [
 MAX_RATIO = 1100
 """A little more than the best that deflate can do, 1,032 to 1."""
 
+_MAX_LINKS = 16
+
 Group = Any
 
 
-def member(group: Group, name: str) -> Any:
+def member(group: Group, name: str, depth: int = 0) -> Any:
     """Return a dataset or group of an open file, and None if it is missing.
 
     Raises
     ------
     FileFormatError
-        For a link, which may lead to any other file of this machine, and for data that lie outside of the file.
+        For a link, which may lead to any other file of this machine, and for data that lie outside of the file, unless
+        the option `external_data` is on.
     """
     for part in name.strip("/").split("/"):
         if not isinstance(group, h5py.Group):
@@ -48,12 +52,15 @@ def member(group: Group, name: str) -> Any:
             return None
         where = f"{group.name.rstrip('/')}/{part}"
         if not isinstance(link, h5py.HardLink):
-            raise FileFormatError(f"{where} is a link; expected the data themselves: copy them into the file first")
+            check_link(group.file, where, link)
+            if isinstance(link, h5py.SoftLink):
+                if depth == _MAX_LINKS:
+                    raise FileFormatError(f"{where} leads through more than {_MAX_LINKS} links; it has no end")
+                group = member(group.file if link.path.startswith("/") else group, link.path, depth + 1)
+                continue
         group = group[part]
-        if isinstance(group, h5py.Dataset) and group.external:
-            raise FileFormatError(
-                f"{where} lies in another file; expected the data themselves: h5repack the file first"
-            )
+        if isinstance(group, h5py.Dataset):
+            check_external(group, where)
     return group
 
 
@@ -148,6 +155,7 @@ def write_array(group: Group, name: str, array: Any, units: str = "", dims: Sequ
         write_text(dataset, "units", units)
     if dims:
         name_axes(dataset, dims)
+    dataset.flush()  # when it is closed instead, an error of a full disk is lost
 
 
 def axis_dims(ndim: int) -> tuple[str, ...]:
@@ -240,12 +248,18 @@ def _check_shape(dataset: Any, label: str, shape: Sequence[int | None] | None) -
     _check_size(dataset, label)
 
 
+def _limit(dataset: Any) -> int:
+    """Return the largest size to which a dataset that is no virtual one can unpack."""
+    stored = min(dataset.id.get_storage_size(), dataset.file.id.get_filesize() + external_bytes(dataset))
+    return int(stored) * (1 if dataset.chunks is None else MAX_RATIO)
+
+
 def _check_size(dataset: Any, label: str) -> None:
     """Refuse a dataset that would read as more than the file can hold, before any memory is asked for."""
     if dataset.is_virtual:
-        raise FileFormatError(f"the dataset {label} joins other datasets (virtual); expected the data themselves")
-    stored = dataset.id.get_storage_size()
-    limit = min(stored, dataset.file.id.get_filesize()) * (1 if dataset.chunks is None else MAX_RATIO)
+        stored = limit = sum(_limit(part) for part in virtual_bytes(dataset, label))
+    else:
+        stored, limit = dataset.id.get_storage_size(), _limit(dataset)
     if dataset.nbytes > limit:
         raise FileFormatError(
             f"the dataset {label} claims {dataset.nbytes} bytes, of which {stored} are stored; it is damaged"

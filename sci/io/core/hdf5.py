@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,35 @@ def create(
     with replacing(path, n_bytes, overwrite=overwrite) as temporary:
         # Nobody else knows the temporary name, so no lock is needed, which some file systems refuse.
         block = SEAL_BYTES if sealed else None
-        with h5py.File(temporary, "x", libver=LIBVER, userblock_size=block, locking=False) as file:
+        with (
+            h5py.File(temporary, "x", libver=LIBVER, userblock_size=block, locking=False) as file,
+            _diverted_if_it_fails(file),
+        ):
             write_header(file, header)
             yield file
             attach_scales(file)
+            file.flush()
         if sealed:
             seal(temporary)
+
+
+@contextlib.contextmanager
+def _diverted_if_it_fails(file: Group) -> Iterator[None]:
+    """Let HDF5 write the rest of a file to memory after an error: the file will be removed.
+
+    HDF5 2.0 ends the process with a segmentation fault if it cannot write, on a full disk, what it holds at the end.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError, ValueError, RuntimeError), _sink() as sink:
+            os.dup2(sink.fileno(), file.id.get_vfd_handle())
+        raise
+
+
+def _sink() -> Any:
+    """Return a file that is nowhere: in memory where the system has that."""
+    return os.fdopen(os.memfd_create("sci"), "wb") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()
 
 
 @contextlib.contextmanager

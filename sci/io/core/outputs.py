@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sci.distributed import Comm, agreed, rank_of, release_file, watch_file
-from sci.errors import FileFormatError, InvalidValueError
+from sci.errors import DiskFullError, FileFormatError, InvalidValueError
 
 __all__ = ["exists_error", "reason_of", "reserve", "what_is", "write_error", "writing"]
 
@@ -251,7 +251,7 @@ def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatErr
     code = getattr(error, "errno", None)
     if code in _FULL or any(os.strerror(number) in text for number in _FULL):
         free = shutil.disk_usage(path.parent).free
-        return FileFormatError(
+        return DiskFullError(
             f"{path}: the disk is full or its quota is used up: {_size(n_bytes)} needed, {_size(free)} free in "
             f"{path.parent}; free some space or write to another folder"
         )

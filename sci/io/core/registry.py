@@ -11,7 +11,7 @@ import h5py
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.datasets import Group, member
 
-__all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "write_member"]
+__all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "size_of", "write_member"]
 
 
 class Codec(Protocol):
@@ -80,7 +80,7 @@ class Kind:
 
     def n_bytes(self, object: Any) -> int:
         """Return about how much space an object of this kind takes in a file."""
-        count: Callable[[Any], int] = getattr(self.codec, "n_bytes", _n_bytes)
+        count: Callable[[Any], int] = getattr(self.codec, "n_bytes", size_of)
         return count(object)
 
     def fields(self, object: Any) -> Any:
@@ -276,11 +276,12 @@ def _full_name(cls: type) -> str:
     return cls.__qualname__ if module in ("builtins", "__main__") else f"{module}.{cls.__qualname__}"
 
 
-def _n_bytes(object: Any) -> int:
+def size_of(object: Any) -> int:
+    """Return about how much space the arrays and numbers of an object take."""
     if isinstance(object, tuple | list):
-        return sum(map(_n_bytes, object))
-    if isinstance(object, dict):
-        return sum(map(_n_bytes, object.values()))
+        return sum(map(size_of, object))
+    if isinstance(object, Mapping):
+        return sum(map(size_of, object.values()))
     if is_dataclass(object):
-        return sum(_n_bytes(getattr(object, f.name)) for f in fields(object))
+        return sum(size_of(getattr(object, f.name)) for f in fields(object))
     return int(getattr(object, "nbytes", 8))

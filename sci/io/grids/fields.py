@@ -124,6 +124,7 @@ class FieldWriter:
             dataset = self.data[name]
             dataset.resize(len(self.times) + 1, axis=0)
             dataset[len(self.times)] = array
+            dataset.flush()
         self.times.append(time)
 
     def close(self) -> None:

@@ -137,6 +137,7 @@ def fill(dataset: Any, parts: Iterable[np.ndarray], frame: Frame) -> None:
         dataset[rows] = slab.reshape(dataset.shape if rows == () else (len(slab), *dataset.shape[1:]))
         checksum = crc32(slab, checksum)
         at += len(slab)
+    dataset.flush()  # when it is closed instead, an error of a full disk is lost
     dataset.attrs["crc32"] = checksum
     kept = [name for name, n in zip("zyx", frame.shape[::-1]) if n > 1 or dataset.ndim == 3]
     label(dataset, frame.units, kept or ["x"])

@@ -91,9 +91,9 @@ def test_groups_that_are_links_are_refused(tmp_path, secret):
         if any(key != "results" for key in groups):
             with pytest.raises(FileFormatError, match="is a link"):
                 load(path)
-        with pytest.raises(FileFormatError, match="is a link"):
-            load_results(path)
-        describe(path)
+        for read in (load_results, describe):
+            with pytest.raises(FileFormatError, match="is a link"):
+                read(path)
 
 
 @pytest.mark.parametrize("name", ["../secret.h5", ".", "/etc/passwd", "spread.h5"])
