@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sci.distributed import unfinished
 from sci.errors import SciError
-from sci.io.core.outputs import exists_error, write_error, writing
+from sci.io.core.outputs import exists_error, is_full, write_error, writing
 
 __all__ = ["replacing", "sync"]
 
@@ -68,8 +68,10 @@ def _as_ours(path: Path, n_bytes: int) -> Iterator[None]:
         yield
     except SciError:
         raise
-    except (OSError, RuntimeError) as error:
-        raise write_error(path, error, n_bytes) from error
+    except Exception as error:
+        if isinstance(error, OSError | RuntimeError) or is_full(error):  # h5py raises nearly every class
+            raise write_error(path, error, n_bytes) from error
+        raise
 
 
 def _appear(temporary: Path, place: Path, replace: bool) -> None:

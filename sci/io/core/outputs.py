@@ -17,7 +17,7 @@ from pathlib import Path
 from sci.distributed import Comm, agreed, rank_of, release_file, watch_file
 from sci.errors import DiskFullError, FileFormatError, InvalidValueError
 
-__all__ = ["exists_error", "reason_of", "reserve", "what_is", "write_error", "writing"]
+__all__ = ["exists_error", "is_full", "reason_of", "reserve", "what_is", "write_error", "writing"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -245,11 +245,14 @@ def what_is(path: Path) -> str:
     return f"this is a {kinds.get(stat.S_IFMT(mode), 'device')}"
 
 
+def is_full(error: Exception) -> bool:
+    """Return True for an error of a disk that is full, or of a quota that is used up."""
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
+
+
 def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatError:
     """Return the error of a failed write, with the space that is needed if the disk is full."""
-    text = str(error)
-    code = getattr(error, "errno", None)
-    if code in _FULL or any(os.strerror(number) in text for number in _FULL):
+    if is_full(error):
         free = shutil.disk_usage(path.parent).free
         return DiskFullError(
             f"{path}: the disk is full or its quota is used up: {_size(n_bytes)} needed, {_size(free)} free in "

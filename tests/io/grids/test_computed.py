@@ -30,7 +30,8 @@ def test_the_file_is_that_of_the_whole_grid(tmp_path: Path, monkeypatch: pytest.
     assert (found.origin, found.spacing, found.units) == (expected.origin, expected.spacing, expected.units)
     with h5py.File(tmp_path / "computed.h5") as a, h5py.File(tmp_path / "whole.h5") as b:
         one, other = (f["VTKHDF/PointData/potential"] for f in (a, b))
-        assert dict(one.attrs) == dict(other.attrs)
+        first, second = ({k: v for k, v in d.attrs.items() if k != "DIMENSION_LIST"} for d in (one, other))
+        assert first == second
 
 
 @pytest.mark.parametrize(("nz", "count"), [(1, 1), (7, 7), (16, 16), (17, 9), (1000, 16)])
