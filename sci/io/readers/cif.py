@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     -------
     Particles
         Every site of the conventional cell, inside of it, in angstrom; names are the labels; `cell` is set, with a
-        along x and b in the plane of x and y.
+        along x and b in the plane of x and y. A space group that is given by its number alone is taken in the
+        reference setting, with a warning where there are others.
 
     Raises
     ------
@@ -97,10 +99,34 @@ def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
     if not structure.sites or not structure.cell.is_crystal():
         raise FileFormatError(f"{path}: no cell or no sites with coordinates; expected a crystal structure")
     if structure.spacegroup is None and not structure.symops:
-        raise FileFormatError(f"{path}: neither a space group nor symmetry operations are known; state one")
+        _set_reference_setting(path, structure, gemmi)
     if len(structure.sites) != len(blocks[0].find_loop("_atom_site_fract_x")):
         raise FileFormatError(f"{path}: some sites are no atoms (dummies?); expected atoms alone: remove the others")
     return blocks[0], structure
+
+
+def _set_reference_setting(path: Path, structure: Any, gemmi: Any) -> None:
+    """Take the operations of the reference setting where a file gives the number of its space group alone."""
+    number = structure.spacegroup_number
+    settings = [group for group in gemmi.spacegroup_table() if group.number == number]
+    if not settings:
+        named = structure.spacegroup_hm or structure.spacegroup_hall
+        unknown = f"the space group {named!r} is unknown" if named else "no space group is given"
+        raise FileFormatError(
+            f"{path}: {unknown}, and there are no symmetry operations; add a loop of _space_group_symop_operation_xyz, "
+            "or _space_group_name_H-M_alt 'P 1' where all atoms of the cell are listed"
+        )
+    chosen = next((group for group in settings if group.is_reference_setting()), settings[0])
+    structure.spacegroup = chosen
+    structure.setup_cell_images()
+    if len(settings) > 1:
+        others = ", ".join(group.xhm() for group in settings if group != chosen)
+        warnings.warn(
+            f"{path}: it names its space group by the number {number} alone; the operations are those of the reference "
+            f"setting {chosen.xhm()!r} of {len(settings)} ({others}): check the number of atoms, or add "
+            "_space_group_name_H-M_alt to the file",
+            stacklevel=4,
+        )
 
 
 def _check_values(path: Path, block: Any, lines: list[str]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from pathlib import Path
+
+import numpy as np
 
 from sci.errors import FileFormatError
 from sci.io.readers.text import Atoms, number, pick_model, read_lines, to_particles
@@ -62,8 +65,8 @@ def read_pqr(path: str | Path, *, model: int | None = None, trusted: bool = Fals
     insertion codes, a trailing element symbol, lower case, tabs, CRLF, a byte order mark, and every record of the PDB
     format. Lines that start with # ; ! % * or // are comments. A record that looks like a misspelled ATOM is an error.
     `gmx editconf -mead` writes charge and radius where a PDB file has occupancy and B factor, with an element behind
-    them: such a file is a PQR file if a charge lies outside of 0 to 1. Where remarks name the columns of radii and
-    charges, radii may come first.
+    them: such a file is a PQR file if a charge lies outside of 0 to 1. Radii may come first where remarks name their
+    columns, or, with a warning, where the numbers leave no other reading; what may be both is refused.
     """
     path = Path(path)
     lines = read_lines(path)
@@ -86,7 +89,7 @@ def read_pqr(path: str | Path, *, model: int | None = None, trusted: bool = Fals
         _check_last_line(path, lines)
     if not trusted:
         _refuse_pdb(path, lines, [atom[5] for atoms in models for atom in atoms])
-    if _radii_first(path, lines):
+    if _radii_first(path, lines, [atom for atoms in models for atom in atoms]):
         models = [[(*atom[:5], atom[6], atom[5]) for atom in atoms] for atoms in models]
     return to_particles(path, pick_model(path, models, model, "ATOM or HETATM record"))
 
@@ -121,20 +124,61 @@ def _refuse_pdb(path: Path, lines: list[str], charges: list[float]) -> None:
 
 _SECOND = 63
 """Where the second of the two columns starts."""
+RADII = (0.5, 3.5)
+"""Radii of atoms, angstrom; those of hydrogens in polar groups may be 0."""
+WHOLE = 0.02
+"""How far the charges of a molecule may add up from a whole number: by the rounding of its file."""
 
 
-def _radii_first(path: Path, lines: list[str]) -> bool:
-    """Return True if remarks say that the column of the radii comes before that of the charges."""
+def _radii_first(path: Path, lines: list[str], atoms: Atoms) -> bool:
+    """Return True if the column of the radii comes before that of the charges: by remarks, or else by the numbers."""
     starts: dict[str, int] = {}
     for row, line in enumerate(lines, 1):
         for what, first in _COLUMN_REMARK.findall(line) if line[:6].upper() == "REMARK" else ():
             name = "radius" if what.lower().startswith("radi") else "charge"
             if starts.setdefault(name, int(first)) != int(first):
                 raise FileFormatError(f"{path}:{row}: two remarks name different columns of the {name}; correct one")
+    if not starts:
+        return _radii_first_by_numbers(path, atoms)
     if len(starts) == 2:
         return starts["radius"] < starts["charge"]
     # A remark on one of the two tells as much.
     return starts.get("radius", _SECOND) < _SECOND or starts.get("charge", 0) >= _SECOND
+
+
+def _radii_first_by_numbers(path: Path, atoms: Atoms) -> bool:
+    """Decide without remarks: radii are not negative, and repeat; charges add up to a whole number.
+
+    Charge before radius is what the format says. Radius before charge is read, with a warning, where negative numbers
+    in the second column and all signs of radii in the first leave no other reading; what could be both is refused.
+    """
+    first, second = (np.array([atom[column] for atom in atoms]) for column in (5, 6))
+    if not len(atoms) or first.min() < 0:
+        return False  # no radii; a negative second number is an error of its own
+    like_radii = bool(((first == 0) | ((first >= RADII[0]) & (first <= RADII[1]))).all()) and bool(first.any())
+    repeat = 2 * len(np.unique(first)) <= len(first)
+    whole = [abs(float(column.sum()) - round(float(column.sum()))) < WHOLE for column in (first, second)]
+    if second.min() < 0 < second.max() and like_radii and repeat and whole[1]:
+        warnings.warn(
+            f"{path}: the first of the two last numbers of an atom is taken for its radius and the second for its "
+            "charge, as no remark names the columns, the second has both signs and a whole sum, and the first repeats "
+            "values like radii; to be sure, add the line: REMARK atom radii in columns 55-62",
+            stacklevel=4,
+        )
+        return True
+    first_line, both = "REMARK atom radii in columns 55-62", f"sums {first.sum():.6g} and {second.sum():.6g}"
+    if second.min() < 0:
+        atom = atoms[int(second.argmin())]
+        raise FileFormatError(
+            f"{path}:{atom[0]}: the radius is {atom[6]:g}; expected no negative number: are the charges in its column? "
+            f"The numbers do not tell ({both}); add the line `{first_line}` if they are, or correct the radius"
+        )
+    if like_radii and repeat and whole[1] and not whole[0]:
+        raise FileFormatError(
+            f"{path}:{atoms[0][0]}: the numbers do not tell whether charge or radius comes first ({both}, all of one "
+            f"sign); add the line `{first_line}` if the radius does, or `{first_line[:-5]}63-70` if the charge does"
+        )
+    return False
 
 
 def _record(line: str) -> str:

@@ -176,3 +176,35 @@ def test_a_charge_that_is_no_number_is_quoted(tmp_path, value):
     path = write(tmp_path, RUTILE.replace(" -1.1\n", f" {value}\n"))
     with pytest.raises(FileFormatError, match=rf"crystal\.cif: _atom_site_charge of O1 is '{re.escape(value)}'"):
         read_crystal(path, charges="_atom_site_charge")
+
+
+def _by_number(number: int, edge: float = 5.64) -> str:
+    cell = "".join(
+        f"_cell_length_{axis} {edge}\n_cell_angle_{angle} 90\n"
+        for axis, angle in (("a", "alpha"), ("b", "beta"), ("c", "gamma"))
+    )
+    sites = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n"
+    sites += "_atom_site_fract_z\nNa1 Na1+ 0 0 0\nCl1 Cl1- 0.5 0.5 0.5\n"
+    return f"data_x\n{cell}_space_group_IT_number {number}\n{sites}"
+
+
+def test_a_space_group_by_its_number_alone_has_the_reference_setting(tmp_path):
+    cell = read_crystal(write(tmp_path, _by_number(225)))
+    expected = read_crystal(NACL)
+    assert cell.n == 8
+    np.testing.assert_allclose(sorted(map(tuple, cell.positions)), sorted(map(tuple, expected.positions)), atol=1e-9)
+    with pytest.warns(
+        UserWarning, match=r"number 48 alone; .*reference setting 'P n n n:2' of 2 .*_space_group_name_H-M"
+    ):
+        assert read_crystal(write(tmp_path, _by_number(48))).n == 8
+
+
+def test_no_space_group_at_all_says_what_to_add(tmp_path):
+    nothing = _by_number(225).replace("_space_group_IT_number 225\n", "")
+    with pytest.raises(
+        FileFormatError, match=r"no space group is given, .*add a loop of _space_group_symop_operation_xyz"
+    ):
+        read_crystal(write(tmp_path, nothing))
+    unknown = nothing.replace("loop_", "_space_group_name_H-M_alt 'F q r s'\nloop_", 1)
+    with pytest.raises(FileFormatError, match="the space group 'F q r s' is unknown"):
+        read_crystal(write(tmp_path, unknown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sci.datasets import dataset_path
 from sci.errors import FileFormatError
 from sci.io import read_structure
 from sci.io.readers.pqr import parse_atom, read_pqr
@@ -359,3 +361,52 @@ def test_one_remark_on_a_column_is_enough(tmp_path, remarks, charge):
     path = tmp_path / "amber.pqr"
     path.write_text(f"{remarks}\nATOM      1  N   SER     1       1.000   2.000   3.000  1.5500  0.1849\nEND\n")
     assert read_structure(path).charges.tolist() == [charge]
+
+
+def swapped(charges: list[float], radii: list[float]) -> str:
+    """Return a file with radius before charge and no remark."""
+    line = "ATOM  {:5d}  C   MOL     1    {:8.3f}{:8.3f}{:8.3f}{:8.4f}{:8.4f}\n"
+    return "".join(line.format(k + 1, 1.5 * k, 0.0, 0.0, r, q) for k, (q, r) in enumerate(zip(charges, radii)))
+
+
+def test_radii_first_are_told_by_the_numbers_with_a_warning(tmp_path):
+    charges, radii = [-0.834, 0.417, 0.417, -0.834, 0.417, 0.417], [1.66, 0.8, 0.8, 1.66, 0.8, 0.8]
+    path = write(tmp_path, swapped(charges, radii))
+    with pytest.warns(UserWarning, match="is taken for its radius and the second for its charge.*REMARK atom radii in"):
+        found = read_structure(path)
+    np.testing.assert_allclose(found.charges, charges)
+    np.testing.assert_allclose(found.radii, radii)
+    path.write_text("REMARK atom radii in columns 55-62\n" + path.read_text())  # the fix that the warning names
+    np.testing.assert_allclose(read_structure(path).charges, charges)
+
+
+@pytest.mark.parametrize(
+    ("charges", "radii", "message"),
+    [
+        (
+            [-0.8, 0.4, 0.1, -0.8, 0.4, 0.4],
+            [1.66, 0.8, 0.8, 1.66, 0.8, 0.8],
+            r":1: the radius is -0\.8; .*numbers do not tell",
+        ),
+        ([-0.5, 0.25, 0.25], [1.66, 0.82, 0.81], r":1: the radius is -0\.5"),  # nothing repeats
+        ([0.25, 0.25, 0.25, 0.25], [1.6, 1.6, 0.81, 0.81], "whether charge or radius comes first .*of one sign"),
+    ],
+)
+def test_what_may_be_both_is_refused_with_the_line_that_tells(tmp_path, charges, radii, message):
+    path = write(tmp_path, swapped(charges, radii))
+    with pytest.raises(FileFormatError, match=message):
+        read_structure(path)
+    path.write_text("REMARK atom radii in columns 55-62\n" + path.read_text())
+    np.testing.assert_allclose(read_structure(path).charges, charges)
+
+
+@pytest.mark.parametrize(("charges", "radii"), [([1.0, 1.0, 2.0], [1.5, 1.5, 1.5]), ([0.5, 0.5], [0.25, 0.75])])
+def test_ions_of_one_sign_are_read_as_the_format_says(tmp_path, charges, radii):
+    found = read_structure(write(tmp_path, swapped(radii, charges)))
+    np.testing.assert_allclose(found.charges, charges)
+
+
+def test_the_standard_order_of_molecules_gives_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_structure(dataset_path("ubiquitin")).charges.min() < 0
