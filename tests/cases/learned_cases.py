@@ -8,6 +8,7 @@ import numpy as np
 
 import sci
 from sci.nn.ops.convolution import _convolved, _weight_gradient
+from sci.solvers.krylov.protocols import StepNumbers
 from sci.solvers.learned.kernels import run, transfer_weight, upper_half, widened
 from sci.solvers.learned.level import Level
 from sci.solvers.learned.parameters import flat_network, initial_parameters
@@ -69,9 +70,9 @@ class _Fine:
         self.transfer = spread(rng.integers(-127, 128, shape), np.int8)
         self.counts = spread(rng.integers(1, 7, shape), np.int8)
         self.d = spread(1 + 5 * rng.random(shape)) if variable else self.counts
-        self.links = np.zeros((3, *self.layout.padded_shape), np.float32)
-        for links in self.links:
-            links[self.layout.key] = rng.random(shape)
+        self.offdiag = np.zeros((3, *self.layout.padded_shape), np.float32)
+        for offdiag in self.offdiag:
+            offdiag[self.layout.key] = rng.random(shape)
         self.fixed, self.fraction = spread(rng.random(shape)), spread(0.2 + 0.8 * rng.random(shape))
         self.box = self.layout.box_array(np)
         self.chunk, self.blocks = rows_per_block(self.layout.whole(), self.d)
@@ -109,7 +110,7 @@ def _smoothing(name: str, *numbers: float) -> Callable[..., Iterator[Pair]]:
                 "jacobi_step": (g.u, g.f, g.jacobi),
                 "residual": (g.u, g.f, g.transfer),
             }
-            yield _made(name, bool(variable), g.blocks, out, (*given[name], g.d, g.links, out, *g.ends, *numbers))
+            yield _made(name, bool(variable), g.blocks, out, (*given[name], g.d, g.offdiag, out, *g.ends, *numbers))
 
     return cases
 
@@ -146,9 +147,9 @@ def _pairs(rng: np.random.Generator, variable: bool) -> Iterator[tuple[Level, Le
     for count in (2, 4):
         for e in (*_levels(rng, variable), _Fine(rng, (7, 2, 3), variable), _Fine(rng, (6, 6, 8), variable)):
             pair = []
-            for g, links in ((e, e.links if variable else None), (e.coarse, e.links)):
+            for g, offdiag in ((e, e.offdiag if variable else None), (e.coarse, e.offdiag)):
                 learned = (g.jacobi, g.transfer, tuple(rng.random(count)), g.interpolation, g.strides, 0.7)
-                pair.append(Level(Grid(g.layout, g.layout.lengths), g.d, links, *learned))
+                pair.append(Level(Grid(g.layout, g.layout.lengths), g.d, offdiag, *learned))
             yield pair[0], pair[1], e.f, e.u
 
 
@@ -156,7 +157,7 @@ def _steps(level: Level, f: np.ndarray, u: np.ndarray, damping: tuple[float, ...
     blocks, ends = level.ends()
     for a in damping:
         out = np.zeros_like(u)
-        on = (u, f, level.jacobi, level.d, level.given_links)
+        on = (u, f, level.jacobi, level.d, level.given_offdiag)
         run("jacobi_step", level.variable, blocks, *on, out, *ends, a)
         u = out
     return u
@@ -167,7 +168,7 @@ def _restricted(level: Level, below: Level, f: np.ndarray, u: np.ndarray) -> np.
     (blocks, ends), (coarse_blocks, (box, c1, c2, chunk)) = level.ends(), below.ends()
     (p1, p2), t, below_f = level.layout.padded_shape[1:], level.zeros(), below.zeros()
     rows = np.zeros((*below.layout.padded_shape[:2], p2), np.float32)
-    run("residual", level.variable, blocks, u, f, level.transfer, level.d, level.given_links, t, *ends)
+    run("residual", level.variable, blocks, u, f, level.transfer, level.d, level.given_offdiag, t, *ends)
     weights = (level.interpolation, level.strides, box)
     run("restrict_rows", True, coarse_blocks, t, rows, *weights, p1, p2, c1, chunk)
     coarse = (rows, below.jacobi, below_f, *weights, c1, c2, p2, chunk, level.correction_scale)
@@ -185,7 +186,7 @@ def _descend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Ite
                 stage()
         with sci.options(kernels="reference"):
             u, (blocks, ends) = level.zeros(), level.ends()
-            on = (f, level.jacobi, level.d, level.given_links, u)
+            on = (f, level.jacobi, level.d, level.given_offdiag, u)
             run("jacobi_from_zero", level.variable, blocks, *on, *ends, *level.damping[:2])
             u = _steps(level, f, u, level.damping[2:])
             expected = _restricted(level, below, f, u)
@@ -205,7 +206,7 @@ def _ascend(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Iter
             ends = (level.interpolation, level.strides, box, p1, p2, c1, c2, chunk)
             run("prolong_add", True, blocks, expected, correction, level.transfer, *ends)
             expected = _steps(level, f, expected, level.damping[::-1])
-        energy = quadratic_form_reference(expected, level.d, level.links, level.whole, 1.0)
+        energy = quadratic_form_reference(expected, level.d, level.offdiag, level.whole, 1.0)
         yield np.append(result, products), np.append(expected, [(expected * f).sum(dtype="f8"), energy])
 
 
@@ -220,7 +221,8 @@ def _cg_step(rng: np.random.Generator, dtype: str, d: int) -> Iterator[Pair]:
             new, moved, rest, left = p.copy(), x.copy(), f.copy(), f.copy()
             with sci.options(kernels="compiled", threads=1):
                 step = CgStep(level, below, room, left, below_f, 0.7)
-                square = step(new, moved, grid if descends else b, 1.5, 0.5, 0.25, moves, bool(exact), bool(descends))
+                numbers = StepNumbers(1.5, 0.5, 0.25, moves, bool(exact), bool(descends))
+                square = step(new, moved, grid if descends else b, numbers)
             found = [new, moved, left, np.array([square])]
             if descends:
                 found += [room.copy(), below_f.copy()]
@@ -298,10 +300,10 @@ def _coarsen(rng: np.random.Generator, dtype: str, d: int, variable: int) -> Ite
 
         def call(g=g, c=c, sizes=sizes) -> np.ndarray:
             made = [c.layout.zeros(np, np.float32) for _ in range(3)]
-            links = np.zeros((3, *c.layout.padded_shape), np.float32)
-            given = (g.d if variable else _faces(g), g.fixed, g.fraction, g.links)
-            run("coarsen", bool(variable), c.blocks, *given, *made, links, factors, g.strides, *sizes)
-            return np.stack([*made, *links])
+            offdiag = np.zeros((3, *c.layout.padded_shape), np.float32)
+            given = (g.d if variable else _faces(g), g.fixed, g.fraction, g.offdiag)
+            run("coarsen", bool(variable), c.blocks, *given, *made, offdiag, factors, g.strides, *sizes)
+            return np.stack([*made, *offdiag])
 
         yield _both(call)
 

@@ -42,7 +42,7 @@ class _Problem:
         self.solid = rng.random(shape) < 0.2
         counts = rng.integers(4, 7, shape) * ~self.solid
         self.d = self.layout.spread(counts.astype(np.int8 if bits == 8 else dtype))
-        self.links = np.stack([self.cells(dtype, positive=True) for _ in range(3)]) if variable else None
+        self.offdiag = np.stack([self.cells(dtype, positive=True) for _ in range(3)]) if variable else None
         self.where, self.whole = self.layout.box_array(np), self.layout.whole()
 
     def cells(self, dtype: Any, positive: bool = False) -> np.ndarray:
@@ -61,7 +61,7 @@ def _problems(rng: np.random.Generator, dtype: Any, bits: int = 64, variable: in
 
 def _stencils(rng: np.random.Generator, bits: int, variable: int) -> Iterator[tuple[_Problem, Stencil]]:
     for p in _problems(rng, "f8", bits, variable):
-        yield p, Stencil(p.layout, p.d, p.links, 0.7)
+        yield p, Stencil(p.layout, p.d, p.offdiag, 0.7)
 
 
 def _apply(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> Iterator[Pair]:
@@ -134,7 +134,7 @@ def _half_sweep(rng: np.random.Generator, dtype: str, bits: int, variable: int) 
 
             def run(p=p, u=u, f=f, color=color) -> np.ndarray:
                 out = u.copy()
-                half_sweep(p.layout, out, f, p.d, p.links, color, p.where, p.whole)()
+                half_sweep(p.layout, out, f, p.d, p.offdiag, color, p.where, p.whole)()
                 return out
 
             yield _both(run)
@@ -148,7 +148,7 @@ def _stages(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> I
         d = below.spread(rng.integers(0, 3, below.grid_shape).astype(dtype))
         weights = p.cells(dtype) if number % 2 else None
         u, f = p.cells(dtype), p.cells(dtype)
-        fine = Level(Grid(p.layout, p.layout.lengths), p.d, p.links, np.dtype(dtype), weights)
+        fine = Level(Grid(p.layout, p.layout.lengths), p.d, p.offdiag, np.dtype(dtype), weights)
         yield fine, u, f, Level(Grid(below, below.lengths), d, None, np.dtype(dtype))
 
 
@@ -163,8 +163,8 @@ def _descend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> 
             with sci.options(kernels="reference"):
                 first_sweep(e.layout, u, f, e.d, 0, e.whole, whole)()
                 for k in range(1, count):
-                    half_sweep(e.layout, u, f, e.d, e.links, k % 2, e.whole, whole)()
-                residual(e.layout, u, f, e.d, e.links, e.weights, t, e.whole, whole)()
+                    half_sweep(e.layout, u, f, e.d, e.offdiag, k % 2, e.whole, whole)()
+                residual(e.layout, u, f, e.d, e.offdiag, e.weights, t, e.whole, whole)()
                 restrict(e.layout, below.layout, t, t, below.d, expected, below.whole, 0.5)()
             yield np.append(fused.ravel(), found), np.append(u.ravel(), expected)
 
@@ -180,8 +180,8 @@ def _ascend(rng: np.random.Generator, dtype: str, bits: int, variable: int) -> I
             with sci.options(kernels="reference"):
                 prolong(e.layout, below.layout, u, correction, e.d, e.weights, e.whole)()
                 for k in range(1, count + 1):
-                    half_sweep(e.layout, u, f, e.d, e.links, k % 2, e.whole, whole)()
-            energy = quadratic_form_reference(u, e.d, e.links, e.whole, 1.0)
+                    half_sweep(e.layout, u, f, e.d, e.offdiag, k % 2, e.whole, whole)()
+            energy = quadratic_form_reference(u, e.d, e.offdiag, e.whole, 1.0)
             yield np.append(fused.ravel(), products), np.append(u.ravel(), [(u * f).sum(dtype="f8"), energy])
 
 
@@ -204,7 +204,7 @@ def _residual(rng: np.random.Generator, dtype: str, bits: int, variable: int) ->
 
         def run(p=p, u=u, f=f, share=share) -> np.ndarray:
             out = np.zeros_like(u)
-            residual(p.layout, u, f, p.d, p.links, share, out, p.where, p.whole)()
+            residual(p.layout, u, f, p.d, p.offdiag, share, out, p.where, p.whole)()
             return out
 
         yield _both(run)
@@ -241,9 +241,9 @@ def _prolong(rng: np.random.Generator, dtype: str, bits: int) -> Iterator[Pair]:
 
 
 def _run_incomplete(p: _Problem, kernel: Any, planes: bool, forward: bool, *arguments: Any) -> None:
-    links = np.zeros((3, 1, 1, 1)) if p.links is None else p.links
+    offdiag = np.zeros((3, 1, 1, 1)) if p.offdiag is None else p.offdiag
     ends = (p.where, *p.layout.padded_shape[1:])
-    given = (arguments[0], links, *arguments[1:3], *ends, *arguments[3:])
+    given = (arguments[0], offdiag, *arguments[1:3], *ends, *arguments[3:])
     count = sum(p.layout.lengths) - 2
     if not planes:
         launch(kernel, 1, *given)
@@ -256,12 +256,12 @@ def _factor(planes: bool) -> Callable[..., Iterator[Pair]]:
         for p in _problems(rng, "f8", bits, variable):
             found, expected = np.zeros(p.d.shape), np.zeros(p.d.shape)
             kernel = factor_kernel("i1" if bits == 8 else "f8", bool(variable), planes)
-            links = np.zeros((3, 1, 1, 1)) if p.links is None else p.links
+            offdiag = np.zeros((3, 1, 1, 1)) if p.offdiag is None else p.offdiag
             ends = (p.where, *p.layout.padded_shape[1:], 0.97)
             for s in range(sum(p.layout.lengths) - 2) if planes else ((),):
                 tail = (s,) if planes else ()
-                launch(kernel, p.layout.lengths[0] if planes else 1, p.d, links, found, *ends, *tail)
-            factor_reference(p.layout, p.d, p.links, expected, 0.97)
+                launch(kernel, p.layout.lengths[0] if planes else 1, p.d, offdiag, found, *ends, *tail)
+            factor_reference(p.layout, p.d, p.offdiag, expected, 0.97)
             yield found, expected
 
     return cases
@@ -274,7 +274,7 @@ def _substitute(planes: bool) -> Callable[..., Iterator[Pair]]:
             found, expected = np.zeros(p.d.shape), np.zeros(p.d.shape)
             kernel = substitute_kernel(bool(variable), bool(forward), planes)
             _run_incomplete(p, kernel, planes, bool(forward), inverse, source, found)
-            substitute_reference(p.layout, inverse, p.links, source, expected, bool(forward))
+            substitute_reference(p.layout, inverse, p.offdiag, source, expected, bool(forward))
             yield found, expected
 
     return cases

@@ -89,10 +89,7 @@ def attend_reference(
 ) -> None:
     """Reference of the kernel `attention_forward`: matrix products over tiles, and merged partial results."""
     xp = namespace(q)
-    for rows, keys, seen in _seen_tiles(q, key_range, positions):
-        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
-        if seen is not None:
-            scores = xp.where(seen, scores, -xp.inf)
+    for rows, keys, scores in _score_tiles(q, k, key_range, positions):
         top = scores.max(axis=2)
         top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
         scores -= top[..., None]
@@ -105,8 +102,9 @@ def attend_reference(
         out[:, rows], lse[:, rows] = merge_attention(out[:, rows], lse[:, rows], part, part_lse)
 
 
-def _seen_tiles(q: Array, key_range: KeyRange, positions: Array) -> Iterator[tuple[slice, slice, Array | None]]:
-    """Yield rows, keys and mask of each tile in which a query sees a key; the mask is None where all is seen."""
+def _score_tiles(q: Array, k: Array, key_range: KeyRange, positions: Array) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield rows, keys and scores of each tile in which a query sees a key; minus infinity for hidden pairs."""
+    xp = namespace(q)
     low, high, at = (to_host(a) for a in (key_range.low, key_range.high, positions))
     for i in range(0, q.shape[1], _REFERENCE_ROWS):
         rows = slice(i, i + _REFERENCE_ROWS)
@@ -117,11 +115,12 @@ def _seen_tiles(q: Array, key_range: KeyRange, positions: Array) -> Iterator[tup
             if last < lowest or first > highest:
                 continue
             whole = first >= low[rows].max() and last <= high[rows].min()
-            yield rows, keys, None if whole else _seen(key_range, rows, positions[keys])
-
-
-def _seen(key_range: KeyRange, rows: slice, positions: Array) -> Array:
-    return (key_range.low[rows, None] <= positions) & (positions <= key_range.high[rows, None])
+            scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+            if not whole:
+                there = positions[keys]
+                seen = (key_range.low[rows, None] <= there) & (there <= key_range.high[rows, None])
+                scores = xp.where(seen, scores, -xp.inf)
+            yield rows, keys, scores
 
 
 @entry
@@ -238,11 +237,8 @@ def add_gradients_reference(
 ) -> None:
     """Reference of the kernels `attention_backward_*`: matrix products over tiles."""
     xp = namespace(q)
-    for rows, keys, seen in _seen_tiles(q, key_range, positions):
-        scores = q[:, rows] @ k[:, keys].swapaxes(1, 2)
+    for rows, keys, scores in _score_tiles(q, k, key_range, positions):
         scores -= lse[:, rows, None]
-        if seen is not None:
-            scores = xp.where(seen, scores, -xp.inf)
         weights = xp.exp(scores, out=scores)
         change = dout[:, rows] @ v[:, keys].swapaxes(1, 2)
         change -= delta[:, rows, None]

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.backend import Array
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.protocols import Cycle
+from sci.solvers.krylov.protocols import Cycle, StepNumbers
 from sci.solvers.poisson.space import VectorSpace
 
 __all__ = ["ArrayCycle", "PaddedVectors"]
@@ -139,8 +139,8 @@ class PaddedVectors:
         both = (self._pending * factor, length * factor) if moves else None
         self._pending = 0.0 if moves else length
         if self._fused is not None:
-            numbers = (1 / self.unit, beta, self.scale * length, both, soon, not last)
-            square = self._fused(self.p, self.x, self.b, *numbers)
+            numbers = StepNumbers(1 / self.unit, beta, self.scale * length, both, soon, not last)
+            square = self._fused(self.p, self.x, self.b, numbers)
             self._descended = not last
             return sqrt(self._guard.part(square)) * self.unit, soon
         old = self.p if beta else self._z

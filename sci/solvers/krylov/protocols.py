@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from sci.backend import Array
 from sci.distributed.communicators import Comm
@@ -16,6 +16,7 @@ __all__ = [
     "LinearOperator",
     "PaddedOperator",
     "Preconditioner",
+    "StepNumbers",
     "WorkspacePreconditioner",
 ]
 
@@ -127,21 +128,37 @@ class PaddedOperator(Protocol):
         """Return b without its part in the null space; refuse one with such a part."""
 
 
+class StepNumbers(NamedTuple):
+    """The numbers of a step of conjugate gradients that is fused with a stage of the next cycle.
+
+    Parameters
+    ----------
+    scale : float
+        Of b - A x, where the residual is recomputed.
+    beta : float
+        Of the old direction.
+    step : float
+        Along the new direction, in the residual.
+    moves : (float, float) or None
+        Of x along the old and the new direction; None where x waits.
+    exact : bool
+        Whether the residual is recomputed from x, which needs `moves`.
+    descends : bool
+        Whether the next cycle starts after its first stage.
+    """
+
+    scale: float
+    beta: float
+    step: float
+    moves: tuple[float, float] | None
+    exact: bool
+    descends: bool
+
+
 class FusedStep(Protocol):
     """A step of conjugate gradients that also does the first stage of the next cycle, in one pass through memory."""
 
-    def __call__(
-        self,
-        p: Array,
-        x: Array,
-        b: Array,
-        scale: float,
-        beta: float,
-        step: float,
-        moves: tuple[float, float] | None,
-        exact: bool,
-        descends: bool,
-    ) -> float:
+    def __call__(self, p: Array, x: Array, b: Array, numbers: StepNumbers) -> float:
         """Set p = z + beta p, x += moves[0] (the old p) + moves[1] p, f -= step A p, and return f'f.
 
         Where it is `exact`, f = scale (b - A x). Where it `descends`, the next cycle is run with `descended`.

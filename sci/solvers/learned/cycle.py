@@ -51,7 +51,7 @@ class Stages:
     def _in_several_passes(self, below: Stages) -> None:
         """Bind one kernel after the other; u alternates between two arrays."""
         level, u, other = self.level, self.level.zeros(), self.level.zeros()
-        xp, fill, operator = namespace(level.d), self.level.grid.fill, (level.d, level.given_links)
+        xp, fill, operator = namespace(level.d), self.level.grid.fill, (level.d, level.given_offdiag)
         p1, p2 = level.layout.padded_shape[1:]
         c1, c2 = below.level.layout.padded_shape[1:]
         weights = (level.interpolation, level.strides)
@@ -107,14 +107,14 @@ class LearnedCycle:
     ----------
     hierarchy : Hierarchy
     weight : float
-        Of the faces of the operator, where it has no links.
+        Of the faces of the operator, where it has no offdiag.
     """
 
     def __init__(self, hierarchy: Hierarchy, weight: float) -> None:
         self._hierarchy, self.scale = hierarchy, 1 / hierarchy.unit
         self._gathered, self._levels = _chain(hierarchy.gathered), _chain(hierarchy.levels)
         self.step: CgStep | None = None
-        """A step of conjugate gradients that does the first stage as well, on one thread of a host without links."""
+        """A step of conjugate gradients that does the first stage as well, on one thread of a host without offdiag."""
         top = self._levels[0]
         if top.products is not None and not top.level.variable:
             below = top.below

@@ -21,7 +21,7 @@ from sci.solvers.learned.setup import (
     neumann_rescale,
     smooths_twice,
 )
-from sci.solvers.multigrid.hierarchy import dense_inverse
+from sci.solvers.multigrid.hierarchy import inverse_of_level
 from sci.solvers.multigrid.level import Level as OperatorLevel
 from sci.solvers.poisson.blocks import Blocks, Gather, Grid
 from sci.solvers.poisson.faces import FLUID
@@ -57,8 +57,8 @@ class Hierarchy:
     Notes
     -----
     Collective. Each cell of a distributed level is computed as on one process. The setup exchanges one layer of what
-    the networks read, the 27 cells around each, and of all links; two sums over the ranks give the unit of the equation
-    and the number of steps on the given grid.
+    the networks read, the 27 cells around each, and of all off-diagonal entries; two sums over the ranks give the unit
+    of the equation and the number of steps on the given grid.
     """
 
     def __init__(self, A: PoissonOperator, parameters: Parameters) -> None:
@@ -96,8 +96,8 @@ class Hierarchy:
         if self.gather is not None:
             # Whoever cuts the result of the gathered levels sets the halo of this rank's box as well.
             self.levels[-1] = replace(self.levels[-1], grid=replace(boxes[-1], halo=None))
-        end = OperatorLevel(last[-1].grid, last[-1].d, last[-1].links, np.float32)
-        self.inverse = to_device(dense_inverse(end).astype(np.float32), A.xp)
+        end = OperatorLevel(last[-1].grid, last[-1].d, last[-1].offdiag, np.float32)
+        self.inverse = to_device(inverse_of_level(end).astype(np.float32), A.xp)
         self.unknowns = A.xp.flatnonzero(end.d > 0)
 
     def _finest(self) -> Equation:
@@ -127,10 +127,10 @@ class Hierarchy:
         d = gather.joined(e.d)
         if e.counts is not None:
             return replace(e, grid=grid, d=d, counts=gather.joined(e.counts))
-        assert e.links is not None
-        links = namespace(d).stack([gather.joined(link) for link in e.links])
+        assert e.offdiag is not None
+        offdiag = namespace(d).stack([gather.joined(link) for link in e.offdiag])
         return replace(
-            e, grid=grid, d=d, dirichlet=gather.joined(e.dirichlet), fraction=gather.joined(e.fraction), links=links
+            e, grid=grid, d=d, dirichlet=gather.joined(e.dirichlet), fraction=gather.joined(e.fraction), offdiag=offdiag
         )
 
     def _own_box(self, grid: Grid) -> Level:

@@ -37,7 +37,7 @@ _PACKED = ("network_fields", "coarsen")
 
 
 def cycle_kernel(name: str, variable: bool) -> Kernel:
-    """Return an instance of a kernel of `grid/cycle.cu`; `variable` says whether the level has links."""
+    """Return an instance of a kernel of `grid/cycle.cu`; `variable` says whether the level has offdiag."""
     if name in _ONE_TYPE:
         return get_kernel("grid/cycle.cu", name, np.float32)
     counts = np.int32 if name in _PACKED else np.int8
@@ -73,36 +73,36 @@ def transfer_weight(code: Array) -> Array:
     return (code != 0) * (np.float32(TRANSFER_MIDDLE) + np.float32(TRANSFER_STEP) * code.astype(np.float32))
 
 
-def _inside(variable: bool, u: Array, d: Array, links: Array, box: Array) -> Array:
+def _inside(variable: bool, u: Array, d: Array, offdiag: Array, box: Array) -> Array:
     """Return A u in a box."""
-    return d[box_key(box)] * u[box_key(box)] - around(u, links if variable else None, box)
+    return d[box_key(box)] * u[box_key(box)] - around(u, offdiag if variable else None, box)
 
 
 def jacobi_from_zero_reference(
-    variable: bool, f: Array, jacobi: Array, d: Array, links: Array, u: Array, *rest: Any
+    variable: bool, f: Array, jacobi: Array, d: Array, offdiag: Array, u: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `jacobi_from_zero` in array calls."""
     box, a, b = rest[0], rest[-2], rest[-1]
     start = f * widened(jacobi)
     key = box_key(box)
     w = widened(jacobi)[key]
-    u[key] = (a + b) * start[key] - a * b * w * _inside(variable, start, d, links, box)
+    u[key] = (a + b) * start[key] - a * b * w * _inside(variable, start, d, offdiag, box)
 
 
 def jacobi_step_reference(
-    variable: bool, u: Array, f: Array, jacobi: Array, d: Array, links: Array, out: Array, *rest: Any
+    variable: bool, u: Array, f: Array, jacobi: Array, d: Array, offdiag: Array, out: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `jacobi_step` in array calls."""
     key, a = box_key(rest[0]), rest[-1]
-    out[key] = u[key] + a * widened(jacobi)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
+    out[key] = u[key] + a * widened(jacobi)[key] * (f[key] - _inside(variable, u, d, offdiag, rest[0]))
 
 
 def residual_reference(
-    variable: bool, u: Array, f: Array, transfer: Array, d: Array, links: Array, t: Array, *rest: Any
+    variable: bool, u: Array, f: Array, transfer: Array, d: Array, offdiag: Array, t: Array, *rest: Any
 ) -> None:
     """Reference of the kernel `residual` in array calls."""
     key = box_key(rest[0])
-    t[key] = transfer_weight(transfer)[key] * (f[key] - _inside(variable, u, d, links, rest[0]))
+    t[key] = transfer_weight(transfer)[key] * (f[key] - _inside(variable, u, d, offdiag, rest[0]))
 
 
 def _gathered(fine: Array, interpolation: Array, stride: int, count: int, axis: int) -> Array:
@@ -137,12 +137,17 @@ def prolong_add_reference(
 ) -> None:
     """Reference of the kernel `prolong_add` in array calls."""
     xp = namespace(u)
-    for axis, (tap, n, stride) in enumerate(zip(interpolation, (int(v) for v in box[3:6]), (int(v) for v in strides))):
+    for axis, (interpolation_weight, n, stride) in enumerate(
+        zip(interpolation, (int(v) for v in box[3:6]), (int(v) for v in strides))
+    ):
         fine = xp.arange(n)
         parent = fine // stride + 1
         neighbor = xp.where(fine % 2 == 0, parent - 1, parent + 1)
         shape = tuple(-1 if a == axis else 1 for a in range(3))
-        own, far = xp.full(n, tap[1]).reshape(shape), xp.full(n, tap[0]).reshape(shape)
+        own, far = (
+            xp.full(n, interpolation_weight[1]).reshape(shape),
+            xp.full(n, interpolation_weight[0]).reshape(shape),
+        )
         e = own * e.take(parent, axis) + far * e.take(neighbor, axis)
     key = box_key(box)
     u[key] += transfer_weight(transfer)[key] * e
@@ -222,7 +227,7 @@ def coarsen_reference(
     d: Array,
     fixed: Array,
     fraction: Array,
-    links: Array,
+    offdiag: Array,
     c_d: Array,
     c_fixed: Array,
     c_fraction: Array,
@@ -257,7 +262,7 @@ def coarsen_reference(
     diagonal = c_fixed[key].copy()
     for axis in range(3):
         if variable:
-            link = links[axis]
+            link = offdiag[axis]
         else:
             link = xp.zeros_like(unknown)
             high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))

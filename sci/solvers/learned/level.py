@@ -23,10 +23,10 @@ class Level:
     ----------
     grid : Grid
     d : padded array
-        Diagonal, int8 without links.
-    links : (3, *padded) array or None
-        Weight of the face between a cell and the one before it along each axis; None if all links between unknowns are
-        1.
+        Diagonal, int8 without offdiag.
+    offdiag : (3, *padded) array or None
+        Weight of the face between a cell and the one before it along each axis; None if all of them between unknowns
+        are 1.
     jacobi : padded uint16 array
         Modulated inverse of the diagonal: the upper half of a float32.
     transfer : padded int8 array
@@ -43,7 +43,7 @@ class Level:
 
     grid: Grid
     d: Array
-    links: Array | None
+    offdiag: Array | None
     jacobi: Array
     transfer: Array
     damping: tuple[float, ...]
@@ -58,13 +58,13 @@ class Level:
 
     @property
     def variable(self) -> bool:
-        """Whether the level has links."""
-        return self.links is not None
+        """Whether the level has offdiag."""
+        return self.offdiag is not None
 
     @cached_property
-    def given_links(self) -> Array:
-        """The links as kernels take them: of one entry each where there are none."""
-        return namespace(self.d).zeros((3, 1, 1, 1), np.float32) if self.links is None else self.links
+    def given_offdiag(self) -> Array:
+        """The off-diagonal entries as kernels take them: of one entry each where there are none."""
+        return namespace(self.d).zeros((3, 1, 1, 1), np.float32) if self.offdiag is None else self.offdiag
 
     @cached_property
     def whole(self) -> Array:
@@ -80,7 +80,7 @@ class Level:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return int(sum(a.nbytes for a in (self.d, self.given_links, self.jacobi, self.transfer)))
+        return int(sum(a.nbytes for a in (self.d, self.given_offdiag, self.jacobi, self.transfer)))
 
     def zeros(self) -> Array:
         """Return a padded float32 array of zeros."""

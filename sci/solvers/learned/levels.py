@@ -12,7 +12,7 @@ from sci.backend import Array, namespace
 
 __all__ = [
     "BatchLevel",
-    "apply_links",
+    "apply_stencil",
     "coarser",
     "diagonal_of",
     "first_level",
@@ -41,7 +41,7 @@ class BatchLevel:
 
     Parameters
     ----------
-    links : three arrays, one entry shorter along their own axis
+    offdiag : three arrays, one entry shorter along their own axis
         Weight of the face between a cell and the next one along the axis.
     dirichlet : (..., nx, ny, nz) array
         Weight of the Dirichlet faces of each cell.
@@ -55,7 +55,7 @@ class BatchLevel:
         0 for the given grid.
     """
 
-    links: tuple[Array, Array, Array]
+    offdiag: tuple[Array, Array, Array]
     dirichlet: Array
     fraction: Array
     closed: Array
@@ -142,19 +142,19 @@ def coarser(level: BatchLevel) -> BatchLevel:
     dimensions the operator is scaled by 1/2, so that a link is the mean of the four fine ones.
     """
     scale = 0.5 ** (level.coarsened - 1)
-    links = []
-    for axis, link in zip((-3, -2, -1), level.links):
+    offdiag = []
+    for axis, link in zip((-3, -2, -1), level.offdiag):
         crossing = link[ODD[axis]] if level.shape[axis] > 1 else link
         for other in (-3, -2, -1):
             crossing = crossing if other == axis else _pair_sum(crossing, other)
-        links.append(crossing * scale)
+        offdiag.append(crossing * scale)
     dirichlet, fraction, closed = level.dirichlet, level.fraction, level.closed
     for axis in (-3, -2, -1):
         dirichlet, fraction = _pair_sum(dirichlet, axis), _pair_sum(fraction, axis)
         closed = pair_mean(closed, axis)
     stiffening = wall_factor(level.depth + 1) / wall_factor(level.depth)
     fraction = fraction * 0.5**level.coarsened
-    x, y, z = links
+    x, y, z = offdiag
     return BatchLevel((x, y, z), dirichlet * (scale * stiffening), fraction, closed, level.walls, level.depth + 1)
 
 
@@ -182,8 +182,8 @@ def inactive_fraction(fraction: Array, closed: Array, walls: Any) -> Array:
     return lost
 
 
-def rescaling(fine: BatchLevel, coarse: BatchLevel, tap: float) -> tuple[Array, Array] | None:
-    """Return the factor of the interpolation to each fine cell beside Neumann surfaces, and its derivative by the tap.
+def rescaling(fine: BatchLevel, coarse: BatchLevel, interpolation_weight: float) -> tuple[Array, Array] | None:
+    """Return the factor of the interpolation to cells beside Neumann surfaces, and the derivative by its weight.
 
     None if there are no such surfaces. Coarse cells without an unknown hold zeros; beside Neumann surfaces the weights
     of the others are raised to sum to one, so that constants stay constant.
@@ -199,7 +199,10 @@ def rescaling(fine: BatchLevel, coarse: BatchLevel, tap: float) -> tuple[Array, 
         if n > 1:
             other = parent + 2 * (cell % 2) - 1
             far, dfar = lost.take(other, axis), slope.take(other, axis)
-            near, dnear = near + tap * (far - near), dnear + tap * (dfar - dnear) + (far - near)
+            near, dnear = (
+                near + interpolation_weight * (far - near),
+                dnear + interpolation_weight * (dfar - dnear) + (far - near),
+            )
         lost, slope = near, dnear
     factor = 1 / (1 - xp.minimum(lost, CUT_OFF))
     return factor, xp.where(lost < CUT_OFF, factor * factor * slope, 0)
@@ -213,28 +216,28 @@ def hierarchy(level: BatchLevel) -> list[BatchLevel]:
     return levels
 
 
-def diagonal_of(links: tuple[Array, Array, Array], dirichlet: Array) -> Array:
+def diagonal_of(offdiag: tuple[Array, Array, Array], dirichlet: Array) -> Array:
     """Return the sum of the weights of the faces of each cell."""
     total = dirichlet.copy()
-    for axis, link in zip((-3, -2, -1), links):
+    for axis, link in zip((-3, -2, -1), offdiag):
         total[HIGH[axis]] += link
         total[LOW[axis]] += link
     return total
 
 
-def apply_links(links: tuple[Array, Array, Array], diagonal: Array, x: Array) -> Array:
+def apply_stencil(offdiag: tuple[Array, Array, Array], diagonal: Array, x: Array) -> Array:
     """Return diagonal x minus the sum over the neighbors of link times x."""
     out = diagonal * x
-    for axis, link in zip((-3, -2, -1), links):
+    for axis, link in zip((-3, -2, -1), offdiag):
         out[HIGH[axis]] -= link * x[LOW[axis]]
         out[LOW[axis]] -= link * x[HIGH[axis]]
     return out
 
 
-def upsample(coarse: Array, axis: int, n: int, tap: float) -> Array:
-    """Interpolate along one axis to `n` cells: 1 - tap times the parent plus tap times the nearer of its neighbors.
+def upsample(coarse: Array, axis: int, n: int, interpolation_weight: float) -> Array:
+    """Interpolate along one axis to `n` cells: (1 - weight) parent + weight times the nearer of its neighbors.
 
-    Zero stands beyond the ends; tap = 1/4 is linear. An axis of one cell is copied.
+    Zero stands beyond the ends; a weight of 1/4 is linear. An axis of one cell is copied.
     """
     if n == 1:
         return coarse
@@ -242,20 +245,20 @@ def upsample(coarse: Array, axis: int, n: int, tap: float) -> Array:
     shape[axis] *= 2
     out = namespace(coarse).empty(shape, coarse.dtype)
     even, odd = out[EVEN[axis]], out[ODD[axis]]
-    even[...] = (1 - tap) * coarse
+    even[...] = (1 - interpolation_weight) * coarse
     odd[...] = even
-    even[HIGH[axis]] += tap * coarse[LOW[axis]]
-    odd[LOW[axis]] += tap * coarse[HIGH[axis]]
+    even[HIGH[axis]] += interpolation_weight * coarse[LOW[axis]]
+    odd[LOW[axis]] += interpolation_weight * coarse[HIGH[axis]]
     return out[part(axis, 0, n)]
 
 
-def restrict(fine: Array, axis: int, tap: float) -> Array:
+def restrict(fine: Array, axis: int, interpolation_weight: float) -> Array:
     """Apply the transpose of `upsample` along one axis."""
     n = fine.shape[axis]
     if n == 1:
         return fine
     even, odd = fine[EVEN[axis]], fine[ODD[axis]]
-    out = (1 - tap) * _pair_sum(fine, axis)
-    out[LOW[axis]] += tap * even[HIGH[axis]]
-    out[HIGH[axis]] += tap * (odd[LOW[axis]] if n % 2 == 0 else odd)
+    out = (1 - interpolation_weight) * _pair_sum(fine, axis)
+    out[LOW[axis]] += interpolation_weight * even[HIGH[axis]]
+    out[HIGH[axis]] += interpolation_weight * (odd[LOW[axis]] if n % 2 == 0 else odd)
     return out

@@ -15,7 +15,7 @@ from sci.solvers.learned.levels import (
     HIGH,
     LOW,
     BatchLevel,
-    apply_links,
+    apply_stencil,
     diagonal_of,
     rescaling,
     restrict,
@@ -31,12 +31,13 @@ from sci.solvers.learned.parameters import (
     weights,
     weights_vjp,
 )
+from sci.solvers.poisson.matrix import pseudo_inverse
 
-__all__ = ["BatchCycle", "cycle_of", "dense_inverse", "features", "vcycle", "vcycle_vjp"]
+__all__ = ["BatchCycle", "cycle_of", "features", "inverse_of_batch", "vcycle", "vcycle_vjp"]
 
 
 ROUNDING = 1e-6
-"""Relative difference, at most, between a float32 diagonal and the sum of its six links."""
+"""Relative difference, at most, between a float32 diagonal and the sum of its six off-diagonal entries."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class BatchStage:
         Dirichlet term before its modulation.
     damping : list of float
         Weight of each Jacobi step.
-    tap : float
+    interpolation_weight : float
         Weight of the neighbor in the interpolation.
-    gain : float
+    correction_scale : float
         Factor of the restricted residual.
     residuals : tuple
         Of the network, for the gradients.
@@ -71,37 +72,37 @@ class BatchStage:
     transfer: Array
     fixed: Array
     damping: list[float]
-    tap: float
-    gain: float
+    interpolation_weight: float
+    correction_scale: float
     residuals: Any
 
     def apply(self, x: Array) -> Array:
         """Return A x."""
-        return apply_links(self.level.links, self.diagonal, x)
+        return apply_stencil(self.level.offdiag, self.diagonal, x)
 
     def interpolate(self, coarse: Array) -> Array:
         """Interpolate a coarse grid, without the weight of the cells."""
         for axis in (-1, -2, -3):
-            coarse = upsample(coarse, axis, self.level.shape[axis], self.tap)
+            coarse = upsample(coarse, axis, self.level.shape[axis], self.interpolation_weight)
         return coarse
 
     def restrict(self, fine: Array) -> Array:
         """Apply the transpose of `interpolate`."""
         for axis in (-3, -2, -1):
-            fine = restrict(fine, axis, self.tap)
+            fine = restrict(fine, axis, self.interpolation_weight)
         return fine
 
-    def tap_gradient(self, fine: Array, coarse: Array) -> float:
-        """Return the derivative of <fine, interpolate(coarse)> by the tap."""
+    def interpolation_gradient(self, fine: Array, coarse: Array) -> float:
+        """Return the derivative of <fine, interpolate(coarse)> by the interpolation weight."""
         inputs = [coarse]
         for axis in (-1, -2, -3):
-            inputs.append(upsample(inputs[-1], axis, self.level.shape[axis], self.tap))
+            inputs.append(upsample(inputs[-1], axis, self.level.shape[axis], self.interpolation_weight))
         total = 0.0
         for axis, below in zip((-3, -2, -1), inputs[2::-1]):
             if self.level.shape[axis] > 1:
                 n = self.level.shape[axis]
                 total += _dot(fine, upsample(below, axis, n, 1.0) - upsample(below, axis, n, 0.0))
-            fine = restrict(fine, axis, self.tap)
+            fine = restrict(fine, axis, self.interpolation_weight)
         return total
 
 
@@ -119,8 +120,8 @@ class BatchCycle:
         part = slice(k, k + 1)
 
         def of(stage: BatchStage) -> BatchStage:
-            x, y, z = (link[part] for link in stage.level.links)
-            level = replace(stage.level, links=(x, y, z), fraction=stage.level.fraction[part])
+            x, y, z = (link[part] for link in stage.level.offdiag)
+            level = replace(stage.level, offdiag=(x, y, z), fraction=stage.level.fraction[part])
             fields = {
                 name: getattr(stage, name)[part] for name in ("diagonal", "inverse", "jacobi", "transfer", "fixed")
             }
@@ -135,7 +136,7 @@ def features(level: BatchLevel) -> Array:
     They are its fluid fraction, Dirichlet weight / 6 and diagonal / 6, and their means over 3 x 3 x 3 cells.
     """
     scale = 1.0 / 6.0
-    own = [level.fraction, level.dirichlet * scale, diagonal_of(level.links, level.dirichlet) * scale]
+    own = [level.fraction, level.dirichlet * scale, diagonal_of(level.offdiag, level.dirichlet) * scale]
     return namespace(level.fraction).stack([*own, *(_box_mean(f) for f in own)], axis=-1)
 
 
@@ -152,16 +153,16 @@ def cycle_of(levels: list[BatchLevel], parameters: Parameters, seen: list[Array]
     """Return the cycle of a hierarchy: the networks evaluated in every cell. `seen` are the features, if known."""
     seen = [features(level) for level in levels] if seen is None else seen
     stages = [_stage(level, below, parameters, f) for level, below, f in zip(levels, [*levels[1:], None], seen)]
-    return BatchCycle(stages, dense_inverse(stages[-1].level.links, stages[-1].diagonal))
+    return BatchCycle(stages, inverse_of_batch(stages[-1].level.offdiag, stages[-1].diagonal))
 
 
 def _stage(level: BatchLevel, below: BatchLevel | None, parameters: Parameters, seen: Array) -> BatchStage:
     xp, kind = namespace(seen), kind_of(level.depth)
     factors, residuals = modulations(parameters, kind, seen)
-    tap = float(parameters[f"level{kind}.tap"])
-    lifted = None if below is None else rescaling(level, below, tap)
+    interpolation_weight = float(parameters[f"level{kind}.tap"])
+    lifted = None if below is None else rescaling(level, below, interpolation_weight)
     fixed = level.dirichlet * surface_factor(level.fraction, level.depth) if level.depth > 0 else level.dirichlet
-    diagonal = diagonal_of(level.links, fixed * factors[..., 2] if level.depth > 0 else fixed)
+    diagonal = diagonal_of(level.offdiag, fixed * factors[..., 2] if level.depth > 0 else fixed)
     unknown = (level.fraction > 0) & (diagonal > 0)
     inverse = xp.where(unknown, 1 / xp.where(unknown, diagonal, 1), 0).astype(seen.dtype)
     return BatchStage(
@@ -172,24 +173,24 @@ def _stage(level: BatchLevel, below: BatchLevel | None, parameters: Parameters, 
         factors[..., 1] * unknown * (1 if lifted is None else lifted[0]),
         fixed,
         weights(parameters, kind),
-        tap,
+        interpolation_weight,
         2.0 ** (2 - level.coarsened) * exp(float(parameters[f"level{kind}.gain"])),
         (residuals, factors[..., 1], lifted),
     )
 
 
-def dense_inverse(links: tuple[Array, Array, Array], diagonal: Array) -> Array:
+def inverse_of_batch(offdiag: tuple[Array, Array, Array], diagonal: Array) -> Array:
     """Invert the operator of a small grid on the host, in double precision; a singular one on its range."""
     over = to_host(diagonal).astype(np.float64)
-    x, y, z = (to_host(link).astype(np.float64) for link in links)
+    x, y, z = (to_host(link).astype(np.float64) for link in offdiag)
     # The rounding error of a cell without Dirichlet term must not make a singular operator regular.
     inner = diagonal_of((x, y, z), np.zeros_like(over))
     over = np.where(abs(over - inner) <= ROUNDING * over, inner, over)
     shape, batch = over.shape[-3:], over.shape[:-3]
     n = int(np.prod(shape))
     units = np.broadcast_to(np.eye(n).reshape(n, *(1 for _ in batch), *shape), (n, *batch, *shape))
-    matrix = np.moveaxis(apply_links((x, y, z), over, units).reshape(n, *batch, n), 0, -1)
-    inverse = np.linalg.pinv(matrix, rcond=1e-10, hermitian=True)
+    matrix = np.moveaxis(apply_stencil((x, y, z), over, units).reshape(n, *batch, n), 0, -1)
+    inverse = pseudo_inverse(matrix, 1e-10)
     return to_device(inverse.astype(diagonal.dtype), namespace(diagonal))
 
 
@@ -215,7 +216,7 @@ def vcycle(cycle: BatchCycle, r: Array, depth: int = 0) -> tuple[Array, Any]:
         x = (w * stage.jacobi) * q if x is None else x + (w * stage.jacobi) * q
     assert x is not None
     q, before = r - stage.apply(x), x
-    below = stage.gain * stage.restrict(stage.transfer * q)
+    below = stage.correction_scale * stage.restrict(stage.transfer * q)
     coarse, inside = vcycle(cycle, below, depth + 1)
     spread = stage.interpolate(coarse)
     x = x + stage.transfer * spread
@@ -273,13 +274,13 @@ def _level_vjp(
         dr += more
     dspread = stage.transfer * dx
     dbelow = _level_vjp(cycle, stage.restrict(dspread), inside, depth + 1, parameters, gradients)
-    lifted = stage.interpolate(stage.gain * dbelow)
+    lifted = stage.interpolate(stage.correction_scale * dbelow)
     dq = stage.transfer * lifted
     dr += dq
     sums.dirichlet -= dq * before
     gradients[f"level{kind}.gain"] += _dot(dbelow, below)
-    gradients[f"level{kind}.tap"] += stage.tap_gradient(dspread, coarse)
-    gradients[f"level{kind}.tap"] += stage.tap_gradient(stage.transfer * q, stage.gain * dbelow)
+    gradients[f"level{kind}.tap"] += stage.interpolation_gradient(dspread, coarse)
+    gradients[f"level{kind}.tap"] += stage.interpolation_gradient(stage.transfer * q, stage.correction_scale * dbelow)
     dtransfer = dx * spread + lifted * q
     dx = dx - stage.apply(dq)
     for k in range(count - 1, -1, -1):

@@ -41,13 +41,13 @@ class Equation:
     depth : int
         0 for the given grid.
     d : padded array
-        Diagonal, or without links the numbers of `pack_faces`. Its halo is read, as that of the next two.
+        Diagonal, or without offdiag the numbers of `pack_faces`. Its halo is read, as that of the next two.
     dirichlet, fraction : padded array
-        Dirichlet term, and part of the cell that is fluid; of one entry without links.
-    links : (3, *padded) array or None
-        None if all links between unknowns are 1. The layer after the grid is read.
+        Dirichlet term, and part of the cell that is fluid; of one entry without offdiag.
+    offdiag : (3, *padded) array or None
+        None if all of them between unknowns are 1. The layer after the grid is read.
     counts : padded int8 array or None
-        The diagonal without links.
+        The diagonal without offdiag.
     """
 
     grid: Grid
@@ -55,7 +55,7 @@ class Equation:
     d: Array
     dirichlet: Array
     fraction: Array
-    links: Array | None
+    offdiag: Array | None
     counts: Array | None
 
     @property
@@ -65,12 +65,12 @@ class Equation:
 
     @property
     def variable(self) -> bool:
-        """Whether the equation has links."""
-        return self.links is not None
+        """Whether the equation has offdiag."""
+        return self.offdiag is not None
 
     def fill(self) -> Equation:
         """Bring the halos up to date; collective on ranks."""
-        for array in (self.d, self.dirichlet, self.fraction, self.links) if self.variable else (self.d,):
+        for array in (self.d, self.dirichlet, self.fraction, self.offdiag) if self.variable else (self.d,):
             self.grid.fill(array)
         return self
 
@@ -84,13 +84,13 @@ def finest_equation(
     ----------
     grid : Grid
     stencil : Stencil
-        Without links, its counts of faces are read in the halo.
+        Without offdiag, its counts of faces are read in the halo.
     unit : float
     fluid, dirichlet : padded arrays or None
-        Unknowns and Dirichlet terms where the stencil has links.
+        Unknowns and Dirichlet terms where the stencil has offdiag.
     """
     layout, xp = stencil.layout, stencil.xp
-    if stencil.links is None:
+    if stencil.offdiag is None:
         none = xp.zeros((1, 1, 1), np.float32)
         faces, box = layout.zeros(xp, np.int32), layout.box_array(xp)
         chunk, blocks = rows_per_block(layout.whole(), faces)
@@ -98,8 +98,8 @@ def finest_equation(
         return Equation(grid, 0, faces, none, none, None, stencil.d)
     assert fluid is not None
     assert dirichlet is not None
-    d, links, walls = ((a * (1 / unit)).astype(np.float32) for a in (stencil.d, stencil.links, dirichlet))
-    return Equation(grid, 0, d, walls, fluid.astype(np.float32), links, None)
+    d, offdiag, walls = ((a * (1 / unit)).astype(np.float32) for a in (stencil.d, stencil.offdiag, dirichlet))
+    return Equation(grid, 0, d, walls, fluid.astype(np.float32), offdiag, None)
 
 
 def coarser_equation(e: Equation, grid: Grid) -> Equation:
@@ -111,12 +111,12 @@ def coarser_equation(e: Equation, grid: Grid) -> Equation:
     factors = xp.asarray([scale, scale * stiffening, 0.5 ** sum(halved)], dtype=np.float32)
     strides = xp.asarray([2 if h else 1 for h in halved], dtype=np.int64)
     d, dirichlet, fraction = (half.zeros(xp, np.float32) for _ in range(3))
-    links = xp.zeros((3, *half.padded_shape), np.float32)
+    offdiag = xp.zeros((3, *half.padded_shape), np.float32)
     chunk, blocks = rows_per_block(half.whole(), e.d)
     ends = (half.box_array(xp), *e.layout.padded_shape, *half.padded_shape[1:], chunk)
-    given = (e.d, e.dirichlet, e.fraction, xp.zeros((3, 1, 1, 1), np.float32) if e.links is None else e.links)
-    run("coarsen", e.variable, blocks, *given, d, dirichlet, fraction, links, factors, strides, *ends)
-    return Equation(grid, e.depth + 1, d, dirichlet, fraction, links, None)
+    given = (e.d, e.dirichlet, e.fraction, xp.zeros((3, 1, 1, 1), np.float32) if e.offdiag is None else e.offdiag)
+    run("coarsen", e.variable, blocks, *given, d, dirichlet, fraction, offdiag, factors, strides, *ends)
+    return Equation(grid, e.depth + 1, d, dirichlet, fraction, offdiag, None)
 
 
 def make_level(e: Equation, parameters: Parameters) -> Level:
@@ -136,7 +136,7 @@ def make_level(e: Equation, parameters: Parameters) -> Level:
     return Level(
         e.grid,
         diagonal,
-        e.links,
+        e.offdiag,
         jacobi,
         transfer,
         tuple(weights(parameters, kind)),

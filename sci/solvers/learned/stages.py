@@ -10,6 +10,7 @@ import numpy as np
 
 from sci.backend import Array
 from sci.kernels import Kernel, bind, every_kernel, get_kernel, host_threads, launch, use_compiled
+from sci.solvers.krylov.protocols import StepNumbers
 from sci.solvers.learned.level import Level
 
 __all__ = ["CgStep", "ascend", "descend", "in_one_pass", "planes"]
@@ -25,7 +26,7 @@ def planes(level: Level) -> Array:
 
 
 def stage_kernel(name: str, variable: bool) -> Kernel:
-    """Return an instance of `jacobi_descend` or `jacobi_ascend`; `variable` says whether the level has links."""
+    """Return an instance of `jacobi_descend` or `jacobi_ascend`; `variable` says whether the level has offdiag."""
     return get_kernel(_SOURCE, name, np.float32, np.float32 if variable else np.int8, variable)
 
 
@@ -45,7 +46,7 @@ def _numbers(level: Level, below: Level) -> tuple[Any, ...]:
 
 
 def _arrays(level: Level, u: Array, f: Array) -> tuple[Array, ...]:
-    return u, f, level.jacobi, level.transfer, level.d, level.given_links, np.array(level.damping)
+    return u, f, level.jacobi, level.transfer, level.d, level.given_offdiag, np.array(level.damping)
 
 
 def _rows(level: Level, below: Level) -> Array:
@@ -88,7 +89,7 @@ def ascend(
 
 @dataclass(frozen=True, eq=False)
 class CgStep:
-    """A step of conjugate gradients for an operator without links, and the way down of the next cycle, in one pass.
+    """A step of conjugate gradients for an operator without offdiag, and the way down of the next cycle, in one pass.
 
     Parameters
     ----------
@@ -108,28 +109,14 @@ class CgStep:
     below_f: Array
     weight: float
 
-    def __call__(
-        self,
-        p: Array,
-        x: Array,
-        b: Array,
-        scale: float,
-        beta: float,
-        step: float,
-        moves: tuple[float, float] | None,
-        exact: bool,
-        descends: bool,
-    ) -> float:
-        """Set p = z + beta p, with `moves` x += moves[0] (the old p) + moves[1] p, and f -= step A p; return f'f.
-
-        If it is `exact`, which needs `moves`, f = scale (b - A x). b is padded or a grid of three axes. If it
-        `descends`, the next cycle starts after its first stage.
-        """
+    def __call__(self, p: Array, x: Array, b: Array, numbers: StepNumbers) -> float:
+        """Take the step and return f'f, see `FusedStep`; b is padded or a grid of three axes."""
+        scale, beta, step, moves, exact, descends = numbers
         level, below, square = self.level, self.below, np.zeros(1)
         given = (self.u, p, x, b, self.f, level.jacobi, level.transfer, level.d, np.array(level.damping))
         coarse = (_rows(level, below), below.jacobi, self.below_f, square)
-        numbers = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
+        factors = (self.weight, scale, beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         shape = (level.correction_scale, *b.shape[1:], int(b.shape == x.shape))
         kernel = get_kernel(_SOURCE, "jacobi_cg_step", np.float32, np.int8)
-        launch(kernel, 1, *given, *coarse, *_numbers(level, below), *shape, *numbers, int(exact), int(descends))
+        launch(kernel, 1, *given, *coarse, *_numbers(level, below), *shape, *factors, int(exact), int(descends))
         return float(square[0])

@@ -1,4 +1,4 @@
-"""Coarse Poisson operators: discretized again on pairs of cells, or averaged from the links of the fine grid."""
+"""Coarse Poisson operators: discretized again on pairs of cells, or averaged from the fine grid."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _beyond(layout: Layout, padded: Array, axis: int, side: int) -> Array:
 
 
 def rediscretize(grid: Grid, kind: Array, factors: Sequence[tuple[float, float]], body: float, dtype: Any) -> Level:
-    """Return the operator with unit links between unknowns, and Dirichlet faces of the weights given.
+    """Return the operator with unit off-diagonal entries between unknowns, and Dirichlet faces of the weights given.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def rediscretize(grid: Grid, kind: Array, factors: Sequence[tuple[float, float]]
 
 
 def average(fine: Level, coarse: Grid, kind: Array, ratio: float, dtype: Any) -> Level:
-    """Return the operator whose links are the means of the fine links through the same face.
+    """Return the operator whose off-diagonal entries are the means of the fine ones through the same face.
 
     The Dirichlet part of a coarse cell is the sum of those of its cells, spread over the cells of a face, times
     `ratio`: the zero comes nearer, in cells, from level to level.
@@ -156,18 +156,18 @@ def average(fine: Level, coarse: Grid, kind: Array, ratio: float, dtype: Any) ->
     """
     xp, old, new = namespace(kind), fine.layout, coarse.layout
     inner = new.box_key
-    links = xp.zeros((3, *new.padded_shape), dtype=dtype)
+    offdiag = xp.zeros((3, *new.padded_shape), dtype=dtype)
     axes = (1, 2) if old.is_2d else (0, 1, 2)
     per_face = 2 ** (len(axes) - 1)
     around = xp.zeros(new.lengths, dtype=dtype)
     for axis in axes:
-        links[axis][inner] = _total(_children(old, new, _links_along(fine, axis), axis)) / per_face
-        links[axis] = coarse.fill(links[axis])
-        around += _beyond(new, links[axis], axis, 0) + _beyond(new, links[axis], axis, 1)
+        offdiag[axis][inner] = _total(_children(old, new, _offdiag_along(fine, axis), axis)) / per_face
+        offdiag[axis] = coarse.fill(offdiag[axis])
+        around += _beyond(new, offdiag[axis], axis, 0) + _beyond(new, offdiag[axis], axis, 1)
     dirichlet, d = new.zeros(xp, dtype), new.zeros(xp, dtype)
     dirichlet[inner] = _total(_children(old, new, _dirichlet_part(fine))) * (ratio / per_face)
     d[inner] = around + dirichlet[inner]
-    return Level(coarse, d, links, dtype, kind=kind, dirichlet=dirichlet)
+    return Level(coarse, d, offdiag, dtype, kind=kind, dirichlet=dirichlet)
 
 
 def _total(parts: list[Array]) -> Array:
@@ -177,10 +177,10 @@ def _total(parts: list[Array]) -> Array:
     return result
 
 
-def _links_along(level: Level, axis: int) -> Array:
-    """Return the links of each cell to the one before it along an axis, padded."""
-    if level.links is not None:
-        return level.links[axis]
+def _offdiag_along(level: Level, axis: int) -> Array:
+    """Return the off-diagonal entries of each cell to the one before it along an axis, padded."""
+    if level.offdiag is not None:
+        return level.offdiag[axis]
     fluid = level.kind == FLUID
     key, back = [slice(None)] * 3, [slice(None)] * 3
     key[axis], back[axis] = slice(1, None), slice(None, -1)

@@ -81,7 +81,7 @@ class Stages:
         def sweep(color: int) -> Call:
             def over(box: Box | None) -> Call:
                 where = level.whole if box is None else self.layout.box_array(namespace(self.u), box)
-                arrays = (self.layout, self.u, self.f, level.d, level.links)
+                arrays = (self.layout, self.u, self.f, level.d, level.offdiag)
                 return half_sweep(*arrays, color, where, box or self.layout.whole())
 
             return level.grid.overlapped(self.u, over)
@@ -100,7 +100,7 @@ class Stages:
         remaining = self.layout.zeros(xp, level.dtype)
         scratch = xp.zeros((*below.layout.padded_shape[:2], self.layout.padded_shape[2]), dtype=level.dtype)
         subtract = residual(
-            self.layout, self.u, self.f, level.d, level.links, level.weights, remaining, level.whole, whole
+            self.layout, self.u, self.f, level.d, level.offdiag, level.weights, remaining, level.whole, whole
         )
         coarse = (below.level.d, below.f, below.level.whole, self._factor)
         gather = restrict(self.layout, below.layout, remaining, scratch, *coarse)

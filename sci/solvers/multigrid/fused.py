@@ -10,7 +10,7 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.kernels import Kernel, bind, get_kernel, host_threads, use_compiled
 from sci.solvers.multigrid.level import Level
-from sci.solvers.multigrid.smoothers import SOURCE, given_links
+from sci.solvers.multigrid.smoothers import SOURCE, given_offdiag
 
 __all__ = ["ascend", "descend", "in_one_pass"]
 
@@ -18,7 +18,7 @@ Stage: TypeAlias = Callable[[], object]
 
 
 def _kernel(name: str, level: Level, u: Array) -> Kernel:
-    return get_kernel(SOURCE, name, u.dtype, level.d.dtype, level.links is not None)
+    return get_kernel(SOURCE, name, u.dtype, level.d.dtype, level.offdiag is not None)
 
 
 def in_one_pass(level: Level, u: Array) -> bool:
@@ -33,7 +33,7 @@ def in_one_pass(level: Level, u: Array) -> bool:
 
 def _arrays(level: Level, u: Array, f: Array) -> tuple[Array, ...]:
     weights = u if level.weights is None else level.weights
-    return u, u, f, level.d, level.inverse, given_links(level.links, u), weights
+    return u, u, f, level.d, level.inverse, given_offdiag(level.offdiag, u), weights
 
 
 def _flags(level: Level) -> tuple[int, int]:

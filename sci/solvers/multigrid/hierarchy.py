@@ -15,9 +15,10 @@ from sci.solvers.multigrid.level import Level
 from sci.solvers.poisson.blocks import Gather, Grid
 from sci.solvers.poisson.faces import FLUID, padded_kind
 from sci.solvers.poisson.grid import Layout
+from sci.solvers.poisson.matrix import pseudo_inverse
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["COARSEST", "Hierarchy", "dense_inverse"]
+__all__ = ["COARSEST", "Hierarchy", "inverse_of_level"]
 
 COARSEST = 128
 """Cells of a level that is small enough for its dense inverse."""
@@ -31,7 +32,8 @@ class Hierarchy:
     ----------
     A : PoissonOperator
     averaged : bool
-        Coarse operators average the links of the level before; otherwise they are Poisson operators of coarse masks.
+        Coarse operators average the off-diagonal entries of the level before; otherwise they are Poisson operators of
+        coarse masks.
     corrected : bool
         Coarse operators know how far the zero of a Dirichlet wall or body is from their cells.
     dtype : float32 or float64
@@ -67,7 +69,7 @@ class Hierarchy:
             depth = len(levels) + len(gathered) - bool(gathered)
             last.append(self._coarser(last[-1], last[-1].grid.coarser, depth))
         _check_dense(last[-1].layout, A.grid_shape)
-        self.inverse = to_device(dense_inverse(last[-1]).astype(dtype), A.xp)
+        self.inverse = to_device(inverse_of_level(last[-1]).astype(dtype), A.xp)
         self.unknowns = A.xp.flatnonzero(last[-1].d > 0)
         self.levels, self.gathered = _linked(levels), _linked(gathered)
         if gathered:
@@ -80,7 +82,7 @@ class Hierarchy:
         if A.constant:
             return Level(A.grid, A.stencil.d, None, dtype, kind=A.kind)
         unit = A.unit
-        given: tuple[Array, Array, Array] = (A.diagonal, A.dirichlet, A.stencil.links)
+        given: tuple[Array, Array, Array] = (A.diagonal, A.dirichlet, A.stencil.offdiag)
         d, dirichlet = (A.layout.spread(a / unit, dtype) for a in given[:2])
         return Level(A.grid, d, (given[2] / unit).astype(dtype), dtype, kind=A.kind, dirichlet=dirichlet)
 
@@ -102,12 +104,12 @@ class Hierarchy:
         """Return a level of the whole grid from the boxes of all ranks."""
         A, gather = self._A, self.gather
         assert gather is not None
-        assert own.links is not None
+        assert own.offdiag is not None
         grid = Grid.whole(gather.whole_layout.grid_shape, A.periodic)
         kind = padded_kind(grid, gather.whole(own.kind).reshape(grid.layout.lengths), A.wall_kinds)
-        links = namespace(kind).stack([gather.joined(link) for link in own.links])
+        offdiag = namespace(kind).stack([gather.joined(link) for link in own.offdiag])
         d, dirichlet = (grid.layout.spread(gather.whole(a)) for a in (own.d, own.dirichlet))
-        return Level(grid, d, links, own.dtype, kind=kind, dirichlet=dirichlet)
+        return Level(grid, d, offdiag, own.dtype, kind=kind, dirichlet=dirichlet)
 
     @property
     def nbytes(self) -> int:
@@ -139,7 +141,7 @@ def _check_dense(layout: Layout, grid_shape: tuple[int, ...]) -> None:
         )
 
 
-def dense_inverse(level: Level) -> np.ndarray:
+def inverse_of_level(level: Level) -> np.ndarray:
     """Return the inverse over the unknowns of a small level, the pseudo-inverse where it is singular."""
     layout = level.layout
     d = to_host(level.d).astype(np.float64)
@@ -147,19 +149,14 @@ def dense_inverse(level: Level) -> np.ndarray:
     number.reshape(-1)[np.flatnonzero(d > 0)] = np.arange(int((d > 0).sum()))
     number = layout.wrap(number)
     matrix = np.diag(d[d > 0])
-    links: Array | None = None if level.links is None else to_host(level.links).astype(np.float64)
+    offdiag: Array | None = None if level.offdiag is None else to_host(level.offdiag).astype(np.float64)
     inner = layout.box_key
     for axis in range(int(layout.is_2d), 3):
         before = list(inner)
         before[axis] = slice(0, layout.lengths[axis])
         here, there = number[inner], number[tuple(before)]
-        weight = np.ones(here.shape) if links is None else links[axis][inner]
+        weight = np.ones(here.shape) if offdiag is None else offdiag[axis][inner]
         both = (here >= 0) & (there >= 0) & (here != there)
         np.add.at(matrix, (here[both], there[both]), -weight[both])
         np.add.at(matrix, (there[both], here[both]), -weight[both])
-    values, vectors = np.linalg.eigh(matrix)
-    if values.size == 0:
-        return matrix
-    good = values > 1e-6 * values.max()
-    inverse: np.ndarray = (vectors[:, good] / values[good]) @ vectors[:, good].T
-    return inverse
+    return pseudo_inverse(matrix, 1e-6)

@@ -22,9 +22,9 @@ class Level:
     grid : Grid
     d : padded array
         int8 where it counts faces of weight 1.
-    links : (3, *padded) array or None
-        Weight of the face between a cell and the one before it along each axis; None if all links between unknowns are
-        1.
+    offdiag : (3, *padded) array or None
+        Weight of the face between a cell and the one before it along each axis; None if all of them between unknowns
+        are 1.
     dtype : dtype
         Of the cycle.
     weights : padded array, optional
@@ -37,7 +37,7 @@ class Level:
 
     grid: Grid
     d: Array
-    links: Array | None
+    offdiag: Array | None
     dtype: Any
     weights: Array | None = None
     kind: Array = None
@@ -61,7 +61,7 @@ class Level:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that a cycle reads."""
-        arrays = [self.d, self.links, self.weights, vars(self).get("inverse")]
+        arrays = [self.d, self.offdiag, self.weights, vars(self).get("inverse")]
         return int(sum(a.nbytes for a in arrays if a is not None))
 
 

@@ -29,10 +29,10 @@ class Multigrid(PaddedPreconditioner):
         Sweeps of red-black Gauss-Seidel before and after each coarse correction: V(1,1) or V(2,2). The order of the
         colors is reversed after it, which makes the cycle symmetric.
     coarse : "averaged" or "rediscretized"
-        How coarse operators are made: from the mean of the links through each face, which also follows thin bodies and
-        varying coefficients, by default; or as Poisson operators of coarse masks (fluid where half of the cells of the
-        finest grid are), for constant coefficients and cubic cells: a little faster an iteration, and slower on thin or
-        porous bodies.
+        How coarse operators are made: from the mean of the off-diagonal entries through each face, which also follows
+        thin bodies and varying coefficients, by default; or as Poisson operators of coarse masks (fluid where half of
+        the cells of the finest grid are), for constant coefficients and cubic cells: a little faster an iteration, and
+        slower on thin or porous bodies.
     wall_corrected : bool
         Whether coarse operators know how far the zero of a Dirichlet wall or body is from their cells.
     dtype : float32 or float64

@@ -21,7 +21,7 @@ SOURCE = "grid/multigrid.cu"
 
 
 def half_sweep(
-    layout: Layout, u: Array, f: Array, d: Array, links: Array | None, color: int, box_array: Array, box: Box
+    layout: Layout, u: Array, f: Array, d: Array, offdiag: Array | None, color: int, box_array: Array, box: Box
 ) -> Call:
     """Return a callable that sets u = (f + sum of link x neighbor) / d in one color: i + j + k + color even.
 
@@ -30,16 +30,18 @@ def half_sweep(
     layout : Layout
     u, f, d : padded array
         Zero outside of the unknowns; d may be int8.
-    links : (3, *padded) array or None
+    offdiag : (3, *padded) array or None
     color : int
     box_array, box
         The box to work on, as an array on the device and as integers.
     """
-    kernel = get_kernel(SOURCE, "half_sweep", u.dtype, d.dtype, links is not None)
+    kernel = get_kernel(SOURCE, "half_sweep", u.dtype, d.dtype, offdiag is not None)
     if not use_compiled(kernel, u):
-        return partial(half_sweep_reference, u, f, d, links, box_array, color)
+        return partial(half_sweep_reference, u, f, d, offdiag, box_array, color)
     chunk, blocks = rows_per_block(box, u)
-    return bind(kernel, blocks, u, u, f, d, given_links(links, u), box_array, *layout.padded_shape[1:], chunk, color)
+    return bind(
+        kernel, blocks, u, u, f, d, given_offdiag(offdiag, u), box_array, *layout.padded_shape[1:], chunk, color
+    )
 
 
 def first_sweep(layout: Layout, u: Array, f: Array, d: Array, color: int, box_array: Array, box: Box) -> Call:
@@ -56,24 +58,24 @@ def residual(
     u: Array,
     f: Array,
     d: Array,
-    links: Array | None,
+    offdiag: Array | None,
     weights: Array | None,
     t: Array,
     box_array: Array,
     box: Box,
 ) -> Call:
     """Return a callable that sets t = weights (f - d u + sum of link x neighbor), with weights 1 where None."""
-    kernel = get_kernel(SOURCE, "residual", u.dtype, d.dtype, links is not None)
+    kernel = get_kernel(SOURCE, "residual", u.dtype, d.dtype, offdiag is not None)
     if not use_compiled(kernel, u):
-        return partial(residual_reference, u, f, d, links, weights, t, box_array)
+        return partial(residual_reference, u, f, d, offdiag, weights, t, box_array)
     chunk, blocks = rows_per_block(box, u)
     arguments = (box_array, *layout.padded_shape[1:], chunk, int(weights is not None))
-    return bind(kernel, blocks, u, f, d, given_links(links, u), t if weights is None else weights, t, *arguments)
+    return bind(kernel, blocks, u, f, d, given_offdiag(offdiag, u), t if weights is None else weights, t, *arguments)
 
 
-def given_links(links: Array | None, u: Array) -> Array:
-    """Return the links, or the placeholder that kernels of constant links take."""
-    return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if links is None else links
+def given_offdiag(offdiag: Array | None, u: Array) -> Array:
+    """Return the off-diagonal entries, or the placeholder of kernels that read none."""
+    return u.reshape(-1)[:3].reshape(3, 1, 1, 1) if offdiag is None else offdiag
 
 
 def _color_of(d: Array, box_array: Array, color: int) -> Array:
@@ -87,10 +89,10 @@ def _color_of(d: Array, box_array: Array, color: int) -> Array:
     return on
 
 
-def half_sweep_reference(u: Array, f: Array, d: Array, links: Array | None, box_array: Array, color: int) -> None:
+def half_sweep_reference(u: Array, f: Array, d: Array, offdiag: Array | None, box_array: Array, color: int) -> None:
     """Reference of the kernel `half_sweep` in array calls."""
     key = box_key(box_array)
-    value = (f[key] + around(u, links, box_array)) * inverse_diagonal(d[key], u.dtype)
+    value = (f[key] + around(u, offdiag, box_array)) * inverse_diagonal(d[key], u.dtype)
     on = _color_of(d[key], box_array, color)
     u[key] = on * value + ~on * u[key]
 
@@ -102,9 +104,9 @@ def first_sweep_reference(u: Array, f: Array, d: Array, box_array: Array, color:
 
 
 def residual_reference(
-    u: Array, f: Array, d: Array, links: Array | None, weights: Array | None, t: Array, box_array: Array
+    u: Array, f: Array, d: Array, offdiag: Array | None, weights: Array | None, t: Array, box_array: Array
 ) -> None:
     """Reference of the kernel `residual` in array calls."""
     key = box_key(box_array)
-    value = (d[key] > 0) * (f[key] - d[key] * u[key] + around(u, links, box_array))
+    value = (d[key] > 0) * (f[key] - d[key] * u[key] + around(u, offdiag, box_array))
     t[key] = value if weights is None else value * weights[key]

@@ -1,4 +1,4 @@
-"""The assembled matrix of a Poisson operator."""
+"""The assembled matrix of a Poisson operator, and inverses of small ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sci.solvers.poisson.boundary import beyond_face
 from sci.solvers.poisson.faces import Face
 from sci.solvers.poisson.grid import Layout
 
-__all__ = ["to_csr"]
+__all__ = ["pseudo_inverse", "to_csr"]
 
 
 def to_csr(mask: Array, periodic: tuple[bool, ...], diagonal: Array, faces: Iterable[Face]) -> Any:
@@ -45,3 +45,16 @@ def to_csr(mask: Array, periodic: tuple[bool, ...], diagonal: Array, faces: Iter
         entries.append(-weights[linked])
     triplet = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
     return sparse.coo_matrix(triplet, shape=(size, size)).tocsr()
+
+
+def pseudo_inverse(matrix: np.ndarray, cutoff: float) -> np.ndarray:
+    """Return the pseudo-inverse of symmetric positive semi-definite matrices (..., n, n).
+
+    Eigenvalues up to `cutoff` times the largest count as zero.
+    """
+    if matrix.shape[-1] == 0:
+        return matrix
+    values, vectors = np.linalg.eigh(matrix)
+    good = values > cutoff * values.max(axis=-1, keepdims=True)
+    inverses = np.where(good, 1 / np.where(good, values, 1), 0)
+    return np.asarray((vectors * inverses[..., None, :]) @ np.swapaxes(vectors, -1, -2))

@@ -380,7 +380,7 @@ class PoissonOperator:
     @property
     def nbytes(self) -> int:
         """Bytes of the stencil, the mask and the coefficient."""
-        arrays = (self.stencil.d, self.stencil.links, self.kind, self.mask, self.neumann_body, self.coefficient)
+        arrays = (self.stencil.d, self.stencil.offdiag, self.kind, self.mask, self.neumann_body, self.coefficient)
         return int(sum(a.nbytes for a in arrays if a is not None))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -26,15 +26,15 @@ class Stencil:
     ----------
     layout : Layout
     d : padded array
-        int8 numbers of faces, with links None; or float64.
-    links : (3, *padded) float64 array or None
-        links[axis] at a cell is the link to the cell before it; None if all links between unknowns are 1.
+        int8 numbers of faces, with offdiag None; or float64.
+    offdiag : (3, *padded) float64 array or None
+        offdiag[axis] at a cell is minus the entry for the cell before it; None if all of them between unknowns are 1.
     weight : float
     """
 
     layout: Layout
     d: Array
-    links: Array | None
+    offdiag: Array | None
     weight: float
 
     @cached_property
@@ -43,9 +43,9 @@ class Stencil:
         return namespace(self.d)
 
     @cached_property
-    def given_links(self) -> Array:
-        """The links, or the placeholder that kernels without links take."""
-        return self.xp.zeros((3, 1, 1, 1)) if self.links is None else self.links
+    def given_offdiag(self) -> Array:
+        """The off-diagonal entries, or the placeholder that kernels without offdiag take."""
+        return self.xp.zeros((3, 1, 1, 1)) if self.offdiag is None else self.offdiag
 
     @cached_property
     def _whole(self) -> Array:
@@ -60,24 +60,24 @@ class Stencil:
 
     def _kernel(self, name: str, number: Any, *store: Any) -> Kernel:
         """Return a kernel for numbers of one dtype, with vectors of the dtype `store`."""
-        return get_kernel(SOURCE, name, number, self.d.dtype, self.links is not None, *store)
+        return get_kernel(SOURCE, name, number, self.d.dtype, self.offdiag is not None, *store)
 
     def apply(self, u: Array, out: Array, box: Box | None = None) -> None:
         """Write A u into `out`, in the cells of `box` or everywhere; the halo of u is read as it is."""
         kernel, (arguments, blocks) = self._kernel("apply_stencil", u.dtype), self._launch_arguments(box)
         if use_compiled(kernel, u):
-            links = self.given_links.astype(u.dtype, copy=False)
-            launch(kernel, blocks, u, self.d, links, out, *arguments, self.weight)
+            offdiag = self.given_offdiag.astype(u.dtype, copy=False)
+            launch(kernel, blocks, u, self.d, offdiag, out, *arguments, self.weight)
         else:
-            apply_reference(u, self.d, self.links, out, arguments[0], self.weight)
+            apply_reference(u, self.d, self.offdiag, out, arguments[0], self.weight)
 
     def quadratic_form(self, u: Array, box: Box | None = None) -> float:
         """Return u'A u, u in float32 or float64."""
         kernel, (arguments, blocks) = self._kernel("quadratic_form", np.float64, u.dtype), self._launch_arguments(box)
         if not use_compiled(kernel, u):
-            return quadratic_form_reference(u, self.d, self.links, arguments[0], self.weight)
+            return quadratic_form_reference(u, self.d, self.offdiag, arguments[0], self.weight)
         partial = partials(u, blocks)
-        launch(kernel, blocks, u, self.d, self.given_links, partial, *arguments, partial.shape[1], self.weight)
+        launch(kernel, blocks, u, self.d, self.given_offdiag, partial, *arguments, partial.shape[1], self.weight)
         return float(partial.sum())
 
     def cg_step(
@@ -100,12 +100,12 @@ class Stencil:
         kernel, box = self._kernel("cg_step", np.float64, p.dtype), self._whole
         numbers = (beta, step * self.weight, int(moves is not None), *(moves or (0.0, 0.0)))
         if not use_compiled(kernel, p):
-            return cg_step_reference(z, old, p, x, f, residual, self.d, self.links, box, *numbers)
+            return cg_step_reference(z, old, p, x, f, residual, self.d, self.offdiag, box, *numbers)
         n0, n1, n2 = self.layout.lengths
         chunk, blocks = rows_per_block(((0, 0, 0), (n0 + 2, n1 + 2, n2)), p)
         partial = partials(p, blocks)
         arguments = (box, *self.layout.padded_shape[1:], chunk, partial.shape[1])
-        launch(kernel, blocks, z, old, p, x, f, residual, self.d, self.given_links, partial, *arguments, *numbers)
+        launch(kernel, blocks, z, old, p, x, f, residual, self.d, self.given_offdiag, partial, *arguments, *numbers)
         return float(partial.sum())
 
     def residual(self, x: Array, b: Array, f: Array, scale: float) -> float:
@@ -113,10 +113,10 @@ class Stencil:
         kernel, (arguments, blocks) = self._kernel("scaled_residual", np.float64, f.dtype), self._launch_arguments(None)
         inset = int(b.shape == x.shape)
         if not use_compiled(kernel, x):
-            return scaled_residual_reference(x, b, f, self.d, self.links, arguments[0], inset, self.weight, scale)
+            return scaled_residual_reference(x, b, f, self.d, self.offdiag, arguments[0], inset, self.weight, scale)
         partial = partials(x, blocks)
         numbers = (partial.shape[1], *b.shape[1:], inset, self.weight, scale)
-        launch(kernel, blocks, x, b, f, self.d, self.given_links, partial, *arguments, *numbers)
+        launch(kernel, blocks, x, b, f, self.d, self.given_offdiag, partial, *arguments, *numbers)
         return float(partial.sum())
 
     def axpy(self, x: Array, p: Array, step: float) -> None:
@@ -149,27 +149,27 @@ def moved(padded: Array, box: Array, axis: int, shift: int) -> Array:
     return padded[tuple(key)]
 
 
-def around(u: Array, links: Array | None, box: Array) -> Array:
+def around(u: Array, offdiag: Array | None, box: Array) -> Array:
     """Return the sum of link x neighbor in the cells of a box."""
     pairs = [(moved(u, box, axis, -1), moved(u, box, axis, 1)) for axis in range(3)]
-    if links is None:
+    if offdiag is None:
         return (pairs[0][0] + pairs[0][1]) + (pairs[1][0] + pairs[1][1]) + (pairs[2][0] + pairs[2][1])
     total = 0
     for axis, (before, after) in enumerate(pairs):
-        total = total + moved(links[axis], box, axis, 0) * before + moved(links[axis], box, axis, 1) * after
+        total = total + moved(offdiag[axis], box, axis, 0) * before + moved(offdiag[axis], box, axis, 1) * after
     return total
 
 
-def apply_reference(u: Array, d: Array, links: Array | None, out: Array, box: Array, weight: float) -> None:
+def apply_reference(u: Array, d: Array, offdiag: Array | None, out: Array, box: Array, weight: float) -> None:
     """Reference of the kernel `apply_stencil` in array calls."""
     key = box_key(box)
-    out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, links, box)))
+    out[key] = (d[key] > 0) * (weight * (d[key] * u[key] - around(u, offdiag, box)))
 
 
-def quadratic_form_reference(u: Array, d: Array, links: Array | None, box: Array, weight: float) -> float:
+def quadratic_form_reference(u: Array, d: Array, offdiag: Array | None, box: Array, weight: float) -> float:
     """Reference of the kernel `quadratic_form` in array calls."""
     key, u = box_key(box), u.astype(np.float64)
-    return weight * float((u[key] * (d[key] * u[key] - around(u, links, box))).sum())
+    return weight * float((u[key] * (d[key] * u[key] - around(u, offdiag, box))).sum())
 
 
 def cg_step_reference(
@@ -180,7 +180,7 @@ def cg_step_reference(
     f: Array,
     residual: Array,
     d: Array,
-    links: Array | None,
+    offdiag: Array | None,
     box: Array,
     beta: float,
     step: float,
@@ -192,7 +192,7 @@ def cg_step_reference(
     key = box_key(box)
     p[...] = z.astype(np.float64) + beta * old.astype(np.float64)
     direction = p.astype(np.float64)
-    product = d[key] * direction[key] - around(direction, links, box)
+    product = d[key] * direction[key] - around(direction, offdiag, box)
     residual[key] = (d[key] > 0) * (f[key] - step * product)
     if moves:
         x[key] += before * old[key] + now * direction[key]
@@ -204,7 +204,7 @@ def scaled_residual_reference(
     b: Array,
     f: Array,
     d: Array,
-    links: Array | None,
+    offdiag: Array | None,
     box: Array,
     inset: int,
     weight: float,
@@ -212,7 +212,7 @@ def scaled_residual_reference(
 ) -> float:
     """Reference of the kernel `scaled_residual` in array calls."""
     key = box_key(box)
-    left = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, links, box)))
+    left = (d[key] > 0) * ((b[key] if inset else b) - weight * (d[key] * x[key] - around(x, offdiag, box)))
     left = scale * left
     f[key] = left
     return float((left * left).sum())

@@ -79,10 +79,10 @@ class IncompleteCholesky(PaddedPreconditioner):
 
     def _factor(self) -> None:
         stencil, planes = self.A.stencil, is_device_array(self.A.mask)
-        kernel = factor_kernel(stencil.d.dtype, stencil.links is not None, planes)
-        arguments = (stencil.d, stencil.given_links, self.inverse, *self._launch_arguments(), self.modified)
+        kernel = factor_kernel(stencil.d.dtype, stencil.offdiag is not None, planes)
+        arguments = (stencil.d, stencil.given_offdiag, self.inverse, *self._launch_arguments(), self.modified)
         if not use_compiled(kernel, self.inverse):
-            factor_reference(self.A.layout, stencil.d, stencil.links, self.inverse, self.modified)
+            factor_reference(self.A.layout, stencil.d, stencil.offdiag, self.inverse, self.modified)
         elif planes:
             for s in range(sum(self.A.layout.lengths) - 2):
                 launch(kernel, self.A.layout.lengths[0], *arguments, s)
@@ -92,10 +92,10 @@ class IncompleteCholesky(PaddedPreconditioner):
     def substitute(self, source: Array, result: Array, forward: bool) -> None:
         """Solve with the lower factor, or `forward` false with its transpose, between padded arrays."""
         stencil, planes = self.A.stencil, is_device_array(self.A.mask)
-        kernel = substitute_kernel(stencil.links is not None, forward, planes)
-        arguments = (self.inverse, stencil.given_links, source, result, *self._launch_arguments())
+        kernel = substitute_kernel(stencil.offdiag is not None, forward, planes)
+        arguments = (self.inverse, stencil.given_offdiag, source, result, *self._launch_arguments())
         if not use_compiled(kernel, self.inverse):
-            substitute_reference(self.A.layout, self.inverse, stencil.links, source, result, forward)
+            substitute_reference(self.A.layout, self.inverse, stencil.offdiag, source, result, forward)
         elif planes:
             count = sum(self.A.layout.lengths) - 2
             for s in range(count) if forward else reversed(range(count)):
@@ -131,7 +131,7 @@ class SubstitutionCycle:
     def run(self, descended: bool = False) -> None:
         """Solve with the factors, from `source` to `result`."""
         if self._periodic:
-            # The factors have no links round the axis, but the sweeps read the halo that A left there.
+            # The factors have no offdiag round the axis, but the sweeps read the halo that A left there.
             self._M.A.layout.clear_halo(self.result)
         self._M.substitute(self.source, self.result, True)
         self._M.substitute(self.result, self.result, False)
@@ -150,13 +150,13 @@ def _planes(layout: Layout, like: Array) -> Iterator[Array]:
         yield at[plane == s]
 
 
-def factor_reference(layout: Layout, d: Array, links: Array | None, inverse: Array, tau: float) -> None:
+def factor_reference(layout: Layout, d: Array, offdiag: Array | None, inverse: Array, tau: float) -> None:
     """Reference of the kernels of the factorization in array calls, plane by plane."""
     _, p1, p2 = layout.padded_shape
     steps, flat, result = (p1 * p2, p2, 1), d.reshape(-1), inverse.reshape(-1)
 
     def link(axis: int, at: Array, other: Array) -> Array:
-        return (flat[at] > 0) * (flat[other] > 0) * 1.0 if links is None else links[axis].reshape(-1)[at]
+        return (flat[at] > 0) * (flat[other] > 0) * 1.0 if offdiag is None else offdiag[axis].reshape(-1)[at]
 
     for at in _planes(layout, d):
         rest = flat[at] * 1.0
@@ -171,7 +171,7 @@ def factor_reference(layout: Layout, d: Array, links: Array | None, inverse: Arr
 
 
 def substitute_reference(
-    layout: Layout, inverse: Array, links: Array | None, source: Array, result: Array, forward: bool
+    layout: Layout, inverse: Array, offdiag: Array | None, source: Array, result: Array, forward: bool
 ) -> None:
     """Reference of the kernels of the substitution in array calls, plane by plane."""
     _, p1, p2 = layout.padded_shape
@@ -182,6 +182,6 @@ def substitute_reference(
         total = at * 0.0
         for axis, step in enumerate(steps):
             there = at - step if forward else at + step
-            weight = 1.0 if links is None else links[axis].reshape(-1)[at if forward else there]
+            weight = 1.0 if offdiag is None else offdiag[axis].reshape(-1)[at if forward else there]
             total = total + weight * go[there]
         go[at] = inv[at] * (come[at] + total) if forward else come[at] + inv[at] * total

@@ -16,9 +16,9 @@ def _levels(coefficient=None):
 def test_links_are_given_also_where_there_are_none():
     first, second = _levels()
     assert (first.variable, second.variable) == (False, True)
-    assert first.given_links.shape == (3, 1, 1, 1)
-    assert first.given_links is first.given_links
-    assert second.given_links is second.links
+    assert first.given_offdiag.shape == (3, 1, 1, 1)
+    assert first.given_offdiag is first.given_offdiag
+    assert second.given_offdiag is second.offdiag
     assert _levels(np.ones((6, 8, 10)))[0].variable
 
 

@@ -8,7 +8,7 @@ import pytest
 from sci.solvers import PoissonOperator
 from sci.solvers.learned import levels as cycle_levels
 from sci.solvers.learned.levels import (
-    apply_links,
+    apply_stencil,
     diagonal_of,
     first_level,
     hierarchy,
@@ -37,7 +37,7 @@ def test_the_first_level_is_the_operator():
     level = first_level(fluid, neumann_body, WALLS, np.float64)
     x = rng.normal(size=fluid.shape) * fluid
     np.testing.assert_allclose(
-        apply_links(level.links, diagonal_of(level.links, level.dirichlet), x), A @ x, atol=1e-14
+        apply_stencil(level.offdiag, diagonal_of(level.offdiag, level.dirichlet), x), A @ x, atol=1e-14
     )
 
 
@@ -46,7 +46,7 @@ def test_coarse_links_carry_the_flux_of_a_linear_field():
     levels = hierarchy(first_level(np.ones((16, 16, 16), bool), np.zeros((16,) * 3, bool), [(True, True)] * 3, float))
     assert [level.shape for level in levels] == [(16,) * 3, (8,) * 3, (4,) * 3, (2,) * 3]
     for level in levels:
-        assert all((link == 1).all() for link in level.links)
+        assert all((link == 1).all() for link in level.offdiag)
         corner = level.dirichlet[0, 0, 0]
         assert corner == pytest.approx(3 * 2 / (1 + 0.5**level.depth))
         assert (level.fraction == 1).all()

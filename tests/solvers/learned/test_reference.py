@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from learned_problems import matrices, problem, random_parameters
 from scipy.linalg import eigh
 
 from sci.solvers.learned import levels as cycle_levels
 from sci.solvers.learned.levels import (
-    BatchLevel,
     first_level,
     hierarchy,
 )
@@ -17,39 +17,17 @@ from sci.solvers.learned.parameters import (
 )
 from sci.solvers.learned.reference import cycle_of, vcycle, vcycle_vjp
 
-WALLS = [(True, True), (True, False), (False, True)]
-
 
 @pytest.fixture(autouse=True)
 def _three_levels(monkeypatch):
     monkeypatch.setattr(cycle_levels, "COARSEST", 12)
 
 
-def _problem(shape, seed=0, batch=(), neumann_body=0.5, walls=WALLS) -> list[BatchLevel]:
-    rng = np.random.default_rng(seed)
-    fluid = rng.random((*batch, *shape)) > 0.25
-    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < neumann_body), walls, np.float64))
-
-
-def _parameters(seed: int, scale: float):
-    rng = np.random.default_rng(seed)
-    return {name: np.array(v + scale * rng.normal(size=v.shape)) for name, v in initial_parameters().items()}
-
-
-def _matrices(levels, parameters):
-    """M and A over the unknowns, dense."""
-    cycle, inside = cycle_of(levels, parameters), levels[0].fraction.reshape(-1) > 0
-    units = np.eye(inside.size)[inside].reshape(-1, *levels[0].shape)
-    both = (vcycle(cycle, units)[0], cycle.stages[0].apply(units))
-    m, a = (columns.reshape(len(units), -1)[:, inside] for columns in both)
-    return m, a
-
-
 @pytest.mark.parametrize("scale", [0.0, 0.3, 3.0])
 @pytest.mark.parametrize("shape", [(8, 8, 8), (5, 7, 6), (1, 9, 10)])
 def test_the_cycle_is_symmetric_and_positive_whatever_it_has_learned(scale, shape):
-    levels = _problem(shape, walls=[(False, False) if n == 1 else (True, True) for n in shape])
-    m, a = _matrices(levels, _parameters(3, scale))
+    levels = problem(shape, walls=[(False, False) if n == 1 else (True, True) for n in shape])
+    m, a = matrices(levels, random_parameters(3, scale))
     assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
     covered = np.diag(a) > 0  # not a cell that is closed on all sides
     m = m[np.ix_(covered, covered)]
@@ -67,21 +45,21 @@ def test_a_surface_that_cuts_coarse_cells_keeps_its_place():
 
 
 def test_the_untrained_cycle_is_close_to_the_inverse():
-    levels = _problem((8, 8, 8), neumann_body=0.0, walls=[(True, True)] * 3)
-    m, a = _matrices(levels, initial_parameters())
+    levels = problem((8, 8, 8), neumann_body=0.0, walls=[(True, True)] * 3)
+    m, a = matrices(levels, initial_parameters())
     spectrum = eigh(a, np.linalg.inv(m), eigvals_only=True)
     assert spectrum.max() / spectrum.min() < 1.6
 
 
 def test_a_closed_box_leaves_the_constants_alone():
-    levels = _problem((6, 6, 6), seed=2, neumann_body=1.0, walls=[(False, False)] * 3)
-    m, _ = _matrices(levels, _parameters(4, 0.3))
+    levels = problem((6, 6, 6), seed=2, neumann_body=1.0, walls=[(False, False)] * 3)
+    m, _ = matrices(levels, random_parameters(4, 0.3))
     assert np.abs(m - m.T).max() <= 1e-12 * np.abs(m).max()
     assert np.linalg.eigvalsh(m).min() > -1e-12
 
 
 def test_gradients_of_the_cycle_agree_with_central_differences():
-    levels, parameters = _problem((9, 6, 7), batch=(2,)), _parameters(5, 0.3)
+    levels, parameters = problem((9, 6, 7), batch=(2,)), random_parameters(5, 0.3)
     rng = np.random.default_rng(6)
     r, dz = (rng.normal(size=levels[0].fraction.shape) * levels[0].fraction for _ in range(2))
     z, kept = vcycle(cycle_of(levels, parameters), r)

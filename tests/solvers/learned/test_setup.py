@@ -36,10 +36,10 @@ def test_coarse_equations_are_those_of_arrays(kernels, varying):
             assert equation.layout.lengths == expected.shape
             np.testing.assert_allclose(equation.fraction[cells], expected.fraction, rtol=1e-6)
             np.testing.assert_allclose(equation.dirichlet[cells], expected.dirichlet, rtol=1e-5, atol=1e-6)
-            whole = diagonal_of(expected.links, expected.dirichlet)
+            whole = diagonal_of(expected.offdiag, expected.dirichlet)
             np.testing.assert_allclose(equation.d[cells], whole, rtol=1e-5, atol=1e-6)
-            for links, exact in zip(equation.links, expected.links):
-                near = links[cells][tuple(slice(n - m, None) for n, m in zip(expected.shape, exact.shape))]
+            for offdiag, exact in zip(equation.offdiag, expected.offdiag):
+                near = offdiag[cells][tuple(slice(n - m, None) for n, m in zip(expected.shape, exact.shape))]
                 np.testing.assert_allclose(near, exact, rtol=1e-5, atol=1e-6)
 
 

@@ -8,6 +8,7 @@ import pytest
 import sci
 from sci.kernels import compiled_kernels_available
 from sci.solvers import CycleModel, PoissonOperator
+from sci.solvers.krylov.protocols import StepNumbers
 from sci.solvers.learned.cycle import LearnedCycle
 from sci.solvers.learned.hierarchy import Hierarchy
 from sci.solvers.learned.stages import in_one_pass, planes
@@ -44,7 +45,7 @@ def test_a_step_with_the_way_down_is_a_step_and_a_cycle():
         cycle.run()
     z = A.layout.cells(plain.result).astype(float)
     x, p = A.layout.zeros(np, np.float64), A.layout.zeros(np, np.float32)
-    square = fused.step(p, x, x, 1.0, 0.0, 0.25 / A.weight, (0.0, 2.0), False, True)
+    square = fused.step(p, x, x, StepNumbers(1.0, 0.0, 0.25 / A.weight, (0.0, 2.0), False, True))
     left = r - 0.25 / A.weight * (A @ z)
     np.testing.assert_allclose(A.layout.cells(p), z, rtol=1e-6)
     np.testing.assert_allclose(A.layout.cells(x), 2 * z, rtol=1e-6)

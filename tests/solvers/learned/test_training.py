@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from learned_problems import matrices, problem, random_parameters
 from scipy.linalg import eigh
 
 from sci.errors import InvalidValueError
 from sci.solvers.learned import levels as cycle_levels
-from sci.solvers.learned.levels import (
-    BatchLevel,
-    first_level,
-    hierarchy,
-)
-from sci.solvers.learned.parameters import (
-    initial_parameters,
-)
-from sci.solvers.learned.reference import cycle_of, vcycle
+from sci.solvers.learned.reference import cycle_of
 from sci.solvers.learned.training import condition_gradients, krylov, train_cycle
-
-WALLS = [(True, True), (True, False), (False, True)]
 
 
 @pytest.fixture(autouse=True)
@@ -27,32 +18,12 @@ def _three_levels(monkeypatch):
     monkeypatch.setattr(cycle_levels, "COARSEST", 12)
 
 
-def _problem(shape, seed=0, batch=(), neumann_body=0.5, walls=WALLS) -> list[BatchLevel]:
-    rng = np.random.default_rng(seed)
-    fluid = rng.random((*batch, *shape)) > 0.25
-    return hierarchy(first_level(fluid, ~fluid & (rng.random(fluid.shape) < neumann_body), walls, np.float64))
-
-
-def _parameters(seed: int, scale: float):
-    rng = np.random.default_rng(seed)
-    return {name: np.array(v + scale * rng.normal(size=v.shape)) for name, v in initial_parameters().items()}
-
-
-def _matrices(levels, parameters):
-    """M and A over the unknowns, dense."""
-    cycle, inside = cycle_of(levels, parameters), levels[0].fraction.reshape(-1) > 0
-    units = np.eye(inside.size)[inside].reshape(-1, *levels[0].shape)
-    both = (vcycle(cycle, units)[0], cycle.stages[0].apply(units))
-    m, a = (columns.reshape(len(units), -1)[:, inside] for columns in both)
-    return m, a
-
-
 def test_the_loss_is_the_condition_number_and_its_gradients_those_of_it():
     """Against the spectrum of dense matrices; the vectors count as given, so the partial derivative is whole."""
-    levels, parameters = _problem((6, 6, 7), seed=9, walls=[(True, True)] * 3), _parameters(5, 0.3)
+    levels, parameters = problem((6, 6, 7), seed=9, walls=[(True, True)] * 3), random_parameters(5, 0.3)
 
     def condition(at):
-        m, a = _matrices(levels, at)
+        m, a = matrices(levels, at)
         spectrum = eigh(a, np.linalg.inv(m), eigvals_only=True)
         return np.log(spectrum.max() / spectrum.min())
 

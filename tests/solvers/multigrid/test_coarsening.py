@@ -52,7 +52,7 @@ def test_averaged_links_of_a_full_box():
     grid = A.grid.coarser
     kind = coarse_kind(fine.layout, grid, A.kind, A.wall_kinds, 0.1)
     coarse = average(fine, grid, kind, wall_ratio(1), np.float64)
-    inner = coarse.links[0][grid.layout.box_key]
+    inner = coarse.offdiag[0][grid.layout.box_key]
     assert (inner[1:] == 1).all()
     assert not inner[0].any()
     d = coarse.d[grid.layout.box_key]
@@ -67,7 +67,7 @@ def test_half_blocked_faces_count_half():
     grid = A.grid.coarser
     kind = coarse_kind(fine.layout, grid, A.kind, A.wall_kinds, 0.1)
     coarse = average(fine, grid, kind, 1.0, np.float64)
-    link = coarse.links[0][grid.layout.box_key][1]
+    link = coarse.offdiag[0][grid.layout.box_key][1]
     np.testing.assert_allclose(link, [[0, 1], [1, 1]])
     assert (kind[grid.layout.box_key] == FLUID).all()
 

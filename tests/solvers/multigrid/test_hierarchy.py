@@ -11,7 +11,7 @@ from thread_ranks import on_ranks
 
 from sci.errors import InvalidValueError
 from sci.solvers import PoissonOperator
-from sci.solvers.multigrid.hierarchy import COARSEST, Hierarchy, dense_inverse
+from sci.solvers.multigrid.hierarchy import COARSEST, Hierarchy, inverse_of_level
 from sci.solvers.multigrid.level import Level
 
 
@@ -20,11 +20,11 @@ def test_the_dense_inverse_is_that_of_the_matrix(A):
     if A.constant:
         level, unit = Level(A.grid, A.stencil.d, None, np.float64), A.weight
     else:
-        level, unit = Level(A.grid, A.stencil.d, A.stencil.links, np.float64), 1.0
+        level, unit = Level(A.grid, A.stencil.d, A.stencil.offdiag, np.float64), 1.0
     matrix = A.to_scipy().toarray() / unit
     has_faces = np.diag(matrix) > 0
     expected = np.linalg.pinv(matrix[np.ix_(has_faces, has_faces)], rcond=1e-10)
-    np.testing.assert_allclose(dense_inverse(level), expected, atol=1e-8 * abs(expected).max())
+    np.testing.assert_allclose(inverse_of_level(level), expected, atol=1e-8 * abs(expected).max())
 
 
 def test_levels_halve_down_to_a_small_one():
@@ -58,7 +58,7 @@ def test_levels_on_ranks_are_those_of_one_process(varying):
         assert len(h.levels) - 1 + len(h.gathered) == len(serial.levels)
         for level, expected in zip(h.gathered, serial.levels[1:]):
             np.testing.assert_allclose(level.d, expected.d, rtol=1e-13)
-            np.testing.assert_allclose(level.links, expected.links, rtol=1e-13)
+            np.testing.assert_allclose(level.offdiag, expected.offdiag, rtol=1e-13)
         np.testing.assert_allclose(h.inverse, serial.inverse, rtol=1e-9, atol=1e-12)
 
     for size in (2, 3, 4):

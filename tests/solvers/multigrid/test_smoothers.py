@@ -17,7 +17,7 @@ def _level(A):
 
 def _residual(A, d, u, f):
     t = A.layout.zeros(np, float)
-    residual(A.layout, A.layout.wrap(u), f, d, A.stencil.links, None, t, A.layout.box_array(np), A.layout.whole())()
+    residual(A.layout, A.layout.wrap(u), f, d, A.stencil.offdiag, None, t, A.layout.box_array(np), A.layout.whole())()
     return A.layout.cells(t)
 
 
@@ -36,7 +36,7 @@ def test_a_half_sweep_clears_the_residual_of_its_color(A):
     d, u, f, where, box = _level(A)
     cells = np.indices(A.local_shape).sum(axis=0) % 2
     for color in (0, 1):
-        half_sweep(A.layout, u, f, d, A.stencil.links, color, where, box)()
+        half_sweep(A.layout, u, f, d, A.stencil.offdiag, color, where, box)()
         left = _residual(A, d, u, f)
         assert abs(left[cells == color]).max() <= 1e-12 * abs(left).max() + 1e-12
     u[...] = 7

@@ -45,13 +45,13 @@ def test_weights_are_those_of_the_two_cells(mean):
     grid, kind = _kind([[FLUID, FLUID, FLUID]], [("neumann", "neumann"), ("dirichlet", "neumann")])
     coefficient = grid.layout.spread(np.array([[1.0, 3.0, 2.0]]))
     faces = list(face_weights(grid.layout, kind, coefficient, (1.0, 0.5), mean))
-    links = {(axis, side): link.ravel().tolist() for axis, side, link, _ in faces}
+    offdiag = {(axis, side): link.ravel().tolist() for axis, side, link, _ in faces}
     walls = {(axis, side): wall.ravel().tolist() for axis, side, _, wall in faces}
     first, second = (6.0, 9.6) if mean == "harmonic" else (8.0, 10.0)
-    assert links[1, 1] == pytest.approx([first, second, 0.0])
-    assert links[1, -1] == pytest.approx([0.0, first, second])
+    assert offdiag[1, 1] == pytest.approx([first, second, 0.0])
+    assert offdiag[1, -1] == pytest.approx([0.0, first, second])
     assert walls[1, -1] == [4.0, 0.0, 0.0]
-    assert links[0, 1] == walls[0, 1] == [0.0] * 3
+    assert offdiag[0, 1] == walls[0, 1] == [0.0] * 3
     offdiag, diagonal = assemble(grid.layout, iter(faces))
     np.testing.assert_allclose(grid.layout.cells(diagonal), [[4 + first, first + second, second]])
     np.testing.assert_allclose(offdiag[2][1, 1, 1:5], [0, first, second, 0])
