@@ -42,7 +42,7 @@ def _add_train(parser: Any) -> None:
     parser.add_argument("input", type=Path, metavar="SAMPLES.h5", help="datasets x and y")
     add_output(parser, "MODEL.h5", "the model to write")
     parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SAMPLES.h5", help="tell errors on it"
+        "--test", type=Path, action="append", default=[], metavar="SAMPLES.h5", help="print the errors on these samples"
     )
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -114,7 +114,7 @@ def _add_generate(parser: Any) -> None:
 def _add_predict(parser: Any) -> None:
     parser.describe(PREDICT, "sci operator predict model.h5 inputs.h5 -o predictions.h5")
     parser.add_argument("model", type=Path, metavar="MODEL.h5", help="a model of `sci operator`")
-    parser.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; with y too, errors are told")
+    parser.add_argument("input", type=Path, metavar="INPUT.h5", help="file with a dataset x; if it has y too, the errors are printed")
     add_output(parser, "OUT.h5", "x and the prediction as y")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
     parser.add_argument(
