@@ -114,7 +114,7 @@ def _add_generate(parser: Any) -> None:
 def _add_predict(parser: Any) -> None:
     parser.describe(PREDICT, "sci operator predict model.h5 inputs.h5 -o predictions.h5")
     parser.add_argument("model", type=Path, metavar="MODEL.h5", help="a model of `sci operator`")
-    parser.add_argument("input", type=Path, metavar="INPUT.h5", help="file with a dataset x; if it has y too, the errors are printed")
+    parser.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; errors are printed if it has y")
     add_output(parser, "OUT.h5", "x and the prediction as y")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
     parser.add_argument(
