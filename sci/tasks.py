@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["launched_rank", "launched_tasks", "terminable", "without_launcher"]
+__all__ = ["cores_of_task", "launched_rank", "launched_tasks", "terminable", "without_launcher"]
 
 _RANKS = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
@@ -21,7 +21,9 @@ _RANKS = {
 }
 """Number of tasks, and number of this task, by launcher, the innermost first: mpirun under Slurm starts its daemons
 through srun."""
-_PREFIXES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_", "MPIR_", "HYDI_", "HYDRA_", "SLURM_")
+_ON_NODE = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
+"""Number of tasks on this node."""
+_PREFIXES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MV2_", "MPI_LOCAL", "MPIR_", "HYDI_", "HYDRA_", "SLURM_")
 """Variables by which a launcher tells a process that it belongs to a job."""
 
 
@@ -78,6 +80,29 @@ def launched_rank(environment: Mapping[str, str] = os.environ) -> int:
     found = launched_tasks(environment)
     rank = "" if found is None else environment.get(_RANKS[found[0]], "")
     return int(rank) if rank.isdecimal() else 0
+
+
+def cores_of_task(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the number of cores that this task may use: those that it is bound to, or its share of those of all tasks.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+
+    Notes
+    -----
+    A task that may use the same cores as the launcher's daemon that started it is not bound, and shares them with the
+    other tasks of the node.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    own = os.sched_getaffinity(0)
+    tasks = next((int(environment[name]) for name in _ON_NODE if environment.get(name, "").isdecimal()), 1)
+    try:
+        bound = own != os.sched_getaffinity(os.getppid())
+    except OSError:
+        bound = False
+    return len(own) if bound else max(1, len(own) // max(1, tasks))
 
 
 def without_launcher(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

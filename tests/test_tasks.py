@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 import pytest
 
-from sci.tasks import launched_rank, launched_tasks, without_launcher
+from sci.tasks import cores_of_task, launched_rank, launched_tasks, terminable, without_launcher
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,24 @@ def test_the_number_of_a_task(environment: dict[str, str], rank: int) -> None:
 def test_a_child_is_no_task() -> None:
     environment = {"PATH": "/bin", "PMI_FD": "7", "OMPI_COMM_WORLD_RANK": "0", "SLURM_NTASKS": "2", "PMIX_ID": "0"}
     assert without_launcher(environment) == {"PATH": "/bin"}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not bind processes to cores")
+def test_tasks_share_the_cores_that_they_are_not_bound_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(own: Any, daemon: Any) -> None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(own if pid == 0 else daemon))
+
+    bind(range(8), range(8))
+    assert cores_of_task({}) == 8
+    assert cores_of_task({"MPI_LOCALNRANKS": "4"}) == 2
+    assert cores_of_task({"OMPI_COMM_WORLD_LOCAL_SIZE": "16"}) == 1
+    bind(range(2, 5), range(8))
+    assert cores_of_task({"MPI_LOCALNRANKS": "4"}) == 3
+
+
+def test_sigterm_unwinds_a_block() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -12,6 +12,7 @@ from typing import Any
 
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.options import options, recorded
+from sci.tasks import cores_of_task, launched_tasks
 
 __all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "hdf5_path", "settings_of"]
 
@@ -99,9 +100,12 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
 def settings_of(arguments: argparse.Namespace) -> Iterator[None]:
     """Put --threads and --quiet in force inside a `with` block, and let files that are written tell all arguments.
 
-    The number of threads reaches BLAS only if NumPy is not imported yet, as in the command's own process.
+    The number of threads reaches BLAS only if NumPy is not imported yet, as in the command's own process. Tasks of a
+    launcher that share cores divide them, unless told otherwise.
     """
     threads = getattr(arguments, "threads", None)
+    if launched_tasks() is not None and not any(os.environ.get(name) for name in BLAS_THREADS):
+        threads = threads or cores_of_task()  # BLAS of its own would take all cores in every task
     if threads is not None and "numpy" not in sys.modules:
         os.environ.update(dict.fromkeys(BLAS_THREADS, str(threads)))
     found: dict[str, Any] = {} if threads is None else {"threads": threads}

@@ -22,6 +22,7 @@ from sci.kernels.compile import (
 )
 from sci.kernels.signature import Kernel, Parameter
 from sci.options import get as get_option
+from sci.tasks import cores_of_task
 
 __all__ = ["bind", "block_size", "host_threads", "launch", "use_compiled"]
 
@@ -159,7 +160,7 @@ def host_threads() -> int:
     variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if variable.isdigit() and int(variable) > 0:
         return int(variable)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores_of_task()
 
 
 def use_compiled(kernel: Kernel, array: Any) -> bool:

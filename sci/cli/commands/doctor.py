@@ -196,10 +196,14 @@ def _ranks(arguments: argparse.Namespace) -> list[Finding]:
     text = f"{len(places)} of the launcher ({found[0]}) on {nodes} {'node' if nodes == 1 else 'nodes'}"
     if not shared:
         return [Finding("ranks", True, f"{text}, each on cores of its own")]
-    text += f"; up to {shared[0]} share {shared[1]} cores, with {host_threads()} threads each"
-    fix = f"bind each rank to {max(1, shared[1] // shared[0])} cores, or set OMP_NUM_THREADS to that"
+    text += f"; up to {shared[0]} share {shared[1]} cores, with {host_threads()} of them for each"
+    if shared[0] > shared[1]:
+        return [
+            Finding("ranks", False, text, f"start at most {shared[1]} on a node: they wait for each other by spinning")
+        ]
     fits = shared[0] * host_threads() <= shared[1]
-    return [Finding("ranks", fits, text, "" if fits else fix)]
+    fix = f"set OMP_NUM_THREADS={shared[1] // shared[0]}, or leave it unset" if not fits else ""
+    return [Finding("ranks", fits, text, fix)]
 
 
 def _sharing(places: list[tuple[str, list[int]]]) -> tuple[int, int] | None:
