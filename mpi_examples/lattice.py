@@ -10,13 +10,13 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allgather_rows, launched, split
+from sci.distributed import allgather_rows, job, launched, split
 from sci.potentials import LatticePotential, Particles, Vacancy
 
 MADELUNG = 1.7475645946331822
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     sites = np.array([(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)])
     cell = Particles(2.82 * sites, (-1.0) ** sites.sum(axis=1), cell=5.64 * np.eye(3))
     start = time.perf_counter()

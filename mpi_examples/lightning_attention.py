@@ -10,13 +10,13 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, launched, reset_traffic, split, traffic
+from sci.distributed import allreduce_max, job, launched, reset_traffic, split, traffic
 from sci.sequence import lightning_attention
 
 HEADS, N, D = 4, 10_001, 32
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     rng = np.random.default_rng(0)
     q, k, v, dout = (rng.normal(size=(HEADS, N, D)) for _ in range(4))
     decay = 2.0 ** -np.arange(1, HEADS + 1)

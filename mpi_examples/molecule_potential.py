@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, agreed, allreduce_max, launched, slab, split
+from sci.distributed import agreed, allreduce_max, job, launched, slab, split
 from sci.errors import SciError
 from sci.io import load, load_grid, read_structure, save_potential_file
 from sci.potentials import Particles, PotentialGrid, RangeSeparatedPotential, box_axes, direct_sum
@@ -77,5 +77,5 @@ def main(whole: Particles) -> None:
 
 if __name__ == "__main__":
     molecule = read()
-    with abort_on_error(comm):
+    with job(comm):
         main(molecule)

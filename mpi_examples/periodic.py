@@ -10,7 +10,8 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allgather_rows, launched, split
+from sci.distributed import allgather_rows, job, launched, split
+from sci.io import reserve
 from sci.potentials import Particles, PeriodicPotential
 from sci.units import COULOMB
 
@@ -19,7 +20,7 @@ CELL = np.array([[A, 0, 0], [-A / 2, A * np.sqrt(3) / 2, 0], [0, 0, C]])
 FRACTIONS = np.array([[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5], [1 / 3, 2 / 3, U], [2 / 3, 1 / 3, 0.5 + U]])
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     cell = Particles(FRACTIONS @ CELL, [2.0, 2.0, -2.0, -2.0], cell=CELL)
     phi = PeriodicPotential(cell, tol=1e-10)
     s = np.linspace(0, 2, 161)
@@ -43,4 +44,5 @@ with abort_on_error(comm):
             )
             axes.set(xlabel="along a + 2 b (Å)", ylabel="along c (Å)", title="wurtzite ZnO, charges ±2 e")
             figure.colorbar(image, ax=axes, label="potential (V)", extend="both")
-            figure.savefig(sys.argv[1], dpi=130)
+            with reserve(sys.argv[1]):
+                figure.savefig(sys.argv[1], dpi=130)

@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, launched, traffic
+from sci.distributed import allreduce_max, job, launched, traffic
 from sci.sequence import ParallelTransformer, pipeline_bubble, pipeline_schedule, rank_grid, simulate
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -22,7 +22,7 @@ parser.add_argument("--microbatches", type=int, default=4)
 parser.add_argument("--chunks", type=int, help="runs of layers on a rank, 2 for interleaved")
 options = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     axes = {axis: getattr(options, axis) for axis in ("pipeline", "sequence", "tensor", "data")}
     if not any(axes.values()):
         axes["pipeline"] = comm.size

@@ -12,12 +12,13 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.datasets import load_dataset
-from sci.distributed import abort_on_error, allreduce_max, launched
+from sci.distributed import allreduce_max, job, launched
+from sci.io import reserve
 from sci.potentials import Particles, RangeSeparatedPotential, direct_sum, interaction_energy, rotation_matrices
 from sci.units import energy_factor
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     protein = load_dataset("ubiquitin")
     # TIP3P water about its oxygen.
@@ -48,4 +49,5 @@ with abort_on_error(comm):
             axes.axhline(0, color="0.6", lw=0.8)
             axes.set(xlabel="oxygen to the nearest atom (Å)", ylabel="electrostatic energy in vacuum (kcal/mol)")
             axes.set(title=f"{int(outside.sum()):,} poses of water around ubiquitin", ylim=(-30, 30))
-            figure.savefig(sys.argv[2], dpi=130)
+            with reserve(sys.argv[2]):
+                figure.savefig(sys.argv[2], dpi=130)

@@ -10,13 +10,13 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, launched, reset_traffic, shard, traffic
+from sci.distributed import allreduce_max, job, launched, reset_traffic, shard, traffic
 from sci.sequence import softmax_attention
 
 HEADS, N, D = 4, 1501, 32
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     rng = np.random.default_rng(0)
     q, k, v, dout = rng.normal(size=(4, HEADS, N, D))
     (out, lse), residuals = softmax_attention.forward(q, k, v, causal=True)

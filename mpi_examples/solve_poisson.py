@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import Traffic, abort_on_error, allreduce_max, launched
+from sci.distributed import Traffic, allreduce_max, job, launched
 from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, cg, iteration_traffic
 
@@ -26,7 +26,7 @@ parser.add_argument("--compare-up-to", type=int, default=128, metavar="N", help=
 a = parser.parse_args()
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     mask = sphere_and_blob(a.size)
     b = right_hand_side(mask)
     A = PoissonOperator(mask, comm=comm)

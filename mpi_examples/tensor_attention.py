@@ -10,13 +10,13 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, allreduce_max, launched, split
+from sci.distributed import allreduce_max, job, launched, split
 from sci.sequence import tensor_attention
 
 N, D, TOL = 300, 4, 1e-6
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     rng = np.random.default_rng(0)
     arrays = [rng.uniform(-0.5, 0.5, (N, D)) for _ in range(5)]
     dout = rng.normal(size=(N, D))

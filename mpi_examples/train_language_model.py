@@ -1,29 +1,37 @@
 """Train a TransNormer language model of bytes, every window of text spread over the ranks, and let it write.
 
 mpirun -n 2 python mpi_examples/train_language_model.py corpus.txt -o model.h5 [--epochs 3] [--prompt "The "]
+mpirun -n 2 python mpi_examples/train_language_model.py corpus.txt -o model.h5 --checkpoint run.h5 --resume
 
-Without a corpus: a few steps on the manual that Python ships.
+Without a corpus: a few steps on the manual that Python ships. With --resume a training that was ended, whatever ended
+it, goes on from its last checkpoint; on as many ranks as before it ends with the same bits as one that ran through.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from mpi4py import MPI
 
 import sci
-from sci.distributed import abort_on_error, agreed, launched
+from sci.distributed import agreed, broadcast_object, job, launched
 from sci.errors import FileFormatError, SciError
-from sci.io import save
-from sci.nn import AdamW, cosine, count_parameters, train, warm_up
+from sci.io import load, reserve, save
+from sci.nn import AdamW, Checkpoint, cosine, count_parameters, train, warm_up
 from sci.sequence import TextWindows, TransNormer
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("corpus", type=Path, nargs="?", help="any text file")
 parser.add_argument("-o", "--output", type=Path, help="file of the trained model")
+parser.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="keep the state of the training here")
+parser.add_argument("--every", type=int, default=100, metavar="STEPS", help="steps between checkpoints (100)")
+parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, if there is one")
 parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
 parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--length", type=int, default=256, help="bytes of a window")
@@ -57,9 +65,14 @@ def read() -> bytes:
             agreement.same(text=text)
             return TextWindows(text, options.length).text
     except SciError as found:
-        if comm.rank == 0:
-            print(f"train_language_model: error: {found}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(found)
+
+
+def refuse(error: SciError) -> NoReturn:
+    """End on all ranks, which share the error, with exit code 2 and one line."""
+    if comm.rank == 0:
+        print(f"train_language_model: error: {error}".replace("overwrite=True", "--overwrite"), file=sys.stderr)
+    raise SystemExit(2)
 
 
 def main(text: bytes) -> None:
@@ -73,6 +86,15 @@ def main(text: bytes) -> None:
     alone = float(model.loss(model.parameters, batch))
     error = abs(spread - alone) / alone
     assert error < 1e-5, error
+    resume = None
+    if options.resume and options.checkpoint.exists():
+        resume = broadcast_object(load(options.checkpoint) if comm.rank == 0 else None, comm)
+        if comm.rank == 0:
+            print(f"going on after step {resume.step}", flush=True)
+
+    def keep(checkpoint: Checkpoint) -> None:
+        save(options.checkpoint, checkpoint, command=" ".join(sys.argv), comm=comm)
+
     done = train(
         lambda variables, batch: model.loss(variables, batch, comm=comm, method=options.method),
         model.parameters,
@@ -83,13 +105,17 @@ def main(text: bytes) -> None:
         schedule=warm_up(0.05 * options.epochs, cosine(options.epochs, 0.05)),
         schedule_each="step",
         clip=1.0,
+        save=keep if options.checkpoint else None,
+        save_every=options.every,
+        resume=resume,
+        settings={"text": hashlib.sha256(text).hexdigest(), "rate": options.learning_rate, "length": options.length},
     )
     tail = max(1, len(done.losses) // 10)
     first, last = float(done.losses[0]), float(done.losses[-tail:].mean())
     assert last < first, (first, last)
     trained = model.with_parameters(done.parameters)
     if options.output is not None:
-        save(options.output, trained, command=" ".join(sys.argv), comm=comm, overwrite=options.overwrite)
+        save(options.output, trained, command=" ".join(sys.argv), comm=comm)
     if comm.rank == 0:
         written = trained.generate(options.prompt.encode(), 200, temperature=0.7)
         print(options.prompt + written.decode(errors="replace"))
@@ -99,6 +125,22 @@ def main(text: bytes) -> None:
         )
 
 
+def outputs() -> contextlib.ExitStack:
+    """Hold the names of the outputs before the work; files that exist stay, but with --overwrite or --resume."""
+    stack = contextlib.ExitStack()
+    try:
+        if options.output is not None:
+            stack.enter_context(reserve(options.output, overwrite=options.overwrite, comm=comm))
+        if options.checkpoint is not None:
+            replace = options.overwrite or options.resume
+            stack.enter_context(reserve(options.checkpoint, overwrite=replace, comm=comm))
+    except SciError as found:
+        refuse(found)
+    return stack
+
+
+if options.resume and options.checkpoint is None:
+    parser.error("--resume goes on from --checkpoint FILE.h5: give both")
 corpus = read()
-with abort_on_error(comm), sci.options(progress="on" if comm.rank == 0 else "off"):
+with job(comm), outputs(), sci.options(progress="on" if comm.rank == 0 else "off"):
     main(corpus)

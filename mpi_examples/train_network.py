@@ -12,7 +12,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci import nn
-from sci.distributed import abort_on_error, launched
+from sci.distributed import job, launched
 from sci.plotting import plot_prediction
 
 POINTS, TRAINING, TEST, WIDTH = 63, 512, 64, 96
@@ -61,7 +61,7 @@ def loss(v: dict[str, Any], batch: tuple[np.ndarray, np.ndarray]) -> Any:
 
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     f, u = samples()
     source, solution = nn.Standardizer.fit(f[:TRAINING]), nn.Standardizer.fit(u[:TRAINING])
     data = source.encode(f[:TRAINING]), solution.encode(u[:TRAINING])

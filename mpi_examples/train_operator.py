@@ -13,7 +13,7 @@ import time
 import numpy as np
 from mpi4py import MPI
 
-from sci.distributed import abort_on_error, launched
+from sci.distributed import job, launched
 from sci.io import load_samples, save
 from sci.nn import AdamW, Standardizer, train
 from sci.operators import (
@@ -34,7 +34,7 @@ parser.add_argument("--overwrite", action="store_true", help="replace files that
 parser.add_argument("--epochs", type=int, default=2)
 arguments = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm):
+with job(comm):
     raw = load_samples(arguments.samples) if arguments.samples else darcy_flow(64, 16)
     x, y = (as_fields(a, 2).astype(np.float32) for a in raw)
     x = Standardizer.fit(x).encode(x)

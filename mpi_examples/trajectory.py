@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from sci.datasets import load_dataset
-from sci.distributed import abort_on_error, broadcast_object, launched
+from sci.distributed import broadcast_object, job, launched
 from sci.io import compute_trajectory, load
 from sci.potentials import Particles, direct_sum
 
@@ -34,7 +34,7 @@ def write_frames(path: Path, protein: Particles, ion: np.ndarray) -> None:
 
 
 comm = launched(MPI.COMM_WORLD)
-with abort_on_error(comm), tempfile.TemporaryDirectory() as own:
+with job(comm), tempfile.TemporaryDirectory() as own:
     folder = Path(broadcast_object(own, comm))
     protein = load_dataset("ubiquitin")
     center, width = protein.positions.mean(axis=0), np.ptp(protein.positions[:, 0]) / 2

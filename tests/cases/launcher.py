@@ -94,12 +94,12 @@ def launch(program: str | Path, n: int, *args: object, timeout: float = 120.0) -
     return MpiResult(process.returncode, output, time.monotonic() - start, timed_out)
 
 
-def start_command(n: int, *words: object) -> subprocess.Popen[str]:
-    """Start the command `sci` on `n` ranks, with one pipe for all that it prints, in a session of its own."""
+def start(n: int, *words: object) -> subprocess.Popen[str]:
+    """Start Python with `words` on `n` ranks, with one pipe for all that it prints, in a session of its own."""
     mpirun = find_mpirun()
     assert mpirun is not None
     return subprocess.Popen(
-        [mpirun, "-n", str(n), sys.executable, "-m", "sci", *map(str, words)],
+        [mpirun, "-n", str(n), sys.executable, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from command_cases import SMALL
-from launcher import MpiResult, start_command, wait_for
+from launcher import MpiResult, start, wait_for
 
 from sci.cli import main
 from sci.datasets import dataset_path
@@ -163,7 +163,7 @@ def test_an_interrupt_ends_all_ranks_and_leaves_nothing(
     tmp_path: Path, sent: signal.Signals, code: int, says: int
 ) -> None:
     words = ["potential", dataset_path("ubiquitin"), "-o", tmp_path / "out.h5", "--tol", "1e-10", "--grid", "400"]
-    with start_command(2, *words) as process:
+    with start(2, "-m", "sci", *words) as process:
         wait_for(lambda: any(tmp_path.iterdir()))  # the lock of the output
         process.send_signal(sent)
         output, _ = process.communicate(timeout=20)

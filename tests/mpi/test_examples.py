@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from launcher import MpiResult
+from launcher import MpiResult, launch, start, wait_for
 from systems import relative
 
 from sci.datasets import dataset_path
@@ -46,3 +48,25 @@ def test_bad_molecule(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> N
     assert result.returncode == 2
     assert "bad.pqr:1" in result.output
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    script = ROOT / "mpi_examples" / "train_language_model.py"
+    sizes = ["--width", "32", "--layers", "2", "--length", "64", "--every", "2"]
+    whole = [*sizes, "-o", tmp_path / "whole.h5"]
+    killed = [*sizes, "-o", tmp_path / "killed.h5", "--checkpoint", tmp_path / "run.h5"]
+    run_mpi(script, 2, *whole)
+    with start(2, script, *killed) as process:
+        wait_for((tmp_path / "run.h5").exists)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert 2 <= load(tmp_path / "run.h5").step < 12
+    assert not (tmp_path / "killed.h5").exists()
+    assert "going on after step" in run_mpi(script, 2, *killed, "--resume")
+    one, other = (load(tmp_path / f"{name}.h5").parameters for name in ("whole", "killed"))
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].tobytes() == other[name].tobytes(), name
+    refused = launch(script, 2, *killed)
+    assert refused.returncode == 2
+    assert "killed.h5 exists; choose another name, or replace it with --overwrite" in refused.output
