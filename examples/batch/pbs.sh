@@ -20,5 +20,5 @@ export SCI_CACHE_DIR=${SCI_CACHE_DIR:-$PWD/.sci-kernels}
 # PBS lists a host once for each rank.
 ranks=$(wc -l < "$PBS_NODEFILE")
 sci doctor
-mpirun -n "$ranks" python mpi_examples/molecule_potential.py "$molecule" -o "$output"
+mpirun -n "$ranks" sci potential "$molecule" -o "$output" --grid 48
 sci info "$output"

@@ -21,5 +21,5 @@ export MKL_NUM_THREADS=$OMP_NUM_THREADS OMP_PLACES=cores OMP_PROC_BIND=close
 export SCI_CACHE_DIR=${SCI_CACHE_DIR:-$PWD/.sci-kernels}
 
 sci doctor
-srun --cpu-bind=cores python mpi_examples/molecule_potential.py "$molecule" -o "$output"
+srun --cpu-bind=cores sci potential "$molecule" -o "$output" --grid 48
 sci info "$output"

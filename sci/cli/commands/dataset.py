@@ -6,11 +6,13 @@ import argparse
 from dataclasses import asdict
 
 from sci.cli.outcome import print_json, print_table, require_writable
+from sci.cli.sharing import on_first_alone
 from sci.datasets import DATASETS, copy_dataset, dataset_path
 
 __all__ = ["run"]
 
 
+@on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """List, find or copy."""
     a = arguments

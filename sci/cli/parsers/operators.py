@@ -19,7 +19,7 @@ TRAIN = """Train a Fourier neural operator on samples and write the model with i
 the same model; --checkpoint and --resume continue a training that was stopped."""
 GENERATE = """Training data: inputs x and outputs y. `darcy` solves -div(a grad u) = 1 with a random coefficient of
 two values, x = a and y = u; `navier-stokes` follows a random vorticity on a torus, x = its start and y = its end.
-Sample i depends on the seed and on i alone; mpi_examples/generate_samples.py does the same on MPI ranks."""
+Sample i depends on the seed and on i alone; under mpirun the ranks share them, with the same result."""
 PREDICT = """Apply a model to inputs on any grid, and write inputs and predictions. If the file has outputs y as well,
 tell the relative errors of the predictions."""
 IMPORT = """Turn a state dict of the neuraloperator library, saved as .npz, into a model of `sci operator predict`. The
