@@ -30,7 +30,15 @@ from sci.potentials.range_separated.cost import build_seconds, choose_split, tar
 from sci.potentials.range_separated.potential import RangeSeparatedPotential
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["FramePlan", "FrameResult", "Trajectory", "compute_frame", "energy_and_forces", "plan_frames"]
+__all__ = [
+    "FramePlan",
+    "FrameResult",
+    "Trajectory",
+    "compute_frame",
+    "energy_and_forces",
+    "frame_domain",
+    "plan_frames",
+]
 
 Method = Literal["direct", "format", "periodic"]
 
@@ -239,7 +247,7 @@ def plan_frames(
         if kernel.kappa != 0 or method == "direct":
             raise InvalidValueError("the frames have a periodic cell; expected no screening and method 'auto'")
         return FramePlan("periodic", tol, kernel.name, 0.0, float(PeriodicPotential(first, tol).alpha), first.n)
-    domain, eps = _domain(first.positions), CHEBYSHEV_SHARE * tol
+    domain, eps = frame_domain(first.positions), CHEBYSHEV_SHARE * tol
     counts = np.diff(to_host(BoxGrid(domain, (16, 16, 16)).sort(first.positions)[1]))
     split = choose_split(kernel, tol, eps, domain, counts, first.n)
     volume = math.prod(b - a for a, b in domain)
@@ -347,7 +355,7 @@ def _direct(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
 
 
 def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential:
-    domain = _domain(particles.positions)
+    domain = frame_domain(particles.positions)
     tol = plan.build_tol or plan.tol
     split = _split(plan.radial, tol, domain, plan.alpha, plan.continuous)
     scale = charge_scale(particles.charges)
@@ -357,7 +365,8 @@ def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential
     )
 
 
-def _domain(positions: ArrayLike) -> tuple[tuple[float, float], ...]:
+def frame_domain(positions: ArrayLike) -> tuple[tuple[float, float], ...]:
+    """Return the box of a frame, on multiples of STEP angstrom, so that many frames share one."""
     low = np.floor((to_host(positions.min(axis=0)) - MARGIN) / STEP) * STEP
     high = np.ceil((to_host(positions.max(axis=0)) + MARGIN) / STEP) * STEP
     return tuple(zip(low.tolist(), high.tolist()))

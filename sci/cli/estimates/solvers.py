@@ -1,0 +1,88 @@
+"""Needs of Poisson solves and of the training of the learned cycle: a coarser problem solved, and scaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sci.cli.estimates.needs import Needs
+from sci.cli.estimates.potentials import WRITE_SPEED
+from sci.cli.estimates.trial import attempt, line
+from sci.solvers import CycleModel, PoissonOperator
+
+__all__ = ["coarser", "solve_needs", "training_needs"]
+
+TRIAL_CELLS, TIMED_CELLS = 15_000, 120_000
+"""Cells of the problem whose iterations are counted, and of that on which an iteration is timed."""
+TIMED_ITERATIONS = 4
+GROWTH = {"learned": 0.1, "untrained": 0.2, "multigrid": 0.15, "fast": 0.5, "mic": 0.75, "ic": 0.9, "cg": 0.95}
+"""Iterations grow with this power of the cells along an axis; see the page on Poisson solvers."""
+UNSCALED = ("dcdm",)
+"""Methods whose model fits grids of certain sizes alone: they are tried on the problem itself."""
+
+
+def coarser(A: PoissonOperator, cells: int) -> PoissonOperator:
+    """Return the problem on every k-th cell along each axis, at most about `cells`; itself if it is as small."""
+    step = math.ceil((A.mask.size / cells) ** (1 / A.ndim))
+    if step <= 1:
+        return A
+    chosen = (slice(None, None, step),) * A.ndim
+    mask = A.mask[chosen]
+    return PoissonOperator(
+        mask if mask.any() else np.ones_like(mask),
+        A.spacing,
+        A.boundary,
+        neumann_body=A.neumann_body[chosen],
+        coefficient=None if A.coefficient is None else A.coefficient[chosen],
+        mean=A.mean,
+    )
+
+
+def solve_needs(
+    A: PoissonOperator, method: str, make: Callable[[PoissonOperator], Any], rtol: float, maxiter: int | None
+) -> Needs:
+    """Return the needs of a solve.
+
+    Parameters
+    ----------
+    A : PoissonOperator
+    method : str
+    make : callable
+        Returns the solver of an operator.
+    rtol, maxiter
+        As in the solve.
+    """
+    small, large = (A if method in UNSCALED else coarser(A, cells) for cells in (TRIAL_CELLS, TIMED_CELLS))
+    iterations = make(small)(_right_side(small), rtol=rtol, maxiter=maxiter).iterations
+    ratio = max(A.mask.shape) / max(small.mask.shape)
+    expected = iterations * ratio ** GROWTH.get(method, 0.5)
+    expected = min(expected, maxiter) if maxiter else expected
+    timed = min(TIMED_ITERATIONS, max(1, iterations))
+    b = _right_side(large)
+    made = attempt(lambda: make(large), memory=True)
+    solved = attempt(lambda: made.result(b, rtol=rtol, maxiter=timed), memory=True)
+    scale = A.mask.size / large.mask.size
+    each = solved.seconds / max(1, solved.result.iterations)
+    seconds = {
+        "setup": made.seconds * scale,
+        "solve": each * scale * expected,
+        "write": 8 * A.mask.size / WRITE_SPEED,
+    }
+    return Needs((made.peak + solved.peak) * scale, seconds)
+
+
+def _right_side(A: PoissonOperator) -> np.ndarray:
+    b: np.ndarray = A.project(np.random.default_rng(0).normal(size=A.mask.shape) * np.asarray(A.mask))
+    return b
+
+
+def training_needs(sizes: Sequence[int], steps: int, seed: int) -> Needs:
+    """Return the needs of a training of the learned cycle, from its first steps."""
+    few, more = 2, 2 + 2 * len(sizes)
+    first = attempt(lambda: CycleModel.train(sizes=sizes, steps=few, seed=seed))
+    longer = attempt(lambda: CycleModel.train(sizes=sizes, steps=more, seed=seed), memory=True)
+    seconds = line(first.seconds, longer.seconds, more / few, steps / few)
+    return Needs(longer.peak, {"training": seconds})
