@@ -16,7 +16,7 @@ from sci.tasks import cores_of_task, launched_tasks
 
 __all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "hdf5_path", "settings_of"]
 
-COMMON = ("device", "threads", "overwrite", "quiet", "json")
+COMMON = ("device", "threads", "dry-run", "overwrite", "quiet", "json")
 """Names of the options that `add_common` adds, beside `config`."""
 
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -74,7 +74,7 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
     writes : bool
         The command writes files: add --overwrite.
     computes : bool
-        The command computes: add --device and --threads.
+        The command computes: add --device, --threads and --dry-run.
     """
     group = parser.add_argument_group("common options")
     if computes:
@@ -86,6 +86,9 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
             type=_positive,
             metavar="N",
             help="threads of kernels and of BLAS (default: OMP_NUM_THREADS, or all cores)",
+        )
+        group.add_argument(
+            "--dry-run", action="store_true", help="check the input, tell time, memory and disk, and write nothing"
         )
     if writes:
         group.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
@@ -115,7 +118,7 @@ def settings_of(arguments: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-UNRECORDED = ("run", "command", "config", "configured", "quiet", "json", "overwrite")
+UNRECORDED = ("run", "command", "config", "configured", "quiet", "json", "overwrite", "dry_run")
 """Arguments that say nothing about what was computed, or stand elsewhere."""
 
 

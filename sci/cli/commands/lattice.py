@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.lattices import lattice_needs
+from sci.cli.estimates.needs import goes_on
 from sci.cli.outcome import computing, error_in_words, require_writable, tell, to_accuracy
 from sci.cli.sharing import from_first
-from sci.distributed import agreed, rank_of
+from sci.distributed import agreed, rank_of, size
 from sci.errors import InvalidValueError
 from sci.io import ComputedGrid, read_crystal, save_computed_grid
 from sci.potentials import Interstitial, LatticePotential, Substitution, Vacancy
@@ -21,14 +24,19 @@ from sci.units import potential_factor
 
 __all__ = ["run"]
 
+LONGEST_AXIS = 1_000_000
+"""Points of a grid along one axis."""
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute, write and report."""
     a = arguments
     chosen_namespace(a, on_device=False)
     factor = potential_factor(a.units, a.temperature)
-    if a.grid < 1 or not 0 < a.window < np.inf:
-        raise InvalidValueError(f"--grid {a.grid} --window {a.window:g}: expected positive numbers")
+    if not 1 <= a.grid <= LONGEST_AXIS or not 0 < a.window < np.inf:
+        raise InvalidValueError(
+            f"--grid {a.grid} --window {a.window:g}: expected 1 to {LONGEST_AXIS} points, and a positive number"
+        )
     require_writable([p for p in (a.output, a.plot) if p], [a.input], overwrite=a.overwrite, comm=a.comm)
     if a.plot:
         from sci.plotting import require_matplotlib
@@ -40,8 +48,10 @@ def run(arguments: argparse.Namespace) -> None:
     phi = LatticePotential(cell, a.repeats, defects=defects, tol=a.tol, weights=a.weights)
     chosen = next((d for d in defects if not isinstance(d, Interstitial)), None)
     particle, index = (chosen.particle, chosen.cell) if chosen else (0, tuple(n // 2 for n in phi.repeats))
+    places = np.array([phi.position(s, index) for s in range(cell.n)])
+    if not _fits(a, phi, places[particle]):
+        return
     with computing():
-        places = np.array([phi.position(s, index) for s in range(cell.n)])
         values = from_first(a.comm, lambda: factor * phi(places))
         seconds = time.perf_counter() - start
         errors = from_first(a.comm, lambda: {"potential": phi.measured_error("potential").as_dict()})
@@ -90,12 +100,33 @@ def _defects(a: argparse.Namespace) -> list[Vacancy | Substitution | Interstitia
     ]
 
 
+def _box(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray) -> list[tuple[float, float]]:
+    """Return the window around `center`."""
+    half = 0.5 * a.window * np.array(phi.periods)
+    return list(zip((center - half).tolist(), (center + half).tolist()))
+
+
+def _fits(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray) -> bool:
+    """Return True if the job fits into memory and disk and is to be done."""
+    axes = box_axes(_box(a, phi, center), a.grid) if a.output else None
+    points = math.prod(map(len, axes)) if axes else 0
+    terms = len(phi.split.gaussians.exponents) * (4 + 3 * phi.particles.n)
+    return goes_on(
+        a,
+        lambda: lattice_needs(phi, axes, size(a.comm)),
+        bound=5e8 + 100.0 * terms * sum(map(len, axes or ())),
+        disk=8.0 * points,
+        outputs=[a.output],
+        remedy="use a smaller --grid or a larger --tol",
+        about={"ions": phi.n_sites, "grid": " x ".join(str(len(v)) for v in axes) if axes else "none"},
+    )
+
+
 def _write(
     a: argparse.Namespace, phi: LatticePotential, center: np.ndarray, factor: float, errors: dict[str, Any]
 ) -> None:
     """Write the grid, whose slabs the ranks share, and the picture of a window around `center`."""
-    half = 0.5 * a.window * np.array(phi.periods)
-    box = list(zip((center - half).tolist(), (center + half).tolist()))
+    box = _box(a, phi, center)
     if a.output:
         grid = ComputedGrid(*box_axes(box, a.grid), lambda x, y, z: factor * phi.on_grid(x, y, z), a.units)
         save_computed_grid(a.output, grid, results={"measured_error": errors}, command=a.command, comm=a.comm)

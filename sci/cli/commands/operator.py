@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.operators import prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split
@@ -59,6 +62,9 @@ def train(a: argparse.Namespace) -> None:
     if a.transpose:
         x, y = with_transposed(x, y)
 
+    if not _fits(a, model, x, y, config, fields):
+        return
+
     def keep(checkpoint: Checkpoint) -> None:
         save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
 
@@ -92,6 +98,23 @@ def train(a: argparse.Namespace) -> None:
     _tell(a, report)
 
 
+def _fits(
+    a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: dict[str, Any]
+) -> bool:
+    """Return True if the training fits into memory and disk and is to be done."""
+    points = math.prod(x.shape[2:])
+    state = 16.0 * model.n_parameters
+    return goes_on(
+        a,
+        lambda: training_needs(model, x, y, config, tests, size(a.comm)),
+        bound=5 * (x.nbytes + y.nbytes) + 8 * state + 400.0 * a.batch * points * a.hidden * (a.layers + 2),
+        disk=state + (3 * state if a.checkpoint else 0),
+        outputs=[a.output, a.checkpoint],
+        remedy="use a smaller --batch, --hidden or --layers",
+        about={"parameters": model.n_parameters, "samples": len(x)},
+    )
+
+
 def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samples], Checkpoint | None]:
     """Read samples, their number of grid axes, tests, and the checkpoint to go on from."""
     samples = load_samples(a.input)
@@ -114,6 +137,8 @@ def predict(a: argparse.Namespace) -> None:
         raise InvalidValueError(f"--batch {a.batch}: expected a positive number")
     whole: dict[str, Any] = {"x": None}
     operator, n = from_first(a.comm, lambda: _inputs(a, whole))
+    if not _prediction_fits(a, operator, whole, n):
+        return
     start, ranks = time.perf_counter(), size(a.comm)
     # Whole batches, so that each is the one that a single process predicts.
     batches = [split(-(-n // a.batch), rank=rank, size=ranks) for rank in range(ranks)]
@@ -126,6 +151,20 @@ def predict(a: argparse.Namespace) -> None:
     with agreed(a.comm, "the prediction"):
         if prediction is not None:
             _tell_prediction(a, prediction, start, **whole)
+
+
+def _prediction_fits(a: argparse.Namespace, operator: TrainedOperator, whole: dict[str, Any], n: int) -> bool:
+    """Return True if the predictions fit into memory and disk and are to be made."""
+    n_bytes = from_first(a.comm, lambda: int(whole["x"].nbytes))
+    return goes_on(
+        a,
+        lambda: prediction_needs(operator, whole["x"], a.batch, whole["truth"], size(a.comm)),
+        bound=10.0 * n_bytes + 40.0 * a.batch * n_bytes / n * operator.model.config.hidden_channels,
+        disk=2.0 * n_bytes,
+        outputs=[a.output],
+        remedy="use a smaller --batch, or predict part of the inputs",
+        about={"samples": n},
+    )
 
 
 def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperator, int]:

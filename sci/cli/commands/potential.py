@@ -13,6 +13,8 @@ from typing import Any
 from sci.backend import is_device_array, namespace, to_device, to_host
 from sci.cli.commands.files.export import export_paths, write_exports
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.needs import Needs, goes_on
+from sci.cli.estimates.potentials import Model, potential_needs
 from sci.cli.outcome import computing, error_in_words, require_writable, say, tell, to_accuracy
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, allgather_rows, broadcast_object, rank_of, size, split
@@ -24,6 +26,13 @@ from sci.units import energy_factor, potential_factor
 
 __all__ = ["run"]
 
+LONGEST_AXIS = 1_000_000
+MOST_TARGETS = 1 << 24
+"""Points of a grid beyond which the split changes no more."""
+LARGEST_FORMAT, FORMAT_ON_DISK = 4e9, 64e6
+"""Bytes that a format whose split the cost model chooses takes at most, in memory, and about in a file."""
+EXPORT_COPIES, EXPORT_BYTES = 3, {"dx": 14, "cube": 14}
+"""Grids in memory while it is exported, and bytes of a point in each format."""
 ALL_PAIRS = 20_000
 _UNITS: dict[str, tuple[str, tuple[str, ...]]] = {
     "energy_e2_per_angstrom": ("e^2/angstrom", ()),
@@ -54,6 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
     xp = chosen_namespace(a)
     with clock.phase("read"):
         particles = _read(a, xp)
+    if not _fits(a, particles, exports):
+        return
     with clock.phase("build"):
         spread = _build(a, particles)
     with computing():
@@ -76,8 +87,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
     """Check what can be checked before any work."""
-    if a.grid is not None and (len(a.grid) not in (1, 3) or min(a.grid) < 1):
-        raise InvalidValueError(f"--grid {' '.join(map(str, a.grid))}: expected one or three positive integers")
+    if a.grid is not None and (len(a.grid) not in (1, 3) or not 1 <= min(a.grid) <= max(a.grid) <= LONGEST_AXIS):
+        raise InvalidValueError(
+            f"--grid {' '.join(map(str, a.grid))}: expected one or three integers from 1 to {LONGEST_AXIS}"
+        )
     if exports and a.grid is None:
         raise InvalidValueError("--export writes the grid, and there is none; add --grid N")
     potential_factor(a.units, a.temperature)
@@ -113,10 +126,49 @@ def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotenti
         kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
         accuracy=a.accuracy,
         alpha=a.alpha,
-        expected_targets=max(1_000_000, _points(a)) if a.expected_targets is None else a.expected_targets,
+        expected_targets=_targets(a),
         padding=a.padding,
         comm=a.comm,
     )
+
+
+def _fits(a: argparse.Namespace, particles: Particles, exports: dict[str, Path]) -> bool:
+    """Return True if the job fits into memory and disk and is to be done."""
+
+    def model() -> Model:
+        kernel = Coulomb() if a.kappa is None else Yukawa(a.kappa)
+        settings = {"accuracy": a.accuracy, "alpha": a.alpha, "padding": a.padding}
+        return Model.of(particles, a.tol, kernel=kernel, expected_targets=_targets(a), **settings)
+
+    def needs() -> Needs:
+        pairs = particles.n <= ALL_PAIRS
+        return potential_needs(model(), shape, forces=a.forces, all_pairs=pairs, whole_grids=copies, ranks=size(a.comm))
+
+    low, high = (to_host(side) for side in (particles.positions.min(axis=0), particles.positions.max(axis=0)))
+    box = [(float(x) - a.padding, float(y) + a.padding) for x, y in zip(low, high)]
+    axes = None if a.grid is None else box_axes(box, a.grid[0] if len(a.grid) == 1 else a.grid)
+    shape, copies = [len(axis) for axis in axes or ()], EXPORT_COPIES if exports else 0
+    points = math.prod(shape) if shape else 0
+    bound = (model().peak() if a.alpha is not None else LARGEST_FORMAT) + 1000.0 * particles.n + 8 * copies * points
+    return goes_on(
+        a,
+        needs,
+        bound=bound,
+        disk=8.0 * points + sum(EXPORT_BYTES[name] * points for name in exports) + FORMAT_ON_DISK,
+        outputs=[a.output, *exports.values()],
+        remedy="use a smaller --grid" if points > 2**27 else "use a larger --tol, a smaller --padding or --alpha",
+        about={"atoms": particles.n, "grid": " x ".join(map(str, shape)) if shape else "none"},
+    )
+
+
+def _targets(a: argparse.Namespace) -> int:
+    """Return the evaluations that the split is chosen for.
+
+    A grid needs no boxes for single points, which would take memory in proportion: from some size on it counts no more.
+    """
+    if a.expected_targets is not None:
+        return int(a.expected_targets)
+    return min(max(1_000_000, _points(a)), MOST_TARGETS)
 
 
 def _points(a: argparse.Namespace) -> int:

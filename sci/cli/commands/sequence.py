@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.sequences import bench_needs
 from sci.cli.outcome import computing, tell
 from sci.distributed import Layout, agreed, allreduce_max, shard, size
 from sci.errors import InvalidValueError
@@ -33,11 +35,31 @@ def run(arguments: argparse.Namespace) -> None:
     for name, value in {**sizes, "--repeats": a.repeats}.items():
         if value < 1:
             raise InvalidValueError(f"{name} {value}: expected a positive number")
+    if not _fits(a):
+        return
     with computing():
         timings = _timings(a)
     report = {"tokens": a.length, "heads": a.heads, "head_dim": a.head_dim, "dtype": a.dtype, "causal": not a.full}
     report |= {"timed_on": ranks, "timings": timings, "ranks": a.ranks, "methods": _methods(a)}
     tell(a, report, _table(a, report))
+
+
+def _fits(a: argparse.Namespace) -> bool:
+    """Return True if the arrays fit into memory and are to be timed; one process is tried, with few tokens."""
+
+    def timed(tokens: int) -> list[dict[str, Any]]:
+        return _timings(argparse.Namespace(**{**vars(a), "length": tokens, "repeats": 1, "comm": None}))
+
+    array = np.dtype(a.dtype).itemsize * a.heads * a.length * a.head_dim
+    return goes_on(
+        a,
+        lambda: bench_needs(timed, a.length, a.repeats, size(a.comm)),
+        bound=100.0 * array,
+        disk=0.0,
+        outputs=[],
+        remedy="use a smaller --length, --heads or --head-dim",
+        about={"tokens": a.length},
+    )
 
 
 def _timings(a: argparse.Namespace) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.solvers import solve_needs, training_needs
 from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
 from sci.distributed import agreed, rank_of
@@ -65,6 +68,17 @@ def train(a: argparse.Namespace) -> None:
     require_writable([a.output], overwrite=a.overwrite)
     if a.seed < 0:
         raise InvalidValueError(f"--seed {a.seed}: expected a number that is not negative")
+    fits = goes_on(
+        a,
+        lambda: training_needs(a.sizes, a.steps, a.seed),
+        bound=8.0 * 1000 * max(a.sizes, default=0) ** 3,
+        disk=1e6,
+        outputs=[a.output],
+        remedy="use smaller --sizes",
+        about={"steps": a.steps},
+    )
+    if not fits:
+        return
     losses: list[float] = []
     start = time.process_time()
     model = CycleModel.train(sizes=a.sizes, steps=a.steps, seed=a.seed, callback=lambda _, loss: losses.append(loss))
@@ -95,6 +109,8 @@ def _solve(a: argparse.Namespace) -> None:
     if a.model and a.method not in ("learned", "dcdm"):
         raise InvalidValueError(f"--model goes with --method learned or dcdm, not with {a.method}")
     A, b = load_problem(a.input, comm=a.comm)
+    if not _fits(a, A):
+        return
     start = time.perf_counter()
     solve = METHODS[a.method](A, a.model)
     setup = time.perf_counter() - start
@@ -123,6 +139,20 @@ def _solve(a: argparse.Namespace) -> None:
             "setup_seconds": setup,
             "seconds": result.seconds,
         },
+    )
+
+
+def _fits(a: argparse.Namespace, A: PoissonOperator) -> bool:
+    """Return True if the solve fits into memory and disk and is to be done."""
+    cells = math.prod(A.grid_shape)
+    return goes_on(
+        a,
+        lambda: solve_needs(A, a.method, lambda problem: METHODS[a.method](problem, a.model), a.rtol, a.maxiter),
+        bound=8.0 * 60 * A.mask.size,
+        disk=8.0 * cells,
+        outputs=[a.output],
+        remedy="use --method cg, which holds least, more ranks, or a coarser grid",
+        about={"unknowns": A.n_unknowns, "method": a.method},
     )
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace
+from sci.cli.estimates.frames import frames_needs
+from sci.cli.estimates.needs import Needs, goes_on
 from sci.cli.outcome import error_in_words, require_writable, say, tell, to_accuracy
 from sci.cli.sharing import from_first
-from sci.distributed import agreed, rank_of
+from sci.distributed import agreed, rank_of, size
 from sci.errors import InvalidValueError
-from sci.io import compute_trajectory, load, trajectory_state
-from sci.potentials import Coulomb, Trajectory, Yukawa
+from sci.io import compute_trajectory, count_frames, load, read_frames, trajectory_state
+from sci.potentials import Coulomb, Particles, Trajectory, Yukawa
 
 __all__ = ["run"]
 
@@ -32,6 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
 
         require_matplotlib(a.plot)
     before = from_first(a.comm, lambda: _finished(a.output) if a.resume and a.output.exists() else 0)
+    if not _fits(a, before):
+        return
     try:
         compute_trajectory(
             a.input,
@@ -55,6 +59,43 @@ def run(arguments: argparse.Namespace) -> None:
     with agreed(a.comm, "the report"):
         if rank_of(a.comm) == 0:
             _finish(a, before, start)
+
+
+def _fits(a: argparse.Namespace, before: int) -> bool:
+    """Return True if the rest of the frames fits into memory and disk and is to be done."""
+
+    def first_frame() -> tuple[int, Particles]:
+        numbers = range(count_frames(a.input, topology=a.topology))[_frames(a.frames)]
+        if len(numbers) == 0:
+            raise InvalidValueError(f"{a.input}: no frame is left of --frames {a.frames}; expected at least one")
+        chosen = range(numbers[0], numbers[0] + 1)
+        return len(numbers), next(read_frames(a.input, topology=a.topology, frames=chosen))[1]
+
+    def needs() -> Needs:
+        left = -(-max(0, count - before) // size(a.comm))
+        kernel = Coulomb() if a.kappa is None else Yukawa(a.kappa)
+        return frames_needs(first, left, a.tol, kernel=kernel, accuracy=a.accuracy, method=a.method)
+
+    count, first = from_first(a.comm, first_frame)
+    if a.dry_run:
+        from_first(a.comm, lambda: _read_all(a, first.n))
+    return goes_on(
+        a,
+        needs,
+        bound=4e9 + 20_000.0 * first.n,
+        disk=8.0 * (count - before) * (3 * first.n + 3),
+        outputs=[a.output],
+        remedy="use a larger --tol, or fewer --frames",
+        about={"particles": first.n, "frames": count - before},
+    )
+
+
+def _read_all(a: argparse.Namespace, n: int) -> None:
+    """Read every frame that will be computed, so that a bad one is found before the job."""
+    numbers = range(count_frames(a.input, topology=a.topology))[_frames(a.frames)]
+    for number, frame in read_frames(a.input, topology=a.topology, frames=numbers):
+        if frame.n != n:
+            raise InvalidValueError(f"{a.input}: frame {number} has {frame.n} particles; expected {n}, as in the first")
 
 
 def _finish(a: argparse.Namespace, before: int, start: float) -> None:

@@ -19,8 +19,8 @@ TRIAL_CHARGES = 1000
 
 def frames_needs(
     first: Particles, count: int, tol: float, *, kernel: RadialKernel, accuracy: str, method: str
-) -> tuple[str, Needs]:
-    """Return the method that will be chosen, and the needs of the rest of a trajectory.
+) -> Needs:
+    """Return the needs of the rest of a trajectory, by the method that will be chosen.
 
     Parameters
     ----------
@@ -33,20 +33,20 @@ def frames_needs(
     """
     written = 8 * count * (3 * first.n + 3) / WRITE_SPEED
     if first.cell is not None:
-        return "periodic", _periodic(first, count, tol, written)
+        return _periodic(first, count, tol, written)
     model = Model.of(
         first, tol, kernel=kernel, accuracy=accuracy, expected_targets=first.n, domain=frame_domain(first.positions)
     )
     modeled = model.build() + model.expansion() + model.use(first.n)
     if method == "direct" or (method == "auto" and DIRECT_PAIR * first.n**2 < modeled):
         each = first.n**2 * direct_pair_seconds(gradient=True)
-        return "direct", Needs(160.0 * first.n, {"frames": count * each, "write": written})
+        return Needs(160.0 * first.n, {"frames": count * each, "write": written})
     speed = speeds()
     build = speed.build * model.build()
     each = build + speed.use * (model.expansion() + 2 * model.use(first.n))
     # The first frame is built once more, to find the tolerance of its parts, and its error is measured.
     seconds = {"plan": speed.choice + build, "frames": count * each, "write": written}
-    return "format", Needs(model.peak() + model.format_bytes, seconds)
+    return Needs(model.peak() + model.format_bytes, seconds)
 
 
 def _periodic(first: Particles, count: int, tol: float, written: float) -> Needs:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.potentials import WRITE_SPEED
+from sci.cli.estimates.potentials import SLAB, WRITE_SPEED
 from sci.cli.estimates.trial import attempt
 from sci.potentials import LatticePotential
 
@@ -16,11 +16,9 @@ __all__ = ["lattice_needs"]
 
 SMALL, LARGE = 16, 40
 """Points along an axis of the grids that are computed."""
-SLAB = 2**24
-"""Bytes of a part of the grid that is computed at once."""
 
 
-def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None) -> Needs:
+def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None, ranks: int = 1) -> Needs:
     """Return the needs of the potential at sites, and of a grid over a window of a crystal.
 
     Parameters
@@ -28,6 +26,8 @@ def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None) -> N
     phi : LatticePotential
     axes : three (n,) float64, optional
         Of the grid.
+    ranks : int
+        Processes that share the parts of the grid.
     """
     sites = attempt(lambda: phi.at_site(0, tuple(n // 2 for n in phi.repeats)), memory=True)
     if axes is None:
@@ -41,7 +41,7 @@ def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None) -> N
     each = max(0.0, more.seconds - few.seconds) / max(1, tried[1] - tried[0])
     seconds = {
         "sites": sites.seconds,
-        "grid": few.seconds * min(parts, len(axes[2])) + each * points,
+        "grid": (few.seconds * min(parts, len(axes[2])) + each * points) / ranks,
         "write": 8 * points / WRITE_SPEED,
     }
     return Needs(max(sites.peak, more.peak + 4 * min(SLAB, 8 * points)), seconds)

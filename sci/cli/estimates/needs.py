@@ -47,7 +47,7 @@ def goes_on(
 ) -> bool:
     """Return True if the job fits and is to be done; for --dry-run, print what it needs and return False.
 
-    Call it on every rank, after the input was read and checked.
+    Call it on every rank, after the input was read and checked. The first rank tries pieces of the work, alone.
 
     Parameters
     ----------
@@ -72,6 +72,7 @@ def goes_on(
     Failure
         If the job does not fit. On every rank.
     """
+    from sci.cli.sharing import from_first
     from sci.distributed import agreed, rank_of
 
     comm = getattr(arguments, "comm", None)
@@ -79,9 +80,10 @@ def goes_on(
     with agreed(comm, "the memory that the job needs"):
         have, origin = available_memory()
         held = resident()
-        need: Needs | None = None
-        if arguments.dry_run or processes * bound > SURE * have:
-            need = needs()
+    closer = arguments.dry_run or processes * bound > SURE * _least(have, comm)
+    need = from_first(comm, needs) if closer else None
+    with agreed(comm, "the memory that the job needs"):
+        if need is not None:
             _require(processes * need.memory, have, f"memory{_shared(processes)}", origin, remedy)
         for folder in {path.resolve().parent for path in outputs if path is not None}:
             _require(disk, free_space(folder), "space on the disk", f"free in {folder}", remedy)
@@ -91,6 +93,15 @@ def goes_on(
     if rank_of(comm) == 0:
         _report(arguments, replace(need, memory=need.memory + held), processes, disk, have, origin, about or {})
     return False
+
+
+def _least(value: float, comm: Any) -> float:
+    """Return the least value of all ranks, so that all go the same way."""
+    import numpy as np
+
+    from sci.distributed import allreduce_max
+
+    return value if comm is None else -float(allreduce_max(np.array([-float(value)]), comm)[0])
 
 
 def _shared(processes: int) -> str:

@@ -74,7 +74,9 @@ def _predict_and_compare(model: FNO, x: np.ndarray, y: np.ndarray, config: Train
     relative_errors(TrainedOperator(model)(x), y, periodic=config.periodic)
 
 
-def prediction_needs(operator: TrainedOperator, x: np.ndarray, batch: int, truth: np.ndarray | None) -> Needs:
+def prediction_needs(
+    operator: TrainedOperator, x: np.ndarray, batch: int, truth: np.ndarray | None, ranks: int = 1
+) -> Needs:
     """Return the needs of predictions, from those for one sample and for three."""
     operator(x[:1])
     few, more = (attempt(partial(operator, _first(x, n)), memory=True) for n in (FEW, MORE))
@@ -84,7 +86,7 @@ def prediction_needs(operator: TrainedOperator, x: np.ndarray, batch: int, truth
     memory = line(few.peak, more.peak, ratio, at) + 2 * few.result.nbytes * len(x)
     if truth is not None:
         memory += 3 * truth.nbytes
-    return Needs(memory, {"prediction": each * len(x), "write": written / WRITE_SPEED})
+    return Needs(memory, {"prediction": each * len(x) / ranks, "write": written / WRITE_SPEED})
 
 
 def generation_needs(equation: str, samples: int, grid: int, subsample: int, settings: Mapping[str, Any]) -> Needs:

@@ -28,13 +28,15 @@ from sci.potentials.range_separated.cost import (
 )
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["Model", "direct_pair_seconds", "potential_needs", "speeds"]
+__all__ = ["SLAB", "WRITE_SPEED", "Model", "direct_pair_seconds", "potential_needs", "speeds"]
 
 TRIAL_CHARGES, TRIAL_BOX, TRIAL_TOL = 300, 24.0, 1e-5
 """The potential that is built to learn how fast this machine is: charges, angstrom, tolerance."""
 TRIAL_GRID = 48
 ERROR_PAIRS = 4 * 512
 """Places at which errors are measured, each against all charges."""
+SLAB = 2**24
+"""Bytes of a part of a grid that is computed at once."""
 WRITE_SPEED = 300e6
 """Bytes a second that reach a disk, with checksums."""
 
@@ -195,7 +197,7 @@ def direct_pair_seconds(gradient: bool = False) -> float:
 
 
 def potential_needs(
-    model: Model, grid: Sequence[int] | None, *, forces: bool, all_pairs: bool, whole_grids: float, grid_slab: float
+    model: Model, grid: Sequence[int] | None, *, forces: bool, all_pairs: bool, whole_grids: float, ranks: int = 1
 ) -> Needs:
     """Return the needs of `sci potential`.
 
@@ -210,8 +212,8 @@ def potential_needs(
         The energy is compared with the sum over all pairs.
     whole_grids : float
         Copies of the whole grid that are in memory at once, for exports.
-    grid_slab : float
-        Bytes of a part of the grid that is computed at once.
+    ranks : int
+        Processes that share the work.
     """
     points, n, speed, pair = float(math.prod(grid)) if grid else 0.0, model.charges, speeds(), direct_pair_seconds()
     evaluation = speed.use * model.use(n)
@@ -223,5 +225,6 @@ def potential_needs(
         "grid": speed.grid * model.grid(points) if grid else 0.0,
         "write": (8 * points * (1 + whole_grids) + model.format_bytes) / WRITE_SPEED,
     }
-    later = model.expansion_bytes + model.format_bytes + 8 * whole_grids * points + 4 * grid_slab
-    return Needs(max(model.peak(), later if grid else 0.0), seconds)
+    later = model.expansion_bytes + model.format_bytes + 8 * whole_grids * points + 4 * min(SLAB, 8 * points)
+    shared = {name: value / (1 if name == "write" else ranks) for name, value in seconds.items()}
+    return Needs(max(model.peak(), later if grid else 0.0), shared)

@@ -13,14 +13,14 @@ __all__ = ["bench_needs"]
 TRIAL_TOKENS = 512
 
 
-def bench_needs(run: Callable[[int], Sequence[dict[str, Any]]], tokens: int, repeats: int) -> Needs:
+def bench_needs(run: Callable[[int], Sequence[dict[str, Any]]], tokens: int, repeats: int, ranks: int = 1) -> Needs:
     """Return the needs of the benchmark.
 
     Parameters
     ----------
     run : callable
         `run(n)` times each method once on n tokens, and returns the seconds forward and with gradients.
-    tokens, repeats : int
+    tokens, repeats, ranks : int
         Of the benchmark; the softmax takes time in the square of the tokens, the other methods in proportion.
     """
     n = min(tokens, TRIAL_TOKENS)
@@ -30,5 +30,6 @@ def bench_needs(run: Callable[[int], Sequence[dict[str, Any]]], tokens: int, rep
     seconds = {}
     for found in trial.result:
         growth = ratio**2 if found["method"] == "softmax" else ratio
-        seconds[found["method"]] = (repeats + 1) * growth * (found["forward_seconds"] + found["backward_seconds"])
+        once = found["forward_seconds"] + found["backward_seconds"]
+        seconds[found["method"]] = (repeats + 1) * growth * once / ranks
     return Needs(trial.peak * ratio, seconds)

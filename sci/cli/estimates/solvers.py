@@ -57,7 +57,7 @@ def solve_needs(
     """
     small, large = (A if method in UNSCALED else coarser(A, cells) for cells in (TRIAL_CELLS, TIMED_CELLS))
     iterations = make(small)(_right_side(small), rtol=rtol, maxiter=maxiter).iterations
-    ratio = max(A.mask.shape) / max(small.mask.shape)
+    ratio = max(A.grid_shape) / max(small.mask.shape)
     expected = iterations * ratio ** GROWTH.get(method, 0.5)
     expected = min(expected, maxiter) if maxiter else expected
     timed = min(TIMED_ITERATIONS, max(1, iterations))

@@ -1,0 +1,51 @@
+"""Time and memory of solves and of the training of the cycle, told before and taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dry_runs import compared
+
+from sci.cli.estimates.solvers import coarser, training_needs
+from sci.io import PoissonProblem, save
+from sci.solvers import PoissonOperator
+
+
+def _problem(shape: tuple[int, ...], **settings: object) -> tuple[PoissonOperator, np.ndarray]:
+    grid = np.indices(shape)
+    distance = sum((x - n / 2) ** 2 for x, n in zip(grid, shape))
+    A = PoissonOperator(distance > (min(shape) / 5) ** 2, 1.0, **settings)
+    return A, np.random.default_rng(0).normal(size=shape) * A.mask
+
+
+@pytest.mark.parametrize(
+    ("shape", "method"),
+    [((112, 112, 112), "learned"), ((112, 112, 112), "multigrid"), ((64, 64, 64), "mic"), ((700, 700), "fast")],
+)
+def test_a_dry_run_tells_what_the_job_takes(shape, method, tmp_path) -> None:
+    save(tmp_path / "p.h5", PoissonProblem(*_problem(shape)))
+    words = ("solve", "run", tmp_path / "p.h5", "-o", tmp_path / "x.h5", "--method", method)
+    found = compared("sci.cli.commands.solve", *words)
+    assert 1 / 1.5 < found.memory_ratio < 1.5, found
+    assert 1 / 3 < found.time_ratio < 3, found
+
+
+def test_a_coarser_problem_is_like_the_problem() -> None:
+    A, _ = _problem((60, 60, 60), boundary=["periodic", "neumann", "dirichlet"], neumann_body=True)
+    small = coarser(A, 10_000)
+    assert small.mask.size <= 10_000
+    assert small.boundary == A.boundary
+    assert abs(small.mask.mean() - A.mask.mean()) < 0.05
+    assert bool(small.neumann_body.any())
+    assert coarser(small, 10_000) is small
+
+
+def test_a_problem_whose_coarse_cells_miss_the_fluid_is_tried_without_a_body() -> None:
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[1::2, 1::2] = True
+    assert coarser(PoissonOperator(mask), 400).mask.all()
+
+
+def test_the_training_of_the_cycle_is_in_proportion_to_its_steps() -> None:
+    few, many = (training_needs([8], steps, 0).seconds["training"] for steps in (4, 4000))
+    assert 50 < many / few < 5000
