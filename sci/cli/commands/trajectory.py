@@ -74,11 +74,11 @@ def _fits(a: argparse.Namespace, before: int) -> bool:
     def needs() -> Needs:
         left = -(-max(0, count - before) // size(a.comm))
         kernel = Coulomb() if a.kappa is None else Yukawa(a.kappa)
-        return frames_needs(first, left, a.tol, kernel=kernel, accuracy=a.accuracy, method=a.method)
+        found = frames_needs(first, left, a.tol, kernel=kernel, accuracy=a.accuracy, method=a.method)
+        return Needs(found.memory, {"read": reading, **found.seconds})
 
     count, first = from_first(a.comm, first_frame)
-    if a.dry_run:
-        from_first(a.comm, lambda: _read_all(a, first.n))
+    reading = from_first(a.comm, lambda: _read_all(a, first.n)) if a.dry_run else 0.0
     return goes_on(
         a,
         needs,
@@ -90,12 +90,14 @@ def _fits(a: argparse.Namespace, before: int) -> bool:
     )
 
 
-def _read_all(a: argparse.Namespace, n: int) -> None:
-    """Read every frame that will be computed, so that a bad one is found before the job."""
+def _read_all(a: argparse.Namespace, n: int) -> float:
+    """Read every frame that will be computed, so that a bad one is found before the job; return the seconds."""
+    start = time.process_time()
     numbers = range(count_frames(a.input, topology=a.topology))[_frames(a.frames)]
     for number, frame in read_frames(a.input, topology=a.topology, frames=numbers):
         if frame.n != n:
             raise InvalidValueError(f"{a.input}: frame {number} has {frame.n} particles; expected {n}, as in the first")
+    return time.process_time() - start
 
 
 def _finish(a: argparse.Namespace, before: int, start: float) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED, Model, direct_pair_seconds, speeds
 from sci.cli.estimates.trial import attempt
-from sci.potentials import Particles, PeriodicPotential
+from sci.potentials import Particles
 from sci.potentials.radial.kernels import RadialKernel
-from sci.potentials.trajectory import DIRECT_PAIR, frame_domain
+from sci.potentials.trajectory import DIRECT_PAIR, FRAME_PLACES, compute_frame, frame_domain, plan_frames
 
 __all__ = ["frames_needs"]
 
@@ -42,8 +42,9 @@ def frames_needs(
         each = first.n**2 * direct_pair_seconds(gradient=True)
         return Needs(160.0 * first.n, {"frames": count * each, "write": written})
     speed = speeds()
-    build = speed.build * model.build()
-    each = build + speed.use * (model.expansion() + 2 * model.use(first.n))
+    build = speed.work * model.build()
+    errors = 2 * FRAME_PLACES * first.n * direct_pair_seconds(gradient=True)
+    each = build + speed.work * (model.expansion() + 2 * model.use(first.n)) + errors
     # The first frame is built once more, to find the tolerance of its parts, and its error is measured.
     seconds = {"plan": speed.choice + build, "frames": count * each, "write": written}
     return Needs(model.peak() + model.format_bytes, seconds)
@@ -56,7 +57,8 @@ def _periodic(first: Particles, count: int, tol: float, written: float) -> Needs
     side = (abs(float(np.linalg.det(np.asarray(first.cell)))) * n / first.n) ** (1 / 3)
     rng = np.random.default_rng(0)
     some = Particles(side * rng.random((n, 3)), rng.normal(size=n), cell=side * np.eye(3))
-    attempt(lambda: PeriodicPotential(some, tol).energy_and_forces())
-    trial = attempt(lambda: PeriodicPotential(some, tol).energy_and_forces(), memory=True)
+    plan = plan_frames(some, tol)
+    compute_frame(some, plan)
+    trial = attempt(lambda: compute_frame(some, plan), memory=True)
     ratio = first.n / n
     return Needs(trial.peak * ratio, {"frames": count * trial.seconds * ratio, "write": written})

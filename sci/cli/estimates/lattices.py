@@ -1,21 +1,20 @@
-"""Needs of the potential of a finite crystal on a grid: small grids computed, and scaled."""
+"""Needs of the potential of a finite crystal on a grid: a part of it computed, and scaled."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.potentials import SLAB, WRITE_SPEED
+from sci.cli.estimates.potentials import PIECES, SLAB, WRITE_SPEED
 from sci.cli.estimates.trial import attempt
 from sci.potentials import LatticePotential
 
 __all__ = ["lattice_needs"]
 
-SMALL, LARGE = 16, 40
-"""Points along an axis of the grids that are computed."""
+TRIED = 200_000
+"""Points of the part of the grid that is computed, at most."""
 
 
 def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None, ranks: int = 1) -> Needs:
@@ -30,18 +29,31 @@ def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None, rank
         Processes that share the parts of the grid.
     """
     sites = attempt(lambda: phi.at_site(0, tuple(n // 2 for n in phi.repeats)), memory=True)
+    checked = attempt(lambda: phi.measured_error("potential"), memory=True)
+    least, seconds = max(sites.peak, checked.peak), {"sites": sites.seconds, "error": checked.seconds}
     if axes is None:
-        return Needs(sites.peak, {"sites": sites.seconds * phi.particles.n})
-    small, large = ([np.linspace(v[0], v[-1], min(n, len(v))) for v in axes] for n in (SMALL, LARGE))
-    few = attempt(lambda: phi.on_grid(*small))
-    more = attempt(lambda: phi.on_grid(*large), memory=True)
-    tried = [math.prod(min(n, len(v)) for v in axes) for n in (SMALL, LARGE)]
-    points = math.prod(map(len, axes))
-    parts = max(16, math.ceil(8 * points / SLAB)) if points > tried[1] else 1
-    each = max(0.0, more.seconds - few.seconds) / max(1, tried[1] - tried[0])
-    seconds = {
-        "sites": sites.seconds,
-        "grid": (few.seconds * min(parts, len(axes[2])) + each * points) / ranks,
+        return Needs(least, seconds)
+    x, y, z = axes
+    few, part = _cut(len(x), len(y), len(z))
+    middle = len(z) // 2
+
+    def computed(count: int) -> np.ndarray:
+        return np.asarray(phi.on_grid(x, y, z[middle : middle + count]))
+
+    thin = attempt(lambda: computed(1))
+    thick = attempt(lambda: computed(few), memory=True)
+    slope = max(0.0, thick.seconds - thin.seconds) / max(1, few - 1)
+    points = len(x) * len(y) * len(z)
+    seconds |= {
+        "grid": (-(-len(z) // part) * max(0.0, thin.seconds - slope) + slope * len(z)) / ranks,
         "write": 8 * points / WRITE_SPEED,
     }
-    return Needs(max(sites.peak, more.peak + 4 * min(SLAB, 8 * points)), seconds)
+    slab = 8.0 * len(x) * len(y)
+    # The part and its two copies, one of them in the order of the file, on top of what it takes to compute it.
+    return Needs(max(least, thick.peak + slab * max(0, 3 * part - few)), seconds)
+
+
+def _cut(nx: int, ny: int, nz: int) -> tuple[int, int]:
+    """Return the points along z that are tried at once, and those of a part of the grid as it is written."""
+    part = max(1, min(-(-nz // PIECES), SLAB // (8 * nx * ny)))
+    return max(1, min(part, nz - nz // 2, TRIED // (nx * ny))), part

@@ -110,7 +110,10 @@ def generation_needs(equation: str, samples: int, grid: int, subsample: int, set
         each, memory = trial.seconds * (grid / small) ** 3, trial.peak * (grid / small) ** 2 * SOLVER_MEMORY
     else:
         steps = max(1.0, settings["time"] / settings["time_step"])
-        tried = {**settings, "time": min(settings["time"], TRIAL_STEPS * settings["time_step"])}
-        trial = attempt(lambda: navier_stokes(1, grid, **tried), memory=True)
-        each, memory = trial.seconds * steps / min(steps, TRIAL_STEPS), trial.peak
+        navier_stokes(1, grid, **{**settings, "time": settings["time_step"]})
+        few, more = (
+            attempt(partial(navier_stokes, 1, grid, **{**settings, "time": n * settings["time_step"]}), memory=n > 1)
+            for n in (1, TRIAL_STEPS)
+        )
+        each, memory = line(few.seconds, more.seconds, TRIAL_STEPS, steps), more.peak
     return Needs(memory + 2 * kept, {"samples": samples * each, "write": kept / WRITE_SPEED})

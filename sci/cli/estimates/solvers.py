@@ -13,9 +13,9 @@ from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import attempt, line
 from sci.solvers import CycleModel, PoissonOperator
 
-__all__ = ["coarser", "solve_needs", "training_needs"]
+__all__ = ["coarser", "solve_needs", "training_needs", "window"]
 
-TRIAL_CELLS, TIMED_CELLS = 15_000, 120_000
+TRIAL_CELLS, TIMED_CELLS = 15_000, 150_000
 """Cells of the problem whose iterations are counted, and of that on which an iteration is timed."""
 TIMED_ITERATIONS = 4
 GROWTH = {"learned": 0.1, "untrained": 0.2, "multigrid": 0.15, "fast": 0.5, "mic": 0.75, "ic": 0.9, "cg": 0.95}
@@ -27,9 +27,20 @@ UNSCALED = ("dcdm",)
 def coarser(A: PoissonOperator, cells: int) -> PoissonOperator:
     """Return the problem on every k-th cell along each axis, at most about `cells`; itself if it is as small."""
     step = math.ceil((A.mask.size / cells) ** (1 / A.ndim))
-    if step <= 1:
+    return _part(A, (slice(None, None, max(1, step)),) * A.ndim)
+
+
+def window(A: PoissonOperator, cells: int) -> PoissonOperator:
+    """Return the problem on about `cells` cells in the middle of the grid; itself if it is as small."""
+    share = min(1.0, (cells / A.mask.size) ** (1 / A.ndim))
+    lengths = [max(2, round(n * share)) for n in A.mask.shape]
+    return _part(A, tuple(slice((n - k) // 2, (n + k) // 2) for n, k in zip(A.mask.shape, lengths)))
+
+
+def _part(A: PoissonOperator, chosen: tuple[slice, ...]) -> PoissonOperator:
+    """Return the problem on some cells of this process, as a problem of its own."""
+    if A.comm is None and all(part in (slice(None, None, 1), slice(0, n)) for part, n in zip(chosen, A.mask.shape)):
         return A
-    chosen = (slice(None, None, step),) * A.ndim
     mask = A.mask[chosen]
     return PoissonOperator(
         mask if mask.any() else np.ones_like(mask),
@@ -55,7 +66,7 @@ def solve_needs(
     rtol, maxiter
         As in the solve.
     """
-    small, large = (A if method in UNSCALED else coarser(A, cells) for cells in (TRIAL_CELLS, TIMED_CELLS))
+    small, large = (A, A) if method in UNSCALED else (coarser(A, TRIAL_CELLS), window(A, TIMED_CELLS))
     iterations = make(small)(_right_side(small), rtol=rtol, maxiter=maxiter).iterations
     ratio = max(A.grid_shape) / max(small.mask.shape)
     expected = iterations * ratio ** GROWTH.get(method, 0.5)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_cases import run
 
 from sci.cli.estimates import needs as module
 from sci.cli.estimates.needs import Needs, goes_on
 from sci.cli.outcome import Failure
+from sci.datasets import dataset_path
 
 GB = 10**9
 
@@ -67,3 +72,82 @@ def test_a_dry_run_tells_the_needs(tmp_path: Path, capsys: Any) -> None:
     assert found["memory_bytes"] > 1e6
     assert found["disk_bytes"] == 1e6
     assert found["processes_on_node"] == 1
+
+
+def _command(*words: object, limit: int | None = None, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run the real command, with a limit on its address space and on its CPU time."""
+
+    def lower() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    command = [sys.executable, "-m", "sci", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=lower)
+
+
+def test_a_grid_that_fits_on_no_disk_is_refused_at_once(tmp_path: Path) -> None:
+    words = ("potential", dataset_path("ubiquitin"), "-o", tmp_path / "a.h5", "--grid", 100_000)
+    for more in ((), ("--dry-run",)):
+        done = _command(*words, *more, seconds=20)
+        assert done.returncode == 1
+        assert "TB of space on the disk" in done.stderr
+        assert "; use a smaller --grid" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_beyond_the_memory_limit_is_refused_before_it_computes(tmp_path: Path) -> None:
+    """An export holds the whole grid; without it the grid is written by parts, and fits."""
+    words = ("potential", dataset_path("ubiquitin"), "-o", tmp_path / "a.h5", "--grid", 560, "--export", "cube")
+    done = _command(*words, limit=3 * GB, seconds=20)
+    assert done.returncode == 1
+    assert "of memory, and" in done.stderr
+    assert "ulimit -v" in done.stderr
+    assert "--grid" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    done = _command(*words[:-2], "--dry-run", limit=3 * GB)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("potential", "{ubiquitin}", "-o", "out.h5", "--grid", "16", "--plot", "out.png"),
+        ("trajectory", "{ions}", "-o", "out.h5"),
+        ("lattice", "{nacl}", "--repeats", "5", "5", "5", "-o", "out.h5"),
+        ("solve", "run", "{body}", "-o", "out.h5"),
+        ("solve", "train", "-o", "out.h5", "--sizes", "8"),
+        ("operator", "train", "{darcy}", "-o", "out.h5", "--modes", "4", "--checkpoint", "run.h5"),
+        ("operator", "generate", "darcy", "-o", "out.h5"),
+        ("sequence", "bench", "--length", "256"),
+    ],
+)
+def test_a_dry_run_writes_nothing(words, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    names = {name: str(dataset_path(name)) for name in ("ubiquitin", "ions", "nacl", "body", "darcy")}
+    assert run(*(word.format(**names) for word in words), "--dry-run", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["seconds"] > 0
+    assert found["memory_bytes"] > 10e6
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("trajectory", "{bad}", "-o", "out.h5"), "bad.xyz"),
+        (("potential", "none.pqr", "-o", "out.h5"), "none.pqr"),
+        (("operator", "generate", "darcy", "-o", "out.h5", "--subsample", "0"), "subsample is 0"),
+        (("potential", "{ubiquitin}", "-o", "none/out.h5"), "does not exist"),
+    ],
+)
+def test_a_dry_run_checks_the_input(words, said, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = "2\nProperties=species:S:1:pos:R:3:charge:R:1\nA 0 0 0 1\nB 0 0 2 -1\n"
+    (tmp_path / "bad.xyz").write_text(2 * good + good.replace("2 -1", "two -1"))
+    names = {"bad": "bad.xyz", "ubiquitin": str(dataset_path("ubiquitin"))}
+    assert run(*(word.format(**names) for word in words), "--dry-run") == 2
+    assert said in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.xyz"]

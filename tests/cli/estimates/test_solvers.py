@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dry_runs import compared
 
-from sci.cli.estimates.solvers import coarser, training_needs
+from sci.cli.estimates.solvers import coarser, training_needs, window
 from sci.io import PoissonProblem, save
 from sci.solvers import PoissonOperator
 
@@ -38,6 +38,10 @@ def test_a_coarser_problem_is_like_the_problem() -> None:
     assert abs(small.mask.mean() - A.mask.mean()) < 0.05
     assert bool(small.neumann_body.any())
     assert coarser(small, 10_000) is small
+    middle = window(A, 30_000)
+    assert 0.8 < middle.mask.size / 30_000 < 1.25
+    assert window(middle, 30_000).boundary == A.boundary
+    assert window(small, 10_000) is small
 
 
 def test_a_problem_whose_coarse_cells_miss_the_fluid_is_tried_without_a_body() -> None:
