@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import math
 import struct
 import zipfile
 import zlib
@@ -65,13 +66,22 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _check_size(path: Path, archive: Any) -> None:
-    """Refuse an archive that unpacks to far more than trained numbers do."""
+    """Refuse an archive that unpacks to far more than trained numbers do, and arrays that claim more than they hold."""
     n_bytes, limit = sum(entry.file_size for entry in archive.zip.infolist()), max(_LIMIT, _RATIO * path.stat().st_size)
     if n_bytes > limit:
         raise FileFormatError(
             f"{path}: it unpacks to {n_bytes / 1e6:.0f} MB; expected at most {limit / 1e6:.0f} MB for its size: "
             "if it is yours, write it uncompressed, by numpy.savez"
         )
+    for entry in archive.zip.infolist():
+        with archive.zip.open(entry) as member:
+            version = np.lib.format.read_magic(member)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(member)
+        if math.prod(shape) * dtype.itemsize > entry.file_size:
+            raise FileFormatError(
+                f"{path}: {entry.filename} claims shape {shape} of {dtype} in {entry.file_size} bytes; it is damaged"
+            )
 
 
 def _text(archive: Any) -> np.ndarray | None:

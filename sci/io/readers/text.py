@@ -39,9 +39,14 @@ def require_file(path: Path) -> None:
     ------
     FileFormatError
     """
-    with contextlib.suppress(PermissionError):  # reading it says what is wrong
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
+    try:
+        odd = path.exists() and not (path.is_file() or path.is_dir())
+    except PermissionError:
+        return  # reading it says what is wrong
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if odd:
+        raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
 
 
 def read_bytes(path: str | Path) -> bytes:

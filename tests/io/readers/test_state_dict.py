@@ -69,7 +69,7 @@ def test_a_claim_of_more_memory_than_there_is(tmp_path):
     path = tmp_path / "a.npz"
     with zipfile.ZipFile(path, "w") as archive, archive.open("w.npy", "w") as entry:
         np.lib.format.write_array_header_1_0(entry, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
-    with pytest.raises(FileFormatError, match=r"claims more memory|not an npz file"):
+    with pytest.raises(FileFormatError, match=r"claims shape|not an npz file"):
         read_state_dict(path)
 
 
