@@ -69,13 +69,14 @@ pictures: .venv/docs-ready
 # One wheel a machine serves every Python, because ctypes loads the kernels. auditwheel reads which C library they need and
 # gives the tag; it is told that v3 and v4 are meant to need newer processors: sci loads what the processor has.
 wheels: .venv/wheels-ready
-	rm -rf dist build/wheels
+	rm -rf dist build/sdist build/wheels
 	$(BIN)/python -m build --no-isolation --outdir dist .
-	mkdir -p build/wheels && tar -xzf dist/*.tar.gz -C build/wheels
+	mkdir -p build/sdist && tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	for machine in $(WHEEL_MACHINES); do \
-		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/wheels/sci_hpc-* && \
-		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --plat $$(test $$machine = $$(uname -m) && echo manylinux_2_17_$$machine || echo auto) \
-			--only-plat --disable-isa-ext-check --wheel-dir dist build/wheels/*-linux_$$machine.whl || exit; \
+		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/sdist && \
+		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --only-plat --disable-isa-ext-check --wheel-dir dist \
+			--plat $$(test $$machine = $$(uname -m) && echo manylinux_2_17_$$machine || echo auto) \
+			build/wheels/*-linux_$$machine.whl || exit; \
 	done
 	$(BIN)/twine check --strict dist/*
 	ls -l dist

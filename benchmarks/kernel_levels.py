@@ -20,6 +20,7 @@ import sci
 from sci.datasets import dataset_path
 from sci.io import read_structure
 from sci.kernels import prebuilt_level
+from sci.nn import value_and_gradients
 from sci.operators import FNO
 from sci.options import CPU_LEVELS
 from sci.potentials import RangeSeparatedPotential, direct_sum
@@ -53,8 +54,13 @@ def jobs() -> dict[str, Job]:
         "direct sum, 4k points": lambda: direct_sum(molecule, points[:4096]),
         "multigrid 64^3": lambda: cg(A, b, M=M, rtol=1e-8),
         "FNO 64^2, inference": lambda: model(field),
-        "softmax attention 2k, float32": lambda: softmax_attention(q, q, q),
-        "lightning attention 2k, float32": lambda: lightning_attention(q, q, q, decay),
+        "FNO 64^2, gradient": lambda: value_and_gradients(lambda p: model.forward(p, field).sum(), model.parameters),
+        "softmax attention 2k": lambda: softmax_attention(q, q, q),
+        "softmax attention 2k, gradient": lambda: value_and_gradients(lambda x: softmax_attention(x, x, x)[0].sum(), q),
+        "lightning attention 2k": lambda: lightning_attention(q, q, q, decay),
+        "lightning attention 2k, gradient": lambda: value_and_gradients(
+            lambda x: lightning_attention(x, x, x, decay)[0].sum(), q
+        ),
     }
 
 

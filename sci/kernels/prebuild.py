@@ -30,9 +30,13 @@ _FLAGS = (
     *(f"-DSCI_BLOCK={HOST_BLOCK}", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"),
     "-fno-asynchronous-unwind-tables",
 )
-# A quarter smaller than with -O3, and as fast: what a wheel weighs is the sum of its levels.
+# A quarter smaller than with -O3, and as fast where it stands: what a wheel weighs is the sum of its levels.
 _SMALLER = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
-_LEVEL_FLAGS = {"x86-64-v2": _SMALLER, "x86-64-v3": _SMALLER}
+_SMALLER_SOURCES = {
+    "x86-64-v2": ("*",),
+    "x86-64-v3": ("*",),
+    "x86-64-v4": ("attention/lightning.cu", "nn/fno_block.cu"),
+}
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
 # library of the machine has, so that the wheel runs on systems older than the one that built it.
@@ -63,10 +67,12 @@ def shipped_kernels(sources: str = "") -> list[Kernel]:
     return [
         k
         for k in every_kernel()
-        if any(fnmatch.fnmatch(k.file, pattern) for pattern in patterns)
-        and not k.file.endswith("attention_tiles.cu")
-        and not _panels_of_devices(k)
+        if _is_chosen(k.file, patterns) and not k.file.endswith("attention_tiles.cu") and not _panels_of_devices(k)
     ]
+
+
+def _is_chosen(file: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatch(file, pattern) for pattern in patterns)
 
 
 def levels_of(words: str) -> tuple[str, tuple[str, ...]]:
@@ -158,8 +164,9 @@ def _build_level(folder: Path, machine: str, level: str, kernels: list[Kernel], 
         for unit, (file, instances) in zip(units, by_file.items()):
             functions = "".join(function_text(k, _symbol(k)) for k in instances)
             unit.write_text(f'#include "{file}"\n{functions}')
-        flags = (*_FLAGS, *_LEVEL_FLAGS.get(level, ()), f"-march={level}", f"-I{kernels[0].folder}", *common)
-        list(pool.map(lambda u: _run(machine, *flags, str(u), "-o", f"{u}.o"), units))
+        flags = (*_FLAGS, f"-march={level}", f"-I{kernels[0].folder}", *common)
+        more = [_SMALLER if _is_chosen(file, _SMALLER_SOURCES.get(level, ())) else () for file in by_file]
+        list(pool.map(lambda u, m: _run(machine, *flags, *m, str(u), "-o", f"{u}.o"), units, more))
     threads = Path(__file__).parent / "threads.cpp"
     _run(machine, *POOL_FLAGS, *common, str(threads), "-o", f"{work}/threads.o")
     library = folder / LIBRARY

@@ -88,8 +88,12 @@ def test_every_shipped_kernel_has_a_symbol_of_its_own() -> None:
 
 
 def test_no_flag_binds_a_library_to_the_machine_that_built_it() -> None:
-    levels = {level for levels in prebuilt.LEVELS.values() for level in levels}
-    assert set(prebuild._LEVEL_FLAGS) <= levels
-    for flags in (prebuild._FLAGS, *prebuild._LEVEL_FLAGS.values()):
-        assert not any(flag.startswith(("-march=", "-mtune=", "-mcpu=")) for flag in flags)
+    assert not any(flag.startswith(("-march=", "-mtune=", "-mcpu=")) for flag in prebuild._FLAGS + prebuild._SMALLER)
     assert any(flag.startswith("-DSCI_BLOCK=") for flag in prebuild._FLAGS)
+
+
+def test_sources_that_compile_smaller_are_there() -> None:
+    files = {kernel.file for kernel in prebuild.shipped_kernels()}
+    assert set(prebuild._SMALLER_SOURCES) <= {level for levels in prebuilt.LEVELS.values() for level in levels}
+    for pattern in {pattern for patterns in prebuild._SMALLER_SOURCES.values() for pattern in patterns}:
+        assert any(prebuild._is_chosen(file, (pattern,)) for file in files)
