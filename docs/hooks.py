@@ -87,7 +87,22 @@ def reference(room: str, title: str) -> str:
     for name, path in names.items():
         options = f"heading: sci.{room}.{name}\n      toc_label: {name}\n      show_root_heading: true"
         parts.append(f'<a id="sci.{room}.{name}"></a>\n\n::: {path}\n    options:\n      {options}')
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *(adapters() if room == "interop" else [])])
+
+
+def adapters() -> list[str]:
+    """Return an entry for each public name of the adapters, whose packages need not be installed."""
+    parts = []
+    for path in sorted((PACKAGE / "interop").glob("[a-z]*.py")):
+        names = re.search(r"^__all__ = (\[.*?\])", path.read_text(), re.MULTILINE | re.DOTALL)
+        if path.stem == "packages" or names is None:
+            continue
+        parts.append(f"## `sci.interop.{path.stem}`")
+        for name in ast.literal_eval(names[1]):
+            target = f"sci.interop.{path.stem}.{name}"
+            options = f"heading: {target}\n      toc_label: {name}\n      show_root_heading: true\n      heading_level: 3"
+            parts.append(f"::: {target}\n    options:\n      {options}")
+    return parts
 
 
 def _summary(value: Any, path: str) -> str:

@@ -24,6 +24,7 @@ NOT_RUN = {
     "docs/explanation/performance.md": ["installs"],
     "docs/howto/batch.md": ["a cluster"],
     "docs/howto/files.md": ["installs", "a checkout"],
+    "docs/howto/interop.md": ["peers", "peers"],
     "docs/howto/gpu.md": ["installs", "a GPU", "a GPU", "a GPU"],
     "docs/install.md": ["installs", "a cluster", "a cluster", "a checkout"],
     "docs/tutorials/trajectories.md": ["your files"],
@@ -38,7 +39,15 @@ NIGHTLY = {
 }
 """The pages that take more than a few seconds of CPU."""
 RUNNING = [page for page in PAGES if any(block.runs for block in blocks(page))]
-NEEDED = {"mpirun ": "mpi4py", "--plot": "matplotlib", "nacl": "gemmi", "--forcefield": "pdb2pqr"}
+NEEDED = {
+    "sci.interop.ase": "ase",
+    "sci.interop.xarray": "xarray",
+    "sci report": "plotly",
+    "mpirun ": "mpi4py",
+    "--plot": "matplotlib",
+    "nacl": "gemmi",
+    "--forcefield": "pdb2pqr",
+}
 
 
 @pytest.mark.parametrize(

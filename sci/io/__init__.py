@@ -18,6 +18,7 @@ from sci.io.grids.computed import ComputedGrid, save_computed_grid
 from sci.io.grids.fields import Fields
 from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
+from sci.io.labelled import LabelledArray, load_arrays
 from sci.io.readers.cif import read_crystal
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
@@ -33,6 +34,7 @@ __all__ = [
     "GridSlabs",
     "Header",
     "Kind",
+    "LabelledArray",
     "PoissonProblem",
     "Quantity",
     "Samples",
@@ -47,6 +49,7 @@ __all__ = [
     "join_parts",
     "kinds",
     "load",
+    "load_arrays",
     "load_grid",
     "load_inputs",
     "load_problem",

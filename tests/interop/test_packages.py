@@ -13,7 +13,7 @@ from sci.interop.packages import missing
 
 def test_versions_by_adapter() -> None:
     found = adapters()
-    assert list(found) == ["ase", "mdanalysis", "torch"]
+    assert list(found) == ["ase", "mdanalysis", "torch", "xarray"]
     assert found["ase"] is not None
 
 
@@ -21,7 +21,7 @@ def test_the_extra_is_named() -> None:
     assert str(missing("MDAnalysis")).endswith('pip install "sci-hpc[trajectories]"')
 
 
-@pytest.mark.parametrize("module", ["ase", "mdanalysis", "torch"])
+@pytest.mark.parametrize("module", ["ase", "mdanalysis", "torch", "xarray"])
 def test_a_missing_package_is_named(module: str) -> None:
     code = (
         "import sys\n"
