@@ -100,7 +100,9 @@ def adapters() -> list[str]:
         parts.append(f"## `sci.interop.{path.stem}`")
         for name in ast.literal_eval(names[1]):
             target = f"sci.interop.{path.stem}.{name}"
-            options = f"heading: {target}\n      toc_label: {name}\n      show_root_heading: true\n      heading_level: 3"
+            options = (
+                f"heading: {target}\n      toc_label: {name}\n      show_root_heading: true\n      heading_level: 3"
+            )
             parts.append(f"::: {target}\n    options:\n      {options}")
     return parts
 

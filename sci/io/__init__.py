@@ -23,6 +23,7 @@ from sci.io.readers.cif import read_crystal
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
 from sci.io.readers.trajectory import count_frames, read_frames
+from sci.io.sample_blocks import SampleBlocks, read_sample_blocks
 from sci.io.store import load, load_grid, load_results, save, save_potential_file
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "LabelledArray",
     "PoissonProblem",
     "Quantity",
+    "SampleBlocks",
     "Samples",
     "SmokeRun",
     "TrajectoryFile",
@@ -61,6 +63,7 @@ __all__ = [
     "read_frames",
     "read_header",
     "read_member",
+    "read_sample_blocks",
     "read_slabs",
     "read_state_dict",
     "read_structure",

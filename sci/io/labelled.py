@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from sci.io.codecs.trajectory import ERRORS, KIND
 from sci.io.core.datasets import Group, member, read_array, read_text
 from sci.io.core.dimensions import axis_names, is_bare_axis
 from sci.io.core.hdf5 import open_file
@@ -20,7 +21,6 @@ __all__ = ["LabelledArray", "load_arrays"]
 
 _DTYPES = (*("f2", "f4", "f8", "c8", "c16", "S"), *("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))
 _VTKHDF = "VTKHDF"
-_FRAMEWISE = "trajectory"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,13 @@ class LabelledArray:
         Names of its axes. The array of one axis that has its own name gives the places on that axis.
     units : str
         "1" for numbers without a dimension, "" where nobody knows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.io import LabelledArray
+    >>> LabelledArray(np.zeros((5, 3)), ("particle", "xyz"), "angstrom")
+    LabelledArray(particle: 5, xyz: 3; float64, units 'angstrom')
     """
 
     values: np.ndarray
@@ -78,7 +85,7 @@ def load_arrays(path: str | Path) -> dict[str, LabelledArray]:
         found: dict[str, LabelledArray] = {}
         for name, dataset in _datasets(file):
             group = name.partition("/")[0]
-            if group == _VTKHDF or (group == header.kind == _FRAMEWISE):
+            if group == _VTKHDF or (group == header.kind == KIND):
                 continue
             values = read_array(file, name, None, _DTYPES)
             values = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
@@ -86,7 +93,7 @@ def load_arrays(path: str | Path) -> dict[str, LabelledArray]:
             found[name] = LabelledArray(values, dims, read_text(dataset, "units", ""))
         if header.kind in ("grid", "potential") and isinstance(member(file, _VTKHDF), h5py.Group):
             found |= _grid(file)
-    return found | _trajectory(path) if header.kind == _FRAMEWISE else found
+    return found | _trajectory(path) if header.kind == KIND else found
 
 
 def _datasets(group: Group, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -101,14 +108,18 @@ def _datasets(group: Group, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _grid(file: Group) -> dict[str, LabelledArray]:
     grid = read_grid(file)
     axes = zip("xyz", grid.origin, grid.spacing, grid.shape)
-    found = {name: LabelledArray(o + h * np.arange(n), (name,), "angstrom") for name, o, h, n in axes}
-    return {**found, NAME: LabelledArray(grid.values, ("x", "y", "z"), grid.units)}
+    found = {f"{_VTKHDF}/{name}": LabelledArray(o + h * np.arange(n), (name,), "angstrom") for name, o, h, n in axes}
+    return {**found, f"{_VTKHDF}/PointData/{NAME}": LabelledArray(grid.values, ("x", "y", "z"), grid.units)}
 
 
 def _trajectory(path: str | Path) -> dict[str, LabelledArray]:
     done = load(path)
-    return {
+    found = {
         "frames": LabelledArray(done.frames, ("frames",), "1"),
         "energies": LabelledArray(done.energies, ("frames",), "e^2/angstrom"),
         "forces": LabelledArray(done.forces, ("frames", "particle", "xyz"), "e^2/angstrom^2"),
     }
+    if done.errors is not None:
+        for k, name in enumerate(ERRORS):
+            found[name] = LabelledArray(done.errors[:, k], ("frames", "relative_and_worst"))
+    return {f"{KIND}/{name}": array for name, array in found.items()}

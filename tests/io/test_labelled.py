@@ -38,9 +38,12 @@ def test_a_grid_in_parts_and_the_results_of_a_potential(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.h5"
         KINDS[name].write(path)
         found = load_arrays(path)
-        np.testing.assert_array_equal(found["potential"].values, GRID.values)
-        assert (found["potential"].dims, found["potential"].units) == (("x", "y", "z"), "kT/e")
-        np.testing.assert_array_equal(found["y"].values, -2.0 + 0.25 * np.arange(4))
+        np.testing.assert_array_equal(found["VTKHDF/PointData/potential"].values, GRID.values)
+        assert (found["VTKHDF/PointData/potential"].dims, found["VTKHDF/PointData/potential"].units) == (
+            ("x", "y", "z"),
+            "kT/e",
+        )
+        np.testing.assert_array_equal(found["VTKHDF/y"].values, -2.0 + 0.25 * np.arange(4))
     np.testing.assert_array_equal(found["results/forces"].values, RESULTS["forces"])
     assert found["particles/charges"].units == "e"
     assert repr(found["particles/charges"]) == "LabelledArray(particle: 4; float64, units 'e')"
@@ -50,9 +53,9 @@ def test_the_finished_frames_of_a_trajectory(tmp_path: Path) -> None:
     trajectory = make_objects()["trajectory"]
     save(tmp_path / "a.h5", trajectory)
     found = load_arrays(tmp_path / "a.h5")
-    np.testing.assert_array_equal(found["forces"].values, trajectory.forces)
-    assert found["forces"].dims == ("frames", "particle", "xyz")
-    assert found["energies"].units == "e^2/angstrom"
+    np.testing.assert_array_equal(found["trajectory/forces"].values, trajectory.forces)
+    assert found["trajectory/forces"].dims == ("frames", "particle", "xyz")
+    assert found["trajectory/energies"].units == "e^2/angstrom"
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sci.io.core.header import make_header
 from sci.io.core.registry import codec
 from sci.io.grids.fields import SUFFIX, Fields, write_fields, write_spacing
 
-__all__ = ["Samples", "load_inputs", "load_samples", "save_samples"]
+__all__ = ["Samples", "load_inputs", "load_samples", "read_flags", "save_samples"]
 
 KIND = "samples"
 _BLOCK_BYTES = 2**25
@@ -135,7 +135,7 @@ def _write_flags(group: Group, grid_axes: int | None, periodic: bool | None) -> 
             group.attrs[name] = int(value)
 
 
-def _flags(group: Group) -> tuple[int | None, bool | None]:
+def read_flags(group: Group) -> tuple[int | None, bool | None]:
     """Return `grid_axes` and `periodic`, None where the file does not have them."""
     axes, periodic = (group.attrs.get(name) for name in ("grid_axes", "periodic"))
     for name, value, allowed in (("grid_axes", axes, (1, 2, 3)), ("periodic", periodic, (0, 1))):
@@ -292,7 +292,7 @@ def _paired(group: Group, x: np.ndarray, y: np.ndarray | None) -> Samples:
     if y is not None and (not x.ndim or not y.ndim or len(x) != len(y)):
         raise FileFormatError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
     try:
-        return Samples(x, y, *_flags(group))
+        return Samples(x, y, *read_flags(group))
     except InvalidValueError as error:
         raise FileFormatError(str(error)) from error
 

@@ -35,7 +35,15 @@ from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.range_separated.build import Accuracy
 from sci.potentials.trajectory import FramePlan, FrameResult, Trajectory, plan_frames
 
-__all__ = ["KIND", "TrajectoryFile", "TrajectoryState", "compute_trajectory", "count_finished", "trajectory_state"]
+__all__ = [
+    "ERRORS",
+    "KIND",
+    "TrajectoryFile",
+    "TrajectoryState",
+    "compute_trajectory",
+    "count_finished",
+    "trajectory_state",
+]
 
 KIND = "trajectory"
 UNITS = "e^2/angstrom, e^2/angstrom^2"

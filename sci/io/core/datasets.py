@@ -17,6 +17,7 @@ __all__ = [
     "MAX_RATIO",
     "Group",
     "axis_dims",
+    "check_size",
     "crc32",
     "member",
     "name_axes",
@@ -232,7 +233,7 @@ def read_foreign(file: Group, name: str) -> np.ndarray:
         raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
     if dataset.dtype.kind not in "biuf":
         raise FileFormatError(f"{name} has dtype {dataset.dtype}; expected real numbers")
-    _check_size(dataset, name)
+    check_size(dataset, name)
     data: np.ndarray = np.asarray(dataset[()])
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         raise FileFormatError(f"{name} holds NaN or Inf; clean the samples first")
@@ -245,7 +246,7 @@ def _check_shape(dataset: Any, label: str, shape: Sequence[int | None] | None) -
         shape is not None and (len(found) != len(shape) or any(s not in (None, f) for s, f in zip(shape, found)))
     ):
         raise FileFormatError(f"the dataset {label} has shape {found}; expected {shape} (None: any)")
-    _check_size(dataset, label)
+    check_size(dataset, label)
 
 
 def _limit(dataset: Any) -> int:
@@ -254,7 +255,7 @@ def _limit(dataset: Any) -> int:
     return int(stored) * (1 if dataset.chunks is None else MAX_RATIO)
 
 
-def _check_size(dataset: Any, label: str) -> None:
+def check_size(dataset: Any, label: str) -> None:
     """Refuse a dataset that would read as more than the file can hold, before any memory is asked for."""
     if dataset.is_virtual:
         stored = limit = sum(_limit(part) for part in virtual_bytes(dataset, label))

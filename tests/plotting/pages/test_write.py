@@ -79,7 +79,7 @@ def test_a_truth_of_another_kind_or_shape_is_refused(tmp_path: Path) -> None:
     save_samples(tmp_path / "a.h5", ones, ones)
     save_samples(tmp_path / "b.h5", ones, np.ones((2, 5)))
     save(tmp_path / "p.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
-    with pytest.raises(FileFormatError, match="expected one"):
+    with pytest.raises(FileFormatError, match="as many samples of the same shapes"):
         report(tmp_path / "a.h5", tmp_path / "a.html", truth=tmp_path / "b.h5")
     with pytest.raises(InvalidValueError, match="truth goes with a file of samples"):
         report(tmp_path / "p.h5", tmp_path / "a.html", truth=tmp_path / "b.h5")

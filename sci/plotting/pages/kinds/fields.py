@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io import Samples, load_samples
+from sci.io import read_sample_blocks
 from sci.plotting.pages.charts import FRAMES, image, isosurface, lines, movie, slices, spread
 from sci.plotting.pages.contents import Contents, Volume
 from sci.plotting.pages.panels import Panel, Table, number
@@ -66,29 +66,30 @@ def _solution(contents: Contents) -> Iterator[Panel]:
 
 @figures_of("samples")
 def _samples(contents: Contents) -> Iterator[Panel]:
-    samples: Samples = contents.object
-    truth = None if contents.truth is None else load_samples(contents.truth)
-    if truth is not None and np.shape(truth.y) != np.shape(samples.y):
-        raise FileFormatError(
-            f"{contents.truth}: y has shape {np.shape(truth.y)} and {contents.path} {np.shape(samples.y)}; expected one"
-        )
+    blocks = read_sample_blocks(contents.path)
+    truths = None if contents.truth is None else read_sample_blocks(contents.truth)
+    if truths is not None and (truths.n, truths.x_shape, truths.y_shape) != (blocks.n, blocks.x_shape, blocks.y_shape):
+        raise FileFormatError(f"{truths} do not fit {blocks}; expected as many samples of the same shapes")
     yield Table(
         "Samples",
         [
-            ("number", f"{number(len(samples.x))}, of which {min(SAMPLES, len(samples.x))} are drawn"),
-            ("input", " x ".join(map(str, samples.x.shape[1:]))),
-            ("output", " x ".join(map(str, samples.y.shape[1:]))),
-            ("axes of the grid", number(samples.grid_axes) if samples.grid_axes else "not recorded"),
-            ("periodic", "not recorded" if samples.periodic is None else number(samples.periodic)),
+            ("number", f"{number(blocks.n)}, of which {min(SAMPLES, blocks.n)} are drawn"),
+            ("input", " x ".join(map(str, blocks.x_shape))),
+            ("output", " x ".join(map(str, blocks.y_shape))),
+            ("axes of the grid", number(blocks.grid_axes) if blocks.grid_axes else "not recorded"),
+            ("periodic", "not recorded" if blocks.periodic is None else number(blocks.periodic)),
         ],
     )
-    if truth is not None:
-        yield _error_table(samples.y, truth.y)
-    for k in range(min(SAMPLES, len(samples.x))):
-        drawn = {"input": samples.x[k], "output": samples.y[k]}
+    if not blocks.n:
+        return
+    if truths is not None:
+        yield _error_table(np.concatenate([_relative_errors(a.y, b.y) for a, b in zip(blocks, truths)]))
+    first, truth = next(iter(blocks)), None if truths is None else next(iter(truths))
+    for k in range(min(SAMPLES, len(first.x))):
+        drawn = {"input": first.x[k], "output": first.y[k]}
         if truth is not None:
-            drawn |= {"truth": truth.y[k], "error": samples.y[k] - truth.y[k]}
-        yield from _sample_panels(k, drawn, samples.grid_axes)
+            drawn |= {"truth": truth.y[k], "error": first.y[k] - truth.y[k]}
+        yield from _sample_panels(k, drawn, blocks.grid_axes)
 
 
 @figures_of("smoke")
@@ -166,11 +167,16 @@ def _middle(values: Any) -> np.ndarray:
     return found if found.ndim == 2 else np.asarray(found[..., found.shape[-1] // 2])
 
 
-def _error_table(found: np.ndarray, truth: np.ndarray) -> Table:
-    """Compare outputs with the truth, sample by sample."""
+def _relative_errors(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the relative L2 error of each sample; the absolute one where the truth is zero."""
     axes = tuple(range(1, found.ndim))
     norms = np.sqrt((truth.astype(float) ** 2).sum(axis=axes))
-    errors = np.sqrt(((found.astype(float) - truth) ** 2).sum(axis=axes)) / np.where(norms > 0, norms, 1.0)
+    errors: np.ndarray = np.sqrt(((found.astype(float) - truth) ** 2).sum(axis=axes)) / np.where(norms > 0, norms, 1.0)
+    return errors
+
+
+def _error_table(errors: np.ndarray) -> Table:
+    """Return mean, largest and smallest of the errors of the samples."""
     rows = [("mean", f"{errors.mean():.3e}"), ("largest", f"{errors.max():.3e} (sample {int(errors.argmax())})")]
     return Table("Relative L2 error", [*rows, ("smallest", f"{errors.min():.3e} (sample {int(errors.argmin())})")])
 
