@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_every_array_of_a_file_is_there(name: str, tmp_path: Path) -> None:
         assert len(set(array.dims)) == len(array.dims), label
     ends = {label.rpartition("/")[2] for label in found}
     missing = {label.rpartition("/")[2] for label in describe(path)["datasets"]} - ends
-    assert missing <= {"checksums"}
+    assert missing <= {"checksums", "energy_errors", "force_errors"}, "those of frames without errors are empty"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if ".part" not in p.name], ids=lambda p: p.stem)
@@ -56,6 +57,10 @@ def test_the_finished_frames_of_a_trajectory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["trajectory/forces"].values, trajectory.forces)
     assert found["trajectory/forces"].dims == ("frames", "particle", "xyz")
     assert found["trajectory/energies"].units == "e^2/angstrom"
+    assert "trajectory/force_errors" not in found
+    errors = np.arange(12.0).reshape(3, 2, 2)
+    save(tmp_path / "b.h5", replace(trajectory, errors=errors))
+    np.testing.assert_array_equal(load_arrays(tmp_path / "b.h5")["trajectory/force_errors"].values, errors[:, 1])
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
