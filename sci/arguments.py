@@ -53,6 +53,8 @@ class Check:
         Objects of these have a wrong value, not a wrong class.
     entries : callable, optional
         Yields the entries of a container as their index in words, the entry, and its check.
+    known : set of classes
+        Objects of exactly these always pass.
 
     Examples
     --------
@@ -65,9 +67,12 @@ class Check:
     text: str
     near: tuple[type, ...] = ()
     entries: Callable[[Any], Iterable[tuple[str, Any, Check]]] | None = None
+    known: frozenset[type] = frozenset()
 
     def fits(self, value: Any) -> bool:
         """Whether `value` passes; false where the test itself fails."""
+        if type(value) in self.known:
+            return True
         try:
             return self.test(value)
         except Exception:
@@ -88,6 +93,8 @@ class Check:
 
 
 def _is_array(value: Any) -> bool:
+    if type(value) is np.ndarray:
+        return value.dtype.kind in _KINDS and value.dtype.isnative
     dtype: Any = getattr(value, "dtype", None)
     return getattr(dtype, "kind", "") in _KINDS and dtype.isnative and hasattr(value, "shape") and not _is_class(value)
 
@@ -97,6 +104,8 @@ def _is_class(value: Any) -> bool:
 
 
 def _is_float(value: Any) -> bool:
+    if type(value) is float:
+        return value == value
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return value == value  # no NaN
     return getattr(value, "shape", None) == () and getattr(value.dtype, "kind", "") in "iuf" and bool(value == value)
@@ -110,24 +119,33 @@ def _is_comm(value: Any) -> bool:
     return value is None or hasattr(value, "Get_rank")
 
 
+def _plain(*kinds: type) -> frozenset[type]:
+    """Return classes, not counting their heirs, all of whose objects fit: most arguments are told by their class."""
+    return frozenset(kinds)
+
+
 _KINDS = ("b", "i", "u", "f", "c")
 _REAL = (int, float, np.number)
 _MARKED = {
     "array": Check(_is_array, "an array of numbers in the machine's byte order"),
     "real": Check(lambda value: _is_array(value) and value.dtype.kind != "c", "an array of real numbers"),
     "number": Check(lambda value: _is_float(value) or value != value, "a real number", _REAL),
-    "communicator": Check(_is_comm, "an mpi4py communicator, or None"),
+    "communicator": Check(_is_comm, "an mpi4py communicator, or None", known=_plain(type(None))),
 }
 _PLAIN: dict[Any, Check] = {
-    bool: Check(lambda value: isinstance(value, bool | np.bool_) or value in (0, 1), "True or False"),
-    int: Check(_is_integer, "an integer", _REAL),
-    float: Check(_is_float, "a real number", _REAL),
+    bool: Check(
+        lambda value: isinstance(value, bool | np.bool_) or value in (0, 1),
+        "True or False",
+        known=_plain(bool, np.bool_),
+    ),
+    int: Check(_is_integer, "an integer", _REAL, known=_plain(int, np.int64)),
+    float: Check(_is_float, "a real number", _REAL, known=_plain(int, np.int64)),
     complex: Check(lambda value: isinstance(value, numbers.Complex) and not _is_class(value), "a number"),
-    str: Check(lambda value: isinstance(value, str), "a text"),
+    str: Check(lambda value: isinstance(value, str), "a text", known=_plain(str)),
     bytes: Check(lambda value: isinstance(value, bytes | bytearray), "bytes"),
     np.ndarray: Check(lambda value: isinstance(value, np.ndarray) and _is_array(value), "a NumPy array of numbers"),
-    None: Check(lambda value: value is None, "None"),
-    type(None): Check(lambda value: value is None, "None"),
+    None: Check(lambda value: value is None, "None", known=_plain(type(None))),
+    type(None): Check(lambda value: value is None, "None", known=_plain(type(None))),
 }
 
 
@@ -163,7 +181,8 @@ def _any_of(checks: list[Check | None]) -> Check | None:
     entries = [check.entries for check in known if check.entries is not None]
     text = " or ".join(check.text for check in known)
     one = entries[0] if len(entries) == 1 else None
-    return Check(lambda value: any(check.fits(value) for check in known), text, near, one)
+    plain = frozenset(kind for check in known for kind in check.known)
+    return Check(lambda value: any(check.fits(value) for check in known), text, near, one, plain)
 
 
 def _is_sequence(value: Any) -> bool:
@@ -192,6 +211,8 @@ def _sequence_of(check: Check | None) -> Check:
         return ((f"[{k}]", item, check) for k, item in enumerate(items) if _is_sequence(value))
 
     def test(value: Any) -> bool:
+        if type(value) is tuple or type(value) is list:
+            return all(check.fits(item) for item in value)
         return _is_sequence(value) and all(check.fits(item) for _, item, _ in entries(value))
 
     return Check(test, f"a sequence of entries that are each {check.text}", entries=entries)
@@ -221,7 +242,7 @@ def _instance_of(kind: type) -> Check:
         )
     if kind.__module__ == "typing":
         return Check(lambda value: True, "anything")
-    return Check(lambda value: isinstance(value, kind), _article(name))
+    return Check(lambda value: isinstance(value, kind), _article(name), known=_plain(kind))
 
 
 def shown(value: Any) -> str:
@@ -293,16 +314,18 @@ class Signature:
 
     def misfit(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> SciError | None:
         """Return the error of the first argument that does not fit its annotation, None if all do."""
-        positional = self.positional
-        for k, value in enumerate(args):
-            if k >= len(positional) and not self.many:
-                break
-            name, check = positional[min(k, len(positional) - 1)]
-            if check is not None and not self._fits(name, check, value):
-                return self._error(f"{name}[{k - len(positional) + 1}]" if self._is_many(name) else name, check, value)
+        positional, checks = self.positional, self.checks
+        for (name, check), value in zip(positional, args):
+            if check is not None and type(value) not in check.known and not self._fits(name, check, value):
+                return self._error(f"{name}[0]" if self._is_many(name) else name, check, value)
+        if self.many:
+            name, check = positional[-1]
+            for k, value in enumerate(args[len(positional) :], 1):
+                if check is not None and not check.fits(value):
+                    return self._error(f"{name}[{k}]", check, value)
         for name, value in options.items():
-            check = self.checks.get(name)
-            if check is not None and not self._fits(name, check, value):
+            check = checks.get(name)
+            if check is not None and type(value) not in check.known and not self._fits(name, check, value):
                 return self._error(name, check, value)
         return None
 
@@ -310,7 +333,7 @@ class Signature:
         return self.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
 
     def _fits(self, name: str, check: Check, value: Any) -> bool:
-        return value is self.parameters[name].default or check.fits(value)
+        return check.fits(value) or value is self.parameters[name].default
 
     def _error(self, name: str, check: Check, value: Any) -> SciError:
         name, value, check = check.narrowed(name, value)

@@ -136,7 +136,7 @@ def _beside(array: Array, name: str, n: int, dtype: Any, xp: Any) -> Array:
     found = array if hasattr(array, "dtype") else xp.asarray(array)
     left_out = found == -np.inf
     checked = as_finite(xp.where(left_out, 0, found), name, shape=shape, dtype=dtype, xp=xp)
-    return xp.where(left_out, np.array(-np.inf, dtype), checked)
+    return xp.where(left_out, np.dtype(dtype).type(-np.inf), checked)
 
 
 def _matching(y: Any, dtype: Any) -> Any:

@@ -122,7 +122,7 @@ class Op:
             elif type(a) is not np.ndarray or a.dtype.kind not in _REAL:
                 odd = True
         if odd or options:
-            self._check(args, options)
+            self._check(args if odd else (), options)  # arrays of real numbers fit wherever an array is expected
         if tape is None:
             return self.value(*args, **options)
         if tape.paused:
