@@ -25,12 +25,15 @@ __all__ = [
     "mode_influence",
     "mode_orders",
     "neutralizing_constant",
+    "structure_factors",
+    "triangular_basis",
     "wrapped",
 ]
 
 SPLIT, MANY_CHARGES = 7.0, 100_000
 """The exponent times the edge of the cell, for so many charges; it grows with the sixth root of more of them."""
 BLOCK_ENTRIES = 1 << 22
+COMBINED = 4
 
 
 @entry
@@ -116,14 +119,10 @@ def _reciprocal(particles: Particles, points: ArrayLike, alpha: float, k_max: fl
     counts = mode_counts(to_host(particles.cell), k_max)
     orders = [to_device(n, xp) for n in mode_orders(counts)]
     influence, k = mode_influence(inverse, counts, alpha, k_max)
+    factors = structure_factors(particles.positions @ inverse, particles.charges, counts)
     width = len(orders[1]) * len(orders[2])
     block = max(1, BLOCK_ENTRIES // width)
-    factors = xp.zeros((len(orders[0]), width), dtype=complex)
-    for start in range(0, particles.n, block):
-        rows = slice(start, start + block)
-        first, rest = _waves(particles.positions[rows] @ inverse, orders, -1)
-        factors += (particles.charges[rows, None] * first).T @ rest
-    weighted = factors.reshape(influence.shape) * influence
+    weighted = factors * influence
     parts = [weighted, *((1j * k[..., axis] * weighted) for axis in range(3 if gradient else 0))]
     out = xp.empty((len(points), len(parts)))
     for start in range(0, len(points), block):
@@ -132,6 +131,19 @@ def _reciprocal(particles: Particles, points: ArrayLike, alpha: float, k_max: fl
         for column, part in enumerate(parts):
             out[rows, column] = ((rest @ part.reshape(len(orders[0]), width).T) * first).sum(axis=1).real
     return out
+
+
+def structure_factors(fractions: Array, charges: Array, n_modes: tuple[int, ...]) -> Array:
+    """Return sum_j q_j exp(-2 pi i n s_j) of charges at fractional coordinates s (n, 3), for all modes n."""
+    orders = [to_device(n, namespace(fractions)) for n in mode_orders(n_modes)]
+    width = len(orders[1]) * len(orders[2])
+    block = max(1, BLOCK_ENTRIES // width)
+    factors = namespace(fractions).zeros((len(orders[0]), width), dtype=complex)
+    for start in range(0, len(charges), block):
+        rows = slice(start, start + block)
+        first, rest = _waves(fractions[rows], orders, -1)
+        factors += (charges[rows, None] * first).T @ rest
+    return factors.reshape(*map(len, orders))
 
 
 def _waves(fractions: Array, orders: list[Array], sign: int) -> tuple[Array, Array]:
@@ -210,3 +222,25 @@ def cell_images(fractions: Array, charges: Array, cell: Array, margin: np.ndarra
         numbers.append(xp.nonzero(near)[0])
     which = xp.concatenate(numbers)
     return xp.ascontiguousarray(xp.concatenate(places) @ cell), charges[which], which
+
+
+def triangular_basis(cell: np.ndarray) -> np.ndarray | None:
+    """Return periods of the same lattice of which the first lies along x and the second in the xy plane, if there are.
+
+    Primitive cells of centered lattices in the usual orientation have them: of the face-centered cubic one with the
+    rows (0, a, a), (a, 0, a), (a, a, 0) they are (2a, 0, 0), (a, a, 0), (a, 0, a). A cell that is turned at will has
+    none. Combinations of up to `COMBINED` times each period are searched.
+    """
+    steps = np.arange(-COMBINED, COMBINED + 1)
+    vectors = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3) @ cell
+    vectors[np.abs(vectors) < 1e-12 * np.abs(cell).max()] = 0.0
+    rows = []
+    for axis in range(3):
+        chosen = vectors[(vectors[:, axis + 1 :] == 0).all(axis=1) & (vectors[:, axis] > 0)]
+        if not len(chosen):
+            return None
+        nearest = chosen[chosen[:, axis] < chosen[:, axis].min() * (1 + 1e-9)]
+        rows.append(nearest[np.argmin(np.linalg.norm(nearest, axis=1))])
+    found = np.array(rows)
+    volume = abs(float(np.linalg.det(cell)))
+    return found if abs(float(np.prod(np.diag(found))) - volume) < 1e-9 * volume else None

@@ -20,6 +20,8 @@ from sci.potentials.ewald import (
     mode_influence,
     mode_orders,
     neutralizing_constant,
+    structure_factors,
+    triangular_basis,
     wrapped,
 )
 from sci.potentials.measured.error import QUANTITIES
@@ -38,8 +40,12 @@ MOMENT_DEGREE, BOX_DEGREE = 23, 17
 ALPHA = 0.5
 """alpha over the cube root of the density: where pairs within the cutoff and Fourier modes take the same time."""
 CHUNK = 1 << 20
-GRID_PAIRS, MANY_NODES, MANY_MODES = 30, 50_000, 1 << 22
-"""Pairs a node that the split for grids aims at, nodes from which it pays, and the modes that it may take."""
+GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0), 50_000, 1 << 22
+"""Pairs a node that splits for grids aim at, nodes from which another split pays, and the modes it may take."""
+NODE_SECONDS, PAIR_SECONDS, MODE_SECONDS, POINT_SECONDS = 2e-8, 2.8e-9, 2.7e-10, 1.5e-7
+"""Seconds of a node on a core: in all, for a pair, a mode of the first axis, and a long range point by point."""
+DIRECT_SECONDS, MOMENT_SECONDS = 1.8e-10, 4e-10
+"""Seconds of a structure factor for a charge and mode, and of a moment for a mode of the last axis."""
 EXACT_SHARE, EWALD_PAIRS = 0.01, 4
 """Tolerance of the sum that errors are measured against over `tol`, and its pairs per charge and point."""
 MANY_IMAGES = 2_000_000
@@ -133,6 +139,7 @@ class PeriodicPotential(Measured):
         if alpha is not None and not 0 < alpha < math.inf:
             raise InvalidValueError(f"alpha is {alpha}; expected a positive number (1/angstrom)")
         self.particles, self.tol = particles, tol
+        self._grid_split: tuple[float, PeriodicPotential] | None = None
         self._xp = namespace(particles.positions)
         cell = to_host(particles.cell)
         self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, np.linalg.inv(cell)))
@@ -163,12 +170,16 @@ class PeriodicPotential(Measured):
         """Return the coefficients of exp(2 pi i n s) in the long range, for n3 >= 0 and with both signs summed."""
         xp = self._xp
         grid = _boxes(self.n_modes, MOMENT_DEGREE, 0.1 * self.tol)
+        influence = mode_influence(self._inverse, self.n_modes, self.alpha, k_max)[0]
+        direct, by_moments = _factor_seconds(self.n_modes, self.particles.n, grid)
+        if direct < by_moments:
+            return structure_factors(fractions, self.particles.charges, self.n_modes) * influence
         moments = box_moments(xp.ascontiguousarray(fractions), self.particles.charges, grid, MOMENT_DEGREE)
         cosines, sines = self._matrices(grid, MOMENT_DEGREE)
         factors = moments @ cosines[2].T - 1j * (moments @ sines[2].T)
         factors = xp.tensordot(cosines[1] - 1j * sines[1], factors, axes=(1, 1))
         factors = xp.tensordot(cosines[0] - 1j * sines[0], factors, axes=(1, 1))
-        return factors * mode_influence(self._inverse, self.n_modes, self.alpha, k_max)[0]
+        return factors * influence
 
     def _matrices(self, grid: BoxGrid, degree: int) -> tuple[list[Array], list[Array]]:
         """Return cos and sin of 2 pi n s as Chebyshev coefficients on the boxes of each axis, (modes, boxes p)."""
@@ -274,24 +285,31 @@ class PeriodicPotential(Measured):
 
         Notes
         -----
-        The modes are products of functions of x, y and z where the first period lies along x and the second in the xy
-        plane: three matrix products, and 4 flops a point and mode of the first axis. Cells in another orientation are
-        evaluated point by point.
+        The modes are products of functions of x, y and z where the lattice has a period along x and another in the xy
+        plane: three matrix products, and 4 flops a point and mode of the first axis. `cell` may have other rows, see
+        `triangular_basis`. No grid along the axes is one of products for a lattice that is turned at will: there the
+        long range takes 18^3 multiplications a point.
         """
         xp = self._xp
         axes = [as_finite(v, name, shape=(None,), xp=xp) for v, name in zip((x, y, z), "xyz")]
         for axis, name in zip(axes, "xyz"):
             if namespace(axis) is not xp:
                 raise DeviceMismatchError(f"{name} and the particles lie on different devices; move one of them first")
-        cell = to_host(self._cell)
-        if min(map(len, axes)) == 0 or np.abs(np.triu(cell, 1)).max() > 1e-14 * np.abs(cell).max():
-            points = xp.stack(xp.meshgrid(*axes, indexing="ij"), axis=-1)
-            return self(points.reshape(-1, 3)).reshape(points.shape[:3])
-        if math.prod(map(len, axes)) > MANY_NODES and self._for_grids is not self:
-            return self._for_grids.on_grid(*axes)
+        if min(map(len, axes)) == 0:
+            return xp.empty(tuple(map(len, axes)))
+        if (basis := self._basis) is not None and basis is not self._cell:
+            return self._rebased.on_grid(*axes)
+        n_points = math.prod(map(len, axes))
+        if n_points > MANY_NODES:
+            return self._for_grid(n_points)._on_own_grid(axes)
+        return self._on_own_grid(axes)
+
+    def _on_own_grid(self, axes: list[Array]) -> Array:
+        """Sum modes and pairs of this split on a grid."""
+        xp, basis = self._xp, self._basis
         orders = [xp.argsort(axis) for axis in axes]
         axes = [xp.ascontiguousarray(axis[order]) for axis, order in zip(axes, orders)]
-        out = self._long_range_on_grid(axes)
+        out = self._long_range_by_points(axes) if basis is None else self._long_range_on_grid(axes)
         out += self.background
         self._add_short_to_grid(out, axes)
         if all(bool((order[1:] > order[:-1]).all()) for order in orders):
@@ -300,14 +318,51 @@ class PeriodicPotential(Measured):
         return out[rows][:, columns][:, :, layers]
 
     @functools.cached_property
-    def _for_grids(self) -> PeriodicPotential:
-        """The same potential, split for grids: modes cost little there, so the cutoff is short."""
-        reach = self.split.cutoff * self.alpha
-        cutoff = (3 * GRID_PAIRS / (4 * math.pi) * self.volume / self.particles.n) ** (1 / 3)
-        alpha = reach / cutoff
-        if alpha < 1.2 * self.alpha or math.prod(self.n_modes) * (alpha / self.alpha) ** 3 > MANY_MODES:
+    def _basis(self) -> Array | None:
+        """The cell if its rows form a lower triangle, or other periods that do; None if there are none."""
+        cell = to_host(self._cell)
+        if np.abs(np.triu(cell, 1)).max() <= 1e-14 * np.abs(cell).max():
+            return self._cell
+        return triangular_basis(cell)
+
+    @functools.cached_property
+    def _rebased(self) -> PeriodicPotential:
+        """The same potential with a cell whose rows form a lower triangle."""
+        p, cell = self.particles, to_device(self._basis, self._xp)
+        return PeriodicPotential(Particles(p.positions, p.charges, cell=cell), self.tol, alpha=self.alpha)
+
+    def _for_grid(self, points: int) -> PeriodicPotential:
+        """Return the same potential, split so that a grid of so many points and its sums over charges cost least."""
+        reach, density = self.split.cutoff * self.alpha, self.particles.n / self.volume
+        choices = {p: reach / (3 * p / (4 * math.pi * density)) ** (1 / 3) for p in GRID_PAIRS}
+        pairs = min(choices, key=lambda p: self._grid_seconds(points, p, choices[p]))
+        if choices[pairs] < 1.2 * self.alpha or math.isinf(self._grid_seconds(points, pairs, choices[pairs])):
             return self
-        return PeriodicPotential(self.particles, self.tol, alpha=alpha)
+        if self._grid_split is None or self._grid_split[0] != pairs:
+            self._grid_split = pairs, PeriodicPotential(self.particles, self.tol, alpha=choices[pairs])
+        return self._grid_split[1]
+
+    def _grid_seconds(self, points: int, pairs: float, alpha: float) -> float:
+        counts = mode_counts(to_host(self._cell), 2 * alpha * math.sqrt(math.log(10 / self.tol)))
+        if math.prod(counts) > MANY_MODES:
+            return math.inf
+        long = POINT_SECONDS if self._basis is None else MODE_SECONDS * (2 * counts[0] + 1)
+        grid = _boxes(counts, MOMENT_DEGREE, 0.1 * self.tol)
+        build = min(_factor_seconds(counts, self.particles.n, grid))
+        return points * (NODE_SECONDS + PAIR_SECONDS * pairs + long) + build
+
+    def _long_range_by_points(self, axes: list[Array]) -> Array:
+        """Evaluate the long range point by point, for a cell along which the axes of the grid do not lie."""
+        xp, out = self._xp, self._xp.empty(tuple(map(len, axes)))
+        step = max(1, CHUNK // (len(axes[1]) * len(axes[2])))
+        for start in range(0, len(axes[0]), step):
+            rows = slice(start, start + step)
+            points = xp.stack(xp.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1).reshape(-1, 3)
+            fractions = xp.ascontiguousarray(wrapped(points, self._cell)[0])
+            values = xp.empty((len(points), 1))
+            self._expansion.evaluate_into(values, fractions, Tiles.of(fractions, self._expansion.grid))
+            out[rows] = values.reshape(out[rows].shape)
+        return out
 
     def _long_range_on_grid(self, axes: list[Array]) -> Array:
         """Sum the modes axis by axis, for a cell whose rows form a lower triangle."""
@@ -416,3 +471,10 @@ def _boxes(n_modes: tuple[int, ...], degree: int, eps: float) -> BoxGrid:
     reach = float(theta[resolved[-1]]) if len(resolved) else 0.1
     counts = [max(1, math.ceil(math.pi * n / reach)) for n in n_modes]
     return BoxGrid(UNIT, (counts[0], counts[1], counts[2]))
+
+
+def _factor_seconds(n_modes: tuple[int, ...], charges: int, grid: BoxGrid) -> tuple[float, float]:
+    """Return the time of structure factors summed charge by charge, and through moments on the boxes of `grid`."""
+    half = math.prod(2 * n + 1 for n in n_modes[:2]) * (n_modes[2] + 1)
+    moments = float(grid.size) * (MOMENT_DEGREE + 1) ** 3
+    return DIRECT_SECONDS * charges * half, MOMENT_SECONDS * moments * (n_modes[2] + 1)

@@ -10,7 +10,16 @@ from systems import relative
 
 from sci.errors import InvalidValueError
 from sci.potentials import Particles, ewald_sum
-from sci.potentials.ewald import cell_images, mode_counts, mode_influence, mode_orders, neutralizing_constant, wrapped
+from sci.potentials.ewald import (
+    cell_images,
+    mode_counts,
+    mode_influence,
+    mode_orders,
+    neutralizing_constant,
+    structure_factors,
+    triangular_basis,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize("name", MADELUNG)
@@ -54,3 +63,24 @@ def test_bad_arguments():
         ewald_sum(Particles([[0.0, 0.0, 0.0]], [1.0]), [[1.0, 0.0, 0.0]])
     with pytest.raises(InvalidValueError, match=r"tol is 1\.0; expected"):
         ewald_sum(filled(ORTHOGONAL, 4), [[1.0, 0.0, 0.0]], tol=1.0)
+
+
+def test_periods_along_the_axes():
+    fcc = np.array([[0.0, 2.0, 2.0], [2.0, 0.0, 2.0], [2.0, 2.0, 0.0]])
+    found = triangular_basis(fcc)
+    assert np.triu(found, 1).any() == 0
+    np.testing.assert_allclose(np.diag(found), [4.0, 2.0, 2.0])
+    steps = found @ np.linalg.inv(fcc)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-12)
+    bcc = np.array([[-1.0, 1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, -1.0]])
+    assert np.prod(np.diag(triangular_basis(bcc))) == pytest.approx(4.0)
+    np.testing.assert_array_equal(triangular_basis(ORTHOGONAL[[2, 0, 1]]), ORTHOGONAL)
+    assert triangular_basis(TRICLINIC) is None
+
+
+def test_structure_factors():
+    rng = np.random.default_rng(0)
+    fractions, charges = rng.random((5, 3)), rng.normal(size=5)
+    found = structure_factors(fractions, charges, (1, 2, 2))
+    n = np.array([-1, 2, 1])
+    assert found[0, 4, 1] == pytest.approx((charges * np.exp(-2j * np.pi * fractions @ n)).sum())

@@ -203,7 +203,7 @@ def test_large_grids_are_split_for_themselves():
     phi = PeriodicPotential(Particles(rng.random((200, 3)) * 16, rng.normal(size=200), cell=16 * np.eye(3)), 1e-6)
     x = np.arange(40) * 0.4
     found = phi.on_grid(x, x, x)
-    assert phi._for_grids.split.cutoff < phi.split.cutoff / 2
+    assert phi._for_grid(10**6).split.cutoff < phi.split.cutoff / 2
     expected = phi(np.stack(np.meshgrid(x, x, x[:4], indexing="ij"), axis=-1).reshape(-1, 3)).reshape(40, 40, 4)
     assert np.linalg.norm(found[:, :, :4] - expected) < 1e-6 * np.linalg.norm(expected)
     assert "200 charges" in repr(phi)
@@ -214,3 +214,22 @@ def test_what_overflows_is_an_error(call: str) -> None:
     cell = Particles([[0.0, 0.0, 0.0], [1.5, 1.0, 1.2]], [1e200, -1e200], cell=3.0 * np.eye(3))
     with pytest.raises(InvalidValueError, match="overflow"):
         getattr(PeriodicPotential(cell, 1e-6), call)()
+
+
+def _turned(cell: np.ndarray) -> np.ndarray:
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    return cell @ rotation
+
+
+FCC = 10.0 * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+
+
+@pytest.mark.parametrize("cell", [FCC, _turned(TRICLINIC), ORTHOGONAL[[1, 2, 0]]], ids=["fcc", "turned", "permuted"])
+@pytest.mark.parametrize("counts", [(7, 8, 9), (40, 41, 42)])
+def test_grids_of_cells_in_any_orientation(cell, counts):
+    """Cells that had their grids evaluated point by point: 9 to 28 times the time of a molecule's."""
+    particles = filled(cell, 300, neutral=False)
+    phi = PeriodicPotential(particles, 1e-6)
+    axes = [np.linspace(-3.0, 9.0, n) for n in counts]
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)[::97]
+    assert relative(phi.on_grid(*axes).ravel()[::97], phi(places)) < 1e-6
