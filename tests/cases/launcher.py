@@ -41,6 +41,13 @@ def find_mpirun() -> str | None:
     return str(beside) if beside.exists() else shutil.which("mpirun")
 
 
+def is_open_mpi() -> bool:
+    """Return True if `mpirun` is that of Open MPI, which exits with 1 after a signal, whatever its ranks say."""
+    mpirun = find_mpirun()
+    done = subprocess.run([mpirun or "mpirun", "--version"], capture_output=True, text=True, check=False)
+    return "Open MPI" in done.stdout
+
+
 def _environment() -> dict[str, str]:
     paths = [str(CHECKOUT), str(CHECKOUT / "tests" / "cases"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

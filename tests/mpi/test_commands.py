@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from command_cases import SMALL
-from launcher import MpiResult, start, wait_for
+from launcher import MpiResult, is_open_mpi, start, wait_for
 
 from sci.cli import main
 from sci.datasets import dataset_path
@@ -54,6 +55,9 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
     "joined": (["join", "potential.h5"], 0.0),
 }
 """Arguments without -o, and how far the numbers of ranks may be from those of one process, relative to the largest."""
+
+if find_spec("gemmi") is None:
+    del COMMANDS["lattice"]  # reads a CIF
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +171,7 @@ def test_an_interrupt_ends_all_ranks_and_leaves_nothing(
         wait_for(lambda: any(tmp_path.iterdir()))  # the lock of the output
         process.send_signal(sent)
         output, _ = process.communicate(timeout=20)
-    assert process.returncode == code, output
+    assert process.returncode == (1 if is_open_mpi() else code), output
     assert output.count("sci: error: interrupted") == says, output
     assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []

@@ -36,8 +36,12 @@ def compare(whole: Particles, kernel: Yukawa | None) -> None:
     close(spread.field(points), serial.field(points))
     axes = (np.linspace(1, 9, 5) + comm.rank, np.linspace(0, 5, 4), np.linspace(0, 9, 3))
     close(spread.on_grid(*axes), serial.on_grid(*axes))
-    close(np.array([spread.energy()]), np.array([serial.energy()]))
+    assert spread.energy() == serial.energy()
     close(allgather_rows(spread.forces(), comm), serial.forces())
+    alone = spread.whole(whole)
+    if comm.rank == 0:  # nothing of it is collective
+        assert alone.energy() == serial.energy()
+        assert alone.all_particles is whole
     assert abs(spread.error_estimate - serial.error_estimate) < 1e-12
 
 
