@@ -93,9 +93,19 @@ def _words(here: Path, out: str, names: Any) -> list[list[str]]:
 
 
 def _contents(path: Path) -> dict[str, Any]:
-    """Return attributes and datasets of a file, without what tells of the run: names, times, checksums."""
+    """Return attributes and datasets of a file, without what tells of the run, and references: names, times, checksums."""
     found: dict[str, Any] = {}
-    told = ("command", "options", "uuid", "parent_uuid", "created", "crc32", "about")
+    told = (
+        "command",
+        "options",
+        "uuid",
+        "parent_uuid",
+        "created",
+        "crc32",
+        "about",
+        "DIMENSION_LIST",
+        "REFERENCE_LIST",
+    )
 
     def note(name: str, item: Any) -> None:
         if "seconds" in name:
@@ -172,6 +182,6 @@ def test_an_interrupt_ends_all_ranks_and_leaves_nothing(
         process.send_signal(sent)
         output, _ = process.communicate(timeout=20)
     assert process.returncode == (1 if is_open_mpi() else code), output
-    assert output.count("sci: error: interrupted") == says, output
+    assert output.count("sci: error: interrupted") == (0 if is_open_mpi() else says), output  # which sends SIGTERM
     assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []

@@ -259,6 +259,8 @@ class _Job:
             ready, _, _ = select.select([self._read], [], [], POLL)
             numbers = os.read(self._read, 64) if ready else b""
             code = next((128 + n for n in numbers if n in INTERRUPTS), None) or self._told()
+            if code is not None:
+                remove_unfinished()  # at once: some launchers kill a second after their signal
             if code is not None and not self._ended.wait(GRACE) and not self._reported:
                 self._reported = True
                 interrupt = KeyboardInterrupt() if code == 130 else SystemExit(code)
