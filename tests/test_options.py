@@ -95,7 +95,7 @@ def test_the_snapshot_holds_every_option_as_it_stands(monkeypatch: pytest.Monkey
     assert now["cache_dir"] == "somewhere"
     assert set(now) == {
         *("kernels", "kernel_path", "cache_dir", "compiler", "cxxflags", "kernel_layers", "threads", "progress"),
-        *("cpu_level", "cuda_aware_mpi", "nccl"),
+        *("cpu_level", "cuda_aware_mpi", "external_data", "nccl"),
     }
 
 
