@@ -16,6 +16,7 @@ from sci.plotting import report
 from sci.plotting.pages.charts import require_plotly
 from sci.potentials import Particles
 
+GOLDEN = sorted((Path(__file__).parents[2] / "data").glob("*_v*.h5"))
 EVIL = "</script><script>alert(1)</script>"
 
 
@@ -50,6 +51,12 @@ def test_every_kind_of_file_has_a_page(name: str, tmp_path: Path) -> None:
                 assert chart["layout"][axis]["title"].get("text") is not None
         bar = chart["layout"].get("coloraxis", {}).get("colorbar")
         assert bar is None or bar["title"]["text"]
+
+
+@pytest.mark.parametrize("path", [p for p in GOLDEN if ".part" not in p.name], ids=lambda p: p.stem)
+def test_files_of_every_schema_have_a_page(path: Path, tmp_path: Path) -> None:
+    report(path, tmp_path / "page.html")
+    assert read_header(path).uuid in (tmp_path / "page.html").read_text()
 
 
 def test_what_a_file_says_runs_nowhere(tmp_path: Path) -> None:

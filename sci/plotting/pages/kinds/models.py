@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import to_host
-from sci.nn import Checkpoint
+from sci.nn import Checkpoint, ModelState
 from sci.plotting.pages.charts import bars, image, lines
 from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.kinds.fields import composite_panels
@@ -25,7 +25,8 @@ LAYERS = 40
 
 @figures_of("model", "learned_multigrid", "direction_network")
 def _model(contents: Contents) -> Iterator[Panel]:
-    state = contents.object if contents.kind == "model" else contents.object.to_state()
+    found = contents.object  # files of schema 1 have models of every class under the kind "model"
+    state = found if isinstance(found, ModelState) else found.to_state()
     yield Table("Architecture", [("class", state.name), *_rows(state.options)])
     yield from parameter_panels(state.parameters)
 
