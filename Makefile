@@ -74,7 +74,7 @@ wheels: .venv/wheels-ready
 	mkdir -p build/sdist && tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
 	for machine in $(WHEEL_MACHINES); do \
 		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/sdist && \
-		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --only-plat --disable-isa-ext-check --wheel-dir dist \
+		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair -z 9 --only-plat --disable-isa-ext-check --wheel-dir dist \
 			--plat $$(test $$machine = $$(uname -m) && echo manylinux_2_17_$$machine || echo auto) \
 			build/wheels/*-linux_$$machine.whl || exit; \
 	done

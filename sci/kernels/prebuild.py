@@ -35,7 +35,7 @@ _SMALLER = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 _SMALLER_SOURCES = {
     "x86-64-v2": ("*",),
     "x86-64-v3": ("*",),
-    "x86-64-v4": ("attention/lightning.cu", "nn/fno_block.cu"),
+    "x86-64-v4": ("attention/*", "nn/fno_block.cu", "nn/fourier.cu", "grid/cycle*.cu", "linalg/*"),
 }
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
