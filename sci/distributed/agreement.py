@@ -241,7 +241,9 @@ def _raise_together(channel: Channel, error: BaseException | None) -> None:
 def agreed_over(error: BaseException | None) -> tuple[Channel, ...]:
     """Return the channels whose ranks all raise `error`, or the error that it was raised from."""
     found: tuple[Channel, ...] = ()
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # an error may be its own cause
+        seen.add(id(error))
         found += getattr(error, "_agreed_over", ())
         error = error.__cause__
     return found

@@ -145,7 +145,10 @@ def _run(read: FrameReader, sink: FrameSink, job: FrameJob, title: str, comm: Co
                     _, particles = next(mine)
                     found = compute_frame(particles, job.plan)
                 except Exception as error:
-                    raise _with_frame(error, title, int(job.numbers[start + rank])) from error
+                    named = _with_frame(error, title, int(job.numbers[start + rank]))
+                    if named is error:  # which must not become its own cause
+                        raise
+                    raise named from error
                 place = job.places[start + rank]
                 row = np.concatenate([[place, found.energy], found.errors.ravel(), found.forces.ravel()])[None]
         rows = allgather_rows(row, comm)

@@ -170,3 +170,9 @@ def test_an_error_that_is_raised_from_one_of_all_ranks_is_one_of_all_ranks() -> 
     outer.__cause__ = inner
     assert agreement.agreed_over(outer) == agreement.agreed_over(inner) == (channel,)
     assert agreement.agreed_over(ValueError("of this rank")) == agreement.agreed_over(None) == ()
+
+
+def test_an_error_that_is_its_own_cause_ends() -> None:
+    error = InvalidValueError("round")
+    error.__cause__ = error
+    assert agreement.agreed_over(error) == ()

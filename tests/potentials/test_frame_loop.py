@@ -121,3 +121,17 @@ def test_missed_forces_are_said_once(ranks: int, accuracy: str, message: str) ->
         on_ranks(ranks, lambda comm: compute_frames(lambda n: ((k, frame) for k in n), sinks[comm.rank], comm=comm))
     assert len(said) == 1
     assert sinks[0].found[2].errors[1, 0] > 1e-5
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_file_that_breaks_off_is_an_error_on_every_rank(ranks: int) -> None:
+    """The error of a reader passes as it is; as its own cause it would have kept a rank busy forever."""
+
+    def breaking(numbers: Sequence[int]) -> Iterator[tuple[int, Particles]]:
+        for k in numbers:
+            if k == 3:
+                raise FileFormatError("run.xyz:84: the frame breaks off")
+            yield k, FRAMES[k]
+
+    sinks = [Sink(range(5)) for _ in range(ranks)]
+    assert all("run.xyz:84: the frame breaks off" in said for said in _errors(ranks, sinks, breaking))

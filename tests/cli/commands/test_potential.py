@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from command_cases import SMALL, run
 from systems import relative
 
+from sci.datasets import dataset_path
 from sci.io import load, load_grid, load_results, read_structure
 from sci.potentials import Particles, direct_sum
 
@@ -102,6 +104,18 @@ def test_a_periodic_file_is_shown_the_command_for_it(tmp_path, capsys):
     assert run("potential", path, "-o", tmp_path / "a.h5") == 2
     assert f"use `sci trajectory {path} -o OUT.h5`" in capsys.readouterr().err
     assert run("trajectory", path, "-o", tmp_path / "a.h5", "--quiet") == 0
+
+
+def test_forces_that_were_asked_for_and_miss_the_tolerance_are_said(tmp_path, capsys):
+    words = ("potential", dataset_path("ubiquitin"), "--tol", "1e-4", "--quiet", "-o")
+    assert run(*words, tmp_path / "a.h5", "--forces") == 0
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        r"sci: warning: the measured error .* of the forces is above 0\.0001, .*--accuracy forces .*\n", said
+    )
+    assert run(*words, tmp_path / "b.h5") == 0
+    assert run(*words, tmp_path / "c.h5", "--forces", "--accuracy", "forces") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_measured_errors_are_said_and_stored(pqr, tmp_path, capsys):
