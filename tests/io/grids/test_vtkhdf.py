@@ -126,7 +126,7 @@ def test_grid_arguments():
         ({"values": values + np.nan}, InvalidValueError),
         ({"values": values.astype(complex)}, DTypeError),
         ({"values": np.zeros((2, 0, 2))}, InvalidValueError),
-        ({"origin": (0, 0)}, ShapeError),
+        ({"origin": (0, 0)}, DTypeError),
         ({"origin": (0, 0, np.inf)}, InvalidValueError),
         ({"spacing": (1, 1, 0)}, InvalidValueError),
         ({"units": "volt"}, InvalidValueError),
