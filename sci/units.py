@@ -33,7 +33,9 @@ COULOMB: float = _CHARGE / (4 * math.pi * _EPSILON_0 * _ANGSTROM)
 """One e/angstrom in volt; also one e^2/angstrom in electronvolt."""
 
 POTENTIAL_UNITS = ("e/angstrom", "V", "kT/e", "kcal/mol/e", "hartree/e")
+"""Units of a potential."""
 ENERGY_UNITS = ("e^2/angstrom", "eV", "kT", "kcal/mol", "kJ/mol", "hartree")
+"""Units of an energy."""
 
 _ELECTRONVOLT_IN: dict[str, float] = {
     "eV": 1.0,

@@ -120,5 +120,6 @@ def test_the_site_builds_without_warnings(tmp_path):
         assert set(names) == set(getattr(importlib.import_module(f"sci.{room}"), "__all__", names))
         assert [name for name, path in names.items() if f'id="{path}"' not in html] == [], room
         assert "__all__" not in html, room
+        assert "<td></td>" not in html, f"{room}: a name without a docstring"
         count += len(names)
     assert count > 400

@@ -24,6 +24,7 @@ ArrayLike: TypeAlias = Annotated[Any, "array_like"]
 """An array, or numbers in sequences, of which `as_finite` makes one; it refuses everything else by name."""
 
 Device: TypeAlias = Literal["cpu", "cuda"]
+"""Where arrays are made."""
 
 __all__ = [
     "Array",

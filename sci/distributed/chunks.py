@@ -21,6 +21,7 @@ from sci.errors import DecompositionError, InvalidValueError, ShapeError
 __all__ = ["Layout", "positions", "rearrange", "shard", "unshard"]
 
 Layout: TypeAlias = Literal["contiguous", "zigzag", "striped"]
+"""How a sequence is cut: in one run per rank, in two runs from either end, or token by token in turn."""
 
 
 def positions(

@@ -18,6 +18,7 @@ from sci.progress import progress
 __all__ = ["Clusters", "Mode", "k_means", "prototype_scores", "select"]
 
 Mode: TypeAlias = Literal["hard", "easy"]
+"""Which points are selected: those with the largest scores, or those with the smallest."""
 
 _BITS = 62
 """Bits of the integers that are summed."""

@@ -16,6 +16,7 @@ from sci.linalg import PackedPoints, nearest_k, steepest
 __all__ = ["IntrinsicDimension", "LabelSharpness", "Method", "intrinsic_dimension", "label_sharpness"]
 
 Method: TypeAlias = Literal["mle", "twonn"]
+"""How a dimension is estimated: by maximum likelihood, or from two nearest neighbors."""
 
 _GROUPS = 20
 """Groups of the jackknife of TwoNN."""

@@ -18,6 +18,7 @@ STRUCTURE_FORMATS: dict[str, tuple[str, ...]] = {
     "pdb": (".pdb", ".ent"),
     "mmcif": (".cif", ".mmcif"),
 }
+"""The formats of `read_structure`, and the suffixes of each."""
 
 
 def read_structure(

@@ -12,6 +12,7 @@ from sci.errors import InvalidValueError
 __all__ = ["Schedule", "constant", "cosine", "step_decay", "warm_up"]
 
 Schedule = Callable[[float], float]
+"""The factor of the learning rate as a function of epochs."""
 
 
 @dataclass(frozen=True, repr=False)

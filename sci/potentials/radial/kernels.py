@@ -74,6 +74,7 @@ class Yukawa:
 
 
 RadialKernel: TypeAlias = Coulomb | Yukawa
+"""The kernels that potentials take."""
 
 
 @entry
