@@ -89,6 +89,10 @@ def cores_of_task(environment: Mapping[str, str] = os.environ) -> int:
     ----------
     environment : mapping of str to str
 
+    Returns
+    -------
+    int
+
     Notes
     -----
     A task that may use the same cores as the launcher's daemon that started it is not bound, and shares them with the
