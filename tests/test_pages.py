@@ -22,7 +22,7 @@ NOT_RUN = {
     "README.md": ["installs", "a checkout"],
     "docs/explanation/operators.md": ["peers"],
     "docs/explanation/performance.md": ["installs"],
-    "docs/howto/batch.md": ["a cluster"],
+    "docs/howto/batch.md": ["a cluster", "a cluster"],
     "docs/howto/files.md": ["installs", "a checkout"],
     "docs/howto/interop.md": ["peers", "peers"],
     "docs/howto/gpu.md": ["installs", "a GPU", "a GPU", "a GPU"],
