@@ -92,10 +92,10 @@ def test_the_main_job_starts_no_process(python: Path, tmp_path: Path, compiler: 
     assert not (tmp_path / "cache").exists()
     calls = (tmp_path / "calls").read_text().splitlines()
     assert any("CLONE_THREAD" in call for call in calls), "the second thread of the kernels is not seen"
-    programs = [Path(p).name for p in re.findall(r'execve\("([^"]+)".*= 0$', "\n".join(calls), re.M)]
+    tried = [Path(p).name for p in re.findall(r'exec\w+\("([^"]+)"', "\n".join(calls))]
     processes = [c for c in calls if re.search(r"\b(?:v?fork|clone3?)\(", c) and "CLONE_THREAD" not in c]
-    assert set(programs[1:]) <= {"uname"}
-    assert len(processes) == len(programs) - 1 <= 1
+    assert set(tried[1:]) <= {"uname"}
+    assert len(processes) <= 1
 
 
 def test_the_levels_are_nearly_as_fast_as_native_kernels(python: Path, tmp_path: Path) -> None:
