@@ -182,8 +182,8 @@ def condition_of(lengths: Sequence[float], betas: Sequence[float]) -> float:
     Examples
     --------
     >>> from sci.linalg import condition_of
-    >>> condition_of([0.4, 0.5], [0.0, 0.25])
-    2.618...
+    >>> round(condition_of([0.4, 0.5], [0.0, 0.25]), 6)
+    2.909413
     """
     a, b = np.asarray(lengths, dtype=float), np.asarray(betas, dtype=float)
     if len(a) == 0:

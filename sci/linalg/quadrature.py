@@ -262,7 +262,7 @@ def log_determinant(
     >>> import numpy as np
     >>> from sci.linalg import log_determinant
     >>> diagonal = np.repeat([1.0, 2.0, 4.0], 100)
-    >>> round(log_determinant(lambda v: diagonal * v, 300).value / np.log(2), 6)
+    >>> round(log_determinant(lambda v: diagonal * v, 300).value / float(np.log(2)), 6)
     300.0
     """
 

@@ -23,7 +23,7 @@ class Coulomb:
     Examples
     --------
     >>> from sci.potentials import Coulomb
-    >>> Coulomb()(2.0)
+    >>> float(Coulomb()(2.0))
     0.5
     """
 
