@@ -31,6 +31,7 @@ TOKENS = np.array([[1, 2, 3, 4, 5, 6]] * 12)
 CUT = operators.MultigridPatches(levels=1, padding=0.125)
 PATCHED = operators.FNO((4, 4), CUT.channels(1, dim=2), 1, 4, 2, positional_grid=False)
 LARGE = np.random.default_rng(4).normal(size=(4, 1, 16, 16)).astype(np.float32)
+COMPUTED = io.ComputedGrid(*[np.linspace(0.0, 1.0, 4)] * 3, lambda x, y, z: x[:, None, None] + y[:, None] + z)
 MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
 TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
@@ -226,7 +227,19 @@ DIFFER: dict[str, Body] = {
     "weighted_sum:rate": lambda c, odd, _: linalg.weighted_sum(
         ONES, ONES, ONES, np.ones(2), 1.0 + odd, np.ones(2), comm=c
     ),
+    "lanczos:steps": lambda c, odd, _: linalg.lanczos(lambda v: v, 4, 2 + odd, start=np.ones(4), comm=c),
+    "lanczos:reorthogonalize": lambda c, odd, _: linalg.lanczos(
+        lambda v: v, 4, 2, start=np.ones(4), reorthogonalize=bool(odd), comm=c
+    ),
+    "spectral_density:probes": lambda c, odd, _: linalg.spectral_density(lambda v: v, 4, probes=2 + odd, comm=c),
+    "trace_of_function:seed": lambda c, odd, _: linalg.trace_of_function(lambda v: v, 4, np.exp, seed=int(odd), comm=c),
+    "log_determinant:steps": lambda c, odd, _: linalg.log_determinant(lambda v: v, 4, steps=2 + odd, comm=c),
     # ensembles
+    "sinkhorn:reg": lambda c, odd, _: ensembles.sinkhorn(POINTS, POINTS, 1.0 + odd, comm=c),
+    "sinkhorn:unbalanced": lambda c, odd, _: ensembles.sinkhorn(POINTS, POINTS, 1.0, unbalanced=1.0 + odd, comm=c),
+    "sinkhorn_divergence:tol": lambda c, odd, _: ensembles.sinkhorn_divergence(
+        POINTS, POINTS, 1.0, tol=1e-6 * (1 + odd), comm=c
+    ),
     **{
         f"intrinsic_dimension:{name}": lambda c, odd, _, changed=changed: ensembles.intrinsic_dimension(
             POINTS, **({"k": 5, "method": "mle"} | (changed if odd else {})), comm=c
@@ -379,6 +392,11 @@ DIFFER: dict[str, Body] = {
     "save_samples:overwrite": lambda c, odd, folder: _samples(c, folder / "s.h5", overwrite=bool(odd)),
     "save_samples:units": lambda c, odd, folder: _samples(c, folder / "s.h5", units="m" * odd),
     "save_grid_parallel:path": lambda c, odd, folder: _grid(c, folder / f"{odd}.h5"),
+    "load_problem:path": lambda c, odd, folder: io.load_problem(folder / f"{odd}.h5", comm=c),
+    "save_computed_grid:path": lambda c, odd, folder: io.save_computed_grid(folder / f"{odd}.h5", COMPUTED, comm=c),
+    "save_computed_grid:x": lambda c, odd, folder: io.save_computed_grid(
+        folder / "c.h5", replace(COMPUTED, x=COMPUTED.x + odd), comm=c
+    ),
     "compute_trajectory:tol": lambda c, odd, folder: io.compute_trajectory(
         folder / "no.xyz", folder / "out.h5", tol=1e-4 * (1 + odd), comm=c
     ),

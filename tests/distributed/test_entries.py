@@ -21,7 +21,7 @@ ROOMS = sorted(
 LOCAL = {
     *("GridDecomposition", "abort_on_error", "launched", "positions", "rank_of", "recv", "reset_traffic", "send"),
     *("shard", "shift", "size", "split", "traffic", "RankGrid", "copy_to_ranks"),
-    *("agreed", "save_potential_file", "rank_grid", "Deferred.settle", "ring_steps"),
+    *("agreed", "job", "save_potential_file", "rank_grid", "Deferred.settle", "ring_steps"),
 }
 """With a communicator, but not collective, or with nothing that has to agree, or tested in a file of their own."""
 

@@ -31,7 +31,7 @@ MOST_TARGETS = 1 << 24
 """Points of a grid beyond which the split changes no more."""
 LARGEST_FORMAT, FORMAT_ON_DISK = 4e9, 64e6
 """Bytes that a format whose split the cost model chooses takes at most, in memory, and about in a file."""
-EXPORT_COPIES, EXPORT_BYTES = 3, {"dx": 14, "cube": 14}
+EXPORT_COPIES, EXPORT_BYTES = 3, {"dx": 14, "cube": 14, "vtkhdf": 8}
 """Grids in memory while it is exported, and bytes of a point in each format."""
 ALL_PAIRS = 20_000
 _UNITS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -161,6 +161,8 @@ def load_problem(path: str | Path, *, comm: Comm = None, external_data: bool | N
     -----
     Collective over `comm`.
     """
+    with agreed(comm, "load_problem") as agreement:
+        agreement.same(path=str(path), external_data=external_data)
     with agreed(comm, "load_problem"), allow_external(external_data):
         found = _read_parts(path) if rank_of(comm) == 0 else None
     parts, settings = broadcast_object(found, comm)

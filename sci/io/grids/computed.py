@@ -194,7 +194,7 @@ def save_computed_grid(
     3.0
     """
     with agreed(comm, "save_computed_grid") as agreement:
-        agreement.same(x=grid.x, y=grid.y, z=grid.z, units=grid.units)
+        agreement.same(path=str(path), x=grid.x, y=grid.y, z=grid.z, units=grid.units, overwrite=overwrite)
         if rank_of(comm) > 0:
             write_slabs(None, grid, comm)
             return

@@ -48,20 +48,22 @@ with abort_on_error(comm):
     comm.Barrier()
     for method in ("direct", "format"):
         out, alone = folder / f"{method}.h5", folder / f"{method}_alone.h5"
-        compute_trajectory(good, out, method=method, tol=1e-5, comm=comm)
+        compute_trajectory(good, out, method=method, tol=1e-5, accuracy="forces", comm=comm)
         if comm.rank == 0:
-            compute_trajectory(good, alone, method=method, tol=1e-5)
+            compute_trajectory(good, alone, method=method, tol=1e-5, accuracy="forces")
             found, expected = load(out), load(alone)
             assert found.frames.tolist() == list(range(7))
             np.testing.assert_array_equal(found.energies, expected.energies)
             np.testing.assert_array_equal(found.forces, expected.forces)
         comm.Barrier()
-        compute_trajectory(good, out, method=method, tol=1e-5, resume=True, comm=comm)
+        compute_trajectory(good, out, method=method, tol=1e-5, accuracy="forces", resume=True, comm=comm)
     # A bad frame on one rank, another input, no input: all ranks say the same, and whole rounds before it stay.
     assert "bad.xyz:84" in message_of(bad, folder / "bad.h5"), message_of(bad, folder / "bad.h5")
     finished = broadcast_object(len(load(folder / "bad.h5").frames) if comm.rank == 0 else None, comm)
     assert finished == 5 // comm.size * comm.size, finished
-    assert "begun with another tol" in message_of(good, folder / "direct.h5", resume=True, tol=1e-3, method="direct")
+    assert "begun with another tol" in message_of(
+        good, folder / "direct.h5", resume=True, tol=1e-3, accuracy="forces", method="direct"
+    )
     assert "there is no such" in message_of(folder / "none.xyz", folder / "none.h5")
     if comm.rank == 0:
         print("PASS")
