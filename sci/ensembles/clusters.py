@@ -80,13 +80,24 @@ class _Points:
     def __init__(self, packed: PackedPoints, counts: np.ndarray, comm: Comm) -> None:
         self.packed, self.comm, self.host = packed, comm, to_host(packed.array)
         self.ends, self.total = np.cumsum(counts), int(counts.sum())
-        self.step = self.step_of(np.abs(self.host)) or 1.0
-        self.whole = np.rint(self.host.astype(float) / self.step).astype(np.int64)
+        # Leading and following digits of each coordinate: an outlier leaves the others their accuracy.
+        rest, self.digits = self.host.astype(float), []
+        for _ in range(2):
+            step = self.steps_of(np.abs(rest))
+            whole = np.rint(rest / step)
+            self.digits.append((whole.astype(np.int64), step))
+            rest = rest - whole * step
 
     def step_of(self, values: np.ndarray) -> float:
         """Return the unit in which the values of all points are integers whose sum stays below 2^62; 0 if all are 0."""
         largest = float(allreduce_max(np.array([values.max(initial=0.0)], dtype=float), self.comm)[0])
         return float(2.0 ** (np.ceil(np.log2(largest)) - (_BITS - self.total.bit_length()))) if largest else 0.0
+
+    def steps_of(self, values: np.ndarray) -> np.ndarray:
+        """Return such a unit for each coordinate; 1 where all are 0."""
+        largest = allreduce_max(values.max(axis=0, initial=0.0), self.comm)
+        exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1.0)))
+        return np.asarray(np.where(largest > 0, 2.0 ** (exponents - (_BITS - self.total.bit_length())), 1.0))
 
     def nearest(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return squared distance and number of the nearest center of each of the rank's points."""
@@ -108,9 +119,11 @@ class _Points:
         """Return the means of the points of each label; one without points is a point far from its center."""
         n = len(labels)
         members = sparse.csr_matrix((np.ones(n, np.int64), (labels, np.arange(n))), shape=(k, n))
-        sums = allreduce_sum(np.ascontiguousarray(members @ self.whole), self.comm)
+        sums: np.ndarray = np.zeros((k, self.host.shape[1]))
+        for whole, step in reversed(self.digits):
+            sums = sums + allreduce_sum(np.ascontiguousarray(members @ whole), self.comm) * step
         counts = allreduce_sum(np.bincount(labels, minlength=k).astype(np.int64), self.comm)
-        centers: np.ndarray = (sums / np.maximum(counts, 1)[:, None] * self.step).astype(self.host.dtype)
+        centers: np.ndarray = (sums / np.maximum(counts, 1)[:, None]).astype(self.host.dtype)
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             every = allgather_rows(squared, self.comm)

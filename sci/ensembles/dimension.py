@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from sci.arguments import collective_entry
-from sci.backend import Array, to_host
-from sci.distributed import Comm, agreed, allgather_rows
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import Comm, agreed, allgather_rows, rank_of
 from sci.errors import InvalidValueError
 from sci.linalg import PackedPoints, nearest_k, steepest
 
@@ -39,7 +39,7 @@ class IntrinsicDimension:
     points : int
         Points that were used.
     coincident : int
-        Points left out because another lies at the same place.
+        Points left out because an earlier one lies at the same place.
 
     Examples
     --------
@@ -130,18 +130,36 @@ def intrinsic_dimension(
             raise InvalidValueError(f"discard is {discard}; expected a part from 0 to below 1")
         agreement.same(method=method, k=k, discard=discard)
     neighbors = 2 if method == "twonn" else int(k)
-    squared, index = (to_host(a) for a in nearest_k(x, neighbors, comm=comm))
+    packed = x if isinstance(x, PackedPoints) else PackedPoints(x)
+    squared, index, numbers = _neighbors(packed, neighbors, comm)
+    total = len(allgather_rows(numbers, comm))
+    # Of points that coincide the first stays: a copy would be the nearest neighbor of others twice.
+    first = (squared[:, 0] > 0) | (index[:, 0] > numbers)
+    used = int(allgather_rows(first, comm).sum())
+    if used <= neighbors:
+        raise InvalidValueError(
+            f"{total - used} of {total} points coincide with another, which leaves {used}; expected more than "
+            f"{neighbors} points that differ"
+        )
+    if used < total:
+        packed = PackedPoints(packed.array[to_device(first, namespace(packed.array))])
+        squared, index, _ = _neighbors(packed, neighbors, comm)
     squared, index = allgather_rows(squared, comm).astype(float), allgather_rows(index, comm)
-    apart = squared[:, 0] > 0
-    used = int(apart.sum())
     with agreed(comm, "intrinsic_dimension"):
-        if used < 2 or (squared[apart][:, -1] == squared[apart][:, 0]).all():
+        if (squared[:, -1] == squared[:, 0]).all():
             raise InvalidValueError(
-                f"{len(squared) - used} of {len(squared)} points coincide with another, and no two of the others have "
-                "neighbors at different distances; the dimension needs points in general position"
+                "all neighbors of every point are equally far; the dimension needs points in general position"
             )
-    value, error = _two_nearest(squared[apart], discard) if method == "twonn" else _likelihood(squared, index, apart)
-    return IntrinsicDimension(value, error, method, neighbors, used, len(squared) - used)
+    value, error = _two_nearest(squared, discard) if method == "twonn" else _likelihood(squared, index)
+    return IntrinsicDimension(value, error, method, neighbors, used, total - used)
+
+
+def _neighbors(x: PackedPoints, k: int, comm: Comm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return squared distances and numbers of the neighbors of this rank's points, and the points' own numbers."""
+    squared, index = (to_host(a) for a in nearest_k(x, k, comm=comm))
+    lengths = allgather_rows(np.array([len(x)]), comm)
+    start = int(lengths[: rank_of(comm)].sum())
+    return squared, index, np.arange(start, start + len(x))
 
 
 def _two_nearest(squared: np.ndarray, discard: float) -> tuple[float, float]:
@@ -162,17 +180,15 @@ def _slope(logarithms: np.ndarray, discard: float) -> float:
     return float(x @ y / max(x @ x, np.finfo(float).tiny))
 
 
-def _likelihood(squared: np.ndarray, index: np.ndarray, apart: np.ndarray) -> tuple[float, float]:
+def _likelihood(squared: np.ndarray, index: np.ndarray) -> tuple[float, float]:
     """Return the estimate of maximum likelihood and its standard error."""
     k = squared.shape[1]
-    kept = squared[apart]
-    sums = 0.5 * np.log(kept[:, -1:] / kept[:, :-1]).sum(axis=1)
+    sums = 0.5 * np.log(squared[:, -1:] / squared[:, :-1]).sum(axis=1)
     value = (k - 1) / sums.mean()
     # Neighborhoods overlap: the variance of the mean adds the products of a point with its neighbors.
-    deviation = np.zeros(len(squared))
-    deviation[apart] = sums - sums.mean()
-    shared = deviation[apart] @ (deviation[apart] + deviation[index[apart]].sum(axis=1))
-    variance = max(float(shared), float(deviation @ deviation)) / len(kept) ** 2
+    deviation = sums - sums.mean()
+    shared = deviation @ (deviation + deviation[index].sum(axis=1))
+    variance = max(float(shared), float(deviation @ deviation)) / len(sums) ** 2
     return float(value), float(value * np.sqrt(variance) / sums.mean())
 
 

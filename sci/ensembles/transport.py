@@ -224,6 +224,23 @@ def _solve(left: _Side, right: _Side, reg: float, rho: float | None, tol: float,
     return _summed(left, right, f, g, reg, rho, error, done, comm)
 
 
+def _to_itself(side: _Side, reg: float, rho: float | None, tol: float, maxiter: int, comm: Comm) -> Transport:
+    """Transport a set to itself: both potentials are one, and the mean of it and its update converges in few steps."""
+    f = namespace(side.x.array).zeros(len(side.x), side.x.array.dtype)
+    factor, error = 1.0 if rho is None else rho / (rho + reg), np.inf
+    for done in range(1, maxiter + 1):
+        soft = log_sum_exp(side.x, side.x.array, side.log_weights + f / reg, 1 / reg, comm=comm)
+        following = -factor * reg * soft
+        error = _residual(side, f, following, reg, comm)
+        if error <= tol:
+            return _summed(side, side, f, f, reg, rho, error, done, comm)
+        f = (f + following) / 2
+    raise ConvergenceError(
+        f"sinkhorn_divergence: the marginals of a set transported to itself are off by {error:.1e} after {maxiter} "
+        f"iterations; expected {tol:g}: raise maxiter, reg (now {reg:g}), or tol"
+    )
+
+
 def _relaxed(omega: float, error: float, before: list[float], step: int) -> float:
     """Return the next over-relaxation: from the contraction of plain steps, and one again where the error grows."""
     if omega > 1:
@@ -231,7 +248,7 @@ def _relaxed(omega: float, error: float, before: list[float], step: int) -> floa
     if step % _TRIAL or not 0 < error < before[1] < np.inf:
         return 1.0
     contraction = error / before[1]
-    return float(2 / (1 + np.sqrt(1 - min(contraction, 0.9999))))
+    return float(2 / (1 + np.sqrt(1 - min(contraction, 1 - 1e-6))))
 
 
 def _diameter(left: _Side, right: _Side, comm: Comm) -> float:
@@ -387,7 +404,7 @@ def sinkhorn_divergence(
     """
     left, right = _checked("sinkhorn_divergence", x, y, a, b, reg, unbalanced, tol, maxiter, comm)
     settings = (reg, unbalanced, tol, maxiter, comm)
-    cross, own, other = _solve(left, right, *settings), _solve(left, left, *settings), _solve(right, right, *settings)
+    cross, own, other = _solve(left, right, *settings), _to_itself(left, *settings), _to_itself(right, *settings)
     value = cross.value - 0.5 * (own.value + other.value)
     if unbalanced is not None:
         value += 0.5 * reg * (left.total - right.total) ** 2
@@ -442,11 +459,12 @@ def exact_transport(cost: Real, *, a: Real | None = None, b: Real | None = None)
     n, m = matrix.shape
     if not 0 < n * m <= _LARGEST:
         raise InvalidValueError(f"cost has shape {(n, m)}; expected 1 to {_LARGEST:,} entries: use sinkhorn for more")
-    given = [
+    given: list[np.ndarray] = [
         np.full(k, 1 / k) if w is None else as_finite(to_host(w), name, shape=(k,))
         for w, name, k in ((a, "a", n), (b, "b", m))
     ]
-    if min(w.min() for w in given) < 0 or abs(given[0].sum() - given[1].sum()) > 1e-9 * given[0].sum():
+    total = float(given[0].sum())
+    if min(w.min() for w in given) < 0 or total <= 0 or abs(total - given[1].sum()) > 1e-6 * total:
         raise InvalidValueError(
             f"weights from {min(w.min() for w in given):g} that add up to {given[0].sum():.8g} and "
             f"{given[1].sum():.8g}; expected weights from 0 with equal sums"
@@ -455,7 +473,11 @@ def exact_transport(cost: Real, *, a: Real | None = None, b: Real | None = None)
         plan = np.zeros((n, m))
         plan[optimize.linear_sum_assignment(matrix)] = 1 / n
     else:
-        plan = _linear_program(matrix, *given)
+        rows, columns = given[0] > 0, given[1] > 0
+        plan = np.zeros((n, m))
+        plan[np.ix_(rows, columns)] = total * _linear_program(
+            matrix[np.ix_(rows, columns)], given[0][rows] / total, given[1][columns] / given[1].sum()
+        )
     return float((plan * matrix).sum()), plan
 
 
@@ -464,15 +486,25 @@ def _linear_program(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarra
     n, m = cost.shape
     rows = sparse.kron(sparse.eye(n), np.ones((1, m)), format="csr")
     columns = sparse.kron(np.ones((1, n)), sparse.eye(m), format="csr")
-    scale = float(np.abs(cost).max()) or 1.0
+    low, spread = float(cost.min()), float(np.ptp(cost)) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optimize.OptimizeWarning)
         found = optimize.linprog(
-            cost.ravel() / scale,
+            (cost.ravel() - low) / spread,
             A_eq=sparse.vstack([rows, columns])[:-1],  # the last follows from the others
-            b_eq=np.concatenate([a, b * (a.sum() / b.sum())])[:-1],
-            method="highs",
+            b_eq=np.concatenate([a, b])[:-1],
+            method="highs-ds",
+            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
         )
     if found.status != 0:
         raise ConvergenceError(f"exact_transport: the linear program was not solved ({found.message})")
-    return np.asarray(found.x).reshape(n, m)
+    plan = np.asarray(found.x).reshape(n, m)
+    off = max(np.abs(plan.sum(axis=1) / a - 1).max(), np.abs(plan.sum(axis=0) / b - 1).max())
+    gap = abs(found.fun - found.eqlin.marginals @ np.concatenate([a, b])[:-1])
+    if off > 1e-6 or gap > 1e-6 * max(abs(found.fun), 1e-300):
+        raise ConvergenceError(
+            f"exact_transport: the weights or costs span too many digits for a linear program (weights are off by "
+            f"{off:.1e}, the value by {gap / max(abs(found.fun), 1e-300):.1e}); leave out tiny weights, or use smaller "
+            "numbers for forbidden pairs"
+        )
+    return plan

@@ -88,6 +88,15 @@ def test_sums_are_right_whatever_the_unit() -> None:
         )
 
 
+def test_an_outlier_leaves_the_others_their_digits() -> None:
+    """One coordinate far larger than the other, and one point far from the rest."""
+    x = np.array([1e12, 1e-6]) * RNG.normal(size=(200, 2))
+    np.testing.assert_allclose(k_means(x, 1).centers[0], x.mean(axis=0), rtol=1e-9)
+    line = np.append(RNG.normal(size=400) * 3, 1e15)[:, None]
+    found = k_means(line, 2, start=np.array([[0.0], [1e15]]))
+    np.testing.assert_allclose(found.centers[0], line[:400].mean(axis=0), rtol=1e-9)
+
+
 def test_scores_are_distances_and_the_hard_ones_are_far() -> None:
     found = k_means(BLOBS, 4, seed=1)
     scores = prototype_scores(BLOBS, found.centers)

@@ -62,11 +62,13 @@ def test_the_unit_and_the_embedding_do_not_matter(method) -> None:
 
 def test_points_that_coincide_are_left_out_and_counted() -> None:
     x = _cube(2, 300)
-    found = intrinsic_dimension(np.concatenate([x, x[:5]]))
-    assert (found.coincident, found.points) == (10, 295)
-    assert "10 coincident left out" in repr(found)
-    with pytest.raises(InvalidValueError, match="6 of 6 points coincide"):
-        intrinsic_dimension(np.repeat(_cube(2, 3), 2, axis=0))
+    for method in ("twonn", "mle"):
+        found = intrinsic_dimension(np.concatenate([x, x[:150], x[:3]]), method)
+        assert (found.coincident, found.points) == (153, 300)
+        assert found.value == pytest.approx(intrinsic_dimension(x, method).value, rel=1e-12)
+    assert "153 coincident left out" in repr(found)
+    with pytest.raises(InvalidValueError, match="4 of 6 points coincide with another, which leaves 2"):
+        intrinsic_dimension(np.repeat(_cube(2, 2), 3, axis=0))
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -109,6 +109,24 @@ def prepared(
     return packed, beside_x, [y, *beside_y], ring
 
 
+def _whole_labels(labels: Array, n: int, dtype: Any, xp: Any) -> Array:
+    """Return labels in the dtype of the points.
+
+    Raises
+    ------
+    InvalidValueError
+        If two that differ would become equal.
+    """
+    given = labels if hasattr(labels, "dtype") else xp.asarray(labels)
+    found = as_finite(given, "labels", shape=(n,), dtype=dtype, xp=xp)
+    if not bool((found == given).all()) or (given.dtype.kind in "iu" and n and int(abs(given).max()) > 2**53):
+        raise InvalidValueError(
+            f"labels hold numbers that {np.dtype(dtype)}, the dtype of x, cannot tell apart; pass x in float64, or "
+            "smaller labels"
+        )
+    return found
+
+
 def _with_squares(points: Array, name: str) -> Array:
     """Return points whose squared distances are numbers of their dtype.
 
@@ -131,6 +149,8 @@ def _with_squares(points: Array, name: str) -> Array:
 def _beside(array: Array, name: str, n: int, dtype: Any, xp: Any) -> Array:
     """Return an array with a row for each of n points; heights and shifts may be minus infinity."""
     shape = (n, None) if name == "values" else (n,)
+    if name == "labels":
+        return _whole_labels(array, n, dtype, xp)
     if name not in ("heights", "shifts"):
         return as_finite(array, name, shape=shape, dtype=dtype, xp=xp)
     found = array if hasattr(array, "dtype") else xp.asarray(array)

@@ -66,6 +66,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[SciError], str]] = {
         InvalidValueError,
         "pass the result of log_sum_exp",
     ),
+    "fine labels": (
+        lambda: steepest(np.ones((2, 1), "f4"), np.array([2.0**24, 2.0**24 + 1])),
+        InvalidValueError,
+        "labels hold numbers that float32",
+    ),
     "large": (lambda: nearest(np.full((2, 3), 1e19, "f4"), np.ones((1, 3), "f4")), InvalidValueError, "another unit"),
     "small": (lambda: nearest(np.ones((1, 3)), np.full((2, 3), 1e-160)), InvalidValueError, "y holds numbers up to"),
     "labels": (lambda: steepest(np.ones((2, 2)), [1.0]), ShapeError, "labels has shape"),
