@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import frexp
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, namespace
-from sci.distributed import Comm, agreed, allreduce_sum, rank_of
+from sci.backend import Array, as_finite, namespace
+from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of
 from sci.errors import InvalidValueError
 
-__all__ = ["condition_of", "lanczos", "ritz_vectors"]
+__all__ = ["condition_of", "lanczos", "power_of_two", "ritz_vectors"]
 
 SMALLEST = 1e-8
 """Ritz values below are dropped by `ritz_vectors`."""
@@ -82,13 +83,18 @@ def lanczos(
     """
     with agreed(comm, "lanczos") as agreement:
         agreement.same(steps=steps, seed=seed, reorthogonalize=reorthogonalize)
+        agreement.same(start=None if start is None else "given")
         agreement.gather(n)
+        if start is not None:
+            start = as_finite(start, "start", shape=(n,))
     total = int(agreement.table.sum())
     if not 1 <= steps <= total:
         raise InvalidValueError(f"{steps} Lanczos steps for {total} unknowns; expected from 1 to {total}")
+    product = _guarded(apply, n, comm)
     if start is None:
-        start = apply(np.random.default_rng([seed, rank_of(comm)] if rank_of(comm) else seed).normal(size=n))
-    xp = namespace(start)
+        start = product(np.random.default_rng([seed, rank_of(comm)] if rank_of(comm) else seed).normal(size=n))
+    start = start / power_of_two(_largest(start, comm))
+    xp, unit = namespace(start), 0.0
     basis = xp.empty((steps, n)) if reorthogonalize else None
     alpha, beta = np.empty(steps), np.empty(steps)
     length = _norm(start, comm)
@@ -96,7 +102,10 @@ def lanczos(
         raise InvalidValueError(f"the first vector of lanczos has length {length}; expected a positive number")
     v, before = start / length, None
     for k in range(steps):
-        w = apply(v)
+        w = product(v)
+        # Squares of very large and very small entries leave the range of numbers: A is scaled by a power of two.
+        unit = unit or power_of_two(_largest(w, comm))
+        w = w / unit
         alpha[k] = _dot(w, v, comm)
         if not np.isfinite(alpha[k]):
             raise InvalidValueError(f"step {k + 1}: v'A v is {alpha[k]}; A gives NaN or Inf")
@@ -109,9 +118,24 @@ def lanczos(
                 w = w - basis[: k + 1].T @ _sum(basis[: k + 1] @ w, comm)
         beta[k] = _norm(w, comm)
         if beta[k] <= _BREAKDOWN * max(np.abs(alpha[: k + 1]).max(), beta[:k].max(initial=0.0)):
-            return (None if basis is None else basis[: k + 1]), alpha[: k + 1], beta[:k]
+            return (None if basis is None else basis[: k + 1]), unit * alpha[: k + 1], unit * beta[:k]
         v, before = w / beta[k], v
-    return basis, alpha, beta[:-1]
+    return basis, unit * alpha, unit * beta[:-1]
+
+
+def _guarded(apply: Callable[[Array], Array], n: int, comm: Comm) -> Callable[[Array], Array]:
+    """Return the product as a vector of n finite numbers; an error on one rank is one on all."""
+
+    def product(v: Array) -> Array:
+        with agreed(comm, "the product with A"):
+            return as_finite(apply(v), "A v", shape=(n,))
+
+    return product
+
+
+def _largest(a: Array, comm: Comm) -> float:
+    largest = np.array([float(abs(a).max()) if a.size else 0.0])
+    return float(largest[0] if comm is None else allreduce_max(largest, comm, checked=True)[0])
 
 
 def _sum(values: Array, comm: Comm) -> Array:
@@ -191,3 +215,8 @@ def condition_of(lengths: Sequence[float], betas: Sequence[float]) -> float:
     diagonal = 1 / a + np.concatenate([[0.0], b[1:] / a[:-1]])
     values = eigh_tridiagonal(diagonal, np.sqrt(b[1:]) / a[:-1], eigvals_only=True)
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+
+
+def power_of_two(size: float) -> float:
+    """Return a power of two near `size` whose inverse is a number as well, 1 for 0."""
+    return 2.0 ** min(max(frexp(size)[1], -1000), 1000)

@@ -27,7 +27,8 @@ class TraceEstimate:
     standard_error : float
         Of the mean over the probes.
     truncation : float
-        Change of the value by the last quarter of the steps: a bound of what more steps would change, once converged.
+        Change of the value by the last quarter of the steps. It tells what more steps would change only once they
+        resolve the spectrum, which takes about sqrt(condition) of them for functions like the logarithm or 1 / x.
     probes, steps : int
 
     Examples
@@ -267,9 +268,11 @@ def log_determinant(
     """
 
     def logarithm(values: np.ndarray) -> np.ndarray:
-        if values.min() <= 0:
+        # Rounding leaves an eigenvalue of zero anywhere below this.
+        if values.min() <= 1e-14 * np.abs(values).max():
             raise ConvergenceError(
-                f"log_determinant: A has a Ritz value of {values.min():.3g}; expected a positive definite matrix"
+                f"log_determinant: A has Ritz values from {values.min():.3g} to {values.max():.3g}; expected a matrix "
+                "that is positive definite beyond rounding"
             )
         return np.asarray(np.log(values))
 

@@ -75,6 +75,30 @@ def test_ranks_draw_the_same_probes(size: int) -> None:
         np.testing.assert_allclose(found.value, serial.value, rtol=1e-10)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1e160, 1e300])
+def test_the_unit_of_the_matrix_does_not_matter(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=(60, 60))
+    matrix = g @ g.T / 60 + np.eye(60)
+    plain = log_determinant(lambda v: matrix @ v, 60)
+    found = log_determinant(lambda v: (matrix * unit) @ v, 60)
+    np.testing.assert_allclose(found.value - 60 * np.log(unit), plain.value, rtol=1e-9)
+
+
+def test_a_product_that_fails_on_one_rank_fails_on_all() -> None:
+    def body(comm: ThreadComm) -> str:
+        def apply(v: Any) -> Any:
+            if comm.rank:
+                raise InvalidValueError("a broken matrix")
+            return v
+
+        with pytest.raises(InvalidValueError, match="a broken matrix") as caught:
+            log_determinant(apply, 20, comm=comm)
+        return str(caught.value)
+
+    assert on_ranks(2, body)
+
+
 def test_an_exhausted_space_gives_the_exact_value() -> None:
     diagonal = np.repeat([2.0, 3.0], 5)
     found = log_determinant(lambda v: diagonal * v, 10, steps=10)
@@ -85,7 +109,12 @@ def test_an_exhausted_space_gives_the_exact_value() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: log_determinant(lambda v: -v, 5), ConvergenceError, "expected a positive definite matrix"),
+        (lambda: log_determinant(lambda v: -v, 5), ConvergenceError, "positive definite beyond rounding"),
+        (
+            lambda: log_determinant(lambda v: np.append(v[:-1], 0.0), 300),
+            ConvergenceError,
+            "positive definite beyond rounding",
+        ),
         (lambda: trace_of_function(lambda v: 0 * v, 5, lambda x: 1 / x), InvalidValueError, "function gives"),
         (lambda: spectral_density(lambda v: v, 5, probes=0), InvalidValueError, "0 probes"),
         (lambda: spectral_density(lambda v: v, 5).smoothed(np.zeros(1), 0.0), InvalidValueError, "width is 0.0"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,8 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     -------
     Particles
         Every site of the conventional cell, inside of it, in angstrom; names are the labels; `cell` is set, with a
-        along x and b in the plane of x and y. A space group that is given by its number alone is taken in the
-        reference setting, with a warning where there are others.
+        along x and b in the plane of x and y. A space group may be given by its number alone where that has one
+        setting.
 
     Raises
     ------
@@ -99,14 +98,14 @@ def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
     if not structure.sites or not structure.cell.is_crystal():
         raise FileFormatError(f"{path}: no cell or no sites with coordinates; expected a crystal structure")
     if structure.spacegroup is None and not structure.symops:
-        _set_reference_setting(path, structure, gemmi)
+        _set_only_setting(path, structure, gemmi)
     if len(structure.sites) != len(blocks[0].find_loop("_atom_site_fract_x")):
         raise FileFormatError(f"{path}: some sites are no atoms (dummies?); expected atoms alone: remove the others")
     return blocks[0], structure
 
 
-def _set_reference_setting(path: Path, structure: Any, gemmi: Any) -> None:
-    """Take the operations of the reference setting where a file gives the number of its space group alone."""
+def _set_only_setting(path: Path, structure: Any, gemmi: Any) -> None:
+    """Take the operations of the number of its space group, where a file gives that alone and it has one setting."""
     number = structure.spacegroup_number
     settings = [group for group in gemmi.spacegroup_table() if group.number == number]
     if not settings:
@@ -116,17 +115,31 @@ def _set_reference_setting(path: Path, structure: Any, gemmi: Any) -> None:
             f"{path}: {unknown}, and there are no symmetry operations; add a loop of _space_group_symop_operation_xyz, "
             "or _space_group_name_H-M_alt 'P 1' where all atoms of the cell are listed"
         )
-    chosen = next((group for group in settings if group.is_reference_setting()), settings[0])
-    structure.spacegroup = chosen
-    structure.setup_cell_images()
     if len(settings) > 1:
-        others = ", ".join(group.xhm() for group in settings if group != chosen)
-        warnings.warn(
-            f"{path}: it names its space group by the number {number} alone; the operations are those of the reference "
-            f"setting {chosen.xhm()!r} of {len(settings)} ({others}): check the number of atoms, or add "
-            "_space_group_name_H-M_alt to the file",
-            stacklevel=4,
+        names = ", ".join(repr(group.xhm()) for group in settings)
+        raise FileFormatError(
+            f"{path}: it names its space group by the number {number} alone, which has {len(settings)} settings; add "
+            f"_space_group_name_H-M_alt with the one of the file: {names}"
         )
+    structure.spacegroup = settings[0]
+    _require_isometries(path, structure.cell, settings[0])
+    structure.setup_cell_images()
+
+
+def _require_isometries(path: Path, cell: Any, group: Any) -> None:
+    """Refuse a cell that the operations of its space group do not map to itself."""
+    lengths, cosines = np.array([cell.a, cell.b, cell.c]), np.cos(np.radians([cell.alpha, cell.beta, cell.gamma]))
+    metric = np.eye(3)
+    for (i, j), cosine in zip(((1, 2), (0, 2), (0, 1)), cosines):
+        metric[i, j] = metric[j, i] = cosine
+    metric *= np.outer(lengths, lengths)
+    for operation in group.operations():
+        rotation = np.array(operation.rot) / operation.DEN
+        if np.abs(rotation.T @ metric @ rotation - metric).max() > 1e-3 * np.abs(metric).max():
+            raise FileFormatError(
+                f"{path}: the space group {group.xhm()!r} of its number does not fit the lengths and angles of the "
+                "cell; correct the cell, or add _space_group_name_H-M_alt with the setting of the file"
+            )
 
 
 def _check_values(path: Path, block: Any, lines: list[str]) -> None:

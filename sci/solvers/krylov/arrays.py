@@ -12,8 +12,8 @@ from sci.backend import Array, as_finite, namespace
 from sci.distributed import allreduce_max, allreduce_sum
 from sci.distributed.communicators import Comm
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import power_of_two
 from sci.solvers.krylov.protocols import LinearOperator, PaddedOperator
 
 __all__ = ["ArrayVectors", "applier", "as_vector", "inner", "norm", "size_of_entries", "total_norm"]

@@ -15,9 +15,10 @@ from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, size_of_entries, total_norm
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import Course, Vectors, iterate, power_of_two
+from sci.solvers.krylov.iteration import Course, Vectors, iterate
 from sci.solvers.krylov.padded import ArrayCycle, PaddedVectors
 from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator, WorkspacePreconditioner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import frexp, sqrt
+from math import sqrt
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from sci.errors import ConvergenceError
 from sci.linalg import condition_of
 
-__all__ = ["Course", "Vectors", "iterate", "positive", "power_of_two"]
+__all__ = ["Course", "Vectors", "iterate", "positive"]
 
 RESTARTS = 3
 DRIFT = 0.25
@@ -148,8 +148,3 @@ def positive(value: float, name: str, vector: str, iteration: int) -> float:
             f"{name} (a singular {name} breaks down where b is not in its range)"
         )
     return float(value)
-
-
-def power_of_two(size: float) -> float:
-    """Return a power of two near `size` whose inverse is a number as well, 1 for 0."""
-    return 2.0 ** min(max(frexp(size)[1], -1000), 1000)

@@ -13,8 +13,8 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, ShapeError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import size_of_entries
-from sci.solvers.krylov.iteration import power_of_two
 from sci.solvers.krylov.protocols import Cycle
 from sci.solvers.poisson.operator import PoissonOperator
 

@@ -188,15 +188,19 @@ def _by_number(number: int, edge: float = 5.64) -> str:
     return f"data_x\n{cell}_space_group_IT_number {number}\n{sites}"
 
 
-def test_a_space_group_by_its_number_alone_has_the_reference_setting(tmp_path):
+def test_a_space_group_by_its_number_alone_has_its_only_setting(tmp_path):
     cell = read_crystal(write(tmp_path, _by_number(225)))
     expected = read_crystal(NACL)
     assert cell.n == 8
     np.testing.assert_allclose(sorted(map(tuple, cell.positions)), sorted(map(tuple, expected.positions)), atol=1e-9)
-    with pytest.warns(
-        UserWarning, match=r"number 48 alone; .*reference setting 'P n n n:2' of 2 .*_space_group_name_H-M"
-    ):
-        assert read_crystal(write(tmp_path, _by_number(48))).n == 8
+    for number in (14, 48, 166, 227):  # of several settings, in most of which the sites would be others
+        with pytest.raises(
+            FileFormatError, match=rf"number {number} alone, which has \d+ settings"
+        ):
+            read_crystal(write(tmp_path, _by_number(number)))
+    long = _by_number(225).replace("_cell_length_c 5.64", "_cell_length_c 7")
+    with pytest.raises(FileFormatError, match="does not fit the lengths and angles of the cell"):
+        read_crystal(write(tmp_path, long))
 
 
 def test_no_space_group_at_all_says_what_to_add(tmp_path):

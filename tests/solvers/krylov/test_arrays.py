@@ -8,9 +8,9 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers import PoissonOperator
 from sci.solvers.krylov.arrays import applier, as_vector, inner, norm, size_of_entries, total_norm
-from sci.solvers.krylov.iteration import power_of_two
 
 X = np.array([3.0, -4.0, 0.0])
 

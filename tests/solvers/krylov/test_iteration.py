@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sci.errors import ConvergenceError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import ArrayVectors
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import iterate, positive, power_of_two
+from sci.solvers.krylov.iteration import iterate, positive
 
 MATRIX = np.diag(np.linspace(1, 9, 30)) + 0.5 * np.eye(30, k=1) + 0.5 * np.eye(30, k=-1)
 B = np.random.default_rng(0).normal(size=30)
