@@ -15,6 +15,8 @@ from sci.errors import FileFormatError, InvalidValueError
 __all__ = ["config_values", "given_config", "without_config"]
 
 OPTION = "--config"
+LARGEST = 1_000_000
+"""Bytes of a file of options."""
 
 
 def given_config(words: Sequence[str]) -> Path | None:
@@ -82,6 +84,10 @@ def config_values(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise FileFormatError(f"{path}: this is no regular file; expected a TOML file after {OPTION}")
+        if path.stat().st_size > LARGEST:
+            raise FileFormatError(f"{path}: the file has more than {LARGEST} bytes; expected options in TOML")
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as error:

@@ -17,7 +17,7 @@ __all__ = ["COMMANDS", "Parser", "actions_of", "build_parser", "parse"]
 
 EPILOG = """exit codes: 0 done, 1 the computation failed, 2 bad input, 130 interrupted.
 Data go to stdout, messages to stderr. SCI_DEBUG=1 shows the traceback of an error.
-Every command takes --config FILE.toml, --json and --quiet; see `sci COMMAND --help`.
+Commands take --config FILE.toml, --json and --quiet; see `sci COMMAND --help`.
 
 example: sci potential protein.pqr -o protein.h5 --grid 96"""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sci import io
 from sci.errors import FileFormatError, InvalidValueError
+from sci.io.core.atomic_write import replacing
 
 __all__ = ["DATASETS", "Dataset", "copy_dataset", "dataset_path", "load_dataset"]
 
@@ -173,14 +174,26 @@ def copy_dataset(name: str, target: str | Path, *, overwrite: bool = False) -> P
     source, target = dataset_path(name), Path(target)
     if target.exists() and not overwrite:
         raise InvalidValueError(f"{target} exists; choose another name, or pass overwrite=True")
-    try:
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise FileFormatError(f"{target}: cannot be written ({error.strerror}); check the folder") from error
+    if source.is_dir():
+        _copy_folder(source, target)
+    else:
+        with replacing(target, source.stat().st_size, overwrite=overwrite) as temporary:
+            shutil.copyfile(source, temporary)
     return target
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder; a new one appears under its name when it is complete."""
+    place = target if target.exists() else target.with_name(f".{target.name[:50]}.tmp")
+    try:
+        shutil.copytree(source, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        if place != target:
+            place.rename(target)
+    except (OSError, shutil.Error) as error:
+        if place != target:
+            shutil.rmtree(place, ignore_errors=True)
+        full = "the disk is full" if "No space left" in str(error) else getattr(error, "strerror", None) or "no access"
+        raise FileFormatError(f"{target}: cannot be written ({full}); free space, or choose another folder") from error
 
 
 def _entry(name: str) -> Dataset:

@@ -11,6 +11,7 @@ from scipy.special import erfc
 
 from sci.arguments import entry
 from sci.backend import to_host
+from sci.errors import InvalidValueError
 from sci.potentials.periodic import PeriodicPotential
 
 __all__ = ["periodic_stress"]
@@ -64,6 +65,8 @@ def periodic_stress(phi: PeriodicPotential) -> np.ndarray:
     background = 0.5 * phi.particles.total_charge * phi.background
     virial = _long_range(phi) + _short_range(phi) - background * np.eye(3)
     stress: np.ndarray = virial / phi.volume
+    if not np.isfinite(stress).all():
+        raise InvalidValueError("the stress overflows float64; pass the charges in another unit")
     return stress
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 from command_cases import run
 
-from sci.cli.config import given_config, without_config
-from sci.cli.parser import parse
+from sci.cli.config import config_values, given_config, without_config
+from sci.cli.parser import Parser, parse
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import load, read_header
 
@@ -125,3 +126,16 @@ def test_what_is_no_toml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.toml").write_text("[lattice]\nvacancy = [[0, 1]]")
     with pytest.raises(InvalidValueError, match="a list of 4 items"):
         parse(["lattice", "a.cif", "--repeats", "3", "3", "3", "--config", str(tmp_path / "list.toml")])
+
+
+def test_what_is_no_small_file_is_refused(tmp_path):
+    """A pipe would be waited for, and a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.toml").write_bytes(b"#" * 1_000_001)
+    for name, message in (
+        (tmp_path / "pipe", "no regular file"),
+        (Path("/dev/zero"), "no regular file"),
+        (tmp_path / "large.toml", "more than 1000000 bytes"),
+    ):
+        with pytest.raises(FileFormatError, match=message):
+            config_values(name, Parser(prog="sci info"), dict)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -77,7 +79,7 @@ def test_copies_are_equal_and_replace_nothing_unasked(tmp_path):
     assert copy_dataset("nacl", copy, overwrite=True).read_text() != "mine"
     scripts = copy_dataset("mpi_examples", tmp_path / "mpi_examples")
     assert (scripts / "periodic.py").is_file()
-    with pytest.raises(FileFormatError, match="cannot be written"):
+    with pytest.raises(FileFormatError, match="does not exist; create it first"):
         copy_dataset("nacl", tmp_path / "missing" / "nacl.cif")
 
 
@@ -91,3 +93,23 @@ def test_what_has_no_numbers_is_not_loaded():
     for name in ("ubiquitin-pdb", "examples"):
         with pytest.raises(InvalidValueError, match="dataset_path"):
             load_dataset(name)
+
+
+def test_a_full_disk_leaves_no_part(tmp_path):
+    """Under a limit on the size of files, as on a disk that fills."""
+    program = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))\n"
+        "from sci.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    for name in ("ubiquitin", "mpi_examples"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "dataset", name, "-o", str(tmp_path / "copy")],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode in (1, 2), done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.errors import DTypeError
+from sci.errors import DTypeError, InvalidValueError
 from sci.potentials import Particles, PeriodicPotential, periodic_stress
 
 CELLS = {
@@ -67,3 +67,11 @@ def test_particles_outside_of_the_cell_and_blocks_make_no_difference(monkeypatch
 def test_other_potentials_have_no_stress() -> None:
     with pytest.raises(DTypeError):
         periodic_stress(Particles([[0.0, 0.0, 0.0]], [1.0]))  # type: ignore[arg-type]
+
+
+def test_a_stress_that_overflows_is_an_error() -> None:
+    cell = Particles([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]], [1e160, -1e160], cell=np.eye(3) * 4)
+    with np.errstate(all="ignore"):
+        phi = PeriodicPotential(cell, tol=1e-4)
+        with pytest.raises(InvalidValueError, match="overflow"):
+            periodic_stress(phi)

@@ -63,7 +63,7 @@ class Model:
     tol: float
     charges: int
     density: float
-    targets: int
+    targets: float
 
     @classmethod
     def of(
@@ -74,7 +74,7 @@ class Model:
         kernel: RadialKernel,
         accuracy: str = "potential",
         alpha: float | None = None,
-        expected_targets: int = 1_000_000,
+        expected_targets: float = 1_000_000,
         padding: float = 4.0,
         domain: tuple[tuple[float, float], ...] | None = None,
     ) -> Model:

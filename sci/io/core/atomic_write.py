@@ -21,6 +21,10 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.E
 """What file systems without hard links answer."""
 
 
+_HEADERS = 65536
+"""Bytes that the headers and the smallest blocks of an HDF5 file may take beside its numbers."""
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside `path`; the file written there appears as `path` if the block succeeds.
@@ -52,7 +56,7 @@ def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) ->
         # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
         name = f".{place.name[:50]}.{uuid.uuid4().hex[:8]}.tmp"
         with unfinished(place.with_name(name)) as temporary, _as_ours(path, n_bytes):
-            if shutil.disk_usage(place.parent).free < n_bytes:
+            if shutil.disk_usage(place.parent).free < n_bytes + (_HEADERS if n_bytes else 0):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield temporary
             _keep_owner(place, temporary)

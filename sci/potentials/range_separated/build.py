@@ -123,7 +123,7 @@ def choose(
     alpha: float | None,
     domain: tuple[tuple[float, float], ...],
     positions: Array,
-    expected_targets: int,
+    expected_targets: float,
 ) -> Split:
     """Return the split at `alpha`, or the cheapest one; continuous for particles that come in close pairs."""
     if alpha is not None:
@@ -146,7 +146,7 @@ def bounds(positions: Array) -> tuple[Array, Array]:
 
 
 def check_settings(
-    particles: Particles | None, tol: float, accuracy: str, expected_targets: int, padding: float, comm: Any
+    particles: Particles | None, tol: float, accuracy: str, expected_targets: float, padding: float, comm: Any
 ) -> None:
     """Raise for arguments of `RangeSeparatedPotential` that no potential can be built with."""
     if particles is None and size(comm) == 1:

@@ -130,7 +130,7 @@ def choose_split(
     domain : ((a1, b1), (a2, b2), (a3, b3))
     cell_counts : (c1, c2, c3) int
         Particles in equal cells of the domain, for their density.
-    expected_targets : int
+    expected_targets : float
         Evaluations that the build is spread over.
     """
     lengths = _lengths(domain)

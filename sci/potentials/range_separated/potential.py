@@ -72,7 +72,7 @@ class RangeSeparatedPotential(Measured):
         after the build; while it is above `tol`, the potential is built again to a smaller tolerance of its parts.
     alpha : float, optional
         Largest exponent of the long range, 1/angstrom. Chosen by a cost model unless given.
-    expected_targets : int
+    expected_targets : float
         Evaluations that the cost model spreads the build over.
     padding : float
         Margin in angstrom of the box around the charges. Targets outside of the box are summed directly: right, but
@@ -125,7 +125,7 @@ class RangeSeparatedPotential(Measured):
         kernel: RadialKernel | None = None,
         accuracy: Accuracy = "potential",
         alpha: float | None = None,
-        expected_targets: int = 1_000_000,
+        expected_targets: float = 1_000_000,
         padding: float = 4.0,
         comm: Any = None,
     ) -> None:
@@ -162,7 +162,7 @@ class RangeSeparatedPotential(Measured):
         tol: float,
         accuracy: Accuracy,
         build_tol: float | None,
-        expected_targets: int,
+        expected_targets: float,
         comm: Any,
     ) -> None:
         for name in ("_expansion", "_self_excess", "_tensor_error", "_few", "_measured"):
@@ -186,7 +186,7 @@ class RangeSeparatedPotential(Measured):
         *,
         accuracy: Accuracy = "potential",
         build_tol: float | None = None,
-        expected_targets: int = 1_000_000,
+        expected_targets: float = 1_000_000,
     ) -> RangeSeparatedPotential:
         """Put a potential together again from what its file holds, without building anything.
 

@@ -85,7 +85,7 @@ def conjugate_directions(
     k : int
         Number of directions that are kept; 0 for steepest descent along what the function returns.
     rtol, atol : float
-        Stops when ||b - A x|| <= max(rtol ||b - A x0||, atol).
+        Stops when ||b - A x|| <= max(rtol ||b||, atol), as `cg` does, whatever the start.
     maxiter : int, optional
         10 n by default.
     callback : callable, optional
@@ -155,7 +155,7 @@ def conjugate_directions(
         raise InvalidValueError(f"k is {k}; expected 0 or more directions")
     x = namespace(right).zeros_like(right) if start is None else start.copy()
     v = _DirectionVectors(apply, project, right, x, direction, k, callback, log)
-    target = max(rtol * v.norm, atol)
+    target = max(rtol * float(namespace(right).linalg.norm(right)), atol)
     norms = iterate(v, target, maxiter).norms
     return SolveResult(project(x), len(norms) - 1, np.array(norms), norms[-1] <= target, time.perf_counter() - started)
 

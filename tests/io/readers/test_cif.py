@@ -194,9 +194,7 @@ def test_a_space_group_by_its_number_alone_has_its_only_setting(tmp_path):
     assert cell.n == 8
     np.testing.assert_allclose(sorted(map(tuple, cell.positions)), sorted(map(tuple, expected.positions)), atol=1e-9)
     for number in (14, 48, 166, 227):  # of several settings, in most of which the sites would be others
-        with pytest.raises(
-            FileFormatError, match=rf"number {number} alone, which has \d+ settings"
-        ):
+        with pytest.raises(FileFormatError, match=rf"number {number} alone, which has \d+ settings"):
             read_crystal(write(tmp_path, _by_number(number)))
     long = _by_number(225).replace("_cell_length_c 5.64", "_cell_length_c 7")
     with pytest.raises(FileFormatError, match="does not fit the lengths and angles of the cell"):
