@@ -9,7 +9,8 @@ from sci.ensembles.dimension import (
     intrinsic_dimension,
     label_sharpness,
 )
-from sci.ensembles.transport import Divergence, Transport, exact_transport, sinkhorn, sinkhorn_divergence
+from sci.ensembles.exact import exact_transport
+from sci.ensembles.transport import Divergence, Transport, sinkhorn, sinkhorn_divergence
 
 __all__ = [
     "Clusters",
