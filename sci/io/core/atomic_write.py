@@ -74,7 +74,7 @@ def _as_ours(path: Path, n_bytes: int) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, OSError | RuntimeError) or is_full(error):  # h5py raises nearly every class
-            raise write_error(path, error, n_bytes) from error
+            raise write_error(path, error, n_bytes + (_HEADERS if n_bytes else 0)) from error
         raise
 
 

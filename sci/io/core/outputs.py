@@ -274,4 +274,5 @@ def reason_of(error: Exception) -> str:
 
 
 def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes else "more"
+    unit, size = (1e3, "kB") if n_bytes < 1e6 else (1e6, "MB")
+    return f"{n_bytes / unit:.1f} {size}" if n_bytes else "more"

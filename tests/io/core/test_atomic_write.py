@@ -60,7 +60,7 @@ def test_places_that_cannot_be_written(tmp_path, write):
 def test_too_little_space_is_seen_before_writing(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 90, 10))
-    with pytest.raises(FileFormatError, match=r"a\.h5: the disk is full .* 0\.0 MB needed, 0\.0 MB free in .*another"):
+    with pytest.raises(FileFormatError, match=r"a\.h5: the disk is full .* 66\.1 kB needed, 0\.0 kB free in .*another"):
         save(tmp_path / "a.h5", GRID)
     assert list(tmp_path.iterdir()) == []
 
