@@ -88,13 +88,8 @@ class _Points:
             self.digits.append((whole.astype(np.int64), step))
             rest = rest - whole * step
 
-    def step_of(self, values: np.ndarray) -> float:
-        """Return the unit in which the values of all points are integers whose sum stays below 2^62; 0 if all are 0."""
-        largest = float(allreduce_max(np.array([values.max(initial=0.0)], dtype=float), self.comm)[0])
-        return float(2.0 ** (np.ceil(np.log2(largest)) - (_BITS - self.total.bit_length()))) if largest else 0.0
-
     def steps_of(self, values: np.ndarray) -> np.ndarray:
-        """Return such a unit for each coordinate; 1 where all are 0."""
+        """Return for each column the unit in which its values are integers whose sum stays below 2^62; 1 for zeros."""
         largest = allreduce_max(values.max(axis=0, initial=0.0), self.comm)
         exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1.0)))
         return np.asarray(np.where(largest > 0, 2.0 ** (exponents - (_BITS - self.total.bit_length())), 1.0))
@@ -220,8 +215,8 @@ def _plus_plus(points: _Points, k: int, seed: int) -> np.ndarray:
     for _ in progress(range(1, k), "k-means++", show=rank_of(points.comm) == 0):
         least = np.minimum(least, points.nearest(centers[-1][None])[0])
         # Whole numbers as weights: their sums over ranks are exact, and so is the point that a number falls on.
-        step = step or points.step_of(least)
-        below = np.cumsum(np.rint(least / step).astype(np.int64)) if step else np.zeros(len(least), np.int64)
+        step = step or float(points.steps_of(least[:, None])[0])
+        below = np.cumsum(np.rint(least / step).astype(np.int64))
         sums = allgather_rows(below[-1:] if len(below) else np.zeros(1, np.int64), points.comm)
         if not sums.sum():
             raise InvalidValueError(f"k is {k}, but only {len(centers)} points differ; choose fewer clusters")

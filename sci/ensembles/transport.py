@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -190,11 +191,7 @@ def _solve(left: _Side, right: _Side, reg: float, rho: float | None, tol: float,
     """Iterate, and sum up the plan."""
     xp = namespace(left.x.array)
     f, g = xp.zeros(len(left.x), left.x.array.dtype), xp.zeros(len(right.x), left.x.array.dtype)
-
-    def update(of: _Side, other: _Side, potential: Array, eps: float) -> Array:
-        soft = log_sum_exp(of.x, other.x.array, other.log_weights + potential / eps, 1 / eps, comm=comm)
-        return -(eps if rho is None else eps * rho / (rho + eps)) * soft
-
+    update = partial(_updated, rho=rho, comm=comm)
     eps, done = max(reg, _diameter(left, right, comm)), 0
     while eps > reg and done < maxiter:
         f = update(left, right, g, eps)
@@ -220,13 +217,18 @@ def _solve(left: _Side, right: _Side, reg: float, rho: float | None, tol: float,
     return _summed(left, right, f, g, reg, rho, error, done, comm)
 
 
+def _updated(of: _Side, other: _Side, potential: Array, eps: float, *, rho: float | None, comm: Comm) -> Array:
+    """Return the potential of one side that fits that of the other: half a step of the iteration."""
+    soft = log_sum_exp(of.x, other.x.array, other.log_weights + potential / eps, 1 / eps, comm=comm)
+    return -(eps if rho is None else eps * rho / (rho + eps)) * soft
+
+
 def _to_itself(side: _Side, reg: float, rho: float | None, tol: float, maxiter: int, comm: Comm) -> Transport:
     """Transport a set to itself: both potentials are one, and the mean of it and its update converges in few steps."""
     f = namespace(side.x.array).zeros(len(side.x), side.x.array.dtype)
-    factor, error = 1.0 if rho is None else rho / (rho + reg), np.inf
+    error = np.inf
     for done in range(1, maxiter + 1):
-        soft = log_sum_exp(side.x, side.x.array, side.log_weights + f / reg, 1 / reg, comm=comm)
-        following = -factor * reg * soft
+        following = _updated(side, side, f, reg, rho=rho, comm=comm)
         error = _residual(side, f, following, reg, comm)
         if error <= tol:
             return _summed(side, side, f, f, reg, rho, error, done, comm)
