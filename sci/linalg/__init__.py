@@ -5,9 +5,9 @@ from sci.linalg.pairwise.neighbors import nearest, nearest_k, steepest
 from sci.linalg.pairwise.points import PackedPoints
 from sci.linalg.pairwise.soft import log_sum_exp, weighted_sum
 from sci.linalg.quadrature import SpectralDensity, TraceEstimate, log_determinant, spectral_density, trace_of_function
-from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen, symmetric_function, symmetric_function_vjp
-from sci.linalg.symmetric.lyapunov import lyapunov, lyapunov_vjp
-from sci.linalg.symmetric.polar import polar, polar_vjp
+from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen, symmetric_function
+from sci.linalg.symmetric.lyapunov import lyapunov
+from sci.linalg.symmetric.polar import polar
 
 __all__ = [
     "PackedPoints",
@@ -19,17 +19,14 @@ __all__ = [
     "log_determinant",
     "log_sum_exp",
     "lyapunov",
-    "lyapunov_vjp",
     "nearest",
     "nearest_k",
     "polar",
-    "polar_vjp",
     "ritz_vectors",
     "spectral_density",
     "steepest",
     "symmetric_eigen",
     "symmetric_function",
-    "symmetric_function_vjp",
     "trace_of_function",
     "weighted_sum",
 ]

@@ -310,7 +310,7 @@ def symmetric_function_vjp(
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.linalg import symmetric_function_vjp
+    >>> from sci.linalg.symmetric.eigen import symmetric_function_vjp
     >>> symmetric_function_vjp(4 * np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]), "sqrt")  # eigenvalues are equal
     array([[0.  , 0.25],
            [0.25, 0.  ]])

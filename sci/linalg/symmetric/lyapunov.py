@@ -81,7 +81,7 @@ def lyapunov_vjp(a: ArrayLike, b: ArrayLike, dx: ArrayLike) -> tuple[Array, Arra
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.linalg import lyapunov_vjp
+    >>> from sci.linalg.symmetric.lyapunov import lyapunov_vjp
     >>> lyapunov_vjp(np.eye(1), np.ones((1, 1)), np.ones((1, 1)))
     (array([[-0.5]]), array([[0.5]]))
     """

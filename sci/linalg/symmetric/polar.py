@@ -106,7 +106,7 @@ def polar_vjp(
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.linalg import polar_vjp
+    >>> from sci.linalg.symmetric.polar import polar_vjp
     >>> polar_vjp(2 * np.eye(2), np.array([[0.0, 1.0], [0.0, 0.0]]), None)  # singular values are equal
     array([[ 0.  ,  0.25],
            [-0.25,  0.  ]])

@@ -7,7 +7,8 @@ import pytest
 from symmetric_cases import FUNCTIONS, SPECTRA, exact, symmetric, with_spectrum
 
 from sci.errors import ShapeError
-from sci.linalg import SymmetricEigen, symmetric_eigen, symmetric_function, symmetric_function_vjp
+from sci.linalg import SymmetricEigen, symmetric_eigen, symmetric_function
+from sci.linalg.symmetric.eigen import symmetric_function_vjp
 from sci.linalg.symmetric.functions import chosen
 
 SMOOTH = [case for case in FUNCTIONS if case[0] != "rectify"]

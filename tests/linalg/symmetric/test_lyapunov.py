@@ -8,7 +8,8 @@ from scipy.linalg import solve_continuous_lyapunov
 from symmetric_cases import SPECTRA, symmetric, with_spectrum
 
 from sci.errors import InvalidValueError
-from sci.linalg import lyapunov, lyapunov_vjp, symmetric_eigen
+from sci.linalg import lyapunov, symmetric_eigen
+from sci.linalg.symmetric.lyapunov import lyapunov_vjp
 
 A = np.array([with_spectrum(s) for s in SPECTRA.values()])
 B = np.random.default_rng(7).normal(size=A.shape)

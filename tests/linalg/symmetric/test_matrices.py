@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.linalg import symmetric_eigen, symmetric_function, symmetric_function_vjp
+from sci.linalg import symmetric_eigen, symmetric_function
+from sci.linalg.symmetric.eigen import symmetric_function_vjp
 from sci.linalg.symmetric.matrices import as_symmetric, units_of
 
 

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 from symmetric_cases import rotation
 
 from sci.errors import InvalidValueError
-from sci.linalg import polar, polar_vjp
+from sci.linalg import polar
+from sci.linalg.symmetric.polar import polar_vjp
 
 RNG = np.random.default_rng(4)
 
