@@ -8,6 +8,11 @@ from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
+from sci.nn.curvature.batches import BatchCurvature, batch_curvature
+from sci.nn.curvature.noise import BatchNoise, WignerNoise, WishartNoise
+from sci.nn.curvature.products import GaussNewton
+from sci.nn.curvature.rates import StableRates, largest_stable_rate
+from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.ops.activations import gelu, relu, silu, tanh
@@ -30,20 +35,28 @@ __all__ = [
     "Adam",
     "AdamP",
     "AdamW",
+    "BatchCurvature",
+    "BatchNoise",
     "Checkpoint",
+    "CurvatureSpectrum",
     "Dataset",
+    "GaussNewton",
     "Model",
     "ModelState",
     "Op",
     "Optimizer",
     "Schedule",
+    "StableRates",
     "Standardizer",
     "Tape",
     "Variable",
     "WeightView",
+    "WignerNoise",
+    "WishartNoise",
     "add",
     "allreduce_gradients",
     "average_pool",
+    "batch_curvature",
     "channel_scale",
     "checkpoint",
     "clip_by_global_norm",
@@ -55,6 +68,7 @@ __all__ = [
     "count_parameters",
     "crop",
     "cross_entropy",
+    "curvature_spectrum",
     "divide",
     "einsum",
     "embedding",
@@ -65,6 +79,7 @@ __all__ = [
     "initial_normal",
     "initial_uniform",
     "instance_norm",
+    "largest_stable_rate",
     "layer_norm",
     "linear",
     "log_softmax",

@@ -1,5 +1,6 @@
 """Pictures (matplotlib) and pages with charts (plotly) of what the library computes; both are imported inside."""
 
+from sci.plotting.curvature import plot_curvature
 from sci.plotting.figures import require_matplotlib
 from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.panels import Chart, Table
@@ -15,6 +16,7 @@ __all__ = [
     "Table",
     "figures_of",
     "kinds_without_figures",
+    "plot_curvature",
     "plot_energies",
     "plot_iterations",
     "plot_plane",

@@ -58,6 +58,27 @@ def _train(comm: Any, **changed: Any) -> object:
     return nn.train(changed.pop("loss", _loss), {"w": weights}, data, comm=comm, **settings)
 
 
+def _predict(variables: Any, batch: Any) -> Any:
+    return nn.linear(batch[0], variables["w"])
+
+
+def _squares(outputs: Any, batch: Any) -> Any:
+    return nn.mean_squared_error(outputs, batch[1])
+
+
+def _gauss_newton(comm: Any, predict: Any = _predict, w: float = 1.0, x: float = 1.0, v: float = 1.0) -> object:
+    batch = np.full((6, 3), x), np.ones((6, 1))
+    return nn.GaussNewton(predict, _squares, {"w": np.full((1, 3), w)}, batch, comm=comm)(np.full(3, v))
+
+
+def _batches(comm: Any, batch_sizes: Any = (2, 3), **changed: Any) -> object:
+    x = np.random.default_rng(8).normal(size=(6, 3))
+    options = {"batches": 2, "steps": 3, **changed}
+    return nn.batch_curvature(
+        _predict, _squares, {"w": np.ones((1, 3))}, (x, x[:, :1]), batch_sizes, comm=comm, **options
+    )
+
+
 def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
     return operators.train_operator(model, x, FIELDS, config, comm=comm, **options)
 
@@ -290,6 +311,14 @@ DIFFER: dict[str, Body] = {
     "train:save_every": lambda c, odd, _: _train(c, **_xor("save_every", odd, 1)),
     "train:evaluate": lambda c, odd, _: _train(c, **_xor("evaluate", odd, lambda parameters: {})),
     "train:save": lambda c, odd, _: _train(c, **_xor("save", odd, lambda checkpoint: None)),
+    "GaussNewton:parameters": lambda c, odd, _: _gauss_newton(c, w=1.0 + odd),
+    "GaussNewton:batch": lambda c, odd, _: _gauss_newton(c, x=1.0 + odd),
+    "GaussNewton:v": lambda c, odd, _: _gauss_newton(c, v=1.0 + odd),
+    "GaussNewton:predict": lambda c, odd, _: _gauss_newton(c, predict=_squares if odd else _predict),
+    "batch_curvature:batch_sizes": lambda c, odd, _: _batches(c, [2, 3 + odd]),
+    "batch_curvature:batches": lambda c, odd, _: _batches(c, batches=2 + odd),
+    "batch_curvature:steps": lambda c, odd, _: _batches(c, steps=2 + odd),
+    "batch_curvature:seed": lambda c, odd, _: _batches(c, seed=int(odd)),
     # operators
     "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
     "train_operator:model": lambda c, odd, _: _train_operator(
@@ -406,6 +435,7 @@ DIFFER: dict[str, Body] = {
 FAIL: dict[str, Body] = {
     "train:evaluate": lambda c, odd, _: _train(c, evaluate=_fails(odd)),
     "train:save": lambda c, odd, _: _train(c, save=_fails(odd)),
+    "GaussNewton:predict": lambda c, odd, _: _gauss_newton(c, lambda v, b: _fails(odd)() or _predict(v, b)),
     "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),
     "cg:callback": lambda c, odd, _: _cg(c, callback=_fails(odd)),
     "cg:M": lambda c, odd, _: _cg(c, M=lambda A: lambda r: _fails(odd)() or r),

@@ -66,6 +66,40 @@ def _loss(variables: dict[str, Any], batch: Any) -> Any:
     return nn.mean_squared_error(nn.linear(batch[0], variables["w"]), batch[1])
 
 
+def _squares(outputs: Any, batch: Any) -> Any:
+    return nn.mean_squared_error(outputs, batch[1])
+
+
+def _predict(variables: dict[str, Any], batch: Any) -> Any:
+    return nn.linear(batch[0], variables["w"])
+
+
+def _curvature() -> dict[str, Call]:
+    weights, batch, noise = {"w": real(1, 3)}, (real(8, 3), real(8, 1)), nn.WignerNoise(100, 1.0)
+    product = nn.GaussNewton(_predict, _squares, weights, batch)
+    spectrum = nn.curvature_spectrum(product, 3, leading=1)
+    batches = nn.batch_curvature(_predict, _squares, weights, batch, [2, 4], batches=2)
+    return {
+        "BatchCurvature": call(nn.BatchCurvature, **vars(batches)),
+        "BatchCurvature.rates": call(batches.rates, np.array([2, 4]), momentum=0.5),
+        "CurvatureSpectrum": call(nn.CurvatureSpectrum, **vars(spectrum)),
+        "CurvatureSpectrum.bulk_edge": call(spectrum.bulk_edge, "wigner"),
+        "GaussNewton": call(nn.GaussNewton, _predict, _squares, weights, batch),
+        "GaussNewton.__call__": call(product, real(3)),
+        "StableRates": call(nn.StableRates, **vars(batches.rates())),
+        "StableRates.adaptive": call(batches.rates().adaptive, 1e-3, 2.0),
+        "WignerNoise": call(nn.WignerNoise, 100, 1.0, samples=50),
+        "WignerNoise.spike_shift": call(noise.spike_shift, np.array([3.0, 1.0]), 20),
+        "WignerNoise.density": call(noise.density, real(5), 20),
+        "WishartNoise": call(nn.WishartNoise, 100, 1.0, rows=2),
+        "WishartNoise.spike_shift": call(nn.WishartNoise(100, 1.0).spike_shift, np.array([30.0, 10.0]), 20),
+        "WishartNoise.covariance_of": call(nn.WishartNoise(100, 1.0).covariance_of, np.array([30.0, 40.0]), 20),
+        "batch_curvature": call(nn.batch_curvature, _predict, _squares, weights, batch, [2, 4], batches=2, seed=0),
+        "curvature_spectrum": call(nn.curvature_spectrum, product, 3, leading=1, steps=3, probes=2, seed=0),
+        "largest_stable_rate": call(nn.largest_stable_rate, 2.0, noise, np.array([1, 5]), momentum=0.5),
+    }
+
+
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
     optimizers = {
@@ -80,6 +114,7 @@ def _nn() -> dict[str, Call]:
     unary = {f.__name__: call(f, x) for f in (nn.gelu, nn.relu, nn.silu, nn.tanh, nn.negative)}
     binary = {f.__name__: call(f, x, real(3)) for f in (nn.add, nn.subtract, nn.multiply, nn.divide)}
     return {
+        **_curvature(),
         **optimizers,
         **unary,
         **binary,

@@ -1,0 +1,1 @@
+"""Curvature of losses: Gauss-Newton products, spectra of batches, and the learning rates that they allow."""
