@@ -14,7 +14,7 @@ import numpy as np
 
 from sci.errors import FileFormatError
 from sci.io.codecs.trajectory import count_finished
-from sci.io.core.datasets import Group, member, read_text
+from sci.io.core.datasets import Group, member, read_array, read_text, walk
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.hdf5 import open_file
 from sci.io.core.results import RESULTS, read_results
@@ -70,7 +70,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         for name, value in _attributes(file).items():
             if name.partition("/")[0] not in (*about, "format"):
                 found["parameters"][name] = {"value": value, "units": ""}
-        file.visititems(lambda name, item: _note(found, name, item))
+        for name, item in walk(file):
+            _note(found, file, name, item)
         group = member(file, RESULTS)
         results = _plain(read_results(group, arrays=False)) if isinstance(group, h5py.Group) else {}
         results |= count_finished(file) if header.kind == "trajectory" else {}
@@ -88,7 +89,7 @@ def _refuse_structures(path: Path) -> None:
         )
 
 
-def _note(found: dict[str, Any], name: str, item: Any) -> None:
+def _note(found: dict[str, Any], file: Group, name: str, item: Any) -> None:
     """Note an array, or a number or text beside the results."""
     if is_bare_axis(item):
         return
@@ -103,7 +104,8 @@ def _note(found: dict[str, Any], name: str, item: Any) -> None:
     elif isinstance(item, h5py.Dataset):
         if item.dtype.kind in "iufb":
             units = read_text(item, "units") if "units" in item.attrs else ""
-            found["parameters"][name] = {"value": _finite(item[()].item()), "units": units}
+            number = read_array(file, name, (), (item.dtype.str[1:],)).item()
+            found["parameters"][name] = {"value": number, "units": units}
     elif not name.startswith("VTKHDF"):
         for key, value in _attributes(item).items():
             found["parameters"][f"{name}/{key}"] = {"value": value, "units": ""}

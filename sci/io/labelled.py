@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from sci.io.codecs.trajectory import ERRORS, KIND
-from sci.io.core.datasets import Group, member, read_array, read_text
+from sci.io.core.datasets import Group, member, member_names, read_array, read_text
 from sci.io.core.dimensions import axis_names, is_bare_axis
 from sci.io.core.hdf5 import open_file
 from sci.io.grids.vtkhdf import NAME, read_grid
@@ -97,7 +97,7 @@ def load_arrays(path: str | Path) -> dict[str, LabelledArray]:
 
 
 def _datasets(group: Group, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name in group:
+    for name in member_names(group):
         item = member(group, name)
         if isinstance(item, h5py.Group):
             yield from _datasets(item, f"{prefix}{name}/")

@@ -15,6 +15,8 @@ from sci.interop.ase import Electrostatics
 from sci.potentials import Particles, direct_sum
 from sci.units import COULOMB
 
+# ASE 3.29 sets shapes in place, which NumPy 2.5 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning:ase")
 RNG = np.random.default_rng(5)
 
 
@@ -76,7 +78,8 @@ def test_dynamics_conserve_the_energy_and_the_plan_is_kept() -> None:
     atoms.calc = calculator
     before = atoms.get_total_energy()
     plan = calculator._plan
-    VelocityVerlet(atoms, timestep=0.5 * units.fs).run(20)
+    with VelocityVerlet(atoms, timestep=0.5 * units.fs) as dynamics:
+        dynamics.run(20)
     assert atoms.get_total_energy() == pytest.approx(before, rel=1e-3)
     assert calculator._plan is plan
     atoms.set_initial_charges(0.06 * np.ones(6))

@@ -76,3 +76,15 @@ def test_large_arrays_are_not_read(tmp_path):
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         file.create_dataset("results/huge", shape=(2**38,), dtype="f8", chunks=(2**20,))
     assert describe(tmp_path / "a.h5")["datasets"]["results/huge"]["bytes"] == 2**41
+
+
+def test_a_flipped_bit_of_a_number_is_seen(tmp_path):
+    path = tmp_path / "a.h5"
+    save(path, RangeSeparatedPotential(ION, 1e-4, kernel=Yukawa(0.25)))
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        place = file["short_range/kappa"].id.get_offset()
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="short_range/kappa fails its checksum"):
+        describe(path)

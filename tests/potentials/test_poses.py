@@ -23,7 +23,7 @@ LIGAND = Particles(np.random.default_rng(1).normal(size=(7, 3)), [1.0, -0.5, 0.2
 
 def random_poses(n: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return Rotation.random(n, rng=rng).as_matrix(), rng.random((n, 3)) * (20, 14, 9)
+    return Rotation.random(n, rng).as_matrix(), rng.random((n, 3)) * (20, 14, 9)
 
 
 def pair_sums(receptor: Particles, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
@@ -42,8 +42,8 @@ def test_energies_are_the_pair_sums():
 
 
 def test_quaternions_and_matrices_are_the_same():
-    turns = Rotation.random(50, rng=np.random.default_rng(3))
-    quaternions = turns.as_quat(scalar_first=True) * np.linspace(0.1, 9, 50)[:, None]
+    turns = Rotation.random(50, np.random.default_rng(3))
+    quaternions = np.roll(turns.as_quat(), 1, axis=1) * np.linspace(0.1, 9, 50)[:, None]
     np.testing.assert_allclose(rotation_matrices(quaternions), turns.as_matrix(), atol=1e-14)
     phi = RangeSeparatedPotential(cloud(50), 1e-6, padding=10.0)
     translations = random_poses(50)[1]
@@ -116,7 +116,7 @@ def test_around_a_molecule(test_data):
 
     receptor = read_structure(test_data / "structures" / "mache.pqr")
     rng = np.random.default_rng(7)
-    rotations = Rotation.random(60, rng=rng).as_matrix()
+    rotations = Rotation.random(60, rng).as_matrix()
     outward = rng.normal(size=(60, 3))
     outward *= 45 / np.linalg.norm(outward, axis=1, keepdims=True)
     translations = receptor.positions.mean(axis=0) + outward

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
 from sci.nn.training.model import Checkpoint, Model, ModelState
@@ -43,7 +43,8 @@ def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     if not isinstance(inner, h5py.Group):
         raise FileFormatError(f"the group {group.name}/{name} is missing; the file is damaged")
     names = json.loads(read_text(inner, "names"))
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(n for n in inner if not is_bare_axis(inner[n])):
+    held = [n for n in member_names(inner) if not is_bare_axis(inner[n])]
+    if not isinstance(names, list) or sorted(map(str, names)) != held:
         raise FileFormatError(f"the names of {inner.name} are not those of its datasets; the file is damaged")
     return {n: read_array(inner, n, None, _NUMBERS) for n in names}
 

@@ -13,7 +13,16 @@ import numpy as np
 
 from sci.applications.smoke import SmokeFrame
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, axis_dims, member, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import (
+    Group,
+    axis_dims,
+    member,
+    member_names,
+    read_array,
+    read_text,
+    write_array,
+    write_text,
+)
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.registry import codec
@@ -101,7 +110,7 @@ class _SmokeCodec:
 
     @staticmethod
     def read(group: Group) -> SmokeRun:
-        names = sorted(name for name in group if name.startswith("frame_"))
+        names = [name for name in member_names(group) if name.startswith("frame_")]
         if names != [_name(k) for k in range(len(names))]:
             raise FileFormatError(f"a frame is missing among {len(names)}; the file is damaged: make it again")
         for name in names:
@@ -224,7 +233,7 @@ def _read_frame(group: Group) -> SmokeFrame:
     fields = {name: read_array(group, name, None, ("f4", "f8")) for name in _FIELDS if name in group}
     if "density" not in fields or "pressure" not in fields:
         raise FileFormatError(f"{group.name} lacks density or pressure; the file is damaged")
-    axes = sum(member.startswith("velocity_") for member in group)
+    axes = sum(name.startswith("velocity_") for name in member_names(group))
     velocity = tuple(read_array(group, f"velocity_{axis}", None, ("f4", "f8")) for axis in range(axes))
     if "time_iterations_residual" in group:  # schema 1
         time, iterations, residual = read_array(group, "time_iterations_residual", (3,)).tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, read_array, write_array
+from sci.io.core.datasets import Group, member_names, read_array, write_array
 from sci.io.core.registry import codec
 from sci.potentials.particles import Particles
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
@@ -112,7 +112,7 @@ def _write_tucker(group: Group, tensor: Any, rows: str) -> None:
 
 
 def _read_factors(group: Group, shape: tuple[int | None, ...] | None = (None, None)) -> tuple[np.ndarray, ...]:
-    count = sum(name.startswith("factor_") for name in group)
+    count = sum(name.startswith("factor_") for name in member_names(group))
     if not 2 <= count <= _MAX_AXES:
         raise FileFormatError(f"{group.name} holds {count} factors; expected one for each axis, 2 to {_MAX_AXES}")
     return tuple(read_array(group, f"factor_{axis}", shape, _NUMBERS) for axis in range(count))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -20,10 +20,12 @@ __all__ = [
     "check_size",
     "crc32",
     "member",
+    "member_names",
     "name_axes",
     "read_array",
     "read_foreign",
     "read_text",
+    "walk",
     "write_array",
     "write_text",
 ]
@@ -63,6 +65,37 @@ def member(group: Group, name: str, depth: int = 0) -> Any:
         if isinstance(group, h5py.Dataset):
             check_external(group, where)
     return group
+
+
+def member_names(group: Group) -> list[str]:
+    """Return the names of a group's members in order.
+
+    HDF5 gives them as they are stored, and Python sorts them. HDF5 1.14 sorts in a table: where a damaged group holds
+    fewer members than it says, it frees places of the table that it never filled, which ends the process.
+    """
+    found: list[bytes] = []
+    group.id.links.iterate(found.append, order=h5py.h5.ITER_NATIVE)
+    return sorted(name.decode("utf-8", "surrogateescape") for name in found)
+
+
+def walk(group: Group) -> Iterator[tuple[str, Any]]:
+    """Yield the groups and datasets below a group, each once and with its path from there; links are left out."""
+    seen = {h5py.h5o.get_info(group.id).addr}
+
+    def below(group: Group, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name in member_names(group):
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            yield prefix + name, item
+            if isinstance(item, h5py.Group):
+                yield from below(item, f"{prefix}{name}/")
+
+    return below(group, "")
 
 
 def write_text(item: Any, name: str, text: str) -> None:
@@ -230,7 +263,7 @@ def read_foreign(file: Group, name: str) -> np.ndarray:
     """
     dataset = member(file, name)
     if not isinstance(dataset, h5py.Dataset):
-        raise FileFormatError(f"the dataset {name} is missing; found {', '.join(file) or 'nothing'}")
+        raise FileFormatError(f"the dataset {name} is missing; found {', '.join(member_names(file)) or 'nothing'}")
     if dataset.dtype.kind not in "biuf":
         raise FileFormatError(f"{name} has dtype {dataset.dtype}; expected real numbers")
     check_size(dataset, name)

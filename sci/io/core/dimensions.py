@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
 
-from sci.io.core.datasets import Group, member, read_text
+from sci.io.core.datasets import Group, member, member_names, read_text, walk
 
 __all__ = ["attach_scales", "axis_names", "copy_data", "is_bare_axis"]
 
@@ -57,7 +57,7 @@ def attach_scales(file: Group) -> None:
     ----------
     HDF5 Dimension Scale Specification and Design Notes; the netCDF-4 format in the NetCDF User Guide, appendix C.
     """
-    for dataset in list(_datasets(file)):
+    for dataset in [item for _, item in walk(file) if isinstance(item, h5py.Dataset)]:
         for axis, name in enumerate(axis_names(dataset)):
             scale = _scale(_scope(dataset), name, dataset.shape[axis])
             if scale != dataset:
@@ -81,7 +81,7 @@ def copy_data(source: Group, target: Group, leave: Sequence[str] = ()) -> None:
     """
     if source.name != "/":
         _copy_attributes(source, target)
-    for name in source:
+    for name in member_names(source):
         item = None if name in leave else member(source, name)
         if item is None or is_bare_axis(item):
             continue
@@ -95,15 +95,6 @@ def copy_data(source: Group, target: Group, leave: Sequence[str] = ()) -> None:
 def _copy_attributes(source: Any, target: Any) -> None:
     for key in set(source.attrs) - {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}:
         target.attrs.create(key, source.attrs[key], dtype=source.attrs.get_id(key).dtype)
-
-
-def _datasets(group: Group) -> Iterator[Any]:
-    for item in group.values():
-        if isinstance(item, h5py.Dataset):
-            if item.ndim:
-                yield item
-        else:
-            yield from _datasets(item)
 
 
 def _scope(dataset: Any) -> Group:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.datasets import Group, member, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 
 __all__ = ["RESULTS", "Quantity", "read_results", "write_results"]
@@ -73,7 +73,7 @@ def read_results(group: Group, depth: int = 0, *, arrays: bool = True) -> dict[s
     if depth > 8:
         raise FileFormatError(f"{group.name} is nested too deep; the file is damaged")
     found: dict[str, Any] = {name: read_text(group, name) for name in group.attrs}
-    for name in group:
+    for name in member_names(group):
         inner = member(group, name)
         if isinstance(inner, h5py.Group):
             found[name] = read_results(inner, depth + 1, arrays=arrays)

@@ -98,14 +98,15 @@ def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:
     if not structure.sites or not structure.cell.is_crystal():
         raise FileFormatError(f"{path}: no cell or no sites with coordinates; expected a crystal structure")
     if structure.spacegroup is None and not structure.symops:
-        _set_only_setting(path, structure, gemmi)
+        structure = _with_only_setting(path, blocks[0], structure, gemmi)
     if len(structure.sites) != len(blocks[0].find_loop("_atom_site_fract_x")):
         raise FileFormatError(f"{path}: some sites are no atoms (dummies?); expected atoms alone: remove the others")
     return blocks[0], structure
 
 
-def _set_only_setting(path: Path, structure: Any, gemmi: Any) -> None:
-    """Take the operations of the number of its space group, where a file gives that alone and it has one setting."""
+def _with_only_setting(path: Path, block: Any, structure: Any, gemmi: Any) -> Any:
+    """Return a structure with the operations of the number of its space group, where that alone is given and has one
+    setting."""
     number = structure.spacegroup_number
     settings = [group for group in gemmi.spacegroup_table() if group.number == number]
     if not settings:
@@ -121,9 +122,11 @@ def _set_only_setting(path: Path, structure: Any, gemmi: Any) -> None:
             f"{path}: it names its space group by the number {number} alone, which has {len(settings)} settings; add "
             f"_space_group_name_H-M_alt with the one of the file: {names}"
         )
-    structure.spacegroup = settings[0]
     _require_isometries(path, structure.cell, settings[0])
-    structure.setup_cell_images()
+    loop = block.init_loop("_space_group_symop_", ["operation_xyz"])
+    for operation in settings[0].operations():
+        loop.add_row([gemmi.cif.quote(operation.triplet())])
+    return gemmi.make_small_structure_from_block(block)
 
 
 def _require_isometries(path: Path, cell: Any, group: Any) -> None:

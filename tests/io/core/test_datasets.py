@@ -16,6 +16,8 @@ from samples import make_objects, same
 
 from sci.errors import FileFormatError
 from sci.io import describe, load, load_grid, load_problem, load_results, load_samples, read_slabs, save
+from sci.io.core.datasets import member_names, walk
+from sci.io.core.hdf5 import LIBVER
 from sci.potentials import Particles
 from sci.tensor import CP
 
@@ -233,3 +235,39 @@ def test_more_than_the_file_can_hold_is_refused_before_memory_is_asked_for(tmp_p
             file["y"] = np.ones(1)
         with pytest.raises(FileFormatError, match="x claims 9007199254740992 bytes, of which 0 are stored"):
             load_samples(tmp_path / "f.h5")
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_members_are_named_in_order(tmp_path, count):
+    """Few names lie in the header of their group, many in a heap of their own."""
+    names = [f"\N{GREEK SMALL LETTER ALPHA}{k}" for k in range(count)]
+    with h5py.File(tmp_path / "a.h5", "w", libver=LIBVER) as file:
+        for name in reversed(names):
+            file.create_group(name)
+        assert member_names(file) == sorted(names)
+        assert member_names(file[names[0]]) == []
+
+
+def test_damaged_names_end_no_process(tmp_path):
+    """HDF5 1.14 frees what it never filled where it sorts the names of such a group."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver=LIBVER) as file:
+        for k in range(40):
+            file.create_group(f"member_{k:03}")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"member_020") - 4] ^= 4
+    path.write_bytes(content)
+    program = "import sys, h5py; from sci.io.core.datasets import member_names; member_names(h5py.File(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "Link iteration failed" in done.stderr
+
+
+def test_a_walk_meets_everything_once(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["b/deep/x"] = 1.0
+        file["a"] = 2.0
+        file["b/root"] = file["/"]
+        file["b/deep/again"] = file["a"]
+        file["soft"] = h5py.SoftLink("/a")
+        assert [name for name, _ in walk(file)] == ["a", "b", "b/deep", "b/deep/x"]

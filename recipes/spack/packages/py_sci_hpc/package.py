@@ -25,7 +25,7 @@ class PySciHpc(PythonPackage):
 
     with default_args(type=("build", "run")):
         depends_on("python@3.11:")
-        depends_on("py-numpy@1.26:")
+        depends_on("py-numpy@2.0:")
         depends_on("py-scipy@1.13:")
         depends_on("py-h5py@3.12.1:")
         depends_on("py-tqdm@4.60:")
@@ -35,9 +35,9 @@ class PySciHpc(PythonPackage):
     with default_args(type="run"):
         depends_on("py-mpi4py@4.0:", when="+mpi")
         depends_on("py-h5py+mpi", when="+mpi")
-        depends_on("py-matplotlib@3.8:", when="+plot")
+        depends_on("py-matplotlib@3.10.7:", when="+plot")
         depends_on("gemmi@0.7.3:+python", when="+structures")
-        depends_on("py-ase@3.23:", when="+structures")
+        depends_on("py-ase@3.24:", when="+structures")
 
     def setup_build_environment(self, env):
         """Compile the kernels for the level of the target, so that compute nodes need no compiler."""
