@@ -9,19 +9,21 @@
 # make test-wheels   tests what make wheels built: size, tags, no compiler, no process, processor time (10 minutes; nightly)
 # make test-aarch64  runs the kernels and the main job of the wheel of aarch64 under qemu-user (4 minutes; nightly)
 # make test-lowest, make test-newest   run the tests with the lowest and the newest versions of all packages (nightly)
+# make test-pythons  runs the tests with the newest packages on every Python of PYTHONS; uv brings those missing (nightly)
 # make clean  removes everything that these commands made
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3.12 test` takes another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
-LOWEST_PYTHON ?= python3.11
+PYTHONS ?= 3.11 3.12 3.13 3.14
 TESTED_EXTRAS := test,docs,mpi-local,plot,structures,trajectories,report,xarray
 WHEEL_MACHINES ?= x86_64 aarch64
 BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 test-docs test-browser gpu docs pictures wheels clean compiler
+.PHONY: help demo test test-parallel-hdf5 test-docs test-browser test-wheels test-aarch64 test-lowest test-newest test-pythons \
+	gpu docs pictures wheels clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -88,16 +90,26 @@ test-aarch64: .venv/test-ready
 	tests/aarch64/run.sh
 
 # Every package at the floor that pyproject.toml gives, on the oldest Python, which has wheels of them; none is a pre-release.
-test-lowest test-newest: test-%: compiler
-	test -x .venv-$*/bin/uv || { $(if $(filter lowest,$*),$(LOWEST_PYTHON),$(PYTHON)) -m venv .venv-$* && \
-		.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install uv; }
-	.venv-$*/bin/uv pip install --quiet --python .venv-$*/bin/python --upgrade \
-		--resolution $(if $(filter lowest,$*),lowest-direct,highest) -e ".[$(TESTED_EXTRAS)]"
-	.venv-$*/bin/uv pip list --quiet --python .venv-$*/bin/python
-	.venv-$*/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+# The newest on every Python: make test-pythons PYTHONS="3.12 3.14" chooses some.
+.PHONY: $(PYTHONS:%=test-python-%)
+VERSION_TESTS := test-lowest test-newest $(PYTHONS:%=test-python-%)
+$(VERSION_TESTS): PLACE = .venv-$(@:test-%=%)
+$(VERSION_TESTS): CHOSEN = $(if $(filter test-lowest,$@),3.11,$(if $(filter test-newest,$@),$(PYTHON),$(@:test-python-%=%)))
+$(VERSION_TESTS): compiler .venv-uv/bin/uv
+	.venv-uv/bin/uv venv --quiet --seed --allow-existing --python $(CHOSEN) $(PLACE)
+	.venv-uv/bin/uv pip install --quiet --python $(PLACE)/bin/python --upgrade \
+		--resolution $(if $(filter test-lowest,$@),lowest-direct,highest) -e ".[$(TESTED_EXTRAS)]"
+	.venv-uv/bin/uv pip list --quiet --python $(PLACE)/bin/python
+	$(PLACE)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+test-pythons: $(PYTHONS:%=test-python-%)
+
+.venv-uv/bin/uv:
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip --disable-pip-version-check --quiet install uv
 
 clean:
-	rm -rf .venv .venv-parallel .venv-lowest .venv-newest demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find sci tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compiler:

@@ -36,7 +36,7 @@ class PySciHpc(PythonPackage):
         depends_on("py-mpi4py@4.0:", when="+mpi")
         depends_on("py-h5py+mpi", when="+mpi")
         depends_on("py-matplotlib@3.10.7:", when="+plot")
-        depends_on("gemmi@0.7.3:+python", when="+structures")
+        depends_on("py-gemmi@0.7.3:", when="+structures")
         depends_on("py-ase@3.24:", when="+structures")
 
     def setup_build_environment(self, env):
