@@ -308,6 +308,7 @@ DIFFER: dict[str, Body] = {
     "train:schedule_each": lambda c, odd, _: _train(c, schedule_each="step" if odd else "epoch"),
     "train:equal_samples": lambda c, odd, _: _train(c, equal_samples=bool(odd)),
     "train:settings": lambda c, odd, _: _train(c, settings={"kind": int(odd)}),
+    "train:buffers": lambda c, odd, _: _train(c, buffers={"mean": np.full(2, float(odd))}),
     "train:save_every": lambda c, odd, _: _train(c, **_xor("save_every", odd, 1)),
     "train:evaluate": lambda c, odd, _: _train(c, **_xor("evaluate", odd, lambda parameters: {})),
     "train:save": lambda c, odd, _: _train(c, **_xor("save", odd, lambda checkpoint: None)),

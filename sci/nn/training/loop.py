@@ -17,7 +17,7 @@ from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.collectives import allreduce_gradients
 from sci.nn.core.gradients import value_and_gradients
 from sci.nn.core.tape import Variable
-from sci.nn.optim.adam import Optimizer, clip_by_global_norm, global_norm
+from sci.nn.optim.adam import Optimizer, State, clip_by_global_norm, global_norm
 from sci.nn.optim.schedules import Schedule, constant
 from sci.nn.training.model import Checkpoint
 from sci.progress import progress
@@ -115,6 +115,7 @@ def train(
     save_every: int | None = None,
     resume: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
+    buffers: Mapping[str, Array] | None = None,
     title: str = "training",
     comm: Comm = None,
 ) -> Checkpoint:
@@ -124,7 +125,8 @@ def train(
     ----------
     loss : callable
         `loss(variables, batch)` returns the mean over the samples of `batch` as a scalar variable;
-        `variables` has the names of `parameters`.
+        `variables` has the names of `parameters`. A rank without samples in a small batch skips it, unless the
+        callable has a true attribute `collective`: it sends messages, and gets a batch of no samples there.
     parameters : dict of arrays
         Where to start; not changed. The same on all ranks.
     data : sequence of arrays of one first length, or an object with `len(data)` and `data[indices]`
@@ -157,6 +159,9 @@ def train(
         Goes on from there, to the same bits as a training that was never stopped. `epochs` counts from the start.
     settings : dict, optional
         What else must be the same when the training goes on, as JSON: the kind of loss, a digest of the data, ...
+    buffers : dict of arrays, optional
+        Arrays that `loss` changes in place, such as running statistics of a normalization: the same on all ranks.
+        Checkpoints hold them as `optimizer["buffers"]`, and `resume` sets them.
     title : str
         Of the progress line.
     comm : mpi4py communicator, optional
@@ -197,10 +202,10 @@ def train(
         _check_numbers(len(samples), batch_size, epochs, save_every, seed)
         _check_choices(clip, schedule_each)
         order = _Order(len(samples), int(batch_size), int(seed), bool(shuffle))
-        run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume)
+        run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume, buffers or {})
         agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
         agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
-        agreement.same(settings=settings, loss=_name_of(loss))
+        agreement.same(settings=settings, loss=_name_of(loss), buffers=dict(buffers or {}))
         agreement.same(**{name: function and "given" for name, function in (("evaluate", evaluate), ("save", save))})
         if size(comm) > 1:
             agreement.same(schedule=[schedule(epochs * k / 8) for k in range(9)])
@@ -259,26 +264,52 @@ def _check_choices(clip: float | None, each: str) -> None:
 
 
 def _start(
-    parameters: Mapping[str, Array], optimizer: Optimizer, settings: Mapping[str, Any], resume: Checkpoint | None
+    parameters: Mapping[str, Array],
+    optimizer: Optimizer,
+    settings: Mapping[str, Any],
+    resume: Checkpoint | None,
+    buffers: Mapping[str, Array],
 ) -> Checkpoint:
-    """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits."""
+    """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits.
+
+    The buffers are the caller's own arrays.
+    """
     if not parameters:
         raise InvalidValueError("there are no parameters to train; expected a dict of one array or more")
     _require_good(parameters, 0, "parameter")
     settings = {**settings, "optimizer": type(optimizer).__name__}
     fresh = {name: _copy(p) for name, p in parameters.items()}
     if resume is None:
-        return Checkpoint(0, fresh, optimizer.start(fresh), np.empty(0), {}, settings)
+        return Checkpoint(0, fresh, _with_buffers(optimizer.start(fresh), buffers), np.empty(0), {}, settings)
     changed = _differences(resume.settings, settings)
     if changed:
         raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
-    kinds = [{n: (p.shape, str(p.dtype)) for n, p in group.items()} for group in (parameters, resume.parameters)]
-    if list(kinds[0].items()) != list(kinds[1].items()):
+    if list(_kinds(parameters).items()) != list(_kinds(resume.parameters).items()):
         raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
     xp = namespace(*parameters.values())
     moved = {name: _copy(to_device(p, xp)) for name, p in resume.parameters.items()}
     state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimizer.items()}
-    return Checkpoint(resume.step, moved, state, resume.losses, resume.metrics, settings)
+    stored = state.pop(_BUFFERS, {})
+    if _kinds(stored) != _kinds(buffers):
+        raise InvalidValueError(
+            f"the checkpoint has the buffers {sorted(stored)}, the training {sorted(buffers)}; expected the same "
+            "names, shapes and dtypes"
+        )
+    for name, array in buffers.items():
+        array[...] = stored[name]
+    return Checkpoint(resume.step, moved, _with_buffers(state, buffers), resume.losses, resume.metrics, settings)
+
+
+_BUFFERS = "buffers"
+"""Part of an optimizer's state in which checkpoints hold the arrays that a loss changes."""
+
+
+def _with_buffers(state: State, buffers: Mapping[str, Array]) -> State:
+    return {**state, _BUFFERS: dict(buffers)} if buffers else state
+
+
+def _kinds(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    return {name: (tuple(a.shape), str(a.dtype)) for name, a in arrays.items()}
 
 
 def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -303,7 +334,7 @@ def _gradients(
     """Return the loss of a batch, and its gradients times `share`; each rank computes those of its own samples."""
     mine = indices[split(len(indices), comm)]
     with abort_on_error(comm):
-        if len(mine):
+        if len(mine) or getattr(loss, "collective", False):
             batch = samples[mine]
             value, gradients = value_and_gradients(lambda variables: loss(variables, batch), parameters)
         else:

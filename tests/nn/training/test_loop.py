@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from thread_ranks import ThreadComm, on_ranks
 
 import sci.nn as P
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -52,6 +53,50 @@ def bits(c: Checkpoint) -> list:
         *((k, v.tobytes()) for k, v in c.metrics.items()),
         *((n, a.tobytes()) for n, a in arrays),
     ]
+
+
+def test_buffers_that_the_loss_changes_are_in_checkpoints(tmp_path):
+    def fit(epochs: int, **options) -> tuple[np.ndarray, Checkpoint]:
+        seen = {"mean": np.zeros((2, 1, 1), "f4"), "count": np.zeros(1)}
+
+        def counted(v: dict, batch: tuple) -> P.Variable:
+            seen["count"] += 1
+            seen["mean"] += 0.1 * (batch[0].mean(axis=(0, 2, 3))[:, None, None] - seen["mean"])
+            return loss(v, batch)
+
+        options = {"optimizer": AdamW(1e-2), "batch_size": 10, **options}
+        return seen, train(counted, start(), (X, Y), buffers=seen, epochs=epochs, **options)
+
+    path = tmp_path / "run.h5"
+    seen, whole = fit(2)
+    assert whole.optimizer["buffers"]["mean"] is seen["mean"]
+    assert seen["count"] == 12
+    fit(1, save=lambda c: save(path, c, overwrite=True), save_every=4)
+    again, resumed = fit(2, resume=load(path))
+    assert bits(resumed) == bits(whole)
+    assert again["mean"].tobytes() == seen["mean"].tobytes()
+    with pytest.raises(InvalidValueError, match=r"has the buffers \['count', 'mean'\], the training \[\]"):
+        run(epochs=3, seed=0, resume=load(path))
+
+
+def test_a_loss_that_sends_messages_is_called_on_every_rank():
+    """The last batch of 53 samples by 52 has one, on one of two ranks."""
+    counts = []
+
+    def body(comm: ThreadComm) -> int:
+        own = []
+
+        def collective(v: dict, batch: tuple) -> P.Variable:
+            own.append(len(batch[0]))
+            return loss(v, batch) if len(batch[0]) else P.sum(v["gate"]) * 0.0
+
+        collective.collective = True
+        train(collective, start(), (X, Y), optimizer=AdamW(1e-2), epochs=1, batch_size=52, shuffle=False, comm=comm)
+        counts.append(own)
+        return len(own)
+
+    assert on_ranks(2, body) == [2, 2]
+    assert sorted(counts) == [[26, 0], [26, 1]]
 
 
 def test_training_lowers_the_loss_and_leaves_its_input_alone():
