@@ -26,6 +26,7 @@ from sci.nn.ops.shaping import concatenate, crop, embedding, pad, reshape, selec
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
+from sci.nn.spd.layers import bimap, logeig, matrix_function, positive_definite, reeig, semi_orthogonal
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
@@ -57,6 +58,7 @@ __all__ = [
     "allreduce_gradients",
     "average_pool",
     "batch_curvature",
+    "bimap",
     "channel_scale",
     "checkpoint",
     "clip_by_global_norm",
@@ -83,7 +85,9 @@ __all__ = [
     "layer_norm",
     "linear",
     "log_softmax",
+    "logeig",
     "matmul",
+    "matrix_function",
     "mean",
     "mean_squared_error",
     "multiply",
@@ -91,9 +95,11 @@ __all__ = [
     "op",
     "pad",
     "pointwise_conv",
+    "positive_definite",
     "power",
     "project_radial",
     "radial_view",
+    "reeig",
     "relative_h1",
     "relative_l2",
     "relu",
@@ -102,6 +108,7 @@ __all__ = [
     "scale_shift",
     "scatter_sum",
     "select",
+    "semi_orthogonal",
     "silu",
     "softmax",
     "step_decay",

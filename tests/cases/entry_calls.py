@@ -102,6 +102,7 @@ def _curvature() -> dict[str, Call]:
 
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
+    spd = np.diag([1.0, 2.0, 4.0])[None, None] + np.zeros((2, 1, 1, 1))
     optimizers = {
         kind.__name__: call(kind, 1e-3, **options)
         for kind, options in (
@@ -130,6 +131,12 @@ def _nn() -> dict[str, Call]:
         "Tape": call(lambda arrays: nn.Tape().watch(arrays), x),
         "Variable": call(nn.Variable, x, nn.Tape()),
         "allreduce_gradients": call(nn.allreduce_gradients, GRADIENTS, 0.5, 1.0),
+        "bimap": call(nn.bimap, spd, real(2, 1, 2, 3)),
+        "logeig": call(nn.logeig, spd),
+        "matrix_function": call(nn.matrix_function, spd, name="power", exponent=0.5),
+        "positive_definite": call(nn.positive_definite, real(3, 3), exponent=0.5),
+        "reeig": call(nn.reeig, spd, threshold=0.5),
+        "semi_orthogonal": call(nn.semi_orthogonal, real(2, 3)),
         "average_pool": call(nn.average_pool, real(1, 2, 4, 4, 4)),
         "channel_scale": call(nn.channel_scale, image, w),
         "checkpoint": call(nn.checkpoint, nn.gelu, x),

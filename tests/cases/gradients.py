@@ -26,11 +26,13 @@ def assert_vjp(
     rtol: float = 1e-6,
     step: float = 1e-5,
     directions: int = 3,
+    symmetric: bool = False,
     **options: Any,
 ) -> None:
     """Compare Re <gradient, direction> with central differences for every float argument of an op.
 
-    Also: gradients have the arguments' shape and dtype, and nothing that goes in is changed.
+    Also: gradients have the arguments' shape and dtype, and nothing that goes in is changed. With `symmetric`, square
+    matrices move in symmetric directions alone.
     """
     rng = np.random.default_rng(3)
     copies = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
@@ -58,6 +60,8 @@ def assert_vjp(
         assert gradient.dtype == arg.dtype, f"gradient {k}"
         for _ in range(directions):
             direction = _noise(rng, arg)
+            if symmetric and arg.ndim > 1 and arg.shape[-1] == arg.shape[-2]:
+                direction = (direction + direction.swapaxes(-1, -2)) / 2
             plus, minus = (value(*args[:k], arg + s * step * direction, *args[k + 1 :]) for s in (1.0, -1.0))
             expected, found = (plus - minus) / (2 * step), _inner(gradient, direction)
             scale = max(abs(expected), float(np.linalg.norm(gradient) * np.linalg.norm(direction)) * 1e-3, 1e-12)

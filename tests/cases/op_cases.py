@@ -15,6 +15,15 @@ def complex_(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
 
 
+def spd(*shape: int) -> np.ndarray:
+    """Positive definite matrices with eigenvalues of order 1; `shape` ends in the number of rows."""
+    a = real(*shape, 2 * shape[-1])
+    return a @ a.swapaxes(-1, -2) / (2 * shape[-1])
+
+
+SYMMETRIC = {"matrix_function", "reeig", "logeig"}
+"""Ops that refuse matrices that are not symmetric."""
+
 OPS: list[tuple[str, list, dict]] = [
     *((name, [real(3, 5, 7)], {}) for name in ("gelu", "relu", "tanh", "silu")),
     ("add", [real(2, 3, 4), real(3, 1)], {}),
@@ -66,6 +75,14 @@ OPS: list[tuple[str, list, dict]] = [
     ("group_norm", [real(2, 6, 4, 3), real(6), real(6)], {"groups": 3}),
     ("instance_norm", [real(2, 3, 4, 5)], {}),
     ("convolve", [real(2, 3, 4, 5, 6), real(2, 3, 3, 3, 3), real(2)], {}),
+    ("matrix_function", [spd(2, 3, 4)], {"name": "sqrt"}),
+    ("matrix_function", [np.eye(4) + np.zeros((2, 1, 1))], {"name": "power", "exponent": -0.7}),
+    ("reeig", [spd(2, 3, 4)], {"threshold": 0.6}),
+    ("logeig", [spd(2, 3, 4)], {}),
+    ("bimap", [spd(2, 3, 4), real(5, 3, 2, 4)], {}),
+    ("semi_orthogonal", [real(2, 3, 5)], {}),
+    ("positive_definite", [real(2, 3, 3)], {}),
+    ("positive_definite", [np.zeros((2, 3, 3))], {"exponent": -0.5}),
     ("average_pool", [real(2, 3, 4, 2, 6)], {}),
     ("upsample_nearest", [real(2, 3, 2, 1, 3)], {}),
     ("copy_to_ranks", [real(2, 3)], {}),
