@@ -20,9 +20,10 @@ from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.labelled import LabelledArray, load_arrays
 from sci.io.readers.cif import read_crystal
+from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
-from sci.io.readers.trajectory import count_frames, read_frames
+from sci.io.readers.trajectory import count_frames, read_frames, read_positions
 from sci.io.sample_blocks import SampleBlocks, read_sample_blocks
 from sci.io.store import load, load_grid, load_results, save, save_potential_file
 
@@ -32,6 +33,7 @@ __all__ = [
     "Codec",
     "ComputedGrid",
     "Fields",
+    "Frame",
     "GridSlabs",
     "Header",
     "Kind",
@@ -63,6 +65,7 @@ __all__ = [
     "read_frames",
     "read_header",
     "read_member",
+    "read_positions",
     "read_sample_blocks",
     "read_slabs",
     "read_state_dict",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from sci.distribution import install_command
-from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io.readers.macromolecule import check_coordinates, one_line, read_models
 from sci.io.readers.pqr import read_pqr
-from sci.io.readers.text import line_of, number, read_bytes
+from sci.io.readers.text import read_bytes
 from sci.potentials.particles import Particles
 
 __all__ = ["FORCEFIELDS", "read_with_forcefield"]
@@ -66,33 +64,16 @@ def read_with_forcefield(
     name = forcefield.upper()
     if name not in FORCEFIELDS:
         raise InvalidValueError(f"forcefield is {forcefield!r}; expected one of {', '.join(FORCEFIELDS)}")
-    structure = _read_structure(path, format, model)
-    _check_coordinates(path, format, content.decode("utf-8", "replace").splitlines())
+    structure = _one_model(path, format, model)
+    check_coordinates(path, format, content.decode("utf-8", "replace").splitlines())
     with tempfile.TemporaryDirectory(prefix="sci-pdb2pqr-") as folder:
         return _assign(path, structure, name, Path(folder))
 
 
-def _read_structure(path: Path, format: str, model: int | None) -> Any:
+def _one_model(path: Path, format: str, model: int | None) -> Any:
     """Read by gemmi and keep one model."""
-    for package in ("gemmi", "pdb2pqr"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(
-                f"reading {path} with a force field needs {package}; install it with {install_command('structures')}"
-            )
-    import gemmi
-
-    try:
-        if format == "pdb":
-            structure = gemmi.read_pdb(str(path))
-        else:
-            structure = gemmi.make_structure_from_block(gemmi.cif.read(str(path)).sole_block())
-    except IndexError as error:
-        raise FileFormatError(f"{path}: no data block; expected a {format} file with atoms") from error
-    except (RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{path}: gemmi cannot read this as {format}: {_one_line(str(error))}") from error
+    structure = read_models(path, format, needs=("gemmi", "pdb2pqr"))
     count = len(structure)
-    if count == 0 or structure[0].count_atom_sites() == 0:
-        raise FileFormatError(f"{path}: no atoms; expected ATOM records ({format})")
     if model is None and count > 1:
         raise FileFormatError(f"{path}: the file holds {count} models; choose one with model=1 to model={count}")
     if not 1 <= (model or 1) <= count:
@@ -103,36 +84,6 @@ def _read_structure(path: Path, format: str, model: int | None) -> Any:
     return structure
 
 
-def _check_coordinates(path: Path, format: str, lines: list[str]) -> None:
-    """Refuse coordinates that are not numbers, which gemmi reads as 0 or NaN, and name the line."""
-    for row, axis, text in _coordinates(path, format, lines):
-        try:
-            good = number(text.strip()) is not None
-        except ValueError:
-            good = False
-        if not good:
-            where = f"{path}:{row}" if row else str(path)
-            raise FileFormatError(
-                f"{where}: {axis} is {text.strip()!r}; expected a number: complete the atom or remove it"
-            )
-
-
-def _coordinates(path: Path, format: str, lines: list[str]) -> Iterator[tuple[int | None, str, str]]:
-    """Yield line, axis and text of every coordinate."""
-    if format == "pdb":
-        for row, line in enumerate(lines, 1):
-            if line.startswith(("ATOM", "HETATM")):
-                yield from ((row, axis, line[start : start + 8]) for axis, start in (("x", 30), ("y", 38), ("z", 46)))
-        return
-    import gemmi
-
-    columns = [f"Cartn_{axis}" for axis in "xyz"]
-    for atom in gemmi.cif.read(str(path)).sole_block().find("_atom_site.", ["id", *columns]):
-        for axis, text in zip(columns, list(atom)[1:]):
-            odd = text in ("?", ".")
-            yield (line_of(lines, *atom) if odd else None), axis, text.partition("(")[0]
-
-
 def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Particles:
     """Run pdb2pqr in `folder` and read its answer."""
     source, target = folder / "input.pdb", folder / "output.pqr"
@@ -141,12 +92,12 @@ def _assign(path: Path, structure: Any, forcefield: str, folder: Path) -> Partic
         _name_chains(structure)
         structure.write_minimal_pdb(str(source))
     except RuntimeError as error:
-        raise FileFormatError(f"{path}: too large for pdb2pqr's PDB input: {_one_line(str(error))}") from error
+        raise FileFormatError(f"{path}: too large for pdb2pqr's PDB input: {one_line(str(error))}") from error
     command = [sys.executable, "-W", "ignore", "-m", "pdb2pqr", f"--ff={forcefield}", "--keep-chain", "--whitespace"]
     run = subprocess.run([*command, str(source), str(target)], capture_output=True, text=True, cwd=folder)
     if run.returncode != 0 or not target.is_file():
         reasons = _REASON.findall(run.stderr + run.stdout)
-        reason = _one_line(max(reasons, key=len)) if reasons else f"exit status {run.returncode}"
+        reason = one_line(max(reasons, key=len)) if reasons else f"exit status {run.returncode}"
         raise FileFormatError(
             f"{path}: pdb2pqr could not assign {forcefield} charges: {reason[:500]}; repair the structure or choose "
             "another force field"
@@ -181,7 +132,3 @@ def _lost_residues(structure: Any, output: str) -> list[str]:
         for residue in chain
         if f"{chain.name}{residue.seqid}".strip() not in kept
     ]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -13,7 +13,7 @@ from sci.errors import FileFormatError
 from sci.io.readers.text import Atoms, number, pick_model, read_lines, to_particles
 from sci.potentials.particles import Particles
 
-__all__ = ["parse_atom", "read_pqr"]
+__all__ = ["parse_atom", "pqr_models", "read_pqr"]
 
 _ATOM = re.compile(r"(ATOM|HETATM)(?=[\s\d*]|$)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -69,6 +69,16 @@ def read_pqr(path: str | Path, *, model: int | None = None, trusted: bool = Fals
     columns, or, with a warning, where the numbers leave no other reading; what may be both is refused.
     """
     path = Path(path)
+    return to_particles(path, pick_model(path, pqr_models(path, trusted), model, "ATOM or HETATM record"))
+
+
+def pqr_models(path: Path, trusted: bool) -> list[Atoms]:
+    """Return the atoms of every model of a file; some lists may be empty.
+
+    Raises
+    ------
+    FileFormatError
+    """
     lines = read_lines(path)
     models: list[Atoms] = [[]]
     for row, line in enumerate(lines, 1):
@@ -91,7 +101,7 @@ def read_pqr(path: str | Path, *, model: int | None = None, trusted: bool = Fals
         _refuse_pdb(path, lines, [atom[5] for atoms in models for atom in atoms])
     if _radii_first(path, lines, [atom for atoms in models for atom in atoms]):
         models = [[(*atom[:5], atom[6], atom[5]) for atom in atoms] for atoms in models]
-    return to_particles(path, pick_model(path, models, model, "ATOM or HETATM record"))
+    return models
 
 
 def parse_atom(line: str) -> tuple[str, float, float, float, float, float]:

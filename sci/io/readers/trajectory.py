@@ -1,9 +1,10 @@
-"""Frames of trajectories: XYZ through our reader, DCD, XTC and others with a topology through MDAnalysis."""
+"""Frames of trajectories: text files through our readers, DCD, XTC and others with a topology through MDAnalysis."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,20 @@ import numpy as np
 
 from sci.distribution import install_command
 from sci.errors import FileFormatError, MissingDependencyError
-from sci.io.readers.xyz import xyz_frames
+from sci.io.readers.frame import Frame
+from sci.io.readers.macromolecule import model_positions
+from sci.io.readers.pqr import pqr_models
+from sci.io.readers.xyz import xyz_frames, xyz_positions
 from sci.potentials.particles import Particles
 
-__all__ = ["count_frames", "read_frames"]
+__all__ = ["MODELS", "XYZ", "count_frames", "read_frames", "read_positions"]
 
 XYZ = (".xyz", ".extxyz")
+MODELS = {".pdb": "pdb", ".ent": "pdb", ".cif": "mmcif", ".mmcif": "mmcif", ".pqr": "pqr"}
+"""Formats of structures whose models are frames, by suffix."""
 
 
-def count_frames(path: str | Path, *, topology: str | Path | None = None) -> int:
+def count_frames(path: str | Path, *, topology: str | Path | None = None, charges: bool = True) -> int:
     """Return the number of frames of a trajectory; a text file is read through once.
 
     Parameters
@@ -28,6 +34,8 @@ def count_frames(path: str | Path, *, topology: str | Path | None = None) -> int
         The file.
     topology : path, optional
         A file that names the charges of the atoms, for formats of MDAnalysis.
+    charges : bool
+        False counts frames for `read_positions`, which needs no charges.
 
     Returns
     -------
@@ -38,8 +46,9 @@ def count_frames(path: str | Path, *, topology: str | Path | None = None) -> int
     FileFormatError, MissingDependencyError
     """
     if topology is None:
-        return sum(1 for _ in _frames(Path(path), None, lambda frame: False))
-    return len(_universe(Path(path), Path(topology)).trajectory)
+        frames = _frames if charges else _positions
+        return sum(1 for _ in frames(Path(path), None, lambda frame: False))
+    return len(_universe(Path(path), Path(topology), charges).trajectory)
 
 
 def read_frames(
@@ -68,14 +77,85 @@ def read_frames(
     MissingDependencyError
         If MDAnalysis is needed and missing.
     """
-    wanted: Sequence[int] = range(count_frames(path, topology=topology)) if frames is None else frames
-    last, chosen = -1, set(wanted)
-    for number, particles in _frames(Path(path), None if topology is None else Path(topology), chosen.__contains__):
+    yield from _chosen(path, _frames, count_frames, topology, frames)
+
+
+def read_positions(
+    path: str | Path, *, topology: str | Path | None = None, frames: Sequence[int] | None = None
+) -> Iterator[tuple[int, Frame]]:
+    """Yield number and atoms of the frames of a trajectory, without charges, one in memory at a time.
+
+    Parameters
+    ----------
+    path : path
+        XYZ or extended XYZ; PDB, mmCIF or PQR, whose models are the frames; with a `topology` any trajectory that
+        MDAnalysis reads: DCD, XTC, TRR, ...
+    topology : path, optional
+        A file that names the atoms: PDB, GRO, PSF, TPR, PRMTOP, ... Needs the extra `trajectories`.
+    frames : sequence of int, optional
+        Numbers of the frames wanted, from 0, ascending; all unless given.
+
+    Yields
+    ------
+    (int, Frame)
+
+    Raises
+    ------
+    FileFormatError
+        With one line, also if a frame that is wanted does not exist.
+    MissingDependencyError
+        If MDAnalysis or gemmi is needed and missing.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sci.io import read_positions
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "run.xyz")
+    >>> _ = path.write_text("1\\n\\nHe 0 0 0\\n1\\n\\nHe 0 0 1.5\\n")
+    >>> [(number, frame.positions[0, 2]) for number, frame in read_positions(path)]
+    [(0, np.float64(0.0)), (1, np.float64(1.5))]
+    """
+    yield from _chosen(path, _positions, partial(count_frames, charges=False), topology, frames)
+
+
+def _chosen(
+    path: str | Path, read: Any, count: Callable[..., int], topology: str | Path | None, frames: Sequence[int] | None
+) -> Iterator[tuple[int, Any]]:
+    """Yield the frames that are wanted; `read` yields None for the others."""
+    wanted: Sequence[int] = range(count(path, topology=topology)) if frames is None else frames
+    last, chosen = -1, wanted if isinstance(wanted, range) else set(wanted)
+    for number, frame in read(Path(path), None if topology is None else Path(topology), chosen.__contains__):
         last = number
-        if particles is not None:
-            yield number, particles
+        if frame is not None:
+            yield number, frame
+        if len(wanted) and number >= wanted[-1]:
+            return
     if len(wanted) and last < wanted[-1]:
         raise FileFormatError(f"{path}: there is no frame {wanted[-1]}, counted from 0; the file has {last + 1}")
+
+
+def _positions(path: Path, topology: Path | None, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame | None]]:
+    suffix = path.suffix.lower()
+    if topology is not None:
+        yield from _analyzed_positions(path, topology, wanted)
+    elif suffix in XYZ:
+        yield from xyz_positions(path, wanted)
+    elif suffix == ".pqr":
+        models = [atoms for atoms in pqr_models(path, trusted=True) if atoms]
+        if not models:
+            raise FileFormatError(f"{path}: no atoms; expected at least one ATOM or HETATM record")
+        for number, atoms in enumerate(models):
+            table = np.array([atom[2:] for atom in atoms])
+            names = tuple(atom[1] for atom in atoms)
+            yield number, Frame(table[:, :3], names, charges=table[:, 3]) if wanted(number) else None
+    elif suffix in MODELS:
+        for number, frame in enumerate(model_positions(path, MODELS[suffix])):
+            yield number, frame if wanted(number) else None
+    else:
+        raise FileFormatError(
+            f"{path}: a trajectory of this kind names no atoms; pass a topology that does (PDB, GRO, PSF, TPR), or a "
+            f"file with the suffix {', '.join((*XYZ, *MODELS))}"
+        )
 
 
 def _frames(path: Path, topology: Path | None, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
@@ -90,7 +170,7 @@ def _frames(path: Path, topology: Path | None, wanted: Callable[[int], bool]) ->
     yield from xyz_frames(path, wanted)
 
 
-def _universe(path: Path, topology: Path) -> Any:
+def _universe(path: Path, topology: Path, charges: bool = True) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -102,18 +182,20 @@ def _universe(path: Path, topology: Path) -> Any:
     for file in (path, topology):
         if not file.is_file():
             raise FileFormatError(f"{file}: there is no such file; check the name and the folder")
+    what = ("with the charges", "with charges ") if charges else ("with the atoms", "")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             universe = MDAnalysis.Universe(str(topology), str(path))
-        charges = universe.atoms.charges
+        len(universe.trajectory)  # a universe without one raises
+        found = universe.atoms.charges if charges else ()
     except Exception as error:  # its readers raise nearly every class
         reason = " ".join(str(error).split())[:200]
         raise FileFormatError(
-            f"{path}: MDAnalysis cannot read it with the charges of {topology} ({reason}); expected a trajectory and "
-            "a topology with charges of the same atoms"
+            f"{path}: MDAnalysis cannot read it {what[0]} of {topology} ({reason}); expected a trajectory and "
+            f"a topology {what[1]}of the same atoms"
         ) from error
-    if not np.isfinite(charges).all():
+    if not np.isfinite(found).all():
         raise FileFormatError(f"{topology}: it holds charges that are not finite; expected numbers in e")
     return universe
 
@@ -121,6 +203,34 @@ def _universe(path: Path, topology: Path) -> Any:
 def _analyzed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
     universe = _universe(path, topology)
     charges = np.asarray(universe.atoms.charges, dtype=np.float64)
+    names = tuple(map(str, universe.atoms.names))
+    for number, step in _steps(universe, path, wanted):
+        if step is None:
+            yield number, None
+            continue
+        positions = np.asarray(universe.atoms.positions, dtype=np.float64)
+        yield number, Particles(positions, charges, names=names, cell=_cell(step))
+
+
+def _analyzed_positions(
+    path: Path, topology: Path, wanted: Callable[[int], bool]
+) -> Iterator[tuple[int, Frame | None]]:
+    universe = _universe(path, topology, charges=False)
+    atoms = universe.atoms
+    names = tuple(map(str, getattr(atoms, "names", getattr(atoms, "types", ("X",) * len(atoms)))))
+    charges = np.asarray(atoms.charges, dtype=np.float64) if hasattr(atoms, "charges") else None
+    for number, step in _steps(universe, path, wanted):
+        if step is None:
+            yield number, None
+            continue
+        positions = np.asarray(atoms.positions, dtype=np.float64)
+        if not np.isfinite(positions).all():
+            raise FileFormatError(f"{path}: frame {number} holds NaN or Inf; the file is damaged")
+        yield number, Frame(positions, names, _cell(step), charges)
+
+
+def _steps(universe: Any, path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Any]]:
+    """Yield number and time step of every frame, None where a frame is not wanted."""
     for number in range(len(universe.trajectory)):
         if not wanted(number):
             yield number, None
@@ -133,8 +243,7 @@ def _analyzed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iter
                 raise FileFormatError(
                     f"{path}: frame {number} cannot be read ({error}); the file is damaged"
                 ) from error
-        positions = np.asarray(universe.atoms.positions, dtype=np.float64)
-        yield number, Particles(positions, charges, names=tuple(map(str, universe.atoms.names)), cell=_cell(step))
+        yield number, step
 
 
 def _cell(step: Any) -> np.ndarray | None:

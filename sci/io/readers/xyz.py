@@ -1,4 +1,4 @@
-"""XYZ and extended XYZ files whose atoms carry charges."""
+"""XYZ and extended XYZ files, whose atoms carry charges where a potential is computed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from sci.errors import FileFormatError
+from sci.io.readers.frame import Frame
 from sci.io.readers.text import Atoms, number, open_lines, pick_model, read_lines, to_particles
 from sci.potentials.particles import Particles
 
-__all__ = ["read_xyz", "xyz_frames"]
+__all__ = ["read_xyz", "xyz_frames", "xyz_positions", "xyz_texts"]
 
 _KEY = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{[^{}]*\}|\S+)""")
 _WORD = re.compile(r"[^\s,\[\]{}]+")
@@ -69,6 +71,18 @@ def read_xyz(path: str | Path, *, model: int | None = None) -> Particles:
 
 def xyz_frames(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
     """Yield number and particles of every frame of a file, None where a frame is not wanted, and keep one in memory."""
+    for frame, skipped, lines in xyz_texts(path, wanted):
+        yield frame, None if lines is None else _to_particles(path, *_frame(path, lines, 0, skipped))
+
+
+def xyz_positions(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Frame | None]]:
+    """Yield number and positions of every frame, as `xyz_frames` does; charges are not asked for."""
+    for frame, skipped, lines in xyz_texts(path, wanted):
+        yield frame, None if lines is None else _positions(path, lines, skipped)
+
+
+def xyz_texts(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, int, list[str] | None]]:
+    """Yield number, lines before it, and lines of every frame; None for one that is whole and not wanted."""
     number_of_line = frame = 0
     with open_lines(path) as lines:
         for line in lines:
@@ -77,10 +91,8 @@ def xyz_frames(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int,
                 continue
             count = int(line) if _COUNT.fullmatch(line) else 0
             rest = list(itertools.islice(lines, count + 1))
-            if wanted(frame) or len(rest) < count + 1 or count == 0:
-                yield frame, _to_particles(path, *_frame(path, [line, *rest], 0, number_of_line - 1))
-            else:
-                yield frame, None
+            chosen = wanted(frame) or len(rest) < count + 1 or count == 0
+            yield frame, number_of_line - 1, [line, *rest] if chosen else None
             number_of_line += len(rest)
             frame += 1
 
@@ -92,6 +104,33 @@ def _to_particles(path: Path, atoms: Atoms, header: dict[str, str]) -> Particles
 
 def _frame(path: Path, lines: list[str], start: int, skipped: int = 0) -> tuple[Atoms, dict[str, str]]:
     """Return the atoms and the header of the frame at `start`; `skipped` lines of the file stand before `lines`."""
+    rows, header, columns = _table(path, lines, start, skipped)
+    return _atoms(path, rows, skipped + start + 3, columns), header
+
+
+def _positions(path: Path, lines: list[str], skipped: int) -> Frame:
+    """Return the frame in `lines`, with the names and positions of its atoms alone."""
+    rows, header, columns = _table(path, lines, 0, skipped, charges=False)
+    tokens, place = [line.split() for line in rows], columns.place
+    try:
+        # Python's floats take underscores, which are no numbers in a file.
+        texts = [t for row in tokens for t in row[place : place + 3]]
+        positions = np.array(texts, dtype=float).reshape(len(rows), 3)
+        good = not any("_" in t for t in texts) and bool(np.isfinite(positions).all())
+        names = tuple(row[columns.species] for row in tokens)
+        good = good and all(columns.fits(len(row)) for row in tokens)
+    except (ValueError, IndexError):
+        good = False
+    if not good:  # the error names the line, and what is wrong in it
+        atoms = _atoms(path, rows, skipped + 3, columns)
+        names, positions = tuple(atom[1] for atom in atoms), np.array([atom[2:5] for atom in atoms])
+    return Frame(positions, names, _cell(path, skipped + 2, header))
+
+
+def _table(
+    path: Path, lines: list[str], start: int, skipped: int, charges: bool = True
+) -> tuple[list[str], dict[str, str], _Columns]:
+    """Return the rows of the atoms of the frame at `start`, its header, and which column holds what."""
     count = int(lines[start]) if _COUNT.fullmatch(lines[start]) else 0
     if count < 1:
         raise FileFormatError(
@@ -107,16 +146,34 @@ def _frame(path: Path, lines: list[str], start: int, skipped: int = 0) -> tuple[
         )
     header = {key.lower(): value.strip("\"'") for key, value in _KEY.findall(lines[start + 1])}
     try:
-        columns = _columns(header)
+        return rows, header, _columns(header, charges)
     except ValueError as error:
         raise FileFormatError(f"{path}:{skipped + start + 2}: {error}") from error
+
+
+def _atoms(path: Path, rows: list[str], first: int, columns: _Columns) -> Atoms:
+    """Return the atoms in rows of which the first is line `first` of the file."""
     atoms = []
-    for row, line in enumerate(rows, skipped + start + 3):
+    for row, line in enumerate(rows, first):
         try:
-            atoms.append((row, *_atom(line.split(), *columns)))
+            atoms.append((row, *_atom(line.split(), columns)))
         except ValueError as error:
             raise FileFormatError(f"{path}:{row}: {error}") from error
-    return atoms, header
+    return atoms
+
+
+class _Columns(NamedTuple):
+    """Columns of species, x, charge and radius, and their number, None for four or more."""
+
+    species: int
+    place: int
+    charge: int | None
+    total: int | None
+    radius: int | None
+
+    def fits(self, count: int) -> bool:
+        """Return True for a line of `count` columns."""
+        return count >= 4 if self.total is None else count == self.total
 
 
 def _properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
@@ -128,8 +185,10 @@ def _properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
     return [(name.lower(), kind, int(n)) for name, kind, n in triples]
 
 
-def _columns(header: dict[str, str]) -> tuple[int, int, int, int, int | None]:
-    """Return the columns of species, x and charge, the number of columns, and the column of the radius."""
+def _columns(header: dict[str, str], charges: bool) -> _Columns:
+    """Return which column holds what; without `charges` a line may lack them, and have columns of other programs."""
+    if not charges and "properties" not in header:
+        return _Columns(0, 1, None, None, None)
     start: dict[str, int] = {}
     total = 0
     for name, _, width in _properties(header):
@@ -143,33 +202,33 @@ def _columns(header: dict[str, str]) -> tuple[int, int, int, int, int | None]:
             raise ValueError(
                 f"Properties gives {name} {width} columns; expected {max(1, expected)}: correct the comment line"
             )
-    charges = [start[name] for name in _CHARGE_NAMES if name in start]
-    if not charges:
+    charge = next((start[name] for name in _CHARGE_NAMES if name in start), None)
+    if charges and charge is None:
         raise ValueError(f"Properties names no charges; {_HOW}")
     if "pos" not in start:
         raise ValueError("Properties names no pos:R:3; expected positions in angstrom")
-    radii = [start[name] for name in _RADIUS_NAMES if name in start]
+    radius = next((start[name] for name in _RADIUS_NAMES if name in start), None)
     species = start.get("species", start.get("z", start["pos"]))
-    return species, start["pos"], charges[0], total, radii[0] if radii else None
+    return _Columns(species, start["pos"], charge if charges else None, total, radius if charges else None)
 
 
-def _atom(
-    tokens: list[str], species: int, place: int, charge: int, total: int, radius: int | None
-) -> tuple[str, float, float, float, float, float]:
-    if len(tokens) != total:
-        plain = len(tokens) == 4 and total == 5
-        what = "no charge: 4 columns, species x y z" if plain else f"{len(tokens)} columns; expected {total}"
+def _atom(tokens: list[str], columns: _Columns) -> tuple[str, float, float, float, float, float]:
+    if not columns.fits(len(tokens)):
+        plain = len(tokens) == 4 and columns.total == 5
+        what = "no charge: 4 columns, species x y z" if plain else f"{len(tokens)} columns; expected {columns.total}"
+        if columns.charge is None:
+            raise ValueError(f"{len(tokens)} columns; expected {columns.total or 'four: species x y z'}")
         raise ValueError(f"{what}; {_HOW}")
-    named = [("x", place), ("y", place + 1), ("z", place + 2), ("charge", charge)]
-    named += [] if radius is None else [("radius", radius)]
-    values = []
-    for name, column in named:
+    named = {"x": columns.place, "y": columns.place + 1, "z": columns.place + 2}
+    named |= {name: at for name, at in (("charge", columns.charge), ("radius", columns.radius)) if at is not None}
+    values = {}
+    for name, column in named.items():
         value = number(tokens[column])
         if value is None:
             raise ValueError(f"{name} is {tokens[column]!r}; expected a number")
-        values.append(value)
-    x, y, z, q, r = [*values, 0.0][:5]
-    return tokens[species], x, y, z, q, r
+        values[name] = value
+    x, y, z = values["x"], values["y"], values["z"]
+    return tokens[columns.species], x, y, z, values.get("charge", 0.0), values.get("radius", 0.0)
 
 
 def _cell(path: Path, row: int, header: dict[str, str]) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import pytest
 from trajectory_cases import CHARGES, FRAMES, POSITIONS, N, write_xyz
 
 from sci.errors import FileFormatError
-from sci.io import compute_trajectory, count_frames, load, read_frames
+from sci.io import compute_trajectory, count_frames, load, read_frames, read_positions
 
 
 @pytest.fixture
@@ -67,6 +67,11 @@ def test_binary_frames_with_a_topology(tmp_path, suffix):
         assert (particles.cell is not None) == (suffix == "xtc")
         if particles.cell is not None:
             assert np.linalg.norm(particles.cell, axis=1) == pytest.approx([30 + k, 31, 32], rel=1e-6)
+    for k, frame in read_positions(path, topology=pqr, frames=[0, 3, 8]):
+        assert np.abs(frame.positions - POSITIONS[k]).max() < 0.006
+        assert (frame.names, frame.cell is not None) == (("C",) * N, suffix == "xtc")
+        np.testing.assert_allclose(frame.charges, CHARGES, atol=1e-6)
+    assert count_frames(path, topology=pqr, charges=False) == FRAMES
     compute_trajectory(path, tmp_path / "out.h5", topology=pqr, tol=1e-4)
     assert len(load(tmp_path / "out.h5").frames) == FRAMES
     with pytest.raises(FileFormatError, match="names no charges; pass a topology"):
@@ -74,3 +79,57 @@ def test_binary_frames_with_a_topology(tmp_path, suffix):
     pqr.write_text("nothing\n")
     with pytest.raises(FileFormatError, match="MDAnalysis cannot read it"):
         count_frames(path, topology=pqr)
+    with pytest.raises(
+        FileFormatError, match=rf"a\.{suffix}: a trajectory of this kind names no atoms; pass a topology"
+    ):
+        count_frames(path, charges=False)
+
+
+BARE = "2\nstep 0\nO 0 0 0.5\nH 1 0 -2e-1\n\n2\nstep 1 energy=3\nO 0 1 0\nH 1 1 0\n"
+
+
+def test_positions_of_xyz_without_charges(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text(BARE)
+    assert count_frames(path, charges=False) == 2
+    (_, first), (_, second) = read_positions(path)
+    assert (first.names, first.cell, first.charges) == (("O", "H"), None, None)
+    assert first.positions.tolist() == [[0, 0, 0.5], [1, 0, -0.2]]
+    assert second.positions.tolist() == [[0, 1, 0], [1, 1, 0]]
+    with pytest.raises(FileFormatError, match="no charge"):
+        list(read_frames(path))
+    path.write_text('1\nLattice="9 0 0 0 9 0 0 0 9" Properties=id:I:1:species:S:1:vel:R:3:pos:R:3\n7 He 9 9 9 1 2 3\n')
+    (_, frame), *_ = read_positions(path)
+    assert (frame.names, frame.positions.tolist()) == (("He",), [[1, 2, 3]])
+    np.testing.assert_array_equal(frame.cell, 9 * np.eye(3))
+
+
+def test_positions_of_files_with_charges_are_those_of_the_particles(xyz, tmp_path):
+    for (k, particles), (j, frame) in zip(read_frames(xyz), read_positions(xyz), strict=True):
+        assert (k, particles.names) == (j, frame.names)
+        np.testing.assert_array_equal(particles.positions, frame.positions)
+    pqr = tmp_path / "a.pqr"
+    row = "ATOM 1 NA NA 1 0.0 {} 0.0 1.0 1.87\n"
+    pqr.write_text(f"MODEL 1\n{row.format(0)}ENDMDL\nMODEL 2\n{row.format(2.5)}ENDMDL\n")
+    assert [(f.positions[0, 1], f.charges[0]) for _, f in read_positions(pqr)] == [(0, 1), (2.5, 1)]
+    pqr.write_text("REMARK nothing\n")
+    with pytest.raises(FileFormatError, match="no atoms"):
+        list(read_positions(pqr))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("H 1 0 -2e-1", "H 1 0", r":4: 3 columns; expected four: species x y z"),
+        ("H 1 0 -2e-1", "H 1 0 nan", r":4: nan is not a finite number"),
+        ("H 1 0 -2e-1", "H 1 0 1_0", r":4: z is '1_0'; expected a number"),
+        ("H 1 1 0", "H 1 1 z", r":9: z is 'z'; expected a number"),
+        ("H 1 1 0", "", r":8: the frame ends after 1 of 2 atoms"),
+        ("\n2\nstep 1", "\n3x\nstep 1", r":6: '3x' where a frame begins"),
+        ("step 1", "Properties=species:S:1", r":7: Properties names no pos:R:3"),
+    ],
+)
+def test_bad_positions_name_the_line(tmp_path, old, new, says):
+    (tmp_path / "a.xyz").write_text(BARE.replace(old, new))
+    with pytest.raises(FileFormatError, match=rf"a\.xyz{says}"):
+        list(read_positions(tmp_path / "a.xyz"))
