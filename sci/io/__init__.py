@@ -19,6 +19,7 @@ from sci.io.grids.fields import Fields
 from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.labelled import LabelledArray, load_arrays
+from sci.io.points import PointSet, read_points
 from sci.io.readers.cif import read_crystal
 from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
@@ -38,6 +39,7 @@ __all__ = [
     "Header",
     "Kind",
     "LabelledArray",
+    "PointSet",
     "PoissonProblem",
     "Quantity",
     "SampleBlocks",
@@ -65,6 +67,7 @@ __all__ = [
     "read_frames",
     "read_header",
     "read_member",
+    "read_points",
     "read_positions",
     "read_sample_blocks",
     "read_slabs",
