@@ -1,7 +1,7 @@
-"""Ensembles: how many degrees of freedom a set of points has, its clusters, and which points to keep, and how far two
-sets are apart."""
+"""Ensembles: how many degrees of freedom a set of points has, its clusters, which points to keep, how far two sets are
+apart, and frames of a trajectory made whole and superposed."""
 
-from sci.ensembles.clusters import Clusters, Mode, k_means, prototype_scores, select
+from sci.ensembles.clusters import Clusters, Mode, Selection, k_means, prototype_scores, select
 from sci.ensembles.dimension import (
     IntrinsicDimension,
     LabelSharpness,
@@ -10,7 +10,9 @@ from sci.ensembles.dimension import (
     label_sharpness,
 )
 from sci.ensembles.exact import exact_transport
+from sci.ensembles.superposition import Superposition, superpose
 from sci.ensembles.transport import Divergence, Transport, sinkhorn, sinkhorn_divergence
+from sci.ensembles.unwrapping import unwrap
 
 __all__ = [
     "Clusters",
@@ -19,6 +21,8 @@ __all__ = [
     "LabelSharpness",
     "Method",
     "Mode",
+    "Selection",
+    "Superposition",
     "Transport",
     "exact_transport",
     "intrinsic_dimension",
@@ -28,4 +32,6 @@ __all__ = [
     "select",
     "sinkhorn",
     "sinkhorn_divergence",
+    "superpose",
+    "unwrap",
 ]

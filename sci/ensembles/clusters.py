@@ -10,18 +10,16 @@ from scipy import sparse
 
 from sci.arguments import collective_entry, entry
 from sci.backend import Array, as_finite, namespace, to_device, to_host
-from sci.distributed import Comm, agreed, allgather_rows, allreduce_max, allreduce_sum, rank_of
+from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, rank_of
+from sci.ensembles.sums import units_of_sums
 from sci.errors import InvalidValueError
 from sci.linalg import PackedPoints, nearest
 from sci.progress import progress
 
-__all__ = ["Clusters", "Mode", "k_means", "prototype_scores", "select"]
+__all__ = ["Clusters", "Mode", "Selection", "k_means", "prototype_scores", "select"]
 
 Mode: TypeAlias = Literal["hard", "easy"]
 """Which points are selected: those with the largest scores, or those with the smallest."""
-
-_BITS = 62
-"""Bits of the integers that are summed."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,67 @@ class Clusters:
             f"after {self.iterations} iterations)"
         )
 
+    def representatives(self) -> np.ndarray:
+        """Return for each center the number of the nearest of its points, the lowest of those as near.
+
+        Returns
+        -------
+        (k,) int64 array
+            -1 for a center without points among those of this rank.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sci.ensembles import k_means
+        >>> found = k_means(np.array([[0.0], [0.4], [5.0], [5.1], [5.5]]), 2)
+        >>> sorted(found.representatives().tolist())
+        [0, 3]
+        """
+        labels, squared = to_host(self.labels), to_host(self.squared)
+        order = np.lexsort((np.arange(len(labels)), squared, labels))
+        found: np.ndarray = np.full(len(self.centers), -1)
+        centers, first = np.unique(labels[order], return_index=True)
+        found[centers] = order[first]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The part of a set of points that was chosen by their scores.
+
+    Parameters
+    ----------
+    indices : (m,) int64 array
+        Numbers of the chosen points, ascending.
+    scores : (n,) float64 array
+        Of all points.
+    mode : {"hard", "easy"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.ensembles import Selection
+    >>> Selection(np.array([1, 3]), np.array([0.3, 0.9, 0.1, 0.5]), "hard")
+    Selection(2 of 4 points, hard: scores from 0.5)
+    """
+
+    indices: np.ndarray
+    scores: np.ndarray
+    mode: str
+
+    @property
+    def threshold(self) -> float:
+        """The smallest score that was chosen of hard points, the largest of easy ones."""
+        chosen = self.scores[self.indices]
+        return float(chosen.min() if self.mode == "hard" else chosen.max())
+
+    def __repr__(self) -> str:
+        bound = "from" if self.mode == "hard" else "to"
+        return (
+            f"Selection({len(self.indices)} of {len(self.scores)} points, {self.mode}: scores {bound} "
+            f"{self.threshold:.6g})"
+        )
+
 
 class _Points:
     """The points of all ranks for sums that do not depend on their order: as integers of a common unit.
@@ -83,16 +142,14 @@ class _Points:
         # Leading and following digits of each coordinate: an outlier leaves the others their accuracy.
         rest, self.digits = self.host.astype(float), []
         for _ in range(2):
-            step = self.steps_of(np.abs(rest))
+            step = self.units_of(np.abs(rest))
             whole = np.rint(rest / step)
             self.digits.append((whole.astype(np.int64), step))
             rest = rest - whole * step
 
-    def steps_of(self, values: np.ndarray) -> np.ndarray:
+    def units_of(self, values: np.ndarray) -> np.ndarray:
         """Return for each column the unit in which its values are integers whose sum stays below 2^62; 1 for zeros."""
-        largest = allreduce_max(values.max(axis=0, initial=0.0), self.comm)
-        exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1.0)))
-        return np.asarray(np.where(largest > 0, 2.0 ** (exponents - (_BITS - self.total.bit_length())), 1.0))
+        return units_of_sums(values.max(axis=0, initial=0.0), self.total, self.comm)
 
     def nearest(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return squared distance and number of the nearest center of each of the rank's points."""
@@ -215,7 +272,7 @@ def _plus_plus(points: _Points, k: int, seed: int) -> np.ndarray:
     for _ in progress(range(1, k), "k-means++", show=rank_of(points.comm) == 0):
         least = np.minimum(least, points.nearest(centers[-1][None])[0])
         # Whole numbers as weights: their sums over ranks are exact, and so is the point that a number falls on.
-        step = step or float(points.steps_of(least[:, None])[0])
+        step = step or float(points.units_of(least[:, None])[0])
         below = np.cumsum(np.rint(least / step).astype(np.int64))
         sums = allgather_rows(below[-1:] if len(below) else np.zeros(1, np.int64), points.comm)
         if not sums.sum():
@@ -267,7 +324,7 @@ def prototype_scores(x: Array | PackedPoints, centers: Array, *, comm: Comm = No
 
 
 @entry
-def select(scores: Array, fraction: float, mode: Mode = "hard") -> np.ndarray:
+def select(scores: Array, fraction: float, mode: Mode = "hard") -> Selection:
     """Choose the part of the points with the largest ("hard") or smallest ("easy") scores.
 
     Parameters
@@ -280,8 +337,8 @@ def select(scores: Array, fraction: float, mode: Mode = "hard") -> np.ndarray:
 
     Returns
     -------
-    (m,) int64 array
-        Their numbers, ascending; of equal scores the lower number is chosen.
+    Selection
+        Of equal scores the lower number is chosen.
 
     Raises
     ------
@@ -295,11 +352,11 @@ def select(scores: Array, fraction: float, mode: Mode = "hard") -> np.ndarray:
     --------
     >>> import numpy as np
     >>> from sci.ensembles import select
-    >>> select(np.array([0.3, 0.9, 0.1, 0.5]), 0.5)
+    >>> select(np.array([0.3, 0.9, 0.1, 0.5]), 0.5).indices
     array([1, 3])
     """
     values = to_host(as_finite(scores, "scores", shape=(None,)))
     if not 0 < fraction <= 1 or len(values) == 0:
         raise InvalidValueError(f"a fraction of {fraction} of {len(values)} points; expected one above 0, at most 1")
     order = np.argsort(-values if mode == "hard" else values, kind="stable")
-    return np.sort(order[: max(1, round(fraction * len(values)))])
+    return Selection(np.sort(order[: max(1, round(fraction * len(values)))]), values, mode)

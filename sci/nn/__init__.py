@@ -5,6 +5,7 @@ that of its forward half, `gelu.forward`, which returns the value and the residu
 """
 
 from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
+from sci.nn.core.activations import collect_activations
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
@@ -62,6 +63,7 @@ __all__ = [
     "channel_scale",
     "checkpoint",
     "clip_by_global_norm",
+    "collect_activations",
     "concatenate",
     "constant",
     "convolve",

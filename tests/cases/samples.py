@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
+from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.nn import Checkpoint, ModelState, Standardizer
 from sci.operators import FNO, TFNO, TrainedOperator
@@ -138,6 +139,8 @@ def make_objects() -> dict[str, object]:
         "solution": SOLUTION,
         "smoke": SmokeRun(smoke_frames()),
         "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
+        "clusters": Clusters(numbers(3, 2).astype("f4"), np.arange(5) % 3, numbers(5).astype("f4") ** 2, 1.5, 7, True),
+        "selection": Selection(np.array([0, 3]), numbers(5), "hard"),
         **make_models(),
     }
 

@@ -101,11 +101,23 @@ def test_scores_are_distances_and_the_hard_ones_are_far() -> None:
     found = k_means(BLOBS, 4, seed=1)
     scores = prototype_scores(BLOBS, found.centers)
     np.testing.assert_allclose(scores, cdist(BLOBS, found.centers).min(axis=1), rtol=1e-13)
-    hard, easy = select(scores, 0.25), select(scores, 0.25, "easy")
+    chosen = [select(scores, 0.25, mode) for mode in ("hard", "easy")]
+    hard, easy = (found.indices for found in chosen)
     assert len(hard) == len(easy) == 50
     assert scores[hard].min() >= np.delete(scores, hard).max()
     assert scores[easy].max() <= np.delete(scores, easy).min()
-    np.testing.assert_array_equal(select(np.ones(5), 0.4), [0, 1])
+    assert [found.threshold for found in chosen] == [scores[hard].min(), scores[easy].max()]
+    assert "50 of 200 points, easy: scores to" in repr(chosen[1])
+    np.testing.assert_array_equal(select(np.ones(5), 0.4).indices, [0, 1])
+
+
+def test_the_representative_of_a_center_is_its_nearest_point() -> None:
+    found = k_means(BLOBS, 4, seed=1)
+    distances = cdist(BLOBS, found.centers)
+    expected = [int(np.where(found.labels == c, distances[:, c], np.inf).argmin()) for c in range(4)]
+    assert found.representatives().tolist() == expected
+    alone = Clusters(np.zeros((3, 1)), np.array([2, 2, 0]), np.array([1.0, 1.0, 4.0]), 6.0, 1, True)
+    assert alone.representatives().tolist() == [2, -1, 0]
 
 
 @pytest.mark.parametrize(

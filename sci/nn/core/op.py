@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,22 @@ from sci.arguments import RAW_ERRORS, Signature, entry
 from sci.errors import InvalidValueError
 from sci.nn.core.tape import Tape, Variable, variables_of
 
-__all__ = ["Op", "op"]
+__all__ = ["Op", "op", "watched"]
 
 _REAL = frozenset("biuf")
+_WATCH = threading.local()
+"""What sees the calls of ops in this thread, if anything does."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@contextlib.contextmanager
+def watched(see: Callable[[str, Any], None]) -> Iterator[None]:
+    """Let `see` have name and value of every call of an op that ends in the block, in this thread."""
+    before, _WATCH.see = getattr(_WATCH, "see", None), see
+    try:
+        yield
+    finally:
+        _WATCH.see = before
 
 
 class Op:
@@ -100,12 +114,16 @@ class Op:
         if options:
             args, options = self._bound(args, options)
         try:
-            return self._call(args, options)
+            out = self._call(args, options)
         except RAW_ERRORS as raised:
             found = self.signature_of_entry.translated(raised, args, options)
             if found is raised:
                 raise
             raise found from raised
+        see = getattr(_WATCH, "see", None)
+        if see is not None:
+            see(self.__name__, out)
+        return out
 
     def _call(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         tape: Tape | None = None
