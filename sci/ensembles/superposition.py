@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.arguments import Real, collective_entry
-from sci.backend import Array, as_finite, namespace, require_finite, to_device, to_host
+from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, broadcast
 from sci.ensembles.sums import units_of_sums
 from sci.errors import InvalidValueError, ShapeError
@@ -18,6 +18,8 @@ __all__ = ["Superposition", "superpose"]
 
 _BLOCK = 2**20
 """Coordinates that are rotated at once."""
+_LARGEST = 1e70
+"""Largest magnitude of a position, and the inverse of the smallest of a molecule's largest one."""
 _GAP = 1e-10
 """Sum of the two smallest singular values over the largest, from which on a rotation is unique."""
 _ODD = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])
@@ -137,6 +139,8 @@ def superpose(
             raise InvalidValueError("weights holds a negative number or zeros alone; expected weights from 0")
         target = None if reference is None else as_finite(reference, "reference", shape=(n, 3), xp=xp)
         namespace(x, w, target)
+        for name, array in (("frames", x), ("reference", target)):
+            _require_squares(array, name)
         if not 0 < tol < 1 or maxiter < 1:
             raise InvalidValueError(f"tol {tol} and maxiter {maxiter}; expected a tol from 0 to 1, and a step or more")
         agreement.same(ShapeError, n=n)
@@ -156,9 +160,17 @@ def superpose(
         difference = rotated - (target - middle)
         rmsd[part] = xp.sqrt((w[:, None] * difference * difference).sum(axis=(1, 2)))
         aligned[part], unique[part] = rotated + middle, well
-    with agreed(comm, "superpose"):
-        require_finite(rmsd, "the squares of the positions")
     return Superposition(aligned, rmsd, unique, target, iterations, converged)
+
+
+def _require_squares(positions: Array | None, name: str) -> None:
+    """Refuse positions whose products of four are no numbers."""
+    largest = 0.0 if positions is None or not positions.size else float(abs(positions).max())
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise InvalidValueError(
+            f"{name} holds numbers up to {largest:.3g}; expected {1 / _LARGEST:.0e} to {_LARGEST:.0e}: choose another "
+            "unit"
+        )
 
 
 def _mean_structure(

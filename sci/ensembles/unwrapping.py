@@ -66,7 +66,7 @@ def unwrap(frames: np.ndarray, cells: np.ndarray, *, comm: Comm = None) -> np.nd
         agreement.gather(len(x))
     counts = agreement.table[:, 0]
     if counts.sum() == 0:
-        return x
+        return np.asarray(x)
     root = int(np.flatnonzero(counts)[0])
     first = broadcast(np.concatenate([x[0], periods[0]]) if len(x) else None, comm, root)
     with agreed(comm, "unwrap"):

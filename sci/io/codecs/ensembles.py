@@ -38,8 +38,8 @@ class _ClustersCodec:
 
 @codec(Selection, kind="selection", units="those of the points")
 class _SelectionCodec:
-    """`scores` (n) of all points, `indices` (m, integers) of those that were chosen, ascending; attribute `mode`: "hard"
-    for the largest scores, "easy" for the smallest."""
+    """`scores` (n) of all points, `indices` (m, integers) of the chosen ones, ascending; attribute `mode`, "hard"
+    (the largest scores) or "easy"."""
 
     @staticmethod
     def write(group: Group, selection: Selection) -> None:

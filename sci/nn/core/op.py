@@ -24,8 +24,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 @contextlib.contextmanager
-def watched(see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Let `see` have name and value of every call of an op that ends in the block, in this thread."""
+def watched(see: Callable[[str, Any], None] | None) -> Iterator[None]:
+    """Let `see` have name and value of every call of an op in the block, in this thread; not of those inside an op."""
     before, _WATCH.see = getattr(_WATCH, "see", None), see
     try:
         yield
@@ -114,16 +114,18 @@ class Op:
         if options:
             args, options = self._bound(args, options)
         try:
-            out = self._call(args, options)
+            see = getattr(_WATCH, "see", None)
+            if see is None:
+                return self._call(args, options)
+            with watched(None):  # an op is one layer, whatever ops it calls
+                out = self._call(args, options)
+            see(self.__name__, out)
+            return out
         except RAW_ERRORS as raised:
             found = self.signature_of_entry.translated(raised, args, options)
             if found is raised:
                 raise
             raise found from raised
-        see = getattr(_WATCH, "see", None)
-        if see is not None:
-            see(self.__name__, out)
-        return out
 
     def _call(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         tape: Tape | None = None
