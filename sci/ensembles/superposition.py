@@ -143,7 +143,7 @@ def superpose(
             _require_squares(array, name)
         if not 0 < tol < 1 or maxiter < 1:
             raise InvalidValueError(f"tol {tol} and maxiter {maxiter}; expected a tol from 0 to 1, and a step or more")
-        agreement.same(ShapeError, n=n)
+        agreement.same(ShapeError, atoms=n)
         agreement.same(tol=tol, maxiter=maxiter, given=target is not None, weights=to_host(w), dtype=str(x.dtype))
         agreement.same(reference=None if target is None else to_host(target))
         agreement.gather(len(x))

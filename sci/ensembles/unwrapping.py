@@ -7,7 +7,7 @@ import numpy as np
 from sci.arguments import collective_entry
 from sci.backend import as_finite, to_host
 from sci.distributed import Comm, agreed, broadcast, rank_of
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 
 __all__ = ["unwrap"]
 
@@ -62,7 +62,7 @@ def unwrap(frames: np.ndarray, cells: np.ndarray, *, comm: Comm = None) -> np.nd
             raise InvalidValueError(f"frames has shape {x.shape}; expected at least one atom")
         if (np.linalg.det(periods) == 0).any():
             raise InvalidValueError("cells holds a cell without volume; expected three independent periods")
-        agreement.same(n=x.shape[1])
+        agreement.same(ShapeError, atoms=int(x.shape[1]))
         agreement.gather(len(x))
     counts = agreement.table[:, 0]
     if counts.sum() == 0:

@@ -274,6 +274,17 @@ DIFFER: dict[str, Body] = {
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),
     "k_means:start": lambda c, odd, _: ensembles.k_means(POINTS, 2, start=POINTS[:2] + odd, comm=c),
     "prototype_scores:centers": lambda c, odd, _: ensembles.prototype_scores(POINTS, POINTS[:2] + odd, comm=c),
+    **{
+        f"superpose:{name}": lambda c, odd, _, changed=changed: ensembles.superpose(
+            POINTS.reshape(4, 3, 3), **(changed if odd else {}), comm=c
+        )
+        for name, changed in {"tol": {"tol": 1e-5}, "maxiter": {"maxiter": 7}}.items()
+    },
+    "superpose:weights": lambda c, odd, _: ensembles.superpose(POINTS.reshape(4, 3, 3), None, np.ones(3) + odd, comm=c),
+    "superpose:reference": lambda c, odd, _: ensembles.superpose(POINTS.reshape(4, 3, 3), POINTS[:3] + odd, comm=c),
+    "unwrap:atoms": lambda c, odd, _: ensembles.unwrap(
+        POINTS.reshape(4, 3, 3)[:, : 3 - odd], np.stack([9 * np.eye(3)] * 4), comm=c
+    ),
     # potentials, problems
     **{
         f"RangeSeparatedPotential:{name}": lambda c, odd, _, change={name: value}: potentials.RangeSeparatedPotential(

@@ -112,10 +112,12 @@ def _nn() -> dict[str, Call]:
             (nn.SGDP, {"momentum": 0.5, "wd_ratio": 0.2}),
         )
     }
+    collect = call(nn.collect_activations, lambda x: nn.tanh(x), x, layers=["tanh_0"], batch_size=2)
     unary = {f.__name__: call(f, x) for f in (nn.gelu, nn.relu, nn.silu, nn.tanh, nn.negative)}
     binary = {f.__name__: call(f, x, real(3)) for f in (nn.add, nn.subtract, nn.multiply, nn.divide)}
     return {
         **_curvature(),
+        "collect_activations": collect,
         **optimizers,
         **unary,
         **binary,
