@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +19,8 @@ from sci.progress import progress
 
 __all__ = ["Clusters", "Mode", "Selection", "k_means", "prototype_scores", "select"]
 
+_PART = 2**17
+"""Coordinates that are turned into integers at once."""
 Mode: TypeAlias = Literal["hard", "easy"]
 """Which points are selected: those with the largest scores, or those with the smallest."""
 
@@ -139,13 +142,27 @@ class _Points:
     def __init__(self, packed: PackedPoints, counts: np.ndarray, comm: Comm) -> None:
         self.packed, self.comm, self.host = packed, comm, to_host(packed.array)
         self.ends, self.total = np.cumsum(counts), int(counts.sum())
-        # Leading and following digits of each coordinate: an outlier leaves the others their accuracy.
-        rest, self.digits = self.host.astype(float), []
+        # Units of the leading and following digits of each coordinate: an outlier leaves the others their accuracy.
+        self.units: list[np.ndarray] = []
         for _ in range(2):
-            step = self.units_of(np.abs(rest))
-            whole = np.rint(rest / step)
-            self.digits.append((whole.astype(np.int64), step))
-            rest = rest - whole * step
+            parts = (np.abs(rest).max(axis=0) for _, rest in self._digits(slice(None)))
+            largest: np.ndarray = np.max([np.zeros(self.host.shape[1]), *parts], axis=0)
+            self.units.append(units_of_sums(largest, self.total, comm))
+        self.labels: np.ndarray | None = None
+        self.sums: list[np.ndarray] = []
+
+    def _digits(self, rows: Any) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+        """Yield the digits of some points in the units so far, and what is left of the coordinates, part by part."""
+        chosen = np.arange(len(self.host))[rows]
+        step = max(1, _PART // self.host.shape[1])
+        for start in range(0, len(chosen), step):
+            rest = self.host[chosen[start : start + step]].astype(float)
+            digits = []
+            for unit in self.units:
+                whole = np.rint(rest / unit)
+                digits.append(whole.astype(np.int64))
+                rest = rest - whole * unit
+            yield digits, rest
 
     def units_of(self, values: np.ndarray) -> np.ndarray:
         """Return for each column the unit in which its values are integers whose sum stays below 2^62; 1 for zeros."""
@@ -169,11 +186,10 @@ class _Points:
 
     def means(self, labels: np.ndarray, squared: np.ndarray, k: int) -> np.ndarray:
         """Return the means of the points of each label; one without points is a point far from its center."""
-        n = len(labels)
-        members = sparse.csr_matrix((np.ones(n, np.int64), (labels, np.arange(n))), shape=(k, n))
+        self._move(labels, k)
         sums: np.ndarray = np.zeros((k, self.host.shape[1]))
-        for whole, step in reversed(self.digits):
-            sums = sums + allreduce_sum(np.ascontiguousarray(members @ whole), self.comm) * step
+        for local, unit in zip(reversed(self.sums), reversed(self.units)):
+            sums = sums + allreduce_sum(local, self.comm) * unit
         counts = allreduce_sum(np.bincount(labels, minlength=k).astype(np.int64), self.comm)
         centers: np.ndarray = (sums / np.maximum(counts, 1)[:, None]).astype(self.host.dtype)
         empty = np.flatnonzero(counts == 0)
@@ -182,6 +198,31 @@ class _Points:
             for center, number in zip(empty, np.argsort(-every, kind="stable")):
                 centers[center] = self.fetch(int(number))
         return centers
+
+    def _move(self, labels: np.ndarray, k: int) -> None:
+        """Bring the sums of each label up to date: of integers, those that moved can be added and taken away."""
+        if self.labels is None:
+            self.sums = [np.zeros((k, self.host.shape[1]), np.int64) for _ in self.units]
+            moved, before = np.arange(len(labels)), None
+        else:
+            moved = np.flatnonzero(labels != self.labels)
+            before = self.labels[moved]
+        at = 0
+        for digits, _ in self._digits(moved):
+            rows = np.arange(len(digits[0]))
+            part = slice(at, at + len(rows))
+            members = _members(labels[moved[part]], rows, k)
+            if before is not None:
+                members = members - _members(before[part], rows, k)
+            for total, whole in zip(self.sums, digits):
+                total += members @ whole
+            at += len(rows)
+        self.labels = labels
+
+
+def _members(labels: np.ndarray, rows: np.ndarray, k: int) -> sparse.csr_matrix:
+    """Return the (k, n) matrix with a one for the label of each row."""
+    return sparse.csr_matrix((np.ones(len(rows), np.int64), (labels, rows)), shape=(k, len(rows)))
 
 
 @collective_entry

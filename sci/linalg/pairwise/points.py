@@ -62,9 +62,10 @@ class PackedPoints:
             raise ShapeError("x has no coordinates; expected (n, d) with d at least 1")
         xp, block = namespace(self.array), block_size(self.array)
         count = -(-n // block)
-        filled = xp.zeros((count * block, d), dtype)
-        filled[:n] = self.array
-        self.tiles = xp.ascontiguousarray(filled.reshape(count, block, d).transpose(0, 2, 1))
+        whole = n // block
+        self.tiles = xp.zeros((count, d, block), dtype)
+        self.tiles[:whole] = self.array[: whole * block].reshape(whole, block, d).transpose(0, 2, 1)
+        self.tiles[whole:, :, : n - whole * block] = self.array[whole * block :].T
 
     def __len__(self) -> int:
         return int(self.array.shape[0])
