@@ -13,6 +13,7 @@ from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_m
 from sci.io.core.results import Quantity
 from sci.io.description import describe
 from sci.io.exports.dx_cube import write_cube, write_dx
+from sci.io.exports.frames import copy_frames
 from sci.io.exports.vtkhdf import export_vtkhdf
 from sci.io.grids.computed import ComputedGrid, save_computed_grid
 from sci.io.grids.fields import Fields
@@ -49,6 +50,7 @@ __all__ = [
     "TrajectoryState",
     "codec",
     "compute_trajectory",
+    "copy_frames",
     "count_frames",
     "describe",
     "export_vtkhdf",

@@ -1,6 +1,7 @@
 """Pictures (matplotlib) and pages with charts (plotly) of what the library computes; both are imported inside."""
 
 from sci.plotting.curvature import plot_curvature
+from sci.plotting.ensembles import plot_points
 from sci.plotting.figures import require_matplotlib
 from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.panels import Chart, Table
@@ -20,6 +21,7 @@ __all__ = [
     "plot_energies",
     "plot_iterations",
     "plot_plane",
+    "plot_points",
     "plot_potential",
     "plot_prediction",
     "plot_training",

@@ -22,6 +22,7 @@ __all__ = [
     "isosurface",
     "lines",
     "movie",
+    "plane_of_points",
     "points",
     "require_plotly",
     "slices",
@@ -279,6 +280,21 @@ def points(title: str, positions: np.ndarray, values: np.ndarray, quantity: str,
     figure.update_layout(showlegend=False)
     note = f"Every {_ordinal(step)} of {number(len(positions))} points is drawn." if step > 1 else ""
     return Chart(title, figure, " ".join(filter(None, (note, clipped))))
+
+
+def plane_of_points(title: str, places: Any, groups: Mapping[str, Any]) -> Chart:
+    """Return points (n, 2) on a plane, colored by the group of each; `groups` holds a name and the groups."""
+    go = require_plotly()
+    where = np.asarray(places, "f4")
+    kept, (step,) = thinned(np.arange(len(where)), (CLOUD_POINTS,))
+    where = _finite(where[kept], title)
+    ((name, groups_of_points),) = groups.items()
+    dots = {"size": 5, "color": np.asarray(groups_of_points)[kept], "colorscale": "Turbo", "showscale": True}
+    dots["colorbar"] = _colorbar(name)
+    figure = go.Figure(go.Scatter(x=where[:, 0], y=where[:, 1], mode="markers", marker=dots))
+    _label(figure, "first axis", "second axis")
+    figure.update_layout(height=460)
+    return Chart(title, figure, f"Every {_ordinal(step)} of {number(len(places))} points is drawn." if step > 1 else "")
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

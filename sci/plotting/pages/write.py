@@ -21,7 +21,7 @@ from sci.plotting.pages.registry import panels_of
 
 __all__ = ["report"]
 
-DRAWERS = (fields, models, potentials, tensors)
+DRAWERS = (ensembles, fields, models, potentials, tensors)
 
 
 def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None, overwrite: bool = False) -> None:
