@@ -14,7 +14,7 @@ from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.general import closing_panels, opening_panels, result_charts
 
 # The kinds register what draws them when they are imported.
-from sci.plotting.pages.kinds import fields, models, potentials, tensors
+from sci.plotting.pages.kinds import ensembles, fields, models, potentials, tensors
 from sci.plotting.pages.page import html_page
 from sci.plotting.pages.panels import Panel
 from sci.plotting.pages.registry import panels_of
