@@ -186,7 +186,7 @@ def _properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
 
 
 def _columns(header: dict[str, str], charges: bool) -> _Columns:
-    """Return which column holds what; without `charges` a line may lack them, and have columns of other programs."""
+    """Return the columns of a line; without `charges` it may lack them, and have columns of other programs."""
     if not charges and "properties" not in header:
         return _Columns(0, 1, None, None, None)
     start: dict[str, int] = {}
