@@ -19,7 +19,7 @@ __all__ = ["collect_activations"]
 def collect_activations(
     model: Callable[[Array], Any], x: Array, *, layers: Sequence[str] | None = None, batch_size: int = 64
 ) -> dict[str, Array]:
-    """Return what the layers of a model return for samples, in the order in which they are computed.
+    """Collect the values that the layers of a model return for samples, in the order in which they are computed.
 
     Parameters
     ----------
