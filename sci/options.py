@@ -10,7 +10,7 @@ from typing import Any
 
 from sci.errors import InvalidValueError
 
-__all__ = ["get", "options", "recorded", "snapshot"]
+__all__ = ["MOST_THREADS", "get", "options", "recorded", "snapshot"]
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
@@ -22,10 +22,14 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return parse
 
 
-def _positive(value: Any) -> int:
+MOST_THREADS = 4096
+"""Threads that a kernel on the CPU may take: each holds megabytes of address space."""
+
+
+def _threads(value: Any) -> int:
     number = int(value)
-    if number < 1:
-        raise ValueError("expected a positive integer")
+    if not 1 <= number <= MOST_THREADS:
+        raise ValueError(f"expected an integer from 1 to {MOST_THREADS}")
     return number
 
 
@@ -43,7 +47,7 @@ _OPTIONS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "cxxflags": ("", str, "more flags for the C++ compiler, e.g. -O2"),
     "kernel_layers": ("", str, "folders of compiled kernels to read, beside cache_dir, as in PATH"),
     "cpu_level": (None, _one_of(*CPU_LEVELS), "highest level of compiled kernels that a wheel brings"),
-    "threads": (None, _positive, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
+    "threads": (None, _threads, "threads of a kernel on the CPU; OMP_NUM_THREADS or all cores by default"),
     "progress": ("auto", _one_of("auto", "on", "off"), "progress reports of long builds"),
     "cuda_aware_mpi": ("auto", _one_of("auto", "on", "off"), "hand device buffers to MPI"),
     "external_data": ("off", _one_of("off", "on"), "read data that an HDF5 file keeps in other files, by links too"),

@@ -37,6 +37,9 @@ POTENTIAL_UNITS = ("e/angstrom", "V", "kT/e", "kcal/mol/e", "hartree/e")
 ENERGY_UNITS = ("e^2/angstrom", "eV", "kT", "kcal/mol", "kJ/mol", "hartree")
 """Units of an energy."""
 
+LEAST_TEMPERATURE = 1e-9
+"""Kelvin; far below, factors of kT leave the range of float64."""
+
 _ELECTRONVOLT_IN: dict[str, float] = {
     "eV": 1.0,
     "kcal/mol": _CHARGE * _AVOGADRO / (1000 * _CALORIE),
@@ -47,8 +50,10 @@ _ELECTRONVOLT_IN: dict[str, float] = {
 
 def _volts_to(unit: str, temperature: float) -> float:
     if unit == "kT":
-        if not 0 < temperature < float("inf"):
-            raise InvalidValueError(f"temperature is {temperature} K; expected a positive number")
+        if not LEAST_TEMPERATURE <= temperature < float("inf"):
+            raise InvalidValueError(
+                f"temperature is {temperature} K; expected a positive number of at least {LEAST_TEMPERATURE:g}"
+            )
         return float(_CHARGE / (_BOLTZMANN * temperature))
     return _ELECTRONVOLT_IN[unit]
 

@@ -66,7 +66,7 @@ def test_a_block_is_local_to_its_thread_and_context() -> None:
     ("name", "value", "message"),
     [
         ("kernels", "fast", "option kernels is 'fast': expected 'auto' or 'compiled' or 'native' or 'reference'"),
-        ("threads", 0, "option threads is 0: expected a positive integer"),
+        ("threads", 0, "option threads is 0: expected an integer from 1 to 4096"),
         ("threads", "many", "option threads is 'many'"),
         ("speed", 1, "unknown option 'speed'; the options are kernels, "),
     ],

@@ -84,3 +84,10 @@ def test_unknown_units_are_refused_with_the_list() -> None:
         potential_factor("mV")
     with pytest.raises(InvalidValueError, match="unknown energy unit 'V'; expected one of"):
         energy_factor("V")
+
+
+def test_temperatures_at_which_factors_overflow_are_refused() -> None:
+    for factor, unit in ((potential_factor, "kT/e"), (energy_factor, "kT")):
+        for temperature in (0.0, -1.0, 1e-300):
+            with pytest.raises(InvalidValueError, match="expected a positive number of at least 1e-09"):
+                factor(unit, temperature)

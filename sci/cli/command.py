@@ -96,6 +96,7 @@ def _of_another_rank(message: str) -> str:
 def _as_options(message: str) -> str:
     """Turn the arguments of functions that a message names into options."""
     message = re.sub(r"\b(resume|overwrite)=True", r"--\1", message)
+    message = re.sub(r"\bn_modes is", "--modes: n_modes is", message)
     return re.sub(r"\b(format|forcefield|model)=(?:'(\w+)'|(\d+))?", r"--\1 \2\3", message).replace(" :", ":")
 
 

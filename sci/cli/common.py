@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sci.cli.values import THREADS, file_name, hdf5_name
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.options import options, recorded
 from sci.tasks import cores_of_task, launched_tasks
 
-__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "hdf5_path", "settings_of"]
+__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "settings_of"]
 
 COMMON = ("device", "threads", "dry-run", "overwrite", "quiet", "json")
 """Names of the options that `add_common` adds, beside `config`."""
@@ -23,46 +24,12 @@ BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that BLAS libraries and kernels read once, when NumPy is imported."""
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a positive integer")
-    return number
-
-
 def add_output(
     parser: Any, metavar: str, help: str = "the file to write", *, required: bool = True, hdf5: bool = True
 ) -> None:
     """Add the option -o, --output; for an HDF5 file, a suffix that promises another format is refused."""
-    kind = hdf5_path if hdf5 else Path
+    kind = hdf5_name if hdf5 else file_name
     parser.add_argument("-o", "--output", type=kind, required=required, metavar=metavar, help=help)
-
-
-PROMISES = {
-    **{".dx": "OpenDX", ".cube": "Gaussian cube", ".vti": "VTK", ".vtk": "VTK", ".nc": "NetCDF", ".mat": "MATLAB"},
-    **{".npz": "NumPy", ".npy": "NumPy", ".csv": "text", ".txt": "text", ".json": "JSON", ".toml": "TOML"},
-    **{".png": "a picture", ".pdf": "a picture", ".svg": "a picture", ".html": "a page", ".pt": "PyTorch"},
-    **dict.fromkeys((".pqr", ".pdb", ".cif", ".mmcif", ".xyz", ".extxyz", ".dcd", ".xtc"), "a structure"),
-}
-"""What other programs expect in a file with each suffix."""
-
-
-def hdf5_path(text: str) -> Path:
-    """Return the path of an HDF5 file to write; a suffix that promises another format is refused.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-    """
-    path = Path(text)
-    promised = PROMISES.get(path.suffix.lower())
-    if promised is None:
-        return path
-    fix = f"name it {path.stem}.h5"
-    if path.suffix.lower() in (".dx", ".cube"):
-        name = path.suffix.lower().removeprefix(".")
-        fix += f" and add --export {name}, or export it later by `sci export {path.stem}.h5 --to {name}`"
-    raise argparse.ArgumentTypeError(f"{text}: the output is HDF5, and {path.suffix} promises {promised}; {fix}")
 
 
 def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, computes: bool = False) -> None:
@@ -83,7 +50,7 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
         )
         group.add_argument(
             "--threads",
-            type=_positive,
+            type=THREADS,
             metavar="N",
             help="threads of kernels and of BLAS (default: OMP_NUM_THREADS, or all cores)",
         )
@@ -95,7 +62,7 @@ def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, compute
     group.add_argument("--quiet", action="store_true", help="print only warnings and errors")
     group.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     group.add_argument(
-        "--config", type=Path, metavar="FILE.toml", help="read options from a file; those on the command line win"
+        "--config", type=file_name, metavar="FILE.toml", help="read options from a file; those on the command line win"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sci.cli.common import COMMON
+from sci.cli.values import Number
 from sci.errors import FileFormatError, InvalidValueError
 
 __all__ = ["config_values", "given_config", "without_config"]
@@ -148,11 +149,12 @@ def _listed(value: Any) -> list[Any]:
 
 def _converted(action: argparse.Action, value: Any) -> Any:
     kind: Any = action.type or str
-    expected: Any = {int: int, float: (int, float), Path: str}.get(kind, (str, int, float))
-    if isinstance(value, bool) or not isinstance(value, expected):
-        noun = {int: "an integer", float: "a number"}.get(kind, "a text")
-        raise ValueError(f"expected {noun}")
-    result = kind(str(value))
+    if isinstance(kind, Number):
+        result = kind.of(value)
+    elif isinstance(value, str) or (kind is str and isinstance(value, int | float) and not isinstance(value, bool)):
+        result = kind(str(value))
+    else:
+        raise ValueError("expected a text")
     if action.choices is not None and result not in action.choices:
         raise ValueError(f"expected one of {', '.join(map(str, action.choices))}")
     return result

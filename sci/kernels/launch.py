@@ -21,6 +21,7 @@ from sci.kernels.compile import (
     thread_pool,
 )
 from sci.kernels.signature import Kernel, Parameter
+from sci.options import MOST_THREADS
 from sci.options import get as get_option
 from sci.tasks import cores_of_task
 
@@ -159,7 +160,7 @@ def host_threads() -> int:
         return int(chosen)
     variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if variable.isdigit() and int(variable) > 0:
-        return int(variable)
+        return min(int(variable), MOST_THREADS)
     return cores_of_task()
 
 

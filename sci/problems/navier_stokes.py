@@ -14,6 +14,9 @@ from sci.progress import progress
 
 __all__ = ["evolve_vorticity", "kolmogorov_force", "navier_stokes"]
 
+MOST_STEPS = 1e9
+"""Steps of one flow: a year of one core on the smallest grids."""
+
 
 def kolmogorov_force(n: int) -> np.ndarray:
     """Return f(x, y) = 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)) at (i / n, j / n), the force of the published sets.
@@ -163,6 +166,10 @@ def evolve_vorticity(
         raise InvalidValueError(
             f"viscosity {viscosity}, time {time}, time_step {time_step}, n_records {n_records}: expected a viscosity "
             "of at least 0, positive times and at least one record"
+        )
+    if time / time_step > MOST_STEPS:
+        raise InvalidValueError(
+            f"time {time:g} takes {time / time_step:.1e} steps of {time_step:g}; expected at most {MOST_STEPS:.0e}"
         )
     n_steps = int(np.ceil(time / n_records / time_step * (1.0 - 1e-12)))
     scheme = _Scheme(xp, w.shape[0], viscosity, time / n_records / n_steps, f)

@@ -61,7 +61,7 @@ def test_places_that_take_no_file_are_named_before_the_work(pqr, tmp_path, capsy
         ("/dev/null", "this is a device"),
         (tmp_path, "this is a directory"),
         (tmp_path / "none" / "a.h5", "does not exist; create it first"),
-        (tmp_path / ("a" * 256), "File name too long"),
+        (tmp_path / ("a" * 256), "a name of 256 bytes"),
     ):
         assert run("potential", pqr, "-o", out, "--overwrite") == 2
         assert said in capsys.readouterr().err

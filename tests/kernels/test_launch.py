@@ -11,6 +11,7 @@ import sci
 from sci import kernels
 from sci.errors import DeviceMismatchError, DTypeError, InvalidValueError, ShapeError
 from sci.kernels import bind, get_kernel, launch
+from sci.options import MOST_THREADS
 from sci.potentials import direct_sum
 
 DIRECT_SUM = get_kernel("particles/direct_sum.cu", "direct_sum", np.float64, False, False)
@@ -96,5 +97,7 @@ def test_threads_follow_the_option_then_the_variable(monkeypatch):
     assert kernels.host_threads() == 5
     with sci.options(threads=2):
         assert kernels.host_threads() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "1" + "0" * 30)
+    assert kernels.host_threads() == MOST_THREADS
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert kernels.host_threads() >= 1

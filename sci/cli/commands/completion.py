@@ -9,15 +9,14 @@ import argparse
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from sci.cli.common import hdf5_path
 from sci.cli.parser import Parser, actions_of, build_parser
+from sci.cli.values import file_name, hdf5_name
 
 __all__ = ["Option", "Place", "places", "run", "script"]
 
 
-FILES = (Path, hdf5_path)
+FILES = (file_name, hdf5_name)
 """Types of arguments that are names of files."""
 
 

@@ -15,6 +15,7 @@ from sci.cli.estimates.lattices import lattice_needs
 from sci.cli.estimates.needs import goes_on
 from sci.cli.outcome import computing, error_in_words, require_writable, tell, to_accuracy
 from sci.cli.sharing import from_first
+from sci.cli.values import INTEGER, REAL
 from sci.distributed import agreed, rank_of, size
 from sci.errors import InvalidValueError
 from sci.io import ComputedGrid, read_crystal, save_computed_grid
@@ -24,19 +25,12 @@ from sci.units import potential_factor
 
 __all__ = ["run"]
 
-LONGEST_AXIS = 1_000_000
-"""Points of a grid along one axis."""
-
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute, write and report."""
     a = arguments
     chosen_namespace(a, on_device=False)
     factor = potential_factor(a.units, a.temperature)
-    if not 1 <= a.grid <= LONGEST_AXIS or not 0 < a.window < np.inf:
-        raise InvalidValueError(
-            f"--grid {a.grid} --window {a.window:g}: expected 1 to {LONGEST_AXIS} points, and a positive number"
-        )
     require_writable([p for p in (a.output, a.plot) if p], [a.input], overwrite=a.overwrite, comm=a.comm)
     if a.plot:
         from sci.plotting import require_matplotlib
@@ -49,6 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = next((d for d in defects if not isinstance(d, Interstitial)), None)
     particle, index = (chosen.particle, chosen.cell) if chosen else (0, tuple(n // 2 for n in phi.repeats))
     places = np.array([phi.position(s, index) for s in range(cell.n)])
+    if a.output or a.plot:
+        _require_window(a, phi, places[particle])
     if not _fits(a, phi, places[particle]):
         return
     with computing():
@@ -90,14 +86,25 @@ def _charges(text: str | None) -> dict[str, float] | str | None:
 
 def _defects(a: argparse.Namespace) -> list[Vacancy | Substitution | Interstitial]:
     try:
-        substitutions = [(int(w[0]), (int(w[1]), int(w[2]), int(w[3])), float(w[4])) for w in a.substitution]
-    except ValueError as error:
+        substitutions = [(*(INTEGER(word) for word in words[:4]), REAL(words[4])) for words in a.substitution]
+    except argparse.ArgumentTypeError as error:
         raise InvalidValueError("--substitution: expected four integers SITE I J K and a CHARGE") from error
     return [
         *(Vacancy(s, (i, j, k)) for s, i, j, k in a.vacancy),
-        *(Substitution(*words) for words in substitutions),
+        *(Substitution(int(s), (int(i), int(j), int(k)), float(q)) for s, i, j, k, q in substitutions),
         *(Interstitial((x, y, z), q) for x, y, z, q in a.interstitial),
     ]
+
+
+def _require_window(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray) -> None:
+    """Refuse a window that leaves the reach of the potential around the crystal."""
+    sides = zip(_box(a, phi, center), phi.repeats, phi.periods)
+    beyond = max(max(-low, high - n * period) for (low, high), n, period in sides)
+    if beyond > phi.reach:
+        raise InvalidValueError(
+            f"--window {a.window:g}: the window ends {beyond:.3g} angstrom outside of the crystal; expected at most "
+            f"{phi.reach:.3g}: use a smaller --window, or more --repeats"
+        )
 
 
 def _box(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray) -> list[tuple[float, float]]:

@@ -32,6 +32,9 @@ from sci.operators import (
 
 __all__ = ["import_state", "predict", "train"]
 
+MODES = 16
+"""Wavenumbers along an axis that has as many, unless told otherwise."""
+
 
 def train(a: argparse.Namespace) -> None:
     """Train a model and write it."""
@@ -41,9 +44,9 @@ def train(a: argparse.Namespace) -> None:
     require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume], comm=a.comm)
     _require_plotting(a.plot)
     samples, dim, tests, resume = from_first(a.comm, lambda: _training_data(a))
-    modes = _modes(a, dim)
     x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
     fields = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
+    modes = _modes(a, x.shape[2:])
     factorization = a.factorization or ("tucker" if a.rank_fraction is not None else "dense")
     model = FNO(
         *(modes, x.shape[1], y.shape[1], a.hidden, a.layers),
@@ -133,8 +136,6 @@ def predict(a: argparse.Namespace) -> None:
     chosen_namespace(a, on_device=False)
     require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite, comm=a.comm)
     _require_plotting(a.plot)
-    if a.batch < 1:
-        raise InvalidValueError(f"--batch {a.batch}: expected a positive number")
     whole: dict[str, Any] = {"x": None}
     operator, n = from_first(a.comm, lambda: _inputs(a, whole))
     if not _prediction_fits(a, operator, whole, n):
@@ -245,10 +246,11 @@ def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
     return int(next(iter(known.values())))
 
 
-def _modes(a: argparse.Namespace, dim: int) -> list[int]:
+def _modes(a: argparse.Namespace, grid: tuple[int, ...]) -> list[int]:
     """Return the wavenumbers of each axis; one number holds for every axis, as everywhere in the command line."""
-    modes = a.modes or [16]
-    return modes * dim if len(modes) == 1 else modes
+    if not a.modes:
+        return [min(MODES, n) for n in grid]
+    return a.modes * len(grid) if len(a.modes) == 1 else a.modes  # type: ignore[no-any-return]
 
 
 def _periodic(a: argparse.Namespace, samples: Samples) -> bool | None:

@@ -13,9 +13,8 @@ import numpy as np
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.needs import goes_on
 from sci.cli.estimates.sequences import bench_needs
-from sci.cli.outcome import computing, tell
+from sci.cli.outcome import tell
 from sci.distributed import Layout, agreed, allreduce_max, shard, size
-from sci.errors import InvalidValueError
 from sci.sequence import (
     attention_cost,
     lightning_attention,
@@ -31,14 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     chosen_namespace(a, on_device=False)
     ranks = size(a.comm)
     a.ranks = a.ranks or (ranks if ranks > 1 else 4)
-    sizes = {"--length": a.length, "--heads": a.heads, "--head-dim": a.head_dim, "--ranks": a.ranks}
-    for name, value in {**sizes, "--repeats": a.repeats}.items():
-        if value < 1:
-            raise InvalidValueError(f"{name} {value}: expected a positive number")
     if not _fits(a):
         return
-    with computing():
-        timings = _timings(a)
+    timings = _timings(a)
     report = {"tokens": a.length, "heads": a.heads, "head_dim": a.head_dim, "dtype": a.dtype, "causal": not a.full}
     report |= {"timed_on": ranks, "timings": timings, "ranks": a.ranks, "methods": _methods(a)}
     tell(a, report, _table(a, report))

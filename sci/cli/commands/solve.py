@@ -30,6 +30,7 @@ from sci.solvers import (
     SolveResult,
     cg,
 )
+from sci.solvers.krylov.cg import check_limits
 
 __all__ = ["METHODS", "run", "train"]
 
@@ -66,8 +67,6 @@ def train(a: argparse.Namespace) -> None:
     """Train the learned V-cycle and write it."""
     chosen_namespace(a, on_device=False)
     require_writable([a.output], overwrite=a.overwrite)
-    if a.seed < 0:
-        raise InvalidValueError(f"--seed {a.seed}: expected a number that is not negative")
     fits = goes_on(
         a,
         lambda: training_needs(a.sizes, a.steps, a.seed),
@@ -108,6 +107,7 @@ def _solve(a: argparse.Namespace) -> None:
     require_writable([a.output], [p for p in (a.input, a.model) if p], overwrite=a.overwrite, comm=a.comm)
     if a.model and a.method not in ("learned", "dcdm"):
         raise InvalidValueError(f"--model goes with --method learned or dcdm, not with {a.method}")
+    check_limits(a.rtol, 0.0, a.maxiter)
     A, b = load_problem(a.input, comm=a.comm)
     if not _fits(a, A):
         return

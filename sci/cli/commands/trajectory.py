@@ -119,7 +119,7 @@ def _frames(text: str) -> slice:
     parts = text.split(":")
     try:
         numbers = [int(part) if part else None for part in parts]
-        if not 2 <= len(parts) <= 3:
+        if not 2 <= len(parts) <= 3 or (len(parts) == 3 and numbers[2] == 0):
             raise ValueError
     except ValueError as error:
         raise InvalidValueError(f"--frames {text}: expected A:B or A:B:STEP, like 100: or ::10") from error

@@ -1,4 +1,4 @@
-"""What this process may use: memory by control groups, the machine and resource limits; space on a disk."""
+"""What memory this process may use: by control groups, the machine and resource limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "free_space", "resident"]
+__all__ = ["available_memory", "resident"]
 
 UNLIMITED = 1 << 60
 """Limits of control groups from here on mean none."""
@@ -34,12 +34,6 @@ def resident(root: Path = Path("/")) -> int:
     """Return the bytes of memory that this process holds now; 0 if the system does not say."""
     pages = _numbers(root / "proc/self/statm")
     return pages[1] * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else 0
-
-
-def free_space(folder: Path) -> int:
-    """Return the bytes that this user can still write into a folder."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
 
 
 def _machine(root: Path) -> Iterator[tuple[int, str]]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sci.cli.estimates.limits import available_memory, free_space, resident
+from sci.cli.estimates.limits import available_memory, resident
 from sci.cli.outcome import Failure, size_in_words, tell
+from sci.io.core.outputs import free_space
 
 __all__ = ["Needs", "goes_on"]
 

@@ -17,7 +17,14 @@ from sci.potentials.direct import direct_sum
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.assemble import long_range_degrees, moment_layout
-from sci.potentials.range_separated.build import CHEBYSHEV_SHARE, FIRST_TOL, bounds, choose, first_tolerance
+from sci.potentials.range_separated.build import (
+    CHEBYSHEV_SHARE,
+    FIRST_TOL,
+    bounds,
+    check_settings,
+    choose,
+    first_tolerance,
+)
 from sci.potentials.range_separated.cost import (
     BOX_TERM,
     LEAST_TOL,
@@ -79,6 +86,7 @@ class Model:
         domain: tuple[tuple[float, float], ...] | None = None,
     ) -> Model:
         """Choose the split as `RangeSeparatedPotential` does in its first build."""
+        check_settings(particles, tol, accuracy, expected_targets, padding, None)
         positions = particles.positions
         if domain is None:
             domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*bounds(positions)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from sci.cli.common import add_common, add_output
+from sci.cli.values import POSITIVE, file_name
 from sci.units import POTENTIAL_UNITS
 
 __all__ = ["EXPORT_FORMATS", "add_export", "add_info", "add_join", "add_report", "export_format"]
@@ -28,7 +28,7 @@ for the parts read it whole."""
 def add_info(parser: Any) -> None:
     """Add the arguments of `sci info`."""
     parser.describe(INFO, "sci info protein.h5")
-    parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
+    parser.add_argument("file", type=file_name, metavar="FILE", help="an HDF5 file written by sci")
     add_common(parser)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.info").run(a))
 
@@ -36,10 +36,10 @@ def add_info(parser: Any) -> None:
 def add_report(parser: Any) -> None:
     """Add the arguments of `sci report`."""
     parser.describe(REPORT, "sci report protein.h5 -o protein.html")
-    parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file written by sci")
+    parser.add_argument("file", type=file_name, metavar="FILE", help="an HDF5 file written by sci")
     add_output(parser, "PAGE.html", "the page (default: FILE with the suffix .html)", required=False, hdf5=False)
     parser.add_argument(
-        "--truth", type=Path, metavar="FILE", help="for predictions: samples with the true outputs, to show errors"
+        "--truth", type=file_name, metavar="FILE", help="for predictions: samples with the true outputs, to show errors"
     )
     add_common(parser, writes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.report").run(a))
@@ -48,7 +48,7 @@ def add_report(parser: Any) -> None:
 def add_export(parser: Any) -> None:
     """Add the arguments of `sci export`."""
     parser.describe(EXPORT, "sci export protein.h5 --to dx,cube --units kT/e")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of sci with a grid or a field")
+    parser.add_argument("file", type=file_name, metavar="FILE", help="a file of sci with a grid or a field")
     parser.add_argument("--to", type=export_format, required=True, metavar="dx,cube,vtkhdf", help="formats to write")
     add_output(
         parser, "OUT", "name of the output, whose suffix is replaced (default: FILE)", required=False, hdf5=False
@@ -57,7 +57,11 @@ def add_export(parser: Any) -> None:
         "--units", choices=POTENTIAL_UNITS, help="units of the OpenDX file (default: those of the grid)"
     )
     parser.add_argument(
-        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
+        "--temperature",
+        type=POSITIVE,
+        default=298.15,
+        metavar="K",
+        help="temperature for kT/e, kelvin (default: 298.15)",
     )
     add_common(parser, writes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.export").run(a))
@@ -77,7 +81,7 @@ def export_format(text: str) -> tuple[str, ...]:
 def add_join(parser: Any) -> None:
     """Add the arguments of `sci join`."""
     parser.describe(JOIN, "sci join spread.h5 -o whole.h5")
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file whose grid is joined from parts beside it")
+    parser.add_argument("file", type=file_name, metavar="FILE", help="a file whose grid is joined from parts beside it")
     add_output(parser, "OUT.h5", "the new file")
     add_common(parser, writes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.join").run(a))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from sci.cli.common import add_common, add_output
+from sci.cli.values import AXIS, CHANNELS, COUNT, NONNEGATIVE, POSITIVE, SEED, SHARE, file_name, hdf5_name
 
 __all__ = ["FACTORIZATIONS", "add_operator"]
 
@@ -39,86 +39,95 @@ def add_operator(parser: Any) -> None:
 
 def _add_train(parser: Any) -> None:
     parser.describe(TRAIN, "sci operator train samples.h5 -o model.h5 --modes 12 --epochs 40 --test more.h5")
-    parser.add_argument("input", type=Path, metavar="SAMPLES.h5", help="datasets x and y")
+    parser.add_argument("input", type=file_name, metavar="SAMPLES.h5", help="datasets x and y")
     add_output(parser, "MODEL.h5", "the model to write")
     parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SAMPLES.h5", help="print the errors on these samples"
+        "--test",
+        type=file_name,
+        action="append",
+        default=[],
+        metavar="SAMPLES.h5",
+        help="print the errors on these samples",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--modes",
-        type=int,
+        type=AXIS,
         nargs="+",
         metavar="M",
-        help="wavenumbers kept along each grid axis; one number holds for every axis (16)",
+        help="wavenumbers kept along each grid axis, at most its points; one number holds for every axis (16)",
     )
-    model.add_argument("--hidden", type=int, default=32, metavar="C", help="channels of the blocks (32)")
-    model.add_argument("--layers", type=int, default=4, metavar="L", help="blocks (4)")
+    model.add_argument("--hidden", type=CHANNELS, default=32, metavar="C", help="channels of the blocks (32)")
+    model.add_argument("--layers", type=CHANNELS, default=4, metavar="L", help="blocks (4)")
     model.add_argument(
         "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank-fraction)"
     )
-    model.add_argument("--rank-fraction", type=float, metavar="R", help="fraction of the dense spectral parameters")
+    model.add_argument("--rank-fraction", type=SHARE, metavar="R", help="fraction of the dense spectral parameters")
     model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
     model.add_argument("--norm", choices=("instance", "group"), help="normalization between the blocks (none)")
     model.add_argument(
-        "--padding", type=float, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
+        "--padding", type=NONNEGATIVE, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
     )
     _add_training(parser)
     data = parser.add_argument_group("samples", "what the file of samples does not record")
-    data.add_argument("--dim", type=int, choices=(1, 2, 3), help="grid axes of the samples")
+    data.add_argument("--dim", type=COUNT, choices=(1, 2, 3), help="grid axes of the samples")
     data.add_argument(
         "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the loss")
+    parser.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the loss")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").train(a))
 
 
 def _add_training(parser: Any) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over the samples (20)")
-    training.add_argument("--batch", type=int, default=32, metavar="N", help="samples of a step (32)")
-    training.add_argument("--learning-rate", type=float, default=8e-3, metavar="LR", help="at the start (0.008)")
-    training.add_argument("--weight-decay", type=float, default=1e-4, metavar="W", help="of AdamW (0.0001)")
+    training.add_argument("--epochs", type=COUNT, default=20, metavar="N", help="passes over the samples (20)")
+    training.add_argument("--batch", type=COUNT, default=32, metavar="N", help="samples of a step (32)")
+    training.add_argument("--learning-rate", type=POSITIVE, default=8e-3, metavar="LR", help="at the start (0.008)")
+    training.add_argument("--weight-decay", type=NONNEGATIVE, default=1e-4, metavar="W", help="of AdamW (0.0001)")
     training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
     training.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
     training.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
     training.add_argument("--standardize-inputs", action="store_true", help="by mean and deviation of each channel")
     training.add_argument(
-        "--horizon", type=float, metavar="E", help="epochs after which the learning rate reaches 0 (--epochs)"
+        "--horizon", type=POSITIVE, metavar="E", help="epochs after which the learning rate reaches 0 (--epochs)"
     )
-    training.add_argument("--seed", type=int, default=0, metavar="S", help="of parameters and order of samples (0)")
-    training.add_argument("--checkpoint", type=Path, metavar="FILE.h5", help="written after every epoch")
-    training.add_argument("--resume", type=Path, metavar="FILE.h5", help="go on from a checkpoint of this training")
+    training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters and order of samples (0)")
+    training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
+    training.add_argument(
+        "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
+    )
 
 
 def _add_generate(parser: Any) -> None:
     parser.describe(GENERATE, "sci operator generate darcy -o samples.h5 --samples 200 --grid 64")
     parser.add_argument("equation", choices=("darcy", "navier-stokes"))
     add_output(parser, "OUT.h5", "the samples to write")
-    parser.add_argument("--samples", type=int, default=100, metavar="N", help="(100)")
-    parser.add_argument("--grid", type=int, default=64, metavar="N", help="points along each axis of the solver (64)")
-    parser.add_argument("--subsample", type=int, default=1, metavar="K", help="keep every K-th point (1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    parser.add_argument("--samples", type=COUNT, default=100, metavar="N", help="(100)")
+    parser.add_argument("--grid", type=AXIS, default=64, metavar="N", help="points along each axis of the solver (64)")
+    parser.add_argument("--subsample", type=COUNT, default=1, metavar="K", help="keep every K-th point (1)")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="(0)")
     darcy = parser.add_argument_group("darcy")
-    darcy.add_argument("--low", type=float, default=3.0, metavar="A", help="smaller coefficient (3)")
-    darcy.add_argument("--high", type=float, default=12.0, metavar="A", help="larger coefficient (12)")
+    darcy.add_argument("--low", type=POSITIVE, default=3.0, metavar="A", help="smaller coefficient (3)")
+    darcy.add_argument("--high", type=POSITIVE, default=12.0, metavar="A", help="larger coefficient (12)")
     flow = parser.add_argument_group("navier-stokes")
-    flow.add_argument("--viscosity", type=float, default=1e-3, metavar="NU", help="(0.001)")
-    flow.add_argument("--time", type=float, default=10.0, metavar="T", help="time of y (10)")
-    flow.add_argument("--time-step", type=float, default=1e-3, metavar="DT", help="longest step (0.001)")
+    flow.add_argument("--viscosity", type=POSITIVE, default=1e-3, metavar="NU", help="(0.001)")
+    flow.add_argument("--time", type=POSITIVE, default=10.0, metavar="T", help="time of y (10)")
+    flow.add_argument("--time-step", type=POSITIVE, default=1e-3, metavar="DT", help="longest step (0.001)")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.generate").run(a))
 
 
 def _add_predict(parser: Any) -> None:
     parser.describe(PREDICT, "sci operator predict model.h5 inputs.h5 -o predictions.h5")
-    parser.add_argument("model", type=Path, metavar="MODEL.h5", help="a model of `sci operator`")
-    parser.add_argument("input", type=Path, metavar="INPUT.h5", help="with a dataset x; errors are printed if it has y")
-    add_output(parser, "OUT.h5", "x and the prediction as y")
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time (32)")
+    parser.add_argument("model", type=file_name, metavar="MODEL.h5", help="a model of `sci operator`")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="picture of the first three predictions beside truth"
+        "input", type=file_name, metavar="INPUT.h5", help="with a dataset x; errors are printed if it has y"
+    )
+    add_output(parser, "OUT.h5", "x and the prediction as y")
+    parser.add_argument("--batch", type=COUNT, default=32, metavar="N", help="samples at a time (32)")
+    parser.add_argument(
+        "--plot", type=file_name, metavar="FILE.png", help="picture of the first three predictions beside truth"
     )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").predict(a))
@@ -127,7 +136,10 @@ def _add_predict(parser: Any) -> None:
 def _add_import(parser: Any) -> None:
     parser.describe(IMPORT, "sci operator import state.npz -o model.h5")
     parser.add_argument(
-        "input", type=Path, metavar="STATE.npz", help="numpy.savez(path, **sci.operators.neuraloperator_state(model))"
+        "input",
+        type=file_name,
+        metavar="STATE.npz",
+        help="numpy.savez(path, **sci.operators.neuraloperator_state(model))",
     )
     add_output(parser, "MODEL.h5", "the model to write")
     said = parser.add_argument_group("options of the model", "for a file without _metadata")
@@ -138,7 +150,7 @@ def _add_import(parser: Any) -> None:
     said.add_argument("--norm", choices=("instance",), help="the model normalizes instances")
     said.add_argument("--preactivation", action="store_true", help="preactivation=True")
     said.add_argument("--stabilizer", choices=("tanh",), help="fno_block_stabilizer")
-    said.add_argument("--padding", type=float, nargs="+", metavar="P", help="domain_padding")
+    said.add_argument("--padding", type=NONNEGATIVE, nargs="+", metavar="P", help="domain_padding")
     said.add_argument("--fno-skip", choices=("identity",), help="if the skip has no weights")
     said.add_argument("--mlp-skip", choices=("identity",), help="if the skip has no weights")
     add_common(parser, writes=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from sci.cli.common import add_common, add_output
 from sci.cli.parsers.files import export_format
+from sci.cli.values import AXIS, COUNT, INTEGER, POSITIVE, REAL, file_name
 from sci.units import POTENTIAL_UNITS
 
 __all__ = ["ACCURACIES", "STRUCTURES", "WEIGHTS", "add_lattice", "add_potential", "add_trajectory"]
@@ -30,28 +30,30 @@ defect, or the middle one), and write a grid around it to an HDF5 file that Para
 def add_potential(parser: Any) -> None:
     """Add the arguments of `sci potential`."""
     parser.describe(POTENTIAL, "sci potential protein.pqr -o protein.h5 --grid 96 --forces")
-    parser.add_argument("input", type=Path, metavar="INPUT", help="structure: .pqr, .xyz, .extxyz, .pdb, .cif")
+    parser.add_argument("input", type=file_name, metavar="INPUT", help="structure: .pqr, .xyz, .extxyz, .pdb, .cif")
     add_output(parser, "OUT.h5")
     reading = parser.add_argument_group("reading")
     reading.add_argument("--format", choices=STRUCTURES, help="format of INPUT (default: by its suffix)")
     reading.add_argument("--forcefield", metavar="AMBER", help="force field for PDB and mmCIF, assigned by pdb2pqr")
-    reading.add_argument("--model", type=int, metavar="K", help="model to read from a file of several, counted from 1")
+    reading.add_argument(
+        "--model", type=COUNT, metavar="K", help="model to read from a file of several, counted from 1"
+    )
     potential = parser.add_argument_group("potential")
     _add_accuracy(potential)
     potential.add_argument(
-        "--padding", type=float, default=4.0, metavar="A", help="margin around the atoms, angstrom (default: 4)"
+        "--padding", type=POSITIVE, default=4.0, metavar="A", help="margin around the atoms, angstrom (default: 4)"
     )
     potential.add_argument(
-        "--alpha", type=float, metavar="A", help="splitting parameter, 1/angstrom (default: by cost)"
+        "--alpha", type=POSITIVE, metavar="A", help="splitting parameter, 1/angstrom (default: by cost)"
     )
     potential.add_argument(
-        "--expected-targets", type=int, metavar="N", help="number of evaluations to choose the split for"
+        "--expected-targets", type=COUNT, metavar="N", help="number of evaluations to choose the split for"
     )
     potential.add_argument("--forces", action="store_true", help="compute the forces")
     output = parser.add_argument_group("output")
     output.add_argument(
         "--grid",
-        type=int,
+        type=AXIS,
         nargs="+",
         metavar="N",
         help="points along the longest axis of the box, with the same spacing on the others; or NX NY NZ",
@@ -60,7 +62,7 @@ def add_potential(parser: Any) -> None:
         "--export", type=export_format, default=(), metavar="dx,cube", help="other formats to write the grid in"
     )
     _add_units(output, "e/angstrom", "units of grid, exports and picture")
-    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of a slice (needs the extra plot)")
+    output.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of a slice (needs the extra plot)")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.potential").run(a))
 
@@ -68,10 +70,12 @@ def add_potential(parser: Any) -> None:
 def add_trajectory(parser: Any) -> None:
     """Add the arguments of `sci trajectory`."""
     parser.describe(TRAJECTORY, "sci trajectory frames.extxyz -o frames.h5 --frames ::10")
-    parser.add_argument("input", type=Path, metavar="TRAJ", help=".xyz or .extxyz; with --topology .dcd, .xtc, ...")
+    parser.add_argument(
+        "input", type=file_name, metavar="TRAJ", help=".xyz or .extxyz; with --topology .dcd, .xtc, ..."
+    )
     add_output(parser, "OUT.h5")
     parser.add_argument(
-        "--topology", type=Path, metavar="FILE", help="topology with the charges: .psf, .pqr, .tpr, .prmtop"
+        "--topology", type=file_name, metavar="FILE", help="topology with the charges: .psf, .pqr, .tpr, .prmtop"
     )
     parser.add_argument(
         "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
@@ -84,7 +88,9 @@ def add_trajectory(parser: Any) -> None:
         help="method for isolated frames (default: auto)",
     )
     parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the energies (needs the extra plot)")
+    parser.add_argument(
+        "--plot", type=file_name, metavar="FILE.png", help="picture of the energies (needs the extra plot)"
+    )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.trajectory").run(a))
 
@@ -92,8 +98,8 @@ def add_trajectory(parser: Any) -> None:
 def add_lattice(parser: Any) -> None:
     """Add the arguments of `sci lattice`."""
     parser.describe(LATTICE, "sci lattice nacl.cif --repeats 21 21 21 --vacancy 0 10 10 10 -o window.h5")
-    parser.add_argument("input", type=Path, metavar="CRYSTAL.cif", help="crystal with a cell along x, y and z")
-    parser.add_argument("--repeats", type=int, nargs=3, required=True, metavar="L", help="cells along x, y and z")
+    parser.add_argument("input", type=file_name, metavar="CRYSTAL.cif", help="crystal with a cell along x, y and z")
+    parser.add_argument("--repeats", type=COUNT, nargs=3, required=True, metavar="L", help="cells along x, y and z")
     add_output(parser, "OUT.h5", "write a grid of the potential", required=False)
     parser.add_argument(
         "--charges", metavar="Na=1,Cl=-1", help="charges, or the name of a CIF column (default: oxidation states)"
@@ -101,36 +107,42 @@ def add_lattice(parser: Any) -> None:
     parser.add_argument(
         "--weights", choices=WEIGHTS, default="plain", help="weights of the outer ions (default: plain)"
     )
-    parser.add_argument("--tol", type=float, default=1e-8, help="relative error of the potential (default: 1e-8)")
+    parser.add_argument("--tol", type=POSITIVE, default=1e-8, help="relative error of the potential (default: 1e-8)")
     defects = parser.add_argument_group("defects; sites are SITE I J K, the particle and the cell, counted from 0")
     site = ("SITE", "I", "J", "K")
-    defects.add_argument("--vacancy", type=int, nargs=4, action="append", default=[], metavar=site)
+    defects.add_argument("--vacancy", type=INTEGER, nargs=4, action="append", default=[], metavar=site)
     defects.add_argument("--substitution", nargs=5, action="append", default=[], metavar=(*site, "CHARGE"))
     defects.add_argument(
-        "--interstitial", type=float, nargs=4, action="append", default=[], metavar=("X", "Y", "Z", "CHARGE")
+        "--interstitial", type=REAL, nargs=4, action="append", default=[], metavar=("X", "Y", "Z", "CHARGE")
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--grid", type=int, default=64, metavar="N", help="points along the longest axis (default: 64)")
     output.add_argument(
-        "--window", type=float, default=4.0, metavar="CELLS", help="width of grid and picture, in cells (default: 4)"
+        "--grid", type=AXIS, default=64, metavar="N", help="points along the longest axis (default: 64)"
+    )
+    output.add_argument(
+        "--window", type=POSITIVE, default=4.0, metavar="CELLS", help="width of grid and picture, in cells (default: 4)"
     )
     _add_units(output, "V", "units of the output")
-    output.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the plane z of the first site")
+    output.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the plane z of the first site")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.lattice").run(a))
 
 
 def _add_accuracy(parser: argparse._ActionsContainer) -> None:
     """Add what says how accurate the potential of isolated or screened charges is."""
-    parser.add_argument("--tol", type=float, default=1e-6, help="relative L2 error (default: 1e-6)")
+    parser.add_argument("--tol", type=POSITIVE, default=1e-6, help="relative L2 error (default: 1e-6)")
     parser.add_argument(
         "--accuracy", choices=ACCURACIES, default="potential", help="what --tol holds for (default: potential)"
     )
-    parser.add_argument("--kappa", type=float, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
+    parser.add_argument("--kappa", type=POSITIVE, metavar="K", help="Debye-Hueckel screening, 1/angstrom: exp(-Kr)/r")
 
 
 def _add_units(parser: argparse._ActionsContainer, default: str, what: str) -> None:
     parser.add_argument("--units", choices=POTENTIAL_UNITS, default=default, help=f"{what} (default: {default})")
     parser.add_argument(
-        "--temperature", type=float, default=298.15, metavar="K", help="temperature for kT/e, kelvin (default: 298.15)"
+        "--temperature",
+        type=POSITIVE,
+        default=298.15,
+        metavar="K",
+        help="temperature for kT/e, kelvin (default: 298.15)",
     )

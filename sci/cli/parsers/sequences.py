@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common
+from sci.cli.values import CHANNELS, COUNT, SEED
 
 __all__ = ["add_sequence"]
 
@@ -21,13 +22,13 @@ def add_sequence(parser: Any) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     bench = parser.add_action(actions, "bench", "time attention here, and predict its cost on ranks")
     bench.describe(BENCH, "sci sequence bench --length 4096 --heads 8 --head-dim 64 --ranks 8")
-    bench.add_argument("--length", type=int, default=4096, metavar="N", help="tokens (4096)")
-    bench.add_argument("--heads", type=int, default=8, metavar="H", help="heads (8)")
-    bench.add_argument("--head-dim", type=int, default=64, metavar="D", help="numbers per head and token (64)")
+    bench.add_argument("--length", type=COUNT, default=4096, metavar="N", help="tokens (4096)")
+    bench.add_argument("--heads", type=CHANNELS, default=8, metavar="H", help="heads (8)")
+    bench.add_argument("--head-dim", type=CHANNELS, default=64, metavar="D", help="numbers per head and token (64)")
     bench.add_argument("--dtype", choices=("float16", "float32", "float64"), default="float32", help="(float32)")
     bench.add_argument("--full", action="store_true", help="every token sees all; otherwise those before it and itself")
-    bench.add_argument("--ranks", type=int, metavar="P", help="ranks to predict for (those of the launcher, or 4)")
-    bench.add_argument("--repeats", type=int, default=3, metavar="N", help="runs; the fastest counts (3)")
-    bench.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the random arrays (0)")
+    bench.add_argument("--ranks", type=COUNT, metavar="P", help="ranks to predict for (those of the launcher, or 4)")
+    bench.add_argument("--repeats", type=COUNT, default=3, metavar="N", help="runs; the fastest counts (3)")
+    bench.add_argument("--seed", type=SEED, default=0, metavar="S", help="seed of the random arrays (0)")
     add_common(bench, computes=True)
     bench.set_defaults(run=lambda a: import_module("sci.cli.commands.sequence").run(a))

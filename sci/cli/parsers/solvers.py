@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from sci.cli.common import add_common, add_output
+from sci.cli.values import CHANNELS, COUNT, POSITIVE, SEED, file_name
 
 __all__ = ["METHODS", "add_solve"]
 
@@ -29,12 +29,14 @@ def add_solve(parser: Any) -> None:
 
 def _add_run(parser: Any) -> None:
     parser.describe(RUN, "sci solve run problem.h5 -o solution.h5 --method multigrid --rtol 1e-10")
-    parser.add_argument("input", type=Path, metavar="PROBLEM.h5", help="datasets mask and b")
+    parser.add_argument("input", type=file_name, metavar="PROBLEM.h5", help="datasets mask and b")
     add_output(parser, "SOLUTION.h5", "the solution to write")
     parser.add_argument("--method", choices=METHODS, default="learned", help="preconditioner or solver (learned)")
-    parser.add_argument("--rtol", type=float, default=1e-8, help="relative residual ||b - A x|| / ||b|| (1e-8)")
-    parser.add_argument("--maxiter", type=int, metavar="N", help="largest number of iterations (10 per unknown)")
-    parser.add_argument("--model", type=Path, metavar="MODEL.h5", help="model for learned (the pretrained one) or dcdm")
+    parser.add_argument("--rtol", type=POSITIVE, default=1e-8, help="relative residual ||b - A x|| / ||b|| (1e-8)")
+    parser.add_argument("--maxiter", type=COUNT, metavar="N", help="largest number of iterations (10 for each cell)")
+    parser.add_argument(
+        "--model", type=file_name, metavar="MODEL.h5", help="model for learned (the pretrained one) or dcdm"
+    )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.solve").run(a))
 
@@ -42,8 +44,10 @@ def _add_run(parser: Any) -> None:
 def _add_train(parser: Any) -> None:
     parser.describe(TRAIN, "sci solve train -o model.h5 --sizes 32 64 --seed 1")
     add_output(parser, "MODEL.h5", "the model to write")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64], metavar="N", help="cells per side (32 64)")
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="steps of Adam (1000)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of masks, errors and initial parameters (0)")
+    parser.add_argument(
+        "--sizes", type=CHANNELS, nargs="+", default=[32, 64], metavar="N", help="cells per side (32 64)"
+    )
+    parser.add_argument("--steps", type=COUNT, default=1000, metavar="N", help="steps of Adam (1000)")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="of masks, errors and initial parameters (0)")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.solve").train(a))

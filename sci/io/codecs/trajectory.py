@@ -246,10 +246,21 @@ def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
     old = {"accuracy": "potential", **old}  # files of before it could be chosen
     different = [name for name in new if old.get(name) != new[name]]
     if different:
+        told = "; ".join(_changed(name, old.get(name), new[name]) for name in different)
         raise InvalidValueError(
-            f"{out}: it was begun with another {', '.join(different)}; resume with the same input and options, or "
-            "write to another file"
+            f"{out} is of another trajectory or of other settings: {told}; give the same again to resume, or write to "
+            "another file"
         )
+
+
+def _changed(name: str, then: Any, now: Any) -> str:
+    """Return what differs, in words; digests of files say nothing to a reader."""
+    if name == "frames":
+        start, stop, step = then if isinstance(then, list) and len(then) == 3 else ("?", "?", "?")
+        return f"frames {start}:{stop}:{step} then, {now[0]}:{now[1]}:{now[2]} now"
+    if name in ("trajectory", "topology"):
+        return f"the contents of the {name} have changed"
+    return f"{name} {then} then, {now} now"
 
 
 @dataclass(frozen=True)

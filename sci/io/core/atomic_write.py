@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from sci.distributed import unfinished
 from sci.errors import SciError
-from sci.io.core.outputs import exists_error, is_full, write_error, writing
+from sci.io.core.outputs import exists_error, free_space, is_full, write_error, writing
 
 __all__ = ["replacing", "sync"]
 
@@ -56,7 +55,7 @@ def replacing(path: str | Path, n_bytes: int = 0, *, overwrite: bool = False) ->
         # Names are at most 255 bytes; a temporary one is never the reason that a name is too long.
         name = f".{place.name[:50]}.{uuid.uuid4().hex[:8]}.tmp"
         with unfinished(place.with_name(name)) as temporary, _as_ours(path, n_bytes):
-            if shutil.disk_usage(place.parent).free < n_bytes + (_HEADERS if n_bytes else 0):
+            if free_space(place.parent) < n_bytes + (_HEADERS if n_bytes else 0):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield temporary
             _keep_owner(place, temporary)

@@ -19,7 +19,7 @@ from sci.io.core.datasets import Group
 from sci.io.core.dimensions import attach_scales
 from sci.io.core.header import Header, checked_header, write_header
 from sci.io.core.integrity import SEAL_BYTES, check_seal, seal
-from sci.io.core.outputs import reason_of, what_is
+from sci.io.core.outputs import is_too_long, reason_of, too_long, what_is
 
 __all__ = ["LIBVER", "create", "is_foreign", "open_any", "open_file", "read_header"]
 
@@ -112,6 +112,8 @@ def open_any(path: str | Path) -> Iterator[Group]:
     except MemoryError as error:
         raise MemoryError(f"{path}: {error}; read it on a machine with more memory") from error
     except Exception as error:  # h5py raises nearly every class for damaged files
+        if is_too_long(error):
+            raise too_long(path) from error
         if isinstance(error, PermissionError):
             raise FileFormatError(f"{path}: cannot be read ({reason_of(error)}); check its permissions") from error
         if "unable to lock file" in str(error):

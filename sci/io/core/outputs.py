@@ -17,9 +17,25 @@ from pathlib import Path
 from sci.distributed import Comm, agreed, rank_of, release_file, watch_file
 from sci.errors import DiskFullError, FileFormatError, InvalidValueError
 
-__all__ = ["exists_error", "is_full", "reason_of", "reserve", "what_is", "write_error", "writing"]
+__all__ = [
+    "exists_error",
+    "free_space",
+    "is_full",
+    "is_too_long",
+    "reason_of",
+    "reserve",
+    "too_long",
+    "what_is",
+    "write_error",
+    "writing",
+]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = {
+    errno.EDQUOT: "your quota on this file system is used up",
+    errno.EFBIG: "the file is larger than this process may write (ulimit -f)",
+    errno.ENOSPC: "the disk is full",
+}
+"""Errors of the system for a file that does not fit, in words."""
 
 
 @dataclass
@@ -245,23 +261,52 @@ def what_is(path: Path) -> str:
     return f"this is a {kinds.get(stat.S_IFMT(mode), 'device')}"
 
 
+def free_space(folder: Path) -> int:
+    """Return the bytes that are free for this user on the file system of a folder; a quota may leave less."""
+    return shutil.disk_usage(folder).free
+
+
 def is_full(error: Exception) -> bool:
     """Return True for an error of a disk that is full, or of a quota that is used up."""
-    return getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
+    return _fullness(error) is not None
+
+
+def _fullness(error: Exception) -> str | None:
+    """Return what an error says is used up; None if it is another error. HDF5 tells the number as text alone."""
+    text = str(error)
+    return next(
+        (said for n, said in _FULL.items() if getattr(error, "errno", None) == n or os.strerror(n) in text), None
+    )
 
 
 def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatError:
     """Return the error of a failed write, with the space that is needed if the disk is full."""
-    if is_full(error):
-        free = shutil.disk_usage(path.parent).free
+    full = _fullness(error)
+    if full is not None:
         return DiskFullError(
-            f"{path}: the disk is full or its quota is used up: {_size(n_bytes)} needed, {_size(free)} free in "
-            f"{path.parent}; free some space or write to another folder"
+            f"{path}: {full}: {_size(n_bytes)} needed, {_size(free_space(path.parent))} free in {path.parent}; free "
+            "some space or write to another folder"
         )
+    if is_too_long(error):
+        return too_long(path)
     if not isinstance(error, PermissionError) and not path.parent.is_dir():
         what = "is a file" if path.parent.exists() else "does not exist; create it first"
         return FileFormatError(f"{path}: the folder {path.parent} {what}")
     return FileFormatError(f"{path}: cannot be written ({reason_of(error)}); check the folder and its permissions")
+
+
+def is_too_long(error: Exception) -> bool:
+    """Return True for an error of a name that is longer than a file system takes."""
+    return getattr(error, "errno", None) == errno.ENAMETOOLONG
+
+
+def too_long(path: Path) -> FileFormatError:
+    """Return the error of a name that is longer than a file system takes."""
+    longest = max(path.parts, key=lambda part: len(os.fsencode(part)), default="")
+    return FileFormatError(
+        f"{longest[:40]}...: a name of {len(os.fsencode(longest))} bytes, in a path of {len(os.fsencode(path))}; file "
+        "systems take 255 in a name and 4095 in a path: use a shorter one"
+    )
 
 
 def reason_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.core.outputs import what_is
+from sci.io.core.outputs import is_too_long, too_long, what_is
 from sci.potentials.particles import Particles, coincident_pair
 
 __all__ = [
@@ -44,6 +44,8 @@ def require_file(path: Path) -> None:
     except PermissionError:
         return  # reading it says what is wrong
     except OSError as error:
+        if is_too_long(error):
+            raise too_long(path) from error
         raise FileFormatError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if odd:
         raise FileFormatError(f"{path}: {what_is(path)}; expected a file")

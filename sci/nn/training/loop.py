@@ -216,7 +216,7 @@ def train(
     losses, metrics = run.losses.tolist(), {name: values.tolist() for name, values in run.metrics.items()}
 
     def checkpoint(step: int) -> Checkpoint:
-        _require_good(run.parameters, step, "parameter")
+        _require_good(run.parameters, step, "parameter", optimizer)
         kept = {name: np.array(values) for name, values in metrics.items()}
         return Checkpoint(step, run.parameters, run.optimizer, np.array(losses), kept, run.settings)
 
@@ -227,7 +227,7 @@ def train(
         indices = order.batch(step)
         share = len(indices) / batch_size if equal_samples else 1.0
         value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
-        gradients = _checked(value, gradients, step + 1, clip)
+        gradients = _checked(value, gradients, step + 1, clip, optimizer)
         time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
         with abort_on_error(comm):  # an agreement on every step would cost a message
             optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
@@ -249,9 +249,9 @@ def _name_of(value: Any) -> str:
 
 def _check_numbers(n_samples: int, batch_size: int, epochs: int, save_every: int | None, seed: int) -> None:
     numbers = {"batch_size": batch_size, "epochs": epochs, "save_every": 1 if save_every is None else save_every}
-    for name, number in {"number of samples": n_samples, **numbers}.items():
+    for name, number in {"the number of samples": n_samples, **numbers}.items():
         if not isinstance(number, (int, np.integer)) or number < 1:
-            raise InvalidValueError(f"the {name} is {number!r}; expected a positive integer")
+            raise InvalidValueError(f"{name} is {number!r}; expected a positive integer")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InvalidValueError(f"the seed is {seed!r}; expected an integer of 0 or more")
 
@@ -276,7 +276,7 @@ def _start(
     """
     if not parameters:
         raise InvalidValueError("there are no parameters to train; expected a dict of one array or more")
-    _require_good(parameters, 0, "parameter")
+    _require_good(parameters, 0, "parameter", optimizer)
     settings = {**settings, "optimizer": type(optimizer).__name__}
     fresh = {name: _copy(p) for name, p in parameters.items()}
     if resume is None:
@@ -343,27 +343,30 @@ def _gradients(
     return value, total if share == 1 else {name: share * g for name, g in total.items()}
 
 
-def _checked(value: float, gradients: dict[str, Array], step: int, clip: float | None) -> dict[str, Array]:
+def _checked(
+    value: float, gradients: dict[str, Array], step: int, clip: float | None, optimizer: Optimizer
+) -> dict[str, Array]:
     """Return the gradients, clipped, or raise if anything is NaN or infinite."""
     if not math.isfinite(value):
-        raise ConvergenceError(
-            f"the loss is {value} in step {step}; the last checkpoint is from before. "
-            "Try a lower learning rate, a warm-up or clip="
-        )
+        raise ConvergenceError(f"the loss is {value} in step {step}; {_fix(optimizer)}")
     norm = global_norm(gradients)
     if not math.isfinite(norm):
-        _require_good(gradients, step, "gradient")
-        raise ConvergenceError(f"the norm of the gradient overflows in step {step}; scale the loss or lower the rate")
+        _require_good(gradients, step, "gradient", optimizer)
+        raise ConvergenceError(f"the norm of the gradient overflows in step {step}; {_fix(optimizer)}")
     return gradients if clip is None or norm <= clip else clip_by_global_norm(gradients, clip)[0]
 
 
-def _require_good(arrays: Mapping[str, Array], step: int, what: str) -> None:
+def _require_good(arrays: Mapping[str, Array], step: int, what: str, optimizer: Optimizer) -> None:
     """Raise `ConvergenceError`, naming the first bad array, if any holds NaN or infinity."""
     for name, array in arrays.items():
         finite = to_host(namespace(array).isfinite(array))
         if not finite.all():
             bad = f"{int((~finite).sum())} of {finite.size} entries"
-            raise ConvergenceError(
-                f"the {what} {name!r} has {bad} NaN or infinite in step {step}; the last checkpoint is from before. "
-                "Try a lower learning rate, a warm-up or clip="
-            )
+            raise ConvergenceError(f"the {what} {name!r} has {bad} NaN or infinite in step {step}; {_fix(optimizer)}")
+
+
+def _fix(optimizer: Optimizer) -> str:
+    """Return what to do about NaN; names the learning rate of an optimizer that has one."""
+    rate = getattr(optimizer, "learning_rate", None)
+    lower = "a lower learning rate" if rate is None else f"a learning rate below {rate:g}"
+    return f"the last checkpoint is from before. Try {lower}, a warm-up, or gradients that are clipped"

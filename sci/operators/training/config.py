@@ -19,7 +19,10 @@ class TrainingConfig:
     Parameters
     ----------
     epochs, batch_size : int
-    learning_rate, weight_decay : float
+    learning_rate : float
+        At the start; at most 1.
+    weight_decay : float
+        Of AdamW; below 1 / learning_rate.
     loss : "h1" or "l2"
         Relative error of values and first differences, or of values alone.
     periodic : bool, optional
@@ -66,6 +69,21 @@ class TrainingConfig:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} is {getattr(self, name)}; expected a positive integer")
+        if not 0 < self.learning_rate <= 1:
+            raise InvalidValueError(
+                f"learning_rate is {self.learning_rate:g}; expected a number above 0, at most 1: AdamW moves every "
+                "parameter by about as much in a step"
+            )
+        if not 0 <= self.weight_decay * self.learning_rate < 1:
+            raise InvalidValueError(
+                f"weight_decay is {self.weight_decay:g}; expected a number from 0 to below 1 / learning_rate = "
+                f"{1 / self.learning_rate:g}: a step takes weight_decay times learning_rate off every parameter"
+            )
+        if self.horizon is not None and not self.horizon > 0:
+            raise InvalidValueError(f"horizon is {self.horizon:g}; expected a positive number of epochs")
         if self.loss not in ("h1", "l2"):
             raise InvalidValueError(f"loss is {self.loss!r}; expected 'h1' or 'l2'")
         if self.loss == "h1" and self.periodic is None:

@@ -17,6 +17,7 @@ from sci.operators.fno.model import FNO
 from sci.operators.patches.parallel import patch_loss
 from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import as_dtype
+from sci.operators.spectral.modes import kept_modes, stored_modes
 from sci.operators.training.config import TrainingConfig
 from sci.operators.training.data import SquareSymmetries, digest
 from sci.operators.training.errors import relative_errors
@@ -70,6 +71,8 @@ def train_operator(
     Raises
     ------
     ShapeError, InvalidValueError, ConvergenceError
+        Also for a model with more modes than the grid of the samples has: their weights would stay untrained. A
+        prediction on a coarser grid leaves modes out, and is right.
 
     Warns
     -----
@@ -157,8 +160,25 @@ def _require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, pat
             f"x {tuple(x.shape)}{cut} and y {tuple(y.shape)} do not fit a model of {model.config.in_channels} input "
             f"and {model.config.out_channels} output channels; expected (n, channel, *grid) with one n"
         )
+    grid = x.shape[2:] if patches is None else patches.window(x.shape[2:])
+    _require_modes(model.config, grid)
     if patches is not None and config.loss != "l2":
         raise InvalidValueError(f"loss is {config.loss!r}; expected 'l2' for patches, whose halos are not compared")
+
+
+def _require_modes(config: FNOConfig, grid: tuple[int, ...]) -> None:
+    """Refuse modes that the grid of the samples does not hold, whose weights would stay as they were drawn."""
+    padded = [n + 2 * round(p * n) for p, n in zip(config.paddings, grid)]
+    if len(padded) != config.dim:
+        return  # the model says what is wrong with the field
+    kept, stored = kept_modes(config.n_modes, padded), stored_modes(config.n_modes)
+    if kept != stored:
+        with_zeros = "" if tuple(padded) == tuple(grid) else f", {' x '.join(map(str, padded))} with the padding,"
+        raise InvalidValueError(
+            f"n_modes is {config.n_modes}, and samples on {' x '.join(map(str, grid))} points{with_zeros} have no "
+            f"more than {tuple(padded)} modes: the weights of the others would stay as they were drawn, and spoil "
+            f"predictions on finer grids; expected at most {tuple(padded)}"
+        )
 
 
 def _warn_of_constants(y: Array) -> None:

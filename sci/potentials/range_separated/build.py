@@ -46,6 +46,12 @@ NEIGHBORS = 128
 """Particles whose nearest neighbors say where a screened potential matters."""
 CLOSE = 0.05
 """Distance of a pair over the cutoff below which its ends on two sides of the cutoff would decide the error."""
+LARGEST_PADDING = 1e9
+"""Margin in angstrom that leaves places within the box seven digits."""
+MOST_TARGETS = 1e15
+"""Evaluations that a split may be chosen for: a century of one core."""
+MOST_WIDTHS = 1e4
+"""Widths of the narrowest Gaussian of the long range along an axis."""
 LARGEST_CHARGE = 1e290
 """Charges, summed in size, beyond which potentials near one may leave the range of float64."""
 
@@ -127,6 +133,12 @@ def choose(
 ) -> Split:
     """Return the split at `alpha`, or the cheapest one; continuous for particles that come in close pairs."""
     if alpha is not None:
+        longest = max(high - low for low, high in domain)
+        if alpha > MOST_WIDTHS / longest:
+            raise InvalidValueError(
+                f"alpha is {alpha:g} /angstrom; expected at most {MOST_WIDTHS / longest:.3g} in a box of {longest:.3g} "
+                "angstrom, where the long range has terabytes of coefficients"
+            )
         split = split_kernel(kernel, tol, math.dist(*zip(*domain)), alpha)
     else:
         grid = BoxGrid(domain, (16, 16, 16))
@@ -160,10 +172,10 @@ def check_settings(
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
     if accuracy not in FIRST_TOL:
         raise InvalidValueError(f"accuracy is {accuracy!r}; expected 'potential' or 'forces'")
-    if not expected_targets >= 1:
-        raise InvalidValueError(f"expected_targets is {expected_targets}; expected at least 1")
-    if not 0 < padding < math.inf:
-        raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number")
+    if not 1 <= expected_targets <= MOST_TARGETS:
+        raise InvalidValueError(f"expected_targets is {expected_targets}; expected a number from 1 to {MOST_TARGETS:g}")
+    if not 0 < padding <= LARGEST_PADDING:
+        raise InvalidValueError(f"padding is {padding} angstrom; expected a positive number up to {LARGEST_PADDING:g}")
 
 
 def own_arrays(particles: Particles | None) -> tuple[Array, Array]:

@@ -85,9 +85,9 @@ def conjugate_directions(
     k : int
         Number of directions that are kept; 0 for steepest descent along what the function returns.
     rtol, atol : float
-        Stops when ||b - A x|| <= max(rtol ||b||, atol), as `cg` does, whatever the start.
+        Stops when ||b - A x|| <= max(rtol ||b||, atol), as `cg` does, whatever the start; with the same bounds.
     maxiter : int, optional
-        10 n by default.
+        10 for each entry of b by default.
     callback : callable, optional
         Called with x after each iteration.
     log : DirectionLog, optional
@@ -149,8 +149,8 @@ def conjugate_directions(
         return replace(found, x=as_vector(found.x * unit, "the solution"), residual_norms=found.residual_norms * unit)
     apply = applier(A, "A", right)
     project = A.project if isinstance(A, PoissonOperator) else (lambda v: v)
-    maxiter = 10 * right.size if maxiter is None else maxiter
     check_limits(rtol, atol, maxiter)
+    maxiter = 10 * right.size if maxiter is None else maxiter
     if k < 0:
         raise InvalidValueError(f"k is {k}; expected 0 or more directions")
     x = namespace(right).zeros_like(right) if start is None else start.copy()

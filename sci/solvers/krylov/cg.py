@@ -73,6 +73,8 @@ class SolveResult:
         )
 
 
+LEAST_RTOL = float(np.finfo(np.float64).eps)
+"""Least relative residual that can be asked for."""
 SMALLEST, LARGEST = 1e-306, 1e306
 """Range of b / A in which x can be held in float64."""
 
@@ -115,8 +117,9 @@ def cg(
     x0 : array, optional
         Start, of the shape of b; 0 by default. Values outside of the fluid count as zero.
     rtol, atol : float
+        `rtol` is at least 2.2e-16, the rounding of b - A x; or 0 with an `atol` or a `maxiter`.
     maxiter : int, optional
-        10 n by default. A solve that ends there returns with `converged` false.
+        10 for each entry of b by default. A solve that ends there returns with `converged` false.
     M : Preconditioner, optional
         Approximate inverse of A, symmetric and positive definite: anything that A may be, or a function of a vector. A
         preconditioner of this library made for A works on the padded arrays of the solve; any other gets flat arrays
@@ -287,8 +290,29 @@ def _cycle(M: Any, A: PaddedOperator, space: VectorSpace, b: Array, guard: Guard
 
 
 def check_limits(rtol: float, atol: float, maxiter: int | None) -> None:
-    """Refuse tolerances and numbers of iterations that are negative, NaN, infinite or broken."""
-    if not (0 <= rtol < float("inf") and 0 <= atol < float("inf")):
-        raise InvalidValueError(f"rtol is {rtol} and atol {atol}; expected numbers that are not negative")
+    """Refuse tolerances that no iteration meets or that need none, and numbers of iterations that are no count.
+
+    Rounding of one product leaves b - A x an error of eps ||A|| ||x|| >= eps ||b||, whatever the method: a relative
+    residual below eps = 2.2e-16 is never reached but by chance. `rtol` of 0 goes with an `atol`, or with a `maxiter`
+    that says how many steps are meant.
+
+    Parameters
+    ----------
+    rtol, atol : float
+    maxiter : int or None
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    if not (0 <= rtol < 1 and 0 <= atol < float("inf")):
+        raise InvalidValueError(
+            f"rtol is {rtol} and atol {atol}; expected rtol from 0 to below 1, and atol of 0 or more"
+        )
     if maxiter is not None and (int(maxiter) != maxiter or maxiter < 0):
         raise InvalidValueError(f"maxiter is {maxiter}; expected a whole number that is not negative, or None")
+    if atol == 0 and rtol < LEAST_RTOL and (rtol > 0 or maxiter is None):
+        raise InvalidValueError(
+            f"rtol is {rtol:g}, below the rounding of b - A x in float64, at which every iteration stalls; expected at "
+            f"least {LEAST_RTOL:.2g}"
+        )

@@ -36,7 +36,7 @@ def test_navier_stokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [(["--grid", "1"], "size is 1"), (["--samples", "-1"], "n_samples is -1"), (["--low", "nan"], "low is nan")],
+    [(["--grid", "1"], "size is 1"), (["--samples", "-1"], "--samples: '-1'"), (["--low", "nan"], "--low: 'nan'")],
 )
 def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str) -> None:
     assert main(["operator", "generate", "darcy", "-o", str(tmp_path / "d.h5"), *options]) == 2

@@ -79,7 +79,9 @@ def test_charges_and_other_defects(capsys):
         (["--repeats", "2", "2", "2", "--vacancy", "9", "0", "0", "0"], "no particle 9"),
         (["--repeats", "2", "2", "2", "--charges", "Na=x"], "NAME=NUMBER"),
         (["--repeats", "2", "2", "2", "--substitution", "a", "0", "0", "0", "1"], "four integers"),
-        (["--repeats", "2", "2", "2", "--grid", "0"], "positive"),
+        (["--repeats", "2", "2", "2", "--grid", "0"], "from 1"),
+        (["--repeats", "2", "2", "2", "--window", "1e9", "-o", "none.h5"], "--window 1e+09: the window ends"),
+        (["--repeats", "2", "2", "2", "--window", "nan"], "a positive number"),
     ],
 )
 def test_bad_input_exits_with_two(arguments, message, capsys):

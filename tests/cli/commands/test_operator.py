@@ -73,14 +73,14 @@ def test_the_file_says_what_a_grid_is(folder, capsys):
     assert run("train", folder / "two.h5", "-o", folder / "two_model.h5", *small) == 0
     assert json.loads(capsys.readouterr().out)["samples"] == 4
     config = load(folder / "two_model.h5").model.config
-    assert (config.n_modes, config.in_channels) == ((16,), 2)
+    assert (config.n_modes, config.in_channels) == ((8,), 2)
     assert run("predict", folder / "two_model.h5", folder / "two.h5", "-o", folder / "o2.h5") == 0
     assert (load_samples(folder / "o2.h5").grid_axes, load_samples(folder / "o2.h5").periodic) == (1, True)
 
 
 def test_one_number_of_modes_holds_for_every_axis(folder):
     small = ["--hidden", 4, "--layers", 1, "--epochs", 1, "--modes"]
-    for name, modes, kept in (("both", [4], (4, 4)), ("each", [4, 2], (4, 2)), ("default", None, (16, 16))):
+    for name, modes, kept in (("both", [4], (4, 4)), ("each", [4, 2], (4, 2)), ("default", None, (8, 8))):
         words = ["train", folder / "train.h5", "-o", folder / f"{name}.h5", *(small[:-1] if modes is None else small)]
         assert run(*words, *(modes or [])) == 0
         assert load(folder / f"{name}.h5").model.config.n_modes == kept
@@ -179,8 +179,12 @@ def test_files_keep_every_option(tmp_path):
         (["train", "lines.h5", "-o", "bad.h5", "--modes", "4", "4"], "lines.h5 says 1"),
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--test", "lines.h5"], "lines.h5: samples on grids of 1"),
         (["predict", "model.h5", "lines.h5", "-o", "bad.h5"], "the model takes 2"),
-        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--epochs", "0"], "epochs"),
-        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--rank-fraction", "-1"], "rank_fraction"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--epochs", "0"], "--epochs: '0': expected an integer from 1"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--learning-rate", "1e30"], "learning_rate is 1e+30; expected"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--weight-decay", "1e30"], "weight_decay is 1e+30; expected"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--checkpoint", "ck.png"], "name it ck.h5"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--modes", "9"], "--modes: n_modes is (9, 9), and samples on 8"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--rank-fraction", "-1"], "--rank-fraction"),
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
         (["train", "train.h5", "-o", "train.h5"], "input"),
         (["predict", "train.h5", "test.h5", "-o", "bad.h5"], "model"),

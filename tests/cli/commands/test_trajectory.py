@@ -31,7 +31,7 @@ def test_the_command(xyz, tmp_path, capsys):
     assert main(["info", str(out)]) == 0
     assert re.search(r"^ +finished +4$", capsys.readouterr().out, re.M)
     assert main([*words, "--resume", "--tol", "1e-3"]) == 2
-    assert "begun with another tol" in capsys.readouterr().err
+    assert "tol 1e-06 then, 0.001 now" in capsys.readouterr().err
     for bad in (["--frames", "x"], ["--frames", "20:"], ["--tol", "0"], ["--topology", "none.psf"]):
         assert main(["trajectory", str(xyz), "-o", str(tmp_path / "b.h5"), *bad]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

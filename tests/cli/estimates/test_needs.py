@@ -139,7 +139,7 @@ def test_a_dry_run_writes_nothing(words, tmp_path, monkeypatch, capsys) -> None:
     [
         (("trajectory", "{bad}", "-o", "out.h5"), "bad.xyz"),
         (("potential", "none.pqr", "-o", "out.h5"), "none.pqr"),
-        (("operator", "generate", "darcy", "-o", "out.h5", "--subsample", "0"), "subsample is 0"),
+        (("operator", "generate", "darcy", "-o", "out.h5", "--subsample", "0"), "--subsample: '0'"),
         (("potential", "{ubiquitin}", "-o", "none/out.h5"), "does not exist"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from sci.io import (
     compute_trajectory,
     join_parts,
     load,
+    read_structure,
     reserve,
     save,
     save_grid_parallel,
@@ -31,6 +33,7 @@ from sci.io import (
     write_dx,
 )
 from sci.io.core.atomic_write import replacing
+from sci.io.core.outputs import free_space, write_error
 from sci.plotting import plot_energies, plot_iterations, plot_plane, plot_potential, plot_prediction, plot_training
 from sci.potentials import Particles, PotentialGrid
 
@@ -126,7 +129,7 @@ def test_a_reservation_is_asked_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("none/a", "does not exist; create it first"), ("pipe", "this is a pipe"), ("a" * 256, "File name too long")],
+    [("none/a", "does not exist; create it first"), ("pipe", "this is a pipe"), ("a" * 256, "a name of 256 bytes")],
 )
 def test_a_name_that_takes_no_file_is_refused_at_once(tmp_path: Path, name: str, said: str) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -324,3 +327,36 @@ save_slabs("a.h5", parts(), 4)
         first.kill()
     save_slabs(tmp_path / "a.h5", [GRID], 4)
     assert load(tmp_path / "a.h5").shape == GRID.shape
+
+
+def test_free_space(tmp_path: Path) -> None:
+    found = os.statvfs(tmp_path)
+    assert free_space(tmp_path) == pytest.approx(found.f_bavail * found.f_frsize, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EDQUOT, "your quota on this file system is used up"),
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EFBIG, "ulimit -f"),
+    ],
+)
+def test_what_is_used_up_is_named_also_where_hdf5_tells_it_as_text(number: int, said: str, tmp_path: Path) -> None:
+    for error in (OSError(number, os.strerror(number)), RuntimeError(f"can't write: {os.strerror(number)}, errno")):
+        text = str(write_error(tmp_path / "a.h5", error, 2000))
+        assert said in text
+        assert "2.0 kB needed" in text
+
+
+def test_a_name_that_is_too_long_is_shown_short(tmp_path: Path) -> None:
+    """A reader said of such a name that the file was damaged."""
+    path = tmp_path / f"{'x' * 300}.h5"
+    for action in (
+        lambda: load(path),
+        lambda: save(path, make_objects()["particles"]),
+        lambda: read_structure(path, format="pqr"),
+    ):
+        with pytest.raises(FileFormatError, match=r"x\.\.\.: a name of 303 bytes, .* use a shorter one") as caught:
+            action()
+        assert len(str(caught.value)) < 200

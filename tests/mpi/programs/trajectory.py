@@ -61,7 +61,7 @@ with abort_on_error(comm):
     assert "bad.xyz:84" in message_of(bad, folder / "bad.h5"), message_of(bad, folder / "bad.h5")
     finished = broadcast_object(len(load(folder / "bad.h5").frames) if comm.rank == 0 else None, comm)
     assert finished == 5 // comm.size * comm.size, finished
-    assert "begun with another tol" in message_of(
+    assert "tol 1e-05 then, 0.001 now" in message_of(
         good, folder / "direct.h5", resume=True, tol=1e-3, accuracy="forces", method="direct"
     )
     assert "there is no such" in message_of(folder / "none.xyz", folder / "none.h5")

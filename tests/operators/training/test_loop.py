@@ -127,3 +127,26 @@ def test_patches_are_trained_and_kept(tmp_path):
     again = load(tmp_path / "m.h5")
     assert again.patches == cut
     np.testing.assert_array_equal(again(x), operator(x))
+
+
+@pytest.mark.parametrize(
+    ("model", "patches", "fits"),
+    [
+        (FNO((8, 8), 1, 1, 4, 1), None, True),
+        (FNO((9, 8), 1, 1, 4, 1), None, False),
+        (FNO((8, 10), 1, 1, 4, 1), None, False),
+        (FNO((10, 10), 1, 1, 4, 1, domain_padding=0.125), None, True),
+        (FNO((8, 8), 6, 1, 4, 1, positional_grid=False), MultigridPatches(1), False),
+        (FNO((4, 4), 6, 1, 4, 1, positional_grid=False), MultigridPatches(1), True),
+    ],
+)
+def test_modes_that_the_samples_do_not_have_are_refused(model, patches, fits):
+    """Their weights stayed as they were drawn, and made noise of predictions on finer grids."""
+    x, y = low_passed(n=4)
+    config = TrainingConfig(epochs=1, batch_size=4, loss="l2")
+    if fits:
+        trained, _ = train_operator(model, x, y, config, patches=patches)
+        assert trained(x[:1]).shape == y[:1].shape
+        return
+    with pytest.raises(InvalidValueError, match=r"n_modes is .*, and samples on \d x \d points .* expected at most"):
+        train_operator(model, x, y, config, patches=patches)

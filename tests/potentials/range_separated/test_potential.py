@@ -229,6 +229,9 @@ def test_reference_gradient_of_many_targets_equals_the_kernel():
         ({"tol": 1.0}, "tol is 1.0"),
         ({"tol": 1e-6, "alpha": -1.0}, "alpha is -1.0"),
         ({"tol": 1e-6, "padding": 0.0}, "padding is 0.0"),
+        ({"tol": 1e-6, "padding": 1e30}, r"padding is 1e\+30 angstrom; expected a positive number up to"),
+        ({"tol": 1e-6, "alpha": 1e30}, r"alpha is 1e\+30 /angstrom; expected at most"),
+        ({"tol": 1e-6, "expected_targets": 10**30}, "expected_targets is 10+; expected a number from 1 to"),
         ({"tol": 1e-6, "expected_targets": 0}, "expected_targets is 0"),
     ],
 )

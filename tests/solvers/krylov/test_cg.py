@@ -16,6 +16,7 @@ from sci.solvers import (
     Multigrid,
     PoissonOperator,
     cg,
+    conjugate_directions,
 )
 
 RNG = np.random.default_rng(5)
@@ -282,3 +283,20 @@ def test_a_class_in_place_of_an_object_is_named():
     A = PoissonOperator(np.ones((4, 4), bool))
     with pytest.raises(DTypeError, match=r"M is the class Multigrid; expected an object of it, as Multigrid\(A\)"):
         cg(A, np.ones((4, 4)), M=Multigrid)
+
+
+def test_what_no_iteration_reaches_is_refused_at_once():
+    """A residual below the rounding of b - A x was iterated for, up to the limit."""
+    A, b = PoissonOperator(np.ones((6, 6), dtype=bool)), np.ones((6, 6))
+    for rtol in (0.0, 1e-17, 1e-300):
+        with pytest.raises(InvalidValueError, match=r"below the rounding of b - A x .* at least 2\.2e-16"):
+            cg(A, b, rtol=rtol)
+        with pytest.raises(InvalidValueError, match=r"below the rounding of b - A x"):
+            conjugate_directions(A, b, lambda r: r, rtol=rtol)
+    with pytest.raises(InvalidValueError, match="rounding"):
+        cg(A, b, rtol=1e-17, maxiter=3)
+    with pytest.raises(InvalidValueError, match="expected rtol from 0 to below 1"):
+        cg(A, b, rtol=1.0)
+    assert cg(A, b, rtol=0.0, maxiter=2).iterations == 2
+    assert cg(A, b, rtol=0.0, atol=1e-3).converged
+    assert cg(A, b, rtol=3e-16, maxiter=200).residual_norms[-1] < 1e-14

@@ -11,6 +11,7 @@ from sci import io
 from sci.cli.outcome import require_writable, tell
 from sci.cli.sharing import on_first_alone
 from sci.errors import FileFormatError
+from sci.io.readers.text import require_file
 from sci.potentials import Particles, PotentialGrid
 
 __all__ = ["export_paths", "run", "write_exports"]
@@ -34,7 +35,9 @@ def write_exports(paths: dict[str, Path], grid: PotentialGrid, particles: Partic
 @on_first_alone
 def run(arguments: argparse.Namespace) -> None:
     """Export the grid or the field of a file."""
-    paths = export_paths(arguments.output or arguments.file, arguments.to)
+    out = arguments.output or arguments.file
+    require_file(out)
+    paths = export_paths(out, arguments.to)
     require_writable(list(paths.values()), [arguments.file], overwrite=arguments.overwrite)
     report: dict[str, Any] = {"file": str(arguments.file), "exports": {name: str(path) for name, path in paths.items()}}
     drawn = paths.pop("vtkhdf", None)
