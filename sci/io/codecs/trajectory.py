@@ -254,7 +254,7 @@ def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
 
 
 def _changed(name: str, then: Any, now: Any) -> str:
-    """Return what differs, in words; digests of files say nothing to a reader."""
+    """Describe a setting that differs; digests of files say nothing to a reader."""
     if name == "frames":
         start, stop, step = then if isinstance(then, list) and len(then) == 3 else ("?", "?", "?")
         return f"frames {start}:{stop}:{step} then, {now[0]}:{now[1]}:{now[2]} now"

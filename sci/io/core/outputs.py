@@ -272,7 +272,7 @@ def is_full(error: Exception) -> bool:
 
 
 def _fullness(error: Exception) -> str | None:
-    """Return what an error says is used up; None if it is another error. HDF5 tells the number as text alone."""
+    """Name the space that an error says is used up; None for another error. HDF5 tells the number as text alone."""
     text = str(error)
     return next(
         (said for n, said in _FULL.items() if getattr(error, "errno", None) == n or os.strerror(n) in text), None

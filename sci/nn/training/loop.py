@@ -366,7 +366,7 @@ def _require_good(arrays: Mapping[str, Array], step: int, what: str, optimizer: 
 
 
 def _fix(optimizer: Optimizer) -> str:
-    """Return what to do about NaN; names the learning rate of an optimizer that has one."""
+    """Advise about NaN; name the learning rate of an optimizer that has one."""
     rate = getattr(optimizer, "learning_rate", None)
     lower = "a lower learning rate" if rate is None else f"a learning rate below {rate:g}"
     return f"the last checkpoint is from before. Try {lower}, a warm-up, or gradients that are clipped"
