@@ -1,5 +1,6 @@
-"""Linear algebra that several rooms share: pairs of points, small symmetric matrices, Lanczos and its quadratures."""
+"""Linear algebra that several rooms share: pairs of points, small symmetric matrices, Gram matrices, Lanczos."""
 
+from sci.linalg.gram import WoodburySolver, gram_matrix
 from sci.linalg.lanczos import condition_of, lanczos, ritz_vectors
 from sci.linalg.pairwise.neighbors import nearest, nearest_k, steepest
 from sci.linalg.pairwise.points import PackedPoints
@@ -14,7 +15,9 @@ __all__ = [
     "SpectralDensity",
     "SymmetricEigen",
     "TraceEstimate",
+    "WoodburySolver",
     "condition_of",
+    "gram_matrix",
     "lanczos",
     "log_determinant",
     "log_sum_exp",

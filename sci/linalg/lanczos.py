@@ -13,7 +13,7 @@ from sci.backend import Array, as_finite, namespace
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of
 from sci.errors import InvalidValueError
 
-__all__ = ["condition_of", "lanczos", "power_of_two", "ritz_vectors"]
+__all__ = ["condition_of", "lanczos", "largest_entry", "power_of_two", "ritz_vectors"]
 
 SMALLEST = 1e-8
 """Ritz values below are dropped by `ritz_vectors`."""
@@ -93,7 +93,7 @@ def lanczos(
     product = _guarded(apply, n, comm)
     if start is None:
         start = product(np.random.default_rng([seed, rank_of(comm)] if rank_of(comm) else seed).normal(size=n))
-    start = start / power_of_two(_largest(start, comm))
+    start = start / power_of_two(largest_entry(start, comm))
     xp, unit = namespace(start), 0.0
     basis = xp.empty((steps, n)) if reorthogonalize else None
     alpha, beta = np.empty(steps), np.empty(steps)
@@ -104,7 +104,7 @@ def lanczos(
     for k in range(steps):
         w = product(v)
         # Squares of very large and very small entries leave the range of numbers: A is scaled by a power of two.
-        unit = unit or power_of_two(_largest(w, comm))
+        unit = unit or power_of_two(largest_entry(w, comm))
         w = w / unit
         alpha[k] = _dot(w, v, comm)
         if not np.isfinite(alpha[k]):
@@ -133,7 +133,8 @@ def _guarded(apply: Callable[[Array], Array], n: int, comm: Comm) -> Callable[[A
     return product
 
 
-def _largest(a: Array, comm: Comm) -> float:
+def largest_entry(a: Array, comm: Comm) -> float:
+    """Return the largest absolute entry over the ranks; 0 for none."""
     largest = np.array([float(abs(a).max()) if a.size else 0.0])
     return float(largest[0] if comm is None else allreduce_max(largest, comm, checked=True)[0])
 

@@ -248,6 +248,8 @@ DIFFER: dict[str, Body] = {
     "weighted_sum:rate": lambda c, odd, _: linalg.weighted_sum(
         ONES, ONES, ONES, np.ones(2), 1.0 + odd, np.ones(2), comm=c
     ),
+    "gram_matrix:vectors": lambda c, odd, _: linalg.gram_matrix(np.ones((2 + odd, 3)), comm=c),
+    "WoodburySolver:damping": lambda c, odd, _: linalg.WoodburySolver(ONES, 1.0 + odd, comm=c),
     "lanczos:steps": lambda c, odd, _: linalg.lanczos(lambda v: v, 4, 2 + odd, start=np.ones(4), comm=c),
     "lanczos:reorthogonalize": lambda c, odd, _: linalg.lanczos(
         lambda v: v, 4, 2, start=np.ones(4), reorthogonalize=bool(odd), comm=c

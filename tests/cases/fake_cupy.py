@@ -215,7 +215,7 @@ def make() -> ModuleType:
         repeat=_repeat,
         add=_add(),
         random=SimpleNamespace(default_rng=_Generator),
-        linalg=_part(np.linalg, "norm", "qr", "svd", "eigh", "inv", "solve", "det"),
+        linalg=_part(np.linalg, "norm", "qr", "svd", "eigh", "eigvalsh", "cholesky", "inv", "solve", "det"),
         fft=_part(np.fft, "fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn"),
         cuda=SimpleNamespace(
             Device=lambda: SimpleNamespace(id=0),
