@@ -1,20 +1,23 @@
-"""Stochastic Lanczos quadrature: densities of eigenvalues, traces of functions, log-determinants, with their errors."""
+"""Quadratures by Lanczos' iteration: densities of eigenvalues, traces of functions, extremes, with their errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from sci.arguments import collective_entry
-from sci.backend import Array, Device, namespace_of
-from sci.distributed import Comm, agreed, rank_of
+from sci.backend import Array
+from sci.distributed import Comm, agreed, allreduce_max
 from sci.errors import ConvergenceError, InvalidValueError
-from sci.linalg.lanczos import lanczos
+from sci.linalg.extremes import Extremes, extreme_eigenvalues
 
-__all__ = ["SpectralDensity", "TraceEstimate", "log_determinant", "spectral_density", "trace_of_function"]
+__all__ = ["LanczosQuadrature", "SpectralDensity", "TraceEstimate"]
+
+Rule = tuple[np.ndarray, np.ndarray]
+"""Nodes and weights of a quadrature; the weights add up to 1."""
 
 
 @dataclass(frozen=True)
@@ -109,220 +112,155 @@ class SpectralDensity:
         return np.asarray(np.exp(-0.5 * z * z) @ self.weights / (width * np.sqrt(2 * np.pi)))
 
 
-@collective_entry
-def spectral_density(
-    apply: Callable[[Array], Array],
-    n: int,
-    *,
-    probes: int = 10,
-    steps: int = 40,
-    seed: int = 0,
-    device: Device = "cpu",
-    comm: Comm = None,
-) -> SpectralDensity:
-    """Estimate the distribution of the eigenvalues of a symmetric matrix by stochastic Lanczos quadrature.
+@dataclass(frozen=True, eq=False)
+class LanczosQuadrature:
+    """What Lanczos' iteration from several random vectors tells of the eigenvalues of a matrix.
 
     Parameters
     ----------
-    apply : callable
-        The product of the matrix with a vector (n,).
-    n : int
-        Length of the rank's own part of a vector.
-    probes : int
-        Random vectors of +-1; the error falls as 1 / sqrt(probes n).
-    steps : int
-        Lanczos steps of each; they resolve features of about the width of the spectrum over the steps.
-    seed : int
-    device : {"cpu", "cuda"}
-        Where the vectors lie.
+    coefficients : tuple of (alpha, beta)
+        Diagonal (m,) and off-diagonal (m - 1,) of each probe; (m,) with a zero at the end where the Krylov space ended.
+    size : int
+        Number of eigenvalues.
+    weighted : bool
+        True for M A, whose probes have the covariance A: every eigenvalue then weighs as much as it is large, and
+        weights are divided by the nodes.
+    moments : tuple of float
+        Exact traces of A, A^2, ..., as far as they are known.
     comm : mpi4py communicator, optional
-        Each rank holds a part of the vectors, and `apply` is collective.
-
-    Returns
-    -------
-    SpectralDensity
-
-    Raises
-    ------
-    InvalidValueError
 
     Notes
     -----
-    probes x steps products, three vectors: the three-term recurrence without re-orthogonalization, whose quadratures
-    are as good. The probes do not depend on the number of ranks. Collective over `comm`.
-
-    References
-    ----------
-    Ubaru, Chen and Saad, SIAM J. Matrix Anal. Appl. 38, 1075 (2017); Golub and Meurant, Matrices, Moments and
-    Quadrature (2010).
+    Every rank holds the same numbers. `trace` and `log_determinant` are collective over `comm`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.linalg import spectral_density
+    >>> from sci.linalg import lanczos_quadrature
     >>> diagonal = np.repeat([1.0, 2.0, 4.0], 100)
-    >>> spectral_density(lambda v: diagonal * v, 300).below([1.5, 3.0]).round(6)
-    array([0.333333, 0.666667])
-    """
-    rules, total = _rules(apply, n, probes, steps, seed, device, comm)
-    nodes, weights = (np.concatenate(parts) for parts in zip(*(_nodes(*rule) for rule in rules)))
-    order = np.argsort(nodes)
-    return SpectralDensity(nodes[order], weights[order] / probes, total)
-
-
-@collective_entry
-def trace_of_function(
-    apply: Callable[[Array], Array],
-    n: int,
-    function: Callable[[np.ndarray], np.ndarray],
-    *,
-    probes: int = 10,
-    steps: int = 40,
-    seed: int = 0,
-    device: Device = "cpu",
-    comm: Comm = None,
-) -> TraceEstimate:
-    """Estimate tr f(A) of a symmetric matrix by stochastic Lanczos quadrature.
-
-    Parameters
-    ----------
-    apply : callable
-        The product of A with a vector (n,).
-    n : int
-        Length of the rank's own part of a vector.
-    function : callable
-        f, of an array of eigenvalues.
-    probes, steps, seed, device, comm
-        As for `spectral_density`.
-
-    Returns
-    -------
-    TraceEstimate
-
-    Raises
-    ------
-    InvalidValueError
-        Also where f gives NaN or Inf within the spectrum.
-
-    Notes
-    -----
-    probes x steps products with A. Collective over `comm`.
-
-    References
-    ----------
-    Ubaru, Chen and Saad, SIAM J. Matrix Anal. Appl. 38, 1075 (2017).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.linalg import trace_of_function
-    >>> diagonal = np.repeat([1.0, 2.0, 4.0], 100)
-    >>> round(trace_of_function(lambda v: diagonal * v, 300, np.sqrt).value, 6)
-    441.421356
-    """
-    rules, total = _rules(apply, n, probes, steps, seed, device, comm)
-    whole, shorter = (np.array([_quadrature(function, a, b, part) for a, b in rules]) * total for part in (1.0, 0.75))
-    error = float(whole.std(ddof=1) / np.sqrt(probes)) if probes > 1 else float("nan")
-    truncation = float(abs(whole.mean() - shorter.mean()))
-    return TraceEstimate(float(whole.mean()), error, truncation, probes, max(len(a) for a, _ in rules))
-
-
-@collective_entry
-def log_determinant(
-    apply: Callable[[Array], Array],
-    n: int,
-    *,
-    probes: int = 10,
-    steps: int = 40,
-    seed: int = 0,
-    device: Device = "cpu",
-    comm: Comm = None,
-) -> TraceEstimate:
-    """Estimate log det A = tr log A of a symmetric positive definite matrix; see `trace_of_function`.
-
-    Parameters
-    ----------
-    apply : callable
-        The product of A with a vector (n,).
-    n : int
-        Length of the rank's own part of a vector.
-    probes, steps, seed, device, comm
-        As for `spectral_density`.
-
-    Returns
-    -------
-    TraceEstimate
-
-    Raises
-    ------
-    ConvergenceError
-        If A is not positive definite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.linalg import log_determinant
-    >>> diagonal = np.repeat([1.0, 2.0, 4.0], 100)
-    >>> round(log_determinant(lambda v: diagonal * v, 300).value / float(np.log(2)), 6)
-    300.0
+    >>> lanczos_quadrature(lambda v: diagonal * v, 300, probes=4)
+    LanczosQuadrature(4 probes of 300 eigenvalues, 3 steps)
     """
 
-    def logarithm(values: np.ndarray) -> np.ndarray:
-        # Rounding leaves an eigenvalue of zero anywhere below this.
-        if values.min() <= 1e-14 * np.abs(values).max():
-            raise ConvergenceError(
-                f"log_determinant: A has Ritz values from {values.min():.3g} to {values.max():.3g}; expected a matrix "
-                "that is positive definite beyond rounding"
-            )
-        return np.asarray(np.log(values))
+    coefficients: tuple[Rule, ...]
+    size: int
+    weighted: bool = False
+    moments: tuple[float, ...] = ()
+    comm: Comm = None
 
-    settings = {"probes": probes, "steps": steps, "seed": seed}
-    return trace_of_function(apply, n, logarithm, **settings, device=device, comm=comm)
+    def __repr__(self) -> str:
+        return f"LanczosQuadrature({len(self.coefficients)} probes of {self.size} eigenvalues, {self.steps} steps)"
+
+    @property
+    def steps(self) -> int:
+        """Steps of the longest iteration."""
+        return max(len(alpha) for alpha, _ in self.coefficients)
+
+    def rules(self, part: float = 1.0) -> list[Rule]:
+        """Return nodes and weights of each probe after a part of the steps."""
+        found = []
+        for alpha, beta in self.coefficients:
+            steps = max(1, round(part * len(alpha)))
+            nodes, vectors = eigh_tridiagonal(alpha[:steps], beta[: steps - 1])
+            weights = vectors[0] ** 2
+            if self.weighted:
+                if nodes[0] <= 0:
+                    raise ConvergenceError(
+                        f"M A has the Ritz value {nodes[0]:.3g}; expected A and M that are positive definite"
+                    )
+                weights = weights / nodes
+            found.append((nodes, weights / weights.sum()))
+        return found
+
+    def density(self) -> SpectralDensity:
+        """Return the distribution of the eigenvalues: the mean of the quadratures."""
+        nodes, weights = (np.concatenate(parts) for parts in zip(*self.rules()))
+        order = np.argsort(nodes)
+        return SpectralDensity(nodes[order], weights[order] / len(self.coefficients), self.size)
+
+    def extremes(self) -> Extremes:
+        """Return the smallest and the largest Ritz value of all probes, with their errors."""
+        return reduce(Extremes.merged, (extreme_eigenvalues(*one) for one in self.coefficients))
+
+    def trace(self, function: Callable[[np.ndarray], np.ndarray]) -> TraceEstimate:
+        """Return the trace of a function of the matrix; see `trace_of_function`.
+
+        Parameters
+        ----------
+        function : callable
+            f, of an array of eigenvalues; the same on all ranks.
+        """
+        rules, shorter = self.rules(), self.rules(0.75)
+        with agreed(self.comm, "trace_of_function"):
+            values, fewer = ([_values(function, nodes) for nodes, _ in which] for which in (rules, shorter))
+        _require_one_function(np.concatenate(values), self.comm)
+        fit = self._fit(rules, values)
+        exact = self.size * fit[0] + sum(c * m for c, m in zip(fit[1:], self._scaled_moments(rules)))
+        found, before = (
+            exact + self.size * np.array([w @ (f - self._polynomial(fit, x, rules)) for (x, w), f in zip(which, of)])
+            for which, of in ((rules, values), (shorter, fewer))
+        )
+        error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")
+        truncation = float(abs(found.mean() - before.mean()))
+        return TraceEstimate(float(found.mean()), error, truncation, len(found), self.steps)
+
+    def log_determinant(self) -> TraceEstimate:
+        """Return the trace of the logarithm; see `log_determinant`."""
+        return self.trace(_logarithm)
+
+    def _fit(self, rules: list[Rule], values: list[np.ndarray]) -> np.ndarray:
+        """Return the polynomial nearest to f over the density, of as many powers as there are moments.
+
+        What it explains of f has a trace that is known, and so no error: a control variate.
+        """
+        # A quadrature of m nodes is exact up to the power 2 m - 1, and gives the power's own trace of the probe.
+        powers = min(len(self.moments), *(2 * len(nodes) - 1 for nodes, _ in rules))
+        if powers < 1:
+            return np.zeros(1)
+        nodes, weights = (np.concatenate(parts) for parts in zip(*rules))
+        root = np.sqrt(weights)
+        matrix = np.vander(nodes / _largest_node(rules), powers + 1, increasing=True) * root[:, None]
+        return np.asarray(np.linalg.lstsq(matrix, np.concatenate(values) * root, rcond=None)[0])
+
+    def _scaled_moments(self, rules: list[Rule]) -> list[float]:
+        scale = _largest_node(rules)
+        return [moment / scale ** (k + 1) for k, moment in enumerate(self.moments)]
+
+    def _polynomial(self, fit: np.ndarray, nodes: np.ndarray, rules: list[Rule]) -> np.ndarray:
+        return np.asarray(np.polynomial.polynomial.polyval(nodes / _largest_node(rules), fit))
 
 
-def _rules(
-    apply: Callable[[Array], Array], n: int, probes: int, steps: int, seed: int, device: Device, comm: Comm
-) -> tuple[list[tuple[np.ndarray, np.ndarray]], int]:
-    """Return alpha and beta of Lanczos' iteration from every probe, and the number of unknowns of all ranks."""
-    with agreed(comm, "stochastic Lanczos quadrature") as agreement:
-        agreement.same(probes=probes, steps=steps, seed=seed)
-        agreement.gather(n)
-        xp = namespace_of(device)
-    counts = agreement.table[:, 0]
-    total, first = int(counts.sum()), int(counts[: rank_of(comm)].sum())
-    if probes < 1 or steps < 1 or total < 1:
-        raise InvalidValueError(f"{probes} probes, {steps} steps, {total} unknowns; expected positive numbers")
-    rules = []
-    for probe in range(probes):
-        start = xp.asarray(_signs(seed, probe, first, n))
-        _, alpha, beta = lanczos(apply, n, min(steps, total), start=start, reorthogonalize=False, comm=comm)
-        rules.append((alpha, beta))
-    return rules, total
+def _logarithm(values: np.ndarray) -> np.ndarray:
+    # Rounding leaves an eigenvalue of zero anywhere below this.
+    if values.min() <= 1e-14 * np.abs(values).max():
+        raise ConvergenceError(
+            f"log_determinant: A has Ritz values from {values.min():.3g} to {values.max():.3g}; expected a matrix "
+            "that is positive definite beyond rounding"
+        )
+    return np.asarray(np.log(values))
 
 
-def _signs(seed: int, probe: int, first: int, n: int) -> np.ndarray:
-    """Return n signs that depend on the number of the unknown alone: a hash of seed, probe and number (SplitMix64)."""
-    state = np.random.SeedSequence([seed, probe]).generate_state(1, np.uint64)[0]
-    with np.errstate(over="ignore"):
-        z = state + np.arange(first + 1, first + n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.where(z >> np.uint64(63), -1.0, 1.0)
+def _largest_node(rules: list[Rule]) -> float:
+    """Return the size of the largest node, 1 for zeros alone."""
+    return max(float(np.abs(nodes).max()) for nodes, _ in rules) or 1.0
 
 
-def _nodes(alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of the Gauss quadrature of a tridiagonal matrix."""
-    values, vectors = eigh_tridiagonal(alpha, beta)
-    return values, vectors[0] ** 2
-
-
-def _quadrature(
-    function: Callable[[np.ndarray], np.ndarray], alpha: np.ndarray, beta: np.ndarray, part: float
-) -> float:
-    """Return the quadrature of a function after a part of the steps."""
-    steps = max(1, round(part * len(alpha)))
-    nodes, weights = _nodes(alpha[:steps], beta[: steps - 1])
+def _values(function: Callable[[np.ndarray], np.ndarray], nodes: np.ndarray) -> np.ndarray:
     values = np.asarray(function(nodes), dtype=float)
     if values.shape != nodes.shape or not np.isfinite(values).all():
         raise InvalidValueError(f"function gives {values} at {nodes}; expected a finite number for each eigenvalue")
-    return float(weights @ values)
+    return values
+
+
+def _require_one_function(values: np.ndarray, comm: Comm) -> None:
+    """Refuse a function whose values differ between ranks; processors may differ in the last digits."""
+    if comm is None:
+        return
+    high, low = allreduce_max(np.stack([values, -values]), comm, checked=True) * np.array([[1.0], [-1.0]])
+    apart = np.abs(high - low)
+    if (apart > 1e-8 * max(float(np.abs(high).max()), float(np.abs(low).max()))).any():
+        k = int(apart.argmax())
+        raise InvalidValueError(
+            f"trace_of_function: function differs between ranks: from {low[k]:.6g} to {high[k]:.6g} at one eigenvalue; "
+            "expected the same on all ranks"
+        )

@@ -5,6 +5,7 @@ from sci.solvers.dcdm.solver import DeepConjugateDirection
 from sci.solvers.dcdm.training_set import ritz_right_hand_sides
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.protocols import LinearOperator, Preconditioner
+from sci.solvers.krylov.spectrum import Spectrum, spectrum
 from sci.solvers.krylov.traffic import iteration_traffic
 from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.preconditioner import LearnedMultigrid
@@ -28,10 +29,12 @@ __all__ = [
     "PoissonOperator",
     "Preconditioner",
     "SolveResult",
+    "Spectrum",
     "block_slices",
     "cg",
     "conjugate_directions",
     "iteration_traffic",
     "line_search_loss",
     "ritz_right_hand_sides",
+    "spectrum",
 ]

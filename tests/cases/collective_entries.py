@@ -256,6 +256,17 @@ DIFFER: dict[str, Body] = {
     ),
     "spectral_density:probes": lambda c, odd, _: linalg.spectral_density(lambda v: v, 4, probes=2 + odd, comm=c),
     "trace_of_function:seed": lambda c, odd, _: linalg.trace_of_function(lambda v: v, 4, np.exp, seed=int(odd), comm=c),
+    "trace_of_function:function": lambda c, odd, _: linalg.trace_of_function(
+        lambda v: np.arange(1.0, 5.0) * v, 4, (np.exp, np.sqrt)[odd], comm=c
+    ),
+    "lanczos:project": lambda c, odd, _: linalg.lanczos(
+        lambda v: v, 4, 2, start=np.ones(4), project=(lambda v: v) if odd else None, comm=c
+    ),
+    "lanczos_quadrature:size": lambda c, odd, _: linalg.lanczos_quadrature(lambda v: v, 4, size=2 + odd, comm=c),
+    "lanczos_quadrature:moments": lambda c, odd, _: linalg.lanczos_quadrature(
+        lambda v: v, 4, moments=[4.0 + odd], comm=c
+    ),
+    "spectrum:steps": lambda c, odd, _: solvers.spectrum(_operator(c), steps=2 + odd, probes=1),
     "log_determinant:steps": lambda c, odd, _: linalg.log_determinant(lambda v: v, 4, steps=2 + odd, comm=c),
     # ensembles
     "sinkhorn:reg": lambda c, odd, _: ensembles.sinkhorn(POINTS, POINTS, 1.0 + odd, comm=c),

@@ -36,6 +36,11 @@ MASK = np.ones((6, 6, 6), bool)
 SMALL = solvers.PoissonOperator(np.ones((2, 2, 2), bool))
 A = solvers.PoissonOperator(MASK)
 B = real(6, 6, 6)
+SPECTRUM = (
+    linalg.SpectralDensity(np.ones(1), np.ones(1), 1),
+    linalg.Extremes(1.0, 1.0, 0.0, 0.0),
+    linalg.TraceEstimate(0.0, 0.0, 0.0, 1, 1),
+)
 GRADIENTS = {"w": real(3), "v": real(2, 2)}
 FNO = operators.FNO((4, 4), 1, 1, 4, 2)
 FIELDS = real(4, 1, 8, 8, dtype=np.float32)
@@ -262,6 +267,8 @@ def _solvers() -> dict[str, Call]:
             solvers.PoissonOperator, MASK, (1.0, 1.0, 2.0), "neumann", neumann_body=MASK, coefficient=B * B + 1
         ),
         "PoissonOperator.matvec": call(A.matvec, B),
+        "Spectrum": call(solvers.Spectrum, *SPECTRUM, null_size=1, preconditioner="ic"),
+        "spectrum": call(solvers.spectrum, A, None, probes=2, steps=3, seed=1, name="none"),
         "PoissonOperator.apply": call(A.apply, B),
         "PoissonOperator.compress": call(A.compress, B),
         "PoissonOperator.expand": call(A.expand, B.ravel()),

@@ -22,6 +22,7 @@ LOCAL = {
     *("GridDecomposition", "abort_on_error", "launched", "positions", "rank_of", "recv", "reset_traffic", "send"),
     *("shard", "shift", "size", "split", "traffic", "RankGrid", "copy_to_ranks"),
     *("agreed", "job", "save_potential_file", "rank_grid", "Deferred.settle", "ring_steps"),
+    "LanczosQuadrature",
 }
 """With a communicator, but not collective, or with nothing that has to agree, or tested in a file of their own."""
 

@@ -1,4 +1,4 @@
-"""Lanczos' iteration against dense spectra, over ranks, and the condition that conjugate gradients leave."""
+"""Lanczos' iteration against dense spectra, over ranks, plain and preconditioned."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator
 from thread_ranks import ThreadComm, on_ranks
 
-from sci.errors import InvalidValueError, SciError
-from sci.linalg import condition_of, lanczos, ritz_vectors
-from sci.solvers import Jacobi, Multigrid, PoissonOperator, cg
+from sci.errors import ConvergenceError, InvalidValueError, SciError
+from sci.linalg import lanczos, ritz_vectors
 
 RNG = np.random.default_rng(6)
 VALUES = np.concatenate([np.linspace(1, 2, 50), [5.0, 9.0]])
@@ -67,38 +66,36 @@ def test_ranks_give_the_serial_coefficients(size: int) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-@pytest.mark.parametrize("preconditioner", [None, Jacobi, Multigrid])
-def test_a_solve_tells_the_condition(preconditioner: Any) -> None:
-    """Within 1 % of the ratio of the extreme eigenvalues of M A by SciPy."""
-    mask = np.ones((9, 9, 9), bool)
-    mask[3:5, 2:6, 4:6] = False
-    operator = PoissonOperator(mask)
-    M = None if preconditioner is None else preconditioner(operator)
-    found = cg(operator, RNG.normal(size=operator.size), rtol=1e-11, M=M)
-    matrix = operator.to_scipy()
-    if M is None:
-        low, high = (eigsh(matrix, 1, which="LM", **where)[0][0] for where in ({"sigma": 0}, {}))
-    else:
-        # M A has the eigenvalues of the pencil (A, M^-1); as a dense matrix here.
-        dense = np.stack([M.matvec(np.asarray(column).ravel()) for column in matrix.toarray()], axis=1)
-        values = np.sort(np.linalg.eigvals(dense).real)
-        low, high = values[0], values[-1]
-    assert 0.99 * high / low < found.condition < (1 + 1e-5) * high / low
+@pytest.mark.parametrize("reorthogonalize", [True, False])
+def test_a_preconditioner_gives_the_spectrum_of_m_a(reorthogonalize: bool) -> None:
+    g = RNG.normal(size=(52, 52))
+    M = g @ g.T / 52 + np.eye(52)
+    exact = np.sort(np.linalg.eigvals(M @ A).real)
+    start = RNG.normal(size=52)
+    steps = 52 if reorthogonalize else 40
+    basis, alpha, beta = lanczos(
+        lambda v: A @ v, 52, steps, start=start, reorthogonalize=reorthogonalize, preconditioner=lambda v: M @ v
+    )
+    values = np.linalg.eigvalsh(_tridiagonal(alpha, beta))
+    if basis is None:
+        np.testing.assert_allclose(values[[0, -1]], exact[[0, -1]], rtol=1e-6)
+        return
+    np.testing.assert_allclose(values, exact, rtol=1e-9)
+    np.testing.assert_allclose(basis @ np.linalg.inv(M) @ basis.T, np.eye(52), atol=1e-11)
+    np.testing.assert_allclose(basis @ A @ basis.T, _tridiagonal(alpha, beta), atol=1e-10)
+    vectors = ritz_vectors(basis, alpha, beta)[1]
+    np.testing.assert_allclose(M @ A @ vectors.T, vectors.T * exact, atol=1e-8 * exact[-1])
 
 
-def test_the_condition_of_columns_is_the_largest() -> None:
-    matrix = np.diag([1.0, 2.0, 3.0, 10.0])
-    one, all_of_it = np.eye(4)[:, :1], np.ones((4, 1))
-    assert cg(matrix, np.hstack([one, all_of_it]), rtol=1e-12).condition == pytest.approx(10)
-    assert cg(matrix, one[:, 0], rtol=1e-12).condition == pytest.approx(1)
-    assert np.isnan(cg(matrix, np.zeros(4)).condition)
-
-
-def test_coefficients_of_two_steps_are_those_of_the_matrix_by_hand() -> None:
-    """T = [[2.5, 1.25], [1.25, 2.625]] of lengths 0.4 and 0.5 and beta 0.25."""
-    values = np.linalg.eigvalsh([[2.5, 1.25], [1.25, 2.625]])
-    np.testing.assert_allclose(condition_of([0.4, 0.5], [0.0, 0.25]), values[1] / values[0], rtol=1e-14)
-    assert np.isnan(condition_of([], []))
+def test_units_of_the_preconditioner_do_not_matter() -> None:
+    M = np.diag(1 + RNG.random(52))
+    start = RNG.normal(size=52)
+    plain, scaled = (
+        lanczos(lambda v: A @ v, 52, 9, start=start, preconditioner=lambda v, u=unit: u * (M @ v))[1:]
+        for unit in (1.0, 1e200)
+    )
+    for one, other in zip(plain, scaled, strict=True):
+        np.testing.assert_allclose(other / 1e200, one, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +110,12 @@ def test_coefficients_of_two_steps_are_those_of_the_matrix_by_hand() -> None:
 def test_bad_input_is_named(call: Any, message: str) -> None:
     with pytest.raises(InvalidValueError, match=message):
         call()
+
+
+def test_a_preconditioner_that_is_not_definite_is_refused() -> None:
+    M = np.diag(np.where(np.arange(52) % 2, 1.0, -1.0))
+    with pytest.raises(ConvergenceError, match="expected a symmetric positive definite M"):
+        lanczos(lambda v: A @ v, 52, 10, start=np.arange(52.0), preconditioner=lambda v: M @ v)
 
 
 def test_ranks_that_disagree_are_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from sci.io.core.hdf5 import is_foreign, open_any, open_file
 from sci.io.core.integrity import check_heaps
 from sci.io.core.registry import codec
 from sci.io.grids.fields import Fields
+from sci.linalg import Extremes
 from sci.solvers import PoissonOperator, SolveResult
 
 __all__ = ["PoissonProblem", "load_problem"]
@@ -105,13 +107,13 @@ class _ProblemCodec:
 @codec(SolveResult, kind="solution", in_root=True)
 class _SolutionCodec:
     """`x` (of the shape of b), `residual_norms` (iterations + 1); attribute `about` (JSON: seconds,
-    converged, condition)."""
+    converged, extremes)."""
 
     @staticmethod
     def write(group: Group, result: SolveResult) -> None:
-        about = {"seconds": float(result.seconds), "converged": bool(result.converged)}
+        about: dict[str, Any] = {"seconds": float(result.seconds), "converged": bool(result.converged)}
         if math.isfinite(result.condition):
-            about["condition"] = float(result.condition)
+            about["extremes"] = [float(value) for value in astuple(result.extremes)]
         write_text(group, "about", json.dumps(about))
         norms = np.asarray(result.residual_norms, dtype=np.float64)
         write_array(group, "x", to_host(result.x), dims=axis_dims(result.x.ndim))
@@ -123,8 +125,8 @@ class _SolutionCodec:
         x, norms = read_array(group, "x", None), read_array(group, "residual_norms", None)
         if norms.ndim not in (1, 2):
             raise FileFormatError(f"residual_norms has shape {norms.shape}; expected one row an iteration")
-        condition = float(about.get("condition", "nan"))
-        return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), condition)
+        extremes = Extremes(*map(float, about.get("extremes", ())))
+        return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), extremes)
 
     @staticmethod
     def fields(result: SolveResult) -> Fields:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.arguments import Computed, collective_entry, entry
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
+from sci.linalg import Extremes
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, size_of_entries, total_norm
 from sci.solvers.krylov.guard import Guard
@@ -43,10 +45,9 @@ class SolveResult:
     converged : bool
     seconds : float
         Wall-clock time of the solve, setup not included.
-    condition : float
-        Condition of M A, the ratio of the extreme Ritz values that the coefficients of the iteration show: at most the
-        true one, and close to it after convergence. NaN without an iteration or where the solver does not tell; for
-        columns the largest.
+    extremes : Extremes
+        Smallest and largest eigenvalue of M A as the coefficients of the iteration show them, with their errors; of all
+        columns together. NaN without an iteration or where the solver does not tell.
 
     Examples
     --------
@@ -62,7 +63,12 @@ class SolveResult:
     residual_norms: np.ndarray
     converged: bool
     seconds: float
-    condition: Computed = float("nan")
+    extremes: Extremes = field(default_factory=Extremes)
+
+    @property
+    def condition(self) -> float:
+        """Condition of M A, the ratio of `extremes`: at most the true one, and close to it after convergence."""
+        return self.extremes.condition
 
     def __repr__(self) -> str:
         state = "converged" if self.converged else "not converged"
@@ -194,16 +200,16 @@ def cg(
     if not columns:
         x, course, target = solve(A, right, start, M, limits, callback, comm)
         norms, seconds = course.norms, time.perf_counter() - started
-        return SolveResult(x, len(norms) - 1, np.array(norms), norms[-1] <= target, seconds, course.condition)
+        return SolveResult(x, len(norms) - 1, np.array(norms), norms[-1] <= target, seconds, course.extremes)
     starts = [None if start is None else start[:, k] for k in range(right.shape[1])]
     found = [solve(A, right[:, k], starts[k], M, limits, callback, comm) for k in range(right.shape[1])]
     histories = [course.norms for _, course, _ in found]
     most = max(map(len, histories))
     history = np.stack([np.pad(norms, (0, most - len(norms)), mode="edge") for norms in histories], axis=1)
     converged = all(course.norms[-1] <= target for _, course, target in found)
-    condition = float(np.fmax.reduce([course.condition for _, course, _ in found]))
+    extremes = reduce(Extremes.merged, (course.extremes for _, course, _ in found))
     x = namespace(right).stack([x for x, _, _ in found], axis=1)
-    return SolveResult(x, most - 1, history, converged, time.perf_counter() - started, condition)
+    return SolveResult(x, most - 1, history, converged, time.perf_counter() - started, extremes)
 
 
 Solution: TypeAlias = tuple[Array, Course, float]

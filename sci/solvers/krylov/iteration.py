@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from sci.errors import ConvergenceError
-from sci.linalg import condition_of
+from sci.linalg import Extremes, extreme_eigenvalues, tridiagonal_of
 
 __all__ = ["Course", "Vectors", "iterate", "positive"]
 
@@ -73,9 +73,9 @@ class Course:
     betas: list[float]
 
     @property
-    def condition(self) -> float:
-        """Condition of M A as the coefficients show it."""
-        return condition_of(self.lengths, self.betas)
+    def extremes(self) -> Extremes:
+        """Extreme eigenvalues of M A as the coefficients show them."""
+        return extreme_eigenvalues(*tridiagonal_of(self.lengths, self.betas))
 
 
 def iterate(v: Vectors, target: float, maxiter: int) -> Course:

@@ -9,7 +9,7 @@ import pytest
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.errors import ConvergenceError, InvalidValueError
-from sci.linalg import log_determinant, spectral_density, trace_of_function
+from sci.linalg import lanczos_quadrature, log_determinant, random_signs, spectral_density, trace_of_function
 from sci.solvers import PoissonOperator
 
 N = 24
@@ -35,6 +35,103 @@ def test_the_log_determinant_of_a_box() -> None:
     assert abs(found.value - exact) < 4 * found.standard_error + found.truncation
     assert abs(found.value - exact) < 1e-3 * exact
     assert "10 probes" in repr(found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_known_traces_take_the_error_of_probes_away(count: int) -> None:
+    exact, moments = np.log(SPECTRUM).sum(), [(SPECTRUM**k).sum() for k in range(1, count + 1)]
+    plain = [log_determinant(BOX.matvec, BOX.size, seed=seed) for seed in range(6)]
+    helped = [log_determinant(BOX.matvec, BOX.size, seed=seed, moments=moments) for seed in range(6)]
+    for found in helped:
+        assert abs(found.value - exact) < 5 * found.standard_error + found.truncation
+    errors = [np.sqrt(np.mean([(f.value - exact) ** 2 for f in found])) for found in (plain, helped)]
+    assert errors[1] < errors[0] / 1.5
+    assert np.mean([f.standard_error for f in helped]) < np.mean([f.standard_error for f in plain]) / 2.5
+
+
+def test_more_traces_than_steps_resolve_are_left_out() -> None:
+    exact = 3 * SPECTRUM.sum()
+    found = trace_of_function(BOX.matvec, BOX.size, lambda x: 3 * x, probes=2, steps=1)
+    helped = lanczos_quadrature(
+        BOX.matvec, BOX.size, probes=2, steps=1, moments=[SPECTRUM.sum(), (SPECTRUM**2).sum()]
+    ).trace(lambda x: 3 * x)
+    np.testing.assert_allclose(helped.value, exact, rtol=1e-12)
+    assert abs(found.value - exact) > 1e-6 * exact
+
+
+def _pencil(n: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return R, M and the eigenvalues of M A, A = R'R."""
+    rng = np.random.default_rng(7)
+    R = rng.normal(size=(2 * n, n)) * np.linspace(0.3, 2, n)
+    A = R.T @ R / n
+    M = np.diag(1 / np.diag(A)) * rng.uniform(0.5, 1.5)
+    return R / np.sqrt(n), M, np.sort(np.linalg.eigvals(M @ A).real)
+
+
+def test_a_preconditioned_matrix_from_probes_of_its_covariance() -> None:
+    R, M, values = _pencil()
+    rows, columns = R.shape
+    found = lanczos_quadrature(
+        *(lambda v: R.T @ (R @ v), columns),
+        probe=lambda k: R.T @ random_signs(np.arange(rows), 5, k),
+        preconditioner=lambda v: M @ v,
+        probes=20,
+        steps=40,
+    )
+    estimate = found.log_determinant()
+    assert abs(estimate.value - np.log(values).sum()) < 4 * estimate.standard_error + estimate.truncation
+    assert estimate.standard_error < 0.02 * columns
+    trace = found.trace(lambda x: x)
+    assert abs(trace.value - values.sum()) < 4 * trace.standard_error
+    x = np.linspace(0, values[-1], 50)
+    assert np.abs(found.density().below(x) - np.searchsorted(values, x) / columns).max() < 0.08
+    ends = found.extremes()
+    assert abs(ends.largest - values[-1]) <= ends.largest_error + 1e-9 * values[-1]
+    assert abs(ends.smallest - values[0]) <= ends.smallest_error + 1e-9 * values[-1]
+
+
+def test_probes_in_the_complement_of_a_null_space() -> None:
+    """A path graph: the constants are its null space, and the pseudo-determinant is n (matrix-tree theorem)."""
+    n = 40
+
+    def laplacian(v: Any) -> Any:
+        out = 2 * v - np.roll(v, 1) - np.roll(v, -1)
+        out[0], out[-1] = v[0] - v[1], v[-1] - v[-2]
+        return out
+
+    found = lanczos_quadrature(laplacian, n, project=lambda v: v - v.mean(), size=n - 1, probes=400, steps=60)
+    assert found.extremes().smallest == pytest.approx(4 * np.sin(np.pi / (2 * n)) ** 2, rel=1e-9)
+    estimate = found.log_determinant()
+    assert abs(estimate.value - np.log(n)) < 4 * estimate.standard_error
+    assert estimate.standard_error < 0.8
+
+
+def test_signs_depend_on_the_number_alone() -> None:
+    signs = random_signs(np.arange(100_000), 3, 1)
+    assert set(signs) == {-1.0, 1.0}
+    assert abs(signs.mean()) < 4 / np.sqrt(len(signs))
+    np.testing.assert_array_equal(random_signs(np.array([[7], [99]]), 3, 1), signs[[[7], [99]]])
+    assert abs((signs * random_signs(np.arange(100_000), 3, 2)).mean()) < 4 / np.sqrt(len(signs))
+    assert abs((signs[1:] * signs[:-1]).mean()) < 4 / np.sqrt(len(signs))
+
+
+def test_a_function_that_differs_between_ranks_is_told() -> None:
+    values = np.linspace(1, 5, 40)
+
+    def body(comm: ThreadComm) -> None:
+        own = slice(20 * comm.rank, 20 * comm.rank + 20)
+        with pytest.raises(InvalidValueError, match="function differs between ranks: from"):
+            trace_of_function(lambda v: values[own] * v, 20, (np.log, np.sqrt)[comm.rank], steps=10, comm=comm)
+
+        def fails(x: Any) -> Any:
+            if comm.rank:
+                raise InvalidValueError("no such function")
+            return x
+
+        with pytest.raises(InvalidValueError, match="no such function"):
+            trace_of_function(lambda v: values[own] * v, 20, fails, steps=10, comm=comm)
+
+    on_ranks(2, body)
 
 
 def test_the_standard_error_is_the_scatter_of_seeds() -> None:
@@ -117,6 +214,10 @@ def test_an_exhausted_space_gives_the_exact_value() -> None:
         ),
         (lambda: trace_of_function(lambda v: 0 * v, 5, lambda x: 1 / x), InvalidValueError, "function gives"),
         (lambda: spectral_density(lambda v: v, 5, probes=0), InvalidValueError, "0 probes"),
+        (lambda: spectral_density(lambda v: v, 5, seed=-1), InvalidValueError, "seed is -1"),
+        (lambda: lanczos_quadrature(lambda v: v, 5, preconditioner=lambda v: v), InvalidValueError, "give probe="),
+        (lambda: lanczos_quadrature(lambda v: v, 5, project=lambda v: v), InvalidValueError, "give size="),
+        (lambda: lanczos_quadrature(lambda v: v, 5, size=6), InvalidValueError, "6 eigenvalues of 5 unknowns"),
         (lambda: spectral_density(lambda v: v, 5).smoothed(np.zeros(1), 0.0), InvalidValueError, "width is 0.0"),
     ],
 )
