@@ -21,7 +21,7 @@ def test_rules_are_those_of_gauss() -> None:
 
 
 def test_weights_of_covariance_a_are_divided_by_the_nodes() -> None:
-    (nodes, weights), _ = LanczosQuadrature((PAIR, ONE), 10, weighted=True).rules()
+    (_, weights), _ = LanczosQuadrature((PAIR, ONE), 10, weighted=True).rules()
     np.testing.assert_allclose(weights, [0.75, 0.25])
     with pytest.raises(ConvergenceError, match="M A has the Ritz value -1"):
         LanczosQuadrature(((np.array([0.0, 0.0]), np.array([1.0])),), 10, weighted=True).rules()
@@ -57,7 +57,7 @@ def test_the_smoothed_density_keeps_its_integral() -> None:
     x = np.linspace(-3, 7, 1001)
     assert density.smoothed(x, 0.4).sum() * 0.01 == pytest.approx(1, rel=1e-6)
     assert repr(density) == "SpectralDensity(4 eigenvalues from 1 to 3)"
-    with pytest.raises(InvalidValueError, match="width is 0.0"):
+    with pytest.raises(InvalidValueError, match=r"width is 0\.0"):
         density.smoothed(x, 0.0)
 
 
