@@ -17,6 +17,7 @@ from nn_device_cases import CASES as NN_CASES
 from operator_device_cases import CASES as OPERATOR_CASES
 from pairwise_cases import on_device as pairwise_reductions
 from solver_device_cases import SOLVER_CASES
+from symmetric_cases import on_device as functions_of_matrices
 from systems import cloud, targets_in
 
 from sci import chebyshev
@@ -143,6 +144,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(vorticity,),
     *(lightning,),
     pairwise_reductions,
+    functions_of_matrices,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

@@ -13,6 +13,7 @@ import numpy as np
 import operator_cases
 import pairwise_cases
 import stencil_cases
+import symmetric_cases
 
 import sci
 from sci.kernels import Kernel, block_size, get_kernel, launch
@@ -258,6 +259,7 @@ _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
+_BY_DTYPE.update(symmetric_cases.BY_DTYPE)
 
 
 def assert_agrees(kernel: Kernel, rtol: float) -> int:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import mpmath as mp
 import numpy as np
+
+import sci
+from sci.backend import to_device, to_host
+from sci.kernels import block_size
+from sci.linalg import lyapunov, polar, symmetric_eigen, symmetric_function
+from sci.linalg.symmetric.eigen import symmetric_function_vjp
+from sci.linalg.symmetric.lyapunov import lyapunov_vjp
+from sci.linalg.symmetric.polar import polar_vjp
 
 FUNCTIONS: tuple[tuple[str, dict[str, float]], ...] = (
     ("sqrt", {}),
@@ -75,3 +85,81 @@ def exact(matrix: np.ndarray, change: np.ndarray, name: str, exponent: float = 0
         values = u * mp.diag([f(v) for v in x]) * u.T
         both = (values, u * inner * u.T)
         return tuple(np.array([[float(v) for v in row] for row in m.tolist()]) for m in both)  # type: ignore[return-value]
+
+
+def _pairs(run: Callable[[], Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        expected = run()
+    for one, other in zip(found, expected, strict=True):
+        # Sums of n terms and of squares: the bound of float32 is that of a single operation.
+        unit = 16 * max(1, abs(other).max()) if one.dtype == np.float32 else 1
+        yield one / unit, other / unit
+
+
+def _batches(dtype: str, own: int) -> Iterator[np.ndarray]:
+    """Whole and partial blocks of matrices of moderate condition, some with repeated eigenvalues."""
+    block = block_size(np.empty(0))
+    orders = ((own, 1), (own, 3 * block + 5)) if own else ((1, 3), (4, 2 * block), (7, block + 1), (8, 2), (32, 3))
+    for n, count in orders:
+        x = symmetric((count, n, n), n, dtype)
+        x *= 0.25 / np.linalg.norm(x, 2, axis=(1, 2))[:, None, None]
+        x[::3] = np.eye(n) / 4
+        yield x + np.eye(n, dtype=dtype) / 2  # eigenvalues from 1/4 to 3/4
+
+
+def _eigen(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for a in _batches(dtype, own):
+
+        def run(a: np.ndarray = a) -> tuple[np.ndarray, ...]:
+            eigen = symmetric_eigen(a)
+            u = eigen.vectors
+            return eigen.values, (u * eigen.values[..., None, :]) @ u.swapaxes(1, 2), u.swapaxes(1, 2) @ u
+
+        yield from _pairs(run)
+
+
+def _function(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for a in _batches(dtype, own):
+        eigen = symmetric_eigen(a)
+        for name, options in FUNCTIONS:
+            options = {"threshold": 0.42} if name == "rectify" else options
+            yield from _pairs(
+                lambda a=a, name=name, o=options, e=eigen: (symmetric_function(a, name, **o), e.function(name, **o))
+            )
+
+
+def _function_vjp(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for a in _batches(dtype, own):
+        eigen, g = symmetric_eigen(a), (rng.normal(size=a.shape) / 10).astype(dtype)
+        for name, options in FUNCTIONS:
+            options = {"threshold": 0.42} if name == "rectify" else options
+            yield from _pairs(
+                lambda a=a, g=g, name=name, o=options, e=eigen: (
+                    symmetric_function_vjp(a, g, name, **o),
+                    e.function_vjp(g, name, **o),
+                )
+            )
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[tuple[np.ndarray, np.ndarray]]]] = {
+    "eigen": _eigen,
+    "matrix_function": _function,
+    "matrix_function_vjp": _function_vjp,
+}
+
+
+def on_device(xp: ModuleType) -> list[np.ndarray]:
+    """Every function of matrices on arrays of a namespace, of orders with and without an instance, and beyond 32."""
+    found: list[Any] = []
+    for n in (2, 3, 6, 34):
+        host = symmetric((2, 35, n, n), n) / n
+        a, g = to_device(host + 2 * np.eye(n), xp), to_device(symmetric(host.shape, 1), xp)
+        eigen = symmetric_eigen(a)
+        found += [eigen.values, lyapunov(a, g), *lyapunov_vjp(eigen, g, a), *polar(g + a), polar_vjp(g + a, g, a)]
+        found += [*polar(g, proper=True)] if n < 4 else []
+        for name, options in FUNCTIONS:
+            found += [symmetric_function(a, name, **options), eigen.function(name, **options)]
+            found += [symmetric_function_vjp(a, g, name, **options), eigen.function_vjp(g, name, **options)]
+    return [to_host(array) for array in found]

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike, namespace
+from sci.backend import Array, ArrayLike, namespace, require_finite
 from sci.errors import ShapeError
 from sci.linalg.symmetric.functions import FunctionName, chosen
+from sci.linalg.symmetric.kernel import compiled_eigen, compiled_function, compiled_function_vjp
 from sci.linalg.symmetric.matrices import (
     as_beside,
+    as_square,
     as_symmetric,
     require_nonsingular,
     require_representable,
-    symmetrized,
     transposed,
     units_of,
 )
+from sci.linalg.symmetric.reference import eigen_reference, function_reference, function_vjp_reference
 
 __all__ = ["SymmetricEigen", "symmetric_eigen", "symmetric_function", "symmetric_function_vjp"]
 
@@ -96,11 +98,8 @@ class SymmetricEigen:
         f = chosen(name, exponent, threshold)
         if self.values.size == 0:
             return self.vectors.copy()
-        f.check_domain(self.values, gradient=False)
-        with np.errstate(all="ignore"):
-            result = self._from_basis(f.value(self.values)[..., None, :], diagonal=True)
-        require_representable(result, f"{name} of a matrix", self.values)
-        return result
+        found = compiled_function(_flat(self.vectors), f, self._flat_values())
+        return function_reference(self.values, self.vectors, f) if found is None else found.reshape(self.vectors.shape)
 
     def function_vjp(
         self, dvalue: ArrayLike, name: FunctionName, exponent: float | None = None, threshold: float | None = None
@@ -125,20 +124,14 @@ class SymmetricEigen:
             As `symmetric_function_vjp`.
         """
         f = chosen(name, exponent, threshold)
-        given = as_beside(dvalue, "dvalue", self.vectors)
+        given = as_beside(dvalue, "dvalue", self.vectors, unchecked=True)
         if self.values.size == 0:
             return given.copy()
-        f.check_domain(self.values, gradient=True)
-        with np.errstate(all="ignore"):
-            inner = self._in_basis(symmetrized(given))
-            if f.degree is None:
-                inner = inner * f.differences(self.values)
-            else:
-                unit = units_of(self.values, 1)
-                inner = inner * unit[..., None] ** f.degree * f.differences(self.values / unit) / unit[..., None]
-            result = self._from_basis(inner)
-        require_representable(result, f"the gradient of {name}", self.values)
-        return result
+        found = compiled_function_vjp(_flat(self.vectors), _flat(given), f, self._flat_values())
+        if found is not None:
+            return found.reshape(given.shape)
+        require_finite(given, "dvalue")
+        return function_vjp_reference(self.values, self.vectors, given, f)
 
     def lyapunov(self, b: ArrayLike) -> Array:
         """Return the X of A X + X A = B; see `lyapunov`.
@@ -173,14 +166,8 @@ class SymmetricEigen:
         require_representable(result, "the solution of lyapunov", self.values)
         return result
 
-    def _in_basis(self, matrices: Array) -> Array:
-        """Return U' G U."""
-        return transposed(self.vectors) @ matrices @ self.vectors
-
-    def _from_basis(self, inner: Array, *, diagonal: bool = False) -> Array:
-        """Return U G U', symmetrized; with `diagonal`, of a diagonal (..., 1, n)."""
-        half = self.vectors * inner if diagonal else self.vectors @ inner
-        return symmetrized(half @ transposed(self.vectors))
+    def _flat_values(self) -> Array:
+        return namespace(self.values).ascontiguousarray(self.values).reshape(-1, self.values.shape[-1])
 
 
 @entry
@@ -210,12 +197,13 @@ def symmetric_eigen(matrices: ArrayLike) -> SymmetricEigen:
     >>> symmetric_eigen(1e200 * np.array([[0.0, 1.0], [1.0, 0.0]])).values
     array([-1.e+200,  1.e+200])
     """
-    found = as_symmetric(matrices, "matrices")
-    if found.size == 0:
-        return SymmetricEigen(found[..., 0], found)
-    unit = units_of(found, 2)
-    values, vectors = namespace(found).linalg.eigh(found / unit)
-    return SymmetricEigen(values * unit[..., 0], vectors)
+    given = as_square(matrices, "matrices", unchecked=True)
+    if given.size == 0:
+        return SymmetricEigen(given[..., 0], given)
+    found = compiled_eigen(_flat(given))
+    if found is None:
+        return SymmetricEigen(*eigen_reference(as_symmetric(given, "matrices")))
+    return SymmetricEigen(found[0].reshape(given.shape[:-1]), found[1].reshape(given.shape))
 
 
 @entry
@@ -265,7 +253,14 @@ def symmetric_function(
     array([[1. , 0. ],
            [0. , 0.5]])
     """
-    return symmetric_eigen(matrices).function(name, exponent, threshold)
+    f = chosen(name, exponent, threshold)
+    given = as_square(matrices, "matrices", unchecked=True)
+    if given.size == 0:
+        return given.copy()
+    found = compiled_function(_flat(given), f)
+    if found is not None:
+        return found.reshape(given.shape)
+    return function_reference(*eigen_reference(as_symmetric(given, "matrices")), f)
 
 
 @entry
@@ -315,4 +310,18 @@ def symmetric_function_vjp(
     array([[0.  , 0.25],
            [0.25, 0.  ]])
     """
-    return symmetric_eigen(matrices).function_vjp(dvalue, name, exponent, threshold)
+    f = chosen(name, exponent, threshold)
+    given = as_square(matrices, "matrices", unchecked=True)
+    gradient = as_beside(dvalue, "dvalue", given, unchecked=True)
+    if given.size == 0:
+        return given.copy()
+    found = compiled_function_vjp(_flat(given), _flat(gradient), f)
+    if found is not None:
+        return found.reshape(given.shape)
+    require_finite(gradient, "dvalue")
+    return function_vjp_reference(*eigen_reference(as_symmetric(given, "matrices")), gradient, f)
+
+
+def _flat(matrices: Array) -> Array:
+    """Return a batch (count, n, n) without other axes."""
+    return namespace(matrices).ascontiguousarray(matrices).reshape(-1, *matrices.shape[-2:])

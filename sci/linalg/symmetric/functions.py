@@ -8,6 +8,8 @@ from math import isfinite
 from types import ModuleType
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.linalg.symmetric.matrices import require_nonsingular, require_positive
@@ -93,6 +95,14 @@ class SpectralFunction:
         """p where f(s x) = s^p f(x), or log, whose differences scale as those of degree 0; None where units matter."""
         return self.parameter if self.name == "power" else _DEGREES.get(self.name)
 
+    def _needs(self, gradient: bool) -> str:
+        """Return what matrices have to be."""
+        if self.name == "inverse":
+            return "nonsingular"
+        if self.degree is None:
+            return "symmetric"
+        return "definite" if self.name == "log" or self.degree < 0 or gradient else "semidefinite"
+
     def check_domain(self, values: Array, *, gradient: bool) -> None:
         """Refuse eigenvalues (..., n) of which the function, or its gradient, has no finite value.
 
@@ -101,13 +111,16 @@ class SpectralFunction:
         InvalidValueError
             Names the first such matrix and its smallest eigenvalue.
         """
-        what = f"gradient of {self.name}" if gradient else self.name
-        if self.name == "inverse":
+        what, need = f"gradient of {self.name}" if gradient else self.name, self._needs(gradient)
+        if need == "nonsingular":
             require_nonsingular(abs(values), what, "the smallest magnitude of its eigenvalues")
-        elif self.name == "log" or (self.degree is not None and (self.degree < 0 or gradient)):
-            require_positive(values, what, definite=True)
-        elif self.degree is not None:
-            require_positive(values, what, definite=False)
+        elif need != "symmetric":
+            require_positive(values, what, definite=need == "definite")
+
+    def least_margin(self, matrices: Array, *, gradient: bool) -> float:
+        """Return what the margins of the kernels have to exceed, for matrices in the domain of `check_domain`."""
+        rounding = int(matrices.shape[-1]) * float(np.finfo(matrices.dtype).eps)
+        return {"symmetric": 0.0, "semidefinite": -4 * rounding}.get(self._needs(gradient), rounding)
 
     def value(self, values: Array) -> Array:
         """Return f of eigenvalues in its domain; those negative by rounding count as 0."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, namespace, to_host
+from sci.backend import Array, as_finite, is_device_array, namespace, to_host
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
 __all__ = [
@@ -27,18 +27,28 @@ _ASYMMETRY = 4096
 """How far a matrix may be from its transpose, in units of the last place of its largest entry."""
 
 
-def as_square(matrices: Any, name: str) -> Array:
-    """Return a batch of square matrices as a finite array, float32 if it was, else float64.
+def as_square(matrices: Any, name: str, *, unchecked: bool = False) -> Array:
+    """Return a batch of square matrices as a contiguous array, float32 if it was, else float64.
+
+    With `unchecked`, entries of an array of floats may be infinite or NaN.
 
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError
     """
     dtype = np.float32 if getattr(matrices, "dtype", None) == np.float32 else np.float64
-    found = as_finite(matrices, name, dtype=dtype)
+    found = _contiguous(matrices, dtype) if unchecked else None
+    found = as_finite(matrices, name, dtype=dtype) if found is None else found
     if found.ndim < 2 or found.shape[-1] != found.shape[-2] or found.shape[-1] == 0:
         raise ShapeError(f"{name} has shape {tuple(found.shape)}; expected square matrices (..., n, n), n at least 1")
     return found
+
+
+def _contiguous(array: Any, dtype: Any) -> Array | None:
+    """Return an array that is of the dtype already, its entries unread; None for everything else."""
+    if getattr(array, "dtype", None) == dtype and (isinstance(array, np.ndarray) or is_device_array(array)):
+        return namespace(array).ascontiguousarray(array)
+    return None
 
 
 def as_symmetric(matrices: Any, name: str) -> Array:
@@ -65,8 +75,8 @@ def as_symmetric(matrices: Any, name: str) -> Array:
     return symmetrized(found)
 
 
-def as_beside(array: Any, name: str, like: Array) -> Array:
-    """Return an array of the shape, dtype and device of `like`.
+def as_beside(array: Any, name: str, like: Array, *, unchecked: bool = False) -> Array:
+    """Return an array of the shape, dtype and device of `like`; with `unchecked` as `as_square`.
 
     Raises
     ------
@@ -76,7 +86,8 @@ def as_beside(array: Any, name: str, like: Array) -> Array:
     if dtype is not None and dtype.kind == "f" and dtype != like.dtype:
         raise DTypeError(f"{name} is {dtype} and the matrices are {like.dtype}; convert one of them")
     xp = namespace(array, like)
-    return as_finite(array, name, shape=like.shape, dtype=like.dtype, xp=xp)
+    found = _contiguous(array, like.dtype) if unchecked and getattr(array, "shape", None) == like.shape else None
+    return found if found is not None else as_finite(array, name, shape=like.shape, dtype=like.dtype, xp=xp)
 
 
 def transposed(matrices: Array) -> Array:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from symmetric_cases import FUNCTIONS, SPECTRA, exact, symmetric, with_spectrum
 
+import sci
 from sci.errors import ShapeError
 from sci.linalg import SymmetricEigen, symmetric_eigen, symmetric_function
 from sci.linalg.symmetric.eigen import symmetric_function_vjp
@@ -13,6 +16,12 @@ from sci.linalg.symmetric.functions import chosen
 
 SMOOTH = [case for case in FUNCTIONS if case[0] != "rectify"]
 SCALABLE = [case for case in FUNCTIONS if case[0] != "exp" and abs(case[1].get("exponent", 0)) < 1]
+
+
+@pytest.fixture(params=["compiled", "reference"], autouse=True)
+def _either_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    with sci.options(kernels=request.param):
+        yield
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 12, 16, 31, 32, 33, 50])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
+import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.linalg import symmetric_eigen, symmetric_function
 from sci.linalg.symmetric.eigen import symmetric_function_vjp
 from sci.linalg.symmetric.matrices import as_symmetric, units_of
+
+
+@pytest.fixture(params=["compiled", "reference"], autouse=True)
+def _either_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    with sci.options(kernels=request.param):
+        yield
 
 
 def test_other_shapes_and_numbers_are_refused() -> None:

@@ -1,0 +1,91 @@
+"""Launches of the Jacobi kernels for orders up to 32; what they do not answer is left to the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sci.backend import Array, is_device_array, namespace
+from sci.kernels import block_size, get_kernel, host_threads, launch, use_compiled
+from sci.linalg.symmetric.functions import FUNCTIONS, SpectralFunction
+
+__all__ = ["compiled_eigen", "compiled_function", "compiled_function_vjp"]
+
+FILE = "linalg/small_eigen.cu"
+"""Source of the kernels."""
+LARGEST = 32
+"""Largest order that the kernels take."""
+_NUMBERS = {name: k for k, name in enumerate(FUNCTIONS)}
+_OWN = (2, 3)
+"""Orders with instances of their own, which need no scratch."""
+_DEVICE_SCRATCH = 1 << 28
+_CACHE_LINE = 64
+
+
+def compiled_eigen(matrices: Array) -> tuple[Array, Array] | None:
+    """Return eigenvalues and eigenvectors of (count, n, n), or None if the reference has to."""
+    xp = namespace(matrices)
+    values, vectors = xp.empty(matrices.shape[:2], matrices.dtype), xp.empty_like(matrices)
+    done = _margin("eigen", matrices, 2, (matrices, values, vectors), (), ())
+    return (values, vectors) if done is not None and done > 0 else None
+
+
+def compiled_function(matrices: Array, f: SpectralFunction, eigenvalues: Array | None = None) -> Array | None:
+    """Return f of (count, n, n), or None if the reference has to: where it fails, too, it names the matrix.
+
+    Of matrices with known eigenvalues (count, n), `matrices` are the eigenvectors.
+    """
+    known = _known(matrices, eigenvalues)
+    out = namespace(matrices).empty_like(matrices)
+    numbers = (_NUMBERS[f.name], f.parameter)
+    done = _margin("matrix_function", matrices, 2, (matrices, known, out), (len(known),), numbers)
+    return out if done is not None and done > f.least_margin(matrices, gradient=False) else None
+
+
+def compiled_function_vjp(
+    matrices: Array, dvalue: Array, f: SpectralFunction, eigenvalues: Array | None = None
+) -> Array | None:
+    """Return the gradient with respect to the matrices, or None, as `compiled_function`."""
+    known = _known(matrices, eigenvalues)
+    out = namespace(matrices).empty_like(matrices)
+    numbers = (_NUMBERS[f.name], f.parameter)
+    done = _margin("matrix_function_vjp", matrices, 3, (matrices, known, dvalue, out), (len(known),), numbers)
+    return out if done is not None and done > f.least_margin(matrices, gradient=True) else None
+
+
+def _known(matrices: Array, eigenvalues: Array | None) -> Array:
+    return namespace(matrices).empty((0, matrices.shape[1]), matrices.dtype) if eigenvalues is None else eigenvalues
+
+
+def _margin(
+    template: str, matrices: Array, parts: int, arrays: tuple[Array, ...], known: tuple[int, ...], numbers: Any
+) -> float | None:
+    """Launch a kernel that works in `parts` matrices and as many rows; return the least of its margins.
+
+    None where the kernel does not run; NaN if one of the matrices needs the reference.
+    """
+    count, n, _ = matrices.shape
+    kernel = get_kernel(FILE, template, matrices.dtype, n if n in _OWN else 0)
+    if n > LARGEST or not use_compiled(kernel, matrices):
+        return None
+    block = block_size(matrices)
+    tiles = -(-count // block)
+    room = 0 if n in _OWN else parts * (n * (n | 1) + n)
+    scratch = _scratch(matrices, tiles if room else 0, room, block)
+    margins = namespace(matrices).empty(count, matrices.dtype)
+    launch(kernel, len(scratch) if room else tiles, *arrays, margins, scratch, count, *known, n, room, *numbers)
+    return float(margins.min())
+
+
+def _scratch(matrices: Array, tiles: int, room: int, block: int) -> Array:
+    """Return memory for the blocks of a launch: as many as a host has threads, or as a device has memory to spare."""
+    itemsize = matrices.dtype.itemsize
+    most = _DEVICE_SCRATCH // max(1, room * block * itemsize) if is_device_array(matrices) else host_threads()
+    shape = (min(tiles, max(1, most)), room, block)
+    if is_device_array(matrices):
+        return namespace(matrices).empty(shape, matrices.dtype)
+    # A vector that crosses lines of the cache takes twice as long to load.
+    memory = np.empty(shape[0] * room * block * itemsize + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : len(memory) - _CACHE_LINE + start].view(matrices.dtype).reshape(shape)

@@ -1,0 +1,55 @@
+"""Decompositions and functions in array calls: the reference of the kernels, and the path of orders beyond 32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sci.backend import Array, namespace
+from sci.linalg.symmetric.functions import SpectralFunction
+from sci.linalg.symmetric.matrices import require_representable, symmetrized, transposed, units_of
+
+__all__ = ["eigen_reference", "function_reference", "function_vjp_reference"]
+
+
+def eigen_reference(matrices: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and eigenvectors of symmetric matrices (..., n, n) by LAPACK or cuSOLVER."""
+    unit = units_of(matrices, 2)
+    values, vectors = namespace(matrices).linalg.eigh(matrices / unit)
+    return values * unit[..., 0], vectors
+
+
+def function_reference(values: Array, vectors: Array, f: SpectralFunction) -> Array:
+    """Return U f(x) U'.
+
+    Raises
+    ------
+    InvalidValueError
+        Outside the domain, or where the result overflows.
+    """
+    f.check_domain(values, gradient=False)
+    with np.errstate(all="ignore"):
+        result = symmetrized((vectors * f.value(values)[..., None, :]) @ transposed(vectors))
+    require_representable(result, f"{f.name} of a matrix", values)
+    return result
+
+
+def function_vjp_reference(values: Array, vectors: Array, dvalue: Array, f: SpectralFunction) -> Array:
+    """Return U (K * U' G U) U', with the differences K of eigenvalues in units of their own where f allows.
+
+    Raises
+    ------
+    InvalidValueError
+        Outside the domain, or where the result overflows.
+    """
+    f.check_domain(values, gradient=True)
+    turned = transposed(vectors)
+    with np.errstate(all="ignore"):
+        inner = turned @ symmetrized(dvalue) @ vectors
+        if f.degree is None:
+            inner = inner * f.differences(values)
+        else:
+            unit = units_of(values, 1)
+            inner = inner * unit[..., None] ** f.degree * f.differences(values / unit) / unit[..., None]
+        result = symmetrized(vectors @ inner @ turned)
+    require_representable(result, f"the gradient of {f.name}", values)
+    return result
