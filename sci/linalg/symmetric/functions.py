@@ -96,7 +96,7 @@ class SpectralFunction:
         return self.parameter if self.name == "power" else _DEGREES.get(self.name)
 
     def _needs(self, gradient: bool) -> str:
-        """Return what matrices have to be."""
+        """Return the property that matrices need: nonsingular, definite, semidefinite, or only symmetric."""
         if self.name == "inverse":
             return "nonsingular"
         if self.degree is None:
@@ -118,7 +118,7 @@ class SpectralFunction:
             require_positive(values, what, definite=need == "definite")
 
     def least_margin(self, matrices: Array, *, gradient: bool) -> float:
-        """Return what the margins of the kernels have to exceed, for matrices in the domain of `check_domain`."""
+        """Return the bound that the margins of the kernels exceed for matrices in the domain of `check_domain`."""
         rounding = int(matrices.shape[-1]) * float(np.finfo(matrices.dtype).eps)
         return {"symmetric": 0.0, "semidefinite": -4 * rounding}.get(self._needs(gradient), rounding)
 
