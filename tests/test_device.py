@@ -9,6 +9,7 @@ import fake_cupy
 import numpy as np
 import pytest
 from device_cases import BOX, CASES, CLOUD, POINTS, TARGETS, assert_same_on
+from nn_device_cases import curvature
 
 from sci import backend
 from sci.errors import DeviceMismatchError
@@ -25,7 +26,8 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_the_answers_are_those_of_numpy(cupy, case):
-    assert_same_on(cupy, case, rtol=1e-12)
+    # Curvature holds differences of outputs: their rounding differs with the place of arrays in memory.
+    assert_same_on(cupy, case, rtol=1e-9 if case is curvature else 1e-12)
 
 
 def test_the_stand_in_is_taken_for_cupy(cupy):

@@ -71,6 +71,22 @@ def training(xp: ModuleType) -> Answers:
     return answers
 
 
+def _outputs(v: dict, batch: tuple) -> Any:
+    h = nn.gelu(nn.pointwise_conv(batch[0], v["w"], v["b"]))
+    return _real(nn.pointwise_conv(h, v["z"]))
+
+
+def curvature(xp: ModuleType) -> Answers:
+    start, data = {n: to_device(p, xp) for n, p in WEIGHTS.items()}, (to_device(X, xp), to_device(Y, xp))
+    loss = lambda z, batch: nn.relative_l2(z, target=batch[1])  # noqa: E731
+    product = nn.GaussNewton(_outputs, loss, start, data)
+    answers = [to_host(product(to_device(np.cos(np.arange(product.size)), xp)))]
+    device: Any = "cpu" if xp is np else "cuda"
+    spectrum = nn.curvature_spectrum(product, product.size, leading=2, steps=8, probes=2, device=device)
+    batches = nn.batch_curvature(_outputs, loss, start, data, [3, 12], batches=2, steps=6)
+    return [*answers, spectrum.leading, np.array([spectrum.trace]), batches.largest, np.array([batches.spread])]
+
+
 def long_rows(xp: ModuleType) -> Answers:
     """Rows that a device cuts, with and without a rest."""
     rng = np.random.default_rng(8)
@@ -78,4 +94,4 @@ def long_rows(xp: ModuleType) -> Answers:
     return [to_host(outer_sum(a, b)) for a, b in pairs]
 
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_op, normalizing, long_rows, training)
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_op, normalizing, long_rows, training, curvature)

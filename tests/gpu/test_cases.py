@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 from device_cases import CASES, assert_same_on, tucker_decompositions
+from nn_device_cases import curvature
 
 from sci.errors import DeviceMismatchError
 from sci.kernels import every_kernel, launch
@@ -27,8 +28,9 @@ def cupy() -> ModuleType:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_the_answers_are_those_of_numpy(cupy, case):
-    # Random test vectors differ between the libraries, so a randomized range finder agrees to its tolerance only.
-    assert_same_on(cupy, case, rtol=1e-6 if case is tucker_decompositions else 1e-9)
+    # Random test vectors differ between the libraries, so a randomized range finder agrees to its tolerance only;
+    # curvature holds differences of outputs.
+    assert_same_on(cupy, case, rtol=1e-6 if case in (tucker_decompositions, curvature) else 1e-9)
 
 
 def test_a_host_array_in_a_launch_raises(cupy):

@@ -67,9 +67,9 @@ class GaussNewton:
     -----
     J' u is one exact pass back. J v and H w are fourth-order central differences in float64, of the outputs and of the
     gradient of the loss. As v' J' u is exact, the mismatch measures the error of every product at no cost; the step is
-    shortened where it is above 1e-9. Typical: 1e-12 for smooth models and 1e-10 for piecewise linear ones. A product
-    takes five passes forward and one back, and the residuals of one pass. Collective over `comm`: one all-reduce for
-    each, and all ranks get the same bits, so that they can run `sci.linalg.lanczos` side by side, without `comm`.
+    shortened where it is above 1e-9. Typical: 1e-13 to 1e-10. A product takes five passes forward and one back, and
+    the residuals of one pass. Collective over `comm`: one all-reduce for each, and all ranks get the same bits, so
+    that they can run `sci.linalg.lanczos` side by side, without `comm`.
 
     References
     ----------
