@@ -33,7 +33,7 @@ ROOMS = (
         "chebyshev",
         "tensor",
     ),
-    *("potentials", "ensembles", "nn", "problems", "operators", "solvers", "sequence", "applications"),
+    *("potentials", "ensembles", "nn", "problems", "scaling", "operators", "solvers", "sequence", "applications"),
     *("io", "plotting", "interop", "datasets", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}
