@@ -31,6 +31,7 @@ ROOMS = {
     "applications": "Applications",
     "sequence": "Sequences",
     "nn": "Networks",
+    "scaling": "Scaling laws",
     "io": "Files",
     "plotting": "Pictures",
     "interop": "Other libraries",

@@ -3,13 +3,12 @@
 from sci.scaling.crossover import crossovers, flip_probability
 from sci.scaling.fit import PowerLawFit, fit_power_law
 from sci.scaling.laws import ComputeOptimum, PowerLaw, compute_optimum, frontier
-from sci.scaling.mixture import Extrapolation, MixturePredictor, extrapolate, fit_mixture
+from sci.scaling.mixture import MixturePredictor, extrapolate, fit_mixture
 from sci.scaling.one_pass import one_pass_loss
 from sci.scaling.pruning import PerceptronError, perceptron_error
 
 __all__ = [
     "ComputeOptimum",
-    "Extrapolation",
     "MixturePredictor",
     "PerceptronError",
     "PowerLaw",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from sci.ensembles import sinkhorn
 from sci.errors import InvalidValueError, ShapeError
 from sci.progress import progress
 
-__all__ = ["Extrapolation", "MixturePredictor", "extrapolate", "fit_mixture"]
-
-Extrapolation: TypeAlias = Literal["log", "power"]
-"""How a performance goes on with the number of samples: linear in ln n, or with an error that is a power of n."""
+__all__ = ["MixturePredictor", "extrapolate", "fit_mixture"]
 
 
 @entry
@@ -299,7 +296,7 @@ def _on_simplex(q: np.ndarray) -> np.ndarray:
 
 @entry
 def extrapolate(
-    sizes: tuple[float, float], performance: tuple[float, float], n: float, *, map: Extrapolation = "log"
+    sizes: tuple[float, float], performance: tuple[float, float], n: float, *, map: Literal["log", "power"] = "log"
 ) -> float:
     """Return the performance at n samples from that at two smaller numbers.
 

@@ -18,6 +18,7 @@ _LOWEST = -9.0
 """Where the Gaussian measure is cut: 1e-19 of it lies below."""
 
 
+@entry
 @dataclass(frozen=True)
 class PerceptronError:
     """Generalization of the max-margin perceptron.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci import linalg, nn, operators, sequence, solvers
+from sci import linalg, nn, operators, scaling, sequence, solvers
 
 RNG = np.random.default_rng(5)
 
@@ -348,8 +348,36 @@ def _sequence() -> dict[str, Call]:
     }
 
 
+def _scaling() -> dict[str, Call]:
+    x, ratios = np.geomspace(1, 100, 6), np.stack([np.linspace(0.1, 0.9, 6), np.linspace(0.9, 0.1, 6)], axis=1)
+    law, other = scaling.PowerLaw(1.0, (1.0,), (0.5,), (1.0,)), scaling.PowerLaw(1.0, (1.0,), (0.7,), (2.0,))
+    fit = scaling.fit_power_law(x, 1 + x**-0.5, samples=20)
+    points = [real(5, 2), real(6, 2)]
+    return {
+        "ComputeOptimum": call(scaling.ComputeOptimum, 1.0, 2.0, 0.5),
+        "PerceptronError": call(scaling.PerceptronError, 0.25, 0.7, 0.3),
+        "PowerLaw": call(scaling.PowerLaw, 1.0, (1.0,), (0.5,), (1.0,)),
+        "PowerLawFit": call(scaling.PowerLawFit, law, fit.samples, fit.noise, fit.x, fit.loss, seed=1),
+        "MixturePredictor": call(scaling.MixturePredictor, points, points[0], np.ones(6), 0.0, 0.5),
+        "compute_optimum": call(
+            scaling.compute_optimum, scaling.PowerLaw(1.0, (1.0, 1.0), (0.5, 0.5), (1.0, 1.0)), 1e6, factor=6.0
+        ),
+        "crossovers": call(scaling.crossovers, law, other, 1.0, 10.0),
+        "extrapolate": call(scaling.extrapolate, (1.0, 2.0), (0.5, 0.6), 4.0, map="power"),
+        "fit_mixture": call(scaling.fit_mixture, points, points[0], ratios, np.linspace(0.5, 0.6, 6), reg=5.0),
+        "fit_power_law": call(scaling.fit_power_law, x, 1 + x**-0.5, runs=[0, 1, 2, 3, 4, 5], samples=20, seed=1),
+        "flip_probability": call(scaling.flip_probability, fit, fit, 10.0),
+        "frontier": call(scaling.frontier, x, 1 / x),
+        "one_pass_loss": call(
+            scaling.one_pass_loss, real(3) ** 2, real(3), [0, 1], rate=0.1, batch=2, noise=0.1, decay=0.1, start=real(3)
+        ),
+        "perceptron_error": call(scaling.perceptron_error, 2.0, 0.5),
+    }
+
+
 ROOMS: dict[str, Callable[[], dict[str, Call]]] = {
     "nn": _nn,
+    "scaling": _scaling,
     "operators": _operators,
     "solvers": _solvers,
     "sequence": _sequence,
