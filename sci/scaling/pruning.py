@@ -118,7 +118,7 @@ def _whole(alpha: float) -> np.ndarray:
 
 
 def _residual(unknowns: np.ndarray, alpha: float, fraction: float) -> np.ndarray:
-    """Return what the two equations leave, relative to their right sides."""
+    """Return the residuals of the two equations, relative to their right sides."""
     with np.errstate(over="ignore", under="ignore"):
         overlap, margin = 1 / (1 + np.exp(-unknowns[0])), np.exp(min(unknowns[1], 50.0))
         sine = np.sqrt(max(1 - overlap**2, 1e-300))
