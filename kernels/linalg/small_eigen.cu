@@ -18,7 +18,7 @@
 #include "linalg/elementary.h"
 
 constexpr int SWEEPS = 24, ASYMMETRY = 4096;
-constexpr int SQRT = 0, INVERSE_SQRT = 1, LOG = 2, EXP = 3, INVERSE = 4, POWER = 5, RECTIFY = 6;
+constexpr int SQRT = 0, INVERSE_SQRT = 1, LOG = 2, EXP = 3, INVERSE = 4, POWER = 5, RECTIFY = 6, LYAPUNOV = 7;
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define SCI_ANY(t, any) SCI_THREADS(t)
@@ -206,15 +206,17 @@ SCI_DEVICE T value_of(const T x, const T unit, const T p) {
         const T power = exp_in_range(p * (log_ratio(positive, T(1)) + log_ratio(unit, T(1))));
         return x > 0 ? power : p == 0 ? T(1) : T(0);
     }
+    if (F == LYAPUNOV) return T(1);
     return x * unit > p ? x * unit : p;
 }
 
-// (f(x) - f(y)) / (x - y) without cancellation, f'(x) for x = y, given f(x) and f(y).
+// (f(x) - f(y)) / (x - y) without cancellation, f'(x) for x = y, given f(x) and f(y); 1 / (x + y) of LYAPUNOV.
 template <int F, typename T>
 SCI_DEVICE T difference_of(const T x, const T y, const T fx, const T fy, const T p) {
     const T high = x > y ? x : y, low = x > y ? y : x, top = x > y ? fx : fy, bottom = x > y ? fy : fx;
     const T gap = high - low, safe = gap == 0 ? T(1) : gap;
     if (F == SQRT) return 1 / (fx + fy);
+    if (F == LYAPUNOV) return 1 / (x + y);
     if (F == INVERSE_SQRT) return -fx * fy / (1 / fx + 1 / fy);
     if (F == LOG) return gap == 0 ? 1 / high : log_ratio(high, low) / safe;
     if (F == EXP) return gap == 0 ? top : -exp_minus_one(-gap) * top / safe;
@@ -240,10 +242,18 @@ SCI_DEVICE void values_of(const T (*a)[W], T (*values)[W], const T (&unit)[SCI_S
     for (i64 k = 0; k < n; ++k) {
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
-            const T x = a[k * pitch + k][at<W>(t)], size = magnitude(x), least = F == INVERSE ? size : x;
+            const T x = a[k * pitch + k][at<W>(t)], size = magnitude(x), least = F == INVERSE || F == LYAPUNOV ? size : x;
             low[s] = least < low[s] ? least : low[s];
             high[s] = size > high[s] ? size : high[s];
             values[k][at<W>(t)] = value_of<F>(x, unit[s], p);
+        }
+        EACH
+        for (i64 l = 0; F == LYAPUNOV && l < n; ++l) {
+            SCI_THREADS(t) {
+                const int s = SCI_SLOT(t);
+                const T sum = magnitude(a[k * pitch + k][at<W>(t)] + a[l * pitch + l][at<W>(t)]) / 2;
+                low[s] = sum < low[s] ? sum : low[s];
+            }
         }
     }
     SCI_THREADS(t) {
@@ -262,24 +272,25 @@ SCI_DEVICE void dot(T (&sum)[SCI_SLOTS], const T (*x)[W], const i64 x_step, cons
         SCI_THREADS(t) { sum[SCI_SLOT(t)] += x[k * x_step][at<W>(t)] * y[k * y_step][at<W>(t)]; }
 }
 
-// out[m] = U' W for the matrices m of a tile, symmetric by construction: the upper triangle is computed and written
-// twice. `fault` becomes NaN where an entry is not finite.
+// out[m] = U' W for the matrices m of a tile. Unless `general`, it is symmetric by construction: the upper triangle is
+// computed and written twice. `fault` becomes NaN where an entry is not finite.
 template <typename T, int N, int W>
-SCI_DEVICE void write_symmetric(T* out, const T (*u)[W], const T (*w)[W], const i64 tile, const i64 count, const i64 n,
+SCI_DEVICE void write_product(const bool general, T* out, const T (*u)[W], const T (*w)[W], const i64 tile, const i64 count, const i64 n,
                                 T (&fault)[SCI_SLOTS]) {
     const i64 pitch = pitch_of<N>(n);
     EACH
     for (i64 i = 0; i < n; ++i) {
         EACH
         for (i64 j = 0; j < n; ++j) {
-            if (j < i) continue;
+            if (j < i && !general) continue;
             T sum[SCI_SLOTS];
             dot<T, N, W>(sum, u + i, pitch, w + j, pitch, n);
             SCI_THREADS(t) {
                 const i64 m = tile * SCI_BLOCK + t;
                 const T x = sum[SCI_SLOT(t)];
                 fault[SCI_SLOT(t)] += x - x;
-                if (m < count) out[(m * n + i) * n + j] = out[(m * n + j) * n + i] = x;
+                if (m < count) out[(m * n + i) * n + j] = x;
+                if (m < count && !general) out[(m * n + j) * n + i] = x;
             }
         }
     }
@@ -294,12 +305,13 @@ SCI_DEVICE void write_symmetric(T* out, const T (*u)[W], const T (*w)[W], const 
         case EXP: { constexpr int F = EXP; statement; } break;                       \
         case INVERSE: { constexpr int F = INVERSE; statement; } break;               \
         case POWER: { constexpr int F = POWER; statement; } break;                   \
+        case LYAPUNOV: { constexpr int F = LYAPUNOV; statement; } break;             \
         default: { constexpr int F = RECTIFY; statement; } break;                    \
     }
 
 template <typename T, int N, int W>
-SCI_DEVICE void function_of_tile(const T* matrices, const T* eigenvalues, const i64 known, T* out, T* margins, T (*a)[W], T (*u)[W], T (*values)[W],
-                                 const i64 tile, const i64 count, const i64 n, const i64 f, const T p) {
+SCI_DEVICE void function_of_tile(const T* matrices, const T* eigenvalues, const i64 known, T* out,
+                                 T* margins, T (*a)[W], T (*u)[W], T (*values)[W], const i64 tile, const i64 count, const i64 n, const i64 f, const T p) {
     const i64 pitch = pitch_of<N>(n);
     T unit[SCI_SLOTS], fault[SCI_SLOTS], margin[SCI_SLOTS];
     decompose<T, N, W>(matrices, eigenvalues, known, tile, count, n, a, u, unit, fault);
@@ -310,7 +322,7 @@ SCI_DEVICE void function_of_tile(const T* matrices, const T* eigenvalues, const 
         for (i64 i = 0; i < n; ++i)
             SCI_THREADS(t) { a[k * pitch + i][at<W>(t)] = values[k][at<W>(t)] * u[k * pitch + i][at<W>(t)]; }
     }
-    write_symmetric<T, N, W>(out, u, a, tile, count, n, fault);
+    write_product<T, N, W>(false, out, u, a, tile, count, n, fault);
     SCI_THREADS(t) {
         if (tile * SCI_BLOCK + t < count) margins[tile * SCI_BLOCK + t] = margin[SCI_SLOT(t)] + fault[SCI_SLOT(t)];
     }
@@ -326,7 +338,7 @@ SCI_DEVICE void scale_by_differences(const T (*a)[W], T (*h)[W], const T (*value
     for (i64 k = 0; k < n; ++k) {
         EACH
         for (i64 l = 0; l < n; ++l) {
-            if (l < k) continue;
+            if (l < k && F != LYAPUNOV) continue;
             SCI_THREADS(t) {
                 const T own = unit[SCI_SLOT(t)], x = a[k * pitch + k][at<W>(t)], y = a[l * pitch + l][at<W>(t)];
                 const T fx = values[k][at<W>(t)], fy = values[l][at<W>(t)];
@@ -336,18 +348,20 @@ SCI_DEVICE void scale_by_differences(const T (*a)[W], T (*h)[W], const T (*value
                                  : F == RECTIFY ? difference_of<F>(x, y, fx, fy, p / own)
                                                 : difference_of<F>(x, y, fx, fy, p);
                 const T scaled = h[k * pitch + l][at<W>(t)] * scale * factor * back;
-                h[k * pitch + l][at<W>(t)] = h[l * pitch + k][at<W>(t)] = scaled;
+                h[k * pitch + l][at<W>(t)] = scaled;
+                if (F != LYAPUNOV) h[l * pitch + k][at<W>(t)] = scaled;
             }
         }
     }
 }
 
 template <typename T, int N, int W>
-SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const i64 known, const T* dvalue, T* out, T* margins, T (*a)[W], T (*u)[W],
-                                 T (*g)[W], T (*values)[W], const i64 tile, const i64 count, const i64 n, const i64 f,
-                                 const T p) {
+SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const i64 known, const T* dvalue,
+                                 T* out, T* margins, T (*a)[W], T (*u)[W], T (*g)[W], T (*values)[W], const i64 tile,
+                                 const i64 count, const i64 n, const i64 f, const T p) {
     const i64 pitch = pitch_of<N>(n);
     T unit[SCI_SLOTS], fault[SCI_SLOTS], margin[SCI_SLOTS], sum[SCI_SLOTS];
+    const bool general = f == LYAPUNOV;  // its right-hand side need not be symmetric
     decompose<T, N, W>(matrices, eigenvalues, known, tile, count, n, a, u, unit, fault);
     SCI_THREADS(t) { sum[SCI_SLOT(t)] = f == EXP || f == RECTIFY ? unit[SCI_SLOT(t)] : T(1); }
     WITH_FUNCTION(f, (values_of<F, T, N, W>(a, values, sum, margin, n, p)))
@@ -355,26 +369,25 @@ SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const 
     for (i64 i = 0; i < n; ++i) {
         EACH
         for (i64 j = 0; j < n; ++j) {
-            if (j < i) continue;
             SCI_THREADS(t) {
                 const i64 m = tile * SCI_BLOCK + t < count ? tile * SCI_BLOCK + t : count - 1;
                 const T x = dvalue[(m * n + i) * n + j], y = dvalue[(m * n + j) * n + i];
-                g[i * pitch + j][at<W>(t)] = g[j * pitch + i][at<W>(t)] = T(0.5) * x + T(0.5) * y;
+                g[i * pitch + j][at<W>(t)] = general ? x : T(0.5) * x + T(0.5) * y;
             }
         }
     }
-    // U G U' goes above the diagonal of a, which keeps the eigenvalues, and behind the rows of values and U G.
+    // U G U' goes off the diagonal of a, which keeps the eigenvalues, and behind the rows of values and U G.
     T(*const line)[W] = values + n;
     EACH
     for (i64 k = 0; k < n; ++k) {
         EACH
         for (i64 j = 0; j < n; ++j) {
-            dot<T, N, W>(sum, u + k * pitch, 1, g + j * pitch, 1, n);
+            dot<T, N, W>(sum, u + k * pitch, 1, g + j, pitch, n);
             SCI_THREADS(t) { line[j][at<W>(t)] = sum[SCI_SLOT(t)]; }
         }
         EACH
         for (i64 l = 0; l < n; ++l) {
-            if (l <= k) continue;
+            if (l == k || (l < k && !general)) continue;
             dot<T, N, W>(sum, line, 1, u + l * pitch, 1, n);
             SCI_THREADS(t) { a[k * pitch + l][at<W>(t)] = sum[SCI_SLOT(t)]; }
         }
@@ -386,7 +399,7 @@ SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const 
         SCI_THREADS(t) { g[k * pitch + k][at<W>(t)] = values[2 * n + k][at<W>(t)]; }
         EACH
         for (i64 l = 0; l < n; ++l)
-            if (l > k) SCI_THREADS(t) { g[k * pitch + l][at<W>(t)] = a[k * pitch + l][at<W>(t)]; }
+            if (l > k || (l < k && general)) SCI_THREADS(t) { g[k * pitch + l][at<W>(t)] = a[k * pitch + l][at<W>(t)]; }
     }
     WITH_FUNCTION(f, (scale_by_differences<F, T, N, W>(a, g, values, unit, n, p)))
     EACH
@@ -397,7 +410,7 @@ SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const 
             SCI_THREADS(t) { a[k * pitch + j][at<W>(t)] = sum[SCI_SLOT(t)]; }
         }
     }
-    write_symmetric<T, N, W>(out, u, a, tile, count, n, fault);
+    write_product<T, N, W>(general, out, u, a, tile, count, n, fault);
     SCI_THREADS(t) {
         if (tile * SCI_BLOCK + t < count) margins[tile * SCI_BLOCK + t] = margin[SCI_SLOT(t)] + fault[SCI_SLOT(t)];
     }
@@ -459,7 +472,8 @@ SCI_KERNEL matrix_function(SCI_INDEX const T* __restrict__ matrices /*[count, n,
     }
 }
 
-// out = U (K * U' G U) U', the gradient with respect to A of a loss with the gradient G with respect to f(A).
+// out = U (K * U' G U) U', the gradient with respect to A of a loss with the gradient G with respect to f(A), or the
+// solution X of A X + X A = G: LYAPUNOV.
 // Instances: <float|double, 0|2|3>
 template <typename T, int N>
 SCI_KERNEL matrix_function_vjp(SCI_INDEX const T* __restrict__ matrices /*[count, n, n]*/,

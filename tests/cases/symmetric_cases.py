@@ -133,6 +133,7 @@ def _function(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tuple[
 def _function_vjp(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for a in _batches(dtype, own):
         eigen, g = symmetric_eigen(a), (rng.normal(size=a.shape) / 10).astype(dtype)
+        yield from _pairs(lambda a=a, g=g, e=eigen: (lyapunov(a, g), e.lyapunov(g)))
         for name, options in FUNCTIONS:
             options = {"threshold": 0.42} if name == "rectify" else options
             yield from _pairs(

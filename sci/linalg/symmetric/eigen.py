@@ -10,17 +10,14 @@ from sci.arguments import entry
 from sci.backend import Array, ArrayLike, namespace, require_finite
 from sci.errors import ShapeError
 from sci.linalg.symmetric.functions import FunctionName, chosen
-from sci.linalg.symmetric.kernel import compiled_eigen, compiled_function, compiled_function_vjp
-from sci.linalg.symmetric.matrices import (
-    as_beside,
-    as_square,
-    as_symmetric,
-    require_nonsingular,
-    require_representable,
-    transposed,
-    units_of,
+from sci.linalg.symmetric.kernel import compiled_eigen, compiled_function, compiled_function_vjp, compiled_lyapunov
+from sci.linalg.symmetric.matrices import as_beside, as_square, as_symmetric, flat
+from sci.linalg.symmetric.reference import (
+    eigen_reference,
+    function_reference,
+    function_vjp_reference,
+    lyapunov_reference,
 )
-from sci.linalg.symmetric.reference import eigen_reference, function_reference, function_vjp_reference
 
 __all__ = ["SymmetricEigen", "symmetric_eigen", "symmetric_function", "symmetric_function_vjp"]
 
@@ -98,7 +95,7 @@ class SymmetricEigen:
         f = chosen(name, exponent, threshold)
         if self.values.size == 0:
             return self.vectors.copy()
-        found = compiled_function(_flat(self.vectors), f, self._flat_values())
+        found = compiled_function(flat(self.vectors), f, self._flat_values())
         return function_reference(self.values, self.vectors, f) if found is None else found.reshape(self.vectors.shape)
 
     def function_vjp(
@@ -127,7 +124,7 @@ class SymmetricEigen:
         given = as_beside(dvalue, "dvalue", self.vectors, unchecked=True)
         if self.values.size == 0:
             return given.copy()
-        found = compiled_function_vjp(_flat(self.vectors), _flat(given), f, self._flat_values())
+        found = compiled_function_vjp(flat(self.vectors), flat(given), f, self._flat_values())
         if found is not None:
             return found.reshape(given.shape)
         require_finite(given, "dvalue")
@@ -150,21 +147,14 @@ class SymmetricEigen:
         ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
             As `lyapunov`.
         """
-        given = as_beside(b, "b", self.vectors)
+        given = as_beside(b, "b", self.vectors, unchecked=True)
         if self.values.size == 0:
             return given.copy()
-        unit = units_of(self.values, 1)
-        x = self.values / unit
-        sums = x[..., :, None] + x[..., None, :]
-        n = x.shape[-1]
-        require_nonsingular(
-            abs(sums).reshape(*x.shape[:-1], n * n), "lyapunov", "the smallest sum of two of its eigenvalues"
-        )
-        with np.errstate(all="ignore"):
-            vectors, turned = self.vectors, transposed(self.vectors)
-            result = vectors @ (turned @ given @ vectors / sums / unit[..., None]) @ turned
-        require_representable(result, "the solution of lyapunov", self.values)
-        return result
+        found = compiled_lyapunov(flat(self.vectors), flat(given), self._flat_values())
+        if found is not None:
+            return found.reshape(given.shape)
+        require_finite(given, "b")
+        return lyapunov_reference(self.values, self.vectors, given)
 
     def _flat_values(self) -> Array:
         return namespace(self.values).ascontiguousarray(self.values).reshape(-1, self.values.shape[-1])
@@ -200,7 +190,7 @@ def symmetric_eigen(matrices: ArrayLike) -> SymmetricEigen:
     given = as_square(matrices, "matrices", unchecked=True)
     if given.size == 0:
         return SymmetricEigen(given[..., 0], given)
-    found = compiled_eigen(_flat(given))
+    found = compiled_eigen(flat(given))
     if found is None:
         return SymmetricEigen(*eigen_reference(as_symmetric(given, "matrices")))
     return SymmetricEigen(found[0].reshape(given.shape[:-1]), found[1].reshape(given.shape))
@@ -257,7 +247,7 @@ def symmetric_function(
     given = as_square(matrices, "matrices", unchecked=True)
     if given.size == 0:
         return given.copy()
-    found = compiled_function(_flat(given), f)
+    found = compiled_function(flat(given), f)
     if found is not None:
         return found.reshape(given.shape)
     return function_reference(*eigen_reference(as_symmetric(given, "matrices")), f)
@@ -315,13 +305,8 @@ def symmetric_function_vjp(
     gradient = as_beside(dvalue, "dvalue", given, unchecked=True)
     if given.size == 0:
         return given.copy()
-    found = compiled_function_vjp(_flat(given), _flat(gradient), f)
+    found = compiled_function_vjp(flat(given), flat(gradient), f)
     if found is not None:
         return found.reshape(given.shape)
     require_finite(gradient, "dvalue")
     return function_vjp_reference(*eigen_reference(as_symmetric(given, "matrices")), gradient, f)
-
-
-def _flat(matrices: Array) -> Array:
-    """Return a batch (count, n, n) without other axes."""
-    return namespace(matrices).ascontiguousarray(matrices).reshape(-1, *matrices.shape[-2:])

@@ -113,7 +113,7 @@ class SpectralFunction:
         """
         what, need = f"gradient of {self.name}" if gradient else self.name, self._needs(gradient)
         if need == "nonsingular":
-            require_nonsingular(abs(values), what, "the smallest magnitude of its eigenvalues")
+            require_nonsingular(abs(values), what, "the smallest magnitude of its eigenvalues", values.shape[-1])
         elif need != "symmetric":
             require_positive(values, what, definite=need == "definite")
 

@@ -10,13 +10,14 @@ from sci.backend import Array, is_device_array, namespace
 from sci.kernels import block_size, get_kernel, host_threads, launch, use_compiled
 from sci.linalg.symmetric.functions import FUNCTIONS, SpectralFunction
 
-__all__ = ["compiled_eigen", "compiled_function", "compiled_function_vjp"]
+__all__ = ["compiled_eigen", "compiled_function", "compiled_function_vjp", "compiled_lyapunov"]
 
 FILE = "linalg/small_eigen.cu"
 """Source of the kernels."""
 LARGEST = 32
 """Largest order that the kernels take."""
 _NUMBERS = {name: k for k, name in enumerate(FUNCTIONS)}
+_LYAPUNOV = len(_NUMBERS)
 _OWN = (2, 3)
 """Orders with instances of their own, which need no scratch."""
 _DEVICE_SCRATCH = 1 << 28
@@ -52,6 +53,15 @@ def compiled_function_vjp(
     numbers = (_NUMBERS[f.name], f.parameter)
     done = _margin("matrix_function_vjp", matrices, 3, (matrices, known, dvalue, out), (len(known),), numbers)
     return out if done is not None and done > f.least_margin(matrices, gradient=True) else None
+
+
+def compiled_lyapunov(matrices: Array, b: Array, eigenvalues: Array | None = None) -> Array | None:
+    """Return the X of A X + X A = B, or None, as `compiled_function`."""
+    known, n = _known(matrices, eigenvalues), matrices.shape[1]
+    out = namespace(matrices).empty_like(matrices)
+    arrays = (matrices, known, b, out)
+    done = _margin("matrix_function_vjp", matrices, 3, arrays, (len(known),), (_LYAPUNOV, 0.0))
+    return out if done is not None and done > n * float(np.finfo(out.dtype).eps) else None
 
 
 def _known(matrices: Array, eigenvalues: Array | None) -> Array:

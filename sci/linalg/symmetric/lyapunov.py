@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike
+from sci.backend import Array, ArrayLike, require_finite
 from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen
-from sci.linalg.symmetric.matrices import as_beside, symmetrized, transposed
+from sci.linalg.symmetric.kernel import compiled_lyapunov
+from sci.linalg.symmetric.matrices import as_beside, as_square, as_symmetric, flat, symmetrized, transposed
+from sci.linalg.symmetric.reference import eigen_reference, lyapunov_reference
 
 __all__ = ["lyapunov", "lyapunov_vjp"]
 
@@ -29,8 +31,8 @@ def lyapunov(a: ArrayLike, b: ArrayLike) -> Array:
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
-        InvalidValueError names the first matrix with two eigenvalues (or one, twice) whose sum is below n^2 eps of
-        the largest.
+        InvalidValueError names the first matrix with two eigenvalues (or one, twice) whose sum is below n eps of the
+        largest sum.
 
     Notes
     -----
@@ -48,7 +50,17 @@ def lyapunov(a: ArrayLike, b: ArrayLike) -> Array:
     array([[1., 1.],
            [2., 1.]])
     """
-    return _eigen_of(a).lyapunov(b)
+    if isinstance(a, SymmetricEigen):
+        return a.lyapunov(b)
+    given = as_square(a, "a", unchecked=True)
+    right = as_beside(b, "b", given, unchecked=True)
+    if given.size == 0:
+        return given.copy()
+    found = compiled_lyapunov(flat(given), flat(right))
+    if found is not None:
+        return found.reshape(given.shape)
+    require_finite(right, "b")
+    return lyapunov_reference(*eigen_reference(as_symmetric(given, "a")), right)
 
 
 @entry
@@ -57,7 +69,8 @@ def lyapunov_vjp(a: ArrayLike, b: ArrayLike, dx: ArrayLike) -> tuple[Array, Arra
 
     Parameters
     ----------
-    a, b
+    a : (..., n, n) float32 or float64, or SymmetricEigen
+    b : (..., n, n)
         As for `lyapunov`.
     dx : (..., n, n)
         Gradient with respect to X.
@@ -85,12 +98,8 @@ def lyapunov_vjp(a: ArrayLike, b: ArrayLike, dx: ArrayLike) -> tuple[Array, Arra
     >>> lyapunov_vjp(np.eye(1), np.ones((1, 1)), np.ones((1, 1)))
     (array([[-0.5]]), array([[0.5]]))
     """
-    eigen = _eigen_of(a)
+    eigen = a if isinstance(a, SymmetricEigen) else symmetric_eigen(a)
     as_beside(dx, "dx", eigen.vectors)
     x, y = eigen.lyapunov(b), eigen.lyapunov(dx)
     turned = transposed(x)
     return -symmetrized(y @ turned + turned @ y), y
-
-
-def _eigen_of(a: ArrayLike) -> SymmetricEigen:
-    return a if isinstance(a, SymmetricEigen) else symmetric_eigen(a)

@@ -14,6 +14,7 @@ __all__ = [
     "as_square",
     "as_symmetric",
     "first_index",
+    "flat",
     "named",
     "require_nonsingular",
     "require_positive",
@@ -90,6 +91,11 @@ def as_beside(array: Any, name: str, like: Array, *, unchecked: bool = False) ->
     return found if found is not None else as_finite(array, name, shape=like.shape, dtype=like.dtype, xp=xp)
 
 
+def flat(matrices: Array) -> Array:
+    """Return a batch (count, n, n) without other axes, contiguous."""
+    return namespace(matrices).ascontiguousarray(matrices).reshape(-1, *matrices.shape[-2:])
+
+
 def transposed(matrices: Array) -> Array:
     """Return the transpose of each matrix, as a view."""
     return matrices.swapaxes(-2, -1)
@@ -141,15 +147,15 @@ def require_positive(values: Array, what: str, *, definite: bool) -> None:
     )
 
 
-def require_nonsingular(sizes: Array, what: str, size: str) -> None:
-    """Refuse matrices that are singular to rounding, by the magnitudes (..., k) of what is divided by, first by last.
+def require_nonsingular(sizes: Array, what: str, size: str, n: int) -> None:
+    """Refuse matrices of order n that are singular to rounding, by the magnitudes (..., k) of what is divided by.
 
     Raises
     ------
     InvalidValueError
     """
     low, high = sizes.min(axis=-1), sizes.max(axis=-1)
-    rounding = float(np.finfo(sizes.dtype).eps) * sizes.shape[-1]
+    rounding = float(np.finfo(sizes.dtype).eps) * n
     bad = ~(low > rounding * high)
     if bool(bad.any()):
         where = first_index(bad)

@@ -6,9 +6,9 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.linalg.symmetric.functions import SpectralFunction
-from sci.linalg.symmetric.matrices import require_representable, symmetrized, transposed, units_of
+from sci.linalg.symmetric.matrices import require_nonsingular, require_representable, symmetrized, transposed, units_of
 
-__all__ = ["eigen_reference", "function_reference", "function_vjp_reference"]
+__all__ = ["eigen_reference", "function_reference", "function_vjp_reference", "lyapunov_reference"]
 
 
 def eigen_reference(matrices: Array) -> tuple[Array, Array]:
@@ -52,4 +52,23 @@ def function_vjp_reference(values: Array, vectors: Array, dvalue: Array, f: Spec
             inner = inner * unit[..., None] ** f.degree * f.differences(values / unit) / unit[..., None]
         result = symmetrized(vectors @ inner @ turned)
     require_representable(result, f"the gradient of {f.name}", values)
+    return result
+
+
+def lyapunov_reference(values: Array, vectors: Array, b: Array) -> Array:
+    """Return U (U' B U / (x_i + x_j)) U'.
+
+    Raises
+    ------
+    InvalidValueError
+        Where two eigenvalues add up to zero, or the result overflows.
+    """
+    unit, turned, n = units_of(values, 1), transposed(vectors), values.shape[-1]
+    x = values / unit
+    sums = x[..., :, None] + x[..., None, :]
+    sizes = abs(sums * unit[..., None]).reshape(*x.shape[:-1], n * n)
+    require_nonsingular(sizes, "lyapunov", "the smallest sum of two of its eigenvalues", n)
+    with np.errstate(all="ignore"):
+        result = vectors @ (turned @ b @ vectors / sums / unit[..., None]) @ turned
+    require_representable(result, "the solution of lyapunov", values)
     return result
