@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
+from typing import Any
 
 import pytest
 
@@ -104,3 +106,14 @@ def test_a_snapshot_tells_the_arguments_of_a_command() -> None:
     with recorded({"tol": 1e-6}):
         assert snapshot()["arguments"] == {"tol": 1e-6}
     assert "arguments" not in snapshot()
+
+
+@pytest.mark.parametrize("table", [os.environ, dict(os.environ)], ids=["environ", "a plain dict"])
+def test_variables_count_from_when_they_are_set(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", table)
+    monkeypatch.delitem(table, "SCI_THREADS", raising=False)
+    assert get("threads") is None
+    monkeypatch.setitem(table, "SCI_THREADS", "3")
+    assert get("threads") == 3
+    monkeypatch.delitem(table, "SCI_THREADS")
+    assert get("threads") is None
