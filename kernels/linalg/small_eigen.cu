@@ -347,7 +347,9 @@ SCI_DEVICE void scale_by_differences(const T (*a)[W], T (*h)[W], const T (*value
                 const T factor = F == EXP       ? difference_of<F>(x * own, y * own, fx, fy, p)
                                  : F == RECTIFY ? difference_of<F>(x, y, fx, fy, p / own)
                                                 : difference_of<F>(x, y, fx, fy, p);
-                const T scaled = h[k * pitch + l][at<W>(t)] * scale * factor * back;
+                // Half of the unit's power on either side keeps what stands between in the range of numbers.
+                const T before = F == LYAPUNOV ? back : sqrt(scale) * sqrt(back), after = F == LYAPUNOV ? T(1) : before;
+                const T scaled = h[k * pitch + l][at<W>(t)] * before * factor * after;
                 h[k * pitch + l][at<W>(t)] = scaled;
                 if (F != LYAPUNOV) h[l * pitch + k][at<W>(t)] = scaled;
             }

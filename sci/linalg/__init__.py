@@ -1,5 +1,8 @@
 """Linear algebra that several rooms share: pairs of points, small symmetric matrices, Gram matrices, Lanczos."""
 
+from sci.linalg.bures_wasserstein.barycenter import Barycenter
+from sci.linalg.bures_wasserstein.geometry import BuresWasserstein
+from sci.linalg.bures_wasserstein.transport import TransportedVectors
 from sci.linalg.extremes import Extremes, extreme_eigenvalues, tridiagonal_of
 from sci.linalg.gram import WoodburySolver, gram_matrix
 from sci.linalg.lanczos import lanczos, ritz_vectors
@@ -19,12 +22,15 @@ from sci.linalg.symmetric.lyapunov import lyapunov
 from sci.linalg.symmetric.polar import polar
 
 __all__ = [
+    "Barycenter",
+    "BuresWasserstein",
     "Extremes",
     "LanczosQuadrature",
     "PackedPoints",
     "SpectralDensity",
     "SymmetricEigen",
     "TraceEstimate",
+    "TransportedVectors",
     "WoodburySolver",
     "extreme_eigenvalues",
     "gram_matrix",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
+from bures_cases import on_device as bures_wasserstein
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
@@ -145,6 +146,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(lightning,),
     pairwise_reductions,
     functions_of_matrices,
+    bures_wasserstein,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

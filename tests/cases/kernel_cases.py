@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import attention_cases
+import bures_cases
 import chebtuck_cases
 import learned_cases
 import numpy as np
@@ -242,6 +243,7 @@ _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "activate": _activate,
     "adam": _adam,
     "lightning": _lightning,
+    "barycenter": bures_cases.barycenters,
 }
 
 _CASES: dict[str, Callable[..., Iterator[Pair]]] = {

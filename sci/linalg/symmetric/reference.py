@@ -49,7 +49,9 @@ def function_vjp_reference(values: Array, vectors: Array, dvalue: Array, f: Spec
             inner = inner * f.differences(values)
         else:
             unit = units_of(values, 1)
-            inner = inner * unit[..., None] ** f.degree * f.differences(values / unit) / unit[..., None]
+            # Half of the unit's power on either side keeps what stands between in the range of numbers.
+            half = unit[..., None] ** ((f.degree - 1) / 2)
+            inner = inner * half * f.differences(values / unit) * half
         result = symmetrized(vectors @ inner @ turned)
     require_representable(result, f"the gradient of {f.name}", values)
     return result
