@@ -15,7 +15,7 @@ from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.options import options, recorded
 from sci.tasks import cores_of_task, launched_tasks
 
-__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "settings_of"]
+__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "parent_of", "settings_of"]
 
 COMMON = ("device", "threads", "dry-run", "overwrite", "quiet", "json")
 """Names of the options that `add_common` adds, beside `config`."""
@@ -132,3 +132,14 @@ def chosen_namespace(arguments: argparse.Namespace, *, on_device: bool = True) -
         if arguments.device != "auto":
             raise
         return namespace_of("cpu")
+
+
+def parent_of(path: Path) -> str | None:
+    """Return the uuid of an input, for the files made from it; None for a file that is not ours."""
+    from sci.errors import FileFormatError
+    from sci.io import read_header
+
+    try:
+        return read_header(path).uuid
+    except FileFormatError:
+        return None

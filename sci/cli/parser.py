@@ -39,6 +39,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "solve a Poisson problem, or train a model that does",
         lambda: import_module("sci.cli.parsers.solvers").add_solve,
     ),
+    "spectrum": (
+        "estimate the eigenvalues of a Poisson problem",
+        lambda: import_module("sci.cli.parsers.solvers").add_spectrum,
+    ),
     "sequence": (
         "time attention, and predict its cost on ranks",
         lambda: import_module("sci.cli.parsers.sequences").add_sequence,

@@ -18,6 +18,7 @@ __all__ = [
     "INTEGER",
     "NONNEGATIVE",
     "POSITIVE",
+    "PROBES",
     "REAL",
     "SEED",
     "SHARE",
@@ -80,6 +81,8 @@ _TINY, _HUGE = math.ulp(0.0), sys.float_info.max
 
 COUNT = Number(int, 1, LARGEST_COUNT, f"an integer from 1 to {LARGEST_COUNT}")
 """A number of things of which there is one at least."""
+PROBES = Number(int, 2, LARGEST_AXIS, f"an integer from 2 to {LARGEST_AXIS}")
+"""Random vectors whose scatter tells the error."""
 INTEGER = Number(int, -LARGEST_COUNT, LARGEST_COUNT, f"an integer from -{LARGEST_COUNT} to {LARGEST_COUNT}")
 AXIS = Number(int, 1, LARGEST_AXIS, f"an integer from 1 to {LARGEST_AXIS}")
 """Points along one axis of a grid."""

@@ -22,6 +22,7 @@ from sci.io.codecs import (
     potential,
     samples,
     smoke,
+    spectrum,
     tensors,
     trajectory,
 )
@@ -39,7 +40,10 @@ from sci.potentials.grid import PotentialGrid
 
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
-CODECS = (ensembles, homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory)
+CODECS = (
+    *(ensembles, homogenization, models, periodic, poisson, potential),
+    *(samples, smoke, spectrum, tensors, trajectory),
+)
 
 
 def save(

@@ -9,6 +9,7 @@ from sci.plotting.pages.registry import figures_of, kinds_without_figures
 from sci.plotting.pages.write import report
 from sci.plotting.potentials import plot_energies, plot_plane, plot_potential
 from sci.plotting.solvers import plot_iterations
+from sci.plotting.spectra import plot_spectra
 from sci.plotting.training import plot_prediction, plot_training
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "plot_points",
     "plot_potential",
     "plot_prediction",
+    "plot_spectra",
     "plot_training",
     "report",
     "require_matplotlib",

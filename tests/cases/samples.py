@@ -9,6 +9,7 @@ import numpy as np
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
 from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
+from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import Checkpoint, ModelState, Standardizer
 from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
@@ -25,7 +26,7 @@ from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split, smooth_part
 from sci.sequence import TransNormer
-from sci.solvers import CycleModel, PoissonOperator, SolveResult
+from sci.solvers import CycleModel, PoissonOperator, SolveResult, Spectrum
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
 
@@ -137,6 +138,13 @@ def make_objects() -> dict[str, object]:
         "samples": Samples(numbers(5, 3), numbers(5, 2, 4)),
         "poisson": _problem(),
         "solution": SOLUTION,
+        "spectrum": Spectrum(
+            SpectralDensity(np.array([0.25, 0.5, 1.0, 6.0, 12.5]), np.array([0.125, 0.125, 0.5, 0.125, 0.125]), 60),
+            Extremes(0.25, 12.5, 1e-3, 0.5),
+            TraceEstimate(-7.5, 0.25, 1e-6, probes=10, steps=40),
+            1,
+            "multigrid",
+        ),
         "smoke": SmokeRun(smoke_frames()),
         "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
         "clusters": Clusters(numbers(3, 2).astype("f4"), np.arange(5) % 3, numbers(5).astype("f4") ** 2, 1.5, 7, True),

@@ -33,6 +33,14 @@ CIF = dataset_path("nacl")
 SINGLE = {"x": 1e-10, "residual_norms": 1e-7}
 """A cycle in single precision rounds otherwise on ranks, and the residual of an iteration shows it."""
 
+SPECTRAL = {
+    **dict.fromkeys(("nodes", "weights", "smallest", "largest", "log_determinant_value"), 1e-9),
+    **dict.fromkeys(("log_determinant_standard_error", "log_determinant_truncation"), 1e-6),
+    **dict.fromkeys(("smallest_error", "largest_error"), 10.0),
+}
+CYCLIC = {name: max(1e-4, tolerance) for name, tolerance in SPECTRAL.items()} | {"log_determinant_truncation": 10.0}
+"""Of the numbers of a spectrum, and of one preconditioned in single precision; bounds of errors may differ more."""
+
 COMMANDS: dict[str, tuple[list[str], Any]] = {
     "potential": (["potential", "small.pqr", "--grid", "9", "--forces", "--export", "dx,cube"], 0.0),
     "trajectory": (["trajectory", "water.xyz"], 0.0),
@@ -41,6 +49,11 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
     "multigrid": (["solve", "run", "problem.h5", "--method", "multigrid"], SINGLE),
     "plain": (["solve", "run", "problem.h5", "--method", "cg"], 1e-11),
     "serial": (["solve", "run", "problem.h5", "--method", "mic"], 0.0),
+    "spectrum": (["spectrum", "problem.h5", "--probes", "3", "--steps", "9"], SPECTRAL),
+    "cycles": (
+        ["spectrum", "problem.h5", "--probes", "3", "--steps", "5", "--preconditioner", "multigrid"],
+        CYCLIC,
+    ),
     "cycle": (["solve", "train", "--sizes", "8", "--steps", "1"], 0.0),
     "darcy": (["operator", "generate", "darcy", "--samples", "5", "--grid", "8"], 0.0),
     "flow": (["operator", "generate", "navier-stokes", "--samples", "3", "--grid", "8", "--time", "0.01"], 0.0),

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.common import chosen_namespace
+from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import goes_on
 from sci.cli.estimates.operators import prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import Samples, load, load_inputs, load_samples, read_header, read_state_dict, save, save_samples
+from sci.io import Samples, load, load_inputs, load_samples, read_state_dict, save, save_samples
 from sci.nn import Checkpoint
 from sci.operators import (
     FNO,
@@ -84,7 +84,7 @@ def train(a: argparse.Namespace) -> None:
     with agreed(a.comm, "the model"):
         if rank_of(a.comm) > 0:
             return
-        save(a.output, trained, command=a.command, parent_uuid=_uuid(a.input))
+        save(a.output, trained, command=a.command, parent_uuid=parent_of(a.input))
         if a.plot:
             from sci.plotting import plot_training
 
@@ -290,13 +290,6 @@ def _operator(path: Path) -> TrainedOperator:
     if not isinstance(model, TrainedOperator):
         raise FileFormatError(f"{path}: holds a {type(model).__name__}; expected a model of sci operator")
     return model
-
-
-def _uuid(path: Path) -> str | None:
-    try:
-        return read_header(path).uuid
-    except FileFormatError:
-        return None
 
 
 def _require_plotting(path: Path | None) -> None:

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sci.cli.common import chosen_namespace
+from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import goes_on
 from sci.cli.estimates.solvers import solve_needs, training_needs
 from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
 from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
-from sci.io import Quantity, load, load_problem, read_header, save
+from sci.io import Quantity, load, load_problem, save
 from sci.solvers import (
     CycleModel,
     DeepConjugateDirection,
@@ -125,7 +125,7 @@ def _solve(a: argparse.Namespace) -> None:
     with agreed(a.comm, "the solution"):
         if rank_of(a.comm) > 0:
             return
-        parent = read_header(a.input).uuid if _is_ours(a.input) else None
+        parent = parent_of(a.input)
         about = {"method": a.method, "setup_seconds": Quantity(setup, "s")}
         save(a.output, whole, results=about, command=a.command, parent_uuid=parent, spacing=A.spacing)
     _print(
@@ -158,11 +158,3 @@ def _fits(a: argparse.Namespace, A: PoissonOperator) -> bool:
 
 def _print(a: argparse.Namespace, report: dict[str, Any]) -> None:
     tell(a, report, [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        read_header(path)
-    except ValueError:
-        return False
-    return True

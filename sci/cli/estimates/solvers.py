@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
-from sci.cli.estimates.trial import attempt, line
-from sci.solvers import CycleModel, PoissonOperator
+from sci.cli.estimates.trial import Trial, attempt, line
+from sci.solvers import CycleModel, PoissonOperator, cg
+from sci.solvers.krylov.spectrum import quadrature
 
-__all__ = ["coarser", "solve_needs", "training_needs", "window"]
+__all__ = ["coarser", "solve_needs", "spectrum_needs", "training_needs", "window"]
 
 TRIAL_CELLS, TIMED_CELLS = 15_000, 150_000
 """Cells of the problem whose iterations are counted, and of that on which an iteration is timed."""
 TIMED_ITERATIONS = 4
 GROWTH = {"learned": 0.1, "untrained": 0.2, "multigrid": 0.15, "fast": 0.5, "mic": 0.75, "ic": 0.9, "cg": 0.95}
+GROWTH |= {"jacobi": 0.95, "none": 0.95}
 """Iterations grow with this power of the cells along an axis; see the page on Poisson solvers."""
 UNSCALED = ("dcdm",)
 """Methods whose model fits grids of certain sizes alone: they are tried on the problem itself."""
@@ -83,6 +86,36 @@ def solve_needs(
         "write": 8 * A.mask.size / WRITE_SPEED,
     }
     return Needs((made.peak + solved.peak) * scale, seconds)
+
+
+def spectrum_needs(
+    A: PoissonOperator, preconditioner: str, make: Callable[[PoissonOperator], Any], probes: int, steps: int
+) -> Needs:
+    """Return the needs of a spectrum: the products from random vectors, and the solve that may follow.
+
+    Parameters
+    ----------
+    A : PoissonOperator
+    preconditioner : str
+    make : callable
+        Returns the preconditioner of an operator, or None.
+    probes, steps : int
+    """
+    solve = solve_needs(A, preconditioner, lambda problem: partial(cg, problem, M=make(problem)), 1e-14, None)
+    large = window(A, TIMED_CELLS)
+    M, few, more = make(large), 1, 1 + TIMED_ITERATIONS
+
+    def tried(steps: int, memory: bool = False) -> Trial:
+        return attempt(lambda: quadrature(large, M, probes=1, steps=steps, seed=0), repeats=2, memory=memory)
+
+    first, longer, watched = tried(few), tried(more), tried(few, memory=True)
+    scale, each = A.mask.size / large.mask.size, (longer.seconds - first.seconds) / (more - few)
+    seconds = {
+        "setup": solve.seconds["setup"],
+        "probes": scale * probes * (first.seconds + max(each, 0.0) * (steps - few)),
+        "solve": solve.seconds["solve"],
+    }
+    return Needs(max(solve.memory, watched.peak * scale), seconds)
 
 
 def _right_side(A: PoissonOperator) -> np.ndarray:

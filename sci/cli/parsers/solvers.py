@@ -1,4 +1,4 @@
-"""Arguments of `sci solve run|train`."""
+"""Arguments of `sci solve run|train` and `sci spectrum`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common, add_output
-from sci.cli.values import CHANNELS, COUNT, POSITIVE, SEED, file_name
+from sci.cli.values import CHANNELS, COUNT, POSITIVE, PROBES, SEED, file_name
 
-__all__ = ["METHODS", "add_solve"]
+__all__ = ["METHODS", "PRECONDITIONERS", "add_solve", "add_spectrum"]
 
 METHODS = ("learned", "untrained", "multigrid", "mic", "ic", "fast", "cg", "dcdm")
+
+PRECONDITIONERS = ("none", "jacobi", "multigrid", "learned", "untrained", "mic", "ic", "fast")
 
 SOLVE = """Poisson problems around bodies: solve one, or train the learned V-cycle that preconditions the solver."""
 RUN = """Solve a Poisson problem: an HDF5 file with the datasets `mask` (1 in the fluid) and `b` on one grid;
 optionally `neumann_body`, `coefficient` and the attributes `spacing` and `boundary`."""
 TRAIN = """Train the learned V-cycle on random masks and write the model, for `sci solve run --model`. No solutions are
 needed; the same seed gives the same model."""
+
+SPECTRUM = """Estimate the eigenvalues of the operator of a Poisson problem, or of the operator with a preconditioner:
+their density, the extremes and the condition, and the log-determinant, each with its error. Eigenvalues that are zero,
+as with Neumann walls all round, are left out, and counted."""
 
 
 def add_solve(parser: Any) -> None:
@@ -51,3 +57,19 @@ def _add_train(parser: Any) -> None:
     parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="of masks, errors and initial parameters (0)")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.solve").train(a))
+
+
+def add_spectrum(parser: Any) -> None:
+    """Add the arguments of `sci spectrum`."""
+    parser.describe(SPECTRUM, "sci spectrum problem.h5 -o spectrum.h5 --preconditioner multigrid --plot spectrum.png")
+    parser.add_argument("input", type=file_name, metavar="PROBLEM.h5", help="the problem, as `sci solve run` takes it")
+    add_output(parser, "SPECTRUM.h5", "the spectrum to write")
+    parser.add_argument(
+        "--preconditioner", choices=PRECONDITIONERS, default="none", help="M in the matrix M A (none, A itself)"
+    )
+    parser.add_argument("--probes", type=PROBES, default=10, metavar="N", help="random vectors, at least 2 (10)")
+    parser.add_argument("--steps", type=COUNT, default=40, metavar="N", help="products with the matrix for each (40)")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="of the random vectors (0)")
+    parser.add_argument("--plot", type=file_name, metavar="PNG", help="draw the density, also as .pdf or .svg")
+    add_common(parser, writes=True, computes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.spectrum").run(a))

@@ -138,23 +138,23 @@ def codec(
     >>> import numpy as np
     >>> from sci.io import codec, load, read_array, save, write_array
     >>> @dataclass
-    ... class Spectrum:
+    ... class Lines:
     ...     energies: np.ndarray
-    >>> @codec(Spectrum, kind="spectrum", units="eV")
-    ... class SpectrumCodec:
+    >>> @codec(Lines, kind="lines", units="eV")
+    ... class LinesCodec:
     ...     "`energies` (n) of the lines."
     ...
     ...     @staticmethod
-    ...     def write(group, spectrum):
-    ...         write_array(group, "energies", spectrum.energies, "eV")
+    ...     def write(group, lines):
+    ...         write_array(group, "energies", lines.energies, "eV")
     ...
     ...     @staticmethod
     ...     def read(group):
-    ...         return Spectrum(read_array(group, "energies", (None,)))
+    ...         return Lines(read_array(group, "energies", (None,)))
     >>> path = pathlib.Path(tempfile.mkdtemp(), "lines.h5")
-    >>> save(path, Spectrum(np.array([1.5, 2.5])))
+    >>> save(path, Lines(np.array([1.5, 2.5])))
     >>> load(path)
-    Spectrum(energies=array([1.5, 2.5]))
+    Lines(energies=array([1.5, 2.5]))
     """
     if not kind.isidentifier():
         raise InvalidValueError(f"kind is {kind!r}; expected letters, digits and '_'")

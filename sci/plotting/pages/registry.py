@@ -39,8 +39,8 @@ def figures_of(*names: str) -> Callable[[Draw], Draw]:
     Examples
     --------
     >>> from sci.plotting import Table, figures_of
-    >>> @figures_of("spectrum")
-    ... def spectrum(contents):
+    >>> @figures_of("lines")
+    ... def draw(contents):
     ...     lines = contents.object.energies
     ...     yield Table("Lines", [[f"{energy:.3f} eV"] for energy in lines])
     """

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, namespace_of
 from sci.distributed import agreed
 from sci.errors import InvalidValueError
-from sci.linalg import Extremes, SpectralDensity, TraceEstimate, lanczos_quadrature
+from sci.linalg import Extremes, LanczosQuadrature, SpectralDensity, TraceEstimate, lanczos_quadrature
 from sci.solvers.krylov.arrays import applier
 from sci.solvers.krylov.cg import cg
 from sci.solvers.poisson.operator import PoissonOperator
 from sci.solvers.poisson.probes import cell_signs, face_divergence, traces
 
-__all__ = ["Spectrum", "spectrum"]
+__all__ = ["Spectrum", "quadrature", "spectrum"]
 
 RESOLVED = 1e-3
 """Relative error of the extremes above which a solve is run to find them."""
@@ -109,7 +107,7 @@ def spectrum(
     the faces, whose covariance is A: no root of M or A is needed.
 
     Where the extremes are not found to 1e-3 by the probes, conjugate gradients with a random right-hand side find them,
-    to a residual of 1e-10: without M the small eigenvalues take about as many steps as a solve does.
+    to a residual of 1e-14: without M the small eigenvalues take about as many steps as a solve does.
 
     In an operator with a null space, the constants on components of the fluid without a Dirichlet face, all numbers are
     those of the complement.
@@ -130,34 +128,39 @@ def spectrum(
     """
     with agreed(A.comm, "spectrum") as agreement:
         agreement.same(probes=probes, steps=steps, seed=seed, name=name, M=None if M is None else type(M).__name__)
-        like = A.xp.zeros(A.size)
-        apply_m: Callable[[Array], Array] | None = None if M is None else applier(M, "M", like)
-    null_size = int(A.component_sizes.size)
-    size = A.n_unknowns - null_size
+        if M is not None:
+            applier(M, "M", A.xp.zeros(A.size))
+    found = quadrature(A, M, probes=probes, steps=steps, seed=seed)
+    extremes = found.extremes()
+    if not extremes.condition_error <= RESOLVED * extremes.condition:
+        solved = cg(A, face_divergence(A, seed, probes), M=M, rtol=1e-14)
+        extremes = extremes.merged(solved.extremes)
+    # A cycle in single precision is symmetric to its rounding, and so are the Ritz values of M A.
+    rounding = 64 * float(np.finfo(getattr(M, "cycle_dtype", np.float64)).eps)
+    called = name or ("none" if M is None else type(M).__name__)
+    null_size = A.n_unknowns - found.size
+    return Spectrum(found.density(), _widened(extremes, rounding), found.log_determinant(), null_size, called)
+
+
+def quadrature(A: PoissonOperator, M: Any, *, probes: int, steps: int, seed: int) -> LanczosQuadrature:
+    """Return the quadratures of A, or of M A, from random vectors that depend on the cells alone; collective."""
+    size = A.n_unknowns - int(A.component_sizes.size)
     if size == 0:
-        raise InvalidValueError(f"all {null_size} eigenvalues are zero; expected a cell with a face that counts")
+        raise InvalidValueError(f"all {A.n_unknowns} eigenvalues are zero; expected a cell with a face that counts")
     random = cell_signs if M is None else face_divergence
-    found = lanczos_quadrature(
+    return lanczos_quadrature(
         *(A.matvec, A.size),
         probes=probes,
         steps=steps,
         seed=seed,
-        device="cpu" if A.xp is namespace_of("cpu") else "cuda",
-        preconditioner=apply_m,
+        device="cpu" if A.xp is np else "cuda",
+        preconditioner=None if M is None else applier(M, "M", A.xp.zeros(A.size)),
         probe=lambda k: random(A, seed, k),
         project=A.project if A.singular else None,
         size=size,
         moments=() if M is not None else traces(A),
         comm=A.comm,
     )
-    # A cycle in single precision is symmetric to its rounding, and so are the Ritz values of M A.
-    rounding = 64 * float(np.finfo(getattr(M, "cycle_dtype", np.float64)).eps)
-    extremes = found.extremes()
-    if not extremes.condition_error <= RESOLVED * extremes.condition:
-        solved = cg(A, face_divergence(A, seed, probes), M=M, rtol=1e-10)
-        extremes = extremes.merged(solved.extremes)
-    called = name or ("none" if M is None else type(M).__name__)
-    return Spectrum(found.density(), _widened(extremes, rounding), found.log_determinant(), null_size, called)
 
 
 def _widened(found: Extremes, rounding: float) -> Extremes:

@@ -30,6 +30,15 @@ def test_a_dry_run_tells_what_the_job_takes(shape, method, tmp_path) -> None:
     assert 1 / 3 < found.time_ratio < 3, found
 
 
+@pytest.mark.parametrize("preconditioner", ["none", "multigrid"])
+def test_a_dry_run_tells_what_a_spectrum_takes(preconditioner, tmp_path) -> None:
+    save(tmp_path / "p.h5", PoissonProblem(*_problem((72, 72, 72))))
+    words = ("spectrum", tmp_path / "p.h5", "-o", tmp_path / "s.h5", "--preconditioner", preconditioner)
+    found = compared("sci.cli.commands.spectrum", *words)
+    assert 1 / 1.5 < found.memory_ratio < 1.5, found
+    assert 1 / 3 < found.time_ratio < 3, found
+
+
 def test_a_coarser_problem_is_like_the_problem() -> None:
     A, _ = _problem((60, 60, 60), boundary=["periodic", "neumann", "dirichlet"], neumann_body=True)
     small = coarser(A, 10_000)

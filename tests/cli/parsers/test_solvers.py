@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sci.cli.commands import solve
-from sci.cli.parsers.solvers import METHODS
+from sci.cli.commands import solve, spectrum
+from sci.cli.parsers.solvers import METHODS, PRECONDITIONERS
 
 
 def test_choices_are_those_of_the_command() -> None:
     assert tuple(solve.METHODS) == METHODS
+    assert tuple(spectrum.PRECONDITIONERS) == PRECONDITIONERS
+    assert set(spectrum.SPREAD) <= set(PRECONDITIONERS)
