@@ -27,10 +27,13 @@ from sci.nn.ops.shaping import concatenate, crop, embedding, pad, reshape, selec
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
+from sci.nn.roles import Role, initial_factors, rate_factors, rescaled, with_roles
 from sci.nn.spd.layers import bimap, logeig, matrix_function, positive_definite, reeig, semi_orthogonal
+from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
+from sci.nn.wide import infinite_linear_network, relu_kernels, sampled_linear_network
 
 __all__ = [
     "SGDP",
@@ -40,6 +43,7 @@ __all__ = [
     "BatchCurvature",
     "BatchNoise",
     "Checkpoint",
+    "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
     "GaussNewton",
@@ -47,6 +51,7 @@ __all__ = [
     "ModelState",
     "Op",
     "Optimizer",
+    "Role",
     "Schedule",
     "StableRates",
     "Standardizer",
@@ -67,6 +72,7 @@ __all__ = [
     "concatenate",
     "constant",
     "convolve",
+    "coordinate_check",
     "copy_to_ranks",
     "cosine",
     "count_parameters",
@@ -80,6 +86,8 @@ __all__ = [
     "gelu",
     "global_norm",
     "group_norm",
+    "infinite_linear_network",
+    "initial_factors",
     "initial_normal",
     "initial_uniform",
     "instance_norm",
@@ -101,12 +109,16 @@ __all__ = [
     "power",
     "project_radial",
     "radial_view",
+    "rate_factors",
     "reeig",
     "relative_h1",
     "relative_l2",
     "relu",
+    "relu_kernels",
+    "rescaled",
     "reshape",
     "rms_norm",
+    "sampled_linear_network",
     "scale_shift",
     "scatter_sum",
     "select",
@@ -124,4 +136,5 @@ __all__ = [
     "value_and_gradients",
     "value_of",
     "warm_up",
+    "with_roles",
 ]

@@ -105,6 +105,36 @@ def _curvature() -> dict[str, Call]:
     }
 
 
+def _roles() -> dict[str, Call]:
+    roles, base = {"w": nn.Role("output", 8, 1)}, {"w": nn.Role("output", 4, 1)}
+
+    def make(width: int, seed: int) -> Any:
+        return {"w": np.ones((width, 3))}, nn.Adam(0.1)
+
+    return {
+        "Role": call(nn.Role, "spectral", 4, 4, (3, 3), "layer"),
+        "CoordinateCheck": call(nn.CoordinateCheck, (8, 16), ("a",), np.ones((2, 1)), 3),
+        "coordinate_check": call(
+            nn.coordinate_check,
+            *(make, lambda p, x: nn.linear(x, p["w"]), nn.mean, real(2, 3)),
+            widths=[2, 4],
+            steps=1,
+            seeds=1,
+        ),
+        "infinite_linear_network": call(
+            nn.infinite_linear_network, real(4, 2), real(4, 1), rate=0.1, steps=2, scales=(1.0, 0.5)
+        ),
+        "initial_factors": call(nn.initial_factors, roles, base),
+        "rate_factors": call(nn.rate_factors, roles, base, rule="sgd"),
+        "relu_kernels": call(nn.relu_kernels, real(3, 2), real(4, 2), layers=2, weight_variance=1.0, bias_variance=0.1),
+        "rescaled": call(nn.rescaled, {"w": real(1, 8)}, roles, base),
+        "sampled_linear_network": call(
+            nn.sampled_linear_network, real(4, 2), real(4, 1), 8, rate=0.1, steps=2, scales=(1.0, 0.5), seed=1
+        ),
+        "with_roles": call(nn.with_roles, nn.Adam(0.1), roles, base=base),
+    }
+
+
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
     spd = np.diag([1.0, 2.0, 4.0])[None, None] + np.zeros((2, 1, 1, 1))
@@ -122,6 +152,7 @@ def _nn() -> dict[str, Call]:
     binary = {f.__name__: call(f, x, real(3)) for f in (nn.add, nn.subtract, nn.multiply, nn.divide)}
     return {
         **_curvature(),
+        **_roles(),
         "collect_activations": collect,
         **optimizers,
         **unary,

@@ -56,6 +56,8 @@ def train(a: argparse.Namespace) -> None:
         joint=a.joint,
         norm=a.norm,
         domain_padding=a.padding,
+        base_channels=_base_width(a),
+        base_modes=_each_axis(a.base_modes, len(modes)),
     )
     config = TrainingConfig(
         *(a.epochs, a.batch, a.learning_rate, a.weight_decay, a.loss, _periodic(a, samples)),
@@ -250,7 +252,23 @@ def _modes(a: argparse.Namespace, grid: tuple[int, ...]) -> list[int]:
     """Return the wavenumbers of each axis; one number holds for every axis, as everywhere in the command line."""
     if not a.modes:
         return [min(MODES, n) for n in grid]
-    return a.modes * len(grid) if len(a.modes) == 1 else a.modes  # type: ignore[no-any-return]
+    return _each_axis(a.modes, len(grid)) or []
+
+
+def _each_axis(modes: list[int] | None, dim: int) -> list[int] | None:
+    """Return one number for each axis; one alone holds for all."""
+    return modes * dim if modes and len(modes) == 1 else modes
+
+
+def _base_width(a: argparse.Namespace) -> int | None:
+    """Return the width of the base model of the maximal update rule; None without the rule."""
+    if a.parametrization == "standard" and (a.base_width or a.base_modes):
+        raise InvalidValueError(
+            "--base-width and --base-modes are for --parametrization mup; give it, or leave them out"
+        )
+    if a.parametrization == "mup" and a.base_width is None:
+        raise InvalidValueError("--parametrization mup needs --base-width, the channels for which the rate was chosen")
+    return a.base_width  # type: ignore[no-any-return]
 
 
 def _periodic(a: argparse.Namespace, samples: Samples) -> bool | None:

@@ -68,6 +68,16 @@ def _add_train(parser: Any) -> None:
     model.add_argument(
         "--padding", type=NONNEGATIVE, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
     )
+    model.add_argument(
+        "--parametrization",
+        choices=("standard", "mup"),
+        default="standard",
+        help="mup: initial values and rates by the maximal update rule, right at --base-width and at all widths",
+    )
+    model.add_argument("--base-width", type=CHANNELS, metavar="C", help="channels for which the rate was chosen (mup)")
+    model.add_argument(
+        "--base-modes", type=AXIS, nargs="+", metavar="M", help="wavenumbers for which it was (mup; those of --modes)"
+    )
     _add_training(parser)
     data = parser.add_argument_group("samples", "what the file of samples does not record")
     data.add_argument("--dim", type=COUNT, choices=(1, 2, 3), help="grid axes of the samples")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -67,6 +67,13 @@ def check_settings(**settings: float) -> None:
             raise InvalidValueError(f"{name} is {value}; expected a number from 0 to below {limit}")
 
 
+def check_rates(rates: Mapping[str, float], parameters: Mapping[str, Array]) -> None:
+    """Raise InvalidValueError for rates of parameters that are not there."""
+    unknown = sorted(set(rates) - set(parameters))
+    if unknown:
+        raise InvalidValueError(f"rates for {', '.join(unknown[:5])}; expected names of parameters")
+
+
 def adam_step(
     w: Array, g: Array, m: Array, v: Array, settings: tuple[float, ...], direction: bool = False
 ) -> Array | None:
@@ -120,6 +127,13 @@ class Adam:
     eps : float
     weight_decay : float
         Here weight_decay w is added to the gradient; `AdamW` shrinks w by 1 - learning_rate weight_decay instead.
+    rates : dict name -> float
+        Factors of the learning rate of single parameters, as `with_roles` sets them; 1 for all others.
+
+    Raises
+    ------
+    InvalidValueError
+        Also in `start`, for rates of parameters that are not there.
 
     References
     ----------
@@ -141,8 +155,10 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_settings(**{f"rates[{name!r}]": rate for name, rate in self.rates.items()})
         check_settings(
             learning_rate=self.learning_rate,
             beta1=self.betas[0],
@@ -153,6 +169,7 @@ class Adam:
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         """Return zero moments."""
+        check_rates(self.rates, parameters)
         return {"first": zeros_like(parameters), "second": zeros_like(parameters)}
 
     def _settings(self, step: int, factor: float) -> tuple[float, ...]:
@@ -164,11 +181,11 @@ class Adam:
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
     ) -> None:
         """Make step number `step`, from 1, in place; one pass of a compiled kernel over each parameter."""
-        settings = self._settings(step, factor)
+        *settings, rate = self._settings(step, factor)
         for name, w in parameters.items():
             first, second = real_view(state["first"][name]), real_view(state["second"][name])
             g = namespace(w).ascontiguousarray(gradients[name])
-            adam_step(real_view(w), real_view(g), first, second, settings)
+            adam_step(real_view(w), real_view(g), first, second, (*settings, rate * self.rates.get(name, 1.0)))
 
 
 @entry
@@ -178,8 +195,8 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, betas, eps : float, (float, float), float
-        As in `Adam`.
+    learning_rate, betas, eps, rates
+        As in `Adam`; decay does not see `rates`.
     weight_decay : float
         Part of a weight that a step of rate 1 takes away.
 

@@ -10,7 +10,7 @@ from typing import Literal
 from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
-from sci.nn.optim.adam import Adam, State, adam_step, check_settings, real_view, zeros_like
+from sci.nn.optim.adam import Adam, State, adam_step, check_rates, check_settings, real_view, zeros_like
 
 __all__ = ["SGDP", "AdamP", "WeightView", "project_radial", "radial_view"]
 
@@ -123,7 +123,7 @@ class AdamP(Adam):
 
     Parameters
     ----------
-    learning_rate, betas, eps, weight_decay
+    learning_rate, betas, eps, weight_decay, rates
         As in `AdamW`.
     delta : float
         Threshold of the cosine, see `radial_view`; 0 projects only what `scale_invariant` names.
@@ -167,7 +167,7 @@ class AdamP(Adam):
             assert flat is not None
             direction, decay = projection.apply(name, w, g, flat.view(w.dtype).reshape(w.shape))
             w *= 1 - self.learning_rate * factor * self.weight_decay * decay
-            w -= self.learning_rate * factor * direction
+            w -= self.learning_rate * factor * self.rates.get(name, 1.0) * direction
 
 
 @entry
@@ -183,7 +183,7 @@ class SGDP:
     nesterov : bool
     weight_decay : float
         w shrinks by 1 - learning_rate weight_decay / (1 - momentum).
-    delta, wd_ratio, scale_invariant
+    delta, wd_ratio, scale_invariant, rates
         As in `AdamP`.
 
     Notes
@@ -210,8 +210,10 @@ class SGDP:
     delta: float = 0.1
     wd_ratio: float = 0.1
     scale_invariant: Mapping[str, WeightView] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_settings(**{f"rates[{name!r}]": rate for name, rate in self.rates.items()})
         check_settings(learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         self._projection()
 
@@ -220,6 +222,7 @@ class SGDP:
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         """Return zero momenta."""
+        check_rates(self.rates, parameters)
         return {"momentum": zeros_like(parameters)}
 
     def update(
@@ -234,4 +237,4 @@ class SGDP:
             direction, decay = projection.apply(name, w, g, g + self.momentum * p if self.nesterov else p)
             if self.weight_decay:
                 w *= 1 - rate * self.weight_decay * decay / (1 - self.momentum)
-            w -= rate * direction
+            w -= rate * self.rates.get(name, 1.0) * direction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sci.arguments import entry
@@ -58,9 +58,13 @@ class FNOConfig:
     rank_fraction: float = 1.0
     tensor_rank: int | tuple[int, ...] | None = None
     joint: bool = False
+    base_channels: int | None = None
+    base_modes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_modes", check_modes(self.n_modes))
+        if self.base_modes is not None:
+            object.__setattr__(self, "base_modes", check_modes(self.base_modes))
         if isinstance(self.tensor_rank, Sequence):
             object.__setattr__(self, "tensor_rank", tuple(self.tensor_rank))
         if isinstance(self.domain_padding, Sequence):
@@ -79,6 +83,26 @@ class FNOConfig:
             *(self, "domain_padding", f"a fraction in [0, 1), or one for each of the {self.dim} axes"),
         )
         self.form()
+        if self.base_modes is not None and self.base_channels is None:
+            raise InvalidValueError(f"base_modes is {self.base_modes} without base_channels; expected both")
+        base = self.base()
+        if base is not None:
+            _require(self.factorization == "dense", self, "factorization", "'dense' for a model with a base model")
+            _require(base.dim == self.dim, self, "base_modes", f"one number for each of the {self.dim} axes")
+
+    def base(self) -> FNOConfig | None:
+        """Return the narrow model whose learning rate and initial values hold under muP; None without one."""
+        if self.base_channels is None:
+            return None
+        modes = self.n_modes if self.base_modes is None else self.base_modes
+        return replace(self, hidden_channels=self.base_channels, n_modes=modes, base_channels=None, base_modes=None)
+
+    def to_options(self) -> dict[str, Any]:
+        """Return the entries as JSON, without those of a base model where there is none."""
+        given = {
+            name: value for name, value in asdict(self).items() if value is not None or not name.startswith("base_")
+        }
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     @property
     def dim(self) -> int:

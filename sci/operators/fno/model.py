@@ -12,6 +12,7 @@ from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of, require_finite
 from sci.errors import InvalidValueError
 from sci.nn import (
+    Role,
     concatenate,
     count_parameters,
     crop,
@@ -21,7 +22,7 @@ from sci.nn import (
 from sci.operators.coordinates import grid_coordinates
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.layers import fused_block, layered_block
-from sci.operators.fno.parameters import checked_parameters, initial_parameters
+from sci.operators.fno.parameters import checked_parameters, initial_parameters, parameter_roles
 from sci.operators.fno.perceptron import channel_mlp
 from sci.operators.spectral.convolution import as_dtype
 from sci.operators.spectral.modes import check_field
@@ -63,6 +64,11 @@ class FNO:
         The ranks themselves, in place of `rank_fraction`.
     joint : bool
         One factorized tensor for all layers.
+    base_channels : int, optional
+        Width of the model for which the learning rate was chosen: initial values follow the maximal update rule (muP),
+        and so do the rates in `train_operator`. Dense spectral weights only.
+    base_modes : sequence of int, optional
+        Its modes; `n_modes` unless given.
     seed : int or numpy Generator
     device : "cpu" or "cuda"
     parameters : mapping of arrays, optional
@@ -86,7 +92,8 @@ class FNO:
 
     References
     ----------
-    Li et al., arXiv:2010.08895; Kossaifi et al., arXiv:2310.00120 (factorized weights).
+    Li et al., arXiv:2010.08895; Kossaifi et al., arXiv:2310.00120 (factorized weights); Li et al., arXiv:2506.19396
+    (the maximal update rule of spectral weights).
 
     Examples
     --------
@@ -114,6 +121,8 @@ class FNO:
         if unknown:
             known = ", ".join(list(FNOConfig.__dataclass_fields__)[5:])
             raise InvalidValueError(f"{', '.join(unknown)}: no such option of an FNO; the options are {known}")
+        if options.get("base_modes") is not None:
+            options["base_modes"] = check_tuple(options["base_modes"])
         self.config = FNOConfig(check_tuple(n_modes), in_channels, out_channels, hidden_channels, n_layers, **options)
         self.parameters: dict[str, Array]
         if parameters is None:
@@ -146,6 +155,17 @@ class FNO:
     def n_parameters(self) -> int:
         """Number of real parameters; a complex one counts twice."""
         return count_parameters(self.parameters)
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """Role of every parameter by name."""
+        return parameter_roles(self.config)
+
+    @property
+    def base_roles(self) -> dict[str, Role] | None:
+        """Roles in the base model; None without one."""
+        base = self.config.base()
+        return None if base is None else parameter_roles(base)
 
     def __call__(self, x: Array) -> Array:
         """Return the model's output for `x` (batch, in_channels, *grid), in the dtype of `x` and on its device.

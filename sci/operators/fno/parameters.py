@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, require_finite, to_device
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn import Role, WeightView, rescaled
 from sci.operators.fno.config import FNOConfig
 
-__all__ = ["checked_parameters", "initial_parameters", "parameter_shapes"]
+__all__ = ["checked_parameters", "initial_parameters", "parameter_roles", "parameter_shapes"]
 
 
 def parameter_shapes(config: FNOConfig) -> dict[str, tuple[int, ...]]:
@@ -45,10 +47,30 @@ def _mlp_shapes(name: str, inputs: int, hidden: int, outputs: int) -> dict[str, 
     }
 
 
+def parameter_roles(config: FNOConfig) -> dict[str, Role]:
+    """Return the role of every parameter by name."""
+    width, shapes, roles = config.hidden_channels, parameter_shapes(config), {}
+    invariant: WeightView | None = "layer" if config.norm == "instance" and not config.preactivation else None
+    for name, shape in shapes.items():
+        layer, _, last = name.rpartition(".")
+        if ".norm." in name or (name.endswith("skip.weight") and len(shape) == 1):
+            roles[name] = Role("gain", 1, width)
+        elif ".spectral." in f".{name}" and last != "bias":
+            roles[name] = Role("spectral", width, width, config.n_modes, invariant)
+        elif name.endswith("spectral.bias"):
+            roles[name] = Role("bias", width, width)
+        else:
+            fan_out, fan_in = shapes[f"{layer}.weight"]
+            kind: Any = {"lifting.0": "input", "projection.1": "output"}.get(layer, "hidden")
+            roles[name] = Role("bias" if last == "bias" else kind, fan_in, fan_out)
+    return roles
+
+
 def initial_parameters(config: FNOConfig, rng: np.random.Generator, xp: ModuleType) -> dict[str, Array]:
     """Return random parameters: complex normal spectral weights, +-1/sqrt(fan in) uniform elsewhere, gates and norms 1.
 
-    All are float32 and complex64, drawn in float64 on the host, the same on every device.
+    All are float32 and complex64, drawn in float64 on the host, the same on every device; a configuration with a base
+    model rescales them by the maximal update rule.
     """
     form, width = config.form(), config.hidden_channels
     shapes, values = parameter_shapes(config), {}
@@ -65,6 +87,9 @@ def initial_parameters(config: FNOConfig, rng: np.random.Generator, xp: ModuleTy
         else:
             fan_in = shape[1] if last == "weight" else shapes[name.removesuffix("bias") + "weight"][1]
             values[name] = rng.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)
+    base = config.base()
+    if base is not None:
+        values = rescaled(values, parameter_roles(config), parameter_roles(base))
     return {
         name: to_device(value.astype(np.complex64 if value.dtype.kind == "c" else np.float32), xp)
         for name, value in values.items()

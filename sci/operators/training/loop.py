@@ -11,7 +11,7 @@ from sci.arguments import collective_entry
 from sci.backend import Array, to_host
 from sci.distributed import Comm, agreed, allgather_rows, sample, size, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train
+from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train, with_roles
 from sci.operators.fno.config import FNOConfig
 from sci.operators.fno.model import FNO
 from sci.operators.patches.parallel import patch_loss
@@ -103,7 +103,7 @@ def train_operator(
         inputs = Standardizer.fit(x) if standardize_inputs else None
         outputs = Standardizer.fit(y)
     settings = {
-        "model": _plain(model.config),
+        "model": model.config.to_options(),
         "training": config.fixed(),
         "patches": None if patches is None else asdict(patches),
         "standardize_inputs": standardize_inputs,
@@ -126,7 +126,11 @@ def train_operator(
         _loss(model, config, patches),
         as_dtype(model.parameters, x.dtype),
         data,
-        optimizer=AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
+        optimizer=with_roles(
+            AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
+            model.roles,
+            base=model.base_roles,
+        ),
         epochs=passes,
         batch_size=config.batch_size,
         schedule=cosine(horizon),
@@ -219,7 +223,3 @@ def _metrics(name: str, errors: Mapping[str, Any]) -> dict[str, float]:
         if len(channels) > 1:
             found.update({f"{norm}_{name}_channel{k}": error for k, error in enumerate(channels)})
     return found
-
-
-def _plain(config: FNOConfig) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}

@@ -70,8 +70,7 @@ class TrainedOperator:
 
     def to_state(self) -> ModelState:
         """Return its form in a file: options and arrays."""
-        config = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.model.config).items()}
-        options: dict[str, Any] = {"config": config, "class": type(self.model).__name__}
+        options: dict[str, Any] = {"config": self.model.config.to_options(), "class": type(self.model).__name__}
         if self.patches is not None:
             options["patches"] = asdict(self.patches)
         parameters = dict(self.model.parameters)
@@ -92,7 +91,8 @@ class TrainedOperator:
             If `model` is another kind of model, or its parts do not fit together.
         """
         config = _current_names(model.options.get("config"))
-        if model.name != "FNO" or set(config) != {f.name for f in fields(FNOConfig)}:
+        known = {f.name for f in fields(FNOConfig)}
+        if model.name != "FNO" or not known - {"base_channels", "base_modes"} <= set(config) <= known:
             raise InvalidValueError(f"the model is of the kind {model.name}; expected an FNO that was trained here")
         own = {n: p for n, p in model.parameters.items() if n.partition(".")[0] not in _STANDARDIZERS}
         kind = TFNO if model.options.get("class") == "TFNO" else FNO

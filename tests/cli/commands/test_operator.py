@@ -21,6 +21,9 @@ AGAIN = [
 ]
 
 
+MUP = ["--parametrization", "mup", "--base-width", "4", "--base-modes", "2"]
+
+
 def smoothed(n, size, seed=0):
     """Random fields and their low-pass: an operator that one spectral layer can learn."""
     x = np.random.default_rng(seed).normal(size=(n, size, size)).astype(np.float32)
@@ -76,6 +79,13 @@ def test_the_file_says_what_a_grid_is(folder, capsys):
     assert (config.n_modes, config.in_channels) == ((8,), 2)
     assert run("predict", folder / "two_model.h5", folder / "two.h5", "-o", folder / "o2.h5") == 0
     assert (load_samples(folder / "o2.h5").grid_axes, load_samples(folder / "o2.h5").periodic) == (1, True)
+
+
+def test_the_model_of_the_maximal_update_rule_keeps_its_base(folder):
+    assert run("train", folder / "train.h5", "-o", folder / "mup.h5", *SMALL, *MUP, "--epochs", 2) == 0
+    model = load(folder / "mup.h5").model
+    assert (model.config.base_channels, model.config.base_modes) == (4, (2, 2))
+    assert model.base_roles["blocks.0.skip.weight"].fan_in == 4
 
 
 def test_one_number_of_modes_holds_for_every_axis(folder):
@@ -185,6 +195,9 @@ def test_files_keep_every_option(tmp_path):
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--checkpoint", "ck.png"], "name it ck.h5"),
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--modes", "9"], "--modes: n_modes is (9, 9), and samples on 8"),
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--rank-fraction", "-1"], "--rank-fraction"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--base-width", "4"], "are for --parametrization mup"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, "--parametrization", "mup"], "needs --base-width"),
+        (["train", "train.h5", "-o", "bad.h5", *SMALL, *MUP, "--rank-fraction", "0.5"], "'dense'"),
         (["train", "train.h5", "-o", "bad.h5", *SMALL, "--resume", "model.h5"], "checkpoint"),
         (["train", "train.h5", "-o", "train.h5"], "input"),
         (["predict", "train.h5", "test.h5", "-o", "bad.h5"], "model"),
