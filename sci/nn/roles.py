@@ -212,7 +212,8 @@ def rescaled(parameters: Mapping[str, Array], roles: Mapping[str, Role], base: M
     {'w': array([0.5, 0.5])}
     """
     if set(parameters) != set(roles):
-        raise InvalidValueError(f"no role, or no parameter, for {', '.join(sorted(set(parameters) ^ set(roles))[:5])}")
+        odd = ", ".join(sorted(set(parameters) ^ set(roles))[:5])
+        raise InvalidValueError(f"no role, or no parameter, for {odd}; expected one role for each parameter")
     factors = initial_factors(roles, base)
     return {name: array * array.real.dtype.type(factors[name]) for name, array in parameters.items()}
 

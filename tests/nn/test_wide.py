@@ -13,10 +13,10 @@ from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
     infinite_linear_network,
     linear,
+    mean,
     relu,
     relu_kernels,
     sampled_linear_network,
-    select,
     value_and_gradients,
 )
 
