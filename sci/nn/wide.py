@@ -53,8 +53,8 @@ def infinite_linear_network(
     --------
     >>> import numpy as np
     >>> from sci.nn import infinite_linear_network
-    >>> infinite_linear_network(np.eye(1), np.eye(1), rate=0.5, steps=3).ravel()
-    array([0.  , 0.  , 0.25])
+    >>> infinite_linear_network(np.eye(1), np.eye(1), rate=0.25, steps=3).ravel()
+    array([0.       , 0.5      , 0.7734375])
     """
     inputs, outputs = _problem(x, y)
     d, o = inputs.shape[1], outputs.shape[1]
@@ -155,8 +155,8 @@ def relu_kernels(
     >>> from sci.nn import relu_kernels
     >>> gaussian, tangent = relu_kernels(np.eye(2), np.eye(2), layers=1)
     >>> gaussian.round(6)
-    array([[1.      , 0.31831 ],
-           [0.31831 , 1.      ]])
+    array([[1.     , 0.31831],
+           [0.31831, 1.     ]])
     """
     xp = namespace(x, y)
     left, right = as_finite(x, "x", shape=(None, None), xp=xp), as_finite(y, "y", shape=(None, None), xp=xp)
