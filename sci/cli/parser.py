@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "estimate the eigenvalues of a Poisson problem",
         lambda: import_module("sci.cli.parsers.solvers").add_spectrum,
     ),
+    "ensemble": (
+        "degrees of freedom, clusters and distances of sets",
+        lambda: import_module("sci.cli.parsers.ensembles").add_ensemble,
+    ),
     "sequence": (
         "time attention, and predict its cost on ranks",
         lambda: import_module("sci.cli.parsers.sequences").add_sequence,

@@ -40,6 +40,9 @@ class IntrinsicDimension:
         Points that were used.
     coincident : int
         Points left out because an earlier one lies at the same place.
+    successive : float
+        Part of the points whose nearest neighbor is the one before or after: about 2 / n where the order means nothing,
+        much where the points are dense on a path, whose dimension is one.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class IntrinsicDimension:
     neighbors: int
     points: int
     coincident: int
+    successive: float = 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -151,7 +155,8 @@ def intrinsic_dimension(
                 "all neighbors of every point are equally far; the dimension needs points in general position"
             )
     value, error = _two_nearest(squared, discard) if method == "twonn" else _likelihood(squared, index)
-    return IntrinsicDimension(value, error, method, neighbors, used, total - used)
+    successive = float((abs(index[:, 0] - np.arange(used)) == 1).mean())
+    return IntrinsicDimension(value, error, method, neighbors, used, total - used, successive)
 
 
 def _neighbors(x: PackedPoints, k: int, comm: Comm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

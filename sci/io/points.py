@@ -93,7 +93,9 @@ class PointSet:
         step = max(1, BLOCK_BYTES // (8 * max(1, self.dimension)))
         for start, block in _raw_blocks(self.path, self.dataset, step):
             chosen = _part(wanted, start, start + len(block))
-            part = block[chosen.start : chosen.stop : chosen.step].reshape(len(chosen), -1).astype(self.dtype)
+            part = (
+                block[chosen.start : chosen.stop : chosen.step].reshape(len(chosen), self.dimension).astype(self.dtype)
+            )
             if not np.isfinite(part).all():
                 bad = start + chosen[int(np.argwhere(~np.isfinite(part))[0, 0])]
                 raise FileFormatError(

@@ -1,0 +1,1 @@
+"""Subcommands on sets of points: dimension, clusters and selection, distance."""

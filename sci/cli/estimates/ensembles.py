@@ -1,0 +1,75 @@
+"""Needs of dimensions, clusters and distances of sets of points: a part of the points, and scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sci.cli.estimates.needs import Needs
+from sci.cli.estimates.trial import attempt
+from sci.ensembles import intrinsic_dimension, k_means, sinkhorn_divergence
+from sci.linalg import PackedPoints, nearest
+
+__all__ = ["clusters_needs", "dimension_needs", "distance_needs"]
+
+TRIAL_POINTS = 2000
+"""Points of a trial at most, fewer where they have many coordinates."""
+TRIAL_NUMBERS = 2_000_000
+
+
+def _few(n: int, d: int, least: int = 50) -> int:
+    """Return the number of points of a trial."""
+    return min(n, max(least, min(TRIAL_POINTS, TRIAL_NUMBERS // d)))
+
+
+def _random(n: int, d: int, dtype: Any) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, d)).astype(dtype)
+
+
+def dimension_needs(n: int, d: int, dtype: Any, methods: Sequence[str], neighbors: int, ranks: int = 1) -> Needs:
+    """Return the needs of estimates of the dimension of n points, whose time grows with the square of their number."""
+    few = _few(n, d, neighbors + 2)
+    x = _random(few, d, dtype)
+    seconds, memory = {}, 0.0
+    for method in methods:
+        trial = attempt(lambda m=method: intrinsic_dimension(x, m, k=neighbors), memory=True)  # type: ignore[misc]
+        seconds[method] = trial.seconds * (n / few) ** 2 / ranks
+        memory = max(memory, trial.peak * (n / few))
+    return Needs(n * d * np.dtype(dtype).itemsize / ranks + memory, seconds)
+
+
+def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) -> Needs:
+    """Return the needs of k-means of n points, of which rank 0 holds `x`, by steps on a part of them.
+
+    The number of iterations is that of the part with as many points a cluster.
+    """
+    d = x.shape[1]
+    few = min(len(x), max(TRIAL_POINTS, min(10 * TRIAL_POINTS, 2 * TRIAL_NUMBERS // d)))
+    part = np.ascontiguousarray(x[:: max(1, len(x) // few)][:few])
+    packed, centers = PackedPoints(part), part[: max(1, min(k, len(part) // 2))]
+    draw = attempt(lambda: nearest(packed, part[:1]), repeats=3).seconds
+    assign = attempt(lambda: nearest(packed, centers), repeats=2).seconds
+    begin = attempt(lambda: k_means(packed, len(centers), start=centers, maxiter=1)).seconds
+    fewer = max(1, min(len(centers), round(k * len(part) / n)))
+    iterations = k_means(packed, fewer, start=part[:fewer], maxiter=maxiter).iterations
+    share = n / len(part) / ranks
+    sums = max(0.0, begin - 2 * assign) / 2
+    seconds = {
+        "k-means++": 1.5 * k * draw * share,
+        "iterations": iterations * (assign * k / len(centers) + sums) * share,
+    }
+    memory = 2.1 * n * d * x.dtype.itemsize / ranks + 60.0 * n + 32.0 * k * d
+    return Needs(memory, seconds)
+
+
+def distance_needs(n: int, m: int, d: int, dtype: Any, reg: float, ranks: int = 1) -> Needs:
+    """Return the needs of a divergence of two sets and of their halves, by fewer points that are spread alike."""
+    few, fewer = _few(n, d) // 4 + 1, _few(m, d) // 4 + 1
+    x, y = _random(few, d, dtype), _random(fewer, d, dtype)
+    scale = 2 * d
+    trial = attempt(lambda: sinkhorn_divergence(x, y, reg * scale, tol=1e-2), memory=True)
+    pairs = (n * m + (n**2 + m**2) / 2) / (few * fewer + (few**2 + fewer**2) / 2)
+    memory = 3.0 * (n + m) * d * np.dtype(dtype).itemsize / ranks + trial.peak * (n + m) / (few + fewer)
+    return Needs(memory, {"transport": trial.seconds * pairs / ranks, "halves": trial.seconds * pairs / 2 / ranks})
