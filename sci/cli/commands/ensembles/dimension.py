@@ -119,7 +119,7 @@ def _as_dict(found: IntrinsicDimension) -> dict[str, Any]:
 
 
 def cautions(found: list[IntrinsicDimension], points: Points) -> list[str]:
-    """Return what speaks against the estimates, in words."""
+    """Return the reasons not to trust the estimates, in words."""
     first, told = found[0], []
     largest = max(d.value for d in found)
     if first.points < FEW:
