@@ -129,7 +129,7 @@ def test_bad_input_is_one_line_and_leaves_no_file(xyz, tmp_path, capsys):
         assert len(said.err.splitlines()) == 1, said.err
         assert not (tmp_path / "out.h5").exists()
     assert run("ensemble", "cluster", xyz, "-k", 2, "-o", tmp_path / "out.npz") == 2
-    assert "the output is HDF5" in capsys.readouterr().err
+    assert "is HDF5, and .npz promises NumPy" in capsys.readouterr().err
 
 
 def test_options_from_a_file_and_a_dry_run(xyz, tmp_path, capsys):
