@@ -50,6 +50,10 @@ COMMANDS: dict[str, list[str]] = {
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
     "solve run": ["p.h5", "-o", "out.h5"],
     "solve train": ["-o", "out.h5", "--sizes", "8", "--steps", "1"],
+    "ensemble dimension": ["s.h5", "--neighbors", "3"],
+    "ensemble cluster": ["ions.xyz", "-k", "1", "-o", "out.h5"],
+    "ensemble select": ["ions.xyz", "--fraction", "0.5", "-o", "out.h5"],
+    "ensemble distance": ["s.h5", "s.h5"],
     "sequence bench": ["--length", "16", "--heads", "2", "--head-dim", "4", "--repeats", "1"],
     "info": ["grid.h5"],
     "report": ["grid.h5", "-o", "out.html"],
@@ -86,6 +90,7 @@ def _values(action: argparse.Action) -> tuple[str, ...]:
     output = "--output" in action.option_strings or action.dest in ("checkpoint", "plot")
     if action.choices is not None:
         return CHOICES
+    output |= action.dest == "frames" and action.type is file_name
     if action.type in (file_name, hdf5_name):
         return OUTPUTS if output else INPUTS
     return NUMBERS if isinstance(action.type, Number) else TEXTS

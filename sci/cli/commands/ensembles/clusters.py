@@ -49,8 +49,6 @@ def cluster(a: argparse.Namespace) -> None:
 def choose(a: argparse.Namespace) -> None:
     """Choose points by their scores, and write and report them."""
     start = time.perf_counter()
-    if not 0 < a.fraction <= 1:
-        raise InvalidValueError(f"--fraction {a.fraction}: expected a part above 0, at most 1")
     points = _begun(a)
     k = a.clusters if a.clusters is not None else max(1, round(points.total**0.5))
     if not _fits(a, points, k):
@@ -92,8 +90,6 @@ def _begun(a: argparse.Namespace) -> Points:
         raise InvalidValueError(f"--frames {a.frames}: {a.input} holds points and no frames")
     if a.frames and a.frames.suffix.lower() not in (".xyz", ".extxyz"):
         raise InvalidValueError(f"--frames {a.frames}: frames are written as extended XYZ; expected a name in .xyz")
-    if a.clusters is not None and a.clusters < 1:
-        raise InvalidValueError(f"--clusters {a.clusters}: expected a positive number")
     (points,) = read_inputs(a, [a.input])
     return points
 

@@ -73,8 +73,6 @@ def _require_options(a: argparse.Namespace) -> None:
         raise InvalidValueError(f"--layer {a.layer} goes with --model MODEL.h5")
     if a.classes and a.labels is None:
         raise InvalidValueError("--classes goes with --labels NAME")
-    if a.method != "twonn" and a.neighbors < 3:
-        raise InvalidValueError(f"--neighbors {a.neighbors}: expected 3 or more for mle")
 
 
 def _sharpness(a: argparse.Namespace, packed: PackedPoints, labels: np.ndarray) -> LabelSharpness:

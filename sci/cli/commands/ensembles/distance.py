@@ -15,7 +15,6 @@ from sci.cli.estimates.needs import goes_on
 from sci.cli.outcome import Failure, computing, tell
 from sci.distributed import agreed, allgather_rows, allreduce_sum, rank_of, size, split
 from sci.ensembles import Divergence, exact_transport, sinkhorn_divergence
-from sci.errors import InvalidValueError
 
 __all__ = ["run"]
 
@@ -26,8 +25,6 @@ ALIKE, PAIRS = 1000, 40_000
 def run(a: argparse.Namespace) -> None:
     """Measure and report."""
     chosen_namespace(a, on_device=False)
-    if not 0 < a.reg < np.inf or not 0 < a.tol < 1 or a.maxiter < 1:
-        raise InvalidValueError(f"--reg {a.reg}, --tol {a.tol}, --maxiter {a.maxiter}: expected positive numbers")
     start = time.perf_counter()
     first, second = read_inputs(a, [a.input, a.other])
     dtype = np.result_type(first.x, second.x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,15 +62,29 @@ def chosen_range(text: str, count: int, path: Path) -> range:
         For another text, or where it leaves nothing.
     """
     try:
-        if not _RANGE.fullmatch(text):
-            raise ValueError
-        found = range(count)[slice(*(int(part) if part else None for part in text.split(":")))]
+        found = range(count)[_slice(text)]
     except ValueError as error:
         raise InvalidValueError(f"--range {text}: expected A:B or A:B:STEP, like 100: or ::10") from error
     if len(found) == 0 or found.step < 1:
         raise InvalidValueError(
             f"{path}: --range {text} leaves no ascending choice of its {count} points; expected at least one"
         )
+    return found
+
+
+def _slice(text: str) -> slice:
+    """Return the slice that A:B or A:B:STEP names.
+
+    Raises
+    ------
+    ValueError
+        For another text, or a step of zero.
+    """
+    if not _RANGE.fullmatch(text):
+        raise ValueError(text)
+    found = slice(*(int(part) if part else None for part in text.split(":")))
+    if found.step == 0:
+        raise ValueError(text)
     return found
 
 
@@ -85,12 +100,12 @@ def chosen_atoms(text: str | None, names: Sequence[str], path: Path) -> np.ndarr
         return np.arange(len(names))
     chosen: set[int] = set()
     for word in (part.strip() for part in text.split(",")):
-        if _RANGE.fullmatch(word):
-            found = list(range(len(names))[slice(*(int(part) if part else None for part in word.split(":")))])
-        elif word.lstrip("-").isdecimal():
-            found = [int(word)] if 0 <= int(word) < len(names) else []
-        else:
-            found = [k for k, name in enumerate(names) if name == word]
+        found = [k for k, name in enumerate(names) if name == word]
+        if word.isdecimal():
+            found = [int(word)] if len(word) < 12 and int(word) < len(names) else []
+        elif _RANGE.fullmatch(word):
+            with contextlib.suppress(ValueError):  # a step of zero chooses nothing
+                found = list(range(len(names))[_slice(word)])
         if not found:
             known = sorted(set(names))
             more = ", ..." if len(known) > 12 else ""

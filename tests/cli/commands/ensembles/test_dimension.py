@@ -131,7 +131,7 @@ def test_bad_input_is_one_line(tmp_path, capsys):
     np.savez(tmp_path / "a.npz", x=RNG.random((9, 3)), y=np.arange(9), bad=np.full((9, 2), np.nan))
     cases = [
         ([path], 2, "8 points; mle needs more than its 20 neighbors; choose fewer --neighbors"),
-        ([path, "--neighbors", 2], 2, "--neighbors 2: expected 3 or more for mle"),
+        ([path, "--neighbors", 2], 2, "--neighbors: '2': expected an integer from 3"),
         ([path, "--range", "3"], 2, "--range 3: expected A:B or A:B:STEP"),
         ([path, "--range", "9:"], 2, "--range 9: leaves no ascending choice of its 8 points"),
         ([path, "--range", "::-1"], 2, "leaves no ascending choice"),
