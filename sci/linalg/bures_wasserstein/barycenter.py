@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.backend import Array, ArrayLike, as_finite, namespace, to_host
+from sci.distributed import Comm, abort_on_error, allreduce_max, allreduce_sum, size
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.linalg.bures_wasserstein.displacement import norm, root_of
 from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen
 from sci.linalg.symmetric.matrices import named, require_positive, symmetrized, transposed, units_of
 
-__all__ = ["Barycenter", "as_weights", "barycenter_reference", "solved_barycenters"]
+__all__ = ["Barycenter", "as_weights", "barycenter_reference", "normalized", "solved_barycenters"]
 
 FILE = "linalg/barycenter.cu"
 _RIGHT, _OPEN = -1, -2
@@ -63,7 +64,7 @@ class Barycenter:
 
 
 def as_weights(weights: ArrayLike | None, sets: Array) -> Array:
-    """Return weights (m, k) that add up to 1.
+    """Return weights (m, k), none below 0, not yet divided by their sum; `normalized` does.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def as_weights(weights: ArrayLike | None, sets: Array) -> Array:
     xp, (*batch, k) = namespace(sets), sets.shape[:-2]
     count = int(np.prod(batch))
     if weights is None:
-        return xp.full((count, k), 1 / k, sets.dtype)
+        return xp.ones((count, k), sets.dtype)
     namespace(sets, weights)
     given = as_finite(weights, "weights", dtype=sets.dtype, xp=xp)
     if given.shape not in ((k,), (*batch, k)):
@@ -80,15 +81,43 @@ def as_weights(weights: ArrayLike | None, sets: Array) -> Array:
     given = xp.broadcast_to(given, (*batch, k)).reshape(count, k)
     if bool((given < 0).any()):
         raise InvalidValueError("weights hold negative numbers; expected none below 0")
-    unit = units_of(given, 1) if given.size else 1
-    total = (given / unit).sum(axis=-1, keepdims=True)
+    return given
+
+
+def normalized(weights: Array, comm: Comm) -> Array:
+    """Return weights (m, k) that add up to 1 in each set over all ranks.
+
+    Raises
+    ------
+    InvalidValueError
+        On every rank, where all are 0.
+    """
+    xp = namespace(weights)
+    scaled = weights / units_of(_largest(weights, comm)[:, None], 1)
+    total = _total(scaled, comm)[:, None]
     if bool((total == 0).any()):
         raise InvalidValueError("weights of a set are all 0; expected at least one above 0")
-    return xp.ascontiguousarray(given / unit / total)
+    return xp.ascontiguousarray(scaled / total)
 
 
-def solved_barycenters(x: Array, weights: Array, tol: float, maxiter: int, batch: tuple[int, ...]) -> Barycenter:
+def _total(x: Array, comm: Comm) -> Array:
+    """Return the sums over axis 1 and all ranks."""
+    own = x.sum(axis=1)
+    return own if size(comm) == 1 else allreduce_sum(own, comm, checked=True)
+
+
+def _largest(x: Array, comm: Comm) -> Array:
+    """Return the largest numbers over axis 1 and all ranks, of which a rank may have none; 0 where all are below."""
+    own = x.max(axis=1) if x.shape[1] else namespace(x).zeros(len(x), x.dtype)
+    return own if size(comm) == 1 else allreduce_max(own, comm, checked=True)
+
+
+def solved_barycenters(
+    x: Array, weights: Array, tol: float, maxiter: int, batch: tuple[int, ...], comm: Comm = None
+) -> Barycenter:
     """Return the barycenters of sets of matrices (m, k, n, n), symmetric, with weights (m, k) that add up to 1.
+
+    Over ranks each has a part of every set; their matrices are known to be positive definite.
 
     Raises
     ------
@@ -100,7 +129,7 @@ def solved_barycenters(x: Array, weights: Array, tol: float, maxiter: int, batch
     xp, (m, k, n, _) = namespace(x), x.shape
     mean, report = xp.empty((m, n, n), x.dtype), xp.empty((m, 4), x.dtype)
     kernel = get_kernel(FILE, "barycenter", x.dtype)
-    if m and n <= 3 and use_compiled(kernel, x):
+    if m and n <= 3 and size(comm) == 1 and use_compiled(kernel, x):
         given = x if n == 3 else _padded(x)
         block = block_size(x)
         tiles = -(-m // block)
@@ -108,7 +137,8 @@ def solved_barycenters(x: Array, weights: Array, tol: float, maxiter: int, batch
         launch(kernel, tiles, given.reshape(m, k, 9), weights, work, whole, report, m, k, maxiter, tol)
         _cut(whole.reshape(m, 3, 3), mean, report)
     elif m:
-        barycenter_reference(x, weights, mean, report, maxiter, tol)
+        with abort_on_error(comm):
+            barycenter_reference(x, weights, mean, report, maxiter, tol, comm)
     state = to_host(report[:, 3])
     _require_definite(x, state, batch)
     _require_converged(to_host(report), tol, maxiter, batch)
@@ -167,8 +197,10 @@ def _require_converged(report: np.ndarray, tol: float, maxiter: int, batch: tupl
         )
 
 
-def barycenter_reference(x: Array, weights: Array, mean: Array, report: Array, maxiter: int, tol: float) -> None:
-    """Compute what the kernel `barycenter` does in array calls, for matrices (m, k, n, n) of any order.
+def barycenter_reference(
+    x: Array, weights: Array, mean: Array, report: Array, maxiter: int, tol: float, comm: Comm = None
+) -> None:
+    """Compute what the kernel `barycenter` does in array calls, for matrices (m, k, n, n) of any order, over ranks.
 
     The kernel solves the equations of a Newton step directly; here conjugate gradients do, to a residual that falls
     with that of the iteration.
@@ -177,16 +209,17 @@ def barycenter_reference(x: Array, weights: Array, mean: Array, report: Array, m
     eigen = symmetric_eigen(x)
     low, high = eigen.values[..., 0], abs(eigen.values).max(axis=-1)
     refused = ~(low > x.shape[-1] * eps * high)
-    report[:, 3] = xp.where(refused.any(axis=1), refused.argmax(axis=1), _OPEN)
+    first = refused.argmax(axis=1) if refused.size else 0
+    report[:, 3] = xp.where(refused.any(axis=1), first, _OPEN)
     values = xp.where(refused[..., None], 1, eigen.values)
     root = root_of(SymmetricEigen(values, eigen.vectors))
     sizes = norm(root)
-    unit = xp.where(weights > 0, sizes, 0).max(axis=1)
+    unit = _largest(xp.where(weights > 0, sizes, 0), comm)
     parts = weights * (sizes / unit[:, None])
     root = root / sizes[..., None, None]
     narrow = xp.sqrt((1 / values).sum(axis=-1)) * sizes
-    limit = xp.maximum(tol, 2 * eps * xp.where(weights > 0, narrow, 0).max(axis=1))
-    k = (parts[..., None, None] * (root @ transposed(eigen.vectors))).sum(axis=1)
+    limit = xp.maximum(tol, 2 * eps * _largest(xp.where(weights > 0, narrow, 0), comm))
+    k = _total(parts[..., None, None] * (root @ transposed(eigen.vectors)), comm)
     fallback, least = k, xp.full(len(x), np.inf, x.dtype)
     for number in range(1, maxiter + 1):
         here = report[:, 3] == _OPEN
@@ -194,7 +227,7 @@ def barycenter_reference(x: Array, weights: Array, mean: Array, report: Array, m
             break
         basis, s, _ = xp.linalg.svd(k)
         k = basis * s[..., None, :]
-        passed = _Pass(root, parts, basis, s)
+        passed = _Pass(root, parts, basis, s, comm)
         away = norm(passed.mean - k) / norm(s[..., None])
         h = passed.newton_step(away)
         step = basis @ (h * s[..., None, :])
@@ -220,14 +253,14 @@ class _Pass:
     symmetric y_ij = (U' H U)_ij sqrt((s_i^2 + s_j^2) / 2), whose norm is the length of the step.
     """
 
-    def __init__(self, root: Array, parts: Array, basis: Array, s: Array) -> None:
-        xp = namespace(root)
+    def __init__(self, root: Array, parts: Array, basis: Array, s: Array, comm: Comm) -> None:
+        xp, self._comm = namespace(root), comm
         # Rows of the factors in the basis U.
         root = transposed(basis)[:, None] @ root
         left, self._stretch, right = xp.linalg.svd(transposed(root) * s[:, None, None, :])
         self._axes, self._parts, self._s, self._basis = transposed(right), parts, s, basis
         self._aligned = root @ (left @ right)
-        self._mean = (parts[..., None, None] * self._aligned).sum(axis=1)
+        self._mean = _total(parts[..., None, None] * self._aligned, comm)
         squares = s * s
         self._scale = xp.sqrt((squares[..., :, None] + squares[..., None, :]) / 2)
         self._map = symmetrized(self._mean / s[..., None, :])
@@ -245,7 +278,7 @@ class _Pass:
         turned = transposed(self._aligned) @ step
         skew = transposed(self._axes) @ (turned - transposed(turned)) @ self._axes / self._gaps
         skew = self._axes @ skew @ transposed(self._axes)
-        turn = (self._parts[..., None, None] * (self._aligned @ skew)).sum(axis=1)
+        turn = _total(self._parts[..., None, None] * (self._aligned @ skew), self._comm)
         both = self._map @ h * (self._s * self._s)[..., None, :]
         return symmetrized(both - turn * self._s[..., None, :]) / self._scale
 

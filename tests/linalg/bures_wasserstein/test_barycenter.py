@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from bures_cases import definite, sets_around
+from thread_ranks import ThreadComm, on_ranks
 
 import sci
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.backend import Array
+from sci.errors import ConvergenceError, InvalidValueError, SciError, ShapeError
 from sci.linalg import BuresWasserstein
 
 PLAIN = BuresWasserstein()
@@ -143,3 +147,44 @@ def test_an_iteration_that_does_not_reach_its_residual() -> None:
         PLAIN.barycenter(sets, [1.0, 1.0, 1.0, 1.0, -1.0])
     with pytest.raises(InvalidValueError, match="all 0"):
         PLAIN.barycenter(sets, np.zeros(5))
+
+
+@pytest.mark.parametrize("counts", [(4, 3), (1, 6), (7, 0)])
+@pytest.mark.parametrize("n", [2, 5])
+def test_sets_that_lie_on_two_ranks(n: int, counts: tuple[int, int]) -> None:
+    """Weights, a metric and a power; a rank may have none of the matrices. All ranks get the same bits."""
+    sets, weights = definite((3, 7, n, n), 100.0, 5), np.arange(1.0, 8.0)
+    bounds = (0, counts[0], 7)
+    for geometry in (BuresWasserstein(), BuresWasserstein(definite((n, n), 3.0, 6), 0.5)):
+        for given in (None, weights):
+            expected = geometry.barycenter(sets, given)
+
+            def body(comm: ThreadComm, geometry: Any = geometry, given: Any = given) -> Any:
+                here = slice(bounds[comm.rank], bounds[comm.rank + 1])
+                return geometry.barycenter(sets[:, here], None if given is None else given[here], comm=comm)
+
+            first, second = on_ranks(2, body)
+            assert first.mean.tobytes() == second.mean.tobytes()
+            assert (first.residual < 1e-13).all()
+            np.testing.assert_allclose(first.mean, expected.mean, rtol=1e-11, atol=1e-12)
+
+
+def test_refusals_of_one_rank_are_those_of_all() -> None:
+    sets = definite((4, 3, 3), 10.0, 7)
+    bad = sets * np.array([1.0, 1.0, 1.0, -1.0])[:, None, None]
+
+    def message(comm: ThreadComm, x: Array, weights: Array | None = None) -> str:
+        here = slice(2 * comm.rank, 2 * comm.rank + 2)
+        with pytest.raises(SciError) as caught:
+            BuresWasserstein().barycenter(x[here], None if weights is None else weights[here], comm=comm)
+        return str(caught.value)
+
+    first, second = on_ranks(2, lambda comm: message(comm, bad))
+    assert "matrix 1 is not positive definite" in second
+    assert first == f"rank 1: {second}"
+    first, second = on_ranks(2, lambda comm: message(comm, sets, np.zeros(4)))
+    assert first == second
+    assert "are all 0" in first
+    first, second = on_ranks(2, lambda comm: message(comm, sets[:0]))
+    assert first == second
+    assert "k at least 1" in first
