@@ -34,6 +34,7 @@ COMMANDS = {
     "learned_iterations.png": "python benchmarks/learned_multigrid.py --only times --sizes 32 64 128 256 --repeats 2 "
     "--plot {out}",
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
+    "spd_network.png": "python examples/spd_network.py --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
     "context.png": "python docs/draw_language_model.py {out}",

@@ -28,7 +28,10 @@ from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, globa
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.roles import Role, initial_factors, rate_factors, rescaled, with_roles
+from sci.nn.spd.barycenter import bures_barycenter
+from sci.nn.spd.batch_norm import GBWBatchNorm
 from sci.nn.spd.layers import bimap, logeig, matrix_function, positive_definite, reeig, semi_orthogonal
+from sci.nn.spd.network import SPDNet
 from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model, ModelState
@@ -46,12 +49,14 @@ __all__ = [
     "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
+    "GBWBatchNorm",
     "GaussNewton",
     "Model",
     "ModelState",
     "Op",
     "Optimizer",
     "Role",
+    "SPDNet",
     "Schedule",
     "StableRates",
     "Standardizer",
@@ -65,6 +70,7 @@ __all__ = [
     "average_pool",
     "batch_curvature",
     "bimap",
+    "bures_barycenter",
     "channel_scale",
     "checkpoint",
     "clip_by_global_norm",

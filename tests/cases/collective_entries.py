@@ -34,6 +34,7 @@ LARGE = np.random.default_rng(4).normal(size=(4, 1, 16, 16)).astype(np.float32)
 COMPUTED = io.ComputedGrid(*[np.linspace(0.0, 1.0, 4)] * 3, lambda x, y, z: x[:, None, None] + y[:, None] + z)
 MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
 TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
+SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2.0, 3.0, 4.0])[None]]).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
 
 
@@ -267,6 +268,12 @@ DIFFER: dict[str, Body] = {
         lambda v: v, 4, moments=[4.0 + odd], comm=c
     ),
     "spectrum:steps": lambda c, odd, _: solvers.spectrum(_operator(c), steps=2 + odd, probes=1),
+    "BuresWasserstein.barycenter:maxiter": lambda c, odd, _: linalg.BuresWasserstein().barycenter(
+        np.eye(2)[None], maxiter=9 + odd, comm=c
+    ),
+    "BuresWasserstein.barycenter:metric": lambda c, odd, _: linalg.BuresWasserstein(np.eye(2) * (1 + odd)).barycenter(
+        np.eye(2)[None], comm=c
+    ),
     "log_determinant:steps": lambda c, odd, _: linalg.log_determinant(lambda v: v, 4, steps=2 + odd, comm=c),
     # ensembles
     "sinkhorn:reg": lambda c, odd, _: ensembles.sinkhorn(POINTS, POINTS, 1.0 + odd, comm=c),
@@ -320,6 +327,13 @@ DIFFER: dict[str, Body] = {
     "sum_over_ranks:array": lambda c, odd, _: nn.sum_over_ranks(np.ones(2 + odd), comm=c),
     "gather_tokens:axis": lambda c, odd, _: nn.gather_tokens(np.ones((3, 3)), axis=int(odd), comm=c),
     "scatter_sum:x": lambda c, odd, _: nn.scatter_sum(np.ones((3 + odd, 3)), comm=c),
+    "bures_barycenter:x": lambda c, odd, _: nn.bures_barycenter(np.eye(2 + odd)[None, None], comm=c),
+    "SPDNet.forward:training": lambda c, odd, _: SPD.forward(SPD.parameters, MATRICES, training=bool(odd), comm=c),
+    "SPDNet.forward:options": lambda c, odd, _: nn.SPDNet((4, 2), 2 + odd).forward(
+        SPD.parameters, MATRICES, training=True, comm=c
+    ),
+    "SPDNet.calibrate:batches": lambda c, odd, _: SPD.calibrate(MATRICES, batch_size=1 + odd, comm=c),
+    "SPDNet.calibrate:parameters": lambda c, odd, _: nn.SPDNet((4, 2), 2, seed=int(odd)).calibrate(MATRICES, comm=c),
     "Standardizer.fit:pointwise": lambda c, odd, _: nn.Standardizer.fit(FIELDS, pointwise=bool(odd), comm=c),
     "Standardizer.fit:data": lambda c, odd, _: nn.Standardizer.fit(FIELDS.astype("f8" if odd else "f4"), comm=c),
     "train:optimizer": lambda c, odd, _: _train(c, optimizer=nn.Adam(0.05 + odd)),

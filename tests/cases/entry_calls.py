@@ -138,6 +138,7 @@ def _roles() -> dict[str, Call]:
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
     spd = np.diag([1.0, 2.0, 4.0])[None, None] + np.zeros((2, 1, 1, 1))
+    net = nn.SPDNet((3, 2), 2, dtype=np.float64)
     optimizers = {
         kind.__name__: call(kind, 1e-3, **options)
         for kind, options in (
@@ -169,6 +170,14 @@ def _nn() -> dict[str, Call]:
         "Tape": call(lambda arrays: nn.Tape().watch(arrays), x),
         "Variable": call(nn.Variable, x, nn.Tape()),
         "allreduce_gradients": call(nn.allreduce_gradients, GRADIENTS, 0.5, 1.0),
+        "GBWBatchNorm": call(nn.GBWBatchNorm, 1, 3, theta=0.5, momentum=0.5, eps=1e-3, margin=0.1),
+        "GBWBatchNorm.parameters": call(nn.GBWBatchNorm(1, 3).parameters, scale=0.5),
+        "GBWBatchNorm.statistics": call(nn.GBWBatchNorm(1, 3).statistics),
+        "SPDNet": call(nn.SPDNet, (3, 2), 2, batch_norm=False, scale=0.5, threshold=1e-3, seed=0),
+        "SPDNet.calibrate": call(net.calibrate, spd, batch_size=1),
+        "SPDNet.forward": call(net.forward, net.parameters, spd, training=True),
+        "SPDNet.with_parameters": call(net.with_parameters, net.parameters),
+        "bures_barycenter": call(nn.bures_barycenter, spd),
         "bimap": call(nn.bimap, spd, real(2, 1, 2, 3)),
         "logeig": call(nn.logeig, spd),
         "matrix_function": call(nn.matrix_function, spd, name="power", exponent=0.5),

@@ -21,7 +21,7 @@ def spd(*shape: int) -> np.ndarray:
     return a @ a.swapaxes(-1, -2) / (2 * shape[-1])
 
 
-SYMMETRIC = {"matrix_function", "reeig", "logeig"}
+SYMMETRIC = {"matrix_function", "reeig", "logeig", "bures_barycenter"}
 """Ops that refuse matrices that are not symmetric."""
 
 OPS: list[tuple[str, list, dict]] = [
@@ -83,6 +83,7 @@ OPS: list[tuple[str, list, dict]] = [
     ("semi_orthogonal", [real(2, 3, 5)], {}),
     ("positive_definite", [real(2, 3, 3)], {}),
     ("positive_definite", [np.zeros((2, 3, 3))], {"exponent": -0.5}),
+    ("bures_barycenter", [spd(4, 2, 3)], {}),
     ("average_pool", [real(2, 3, 4, 2, 6)], {}),
     ("upsample_nearest", [real(2, 3, 2, 1, 3)], {}),
     ("copy_to_ranks", [real(2, 3)], {}),

@@ -10,7 +10,7 @@ from sci.applications import Composite, EquiNO, LinearElastic, Saturating, Smoke
 from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
-from sci.nn import Checkpoint, ModelState, Standardizer
+from sci.nn import Checkpoint, ModelState, SPDNet, Standardizer
 from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
@@ -83,6 +83,7 @@ def make_models() -> dict[str, object]:
     )
     equino.parameters = _exact(equino.parameters)
     standard = Standardizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
+    spd = SPDNet((3, 2), 2, hidden_channels=2, theta=0.5, seed=0).to_state()
     return {
         "fno": FNO.of(fno.config, _exact(fno.parameters)),
         "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),
@@ -90,6 +91,7 @@ def make_models() -> dict[str, object]:
         "transnormer": former.with_parameters(_exact(former.parameters)),
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
+        "spd_network": SPDNet.from_state(ModelState(spd.name, spd.options, _exact(spd.parameters))),
     }
 
 
@@ -161,6 +163,7 @@ _STATE = {
     FNO: ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CycleModel: ("parameters",),
+    SPDNet: ("options", "parameters", "statistics"),
     EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
 

@@ -12,3 +12,7 @@ pytestmark = pytest.mark.mpi
 def test_training(run_mpi: Callable[..., str]) -> None:
     """The program takes every number of ranks up to that of its launch."""
     assert "PASS" in str(run_mpi("training.py", 4, timeout=300))
+
+
+def test_a_network_whose_batch_is_that_of_all_ranks(run_mpi: Callable[..., str]) -> None:
+    assert "PASS" in str(run_mpi("spd_network.py", 2, timeout=300))

@@ -14,6 +14,7 @@ from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
+from sci.nn import SPDNet
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
 from sci.sequence import TransNormer
@@ -129,6 +130,7 @@ def model_codec(cls: type[Model], *, kind: str) -> None:
 model_codec(TrainedOperator, kind="trained_operator")
 model_codec(TransNormer, kind="transnormer")
 model_codec(CycleModel, kind="learned_multigrid")
+model_codec(SPDNet, kind="spd_network")
 model_codec(DeepConjugateDirection, kind="direction_network")
 
 _SCHEMA_1: dict[str, type[Model]] = {

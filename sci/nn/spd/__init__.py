@@ -1,1 +1,1 @@
-"""Networks on symmetric positive definite matrices: layers, and maps of the Bures-Wasserstein geometry."""
+"""Networks on symmetric positive definite matrices: layers, the Bures-Wasserstein barycenter, batch normalization."""

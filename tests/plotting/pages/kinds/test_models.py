@@ -55,14 +55,18 @@ def test_a_training_that_has_not_begun(tmp_path: Path) -> None:
     assert "Parameters" in _panels(tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize("name", ["fno", "tfno", "trained_operator", "learned_multigrid", "model", "equino"])
+@pytest.mark.parametrize(
+    "name", ["fno", "tfno", "trained_operator", "learned_multigrid", "model", "equino", "spd_network"]
+)
 def test_every_parameter_is_listed(tmp_path: Path, name: str) -> None:
     model = make_objects()[name]
     save(tmp_path / "a.h5", model)
     found = _panels(tmp_path / "a.h5")
     arrays = found["Every array"]
     assert isinstance(arrays, Table)
-    owner = model.model if name == "trained_operator" else model
+    owner = {"trained_operator": lambda: model.model, "spd_network": lambda: model.to_state()}.get(
+        name, lambda: model
+    )()
     assert {row[0]: row[3] for row in arrays.rows} == {n: f"{p.size:,}" for n, p in owner.parameters.items()}
     layers = found["Parameters by layer"]
     assert isinstance(layers, Chart)
