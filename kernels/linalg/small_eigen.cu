@@ -2,53 +2,30 @@
 // Jacobi rotations: one matrix a thread.
 //
 // The entries (i, j) of the matrices of a block lie side by side, a[i n + j][lane], so that a block does the same
-// rotation on all of them: one vector on the host, one row of memory on a GPU. Orders 2 and 3 have instances of their
-// own (N), in registers; N = 0 takes every order and works in `scratch`, one part a block of the grid. Sweeps end when
-// every off-diagonal entry of every matrix is below EPS / 16 of the largest entry; a rotation that no matrix of the
-// block needs is passed over.
+// rotation on all of them: one vector on the host, one row of memory on a GPU. Order 3 has instances of its own (N),
+// in registers; N = 0 takes every order and works in `scratch`, one part a block of the grid. Sweeps end when every
+// off-diagonal entry of every matrix is below EPS / 16 of the largest entry; a rotation that no matrix of the block
+// needs is passed over.
 //
-// Flops: a rotation has 12 n, a sweep 6 n^2 (n - 1), of which 5 to 8 are needed: 3 for n = 2, 9 for n = 32. f(A) adds
-// n^3, its gradient 7 n^3, and n or n^2 / 2 values of f. Bytes: n^2 are read for each matrix argument and n^2 written;
-// beyond n = 3, scratch of 2 or 3 n^2 stays in the second cache of the host (n = 32: 400 kB of doubles a block), and is
-// what limits a GPU: 8 n^2 (n - 1) bytes of loads and stores a sweep.
+// Flops: a rotation has 12 n, a sweep 6 n^2 (n - 1); 3 sweeps for n = 2, 5 for n = 3, up to 9 for n = 32. f(A) adds
+// n^3, its gradient 7 n^3, and n or n^2 / 2 values of f. Bytes: n^2 entries are read of each matrix argument and n^2
+// written. Except for n = 3, scratch of 2 n^2 or 3 n^2 stays in the second cache of the host (n = 32: 400 kB of
+// doubles a block), and is what limits a GPU: 4 n^2 (n - 1) entries loaded and stored in a sweep.
 //
 // A margin tells the caller whether a result stands. It is the smallest eigenvalue (inverse: the smallest magnitude)
 // over the largest magnitude, 1 for functions of all matrices, and NaN for a matrix that is not symmetric or not
-// finite, that did not converge, or whose result overflows: the caller then takes the reference, which names the fault.
+// finite, that did not converge, or whose result overflows: the caller then takes the reference, which names the
+// fault.
+#include "linalg/batches.h"
 #include "linalg/elementary.h"
 
 constexpr int SWEEPS = 24, ASYMMETRY = 4096;
 constexpr int SQRT = 0, INVERSE_SQRT = 1, LOG = 2, EXP = 3, INVERSE = 4, POWER = 5, RECTIFY = 6, LYAPUNOV = 7;
 
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define SCI_ANY(t, any) SCI_THREADS(t)
-#else
-#define SCI_ANY(t, any) SCI_PRAGMA(omp simd reduction(| : any)) for (int t = 0; t < SCI_BLOCK; ++t)
-#endif
-
-// Loops over entries all have n steps, so that they unroll for an N on a GPU and its registers hold the entries.
-#define EACH SCI_UNROLL_BY((N > 0 ? N : 1))
-
-// Where a thread finds its number in a row of W: alone in registers, or among the threads of its block.
-template <int W>
-SCI_DEVICE int at(const int t) {
-    return W == 1 ? 0 : t;
-}
-
 // Entries from row to row: an odd number, so that columns of a matrix do not meet in few lines of a cache.
 template <int N>
 SCI_DEVICE i64 pitch_of(const i64 n) {
     return N > 0 ? N : n | 1;
-}
-
-// x, y = c x - s y, s x + c y.
-template <typename T, int W>
-SCI_DEVICE void rotate(T (&x)[W], T (&y)[W], const T (&c)[SCI_SLOTS], const T (&s)[SCI_SLOTS]) {
-    SCI_THREADS(t) {
-        const T u = x[at<W>(t)], v = y[at<W>(t)];
-        x[at<W>(t)] = c[SCI_SLOT(t)] * u - s[SCI_SLOT(t)] * v;
-        y[at<W>(t)] = s[SCI_SLOT(t)] * u + c[SCI_SLOT(t)] * v;
-    }
 }
 
 // Reads the matrices of a tile in units of their own: a holds their upper triangles. `fault` becomes NaN where one is
@@ -87,7 +64,7 @@ SCI_DEVICE void read_symmetric(const T* matrices, const i64 tile, const i64 coun
     for (i64 i = 0; i < n; ++i) {
         EACH
         for (i64 j = 0; j < n; ++j)
-            if (j >= i) SCI_THREADS(t) { a[i * pitch + j][at<W>(t)] = a[i * pitch + j][at<W>(t)] * (1 / unit[SCI_SLOT(t)]); }
+            if (j >= i) SCI_THREADS(t) { a[i * pitch + j][at<W>(t)] *= 1 / unit[SCI_SLOT(t)]; }
     }
 }
 
@@ -140,7 +117,8 @@ SCI_DEVICE void jacobi(T (*a)[W], T (*u)[W], T (&fault)[SCI_SLOTS], const i64 n)
                 EACH
                 for (i64 k = 0; k < n; ++k) {
                     if (k != p && k != q)
-                        rotate<T, W>(a[k < p ? k * pitch + p : p * pitch + k], a[k < q ? k * pitch + q : q * pitch + k], c, s);
+                        rotate<T, W>(a[k < p ? k * pitch + p : p * pitch + k],
+                                     a[k < q ? k * pitch + q : q * pitch + k], c, s);
                     rotate<T, W>(u[p * pitch + k], u[q * pitch + k], c, s);
                 }
             }
@@ -242,7 +220,8 @@ SCI_DEVICE void values_of(const T (*a)[W], T (*values)[W], const T (&unit)[SCI_S
     for (i64 k = 0; k < n; ++k) {
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
-            const T x = a[k * pitch + k][at<W>(t)], size = magnitude(x), least = F == INVERSE || F == LYAPUNOV ? size : x;
+            const T x = a[k * pitch + k][at<W>(t)], size = magnitude(x);
+            const T least = F == INVERSE || F == LYAPUNOV ? size : x;
             low[s] = least < low[s] ? least : low[s];
             high[s] = size > high[s] ? size : high[s];
             values[k][at<W>(t)] = value_of<F>(x, unit[s], p);
@@ -262,21 +241,11 @@ SCI_DEVICE void values_of(const T (*a)[W], T (*values)[W], const T (&unit)[SCI_S
     }
 }
 
-// sum = sum_k x[k X] y[k Y]: of rows or columns of matrices of order n.
-template <typename T, int N, int W>
-SCI_DEVICE void dot(T (&sum)[SCI_SLOTS], const T (*x)[W], const i64 x_step, const T (*y)[W], const i64 y_step,
-                    const i64 n) {
-    SCI_THREADS(t) { sum[SCI_SLOT(t)] = 0; }
-    EACH
-    for (i64 k = 0; k < n; ++k)
-        SCI_THREADS(t) { sum[SCI_SLOT(t)] += x[k * x_step][at<W>(t)] * y[k * y_step][at<W>(t)]; }
-}
-
 // out[m] = U' W for the matrices m of a tile. Unless `general`, it is symmetric by construction: the upper triangle is
 // computed and written twice. `fault` becomes NaN where an entry is not finite.
 template <typename T, int N, int W>
-SCI_DEVICE void write_product(const bool general, T* out, const T (*u)[W], const T (*w)[W], const i64 tile, const i64 count, const i64 n,
-                                T (&fault)[SCI_SLOTS]) {
+SCI_DEVICE void write_product(const bool general, T* out, const T (*u)[W], const T (*w)[W], const i64 tile,
+                              const i64 count, const i64 n, T (&fault)[SCI_SLOTS]) {
     const i64 pitch = pitch_of<N>(n);
     EACH
     for (i64 i = 0; i < n; ++i) {
@@ -310,8 +279,9 @@ SCI_DEVICE void write_product(const bool general, T* out, const T (*u)[W], const
     }
 
 template <typename T, int N, int W>
-SCI_DEVICE void function_of_tile(const T* matrices, const T* eigenvalues, const i64 known, T* out,
-                                 T* margins, T (*a)[W], T (*u)[W], T (*values)[W], const i64 tile, const i64 count, const i64 n, const i64 f, const T p) {
+SCI_DEVICE void function_of_tile(const T* matrices, const T* eigenvalues, const i64 known, T* out, T* margins,
+                                 T (*a)[W], T (*u)[W], T (*values)[W], const i64 tile, const i64 count, const i64 n,
+                                 const i64 f, const T p) {
     const i64 pitch = pitch_of<N>(n);
     T unit[SCI_SLOTS], fault[SCI_SLOTS], margin[SCI_SLOTS];
     decompose<T, N, W>(matrices, eigenvalues, known, tile, count, n, a, u, unit, fault);
@@ -358,8 +328,8 @@ SCI_DEVICE void scale_by_differences(const T (*a)[W], T (*h)[W], const T (*value
 }
 
 template <typename T, int N, int W>
-SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const i64 known, const T* dvalue,
-                                 T* out, T* margins, T (*a)[W], T (*u)[W], T (*g)[W], T (*values)[W], const i64 tile,
+SCI_DEVICE void gradient_of_tile(const T* matrices, const T* eigenvalues, const i64 known, const T* dvalue, T* out,
+                                 T* margins, T (*a)[W], T (*u)[W], T (*g)[W], T (*values)[W], const i64 tile,
                                  const i64 count, const i64 n, const i64 f, const T p) {
     const i64 pitch = pitch_of<N>(n);
     T unit[SCI_SLOTS], fault[SCI_SLOTS], margin[SCI_SLOTS], sum[SCI_SLOTS];
@@ -455,7 +425,7 @@ SCI_DEVICE void eigen_of_tile(const T* matrices, T* values, T* vectors, T* margi
 
 // out = f(A), and the margins. `f` counts the functions above; `p` is the exponent or the threshold. With the
 // eigenvalues of all matrices (known = count, else 0) `matrices` holds the eigenvectors.
-// Instances: <float|double, 0|2|3>
+// Instances: <float|double, 0|3>
 template <typename T, int N>
 SCI_KERNEL matrix_function(SCI_INDEX const T* __restrict__ matrices /*[count, n, n]*/,
                            const T* __restrict__ eigenvalues /*[known, n]*/,
@@ -465,18 +435,20 @@ SCI_KERNEL matrix_function(SCI_INDEX const T* __restrict__ matrices /*[count, n,
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < count; tile += gridDim.x) {
         if constexpr (N > 0) {
             T a[N * N][SCI_SLOTS], u[N * N][SCI_SLOTS], values[N][SCI_SLOTS];
-            function_of_tile<T, N, SCI_SLOTS>(matrices, eigenvalues, known, out, margins, a, u, values, tile, count, N, f, T(p));
+            function_of_tile<T, N, SCI_SLOTS>(matrices, eigenvalues, known, out, margins, a, u, values, tile, count, N,
+                                              f, T(p));
         } else {
             const i64 size = n * pitch_of<N>(n);
             T(*const a)[SCI_BLOCK] = (T(*)[SCI_BLOCK])(scratch + blockIdx.x * room * SCI_BLOCK);
-            function_of_tile<T, N, SCI_BLOCK>(matrices, eigenvalues, known, out, margins, a, a + size, a + 2 * size, tile, count, n, f, T(p));
+            function_of_tile<T, N, SCI_BLOCK>(matrices, eigenvalues, known, out, margins, a, a + size, a + 2 * size,
+                                              tile, count, n, f, T(p));
         }
     }
 }
 
 // out = U (K * U' G U) U', the gradient with respect to A of a loss with the gradient G with respect to f(A), or the
 // solution X of A X + X A = G: LYAPUNOV.
-// Instances: <float|double, 0|2|3>
+// Instances: <float|double, 0|3>
 template <typename T, int N>
 SCI_KERNEL matrix_function_vjp(SCI_INDEX const T* __restrict__ matrices /*[count, n, n]*/,
                                const T* __restrict__ eigenvalues /*[known, n]*/,
@@ -487,18 +459,19 @@ SCI_KERNEL matrix_function_vjp(SCI_INDEX const T* __restrict__ matrices /*[count
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < count; tile += gridDim.x) {
         if constexpr (N > 0) {
             T a[N * N][SCI_SLOTS], u[N * N][SCI_SLOTS], g[N * N][SCI_SLOTS], values[3 * N][SCI_SLOTS];
-            gradient_of_tile<T, N, SCI_SLOTS>(matrices, eigenvalues, known, dvalue, out, margins, a, u, g, values, tile, count, N, f, T(p));
+            gradient_of_tile<T, N, SCI_SLOTS>(matrices, eigenvalues, known, dvalue, out, margins, a, u, g, values, tile,
+                                              count, N, f, T(p));
         } else {
             const i64 size = n * pitch_of<N>(n);
             T(*const a)[SCI_BLOCK] = (T(*)[SCI_BLOCK])(scratch + blockIdx.x * room * SCI_BLOCK);
-            gradient_of_tile<T, N, SCI_BLOCK>(matrices, eigenvalues, known, dvalue, out, margins, a, a + size, a + 2 * size,
-                                              a + 3 * size, tile, count, n, f, T(p));
+            gradient_of_tile<T, N, SCI_BLOCK>(matrices, eigenvalues, known, dvalue, out, margins, a, a + size,
+                                              a + 2 * size, a + 3 * size, tile, count, n, f, T(p));
         }
     }
 }
 
 // Eigenvalues, ascending, and eigenvectors in columns.
-// Instances: <float|double, 0|2|3>
+// Instances: <float|double, 0|3>
 template <typename T, int N>
 SCI_KERNEL eigen(SCI_INDEX const T* __restrict__ matrices /*[count, n, n]*/, T* __restrict__ values /*[count, n]*/,
                  T* __restrict__ vectors /*[count, n, n]*/, T* __restrict__ margins /*[count]*/,

@@ -144,10 +144,39 @@ def _function_vjp(rng: np.random.Generator, dtype: str, own: int) -> Iterator[tu
             )
 
 
+def _square(rng: np.random.Generator, dtype: str) -> Iterator[np.ndarray]:
+    """Whole and partial blocks of well conditioned matrices of order 3 with either sign of the determinant."""
+    block = block_size(np.empty(0))
+    for count in (1, 2 * block, 3 * block + 5):
+        a = rng.normal(size=(count, 3, 3))
+        left, values, right = np.linalg.svd(a)
+        values[::3] = 0.5
+        yield ((left * (values / 4 + [0.3, 0.2, 0.1])[:, None, :]) @ right).astype(dtype)
+
+
+def _polar(rng: np.random.Generator, dtype: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for a in _square(rng, dtype):
+        yield from _pairs(lambda a=a: (*polar(a), *polar(a, proper=True)))
+
+
+def _polar_vjp(rng: np.random.Generator, dtype: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for a in _square(rng, dtype):
+        g, h = (rng.normal(size=(2, *a.shape)) / 10).astype(dtype)
+        yield from _pairs(
+            lambda a=a, g=g, h=h: (
+                polar_vjp(a, g, h),
+                polar_vjp(a, g, None),
+                polar_vjp(a, None, h, proper=True),
+            )
+        )
+
+
 BY_DTYPE: dict[str, Callable[..., Iterator[tuple[np.ndarray, np.ndarray]]]] = {
     "eigen": _eigen,
     "matrix_function": _function,
     "matrix_function_vjp": _function_vjp,
+    "polar": _polar,
+    "polar_vjp": _polar_vjp,
 }
 
 

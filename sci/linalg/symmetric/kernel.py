@@ -10,16 +10,23 @@ from sci.backend import Array, is_device_array, namespace
 from sci.kernels import block_size, get_kernel, host_threads, launch, use_compiled
 from sci.linalg.symmetric.functions import FUNCTIONS, SpectralFunction
 
-__all__ = ["compiled_eigen", "compiled_function", "compiled_function_vjp", "compiled_lyapunov"]
+__all__ = [
+    "compiled_eigen",
+    "compiled_function",
+    "compiled_function_vjp",
+    "compiled_lyapunov",
+    "compiled_polar",
+    "compiled_polar_vjp",
+]
 
-FILE = "linalg/small_eigen.cu"
-"""Source of the kernels."""
+FILE, POLAR = "linalg/small_eigen.cu", "linalg/polar.cu"
+"""Sources of the kernels."""
 LARGEST = 32
 """Largest order that the kernels take."""
 _NUMBERS = {name: k for k, name in enumerate(FUNCTIONS)}
 _LYAPUNOV = len(_NUMBERS)
-_OWN = (2, 3)
-"""Orders with instances of their own, which need no scratch."""
+_OWN = 3
+"""The order with instances of its own, which need no scratch."""
 _DEVICE_SCRATCH = 1 << 28
 _CACHE_LINE = 64
 
@@ -64,6 +71,39 @@ def compiled_lyapunov(matrices: Array, b: Array, eigenvalues: Array | None = Non
     return out if done is not None and done > n * float(np.finfo(out.dtype).eps) else None
 
 
+def compiled_polar(matrices: Array, proper: bool) -> tuple[Array, Array] | None:
+    """Return R and P of (count, n, n), or None if the reference has to."""
+    if matrices.shape[1] != _OWN:
+        return None
+    xp = namespace(matrices)
+    rotation, stretch = xp.empty_like(matrices), xp.empty_like(matrices)
+    return (rotation, stretch) if _is_unique("polar", matrices, (matrices, rotation, stretch), (), proper) else None
+
+
+def compiled_polar_vjp(matrices: Array, drotation: Array | None, dstretch: Array | None, proper: bool) -> Array | None:
+    """Return the gradient with respect to the matrices, or None, as `compiled_polar`."""
+    if matrices.shape[1] != _OWN:
+        return None
+    xp = namespace(matrices)
+    given = [xp.empty((0, _OWN, _OWN), matrices.dtype) if d is None else d for d in (drotation, dstretch)]
+    out = xp.empty_like(matrices)
+    counts = (len(given[0]), len(given[1]))
+    return out if _is_unique("polar_vjp", matrices, (matrices, *given, out), counts, proper) else None
+
+
+def _is_unique(
+    template: str, matrices: Array, arrays: tuple[Array, ...], counts: tuple[int, ...], proper: bool
+) -> bool:
+    """Launch a kernel of the polar decomposition; whether it ran, and every rotation is unique."""
+    kernel = get_kernel(POLAR, template, matrices.dtype)
+    if not use_compiled(kernel, matrices):
+        return False
+    count = len(matrices)
+    margins = namespace(matrices).empty(count, matrices.dtype)
+    launch(kernel, -(-count // block_size(matrices)), *arrays, margins, count, *counts, int(proper))
+    return float(margins.min()) > _OWN * float(np.finfo(matrices.dtype).eps)
+
+
 def _known(matrices: Array, eigenvalues: Array | None) -> Array:
     return namespace(matrices).empty((0, matrices.shape[1]), matrices.dtype) if eigenvalues is None else eigenvalues
 
@@ -76,12 +116,12 @@ def _margin(
     None where the kernel does not run; NaN if one of the matrices needs the reference.
     """
     count, n, _ = matrices.shape
-    kernel = get_kernel(FILE, template, matrices.dtype, n if n in _OWN else 0)
+    kernel = get_kernel(FILE, template, matrices.dtype, n if n == _OWN else 0)
     if n > LARGEST or not use_compiled(kernel, matrices):
         return None
     block = block_size(matrices)
     tiles = -(-count // block)
-    room = 0 if n in _OWN else parts * (n * (n | 1) + n)
+    room = 0 if n == _OWN else parts * (n * (n | 1) + n)
     scratch = _scratch(matrices, tiles if room else 0, room, block)
     margins = namespace(matrices).empty(count, matrices.dtype)
     launch(kernel, len(scratch) if room else tiles, *arrays, margins, scratch, count, *known, n, room, *numbers)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike, namespace
+from sci.backend import Array, ArrayLike, namespace, require_finite
 from sci.errors import InvalidValueError
+from sci.linalg.symmetric.kernel import compiled_polar, compiled_polar_vjp
 from sci.linalg.symmetric.matrices import (
     as_beside,
     as_square,
     first_index,
+    flat,
     named,
     require_representable,
     symmetrized,
@@ -67,9 +69,23 @@ def polar(matrices: ArrayLike, *, proper: bool = False) -> tuple[Array, Array]:
            [ 1.,  0.]]), array([[3., 0.],
            [0., 2.]]))
     """
-    found = as_square(matrices, "matrices")
-    if found.size == 0:
-        return found.copy(), found.copy()
+    given = as_square(matrices, "matrices", unchecked=True)
+    if given.size == 0:
+        return given.copy(), given.copy()
+    found = compiled_polar(flat(given), proper)
+    if found is not None:
+        return found[0].reshape(given.shape), found[1].reshape(given.shape)
+    return polar_reference(as_square(given, "matrices"), proper)
+
+
+def polar_reference(found: Array, proper: bool) -> tuple[Array, Array]:
+    """Reference of the kernel `polar`, from singular values by LAPACK or cuSOLVER.
+
+    Raises
+    ------
+    InvalidValueError
+        If R is not unique.
+    """
     rotation, values, right = _singular(found, proper, "polar")
     return rotation, symmetrized(right * values[..., None, :] @ transposed(right))
 
@@ -111,20 +127,38 @@ def polar_vjp(
     array([[ 0.  ,  0.25],
            [-0.25,  0.  ]])
     """
-    found = as_square(matrices, "matrices")
-    given = [
-        None if d is None else as_beside(d, n, found) for d, n in ((drotation, "drotation"), (dstretch, "dstretch"))
-    ]
-    if found.size == 0:
-        return found.copy()
+    a = as_square(matrices, "matrices", unchecked=True)
+    pairs = ((drotation, "drotation"), (dstretch, "dstretch"))
+    given = [None if d is None else as_beside(d, name, a, unchecked=True) for d, name in pairs]
+    if a.size == 0:
+        return a.copy()
+    found = compiled_polar_vjp(
+        flat(a), None if given[0] is None else flat(given[0]), None if given[1] is None else flat(given[1]), proper
+    )
+    if found is not None:
+        return found.reshape(a.shape)
+    for d, (_, name) in zip(given, pairs):
+        if d is not None:
+            require_finite(d, name)
+    return polar_vjp_reference(as_square(a, "matrices"), given[0], given[1], proper)
+
+
+def polar_vjp_reference(found: Array, drotation: Array | None, dstretch: Array | None, proper: bool) -> Array:
+    """Reference of the kernel `polar_vjp`.
+
+    Raises
+    ------
+    InvalidValueError
+        If R is not unique, or the result overflows.
+    """
     xp, n = namespace(found), found.shape[-1]
     rotation, values, right = _singular(found, proper, "gradient of polar")
     unit = units_of(values, 1)[..., None]
     s = values[..., None, :] / unit
     left = rotation @ right
     with np.errstate(all="ignore"):
-        of_rotation = 0 if given[0] is None else transposed(left) @ given[0] @ right / unit
-        of_stretch = 0 if given[1] is None else transposed(right) @ symmetrized(given[1]) @ right
+        of_rotation = 0 if drotation is None else transposed(left) @ drotation @ right / unit
+        of_stretch = 0 if dstretch is None else transposed(right) @ symmetrized(dstretch) @ right
         turn = of_rotation - of_stretch * s + xp.zeros_like(found)
         sums = s + transposed(s) + xp.eye(n, dtype=found.dtype) * (s == 0)
         result = left @ (of_stretch + (turn - transposed(turn)) / sums) @ transposed(right)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy.linalg import polar as scipy_polar
 from scipy.spatial.transform import Rotation
 from symmetric_cases import rotation
 
+import sci
 from sci.errors import InvalidValueError
 from sci.linalg import polar
 from sci.linalg.symmetric.polar import polar_vjp
 
 RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(params=["compiled", "reference"], autouse=True)
+def _either_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    with sci.options(kernels=request.param):
+        yield
 
 
 def with_singular_values(values: tuple[float, ...], sign: float, seed: int) -> np.ndarray:
@@ -99,6 +108,22 @@ def test_gradients_are_those_of_central_differences(proper: bool) -> None:
     assert (abs(change - (gradient * e).sum(axis=(1, 2))) < 1e-7 * size).all()
     parts = polar_vjp(a, g, None, proper=proper) + polar_vjp(a, None, h, proper=proper)
     np.testing.assert_allclose(parts, gradient, rtol=0, atol=1e-13 * size.max())
+
+
+@pytest.mark.parametrize("where", [0, 15, 16, 36])
+def test_one_bad_matrix_of_a_batch_is_found(where: int) -> None:
+    a = np.array([with_singular_values((3.0, 2.0, 0.5), (-1.0) ** k, k) for k in range(37)])
+    flat, bad = a.copy(), a.copy()
+    flat[where] = np.diag([1.0, 0.0, 1.0])
+    bad[where, 0, 2] = np.nan
+    for call in (lambda x: polar(x), lambda x: polar_vjp(x, a, None)):
+        with pytest.raises(InvalidValueError, match=f"rotation of matrix {where} is not unique"):
+            call(flat)
+        with pytest.raises(InvalidValueError, match=rf"matrices holds 1 values .* index \({where}, 0, 2\)"):
+            call(bad)
+    with pytest.raises(InvalidValueError, match=rf"dstretch holds 1 values .* index \({where}, 0, 2\)"):
+        polar_vjp(a, a, bad)
+    np.testing.assert_allclose(np.linalg.det(polar(flat, proper=True)[0]), 1, rtol=1e-13)
 
 
 def test_empty_batches() -> None:
