@@ -5,7 +5,7 @@
 
 CPU seconds of this process on one thread, the least of three runs where a run takes less than two seconds. A ratio is
 ours over the peer's: below 1, ours is faster. A peer that is not installed is left out with a line. Limits of a core
-with 512-bit vectors at 2.5 GHz: k-means 3 flops a coordinate and pair, 32 (float32) or 16 (float64) flops a cycle.
+with 512-bit vectors: k-means 2 flops a coordinate and pair, 64 (float32) or 32 (float64) flops a cycle.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
 //
 // Flops per pair: 4 d forward, 10 d backward (14 d where queries and keys are swept apart) and one exponential (two);
 // bytes per pair: under 1, all from cache; the limit is the multiplier's, the speed of a matrix product (GEMM).
-#include "attention/lanes.h"
+#include "lanes.h"
 
 // The positions that a group of queries may see: the smallest and the largest of both bounds.
 struct Window {

@@ -4,21 +4,28 @@
 // eight. Each kernel adds to a state that the caller has set, so that y can come in pieces.
 //
 // Differences are squared, not expanded into |x|^2 + |y|^2 - 2 x'y, so that distances of neighbors keep their digits
-// far from the origin. Cost per pair: 2 d flops beside the reduction, of which `log_sum_exp` has about 25 and the
-// others 2 to 4. Bytes: (d + state) per point x from memory, y from cache once per block.
+// far from the origin; `nearest` alone expands, and squares differences where that leaves a doubt. Cost per pair: 3 d
+// flops (2 d for `nearest`) beside the reduction, of which `log_sum_exp` has about 25 and the others 2 to 5. Bytes:
+// (d + state) per point x from memory, y from cache once per block.
 #include "host.h"
+
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+#include "lanes.h"
+#endif
 
 template <typename T>
 struct SciLimits;
 template <>
 struct SciLimits<double> {
     typedef i64 Index;  // as wide as the distances, so that both share a vector
-    static constexpr double LARGEST = 1.7976931348623157e308;
+    typedef double Number;  // the same, with a product that a vector has
+    static constexpr double LARGEST = 1.7976931348623157e308, TINY = 2.2250738585072014e-308;
 };
 template <>
 struct SciLimits<float> {
     typedef int Index;
-    static constexpr float LARGEST = 3.402823466e38f;
+    typedef int Number;
+    static constexpr float LARGEST = 3.402823466e38f, TINY = 1.175494351e-38f;
 };
 
 constexpr int GROUP = 8;
@@ -68,38 +75,148 @@ SCI_DEVICE void squared_distances(T (&a)[GROUP][SCI_SLOTS], const T* x, const T*
     }
 }
 
+// Rows of z that `products` takes at a time, a divisor of eight: as many as the host has registers for.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define SCI_ALIGNED
+template <typename T>
+constexpr int ROWS = 8;
+#else
+#define SCI_ALIGNED alignas(64)
+template <typename T>
+constexpr int ROWS = Lanes<T>::TILE >= 8 ? 8 : Lanes<T>::TILE >= 4 ? 4 : Lanes<T>::TILE >= 2 ? 2 : 1;
+#endif
+
+// a[r][lane] = (x_lane - shift)'z_r for the points of one tile; on the host x is shifted already.
+template <typename T>
+SCI_DEVICE void products(T (&a)[ROWS<T>][SCI_SLOTS], const T* x, const T* shift, const T* z, const i64 d) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    SCI_UNROLL
+    for (int r = 0; r < ROWS<T>; ++r) a[r][0] = 0;
+    for (i64 c = 0; c < d; ++c) {
+        const T u = x[c * SCI_BLOCK + SCI_LANE] - shift[c];
+        SCI_UNROLL
+        for (int r = 0; r < ROWS<T>; ++r) a[r][0] += u * z[r * d + c];
+    }
+#else
+    typedef typename Lanes<T>::Vector Vector;
+    dot_tile<T, ROWS<T>>(z, d, (const Vector*)x, (Vector*)a);
+#endif
+}
+
+// Whether the second score of a lane is within rounding of the first: see `nearest`.
+template <typename T>
+SCI_DEVICE bool is_unsure(const T (&best)[SCI_SLOTS], const T (&next)[SCI_SLOTS], const T (&size)[SCI_SLOTS],
+                          const T reach, const T unit) {
+    int unsure = 0;
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    const int s = 0;
+#else
+    _Pragma("omp simd reduction(| : unsure)") for (int s = 0; s < SCI_BLOCK; ++s)
+#endif
+    {
+        const T bound = unit * (sqrt(size[s]) * reach + T(0.5) * reach * reach);
+        const T around = size[s] + 2 * (best[s] + bound);  // at least r_ij of the first
+        unsure |= !(next[s] - best[s] > 2 * bound + 2 * unit * around + SciLimits<T>::TINY);
+    }
+    return unsure != 0;
+}
+
+// Coordinates of a tile that fit in the cache of a core, up to which `nearest` expands squares.
+constexpr int EXPANDED = 1024;
+
 // The nearest y of each x: squared distance and number, `start` added; of two as near, the one with the lower number.
+//
+// Half a squared distance is |u|^2 / 2 + s_j with u = x - shift, z = y - shift and s_j = heights_j - u'z_j, heights =
+// |z|^2 / 2: one multiplication and addition a coordinate. Rounding moves s_j by at most unit (|u| reach + reach^2 / 2)
+// where no |z_j| is above `reach`, and the sum r_ij of squared differences by unit r_ij. Where the second score is within
+// these bounds of the first, the squared differences decide, so that the answer is theirs always. `rows`, a multiple of
+// eight, is m with rows of zeros, of the largest height, behind those of z.
 // Instances: <float|double>
 template <typename T>
 SCI_KERNEL nearest(SCI_INDEX const T* __restrict__ x /*[tiles, d, block]*/, const T* __restrict__ y /*[m, d]*/,
-                   T* __restrict__ least /*[n]*/, i64* __restrict__ index /*[n]*/, const i64 n, const i64 m,
-                   const i64 d, const i64 start) {
-    typedef typename SciLimits<T>::Index Index;
+                   const T* __restrict__ z /*[rows, d]*/, const T* __restrict__ heights /*[rows]*/,
+                   const T* __restrict__ shift /*[d]*/, T* __restrict__ least /*[n]*/, i64* __restrict__ index /*[n]*/,
+                   const i64 n, const i64 m, const i64 d, const i64 rows, const i64 start, const T reach,
+                   const T unit) {
+    typedef typename SciLimits<T>::Number Number;
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
+        const T* const own = x + tile * d * SCI_BLOCK;
         T best[SCI_SLOTS];
-        Index where[SCI_SLOTS];
+        Number where[SCI_SLOTS];
         SCI_THREADS(t) {
             best[SCI_SLOT(t)] = SciLimits<T>::LARGEST;
             where[SCI_SLOT(t)] = 0;
         }
-        for (i64 j = 0; j < m; j += GROUP) {
-            T a[GROUP][SCI_SLOTS];
-            squared_distances(a, x + tile * d * SCI_BLOCK, y, j, m, d);
-            SCI_UNROLL
-            for (int g = 0; g < GROUP; ++g) {
-                const Index number = Index(j + g < m ? j + g : m - 1);
+        bool unsure = m > 1;
+        if (m > 1 && d <= EXPANDED) {
+            T next[SCI_SLOTS], size[SCI_SLOTS];
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+            const T* const moved = own;
+#else
+            SCI_ALIGNED T moved[EXPANDED * SCI_BLOCK];
+#endif
+            SCI_THREADS(t) {
+                next[SCI_SLOT(t)] = SciLimits<T>::LARGEST;
+                size[SCI_SLOT(t)] = 0;
+            }
+            for (i64 c = 0; c < d; ++c) {
+                const T origin = shift[c];
                 SCI_THREADS(t) {
-                    const int s = SCI_SLOT(t);
-                    where[s] = a[g][s] < best[s] ? number : where[s];
-                    best[s] = a[g][s] < best[s] ? a[g][s] : best[s];
+                    const T u = own[c * SCI_BLOCK + t] - origin;
+                    size[SCI_SLOT(t)] += u * u;
+#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+                    moved[c * SCI_BLOCK + t] = u;
+#endif
                 }
+            }
+            for (i64 j = 0; j < rows; j += ROWS<T>) {
+                SCI_ALIGNED T a[ROWS<T>][SCI_SLOTS];
+                products<T>(a, moved, shift, z + j * d, d);
+                SCI_UNROLL
+                for (int r = 0; r < ROWS<T>; ++r) {
+                    const Number number = Number(j + r);
+                    const T height = heights[j + r];
+                    SCI_THREADS(t) {
+                        const int s = SCI_SLOT(t);
+                        const T value = height - a[r][s];
+                        const T higher = value > best[s] ? value : best[s];
+                        next[s] = higher < next[s] ? higher : next[s];
+                        // As a product: of a choice the compiler makes a branch, which costs as much as all the rest.
+                        where[s] += Number(value < best[s]) * (number - where[s]);
+                        best[s] = value < best[s] ? value : best[s];
+                    }
+                }
+            }
+            unsure = is_unsure(best, next, size, reach, unit);
+        }
+        if (unsure) {
+            SCI_THREADS(t) { best[SCI_SLOT(t)] = SciLimits<T>::LARGEST; }
+            for (i64 j = 0; j < m; j += GROUP) {
+                T a[GROUP][SCI_SLOTS];
+                squared_distances(a, own, y, j, m, d);
+                SCI_UNROLL
+                for (int g = 0; g < GROUP; ++g) {
+                    const Number number = Number(j + g < m ? j + g : m - 1);
+                    SCI_THREADS(t) {
+                        const int s = SCI_SLOT(t);
+                        where[s] += Number(a[g][s] < best[s]) * (number - where[s]);
+                        best[s] = a[g][s] < best[s] ? a[g][s] : best[s];
+                    }
+                }
+            }
+        }
+        SCI_THREADS(t) { best[SCI_SLOT(t)] = 0; }
+        for (i64 c = 0; c < d; ++c) {
+            SCI_THREADS(t) {
+                const T e = own[c * SCI_BLOCK + t] - y[i64(where[SCI_SLOT(t)]) * d + c];
+                best[SCI_SLOT(t)] += e * e;
             }
         }
         SCI_THREADS(t) {
             const i64 i = tile * SCI_BLOCK + t;
             const int s = SCI_SLOT(t);
             if (i < n) {
-                const i64 number = start + where[s];
+                const i64 number = start + i64(where[s]);
                 if (best[s] < least[i] || (best[s] == least[i] && number < index[i])) {
                     least[i] = best[s];
                     index[i] = number;

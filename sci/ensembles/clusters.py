@@ -262,7 +262,7 @@ def k_means(
 
     Notes
     -----
-    2 n k D flops an iteration and no n x k matrix; k-means++ costs as much as one to two iterations per eight centers.
+    2 n k D flops an iteration and no n x k matrix; k-means++ costs as much as one iteration per ten centers.
     Sums over points are exact integers, so that every rank count gives the same labels and centers bit for bit. A
     center without points moves to the point farthest from its center. The result is a local minimum: several seeds
     tell how far it depends on the start. Collective over `comm`.

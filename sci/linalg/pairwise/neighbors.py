@@ -40,8 +40,9 @@ def nearest(x: Array | PackedPoints, y: Array, *, comm: Comm = None) -> tuple[Ar
 
     Notes
     -----
-    2 n m d flops; on ranks (collective) the points `y` go round a ring, and the result does not depend on the number
-    of ranks.
+    2 n m d flops: distances are compared by |y|^2 / 2 - x'y, and by squared differences where rounding leaves a doubt,
+    so that the answer is that of the differences. On ranks (collective) the points `y` go round a ring, and the result
+    does not depend on the number of ranks.
 
     Examples
     --------
@@ -55,13 +56,34 @@ def nearest(x: Array | PackedPoints, y: Array, *, comm: Comm = None) -> tuple[Ar
     kernel = get_kernel(FILE, "nearest", x.dtype)
 
     def reduce(start: int, y: Array) -> None:
+        if len(y) == 0:
+            return
         if use_compiled(kernel, x):
-            launch_over(kernel, packed, y, least, index, n, len(y), x.shape[1], start)
+            center, z, heights, reach, unit = _around_center(y)
+            sizes = (n, *y.shape, len(z), start)
+            launch_over(kernel, packed, y, z, heights, center, least, index, *sizes, reach, unit)
         else:
             nearest_reference(x, y, least, index, start)
 
     ring([y], reduce)
     return least, index
+
+
+def _around_center(y: Array) -> tuple[Array, Array, Array, float, float]:
+    """Return the center of y, z = y - center, |z|^2 / 2, a bound of |z|, and the unit of rounding, for `nearest`.
+
+    z and its heights are filled up to a multiple of eight rows.
+    """
+    xp, (m, d), limits = namespace(y), y.shape, np.finfo(y.dtype)
+    center = y.mean(axis=0)
+    z = xp.zeros((-(-m // 8) * 8, d), y.dtype)
+    z[:m] = y - center
+    heights = (z * z).sum(axis=1) / 2
+    reach = 1.01 * float(2 * heights.max()) ** 0.5
+    heights[m:] = limits.max
+    # A sum of k products is off by k eps / 2 over 1 - k eps / 2 of the sum of their sizes, at most.
+    part = (d + 8) * float(limits.eps) / 2
+    return center, z, heights, reach, 1.1 * part / (1 - part) if part < 0.1 else float("inf")
 
 
 def nearest_reference(x: Array, y: Array, least: Array, index: Array, start: int) -> None:

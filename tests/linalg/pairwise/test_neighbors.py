@@ -15,7 +15,7 @@ from sci.linalg import nearest, nearest_k, steepest
 RNG = np.random.default_rng(5)
 
 
-@pytest.mark.parametrize("d", [1, 3, 30])
+@pytest.mark.parametrize("d", [1, 3, 30, 1100])
 def test_neighbors_are_those_of_a_tree(d: int) -> None:
     x, y = RNG.normal(size=(211, d)), RNG.normal(size=(97, d))
     squared, index = nearest(x, y)
@@ -34,6 +34,40 @@ def test_distances_of_neighbors_keep_their_digits_far_from_the_origin() -> None:
     squared, index = nearest(y + 2.0**-20, y)
     np.testing.assert_array_equal(squared, np.full(3, 2.0**-40))
     np.testing.assert_array_equal(index, [0, 1, 2])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    *(st.integers(1, 60), st.integers(1, 40), st.integers(1, 70), st.integers(0, 2**31), st.sampled_from(["f4", "f8"])),
+    *(st.sampled_from([0.0, 3.0, 1e3, 1e6]), st.integers(-12, 12), st.sampled_from([1.0, 1e-3, 1e-6])),
+)
+def test_the_nearest_is_that_of_squared_differences_bit_for_bit(n, m, d, seed, dtype, offset, exponent, spread):
+    """`nearest` compares expanded squares, `nearest_k` squared differences: near ties, offsets, units, copies."""
+    rng = np.random.default_rng(seed)
+    y = offset + np.repeat(rng.normal(size=(-(-m // 3), d)), 3, axis=0)[:m] + spread * rng.normal(size=(m, d))
+    x = np.concatenate([y[rng.integers(0, m, n)] + 0.1 * rng.normal(size=(n, d)), (y[:1] + y[-1:]) / 2])
+    x, y = ((a * 10.0**exponent).astype(dtype) for a in (x, y))
+    squared, index = nearest(x, y)
+    expected, first = nearest_k(x, 1, y)
+    np.testing.assert_array_equal(index, first[:, 0])
+    assert squared.tobytes() == expected.tobytes()
+
+
+def test_expanded_squares_alone_would_be_wrong() -> None:
+    """Points halfway between two others, to a few units of the last place."""
+    rng = np.random.default_rng(2)
+    pairs, gap = (5 + rng.normal(size=(200, 30))).astype("f4"), rng.normal(size=(200, 30)).astype("f4")
+    y = np.concatenate([pairs - gap, pairs + gap])
+    x = pairs + (1e-7 * gap).astype("f4")
+    squared, index = nearest(x, y)
+    difference = ((x[:, None].astype(float) - y.astype(float)) ** 2).sum(axis=2)
+    best = difference.min(axis=1)
+    found = difference[np.arange(200), index]
+    assert (found <= best * (1 + 32 * np.finfo("f4").eps)).all()
+    np.testing.assert_array_equal(index, nearest_k(x, 1, y)[1][:, 0])
+    expanded = (y * y).sum(axis=1) / 2 - x @ y.T
+    assert (expanded.argmin(axis=1) != index).sum() > 20
+    np.testing.assert_allclose(squared, best, rtol=4e-6)
 
 
 @settings(max_examples=40, deadline=None)
