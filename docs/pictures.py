@@ -35,6 +35,7 @@ COMMANDS = {
     "--plot {out}",
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "spd_network.png": "python examples/spd_network.py --plot {out}",
+    "frames.png": "python examples/choose_frames.py -o {folder}/run.xyz --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
     "context.png": "python docs/draw_language_model.py {out}",
