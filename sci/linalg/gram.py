@@ -67,17 +67,13 @@ def gram_matrix(vectors: Array, others: Array | None = None, *, comm: Comm = Non
     with agreed(comm, "gram_matrix") as agreement:
         S = _vectors(vectors, "vectors")
         T = S if others is None else _vectors(others, "others")
-        xp = namespace(S, T)
+        namespace(S, T)
         if T.shape[1] != S.shape[1]:
             raise ShapeError(f"others has shape {tuple(T.shape)}; expected (k, {S.shape[1]}), the length of vectors")
         agreement.same(vectors=len(S), others=None if others is None else len(T))
     for array in (S,) if others is None else (S, T):
         _require_squares(array, comm)
-    G = xp.zeros((len(S), len(T)))
-    for block in _blocks(S):
-        here = S[:, block].astype(np.float64, copy=False)
-        G += here @ (here if others is None else T[:, block].astype(np.float64, copy=False)).T
-    G = allreduce_sum(G, comm, checked=True)
+    G = allreduce_sum(inner_products(S, T), comm, checked=True)
     return (G + G.T) / 2 if others is None else G
 
 
@@ -169,7 +165,8 @@ class WoodburySolver:
         object.__setattr__(self, "_unit", unit)
         object.__setattr__(self, "_shift", self.damping / unit / unit)
         with agreed(self.comm, "WoodburySolver"):
-            object.__setattr__(self, "_inverse", _inverse_factor(G / unit / unit, len(S) * self._shift, self.damping))
+            L = cholesky_factor(G / unit / unit, len(S) * self._shift, self.damping)
+            object.__setattr__(self, "_inverse", namespace(L).linalg.inv(L))
 
     def __repr__(self) -> str:
         m, n = self.vectors.shape
@@ -291,18 +288,28 @@ class WoodburySolver:
 
     def _times(self, rows: Array) -> Array:
         """Return S r / unit of each row (k, n), summed over the ranks: (k, m)."""
-        total = namespace(rows).zeros((len(rows), len(self.vectors)))
-        for block in _blocks(self.vectors):
-            total += rows[:, block] @ self.vectors[:, block].astype(np.float64, copy=False).T
-        return allreduce_sum(total, self.comm, checked=True) / self._unit
+        return allreduce_sum(inner_products(rows, self.vectors), self.comm, checked=True) / self._unit
 
     def _combined(self, rows: Array) -> Array:
         """Return S'c / unit of each row (k, m): this rank's part (k, n)."""
-        rows = rows / self._unit
-        out = namespace(rows).empty((len(rows), self.vectors.shape[1]))
-        for block in _blocks(self.vectors):
-            out[:, block] = rows @ self.vectors[:, block].astype(np.float64, copy=False)
-        return out
+        return combined(rows / self._unit, self.vectors)
+
+
+def inner_products(rows: Array, vectors: Array) -> Array:
+    """Return the inner products (k, m) of rows (k, n) and vectors (m, n) in float64, block by block."""
+    total = namespace(rows, vectors).zeros((len(rows), len(vectors)))
+    for block in _blocks(vectors):
+        here = vectors[:, block].astype(np.float64, copy=False)
+        total += (here if rows is vectors else rows[:, block].astype(np.float64, copy=False)) @ here.T
+    return total
+
+
+def combined(coefficients: Array, vectors: Array) -> Array:
+    """Return the combinations (k, n) of vectors (m, n) with coefficients (k, m) in float64, block by block."""
+    out = namespace(coefficients, vectors).empty((len(coefficients), vectors.shape[1]))
+    for block in _blocks(vectors):
+        out[:, block] = coefficients @ vectors[:, block].astype(np.float64, copy=False)
+    return out
 
 
 def _vectors(array: Array, name: str) -> Array:
@@ -334,8 +341,8 @@ def _norms(rows: Array, comm: Comm) -> Array:
     return allreduce_sum((rows**2).sum(axis=1), comm, checked=True) ** 0.5
 
 
-def _inverse_factor(gram: Array, shift: float, damping: float) -> Array:
-    """Return L^-1 of the Cholesky factor L L' = gram + shift I.
+def cholesky_factor(gram: Array, shift: float, damping: float) -> Array:
+    """Return the Cholesky factor L L' = gram + shift I; `damping` is for the message.
 
     Raises
     ------
@@ -354,4 +361,4 @@ def _inverse_factor(gram: Array, shift: float, damping: float) -> Array:
             f"the vectors depend on each other to rounding, and damping {damping:.3g} does not make up for it: "
             f"{shift:.3g} of the largest square of a vector; raise damping, or leave out vectors that others span"
         )
-    return xp.linalg.inv(L)
+    return L

@@ -12,6 +12,7 @@ from sci.nn.core.tape import Tape, Variable, value_of
 from sci.nn.curvature.batches import BatchCurvature, batch_curvature
 from sci.nn.curvature.noise import BatchNoise, WignerNoise, WishartNoise
 from sci.nn.curvature.products import GaussNewton
+from sci.nn.curvature.pruning import prune
 from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
@@ -26,6 +27,7 @@ from sci.nn.ops.reductions import mean, sum
 from sci.nn.ops.shaping import concatenate, crop, embedding, pad, reshape, select, transpose
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
+from sci.nn.optim.mfac import MFAC
 from sci.nn.optim.schedules import Schedule, constant, cosine, step_decay, warm_up
 from sci.nn.roles import Role, initial_factors, rate_factors, rescaled, with_roles
 from sci.nn.spd.barycenter import bures_barycenter
@@ -39,6 +41,7 @@ from sci.nn.training.standardizer import Standardizer
 from sci.nn.wide import infinite_linear_network, relu_kernels, sampled_linear_network
 
 __all__ = [
+    "MFAC",
     "SGDP",
     "Adam",
     "AdamP",
@@ -114,6 +117,7 @@ __all__ = [
     "positive_definite",
     "power",
     "project_radial",
+    "prune",
     "radial_view",
     "rate_factors",
     "reeig",

@@ -12,6 +12,7 @@ from sci.backend import Array
 from sci.errors import InvalidValueError
 from sci.nn.optim.adam import Adam, AdamW
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView
+from sci.nn.optim.mfac import MFAC
 
 __all__ = ["Role", "initial_factors", "rate_factors", "rescaled", "with_roles"]
 
@@ -220,13 +221,13 @@ def rescaled(parameters: Mapping[str, Array], roles: Mapping[str, Role], base: M
 
 @entry
 def with_roles(
-    optimizer: Adam | AdamP | SGDP, roles: Mapping[str, Role], *, base: Mapping[str, Role] | None = None
+    optimizer: Adam | AdamP | SGDP | MFAC, roles: Mapping[str, Role], *, base: Mapping[str, Role] | None = None
 ) -> Any:
     """Return an optimizer that knows the roles: its rates for each parameter, and which weights are scale-invariant.
 
     Parameters
     ----------
-    optimizer : Adam, AdamW, AdamP or SGDP
+    optimizer : Adam, AdamW, AdamP, SGDP or MFAC
     roles : dict name -> Role
     base : dict name -> Role, optional
         Roles in the model whose learning rate holds; one rate for all parameters unless given.
@@ -261,6 +262,8 @@ def with_roles(
                 f"weight_decay is {optimizer.weight_decay:g} in {type(optimizer).__name__}, which adds it to the "
                 "gradient: no rule says how it scales; expected 0, or AdamW"
             )
+        if isinstance(optimizer, MFAC):
+            raise InvalidValueError("no rule of the maximal update is known for steps of M-FAC; expected Adam or SGDP")
         rule: Literal["adam", "sgd"] = "sgd" if isinstance(optimizer, SGDP) else "adam"
         changes["rates"] = rate_factors(roles, base, rule=rule)
     return replace(optimizer, **changes)

@@ -146,6 +146,7 @@ def _nn() -> dict[str, Call]:
             (nn.AdamW, {"weight_decay": 0.1}),
             (nn.AdamP, {"delta": 0.1, "scale_invariant": {"w": "channel"}}),
             (nn.SGDP, {"momentum": 0.5, "wd_ratio": 0.2}),
+            (nn.MFAC, {"window": 4, "damping": 1e-3, "momentum": 0.5, "weight_decay": 0.1}),
         )
     }
     collect = call(nn.collect_activations, lambda x: nn.tanh(x), x, layers=["tanh_0"], batch_size=2)
@@ -213,6 +214,7 @@ def _nn() -> dict[str, Call]:
         "op": call(nn.op, vjp=abs),
         "pad": call(nn.pad, x, ((0, 1), (1, 1))),
         "pointwise_conv": call(nn.pointwise_conv, image, real(5, 4), real(5)),
+        "prune": call(nn.prune, {"w": real(3)}, {"w": real(4, 3)}, 0.5, damping=0.1, names=["w"]),
         "power": call(nn.power, abs(x), exponent=2.0),
         "project_radial": call(nn.project_radial, x, x, "layer"),
         "radial_view": call(nn.radial_view, x, x, 0.1),
