@@ -127,13 +127,18 @@ def mfac() -> None:
     print(f"a step of M-FAC takes {ratio:.2f} of one of Adam (at most 1.5 is asked)")
 
 
+def _gradients(weights: Arrays, x: np.ndarray, y: np.ndarray) -> Arrays:
+    found: Arrays = value_and_gradients(lambda p: loss(p, (x, y)), weights)[1]
+    return found
+
+
 def pruning() -> None:
     """Accuracy of pruned perceptrons: by magnitude, by the Fisher matrix, and with compensation."""
     x, y, tests, labels = digits()
     done, _ = fitted(drawn(roles(40), 0), AdamW(3e-3, weight_decay=1e-2), x, y, 60)
     weights = done.parameters
     chosen = np.random.default_rng(1).choice(len(x), 512, replace=False)
-    single = [value_and_gradients(lambda p, k=k: loss(p, (x[k : k + 1], y[k : k + 1])), weights)[1] for k in chosen]
+    single = [_gradients(weights, x[k : k + 1], y[k : k + 1]) for k in chosen]
     rows = {name: np.stack([g[name] for g in single]) for name in weights}
     print(f"dense {accuracy(weights, tests, labels):.3f}")
     for sparsity in (0.5, 0.7, 0.8, 0.9):
@@ -200,7 +205,7 @@ def fno() -> None:
 def _darcy(samples: int) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficients and solutions of Darcy flow at 16 x 16 points."""
     x, y = darcy_flow(samples, 64, subsample=4, seed=0)
-    return tuple(as_fields(a.astype(np.float32), 2) for a in (x, y))  # type: ignore[return-value]
+    return as_fields(x.astype(np.float32), 2), as_fields(y.astype(np.float32), 2)
 
 
 def darcy() -> None:
