@@ -54,6 +54,23 @@ def test_conda_asks_for_what_the_project_asks_for() -> None:
     assert _section(text, "host") == {"python": PYTHON, "pip": "", **BUILD, "numpy": CORE["numpy"]}
 
 
+@pytest.mark.parametrize(
+    ("platform", "levels"), [("linux-64", "x86_64"), ("linux-aarch64", "aarch64"), ("osx-arm64", "0")]
+)
+def test_rattler_build_reads_the_conda_recipe(platform: str, levels: str) -> None:
+    """`pip install "sci-hpc[release]"` brings it; a compiler is asked for where kernels are compiled."""
+    rattler = pytest.importorskip("rattler_build")
+    variants = {"c_compiler": ["gcc"], "cxx_compiler": ["gxx"], "c_stdlib": ["sysroot"], "c_stdlib_version": ["2.17"]}
+    settings = rattler.RenderConfig(platform=rattler.PlatformConfig(target_platform=platform))
+    (found,) = rattler.Stage0Recipe.from_file(str(CONDA)).render(rattler.VariantConfig(variants), settings)
+    recipe = found.recipe.to_dict()
+    assert recipe["package"] == {"name": "sci-hpc", "version": sci.__version__}
+    assert recipe["build"]["script"]["env"] == {"SCI_PREBUILT": levels}
+    assert dict(r.split(" >=") for r in recipe["requirements"]["run"]) == {"python": PYTHON, **CORE}
+    assert bool(recipe["requirements"].get("build")) == (levels != "0")
+    assert len(recipe["tests"]) == 2
+
+
 def test_spack_asks_for_what_the_project_asks_for() -> None:
     text = SPACK.read_text()
     compile(text, str(SPACK), "exec")
