@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from wheel_environment import build_wheel, make_environment
+
+# A busy machine is no fault of a test.
+settings.register_profile("sci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sci")
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,8 @@ def others() -> Iterator[tuple[str, Row]]:
     grid = [np.linspace(0, 1, n) for n in (60, 70, 80)]
     smooth = 1 / (1 + grid[0][:, None, None] + grid[1][:, None] + grid[2])
     rough = rng.normal(size=smooth.shape)
-    for method, small, large in (("gram", 1, 3), ("qr", 2, 4)):
+    untraced = int(np.lib.NumpyVersion(np.__version__) < "2.5.0")  # a copy of `qr` that tracemalloc is not told of
+    for method, small, large in (("gram", 1, 3), ("qr", 2 - untraced, 4 - untraced)):
         yield f"hosvd by {method}", Row(lambda m=method: hosvd(smooth, 1e-6, method=m), small * smooth.nbytes)
         yield f"hosvd by {method}, rough", Row(lambda m=method: hosvd(rough, 1e-3, method=m), large * rough.nbytes)
     core, factors = np.ones((20, 20, 20)), [rng.normal(size=(60, 20)) for _ in range(3)]

@@ -192,9 +192,14 @@ def _spectrum(matrix: Array, method: str) -> tuple[Array, Array]:
         eigenvalues, vectors = xp.linalg.eigh(matrix @ xp.conj(matrix).T)
         return vectors[:, ::-1], np.sqrt(np.maximum(to_host(eigenvalues)[::-1], 0.0))
     if columns > n:
-        matrix = xp.conj(xp.linalg.qr(xp.conj(matrix).T, mode="r")).T
+        matrix = _adjoint(xp.linalg.qr(_adjoint(matrix), mode="r"))
     vectors, values, _ = xp.linalg.svd(matrix, full_matrices=False)
     return vectors, to_host(values)
+
+
+def _adjoint(matrix: Array) -> Array:
+    """Return the conjugate transpose; of a real matrix without a copy."""
+    return (matrix if matrix.dtype.kind == "f" else matrix.conj()).T
 
 
 def _tails(values: np.ndarray) -> np.ndarray:
