@@ -10,7 +10,7 @@ from sci.linalg.symmetric.matrices import symmetrized, transposed, units_of
 
 __all__ = ["displacement", "in_basis", "norm", "root_of", "sums_of"]
 
-_PASSES = 2
+_PASSES = 1
 """Corrections of a map: each multiplies its relative error by half of the error before."""
 
 

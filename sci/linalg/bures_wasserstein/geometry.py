@@ -27,7 +27,7 @@ from sci.linalg.symmetric.matrices import (
 
 __all__ = ["BuresWasserstein"]
 
-_TOLERANCE = 32
+_TOLERANCE = 8
 """Residual, in units of rounding, at which a barycenter ends unless told."""
 
 
@@ -219,7 +219,7 @@ class BuresWasserstein:
         weights : (k,) or (..., k), optional
             Of this rank's matrices, not negative; only their ratios count. Equal unless given.
         tol : float, optional
-            Residual at which a set ends, relative to the distance of the mean from zero: 32 eps unless given. A set
+            Residual at which a set ends, relative to the distance of the mean from zero: 8 eps unless given. A set
             also ends at 2 eps times the square root of the largest condition of its matrices, their own rounding.
         maxiter : int
         comm : mpi4py communicator, optional
