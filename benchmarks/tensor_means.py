@@ -4,10 +4,10 @@
 
 CPU seconds of this process on one thread, the least of three runs, for each mean of 27 tensors of 3 x 3, checks of the
 input included. A ratio is ours over the peer's: below 1, ours is faster. "NumPy" is the fixed point G <- G^(-1/2) (mean
-(G^(1/2) X G^(1/2))^(1/2))^2 G^(-1/2) of all sets at once, by numpy.linalg.eigh. Both peers stop at pyRiemann's default of
-1e-8; "converged" at 1e-14, or after 5,000 iterations. Errors are the largest of a few sets whose barycenter G is known in
-50 digits (X = T G T with maps T of mean I). Distances: the largest relative error against 60 digits. A peer that is not
-installed is left out with a line.
+(G^(1/2) X G^(1/2))^(1/2))^2 G^(-1/2) of all sets at once, by numpy.linalg.eigh. Both peers stop at 1e-8, the default of
+pyRiemann; "converged" at 1e-14, or after 5,000 iterations. Errors are the largest of a few sets whose barycenter G is
+known in 50 digits (X = T G T with maps T of mean I). Distances: the largest relative error against 60 digits. A peer
+that is not installed is left out with a line.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def known_set(rng: np.random.Generator, condition: float) -> tuple[np.ndarray, n
 
 def fixed_point(sets: np.ndarray, tol: float, maxiter: int = 5000) -> tuple[np.ndarray, int]:
     """Return the means of all sets by G <- G^(-1/2) (mean (G^(1/2) X G^(1/2))^(1/2))^2 G^(-1/2), and the iterations."""
-    mean = sets.mean(axis=1)
-    for iteration in range(1, maxiter + 1):
+    mean, iteration = sets.mean(axis=1), 0
+    while iteration < maxiter:
+        iteration += 1
         values, vectors = np.linalg.eigh(mean)
         root = (vectors * np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)
         inverse = (vectors / np.sqrt(values)[..., None, :]) @ vectors.swapaxes(-1, -2)

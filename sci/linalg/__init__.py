@@ -17,6 +17,7 @@ from sci.linalg.stochastic import (
     spectral_density,
     trace_of_function,
 )
+from sci.linalg.symmetric.anisotropy import fractional_anisotropy
 from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen, symmetric_function
 from sci.linalg.symmetric.lyapunov import lyapunov
 from sci.linalg.symmetric.polar import polar
@@ -33,6 +34,7 @@ __all__ = [
     "TransportedVectors",
     "WoodburySolver",
     "extreme_eigenvalues",
+    "fractional_anisotropy",
     "gram_matrix",
     "lanczos",
     "lanczos_quadrature",

@@ -10,6 +10,7 @@ from sci.plotting.pages.write import report
 from sci.plotting.potentials import plot_energies, plot_plane, plot_potential
 from sci.plotting.solvers import plot_iterations
 from sci.plotting.spectra import plot_spectra
+from sci.plotting.tensors import plot_tensors
 from sci.plotting.training import plot_prediction, plot_training
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "plot_potential",
     "plot_prediction",
     "plot_spectra",
+    "plot_tensors",
     "plot_training",
     "report",
     "require_matplotlib",
