@@ -5,7 +5,7 @@
 // diag(s) V'. Where R has to be proper, the u_k of the smallest s_k is the one that makes det U = 1 = det V, and s_k =
 // u_k' w_k, of either sign: a matrix of rank 2 has a nearest rotation as well.
 //
-// Flops: 57 a rotation, about 12 rotations; 100 for R and P; 300 for a gradient. Bytes: 9 entries read and 18 written,
+// Flops: 70 a rotation, about 12 rotations; 100 for R and P; 300 for a gradient. Bytes: 9 entries read and 18 written,
 // or 27 read and 9 written: on a GPU memory is the limit.
 //
 // A margin tells the caller whether a result stands: the smallest s_k (proper: the sum of the two smallest, signed)
@@ -60,7 +60,7 @@ SCI_DEVICE void orthogonalize(T (&w)[N * N][SCI_SLOTS], T (&v)[N * N][SCI_SLOTS]
             EACH
             for (i64 q = 0; q < N; ++q) {
                 if (q <= p) continue;
-                T low[SCI_SLOTS], high[SCI_SLOTS], off[SCI_SLOTS], c[SCI_SLOTS], s[SCI_SLOTS];
+                T low[SCI_SLOTS], high[SCI_SLOTS], off[SCI_SLOTS], s[SCI_SLOTS], d[SCI_SLOTS];
                 dot<T, N, SCI_SLOTS>(low, w + p * N, 1, w + p * N, 1, N);
                 dot<T, N, SCI_SLOTS>(high, w + q * N, 1, w + q * N, 1, N);
                 dot<T, N, SCI_SLOTS>(off, w + p * N, 1, w + q * N, 1, N);
@@ -75,14 +75,14 @@ SCI_DEVICE void orthogonalize(T (&w)[N * N][SCI_SLOTS], T (&v)[N * N][SCI_SLOTS]
                     const T x = off[SCI_SLOT(t)], gap = high[SCI_SLOT(t)] - low[SCI_SLOT(t)];
                     const T sum = magnitude(gap) + sqrt(gap * gap + 4 * x * x);
                     const T tangent = sum > 0 ? (gap < 0 ? -2 * x : 2 * x) / sum : T(0);
-                    const T cosine = 1 / sqrt(1 + tangent * tangent);
-                    c[SCI_SLOT(t)] = cosine;
-                    s[SCI_SLOT(t)] = tangent * cosine;
+                    const T cosine = 1 / sqrt(1 + tangent * tangent), sine = tangent * cosine;
+                    s[SCI_SLOT(t)] = sine;
+                    d[SCI_SLOT(t)] = sine * sine / (1 + cosine);
                 }
                 EACH
                 for (i64 i = 0; i < N; ++i) {
-                    rotate<T, SCI_SLOTS>(w[p * N + i], w[q * N + i], c, s);
-                    rotate<T, SCI_SLOTS>(v[p * N + i], v[q * N + i], c, s);
+                    rotate<T, SCI_SLOTS>(w[p * N + i], w[q * N + i], s, d);
+                    rotate<T, SCI_SLOTS>(v[p * N + i], v[q * N + i], s, d);
                 }
             }
         }

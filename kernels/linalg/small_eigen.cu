@@ -7,7 +7,7 @@
 // off-diagonal entry of every matrix is below EPS / 16 of the largest entry; a rotation that no matrix of the block
 // needs is passed over.
 //
-// Flops: a rotation has 12 n, a sweep 6 n^2 (n - 1); 3 sweeps for n = 2, 5 for n = 3, up to 9 for n = 32. f(A) adds
+// Flops: a rotation has 16 n, a sweep 8 n^2 (n - 1); 3 sweeps for n = 2, 5 for n = 3, up to 9 for n = 32. f(A) adds
 // n^3, its gradient 7 n^3, and n or n^2 / 2 values of f. Bytes: n^2 entries are read of each matrix argument and n^2
 // written. Except for n = 3, scratch of 2 n^2 or 3 n^2 stays in the second cache of the host (n = 32: 400 kB of
 // doubles a block), and is what limits a GPU: 4 n^2 (n - 1) entries loaded and stored in a sweep.
@@ -101,25 +101,25 @@ SCI_DEVICE void jacobi(T (*a)[W], T (*u)[W], T (&fault)[SCI_SLOTS], const i64 n)
                 SCI_ANY(t, any) { any |= magnitude(off[at<W>(t)]) > tolerance[SCI_SLOT(t)]; }
                 if (!any) continue;
                 rotated = 1;
-                T c[SCI_SLOTS], s[SCI_SLOTS];
+                T s[SCI_SLOTS], d[SCI_SLOTS];
                 SCI_THREADS(t) {
                     T &low = a[p * pitch + p][at<W>(t)], &high = a[q * pitch + q][at<W>(t)];
                     const T x = off[at<W>(t)], gap = high - low;
                     const T sum = magnitude(gap) + sqrt(gap * gap + 4 * x * x);
                     const T tangent = sum > 0 ? (gap < 0 ? -2 * x : 2 * x) / sum : T(0);
-                    const T cosine = 1 / sqrt(1 + tangent * tangent);
+                    const T cosine = 1 / sqrt(1 + tangent * tangent), sine = tangent * cosine;
                     low -= tangent * x;
                     high += tangent * x;
                     off[at<W>(t)] = 0;
-                    c[SCI_SLOT(t)] = cosine;
-                    s[SCI_SLOT(t)] = tangent * cosine;
+                    s[SCI_SLOT(t)] = sine;
+                    d[SCI_SLOT(t)] = sine * sine / (1 + cosine);
                 }
                 EACH
                 for (i64 k = 0; k < n; ++k) {
                     if (k != p && k != q)
                         rotate<T, W>(a[k < p ? k * pitch + p : p * pitch + k],
-                                     a[k < q ? k * pitch + q : q * pitch + k], c, s);
-                    rotate<T, W>(u[p * pitch + k], u[q * pitch + k], c, s);
+                                     a[k < q ? k * pitch + q : q * pitch + k], s, d);
+                    rotate<T, W>(u[p * pitch + k], u[q * pitch + k], s, d);
                 }
             }
         }

@@ -32,7 +32,7 @@ def test_the_decomposition_of_every_order(n: int, dtype: type) -> None:
     a[0, 1] = 0
     a[1, 0] = np.outer(a[1, 0, 0], a[1, 0, 0])
     eigen = symmetric_eigen(a)
-    eps = 10 * np.sqrt(n) * np.finfo(dtype).eps
+    eps = 4 * np.sqrt(n) * np.finfo(dtype).eps
     assert eigen.values.dtype == eigen.vectors.dtype == dtype
     assert (np.diff(eigen.values, axis=-1) >= 0).all()
     size = abs(eigen.values).max(axis=-1)[..., None]
