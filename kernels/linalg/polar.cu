@@ -67,7 +67,9 @@ SCI_DEVICE void orthogonalize(T (&w)[N * N][SCI_SLOTS], T (&v)[N * N][SCI_SLOTS]
                 int any = 0;
                 SCI_ANY(t, any) {
                     const T least = Binary<T>::EPS * sqrt(low[SCI_SLOT(t)]) * sqrt(high[SCI_SLOT(t)]);
-                    any |= magnitude(off[SCI_SLOT(t)]) > least;
+                    const bool turns = magnitude(off[SCI_SLOT(t)]) > least;
+                    any |= turns;
+                    off[SCI_SLOT(t)] = turns ? off[SCI_SLOT(t)] : T(0);  // its bits do not depend on the others
                 }
                 if (!any) continue;
                 rotated = 1;

@@ -145,6 +145,9 @@ def read_points(path: str | Path, dataset: str | None = None) -> PointSet:
         raise FileFormatError(f"{path}: {name} is one number; expected (points, ...)")
     if math.prod(shape) == 0:
         raise FileFormatError(f"{path}: {name or 'the array'} has shape {shape}; expected at least one number")
+    if path.suffix.lower() not in (".npy", ".npz") and _trajectory(path) is None:
+        with _opened(path) as file:
+            check_size(member(file, name), name)
     single = dtype.str[1:] in _SINGLE
     return PointSet(path, name, shape[0], tuple(shape[1:]), np.dtype(np.float32 if single else np.float64))
 

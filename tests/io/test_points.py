@@ -107,3 +107,20 @@ def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(data.replace(b"(11, 2, 3)", b"(99, 2, 3)"))
     with pytest.raises(FileFormatError, match=r"a\.npy: not an npy file"):
         read_points(tmp_path / "a.npy")
+
+
+def test_an_array_that_claims_more_than_the_file_holds_is_refused_unread(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (10**12, 3), dtype="f8", chunks=(1000, 3))
+    with pytest.raises(FileFormatError, match=r"a\.h5: the dataset x claims 24000000000000 bytes, of which 0"):
+        read_points(tmp_path / "a.h5")
+
+
+def test_links_out_of_the_file_are_refused(tmp_path):
+    write(tmp_path / "a.h5", x=X)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["y"] = X
+        file["x"] = h5py.ExternalLink(str(tmp_path / "a.h5"), "x")
+    assert read_points(tmp_path / "b.h5").dataset == "y"
+    with pytest.raises(FileFormatError, match="there is no array 'x'"):
+        read_points(tmp_path / "b.h5", "x")

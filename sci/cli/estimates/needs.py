@@ -14,7 +14,7 @@ from sci.cli.estimates.limits import available_memory, resident
 from sci.cli.outcome import Failure, size_in_words, tell
 from sci.io.core.outputs import free_space
 
-__all__ = ["Needs", "goes_on"]
+__all__ = ["Needs", "goes_on", "require_memory"]
 
 SURE = 0.5
 """A job whose bound stays below this part of the available memory is not looked at closer."""
@@ -94,6 +94,30 @@ def goes_on(
     if rank_of(comm) == 0:
         _report(arguments, replace(need, memory=need.memory + held), processes, disk, have, origin, about or {})
     return False
+
+
+def require_memory(comm: Any, n_bytes: float, remedy: str) -> None:
+    """Refuse, before it is read, an input of which a process will hold more than there is memory (collective).
+
+    Parameters
+    ----------
+    comm : mpi4py communicator or None
+    n_bytes : float
+        What this process will hold.
+    remedy : str
+        The options that make the input smaller.
+
+    Raises
+    ------
+    Failure
+        On every rank.
+    """
+    from sci.distributed import agreed
+
+    processes = _on_this_node(comm)
+    with agreed(comm, "the memory that the input needs"):
+        have, origin = available_memory()
+        _require(processes * n_bytes, have, f"memory for the input{_shared(processes)}", origin, remedy)
 
 
 def _least(value: float, comm: Any) -> float:

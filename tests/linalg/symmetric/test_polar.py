@@ -126,6 +126,15 @@ def test_one_bad_matrix_of_a_batch_is_found(where: int) -> None:
     np.testing.assert_allclose(np.linalg.det(polar(flat, proper=True)[0]), 1, rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_bits_of_a_result_do_not_depend_on_the_other_matrices(dtype: type) -> None:
+    a = np.random.default_rng(1).normal(size=(150, 3, 3)).astype(dtype)
+    expected = polar(a, proper=True)
+    for rows in (slice(1), slice(5), slice(3, 70), slice(None, None, -1), slice(7, None, 3)):
+        for found, whole in zip(polar(a[rows], proper=True), expected):
+            np.testing.assert_array_equal(found, whole[rows])
+
+
 def test_empty_batches() -> None:
     empty = np.empty((0, 3, 3))
     assert [r.shape for r in (*polar(empty), polar_vjp(empty, empty, empty))] == [(0, 3, 3)] * 3

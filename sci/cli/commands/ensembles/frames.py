@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sci.cli.estimates.needs import require_memory
 from sci.cli.outcome import say
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, allreduce_sum, split
@@ -138,6 +139,9 @@ def read_trajectory(a: argparse.Namespace, path: Path) -> Frames:
 
     numbers, names, atoms, periodic = from_first(a.comm, look)
     own = numbers[split(len(numbers), a.comm)]
+    # Positions as they are read, whole, and superposed.
+    remedy = "take every STEP-th frame by --range ::STEP, fewer --atoms, or more ranks"
+    require_memory(a.comm, 8.0 * len(own) * (9 * len(atoms) + 9), remedy)
     positions, cells = np.empty((len(own), len(atoms), 3)), np.empty((len(own), 3, 3))
     with agreed(a.comm, "the frames"):
         found = read_positions(path, topology=a.topology, frames=own) if len(own) else iter(())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.commands.ensembles.frames import Frames, chosen_range, is_trajectory, read_trajectory, superposed
+from sci.cli.estimates.needs import require_memory
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, recv, send, size, split
 from sci.errors import InvalidValueError
@@ -117,6 +118,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _spread(comm: Any, source: PointSet, numbers: range) -> np.ndarray:
     """Return this rank's points; rank 0 reads block by block and holds no more than a block of the others' points."""
     own = split(len(numbers), comm)
+    remedy = "take every STEP-th point by --range ::STEP, or more ranks"
+    require_memory(comm, (own.stop - own.start) * float(source.dimension) * source.dtype.itemsize, remedy)
     x = np.empty((own.stop - own.start, source.dimension), source.dtype)
     blocks: Iterator[np.ndarray] = source.blocks(numbers) if rank_of(comm) == 0 else iter(())
     shares = [split(len(numbers), rank=rank, size=size(comm)) for rank in range(size(comm))]

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from thread_ranks import on_ranks
 
 from sci.cli.commands.ensembles.points import principal_places, read_inputs, read_labels
+from sci.cli.outcome import Failure
 from sci.distributed import split
 from sci.errors import SciError
-from sci.io import points
+from sci.io import points, save
+from sci.potentials import Trajectory
 
 RNG = np.random.default_rng(8)
 
@@ -113,3 +115,21 @@ def test_points_on_a_line_have_one_axis():
     np.testing.assert_allclose(np.abs(places[:, 0]), 5**0.5 * np.array([2, 1, 0, 1, 2]), rtol=1e-6)
     np.testing.assert_allclose(places[:, 1], 0, atol=1e-6)
     assert principal_places(np.arange(3.0)[:, None], 3, None).shape == (3, 2)
+
+
+def test_what_does_not_fit_into_memory_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr("sci.cli.estimates.needs.available_memory", lambda: (1000, "available on this machine"))
+    np.save(tmp_path / "a.npy", RNG.normal(size=(50, 9)))
+    path = write_run(tmp_path / "a.xyz", run_of_chain(9))
+    with pytest.raises(Failure, match=r"needs 3\.6 kB of memory for the input, and 1 kB are available"):
+        read_inputs(options(), [tmp_path / "a.npy"])
+    with pytest.raises(Failure, match="fewer --atoms, or more ranks"):
+        read_inputs(options(), [path])
+
+
+def test_a_file_of_sci_trajectory_holds_forces(tmp_path):
+    forces = RNG.normal(size=(6, 4, 3))
+    save(tmp_path / "run.h5", Trajectory(np.arange(6), np.arange(6.0), forces, 9))
+    (found,) = read_inputs(options(range="1:"), [tmp_path / "run.h5"])
+    np.testing.assert_array_equal(found.x, forces.reshape(6, 12)[1:])
+    assert found.what == "trajectory/forces, 4 x 3 each"
