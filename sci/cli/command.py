@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -34,10 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0; 1 if the computation failed, 2 for bad input, 130 when interrupted, 141 if the reader of stdout left.
     """
+    _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     with first_task_speaks(), terminable():
         try:
-            arguments = parse(words)
+            arguments = _parsed(words)
             with settings_of(arguments), _warnings_as_lines(), on_ranks(arguments, _failed):
                 arguments.run(arguments)
                 sys.stdout.flush()
@@ -50,6 +53,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             release_outputs()
 
 
+def _open_streams() -> None:
+    """Open the standard streams that the caller has closed on the null device.
+
+    A file that is opened later would get the number of one, and what is meant for a terminal would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the least number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; a help that is printed instead is flushed before the end."""
+    try:
+        return parse(words)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+
+
+def _discard_stdout() -> None:
+    """Send what is left to the null device: Python flushes stdout once more at exit, and would complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _failed(error: BaseException, rank: int | None = None) -> int:
     """Print the error, naming the rank if it is that of one rank, and return the exit code."""
     if isinstance(error, SystemExit):
@@ -58,10 +90,12 @@ def _failed(error: BaseException, rank: int | None = None) -> int:
         say("error", "interrupted; no file was left incomplete")
         return 130
     if isinstance(error, BrokenPipeError):
-        # Python flushes stdout once more at exit, and would complain.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 141
+    if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _discard_stdout()
+        say("error", f"stdout cannot be written ({error.strerror}); free some space, or send it elsewhere", rank=rank)
+        return 1
     if os.environ.get("SCI_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
     code, text = _judged(error)

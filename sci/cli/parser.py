@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -122,6 +123,10 @@ class Parser(argparse.ArgumentParser):
         near = [o for o in options if len(name) > 3 and (o.startswith(name) or name.startswith(o))]
         near += difflib.get_close_matches(name, options, 1, cutoff=0.7)
         return f"; did you mean {near[0]}?" if near else ""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help; what argparse prints fails in silence."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""

@@ -47,7 +47,7 @@ def on_first_alone(run: Callable[[argparse.Namespace], None]) -> Callable[[argpa
     def alone(arguments: argparse.Namespace) -> None:
         comm, arguments.comm = arguments.comm, None
         if size(comm) > 1:
-            say("note", f"this command runs in one process; {size(comm) - 1} of {size(comm)} ranks wait for it")
+            say("note", f"this command is not parallel: of {size(comm)} ranks the first runs it, as without mpirun")
         with agreed(comm, "rank 0"):
             if rank_of(comm) == 0:
                 run(arguments)

@@ -143,6 +143,32 @@ def test_a_reader_that_leaves(pqr, tmp_path):
     assert line.stderr == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no Linux")
+@pytest.mark.parametrize("words", ["completion bash", "dataset", "doctor", "--help", "info --help", "--version"])
+def test_stdout_on_a_full_disk_fails_in_one_line(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sci", *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr == "sci: error: stdout cannot be written (No space left on device); free some space, or send it "
+        "elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(pqr, tmp_path, streams):
+    """The output would get the number of a stream, and a message its place in the file."""
+    out = tmp_path / "out.h5"
+    line = f"{sys.executable} -m sci potential {pqr} -o {out} --grid 4 --tol 1e-3 {streams}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert load(out).particles.n == 3
+    bad = subprocess.run(f"{line} --overwrite --tol nan", shell=True, capture_output=True, timeout=60)
+    assert bad.returncode == 2
+
+
 def test_every_command_prints_json(pqr, tmp_path, capsys):
     out, copy, crystal = tmp_path / "small.h5", tmp_path / "copy.h5", EXAMPLES / "nacl.cif"
     for words in (
@@ -152,6 +178,8 @@ def test_every_command_prints_json(pqr, tmp_path, capsys):
         ["join", out, "-o", copy],
         ["lattice", crystal, "--repeats", 3, 3, 3],
         ["doctor"],
+        ["completion", "bash"],
+        ["dataset"],
     ):
         assert main([*map(str, words), "--json"]) == 0
         said = capsys.readouterr()

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sci.cli.outcome import print_json
 from sci.cli.parser import Parser, actions_of, build_parser
 from sci.cli.values import file_name, hdf5_name
 
@@ -43,7 +44,11 @@ class Place:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the script."""
-    print(script(arguments.shell), end="")
+    found = script(arguments.shell)
+    if arguments.json:
+        print_json({"shell": arguments.shell, "script": found})
+    elif not arguments.quiet:
+        print(found, end="")
 
 
 def script(shell: str) -> str:

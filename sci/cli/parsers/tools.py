@@ -40,4 +40,5 @@ def add_completion(parser: Any) -> None:
     """Add the arguments of `sci completion`."""
     parser.describe(COMPLETION, "sci completion bash > ~/.local/share/bash-completion/completions/sci")
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    add_common(parser)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.completion").run(a))

@@ -81,12 +81,24 @@ def test_predictions_beside_the_truth(tmp_path: Path) -> None:
     assert "Sample 0: error" in text
 
 
+def test_one_channel_may_have_an_axis_of_its_own(tmp_path: Path) -> None:
+    """Predictions have one, (n, 1, *grid), and samples of Darcy flow none: the truth was refused."""
+    x, y = np.ones((4, 8, 8)), np.arange(1.0, 5.0)[:, None, None] * np.ones((4, 8, 8))
+    save_samples(tmp_path / "found.h5", x[:, None], 1.1 * y[:, None], grid_axes=2, periodic=False)
+    save_samples(tmp_path / "true.h5", x, y, grid_axes=2, periodic=False)
+    for one, other in (("found", "true"), ("true", "found")):
+        report(tmp_path / f"{one}.h5", tmp_path / f"{one}.html", truth=tmp_path / f"{other}.h5")
+        expected = "1.000e-01" if one == "found" else "9.091e-02"
+        assert expected in (tmp_path / f"{one}.html").read_text()
+
+
 def test_a_truth_of_another_kind_or_shape_is_refused(tmp_path: Path) -> None:
     ones = np.ones((2, 4))
     save_samples(tmp_path / "a.h5", ones, ones)
     save_samples(tmp_path / "b.h5", ones, np.ones((2, 5)))
     save(tmp_path / "p.h5", Particles([[0.0, 0.0, 0.0]], [1.0]))
-    with pytest.raises(FileFormatError, match="as many samples of the same shapes"):
+    said = r"b\.h5 has 2 samples with .* outputs of 5 numbers, and .*a\.h5 2 samples .* on the same grid"
+    with pytest.raises(FileFormatError, match=said):
         report(tmp_path / "a.h5", tmp_path / "a.html", truth=tmp_path / "b.h5")
     with pytest.raises(InvalidValueError, match="truth goes with a file of samples"):
         report(tmp_path / "p.h5", tmp_path / "a.html", truth=tmp_path / "b.h5")

@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError
-from sci.io import read_sample_blocks
+from sci.io import SampleBlocks, read_sample_blocks
 from sci.plotting.pages.charts import FRAMES, image, isosurface, lines, movie, slices, spread
 from sci.plotting.pages.contents import Contents, Volume
 from sci.plotting.pages.panels import Panel, Table, number
@@ -68,8 +68,11 @@ def _solution(contents: Contents) -> Iterator[Panel]:
 def _samples(contents: Contents) -> Iterator[Panel]:
     blocks = read_sample_blocks(contents.path)
     truths = None if contents.truth is None else read_sample_blocks(contents.truth)
-    if truths is not None and (truths.n, truths.x_shape, truths.y_shape) != (blocks.n, blocks.x_shape, blocks.y_shape):
-        raise FileFormatError(f"{truths} do not fit {blocks}; expected as many samples of the same shapes")
+    if truths is not None and _fields_of(truths) != _fields_of(blocks):
+        raise FileFormatError(
+            f"{contents.truth} has {_in_words(truths)}, and {contents.path} {_in_words(blocks)}; expected as many "
+            "samples on the same grid"
+        )
     yield Table(
         "Samples",
         [
@@ -83,13 +86,26 @@ def _samples(contents: Contents) -> Iterator[Panel]:
     if not blocks.n:
         return
     if truths is not None:
-        yield _error_table(np.concatenate([_relative_errors(a.y, b.y) for a, b in zip(blocks, truths)]))
+        pairs = zip(blocks, truths)
+        yield _error_table(np.concatenate([_relative_errors(a.y, b.y.reshape(a.y.shape)) for a, b in pairs]))
     first, truth = next(iter(blocks)), None if truths is None else next(iter(truths))
     for k in range(min(SAMPLES, len(first.x))):
         drawn = {"input": first.x[k], "output": first.y[k]}
         if truth is not None:
-            drawn |= {"truth": truth.y[k], "error": first.y[k] - truth.y[k]}
+            true = truth.y[k].reshape(first.y[k].shape)
+            drawn |= {"truth": true, "error": first.y[k] - true}
         yield from _sample_panels(k, drawn, blocks.grid_axes)
+
+
+def _fields_of(blocks: SampleBlocks) -> tuple[Any, ...]:
+    """Return the number of samples and the shapes of their fields; one channel may have an axis of its own or none."""
+    shapes = (blocks.x_shape, blocks.y_shape)
+    return blocks.n, *(shape[1:] if shape[:1] == (1,) and len(shape) > 1 else shape for shape in shapes)
+
+
+def _in_words(blocks: SampleBlocks) -> str:
+    x, y = (" x ".join(map(str, shape)) for shape in (blocks.x_shape, blocks.y_shape))
+    return f"{blocks.n} samples with inputs of {x} and outputs of {y} numbers"
 
 
 @figures_of("smoke")
