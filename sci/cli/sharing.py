@@ -11,6 +11,7 @@ import numpy as np
 
 from sci.cli.outcome import say
 from sci.distributed import agreed, broadcast_object, rank_of, recv, send, size
+from sci.distributed.agreement import resting
 
 __all__ = ["from_first", "on_first_alone", "rows_from_first", "rows_to_first"]
 
@@ -48,7 +49,7 @@ def on_first_alone(run: Callable[[argparse.Namespace], None]) -> Callable[[argpa
         comm, arguments.comm = arguments.comm, None
         if size(comm) > 1:
             say("note", f"this command is not parallel: of {size(comm)} ranks the first runs it, as without mpirun")
-        with agreed(comm, "rank 0"):
+        with agreed(comm, "rank 0"), resting(comm):
             if rank_of(comm) == 0:
                 run(arguments)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +17,7 @@ from sci.distributed.canonical import Form, canonical, short_text
 from sci.distributed.communicators import Channel, Comm, channel_of, running_jobs
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-__all__ = ["Agreement", "Deferred", "agreed", "agreed_over"]
+__all__ = ["Agreement", "Deferred", "agreed", "agreed_over", "resting"]
 
 _GATHERED = 14
 """Integers that one agreement gathers at most; the row of all agreements has one length, so that any two match."""
@@ -174,6 +176,36 @@ def agreed(comm: Comm, operation: str = "") -> Agreement:
     array([[2]])
     """
     return Agreement(channel_of(comm), operation)
+
+
+@contextlib.contextmanager
+def resting(comm: Comm) -> Iterator[None]:
+    """Let ranks sleep at the end of a block until all have left it; an MPI library waits by spinning.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator or None
+
+    Notes
+    -----
+    Collective, and for blocks that take seconds on one rank: the end comes up to 20 ms late. A rank that is interrupted
+    leaves at once, as its job ends. A rank that fails waits for the others, who learn of its error where they agree.
+    """
+    try:
+        yield
+    except Exception:
+        _rest(comm)
+        raise
+    _rest(comm)
+
+
+def _rest(comm: Comm) -> None:
+    channel = channel_of(comm)
+    if channel is None or channel.size == 1 or not hasattr(channel.comm, "Ibarrier"):
+        return
+    request = channel.comm.Ibarrier()
+    while not request.Test():
+        time.sleep(0.02)
 
 
 class Deferred:

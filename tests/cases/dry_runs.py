@@ -1,4 +1,7 @@
-"""A command tried with --dry-run, and then done: what was told beside what it took."""
+"""A command tried with --dry-run, and then done: what was told beside what it took.
+
+Memory and disk that are told are never below what is taken, and at most twice that.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 JOB = """
@@ -25,11 +29,12 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Compared:
-    """What --dry-run told, and what the job took: CPU seconds without imports, and the peak of its memory."""
+    """What --dry-run told, and what the job took: CPU seconds without imports, the peak of its memory, and disk."""
 
     told: dict[str, Any]
     seconds: float
     memory: int
+    written: int
 
     @property
     def time_ratio(self) -> float:
@@ -40,6 +45,19 @@ class Compared:
     def memory_ratio(self) -> float:
         """Told over taken."""
         return float(self.told["memory_bytes"]) / self.memory
+
+    @property
+    def disk_ratio(self) -> float:
+        """Told over taken; 1 where nothing is written and nothing told."""
+        told = float(self.told["disk_bytes"])
+        return told / self.written if self.written else 1.0 + told
+
+    @property
+    def misses(self) -> dict[str, float]:
+        """What is told too small, or too large by more than the factor that is allowed."""
+        bounds = {"time_ratio": (1 / 3, 3.0), "memory_ratio": (1.0, 2.0), "disk_ratio": (1.0, 2.0)}
+        found = {name: getattr(self, name) for name in bounds}
+        return {name: value for name, value in found.items() if not bounds[name][0] <= value <= bounds[name][1]}
 
 
 def _run(module: str, words: list[str]) -> tuple[str, float, int]:
@@ -53,6 +71,9 @@ def _run(module: str, words: list[str]) -> tuple[str, float, int]:
 def compared(module: str, *arguments: object) -> Compared:
     """Run a command with --dry-run, then for real; `module` is what it imports."""
     words = [str(a) for a in arguments]
+    folder = Path(words[words.index("-o") + 1]).parent if "-o" in words else None
     told, _, _ = _run(module, [*words, "--dry-run", "--json"])
+    before = set() if folder is None else set(folder.iterdir())
     _, seconds, memory = _run(module, [*words, "--quiet"])
-    return Compared(json.loads(told), seconds, memory)
+    after = set() if folder is None else set(folder.iterdir()) - before
+    return Compared(json.loads(told), seconds, memory, sum(path.stat().st_size for path in after))

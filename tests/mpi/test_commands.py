@@ -165,6 +165,34 @@ def test_ranks_make_the_files_of_one_process(launch_mpi: Callable[..., MpiResult
     assert result.output.count(note) == 4
 
 
+def _dry_run(n_ranks: int, words: list[str]) -> str:
+    """Return what the real command prints under mpirun."""
+    with start(n_ranks, "-m", "sci", *words, "--dry-run") as job:
+        said, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, said
+    return str(said)
+
+
+@pytest.mark.parametrize("n_ranks", [2, 4])
+def test_a_dry_run_on_ranks_speaks_once_and_adds_their_memory(tmp_path: Path, n_ranks: int) -> None:
+    (tmp_path / "small.pqr").write_text(SMALL)
+    (tmp_path / "water.xyz").write_text(XYZ)
+    for words in (
+        ["potential", str(tmp_path / "small.pqr"), "--grid", "9", "--tol", "1e-3"],
+        ["trajectory", str(tmp_path / "water.xyz")],
+        ["operator", "generate", "darcy", "--samples", "8", "--grid", "8"],
+    ):
+        command = [*words, "-o", str(tmp_path / "out.h5")]
+        told = json.loads(_dry_run(n_ranks, [*command, "--json"]))
+        assert (told["processes"], told["processes_on_node"], told["fits"]) == (n_ranks, n_ranks, True)
+        assert told["memory_bytes_total"] == pytest.approx(n_ranks * told["memory_bytes"])
+        assert told["memory_bytes"] > 1e8
+    table = _dry_run(n_ranks, command)
+    assert table.count("memory ") == table.count("dry run") == 1
+    assert f"in each of {n_ranks} processes, " in table
+    assert not (tmp_path / "out.h5").exists()
+
+
 def test_a_command_that_fails_ends_on_all_ranks_with_one_message(
     launch_mpi: Callable[..., MpiResult], tmp_path: Path
 ) -> None:

@@ -70,3 +70,7 @@ def test_launcher_reports_a_failed_check(run_mpi: Callable[..., str], tmp_path: 
     program.write_text("print('no such luck')\n")
     with pytest.raises(AssertionError, match=r"(?s)exit code 0.*no such luck"):
         run_mpi(program, 1, timeout=LIMIT)
+
+
+def test_ranks_that_wait_for_one_of_them_sleep(run_mpi: Callable[..., MpiResult]) -> None:
+    assert "PASS" in str(run_mpi("resting.py", 3, timeout=60))

@@ -6,7 +6,7 @@ import argparse
 import time
 
 from sci.cli.common import chosen_namespace
-from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.operators import generation_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.distributed import size
@@ -59,7 +59,7 @@ def _fits(a: argparse.Namespace) -> bool:
         a,
         lambda: generation_needs(a.equation, share, a.grid, a.subsample, settings),
         bound=3 * kept / size(a.comm) + 10_000.0 * a.grid**2,
-        disk=kept,
+        disk=file_bytes(kept, 2),
         outputs=[a.output],
         remedy="use fewer --samples, a smaller --grid, or a larger --subsample",
         about={"samples": a.samples, "grid": f"{a.grid} x {a.grid}"},

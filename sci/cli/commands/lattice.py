@@ -12,7 +12,7 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.lattices import lattice_needs
-from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.outcome import computing, error_in_words, require_writable, tell, to_accuracy
 from sci.cli.sharing import from_first
 from sci.cli.values import INTEGER, REAL
@@ -122,8 +122,8 @@ def _fits(a: argparse.Namespace, phi: LatticePotential, center: np.ndarray) -> b
         a,
         lambda: lattice_needs(phi, axes, size(a.comm)),
         bound=5e8 + 100.0 * terms * sum(map(len, axes or ())),
-        disk=8.0 * points,
-        outputs=[a.output],
+        disk=(file_bytes(8.0 * points, 16) if a.output else 0.0) + PICTURE * bool(a.plot),
+        outputs=[a.output, a.plot],
         remedy="use a smaller --grid or a larger --tol",
         about={"ions": phi.n_sites, "grid": " x ".join(str(len(v)) for v in axes) if axes else "none"},
     )

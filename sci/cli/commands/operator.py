@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.common import chosen_namespace, parent_of
-from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.operators import prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
@@ -113,11 +113,19 @@ def _fits(
         a,
         lambda: training_needs(model, x, y, config, tests, size(a.comm)),
         bound=5 * (x.nbytes + y.nbytes) + 8 * state + 400.0 * a.batch * points * a.hidden * (a.layers + 2),
-        disk=state + (3 * state if a.checkpoint else 0),
-        outputs=[a.output, a.checkpoint],
+        disk=_written(a, model, config),
+        outputs=[a.output, a.checkpoint, a.plot],
         remedy="use a smaller --batch, --hidden or --layers",
         about={"parameters": model.n_parameters, "samples": len(x)},
     )
+
+
+def _written(a: argparse.Namespace, model: FNO, config: TrainingConfig) -> float:
+    """Return the bytes of the model, of checkpoints, the last one beside the one before, and of a picture."""
+    arrays = len(model.parameters)
+    weights = float(sum(p.nbytes for p in model.parameters.values()))
+    checkpoint = file_bytes(3 * weights, 3 * arrays) * (2 if config.epochs > 1 else 1) if a.checkpoint else 0.0
+    return file_bytes(weights, arrays) + checkpoint + PICTURE * bool(a.plot)
 
 
 def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samples], Checkpoint | None]:
@@ -158,13 +166,13 @@ def predict(a: argparse.Namespace) -> None:
 
 def _prediction_fits(a: argparse.Namespace, operator: TrainedOperator, whole: dict[str, Any], n: int) -> bool:
     """Return True if the predictions fit into memory and disk and are to be made."""
-    n_bytes = from_first(a.comm, lambda: int(whole["x"].nbytes))
+    n_bytes, config = from_first(a.comm, lambda: int(whole["x"].nbytes)), operator.model.config
     return goes_on(
         a,
         lambda: prediction_needs(operator, whole["x"], a.batch, whole["truth"], size(a.comm)),
         bound=10.0 * n_bytes + 40.0 * a.batch * n_bytes / n * operator.model.config.hidden_channels,
-        disk=2.0 * n_bytes,
-        outputs=[a.output],
+        disk=file_bytes(n_bytes * (1 + config.out_channels / config.in_channels), 4) + PICTURE * bool(a.plot),
+        outputs=[a.output, a.plot],
         remedy="use a smaller --batch, or predict part of the inputs",
         about={"samples": n},
     )

@@ -13,7 +13,7 @@ from typing import Any
 from sci.backend import is_device_array, namespace, to_device, to_host
 from sci.cli.commands.files.export import export_paths, write_exports
 from sci.cli.common import chosen_namespace
-from sci.cli.estimates.needs import Needs, goes_on
+from sci.cli.estimates.needs import PICTURE, Needs, file_bytes, goes_on
 from sci.cli.estimates.potentials import Model, potential_needs
 from sci.cli.outcome import computing, error_in_words, require_writable, say, tell, to_accuracy
 from sci.cli.sharing import from_first
@@ -139,19 +139,23 @@ def _fits(a: argparse.Namespace, particles: Particles, exports: dict[str, Path])
 
     def needs() -> Needs:
         pairs = particles.n <= ALL_PAIRS
-        return potential_needs(model(), shape, forces=a.forces, all_pairs=pairs, whole_grids=copies, ranks=size(a.comm))
+        options = {"forces": a.forces, "all_pairs": pairs, "whole_grids": copies, "written": written}
+        return potential_needs(model(), shape, **options, ranks=size(a.comm))
 
     low, high = (to_host(side) for side in (particles.positions.min(axis=0), particles.positions.max(axis=0)))
     box = [(float(x) - a.padding, float(y) + a.padding) for x, y in zip(low, high)]
     axes = None if a.grid is None else box_axes(box, a.grid[0] if len(a.grid) == 1 else a.grid)
     shape, copies = [len(axis) for axis in axes or ()], EXPORT_COPIES if exports else 0
     points = math.prod(shape) if shape else 0
+    # Exports write text or a file with a header of its own.
+    written = 8.0 * points + sum(file_bytes(EXPORT_BYTES[name] * points) for name in exports)
+    written += 24.0 * particles.n * a.forces + PICTURE * bool(a.plot)
     bound = (model().peak() if a.alpha is not None else LARGEST_FORMAT) + 1000.0 * particles.n + 8 * copies * points
     return goes_on(
         a,
         needs,
         bound=bound,
-        disk=8.0 * points + sum(EXPORT_BYTES[name] * points for name in exports) + FORMAT_ON_DISK,
+        disk=written + FORMAT_ON_DISK,
         outputs=[a.output, *exports.values()],
         remedy="use a smaller --grid" if points > 2**27 else "use a larger --tol, a smaller --padding or --alpha",
         about={"atoms": particles.n, "grid": " x ".join(map(str, shape)) if shape else "none"},

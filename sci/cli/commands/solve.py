@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sci.cli.common import chosen_namespace, parent_of
-from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.solvers import solve_needs, training_needs
 from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
@@ -71,7 +71,7 @@ def train(a: argparse.Namespace) -> None:
         a,
         lambda: training_needs(a.sizes, a.steps, a.seed),
         bound=8.0 * 1000 * max(a.sizes, default=0) ** 3,
-        disk=1e6,
+        disk=file_bytes(8e3, 16),
         outputs=[a.output],
         remedy="use smaller --sizes",
         about={"steps": a.steps},
@@ -149,7 +149,7 @@ def _fits(a: argparse.Namespace, A: PoissonOperator) -> bool:
         a,
         lambda: solve_needs(A, a.method, lambda problem: METHODS[a.method](problem, a.model), a.rtol, a.maxiter),
         bound=8.0 * 60 * A.mask.size,
-        disk=8.0 * cells,
+        disk=file_bytes(8.0 * cells),
         outputs=[a.output],
         remedy="use --method cg, which holds least, more ranks, or a coarser grid",
         about={"unknowns": A.n_unknowns, "method": a.method},

@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.frames import frames_needs
-from sci.cli.estimates.needs import Needs, goes_on
+from sci.cli.estimates.needs import PICTURE, Needs, file_bytes, goes_on
 from sci.cli.outcome import error_in_words, require_writable, say, tell, to_accuracy
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, rank_of, size
@@ -83,7 +83,7 @@ def _fits(a: argparse.Namespace, before: int) -> bool:
         a,
         needs,
         bound=4e9 + 20_000.0 * first.n,
-        disk=8.0 * (count - before) * (3 * first.n + 3),
+        disk=file_bytes(8.0 * (count - before) * (3 * first.n + 7)) + PICTURE * bool(a.plot),
         outputs=[a.output],
         remedy="use a larger --tol, or fewer --frames",
         about={"particles": first.n, "frames": count - before},

@@ -14,10 +14,14 @@ from sci.cli.estimates.limits import available_memory, resident
 from sci.cli.outcome import Failure, size_in_words, tell
 from sci.io.core.outputs import free_space
 
-__all__ = ["Needs", "goes_on", "require_memory"]
+__all__ = ["Needs", "file_bytes", "goes_on", "require_memory"]
 
 SURE = 0.5
-"""A job whose bound stays below this part of the available memory is not looked at closer."""
+"""A job whose bounds stay below this part of the available memory and space is not looked at closer."""
+SPREAD, LATER = 1.15, 60e6
+"""What trials and shapes miss: a part, and the bytes of modules, kernels and allocators that the work brings."""
+HEADER, EACH, PICTURE = 12e3, 800.0, 200e3
+"""Bytes of a file without arrays, of an array beside its numbers, and of a picture."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,18 @@ class Needs:
         Bytes of one process at the peak, beyond what it holds when the job begins.
     seconds : dict of str to float
         Time of each phase.
+    disk : float, optional
+        Bytes that are written, where the bound that is known without a look is far above them.
     """
 
     memory: float
     seconds: dict[str, float] = field(default_factory=dict)
+    disk: float | None = None
+
+
+def file_bytes(numbers: float, arrays: int = 8) -> float:
+    """Return the bytes of a file whose arrays hold so many bytes."""
+    return numbers + HEADER + EACH * arrays
 
 
 def goes_on(
@@ -46,7 +58,7 @@ def goes_on(
     remedy: str,
     about: dict[str, Any] | None = None,
 ) -> bool:
-    """Return True if the job fits and is to be done; for --dry-run, print what it needs and return False.
+    """Return True if the job fits and is to be done; for --dry-run, print what it needs and return False if it fits.
 
     Call it on every rank, after the input was read and checked. The first rank tries pieces of the work, alone.
 
@@ -60,7 +72,7 @@ def goes_on(
     bound : float
         Bytes that one process takes at most, from the shapes of arrays.
     disk : float
-        Bytes that are written.
+        Bytes that are written, at most.
     outputs : sequence of Path or None
         Files that are written, for their folders.
     remedy : str
@@ -71,29 +83,33 @@ def goes_on(
     Raises
     ------
     Failure
-        If the job does not fit. On every rank.
+        If the job does not fit. On every rank; for --dry-run after the report.
     """
     from sci.cli.sharing import from_first
-    from sci.distributed import agreed, rank_of
+    from sci.distributed import agreed, rank_of, size
 
     comm = getattr(arguments, "comm", None)
     processes = _on_this_node(comm)
     with agreed(comm, "the memory that the job needs"):
         have, origin = available_memory()
         held = resident()
-    closer = arguments.dry_run or processes * bound > SURE * _least(have, comm)
-    need = from_first(comm, needs) if closer else None
-    with agreed(comm, "the memory that the job needs"):
-        if need is not None:
-            _require(processes * need.memory, have, f"memory{_shared(processes)}", origin, remedy)
-        for folder in {path.resolve().parent for path in outputs if path is not None}:
-            _require(disk, free_space(folder), "space on the disk", f"free in {folder}", remedy)
-    if not arguments.dry_run:
+    folders = {path.resolve().parent for path in outputs if path is not None}
+    room = from_first(comm, lambda: {folder: free_space(folder) for folder in folders})
+    sure = processes * bound <= SURE * _least(have, comm) and all(disk <= SURE * free for free in room.values())
+    if sure and not arguments.dry_run:
         return True
-    assert need is not None
-    if rank_of(comm) == 0:
-        _report(arguments, replace(need, memory=need.memory + held), processes, disk, have, origin, about or {})
-    return False
+    found = from_first(comm, needs)
+    need = replace(found, memory=SPREAD * found.memory + LATER, disk=disk if found.disk is None else found.disk)
+    with agreed(comm, "the memory that the job needs"):
+        misfits = [_misfit(processes * need.memory, have, f"memory{_shared(processes)}", origin)]
+        misfits += [_misfit(need.disk, free, "space on the disk", f"free in {folder}") for folder, free in room.items()]
+        misfit = next(filter(None, misfits), "")
+        if arguments.dry_run and rank_of(comm) == 0:
+            memory = Memory(need.memory + held, size(comm), processes, have, origin)
+            _report(arguments, need, memory, misfit, about or {})
+        if misfit:
+            raise Failure(f"{misfit}; {remedy}")
+    return not arguments.dry_run
 
 
 def require_memory(comm: Any, n_bytes: float, remedy: str) -> None:
@@ -117,7 +133,9 @@ def require_memory(comm: Any, n_bytes: float, remedy: str) -> None:
     processes = _on_this_node(comm)
     with agreed(comm, "the memory that the input needs"):
         have, origin = available_memory()
-        _require(processes * n_bytes, have, f"memory for the input{_shared(processes)}", origin, remedy)
+        misfit = _misfit(processes * n_bytes, have, f"memory for the input{_shared(processes)}", origin)
+        if misfit:
+            raise Failure(f"{misfit}; {remedy}")
 
 
 def _least(value: float, comm: Any) -> float:
@@ -133,11 +151,11 @@ def _shared(processes: int) -> str:
     return f" for {processes} processes on this node" if processes > 1 else ""
 
 
-def _require(need: float, have: float, what: str, origin: str, remedy: str) -> None:
-    if need > have:
-        raise Failure(
-            f"the job needs {size_in_words(need)} of {what}, and {size_in_words(have)} are {origin}; {remedy}"
-        )
+def _misfit(need: float | None, have: float, what: str, origin: str) -> str | None:
+    """Return the sentence of something that is not enough; None if it is."""
+    if need is None or need <= have:
+        return None
+    return f"the job needs {size_in_words(need)} of {what}, and {size_in_words(have)} are {origin}"
 
 
 def _on_this_node(comm: Any) -> int:
@@ -152,31 +170,50 @@ def _on_this_node(comm: Any) -> int:
     return int((allgather_rows(name, comm) == name[0]).sum())
 
 
-def _report(
-    arguments: argparse.Namespace,
-    need: Needs,
-    processes: int,
-    disk: float,
-    have: float,
-    origin: str,
-    about: dict[str, Any],
-) -> None:
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a job: bytes at the peak of one process, all processes and those of this node, and what there is."""
+
+    peak: float
+    processes: int
+    on_node: int
+    have: float
+    origin: str
+
+    @property
+    def total(self) -> float:
+        """Bytes of all processes together."""
+        return self.peak * self.processes
+
+    def __str__(self) -> str:
+        each = f" in each of {self.processes} processes, {size_in_words(self.total)} together"
+        return (
+            f"about {size_in_words(self.peak)}{each if self.processes > 1 else ''}; {size_in_words(self.have)} "
+            f"{self.origin}"
+        )
+
+
+def _report(arguments: argparse.Namespace, need: Needs, memory: Memory, misfit: str, about: dict[str, Any]) -> None:
+    """Print what a job needs, whether it fits or not."""
     report = {
         **about,
         "seconds": sum(need.seconds.values()),
         "phases": need.seconds,
-        "memory_bytes": need.memory,
-        "processes_on_node": processes,
-        "available_bytes": have,
-        "disk_bytes": disk,
+        "memory_bytes": memory.peak,
+        "memory_bytes_total": memory.total,
+        "processes": memory.processes,
+        "processes_on_node": memory.on_node,
+        "available_bytes": memory.have,
+        "disk_bytes": need.disk,
+        "fits": not misfit,
     }
     phases = ", ".join(f"{name} {value:.2g}" for name, value in need.seconds.items() if value >= 0.005)
-    each = "" if processes == 1 else f" in each of {processes} processes"
     rows = [(name.replace("_", " "), str(value)) for name, value in about.items()]
     rows += [
         ("time", f"about {_duration(report['seconds'])} ({phases})" if phases else "below a second"),
-        ("memory", f"about {size_in_words(need.memory)}{each}; {size_in_words(have)} {origin}"),
-        ("disk", size_in_words(disk)),
+        ("memory", str(memory)),
+        ("disk", f"about {size_in_words(need.disk or 0)}"),
+        ("fits", f"no: {misfit}" if misfit else "yes"),
         ("dry run", "nothing was computed or written"),
     ]
     tell(arguments, report, rows)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.backend import to_host
-from sci.cli.estimates.needs import Needs
+from sci.cli.estimates.needs import Needs, file_bytes
 from sci.cli.estimates.trial import attempt
 from sci.potentials import Particles, RangeSeparatedPotential
 from sci.potentials.direct import direct_sum
@@ -42,6 +42,8 @@ TRIAL_CHARGES, TRIAL_BOX, TRIAL_TOL = 300, 24.0, 1e-5
 TRIAL_GRID = 48
 ERROR_PAIRS = 4 * 512
 """Places at which errors are measured, each against all charges."""
+FORMAT_SPREAD = 1.35
+"""Bytes of a format over the model's, at most: ranks scatter, and a build that misses its tolerance is refined."""
 SLAB, PIECES = 2**24, 16
 """Bytes of a part of a grid that is computed at once, at most, and the number of parts, at least."""
 WRITE_SPEED = 300e6
@@ -103,8 +105,9 @@ class Model:
 
     @property
     def ranks(self) -> tuple[float, ...]:
-        """Tucker ranks that the model expects."""
-        return tuple(0.6 * n for n in self.nodes)
+        """Tucker ranks that the model expects: a part of the nodes, less for few charges."""
+        few = 3.4 * self.charges**0.52 - 2.2 * math.log10(self.tol)
+        return tuple(min(0.6 * n, few * (n / 70) ** 0.45, n) for n in self.nodes)
 
     @property
     def layout(self) -> tuple[BoxGrid, int]:
@@ -118,6 +121,11 @@ class Model:
             return 0.0
         grid, degree = self.layout
         return 8.0 * grid.size * (degree + 1) ** 3
+
+    @property
+    def file_bytes(self) -> float:
+        """Bytes of the file of the potential without forces and grid, at most: ranks scatter about the model's."""
+        return file_bytes(FORMAT_SPREAD * self.format_bytes + 60.0 * self.charges, 30)
 
     @property
     def format_bytes(self) -> float:
@@ -201,7 +209,14 @@ def direct_pair_seconds(gradient: bool = False) -> float:
 
 
 def potential_needs(
-    model: Model, grid: Sequence[int] | None, *, forces: bool, all_pairs: bool, whole_grids: float, ranks: int = 1
+    model: Model,
+    grid: Sequence[int] | None,
+    *,
+    forces: bool,
+    all_pairs: bool,
+    whole_grids: float,
+    written: float,
+    ranks: int = 1,
 ) -> Needs:
     """Return the needs of `sci potential`.
 
@@ -216,6 +231,8 @@ def potential_needs(
         The energy is compared with the sum over all pairs.
     whole_grids : float
         Copies of the whole grid that are in memory at once, for exports.
+    written : float
+        Bytes of grid, forces, exports and picture.
     ranks : int
         Processes that share the work.
     """
@@ -231,4 +248,4 @@ def potential_needs(
     }
     later = model.expansion_bytes + model.format_bytes + 8 * whole_grids * points + 4 * min(SLAB, 8 * points)
     shared = {name: value / (1 if name == "write" else ranks) for name, value in seconds.items()}
-    return Needs(max(model.peak(), later if grid else 0.0), shared)
+    return Needs(max(model.peak(), later if grid else 0.0), shared, model.file_bytes + written)

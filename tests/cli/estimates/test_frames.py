@@ -36,9 +36,7 @@ def test_a_dry_run_tells_what_the_job_takes(n, frames, box, periodic, more, tmp_
     path = _write(tmp_path / "a.extxyz", n, frames, box, periodic)
     found = compared("sci.cli.commands.trajectory", "trajectory", path, "-o", tmp_path / "a.h5", *more)
     assert found.told["frames"] == frames
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
-    assert (tmp_path / "a.h5").stat().st_size == pytest.approx(found.told["disk_bytes"], rel=0.1)
+    assert found.misses == {}, found
 
 
 def test_time_is_that_of_the_frames_that_are_left() -> None:

@@ -37,8 +37,7 @@ def test_the_memory_of_a_grid(cells, points, tmp_path) -> None:
 def test_a_dry_run_tells_what_the_job_takes(more, tmp_path) -> None:
     words = ("lattice", datasets.dataset_path("nacl"), "--repeats", 41, 41, 41, "-o", tmp_path / "a.h5", *more)
     found = compared("sci.cli.commands.lattice", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert found.misses == {}, found
 
 
 def test_without_a_grid_only_the_sites_count() -> None:

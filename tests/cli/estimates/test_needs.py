@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from command_cases import run
+from dry_runs import compared
 
 from sci.cli.estimates import needs as module
 from sci.cli.estimates.needs import Needs, goes_on
@@ -43,9 +45,9 @@ def test_a_job_that_surely_fits_is_not_looked_at(tmp_path: Path) -> None:
 
 def test_a_bound_that_is_too_large_asks_for_the_needs(tmp_path: Path) -> None:
     assert _ask(tmp_path, dry=False, bound=100 * GB, memory=3 * GB)
-    with pytest.raises(Failure, match=r"needs 6 GB of memory, and 4 GB are available on this machine; use a smaller"):
+    with pytest.raises(Failure, match=r"needs 6\.96 GB of memory, and 4 GB are available on this .*; use a smaller"):
         _ask(tmp_path, dry=False, bound=100 * GB, memory=6 * GB)
-    with pytest.raises(Failure, match="6 GB of memory"):
+    with pytest.raises(Failure, match=r"6\.96 GB of memory"):
         _ask(tmp_path, dry=True, memory=6 * GB)
 
 
@@ -56,7 +58,7 @@ def test_a_disk_that_is_too_small(tmp_path: Path) -> None:
 
 def test_ranks_share_the_memory_of_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_on_this_node", lambda comm: 4)
-    with pytest.raises(Failure, match="needs 8 GB of memory for 4 processes on this node, and 4 GB"):
+    with pytest.raises(Failure, match=r"needs 9\.44 GB of memory for 4 processes on this node, and 4 GB"):
         _ask(tmp_path, dry=False, bound=2 * GB, memory=2 * GB)
 
 
@@ -65,7 +67,7 @@ def test_a_dry_run_tells_the_needs(tmp_path: Path, capsys: Any) -> None:
     said = capsys.readouterr().out
     assert "atoms    3" in said
     assert "about 3.4 min (build 1.5, write 2e+02)" in said
-    assert "disk     1 MB" in said
+    assert "disk     about 1 MB" in said
     assert not _ask(tmp_path, dry=True, json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["seconds"] == 201.5
@@ -95,6 +97,45 @@ def test_a_grid_that_fits_on_no_disk_is_refused_at_once(tmp_path: Path) -> None:
         assert "; use a smaller --grid" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_what_does_not_fit_tells_it_all(tmp_path: Path) -> None:
+    """Only the refusal was told."""
+    words = ("potential", dataset_path("ubiquitin"), "-o", tmp_path / "a.h5", "--grid", 30_000, "--dry-run")
+    done = _command(*words)
+    assert done.returncode == 1
+    for line in (r"time +about .* h .*", r"memory +about .*", r"disk +about .* TB", r"fits +no: the job needs .*"):
+        assert re.search(f"^{line}$", done.stdout, re.MULTILINE), done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    found = json.loads(_command(*words, "--json").stdout)
+    assert found["fits"] is False
+    assert found["disk_bytes"] == pytest.approx(8 * 30_000**3, rel=0.5)
+    assert found["memory_bytes"] < 2e9  # it would be written in slabs
+    assert found["seconds"] > 1e4
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("potential", ("potential", "{ions}", "--grid", 8, "--tol", 1e-3)),
+        ("trajectory", ("trajectory", "{ions}")),
+        ("lattice", ("lattice", "{nacl}", "--repeats", 3, 3, 3, "--grid", 8)),
+        ("generate", ("operator", "generate", "darcy", "--samples", 1, "--grid", 8)),
+        ("operator", ("operator", "train", "{darcy}", "--modes", 4, "--hidden", 4, "--epochs", 2)),
+        ("solve", ("solve", "train", "--sizes", 8, "--steps", 2)),
+    ],
+)
+def test_a_dry_run_of_a_small_job_tells_memory_and_disk(module, words, tmp_path) -> None:
+    """64 MB of disk were asked for 150 kB; the time of such a job is that of its imports."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    ions = tmp_path / "in" / "ions.xyz"
+    ions.write_text("2\nProperties=species:S:1:pos:R:3:charge:R:1\nA 0 0 0 1\nB 0 0 2 -1\n")
+    names = {"ions": str(ions), "nacl": str(dataset_path("nacl")), "darcy": str(dataset_path("darcy"))}
+    given = [str(word).format(**names) for word in words]
+    found = compared(f"sci.cli.commands.{module}", *given, "-o", tmp_path / "out" / "a.h5")
+    assert found.written > 10_000
+    assert set(found.misses) <= {"time_ratio"}, found
 
 
 def test_a_job_beyond_the_memory_limit_is_refused_before_it_computes(tmp_path: Path) -> None:

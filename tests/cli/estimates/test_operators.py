@@ -27,16 +27,14 @@ def _samples(path, n, size):
 def test_a_dry_run_of_a_training_tells_what_it_takes(more, tmp_path) -> None:
     words = ("operator", "train", _samples(tmp_path / "s.h5", 32, 64), "-o", tmp_path / "m.h5", *more)
     found = compared("sci.cli.commands.operator", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert found.misses == {}, found
 
 
 def test_a_dry_run_of_predictions_tells_what_they_take(tmp_path) -> None:
     save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
     words = ("operator", "predict", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 80, 96), "-o", tmp_path / "o.h5")
     found = compared("sci.cli.commands.operator", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert found.misses == {}, found
 
 
 @pytest.mark.parametrize(
@@ -48,9 +46,7 @@ def test_a_dry_run_of_predictions_tells_what_they_take(tmp_path) -> None:
 )
 def test_a_dry_run_of_samples_tells_what_they_take(words, tmp_path) -> None:
     found = compared("sci.cli.commands.generate", "operator", "generate", *words, "-o", tmp_path / "g.h5")
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
-    assert (tmp_path / "g.h5").stat().st_size < 1.3 * found.told["disk_bytes"] + 10_000
+    assert found.misses == {}, found
 
 
 def test_ranks_share_the_work() -> None:

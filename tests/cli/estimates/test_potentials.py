@@ -61,7 +61,4 @@ def test_this_machine_is_measured_once_and_fast() -> None:
 def test_a_dry_run_tells_what_the_job_takes(more, tmp_path) -> None:
     words = ("potential", datasets.dataset_path("ubiquitin"), "-o", tmp_path / "a.h5", *more)
     found = compared("sci.cli.commands.potential", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
-    written = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert written < found.told["disk_bytes"] < 1.5 * written + 70e6
+    assert found.misses == {}, found

@@ -8,5 +8,4 @@ from dry_runs import compared
 def test_a_dry_run_tells_what_the_benchmark_takes() -> None:
     words = ("sequence", "bench", "--length", 2048, "--heads", 4, "--head-dim", 64, "--repeats", 2)
     found = compared("sci.cli.commands.sequence", *words)
-    assert 1 / 3 < found.time_ratio < 3, found
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
+    assert found.misses == {}, found

@@ -26,8 +26,7 @@ def test_a_dry_run_tells_what_the_job_takes(shape, method, tmp_path) -> None:
     save(tmp_path / "p.h5", PoissonProblem(*_problem(shape)))
     words = ("solve", "run", tmp_path / "p.h5", "-o", tmp_path / "x.h5", "--method", method)
     found = compared("sci.cli.commands.solve", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert found.misses == {}, found
 
 
 @pytest.mark.parametrize("preconditioner", ["none", "multigrid"])
