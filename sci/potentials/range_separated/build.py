@@ -48,8 +48,8 @@ CLOSE = 0.05
 """Distance of a pair over the cutoff below which its ends on two sides of the cutoff would decide the error."""
 LARGEST_PADDING = 1e9
 """Margin in angstrom that leaves places within the box seven digits."""
-MOST_TARGETS = 1e15
-"""Evaluations that a split may be chosen for: a century of one core."""
+MOST_TARGETS = 1e9
+"""Evaluations that a split may be chosen for; its boxes then take gigabytes, and more would take terabytes."""
 MOST_WIDTHS = 1e4
 """Widths of the narrowest Gaussian of the long range along an axis."""
 LARGEST_CHARGE = 1e290
