@@ -113,7 +113,13 @@ def _largest(x: Array, comm: Comm) -> Array:
 
 
 def solved_barycenters(
-    x: Array, weights: Array, tol: float, maxiter: int, batch: tuple[int, ...], comm: Comm = None
+    x: Array,
+    weights: Array,
+    tol: float,
+    maxiter: int,
+    batch: tuple[int, ...],
+    comm: Comm = None,
+    name: str = "matrices",
 ) -> Barycenter:
     """Return the barycenters of sets of matrices (m, k, n, n), symmetric, with weights (m, k) that add up to 1.
 
@@ -140,8 +146,8 @@ def solved_barycenters(
         with abort_on_error(comm):
             barycenter_reference(x, weights, mean, report, maxiter, tol, comm)
     state = to_host(report[:, 3])
-    _require_definite(x, state, batch)
-    _require_converged(to_host(report), tol, maxiter, batch)
+    _require_definite(x, state, batch, name)
+    _require_converged(to_host(report), tol, maxiter, batch, name)
     residual, error, iterations = (report[:, j].reshape(batch) for j in range(3))
     return Barycenter(mean.reshape(*batch, n, n), residual, error, iterations.astype(np.int64))
 
@@ -169,29 +175,29 @@ def _cut(whole: Array, mean: Array, report: Array) -> None:
         report[:, :2] *= xp.sqrt(trace / xp.where(block > 0, block, 1))[:, None]
 
 
-def _require_definite(x: Array, state: np.ndarray, batch: tuple[int, ...]) -> None:
+def _require_definite(x: Array, state: np.ndarray, batch: tuple[int, ...], name: str) -> None:
     refused = np.flatnonzero(state >= 0)
     if not refused.size:
         return
     where = int(refused[0])
     index = (*(int(i) for i in np.unravel_index(where, batch)), int(state[where]))
     values = symmetric_eigen(x).values.reshape(*batch, *x.shape[1:3])
-    require_positive(values, "matrices", definite=True)
+    require_positive(values, name, definite=True)
     raise InvalidValueError(
-        f"matrices: {named(index)} is singular to rounding: its smallest eigenvalue is {float(values[index][0]):.6g}, "
+        f"{name}: {named(index)} is singular to rounding: its smallest eigenvalue is {float(values[index][0]):.6g}, "
         f"the largest {float(values[index][-1]):.6g}; expected positive definite matrices: add a multiple of the "
         "identity"
     )
 
 
-def _require_converged(report: np.ndarray, tol: float, maxiter: int, batch: tuple[int, ...]) -> None:
+def _require_converged(report: np.ndarray, tol: float, maxiter: int, batch: tuple[int, ...], name: str) -> None:
     left = np.flatnonzero(report[:, 3] == _OPEN)
     if left.size:
         where = int(left[0])
         index = tuple(int(i) for i in np.unravel_index(where, batch))
         which = f"set {index[0] if len(index) == 1 else index}" if index else "the set"
         raise ConvergenceError(
-            f"barycenter: {which} of matrices has a residual of {report[where, 0]:.3g} after {maxiter} iterations; "
+            f"barycenter: {which} of {name} has a residual of {report[where, 0]:.3g} after {maxiter} iterations; "
             f"expected {tol:.3g}, or the rounding of its matrices: give a larger maxiter or tol; matrices that are "
             "nearly singular in different directions take many"
         )

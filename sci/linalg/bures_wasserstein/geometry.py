@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, prod
+from typing import Any
 
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, ArrayLike, as_finite, namespace
+from sci.backend import Array, ArrayLike, as_finite, is_device_array, namespace
 from sci.distributed import Comm, agreed, form, size
 from sci.errors import InvalidValueError, ShapeError
 from sci.linalg.bures_wasserstein.barycenter import Barycenter, as_weights, normalized, solved_barycenters
@@ -29,6 +30,9 @@ __all__ = ["BuresWasserstein"]
 
 _TOLERANCE = 8
 """Residual, in units of rounding, at which a barycenter ends unless told."""
+
+_PART = (1 << 24, 1 << 28)
+"""Bytes of matrices that barycenters are computed of at a time, on the host and on a device."""
 
 
 @entry
@@ -242,7 +246,9 @@ class BuresWasserstein:
         The sum of squared distances is convex in the mean G. Newton's method along G + H G + G H, with a step to the
         mean of the factors nearest to that of G (the fixed point of Alvarez-Esteban et al.) where the sum does not
         fall: 4 to 7 iterations up to condition 1000, where the fixed point takes 15 to 60. A kernel takes matrices up
-        to order 3, one set a thread; larger ones are array calls with conjugate gradients inside of each step.
+        to order 3, one set a thread; larger ones are array calls with conjugate gradients inside of each step. Sets are
+        taken by 16 MB (256 MB on a device), so that overlapping windows of a field, views that NumPy makes without a
+        copy, never lie in memory all at once.
 
         Examples
         --------
@@ -252,32 +258,19 @@ class BuresWasserstein:
         array([[2.25, 0.  ],
                [0.  , 4.  ]])
         """
-        with agreed(comm, "barycenter") as agreement:
-            sets = as_symmetric(matrices, "matrices")
-            if sets.ndim < 3:
-                raise ShapeError(f"matrices have shape {tuple(sets.shape)}; expected (..., k, n, n)")
-            *batch, k, n, _ = sets.shape
-            given = as_weights(weights, sets)
-            if tol is not None and not 0 < tol < 1:
-                raise InvalidValueError(f"tol is {tol}; expected a relative residual between 0 and 1")
-            if maxiter < 1:
-                raise InvalidValueError(f"maxiter is {maxiter}; expected at least 1")
-            images = sets if self._images.plain else self._images.point(sets, "matrices").image
-            if size(comm) > 1 and images.size:
-                require_positive(symmetric_eigen(images).values, "matrices", definite=True)
-            agreement.same(matrices=form(sets, free=[sets.ndim - 3]), tol=tol, maxiter=maxiter)
-            agreement.same(metric=self.metric, power=self.power, weights=weights is None)
-            agreement.gather(k)
-        if not agreement.table.any():
-            raise ShapeError(f"matrices have shape {tuple(sets.shape)}; expected (..., k, n, n) with k at least 1")
-        count, eps = int(np.prod(batch)), float(np.finfo(sets.dtype).eps)
-        found = solved_barycenters(
-            *(images.reshape(count, k, n, n), normalized(given, comm), tol or _TOLERANCE * eps, maxiter, tuple(batch)),
-            comm=comm,
-        )
-        if self._images.plain:
-            return found
-        return Barycenter(self._images.back(found.mean, "barycenter"), found.residual, found.error, found.iterations)
+        parts = _parts(matrices) if size(comm) == 1 else []
+        if len(parts) < 2:
+            return self._barycenters(matrices, weights, tol, maxiter, comm, "matrices")
+        given: Any = weights if weights is None or hasattr(weights, "shape") else np.asarray(weights)
+        shared = given is None or given.ndim < 2
+        if not shared and given.shape != matrices.shape[:-2]:
+            raise ShapeError(f"weights have shape {given.shape}; expected {matrices.shape[:-2]}")
+        found = []
+        for part in parts:
+            name, own = f"matrices[{part.start}:{part.stop}]", given if shared else given[part]
+            found.append(self._barycenters(matrices[part], own, tol, maxiter, comm, name))
+        xp, names = namespace(found[0].mean), ("mean", "residual", "error", "iterations")
+        return Barycenter(*(xp.concatenate([getattr(one, name) for one in found]) for name in names))
 
     def variance(self, matrices: ArrayLike, weights: ArrayLike | None = None, mean: ArrayLike | None = None) -> Array:
         """Return the weighted mean of the squared distances of each set from its mean.
@@ -349,12 +342,59 @@ class BuresWasserstein:
         vectors = self._images.pulled(end, found.vectors.reshape(batch))
         return TransportedVectors(vectors, found.error.reshape(batch[:-2]))
 
+    def _barycenters(
+        self,
+        matrices: ArrayLike,
+        weights: ArrayLike | None,
+        tol: float | None,
+        maxiter: int,
+        comm: Comm,
+        name: str,
+    ) -> Barycenter:
+        """Return the barycenters of sets that fit into memory."""
+        with agreed(comm, "barycenter") as agreement:
+            sets = as_symmetric(matrices, name)
+            if sets.ndim < 3:
+                raise ShapeError(f"{name} have shape {tuple(sets.shape)}; expected (..., k, n, n)")
+            *batch, k, n, _ = sets.shape
+            given = as_weights(weights, sets)
+            if tol is not None and not 0 < tol < 1:
+                raise InvalidValueError(f"tol is {tol}; expected a relative residual between 0 and 1")
+            if maxiter < 1:
+                raise InvalidValueError(f"maxiter is {maxiter}; expected at least 1")
+            images = sets if self._images.plain else self._images.point(sets, name).image
+            if size(comm) > 1 and images.size:
+                require_positive(symmetric_eigen(images).values, name, definite=True)
+            agreement.same(matrices=form(sets, free=[sets.ndim - 3]), tol=tol, maxiter=maxiter)
+            agreement.same(metric=self.metric, power=self.power, weights=weights is None)
+            agreement.gather(k)
+        if not agreement.table.any():
+            raise ShapeError(f"{name} have shape {tuple(sets.shape)}; expected (..., k, n, n) with k at least 1")
+        count, eps = int(np.prod(batch)), float(np.finfo(sets.dtype).eps)
+        found = solved_barycenters(
+            *(images.reshape(count, k, n, n), normalized(given, comm), tol or _TOLERANCE * eps, maxiter, tuple(batch)),
+            comm=comm,
+            name=name,
+        )
+        if self._images.plain:
+            return found
+        return Barycenter(self._images.back(found.mean, "barycenter"), found.residual, found.error, found.iterations)
+
     def _moved(self, start: Point, move: Array, t: Array | float, what: str) -> Array:
         """Return the matrix of the image (I + t L) P (I + t L)."""
         xp = namespace(move)
         root = xp.sqrt(start.eigen.values)[..., None, :]
         factor = start.eigen.vectors @ (xp.eye(move.shape[-1], dtype=move.dtype) * root + t * (move * root))
         return self._images.back(symmetrized(factor @ transposed(factor)), what)
+
+
+def _parts(matrices: ArrayLike) -> list[slice]:
+    """Return slices of the first axis of an array of sets, so that windows of a field are never copied all at once."""
+    shape = tuple(getattr(matrices, "shape", ()))
+    if len(shape) < 4 or 0 in shape:
+        return []
+    rows = max(1, _PART[is_device_array(matrices)] * shape[0] // (prod(shape) * matrices.dtype.itemsize))
+    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
 
 
 def _as_time(t: ArrayLike) -> float:

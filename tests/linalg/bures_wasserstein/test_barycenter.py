@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import sci
 from sci.backend import Array
 from sci.errors import ConvergenceError, InvalidValueError, SciError, ShapeError
 from sci.linalg import BuresWasserstein
+from sci.linalg.bures_wasserstein import geometry as module
 
 PLAIN = BuresWasserstein()
 
@@ -118,6 +120,33 @@ def test_batches_and_empty_ones() -> None:
         PLAIN.barycenter(sets[:, :, :0])
     with pytest.raises(ShapeError, match=r"weights have shape \(3,\); expected \(4,\) or \(2, 3, 4\)"):
         PLAIN.barycenter(sets, [1.0, 1.0, 1.0])
+
+
+def test_sets_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets, weights = definite((7, 2, 5, 3, 3), 5.0, 1), np.random.default_rng(1).random((7, 2, 5))
+    whole = PLAIN.barycenter(sets, weights)
+    monkeypatch.setattr(module, "_PART", (3 * sets[0].nbytes, 0))
+    found, again = PLAIN.barycenter(sets, weights), PLAIN.barycenter(sets, weights[0, 0]).mean
+    for name in ("mean", "residual", "error", "iterations"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(again[6], PLAIN.barycenter(sets[6], weights[0, 0]).mean, rtol=0, atol=1e-14)
+    with pytest.raises(ShapeError, match=r"weights have shape \(6, 2, 5\); expected \(7, 2, 5\)"):
+        PLAIN.barycenter(sets, weights[:6])
+    sets[4, 1, 2] = -np.eye(3)
+    with pytest.raises(InvalidValueError, match=r"matrices\[3:6\]: matrix \(1, 1, 2\) is not positive definite"):
+        PLAIN.barycenter(sets, weights)
+
+
+def test_views_are_not_copied_all_at_once() -> None:
+    sets = definite((1, 400, 27, 3, 3), 5.0, 2)
+    views = np.broadcast_to(sets, (200, *sets.shape[1:]))  # 155 MB, had they memory of their own
+    with sci.options(kernels="compiled"):
+        tracemalloc.start()
+        found = PLAIN.barycenter(views)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert found.mean.shape == (200, 400, 3, 3)
+    assert peak < 75e6
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
