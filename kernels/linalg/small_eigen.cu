@@ -106,11 +106,13 @@ SCI_DEVICE void jacobi(T (*a)[W], T (*u)[W], T (&fault)[SCI_SLOTS], const i64 n)
                     T &low = a[p * pitch + p][at<W>(t)], &high = a[q * pitch + q][at<W>(t)];
                     const T x = off[at<W>(t)], gap = high - low;
                     const T sum = magnitude(gap) + sqrt(gap * gap + 4 * x * x);
-                    const T tangent = sum > 0 ? (gap < 0 ? -2 * x : 2 * x) / sum : T(0);
+                    // A matrix that needs no turn gets none: its bits do not depend on the others of the block.
+                    const bool turns = magnitude(x) > tolerance[SCI_SLOT(t)];
+                    const T tangent = turns && sum > 0 ? (gap < 0 ? -2 * x : 2 * x) / sum : T(0);
                     const T cosine = 1 / sqrt(1 + tangent * tangent), sine = tangent * cosine;
                     low -= tangent * x;
                     high += tangent * x;
-                    off[at<W>(t)] = 0;
+                    off[at<W>(t)] = turns ? T(0) : x;
                     s[SCI_SLOT(t)] = sine;
                     d[SCI_SLOT(t)] = sine * sine / (1 + cosine);
                 }

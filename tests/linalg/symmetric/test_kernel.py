@@ -81,6 +81,23 @@ def test_one_bad_matrix_of_a_batch_is_found(n: int, fault: str, where: int) -> N
                     call()
 
 
+@pytest.mark.parametrize("n", [2, 3, 6])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_bits_of_a_result_do_not_depend_on_the_other_matrices(n: int, dtype: type) -> None:
+    a = np.array([with_spectrum(1 + 10.0 ** -np.arange(n) * (seed % 7), seed) for seed in range(150)]).astype(dtype)
+    g = symmetric(a.shape, 0, dtype)
+
+    def results(rows: slice) -> tuple[np.ndarray, ...]:
+        eigen = symmetric_eigen(a[rows])
+        of_eigen = (eigen.values, eigen.vectors, eigen.function("log"), eigen.lyapunov(g[rows]))
+        return *of_eigen, symmetric_function(a[rows], "sqrt"), symmetric_function_vjp(a[rows], g[rows], "log")
+
+    expected = results(slice(None))
+    for rows in (slice(1), slice(5), slice(3, 70), slice(None, None, -1), slice(7, None, 3)):
+        for found, whole in zip(results(rows), expected, strict=True):
+            np.testing.assert_array_equal(found, whole[rows])
+
+
 def test_scratch_starts_at_a_line_of_the_cache() -> None:
     for dtype in (np.float32, np.float64):
         scratch = module._scratch(np.empty((1, 5, 5), dtype), 3, 55, 16)
