@@ -15,9 +15,11 @@ from sci.solvers import Spectrum
 
 __all__ = ["log_density", "plot_spectra"]
 
-POINTS = 400
+POINTS = 1200
 WIDTH = 0.02
-"""Standard deviation of the Gaussians of a density, of the range of log10 that is drawn."""
+"""Standard deviation of the Gaussians of a density, of the range of log10 of its eigenvalues."""
+LEAST = 0.2
+"""Part of the range that is drawn below which that of a density does not count."""
 
 
 def log_density(spectrum: Spectrum, x: np.ndarray, width: float) -> np.ndarray:
@@ -92,7 +94,8 @@ def _range(spectra: Mapping[str, Spectrum]) -> tuple[float, float]:
 def _draw(axes: Any, x: np.ndarray, name: str, spectrum: Spectrum, color: str) -> None:
     ends = np.log10([spectrum.extremes.smallest, spectrum.extremes.largest])
     # No eigenvalue lies beyond the ends, where the Gaussians would go on.
-    density = log_density(spectrum, x, WIDTH * (x[-1] - x[0])) * ((x >= ends[0]) & (x <= ends[1]))
+    width = WIDTH * max(ends[1] - ends[0], LEAST * (x[-1] - x[0]))
+    density = log_density(spectrum, x, width) * ((x >= ends[0]) & (x <= ends[1]))
     axes.fill_between(10**x, density, color=color, alpha=0.35, lw=0)
     axes.plot(10**x, density, color=color, lw=1.2)
     for end in ends:
