@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -31,7 +31,8 @@ class TraceEstimate:
         Of the mean over the probes.
     truncation : float
         Change of the value by the last quarter of the steps. It tells what more steps would change only once they
-        resolve the spectrum, which takes about sqrt(condition) of them for functions like the logarithm or 1 / x.
+        resolve the spectrum, which takes about sqrt(condition) of them for functions like the logarithm or 1 / x. For a
+        log-determinant with a known lower bound of the eigenvalues it is a bound of what more steps would change.
     probes, steps : int
 
     Examples
@@ -157,10 +158,11 @@ class LanczosQuadrature:
         return max(len(alpha) for alpha, _ in self.coefficients)
 
     def rules(self, part: float = 1.0) -> list[Rule]:
-        """Return nodes and weights of each probe after a part of the steps."""
+        """Return nodes and weights of each probe after a part of the steps; after all where the Krylov space ended."""
         found = []
         for alpha, beta in self.coefficients:
-            steps = max(1, round(part * len(alpha)))
+            ended = len(beta) == len(alpha)
+            steps = len(alpha) if ended or part == 1 else max(1, min(round(part * len(alpha)), len(alpha) - 1))
             nodes, vectors = eigh_tridiagonal(alpha[:steps], beta[: steps - 1])
             weights = vectors[0] ** 2
             if self.weighted:
@@ -201,12 +203,34 @@ class LanczosQuadrature:
             for which, of in ((rules, values), (shorter, fewer))
         )
         error = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("nan")
-        truncation = float(abs(found.mean() - before.mean()))
+        alone = any(len(alpha) == 1 > len(beta) for alpha, beta in self.coefficients)  # a single step tells nothing
+        truncation = float("inf") if alone else float(abs(found.mean() - before.mean()))
         return TraceEstimate(float(found.mean()), error, truncation, len(found), self.steps)
 
-    def log_determinant(self) -> TraceEstimate:
-        """Return the trace of the logarithm; see `log_determinant`."""
-        return self.trace(_logarithm)
+    def log_determinant(self, lower: float | None = None) -> TraceEstimate:
+        """Return the trace of the logarithm; see `log_determinant`.
+
+        Parameters
+        ----------
+        lower : float, optional
+            A positive number below all eigenvalues. The truncation is then a bound instead of the change by the last
+            steps, but not of M A: for the logarithm Gauss's quadrature of a probe is too large, and Radau's with a node
+            at `lower` too small (Golub and Meurant 2010, section 6.2).
+
+        Raises
+        ------
+        InvalidValueError
+            If `lower` is not positive.
+        """
+        estimate = self.trace(_logarithm)
+        if lower is None or self.weighted:
+            return estimate
+        if not lower > 0:
+            raise InvalidValueError(f"lower is {lower}; expected a positive number below all eigenvalues")
+        above = (weights @ np.log(nodes) for nodes, weights in self.rules())
+        below = (weights @ np.log(nodes) for nodes, weights in (_radau(*one, lower) for one in self.coefficients))
+        gap = self.size * float(np.mean([a - b for a, b in zip(above, below)]))
+        return replace(estimate, truncation=max(gap, 0.0))
 
     def _fit(self, rules: list[Rule], values: list[np.ndarray]) -> np.ndarray:
         """Return the polynomial nearest to f over the density, of as many powers as there are moments.
@@ -228,6 +252,21 @@ class LanczosQuadrature:
 
     def _polynomial(self, fit: np.ndarray, nodes: np.ndarray, rules: list[Rule]) -> np.ndarray:
         return np.asarray(np.polynomial.polynomial.polyval(nodes / _largest_node(rules), fit))
+
+
+def _radau(alpha: np.ndarray, beta: np.ndarray, lower: float) -> Rule:
+    """Return the rule of as many nodes of which one is `lower`; Gauss's rule where the Krylov space ended."""
+    a, last = alpha.copy(), len(alpha) - 1
+    if len(beta) == last and last > 0:
+        pivot = a[0] - lower
+        for k in range(1, last):
+            pivot = a[k] - lower - beta[k - 1] ** 2 / pivot
+        a[last] = lower + beta[last - 1] ** 2 / pivot
+    elif len(beta) == last:
+        a[last] = lower
+    nodes, vectors = eigh_tridiagonal(a, beta[:last])
+    # `lower` itself comes out with the rounding of the largest node.
+    return np.maximum(nodes, lower), vectors[0] ** 2
 
 
 def _logarithm(values: np.ndarray) -> np.ndarray:

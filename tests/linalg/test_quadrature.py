@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.errors import ConvergenceError, InvalidValueError
-from sci.linalg import LanczosQuadrature, SpectralDensity, TraceEstimate
+from sci.linalg import LanczosQuadrature, SpectralDensity, TraceEstimate, lanczos_quadrature
 
 # T = [[2, 1], [1, 2]] has the nodes 1 and 3 with weights 1/2; T = [[2]] the node 2.
 PAIR = (np.array([2.0, 2.0]), np.array([1.0, 0.0]))
@@ -65,6 +65,28 @@ def test_logarithms_need_positive_nodes() -> None:
     with pytest.raises(ConvergenceError, match="positive definite beyond rounding"):
         LanczosQuadrature(((np.array([0.0]), np.array([])),), 3).log_determinant()
     assert LanczosQuadrature((ONE,), 3).log_determinant().value == pytest.approx(3 * np.log(2))
+
+
+def test_a_single_step_tells_nothing_of_its_truncation() -> None:
+    assert LanczosQuadrature(((np.array([2.0]), np.array([])),), 3).trace(np.exp).truncation == np.inf
+    assert LanczosQuadrature((ONE,), 3).trace(np.exp).truncation == 0
+    two = LanczosQuadrature(((np.array([2.0, 2.0]), np.array([1.0])),), 3)
+    assert two.trace(np.square).truncation == pytest.approx(3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 9, 16, 30])
+def test_a_lower_bound_of_the_eigenvalues_bounds_what_more_steps_would_change(steps: int) -> None:
+    values = np.concatenate([np.geomspace(1e-3, 1, 30), np.linspace(1, 8, 400)])
+    n = len(values)
+    settings = {"probes": 3, "probe": lambda k: np.random.default_rng(k).normal(size=n)}
+    whole = lanczos_quadrature(lambda v: values * v, n, steps=250, **settings).log_determinant()
+    found = lanczos_quadrature(lambda v: values * v, n, steps=steps, **settings)
+    for lower in (1e-3 * (1 - 1e-9), 1e-5):
+        estimate = found.log_determinant(lower)
+        assert -1e-9 <= estimate.value - whole.value <= estimate.truncation + 1e-9
+        assert estimate.value == found.log_determinant().value
+    with pytest.raises(InvalidValueError, match=r"lower is 0\.0"):
+        found.log_determinant(0.0)
 
 
 def test_an_estimate_names_its_errors() -> None:

@@ -23,8 +23,8 @@ _PREFIX = "log_determinant_"
 class _SpectrumCodec:
     """`nodes` (node), eigenvalues in ascending order, and `weights` (node), the part of all eigenvalues at each; `size`
     and `null_size` (integers); `smallest`, `largest`, `smallest_error`, `largest_error`; `log_determinant_value`,
-    `..._standard_error`, `..._truncation`, `..._probes`, `..._steps`; attribute `preconditioner`. Errors that are not
-    known are left out."""
+    `log_determinant_standard_error`, `log_determinant_truncation`, and the integers `log_determinant_probes` and
+    `log_determinant_steps`; attribute `preconditioner`. Errors that are not known are left out."""
 
     @staticmethod
     def write(group: Group, spectrum: Spectrum) -> None:

@@ -141,7 +141,9 @@ def spectrum(
     rounding = 64 * float(np.finfo(getattr(M, "cycle_dtype", np.float64)).eps)
     called = name or ("none" if M is None else type(M).__name__)
     null_size = A.n_unknowns - found.size
-    return Spectrum(found.density(), _widened(extremes, rounding), found.log_determinant(), null_size, called)
+    lower = extremes.smallest - extremes.smallest_error
+    determinant = found.log_determinant(lower if lower > 0 else None)
+    return Spectrum(found.density(), _widened(extremes, rounding), determinant, null_size, called)
 
 
 def quadrature(A: PoissonOperator, M: Any, *, probes: int, steps: int, seed: int) -> LanczosQuadrature:
