@@ -120,7 +120,15 @@ def _rows(a: argparse.Namespace, found: Spectrum) -> list[tuple[str, str]]:
         (name, f"{to_accuracy(estimate.value, estimate.standard_error / size)} +- {estimate.standard_error:.2g}"),
         (
             "",
-            f"by {estimate.probes} probes; the last steps of {estimate.steps} changed it by {estimate.truncation:.1g}",
+            f"by {estimate.probes} probes; {_truncation(found)}",
         ),
         *((str(path), "") for path in (a.output, a.plot) if path),
     ]
+
+
+def _truncation(found: Spectrum) -> str:
+    """Return the error of few steps in words: a bound for A, the change by the last ones for M A."""
+    estimate = found.log_determinant
+    if found.preconditioner == "none":
+        return f"more than {estimate.steps} steps would change it by at most {estimate.truncation:.1g}"
+    return f"the last of {estimate.steps} steps changed it by {estimate.truncation:.1g}"

@@ -32,7 +32,7 @@ def _spectrum(contents: Contents) -> Iterator[Panel]:
             ("largest", f"{ends.largest:.8g} +- {ends.largest_error:.1g}"),
             ("condition", f"{ends.condition:.6g}, at most {ends.condition_error:.1g} more"),
             ("log-determinant", f"{estimate.value:.8g} +- {estimate.standard_error:.2g}"),
-            ("change by the last steps", f"{estimate.truncation:.1g} of the log-determinant"),
+            ("truncation", f"{estimate.truncation:.1g} of the log-determinant"),
             ("probes", f"{estimate.probes} of {estimate.steps} steps"),
         ],
     )
