@@ -16,6 +16,7 @@ from sci.nn.ops.products import outer_sum
 Answers = list[np.ndarray]
 RNG = np.random.default_rng(31)
 X, Y = RNG.normal(size=(24, 2, 6)), RNG.normal(size=(24, 1, 6))
+MATRICES = op_cases.spd(12, 1, 5)
 WEIGHTS = {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=3), "z": RNG.normal(size=(1, 3)) + 1j}
 
 
@@ -94,4 +95,20 @@ def long_rows(xp: ModuleType) -> Answers:
     return [to_host(outer_sum(a, b)) for a, b in pairs]
 
 
-CASES: tuple[Callable[[ModuleType], Answers], ...] = (every_op, normalizing, long_rows, training, curvature)
+def positive_definite_matrices(xp: ModuleType) -> Answers:
+    """A network with batch normalization: training, running statistics, evaluation."""
+    device: Any = "cpu" if xp is np else "cuda"
+    options = {"theta": 0.5, "scale": 0.5, "hidden_channels": 2, "dtype": np.float64}
+    model = nn.SPDNet((5, 4, 3), 2, **options, device=device)
+    data = to_device(MATRICES, xp), to_device(np.arange(12) % 2, xp)
+    settings = {"optimizer": nn.Adam(1e-2), "epochs": 2, "batch_size": 8, "buffers": model.statistics}
+    done = nn.train(model.loss(), model.parameters, data, **settings)
+    trained = model.with_parameters(done.parameters).calibrate(data[0], batch_size=6)
+    arrays = (trained(data[0]), *done.parameters.values(), *trained.statistics.values())
+    return [done.losses, *(to_host(a) for a in arrays)]
+
+
+CASES: tuple[Callable[[ModuleType], Answers], ...] = (
+    *(every_op, normalizing, long_rows, training, curvature),
+    positive_definite_matrices,
+)

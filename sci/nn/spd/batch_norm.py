@@ -206,8 +206,9 @@ class GBWBatchNorm:
         training: bool,
         comm: Comm,
     ) -> Any:
-        y = self._deform(parameters, x)
-        center = bures_barycenter(y, comm=comm) if training else self._deform(parameters, statistics["mean"])  # type: ignore[index]
+        inverse, half = self._roots(parameters)
+        y = self._deform(x, inverse)
+        center = bures_barycenter(y, comm=comm) if training else self._deform(statistics["mean"], inverse)  # type: ignore[index]
         moved = optimal_map(y, center)
         n = self.size
         root = lyapunov_power(add(moved, -_eye(moved, n)), center, exponent="1/2")
@@ -223,25 +224,31 @@ class GBWBatchNorm:
         kept = reeig(step, threshold=self.margin)
         if training and statistics is not None:
             raised = _trace(value_of(kept)) - _trace(value_of(step))
-            self._update(parameters, statistics, value_of(center), value_of(variance), raised, comm)
-        return self._restore(parameters, congruence(bias, kept))
+            roots = value_of(inverse), value_of(half)
+            self._update(statistics, roots, value_of(center), value_of(variance), raised, comm)
+        return self._restore(congruence(bias, kept), half)
 
-    def _deform(self, parameters: Mapping[str, Any], x: Any) -> Any:
+    def _roots(self, parameters: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return M^-1/2 and M^1/2, None for M = I."""
+        if not self.learn_metric:
+            return None, None
+        metric = parameters["metric"]
+        return positive_definite(metric, exponent=-0.5), positive_definite(metric, exponent=0.5)
+
+    def _deform(self, x: Any, inverse: Any) -> Any:
         """Return M^-1/2 X^theta M^-1/2."""
         raised = x if self.theta == 1 else matrix_function(x, name="power", exponent=self.theta)
-        if not self.learn_metric:
-            return raised
-        return congruence(raised, positive_definite(parameters["metric"], exponent=-0.5))
+        return raised if inverse is None else congruence(raised, inverse)
 
-    def _restore(self, parameters: Mapping[str, Any], z: Any) -> Any:
+    def _restore(self, z: Any, half: Any) -> Any:
         """Return (M^1/2 Z M^1/2)^(1 / theta)."""
-        out = congruence(z, positive_definite(parameters["metric"], exponent=0.5)) if self.learn_metric else z
+        out = z if half is None else congruence(z, half)
         return out if self.theta == 1 else matrix_function(out, name="power", exponent=1 / self.theta)
 
     def _update(
         self,
-        parameters: Mapping[str, Any],
         statistics: Mapping[str, Array],
+        roots: tuple[Any, Any],
         center: Array,
         variance: Array,
         raised: Array,
@@ -251,14 +258,13 @@ class GBWBatchNorm:
 
         `raised` (batch, channel) is the trace by which each sample was raised to the margin, up to rounding.
         """
-        arrays = {name: value_of(p) for name, p in parameters.items()}
         stopped = (raised > self.size * 1e3 * float(np.finfo(raised.dtype).eps)).astype(raised.dtype)
         outside = batch_mean(stopped, comm=comm)
         weight = max(self.momentum, 1 / (float(statistics["count"][0]) + 1))
         mean = center
         if weight < 1:
-            mean = BuresWasserstein().geodesic(self._deform(arrays, statistics["mean"]), center, weight)
-        statistics["mean"][...] = self._restore(arrays, mean)
+            mean = BuresWasserstein().geodesic(self._deform(statistics["mean"], roots[0]), center, weight)
+        statistics["mean"][...] = self._restore(mean, roots[1])
         for name, value in (("variance", variance), ("outside", outside)):
             statistics[name][...] += weight * (value - statistics[name])
         statistics["count"][...] += 1
