@@ -18,6 +18,8 @@ __all__ = ["Barycenter", "as_weights", "barycenter_reference", "normalized", "so
 
 FILE = "linalg/barycenter.cu"
 _RIGHT, _OPEN = -1, -2
+_TOLERANCE, _ARRAY_TOLERANCE = 8, 32
+"""Residuals, in units of rounding, at which sets end unless told: in the kernel, and in array calls."""
 _SLACK = 64
 """By how many units of rounding a step may raise the sum of squared distances."""
 _DAMPED = 0.7
@@ -115,7 +117,7 @@ def _largest(x: Array, comm: Comm) -> Array:
 def solved_barycenters(
     x: Array,
     weights: Array,
-    tol: float,
+    tol: float | None,
     maxiter: int,
     batch: tuple[int, ...],
     comm: Comm = None,
@@ -135,7 +137,9 @@ def solved_barycenters(
     xp, (m, k, n, _) = namespace(x), x.shape
     mean, report = xp.empty((m, n, n), x.dtype), xp.empty((m, 4), x.dtype)
     kernel = get_kernel(FILE, "barycenter", x.dtype)
-    if m and n <= 3 and size(comm) == 1 and use_compiled(kernel, x):
+    compiled = m and n <= 3 and size(comm) == 1 and use_compiled(kernel, x)
+    tol = tol or (_TOLERANCE if compiled else _ARRAY_TOLERANCE) * float(np.finfo(x.dtype).eps)
+    if compiled:
         given = x if n == 3 else _padded(x)
         block = block_size(x)
         tiles = -(-m // block)

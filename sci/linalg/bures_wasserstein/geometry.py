@@ -28,9 +28,6 @@ from sci.linalg.symmetric.matrices import (
 
 __all__ = ["BuresWasserstein"]
 
-_TOLERANCE = 8
-"""Residual, in units of rounding, at which a barycenter ends unless told."""
-
 _PART = (1 << 24, 1 << 28)
 """Bytes of matrices that barycenters are computed of at a time, on the host and on a device."""
 
@@ -223,8 +220,9 @@ class BuresWasserstein:
         weights : (k,) or (..., k), optional
             Of this rank's matrices, not negative; only their ratios count. Equal unless given.
         tol : float, optional
-            Residual at which a set ends, relative to the distance of the mean from zero: 8 eps unless given. A set
-            also ends at 2 eps times the square root of the largest condition of its matrices, their own rounding.
+            Residual at which a set ends, relative to the distance of the mean from zero: 8 eps unless given, 32 eps in
+            array calls. A set also ends at 2 eps times the square root of the largest condition of its matrices, their
+            own rounding.
         maxiter : int
         comm : mpi4py communicator, optional
 
@@ -370,9 +368,9 @@ class BuresWasserstein:
             agreement.gather(k)
         if not agreement.table.any():
             raise ShapeError(f"{name} have shape {tuple(sets.shape)}; expected (..., k, n, n) with k at least 1")
-        count, eps = int(np.prod(batch)), float(np.finfo(sets.dtype).eps)
+        count = int(np.prod(batch))
         found = solved_barycenters(
-            *(images.reshape(count, k, n, n), normalized(given, comm), tol or _TOLERANCE * eps, maxiter, tuple(batch)),
+            *(images.reshape(count, k, n, n), normalized(given, comm), tol, maxiter, tuple(batch)),
             comm=comm,
             name=name,
         )
