@@ -25,6 +25,7 @@ from sci.io.readers.cif import read_crystal
 from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
+from sci.io.readers.table import read_table
 from sci.io.readers.trajectory import count_frames, read_frames, read_positions
 from sci.io.sample_blocks import SampleBlocks, read_sample_blocks
 from sci.io.store import load, load_grid, load_results, save, save_potential_file
@@ -75,6 +76,7 @@ __all__ = [
     "read_slabs",
     "read_state_dict",
     "read_structure",
+    "read_table",
     "read_text",
     "reserve",
     "save",

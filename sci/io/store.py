@@ -21,6 +21,7 @@ from sci.io.codecs import (
     poisson,
     potential,
     samples,
+    scaling,
     smoke,
     spectrum,
     tensors,
@@ -42,7 +43,7 @@ __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
     *(ensembles, homogenization, models, periodic, poisson, potential),
-    *(samples, smoke, spectrum, tensors, trajectory),
+    *(samples, scaling, smoke, spectrum, tensors, trajectory),
 )
 
 

@@ -8,6 +8,7 @@ from sci.plotting.pages.panels import Chart, Table
 from sci.plotting.pages.registry import figures_of, kinds_without_figures
 from sci.plotting.pages.write import report
 from sci.plotting.potentials import plot_energies, plot_plane, plot_potential
+from sci.plotting.scaling import plot_law
 from sci.plotting.solvers import plot_iterations
 from sci.plotting.spectra import plot_spectra
 from sci.plotting.tensors import plot_tensors
@@ -22,6 +23,7 @@ __all__ = [
     "plot_curvature",
     "plot_energies",
     "plot_iterations",
+    "plot_law",
     "plot_plane",
     "plot_points",
     "plot_potential",

@@ -89,8 +89,9 @@ class PowerLawFit:
             raise InvalidValueError(f"confidence is {confidence}; expected a number between 0 and 1")
         values = self.sampled(*x)
         if new_run:
-            noise = np.random.default_rng(self.seed).standard_normal(values.shape)
-            values = values * (1 + noise * np.reshape(self.noise, (-1,) + (1,) * (values.ndim - 1)))
+            # One number for each law, so that an interval does not depend on what else is asked.
+            away = np.asarray(self.noise) * np.random.default_rng(self.seed).standard_normal(len(self.noise))
+            values = values * (1 + np.reshape(away, (-1,) + (1,) * (values.ndim - 1)))
         low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
         return low, high
 

@@ -25,6 +25,7 @@ from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split, smooth_part
+from sci.scaling import PowerLaw, PowerLawFit
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, PoissonOperator, SolveResult, Spectrum
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
@@ -140,6 +141,10 @@ def make_objects() -> dict[str, object]:
         "samples": Samples(numbers(5, 3), numbers(5, 2, 4)),
         "poisson": _problem(),
         "solution": SOLUTION,
+        "power_law": PowerLawFit(
+            PowerLaw(0.25, (0.5, 0.125), (0.5, 0.25), (100.0, 1e6)),
+            *(numbers(3, 5) ** 2, numbers(3) ** 2, 1 + numbers(8, 2) ** 2, 1 + numbers(8) ** 2, 7),
+        ),
         "spectrum": Spectrum(
             SpectralDensity(np.array([0.25, 0.5, 1.0, 6.0, 12.5]), np.array([0.125, 0.125, 0.5, 0.125, 0.125]), 60),
             Extremes(0.25, 12.5, 1e-3, 0.5),

@@ -51,7 +51,7 @@ def require_file(path: Path) -> None:
         raise FileFormatError(f"{path}: {what_is(path)}; expected a file")
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_bytes(path: str | Path, expected: str = "atoms") -> bytes:
     """Return the bytes of a file that exists, is a file, and is not empty.
 
     Raises
@@ -71,11 +71,11 @@ def read_bytes(path: str | Path) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise FileFormatError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
     if not content.strip():
-        raise FileFormatError(f"{path}: the file is empty; expected atoms")
+        raise FileFormatError(f"{path}: the file is empty; expected {expected}")
     return content
 
 
-def read_lines(path: str | Path) -> list[str]:
+def read_lines(path: str | Path, expected: str = "atoms") -> list[str]:
     """Return the lines of a UTF-8 text file without their ends; CRLF, CR and a byte order mark are taken off.
 
     The last entry is empty if and only if the file ends with a line end.
@@ -85,7 +85,7 @@ def read_lines(path: str | Path) -> list[str]:
     FileFormatError
         For a file that cannot be read, is empty, holds NUL bytes, or is not UTF-8.
     """
-    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    content = read_bytes(path, expected).removeprefix(b"\xef\xbb\xbf")
     if b"\0" in content or content.startswith(b"\x1f\x8b"):
         raise FileFormatError(f"{path}: this is a binary file; expected text (decompress it first if it is packed)")
     try:
