@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import h5py
 import numpy as np
 
-from sci.errors import FileFormatError
+from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
@@ -166,17 +166,16 @@ class _FNOCodec:
 
     @staticmethod
     def write(group: Group, model: FNO) -> None:
-        write_text(group, "options", json.dumps(asdict(model.config)))
+        write_text(group, "options", json.dumps(model.config.to_options()))
         write_arrays(group, "parameters", model.parameters)
 
     @staticmethod
     def options(group: Group) -> FNOConfig:
         """Return the configuration in a group."""
-        options = read_dict(group, "options")
-        if set(options) != {f.name for f in fields(FNOConfig)}:
-            raise FileFormatError(f"the options {sorted(options)} are not those of an FNO; the file is damaged")
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        return FNOConfig(**settings)
+        try:
+            return FNOConfig.from_options(read_dict(group, "options"))
+        except InvalidValueError as error:
+            raise FileFormatError(f"{error}; the file is damaged") from error
 
     @staticmethod
     def read(group: Group) -> FNO:

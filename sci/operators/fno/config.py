@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -96,6 +96,21 @@ class FNOConfig:
             return None
         modes = self.n_modes if self.base_modes is None else self.base_modes
         return replace(self, hidden_channels=self.base_channels, n_modes=modes, base_channels=None, base_modes=None)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> FNOConfig:
+        """Return the configuration of the entries that `to_options` gave.
+
+        Raises
+        ------
+        InvalidValueError
+            For other names.
+        """
+        known = set(cls.__dataclass_fields__)
+        if not known - {"base_channels", "base_modes"} <= set(options) <= known:
+            raise InvalidValueError(f"the options {sorted(options)} are not those of an FNO")
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        return cls(**settings)
 
     def to_options(self) -> dict[str, Any]:
         """Return the entries as JSON, without those of a base model where there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sci.arguments import entry
@@ -91,14 +91,13 @@ class TrainedOperator:
             If `model` is another kind of model, or its parts do not fit together.
         """
         config = _current_names(model.options.get("config"))
-        known = {f.name for f in fields(FNOConfig)}
-        if model.name != "FNO" or not known - {"base_channels", "base_modes"} <= set(config) <= known:
+        if model.name != "FNO" or not config:
             raise InvalidValueError(f"the model is of the kind {model.name}; expected an FNO that was trained here")
         own = {n: p for n, p in model.parameters.items() if n.partition(".")[0] not in _STANDARDIZERS}
         kind = TFNO if model.options.get("class") == "TFNO" else FNO
         patches = model.options.get("patches")
         return cls(
-            kind.of(FNOConfig(**config), own),
+            kind.of(FNOConfig.from_options(config), own),
             _standardizer(model, "inputs"),
             _standardizer(model, "outputs"),
             None if patches is None else MultigridPatches(**patches),
@@ -113,7 +112,7 @@ def _current_names(config: Any) -> dict[str, Any]:
     """Return the options of an FNO in a file; those of schema 1 have a `rank`, a float where it is a fraction."""
     if not isinstance(config, dict):
         return {}
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    settings = dict(config)
     if "rank" in settings:
         rank = settings.pop("rank")
         share = isinstance(rank, float)

@@ -17,8 +17,12 @@ from sci.io.core.hdf5 import create
 from sci.io.core.header import make_header
 
 OURS = [name for name, kind in KINDS.items() if kind.checked]
-NOBODY_KNOWS = {"x", "y", "b", "coefficient", "stress_modes", "residual_norms", "energy_errors", "force_errors"}
-"""Datasets whose units only the user knows: samples, problems, solutions, moduli; or that hold numbers of two units."""
+NOBODY_KNOWS = {
+    *("x", "y", "b", "coefficient", "stress_modes", "residual_norms", "energy_errors", "force_errors"),
+    *("centers", "squared", "scores", "nodes", "loss", "amplitudes", "references", "samples"),
+}
+"""Datasets whose units only the user knows: samples, problems, solutions, moduli, points, losses, eigenvalues; or that
+hold numbers of two units."""
 SMOKE = {"density", "pressure", "source", "velocity_0", "velocity_1"}
 
 
