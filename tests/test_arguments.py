@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
+from linalg_calls import ROOMS as LINALG
 from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.arguments import Computed, entry
 from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG
 CALLS = {f"{room}.{name}": call for room, make in ROOMS.items() for name, call in make().items()}
 STRANGERS: tuple[Any, ...] = (object(), "text", [[1.0], [2.0, 3.0]], {}, dict, 1j, lambda: None, b"bytes")
 NUMBERS: tuple[Any, ...] = (math.nan, math.inf, -math.inf, -1, 0, 2.5, np.float32(0.5), np.int64(3), "3", True)
@@ -83,7 +84,7 @@ def _from_the_caller(error: Exception) -> bool:
     while trace is not None:
         files.append(trace.tb_frame.f_code.co_filename)
         trace = trace.tb_next
-    return len(files) > 1 and (files[-1].endswith("entry_calls.py") or "takes 0 positional arguments" in str(error))
+    return len(files) > 1 and (files[-1].endswith("_calls.py") or "takes 0 positional arguments" in str(error))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,7 +9,8 @@ from functools import reduce
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from sci.backend import Array
+from sci.arguments import entry
+from sci.backend import ArrayLike, as_finite
 from sci.distributed import Comm, agreed, allreduce_max
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.linalg.extremes import Extremes, extreme_eigenvalues
@@ -55,6 +56,7 @@ class TraceEstimate:
         )
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class SpectralDensity:
     """The eigenvalues of a matrix as a weighted sum of points.
@@ -83,7 +85,7 @@ class SpectralDensity:
     def __repr__(self) -> str:
         return f"SpectralDensity({self.size} eigenvalues from {self.nodes[0]:.4g} to {self.nodes[-1]:.4g})"
 
-    def below(self, x: Array) -> np.ndarray:
+    def below(self, x: ArrayLike) -> np.ndarray:
         """Return the part of the eigenvalues up to x, with half of a node at x itself.
 
         Parameters
@@ -93,12 +95,17 @@ class SpectralDensity:
         Returns
         -------
         array of the shape of x, from 0 to 1
+
+        Raises
+        ------
+        DTypeError, InvalidValueError
+            Unless x holds finite real numbers.
         """
         ends = np.concatenate([[0.0], np.cumsum(self.weights)])
-        left, right = (ends[np.searchsorted(self.nodes, np.asarray(x), side=side)] for side in ("left", "right"))
+        left, right = (ends[np.searchsorted(self.nodes, as_finite(x, "x"), side=side)] for side in ("left", "right"))
         return np.asarray((left + right) / 2)
 
-    def smoothed(self, x: Array, width: float) -> np.ndarray:
+    def smoothed(self, x: ArrayLike, width: float) -> np.ndarray:
         """Return the density at x, every node widened to a Gaussian of standard deviation `width`; it integrates to 1.
 
         Parameters
@@ -106,10 +113,19 @@ class SpectralDensity:
         x : (m,) array
         width : float
             In the unit of the eigenvalues.
+
+        Returns
+        -------
+        (m,) array
+
+        Raises
+        ------
+        ShapeError, DTypeError, InvalidValueError
+            Unless x holds finite real numbers, and the width is positive.
         """
         if not width > 0:
             raise InvalidValueError(f"width is {width}; expected a positive number")
-        z = (np.asarray(x)[:, None] - self.nodes) / width
+        z = (as_finite(x, "x", shape=(None,))[:, None] - self.nodes) / width
         return np.asarray(np.exp(-0.5 * z * z) @ self.weights / (width * np.sqrt(2 * np.pi)))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace_of
 from sci.distributed import Comm, agreed, rank_of
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError
 from sci.linalg.lanczos import lanczos
 from sci.linalg.quadrature import LanczosQuadrature, SpectralDensity, TraceEstimate
 
@@ -304,6 +304,11 @@ def random_signs(numbers: Array, seed: int = 0, probe: int = 0) -> np.ndarray:
     float64 array of the shape of `numbers`
         +-1, on the host.
 
+    Raises
+    ------
+    DTypeError, InvalidValueError
+        Unless the numbers are integers from 0 on.
+
     Notes
     -----
     A hash of seed, probe and number (SplitMix64).
@@ -319,9 +324,14 @@ def random_signs(numbers: Array, seed: int = 0, probe: int = 0) -> np.ndarray:
     >>> random_signs(np.arange(4), seed=1)[[2, 3]] == random_signs(np.array([2, 3]), seed=1)
     array([ True,  True])
     """
+    given = np.asarray(numbers)
+    if given.dtype.kind not in "iu":
+        raise DTypeError(f"numbers has dtype {given.dtype}; expected integers from 0 on")
+    if given.size and given.min() < 0:
+        raise InvalidValueError(f"numbers holds {given.min()}; expected integers from 0 on")
     state = np.random.SeedSequence([seed, probe]).generate_state(1, np.uint64)[0]
     with np.errstate(over="ignore"):
-        z = state + (np.asarray(numbers).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = state + (given.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.where(z >> np.uint64(63), -1.0, 1.0)

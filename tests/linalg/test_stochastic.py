@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from thread_ranks import ThreadComm, on_ranks
 
-from sci.errors import ConvergenceError, InvalidValueError
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError
 from sci.linalg import lanczos_quadrature, log_determinant, random_signs, spectral_density, trace_of_function
 from sci.solvers import PoissonOperator
 
@@ -224,3 +224,11 @@ def test_an_exhausted_space_gives_the_exact_value() -> None:
 def test_bad_input_is_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message), np.errstate(divide="ignore"):
         call()
+
+
+@pytest.mark.parametrize("numbers", [np.array([0.5]), np.array([True]), np.array([1j])])
+def test_signs_are_of_integers(numbers: np.ndarray) -> None:
+    with pytest.raises(DTypeError, match="expected integers from 0 on"):
+        random_signs(numbers)
+    with pytest.raises(InvalidValueError, match="numbers holds -1; expected integers from 0 on"):
+        random_signs(np.array([3, -1]))

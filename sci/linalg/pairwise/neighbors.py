@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.arguments import collective_entry
+from sci.backend import Array, ArrayLike, namespace
 from sci.distributed import Comm
 from sci.errors import InvalidValueError
 from sci.kernels import get_kernel, use_compiled
@@ -13,7 +14,8 @@ from sci.linalg.pairwise.points import FILE, NOBODY, PackedPoints, blocks, launc
 __all__ = ["nearest", "nearest_k", "steepest"]
 
 
-def nearest(x: Array | PackedPoints, y: Array, *, comm: Comm = None) -> tuple[Array, Array]:
+@collective_entry
+def nearest(x: ArrayLike | PackedPoints, y: ArrayLike, *, comm: Comm = None) -> tuple[Array, Array]:
     """Find the nearest point of `y` for every point of `x`: min_j |x_i - y_j|^2 and its j.
 
     Parameters
@@ -91,7 +93,10 @@ def nearest_reference(x: Array, y: Array, least: Array, index: Array, start: int
     nearest_k_reference(x, y, least[:, None], index[:, None], start, -1 - len(x))
 
 
-def nearest_k(x: Array | PackedPoints, k: int, y: Array | None = None, *, comm: Comm = None) -> tuple[Array, Array]:
+@collective_entry
+def nearest_k(
+    x: ArrayLike | PackedPoints, k: int, y: ArrayLike | None = None, *, comm: Comm = None
+) -> tuple[Array, Array]:
     """Find the k nearest points of `y` for every point of `x`, ascending.
 
     Parameters
@@ -166,8 +171,9 @@ def nearest_k_reference(x: Array, y: Array, least: Array, index: Array, start: i
         index[rows] = xp.take_along_axis(order, first, axis=1)
 
 
+@collective_entry
 def steepest(
-    x: Array | PackedPoints, labels: Array, *, classes: bool = False, comm: Comm = None
+    x: ArrayLike | PackedPoints, labels: ArrayLike, *, classes: bool = False, comm: Comm = None
 ) -> tuple[Array, Array]:
     """Find the steepest change of a label from every point: max_j |l_i - l_j| / |x_i - x_j| over l_j != l_i.
 

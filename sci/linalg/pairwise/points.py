@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, as_finite, namespace
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, as_finite, namespace
 from sci.distributed import Comm, Deferred, agreed, rank_of, ring_steps
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import Kernel, block_size, launch
@@ -22,6 +23,7 @@ _PAIRS = 1_000_000
 """Pairs of one block of a reference."""
 
 
+@entry
 class PackedPoints:
     """Points in the order in which the kernels read them, for calls that repeat with the same points.
 
@@ -54,7 +56,7 @@ class PackedPoints:
     (PackedPoints(3 points of dimension 2, float64), array([8., 0., 8.]))
     """
 
-    def __init__(self, x: Array) -> None:
+    def __init__(self, x: ArrayLike) -> None:
         dtype = np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64
         self.array = _with_squares(as_finite(x, "x", shape=(None, None), dtype=dtype), "x")
         n, d = self.array.shape

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.arguments import collective_entry
+from sci.backend import Array, ArrayLike, namespace
 from sci.distributed import Comm, agreed
 from sci.errors import InvalidValueError
 from sci.kernels import get_kernel, use_compiled
@@ -18,7 +19,10 @@ _COLUMNS = 4
 """Columns of values that `weighted_sum` takes in one pass."""
 
 
-def log_sum_exp(x: Array | PackedPoints, y: Array, heights: Array, rate: float, *, comm: Comm = None) -> Array:
+@collective_entry
+def log_sum_exp(
+    x: ArrayLike | PackedPoints, y: ArrayLike, heights: ArrayLike, rate: float, *, comm: Comm = None
+) -> Array:
     """Return log sum_j exp(h_j - rate |x_i - y_j|^2): a soft minimum over the points of `y`.
 
     Parameters
@@ -81,8 +85,16 @@ def log_sum_exp_reference(x: Array, y: Array, h: Array, largest: Array, total: A
         largest[rows] = top
 
 
+@collective_entry
 def weighted_sum(
-    x: Array | PackedPoints, y: Array, values: Array, heights: Array, rate: float, shifts: Array, *, comm: Comm = None
+    x: ArrayLike | PackedPoints,
+    y: ArrayLike,
+    values: ArrayLike,
+    heights: ArrayLike,
+    rate: float,
+    shifts: ArrayLike,
+    *,
+    comm: Comm = None,
 ) -> Array:
     """Return sum_j exp(h_j - rate |x_i - y_j|^2 - u_i) v_j.
 
