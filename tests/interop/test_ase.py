@@ -15,8 +15,6 @@ from sci.interop.ase import Electrostatics
 from sci.potentials import Particles, direct_sum
 from sci.units import COULOMB
 
-# ASE 3.29 sets shapes in place, which NumPy 2.5 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning:ase")
 RNG = np.random.default_rng(5)
 
 

@@ -237,7 +237,9 @@ def test_an_unwritable_cache_costs_a_warning(folder, tmp_path, monkeypatch, reas
 
     if reason == "no space left":
         original = cache.os.open
-        monkeypatch.setattr(cache.os, "open", lambda p, f, *m: refused(p, f, *m) if f & os.O_CREAT else original(p, f))
+        monkeypatch.setattr(
+            cache.os, "open", lambda p, f, *m, **o: (refused if f & os.O_CREAT else original)(p, f, *m, **o)
+        )
     elif reason in codes:
         original = Path.mkdir
         monkeypatch.setattr(Path, "mkdir", refused)
