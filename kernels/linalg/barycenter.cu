@@ -28,6 +28,8 @@ SCI_DEVICE constexpr int column_of(const int e) { return e < 3 ? e : (e == 3 ? 1
 SCI_DEVICE constexpr int place(const int u, const int v) { return u == v ? u : u + v + 2; }
 SCI_DEVICE constexpr double share(const int e) { return e < 3 ? 0.5 : 1.0; }
 
+constexpr int STALLED = 32;
+
 template <typename T>
 SCI_DEVICE bool any_of(const T (&open)[SCI_SLOTS]) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -95,10 +97,10 @@ SCI_DEVICE void store(T (&m)[9][SCI_SLOTS], const int s, const Row<T> a, const R
 // refused = the number of the first matrix that is not positive definite beyond rounding, or -1.
 template <typename T>
 SCI_DEVICE void factor(const T* __restrict__ x, const T* __restrict__ weights, T* __restrict__ work, const i64 first,
-                       const i64 n, const i64 k, T (&unit)[SCI_SLOTS], T (&floor)[SCI_SLOTS], T (&refused)[SCI_SLOTS]) {
+                       const i64 n, const i64 k, T (&unit)[SCI_SLOTS], T (&narrow)[SCI_SLOTS], T (&refused)[SCI_SLOTS]) {
     SCI_THREADS(t) {
         const int s = SCI_SLOT(t);
-        unit[s] = floor[s] = 0;
+        unit[s] = narrow[s] = 0;
         refused[s] = -1;
     }
     for (i64 i = 0; i < k; ++i) {
@@ -135,7 +137,7 @@ SCI_DEVICE void factor(const T* __restrict__ x, const T* __restrict__ weights, T
             const T inverse = m0 * m0 + m1 * m1 + m2 * m2 + n3 * n3 + n4 * n4 + n5 * n5;
             const T size = sqrt(trace > T(0) ? trace : T(1));
             refused[s] = refused[s] < T(0) && !right ? T(i) : refused[s];
-            floor[s] = weight > T(0) && inverse > floor[s] ? inverse : floor[s];
+            narrow[s] = weight > T(0) && inverse > narrow[s] ? inverse : narrow[s];
             unit[s] = weight > T(0) && size > unit[s] ? size : unit[s];
             to[0 * SCI_BLOCK + t] = l0;
             to[1 * SCI_BLOCK + t] = l1;
@@ -157,13 +159,41 @@ SCI_DEVICE void factor(const T* __restrict__ x, const T* __restrict__ weights, T
         }
 }
 
-// q = the orthogonal polar factor of B = L' K, from the inverse k of K': Newton's iteration q <- (g q + q^-T / g) / 2
-// with g^2 = |q^-1| / |q|. The first inverse is that of the two factors, which keeps its digits where B is nearly
-// singular.
+// q = (g b + c / g) / 2 with g^2 = |c| / |b|: the first step to the orthogonal polar factor of b, c = b^-T.
+template <typename T>
+SCI_DEVICE void first_step(const Row<T> b0, const Row<T> b1, const Row<T> b2, const Row<T> c0, const Row<T> c1,
+                           const Row<T> c2, T (&q)[9][SCI_SLOTS], const int s) {
+    const T g = sqrt(sqrt((dot(c0, c0) + dot(c1, c1) + dot(c2, c2)) / (dot(b0, b0) + dot(b1, b1) + dot(b2, b2))));
+    const T u = T(0.5) * g, v = T(0.5) / g;
+    store(q, s, sum(u, b0, v, c0), sum(u, b1, v, c1), sum(u, b2, v, c2));
+}
+
+// Further steps, of which each takes the inverse from cofactors.
+template <typename T>
+SCI_DEVICE void further_steps(T (&q)[9][SCI_SLOTS]) {
+    T open[SCI_SLOTS];
+    SCI_THREADS(t) { open[SCI_SLOT(t)] = 1; }
+    for (int step = 0; step < 30 && any_of(open); ++step) {
+        SCI_SEPARATE;
+        SCI_THREADS(t) {
+            const int s = SCI_SLOT(t);
+            const Square<T> b = load(q, s), c = cofactors(b);
+            const T det = dot(b.a, c.a), side = det < T(0) ? T(-1) : T(1);
+            const T size = squares(b), h = sqrt(squares(c) * size), g = sqrt(h / (size * side * det));
+            const T u = T(0.5) * g, v = side * u * size / h;
+            const Row<T> d0 = sum(u - T(1), b.a, v, c.a), d1 = sum(u - T(1), b.b, v, c.b);
+            const Row<T> d2 = sum(u - T(1), b.c, v, c.c);
+            store(q, s, sum(T(1), b.a, T(1), d0), sum(T(1), b.b, T(1), d1), sum(T(1), b.c, T(1), d2));
+            open[s] = dot(d0, d0) + dot(d1, d1) + dot(d2, d2) > 4 * SciUnit<T>::EPS ? T(1) : T(0);
+        }
+    }
+}
+
+// q = the orthogonal polar factor of B = L' K, from the inverse k of K'. The first inverse is that of the two factors,
+// which keeps its digits where B is nearly singular.
 template <typename T>
 SCI_DEVICE void align(const T* __restrict__ from, const T (&K)[9][SCI_SLOTS], const T (&k)[9][SCI_SLOTS],
                       T (&q)[9][SCI_SLOTS]) {
-    T open[SCI_SLOTS];
     SCI_THREADS(t) {
         const int s = SCI_SLOT(t);
         const T l0 = from[t], l1 = from[SCI_BLOCK + t], l2 = from[2 * SCI_BLOCK + t], l3 = from[3 * SCI_BLOCK + t];
@@ -172,23 +202,38 @@ SCI_DEVICE void align(const T* __restrict__ from, const T (&K)[9][SCI_SLOTS], co
         const Square<T> r = load(K, s), i = load(k, s);
         const Row<T> b0 = sum(l0, r.a, l3, r.b, l4, r.c), b1 = sum(l1, r.b, l5, r.c), b2 = sum(l2, r.c, T(0), r.c);
         const Row<T> c0 = sum(m0, i.a, T(0), i.a), c1 = sum(m1, i.b, -m1 * l3, c0);
-        const Row<T> c2 = sum(m2, i.c, -m2 * l4, c0, -m2 * l5, c1);
-        const T g = sqrt(sqrt((dot(c0, c0) + dot(c1, c1) + dot(c2, c2)) / (dot(b0, b0) + dot(b1, b1) + dot(b2, b2))));
-        const T u = T(0.5) * g, v = T(0.5) / g;
-        store(q, s, sum(u, b0, v, c0), sum(u, b1, v, c1), sum(u, b2, v, c2));
-        open[s] = 1;
+        first_step(b0, b1, b2, c0, c1, sum(m2, i.c, -m2 * l4, c0, -m2 * l5, c1), q, s);
     }
-    for (int step = 0; step < 30 && any_of(open); ++step) {
-        SCI_SEPARATE;
+    further_steps(q);
+}
+
+// q = the orthogonal polar factor of each b, given c = b^-T.
+// Instances: <float|double>
+template <typename T>
+SCI_KERNEL polar_factor(SCI_INDEX const T* __restrict__ b /*[n, 9]*/, const T* __restrict__ c /*[n, 9]*/,
+                        T* __restrict__ q /*[n, 9]*/, const i64 n) {
+    for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
+        T from[9][SCI_SLOTS], inverse[9][SCI_SLOTS];
+        SCI_THREADS(t) {
+            const i64 at = tile * SCI_BLOCK + t < n ? tile * SCI_BLOCK + t : n - 1;
+            SCI_UNROLL
+            for (int j = 0; j < 9; ++j) {
+                from[j][SCI_SLOT(t)] = b[at * 9 + j];
+                inverse[j][SCI_SLOT(t)] = c[at * 9 + j];
+            }
+        }
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
-            const Square<T> b = load(q, s), c = cofactors(b);
-            const T size = squares(b), h = sqrt(squares(c) * size), g = sqrt(h / (size * dot(b.a, c.a)));
-            const T u = T(0.5) * g, v = u * size / h;
-            const Row<T> d0 = sum(u - T(1), b.a, v, c.a), d1 = sum(u - T(1), b.b, v, c.b);
-            const Row<T> d2 = sum(u - T(1), b.c, v, c.c);
-            store(q, s, sum(T(1), b.a, T(1), d0), sum(T(1), b.b, T(1), d1), sum(T(1), b.c, T(1), d2));
-            open[s] = dot(d0, d0) + dot(d1, d1) + dot(d2, d2) > 4 * SciUnit<T>::EPS ? T(1) : T(0);
+            const Square<T> x = load(from, s), y = load(inverse, s);
+            first_step(x.a, x.b, x.c, y.a, y.b, y.c, from, s);
+        }
+        further_steps(from);
+        SCI_THREADS(t) {
+            const i64 at = tile * SCI_BLOCK + t;
+            if (at < n) {
+                SCI_UNROLL
+                for (int j = 0; j < 9; ++j) q[at * 9 + j] = from[j][SCI_SLOT(t)];
+            }
         }
     }
 }
@@ -336,23 +381,23 @@ SCI_DEVICE void newton(const T (&K)[9][SCI_SLOTS], const T (&k)[9][SCI_SLOTS], c
 // mean = the barycenter of the k matrices of each of n sets with weights that add up to 1. report = the residual
 // |F - K| / |K|, the length of the next step |H K| / |K|, the passes made, and the outcome: -1 is right, -2 not
 // converged, and i the first matrix that is not positive definite beyond rounding. A set ends at a residual of tol, or
-// of 2 eps times the square root of the largest condition, the rounding of the matrices themselves.
+// of 2 eps times the square root of the largest condition, the rounding of the matrices themselves, or where it no
+// longer falls by half within 32 times that.
 // Instances: <float|double>
 template <typename T>
 SCI_KERNEL barycenter(SCI_INDEX const T* __restrict__ x /*[n, k, 9]*/, const T* __restrict__ weights /*[n, k]*/,
                       T* __restrict__ work /*[tiles, k, 10, block]*/, T* __restrict__ mean /*[n, 9]*/,
                       T* __restrict__ report /*[n, 4]*/, const i64 n, const i64 k, const i64 maxiter, const T tol) {
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
-        T unit[SCI_SLOTS], limit[SCI_SLOTS], refused[SCI_SLOTS], open[SCI_SLOTS], least[SCI_SLOTS], passes[SCI_SLOTS];
+        T unit[SCI_SLOTS], rounding[SCI_SLOTS], refused[SCI_SLOTS], open[SCI_SLOTS], least[SCI_SLOTS], passes[SCI_SLOTS];
         T residual[SCI_SLOTS], error[SCI_SLOTS];
         T K[9][SCI_SLOTS], back[9][SCI_SLOTS], k_inverse[9][SCI_SLOTS], F[9][SCI_SLOTS], q[9][SCI_SLOTS];
         T hessian[21][SCI_SLOTS], h[6][SCI_SLOTS];
         T* const own = work + tile * k * 10 * SCI_BLOCK;
-        factor(x, weights, own, tile * SCI_BLOCK, n, k, unit, limit, refused);
+        factor(x, weights, own, tile * SCI_BLOCK, n, k, unit, rounding, refused);
         SCI_THREADS(t) {
             const int s = SCI_SLOT(t);
-            const T rounding = 2 * SciUnit<T>::EPS * sqrt(limit[s]);
-            limit[s] = tol > rounding ? tol : rounding;
+            rounding[s] = 2 * SciUnit<T>::EPS * sqrt(rounding[s]);
             open[s] = refused[s] < T(0) ? T(1) : T(0);
             least[s] = SciUnit<T>::LARGEST;
             residual[s] = error[s] = passes[s] = 0;
@@ -408,11 +453,12 @@ SCI_KERNEL barycenter(SCI_INDEX const T* __restrict__ x /*[n, k, 9]*/, const T* 
                 const T value = T(0.5) * size - along;  // half the sum of squared distances, up to a constant
                 const bool here = open[s] > T(0);
                 const bool worse = value > least[s] + 64 * SciUnit<T>::EPS * size;
-                const T off = sqrt(away / size);
+                const T off = sqrt(away / size), limit = tol > rounding[s] ? tol : rounding[s];
+                const bool stalled = pass > 1 && off > T(0.5) * residual[s] && off <= STALLED * rounding[s];
                 residual[s] = here ? off : residual[s];
                 error[s] = here ? sqrt(moved / size) : error[s];
                 passes[s] = here ? T(pass) : passes[s];
-                open[s] = here && (worse || off > limit[s]) ? T(1) : T(0);
+                open[s] = here && (worse || (off > limit && !stalled)) ? T(1) : T(0);
                 least[s] = worse ? SciUnit<T>::LARGEST : value;
                 SCI_UNROLL
                 for (int a = 0; a < 9; ++a) {

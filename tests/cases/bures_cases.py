@@ -14,6 +14,7 @@ from sci.backend import to_device, to_host
 from sci.kernels import block_size
 from sci.linalg import BuresWasserstein
 from sci.linalg.bures_wasserstein.barycenter import barycenter_reference, solved_barycenters
+from sci.linalg.bures_wasserstein.displacement import polar_factors
 
 Pair = tuple[np.ndarray, np.ndarray]
 BLOCK = block_size(np.empty(0))
@@ -90,6 +91,20 @@ def barycenters(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         barycenter_reference(x, weights, expected, report, 50, 1e-15)
         assert (report[:, 3] == -1).all()
         yield found, expected
+
+
+def polar_factors_of(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    """Orthogonal factors of either determinant, up to matrices that are nearly singular."""
+    for count, condition in ((1, 1.0), (BLOCK - 1, 10.0), (BLOCK, 100.0), (3 * BLOCK + 2, 1e3), (5, 1e4)):
+        left, right = (np.linalg.qr(rng.normal(size=(count, 3, 3)))[0] for _ in range(2))
+        values = condition ** -rng.random((count, 3))
+        b, c = (((left * x[:, None, :]) @ right).astype(dtype) for x in (values, 1 / values))
+        yield polar_factors(b, c), (left @ right).astype(dtype) if condition < 1e3 else _rounded_factor(b)
+
+
+def _rounded_factor(b: np.ndarray) -> np.ndarray:
+    left, _, right = np.linalg.svd(b.astype(np.float64))
+    return (left @ right).astype(b.dtype)
 
 
 def on_device(xp: ModuleType) -> list[np.ndarray]:

@@ -244,6 +244,7 @@ _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "adam": _adam,
     "lightning": _lightning,
     "barycenter": bures_cases.barycenters,
+    "polar_factor": bures_cases.polar_factors_of,
 }
 
 _CASES: dict[str, Callable[..., Iterator[Pair]]] = {

@@ -10,18 +10,19 @@ from sci.backend import Array, ArrayLike, as_finite, namespace, to_host
 from sci.distributed import Comm, abort_on_error, allreduce_max, allreduce_sum, size
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
-from sci.linalg.bures_wasserstein.displacement import norm, root_of
+from sci.linalg.bures_wasserstein.displacement import FILE, norm, root_of
 from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen
 from sci.linalg.symmetric.matrices import named, require_positive, symmetrized, transposed, units_of
 
 __all__ = ["Barycenter", "as_weights", "barycenter_reference", "normalized", "solved_barycenters"]
 
-FILE = "linalg/barycenter.cu"
 _RIGHT, _OPEN = -1, -2
-_TOLERANCE, _ARRAY_TOLERANCE = 8, 32
-"""Residuals, in units of rounding, at which sets end unless told: in the kernel, and in array calls."""
+_TOLERANCE = 8
+"""Residual, in units of rounding, at which a set ends unless told."""
 _SLACK = 64
 """By how many units of rounding a step may raise the sum of squared distances."""
+_STALLED = 32
+"""Up to how many times the rounding of the matrices a residual that no longer falls by half counts as reached."""
 _DAMPED = 0.7
 """Largest Frobenius norm of H in a step K + H K."""
 
@@ -137,9 +138,8 @@ def solved_barycenters(
     xp, (m, k, n, _) = namespace(x), x.shape
     mean, report = xp.empty((m, n, n), x.dtype), xp.empty((m, 4), x.dtype)
     kernel = get_kernel(FILE, "barycenter", x.dtype)
-    compiled = m and n <= 3 and size(comm) == 1 and use_compiled(kernel, x)
-    tol = tol or (_TOLERANCE if compiled else _ARRAY_TOLERANCE) * float(np.finfo(x.dtype).eps)
-    if compiled:
+    tol = tol or _TOLERANCE * float(np.finfo(x.dtype).eps)
+    if m and n <= 3 and size(comm) == 1 and use_compiled(kernel, x):
         given = x if n == 3 else _padded(x)
         block = block_size(x)
         tiles = -(-m // block)
@@ -228,7 +228,8 @@ def barycenter_reference(
     parts = weights * (sizes / unit[:, None])
     root = root / sizes[..., None, None]
     narrow = xp.sqrt((1 / values).sum(axis=-1)) * sizes
-    limit = xp.maximum(tol, 2 * eps * _largest(xp.where(weights > 0, narrow, 0), comm))
+    rounding = 2 * eps * _largest(xp.where(weights > 0, narrow, 0), comm)
+    limit = xp.maximum(tol, rounding)
     k = _total(parts[..., None, None] * (root @ transposed(eigen.vectors)), comm)
     fallback, least = k, xp.full(len(x), np.inf, x.dtype)
     for number in range(1, maxiter + 1):
@@ -244,10 +245,11 @@ def barycenter_reference(
         size = (s * s).sum(axis=-1)
         value = 0.5 * size - (k * passed.mean).sum(axis=(-2, -1))
         worse = value > least + _SLACK * eps * size
+        stalled = (number > 1) & (away > 0.5 * report[:, 0]) & (away <= _STALLED * rounding)
         report[:, 0] = xp.where(here, away, report[:, 0])
         report[:, 1] = xp.where(here, norm(step) / xp.sqrt(size), report[:, 1])
         report[:, 2] = xp.where(here, number, report[:, 2])
-        report[:, 3] = xp.where(here & ~worse & (away <= limit), _RIGHT, report[:, 3])
+        report[:, 3] = xp.where(here & ~worse & ((away <= limit) | stalled), _RIGHT, report[:, 3])
         length = norm(h)
         damping = xp.where(length > _DAMPED, _DAMPED / xp.where(length > 0, length, 1), 1)
         moved = xp.where(worse[:, None, None], fallback, k + damping[:, None, None] * step)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from sci.backend import Array, namespace
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.linalg.symmetric.eigen import SymmetricEigen, symmetric_eigen
 from sci.linalg.symmetric.matrices import symmetrized, transposed, units_of
 
-__all__ = ["displacement", "in_basis", "norm", "root_of", "sums_of"]
+__all__ = ["FILE", "displacement", "in_basis", "norm", "polar_factors", "root_of", "sums_of"]
 
+FILE = "linalg/barycenter.cu"
+"""Source of the kernels."""
 _PASSES = 1
 """Corrections of a map: each multiplies its relative error by half of the error before."""
 
@@ -62,9 +67,8 @@ def displacement(start: SymmetricEigen, end: SymmetricEigen, difference: Array) 
     xp, n = namespace(start.values), start.values.shape[-1]
     x, k = start.values, root_of(start)
     y, d = root_of(end), in_basis(start, difference)
-    # Columns of unit length in the first product keep it in range where P and Q have very different units.
-    left, _, right = xp.linalg.svd(transposed(y / units_of(y, 2)) @ (k / units_of(k, 2)))
-    lifted = transposed(start.vectors) @ (y @ (left @ right) - k) * xp.sqrt(x)[..., None, :]
+    lifted_root = y @ _aligning(start, end) - k
+    lifted = transposed(start.vectors) @ lifted_root * xp.sqrt(x)[..., None, :]
     # Column j of L K has the digits of L_ij where x_j is the larger of x_i and x_j.
     first = (lifted + transposed(lifted)) / sums_of(start)
     identity = xp.eye(n, dtype=x.dtype)
@@ -77,6 +81,30 @@ def displacement(start: SymmetricEigen, end: SymmetricEigen, difference: Array) 
         turned = in_basis(inner, inverse @ d @ transposed(inverse)) / _positive(sums_of(inner))
         first = symmetrized(c @ (inner.vectors @ turned @ transposed(inner.vectors)) @ transposed(c))
     return first
+
+
+def _aligning(start: SymmetricEigen, end: SymmetricEigen) -> Array:
+    """Return the orthogonal R for which Y R is nearest to K, of factors P = K K' and Q = Y Y'."""
+    xp = namespace(start.values)
+    # Factors in units of their own keep the products in range where P and Q have very different ones.
+    first, second = (SymmetricEigen(e.values / units_of(e.values, 1), e.vectors) for e in (start, end))
+    b = transposed(root_of(second)) @ root_of(first)
+    kernel = get_kernel(FILE, "polar_factor", b.dtype)
+    if b.shape[-1] != 3 or not b.size or not use_compiled(kernel, b):
+        left, _, right = xp.linalg.svd(b)
+        return left @ right
+    inverses = [e.vectors / xp.sqrt(e.values)[..., None, :] for e in (first, second)]
+    return polar_factors(b, transposed(inverses[1]) @ inverses[0])
+
+
+def polar_factors(b: Array, c: Array) -> Array:
+    """Return the orthogonal polar factors of matrices b (..., 3, 3), given c = b^-T, by scaled Newton iterations."""
+    xp, shape = namespace(b), b.shape
+    found = xp.empty((prod(shape[:-2]), 9), b.dtype)
+    kernel = get_kernel(FILE, "polar_factor", b.dtype)
+    flat = (xp.ascontiguousarray(a).reshape(-1, 9) for a in (b, c))
+    launch(kernel, -(-len(found) // block_size(b)), *flat, found, len(found))
+    return found.reshape(shape)
 
 
 def _positive(sums: Array) -> Array:

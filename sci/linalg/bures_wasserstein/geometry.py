@@ -220,9 +220,9 @@ class BuresWasserstein:
         weights : (k,) or (..., k), optional
             Of this rank's matrices, not negative; only their ratios count. Equal unless given.
         tol : float, optional
-            Residual at which a set ends, relative to the distance of the mean from zero: 8 eps unless given, 32 eps in
-            array calls. A set also ends at 2 eps times the square root of the largest condition of its matrices, their
-            own rounding.
+            Residual at which a set ends, relative to the distance of the mean from zero: 8 eps unless given. A set
+            also ends at 2 eps times the square root of the largest condition of its matrices, their own rounding, or
+            where it no longer falls by half within 32 times that.
         maxiter : int
         comm : mpi4py communicator, optional
 
