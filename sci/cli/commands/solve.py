@@ -136,6 +136,7 @@ def _solve(a: argparse.Namespace) -> None:
             "method": a.method,
             "iterations": result.iterations,
             "relative_residual": float(result.residual_norms[-1] / max(result.residual_norms[0], 1e-300)),
+            **({"condition": result.condition} if math.isfinite(result.condition) else {}),
             "setup_seconds": setup,
             "seconds": result.seconds,
         },

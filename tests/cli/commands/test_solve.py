@@ -35,6 +35,8 @@ def test_it_solves(problem, method, tmp_path, capsys):
     assert load_results(out)["method"] == method
     assert found.converged
     assert found.iterations == report["iterations"]
+    assert report["condition"] == pytest.approx(found.condition)
+    assert 1 <= found.condition < 100
     residual = b[MASK] - A.to_scipy() @ found.x[MASK]
     assert np.linalg.norm(residual) <= 1.01e-9 * np.linalg.norm(b)
     assert read_header(out).parent_uuid == read_header(problem).uuid

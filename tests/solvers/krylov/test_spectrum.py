@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import fake_cupy
 import numpy as np
 import pytest
 from thread_ranks import ThreadComm, on_ranks
@@ -105,6 +107,17 @@ def test_ranks_find_what_one_process_does(name: str, made: str) -> None:
         np.testing.assert_allclose(found.density.nodes, expected.density.nodes, rtol=tolerance)
         assert found.condition == pytest.approx(expected.condition, rel=tolerance)
         assert found.log_determinant.value == pytest.approx(expected.log_determinant.value, rel=tolerance, abs=1e-4)
+
+
+@pytest.mark.parametrize("made", ["none", "jacobi", "multigrid", "ic"])
+def test_a_device_finds_what_the_host_does(made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy = fake_cupy.make()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    for settings in ({}, {"boundary": "neumann", "neumann_body": True}):
+        host, device = (PoissonOperator(mask, **settings) for mask in (MASK, cupy.asarray(MASK)))
+        expected, found = (spectrum(A, PRECONDITIONERS[made](A), probes=2, steps=8) for A in (host, device))
+        assert found.condition == pytest.approx(expected.condition, rel=1e-4)
+        assert found.log_determinant.value == pytest.approx(expected.log_determinant.value, rel=1e-4)
 
 
 def test_ranks_that_disagree_are_told() -> None:

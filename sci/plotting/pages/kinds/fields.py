@@ -52,6 +52,7 @@ def _solution(contents: Contents) -> Iterator[Panel]:
         ("converged", number(result.converged)),
         ("iterations", number(result.iterations)),
         ("relative residual", f"{norms[-1] / norms[0]:.3e}" if len(norms) and norms[0] > 0 else "0"),
+        ("condition of M A", f"{result.condition:.4g}" if np.isfinite(result.condition) else "not known"),
         ("seconds", f"{result.seconds:.4g}"),
     ]
     yield Table("Solver", rows)
