@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.trial import attempt
-from sci.ensembles import intrinsic_dimension, k_means, sinkhorn_divergence
-from sci.linalg import PackedPoints, nearest
+from sci.ensembles import intrinsic_dimension, k_means, sinkhorn
+from sci.linalg import PackedPoints, log_sum_exp, nearest
 
 __all__ = ["clusters_needs", "dimension_needs", "distance_needs"]
 
 TRIAL_POINTS = 2000
 """Points of a trial at most, fewer where they have many coordinates."""
 TRIAL_NUMBERS = 2_000_000
+TRIAL_TRANSPORT, TO_ITSELF = 800, 30
+"""Points of a trial of transport, and steps of a set to itself."""
 
 
 def _few(n: int, d: int, least: int = 50) -> int:
@@ -64,12 +66,34 @@ def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) 
     return Needs(memory, seconds)
 
 
-def distance_needs(n: int, m: int, d: int, dtype: Any, reg: float, ranks: int = 1) -> Needs:
-    """Return the needs of a divergence of two sets and of their halves, by fewer points that are spread alike."""
-    few, fewer = _few(n, d) // 4 + 1, _few(m, d) // 4 + 1
-    x, y = _random(few, d, dtype), _random(fewer, d, dtype)
-    scale = 2 * d
-    trial = attempt(lambda: sinkhorn_divergence(x, y, reg * scale, tol=1e-2), memory=True)
-    pairs = (n * m + (n**2 + m**2) / 2) / (few * fewer + (few**2 + fewer**2) / 2)
-    memory = 3.0 * (n + m) * d * np.dtype(dtype).itemsize / ranks + trial.peak * (n + m) / (few + fewer)
-    return Needs(memory, {"transport": trial.seconds * pairs / ranks, "halves": trial.seconds * pairs / 2 / ranks})
+def distance_needs(x: np.ndarray, y: np.ndarray, n: int, m: int, settings: Mapping[str, Any], ranks: int = 1) -> Needs:
+    """Return the needs of a divergence of two sets and of their halves, by a part of the points that rank 0 holds.
+
+    Parameters
+    ----------
+    x, y : (., D) arrays
+        Points of rank 0.
+    n, m : int
+        Points of all ranks.
+    settings : mapping
+        Of `sinkhorn_divergence`: reg, tol, maxiter.
+    ranks : int
+    """
+    d = x.shape[1]
+    few = [_thinned(z, TRIAL_TRANSPORT) for z in (x, y)]
+    trial = attempt(lambda: sinkhorn(few[0], few[1], **settings), memory=True)
+    more = [_thinned(z, _few(len(z), d)) for z in (x, y)]
+    packed, zeros = PackedPoints(more[0]), np.zeros(len(more[1]), x.dtype)
+    half = attempt(lambda: log_sum_exp(packed, more[1], zeros, 1 / settings["reg"]), repeats=2).seconds
+    pair = half / (len(more[0]) * len(more[1])) / ranks
+    # Two half steps an iteration, of the sets and of their halves; each set to itself takes few of one.
+    own = n**2 + m**2
+    both = pair * (2 * trial.result.iterations * n * m + TO_ITSELF * own)
+    halves = pair * (trial.result.iterations * own / 2 + TO_ITSELF * own / 2)
+    memory = 3.0 * (n + m) * d * x.dtype.itemsize / ranks + trial.peak * (n + m) / sum(map(len, few))
+    return Needs(memory, {"transport": both, "halves": halves})
+
+
+def _thinned(x: np.ndarray, count: int) -> np.ndarray:
+    """Return at most `count` points at equal distances in their order."""
+    return np.ascontiguousarray(x[:: max(1, len(x) // count)][:count])

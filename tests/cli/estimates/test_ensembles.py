@@ -42,6 +42,17 @@ def test_the_time_of_clusters_grows_with_their_number() -> None:
     assert 2 < sum(many.seconds.values()) / sum(few.seconds.values()) < 500
 
 
+def test_a_dry_run_of_a_distance_tells_what_it_takes(tmp_path) -> None:
+    for name, shift in (("a", 0.0), ("b", 0.5)):
+        np.save(tmp_path / f"{name}.npy", RNG.normal(size=(2500, 6)) + shift)
+    module = "sci.cli.commands.ensembles.distance"
+    found = compared(module, "ensemble", "distance", tmp_path / "a.npy", tmp_path / "b.npy", "--reg", "0.02")
+    assert 1 / 1.5 < found.memory_ratio < 1.5, found
+    assert 1 / 3 < found.time_ratio < 3, found
+
+
 def test_the_time_of_a_distance_grows_with_the_pairs() -> None:
-    few, many = (distance_needs(n, n, 3, np.dtype("f8"), 0.1) for n in (4000, 40_000))
-    assert 30 < sum(many.seconds.values()) / sum(few.seconds.values()) < 300
+    x = RNG.normal(size=(500, 3))
+    settings = {"reg": 1.0, "tol": 1e-3, "maxiter": 500}
+    few, many = (distance_needs(x, x + 1, n, n, settings) for n in (4000, 40_000))
+    assert 30 < sum(many.seconds.values()) / sum(few.seconds.values()) < 3000

@@ -32,7 +32,7 @@ def run(a: argparse.Namespace) -> None:
     scale, apart = _scale(x, y, first.total, second.total, a.comm)
     if scale == 0:
         raise Failure(f"all points of {a.input} and {a.other} lie at one place; there is no scale for --reg")
-    if not _fits(a, first, second):
+    if not _fits(a, first, second, x, y, scale):
         return
     with computing():
         found = _divergence(a, x, y, scale)
@@ -95,14 +95,14 @@ def _exact(a: argparse.Namespace, x: np.ndarray, y: np.ndarray, n: int, m: int) 
         return exact_transport(cost)[0]
 
 
-def _fits(a: argparse.Namespace, first: Points, second: Points) -> bool:
+def _fits(a: argparse.Namespace, first: Points, second: Points, x: np.ndarray, y: np.ndarray, scale: float) -> bool:
     """Return True if the transport fits into memory and is to be computed."""
-    n, m, d = first.total, second.total, first.x.shape[1]
-    dtype = np.result_type(first.x, second.x)
+    n, m, d = first.total, second.total, x.shape[1]
+    settings = {"reg": a.reg * scale, "tol": a.tol, "maxiter": a.maxiter}
     return goes_on(
         a,
-        lambda: distance_needs(n, m, d, dtype, a.reg, size(a.comm)),
-        bound=8.0 * (n + m) * d * dtype.itemsize / size(a.comm) + 400.0 * (n + m) + 24.0 * ALIKE**2,
+        lambda: distance_needs(x, y, n, m, settings, size(a.comm)),
+        bound=8.0 * (n + m) * d * x.dtype.itemsize / size(a.comm) + 400.0 * (n + m) + 24.0 * ALIKE**2,
         disk=0.0,
         outputs=[],
         remedy="take every STEP-th point by --range ::STEP, or more ranks",
