@@ -32,14 +32,21 @@ def _random(n: int, d: int, dtype: Any) -> np.ndarray:
 
 def dimension_needs(n: int, d: int, dtype: Any, methods: Sequence[str], neighbors: int, ranks: int = 1) -> Needs:
     """Return the needs of estimates of the dimension of n points, whose time grows with the square of their number."""
-    few = _few(n, d, neighbors + 2)
+    few = min(n, max(2 * neighbors + 4, 2 * _few(n, d)))
     x = _random(few, d, dtype)
     seconds, memory = {}, 0.0
     for method in methods:
+        half, whole = (
+            attempt(lambda m=method, c=count: intrinsic_dimension(x[:c], m, k=neighbors), repeats=2)  # type: ignore[misc]
+            for count in (few // 2, few)
+        )
+        # Distances of pairs, and what grows with the points: insertions, and the rest of the work.
+        pairs = min(max(2 * (whole.seconds - 2 * half.seconds), 0.2 * whole.seconds), whole.seconds)
+        rest = whole.seconds - pairs
+        seconds[method] = (pairs * (n / few) ** 2 + rest * n / few) / ranks
         trial = attempt(lambda m=method: intrinsic_dimension(x, m, k=neighbors), memory=True)  # type: ignore[misc]
-        seconds[method] = trial.seconds * (n / few) ** 2 / ranks
         memory = max(memory, trial.peak * (n / few))
-    return Needs(n * d * np.dtype(dtype).itemsize / ranks + memory, seconds)
+    return Needs(memory, seconds)
 
 
 def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) -> Needs:
@@ -51,9 +58,9 @@ def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) 
     few = min(len(x), max(TRIAL_POINTS, min(10 * TRIAL_POINTS, 2 * TRIAL_NUMBERS // d)))
     part = np.ascontiguousarray(x[:: max(1, len(x) // few)][:few])
     packed, centers = PackedPoints(part), part[: max(1, min(k, len(part) // 2))]
-    draw = attempt(lambda: nearest(packed, part[:1]), repeats=3).seconds
-    assign = attempt(lambda: nearest(packed, centers), repeats=2).seconds
-    begin = attempt(lambda: k_means(packed, len(centers), start=centers, maxiter=1)).seconds
+    draw = attempt(lambda: nearest(packed, part[:1]), repeats=7).seconds
+    assign = attempt(lambda: nearest(packed, centers), repeats=5).seconds
+    begin = attempt(lambda: k_means(packed, len(centers), start=centers, maxiter=1), repeats=3).seconds
     fewer = max(1, min(len(centers), round(k * len(part) / n)))
     iterations = k_means(packed, fewer, start=part[:fewer], maxiter=maxiter).iterations
     share = n / len(part) / ranks
@@ -62,7 +69,7 @@ def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) 
         "k-means++": 1.5 * k * draw * share,
         "iterations": iterations * (assign * k / len(centers) + sums) * share,
     }
-    memory = 2.1 * n * d * x.dtype.itemsize / ranks + 60.0 * n + 32.0 * k * d
+    memory = 1.1 * n * d * x.dtype.itemsize / ranks + 60.0 * n + 32.0 * k * d
     return Needs(memory, seconds)
 
 
@@ -90,7 +97,7 @@ def distance_needs(x: np.ndarray, y: np.ndarray, n: int, m: int, settings: Mappi
     own = n**2 + m**2
     both = pair * (2 * trial.result.iterations * n * m + TO_ITSELF * own)
     halves = pair * (trial.result.iterations * own / 2 + TO_ITSELF * own / 2)
-    memory = 3.0 * (n + m) * d * x.dtype.itemsize / ranks + trial.peak * (n + m) / sum(map(len, few))
+    memory = 2.0 * (n + m) * d * x.dtype.itemsize / ranks + trial.peak * (n + m) / sum(map(len, few))
     return Needs(memory, {"transport": both, "halves": halves})
 
 

@@ -24,8 +24,7 @@ def test_a_dry_run_tells_what_the_job_takes(action, n, words, tmp_path) -> None:
     words = [str(tmp_path / w) if w.endswith(".h5") else w for w in words]
     module = {"dimension": "dimension"}.get(action, "clusters")
     found = compared(f"sci.cli.commands.ensembles.{module}", "ensemble", action, tmp_path / "a.npy", *words)
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert not found.misses, found
 
 
 def test_the_time_of_a_dimension_is_quadratic_and_shared_by_ranks() -> None:
@@ -47,8 +46,7 @@ def test_a_dry_run_of_a_distance_tells_what_it_takes(tmp_path) -> None:
         np.save(tmp_path / f"{name}.npy", RNG.normal(size=(2500, 6)) + shift)
     module = "sci.cli.commands.ensembles.distance"
     found = compared(module, "ensemble", "distance", tmp_path / "a.npy", tmp_path / "b.npy", "--reg", "0.02")
-    assert 1 / 1.5 < found.memory_ratio < 1.5, found
-    assert 1 / 3 < found.time_ratio < 3, found
+    assert not found.misses, found
 
 
 def test_the_time_of_a_distance_grows_with_the_pairs() -> None:

@@ -13,7 +13,7 @@ from sci.cli.commands.ensembles.frames import is_trajectory
 from sci.cli.commands.ensembles.points import Points, principal_places, read_inputs
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.ensembles import clusters_needs
-from sci.cli.estimates.needs import goes_on
+from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.outcome import require_writable, tell
 from sci.cli.sharing import rows_to_first
 from sci.distributed import agreed, size
@@ -103,7 +103,7 @@ def _fits(a: argparse.Namespace, points: Points, k: int) -> bool:
         a,
         lambda: clusters_needs(points.x, n, k, a.maxiter, size(a.comm)),
         bound=3.0 * n * d * each / size(a.comm) + 60.0 * n + 40.0 * k * d,
-        disk=40.0 * n + k * d * each,
+        disk=file_bytes(32.0 * n + k * d * each, 12),
         outputs=[a.output, a.frames, a.plot],
         remedy="take every STEP-th point by --range ::STEP, fewer --clusters, or more ranks",
         about={"points": n, "coordinates": d, "clusters": k},
