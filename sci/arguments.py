@@ -22,7 +22,7 @@ import numpy as np
 
 from sci.backend import is_device_array
 from sci.distributed import agreed
-from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, OutOfMemoryError, SciError, ShapeError
 
 __all__ = ["RAW_ERRORS", "Check", "Computed", "Real", "Signature", "collective_entry", "entry"]
 
@@ -32,8 +32,8 @@ Computed: TypeAlias = Annotated[float, "number"]
 Real: TypeAlias = Annotated[Any, "real"]
 """An array of real numbers, where complex ones would lose their imaginary part."""
 
-RAW_ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, StopIteration)
-"""What NumPy and Python raise for arguments that do not fit."""
+RAW_ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, StopIteration, MemoryError)
+"""What NumPy and Python raise for arguments that do not fit, also into memory."""
 
 _OURS = frozenset({"sci", "numpy", "scipy", "cupy", "cupyx", "h5py", "tqdm", "mpi4py", *sys.stdlib_module_names})
 _LENGTH = 80
@@ -250,7 +250,7 @@ def shown(value: Any) -> str:
     if _is_class(value):
         return f"the class {value.__name__}"
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
-    if dtype is not None and shape is not None:
+    if dtype is not None and isinstance(shape, tuple):
         if shape == ():
             return f"{value!r}"
         known = isinstance(value, np.ndarray) or is_device_array(value)
@@ -338,7 +338,9 @@ class Signature:
     def _error(self, name: str, check: Check, value: Any) -> SciError:
         name, value, check = check.narrowed(name, value)
         kind = InvalidValueError if isinstance(value, check.near) and not isinstance(value, bool) else DTypeError
-        return kind(f"{self.name}: {name} is {shown(value)}; expected {check.text}")
+        numbers = isinstance(value, list | tuple | int | float) and not isinstance(value, bool)
+        fix = f": pass numpy.asarray({name})" if numbers and "an array of" in check.text else ""
+        return kind(f"{self.name}: {name} is {shown(value)}; expected {check.text}{fix}")
 
     def refuse(self, error: SciError, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Raise `error`, on all ranks if the call is collective."""
@@ -376,6 +378,8 @@ class Signature:
         if kind is InvalidValueError and arrays and isinstance(error, ValueError | IndexError):
             kind = ShapeError
         cause = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError):
+            return OutOfMemoryError(f"{self.name} takes more memory than there is ({cause}) with: {given}")
         return kind(f"{self.name} cannot take these arguments ({cause}): {given}; expected those of its documentation")
 
 

@@ -44,6 +44,10 @@ class DiskFullError(FileFormatError):
     """A file does not fit on its disk, or in the quota there."""
 
 
+class OutOfMemoryError(SciError, MemoryError):
+    """An array that the arguments ask for does not fit into memory."""
+
+
 class SchemaVersionError(FileFormatError):
     """A file was written by a newer version of the library."""
 

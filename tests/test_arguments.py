@@ -17,7 +17,12 @@ from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.arguments import Computed, entry
-from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
+from sci.backend import Array
+from sci.errors import DTypeError, InvalidValueError, OutOfMemoryError, SciError, ShapeError
+from sci.operators import FNO
+from sci.potentials import Particles, RangeSeparatedPotential
+from sci.problems import darcy_flow
+from sci.sequence import lightning_attention
 
 ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG
 CALLS = {f"{room}.{name}": call for room, make in ROOMS.items() for name, call in make().items()}
@@ -220,3 +225,49 @@ def test_shapes_that_numpy_refuses_are_shape_errors_that_show_the_arrays() -> No
 
     with pytest.raises(ShapeError, match=r"a an array of shape \(2, 3\) and dtype float64; b an array"):
         product(np.ones((2, 3)), np.ones((2, 3)))
+
+
+@entry
+def _spread(x: Array, width: float, n: int) -> np.ndarray:
+    """Stand for a function that takes an array, a real number and a size."""
+    return np.ones(n) * width * x.sum()
+
+
+def test_a_list_where_an_array_is_meant_is_refused_with_the_fix() -> None:
+    for value in ([1.0, 2.0], (1.0, 2.0), 3, 0.5):
+        with pytest.raises(DTypeError, match=r"x is .*; expected an array of numbers .*: pass numpy\.asarray\(x\)"):
+            _spread(value, 1.0, 2)  # type: ignore[arg-type]
+    with pytest.raises(DTypeError) as caught:
+        _spread("ab", 1.0, 2)  # type: ignore[arg-type]
+    assert "asarray" not in str(caught.value)
+
+
+def test_an_integer_is_a_real_number_and_integers_are_numbers() -> None:
+    assert _spread(np.arange(3), 2, 2).tolist() == [6.0, 6.0]
+    q = np.random.default_rng(0).normal(size=(2, 4, 3))
+    whole, real = (lightning_attention(q, q, q, np.array([1, 2], dtype))[0] for dtype in (int, float))
+    np.testing.assert_array_equal(whole, real)
+    _, residuals = lightning_attention.forward(q, q, q, np.array([1, 2]))
+    gradient = lightning_attention.vjp((q, None), residuals)[3]
+    assert gradient.dtype == np.float64
+    assert (gradient != np.rint(gradient)).any()
+
+
+@pytest.mark.parametrize("n", [10**30, 10**19, 10**14, 2**62])
+def test_sizes_beyond_all_memory_leave_as_errors_of_ours(n: int) -> None:
+    ion = Particles([[0.0, 0.0, 0.0]], [1.0])
+    for call in (
+        lambda: _spread(np.ones(2), 1.0, n),
+        lambda: darcy_flow(n, 8),
+        lambda: FNO((4, 4), 1, 1, n, 1),
+        lambda: RangeSeparatedPotential(ion, 1e-3, expected_targets=n),
+    ):
+        with pytest.raises(SciError, match=str(n)[:8]) as caught:
+            call()
+        assert len(str(caught.value)) < 500
+
+
+def test_what_does_not_fit_into_memory_is_a_memory_error_too() -> None:
+    with pytest.raises(MemoryError, match=r"_spread takes more memory than there is .* n 100000000000000") as caught:
+        _spread(np.ones(2), 1.0, 10**14)
+    assert isinstance(caught.value, OutOfMemoryError)

@@ -106,18 +106,18 @@ def _failed(error: BaseException, rank: int | None = None) -> int:
 
 def _judged(error: BaseException) -> tuple[int, str]:
     """Return the exit code and the line of an error."""
+    if isinstance(error, MemoryError):
+        return 1, _NO_MEMORY.format(_of_another_rank(str(error)))
     if isinstance(error, Failure):
         return 1, _as_options(_of_another_rank(str(error)))
     if isinstance(error, SciError):
         foreign = type(error) is SciError  # what another rank raises, if it is none of sci.errors
         failed = foreign or isinstance(error, KernelCompileError | ConvergenceError | DiskFullError)
         return 1 if failed else 2, _as_options(_of_another_rank(str(error)))
-    if isinstance(error, MemoryError):
-        return 1, _NO_MEMORY.format(error)
     return 1, f"{type(error).__name__}: {error} (this is a bug in sci; SCI_DEBUG=1 shows where)"
 
 
-_NO_MEMORY = "out of memory ({}); use a larger --tol, a smaller --grid, or a machine with more"
+_NO_MEMORY = "out of memory ({}); make the job smaller, as --dry-run tells what it takes, or use a machine with more"
 
 
 def _of_another_rank(message: str) -> str:

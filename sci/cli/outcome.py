@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sci.errors import InvalidValueError, SciError
+from sci.errors import InvalidValueError, OutOfMemoryError, SciError
 
 __all__ = [
     "Failure",
@@ -40,6 +40,8 @@ def computing() -> Iterator[None]:
     """Turn errors of the library into a `Failure`; for use after the input was read and checked."""
     try:
         yield
+    except OutOfMemoryError:
+        raise
     except SciError as error:
         raise Failure(str(error)) from error
 

@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.interpolate import RectBivariateSpline
 from scipy.sparse.linalg import spsolve
 
+from sci.arguments import collective_entry
 from sci.distributed import Comm, abort_on_error, agreed, rank_of, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.problems.random_fields import neumann_random_field, require_parameters, sample_generator
@@ -15,6 +16,7 @@ from sci.progress import progress
 __all__ = ["darcy_flow", "solve_darcy"]
 
 
+@collective_entry
 def darcy_flow(
     n_samples: int,
     grid: int,

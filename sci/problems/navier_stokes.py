@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, as_finite, namespace, namespace_of, require_finite, to_device
 from sci.distributed import Comm, abort_on_error, agreed, rank_of, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
@@ -36,6 +37,7 @@ def kolmogorov_force(n: int) -> np.ndarray:
     return force
 
 
+@collective_entry
 def navier_stokes(
     n_samples: int,
     grid: int,
@@ -117,6 +119,7 @@ def navier_stokes(
     return initial, later
 
 
+@entry
 def evolve_vorticity(
     vorticity: Array,
     force: Array,

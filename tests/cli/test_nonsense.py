@@ -49,6 +49,7 @@ COMMANDS: dict[str, list[str]] = {
     "operator predict": ["m.h5", "s.h5", "-o", "out.h5"],
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
     "solve run": ["p.h5", "-o", "out.h5"],
+    "spectrum": ["p.h5", "-o", "out.h5", "--probes", "2", "--steps", "4"],
     "solve train": ["-o", "out.h5", "--sizes", "8", "--steps", "1"],
     "ensemble dimension": ["s.h5", "--neighbors", "3"],
     "ensemble cluster": ["ions.xyz", "-k", "1", "-o", "out.h5"],

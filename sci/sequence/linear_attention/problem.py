@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.backend import Array, is_device_array, namespace
 from sci.distributed import Comm, agreed, form
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.checks import check_choice, check_dtypes, working_dtype
 
 __all__ = ["LightningMethod", "LinearProblem", "agreed_linear_problem", "check_linear"]
@@ -73,7 +73,7 @@ def agreed_linear_problem(
     fq, fk, fv = (xp.ascontiguousarray(a.reshape(b, n, a.shape[-1]), dtype=work) for a in (q, k, v))
     initial = xp.zeros((b, d, e), work) if state is None else xp.ascontiguousarray(state.reshape(b, d, e), dtype=work)
     slopes = xp.ascontiguousarray(decay.astype(work, copy=False))
-    lengths, dtypes = agreement.table[:, 0], (q.dtype, decay.dtype)
+    lengths, dtypes = agreement.table[:, 0], (q.dtype, decay.dtype if decay.dtype.kind == "f" else slopes.dtype)
     return LinearProblem(fq, fk, fv, slopes, initial, lengths, method, comm, leading, dtypes, state is not None)
 
 
@@ -91,10 +91,10 @@ def check_linear(q: Array, k: Array, v: Array, decay: Array, state: Array | None
         )
     check_dtypes({"q": q, "k": k, "v": v})
     xp = namespace(q, decay, state)
-    if decay.shape != (q.shape[-3],) or decay.dtype.kind != "f":
-        raise ShapeError(
-            f"decay has shape {decay.shape} of {decay.dtype}; expected ({q.shape[-3]},) floats, one per head"
-        )
+    if decay.shape != (q.shape[-3],):
+        raise ShapeError(f"decay has shape {decay.shape}; expected ({q.shape[-3]},), one number per head")
+    if decay.dtype.kind not in "iuf":
+        raise DTypeError(f"decay has dtype {decay.dtype}; expected real numbers")
     if not bool((decay >= 0).all()) or not bool(xp.isfinite(decay).all()):
         raise InvalidValueError("decay holds negative, infinite or NaN entries; expected 0 or more: lam = exp(-decay)")
     expected = (*q.shape[:-2], q.shape[-1], v.shape[-1])
