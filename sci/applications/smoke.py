@@ -23,6 +23,7 @@ class SmokeFrame:
     Parameters
     ----------
     time : float
+        Time since the start, in the unit of the plume's steps.
     density : (*grid) float64 array
         Of smoke, in [0, 1], at cell centers.
     velocity : tuple of arrays

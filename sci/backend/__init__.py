@@ -53,6 +53,7 @@ def is_device_array(array: object) -> bool:
     Returns
     -------
     bool
+        True for an array of CuPy.
     """
     return type(array).__module__.partition(".")[0] == "cupy"
 
@@ -151,7 +152,8 @@ def to_host(array: Array) -> np.ndarray:
 
     Returns
     -------
-    array
+    NumPy array
+        With the shape and dtype of `array`.
     """
     if is_device_array(array):
         host: np.ndarray = importlib.import_module("cupy").asnumpy(array)
@@ -171,7 +173,8 @@ def to_device(array: Array, xp: ModuleType) -> Array:
 
     Returns
     -------
-    array
+    array of `xp`
+        With the shape and dtype of `array`, on the present device for CuPy.
     """
     if xp is np:
         return to_host(array)
@@ -228,7 +231,8 @@ def as_finite(
 
     Returns
     -------
-    array
+    array of `dtype`
+        In C order; the argument itself if it is that already.
 
     Raises
     ------
@@ -268,6 +272,7 @@ def as_points(points: Array, name: str = "points", *, xp: ModuleType | None = No
 
     Returns
     -------
-    array
+    (n, 3) float64 array
+        In C order; the argument itself if it is that already.
     """
     return as_finite(points, name, shape=(None, 3), xp=xp)

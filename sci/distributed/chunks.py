@@ -117,6 +117,7 @@ def unshard(array: Array, comm: Comm = None, axis: int = 0, layout: Layout = "co
     Returns
     -------
     array
+        The whole array, on every rank, with the length of `axis` summed over ranks.
 
     Raises
     ------

@@ -174,6 +174,7 @@ def broadcast_object(value: Any, comm: Comm = None, root: int = 0) -> Any:
     Returns
     -------
     object
+        An equal object on every rank; on `root` the very one.
 
     Notes
     -----

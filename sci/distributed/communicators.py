@@ -81,6 +81,7 @@ def size(comm: Comm) -> int:
     Returns
     -------
     int
+        The number of ranks.
     """
     return 1 if comm is None else int(comm.Get_size())
 
@@ -96,6 +97,7 @@ def rank_of(comm: Comm) -> int:
     Returns
     -------
     int
+        From 0 to the number of ranks less one.
     """
     return 0 if comm is None else int(comm.Get_rank())
 

@@ -206,6 +206,7 @@ def recv(
     source : int
         Another rank.
     tag : int
+        That of the message, as the sender gave it.
     xp : module
         numpy or cupy: where the array is to lie.
     comm : mpi4py communicator

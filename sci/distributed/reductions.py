@@ -135,6 +135,7 @@ def allreduce_max(array: Array, comm: Comm = None, *, checked: bool = False) -> 
     Returns
     -------
     array
+        The maxima, the same on every rank, with the shape and dtype of `array`.
     """
     return _allreduce(array, comm, "allreduce_max", "maximum", checked)
 

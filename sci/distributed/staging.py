@@ -42,6 +42,7 @@ def cuda_aware() -> bool:
     Returns
     -------
     bool
+        True if the MPI library takes device buffers.
     """
     choice = get_option("cuda_aware_mpi")
     return bool(choice == "on" or (choice == "auto" and _library_takes_device_memory()))

@@ -39,6 +39,7 @@ class Clusters:
     inertia : float
         Sum of the squared distances of all points.
     iterations : int
+        Rounds of assignment that were made.
     converged : bool
         Whether the last iteration changed no label.
 
@@ -245,6 +246,7 @@ def k_means(
     start : (k, D), optional
         First centers; drawn by k-means++ unless given.
     maxiter : int
+        Rounds of assignment at most.
     seed : int
         Of k-means++.
     comm : mpi4py communicator, optional

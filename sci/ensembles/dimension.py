@@ -31,6 +31,7 @@ class IntrinsicDimension:
     Parameters
     ----------
     value : float
+        The estimate, without a unit.
     standard_error : float
         Of sampling; the bias by curvature and by the boundary of the set comes on top.
     method : {"mle", "twonn"}

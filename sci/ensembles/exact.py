@@ -31,6 +31,7 @@ def exact_transport(cost: Real, *, a: Real | None = None, b: Real | None = None)
     Returns
     -------
     value : float
+        The least cost, in units of the cost function times those of the weights.
     plan : (n, m) float64 array
 
     Raises

@@ -94,6 +94,7 @@ def superpose(
     tol : float
         Change of the mean structure at which it rests, relative to its radius of gyration.
     maxiter : int
+        Rounds of superposition and mean at most.
     comm : mpi4py communicator, optional
         Each rank holds frames of its own.
 

@@ -37,6 +37,7 @@ class Transport:
     error : float
         Sum of the absolute errors of the marginals of the plan (balanced), or of the fixed point (unbalanced).
     iterations : int
+        Updates of the potentials that were made.
 
     Examples
     --------
@@ -98,6 +99,7 @@ def sinkhorn(
     tol : float
         Largest `error`, relative to the sum of the weights.
     maxiter : int
+        Updates of the potentials at most.
     comm : mpi4py communicator, optional
         Each rank holds points of its own.
 

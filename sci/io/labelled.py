@@ -30,6 +30,7 @@ class LabelledArray:
     Parameters
     ----------
     values : array
+        The numbers, one axis for each name of `dims`.
     dims : tuple of str
         Names of its axes. The array of one axis that has its own name gives the places on that axis.
     units : str

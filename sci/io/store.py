@@ -142,6 +142,7 @@ def load(path: str | Path, *, external_data: bool | None = None) -> Any:
     Returns
     -------
     object
+        Of the class that was saved: arrays in it are those that were written, bit for bit.
 
     Raises
     ------
@@ -272,6 +273,7 @@ def load_results(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
+        By name: numbers, arrays, texts, and dicts of them.
 
     Raises
     ------

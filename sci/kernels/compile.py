@@ -113,6 +113,7 @@ def compiled_kernels_available(compiler: str | None = None) -> bool:
     Returns
     -------
     bool
+        True if kernels run compiled on the CPU here.
     """
     if find_compiler(compiler) is not None:
         return True

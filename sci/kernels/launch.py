@@ -144,6 +144,7 @@ def block_size(array: Any) -> int:
     Returns
     -------
     int
+        Threads of a block.
     """
     return DEVICE_BLOCK if is_device_array(array) else HOST_BLOCK
 
@@ -154,6 +155,7 @@ def host_threads() -> int:
     Returns
     -------
     int
+        At least 1, at most 4096.
     """
     chosen = get_option("threads")
     if chosen:
@@ -181,6 +183,7 @@ def use_compiled(kernel: Kernel, array: Any) -> bool:
     Returns
     -------
     bool
+        True for the compiled kernel.
     """
     mode = get_option("kernels")
     if mode == "reference":

@@ -35,7 +35,8 @@ def initial_uniform(
 
     Returns
     -------
-    array
+    array of `shape` and `dtype`
+        On `device`.
 
     Raises
     ------
@@ -67,10 +68,12 @@ def initial_normal(
     seed, shape, dtype, device
         As in `initial_uniform`, but `dtype` may be complex.
     std : float
+        Root mean square of the modulus.
 
     Returns
     -------
-    array
+    array of `shape` and `dtype`
+        On `device`.
 
     Examples
     --------
@@ -97,6 +100,7 @@ def count_parameters(parameters: Mapping[str, Array]) -> int:
     Returns
     -------
     int
+        Real numbers in all arrays; a complex one counts twice.
 
     Examples
     --------

@@ -37,7 +37,8 @@ def rotation_matrices(quaternions: ArrayLike) -> Array:
 
     Returns
     -------
-    array
+    (n, 3, 3) array
+        Proper rotations: `positions @ R.T` turns rows of places.
 
     Raises
     ------

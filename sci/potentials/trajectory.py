@@ -60,6 +60,7 @@ class FramePlan:
     method : "direct", "format" or "periodic"
         The sum over all pairs, a `RangeSeparatedPotential`, or a `PeriodicPotential`.
     tol : float
+        Relative error of the potential that every frame is computed to.
     kernel : "coulomb" or "yukawa"
     kappa : float
         Screening, 1/angstrom.

@@ -46,6 +46,7 @@ def darcy_flow(
     alpha, tau : float
         Smoothness and inverse length of the field, see `neumann_random_field`.
     seed : int
+        Sample i follows from the seed and i alone.
     comm : mpi4py communicator, optional
         Shares the samples between the ranks.
 

@@ -29,7 +29,8 @@ def kolmogorov_force(n: int) -> np.ndarray:
 
     Returns
     -------
-    array
+    (n, n) float64 array
+        Values of f, without units.
     """
     x = np.arange(n) / n
     angle = 2.0 * np.pi * (x[:, None] + x)
@@ -70,6 +71,7 @@ def navier_stokes(
     alpha, tau : float
         Smoothness and inverse length of the initial field, see `periodic_random_field`.
     seed : int
+        Sample i follows from the seed and i alone.
     device : {"cpu", "cuda"}
     comm : mpi4py communicator, optional
         Shares the samples between the ranks.
@@ -142,6 +144,7 @@ def evolve_vorticity(
     time_step : float
         Longest step; every record is met exactly by shortening it.
     n_records : int
+        Instants kept, evenly spread, the last at `time`.
 
     Returns
     -------

@@ -26,6 +26,7 @@ def sphere_and_blob(n: int, seed: int = 19) -> np.ndarray:
     Parameters
     ----------
     n : int
+        Cells along each axis.
     seed : int
         Of the blob: the region where a random smooth field is highest, which with the sphere takes 7.2 % of the box.
 
@@ -70,6 +71,7 @@ def divergence_source(mask: np.ndarray, seed: int = 1) -> np.ndarray:
     ----------
     mask : (*grid) bool array
     seed : int
+        Of the random field.
 
     Returns
     -------
@@ -106,7 +108,8 @@ def noise_source(mask: np.ndarray, seed: int = 1) -> np.ndarray:
 
     Returns
     -------
-    array
+    (*grid) float64 array
+        Zero outside of the fluid.
     """
     result = np.random.default_rng(seed).normal(size=mask.shape) * mask
     return _of_unit_norm(result)
@@ -131,7 +134,8 @@ def right_hand_side(mask: np.ndarray, kind: str = "div", seed: int = 1) -> np.nd
 
     Returns
     -------
-    array
+    (*grid) float64 array
+        Of unit norm, zero outside of the fluid.
 
     Raises
     ------

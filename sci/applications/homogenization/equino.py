@@ -82,6 +82,7 @@ class EquiNO:
     width, depth : int
         Neurons of a hidden layer and number of hidden layers.
     seed : int
+        Of the first parameters.
 
     References
     ----------
@@ -157,6 +158,7 @@ class EquiNO:
         rtol : float
             Change of `b` in the last step, over `b`.
         max_steps : int
+            Newton steps at most.
 
         Returns
         -------

@@ -193,7 +193,8 @@ def frobenius(a: Array, b: Array) -> Array:
 
     Returns
     -------
-    array
+    (*grid) array
+        The product at each point, in the product of the units.
     """
     return (to_device(SHEAR, namespace(a)) * a * b).sum(axis=-3)
 

@@ -27,6 +27,7 @@ class Equilibrium:
     residual : float
         Root mean square of the part of the stress that is not divergence-free, over that of the stress.
     newton_steps, cg_iterations : int
+        Steps of Newton's method, and iterations of conjugate gradients in all of them.
 
     Examples
     --------
@@ -207,7 +208,8 @@ def circular_inclusions(n: int, circles: Sequence[tuple[float, float, float]]) -
 
     Returns
     -------
-    array
+    (n, n) array
+        1 in the circles, 0 elsewhere.
 
     Examples
     --------

@@ -97,7 +97,8 @@ def scatter_grid(array: Array, decomposition: GridDecomposition) -> Array:
 
     Returns
     -------
-    array
+    (..., *local_shape) array
+        A copy of this rank's cells.
 
     Raises
     ------
@@ -120,7 +121,8 @@ def gather_grid(array: Array, decomposition: GridDecomposition) -> Array:
 
     Returns
     -------
-    array
+    (..., *grid_shape) array
+        The whole grid, on every rank, in the dtype and on the device of `array`.
 
     Raises
     ------

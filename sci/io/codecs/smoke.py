@@ -158,6 +158,7 @@ def save_smoke(
     Returns
     -------
     int
+        The number of frames that were written.
 
     Raises
     ------

@@ -133,6 +133,7 @@ def read_text(item: Any, name: str, default: str | None = None) -> str:
     Returns
     -------
     str
+        The text.
 
     Raises
     ------
@@ -229,7 +230,8 @@ def read_array(
 
     Returns
     -------
-    array
+    NumPy array
+        The numbers, in the byte order of the machine.
 
     Raises
     ------

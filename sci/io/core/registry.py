@@ -256,7 +256,8 @@ def read_member(group: Group, name: str, cls: type) -> Any:
 
     Returns
     -------
-    object
+    object of `cls`
+        As its codec makes it.
 
     Raises
     ------

@@ -40,6 +40,7 @@ def count_frames(path: str | Path, *, topology: str | Path | None = None, charge
     Returns
     -------
     int
+        Frames in the file, without reading their places.
 
     Raises
     ------

@@ -78,6 +78,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     Returns
     -------
     object
+        What `function` returns.
 
     Notes
     -----

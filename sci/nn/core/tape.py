@@ -334,7 +334,7 @@ def value_of(x: Any) -> Any:
 
     Returns
     -------
-    object
+    array, or `x` itself
 
     Examples
     --------

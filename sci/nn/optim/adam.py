@@ -123,8 +123,10 @@ class Adam:
     Parameters
     ----------
     learning_rate : float
+        About the change of a parameter in a step.
     betas : (float, float)
     eps : float
+        Added to the root of the second moment, in units of the gradient.
     weight_decay : float
         Here weight_decay w is added to the gradient; `AdamW` shrinks w by 1 - learning_rate weight_decay instead.
     rates : dict name -> float
@@ -231,6 +233,7 @@ def global_norm(gradients: Mapping[str, Array]) -> float:
     Returns
     -------
     float
+        Root of the sum of squared moduli over all arrays.
 
     Notes
     -----

@@ -35,6 +35,7 @@ def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     Returns
     -------
     array
+        What is left of `step`, with its shape.
 
     Examples
     --------
@@ -180,6 +181,7 @@ class SGDP:
     Parameters
     ----------
     learning_rate, momentum : float
+        Size of a step over that of the gradient, and the part of the last step that is kept.
     nesterov : bool
     weight_decay : float
         w shrinks by 1 - learning_rate weight_decay / (1 - momentum).

@@ -29,6 +29,7 @@ class MFAC:
     Parameters
     ----------
     learning_rate : float
+        Size of a step over that of the preconditioned gradient.
     window : int
         m, the number of gradients kept.
     damping : float

@@ -36,6 +36,7 @@ class SPDNet:
     sizes : sequence of int
         Rows of the matrices: of the inputs, then after each block; none larger than the one before.
     classes : int
+        Number of classes.
     in_channels, hidden_channels : int
     batch_norm : bool
         Normalize after each BiMap, see `GBWBatchNorm`.

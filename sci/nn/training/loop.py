@@ -135,6 +135,7 @@ def train(
     optimizer : Optimizer
         `Adam`, `AdamW`, `AdamP`, `SGDP`, or any object with their two methods.
     epochs, batch_size : int
+        Passes over the samples from the start of the training, and samples of a step on all ranks together.
     schedule : callable, optional
         Factor of the learning rate as a function of epochs, see `sci.nn.optim.schedules`.
     schedule_each : "epoch" or "step"

@@ -156,7 +156,8 @@ def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
 
     Returns
     -------
-    array
+    (batch, out_channels, *grid) array
+        In the dtype and on the device of `x`.
 
     Raises
     ------

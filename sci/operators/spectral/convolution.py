@@ -140,6 +140,7 @@ class SpectralConv:
         Parameters
         ----------
         in_channels, out_channels : int
+            Channels of the input and of the output.
         n_modes : sequence of int
             Total number of wavenumbers along each axis, of both signs; n // 2 + 1 columns along the last.
         factorization : "dense", "tucker", "cp" or "tt"

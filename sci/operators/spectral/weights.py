@@ -37,6 +37,7 @@ class WeightFormat:
     Parameters
     ----------
     in_channels, out_channels : int
+        Channels that the weights mix, and those that they make.
     modes : tuple of int
         Stored modes along each axis, columns of the half spectrum last.
     factorization : "dense", "tucker", "cp" or "tt"

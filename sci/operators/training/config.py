@@ -19,6 +19,7 @@ class TrainingConfig:
     Parameters
     ----------
     epochs, batch_size : int
+        Passes over the samples, and samples of a step on all ranks together.
     learning_rate : float
         At the start; at most 1.
     weight_decay : float

@@ -29,7 +29,8 @@ def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
 
     Returns
     -------
-    array
+    (n, channel, *grid) array
+        Float32, or float64 where it was that.
 
     Raises
     ------

@@ -60,7 +60,9 @@ def attention_cost(
     heads : int
         Heads times batches.
     head_dim : int
+        Numbers per token and head.
     n_ranks : int
+        Ranks that the sequence is spread over.
     method : {"ring", "rsa", "ulysses"}
     causal : bool
     dtype : {"float16", "float32", "float64"}

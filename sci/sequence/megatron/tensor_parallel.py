@@ -160,7 +160,8 @@ def parallel_mlp(weights: Mapping[str, Array], x: Array, *, comm: Comm = None, s
 
     Returns
     -------
-    object
+    (..., n, width) array or Variable
+        The same on every rank; with `sequence`, this rank's tokens.
 
     Notes
     -----
@@ -205,13 +206,15 @@ def parallel_attention(
         Takes q, k, v (batch, own heads, n, head_dim) and returns values of that shape; it may have ranks of its own,
         over which the sequence is spread.
     head_dim : int
+        Numbers per token and head.
     comm : mpi4py communicator, optional
         Over which the heads are spread.
     sequence : bool
 
     Returns
     -------
-    object
+    (batch, n, width) array or Variable
+        The same on every rank; with `sequence`, this rank's tokens.
 
     Notes
     -----

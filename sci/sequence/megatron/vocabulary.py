@@ -49,6 +49,7 @@ def vocabulary_embedding(
     tokens : (...) integer array
         The same on all ranks.
     vocabulary : int
+        Words of all ranks together.
     comm : mpi4py communicator, optional
     sequence : bool
         Return this rank's run of the tokens (axis -2) alone.
@@ -119,6 +120,7 @@ def vocabulary_cross_entropy(
     labels : (...) integer array
         From 0 to `vocabulary` - 1, or `ignore_index`; the same on all ranks.
     vocabulary : int
+        Words of all ranks together.
     total : int
         What to divide by: for the mean, the labels of the batch that are not ignored.
     ignore_index : int, optional

@@ -133,6 +133,7 @@ def transnormer_decays(heads: int, layer: int, layers: int) -> np.ndarray:
     Parameters
     ----------
     heads : int
+        Number of heads.
     layer : int
         Counts from 0.
     layers : int
@@ -193,6 +194,7 @@ def gated_linear_attention(
     attend : callable
         Takes q, k, v (batch, heads, n, d) and returns the mixed values: `lightning_attention`.
     heads : int
+        Number of heads, which divides the width.
     start : int
         Position of the first token, for the rotation.
 
@@ -233,7 +235,8 @@ def gated_unit(weights: Mapping[str, Array], x: Array) -> Any:
 
     Returns
     -------
-    object
+    (batch, n, width) array or Variable
+        As `x` is.
 
     References
     ----------

@@ -25,6 +25,7 @@ class TextWindows:
     ----------
     text : bytes
     length : int
+        Tokens of a window.
     device : {"cpu", "cuda"}
         Where the windows are to lie.
 

@@ -266,9 +266,11 @@ class TransNormer:
         prompt : bytes
             At least one.
         n : int
+            Bytes to append.
         temperature : float
             0 takes the likeliest byte each time.
         seed : int
+            Of the draws.
 
         Raises
         ------

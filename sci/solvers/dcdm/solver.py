@@ -32,6 +32,7 @@ class DeepConjugateDirection:
     parameters : dict of arrays, optional
         Untrained from `seed` if not given.
     seed : int
+        Of the first parameters.
     dtype : dtype
 
     Raises
@@ -149,6 +150,7 @@ class DeepConjugateDirection:
         right_hand_sides : (count, *grid) or (count, n) array
             Of unit length, for example from `ritz_right_hand_sides`.
         epochs, batch_size : int
+            Passes over the samples, and samples of a step.
         learning_rate : float
             Of Adam, constant.
         seed : int

@@ -26,10 +26,12 @@ def ritz_right_hand_sides(
     vectors : (m, n) array
         Orthonormal Ritz vectors, their values ascending.
     count : int
+        Number of right-hand sides.
     lower : float
         Part of the vectors that counts as lower: 0.55 is m / 2 + 500 of the paper's m = 10,000; 0.6 is the choice of
         later work with m = 1,600.
     seed : int
+        Of the random vectors.
     dtype : dtype
 
     Returns

@@ -39,6 +39,7 @@ class SolveResult:
     x : array
         The solution, of the shape of b.
     iterations : int
+        Products with A in the loop, without those that check the residual.
     residual_norms : (iterations + 1,) array
         2-norm of b - A x at the start and after each iteration. Where `converged`, the last one was recomputed from x.
         For columns (n, k) of b the norms are (iterations + 1, k), each column's last norm repeated after it ended.

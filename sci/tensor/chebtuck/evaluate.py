@@ -242,7 +242,8 @@ def evaluate_points_reference(core: Array, factors: Sequence[Array], domain: Box
 
     Returns
     -------
-    array
+    (n,) array
+        Values at the points.
     """
     xp = namespace(core, *factors, points)
     first, second, third = _axes_by_rank(core)
@@ -272,7 +273,8 @@ def gradient_points_reference(core: Array, factors: Sequence[Array], domain: Box
 
     Returns
     -------
-    array
+    (n, 3) array
+        Derivatives along x, y and z, over the units of `points`.
     """
     xp = namespace(core, *factors, points)
     order = _axes_by_rank(core)
