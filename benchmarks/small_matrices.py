@@ -79,8 +79,9 @@ def _rows(n: int, count: int, dtype: Any) -> None:
     loops = {"scipy": lambda: [scipy.linalg.solve_continuous_lyapunov(m, b) for m, b in zip(a[:few], g[:few])]}
     peers = {"numpy": lambda: numpy_lyapunov(a, g), **loops}
     _row(n, dtype, "lyapunov", count, lambda: lyapunov(a, g), peers, few)
-    loops = {"scipy": lambda: [scipy.linalg.polar(m) for m in g[:few]]}
-    _row(n, dtype, "polar", few, lambda: polar(g[:few]), loops, few)
+    square = (x[:few, :, :n] + 3 * np.eye(n)).astype(dtype)
+    loops = {"scipy": lambda: [scipy.linalg.polar(m) for m in square]}
+    _row(n, dtype, "polar", few, lambda: polar(square), loops, few)
 
 
 def _row(
