@@ -17,6 +17,8 @@ __all__ = ["clusters_needs", "dimension_needs", "distance_needs"]
 TRIAL_POINTS = 2000
 """Points of a trial at most, fewer where they have many coordinates."""
 TRIAL_NUMBERS = 2_000_000
+MOVED = 0.2
+"""Part of the points that moves in an iteration of k-means, on average."""
 TRIAL_TRANSPORT, TO_ITSELF = 800, 30
 """Points of a trial of transport, and steps of a set to itself."""
 
@@ -67,7 +69,8 @@ def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) 
     sums = max(0.0, begin - 2 * assign) / 2
     seconds = {
         "k-means++": 1.5 * k * draw * share,
-        "iterations": iterations * (assign * k / len(centers) + sums) * share,
+        # The first sums are of all points, later ones of those that moved.
+        "iterations": (iterations * assign * k / len(centers) + (1 + MOVED * iterations) * sums) * share,
     }
     memory = 1.1 * n * d * x.dtype.itemsize / ranks + 60.0 * n + 32.0 * k * d
     return Needs(memory, seconds)
