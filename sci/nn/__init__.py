@@ -17,6 +17,12 @@ from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
+from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange, WeightMap
+from sci.nn.maps.compander import Compander
+from sci.nn.maps.deltas import WeightDelta, WeightDeltas, fingerprint
+from sci.nn.maps.loldu import LoLDU
+from sci.nn.maps.mapped import MappedParameters
+from sci.nn.maps.signatures import patched, weight_signature
 from sci.nn.ops.activations import gelu, relu, silu, tanh
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
 from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
@@ -49,11 +55,15 @@ __all__ = [
     "BatchCurvature",
     "BatchNoise",
     "Checkpoint",
+    "Compander",
     "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
+    "FreeWeight",
     "GBWBatchNorm",
     "GaussNewton",
+    "LoLDU",
+    "MappedParameters",
     "Model",
     "ModelState",
     "Op",
@@ -61,10 +71,15 @@ __all__ = [
     "Role",
     "SPDNet",
     "Schedule",
+    "ShiftedWeight",
     "StableRates",
     "Standardizer",
     "Tape",
     "Variable",
+    "WeightChange",
+    "WeightDelta",
+    "WeightDeltas",
+    "WeightMap",
     "WeightView",
     "WignerNoise",
     "WishartNoise",
@@ -91,6 +106,7 @@ __all__ = [
     "divide",
     "einsum",
     "embedding",
+    "fingerprint",
     "gather_tokens",
     "gelu",
     "global_norm",
@@ -113,6 +129,7 @@ __all__ = [
     "negative",
     "op",
     "pad",
+    "patched",
     "pointwise_conv",
     "positive_definite",
     "power",
@@ -146,5 +163,6 @@ __all__ = [
     "value_and_gradients",
     "value_of",
     "warm_up",
+    "weight_signature",
     "with_roles",
 ]

@@ -135,6 +135,43 @@ def _roles() -> dict[str, Call]:
     }
 
 
+def _maps() -> dict[str, Call]:
+    model, w = {"w": real(4, 3), "b": real(4)}, RNG.uniform(-1, 1, (4, 3))
+    loldu, compander = nn.LoLDU(model["w"], 2), nn.Compander(w)
+    shifted, free = nn.ShiftedWeight(w, real(4, 3)), nn.FreeWeight(w)
+    mapped = nn.MappedParameters(model, {"w": loldu})
+    delta, deltas = mapped.delta(mapped.start()), nn.WeightDeltas({"a": mapped.delta(mapped.start())})
+    found = nn.weight_signature(model, {n: a + 1 for n, a in model.items()}, {n: a**2 for n, a in model.items()})
+    clean = {n: a + 1 for n, a in model.items()}
+    maps = {"LoLDU": loldu, "Compander": compander, "ShiftedWeight": shifted, "FreeWeight": free}
+    methods: dict[str, Call] = {}
+    for name, one in maps.items():
+        methods |= {f"{name}.{m}": call(getattr(one, m), one.start()) for m in ("forward", "fold", "change")}
+        weight, residuals = one.forward(one.start())
+        methods[f"{name}.vjp"] = call(one.vjp, weight, residuals)
+        methods[f"{name}.from_change"] = call(type(one).from_change, one.weight, one.change(one.start()))
+    return {
+        **methods,
+        "Compander": call(nn.Compander, w, a=1.5, b=0.5),
+        "FreeWeight": call(nn.FreeWeight, w),
+        "LoLDU": call(nn.LoLDU, model["w"], 2, pivots=loldu.pivots),
+        "MappedParameters": call(nn.MappedParameters, model, {"w": loldu}),
+        "MappedParameters.weights": call(mapped.weights, mapped.start()),
+        "MappedParameters.fold": call(mapped.fold, mapped.start()),
+        "MappedParameters.delta": call(mapped.delta, mapped.start()),
+        "ShiftedWeight": call(nn.ShiftedWeight, w, real(4, 3)),
+        "WeightChange": call(nn.WeightChange, "free", {"value": w}),
+        "WeightDelta": call(nn.WeightDelta, delta.model, dict(delta.changes)),
+        "WeightDelta.applied": call(delta.applied, model),
+        "WeightDelta.require": call(delta.require, model),
+        "WeightDeltas": call(nn.WeightDeltas, {"a": delta}),
+        "WeightDeltas.named": call(deltas.named, "a"),
+        "fingerprint": call(nn.fingerprint, model),
+        "patched": call(nn.patched, clean, [(found, 0.5)]),
+        "weight_signature": call(nn.weight_signature, model, clean, {n: a**2 for n, a in model.items()}, names=["w"]),
+    }
+
+
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
     spd = np.diag([1.0, 2.0, 4.0])[None, None] + np.zeros((2, 1, 1, 1))
@@ -155,6 +192,7 @@ def _nn() -> dict[str, Call]:
     return {
         **_curvature(),
         **_roles(),
+        **_maps(),
         "collect_activations": collect,
         **optimizers,
         **unary,
