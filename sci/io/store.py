@@ -14,6 +14,7 @@ from sci.errors import FileFormatError, InvalidValueError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import (
+    deltas,
     ensembles,
     homogenization,
     models,
@@ -42,7 +43,7 @@ from sci.potentials.grid import PotentialGrid
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
-    *(ensembles, homogenization, models, periodic, poisson, potential),
+    *(deltas, ensembles, homogenization, models, periodic, poisson, potential),
     *(samples, scaling, smoke, spectrum, tensors, trajectory),
 )
 

@@ -10,7 +10,16 @@ from sci.applications import Composite, EquiNO, LinearElastic, Saturating, Smoke
 from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
-from sci.nn import Checkpoint, ModelState, SPDNet, Standardizer
+from sci.nn import (
+    Checkpoint,
+    ModelState,
+    SPDNet,
+    Standardizer,
+    WeightChange,
+    WeightDelta,
+    WeightDeltas,
+    fingerprint,
+)
 from sci.operators import FNO, TFNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
@@ -71,6 +80,23 @@ def _exact(shapes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: numbers(*p.shape, start=7 * k).astype(p.dtype) for k, (name, p) in enumerate(shapes.items())}
 
 
+def make_deltas() -> WeightDeltas:
+    """Return two deltas of one model, with changes of every kind and dtype."""
+    model = {"w": numbers(4, 3).astype("f4"), "v": numbers(2, 3, start=5) / 8, "s": numbers(3).astype("c8") * 1j}
+    loldu = WeightChange(
+        "loldu", {"z": numbers(2).astype("f4"), "scale": np.ones((), "f4"), "pivots": np.array([[3, 0], [1, 1]])}
+    )
+    logs = {"log_a": np.zeros(()), "log_b": np.full((), 0.25)}
+    changes = {
+        "w": loldu,
+        "v": WeightChange("compander", {"v": numbers(2, 3), **logs}),
+        "s": WeightChange("free", {"value": numbers(3).astype("c8")}),
+    }
+    shift = WeightChange("shift", {"direction": 1j * numbers(3), "scale": np.ones(())})
+    own = fingerprint(model)
+    return WeightDeltas({"low viscosity": WeightDelta(own, changes), "Ω": WeightDelta(own, {"s": shift})})
+
+
 def make_models() -> dict[str, object]:
     """Return one model of every class but the largest."""
     fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
@@ -92,6 +118,7 @@ def make_models() -> dict[str, object]:
         "transnormer": former.with_parameters(_exact(former.parameters)),
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
+        "weight_deltas": make_deltas(),
         "spd_network": SPDNet.from_state(ModelState(spd.name, spd.options, _exact(spd.parameters))),
     }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite, to_device
 from sci.errors import DTypeError, InvalidValueError, ShapeError

@@ -15,6 +15,7 @@ from sci.nn import (
     LoLDU,
     MappedParameters,
     ShiftedWeight,
+    WeightMap,
     linear,
     mean_squared_error,
     tanh,
@@ -34,7 +35,7 @@ X, Y = RNG.normal(size=(40, 5)), RNG.normal(size=(40, 2))
 
 
 def make() -> MappedParameters:
-    maps = {
+    maps: dict[str, WeightMap] = {
         "a": LoLDU(MODEL["a"], 3),
         "b": Compander(MODEL["b"]),
         "c": ShiftedWeight(MODEL["c"], RNG.normal(size=(6, 6))),

@@ -79,6 +79,25 @@ def _equino(contents: Contents) -> Iterator[Panel]:
     yield from parameter_panels(model.parameters)
 
 
+@figures_of("weight_deltas")
+def _weight_deltas(contents: Contents) -> Iterator[Panel]:
+    found = contents.object
+    about = [("model", f"{found.model[:16]}..."), ("deltas", number(len(found.deltas)))]
+    yield Table("Deltas of a model", about)
+    totals = {name: (delta.n_numbers, delta.nbytes) for name, delta in found.deltas.items()}
+    rows = [(name, number(count), number(n_bytes)) for name, (count, n_bytes) in totals.items()]
+    yield Table("Every delta", rows, ("name", "numbers", "bytes"), folded=len(rows) > 12)
+    shown = list(totals)[:LAYERS]
+    yield bars("Numbers of the deltas", shown, [totals[name][0] for name in shown], "numbers", log=True)
+    weights = [
+        (name, weight, change.kind, ", ".join(f"{key} {tuple(a.shape)}" for key, a in change.arrays.items()))
+        for name, delta in found.deltas.items()
+        for weight, change in delta.changes.items()
+    ]
+    columns = ("delta", "weight", "map", "arrays")
+    yield Table("Every weight that changes", weights, columns, folded=len(weights) > 12)
+
+
 def parameter_panels(parameters: Mapping[str, Any]) -> Iterator[Panel]:
     """Yield how many parameters each layer has, and every array."""
     counts: dict[str, int] = {}
