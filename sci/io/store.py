@@ -14,7 +14,6 @@ from sci.errors import FileFormatError, InvalidValueError
 
 # The codecs register themselves when they are imported.
 from sci.io.codecs import (
-    deltas,
     ensembles,
     homogenization,
     models,
@@ -43,7 +42,7 @@ from sci.potentials.grid import PotentialGrid
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
-    *(deltas, ensembles, homogenization, models, periodic, poisson, potential),
+    *(ensembles, homogenization, models, periodic, poisson, potential),
     *(samples, scaling, smoke, spectrum, tensors, trajectory),
 )
 

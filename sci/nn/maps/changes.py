@@ -104,7 +104,7 @@ class WeightMap(Protocol):
         """Return the weight."""
 
     def change(self, arrays: Mapping[str, Array]) -> WeightChange:
-        """Return what a file has to hold to make the weight `fold(arrays)` from the one that the map was made for."""
+        """Return the change, for a file, that makes the weight `fold(arrays)` of the one that the map was made for."""
 
 
 @entry

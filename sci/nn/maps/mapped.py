@@ -111,7 +111,7 @@ class MappedParameters:
         return {n: self.maps[n].fold(own[n]) if n in own else p for n, p in self.parameters.items()}
 
     def delta(self, trained: Mapping[str, Array]) -> WeightDelta:
-        """Return what turns the model's parameters into `fold(trained)`, to be kept in a file.
+        """Return the delta that turns the model's parameters into `fold(trained)`, to be kept in a file.
 
         Raises
         ------
