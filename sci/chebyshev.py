@@ -99,6 +99,7 @@ def to_unit(x: Array, domain: Interval) -> Array:
     Returns
     -------
     array
+        In [-1, 1] for places of the domain; the shape of `x`, real.
     """
     a, b = domain
     return (x - 0.5 * (a + b)) * (2.0 / (b - a))
@@ -208,6 +209,7 @@ def coefficients_to_values(coefficients: Array, axis: int = 0) -> Array:
     Returns
     -------
     array
+        Values along `axis`, of the shape and dtype of the coefficients (float64 for integers).
     """
     array = _real(coefficients, "coefficients")
     lines = _transform(_along(array, axis, "coefficients"), inverse=True)
@@ -297,6 +299,7 @@ def differentiate(coefficients: Array, axis: int = 0, domain: Interval = (-1.0, 
     Returns
     -------
     array
+        One entry less along `axis`, at least one; in units of the coefficients over those of the domain.
         Length max(degree, 1) along `axis`.
     """
     array = _real(coefficients, "coefficients")
@@ -330,7 +333,8 @@ def differentiation_matrix(degree: int, domain: Interval = (-1.0, 1.0), *, devic
 
     Returns
     -------
-    array
+    (max(degree, 1), degree + 1) float64 array
+        On `device`; its units are one over those of the domain.
     """
     xp = namespace_of(device)
     return differentiate(xp.eye(_as_degree(degree) + 1), 0, domain)
@@ -350,7 +354,8 @@ def moments(degree: int, domain: Interval = (-1.0, 1.0), *, device: Device = "cp
 
     Returns
     -------
-    array
+    (degree + 1,) float64 array
+        On `device`, in units of the domain.
     """
     a, b = as_interval(domain)
     xp = namespace_of(device)

@@ -85,6 +85,7 @@ def get(name: str, argument: Any = None) -> Any:
     Returns
     -------
     object
+        Of the class that the option has, or None where it is not set and has no default.
 
     Raises
     ------
@@ -163,6 +164,7 @@ def snapshot() -> dict[str, Any]:
     Returns
     -------
     dict
+        By name; values are numbers, texts, or None.
     """
     arguments = _arguments.get()
     more = {} if arguments is None else {"arguments": arguments}

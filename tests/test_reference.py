@@ -68,6 +68,17 @@ def test_a_function_tells_its_parameters_and_what_it_returns_and_raises(room: st
     assert lacking == []
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_return_of_a_wide_class_is_described(room: str) -> None:
+    """`array` alone leaves shape, unit and meaning to a guess."""
+    bare = []
+    for name, value in _public(room):
+        section = re.search(r"^Returns\n-+\n(.*?)(?=\n\n|\Z)", inspect.getdoc(value) or "", re.DOTALL | re.MULTILINE)
+        if section and re.fullmatch(r"(arrays?|NumPy array|object|dict|list|tuple)", section[1].strip()):
+            bare.append(f"{name}: {section[1].strip()}")
+    assert bare == []
+
+
 def _is_call(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Call)
 
