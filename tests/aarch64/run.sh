@@ -21,7 +21,11 @@ if [ ! -x "$root/usr/bin/python3" ]; then
     "${apt[@]}" install -y --no-install-recommends --download-only python3 libstdc++6 >/dev/null
     for package in "$place"/apt/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
 fi
-emulated() { QEMU_LD_PREFIX="$root" PYTHONPATH="$site:tests/cases" qemu-aarch64 "$root/usr/bin/python3" "$@"; }
+# The wheel, not the checkout in this folder, and its own kernels or an error.
+emulated() {
+    QEMU_LD_PREFIX="$root" PYTHONPATH="$site:tests/cases" PYTHONSAFEPATH=1 SCI_KERNELS=compiled SCI_CACHE_DIR="$place/cache" \
+        qemu-aarch64 "$root/usr/bin/python3" "$@"
+}
 
 version=$(emulated -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 rm -rf "$site"
