@@ -208,6 +208,10 @@ def _darcy(samples: int) -> tuple[np.ndarray, np.ndarray]:
     return as_fields(x.astype(np.float32), 2), as_fields(y.astype(np.float32), 2)
 
 
+MFACS = ((32, 0.01, 0.01, 0.0), (64, 0.01, 0.01, 0.0), (32, 0.1, 0.2, 0.9), (32, 0.03, 0.05, 0.9))
+"""Window, damping, rate and momentum on Darcy flow."""
+
+
 def darcy() -> None:
     """M-FAC beside AdamW for an FNO of width 8 and modes 4 on Darcy flow: loss after 8 epochs."""
     x, y = _darcy(400)
@@ -219,7 +223,7 @@ def darcy() -> None:
 
     for name, optimizers in (
         ("AdamW", [AdamW(r) for r in (1e-2, 3e-2, 6e-2)]),
-        ("M-FAC", [MFAC(r, window=32, damping=d) for r in (3e-2, 1e-1, 3e-1) for d in (1e-3, 1e-4)]),
+        ("M-FAC", [MFAC(r, window=m, damping=d, momentum=b) for m, d, r, b in MFACS]),
     ):
         for optimizer in optimizers:
             start = {n: p.copy() for n, p in model.parameters.items()}
