@@ -249,6 +249,7 @@ DIFFER: dict[str, Body] = {
     "weighted_sum:rate": lambda c, odd, _: linalg.weighted_sum(
         ONES, ONES, ONES, np.ones(2), 1.0 + odd, np.ones(2), comm=c
     ),
+    "MFAC:damping": lambda c, odd, _: nn.MFAC(damping=1.0 + odd, comm=c).start({"w": ONES}),
     "prune:sparsity": lambda c, odd, _: nn.prune({"w": ONES}, {"w": np.ones((3, 2, 3))}, 0.25 + odd / 8, comm=c),
     "gram_matrix:vectors": lambda c, odd, _: linalg.gram_matrix(np.ones((2 + odd, 3)), comm=c),
     "WoodburySolver:damping": lambda c, odd, _: linalg.WoodburySolver(ONES, 1.0 + odd, comm=c),

@@ -93,14 +93,16 @@ class MFAC:
             )
 
     def start(self, parameters: Mapping[str, Array]) -> State:
-        """Return an empty window, and its Gram matrix."""
-        check_rates(self.rates, parameters)
-        flat = [real_view(p) for p in parameters.values()]
-        xp, dtypes = namespace(*flat), {p.dtype for p in flat}
-        if len(dtypes) != 1:
-            raise InvalidValueError(
-                f"parameters of {', '.join(sorted(map(str, dtypes))) or 'no numbers'}; expected one precision for M-FAC"
-            )
+        """Return an empty window, and its Gram matrix; collective over `comm`."""
+        with agreed(self.comm, "MFAC.start") as agreement:
+            check_rates(self.rates, parameters)
+            flat = [real_view(p) for p in parameters.values()]
+            xp, dtypes = namespace(*flat), {p.dtype for p in flat}
+            if len(dtypes) != 1:
+                names = ", ".join(sorted(map(str, dtypes))) or "no numbers"
+                raise InvalidValueError(f"parameters of {names}; expected one precision for M-FAC")
+            agreement.same(window=self.window, damping=self.damping, learning_rate=self.learning_rate)
+            agreement.same(momentum=self.momentum, weight_decay=self.weight_decay)
         rows = xp.zeros((self.window, sum(p.size for p in flat)), dtypes.pop())
         state = {"window": {"rows": rows}, "gram": {"gram": xp.zeros((self.window, self.window))}}
         return {**state, "momentum": zeros_like(parameters)} if self.momentum else state
