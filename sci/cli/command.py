@@ -77,6 +77,14 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
         raise
 
 
+def _is_of_stdout(error: BaseException) -> bool:
+    """Return True for an error that a command met where it prints: other code writes files."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("sci.cli.")
+
+
 def _discard_stdout() -> None:
     """Send what is left to the null device: Python flushes stdout once more at exit, and would complain."""
     with contextlib.suppress(OSError, ValueError):
@@ -93,7 +101,7 @@ def _failed(error: BaseException, rank: int | None = None) -> int:
     if isinstance(error, BrokenPipeError):
         _discard_stdout()
         return 141
-    if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and _is_of_stdout(error):
         _discard_stdout()
         say("error", f"stdout cannot be written ({error.strerror}); free some space, or send it elsewhere", rank=rank)
         return 1

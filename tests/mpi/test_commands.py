@@ -207,7 +207,7 @@ def test_a_command_that_fails_ends_on_all_ranks_with_one_message(
     }, result.output
     errors = [line for line in result.output.splitlines() if line.startswith("sci: ")]
     assert len(errors) == len(told) - 1, result.output
-    assert errors[5].startswith("sci: error: rank 2: out of memory (Unable to allocate 9 TiB); use a larger")
+    assert errors[5].startswith("sci: error: rank 2: out of memory (Unable to allocate 9 TiB); make the job smaller")
     assert "out.h5: the disk is full" in errors[6]
     assert "OSError: [Errno 28]" in errors[7]
     assert errors[8].startswith("sci: error: rank 1: ZeroDivisionError")
