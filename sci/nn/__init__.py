@@ -15,6 +15,7 @@ from sci.nn.curvature.products import GaussNewton
 from sci.nn.curvature.pruning import prune
 from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
+from sci.nn.equiangular import coherence, equiangular_logits, equiangular_vectors, welch_bound
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange, WeightMap
@@ -92,6 +93,7 @@ __all__ = [
     "channel_scale",
     "checkpoint",
     "clip_by_global_norm",
+    "coherence",
     "collect_activations",
     "concatenate",
     "constant",
@@ -106,6 +108,8 @@ __all__ = [
     "divide",
     "einsum",
     "embedding",
+    "equiangular_logits",
+    "equiangular_vectors",
     "fingerprint",
     "gather_tokens",
     "gelu",
@@ -164,5 +168,6 @@ __all__ = [
     "value_of",
     "warm_up",
     "weight_signature",
+    "welch_bound",
     "with_roles",
 ]
