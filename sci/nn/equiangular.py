@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from sci.arguments import Real, entry
-from sci.backend import Array, as_finite, namespace, to_host
+from sci.backend import as_finite, namespace, to_host
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.core.tape import value_of
 from sci.nn.ops.arithmetic import divide, multiply, power
@@ -210,7 +210,7 @@ def _descended(vectors: np.ndarray) -> np.ndarray:
 
 
 @entry
-def equiangular_logits(features: Any, vectors: Array, *, temperature: float = 0.07) -> Any:
+def equiangular_logits(features: Any, vectors: Real, *, temperature: float = 0.07) -> Any:
     """Return the cosines between features and class vectors over the temperature: logits for `cross_entropy`.
 
     Parameters
