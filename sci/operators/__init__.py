@@ -8,6 +8,7 @@ from sci.operators.patches.parallel import patch_loss, predict_patches
 from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import SpectralConv
 from sci.operators.spectral.weights import WeightFormat
+from sci.operators.training.adapt import adapt_operator
 from sci.operators.training.config import TrainingConfig
 from sci.operators.training.data import as_fields, with_transposed
 from sci.operators.training.errors import relative_errors
@@ -23,6 +24,7 @@ __all__ = [
     "TrainedOperator",
     "TrainingConfig",
     "WeightFormat",
+    "adapt_operator",
     "as_fields",
     "from_neuraloperator",
     "neuraloperator_state",

@@ -80,6 +80,11 @@ def _batches(comm: Any, batch_sizes: Any = (2, 3), **changed: Any) -> object:
     )
 
 
+def _adapt_operator(comm: Any, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
+    operator, config = operators.TrainedOperator(TFNO), replace(config, weight_decay=0.0)
+    return operators.adapt_operator(operator, x, FIELDS, config, comm=comm, **options)
+
+
 def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
     return operators.train_operator(model, x, FIELDS, config, comm=comm, **options)
 
@@ -361,6 +366,10 @@ DIFFER: dict[str, Body] = {
     "batch_curvature:steps": lambda c, odd, _: _batches(c, steps=2 + odd),
     "batch_curvature:seed": lambda c, odd, _: _batches(c, seed=int(odd)),
     # operators
+    "adapt_operator:rank": lambda c, odd, _: _adapt_operator(c, rank=2 + odd),
+    "adapt_operator:config": lambda c, odd, _: _adapt_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
+    "adapt_operator:head": lambda c, odd, _: _adapt_operator(c, head=bool(odd)),
+    "adapt_operator:x": lambda c, odd, _: _adapt_operator(c, x=FIELDS + odd),
     "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
     "train_operator:model": lambda c, odd, _: _train_operator(
         c, model=operators.TFNO((4, 4), 1, 1, 4, 2, rank_fraction=0.5) if odd else TFNO

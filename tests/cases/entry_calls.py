@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -320,6 +320,14 @@ def _operators() -> dict[str, Call]:
         "patch_loss": call(operators.patch_loss, PATCHED, CUT),
         "predict_patches": call(operators.predict_patches, PATCHED, CUT, PATCH_FIELDS),
         "relative_errors": call(operators.relative_errors, FIELDS, y, periodic=True),
+        "adapt_operator": call(
+            operators.adapt_operator,
+            *(operators.TrainedOperator(FNO), FIELDS, y),
+            replace(CONFIG, weight_decay=0.0),
+            rank=2,
+            head=False,
+            seed=0,
+        ),
         "train_operator": call(operators.train_operator, FNO, FIELDS, y, CONFIG, tests={"t": (FIELDS, y)}, seed=0),
         "with_transposed": call(operators.with_transposed, FIELDS, FIELDS),
     }

@@ -1,10 +1,11 @@
-"""`sci operator train|predict|import`: neural operators on samples in HDF5 files."""
+"""`sci operator train|adapt|merge|predict|import`: neural operators on samples in HDF5 files."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,30 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
-from sci.cli.estimates.operators import prediction_needs, training_needs
+from sci.cli.estimates.operators import adaptation_needs, prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import Samples, load, load_inputs, load_samples, read_state_dict, save, save_samples
-from sci.nn import Checkpoint
+from sci.nn import Checkpoint, WeightDeltas, fingerprint
 from sci.operators import (
     FNO,
     TrainedOperator,
     TrainingConfig,
+    adapt_operator,
     as_fields,
     from_neuraloperator,
     relative_errors,
     train_operator,
     with_transposed,
 )
+from sci.operators.training.adapt import adaptation_maps
 
-__all__ = ["import_state", "predict", "train"]
+__all__ = ["adapt", "import_state", "merge", "predict", "train"]
 
+_LAYOUT = 150
+"""Bytes that tell a file which arrays change a weight."""
 MODES = 16
 """Wavenumbers along an axis that has as many, unless told otherwise."""
 
@@ -144,7 +149,8 @@ def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samp
 def predict(a: argparse.Namespace) -> None:
     """Apply a model and write the predictions; ranks share the batches."""
     chosen_namespace(a, on_device=False)
-    require_writable([p for p in (a.output, a.plot) if p], [a.model, a.input], overwrite=a.overwrite, comm=a.comm)
+    inputs = [p for p in (a.model, a.input, a.adapter) if p]
+    require_writable([p for p in (a.output, a.plot) if p], inputs, overwrite=a.overwrite, comm=a.comm)
     _require_plotting(a.plot)
     whole: dict[str, Any] = {"x": None}
     operator, n = from_first(a.comm, lambda: _inputs(a, whole))
@@ -180,7 +186,7 @@ def _prediction_fits(a: argparse.Namespace, operator: TrainedOperator, whole: di
 
 def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperator, int]:
     """Read the model and its inputs; return it and their number, and put x, truth and what is known into `whole`."""
-    operator = _operator(a.model)
+    operator = _with_delta(a, _operator(a.model))
     dim = operator.model.config.dim
     samples = load_inputs(a.input)
     _require_axes(a.input, samples, dim)
@@ -209,6 +215,123 @@ def _tell_prediction(
 
         plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
     _tell(a, report)
+
+
+def adapt(a: argparse.Namespace) -> None:
+    """Train a delta of a model and write it."""
+    chosen_namespace(a, on_device=False)
+    inputs = [a.model, a.input, *a.test]
+    require_writable([a.output], inputs, overwrite=a.overwrite, continued=[a.add_to], comm=a.comm)
+    operator, samples, tests, kept = from_first(a.comm, lambda: _adaptation_data(a))
+    dim = operator.model.config.dim
+    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
+    pairs = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
+    config = TrainingConfig(a.epochs, a.batch, a.learning_rate, 0.0, a.loss, _periodic(a, samples))
+    if not _adaptation_fits(a, operator, x, y, config):
+        return
+    start = time.perf_counter()
+    with computing():
+        adapted, delta, history = adapt_operator(
+            *(operator, x, y, config), rank=a.rank, head=a.head, seed=a.seed, comm=a.comm
+        )
+    with agreed(a.comm, "the delta"):
+        if rank_of(a.comm) > 0:
+            return
+        save(
+            a.output,
+            WeightDeltas({**kept, _delta_name(a): delta}),
+            command=a.command,
+            parent_uuid=parent_of(a.model),
+        )
+        report: dict[str, Any] = {
+            "delta": str(a.output),
+            "name": _delta_name(a),
+            "parameters": operator.model.n_parameters,
+            "trained": delta.n_numbers,
+            "samples": len(x),
+            "steps": history.step,
+        }
+        with computing():
+            for name, (u, v) in {"": (x, y), **{f"_{stem}": pair for stem, pair in pairs.items()}}.items():
+                for when, model in (("before", operator), ("after", adapted)):
+                    error = relative_errors(model(u, batch_size=a.batch), v, periodic=config.periodic)["l2"]
+                    report[f"l2{name}_{when}"] = float(error)
+        report["seconds"] = time.perf_counter() - start
+        _tell(a, report)
+
+
+def _delta_name(a: argparse.Namespace) -> str:
+    return str(a.name or a.input.stem)
+
+
+def _adaptation_data(
+    a: argparse.Namespace,
+) -> tuple[TrainedOperator, Samples, dict[Path, Samples], dict[str, Any]]:
+    """Read the model, samples, tests, and the deltas that the new one joins."""
+    operator, samples = _operator(a.model), load_samples(a.input)
+    tests = {path: load_samples(path) for path in a.test}
+    for path, found in {a.input: samples, **tests}.items():
+        _require_axes(path, found, operator.model.config.dim)
+    deltas = _deltas(a.add_to).deltas if a.add_to else {}
+    own, name = fingerprint(operator.to_state().parameters), _delta_name(a)
+    if any(delta.model != own for delta in deltas.values()):
+        raise InvalidValueError(f"{a.add_to}: deltas of another model than {a.model}; expected those of one model")
+    if name in deltas:
+        raise InvalidValueError(f"{a.add_to}: has a delta {name!r} already; give another --name")
+    return operator, samples, tests, dict(deltas)
+
+
+def _adaptation_fits(
+    a: argparse.Namespace, operator: TrainedOperator, x: np.ndarray, y: np.ndarray, config: TrainingConfig
+) -> bool:
+    """Return True if the adaptation fits into memory and disk and is to be done."""
+    points, model = math.prod(x.shape[2:]), operator.model
+    width, layers = model.config.hidden_channels, model.config.n_layers
+    return goes_on(
+        a,
+        lambda: adaptation_needs(operator, x, y, config, {"rank": a.rank, "head": a.head}, size(a.comm)),
+        bound=5 * (x.nbytes + y.nbytes) + 128.0 * model.n_parameters + 400.0 * a.batch * points * width * (layers + 2),
+        disk=_delta_bytes(a, operator) + (a.add_to.stat().st_size if a.add_to else 0.0),
+        outputs=[a.output],
+        remedy="use a smaller --batch",
+        about={"parameters": model.n_parameters, "samples": len(x)},
+    )
+
+
+def _delta_bytes(a: argparse.Namespace, operator: TrainedOperator) -> float:
+    """Return the bytes of a file of one delta: its arrays, and a layout in words."""
+    changes = [m.change(m.start()) for m in adaptation_maps(operator, a.rank, a.head).values()]
+    return file_bytes(float(sum(change.nbytes + _LAYOUT for change in changes)), 2)
+
+
+@on_first_alone
+def merge(a: argparse.Namespace) -> None:
+    """Write the operator of a model and a delta."""
+    require_writable([a.output], [a.model, a.adapter], overwrite=a.overwrite)
+    operator = _with_delta(a, _operator(a.model))
+    save(a.output, operator, command=a.command, parent_uuid=parent_of(a.model))
+    _tell(a, {"model": str(a.output), "parameters": operator.model.n_parameters})
+
+
+def _with_delta(a: argparse.Namespace, operator: TrainedOperator) -> TrainedOperator:
+    """Return the operator that --adapter makes of a model; the model itself without."""
+    if a.adapter is None:
+        if a.adapter_name:
+            raise InvalidValueError("--adapter-name chooses a delta of --adapter; give it, or leave both out")
+        return operator
+    state = operator.to_state()
+    try:
+        parameters = _deltas(a.adapter).named(a.adapter_name).applied(state.parameters)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{a.adapter}: {error}") from error
+    return TrainedOperator.from_state(replace(state, parameters=parameters))
+
+
+def _deltas(path: Path) -> WeightDeltas:
+    found = load(path)
+    if not isinstance(found, WeightDeltas):
+        raise FileFormatError(f"{path}: holds a {type(found).__name__}; expected deltas of sci operator adapt")
+    return found
 
 
 @on_first_alone

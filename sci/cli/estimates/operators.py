@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,10 +12,10 @@ import numpy as np
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import attempt, line
-from sci.operators import FNO, TrainedOperator, TrainingConfig, relative_errors, train_operator
+from sci.operators import FNO, TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
 from sci.problems import darcy_flow, navier_stokes
 
-__all__ = ["generation_needs", "prediction_needs", "training_needs"]
+__all__ = ["adaptation_needs", "generation_needs", "prediction_needs", "training_needs"]
 
 FEW, MORE = 1, 3
 """Samples of the two steps that are tried."""
@@ -42,22 +42,55 @@ def training_needs(
     ranks : int
         Processes that share every batch.
     """
-    train_operator(model, x[:1], y[:1], replace(config, epochs=1, batch_size=1))
-    tried = [
-        attempt(partial(_train_on, model, x, y, config, n), memory=memory)
-        for n in (FEW, MORE)
-        for memory in (False, True)
-    ]
-    batch = max(1.0, min(config.batch_size, len(x)) / ranks)
-    steps = config.epochs * -(-len(x) // config.batch_size)
-    ratio, at = MORE / FEW, batch / FEW
-    seconds = {"training": steps * line(tried[0].seconds, tried[2].seconds, ratio, at)}
-    memory = line(tried[1].peak, tried[3].peak, ratio, at) + COPIES * (x.nbytes + y.nbytes)
+    memory, each = _steps_on(partial(_train_on, model, x, y, config), x, y, config, ranks)
+    seconds = {"training": each}
     for a, b in tests.values():
         shown = attempt(partial(_predict_and_compare, model, a[:1], b[:1], config), memory=True)
         seconds["tests"] = seconds.get("tests", 0.0) + config.epochs * len(a) * shown.seconds
         memory = max(memory, COPIES * (x.nbytes + y.nbytes) + 64 * shown.peak + 3 * b.nbytes)
     return Needs(memory, seconds)
+
+
+def adaptation_needs(
+    operator: TrainedOperator,
+    x: np.ndarray,
+    y: np.ndarray,
+    config: TrainingConfig,
+    settings: Mapping[str, Any],
+    ranks: int = 1,
+) -> Needs:
+    """Return the needs of an adaptation, from steps on few samples.
+
+    Parameters
+    ----------
+    operator : TrainedOperator
+    x, y : (n, channel, *grid) arrays
+    config : TrainingConfig
+    settings : dict
+        `rank` and `head` of `adapt_operator`.
+    ranks : int
+        Processes that share every batch.
+    """
+
+    def step(n: int) -> None:
+        adapt_operator(operator, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n), **settings)
+
+    memory, each = _steps_on(step, x, y, config, ranks)
+    shown = attempt(lambda: operator(x[:1]), memory=True)
+    return Needs(memory, {"training": each, "errors": 2 * len(x) * shown.seconds})
+
+
+def _steps_on(
+    step: Callable[[int], None], x: np.ndarray, y: np.ndarray, config: TrainingConfig, ranks: int
+) -> tuple[float, float]:
+    """Return memory and seconds of a training whose `step(n)` takes one step on n samples."""
+    step(FEW)
+    tried = [attempt(partial(step, n), memory=memory) for n in (FEW, MORE) for memory in (False, True)]
+    batch = max(1.0, min(config.batch_size, len(x)) / ranks)
+    steps = config.epochs * -(-len(x) // config.batch_size)
+    ratio, at = MORE / FEW, batch / FEW
+    memory = line(tried[1].peak, tried[3].peak, ratio, at) + COPIES * (x.nbytes + y.nbytes)
+    return memory, steps * line(tried[0].seconds, tried[2].seconds, ratio, at)
 
 
 def _train_on(model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:

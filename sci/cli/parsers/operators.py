@@ -1,4 +1,4 @@
-"""Arguments of `sci operator train|generate|predict|import`."""
+"""Arguments of `sci operator train|adapt|merge|generate|predict|import`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ two values, x = a and y = u; `navier-stokes` follows a random vorticity on a tor
 Sample i depends on the seed and on i alone; under mpirun the ranks share them, with the same result."""
 PREDICT = """Apply a model to inputs on any grid, and write inputs and predictions. If the file has outputs y as well,
 tell the relative errors of the predictions."""
+ADAPT = """Train a trained operator on new samples by a few numbers a matrix (LoLDU maps), and write these alone: a
+delta, a small file beside the model. A file holds any number of deltas of one model; on another they are refused."""
+MERGE = """Write the operator that a model and one of its deltas make: a model like any other."""
 IMPORT = """Turn a state dict of the neuraloperator library, saved as .npz, into a model of `sci operator predict`. The
 options of the model are read from the file, or said here."""
 
@@ -31,6 +34,8 @@ def add_operator(parser: Any) -> None:
     parser.describe(OPERATOR, "sci operator train samples.h5 -o model.h5 --modes 12 --epochs 40")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_train(parser.add_action(actions, "train", "train a model on samples"))
+    _add_adapt(parser.add_action(actions, "adapt", "train a small delta of a model on new samples"))
+    _add_merge(parser.add_action(actions, "merge", "write the model that a delta makes of its model"))
     _add_generate(parser.add_action(actions, "generate", "make training data"))
     _add_predict(parser.add_action(actions, "predict", "apply a model to inputs"))
     line = "turn a state dict of the neuraloperator library into a model"
@@ -109,6 +114,71 @@ def _add_training(parser: Any) -> None:
     )
 
 
+def _add_adapt(parser: Any) -> None:
+    parser.describe(ADAPT, "sci operator adapt model.h5 new.h5 -o delta.h5 --method loldu --rank 16")
+    parser.add_argument("model", type=file_name, metavar="MODEL.h5", help="a model of `sci operator`")
+    parser.add_argument("input", type=file_name, metavar="SAMPLES.h5", help="datasets x and y")
+    add_output(parser, "DELTA.h5", "the delta to write")
+    parser.add_argument(
+        "--test",
+        type=file_name,
+        action="append",
+        default=[],
+        metavar="SAMPLES.h5",
+        help="print the errors on these samples, before and after",
+    )
+    parser.add_argument("--name", type=name_of_delta, metavar="NAME", help="of the delta (that of the samples)")
+    parser.add_argument(
+        "--add-to", type=file_name, metavar="DELTAS.h5", help="keep the deltas of this file beside the new one"
+    )
+    maps = parser.add_argument_group("maps")
+    maps.add_argument("--method", choices=("loldu",), default="loldu", help="map of a matrix (loldu)")
+    maps.add_argument("--rank", type=CHANNELS, default=16, metavar="R", help="pivots of a matrix that are trained (16)")
+    maps.add_argument(
+        "--head",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train the projection, the last layers, as it is, or by maps like the others",
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=COUNT, default=50, metavar="N", help="passes over the samples (50)")
+    training.add_argument("--batch", type=COUNT, default=16, metavar="N", help="samples of a step (16)")
+    training.add_argument("--learning-rate", type=POSITIVE, default=1e-2, metavar="LR", help="at the start (0.01)")
+    training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
+    training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of the order of the samples (0)")
+    training.add_argument(
+        "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
+    )
+    add_common(parser, writes=True, computes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").adapt(a))
+
+
+def _add_merge(parser: Any) -> None:
+    parser.describe(MERGE, "sci operator merge model.h5 delta.h5 -o merged.h5")
+    parser.add_argument("model", type=file_name, metavar="MODEL.h5", help="a model of `sci operator`")
+    parser.add_argument("adapter", type=file_name, metavar="DELTA.h5", help="of `sci operator adapt`")
+    add_output(parser, "MERGED.h5", "the model to write")
+    _add_adapter_name(parser)
+    add_common(parser, writes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").merge(a))
+
+
+def _add_adapter_name(parser: Any) -> None:
+    parser.add_argument("--adapter-name", type=name_of_delta, metavar="NAME", help="of a delta, in a file of several")
+
+
+def name_of_delta(text: str) -> str:
+    """Return the name of a delta.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    if not text.strip(".") or "/" in text or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected printable text without '/'")
+    return text
+
+
 def _add_generate(parser: Any) -> None:
     parser.describe(GENERATE, "sci operator generate darcy -o samples.h5 --samples 200 --grid 64")
     parser.add_argument("equation", choices=("darcy", "navier-stokes"))
@@ -135,6 +205,8 @@ def _add_predict(parser: Any) -> None:
         "input", type=file_name, metavar="INPUT.h5", help="with a dataset x; errors are printed if it has y"
     )
     add_output(parser, "OUT.h5", "x and the prediction as y")
+    parser.add_argument("--adapter", type=file_name, metavar="DELTA.h5", help="a delta of the model, from `adapt`")
+    _add_adapter_name(parser)
     parser.add_argument("--batch", type=COUNT, default=32, metavar="N", help="samples at a time (32)")
     parser.add_argument(
         "--plot", type=file_name, metavar="FILE.png", help="picture of the first three predictions beside truth"

@@ -23,7 +23,7 @@ from sci.operators.training.data import SquareSymmetries, digest
 from sci.operators.training.errors import relative_errors
 from sci.operators.training.trained import TrainedOperator
 
-__all__ = ["train_operator"]
+__all__ = ["batch_loss", "require_fitting", "train_operator"]
 
 
 @collective_entry
@@ -94,7 +94,7 @@ def train_operator(
     (4, (16, 1, 8, 8))
     """
     with agreed(comm, "train_operator") as agreement:
-        _require_fitting(model, x, y, config, patches)
+        require_fitting(model, x, y, config, patches)
         if size(comm) > 1:
             agreement.same(model=model.config, x=sample(x), y=sample(y), standardize_inputs=standardize_inputs)
             agreement.same(config=config, patches=patches, resume=resume and "given", save=save and "given")
@@ -123,7 +123,7 @@ def train_operator(
         return found
 
     history = train(
-        _loss(model, config, patches),
+        batch_loss(model, config, patches),
         as_dtype(model.parameters, x.dtype),
         data,
         optimizer=with_roles(
@@ -156,7 +156,8 @@ def _predicted(trained: TrainedOperator, x: Array, comm: Comm) -> Array:
     return allgather_rows(trained(own) if len(own) else like[:0], comm)
 
 
-def _require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None) -> None:
+def require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None) -> None:
+    """Raise ShapeError or InvalidValueError for samples that a model cannot be trained on."""
     channels = x.shape[1] if patches is None else patches.channels(x.shape[1], x.ndim - 2)
     if len(x) != len(y) or channels != model.config.in_channels or y.shape[1] != model.config.out_channels:
         cut = "" if patches is None else f", {channels} of its patches,"
@@ -196,7 +197,7 @@ def _warn_of_constants(y: Array) -> None:
             )
 
 
-def _loss(
+def batch_loss(
     model: FNO, config: TrainingConfig, patches: MultigridPatches | None
 ) -> Callable[[Mapping[str, Any], Any], Any]:
     """Return the loss of a batch (x, y) of standardized fields."""

@@ -215,3 +215,96 @@ def test_bad_input_exits_with_two(folder, trained, capsys, monkeypatch, words, m
     assert text.startswith("sci: error:")
     assert message in text
     assert sorted(Path.cwd().iterdir()) == before
+
+
+def shifted(n, size, seed=0):
+    """The same low-pass of twice the height: what a new material might be."""
+    x, y = smoothed(n, size, seed)
+    return x, 2 * y + np.float32(0.1)
+
+
+@pytest.fixture(scope="module")
+def delta(folder, trained):
+    save_samples(folder / "new.h5", *shifted(32, 8, 5), grid_axes=2, periodic=True)
+    save_samples(folder / "newer.h5", *shifted(16, 8, 6), grid_axes=2, periodic=True)
+    words = ["adapt", trained, folder / "new.h5", "-o", folder / "delta.h5", "--method", "loldu", "--rank", 4]
+    assert run(*words, "--epochs", 20, "--learning-rate", 0.02, "--test", folder / "newer.h5") == 0
+    return folder / "delta.h5"
+
+
+def test_an_adaptation_tells_the_errors_before_and_after(folder, trained, delta, capsys):
+    words = ["adapt", trained, folder / "new.h5", "-o", folder / "told.h5", "--rank", 4, "--epochs", 10, "--json"]
+    assert run(*words, "--test", folder / "newer.h5", "--no-head") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["l2_newer_after"] < report["l2_newer_before"]
+    assert report["l2_after"] < report["l2_before"]
+    assert (report["name"], report["steps"]) == ("new", 20)
+    assert report["trained"] < 0.1 * report["parameters"]
+    assert load(folder / "told.h5").named().n_numbers == report["trained"]
+
+
+def test_the_merged_model_is_the_model_with_its_delta(folder, trained, delta, capsys):
+    outs = [folder / name for name in ("by_delta.h5", "merged_out.h5", "plain.h5")]
+    assert run("predict", trained, folder / "newer.h5", "--adapter", delta, "-o", outs[0], "--json") == 0
+    with_delta = json.loads(capsys.readouterr().out)["l2"]
+    assert run("merge", trained, delta, "-o", folder / "merged.h5") == 0
+    assert run("predict", folder / "merged.h5", folder / "newer.h5", "-o", outs[1]) == 0
+    capsys.readouterr()
+    assert run("predict", trained, folder / "newer.h5", "-o", outs[2], "--json") == 0
+    assert with_delta < json.loads(capsys.readouterr().out)["l2"]
+    ours, merged, plain = (load_samples(path).y for path in outs)
+    np.testing.assert_array_equal(ours, merged)
+    assert np.abs(ours - plain).max() > 0.01
+    assert delta.stat().st_size < 0.5 * trained.stat().st_size
+
+
+def test_deltas_join_a_file(folder, trained, delta, capsys):
+    words = ["adapt", trained, folder / "newer.h5", "--rank", 2, "--epochs", 1, "--add-to"]
+    assert run(*words, delta, "-o", folder / "both.h5", "--name", "second") == 0
+    assert list(load(folder / "both.h5").deltas) == ["new", "second"]
+    assert run(*words, folder / "both.h5", "-o", folder / "delta.h5", "--name", "third") == 2, (
+        "nothing is replaced unasked"
+    )
+    assert run(*words, folder / "both.h5", "-o", folder / "both.h5", "--name", "third") == 0
+    assert list(load(folder / "both.h5").deltas) == ["new", "second", "third"]
+    predict = ["predict", trained, folder / "newer.h5", "--adapter", folder / "both.h5", "-o"]
+    assert run(*predict, folder / "n.h5") == 2
+    assert "no name was given of the deltas new, second, third" in capsys.readouterr().err
+    assert run(*predict, folder / "n.h5", "--adapter-name", "new") == 0
+    assert run("predict", trained, folder / "newer.h5", "--adapter", delta, "-o", folder / "m.h5", "--overwrite") == 0
+    np.testing.assert_array_equal(load_samples(folder / "n.h5").y, load_samples(folder / "m.h5").y)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["adapt", "model.h5", "new.h5", "-o", "bad.h5", "--rank", "0"], "--rank"),
+        (["adapt", "model.h5", "new.h5", "-o", "bad.h5", "--method", "lora"], "loldu"),
+        (["adapt", "model.h5", "new.h5", "-o", "bad.h5", "--name", "a/b"], "--name: 'a/b': expected printable"),
+        (["adapt", "model.h5", "new.h5", "-o", "bad.h5", "--add-to", "delta.h5"], "delta 'new' already"),
+        (["adapt", "model.h5", "new.h5", "-o", "bad.h5", "--add-to", "model.h5"], "expected deltas"),
+        (["adapt", "other_model.h5", "new.h5", "-o", "bad.h5", "--add-to", "delta.h5"], "deltas of another model"),
+        (["adapt", "model.h5", "bare.h5", "-o", "bad.h5"], "--periodic or --no-periodic"),
+        (["adapt", "model.h5", "lines.h5", "-o", "bad.h5"], "the model takes 2"),
+        (["adapt", "new.h5", "new.h5", "-o", "bad.h5"], "expected a model"),
+        (["adapt", "model.h5", "new.h5", "-o", "new.h5"], "input"),
+        (
+            ["predict", "other_model.h5", "new.h5", "--adapter", "delta.h5", "-o", "bad.h5"],
+            "delta.h5: the delta belongs",
+        ),
+        (["predict", "model.h5", "new.h5", "--adapter-name", "new", "-o", "bad.h5"], "chooses a delta of --adapter"),
+        (["merge", "other_model.h5", "delta.h5", "-o", "bad.h5"], "delta.h5: the delta belongs"),
+        (["merge", "model.h5", "delta.h5", "-o", "bad.h5", "--adapter-name", "x"], "'x' was given"),
+        (["merge", "model.h5", "model.h5", "-o", "bad.h5"], "expected deltas"),
+    ],
+)
+def test_bad_adaptations_exit_with_two(folder, delta, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(folder)
+    if not Path("other_model.h5").exists():
+        save("other_model.h5", TrainedOperator(FNO((4, 4), 1, 1, 8, 2, seed=9)))
+    before = sorted(Path.cwd().iterdir())
+    assert run(*words) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("sci: error:")
+    assert message in text
+    assert sorted(Path.cwd().iterdir()) == before

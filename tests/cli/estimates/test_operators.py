@@ -30,6 +30,13 @@ def test_a_dry_run_of_a_training_tells_what_it_takes(more, tmp_path) -> None:
     assert found.misses == {}, found
 
 
+def test_a_dry_run_of_an_adaptation_tells_what_it_takes(tmp_path) -> None:
+    save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
+    words = ("operator", "adapt", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 32, 64), "-o", tmp_path / "d.h5")
+    found = compared("sci.cli.commands.operator", *words, "--epochs", 2, "--rank", 8)
+    assert found.misses == {}, found
+
+
 def test_a_dry_run_of_predictions_tells_what_they_take(tmp_path) -> None:
     save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
     words = ("operator", "predict", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 80, 96), "-o", tmp_path / "o.h5")
