@@ -27,6 +27,7 @@ from sci.cli.parser import _leaves
 from sci.cli.values import Number, file_name, hdf5_name
 from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save, save_samples
+from sci.nn import WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
 from sci.solvers import PoissonOperator
 
@@ -46,6 +47,8 @@ COMMANDS: dict[str, list[str]] = {
     "lattice": [NACL, "--repeats", "3", "3", "3", "-o", "out.h5", "--grid", "4", "--tol", "1e-3"],
     "operator train": ["s.h5", "-o", "out.h5", "--modes", "2", "--epochs", "2", "--hidden", "4", "--layers", "1"],
     "operator generate": ["navier-stokes", "-o", "out.h5", "--samples", "1", "--grid", "8", *SHORT],
+    "operator adapt": ["m.h5", "s.h5", "-o", "out.h5", "--rank", "1", "--epochs", "2"],
+    "operator merge": ["m.h5", "d.h5", "-o", "out.h5"],
     "operator predict": ["m.h5", "s.h5", "-o", "out.h5"],
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
     "solve run": ["p.h5", "-o", "out.h5"],
@@ -74,6 +77,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--config"): ("empty",) for name in COMMANDS},
     ("lattice", "--vacancy"): ("0",),
     ("lattice", "--interstitial"): ("-1",),
+    ("operator adapt", "--name"): ("abc", "=", ":::", "::0", "1" * 400),
     ("operator train", "--padding"): ("0",),
     ("operator train", "--weight-decay"): ("0",),
     ("operator train", "--horizon"): _HUGE,
@@ -134,7 +138,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "folder").mkdir()
     os.mkfifo(path / "pipe")
     save_samples(path / "s.h5", *rng.normal(size=(2, 4, 8, 8)).astype("f4"), grid_axes=2, periodic=True)
-    save(path / "m.h5", TrainedOperator(FNO((2, 2), 1, 1, 4, 1)))
+    operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))
+    save(path / "m.h5", operator)
+    save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     A = PoissonOperator(np.ones((8, 8), dtype=bool))
     save(path / "p.h5", PoissonProblem(A, A.project(rng.normal(size=(8, 8)))))
     shutil.copy(Path(__file__).parents[1] / "data" / "neuraloperator_fno.npz", path / "state.npz")

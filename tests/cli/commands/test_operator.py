@@ -260,14 +260,14 @@ def test_the_merged_model_is_the_model_with_its_delta(folder, trained, delta, ca
 
 def test_deltas_join_a_file(folder, trained, delta, capsys):
     words = ["adapt", trained, folder / "newer.h5", "--rank", 2, "--epochs", 1, "--add-to"]
-    assert run(*words, delta, "-o", folder / "both.h5", "--name", "second") == 0
-    assert list(load(folder / "both.h5").deltas) == ["new", "second"]
-    assert run(*words, folder / "both.h5", "-o", folder / "delta.h5", "--name", "third") == 2, (
+    assert run(*words, delta, "-o", folder / "deltas.h5", "--name", "second") == 0
+    assert list(load(folder / "deltas.h5").deltas) == ["new", "second"]
+    assert run(*words, folder / "deltas.h5", "-o", folder / "delta.h5", "--name", "third") == 2, (
         "nothing is replaced unasked"
     )
-    assert run(*words, folder / "both.h5", "-o", folder / "both.h5", "--name", "third") == 0
-    assert list(load(folder / "both.h5").deltas) == ["new", "second", "third"]
-    predict = ["predict", trained, folder / "newer.h5", "--adapter", folder / "both.h5", "-o"]
+    assert run(*words, folder / "deltas.h5", "-o", folder / "deltas.h5", "--name", "third") == 0
+    assert list(load(folder / "deltas.h5").deltas) == ["new", "second", "third"]
+    predict = ["predict", trained, folder / "newer.h5", "--adapter", folder / "deltas.h5", "-o"]
     assert run(*predict, folder / "n.h5") == 2
     assert "no name was given of the deltas new, second, third" in capsys.readouterr().err
     assert run(*predict, folder / "n.h5", "--adapter-name", "new") == 0

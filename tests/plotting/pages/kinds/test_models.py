@@ -73,6 +73,18 @@ def test_every_parameter_is_listed(tmp_path: Path, name: str) -> None:
     assert sum(layers.figure.data[0].x) == sum(p.size for p in owner.parameters.values())
 
 
+def test_every_delta_and_every_change_is_listed(tmp_path: Path) -> None:
+    deltas = make_objects()["weight_deltas"]
+    save(tmp_path / "a.h5", deltas)
+    found = _panels(tmp_path / "a.h5")
+    listed, changes = found["Every delta"], found["Every weight that changes"]
+    assert isinstance(listed, Table)
+    assert isinstance(changes, Table)
+    assert [row[:2] for row in listed.rows] == [(n, str(d.n_numbers)) for n, d in deltas.deltas.items()]
+    assert ("low viscosity", "w", "loldu") in {row[:3] for row in changes.rows}
+    assert len(changes.rows) == 4
+
+
 def test_the_cost_of_attention(tmp_path: Path) -> None:
     model = TransNormer.create(width=16, heads=2, layers=3, hidden=32)
     save(tmp_path / "a.h5", model)
