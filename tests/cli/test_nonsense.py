@@ -29,6 +29,7 @@ from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save, save_samples
 from sci.nn import WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
+from sci.scaling import fit_power_law
 from sci.solvers import PoissonOperator
 
 SECONDS, ADDRESSES = 20, 8 * 2**30
@@ -58,6 +59,8 @@ COMMANDS: dict[str, list[str]] = {
     "ensemble cluster": ["ions.xyz", "-k", "1", "-o", "out.h5"],
     "ensemble select": ["ions.xyz", "--fraction", "0.5", "-o", "out.h5"],
     "ensemble distance": ["s.h5", "s.h5"],
+    "scaling fit": ["runs.csv", "-o", "out.h5"],
+    "scaling predict": ["law.h5", "--at", "1e9"],
     "sequence bench": ["--length", "16", "--heads", "2", "--head-dim", "4", "--repeats", "1"],
     "info": ["grid.h5"],
     "report": ["grid.h5", "-o", "out.html"],
@@ -86,6 +89,8 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("operator generate", "--viscosity"): _HUGE,
     ("operator generate", "--time-step"): _HUGE,  # the longest step
     ("operator import", "--padding"): ("0",),
+    ("scaling predict", "--at"): _HUGE,
+    ("scaling predict", "--factor"): _HUGE,
     ("export", "-o"): ("folder",),  # its suffix is replaced
 }
 """What an option does take of the values."""
@@ -141,6 +146,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))
     save(path / "m.h5", operator)
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
+    x = np.geomspace(1, 1e4, 6)
+    (path / "runs.csv").write_text("x,loss\n" + "".join(f"{a},{1 + a**-0.5}\n" for a in x))
+    save(path / "law.h5", fit_power_law(x, 1 + x**-0.5, samples=20))
     A = PoissonOperator(np.ones((8, 8), dtype=bool))
     save(path / "p.h5", PoissonProblem(A, A.project(rng.normal(size=(8, 8)))))
     shutil.copy(Path(__file__).parents[1] / "data" / "neuraloperator_fno.npz", path / "state.npz")

@@ -66,7 +66,7 @@ def _between(value: float, ends: np.ndarray) -> str:
 def _columns(a: argparse.Namespace) -> tuple[list[str], np.ndarray, np.ndarray, list[int] | None]:
     """Return names and values of x, the losses, and the numbers of the runs."""
     table = read_table(a.input)
-    used = [a.loss, *([a.run_column] if a.run_column else [])]
+    used = [a.loss, *([] if a.run_column is None else [a.run_column])]
     names = a.x or [name for name in table if name not in used]
     for name in (*names, *used):
         if name not in table:
@@ -75,7 +75,7 @@ def _columns(a: argparse.Namespace) -> tuple[list[str], np.ndarray, np.ndarray, 
         raise InvalidValueError(f"{a.input}: x would be {', '.join(names) or 'nothing'}; name one or two by --x")
     x = np.stack([table[name] for name in names], axis=1)
     runs = None
-    if a.run_column:
+    if a.run_column is not None:
         runs = [int(number) for number in table[a.run_column]]
         if (np.asarray(runs) != table[a.run_column]).any():
             raise InvalidValueError(
