@@ -318,9 +318,11 @@ def _plus_plus(points: _Points, k: int, seed: int) -> np.ndarray:
         step = step or float(points.units_of(least[:, None])[0])
         below = np.cumsum(np.rint(least / step).astype(np.int64))
         sums = allgather_rows(below[-1:] if len(below) else np.zeros(1, np.int64), points.comm)
-        if not sums.sum():
+        total = int(sums.sum())
+        if not total:
             raise InvalidValueError(f"k is {k}, but only {len(centers)} points differ; choose fewer clusters")
-        drawn = int(rng.integers(sums.sum()))
+        # A number of a fixed range, so that the last bits of the weights do not decide how many are drawn.
+        drawn = int(rng.integers(2**62)) * total >> 62
         owner = int(np.searchsorted(np.cumsum(sums), drawn, side="right"))
         local = int(np.searchsorted(below, drawn - int(sums[:owner].sum()), side="right"))
         centers.append(points.fetch_from(owner, local))

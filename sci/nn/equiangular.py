@@ -18,7 +18,7 @@ from sci.nn.ops.reductions import sum as sum_over
 
 __all__ = ["coherence", "equiangular_logits", "equiangular_vectors", "welch_bound"]
 
-_SMALL = 128
+_SMALL = 32
 """Numbers of vectors up to which restarts from a descent are cheap."""
 
 
@@ -115,7 +115,7 @@ def equiangular_vectors(n: int, d: int, *, below: float | None = None, seed: int
 
     Notes
     -----
-    An eigenvalue problem of n x n an iteration. A run may end in a local minimum, so that up to 128 vectors there are
+    An eigenvalue problem of n x n an iteration. A run may end in a local minimum, so that up to 32 vectors there are
     20, every second one from a descent of the p-norm of the cosines: the equiangular tight frames of (6, 3), (10, 5),
     (16, 6) and (28, 7) vectors are found. The sum of what exceeds a threshold, as in the paper, has many more minima.
 

@@ -103,7 +103,7 @@ def _draw(axes: Any, x: np.ndarray, name: str, spectrum: Spectrum, color: str) -
     axes.set(xscale="log", xlim=(10 ** x[0], 10 ** x[-1]), ylim=(0, 1.08 * density.max()), yticks=[])
     axes.set_title(f"{name}: condition {spectrum.condition:.4g}", loc="left", fontsize=9)
     decades = x[-1] - x[0]
-    axes.set_xticks(*_ticks(x[0], x[-1], (1, 2, 5) if decades < 3 else (1,)))
+    axes.set_xticks(*_ticks(x[0], x[-1], range(1, 10) if decades < 0.7 else (1, 2, 5) if decades < 3 else (1,)))
     axes.minorticks_off()
     for side in ("left", "top", "right"):
         axes.spines[side].set_visible(False)

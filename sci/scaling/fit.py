@@ -32,6 +32,8 @@ class PowerLawFit:
         What was fitted.
     seed : int
         Of the noise of a new run.
+    names : (k,) texts
+        What the columns of x are.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class PowerLawFit:
     x: Real
     loss: Real
     seed: int = 0
+    names: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"PowerLawFit({self.law!r}, {len(self.loss)} points, residual {float(np.median(self.noise)):.2g})"
@@ -106,7 +109,13 @@ class PowerLawFit:
 
 @entry
 def fit_power_law(
-    x: Real, loss: Real, *, runs: Sequence[int] | None = None, samples: int = 400, seed: int = 0
+    x: Real,
+    loss: Real,
+    *,
+    runs: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    samples: int = 400,
+    seed: int = 0,
 ) -> PowerLawFit:
     """Fit a power law with a limit to losses, by variable projection of a robust loss.
 
@@ -122,6 +131,8 @@ def fit_power_law(
     runs : (n,) integers, optional
         Points with one number come from one training, and their residuals are resampled together; every point is its
         own run unless given.
+    names : (k,) texts, optional
+        What the columns of x are, for messages, files and pictures; "x", or "x1" and so on, unless given.
     samples : int
         Resampled fits, from which intervals come.
     seed : int
@@ -160,7 +171,7 @@ def fit_power_law(
     >>> bool(low[0] < 0.4 < high[0])
     True
     """
-    points, losses, groups = _checked(x, loss, runs, samples)
+    points, losses, groups, labels = _checked(x, loss, runs, names, samples)
     n, k = points.shape
     references = np.exp(np.log(points).mean(axis=0))
     u = np.log(points / references)
@@ -185,12 +196,12 @@ def fit_power_law(
         tuple(map(float, found[0, 1 + k :])),
         tuple(map(float, references)),
     )
-    return PowerLawFit(law, sampled, spread, points, losses, seed)
+    return PowerLawFit(law, sampled, spread, points, losses, seed, labels)
 
 
 def _checked(
-    x: Real, loss: Real, runs: Sequence[int] | None, samples: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    x: Real, loss: Real, runs: Sequence[int] | None, names: Sequence[str] | None, samples: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, tuple[str, ...]]:
     losses = np.asarray(positive(loss, "loss"))
     points = positive(x, "x")
     points = points[:, None] if points.ndim == 1 else points
@@ -208,12 +219,18 @@ def _checked(
         raise InvalidValueError(
             f"{len(losses)} losses for a law of {parameters} parameters; expected at least {parameters + 1}"
         )
-    for column in points.T:
+    k = points.shape[1]
+    labels = tuple(names) if names is not None else ("x",) if k == 1 else tuple(f"x{j + 1}" for j in range(k))
+    if len(labels) != k:
+        raise ShapeError(f"{len(labels)} names for {k} columns of x; expected as many")
+    for label, column in zip(labels, points.T):
         if len(np.unique(column)) < 3:
-            raise InvalidValueError(f"x takes {len(np.unique(column))} values; expected at least 3 along each term")
+            raise InvalidValueError(
+                f"{label} takes {len(np.unique(column))} values; expected at least 3 along each term, or leave it out"
+            )
     if samples < 20:
         raise InvalidValueError(f"samples is {samples}; expected at least 20 for intervals")
-    return points, losses, groups
+    return points, losses, groups, labels
 
 
 def _refuse_no_law(problem: Projection, found: np.ndarray) -> None:

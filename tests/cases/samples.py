@@ -170,7 +170,7 @@ def make_objects() -> dict[str, object]:
         "solution": SOLUTION,
         "power_law": PowerLawFit(
             PowerLaw(0.25, (0.5, 0.125), (0.5, 0.25), (100.0, 1e6)),
-            *(numbers(3, 5) ** 2, numbers(3) ** 2, 1 + numbers(8, 2) ** 2, 1 + numbers(8) ** 2, 7),
+            *(numbers(3, 5) ** 2, numbers(3) ** 2, 1 + numbers(8, 2) ** 2, 1 + numbers(8) ** 2, 7, ("size", "samples")),
         ),
         "spectrum": Spectrum(
             SpectralDensity(np.array([0.25, 0.5, 1.0, 6.0, 12.5]), np.array([0.125, 0.125, 0.5, 0.125, 0.125]), 60),

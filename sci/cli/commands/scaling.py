@@ -15,6 +15,9 @@ from sci.scaling import PowerLawFit, compute_optimum, fit_power_law
 
 __all__ = ["fit", "predict"]
 
+CAUTION = 10.0
+"""Factor beyond the runs from which a prediction says how far it reaches."""
+
 
 @on_first_alone
 def fit(a: argparse.Namespace) -> None:
@@ -27,7 +30,7 @@ def fit(a: argparse.Namespace) -> None:
     names, x, loss, runs = _columns(a)
     if a.plot and len(names) > 1:
         raise InvalidValueError(f"--plot {a.plot} with {len(names)} columns of x; a picture shows a law of one")
-    found = fit_power_law(x, loss, runs=runs, samples=a.samples, seed=a.seed)
+    found = fit_power_law(x, loss, runs=runs, names=names, samples=a.samples, seed=a.seed)
     save(a.output, found, command=a.command)
     if a.plot:
         from sci.plotting import plot_law
@@ -117,8 +120,9 @@ def _tell_losses(a: argparse.Namespace, found: PowerLawFit, points: list[list[fl
         measured = np.asarray(found.x).max(axis=0)
         far = float((np.asarray(point) / measured).max())
         report.append({"x": point, "loss": loss, "interval": [float(low), float(high)], "beyond": far})
-        where = ", ".join(f"{x:.6g}" for x in point)
-        rows.append((where, _interval(a, loss, float(low), float(high))))
+        where = ", ".join(f"{name} {x:.6g}" for name, x in zip(found.names, point))
+        caution = f"; {far:.3g} times beyond the runs" if far > CAUTION else ""
+        rows.append((where, _interval(a, loss, float(low), float(high)) + caution))
     tell(a, {"confidence": a.confidence, "predictions": report}, rows)
 
 

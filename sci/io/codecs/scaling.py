@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.core.datasets import Group, read_array, write_array
+from sci.io.core.datasets import Group, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec
 from sci.scaling import PowerLaw, PowerLawFit
 
@@ -16,7 +18,8 @@ _TERMS = ("amplitudes", "exponents", "references")
 class _PowerLawCodec:
     """`limit`; `amplitudes`, `exponents`, `references` (term); `samples` (sample, parameter), limit, amplitudes and
     exponents of each fit to resampled residuals, and `noise` (sample), the deviation of a run about it over its loss;
-    `x` (run, term) and `loss` (run), what was fitted; `seed` (integer)."""
+    `x` (run, term) and `loss` (run), what was fitted; `seed` (integer); attribute `names` (JSON), what the columns of x
+    are."""
 
     @staticmethod
     def write(group: Group, fit: PowerLawFit) -> None:
@@ -28,6 +31,7 @@ class _PowerLawCodec:
         write_array(group, "x", np.asarray(fit.x), "", ("run", "term"))
         write_array(group, "loss", np.asarray(fit.loss), "", ("run",))
         write_array(group, "seed", np.int64(fit.seed), "1")
+        write_text(group, "names", json.dumps(list(fit.names)))
 
     @staticmethod
     def read(group: Group) -> PowerLawFit:
@@ -38,8 +42,11 @@ class _PowerLawCodec:
         loss = read_array(group, "loss", (None,))
         x = read_array(group, "x", (len(loss), k))
         seed = int(read_array(group, "seed", (), ("i8",)))
+        names = json.loads(read_text(group, "names"))
+        if not isinstance(names, list) or len(names) != k or not all(isinstance(name, str) for name in names):
+            raise FileFormatError(f"{group.name}: names is {names!r}; expected {k} texts")
         try:
             law = PowerLaw(float(read_array(group, "limit", ())), **{n: tuple(v.tolist()) for n, v in terms.items()})
         except InvalidValueError as error:
             raise FileFormatError(f"{group.name}: {error}") from error
-        return PowerLawFit(law, samples, noise, x, loss, seed)
+        return PowerLawFit(law, samples, noise, x, loss, seed, tuple(names))

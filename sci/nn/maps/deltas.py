@@ -204,5 +204,6 @@ class WeightDeltas:
             return next(iter(self.deltas.values()))
         if name is None or name not in self.deltas:
             what = "no name" if name is None else repr(name)
-            raise InvalidValueError(f"{what} was given of the deltas {', '.join(self.deltas)}; expected one of them")
+            known = ", ".join(self.deltas)
+            raise InvalidValueError(f"{what} was given of the deltas {known}; expected one, as name= or --adapter-name")
         return self.deltas[name]

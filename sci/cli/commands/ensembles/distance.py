@@ -127,7 +127,7 @@ def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
     rows += [
         (
             "blurred below",
-            f"{r['reg'] ** 0.5:.4g}, root of reg {r['reg']:.4g} of the mean squared distance {r['scale']:.4g}",
+            f"{r['reg'] ** 0.5:.4g}, the root of {r['reg']:.4g}: --reg times the mean square distance {r['scale']:.4g}",
         ),
         ("marginals", f"off by {r['marginal_error']:.1e}"),
         ("seconds", f"{r['seconds']:.2f}"),

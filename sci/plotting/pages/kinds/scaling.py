@@ -26,9 +26,9 @@ def _power_law(contents: Contents) -> Iterator[Panel]:
     for k, (amplitude, exponent, reference) in enumerate(
         zip(fit.law.amplitudes, fit.law.exponents, fit.law.references)
     ):
-        of = f" {k + 1}" if len(fit.law.exponents) > 1 else ""
-        rows.append((f"exponent{of}", _between(exponent, ends["exponents"][:, k])))
-        rows.append((f"amplitude{of} at x = {reference:.4g}", _between(amplitude, ends["amplitudes"][:, k])))
+        of = fit.names[k]
+        rows.append((f"exponent of {of}", _between(exponent, ends["exponents"][:, k])))
+        rows.append((f"amplitude at {of} = {reference:.4g}", _between(amplitude, ends["amplitudes"][:, k])))
     rows.append(("deviation of a run", f"{float(np.median(fit.noise)):.2%} of its loss"))
     yield Table("Power law, with intervals of 90 %", rows)
     measured = np.asarray(fit.x)[:, 0]
@@ -40,7 +40,7 @@ def _power_law(contents: Contents) -> Iterator[Panel]:
     x = beyond(fit, BEYOND)
     low, high = fit.interval(x)
     curves = {"runs": (measured, fit.loss), "law": (x, fit.law(x)), "5 %": (x, low), "95 %": (x, high)}
-    yield lines("Law and next run", (x, "x"), curves, "loss", log=True, log_x=True)
+    yield lines("Law and next run", (x, fit.names[0]), curves, "loss", log=True, log_x=True)
 
 
 def _between(value: float, ends: np.ndarray) -> str:

@@ -19,7 +19,7 @@ def test_a_law_of_one_term_shows_its_band(tmp_path: Path) -> None:
     table, chart = panels_of(Contents(tmp_path / "law.h5"))
     assert isinstance(table, Table)
     assert isinstance(chart, Chart)
-    assert ("exponent", "0.5, from 0.5 to 0.5") in table.rows
+    assert ("exponent of x", "0.5, from 0.5 to 0.5") in table.rows
     assert [trace.name for trace in chart.figure.data] == ["runs", "law", "5 %", "95 %"]
 
 
@@ -27,5 +27,8 @@ def test_a_law_of_two_terms_is_set_beside_its_runs(tmp_path: Path) -> None:
     save(tmp_path / "law.h5", make_objects()["power_law"])
     table, chart = panels_of(Contents(tmp_path / "law.h5"))
     assert isinstance(table, Table)
-    assert [row[0] for row in table.rows if row[0].startswith("exponent")] == ["exponent 1", "exponent 2"]
+    assert [row[0] for row in table.rows if row[0].startswith("exponent")] == [
+        "exponent of size",
+        "exponent of samples",
+    ]
     assert isinstance(chart, Chart)
