@@ -6,9 +6,10 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import Array, ArrayLike, namespace
-from sci.distributed import Comm
+from sci.distributed import Comm, agreed
 from sci.errors import InvalidValueError
 from sci.kernels import get_kernel, use_compiled
+from sci.linalg.lanczos import largest_entry, power_of_two
 from sci.linalg.pairwise.points import FILE, NOBODY, PackedPoints, blocks, launch_over, prepared
 
 __all__ = ["nearest", "nearest_k", "steepest"]
@@ -190,18 +191,21 @@ def steepest(
     Returns
     -------
     slope : (n,) of the dtype
-        Zero where all labels are equal, infinite where points of different labels coincide.
+        Zero where all labels are equal, infinite where points of different labels coincide, or lie so close that the
+        square of their distance leaves the dtype.
     index : (n,) int64
         The lowest j of those as steep, -1 where all labels are equal.
 
     Raises
     ------
     ShapeError, DTypeError, InvalidValueError, DeviceMismatchError
-        On every rank.
+        On every rank; also where a slope leaves the dtype.
 
     Notes
     -----
-    The largest slope is the label sharpness of a training set. Collective over `comm`.
+    The largest slope is the label sharpness of a training set. Labels are compared in units of the largest, so that
+    their squares are numbers in any unit; those that differ by less than about 1e-19 of it in float32, 1e-154 in
+    float64, count as equal. Collective over `comm`.
 
     References
     ----------
@@ -216,6 +220,11 @@ def steepest(
     packed, (own,), (y,), ring = prepared("steepest", comm, x, None, of_x={"labels": labels}, classes=bool(classes))
     x, xp, n = packed.array, namespace(y), len(packed)
     ratio, index = xp.full(n, -1, x.dtype), xp.full(n, NOBODY)
+    # Half the exponent of the points keeps both the squares of the steps and their ratios away from the limits.
+    unit = size = 1.0
+    if not classes:
+        unit, size = power_of_two(largest_entry(own, comm)), power_of_two(largest_entry(x, comm) ** 0.5)
+    own = (own.astype(np.float64) / unit * size).astype(x.dtype)
     kernel = get_kernel(FILE, "steepest", x.dtype, bool(classes))
 
     def reduce(start: int, y: Array, labels: Array) -> None:
@@ -226,7 +235,16 @@ def steepest(
 
     ring([y, own[:, None]], reduce)
     found = ratio >= 0
-    return xp.sqrt(xp.where(found, ratio, 0)), xp.where(found, index, -1)
+    with agreed(comm, "steepest"), np.errstate(over="ignore"):
+        true = xp.sqrt(xp.where(found, ratio, 0).astype(np.float64)) / size * unit
+        slope, limits = true.astype(x.dtype), np.finfo(x.dtype)
+        outside = (found & (true < float(limits.tiny))) | (xp.isinf(slope) & ~xp.isinf(ratio))
+        if bool(outside.any()):
+            raise InvalidValueError(
+                f"a slope between points of different labels leaves {x.dtype}; choose another unit of labels or of x"
+                f"{', or float64' if x.dtype == np.float32 else ''}"
+            )
+    return slope, xp.where(found, index, -1)
 
 
 def steepest_reference(
@@ -236,8 +254,9 @@ def steepest_reference(
     xp = namespace(x)
     for rows, squared in blocks(x, y):
         step = own[rows, None] - labels[None, :]
+        rise = (step != 0).astype(x.dtype) if classes else step * step
         with np.errstate(divide="ignore", invalid="ignore"):
-            slope = xp.where(step != 0, (1 if classes else step * step) / squared, -1).astype(x.dtype)
+            slope = xp.where(rise > 0, rise / squared, -1).astype(x.dtype)
         where = slope.argmax(axis=1)
         best, number = xp.take_along_axis(slope, where[:, None], axis=1)[:, 0], start + where
         better = (best > ratio[rows]) | ((best == ratio[rows]) & (best >= 0) & (number < index[rows]))

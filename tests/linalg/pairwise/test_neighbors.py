@@ -97,6 +97,22 @@ def test_the_steepest_pair_is_that_of_brute_force() -> None:
     np.testing.assert_allclose(steepest(x, labels, classes=True)[0], classes.max(axis=1), rtol=1e-14)
 
 
+@pytest.mark.parametrize("mode", ["auto", "reference"])
+def test_slopes_do_not_depend_on_the_unit_of_labels(mode: str) -> None:
+    x, labels = RNG.normal(size=(50, 3)), RNG.normal(size=50)
+    for dtype, units in ((np.float64, (1e-290, 1e-170, 1e170, 1e290)), (np.float32, (1e-35, 1e-25, 1e25, 1e34))):
+        with sci.options(kernels=mode):
+            slope, index = steepest(x.astype(dtype), labels.astype(dtype))
+            for unit in units:
+                found, other = steepest(x.astype(dtype), (unit * labels).astype(dtype))
+                np.testing.assert_allclose(found.astype(float) / unit, slope, rtol=50 * np.finfo(dtype).eps)
+                np.testing.assert_array_equal(other, index)
+            # The first two labels are equal beside the third, and each point still finds its own steepest partner.
+            tiny = np.array([0, 1e-24 if dtype == np.float32 else 1e-170, 1], dtype)
+            slope, index = steepest(np.array([[0], [0], [2]], dtype), tiny)
+            np.testing.assert_array_equal((slope, index), ([0.5, 0.5, 0.5], [2, 2, 0]))
+
+
 def test_equal_labels_have_no_slope_and_coincident_points_an_infinite_one() -> None:
     slope, index = steepest(np.zeros((3, 2)), [1, 1, 1])
     np.testing.assert_array_equal((slope, index), ([0, 0, 0], [-1, -1, -1]))
