@@ -12,14 +12,13 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, agreed, allgather_rows, rank_of
 from sci.errors import InvalidValueError
 from sci.linalg import PackedPoints, nearest_k, steepest
+from sci.linalg.lanczos import largest_entry
 
 __all__ = ["IntrinsicDimension", "LabelSharpness", "Method", "intrinsic_dimension", "label_sharpness"]
 
 Method: TypeAlias = Literal["mle", "twonn"]
 """How a dimension is estimated: by maximum likelihood, or from two nearest neighbors."""
 
-_GROUPS = 20
-"""Groups of the jackknife of TwoNN."""
 _QUANTILE = 1.959963984540054
 """Of the normal distribution, for intervals of 95 %."""
 
@@ -103,14 +102,16 @@ def intrinsic_dimension(
     Raises
     ------
     InvalidValueError, ShapeError, DTypeError
-        On every rank; also for fewer points than neighbors, or none that differ.
+        On every rank; also for fewer points than neighbors, or none that differ, and by "twonn" for points whose two
+        nearest neighbors are mostly as far as each other: of a lattice, or rounded.
 
     Notes
     -----
     2 n^2 D flops and no n x n matrix. Both estimates are low at high dimensions, where most points lie near the
-    boundary of the set: uniform points in a cube of dimension 10 give about 8.1 at n = 2,000. The standard error of
-    "mle" counts the correlation of points that are neighbors of one another; that of "twonn" is a jackknife over
-    random groups of points. Collective over `comm`; the value does not depend on the number of ranks but for rounding.
+    boundary of the set: uniform points in a cube of dimension 10 give about 8.1 at n = 2,000. The standard error is
+    that of the sum of what each point adds to the estimate, to first order, and counts that points which are neighbors
+    of one another share distances. Collective over `comm`; the value does not depend on the number of ranks but for
+    rounding.
 
     References
     ----------
@@ -150,12 +151,15 @@ def intrinsic_dimension(
         packed = PackedPoints(packed.array[to_device(first, namespace(packed.array))])
         squared, index, _ = _neighbors(packed, neighbors, comm)
     squared, index = allgather_rows(squared, comm).astype(float), allgather_rows(index, comm)
+    unit = float(np.finfo(packed.array.dtype).eps) * largest_entry(packed.array, comm)
     with agreed(comm, "intrinsic_dimension"):
-        if (squared[:, -1] == squared[:, 0]).all():
+        if method == "twonn":
+            _require_ratios(squared, discard, unit)
+        elif (squared[:, -1] == squared[:, 0]).all():
             raise InvalidValueError(
                 "all neighbors of every point are equally far; the dimension needs points in general position"
             )
-    value, error = _two_nearest(squared, discard) if method == "twonn" else _likelihood(squared, index)
+    value, error = _two_nearest(squared, index, discard) if method == "twonn" else _likelihood(squared, index)
     successive = float((abs(index[:, 0] - np.arange(used)) == 1).mean())
     return IntrinsicDimension(value, error, method, neighbors, used, total - used, successive)
 
@@ -168,22 +172,50 @@ def _neighbors(x: PackedPoints, k: int, comm: Comm) -> tuple[np.ndarray, np.ndar
     return squared, index, np.arange(start, start + len(x))
 
 
-def _two_nearest(squared: np.ndarray, discard: float) -> tuple[float, float]:
-    """Return the estimate of TwoNN and its standard error."""
-    logarithms = 0.5 * np.log(squared[:, 1] / squared[:, 0])
-    value = _slope(logarithms, discard)
-    group = np.random.default_rng(0).permutation(len(logarithms)) % min(_GROUPS, len(logarithms))
-    parts = np.array([_slope(logarithms[group != g], discard) for g in range(group.max() + 1)])
-    return value, float(np.sqrt((len(parts) - 1) * parts.var()))
+def _require_ratios(squared: np.ndarray, discard: float, unit: float) -> None:
+    """Raise where the two neighbors of most points that count are as far, but for the rounding of coordinates.
+
+    The line passes the median ratio at a fixed height: where that ratio is one, no finite slope fits.
+    """
+    logarithms = _logarithms(squared)
+    rounding = 8 * unit / np.sqrt(squared[:, 0])
+    kept = logarithms.argsort()[: _kept(len(logarithms), discard)]
+    tied = int((logarithms <= rounding)[kept].sum())
+    if 2 * tied > len(kept):
+        raise InvalidValueError(
+            f"the two nearest neighbors of {tied} of {len(kept)} points are equally far: the points lie on a lattice "
+            'or are rounded, and "twonn" has no ratios to use; pass method="mle" with k of 40 or more, which sees '
+            "beyond the steps, or add noise larger than a step"
+        )
 
 
-def _slope(logarithms: np.ndarray, discard: float) -> float:
-    """Return the slope through the origin of -log(1 - F) over the sorted logarithms."""
-    n = len(logarithms)
-    kept = max(1, int(n * (1 - discard)))
-    x = np.sort(logarithms)[:kept]
+def _two_nearest(squared: np.ndarray, index: np.ndarray, discard: float) -> tuple[float, float]:
+    """Return the estimate of TwoNN and its standard error.
+
+    The slope through the origin of -log(1 - F) over the sorted logarithms.
+    """
+    logarithms = _logarithms(squared)
+    n, order = len(logarithms), logarithms.argsort(kind="stable")
+    kept = _kept(n, discard)
+    x = logarithms[order[:kept]]
     y = -np.log1p(-np.arange(1, kept + 1) / (n + 1 if kept == n else n))
-    return float(x @ y / max(x @ x, np.finfo(float).tiny))
+    value = x @ y / (x @ x)
+    # A point draws all quantiles above it down, each by the distance to the next one, over the number of points.
+    change = (y - 2 * value * x) / (x @ x) * np.diff(x, append=logarithms[order[min(kept, n - 1)]])
+    influence = np.zeros(n)
+    influence[order[:kept]] = -change[::-1].cumsum()[::-1]
+    return float(value), _scatter(influence, index)
+
+
+def _logarithms(squared: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the ratio of the second distance to the first."""
+    logarithms: np.ndarray = 0.5 * np.log(squared[:, 1] / squared[:, 0])
+    return logarithms
+
+
+def _kept(n: int, discard: float) -> int:
+    """Return the number of ratios that count."""
+    return max(1, int(n * (1 - discard)))
 
 
 def _likelihood(squared: np.ndarray, index: np.ndarray) -> tuple[float, float]:
@@ -191,11 +223,17 @@ def _likelihood(squared: np.ndarray, index: np.ndarray) -> tuple[float, float]:
     k = squared.shape[1]
     sums = 0.5 * np.log(squared[:, -1:] / squared[:, :-1]).sum(axis=1)
     value = (k - 1) / sums.mean()
-    # Neighborhoods overlap: the variance of the mean adds the products of a point with its neighbors.
-    deviation = sums - sums.mean()
+    return float(value), float(value * _scatter(sums, index) / sums.sum())
+
+
+def _scatter(parts: np.ndarray, index: np.ndarray) -> float:
+    """Return the standard deviation of the sum of what each point adds, where `index` holds its neighbors.
+
+    Neighborhoods overlap: the variance of the sum adds the products of a point with its neighbors.
+    """
+    deviation = parts - parts.mean()
     shared = deviation @ (deviation + deviation[index].sum(axis=1))
-    variance = max(float(shared), float(deviation @ deviation)) / len(sums) ** 2
-    return float(value), float(value * np.sqrt(variance) / sums.mean())
+    return float(np.sqrt(max(float(shared), float(deviation @ deviation))))
 
 
 @dataclass(frozen=True)
@@ -267,11 +305,13 @@ def label_sharpness(
     Raises
     ------
     InvalidValueError, ShapeError, DTypeError
-        On every rank; also where two points of different labels coincide, for which no function fits the labels.
+        On every rank; also where two points of different labels coincide, for which no function fits the labels, or
+        lie so close that the square of their distance leaves the dtype, and where the value leaves the dtype.
 
     Notes
     -----
-    Exact over all pairs, 2 n^2 D flops. Larger sharpness goes with lower robustness against small changes of the
+    Exact over all pairs, 2 n^2 D flops. The unit of labels does not matter: they are squared as parts of the largest.
+    Larger sharpness goes with lower robustness against small changes of the
     points. Collective over `comm`.
 
     References
@@ -292,6 +332,8 @@ def label_sharpness(
     with agreed(comm, "label_sharpness"):
         if not np.isfinite(slope[first]):
             raise InvalidValueError(
-                f"points {pair[0]} and {pair[1]} coincide and have different labels; remove one of them"
+                f"points {pair[0]} and {pair[1]} coincide and have different labels, or they lie so close that the "
+                f"square of their distance leaves {slope.dtype}; remove one of them"
+                f"{', or pass x in float64' if slope.dtype == np.float32 else ''}"
             )
     return LabelSharpness(float(slope[first]), pair)

@@ -41,13 +41,13 @@ def run(a: argparse.Namespace) -> None:
     if not _fits(a, points, methods):
         return
     packed = PackedPoints(points.x)
-    found = {m: intrinsic_dimension(packed, m, k=a.neighbors, comm=a.comm) for m in methods}  # type: ignore[arg-type]
+    found, refused = _estimates(a, packed, methods)
     sharpness = None if labels is None else _sharpness(a, packed, labels)
     with agreed(a.comm, "the report"):
         if rank_of(a.comm) > 0:
             return
         first = next(iter(found.values()))
-        told = cautions(list(found.values()), points)
+        told = refused + cautions(list(found.values()), points)
         report: dict[str, Any] = {
             "input": str(a.input),
             "what": points.what,
@@ -73,6 +73,27 @@ def _require_options(a: argparse.Namespace) -> None:
         raise InvalidValueError(f"--layer {a.layer} goes with --model MODEL.h5")
     if a.classes and a.labels is None:
         raise InvalidValueError("--classes goes with --labels NAME")
+
+
+def _estimates(
+    a: argparse.Namespace, packed: PackedPoints, methods: tuple[str, ...]
+) -> tuple[dict[str, IntrinsicDimension], list[str]]:
+    """Return the estimates, and why another method has none.
+
+    Raises
+    ------
+    InvalidValueError
+        If no method has one.
+    """
+    found, refused = {}, []
+    for method in methods:
+        try:
+            found[method] = intrinsic_dimension(packed, method, k=a.neighbors, comm=a.comm)  # type: ignore[arg-type]
+        except InvalidValueError as error:
+            if method == methods[-1] and not found:
+                raise
+            refused.append(f"no estimate by {method}: {error}")
+    return found, refused
 
 
 def _sharpness(a: argparse.Namespace, packed: PackedPoints, labels: np.ndarray) -> LabelSharpness:

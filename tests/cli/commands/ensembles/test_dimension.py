@@ -126,6 +126,16 @@ def test_a_path_in_time_and_repeated_frames_are_cautioned(tmp_path, capsys):
     assert any("120 of 180 points coincide" in text for text in found["cautions"])
 
 
+def test_a_lattice_has_one_estimate_and_a_caution(tmp_path, capsys):
+    np.save(tmp_path / "grid.npy", np.stack(np.meshgrid(*2 * [np.arange(20.0)]), axis=-1).reshape(-1, 2))
+    found = told(capsys, tmp_path / "grid.npy", "--neighbors", 40)
+    assert "twonn" not in found
+    assert abs(found["mle"]["value"] - 2) < 0.1
+    assert any("no estimate by twonn: the two nearest" in t and "lie on a lattice" in t for t in found["cautions"])
+    assert run("ensemble", "dimension", tmp_path / "grid.npy", "--method", "twonn") == 2
+    assert "lie on a lattice or are rounded" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_line(tmp_path, capsys):
     path = write_run(tmp_path / "run.xyz", run_of_chain(8))
     np.savez(tmp_path / "a.npz", x=RNG.random((9, 3)), y=np.arange(9), bad=np.full((9, 2), np.nan))
