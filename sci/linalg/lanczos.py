@@ -152,11 +152,16 @@ def _steps(
         w = P(w)
         z = w if M is None else M(w)
         beta[k] = _length(w, z, comm)
-        if beta[k] <= _BREAKDOWN * max(np.abs(alpha[: k + 1]).max(), beta[:k].max(initial=0.0)):
+        if beta[k] <= end_of_space(alpha[: k + 1], beta[:k]):
             return (None if basis is None else basis[: k + 1]), alpha[: k + 1], beta[:k]
         before, u = u, w / beta[k]
         z = u if M is None else z / beta[k]
     return basis, alpha, beta[:-1]
+
+
+def end_of_space(alpha: np.ndarray, beta: np.ndarray) -> float:
+    """Return the beta up to which the Krylov space counts as ended."""
+    return _BREAKDOWN * float(max(np.abs(alpha).max(), beta.max(initial=0.0)))
 
 
 def _itself(w: Array) -> Array:

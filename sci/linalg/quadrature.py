@@ -136,7 +136,8 @@ class LanczosQuadrature:
     Parameters
     ----------
     coefficients : tuple of (alpha, beta)
-        Diagonal (m,) and off-diagonal (m - 1,) of each probe; (m,) with a zero at the end where the Krylov space ended.
+        Diagonal (m,) and off-diagonal (m - 1,) of each probe; (m,) where the Krylov space ended, with a
+        bound of the last beta at the end, which is 0 but for rounding.
     size : int
         Number of eigenvalues.
     weighted : bool

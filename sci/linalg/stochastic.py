@@ -11,10 +11,13 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace_of
 from sci.distributed import Comm, agreed, rank_of
 from sci.errors import DTypeError, InvalidValueError
-from sci.linalg.lanczos import lanczos
+from sci.linalg.lanczos import end_of_space, lanczos
 from sci.linalg.quadrature import LanczosQuadrature, SpectralDensity, TraceEstimate
 
 __all__ = ["lanczos_quadrature", "log_determinant", "random_signs", "spectral_density", "trace_of_function"]
+
+_LARGEST_BASIS = 2**22
+"""Numbers of all ranks in a basis that is kept for re-orthogonalization, 32 MiB."""
 
 
 @collective_entry
@@ -80,9 +83,10 @@ def lanczos_quadrature(
 
     Notes
     -----
-    probes x steps products, three vectors: the three-term recurrence without re-orthogonalization, whose quadratures
-    are as good. The probes do not depend on the number of ranks where each holds a range of the unknowns in their
-    order. Collective over `comm`.
+    probes x steps products. Up to 4e6 numbers in `steps` vectors of all unknowns, the basis is kept and made orthogonal
+    again: as many steps as there are eigenvalues then find all of them. Beyond, it is the three-term recurrence with
+    three vectors, whose quadratures are as good, but which repeats eigenvalues that have converged. The probes do not
+    depend on the number of ranks where each holds a range of the unknowns in their order. Collective over `comm`.
 
     With M the probe r is a vector of components sqrt(t) g, g of unit covariance along the eigenvectors of M A with
     eigenvalues t, in the inner product of M: its quadrature has the weights t, and is divided by them.
@@ -122,20 +126,26 @@ def lanczos_quadrature(
         raise InvalidValueError(
             f"{probes} probes, {steps} steps, {chosen} eigenvalues of {total} unknowns; expected positive numbers"
         )
-    found = []
+    most, found = min(steps, chosen), []
+    orthogonal = most * total <= _LARGEST_BASIS
     for k in range(probes):
         with agreed(comm, "the probe"):
             start = xp.asarray(random_signs(np.arange(first, first + n), seed, k)) if probe is None else probe(k)
         _, alpha, beta = lanczos(
-            *(apply, n, min(steps, chosen)),
+            *(apply, n, most),
             start=start,
-            reorthogonalize=False,
+            reorthogonalize=orthogonal,
             preconditioner=preconditioner,
             project=project,
             comm=comm,
         )
-        # Where the Krylov space ends nothing is left beyond the last step.
-        found.append((alpha, beta if len(alpha) == min(steps, chosen) < chosen else np.append(beta, 0.0)))
+        # The three-term recurrence repeats eigenvalues that have converged: as many steps as there are eigenvalues do
+        # not find all of them, and only a small beta tells that the Krylov space has ended.
+        if len(alpha) < most:
+            beta = np.append(beta, end_of_space(alpha, beta))
+        elif orthogonal and most == chosen:
+            beta = np.append(beta, 0.0)
+        found.append((alpha, beta))
     return LanczosQuadrature(
         tuple(found), chosen, preconditioner is not None, tuple(float(moment) for moment in moments), comm
     )

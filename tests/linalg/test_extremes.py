@@ -10,7 +10,7 @@ from scipy.sparse.linalg import eigsh
 
 from sci.errors import ShapeError
 from sci.linalg import Extremes, extreme_eigenvalues, lanczos, tridiagonal_of
-from sci.solvers import Jacobi, Multigrid, PoissonOperator, cg
+from sci.solvers import Jacobi, Multigrid, PoissonOperator, cg, spectrum
 
 RNG = np.random.default_rng(6)
 VALUES = np.concatenate([np.linspace(1, 2, 400), np.geomspace(0.01, 1, 30), [5.0, 9.0]])
@@ -80,6 +80,54 @@ def test_a_solve_tells_the_condition(preconditioner: Any) -> None:
     assert 0.99 * high / low < found.condition < (1 + 1e-5) * high / low
     for (value, error), exact in zip(found.extremes.pairs, (low, high), strict=True):
         assert abs(value - exact) <= error + 1e-5 * exact
+
+
+def _values(A: PoissonOperator, M: Any) -> np.ndarray:
+    """Return the eigenvalues of A, or of M A with Jacobi's M, but those of the null space."""
+    matrix = A.to_scipy().toarray()
+    if M is not None:
+        root = 1 / np.sqrt(np.diag(matrix))
+        matrix = root[:, None] * matrix * root
+    return np.linalg.eigvalsh(matrix)[A.component_sizes.size :]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("boundary", ["neumann", "dirichlet"])
+@pytest.mark.parametrize("made", [None, Jacobi])
+def test_a_solve_at_rounding_keeps_to_its_error(seed: int, boundary: str, made: Any) -> None:
+    """Residuals that are recomputed where nothing but rounding is left bring values far outside of the spectrum."""
+    shape = (9, 9)
+    A = PoissonOperator(
+        np.ones(shape, bool), boundary=boundary, coefficient=10 ** np.random.default_rng(seed).uniform(-3, 3, shape)
+    )
+    M = None if made is None else made(A)
+    b = A @ np.random.default_rng(1).normal(size=A.size)
+    values = _values(A, M)
+    found = [cg(A, b, M=M, rtol=rtol).extremes for rtol in (1e-8, 1e-12, 1e-14)]
+    for ends in [*found, spectrum(A, M).extremes]:
+        for (value, error), exact in zip(ends.pairs, (values[0], values[-1]), strict=True):
+            assert abs(value - exact) <= error + 1e-8 * exact
+    if made is not None:
+        assert found[-1].condition == pytest.approx(values[-1] / values[0], rel=1e-3)
+
+
+def test_many_steps_after_convergence_do_not_spoil_the_condition() -> None:
+    A = PoissonOperator(np.ones((32, 32), bool), boundary="neumann")
+    values = _values(A, None)
+    found = cg(A, A @ np.random.default_rng(0).normal(size=A.size), rtol=0, maxiter=1000)
+    assert abs(found.condition - values[-1] / values[0]) <= found.extremes.condition_error
+    assert found.condition == pytest.approx(values[-1] / values[0], rel=1e-3)
+
+
+def test_a_good_start_is_no_licence() -> None:
+    """Rounding of b - A x is relative to b, not to the first residual."""
+    A = PoissonOperator(np.ones((32, 32), bool))
+    x = np.random.default_rng(0).normal(size=A.size)
+    near = x + 1e-9 * np.random.default_rng(1).normal(size=A.size)
+    found = cg(A, A @ x, near, rtol=0, maxiter=400).extremes
+    values = _values(A, None)
+    for (value, error), exact in zip(found.pairs, (values[0], values[-1]), strict=True):
+        assert abs(value - exact) <= error + 1e-8 * exact
 
 
 def test_the_condition_of_columns_is_the_largest() -> None:

@@ -106,6 +106,45 @@ def test_probes_in_the_complement_of_a_null_space() -> None:
     assert estimate.standard_error < 0.8
 
 
+DECAYING = [np.geomspace(1e-5, 1, 30), 1 / np.arange(1, 101.0) ** 2]
+
+
+@pytest.mark.parametrize("d", DECAYING)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_as_many_steps_as_eigenvalues_find_all_of_them(d: np.ndarray, ranks: int) -> None:
+    """The three-term recurrence loses orthogonality long before, and its ends were off by more than their error."""
+    n = len(d)
+
+    def body(comm: ThreadComm | None) -> Any:
+        own = slice(None) if comm is None else slice(comm.rank * n // 2, (comm.rank + 1) * n // 2)
+        found = lanczos_quadrature(lambda v: d[own] * v, len(d[own]), steps=n, comm=comm)
+        return found.extremes(), found.log_determinant(), found.trace(lambda x: 1 / x)
+
+    for ends, determinant, inverse in [body(None)] if ranks == 1 else on_ranks(2, body):
+        assert ends.condition == pytest.approx(d.max() / d.min(), rel=1e-10)
+        assert abs(ends.smallest - d.min()) <= ends.smallest_error
+        assert determinant.value == pytest.approx(np.log(d).sum(), rel=1e-11)
+        assert inverse.value == pytest.approx((1 / d).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("d", DECAYING)
+def test_the_three_term_recurrence_does_not_claim_an_end(d: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sci.linalg.stochastic._LARGEST_BASIS", 0)
+    found = lanczos_quadrature(lambda v: d * v, len(d), steps=len(d))
+    assert all(len(beta) == len(alpha) - 1 for alpha, beta in found.coefficients)
+    ends = found.extremes()
+    assert abs(ends.smallest - d.min()) <= ends.smallest_error
+    assert abs(ends.condition - d.max() / d.min()) > 1e-3  # what makes the error worth telling
+    assert found.log_determinant().truncation > 0
+
+
+def test_a_space_that_ends_early_is_known_to_its_rounding() -> None:
+    """Two eigenvalues below the limit at which a space counts as ended are not told apart."""
+    d = np.array([1e-13, 2e-13, 1.0])
+    ends = lanczos_quadrature(lambda v: d * v, 3, probes=2).extremes()
+    assert abs(ends.smallest - 1e-13) <= ends.smallest_error
+
+
 def test_signs_depend_on_the_number_alone() -> None:
     signs = random_signs(np.arange(100_000), 3, 1)
     assert set(signs) == {-1.0, 1.0}

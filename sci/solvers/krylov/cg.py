@@ -229,7 +229,7 @@ def _finish(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[Co
     problem: SciError | None = None
     course = Course([], [], [])
     try:
-        course = iterate(v, target, limits.maxiter)
+        course = iterate(v, target, limits.maxiter, b_norm)
     except ConvergenceError as error:
         problem = error
     guard.settle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Protocol
 
@@ -16,6 +16,10 @@ __all__ = ["Course", "Vectors", "iterate", "positive"]
 RESTARTS = 3
 DRIFT = 0.25
 """The residual is recomputed once its error may exceed this times sqrt(eps) ||r||."""
+ROUNDING = float(np.finfo(np.float64).eps)
+"""Rounding of a recomputed residual, relative to ||A|| ||x||."""
+DISTURBED = 0.03
+"""Relative error of the smallest eigenvalue above which coefficients after a recomputed residual are left out."""
 
 
 class Vectors(Protocol):
@@ -55,7 +59,7 @@ class Vectors(Protocol):
         """Complete x."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Course:
     """What an iteration leaves: the norm of the residual at the start and after each step, and its coefficients.
 
@@ -66,19 +70,41 @@ class Course:
         r'z / p'A p of each step.
     betas : list of float
         beta of each step; 0 where the directions started.
+
+    disturbance : float
+        Relative error of the matrix of the coefficients by residuals that were recomputed.
+
+    Notes
+    -----
+    `lengths` and `betas` are those of one recurrence, which is Lanczos' iteration to rounding however small the
+    residual becomes. A residual recomputed from x differs from that of the recurrence by eps ||A|| ||x||, which may be
+    as large as itself, and the matrix of later steps then has values far outside of the spectrum: the coefficients end
+    where that could move the smallest eigenvalue by more than `DISTURBED` of itself, and at a restart.
     """
 
     norms: list[float]
     lengths: list[float]
     betas: list[float]
+    disturbance: float = 0.0
 
     @property
     def extremes(self) -> Extremes:
         """Extreme eigenvalues of M A as the coefficients show them."""
-        return extreme_eigenvalues(*tridiagonal_of(self.lengths, self.betas))
+        found = extreme_eigenvalues(*tridiagonal_of(self.lengths, self.betas))
+        more = self.disturbance * found.largest
+        return replace(found, smallest_error=found.smallest_error + more, largest_error=found.largest_error + more)
+
+    def _disturbed(self, error: float) -> bool:
+        """Take in a residual that was recomputed with a relative error; return whether the coefficients end here."""
+        condition = self.extremes.condition if self.lengths else 1.0
+        self.disturbance, before = max(self.disturbance, condition * error), self.disturbance
+        ended = not self.disturbance * condition <= DISTURBED
+        if ended:
+            self.disturbance = before
+        return ended
 
 
-def iterate(v: Vectors, target: float, maxiter: int) -> Course:
+def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Course:
     """Run preconditioned conjugate gradients until the norm of the residual is at most `target`.
 
     Parameters
@@ -86,6 +112,8 @@ def iterate(v: Vectors, target: float, maxiter: int) -> Course:
     v : Vectors
     target : float
     maxiter : int
+    b_norm : float
+        Norm of b: the scale of the rounding of b - A x where the start is better than 0.
 
     Raises
     ------
@@ -107,25 +135,32 @@ def iterate(v: Vectors, target: float, maxiter: int) -> Course:
     course = Course([v.start()], [], [])
     norms = course.norms
     last: tuple[float, float] | None = None
-    exact, restarts, drift = True, 0, 0.0
+    exact, restarts, drift, ended = True, 0, 0.0, False
+
+    def disturbed() -> bool:
+        return course._disturbed(DRIFT * sqrt(v.eps) + ROUNDING * max(norms[0], b_norm) / norms[-1])
+
     while len(norms) <= maxiter or norms[-1] <= target:
         reached = norms[-1] <= target
         if reached or drift > DRIFT * sqrt(v.eps) * norms[-1]:
             if not exact:
                 norms[-1], exact, drift = v.replace(), True, 0.0
+                ended = ended or reached or disturbed()
             if norms[-1] <= target or (reached and (restarts == RESTARTS or len(norms) > maxiter)):
                 break
             restarts, last = restarts + reached, None if reached else last
         rho = positive(v.precondition(norms[-1]), "M", "r", len(norms))
         beta, quadratic_form = v.conjugate(rho, last)
         length = rho / positive(quadratic_form, "A", "p", len(norms))
-        course.lengths.append(length)
-        course.betas.append(beta)
+        if not ended:
+            course.lengths.append(length)
+            course.betas.append(beta)
         ahead = norms[-1] * (norms[-1] / norms[-2] if len(norms) > 1 else 0.1)
         ends, drift = ahead <= target, drift + v.eps * (norms[-1] + ahead)
         norm, exact = v.step(beta, length, ends or drift > DRIFT * sqrt(v.eps) * ahead, ends)
         norms.append(norm)
         drift, last = 0.0 if exact else drift, (rho, length)
+        ended = ended or (exact and (norm <= target or disturbed()))
         v.show()
     v.settle()
     return course
