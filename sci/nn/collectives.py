@@ -16,8 +16,8 @@ from sci.arguments import Computed, collective_entry
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, form, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
+from sci.nn.core.packing import kinds_of, packed, real_view, unpacked
 from sci.nn.ops.checks import normalized_axis
-from sci.nn.optim.adam import real_view
 
 __all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
 
@@ -27,16 +27,9 @@ def _sum_together(arrays: Mapping[str, Array], weight: float, comm: Comm, operat
     with agreed(comm, operation) as agreement:
         agreement.same(names=list(arrays))
         agreement.same(**{name: form(array) for name, array in arrays.items()})
-    flat = [real_view(namespace(a).ascontiguousarray(a)) for a in arrays.values()]
-    xp, dtype = namespace(*flat), np.result_type(*(f.dtype for f in flat))
-    whole = xp.concatenate([f.astype(dtype, copy=False) for f in flat])
+    whole = packed(arrays)
     total = allreduce_sum(whole if weight == 1 else whole * weight, comm, checked=True)
-    found, start = [], 0
-    for array, part in zip(arrays.values(), flat):
-        stop = start + part.size
-        found.append(total[start:stop].astype(part.dtype, copy=False).view(array.dtype).reshape(array.shape))
-        start = stop
-    return found
+    return list(unpacked(total, kinds_of(arrays)).values())
 
 
 @collective_entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -267,11 +267,3 @@ def with_roles(
         rule: Literal["adam", "sgd"] = "sgd" if isinstance(optimizer, SGDP) else "adam"
         changes["rates"] = rate_factors(roles, base, rule=rule)
     return replace(optimizer, **changes)
-
-
-def layer_roles(name: str, kind: Kind, fan_in: int, fan_out: int, modes: Sequence[int] = ()) -> dict[str, Role]:
-    """Return the roles of the weight and the bias of a layer; a bias has the fans of its layer."""
-    return {
-        f"{name}.weight": Role(kind, fan_in, fan_out, tuple(modes)),
-        f"{name}.bias": Role("bias", fan_in, fan_out),
-    }

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sci.arguments import collective_entry
 from sci.backend import Array, as_finite, namespace, require_finite
 from sci.distributed import Comm, agreed, allreduce_sum, sample, split
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.core.gradients import value_and_gradients
+from sci.nn.core.packing import kinds_of, packed, unpacked
 from sci.nn.core.tape import Tape, Variable, value_of
-from sci.nn.optim.adam import real_view
 
 __all__ = ["GaussNewton", "Loss", "Predict"]
 
@@ -109,8 +107,8 @@ class GaussNewton:
             doubled = {name: _doubled(p) for name, p in parameters.items()}
         self._predict, self._loss, self._comm = predict, loss, comm
         self._part = (own.stop - own.start) / self._samples
-        self._kinds = {name: (p.shape, p.dtype) for name, p in doubled.items()}
-        self._at = _flat(doubled)
+        self._kinds = kinds_of(doubled)
+        self._at = packed(doubled)
         self._step, self._largest = 2e-3 * (_norm(self._at) or 1.0), 0.0
         self.size, self.error = int(self._at.size), 0.0
 
@@ -158,29 +156,20 @@ class GaussNewton:
         xp = namespace(v)
         if self._part == 0:
             return xp.zeros(self.size + 1)
-        variables = Tape().watch(self._named(self._at))
+        variables = Tape().watch(unpacked(self._at, self._kinds))
         out = self._predict(variables, self._batch)
         if not isinstance(out, Variable):
             raise InvalidValueError(
                 f"predict returned a {type(out).__name__}; expected a variable: compute the outputs from the "
                 "parameters with the ops of sci.nn"
             )
-        w = _derivative(lambda t: value_of(self._predict(self._named(self._at + t * v), self._batch)), step)
+        w = _derivative(lambda t: value_of(self._predict(unpacked(self._at + t * v, self._kinds), self._batch)), step)
         u = self._part * self._loss_curvature(out.value, w)
         out.backward(u)
         gradients = {
             name: xp.zeros_like(x.value) if x.gradient is None else x.gradient for name, x in variables.items()
         }
-        return xp.concatenate([_flat(gradients), xp.vdot(w, u).real.reshape(1)])
-
-    def _named(self, flat: Array) -> dict[str, Array]:
-        """Return the parameters of a vector, as views."""
-        found, start = {}, 0
-        for name, (shape, dtype) in self._kinds.items():
-            stop = start + int(np.prod(shape)) * (2 if dtype.kind == "c" else 1)
-            found[name] = flat[start:stop].view(dtype).reshape(shape)
-            start = stop
-        return found
+        return xp.concatenate([packed(gradients), xp.vdot(w, u).real.reshape(1)])
 
     def _loss_curvature(self, z: Array, w: Array) -> Array:
         """Return the derivative along w of the gradient of the loss at the outputs z."""
@@ -222,12 +211,6 @@ def _doubled(array: Array) -> Array:
     return (
         namespace(array).ascontiguousarray(array, dtype="c16" if array.dtype.kind == "c" else "f8").reshape(array.shape)
     )
-
-
-def _flat(arrays: Mapping[str, Array]) -> Array:
-    """Return all real numbers as one vector."""
-    parts = [real_view(namespace(a).ascontiguousarray(a)) for a in arrays.values()]
-    return namespace(*parts).concatenate(parts)
 
 
 def _norm(v: Array) -> float:

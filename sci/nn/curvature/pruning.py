@@ -12,7 +12,7 @@ from sci.backend import Array, as_finite, namespace, to_host
 from sci.distributed import Comm, agreed, allgather_rows, rank_of
 from sci.errors import InvalidValueError, ShapeError
 from sci.linalg import WoodburySolver, gram_matrix
-from sci.nn.optim.adam import real_view
+from sci.nn.core.packing import kinds_of, real_view, unpacked
 
 __all__ = ["prune"]
 
@@ -100,7 +100,8 @@ def prune(
         solver = WoodburySolver(rows * ~dropped, damping, comm=comm)
         coefficients = gram_matrix(lost[None], rows, comm=comm)[0] / len(rows)
         after = after + solver.solve_combination(coefficients) * ~dropped
-    return _shaped(after, parameters), _shaped(~dropped, parameters, bool)
+    kinds = kinds_of(parameters)
+    return unpacked(after, kinds), unpacked(~dropped, {name: (shape, bool) for name, (shape, _) in kinds.items()})
 
 
 def _checked(
@@ -141,11 +142,3 @@ def _least(cost: np.ndarray, droppable: np.ndarray, sparsity: float, comm: Comm)
     mask = np.zeros(len(cost), bool)
     mask[where] = chosen[start : start + len(where)]
     return mask
-
-
-def _shaped(flat: Array, parameters: Mapping[str, Array], dtype: type | None = None) -> dict[str, Array]:
-    found, start = {}, 0
-    for name, w in parameters.items():
-        found[name] = flat[start : start + w.size].reshape(w.shape).astype(dtype or w.dtype)
-        start += w.size
-    return found

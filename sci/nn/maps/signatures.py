@@ -9,9 +9,9 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
+from sci.nn.core.packing import real_view
 from sci.nn.maps.changes import WeightChange, require_weight
 from sci.nn.maps.deltas import WeightDelta, fingerprint, require_arrays
-from sci.nn.optim.adam import real_view
 
 __all__ = ["patched", "weight_signature"]
 

@@ -18,6 +18,7 @@ from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.nn.core.packing import real_view
 
 __all__ = ["Adam", "AdamW", "Optimizer", "State", "clip_by_global_norm", "global_norm"]
 
@@ -48,12 +49,6 @@ class Optimizer(Protocol):
         """Change `parameters` and `state` in place."""
 
 
-def real_view(array: Array) -> Array:
-    """Return a C-contiguous array as one axis of real numbers, without a copy."""
-    flat = array.reshape(-1)
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
-
-
 def zeros_like(parameters: Mapping[str, Array]) -> dict[str, Array]:
     """Return an array of zeros for each parameter."""
     return {name: namespace(p).zeros(p.shape, p.dtype) for name, p in parameters.items()}
@@ -67,8 +62,11 @@ def check_settings(**settings: float) -> None:
             raise InvalidValueError(f"{name} is {value}; expected a number from 0 to below {limit}")
 
 
-def check_rates(rates: Mapping[str, float], parameters: Mapping[str, Array]) -> None:
-    """Raise InvalidValueError for rates of parameters that are not there."""
+def check_rates(rates: Mapping[str, float], parameters: Mapping[str, Array] | None = None) -> None:
+    """Raise InvalidValueError for rates that are negative, NaN or infinite, or of parameters that are not there."""
+    check_settings(**{f"rates[{name!r}]": rate for name, rate in rates.items()})
+    if parameters is None:
+        return
     unknown = sorted(set(rates) - set(parameters))
     if unknown:
         raise InvalidValueError(f"rates for {', '.join(unknown[:5])}; expected names of parameters")
@@ -160,7 +158,7 @@ class Adam:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_settings(**{f"rates[{name!r}]": rate for name, rate in self.rates.items()})
+        check_rates(self.rates)
         check_settings(
             learning_rate=self.learning_rate,
             beta1=self.betas[0],

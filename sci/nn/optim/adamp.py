@@ -10,7 +10,8 @@ from typing import Literal
 from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
-from sci.nn.optim.adam import Adam, State, adam_step, check_rates, check_settings, real_view, zeros_like
+from sci.nn.core.packing import real_view
+from sci.nn.optim.adam import Adam, State, adam_step, check_rates, check_settings, zeros_like
 
 __all__ = ["SGDP", "AdamP", "WeightView", "project_radial", "radial_view"]
 
@@ -215,7 +216,7 @@ class SGDP:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_settings(**{f"rates[{name!r}]": rate for name, rate in self.rates.items()})
+        check_rates(self.rates)
         check_settings(learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         self._projection()
 

@@ -13,7 +13,8 @@ from sci.distributed import Comm, agreed, allreduce_sum
 from sci.errors import InvalidValueError
 from sci.linalg.gram import cholesky_factor, combined, inner_products
 from sci.linalg.lanczos import power_of_two
-from sci.nn.optim.adam import State, check_rates, check_settings, real_view, zeros_like
+from sci.nn.core.packing import kinds_of, packed, real_view, unpacked
+from sci.nn.optim.adam import State, check_rates, check_settings, zeros_like
 
 __all__ = ["MFAC"]
 
@@ -81,12 +82,8 @@ class MFAC:
     comm: Comm = None
 
     def __post_init__(self) -> None:
-        check_settings(
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            **{f"rates[{name!r}]": rate for name, rate in self.rates.items()},
-        )
+        check_rates(self.rates)
+        check_settings(learning_rate=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         if self.window < 1 or not 0 < self.damping < np.inf:
             raise InvalidValueError(
                 f"window is {self.window}, damping is {self.damping}; expected a positive integer and a positive number"
@@ -111,10 +108,9 @@ class MFAC:
         self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
     ) -> None:
         """Make step number `step`, from 1, in place."""
-        direction, start, rate = self._direction(parameters, gradients, state, step), 0, self.learning_rate * factor
-        for name, w in parameters.items():
-            own = direction[start : start + real_view(w).size].view(w.dtype).reshape(w.shape)
-            start += real_view(w).size
+        direction, rate = self._direction(parameters, gradients, state, step), self.learning_rate * factor
+        for name, own in unpacked(direction, kinds_of(parameters)).items():
+            w = parameters[name]
             if self.momentum:
                 moment = state["momentum"][name]
                 moment *= self.momentum
@@ -130,7 +126,7 @@ class MFAC:
         """Put the gradient in the window, and return F^-1 g in its dtype."""
         rows, gram = state["window"]["rows"], state["gram"]["gram"]
         xp, newest, count = namespace(rows), (step - 1) % self.window, min(step, self.window)
-        rows[newest] = xp.concatenate([real_view(xp.ascontiguousarray(gradients[name])) for name in parameters])
+        rows[newest] = packed({name: gradients[name] for name in parameters})
         with agreed(self.comm, "MFAC.update"):
             if not bool(xp.isfinite(rows[newest]).all()):
                 raise InvalidValueError("a gradient holds NaN or Inf; expected finite numbers")
