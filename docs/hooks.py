@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "sci"
 ROOMS = {
     "potentials": "Potentials",
     "ensembles": "Ensembles",
+    "completion": "Completion",
     "tensor": "Tensor formats",
     "chebyshev": "Chebyshev polynomials",
     "linalg": "Linear algebra",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from completion_calls import ROOMS as COMPLETION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
 from linalg_calls import ROOMS as LINALG
@@ -24,7 +25,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION
 CALLS = {f"{room}.{name}": call for room, make in ROOMS.items() for name, call in make().items()}
 STRANGERS: tuple[Any, ...] = (object(), "text", [[1.0], [2.0, 3.0]], {}, dict, 1j, lambda: None, b"bytes")
 NUMBERS: tuple[Any, ...] = (math.nan, math.inf, -math.inf, -1, 0, 2.5, np.float32(0.5), np.int64(3), "3", True)

@@ -33,7 +33,18 @@ ROOMS = (
         "chebyshev",
         "tensor",
     ),
-    *("potentials", "ensembles", "nn", "problems", "scaling", "operators", "solvers", "sequence", "applications"),
+    *(
+        "potentials",
+        "ensembles",
+        "nn",
+        "completion",
+        "problems",
+        "scaling",
+        "operators",
+        "solvers",
+        "sequence",
+        "applications",
+    ),
     *("io", "plotting", "interop", "datasets", "cli"),
 )
 STRANGERS = {"operators", "solvers", "sequence"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sci import distributed, ensembles, io, linalg, nn, operators, potentials, problems, sequence, solvers
+from sci import completion, distributed, ensembles, io, linalg, nn, operators, potentials, problems, sequence, solvers
 
 Body = Callable[[Any, bool, Path], object]
 """Takes the communicator, whether this is the odd rank, and a folder."""
@@ -296,6 +296,12 @@ DIFFER: dict[str, Body] = {
     },
     "label_sharpness:classes": lambda c, odd, _: ensembles.label_sharpness(
         POINTS, np.arange(12.0), classes=bool(odd), comm=c
+    ),
+    "observe:shape": lambda c, odd, _: completion.observe(
+        np.arange(12).reshape(6, 2), np.arange(6.0), shape=(11 + odd, 12), comm=c
+    ),
+    "observe:axes": lambda c, odd, _: completion.observe(
+        {"x": np.arange(6.0), ("z" if odd else "y"): np.arange(6.0)}, np.arange(6.0), comm=c
     ),
     "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),
