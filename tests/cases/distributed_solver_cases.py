@@ -103,6 +103,22 @@ def compare(case: int, comm: Any) -> None:
         assert "singular" in error_of(lambda: cg(A, 1.0 * p.mask[A.slices]))
     if A.blocks is not None:
         compare_traffic(A, M, p.b)
+    reaction = p.b**2
+    strong = _screened(A, reaction[A.slices])
+    again = cg(strong.A, p.b[A.slices], M=strong, rtol=1e-9)
+    assert again.converged
+    whole = PoissonOperator(
+        p.mask, p.spacing, walls, neumann_body=p.solid, coefficient=p.coefficient, reaction=reaction
+    )
+    expected = cg(whole, p.b, M=Multigrid(whole, dtype=dtype), rtol=1e-9)
+    assert abs(again.iterations - expected.iterations) <= 1
+    np.testing.assert_allclose(again.x, expected.x[A.slices], atol=3e-8 * abs(expected.x).max())
+
+
+def _screened(A: PoissonOperator, reaction: np.ndarray) -> Multigrid:
+    """Return multigrid for A with a reaction, made from that for A with a weak one."""
+    weak = A.with_reaction(np.full(A.local_shape, 0.1))
+    return Multigrid(weak).with_reaction(weak.with_reaction(reaction))
 
 
 @cache

@@ -359,6 +359,7 @@ def _solvers() -> dict[str, Call]:
             solvers.PoissonOperator, MASK, (1.0, 1.0, 2.0), "neumann", neumann_body=MASK, coefficient=B * B + 1
         ),
         "PoissonOperator.matvec": call(A.matvec, B),
+        "PoissonOperator.with_reaction": call(A.with_reaction, B * B),
         "Spectrum": call(solvers.Spectrum, *SPECTRUM, null_size=1, preconditioner="ic"),
         "spectrum": call(solvers.spectrum, A, None, probes=2, steps=3, seed=1, name="none"),
         "PoissonOperator.apply": call(A.apply, B),

@@ -16,7 +16,7 @@ PRECONDITIONERS = ("none", "jacobi", "multigrid", "learned", "untrained", "mic",
 
 SOLVE = """Poisson problems around bodies: solve one, or train the learned V-cycle that preconditions the solver."""
 RUN = """Solve a Poisson problem: an HDF5 file with the datasets `mask` (1 in the fluid) and `b` on one grid;
-optionally `neumann_body`, `coefficient` and the attributes `spacing` and `boundary`."""
+optionally `neumann_body`, `coefficient`, `reaction` and the attributes `spacing` and `boundary`."""
 TRAIN = """Train the learned V-cycle on random masks and write the model, for `sci solve run --model`. No solutions are
 needed; the same seed gives the same model."""
 

@@ -60,8 +60,8 @@ class PoissonProblem(NamedTuple):
 
 @codec(PoissonProblem, kind="poisson", in_root=True)
 class _ProblemCodec:
-    """`mask` and `neumann_body` (*grid, 0 or 1), `b` (*grid), and where it varies `coefficient`; attributes `spacing`
-    and `boundary` (JSON), `mean`."""
+    """`mask` and `neumann_body` (*grid, 0 or 1), `b` (*grid), and where they are given `coefficient` and
+    `reaction`; attributes `spacing` and `boundary` (JSON), `mean`."""
 
     @staticmethod
     def write(group: Group, problem: PoissonProblem) -> None:
@@ -86,8 +86,8 @@ class _ProblemCodec:
 
     @staticmethod
     def n_bytes(problem: PoissonProblem) -> int:
-        """Return the size of mask, bodies, coefficient and right-hand side."""
-        return 18 * int(problem.A.mask.size)
+        """Return the size of mask, bodies, coefficient, reaction and right-hand side."""
+        return 26 * int(problem.A.mask.size)
 
     @staticmethod
     def fields(problem: PoissonProblem) -> Fields:
@@ -101,6 +101,8 @@ class _ProblemCodec:
         arrays = {"mask": to_host(A.mask).astype(np.uint8), _BODY[0]: to_host(A.neumann_body).astype(np.uint8)}
         if A.coefficient is not None:
             arrays["coefficient"] = to_host(A.coefficient)
+        if A.reaction is not None:
+            arrays["reaction"] = to_host(A.reaction)
         return {**arrays, "b": np.asarray(to_host(problem.b), dtype=np.float64)}
 
 
@@ -138,8 +140,8 @@ def load_problem(path: str | Path, *, comm: Comm = None, external_data: bool | N
     """Return the operator and the right-hand side in a Poisson file of ours, or in any HDF5 file like it.
 
     Such a file has the datasets `mask` (true or 1 in the fluid) and `b` on one grid; optionally `neumann_body` (true in
-    bodies with a Neumann surface) and `coefficient`, and the root attributes `spacing` (a number or one for each axis)
-    and `boundary` (a name, or a list as JSON, as `PoissonOperator` takes them).
+    bodies with a Neumann surface), `coefficient` and `reaction`, and the root attributes `spacing` (a number or one for
+    each axis) and `boundary` (a name, or a list as JSON, as `PoissonOperator` takes them).
 
     Parameters
     ----------
@@ -186,7 +188,7 @@ def _read_parts(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         return _ProblemCodec.parts(file)
 
 
-_DATASETS = ("mask", "b", *_BODY, "coefficient")
+_DATASETS = ("mask", "b", *_BODY, "coefficient", "reaction")
 
 
 def _parts(file: Group) -> list[str]:
@@ -210,7 +212,8 @@ def _problem(parts: Mapping[str, np.ndarray], settings: dict[str, Any], comm: Co
     if parts["b"].shape != parts["mask"].shape:
         raise FileFormatError(f"b has shape {parts['b'].shape} and mask {parts['mask'].shape}; expected one grid")
     body = next((parts[name] > 0 for name in _BODY if name in parts), False)
-    given = {"neumann_body": body, "coefficient": parts.get("coefficient"), **settings}
+    cells = {name: parts.get(name) for name in ("coefficient", "reaction")}
+    given = {"neumann_body": body, **cells, **settings}
     operator = PoissonOperator(parts["mask"] > 0, comm=comm, **given)
     return PoissonProblem(operator, np.ascontiguousarray(parts["b"][operator.slices], dtype=np.float64))
 

@@ -77,6 +77,10 @@ class LearnedMultigrid(PaddedPreconditioner):
             raise InvalidValueError(
                 "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
             )
+        if A.reaction is not None:
+            raise InvalidValueError(
+                "LearnedMultigrid knows no reaction, and A has one; use Multigrid(A), or --method multigrid"
+            )
         self.model = CycleModel.pretrained() if model is None else model
         with agreed(A.comm, "LearnedMultigrid") as agreement:
             agreement.same(model=self.model.parameters)

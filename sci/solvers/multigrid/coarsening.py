@@ -20,6 +20,7 @@ __all__ = [
     "body_factor",
     "coarse_fraction",
     "coarse_kind",
+    "coarse_reaction",
     "rediscretize",
     "transfer_weights",
     "wall_factors",
@@ -94,6 +95,17 @@ def coarse_fraction(fine: Layout, fraction: Array) -> Array:
     cells = _children(fine, fine.halved, fraction)
     result = fine.halved.zeros(namespace(fraction), np.float32)
     result[fine.halved.box_key] = sum(cells) / np.float32(len(cells))
+    return result
+
+
+def coarse_reaction(fine: Layout, coarse: Layout, reaction: Array) -> Array:
+    """Return the reaction of the coarse cells in their unit: the mean of that of their cells, times 4; padded arrays.
+
+    The reaction is r h^2 over the coefficient's unit, and h doubles.
+    """
+    cells = _children(fine, coarse, reaction)
+    result = coarse.zeros(namespace(reaction), reaction.dtype)
+    result[coarse.box_key] = _total(cells) * (4 / len(cells))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -69,20 +70,45 @@ class Hierarchy:
             depth = len(levels) + len(gathered) - bool(gathered)
             last.append(self._coarser(last[-1], last[-1].grid.coarser, depth))
         _check_dense(last[-1].layout, A.grid_shape)
-        self.inverse = to_device(inverse_of_level(last[-1]).astype(dtype), A.xp)
-        self.unknowns = A.xp.flatnonzero(last[-1].d > 0)
         self.levels, self.gathered = _linked(levels), _linked(gathered)
         if gathered:
             # Whoever cuts the result of the gathered levels sets the halo of this rank's box as well.
             own = self.levels[-1]
             self.levels[-1] = replace(own, grid=replace(own.grid, halo=None))
+        if A.reaction is None:
+            self._invert()
+        else:
+            self._react(A)
+
+    def _invert(self) -> None:
+        """Set the dense inverse of the last level."""
+        last = (self.gathered or self.levels)[-1]
+        self.inverse = to_device(inverse_of_level(last).astype(self._dtype), self._A.xp)
+        self.unknowns = self._A.xp.flatnonzero(last.d > 0)
+
+    def _react(self, A: PoissonOperator) -> None:
+        """Add the reaction of A to all levels, in place of one that they have."""
+        assert A.reaction is not None
+        reaction = A.layout.spread(A.reaction / A.unit, self._dtype)
+        self.levels, reaction = _reacted(self.levels, reaction)
+        if self.gather is not None:
+            whole = self.gathered[0].layout.spread(self.gather.whole(reaction))
+            self.gathered, _ = _reacted(self.gathered, whole)
+        self._invert()
+
+    def with_reaction(self, A: PoissonOperator) -> Hierarchy:
+        """Return the hierarchy of an operator that differs in its reaction alone; collective."""
+        other = copy(self)
+        other._react(A)
+        return other
 
     def _finest(self) -> Level:
         A, dtype = self._A, self._dtype
         if A.constant:
             return Level(A.grid, A.stencil.d, None, dtype, kind=A.kind)
         unit = A.unit
-        given: tuple[Array, Array, Array] = (A.diagonal, A.dirichlet, A.stencil.offdiag)
+        diagonal = A.diagonal if A.unreacted is None else A.layout.cells(A.unreacted)
+        given: tuple[Array, Array, Array] = (diagonal, A.dirichlet, A.stencil.offdiag)
         d, dirichlet = (A.layout.spread(a / unit, dtype) for a in given[:2])
         return Level(A.grid, d, (given[2] / unit).astype(dtype), dtype, kind=A.kind, dirichlet=dirichlet)
 
@@ -126,6 +152,17 @@ def _linked(levels: list[Level]) -> list[Level]:
             weights = coarsening.transfer_weights(level.layout, level.kind, below.kind, level.dtype)
         linked.append(replace(level, weights=weights, kind=None, dirichlet=None))
     return linked
+
+
+def _reacted(levels: list[Level], reaction: Array) -> tuple[list[Level], Array]:
+    """Return levels with the reaction of the first one, padded, in place of theirs, and that of the last one."""
+    result: list[Level] = []
+    for level in levels:
+        if result:
+            reaction = coarsening.coarse_reaction(result[-1].layout, level.layout, reaction)
+        unreacted = level.d if level.unreacted is None else level.unreacted
+        result.append(replace(level, d=unreacted + reaction, unreacted=unreacted))
+    return result, reaction
 
 
 def can_halve(layout: Layout) -> bool:

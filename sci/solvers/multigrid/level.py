@@ -33,6 +33,8 @@ class Level:
         Kinds of the cells (`sci.solvers.poisson.faces`); the setup of the next level reads them.
     dirichlet : padded array, optional
         Part of d that belongs to Dirichlet faces; None if each counts 1. Read by the setup of the next level.
+    unreacted : padded array, optional
+        d without the reaction; None for an operator without one.
     """
 
     grid: Grid
@@ -42,6 +44,7 @@ class Level:
     weights: Array | None = None
     kind: Array = None
     dirichlet: Array = None
+    unreacted: Array | None = None
 
     @property
     def layout(self) -> Layout:
@@ -61,7 +64,7 @@ class Level:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that a cycle reads."""
-        arrays = [self.d, self.offdiag, self.weights, vars(self).get("inverse")]
+        arrays = [self.d, self.offdiag, self.weights, self.unreacted, vars(self).get("inverse")]
         return int(sum(a.nbytes for a in arrays if a is not None))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from copy import copy
 from math import prod
 from typing import Any
 
@@ -101,6 +103,35 @@ class Multigrid(PaddedPreconditioner):
         first = self.new_cycle()
         self._cycle_bytes = first.nbytes
         self._idle.append(first)
+
+    def with_reaction(self, A: PoissonOperator) -> Multigrid:
+        """Return the preconditioner of an operator that `PoissonOperator.with_reaction` made of this one's; collective.
+
+        The off-diagonal entries of all levels are shared, so that it costs a few passes over the cells.
+
+        Parameters
+        ----------
+        A : PoissonOperator
+
+        Returns
+        -------
+        Multigrid
+
+        Raises
+        ------
+        InvalidValueError
+            If A has other cells, or either operator has no reaction.
+        """
+        mine = self.A
+        if A.kind is not mine.kind or A.unreacted is None or A.unreacted is not mine.unreacted:
+            raise InvalidValueError(
+                "the operator does not share the cells of that of the preconditioner; expected one that its "
+                "with_reaction returned, where both have a reaction: otherwise make Multigrid(A)"
+            )
+        other = copy(self)
+        other.A, other._idle = A, deque()
+        other.hierarchy = self.hierarchy.with_reaction(A)
+        return other
 
     def new_cycle(self) -> MultigridCycle:
         """Return a V-cycle with arrays of its own."""

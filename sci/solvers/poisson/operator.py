@@ -1,8 +1,9 @@
-"""The Poisson operator -div(c grad u) on a box of cells with bodies inside: 7 points in space, 5 in the plane."""
+"""The operator -div(c grad u) + r u on a box of cells with bodies inside: 7 points in space, 5 in the plane."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -38,9 +39,9 @@ CONSISTENT = 1e-8
 
 @collective_entry
 class PoissonOperator:
-    """Symmetric finite-volume operator A u = -div(c grad u) on the fluid cells of a grid.
+    """Symmetric finite-volume operator A u = -div(c grad u) + r u on the fluid cells of a grid.
 
-        (A u)_i = sum over faces of i of w (u_i - u_j),    w = c / h^2,
+        (A u)_i = sum over faces of i of w (u_i - u_j) + r_i u_i,    w = c / h^2,
 
     where j is the cell beyond the face. Beyond a Dirichlet wall, and in a Dirichlet body, u_j = 0 at the center of that
     cell; a face on a Neumann wall or body has w = 0; a periodic axis wraps round.
@@ -59,6 +60,8 @@ class PoissonOperator:
         Neumann bodies.
     coefficient : (*grid) array_like, optional
         Positive coefficient c of each cell; 1 by default.
+    reaction : (*grid) array_like, optional
+        Reaction r of each cell, zero or more; 0 by default. It screens: -laplace u + k^2 u has r = k^2.
     mean : "harmonic" or "arithmetic"
         The coefficient of a face between two fluid cells: the harmonic mean keeps the flux right where c jumps at the
         face, the arithmetic mean suits a smooth c. A Dirichlet face has the coefficient of its fluid cell.
@@ -79,8 +82,9 @@ class PoissonOperator:
     -----
     A vector is a grid array, zero outside of the fluid, or the flat array of its fluid cells in C order, those of this
     rank; every method takes either form and returns the same form. With c = 1 and cubic cells the stencil is one byte
-    per cell, the number of its faces that count; otherwise ndim + 1 numbers. The null space of a singular operator is
-    spanned by the constants on the components of the fluid that touch no Dirichlet face; `project` removes them.
+    per cell, the number of its faces that count; otherwise ndim + 1 numbers, and ndim + 2 with a reaction. The null
+    space of a singular operator is spanned by the constants on the components of the fluid that touch no Dirichlet face
+    and have no reaction; `project` removes them.
 
     On ranks the constructor and all products and sums are collective, and one thread of each rank may use the operator.
     A periodic axis has to have an even length there, for each distributed level. One process can pickle an operator.
@@ -104,6 +108,7 @@ class PoissonOperator:
         *,
         neumann_body: Any = False,
         coefficient: Any = None,
+        reaction: Any = None,
         mean: str = "harmonic",
         comm: Comm = None,
         grid_shape: Sequence[int] | None = None,
@@ -112,20 +117,20 @@ class PoissonOperator:
         distributed = size_of(comm) > 1 or distributed_levels is not None
         self.comm = comm if distributed else None
         with agreed(self.comm, "PoissonOperator") as agreement:
-            given = _checked_mask(mask)
+            cells = _checked_mask(mask)
             if mean not in ("harmonic", "arithmetic"):
                 raise InvalidValueError(f"mean is {mean!r}; expected 'harmonic' or 'arithmetic'")
-            self.ndim = given.ndim
-            self.grid_shape: tuple[int, ...] = tuple(given.shape if grid_shape is None else grid_shape)
+            self.ndim = cells.ndim
+            self.grid_shape: tuple[int, ...] = tuple(cells.shape if grid_shape is None else grid_shape)
             self.boundary = parse_boundary(boundary, self.ndim)
             self.spacing, self.mean = as_spacing(spacing, self.ndim), mean
-            varying = "given" if coefficient is not None else None
+            varying, screened = ("given" if given is not None else None for given in (coefficient, reaction))
             agreement.same(spacing=self.spacing, mean=mean, whole=grid_shape is None)
             if grid_shape is None:
-                agreement.same(mask=given, neumann_body=neumann_body, coefficient=coefficient)
+                agreement.same(mask=cells, neumann_body=neumann_body, coefficient=coefficient, reaction=reaction)
             else:
                 everywhere = "given" if hasattr(neumann_body, "shape") else neumann_body
-                agreement.same(coefficient=varying, neumann_body=everywhere)
+                agreement.same(coefficient=varying, reaction=screened, neumann_body=everywhere)
         # Round an axis of one cell the cell beyond is the cell itself: nothing flows, as through a Neumann wall.
         self.periodic = tuple(low == "periodic" and n > 1 for (low, _), n in zip(self.boundary, self.grid_shape))
         self.blocks: Blocks | None = None
@@ -138,7 +143,10 @@ class PoissonOperator:
         self.local_shape: tuple[int, ...] = self.layout.grid_shape
         with agreed(self.comm, "PoissonOperator"):
             whole = grid_shape is None
-            self._set_cells(given, self._block(neumann_body, whole), self._block(coefficient, whole), whole)
+            self._set_cells(cells, self._block(neumann_body, whole), self._block(coefficient, whole), whole)
+            self.reaction: Array | None = None
+            if reaction is not None:
+                self.reaction = self._checked_reaction(self._block(reaction, whole))
         self._count()
         self._assemble()
 
@@ -165,6 +173,46 @@ class PoissonOperator:
             if not bool((self.coefficient[self.mask] > 0).all()):
                 raise InvalidValueError("coefficient holds values that are not positive in fluid cells; expected c > 0")
 
+    def _checked_reaction(self, reaction: Any) -> Array:
+        """Return the reaction of this rank's cells, zero outside of the fluid."""
+        values = as_finite(reaction, "reaction", shape=self.local_shape, xp=self.xp)
+        namespace(values, self.mask)
+        if bool((values[self.mask] < 0).any()):
+            raise InvalidValueError("reaction holds negative values in fluid cells; expected zero or more")
+        return self.xp.where(self.mask, values, 0.0)
+
+    def with_reaction(self, reaction: Any) -> PoissonOperator:
+        """Return the operator of the same cells and coefficient with another reaction; collective.
+
+        It shares all arrays but the diagonal, so that it costs one pass over the cells.
+
+        Parameters
+        ----------
+        reaction : (*grid) array_like
+            Of this rank's cells, zero or more.
+
+        Returns
+        -------
+        PoissonOperator
+
+        Raises
+        ------
+        ShapeError, InvalidValueError
+            On every rank.
+        """
+        other = object.__new__(PoissonOperator)  # copy() would go through __reduce__, which assembles anew
+        vars(other).update(vars(self))
+        with agreed(self.comm, "PoissonOperator.with_reaction"):
+            other.reaction = self._checked_reaction(reaction)
+        vars(other).pop("diagonal", None)
+        if self.unreacted is None or self.singular:
+            other._assemble()
+            return other
+        diagonal = self.unreacted + self.layout.spread(other.reaction)
+        other.stencil = replace(self.stencil, d=diagonal)
+        other.space = replace(self.space, stencil=other.stencil)
+        return other
+
     def _count(self) -> None:
         """Count the unknowns of this rank and of all."""
         self.size = int(self.mask.sum())
@@ -176,8 +224,10 @@ class PoissonOperator:
     def _assemble(self) -> None:
         """Make the stencil and find the null space."""
         layout, xp = self.layout, self.xp
-        self.constant = self.coefficient is None and len(set(self.spacing)) == 1
-        """Whether all faces that count have the weight `weight`."""
+        self.unreacted: Array | None = None
+        """Padded diagonal without the reaction; None where nothing reacts."""
+        self.constant = self.coefficient is None and self.reaction is None and len(set(self.spacing)) == 1
+        """Whether all faces that count have the weight `weight`, and nothing reacts."""
         self.weight = 1.0 / self.spacing[0] ** 2
         kind = xp.zeros(layout.padded_shape, dtype=np.int8)
         kind[layout.key] = 2 * self.mask.astype(np.int8) + self.neumann_body
@@ -196,6 +246,8 @@ class PoissonOperator:
             self.stencil = Stencil(layout, count_faces(layout, self.kind), None, self.weight)
         else:
             offdiag, diagonal = assemble(layout, self._box_faces())
+            if self.reaction is not None:
+                self.unreacted, diagonal = diagonal, diagonal + layout.spread(self.reaction)
             self.unit = self.grid.largest(float(diagonal.max()))
             self.stencil = Stencil(layout, diagonal, offdiag, 1.0)
         components = None
@@ -203,6 +255,8 @@ class PoissonOperator:
         if self.grid.total(float(not open_everywhere or bool(self.neumann_body.any()))):
             fluid = self.kind[layout.box_view] == 2
             touching = sum(wall for _, _, _, wall in self._box_faces()) > 0
+            if self.reaction is not None:
+                touching |= layout.spread(self.reaction)[layout.box_view] > 0
             components = closed_components(self.grid, fluid, touching)
         self.space = VectorSpace(self.grid, self.stencil, self.mask, self.n_unknowns, self.unit, components)
         self.singular = components is not None
@@ -379,9 +433,9 @@ class PoissonOperator:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the stencil, the mask and the coefficient."""
+        """Bytes of the stencil, the mask, the coefficient and the reaction."""
         arrays = (self.stencil.d, self.stencil.offdiag, self.kind, self.mask, self.neumann_body, self.coefficient)
-        return int(sum(a.nbytes for a in arrays if a is not None))
+        return int(sum(a.nbytes for a in (*arrays, self.reaction, self.unreacted) if a is not None))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.comm is not None:
@@ -391,11 +445,13 @@ class PoissonOperator:
             )
         coefficient = None if self.coefficient is None else self.coefficient.copy()
         options = {"neumann_body": self.neumann_body, "coefficient": coefficient, "mean": self.mean}
+        options["reaction"] = self.reaction
         return _rebuilt, (self.mask, self.spacing, self.boundary, options)
 
     def __repr__(self) -> str:
         walls = ", ".join(low if low == high else f"{low}/{high}" for low, high in self.boundary)
         varying = "" if self.coefficient is None else ", varying coefficient"
+        varying += "" if self.reaction is None else ", reaction"
         ranks = "" if self.comm is None else f", {size_of(self.comm)} ranks"
         return (
             f"PoissonOperator({'x'.join(map(str, self.grid_shape))} cells, {self.n_unknowns} unknowns, {walls}"

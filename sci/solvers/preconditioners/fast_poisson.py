@@ -22,8 +22,8 @@ __all__ = ["FastPoisson"]
 class FastPoisson(PaddedPreconditioner):
     """Inverse of the Poisson operator of a box without bodies: exact there, a preconditioner where bodies are.
 
-    The box has the walls and the cells of A; its bodies are taken as fluid, and a varying coefficient as its mean. The
-    operator is diagonal in products of sines (Dirichlet), cosines (Neumann) and waves (periodic).
+    The box has the walls and the cells of A; its bodies are taken as fluid, and a varying coefficient or reaction as
+    its mean. The operator is diagonal in products of sines (Dirichlet), cosines (Neumann) and waves (periodic).
 
     Parameters
     ----------
@@ -54,10 +54,12 @@ class FastPoisson(PaddedPreconditioner):
             raise InvalidValueError("FastPoisson needs the whole grid on one process; expected Multigrid(A) on ranks")
         self.transforms = [axis_transform(n, w, h) for n, w, h in zip(A.grid_shape, A.boundary, A.spacing)]
         total = reduce(np.add.outer, [t.eigenvalues for t in self.transforms])
+        if A.coefficient is not None:
+            total = total * float(A.coefficient[A.mask].mean())
+        if A.reaction is not None:
+            total = total + float(A.reaction[A.mask].mean())
         good = total > 1e-13 * total.max()
         inverse = good / np.where(good, total, 1.0)
-        if A.coefficient is not None:
-            inverse = inverse / float(A.coefficient[A.mask].mean())
         self.inverse: Array = to_device(inverse, A.xp)
 
     def solve(self, grid: Array) -> Array:

@@ -83,3 +83,16 @@ def test_a_misspelled_name_in_a_foreign_file_is_refused(tmp_path, kind: str, nam
             file.attrs[name] = "neumann"
     with pytest.raises(FileFormatError, match=f"the {kind} {name} is unknown"):
         load_problem(path)
+
+
+def test_a_reaction_comes_back_from_our_files_and_from_others(tmp_path):
+    import h5py
+
+    reaction = np.where(MASK, 0.25, 0.0)
+    A = PoissonOperator(MASK, reaction=reaction)
+    save(tmp_path / "p.h5", PoissonProblem(A, B))
+    np.testing.assert_array_equal(load(tmp_path / "p.h5").A.reaction, reaction)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["mask"], file["b"], file["reaction"] = MASK, B, reaction
+    other = load_problem(tmp_path / "other.h5").A
+    np.testing.assert_array_equal(other @ B, A @ B)

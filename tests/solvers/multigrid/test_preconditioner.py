@@ -125,3 +125,47 @@ def test_bad_arguments():
         IncompleteCholesky(A, 1.5)
     with pytest.raises(InvalidValueError, match="odd"):
         Multigrid(PoissonOperator(np.ones((17, 17, 17), bool), 1.0, "periodic"))
+
+
+@pytest.mark.parametrize("walls", ["dirichlet", "neumann", "periodic"])
+def test_a_reaction_from_weak_to_strong_costs_few_iterations(walls):
+    """Screening lengths from a hundred cells to a tenth of one, uniform and in half of the box, with a jump of 40."""
+    n = 32
+    rng, half = np.random.default_rng(4), np.zeros((n, n, n))
+    half[: n // 2] = 1
+    b = rng.normal(size=(n, n, n))
+    plain = PoissonOperator(np.ones(half.shape, bool), 1.0, walls, coefficient=2 + 78 * half)
+    most = 1.3 * cg(plain, plain.project(b), M=Multigrid(plain), rtol=1e-8).iterations
+    for strength in (1e-4, 1e-2, 1.0, 100.0):
+        for reaction in (strength * np.ones_like(half), strength * half):
+            A = PoissonOperator(np.ones(half.shape, bool), 1.0, walls, reaction=reaction, coefficient=2 + 78 * half)
+            assert cg(A, b, M=Multigrid(A), rtol=1e-8).iterations <= most
+
+
+def test_multigrid_of_a_screened_operator_is_symmetric_and_positive():
+    rng = np.random.default_rng(6)
+    mask = rng.random((9, 10, 12)) > 0.1
+    A = PoissonOperator(mask, 0.5, "neumann", neumann_body=True, reaction=rng.random(mask.shape) > 0.5)
+    matrix = dense(Multigrid(A, dtype=np.float64), A.size)
+    assert abs(matrix - matrix.T).max() <= 1e-12 * abs(matrix).max()
+    assert np.linalg.eigvalsh(matrix).min() > 0
+
+
+def test_with_reaction_is_the_multigrid_that_is_made_anew():
+    rng = np.random.default_rng(7)
+    mask, r = rng.random((12, 13, 20)) > 0.05, rng.random((12, 13, 20))
+    A = PoissonOperator(mask, reaction=r, coefficient=1 + r)
+    B = A.with_reaction(50 * r * r)
+    x = rng.normal(size=B.size)
+    made = Multigrid(B, dtype=np.float64) @ x
+    np.testing.assert_allclose(Multigrid(A, dtype=np.float64).with_reaction(B) @ x, made, rtol=1e-10, atol=1e-13)
+    with pytest.raises(InvalidValueError, match="does not share the cells"):
+        Multigrid(A).with_reaction(PoissonOperator(mask, reaction=r, coefficient=1 + r))
+    with pytest.raises(InvalidValueError, match="Multigrid"):
+        sci.solvers.LearnedMultigrid(A)
+
+
+def test_fast_poisson_is_exact_with_a_constant_reaction():
+    A = PoissonOperator(np.ones((8, 9), bool), 0.5, "neumann", reaction=np.full((8, 9), 0.3))
+    b = RNG.normal(size=(8, 9))
+    np.testing.assert_allclose(A @ FastPoisson(A).solve(b), b, atol=1e-12)

@@ -184,3 +184,44 @@ def test_bad_coefficients_bodies_and_vectors():
         PoissonOperator(mask) @ np.ones(11)
     with pytest.raises(ShapeError, match="one layer"):
         PoissonOperator(mask).boundary_source(np.ones((3, 4)))
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_a_reaction_adds_its_diagonal(walls):
+    rng = np.random.default_rng(8)
+    mask, reaction = rng.random((5, 6, 7)) > 0.2, rng.random((5, 6, 7))
+    coefficient = 1 + rng.random(mask.shape)
+    for options in ({}, {"coefficient": coefficient, "neumann_body": True}):
+        plain = PoissonOperator(mask, 0.5, walls, **options)
+        A = PoissonOperator(mask, 0.5, walls, reaction=reaction, **options)
+        expected = plain.to_scipy().toarray() + np.diag(reaction[mask])
+        np.testing.assert_allclose(A.to_scipy().toarray(), expected, rtol=1e-14, atol=1e-13)
+        x = rng.normal(size=A.size)
+        np.testing.assert_allclose(A @ x, expected @ x, rtol=1e-12, atol=1e-12)
+        assert not A.singular
+        other = A.with_reaction(3 * reaction)
+        np.testing.assert_allclose(other @ x, A @ x + 2 * reaction[mask] * x, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(plain.with_reaction(reaction) @ x, A @ x, rtol=1e-12, atol=1e-12)
+        assert other.stencil.offdiag is A.stencil.offdiag
+        np.testing.assert_array_equal(A.diagonal, A.to_scipy().diagonal()[A.expand(np.arange(A.size))] * mask)
+
+
+def test_a_reaction_in_one_component_makes_that_one_regular():
+    mask, reaction = np.ones((4, 9), bool), np.zeros((4, 9))
+    mask[:, 4] = False
+    plain = PoissonOperator(mask, 1.0, "neumann", neumann_body=True)
+    assert plain.component_sizes.size == 2
+    reaction[0, 0] = 1.0
+    A = plain.with_reaction(reaction)
+    assert A.component_sizes.size == 1
+    assert A.with_reaction(0 * reaction).component_sizes.size == 2
+
+
+def test_a_reaction_that_is_negative_or_of_another_shape_is_refused():
+    mask = np.ones((4, 4), bool)
+    with pytest.raises(InvalidValueError, match="reaction holds negative values"):
+        PoissonOperator(mask, reaction=-np.ones((4, 4)))
+    with pytest.raises(ShapeError, match="reaction"):
+        PoissonOperator(mask, reaction=np.ones((4, 5)))
+    with pytest.raises(InvalidValueError, match="reaction"):
+        PoissonOperator(mask).with_reaction(np.full((4, 4), np.nan))

@@ -34,6 +34,7 @@ def _problem(contents: Contents) -> Iterator[Panel]:
             ("spacing", number(list(A.spacing))),
             ("boundary", json.dumps(A.boundary)),
             ("coefficient", "constant" if A.coefficient is None else f"varies, {A.mean} mean on faces"),
+            ("reaction", "none" if A.reaction is None else "given"),
         ],
     )
     kinds = np.where(to_host(A.neumann_body), 2, np.where(to_host(A.mask), 0, 1))
@@ -42,6 +43,8 @@ def _problem(contents: Contents) -> Iterator[Panel]:
     yield field_panel("Right-hand side", to_host(b), "b", A.spacing)
     if A.coefficient is not None:
         yield field_panel("Coefficient", to_host(A.coefficient), "coefficient", A.spacing)
+    if A.reaction is not None:
+        yield field_panel("Reaction", to_host(A.reaction), "reaction", A.spacing)
 
 
 @figures_of("solution")
