@@ -27,6 +27,7 @@ from sci.nn.maps.signatures import patched, weight_signature
 from sci.nn.ops.activations import gelu, relu, silu, tanh
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
 from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
+from sci.nn.ops.norm_activation import evonorm_b0, evonorm_s0, group_norm_relu
 from sci.nn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
 from sci.nn.ops.probabilities import cross_entropy, log_softmax, softmax
 from sci.nn.ops.products import einsum, linear, matmul, pointwise_conv
@@ -110,11 +111,14 @@ __all__ = [
     "embedding",
     "equiangular_logits",
     "equiangular_vectors",
+    "evonorm_b0",
+    "evonorm_s0",
     "fingerprint",
     "gather_tokens",
     "gelu",
     "global_norm",
     "group_norm",
+    "group_norm_relu",
     "infinite_linear_network",
     "initial_factors",
     "initial_normal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attention_cases
 import bures_cases
@@ -18,7 +19,9 @@ import symmetric_cases
 
 import sci
 from sci.kernels import Kernel, block_size, get_kernel, launch
+from sci.nn import Op
 from sci.nn.ops.activations import KINDS, evaluate
+from sci.nn.ops.norm_activation import b0_sums, evonorm_b0, evonorm_s0, group_norm_relu, row_moments
 from sci.nn.ops.normalization import standardize, standardize_vjp
 from sci.nn.optim.adam import adam_step
 from sci.potentials import Coulomb, Yukawa
@@ -237,7 +240,50 @@ def _standardize_vjp(rng: np.random.Generator, dtype: str, centered: int) -> Ite
         yield _both(partial(standardize_vjp, dout, unit, inverse, bool(centered)))
 
 
+NORM_SHAPES = ((0, 4, 3), (1, 2, 1), (2, 6, 5, 7), (17, 4, 16), (2, 4, 1500), (3, 8, 9, 9, 9))
+
+
+def _fused_norm(op: Op, count: int, backward: bool, **options: Any) -> Callable[..., Iterator[Pair]]:
+    """Cases of an op of x and `count` weights; its first weights stay away from zero, so that S0 and B0 are smooth."""
+
+    def cases(rng: np.random.Generator, dtype: str, added: int = 0) -> Iterator[Pair]:
+        for shape in NORM_SHAPES:
+            x, more, dout = (1 + rng.normal(size=(3, *shape))).astype(dtype)
+            weights = [a.astype(dtype) for a in rng.normal(size=(count, shape[1]))] + ([more] if added else [])
+
+            def run(x=x, dout=dout, weights=weights) -> np.ndarray:
+                out, residuals = op.forward(x, *weights, **options)
+                if not backward:
+                    return out.ravel()
+                return np.concatenate([g.ravel() for g in op.vjp(dout, residuals) if g is not None])
+
+            yield _both(run)
+
+    return cases
+
+
+def _row_moments(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for rows, n in ((0, 3), (1, 1), (15, 7), (16, 64), (33, 130), (3, 2500)):
+        x = (5 + rng.normal(size=(rows, n))).astype(dtype)
+        yield _both(lambda x=x: np.concatenate(row_moments(x)))
+
+
+def _b0_sums(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for samples, channels, n in ((0, 3, 2), (1, 1, 1), (4, 3, 7), (2, 17, 64), (3, 2, 2500)):
+        d, x = rng.normal(size=(2, samples * channels, n)).astype(dtype)
+        batch, own = (0.5 + rng.random(k).astype(dtype) for k in (channels, samples * channels))
+        yield _both(partial(b0_sums, d, x, batch, own, rng.normal(size=channels).astype(dtype)))
+
+
 _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "row_moments": _row_moments,
+    "norm_relu": _fused_norm(group_norm_relu, 2, False, groups=2, slope=0.1, eps=1e-3),
+    "norm_relu_vjp": _fused_norm(group_norm_relu, 2, True, groups=2, slope=0.1, eps=1e-3),
+    "evonorm_s0": _fused_norm(evonorm_s0, 3, False, groups=2, eps=1e-3),
+    "evonorm_s0_vjp": _fused_norm(evonorm_s0, 3, True, groups=2, eps=1e-3),
+    "evonorm_b0": _fused_norm(evonorm_b0, 3, False),
+    "evonorm_b0_sums": _b0_sums,
+    "evonorm_b0_vjp": _fused_norm(evonorm_b0, 3, True),
     "standardize": _standardize,
     "standardize_vjp": _standardize_vjp,
     "activate": _activate,

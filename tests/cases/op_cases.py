@@ -21,6 +21,7 @@ def spd(*shape: int) -> np.ndarray:
     return a @ a.swapaxes(-1, -2) / (2 * shape[-1])
 
 
+RUNNING = {"variance": np.array([0.5, 1.0, 2.0]), "count": np.ones(1)}
 SYMMETRIC = {"matrix_function", "reeig", "logeig", "bures_barycenter"}
 """Ops that refuse matrices that are not symmetric."""
 
@@ -74,6 +75,11 @@ OPS: list[tuple[str, list, dict]] = [
     ("rms_norm", [real(3, 4, 6), real(6)], {}),
     ("group_norm", [real(2, 6, 4, 3), real(6), real(6)], {"groups": 3}),
     ("instance_norm", [real(2, 3, 4, 5)], {}),
+    ("group_norm_relu", [real(2, 4, 4, 3), real(4), real(4)], {"slope": 0.1}),
+    ("group_norm_relu", [real(2, 4, 3), real(4), real(4), real(2, 4, 3)], {"groups": 2}),
+    ("evonorm_s0", [real(2, 6, 4, 3), real(6), real(6), real(6)], {"groups": 3}),
+    ("evonorm_b0", [real(3, 4, 5, 3), real(4), real(4), real(4)], {}),
+    ("evonorm_b0", [real(2, 3, 7), real(3), real(3), real(3)], {"training": False, "statistics": RUNNING}),
     ("convolve", [real(2, 3, 4, 5, 6), real(2, 3, 3, 3, 3), real(2)], {}),
     ("matrix_function", [spd(2, 3, 4)], {"name": "sqrt"}),
     ("matrix_function", [np.eye(4) + np.zeros((2, 1, 1))], {"name": "power", "exponent": -0.7}),

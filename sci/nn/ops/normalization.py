@@ -37,7 +37,8 @@ def _rows(x: Array, count: int) -> Array:
     return x.reshape(count, x.size // count if count else max(1, x.shape[-1]))
 
 
-def _blocks(x: Array) -> int:
+def row_blocks(x: Array) -> int:
+    """Return the blocks of a launch over the rows of `x`."""
     return -(-len(x) // _ROWS_PER_BLOCK["device" if is_device_array(x) else "host"])
 
 
@@ -54,7 +55,7 @@ def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Arr
         return standardize_reference(x, eps, centered)
     xp = namespace(x)
     unit, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), x.dtype)
-    launch(kernel, _blocks(x), xp.ascontiguousarray(x), unit, inverse, *x.shape, eps)
+    launch(kernel, row_blocks(x), xp.ascontiguousarray(x), unit, inverse, *x.shape, eps)
     return unit, inverse
 
 
@@ -72,7 +73,7 @@ def standardize_vjp(dout: Array, unit: Array, inverse: Array, centered: bool = T
         return standardize_vjp_reference(dout, unit, inverse, centered)
     xp = namespace(unit)
     dx = xp.empty(unit.shape, unit.dtype)
-    launch(kernel, _blocks(unit), xp.ascontiguousarray(dout), unit, inverse, dx, *unit.shape)
+    launch(kernel, row_blocks(unit), xp.ascontiguousarray(dout), unit, inverse, dx, *unit.shape)
     return dx
 
 
