@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
+from sci.backend import shape_functions
+from sci.backend.shapes import ShapeArray, Tally, shape_array, tallying
 from sci.errors import (
     DeviceMismatchError,
     DeviceUnavailableError,
@@ -30,6 +32,8 @@ __all__ = [
     "Array",
     "ArrayLike",
     "Device",
+    "ShapeArray",
+    "Tally",
     "as_finite",
     "as_points",
     "is_device_array",
@@ -37,6 +41,8 @@ __all__ = [
     "namespace_of",
     "nccl",
     "require_finite",
+    "shape_array",
+    "tallying",
     "to_device",
     "to_host",
 ]
@@ -61,6 +67,8 @@ def is_device_array(array: object) -> bool:
 def namespace(*arrays: Array) -> ModuleType:
     """Return `numpy` or `cupy`, whichever made all of `arrays`; scalars, lists and None are neutral.
 
+    With arrays without numbers among them (`ShapeArray`) it is the namespace of these.
+
     Parameters
     ----------
     *arrays : arrays, numbers, lists or None
@@ -77,7 +85,7 @@ def namespace(*arrays: Array) -> ModuleType:
     """
     on_device = [is_device_array(a) for a in arrays if hasattr(a, "dtype") and getattr(a, "ndim", 0) > 0]
     if not any(on_device):
-        return np
+        return shape_functions if ShapeArray in map(type, arrays) else np
     if not all(on_device):
         raise DeviceMismatchError(
             "NumPy and CuPy arrays were mixed in one call; move all of them to one side "

@@ -449,7 +449,31 @@ def _scaling() -> dict[str, Call]:
     law, other = scaling.PowerLaw(1.0, (1.0,), (0.5,), (1.0,)), scaling.PowerLaw(1.0, (1.0,), (0.7,), (2.0,))
     fit = scaling.fit_power_law(x, 1 + x**-0.5, samples=20)
     points = [real(5, 2), real(6, 2)]
+    layer, staged = ("a", 4, 8, 3, (6, 6)), scaling.StagedNetwork((2, 2), (8, 16), (1, 2), 32)
+
+    def forward(p: Any, x: Any) -> Any:
+        return nn.linear(x, p["w"])
+
+    def loss(p: Any, batch: Any) -> Any:
+        return nn.mean_squared_error(forward(p, batch[0]), batch[1])
+
+    weights, batch = {"w": real(2, 3)}, (real(5, 3), real(5, 2))
     return {
+        "Counts": call(scaling.Counts, 1, 2, 3),
+        "LayerCounts": call(scaling.LayerCounts, "a", 1, 2, 3),
+        "Memory": call(scaling.Memory, 1, 2),
+        "TrainingMemory": call(scaling.TrainingMemory, 1, 2, 3, 4, 5),
+        "ScaleFactors": call(scaling.ScaleFactors, 1.0, 2.0, 1.0, 2),
+        "ScaledNetwork": call(scaling.ScaledNetwork, staged, staged.counts(), staged.counts(), 1.0),
+        "Layer": call(scaling.Layer, *layer, groups=2, bias=True, norm=True),
+        "ResidualUNet": call(scaling.ResidualUNet, 4, 1, (1, 2), 1, 3, (8, 8)),
+        "StagedNetwork": call(scaling.StagedNetwork, (2, 2), (8, 16), (1, 2), 32, classes=3, stem=(8, 3, 1)),
+        "count": call(scaling.count, forward, weights, batch[0]),
+        "count_layers": call(scaling.count_layers, [scaling.Layer(*layer)]),
+        "inference_memory": call(scaling.inference_memory, forward, weights, batch[0]),
+        "scale_factors": call(scaling.scale_factors, 2.0, 0.5, ndim=3, fixed_grid=True),
+        "scale_network": call(scaling.scale_network, staged, 2.0, 0.5),
+        "training_memory": call(scaling.training_memory, loss, weights, batch, nn.Adam()),
         "ComputeOptimum": call(scaling.ComputeOptimum, 1.0, 2.0, 0.5),
         "PerceptronError": call(scaling.PerceptronError, 0.25, 0.7, 0.3),
         "PowerLaw": call(scaling.PowerLaw, 1.0, (1.0,), (0.5,), (1.0,)),

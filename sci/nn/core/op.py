@@ -15,22 +15,39 @@ from sci.arguments import RAW_ERRORS, Signature, entry
 from sci.errors import InvalidValueError
 from sci.nn.core.tape import Tape, Variable, variables_of
 
-__all__ = ["Op", "op", "watched"]
+__all__ = ["Op", "around_ops", "op", "watched"]
 
 _REAL = frozenset("biuf")
 _WATCH = threading.local()
-"""What sees the calls of ops in this thread, if anything does."""
+"""What stands around the calls of ops in this thread, if anything does."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @contextlib.contextmanager
-def watched(see: Callable[[str, Any], None] | None) -> Iterator[None]:
-    """Let `see` have name and value of every call of an op in the block, in this thread; not of those inside an op."""
-    before, _WATCH.see = getattr(_WATCH, "see", None), see
+def around_ops(around: Callable[[str, Callable[[], Any]], Any] | None) -> Iterator[None]:
+    """Let `around(name, call)` return the value of every call of an op in the block, in this thread, by `call()`.
+
+    An op that calls others inside is around them.
+    """
+    before, _WATCH.around = getattr(_WATCH, "around", None), around
     try:
         yield
     finally:
-        _WATCH.see = before
+        _WATCH.around = before
+
+
+@contextlib.contextmanager
+def watched(see: Callable[[str, Any], None]) -> Iterator[None]:
+    """Let `see` have name and value of every call of an op in the block, in this thread; not of those inside an op."""
+
+    def around(name: str, call: Callable[[], Any]) -> Any:
+        with around_ops(None):  # an op is one layer, whatever ops it calls
+            out = call()
+        see(name, out)
+        return out
+
+    with around_ops(around):
+        yield
 
 
 class Op:
@@ -114,13 +131,10 @@ class Op:
         if options:
             args, options = self._bound(args, options)
         try:
-            see = getattr(_WATCH, "see", None)
-            if see is None:
+            around = getattr(_WATCH, "around", None)
+            if around is None:
                 return self._call(args, options)
-            with watched(None):  # an op is one layer, whatever ops it calls
-                out = self._call(args, options)
-            see(self.__name__, out)
-            return out
+            return around(self.__name__, functools.partial(self._call, args, options))
         except RAW_ERRORS as raised:
             found = self.signature_of_entry.translated(raised, args, options)
             if found is raised:

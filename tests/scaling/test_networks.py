@@ -1,0 +1,81 @@
+"""Tables of layers: the published counts of residual networks and of STU-Net, and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sci.backend import shape_array
+from sci.errors import InvalidValueError
+from sci.nn import convolve
+from sci.scaling import Layer, ResidualUNet, StagedNetwork, count, count_layers
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters", "flops", "activations"),
+    [
+        # pycls, dev/model_complexity.json: R-50 and R-56 of CIFAR.
+        (
+            StagedNetwork((3, 4, 6, 3), (256, 512, 1024, 2048), (1, 2, 2, 2), 224, 4, stem=(64, 7, 2), pool=True),
+            *(25_557_032, 4_089_185_256, 11_315_688),
+        ),
+        (StagedNetwork((9, 9, 9), (16, 32, 64), (1, 2, 2), 32, classes=10), 855_770, 125_747_850, 544_778),
+    ],
+)
+def test_residual_networks_have_their_published_counts(network, parameters, flops, activations) -> None:
+    found = network.counts()
+    assert (found.parameters, found.flops, found.activations) == (parameters, flops, activations)
+
+
+@pytest.mark.parametrize(
+    ("base", "depth", "parameters", "tera"),
+    [
+        (16, 1, 14_596_941, 0.129),
+        (32, 1, 58_262_669, 0.506),
+        (64, 2, 440_302_605, 3.804),
+        (96, 3, 1_457_326_221, 12.593),
+    ],
+)
+def test_stu_nets_have_their_published_counts(base: int, depth: int, parameters: int, tera: float) -> None:
+    found = ResidualUNet(base, depth).counts()
+    assert found.parameters == parameters
+    assert round(found.flops / 1e12, 3) == tera
+
+
+def test_a_row_of_a_table_counts_like_the_op() -> None:
+    row = Layer("a", 4, 8, 3, (6, 7, 8), bias=True)
+    weights = {"weight": shape_array((8, 4, 3, 3, 3)), "bias": shape_array(8)}
+    found = count(lambda p, x: convolve(x, p["weight"], p["bias"]), weights, np.zeros((1, 4, 6, 7, 8)))
+    assert (row.parameters, row.activations) == (found.parameters, found.activations)
+    assert row.flops == found.flops + 8 * 6 * 7 * 8
+
+
+def test_groups_divide_weights() -> None:
+    whole, parts = (Layer("a", 16, 32, 3, (5, 5), groups) for groups in (1, 4))
+    assert whole.flops == 4 * parts.flops
+    assert whole.activations == parts.activations
+
+
+def test_layers_of_one_name_are_added_up() -> None:
+    table = [Layer("a", 1, 2, 3, (4,)), Layer("b", 2, 2, 1, (4,)), Layer("a", 2, 2, 3, (4,))]
+    found = count_layers(table)
+    assert [(row.name, row.calls) for row in found.layers] == [("a", 2), ("b", 1)]
+    assert found.flops == sum(layer.flops for layer in table)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Layer("a", 3, 8, 3, (4, 4), groups=2),
+        lambda: Layer("a", 0, 8, 3, (4, 4)),
+        lambda: Layer("a", 4, 8, -1, (4, 4)),
+        lambda: StagedNetwork((1, 1), (8,), (1,), 32),
+        lambda: StagedNetwork((1,), (8,), (1,), 32, ndim=4),
+        lambda: StagedNetwork((0,), (8,), (1,), 32),
+        lambda: ResidualUNet(16, 0),
+        lambda: ResidualUNet(16, 1, grid=(100, 128, 128)),
+    ],
+)
+def test_impossible_networks_are_refused(make) -> None:
+    with pytest.raises(InvalidValueError):
+        make()
