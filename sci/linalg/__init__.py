@@ -1,4 +1,5 @@
-"""Linear algebra that several rooms share: pairs of points, small symmetric matrices, Gram matrices, Lanczos."""
+"""Linear algebra that several rooms share: pairs of points, small symmetric matrices, Gram matrices, Lanczos, scans and
+Gaussian processes as state space."""
 
 from sci.linalg.bures_wasserstein.barycenter import Barycenter
 from sci.linalg.bures_wasserstein.geometry import BuresWasserstein
@@ -10,6 +11,10 @@ from sci.linalg.pairwise.neighbors import nearest, nearest_k, steepest
 from sci.linalg.pairwise.points import PackedPoints
 from sci.linalg.pairwise.soft import log_sum_exp, weighted_sum
 from sci.linalg.quadrature import LanczosQuadrature, SpectralDensity, TraceEstimate
+from sci.linalg.scan import associative_scan
+from sci.linalg.state_space.kalman import Smoothed, log_evidence, smooth
+from sci.linalg.state_space.matern import MaternChain, matern_chain
+from sci.linalg.state_space.parallel import smooth_by_scan
 from sci.linalg.stochastic import (
     lanczos_quadrature,
     log_determinant,
@@ -27,25 +32,32 @@ __all__ = [
     "BuresWasserstein",
     "Extremes",
     "LanczosQuadrature",
+    "MaternChain",
     "PackedPoints",
+    "Smoothed",
     "SpectralDensity",
     "SymmetricEigen",
     "TraceEstimate",
     "TransportedVectors",
     "WoodburySolver",
+    "associative_scan",
     "extreme_eigenvalues",
     "fractional_anisotropy",
     "gram_matrix",
     "lanczos",
     "lanczos_quadrature",
     "log_determinant",
+    "log_evidence",
     "log_sum_exp",
     "lyapunov",
+    "matern_chain",
     "nearest",
     "nearest_k",
     "polar",
     "random_signs",
     "ritz_vectors",
+    "smooth",
+    "smooth_by_scan",
     "spectral_density",
     "steepest",
     "symmetric_eigen",

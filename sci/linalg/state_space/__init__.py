@@ -1,0 +1,1 @@
+"""Gaussian Markov processes: Matern priors as state space, Kalman filter, smoother, and their parallel scan."""
