@@ -1,0 +1,1 @@
+"""Functional completion: factors that are Gaussian processes along ordered axes, with their uncertainty."""
