@@ -6,6 +6,8 @@ that of its forward half, `gelu.forward`, which returns the value and the residu
 
 from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.activations import collect_activations
+from sci.nn.core.derivatives import directional_derivatives
+from sci.nn.core.dual import Dual
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
@@ -24,15 +26,17 @@ from sci.nn.maps.deltas import WeightDelta, WeightDeltas, fingerprint
 from sci.nn.maps.loldu import LoLDU
 from sci.nn.maps.mapped import MappedParameters
 from sci.nn.maps.signatures import patched, weight_signature
-from sci.nn.ops.activations import gelu, relu, silu, tanh
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
 from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
+from sci.nn.ops.lookup import embedding, select, take, take_along_axis
 from sci.nn.ops.norm_activation import evonorm_b0, evonorm_s0, group_norm_relu
 from sci.nn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
+from sci.nn.ops.pointwise.activations import gelu, relu, sigmoid, silu, softplus, tanh
+from sci.nn.ops.pointwise.elementwise import absolute, clip, cos, exp, log, maximum, minimum, sin, sqrt, where
 from sci.nn.ops.probabilities import cross_entropy, log_softmax, softmax
 from sci.nn.ops.products import einsum, linear, matmul, pointwise_conv
 from sci.nn.ops.reductions import mean, sum
-from sci.nn.ops.shaping import concatenate, crop, embedding, pad, reshape, select, transpose
+from sci.nn.ops.shaping import concatenate, crop, pad, reshape, transpose
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.mfac import MFAC
@@ -61,6 +65,7 @@ __all__ = [
     "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
+    "Dual",
     "FreeWeight",
     "GBWBatchNorm",
     "GaussNewton",
@@ -85,6 +90,7 @@ __all__ = [
     "WeightView",
     "WignerNoise",
     "WishartNoise",
+    "absolute",
     "add",
     "allreduce_gradients",
     "average_pool",
@@ -93,6 +99,7 @@ __all__ = [
     "bures_barycenter",
     "channel_scale",
     "checkpoint",
+    "clip",
     "clip_by_global_norm",
     "coherence",
     "collect_activations",
@@ -101,11 +108,13 @@ __all__ = [
     "convolve",
     "coordinate_check",
     "copy_to_ranks",
+    "cos",
     "cosine",
     "count_parameters",
     "crop",
     "cross_entropy",
     "curvature_spectrum",
+    "directional_derivatives",
     "divide",
     "einsum",
     "embedding",
@@ -113,6 +122,7 @@ __all__ = [
     "equiangular_vectors",
     "evonorm_b0",
     "evonorm_s0",
+    "exp",
     "fingerprint",
     "gather_tokens",
     "gelu",
@@ -127,12 +137,15 @@ __all__ = [
     "largest_stable_rate",
     "layer_norm",
     "linear",
+    "log",
     "log_softmax",
     "logeig",
     "matmul",
     "matrix_function",
+    "maximum",
     "mean",
     "mean_squared_error",
+    "minimum",
     "multiply",
     "negative",
     "op",
@@ -158,12 +171,18 @@ __all__ = [
     "scatter_sum",
     "select",
     "semi_orthogonal",
+    "sigmoid",
     "silu",
+    "sin",
     "softmax",
+    "softplus",
+    "sqrt",
     "step_decay",
     "subtract",
     "sum",
     "sum_over_ranks",
+    "take",
+    "take_along_axis",
     "tanh",
     "train",
     "transpose",
@@ -173,5 +192,6 @@ __all__ = [
     "warm_up",
     "weight_signature",
     "welch_bound",
+    "where",
     "with_roles",
 ]

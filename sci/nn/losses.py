@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
+from sci.nn.ops.reductions import mean
 
 __all__ = ["mean_squared_error", "relative_h1", "relative_l2", "relative_ratio", "squared_norms"]
 
@@ -20,7 +22,16 @@ def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Arra
     return gradient, -gradient
 
 
-@op(vjp=_mean_squared_error_vjp)
+def _mean_squared_error_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    """Return the mean of 2 (a - b) (da - db)."""
+    if args[0].dtype.kind == "c":
+        raise DTypeError("mean_squared_error of complex arrays has no complex derivative; expected real arrays")
+    of_a, of_b = tangents
+    moved = sum_of([of_a, None if of_b is None else -of_b])
+    return mean((args[0] - args[1]) * moved) * 2.0
+
+
+@op(vjp=_mean_squared_error_vjp, jvp=_mean_squared_error_jvp)
 def mean_squared_error(a: Array, b: Array) -> tuple[Array, Any]:
     """Return the mean of |a - b|^2; `a` and `b` have one shape and dtype, and both may be variables.
 

@@ -188,6 +188,9 @@ def _nn() -> dict[str, Call]:
     }
     collect = call(nn.collect_activations, lambda x: nn.tanh(x), x, layers=["tanh_0"], batch_size=2)
     unary = {f.__name__: call(f, x) for f in (nn.gelu, nn.relu, nn.silu, nn.tanh, nn.negative)}
+    smooth = {f.__name__: call(f, x) for f in (nn.exp, nn.sin, nn.cos, nn.absolute, nn.sigmoid, nn.softplus)}
+    positive = {f.__name__: call(f, 1 + x * x) for f in (nn.log, nn.sqrt)}
+    larger = {f.__name__: call(f, x, real(3)) for f in (nn.maximum, nn.minimum)}
     binary = {f.__name__: call(f, x, real(3)) for f in (nn.add, nn.subtract, nn.multiply, nn.divide)}
     return {
         **_curvature(),
@@ -197,6 +200,14 @@ def _nn() -> dict[str, Call]:
         **optimizers,
         **unary,
         **binary,
+        **smooth,
+        **positive,
+        **larger,
+        "clip": call(nn.clip, x, a_min=-1.0, a_max=1.0),
+        "directional_derivatives": call(nn.directional_derivatives, lambda x: nn.tanh(x), x, real(3), order=2),
+        "take": call(nn.take, x, np.array([1, 0]), axis=0),
+        "take_along_axis": call(nn.take_along_axis, x, np.array([[0], [2]]), axis=1),
+        "where": call(nn.where, x > 0, x, real(3)),
         "Adam.start": call(nn.Adam().start, GRADIENTS),
         "Adam.update": call(nn.Adam().update, GRADIENTS, GRADIENTS, nn.Adam().start(GRADIENTS), 1, 1.0),
         "Checkpoint": call(nn.Checkpoint, 1, GRADIENTS, {}, np.array([0.5])),

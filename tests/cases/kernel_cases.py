@@ -20,9 +20,9 @@ import symmetric_cases
 import sci
 from sci.kernels import Kernel, block_size, get_kernel, launch
 from sci.nn import Op
-from sci.nn.ops.activations import KINDS, evaluate
 from sci.nn.ops.norm_activation import b0_sums, evonorm_b0, evonorm_s0, group_norm_relu, row_moments
 from sci.nn.ops.normalization import standardize, standardize_vjp
+from sci.nn.ops.pointwise.activations import KINDS, evaluate
 from sci.nn.optim.adam import adam_step
 from sci.potentials import Coulomb, Yukawa
 from sci.potentials.direct import direct_sum_packed

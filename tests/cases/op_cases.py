@@ -26,7 +26,20 @@ SYMMETRIC = {"matrix_function", "reeig", "logeig", "bures_barycenter"}
 """Ops that refuse matrices that are not symmetric."""
 
 OPS: list[tuple[str, list, dict]] = [
-    *((name, [real(3, 5, 7)], {}) for name in ("gelu", "relu", "tanh", "silu")),
+    *((name, [real(3, 5, 7)], {}) for name in ("gelu", "relu", "tanh", "silu", "sigmoid", "softplus")),
+    *((name, [real(3, 5)], {}) for name in ("exp", "sin", "cos", "absolute")),
+    *((name, [complex_(3, 5)], {}) for name in ("exp", "sin", "cos", "absolute", "log", "sqrt")),
+    *((name, [1 + real(3, 5) ** 2], {}) for name in ("log", "sqrt")),
+    *((name, [real(2, 3, 4), real(3, 1)], {}) for name in ("maximum", "minimum")),
+    ("maximum", [real(3, 4), 0.25], {}),
+    ("maximum", [np.ones(4), np.ones(4)], {}),
+    ("where", [real(3, 4) > 0, real(3, 4), real(2, 1, 4)], {}),
+    ("where", [real(3, 4) > 0, complex_(3, 1), 0.0], {}),
+    ("clip", [real(4, 5)], {"a_min": -0.5, "a_max": 0.7}),
+    ("clip", [real(4, 5)], {"a_max": np.linspace(-1, 1, 5)}),
+    ("take", [real(4, 5, 2), np.array([[0, -1, 3], [3, 3, 1]])], {"axis": 1}),
+    ("take", [complex_(4, 5), np.array([2, 0, 2])], {"axis": -1}),
+    ("take_along_axis", [real(4, 5, 2), RNG.integers(-5, 5, (4, 7, 2))], {"axis": 1}),
     ("add", [real(2, 3, 4), real(3, 1)], {}),
     ("add", [real(2, 3), complex_(3)], {}),
     ("subtract", [real(4), real(2, 3, 4)], {}),

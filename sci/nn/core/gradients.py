@@ -8,6 +8,7 @@ from typing import Any
 from sci.arguments import entry
 from sci.backend import namespace
 from sci.errors import InvalidValueError
+from sci.nn.core.dual import Dual
 from sci.nn.core.tape import Tape, Variable, map_tree, value_of, variables_of
 
 __all__ = ["checkpoint", "value_and_gradients"]
@@ -93,7 +94,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     >>> x.gradient
     array([3., 3., 3.])
     """
-    tape = _tape_of([args, options])
+    tape = _tape_of([args, options])  # none with duals: what they carry has to be recorded at once
     if tape is None or tape.paused:
         return function(*args, **options)
     tape.paused = True
@@ -101,6 +102,10 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         out = function(*args, **options)
     finally:
         tape.paused = False
+    if any(isinstance(value, Dual) for value in (out if isinstance(out, tuple) else (out,))):
+        raise InvalidValueError(
+            "checkpoint of a function that takes a dual from outside; expected it among the arguments of the function"
+        )
     made = variables_of(tuple(map(value_of, out)) if isinstance(out, tuple) else value_of(out), tape)
     targets = [None if v is None else v._cell for v in (made if isinstance(made, tuple) else (made,))]
 
@@ -123,7 +128,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 
 def _tape_of(tree: Any) -> Tape | None:
-    """Return the tape of the first variable in a tree, or None."""
-    found: list[Tape] = []
-    map_tree(lambda leaf: found.append(leaf.tape) if isinstance(leaf, Variable) else None, tree)
-    return found[0] if found else None
+    """Return the tape of the first variable in a tree; None without one, or with a dual."""
+    leaves: list[Any] = []
+    map_tree(leaves.append, tree)
+    if any(isinstance(leaf, Dual) for leaf in leaves):
+        return None
+    return next((leaf.tape for leaf in leaves if isinstance(leaf, Variable)), None)

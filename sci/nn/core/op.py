@@ -7,12 +7,14 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sci.arguments import RAW_ERRORS, Signature, entry
 from sci.errors import InvalidValueError
+from sci.nn.core.dual import Dual, dual_of, linear_rule, multilinear_rule
+from sci.nn.core.operand import Operand
 from sci.nn.core.tape import Tape, Variable, variables_of
 
 __all__ = ["Op", "around_ops", "op", "watched"]
@@ -70,11 +72,16 @@ class Op:
         `value(*arrays, **options)` returns `out` alone, more cheaply than `forward`; used where nothing is recorded.
     collective : bool
         `forward` starts with an agreement over its `comm`, which meets a refusal of arguments on another rank.
+    jvp : callable, "linear" or "multilinear", optional
+        Rule for derivatives of derivatives, see `directional_derivatives`: `jvp(out, args, tangents, **options)`
+        returns the derivative of `out` along the tangents (None for an argument that is constant), computed by ops
+        from arrays, variables or duals; None for a derivative of zero. "linear" stands for an op that is linear in its
+        float arguments together, "multilinear" for one that is linear in each.
 
     Raises
     ------
     InvalidValueError
-        In a call with a variable as an option, or with variables of two tapes.
+        In a call with a variable as an option, with variables of two tapes, or with a dual without `jvp`.
     ShapeError, DTypeError
         In `backward`, if a gradient does not have the shape and dtype of its argument.
 
@@ -109,9 +116,11 @@ class Op:
         vjp: Callable[..., tuple[Any, ...]],
         value: Callable[..., Any] | None = None,
         collective: bool = False,
+        jvp: Callable[..., Any] | Literal["linear", "multilinear"] | None = None,
     ) -> None:
         self.forward = forward
         self.vjp = vjp
+        self.jvp = _RULES[jvp](self) if isinstance(jvp, str) else jvp
         self.value = value or (lambda *arrays, **options: forward(*arrays, **options)[0])
         self.collective = collective
         functools.update_wrapper(self, forward)
@@ -155,6 +164,8 @@ class Op:
                     raise InvalidValueError(f"{self!r} was called with variables of two tapes; expected one tape")
             elif type(a) is not np.ndarray or a.dtype.kind not in _REAL:
                 odd = True
+        if odd and Dual in map(type, args):
+            return self._pushed(args, options)
         if odd or options:
             self._check(args if odd else (), options)  # arrays of real numbers fit wherever an array is expected
         if tape is None:
@@ -164,6 +175,24 @@ class Op:
             return variables_of(out, tape)
         out, residuals = self.forward(*values, **options)
         return tape.record(self, out, cells, residuals)
+
+    def _pushed(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Return the value of a call with duals among its arguments, with the tangent: a dual of the highest level."""
+        if self.jvp is None:
+            raise InvalidValueError(
+                f"{self!r} has no rule for derivatives of derivatives; expected ops that have one (an own op takes it "
+                "as jvp=)"
+            )
+        level = max(a.level for a in args if type(a) is Dual)
+        own = [type(a) is Dual and a.level == level for a in args]
+        primals = tuple(a.primal if mine else a for a, mine in zip(args, own))
+        tangents = tuple(a.tangent if mine else None for a, mine in zip(args, own))
+        out = self._call(primals, options)
+        found = self.jvp(out, primals, tangents, **options)
+        if isinstance(out, tuple):
+            several = (None,) * len(out) if found is None else found
+            return tuple(dual_of(self, value, tangent, level) for value, tangent in zip(out, several, strict=True))
+        return dual_of(self, out, found, level)
 
     def _check(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Refuse arguments that the annotations of `forward` do not name."""
@@ -177,22 +206,29 @@ class Op:
             bound = self._signature.bind(*args, **options)
             args, options = bound.args, bound.kwargs
         for name, option in options.items():
-            if isinstance(option, Variable):
+            if isinstance(option, Operand):
                 raise InvalidValueError(
                     f"the option {name} of {self!r} is a variable; only positional arguments are differentiated"
                 )
         return args, options
 
 
+_RULES = {"linear": linear_rule, "multilinear": multilinear_rule}
+
+
 @entry
 def op(
-    *, vjp: Callable[..., tuple[Any, ...]], value: Callable[..., Any] | None = None, collective: bool = False
+    *,
+    vjp: Callable[..., tuple[Any, ...]],
+    value: Callable[..., Any] | None = None,
+    collective: bool = False,
+    jvp: Callable[..., Any] | Literal["linear", "multilinear"] | None = None,
 ) -> Callable[[Callable[..., tuple[Any, Any]]], Op]:
     """Make the decorated function, which returns (out, residuals), the forward half of an `Op`.
 
     Parameters
     ----------
-    vjp, value, collective
+    vjp, value, collective, jvp
         As in `Op`.
 
     Returns
@@ -209,4 +245,4 @@ def op(
     >>> square(np.array([3.0]))
     array([9.])
     """
-    return lambda forward: Op(forward, vjp, value, collective)
+    return lambda forward: Op(forward, vjp, value, collective, jvp)

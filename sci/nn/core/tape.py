@@ -6,29 +6,16 @@ step to their tape; `Variable.backward` runs the steps in reverse order and free
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.nn.core.operand import Operand
 
-__all__ = ["Tape", "Variable", "map_tree", "value_of", "variable_method", "variables_of"]
+__all__ = ["Tape", "Variable", "map_tree", "value_of", "variables_of"]
 
 _FLOATS = ("f", "c")
-_OPS: dict[str, Callable[..., Any]] = {}
-"""The ops behind the operators and methods of `Variable`, by name; the modules of `sci.nn.ops` fill it."""
-
-Operation = TypeVar("Operation", bound=Callable[..., Any])
-
-
-def variable_method(name: str) -> Callable[[Operation], Operation]:
-    """Register the decorated op as the one that `Variable` uses for `name`, such as "add" for `+`."""
-
-    def register(operation: Operation) -> Operation:
-        _OPS[name] = operation
-        return operation
-
-    return register
 
 
 class _Cell:
@@ -144,11 +131,11 @@ def _spread(gradients: Any, cells: list[_Cell | None], op: Any) -> None:
             cell.add(gradient, op)
 
 
-class Variable:
+class Variable(Operand):
     """An array whose gradient is wanted, on a tape.
 
-    Ops and the operators `+ - * / @ **`, indexing, `T`, `reshape`, `sum` and `mean` are recorded. The other operand may
-    be a variable, an array or a number. Comparisons are refused: compare the `value`.
+    Ops and the operators `+ - * / @ ** abs`, indexing, `T`, `reshape`, `sum` and `mean` are recorded. The other operand
+    may be a variable, an array or a number. Comparisons are refused: compare the `value`.
 
     Parameters
     ----------
@@ -174,11 +161,9 @@ class Variable:
     """
 
     __slots__ = ("_cell", "tape", "value")
-    __array_ufunc__ = None  # NumPy leaves `array * variable` to the variable
-    __array_priority__ = 1000  # and CuPy does, by this
 
     def __init__(self, value: Array, tape: Tape) -> None:
-        dtype = getattr(value, "dtype", type(value))
+        dtype: Any = type(value) if isinstance(value, Operand) else getattr(value, "dtype", type(value))
         if getattr(dtype, "kind", "") not in _FLOATS or not dtype.isnative:
             raise DTypeError(
                 f"a variable of type {dtype}; expected an array of real or complex floats, in the machine's byte order"
@@ -194,26 +179,6 @@ class Variable:
     def gradient(self) -> Array | None:
         """dL/dvalue after `backward`, with the shape and dtype of `value`; dL/dRe + i dL/dIm for complex values."""
         return self._cell.gradient
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return tuple(self.value.shape)
-
-    @property
-    def dtype(self) -> Any:
-        """Dtype of the value."""
-        return self.value.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes of the value."""
-        return len(self.value.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of entries of the value."""
-        return int(self.value.size)
 
     def backward(self, dout: Array | None = None) -> None:
         """Add dL/dv to the gradient of every variable v that this one was computed from, given dL/d(this one).
@@ -238,84 +203,6 @@ class Variable:
         self._cell.add(dout, "backward")
         self.tape.unwind()
 
-    def __add__(self, other: Any) -> Any:
-        return _OPS["add"](self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return _OPS["add"](other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return _OPS["subtract"](self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _OPS["subtract"](other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return _OPS["multiply"](self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _OPS["multiply"](other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _OPS["divide"](self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _OPS["divide"](other, self)
-
-    def __pow__(self, exponent: float) -> Any:
-        return _OPS["power"](self, exponent=exponent)
-
-    def __matmul__(self, other: Any) -> Any:
-        return _OPS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return _OPS["matmul"](other, self)
-
-    def __neg__(self) -> Any:
-        return _OPS["negative"](self)
-
-    def __pos__(self) -> Variable:
-        return self
-
-    def __getitem__(self, index: Any) -> Any:
-        return _OPS["select"](self, index=index)
-
-    def __len__(self) -> int:
-        return len(self.value)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[k] for k in range(len(self)))
-
-    @property
-    def T(self) -> Any:
-        """The variable with its axes in reverse order."""
-        return _OPS["transpose"](self, axes=tuple(reversed(range(self.ndim))))
-
-    def reshape(self, *shape: Any) -> Any:
-        """Return the variable in another shape, given as numbers or as one tuple."""
-        return _OPS["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
-
-    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Any:
-        """Return the sum over `axis`, or over everything."""
-        return _OPS["sum"](self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Any:
-        """Return the mean over `axis`, or over everything."""
-        return _OPS["mean"](self, axis=axis, keepdims=keepdims)
-
-    def _refuse_comparison(self, *_: Any) -> NoReturn:
-        raise DTypeError("a variable has no truth value and no comparisons; compare its array, `variable.value`")
-
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse_comparison
-    __hash__ = object.__hash__
-
-    def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise DTypeError("a variable is no array; use the ops of sci.nn, or take its array, `variable.value`")
-
-    def __array_function__(self, function: Any, *_: Any) -> NoReturn:
-        name = getattr(function, "__name__", function)
-        raise DTypeError(f"numpy.{name} of a variable; use the op of sci.nn, or take its array, `variable.value`")
-
 
 def variables_of(out: Any, tape: Tape) -> Any:
     """Return the output of an op as a variable, or several as a tuple; None stays None."""
@@ -325,11 +212,11 @@ def variables_of(out: Any, tape: Tape) -> Any:
 
 
 def value_of(x: Any) -> Any:
-    """Return the array of a variable, and anything else as it is.
+    """Return the array of a variable or a dual, and anything else as it is.
 
     Parameters
     ----------
-    x : Variable or anything else
+    x : Variable, Dual or anything else
         What to look into.
 
     Returns
@@ -343,7 +230,7 @@ def value_of(x: Any) -> Any:
     >>> value_of(Tape().watch(np.ones(2)))
     array([1., 1.])
     """
-    return x.value if isinstance(x, Variable) else x
+    return x.value if isinstance(x, Operand) else x
 
 
 def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 from sci.arguments import Real
 from sci.backend import Array
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
-from sci.nn.core.tape import variable_method
+from sci.nn.core.operand import variable_method
 from sci.nn.ops.checks import broadcast
 
 __all__ = ["add", "channel_scale", "divide", "multiply", "negative", "power", "scale_shift", "subtract", "unbroadcast"]
@@ -54,7 +55,7 @@ def _add_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 
 
 @variable_method("add")
-@op(vjp=_add_vjp)
+@op(vjp=_add_vjp, jvp="linear")
 def add(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a + b, broadcast.
 
@@ -88,7 +89,7 @@ def _subtract_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 
 
 @variable_method("subtract")
-@op(vjp=_subtract_vjp)
+@op(vjp=_subtract_vjp, jvp="linear")
 def subtract(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a - b, broadcast.
 
@@ -126,7 +127,7 @@ def _multiply_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 
 
 @variable_method("multiply")
-@op(vjp=_multiply_vjp)
+@op(vjp=_multiply_vjp, jvp="multilinear")
 def multiply(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a b elementwise, broadcast.
 
@@ -163,8 +164,14 @@ def _divide_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
     return unbroadcast(da, of_a), None if of_b is None else unbroadcast(-da * out.conj(), of_b)
 
 
+def _divide_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    """Return (da - out db) / b."""
+    of_a, of_b = tangents
+    return sum_of([of_a, None if of_b is None else -(out * of_b)]) / args[1]
+
+
 @variable_method("divide")
-@op(vjp=_divide_vjp)
+@op(vjp=_divide_vjp, jvp=_divide_jvp)
 def divide(a: Any, b: Any) -> tuple[Array, Any]:
     """Return a / b elementwise, broadcast.
 
@@ -199,7 +206,7 @@ def _negative_vjp(dout: Array, residuals: None) -> tuple[Array]:
 
 
 @variable_method("negative")
-@op(vjp=_negative_vjp)
+@op(vjp=_negative_vjp, jvp="linear")
 def negative(x: Array) -> tuple[Array, None]:
     """Return -x.
 
@@ -228,8 +235,15 @@ def _power_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return ((dout * slope.conj()).astype(x.dtype, copy=False),)
 
 
+def _power_jvp(out: Any, args: Any, tangents: Any, *, exponent: float) -> Any:
+    """Return n x^(n - 1) dx; None for a constant."""
+    if exponent == 0:
+        return None
+    return tangents[0] if exponent == 1 else power(args[0], exponent=exponent - 1) * tangents[0] * exponent
+
+
 @variable_method("power")
-@op(vjp=_power_vjp)
+@op(vjp=_power_vjp, jvp=_power_jvp)
 def power(x: Array, *, exponent: float) -> tuple[Array, Any]:
     """Return x^exponent elementwise for a constant real exponent.
 
@@ -267,7 +281,11 @@ def _scale_shift_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return ((dout * scale).astype(dtype, copy=False),)
 
 
-@op(vjp=_scale_shift_vjp)
+def _scale_shift_jvp(out: Any, args: Any, tangents: Any, *, scale: Any, shift: Any) -> Any:
+    return scale_shift(tangents[0], scale=scale, shift=0.0)
+
+
+@op(vjp=_scale_shift_vjp, jvp=_scale_shift_jvp)
 def scale_shift(x: Array, *, scale: Real | float, shift: Real | float) -> tuple[Array, Any]:
     """Return x scale + shift with constant real `scale` and `shift` that broadcast to the shape of `x`.
 
@@ -307,7 +325,7 @@ def _channel_scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     return dx, unbroadcast(dout * x.conj(), kind_of(gate)).reshape(-1)
 
 
-@op(vjp=_channel_scale_vjp)
+@op(vjp=_channel_scale_vjp, jvp="multilinear")
 def channel_scale(x: Array, weight: Array) -> tuple[Array, Any]:
     """Return x times one number per channel: `x` (batch, channel, *grid), `weight` (channel,).
 

@@ -9,7 +9,14 @@ from typing import Any
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["broadcast", "normalized_axes", "normalized_axis", "require_entries", "require_single_or_double"]
+__all__ = [
+    "broadcast",
+    "normalized_axes",
+    "normalized_axis",
+    "require_entries",
+    "require_real",
+    "require_single_or_double",
+]
 
 
 def require_single_or_double(x: Array, name: str) -> None:
@@ -19,6 +26,13 @@ def require_single_or_double(x: Array, name: str) -> None:
         return
     fix = "; convert its byte order by x.astype(x.dtype.newbyteorder('='))" if not dtype.isnative else ""
     raise DTypeError(f"{name} of dtype {dtype}; expected float32 or float64{fix}")
+
+
+def require_real(name: str, *arrays: Any) -> None:
+    """Raise DTypeError for complex arrays, which have no order."""
+    for array in arrays:
+        if getattr(getattr(array, "dtype", None), "kind", "") == "c" or type(array) is complex:
+            raise DTypeError(f"{name} of complex numbers, which have no order; expected real ones")
 
 
 def require_entries(x: Array, name: str) -> None:

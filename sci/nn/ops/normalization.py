@@ -8,8 +8,11 @@ from typing import Any
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import ShapeError
 from sci.kernels import get_kernel, launch, use_compiled
+from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
 from sci.nn.ops.checks import require_single_or_double
+from sci.nn.ops.reductions import Axes, mean
+from sci.nn.ops.shaping import reshape
 
 __all__ = [
     "group_norm",
@@ -86,6 +89,48 @@ def standardize_vjp_reference(dout: Array, unit: Array, inverse: Array, centered
     return gradient * inverse[:, None]
 
 
+def _unit(x: Any, axes: Axes, eps: float, tangent: Any, centered: bool = True) -> tuple[Any, Any]:
+    """Return `standardize` over axes by ops, and its tangent; None for that of a constant."""
+    shifted = x - mean(x, axis=axes, keepdims=True) if centered else x
+    inverse = (mean(shifted * shifted, axis=axes, keepdims=True) + eps) ** -0.5
+    unit = shifted * inverse
+    if tangent is None:
+        return unit, None
+    moved = tangent - mean(tangent, axis=axes, keepdims=True) if centered else tangent
+    return unit, (moved - unit * mean(unit * moved, axis=axes, keepdims=True)) * inverse
+
+
+def _weighted(unit: Any, of_unit: Any, weight: Any, of_weight: Any, of_bias: Any) -> Any:
+    """Return the tangent of unit weight + bias, in the shape of `unit`."""
+    terms = [
+        None if of_unit is None else of_unit * weight,
+        None if of_weight is None else unit * of_weight,
+        None if of_bias is None else unit * 0.0 + of_bias,
+    ]
+    return sum_of(terms)
+
+
+def _layer_norm_jvp(out: Any, args: Any, tangents: Any, *, eps: float = 1e-5) -> Any:
+    return _weighted(*_unit(args[0], -1, eps, tangents[0]), args[1], *tangents[1:])
+
+
+def _rms_norm_jvp(out: Any, args: Any, tangents: Any, *, eps: float = 1e-6) -> Any:
+    return _weighted(*_unit(args[0], -1, eps, tangents[0], centered=False), args[1], tangents[1], None)
+
+
+def _group_norm_jvp(out: Any, args: Any, tangents: Any, *, groups: int = 1, eps: float = 1e-5) -> Any:
+    shape = tuple(out.shape)
+    grouped = [None if a is None else reshape(a, shape=(shape[0], groups, -1)) for a in (args[0], tangents[0])]
+    parts = [None if a is None else reshape(a, shape=shape) for a in _unit(grouped[0], -1, eps, grouped[1])]
+    channel = (-1, *(1,) * (len(shape) - 2))
+    vectors = [None if a is None else reshape(a, shape=channel) for a in (args[1], *tangents[1:])]
+    return _weighted(*parts, *vectors)
+
+
+def _instance_norm_jvp(out: Any, args: Any, tangents: Any, *, eps: float = 1e-5) -> Any:
+    return _unit(args[0], tuple(range(2, out.ndim)), eps, tangents[0])[1]
+
+
 def _layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     """Return the gradients of `layer_norm`."""
     unit, inverse, weight = residuals
@@ -94,7 +139,7 @@ def _layer_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     return standardize_vjp(rows * weight, unit, inverse).reshape(dout.shape), dweight, rows.sum(axis=0)
 
 
-@op(vjp=_layer_norm_vjp)
+@op(vjp=_layer_norm_vjp, jvp=_layer_norm_jvp)
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Return w (x - mean) / sqrt(var + eps) + b over the last axis: `x` (..., n), `weight` and `bias` (n,).
 
@@ -139,7 +184,7 @@ def _rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
     return dx.reshape(dout.shape), namespace(rows).einsum("ri,ri->i", rows, unit)
 
 
-@op(vjp=_rms_norm_vjp)
+@op(vjp=_rms_norm_vjp, jvp=_rms_norm_jvp)
 def rms_norm(x: Array, weight: Array, *, eps: float = 1e-6) -> tuple[Array, Any]:
     """Return w x / sqrt(mean(x^2) + eps) over the last axis: `x` (..., n), `weight` (n,).
 
@@ -181,7 +226,7 @@ def _group_norm_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array]:
     return dx.reshape(shape), dweight, rows.sum(axis=2).sum(axis=0)
 
 
-@op(vjp=_group_norm_vjp)
+@op(vjp=_group_norm_vjp, jvp=_group_norm_jvp)
 def group_norm(x: Array, weight: Array, bias: Array, *, groups: int = 1, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalize over the grid and the channels of a group.
 
@@ -228,7 +273,7 @@ def _instance_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (standardize_vjp(dout.reshape(unit.shape), unit, inverse).reshape(dout.shape),)
 
 
-@op(vjp=_instance_norm_vjp)
+@op(vjp=_instance_norm_vjp, jvp=_instance_norm_jvp)
 def instance_norm(x: Array, *, eps: float = 1e-5) -> tuple[Array, Any]:
     """Normalize every channel of every sample over the grid; no parameters: `x` (batch, channel, *grid).
 

@@ -7,8 +7,9 @@ from typing import Any
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.op import op
-from sci.nn.ops.activations import exp_nonpositive
 from sci.nn.ops.checks import normalized_axis, require_single_or_double
+from sci.nn.ops.pointwise.activations import exp_nonpositive
+from sci.nn.ops.reductions import sum
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
@@ -29,7 +30,13 @@ def _softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (gradient,)
 
 
-@op(vjp=_softmax_vjp)
+def _softmax_jvp(out: Any, args: Any, tangents: Any, *, axis: int = -1) -> Any:
+    """Return p (dx - sum(p dx))."""
+    weighted = out * tangents[0]
+    return weighted - out * sum(weighted, axis=axis, keepdims=True)
+
+
+@op(vjp=_softmax_vjp, jvp=_softmax_jvp)
 def softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return exp(x) / sum(exp(x)) along `axis`, safe from overflow.
 
@@ -68,7 +75,12 @@ def _log_softmax_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (dout - exp_nonpositive(out) * dout.sum(axis=axis, keepdims=True),)
 
 
-@op(vjp=_log_softmax_vjp)
+def _log_softmax_jvp(out: Any, args: Any, tangents: Any, *, axis: int = -1) -> Any:
+    """Return dx - sum(p dx)."""
+    return tangents[0] - sum(softmax(args[0], axis=axis) * tangents[0], axis=axis, keepdims=True)
+
+
+@op(vjp=_log_softmax_vjp, jvp=_log_softmax_jvp)
 def log_softmax(x: Array, *, axis: int = -1) -> tuple[Array, Any]:
     """Return x - log(sum(exp(x))) along `axis`, safe from overflow.
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
-from sci.nn.core.tape import variable_method
+from sci.nn.core.operand import variable_method
+from sci.nn.core.tape import value_of
 from sci.nn.ops.arithmetic import kind_of, unbroadcast
 from sci.nn.ops.checks import broadcast
+from sci.nn.ops.shaping import reshape
 
 __all__ = ["einsum", "linear", "matmul", "outer_sum", "pointwise_conv"]
 
@@ -30,6 +33,24 @@ def _plus(out: Array, bias: Array) -> Array:
     return out
 
 
+def biased_tangent(op: Any, out: Any, args: Any, tangents: Any, axis: int, **options: Any) -> Any:
+    """Return the tangent of op(x, weight, bias): the bias is added along `axis`, and is the last argument or missing.
+
+    A rule `jvp` of products with a bias.
+    """
+    (x, weight), (of_x, of_weight) = args[:2], tangents[:2]
+    terms = [
+        None if of_x is None else op(of_x, weight, **options),
+        None if of_weight is None else op(x, of_weight, **options),
+    ]
+    of_bias = tangents[2] if len(tangents) > 2 else None
+    if of_bias is not None:
+        value = value_of(out)
+        shape = tuple(-1 if k == axis % value.ndim else 1 for k in range(value.ndim))
+        terms.append(namespace(value).zeros(value.shape, value.dtype) + reshape(of_bias, shape=shape))
+    return sum_of(terms)
+
+
 def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
     x, weight, biased = residuals
     count = math.prod(dout.shape[:-1])
@@ -39,7 +60,11 @@ def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
     return unbroadcast(dx, kind_of(x)), unbroadcast(dweight, kind_of(weight)), dbias
 
 
-@op(vjp=_linear_vjp)
+def _linear_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return biased_tangent(linear, out, args, tangents, -1)
+
+
+@op(vjp=_linear_vjp, jvp=_linear_jvp)
 def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None.
 
@@ -88,7 +113,11 @@ def _pointwise_conv_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
     return dx, dweight, unbroadcast(rows.sum(axis=2).sum(axis=0), biased) if biased else None
 
 
-@op(vjp=_pointwise_conv_vjp)
+def _pointwise_conv_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return biased_tangent(pointwise_conv, out, args, tangents, 1)
+
+
+@op(vjp=_pointwise_conv_vjp, jvp=_pointwise_conv_jvp)
 def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """Return the 1 x 1 convolution y[b, o, ...] = sum_i W[o, i] x[b, i, ...] + bias[o].
 
@@ -159,7 +188,7 @@ def _matmul_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
 
 
 @variable_method("matmul")
-@op(vjp=_matmul_vjp)
+@op(vjp=_matmul_vjp, jvp="multilinear")
 def matmul(a: Array, b: Array) -> tuple[Array, Any]:
     """Return the matrix products a b of the last two axes, the others broadcast; both have two axes or more.
 
@@ -217,7 +246,7 @@ def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
     return tuple(gradients)
 
 
-@op(vjp=_einsum_vjp)
+@op(vjp=_einsum_vjp, jvp="multilinear")
 def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
     """Return the contraction of `operands` by `subscripts`, like "bi,io->bo", with an explicit right side.
 

@@ -8,7 +8,7 @@ from typing import Any
 from sci.backend import Array, namespace
 from sci.errors import ShapeError
 from sci.nn.core.op import op
-from sci.nn.core.tape import variable_method
+from sci.nn.core.operand import variable_method
 from sci.nn.ops.checks import normalized_axes
 
 __all__ = ["mean", "sum"]
@@ -28,7 +28,7 @@ def _sum_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 
 @variable_method("sum")
-@op(vjp=_sum_vjp)
+@op(vjp=_sum_vjp, jvp="linear")
 def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """Return the sum over `axis`, or over everything.
 
@@ -68,7 +68,7 @@ def _mean_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 
 @variable_method("mean")
-@op(vjp=_mean_vjp)
+@op(vjp=_mean_vjp, jvp="linear")
 def mean(x: Array, *, axis: Axes = None, keepdims: bool = False) -> tuple[Array, Any]:
     """Return the mean over `axis`, or over everything.
 

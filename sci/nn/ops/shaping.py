@@ -1,4 +1,4 @@
-"""Views, joins, margins and look-ups of arrays as ops."""
+"""Views, joins and margins of arrays as ops."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
-from sci.nn.core.tape import variable_method
+from sci.nn.core.operand import variable_method
 from sci.nn.ops.checks import normalized_axes, normalized_axis
 
 __all__ = [
     "concatenate",
     "crop",
-    "embedding",
     "pad",
     "reshape",
-    "select",
     "transpose",
 ]
 
@@ -31,7 +29,7 @@ def _reshape_vjp(dout: Array, shape: Any) -> tuple[Array]:
 
 
 @variable_method("reshape")
-@op(vjp=_reshape_vjp)
+@op(vjp=_reshape_vjp, jvp="linear")
 def reshape(x: Array, *, shape: int | Sequence[int]) -> tuple[Array, Any]:
     """Return `x` in another shape; one length may be -1 and is inferred.
 
@@ -71,7 +69,7 @@ def _transpose_vjp(dout: Array, axes: Any) -> tuple[Array]:
 
 
 @variable_method("transpose")
-@op(vjp=_transpose_vjp)
+@op(vjp=_transpose_vjp, jvp="linear")
 def transpose(x: Array, *, axes: Sequence[int]) -> tuple[Array, Any]:
     """Return `x` with its axes in another order, as a view.
 
@@ -112,7 +110,7 @@ def _concatenate_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     return tuple(dout[(*before, slice(stop - length, stop))] for stop, length in zip(stops, lengths))
 
 
-@op(vjp=_concatenate_vjp)
+@op(vjp=_concatenate_vjp, jvp="linear")
 def concatenate(*arrays: Array, axis: int) -> tuple[Array, Any]:
     """Return `arrays` joined along `axis`; they have one dtype.
 
@@ -170,7 +168,7 @@ def _pad_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
     return dout[_inner(dout.shape, widths)], None
 
 
-@op(vjp=_pad_vjp)
+@op(vjp=_pad_vjp, jvp="linear")
 def pad(x: Array, pad_width: Widths) -> tuple[Array, Any]:
     """Return `x` with (before, after) zeros added along each axis; the inverse of `crop` on what was kept.
 
@@ -208,7 +206,7 @@ def _crop_vjp(dout: Array, widths: Any) -> tuple[Array, None]:
     return pad(dout, widths), None
 
 
-@op(vjp=_crop_vjp)
+@op(vjp=_crop_vjp, jvp="linear")
 def crop(x: Array, crop_width: Widths) -> tuple[Array, Any]:
     """Return `x` without (before, after) entries along each axis, as a view: the inverse of `pad`.
 
@@ -237,115 +235,3 @@ def crop(x: Array, crop_width: Widths) -> tuple[Array, Any]:
     """
     _checked_widths(x, crop_width, "crop", True)
     return x[_inner(x.shape, crop_width)], crop_width
-
-
-def _is_view(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice)) for part in parts)
-
-
-def _select_vjp(dout: Array, residuals: Any) -> tuple[Array]:
-    """Return zeros with `dout` in its place; entries that were selected several times add up."""
-    shape, index = residuals
-    xp = namespace(dout)
-    gradient = xp.zeros(shape, dout.dtype)
-    if _is_view(index):
-        gradient[index] = dout
-    else:
-        xp.add.at(gradient, index, dout)
-    return (gradient,)
-
-
-@variable_method("select")
-@op(vjp=_select_vjp)
-def select(x: Array, *, index: Any) -> tuple[Array, Any]:
-    """Return x[index]: a view for slices and integers, a copy for arrays of integers or booleans.
-
-    Parameters
-    ----------
-    x : array
-        On the host or on a device, or a variable.
-    index : index
-        What stands between brackets: slices, integers, or arrays of integers or booleans.
-
-    Returns
-    -------
-    array or variable
-
-    Raises
-    ------
-    InvalidValueError
-        For an index that does not fit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.nn import select
-    >>> select(np.arange(4.0), index=np.array([3, 3, 0]))
-    array([3., 3., 0.])
-    """
-    try:
-        return x[index], (x.shape, index)
-    except IndexError as error:
-        raise InvalidValueError(f"an index into an array of shape {tuple(x.shape)} does not fit: {error}") from error
-
-
-def _embedding_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
-    """Return the gradient of `embedding` for the table: every row's share added up.
-
-    Notes
-    -----
-    On the host in a fixed order; on a GPU by atomic additions, whose order, and so the last bits, may differ.
-    """
-    shape, indices = residuals
-    xp = namespace(dout)
-    gradient = xp.zeros(shape, dout.dtype)
-    flat, rows = indices.reshape(-1), dout.reshape(indices.size, shape[1])
-    if xp is not np:
-        xp.add.at(gradient, flat, rows)
-    elif flat.size:
-        order = np.argsort(flat, kind="stable")
-        ordered = flat[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        gradient[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return gradient, None
-
-
-@op(vjp=_embedding_vjp)
-def embedding(table: Array, indices: Array) -> tuple[Array, Any]:
-    """Return the rows table[indices]: `table` (n, width), `indices` (...) integers, out (..., width).
-
-    Parameters
-    ----------
-    table : (n, width) array
-        The rows.
-    indices : array of int
-        Which rows, in 0 ... n - 1.
-
-    Returns
-    -------
-    array or variable
-
-    Raises
-    ------
-    InvalidValueError
-        If an index is outside of the table: CuPy would wrap it around.
-    DTypeError, ShapeError
-        If `indices` are no integers, or the table does not have two axes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sci.nn import embedding
-    >>> embedding(np.array([[0.0], [10.0]]), np.array([1, 0, 1])).ravel()
-    array([10.,  0., 10.])
-    """
-    if indices.dtype.kind not in "iu":
-        raise DTypeError(f"embedding: indices of dtype {indices.dtype}; expected integers")
-    if table.ndim != 2:
-        raise ShapeError(f"embedding: a table of shape {tuple(table.shape)}; expected (n, width)")
-    if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) < len(table)):
-        raise InvalidValueError(
-            f"embedding: indices from {int(indices.min())} to {int(indices.max())} in a table of {len(table)} rows"
-        )
-    return table[indices], (table.shape, indices)

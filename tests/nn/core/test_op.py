@@ -31,7 +31,7 @@ def test_every_op_has_a_case():
 def single(value):
     if not isinstance(value, np.ndarray):
         return value
-    return value.astype({"f": "f4", "c": "c8", "i": "i8"}[value.dtype.kind])
+    return value.astype({"f": "f4", "c": "c8", "i": "i8", "b": "?"}[value.dtype.kind])
 
 
 @pytest.mark.parametrize(("name", "args", "options"), OPS, ids=IDS)

@@ -1,23 +1,11 @@
-"""Look-ups, indices, margins and joins."""
+"""Margins and joins."""
 
 from __future__ import annotations
 
 import numpy as np
-from op_cases import RNG, real
+from op_cases import real
 
 import sci.nn as P
-
-
-def test_embedding_adds_up_repeated_rows():
-    table, indices = real(9, 4).astype("f4"), RNG.integers(0, 9, (50, 3))
-    dout = real(50, 3, 4).astype("f4")
-    expected = np.zeros((9, 4))
-    np.add.at(expected, indices, dout)
-    out, residuals = P.embedding.forward(table, indices)
-    np.testing.assert_array_equal(out, table[indices])
-    np.testing.assert_allclose(P.embedding.vjp(dout, residuals)[0], expected, rtol=1e-5, atol=1e-5)
-    empty = P.embedding.forward(table, np.empty((0,), int))
-    assert P.embedding.vjp(empty[0], empty[1])[0].shape == (9, 4)
 
 
 def test_axes_count_from_the_end_as_well():
@@ -28,18 +16,6 @@ def test_axes_count_from_the_end_as_well():
     joined, residuals = P.concatenate.forward(x, x, axis=np.int64(-2))
     assert joined.shape == (2, 6, 4)
     assert [g.shape for g in P.concatenate.vjp(joined, residuals)] == [x.shape, x.shape]
-
-
-def test_repeated_entries_of_an_index_add_up():
-    x, index = real(4, 3), np.array([1, 1, 3])
-    out, residuals = P.select.forward(x, index=index)
-    np.testing.assert_array_equal(out, x[index])
-    gradient = P.select.vjp(np.ones((3, 3)), residuals)[0]
-    np.testing.assert_array_equal(gradient, np.array([0, 2, 0, 1.0])[:, None] * np.ones(3))
-    mask = np.array([True, False, True, False])
-    np.testing.assert_array_equal(
-        P.select.vjp(np.ones((2, 3)), P.select.forward(x, index=mask)[1])[0].sum(axis=1), 3 * mask
-    )
 
 
 def test_pad_and_crop_undo_each_other():

@@ -10,7 +10,7 @@ from op_cases import real
 import sci
 import sci.nn as P
 from sci.errors import DTypeError
-from sci.nn.ops.activations import gelu_reference
+from sci.nn.ops.pointwise.activations import gelu_reference
 
 
 @pytest.mark.parametrize(("dtype", "tol"), [("f8", 4e-16), ("f4", 2.5e-7)])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.nn.core.dual import refuse_second_derivative
 from sci.nn.core.op import op
-from sci.nn.ops.checks import require_single_or_double
+from sci.nn.core.tape import value_of
+from sci.nn.ops.checks import require_real, require_single_or_double
+from sci.nn.ops.pointwise.elementwise import exp
 
-__all__ = ["gelu", "relu", "silu", "tanh"]
+__all__ = ["gelu", "relu", "sigmoid", "silu", "softplus", "tanh"]
 
 KINDS = ("gelu", "silu", "exp")
+
+_PEAK = 0.3989422804014327
+"""Density of the normal distribution at 0."""
 
 # c, and erfcx(z) (z + c) in powers of (z - c) / (z + c), lowest first; kernels/nn/gelu.h says why.
 _ERFCX = {
@@ -55,7 +63,7 @@ def gelu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
         p = p * s + a
     tail = 0.5 * gauss * p / (z + c)
     phi = xp.where(x < 0, tail, 1 - tail)
-    return x * phi, phi + 0.3989422804014327 * x * gauss if slope else None
+    return x * phi, phi + _PEAK * x * gauss if slope else None
 
 
 def _gelu_value(x: Array) -> Array:
@@ -67,7 +75,30 @@ def _gelu_vjp(dout: Array, slope: Array) -> tuple[Array]:
     return (dout * slope,)
 
 
-@op(vjp=_gelu_vjp, value=_gelu_value)
+def _gelu_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return tangents[0] * _gelu_slope(args[0])
+
+
+def _gelu_slope_vjp(dout: Array, x: Array) -> tuple[Array]:
+    """Return dout gelu''(x) = dout (2 - x^2) phi(x)."""
+    xp, square = namespace(x), x * x
+    return (dout * (2 - square) * xp.exp(-0.5 * square) * _PEAK,)
+
+
+def _gelu_slope_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    square = args[0] * args[0]
+    return tangents[0] * (2.0 - square) * exp(square * -0.5) * _PEAK
+
+
+@op(vjp=_gelu_slope_vjp, jvp=_gelu_slope_jvp)
+def _gelu_slope(x: Array) -> tuple[Array, Array]:
+    """Return gelu'(x) = Phi(x) + x phi(x)."""
+    slope = evaluate("gelu", x, True)[1]
+    assert slope is not None
+    return slope, x
+
+
+@op(vjp=_gelu_vjp, value=_gelu_value, jvp=_gelu_jvp)
 def gelu(x: Array) -> tuple[Array, Array | None]:
     """Return x Phi(x), Phi the normal distribution function, and its derivative as residual.
 
@@ -104,7 +135,12 @@ def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
     return (dout * positive,)
 
 
-@op(vjp=_relu_vjp)
+def _relu_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    refuse_second_derivative("relu", *args)
+    return tangents[0] * (value_of(args[0]) > 0)
+
+
+@op(vjp=_relu_vjp, jvp=_relu_jvp)
 def relu(x: Array) -> tuple[Array, Array]:
     """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0.
 
@@ -124,6 +160,7 @@ def relu(x: Array) -> tuple[Array, Array]:
     >>> relu(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
+    require_real("relu", x)
     return namespace(x).maximum(x, 0), x > 0
 
 
@@ -132,7 +169,11 @@ def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
     return (dout * (1 - out * out),)
 
 
-@op(vjp=_tanh_vjp)
+def _tanh_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return tangents[0] * (1.0 - out * out)
+
+
+@op(vjp=_tanh_vjp, jvp=_tanh_jvp)
 def tanh(x: Array) -> tuple[Array, Array]:
     """Return tanh(x).
 
@@ -158,11 +199,90 @@ def tanh(x: Array) -> tuple[Array, Array]:
 
 def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
     """Reference of the kernel `activate` for SiLU, in array calls."""
+    share = _logistic(x)
+    return x * share, share * (1 + x * (1 - share)) if slope else None
+
+
+def _logistic(x: Array) -> Array:
     xp = namespace(x)
-    # exp(-|x|) cannot overflow.
-    small = xp.exp(-xp.abs(x))
-    sigmoid = xp.where(x < 0, small, 1) / (1 + small)
-    return x * sigmoid, sigmoid * (1 + x * (1 - sigmoid)) if slope else None
+    small = xp.exp(-xp.abs(x))  # which cannot overflow
+    return xp.where(x < 0, small, 1) / (1 + small)
+
+
+def _sigmoid_vjp(dout: Array, out: Array) -> tuple[Array]:
+    """Return the gradient of `sigmoid`: dout s (1 - s)."""
+    return (dout * out * (1 - out),)
+
+
+def _sigmoid_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return tangents[0] * out * (1.0 - out)
+
+
+@op(vjp=_sigmoid_vjp, jvp=_sigmoid_jvp)
+def sigmoid(x: Array) -> tuple[Array, Array]:
+    """Return 1 / (1 + exp(-x)), without overflow.
+
+    Parameters
+    ----------
+    x : array of float32 or float64
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
+
+    Raises
+    ------
+    DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import sigmoid
+    >>> sigmoid(np.array([0.0, 1.0])).round(4)
+    array([0.5   , 0.7311])
+    """
+    require_single_or_double(x, "sigmoid")
+    out = _logistic(x)
+    return out, out
+
+
+def _softplus_vjp(dout: Array, x: Array) -> tuple[Array]:
+    """Return the gradient of `softplus`: dout / (1 + exp(-x))."""
+    return (dout * _logistic(x),)
+
+
+def _softplus_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    return tangents[0] * sigmoid(args[0])
+
+
+@op(vjp=_softplus_vjp, jvp=_softplus_jvp)
+def softplus(x: Array) -> tuple[Array, Array]:
+    """Return log(1 + exp(x)), without overflow: a smooth max(x, 0).
+
+    Parameters
+    ----------
+    x : array of float32 or float64
+        On the host or on a device, or a variable.
+
+    Returns
+    -------
+    array or variable
+
+    Raises
+    ------
+    DTypeError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import softplus
+    >>> softplus(np.array([0.0, 1.0])).round(4)
+    array([0.6931, 1.3133])
+    """
+    require_single_or_double(x, "softplus")
+    xp = namespace(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))), x
 
 
 def _silu_value(x: Array) -> Array:
@@ -174,7 +294,12 @@ def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
     return (dout * slope,)
 
 
-@op(vjp=_silu_vjp, value=_silu_value)
+def _silu_jvp(out: Any, args: Any, tangents: Any) -> Any:
+    share = sigmoid(args[0])
+    return tangents[0] * (share * (1.0 + args[0] * (1.0 - share)))
+
+
+@op(vjp=_silu_vjp, value=_silu_value, jvp=_silu_jvp)
 def silu(x: Array) -> tuple[Array, Array | None]:
     """Return x / (1 + exp(-x)), also called swish, and its derivative as residual.
 

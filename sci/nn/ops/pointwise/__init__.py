@@ -1,0 +1,1 @@
+"""Functions of single entries, as ops."""
