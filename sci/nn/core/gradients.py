@@ -81,6 +81,11 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     object
         What `function` returns.
 
+    Raises
+    ------
+    InvalidValueError
+        For a dual of `directional_derivatives` that `function` takes from outside of its arguments.
+
     Notes
     -----
     Memory falls to the values of `args` and the outputs; the cost is one more forward pass of `function`.
