@@ -64,6 +64,15 @@ struct SciIndex {
 #define SCI_SHARED
 #define SCI_BARRIER
 
+// Bytes of a native vector.
+#if defined(__AVX512F__)
+#define SCI_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define SCI_VECTOR_BYTES 32
+#else
+#define SCI_VECTOR_BYTES 16
+#endif
+
 // The builtins of GCC and Clang: reading <cmath> would take most of the time to compile a kernel.
 SCI_DEVICE double sqrt(const double x) { return __builtin_sqrt(x); }
 SCI_DEVICE float sqrt(const float x) { return __builtin_sqrtf(x); }

@@ -7,14 +7,6 @@
 #pragma once
 #include "host.h"
 
-#if defined(__AVX512F__)
-#define SCI_VECTOR_BYTES 64
-#elif defined(__AVX__)
-#define SCI_VECTOR_BYTES 32
-#else
-#define SCI_VECTOR_BYTES 16
-#endif
-
 template <typename T>
 struct Lanes {
     typedef T Vector __attribute__((vector_size(SCI_VECTOR_BYTES), may_alias));

@@ -1,102 +1,185 @@
-// Convolution with 3 x 3 x 3 taps between channels, and the gradient of its weights. The gradient of its input is a
-// convolution too, of the other end's gradient with the taps reversed and the channels exchanged.
+// Convolution between channels on grids of one to three axes, and the gradient of its weights. The gradient of its input
+// is a convolution too, of the other end's gradient with the taps reversed and the channels exchanged.
 //
-// Inputs are padded: x[b, c, i + 1, j + 1, k + 1] belongs to cell (i, j, k), zeros stand around, and the last axis is
-// long enough for whole blocks of cells, p2 = ceil(n2 / SCI_BLOCK) SCI_BLOCK + 2: no load needs a test.
+// Inputs lie padded in one array: a tap is an offset in it, whatever the stride, the dilation and the number of axes
+// (a stride of s is s phases of a grid, side by side). A row of outputs is a run of consecutive cells. It may run
+// over several rows of the grid, and over what lies between them; the caller drops that. Runs end in whole vectors: x has
+// room for one vector behind its last cell.
 //
-// Flops per cell: 54 C O, each input loaded CHANNELS times less often than it is used; the limit is arithmetic.
-#include "host.h"
+// Flops: 2 inputs taps a cell and output. OUT outputs times SUMS / OUT vectors of cells stand in registers, so that a
+// tile loads OUT + SUMS / OUT operands for SUMS products: the limit is arithmetic.
+#include "nn/cells.h"
 
-constexpr i64 CHANNELS = 4;
+SCI_DEVICE i64 ceil_div(const i64 a, const i64 b) { return (a + b - 1) / b; }
+SCI_DEVICE i64 lower(const i64 a, const i64 b) { return a < b ? a : b; }
 
-// out[b, o] = bias[o] + sum over c of x[b, c] * weight[o, c] for CHANNELS output channels a block; channels beyond the
-// last are worked out as the last one and not stored.
-// Instances: <float|double>
-template <typename T>
-SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[batch, inputs, q0, q1, p2]*/,
-                    const T* __restrict__ weight /*[outputs, inputs, 27]*/, const T* __restrict__ bias /*[outputs]*/,
-                    T* __restrict__ out /*[batch, outputs, n0, n1, n2]*/, const i64 batch, const i64 inputs,
-                    const i64 outputs, const i64 n0, const i64 n1, const i64 n2, const i64 p2) {
-    const i64 groups = (outputs + CHANNELS - 1) / CHANNELS, row = p2, plane = (n1 + 2) * p2, volume = (n0 + 2) * plane;
-    for (i64 block = blockIdx.x; block < batch * groups * n0; block += gridDim.x) {
-        const i64 b = block / (groups * n0), o = block / n0 % groups * CHANNELS, i = block % n0;
-        const i64 last = outputs - 1;
-        const i64 o0 = o, o1 = o + 1 < last ? o + 1 : last, o2 = o + 2 < last ? o + 2 : last;
-        const i64 o3 = o + 3 < last ? o + 3 : last;
-        for (i64 j = 0; j < n1; ++j) {
-            for (i64 start = 0; start < n2; start += SCI_BLOCK) {
-                T s0[SCI_SLOTS], s1[SCI_SLOTS], s2[SCI_SLOTS], s3[SCI_SLOTS];
-                SCI_THREADS(t) {
-                    s0[SCI_SLOT(t)] = bias[o0];
-                    s1[SCI_SLOT(t)] = bias[o1];
-                    s2[SCI_SLOT(t)] = bias[o2];
-                    s3[SCI_SLOT(t)] = bias[o3];
+// The place of cell `run * WIDTH` of the rows: row, the column in it, and its offset in x.
+struct Place {
+    i64 row, column, offset;
+};
+
+SCI_DEVICE Place place_of(const i64 run, const i64 runs, const i64 width, const i64 rows1, const i64 step0,
+                          const i64 step1) {
+    const i64 row = run / runs, column = run % runs * width;
+    return {row, column, row / rows1 * step0 + row % rows1 * step1 + column};
+}
+
+// sum[o][v] += weight[c, t, o] x[at[v] + c channel + offsets[t]] over channels c and taps t.
+template <typename T, int OUT, int PART, int V>
+SCI_DEVICE void add_products(const T* __restrict__ x, const i64 (&at)[V], const i64* __restrict__ offsets,
+                             const T* __restrict__ weight, const i64 inputs, const i64 taps, const i64 channel,
+                             typename Cells<T>::Vector (&sum)[PART][V]) {
+    const T* from[V];
+    SCI_UNROLL
+    for (int v = 0; v < V; ++v) from[v] = x + at[v];
+    for (i64 c = 0; c < inputs; ++c) {
+        SCI_ROLLED
+        for (i64 t = 0; t < taps; ++t) {
+            const i64 offset = c * channel + offsets[t];
+            SCI_UNROLL
+            for (int v = 0; v < V; ++v) {
+                const typename Cells<T>::Vector cells = Cells<T>::load(from[v] + offset);
+                SCI_UNROLL
+                for (int o = 0; o < PART; ++o) sum[o][v] += weight[o] * cells;
+            }
+            weight += OUT;
+        }
+    }
+}
+
+// out[b, g, o, row, cell] = bias[o] + sum over c and t of weight[o, c, t] x[b, g, c, place of the cell + offsets[t]].
+// A block has `chunk` tiles of cells and `span` tiles of OUT outputs; outputs beyond the last have weights of zero and
+// are not stored.
+// Instances: <float|double, 1|2|4|8>
+template <typename T, int OUT>
+SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ offsets /*[taps]*/,
+                    const T* __restrict__ weight /*[groups, tiles, inputs, taps, OUT]*/,
+                    const T* __restrict__ bias /*[groups, tiles, OUT]*/,
+                    T* __restrict__ out /*[batch, groups, outputs, rows, pitch]*/, const i64 batch, const i64 groups,
+                    const i64 tiles, const i64 inputs, const i64 taps, const i64 outputs, const i64 rows, const i64 pitch,
+                    const i64 width, const i64 rows1, const i64 step0, const i64 step1, const i64 channel,
+                    const i64 chunk, const i64 span) {
+    using C = Cells<T>;
+    constexpr int PART = C::SUMS / OUT < 3 ? C::SUMS / 3 : OUT;
+    constexpr int V = C::SUMS / PART < 8 ? C::SUMS / PART : 8;
+    const i64 runs = ceil_div(width, C::WIDTH), total = rows * runs, chunks = ceil_div(total, chunk * V);
+    const i64 spans = ceil_div(tiles, span);
+    for (i64 block = blockIdx.x; block < batch * groups * chunks * spans; block += gridDim.x) {
+        const i64 image = block / (chunks * spans), g = image % groups;
+        const i64 first = block / spans % chunks * chunk * V, last = lower(total, first + chunk * V);
+        const T* source = x + image * inputs * channel;
+        for (i64 tile = block % spans * span; tile < lower(tiles, (block % spans + 1) * span); ++tile) {
+            for (i64 run = first; run < last; run += V) {
+                i64 at[V], to[V], count[V];
+                SCI_UNROLL
+                for (int v = 0; v < V; ++v) {
+                    const Place p = place_of(lower(run + v, total - 1), runs, C::WIDTH, rows1, step0, step1);
+                    at[v] = p.offset;
+                    to[v] = p.row * pitch + p.column;
+                    count[v] = run + v < total ? width - p.column : 0;
                 }
-                for (i64 c = 0; c < inputs; ++c) {
-                    const T* source = x + (b * inputs + c) * volume + i * plane + j * row + start;
-                    const T* w0 = weight + (o0 * inputs + c) * 27;
-                    const T* w1 = weight + (o1 * inputs + c) * 27;
-                    const T* w2 = weight + (o2 * inputs + c) * 27;
-                    const T* w3 = weight + (o3 * inputs + c) * 27;
-                    for (i64 tap = 0; tap < 9; ++tap) {
-                        const T* at = source + tap / 3 * plane + tap % 3 * row;
-                        const i64 w = 3 * tap;
-                        SCI_THREADS(t) {
-                            const T a = at[t], m = at[t + 1], z = at[t + 2];
-                            s0[SCI_SLOT(t)] += w0[w] * a + w0[w + 1] * m + w0[w + 2] * z;
-                            s1[SCI_SLOT(t)] += w1[w] * a + w1[w + 1] * m + w1[w + 2] * z;
-                            s2[SCI_SLOT(t)] += w2[w] * a + w2[w + 1] * m + w2[w + 2] * z;
-                            s3[SCI_SLOT(t)] += w3[w] * a + w3[w + 1] * m + w3[w + 2] * z;
-                        }
-                    }
-                }
-                T* to = out + (b * outputs * n0 + i) * n1 * n2 + j * n2 + start;
-                const i64 channel = n0 * n1 * n2;
-                SCI_THREADS(t) {
-                    if (start + t < n2) {
-                        to[o0 * channel + t] = s0[SCI_SLOT(t)];
-                        if (o + 1 < outputs) to[o1 * channel + t] = s1[SCI_SLOT(t)];
-                        if (o + 2 < outputs) to[o2 * channel + t] = s2[SCI_SLOT(t)];
-                        if (o + 3 < outputs) to[o3 * channel + t] = s3[SCI_SLOT(t)];
-                    }
+                SCI_UNROLL
+                for (int part = 0; part < OUT; part += PART) {
+                    const i64 o = tile * OUT + part;
+                    const T* scale = weight + (g * tiles + tile) * inputs * taps * OUT + part;
+                    typename C::Vector sum[PART][V];
+                    SCI_UNROLL
+                    for (int r = 0; r < PART; ++r)
+                        SCI_UNROLL
+                        for (int v = 0; v < V; ++v) sum[r][v] = typename C::Vector{} + bias[(g * tiles + tile) * OUT + part + r];
+                    add_products<T, OUT, PART, V>(source, at, offsets, scale, inputs, taps, channel, sum);
+                    T* target = out + (image * outputs + o) * rows * pitch;
+                    SCI_UNROLL
+                    for (int r = 0; r < PART; ++r)
+                        if (o + r < outputs)
+                            SCI_UNROLL
+                            for (int v = 0; v < V; ++v) C::store(target + r * rows * pitch + to[v], sum[r][v], count[v]);
                 }
             }
         }
     }
 }
 
-// partial[o, c, tap, t] = the part of thread t of the sum over the batch and the cells of dout[b, o] x[b, c] moved by
-// the tap. dout is padded as x, but by whole blocks alone: dout[b, o, i, j, k] with p2 - 2 entries a row. One block a
-// triple (o, c, tap / 3): no two write one place, and the order of the sum is fixed.
-// Instances: <float|double>
-template <typename T>
-SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[batch, inputs, q0, q1, p2]*/,
-                            const T* __restrict__ dout /*[batch, outputs, n0, n1, w]*/,
-                            T* __restrict__ partial /*[outputs, inputs, 27, lanes]*/, const i64 batch, const i64 inputs,
-                            const i64 outputs, const i64 n0, const i64 n1, const i64 p2, const i64 lanes) {
-    const i64 row = p2, plane = (n1 + 2) * p2, volume = (n0 + 2) * plane, width = p2 - 2;
-    for (i64 block = blockIdx.x; block < outputs * inputs * 9; block += gridDim.x) {
-        const i64 o = block / (9 * inputs), c = block / 9 % inputs, tap = block % 9;
-        T s0[SCI_SLOTS], s1[SCI_SLOTS], s2[SCI_SLOTS];
-        SCI_THREADS(t) s0[SCI_SLOT(t)] = s1[SCI_SLOT(t)] = s2[SCI_SLOT(t)] = 0;
-        for (i64 line = 0; line < batch * n0 * n1; ++line) {
-            const i64 b = line / (n0 * n1), i = line / n1 % n0, j = line % n1;
-            const T* at = x + (b * inputs + c) * volume + (i + tap / 3) * plane + (j + tap % 3) * row;
-            const T* from = dout + ((b * outputs + o) * n0 * n1 + i * n1 + j) * width;
-            for (i64 start = 0; start < width; start += SCI_BLOCK) {
-                SCI_THREADS(t) {
-                    const T d = from[start + t];
-                    s0[SCI_SLOT(t)] += d * at[start + t];
-                    s1[SCI_SLOT(t)] += d * at[start + t + 1];
-                    s2[SCI_SLOT(t)] += d * at[start + t + 2];
+// partial[s, g, tile, c, t, o] = the sum over the rows of split s of dout[b, g, o, row, cell] x[b, g, c, place + offsets[t]],
+// in `lanes` parts. Rows of dout are whole vectors long, with zeros where no output stands.
+//
+// A tile is OUT outputs times SUMS / OUT pairs of a channel and a tap. On the host a block has RANGE tiles of pairs, whose
+// sums lie in the first cache while CHUNK vectors of cells pass: dout is read once a block from further away. On a GPU it
+// has one, in registers throughout.
+// Instances: <float|double, 1|4>
+template <typename T, int OUT>
+SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ offsets /*[taps]*/,
+                            const T* __restrict__ dout /*[batch, groups, outputs, rows, pitch]*/,
+                            T* __restrict__ partial /*[splits, groups, tiles, pairs, OUT, lanes]*/, const i64 batch,
+                            const i64 groups, const i64 outputs, const i64 rows, const i64 pitch, const i64 splits,
+                            const i64 tiles, const i64 pairs, const i64 lanes, const i64 taps, const i64 rows1,
+                            const i64 step0, const i64 step1, const i64 channel) {
+    using C = Cells<T>;
+    constexpr int Q = C::SUMS / OUT < 8 ? C::SUMS / OUT : 8, RANGE = C::HOST ? 36 : 1;
+    const i64 runs = pitch / C::WIDTH, total = rows * runs, chunk = C::HOST ? 64 : total;
+    const i64 ranges = ceil_div(pairs, RANGE * Q), image = pairs / taps * channel;
+    for (i64 block = blockIdx.x; block < splits * groups * tiles * ranges; block += gridDim.x) {
+        const i64 split = block / (groups * tiles * ranges), g = block / (tiles * ranges) % groups;
+        const i64 tile = block / ranges % tiles, first = block % ranges * RANGE * Q;
+        const i64 end = lower(pairs, first + RANGE * Q);
+        typename C::Vector kept[RANGE][OUT * Q];
+        SCI_ROLLED
+        for (i64 b = split; b < batch; b += splits) {
+            const T* source = x + (b * groups + g) * image;
+            const T* given[OUT];
+            SCI_UNROLL
+            for (int o = 0; o < OUT; ++o)
+                given[o] = dout + ((b * groups + g) * outputs + lower(tile * OUT + o, outputs - 1)) * total * C::WIDTH;
+            SCI_ROLLED
+            for (i64 start = 0; start < total; start += chunk) {
+                const i64 stop = lower(total, start + chunk);
+                const Place begin = place_of(start, runs, C::WIDTH, rows1, step0, step1);
+                SCI_ROLLED
+                for (i64 pair = first; pair < end; pair += Q) {
+                    const bool fresh = b == split && start == 0;
+                    typename C::Vector* held = kept[C::HOST ? (pair - first) / Q : 0];
+                    typename C::Vector sum[OUT][Q];
+                    SCI_UNROLL
+                    for (int k = 0; k < OUT * Q; ++k) sum[k / Q][k % Q] = fresh ? typename C::Vector{} : held[k];
+                    const T* from[Q];
+                    SCI_UNROLL
+                    for (int q = 0; q < Q; ++q) {
+                        const i64 p = lower(pair + q, end - 1);
+                        from[q] = source + p / taps * channel + offsets[p % taps];
+                    }
+                    Place p = begin;
+                    for (i64 run = start; run < stop; ++run) {
+                        typename C::Vector d[OUT];
+                        SCI_UNROLL
+                        for (int o = 0; o < OUT; ++o) d[o] = C::load(given[o] + run * C::WIDTH);
+                        SCI_UNROLL
+                        for (int q = 0; q < Q; ++q) {
+                            const typename C::Vector cells = C::load(from[q] + p.offset);
+                            SCI_UNROLL
+                            for (int o = 0; o < OUT; ++o) sum[o][q] += d[o] * cells;
+                        }
+                        p.column += C::WIDTH;
+                        p.offset += C::WIDTH;
+                        if (p.column >= pitch) {  // the next row
+                            p.offset += step1 - p.column;
+                            p.column = 0;
+                            if (++p.row % rows1 == 0) p.offset += step0 - rows1 * step1;
+                        }
+                    }
+                    SCI_UNROLL
+                    for (int k = 0; k < OUT * Q; ++k) held[k] = sum[k / Q][k % Q];
                 }
             }
         }
-        T* to = partial + ((o * inputs + c) * 27 + 3 * tap) * lanes;
-        SCI_THREADS(t) {
-            to[t] = s0[SCI_SLOT(t)];
-            to[lanes + t] = s1[SCI_SLOT(t)];
-            to[2 * lanes + t] = s2[SCI_SLOT(t)];
-        }
+        T* to = partial + (((split * groups + g) * tiles + tile) * pairs) * OUT * lanes;
+        SCI_ROLLED
+        for (i64 pair = first; pair < end; pair += Q)
+            SCI_UNROLL
+            for (int q = 0; q < Q; ++q)
+                if (pair + q < end)
+                    SCI_UNROLL
+                    for (int o = 0; o < OUT; ++o)
+                        C::store_lanes(to + ((pair + q) * OUT + o) * lanes,
+                                       kept[C::HOST ? (pair - first) / Q : 0][o * Q + q]);
     }
 }

@@ -18,6 +18,9 @@ from sci.nn.curvature.pruning import prune
 from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
 from sci.nn.equiangular import coherence, equiangular_logits, equiangular_vectors, welch_bound
+from sci.nn.grids.convolution import convolve, convolve_transposed
+from sci.nn.grids.pooling import average_pool, max_pool
+from sci.nn.grids.resampling import resample
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange, WeightMap
@@ -27,7 +30,6 @@ from sci.nn.maps.loldu import LoLDU
 from sci.nn.maps.mapped import MappedParameters
 from sci.nn.maps.signatures import patched, weight_signature
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
-from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
 from sci.nn.ops.lookup import embedding, select, take, take_along_axis
 from sci.nn.ops.norm_activation import evonorm_b0, evonorm_s0, group_norm_relu
 from sci.nn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
@@ -106,6 +108,7 @@ __all__ = [
     "concatenate",
     "constant",
     "convolve",
+    "convolve_transposed",
     "coordinate_check",
     "copy_to_ranks",
     "cos",
@@ -142,6 +145,7 @@ __all__ = [
     "logeig",
     "matmul",
     "matrix_function",
+    "max_pool",
     "maximum",
     "mean",
     "mean_squared_error",
@@ -163,6 +167,7 @@ __all__ = [
     "relative_l2",
     "relu",
     "relu_kernels",
+    "resample",
     "rescaled",
     "reshape",
     "rms_norm",
@@ -186,7 +191,6 @@ __all__ = [
     "tanh",
     "train",
     "transpose",
-    "upsample_nearest",
     "value_and_gradients",
     "value_of",
     "warm_up",

@@ -10,6 +10,7 @@ from typing import Any
 import attention_cases
 import bures_cases
 import chebtuck_cases
+import grid_cases
 import learned_cases
 import numpy as np
 import operator_cases
@@ -304,6 +305,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
+_BY_DTYPE.update(grid_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)

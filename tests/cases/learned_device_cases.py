@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from sci.backend import to_device, to_host
-from sci.nn.ops.convolution import average_pool, convolve, upsample_nearest
+from sci.nn import average_pool, convolve, resample
 from sci.solvers import CycleModel, DeepConjugateDirection, LearnedMultigrid, PoissonOperator, cg
 from sci.solvers.dcdm.iteration import line_search_loss
 from sci.solvers.learned.levels import first_level, hierarchy
@@ -26,7 +26,8 @@ def convolutions(xp: ModuleType) -> Answers:
     rng = np.random.default_rng(1)
     x, w, b, dout = (to_device(rng.normal(size=s), xp) for s in ((2, 3, 4, 6, 8), (5, 3, 3, 3, 3), 5, (2, 5, 4, 6, 8)))
     out, kept = convolve.forward(x, w, b)
-    return [to_host(a) for a in (out, *convolve.vjp(dout, kept), average_pool(x), *upsample_nearest.vjp(x, None))]
+    back = resample.vjp(x, resample.forward(average_pool(x), factor=2)[1])
+    return [to_host(a) for a in (out, *convolve.vjp(dout, kept), average_pool(x), *back)]
 
 
 def trainable_cycle(xp: ModuleType) -> Answers:

@@ -13,7 +13,7 @@ from sci.nn import (
     convolve,
     pointwise_conv,
     relu,
-    upsample_nearest,
+    resample,
 )
 
 __all__ = ["BRANCHES", "initial_network", "network"]
@@ -56,7 +56,7 @@ def network(size: int, parameters: dict[str, Any], x: Any) -> Any:
     low = average_pool(odd)
     for layer in range(0, coarse, 2):
         low = plus(conv(f"coarse{layer + 1}", conv(f"coarse{layer}", low)), low)
-    high = plus(upsample_nearest(low), odd)
+    high = plus(resample(low, factor=2), odd)
     for layer in range(0, upper, 2):
         high = plus(conv(f"upper{layer + 1}", conv(f"upper{layer}", high)), high)
     return pointwise_conv(high, parameters["last.weight"], parameters["last.bias"])

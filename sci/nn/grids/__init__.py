@@ -1,0 +1,1 @@
+"""Convolution, pooling and resampling on grids of one to three axes, as ops."""

@@ -1,0 +1,61 @@
+"""Seeded inputs for the kernels of convolutions: axes, strides, dilations, groups, rows around a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import sci
+from sci.nn import convolve
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+CALLS: tuple[tuple[int, int, int, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
+    (1, 1, 1, (1, 1, 1), (3, 3, 3), {}),
+    (2, 2, 1, (3, 1, 5), (3, 1, 2), {"padding": 1}),
+    (1, 3, 2, (4, 6), (3, 3), {"dilation": (1, 2), "boundary": "periodic"}),
+    (2, 4, 1, (5, 9, 16), (2, 3, 1), {"stride": (2, 3, 1)}),
+    (1, 11, 1, (2, 2, 70), (1, 1, 4), {"stride": (1, 1, 2), "padding": (0, 0, (3, 1))}),
+    (3, 2, 3, (130,), (5,), {"dilation": 3, "stride": 2}),
+    (1, 9, 1, (33, 34), (3, 3), {}),
+)
+"""Batch, inputs of a group, groups, grid, taps and options: more pairs of channel and tap than a tile, short rows."""
+
+OUTPUTS = {1: (1,), 2: (2,), 4: (3, 4), 8: (5, 8, 9)}
+"""Outputs of a group for each width of a tile."""
+
+
+def _both(run: Callable[[], np.ndarray]) -> Pair:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        return found, run()
+
+
+def _given(rng: np.random.Generator, dtype: str, outputs: int, call: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    batch, inputs, groups, grid, taps, _ = call
+    x = rng.normal(size=(batch, groups * inputs, *grid)).astype(dtype)
+    weight = rng.normal(size=(groups * outputs, inputs, *taps)).astype(dtype)
+    return x, weight, rng.normal(size=groups * outputs).astype(dtype)
+
+
+def _convolve(rng: np.random.Generator, dtype: str, tile: int) -> Iterator[Pair]:
+    for outputs in OUTPUTS[tile]:
+        for call in CALLS:
+            x, weight, bias = _given(rng, dtype, outputs, call)
+            options = {**call[-1], "groups": call[2]}
+            yield _both(lambda x=x, weight=weight, bias=bias, options=options: convolve(x, weight, bias, **options))
+
+
+def _convolve_weights(rng: np.random.Generator, dtype: str, tile: int) -> Iterator[Pair]:
+    for outputs in (1,) if tile == 1 else (2, 4, 7):
+        for call in CALLS:
+            x, weight, bias = _given(rng, dtype, outputs, call)
+            out, kept = convolve.forward(x, weight, bias, **call[-1], groups=call[2])
+            dout = rng.normal(size=out.shape).astype(dtype)
+            yield _both(lambda dout=dout, kept=kept: convolve.vjp(dout, kept)[1])
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"convolve": _convolve, "convolve_weights": _convolve_weights}
