@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, to_device
+from sci.backend import Array, ShapeArray, is_device_array, namespace, to_device
+from sci.backend.shapes import count_work
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.grids.padded import Padded
 
@@ -44,6 +46,12 @@ def _rows_of(out: Triple, lengths: Triple, lanes: int) -> _Rows:
     return min((plain, plane, volume), key=lambda r: r.rows * -(-r.width // lanes) * (1.0 if r is plain else _SPILL))
 
 
+def _count_work(padded: Padded, products: int) -> None:
+    """Tell the tally in force the products of a kernel that runs on arrays without numbers."""
+    if type(padded.data) is ShapeArray:
+        count_work(padded.shape[0] * products)
+
+
 def correlate(padded: Padded, offsets: np.ndarray, weight: Array, bias: Array | None, out: Triple) -> Array:
     """Return bias[o] + the sum over c and t of weight[g, o, c, t] x[b, g, c, cell + offsets[t]].
 
@@ -68,6 +76,7 @@ def correlate(padded: Padded, offsets: np.ndarray, weight: Array, bias: Array | 
     if not use_compiled(kernel, padded.data):
         return correlate_reference(padded, offsets, weight, bias, out)
     xp, batch, tiles = namespace(padded.data, weight), padded.shape[0], -(-outputs // tile)
+    _count_work(padded, weight.size * math.prod(out))
     rows = _rows_of(out, padded.shape[3:], _lanes(padded.data))
     found = xp.empty((batch, groups, outputs, rows.rows, rows.pitch), weight.dtype)
     on_device = is_device_array(found)
@@ -154,6 +163,7 @@ def weight_sums(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -
     if not use_compiled(kernel, padded.data):
         return weight_sums_reference(padded, offsets, dout, groups)
     xp, tiles, lanes = namespace(padded.data, dout), -(-outputs // tile), _lanes(dout)
+    _count_work(padded, dout[0].size * pairs)
     rows = _rows_of(dout.shape[2:], padded.shape[3:], lanes)
     given = _in_rows(dout, rows, lanes)
     width, pitch = (block_size(dout), batch) if is_device_array(dout) else (1, 1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import correlate
 
 import sci
+from sci.backend import shape_array, tallying
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn import convolve, convolve_transposed, value_and_gradients
 
@@ -123,6 +124,16 @@ def test_nan_reaches_the_outputs_that_see_it_and_no_others(kernels):
     with sci.options(kernels=kernels):
         out = convolve(x, np.ones((3, 2, 3, 3), "f4"))
     assert np.array_equal(np.argwhere(np.isnan(out[0, 0])), [(i, j) for i in (3, 4, 5) for j in (19, 20, 21)])
+
+
+@pytest.mark.parametrize("kernels", ["auto", "reference"])
+def test_arrays_without_numbers_count_their_products(kernels):
+    x, w = shape_array((2, 4, 9, 8), "f4"), shape_array((6, 2, 3, 3), "f4")
+    with sci.options(kernels=kernels), tallying() as tally:
+        out, kept = convolve.forward(x, w, stride=2, groups=2)
+        assert tally.multiply_adds == 2 * 6 * 2 * 9 * 5 * 4
+        dx, dweight, _ = convolve.vjp(out, kept)
+    assert (out.shape, dx.shape, dweight.shape) == ((2, 6, 5, 4), x.shape, w.shape)
 
 
 def test_an_empty_batch_and_variables():

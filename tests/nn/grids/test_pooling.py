@@ -10,6 +10,7 @@ from gradients import assert_vjp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sci.backend import shape_array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn import average_pool, max_pool
 
@@ -51,6 +52,13 @@ def test_the_first_of_equal_cells_has_the_gradient():
     x = np.zeros((1, 1, 2, 2))
     out, kept = max_pool.forward(x)
     np.testing.assert_array_equal(max_pool.vjp(np.ones_like(out), kept)[0][0, 0], [[1, 0], [0, 0]])
+
+
+def test_arrays_without_numbers_have_the_shapes():
+    x = shape_array((2, 4, 9, 8), "f4")
+    for pool in (average_pool, max_pool):
+        out, kept = pool.forward(x, window=3, stride=2, padding="same")
+        assert (out.shape, pool.vjp(out, kept)[0].shape) == ((2, 4, 5, 4), x.shape)
 
 
 def test_nan_is_shown():

@@ -9,6 +9,7 @@ from gradients import assert_vjp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sci.backend import shape_array
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import average_pool, resample
 
@@ -81,6 +82,12 @@ def test_nan_stays_with_the_cells_that_read_it():
         np.isnan(resample(x, size=5, method="linear", align_corners=True)[0, 0]), [0, 1, 1, 1, 0]
     )
     np.testing.assert_array_equal(np.isnan(resample(x, factor=2)[0, 0]), [0, 0, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear", "area", "spectral"])
+def test_arrays_without_numbers_have_the_shapes(method):
+    out, kept = resample.forward(shape_array((2, 4, 9, 8), "f4"), size=(4, 20), method=method)
+    assert (out.shape, resample.vjp(out, kept)[0].shape) == ((2, 4, 4, 20), (2, 4, 9, 8))
 
 
 def test_single_precision_stays_single():
