@@ -1,7 +1,8 @@
 // Runs of consecutive cells in registers: one vector of the host, or one cell a thread of a GPU's block.
 //
 // A kernel of register tiles reads the same on both: it keeps SUMS runs as sums, loads runs of cells that lie side by
-// side, and multiplies them by numbers that all cells share. A run need not be aligned.
+// side, and multiplies them by numbers that all cells share. A run need not be aligned. `store_sum` writes `parts` numbers
+// that add up to the sum over a run: one for each thread of a GPU's block.
 #pragma once
 #include "host.h"
 
@@ -9,16 +10,16 @@ template <typename T>
 struct Cells {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
     typedef T Vector;
-    static constexpr int WIDTH = SCI_BLOCK, SUMS = 32, LANES = SCI_BLOCK;
+    static constexpr int WIDTH = SCI_BLOCK, SUMS = 32;
     static constexpr bool HOST = false;
     SCI_DEVICE_MEMBER static Vector load(const T* from) { return from[threadIdx.x]; }
     SCI_DEVICE_MEMBER static void store(T* to, const Vector value, const i64 count) {
         if (i64(threadIdx.x) < count) to[threadIdx.x] = value;
     }
-    SCI_DEVICE_MEMBER static void store_lanes(T* to, const Vector value) { to[threadIdx.x] = value; }
+    SCI_DEVICE_MEMBER static void store_sum(T* to, const Vector value, const i64) { to[threadIdx.x] = value; }
 #else
     typedef T Vector __attribute__((vector_size(SCI_VECTOR_BYTES), may_alias, aligned(sizeof(T))));
-    static constexpr int WIDTH = SCI_VECTOR_BYTES / int(sizeof(T)), LANES = 1;
+    static constexpr int WIDTH = SCI_VECTOR_BYTES / int(sizeof(T));
 #if defined(__AVX512F__) || defined(__aarch64__)
     static constexpr int SUMS = 24;  // of 32 registers
 #else
@@ -32,11 +33,10 @@ struct Cells {
         else
             for (int l = 0; l < int(count); ++l) to[l] = value[l];
     }
-    // The sum over the lanes, where one number stands for a run.
-    SCI_DEVICE_MEMBER static void store_lanes(T* to, const Vector value) {
+    SCI_DEVICE_MEMBER static void store_sum(T* to, const Vector value, const i64 parts) {
         T sum = 0;
         for (int l = 0; l < WIDTH; ++l) sum += value[l];
-        *to = sum;
+        for (i64 l = 0; l < parts; ++l) to[l] = l == 0 ? sum : T(0);
     }
 #endif
 };

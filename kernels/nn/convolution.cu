@@ -179,7 +179,7 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                 if (pair + q < end)
                     SCI_UNROLL
                     for (int o = 0; o < OUT; ++o)
-                        C::store_lanes(to + ((pair + q) * OUT + o) * lanes,
-                                       kept[C::HOST ? (pair - first) / Q : 0][o * Q + q]);
+                        C::store_sum(to + ((pair + q) * OUT + o) * lanes,
+                                       kept[C::HOST ? (pair - first) / Q : 0][o * Q + q], lanes);
     }
 }

@@ -100,7 +100,7 @@ def pad_grid(x: Array, low: Triple, lengths: Triple, stride: Triple = (1, 1, 1),
 
 
 def _meeting(phase: int, low: int, length: int, stride: int, n: int) -> tuple[slice, slice]:
-    """Return where the entries j of a phase meet the cells `j stride + phase - low` of 0 ... n - 1."""
+    """Return the entries j of a phase that have a cell `j stride + phase - low` in 0 ... n - 1, and those cells."""
     first = max(0, -((phase - low) // stride))
     last = max(first, min(length, (n - 1 + low - phase) // stride + 1))
     start = first * stride + phase - low
