@@ -24,7 +24,7 @@ __all__ = ["describe"]
 
 LONGEST = 4096
 """Characters of a text up to which it counts as a parameter."""
-HIDDEN = ("crc32", "units", "names")
+HIDDEN = ("crc32", "units", "layout")
 """Attributes that say how a dataset is stored."""
 
 
@@ -119,7 +119,11 @@ def _attributes(group: Group) -> dict[str, Any]:
             continue
         if isinstance(value, bytes | str):
             text = read_text(group, key)
-            found |= _flat(key, _parsed(text)) if len(text) <= LONGEST else {}
+            value = _parsed(text) if len(text) <= LONGEST else {}
+            if not isinstance(value, list):
+                found |= _flat(key, value)
+            elif any(name not in group for name in value):  # otherwise the names of what is shown
+                found[key] = ", ".join(value)
         elif isinstance(value, np.generic) and value.dtype.kind in "iufb":
             found[key] = _finite(value.item())
     return found
@@ -130,7 +134,8 @@ def _parsed(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         return text
-    return value if isinstance(value, dict) else text
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return value if isinstance(value, dict) or names else text
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:

@@ -8,9 +8,11 @@ import h5py
 import numpy as np
 import pytest
 from kinds import KINDS
+from samples import make_deltas
 
 from sci.errors import FileFormatError
 from sci.io import describe, save, save_samples
+from sci.nn.training.model import ModelState
 from sci.options import recorded
 from sci.potentials import Particles, RangeSeparatedPotential, Yukawa
 
@@ -88,3 +90,15 @@ def test_a_flipped_bit_of_a_number_is_seen(tmp_path):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match="short_range/kappa fails its checksum"):
         describe(path)
+
+
+def test_the_names_of_deltas_are_told_and_their_layout_is_not(tmp_path):
+    save(tmp_path / "deltas.h5", make_deltas())
+    found = describe(tmp_path / "deltas.h5")["parameters"]
+    assert found["weight_deltas/names"]["value"] == ", ".join(make_deltas().deltas)
+    assert not [name for name in found if "layout" in name]
+
+
+def test_names_of_datasets_are_not_told_twice(tmp_path):
+    save(tmp_path / "model.h5", ModelState("any", {}, {"w": np.ones(2)}))
+    assert not [name for name in describe(tmp_path / "model.h5")["parameters"] if name.endswith("names")]

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from sci.backend import to_host
-from sci.errors import FileFormatError, ShapeError
+from sci.errors import FileFormatError, InvalidValueError, ShapeError
 from sci.io.core.external import check_external, check_link, external_bytes, virtual_bytes
 
 __all__ = [
@@ -177,6 +177,8 @@ def write_array(group: Group, name: str, array: Any, units: str = "", dims: Sequ
     ------
     ShapeError
         For more or fewer names than axes.
+    InvalidValueError
+        For NaN and Inf, which no reader would take.
     """
     if isinstance(array, tuple) and array and isinstance(array[0], str):
         encoded = [text.encode() for text in array]
@@ -184,6 +186,8 @@ def write_array(group: Group, name: str, array: Any, units: str = "", dims: Sequ
     else:
         host = to_host(array)
         data = np.ascontiguousarray(host).reshape(host.shape)  # a number stays one
+        if data.dtype.kind in "fc" and not np.isfinite(data).all():
+            raise InvalidValueError(f"{group.name.rstrip('/')}/{name} holds NaN or Inf, which cannot be read again")
     dataset = group.create_dataset(name, data=data)
     dataset.attrs["crc32"] = crc32(data)
     if units:

@@ -14,9 +14,9 @@ import pytest
 from kinds import KINDS
 from samples import make_objects, same
 
-from sci.errors import FileFormatError
+from sci.errors import FileFormatError, InvalidValueError
 from sci.io import describe, load, load_grid, load_problem, load_results, load_samples, read_slabs, save
-from sci.io.core.datasets import member_names, walk
+from sci.io.core.datasets import member_names, walk, write_array
 from sci.io.core.hdf5 import LIBVER
 from sci.potentials import Particles
 from sci.tensor import CP
@@ -271,3 +271,11 @@ def test_a_walk_meets_everything_once(tmp_path):
         file["b/deep/again"] = file["a"]
         file["soft"] = h5py.SoftLink("/a")
         assert [name for name, _ in walk(file)] == ["a", "b", "b/deep", "b/deep/x"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, complex(0, -np.inf)])
+def test_what_no_reader_takes_is_not_written(tmp_path: Path, value: complex) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        with pytest.raises(InvalidValueError, match="g/x holds NaN or Inf"):
+            write_array(file.create_group("g"), "x", np.array([1.0, value]))
+        assert "x" not in file["g"]
