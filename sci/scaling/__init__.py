@@ -12,6 +12,7 @@ from sci.scaling.counts import (
 )
 from sci.scaling.crossover import crossovers, flip_probability
 from sci.scaling.fit import PowerLawFit, fit_power_law
+from sci.scaling.information import InformationGain, information_gain
 from sci.scaling.laws import ComputeOptimum, PowerLaw, compute_optimum, frontier
 from sci.scaling.mixture import MixturePredictor, extrapolate, fit_mixture
 from sci.scaling.networks import Layer, ResidualUNet, StagedNetwork, count_layers
@@ -21,6 +22,7 @@ from sci.scaling.pruning import PerceptronError, perceptron_error
 __all__ = [
     "ComputeOptimum",
     "Counts",
+    "InformationGain",
     "Layer",
     "LayerCounts",
     "Memory",
@@ -43,6 +45,7 @@ __all__ = [
     "flip_probability",
     "frontier",
     "inference_memory",
+    "information_gain",
     "one_pass_loss",
     "perceptron_error",
     "scale_factors",

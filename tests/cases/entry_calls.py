@@ -497,6 +497,8 @@ def _scaling() -> dict[str, Call]:
         "PerceptronError": call(scaling.PerceptronError, 0.25, 0.7, 0.3),
         "PowerLaw": call(scaling.PowerLaw, 1.0, (1.0,), (0.5,), (1.0,)),
         "PowerLawFit": call(scaling.PowerLawFit, law, fit.samples, fit.noise, fit.x, fit.loss, seed=1),
+        "InformationGain": call(scaling.InformationGain, fit, fit, 0.1, 0.0, 1.0, (0.0, 0.2)),
+        "information_gain": call(scaling.information_gain, fit, fit),
         "MixturePredictor": call(scaling.MixturePredictor, points, points[0], np.ones(6), 0.0, 0.5),
         "compute_optimum": call(
             scaling.compute_optimum, scaling.PowerLaw(1.0, (1.0, 1.0), (0.5, 0.5), (1.0, 1.0)), 1e6, factor=6.0
