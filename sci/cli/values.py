@@ -24,6 +24,7 @@ __all__ = [
     "SHARE",
     "THREADS",
     "Number",
+    "csv_name",
     "file_name",
     "hdf5_name",
 ]
@@ -114,6 +115,19 @@ def file_name(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("'': expected the name of a file")
     return Path(text)
+
+
+def csv_name(text: str) -> Path:
+    """Return the path of a table to write as text; its suffix is .csv, by which readers know it.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    path = file_name(text)
+    if path.suffix.lower() != ".csv":
+        raise argparse.ArgumentTypeError(f"{text}: expected the name of a table, such as {path.stem or 'runs'}.csv")
+    return path
 
 
 def hdf5_name(text: str) -> Path:

@@ -30,7 +30,7 @@ class Dataset:
     what : str
         What it holds, in a line.
     kind : str
-        "structure", "pdb", "crystal", "trajectory", "samples", "problem" or "scripts".
+        "structure", "pdb", "crystal", "trajectory", "samples", "problem", "table" or "scripts".
 
     Examples
     --------
@@ -53,6 +53,9 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType(
         "ions": Dataset("ions.xyz", "12 frames of 64 ions, extended XYZ with charges", "trajectory"),
         "darcy": Dataset("darcy.h5", "48 samples of Darcy flow on 16 x 16 points", "samples"),
         "body": Dataset("body.h5", "a Poisson problem of 24^3 cells around an insulating body", "problem"),
+        "learning_curves": Dataset(
+            "learning_curves.csv", "losses of 90 trainings against the number of samples", "table"
+        ),
         "examples": Dataset("examples", "scripts for one process, and for batch systems", "scripts"),
         "mpi_examples": Dataset("mpi_examples", "scripts for mpirun", "scripts"),
     }
@@ -108,9 +111,9 @@ def load_dataset(name: str) -> Any:
 
     Returns
     -------
-    Particles, list of Particles, Samples or PoissonProblem
+    Particles, list of Particles, Samples, PoissonProblem or dict
         The charges of a structure or crystal (angstrom, e), those of each frame of a trajectory, the inputs and outputs
-        of samples, the operator and right-hand side of a problem.
+        of samples, the operator and right-hand side of a problem, the columns of a table by name.
 
     Raises
     ------
@@ -138,6 +141,8 @@ def load_dataset(name: str) -> Any:
         return io.read_crystal(path)
     if kind == "trajectory":
         return [particles for _, particles in io.read_frames(path)]
+    if kind == "table":
+        return io.read_table(path)
     return io.load_samples(path) if kind == "samples" else io.load_problem(path)
 
 

@@ -73,9 +73,7 @@ class InformationGain:
         found = np.asarray(self(x)) / np.asarray(self.alone.law(x))
         return float(found) if found.ndim == 0 else found
 
-    def interval(
-        self, x: float | Real, confidence: float = 0.9, new_run: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, x: float | Real, confidence: float = 0.9, new_run: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the interval that holds the gain at x with probability `confidence`.
 
         Parameters
@@ -120,7 +118,7 @@ def _with_noise(fit: PowerLawFit, values: np.ndarray, which: int) -> np.ndarray:
 
 def _differences(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Return the differences of all pairs: the two fits are independent, whatever their seeds."""
-    return np.subtract.outer(one, two).ravel()
+    return np.asarray(np.subtract.outer(one, two).ravel())
 
 
 @entry

@@ -24,7 +24,7 @@ import pytest
 from command_cases import SMALL, run
 
 from sci.cli.parser import _leaves
-from sci.cli.values import Number, file_name, hdf5_name
+from sci.cli.values import Number, csv_name, file_name, hdf5_name
 from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save, save_samples
 from sci.nn import WeightDelta, WeightDeltas, fingerprint
@@ -42,11 +42,13 @@ CHOICES = ("", "abc", "0", "nan")
 ION = "2\nProperties=species:S:1:pos:R:3:charge:R:1\nA 0 0 0 1\nB 0 0 2 -1\n"
 SHORT = ["--time", "0.01", "--time-step", "0.01"]
 NACL = str(dataset_path("nacl"))
+SMALLEST = ["--modes", "2", "--epochs", "2", "--hidden", "4", "--layers", "1"]
 COMMANDS: dict[str, list[str]] = {
     "potential": ["small.pqr", "-o", "out.h5", "--grid", "4", "--tol", "1e-3"],
     "trajectory": ["ions.xyz", "-o", "out.h5"],
     "lattice": [NACL, "--repeats", "3", "3", "3", "-o", "out.h5", "--grid", "4", "--tol", "1e-3"],
-    "operator train": ["s.h5", "-o", "out.h5", "--modes", "2", "--epochs", "2", "--hidden", "4", "--layers", "1"],
+    "operator train": ["s.h5", "-o", "out.h5", *SMALLEST],
+    "operator sweep": ["s.h5", "-o", "out.csv", "--test", "s.h5", *SMALLEST],
     "operator generate": ["navier-stokes", "-o", "out.h5", "--samples", "1", "--grid", "8", *SHORT],
     "operator adapt": ["m.h5", "s.h5", "-o", "out.h5", "--rank", "1", "--epochs", "2"],
     "operator merge": ["m.h5", "d.h5", "-o", "out.h5"],
@@ -84,6 +86,9 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("operator train", "--padding"): ("0",),
     ("operator train", "--weight-decay"): ("0",),
     ("operator train", "--horizon"): _HUGE,
+    ("operator sweep", "--padding"): ("0",),
+    ("operator sweep", "--weight-decay"): ("0",),
+    ("operator sweep", "--horizon"): _HUGE,
     ("operator generate", "--low"): _HUGE,  # of the other equation
     ("operator generate", "--high"): _HUGE,
     ("operator generate", "--viscosity"): _HUGE,
@@ -101,7 +106,7 @@ def _values(action: argparse.Action) -> tuple[str, ...]:
     if action.choices is not None:
         return CHOICES
     output |= action.dest == "frames" and action.type is file_name
-    if action.type in (file_name, hdf5_name):
+    if action.type in (csv_name, file_name, hdf5_name):
         return OUTPUTS if output else INPUTS
     return NUMBERS if isinstance(action.type, Number) else TEXTS
 

@@ -7,7 +7,7 @@ import argparse
 import pytest
 from command_cases import run
 
-from sci.cli.values import AXIS, COUNT, POSITIVE, PROMISES, REAL, SEED, Number, file_name, hdf5_name
+from sci.cli.values import AXIS, COUNT, POSITIVE, PROMISES, REAL, SEED, Number, csv_name, file_name, hdf5_name
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,10 @@ def test_no_name_is_no_file() -> None:
     for kind in (file_name, hdf5_name):
         with pytest.raises(argparse.ArgumentTypeError, match="the name of a file"):
             kind("")
+
+
+def test_a_table_is_named_csv() -> None:
+    assert csv_name("a/runs.CSV").name == "runs.CSV"
+    for text, fix in (("runs", "runs.csv"), ("law.h5", "law.csv"), ("", "name of a file")):
+        with pytest.raises(argparse.ArgumentTypeError, match=fix):
+            csv_name(text)

@@ -59,6 +59,13 @@ def test_samples_and_problem():
     assert problem.A.size == 24**3 - 8 * 8 * 5
 
 
+def test_the_table_of_learning_curves():
+    table = load_dataset("learning_curves")
+    assert set(table) == {"curve", "samples", "loss", "known_limit"}
+    assert len(table["loss"]) == 90
+    assert (table["loss"] > table["known_limit"]).all()  # no model knows more than its source
+
+
 def test_the_code_that_made_the_files_makes_them_again(tmp_path, monkeypatch):
     (code,) = re.findall(r"^```python\n(.*?)^```", (DATA / "SOURCES.md").read_text(), re.M | re.S)
     monkeypatch.chdir(tmp_path)

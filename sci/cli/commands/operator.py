@@ -33,7 +33,19 @@ from sci.operators import (
 )
 from sci.operators.training.adapt import adaptation_maps
 
-__all__ = ["adapt", "import_state", "merge", "predict", "train"]
+__all__ = [
+    "adapt",
+    "drawn_model",
+    "fields",
+    "grid_axes",
+    "import_state",
+    "merge",
+    "predict",
+    "require_axes",
+    "train",
+    "training_bound",
+    "training_config",
+]
 
 _LAYOUT = 150
 """Bytes that tell a file which arrays change a weight."""
@@ -49,30 +61,13 @@ def train(a: argparse.Namespace) -> None:
     require_writable(outputs, inputs, overwrite=a.overwrite, continued=[a.resume], comm=a.comm)
     _require_plotting(a.plot)
     samples, dim, tests, resume = from_first(a.comm, lambda: _training_data(a))
-    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
-    fields = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
-    modes = _modes(a, x.shape[2:])
-    factorization = a.factorization or ("tucker" if a.rank_fraction is not None else "dense")
-    model = FNO(
-        *(modes, x.shape[1], y.shape[1], a.hidden, a.layers),
-        seed=a.seed,
-        factorization=factorization,
-        rank_fraction=1.0 if a.rank_fraction is None else a.rank_fraction,
-        joint=a.joint,
-        norm=a.norm,
-        domain_padding=a.padding,
-        base_channels=_base_width(a),
-        base_modes=_each_axis(a.base_modes, len(modes)),
-    )
-    config = TrainingConfig(
-        *(a.epochs, a.batch, a.learning_rate, a.weight_decay, a.loss, _periodic(a, samples)),
-        horizon=a.horizon,
-        square=a.square,
-    )
+    x, y = (fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
+    pairs = {p.stem: (fields(u, dim, f"{p}: x"), fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
+    model, config = drawn_model(a, x, y), training_config(a, samples)
     if a.transpose:
         x, y = with_transposed(x, y)
 
-    if not _fits(a, model, x, y, config, fields):
+    if not _fits(a, model, x, y, config, pairs):
         return
 
     def keep(checkpoint: Checkpoint) -> None:
@@ -82,7 +77,7 @@ def train(a: argparse.Namespace) -> None:
     trained, history = train_operator(
         *(model, x, y, config),
         standardize_inputs=a.standardize_inputs,
-        tests=fields,
+        tests=pairs,
         seed=a.seed,
         save=keep if a.checkpoint else None,
         resume=resume,
@@ -108,16 +103,46 @@ def train(a: argparse.Namespace) -> None:
     _tell(a, report)
 
 
+def drawn_model(a: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> FNO:
+    """Return the model of the options before its training."""
+    modes = _modes(a, x.shape[2:])
+    return FNO(
+        *(modes, x.shape[1], y.shape[1], a.hidden, a.layers),
+        seed=a.seed,
+        factorization=a.factorization or ("tucker" if a.rank_fraction is not None else "dense"),
+        rank_fraction=1.0 if a.rank_fraction is None else a.rank_fraction,
+        joint=a.joint,
+        norm=a.norm,
+        domain_padding=a.padding,
+        base_channels=_base_width(a),
+        base_modes=_each_axis(a.base_modes, len(modes)),
+    )
+
+
+def training_config(a: argparse.Namespace, samples: Samples) -> TrainingConfig:
+    """Return the settings that the options and the file of samples give."""
+    return TrainingConfig(
+        *(a.epochs, a.batch, a.learning_rate, a.weight_decay, a.loss, _periodic(a, samples)),
+        horizon=a.horizon,
+        square=a.square,
+    )
+
+
+def training_bound(a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray) -> float:
+    """Return the bytes that a training takes at most, from the shapes of arrays."""
+    points, width = math.prod(x.shape[2:]), model.config.hidden_channels
+    activations = 400.0 * float(a.batch) * points * width * (model.config.n_layers + 2)
+    return 5 * (x.nbytes + y.nbytes) + 128.0 * model.n_parameters + activations
+
+
 def _fits(
     a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: dict[str, Any]
 ) -> bool:
     """Return True if the training fits into memory and disk and is to be done."""
-    points = math.prod(x.shape[2:])
-    state = 16.0 * model.n_parameters
     return goes_on(
         a,
         lambda: training_needs(model, x, y, config, tests, size(a.comm)),
-        bound=5 * (x.nbytes + y.nbytes) + 8 * state + 400.0 * a.batch * points * a.hidden * (a.layers + 2),
+        bound=training_bound(a, model, x, y),
         disk=_written(a, model, config),
         outputs=[a.output, a.checkpoint, a.plot],
         remedy="use a smaller --batch, --hidden or --layers",
@@ -136,10 +161,10 @@ def _written(a: argparse.Namespace, model: FNO, config: TrainingConfig) -> float
 def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samples], Checkpoint | None]:
     """Read samples, their number of grid axes, tests, and the checkpoint to go on from."""
     samples = load_samples(a.input)
-    dim = _grid_axes(a, samples)
+    dim = grid_axes(a, samples)
     tests = {path: load_samples(path) for path in a.test}
     for path, test in tests.items():
-        _require_axes(path, test, dim)
+        require_axes(path, test, dim)
     resume = load(a.resume) if a.resume else None
     if resume is not None and not isinstance(resume, Checkpoint):
         raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
@@ -189,9 +214,9 @@ def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperat
     operator = _with_delta(a, _operator(a.model))
     dim = operator.model.config.dim
     samples = load_inputs(a.input)
-    _require_axes(a.input, samples, dim)
+    require_axes(a.input, samples, dim)
     x, y = samples
-    x, truth = _fields(x, dim, f"{a.input}: x"), None if y is None else _fields(y, dim, f"{a.input}: y")
+    x, truth = fields(x, dim, f"{a.input}: x"), None if y is None else fields(y, dim, f"{a.input}: y")
     if truth is not None and (len(truth), *truth.shape[2:]) != (len(x), *x.shape[2:]):
         raise InvalidValueError(f"{a.input}: y {truth.shape} does not fit x {x.shape}; leave y out to predict only")
     if a.plot and truth is None:
@@ -224,8 +249,8 @@ def adapt(a: argparse.Namespace) -> None:
     require_writable([a.output], inputs, overwrite=a.overwrite, continued=[a.add_to], comm=a.comm)
     operator, samples, tests, kept = from_first(a.comm, lambda: _adaptation_data(a))
     dim = operator.model.config.dim
-    x, y = (_fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
-    pairs = {p.stem: (_fields(u, dim, f"{p}: x"), _fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
+    x, y = (fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
+    pairs = {p.stem: (fields(u, dim, f"{p}: x"), fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
     config = TrainingConfig(a.epochs, a.batch, a.learning_rate, 0.0, a.loss, _periodic(a, samples))
     if not _adaptation_fits(a, operator, x, y, config):
         return
@@ -271,7 +296,7 @@ def _adaptation_data(
     operator, samples = _operator(a.model), load_samples(a.input)
     tests = {path: load_samples(path) for path in a.test}
     for path, found in {a.input: samples, **tests}.items():
-        _require_axes(path, found, operator.model.config.dim)
+        require_axes(path, found, operator.model.config.dim)
     deltas = _deltas(a.add_to).deltas if a.add_to else {}
     own, name = fingerprint(operator.to_state().parameters), _delta_name(a)
     if any(delta.model != own for delta in deltas.values()):
@@ -362,7 +387,7 @@ def import_state(a: argparse.Namespace) -> None:
     _tell(a, report)
 
 
-def _grid_axes(a: argparse.Namespace, samples: Samples) -> int:
+def grid_axes(a: argparse.Namespace, samples: Samples) -> int:
     """Return the number of grid axes that the file records or the options say, which must agree."""
     by_modes = len(a.modes) if len(a.modes or ()) > 1 else None
     said = {"--dim": a.dim, "--modes": by_modes, str(a.input): samples.grid_axes}
@@ -424,14 +449,16 @@ def _errors(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require_axes(path: Path, samples: Samples, dim: int) -> None:
+def require_axes(path: Path, samples: Samples, dim: int) -> None:
+    """Refuse samples whose file records another number of grid axes."""
     if samples.grid_axes not in (None, dim):
         raise InvalidValueError(f"{path}: samples on grids of {samples.grid_axes} axes; the model takes {dim}")
 
 
-def _fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:
-    fields: np.ndarray = as_fields(array, dim, name)
-    return fields.astype(np.float32, copy=False)
+def fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:
+    """Return an array of a file as fields, (n, channel, *grid) in float32."""
+    found: np.ndarray = as_fields(array, dim, name)
+    return found.astype(np.float32, copy=False)
 
 
 def _operator(path: Path) -> TrainedOperator:

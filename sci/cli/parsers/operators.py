@@ -1,4 +1,4 @@
-"""Arguments of `sci operator train|adapt|merge|generate|predict|import`."""
+"""Arguments of `sci operator train|sweep|adapt|merge|generate|predict|import`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common, add_output
-from sci.cli.values import AXIS, CHANNELS, COUNT, NONNEGATIVE, POSITIVE, SEED, SHARE, file_name, hdf5_name
+from sci.cli.values import AXIS, CHANNELS, COUNT, NONNEGATIVE, POSITIVE, SEED, SHARE, csv_name, file_name, hdf5_name
 
 __all__ = ["FACTORIZATIONS", "add_operator"]
 
@@ -17,6 +17,10 @@ OPERATOR = """Fourier neural operators. Samples are datasets x and y in an HDF5 
 (n, channel, *grid); a model is an HDF5 file with its standardizers, and takes fields on any grid."""
 TRAIN = """Train a Fourier neural operator on samples and write the model with its standardizers. The same seed gives
 the same model; --checkpoint and --resume continue a training that was stopped."""
+SWEEP = """Train a model for every combination of the widths, rates, numbers of samples and seeds that are given, and
+write a table with one line a run: its options, its parameters, and its relative L2 error on the samples of --test. Each
+run is that of `sci operator train` with the same options. The table is what `sci scaling fit` reads; where there are
+several rates, the one with the least mean error is told for each width."""
 GENERATE = """Training data: inputs x and outputs y. `darcy` solves -div(a grad u) = 1 with a random coefficient of
 two values, x = a and y = u; `navier-stokes` follows a random vorticity on a torus, x = its start and y = its end.
 Sample i depends on the seed and on i alone; under mpirun the ranks share them, with the same result."""
@@ -34,6 +38,7 @@ def add_operator(parser: Any) -> None:
     parser.describe(OPERATOR, "sci operator train samples.h5 -o model.h5 --modes 12 --epochs 40")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_train(parser.add_action(actions, "train", "train a model on samples"))
+    _add_sweep(parser.add_action(actions, "sweep", "train models of several widths and rates, and write their errors"))
     _add_adapt(parser.add_action(actions, "adapt", "train a small delta of a model on new samples"))
     _add_merge(parser.add_action(actions, "merge", "write the model that a delta makes of its model"))
     _add_generate(parser.add_action(actions, "generate", "make training data"))
@@ -54,6 +59,15 @@ def _add_train(parser: Any) -> None:
         metavar="SAMPLES.h5",
         help="print the errors on these samples",
     )
+    _add_model(parser)
+    _add_one_run(_add_training(parser))
+    _add_layout(parser)
+    parser.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the loss")
+    add_common(parser, writes=True, computes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").train(a))
+
+
+def _add_model(parser: Any, *, several: bool = False) -> None:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--modes",
@@ -62,7 +76,11 @@ def _add_train(parser: Any) -> None:
         metavar="M",
         help="wavenumbers kept along each grid axis, at most its points; one number holds for every axis (16)",
     )
-    model.add_argument("--hidden", type=CHANNELS, default=32, metavar="C", help="channels of the blocks (32)")
+    if several:
+        line = "channels of the blocks, one or more (32)"
+        model.add_argument("--hidden", type=CHANNELS, nargs="+", default=[32], metavar="C", help=line)
+    else:
+        model.add_argument("--hidden", type=CHANNELS, default=32, metavar="C", help="channels of the blocks (32)")
     model.add_argument("--layers", type=CHANNELS, default=4, metavar="L", help="blocks (4)")
     model.add_argument(
         "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank-fraction)"
@@ -83,22 +101,20 @@ def _add_train(parser: Any) -> None:
     model.add_argument(
         "--base-modes", type=AXIS, nargs="+", metavar="M", help="wavenumbers for which it was (mup; those of --modes)"
     )
-    _add_training(parser)
+
+
+def _add_layout(parser: Any) -> None:
     data = parser.add_argument_group("samples", "what the file of samples does not record")
     data.add_argument("--dim", type=COUNT, choices=(1, 2, 3), help="grid axes of the samples")
     data.add_argument(
         "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
     )
-    parser.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the loss")
-    add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").train(a))
 
 
-def _add_training(parser: Any) -> None:
+def _add_training(parser: Any) -> Any:
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=COUNT, default=20, metavar="N", help="passes over the samples (20)")
     training.add_argument("--batch", type=COUNT, default=32, metavar="N", help="samples of a step (32)")
-    training.add_argument("--learning-rate", type=POSITIVE, default=8e-3, metavar="LR", help="at the start (0.008)")
     training.add_argument("--weight-decay", type=NONNEGATIVE, default=1e-4, metavar="W", help="of AdamW (0.0001)")
     training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
     training.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
@@ -107,11 +123,39 @@ def _add_training(parser: Any) -> None:
     training.add_argument(
         "--horizon", type=POSITIVE, metavar="E", help="epochs after which the learning rate reaches 0 (--epochs)"
     )
+    return training
+
+
+def _add_one_run(training: Any) -> None:
+    training.add_argument("--learning-rate", type=POSITIVE, default=8e-3, metavar="LR", help="at the start (0.008)")
     training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters and order of samples (0)")
     training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
     training.add_argument(
         "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
     )
+
+
+def _add_sweep(parser: Any) -> None:
+    parser.describe(
+        SWEEP,
+        "sci operator sweep samples.h5 -o runs.csv --test more.h5 --hidden 8 --modes 4 --learning-rate 0.01 0.02 0.04",
+    )
+    parser.add_argument("input", type=file_name, metavar="SAMPLES.h5", help="datasets x and y")
+    line = "the table to write; a line is added after every run"
+    parser.add_argument("-o", "--output", type=csv_name, required=True, metavar="RUNS.csv", help=line)
+    parser.add_argument("--test", type=file_name, required=True, metavar="SAMPLES.h5", help="samples of the errors")
+    runs = parser.add_argument_group("runs", "every combination is trained")
+    rates = "at the start, one or more (0.008)"
+    runs.add_argument("--learning-rate", type=POSITIVE, nargs="+", default=[8e-3], metavar="LR", help=rates)
+    runs.add_argument(
+        "--samples", type=COUNT, nargs="+", metavar="N", help="train on the first N samples, one or more numbers (all)"
+    )
+    runs.add_argument("--seeds", type=CHANNELS, default=1, metavar="N", help="runs from the seeds 0 to N - 1 (1)")
+    _add_model(parser, several=True)
+    _add_training(parser)
+    _add_layout(parser)
+    add_common(parser, writes=True, computes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator_sweep").run(a))
 
 
 def _add_adapt(parser: Any) -> None:

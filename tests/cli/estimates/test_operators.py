@@ -30,6 +30,13 @@ def test_a_dry_run_of_a_training_tells_what_it_takes(more, tmp_path) -> None:
     assert found.misses == {}, found
 
 
+def test_a_dry_run_of_a_sweep_tells_what_it_takes(tmp_path) -> None:
+    samples, tests = _samples(tmp_path / "s.h5", 32, 64), _samples(tmp_path / "t.h5", 4, 64)
+    words = ("operator", "sweep", samples, "-o", tmp_path / "r.csv", "--test", tests, "--modes", 8, "--hidden", 8, 24)
+    found = compared("sci.cli.commands.operator_sweep", *words, "--batch", 16, "--epochs", 2, "--samples", 16, 32)
+    assert found.misses == {}, found
+
+
 def test_a_dry_run_of_an_adaptation_tells_what_it_takes(tmp_path) -> None:
     save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
     words = ("operator", "adapt", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 32, 64), "-o", tmp_path / "d.h5")
