@@ -12,7 +12,7 @@ from sci.plotting.scaling import plot_law
 from sci.plotting.solvers import plot_iterations
 from sci.plotting.spectra import plot_spectra
 from sci.plotting.tensors import plot_tensors
-from sci.plotting.training import plot_prediction, plot_training
+from sci.plotting.training import plot_coordinates, plot_prediction, plot_training
 
 __all__ = [
     "Chart",
@@ -20,6 +20,7 @@ __all__ = [
     "Table",
     "figures_of",
     "kinds_without_figures",
+    "plot_coordinates",
     "plot_curvature",
     "plot_energies",
     "plot_iterations",

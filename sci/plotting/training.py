@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from sci.backend import require_finite, to_host
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Checkpoint
+from sci.nn import Checkpoint, CoordinateCheck
 from sci.plotting.figures import SIGNED, new_figure, require_matplotlib, save_figure
 
-__all__ = ["plot_prediction", "plot_training"]
+__all__ = ["plot_coordinates", "plot_prediction", "plot_training"]
 
 
 def plot_training(
@@ -57,6 +58,45 @@ def plot_training(
     axes.set(xlabel="epoch", ylabel="loss", yscale="log" if (drawn > 0).all() else "linear", title=title or "")
     axes.legend(frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
+    save_figure(figure, path, overwrite=overwrite)
+
+
+def plot_coordinates(
+    checks: Mapping[str, CoordinateCheck], path: str | Path, *, title: str | None = None, overwrite: bool = False
+) -> None:
+    """Draw coordinate checks side by side: how far each layer's activations move, against the width.
+
+    Parameters
+    ----------
+    checks : mapping of str to CoordinateCheck
+        Names above the panels, such as "standard" and "maximal update", and what `sci.nn.coordinate_check` returned.
+    path : str or Path
+        Picture to write; the suffix names the format.
+    title : str, optional
+    overwrite : bool
+        Replace a picture that exists.
+
+    Raises
+    ------
+    MissingDependencyError, InvalidValueError, FileFormatError
+        Also for no check at all.
+    """
+    require_matplotlib(path)
+    if not checks:
+        raise InvalidValueError("plot_coordinates of no checks; expected at least one, by its name")
+    figure = new_figure((max(4.4, 3.4 * len(checks)), 3.6))
+    panels = figure.subplots(1, len(checks), sharey=True, squeeze=False)[0]
+    for panel, (name, check) in zip(panels, checks.items()):
+        for layer, changes, slope in zip(check.layers, check.changes.T, check.slopes):
+            panel.plot(check.widths, changes, marker="o", ms=4, label=f"{layer}, slope {slope:.2f}")
+        panel.set(xscale="log", yscale="log", xlabel="width", title=name)
+        panel.set_xticks(check.widths, [str(width) for width in check.widths], minor=False)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False, fontsize=7)
+    panels[0].set_ylabel(f"change after {next(iter(checks.values())).steps} steps")
+    if title:
+        figure.suptitle(title)
     save_figure(figure, path, overwrite=overwrite)
 
 

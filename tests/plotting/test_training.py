@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import Checkpoint
-from sci.plotting import plot_prediction, plot_training
+from sci.nn import Checkpoint, CoordinateCheck
+from sci.plotting import plot_coordinates, plot_prediction, plot_training
 
 figure_module = pytest.importorskip("matplotlib.figure")
 LOSSES = np.geomspace(1.0, 0.1, 7)
@@ -46,6 +46,20 @@ def test_the_loss_curve(drawn, tmp_path):
     assert (tmp_path / "a.png").is_file()
     with pytest.raises(InvalidValueError, match="step 0"):
         plot_training(Checkpoint(0, {}, {}, np.empty(0)), tmp_path / "b.png")
+
+
+def test_coordinate_checks_side_by_side(drawn, tmp_path):
+    slow = CoordinateCheck((16, 64), ("a", "b"), np.array([[0.1, 0.2], [0.1, 0.2]]), 3)
+    fast = CoordinateCheck((16, 64), ("a", "b"), np.array([[0.1, 0.2], [0.4, 0.1]]), 3)
+    plot_coordinates({"rule": slow, "standard": fast}, tmp_path / "a.png")
+    left, right = drawn[0].axes
+    assert (left.get_title(), right.get_title()) == ("rule", "standard")
+    np.testing.assert_array_equal(right.lines[0].get_xydata(), [[16, 0.1], [64, 0.4]])
+    assert [t.get_text() for t in right.get_legend().get_texts()] == ["a, slope 1.00", "b, slope -0.50"]
+    assert left.get_ylabel() == "change after 3 steps"
+    assert left.get_ylim() == right.get_ylim(), "on one scale"
+    with pytest.raises(InvalidValueError, match="at least one"):
+        plot_coordinates({}, tmp_path / "b.png")
 
 
 def test_passes_that_are_one_for_the_training_are_epochs(drawn, tmp_path):

@@ -64,7 +64,7 @@ def _add_train(parser: Any) -> None:
     _add_layout(parser)
     parser.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the loss")
     add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").train(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.operator").train(a))
 
 
 def _add_model(parser: Any, *, several: bool = False) -> None:
@@ -155,7 +155,7 @@ def _add_sweep(parser: Any) -> None:
     _add_training(parser)
     _add_layout(parser)
     add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator_sweep").run(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.sweep").run(a))
 
 
 def _add_adapt(parser: Any) -> None:
@@ -194,7 +194,7 @@ def _add_adapt(parser: Any) -> None:
         "--periodic", action=argparse.BooleanOptionalAction, help="the fields are periodic, or not, along every axis"
     )
     add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").adapt(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.operator").adapt(a))
 
 
 def _add_merge(parser: Any) -> None:
@@ -204,7 +204,7 @@ def _add_merge(parser: Any) -> None:
     add_output(parser, "MERGED.h5", "the model to write")
     _add_adapter_name(parser)
     add_common(parser, writes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").merge(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.operator").merge(a))
 
 
 def _add_adapter_name(parser: Any) -> None:
@@ -239,7 +239,7 @@ def _add_generate(parser: Any) -> None:
     flow.add_argument("--time", type=POSITIVE, default=10.0, metavar="T", help="time of y (10)")
     flow.add_argument("--time-step", type=POSITIVE, default=1e-3, metavar="DT", help="longest step (0.001)")
     add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.generate").run(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.generate").run(a))
 
 
 def _add_predict(parser: Any) -> None:
@@ -256,7 +256,7 @@ def _add_predict(parser: Any) -> None:
         "--plot", type=file_name, metavar="FILE.png", help="picture of the first three predictions beside truth"
     )
     add_common(parser, writes=True, computes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").predict(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.operator").predict(a))
 
 
 def _add_import(parser: Any) -> None:
@@ -280,4 +280,4 @@ def _add_import(parser: Any) -> None:
     said.add_argument("--fno-skip", choices=("identity",), help="if the skip has no weights")
     said.add_argument("--mlp-skip", choices=("identity",), help="if the skip has no weights")
     add_common(parser, writes=True)
-    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operator").import_state(a))
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.operator").import_state(a))

@@ -26,28 +26,28 @@ def _samples(path, n, size):
 )
 def test_a_dry_run_of_a_training_tells_what_it_takes(more, tmp_path) -> None:
     words = ("operator", "train", _samples(tmp_path / "s.h5", 32, 64), "-o", tmp_path / "m.h5", *more)
-    found = compared("sci.cli.commands.operator", *words)
+    found = compared("sci.cli.commands.operators.operator", *words)
     assert found.misses == {}, found
 
 
 def test_a_dry_run_of_a_sweep_tells_what_it_takes(tmp_path) -> None:
     samples, tests = _samples(tmp_path / "s.h5", 32, 64), _samples(tmp_path / "t.h5", 4, 64)
     words = ("operator", "sweep", samples, "-o", tmp_path / "r.csv", "--test", tests, "--modes", 8, "--hidden", 8, 24)
-    found = compared("sci.cli.commands.operator_sweep", *words, "--batch", 16, "--epochs", 2, "--samples", 16, 32)
+    found = compared("sci.cli.commands.operators.sweep", *words, "--batch", 16, "--epochs", 2, "--samples", 16, 32)
     assert found.misses == {}, found
 
 
 def test_a_dry_run_of_an_adaptation_tells_what_it_takes(tmp_path) -> None:
     save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
     words = ("operator", "adapt", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 32, 64), "-o", tmp_path / "d.h5")
-    found = compared("sci.cli.commands.operator", *words, "--epochs", 2, "--rank", 8)
+    found = compared("sci.cli.commands.operators.operator", *words, "--epochs", 2, "--rank", 8)
     assert found.misses == {}, found
 
 
 def test_a_dry_run_of_predictions_tells_what_they_take(tmp_path) -> None:
     save(tmp_path / "m.h5", TrainedOperator(FNO((8, 8), 1, 1, 24, 4)))
     words = ("operator", "predict", tmp_path / "m.h5", _samples(tmp_path / "s.h5", 80, 96), "-o", tmp_path / "o.h5")
-    found = compared("sci.cli.commands.operator", *words)
+    found = compared("sci.cli.commands.operators.operator", *words)
     assert found.misses == {}, found
 
 
@@ -59,7 +59,7 @@ def test_a_dry_run_of_predictions_tells_what_they_take(tmp_path) -> None:
     ],
 )
 def test_a_dry_run_of_samples_tells_what_they_take(words, tmp_path) -> None:
-    found = compared("sci.cli.commands.generate", "operator", "generate", *words, "-o", tmp_path / "g.h5")
+    found = compared("sci.cli.commands.operators.generate", "operator", "generate", *words, "-o", tmp_path / "g.h5")
     assert found.misses == {}, found
 
 

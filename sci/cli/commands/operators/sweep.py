@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.commands.operator import (
+from sci.cli.commands.operators.operator import (
     drawn_model,
     fields,
     grid_axes,

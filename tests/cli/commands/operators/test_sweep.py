@@ -54,17 +54,17 @@ def test_every_combination_is_a_line_and_the_run_of_train(folder: Path, capsys: 
 
 
 def test_a_run_that_diverges_is_left_out(folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sci.cli.commands import operator_sweep
+    from sci.cli.commands.operators import sweep
     from sci.errors import ConvergenceError
 
-    train = operator_sweep.train_operator
+    train = sweep.train_operator
 
     def diverging(model: Any, x: Any, y: Any, config: Any, **options: Any) -> Any:
         if config.learning_rate > 0.1:
             raise ConvergenceError("the loss is NaN at step 3")
         return train(model, x, y, config, **options)
 
-    monkeypatch.setattr(operator_sweep, "train_operator", diverging)
+    monkeypatch.setattr(sweep, "train_operator", diverging)
     assert _run("--hidden", "4", "--learning-rate", "0.01", "0.5", "--json") == 0
     out = capsys.readouterr()
     assert "rate 0.5, seed 0 is left out: the loss is NaN" in out.err

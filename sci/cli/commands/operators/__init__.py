@@ -1,0 +1,1 @@
+"""Commands on neural operators: samples, training, sweeps, adaptation, prediction."""
