@@ -123,7 +123,7 @@ def _differences(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 @entry
 def information_gain(alone: PowerLawFit, given: PowerLawFit) -> InformationGain:
-    """Return what a second source is worth in loss, from fits of the losses without it and with it.
+    """Return the gain in loss from a second source, from fits of the losses without it and with it.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ from sci.progress import progress
 __all__ = ["run"]
 
 COLUMNS = ("hidden", "learning_rate", "samples", "seed", "parameters", "error", "seconds")
-LINE = 100.0
-"""Bytes of a line of the table, at most."""
+LINE = 64.0
+"""Bytes of a line of the table."""
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -138,7 +138,7 @@ def _trained(
         return None
     error = relative_errors(operator(test[0], batch_size=own.batch), test[1], periodic=config.periodic)["l2"]
     values = own.hidden, own.learning_rate, own.samples, own.seed, model.n_parameters, float(error)
-    return dict(zip(COLUMNS, (*values, time.perf_counter() - begin)))
+    return dict(zip(COLUMNS, (*values, round(time.perf_counter() - begin, 2))))
 
 
 def _write(a: argparse.Namespace, rows: list[dict[str, float]]) -> None:
