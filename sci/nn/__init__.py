@@ -52,6 +52,9 @@ from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
+from sci.nn.unet.config import UNetConfig, stunet_config
+from sci.nn.unet.losses import dice_cross_entropy, dice_scores
+from sci.nn.unet.network import UNet
 from sci.nn.wide import infinite_linear_network, relu_kernels, sampled_linear_network
 
 __all__ = [
@@ -84,6 +87,8 @@ __all__ = [
     "StableRates",
     "Standardizer",
     "Tape",
+    "UNet",
+    "UNetConfig",
     "Variable",
     "WeightChange",
     "WeightDelta",
@@ -117,6 +122,8 @@ __all__ = [
     "crop",
     "cross_entropy",
     "curvature_spectrum",
+    "dice_cross_entropy",
+    "dice_scores",
     "directional_derivatives",
     "divide",
     "einsum",
@@ -183,6 +190,7 @@ __all__ = [
     "softplus",
     "sqrt",
     "step_decay",
+    "stunet_config",
     "subtract",
     "sum",
     "sum_over_ranks",

@@ -1,0 +1,1 @@
+"""One U-Net of residual stages for grids of one to three axes: segmentation, denoising, corrections."""
