@@ -52,6 +52,7 @@ from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
 from sci.nn.training.loop import Dataset, train
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
+from sci.nn.unet.boxes import apply_in_boxes
 from sci.nn.unet.config import UNetConfig, stunet_config
 from sci.nn.unet.losses import dice_cross_entropy, dice_scores
 from sci.nn.unet.network import UNet
@@ -100,6 +101,7 @@ __all__ = [
     "absolute",
     "add",
     "allreduce_gradients",
+    "apply_in_boxes",
     "average_pool",
     "batch_curvature",
     "bimap",

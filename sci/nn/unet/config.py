@@ -81,8 +81,8 @@ class UNetConfig:
             raise InvalidValueError(f"axes is {self.axes}; expected 1, 2 or 3")
         if len(self.channels) < 2 or len(depths) != len(self.channels):
             raise InvalidValueError(
-                f"channels are {self.channels} and depths {self.depths}; expected two stages or more, and one depth for "
-                "each"
+                f"channels are {self.channels} and depths {self.depths}; expected two stages or more, and one depth "
+                "for each"
             )
         if min(self.in_channels, self.out_channels, *self.channels, *depths) < 1:
             raise InvalidValueError(f"{self!r}; expected positive channels and depths")

@@ -105,7 +105,7 @@ def dice_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Any]:
 
 
 def supervised_loss(outputs: tuple[Any, ...], labels: Array) -> Any:
-    """Return the loss of several levels: that of level l has every 2^l-th label and weight 2^-l, over the sum of all."""
+    """Return the mean loss of several levels: level l has every 2^l-th label, and the weight 2^-l."""
     weights = [0.5**level for level in range(len(outputs))]
     found = None
     for level, (logits, weight) in enumerate(zip(outputs, weights)):

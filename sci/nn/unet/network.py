@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, Device, namespace, namespace_of, require_finite, to_device
+from sci.backend import Array, Device, namespace, namespace_of, require_finite, shape_array, to_device
 from sci.distributed import Comm, size
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.tape import value_of
@@ -87,9 +87,39 @@ class UNet:
         seen = initial_statistics(config, dtype)
         self.statistics: dict[str, Array] = {name: to_device(a, xp) for name, a in seen.items()}
 
+    @classmethod
+    def outline(cls, config: UNetConfig, *, dtype: Any = np.float32) -> UNet:
+        """Return the network with parameters that have shapes and no numbers, for `sci.scaling.count`.
+
+        Parameters
+        ----------
+        config : UNetConfig
+        dtype : float32 or float64
+
+        Returns
+        -------
+        UNet
+
+        Examples
+        --------
+        >>> from sci.nn import UNet, stunet_config
+        >>> UNet.outline(stunet_config("huge")).n_parameters
+        1457326221
+        """
+        made = object.__new__(cls)
+        made.config = config
+        made.parameters = {name: shape_array(entry.shape, dtype) for name, entry in layout(config).items()}
+        made.statistics = {n: shape_array(a.shape, dtype) for n, a in initial_statistics(config, dtype).items()}
+        return made
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters."""
+        return count_parameters(self.parameters)
+
     def __repr__(self) -> str:
         parts = repr(self.config).removeprefix("UNetConfig(").removesuffix(")")
-        return f"UNet({parts}, {count_parameters(self.parameters):,} parameters)"
+        return f"UNet({parts}, {self.n_parameters:,} parameters)"
 
     @property
     def roles(self) -> dict[str, Role]:
@@ -148,8 +178,8 @@ class UNet:
         grid = shape[2:]
         if any(n % config.multiple or n < config.multiple for n in grid):
             raise ShapeError(
-                f"a grid of {' x '.join(map(str, grid))} cells for {len(config.channels)} stages; expected multiples of "
-                f"{config.multiple}: pad it, or use fewer stages"
+                f"a grid of {' x '.join(map(str, grid))} cells for {len(config.channels)} stages; expected multiples "
+                f"of {config.multiple}: pad it, or use fewer stages"
             )
         cells = int(np.prod([n // config.multiple for n in grid]))
         members = 1 if config.norm == "instance" else config.channels[-1] // config.groups
