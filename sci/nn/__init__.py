@@ -56,6 +56,7 @@ from sci.nn.unet.boxes import apply_in_boxes
 from sci.nn.unet.config import UNetConfig, stunet_config
 from sci.nn.unet.losses import dice_cross_entropy, dice_scores
 from sci.nn.unet.network import UNet
+from sci.nn.unet.segmenter import LabelVolume, Segmenter, train_segmenter
 from sci.nn.wide import infinite_linear_network, relu_kernels, sampled_linear_network
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "FreeWeight",
     "GBWBatchNorm",
     "GaussNewton",
+    "LabelVolume",
     "LoLDU",
     "MappedParameters",
     "Model",
@@ -84,6 +86,7 @@ __all__ = [
     "Role",
     "SPDNet",
     "Schedule",
+    "Segmenter",
     "ShiftedWeight",
     "StableRates",
     "Standardizer",
@@ -200,6 +203,7 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "train",
+    "train_segmenter",
     "transpose",
     "value_and_gradients",
     "value_of",

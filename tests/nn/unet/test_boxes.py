@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from thread_ranks import on_ranks
@@ -24,7 +26,7 @@ def test_windows_of_boxes_sum_to_one(grid, overlap):
             total[start : start + plan.box[axis]] += weight
             assert weight.min() > 0
         np.testing.assert_allclose(total, 1, rtol=1e-14)
-        assert all(b - a <= plan.box[axis] - round(overlap * 16) for a, b in zip(starts, starts[1:]))
+        assert all(b - a <= plan.box[axis] - round(overlap * 16) for a, b in itertools.pairwise(starts))
         assert starts[-1] + plan.box[axis] == n
 
 
