@@ -138,6 +138,36 @@ def shape_array(shape: int | Sequence[int], dtype: Any = np.float64) -> ShapeArr
     return ShapeArray(_outline(sizes, kind), _Buffer(math.prod(sizes) * kind.itemsize))
 
 
+def _viewed_strides(outline: np.ndarray, sizes: Sequence[int]) -> tuple[int, ...] | None:
+    """Return strides under which an array is a view in another shape; None if its entries must be copied.
+
+    NumPy, asked to reshape in place, copies first and refuses then: it would read memory that is not there.
+    """
+    if outline.flags.c_contiguous:
+        return _outline(tuple(sizes), outline.dtype).strides
+    runs: list[list[int]] = []  # length and last stride of axes that are one walk through memory
+    for n, stride in zip(outline.shape, outline.strides):
+        if n == 1:
+            continue
+        if runs and runs[-1][1] == n * stride:
+            runs[-1] = [runs[-1][0] * n, stride]
+        else:
+            runs.append([n, stride])
+    found = []
+    for m in reversed(sizes):
+        if m == 1:
+            found.append(outline.itemsize)
+            continue
+        if runs[-1][0] == 1:
+            runs.pop()
+        length, stride = runs[-1]
+        if length % m:
+            return None
+        found.append(stride)
+        runs[-1] = [length // m, stride * m]
+    return tuple(reversed(found))
+
+
 def _outline(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """Return an array in C order that is never read: it stands for shape, strides and dtype alone."""
     strides, step = [], dtype.itemsize
@@ -261,16 +291,10 @@ class ShapeArray(np.lib.mixins.NDArrayOperatorsMixin):
             sizes[sizes.index(-1)] = self.size // known if known else 0
         if math.prod(sizes) != self.size:
             raise ValueError(f"cannot reshape an array of shape {self.shape} into {tuple(sizes)}")
-        if self.flags.c_contiguous:
-            return self.seen(
-                np.lib.stride_tricks.as_strided(self.outline, sizes, _outline(tuple(sizes), self.dtype).strides)
-            )
-        view = self.outline.view()
-        try:
-            view.shape = tuple(sizes)
-        except AttributeError:
+        strides = _viewed_strides(self.outline, sizes)
+        if strides is None:
             return shape_array(sizes, self.dtype)
-        return self.seen(view)
+        return self.seen(np.lib.stride_tricks.as_strided(self.outline, sizes, strides))
 
     def transpose(self, *axes: Any) -> ShapeArray:
         """Return a view with permuted axes."""

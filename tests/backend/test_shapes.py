@@ -97,3 +97,34 @@ def test_a_write_changes_nothing_and_fits() -> None:
     x[0] -= shape_array(4)
     assert isinstance(x, ShapeArray)
     assert x.shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "cut", "axes", "sizes"),
+    [
+        ((4, 6), (slice(None), slice(None)), (0, 1), (2, 12)),
+        ((4, 6), (slice(None), slice(0, 3)), (0, 1), (12,)),
+        ((4, 6), (slice(None), slice(0, 3)), (0, 1), (2, 2, 3)),
+        ((4, 6), (slice(None), slice(None, None, 2)), (0, 1), (4, 3, 1)),
+        ((4, 6), (slice(None), slice(None, None, 2)), (0, 1), (12,)),
+        ((4, 6), (slice(None), slice(None)), (1, 0), (6, 2, 2)),
+        ((4, 6), (slice(None), slice(None)), (1, 0), (24,)),
+        ((2, 1, 6), (slice(None), slice(None), slice(1, 5)), (0, 1, 2), (2, 2, 2)),
+        ((2, 3, 6), (slice(0, 0), slice(None), slice(None)), (0, 1, 2), (6, 0)),
+    ],
+)
+def test_a_reshape_is_a_view_where_numpy_makes_one(shape, cut, axes, sizes):
+    real = np.zeros(shape)[cut].transpose(axes)
+    base = shape_array(shape)
+    found, expected = base[cut].transpose(*axes).reshape(sizes), real.reshape(sizes)
+    assert found.shape == expected.shape
+    if real.size:
+        assert (found._buffer is base._buffer) == np.shares_memory(expected, real)
+        kept = [k for k, n in enumerate(sizes) if n > 1]
+        assert [found.strides[k] for k in kept] == [expected.strides[k] for k in kept]
+
+
+def test_an_outline_far_larger_than_memory_is_reshaped():
+    """A copy in another order must not touch what is not there."""
+    found = shape_array((1, 1, 1, 4000, 4000, 4000), np.float32)[..., 1:-1, 1:-1, 1:-1].reshape(1, 3998**3)
+    assert found.shape == (1, 3998**3)

@@ -13,12 +13,13 @@ from sci.nn.core.tape import value_of
 from sci.nn.grids.convolution import convolve
 from sci.nn.grids.pooling import average_pool, max_pool
 from sci.nn.grids.resampling import resample
-from sci.nn.ops.activations import relu, tanh
-from sci.nn.ops.arithmetic import add, multiply, scale_shift
+from sci.nn.ops.arithmetic import add, multiply
+from sci.nn.ops.lookup import select
 from sci.nn.ops.norm_activation import evonorm_b0, evonorm_s0, group_norm_relu
+from sci.nn.ops.pointwise.activations import relu, sigmoid
 from sci.nn.ops.products import linear, pointwise_conv
 from sci.nn.ops.reductions import mean
-from sci.nn.ops.shaping import concatenate, reshape, select
+from sci.nn.ops.shaping import concatenate, reshape
 from sci.nn.unet.config import UNetConfig
 from sci.nn.unet.layout import SLOPE
 
@@ -106,8 +107,7 @@ class Layers:
         means = mean(x, axis=tuple(range(2, len(x.shape))))
         hidden = relu(linear(means, self.parameters[f"{at}.squeeze.weight"], self.parameters[f"{at}.squeeze.bias"]))
         logit = linear(hidden, self.parameters[f"{at}.excite.weight"], self.parameters[f"{at}.excite.bias"])
-        factors = scale_shift(tanh(scale_shift(logit, scale=0.5, shift=0.0)), scale=0.5, shift=0.5)  # the sigmoid
-        return multiply(x, reshape(factors, shape=(*x.shape[:2], *[1] * self.config.axes)))
+        return multiply(x, reshape(sigmoid(logit), shape=(*x.shape[:2], *[1] * self.config.axes)))
 
     def decoder(self, found: list[Any], levels: int) -> tuple[Any, ...]:
         """Return the outputs of the `levels` finest stages, the finest first; empties `found`."""

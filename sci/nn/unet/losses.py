@@ -145,4 +145,6 @@ def dice_scores(labels: Array, truth: Array, classes: int) -> np.ndarray:
     found, true = (xp.bincount(a.reshape(-1).astype(np.int64), minlength=classes) for a in (labels, truth))
     both = xp.bincount(truth[labels == truth].reshape(-1).astype(np.int64), minlength=classes)
     sums = np.array((found + true).tolist(), float)
-    return np.divide(2 * np.array(both.tolist(), float), sums, out=np.full(classes, np.nan), where=sums > 0)
+    scores = np.full(classes, np.nan)
+    np.divide(2 * np.array(both.tolist(), float), sums, out=scores, where=sums > 0)
+    return scores

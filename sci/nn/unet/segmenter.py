@@ -283,7 +283,10 @@ def train_segmenter(
         for what, (fields, truth) in {"x": (x, labels), **(tests or {})}.items():
             _check(network, fields, truth, what)
     inputs = Standardizer.fit(x) if standardize else None  # the same on all ranks, which see all the data
-    encode = (lambda a: a) if inputs is None else inputs.encode
+
+    def encode(a: Array) -> Array:
+        return a if inputs is None else inputs.encode(a)
+
     shown = {name: (encode(fields), truth) for name, (fields, truth) in (tests or {}).items()}
 
     def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
