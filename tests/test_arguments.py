@@ -16,6 +16,7 @@ from entry_calls import Call
 from linalg_calls import ROOMS as LINALG
 from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
+from unet_calls import ROOMS as UNETS
 
 from sci.arguments import Computed, entry
 from sci.backend import Array
@@ -26,7 +27,9 @@ from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
 ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION
-CALLS = {f"{room}.{name}": call for room, make in ROOMS.items() for name, call in make().items()}
+CALLS = {
+    f"{room}.{name}": call for rooms in (ROOMS, UNETS) for room, make in rooms.items() for name, call in make().items()
+}
 STRANGERS: tuple[Any, ...] = (object(), "text", [[1.0], [2.0, 3.0]], {}, dict, 1j, lambda: None, b"bytes")
 NUMBERS: tuple[Any, ...] = (math.nan, math.inf, -math.inf, -1, 0, 2.5, np.float32(0.5), np.int64(3), "3", True)
 
@@ -159,7 +162,7 @@ def test_nan_and_imaginary_parts_do_not_vanish(name: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_callable_has_a_call_that_is_spoiled(room: str) -> None:
-    face, calls = importlib.import_module(f"sci.{room}"), ROOMS[room]()
+    face, calls = importlib.import_module(f"sci.{room}"), ROOMS[room]() | UNETS.get(room, dict)()
     protocols = {n for n in face.__all__ if getattr(getattr(face, n), "_is_protocol", False)}
     assert set(face.__all__) - protocols - {"RadialKernel", "Schedule", "WeightView"} <= set(calls)
     for name, call in calls.items():

@@ -35,6 +35,7 @@ COMPUTED = io.ComputedGrid(*[np.linspace(0.0, 1.0, 4)] * 3, lambda x, y, z: x[:,
 MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
 TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
 SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2.0, 3.0, 4.0])[None]]).astype("f4")
+UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).normal(size=(1, 24, 16)).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
 
 
@@ -83,6 +84,10 @@ def _batches(comm: Any, batch_sizes: Any = (2, 3), **changed: Any) -> object:
 def _adapt_operator(comm: Any, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
     operator, config = operators.TrainedOperator(TFNO), replace(config, weight_decay=0.0)
     return operators.adapt_operator(operator, x, FIELDS, config, comm=comm, **options)
+
+
+def _train_segmenter(comm: Any, network: Any = UNET, x: Any = FIELDS, epochs: int = 1) -> object:
+    return nn.train_segmenter(network, x, np.zeros((6, 8, 8), int), epochs=epochs, comm=comm)
 
 
 def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
@@ -376,6 +381,16 @@ DIFFER: dict[str, Body] = {
     "adapt_operator:config": lambda c, odd, _: _adapt_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
     "adapt_operator:head": lambda c, odd, _: _adapt_operator(c, head=bool(odd)),
     "adapt_operator:x": lambda c, odd, _: _adapt_operator(c, x=FIELDS + odd),
+    "apply_in_boxes:shape": lambda c, odd, _: nn.apply_in_boxes(UNET, ROOM[:, odd:], box=8, comm=c),
+    "apply_in_boxes:box": lambda c, odd, _: nn.apply_in_boxes(UNET, ROOM, box=16 if odd else 8, comm=c),
+    "apply_in_boxes:starts": lambda c, odd, _: nn.apply_in_boxes(UNET, ROOM, box=8, overlap=0.5 + odd / 4, comm=c),
+    "apply_in_boxes:parameters": lambda c, odd, _: nn.apply_in_boxes(
+        nn.UNet(UNET.config, seed=int(odd)), ROOM, box=8, comm=c
+    ),
+    "Segmenter.segment:box": lambda c, odd, _: nn.Segmenter(UNET).segment(ROOM, box=16 if odd else 8, comm=c),
+    "train_segmenter:parameters": lambda c, odd, _: _train_segmenter(c, nn.UNet(UNET.config, seed=int(odd))),
+    "train_segmenter:epochs": lambda c, odd, _: _train_segmenter(c, epochs=1 + odd),
+    "train_segmenter:data": lambda c, odd, _: _train_segmenter(c, x=FIELDS + odd),
     "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
     "train_operator:model": lambda c, odd, _: _train_operator(
         c, model=operators.TFNO((4, 4), 1, 1, 4, 2, rank_fraction=0.5) if odd else TFNO

@@ -20,7 +20,7 @@ ROOMS = sorted(
 )
 LOCAL = {
     *("GridDecomposition", "abort_on_error", "launched", "positions", "rank_of", "recv", "reset_traffic", "send"),
-    *("shard", "shift", "size", "split", "traffic", "RankGrid", "copy_to_ranks", "SPDNet", "SPDNet.loss"),
+    *("shard", "shift", "size", "split", "traffic", "RankGrid", "copy_to_ranks", "SPDNet", "SPDNet.loss", "UNet.loss"),
     *("agreed", "job", "save_potential_file", "rank_grid", "Deferred.settle", "ring_steps"),
     "LanczosQuadrature",
 }

@@ -89,7 +89,7 @@ class Layers:
         return x
 
     def encoder(self, x: Any) -> list[Any]:
-        """Return what each stage makes, the finest first."""
+        """Return the output of each stage, the finest first."""
         config, found = self.config, []
         for stage, depth in enumerate(config.depths):  # type: ignore[arg-type]
             stride = 1

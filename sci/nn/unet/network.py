@@ -65,7 +65,7 @@ class UNet:
     >>> from sci.nn import UNet, UNetConfig
     >>> model = UNet(UNetConfig(2, 1, 3, (8, 16, 32)), seed=0)
     >>> model
-    UNet(2 axes, 1 -> 8, 16, 32 -> 3 channels, 1 block a stage, instance norm, 37,049 parameters)
+    UNet(2 axes, 1 -> 8, 16, 32 -> 3 channels, 1 block a stage, instance norm, 29,158 parameters)
     >>> model(np.zeros((1, 1, 16, 32), np.float32)).shape
     (1, 3, 16, 32)
     """

@@ -273,7 +273,7 @@ def train_segmenter(
     >>> import numpy as np
     >>> from sci.nn import UNet, UNetConfig, train_segmenter
     >>> x = np.random.default_rng(0).normal(size=(8, 1, 8, 8)).astype("f4")
-    >>> segmenter, history = train_segmenter(UNet(UNetConfig(2, 1, 2, (8, 8))), x, (x[:, 0] > 0).astype(int), epochs=8)
+    >>> segmenter, history = train_segmenter(UNet(UNetConfig(2, 1, 2, (8, 8))), x, (x[:, 0] > 0).astype(int), epochs=30)
     >>> bool((segmenter(x) == (x[:, 0] > 0)).mean() > 0.9)
     True
     """
