@@ -14,7 +14,7 @@ from sci.completion.axes import Axis, as_column, axis_of
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, alltoall, size
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["Observations", "observe"]
+__all__ = ["Observations", "columns_of", "observe"]
 
 _FEWEST = 2
 """Entries that are needed at least for each axis."""
@@ -134,7 +134,7 @@ def observe(
     (Axis(site: 2 categories), Axis(time: 3 coordinates from 0 to 2))
     """
     with agreed(comm, "observe") as agreement:
-        columns = _columns(coordinates)
+        columns = columns_of(coordinates)
         values = to_host(as_finite(values, "values", shape=(None,)))
         _check_lengths(columns, values)
         extents = [None] * len(columns) if shape is None else _checked_shape(columns, shape)
@@ -154,16 +154,30 @@ def observe(
     return Observations(axes, index, values, weights, offset, scale, n_entries, comm)
 
 
-def _columns(coordinates: Array | Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the checked columns by name."""
+def columns_of(coordinates: Array | Mapping[str, Any], names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Return the checked columns by name, of one length.
+
+    Parameters
+    ----------
+    coordinates : (n, K) array, or mapping
+    names : sequence of str, optional
+        Names that the columns must have; those of an array get them.
+    """
     if not isinstance(coordinates, Mapping):
         array = to_host(coordinates) if is_device_array(coordinates) else np.asarray(coordinates)
-        if array.ndim != 2:
-            raise ShapeError(f"coordinates have shape {array.shape}; expected (n, K)")
-        coordinates = {f"axis_{k}": array[:, k] for k in range(array.shape[1])}
+        if array.ndim != 2 or (names is not None and array.shape[1] != len(names)):
+            raise ShapeError(f"coordinates have shape {array.shape}; expected (n, {len(names) if names else 'K'})")
+        names = [f"axis_{k}" for k in range(array.shape[1])] if names is None else names
+        coordinates = {name: array[:, k] for k, name in enumerate(names)}
+    if names is not None and set(coordinates) != set(names):
+        raise InvalidValueError(f"coordinates of {', '.join(coordinates)}; expected {', '.join(names)}")
     if not 2 <= len(coordinates) <= _MOST_AXES:
         raise ShapeError(f"{len(coordinates)} axes ({', '.join(coordinates)}); expected 2 to {_MOST_AXES}")
-    return {name: as_column(column, name) for name, column in coordinates.items()}
+    columns = {name: as_column(column, name) for name, column in coordinates.items()}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ShapeError(f"columns of lengths {lengths}; expected one length")
+    return columns
 
 
 def _check_lengths(columns: Mapping[str, np.ndarray], values: np.ndarray) -> None:

@@ -308,6 +308,20 @@ DIFFER: dict[str, Body] = {
     "observe:axes": lambda c, odd, _: completion.observe(
         {"x": np.arange(6.0), ("z" if odd else "y"): np.arange(6.0)}, np.arange(6.0), comm=c
     ),
+    **{
+        f"functional_cp:{name}": lambda c, odd, _, changed=changed: completion.functional_cp(
+            completion.observe(np.arange(12).reshape(6, 2) % 5, np.arange(6.0), comm=c),
+            **{"restarts": 1, "maxiter": 1, **(changed if odd else {})},
+        )
+        for name, changed in {
+            "smoothness": {"smoothness": 1.5},
+            "restarts": {"restarts": 2},
+            "maxiter": {"maxiter": 2},
+            "tol": {"tol": 1e-3},
+            "seed": {"seed": 1},
+            "free": {"components": completion.masked_components(2, 1)},
+        }.items()
+    },
     "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),
     "k_means:start": lambda c, odd, _: ensembles.k_means(POINTS, 2, start=POINTS[:2] + odd, comm=c),

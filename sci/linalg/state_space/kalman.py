@@ -84,7 +84,7 @@ class _Filter:
                 if keep:
                     self.states.append((m, p))
                 a = self.chain.transition[t]
-                m, p = _rows(a, m), _rows(a, np.swapaxes(_rows(a, p), 1, 2))
+                m, p = _rows(a, m), _congruent(a, p)
             _blocks(p, r)[...] += self.noise[t]
             gain, h, s = p[:, :, :r], m[:, :r], p[:, :r, :r]
             w, v = _gain(s, h, self.precision[t], self.information[t, ..., None])
@@ -107,6 +107,14 @@ def _rows(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     groups, r, d, _ = a.shape
     parts = x.reshape(groups, d, r, -1)
     return np.asarray(np.swapaxes(a @ np.swapaxes(parts, 1, 2), 1, 2).reshape(x.shape))
+
+
+def _congruent(a: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return A P A^T, symmetric to the last bit: the updates would make a skew part grow."""
+    full = _rows(a, np.swapaxes(_rows(a, p), 1, 2))
+    full += np.swapaxes(full, 1, 2).copy()
+    full *= 0.5
+    return full
 
 
 def _blocks(p: np.ndarray, r: int) -> np.ndarray:
@@ -266,7 +274,7 @@ class _Adjoint:
             self.knk[t], self.kr[t], self.r[t], self.n[t] = knk, kr, small, _blocks(big, r)
             if t:
                 a = np.swapaxes(forward.chain.transition[t], -1, -2)
-                small, big = _rows(a, small), _rows(a, np.swapaxes(_rows(a, big), 1, 2))
+                small, big = _rows(a, small), _congruent(a, big)
                 if lengths:
                     self._add_lengths(t, small, big)
 

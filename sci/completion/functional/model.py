@@ -1,0 +1,189 @@
+"""The fitted functional CP model: a continuous field with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sci.arguments import entry
+from sci.backend import Array
+from sci.completion.axes import Axis
+from sci.completion.functional.components import Components
+from sci.completion.functional.factors import packed_moments
+from sci.completion.functional.posterior import FunctionalFactor
+from sci.completion.functional.prediction import Prediction
+from sci.completion.observations import columns_of
+from sci.completion.sums import products
+from sci.errors import ShapeError
+
+__all__ = ["FunctionalCP"]
+
+_BLOCK = 2**20
+"""Numbers that are formed at once."""
+
+
+@entry
+@dataclass(frozen=True, eq=False)
+class FunctionalCP:
+    """A field y(x) = offset + scale sum_r prod_k f_kr(x_k) + noise, with B independent fits of the functions f.
+
+    Made by `functional_cp`.
+
+    Parameters
+    ----------
+    components : Components
+        Along which axes the function of a component is free; it is 1 along the others.
+    factors : tuple of K FunctionalFactor
+    offset, scale : float
+        Of the values.
+    noise : (B,) float64 array
+        Noise variance of each fit, of standardized values.
+    bounds : (B,) float64 array
+        Lower bounds of the log evidence.
+    history : (sweeps, B) float64 array
+        The bounds after each sweep.
+    noise_scale : float
+    noise_weights : tuple of K (n_k,) float64 arrays
+        The noise variance of an entry is noise_scale / prod_k noise_weights[k][i_k]; 1 at new places.
+    quantiles : (103,) float64 array
+        See `Prediction`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.completion import functional_cp, masked_components, observe
+    >>> i, j = np.divmod(np.random.default_rng(0).permutation(400)[:250], 20)
+    >>> y = np.sin(i / 3) * np.cos(j / 4)
+    >>> model = functional_cp(observe(np.stack([i, j], axis=1), y, shape=(20, 20)), masked_components(2, 2), restarts=1)
+    >>> model.components
+    Components(4 of 2 axes: 2 free along all, 2 along some)
+    >>> bool(abs(model.predict(np.array([[4.5, 7.5]])).mean[0] - np.sin(1.5) * np.cos(7.5 / 4)) < 0.01)
+    True
+    """
+
+    components: Components
+    factors: tuple[FunctionalFactor, ...]
+    offset: float
+    scale: float
+    noise: np.ndarray
+    bounds: np.ndarray
+    history: np.ndarray
+    noise_scale: float
+    noise_weights: tuple[np.ndarray, ...]
+    quantiles: np.ndarray
+
+    def __post_init__(self) -> None:
+        counts = self.components.free.sum(axis=1).tolist()
+        if len(self.factors) != len(counts) or [f.lengths.shape[1] for f in self.factors] != counts:
+            raise ShapeError(f"factors are {list(self.factors)}; expected {counts} functions of the axes")
+
+    def __repr__(self) -> str:
+        names = ", ".join(axis.name for axis in self.axes)
+        return (
+            f"FunctionalCP({self.components.n_components} components of {names}; {len(self.noise)} restarts; noise "
+            f"{self.noise_deviation:.4g})"
+        )
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Axes of the observations."""
+        return tuple(factor.axis for factor in self.factors)
+
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of the noise, in units of the values, as the mean over the restarts has it."""
+        return float(self.scale * np.sqrt(self.noise.mean()))
+
+    def predict(self, coordinates: Array | Mapping[str, Any]) -> Prediction:
+        """Return mean, deviation and noise at places of the field.
+
+        Parameters
+        ----------
+        coordinates : (m, K) array, or mapping of the names of the axes to (m,) columns
+            As for `observe`; they need not be places of the observations.
+
+        Returns
+        -------
+        Prediction
+            Of m entries. The mean is that of the restarts; the variance is their mean variance plus the variance of
+            their means.
+
+        Raises
+        ------
+        ShapeError, InvalidValueError, DTypeError
+            Also for axes of other names, and unknown categories.
+
+        Notes
+        -----
+        Given the messages the functions are the Gaussian processes themselves, not interpolations. Costs one smoothing
+        of each axis and m B R^2 K / 2 multiplications, in blocks. Not collective: each rank asks for its own places.
+        """
+        columns = columns_of(coordinates, [axis.name for axis in self.axes])
+        pairs = [np.unique(columns[axis.name], return_inverse=True) for axis in self.axes]
+        index = np.stack([inverse.ravel() for _, inverse in pairs], axis=1)
+        tables = [self._table(k, places) for k, (places, _) in enumerate(pairs)]
+        mean, variance = self._combined(tables, index)
+        noise: np.ndarray = np.full(len(index), self.noise_scale)
+        for axis, (places, _), weights, number in zip(self.axes, pairs, self.noise_weights, index.T):
+            at = np.minimum(np.searchsorted(axis.places, places), len(axis) - 1)
+            noise /= np.where(axis.places[at] == places, weights[at], 1.0)[number]
+        deviation = self.scale * np.sqrt(variance)
+        return Prediction(self.offset + self.scale * mean, deviation, self.scale * np.sqrt(noise), self.quantiles)
+
+    def _table(self, k: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means (q, B R) and packed second moments (q, B T) of the factors of an axis."""
+        free = self.components.along(k)[0]
+        mean, covariance = self.factors[k].at(places)
+        u: np.ndarray = np.ones((len(places), len(self.noise), self.components.n_components))
+        u[..., free] = mean
+        return u.reshape(len(places), -1), packed_moments(u, covariance, free).reshape(len(places), -1)
+
+    def _combined(
+        self, tables: list[tuple[np.ndarray, np.ndarray]], index: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the standardized field at rows of the tables."""
+        restarts, r = len(self.noise), self.components.n_components
+        rows, columns = np.triu_indices(r)
+        double = np.where(rows == columns, 1.0, 2.0)
+        mean: np.ndarray = np.empty(len(index))
+        variance: np.ndarray = np.empty(len(index))
+        step = max(1, _BLOCK // (restarts * len(rows)))
+        for start in range(0, len(index), step):
+            part = slice(start, start + step)
+            means = products([u for u, _ in tables], index[part]).reshape(-1, restarts, r).sum(axis=-1)
+            squares = products([s for _, s in tables], index[part]).reshape(-1, restarts, len(rows)) @ double
+            mean[part] = means.mean(axis=1)
+            variance[part] = np.maximum(squares - means * means, 0.0).mean(axis=1) + means.var(axis=1)
+        return mean, variance
+
+    def entries(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the standardized field at cells of the axes.
+
+        Parameters
+        ----------
+        index : (m, K) int64 array
+            Numbers of places along each axis.
+
+        Returns
+        -------
+        mean, variance : (m,) float64 arrays
+        """
+        return self._combined([self._table(k, axis.places) for k, axis in enumerate(self.axes)], index)
+
+    def calibrated(self, noise_scale: float, weights: tuple[np.ndarray, ...], quantiles: np.ndarray) -> FunctionalCP:
+        """Return the model with another noise and quantiles of residuals.
+
+        Parameters
+        ----------
+        noise_scale : float
+        weights : tuple of K (n_k,) arrays
+        quantiles : (103,) array
+
+        Returns
+        -------
+        FunctionalCP
+        """
+        return replace(self, noise_scale=noise_scale, noise_weights=weights, quantiles=quantiles)
