@@ -7,16 +7,17 @@ that of its forward half, `gelu.forward`, which returns the value and the residu
 from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.activations import collect_activations
 from sci.nn.core.derivatives import directional_derivatives
-from sci.nn.core.dual import Dual
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
+from sci.nn.core.trees import flatten_tree, unflatten_tree
 from sci.nn.curvature.batches import BatchCurvature, batch_curvature
 from sci.nn.curvature.noise import BatchNoise, WignerNoise, WishartNoise
 from sci.nn.curvature.products import GaussNewton
 from sci.nn.curvature.pruning import prune
 from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
+from sci.nn.dropout import Draws, dropout
 from sci.nn.equiangular import coherence, equiangular_logits, equiangular_vectors, welch_bound
 from sci.nn.grids.convolution import convolve, convolve_transposed
 from sci.nn.grids.pooling import average_pool, max_pool
@@ -48,8 +49,10 @@ from sci.nn.spd.barycenter import bures_barycenter
 from sci.nn.spd.batch_norm import GBWBatchNorm
 from sci.nn.spd.layers import bimap, logeig, matrix_function, positive_definite, reeig, semi_orthogonal
 from sci.nn.spd.network import SPDNet
+from sci.nn.storage import rounded
 from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
-from sci.nn.training.loop import Dataset, train
+from sci.nn.training.data import Dataset
+from sci.nn.training.loop import train
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.nn.training.standardizer import Standardizer
 from sci.nn.unet.boxes import apply_in_boxes
@@ -72,7 +75,7 @@ __all__ = [
     "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
-    "Dual",
+    "Draws",
     "FreeWeight",
     "GBWBatchNorm",
     "GaussNewton",
@@ -131,6 +134,7 @@ __all__ = [
     "dice_scores",
     "directional_derivatives",
     "divide",
+    "dropout",
     "einsum",
     "embedding",
     "equiangular_logits",
@@ -139,6 +143,7 @@ __all__ = [
     "evonorm_s0",
     "exp",
     "fingerprint",
+    "flatten_tree",
     "gather_tokens",
     "gelu",
     "global_norm",
@@ -183,6 +188,7 @@ __all__ = [
     "rescaled",
     "reshape",
     "rms_norm",
+    "rounded",
     "sampled_linear_network",
     "scale_shift",
     "scatter_sum",
@@ -205,6 +211,7 @@ __all__ = [
     "train",
     "train_segmenter",
     "transpose",
+    "unflatten_tree",
     "value_and_gradients",
     "value_of",
     "warm_up",

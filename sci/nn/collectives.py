@@ -7,7 +7,7 @@ and `scatter_sum` that of g.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,30 +17,35 @@ from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, form, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
 from sci.nn.core.packing import kinds_of, packed, real_view, unpacked
+from sci.nn.core.trees import Tree, map_tree, named_arrays, unflatten_tree
 from sci.nn.ops.checks import normalized_axis
 
 __all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
 
 
-def _sum_together(arrays: Mapping[str, Array], weight: float, comm: Comm, operation: str) -> list[Array]:
+_LOSS = "the loss"
+
+
+def _sum_together(
+    named: Callable[[], Mapping[str, Array]], weight: float, comm: Comm, operation: str
+) -> dict[str, Array]:
     """Return the sums over ranks of `weight` times the arrays, by one all-reduce of all their real numbers."""
     with agreed(comm, operation) as agreement:
+        arrays = named()
         agreement.same(names=list(arrays))
         agreement.same(**{name: form(array) for name, array in arrays.items()})
     whole = packed(arrays)
     total = allreduce_sum(whole if weight == 1 else whole * weight, comm, checked=True)
-    return list(unpacked(total, kinds_of(arrays)).values())
+    return unpacked(total, kinds_of(arrays))
 
 
 @collective_entry
-def allreduce_gradients(
-    gradients: Mapping[str, Array], loss: Computed, weight: float, *, comm: Comm = None
-) -> tuple[dict[str, Array], float]:
+def allreduce_gradients(gradients: Tree, loss: Computed, weight: float, *, comm: Comm = None) -> tuple[Any, float]:
     """Return the sums over ranks of `weight` times the gradients and the loss.
 
     Parameters
     ----------
-    gradients : dict of arrays
+    gradients : dict of arrays, or of dicts and lists of them
         The same names in the same order, shapes and dtypes on all ranks.
     loss : float
     weight : float
@@ -49,7 +54,7 @@ def allreduce_gradients(
 
     Returns
     -------
-    (dict of arrays, float)
+    (arrays in the form of `gradients`, float)
 
     Notes
     -----
@@ -64,12 +69,16 @@ def allreduce_gradients(
     ({'w': array([1., 1.])}, 0.5)
     """
     if size(comm) == 1:
-        return dict(gradients), loss
-    xp = namespace(*gradients.values())
-    dtype = np.result_type(*(real_view(g.reshape(-1)[:0]).dtype for g in gradients.values()))
-    named = {**gradients, "the loss": xp.asarray([loss], dtype=dtype)}
-    *sums, value = _sum_together(named, weight, comm, "allreduce_gradients")
-    return dict(zip(gradients, sums)), float(value[0])
+        return map_tree(lambda g: g, gradients), loss
+
+    def named() -> dict[str, Array]:
+        leaves = named_arrays(gradients, "gradients")
+        dtype = np.result_type(*(real_view(g.reshape(-1)[:0]).dtype for g in leaves.values()))
+        return {**leaves, _LOSS: namespace(*leaves.values()).asarray([loss], dtype=dtype)}
+
+    sums = _sum_together(named, weight, comm, "allreduce_gradients")
+    value = float(sums.pop(_LOSS)[0])
+    return unflatten_tree(sums, gradients), value
 
 
 def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
@@ -81,7 +90,7 @@ def _copy_to_ranks_vjp(douts: Any, residuals: Any) -> tuple[Array, ...]:
     if size(comm) == 1:
         return given
     named = {f"the gradient of array {k}": gradient for k, gradient in enumerate(given)}
-    return tuple(_sum_together(named, 1.0, comm, "the gradient of copy_to_ranks"))
+    return tuple(_sum_together(lambda: named, 1.0, comm, "the gradient of copy_to_ranks").values())
 
 
 @op(vjp=_copy_to_ranks_vjp)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, Device, namespace_of, to_device
 from sci.errors import DTypeError, InvalidValueError
+from sci.nn.core.trees import Tree, named_arrays
 
 __all__ = ["count_parameters", "initial_normal", "initial_uniform"]
 
@@ -89,13 +90,12 @@ def initial_normal(
 
 
 @entry
-def count_parameters(parameters: Mapping[str, Array]) -> int:
+def count_parameters(parameters: Tree) -> int:
     """Return the number of real numbers in `parameters`; a complex one counts twice.
 
     Parameters
     ----------
-    parameters : dict of arrays
-        By name.
+    parameters : dict of arrays, or of dicts and lists of them
 
     Returns
     -------
@@ -109,4 +109,4 @@ def count_parameters(parameters: Mapping[str, Array]) -> int:
     >>> count_parameters({"w": np.ones((2, 3)), "z": np.ones(2, complex)})
     10
     """
-    return sum(int(p.size) * (2 if p.dtype.kind == "c" else 1) for p in parameters.values())
+    return sum(int(p.size) * (2 if p.dtype.kind == "c" else 1) for p in named_arrays(parameters, "parameters").values())

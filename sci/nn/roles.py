@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sci.arguments import entry
-from sci.backend import Array
-from sci.errors import InvalidValueError
+from sci.errors import DTypeError, InvalidValueError
+from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import Adam, AdamW
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView
 from sci.nn.optim.mfac import MFAC
@@ -80,7 +80,16 @@ def _ratios(role: Role, base: Role) -> tuple[float, float]:
     return role.fan_in / base.fan_in, 1.0 if logs[0] == logs[1] else logs[0] / logs[1]
 
 
-def _paired(roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict[str, tuple[Role, Role]]:
+def _named_roles(tree: Tree, what: str) -> Mapping[str, Role]:
+    roles = flatten_tree(tree)
+    for name, role in roles.items():
+        if not isinstance(role, Role):
+            raise DTypeError(f"{what}[{name!r}] is {role!r:.60}, a {type(role).__name__}; expected a Role")
+    return roles
+
+
+def _paired(roles: Tree, base: Tree) -> dict[str, tuple[Role, Role]]:
+    roles, base = _named_roles(roles, "roles"), _named_roles(base, "base")
     if set(roles) != set(base):
         odd = sorted(set(roles) ^ set(base))[:5]
         raise InvalidValueError(f"model and base model do not have the same parameters: {', '.join(odd)}")
@@ -98,7 +107,7 @@ def _paired(roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict[str, tu
 
 
 @entry
-def initial_factors(roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict[str, float]:
+def initial_factors(roles: Tree, base: Tree) -> dict[str, float]:
     """Return by what the standard initial values of each parameter are multiplied under the maximal update rule.
 
     Standard are weights and biases of deviation proportional to 1 / sqrt(fan_in). With k the ratio of the fans in and s
@@ -106,7 +115,7 @@ def initial_factors(roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict
 
     Parameters
     ----------
-    roles, base : dict name -> Role
+    roles, base : dict name -> Role, or the tree of them in the form of the parameters
         Of the model, and of the narrow model whose hyper-parameters are to hold.
 
     Returns
@@ -137,9 +146,7 @@ def initial_factors(roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict
 
 
 @entry
-def rate_factors(
-    roles: Mapping[str, Role], base: Mapping[str, Role], *, rule: Literal["adam", "sgd"] = "adam"
-) -> dict[str, float]:
+def rate_factors(roles: Tree, base: Tree, *, rule: Literal["adam", "sgd"] = "adam") -> dict[str, float]:
     """Return by what the learning rate of each parameter is multiplied under the maximal update rule.
 
     For steps of Adam: 1 / k for hidden, output and spectral weights, these also s^(-1/2); 1 for all others. For steps
@@ -148,7 +155,7 @@ def rate_factors(
 
     Parameters
     ----------
-    roles, base : dict name -> Role
+    roles, base : dict name -> Role, or the tree of them in the form of the parameters
     rule : {"adam", "sgd"}
 
     Returns
@@ -188,18 +195,18 @@ def rate_factors(
 
 
 @entry
-def rescaled(parameters: Mapping[str, Array], roles: Mapping[str, Role], base: Mapping[str, Role]) -> dict[str, Array]:
+def rescaled(parameters: Tree, roles: Tree, base: Tree) -> Any:
     """Return standard initial values under the maximal update rule: new arrays, times `initial_factors`.
 
     Parameters
     ----------
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
         Of deviation proportional to 1 / sqrt(fan_in). Not to be applied twice.
-    roles, base : dict name -> Role
+    roles, base : dict name -> Role, or the tree of them in the form of the parameters
 
     Returns
     -------
-    dict of arrays
+    arrays in the form of `parameters`
 
     Raises
     ------
@@ -212,17 +219,17 @@ def rescaled(parameters: Mapping[str, Array], roles: Mapping[str, Role], base: M
     >>> rescaled({"w": np.ones(2)}, {"w": Role("output", 64, 1)}, {"w": Role("output", 16, 1)})
     {'w': array([0.5, 0.5])}
     """
-    if set(parameters) != set(roles):
-        odd = ", ".join(sorted(set(parameters) ^ set(roles))[:5])
+    arrays, named = named_arrays(parameters, "parameters"), _named_roles(roles, "roles")
+    if set(arrays) != set(named):
+        odd = ", ".join(sorted(set(arrays) ^ set(named))[:5])
         raise InvalidValueError(f"no role, or no parameter, for {odd}; expected one role for each parameter")
     factors = initial_factors(roles, base)
-    return {name: array * array.real.dtype.type(factors[name]) for name, array in parameters.items()}
+    scaled = {name: array * array.real.dtype.type(factors[name]) for name, array in arrays.items()}
+    return unflatten_tree(scaled, parameters)
 
 
 @entry
-def with_roles(
-    optimizer: Adam | AdamP | SGDP | MFAC, roles: Mapping[str, Role], *, base: Mapping[str, Role] | None = None
-) -> Any:
+def with_roles(optimizer: Adam | AdamP | SGDP | MFAC, roles: Tree, *, base: Tree | None = None) -> Any:
     """Return an optimizer that knows the roles: its rates for each parameter, and which weights are scale-invariant.
 
     Parameters
@@ -253,6 +260,7 @@ def with_roles(
     {'w': 0.25}
     """
     changes: dict[str, Any] = {}
+    roles = _named_roles(roles, "roles")
     if isinstance(optimizer, AdamP | SGDP):
         invariant = {name: role.scale_invariant for name, role in roles.items() if role.scale_invariant}
         changes["scale_invariant"] = {**invariant, **optimizer.scale_invariant}

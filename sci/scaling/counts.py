@@ -13,7 +13,7 @@ from sci.backend import ShapeArray, shape_array, tallying
 from sci.errors import InvalidValueError
 from sci.nn import Optimizer, Tape, count_parameters, value_of
 from sci.nn.core.op import around_ops
-from sci.nn.core.tape import map_tree
+from sci.nn.core.trees import map_tree
 from sci.options import options
 
 __all__ = ["Counts", "LayerCounts", "Memory", "TrainingMemory", "count", "inference_memory", "training_memory"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -16,6 +16,8 @@ from sci.io.core.datasets import Group, member, member_names, read_array, read_t
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
 from sci.nn import SPDNet, WeightChange, WeightDelta, WeightDeltas
+from sci.nn.core.trees import flatten_tree, structure_of, tree_from
+from sci.nn.storage import Storage, decoded, encoded
 from sci.nn.training.model import Checkpoint, Model, ModelState
 from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
 from sci.sequence import TransNormer
@@ -26,16 +28,32 @@ __all__ = ["model_codec", "read_arrays", "read_dict", "write_arrays"]
 _NUMBERS = ("f4", "f8", "c8", "c16")
 
 
-def write_arrays(group: Group, name: str, arrays: Mapping[str, Any], dims: Sequence[str] = ()) -> None:
-    """Write named arrays without units into a new group, and the order of their names, which sums over them follow."""
-    inner = group.create_group(name)
-    write_text(inner, "names", json.dumps(list(arrays)))
-    for key, array in arrays.items():
-        write_array(inner, key, array, "1", dims)
+def write_arrays(
+    group: Group, name: str, arrays: Any, dims: Sequence[str] = (), *, storage: Storage | None = None
+) -> None:
+    """Write a tree of arrays without units into a new group by their names, and the order of these.
+
+    Sums over them follow the order. Of nested dicts and lists the form is noted in the attribute `structure`. With
+    `storage` numbers take two bytes, those of complex ones on an axis of their own: float16, or the upper halves of
+    float32 as uint16.
+    """
+    inner, leaves = group.create_group(name), flatten_tree(arrays)
+    write_text(inner, "names", json.dumps(list(leaves)))
+    if leaves is not arrays:
+        write_text(inner, "structure", json.dumps(structure_of(arrays)))
+    if storage is not None:
+        write_text(inner, "storage", storage)
+    for key, array in leaves.items():
+        if storage is None:
+            write_array(inner, key, array, "1", dims)
+        else:
+            pair = (2,) if array.dtype.kind == "c" else ()
+            write_array(inner, key, encoded(array, storage, key).reshape(*array.shape, *pair), "1")
+            write_text(inner[key], "dtype", str(array.dtype))
 
 
-def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
-    """Return the arrays that `write_arrays` wrote, in their order.
+def read_arrays(group: Group, name: str) -> Any:
+    """Return the arrays that `write_arrays` wrote, in their order and form.
 
     Raises
     ------
@@ -48,7 +66,47 @@ def read_arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     held = [n for n in member_names(inner) if not is_bare_axis(inner[n])]
     if not isinstance(names, list) or sorted(map(str, names)) != held:
         raise FileFormatError(f"the names of {inner.name} are not those of its datasets; the file is damaged")
-    return {n: read_array(inner, n, None, _NUMBERS) for n in names}
+    storage = read_storage(inner)
+    found = {n: _read_stored(inner, n, storage) for n in names}
+    if "structure" not in inner.attrs:
+        return found
+    structure = json.loads(read_text(inner, "structure"))
+    try:
+        tree = tree_from(structure, found)
+    except (KeyError, TypeError) as error:
+        raise FileFormatError(f"the structure of {inner.name} names other datasets; the file is damaged") from error
+    if list(flatten_tree(tree)) != names:
+        raise FileFormatError(f"the structure of {inner.name} has other names than its datasets; the file is damaged")
+    return tree
+
+
+def read_storage(group: Group) -> Storage | None:
+    """Return the precision of two bytes of a group of `write_arrays`; None for arrays as they were.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    if "storage" not in group.attrs:
+        return None
+    storage = read_text(group, "storage")
+    if storage not in ("float16", "bfloat16"):
+        raise FileFormatError(f"the storage of {group.name} is {storage!r}; the file is damaged")
+    return cast(Storage, storage)
+
+
+def _read_stored(group: Group, name: str, storage: Storage | None) -> np.ndarray:
+    if storage is None:
+        return read_array(group, name, None, _NUMBERS)
+    halves = read_array(group, name, None, ("f2",) if storage == "float16" else ("u2",))
+    dtype = read_text(group[name], "dtype")
+    if dtype not in ("float32", "complex64") or (dtype == "complex64" and halves.shape[-1:] != (2,)):
+        raise FileFormatError(f"the dtype of {group.name}/{name} is {dtype!r}; the file is damaged")
+    shape = halves.shape[:-1] if dtype == "complex64" else halves.shape
+    found: np.ndarray = decoded(halves.reshape(-1), storage, dtype).reshape(shape)
+    if not np.isfinite(found).all():
+        raise FileFormatError(f"the dataset {group.name}/{name} holds NaN or Inf; the file is damaged: make it again")
+    return found
 
 
 def read_dict(group: Group, name: str) -> dict[str, Any]:
@@ -67,11 +125,13 @@ def read_dict(group: Group, name: str) -> dict[str, Any]:
 def _write_model(group: Group, model: ModelState) -> None:
     write_text(group, "name", model.name)
     write_text(group, "options", json.dumps(model.options))
-    write_arrays(group, "parameters", model.parameters)
+    write_arrays(group, "parameters", model.parameters, storage=model.storage)
 
 
 def _read_model(group: Group) -> ModelState:
-    return ModelState(read_text(group, "name"), read_dict(group, "options"), read_arrays(group, "parameters"))
+    parameters = read_arrays(group, "parameters")
+    storage = read_storage(group["parameters"])
+    return ModelState(read_text(group, "name"), read_dict(group, "options"), parameters, storage)
 
 
 def model_codec(cls: type[Model], *, kind: str) -> None:
@@ -125,7 +185,7 @@ def model_codec(cls: type[Model], *, kind: str) -> None:
 
         @staticmethod
         def n_bytes(model: Any) -> int:
-            return sum(int(p.nbytes) for p in model.to_state().parameters.values())
+            return sum(int(p.nbytes) for p in flatten_tree(model.to_state().parameters).values())
 
 
 model_codec(TrainedOperator, kind="trained_operator")
@@ -145,7 +205,7 @@ _SCHEMA_1: dict[str, type[Model]] = {
 @codec(ModelState, kind="model")
 class _ModelCodec:
     """Attributes `name`, `options` (JSON); group `parameters` of named arrays, their order in its attribute `names`
-    (JSON)."""
+    (JSON), the form of nested dicts and lists in `structure` (JSON); with its attribute `storage` in two bytes."""
 
     @staticmethod
     def write(group: Group, model: ModelState) -> None:

@@ -9,7 +9,8 @@ from sci.arguments import entry
 from sci.backend import namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.dual import Dual
-from sci.nn.core.tape import Tape, Variable, map_tree, value_of, variables_of
+from sci.nn.core.tape import Tape, Variable, value_of, variables_of
+from sci.nn.core.trees import map_tree
 
 __all__ = ["checkpoint", "value_and_gradients"]
 

@@ -6,14 +6,15 @@ step to their tape; `Variable.backward` runs the steps in reverse order and free
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.operand import Operand
+from sci.nn.core.trees import map_tree
 
-__all__ = ["Tape", "Variable", "map_tree", "value_of", "variables_of"]
+__all__ = ["Tape", "Variable", "value_of", "variables_of"]
 
 _FLOATS = ("f", "c")
 
@@ -231,12 +232,3 @@ def value_of(x: Any) -> Any:
     array([1., 1.])
     """
     return x.value if isinstance(x, Operand) else x
-
-
-def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return a tree of dicts, lists and tuples with `function` of every leaf."""
-    if isinstance(tree, Mapping):
-        return {key: map_tree(function, branch) for key, branch in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(map_tree(function, branch) for branch in tree)
-    return function(tree)

@@ -2,7 +2,8 @@
 
 An optimizer is a frozen dataclass with two methods. `start(parameters)` returns the state, a dict of dicts of arrays
 that a checkpoint can store; `update(parameters, gradients, state, step, factor)` makes step number `step` (from 1) with
-the learning rate times `factor`. A complex number counts as two real ones.
+the learning rate times `factor`. A complex number counts as two real ones. Nested parameters have the names of
+`flatten_tree`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.core.packing import real_view
+from sci.nn.core.trees import Tree, map_tree, named_arrays
 
 __all__ = ["Adam", "AdamW", "Optimizer", "State", "clip_by_global_norm", "global_norm"]
 
@@ -167,8 +169,9 @@ class Adam:
             weight_decay=self.weight_decay,
         )
 
-    def start(self, parameters: Mapping[str, Array]) -> State:
+    def start(self, parameters: Tree) -> State:
         """Return zero moments."""
+        parameters = named_arrays(parameters, "parameters")
         check_rates(self.rates, parameters)
         return {"first": zeros_like(parameters), "second": zeros_like(parameters)}
 
@@ -177,10 +180,9 @@ class Adam:
         moments = (b1, b2, 1 - b1**step, math.sqrt(1 - b2**step), self.eps)
         return (*moments, self.weight_decay, 1.0, self.learning_rate * factor)
 
-    def update(
-        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
-    ) -> None:
+    def update(self, parameters: Tree, gradients: Tree, state: State, step: int, factor: float) -> None:
         """Make step number `step`, from 1, in place; one pass of a compiled kernel over each parameter."""
+        parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         *settings, rate = self._settings(step, factor)
         for name, w in parameters.items():
             first, second = real_view(state["first"][name]), real_view(state["second"][name])
@@ -220,13 +222,13 @@ class AdamW(Adam):
 
 
 @entry
-def global_norm(gradients: Mapping[str, Array]) -> float:
+def global_norm(gradients: Tree) -> float:
     """Return the Euclidean norm over all arrays together; NaN or infinite if any entry is.
 
     Parameters
     ----------
-    gradients : dict of arrays
-        By name, as the parameters.
+    gradients : dict of arrays, or of dicts and lists of them
+        In the form of the parameters.
 
     Returns
     -------
@@ -244,6 +246,7 @@ def global_norm(gradients: Mapping[str, Array]) -> float:
     >>> global_norm({"a": np.array([3.0]), "b": np.array([4.0])})
     5.0
     """
+    gradients = named_arrays(gradients, "gradients")
     if not gradients:
         return 0.0
     norm = _norm(gradients.values())
@@ -262,19 +265,19 @@ def _norm(arrays: Iterable[Array]) -> float:
 
 
 @entry
-def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[dict[str, Array], float]:
+def clip_by_global_norm(gradients: Tree, limit: float) -> tuple[Any, float]:
     """Return the gradients, scaled down together where their norm is above `limit`, and that norm.
 
     Parameters
     ----------
-    gradients : dict of arrays
-        By name, as the parameters.
+    gradients : dict of arrays, or of dicts and lists of them
+        In the form of the parameters.
     limit : float
         Largest norm, positive.
 
     Returns
     -------
-    (dict of arrays, float)
+    (arrays in the form of `gradients`, float)
 
     Raises
     ------
@@ -292,4 +295,4 @@ def clip_by_global_norm(gradients: Mapping[str, Array], limit: float) -> tuple[d
         raise InvalidValueError(f"the limit of a norm is {limit}; expected a positive number")
     norm = global_norm(gradients)
     factor = limit / norm if norm > limit else 1.0
-    return ({n: g * factor for n, g in gradients.items()} if factor < 1 else dict(gradients)), norm
+    return map_tree(lambda g: g * factor if factor < 1 else g, gradients), norm

@@ -11,6 +11,7 @@ from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.packing import real_view
+from sci.nn.core.trees import Tree, named_arrays
 from sci.nn.optim.adam import Adam, State, adam_step, check_rates, check_settings, zeros_like
 
 __all__ = ["SGDP", "AdamP", "WeightView", "project_radial", "radial_view"]
@@ -157,10 +158,9 @@ class AdamP(Adam):
     def _projection(self) -> _Projection:
         return _Projection(self.delta, self.wd_ratio, self.scale_invariant)
 
-    def update(
-        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
-    ) -> None:
+    def update(self, parameters: Tree, gradients: Tree, state: State, step: int, factor: float) -> None:
         """Make step number `step`, from 1, in place."""
+        parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         settings, projection = (*self._settings(step, factor)[:5], 0.0, 1.0, 0.0), self._projection()
         for name, w in parameters.items():
             first, second = real_view(state["first"][name]), real_view(state["second"][name])
@@ -223,15 +223,15 @@ class SGDP:
     def _projection(self) -> _Projection:
         return _Projection(self.delta, self.wd_ratio, self.scale_invariant)
 
-    def start(self, parameters: Mapping[str, Array]) -> State:
+    def start(self, parameters: Tree) -> State:
         """Return zero momenta."""
+        parameters = named_arrays(parameters, "parameters")
         check_rates(self.rates, parameters)
         return {"momentum": zeros_like(parameters)}
 
-    def update(
-        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
-    ) -> None:
+    def update(self, parameters: Tree, gradients: Tree, state: State, step: int, factor: float) -> None:
         """Make step number `step`, from 1, in place."""
+        parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         projection, rate = self._projection(), self.learning_rate * factor
         for name, w in parameters.items():
             g, p = namespace(w).ascontiguousarray(gradients[name]), state["momentum"][name]

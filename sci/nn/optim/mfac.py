@@ -14,6 +14,7 @@ from sci.errors import InvalidValueError
 from sci.linalg.gram import cholesky_factor, combined, inner_products
 from sci.linalg.lanczos import power_of_two
 from sci.nn.core.packing import kinds_of, packed, real_view, unpacked
+from sci.nn.core.trees import Tree, named_arrays
 from sci.nn.optim.adam import State, check_rates, check_settings, zeros_like
 
 __all__ = ["MFAC"]
@@ -89,9 +90,10 @@ class MFAC:
                 f"window is {self.window}, damping is {self.damping}; expected a positive integer and a positive number"
             )
 
-    def start(self, parameters: Mapping[str, Array]) -> State:
+    def start(self, parameters: Tree) -> State:
         """Return an empty window, and its Gram matrix; collective over `comm`."""
         with agreed(self.comm, "MFAC.start") as agreement:
+            parameters = named_arrays(parameters, "parameters")
             check_rates(self.rates, parameters)
             flat = [real_view(p) for p in parameters.values()]
             xp, dtypes = namespace(*flat), {p.dtype for p in flat}
@@ -104,10 +106,9 @@ class MFAC:
         state = {"window": {"rows": rows}, "gram": {"gram": xp.zeros((self.window, self.window))}}
         return {**state, "momentum": zeros_like(parameters)} if self.momentum else state
 
-    def update(
-        self, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State, step: int, factor: float
-    ) -> None:
+    def update(self, parameters: Tree, gradients: Tree, state: State, step: int, factor: float) -> None:
         """Make step number `step`, from 1, in place."""
+        parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         direction, rate = self._direction(parameters, gradients, state, step), self.learning_rate * factor
         for name, own in unpacked(direction, kinds_of(parameters)).items():
             w = parameters[name]

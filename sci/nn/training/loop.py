@@ -1,104 +1,40 @@
-"""The training loop: seeded batches, schedules, clipping, checkpoints, ranks, and a stop at the first NaN."""
+"""The training loop: seeded batches, schedules, clipping, averages, early stops, checkpoints, ranks, a stop at NaN."""
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from sci.arguments import collective_entry
-from sci.backend import Array, namespace, to_device, to_host
-from sci.distributed import Comm, abort_on_error, agreed, rank_of, sample, size, split
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.backend import Array
+from sci.distributed import Agreement, Comm, abort_on_error, agreed, rank_of, sample, size
 from sci.nn.collectives import allreduce_gradients
-from sci.nn.core.gradients import value_and_gradients
-from sci.nn.core.tape import Variable
-from sci.nn.optim.adam import Optimizer, State, clip_by_global_norm, global_norm
+from sci.nn.core.trees import Tree, is_flat, named_arrays, unflatten_tree
+from sci.nn.dropout import Draws
+from sci.nn.optim.adam import Optimizer
 from sci.nn.optim.schedules import Schedule, constant
+from sci.nn.storage import Storage, rounded
+from sci.nn.training.averages import add_to_average, averaged, is_best, is_over, require_metric
+from sci.nn.training.batches import Batches
+from sci.nn.training.data import Arrays, Dataset, Order, ReadAhead
+from sci.nn.training.finite import checked, require_good
 from sci.nn.training.model import Checkpoint
+from sci.nn.training.options import Options
+from sci.nn.training.start import started
 from sci.progress import progress
 
-__all__ = ["Dataset", "train"]
+__all__ = ["train"]
 
-
-class Dataset(Protocol):
-    """Samples that are loaded by their numbers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> class Squares:
-    ...     def __len__(self):
-    ...         return 8
-    ...     def __getitem__(self, indices):
-    ...         return indices.astype(float) ** 2
-    >>> Squares()[np.arange(3)]
-    array([0., 1., 4.])
-    """
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-
-    def __getitem__(self, indices: np.ndarray) -> Any:
-        """Return the batch of the samples `indices`, as the loss takes it."""
-
-
-Loss = Callable[[dict[str, Variable], Any], Any]
-
-
-@dataclass(frozen=True)
-class _Arrays:
-    """A dataset of arrays with one first length; a batch is the tuple of their rows."""
-
-    arrays: tuple[Array, ...]
-
-    def __post_init__(self) -> None:
-        lengths = [len(a) for a in self.arrays]
-        if len(set(lengths)) != 1:
-            raise ShapeError(f"data arrays of lengths {lengths}; expected one or more of one length")
-
-    def __len__(self) -> int:
-        return len(self.arrays[0])
-
-    def __getitem__(self, indices: np.ndarray) -> tuple[Array, ...]:
-        return tuple(a[to_device(indices, namespace(a))] for a in self.arrays)
-
-
-@dataclass(frozen=True)
-class _Order:
-    """The samples of each batch, a function of the seed and the step alone."""
-
-    n_samples: int
-    batch_size: int
-    seed: int
-    shuffle: bool
-
-    @property
-    def steps(self) -> int:
-        """Steps per epoch; the last batch may be smaller."""
-        return -(-self.n_samples // self.batch_size)
-
-    def batch(self, step: int) -> np.ndarray:
-        epoch, k = divmod(step, self.steps)
-        here = slice(k * self.batch_size, (k + 1) * self.batch_size)
-        if not self.shuffle:
-            return np.arange(self.n_samples)[here]
-        return _permutation(self.seed, epoch, self.n_samples)[here]
-
-
-@functools.lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(n)
+Loss = Callable[..., Any]
 
 
 @collective_entry
 def train(
     loss: Loss,
-    parameters: Mapping[str, Array],
+    parameters: Tree,
     data: Sequence[Array] | Dataset,
     *,
     optimizer: Optimizer,
@@ -109,13 +45,20 @@ def train(
     seed: int = 0,
     shuffle: bool = True,
     equal_samples: bool = False,
+    accumulate: int = 1,
     clip: float | None = None,
-    evaluate: Callable[[dict[str, Array]], Mapping[str, float]] | None = None,
+    average: float | None = None,
+    storage: Storage | None = None,
+    evaluate: Callable[[Any], Mapping[str, float]] | None = None,
+    monitor: str | None = None,
+    patience: int | None = None,
     save: Callable[[Checkpoint], None] | None = None,
     save_every: int | None = None,
     resume: Checkpoint | None = None,
     settings: Mapping[str, Any] | None = None,
     buffers: Mapping[str, Array] | None = None,
+    draws: bool = False,
+    prefetch: int = 0,
     title: str = "training",
     comm: Comm = None,
 ) -> Checkpoint:
@@ -125,9 +68,9 @@ def train(
     ----------
     loss : callable
         `loss(variables, batch)` returns the mean over the samples of `batch` as a scalar variable;
-        `variables` has the names of `parameters`. A rank without samples in a small batch skips it, unless the
+        `variables` has the form of `parameters`. A rank without samples in a small batch skips it, unless the
         callable has a true attribute `collective`: it sends messages, and gets a batch of no samples there.
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
         Where to start; not changed. The same on all ranks.
     data : sequence of arrays of one first length, or an object with `len(data)` and `data[indices]`
         A batch is the tuple of the arrays' rows, or what `data[indices]` returns for an int64 host array. All ranks
@@ -148,10 +91,24 @@ def train(
     equal_samples : bool
         Every sample of an epoch counts alike: the gradient of a last, smaller batch is divided by `batch_size`, not by
         its own samples.
+    accumulate : int
+        Each rank computes its share of a batch in so many parts, one after the other, for memory. The step is that of
+        the whole batch to rounding, where the loss is a mean over samples.
     clip : float, optional
         Largest global norm of a gradient.
+    average : float, optional
+        Decay of an exponential average of the parameters over steps, between 0 and 1, like 0.999: `evaluate` gets the
+        average, and the checkpoint has it as `averaged`.
+    storage : "float16" or "bfloat16", optional
+        The loss and `evaluate` see parameters that are rounded to this precision, see `rounded`; steps add up in the
+        float32 parameters. The rounded ones lose nothing in a file of that precision.
     evaluate : callable, optional
         Takes the parameters after every epoch and returns numbers by name; kept in `metrics`.
+    monitor : str, optional
+        The number of `evaluate` that is to be small, like a loss on other samples: the checkpoint has the parameters of
+        the best epoch, those that `evaluate` saw, as `best`. The same on all ranks.
+    patience : int, optional
+        The training ends after so many epochs without a new smallest `monitor`.
     save : callable, optional
         Takes a `Checkpoint` after every epoch, or every `save_every` steps, and at the end, like
         `lambda c: sci.io.save("run.h5", c)`. It must be done with the arrays when it returns.
@@ -163,6 +120,10 @@ def train(
     buffers : dict of arrays, optional
         Arrays that `loss` changes in place, such as running statistics of a normalization: the same on all ranks.
         Checkpoints hold them as `optimizer["buffers"]`, and `resume` sets them.
+    draws : bool
+        The loss takes a third argument, the `Draws` of the step for `dropout`: functions of seed, step and sample.
+    prefetch : int
+        Batches that a thread reads ahead; 0 reads each in its step.
     title : str
         Of the progress line.
     comm : mpi4py communicator, optional
@@ -175,7 +136,7 @@ def train(
 
     Raises
     ------
-    InvalidValueError, ShapeError
+    InvalidValueError, ShapeError, DTypeError
         On every rank, for settings out of range or a checkpoint of another training.
     ConvergenceError
         If a loss, a gradient or a parameter is NaN or infinite; the message names the step and the parameter, and the
@@ -183,7 +144,8 @@ def train(
 
     Notes
     -----
-    Collective over `comm`; one all-reduce a step. `save` and `evaluate` are called on every rank.
+    Collective over `comm`; one all-reduce a step. `save` and `evaluate` are called on every rank. An error of `data` on
+    one rank is raised on all: with an object that loads samples, a step takes one more message.
 
     Examples
     --------
@@ -199,48 +161,51 @@ def train(
     """
     schedule = schedule or constant()
     with agreed(comm, "train") as agreement:
-        samples: Dataset = _Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
-        _check_numbers(len(samples), batch_size, epochs, save_every, seed)
-        _check_choices(clip, schedule_each)
-        order = _Order(len(samples), int(batch_size), int(seed), bool(shuffle))
-        run = _start(parameters, optimizer, {**asdict(order), **(settings or {})}, resume, buffers or {})
-        agreement.same(optimizer=optimizer, epochs=epochs, order=order, step=run.step, parameters=run.parameters)
-        agreement.same(clip=clip, equal_samples=equal_samples, save_every=save_every, schedule_each=schedule_each)
-        agreement.same(settings=settings, loss=_name_of(loss), buffers=dict(buffers or {}))
-        agreement.same(**{name: function and "given" for name, function in (("evaluate", evaluate), ("save", save))})
+        samples: Dataset = Arrays(tuple(data)) if isinstance(data, (tuple, list)) else data  # type: ignore[assignment]
+        options = Options(
+            *(len(samples), epochs, batch_size, seed, shuffle, equal_samples, accumulate, clip, average, storage),
+            *(monitor, patience, save_every, schedule_each, draws, prefetch, evaluate is not None),
+        )
+        order = Order(len(samples), int(batch_size), int(seed), bool(shuffle))
+        flat, kept = named_arrays(parameters, "parameters"), {**asdict(order), **options.fixed(), **(settings or {})}
+        run = started(flat, optimizer, kept, resume, buffers or {}, options)
+        agreement.same(epochs=epochs, order=order, settings=settings, buffers=dict(buffers or {}))
+        agreement.same(evaluate=evaluate and "given", save=save and "given")
         if size(comm) > 1:
-            agreement.same(schedule=[schedule(epochs * k / 8) for k in range(9)])
-            agreement.same(data=[sample(a) for a in samples.arrays] if isinstance(samples, _Arrays) else _name_of(data))
-            agreement.same(state={name: [sample(a) for a in group.values()] for name, group in run.optimizer.items()})
-    every = save_every or order.steps
-    total = epochs * order.steps
-    losses, metrics = run.losses.tolist(), {name: values.tolist() for name, values in run.metrics.items()}
+            _agree(agreement, run, options, optimizer, loss, schedule, samples)
+    batches = Batches(samples, order, options.accumulate, bool(getattr(loss, "collective", False)), comm)
+    loop = _Loop(loss, parameters, run, optimizer, schedule, evaluate, order, options, batches, comm)
+    every, total = save_every or order.steps, 0 if loop.over else epochs * order.steps
+    ahead = range(run.step, total)
+    with ReadAhead(batches.load, ahead, options.prefetch) as reader:
+        for step in progress(ahead, title, show=rank_of(comm) == 0, note=loop.note):
+            loop.step(step, reader)
+            if save is not None and ((step + 1) % every == 0 or step + 1 == total or loop.over):
+                with agreed(comm, "save"):
+                    save(loop.checkpoint())
+            if loop.over:
+                break
+    return loop.checkpoint()
 
-    def checkpoint(step: int) -> Checkpoint:
-        _require_good(run.parameters, step, "parameter", optimizer)
-        kept = {name: np.array(values) for name, values in metrics.items()}
-        return Checkpoint(step, run.parameters, run.optimizer, np.array(losses), kept, run.settings)
 
-    steps = progress(
-        range(run.step, total), title, show=rank_of(comm) == 0, note=lambda: f"loss {losses[-1]:.3e}" if losses else ""
+def _agree(
+    agreement: Agreement,
+    run: Checkpoint,
+    options: Options,
+    optimizer: Optimizer,
+    loss: Loss,
+    schedule: Schedule,
+    samples: Dataset,
+) -> None:
+    """Require that ranks train one model in one way."""
+    agreement.same(optimizer=optimizer, step=run.step, parameters=run.parameters, loss=_name_of(loss))
+    agreement.same(**options.compared())
+    held = samples.arrays if isinstance(samples, Arrays) else None
+    agreement.same(
+        schedule=[schedule(options.epochs * k / 8) for k in range(9)],
+        data=_name_of(samples) if held is None else [sample(a) for a in held],
+        state={name: [sample(a) for a in group.values()] for name, group in run.optimizer.items()},
     )
-    for step in steps:
-        indices = order.batch(step)
-        share = len(indices) / batch_size if equal_samples else 1.0
-        value, gradients = _gradients(loss, run.parameters, samples, indices, share, comm)
-        gradients = _checked(value, gradients, step + 1, clip, optimizer)
-        time = (step + 1) / order.steps if schedule_each == "step" else step // order.steps
-        with abort_on_error(comm):  # an agreement on every step would cost a message
-            optimizer.update(run.parameters, gradients, run.optimizer, step + 1, schedule(time))
-        losses.append(value)
-        if (step + 1) % order.steps == 0 and evaluate is not None:
-            with agreed(comm, "evaluate"):
-                for name, number in evaluate(run.parameters).items():
-                    metrics.setdefault(name, []).append(float(number))
-        if save is not None and ((step + 1) % every == 0 or step + 1 == total):
-            with agreed(comm, "save"):
-                save(checkpoint(step + 1))
-    return checkpoint(len(losses))
 
 
 def _name_of(value: Any) -> str:
@@ -248,126 +213,101 @@ def _name_of(value: Any) -> str:
     return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
-def _check_numbers(n_samples: int, batch_size: int, epochs: int, save_every: int | None, seed: int) -> None:
-    numbers = {"batch_size": batch_size, "epochs": epochs, "save_every": 1 if save_every is None else save_every}
-    for name, number in {"the number of samples": n_samples, **numbers}.items():
-        if not isinstance(number, (int, np.integer)) or number < 1:
-            raise InvalidValueError(f"{name} is {number!r}; expected a positive integer")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InvalidValueError(f"the seed is {seed!r}; expected an integer of 0 or more")
+@dataclass
+class _Loop:
+    """A training that goes on step by step; the arrays of `run` change in place."""
 
+    loss: Loss
+    like: Any
+    run: Checkpoint
+    optimizer: Optimizer
+    schedule: Schedule
+    evaluate: Callable[[Any], Mapping[str, float]] | None
+    order: Order
+    options: Options
+    batches: Batches
+    comm: Comm
 
-def _check_choices(clip: float | None, each: str) -> None:
-    if clip is not None and not clip > 0:
-        raise InvalidValueError(f"clip is {clip}; expected a positive norm, or None")
-    if each not in ("epoch", "step"):
-        raise InvalidValueError(f"schedule_each is {each!r}; expected 'epoch' or 'step'")
+    def __post_init__(self) -> None:
+        self.losses: list[float] = self.run.losses.tolist()
+        self.metrics: dict[str, list[float]] = {name: values.tolist() for name, values in self.run.metrics.items()}
+        self.flat = is_flat(self.like)
 
+    def note(self) -> str:
+        """Return a few words about the last step."""
+        return f"loss {self.losses[-1]:.3e}" if self.losses else ""
 
-def _start(
-    parameters: Mapping[str, Array],
-    optimizer: Optimizer,
-    settings: Mapping[str, Any],
-    resume: Checkpoint | None,
-    buffers: Mapping[str, Array],
-) -> Checkpoint:
-    """Return the state that the loop changes in place: new, or a copy of `resume` after checking that it fits.
+    @property
+    def over(self) -> bool:
+        """Whether the metric to watch has been small long ago."""
+        return is_over(self.metrics.get(self.options.monitor or "", []), self.options.patience)
 
-    The buffers are the caller's own arrays.
-    """
-    if not parameters:
-        raise InvalidValueError("there are no parameters to train; expected a dict of one array or more")
-    _require_good(parameters, 0, "parameter", optimizer)
-    settings = {**settings, "optimizer": type(optimizer).__name__}
-    fresh = {name: _copy(p) for name, p in parameters.items()}
-    if resume is None:
-        return Checkpoint(0, fresh, _with_buffers(optimizer.start(fresh), buffers), np.empty(0), {}, settings)
-    changed = _differences(resume.settings, settings)
-    if changed:
-        raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
-    if list(_kinds(parameters).items()) != list(_kinds(resume.parameters).items()):
-        raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
-    xp = namespace(*parameters.values())
-    moved = {name: _copy(to_device(p, xp)) for name, p in resume.parameters.items()}
-    state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimizer.items()}
-    stored = state.pop(_BUFFERS, {})
-    if _kinds(stored) != _kinds(buffers):
-        raise InvalidValueError(
-            f"the checkpoint has the buffers {sorted(stored)}, the training {sorted(buffers)}; expected the same "
-            "names, shapes and dtypes"
+    def tree(self, leaves: Mapping[str, Any]) -> Any:
+        """Return arrays or variables by name in the form of the parameters."""
+        return leaves if self.flat else unflatten_tree(leaves, self.like)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the state after the steps made; the arrays are those that change."""
+        run, step = self.run, len(self.losses)
+        require_good(run.parameters, step, "parameter", self.optimizer)
+        kept = {name: np.array(values) for name, values in self.metrics.items()}
+        return Checkpoint(step, self.tree(run.parameters), run.optimizer, np.array(self.losses), kept, run.settings)
+
+    def step(self, step: int, reader: ReadAhead) -> None:
+        """Make step number `step`, from 0, and evaluate after an epoch."""
+        run, options, steps = self.run, self.options, self.order.steps
+        value, gradients = self._gradients(step, reader)
+        gradients = checked(value, gradients, step + 1, options.clip, self.optimizer)
+        time = (step + 1) / steps if options.schedule_each == "step" else step // steps
+        with abort_on_error(self.comm):  # an agreement on every step would cost a message
+            self.optimizer.update(run.parameters, gradients, run.optimizer, step + 1, self.schedule(time))
+            if options.average is not None:
+                add_to_average(run.optimizer["average"], run.parameters, options.average)
+        self.losses.append(value)
+        if (step + 1) % steps == 0 and self.evaluate is not None:
+            self._measure()
+
+    def _seen(self) -> Mapping[str, Array]:
+        """Return the parameters that `evaluate` sees."""
+        found: Mapping[str, Array] = self.run.parameters
+        if self.options.average is not None:
+            found = averaged(self.run.optimizer["average"], self.options.average, len(self.losses))
+        return found if self.options.storage is None else rounded(found, self.options.storage)
+
+    def _measure(self) -> None:
+        assert self.evaluate is not None
+        with agreed(self.comm, "evaluate") as agreement:
+            seen = self._seen()
+            found = self.evaluate(self.tree(seen))
+            for name, number in found.items():
+                self.metrics.setdefault(name, []).append(float(number))
+            monitor = self.options.monitor
+            if monitor is None:
+                return
+            require_metric(found, monitor)
+            agreement.same(**{monitor: float(found[monitor])})
+            if is_best(self.metrics[monitor], monitor):
+                for name, array in self.run.optimizer["best"].items():
+                    array[...] = seen[name]
+
+    def _gradients(self, step: int, reader: ReadAhead) -> tuple[float, dict[str, Array]]:
+        """Return the loss of a batch and its gradients; each rank computes those of its own samples, in parts."""
+        parameters = self.run.parameters
+        with self.batches.guard():
+            parts = reader.take(step)
+        with abort_on_error(self.comm):
+            seen = parameters if self.options.storage is None else rounded(parameters, self.options.storage)
+            found = self.batches.gradients(self._of_part(step), seen, parts)
+        count = len(self.order.batch(step))
+        mine = sum(part.count for part in parts)
+        total, value = allreduce_gradients(found[1], float(found[0]), mine / count, comm=self.comm)
+        share = count / self.options.batch_size if self.options.equal_samples else 1.0
+        return value, total if share == 1 else {name: share * g for name, g in total.items()}
+
+    def _of_part(self, step: int) -> Callable[[Mapping[str, Any], Any, int], Any]:
+        """Return the loss as a function of variables by name, a batch, and the place of its first sample."""
+        if not self.options.draws:
+            return lambda variables, batch, first: self.loss(self.tree(variables), batch)
+        return lambda variables, batch, first: self.loss(
+            self.tree(variables), batch, Draws(self.options.seed, step, first)
         )
-    for name, array in buffers.items():
-        array[...] = stored[name]
-    return Checkpoint(resume.step, moved, _with_buffers(state, buffers), resume.losses, resume.metrics, settings)
-
-
-_BUFFERS = "buffers"
-"""Part of an optimizer's state in which checkpoints hold the arrays that a loss changes."""
-
-
-def _with_buffers(state: State, buffers: Mapping[str, Array]) -> State:
-    return {**state, _BUFFERS: dict(buffers)} if buffers else state
-
-
-def _kinds(arrays: Mapping[str, Array]) -> dict[str, Any]:
-    return {name: (tuple(a.shape), str(a.dtype)) for name, a in arrays.items()}
-
-
-def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the names of settings that differ, nested ones included."""
-    found: list[str] = []
-    for name, value in now.items():
-        before = then.get(name)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            found += _differences(before, value, f"{prefix}{name}.")
-        elif before != value:
-            found.append(f"{prefix}{name}: {before!r} then, {value!r} now")
-    return found
-
-
-def _copy(array: Array) -> Array:
-    return namespace(array).ascontiguousarray(array).copy().reshape(array.shape)
-
-
-def _gradients(
-    loss: Loss, parameters: Mapping[str, Array], samples: Dataset, indices: np.ndarray, share: float, comm: Comm
-) -> tuple[float, dict[str, Array]]:
-    """Return the loss of a batch, and its gradients times `share`; each rank computes those of its own samples."""
-    mine = indices[split(len(indices), comm)]
-    with abort_on_error(comm):
-        if len(mine) or getattr(loss, "collective", False):
-            batch = samples[mine]
-            value, gradients = value_and_gradients(lambda variables: loss(variables, batch), parameters)
-        else:
-            value, gradients = 0.0, {name: namespace(p).zeros_like(p) for name, p in parameters.items()}
-    total, value = allreduce_gradients(gradients, float(value), len(mine) / len(indices), comm=comm)
-    return value, total if share == 1 else {name: share * g for name, g in total.items()}
-
-
-def _checked(
-    value: float, gradients: dict[str, Array], step: int, clip: float | None, optimizer: Optimizer
-) -> dict[str, Array]:
-    """Return the gradients, clipped, or raise if anything is NaN or infinite."""
-    if not math.isfinite(value):
-        raise ConvergenceError(f"the loss is {value} in step {step}; {_fix(optimizer)}")
-    norm = global_norm(gradients)
-    if not math.isfinite(norm):
-        _require_good(gradients, step, "gradient", optimizer)
-        raise ConvergenceError(f"the norm of the gradient overflows in step {step}; {_fix(optimizer)}")
-    return gradients if clip is None or norm <= clip else clip_by_global_norm(gradients, clip)[0]
-
-
-def _require_good(arrays: Mapping[str, Array], step: int, what: str, optimizer: Optimizer) -> None:
-    """Raise `ConvergenceError`, naming the first bad array, if any holds NaN or infinity."""
-    for name, array in arrays.items():
-        finite = to_host(namespace(array).isfinite(array))
-        if not finite.all():
-            bad = f"{int((~finite).sum())} of {finite.size} entries"
-            raise ConvergenceError(f"the {what} {name!r} has {bad} NaN or infinite in step {step}; {_fix(optimizer)}")
-
-
-def _fix(optimizer: Optimizer) -> str:
-    """Advise about NaN; name the learning rate of an optimizer that has one."""
-    rate = getattr(optimizer, "learning_rate", None)
-    lower = "a lower learning rate" if rate is None else f"a learning rate below {rate:g}"
-    return f"the last checkpoint is from before. Try {lower}, a warm-up, or gradients that are clipped"

@@ -10,9 +10,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError
+from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import State
+from sci.nn.storage import Storage, rounded
+from sci.nn.training.averages import averaged
 
 __all__ = ["Checkpoint", "Model", "ModelState"]
 
@@ -23,7 +25,8 @@ def _check_names(names: Mapping[str, Any], what: str) -> None:
             raise InvalidValueError(f"{what} is named {name!r}; expected printable text without '/'")
 
 
-def _check_arrays(arrays: Mapping[str, Array], what: str) -> None:
+def _check_arrays(tree: Tree, what: str) -> None:
+    arrays = named_arrays(tree, f"{what.removeprefix('the ')}s")
     _check_names(arrays, what)
     for name, array in arrays.items():
         dtype = getattr(array, "dtype", type(array))
@@ -82,8 +85,11 @@ class ModelState:
         Of the class, like "FNO".
     options : dict
         What its constructor takes, as JSON: dicts with text keys, lists, texts, numbers, booleans, None.
-    parameters : dict of arrays
-        float32, float64, complex64 or complex128, on either side.
+    parameters : dict of arrays, or of dicts and lists of them
+        float32, float64, complex64 or complex128, on either side. Files keep the form, tuples as lists.
+    storage : "float16" or "bfloat16", optional
+        Files hold the parameters in this precision, half of float32, and give float32 back. Values that it does not
+        have are refused: round them by `rounded`.
 
     Raises
     ------
@@ -99,16 +105,34 @@ class ModelState:
 
     name: str
     options: dict[str, Any]
-    parameters: dict[str, Array]
+    parameters: Any
+    storage: Storage | None = None
 
     def __repr__(self) -> str:
-        count = sum(int(p.size) for p in self.parameters.values())
+        count = sum(int(p.size) for p in flatten_tree(self.parameters).values())
         return f"ModelState({self.name!r}, options={sorted(self.options)}, {count:,} parameters)"
 
     def __post_init__(self) -> None:
         _check_names({self.name: None}, "a model")
         _check_json(self.options, "the options of a model")
         _check_arrays(self.parameters, "the parameter")
+        if self.storage is not None:
+            _require_rounded(self.parameters, self.storage)
+
+
+def _require_rounded(parameters: Tree, storage: Storage) -> None:
+    near = flatten_tree(rounded(parameters, storage))
+    for name, array in flatten_tree(parameters).items():
+        if bool((near[name] != array).any()):
+            raise InvalidValueError(
+                f"the parameter {name!r} has values that {storage} does not have; expected those of "
+                f"rounded(parameters, {storage!r})"
+            )
+
+
+AVERAGE, BEST, BUFFERS = "average", "best", "buffers"
+"""Parts of an optimizer's state that are the loop's: the sum of an average, the parameters of the best epoch, and the
+arrays that a loss changes."""
 
 
 @entry
@@ -120,9 +144,9 @@ class Checkpoint:
     ----------
     step : int
         Steps made; epoch and place in it follow, and so do the shuffled orders, from the seed in `settings`.
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
     optimizer : dict of dicts of arrays
-        The optimizer's state.
+        The optimizer's state, by the names of `flatten_tree`.
     losses : (step,) float64
         The loss of every step, before it.
     metrics : dict of (epochs,) float64 arrays
@@ -139,14 +163,14 @@ class Checkpoint:
     """
 
     step: int
-    parameters: dict[str, Array]
+    parameters: Any
     optimizer: State
     losses: np.ndarray
     metrics: dict[str, np.ndarray] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        count = sum(int(p.size) for p in self.parameters.values())
+        count = sum(int(p.size) for p in flatten_tree(self.parameters).values())
         last = f", last loss {self.losses[-1]:.3e}" if len(self.losses) else ""
         return f"Checkpoint(step={self.step}, {count:,} parameters, metrics={sorted(self.metrics)}{last})"
 
@@ -160,3 +184,32 @@ class Checkpoint:
         _check_arrays(self.metrics, "the metric")
         for arrays in (self.parameters, *self.optimizer.values()):
             _check_arrays(arrays, "the parameter")
+
+    @property
+    def averaged(self) -> Any:
+        """The exponential average of the parameters over the steps, in their form; of `train(..., average=)`.
+
+        Raises
+        ------
+        InvalidValueError
+            Without an average, or a step.
+        """
+        if AVERAGE not in self.optimizer or not self.step:
+            raise InvalidValueError("the checkpoint has no average; expected one of train(..., average=), after a step")
+        found = averaged(self.optimizer[AVERAGE], self.settings[AVERAGE], self.step)
+        return unflatten_tree(found, self.parameters)
+
+    @property
+    def best(self) -> Any:
+        """The parameters that `evaluate` saw in the epoch of the smallest `monitor`, in the form of `parameters`.
+
+        Raises
+        ------
+        InvalidValueError
+            Without a metric to watch, or an epoch.
+        """
+        if BEST not in self.optimizer or not len(self.metrics.get(self.settings["monitor"], ())):
+            raise InvalidValueError(
+                "the checkpoint has no best parameters; expected one of train(..., monitor=), after an epoch"
+            )
+        return unflatten_tree(self.optimizer[BEST], self.parameters)

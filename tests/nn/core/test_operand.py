@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError
-from sci.nn import Dual, Tape, directional_derivatives, value_and_gradients, value_of
+from sci.nn import Tape, directional_derivatives, value_and_gradients, value_of
+from sci.nn.core.dual import Dual
 
 
 def gradient(f, x):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from thread_ranks import ThreadComm, on_ranks
 
 import sci.nn as P
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.errors import ConvergenceError, InvalidValueError, SciError, ShapeError
 from sci.io import load, save
 from sci.nn import SGDP, Adam, AdamP, AdamW, Checkpoint, Op, Tape, train, value_and_gradients
 
@@ -340,3 +341,133 @@ def test_integers_of_numpy_are_integers(tmp_path):
     assert bits(done) == bits(run(epochs=2))
     save(tmp_path / "run.h5", done)
     assert bits(load(tmp_path / "run.h5")) == bits(done)
+
+
+@pytest.mark.parametrize("accumulate", [2, 7, 60])
+def test_parts_of_a_batch_make_the_step_of_the_whole_to_rounding(accumulate):
+    options = {"parameters": start("f8"), "optimizer": SGDP(1e-2, momentum=0.9), "clip": 1.0}
+    whole, parts = run(**options), run(**options, accumulate=accumulate)
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-6)
+    for name, p in whole.parameters.items():
+        np.testing.assert_allclose(parts.parameters[name], p, rtol=1e-6, atol=1e-8)
+    for done in on_ranks(2, lambda comm: run(**options, accumulate=accumulate, comm=comm)):
+        for name, p in whole.parameters.items():
+            np.testing.assert_allclose(done.parameters[name], p, rtol=1e-6, atol=1e-8)
+
+
+def test_averages_are_those_of_the_parameters_after_each_step():
+    seen, measured = [], []
+    done = run(
+        average=0.8,
+        save=lambda c: seen.append({n: p.copy() for n, p in c.parameters.items()}),
+        save_every=1,
+        evaluate=lambda p: measured.append(p["gate"].copy()) or {},
+    )
+    weights = 0.8 ** np.arange(len(seen) - 1, -1, -1)
+    for name in done.parameters:
+        expected = sum(w * p[name].astype("f8") for w, p in zip(weights, seen)) / weights.sum()
+        np.testing.assert_allclose(done.averaged[name], expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(measured[-1], done.averaged["gate"])
+    assert np.abs(measured[-1] - done.parameters["gate"]).max() > 1e-4
+
+
+VALIDATION = [5.0, 3.0, 4.0, 2.0, 2.5, 2.0, 9.0, 1.0]
+
+
+def validated(comm=None, values=VALIDATION, epochs: int = 8, **options) -> tuple[Checkpoint, list[dict]]:
+    """A training whose validation losses are given, and the parameters that were measured."""
+    measured: list[dict] = []
+    done = options.get("resume")
+    before = len(done.metrics["loss"]) if done else 0
+
+    def evaluate(p: dict) -> dict:
+        measured.append({n: a.copy() for n, a in p.items()})
+        return {"loss": values[before + len(measured) - 1], "other": 0.0}
+
+    options = {"monitor": "loss", "patience": 3, "average": 0.9, **options}
+    return run(epochs=epochs, evaluate=evaluate, comm=comm, **options), measured
+
+
+def test_a_training_stops_after_its_patience_and_keeps_the_best():
+    saved: list[int] = []
+    done, measured = validated(save=lambda c: saved.append(c.step), save_every=100)
+    assert done.metrics["loss"].tolist() == VALIDATION[:7]  # the best of epoch 4 is 3 epochs old
+    assert done.step == 7 * 6
+    assert saved == [42]
+    for name, array in done.best.items():
+        np.testing.assert_array_equal(array, measured[3][name])
+    longer, _ = validated(patience=4)
+    assert longer.metrics["loss"].tolist() == VALIDATION
+
+
+@pytest.mark.parametrize("stop", [3, 6])
+def test_a_stop_is_that_of_a_training_that_never_stopped(tmp_path, stop):
+    options = {"storage": "bfloat16", "accumulate": 2, "prefetch": 2}
+    whole, _ = validated(**options)
+    path = tmp_path / "run.h5"
+    validated(epochs=stop, save=lambda c: save(path, c, overwrite=True), **options)
+    again, _ = validated(resume=load(path), **options)
+    assert bits(again) == bits(whole)
+    finished, measured = validated(resume=again, **options)
+    assert measured == []
+    assert bits(finished) == bits(whole)
+
+
+def test_ranks_stop_together_and_refuse_validation_losses_that_differ():
+    serial, _ = validated()
+    for done, _ in on_ranks(2, lambda comm: validated(comm)):
+        assert done.step == serial.step
+        np.testing.assert_allclose(done.best["gate"], serial.best["gate"], rtol=1e-4)
+
+    def differ(comm: ThreadComm) -> str:
+        with pytest.raises(InvalidValueError, match="loss differs between ranks") as error:
+            validated(comm, values=[1.0 + comm.Get_rank()] * 8)
+        return str(error.value)
+
+    assert len(set(on_ranks(2, differ))) == 1
+
+
+def test_checkpoints_without_an_average_or_a_best_say_so():
+    done = run(epochs=1)
+    with pytest.raises(InvalidValueError, match="has no average; expected one of train"):
+        _ = done.averaged
+    with pytest.raises(InvalidValueError, match="has no best parameters"):
+        _ = done.best
+    with pytest.raises(InvalidValueError, match="monitor is 'h1', and evaluate returned loss, other"):
+        validated(monitor="h1")
+    with pytest.raises(ConvergenceError, match="metric 'loss' is NaN in epoch 2"):
+        validated(values=[1.0, np.nan])
+
+
+class Failing:
+    """Samples that cannot be read on one rank."""
+
+    def __init__(self, bad: bool) -> None:
+        self.bad = bad
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, indices: np.ndarray) -> tuple:
+        if self.bad and 17 in indices:
+            raise OSError("sample 17 cannot be read")
+        return X[indices], Y[indices]
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_samples_that_one_rank_cannot_read_are_an_error_on_all(prefetch):
+    def body(comm: ThreadComm) -> str:
+        data = Failing(comm.Get_rank() == 1)
+        with pytest.raises((OSError, SciError)) as error:
+            train(loss, start(), data, optimizer=Adam(), epochs=2, batch_size=10, comm=comm, prefetch=prefetch)
+        return str(error.value)
+
+    messages = on_ranks(2, body)
+    assert all("sample 17 cannot be read" in message for message in messages)
+    assert not [t for t in threading.enumerate() if t.name == "sci read ahead"]
+
+
+def test_batches_read_ahead_are_those_of_each_step():
+    assert bits(run(prefetch=3)) == bits(run())
+    found = train(loss, start(), Failing(False), optimizer=AdamW(1e-2), epochs=3, batch_size=10, seed=4, prefetch=2)
+    assert bits(found) == bits(run())

@@ -21,7 +21,7 @@ def test_models_and_checkpoints_refuse_what_files_cannot_hold():
         (
             lambda: ModelState("FNO", {}, {"a": [1.0]}),
             DTypeError,
-            r"parameters\['a'\] is \[1.0\], a list; expected an array",
+            r"parameters\['a\.0'\] is 1\.0, a float; expected an array",
         ),
         (lambda: Checkpoint(2, {"w": w}, {}, np.zeros(1)), InvalidValueError, "with 1 losses"),
     ):

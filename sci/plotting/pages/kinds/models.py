@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import to_host
-from sci.nn import Checkpoint, ModelState
+from sci.nn import Checkpoint, ModelState, flatten_tree
 from sci.plotting.pages.charts import bars, image, lines
 from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.kinds.fields import composite_panels
@@ -28,7 +28,7 @@ def _model(contents: Contents) -> Iterator[Panel]:
     found = contents.object  # files of schema 1 have models of every class under the kind "model"
     state = found if isinstance(found, ModelState) else found.to_state()
     yield Table("Architecture", [("class", state.name), *_rows(state.options)])
-    yield from parameter_panels(state.parameters)
+    yield from parameter_panels(flatten_tree(state.parameters))
 
 
 @figures_of("fno", "tfno")
@@ -60,7 +60,7 @@ def _checkpoint(contents: Contents) -> Iterator[Panel]:
     found: Checkpoint = contents.object
     yield Table("Settings of the training", [("steps", number(found.step)), *_rows(found.settings)], folded=True)
     yield from training_panels(found)
-    yield from parameter_panels(found.parameters)
+    yield from parameter_panels(flatten_tree(found.parameters))
 
 
 @figures_of("equino")

@@ -1,0 +1,47 @@
+"""The start of a training, and checkpoints that do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sci.errors import InvalidValueError
+from sci.nn import Adam
+from sci.nn.training.options import Options
+from sci.nn.training.start import started
+
+OPTIONS = Options(8, 2, 4, 0, True, False, 1, None, 0.9, None, "l2", None, None, "epoch", False, 0, True)
+W = {"w": np.ones(3, "f4")}
+
+
+def test_the_loop_has_arrays_of_its_own():
+    run = started(W, Adam(), OPTIONS.fixed(), None, {}, OPTIONS)
+    assert sorted(run.optimizer) == ["average", "best", "first", "second"]
+    assert {name for group in run.optimizer.values() for name in group} == {"w"}
+    assert run.parameters["w"] is not W["w"]
+    assert run.optimizer["best"]["w"] is not run.parameters["w"]
+    again = started(W, Adam(), OPTIONS.fixed(), run, {}, OPTIONS)
+    assert again.optimizer["average"]["w"] is not run.optimizer["average"]["w"]
+
+
+@pytest.mark.parametrize("change", [{"average": None}, {"monitor": None}, {"accumulate": 2}, {"draws": True}])
+def test_what_only_one_of_the_trainings_has_is_named(change):
+    run = started(W, Adam(), OPTIONS.fixed(), None, {}, OPTIONS)
+    other = replace(OPTIONS, **change)
+    for first, second in ((run, other), (started(W, Adam(), other.fixed(), None, {}, other), OPTIONS)):
+        with pytest.raises(InvalidValueError, match=f"another training .*{next(iter(change))}: .* then, .* now"):
+            started(W, Adam(), second.fixed(), first, {}, second)
+
+
+def test_parts_of_the_loop_are_no_parts_of_an_optimizer():
+    class Odd:
+        def start(self, parameters):
+            return {"best": {}}
+
+        def update(self, parameters, gradients, state, step, factor):
+            pass
+
+    with pytest.raises(InvalidValueError, match="a part 'best', a name of the loop"):
+        started(W, Odd(), {}, None, {}, OPTIONS)
