@@ -25,6 +25,7 @@ ROOMS = {
     "completion": "Completion",
     "tensor": "Tensor formats",
     "chebyshev": "Chebyshev polynomials",
+    "spherical": "The sphere",
     "linalg": "Linear algebra",
     "problems": "Model problems",
     "operators": "Neural operators",

@@ -114,7 +114,10 @@ def test_a_spoiled_argument_is_an_error_of_the_library(name: str) -> None:
     assert not faults, "\n".join(faults)
 
 
-MODULI = ("nn.absolute", "nn.mean_squared_error", "nn.relative_l2", "nn.relative_h1")
+MODULI = (
+    *("nn.absolute", "nn.mean_squared_error", "nn.relative_l2", "nn.relative_h1"),
+    "spherical.spherical_synthesis",
+)
 """Real functions of complex arguments."""
 
 

@@ -32,6 +32,7 @@ ROOMS = (
         "linalg",
         "chebyshev",
         "tensor",
+        "spherical",
     ),
     *(
         "potentials",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci import linalg, nn, operators, scaling, sequence, solvers
+from sci import linalg, nn, operators, scaling, sequence, solvers, spherical
 
 RNG = np.random.default_rng(5)
 
@@ -367,6 +367,17 @@ def _operators() -> dict[str, Call]:
     }
 
 
+def _spherical() -> dict[str, Call]:
+    grid, field = spherical.SphereGrid(4, 8), real(2, 4, 8)
+    a = spherical.spherical_transform(field, grid)
+    return {
+        "SphereGrid": call(spherical.SphereGrid, 4, 8, "equiangular"),
+        "legendre_functions": call(spherical.legendre_functions, real(5) ** 2 % 3, 4, 3),
+        "spherical_transform": call(spherical.spherical_transform, field, grid, degrees=3, orders=2, exact=False),
+        "spherical_synthesis": call(spherical.spherical_synthesis, a, grid, exact=True),
+    }
+
+
 def _solvers() -> dict[str, Call]:
     basis, alpha, beta = linalg.lanczos(A.matvec, A.size, 6)
     vectors = linalg.ritz_vectors(basis, alpha, beta)[1]
@@ -531,6 +542,7 @@ def _scaling() -> dict[str, Call]:
 ROOMS: dict[str, Callable[[], dict[str, Call]]] = {
     "nn": _nn,
     "scaling": _scaling,
+    "spherical": _spherical,
     "operators": _operators,
     "solvers": _solvers,
     "sequence": _sequence,

@@ -22,6 +22,8 @@ from sci.operators import (
     train_operator,
     with_transposed,
 )
+from sci.spherical import SphereGrid, spherical_synthesis, spherical_transform
+from sci.spherical.transform import analysis_vjp, synthesis_vjp
 
 Answers = list[np.ndarray]
 MODELS: tuple[dict[str, Any], ...] = (
@@ -87,6 +89,16 @@ def operator_training(xp: ModuleType) -> Answers:
     return [to_host(a) for a in (trained(x), again(x))] + [history.losses]
 
 
+def sphere(xp: ModuleType) -> Answers:
+    rng, answers = np.random.default_rng(4), []
+    for grid in (SphereGrid(6, 9), SphereGrid(7, 8, "equiangular")):
+        x = to_device(rng.normal(size=(2, *grid.shape)), xp)
+        a = spherical_transform(x, grid, degrees=6, orders=4, exact=False)
+        answers += [a, spherical_synthesis(a, grid), synthesis_vjp(x, grid, 6, 4)]
+        answers.append(analysis_vjp(answers[-1], grid))
+    return [to_host(a) for a in answers]
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
-    *(spectral_layers, operator_models, operator_patches, operator_training),
+    *(spectral_layers, operator_models, operator_patches, operator_training, sphere),
 )
