@@ -44,6 +44,7 @@ SPECTRUM = (
 GRADIENTS = {"w": real(3), "v": real(2, 2)}
 FNO = operators.FNO((4, 4), 1, 1, 4, 2)
 FIELDS = real(4, 1, 8, 8, dtype=np.float32)
+UNO_SHAPE = (((4, 4), (2, 2)), (4, 6), (0.5, 2.0))
 CUT = operators.MultigridPatches(levels=1, padding=0.125)
 PATCHED = operators.FNO((4, 4), CUT.channels(1, dim=2), 1, 8, 2, positional_grid=False)
 PATCH_FIELDS = real(2, 1, 16, 16, dtype=np.float32)
@@ -332,6 +333,9 @@ def _operators() -> dict[str, Call]:
         "FNO": call(operators.FNO, (4, 4), 1, 1, 4, 2, seed=0),
         "FNO.call": call(FNO, FIELDS),
         "FNO.forward": call(FNO.forward, FNO.parameters, FIELDS),
+        "SFNO": call(operators.SFNO, (4, 6), 1, 1, 4, 2, sphere="gauss-legendre"),
+        "UNO": call(operators.UNO, *UNO_SHAPE, 1, 1, 4, norm="group", seed=0),
+        "UNOConfig": call(operators.UNOConfig, *UNO_SHAPE, 1, 1, 4, domain_padding=0.125),
         "TFNO": call(operators.TFNO, (4, 4), 1, 1, 4, rank_fraction=0.5),
         "FNOConfig": call(operators.FNOConfig, (4, 4), 1, 1, 4, domain_padding=0.125, norm="group"),
         "MultigridPatches": call(operators.MultigridPatches, levels=1, padding=0.125),

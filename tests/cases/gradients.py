@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from sci.nn import Op
+from sci.nn import Op, value_and_gradients
 
 
 def _inner(a: Any, b: Any) -> float:
@@ -66,3 +66,16 @@ def assert_vjp(
             expected, found = (plus - minus) / (2 * step), _inner(gradient, direction)
             scale = max(abs(expected), float(np.linalg.norm(gradient) * np.linalg.norm(direction)) * 1e-3, 1e-12)
             assert abs(found - expected) <= rtol * scale, f"argument {k}: vjp {found}, differences {expected}"
+
+
+def assert_gradients(
+    loss: Callable[[dict[str, Any]], Any], parameters: dict[str, np.ndarray], rtol: float = 1e-6, step: float = 1e-5
+) -> None:
+    """Compare the gradient of every parameter with a central difference of the loss along a random direction."""
+    rng, (_, gradients) = np.random.default_rng(0), value_and_gradients(loss, parameters)
+    for name, value in parameters.items():
+        direction = _noise(rng, value)
+        ends = [float(loss({**parameters, name: value + sign * step * direction})) for sign in (1, -1)]
+        expected, found = (ends[0] - ends[1]) / (2 * step), _inner(gradients[name], direction)
+        size = np.linalg.norm(gradients[name]) * np.linalg.norm(direction) + 1e-3
+        assert abs(found - expected) < rtol * size, f"{name}: {found} against {expected}"

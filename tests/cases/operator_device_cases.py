@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from sci.backend import to_device, to_host
-from sci.nn import relative_l2, value_and_gradients
+from sci.nn import relative_l2, value_and_gradients, value_of
 from sci.operators import (
     FNO,
+    SFNO,
+    UNO,
     MultigridPatches,
     SpectralConv,
     TrainedOperator,
@@ -22,6 +24,7 @@ from sci.operators import (
     train_operator,
     with_transposed,
 )
+from sci.operators.fno.base import Operator
 from sci.spherical import SphereGrid, spherical_synthesis, spherical_transform
 from sci.spherical.transform import analysis_vjp, synthesis_vjp
 
@@ -64,6 +67,31 @@ def operator_models(xp: ModuleType) -> Answers:
     return [to_host(a) for a in answers]
 
 
+def other_operators(xp: ModuleType) -> Answers:
+    rng, answers = np.random.default_rng(5), []
+    x = rng.normal(size=(2, 2, 1, 8, 6))
+    scaled = {"resolution_scaling": (2, 0.5)}
+    models: tuple[tuple[Operator, np.ndarray], ...] = (
+        (FNO((3, 4), 1, 1, 4, 2, complex_data=True), x[0] + 1j * x[1]),
+        (FNO((3, 4), 1, 1, 4, 2, complex_data=True, conventions="neuraloperator"), x[0] + 1j * x[1]),
+        (FNO((3, 4), 1, 1, 4, 2, **scaled), x[0]),
+        (FNO((3, 4), 1, 1, 4, 2, conventions="neuraloperator", **scaled), x[0]),
+        (FNO((3, 4), 1, 1, 4, 2, separable=True, factorization="tt", rank_fraction=0.6), x[0]),
+        (SFNO((4, 6), 1, 1, 4, 2), x[0]),
+        (UNO([(3, 3), (2, 2)], (4, 6), (0.5, 2), 1, 1, 4, lifting_channels=4, norm="group"), x[0]),
+    )
+    for model, field in models:
+        own, parameters = to_device(field, xp), _moved(model.parameters, xp)
+
+        def loss(variables: Any, model: Operator = model, own: Any = own) -> Any:
+            y = model.forward(variables, own)
+            return relative_l2(y, target=xp.ones_like(value_of(y)))
+
+        value, gradients = value_and_gradients(loss, parameters)
+        answers += [type(model).of(model.config, parameters)(own), value.reshape(1), *gradients.values()]
+    return [to_host(a) for a in answers]
+
+
 def operator_patches(xp: ModuleType) -> Answers:
     rng, answers = np.random.default_rng(2), []
     x, y = (to_device(a, xp) for a in rng.normal(size=(2, 3, 1, 8, 8)))
@@ -100,5 +128,5 @@ def sphere(xp: ModuleType) -> Answers:
 
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
-    *(spectral_layers, operator_models, operator_patches, operator_training, sphere),
+    *(spectral_layers, operator_models, other_operators, operator_patches, operator_training, sphere),
 )

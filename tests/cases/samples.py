@@ -20,7 +20,7 @@ from sci.nn import (
     WeightDeltas,
     fingerprint,
 )
-from sci.operators import FNO, TFNO, TrainedOperator
+from sci.operators import FNO, SFNO, TFNO, UNO, TrainedOperator
 from sci.potentials import (
     Interstitial,
     LatticePotential,
@@ -101,6 +101,9 @@ def make_models() -> dict[str, object]:
     """Return one model of every class but the largest."""
     fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
     tfno = TFNO((2, 2), 1, 1, 2, 1)
+    sfno = SFNO((2, 2), 1, 1, 2, 1)
+    uno = UNO([(2, 2), (2, 2)], (2, 3), (0.5, 2), 1, 1, 2, lifting_channels=2, projection_channels=2)
+    special = FNO((2, 2), 1, 1, 2, 1, complex_data=True, resolution_scaling=2, separable=True)
     # Files of schema 2 without decays have those that models had then.
     former = TransNormer.create(seed=0, width=4, heads=2, layers=1, hidden=4, vocabulary=6, decays=[[4.0, 8.0]])
     equino = EquiNO(
@@ -114,6 +117,10 @@ def make_models() -> dict[str, object]:
     return {
         "fno": FNO.of(fno.config, _exact(fno.parameters)),
         "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),
+        "sfno": SFNO.of(sfno.config, _exact(sfno.parameters)),
+        "uno": UNO.of(uno.config, _exact(uno.parameters)),
+        "trained_uno": TrainedOperator(UNO.of(uno.config, _exact(uno.parameters))),
+        "complex_fno": FNO.of(special.config, _exact(special.parameters)),
         "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
         "transnormer": former.with_parameters(_exact(former.parameters)),
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),

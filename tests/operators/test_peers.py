@@ -32,6 +32,41 @@ CASES = {
     "identity": ({"n_modes": (6, 6), "fno_skip": "identity"}, (12, 16)),
     "gates": ({"n_modes": (6, 6), "fno_skip": "soft-gating", "channel_mlp_skip": "linear"}, (12, 16)),
     "no grid": ({"n_modes": (6, 6), "positional_embedding": None}, (12, 16)),
+    "separable": ({"n_modes": (6, 6), "separable": True}, (12, 16)),
+    **{
+        f"separable {f}": ({"n_modes": (6, 6), "separable": True, "factorization": f, "rank": 0.5}, (12, 16))
+        for f in ("tucker", "cp", "tt")
+    },
+    "finer": ({"n_modes": (6, 6), "resolution_scaling_factor": 2}, (8, 10)),
+    "scaled": ({"n_modes": (6, 8), "resolution_scaling_factor": [2, 0.5, 0.5]}, (16, 12)),
+    "scaled 1d": ({"n_modes": (6,), "resolution_scaling_factor": [2, 0.5, 1]}, (16,)),
+    "scaled 3d": ({"n_modes": (4, 4, 4), "resolution_scaling_factor": [0.5, 2, 1]}, (8, 12, 8)),
+    "complex": ({"n_modes": (6, 5), "complex_data": True}, (12, 16)),
+    "complex 1d": ({"n_modes": (6,), "complex_data": True}, (16,)),
+    "complex 3d": ({"n_modes": (4, 4, 6), "complex_data": True}, (6, 8, 8)),
+    "complex norms": ({"n_modes": (6, 6), "complex_data": True, "norm": "group_norm", "stabilizer": "tanh"}, (8, 8)),
+    "complex tucker": (
+        {"n_modes": (6, 6), "complex_data": True, "factorization": "tucker", "rank": 0.3, "fno_skip": "identity"},
+        (12, 16),
+    ),
+    "sphere": ({"n_modes": (8, 10), "model": "SFNO"}, (16, 32)),
+    "sphere cp": ({"n_modes": (8, 10), "model": "SFNO", "factorization": "cp", "rank": 0.5}, (17, 30)),
+    **{
+        f"uno {name}": ({"model": "UNO", **options}, grid)
+        for name, options, grid in (
+            ("1d", {"uno_n_modes": [[6], [4], [6]], "uno_scalings": [[1], [0.5], [2]]}, (16,)),
+            ("2d", {}, (16, 12)),
+            ("3d", {"uno_n_modes": [[4, 4, 4]] * 3, "uno_scalings": [[1, 1, 1], [0.5] * 3, [2, 2, 2]]}, (8, 8, 8)),
+            ("finer", {"uno_scalings": [[1, 1], [0.5, 0.5], [4, 4]]}, (16, 12)),
+            ("padding", {"domain_padding": 0.25, "norm": "group_norm"}, (16, 12)),
+            ("preactivation", {"preactivation": True}, (16, 12)),
+            ("gates", {"horizontal_skips_map": {2: 1}, "horizontal_skip": "soft-gating"}, (16, 12)),
+        )
+    },
+}
+UNO = {
+    **{"uno_out_channels": [8, 12, 8], "uno_n_modes": [[6, 6], [4, 4], [6, 6]], "channel_mlp_skip": "linear"},
+    **{"uno_scalings": [[1, 1], [0.5, 0.5], [2, 2]], "lifting_channels": 12, "projection_channels": 10},
 }
 
 
@@ -40,11 +75,15 @@ def make(arguments):
     torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from neuralop.models import FNO as Theirs
+        from neuralop import models
     torch.manual_seed(0)
+    options = dict(arguments)
+    kind = options.pop("model", "FNO")
+    if kind == "UNO":
+        options = {**UNO, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = Theirs(**COMMON, **arguments)
+        theirs = getattr(models, kind)(**COMMON, **options)
     return torch, theirs, neuraloperator_state(theirs)
 
 
@@ -56,8 +95,12 @@ def test_same_weights_same_output_and_gradients(case):
     ours = from_neuraloperator(state)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 2, *grid)).astype(np.float32)
-    target = rng.normal(size=(2, 3, *grid)).astype(np.float32)
+    if "complex" in case:
+        x = (x + 1j * rng.normal(size=x.shape)).astype(np.complex64)
     expected = theirs(torch.from_numpy(x))
+    target = rng.normal(size=expected.shape).astype(np.float32)
+    if "complex" in case:
+        target = (target + 1j * rng.normal(size=target.shape)).astype(np.complex64)
     np.testing.assert_allclose(ours(x), expected.detach().numpy(), rtol=0, atol=1e-5 * float(expected.abs().max()))
 
     difference = (expected - torch.from_numpy(target)).flatten(2).norm(dim=2)
@@ -66,8 +109,9 @@ def test_same_weights_same_output_and_gradients(case):
 
     def gradients_in(dtype):
         def training(variables):
-            output = ours.forward(variables, x.astype(dtype))
-            return relative_l2(output, target=target.astype(dtype))
+            kind = np.result_type(dtype, np.complex64) if "complex" in case else dtype
+            output = ours.forward(variables, x.astype(kind))
+            return relative_l2(output, target=target.astype(kind))
 
         return value_and_gradients(training, as_dtype(ours.parameters, np.dtype(dtype)))
 
@@ -117,7 +161,7 @@ def test_options_are_represented_or_refused():
     grouped = Theirs((6, 8), norm="group_norm", **COMMON)
     grouped.fno_blocks.norm[0] = torch.nn.GroupNorm(2, COMMON["hidden_channels"])
     refused = {"norm_groups": grouped}
-    for name, value in (("resolution_scaling_factor", 0.5), ("non_linearity", torch.relu), ("norm", "batch_norm")):
+    for name, value in (("use_channel_mlp", False), ("non_linearity", torch.relu), ("norm", "batch_norm")):
         refused[name] = Theirs((6, 8), **COMMON, **{name: value})
     for name, model in refused.items():
         with pytest.raises(InvalidValueError, match=name):

@@ -12,7 +12,8 @@ import numpy as np
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import attempt, line
-from sci.operators import FNO, TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
+from sci.operators import TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
+from sci.operators.fno.base import Operator
 from sci.problems import darcy_flow, navier_stokes
 
 __all__ = ["adaptation_needs", "generation_needs", "prediction_needs", "training_needs"]
@@ -29,13 +30,13 @@ SOLVER_MEMORY = 6.0
 
 
 def training_needs(
-    model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: Mapping[str, Any], ranks: int = 1
+    model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: Mapping[str, Any], ranks: int = 1
 ) -> Needs:
     """Return the needs of a training, from steps on few samples.
 
     Parameters
     ----------
-    model : FNO
+    model : FNO, TFNO, SFNO or UNO
     x, y : (n, channel, *grid) arrays
     config : TrainingConfig
     tests : dict of (x, y)
@@ -93,7 +94,7 @@ def _steps_on(
     return memory, steps * line(tried[0].seconds, tried[2].seconds, ratio, at)
 
 
-def _train_on(model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:
+def _train_on(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:
     """Take one step on `n` samples."""
     train_operator(model, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n))
 
@@ -103,7 +104,7 @@ def _first(array: np.ndarray, n: int) -> np.ndarray:
     return array[np.arange(n) % len(array)]
 
 
-def _predict_and_compare(model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig) -> None:
+def _predict_and_compare(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig) -> None:
     relative_errors(TrainedOperator(model)(x), y, periodic=config.periodic)
 
 

@@ -19,7 +19,8 @@ from sci.nn import SPDNet, WeightChange, WeightDelta, WeightDeltas
 from sci.nn.core.trees import flatten_tree, structure_of, tree_from
 from sci.nn.storage import Storage, decoded, encoded
 from sci.nn.training.model import Checkpoint, Model, ModelState
-from sci.operators import FNO, TFNO, FNOConfig, TrainedOperator
+from sci.operators import FNO, SFNO, TFNO, UNO, FNOConfig, TrainedOperator, UNOConfig
+from sci.operators.fno.base import Operator
 from sci.sequence import TransNormer
 from sci.solvers import CycleModel, DeepConjugateDirection
 
@@ -222,42 +223,35 @@ class _ModelCodec:
         return model if cls is None else cls.from_state(replace(model, name=cls.__name__))
 
 
-class _FNOCodec:
-    """Attribute `options` (JSON): the fields of `FNOConfig`; group `parameters` as `model`."""
+def _operator_codec(cls: type[Operator], *, kind: str, config: type[FNOConfig | UNOConfig] = FNOConfig) -> None:
+    """Register a class of operators."""
 
-    @staticmethod
-    def write(group: Group, model: FNO) -> None:
-        write_text(group, "options", json.dumps(model.config.to_options()))
-        write_arrays(group, "parameters", model.parameters)
+    @codec(cls, kind=kind)
+    class _OperatorCodec:
+        """Attribute `options` (JSON): the fields of the configuration; group `parameters` as `model`."""
 
-    @staticmethod
-    def options(group: Group) -> FNOConfig:
-        """Return the configuration in a group."""
-        try:
-            return FNOConfig.from_options(read_dict(group, "options"))
-        except InvalidValueError as error:
-            raise FileFormatError(f"{error}; the file is damaged") from error
+        @staticmethod
+        def write(group: Group, model: Operator) -> None:
+            write_text(group, "options", json.dumps(model.config.to_options()))
+            write_arrays(group, "parameters", model.parameters)
 
-    @staticmethod
-    def read(group: Group) -> FNO:
-        return FNO.of(_FNOCodec.options(group), read_arrays(group, "parameters"))
+        @staticmethod
+        def read(group: Group) -> Operator:
+            try:
+                options = config.from_options(read_dict(group, "options"))
+            except InvalidValueError as error:
+                raise FileFormatError(f"{error}; the file is damaged") from error
+            return cls.of(options, read_arrays(group, "parameters"))
 
-    @staticmethod
-    def n_bytes(model: FNO) -> int:
-        """Return the size of the parameters."""
-        return sum(int(p.nbytes) for p in model.parameters.values())
-
-
-class _TFNOCodec(_FNOCodec):
-    """As `fno`."""
-
-    @staticmethod
-    def read(group: Group) -> FNO:
-        return TFNO.of(_FNOCodec.options(group), read_arrays(group, "parameters"))
+        @staticmethod
+        def n_bytes(model: Operator) -> int:
+            return sum(int(p.nbytes) for p in model.parameters.values())
 
 
-codec(FNO, kind="fno")(_FNOCodec)
-codec(TFNO, kind="tfno")(_TFNOCodec)
+_operator_codec(FNO, kind="fno")
+_operator_codec(TFNO, kind="tfno")
+_operator_codec(SFNO, kind="sfno")
+_operator_codec(UNO, kind="uno", config=UNOConfig)
 
 
 @codec(Checkpoint, kind="checkpoint")

@@ -1,4 +1,4 @@
-"""Fourier neural operators, dense (FNO) and with factorized spectral weights (TFNO)."""
+"""Fourier neural operators: dense (FNO), with factorized spectral weights (TFNO), on the sphere (SFNO)."""
 
 from __future__ import annotations
 
@@ -7,31 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sci import nn
 from sci.arguments import entry
-from sci.backend import Array, Device, namespace, namespace_of, require_finite
-from sci.errors import InvalidValueError
-from sci.nn import (
-    Role,
-    concatenate,
-    count_parameters,
-    crop,
-    pad,
-    value_of,
-)
-from sci.operators.coordinates import grid_coordinates
+from sci.backend import Array, Device
+from sci.operators.fno.base import Operator, require_known
 from sci.operators.fno.config import FNOConfig
-from sci.operators.fno.layers import fused_block, layered_block
-from sci.operators.fno.parameters import checked_parameters, initial_parameters, parameter_roles
-from sci.operators.fno.perceptron import channel_mlp
-from sci.operators.spectral.convolution import as_dtype
-from sci.operators.spectral.modes import check_field
 
-__all__ = ["FNO", "TFNO"]
+__all__ = ["FNO", "SFNO", "TFNO"]
 
 
 @entry
-class FNO:
+class FNO(Operator):
     """A map between functions on grids: lifting, blocks of spectral convolutions and pointwise layers, projection.
 
     Block l: v = K x + A x; y = MLP(gelu(v)) + g x; gelu(y) unless l is the last. K is the spectral convolution, A the
@@ -64,6 +49,19 @@ class FNO:
         The ranks themselves, in place of `rank_fraction`.
     joint : bool
         One factorized tensor for all layers.
+    separable : bool
+        Spectral weights of one number for each channel and mode, in place of a matrix for each mode.
+    complex_data : bool
+        Complex fields: wavenumbers of both signs along every axis, and every real layer f becomes f + i g with a second
+        one g of its kind, GELU acting on real and imaginary parts.
+    resolution_scaling : float or sequence, optional
+        Points of the output of each block over those of its input: one number, one for each block, or one for each axis
+        of each block.
+    conventions : "exact" or "neuraloperator"
+        "neuraloperator": where neuraloperator 2.0.0 departs from the transform, on other grids and for complex fields,
+        do as it does, which models that were trained there need (docs/explanation/operators.md).
+    sphere : None, "gauss-legendre" or "equiangular"
+        Fields on these circles of a sphere, see `SFNO`.
     base_channels : int, optional
         Width of the model for which the learning rate was chosen: initial values follow the maximal update rule (muP),
         and so do the rates in `train_operator`. Dense spectral weights only.
@@ -117,96 +115,22 @@ class FNO:
         parameters: Mapping[str, Array] | None = None,
         **options: Any,
     ) -> None:
-        unknown = sorted(set(options) - set(FNOConfig.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(list(FNOConfig.__dataclass_fields__)[5:])
-            raise InvalidValueError(f"{', '.join(unknown)}: no such option of an FNO; the options are {known}")
+        require_known(options, FNOConfig, "an FNO", 5)
         if options.get("base_modes") is not None:
             options["base_modes"] = check_tuple(options["base_modes"])
-        self.config = FNOConfig(check_tuple(n_modes), in_channels, out_channels, hidden_channels, n_layers, **options)
-        self.parameters: dict[str, Array]
-        if parameters is None:
-            self.parameters = initial_parameters(self.config, np.random.default_rng(seed), namespace_of(device))
-        else:
-            self.parameters = checked_parameters(parameters, self.config)
-
-    @classmethod
-    def of(cls, config: FNOConfig, parameters: Mapping[str, Array]) -> FNO:
-        """Return the model of a configuration and its parameters."""
-        fields = {name: getattr(config, name) for name in FNOConfig.__dataclass_fields__}
-        return cls(parameters=parameters, **fields)
+        config = FNOConfig(check_tuple(n_modes), in_channels, out_channels, hidden_channels, n_layers, **options)
+        self.start(config, seed, device, parameters)
 
     def __repr__(self) -> str:
         """Return modes, channels, layers, the format of the spectral weights, parameters and bytes."""
         c, form = self.config, self.config.form()
         channels = f"{c.in_channels} -> {c.hidden_channels} -> {c.out_channels} channels"
-        weights = " ".join(str(part) for part in (form.factorization, form.ranks() or "", "joint" * c.joint) if part)
+        kinds = (form.factorization, form.ranks() or "", "joint" * c.joint, "separable" * c.separable)
+        weights = " ".join(str(part) for part in kinds if part)
         return (
             f"{type(self).__name__}({c.n_modes}, {channels}, {c.n_layers} layers, {weights}, "
             f"{self.n_parameters:,} parameters, {self.nbytes / 1e3:,.1f} kB)"
         )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the parameters."""
-        return sum(int(p.nbytes) for p in self.parameters.values())
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of real parameters; a complex one counts twice."""
-        return count_parameters(self.parameters)
-
-    @property
-    def roles(self) -> dict[str, Role]:
-        """Role of every parameter by name."""
-        return parameter_roles(self.config)
-
-    @property
-    def base_roles(self) -> dict[str, Role] | None:
-        """Roles in the base model; None without one."""
-        base = self.config.base()
-        return None if base is None else parameter_roles(base)
-
-    def __call__(self, x: Array) -> Array:
-        """Return the model's output for `x` (batch, in_channels, *grid), in the dtype of `x` and on its device.
-
-        Raises
-        ------
-        ShapeError, DTypeError, DeviceMismatchError
-        InvalidValueError
-            If `x` holds NaN or Inf.
-        """
-        check_field(x, self.config.in_channels, self.config.dim)
-        namespace(x, *self.parameters.values())
-        require_finite(x, "the field")
-        return self.forward(as_dtype(self.parameters, x.dtype), x)
-
-    def forward(self, parameters: Mapping[str, Array], x: Array, *, checkpoint: bool = False) -> Any:
-        """Return the output for given parameters, arrays or variables.
-
-        Parameters
-        ----------
-        parameters : dict of variables or arrays
-            Named as `self.parameters`, of the precision of `x`.
-        x : (batch, in_channels, *grid) variable or array
-        checkpoint : bool
-            Keep only the input of each block, and run it again in the derivative.
-        """
-        config, value = self.config, value_of(x)
-        if config.positional_grid:
-            x = concatenate(x, grid_coordinates(value), axis=1)
-        x = _perceptron(parameters, "lifting", x)
-        padding = [round(p * n) for p, n in zip(config.paddings, value.shape[2:])]
-        widths = ((0, 0), (0, 0), *((p, p) for p in padding))
-        if any(padding):
-            x = pad(x, widths)
-        block = fused_block if config.fused else layered_block
-        for layer in range(config.n_layers):
-            own = {n: v for n, v in parameters.items() if n.startswith((f"blocks.{layer}.", "spectral."))}
-            x = nn.checkpoint(block, own, x, config, layer) if checkpoint else block(own, x, config, layer)
-        if any(padding):
-            x = crop(x, widths)
-        return _perceptron(parameters, "projection", x)
 
 
 @entry
@@ -233,11 +157,41 @@ class TFNO(FNO):
         super().__init__(*args, factorization=factorization, rank_fraction=rank_fraction, **options)
 
 
+@entry
+class SFNO(FNO):
+    """An FNO on the sphere: its convolutions multiply spherical harmonics by a matrix over channels for each degree.
+
+    Rotations of the input turn the output of a convolution with it. All orders of a degree share a matrix, so that the
+    weights are fewer than an FNO's by the number of orders.
+
+    Parameters
+    ----------
+    n_modes : (int, int)
+        Degrees, and twice the orders, that are kept; on a coarser grid as many as it has circles.
+    *args, **options
+        As in `FNO`; neither padding nor complex data.
+    sphere : "equiangular" or "gauss-legendre"
+        Circles of the fields (batch, channel, n_lat, n_lon), from north to south, as of `sci.spherical.SphereGrid`.
+
+    References
+    ----------
+    Bonev et al., arXiv:2306.03838.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.operators import SFNO
+    >>> model = SFNO((8, 16), 1, 1, 16, 2, sphere="gauss-legendre")
+    >>> model
+    SFNO((8, 16), 1 -> 16 -> 1 channels, 2 layers, dense, 10,561 parameters, 42.2 kB)
+    >>> model(np.ones((3, 1, 16, 32), np.float32)).shape
+    (3, 1, 16, 32)
+    """
+
+    def __init__(self, n_modes: Sequence[int], *args: Any, sphere: str = "equiangular", **options: Any) -> None:
+        super().__init__(n_modes, *args, sphere=sphere, **options)
+
+
 def check_tuple(n_modes: Any) -> tuple[int, ...]:
     """Return `n_modes` as a tuple, one number as one entry."""
     return tuple(n_modes) if isinstance(n_modes, Sequence) else (n_modes,)
-
-
-def _perceptron(parameters: Mapping[str, Any], name: str, x: Any) -> Any:
-    arrays = (parameters[f"{name}.{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias"))
-    return channel_mlp(x, *arrays)

@@ -11,19 +11,27 @@ import numpy as np
 from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.operators.fno.config import FNOConfig
-from sci.operators.fno.model import FNO, TFNO
+from sci.operators.fno.model import FNO, SFNO, TFNO
 from sci.operators.fno.parameters import parameter_shapes
+from sci.operators.interop.arrays import (
+    arrays_first,
+    require_shapes,
+    require_taken,
+    scale_coordinates,
+    spectral_weights,
+    take,
+    take_pointwise,
+)
 from sci.operators.interop.options import Options, read_metadata
+from sci.operators.interop.uno import uno_of
 from sci.operators.spectral.modes import stored_modes
+from sci.operators.uno.model import UNO
 
 __all__ = ["from_neuraloperator"]
 
-_CONV = "fno_blocks.convs.{}."
-_SKIPS = {"skip": "fno_blocks.fno_skips.{}.", "mlp_skip": "fno_blocks.channel_mlp_skips.{}."}
-
 
 @entry
-def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = False, **options: Any) -> FNO:
+def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = False, **options: Any) -> FNO | UNO:
     """Return the FNO or TFNO whose state dict is given.
 
     Parameters
@@ -40,7 +48,7 @@ def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = Fal
 
     Returns
     -------
-    FNO, or TFNO for Tucker weights
+    FNO; TFNO for Tucker weights, SFNO on a sphere, UNO
 
     Raises
     ------
@@ -63,34 +71,35 @@ def from_neuraloperator(state: Mapping[str, Any], *, assume_defaults: bool = Fal
     ...
     sci.errors.InvalidValueError: the state dict has no _metadata, which says what the arrays do not; ...
     """
+    told = _options(state.get("_metadata"), assume_defaults, options)
     left = {name: np.asarray(value) for name, value in state.items() if name != "_metadata"}
+    if told.blocks is not None:
+        return uno_of(left, told)
     layers = len({m[1] for name in left if (m := re.match(r"fno_blocks\.convs\.(\d+)\.", name))})
     if not layers:
         raise InvalidValueError("no array fno_blocks.convs.*: this is no state dict of an FNO of neuraloperator 2.0")
-    told = _options(state.get("_metadata"), assume_defaults, options)
+    separable, halved = bool(told.settings.get("separable")), not told.settings.get("complex_data")
     parameters: dict[str, np.ndarray] = {}
     factorization, tensor_rank = "", None
     modes: tuple[int, ...] = ()
     for layer in range(layers):
-        factorization, modes, tensor_rank, weights = _spectral_weights(left, layer)
-        weights = _cropped(weights, modes, told.n_modes)
+        factorization, modes, tensor_rank, weights = spectral_weights(left, layer, separable)
+        if halved and told.settings.get("sphere") is None:
+            weights = _cropped(weights, modes, told.n_modes, separable)
         parameters.update({f"blocks.{layer}.spectral.{name}": value for name, value in weights.items()})
-        parameters[f"blocks.{layer}.spectral.bias"] = _take(left, _CONV.format(layer) + "bias").reshape(-1)
-        _take_perceptron(left, f"fno_blocks.channel_mlp.{layer}", f"blocks.{layer}.mlp", parameters)
-    for name in ("lifting", "projection"):
-        _take_perceptron(left, name, name, parameters)
-    config = {**_skips(left, layers, parameters), **_norms(left, layers, parameters)}
+        parameters[f"blocks.{layer}.spectral.bias"] = take(left, f"fno_blocks.convs.{layer}.bias").reshape(-1)
+    config = take_pointwise(left, layers, parameters, complex_data=not halved)
     # The columns of the half spectrum tell n_modes up to one: 2 K - 2 and 2 K - 1 keep the same.
-    n_modes = told.n_modes or (*modes[:-1], max(1, 2 * modes[-1] - 2))
-    config = _config(parameters, {**config, **_of_arrays_first(config, told.settings)}, n_modes)
+    n_modes = told.n_modes or ((*modes[:-1], max(1, 2 * modes[-1] - 2)) if halved else modes)
+    config = _config(parameters, {**config, **arrays_first(config, told.settings)}, n_modes)
     config.update(n_layers=layers, factorization=factorization, tensor_rank=tensor_rank)
-    if left:
-        raise InvalidValueError(f"arrays that are not those of a plain FNO: {', '.join(sorted(left)[:5])}")
+    require_taken(left, "a plain FNO")
     if told.grid_boundaries:
-        _scale_coordinates(parameters, told.grid_boundaries)
+        scale_coordinates(parameters, told.grid_boundaries)
     model = FNOConfig(**config)
-    _require_shapes(parameters, parameter_shapes(model))
-    return (TFNO if factorization == "tucker" else FNO).of(model, parameters)
+    require_shapes(parameters, parameter_shapes(model))
+    kind = SFNO if model.sphere is not None else TFNO if factorization == "tucker" else FNO
+    return kind.of(model, parameters)
 
 
 def _options(metadata: Any, assume_defaults: bool, options: dict[str, Any]) -> Options:
@@ -108,17 +117,8 @@ def _options(metadata: Any, assume_defaults: bool, options: dict[str, Any]) -> O
     return Options(options)
 
 
-def _of_arrays_first(found: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings after checking that they fit the skips and norms whose arrays were found."""
-    for name, kind in found.items():
-        told = settings.get(name, kind)
-        if kind is not None and told != kind:
-            raise InvalidValueError(f"arrays do not fit the options: {name} is {told!r}, the arrays are of {kind!r}")
-    return dict(settings)
-
-
 def _cropped(
-    weights: dict[str, np.ndarray], stored: tuple[int, ...], n_modes: tuple[int, ...] | None
+    weights: dict[str, np.ndarray], stored: tuple[int, ...], n_modes: tuple[int, ...] | None, separable: bool
 ) -> dict[str, np.ndarray]:
     """Return the weights of the modes in use, of those stored for `max_n_modes`."""
     if n_modes is None or stored == stored_modes(n_modes):
@@ -130,84 +130,12 @@ def _cropped(
     if "weight" in weights:
         return {"weight": np.ascontiguousarray(weights["weight"][tuple(windows)])}
     cropped = dict(weights)
-    train = weights["factor_1"].ndim == 3
+    first = 1 if separable else 2
     for axis, window in enumerate(windows):
-        name = f"factor_{axis + 2}"
+        name = f"factor_{axis + first}"
+        train = "core" not in weights and "weights" not in weights
         cropped[name] = np.ascontiguousarray(weights[name][:, window] if train else weights[name][window])
     return cropped
-
-
-def _scale_coordinates(parameters: dict[str, np.ndarray], boundaries: tuple[tuple[float, float], ...]) -> None:
-    """Change the lifting so that coordinates from 0 to 1 act as those from a to b: w (a + (b - a) p) + bias."""
-    weight, bias = (parameters[f"lifting.0.{name}"].copy() for name in ("weight", "bias"))
-    columns = weight[:, -len(boundaries) :]
-    first, last = np.array(boundaries, weight.dtype).T
-    bias += columns @ first
-    columns *= last - first
-    parameters.update({"lifting.0.weight": weight, "lifting.0.bias": bias})
-
-
-def _take(left: dict[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in left:
-        raise InvalidValueError(f"the state dict has no array {name}; expected that of an FNO of neuraloperator 2.0")
-    return left.pop(name)
-
-
-def _take_perceptron(left: dict[str, np.ndarray], theirs: str, ours: str, out: dict[str, np.ndarray]) -> None:
-    for i in (0, 1):
-        weight = _take(left, f"{theirs}.fcs.{i}.weight")
-        out[f"{ours}.{i}.weight"] = weight.reshape(weight.shape[:2])
-        out[f"{ours}.{i}.bias"] = _take(left, f"{theirs}.fcs.{i}.bias").reshape(-1)
-
-
-def _spectral_weights(left: dict[str, np.ndarray], layer: int) -> tuple[str, tuple[int, ...], Any, dict[str, Any]]:
-    """Return factorization, stored modes, ranks and our arrays of one layer."""
-    prefix = _CONV.format(layer) + "weight"
-    for dense in (f"{prefix}.tensor", prefix):
-        if dense in left:
-            weight = left.pop(dense)
-            last = np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1)))
-            return "dense", weight.shape[2:], None, {"weight": last}
-    count = sum(name.startswith(f"{prefix}.factors.factor_") for name in left)
-    if count < 3:
-        raise InvalidValueError(f"the state dict has no arrays {prefix}.tensor or {prefix}.factors.*")
-    factors = [left.pop(f"{prefix}.factors.factor_{j}") for j in range(count)]
-    named = {f"factor_{j}": factor for j, factor in enumerate(factors)}
-    if factors[0].ndim == 3:
-        named["factor_0"], named[f"factor_{count - 1}"] = factors[0][0], factors[-1][..., 0]
-        ranks = tuple(int(factor.shape[2]) for factor in factors[:-1])
-        return "tt", tuple(f.shape[1] for f in factors[2:]), ranks, named
-    modes = tuple(factor.shape[0] for factor in factors[2:])
-    if f"{prefix}.core" in left:
-        core = left.pop(f"{prefix}.core")
-        return "tucker", modes, tuple(core.shape), {"core": core, **named}
-    weights = _take(left, f"{prefix}.weights")
-    return "cp", modes, int(weights.shape[0]), {"weights": weights, **named}
-
-
-def _skips(left: dict[str, np.ndarray], layers: int, out: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Take the skips out of `left`; return the kind of each that has arrays, and None for one that has none."""
-    kinds: dict[str, Any] = {}
-    for ours, option in (("skip", "fno_skip"), ("mlp_skip", "channel_mlp_skip")):
-        kinds[option] = None
-        for layer in range(layers):
-            prefix, name = _SKIPS[ours].format(layer), f"blocks.{layer}.{ours}.weight"
-            if prefix + "conv.weight" in left:
-                weight = left.pop(prefix + "conv.weight")
-                out[name], kinds[option] = weight.reshape(weight.shape[:2]), "linear"
-            elif prefix + "weight" in left:
-                out[name], kinds[option] = left.pop(prefix + "weight").reshape(-1), "soft-gating"
-    return kinds
-
-
-def _norms(left: dict[str, np.ndarray], layers: int, out: dict[str, np.ndarray]) -> dict[str, Any]:
-    if "fno_blocks.norm.0.weight" not in left:
-        return {}
-    for layer in range(layers):
-        for i in (0, 1):
-            for kind in ("weight", "bias"):
-                out[f"blocks.{layer}.norm.{i}.{kind}"] = _take(left, f"fno_blocks.norm.{2 * layer + i}.{kind}")
-    return {"norm": "group"}
 
 
 def _config(parameters: Mapping[str, np.ndarray], options: dict[str, Any], n_modes: tuple[int, ...]) -> dict[str, Any]:
@@ -224,13 +152,3 @@ def _config(parameters: Mapping[str, np.ndarray], options: dict[str, Any], n_mod
         "channel_mlp_expansion": len(parameters["blocks.0.mlp.0.bias"]) / width,
         **options,
     }
-
-
-def _require_shapes(parameters: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    wrong = [
-        f"{name} {parameters[name].shape if name in parameters else 'is missing'}, expected {shape}"
-        for name, shape in shapes.items()
-        if name not in parameters or parameters[name].shape != shape
-    ]
-    if wrong:
-        raise InvalidValueError(f"arrays do not fit the options: {'; '.join(wrong[:3])}")

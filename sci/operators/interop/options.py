@@ -28,16 +28,17 @@ _NO_EFFECT = {"channel_mlp_dropout", "implementation", "decomposition_kwargs", "
 """Options that change no output of a trained model."""
 _REQUIRED: dict[str, tuple[Any, ...]] = {
     "non_linearity": ("gelu", "GELU(approximate='none')"),
-    "complex_data": (False,),
     "use_channel_mlp": (True,),
     "fno_block_precision": ("full",),
-    "separable": (False,),
-    "conv_module": ("SpectralConv",),
+    "conv_module": ("SpectralConv", "SphericalConv"),
     "norm_groups": (1,),
 }
 """Options with the only values that models here have."""
 _NORMS = {None: None, "group_norm": "group", "instance_norm": "instance"}
-_MODELS = ("FNO", "TFNO")
+_MODELS = ("FNO", "TFNO", "SFNO", "UNO")
+_CIRCLES = {"equiangular": "equiangular", "legendre-gauss": "gauss-legendre"}
+_BLOCKS = ("block_modes", "block_channels", "block_scalings", "horizontal_skips", "horizontal_skip")
+"""Arguments of `UNO` that its state has under our names."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,14 @@ class Options:
         Modes that the model uses; those stored unless given.
     grid_boundaries : tuple of (float, float), optional
         First and last coordinate of each axis, if they are not 0 and 1.
+    blocks : dict, optional
+        Arguments of `UNO` alone; None for other models.
     """
 
     settings: Mapping[str, Any]
     n_modes: tuple[int, ...] | None = None
     grid_boundaries: tuple[tuple[float, float], ...] | None = None
+    blocks: Mapping[str, Any] | None = None
 
 
 @entry
@@ -65,7 +69,7 @@ def neuraloperator_state(model: Any) -> dict[str, np.ndarray]:
 
     Parameters
     ----------
-    model : neuralop.models.FNO or TFNO
+    model : neuralop.models.FNO, TFNO, SFNO or UNO
 
     Returns
     -------
@@ -79,10 +83,39 @@ def neuraloperator_state(model: Any) -> dict[str, np.ndarray]:
     """
     state = model.state_dict()
     metadata = dict(state.pop("_metadata", {}))
-    metadata["current_modes"] = [list(conv.n_modes) for conv in model.fno_blocks.convs]
+    if hasattr(model, "uno_n_modes"):
+        metadata = _uno_metadata(model)
+    else:
+        metadata["current_modes"] = [list(conv.n_modes) for conv in model.fno_blocks.convs]
+        circles = {grid for conv in model.fno_blocks.convs for grid in getattr(conv, "sht_grids", ())}
+        metadata["sht_grids"] = sorted(circles)
     metadata["norm_groups"] = sorted({m.num_groups for m in model.modules() if hasattr(m, "num_groups")})
     text = json.dumps(metadata, default=_described)
     return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()} | {"_metadata": np.array(text)}
+
+
+def _uno_metadata(model: Any) -> dict[str, Any]:
+    """Return the options of a UNO, which does not keep them, from its attributes and layers."""
+    first = model.fno_blocks[0]
+    norm = None if first.norm is None else type(first.norm[0]).__name__
+    padding = getattr(model.domain_padding, "domain_padding", None)
+    across = {type(layer).__name__ for layer in model.horizontal_skips.values()}
+    return {
+        "_name": "UNO",
+        "block_modes": [list(modes) for modes in model.uno_n_modes],
+        "block_channels": list(model.uno_out_channels),
+        "block_scalings": [list(s) if isinstance(s, Sequence) else s for s in model.uno_scalings],
+        "horizontal_skips": [list(pair) for pair in model.horizontal_skips_map.items()],
+        "horizontal_skip": sorted(across)[0] if across else "Flattened1dConv",
+        "fno_skip": first.fno_skip,
+        "channel_mlp_skip": first.channel_mlp_skip,
+        "norm": {"GroupNorm": "group_norm", "InstanceNorm": "instance_norm"}.get(norm or "", norm),
+        "preactivation": model.preactivation,
+        "separable": model.separable,
+        "domain_padding": list(padding) if isinstance(padding, Sequence) else padding,
+        "positional_embedding": model.positional_embedding,
+        "non_linearity": model.non_linearity,
+    }
 
 
 def _described(value: Any) -> Any:
@@ -110,6 +143,13 @@ def read_metadata(metadata: Any) -> Options:
         raise InvalidValueError(f"the state dict is of a {given['_name']}; expected one of {', '.join(_MODELS)}")
     settings: dict[str, Any] = {}
     n_modes, boundaries = given.get("n_modes"), None
+    blocks = {name: given.pop(name) for name in _BLOCKS if name in given} or None
+    if (given.get("_name") == "UNO") != (blocks is not None) or (blocks and set(blocks) != set(_BLOCKS)):
+        raise InvalidValueError(
+            f"the state dict is of a {given.get('_name')} with {sorted(blocks or ())}; expected a UNO with "
+            f"{', '.join(_BLOCKS)}: write it by neuraloperator_state"
+        )
+    spherical = given.get("conv_module") == "SphericalConv"
     for name, value in given.items():
         if name == "positional_embedding":
             settings["positional_grid"] = value is not None
@@ -121,19 +161,30 @@ def read_metadata(metadata: Any) -> Options:
             if value not in _NORMS:
                 raise _unrepresented(name, value, "None, 'group_norm' or 'instance_norm'")
             settings[name] = _NORMS[value]
-        elif name in ("stabilizer", "preactivation", "fno_skip", "channel_mlp_skip"):
+        elif name in ("stabilizer", "preactivation", "fno_skip", "channel_mlp_skip", "separable", "complex_data"):
             settings[name] = value
         elif name == "resolution_scaling_factor":
             if value is not None and any(np.ravel(np.asarray(value, float)) != 1):
-                raise _unrepresented(name, value, "None: the grid of the output is that of the input")
+                settings.update(resolution_scaling=_tuples(value), conventions="neuraloperator")
+        elif name == "sht_grids":
+            if len(value) > 1 or any(grid not in _CIRCLES for grid in value):
+                raise _unrepresented(name, value, "'equiangular' or 'legendre-gauss' in all layers")
+            if value:
+                settings["sphere"] = _CIRCLES[value[0]]
         elif name == "current_modes":
-            n_modes = _one_count(value, n_modes)
+            n_modes = n_modes if spherical or given.get("complex_data") else _one_count(value, n_modes)
         elif name in _REQUIRED:
             if any(entry not in _REQUIRED[name] for entry in (value if isinstance(value, list) else [value])):
                 raise _unrepresented(name, value, " or ".join(repr(v) for v in _REQUIRED[name]))
         elif name not in _IN_ARRAYS | _NO_EFFECT | {"max_n_modes"} and value is not None:
             raise _unrepresented(name, value, "an option of neuraloperator 2.0.0")
-    return Options(settings, n_modes and tuple(int(m) for m in n_modes), boundaries)
+    if settings.get("complex_data"):
+        settings["conventions"] = "neuraloperator"
+    if boundaries is not None and settings.get("complex_data"):
+        raise _unrepresented("positional_embedding", boundaries, "a grid from 0 to 1 for complex data")
+    if spherical:
+        settings.setdefault("sphere", "equiangular")
+    return Options(settings, n_modes and tuple(int(m) for m in n_modes), boundaries, blocks)
 
 
 def _as_dict(metadata: Any) -> dict[str, Any]:
@@ -151,6 +202,10 @@ def _as_dict(metadata: Any) -> dict[str, Any]:
         raise InvalidValueError(f"_metadata has {len(positional)} positional options; give those after `norm` by name")
     named: dict[str, Any] = {**plain, **dict(zip(_POSITIONAL, positional))}
     return named
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _one_count(counts: Any, n_modes: Any) -> list[int] | None:

@@ -13,7 +13,7 @@ from sci.distributed import Comm, agreed, allreduce_sum, form, sample, size, spl
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
 from sci.nn import copy_to_ranks, op, value_of
 from sci.nn.losses import relative_ratio
-from sci.operators.fno.model import FNO
+from sci.operators.fno.base import Operator
 from sci.operators.patches.windows import MultigridPatches, crop_patches
 
 __all__ = ["patch_loss", "patched_relative_l2", "predict_patches", "require_patches"]
@@ -67,13 +67,13 @@ def patched_relative_l2(
 
 @entry
 def patch_loss(
-    model: FNO, cut: MultigridPatches, comm: Comm = None
+    model: Operator, cut: MultigridPatches, comm: Comm = None
 ) -> Callable[[Mapping[str, Any], tuple[Array, Array]], Any]:
     """Return a loss for `sci.nn.train`, called there without `comm`: the patches of each batch are shared by the ranks.
 
     Parameters
     ----------
-    model : FNO
+    model : FNO, TFNO or UNO
         Takes `cut.channels(...)` channels, with `positional_grid=False` if `cut` appends the coordinates.
     cut : MultigridPatches
     comm : mpi4py communicator, optional
@@ -118,7 +118,7 @@ def patch_loss(
     return loss
 
 
-def require_patches(model: FNO, cut: MultigridPatches) -> None:
+def require_patches(model: Operator, cut: MultigridPatches) -> None:
     """Raise if the model appends coordinates to patches: they are those of a window, the same in every patch.
 
     Raises
@@ -142,12 +142,12 @@ def _share(cut: MultigridPatches, x: Array, comm: Comm) -> tuple[slice, np.ndarr
 
 
 @entry
-def predict_patches(model: FNO, cut: MultigridPatches, x: Array) -> Array:
+def predict_patches(model: Operator, cut: MultigridPatches, x: Array) -> Array:
     """Return the field (batch, out_channels, *grid) stitched from the model's output on every patch of `x`.
 
     Parameters
     ----------
-    model : FNO
+    model : FNO, TFNO or UNO
         Trained on such patches.
     cut : MultigridPatches
         How fields are cut.

@@ -11,6 +11,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import op
+from sci.operators.spectral.complex_fields import complex_spectral_convolution, joined, stacked
 from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
 from sci.operators.spectral.transform import synthesize_modes, transform_modes
 from sci.operators.spectral.weights import WeightFormat
@@ -132,6 +133,8 @@ class SpectralConv:
         factorization: str = "dense",
         rank_fraction: float = 1.0,
         tensor_rank: int | tuple[int, ...] | None = None,
+        separable: bool = False,
+        complex_data: bool = False,
         seed: int | np.random.Generator = 0,
         device: Device = "cpu",
     ) -> SpectralConv:
@@ -148,11 +151,16 @@ class SpectralConv:
             Share of the dense parameters, from which the ranks follow.
         tensor_rank : int or tuple of int, optional
             The ranks themselves, in place of `rank_fraction`.
+        separable : bool
+            One number for each channel and mode: channels are not mixed.
+        complex_data : bool
+            For complex fields: wavenumbers of both signs along the last axis, too, none of them given by symmetry.
         seed : int or numpy Generator
         device : "cpu" or "cuda"
         """
-        modes = stored_modes(check_modes(n_modes))
-        form = WeightFormat(in_channels, out_channels, modes, factorization, rank_fraction, tensor_rank)
+        modes = check_modes(n_modes) if complex_data else stored_modes(check_modes(n_modes))
+        kinds: dict[str, Any] = {"separable": separable, "complex_data": complex_data}
+        form = WeightFormat(in_channels, out_channels, modes, factorization, rank_fraction, tensor_rank, **kinds)
         xp, rng = namespace_of(device), np.random.default_rng(seed)
         parameters = form.initialize(rng, xp)
         bias = rng.normal(0, (2 / (in_channels + out_channels)) ** 0.5, out_channels)
@@ -163,12 +171,14 @@ class SpectralConv:
         names = tuple(self.form.shapes())
         weights = [parameters[name] for name in names]
         options: dict[str, Any] = {"names": names, "form": self.form, "grid": grid}
+        if self.form.complex_data:
+            return joined(complex_spectral_convolution(stacked(x), parameters["bias"], *weights, **options))
         return spectral_convolution(x, parameters["bias"], *weights, **options)
 
     def __call__(self, x: Array, grid: Sequence[int] | None = None) -> Array:
         """Return the output for `x` (batch, in, *grid), on `grid` if it is given, in the dtype of `x`."""
-        check_field(x, self.form.in_channels, len(self.form.modes))
-        return self.forward(as_dtype(self.parameters, x.dtype), x, grid)
+        check_field(x, self.form.in_channels, len(self.form.modes), complex_data=self.form.complex_data)
+        return self.forward(as_dtype(self.parameters, x.real.dtype), x, grid)
 
 
 def as_dtype(parameters: Mapping[str, Any], dtype: Any) -> dict[str, Any]:

@@ -34,16 +34,18 @@ def check_modes(n_modes: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(m) for m in counts)
 
 
-def check_field(x: Array, channels: int, dim: int) -> None:
-    """Raise unless `x` is (batch, channels, *grid) of float32 or float64 with `dim` grid axes.
+def check_field(x: Array, channels: int, dim: int, *, complex_data: bool = False) -> None:
+    """Raise unless `x` is (batch, channels, *grid) with `dim` grid axes, of float32 or float64, or of complex numbers.
 
     Raises
     ------
     ShapeError, DTypeError
     """
     dtype = getattr(x, "dtype", None)
-    if dtype not in (np.float32, np.float64):
-        raise DTypeError(f"the field is {dtype or type(x).__name__}; expected an array of float32 or float64")
+    kinds = (np.complex64, np.complex128) if complex_data else (np.float32, np.float64)
+    if dtype not in kinds:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise DTypeError(f"the field is {dtype or type(x).__name__}; expected an array of {names}")
     if x.ndim != dim + 2 or x.shape[1] != channels or 0 in x.shape:
         raise ShapeError(
             f"the field has shape {tuple(x.shape)}; expected (batch, {channels}, *grid) with {dim} grid axes"
@@ -74,10 +76,13 @@ def wavenumbers(kept: Sequence[int]) -> tuple[np.ndarray, ...]:
     return (*(np.arange(m) - m // 2 for m in kept[:-1]), np.arange(kept[-1]))
 
 
-def weight_window(stored: Sequence[int], kept: Sequence[int]) -> tuple[slice, ...]:
-    """Return the part of weights for `stored` modes that acts on `kept` ones: about the center, on the last from 0."""
-    leading = [slice(s // 2 - k // 2, s // 2 - k // 2 + k) for s, k in zip(stored[:-1], kept[:-1])]
-    return (*leading, slice(0, kept[-1]))
+def weight_window(stored: Sequence[int], kept: Sequence[int], *, centered: bool = False) -> tuple[slice, ...]:
+    """Return the part of weights for `stored` modes that acts on `kept` ones: about the center, on the last from 0.
+
+    With `centered` the last axis is as the others: its modes have both signs.
+    """
+    windows = [slice(s // 2 - k // 2, s // 2 - k // 2 + k) for s, k in zip(stored, kept)]
+    return tuple(windows) if centered else (*windows[:-1], slice(0, kept[-1]))
 
 
 def column_weights(grid: Sequence[int], kept: Sequence[int], dtype: Any) -> np.ndarray:

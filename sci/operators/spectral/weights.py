@@ -47,6 +47,10 @@ class WeightFormat:
         The ranks themselves, in place of `rank_fraction`.
     layers : int
         0, or the number of layers that share one factorized tensor with the layer as its first axis.
+    separable : bool
+        One number for each channel and mode in place of a matrix for each mode: channels are not mixed.
+    complex_data : bool
+        Of complex fields: the modes have both signs along every axis.
 
     Raises
     ------
@@ -66,8 +70,16 @@ class WeightFormat:
     rank_fraction: float = 1.0
     tensor_rank: int | tuple[int, ...] | None = None
     layers: int = 0
+    separable: bool = False
+    complex_data: bool = False
 
     def __post_init__(self) -> None:
+        if self.separable and (self.in_channels != self.out_channels or self.layers):
+            raise InvalidValueError(
+                f"separable weights of {self.in_channels} to {self.out_channels} channels"
+                f"{' of all layers together' * bool(self.layers)}; expected one number of channels, and weights of "
+                "each layer"
+            )
         if self.factorization not in FACTORIZATIONS:
             raise InvalidValueError(
                 f"factorization is {self.factorization!r}; expected one of {', '.join(FACTORIZATIONS)}"
@@ -81,6 +93,8 @@ class WeightFormat:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor that is factorized."""
+        if self.separable:
+            return (self.in_channels, *self.modes)
         lead = (self.layers,) if self.layers else ()
         return (*lead, self.in_channels, self.out_channels, *self.modes)
 
@@ -101,7 +115,8 @@ class WeightFormat:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter by name."""
         if self.factorization == "dense":
-            return {"weight": (*self.modes, self.in_channels, self.out_channels)}
+            channels = (self.in_channels,) if self.separable else (self.in_channels, self.out_channels)
+            return {"weight": (*self.modes, *channels)}
         return _FORMATS[self.factorization].array_shapes(self.shape, self.ranks())
 
     def initialize(self, rng: np.random.Generator, xp: ModuleType, dtype: Any = np.complex64) -> dict[str, Array]:
@@ -124,8 +139,10 @@ class WeightFormat:
 
     def steps(self) -> tuple[Step, ...]:
         """Return the contractions that take the spectrum "X" (*modes, batch, in) to "Y" (*modes, batch, out)."""
+        k = BATCH[: len(self.modes)]
+        if self.separable:
+            return (*_expansion(self.factorization, len(self.modes)), ("Y", "X", "weight", f"{k}bi,{k}i->{k}bi"))
         if self.factorization == "dense":
-            k = BATCH[: len(self.modes)]
             return (("Y", "X", "weight", f"{k}bi,{k}io->{k}bo"),)
         return _FORMATS[self.factorization].contraction(len(self.modes), bool(self.layers))
 
@@ -163,15 +180,15 @@ class WeightFormat:
 
     def _place(self, name: str, kept: Sequence[int], layer: int) -> Any:
         """Return the index of the part of a parameter that is used, or None for all of it."""
-        window = weight_window(self.modes, kept)
+        window = weight_window(self.modes, kept, centered=self.complex_data)
         if self.factorization == "dense":
             return None if tuple(kept) == self.modes else window
         if not name.startswith("factor_"):
             return None
         axis = int(name.removeprefix("factor_"))
-        mode = axis - 2 - bool(self.layers)
-        if mode == -3:
+        if self.layers and axis == 0:
             return layer
+        mode = axis - (1 if self.separable else 2) - bool(self.layers)
         if mode < 0 or kept[mode] == self.modes[mode]:
             return None
         return (*(slice(None),) * _FORMATS[self.factorization].factor_axis(axis), window[mode])
@@ -193,9 +210,45 @@ class WeightFormat:
         return _FORMATS[self.factorization].from_arrays({name: parameters[name] for name in self.shapes()})
 
     def to_dense(self, parameters: Mapping[str, Array], layer: int = 0) -> Array:
-        """Return the dense weights (in, out, *modes) of one layer."""
+        """Return the dense weights (in, out, *modes) of one layer; (channels, *modes) if they are separable."""
         xp, dim = namespace(*parameters.values()), len(self.modes)
         dtype = next(iter(parameters.values())).dtype
+        if self.separable:
+            ones = xp.ones((*self.modes, 1, self.in_channels), dtype)
+            return xp.moveaxis(self.mix(ones, parameters)[0][..., 0, :], dim, 0)
         unit = xp.broadcast_to(xp.eye(self.in_channels, dtype=dtype), (*self.modes, self.in_channels, self.in_channels))
         dense, _ = self.mix(unit, parameters, layer)
         return xp.moveaxis(dense, (dim, dim + 1), (0, 1))
+
+
+def _expansion(factorization: str, n_modes: int) -> tuple[Step, ...]:
+    """Return the contractions that make "weight" (*modes, channels) of a separable tensor (channels, *modes)."""
+    k, core = BATCH[:n_modes], "acde"[1 : 1 + n_modes]
+    if factorization == "tucker":
+        steps, name, done = [("mixed", "factor_0", "core", f"ia,a{core}->i{core}")], "mixed", ""
+        for axis in range(n_modes):
+            rest, last = core[axis + 1 :], axis == n_modes - 1
+            target = f"{k}i" if last else f"i{k[: axis + 1]}{rest}"
+            made = "weight" if last else f"expanded_{axis}"
+            steps.append(
+                (made, name, f"factor_{axis + 1}", f"i{done}{core[axis]}{rest},{k[axis]}{core[axis]}->{target}")
+            )
+            name, done = made, k[: axis + 1]
+        return tuple(steps)
+    if factorization == "cp":
+        steps, name = [], "weights"
+        for axis in range(n_modes):
+            made = f"expanded_{axis}"
+            steps.append((made, name, f"factor_{axis + 1}", f"{k[:axis]}r,{k[axis]}r->{k[: axis + 1]}r"))
+            name = made
+        return (*steps, ("weight", name, "factor_0", f"{k}r,ir->{k}i"))
+    if factorization == "tt":
+        steps, name = [], "factor_0"
+        for axis in range(n_modes):
+            last, left = axis == n_modes - 1, core[axis]
+            made = "weight" if last else f"joined_{axis}"
+            right, target = ("", f"{k}i") if last else (core[axis + 1], f"i{k[: axis + 1]}{core[axis + 1]}")
+            steps.append((made, name, f"factor_{axis + 1}", f"i{k[:axis]}{left},{left}{k[axis]}{right}->{target}"))
+            name = made
+        return tuple(steps)
+    return ()

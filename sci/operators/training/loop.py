@@ -12,12 +12,11 @@ from sci.backend import Array, to_host
 from sci.distributed import Comm, agreed, allgather_rows, sample, size, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train, with_roles
-from sci.operators.fno.config import FNOConfig
-from sci.operators.fno.model import FNO
+from sci.operators.fno.base import Operator
+from sci.operators.fno.config import OperatorConfig
 from sci.operators.patches.parallel import patch_loss
 from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import as_dtype
-from sci.operators.spectral.modes import kept_modes, stored_modes
 from sci.operators.training.config import TrainingConfig
 from sci.operators.training.data import SquareSymmetries, digest
 from sci.operators.training.errors import relative_errors
@@ -28,7 +27,7 @@ __all__ = ["batch_loss", "require_fitting", "train_operator"]
 
 @collective_entry
 def train_operator(
-    model: FNO,
+    model: Operator,
     x: Array,
     y: Array,
     config: TrainingConfig,
@@ -45,7 +44,7 @@ def train_operator(
 
     Parameters
     ----------
-    model : FNO
+    model : FNO, TFNO, SFNO or UNO
         Where to start; not changed.
     x, y : (n, channel, *grid) arrays
         Inputs and outputs, of the precision of the training: float32, or float64 for parameters that are.
@@ -116,7 +115,7 @@ def train_operator(
         data, passes, horizon = SquareSymmetries(data[0], data[1], config, seed), 1, horizon / config.epochs
 
     def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
-        trained = TrainedOperator(FNO.of(model.config, parameters), inputs, outputs, patches)
+        trained = TrainedOperator(type(model).of(model.config, parameters), inputs, outputs, patches)
         found: dict[str, float] = {}
         for name, (a, b) in (tests or {}).items():
             found.update(_metrics(name, relative_errors(_predicted(trained, a, comm), b, periodic=config.periodic)))
@@ -156,7 +155,9 @@ def _predicted(trained: TrainedOperator, x: Array, comm: Comm) -> Array:
     return allgather_rows(trained(own) if len(own) else like[:0], comm)
 
 
-def require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None) -> None:
+def require_fitting(
+    model: Operator, x: Array, y: Array, config: TrainingConfig, patches: MultigridPatches | None
+) -> None:
     """Raise ShapeError or InvalidValueError for samples that a model cannot be trained on."""
     channels = x.shape[1] if patches is None else patches.channels(x.shape[1], x.ndim - 2)
     if len(x) != len(y) or channels != model.config.in_channels or y.shape[1] != model.config.out_channels:
@@ -165,25 +166,47 @@ def require_fitting(model: FNO, x: Array, y: Array, config: TrainingConfig, patc
             f"x {tuple(x.shape)}{cut} and y {tuple(y.shape)} do not fit a model of {model.config.in_channels} input "
             f"and {model.config.out_channels} output channels; expected (n, channel, *grid) with one n"
         )
-    grid = x.shape[2:] if patches is None else patches.window(x.shape[2:])
-    _require_modes(model.config, grid)
+    grid = tuple(x.shape[2:]) if patches is None else patches.window(x.shape[2:])
+    if len(grid) == model.config.dim:  # the model says what is wrong with another field
+        _require_modes(model.config, grid)
+        _require_grid(model.config, grid, tuple(y.shape[2:]), patches)
     if patches is not None and config.loss != "l2":
         raise InvalidValueError(f"loss is {config.loss!r}; expected 'l2' for patches, whose halos are not compared")
 
 
-def _require_modes(config: FNOConfig, grid: tuple[int, ...]) -> None:
-    """Refuse modes that the grid of the samples does not hold, whose weights would stay as they were drawn."""
-    padded = [n + 2 * round(p * n) for p, n in zip(config.paddings, grid)]
-    if len(padded) != config.dim:
-        return  # the model says what is wrong with the field
-    kept, stored = kept_modes(config.n_modes, padded), stored_modes(config.n_modes)
-    if kept != stored:
-        with_zeros = "" if tuple(padded) == tuple(grid) else f", {' x '.join(map(str, padded))} with the padding,"
+def _require_grid(
+    config: OperatorConfig, grid: tuple[int, ...], truth: tuple[int, ...], patches: MultigridPatches | None
+) -> None:
+    """Refuse outputs on another grid than the model's."""
+    found = config.output_grid(grid)
+    if patches is not None:
+        if found != grid:
+            raise InvalidValueError(
+                f"the model takes {grid} points of a patch to {found}; expected a model of one grid"
+            )
+    elif found != truth:
+        raise ShapeError(f"y is on {truth} points, and the model takes {grid} points to {found}; expected one grid")
+
+
+def _require_modes(config: OperatorConfig, grid: tuple[int, ...]) -> None:
+    """Refuse modes that the grids of the blocks do not hold, whose weights would stay as they were drawn."""
+    grids = config.grids(grid)
+    for index, layer in enumerate(config.layers):
+        ends = grids[index : index + 2]
+        if layer.kept(*ends, sphere=config.sphere is not None) == layer.form.modes:
+            continue
+        least, own = tuple(map(min, *ends)), f"the modes of block {index} are" if config.scaled else "n_modes is"
+        padded = "" if grids[0] == tuple(grid) else f", {' x '.join(map(str, grids[0]))} with the padding,"
+        where = f" of the block, from samples on {_times(grid)}{padded}," if config.scaled else padded
         raise InvalidValueError(
-            f"n_modes is {config.n_modes}, and samples on {' x '.join(map(str, grid))} points{with_zeros} have no "
-            f"more than {tuple(padded)} modes: the weights of the others would stay as they were drawn, and spoil "
-            f"predictions on finer grids; expected at most {tuple(padded)}"
+            f"{own} {layer.n_modes}, and samples on {_times(ends[0] if config.scaled else grid)} points{where} have no "
+            f"more than {least} modes: the weights of the others would stay as they were drawn, and spoil predictions "
+            f"on finer grids; expected at most {least}"
         )
+
+
+def _times(grid: tuple[int, ...]) -> str:
+    return " x ".join(map(str, grid))
 
 
 def _warn_of_constants(y: Array) -> None:
@@ -198,7 +221,7 @@ def _warn_of_constants(y: Array) -> None:
 
 
 def batch_loss(
-    model: FNO, config: TrainingConfig, patches: MultigridPatches | None
+    model: Operator, config: TrainingConfig, patches: MultigridPatches | None
 ) -> Callable[[Mapping[str, Any], Any], Any]:
     """Return the loss of a batch (x, y) of standardized fields."""
     if patches is not None:

@@ -9,10 +9,13 @@ from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite
 from sci.errors import InvalidValueError
 from sci.nn import ModelState, Standardizer
+from sci.operators.fno.base import Operator
 from sci.operators.fno.config import FNOConfig
-from sci.operators.fno.model import FNO, TFNO
+from sci.operators.fno.model import FNO, SFNO, TFNO
 from sci.operators.patches.parallel import predict_patches
 from sci.operators.patches.windows import MultigridPatches
+from sci.operators.uno.config import UNOConfig
+from sci.operators.uno.model import UNO
 
 __all__ = ["TrainedOperator"]
 
@@ -24,7 +27,7 @@ class TrainedOperator:
 
     Parameters
     ----------
-    model : FNO
+    model : FNO, TFNO, SFNO or UNO
     inputs, outputs : Standardizer or None
     patches : MultigridPatches or None
         The model takes patches of the fields, and its outputs are stitched.
@@ -40,7 +43,7 @@ class TrainedOperator:
     (3, 1, 9, 8)
     """
 
-    model: FNO
+    model: Operator
     inputs: Standardizer | None = None
     outputs: Standardizer | None = None
     patches: MultigridPatches | None = None
@@ -79,7 +82,7 @@ class TrainedOperator:
                 options[f"{name}_eps"] = standardizer.eps
                 parameters[f"standardizer.{name}.mean"] = standardizer.mean
                 parameters[f"standardizer.{name}.std"] = standardizer.std
-        return ModelState("FNO", options, parameters)
+        return ModelState("UNO" if isinstance(self.model, UNO) else "FNO", options, parameters)
 
     @classmethod
     def from_state(cls, model: ModelState) -> TrainedOperator:
@@ -91,19 +94,23 @@ class TrainedOperator:
             If `model` is another kind of model, or its parts do not fit together.
         """
         config = _current_names(model.options.get("config"))
-        if model.name != "FNO" or not config:
-            raise InvalidValueError(f"the model is of the kind {model.name}; expected an FNO that was trained here")
+        if model.name not in ("FNO", "UNO") or not config:
+            raise InvalidValueError(
+                f"the model is of the kind {model.name}; expected an FNO or a UNO that was trained here"
+            )
         own = {n: p for n, p in model.parameters.items() if n.partition(".")[0] not in _STANDARDIZERS}
-        kind = TFNO if model.options.get("class") == "TFNO" else FNO
+        kind: type[Operator] = _CLASSES.get(str(model.options.get("class")), FNO)
+        settings: type[FNOConfig | UNOConfig] = UNOConfig if kind is UNO else FNOConfig
         patches = model.options.get("patches")
         return cls(
-            kind.of(FNOConfig.from_options(config), own),
+            kind.of(settings.from_options(config), own),
             _standardizer(model, "inputs"),
             _standardizer(model, "outputs"),
             None if patches is None else MultigridPatches(**patches),
         )
 
 
+_CLASSES: dict[str, type[Operator]] = {"FNO": FNO, "TFNO": TFNO, "SFNO": SFNO, "UNO": UNO}
 _STANDARDIZERS = ("standardizer", "normalizer", "normaliser")
 """What the arrays of standardizers are named after; the last two in files of schema 1."""
 

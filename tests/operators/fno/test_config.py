@@ -11,7 +11,7 @@ from sci.operators import FNOConfig
 def test_what_follows_from_the_options():
     config = FNOConfig([4, 6], 2, 3, 8, 3, domain_padding=[0.1, 0], tensor_rank=[2, 2, 2, 2], factorization="tucker")
     assert (config.dim, config.paddings, config.fused) == (2, (0.1, 0.0), True)
-    assert config.widths() == {"lifting": (4, 16, 8), "projection": (8, 16, 3), "mlp": (8, 4, 8)}
+    assert config.widths() == {"lifting": (4, 16, 8), "projection": (8, 16, 3)}
     assert config.form().ranks() == (2, 2, 2, 2)
     assert hash(config) == hash(
         FNOConfig((4, 6), 2, 3, 8, 3, domain_padding=(0.1, 0), tensor_rank=(2,) * 4, factorization="tucker")

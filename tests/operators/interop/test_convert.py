@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,19 @@ import pytest
 
 from sci.errors import InvalidValueError
 from sci.io import read_state_dict
-from sci.operators import FNO, TFNO, from_neuraloperator
+from sci.operators import FNO, SFNO, TFNO, UNO, from_neuraloperator
 
 DATA = Path(__file__).parents[2] / "data"
 
 
-@pytest.mark.parametrize("name", ["fno", "tfno"])
+CLASSES = {"fno": FNO, "tfno": TFNO, "sfno": SFNO, "complex": FNO, "separable": FNO, "scaled": FNO, "uno": UNO}
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_stored_models(name):
-    model = from_neuraloperator(read_state_dict(DATA / f"neuraloperator_{name}.npz"), assume_defaults=True)
-    assert type(model) is {"fno": FNO, "tfno": TFNO}[name]
+    state = read_state_dict(DATA / f"neuraloperator_{name}.npz")
+    model = from_neuraloperator(state, assume_defaults="_metadata" not in state)
+    assert type(model) is CLASSES[name]
     with np.load(DATA / f"neuraloperator_{name}_output.npz") as stored:
         x, y = stored["x"], stored["y"]
     np.testing.assert_allclose(model(x), y, rtol=0, atol=1e-5 * np.abs(y).max())
@@ -76,3 +80,26 @@ def test_of_more_stored_modes_those_in_use_are_kept():
     np.testing.assert_array_equal(model.parameters["blocks.0.spectral.weight"], kept)
     with pytest.raises(InvalidValueError, match="at most as many"):
         from_neuraloperator(with_metadata(n_modes=[8, 6], args=[]))
+
+
+def test_other_conventions_are_other_outputs():
+    """The right transforms of the same weights differ from that library's, which misplaces wavenumbers."""
+    for name in ("scaled", "complex", "uno"):
+        model = from_neuraloperator(read_state_dict(DATA / f"neuraloperator_{name}.npz"))
+        assert model.config.conventions == "neuraloperator"
+        right = type(model).of(replace(model.config, conventions="exact"), model.parameters)
+        with np.load(DATA / f"neuraloperator_{name}_output.npz") as stored:
+            x, y = stored["x"], stored["y"]
+        assert right(x).shape == y.shape
+        assert np.abs(right(x) - y).max() > 1e-3 * np.abs(y).max()
+
+
+def test_a_uno_that_does_not_fit_is_refused():
+    state = read_state_dict(DATA / "neuraloperator_uno.npz")
+    for changed, message in (
+        ({**state, "extra": np.zeros(3)}, "extra"),
+        ({n: a for n, a in state.items() if n != "fno_blocks.1.convs.0.bias"}, r"convs\.1\.bias"),
+        ({**state, "projection.fcs.0.bias": np.zeros(3, np.float32)}, "do not fit"),
+    ):
+        with pytest.raises(InvalidValueError, match=message):
+            from_neuraloperator(changed)

@@ -17,7 +17,8 @@ from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, recv
 from sci.errors import InvalidValueError
 from sci.io import PointSet, load, read_points
 from sci.nn import collect_activations
-from sci.operators import FNO, TrainedOperator, as_fields
+from sci.operators import TrainedOperator, as_fields
+from sci.operators.fno.base import Operator
 
 __all__ = ["Points", "principal_places", "read_inputs", "read_labels"]
 
@@ -195,7 +196,7 @@ def _loaded(path: Path) -> Any:
 def _as_inputs(model: Any, x: np.ndarray, path: Path) -> np.ndarray:
     """Return samples as the model takes them: fields of an operator have a channel, and are float32."""
     inner = model.model if isinstance(model, TrainedOperator) else model
-    if not isinstance(inner, FNO):
+    if not isinstance(inner, Operator):
         return x
     return np.asarray(as_fields(x, inner.config.dim, f"{path}: the samples")).astype(np.float32, copy=False)
 

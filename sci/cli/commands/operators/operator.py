@@ -131,8 +131,8 @@ def training_config(a: argparse.Namespace, samples: Samples) -> TrainingConfig:
 def training_bound(a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray) -> float:
     """Return the bytes that a training takes at most, from the shapes of arrays."""
     points, width = math.prod(x.shape[2:]), model.config.hidden_channels
-    activations = 400.0 * float(a.batch) * points * width * (model.config.n_layers + 2)
-    return 5 * (x.nbytes + y.nbytes) + 128.0 * model.n_parameters + activations
+    activations = 400.0 * float(a.batch) * points * float(width) * (model.config.n_layers + 2)
+    return float(5 * (x.nbytes + y.nbytes) + 128.0 * model.n_parameters + activations)
 
 
 def _fits(

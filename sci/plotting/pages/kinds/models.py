@@ -31,7 +31,7 @@ def _model(contents: Contents) -> Iterator[Panel]:
     yield from parameter_panels(flatten_tree(state.parameters))
 
 
-@figures_of("fno", "tfno")
+@figures_of("fno", "tfno", "sfno", "uno")
 def _fno(contents: Contents) -> Iterator[Panel]:
     yield from _operator_panels(contents.object)
 

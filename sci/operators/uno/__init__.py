@@ -1,0 +1,1 @@
+"""U-shaped neural operators."""
