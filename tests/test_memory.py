@@ -15,6 +15,7 @@ from sci.io import join_parts, read_slabs, save, save_slabs
 from sci.linalg import PackedPoints, lanczos, nearest_k
 from sci.nn import Tape, checkpoint, gelu
 from sci.operators import FNO
+from sci.options import options
 from sci.potentials import Particles, PotentialGrid, interaction_energy
 from sci.sequence import TransNormer
 from sci.solvers import (
@@ -48,12 +49,13 @@ class Row(NamedTuple):
 
 
 def measured(run: Callable[[], Any]) -> tuple[int, int]:
-    """Return the kept and the largest memory of a second call."""
-    run()
-    tracemalloc.start()
-    result = run()
-    found = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    """Return the kept and the largest memory of a second call, on one thread, for which the docstrings speak."""
+    with options(threads=1):
+        run()
+        tracemalloc.start()
+        result = run()
+        found = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
     del result
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -232,6 +232,7 @@ def k_means(
     k: int,
     *,
     start: Array | None = None,
+    starts: int = 1,
     maxiter: int = 100,
     seed: int = 0,
     comm: Comm = None,
@@ -245,10 +246,12 @@ def k_means(
         From 1 to the number of points of all ranks that differ.
     start : (k, D), optional
         First centers; drawn by k-means++ unless given.
+    starts : int
+        Draws of first centers; the clusters of the smallest inertia are returned.
     maxiter : int
         Rounds of assignment at most.
     seed : int
-        Of k-means++.
+        Of k-means++; draw j takes seed + j.
     comm : mpi4py communicator, optional
         Each rank holds points of its own.
 
@@ -266,8 +269,8 @@ def k_means(
     -----
     2 n k D flops an iteration and no n x k matrix; k-means++ costs as much as one iteration per ten centers.
     Sums over points are exact integers, so that every rank count gives the same labels and centers bit for bit. A
-    center without points moves to the point farthest from its center. The result is a local minimum: several seeds
-    tell how far it depends on the start. Collective over `comm`.
+    center without points moves to the point farthest from its center. The result is a local minimum, the lower the more
+    `starts`. Collective over `comm`.
 
     References
     ----------
@@ -285,24 +288,33 @@ def k_means(
         xp, d = namespace(packed.array), packed.array.shape[1]
         if start is not None:
             start = to_host(as_finite(start, "start", shape=(k, d), dtype=packed.array.dtype))
-        agreement.same(k=k, maxiter=maxiter, seed=seed, start=start, d=d, dtype=str(packed.array.dtype))
+        dtype = str(packed.array.dtype)
+        agreement.same(k=k, starts=starts, maxiter=maxiter, seed=seed, start=start, d=d, dtype=dtype)
         agreement.gather(len(packed))
-        if k < 1 or maxiter < 1:
-            raise InvalidValueError(f"k is {k} and maxiter {maxiter}; expected positive integers")
+        if k < 1 or maxiter < 1 or starts < 1:
+            raise InvalidValueError(f"k is {k}, starts {starts}, maxiter {maxiter}; expected positive integers")
+        if start is not None and starts > 1:
+            raise InvalidValueError(f"starts is {starts}, and start gives the first centers; leave out one of them")
     points = _Points(packed, agreement.table[:, 0], comm)
     if k > points.total:
         raise InvalidValueError(f"k is {k}, but there are {points.total} points; choose fewer clusters")
-    centers = _plus_plus(points, k, seed) if start is None else start
+    draws = (_plus_plus(points, k, seed + j) if start is None else start for j in range(starts))
+    found = min((_descended(points, centers, maxiter) for centers in draws), key=lambda clusters: clusters.inertia)
+    device = {name: to_device(getattr(found, name), xp) for name in ("centers", "labels", "squared")}
+    return replace(found, **device)
+
+
+def _descended(points: _Points, centers: np.ndarray, maxiter: int) -> Clusters:
+    """Return the clusters at which Lloyd's steps from `centers` end."""
     squared, labels = points.nearest(centers)
-    changed, iterations = True, 0
-    for _ in progress(range(maxiter), "k-means", show=rank_of(comm) == 0):
+    changed, iterations, k = True, 0, len(centers)
+    for _ in progress(range(maxiter), "k-means", show=rank_of(points.comm) == 0):
         centers, before, iterations = points.means(labels, squared, k), labels, iterations + 1
         squared, labels = points.nearest(centers)
-        changed = bool(allreduce_sum(np.array([(labels != before).sum()]), comm)[0])
+        changed = bool(allreduce_sum(np.array([(labels != before).sum()]), points.comm)[0])
         if not changed:
             break
-    inertia = float(allgather_rows(squared.astype(float), comm).sum())
-    centers, labels, squared = (to_device(a, xp) for a in (centers, labels, squared))
+    inertia = float(allgather_rows(squared.astype(float), points.comm).sum())
     return Clusters(centers, labels, squared, inertia, iterations, not changed)
 
 

@@ -323,6 +323,7 @@ DIFFER: dict[str, Body] = {
         }.items()
     },
     "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
+    "k_means:starts": lambda c, odd, _: ensembles.k_means(POINTS, 2, starts=1 + odd, comm=c),
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),
     "k_means:start": lambda c, odd, _: ensembles.k_means(POINTS, 2, start=POINTS[:2] + odd, comm=c),
     "prototype_scores:centers": lambda c, odd, _: ensembles.prototype_scores(POINTS, POINTS[:2] + odd, comm=c),

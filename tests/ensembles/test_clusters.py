@@ -37,6 +37,16 @@ def test_the_result_is_a_fixed_point_of_both_steps() -> None:
     np.testing.assert_allclose(found.inertia, (distances.min(axis=1) ** 2).sum(), rtol=1e-13)
 
 
+def test_the_best_of_several_starts_is_kept() -> None:
+    x = RNG.normal(size=(400, 3))
+    alone = [k_means(x, 25, seed=seed) for seed in range(7, 12)]
+    found = k_means(x, 25, starts=5, seed=7)
+    best = min(alone, key=lambda clusters: clusters.inertia)
+    assert len({one.inertia for one in alone}) > 1
+    assert found.inertia == best.inertia
+    np.testing.assert_array_equal(found.labels, best.labels)
+
+
 def test_every_step_descends() -> None:
     x, start = RNG.normal(size=(300, 2)), RNG.normal(size=(12, 2))
     inertia = [k_means(x, 12, start=start, maxiter=m).inertia for m in range(1, 8)]
@@ -125,6 +135,8 @@ def test_the_representative_of_a_center_is_its_nearest_point() -> None:
     [
         (lambda: k_means(BLOBS, 201), "k is 201, but there are 200 points"),
         (lambda: k_means(BLOBS, 0), "k is 0"),
+        (lambda: k_means(BLOBS, 2, starts=0), "starts 0"),
+        (lambda: k_means(BLOBS, 2, start=BLOBS[:2], starts=2), "leave out one"),
         (lambda: k_means(np.ones((5, 2)), 2), "only 1 points differ"),
         (lambda: k_means(BLOBS, 3, start=np.ones((2, 4))), "start has shape"),
         (lambda: k_means(BLOBS * np.inf, 2), "NaN or infinite"),

@@ -51,7 +51,7 @@ def dimension_needs(n: int, d: int, dtype: Any, methods: Sequence[str], neighbor
     return Needs(memory, seconds)
 
 
-def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) -> Needs:
+def clusters_needs(x: np.ndarray, n: int, k: int, starts: int, maxiter: int, ranks: int = 1) -> Needs:
     """Return the needs of k-means of n points, of which rank 0 holds `x`, by steps on a part of them.
 
     The number of iterations is that of the part with as many points a cluster.
@@ -65,7 +65,7 @@ def clusters_needs(x: np.ndarray, n: int, k: int, maxiter: int, ranks: int = 1) 
     begin = attempt(lambda: k_means(packed, len(centers), start=centers, maxiter=1), repeats=3).seconds
     fewer = max(1, min(len(centers), round(k * len(part) / n)))
     iterations = k_means(packed, fewer, start=part[:fewer], maxiter=maxiter).iterations
-    share = n / len(part) / ranks
+    share = starts * n / len(part) / ranks
     sums = max(0.0, begin - 2 * assign) / 2
     seconds = {
         "k-means++": 1.5 * k * draw * share,

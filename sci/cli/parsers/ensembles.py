@@ -115,6 +115,7 @@ def _add_distance(parser: Any) -> None:
 def _add_kmeans(parser: Any) -> None:
     parser.add_argument("--maxiter", type=COUNT, default=100, metavar="N", help="largest number of iterations (100)")
     parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="of the first centers (0)")
+    parser.add_argument("--starts", type=COUNT, default=1, metavar="N", help="first centers to try; keep the best (1)")
 
 
 def _add_reading(parser: Any) -> None:

@@ -37,7 +37,7 @@ def test_the_time_of_a_dimension_is_quadratic_and_shared_by_ranks() -> None:
 
 def test_the_time_of_clusters_grows_with_their_number() -> None:
     x = RNG.normal(size=(3000, 6))
-    few, many = (clusters_needs(x, 300_000, k, 10) for k in (20, 200))
+    few, many = (clusters_needs(x, 300_000, k, 1, 10) for k in (20, 200))
     assert 2 < sum(many.seconds.values()) / sum(few.seconds.values()) < 500
 
 

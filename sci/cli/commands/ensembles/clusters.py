@@ -101,7 +101,7 @@ def _fits(a: argparse.Namespace, points: Points, k: int) -> bool:
     n, d, each = points.total, points.x.shape[1], points.x.dtype.itemsize
     return goes_on(
         a,
-        lambda: clusters_needs(points.x, n, k, a.maxiter, size(a.comm)),
+        lambda: clusters_needs(points.x, n, k, a.starts, a.maxiter, size(a.comm)),
         bound=3.0 * n * d * each / size(a.comm) + 60.0 * n + 40.0 * k * d,
         disk=file_bytes(32.0 * n + k * d * each, 12),
         outputs=[a.output, a.frames, a.plot],
@@ -112,7 +112,7 @@ def _fits(a: argparse.Namespace, points: Points, k: int) -> bool:
 
 def _clusters(a: argparse.Namespace, points: Points, k: int) -> tuple[Clusters | None, np.ndarray | None]:
     """Return on rank 0 the clusters of the points of all ranks, and the places of all points on a plane."""
-    found = k_means(points.x, k, maxiter=a.maxiter, seed=a.seed, comm=a.comm)
+    found = k_means(points.x, k, starts=a.starts, maxiter=a.maxiter, seed=a.seed, comm=a.comm)
     labels, squared = rows_to_first(a.comm, found.labels), rows_to_first(a.comm, found.squared)
     places = principal_places(points.x, points.total, a.comm)
     if labels is None or squared is None:
