@@ -24,10 +24,11 @@ SCI_DEVICE Place place_of(const i64 run, const i64 runs, const i64 width, const 
     return {row, column, row / rows1 * step0 + row % rows1 * step1 + column};
 }
 
-// sum[o][v] += weight[c, t, o] x[at[v] + c channel + offsets[t]] over channels c and taps t.
+// sum[o][v] += weight[c, chosen[t], o] x[at[v] + c channel + offsets[t]] over channels c and taps t.
 template <typename T, int OUT, int PART, int V>
 SCI_DEVICE void add_products(const T* __restrict__ x, const i64 (&at)[V], const i64* __restrict__ offsets,
-                             const T* __restrict__ weight, const i64 inputs, const i64 taps, const i64 channel,
+                             const i64* __restrict__ chosen, const T* __restrict__ weight, const i64 inputs,
+                             const i64 taps, const i64 all, const i64 channel,
                              typename Cells<T>::Vector (&sum)[PART][V]) {
     const T* from[V];
     SCI_UNROLL
@@ -36,27 +37,32 @@ SCI_DEVICE void add_products(const T* __restrict__ x, const i64 (&at)[V], const 
         SCI_ROLLED
         for (i64 t = 0; t < taps; ++t) {
             const i64 offset = c * channel + offsets[t];
+            const T* factors = weight + (c * all + chosen[t]) * OUT;
+            typename Cells<T>::Vector cells[V];
             SCI_UNROLL
-            for (int v = 0; v < V; ++v) {
-                const typename Cells<T>::Vector cells = Cells<T>::load(from[v] + offset);
+            for (int v = 0; v < V; ++v) cells[v] = Cells<T>::load(from[v] + offset);
+            SCI_UNROLL
+            for (int o = 0; o < PART; ++o) {
+                const typename Cells<T>::Vector factor = Cells<T>::load_one(factors + o);
                 SCI_UNROLL
-                for (int o = 0; o < PART; ++o) sum[o][v] += weight[o] * cells;
+                for (int v = 0; v < V; ++v) sum[o][v] += factor * cells[v];
             }
-            weight += OUT;
         }
     }
 }
 
-// out[b, g, o, row, cell] = bias[o] + sum over c and t of weight[o, c, t] x[b, g, c, place of the cell + offsets[t]].
-// A block has `chunk` tiles of cells and `span` tiles of OUT outputs; outputs beyond the last have weights of zero and
+// out[p, b, g, o, row, cell] = bias[o] + the sum over channels c and the first counts[p] taps t of
+// weight[o, c, chosen[p, t]] x[b, g, c, place of the cell + offsets[p, t]], for parts p that have taps of their own: one
+// for a convolution, one a phase of a stride for its adjoint. A block has `chunk` tiles of cells and `span` tiles of OUT outputs; outputs beyond the last have weights of zero and
 // are not stored.
 // Instances: <float|double, 1|2|4|8>
 template <typename T, int OUT>
-SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ offsets /*[taps]*/,
-                    const T* __restrict__ weight /*[groups, tiles, inputs, taps, OUT]*/,
+SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ offsets /*[parts, taps]*/,
+                    const i64* __restrict__ chosen /*[parts, taps]*/, const i64* __restrict__ counts /*[parts]*/,
+                    const T* __restrict__ weight /*[groups, tiles, inputs, all, OUT]*/,
                     const T* __restrict__ bias /*[groups, tiles, OUT]*/,
-                    T* __restrict__ out /*[batch, groups, outputs, rows, pitch]*/, const i64 batch, const i64 groups,
-                    const i64 tiles, const i64 inputs, const i64 taps, const i64 outputs, const i64 rows, const i64 pitch,
+                    T* __restrict__ out /*[parts, batch, groups, outputs, rows, pitch]*/, const i64 parts, const i64 batch, const i64 groups,
+                    const i64 tiles, const i64 inputs, const i64 taps, const i64 all, const i64 outputs, const i64 rows, const i64 pitch,
                     const i64 width, const i64 rows1, const i64 step0, const i64 step1, const i64 channel,
                     const i64 chunk, const i64 span) {
     using C = Cells<T>;
@@ -64,8 +70,9 @@ SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __r
     constexpr int V = C::SUMS / PART < 8 ? C::SUMS / PART : 8;
     const i64 runs = ceil_div(width, C::WIDTH), total = rows * runs, chunks = ceil_div(total, chunk * V);
     const i64 spans = ceil_div(tiles, span);
-    for (i64 block = blockIdx.x; block < batch * groups * chunks * spans; block += gridDim.x) {
-        const i64 image = block / (chunks * spans), g = image % groups;
+    for (i64 block = blockIdx.x; block < parts * batch * groups * chunks * spans; block += gridDim.x) {
+        const i64 target_image = block / (chunks * spans), image = target_image % (batch * groups), g = image % groups;
+        const i64 own = target_image / (batch * groups);
         const i64 first = block / spans % chunks * chunk * V, last = lower(total, first + chunk * V);
         const T* source = x + image * inputs * channel;
         for (i64 tile = block % spans * span; tile < lower(tiles, (block % spans + 1) * span); ++tile) {
@@ -81,14 +88,15 @@ SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __r
                 SCI_UNROLL
                 for (int part = 0; part < OUT; part += PART) {
                     const i64 o = tile * OUT + part;
-                    const T* scale = weight + (g * tiles + tile) * inputs * taps * OUT + part;
+                    const T* scale = weight + (g * tiles + tile) * inputs * all * OUT + part;
                     typename C::Vector sum[PART][V];
                     SCI_UNROLL
                     for (int r = 0; r < PART; ++r)
                         SCI_UNROLL
                         for (int v = 0; v < V; ++v) sum[r][v] = typename C::Vector{} + bias[(g * tiles + tile) * OUT + part + r];
-                    add_products<T, OUT, PART, V>(source, at, offsets, scale, inputs, taps, channel, sum);
-                    T* target = out + (image * outputs + o) * rows * pitch;
+                    add_products<T, OUT, PART, V>(source, at, offsets + own * taps, chosen + own * taps, scale, inputs,
+                                                  counts[own], all, channel, sum);
+                    T* target = out + (target_image * outputs + o) * rows * pitch;
                     SCI_UNROLL
                     for (int r = 0; r < PART; ++r)
                         if (o + r < outputs)
@@ -116,7 +124,7 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                             const i64 step0, const i64 step1, const i64 channel) {
     using C = Cells<T>;
     constexpr int Q = C::SUMS / OUT < 8 ? C::SUMS / OUT : 8, RANGE = C::HOST ? 36 : 1;
-    const i64 runs = pitch / C::WIDTH, total = rows * runs, chunk = C::HOST ? 64 : total;
+    const i64 runs = pitch / C::WIDTH, total = rows * runs, chunk = C::HOST ? 96 : total;
     const i64 ranges = ceil_div(pairs, RANGE * Q), image = pairs / taps * channel;
     for (i64 block = blockIdx.x; block < splits * groups * tiles * ranges; block += gridDim.x) {
         const i64 split = block / (groups * tiles * ranges), g = block / (tiles * ranges) % groups;
@@ -147,7 +155,7 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                         const i64 p = lower(pair + q, end - 1);
                         from[q] = source + p / taps * channel + offsets[p % taps];
                     }
-                    Place p = begin;
+                    Place p = {begin.row % rows1, begin.column, begin.offset};
                     for (i64 run = start; run < stop; ++run) {
                         typename C::Vector d[OUT];
                         SCI_UNROLL
@@ -163,7 +171,10 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                         if (p.column >= pitch) {  // the next row
                             p.offset += step1 - p.column;
                             p.column = 0;
-                            if (++p.row % rows1 == 0) p.offset += step0 - rows1 * step1;
+                            if (++p.row == rows1) {
+                                p.row = 0;
+                                p.offset += step0 - rows1 * step1;
+                            }
                         }
                     }
                     SCI_UNROLL
@@ -181,5 +192,85 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                     for (int o = 0; o < OUT; ++o)
                         C::store_sum(to + ((pair + q) * OUT + o) * lanes,
                                        kept[C::HOST ? (pair - first) / Q : 0][o * Q + q], lanes);
+    }
+}
+
+// One row of a padded grid: out[k] = x[k stride - low], with zeros or, if `periodic`, the row once more around it.
+template <typename T>
+SCI_DEVICE void pad_row(const T* __restrict__ x, T* __restrict__ out, const i64 length, const i64 n, const i64 stride,
+                        const i64 low, const bool periodic) {
+    const i64 first = low <= 0 ? 0 : lower(length, ceil_div(low, stride));
+    const i64 last = n + low <= 0 ? first : lower(length, (n - 1 + low) / stride + 1);
+    const T* from = x + first * stride - low;
+    T* to = out + first;
+    if (stride == 1) {
+        SCI_ROW(k, last - first) to[k] = from[k];
+    } else if (stride == 2) {
+        SCI_ROW(k, last - first) to[k] = from[2 * k];
+    } else {
+        SCI_ROW(k, last - first) to[k] = from[k * stride];
+    }
+    SCI_ROW(k, first) out[k] = periodic ? x[((k * stride - low) % n + n) % n] : T(0);
+    SCI_ROW(k, length - last) out[last + k] = periodic ? x[((last + k) * stride - low) % n] : T(0);
+}
+
+// data[image, phase, j] = x[image, j stride + phase - low], with zeros or, if `periodic`, the grid once more around it:
+// the phases of a padded grid of three axes, side by side. One read and one write a cell: memory is the limit.
+// Instances: <float|double>
+template <typename T>
+SCI_KERNEL pad_phases(SCI_INDEX const T* __restrict__ x /*[images, n0, n1, n2]*/,
+                      T* __restrict__ data /*[images, p0, p1, p2, l0, l1, l2]*/, const i64 images, const i64 n0,
+                      const i64 n1, const i64 n2, const i64 p0, const i64 p1, const i64 p2, const i64 l0, const i64 l1,
+                      const i64 l2, const i64 s0, const i64 s1, const i64 s2, const i64 low0, const i64 low1,
+                      const i64 low2, const i64 periodic) {
+    for (i64 block = blockIdx.x; block < images * p0 * p1 * p2 * l0; block += gridDim.x) {
+        const i64 phase = block / l0, image = phase / (p0 * p1 * p2);
+        i64 i = block % l0 * s0 + phase / (p1 * p2) % p0 - low0;
+        if (periodic) i = (i % n0 + n0) % n0;
+        for (i64 row = 0; row < l1; ++row) {
+            i64 j = row * s1 + phase / p2 % p1 - low1;
+            if (periodic) j = (j % n1 + n1) % n1;
+            T* out = data + (block * l1 + row) * l2;
+            const bool inside = i >= 0 && i < n0 && j >= 0 && j < n1;
+            if (inside) {
+                pad_row(x + ((image * n0 + i) * n1 + j) * n2, out, l2, n2, s2, low2 - phase % p2, periodic != 0);
+            } else {
+                SCI_ROW(k, l2) out[k] = 0;
+            }
+        }
+    }
+}
+
+// out[image, j s + p] = parts[p, image, j]: the cells of all phases in their order. One read and one write a cell: memory is
+// the limit.
+// Instances: <float|double>
+template <typename T>
+SCI_KERNEL join_phases(SCI_INDEX const T* __restrict__ parts /*[p0, p1, p2, images, m0, m1, m2]*/,
+                       T* __restrict__ out /*[images, n0, n1, n2]*/, const i64 p0, const i64 p1, const i64 p2,
+                       const i64 images, const i64 m0, const i64 m1, const i64 m2, const i64 n0, const i64 n1,
+                       const i64 n2, const i64 s0, const i64 s1, const i64 s2) {
+    const i64 image_size = m0 * m1 * m2;
+    for (i64 block = blockIdx.x; block < images * n0; block += gridDim.x) {
+        const i64 image = block / n0, i = block % n0;
+        for (i64 j = 0; j < n1; ++j) {
+            const i64 phase = i % s0 * p1 + j % s1;
+            const T* from = parts + (phase * p2 * images + image) * image_size + (i / s0 * m1 + j / s1) * m2;
+            const i64 step = images * image_size;
+            T* to = out + (block * n1 + j) * n2;
+            if (s2 == 1) {
+                SCI_ROW(k, n2) to[k] = from[k];
+            } else if (s2 == 2 && p2 == 2) {
+                const T* odd = from + step;
+                SCI_ROW(k, n2 / 2) {
+                    to[2 * k] = from[k];
+                    to[2 * k + 1] = odd[k];
+                }
+                SCI_ROW(k, n2 % 2) to[n2 - 1] = from[n2 / 2];
+            } else {
+                for (i64 p = 0; p < p2; ++p) {
+                    SCI_ROW(k, ceil_div(n2 - p, s2)) to[k * s2 + p] = from[p * step + k];
+                }
+            }
+        }
     }
 }

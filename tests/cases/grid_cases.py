@@ -9,6 +9,8 @@ import numpy as np
 
 import sci
 from sci.nn import convolve
+from sci.nn.grids.correlate import join_phases
+from sci.nn.grids.padded import pad_grid
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -58,4 +60,38 @@ def _convolve_weights(rng: np.random.Generator, dtype: str, tile: int) -> Iterat
             yield _both(lambda dout=dout, kept=kept: convolve.vjp(dout, kept)[1])
 
 
-BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"convolve": _convolve, "convolve_weights": _convolve_weights}
+def _pad_phases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    """Margins of zeros, cuts, wraps several times around, and phases of each stride."""
+    for shape, low, lengths, stride, phases, periodic in (
+        ((1, 2, 1, 1, 1), (0, 0, 0), (1, 1, 1), (1, 1, 1), (1, 1, 1), False),
+        ((2, 3, 4, 5, 17), (1, 2, 3), (7, 9, 23), (1, 1, 1), (1, 1, 1), False),
+        ((1, 2, 4, 5, 40), (-1, 0, -7), (2, 9, 30), (1, 1, 1), (1, 1, 1), False),
+        ((2, 1, 5, 6, 33), (2, 0, 5), (4, 3, 20), (2, 3, 2), (2, 3, 2), False),
+        ((1, 3, 3, 2, 5), (4, 3, 11), (9, 8, 29), (1, 1, 1), (1, 1, 1), True),
+        ((2, 1, 3, 4, 5), (1, 6, 2), (3, 4, 6), (2, 1, 3), (2, 1, 2), True),
+    ):
+        x = rng.normal(size=shape).astype(dtype)
+        given = (x, low, lengths, stride, phases, periodic)
+        yield _both(lambda given=given: pad_grid(*given).array)
+
+
+def _join_phases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for grid, stride in (
+        ((1, 1, 2), (1, 1, 2)),
+        ((4, 5, 33), (1, 2, 2)),
+        ((3, 4, 17), (2, 3, 3)),
+        ((5, 4, 6), (2, 2, 1)),
+        ((2, 1, 1), (4, 1, 2)),
+    ):
+        phases = tuple(min(s, n) for s, n in zip(stride, grid))
+        lengths = tuple(-(-n // s) + k for k, (n, s) in enumerate(zip(grid, stride)))
+        parts = rng.normal(size=(int(np.prod(phases)), 2, 3, *lengths)).astype(dtype)
+        yield _both(lambda given=(parts, phases, grid, stride): join_phases(*given))
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "convolve": _convolve,
+    "convolve_weights": _convolve_weights,
+    "pad_phases": _pad_phases,
+    "join_phases": _join_phases,
+}

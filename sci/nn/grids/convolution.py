@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,10 +13,11 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn.core.op import op
-from sci.nn.grids.correlate import correlate, weight_sums
-from sci.nn.grids.padded import Padded, fold_margins, pad_grid, pad_window
+from sci.nn.grids.correlate import Taps, Weights, correlate, join_phases, weight_sums
+from sci.nn.grids.padded import fold_margins, pad_grid, pad_window
 from sci.nn.grids.window import Boundary, Lengths, Padding, Window, per_axis, window
 from sci.nn.ops.checks import require_single_or_double
+from sci.nn.ops.products import biased_tangent
 
 __all__ = ["convolve", "convolve_transposed"]
 
@@ -35,77 +38,69 @@ def _lift(x: Array) -> Array:
 def _in_groups(weight: Array, groups: int) -> Array:
     """Return the weights (outputs, inputs, *taps) as (groups, outputs / groups, inputs, taps)."""
     outputs, inputs = weight.shape[:2]
-    return weight.reshape(groups, outputs // groups, inputs, int(np.prod(weight.shape[2:])))
+    return weight.reshape(groups, outputs // groups, inputs, math.prod(weight.shape[2:]))
 
 
 def _correlated(x: Array, weight: Array, bias: Array | None, call: _Call) -> Array:
     """Return the convolution (batch, outputs, *out)."""
     padded, offsets = pad_window(_lift(x), call.window.lifted, call.periodic)
-    out = correlate(padded, offsets, _in_groups(weight, call.groups), bias, call.window.lifted.out)
+    cells = call.window.lifted.out
+    out = correlate(padded, Taps.of_one(offsets), Weights(_in_groups(weight, call.groups), bias), cells)[0]
+    out = namespace(out).ascontiguousarray(out[(..., *(slice(m) for m in cells))])
     return out.reshape(*out.shape[:2], *call.window.out)
 
 
-class _Phase(NamedTuple):
-    """The cells `first + i stride` of an axis, i < cells, and the taps that see them from outputs `i + shift`."""
+def _phases(w: Window, axis: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return for each phase of the cells of an axis the taps that see its cells, and from which outputs.
 
-    first: int
-    cells: int
-    taps: tuple[int, ...]
-    shifts: tuple[int, ...]
-
-
-def _phases(w: Window, axis: int) -> list[_Phase]:
-    """Return the phases of the cells of an axis, by which the adjoint of a strided window is made of plain ones."""
-    n, s, d, before = w.grid[axis], w.stride[axis], w.dilation[axis], w.before[axis]
+    Tap t sees cell `first + i stride` from output `i + shift`, first = 0, 1, ...: the adjoint of a strided window is
+    made of plain ones.
+    """
+    s, d = w.stride[axis], w.dilation[axis]
     found = []
-    for first in range(min(s, n)):
-        j, phase = divmod(first + before, s)
+    for first in range(min(s, w.grid[axis])):
+        j, phase = divmod(first + w.before[axis], s)
         taps = tuple(t for t in range(w.taps[axis]) if t * d % s == phase)
-        found.append(_Phase(first, -(-(n - first) // s), taps, tuple(j - t * d // s for t in taps)))
+        found.append((taps, tuple(j - t * d // s for t in taps)))
     return found
 
 
 def _spread(dout: Array, weight: Array, bias: Array | None, call: _Call) -> Array:
     """Return the adjoint of the convolution: `dout` (batch, outputs, *out) brought to (batch, inputs, *grid)."""
-    w = call.window
-    if call.periodic and (any(w.before) or any(w.after)):
+    w, around = call.window, call.periodic and (any(call.window.before) or any(call.window.after))
+    if around and (w.out != w.grid or max(w.stride) > 1):
         none = (0,) * len(w.grid)
         wide = Window(w.padded, w.taps, w.stride, w.dilation, none, none)
         dx = fold_margins(_spread(dout, weight, None, _Call(wide, call.groups, False)), w.before, w.grid)
         return dx if bias is None else dx + bias.reshape(-1, *(1,) * len(w.grid))
-    w, xp = w.lifted, namespace(dout, weight)
-    phases = [_phases(w, axis) for axis in range(3)]
-    low = tuple(max([0, *(-s for p in axis for s in p.shifts)]) for axis in phases)
-    high = tuple(max([1, *(s + p.cells for p in axis for s in p.shifts)]) for axis in phases)
-    padded = pad_grid(_lift(dout), low, tuple(a + b for a, b in zip(low, high)))
-    taps = _in_groups(weight, call.groups).swapaxes(1, 2)
-    taps = taps.reshape(*taps.shape[:3], *w.taps)
-    parts = [_spread_phase(padded, low, taps, bias, chosen) for chosen in itertools.product(*phases)]
-    if len(parts) == 1 and parts[0] is not None:
-        return parts[0].reshape(*parts[0].shape[:2], *call.window.grid)
-    dx = xp.zeros((dout.shape[0], taps.shape[0] * taps.shape[1], *w.grid), dout.dtype)
-    if bias is not None:
-        dx += bias[:, None, None, None]
-    for chosen, part in zip(itertools.product(*phases), parts):
-        if part is not None:
-            at = tuple(slice(p.first, None, s) for p, s in zip(chosen, w.stride))
-            dx[(slice(None), slice(None), *at)] = part
+    w = w.lifted
+    low, lengths, phases, found = _spread_taps(w)
+    padded = pad_grid(_lift(dout), low, lengths, periodic=bool(around))
+    weights = Weights(_in_groups(weight, call.groups).swapaxes(1, 2), bias)
+    parts = correlate(padded, found, weights, tuple(-(-n // s) for n, s in zip(w.grid, w.stride)))
+    if len(parts) > 1:
+        dx = join_phases(parts, phases, w.grid, w.stride)
+    else:
+        dx = namespace(parts).ascontiguousarray(parts[0][(..., *(slice(n) for n in w.grid))])
     return dx.reshape(*dx.shape[:2], *call.window.grid)
 
 
-def _spread_phase(
-    padded: Padded, low: tuple[int, ...], taps: Array, bias: Array | None, phases: tuple[_Phase, ...]
-) -> Array | None:
-    """Return the adjoint at the cells of one phase of each axis; None if no tap sees them."""
-    shifts = np.array(list(itertools.product(*(p.shifts for p in phases))), np.int64).reshape(-1, 3)
-    if not len(shifts):
-        return None
-    for axis, p in enumerate(phases, 3):
-        if len(p.taps) < taps.shape[axis]:
-            taps = taps.take(namespace(taps).array(p.taps), axis=axis)
-    offsets = padded.offsets(shifts + np.array(low), np.zeros_like(shifts))
-    weight = taps.reshape(*taps.shape[:3], len(shifts))
-    return correlate(padded, offsets, weight, bias, tuple(p.cells for p in phases))
+@functools.lru_cache(maxsize=256)
+def _spread_taps(w: Window) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Taps]:
+    """Return the margin before the outputs, the padded lengths, the number of phases, and the taps of the adjoint."""
+    phases = [_phases(w, axis) for axis in range(3)]
+    cells = [-(-n // s) for n, s in zip(w.grid, w.stride)]
+    low = tuple(max([0, *(-s for _, shifts in axis for s in shifts)]) for axis in phases)
+    high = tuple(m + max([0, *(s for _, shifts in axis for s in shifts)]) for m, axis in zip(cells, phases))
+    lengths = tuple(a + b for a, b in zip(low, high))
+    parts = []
+    for part in itertools.product(*phases):
+        taps = itertools.product(*(taps for taps, _ in part))
+        shifts = itertools.product(*(shifts for _, shifts in part))
+        chosen = [(a * w.taps[1] + b) * w.taps[2] + c for a, b, c in taps]
+        offsets = [((a + low[0]) * lengths[1] + b + low[1]) * lengths[2] + c + low[2] for a, b, c in shifts]
+        parts.append((np.array(offsets, np.int64), np.array(chosen, np.int64)))
+    return low, lengths, tuple(map(len, phases)), Taps.of_parts(parts)
 
 
 def _weight_gradient(x: Array, dout: Array, call: _Call) -> Array:
@@ -116,7 +111,7 @@ def _weight_gradient(x: Array, dout: Array, call: _Call) -> Array:
 
 
 def _bias_gradient(dout: Array) -> Array:
-    return dout.reshape(*dout.shape[:2], int(np.prod(dout.shape[2:]))).sum(axis=2).sum(axis=0)
+    return dout.reshape(*dout.shape[:2], math.prod(dout.shape[2:])).sum(axis=2).sum(axis=0)
 
 
 def _checked(name: str, x: Array, weight: Array, bias: Array | None, groups: int, transposed: bool) -> None:
@@ -154,7 +149,11 @@ def _convolve_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array | No
     return dx, _weight_gradient(x, dout, call), _bias_gradient(dout) if biased else None
 
 
-@op(vjp=_convolve_vjp)
+def _convolve_jvp(out: Any, args: Any, tangents: Any, **options: Any) -> Any:
+    return biased_tangent(convolve, out, args, tangents, 1, **options)
+
+
+@op(vjp=_convolve_vjp, jvp=_convolve_jvp)
 def convolve(
     x: Array,
     weight: Array,
@@ -254,7 +253,11 @@ def _transposed_window(x: Array, weight: Array, stride: Any, dilation: Any, padd
     return w
 
 
-@op(vjp=_transposed_vjp)
+def _transposed_jvp(out: Any, args: Any, tangents: Any, **options: Any) -> Any:
+    return biased_tangent(convolve_transposed, out, args, tangents, 1, **options)
+
+
+@op(vjp=_transposed_vjp, jvp=_transposed_jvp)
 def convolve_transposed(
     x: Array,
     weight: Array,

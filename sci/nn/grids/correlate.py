@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from typing import NamedTuple
 
@@ -10,11 +12,13 @@ import numpy as np
 from sci.backend import Array, ShapeArray, is_device_array, namespace, to_device
 from sci.backend.shapes import count_work
 from sci.kernels import block_size, get_kernel, launch, use_compiled
-from sci.nn.grids.padded import Padded
+from sci.nn.grids.padded import Padded, aligned
 
-__all__ = ["correlate", "correlate_reference", "weight_sums", "weight_sums_reference"]
+__all__ = ["Taps", "Weights", "correlate", "join_phases", "weight_sums"]
 
 Triple = tuple[int, ...]
+_CHUNK = 2
+"""Tiles of cells that a block takes for all its outputs: their inputs stay in the second cache of a core."""
 _SPILL = 1.15
 """Cost of a cell in a row that spills over rows of the grid: its output is copied once more."""
 
@@ -52,74 +56,113 @@ def _count_work(padded: Padded, products: int) -> None:
         count_work(padded.shape[0] * products)
 
 
-def correlate(padded: Padded, offsets: np.ndarray, weight: Array, bias: Array | None, out: Triple) -> Array:
-    """Return bias[o] + the sum over c and t of weight[g, o, c, t] x[b, g, c, cell + offsets[t]].
+class Weights:
+    """Weights (groups, outputs, inputs, taps) of a sum over channels and taps, in tiles for the kernel.
+
+    Parameters
+    ----------
+    array : (groups, outputs, inputs, taps) array
+    bias : (groups outputs,) array or None
+    """
+
+    def __init__(self, array: Array, bias: Array | None = None) -> None:
+        self.array, self.bias = array, bias
+
+    def __repr__(self) -> str:
+        return f"<Weights of shape {tuple(self.array.shape)}{'' if self.bias is None else ' with a bias'}>"
+
+    @functools.cached_property
+    def tile(self) -> int:
+        """Outputs of a tile."""
+        outputs = self.array.shape[1]
+        return 8 if outputs > 4 else 1 << (outputs - 1).bit_length()
+
+    @functools.cached_property
+    def tiles(self) -> Array:
+        """The weights as (groups, tiles, inputs, taps, tile), zeros filled in."""
+        xp, (groups, outputs, inputs, taps) = namespace(self.array), self.array.shape
+        whole, count = self.array, -(-outputs // self.tile)
+        if count * self.tile > outputs:
+            whole = xp.zeros((groups, count * self.tile, inputs, taps), self.array.dtype)
+            whole[:, :outputs] = self.array
+        return xp.ascontiguousarray(whole.reshape(groups, count, self.tile, inputs, taps).transpose(0, 1, 3, 4, 2))
+
+    @functools.cached_property
+    def bias_tiles(self) -> Array:
+        """The bias as (groups, tiles, tile), zeros filled in."""
+        xp, (groups, outputs) = namespace(self.array), self.array.shape[:2]
+        count = -(-outputs // self.tile)
+        whole = xp.zeros((groups, count * self.tile), self.array.dtype)
+        if self.bias is not None:
+            whole[:, :outputs] = self.bias.reshape(groups, outputs)
+        return whole.reshape(groups, count, self.tile)
+
+
+class Taps(NamedTuple):
+    """The taps of the parts of a result: one for a convolution, one for each phase for the adjoint of a strided one.
+
+    Arrays of int64 on the host, as long in each part as in the longest. Offsets that go up are a quarter faster than
+    those that go down: the processor fetches ahead.
+    """
+
+    offsets: np.ndarray
+    """(parts, taps): where a tap reads, from the cell's place in the padded grid."""
+    chosen: np.ndarray
+    """(parts, taps): whose weights it has."""
+    counts: np.ndarray
+    """(parts,): the taps of each part."""
+
+    @classmethod
+    def of_one(cls, offsets: np.ndarray) -> Taps:
+        """Return the taps of one part."""
+        return cls.of_parts([(offsets, np.arange(len(offsets)))])
+
+    @classmethod
+    def of_parts(cls, parts: list[tuple[np.ndarray, np.ndarray]]) -> Taps:
+        """Return the taps of parts with their offsets and what they choose."""
+        counts = np.array([len(offsets) for offsets, _ in parts])
+        made = np.zeros((2, len(parts), max(1, int(counts.max()))), np.int64)
+        for k, (offsets, chosen) in enumerate(parts):
+            order = np.argsort(offsets, kind="stable")
+            made[0, k, : counts[k]], made[1, k, : counts[k]] = offsets[order], chosen[order]
+        return cls(made[0], made[1], counts)
+
+
+def correlate(padded: Padded, taps: Taps, weights: Weights, out: Triple) -> Array:
+    """Return the sum of bias[o] and weights[g, o, c, chosen[p, t]] x[b, g, c, cell + offsets[p, t]], over c and t.
 
     Parameters
     ----------
     padded : Padded
         (batch, groups inputs, phases, *lengths).
-    offsets : (taps,) array of int64
-        On the host.
-    weight : (groups, outputs, inputs, taps) array
-    bias : (groups outputs,) array or None
+    taps : Taps
+    weights : Weights
+        (groups, outputs, inputs, taps), with its bias.
     out : (int, int, int)
         The cells of the outputs.
 
     Returns
     -------
-    (batch, groups outputs, *out) array
+    (parts, batch, groups outputs, r0, r1, r2) array
+        The lengths are those of `out` or larger; the first cells along each axis are the outputs.
     """
-    groups, outputs, inputs, taps = weight.shape
-    tile = 8 if outputs > 4 else 1 << (outputs - 1).bit_length()
-    kernel = get_kernel("nn/convolution.cu", "convolve", padded.data.dtype, tile)
+    groups, outputs, inputs, known = weights.array.shape
+    kernel = get_kernel("nn/convolution.cu", "convolve", padded.data.dtype, weights.tile)
     if not use_compiled(kernel, padded.data):
-        return correlate_reference(padded, offsets, weight, bias, out)
-    xp, batch, tiles = namespace(padded.data, weight), padded.shape[0], -(-outputs // tile)
-    _count_work(padded, weight.size * math.prod(out))
+        return correlate_reference(padded, taps, weights, out)
+    xp, batch, tiles, parts = namespace(padded.data), padded.shape[0], weights.tiles.shape[1], len(taps.counts)
+    _count_work(padded, groups * outputs * inputs * int(taps.counts.sum()) * math.prod(out))
     rows = _rows_of(out, padded.shape[3:], _lanes(padded.data))
-    found = xp.empty((batch, groups, outputs, rows.rows, rows.pitch), weight.dtype)
+    found = xp.empty((parts, batch, groups, outputs, rows.rows, rows.pitch), padded.data.dtype)
     on_device = is_device_array(found)
-    chunk, span = (1, 1) if on_device else (16, tiles)
-    grid = batch * groups * -(-rows.rows * -(-rows.width // 4) // chunk) * -(-tiles // span)
+    chunk, span = (1, 1) if on_device else (_CHUNK, tiles)
+    grid = parts * batch * groups * -(-rows.rows * -(-rows.width // 4) // chunk) * -(-tiles // span)
     launch(
-        *(kernel, grid if on_device else min(grid, 4096), padded.data, to_device(offsets, xp)),
-        *(
-            _in_tiles(weight, tile),
-            _bias_in_tiles(weight, bias, tile),
-            found,
-            batch,
-            groups,
-            tiles,
-            inputs,
-            taps,
-            outputs,
-        ),
-        *(rows.rows, rows.pitch, rows.width, rows.rows1, rows.step0, rows.step1, padded.channel, chunk, span),
+        *(kernel, grid if on_device else min(grid, 4096), padded.data, *(to_device(each, xp) for each in taps)),
+        *(weights.tiles, weights.bias_tiles, found, parts, batch, groups, tiles, inputs, taps.offsets.shape[1], known),
+        *(outputs, rows.rows, rows.pitch, rows.width, rows.rows1, rows.step0, rows.step1, padded.channel, chunk, span),
     )
-    m0, m1, m2 = out
-    cut = found.reshape(batch, groups * outputs, *rows.shape)[:, :, :m0, :m1, :m2]
-    return xp.ascontiguousarray(cut)
-
-
-def _in_tiles(weight: Array, tile: int) -> Array:
-    """Return (groups, outputs, inputs, taps) weights as (groups, tiles, inputs, taps, tile), zeros filled in."""
-    xp, (groups, outputs, inputs, taps) = namespace(weight), weight.shape
-    tiles = -(-outputs // tile)
-    if tiles * tile > outputs:
-        whole = xp.zeros((groups, tiles * tile, inputs, taps), weight.dtype)
-        whole[:, :outputs] = weight
-        weight = whole
-    return xp.ascontiguousarray(weight.reshape(groups, tiles, tile, inputs, taps).transpose(0, 1, 3, 4, 2))
-
-
-def _bias_in_tiles(weight: Array, bias: Array | None, tile: int) -> Array:
-    xp, (groups, outputs) = namespace(weight), weight.shape[:2]
-    tiles = -(-outputs // tile)
-    whole = xp.zeros((groups, tiles * tile), weight.dtype)
-    if bias is not None:
-        whole[:, :outputs] = bias.reshape(groups, outputs)
-    return whole.reshape(groups, tiles, tile)
+    return found.reshape(parts, batch, groups * outputs, *rows.shape)
 
 
 def _shifted(padded: Padded, offset: int, out: Triple) -> Array:
@@ -128,17 +171,51 @@ def _shifted(padded: Padded, offset: int, out: Triple) -> Array:
     return padded.array[(slice(None), slice(None), phase, *(slice(c, c + m) for c, m in zip(cell, out)))]
 
 
-def correlate_reference(padded: Padded, offsets: np.ndarray, weight: Array, bias: Array | None, out: Triple) -> Array:
+def correlate_reference(padded: Padded, taps: Taps, weights: Weights, out: Triple) -> Array:
     """Reference of the kernel `convolve`: one matrix product for each tap."""
-    xp, (groups, outputs, inputs, taps) = namespace(padded.data, weight), weight.shape
-    batch, points = padded.shape[0], int(np.prod(out))
-    total = xp.zeros((batch, groups, outputs, points), weight.dtype)
-    if bias is not None:
-        total += bias.reshape(groups, outputs, 1)
-    for t in range(taps):
-        cells = _shifted(padded, int(offsets[t]), out).reshape(batch, groups, inputs, points)
-        total += xp.matmul(weight[:, :, :, t], cells)
-    return total.reshape(batch, groups * outputs, *out)
+    xp, (groups, outputs, inputs, _) = namespace(padded.data), weights.array.shape
+    batch, points = padded.shape[0], math.prod(out)
+    total = xp.zeros((len(taps.counts), batch, groups, outputs, points), padded.data.dtype)
+    if weights.bias is not None:
+        total += weights.bias.reshape(groups, outputs, 1)
+    for part, count in enumerate(taps.counts.tolist()):
+        for offset, tap in zip(taps.offsets[part, :count].tolist(), taps.chosen[part, :count].tolist()):
+            cells = _shifted(padded, offset, out).reshape(batch, groups, inputs, points)
+            total[part] += xp.matmul(weights.array[:, :, :, tap], cells)
+    return total.reshape(len(taps.counts), batch, groups * outputs, *out)
+
+
+def join_phases(parts: Array, phases: Triple, grid: Triple, stride: Triple) -> Array:
+    """Return out[b, c, j stride + p] = parts[p, b, c, j].
+
+    Parameters
+    ----------
+    parts : (phases, batch, channels, m0, m1, m2) array
+        Of grids long enough for the first phase of each axis, or longer.
+    phases, grid, stride : (int, int, int)
+        How many phases there are along each axis, the cells of the result, and those from entry to entry of a phase.
+
+    Returns
+    -------
+    (batch, channels, *grid) array
+    """
+    xp, (batch, channels, *lengths) = namespace(parts), parts.shape[1:]
+    out = xp.empty((batch * channels, *grid), parts.dtype)
+    given = parts.reshape(*phases, batch * channels, *lengths)
+    kernel = get_kernel("nn/convolution.cu", "join_phases", parts.dtype)
+    if use_compiled(kernel, parts):
+        launch(kernel, len(out) * grid[0], given, out, *given.shape, *grid, *stride)
+    else:
+        join_phases_reference(given, out, stride)
+    return out.reshape(batch, channels, *grid)
+
+
+def join_phases_reference(parts: Array, out: Array, stride: Triple) -> None:
+    """Reference of the kernel `join_phases`: set `out` (images, *grid) of parts (*phases, images, *lengths)."""
+    for p in itertools.product(*map(range, parts.shape[:3])):
+        cells = [-(-(n - q) // s) for n, q, s in zip(out.shape[1:], p, stride)]
+        into = tuple(slice(q, None, s) for q, s in zip(p, stride))
+        out[(slice(None), *into)] = parts[p][(slice(None), *(slice(c) for c in cells))]
 
 
 def weight_sums(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -> Array:
@@ -180,26 +257,24 @@ def weight_sums(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -
 
 
 def _in_rows(dout: Array, rows: _Rows, lanes: int) -> Array:
-    """Return `dout` as (batch, outputs, rows, pitch) with zeros where the rows have no outputs."""
-    xp, (m0, m1, m2) = namespace(dout), dout.shape[2:]
-    pitch = -(-rows.width // lanes) * lanes
-    if rows.shape == dout.shape[2:] and pitch == rows.width:
-        return xp.ascontiguousarray(dout).reshape(*dout.shape[:2], rows.rows, pitch)
-    between = int(np.prod(rows.shape)) // rows.rows
-    whole = xp.zeros((*dout.shape[:2], *rows.shape), dout.dtype)
-    whole[:, :, :m0, :m1, :m2] = dout
-    whole = whole.reshape(*dout.shape[:2], rows.rows, between)
-    if between == pitch:
-        return whole
-    out = xp.zeros((*dout.shape[:2], rows.rows, pitch), dout.dtype)
-    out[..., : rows.width] = whole[..., : rows.width]
+    """Return `dout` as (batch, outputs, rows, pitch), aligned, with zeros where the rows have no outputs."""
+    m0, m1, m2 = dout.shape[2:]
+    between = math.prod(rows.shape) // rows.rows
+    whole = dout
+    if rows.shape != dout.shape[2:]:
+        whole = namespace(dout).zeros((*dout.shape[:2], *rows.shape), dout.dtype)
+        whole[:, :, :m0, :m1, :m2] = dout
+    out = aligned((*dout.shape[:2], rows.rows, -(-rows.width // lanes) * lanes), dout)
+    width = min(between, out.shape[3])
+    out[..., width:] = 0
+    out[..., :width] = whole.reshape(*dout.shape[:2], rows.rows, between)[..., :width]
     return out
 
 
 def weight_sums_reference(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -> Array:
     """Reference of the kernel `convolve_weights`: one matrix product for each tap."""
     xp, out = namespace(padded.data, dout), dout.shape[2:]
-    batch, points = dout.shape[0], int(np.prod(out))
+    batch, points = dout.shape[0], math.prod(out)
     given = dout.reshape(batch, groups, dout.shape[1] // groups, points)
     cells = [_shifted(padded, int(t), out).reshape(batch, groups, padded.shape[1] // groups, points) for t in offsets]
     return xp.stack([xp.matmul(given, c.swapaxes(2, 3)).sum(axis=0) for c in cells], axis=-1)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sci.backend import Array, namespace
-from sci.kernels import block_size
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
-__all__ = ["Padded", "fold_margins", "pad_grid", "pad_window", "wrapped"]
+__all__ = ["Padded", "aligned", "fold_margins", "pad_grid", "pad_grid_reference", "pad_window", "wrapped"]
 
 Triple = tuple[int, ...]
 """One number for each of three axes."""
@@ -40,19 +41,19 @@ class Padded:
     @property
     def array(self) -> Array:
         """The entries in their shape."""
-        return self.data[: int(np.prod(self.shape))].reshape(self.shape)
+        return self.data[: math.prod(self.shape)].reshape(self.shape)
 
     @property
     def channel(self) -> int:
         """Entries of a channel."""
-        return int(np.prod(self.shape[2:]))
+        return math.prod(self.shape[2:])
 
     def offsets(self, cells: np.ndarray, phases: np.ndarray) -> np.ndarray:
         """Return the distance in `data` to the entries `cells` (taps, 3) of the phases (taps, 3) of a channel."""
         _, b, c = self.phases
         _, l1, l2 = lengths = self.shape[3:]
         phase = (phases[:, 0] * b + phases[:, 1]) * c + phases[:, 2]
-        return np.asarray(phase * int(np.prod(lengths)) + (cells[:, 0] * l1 + cells[:, 1]) * l2 + cells[:, 2], np.int64)
+        return np.asarray(phase * math.prod(lengths) + (cells[:, 0] * l1 + cells[:, 1]) * l2 + cells[:, 2], np.int64)
 
 
 def wrapped(x: Array, before: tuple[int, ...], after: tuple[int, ...]) -> Array:
@@ -79,24 +80,65 @@ def fold_margins(x: Array, before: tuple[int, ...], grid: tuple[int, ...]) -> Ar
     return x
 
 
-def pad_grid(x: Array, low: Triple, lengths: Triple, stride: Triple = (1, 1, 1), phases: Triple = (1, 1, 1)) -> Padded:
-    """Return `x` (batch, channels, n0, n1, n2) on grids with `low` zeros before it, cut at or filled up to `lengths`.
+def aligned(shape: tuple[int, ...], like: Array) -> Array:
+    """Return an empty array that starts, on the host, at a whole vector: one that lies across two is read twice."""
+    xp = namespace(like)
+    if xp is not np:
+        return xp.empty(shape, like.dtype)
+    size, step = math.prod(shape), 64 // like.dtype.itemsize
+    raw = np.empty(size + step, like.dtype)
+    start = -raw.ctypes.data // like.dtype.itemsize % step
+    return raw[start : start + size].reshape(shape)
 
-    Notes
-    -----
-    One pass over the entries of `x` and of the result.
+
+def pad_grid(
+    x: Array,
+    low: Triple,
+    lengths: Triple,
+    stride: Triple = (1, 1, 1),
+    phases: Triple = (1, 1, 1),
+    periodic: bool = False,
+) -> Padded:
+    """Return `x` (batch, channels, n0, n1, n2) with `low` cells before it, cut at or filled up to `lengths`.
+
+    Parameters
+    ----------
+    x : array
+    low : (int, int, int)
+        Cells before the grid; cells of the grid that are left out, if negative.
+    lengths : (int, int, int)
+        Of a phase.
+    stride, phases : (int, int, int)
+        Cells between the entries of a phase, and how many phases there are.
+    periodic : bool
+        The cells around the grid repeat it; else they are zeros.
     """
-    xp, (batch, channels) = namespace(x), x.shape[:2]
-    shape = (batch, channels, int(np.prod(phases)), *lengths)
-    size, room = int(np.prod(shape)), max(block_size(x), 64 // x.dtype.itemsize)
-    whole = not any(low) and x.shape[2:] == lengths and stride == (1, 1, 1)
-    data = xp.empty(size + room, x.dtype) if whole else xp.zeros(size + room, x.dtype)
+    shape = (*x.shape[:2], math.prod(phases), *lengths)
+    size, room = math.prod(shape), max(block_size(x), 64 // x.dtype.itemsize)
+    data = aligned((size + room,), x)
     data[size:] = 0
-    target = data[:size].reshape(batch, channels, *phases, *lengths)
-    for p in itertools.product(*map(range, phases)):
-        into, from_ = zip(*(_meeting(*each) for each in zip(p, low, lengths, stride, x.shape[2:])))
-        target[(slice(None), slice(None), *p, *into)] = x[(slice(None), slice(None), *from_)]
+    target = data[:size].reshape(x.shape[0] * x.shape[1], *phases, *lengths)
+    kernel = get_kernel("nn/convolution.cu", "pad_phases", x.dtype)
+    if use_compiled(kernel, x):
+        given = namespace(x).ascontiguousarray(x).reshape(target.shape[0], *x.shape[2:])
+        sizes = (*phases, *lengths, *stride, *low, int(periodic))
+        launch(kernel, math.prod(target.shape[:5]), given, target, *given.shape, *sizes)
+    else:
+        pad_grid_reference(x, target, low, stride, periodic)
     return Padded(data, shape, phases)
+
+
+def pad_grid_reference(x: Array, target: Array, low: Triple, stride: Triple, periodic: bool) -> None:
+    """Reference of the kernel `pad_phases`: set `target` (images, *phases, *lengths), one phase after the other."""
+    phases, lengths = target.shape[1:4], target.shape[4:]
+    if periodic:
+        ends = [(m - 1) * s + p - b - n for m, s, p, b, n in zip(lengths, stride, phases, low, x.shape[2:])]
+        x, low = wrapped(x, low, tuple(max(e, 0) for e in ends)), (0, 0, 0)
+    x = x.reshape(target.shape[0], *x.shape[2:])
+    target[...] = 0
+    for p in itertools.product(*map(range, phases)):
+        into, from_ = zip(*(_meeting(*each) for each in zip(p, low, lengths, stride, x.shape[1:])))
+        target[(slice(None), *p, *into)] = x[(slice(None), *from_)]
 
 
 def _meeting(phase: int, low: int, length: int, stride: int, n: int) -> tuple[slice, slice]:
@@ -109,11 +151,10 @@ def _meeting(phase: int, low: int, length: int, stride: int, n: int) -> tuple[sl
 
 def pad_window(x: Array, window: Any, periodic: bool) -> tuple[Padded, np.ndarray]:
     """Return `x` (batch, channels, n0, n1, n2) padded for a window of three axes, and the offsets of its taps."""
-    before = window.before
-    if periodic and (any(before) or any(window.after)):
-        x, before = wrapped(x, before, window.after), (0, 0, 0)
     taps = np.array(list(itertools.product(*map(range, window.taps))), np.int64) * np.array(window.dilation)
     cells, phases = np.divmod(taps, np.array(window.stride))
     lengths = tuple(m + int(c) for m, c in zip(window.out, cells.max(axis=0)))
-    padded = pad_grid(x, before, lengths, window.stride, tuple(int(p) + 1 for p in phases.max(axis=0)))
+    padded = pad_grid(
+        *(x, window.before, lengths, window.stride, tuple(int(p) + 1 for p in phases.max(axis=0)), periodic)
+    )
     return padded, padded.offsets(cells, phases)

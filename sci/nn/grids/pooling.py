@@ -106,7 +106,7 @@ def _average_pool_vjp(dout: Array, w: Window) -> tuple[Array]:
     return (_spread_sums(_divided(dout, w), w),)
 
 
-@op(vjp=_average_pool_vjp)
+@op(vjp=_average_pool_vjp, jvp="linear")
 def average_pool(
     x: Array, *, window: Lengths = 2, stride: Lengths | None = None, padding: Padding = 0
 ) -> tuple[Array, Window]:

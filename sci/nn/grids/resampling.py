@@ -123,7 +123,7 @@ def _resample_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     return (dx.copy() if dx is dout else dx,)
 
 
-@op(vjp=_resample_vjp)
+@op(vjp=_resample_vjp, jvp="linear")
 def resample(
     x: Array,
     *,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sci
-from sci.nn.grids.correlate import correlate, weight_sums
+from sci.nn.grids.correlate import Taps, Weights, correlate, weight_sums
 from sci.nn.grids.padded import pad_grid
 
 RNG = np.random.default_rng(5)
@@ -24,7 +24,7 @@ def test_sums_at_any_offsets(kernels, out):
     with sci.options(kernels=kernels):
         padded = pad_grid(x, (0, 0, 0), lengths)
         offsets = padded.offsets(cells, np.zeros_like(cells))
-        found = correlate(padded, offsets, weight, bias, out)
+        found = correlate(padded, Taps.of_one(offsets), Weights(weight, bias), out)[0][(..., *map(slice, out))]
         sums = weight_sums(padded, offsets, dout, 2)
     expected = np.einsum("goct,tbgcijk->bgoijk", weight, seen).reshape(2, 10, *out) + bias[:, None, None, None]
     np.testing.assert_allclose(found, expected, atol=1e-12)
