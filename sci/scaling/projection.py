@@ -58,8 +58,8 @@ class Projection:
         inner = -(powers * basis[..., 1:]) * scale[..., None]
         for subset in self.subsets:
             chosen = list(subset)
-            q, r = np.linalg.qr(weighted[..., chosen])
-            c = np.linalg.solve(r, np.einsum("bnc,bn->bc", q, right)[..., None])[..., 0]
+            q, r = _orthogonal(weighted[..., chosen])
+            c = _triangular(r, np.einsum("bnc,bn->bc", q, right))
             left = np.einsum("bnc,bc->bn", weighted[..., chosen], c) - right
             cost = np.where((c >= 0).all(axis=1), (left**2).sum(axis=1), np.inf)
             better = cost < best
@@ -67,7 +67,7 @@ class Projection:
             full = np.zeros((b, 1 + k))
             full[:, chosen] = c
             moved = inner * full[:, None, 1:]
-            moved = moved - np.einsum("bnc,bmc,bmk->bnk", q, q, moved)  # Kaufman: out of the span of the basis
+            moved = moved - q @ (q.swapaxes(1, 2) @ moved)  # Kaufman: out of the span of the basis
             coefficients[better], residuals[better], slopes[better] = full[better], left[better], moved[better]
         return coefficients, basis, residuals, slopes
 
@@ -123,3 +123,28 @@ class Projection:
                 break
         predicted = np.einsum("bnc,bc->bn", basis, coefficients)
         return logs, coefficients, predicted / loss - 1
+
+
+def _orthogonal(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return q, r with a = q r for a batch (b, n, k) of few columns: Gram-Schmidt twice, which is as exact as QR.
+
+    Array calls over the batch; a call of LAPACK for each matrix costs ten times as much.
+    """
+    b, _, k = a.shape
+    q, r = a.copy(), np.zeros((b, k, k))
+    for j in range(k):
+        for _ in range(2):
+            parts = np.einsum("bnc,bn->bc", q[..., :j], q[..., j])
+            q[..., j] -= np.einsum("bnc,bc->bn", q[..., :j], parts)
+            r[:, :j, j] += parts
+        r[:, j, j] = np.sqrt(np.einsum("bn,bn->b", q[..., j], q[..., j]))
+        q[..., j] /= r[:, j, j, None]
+    return q, r
+
+
+def _triangular(r: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the solutions c of r c = right for upper triangular r (b, k, k)."""
+    c = np.zeros_like(right)
+    for j in reversed(range(right.shape[1])):
+        c[:, j] = (right[:, j] - np.einsum("bi,bi->b", r[:, j, j + 1 :], c[:, j + 1 :])) / r[:, j, j]
+    return c
