@@ -24,6 +24,7 @@ __all__ = [
     "SHARE",
     "THREADS",
     "Number",
+    "byte_size",
     "csv_name",
     "file_name",
     "hdf5_name",
@@ -103,6 +104,24 @@ PROMISES = {
     **dict.fromkeys((".pqr", ".pdb", ".cif", ".mmcif", ".xyz", ".extxyz", ".dcd", ".xtc"), "a structure"),
 }
 """What other programs expect in a file with each suffix."""
+
+
+_UNITS = {"": 1, **{f"{p}{i}B": (1024 if i else 1000) ** k for k, p in enumerate("kMGT", 1) for i in ("", "i")}}
+
+
+def byte_size(text: str) -> float:
+    """Return the bytes of a size of memory: "16GB", "512 MiB", or a number of bytes.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+    """
+    number = text.rstrip("kKMGTiB ")
+    unit = text[len(number) :].strip().replace("K", "k").removesuffix("B")
+    try:
+        return float(POSITIVE(number)) * float(_UNITS[f"{unit}B" if unit else ""])
+    except (argparse.ArgumentTypeError, KeyError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a size like 16GB, 512MiB or a number of bytes") from error
 
 
 def file_name(text: str) -> Path:

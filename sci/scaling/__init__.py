@@ -17,6 +17,7 @@ from sci.scaling.laws import ComputeOptimum, PowerLaw, compute_optimum, frontier
 from sci.scaling.mixture import MixturePredictor, extrapolate, fit_mixture
 from sci.scaling.networks import Layer, ResidualUNet, StagedNetwork, count_layers
 from sci.scaling.one_pass import one_pass_loss
+from sci.scaling.planner import TrainingPlan, best_plan, plan_training
 from sci.scaling.pruning import PerceptronError, perceptron_error
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "ScaledNetwork",
     "StagedNetwork",
     "TrainingMemory",
+    "TrainingPlan",
+    "best_plan",
     "compute_optimum",
     "count",
     "count_layers",
@@ -48,6 +51,7 @@ __all__ = [
     "information_gain",
     "one_pass_loss",
     "perceptron_error",
+    "plan_training",
     "scale_factors",
     "scale_network",
     "training_memory",

@@ -158,7 +158,7 @@ def count(function: Callable[..., Any], parameters: Any, *inputs: Any) -> Counts
     Notes
     -----
     The model's own code runs on arrays without numbers, kernels by their references, so that what is counted is what
-    runs. Milliseconds, whatever the sizes.
+    runs. Milliseconds; seconds for volumes, whose fields the code walks through in tiles.
 
     Examples
     --------

@@ -9,10 +9,14 @@ import numpy as np
 
 from sci.arguments import Real, entry
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.progress import progress
 from sci.scaling.laws import PowerLaw, positive
 from sci.scaling.projection import Projection
 
-__all__ = ["PowerLawFit", "fit_power_law"]
+__all__ = ["TOGETHER", "PowerLawFit", "fit_power_law"]
+
+TOGETHER = 200
+"""Resampled data sets that are fitted together: enough for array calls, few enough to tell how far it is."""
 
 
 @entry
@@ -188,8 +192,9 @@ def fit_power_law(
         multipliers = rng.standard_normal((samples, groups.max() + 1))[:, groups]
         errors = multipliers * relative[0] * np.sqrt(n / free)
     again = np.maximum(predicted * (1 + errors), 1e-3 * predicted)
-    start = np.repeat(found[:1, 1 + k :], samples, axis=0)
-    sampled, _, _ = problem.fitted(again, np.log(start)[:, None, :], 1e-6)
+    start = np.log(found[:1, None, 1 + k :])
+    parts = progress(range(0, samples, TOGETHER), "resampled fits")
+    sampled = np.concatenate([_refitted(problem, again[part : part + TOGETHER], start) for part in parts])
     law = PowerLaw(
         float(found[0, 0]),
         tuple(map(float, found[0, 1 : 1 + k])),
@@ -197,6 +202,10 @@ def fit_power_law(
         tuple(map(float, references)),
     )
     return PowerLawFit(law, sampled, spread, points, losses, seed, labels)
+
+
+def _refitted(problem: Projection, losses: np.ndarray, start: np.ndarray) -> np.ndarray:
+    return problem.fitted(losses, np.repeat(start, len(losses), axis=0), 1e-6)[0]
 
 
 def _checked(

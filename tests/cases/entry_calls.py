@@ -503,6 +503,10 @@ def _scaling() -> dict[str, Call]:
     def loss(p: Any, batch: Any) -> Any:
         return nn.mean_squared_error(forward(p, batch[0]), batch[1])
 
+    taken = scaling.TrainingMemory(1, 2, 3, 4, 5)
+    plan = scaling.TrainingPlan({"width": 8}, 10, 4, 5, taken, loss=1.0)
+    two = scaling.PowerLaw(1.0, (1.0, 1.0), (0.5, 0.5), (1.0, 1.0))
+    settings = {"operations": 1e3, "memory": 1e3, "batch": 4, "law": two}
     weights, batch = {"w": real(2, 3)}, (real(5, 3), real(5, 2))
     return {
         "Counts": call(scaling.Counts, 1, 2, 3),
@@ -514,6 +518,9 @@ def _scaling() -> dict[str, Call]:
         "Layer": call(scaling.Layer, *layer, groups=2, bias=True, norm=True),
         "ResidualUNet": call(scaling.ResidualUNet, 4, 1, (1, 2), 1, 3, (8, 8)),
         "StagedNetwork": call(scaling.StagedNetwork, (2, 2), (8, 16), (1, 2), 32, classes=3, stem=(8, 3, 1)),
+        "TrainingPlan": call(scaling.TrainingPlan, {"width": 8}, 10, 4, 5, taken, loss=1.0),
+        "best_plan": call(scaling.best_plan, [plan], 10.0),
+        "plan_training": call(scaling.plan_training, [{"width": 8}], lambda options, b: (10, taken), **settings),
         "count": call(scaling.count, forward, weights, batch[0]),
         "count_layers": call(scaling.count_layers, [scaling.Layer(*layer)]),
         "inference_memory": call(scaling.inference_memory, forward, weights, batch[0]),

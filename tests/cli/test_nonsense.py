@@ -63,6 +63,7 @@ COMMANDS: dict[str, list[str]] = {
     "ensemble distance": ["s.h5", "s.h5"],
     "scaling fit": ["runs.csv", "-o", "out.h5"],
     "scaling predict": ["law.h5", "--at", "1e9"],
+    "scaling plan": ["--budget-flops", "1e7", "--memory", "80MB", "--grid", "8", "--modes", "2", "--layers", "1"],
     "sequence bench": ["--length", "16", "--heads", "2", "--head-dim", "4", "--repeats", "1"],
     "info": ["grid.h5"],
     "report": ["grid.h5", "-o", "out.html"],
@@ -94,6 +95,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("operator generate", "--viscosity"): _HUGE,
     ("operator generate", "--time-step"): _HUGE,  # the longest step
     ("operator import", "--padding"): ("0",),
+    ("scaling plan", "--budget-flops"): _HUGE,
     ("scaling predict", "--at"): _HUGE,
     ("scaling predict", "--factor"): _HUGE,
     ("export", "-o"): ("folder",),  # its suffix is replaced

@@ -7,7 +7,7 @@ import argparse
 import pytest
 from command_cases import run
 
-from sci.cli.values import AXIS, COUNT, POSITIVE, PROMISES, REAL, SEED, Number, csv_name, file_name, hdf5_name
+from sci.cli.values import AXIS, COUNT, POSITIVE, PROMISES, REAL, SEED, Number, byte_size, csv_name, file_name, hdf5_name
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,17 @@ def test_a_table_is_named_csv() -> None:
     for text, fix in (("runs", "runs.csv"), ("law.h5", "law.csv"), ("", "name of a file")):
         with pytest.raises(argparse.ArgumentTypeError, match=fix):
             csv_name(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [("16GB", 16e9), ("512MiB", 2**29), ("1.5 kB", 1500), ("2T", 2e12), ("1e6", 1e6), ("8Gi", 2**33)],
+)
+def test_sizes_of_memory(text: str, n_bytes: float) -> None:
+    assert byte_size(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "1XB", "-1GB", "nanGB", "1 2GB", "1GBB", "infMB", "0GB"])
+def test_what_is_no_size_of_memory(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="16GB"):
+        byte_size(text)

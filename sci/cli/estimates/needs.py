@@ -14,7 +14,7 @@ from sci.cli.estimates.limits import available_memory, resident
 from sci.cli.outcome import Failure, size_in_words, tell
 from sci.io.core.outputs import free_space
 
-__all__ = ["Needs", "file_bytes", "goes_on", "require_memory"]
+__all__ = ["Needs", "duration", "file_bytes", "goes_on", "process_bytes", "require_memory"]
 
 SURE = 0.5
 """A job whose bounds stay below this part of the available memory and space is not looked at closer."""
@@ -46,6 +46,11 @@ class Needs:
 def file_bytes(numbers: float, arrays: int = 8) -> float:
     """Return the bytes of a file whose arrays hold so many bytes."""
     return numbers + HEADER + EACH * arrays
+
+
+def process_bytes(n_bytes: float) -> float:
+    """Return the bytes that a process takes for arrays of so many, beyond what it holds when the job begins."""
+    return SPREAD * n_bytes + LATER
 
 
 def goes_on(
@@ -99,7 +104,7 @@ def goes_on(
     if sure and not arguments.dry_run:
         return True
     found = from_first(comm, needs)
-    need = replace(found, memory=SPREAD * found.memory + LATER, disk=disk if found.disk is None else found.disk)
+    need = replace(found, memory=process_bytes(found.memory), disk=disk if found.disk is None else found.disk)
     with agreed(comm, "the memory that the job needs"):
         misfits = [_misfit(processes * need.memory, have, f"memory{_shared(processes)}", origin)]
         misfits += [_misfit(need.disk, free, "space on the disk", f"free in {folder}") for folder, free in room.items()]
@@ -210,7 +215,7 @@ def _report(arguments: argparse.Namespace, need: Needs, memory: Memory, misfit: 
     phases = ", ".join(f"{name} {value:.2g}" for name, value in need.seconds.items() if value >= 0.005)
     rows = [(name.replace("_", " "), str(value)) for name, value in about.items()]
     rows += [
-        ("time", f"about {_duration(report['seconds'])} ({phases})" if phases else "below a second"),
+        ("time", f"about {duration(report['seconds'])} ({phases})" if phases else "below a second"),
         ("memory", str(memory)),
         ("disk", f"about {size_in_words(need.disk or 0)}"),
         ("fits", f"no: {misfit}" if misfit else "yes"),
@@ -219,7 +224,7 @@ def _report(arguments: argparse.Namespace, need: Needs, memory: Memory, misfit: 
     tell(arguments, report, rows)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a time in words: seconds, minutes or hours."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

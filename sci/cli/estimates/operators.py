@@ -1,22 +1,36 @@
-"""Needs of neural operators and of their samples: steps on one or two samples, and scaled."""
+"""Needs of neural operators and of their samples: memory from shapes, time from steps on few samples, and scaled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from sci.backend import shape_array
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import attempt, line
+from sci.nn import AdamW
 from sci.operators import TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
 from sci.operators.fno.base import Operator
+from sci.operators.spectral.convolution import as_dtype
+from sci.operators.training.loop import batch_loss
 from sci.problems import darcy_flow, navier_stokes
+from sci.scaling import TrainingMemory, training_memory
 
-__all__ = ["adaptation_needs", "generation_needs", "prediction_needs", "training_needs"]
+__all__ = [
+    "adaptation_needs",
+    "generation_needs",
+    "prediction_needs",
+    "seconds_of_steps",
+    "step_memory",
+    "train_on",
+    "training_needs",
+    "whole_memory",
+]
 
 FEW, MORE = 1, 3
 """Samples of the two steps that are tried."""
@@ -32,7 +46,7 @@ SOLVER_MEMORY = 6.0
 def training_needs(
     model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: Mapping[str, Any], ranks: int = 1
 ) -> Needs:
-    """Return the needs of a training, from steps on few samples.
+    """Return the needs of a training: memory from the shapes of a step, time from steps on few samples.
 
     Parameters
     ----------
@@ -43,7 +57,9 @@ def training_needs(
     ranks : int
         Processes that share every batch.
     """
-    memory, each = _steps_on(partial(_train_on, model, x, y, config), x, y, config, ranks)
+    each = seconds_of_steps(partial(train_on, model, x, y, config), len(x), config, ranks)
+    taken = step_memory(model, config, -(-min(config.batch_size, len(x)) // ranks), x.shape[2:], x.dtype)
+    memory = whole_memory(taken, x.nbytes + y.nbytes)
     seconds = {"training": each}
     for a, b in tests.values():
         shown = attempt(partial(_predict_and_compare, model, a[:1], b[:1], config), memory=True)
@@ -76,25 +92,58 @@ def adaptation_needs(
     def step(n: int) -> None:
         adapt_operator(operator, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n), **settings)
 
-    memory, each = _steps_on(step, x, y, config, ranks)
+    each = seconds_of_steps(step, len(x), config, ranks)
+    few, more = (attempt(partial(step, n), memory=True).peak for n in (FEW, MORE))
+    batch = max(1.0, min(config.batch_size, len(x)) / ranks)
+    memory = line(few, more, MORE / FEW, batch / FEW) + COPIES * (x.nbytes + y.nbytes)
     shown = attempt(lambda: operator(x[:1]), memory=True)
     return Needs(memory, {"training": each, "errors": 2 * len(x) * shown.seconds})
 
 
-def _steps_on(
-    step: Callable[[int], None], x: np.ndarray, y: np.ndarray, config: TrainingConfig, ranks: int
-) -> tuple[float, float]:
-    """Return memory and seconds of a training whose `step(n)` takes one step on n samples."""
+def whole_memory(step: TrainingMemory, data: float) -> float:
+    """Return the bytes of a training on so many bytes of samples, by those of a step of it."""
+    # Beside those of the step there are the parameters that it starts from, and those of the last checkpoint.
+    return step.peak + 2 * step.parameters + COPIES * data
+
+
+def step_memory(
+    model: Operator, config: TrainingConfig, batch: int, grid: Sequence[int], dtype: Any = np.float32
+) -> TrainingMemory:
+    """Return memory and multiply-adds of a step of a training, from the model's code on shapes.
+
+    Parameters
+    ----------
+    model : Operator
+        With numbers or without: `FNO.of(config, ...)` takes `sci.backend.shape_array`s.
+    config : TrainingConfig
+    batch : int
+        Samples of the step, of one process.
+    grid : sequence of int
+    dtype : dtype
+        Of the samples.
+    """
+    x, y = (
+        shape_array((batch, channels, *grid), dtype)
+        for channels in (model.config.in_channels, model.config.out_channels)
+    )
+    optimizer = AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay)
+    return training_memory(batch_loss(model, config, None), as_dtype(model.parameters, dtype), (x, y), optimizer)
+
+
+def seconds_of_steps(step: Callable[[int], None], samples: int, config: TrainingConfig, ranks: int) -> float:
+    """Return the seconds of a training whose `step(n)` takes one step on n samples."""
     step(FEW)
-    tried = [attempt(partial(step, n), memory=memory) for n in (FEW, MORE) for memory in (False, True)]
-    batch = max(1.0, min(config.batch_size, len(x)) / ranks)
-    steps = config.epochs * -(-len(x) // config.batch_size)
-    ratio, at = MORE / FEW, batch / FEW
-    memory = line(tried[1].peak, tried[3].peak, ratio, at) + COPIES * (x.nbytes + y.nbytes)
-    return memory, steps * line(tried[0].seconds, tried[2].seconds, ratio, at)
+    few, more = (attempt(partial(step, n)).seconds for n in (FEW, MORE))
+    batch = max(1.0, min(config.batch_size, samples) / ranks)
+    steps = config.epochs * -(-samples // config.batch_size)
+    return steps * line(few, more, MORE / FEW, batch / FEW)
 
 
-def _train_on(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:
+from sci.nn import AdamW
+from sci.operators import TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
+from sci.operators.fno.base import Operator
+from sci.operators.spectral.convolution import as_dtype
+from sci.operators.training.loop import batch_loss
     """Take one step on `n` samples."""
     train_operator(model, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n))
 

@@ -1,4 +1,4 @@
-"""Arguments of `sci scaling fit|predict`."""
+"""Arguments of `sci scaling fit|predict|plan`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common, add_output
-from sci.cli.values import POSITIVE, SEED, Number, file_name
+from sci.cli.values import AXIS, CHANNELS, COUNT, POSITIVE, SEED, Number, byte_size, file_name
 
 __all__ = ["add_scaling"]
 
@@ -19,6 +19,12 @@ columns of x the law has two terms, of model size and of samples."""
 PREDICT = """Print what a fitted law says of one more run, with the interval that holds it; or the x at which it reaches
 a loss; or size and samples of least loss for given operations, for a law of two terms."""
 
+PLAN = """Print which sizes of a model can be trained within a memory and a budget of operations: width, depth, the
+batch that fits, the steps that the budget pays for, and the time on this machine. With a law of two terms, of
+parameters and of samples seen, the best size is that of least forecast loss; without one it is the largest that sees
+the samples for all epochs. Counts and memory are those of the model's own code, run without numbers."""
+ALPHA = Number(float, 0.05, 1.0, "a number from 0.05 to 1")
+
 
 def add_scaling(parser: Any) -> None:
     """Add the actions of `sci scaling`."""
@@ -26,6 +32,7 @@ def add_scaling(parser: Any) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_fit(parser.add_action(actions, "fit", "fit a power law to the losses of runs"))
     _add_predict(parser.add_action(actions, "predict", "print what a law says of a larger run"))
+    _add_plan(parser.add_action(actions, "plan", "print what can be trained within memory and operations"))
 
 
 def _add_fit(parser: Any) -> None:
@@ -40,7 +47,7 @@ def _add_fit(parser: Any) -> None:
     parser.add_argument("--samples", type=SAMPLES, default=400, metavar="N", help="resampled fits for intervals (400)")
     parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="of the resampling (0)")
     parser.add_argument("--plot", type=file_name, metavar="PNG", help="draw runs, law and interval; also .pdf or .svg")
-    add_common(parser, writes=True)
+    add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.scaling").fit(a))
 
 
@@ -59,3 +66,31 @@ def _add_predict(parser: Any) -> None:
     )
     add_common(parser)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.scaling").predict(a))
+
+
+def _add_plan(parser: Any) -> None:
+    parser.describe(PLAN, "sci scaling plan --model fno --budget-flops 1e15 --memory 16GB --grid 64 64")
+    parser.add_argument("--model", choices=("fno", "tfno"), default="fno", help="family of models (fno)")
+    parser.add_argument(
+        "--budget-flops", type=POSITIVE, required=True, metavar="C", help="operations, two for each multiply-add"
+    )
+    parser.add_argument("--memory", type=byte_size, metavar="SIZE", help="like 16GB (what this machine has available)")
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--grid", type=AXIS, nargs="+", default=[64, 64], metavar="N", help="points along each axis (64 64)"
+    )
+    data.add_argument("--in-channels", type=CHANNELS, default=1, metavar="N", help="(1)")
+    data.add_argument("--out-channels", type=CHANNELS, default=1, metavar="N", help="(1)")
+    data.add_argument("--samples", type=COUNT, default=1000, metavar="N", help="samples of the data (1000)")
+    size = parser.add_argument_group("size")
+    size.add_argument("--modes", type=AXIS, nargs="+", metavar="K", help="along each axis (16, or as many as points)")
+    size.add_argument("--layers", type=COUNT, metavar="N", help="for all widths (4 at width 32, and by --alpha)")
+    size.add_argument(
+        "--alpha", type=ALPHA, default=0.8, metavar="A", help="part of the growth that goes into the width (0.8)"
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument("--batch", type=COUNT, default=16, metavar="N", help="samples of a step, at most (16)")
+    training.add_argument("--epochs", type=COUNT, default=50, metavar="N", help="passes that are wanted (50)")
+    training.add_argument("--law", type=file_name, metavar="LAW.h5", help="of parameters and samples, from `fit`")
+    add_common(parser)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.scaling").plan(a))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sci.cli import main
-from sci.io import load
+from sci.cli.estimates.limits import resident
+from sci.io import load, save_samples
 
 X = np.geomspace(1e3, 1e6, 9)
 LOSS = (0.2 + 30 * X**-0.5) * (1 + 0.01 * np.random.default_rng(0).standard_normal(9))
@@ -88,3 +89,71 @@ def test_what_is_refused(folder: Path, capsys: Any, words: list[str], code: int,
     assert main(["scaling", *words]) == code
     assert said in capsys.readouterr().err
     assert not (folder / "x.h5").exists()
+
+
+PLAN = ("plan", "--budget-flops", "1e11", "--grid", "16", "16", "--modes", "8", "--samples", "20")
+
+
+def test_a_plan_fits_and_can_be_trained(folder: Path, capsys: Any) -> None:
+    report = _json(capsys, *PLAN, "--memory", "120MB", "--epochs", "4")
+    plans, best = report["plans"], report["best"]
+    assert best in plans
+    assert [p["width"] for p in plans] == sorted(p["width"] for p in plans)
+    assert all(p["memory_bytes"] <= 120e6 and 2 * p["step_multiply_adds"] * p["steps"] <= 1e11 for p in plans)
+    assert best["samples"] >= 80
+    assert best["seconds"] == pytest.approx(
+        best["steps"] * best["step_multiply_adds"] / report["multiply_adds_per_second"]
+    )
+    assert main(["scaling", *PLAN, "--memory", "120MB", "--model", "tfno"]) == 0
+    words = capsys.readouterr().out.splitlines()[-1].split()
+    fields = np.random.default_rng(0).normal(size=(2, 20, 16, 16)).astype(np.float32)
+    save_samples(folder / "SAMPLES.h5", *fields, grid_axes=2, periodic=True)
+    words = words[words.index("operator") :]
+    words[words.index("--epochs") + 1] = "1"
+    assert main(words) == 0
+
+
+def test_a_plan_tells_the_memory_of_a_dry_run(folder: Path, capsys: Any) -> None:
+    report = _json(capsys, *PLAN, "--memory", "120MB", "--layers", "2")
+    plan = next(p for p in report["plans"] if p["width"] == 16)
+    fields = np.random.default_rng(0).normal(size=(2, 20, 16, 16)).astype(np.float32)
+    save_samples(folder / "s.h5", *fields, grid_axes=2, periodic=True)
+    words = ["--modes", "8", "--hidden", "16", "--layers", "2", "--dry-run", "--json"]
+    assert main(["operator", "train", "s.h5", "-o", "m.h5", *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] == plan["parameters"]
+    assert 0 < told["memory_bytes"] - plan["memory_bytes"] <= 1.05 * resident()
+
+
+def test_a_law_chooses_the_size(folder: Path, capsys: Any) -> None:
+    _json(capsys, "fit", "joint.csv", "-o", "law.h5")
+    report = _json(capsys, *PLAN, "--memory", "1GiB", "--law", "law.h5")
+    assert report["best"]["loss"] == min(p["loss"] for p in report["plans"])
+    assert report["optimum"]["loss"] <= report["best"]["loss"]
+    assert main(["scaling", *PLAN, "--memory", "1GiB", "--law", "law.h5"]) == 0
+    assert "least loss" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_a_fit_writes_nothing(folder: Path, capsys: Any) -> None:
+    told = _json(capsys, "fit", "runs.csv", "-o", "law.h5", "--x", "parameters", "--dry-run")
+    assert told["fits"]
+    assert not (folder / "law.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--memory", "1kB"], 1, "does not fit into 1 kB"),
+        (["--memory", "16XB"], 2, "16GB"),
+        (["--memory", "GB"], 2, "16GB"),
+        (["--modes", "17"], 2, "none above its points"),
+        (["--grid", "8", "8", "8", "8"], 2, "1 to 3"),
+        (["--law", "runs.csv"], 2, "runs.csv"),
+        (["--law", "one.h5"], 2, "expected one of two"),
+    ],
+)
+def test_plans_that_cannot_be_made(folder: Path, capsys: Any, words: list[str], code: int, said: str) -> None:
+    if "one.h5" in words:
+        assert main(["scaling", "fit", "runs.csv", "-o", "one.h5", "--x", "parameters"]) == 0
+    assert main(["scaling", *PLAN, *words]) == code
+    assert said in capsys.readouterr().err.replace("do not fit", "does not fit")
