@@ -7,7 +7,19 @@ import argparse
 import pytest
 from command_cases import run
 
-from sci.cli.values import AXIS, COUNT, POSITIVE, PROMISES, REAL, SEED, Number, byte_size, csv_name, file_name, hdf5_name
+from sci.cli.values import (
+    AXIS,
+    COUNT,
+    POSITIVE,
+    PROMISES,
+    REAL,
+    SEED,
+    Number,
+    byte_size,
+    csv_name,
+    file_name,
+    hdf5_name,
+)
 
 
 @pytest.mark.parametrize(

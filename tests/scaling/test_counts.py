@@ -61,7 +61,9 @@ def test_a_language_model_is_counted_as_by_its_formula() -> None:
 
 
 def test_a_convolutional_network_is_counted_as_by_its_formula() -> None:
-    found = count(lambda p, x: network(64, p, x), initial_network(64, 0, np.float32), shape_array((1, 1, 16, 16, 16)))
+    found = count(
+        lambda p, x: network(64, p, x), initial_network(64, 0, np.float32), shape_array((1, 1, 16, 16, 16), np.float32)
+    )
     fine, coarse, upper = BRANCHES[64]
     each = 27 * CHANNELS**2
     cells = 16**3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from sci.backend import shape_array
@@ -42,12 +41,20 @@ def test_stu_nets_have_their_published_counts(base: int, depth: int, parameters:
     assert round(found.flops / 1e12, 3) == tera
 
 
-def test_a_row_of_a_table_counts_like_the_op() -> None:
-    row = Layer("a", 4, 8, 3, (6, 7, 8), bias=True)
-    weights = {"weight": shape_array((8, 4, 3, 3, 3)), "bias": shape_array(8)}
-    found = count(lambda p, x: convolve(x, p["weight"], p["bias"]), weights, np.zeros((1, 4, 6, 7, 8)))
+@pytest.mark.parametrize(
+    ("grid", "stride", "groups"), [((6, 7, 8), 1, 1), ((32, 32), 2, 1), ((32, 32), 1, 4), ((33,), 2, 2)]
+)
+def test_a_row_of_a_table_counts_like_the_op(grid: tuple[int, ...], stride: int, groups: int) -> None:
+    out = tuple(-(-n // stride) for n in grid)
+    row = Layer("a", 4, 8, 3, out, groups, bias=True)
+    weights = {"weight": shape_array((8, 4 // groups, *(3,) * len(grid))), "bias": shape_array(8)}
+
+    def apply(p, x):
+        return convolve(x, p["weight"], p["bias"], stride=stride, padding=1, groups=groups)
+
+    found = count(apply, weights, shape_array((1, 4, *grid)))
     assert (row.parameters, row.activations) == (found.parameters, found.activations)
-    assert row.flops == found.flops + 8 * 6 * 7 * 8
+    assert row.flops == found.flops + row.activations
 
 
 def test_groups_divide_weights() -> None:

@@ -139,11 +139,7 @@ def seconds_of_steps(step: Callable[[int], None], samples: int, config: Training
     return steps * line(few, more, MORE / FEW, batch / FEW)
 
 
-from sci.nn import AdamW
-from sci.operators import TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
-from sci.operators.fno.base import Operator
-from sci.operators.spectral.convolution import as_dtype
-from sci.operators.training.loop import batch_loss
+def train_on(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:
     """Take one step on `n` samples."""
     train_operator(model, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n))
 
