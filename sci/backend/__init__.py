@@ -36,6 +36,7 @@ __all__ = [
     "Tally",
     "as_finite",
     "as_points",
+    "device_number",
     "is_device_array",
     "namespace",
     "namespace_of",
@@ -62,6 +63,21 @@ def is_device_array(array: object) -> bool:
         True for an array of CuPy.
     """
     return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def device_number(array: Array) -> int:
+    """Return the number of the present device for a device array, 0 for any other: a key of what is made once for each.
+
+    Parameters
+    ----------
+    array : array
+        On the host or on a device, or without numbers.
+
+    Returns
+    -------
+    int
+    """
+    return int(importlib.import_module("cupy").cuda.Device().id) if is_device_array(array) else 0
 
 
 def namespace(*arrays: Array) -> ModuleType:

@@ -15,7 +15,7 @@ from sci.scaling.fit import PowerLawFit, fit_power_law
 from sci.scaling.information import InformationGain, information_gain
 from sci.scaling.laws import ComputeOptimum, PowerLaw, compute_optimum, frontier
 from sci.scaling.mixture import MixturePredictor, extrapolate, fit_mixture
-from sci.scaling.networks import Layer, ResidualUNet, StagedNetwork, count_layers
+from sci.scaling.networks import Layer, StagedNetwork, count_layers
 from sci.scaling.one_pass import one_pass_loss
 from sci.scaling.planner import TrainingPlan, best_plan, plan_training
 from sci.scaling.pruning import PerceptronError, perceptron_error
@@ -31,7 +31,6 @@ __all__ = [
     "PerceptronError",
     "PowerLaw",
     "PowerLawFit",
-    "ResidualUNet",
     "ScaleFactors",
     "ScaledNetwork",
     "StagedNetwork",

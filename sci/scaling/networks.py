@@ -1,4 +1,4 @@
-"""Convolutional networks as tables of layers, and their exact counts: residual stages in 1 to 3 dimensions, U-Nets.
+"""Residual networks as tables of layers, and their exact counts, in 1 to 3 dimensions.
 
 The counts follow the usage of the field: flops are multiply-adds of convolutions and matrices and one for each bias,
 activations are outputs of convolutions, pools and matrices, parameters include normalizations.
@@ -14,7 +14,7 @@ from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.scaling.counts import Counts, LayerCounts
 
-__all__ = ["Layer", "ResidualUNet", "StagedNetwork", "count_layers"]
+__all__ = ["Layer", "StagedNetwork", "count_layers"]
 
 
 @entry
@@ -189,75 +189,3 @@ class StagedNetwork:
         yield Layer("block", width, inner, 1, (before,) * self.ndim, norm=True)
         yield Layer("block", inner, inner, 3, coarse, groups, norm=True)
         yield Layer("block", inner, outer, 1, coarse, norm=True)
-
-
-@entry
-@dataclass(frozen=True)
-class ResidualUNet:
-    """A U-Net of residual stages with nearest up-sampling and a head at every level of the decoder: STU-Net's design.
-
-    Parameters
-    ----------
-    base, depth : int
-        Channels of the first stage, and blocks of every stage.
-    multipliers : tuple of int
-        Channels of each stage over `base`.
-    in_channels, classes : int
-    grid : tuple of int
-        Points of the input, divisible by 2 for every stage but the first.
-
-    References
-    ----------
-    Huang et al., arXiv:2304.06716.
-
-    Examples
-    --------
-    The small model of four:
-
-    >>> from sci.scaling import ResidualUNet
-    >>> ResidualUNet(16, 1).counts().parameters
-    14596941
-    """
-
-    base: int
-    depth: int
-    multipliers: tuple[int, ...] = (1, 2, 4, 8, 16, 16)
-    in_channels: int = 1
-    classes: int = 105
-    grid: tuple[int, ...] = (128, 128, 128)
-
-    def __post_init__(self) -> None:
-        step = 2 ** (len(self.multipliers) - 1)
-        if min(self.base, self.depth, self.in_channels, self.classes, *self.multipliers) < 1 or any(
-            n < 1 or n % step for n in self.grid
-        ):
-            raise InvalidValueError(f"{self!r}: expected positive numbers, and a grid divisible by {step}")
-
-    def layers(self) -> tuple[Layer, ...]:
-        """Return the table of layers."""
-        return tuple(self._layers())
-
-    def counts(self) -> Counts:
-        """Return parameters, multiply-adds and activations for one input; biases of convolutions are no flops here."""
-        found = count_layers(self.layers())
-        biases = sum(layer.activations for layer in self.layers() if layer.bias)
-        return Counts(found.parameters, found.flops - biases, found.activations, layers=found.layers)
-
-    def _layers(self) -> Iterator[Layer]:
-        widths = [self.base * m for m in self.multipliers]
-        grids = [tuple(n >> k for n in self.grid) for k in range(len(widths))]
-        before = self.in_channels
-        for width, grid in zip(widths, grids):
-            yield from self._stage("encoder", before, width, grid)
-            before = width
-        for width, grid in list(zip(widths, grids))[-2::-1]:
-            yield Layer("up", before, width, 1, grid, bias=True)
-            yield from self._stage("decoder", 2 * width, width, grid)
-            yield Layer("head", width, self.classes, 1, grid, bias=True)
-            before = width
-
-    def _stage(self, name: str, before: int, width: int, grid: tuple[int, ...]) -> Iterator[Layer]:
-        yield Layer("shortcut", before, width, 1, grid, bias=True)
-        for block in range(self.depth):
-            yield Layer(name, width if block else before, width, 3, grid, bias=True, norm=True)
-            yield Layer(name, width, width, 3, grid, bias=True, norm=True)

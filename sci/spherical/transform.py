@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 
 from sci.arguments import Real, entry
-from sci.backend import Array, namespace, require_finite, to_device
+from sci.backend import Array, device_number, namespace, require_finite, to_device
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.spherical.grids import SphereGrid
 from sci.spherical.legendre import check_counts, recurrence
@@ -187,7 +187,7 @@ def _tables(grid: SphereGrid, degrees: int, orders: int, kind: str, like: Array)
     "weighted" ones are times the area of a point.
     """
     xp = namespace(like)
-    device = 0 if xp is np else int(xp.cuda.Device().id)
+    device = device_number(like)
     return _made(grid, degrees, orders, kind, np.dtype(like.dtype).name, xp, device)
 
 

@@ -516,7 +516,6 @@ def _scaling() -> dict[str, Call]:
         "ScaleFactors": call(scaling.ScaleFactors, 1.0, 2.0, 1.0, 2),
         "ScaledNetwork": call(scaling.ScaledNetwork, staged, staged.counts(), staged.counts(), 1.0),
         "Layer": call(scaling.Layer, *layer, groups=2, bias=True, norm=True),
-        "ResidualUNet": call(scaling.ResidualUNet, 4, 1, (1, 2), 1, 3, (8, 8)),
         "StagedNetwork": call(scaling.StagedNetwork, (2, 2), (8, 16), (1, 2), 32, classes=3, stem=(8, 3, 1)),
         "TrainingPlan": call(scaling.TrainingPlan, {"width": 8}, 10, 4, 5, taken, loss=1.0),
         "best_plan": call(scaling.best_plan, [plan], 10.0),

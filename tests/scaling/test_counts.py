@@ -11,8 +11,8 @@ import pytest
 from sci.backend import shape_array
 from sci.errors import DTypeError, InvalidValueError
 from sci.kernels import get_kernel, launch
-from sci.nn import AdamW, SPDNet, linear, op, value_and_gradients
-from sci.operators import FNO, TFNO, MultigridPatches, TrainingConfig, patch_loss
+from sci.nn import AdamW, SPDNet, UNet, UNetConfig, linear, op, value_and_gradients
+from sci.operators import FNO, SFNO, TFNO, UNO, MultigridPatches, TrainingConfig, patch_loss
 from sci.operators.training.loop import batch_loss
 from sci.scaling import Counts, count, inference_memory, training_memory
 from sci.sequence import TransNormer
@@ -109,6 +109,13 @@ def cases():
     yield "normalized", train(model), model.parameters, field(2, 1, 64, 64)
     model = FNO((32,), 1, 1, 32)
     yield "line", train(model), model.parameters, field(8, 1, 512)
+    model = SFNO((16, 16), 1, 1, 16)
+    yield "sphere", train(model), model.parameters, field(2, 1, 32, 64)
+    model = UNO(((8, 8), (4, 4), (8, 8)), (32, 32, 32), (1, 0.5, 2), 1, 1, 32)
+    yield "uno", train(model), model.parameters, field(2, 1, 64, 64)
+    network = UNet(UNetConfig(3, 1, 3, (8, 16, 32)))
+    volume = field(1, 1, 32, 32, 32)[0]
+    yield "u-net", network.loss(), network.parameters, (volume, (volume[:, 0] > 0).astype(np.int64))
     cut = MultigridPatches(1, 0.25)
     model = FNO((8, 8), cut.channels(1, 2), 1, 16, positional_grid=False)
     yield "patches", patch_loss(model, cut), model.parameters, field(2, 1, 64, 64)

@@ -1,4 +1,4 @@
-"""Tables of layers: the published counts of residual networks and of STU-Net, and refusals."""
+"""Tables of layers: the published counts of residual networks, and refusals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from sci.backend import shape_array
 from sci.errors import InvalidValueError
 from sci.nn import convolve
-from sci.scaling import Layer, ResidualUNet, StagedNetwork, count, count_layers
+from sci.scaling import Layer, StagedNetwork, count, count_layers
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,6 @@ from sci.scaling import Layer, ResidualUNet, StagedNetwork, count, count_layers
 def test_residual_networks_have_their_published_counts(network, parameters, flops, activations) -> None:
     found = network.counts()
     assert (found.parameters, found.flops, found.activations) == (parameters, flops, activations)
-
-
-@pytest.mark.parametrize(
-    ("base", "depth", "parameters", "tera"),
-    [
-        (16, 1, 14_596_941, 0.129),
-        (32, 1, 58_262_669, 0.506),
-        (64, 2, 440_302_605, 3.804),
-        (96, 3, 1_457_326_221, 12.593),
-    ],
-)
-def test_stu_nets_have_their_published_counts(base: int, depth: int, parameters: int, tera: float) -> None:
-    found = ResidualUNet(base, depth).counts()
-    assert found.parameters == parameters
-    assert round(found.flops / 1e12, 3) == tera
 
 
 @pytest.mark.parametrize(
@@ -79,8 +64,6 @@ def test_layers_of_one_name_are_added_up() -> None:
         lambda: StagedNetwork((1, 1), (8,), (1,), 32),
         lambda: StagedNetwork((1,), (8,), (1,), 32, ndim=4),
         lambda: StagedNetwork((0,), (8,), (1,), 32),
-        lambda: ResidualUNet(16, 0),
-        lambda: ResidualUNet(16, 1, grid=(100, 128, 128)),
     ],
 )
 def test_impossible_networks_are_refused(make) -> None:

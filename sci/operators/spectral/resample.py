@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, device_number, namespace, to_device
 from sci.nn import op
 from sci.operators.spectral.modes import column_weights
 from sci.operators.spectral.transform import synthesize, transform
@@ -88,7 +88,7 @@ def spline_resample(x: Array, *, grid: tuple[int, ...]) -> tuple[Array, Any]:
     Keys, IEEE Transactions on Acoustics 29, 1153 (1981), with the parameter -3/4 of image libraries.
     """
     xp = namespace(x)
-    device = 0 if xp is np else int(xp.cuda.Device().id)
+    device = device_number(x)
     kind = "linear" if len(grid) == 1 else "cubic"
     matrices = [_matrix(kind, n, m, np.dtype(x.dtype).name, xp, device) for n, m in zip(x.shape[2:], grid)]
     for axis, matrix in enumerate(matrices):

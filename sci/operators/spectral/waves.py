@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from sci.backend import Array, is_device_array, namespace, to_device
+from sci.backend import Array, device_number, namespace, to_device
 from sci.operators.spectral.modes import column_weights
 
 __all__ = ["wave_matrix"]
@@ -59,5 +59,5 @@ def wave_matrix(kind: str, n: int, modes: int, like: Array) -> Array:
     like : real array
     """
     xp = namespace(like)
-    device = int(xp.cuda.Device().id) if is_device_array(like) else 0
+    device = device_number(like)
     return _matrix(kind, n, modes, np.dtype(like.dtype).name, xp, device)
