@@ -15,7 +15,7 @@ import argparse
 import numpy as np
 
 from sci.applications import reaction_field
-from sci.applications.solvation import _interpolate
+from sci.applications.solvation.cavity import interpolate
 from sci.potentials import Particles
 
 INSIDE, OUTSIDE = 2.0, 80.0
@@ -44,7 +44,7 @@ def trial(x: float, rng: np.random.Generator, centered: bool) -> tuple[float, fl
     padding = max(4.0 * spacing, 2.0)
     found = reaction_field(charged, radii, spacing=spacing, padding=padding, inside=INSIDE, outside=OUTSIDE)
     exact = exact_energy(depth, radius)
-    fine = 0.5 * _interpolate(found.values, (charged.positions[-1:] - found.origin) / spacing)[0]
+    fine = 0.5 * interpolate(found.values, (charged.positions[-1:] - found.origin) / spacing)[0]
     image = 0.5 * (1 / INSIDE - 1 / OUTSIDE) * radius / (depth * (2 * radius - depth))
     return abs(fine - exact) / image / x**2, abs(found.energy / exact - 1), found.energy_error / abs(exact)
 

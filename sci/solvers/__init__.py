@@ -1,4 +1,4 @@
-"""Solvers of symmetric positive definite systems: the Poisson operator, conjugate gradients, preconditioners."""
+"""Solvers of elliptic problems: the Poisson operator, conjugate gradients, preconditioners, minima of energies."""
 
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.solver import DeepConjugateDirection
@@ -15,17 +15,28 @@ from sci.solvers.poisson.operator import PoissonOperator
 from sci.solvers.preconditioners.fast_poisson import FastPoisson
 from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
 from sci.solvers.preconditioners.jacobi import Jacobi
+from sci.solvers.variational.densities import EnergyDensity
+from sci.solvers.variational.energies import DoubleWell, IonGas, MinimalSurface, PLaplacian
+from sci.solvers.variational.energy import Energy
+from sci.solvers.variational.minimize import Minimum, minimize_energy
 
 __all__ = [
     "CycleModel",
     "DeepConjugateDirection",
     "DirectionLog",
+    "DoubleWell",
+    "Energy",
+    "EnergyDensity",
     "FastPoisson",
     "IncompleteCholesky",
+    "IonGas",
     "Jacobi",
     "LearnedMultigrid",
     "LinearOperator",
+    "MinimalSurface",
+    "Minimum",
     "Multigrid",
+    "PLaplacian",
     "PoissonOperator",
     "Preconditioner",
     "SolveResult",
@@ -35,6 +46,7 @@ __all__ = [
     "conjugate_directions",
     "iteration_traffic",
     "line_search_loss",
+    "minimize_energy",
     "ritz_right_hand_sides",
     "spectrum",
 ]

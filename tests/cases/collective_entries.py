@@ -39,6 +39,19 @@ UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).n
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
 
 
+def _energy(comm: Any, density: Any = None, **options: Any) -> solvers.Energy:
+    A = _operator(comm)
+    if options.get("values") is not None:
+        options["values"] = np.zeros(tuple(n + 2 for n in A.local_shape))
+    return solvers.Energy(A, density or solvers.PLaplacian(3.0), f=np.ones(A.local_shape), **options)
+
+
+def _minimize(comm: Any, start: bool = False, density: Any = None, **options: Any) -> solvers.Minimum:
+    energy = _energy(comm, density)
+    options = {"maxiter": 2, **options}
+    return solvers.minimize_energy(energy, np.ones(energy.A.local_shape) if start else None, **options)
+
+
 def _operator(comm: Any) -> solvers.PoissonOperator:
     return solvers.PoissonOperator(MASK, comm=comm)
 
@@ -434,6 +447,14 @@ DIFFER: dict[str, Body] = {
     "LearnedMultigrid:model": lambda c, odd, _: solvers.LearnedMultigrid(
         _operator(c), solvers.CycleModel.untrained() if odd else None
     ),
+    "PoissonOperator:reaction": lambda c, odd, _: solvers.PoissonOperator(MASK, reaction=MASK * (1.0 + odd), comm=c),
+    "Energy:diffusion": lambda c, odd, _: _energy(c, diffusion=1.0 + odd),
+    "Energy:origin": lambda c, odd, _: _energy(c, origin=(float(odd), 0.0, 0.0)),
+    "Energy:values": lambda c, odd, _: _energy(c, values=np.zeros(18) if odd else None),
+    "minimize_energy:method": lambda c, odd, _: _minimize(c, method="lbfgs" if odd else "descent"),
+    "minimize_energy:rtol": lambda c, odd, _: _minimize(c, rtol=1e-5 * (1 + odd)),
+    "minimize_energy:maxiter": lambda c, odd, _: _minimize(c, maxiter=3 + odd),
+    "minimize_energy:u0": lambda c, odd, _: _minimize(c, start=bool(odd)),
     "cg:rtol": lambda c, odd, _: _cg(c, rtol=1e-5 * (1 + odd)),
     "cg:atol": lambda c, odd, _: _cg(c, atol=float(odd)),
     "cg:maxiter": lambda c, odd, _: _cg(c, maxiter=3 + odd),
@@ -525,6 +546,8 @@ FAIL: dict[str, Body] = {
     "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),
     "cg:callback": lambda c, odd, _: _cg(c, callback=_fails(odd)),
     "cg:M": lambda c, odd, _: _cg(c, M=lambda A: lambda r: _fails(odd)() or r),
+    "minimize_energy:callback": lambda c, odd, _: _minimize(c, callback=_fails(odd)),
+    "minimize_energy:density": lambda c, odd, _: _minimize(c, density=_Failing(odd)),
     "parallel_attention:attend": lambda c, odd, _: _attention(c, lambda q, k, v: _fails(odd)() or v),
     "compute_frames:read": lambda c, odd, _: potentials.compute_frames(
         lambda n: _fails(odd)() or _pairs(n), _Sink(c.size), comm=c
@@ -534,6 +557,19 @@ FAIL: dict[str, Body] = {
     ),
 }
 """Functions of the caller that fail on the last rank alone."""
+
+
+class _Failing:
+    """A density whose derivative fails on one rank."""
+
+    def __init__(self, odd: bool) -> None:
+        self._odd = odd
+
+    def density(self, x: Any, u: Any, p: Any) -> Any:
+        return (p * p).sum(axis=0)
+
+    def derivative(self, x: Any, u: Any, p: Any) -> Any:
+        return 0.0, _fails(self._odd)() or 2 * p
 
 
 def _pairs(numbers: Any) -> Any:

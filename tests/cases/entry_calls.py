@@ -36,6 +36,7 @@ MASK = np.ones((6, 6, 6), bool)
 SMALL = solvers.PoissonOperator(np.ones((2, 2, 2), bool))
 A = solvers.PoissonOperator(MASK)
 B = real(6, 6, 6)
+ENERGY = solvers.Energy(A, solvers.PLaplacian(3.0), f=B)
 SPECTRUM = (
     linalg.SpectralDensity(np.ones(1), np.ones(1), 1),
     linalg.Extremes(1.0, 1.0, 0.0, 0.0),
@@ -393,6 +394,28 @@ def _solvers() -> dict[str, Call]:
         "DeepConjugateDirection.solve": call(DCDM.solve, SMALL, real(2, 2, 2), maxiter=1, k=2, rtol=1e-4),
         "DeepConjugateDirection.train": call(DCDM.train, SMALL, real(2, 8), epochs=1, batch_size=2),
         "DirectionLog": call(solvers.DirectionLog, []),
+        "DoubleWell": call(solvers.DoubleWell, 2.0),
+        "Energy": call(solvers.Energy, A, solvers.DoubleWell(2.0), f=B, diffusion=1.0, values=real(8, 8, 8)),
+        "Energy.call": call(ENERGY, B),
+        "Energy.change": call(ENERGY.change, B, B),
+        "Energy.coefficient": call(ENERGY.coefficient, B),
+        "Energy.gradient": call(ENERGY.gradient, B),
+        "Energy.hessian": call(ENERGY.hessian, B),
+        "Energy.reaction": call(ENERGY.reaction, B),
+        "IonGas": call(solvers.IonGas, B * B, B, valences=(2, -1), numbers=(1.0, 2.0)),
+        "MinimalSurface": call(solvers.MinimalSurface),
+        "Minimum": call(solvers.Minimum, B, np.ones(2), np.ones(2), np.ones(1), np.array([1]), True, "newton", 0.1),
+        "PLaplacian": call(solvers.PLaplacian, 3.0, regularization=0.1),
+        "minimize_energy": call(
+            solvers.minimize_energy,
+            *(ENERGY, B),
+            method="lbfgs",
+            rtol=0.1,
+            atol=0.0,
+            maxiter=3,
+            memory=2,
+            callback=np.shape,
+        ),
         "FastPoisson": call(solvers.FastPoisson, A),
         "FastPoisson.matvec": call(solvers.FastPoisson(A).matvec, B),
         "IncompleteCholesky": call(solvers.IncompleteCholesky, A, 0.5),

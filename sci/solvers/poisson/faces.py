@@ -20,6 +20,7 @@ __all__ = [
     "WallKinds",
     "assemble",
     "count_faces",
+    "dirichlet_sum",
     "face_weights",
     "padded_kind",
     "wall_kinds",
@@ -107,6 +108,18 @@ def face_weights(
                 weight = 2 * here * there / (here + there) if mean == "harmonic" else (here + there) / 2
                 link, wall = link * weight, wall * here
             yield axis, side, link, wall
+
+
+def dirichlet_sum(layout: Layout, kind: Array, coefficient: Array | None, spacing: Sequence[float]) -> Array:
+    """Return the sum of the weights of the Dirichlet faces of each cell of a box; arguments as for `face_weights`."""
+    around, xp = kind[layout.halo_view], namespace(kind)
+    fluid = kind[layout.box_view] == FLUID
+    total = xp.zeros(fluid.shape)
+    for axis, h in enumerate(spacing):
+        for side in (-1, 1):
+            wall = fluid & (beyond_face(around, axis, side) == DIRICHLET)
+            total[wall] += 1 / h**2 if coefficient is None else coefficient[layout.box_view][wall] / h**2
+    return total
 
 
 def assemble(layout: Layout, faces: Iterator[Face]) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from sci.solvers.poisson.faces import (
     Face,
     assemble,
     count_faces,
+    dirichlet_sum,
     face_weights,
     padded_kind,
     wall_kinds,
@@ -205,10 +206,11 @@ class PoissonOperator:
         with agreed(self.comm, "PoissonOperator.with_reaction"):
             other.reaction = self._checked_reaction(reaction)
         vars(other).pop("diagonal", None)
-        if self.unreacted is None or self.singular:
+        if self.constant or self.singular:
             other._assemble()
             return other
-        diagonal = self.unreacted + self.layout.spread(other.reaction)
+        other.unreacted = self.stencil.d if self.unreacted is None else self.unreacted
+        diagonal = other.unreacted + self.layout.spread(other.reaction)
         other.stencil = replace(self.stencil, d=diagonal)
         other.space = replace(self.space, stencil=other.stencil)
         return other
@@ -254,7 +256,7 @@ class PoissonOperator:
         open_everywhere = {name for pair in self.boundary for name in pair} == {"dirichlet"}
         if self.grid.total(float(not open_everywhere or bool(self.neumann_body.any()))):
             fluid = self.kind[layout.box_view] == 2
-            touching = sum(wall for _, _, _, wall in self._box_faces()) > 0
+            touching = dirichlet_sum(layout, self.kind, self._padded_coefficient, self.spacing) > 0
             if self.reaction is not None:
                 touching |= layout.spread(self.reaction)[layout.box_view] > 0
             components = closed_components(self.grid, fluid, touching)
@@ -286,7 +288,8 @@ class PoissonOperator:
     @cached_property
     def dirichlet(self) -> Array:
         """Sum of the weights of the Dirichlet faces of each cell, on the grid."""
-        return sum(wall for _, _, _, wall in self.faces())
+        total = dirichlet_sum(self.layout, self.kind, self._padded_coefficient, self.spacing)
+        return total[tuple(slice(0, n) for n in self.local_shape)]
 
     def _box_faces(self) -> Iterator[Face]:
         return face_weights(self.layout, self.kind, self._padded_coefficient, self.spacing, self.mean)

@@ -7,7 +7,8 @@ import importlib
 import numpy as np
 import pytest
 
-from sci.applications.solvation import cavity_fraction, reaction_field
+from sci.applications import reaction_field
+from sci.applications.solvation.cavity import cavity_fraction
 from sci.errors import InvalidValueError, ShapeError
 from sci.potentials import Particles
 from sci.solvers import PoissonOperator, cg
@@ -148,7 +149,7 @@ def test_many_charges_take_the_range_separated_potential(monkeypatch):
     rng = np.random.default_rng(0)
     cloud = Particles(4 * rng.random((20, 3)), rng.normal(size=20), np.full(20, 1.5))
     direct = reaction_field(cloud, spacing=0.8, padding=4.0)
-    monkeypatch.setattr(importlib.import_module("sci.applications.solvation"), "DIRECT", 5)
+    monkeypatch.setattr(importlib.import_module("sci.applications.solvation.cavity"), "DIRECT", 5)
     fast = reaction_field(cloud, spacing=0.8, padding=4.0)
     assert fast.energy == pytest.approx(direct.energy, rel=1e-4)
     assert direct.energy < 0
@@ -192,7 +193,7 @@ def test_bad_arguments():
 
 
 def test_the_default_spacing_is_limited_by_the_size_of_the_grid(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("sci.applications.solvation"), "MOST_CELLS", 20_000)
+    monkeypatch.setattr(importlib.import_module("sci.applications.solvation.refinement"), "MOST_CELLS", 20_000)
     found = _in_a_sphere(0.1, 2.0, 0, padding=3.0)
     assert found.values.size == pytest.approx(20_000, rel=0.2)
     assert found.energy_error > abs(found.energy)

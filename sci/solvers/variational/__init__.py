@@ -1,0 +1,1 @@
+"""Nonlinear elliptic problems as minima of energies: densities, descent, quasi-Newton and Newton, Fourier descent."""

@@ -1,0 +1,60 @@
+"""Directions of descent: Newton's equation, the secant equation, the metric's gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from variational_cases import energies
+
+from sci.errors import ConvergenceError
+from sci.solvers import DoubleWell, Energy, PLaplacian, PoissonOperator
+from sci.solvers.variational.densities import has_hessian, is_split
+from sci.solvers.variational.directions import LimitedMemory, Newton, SobolevDescent
+from sci.solvers.variational.metric import frozen
+
+CASES = [energy for energy in energies(3) if not energy.A.singular]
+
+
+@pytest.mark.parametrize("energy", CASES, ids=repr)
+def test_every_direction_goes_down(energy):
+    u = np.random.default_rng(1).normal(size=energy.A.local_shape) * energy.A.mask
+    gradient, metric = energy.gradient(u), frozen(energy, u)
+    size = np.sqrt(energy.total(gradient, metric @ gradient))
+    made = [SobolevDescent(energy, metric), LimitedMemory(energy, metric, 3)]
+    if has_hessian(energy.density):
+        made.append(Newton(energy, metric, is_split(energy.density)))
+    for direction in made:
+        d = direction(u, gradient, size, 0.0)
+        assert energy.total(gradient, d) < 0
+        assert not d[~energy.A.mask].any()
+
+
+@pytest.mark.parametrize("energy", [e for e in CASES if has_hessian(e.density) and not is_split(e.density)], ids=repr)
+def test_newton_solves_its_equation_to_what_is_asked(energy):
+    u = np.random.default_rng(2).normal(size=energy.A.local_shape) * energy.A.mask
+    gradient = energy.gradient(u)
+    d = Newton(energy, frozen(energy, u), False)(u, gradient, 1.0, 0.0)
+    assert np.linalg.norm(energy.hessian(u)(d) + gradient) <= 0.0101 * np.linalg.norm(gradient)
+
+
+def test_limited_memory_takes_the_last_step_to_the_last_change():
+    energy = Energy(PoissonOperator(np.ones((8, 9), bool)), PLaplacian(3.0), f=np.ones((8, 9)))
+    rng = np.random.default_rng(4)
+    u = rng.normal(size=(8, 9))
+    direction = LimitedMemory(energy, frozen(energy, u), 3)
+    for _ in range(5):
+        step = rng.normal(size=(8, 9))
+        change = energy.gradient(u + step) - energy.gradient(u)
+        direction.moved(step, change)
+        np.testing.assert_allclose(direction(u, change, 1.0, 0.0), -step, atol=1e-10)
+        direction._steps = 0  # the test asks more often than the memory is renewed
+
+
+def test_newton_without_a_splitting_names_the_energy():
+    energy = Energy(PoissonOperator(np.ones((8, 9), bool), 1.0, "neumann"), DoubleWell(5.0), diffusion=1.0)
+    u = np.full((8, 9), 0.1)
+    with pytest.raises(ConvergenceError, match="the energy is not convex"):
+        Newton(energy, frozen(energy, u), False)(u, energy.gradient(u), 1.0, 0.0)
+    split = Newton(energy, frozen(energy, u), True)
+    assert energy.total(energy.gradient(u), split(u, energy.gradient(u), 1.0, 0.0)) < 0
+    assert split.split_steps == 1
