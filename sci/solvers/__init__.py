@@ -15,9 +15,11 @@ from sci.solvers.poisson.operator import PoissonOperator
 from sci.solvers.preconditioners.fast_poisson import FastPoisson
 from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
 from sci.solvers.preconditioners.jacobi import Jacobi
+from sci.solvers.variational.barron import RidgeNetwork, barron_norm, fourier_modes, ridge_sample
 from sci.solvers.variational.densities import EnergyDensity
 from sci.solvers.variational.energies import DoubleWell, IonGas, MinimalSurface, PLaplacian
 from sci.solvers.variational.energy import Energy
+from sci.solvers.variational.fourier import TorusDescent, torus_descent
 from sci.solvers.variational.minimize import Minimum, minimize_energy
 
 __all__ = [
@@ -39,14 +41,20 @@ __all__ = [
     "PLaplacian",
     "PoissonOperator",
     "Preconditioner",
+    "RidgeNetwork",
     "SolveResult",
     "Spectrum",
+    "TorusDescent",
+    "barron_norm",
     "block_slices",
     "cg",
     "conjugate_directions",
+    "fourier_modes",
     "iteration_traffic",
     "line_search_loss",
     "minimize_energy",
+    "ridge_sample",
     "ritz_right_hand_sides",
     "spectrum",
+    "torus_descent",
 ]

@@ -139,6 +139,12 @@ def coverings(particles: Particles, radii: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def require_inside(particles: Particles, depths: np.ndarray) -> None:
+    """Refuse a charge that lies in no sphere.
+
+    Raises
+    ------
+    InvalidValueError
+    """
     outside = np.flatnonzero((particles.charges != 0) & (depths <= 0))
     if outside.size:
         k = int(outside[0])
@@ -150,6 +156,7 @@ def require_inside(particles: Particles, depths: np.ndarray) -> None:
 
 
 def surrounding_box(particles: Particles, radii: np.ndarray, padding: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the low and the high corner of the box that holds all spheres, and `padding` around them."""
     low = (particles.positions - radii[:, None]).min(axis=0) - padding
     high = (particles.positions + radii[:, None]).max(axis=0) + padding
     return low, high

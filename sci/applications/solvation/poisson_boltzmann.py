@@ -389,4 +389,4 @@ def saturated_start(energy: Energy) -> np.ndarray:
     linear = cg(A, energy.source - ions.strength * ions.shift, M=Multigrid(A), rtol=LINEAR).x
     total = linear + ions.shift
     z = np.where(total > 0, -min(ions.valences), max(ions.valences))
-    return np.where(ions.strength > 0, 2 / z * np.arcsinh(z * total / 2) - ions.shift, linear)
+    return np.asarray(np.where(ions.strength > 0, 2 / z * np.arcsinh(z * total / 2) - ions.shift, linear))

@@ -68,17 +68,17 @@ class EnergyDensity(Protocol):
 
 
 def is_local(density: EnergyDensity) -> bool:
-    """Whether a density does not read the gradient."""
+    """Return True for a density that does not read the gradient."""
     return bool(getattr(density, "local", False))
 
 
 def has_hessian(density: EnergyDensity) -> bool:
-    """Whether a density has second derivatives."""
+    """Return True for a density with second derivatives."""
     return callable(getattr(density, "hessian", None))
 
 
 def is_split(density: EnergyDensity) -> bool:
-    """Whether a density is declared to be not convex, by the Hessian of its convex part."""
+    """Return True for a density that declares itself not convex, by the Hessian of its convex part."""
     return callable(getattr(density, "convex_hessian", None))
 
 

@@ -216,7 +216,7 @@ class Energy:
         return self._evaluated(inside)
 
     def _evaluated(self, work: Callable[[], T]) -> T:
-        """Return what functions of the density give; an error on one rank is one on all."""
+        """Return the result of functions of the density; an error on one rank is one on all."""
         with agreed(self.comm, "the density"), np.errstate(all="ignore"):
             return work()
 
