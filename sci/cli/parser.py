@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "degrees of freedom, clusters and distances of sets",
         lambda: import_module("sci.cli.parsers.ensembles").add_ensemble,
     ),
+    "complete": (
+        "complete scattered entries to a field with error bars",
+        lambda: import_module("sci.cli.parsers.complete").add_complete,
+    ),
     "scaling": (
         "fit power laws to the losses of runs",
         lambda: import_module("sci.cli.parsers.scaling").add_scaling,

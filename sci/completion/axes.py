@@ -14,6 +14,9 @@ from sci.errors import InvalidValueError, ShapeError
 
 __all__ = ["Axis", "as_column", "axis_of"]
 
+_EQUAL = 1e-6
+"""Part of a step by which equally spaced places may be off."""
+
 
 @entry
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,39 @@ class Axis:
     def is_ordered(self) -> bool:
         """Whether the places are numbers, along which a field may be smooth."""
         return bool(self.places.dtype.kind != "U")
+
+    def regular(self, most: int) -> np.ndarray:
+        """Return the places where they are equally spaced or categories; else equally spaced ones over their range.
+
+        Parameters
+        ----------
+        most : int
+            Number of equally spaced ones, at most; 2 or more.
+
+        Returns
+        -------
+        (m,) array
+
+        Raises
+        ------
+        InvalidValueError
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sci.completion import Axis
+        >>> Axis("x", np.array([0.0, 1.0, 4.0, 6.0])).regular(3)
+        array([0., 3., 6.])
+        """
+        if most < 2:
+            raise InvalidValueError(f"most is {most}; expected at least 2")
+        n = len(self.places)
+        if not self.is_ordered or n < 2:
+            return np.asarray(self.places)
+        low, high = self.places[0], self.places[-1]
+        if np.abs(np.linspace(low, high, n) - self.places).max() <= _EQUAL * (high - low) / n:
+            return np.asarray(self.places)
+        return np.linspace(low, high, min(n, most))
 
     def index_of(self, column: Any) -> np.ndarray:
         """Return the number of the place of each entry of a column.

@@ -13,20 +13,8 @@ from sci.distributed import Comm, agreed, rank_of
 from sci.errors import FileFormatError, InvalidValueError
 
 # The codecs register themselves when they are imported.
-from sci.io.codecs import (
-    ensembles,
-    homogenization,
-    models,
-    periodic,
-    poisson,
-    potential,
-    samples,
-    scaling,
-    smoke,
-    spectrum,
-    tensors,
-    trajectory,
-)
+from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
+from sci.io.codecs.analysis import completion, ensembles, scaling, spectrum
 from sci.io.core.datasets import Group, member
 from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, open_file
@@ -42,7 +30,7 @@ from sci.potentials.grid import PotentialGrid
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
-    *(ensembles, homogenization, models, periodic, poisson, potential),
+    *(completion, ensembles, homogenization, models, periodic, poisson, potential),
     *(samples, scaling, smoke, spectrum, tensors, trajectory),
 )
 

@@ -1,5 +1,6 @@
 """Pictures (matplotlib) and pages with charts (plotly) of what the library computes; both are imported inside."""
 
+from sci.plotting.completion import plot_completion
 from sci.plotting.curvature import plot_curvature
 from sci.plotting.ensembles import plot_points
 from sci.plotting.figures import require_matplotlib
@@ -20,6 +21,7 @@ __all__ = [
     "Table",
     "figures_of",
     "kinds_without_figures",
+    "plot_completion",
     "plot_coordinates",
     "plot_curvature",
     "plot_energies",

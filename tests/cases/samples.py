@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
+from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor
 from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
@@ -130,6 +131,25 @@ def make_models() -> dict[str, object]:
     }
 
 
+def _completed() -> FunctionalCP:
+    """A field of two fits over three times and two sites, from fixed numbers."""
+    axes = (Axis("time", np.array([0.0, 0.5, 2.0])), Axis("site", np.array(["a", "Üe"])))
+    free = np.array([[True, True], [True, False]])
+    factors = []
+    for axis, smoothness, f in zip(axes, (2.5, 0.0), (2, 1)):
+        roots = numbers(len(axis), 2, f, f)
+        precision, information = roots @ roots.swapaxes(-1, -2), numbers(len(axis), 2, f)
+        factors.append(
+            FunctionalFactor(axis, smoothness, 0.5 + numbers(2, f) ** 2, numbers(2, f) ** 2, precision, information)
+        )
+    weights = tuple(0.5 + numbers(len(axis)) ** 2 for axis in axes)
+    bounds = np.array([[-40.0, -41.0], [-30.0, -32.0]])
+    return FunctionalCP(
+        *(Components(free), tuple(factors), 10.0, 2.0, np.array([0.25, 0.5]), bounds[-1], bounds, 0.375, weights),
+        *(np.linspace(0.0, 3.0, 103), 0.75),
+    )
+
+
 def make_objects() -> dict[str, object]:
     """Return one object of every kind, and some more that are special in some way."""
     factors = (numbers(9, 2), numbers(8, 3), numbers(7, 4))
@@ -189,6 +209,7 @@ def make_objects() -> dict[str, object]:
         "smoke": SmokeRun(smoke_frames()),
         "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
         "clusters": Clusters(numbers(3, 2).astype("f4"), np.arange(5) % 3, numbers(5).astype("f4") ** 2, 1.5, 7, True),
+        "functional_cp": _completed(),
         "selection": Selection(np.array([0, 3]), numbers(5), "hard"),
         **make_models(),
     }

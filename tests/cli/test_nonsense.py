@@ -61,6 +61,7 @@ COMMANDS: dict[str, list[str]] = {
     "ensemble cluster": ["ions.xyz", "-k", "1", "-o", "out.h5"],
     "ensemble select": ["ions.xyz", "--fraction", "0.5", "-o", "out.h5"],
     "ensemble distance": ["s.h5", "s.h5"],
+    "complete": ["entries.csv", "-o", "out.h5", "--axes", "x", "y", "--restarts", "1", "--maxiter", "1"],
     "scaling fit": ["runs.csv", "-o", "out.h5"],
     "scaling predict": ["law.h5", "--at", "1e9"],
     "scaling plan": ["--budget-flops", "1e7", "--memory", "80MB", "--grid", "8", "--modes", "2", "--layers", "1"],
@@ -81,6 +82,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--kappa"): _HUGE for name in ("potential", "trajectory")},
     **{(name, "--seed"): ("0", _HUGE[2]) for name in COMMANDS},
     **{(name, "--config"): ("empty",) for name in COMMANDS},
+    ("complete", "--components"): ("0",),
     ("lattice", "--vacancy"): ("0",),
     ("lattice", "--interstitial"): ("-1",),
     ("operator adapt", "--name"): ("abc", "=", ":::", "::0", "1" * 400),
@@ -154,6 +156,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(path / "m.h5", operator)
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     x = np.geomspace(1, 1e4, 6)
+    (path / "entries.csv").write_text("x,y,v\n" + "".join(f"{k % 5},{k % 4},{k % 7}\n" for k in range(20)))
     (path / "runs.csv").write_text("x,loss\n" + "".join(f"{a},{1 + a**-0.5}\n" for a in x))
     save(path / "law.h5", fit_power_law(x, 1 + x**-0.5, samples=20))
     A = PoissonOperator(np.ones((8, 8), dtype=bool))

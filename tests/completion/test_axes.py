@@ -56,3 +56,11 @@ def test_ranks_have_one_axis(size: int) -> None:
     for axis, index, names in on_ranks(size, body):
         np.testing.assert_array_equal(axis.places, sorted(SITES))
         np.testing.assert_array_equal(axis.places[index], names)
+
+
+def test_regular_places_are_those_of_an_equally_spaced_axis() -> None:
+    np.testing.assert_array_equal(Axis("x", np.arange(5) * 0.1).regular(2), np.arange(5) * 0.1)
+    np.testing.assert_allclose(Axis("x", np.array([0.0, 0.1, 1.0])).regular(9), [0.0, 0.5, 1.0])
+    assert Axis("x", np.array(["a", "b"])).regular(2).tolist() == ["a", "b"]
+    with pytest.raises(InvalidValueError, match="most is 1"):
+        Axis("x", np.arange(3.0)).regular(1)

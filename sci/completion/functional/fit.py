@@ -13,7 +13,7 @@ from sci.completion.functional.model import FunctionalCP
 from sci.completion.functional.posterior import FunctionalFactor
 from sci.completion.functional.variational import Variational
 from sci.completion.observations import Observations
-from sci.distributed import agreed, rank_of
+from sci.distributed import agreed, allreduce_sum, rank_of
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.progress import progress
 
@@ -109,7 +109,7 @@ def functional_cp(
     ones = tuple(np.ones(n) for n in observations.shape)
     plain = FunctionalCP(
         *(components, factors, observations.offset, observations.scale, noise, history[-1], history),
-        *(float(noise.mean()), ones, np.zeros(103)),
+        *(float(noise.mean()), ones, np.zeros(103), 0.0),
     )
     return _calibrated(plain, observations)
 
@@ -153,12 +153,14 @@ def _run(fit: Variational, maxiter: int, tol: float) -> np.ndarray:
 
 
 def _calibrated(model: FunctionalCP, observations: Observations) -> FunctionalCP:
-    mean, variance = model.entries(observations.index)
-    residuals = left_out(observations.standardized - mean, variance, float(model.noise.mean()))
+    mean, within, between = model.entries(observations.index)
+    residuals = left_out(observations.standardized - mean, within, float(model.noise.mean()))
     scale, weights = local_noise(observations, residuals)
     noise = np.full(len(residuals), scale)
     for k, weight in enumerate(weights):
         noise /= weight[observations.index[:, k]]
-    ratios = np.abs(residuals) / np.sqrt(noise + variance)
+    ratios = np.abs(residuals) / np.sqrt(noise + within + between)
     quantiles = residual_quantiles(ratios, observations.weights, observations.n_entries, observations.comm)
-    return model.calibrated(scale, weights, quantiles)
+    squares = allreduce_sum(np.array([(observations.weights * residuals**2).sum()]), observations.comm)[0]
+    rms = model.scale * float(np.sqrt(squares / observations.n_entries))
+    return model.calibrated(scale, weights, quantiles, rms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,6 +51,8 @@ class FunctionalCP:
         The noise variance of an entry is noise_scale / prod_k noise_weights[k][i_k]; 1 at new places.
     quantiles : (103,) float64 array
         See `Prediction`.
+    left_out_rms : float
+        Root mean square of the residuals of the entries, each as if it were left out, in units of the values.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class FunctionalCP:
     noise_scale: float
     noise_weights: tuple[np.ndarray, ...]
     quantiles: np.ndarray
+    left_out_rms: float
 
     def __post_init__(self) -> None:
         counts = self.components.free.sum(axis=1).tolist()
@@ -125,12 +129,12 @@ class FunctionalCP:
         pairs = [np.unique(columns[axis.name], return_inverse=True) for axis in self.axes]
         index = np.stack([inverse.ravel() for _, inverse in pairs], axis=1)
         tables = [self._table(k, places) for k, (places, _) in enumerate(pairs)]
-        mean, variance = self._combined(tables, index)
+        mean, within, between = self._combined(tables, index)
         noise: np.ndarray = np.full(len(index), self.noise_scale)
         for axis, (places, _), weights, number in zip(self.axes, pairs, self.noise_weights, index.T):
             at = np.minimum(np.searchsorted(axis.places, places), len(axis) - 1)
             noise /= np.where(axis.places[at] == places, weights[at], 1.0)[number]
-        deviation = self.scale * np.sqrt(variance)
+        deviation = self.scale * np.sqrt(within + between)
         return Prediction(self.offset + self.scale * mean, deviation, self.scale * np.sqrt(noise), self.quantiles)
 
     def _table(self, k: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,24 +147,24 @@ class FunctionalCP:
 
     def _combined(
         self, tables: list[tuple[np.ndarray, np.ndarray]], index: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the standardized field at rows of the tables."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean of the standardized field at rows of the tables, and its variance within and between restarts."""
         restarts, r = len(self.noise), self.components.n_components
         rows, columns = np.triu_indices(r)
         double = np.where(rows == columns, 1.0, 2.0)
         mean: np.ndarray = np.empty(len(index))
-        variance: np.ndarray = np.empty(len(index))
+        within, between = np.empty_like(mean), np.empty_like(mean)
         step = max(1, _BLOCK // (restarts * len(rows)))
         for start in range(0, len(index), step):
             part = slice(start, start + step)
             means = products([u for u, _ in tables], index[part]).reshape(-1, restarts, r).sum(axis=-1)
             squares = products([s for _, s in tables], index[part]).reshape(-1, restarts, len(rows)) @ double
-            mean[part] = means.mean(axis=1)
-            variance[part] = np.maximum(squares - means * means, 0.0).mean(axis=1) + means.var(axis=1)
-        return mean, variance
+            mean[part], between[part] = means.mean(axis=1), means.var(axis=1)
+            within[part] = np.maximum(squares - means * means, 0.0).mean(axis=1)
+        return mean, within, between
 
-    def entries(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the standardized field at cells of the axes.
+    def entries(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return mean of the standardized field at cells of the axes, and its variance within and between restarts.
 
         Parameters
         ----------
@@ -169,21 +173,63 @@ class FunctionalCP:
 
         Returns
         -------
-        mean, variance : (m,) float64 arrays
+        mean, within, between : (m,) float64 arrays
         """
         return self._combined([self._table(k, axis.places) for k, axis in enumerate(self.axes)], index)
 
-    def calibrated(self, noise_scale: float, weights: tuple[np.ndarray, ...], quantiles: np.ndarray) -> FunctionalCP:
-        """Return the model with another noise and quantiles of residuals.
+    def on_grid(self, most: int = 64) -> tuple[list[np.ndarray], Prediction]:
+        """Return a regular grid along the axes, and the field there.
+
+        Parameters
+        ----------
+        most : int
+            Points along an axis whose places are not equally spaced, at most.
+
+        Returns
+        -------
+        places : list of K (n_k,) arrays
+            The places of an axis where they are equally spaced or categories; else equally spaced ones between the
+            first and the last.
+        field : Prediction
+            With arrays of shape (n_1, ..., n_K).
+
+        Raises
+        ------
+        InvalidValueError
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sci.completion import functional_cp, masked_components, observe
+        >>> x = np.random.default_rng(0).integers(0, 6, (60, 2))
+        >>> model = functional_cp(observe(x, np.sin(x.sum(axis=1))), masked_components(2, 2), restarts=1, maxiter=5)
+        >>> places, field = model.on_grid()
+        >>> field.mean.shape
+        (6, 6)
+        """
+        places = [axis.regular(most) for axis in self.axes]
+        shape = tuple(map(len, places))
+        index = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+        found = self.predict({axis.name: places[k][index[:, k]] for k, axis in enumerate(self.axes)})
+        mean, deviation, noise = (x.reshape(shape) for x in (found.mean, found.deviation, found.noise))
+        return places, Prediction(mean, deviation, noise, self.quantiles)
+
+    def calibrated(
+        self, noise_scale: float, weights: tuple[np.ndarray, ...], quantiles: np.ndarray, left_out_rms: float
+    ) -> FunctionalCP:
+        """Return the model with another noise, and what is known of its residuals.
 
         Parameters
         ----------
         noise_scale : float
         weights : tuple of K (n_k,) arrays
         quantiles : (103,) array
+        left_out_rms : float
 
         Returns
         -------
         FunctionalCP
         """
-        return replace(self, noise_scale=noise_scale, noise_weights=weights, quantiles=quantiles)
+        return replace(
+            self, noise_scale=noise_scale, noise_weights=weights, quantiles=quantiles, left_out_rms=left_out_rms
+        )

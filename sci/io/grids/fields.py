@@ -37,6 +37,8 @@ class Fields:
         Units of fields that have some; "time" for those of the times.
     spacing : tuple of float
         Of the cells along each axis; 1 unless given.
+    origin : tuple of float
+        Corner of the first cell; 0 unless given.
 
     Examples
     --------
@@ -50,6 +52,7 @@ class Fields:
     steps: Iterable[tuple[float | None, Mapping[str, Any]]]
     units: Mapping[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] = ()
+    origin: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         """Return the cells."""
@@ -64,7 +67,7 @@ def write_fields(file: Group, fields: Fields) -> None:
     ShapeError
         If a field does not have the shape of the grid.
     """
-    writer = FieldWriter(file, fields.shape, fields.spacing, fields.units)
+    writer = FieldWriter(file, fields.shape, fields.spacing, fields.units, fields.origin)
     for time, values in fields.steps:
         writer.append(time, values)
     writer.close()
@@ -76,7 +79,7 @@ class FieldWriter:
     Parameters
     ----------
     file : h5py.File
-    shape, spacing, units
+    shape, spacing, units, origin
         As those of `Fields`.
     """
 
@@ -86,17 +89,20 @@ class FieldWriter:
         shape: tuple[int, ...],
         spacing: tuple[float, ...] = (),
         units: Mapping[str, str] | None = None,
+        origin: tuple[float, ...] = (),
     ) -> None:
         if not 1 <= len(shape) <= 3:
             raise ShapeError(f"a field on a grid of shape {shape}; expected one to three axes")
-        if spacing and len(spacing) != len(shape):
-            raise ShapeError(f"spacing {spacing} of a grid of shape {shape}; expected one number for each axis")
+        for name, given in (("spacing", spacing), ("origin", origin)):
+            if given and len(given) != len(shape):
+                raise ShapeError(f"{name} {given} of a grid of shape {shape}; expected one number for each axis")
         self.shape, self.units = shape, units or {}
         cells = (*shape, 1, 1)[:3]
         steps = (*(spacing or (1.0,) * len(shape)), 1.0, 1.0)[:3]
-        self.image = create_image_group(file, cells, (0.0, 0.0, 0.0), steps)
-        for axis, count, step in zip("xyz", cells, steps):
-            write_array(self.image, axis, step * (np.arange(count) + 0.5), dims=(axis,))
+        corner = (*(origin or (0.0,) * len(shape)), 0.0, 0.0)[:3]
+        self.image = create_image_group(file, cells, corner, steps)
+        for axis, count, step, start in zip("xyz", cells, steps, corner):
+            write_array(self.image, axis, start + step * (np.arange(count) + 0.5), dims=(axis,))
         self.data = self.image.create_group("CellData")
         self.times: list[float | None] = []
         self._active: set[str] = set()

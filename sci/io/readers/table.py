@@ -1,9 +1,11 @@
-"""Tables of numbers: columns by name, from CSV or from the one-dimensional datasets of an HDF5 file."""
+"""Tables: columns of numbers or texts by name, from CSV or from the one-dimensional datasets of an HDF5 file."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,23 +19,30 @@ __all__ = ["read_table"]
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 
 
-def read_table(path: str | Path) -> dict[str, np.ndarray]:
-    """Read columns of numbers by name.
+def read_table(
+    path: str | Path, *, columns: Collection[str] | None = None, texts: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """Read columns by name.
 
     Parameters
     ----------
     path : str or Path
-        A CSV file with a line of names, or an HDF5 file (`.h5`, `.hdf5`), whose one-dimensional datasets of numbers in
-        the root are the columns. Lines of a CSV file that begin with "#" are comments.
+        A CSV file with a line of names, or an HDF5 file (`.h5`, `.hdf5`), whose one-dimensional datasets in the root
+        are the columns. Lines of a CSV file that begin with "#" are comments.
+    columns : collection of str, optional
+        Columns to read; all unless given.
+    texts : collection of str
+        Those of them that hold texts.
 
     Returns
     -------
-    dict name -> (n,) float64 array
+    dict name -> (n,) float64 array, or array of str
 
     Raises
     ------
     FileFormatError
-        With the line; also for columns of different lengths, two of one name, and NaN.
+        With the line; also for columns of different lengths, two of one name, NaN, an empty text, and a column that is
+        not there.
 
     Examples
     --------
@@ -43,11 +52,17 @@ def read_table(path: str | Path) -> dict[str, np.ndarray]:
     >>> read_table("runs.csv")["loss"]
     array([0.5 , 0.25])
     """
-    path = Path(path)
-    return _from_hdf5(path) if path.suffix.lower() in _HDF5 else _from_csv(path)
+    path, texts = Path(path), set(texts)
+    wanted = None if columns is None else {*columns, *texts}
+    return _from_hdf5(path, wanted, texts) if path.suffix.lower() in _HDF5 else _from_csv(path, wanted, texts)
 
 
-def _from_csv(path: Path) -> dict[str, np.ndarray]:
+def _require(path: Path, wanted: Collection[str] | None, found: Collection[str]) -> None:
+    for name in sorted(set(wanted or ()) - set(found)):
+        raise FileFormatError(f"{path}: no column {name}; its columns are {', '.join(found)}")
+
+
+def _from_csv(path: Path, wanted: Collection[str] | None, texts: Collection[str]) -> dict[str, np.ndarray]:
     rows = [
         (k, line) for k, line in enumerate(read_lines(path, "a table"), 1) if line.strip() and not line.startswith("#")
     ]
@@ -58,16 +73,24 @@ def _from_csv(path: Path) -> dict[str, np.ndarray]:
         raise FileFormatError(f"{path}: line {rows[0][0]}: names {', '.join(names)}; expected one name a column")
     if all(_is_number(name) for name in names):
         raise FileFormatError(f"{path}: line {rows[0][0]}: numbers in place of names; add a first line of names")
-    columns: list[list[float]] = [[] for _ in names]
+    _require(path, {*(wanted or ()), *texts}, names)
+    columns: dict[int, list[Any]] = {j: [] for j, name in enumerate(names) if wanted is None or name in wanted}
     for k, line in rows[1:]:
         words = next(csv.reader([line]))
         if len(words) != len(names):
             raise FileFormatError(f"{path}: line {k}: {len(words)} fields; expected {len(names)}: {', '.join(names)}")
-        for column, name, word in zip(columns, names, words):
-            column.append(_number(word.strip(), name, path, k))
-    if not columns[0]:
+        for j, column in columns.items():
+            read = _text if names[j] in texts else _number
+            column.append(read(words[j].strip(), names[j], path, k))
+    if len(rows) < 2:
         raise FileFormatError(f"{path}: names without numbers; expected at least one line of numbers")
-    return {name: np.array(column) for name, column in zip(names, columns)}
+    return {names[j]: np.array(column) for j, column in columns.items()}
+
+
+def _text(word: str, name: str, path: Path, line: int) -> str:
+    if not word or "\0" in word:
+        raise FileFormatError(f"{path}: line {line}: {name} is {word!r}; expected a text")
+    return word
 
 
 def _number(word: str, name: str, path: Path, line: int) -> float:
@@ -88,19 +111,34 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _from_hdf5(path: Path) -> dict[str, np.ndarray]:
+def _from_hdf5(path: Path, wanted: Collection[str] | None, texts: Collection[str]) -> dict[str, np.ndarray]:
     columns = {}
     with open_any(path) as file:
         for name, item in file.items():
-            if getattr(item, "ndim", None) == 1 and item.dtype.kind in "iuf":
-                check_size(item, str(name))
-                columns[str(name)] = np.asarray(item[()], dtype=float)
-    if not columns:
-        raise FileFormatError(f"{path}: no one-dimensional datasets of numbers in the root; expected the columns")
+            name = str(name)
+            if getattr(item, "ndim", None) != 1 or (wanted is not None and name not in wanted):
+                continue
+            if name in texts:
+                columns[name] = _texts_of(item, name, path)
+            elif item.dtype.kind in "iuf":
+                check_size(item, name)
+                columns[name] = np.asarray(item[()], dtype=float)
+        if not columns:
+            raise FileFormatError(f"{path}: no one-dimensional datasets of numbers in the root; expected the columns")
+        _require(path, {*(wanted or ()), *texts}, columns)
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise FileFormatError(f"{path}: columns of lengths {lengths}; expected one length")
     for name, column in columns.items():
-        if not np.isfinite(column).all():
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
             raise FileFormatError(f"{path}: {name}[{int(np.flatnonzero(~np.isfinite(column))[0])}] is not finite")
     return columns
+
+
+def _texts_of(item: Any, name: str, path: Path) -> np.ndarray:
+    """Return the texts of a dataset of strings of one length; others lie in a heap without checksum."""
+    if item.dtype.kind != "S":
+        raise FileFormatError(f"{path}: {name} has dtype {item.dtype}; expected texts of fixed length (S)")
+    check_size(item, name)
+    found = [_text(bytes(word).decode(errors="replace"), name, path, k) for k, word in enumerate(item[()])]
+    return np.array(found, dtype=str)

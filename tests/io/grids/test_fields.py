@@ -200,6 +200,7 @@ def test_fields_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Fields((4, 3), [(None, {"a": numbers(4, 3, 2)})]),
         Fields((2, 2, 2, 2), [(None, {"a": numbers(2, 2, 2, 2)})]),
         Fields((4, 3), [(None, {"a": numbers(4, 3)})], spacing=(1.0,)),
+        Fields((4, 3), [(None, {"a": numbers(4, 3)})], origin=(1.0,)),
     ):
         with pytest.raises(ShapeError):
             _written(tmp_path / "a.vtkhdf", wrong)

@@ -70,3 +70,35 @@ def test_bad_columns_of_hdf5_are_refused(tmp_path: Path) -> None:
             read_table(tmp_path / f"{name}.h5")
     with pytest.raises(FileFormatError, match="no such file"):
         read_table(tmp_path / "missing.csv")
+
+
+def test_columns_are_chosen_and_texts_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('site,x,note\n"Bern, west",1,a\n Üetliberg ,2,\n')
+    found = read_table(tmp_path / "t.csv", columns=["x"], texts=["site"])
+    assert {name: column.tolist() for name, column in found.items()} == {
+        "site": ["Bern, west", "Üetliberg"],
+        "x": [1.0, 2.0],
+    }
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["site"], file["x"], file["y"] = np.array(["Bern", "Üe"], dtype=h5py.string_dtype()), [1, 2], [3]
+    with pytest.raises(FileFormatError, match="texts of fixed length"):
+        read_table(tmp_path / "t.h5", columns=["x"], texts=["site"])
+    with h5py.File(tmp_path / "u.h5", "w") as file:
+        file["site"], file["x"], file["y"] = np.array([b"Bern", "Üe".encode()]), [1, 2], [3]
+    found = read_table(tmp_path / "u.h5", columns=["x"], texts=["site"])
+    assert found["site"].tolist() == ["Bern", "Üe"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": ["z"]}, "no column z; its columns are site, x, note"),
+        ({"texts": ["z"]}, "no column z"),
+        ({"columns": ["x"], "texts": ["note"]}, "line 3: note is ''; expected a text"),
+        ({"columns": ["site"]}, "line 2: site is 'Bern'; expected a number"),
+    ],
+)
+def test_columns_that_are_not_there_or_of_another_kind_are_named(tmp_path: Path, options: dict, message: str) -> None:
+    (tmp_path / "t.csv").write_text("site,x,note\nBern,1,a\nBasel,2,\n")
+    with pytest.raises(FileFormatError, match=message):
+        read_table(tmp_path / "t.csv", **options)
