@@ -95,6 +95,7 @@ THREADS = Number(int, 1, MOST_THREADS, f"an integer from 1 to {MOST_THREADS}")
 POSITIVE = Number(float, _TINY, _HUGE, "a positive number")
 NONNEGATIVE = Number(float, 0.0, _HUGE, "a number of 0 or more")
 REAL = Number(float, -_HUGE, _HUGE, "a number")
+DECAY = Number(float, _TINY, 1 - 2**-53, "a number between 0 and 1")
 SHARE = Number(float, _TINY, 1.0, "a number above 0, at most 1")
 
 PROMISES = {

@@ -28,6 +28,7 @@ from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
 from sci.io.readers.table import read_table
 from sci.io.readers.trajectory import count_frames, read_frames, read_positions
 from sci.io.sample_blocks import SampleBlocks, read_sample_blocks
+from sci.io.sample_reader import SampleReader
 from sci.io.store import load, load_grid, load_results, save, save_potential_file
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "PoissonProblem",
     "Quantity",
     "SampleBlocks",
+    "SampleReader",
     "Samples",
     "SmokeRun",
     "TrajectoryFile",

@@ -16,7 +16,7 @@ from sci.io.codecs.samples import KIND, Samples, read_flags
 from sci.io.core.datasets import Group, check_size, crc32, member
 from sci.io.core.hdf5 import open_file
 
-__all__ = ["SampleBlocks", "read_sample_blocks"]
+__all__ = ["SampleBlocks", "dataset_of", "read_sample_blocks"]
 
 BLOCK_BYTES = 2**25
 
@@ -68,7 +68,7 @@ class SampleBlocks:
         """
         step = max(1, BLOCK_BYTES // (8 * max(1, math.prod(self.x_shape) + math.prod(self.y_shape))))
         with open_file(self.path, (KIND,)) as (file, _):
-            datasets = {name: _dataset(file, name) for name in "xy"}
+            datasets = {name: dataset_of(file, name) for name in "xy"}
             sums = dict.fromkeys(datasets, 0)
             for start in range(0, self.n, step):
                 block = {name: np.asarray(d[start : start + step]) for name, d in datasets.items()}
@@ -105,13 +105,14 @@ def read_sample_blocks(path: str | Path) -> SampleBlocks:
     A block takes about 32 MiB.
     """
     with open_file(path, (KIND,)) as (file, _):
-        x, y = (_dataset(file, name) for name in "xy")
+        x, y = (dataset_of(file, name) for name in "xy")
         if len(x) != len(y):
             raise FileFormatError(f"x has shape {x.shape} and y has {y.shape}; expected as many samples in both")
         return SampleBlocks(Path(path), len(x), x.shape[1:], y.shape[1:], *read_flags(file))
 
 
-def _dataset(file: Group, name: str) -> Any:
+def dataset_of(file: Group, name: str) -> Any:
+    """Return the dataset x or y of a file of samples; raise FileFormatError unless it holds floats."""
     dataset = member(file, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim == 0 or dataset.dtype not in ("<f4", "<f8"):
         raise FileFormatError(f"the dataset {name} is missing or holds no floats; the file is damaged: make it again")

@@ -141,7 +141,7 @@ def seconds_of_steps(step: Callable[[int], None], samples: int, config: Training
 
 def train_on(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:
     """Take one step on `n` samples."""
-    train_operator(model, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n))
+    train_operator(model, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n, patience=None))
 
 
 def _first(array: np.ndarray, n: int) -> np.ndarray:

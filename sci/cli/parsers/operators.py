@@ -7,7 +7,19 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common, add_output
-from sci.cli.values import AXIS, CHANNELS, COUNT, NONNEGATIVE, POSITIVE, SEED, SHARE, csv_name, file_name, hdf5_name
+from sci.cli.values import (
+    AXIS,
+    CHANNELS,
+    COUNT,
+    DECAY,
+    NONNEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    csv_name,
+    file_name,
+    hdf5_name,
+)
 
 __all__ = ["FACTORIZATIONS", "add_operator"]
 
@@ -129,6 +141,15 @@ def _add_training(parser: Any) -> Any:
 def _add_one_run(training: Any) -> None:
     training.add_argument("--learning-rate", type=POSITIVE, default=8e-3, metavar="LR", help="at the start (0.008)")
     training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters and order of samples (0)")
+    training.add_argument(
+        "--patience", type=COUNT, metavar="N", help="stop after N epochs without a smaller error on the first --test"
+    )
+    training.add_argument(
+        "--accumulate", type=COUNT, default=1, metavar="K", help="compute each batch in K parts, for memory (1)"
+    )
+    training.add_argument(
+        "--average", type=DECAY, metavar="D", help="write the exponential average of the parameters, like 0.999"
+    )
     training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
     training.add_argument(
         "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"

@@ -67,6 +67,10 @@ class Options:
                 continue
             if not isinstance(number, (int, np.integer)) or number < 1:
                 raise InvalidValueError(f"{name} is {number!r}; expected a positive integer")
+        if self.accumulate > self.batch_size:
+            raise InvalidValueError(
+                f"accumulate is {self.accumulate} for batches of {self.batch_size}; expected at most batch_size"
+            )
         for name, number in {"the seed": self.seed, "prefetch": self.prefetch}.items():
             if not isinstance(number, (int, np.integer)) or number < 0:
                 raise InvalidValueError(f"{name} is {number!r}; expected an integer of 0 or more")

@@ -111,6 +111,7 @@ def adapt_operator(
         seed=seed,
         shuffle=config.shuffle,
         equal_samples=config.equal_samples,
+        accumulate=config.accumulate,
         settings={"training": asdict(config), "rank": rank, "head": head, "samples": digest(x, y)},
         title="adaptation",
         comm=comm,
@@ -146,5 +147,10 @@ def _require_settings(config: TrainingConfig, rank: int) -> None:
         )
     if config.square:
         raise InvalidValueError("square is True; expected False: an adaptation shows samples as they are")
+    if config.average is not None or config.patience is not None:
+        raise InvalidValueError(
+            f"average is {config.average}, patience is {config.patience}; expected None: an adaptation has no tests to "
+            "watch, and returns what it has trained"
+        )
     if rank < 1:
         raise InvalidValueError(f"rank is {rank}; expected a positive integer")

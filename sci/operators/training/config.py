@@ -11,6 +11,9 @@ from sci.errors import InvalidValueError
 __all__ = ["TrainingConfig"]
 
 
+_ELSEWHERE = ("epochs", "accumulate", "average", "patience")
+
+
 @entry
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -39,6 +42,13 @@ class TrainingConfig:
         do not tell the two axes and their directions apart. Reflections map point i to N - i, of points i / N.
     equal_samples : bool
         See `sci.nn.train`.
+    accumulate : int
+        Parts in which a rank computes its share of a batch, for memory.
+    average : float, optional
+        Decay of an exponential average of the parameters over steps, like 0.999; it is the model that is returned.
+    patience : int, optional
+        The training ends after so many epochs without a smaller error on the first of `tests`, and returns the model of
+        the best epoch.
     eps : float
         Of AdamW, beside gradients of the mean loss of a batch.
 
@@ -67,11 +77,14 @@ class TrainingConfig:
     shuffle: bool = True
     square: bool = False
     equal_samples: bool = False
+    accumulate: int = 1
+    average: float | None = None
+    patience: int | None = None
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
+        for name in ("epochs", "batch_size", "accumulate", "patience"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InvalidValueError(f"{name} is {getattr(self, name)}; expected a positive integer")
         if not 0 < self.learning_rate <= 1:
             raise InvalidValueError(
@@ -85,6 +98,17 @@ class TrainingConfig:
             )
         if self.horizon is not None and not self.horizon > 0:
             raise InvalidValueError(f"horizon is {self.horizon:g}; expected a positive number of epochs")
+        if self.accumulate > self.batch_size:
+            raise InvalidValueError(
+                f"accumulate is {self.accumulate} for batches of {self.batch_size}; expected at most batch_size"
+            )
+        if self.average is not None and not 0 < self.average < 1:
+            raise InvalidValueError(f"average is {self.average:g}; expected a decay between 0 and 1, like 0.999")
+        if self.patience is not None and self.square:
+            raise InvalidValueError(
+                f"patience is {self.patience} with square, whose passes are evaluated at the end alone; expected one "
+                "of the two"
+            )
         if self.loss not in ("h1", "l2"):
             raise InvalidValueError(f"loss is {self.loss!r}; expected 'h1' or 'l2'")
         if self.loss == "h1" and self.periodic is None:
@@ -93,7 +117,9 @@ class TrainingConfig:
             )
 
     def fixed(self) -> dict[str, Any]:
-        """Return the settings that a resumed training must share: all but `epochs`, which may grow."""
+        """Return the settings that a resumed training must share: all but `epochs` and `patience`, which may grow.
+
+        `accumulate` and `average` are noted by `sci.nn.train`.
+        """
         settings = {**asdict(self), "horizon": float(self.horizon or self.epochs)}
-        del settings["epochs"]
-        return settings
+        return {name: value for name, value in settings.items() if name not in _ELSEWHERE}

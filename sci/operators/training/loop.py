@@ -66,6 +66,7 @@ def train_operator(
     Returns
     -------
     TrainedOperator, Checkpoint
+        The operator of the last step, or of the average or the best epoch where `config` says so.
 
     Raises
     ------
@@ -94,6 +95,8 @@ def train_operator(
     """
     with agreed(comm, "train_operator") as agreement:
         require_fitting(model, x, y, config, patches)
+        if config.patience is not None and not tests:
+            raise InvalidValueError(f"patience is {config.patience} without tests; expected samples to watch")
         if size(comm) > 1:
             agreement.same(model=model.config, x=sample(x), y=sample(y), standardize_inputs=standardize_inputs)
             agreement.same(config=config, patches=patches, resume=resume and "given", save=save and "given")
@@ -137,6 +140,10 @@ def train_operator(
         seed=seed,
         shuffle=config.shuffle and not config.square,
         equal_samples=config.equal_samples,
+        accumulate=config.accumulate,
+        average=config.average,
+        monitor=None if config.patience is None else f"l2_{next(iter(tests or ()))}",
+        patience=config.patience,
         save_every=-(-len(x) // config.batch_size) if config.square else None,
         evaluate=evaluate if tests else None,
         save=save,
@@ -144,7 +151,10 @@ def train_operator(
         settings=settings,
         comm=comm,
     )
-    return TrainedOperator(type(model).of(model.config, history.parameters), inputs, outputs, patches), history
+    chosen = history.parameters if config.average is None else history.averaged
+    if config.patience is not None:
+        chosen = history.best
+    return TrainedOperator(type(model).of(model.config, chosen), inputs, outputs, patches), history
 
 
 def _predicted(trained: TrainedOperator, x: Array, comm: Comm) -> Array:

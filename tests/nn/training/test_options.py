@@ -18,6 +18,7 @@ GOOD = Options(8, 2, 4, 0, True, False, 1, None, None, None, None, None, None, "
         ({"n_samples": 0}, "the number of samples is 0"),
         ({"accumulate": 0}, "accumulate is 0; expected a positive integer"),
         ({"accumulate": 1.5}, "accumulate is 1.5"),
+        ({"accumulate": 5}, "accumulate is 5 for batches of 4; expected at most batch_size"),
         ({"average": 1.0}, "average is 1.0; expected a decay between 0 and 1"),
         ({"average": 0.0}, "average is 0.0"),
         ({"patience": 0, "monitor": "l2"}, "patience is 0"),

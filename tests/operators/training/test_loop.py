@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, load_samples, save
-from sci.operators import FNO, TFNO, MultigridPatches, TrainingConfig, as_fields, train_operator
+from sci.operators import FNO, TFNO, MultigridPatches, TrainingConfig, as_fields, relative_errors, train_operator
 
 
 def test_three_epochs_of_small_darcy(test_data):
@@ -150,3 +152,39 @@ def test_modes_that_the_samples_do_not_have_are_refused(model, patches, fits):
         return
     with pytest.raises(InvalidValueError, match=r"n_modes is .*, and samples on \d x \d points .* expected at most"):
         train_operator(model, x, y, config, patches=patches)
+
+
+def test_the_best_epoch_is_kept_and_a_training_without_progress_ends():
+    """A rate so large that errors rise again: the operator is that of the smallest error on the first test."""
+    x, y = low_passed()
+    tests = {"first": (x[:6], y[:6]), "second": (x[6:], y[6:])}
+    config = replace(CONFIG, epochs=30, learning_rate=0.5, patience=2)
+    operator, history = train_operator(FNO((4, 4), 1, 1, 6, 2), x, y, config, tests=tests)
+    errors = history.metrics["l2_first"]
+    assert len(errors) < 30
+    assert int(np.argmin(errors)) == len(errors) - 3
+    assert relative_errors(operator(x[:6]), y[:6])["l2"] == pytest.approx(errors.min(), rel=1e-6)
+
+
+def test_an_average_is_the_operator_that_is_measured_and_returned():
+    x, y = low_passed()
+    config = replace(CONFIG, average=0.8)
+    operator, history = train_operator(FNO((4, 4), 1, 1, 6, 2), x, y, config, tests={"t": (x, y)})
+    assert relative_errors(operator(x), y)["l2"] == pytest.approx(history.metrics["l2_t"][-1], rel=1e-6)
+    for name, array in operator.model.parameters.items():
+        np.testing.assert_array_equal(array, history.averaged[name])
+    assert any(np.abs(history.parameters[n] - a).max() > 1e-4 for n, a in operator.model.parameters.items())
+
+
+def test_parts_of_batches_make_the_same_operator_to_rounding():
+    x, y = low_passed()
+    whole, parts = (
+        train_operator(FNO((4, 4), 1, 1, 6, 2), x, y, replace(CONFIG, accumulate=k))[1].losses for k in (1, 3)
+    )
+    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+
+
+def test_patience_needs_samples_to_watch():
+    x, y = low_passed()
+    with pytest.raises(InvalidValueError, match="patience is 2 without tests"):
+        train_operator(FNO((4, 4), 1, 1, 6, 2), x, y, replace(CONFIG, patience=2))

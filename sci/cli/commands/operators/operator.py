@@ -63,7 +63,7 @@ def train(a: argparse.Namespace) -> None:
     samples, dim, tests, resume = from_first(a.comm, lambda: _training_data(a))
     x, y = (fields(v, dim, f"{a.input}: {n}") for n, v in zip("xy", samples))
     pairs = {p.stem: (fields(u, dim, f"{p}: x"), fields(v, dim, f"{p}: y")) for p, (u, v) in tests.items()}
-    model, config = drawn_model(a, x, y), training_config(a, samples)
+    model, config = drawn_model(a, x, y), _with_stops(a, training_config(a, samples))
     if a.transpose:
         x, y = with_transposed(x, y)
 
@@ -97,10 +97,25 @@ def train(a: argparse.Namespace) -> None:
         "samples": len(x),
         "steps": history.step,
         "loss": float(history.losses[-1]),
-        **{name: float(values[-1]) for name, values in history.metrics.items()},
+        **_last_or_best(a, history),
         "seconds": time.perf_counter() - start,
     }
     _tell(a, report)
+
+
+def _with_stops(a: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
+    """Return settings with the options of one training, which a sweep has not."""
+    if a.patience is not None and not a.test:
+        raise InvalidValueError("--patience watches the error on samples of --test; give them, or leave it out")
+    return replace(config, accumulate=a.accumulate, average=a.average, patience=a.patience)
+
+
+def _last_or_best(a: argparse.Namespace, history: Checkpoint) -> dict[str, Any]:
+    """Return the metrics of the model that is written: of the last epoch, or of the best one and its number."""
+    if a.patience is None:
+        return {name: float(values[-1]) for name, values in history.metrics.items()}
+    best = int(np.argmin(history.metrics[history.settings["monitor"]]))
+    return {"best_epoch": best + 1, **{name: float(values[best]) for name, values in history.metrics.items()}}
 
 
 def drawn_model(a: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> FNO:
@@ -154,7 +169,10 @@ def _written(a: argparse.Namespace, model: FNO, config: TrainingConfig) -> float
     """Return the bytes of the model, of checkpoints, the last one beside the one before, and of a picture."""
     arrays = len(model.parameters)
     weights = float(sum(p.nbytes for p in model.parameters.values()))
-    checkpoint = file_bytes(3 * weights, 3 * arrays) * (2 if config.epochs > 1 else 1) if a.checkpoint else 0.0
+    copies = 3 + (config.average is not None) + (config.patience is not None)
+    checkpoint = (
+        file_bytes(copies * weights, copies * arrays) * (2 if config.epochs > 1 else 1) if a.checkpoint else 0.0
+    )
     return file_bytes(weights, arrays) + checkpoint + PICTURE * bool(a.plot)
 
 

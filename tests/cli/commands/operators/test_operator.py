@@ -308,3 +308,37 @@ def test_bad_adaptations_exit_with_two(folder, delta, capsys, monkeypatch, words
     assert text.startswith("sci: error:")
     assert message in text
     assert sorted(Path.cwd().iterdir()) == before
+
+
+def test_a_training_stops_early_and_writes_the_best_model(folder, capsys):
+    words = ["train", folder / "train.h5", "-o", folder / "best.h5", *SMALL, "--test", folder / "test.h5", "--json"]
+    stops = ["--epochs", 40, "--learning-rate", 0.5, "--patience", 2, "--accumulate", 2]
+    assert run(*words, *stops, "--checkpoint", folder / "stopped.h5") == 0
+    report = json.loads(capsys.readouterr().out)
+    history = load(folder / "stopped.h5")
+    errors = history.metrics["l2_test"]
+    assert len(errors) == report["best_epoch"] + 2 < 40
+    assert report["l2_test"] == errors.min()
+    x, y = load_samples(folder / "test.h5")
+    found = np.linalg.norm((load(folder / "best.h5")(x[:, None]) - y[:, None]).reshape(len(y), -1), axis=1)
+    assert np.mean(found / np.linalg.norm(y.reshape(len(y), -1), axis=1)) == pytest.approx(errors.min(), rel=1e-5)
+
+
+def test_an_average_is_written(folder, capsys):
+    words = ["train", folder / "train.h5", *SMALL, "--epochs", 3]
+    assert run(*words, "-o", folder / "mean.h5", "--average", 0.9, "--checkpoint", folder / "mean_run.h5") == 0
+    averaged = load(folder / "mean_run.h5").averaged
+    for name, array in load(folder / "mean.h5").model.parameters.items():
+        np.testing.assert_array_equal(array, averaged[name])
+
+
+def test_stops_that_make_no_sense_are_refused(folder, capsys):
+    words = ["train", folder / "train.h5", "-o", folder / "never.h5", *SMALL]
+    for more, text in (
+        (["--patience", 2], "--patience watches the error on samples of --test"),
+        (["--patience", 2, "--square", "--test", folder / "test.h5"], "with square"),
+        (["--accumulate", 9], "accumulate is 9 for batches of 8"),
+        (["--average", 1], "expected a number between 0 and 1"),
+    ):
+        assert run(*words, *more) == 2
+        assert text in capsys.readouterr().err
