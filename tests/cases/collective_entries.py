@@ -73,6 +73,10 @@ def _train(comm: Any, **changed: Any) -> object:
     return nn.train(changed.pop("loss", _loss), {"w": weights}, data, comm=comm, **settings)
 
 
+def _zero(parameters: Any) -> dict[str, float]:
+    return {"loss": 0.0}
+
+
 def _predict(variables: Any, batch: Any) -> Any:
     return nn.linear(batch[0], variables["w"])
 
@@ -385,6 +389,11 @@ DIFFER: dict[str, Body] = {
     "train:optimizer": lambda c, odd, _: _train(c, optimizer=nn.Adam(0.05 + odd)),
     "train:epochs": lambda c, odd, _: _train(c, epochs=2 + odd),
     "train:order": lambda c, odd, _: _train(c, seed=int(odd)),
+    "train:accumulate": lambda c, odd, _: _train(c, accumulate=1 + odd),
+    "train:average": lambda c, odd, _: _train(c, **_xor("average", odd, 0.9)),
+    "train:patience": lambda c, odd, _: _train(c, evaluate=_zero, monitor="loss", **_xor("patience", odd, 1)),
+    "train:prefetch": lambda c, odd, _: _train(c, prefetch=int(odd)),
+    "train:draws": lambda c, odd, _: _train(c, draws=bool(odd)),
     "train:clip": lambda c, odd, _: _train(c, clip=1.0 if odd else None),
     "train:parameters": lambda c, odd, _: _train(c, parameters=np.full((1, 3), float(odd))),
     "train:data": lambda c, odd, _: _train(c, data=(np.full((6, 3), 1.0 + odd), np.ones((6, 1)))),

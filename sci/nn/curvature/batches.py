@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array, ArrayLike, Device, is_device_array, namespace, to_device
 from sci.distributed import Comm, agreed, rank_of
 from sci.errors import InvalidValueError
+from sci.nn.core.trees import Tree, flatten_tree
 from sci.nn.curvature.noise import WignerNoise
 from sci.nn.curvature.products import GaussNewton, Loss, Predict
 from sci.nn.curvature.rates import StableRates, largest_stable_rate
@@ -106,7 +107,7 @@ class BatchCurvature:
 def batch_curvature(
     predict: Predict,
     loss: Loss,
-    parameters: Mapping[str, Array],
+    parameters: Tree,
     data: Sequence[Array],
     batch_sizes: Sequence[int],
     *,
@@ -170,7 +171,7 @@ def batch_curvature(
                 f"more, of 1 to {n - 1} samples"
             )
     whole = GaussNewton(predict, loss, parameters, data, comm=comm)
-    device: Device = "cuda" if is_device_array(next(iter(parameters.values()))) else "cpu"
+    device: Device = "cuda" if is_device_array(next(iter(flatten_tree(parameters).values()))) else "cpu"
     options: dict[str, Any] = {"steps": min(steps, whole.size), "seed": seed, "device": device}
     (outlier,), (u,), (residual,) = leading_pairs(whole, whole.size, 1, **options)
     errors, spreads = [whole.error], []

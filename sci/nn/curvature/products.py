@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sci.arguments import collective_entry
@@ -12,6 +12,7 @@ from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn.core.gradients import value_and_gradients
 from sci.nn.core.packing import kinds_of, packed, unpacked
 from sci.nn.core.tape import Tape, Variable, value_of
+from sci.nn.core.trees import Tree, named_arrays, structure_of, tree_from
 
 __all__ = ["GaussNewton", "Loss", "Predict"]
 
@@ -37,11 +38,11 @@ class GaussNewton:
     Parameters
     ----------
     predict : callable
-        `predict(variables, batch)` returns the outputs, one array, from variables or arrays with the names of
+        `predict(variables, batch)` returns the outputs, one array, from variables or arrays in the form of
         `parameters`. It has to follow the dtype of what it gets: all is computed in double precision.
     loss : callable
         `loss(outputs, batch)` returns the mean over the samples of `batch`, as a scalar.
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
         Real or complex; a complex number counts as two real ones. Not changed.
     batch : sequence of arrays of one first length
         All ranks have all of it.
@@ -89,23 +90,25 @@ class GaussNewton:
         self,
         predict: Predict,
         loss: Loss,
-        parameters: Mapping[str, Array],
+        parameters: Tree,
         batch: Sequence[Array],
         *,
         comm: Comm = None,
     ) -> None:
         with agreed(comm, "GaussNewton") as agreement:
-            agreement.same(parameters={name: sample(p) for name, p in parameters.items()})
+            leaves = named_arrays(parameters, "parameters")
+            agreement.same(parameters={name: sample(p) for name, p in leaves.items()})
             agreement.same(batch=[sample(a) for a in batch], predict=_name_of(predict), loss=_name_of(loss))
             self._samples = _length(batch)
-            if not parameters:
+            if not leaves:
                 raise InvalidValueError("there are no parameters; expected a dict of one array or more")
-            for name, array in parameters.items():
+            for name, array in leaves.items():
                 require_finite(array, f"the parameter {name!r}")
             own = split(self._samples, comm)
             self._batch = tuple(_doubled(a[own]) for a in batch)
-            doubled = {name: _doubled(p) for name, p in parameters.items()}
-        self._predict, self._loss, self._comm = predict, loss, comm
+            doubled = {name: _doubled(p) for name, p in leaves.items()}
+        self._predict = _of_leaves(predict, structure_of(parameters))
+        self._loss, self._comm = loss, comm
         self._part = (own.stop - own.start) / self._samples
         self._kinds = kinds_of(doubled)
         self._at = packed(doubled)
@@ -185,6 +188,11 @@ class GaussNewton:
                 return found
             step, before = step / 8, found
         raise ConvergenceError("the loss has no second derivative at the outputs; expected a smooth loss")
+
+
+def _of_leaves(predict: Predict, structure: Any) -> Predict:
+    """Return a function of leaves by name, which gets their tree."""
+    return lambda leaves, batch: predict(tree_from(structure, leaves), batch)
 
 
 def _name_of(function: Callable[..., Any]) -> str:

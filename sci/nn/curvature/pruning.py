@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,14 +13,15 @@ from sci.distributed import Comm, agreed, allgather_rows, rank_of
 from sci.errors import InvalidValueError, ShapeError
 from sci.linalg import WoodburySolver, gram_matrix
 from sci.nn.core.packing import kinds_of, real_view, unpacked
+from sci.nn.core.trees import Tree, named_arrays, unflatten_tree
 
 __all__ = ["prune"]
 
 
 @collective_entry
 def prune(
-    parameters: Mapping[str, Array],
-    gradients: Mapping[str, Array],
+    parameters: Tree,
+    gradients: Tree,
     sparsity: float,
     *,
     damping: float = 1e-3,
@@ -28,7 +29,7 @@ def prune(
     compensate: bool = True,
     names: Sequence[str] | None = None,
     comm: Comm = None,
-) -> tuple[dict[str, Array], dict[str, Array]]:
+) -> tuple[Any, Any]:
     """Set the least important weights to zero, and move the others to where the loss rises least.
 
     With F = damping I + (1 / m) sum g_i g_i' a weight costs w_i^2 / (2 (F^-1)_ii) alone. For all dropped weights S
@@ -36,9 +37,9 @@ def prune(
 
     Parameters
     ----------
-    parameters : dict of real arrays
+    parameters : dict of real arrays, or of dicts and lists of them
         Of a trained network.
-    gradients : dict of (m, *shape) arrays
+    gradients : (m, *shape) arrays in the same form
         Gradients of the loss of m samples or small batches, at these parameters.
     sparsity : float
         Share of the weights that are dropped, in [0, 1).
@@ -55,8 +56,8 @@ def prune(
 
     Returns
     -------
-    pruned : dict of arrays
-    kept : dict of bool arrays
+    pruned : arrays in the form of `parameters`
+    kept : bool arrays in that form
         Masks of the weights that were kept, for training on.
 
     Raises
@@ -84,7 +85,8 @@ def prune(
     (array([ True, False]), array([2.52, 0.  ]))
     """
     with agreed(comm, "prune") as agreement:
-        rows, flat, droppable = _checked(parameters, gradients, names)
+        leaves = named_arrays(parameters, "parameters")
+        rows, flat, droppable = _checked(leaves, named_arrays(gradients, "gradients"), names)
         if not (0 <= sparsity < 1 and 0 < damping < np.inf):
             raise InvalidValueError(f"sparsity {sparsity}, damping {damping}; expected 0 <= sparsity < 1, damping > 0")
         agreement.same(m=len(rows), sparsity=sparsity, damping=damping, saliency=saliency, compensate=compensate)
@@ -100,8 +102,9 @@ def prune(
         solver = WoodburySolver(rows * ~dropped, damping, comm=comm)
         coefficients = gram_matrix(lost[None], rows, comm=comm)[0] / len(rows)
         after = after + solver.solve_combination(coefficients) * ~dropped
-    kinds = kinds_of(parameters)
-    return unpacked(after, kinds), unpacked(~dropped, {name: (shape, bool) for name, (shape, _) in kinds.items()})
+    kinds = kinds_of(leaves)
+    kept = unpacked(~dropped, {name: (shape, bool) for name, (shape, _) in kinds.items()})
+    return unflatten_tree(unpacked(after, kinds), parameters), unflatten_tree(kept, parameters)
 
 
 def _checked(

@@ -12,6 +12,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, to_host
 from sci.errors import DTypeError, InvalidValueError
+from sci.nn.core.trees import Tree, flatten_tree, unflatten_tree
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange
 from sci.nn.maps.compander import Compander
 from sci.nn.maps.loldu import LoLDU
@@ -22,12 +23,12 @@ _MAPS: dict[str, Any] = {"free": FreeWeight, "shift": ShiftedWeight, "loldu": Lo
 
 
 @entry
-def fingerprint(parameters: Mapping[str, Array]) -> str:
+def fingerprint(parameters: Tree) -> str:
     """Return the SHA-256 of names, shapes, dtypes and all values, whatever the order of the names.
 
     Parameters
     ----------
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them, whose leaves count by their names
 
     Returns
     -------
@@ -45,24 +46,26 @@ def fingerprint(parameters: Mapping[str, Array]) -> str:
     >>> fingerprint({"w": np.ones(2)})[:8], fingerprint({"w": np.ones((2, 1))})[:8]
     ('b568f005', '126ac522')
     """
-    require_arrays(parameters, "fingerprint")
+    leaves = require_arrays(parameters, "fingerprint")
     found = hashlib.sha256()
-    for name in sorted(parameters):
-        host = np.ascontiguousarray(to_host(parameters[name]))
+    for name in sorted(leaves):
+        host = np.ascontiguousarray(to_host(leaves[name]))
         little = host.astype(host.dtype.newbyteorder("<"), copy=False)
-        shape = tuple(parameters[name].shape)
+        shape = tuple(leaves[name].shape)
         found.update(f"{len(name)} {name} {shape} {little.dtype.str}\n".encode())
         found.update(little.tobytes())
     return found.hexdigest()
 
 
-def require_arrays(parameters: Mapping[str, Array], who: str) -> None:
-    """Raise DTypeError for parameters that are no named arrays of numbers."""
-    for name, array in parameters.items():
+def require_arrays(parameters: Tree, who: str) -> Mapping[str, Array]:
+    """Return the leaves of parameters by name; raise DTypeError for one that is no array of floats."""
+    leaves = flatten_tree(parameters)
+    for name, array in leaves.items():
         dtype = getattr(array, "dtype", None)
         if not isinstance(name, str) or dtype is None or dtype.kind not in "fc":
             shown = f"is a {type(array).__name__}" if dtype is None else f"has dtype {dtype}"
             raise DTypeError(f"{who}: parameter {name!r} {shown}; expected named arrays of real or complex floats")
+    return leaves
 
 
 @entry
@@ -118,8 +121,8 @@ class WeightDelta:
         """Bytes of all arrays."""
         return sum(change.nbytes for change in self.changes.values())
 
-    def applied(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the changed parameters; arrays that do not change are the given ones.
+    def applied(self, parameters: Tree) -> Any:
+        """Return the changed parameters in their form; arrays that do not change are the given ones.
 
         To take the delta off again keep what you gave: a subtraction would round.
 
@@ -129,13 +132,13 @@ class WeightDelta:
             If the parameters are not those of the model, to the last bit.
         """
         self.require(parameters)
-        found = dict(parameters)
+        found = dict(flatten_tree(parameters))
         for name, change in self.changes.items():
-            weight_map, arrays = _known(name, change).from_change(parameters[name], change)
+            weight_map, arrays = _known(name, change).from_change(found[name], change)
             found[name] = weight_map.fold(arrays)
-        return found
+        return unflatten_tree(found, parameters)
 
-    def require(self, parameters: Mapping[str, Array]) -> None:
+    def require(self, parameters: Tree) -> None:
         """Raise InvalidValueError unless the parameters are those that the delta belongs to."""
         found = fingerprint(parameters)
         if found != self.model:
@@ -143,7 +146,7 @@ class WeightDelta:
                 f"the delta belongs to a model with the fingerprint {self.model[:8]}, and this one has {found[:8]}; "
                 "expected the parameters that it was made for, unchanged"
             )
-        missing = sorted(set(self.changes) - set(parameters))
+        missing = sorted(set(self.changes) - set(flatten_tree(parameters)))
         if missing:
             raise InvalidValueError(f"the delta changes {', '.join(missing[:5])}, which the model does not have")
 

@@ -9,6 +9,7 @@ from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.op import op
+from sci.nn.core.trees import Tree, named_arrays, structure_of, tree_from
 from sci.nn.maps.changes import WeightMap
 from sci.nn.maps.deltas import WeightDelta, fingerprint
 
@@ -27,10 +28,10 @@ class MappedParameters:
 
     Parameters
     ----------
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
         Of the model; not changed.
     maps : dict name -> WeightMap
-        For names of `parameters`; each made for that parameter.
+        For names of `parameters`, those of `flatten_tree`; each made for that parameter.
 
     Raises
     ------
@@ -56,12 +57,13 @@ class MappedParameters:
     True
     """
 
-    def __init__(self, parameters: Mapping[str, Array], maps: Mapping[str, WeightMap]) -> None:
-        unknown = sorted(set(maps) - set(parameters))
+    def __init__(self, parameters: Tree, maps: Mapping[str, WeightMap]) -> None:
+        leaves = named_arrays(parameters, "parameters")
+        unknown = sorted(set(maps) - set(leaves))
         if unknown or not maps:
             what = f"maps of {', '.join(unknown[:5])}" if unknown else "no maps"
-            raise InvalidValueError(f"MappedParameters: {what}; expected maps of some of {', '.join(parameters)}")
-        self.parameters, self.maps = dict(parameters), dict(maps)
+            raise InvalidValueError(f"MappedParameters: {what}; expected maps of some of {', '.join(leaves)}")
+        self.parameters, self.maps, self._structure = dict(leaves), dict(maps), structure_of(parameters)
         self._start = {name: weight_map.start() for name, weight_map in self.maps.items()}
         for name, weight_map in self.maps.items():
             _require_start(name, weight_map.fold(self._start[name]), self.parameters[name])
@@ -85,30 +87,32 @@ class MappedParameters:
         """Return the arrays to train, named after parameter and array, like "hidden.weight.z"."""
         return {f"{name}.{key}": a for name, arrays in self._start.items() for key, a in arrays.items()}
 
-    def weights(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all parameters for given arrays or variables, which have the names of `start()`.
+    def weights(self, variables: Mapping[str, Any]) -> Any:
+        """Return all parameters in their form for given arrays or variables, which have the names of `start()`.
 
         Raises
         ------
         InvalidValueError, ShapeError
         """
         own = self._split(variables)
-        return {
+        found = {
             name: _weight(*own[name].values(), weight_map=self.maps[name], names=tuple(own[name]))
             if name in own
             else parameter
             for name, parameter in self.parameters.items()
         }
+        return tree_from(self._structure, found)
 
-    def fold(self, trained: Mapping[str, Array]) -> dict[str, Array]:
-        """Return all parameters as plain arrays: the model without maps, with the same output.
+    def fold(self, trained: Mapping[str, Array]) -> Any:
+        """Return all parameters in their form, as plain arrays: the model without maps, with the same output.
 
         Raises
         ------
         InvalidValueError, ShapeError
         """
         own = self._split(trained)
-        return {n: self.maps[n].fold(own[n]) if n in own else p for n, p in self.parameters.items()}
+        found = {n: self.maps[n].fold(own[n]) if n in own else p for n, p in self.parameters.items()}
+        return tree_from(self._structure, found)
 
     def delta(self, trained: Mapping[str, Array]) -> WeightDelta:
         """Return the delta that turns the model's parameters into `fold(trained)`, to be kept in a file.

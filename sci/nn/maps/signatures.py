@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.packing import real_view
+from sci.nn.core.trees import Tree, unflatten_tree
 from sci.nn.maps.changes import WeightChange, require_weight
 from sci.nn.maps.deltas import WeightDelta, fingerprint, require_arrays
 
@@ -18,9 +20,9 @@ __all__ = ["patched", "weight_signature"]
 
 @entry
 def weight_signature(
-    start: Mapping[str, Array],
-    clean: Mapping[str, Array],
-    robust: Mapping[str, Array],
+    start: Tree,
+    clean: Tree,
+    robust: Tree,
     *,
     names: Sequence[str] | None = None,
 ) -> WeightDelta:
@@ -31,7 +33,7 @@ def weight_signature(
 
     Parameters
     ----------
-    start, clean, robust : dicts of arrays
+    start, clean, robust : dicts of arrays, or of dicts and lists of them
         The common start of two trainings; what the first made of it from clean samples, and the second from spoiled
         ones. From two starts the differences mean nothing.
     names : sequence of str, optional
@@ -58,13 +60,14 @@ def weight_signature(
     >>> weight_signature(start, clean, robust).changes["w"].arrays["direction"]
     array([0., 3.])
     """
-    chosen = list(clean) if names is None else list(names)
-    for who, parameters in (("start", start), ("clean", clean), ("robust", robust)):
-        require_arrays(parameters, f"weight_signature: {who}")
+    given = {"start": start, "clean": clean, "robust": robust}
+    models = {who: require_arrays(tree, f"weight_signature: {who}") for who, tree in given.items()}
+    chosen = list(models["clean"]) if names is None else list(names)
+    for who, parameters in models.items():
         missing = sorted(set(map(str, chosen)) - set(parameters))
         if missing:
             raise InvalidValueError(f"weight_signature: {who} has no {', '.join(missing[:5])}; expected these names")
-    changes = {name: _signature(name, start[name], clean[name], robust[name]) for name in chosen}
+    changes = {name: _signature(name, *(model[name] for model in models.values())) for name in chosen}
     return WeightDelta(fingerprint(clean), changes)
 
 
@@ -86,7 +89,7 @@ def _signature(name: str, start: Array, clean: Array, robust: Array) -> WeightCh
 
 
 @entry
-def patched(parameters: Mapping[str, Array], signatures: Sequence[tuple[WeightDelta, float]]) -> dict[str, Array]:
+def patched(parameters: Tree, signatures: Sequence[tuple[WeightDelta, float]]) -> Any:
     """Return a clean model with signatures added: theta + sum alpha_c signature_c.
 
     The sum is formed in double precision and rounded once. To take a signature off, leave it out of the list: without
@@ -94,14 +97,14 @@ def patched(parameters: Mapping[str, Array], signatures: Sequence[tuple[WeightDe
 
     Parameters
     ----------
-    parameters : dict of arrays
+    parameters : dict of arrays, or of dicts and lists of them
         Of the clean model; not changed.
     signatures : sequence of (WeightDelta, float)
         Signatures of this model, and their factors.
 
     Returns
     -------
-    dict of arrays
+    arrays in the form of `parameters`
         Copies.
 
     Raises
@@ -117,20 +120,20 @@ def patched(parameters: Mapping[str, Array], signatures: Sequence[tuple[WeightDe
     >>> patched(clean, [(weight_signature(start, clean, robust), 0.5)])
     {'w': array([1. , 1.5])}
     """
-    require_arrays(parameters, "patched")
-    own = fingerprint(parameters)
-    found = {name: array.copy() for name, array in parameters.items()}
+    leaves = require_arrays(parameters, "patched")
+    own = fingerprint(leaves)
+    found = {name: array.copy() for name, array in leaves.items()}
     sums: dict[str, Array] = {}
     for signature, alpha in signatures:
         if not np.isfinite(alpha):
             raise InvalidValueError(f"patched: a factor is {alpha}; expected a finite number")
         if signature.model != own:
-            signature.require(parameters)
+            signature.require(leaves)
         for name, change in signature.changes.items():
-            if change.kind != "shift" or name not in parameters:
+            if change.kind != "shift" or name not in leaves:
                 raise InvalidValueError(f"patched: {signature!r} is no signature; expected shifts of the parameters")
             step = (alpha * float(change.arrays["scale"])) * change.arrays["direction"]
             sums[name] = sums[name] + step if name in sums else step
     for name, total in sums.items():
-        found[name] = (parameters[name] + total).astype(parameters[name].dtype)
-    return found
+        found[name] = (leaves[name] + total).astype(leaves[name].dtype)
+    return unflatten_tree(found, parameters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sci.backend import Array, namespace, to_host
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.nn.core.activations import collect_activations
 from sci.nn.core.gradients import value_and_gradients
+from sci.nn.core.trees import Tree, map_tree
 from sci.nn.optim.adam import Optimizer
 
 __all__ = ["CoordinateCheck", "coordinate_check"]
@@ -63,8 +64,8 @@ class CoordinateCheck:
 
 @entry
 def coordinate_check(
-    make: Callable[[int, int], tuple[Mapping[str, Array], Optimizer]],
-    forward: Callable[[Mapping[str, Any], Array], Any],
+    make: Callable[[int, int], tuple[Tree, Optimizer]],
+    forward: Callable[[Any, Array], Any],
     loss: Callable[[Any], Any],
     x: Array,
     *,
@@ -140,15 +141,15 @@ def coordinate_check(
 
 
 def _moved(
-    parameters: Mapping[str, Array],
+    parameters: Tree,
     optimizer: Optimizer,
-    forward: Callable[[Mapping[str, Any], Array], Any],
+    forward: Callable[[Any, Array], Any],
     loss: Callable[[Any], Any],
     x: Array,
     steps: int,
 ) -> dict[str, float]:
     """Return the mean absolute change of each layer that changed."""
-    own = {name: array.copy() for name, array in parameters.items()}
+    own = map_tree(lambda array: array.copy(), parameters)
     before = collect_activations(lambda v: forward(own, v), x, batch_size=len(x))
     before = {name: value.copy() for name, value in before.items()}
     state = optimizer.start(own)

@@ -126,3 +126,44 @@ def test_files_keep_the_form_of_models(tmp_path):
     found = load(tmp_path / "model.h5")
     same(found.parameters, tree)
     assert repr(found) == "ModelState('net', options=[], 6 parameters)"
+
+
+def test_curvature_and_pruning_of_a_tree_are_those_of_its_leaves():
+    outputs = lambda z, batch: P.mean_squared_error(z, batch[1])  # noqa: E731
+    nested = P.GaussNewton(lambda v, batch: model(v, batch[0]), outputs, TREE, (X, Y))
+    flat = P.GaussNewton(lambda v, batch: model(unflatten_tree(v, TREE), batch[0]), outputs, FLAT, (X, Y))
+    vector = np.cos(np.arange(nested.size))
+    np.testing.assert_array_equal(nested(vector), flat(vector))
+    rows = [P.value_and_gradients(lambda v, k=k: loss(v, (X[k : k + 4], Y[k : k + 4])), TREE)[1] for k in range(6)]
+    stacked = unflatten_tree({n: np.stack([flatten_tree(r)[n] for r in rows]) for n in NAMES}, TREE)
+    pruned, kept = P.prune(TREE, stacked, 0.5, names=["block.1.weight"])
+    expected = P.prune(FLAT, flatten_tree(stacked), 0.5, names=["block.1.weight"])
+    same(pruned, unflatten_tree(expected[0], TREE))
+    same(kept, unflatten_tree(expected[1], TREE))
+
+
+def test_maps_deltas_and_fingerprints_of_a_tree_are_those_of_its_leaves():
+    mapped = P.MappedParameters(TREE, {"block.1.weight": P.LoLDU(FLAT["block.1.weight"], 2)})
+
+    def mapped_loss(v, batch):
+        return loss(mapped.weights(v), batch)
+
+    done = train(mapped_loss, mapped.start(), (X, Y), optimizer=Adam(0.05), epochs=2, batch_size=8)
+    folded, delta = mapped.fold(done.parameters), mapped.delta(done.parameters)
+    same(delta.applied(TREE), folded)
+    assert P.fingerprint(TREE) == P.fingerprint(FLAT)
+    shift = P.weight_signature(TREE, TREE, folded)
+    for name, array in flatten_tree(P.patched(TREE, [(shift, 1.0)])).items():
+        np.testing.assert_allclose(array, flatten_tree(folded)[name], rtol=1e-14)
+
+
+def test_a_coordinate_check_takes_trees():
+    def make(width, seed):
+        rng = np.random.default_rng(seed)
+        return {"layers": [rng.normal(size=(width, 2)), rng.normal(size=(1, width)) / width]}, Adam(0.01)
+
+    def forward(v, x):
+        return P.linear(P.tanh(P.linear(x, v["layers"][0])), v["layers"][1])
+
+    found = P.coordinate_check(make, forward, lambda out: P.mean_squared_error(out, Y), X, widths=[4, 16])
+    assert found.layers == ("linear_0", "tanh_0", "linear_1")
