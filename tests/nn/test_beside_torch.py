@@ -28,7 +28,7 @@ def examples(monkeypatch: pytest.MonkeyPatch):
 
 def table() -> dict[str, np.ndarray]:
     """The losses of torch 2.13.0 that the examples beside ours print."""
-    columns = np.genfromtxt(ROOT / "tests/data/torch_losses.csv", delimiter=",", names=True, comments="#")
+    columns = np.genfromtxt(ROOT / "tests/data/torch_losses.csv", delimiter=",", names=True, skip_header=1)
     return {name: columns[name] for name in columns.dtype.names}
 
 
