@@ -6,7 +6,7 @@ from decimal import Decimal, getcontext
 
 import numpy as np
 import pytest
-from scipy.special import sph_harm_y
+from harmonics import sph_harm_y
 
 from sci.errors import InvalidValueError
 from sci.spherical import legendre_functions

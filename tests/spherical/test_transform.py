@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import sph_harm_y
+from harmonics import sph_harm_y
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.spherical import SphereGrid, spherical_synthesis, spherical_transform
