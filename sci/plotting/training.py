@@ -84,7 +84,8 @@ def plot_coordinates(
     require_matplotlib(path)
     if not checks:
         raise InvalidValueError("plot_coordinates of no checks; expected at least one, by its name")
-    figure = new_figure((max(4.4, 3.4 * len(checks)), 3.6))
+    layers = max(len(check.layers) for check in checks.values())
+    figure = new_figure((max(4.4, 3.4 * len(checks)), 3.4 + 0.2 * layers))
     panels = figure.subplots(1, len(checks), sharey=True, squeeze=False)[0]
     for panel, (name, check) in zip(panels, checks.items()):
         for layer, changes, slope in zip(check.layers, check.changes.T, check.slopes):
@@ -93,7 +94,7 @@ def plot_coordinates(
         panel.set_xticks(check.widths, [str(width) for width in check.widths], minor=False)
         panel.minorticks_off()
         panel.grid(alpha=0.3)
-        panel.legend(frameon=False, fontsize=7)
+        panel.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     panels[0].set_ylabel(f"change after {next(iter(checks.values())).steps} steps")
     if title:
         figure.suptitle(title)
