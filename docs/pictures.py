@@ -38,6 +38,7 @@ COMMANDS = {
     "frames.png": "python examples/choose_frames.py -o {folder}/run.xyz --plot {out}",
     "tensors.png": "python examples/diffusion_tensors.py --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",
+    "transfer.png": "python docs/draw_transfer.py {out}",
     "sequences.png": "python docs/draw_sequences.py {out}",
     "context.png": "python docs/draw_language_model.py {out}",
 }

@@ -34,7 +34,10 @@ NIGHTLY = {
     *("README.md", "docs/index.md", "docs/install.md", "docs/gallery.md"),
     *(f"docs/explanation/{page}.md" for page in ("model_parallel", "poisson_solvers", "training")),
     *(f"docs/howto/{page}.md" for page in ("batch", "files", "learned_multigrid", "mpi", "structures")),
-    *(f"docs/tutorials/{page}.md" for page in ("language_model", "operators", "periodic", "poses", "smoke")),
+    *(
+        f"docs/tutorials/{page}.md"
+        for page in ("forecast", "language_model", "operators", "periodic", "poses", "smoke")
+    ),
     "docs/tutorials/trajectories.md",
 }
 """The pages that take more than a few seconds of CPU."""
