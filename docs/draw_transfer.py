@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sci.io import read_table
-from sci.plotting.figures import new_figure, save_figure
-from sci.plotting.scaling import draw_law
 from sci.scaling import PowerLawFit, fit_power_law
 
 TABLE = Path(__file__).with_name("transfer.csv")
@@ -54,16 +53,25 @@ def draw_rates(axes: Any) -> None:
     axes.legend(frameon=False)
 
 
-if __name__ == "__main__":
-    wide = runs(modes=8, mup=1, learning_rate=RATE)
+def draw_forecast(axes: Any) -> None:
+    """Draw the runs of width 4 to 22, their law with the interval of the next run, and the wide runs."""
+    fit, wide, x = law(), runs(modes=8, mup=1, learning_rate=RATE), np.geomspace(4, 68, 100)
     beyond = wide["hidden"] > 30
-    figure = new_figure((6.4, 7.6))  # one below the other, for narrow screens
+    low, high = fit.interval(x)
+    axes.fill_between(x, low, high, color="C0", alpha=0.25, lw=0, label="next run, 90 %")
+    axes.plot(x, fit.law(x), color="C0", label=f"law, exponent {fit.law.exponents[0]:.2g}")
+    axes.plot(fit.x[:, 0], fit.loss, "o", color="C3", label="runs that were fitted")
+    axes.plot(wide["hidden"][beyond], wide["error"][beyond], "D", color="k", ms=5, label="wide runs")
+    axes.set(xscale="log", yscale="log", xlabel="width", ylabel="relative error on the test")
+    axes.set_xticks([4, 8, 16, 32, 64], ["4", "8", "16", "32", "64"])
+    axes.set_yticks([0.08, 0.1, 0.15, 0.2], ["0.08", "0.1", "0.15", "0.2"])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+
+
+if __name__ == "__main__":
+    figure = Figure(figsize=(6.4, 7.6), layout="constrained")  # one below the other, for narrow screens
     upper, lower = figure.subplots(2, 1)
     draw_rates(upper)
-    draw_law(lower, law(), factor=3.0, confidence=0.9, later=(wide["hidden"][beyond], wide["error"][beyond]))
-    lower.set(xlabel="width", ylabel="relative error on the test")
-    lower.set_xticks([4, 8, 16, 32, 64], ["4", "8", "16", "32", "64"])
-    lower.set_yticks([0.08, 0.1, 0.15, 0.2], ["0.08", "0.1", "0.15", "0.2"])
-    lower.minorticks_off()
-    lower.legend(frameon=False)
-    save_figure(figure, Path(sys.argv[1]), overwrite=True)
+    draw_forecast(lower)
+    figure.savefig(Path(sys.argv[1]), dpi=130, bbox_inches="tight")

@@ -13,7 +13,7 @@ from sci.plotting.figures import new_figure, require_matplotlib, save_figure
 from sci.scaling import PowerLawFit
 from sci.scaling.laws import positive
 
-__all__ = ["beyond", "draw_law", "plot_law"]
+__all__ = ["beyond", "plot_law"]
 
 POINTS = 120
 
@@ -76,7 +76,7 @@ def plot_law(
         raise InvalidValueError(f"factor is {factor}; expected at least 1")
     figure = new_figure((6.4, 4.2))
     axes = figure.subplots()
-    draw_law(axes, fit, factor=factor, confidence=confidence, later=later)
+    _draw_law(axes, fit, factor, confidence, later)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.legend(frameon=False)
     if title:
@@ -84,14 +84,8 @@ def plot_law(
     save_figure(figure, path, overwrite=overwrite)
 
 
-def draw_law(axes: Any, fit: PowerLawFit, *, factor: float, confidence: float, later: tuple[Real, Real] | None) -> None:
-    """Draw runs, law and interval on axes of matplotlib; see `plot_law`.
-
-    Raises
-    ------
-    ShapeError, InvalidValueError
-        For later runs of two lengths, or that are not positive.
-    """
+def _draw_law(axes: Any, fit: PowerLawFit, factor: float, confidence: float, later: tuple[Real, Real] | None) -> None:
+    """Draw runs, law and interval on axes of matplotlib."""
     x, measured = beyond(fit, factor), np.asarray(fit.x)[:, 0]
     if later is not None:
         places, losses = (positive(v, f"later[{k}]") for k, v in enumerate(later))

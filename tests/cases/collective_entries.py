@@ -339,6 +339,27 @@ DIFFER: dict[str, Body] = {
             "free": {"components": completion.masked_components(2, 1)},
         }.items()
     },
+    **{
+        f"complete_cp:{name}": lambda c, odd, _, changed=changed: completion.complete_cp(
+            completion.observe(np.arange(12).reshape(6, 2) % 5, np.arange(6.0), comm=c),
+            **{"rank": 1, "maxiter": 1, **(changed if odd else {})},
+        )
+        for name, changed in {
+            **{"rank": {"rank": 2}, "ridge": {"ridge": 1.0}, "restarts": {"restarts": 2}, "maxiter": {"maxiter": 2}},
+            **{"tol": {"tol": 1e-3}, "seed": {"seed": 1}},
+        }.items()
+    },
+    **{
+        f"complete_tucker:{name}": lambda c, odd, _, changed=changed: completion.complete_tucker(
+            completion.observe(np.arange(12).reshape(6, 2) % 5, np.arange(6.0), comm=c),
+            **{"ranks": (1, 1), "maxiter": 1, **(changed if odd else {})},
+        )
+        for name, changed in {
+            "ranks": {"ranks": (2, 2)},
+            **{"ridge": {"ridge": 1.0}, "restarts": {"restarts": 2}, "maxiter": {"maxiter": 2}},
+            **{"tol": {"tol": 1e-3}, "seed": {"seed": 1}},
+        }.items()
+    },
     "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
     "k_means:starts": lambda c, odd, _: ensembles.k_means(POINTS, 2, starts=1 + odd, comm=c),
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),

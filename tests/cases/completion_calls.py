@@ -22,6 +22,9 @@ def _completion() -> dict[str, Call]:
     messages = (factor.lengths, factor.variances, factor.precision, factor.information)
     numbers = (model.offset, model.scale, model.noise, model.bounds, model.history, model.noise_scale)
     prediction = completion.Prediction(real(3), np.ones(3), np.ones(3), np.linspace(0.0, 3.0, 103))
+    low = completion.complete_cp(seen, 1, restarts=1, maxiter=2)
+    net = completion.neural_completion(seen, width=2, hidden=(3,), epochs=1)
+    vectors, shares = (net.held_out, net.influence, net.errors), [np.ones(n) for n in SHAPE]
     return {
         "Axis": call(completion.Axis, "x", np.array([0.0, 1.0])),
         "Axis.index_of": call(axis.index_of, np.array([1.0, 0.0, 0.0])),
@@ -43,6 +46,43 @@ def _completion() -> dict[str, Call]:
         "FunctionalCP.on_grid": call(model.on_grid, 5),
         "FunctionalFactor": call(completion.FunctionalFactor, factor.axis, 2.5, *messages),
         "FunctionalFactor.at": call(factor.at, np.array([0.5, 1.0])),
+        "CompletedTensor": call(
+            completion.CompletedTensor, low.axes, low.tensor, low.offset, low.residual, low.history
+        ),
+        "CompletedTensor.predict": call(low.predict, INDEX),
+        "NeuralCompletion": call(
+            completion.NeuralCompletion, *(seen.axes, net.parameters, net.offset, net.scale), *vectors
+        ),
+        "NeuralCompletion.predict": call(net.predict, INDEX),
+        "NeuralCompletion.entries": call(net.entries, INDEX),
+        "augmented_cells": call(completion.augmented_cells, seen, shares, 2, seed=1),
+        "augmented_completion": call(
+            *(completion.augmented_completion, seen),
+            draw="frequency",
+            share=0.5,
+            seed=1,
+            epochs=1,
+            width=2,
+            hidden=(3,),
+        ),
+        "complete_cp": call(completion.complete_cp, seen, 1, ridge=0.1, restarts=1, maxiter=2, tol=1e-4, seed=1),
+        "complete_tucker": call(
+            completion.complete_tucker, seen, (1, 1), ridge=0.1, restarts=1, maxiter=2, tol=1e-4, seed=1
+        ),
+        "entity_importance": call(completion.entity_importance, INDEX, real(14), SHAPE),
+        "last_layer_influence": call(
+            *(completion.last_layer_influence, real(4, 3), real(4), real(2, 3), real(2)),
+            weights=np.ones(4),
+            held_out_weights=np.ones(2),
+            ridge=0.1,
+        ),
+        "neural_completion": call(
+            *(completion.neural_completion, seen),
+            **{"width": 2, "hidden": (3,), "epochs": 1, "patience": 1, "batch_size": 4, "learning_rate": 1e-3},
+            held_out=0.3,
+            extra=(INDEX[:2], np.ones(2)),
+            seed=1,
+        ),
         "Prediction": call(completion.Prediction, real(3), np.ones(3), np.ones(3), np.linspace(0.0, 3.0, 103)),
         "Prediction.interval": call(prediction.interval, 0.9),
         "functional_cp": call(

@@ -1,0 +1,1 @@
+"""CP and Tucker tensors by alternating least squares on the observed entries alone."""
