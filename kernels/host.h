@@ -9,7 +9,7 @@
 //
 // Where each row of a grid is work for one block, SCI_ROW(k, n) { ... } runs the body for 0 <= k < n: threads of a
 // block stride over the row on a GPU, the host runs a simd loop. SCI_ROW_SUM also adds to a scalar, of which every
-// thread of a block (SCI_LANE) has its own. sci_row_half writes the entries of one parity; on the host it computes all,
+// thread of a block (SCI_LANE, of SCI_STEP) has its own. sci_row_half writes the entries of one parity; on the host it computes all,
 // because a simd loop with a blend is faster than one with strides, into a buffer, because a load that overlaps a vector
 // just stored waits for it.
 //
@@ -32,6 +32,7 @@ typedef long long i64;
 #define SCI_ROW(k, n) for (i64 k = threadIdx.x; k < (n); k += SCI_BLOCK)
 #define SCI_ROW_SUM(k, n, sum) SCI_ROW(k, n)
 #define SCI_LANE i64(threadIdx.x)
+#define SCI_STEP i64(SCI_BLOCK)
 #define SCI_UNROLL _Pragma("unroll")
 #define SCI_ROLLED _Pragma("unroll 1")
 #define SCI_UNROLL_BY(n) SCI_PRAGMA(unroll n)
@@ -55,6 +56,7 @@ struct SciIndex {
 #define SCI_ROW(k, n) _Pragma("omp simd") for (int k = 0; k < int(n); ++k)
 #define SCI_ROW_SUM(k, n, sum) SCI_PRAGMA(omp simd reduction(+ : sum)) for (int k = 0; k < int(n); ++k)
 #define SCI_LANE 0
+#define SCI_STEP 1
 #define SCI_UNROLL _Pragma("GCC unroll 64")
 #define SCI_ROLLED
 #define SCI_UNROLL_BY(n)

@@ -23,11 +23,13 @@ from sci.nn.equiangular import coherence, equiangular_logits, equiangular_vector
 from sci.nn.grids.convolution import convolve, convolve_transposed
 from sci.nn.grids.pooling import average_pool, max_pool
 from sci.nn.grids.resampling import resample
+from sci.nn.grids.separable import separable_conv
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange, WeightMap
 from sci.nn.maps.compander import Compander
 from sci.nn.maps.deltas import WeightDelta, WeightDeltas, fingerprint
+from sci.nn.maps.kernels import CPKernels, SeparableKernels
 from sci.nn.maps.loldu import LoLDU
 from sci.nn.maps.mapped import MappedParameters
 from sci.nn.maps.signatures import patched, weight_signature
@@ -71,6 +73,7 @@ __all__ = [
     "AdamW",
     "BatchCurvature",
     "BatchNoise",
+    "CPKernels",
     "Checkpoint",
     "Compander",
     "CoordinateCheck",
@@ -91,6 +94,7 @@ __all__ = [
     "SPDNet",
     "Schedule",
     "Segmenter",
+    "SeparableKernels",
     "ShiftedWeight",
     "StableRates",
     "Standardizer",
@@ -196,6 +200,7 @@ __all__ = [
     "scatter_sum",
     "select",
     "semi_orthogonal",
+    "separable_conv",
     "sigmoid",
     "silu",
     "sin",

@@ -1,4 +1,4 @@
-"""Model problems and their random inputs: random fields, masks, Poisson, Darcy and Navier-Stokes data.
+"""Model problems and their random inputs: random fields, masks, Poisson, Darcy, Navier-Stokes and wave data.
 
 Sample i of a set depends on the seed and on i alone, so the number of ranks does not change the data.
 """
@@ -15,6 +15,7 @@ from sci.problems.random_fields import (
     periodic_random_field,
     sample_generator,
 )
+from sci.problems.waves import leapfrog_waves, wave_energy, wave_fields
 
 __all__ = [
     "cosine_random_field",
@@ -23,6 +24,7 @@ __all__ = [
     "evolve_vorticity",
     "interpolated_random_field",
     "kolmogorov_force",
+    "leapfrog_waves",
     "multiscale_random_fields",
     "navier_stokes",
     "neumann_part",
@@ -36,4 +38,6 @@ __all__ = [
     "solve_darcy",
     "sphere_and_blob",
     "stress_masks",
+    "wave_energy",
+    "wave_fields",
 ]

@@ -2,7 +2,7 @@
 
 from sci.tensor.chebtuck.evaluate import evaluate_points_reference, gradient_points_reference
 from sci.tensor.chebtuck.function import ChebTuck
-from sci.tensor.decompose.als import hooi
+from sci.tensor.decompose.als import cp_als, hooi
 from sci.tensor.decompose.hosvd import hosvd, rhosvd
 from sci.tensor.formats.cp import CP
 from sci.tensor.formats.protocol import TensorFormat
@@ -15,6 +15,7 @@ __all__ = [
     "TensorFormat",
     "TensorTrain",
     "Tucker",
+    "cp_als",
     "evaluate_points_reference",
     "gradient_points_reference",
     "hooi",

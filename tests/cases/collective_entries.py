@@ -392,6 +392,13 @@ DIFFER: dict[str, Body] = {
     "darcy_flow:seed": lambda c, odd, _: problems.darcy_flow(4, 8, seed=int(odd), comm=c),
     "darcy_flow:n_samples": lambda c, odd, _: problems.darcy_flow(4 + odd, 8, comm=c),
     "navier_stokes:viscosity": lambda c, odd, _: problems.navier_stokes(2, 8, viscosity=1e-2 * (1 + odd), comm=c),
+    "wave_fields:courant": lambda c, odd, _: problems.wave_fields(2, 8, courant=0.1 * (1 + odd), comm=c),
+    "leapfrog_waves:n_steps": lambda c, odd, _: problems.leapfrog_waves(
+        *np.zeros((2, 12 // c.size)), 2 + odd, decomposition=distributed.slab((12,), c)
+    ),
+    "wave_energy:courant": lambda c, odd, _: problems.wave_energy(
+        *np.zeros((2, 12 // c.size)), courant=0.1 * (1 + odd), decomposition=distributed.slab((12,), c)
+    ),
     # networks
     "allreduce_gradients:w": lambda c, odd, _: nn.allreduce_gradients({"w": np.ones(2 + odd)}, 0.1, 0.5, comm=c),
     "allreduce_gradients:names": lambda c, odd, _: nn.allreduce_gradients({"wv"[odd]: np.ones(2)}, 0.1, 0.5, comm=c),

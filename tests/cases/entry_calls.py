@@ -174,6 +174,24 @@ def _maps() -> dict[str, Call]:
     }
 
 
+def _kernels() -> dict[str, Call]:
+    """Maps of the weights of convolutions."""
+    made: dict[str, Call] = {"CPKernels.create": call(nn.CPKernels.create, (2, 3, 3, 3), 2, seed=0, dtype=np.float64)}
+    for kind in (nn.CPKernels, nn.SeparableKernels):
+        one = kind.from_dense(real(2, 3, 3, 3), 2, seed=0)
+        weight, residuals = one.forward(one.start())
+        methods = {
+            "from_dense": call(kind.from_dense, real(2, 3, 3, 3), 2, seed=0),
+            "apply": call(one.apply, real(1, 3, 5, 4), one.start(), boundary="zeros"),
+            "vjp": call(one.vjp, weight, residuals),
+            "from_change": call(kind.from_change, weight, one.change(one.start())),
+            **{m: call(getattr(one, m), one.start()) for m in ("forward", "fold", "change")},
+        }
+        made[kind.__name__] = call(kind, one.start())
+        made |= {f"{kind.__name__}.{m}": each for m, each in methods.items()}
+    return made
+
+
 def _nn() -> dict[str, Call]:
     x, image, w = real(2, 3), real(2, 4, 6), real(4)
     spd = np.diag([1.0, 2.0, 4.0])[None, None] + np.zeros((2, 1, 1, 1))
@@ -198,6 +216,7 @@ def _nn() -> dict[str, Call]:
         **_curvature(),
         **_roles(),
         **_maps(),
+        **_kernels(),
         "collect_activations": collect,
         **optimizers,
         **unary,
@@ -281,6 +300,7 @@ def _nn() -> dict[str, Call]:
         "linear": call(nn.linear, x, real(4, 3), real(4)),
         "log_softmax": call(nn.log_softmax, x, axis=-1),
         "matmul": call(nn.matmul, x, real(3, 2)),
+        "separable_conv": call(nn.separable_conv, real(1, 2, 4, 4), real(2, 3), real(2, 3), boundary="zeros"),
         "max_pool": call(nn.max_pool, real(1, 2, 4, 4), window=3, stride=2, padding="same"),
         "mean": call(nn.mean, x, axis=0, keepdims=False),
         "mean_squared_error": call(nn.mean_squared_error, x, x),

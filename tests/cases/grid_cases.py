@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import sci
-from sci.nn import convolve
+from sci.nn import convolve, separable_conv
 from sci.nn.grids.correlate import join_phases
 from sci.nn.grids.padded import pad_grid
 
@@ -89,9 +89,25 @@ def _join_phases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _both(lambda given=(parts, phases, grid, stride): join_phases(*given))
 
 
+def _separable(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    """One to three axes, even taps, grids shorter than the taps, and rows longer than a tile."""
+    for shape, taps, boundary in (
+        ((1, 1, 1), (3,), "zeros"),
+        ((2, 2, 3, 17), (3, 3), "zeros"),
+        ((1, 3, 5, 4, 6), (3, 2, 5), "periodic"),
+        ((2, 1, 2, 2, 3), (5, 1, 7), "periodic"),
+        ((1, 2, 2, 1100), (2, 4), "periodic"),
+        ((1, 2, 3, 1030), (1, 6), "zeros"),
+    ):
+        x = rng.normal(size=shape).astype(dtype)
+        filters = [rng.normal(size=(shape[1], k)).astype(dtype) for k in taps]
+        yield _both(lambda x=x, filters=filters, boundary=boundary: separable_conv(x, *filters, boundary=boundary))
+
+
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "convolve": _convolve,
     "convolve_weights": _convolve_weights,
     "pad_phases": _pad_phases,
     "join_phases": _join_phases,
+    "separable": _separable,
 }

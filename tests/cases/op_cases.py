@@ -111,6 +111,8 @@ OPS: list[tuple[str, list, dict]] = [
     ("average_pool", [real(2, 3, 4, 2, 6)], {}),
     ("average_pool", [real(2, 3, 7, 5)], {"window": (3, 1), "stride": (2, 1), "padding": "same"}),
     ("max_pool", [real(2, 3, 4, 2, 6)], {}),
+    ("separable_conv", [real(2, 3, 4, 5), real(3, 3), real(3, 4)], {}),
+    ("separable_conv", [real(1, 2, 3, 4, 5), real(2, 3), real(2, 1), real(2, 2)], {"boundary": "periodic"}),
     ("max_pool", [real(2, 3, 7, 5)], {"window": 3, "stride": 2, "padding": 1}),
     ("resample", [real(2, 3, 2, 1, 3)], {"factor": 2}),
     ("resample", [real(2, 2, 5, 4)], {"size": (7, 6), "method": "linear"}),

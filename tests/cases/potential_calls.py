@@ -186,6 +186,7 @@ def _tensor() -> dict[str, Call]:
         "Tucker.to_dense": call(TUCKER.to_dense, out=np.empty((5, 4, 6))),
         "evaluate_points_reference": call(tensor.evaluate_points_reference, *reference, BOX, INSIDE),
         "gradient_points_reference": call(tensor.gradient_points_reference, *reference, BOX, INSIDE),
+        "cp_als": call(tensor.cp_als, real(3, 2, 3), 2, n_sweeps=5, tol=1e-9, n_starts=2, seed=1),
         "hooi": call(tensor.hooi, real(4, 4, 4), (2, 2, 2)),
         "hosvd": call(tensor.hosvd, real(4, 5, 6), 1e-3, method="qr"),
         "rhosvd": call(tensor.rhosvd, CP3, 1e-3),
