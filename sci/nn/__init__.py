@@ -20,6 +20,7 @@ from sci.nn.curvature.rates import StableRates, largest_stable_rate
 from sci.nn.curvature.spectra import CurvatureSpectrum, curvature_spectrum
 from sci.nn.dropout import Draws, dropout
 from sci.nn.equiangular import coherence, equiangular_logits, equiangular_vectors, welch_bound
+from sci.nn.field_losses import absolute_lp, pointwise_quantile, relative_lp, relative_sobolev
 from sci.nn.grids.convolution import convolve, convolve_transposed
 from sci.nn.grids.pooling import average_pool, max_pool
 from sci.nn.grids.resampling import resample
@@ -110,6 +111,7 @@ __all__ = [
     "WignerNoise",
     "WishartNoise",
     "absolute",
+    "absolute_lp",
     "add",
     "allreduce_gradients",
     "apply_in_boxes",
@@ -179,6 +181,7 @@ __all__ = [
     "pad",
     "patched",
     "pointwise_conv",
+    "pointwise_quantile",
     "positive_definite",
     "power",
     "project_radial",
@@ -188,6 +191,8 @@ __all__ = [
     "reeig",
     "relative_h1",
     "relative_l2",
+    "relative_lp",
+    "relative_sobolev",
     "relu",
     "relu_kernels",
     "resample",

@@ -13,7 +13,15 @@ from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
 from sci.nn.ops.reductions import mean
 
-__all__ = ["mean_squared_error", "relative_h1", "relative_l2", "relative_ratio", "squared_norms"]
+__all__ = [
+    "checked_fields",
+    "in_units",
+    "mean_squared_error",
+    "relative_h1",
+    "relative_l2",
+    "relative_ratio",
+    "squared_norms",
+]
 
 
 def _mean_squared_error_vjp(dout: Array, difference: Array) -> tuple[Array, Array]:
@@ -115,7 +123,7 @@ def squared_norms(u: Array, *, periodic: bool | None = None) -> Array:
     return total
 
 
-def _checked(prediction: Array, target: Array, reduction: str) -> float:
+def checked_fields(prediction: Array, target: Array, reduction: str) -> float:
     """Return the factor of the reduction after checking the arguments."""
     if prediction.shape != target.shape or prediction.ndim < 3 or prediction.size == 0:
         raise ShapeError(
@@ -127,7 +135,7 @@ def _checked(prediction: Array, target: Array, reduction: str) -> float:
     return 1 / prediction.shape[0] if reduction == "mean" else 1.0
 
 
-def _in_units(field: Array) -> tuple[Array, Array]:
+def in_units(field: Array) -> tuple[Array, Array]:
     """Return `field` over a power of two near its largest value, and that power: (batch, channel).
 
     Squares of the result neither overflow nor vanish, and the division is exact.
@@ -191,7 +199,7 @@ def _relative(
     prediction: Array, target: Array, factor: float, periodic: bool | None, zero_scale: float | None
 ) -> tuple[Array, Any]:
     """Return the loss, and the error in its units with the weights of the gradient."""
-    (error, error_unit), (truth, truth_unit) = (_in_units(u) for u in (prediction - target, target))
+    (error, error_unit), (truth, truth_unit) = (in_units(u) for u in (prediction - target, target))
     squares = [squared_norms(u, periodic=periodic) for u in (error, truth)]
     zero = None if zero_scale is None else float(zero_scale) ** 2 * math.prod(target.shape[2:])
     loss, weights = relative_ratio(squares[0], squares[1], factor, zero=zero, units=(error_unit, truth_unit))
@@ -247,7 +255,7 @@ def relative_l2(
     >>> float(relative_l2(1.5 * y, target=y))
     0.5
     """
-    return _relative(prediction, target, _checked(prediction, target, reduction), None, zero_scale)
+    return _relative(prediction, target, checked_fields(prediction, target, reduction), None, zero_scale)
 
 
 def _relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -298,7 +306,7 @@ def relative_h1(
     >>> round(float(relative_h1(1.1 * y, target=y)), 12)
     0.1
     """
-    factor = _checked(prediction, target, reduction)
+    factor = checked_fields(prediction, target, reduction)
     if not periodic and min(prediction.shape[2:]) < 4:
         raise ShapeError(
             f"relative_h1 on a grid {tuple(prediction.shape[2:])}; expected 4 points or more along each axis"

@@ -1,4 +1,4 @@
-"""Fields on other grids: by their Fourier series, or by splines as the neuraloperator library does."""
+"""Fields on other grids, and the ways in which the neuraloperator library brings them there."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ from typing import Any
 
 import numpy as np
 
+from sci import nn
 from sci.backend import Array, device_number, namespace, to_device
 from sci.nn import op
 from sci.operators.spectral.modes import column_weights
 from sci.operators.spectral.transform import synthesize, transform
 
-__all__ = ["CONVENTIONS", "fourier_resample", "resample", "spline_resample"]
+__all__ = ["CONVENTIONS", "cubic_resample", "fourier_resample", "resample"]
 
 CONVENTIONS = ("exact", "neuraloperator")
 """What operators do where neuraloperator 2.0.0 departs from the transform: right, or as that library."""
 
 
-def resample(x: Any, grid: Sequence[int], kind: str) -> Any:
+def resample(x: Any, grid: Sequence[int], conventions: str) -> Any:
     """Return a field (batch, channel, *grid), array or variable, on another grid.
 
     Parameters
     ----------
     x : (batch, channel, *grid) array or variable
     grid : sequence of int
-    kind : "exact" or "neuraloperator"
-        The Fourier series, of periodic fields on points i / N; or what neuraloperator 2.0.0 does: splines through the
-        points with the ends aligned, linear along one axis and cubic along two, and the Fourier series of all modes
-        for three.
+    conventions : "exact" or "neuraloperator"
+        The trigonometric interpolant of a periodic field, on points i / N; or what neuraloperator 2.0.0 does: splines
+        through the points with the ends aligned, linear along one axis and cubic along two, and a Fourier series for
+        three.
     """
-    if tuple(x.shape[2:]) == tuple(grid):
+    size = tuple(grid)
+    if tuple(x.shape[2:]) == size:
         return x
-    if kind == "exact" or len(grid) == 3:
-        return fourier_resample(x, grid=tuple(grid), all_modes=kind != "exact")
-    return spline_resample(x, grid=tuple(grid))
+    if conventions == "exact":
+        return nn.resample(x, size=size, method="spectral")
+    if len(size) == 1:
+        return nn.resample(x, size=size, method="linear", align_corners=True)
+    return cubic_resample(x, grid=size) if len(size) == 2 else fourier_resample(x, grid=size)
 
 
 def _fourier_vjp(dout: Array, residuals: Any) -> tuple[Array]:
@@ -51,32 +55,31 @@ def _fourier_vjp(dout: Array, residuals: Any) -> tuple[Array]:
 
 
 @op(vjp=_fourier_vjp)
-def fourier_resample(x: Array, *, grid: tuple[int, ...], all_modes: bool = False) -> tuple[Array, Any]:
-    """Return the Fourier series of a field on another grid.
+def fourier_resample(x: Array, *, grid: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return the Fourier series of all modes that both grids hold, on another grid.
+
+    Of half the points' wavenumber, of which an even grid does not tell the sign, the negative one is taken, and twice
+    its size along the last axis of a finer grid.
 
     Parameters
     ----------
     x : (batch, channel, *grid) array
     grid : tuple of int
-    all_modes : bool
-        Keep half the points' wavenumber of the smaller grid, of which its points do not tell the sign. Without it a
-        field whose wavenumbers are below that comes out exactly.
     """
     least = [min(pair) for pair in zip(x.shape[2:], grid)]
-    odd = least if all_modes else [n - (n % 2 == 0) for n in least]
-    kept = (*odd[:-1], odd[-1] // 2 + 1)
+    kept = (*least[:-1], least[-1] // 2 + 1)
     return synthesize(transform(x, kept), grid), (x.shape[2:], kept)
 
 
-def _spline_vjp(dout: Array, matrices: Any) -> tuple[Array]:
+def _cubic_vjp(dout: Array, matrices: Any) -> tuple[Array]:
     for axis, matrix in enumerate(matrices):
         dout = _along(matrix.T, dout, 2 + axis)
     return (dout,)
 
 
-@op(vjp=_spline_vjp)
-def spline_resample(x: Array, *, grid: tuple[int, ...]) -> tuple[Array, Any]:
-    """Return a field on another grid of the same ends, by linear splines on one axis and by cubic convolution on more.
+@op(vjp=_cubic_vjp)
+def cubic_resample(x: Array, *, grid: tuple[int, ...]) -> tuple[Array, Any]:
+    """Return a field on another grid of the same ends, by cubic convolution along each axis.
 
     Parameters
     ----------
@@ -89,8 +92,7 @@ def spline_resample(x: Array, *, grid: tuple[int, ...]) -> tuple[Array, Any]:
     """
     xp = namespace(x)
     device = device_number(x)
-    kind = "linear" if len(grid) == 1 else "cubic"
-    matrices = [_matrix(kind, n, m, np.dtype(x.dtype).name, xp, device) for n, m in zip(x.shape[2:], grid)]
+    matrices = [_matrix(n, m, np.dtype(x.dtype).name, xp, device) for n, m in zip(x.shape[2:], grid)]
     for axis, matrix in enumerate(matrices):
         x = _along(matrix, x, 2 + axis)
     return x, matrices
@@ -102,16 +104,12 @@ def _along(matrix: Array, x: Array, axis: int) -> Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _matrix(kind: str, n: int, m: int, dtype: str, xp: ModuleType, device: int) -> Array:
+def _matrix(n: int, m: int, dtype: str, xp: ModuleType, device: int) -> Array:
     """Return the matrix (m, n) from values at n points to those at m, of a line with the same ends."""
     place = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
     first = np.floor(place).astype(int)
     t = place - first
-    if kind == "linear":
-        parts = {0: 1 - t, 1: t}
-    else:
-        far, near = (_far(1 + t), _far(2 - t)), (_near(t), _near(1 - t))
-        parts = {-1: far[0], 0: near[0], 1: near[1], 2: far[1]}
+    parts = {-1: _far(1 + t), 0: _near(t), 1: _near(1 - t), 2: _far(2 - t)}
     matrix = np.zeros((m, n))
     for offset, weights in parts.items():
         np.add.at(matrix, (np.arange(m), np.clip(first + offset, 0, n - 1)), weights)
