@@ -9,7 +9,7 @@ from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import SpectralConv
 from sci.operators.spectral.weights import WeightFormat
 from sci.operators.training.adapt import adapt_operator
-from sci.operators.training.config import TrainingConfig
+from sci.operators.training.config import IncrementalModes, TrainingConfig
 from sci.operators.training.data import as_fields, with_transposed
 from sci.operators.training.errors import relative_errors
 from sci.operators.training.loop import train_operator
@@ -23,6 +23,7 @@ __all__ = [
     "TFNO",
     "UNO",
     "FNOConfig",
+    "IncrementalModes",
     "MultigridPatches",
     "SpectralConv",
     "TrainedOperator",

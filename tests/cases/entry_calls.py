@@ -370,6 +370,7 @@ def _operators() -> dict[str, Call]:
         "MultigridPatches.crop": call(CUT.crop, CUT.split(PATCH_FIELDS), (16, 16)),
         "MultigridPatches.targets": call(CUT.targets, PATCH_FIELDS),
         "MultigridPatches.window": call(CUT.window, (16, 16)),
+        "IncrementalModes": call(operators.IncrementalModes, "gradient", 4, 2, 0.1, 3, 2),
         "SpectralConv": call(operators.SpectralConv, CONV.parameters, CONV.form),
         "SpectralConv.create": call(operators.SpectralConv.create, 2, 3, (4, 4), factorization="cp", tensor_rank=2),
         "SpectralConv.call": call(CONV, real(1, 2, 8, 8, dtype=np.float32)),

@@ -8,7 +8,59 @@ from typing import Any
 from sci.arguments import entry
 from sci.errors import InvalidValueError
 
-__all__ = ["TrainingConfig"]
+__all__ = ["LOSSES", "IncrementalModes", "TrainingConfig"]
+
+LOSSES = ("h1", "l2", "lp", "sobolev")
+
+
+@entry
+@dataclass(frozen=True)
+class IncrementalModes:
+    """How the wavenumbers of a model grow during its training, from `start` along each axis by `step` at a time.
+
+    Parameters
+    ----------
+    rule : "loss-gap" or "gradient"
+        Add wavenumbers when the mean loss of an epoch differs from that of the one before by at most `threshold`; or
+        every `every` epochs if the last `buffer` wavenumbers (of the largest magnitude along any axis) hold more than
+        `threshold` of the sum of the squared gradients of all spectral weights since then.
+    start : int
+        Wavenumbers along each axis at first, of both signs, at most those of the model.
+    step : int
+    threshold : float
+    every, buffer : int
+        For the rule "gradient".
+
+    Raises
+    ------
+    InvalidValueError
+
+    References
+    ----------
+    George, Zhao, Kossaifi, Li and Anandkumar, TMLR 2024 (incremental FNO).
+
+    Examples
+    --------
+    >>> from sci.operators import IncrementalModes
+    >>> IncrementalModes("loss-gap", start=4, threshold=1e-3).step
+    1
+    """
+
+    rule: str = "loss-gap"
+    start: int = 2
+    step: int = 1
+    threshold: float = 1e-3
+    every: int = 1
+    buffer: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("loss-gap", "gradient"):
+            raise InvalidValueError(f"rule is {self.rule!r}; expected 'loss-gap' or 'gradient'")
+        for name in ("start", "step", "every", "buffer"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"{name} is {getattr(self, name)}; expected a positive integer")
+        if not self.threshold >= 0:
+            raise InvalidValueError(f"threshold is {self.threshold:g}; expected a number from 0")
 
 
 _ELSEWHERE = ("epochs", "accumulate", "average", "patience")
@@ -27,8 +79,9 @@ class TrainingConfig:
         At the start; at most 1.
     weight_decay : float
         Of AdamW; below 1 / learning_rate.
-    loss : "h1" or "l2"
-        Relative error of values and first differences, or of values alone.
+    loss : "h1", "l2", "lp" or "sobolev"
+        Relative error of values and first differences, of values alone, of their power `order` (1 is the mean of
+        magnitudes), or of derivatives up to `order` by Fourier transforms, for periodic fields.
     periodic : bool, optional
         True if the fields are periodic: differences wrap around. False if not: differences at the ends are one-sided.
         Needed for the H1 loss and for H1 errors.
@@ -51,6 +104,10 @@ class TrainingConfig:
         the best epoch.
     eps : float
         Of AdamW, beside gradients of the mean loss of a batch.
+    order : float, optional
+        Needed for the losses "lp" and "sobolev", and for no others.
+    incremental : IncrementalModes, optional
+        Start with few wavenumbers and add some as a rule says; for an FNO or TFNO.
 
     Raises
     ------
@@ -81,6 +138,8 @@ class TrainingConfig:
     average: float | None = None
     patience: int | None = None
     eps: float = 1e-8
+    order: float | None = None
+    incremental: IncrementalModes | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "patience"):
@@ -109,8 +168,26 @@ class TrainingConfig:
                 f"patience is {self.patience} with square, whose passes are evaluated at the end alone; expected one "
                 "of the two"
             )
-        if self.loss not in ("h1", "l2"):
-            raise InvalidValueError(f"loss is {self.loss!r}; expected 'h1' or 'l2'")
+        self._check_loss()
+        if self.incremental is not None and (self.square or self.patience is not None):
+            raise InvalidValueError(
+                "incremental modes with square=True, which is one pass, or with patience, whose best epoch may have had "
+                "fewer; expected neither"
+            )
+
+    def _check_loss(self) -> None:
+        if self.loss not in LOSSES:
+            raise InvalidValueError(f"loss is {self.loss!r}; expected {', '.join(map(repr, LOSSES))}")
+        if (self.order is None) == (self.loss in ("lp", "sobolev")):
+            raise InvalidValueError(
+                f"loss is {self.loss!r} and order {self.order}; expected an order for 'lp' and 'sobolev', for no other"
+            )
+        if self.loss == "lp" and not 1 <= (self.order or 0) <= 64:
+            raise InvalidValueError(f"order is {self.order:g} for the loss 'lp'; expected 1 to 64")
+        if self.loss == "sobolev" and not -4 <= (self.order or 0) <= 4:
+            raise InvalidValueError(f"order is {self.order:g} for the loss 'sobolev'; expected -4 to 4")
+        if self.loss == "sobolev" and self.periodic is False:
+            raise InvalidValueError("the loss 'sobolev' is for periodic fields, and periodic is False; expected 'h1'")
         if self.loss == "h1" and self.periodic is None:
             raise InvalidValueError(
                 "the H1 loss needs to know whether the fields are periodic; say periodic=True or False"

@@ -8,10 +8,21 @@ from dataclasses import asdict
 from typing import Any
 
 from sci.arguments import collective_entry
-from sci.backend import Array, to_host
+from sci.backend import Array, namespace, to_host
 from sci.distributed import Comm, agreed, allgather_rows, sample, size, split
 from sci.errors import InvalidValueError, ShapeError
-from sci.nn import AdamW, Checkpoint, Standardizer, cosine, relative_h1, relative_l2, train, with_roles
+from sci.nn import (
+    AdamW,
+    Checkpoint,
+    Standardizer,
+    cosine,
+    relative_h1,
+    relative_l2,
+    relative_lp,
+    relative_sobolev,
+    train,
+    with_roles,
+)
 from sci.operators.fno.base import Operator
 from sci.operators.fno.config import OperatorConfig
 from sci.operators.patches.parallel import patch_loss
@@ -20,6 +31,7 @@ from sci.operators.spectral.convolution import as_dtype
 from sci.operators.training.config import TrainingConfig
 from sci.operators.training.data import SquareSymmetries, digest
 from sci.operators.training.errors import relative_errors
+from sci.operators.training.incremental import GrowingModes, WatchedOptimizer, narrowed
 from sci.operators.training.trained import TrainedOperator
 
 __all__ = ["batch_loss", "require_fitting", "train_operator"]
@@ -117,22 +129,29 @@ def train_operator(
     if config.square:
         data, passes, horizon = SquareSymmetries(data[0], data[1], config, seed), 1, horizon / config.epochs
 
+    growing = None if config.incremental is None else GrowingModes(model, config.incremental, comm)
+
     def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
-        trained = TrainedOperator(type(model).of(model.config, parameters), inputs, outputs, patches)
+        if growing is not None:
+            growing.end_epoch()
+        trained = TrainedOperator(_final(model, parameters, growing), inputs, outputs, patches)
         found: dict[str, float] = {}
         for name, (a, b) in (tests or {}).items():
             found.update(_metrics(name, relative_errors(_predicted(trained, a, comm), b, periodic=config.periodic)))
         return found
 
+    optimizer = with_roles(
+        AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
+        model.roles,
+        base=model.base_roles,
+    )
+    loss = batch_loss(model, config, patches)
+    if growing is not None:
+        optimizer = WatchedOptimizer(optimizer, growing.see_gradients)
+        loss = growing.wrapped(lambda small, variables, batch: batch_loss(small, config, patches)(variables, batch))
     history = train(
-        batch_loss(model, config, patches),
-        as_dtype(model.parameters, x.dtype),
-        data,
-        optimizer=with_roles(
-            AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
-            model.roles,
-            base=model.base_roles,
-        ),
+        *(loss, as_dtype(model.parameters, x.real.dtype), data),
+        optimizer=optimizer,
         epochs=passes,
         batch_size=config.batch_size,
         schedule=cosine(horizon),
@@ -145,7 +164,8 @@ def train_operator(
         monitor=None if config.patience is None else f"l2_{next(iter(tests or ()))}",
         patience=config.patience,
         save_every=-(-len(x) // config.batch_size) if config.square else None,
-        evaluate=evaluate if tests else None,
+        evaluate=evaluate if tests or growing else None,
+        buffers=None if growing is None else growing.state,
         save=save,
         resume=resume,
         settings=settings,
@@ -154,7 +174,15 @@ def train_operator(
     chosen = history.parameters if config.average is None else history.averaged
     if config.patience is not None:
         chosen = history.best
-    return TrainedOperator(type(model).of(model.config, chosen), inputs, outputs, patches), history
+    return TrainedOperator(_final(model, chosen, growing), inputs, outputs, patches), history
+
+
+def _final(model: Operator, parameters: Mapping[str, Array], growing: GrowingModes | None) -> Operator:
+    """Return a model of these parameters; of the wavenumbers in use, if they grow."""
+    if growing is None:
+        return type(model).of(model.config, parameters)
+    small, own = narrowed(model, parameters, growing.trained)
+    return type(model).of(small.config, {n: namespace(p).ascontiguousarray(p) for n, p in own.items()})
 
 
 def _predicted(trained: TrainedOperator, x: Array, comm: Comm) -> Array:
@@ -239,9 +267,14 @@ def batch_loss(
 
     def loss(variables: Mapping[str, Any], batch: Any) -> Any:
         prediction = model.forward(variables, batch[0])
+        options: dict[str, Any] = {"target": batch[1], "zero_scale": 1.0}
         if config.loss == "l2":
-            return relative_l2(prediction, target=batch[1], zero_scale=1.0)
-        return relative_h1(prediction, target=batch[1], periodic=config.periodic, zero_scale=1.0)
+            return relative_l2(prediction, **options)
+        if config.loss == "lp":
+            return relative_lp(prediction, p=config.order or 1.0, **options)
+        if config.loss == "sobolev":
+            return relative_sobolev(prediction, order=0.0 if config.order is None else config.order, **options)
+        return relative_h1(prediction, periodic=config.periodic, **options)
 
     return loss
 
