@@ -117,6 +117,7 @@ def test_a_spoiled_argument_is_an_error_of_the_library(name: str) -> None:
 MODULI = (
     *("nn.absolute", "nn.mean_squared_error", "nn.relative_l2", "nn.relative_h1"),
     *("nn.relative_lp", "nn.absolute_lp", "nn.relative_sobolev", "spherical.spherical_synthesis"),
+    "operators.relative_errors",
 )
 """Real functions of complex arguments."""
 

@@ -96,6 +96,35 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         # A word that stands for an option today would be ambiguous after the next option.
         super().__init__(**{"allow_abbrev": False, "formatter_class": _Formatter, **settings})
+        self._owned: list[tuple[argparse.Action, Any, str, tuple[str, ...]]] = []
+
+    def only_for(self, chooser: str, kinds: Sequence[str], *actions: argparse.Action) -> None:
+        """Let options count for some choices of another argument alone: with others they are refused by name.
+
+        Parameters
+        ----------
+        chooser : str
+            Name of the argument that chooses, as the parsed arguments have it.
+        kinds : sequence of str
+            Its values with which the options go.
+        *actions : argparse.Action
+            The options; with other values they are None.
+        """
+        for action in actions:
+            self._owned.append((action, action.default, chooser, tuple(kinds)))
+            action.default = None
+
+    def _settle(self, known: argparse.Namespace) -> None:
+        """Give options that are not given their defaults, and refuse those that do not go with what was chosen."""
+        for action, default, chooser, kinds in self._owned:
+            chosen, given = getattr(known, chooser), getattr(known, action.dest)
+            if given is None and chosen in kinds:
+                setattr(known, action.dest, default)
+            elif given is not None and chosen not in kinds:
+                own = next(a for a in self._actions if a.dest == chooser)
+                name = f"{own.option_strings[0]} " if own.option_strings else ""
+                other = f", not with {chosen}; leave it out" if chosen is not None else "; give that, or leave it out"
+                self.error(f"{action.option_strings[0]} goes with {name}{' or '.join(kinds)}{other}")
 
     def describe(self, description: str, example: str) -> None:
         """Set the text above the arguments, and the command that works below them."""
@@ -121,6 +150,7 @@ class Parser(argparse.ArgumentParser):
         used = {name: value for name, value in found.items() if not hasattr(known, name)}
         for name, value in used.items():
             setattr(known, name, value)
+        self._settle(known)
         if path is not None:
             known.configured = [word for a in self._actions if a.dest in used for word in _as_words(a, used[a.dest])]
         return known, unknown

@@ -92,8 +92,6 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("operator sweep", "--padding"): ("0",),
     ("operator sweep", "--weight-decay"): ("0",),
     ("operator sweep", "--horizon"): _HUGE,
-    ("operator generate", "--low"): _HUGE,  # of the other equation
-    ("operator generate", "--high"): _HUGE,
     ("operator generate", "--viscosity"): _HUGE,
     ("operator generate", "--time-step"): _HUGE,  # the longest step
     ("operator import", "--padding"): ("0",),

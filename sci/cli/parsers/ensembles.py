@@ -55,7 +55,9 @@ def _add_dimension(parser: Any) -> None:
     parser.describe(DIMENSION, "sci ensemble dimension run.xyz --range ::10")
     parser.add_argument("input", type=file_name, metavar="INPUT", help=INPUT)
     parser.add_argument("--method", choices=METHODS, default="both", help="estimator (default: both)")
-    parser.add_argument("--neighbors", type=NEIGHBORS, default=20, metavar="K", help="neighbors of mle, 3 or more (20)")
+    line = "neighbors of mle, 3 or more (20)"
+    neighbors = parser.add_argument("--neighbors", type=NEIGHBORS, default=20, metavar="K", help=line)
+    parser.only_for("method", [m for m in METHODS if m != "twonn"], neighbors)
     _add_reading(parser)
     more = parser.add_argument_group("samples of a training")
     more.add_argument("--labels", metavar="NAME", help="array of one number for each point: measure label sharpness")

@@ -14,6 +14,7 @@ from sci.cli.values import (
     DECAY,
     NONNEGATIVE,
     POSITIVE,
+    REAL,
     SEED,
     SHARE,
     csv_name,
@@ -24,10 +25,14 @@ from sci.cli.values import (
 __all__ = ["FACTORIZATIONS", "add_operator"]
 
 FACTORIZATIONS = ("dense", "tucker", "cp", "tt")
+MODELS = ("fno", "uno", "sfno")
+CIRCLES = ("equiangular", "gauss-legendre")
+LOSSES = ("h1", "l2", "lp", "sobolev")
+RULES = ("loss-gap", "gradient")
 
-OPERATOR = """Fourier neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
+OPERATOR = """Neural operators. Samples are datasets x and y in an HDF5 file, (n, *grid) or
 (n, channel, *grid); a model is an HDF5 file with its standardizers, and takes fields on any grid."""
-TRAIN = """Train a Fourier neural operator on samples and write the model with its standardizers. The same seed gives
+TRAIN = """Train a neural operator on samples and write the model with its standardizers. The same seed gives
 the same model; --checkpoint and --resume continue a training that was stopped."""
 SWEEP = """Train a model for every combination of the widths, rates, numbers of samples and seeds that are given, and
 write a table with one line a run: its options, its parameters, and its relative L2 error on the samples of --test. Each
@@ -81,6 +86,8 @@ def _add_train(parser: Any) -> None:
 
 def _add_model(parser: Any, *, several: bool = False) -> None:
     model = parser.add_argument_group("model")
+    line = "fno; uno: blocks of their own grids and channels; sfno: fields on the circles of a sphere (fno)"
+    model.add_argument("--model", choices=MODELS, default="fno", help=line)
     model.add_argument(
         "--modes",
         type=AXIS,
@@ -93,14 +100,15 @@ def _add_model(parser: Any, *, several: bool = False) -> None:
         model.add_argument("--hidden", type=CHANNELS, nargs="+", default=[32], metavar="C", help=line)
     else:
         model.add_argument("--hidden", type=CHANNELS, default=32, metavar="C", help="channels of the blocks (32)")
-    model.add_argument("--layers", type=CHANNELS, default=4, metavar="L", help="blocks (4)")
+    model.add_argument("--layers", type=CHANNELS, metavar="L", help="blocks (4)")
     model.add_argument(
         "--factorization", choices=FACTORIZATIONS, help="of the spectral weights (dense; tucker with --rank-fraction)"
     )
     model.add_argument("--rank-fraction", type=SHARE, metavar="R", help="fraction of the dense spectral parameters")
-    model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
+    model.add_argument("--separable", action="store_true", help="spectral weights that do not mix channels")
+    joint = model.add_argument("--joint", action="store_true", help="one factorized tensor for all layers")
     model.add_argument("--norm", choices=("instance", "group"), help="normalization between the blocks (none)")
-    model.add_argument(
+    padding = model.add_argument(
         "--padding", type=NONNEGATIVE, default=0.0, metavar="P", help="zeros at both ends, over the length (0)"
     )
     model.add_argument(
@@ -110,9 +118,31 @@ def _add_model(parser: Any, *, several: bool = False) -> None:
         help="mup: initial values and rates by the maximal update rule, right at --base-width and at all widths",
     )
     model.add_argument("--base-width", type=CHANNELS, metavar="C", help="channels for which the rate was chosen (mup)")
-    model.add_argument(
+    base = model.add_argument(
         "--base-modes", type=AXIS, nargs="+", metavar="M", help="wavenumbers for which it was (mup; those of --modes)"
     )
+    circles = model.add_argument(
+        "--circles", choices=CIRCLES, default="equiangular", help="latitudes of the samples (sfno; equiangular)"
+    )
+    blocks = (
+        model.add_argument(
+            "--block-channels", type=CHANNELS, nargs="+", metavar="C", help="of each block (uno; twice --hidden inside)"
+        ),
+        model.add_argument(
+            "--block-modes", type=AXIS, nargs="+", metavar="M", help="along each axis (uno; half of --modes inside)"
+        ),
+        model.add_argument(
+            "--block-scalings",
+            type=POSITIVE,
+            nargs="+",
+            metavar="S",
+            help="points of output over input (uno; 0.5 ... 2)",
+        ),
+    )
+    parser.only_for("model", ["fno", "sfno"], joint, base)
+    parser.only_for("model", ["fno", "uno"], padding)
+    parser.only_for("model", ["sfno"], circles)
+    parser.only_for("model", ["uno"], *blocks)
 
 
 def _add_layout(parser: Any) -> None:
@@ -128,7 +158,29 @@ def _add_training(parser: Any) -> Any:
     training.add_argument("--epochs", type=COUNT, default=20, metavar="N", help="passes over the samples (20)")
     training.add_argument("--batch", type=COUNT, default=32, metavar="N", help="samples of a step (32)")
     training.add_argument("--weight-decay", type=NONNEGATIVE, default=1e-4, metavar="W", help="of AdamW (0.0001)")
-    training.add_argument("--loss", choices=("h1", "l2"), default="h1", help="relative error that is minimized (h1)")
+    training.add_argument("--loss", choices=LOSSES, default="h1", help="relative error that is minimized (h1)")
+    order = training.add_argument(
+        "--order", type=REAL, metavar="P", default=1.0, help="power of lp, or derivatives of sobolev (1)"
+    )
+    parser.only_for("loss", ["lp", "sobolev"], order)
+    training.add_argument(
+        "--incremental",
+        choices=RULES,
+        help="start with few wavenumbers; add some when the loss stands, or by gradients",
+    )
+    parser.only_for(
+        *("incremental", RULES),
+        training.add_argument(
+            "--start-modes", type=AXIS, default=2, metavar="M", help="wavenumbers at first, along each axis (2)"
+        ),
+        training.add_argument(
+            "--threshold",
+            type=NONNEGATIVE,
+            default=1e-3,
+            metavar="T",
+            help="see sci.operators.IncrementalModes (0.001)",
+        ),
+    )
     training.add_argument("--transpose", action="store_true", help="train on the samples with axes swapped as well")
     training.add_argument("--square", action="store_true", help="draw one of the square's eight symmetries a sample")
     training.add_argument("--standardize-inputs", action="store_true", help="by mean and deviation of each channel")
@@ -253,12 +305,18 @@ def _add_generate(parser: Any) -> None:
     parser.add_argument("--subsample", type=COUNT, default=1, metavar="K", help="keep every K-th point (1)")
     parser.add_argument("--seed", type=SEED, default=0, metavar="S", help="(0)")
     darcy = parser.add_argument_group("darcy")
-    darcy.add_argument("--low", type=POSITIVE, default=3.0, metavar="A", help="smaller coefficient (3)")
-    darcy.add_argument("--high", type=POSITIVE, default=12.0, metavar="A", help="larger coefficient (12)")
+    parser.only_for(
+        *("equation", ["darcy"]),
+        darcy.add_argument("--low", type=POSITIVE, default=3.0, metavar="A", help="smaller coefficient (3)"),
+        darcy.add_argument("--high", type=POSITIVE, default=12.0, metavar="A", help="larger coefficient (12)"),
+    )
     flow = parser.add_argument_group("navier-stokes")
-    flow.add_argument("--viscosity", type=POSITIVE, default=1e-3, metavar="NU", help="(0.001)")
-    flow.add_argument("--time", type=POSITIVE, default=10.0, metavar="T", help="time of y (10)")
-    flow.add_argument("--time-step", type=POSITIVE, default=1e-3, metavar="DT", help="longest step (0.001)")
+    parser.only_for(
+        *("equation", ["navier-stokes"]),
+        flow.add_argument("--viscosity", type=POSITIVE, default=1e-3, metavar="NU", help="(0.001)"),
+        flow.add_argument("--time", type=POSITIVE, default=10.0, metavar="T", help="time of y (10)"),
+        flow.add_argument("--time-step", type=POSITIVE, default=1e-3, metavar="DT", help="longest step (0.001)"),
+    )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.operators.generate").run(a))
 

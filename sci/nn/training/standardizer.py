@@ -56,7 +56,8 @@ class Standardizer:
         Parameters
         ----------
         data : array
-            This rank's samples; at least one over all ranks.
+            This rank's samples; at least one over all ranks. Complex ones have the deviation of their magnitude from
+            the mean.
         pointwise : bool
             Statistics of every grid point over the samples (unit Gaussian), instead of every channel over all.
         comm : mpi4py communicator, optional
@@ -81,7 +82,8 @@ class Standardizer:
             raise InvalidValueError(
                 f"Standardizer.fit of shape {tuple(data.shape)}; expected one sample or more, over all ranks"
             )
-        mean = allreduce_sum(data.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
+        wide = np.result_type(data.dtype, np.float64)
+        mean = allreduce_sum(data.sum(axis=axes, keepdims=True, dtype=wide), comm) / count
         # Squares of numbers near the ends of the range overflow or vanish: in units of the mean deviation they do not.
         deviations = xp.abs(data - mean)
         unit = allreduce_sum(deviations.sum(axis=axes, keepdims=True, dtype=np.float64), comm) / count
@@ -93,7 +95,7 @@ class Standardizer:
         size = xp.abs(mean)
         constant = std <= 8 * np.finfo(data.dtype).eps * size
         std = xp.where(constant, xp.where(size > 0, size, 1.0), std)
-        return cls(mean.astype(data.dtype), std.astype(data.dtype))
+        return cls(mean.astype(data.dtype), std.astype(data.real.dtype))
 
     def _parts(self, like: Array) -> tuple[Array, Array]:
         xp = namespace(like)

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from sci.arguments import Real, entry
+from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite, to_host
 from sci.errors import ShapeError
 from sci.operators.training.config import TrainingConfig
@@ -15,8 +15,8 @@ __all__ = ["SquareSymmetries", "as_fields", "digest", "with_transposed"]
 
 
 @entry
-def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
-    """Return samples (n, *grid) or (n, channel, *grid) as float32 (n, channel, *grid); float64 stays.
+def as_fields(array: Array, dim: int, name: str = "the samples") -> Array:
+    """Return samples (n, *grid) or (n, channel, *grid) as (n, channel, *grid), in single precision unless in double.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
     Returns
     -------
     (n, channel, *grid) array
-        Float32, or float64 where it was that.
+        Float32 or complex64; float64 or complex128 where it was that.
 
     Raises
     ------
@@ -42,7 +42,8 @@ def as_fields(array: Real, dim: int, name: str = "the samples") -> Array:
         raise ShapeError(
             f"{name} has shape {tuple(array.shape)}; expected (n, *grid) or (n, channel, *grid), {dim} axes"
         )
-    result = array if array.dtype == np.float64 else array.astype(np.float32)
+    single = np.complex64 if array.dtype.kind == "c" else np.float32
+    result = array if array.dtype in (np.float64, np.complex128) else array.astype(single)
     require_finite(result, name)
     return result
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import Real, entry
-from sci.backend import namespace, require_finite, to_host
+from sci.arguments import entry
+from sci.backend import Array, namespace, require_finite, to_host
 from sci.errors import ShapeError
 from sci.nn.losses import squared_norms
 
@@ -15,7 +15,7 @@ __all__ = ["relative_errors"]
 
 
 @entry
-def relative_errors(prediction: Real, truth: Real, *, periodic: bool | None = None) -> dict[str, Any]:
+def relative_errors(prediction: Array, truth: Array, *, periodic: bool | None = None) -> dict[str, Any]:
     """Return mean relative errors of predictions, over all channels and for each.
 
     Parameters
@@ -59,8 +59,9 @@ def relative_errors(prediction: Real, truth: Real, *, periodic: bool | None = No
     unit = xp.abs(truth).max(axis=axes, keepdims=True)
     unit = xp.where(unit > 0, unit, xp.maximum(xp.abs(prediction).max(axis=axes, keepdims=True), unit))
     unit = xp.where(unit > 0, unit, 1)
-    y = (truth / unit).astype(np.float64)
-    error = (prediction / unit).astype(np.float64) - y
+    wide = np.result_type(prediction.dtype, truth.dtype, np.float64)
+    y = (truth / unit).astype(wide)
+    error = (prediction / unit).astype(wide) - y
     found: dict[str, Any] = {}
     for name, flag in (("l2", None), ("h1", periodic)):
         if name == "h1" and flag is None:

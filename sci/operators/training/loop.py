@@ -250,9 +250,10 @@ def _times(grid: tuple[int, ...]) -> str:
 def _warn_of_constants(y: Array) -> None:
     for channel in range(y.shape[1]):
         part = y[:, channel]
-        if bool(to_host(part.max() == part.min())):
+        first = to_host(part.reshape(-1)[0])
+        if bool(to_host((part == part.reshape(-1)[0]).all())):
             warnings.warn(
-                f"output channel {channel} is {float(part.max()):g} in all samples: there is nothing to learn",
+                f"output channel {channel} is {first:g} in all samples: there is nothing to learn",
                 RuntimeWarning,
                 stacklevel=3,
             )

@@ -88,7 +88,7 @@ def _estimates(
     found, refused = {}, []
     for method in methods:
         try:
-            found[method] = intrinsic_dimension(packed, method, k=a.neighbors, comm=a.comm)  # type: ignore[arg-type]
+            found[method] = intrinsic_dimension(packed, method, k=a.neighbors or 20, comm=a.comm)  # type: ignore[arg-type]
         except InvalidValueError as error:
             if method == methods[-1] and not found:
                 raise
@@ -118,7 +118,7 @@ def _fits(a: argparse.Namespace, points: Points, methods: tuple[str, ...]) -> bo
     n, d, each = points.total, points.x.shape[1], points.x.dtype.itemsize
     return goes_on(
         a,
-        lambda: dimension_needs(n, d, points.x.dtype, methods, a.neighbors, size(a.comm)),
+        lambda: dimension_needs(n, d, points.x.dtype, methods, a.neighbors or 20, size(a.comm)),
         bound=4.0 * n * d * each / size(a.comm) + 100.0 * n * neighbors,
         disk=0.0,
         outputs=[],

@@ -22,6 +22,9 @@ from sci.io import Samples, load, load_inputs, load_samples, read_state_dict, sa
 from sci.nn import Checkpoint, WeightDeltas, fingerprint
 from sci.operators import (
     FNO,
+    SFNO,
+    UNO,
+    IncrementalModes,
     TrainedOperator,
     TrainingConfig,
     adapt_operator,
@@ -31,6 +34,7 @@ from sci.operators import (
     train_operator,
     with_transposed,
 )
+from sci.operators.fno.base import Operator
 from sci.operators.training.adapt import adaptation_maps
 
 __all__ = [
@@ -51,6 +55,8 @@ _LAYOUT = 150
 """Bytes that tell a file which arrays change a weight."""
 MODES = 16
 """Wavenumbers along an axis that has as many, unless told otherwise."""
+LAYERS = 4
+"""Blocks, unless told otherwise."""
 
 
 def train(a: argparse.Namespace) -> None:
@@ -93,7 +99,7 @@ def train(a: argparse.Namespace) -> None:
             plot_training(history, a.plot)
     report = {
         "model": str(a.output),
-        "parameters": model.n_parameters,
+        "parameters": trained.model.n_parameters,
         "samples": len(x),
         "steps": history.step,
         "loss": float(history.losses[-1]),
@@ -118,19 +124,51 @@ def _last_or_best(a: argparse.Namespace, history: Checkpoint) -> dict[str, Any]:
     return {"best_epoch": best + 1, **{name: float(values[best]) for name, values in history.metrics.items()}}
 
 
-def drawn_model(a: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> FNO:
+def drawn_model(a: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> Operator:
     """Return the model of the options before its training."""
     modes = _modes(a, x.shape[2:])
-    return FNO(
-        *(modes, x.shape[1], y.shape[1], a.hidden, a.layers),
-        seed=a.seed,
-        factorization=a.factorization or ("tucker" if a.rank_fraction is not None else "dense"),
-        rank_fraction=1.0 if a.rank_fraction is None else a.rank_fraction,
-        joint=a.joint,
-        norm=a.norm,
+    if a.factorization == "dense" and a.rank_fraction is not None:
+        raise InvalidValueError("--rank-fraction goes with --factorization tucker, cp or tt, not with dense")
+    common: dict[str, Any] = {
+        "seed": a.seed,
+        "factorization": a.factorization or ("tucker" if a.rank_fraction is not None else "dense"),
+        "rank_fraction": 1.0 if a.rank_fraction is None else a.rank_fraction,
+        "separable": a.separable,
+        "norm": a.norm,
+        "base_channels": _base_width(a),
+    }
+    if a.model == "uno":
+        return _drawn_uno(a, modes, (x.shape[1], y.shape[1], a.hidden), common)
+    sizes, base = (x.shape[1], y.shape[1], a.hidden, a.layers or LAYERS), _each_axis(a.base_modes, len(modes))
+    if a.model == "sfno":
+        return SFNO(modes, *sizes, sphere=a.circles, joint=a.joint, base_modes=base, **common)
+    return FNO(modes, *sizes, joint=a.joint, domain_padding=a.padding, base_modes=base, **common)
+
+
+def _drawn_uno(a: argparse.Namespace, modes: list[int], sizes: tuple[int, int, int], common: dict[str, Any]) -> UNO:
+    """Return a U of --layers blocks: the first but one halves the grid, the last doubles it, unless told otherwise."""
+    given = {"--block-channels": a.block_channels, "--block-modes": a.block_modes, "--block-scalings": a.block_scalings}
+    n = a.layers or next((len(value) for value in given.values() if value), LAYERS)
+    for name, value in given.items():
+        if value and len(value) != n:
+            raise InvalidValueError(f"{name} has {len(value)} numbers; expected {n}, one for each block")
+    if a.block_modes and a.modes:
+        raise InvalidValueError("--modes goes with blocks of like modes, and --block-modes are given; leave one out")
+    narrow = [k in (0, n - 1) for k in range(n)]
+    scalings = [1.0] * n
+    if n > 1:
+        scalings[min(1, n - 2)], scalings[-1] = 0.5, 2.0
+    if a.block_modes:
+        own = [[m] * len(modes) for m in a.block_modes]
+    else:
+        own = [modes if ends else [max(1, m // 2) for m in modes] for ends in narrow]
+    channels = a.block_channels or [a.hidden if ends else 2 * a.hidden for ends in narrow]
+    return UNO(
+        *(own, channels, a.block_scalings or scalings, sizes[0], sizes[1], sizes[2]),
+        lifting_channels=2 * a.hidden,
+        projection_channels=2 * a.hidden,
         domain_padding=a.padding,
-        base_channels=_base_width(a),
-        base_modes=_each_axis(a.base_modes, len(modes)),
+        **common,
     )
 
 
@@ -140,18 +178,21 @@ def training_config(a: argparse.Namespace, samples: Samples) -> TrainingConfig:
         *(a.epochs, a.batch, a.learning_rate, a.weight_decay, a.loss, _periodic(a, samples)),
         horizon=a.horizon,
         square=a.square,
+        order=a.order,
+        incremental=a.incremental and IncrementalModes(a.incremental, start=a.start_modes, threshold=a.threshold),
     )
 
 
-def training_bound(a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray) -> float:
+def training_bound(a: argparse.Namespace, model: Operator, x: np.ndarray, y: np.ndarray) -> float:
     """Return the bytes that a training takes at most, from the shapes of arrays."""
-    points, width = math.prod(x.shape[2:]), model.config.hidden_channels
+    grids = model.config.grids(x.shape[2:]) if x.ndim == model.config.dim + 2 else [x.shape[2:]]
+    points, width = max(map(math.prod, grids)), max(layer.out_channels for layer in model.config.layers)
     activations = 400.0 * float(a.batch) * points * float(width) * (model.config.n_layers + 2)
     return float(5 * (x.nbytes + y.nbytes) + 128.0 * model.n_parameters + activations)
 
 
 def _fits(
-    a: argparse.Namespace, model: FNO, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: dict[str, Any]
+    a: argparse.Namespace, model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, tests: dict[str, Any]
 ) -> bool:
     """Return True if the training fits into memory and disk and is to be done."""
     return goes_on(
@@ -165,7 +206,7 @@ def _fits(
     )
 
 
-def _written(a: argparse.Namespace, model: FNO, config: TrainingConfig) -> float:
+def _written(a: argparse.Namespace, model: Operator, config: TrainingConfig) -> float:
     """Return the bytes of the model, of checkpoints, the last one beside the one before, and of a picture."""
     arrays = len(model.parameters)
     weights = float(sum(p.nbytes for p in model.parameters.values()))
@@ -235,7 +276,10 @@ def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperat
     require_axes(a.input, samples, dim)
     x, y = samples
     x, truth = fields(x, dim, f"{a.input}: x"), None if y is None else fields(y, dim, f"{a.input}: y")
-    if truth is not None and (len(truth), *truth.shape[2:]) != (len(x), *x.shape[2:]):
+    if truth is not None and (len(truth), *truth.shape[2:]) != (
+        len(x),
+        *operator.model.config.output_grid(x.shape[2:]),
+    ):
         raise InvalidValueError(f"{a.input}: y {truth.shape} does not fit x {x.shape}; leave y out to predict only")
     if a.plot and truth is None:
         raise InvalidValueError(f"--plot draws the prediction beside truth, and {a.input} has no dataset y")

@@ -28,7 +28,8 @@ from sci.distributed import agreed, rank_of, size
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.io import Samples, load_samples
 from sci.io.core.atomic_write import replacing
-from sci.operators import FNO, TrainingConfig, relative_errors, train_operator, with_transposed
+from sci.operators import TrainingConfig, relative_errors, train_operator, with_transposed
+from sci.operators.fno.base import Operator
 from sci.progress import progress
 
 __all__ = ["run"]
@@ -98,7 +99,9 @@ def _first(own: argparse.Namespace, data: Pair) -> Pair:
     return with_transposed(x, y) if own.transpose else (x, y)
 
 
-def _fits(a: argparse.Namespace, plans: list[tuple[argparse.Namespace, FNO, TrainingConfig, Pair]], test: Pair) -> bool:
+def _fits(
+    a: argparse.Namespace, plans: list[tuple[argparse.Namespace, Operator, TrainingConfig, Pair]], test: Pair
+) -> bool:
     """Return True if the trainings fit into memory and disk and are to be done."""
 
     def needs() -> Needs:
@@ -124,7 +127,7 @@ def _fits(a: argparse.Namespace, plans: list[tuple[argparse.Namespace, FNO, Trai
 
 
 def _trained(
-    own: argparse.Namespace, model: FNO, config: TrainingConfig, pair: Pair, test: Pair
+    own: argparse.Namespace, model: Operator, config: TrainingConfig, pair: Pair, test: Pair
 ) -> dict[str, float] | None:
     """Return the line of one run; None, with a warning, for one that diverges."""
     begin = time.perf_counter()

@@ -167,3 +167,10 @@ def test_bad_input_is_one_line(tmp_path, capsys):
         assert says in said.err, (words, said.err)
         assert len(said.err.splitlines()) == 1, said.err
         assert said.out == ""
+
+
+def test_neighbors_go_with_mle(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", RNG.normal(size=(50, 2)))
+    assert run("ensemble", "dimension", tmp_path / "x.npy", "--method", "twonn", "--neighbors", 5) == 2
+    assert "--neighbors goes with --method both or mle, not with twonn" in capsys.readouterr().err
+    assert told(capsys, tmp_path / "x.npy", "--method", "twonn")["twonn"]["neighbors"] == 2

@@ -42,3 +42,20 @@ def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], optio
     assert main(["operator", "generate", "darcy", "-o", str(tmp_path / "d.h5"), *options]) == 2
     assert text in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("equation", "option", "other"),
+    [
+        *(("darcy", option, "navier-stokes") for option in ("--viscosity", "--time", "--time-step")),
+        *(("navier-stokes", option, "darcy") for option in ("--low", "--high")),
+    ],
+)
+def test_an_option_of_the_other_equation_is_refused(tmp_path, capsys, equation, option, other):
+    words = ["operator", "generate", equation, "-o", str(tmp_path / "n.h5"), option, "1"]
+    assert main(words) == 2
+    assert f"{option} goes with {other}, not with {equation}; leave it out" in capsys.readouterr().err
+    (tmp_path / "c.toml").write_text(f"[operator.generate]\n{option[2:]} = 1.0\n")
+    assert main([*words[:5], "--config", str(tmp_path / "c.toml")]) == 2
+    assert f"{option} goes with {other}" in capsys.readouterr().err
+    assert not (tmp_path / "n.h5").exists()
