@@ -171,8 +171,8 @@ class TrainingConfig:
         self._check_loss()
         if self.incremental is not None and (self.square or self.patience is not None):
             raise InvalidValueError(
-                "incremental modes with square=True, which is one pass, or with patience, whose best epoch may have had "
-                "fewer; expected neither"
+                "incremental modes with square=True, which is one pass, or with patience, whose best epoch may have "
+                "had fewer; expected neither"
             )
 
     def _check_loss(self) -> None:

@@ -11,14 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.commands.operators.operator import (
-    drawn_model,
-    fields,
-    grid_axes,
-    require_axes,
-    training_bound,
-    training_config,
-)
+from sci.cli.commands.operators.models import drawn_model, training_bound, training_config
+from sci.cli.commands.operators.operator import fields, grid_axes, require_axes
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.needs import Needs, goes_on
 from sci.cli.estimates.operators import training_needs
