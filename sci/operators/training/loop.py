@@ -116,20 +116,11 @@ def train_operator(
         _warn_of_constants(y)
         inputs = Standardizer.fit(x) if standardize_inputs else None
         outputs = Standardizer.fit(y)
-    settings = {
-        "model": model.config.to_options(),
-        "training": config.fixed(),
-        "patches": None if patches is None else asdict(patches),
-        "standardize_inputs": standardize_inputs,
-        "samples": digest(x, y),
-        **({"passes": config.epochs} if config.square else {}),
-    }
+        growing = None if config.incremental is None else GrowingModes(model, config.incremental, comm)
     data: Any = (inputs.encode(x) if inputs else x, outputs.encode(y))
     passes, horizon = config.epochs, config.horizon or config.epochs
     if config.square:
         data, passes, horizon = SquareSymmetries(data[0], data[1], config, seed), 1, horizon / config.epochs
-
-    growing = None if config.incremental is None else GrowingModes(model, config.incremental, comm)
 
     def evaluate(parameters: dict[str, Array]) -> dict[str, float]:
         if growing is not None:
@@ -140,15 +131,7 @@ def train_operator(
             found.update(_metrics(name, relative_errors(_predicted(trained, a, comm), b, periodic=config.periodic)))
         return found
 
-    optimizer = with_roles(
-        AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
-        model.roles,
-        base=model.base_roles,
-    )
-    loss = batch_loss(model, config, patches)
-    if growing is not None:
-        optimizer = WatchedOptimizer(optimizer, growing.see_gradients)
-        loss = growing.wrapped(lambda small, variables, batch: batch_loss(small, config, patches)(variables, batch))
+    loss, optimizer = _loss_and_optimizer(model, config, patches, growing)
     history = train(
         *(loss, as_dtype(model.parameters, x.real.dtype), data),
         optimizer=optimizer,
@@ -168,13 +151,41 @@ def train_operator(
         buffers=None if growing is None else growing.state,
         save=save,
         resume=resume,
-        settings=settings,
+        settings={"standardize_inputs": standardize_inputs, **_settings(model, config, patches, x, y)},
         comm=comm,
     )
     chosen = history.parameters if config.average is None else history.averaged
     if config.patience is not None:
         chosen = history.best
     return TrainedOperator(_final(model, chosen, growing), inputs, outputs, patches), history
+
+
+def _settings(
+    model: Operator, config: TrainingConfig, patches: MultigridPatches | None, x: Array, y: Array
+) -> dict[str, Any]:
+    """Return the settings that stay the same when a training goes on."""
+    return {
+        "model": model.config.to_options(),
+        "training": config.fixed(),
+        "patches": None if patches is None else asdict(patches),
+        "samples": digest(x, y),
+        **({"passes": config.epochs} if config.square else {}),
+    }
+
+
+def _loss_and_optimizer(
+    model: Operator, config: TrainingConfig, patches: MultigridPatches | None, growing: GrowingModes | None
+) -> tuple[Callable[[Mapping[str, Any], Any], Any], Any]:
+    """Return the loss of a batch and the optimizer; both of the wavenumbers in use, if they grow."""
+    optimizer = with_roles(
+        AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay),
+        model.roles,
+        base=model.base_roles,
+    )
+    if growing is None:
+        return batch_loss(model, config, patches), optimizer
+    loss = growing.wrapped(lambda small, variables, batch: batch_loss(small, config, patches)(variables, batch))
+    return loss, WatchedOptimizer(optimizer, growing.see_gradients)
 
 
 def _final(model: Operator, parameters: Mapping[str, Array], growing: GrowingModes | None) -> Operator:
