@@ -9,6 +9,8 @@ from sci.completion.functional.fit import functional_cp
 from sci.completion.functional.model import FunctionalCP
 from sci.completion.functional.posterior import FunctionalFactor
 from sci.completion.functional.prediction import Prediction
+from sci.completion.functional.tucker import FunctionalTucker
+from sci.completion.functional.tucker_fit import functional_tucker
 from sci.completion.neural.augment import augmented_cells, augmented_completion
 from sci.completion.neural.influence import entity_importance, last_layer_influence
 from sci.completion.neural.network import NeuralCompletion, neural_completion
@@ -20,6 +22,7 @@ __all__ = [
     "Components",
     "FunctionalCP",
     "FunctionalFactor",
+    "FunctionalTucker",
     "NeuralCompletion",
     "Observations",
     "Prediction",
@@ -29,6 +32,7 @@ __all__ = [
     "complete_tucker",
     "entity_importance",
     "functional_cp",
+    "functional_tucker",
     "last_layer_influence",
     "masked_components",
     "neural_completion",

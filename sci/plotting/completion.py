@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.completion import Axis, FunctionalCP, Observations
+from sci.completion import Axis, FunctionalCP, FunctionalTucker, Observations
 from sci.errors import InvalidValueError
 from sci.plotting.figures import new_figure, require_matplotlib, save_figure
 
@@ -20,7 +20,7 @@ MOST_CURVES = 5
 
 
 def plot_completion(
-    model: FunctionalCP,
+    model: FunctionalCP | FunctionalTucker,
     path: str | Path,
     *,
     observations: Observations | None = None,
@@ -35,7 +35,7 @@ def plot_completion(
 
     Parameters
     ----------
-    model : FunctionalCP
+    model : FunctionalCP or FunctionalTucker
     path : str or Path
         Picture to write; the suffix names the format.
     observations : Observations, optional
@@ -71,17 +71,21 @@ def plot_completion(
     save_figure(figure, path, overwrite=overwrite)
 
 
-def _middle(model: FunctionalCP) -> dict[str, Any]:
+def _middle(model: FunctionalCP | FunctionalTucker) -> dict[str, Any]:
     return {axis.name: axis.places[len(axis) // 2] for axis in model.axes}
 
 
-def _filled(model: FunctionalCP, columns: Mapping[str, np.ndarray], fixed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _filled(
+    model: FunctionalCP | FunctionalTucker, columns: Mapping[str, np.ndarray], fixed: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     """Return columns of all axes, those that are not given with one value."""
     n = len(next(iter(columns.values())))
     return {axis.name: columns.get(axis.name, np.full(n, fixed[axis.name])) for axis in model.axes}
 
 
-def map_of(model: FunctionalCP, first: Axis, second: Axis, points: int = MAP_POINTS) -> tuple[np.ndarray, ...]:
+def map_of(
+    model: FunctionalCP | FunctionalTucker, first: Axis, second: Axis, points: int = MAP_POINTS
+) -> tuple[np.ndarray, ...]:
     """Return x, y, mean (nx, ny) and deviation of a field over two of its axes, the others at their middle places."""
     x, y = (np.linspace(axis.places[0], axis.places[-1], points) for axis in (first, second))
     grid = {first.name: np.repeat(x, points), second.name: np.tile(y, points)}
@@ -89,7 +93,7 @@ def map_of(model: FunctionalCP, first: Axis, second: Axis, points: int = MAP_POI
     return x, y, found.mean.reshape(points, points), found.deviation.reshape(points, points)
 
 
-def curve_of(model: FunctionalCP, axis: Axis, level: float, **fixed: Any) -> tuple[np.ndarray, ...]:
+def curve_of(model: FunctionalCP | FunctionalTucker, axis: Axis, level: float, **fixed: Any) -> tuple[np.ndarray, ...]:
     """Return x, mean, and the ends of the interval along an axis; the others are given, or at their middle places."""
     x = np.linspace(axis.places[0], axis.places[-1], POINTS)
     found = model.predict(_filled(model, {axis.name: x}, _middle(model) | fixed))
@@ -97,7 +101,12 @@ def curve_of(model: FunctionalCP, axis: Axis, level: float, **fixed: Any) -> tup
 
 
 def _draw_maps(
-    figure: Any, panels: Any, model: FunctionalCP, axes: list[Axis], observations: Observations | None, quantity: str
+    figure: Any,
+    panels: Any,
+    model: FunctionalCP | FunctionalTucker,
+    axes: list[Axis],
+    observations: Observations | None,
+    quantity: str,
 ) -> None:
     first, second = axes
     x, y, mean, deviation = map_of(model, first, second)
@@ -111,7 +120,7 @@ def _draw_maps(
             panel.plot(first.places[pairs[:, 0]], second.places[pairs[:, 1]], "k.", ms=2, alpha=0.5)
 
 
-def _draw_curves(panel: Any, model: FunctionalCP, axis: Axis, level: float) -> None:
+def _draw_curves(panel: Any, model: FunctionalCP | FunctionalTucker, axis: Axis, level: float) -> None:
     categories = next((other for other in model.axes if not other.is_ordered), None)
     names = [None] if categories is None else list(categories.places[:MOST_CURVES])
     for k, name in enumerate(names):

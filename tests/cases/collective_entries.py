@@ -360,6 +360,20 @@ DIFFER: dict[str, Body] = {
             **{"tol": {"tol": 1e-3}, "seed": {"seed": 1}},
         }.items()
     },
+    **{
+        f"functional_tucker:{name}": lambda c, odd, _, changed=changed: completion.functional_tucker(
+            completion.observe(np.arange(12).reshape(6, 2) % 5, np.arange(6.0), comm=c),
+            **{"tucker_ranks": (1, 1), "restarts": 1, "maxiter": 1, **(changed if odd else {})},
+        )
+        for name, changed in {
+            "ranks": {"tucker_ranks": (2, 1)},
+            "smoothness": {"smoothness": 1.5},
+            "restarts": {"restarts": 2},
+            "maxiter": {"maxiter": 2},
+            "tol": {"tol": 1e-3},
+            "seed": {"seed": 1},
+        }.items()
+    },
     "k_means:k": lambda c, odd, _: ensembles.k_means(POINTS, 2 + odd, comm=c),
     "k_means:starts": lambda c, odd, _: ensembles.k_means(POINTS, 2, starts=1 + odd, comm=c),
     "k_means:seed": lambda c, odd, _: ensembles.k_means(POINTS, 2, seed=int(odd), comm=c),

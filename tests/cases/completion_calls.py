@@ -21,6 +21,8 @@ def _completion() -> dict[str, Call]:
     factor = model.factors[0]
     messages = (factor.lengths, factor.variances, factor.precision, factor.information)
     numbers = (model.offset, model.scale, model.noise, model.bounds, model.history, model.noise_scale)
+    tucker = completion.functional_tucker(seen, (2, 1), restarts=1, maxiter=2)
+    shared = (tucker.factors, *numbers, model.noise_weights)
     prediction = completion.Prediction(real(3), np.ones(3), np.ones(3), np.linspace(0.0, 3.0, 103))
     low = completion.complete_cp(seen, 1, restarts=1, maxiter=2)
     net = completion.neural_completion(seen, width=2, hidden=(3,), epochs=1)
@@ -33,12 +35,12 @@ def _completion() -> dict[str, Call]:
         "Components.along": call(model.components.along, 1),
         "FunctionalCP": call(
             completion.FunctionalCP,
-            model.components,
             model.factors,
             *numbers,
             model.noise_weights,
             model.quantiles,
             0.1,
+            model.components,
         ),
         "FunctionalCP.predict": call(model.predict, np.array([[0.5, 1.0], [3.0, 7.0]])),
         "FunctionalCP.entries": call(model.entries, INDEX),
@@ -81,6 +83,18 @@ def _completion() -> dict[str, Call]:
             **{"width": 2, "hidden": (3,), "epochs": 1, "patience": 1, "batch_size": 4, "learning_rate": 1e-3},
             held_out=0.3,
             extra=(INDEX[:2], np.ones(2)),
+        ),
+        "FunctionalTucker": call(
+            completion.FunctionalTucker, *shared, model.quantiles, 0.1, tucker.core, tucker.core_covariance
+        ),
+        "functional_tucker": call(
+            completion.functional_tucker,
+            seen,
+            (2, 1),
+            smoothness=1.5,
+            restarts=1,
+            maxiter=2,
+            tol=1e-4,
             seed=1,
         ),
         "Prediction": call(completion.Prediction, real(3), np.ones(3), np.ones(3), np.linspace(0.0, 3.0, 103)),

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
-from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor
+from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
 from sci.ensembles import Clusters, Selection
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
@@ -131,7 +131,7 @@ def make_models() -> dict[str, object]:
     }
 
 
-def _completed() -> FunctionalCP:
+def _completed(tucker: bool = False) -> FunctionalCP | FunctionalTucker:
     """A field of two fits over three times and two sites, from fixed numbers."""
     axes = (Axis("time", np.array([0.0, 0.5, 2.0])), Axis("site", np.array(["a", "Üe"])))
     free = np.array([[True, True], [True, False]])
@@ -144,10 +144,11 @@ def _completed() -> FunctionalCP:
         )
     weights = tuple(0.5 + numbers(len(axis)) ** 2 for axis in axes)
     bounds = np.array([[-40.0, -41.0], [-30.0, -32.0]])
-    return FunctionalCP(
-        *(Components(free), tuple(factors), 10.0, 2.0, np.array([0.25, 0.5]), bounds[-1], bounds, 0.375, weights),
-        *(np.linspace(0.0, 3.0, 103), 0.75),
-    )
+    common = (tuple(factors), 10.0, 2.0, np.array([0.25, 0.5]), bounds[-1], bounds, 0.375, weights)
+    if tucker:
+        core = (numbers(2, 2, 1), np.stack([np.diag([0.5, 0.25]), np.diag([1.0, 2.0])]))
+        return FunctionalTucker(*common, np.linspace(0.0, 3.0, 103), 0.75, *core)
+    return FunctionalCP(*common, np.linspace(0.0, 3.0, 103), 0.75, Components(free))
 
 
 def make_objects() -> dict[str, object]:
@@ -210,6 +211,7 @@ def make_objects() -> dict[str, object]:
         "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),
         "clusters": Clusters(numbers(3, 2).astype("f4"), np.arange(5) % 3, numbers(5).astype("f4") ** 2, 1.5, 7, True),
         "functional_cp": _completed(),
+        "functional_tucker": _completed(tucker=True),
         "selection": Selection(np.array([0, 3]), numbers(5), "hard"),
         **make_models(),
     }

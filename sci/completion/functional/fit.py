@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from sci.arguments import collective_entry
 from sci.completion.functional.calibration import left_out, local_noise, residual_quantiles
 from sci.completion.functional.components import Components, masked_components
+from sci.completion.functional.field import FunctionalField
 from sci.completion.functional.model import FunctionalCP
 from sci.completion.functional.posterior import FunctionalFactor
 from sci.completion.functional.variational import Variational
@@ -17,7 +19,9 @@ from sci.distributed import agreed, allreduce_sum, rank_of
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.progress import progress
 
-__all__ = ["functional_cp", "smoothness_of"]
+__all__ = ["calibrated", "functional_cp", "smoothness_of"]
+
+Field = TypeVar("Field", bound=FunctionalField)
 
 
 @collective_entry
@@ -108,10 +112,10 @@ def functional_cp(
     noise = fit.every_noise()
     ones = tuple(np.ones(n) for n in observations.shape)
     plain = FunctionalCP(
-        *(components, factors, observations.offset, observations.scale, noise, history[-1], history),
-        *(float(noise.mean()), ones, np.zeros(103), 0.0),
+        *(factors, observations.offset, observations.scale, noise, history[-1], history),
+        *(float(noise.mean()), ones, np.zeros(103), 0.0, components),
     )
-    return _calibrated(plain, observations)
+    return calibrated(plain, observations)
 
 
 def smoothness_of(observations: Observations, smoothness: float | Sequence[float]) -> list[float]:
@@ -152,7 +156,8 @@ def _run(fit: Variational, maxiter: int, tol: float) -> np.ndarray:
     return np.array(history)
 
 
-def _calibrated(model: FunctionalCP, observations: Observations) -> FunctionalCP:
+def calibrated(model: Field, observations: Observations) -> Field:
+    """Return a model whose noise and quantiles are those of the residuals of its entries (collective)."""
     mean, within, between = model.entries(observations.index)
     residuals = left_out(observations.standardized - mean, within, float(model.noise.mean()))
     scale, weights = local_noise(observations, residuals)

@@ -8,7 +8,6 @@ from completion_cases import sinusoids
 
 from sci.completion import functional_cp, masked_components, observe
 from sci.completion.functional import model as module
-from sci.errors import InvalidValueError, ShapeError
 
 TRUTH = sinusoids((9, 10), 0.6, 0.1, seed=3)
 TABLE = {"x": TRUTH.index[:, 0] / 2, "y": TRUTH.index[:, 1].astype(float)}
@@ -35,21 +34,3 @@ def test_mean_and_variance_are_those_of_the_product(monkeypatch: pytest.MonkeyPa
     variance = MODEL.scale**2 * (variances.mean(axis=1) + means.var(axis=1))
     np.testing.assert_allclose(found.deviation**2, variance, rtol=1e-8)
     assert found.deviation[2] > 2 * found.deviation[:2].max()  # outside of the range
-
-
-def test_noise_of_a_known_place_is_its_own() -> None:
-    found = MODEL.predict({"x": [0.0, 0.25], "y": [0.0, 0.5]})
-    weights = [w[0] for w in MODEL.noise_weights]
-    np.testing.assert_allclose(found.noise[0] ** 2, MODEL.scale**2 * MODEL.noise_scale / np.prod(weights), rtol=1e-12)
-    np.testing.assert_allclose(found.noise[1] ** 2, MODEL.scale**2 * MODEL.noise_scale, rtol=1e-12)
-
-
-def test_places_of_other_axes_are_refused() -> None:
-    with pytest.raises(InvalidValueError, match="coordinates of x, z; expected x, y"):
-        MODEL.predict({"x": [0.0], "z": [0.0]})
-    with pytest.raises(ShapeError, match=r"expected \(n, 2\)"):
-        MODEL.predict(np.zeros((3, 3)))
-    with pytest.raises(ShapeError, match="one length"):
-        MODEL.predict({"x": [0.0], "y": [0.0, 1.0]})
-    with pytest.raises(InvalidValueError, match="axis x"):
-        MODEL.predict({"x": [np.nan], "y": [0.0]})

@@ -20,10 +20,20 @@ _MOST_PLACES = 40
 
 @figures_of("functional_cp")
 def _functional_cp(contents: Contents) -> Iterator[Panel]:
+    yield from _field(contents, ("components", str(contents.object.components)))
+
+
+@figures_of("functional_tucker")
+def _functional_tucker(contents: Contents) -> Iterator[Panel]:
+    ranks = " x ".join(map(str, contents.object.tucker_ranks))
+    yield from _field(contents, ("core", f"{ranks} functions of the axes"))
+
+
+def _field(contents: Contents, parts: tuple[str, str]) -> Iterator[Panel]:
     model = contents.object
     rows = [
         ("axes", ", ".join(f"{axis.name} ({len(axis)} places)" for axis in model.axes)),
-        ("components", str(model.components)),
+        parts,
         ("restarts", number(len(model.noise))),
         ("sweeps", number(len(model.history))),
         ("noise", f"{model.noise_deviation:.4g} standard deviation"),
