@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         lambda: import_module("sci.cli.parsers.potentials").add_lattice,
     ),
     "operator": ("train and use neural operators", lambda: import_module("sci.cli.parsers.operators").add_operator),
+    "segment": (
+        "give a class to every cell of a volume",
+        lambda: import_module("sci.cli.parsers.segment").add_segment,
+    ),
     "solve": (
         "solve a Poisson problem, or train a model that does",
         lambda: import_module("sci.cli.parsers.solvers").add_solve,

@@ -13,7 +13,18 @@ from sci.distributed import Comm, agreed, rank_of
 from sci.errors import FileFormatError, InvalidValueError
 
 # The codecs register themselves when they are imported.
-from sci.io.codecs import homogenization, models, periodic, poisson, potential, samples, smoke, tensors, trajectory
+from sci.io.codecs import (
+    homogenization,
+    labels,
+    models,
+    periodic,
+    poisson,
+    potential,
+    samples,
+    smoke,
+    tensors,
+    trajectory,
+)
 from sci.io.codecs.analysis import completion, ensembles, scaling, spectrum
 from sci.io.core.datasets import Group, member
 from sci.io.core.external import external_data as allow_external
@@ -30,7 +41,7 @@ from sci.potentials.grid import PotentialGrid
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
-    *(completion, ensembles, homogenization, models, periodic, poisson, potential),
+    *(completion, ensembles, homogenization, labels, models, periodic, poisson, potential),
     *(samples, scaling, smoke, spectrum, tensors, trajectory),
 )
 

@@ -13,9 +13,13 @@ from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
     Checkpoint,
+    LabelVolume,
     ModelState,
+    Segmenter,
     SPDNet,
     Standardizer,
+    UNet,
+    UNetConfig,
     WeightChange,
     WeightDelta,
     WeightDeltas,
@@ -115,7 +119,11 @@ def make_models() -> dict[str, object]:
     equino.parameters = _exact(equino.parameters)
     standard = Standardizer(numbers(1, 1, 1, 1).astype("f4"), numbers(1, 1, 1, 1).astype("f4") ** 2, 1e-7)
     spd = SPDNet((3, 2), 2, hidden_channels=2, theta=0.5, seed=0).to_state()
+    unet = UNet(UNetConfig(2, 1, 3, (2, 4), (2, 1), norm="evonorm_b0", skip_scaling="decay")).to_state()
+    segmenter = Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2), skip_scaling="learned")), standard).to_state()
     return {
+        "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
+        "segmenter": Segmenter.from_state(ModelState(segmenter.name, segmenter.options, _exact(segmenter.parameters))),
         "fno": FNO.of(fno.config, _exact(fno.parameters)),
         "tfno": TFNO.of(tfno.config, _exact(tfno.parameters)),
         "sfno": SFNO.of(sfno.config, _exact(sfno.parameters)),
@@ -162,6 +170,8 @@ def make_objects() -> dict[str, object]:
         "tensor_train": TensorTrain((numbers(4, 2), numbers(2, 5, 3), (1 - 2j) * numbers(3, 6))),
         "complex_tucker": Tucker((1 + 2j) * numbers(2, 2), (np.eye(5)[:, :2], np.eye(4)[:, :2])),
         "chebtuck": ChebTuck(numbers(2, 3, 4), factors, ((-1.0, 1.0), (0.0, 2.0), (-3.5, 8.0))),
+        "labels": LabelVolume((numbers(3, 4, 5) > 0).astype(np.uint8) * 3, 5, (0.5, 0.25, 1.0)),
+        "flat_labels": LabelVolume(np.arange(12, dtype=np.uint16).reshape(4, 3) * 99, 2000),
         "grid": PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e"),
         "model": ModelState(
             "FNO", {"n_modes": [4, 4], "gain": 0.5}, {"b.w": numbers(2, 3), "a": numbers(3).astype("c8") * 1j}
@@ -226,6 +236,7 @@ _STATE = {
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CycleModel: ("parameters",),
     SPDNet: ("options", "parameters", "statistics"),
+    UNet: ("config", "parameters", "statistics"),
     EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
 

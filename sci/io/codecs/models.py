@@ -15,7 +15,7 @@ from sci.errors import FileFormatError, InvalidValueError
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
-from sci.nn import SPDNet, WeightChange, WeightDelta, WeightDeltas
+from sci.nn import Segmenter, SPDNet, UNet, WeightChange, WeightDelta, WeightDeltas
 from sci.nn.core.trees import flatten_tree, structure_of, tree_from
 from sci.nn.storage import Storage, decoded, encoded
 from sci.nn.training.model import Checkpoint, Model, ModelState
@@ -194,6 +194,8 @@ model_codec(TransNormer, kind="transnormer")
 model_codec(CycleModel, kind="learned_multigrid")
 model_codec(SPDNet, kind="spd_network")
 model_codec(DeepConjugateDirection, kind="direction_network")
+model_codec(UNet, kind="unet")
+model_codec(Segmenter, kind="segmenter")
 
 _SCHEMA_1: dict[str, type[Model]] = {
     "TransNormer": TransNormer,

@@ -28,7 +28,10 @@ from sci.io.grids.fields import FieldWriter, read_spacing, write_fields
 from sci.potentials import PotentialGrid
 
 OBJECTS = {
-    **{name: make_objects()[name] for name in ("poisson", "solution", "smoke", "composite", "equino")},
+    **{
+        name: make_objects()[name]
+        for name in ("poisson", "solution", "smoke", "composite", "equino", "labels", "flat_labels")
+    },
     "samples": Samples(numbers(5, 3, 4), numbers(5, 2, 3, 4), 2, True),
 }
 GRID = PotentialGrid(numbers(3, 4, 5), (1.0, -2.0, 3.0), (0.5, 0.25, 1.0), "kT/e")
@@ -81,7 +84,9 @@ def test_a_file_of_that_suffix_holds_the_object_and_its_fields(tmp_path: Path, n
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_exported_file_is_the_one_that_is_saved(tmp_path: Path, name: str) -> None:
-    spacing = None if name == "poisson" else (0.5, 0.25, 2.0)[: 3 if name == "solution" else 2]
+    spacing = (
+        None if name in ("poisson", "labels", "flat_labels") else (0.5, 0.25, 2.0)[: 3 if name == "solution" else 2]
+    )
     for suffix in ("h5", "vtkhdf"):
         save(tmp_path / f"a.{suffix}", OBJECTS[name], results={"seconds": 0.5}, spacing=spacing)
     export_vtkhdf(tmp_path / "a.h5", tmp_path / "b.vtkhdf")

@@ -19,6 +19,8 @@ from sci.plotting.pages.registry import figures_of
 
 __all__: list[str] = []
 
+CLASSES = 20
+"""Classes of labels that a table lists."""
 SAMPLES = 3
 """Samples that are drawn."""
 
@@ -66,6 +68,20 @@ def _solution(contents: Contents) -> Iterator[Panel]:
         if x.ndim == 3:
             found = isosurface("Surfaces of the solution", _indexed(x, None), "x", ("x (cell)", "y (cell)", "z (cell)"))
             yield from filter(None, [found])
+
+
+@figures_of("labels")
+def _labels(contents: Contents) -> Iterator[Panel]:
+    volume = contents.object
+    labels, counts = to_host(volume.labels), volume.counts
+    shown = sorted(np.argsort(-counts, kind="stable")[:CLASSES])
+    rows = [(str(k), str(counts[k]), f"{counts[k] / labels.size:.2%}") for k in shown if counts[k]]
+    yield Table(f"The largest of {volume.classes} classes", rows, ("class", "cells", "share"))
+    spacing = volume.spacing or None
+    if labels.ndim == 1:
+        yield lines("Labels", (np.arange(len(labels)), "x (cell)"), {"label": labels}, "label")
+    else:
+        yield field_panel("Labels", labels.astype("f4"), "label", spacing)
 
 
 @figures_of("samples")

@@ -1,0 +1,159 @@
+"""`sci segment VOLUME.h5 -o LABELS.h5 --model MODEL.h5`: a class for every cell of a volume."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sci.cli.common import chosen_namespace, parent_of
+from sci.cli.estimates.needs import file_bytes, goes_on
+from sci.cli.estimates.segment import most_bytes, segmentation_needs
+from sci.cli.outcome import computing, require_writable, tell
+from sci.cli.sharing import from_first, rows_to_first
+from sci.distributed import agreed, rank_of, size
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io import load, load_grid, load_inputs, read_header, save
+from sci.nn import LabelVolume, Segmenter, UNetConfig, dice_scores
+from sci.nn.unet.boxes import BoxPlan, plan_boxes
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A model, and the volume (channels, *grid) that it is to label, with labels to compare where there are some."""
+
+    model: Segmenter
+    volume: np.ndarray
+    spacing: tuple[float, ...]
+    truth: np.ndarray | None
+
+
+def run(a: argparse.Namespace) -> None:
+    """Label a volume and write the labels."""
+    chosen_namespace(a, on_device=False)
+    require_writable([a.output], [a.input, a.model], overwrite=a.overwrite, comm=a.comm)
+    given = from_first(a.comm, lambda: _given(a))
+    with agreed(a.comm, "the volume"):
+        plan = _plan(a, given)
+    if not _fits(a, given, plan):
+        return
+    start = time.perf_counter()
+    box, network = plan.box, given.model.network
+    with computing():
+        _, own = given.model.segment(given.volume, box=list(box), overlap=a.overlap, comm=a.comm)
+        labels = rows_to_first(a.comm, own)
+    with agreed(a.comm, "the labels"):
+        if labels is None or rank_of(a.comm) > 0:
+            return
+        found = LabelVolume(labels, given.model.classes, given.spacing)
+        save(a.output, found, command=a.command, parent_uuid=parent_of(a.input))
+    counts = found.counts.tolist()
+    report: dict[str, Any] = {
+        "labels": str(a.output),
+        "grid": list(plan.grid),
+        "boxes": plan.count,
+        "box": list(box),
+        "parameters": network.n_parameters,
+        "counts": counts,
+    }
+    if given.truth is not None:
+        scores = dice_scores(labels, given.truth, given.model.classes)
+        report["dice"] = [None if np.isnan(score) else float(score) for score in scores]
+    report["seconds"] = time.perf_counter() - start
+    tell(a, report, _rows(report))
+
+
+def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of the table."""
+    total, scores = sum(report["counts"]), report.get("dice")
+    rows = [
+        ("grid", " x ".join(map(str, report["grid"]))),
+        ("boxes", f"{report['boxes']} of {' x '.join(map(str, report['box']))}"),
+    ]
+    for k, count in enumerate(report["counts"]):
+        dice = "" if scores is None or scores[k] is None else f", Dice {scores[k]:.3f}"
+        if count or dice:
+            rows.append((f"class {k}", f"{count} cells, {count / total:.1%}{dice}"))
+    return [*rows, ("seconds", f"{report['seconds']:.2f}"), (report["labels"], "")]
+
+
+def _plan(a: argparse.Namespace, given: _Input) -> BoxPlan:
+    """Return the boxes; refuses volumes and boxes that do not fit the network."""
+    config = given.model.network.config
+    if len(a.box) not in (1, config.axes):
+        raise InvalidValueError(f"--box has {len(a.box)} numbers; expected one, or {config.axes} for this model")
+    plan = plan_boxes(config.multiple, given.volume.shape[1:], a.box[0] if len(a.box) == 1 else a.box, a.overlap)
+    given.model.network.check_grid((1, config.in_channels, *plan.box))
+    return plan
+
+
+def _fits(a: argparse.Namespace, given: _Input, plan: BoxPlan) -> bool:
+    """Return True if the job fits into memory and disk and is to be done."""
+    labels = float(np.prod(plan.grid)) * (1 if given.model.classes <= 256 else 2)
+    return goes_on(
+        a,
+        lambda: segmentation_needs(given.model, given.volume, plan, size(a.comm)),
+        bound=most_bytes(given.model, given.volume, plan),
+        disk=file_bytes(labels * (2 if a.output.suffix == ".vtkhdf" else 1)),
+        outputs=[a.output],
+        remedy="use a smaller --box",
+        about={"parameters": given.model.network.n_parameters, "boxes": plan.count},
+    )
+
+
+def _given(a: argparse.Namespace) -> _Input:
+    """Read the model and the volume."""
+    model = load(a.model)
+    if not isinstance(model, Segmenter):
+        raise FileFormatError(f"{a.model}: holds a {type(model).__name__}; expected a Segmenter of train_segmenter")
+    config = model.network.config
+    if _kind(a) in ("grid", "potential"):
+        grid = load_grid(a.input)
+        values, truth, spacing = grid.values[None], None, tuple(grid.spacing)
+    else:
+        values, truth = _sample(a, config)
+        spacing = ()
+    if values.ndim != config.axes + 1 or len(values) != config.in_channels:
+        raise InvalidValueError(
+            f"{a.input}: a volume of {len(values)} channels on {values.ndim - 1} axes; the model takes "
+            f"{config.in_channels} on {config.axes}"
+        )
+    dtype = model.network.parameters["heads.0.weight"].dtype
+    return _Input(model, np.ascontiguousarray(values, dtype), spacing, truth)
+
+
+def _kind(a: argparse.Namespace) -> str:
+    try:
+        return str(read_header(a.input).kind)
+    except FileFormatError:
+        return ""
+
+
+def _sample(a: argparse.Namespace, config: UNetConfig) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the volume (channel, *grid) of a file with x, and the labels (*grid) of its y, if it has some."""
+    x, y = load_inputs(a.input)
+    axes = config.axes
+    if x.ndim == axes or (x.ndim == axes + 1 and config.in_channels > 1):  # one volume, without and with channels
+        x, y = (x[None, None] if x.ndim == axes else x[None]), None if y is None else y[None]
+    if not axes + 1 <= x.ndim <= axes + 2:
+        raise InvalidValueError(
+            f"{a.input}: x has shape {x.shape}; expected (*grid), (channel, *grid) or (sample, channel, *grid) with "
+            f"{axes} grid axes, those of the model"
+        )
+    k = 0 if a.sample is None else a.sample
+    if k >= len(x) or (a.sample is None and len(x) > 1):
+        raise InvalidValueError(f"{a.input}: holds {len(x)} samples; choose one by --sample, from 0")
+    volume = x[k] if x.ndim == axes + 2 else x[k][None]
+    return volume, None if y is None else _labels(y[k], volume.shape[1:], config.out_channels)
+
+
+def _labels(y: np.ndarray, grid: tuple[int, ...], classes: int) -> np.ndarray | None:
+    """Return what a file has beside the volume if it is labels of its cells; None for anything else."""
+    if y.size != np.prod(grid) or (y != np.round(y)).any() or y.min() < 0 or y.max() >= classes:
+        return None
+    return y.reshape(grid).astype(np.int64)
