@@ -27,7 +27,7 @@ from sci.cli.parser import _leaves
 from sci.cli.values import Number, csv_name, file_name, hdf5_name
 from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save, save_samples
-from sci.nn import WeightDelta, WeightDeltas, fingerprint
+from sci.nn import Segmenter, UNet, UNetConfig, WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
 from sci.scaling import fit_power_law
 from sci.solvers import PoissonOperator
@@ -54,6 +54,7 @@ COMMANDS: dict[str, list[str]] = {
     "operator merge": ["m.h5", "d.h5", "-o", "out.h5"],
     "operator predict": ["m.h5", "s.h5", "-o", "out.h5"],
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
+    "segment": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
     "spectrum": ["p.h5", "-o", "out.h5", "--probes", "2", "--steps", "4"],
     "solve train": ["-o", "out.h5", "--sizes", "8", "--steps", "1"],
@@ -84,6 +85,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--config"): ("empty",) for name in COMMANDS},
     ("complete", "--components"): ("0",),
     ("lattice", "--vacancy"): ("0",),
+    ("segment", "--sample"): ("0",),
     ("lattice", "--interstitial"): ("-1",),
     ("operator adapt", "--name"): ("abc", "=", ":::", "::0", "1" * 400),
     ("operator train", "--padding"): ("0",),
@@ -152,6 +154,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_samples(path / "s.h5", *rng.normal(size=(2, 4, 8, 8)).astype("f4"), grid_axes=2, periodic=True)
     operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))
     save(path / "m.h5", operator)
+    save(path / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2)))))
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     x = np.geomspace(1, 1e4, 6)
     (path / "entries.csv").write_text("x,y,v\n" + "".join(f"{k % 5},{k % 4},{k % 7}\n" for k in range(20)))

@@ -19,6 +19,7 @@ from launcher import MpiResult, is_open_mpi, start, wait_for
 from sci.cli import main
 from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save, save_samples
+from sci.nn import Segmenter, UNet, UNetConfig
 from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import PoissonOperator
 
@@ -64,6 +65,7 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
         ],
         1e-4,
     ),
+    "labels": (["segment", "samples.h5", "--model", "segmenter.h5", "--box", "4", "--sample", "3"], 0.0),
     "prediction": (["operator", "predict", "model.h5", "samples.h5", "--batch", "2"], 0.0),
     "joined": (["join", "potential.h5"], 0.0),
 }
@@ -84,6 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(here / "problem.h5", PoissonProblem(PoissonOperator(mask), right_hand_side(mask)))
     x = np.random.default_rng(0).normal(size=(9, 8, 8)).astype(np.float32)
     save_samples(here / "samples.h5", x, 2 * x, grid_axes=2, periodic=True)
+    save(here / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 5, (4, 4)), seed=2)))
     words = _words(here, "one", ["model"])[0]
     (here / "one").mkdir()
     assert main(words) == 0

@@ -136,8 +136,10 @@ def _kind(a: argparse.Namespace) -> str:
 
 def _sample(a: argparse.Namespace, config: UNetConfig) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the volume (channel, *grid) of a file with x, and the labels (*grid) of its y, if it has some."""
-    x, y = load_inputs(a.input)
-    axes = config.axes
+    samples, axes = load_inputs(a.input), config.axes
+    x, y = samples
+    if samples.grid_axes not in (None, axes):
+        raise InvalidValueError(f"{a.input}: fields on {samples.grid_axes} grid axes; the model takes {axes}")
     if x.ndim == axes or (x.ndim == axes + 1 and config.in_channels > 1):  # one volume, without and with channels
         x, y = (x[None, None] if x.ndim == axes else x[None]), None if y is None else y[None]
     if not axes + 1 <= x.ndim <= axes + 2:

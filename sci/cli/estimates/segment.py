@@ -23,8 +23,7 @@ def _held(model: Segmenter, volume: np.ndarray, plan: BoxPlan, ranks: int) -> fl
     window = float(model.classes * plan.box[0] * rest * itemsize)
     shared = window if ranks > 1 else 0.0
     planes = 2.0 * itemsize * len(volume) * plan.box[0] * rest
-    finished = 9.0 * plan.box[0] * rest  # places of the largest class, and labels, of the planes that leave the window
-    return window + shared + planes + finished + 3.0 * math.prod(plan.grid) * (1 if model.classes <= 256 else 2)
+    return window + shared + planes + 3.0 * math.prod(plan.grid) * (1 if model.classes <= 256 else 2)
 
 
 def most_bytes(model: Segmenter, volume: np.ndarray, plan: BoxPlan) -> float:

@@ -12,10 +12,11 @@ __all__ = ["add_segment"]
 
 OVERLAP = Number(float, 0.01, 0.9, "a number from 0.01 to 0.9: boxes that only touch leave seams")
 
-SEGMENT = """Give a class to every cell of a volume by a trained model, see `sci.nn.train_segmenter`. The volume is a grid
+SEGMENT = """Give a class to every cell of a volume by a trained model of `sci.nn.train_segmenter`. The volume is a grid
 or potential of sci, a file of samples, or an HDF5 file with a dataset x: (*grid), (channel, *grid) or (sample, channel,
-*grid). It goes through the network in overlapping boxes, whose outputs are averaged. Under mpirun the ranks share the
-boxes, with the same result. With the suffix .vtkhdf ParaView opens the labels."""
+*grid); of labels y beside it the Dice scores are told. It goes through the network in overlapping boxes, whose outputs
+are averaged. Under mpirun the ranks share the boxes, with the same result. With the suffix .vtkhdf ParaView opens the
+labels."""
 
 
 def add_segment(parser: Any) -> None:

@@ -18,6 +18,10 @@ from sci.nn.unet.network import UNet
 __all__ = ["BoxPlan", "Volume", "apply_in_boxes", "plan_boxes"]
 
 
+_ENTRIES = 2**22
+"""Entries of the output that are finished at once."""
+
+
 class Volume(Protocol):
     """Fields (channels, *grid) that are read in planes: an array, or a dataset of a file.
 
@@ -303,7 +307,13 @@ class _Sums:
         self.begin = start
 
     def _complete(self, planes: Array) -> None:
-        self.done.append(planes.copy() if self.finish is None else self.finish(planes))
+        """Finish planes, a few at a time: a function over channels may copy them in another order."""
+        if self.finish is None:
+            self.done.append(planes.copy())
+            return
+        few = max(1, _ENTRIES // max(1, planes[:, :1].size))
+        for start in range(0, max(planes.shape[1], 1), few):
+            self.done.append(self.finish(planes[:, start : start + few]))
 
     def output(self) -> Array:
         """Return the finished planes of this rank."""
