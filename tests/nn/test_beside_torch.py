@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"deeponet": 5, "physics_informed": 40}
+STEPS = {"deeponet": 5, "physics_informed": 40, "unet": 5}
 """What the fits of the table take: epochs of 8 steps, and steps."""
 RTOL = 1e-9
 """Two orders of summation, over 40 steps of Adam in float64; measured: 1e-15."""
