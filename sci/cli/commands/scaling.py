@@ -13,7 +13,7 @@ from sci.backend import shape_array
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.limits import available_memory
 from sci.cli.estimates.needs import PICTURE, duration, file_bytes, goes_on, process_bytes
-from sci.cli.estimates.operators import step_memory, whole_memory
+from sci.cli.estimates.networks.operators import step_memory, whole_memory
 from sci.cli.estimates.scaling import fit_needs, training_rate
 from sci.cli.outcome import Failure, require_writable, size_in_words, tell
 from sci.cli.sharing import on_first_alone

@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
-from sci.cli.estimates.segment import most_bytes, segmentation_needs
+from sci.cli.estimates.networks.segment import most_bytes, segmentation_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size
@@ -155,7 +155,7 @@ def _sample(a: argparse.Namespace, config: UNetConfig) -> tuple[np.ndarray, np.n
 
 
 def _labels(y: np.ndarray, grid: tuple[int, ...], classes: int) -> np.ndarray | None:
-    """Return what a file has beside the volume if it is labels of its cells; None for anything else."""
+    """Return the array beside a volume as labels of its cells; None if it is none."""
     if y.size != np.prod(grid) or (y != np.round(y)).any() or y.min() < 0 or y.max() >= classes:
         return None
     return y.reshape(grid).astype(np.int64)

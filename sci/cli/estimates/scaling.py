@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.operators import MORE, seconds_of_steps, step_memory, train_on
+from sci.cli.estimates.networks.operators import MORE, seconds_of_steps, step_memory, train_on
 from sci.cli.estimates.trial import attempt, line
 from sci.operators import FNO, TrainingConfig
 from sci.scaling.fit import TOGETHER

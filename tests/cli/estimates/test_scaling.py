@@ -7,7 +7,7 @@ import time
 import numpy as np
 from dry_runs import compared
 
-from sci.cli.estimates.operators import step_memory, train_on
+from sci.cli.estimates.networks.operators import step_memory, train_on
 from sci.cli.estimates.scaling import fit_needs, training_rate
 from sci.operators import FNO, TrainingConfig
 from sci.scaling import fit_power_law

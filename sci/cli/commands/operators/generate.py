@@ -7,7 +7,7 @@ import time
 
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.needs import file_bytes, goes_on
-from sci.cli.estimates.operators import generation_needs
+from sci.cli.estimates.networks.operators import generation_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.distributed import size
 from sci.io import save_samples

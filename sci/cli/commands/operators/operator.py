@@ -14,7 +14,7 @@ import numpy as np
 from sci.cli.commands.operators.models import drawn_model, is_periodic, training_bound, training_config
 from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
-from sci.cli.estimates.operators import adaptation_needs, prediction_needs, training_needs
+from sci.cli.estimates.networks.operators import adaptation_needs, prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split

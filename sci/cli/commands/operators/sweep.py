@@ -15,7 +15,7 @@ from sci.cli.commands.operators.models import drawn_model, training_bound, train
 from sci.cli.commands.operators.operator import fields, grid_axes, require_axes
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.needs import Needs, goes_on
-from sci.cli.estimates.operators import training_needs
+from sci.cli.estimates.networks.operators import training_needs
 from sci.cli.outcome import Failure, require_writable, say, tell
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, rank_of, size

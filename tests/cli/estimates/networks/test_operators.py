@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dry_runs import compared
 
-from sci.cli.estimates.operators import generation_needs, prediction_needs
+from sci.cli.estimates.networks.operators import generation_needs, prediction_needs
 from sci.io import save, save_samples
 from sci.operators import FNO, TrainedOperator
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from dry_runs import compared
 
-from sci.cli.estimates.segment import most_bytes, segmentation_needs
+from sci.cli.estimates.networks.segment import most_bytes, segmentation_needs
 from sci.io import save
 from sci.nn import Segmenter, UNet, UNetConfig
 from sci.nn.unet.boxes import plan_boxes

@@ -1,0 +1,1 @@
+"""Needs of neural networks: operators and segmentations."""
