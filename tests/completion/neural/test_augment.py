@@ -84,11 +84,12 @@ def test_augmentation_lowers_the_error_of_a_sparse_tensor_and_where_it_lies_does
         order = np.random.default_rng(seed).permutation(3000)
         tests, own = order[:300], order[300:]
         seen, options = observe(index[own], y[own], shape=shape), {"epochs": 30, "seed": seed}
-        models = {"none": neural_completion(seen, **options)}
+        # Networks scatter by 5 % from seed to seed: those of the first and of the last network.
+        models = {f"plain {k}": neural_completion(seen, epochs=30, seed=seed + k) for k in (0, 1)}
         models |= {draw: augmented_completion(seen, draw=draw, **options) for draw in ("influence", "uniform")}
         for name, model in models.items():
             left = model.predict(index[tests]) - y[tests]
             errors.setdefault(name, []).append(float(np.sqrt((left**2).mean())))
     mean = {name: np.mean(values) for name, values in errors.items()}
-    assert mean["influence"] <= 0.95 * mean["none"]
+    assert mean["influence"] <= 0.95 * (mean["plain 0"] + mean["plain 1"]) / 2
     assert abs(mean["influence"] / mean["uniform"] - 1) < 0.05
