@@ -17,7 +17,7 @@ from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, form, reduce_scatter_rows, size, split
 from sci.nn.core.op import op
 from sci.nn.core.packing import kinds_of, packed, real_view, unpacked
-from sci.nn.core.trees import Tree, map_tree, named_arrays, unflatten_tree
+from sci.nn.core.trees import Tree, named_arrays, unflatten_tree
 from sci.nn.ops.checks import normalized_axis
 
 __all__ = ["allreduce_gradients", "copy_to_ranks", "gather_tokens", "scatter_sum", "sum_over_ranks"]
@@ -69,7 +69,7 @@ def allreduce_gradients(gradients: Tree, loss: Computed, weight: float, *, comm:
     ({'w': array([1., 1.])}, 0.5)
     """
     if size(comm) == 1:
-        return map_tree(lambda g: g, gradients), loss
+        return gradients, loss
 
     def named() -> dict[str, Array]:
         leaves = named_arrays(gradients, "gradients")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.operand import Operand
@@ -17,6 +19,7 @@ from sci.nn.core.trees import map_tree
 __all__ = ["Tape", "Variable", "value_of", "variables_of"]
 
 _FLOATS = ("f", "c")
+_HOST = np.ndarray
 
 
 class _Cell:
@@ -164,8 +167,8 @@ class Variable(Operand):
     __slots__ = ("_cell", "tape", "value")
 
     def __init__(self, value: Array, tape: Tape) -> None:
-        dtype: Any = type(value) if isinstance(value, Operand) else getattr(value, "dtype", type(value))
-        if getattr(dtype, "kind", "") not in _FLOATS or not dtype.isnative:
+        dtype = value.dtype if type(value) is _HOST else _dtype_of(value)
+        if dtype.kind not in _FLOATS or not dtype.isnative:
             raise DTypeError(
                 f"a variable of type {dtype}; expected an array of real or complex floats, in the machine's byte order"
             )
@@ -203,6 +206,17 @@ class Variable(Operand):
             dout = namespace(self.value.reshape(1)).ones(self.shape, self.value.dtype)
         self._cell.add(dout, "backward")
         self.tape.unwind()
+
+
+def _dtype_of(value: Any) -> Any:
+    """Return the dtype of an array; raise DTypeError for anything else, variables and duals too."""
+    dtype: Any = None if isinstance(value, Operand) else getattr(value, "dtype", None)
+    if not hasattr(dtype, "kind"):
+        raise DTypeError(
+            f"a variable of type {type(value)}; expected an array of real or complex floats, in the machine's byte "
+            "order"
+        )
+    return dtype
 
 
 def variables_of(out: Any, tape: Tape) -> Any:

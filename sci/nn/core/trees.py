@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from sci.arguments import entry
 from sci.errors import DTypeError, InvalidValueError
 
 __all__ = ["Tree", "flatten_tree", "map_tree", "named_arrays", "structure_of", "tree_from", "unflatten_tree"]
 
-Tree: TypeAlias = Mapping[str, Any] | list[Any] | tuple[Any, ...]
-"""Nested dicts and lists."""
+Tree: TypeAlias = Any
+"""Nested dicts, lists and tuples; what takes one holds it against that when it names the leaves."""
 
 _BRANCHES = (Mapping, list, tuple)
+_HOST = np.ndarray
 
 
 def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return a tree of dicts, lists and tuples with `function` of every leaf."""
+    if type(tree) is _HOST:
+        return function(tree)
     if isinstance(tree, Mapping):
         return {key: map_tree(function, branch) for key, branch in tree.items()}
     if isinstance(tree, (list, tuple)):
@@ -26,8 +31,10 @@ def map_tree(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def is_flat(tree: Any) -> bool:
-    """Whether a tree is a dict of leaves."""
-    return isinstance(tree, Mapping) and not any(isinstance(branch, _BRANCHES) for branch in tree.values())
+    """Whether a tree is a dict of leaves; host arrays are told by their class, which is much faster."""
+    if type(tree) is not dict and not isinstance(tree, Mapping):
+        return False
+    return not any(type(branch) is not _HOST and isinstance(branch, _BRANCHES) for branch in tree.values())
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -70,7 +77,11 @@ def flatten_tree(tree: Tree) -> Mapping[str, Any]:
     >>> flatten_tree({"block": [{"weight": 1.0}, {"weight": 2.0}], "head": 3.0})
     {'block.0.weight': 1.0, 'block.1.weight': 2.0, 'head': 3.0}
     """
-    if not isinstance(tree, _BRANCHES):
+    return _flattened(tree)
+
+
+def _flattened(tree: Any) -> Mapping[str, Any]:
+    if type(tree) is not dict and not isinstance(tree, _BRANCHES):
         raise DTypeError(f"flatten_tree: tree is a {type(tree).__name__}; expected nested dicts and lists")
     if isinstance(tree, Mapping) and is_flat(tree):
         return tree
@@ -116,10 +127,12 @@ def unflatten_tree(leaves: Mapping[str, Any], like: Tree) -> Any:
 
 def named_arrays(tree: Any, what: str) -> Mapping[str, Any]:
     """Return the leaves of a tree by name, as `flatten_tree`; raise DTypeError for one that is no array of numbers."""
-    if not isinstance(tree, _BRANCHES):
+    if type(tree) is not dict and not isinstance(tree, _BRANCHES):
         raise DTypeError(f"{what} is a {type(tree).__name__}; expected arrays in nested dicts and lists")
-    leaves = flatten_tree(tree)
+    leaves = _flattened(tree)
     for name, leaf in leaves.items():
+        if type(leaf) is _HOST and leaf.dtype.kind in "fc" and leaf.dtype.isnative:
+            continue
         dtype: Any = getattr(leaf, "dtype", None)
         if getattr(dtype, "kind", "") not in ("b", "i", "u", "f", "c") or not dtype.isnative or isinstance(leaf, type):
             raise DTypeError(

@@ -50,7 +50,8 @@ class Batches:
         own = split(len(indices), self.comm)
         found = []
         for k in range(self.accumulate):
-            part = split(own.stop - own.start, rank=k, size=self.accumulate)
+            whole = slice(0, own.stop - own.start)
+            part = whole if self.accumulate == 1 else split(whole.stop, rank=k, size=self.accumulate)
             mine = indices[own][part]
             if len(mine) or self.collective:
                 found.append(Part(len(mine), own.start + part.start, self.samples[mine]))

@@ -79,6 +79,10 @@ class Order:
         """Steps per epoch; the last batch may be smaller."""
         return -(-self.n_samples // self.batch_size)
 
+    def count(self, step: int) -> int:
+        """Return the number of samples of a step."""
+        return min(self.batch_size, self.n_samples - step % self.steps * self.batch_size)
+
     def batch(self, step: int) -> np.ndarray:
         """Return the numbers of the samples of a step, from 0."""
         epoch, k = divmod(step, self.steps)

@@ -298,7 +298,7 @@ class _Loop:
         with abort_on_error(self.comm):
             seen = parameters if self.options.storage is None else rounded(parameters, self.options.storage)
             found = self.batches.gradients(self._of_part(step), seen, parts)
-        count = len(self.order.batch(step))
+        count = self.order.count(step)
         mine = sum(part.count for part in parts)
         total, value = allreduce_gradients(found[1], float(found[0]), mine / count, comm=self.comm)
         share = count / self.options.batch_size if self.options.equal_samples else 1.0

@@ -29,6 +29,7 @@ def test_every_epoch_has_each_sample_once_in_an_order_of_its_own():
     order = Order(10, 4, 3, True)
     epochs = [np.concatenate([order.batch(3 * e + k) for k in range(3)]) for e in range(2)]
     assert order.steps == 3
+    assert [order.count(k) for k in range(6)] == [len(order.batch(k)) for k in range(6)] == [4, 4, 2] * 2
     assert [sorted(e) for e in epochs] == [list(range(10))] * 2
     assert epochs[0].tolist() != epochs[1].tolist()
     np.testing.assert_array_equal(epochs[1], np.random.default_rng([3, 1]).permutation(10))
