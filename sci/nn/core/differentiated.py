@@ -49,12 +49,12 @@ def input_gradient(function: Callable[[Any, Any], Any], parameters: Tree, x: Any
     >>> from sci.nn import input_gradient, mean_squared_error, value_and_gradients
     >>> def energy(v, x):
     ...     return (v["k"] * x**2).sum() * 0.5
-    >>> x, forces = np.array([1.0, 2.0]), np.array([-3.0, -6.0])
+    >>> x, forces = np.array([1.0, 2.0]), np.array([-2.0, -6.0])
     >>> def loss(v):
     ...     return mean_squared_error(-input_gradient(energy, v, x), forces)
     >>> value, gradients = value_and_gradients(loss, {"k": np.array([3.0, 2.0])})
     >>> float(value), gradients["k"]
-    (2.0, array([ 0., -4.]))
+    (2.5, array([ 1., -4.]))
     """
     leaves = flatten_tree(parameters)
     return _input_gradient(x, *leaves.values(), function=function, names=tuple(leaves), like=parameters)
