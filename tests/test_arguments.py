@@ -13,6 +13,7 @@ import pytest
 from completion_calls import ROOMS as COMPLETION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
+from field_calls import ROOMS as FIELDS
 from linalg_calls import ROOMS as LINALG
 from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
@@ -26,7 +27,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS
 CALLS = {
     f"{room}.{name}": call for rooms in (ROOMS, UNETS) for room, make in rooms.items() for name, call in make().items()
 }

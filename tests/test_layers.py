@@ -39,6 +39,7 @@ ROOMS = (
         "ensembles",
         "nn",
         "completion",
+        "fields",
         "problems",
         "scaling",
         "operators",

@@ -19,6 +19,7 @@ import stencil_cases
 import symmetric_cases
 
 import sci
+from sci.fields import TriPlane, integrate_rays, parallel_rays
 from sci.kernels import Kernel, block_size, get_kernel, launch
 from sci.nn import Op
 from sci.nn.ops.norm_activation import b0_sums, evonorm_b0, evonorm_s0, group_norm_relu, row_moments
@@ -276,7 +277,33 @@ def _b0_sums(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _both(partial(b0_sums, d, x, batch, own, rng.normal(size=channels).astype(dtype)))
 
 
+def _rays(backward: bool) -> Callable[..., Iterator[Pair]]:
+    """Cases of `integrate_rays`: no rays, few, more than parts; features and units below, at and above a vector."""
+
+    def cases(rng: np.random.Generator, dtype: str, composite: int) -> Iterator[Pair]:
+        box, mode = ((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)), "composite" if composite else "sum"
+        for views, nodes, features, hidden, outputs, steps in (
+            *((0, 2, 1, 1, 1, 3), (1, 2, 1, 1, 1, 1), (2, 5, 7, 16, 3, 9), (3, 4, 16, 33, 8, 4), (1, 3, 64, 64, 2, 2)),
+        ):
+            field = TriPlane(nodes, features=features, hidden=hidden, outputs=outputs, scale=1.0, seed=rng, dtype=dtype)
+            rays = parallel_rays(np.linspace(0, 2, views), (3, 4), box, steps=steps)
+            dout = rng.normal(size=(len(rays), outputs)).astype(dtype)
+            arrays = tuple(field.parameters.values())
+
+            def run(arrays=arrays, rays=rays, dout=dout) -> np.ndarray:
+                out, kept = integrate_rays.forward(*arrays, rays=rays, box=box, mode=mode)
+                if not backward:
+                    return out.ravel()
+                return np.concatenate([g.ravel() for g in integrate_rays.vjp(dout, kept)])
+
+            yield _both(run)
+
+    return cases
+
+
 _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "rays_forward": _rays(False),
+    "rays_backward": _rays(True),
     "row_moments": _row_moments,
     "norm_relu": _fused_norm(group_norm_relu, 2, False, groups=2, slope=0.1, eps=1e-3),
     "norm_relu_vjp": _fused_norm(group_norm_relu, 2, True, groups=2, slope=0.1, eps=1e-3),

@@ -9,6 +9,7 @@ import numpy as np
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
 from sci.ensembles import Clusters, Selection
+from sci.fields import TriPlane
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
@@ -135,6 +136,7 @@ def make_models() -> dict[str, object]:
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
         "weight_deltas": make_deltas(),
+        "triplane": _triplane(),
         "spd_network": SPDNet.from_state(ModelState(spd.name, spd.options, _exact(spd.parameters))),
     }
 
@@ -157,6 +159,12 @@ def _completed(tucker: bool = False) -> FunctionalCP | FunctionalTucker:
         core = (numbers(2, 2, 1), np.stack([np.diag([0.5, 0.25]), np.diag([1.0, 2.0])]))
         return FunctionalTucker(*common, np.linspace(0.0, 3.0, 103), 0.75, *core)
     return FunctionalCP(*common, np.linspace(0.0, 3.0, 103), 0.75, Components(free))
+
+
+def _triplane() -> TriPlane:
+    shapes = {"planes": (3, 2, 2, 2), "w0": (2, 3), "b0": (3,), "w1": (1, 3), "b1": (1,)}
+    values = {name: numbers(*shape).astype("f4") for name, shape in shapes.items()}
+    return TriPlane(2, features=2, hidden=3, box=((-1.0, 0.0, 0.5), (1.0, 2.0, 3.0)), parameters=values)
 
 
 def make_objects() -> dict[str, object]:
@@ -237,6 +245,7 @@ _STATE = {
     CycleModel: ("parameters",),
     SPDNet: ("options", "parameters", "statistics"),
     UNet: ("config", "parameters", "statistics"),
+    TriPlane: ("box", "parameters"),
     EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
 

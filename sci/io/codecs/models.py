@@ -12,6 +12,7 @@ import numpy as np
 
 from sci.backend import to_host
 from sci.errors import FileFormatError, InvalidValueError
+from sci.fields import TriPlane
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.registry import codec
@@ -193,6 +194,7 @@ model_codec(TrainedOperator, kind="trained_operator")
 model_codec(TransNormer, kind="transnormer")
 model_codec(CycleModel, kind="learned_multigrid")
 model_codec(SPDNet, kind="spd_network")
+model_codec(TriPlane, kind="triplane")
 model_codec(DeepConjugateDirection, kind="direction_network")
 model_codec(UNet, kind="unet")
 model_codec(Segmenter, kind="segmenter")

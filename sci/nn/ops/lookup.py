@@ -68,10 +68,10 @@ def select(x: Array, *, index: Any) -> tuple[Array, Any]:
 
 def _embedding_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
     shape, indices = residuals
-    return _added_rows(indices.reshape(-1), dout.reshape(indices.size, shape[1]), shape), None
+    return added_rows(indices.reshape(-1), dout.reshape(indices.size, shape[1]), shape), None
 
 
-def _added_rows(flat: Array, rows: Array, shape: tuple[int, ...]) -> Array:
+def added_rows(flat: Array, rows: Array, shape: tuple[int, ...]) -> Array:
     """Return zeros (n, width) with each of `rows` added at its index.
 
     Notes
@@ -150,7 +150,7 @@ def _take_vjp(dout: Array, residuals: Any) -> tuple[Array, None]:
     width = int(np.prod(others, dtype=np.int64))
     rows = xp.ascontiguousarray(first).reshape(indices.size, width)
     flat = indices.reshape(-1).astype(np.int64) % max(1, shape[axis])
-    gradient = _added_rows(flat, rows, (shape[axis], width))
+    gradient = added_rows(flat, rows, (shape[axis], width))
     return xp.moveaxis(gradient.reshape(shape[axis], *others), 0, axis), None
 
 
