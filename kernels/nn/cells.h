@@ -27,6 +27,17 @@ struct Cells {
     static constexpr int SUMS = 12;  // of 16 registers
 #endif
     static constexpr bool HOST = true;
+    // The sum over the lanes of a vector of BYTES: half by half, because a sum lane by lane waits for each of them.
+    template <int BYTES>
+    SCI_DEVICE_MEMBER static T halves(const T* lanes) {
+        if constexpr (BYTES <= 2 * int(sizeof(T))) {
+            return lanes[0] + lanes[1];
+        } else {
+            typedef T Half __attribute__((vector_size(BYTES / 2), may_alias, aligned(sizeof(T))));
+            const Half sum = *(const Half*)lanes + *(const Half*)(lanes + BYTES / 2 / int(sizeof(T)));
+            return halves<BYTES / 2>((const T*)&sum);
+        }
+    }
     // Loads once: left alone, compilers load a run again for each product, which costs more than the product.
     SCI_DEVICE_MEMBER static Vector once(Vector value) {
 #if defined(__x86_64__)
@@ -45,9 +56,8 @@ struct Cells {
             for (int l = 0; l < int(count); ++l) to[l] = value[l];
     }
     SCI_DEVICE_MEMBER static void store_sum(T* to, const Vector value, const i64 parts) {
-        T sum = 0;
-        for (int l = 0; l < WIDTH; ++l) sum += value[l];
-        for (i64 l = 0; l < parts; ++l) to[l] = l == 0 ? sum : T(0);
+        to[0] = halves<SCI_VECTOR_BYTES>((const T*)&value);
+        for (i64 l = 1; l < parts; ++l) to[l] = 0;
     }
 #endif
 };

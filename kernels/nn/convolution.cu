@@ -108,7 +108,28 @@ SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __r
     }
 }
 
-// partial[s, g, tile, c, t, o] = the sum over the rows of split s of dout[b, g, o, row, cell] x[b, g, c, place + offsets[t]],
+// tiles[g, tile, c, t, r] = weight[g step_g + (tile OUT + r) step_o + c step_c + t], zeros for outputs beyond the last. One
+// read and one write of the weights: memory is the limit.
+// Instances: <float|double, 1|2|4|8>
+template <typename T, int OUT>
+SCI_KERNEL pack_weights(SCI_INDEX const T* __restrict__ weight /*[size]*/,
+                        T* __restrict__ tiles /*[groups, count, inputs, taps, OUT]*/, const i64 groups,
+                        const i64 count, const i64 inputs, const i64 taps, const i64 outputs, const i64 step_g,
+                        const i64 step_o, const i64 step_c) {
+    for (i64 block = blockIdx.x; block < groups * count; block += gridDim.x) {
+        const i64 o = block % count * OUT;
+        for (i64 c = 0; c < inputs; ++c) {
+            const T* from = weight + block / count * step_g + o * step_o + c * step_c;
+            T* to = tiles + (block * inputs + c) * taps * OUT;
+            SCI_ROW(t, taps) {
+                SCI_UNROLL
+                for (int r = 0; r < OUT; ++r) to[t * OUT + r] = o + r < outputs ? from[r * step_o + t] : T(0);
+            }
+        }
+    }
+}
+
+// partial[s, g, o, c, t] = the sum over the rows of split s of dout[b, g, o, row, cell] x[b, g, place + sources[c, t]],
 // in `lanes` parts. Rows of dout are whole vectors long, with zeros where no output stands.
 //
 // A tile is OUT outputs times SUMS / OUT pairs of a channel and a tap. On the host a block has RANGE tiles of pairs, whose
@@ -116,16 +137,16 @@ SCI_KERNEL convolve(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __r
 // has one, in registers throughout.
 // Instances: <float|double, 1|4>
 template <typename T, int OUT>
-SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ offsets /*[taps]*/,
+SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const i64* __restrict__ sources /*[pairs]*/,
                             const T* __restrict__ dout /*[batch, groups, outputs, rows, pitch]*/,
-                            T* __restrict__ partial /*[splits, groups, tiles, pairs, OUT, lanes]*/, const i64 batch,
+                            T* __restrict__ partial /*[splits, groups, outputs, pairs, lanes]*/, const i64 batch,
                             const i64 groups, const i64 outputs, const i64 rows, const i64 pitch, const i64 splits,
-                            const i64 tiles, const i64 pairs, const i64 lanes, const i64 taps, const i64 rows1,
-                            const i64 step0, const i64 step1, const i64 channel) {
+                            const i64 tiles, const i64 pairs, const i64 lanes, const i64 image, const i64 rows1,
+                            const i64 step0, const i64 step1) {
     using C = Cells<T>;
     constexpr int Q = C::SUMS / OUT < 8 ? C::SUMS / OUT : 8, RANGE = C::HOST ? 36 : 1;
     const i64 runs = pitch / C::WIDTH, total = rows * runs, chunk = C::HOST ? 96 : total;
-    const i64 ranges = ceil_div(pairs, RANGE * Q), image = pairs / taps * channel;
+    const i64 ranges = ceil_div(pairs, RANGE * Q);
     for (i64 block = blockIdx.x; block < splits * groups * tiles * ranges; block += gridDim.x) {
         const i64 split = block / (groups * tiles * ranges), g = block / (tiles * ranges) % groups;
         const i64 tile = block / ranges % tiles, first = block % ranges * RANGE * Q;
@@ -151,10 +172,7 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                     for (int k = 0; k < OUT * Q; ++k) sum[k / Q][k % Q] = fresh ? typename C::Vector{} : held[k];
                     const T* from[Q];
                     SCI_UNROLL
-                    for (int q = 0; q < Q; ++q) {
-                        const i64 p = lower(pair + q, end - 1);
-                        from[q] = source + p / taps * channel + offsets[p % taps];
-                    }
+                    for (int q = 0; q < Q; ++q) from[q] = source + sources[lower(pair + q, end - 1)];
                     Place p = {begin.row % rows1, begin.column, begin.offset};
                     for (i64 run = start; run < stop; ++run) {
                         typename C::Vector d[OUT];
@@ -182,7 +200,7 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                 }
             }
         }
-        T* to = partial + (((split * groups + g) * tiles + tile) * pairs) * OUT * lanes;
+        T* to = partial + ((split * groups + g) * outputs + tile * OUT) * pairs * lanes;
         SCI_ROLLED
         for (i64 pair = first; pair < end; pair += Q)
             SCI_UNROLL
@@ -190,8 +208,9 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                 if (pair + q < end)
                     SCI_UNROLL
                     for (int o = 0; o < OUT; ++o)
-                        C::store_sum(to + ((pair + q) * OUT + o) * lanes,
-                                       kept[C::HOST ? (pair - first) / Q : 0][o * Q + q], lanes);
+                        if (tile * OUT + o < outputs)
+                            C::store_sum(to + (o * pairs + pair + q) * lanes,
+                                         kept[C::HOST ? (pair - first) / Q : 0][o * Q + q], lanes);
     }
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import sci
 from sci.nn import convolve, separable_conv
-from sci.nn.grids.correlate import join_phases
+from sci.nn.grids.correlate import Weights, join_phases
 from sci.nn.grids.padded import pad_grid
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -22,6 +22,8 @@ CALLS: tuple[tuple[int, int, int, tuple[int, ...], tuple[int, ...], dict[str, An
     (1, 11, 1, (2, 2, 70), (1, 1, 4), {"stride": (1, 1, 2), "padding": (0, 0, (3, 1))}),
     (3, 2, 3, (130,), (5,), {"dilation": 3, "stride": 2}),
     (1, 9, 1, (33, 34), (3, 3), {}),
+    (2, 3, 1, (4, 16), (1, 1), {}),
+    (1, 2, 1, (4, 16), (3, 3), {"padding": 0}),
 )
 """Batch, inputs of a group, groups, grid, taps and options: more pairs of channel and tap than a tile, short rows."""
 
@@ -104,10 +106,19 @@ def _separable(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield _both(lambda x=x, filters=filters, boundary=boundary: separable_conv(x, *filters, boundary=boundary))
 
 
+def _pack_weights(rng: np.random.Generator, dtype: str, tile: int) -> Iterator[Pair]:
+    for outputs in OUTPUTS[tile]:
+        for groups, inputs, taps in ((1, 1, 1), (2, 3, 5), (1, 4, 27), (3, 2, 9), (1, 17, 2)):
+            for shape, transposed in (((outputs, inputs), False), ((inputs, outputs), True)):
+                weight = rng.normal(size=(groups, *shape, taps)).astype(dtype)
+                yield _both(lambda w=weight, transposed=transposed: Weights(w, None, transposed).tiles)
+
+
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "convolve": _convolve,
     "convolve_weights": _convolve_weights,
     "pad_phases": _pad_phases,
     "join_phases": _join_phases,
+    "pack_weights": _pack_weights,
     "separable": _separable,
 }

@@ -75,9 +75,10 @@ def _spread(dout: Array, weight: Array, bias: Array | None, call: _Call) -> Arra
         return dx if bias is None else dx + bias.reshape(-1, *(1,) * len(w.grid))
     w = w.lifted
     low, lengths, phases, found = _spread_taps(w)
-    padded = pad_grid(_lift(dout), low, lengths, periodic=bool(around))
-    weights = Weights(_in_groups(weight, call.groups).swapaxes(1, 2), bias)
-    parts = correlate(padded, found, weights, tuple(-(-n // s) for n, s in zip(w.grid, w.stride)))
+    cells = tuple(-(-n // s) for n, s in zip(w.grid, w.stride))
+    padded = pad_grid(_lift(dout), low, lengths, periodic=bool(around), pointwise=lengths == cells)
+    weights = Weights(_in_groups(weight, call.groups), bias, transposed=True)
+    parts = correlate(padded, found, weights, cells)
     if len(parts) > 1:
         dx = join_phases(parts, phases, w.grid, w.stride)
     else:

@@ -44,6 +44,8 @@ def _lanes(x: Array) -> int:
 def _rows_of(out: Triple, lengths: Triple, lanes: int) -> _Rows:
     """Return the way to take the cells `out` of padded `lengths` that computes the fewest lanes."""
     (m0, m1, m2), (_, l1, l2) = out, lengths
+    if out == lengths:
+        return _Rows(1, m0 * m1 * m2, m0 * m1 * m2, 1, 0, 0, out)
     plain = _Rows(m0 * m1, m2, m2, m1, l1 * l2, l2, (m0, m1, m2))
     plane = _Rows(m0, (m1 - 1) * l2 + m2, m1 * l2, 1, l1 * l2, 0, (m0, m1, l2))
     volume = _Rows(1, (m0 - 1) * l1 * l2 + (m1 - 1) * l2 + m2, m0 * l1 * l2, 1, 0, 0, (m0, l1, l2))
@@ -57,19 +59,27 @@ def _count_work(padded: Padded, products: int) -> None:
 
 
 class Weights:
-    """Weights (groups, outputs, inputs, taps) of a sum over channels and taps, in tiles for the kernel.
+    """Weights of a sum over channels and taps, in tiles for the kernel.
 
     Parameters
     ----------
     array : (groups, outputs, inputs, taps) array
+        In C order.
     bias : (groups outputs,) array or None
+    transposed : bool
+        The array has the inputs before the outputs.
     """
 
-    def __init__(self, array: Array, bias: Array | None = None) -> None:
-        self.array, self.bias = array, bias
+    def __init__(self, array: Array, bias: Array | None = None, transposed: bool = False) -> None:
+        self._given, self.bias, self._transposed = array, bias, transposed
 
     def __repr__(self) -> str:
         return f"<Weights of shape {tuple(self.array.shape)}{'' if self.bias is None else ' with a bias'}>"
+
+    @property
+    def array(self) -> Array:
+        """The weights (groups, outputs, inputs, taps)."""
+        return self._given.swapaxes(1, 2) if self._transposed else self._given
 
     @functools.cached_property
     def tile(self) -> int:
@@ -80,22 +90,35 @@ class Weights:
     @functools.cached_property
     def tiles(self) -> Array:
         """The weights as (groups, tiles, inputs, taps, tile), zeros filled in."""
-        xp, (groups, outputs, inputs, taps) = namespace(self.array), self.array.shape
-        whole, count = self.array, -(-outputs // self.tile)
-        if count * self.tile > outputs:
-            whole = xp.zeros((groups, count * self.tile, inputs, taps), self.array.dtype)
-            whole[:, :outputs] = self.array
-        return xp.ascontiguousarray(whole.reshape(groups, count, self.tile, inputs, taps).transpose(0, 1, 3, 4, 2))
+        xp, (groups, outputs, inputs, taps) = namespace(self._given), self.array.shape
+        count, given = -(-outputs // self.tile), xp.ascontiguousarray(self._given)
+        kernel = get_kernel("nn/convolution.cu", "pack_weights", given.dtype, self.tile)
+        if use_compiled(kernel, given):
+            steps = (taps, outputs * taps) if self._transposed else (inputs * taps, taps)
+            packed = xp.empty((groups, count, inputs, taps, self.tile), given.dtype)
+            flat, sizes = given.reshape(given.size), (groups, count, inputs, taps, outputs)
+            launch(kernel, groups * count, flat, packed, *sizes, outputs * inputs * taps, *steps)
+            return packed
+        return tiles_reference(self.array, self.tile)
 
     @functools.cached_property
     def bias_tiles(self) -> Array:
         """The bias as (groups, tiles, tile), zeros filled in."""
-        xp, (groups, outputs) = namespace(self.array), self.array.shape[:2]
+        xp, (groups, outputs) = namespace(self._given), self.array.shape[:2]
         count = -(-outputs // self.tile)
-        whole = xp.zeros((groups, count * self.tile), self.array.dtype)
+        whole = xp.zeros((groups, count * self.tile), self._given.dtype)
         if self.bias is not None:
             whole[:, :outputs] = self.bias.reshape(groups, outputs)
         return whole.reshape(groups, count, self.tile)
+
+
+def tiles_reference(weights: Array, tile: int) -> Array:
+    """Reference of the kernel `pack_weights`."""
+    xp, (groups, outputs, inputs, taps) = namespace(weights), weights.shape
+    count = -(-outputs // tile)
+    whole = xp.zeros((groups, count * tile, inputs, taps), weights.dtype)
+    whole[:, :outputs] = weights
+    return xp.ascontiguousarray(whole.reshape(groups, count, tile, inputs, taps).transpose(0, 1, 3, 4, 2))
 
 
 class Taps(NamedTuple):
@@ -244,16 +267,16 @@ def weight_sums(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -
     rows = _rows_of(dout.shape[2:], padded.shape[3:], lanes)
     given = _in_rows(dout, rows, lanes)
     width, pitch = (block_size(dout), batch) if is_device_array(dout) else (1, 1)
-    partial = xp.empty((pitch, groups, tiles, pairs, tile, width), dout.dtype)
+    partial = xp.empty((pitch, groups, outputs, pairs, width), dout.dtype)
     grid = pitch * groups * tiles * (-(-pairs // 8) if is_device_array(dout) else -(-pairs // 216))
+    sources = (np.arange(inputs)[:, None] * padded.channel + offsets).ravel()
     launch(
-        *(kernel, grid, padded.data, to_device(offsets, xp), given.reshape(batch, groups, outputs, rows.rows, -1)),
-        *(partial, batch, groups, outputs, rows.rows, given.shape[-1], pitch, tiles, pairs, width, len(offsets)),
-        *(rows.rows1, rows.step0, rows.step1, padded.channel),
+        *(kernel, grid, padded.data, to_device(sources, xp), given.reshape(batch, groups, outputs, rows.rows, -1)),
+        *(partial, batch, groups, outputs, rows.rows, given.shape[-1], pitch, tiles, pairs, width),
+        *(inputs * padded.channel, rows.rows1, rows.step0, rows.step1),
     )
-    summed = partial.sum(axis=(0, 5)) if partial.size > partial[0, ..., 0].size else partial[0, ..., 0]
-    summed = summed.transpose(0, 1, 3, 2).reshape(groups, tiles * tile, inputs, len(offsets))
-    return xp.ascontiguousarray(summed[:, :outputs])
+    summed = partial.sum(axis=(0, 4)) if pitch * width > 1 else partial
+    return summed.reshape(groups, outputs, inputs, len(offsets))
 
 
 def _in_rows(dout: Array, rows: _Rows, lanes: int) -> Array:

@@ -98,6 +98,7 @@ def pad_grid(
     stride: Triple = (1, 1, 1),
     phases: Triple = (1, 1, 1),
     periodic: bool = False,
+    pointwise: bool = False,
 ) -> Padded:
     """Return `x` (batch, channels, n0, n1, n2) with `low` cells before it, cut at or filled up to `lengths`.
 
@@ -112,8 +113,13 @@ def pad_grid(
         Cells between the entries of a phase, and how many phases there are.
     periodic : bool
         The cells around the grid repeat it; else they are zeros.
+    pointwise : bool
+        Each output reads its own cell alone, so that no run of whole cells reads beyond the last.
     """
     shape = (*x.shape[:2], math.prod(phases), *lengths)
+    same = (low, lengths, stride) == ((0, 0, 0), x.shape[2:], (1, 1, 1))
+    if pointwise and same and math.prod(lengths) % block_size(x) == 0:
+        return Padded(namespace(x).ascontiguousarray(x).reshape(x.size), shape, phases)
     size, room = math.prod(shape), max(block_size(x), 64 // x.dtype.itemsize)
     data = aligned((size + room,), x)
     data[size:] = 0
@@ -155,6 +161,7 @@ def pad_window(x: Array, window: Any, periodic: bool) -> tuple[Padded, np.ndarra
     cells, phases = np.divmod(taps, np.array(window.stride))
     lengths = tuple(m + int(c) for m, c in zip(window.out, cells.max(axis=0)))
     padded = pad_grid(
-        *(x, window.before, lengths, window.stride, tuple(int(p) + 1 for p in phases.max(axis=0)), periodic)
+        *(x, window.before, lengths, window.stride, tuple(int(p) + 1 for p in phases.max(axis=0)), periodic),
+        pointwise=not cells.any(),
     )
     return padded, padded.offsets(cells, phases)
