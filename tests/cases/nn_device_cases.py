@@ -23,6 +23,8 @@ WEIGHTS = {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=3), "z": RNG.norma
 def _moved(value: Any, xp: ModuleType) -> Any:
     if isinstance(value, tuple):
         return tuple(_moved(v, xp) for v in value)
+    if isinstance(value, dict):
+        return {name: _moved(v, xp) for name, v in value.items()}
     return to_device(value, xp) if isinstance(value, np.ndarray) else value
 
 
@@ -108,7 +110,24 @@ def positive_definite_matrices(xp: ModuleType) -> Answers:
     return [done.losses, *(to_host(a) for a in arrays)]
 
 
+def volumes(xp: ModuleType) -> Answers:
+    """U-Nets of every norm: a training, its labels as a whole and in boxes."""
+    device: Any = "cpu" if xp is np else "cuda"
+    rng, found = np.random.default_rng(12), []
+    x, labels = rng.normal(size=(4, 1, 8, 12)), rng.integers(0, 3, size=(4, 8, 12))
+    data = to_device(x, xp), to_device(labels, xp)
+    for norm, scaling in (("instance", "learned"), ("evonorm_s0", "decay"), ("evonorm_b0", "none")):
+        config = nn.UNetConfig(2, 1, 3, (4, 6), norm=norm, groups=2, skip_scaling=scaling)
+        network = nn.UNet(config, seed=2, dtype=np.float64, device=device)
+        segmenter, history = nn.train_segmenter(network, *data, epochs=2, batch_size=2)
+        _, outputs = nn.apply_in_boxes(segmenter.network, data[0][0], box=4)
+        found += [history.losses, to_host(segmenter.network(data[0])), to_host(outputs)]
+        found += [nn.dice_scores(segmenter(data[0]), data[1], 3), to_host(segmenter.segment(data[0][0], box=4)[1])]
+    return found
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(every_op, normalizing, long_rows, training, curvature),
     positive_definite_matrices,
+    volumes,
 )

@@ -84,6 +84,7 @@ OPS: list[tuple[str, list, dict]] = [
     ("log_softmax", [real(4, 6)], {}),
     ("cross_entropy", [real(2, 4, 6), np.array([[0, 5, 2, 2], [1, 1, 4, 3]])], {}),
     ("cross_entropy", [real(4, 6), np.array([0, 5, 2, 2])], {"weights": np.array([1.0, 0.0, 2.0, 1.0])}),
+    ("dice_cross_entropy", [real(2, 3, 4, 5), np.arange(40).reshape(2, 4, 5) % 3], {}),
     ("layer_norm", [real(3, 4, 6), real(6), real(6)], {}),
     ("rms_norm", [real(3, 4, 6), real(6)], {}),
     ("group_norm", [real(2, 6, 4, 3), real(6), real(6)], {"groups": 3}),
