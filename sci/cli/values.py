@@ -13,16 +13,24 @@ from sci.options import MOST_THREADS
 
 __all__ = [
     "AXIS",
+    "CELLS",
     "CHANNELS",
     "COUNT",
     "INTEGER",
+    "KELVIN",
     "NONNEGATIVE",
+    "PADDING",
+    "PERMITTIVITY",
     "POSITIVE",
     "PROBES",
+    "RADIUS",
     "REAL",
     "SEED",
     "SHARE",
+    "STRENGTH",
     "THREADS",
+    "VALENCE",
+    "WIDTH",
     "Number",
     "byte_size",
     "csv_name",
@@ -97,6 +105,17 @@ NONNEGATIVE = Number(float, 0.0, _HUGE, "a number of 0 or more")
 REAL = Number(float, -_HUGE, _HUGE, "a number")
 DECAY = Number(float, _TINY, 1 - 2**-53, "a number between 0 and 1")
 SHARE = Number(float, _TINY, 1.0, "a number above 0, at most 1")
+CELLS = Number(int, 8, 1024, "an integer from 8 to 1024")
+"""Cells along each axis of a cubic grid."""
+STRENGTH = Number(float, 1e-9, 100.0, "a number from 1e-9 to 100")
+"""Ionic strength, mole per liter."""
+KELVIN = Number(float, 1.0, 1e4, "a number from 1 to 10000")
+PERMITTIVITY = Number(float, 0.1, 1e4, "a number from 0.1 to 10000")
+VALENCE = Number(int, -10, 10, "an integer from -10 to 10")
+RADIUS = Number(float, 0.0, 100.0, "a number from 0 to 100")
+WIDTH = Number(float, 0.02, 20.0, "a number from 0.02 to 20")
+PADDING = Number(float, 1.0, 1e3, "a number from 1 to 1000")
+"""Lengths in angstrom."""
 
 PROMISES = {
     **{".dx": "OpenDX", ".cube": "Gaussian cube", ".vti": "VTK", ".vtk": "VTK", ".nc": "NetCDF", ".mat": "MATLAB"},

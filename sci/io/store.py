@@ -24,6 +24,7 @@ from sci.io.codecs import (
     smoke,
     tensors,
     trajectory,
+    variational,
 )
 from sci.io.codecs.analysis import completion, ensembles, scaling, spectrum
 from sci.io.core.datasets import Group, member
@@ -42,7 +43,7 @@ __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
     *(completion, ensembles, homogenization, labels, models, periodic, poisson, potential),
-    *(samples, scaling, smoke, spectrum, tensors, trajectory),
+    *(samples, scaling, smoke, spectrum, tensors, trajectory, variational),
 )
 
 

@@ -6,7 +6,15 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from sci.applications import Composite, EquiNO, LinearElastic, Saturating, SmokeFrame
+from sci.applications import (
+    Composite,
+    Electrolyte,
+    EquiNO,
+    LinearElastic,
+    PoissonBoltzmann,
+    Saturating,
+    SmokeFrame,
+)
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
@@ -42,7 +50,7 @@ from sci.potentials.radial.kernels import GaussianSum, Yukawa
 from sci.potentials.radial.split import Split, smooth_part
 from sci.scaling import PowerLaw, PowerLawFit
 from sci.sequence import TransNormer
-from sci.solvers import CycleModel, PoissonOperator, SolveResult, Spectrum
+from sci.solvers import CycleModel, Minimum, PoissonOperator, SolveResult, Spectrum
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
 
@@ -54,6 +62,9 @@ def numbers(*shape: int, start: int = 1) -> np.ndarray:
 
 MASK = numbers(4, 5, 3) > -2.0
 SOLUTION = SolveResult(numbers(4, 5, 3), 2, numbers(3) ** 2, True, 0.25)
+MINIMUM = Minimum(
+    numbers(4, 3, 5), -(numbers(3) ** 2), numbers(3) ** 2, np.array([1.0, 0.5]), np.array([3, 7]), True, "newton", 0.25
+)
 GAUSSIANS = GaussianSum(numbers(3) ** 2, numbers(3))
 SPLIT = Split(Yukawa(0.25), 1.5, 3.0, GAUSSIANS, smooth_part(GAUSSIANS, 3.0, 8))
 
@@ -224,6 +235,20 @@ def make_objects() -> dict[str, object]:
             TraceEstimate(-7.5, 0.25, 1e-6, probes=10, steps=40),
             1,
             "multigrid",
+        ),
+        "minimum": MINIMUM,
+        "poisson_boltzmann": PoissonBoltzmann(
+            numbers(4, 3, 5),
+            numbers(4, 3, 5, start=3) ** 2,
+            np.array([-1.5, 0.25, 2.0]),
+            0.5,
+            numbers(2),
+            numbers(2, start=5) ** 2,
+            -2.5,
+            0.125,
+            -0.0625,
+            Electrolyte(0.25, 300.0, (2, -1), 1.5),
+            MINIMUM,
         ),
         "smoke": SmokeRun(smoke_frames()),
         "composite": Composite(np.arange(6).reshape(2, 3) % 2, (LinearElastic(2.0, 1.0), Saturating(4.0, 2.0, 0.5))),

@@ -27,7 +27,7 @@ from sci.solvers.variational.energy import Energy
 from sci.solvers.variational.minimize import Minimum, minimize_energy
 from sci.units import potential_factor
 
-__all__ = ["Electrolyte", "PoissonBoltzmann", "poisson_boltzmann"]
+__all__ = ["Case", "Electrolyte", "PoissonBoltzmann", "chosen_grid", "poisson_boltzmann", "saturated_start"]
 
 PER_LITER = 6.02214076e-4
 """Number per cubic angstrom of one mole per liter."""
@@ -248,22 +248,14 @@ def poisson_boltzmann(
     """
     electrolyte = Electrolyte() if electrolyte is None else electrolyte
     sizes = checked_radii(particles, radii)
-    depths = charge_depths(particles, sizes)
     if min(inside, outside) <= 0 or sizes.min() < 0 or sizes.max() <= 0 or not 0 < rtol < 1:
         raise InvalidValueError(
             f"radii from {sizes.min():g}, permittivities {inside} and {outside}, rtol {rtol}: expected positive "
             "numbers, radii of zero or more, and rtol below 1"
         )
-    if spacing is not None and cells is not None:
-        raise InvalidValueError(f"spacing is {spacing} and cells {cells}; expected one of the two")
-    require_inside(particles, depths)
-    box = surrounding_box(particles, sizes, padding)
-    if cells is not None:
-        box, spacing = _cube(box, cells)
-    spacing = default_spacing(particles, sizes, depths, padding) if spacing is None else float(spacing)
-    if not (spacing > 0 and padding >= 2 * spacing):
-        raise InvalidValueError(f"spacing is {spacing} and padding {padding}; expected a padding of two cells or more")
-    case = _Case(particles, sizes, electrolyte, inside, outside, rtol)
+    require_inside(particles, charge_depths(particles, sizes))
+    box, spacing = chosen_grid(particles, sizes, spacing, cells, padding)
+    case = Case(particles, sizes, electrolyte, inside, outside, rtol)
     fine, coarse = case.solve(box, spacing), [case.solve(box, COARSER * spacing, shift) for shift in SHIFTS]
     found = extrapolated(fine.cavity, fine.at_charges, np.array([other.at_charges for other in coarse]))
     osmotic = np.array([other.osmotic for other in coarse])
@@ -282,6 +274,28 @@ def poisson_boltzmann(
         electrolyte,
         fine.minimum,
     )
+
+
+def chosen_grid(
+    particles: Particles, radii: Any, spacing: float | None, cells: int | None, padding: float
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """Return the box of the fine grid and the width of its cells, from the options of `poisson_boltzmann`.
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+    """
+    sizes = checked_radii(particles, radii)
+    if spacing is not None and cells is not None:
+        raise InvalidValueError(f"spacing is {spacing} and cells {cells}; expected one of the two")
+    box = surrounding_box(particles, sizes, padding)
+    if cells is not None:
+        box, spacing = _cube(box, cells)
+    if spacing is None:
+        spacing = default_spacing(particles, sizes, charge_depths(particles, sizes), padding)
+    if not (spacing > 0 and padding >= 2 * spacing):
+        raise InvalidValueError(f"spacing is {spacing} and padding {padding}; expected a padding of two cells or more")
+    return box, float(spacing)
 
 
 def _cube(box: tuple[np.ndarray, np.ndarray], cells: int) -> tuple[tuple[np.ndarray, np.ndarray], float]:
@@ -306,8 +320,19 @@ class _Solution:
 
 
 @dataclass(frozen=True, eq=False)
-class _Case:
-    """A molecule in a solvent, to be put on grids."""
+class Case:
+    """A molecule in a solvent, to be put on grids.
+
+    Parameters
+    ----------
+    particles : Particles
+    radii : (n,) array
+    electrolyte : Electrolyte
+    inside, outside : float
+        Relative permittivities.
+    rtol : float
+        Of the minimum.
+    """
 
     particles: Particles
     radii: np.ndarray

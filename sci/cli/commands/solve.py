@@ -1,4 +1,4 @@
-"""`sci solve run PROBLEM.h5 -o OUT.h5` and `sci solve train -o MODEL.h5`: Poisson problems and the learned cycle."""
+"""`sci solve run|energy|train`: Poisson problems, nonlinear problems as minima of energies, and the learned cycle."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from sci.applications import Electrolyte, PoissonBoltzmann, poisson_boltzmann
+from sci.applications.solvation.poisson_boltzmann import chosen_grid
 from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
-from sci.cli.estimates.solvers import solve_needs, training_needs
+from sci.cli.estimates.solvers import BYTES_PER_CELL, molecule_needs, solve_needs, training_needs
 from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
 from sci.distributed import agreed, rank_of
 from sci.errors import InvalidValueError
-from sci.io import Quantity, load, load_problem, save
+from sci.io import Quantity, load, load_problem, read_structure, save
 from sci.solvers import (
     CycleModel,
     DeepConjugateDirection,
@@ -31,8 +33,9 @@ from sci.solvers import (
     cg,
 )
 from sci.solvers.krylov.cg import check_limits
+from sci.units import energy_factor
 
-__all__ = ["METHODS", "run", "train"]
+__all__ = ["METHODS", "energy", "run", "train"]
 
 Solve: TypeAlias = Callable[..., SolveResult]
 
@@ -158,4 +161,53 @@ def _fits(a: argparse.Namespace, A: PoissonOperator) -> bool:
 
 
 def _print(a: argparse.Namespace, report: dict[str, Any]) -> None:
+    tell(a, report, [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+
+
+@on_first_alone
+def energy(a: argparse.Namespace) -> None:
+    """Solve the Poisson-Boltzmann equation of a molecule and write its potential."""
+    chosen_namespace(a, on_device=False)
+    require_writable([a.output], [a.input], overwrite=a.overwrite)
+    electrolyte = Electrolyte(a.ionic_strength, a.temperature, tuple(a.valences), a.ion_radius)
+    inside, outside = a.dielectric
+    particles = read_structure(a.input)
+    options: dict[str, Any] = {"padding": a.padding, "inside": inside, "outside": outside, "rtol": a.rtol}
+    box, spacing = chosen_grid(particles, None, a.spacing, a.cells, a.padding)
+    cells = 1
+    for width in (box[1] - box[0]).tolist():
+        cells *= max(1, round(width / spacing))
+    fits = goes_on(
+        a,
+        lambda: molecule_needs(particles, electrolyte, cells, options),
+        bound=BYTES_PER_CELL * cells,
+        disk=file_bytes(24.0 * cells + 16.0 * particles.n, 12),
+        outputs=[a.output],
+        remedy="use a larger --spacing, fewer --cells, or less --padding",
+        about={"charges": particles.n, "cells": cells, "spacing": spacing},
+    )
+    if not fits:
+        return
+    with computing():
+        found = poisson_boltzmann(particles, None, electrolyte, spacing=a.spacing, cells=a.cells, **options)
+    save(a.output, found, command=a.command, parent_uuid=parent_of(a.input))
+    _energy_report(a, found)
+
+
+def _energy_report(a: argparse.Namespace, found: PoissonBoltzmann) -> None:
+    to_kcal = energy_factor("kcal/mol")
+    report: dict[str, Any] = {
+        "potential": str(a.output),
+        "charges": len(found.at_charges),
+        "cells": list(found.potential.shape),
+        "spacing_angstrom": found.spacing,
+        "steps": found.minimum.iterations,
+        "products": int(found.minimum.products.sum()),
+        "energy_e2_per_angstrom": found.energy,
+        "energy_error_e2_per_angstrom": found.energy_error,
+        "energy_kcal_per_mol": to_kcal * found.energy,
+        "energy_error_kcal_per_mol": to_kcal * found.energy_error,
+        "osmotic_energy_e2_per_angstrom": found.osmotic_energy,
+        "seconds": found.minimum.seconds,
+    }
     tell(a, report, [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in report.items()])

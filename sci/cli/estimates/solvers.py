@@ -1,4 +1,4 @@
-"""Needs of Poisson solves and of the training of the learned cycle: a coarser problem solved, and scaled."""
+"""Needs of Poisson and Poisson-Boltzmann problems and of the training of the cycle: small ones solved and scaled."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from sci.applications import Electrolyte, poisson_boltzmann
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import Trial, attempt, line
+from sci.potentials import Particles
 from sci.solvers import CycleModel, PoissonOperator, cg
 from sci.solvers.krylov.spectrum import quadrature
 
-__all__ = ["coarser", "solve_needs", "spectrum_needs", "training_needs", "window"]
+__all__ = ["BYTES_PER_CELL", "coarser", "molecule_needs", "solve_needs", "spectrum_needs", "training_needs", "window"]
 
 TRIAL_CELLS, TIMED_CELLS = 15_000, 150_000
 """Cells of the problem whose iterations are counted, and of that on which an iteration is timed."""
 TIMED_ITERATIONS = 4
+SMALL_BOX, LARGE_BOX = 20, 36
+"""Cells along each axis of the two grids on which a molecule is tried."""
+BYTES_PER_CELL = 600.0
+"""A Poisson-Boltzmann problem holds at most so much for each cell of the fine grid."""
 GROWTH = {"learned": 0.1, "untrained": 0.2, "multigrid": 0.15, "fast": 0.5, "mic": 0.75, "ic": 0.9, "cg": 0.95}
 GROWTH |= {"jacobi": 0.95, "none": 0.95}
 """Iterations grow with this power of the cells along an axis; see the page on Poisson solvers."""
@@ -131,3 +137,26 @@ def training_needs(sizes: Sequence[int], steps: int, seed: int) -> Needs:
     longer = attempt(lambda: CycleModel.train(sizes=sizes, steps=more, seed=seed), memory=True)
     seconds = line(first.seconds, longer.seconds, more / few, steps / few)
     return Needs(longer.peak, {"training": seconds})
+
+
+def molecule_needs(particles: Particles, electrolyte: Electrolyte, cells: int, options: dict[str, Any]) -> Needs:
+    """Return the needs of a molecule on a grid of so many cells.
+
+    Parameters
+    ----------
+    particles : Particles
+    electrolyte : Electrolyte
+    cells : int
+    options : dict
+        Of `poisson_boltzmann`, but the grid.
+    """
+    solve = partial(poisson_boltzmann, particles, None, electrolyte, **options)
+    trials = [attempt(partial(solve, cells=n), memory=True) for n in (SMALL_BOX, LARGE_BOX)]
+    sizes = (SMALL_BOX**3, LARGE_BOX**3)
+
+    def at(small: float, large: float) -> float:
+        slope = max(0.0, (large - small) / (sizes[1] - sizes[0]))
+        return max(large, large + slope * (cells - sizes[1])) if cells > sizes[1] else large
+
+    seconds = at(*(trial.seconds for trial in trials))
+    return Needs(at(*(trial.peak for trial in trials)), {"solve": seconds})

@@ -1,4 +1,4 @@
-"""Arguments of `sci solve run|train` and `sci spectrum`."""
+"""Arguments of `sci solve run|energy|train` and `sci spectrum`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,23 @@ from importlib import import_module
 from typing import Any
 
 from sci.cli.common import add_common, add_output
-from sci.cli.values import CHANNELS, COUNT, POSITIVE, PROBES, SEED, file_name
+from sci.cli.values import (
+    CELLS,
+    CHANNELS,
+    COUNT,
+    KELVIN,
+    PADDING,
+    PERMITTIVITY,
+    POSITIVE,
+    PROBES,
+    RADIUS,
+    SEED,
+    SHARE,
+    STRENGTH,
+    VALENCE,
+    WIDTH,
+    file_name,
+)
 
 __all__ = ["METHODS", "PRECONDITIONERS", "add_solve", "add_spectrum"]
 
@@ -14,7 +30,12 @@ METHODS = ("learned", "untrained", "multigrid", "mic", "ic", "fast", "cg", "dcdm
 
 PRECONDITIONERS = ("none", "jacobi", "multigrid", "learned", "untrained", "mic", "ic", "fast")
 
-SOLVE = """Poisson problems around bodies: solve one, or train the learned V-cycle that preconditions the solver."""
+ENERGIES = ("pb",)
+
+SOLVE = """Elliptic problems: solve a Poisson problem around bodies, minimize a nonlinear energy, or train the learned
+V-cycle that preconditions the solver."""
+ENERGY = """Minimize a nonlinear energy. pb: the Poisson-Boltzmann equation of a molecule with charges and radii (PQR)
+in a solvent with ions; writes its potential in kT/e, and the solvation energy with its error."""
 RUN = """Solve a Poisson problem: an HDF5 file with the datasets `mask` (1 in the fluid) and `b` on one grid;
 optionally `neumann_body`, `coefficient`, `reaction` and the attributes `spacing` and `boundary`."""
 TRAIN = """Train the learned V-cycle on random masks and write the model, for `sci solve run --model`. No solutions are
@@ -30,6 +51,7 @@ def add_solve(parser: Any) -> None:
     parser.describe(SOLVE, "sci solve run problem.h5 -o solution.h5 --rtol 1e-10")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(parser.add_action(actions, "run", "solve the problem in a file"))
+    _add_energy(parser.add_action(actions, "energy", "minimize a nonlinear energy, such as that of Poisson-Boltzmann"))
     _add_train(parser.add_action(actions, "train", "train a model for --model"))
 
 
@@ -45,6 +67,39 @@ def _add_run(parser: Any) -> None:
     )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.solve").run(a))
+
+
+def _add_energy(parser: Any) -> None:
+    parser.describe(ENERGY, "sci solve energy pb protein.pqr -o pb.h5 --ionic-strength 0.1")
+    parser.add_argument("energy", choices=ENERGIES, help="what is minimized")
+    parser.add_argument("input", type=file_name, metavar="MOLECULE.pqr", help="charges and radii")
+    add_output(parser, "PB.h5", "the potential to write")
+    parser.add_argument(
+        "--ionic-strength", type=STRENGTH, default=0.15, metavar="MOL/L", help="half the sum of c z^2 (0.15)"
+    )
+    parser.add_argument("--temperature", type=KELVIN, default=298.15, metavar="K", help="of the ions (298.15)")
+    parser.add_argument(
+        "--dielectric",
+        type=PERMITTIVITY,
+        nargs=2,
+        default=[2.0, 78.5],
+        metavar=("IN", "OUT"),
+        help="relative permittivities of molecule and solvent (2 78.5)",
+    )
+    parser.add_argument(
+        "--valences", type=VALENCE, nargs=2, default=[1, -1], metavar=("Z+", "Z-"), help="of the ions (1 -1)"
+    )
+    parser.add_argument(
+        "--ion-radius", type=RADIUS, default=2.0, metavar="A", help="distance of ions from the atoms' spheres (2)"
+    )
+    parser.add_argument(
+        "--spacing", type=WIDTH, metavar="A", help="width of the cells (0.5, or less for charges near the surface)"
+    )
+    parser.add_argument("--cells", type=CELLS, metavar="N", help="instead: cells along each axis of a cubic grid")
+    parser.add_argument("--padding", type=PADDING, default=12.0, metavar="A", help="solvent around the molecule (12)")
+    parser.add_argument("--rtol", type=SHARE, default=1e-6, help="relative dual norm of the derivative (1e-6)")
+    add_common(parser, writes=True, computes=True)
+    parser.set_defaults(run=lambda a: import_module("sci.cli.commands.solve").energy(a))
 
 
 def _add_train(parser: Any) -> None:

@@ -14,14 +14,24 @@ from sci.plotting.pages.contents import Contents
 from sci.plotting.pages.general import closing_panels, opening_panels, result_charts
 
 # The kinds register what draws them when they are imported.
-from sci.plotting.pages.kinds import completion, ensembles, fields, models, potentials, scaling, spectra, tensors
+from sci.plotting.pages.kinds import (
+    completion,
+    ensembles,
+    fields,
+    models,
+    potentials,
+    scaling,
+    spectra,
+    tensors,
+    variational,
+)
 from sci.plotting.pages.page import html_page
 from sci.plotting.pages.panels import Panel
 from sci.plotting.pages.registry import panels_of
 
 __all__ = ["report"]
 
-DRAWERS = (completion, ensembles, fields, models, potentials, scaling, spectra, tensors)
+DRAWERS = (completion, ensembles, fields, models, potentials, scaling, spectra, tensors, variational)
 
 
 def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None, overwrite: bool = False) -> None:

@@ -15,8 +15,11 @@ from sci.solvers.variational.metric import frozen, lowest, screened
 
 __all__ = ["Direction", "LimitedMemory", "Newton", "SobolevDescent"]
 
-LOOSEST, TIGHTEST = 0.01, 1e-4
-"""Relative residuals of the linear systems of Newton's method."""
+MOST_PRODUCTS = 20
+"""Products with a Hessian that is no Poisson operator in one step: any iterate of conjugate gradients is a direction
+of descent, and where so many do not solve the system the next step is worth more than a better solution."""
+LOOSEST, LOOSEST_LOCAL, TIGHTEST = 0.1, 0.01, 1e-4
+"""Relative residuals of the linear systems of Newton's method, for densities of the gradient and for local ones."""
 
 
 class Direction(Protocol):
@@ -125,8 +128,8 @@ class Newton:
 
     Notes
     -----
-    The relative residual of a system is 0.9 (|g| / |g before|)^2, between 1e-4 and 0.1, and no smaller than a fifth of
-    what is left to reach.
+    The relative residual of a system is 0.9 (|g| / |g before|)^2, between 1e-4 and 0.1 (0.01 for local densities, whose
+    systems are cheap), and no smaller than a fifth of what is left to reach.
 
     References
     ----------
@@ -148,8 +151,9 @@ class Newton:
         ConvergenceError
             If the Hessian is not positive definite, and there is no splitting.
         """
-        wanted = 0.9 * (size / self._before) ** 2 if self._before > 0 else LOOSEST
-        rtol = min(max(wanted, 0.2 * target / size, TIGHTEST), LOOSEST)
+        loosest = LOOSEST_LOCAL if self.energy.local else LOOSEST
+        wanted = 0.9 * (size / self._before) ** 2 if self._before > 0 else loosest
+        rtol = min(max(wanted, 0.2 * target / size, TIGHTEST), loosest)
         if self._steps:
             self.M = screened(self.energy, u, self.M) if self.energy.local else frozen(self.energy, u)
         self._before, self._steps = size, self._steps + 1
@@ -170,7 +174,7 @@ class Newton:
             result = cg(self.M.A, -gradient / energy.diffusion, M=self.M, rtol=rtol)
         else:
             product = _Product(energy, u, convex)
-            result = cg(product, -energy.A.compress(gradient), M=self.M, rtol=rtol)
+            result = cg(product, -energy.A.compress(gradient), M=self.M, rtol=rtol, maxiter=MOST_PRODUCTS)
         self.products += result.iterations
         x: Array = result.x
         return x if tuple(x.shape) == energy.A.local_shape else energy.A.expand(x)

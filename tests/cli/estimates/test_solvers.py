@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from dry_runs import compared
 
-from sci.cli.estimates.solvers import coarser, training_needs, window
+from sci.applications import Electrolyte
+from sci.cli.estimates.solvers import LARGE_BOX, coarser, molecule_needs, training_needs, window
+from sci.datasets import dataset_path
 from sci.io import PoissonProblem, save
+from sci.potentials import Particles
 from sci.solvers import PoissonOperator
 
 
@@ -61,3 +64,17 @@ def test_a_problem_whose_coarse_cells_miss_the_fluid_is_tried_without_a_body() -
 def test_the_training_of_the_cycle_is_in_proportion_to_its_steps() -> None:
     few, many = (training_needs([8], steps, 0).seconds["training"] for steps in (4, 4000))
     assert 50 < many / few < 5000
+
+
+def test_a_dry_run_tells_what_a_molecule_takes(tmp_path) -> None:
+    words = ("solve", "energy", "pb", dataset_path("ubiquitin"), "-o", tmp_path / "x.h5", "--cells", 72)
+    found = compared("sci.cli.commands.solve", *words)
+    assert found.misses == {}, found
+
+
+def test_needs_grow_with_the_cells() -> None:
+    ion = Particles([[0.0, 0.0, 0.0]], [1.0], [2.0])
+    options = {"padding": 8.0, "inside": 2.0, "outside": 78.5, "rtol": 1e-6}
+    small, large = (molecule_needs(ion, Electrolyte(), cells, options) for cells in (LARGE_BOX**3, 8 * LARGE_BOX**3))
+    assert 4 < large.memory / small.memory < 10
+    assert large.seconds["solve"] > small.seconds["solve"]

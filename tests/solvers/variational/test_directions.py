@@ -9,7 +9,7 @@ from variational_cases import energies
 from sci.errors import ConvergenceError
 from sci.solvers import DoubleWell, Energy, PLaplacian, PoissonOperator
 from sci.solvers.variational.densities import has_hessian, is_split
-from sci.solvers.variational.directions import LimitedMemory, Newton, SobolevDescent
+from sci.solvers.variational.directions import LOOSEST, LOOSEST_LOCAL, LimitedMemory, Newton, SobolevDescent
 from sci.solvers.variational.metric import frozen
 
 CASES = [energy for energy in energies(3) if not energy.A.singular]
@@ -34,7 +34,8 @@ def test_newton_solves_its_equation_to_what_is_asked(energy):
     u = np.random.default_rng(2).normal(size=energy.A.local_shape) * energy.A.mask
     gradient = energy.gradient(u)
     d = Newton(energy, frozen(energy, u), False)(u, gradient, 1.0, 0.0)
-    assert np.linalg.norm(energy.hessian(u)(d) + gradient) <= 0.0101 * np.linalg.norm(gradient)
+    asked = LOOSEST_LOCAL if energy.local else LOOSEST
+    assert np.linalg.norm(energy.hessian(u)(d) + gradient) <= 1.01 * asked * np.linalg.norm(gradient)
 
 
 def test_limited_memory_takes_the_last_step_to_the_last_change():
