@@ -173,6 +173,12 @@ class SFNO(FNO):
     sphere : "equiangular" or "gauss-legendre"
         Circles of the fields (batch, channel, n_lat, n_lon), from north to south, as of `sci.spherical.SphereGrid`.
 
+    Notes
+    -----
+    Degrees of a field above those that its grid gives exactly, (n_lat + 1) / 2 on equiangular circles and n_lat on
+    those of Gauss and Legendre, see what the sum over the circles does not integrate. Losses count all points alike,
+    whatever area a point stands for.
+
     References
     ----------
     Bonev et al., arXiv:2306.03838.

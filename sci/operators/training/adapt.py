@@ -152,5 +152,7 @@ def _require_settings(config: TrainingConfig, rank: int) -> None:
             f"average is {config.average}, patience is {config.patience}; expected None: an adaptation has no tests to "
             "watch, and returns what it has trained"
         )
+    if config.incremental is not None:
+        raise InvalidValueError("incremental is given; expected None: an adaptation keeps the spectral weights")
     if rank < 1:
         raise InvalidValueError(f"rank is {rank}; expected a positive integer")

@@ -11,7 +11,15 @@ from thread_ranks import on_ranks
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import Standardizer
-from sci.operators import FNO, TrainedOperator, TrainingConfig, adapt_operator, relative_errors, train_operator
+from sci.operators import (
+    FNO,
+    IncrementalModes,
+    TrainedOperator,
+    TrainingConfig,
+    adapt_operator,
+    relative_errors,
+    train_operator,
+)
 
 RNG = np.random.default_rng(0)
 CONFIG = TrainingConfig(epochs=15, batch_size=8, learning_rate=1e-2, weight_decay=0.0, loss="l2")
@@ -79,6 +87,8 @@ def test_refusals(trained: TrainedOperator) -> None:
         adapt_operator(trained, x, y, replace(CONFIG, weight_decay=1e-4))
     with pytest.raises(InvalidValueError, match="square is True"):
         adapt_operator(trained, x, y, replace(CONFIG, square=True))
+    with pytest.raises(InvalidValueError, match="incremental is given"):
+        adapt_operator(trained, x, y, replace(CONFIG, incremental=IncrementalModes()))
     with pytest.raises(InvalidValueError, match="rank is 0"):
         adapt_operator(trained, x, y, CONFIG, rank=0)
     with pytest.raises(ShapeError, match="do not fit a model of 1 input"):

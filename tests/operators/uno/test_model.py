@@ -7,7 +7,7 @@ import pytest
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.io import load, save
-from sci.nn import rate_factors
+from sci.nn import AdamW, coordinate_check, mean_squared_error, rate_factors, with_roles
 from sci.operators import FNO, UNO, TrainingConfig, train_operator
 
 SHAPE = ([(4, 4), (3, 3), (4, 4)], (6, 8, 6), (1, 0.5, 2))
@@ -61,6 +61,31 @@ def test_roles_scale_with_all_widths():
     assert {factors[f"blocks.{k}.spectral.weight"] for k in range(3)} == {0.5}
     assert factors["horizontal.0.weight"] == 0.5
     assert factors["lifting.0.weight"] == factors["lifting.0.bias"] == 1.0
+
+
+def test_under_the_maximal_update_rule_no_layer_moves_more_when_all_are_wider():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 1, 8, 8)).astype(np.float32)
+
+    def drawn(width, base, seed=0):
+        sizes = {"lifting_channels": 2 * width, "projection_channels": 2 * width, "base_channels": base}
+        return UNO(SHAPE[0], (width, 2 * width, width), SHAPE[2], 1, 1, width, seed=seed, **sizes)
+
+    def slopes(base):
+        def make(width, seed):
+            model = drawn(width, base, seed)
+            return model.parameters, with_roles(AdamW(1e-2, weight_decay=0), model.roles, base=model.base_roles)
+
+        def forward(parameters, field):
+            return drawn(len(parameters["lifting.1.bias"]), base).forward(parameters, field)
+
+        found = coordinate_check(
+            *(make, forward, lambda out: mean_squared_error(out, y), x), widths=[8, 16, 32, 64], seeds=2
+        )
+        return found.slopes
+
+    assert np.abs(slopes(8)).max() < 0.3
+    assert np.ptp(slopes(None)) > 0.7
 
 
 def test_activation_and_conventions_matter():
