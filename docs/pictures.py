@@ -36,6 +36,7 @@ COMMANDS = {
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "spd_network.png": "python examples/spd_network.py --plot {out}",
     "frames.png": "python examples/choose_frames.py -o {folder}/run.xyz --plot {out}",
+    "stations.png": "python examples/station_field.py -o {folder}/stations.csv --plot {out}",
     "tensors.png": "python examples/diffusion_tensors.py --plot {out}",
     "darcy.png": "python docs/draw_operator.py {out}",
     "transfer.png": "python docs/draw_transfer.py {out}",

@@ -40,7 +40,8 @@ class FunctionalCP(FunctionalField):
         The bounds after each sweep.
     noise_scale : float
     noise_weights : tuple of K (n_k,) float64 arrays
-        The noise variance of an entry is noise_scale / prod_k noise_weights[k][i_k]; 1 at new places.
+        The noise variance of an entry at places i is noise_scale over the product of the `noise_weights[k][i[k]]`,
+        which are 1 at new places.
     quantiles : (103,) float64 array
         See `Prediction`.
     left_out_rms : float

@@ -33,7 +33,7 @@ def functional_tucker(
     tucker_ranks: Sequence[int],
     *,
     smoothness: float | Sequence[float] = 2.5,
-    restarts: int = 2,
+    restarts: int = 4,
     maxiter: int = 40,
     tol: float = 1e-5,
     seed: int = 0,
@@ -49,8 +49,10 @@ def functional_tucker(
     tucker_ranks : sequence of K int
         Functions of each axis; their product P is at most 256. The `bounds` of fits of several ranks tell which the
         entries support.
-    smoothness, restarts, maxiter, tol, seed
+    smoothness, maxiter, tol, seed
         As for `functional_cp`.
+    restarts : int
+        Fits from different starts, of which that of the highest bound is returned: of an exact rank some starts stick.
 
     Returns
     -------
@@ -102,8 +104,8 @@ def functional_tucker(
     sums = EntrySums(observations)
     fits = [_Fit(observations, sums, ranks, nu, [seed, b]) for b in range(restarts)]
     histories = [fit.run(maxiter, tol) for fit in fits]
-    longest = max(map(len, histories))
-    history = np.array([[h[min(k, len(h) - 1)] for h in histories] for k in range(longest)])
+    best = int(np.argmax([bounds[-1] for bounds in histories]))
+    fits, history = [fits[best]], np.array(histories[best])[:, None]
     factors = tuple(
         FunctionalFactor(
             axis,

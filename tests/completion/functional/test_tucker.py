@@ -36,7 +36,7 @@ def test_mean_and_variance_are_those_of_the_products(monkeypatch: pytest.MonkeyP
     tables = [factor.at(asked[:, k]) for k, factor in enumerate(model.factors)]
     for m in range(2):
         means, variances = [], []
-        for b in range(2):
+        for b in range(len(model.noise)):
             u = [mean[m, b] for mean, _ in tables]
             s = [np.outer(mean[m, b], mean[m, b]) + cov[m, b] for mean, cov in tables]
             w = model.core[b].ravel()

@@ -74,6 +74,14 @@ def test_the_evidence_chooses_ranks_and_the_length_scales_are_learned() -> None:
     assert min(factor.lengths.max() for factor in best.factors) > 0.1
 
 
+def test_the_start_of_the_highest_bound_is_returned() -> None:
+    seen = observe(TRUTH.index, TRUTH.values, shape=TRUTH.full.shape)
+    alone = [_Fit(seen, EntrySums(seen), (2, 2, 2), [2.5] * 3, [3, b]).run(4, 0.0)[-1] for b in range(3)]
+    model = functional_tucker(seen, (2, 2, 2), restarts=3, maxiter=4, tol=0.0, seed=3)
+    np.testing.assert_allclose(model.bounds, [max(alone)], rtol=1e-12)
+    assert len(set(np.round(alone, 3))) > 1
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_have_the_model_of_one_process(size: int) -> None:
     def body(comm: ThreadComm | None) -> FunctionalTucker:

@@ -24,10 +24,10 @@ DRAWN = 128
 @codec(FunctionalCP, kind="functional_cp", units="those of the values")
 class _FunctionalCPCodec:
     """`free` (axis, component, 0 or 1); the numbers `offset`, `scale`, `noise_scale`, `left_out_rms`; `noise` and
-    `bounds` (restart), `history` (sweep, restart), `quantiles` (level); for each axis a group `axis_0`, ... with the
-    attribute `name`, the number `smoothness`, `places` (place: numbers or texts), `noise_weights` (place), `lengths`
-    and `variances` (restart, function), `precision` (place, restart, function, function) and `information` (place,
-    restart, function)."""
+    `bounds` (restart), `history` (sweep, restart), `quantiles` (level); for each axis a group `axis_0`, `axis_1`, ...
+    with the attribute `name`, the number `smoothness`, `places` (place: numbers or texts), `noise_weights` (place),
+    `lengths` and `variances` (restart, function), `precision` (place, restart, function, function) and `information`
+    (place, restart, function)."""
 
     @staticmethod
     def write(group: Group, model: FunctionalCP) -> None:
