@@ -175,14 +175,28 @@ SCI_KERNEL convolve_weights(SCI_INDEX const T* __restrict__ x /*[size]*/, const 
                     for (int q = 0; q < Q; ++q) from[q] = source + sources[lower(pair + q, end - 1)];
                     Place p = {begin.row % rows1, begin.column, begin.offset};
                     for (i64 run = start; run < stop; ++run) {
-                        typename C::Vector d[OUT];
-                        SCI_UNROLL
-                        for (int o = 0; o < OUT; ++o) d[o] = C::load(given[o] + run * C::WIDTH);
-                        SCI_UNROLL
-                        for (int q = 0; q < Q; ++q) {
-                            const typename C::Vector cells = C::load(from[q] + p.offset);
+                        // The operand with fewer vectors stays in registers, the other passes through one: with 16
+                        // registers the tile has no more.
+                        if constexpr (Q < OUT) {
+                            typename C::Vector cells[Q];
                             SCI_UNROLL
-                            for (int o = 0; o < OUT; ++o) sum[o][q] += d[o] * cells;
+                            for (int q = 0; q < Q; ++q) cells[q] = C::load(from[q] + p.offset);
+                            SCI_UNROLL
+                            for (int o = 0; o < OUT; ++o) {
+                                const typename C::Vector d = C::load(given[o] + run * C::WIDTH);
+                                SCI_UNROLL
+                                for (int q = 0; q < Q; ++q) sum[o][q] += d * cells[q];
+                            }
+                        } else {
+                            typename C::Vector d[OUT];
+                            SCI_UNROLL
+                            for (int o = 0; o < OUT; ++o) d[o] = C::load(given[o] + run * C::WIDTH);
+                            SCI_UNROLL
+                            for (int q = 0; q < Q; ++q) {
+                                const typename C::Vector cells = C::load(from[q] + p.offset);
+                                SCI_UNROLL
+                                for (int o = 0; o < OUT; ++o) sum[o][q] += d[o] * cells;
+                            }
                         }
                         p.column += C::WIDTH;
                         p.offset += C::WIDTH;
