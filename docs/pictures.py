@@ -33,6 +33,7 @@ COMMANDS = {
     "network.png": "python mpi_examples/train_network.py 40 {out}",
     "learned_iterations.png": "python benchmarks/learned_multigrid.py --only times --sizes 32 64 128 256 --repeats 2 "
     "--plot {out}",
+    "nonlinear.png": "python examples/nonlinear.py --plot {out}",
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "spd_network.png": "python examples/spd_network.py --plot {out}",
     "tomography.png": "python examples/few_view_tomography.py --plot {out}",
