@@ -73,6 +73,20 @@ def _train(comm: Any, **changed: Any) -> object:
     return nn.train(changed.pop("loss", _loss), {"w": weights}, data, comm=comm, **settings)
 
 
+class _Samples:
+    """A dataset that cannot be read on the odd rank."""
+
+    def __init__(self, odd: bool) -> None:
+        self.read = _fails(odd)
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, indices: Any) -> Any:
+        self.read()
+        return np.ones((len(indices), 3)), np.ones((len(indices), 1))
+
+
 def _zero(parameters: Any) -> dict[str, float]:
     return {"loss": 0.0}
 
@@ -593,6 +607,8 @@ DIFFER: dict[str, Body] = {
 FAIL: dict[str, Body] = {
     "train:evaluate": lambda c, odd, _: _train(c, evaluate=_fails(odd)),
     "train:save": lambda c, odd, _: _train(c, save=_fails(odd)),
+    "train:data": lambda c, odd, _: _train(c, data=_Samples(odd)),
+    "train:data, read ahead": lambda c, odd, _: _train(c, data=_Samples(odd), prefetch=2),
     "GaussNewton:predict": lambda c, odd, _: _gauss_newton(c, lambda v, b: _fails(odd)() or _predict(v, b)),
     "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),
     "cg:callback": lambda c, odd, _: _cg(c, callback=_fails(odd)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -81,3 +84,40 @@ def test_nothing_is_left_running_after_an_interrupt(error):
     with pytest.raises(error):
         go_on()
     assert reading() == []
+
+
+TRAINING = """
+import threading, time
+import numpy as np
+from sci import nn
+
+class Slow:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, indices):
+        time.sleep(0.02)
+        print("reading", flush=True)
+        return np.ones((len(indices), 1)),
+
+def loss(v, batch):
+    return nn.mean(nn.linear(batch[0], v["w"]) ** 2)
+
+try:
+    nn.train(loss, {"w": np.ones((1, 1))}, Slow(), optimizer=nn.Adam(), epochs=10**6, batch_size=1, prefetch=2)
+finally:
+    print("left", [t.name for t in threading.enumerate() if t.name.startswith("sci")], flush=True)
+"""
+
+
+def test_an_interrupted_training_ends_its_thread_and_itself():
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", TRAINING], **pipes) as running:
+        assert running.stdout is not None
+        for _ in range(5):
+            assert running.stdout.readline() == "reading\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert "left []" in out
+    assert "KeyboardInterrupt" in err
+    assert running.returncode != 0
