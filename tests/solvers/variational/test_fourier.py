@@ -30,7 +30,6 @@ def test_the_contraction_is_within_its_bound(dim, n, a):
     found = torus_descent(flux, f, (1.0, 1.0 + a))
     bound = a / (2 + a)
     assert found.converged
-    # The largest ratio of steps: 0.31, 0.29 and 0.29 for a = 1; 0.65, 0.60 and 0.59 for a = 4 in 1, 2 and 3 dimensions.
     assert 0.5 * bound < found.contraction <= bound + 0.01
     assert len(found.steps) <= np.log(1e-8) / np.log(bound) + 2
     np.testing.assert_allclose(found.u, u, atol=1e-6)
