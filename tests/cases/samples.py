@@ -265,7 +265,7 @@ _STATE = {
     RangeSeparatedPotential: ("all_particles", "long_range", "split", "tol"),
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
     PoissonOperator: ("mask", "neumann_body", "coefficient", "spacing", "boundary", "mean"),
-    FNO: ("config", "parameters"),
+    (FNO, UNO): ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CycleModel: ("parameters",),
     SPDNet: ("options", "parameters", "statistics"),

@@ -10,7 +10,19 @@ import pytest
 import sci.io
 
 ROOT = Path(sci.io.__file__).parent
-ORDER = ("core", "readers", "grids", "codecs", "store", "exports", "sample_blocks", "labelled", "points", "description")
+ORDER = (
+    "core",
+    "readers",
+    "grids",
+    "codecs",
+    "store",
+    "exports",
+    "sample_blocks",
+    "sample_reader",
+    "labelled",
+    "points",
+    "description",
+)
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 

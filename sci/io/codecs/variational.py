@@ -30,8 +30,10 @@ class _MinimumCodec:
         about = {"method": minimum.method, "converged": minimum.converged, "seconds": minimum.seconds}
         write_text(group, "about", json.dumps(about))
         write_array(group, "u", to_host(minimum.u), dims=axis_dims(minimum.u.ndim))
-        for name in (*_HISTORY, *_STEPS):
-            write_array(group, name, getattr(minimum, name), dims=("state" if name in _HISTORY else "step",))
+        for name in _HISTORY:
+            write_array(group, name, getattr(minimum, name), dims=("state",))
+        for name in _STEPS:
+            write_array(group, name, getattr(minimum, name), "1", ("step",))
 
     @staticmethod
     def read(group: Group) -> Minimum:

@@ -38,7 +38,7 @@ class Operator:
     config: Any
     parameters: dict[str, Array]
 
-    def start(
+    def _start(
         self,
         config: Any,
         seed: int | np.random.Generator,

@@ -119,7 +119,7 @@ class FNO(Operator):
         if options.get("base_modes") is not None:
             options["base_modes"] = check_tuple(options["base_modes"])
         config = FNOConfig(check_tuple(n_modes), in_channels, out_channels, hidden_channels, n_layers, **options)
-        self.start(config, seed, device, parameters)
+        self._start(config, seed, device, parameters)
 
     def __repr__(self) -> str:
         """Return modes, channels, layers, the format of the spectral weights, parameters and bytes."""

@@ -103,7 +103,7 @@ class UNO(Operator):
             )
         sizes = (in_channels, out_channels, hidden_channels)
         config = UNOConfig(modes, tuple(block_channels), tuple(map(_tuple, block_scalings)), *sizes, **options)
-        self.start(config, seed, device, parameters)
+        self._start(config, seed, device, parameters)
 
     def __repr__(self) -> str:
         """Return blocks, channels, the format of the spectral weights, parameters and bytes."""
