@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from sci.arguments import Computed, entry
 from sci.errors import ShapeError
+from sci.linalg.lanczos import eigen_of_tridiagonal
 
 __all__ = ["Extremes", "extreme_eigenvalues", "tridiagonal_of"]
 
@@ -115,13 +115,13 @@ def extreme_eigenvalues(alpha: Numbers, beta: Numbers) -> Extremes:
         raise ShapeError(f"alpha and beta have shapes {a.shape} and {b.shape}; expected (m,) and (m - 1,) or (m,)")
     if len(a) == 0:
         return Extremes()
-    values, vectors = eigh_tridiagonal(a, b[: len(a) - 1])
+    values, vectors = eigen_of_tridiagonal(a, b[: len(a) - 1])
     floor = _ROUNDING * float(np.abs(values).max())
     errors = [np.inf, np.inf]
     if len(b) == len(a):
         errors = [floor + float(b[-1] * abs(vectors[-1, k])) for k in (0, -1)]
     elif len(a) > 1:
-        before, vectors = eigh_tridiagonal(a[:-1], b[:-1])
+        before, vectors = eigen_of_tridiagonal(a[:-1], b[:-1])
         errors = [floor + float(b[-1] * abs(vectors[-1, k]) + abs(values[k] - before[k])) for k in (0, -1)]
     return Extremes(float(values[0]), float(values[-1]), *errors)
 

@@ -6,18 +6,30 @@ from collections.abc import Callable
 from math import frexp
 
 import numpy as np
+from scipy.linalg import LinAlgError, eigh_tridiagonal
 
 from sci.arguments import collective_entry, entry
 from sci.backend import Array, as_finite, namespace
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, rank_of
 from sci.errors import ConvergenceError, InvalidValueError
 
-__all__ = ["lanczos", "largest_entry", "power_of_two", "ritz_vectors"]
+__all__ = ["eigen_of_tridiagonal", "lanczos", "largest_entry", "power_of_two", "ritz_vectors"]
 
 SMALLEST = 1e-8
 """Ritz values below are dropped by `ritz_vectors`."""
 _BREAKDOWN = 1e-12
 """Part of the largest coefficient below which the Krylov space has ended."""
+
+
+def eigen_of_tridiagonal(diagonal: np.ndarray, offdiagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ascending eigenvalues (m,) and eigenvectors (m, m) of a symmetric tridiagonal matrix.
+
+    LAPACK's fast driver gives up on some graded matrices; QR iteration, which takes its place there, does not.
+    """
+    try:
+        return eigh_tridiagonal(diagonal, offdiagonal)  # type: ignore[no-any-return]
+    except LinAlgError:
+        return eigh_tridiagonal(diagonal, offdiagonal, lapack_driver="stev")  # type: ignore[no-any-return]
 
 
 @collective_entry

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from sci.arguments import entry
 from sci.backend import ArrayLike, as_finite
 from sci.distributed import Comm, agreed, allreduce_max
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.linalg.extremes import Extremes, extreme_eigenvalues
+from sci.linalg.lanczos import eigen_of_tridiagonal
 
 __all__ = ["LanczosQuadrature", "SpectralDensity", "TraceEstimate"]
 
@@ -180,7 +180,7 @@ class LanczosQuadrature:
         for alpha, beta in self.coefficients:
             ended = len(beta) == len(alpha)
             steps = len(alpha) if ended or part == 1 else max(1, min(round(part * len(alpha)), len(alpha) - 1))
-            nodes, vectors = eigh_tridiagonal(alpha[:steps], beta[: steps - 1])
+            nodes, vectors = eigen_of_tridiagonal(alpha[:steps], beta[: steps - 1])
             weights = vectors[0] ** 2
             if self.weighted:
                 if nodes[0] <= 0:
@@ -281,7 +281,7 @@ def _radau(alpha: np.ndarray, beta: np.ndarray, lower: float) -> Rule:
         a[last] = lower + beta[last - 1] ** 2 / pivot
     elif len(beta) == last:
         a[last] = lower
-    nodes, vectors = eigh_tridiagonal(a, beta[:last])
+    nodes, vectors = eigen_of_tridiagonal(a, beta[:last])
     # `lower` itself comes out with the rounding of the largest node.
     return np.maximum(nodes, lower), vectors[0] ** 2
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.errors import ConvergenceError, InvalidValueError, SciError
 from sci.linalg import lanczos, ritz_vectors
+from sci.linalg.lanczos import eigen_of_tridiagonal
 
 RNG = np.random.default_rng(6)
 VALUES = np.concatenate([np.linspace(1, 2, 50), [5.0, 9.0]])
@@ -130,3 +132,20 @@ def test_a_linear_operator_of_scipy_serves() -> None:
     operator = LinearOperator((52, 52), matvec=lambda v: A @ v)
     _, alpha, beta = lanczos(operator.matvec, 52, 52)
     np.testing.assert_allclose(np.linalg.eigvalsh(_tridiagonal(alpha, beta)), VALUES, rtol=1e-10)
+
+
+def test_a_tridiagonal_matrix_on_which_the_fast_driver_gives_up_has_its_eigenvalues(monkeypatch) -> None:
+    fast = scipy.linalg.eigh_tridiagonal
+
+    def gives_up(a: np.ndarray, b: np.ndarray, lapack_driver: str = "auto") -> tuple[np.ndarray, np.ndarray]:
+        if lapack_driver == "auto":
+            raise scipy.linalg.LinAlgError("stemr did not converge")
+        return fast(a, b, lapack_driver=lapack_driver)
+
+    a, b = np.arange(1.0, 9.0), 10.0 ** -np.arange(7.0)
+    expected = fast(a, b)[0]
+    monkeypatch.setitem(eigen_of_tridiagonal.__globals__, "eigh_tridiagonal", gives_up)
+    values, vectors = eigen_of_tridiagonal(a, b)
+    np.testing.assert_allclose(values, expected, rtol=1e-14)
+    matrix = np.diag(a) + np.diag(b, 1) + np.diag(b, -1)
+    np.testing.assert_allclose(matrix @ vectors, vectors * values, atol=1e-13)

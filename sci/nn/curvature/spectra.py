@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
 
 from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.errors import InvalidValueError
 from sci.linalg import SpectralDensity, TraceEstimate, lanczos, spectral_density, trace_of_function
+from sci.linalg.lanczos import eigen_of_tridiagonal
 
 __all__ = ["BulkLaw", "CurvatureSpectrum", "curvature_spectrum", "leading_pairs"]
 
@@ -202,7 +202,7 @@ def leading_pairs(
     start = product(xp.asarray(np.random.default_rng(seed).normal(size=size)))
     basis, alpha, beta = lanczos(product, size, steps, start=start)
     assert basis is not None
-    values, small = eigh_tridiagonal(alpha, beta)
+    values, small = eigen_of_tridiagonal(alpha, beta)
     order = np.argsort(-values)[:count]
     vectors = namespace(basis).asarray(small[:, order].T) @ basis
     residuals = [float(xp.linalg.norm(product(u) - value * u)) for u, value in zip(vectors, values[order])]
