@@ -117,34 +117,46 @@ _PARTS = ("train_index", "train_value", "test_index", "test_value")
 
 
 def augmentation() -> None:
-    """Errors of networks on a sparse positive tensor, relative to the deviation of the values, of five seeds."""
-    errors: dict[str, list[float]] = {}
+    """Errors of networks on two sparse positive tensors, relative to the deviation of the values, of five seeds.
+
+    One is of rank 3, the other the logarithm of 0.1 and such a tensor, which is of no low rank.
+    """
     begin = time.process_time()
-    for seed in range(5):
-        rng, shape = np.random.default_rng(100 + seed), (40, 40, 20)
-        factors = [np.abs(rng.normal(size=(n, 3))) for n in shape]
-        index = np.stack([(n * rng.random(3000) ** 1.5).astype(int) for n in shape], axis=1)
-        y = np.log(np.prod([f[index[:, k]] for k, f in enumerate(factors)], axis=0).sum(axis=1) + 0.1)
-        y += 0.1 * rng.normal(size=3000)
-        order = np.random.default_rng(seed).permutation(3000)
-        tests, own = order[:300], order[300:]
-        seen, options = observe(index[own], y[own], shape=shape), {"epochs": 30, "seed": seed}
-        field = functional_cp(seen)
-        two = [neural_completion(seen, epochs=30, seed=s).predict(index[tests]) for s in (seed, seed + 1)]
-        told = {"plain": two[0], "plain, the next seed": two[1], "mean of both": (two[0] + two[1]) / 2}
-        for draw in ("influence", "uniform", "frequency"):
-            told[f"augmented, {draw}"] = augmented_completion(seen, draw=draw, **options).predict(index[tests])
-        labelled = augmented_completion(seen, labels=lambda x, field=field: field.predict(x).mean, **options)
-        told["uniform, labels of functional CP"] = labelled.predict(index[tests])
-        told["functional CP"] = field.predict(index[tests]).mean
-        told["CP of rank 4"] = complete_cp(seen, 4).predict(index[tests])
-        for name, values in told.items():
-            errors.setdefault(name, []).append(float(np.sqrt(((values - y[tests]) ** 2).mean()) / y.std()))
-    for name, values in errors.items():
-        spread = np.std(values, ddof=1) / np.sqrt(len(values))
-        ratio = 2 * np.mean(values) / np.mean(np.add(errors["plain"], errors["plain, the next seed"]))
-        print(f"{name:<34} {np.mean(values):.3f} +- {spread:.3f}, {ratio:.3f} of plain, both seeds")
+    for name, link in (("rank 3", np.asarray), ("logarithm", lambda x: np.log(x + 0.1))):
+        found = [_errors(seed, link) for seed in range(5)]
+        plain = np.mean([(row["plain"] + row["plain, the next seed"]) / 2 for row in found])
+        print(f"{name}: error relative to the deviation of the values, and to plain, both seeds")
+        for kind in found[0]:
+            values = [row[kind] for row in found]
+            spread = np.std(values, ddof=1) / np.sqrt(len(values))
+            print(f"  {kind:<36} {np.mean(values):.3f} +- {spread:.3f}, {np.mean(values) / plain:.3f}", flush=True)
     print(f"{time.process_time() - begin:.0f} CPU s")
+
+
+def _errors(seed: int, link: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    """Return the errors of all kinds on test entries, noise and all, and those of the noise alone."""
+    rng, shape = np.random.default_rng(100 + seed), (40, 40, 20)
+    factors = [np.abs(rng.normal(size=(n, 3))) for n in shape]
+    index = np.stack([(n * rng.random(3000) ** 1.5).astype(int) for n in shape], axis=1)
+    truth = link(np.prod([f[index[:, k]] for k, f in enumerate(factors)], axis=0).sum(axis=1))
+    y = truth + 0.1 * rng.normal(size=3000)
+    order = np.random.default_rng(seed).permutation(3000)
+    tests, own = order[:300], order[300:]
+    seen, options = observe(index[own], y[own], shape=shape), {"epochs": 30, "seed": seed}
+    field = functional_cp(seen, smoothness=0)
+    two = [neural_completion(seen, epochs=30, seed=s).predict(index[tests]) for s in (seed, seed + 1)]
+    told = {"plain": two[0], "plain, the next seed": two[1], "mean of both": (two[0] + two[1]) / 2}
+    for draw in ("influence", "uniform", "frequency"):
+        told[f"augmented, {draw}"] = augmented_completion(seen, draw=draw, **options).predict(index[tests])
+    labelled = augmented_completion(seen, labels=lambda x: field.predict(x).mean, **options)
+    told["uniform, labels of functional CP"] = labelled.predict(index[tests])
+    told["functional CP"] = field.predict(index[tests]).mean
+    told["functional CP, converged"] = (
+        functional_cp(seen, smoothness=0, maxiter=400, tol=1e-8).predict(index[tests]).mean
+    )
+    told |= {f"CP of rank {r}": complete_cp(seen, r).predict(index[tests]) for r in (4, 5, 6)}
+    told["the noise alone"] = truth[tests]
+    return {kind: float(np.sqrt(((values - y[tests]) ** 2).mean()) / y.std()) for kind, values in told.items()}
 
 
 PARTS = {"sinusoids": sinusoids, "temperatures": temperatures, "augmentation": augmentation}
