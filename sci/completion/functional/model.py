@@ -96,7 +96,8 @@ class FunctionalCP(FunctionalField):
         for start in range(0, len(index), step):
             part = slice(start, start + step)
             means = products([u for u, _ in tables], index[part]).reshape(-1, restarts, r).sum(axis=-1)
-            squares = products([s for _, s in tables], index[part]).reshape(-1, restarts, len(rows)) @ double
+            terms = products([s for _, s in tables], index[part]).reshape(-1, restarts, len(rows))
+            squares, rounding = terms @ double, np.finfo(float).eps * (np.abs(terms) @ double)
             mean[part], between[part] = means.mean(axis=1), means.var(axis=1)
-            within[part] = np.maximum(squares - means * means, 0.0).mean(axis=1)
+            within[part] = np.maximum(squares - means * means, rounding).mean(axis=1)  # no error is less than rounding
         return mean, within, between

@@ -102,7 +102,7 @@ class FunctionalTucker(FunctionalField):
                 part = slice(start, start + step)
                 means[b, part] = _contracted(self.core[b], [u[index[part, k], b] for k, (u, _) in enumerate(tables)])
                 squares[b, part] = _contracted(moments, [s[index[part, k], b] for k, (_, s) in enumerate(tables)])
-        within = np.maximum(squares - means * means, 0.0).mean(axis=0)
+        within = np.maximum(squares - means * means, np.finfo(float).eps * np.abs(squares)).mean(axis=0)
         return means.mean(axis=0), within, means.var(axis=0)
 
 

@@ -23,7 +23,7 @@ __all__ = ["functional_tucker"]
 _RIDGE = 0.3
 _ALS_ROUNDS = 8
 _LARGEST_CORE = 256
-_NOISE = 1e-20
+_NOISE = 1e-15
 """Least noise variance of standardized values."""
 
 

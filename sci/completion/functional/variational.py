@@ -16,8 +16,8 @@ __all__ = ["Variational"]
 
 _RIDGE = 0.3
 _ALS_ROUNDS = 8
-_NOISE = 1e-20
-"""Least noise variance of standardized values."""
+_NOISE = 1e-15
+"""Least noise variance of standardized values: rounding of the sums whose difference it is hides less."""
 
 
 class Variational:

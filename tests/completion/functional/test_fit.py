@@ -103,6 +103,17 @@ def test_a_start_that_sticks_is_left_out() -> None:
     assert abs(model.noise_deviation - 0.1) < 0.02
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_values_without_noise_are_found_to_rounding_and_no_deviation_is_zero(seed: int) -> None:
+    """A start that sticks would spoil the mean; a variance is the difference of two numbers that are nearly equal."""
+    truth = sinusoids((20, 20, 20), 0.15, 0.0, seed=seed)
+    model = functional_cp(observe(truth.index, truth.values, shape=(20, 20, 20)))
+    found = model.predict(truth.cells)
+    error = found.mean - truth.full.ravel()
+    assert np.abs(error).max() < 1e-4
+    assert np.sqrt(((error / found.deviation) ** 2).mean()) < 3
+
+
 def test_settings_without_sense_are_refused() -> None:
     seen = observe(SMALL.index, SMALL.values, shape=SMALL.full.shape)
     for options, text in (
