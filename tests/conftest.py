@@ -16,6 +16,13 @@ settings.register_profile("sci", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("sci")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names of tests that hold an address: processes that share the tests would not agree on them."""
+    odd = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if odd:
+        raise pytest.UsageError(f"{odd[0]}: give the parameter a repr, or the test an id")
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of larger real data that `SCI_TEST_DATA` names; the test is skipped without it."""

@@ -20,6 +20,9 @@ WALLS: tuple[Any, ...] = (
 class Anisotropic:
     """A density of x, u and p without Hessian, remainder or symmetry: c(x) sum sqrt(1 + (p - s)^2) + u^4 / 4."""
 
+    def __repr__(self) -> str:
+        return "Anisotropic()"
+
     def density(self, x: Any, u: np.ndarray, p: Any) -> np.ndarray:
         """Return L."""
         return self._c(x) * np.sqrt(1 + (p - self._s(p)) ** 2).sum(axis=0) + u**4 / 4
