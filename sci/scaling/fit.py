@@ -178,14 +178,16 @@ def fit_power_law(
     points, losses, groups, labels = _checked(x, loss, runs, names, samples)
     n, k = points.shape
     references = np.exp(np.log(points).mean(axis=0))
+    unit = float(np.exp2(np.rint(np.log2(losses).mean())))  # squares of losses would leave the range of numbers
+    scaled = losses / unit
     u = np.log(points / references)
     problem = Projection(u, np.ptp(u, axis=0))
-    found, sigmas, relative = problem.fitted(losses[None], problem.starts(losses), 1e-13)
+    found, sigmas, relative = problem.fitted(scaled[None], problem.starts(scaled), 1e-13)
     _refuse_no_law(problem, found[0])
     free, sigma = problem.free, float(sigmas[0])
     rng = np.random.default_rng(seed)
     spread = sigma * np.sqrt(free / rng.chisquare(free, samples))
-    predicted = losses * (1 + relative[0])
+    predicted = scaled * (1 + relative[0])
     if groups is None:
         errors = spread[:, None] * rng.standard_normal((samples, n))
     else:
@@ -195,6 +197,8 @@ def fit_power_law(
     start = np.log(found[:1, None, 1 + k :])
     parts = progress(range(0, samples, TOGETHER), "resampled fits")
     sampled = np.concatenate([_refitted(problem, again[part : part + TOGETHER], start) for part in parts])
+    found[:, : 1 + k] *= unit
+    sampled[:, : 1 + k] *= unit
     law = PowerLaw(
         float(found[0, 0]),
         tuple(map(float, found[0, 1 : 1 + k])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,8 +111,10 @@ def plan_training(
     >>> [(plan.options["width"], plan.batch, plan.steps) for plan in plans]
     [(8, 16, 1627), (64, 16, 25)]
     """
-    if not (operations > 0 and memory > 0 and batch > 0):
-        raise InvalidValueError(f"operations {operations}, memory {memory}, batch {batch}; expected positive numbers")
+    if not (0 < operations < math.inf and memory > 0 and batch > 0):
+        raise InvalidValueError(
+            f"operations {operations}, memory {memory}, batch {batch}; expected positive numbers, and finite operations"
+        )
     if law is not None and len(law.exponents) != 2:
         raise InvalidValueError(f"{law}; expected a law of two terms, of parameters and of samples")
     plans = []

@@ -47,7 +47,7 @@ def test_an_outlier_does_not_carry_the_fit_away() -> None:
     assert low[0] < 0.13 < high[0] < low[0] + 0.02
 
 
-@pytest.mark.parametrize("power", [-200, 3, 200])
+@pytest.mark.parametrize("power", [-330, 3, 330])
 def test_units_do_not_matter(power: int) -> None:
     y = Y * (1 + 1e-2 * np.random.default_rng(2).standard_normal(len(X)))
     plain, other = fit_power_law(X, y, samples=20), fit_power_law(X * 2.0**power, y * 4.0**power, samples=20)

@@ -64,7 +64,14 @@ def test_without_a_law_the_largest_that_sees_enough_is_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"operations": 0.0}, {"memory": -1.0}, {"batch": 0}, {"law": PowerLaw(1, [1], [1], [1])}]
+    "bad",
+    [
+        {"operations": 0.0},
+        {"operations": float("inf")},
+        {"memory": -1.0},
+        {"batch": 0},
+        {"law": PowerLaw(1, [1], [1], [1])},
+    ],
 )
 def test_impossible_plans_are_refused(bad) -> None:
     with pytest.raises(InvalidValueError):

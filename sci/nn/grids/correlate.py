@@ -258,6 +258,8 @@ def weight_sums(padded: Padded, offsets: np.ndarray, dout: Array, groups: int) -
     (groups, outputs, inputs, taps) array
     """
     batch, outputs, inputs = dout.shape[0], dout.shape[1] // groups, padded.shape[1] // groups
+    if not batch:
+        return namespace(padded.data, dout).zeros((groups, outputs, inputs, len(offsets)), dout.dtype)
     tile, pairs = 4 if outputs > 1 else 1, inputs * len(offsets)
     kernel = get_kernel("nn/convolution.cu", "convolve_weights", padded.data.dtype, tile)
     if not use_compiled(kernel, padded.data):

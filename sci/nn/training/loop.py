@@ -11,6 +11,7 @@ import numpy as np
 from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import Agreement, Comm, abort_on_error, agreed, rank_of, sample, size
+from sci.errors import InvalidValueError
 from sci.nn.collectives import allreduce_gradients
 from sci.nn.core.trees import Tree, is_flat, named_arrays, unflatten_tree
 from sci.nn.dropout import Draws
@@ -22,7 +23,7 @@ from sci.nn.training.batches import Batches
 from sci.nn.training.data import Arrays, Dataset, Order, ReadAhead
 from sci.nn.training.finite import checked, require_good
 from sci.nn.training.model import Checkpoint
-from sci.nn.training.options import Options
+from sci.nn.training.options import PLAIN, Options
 from sci.nn.training.start import started
 from sci.progress import progress
 
@@ -167,7 +168,10 @@ def train(
             *(monitor, patience, save_every, schedule_each, draws, prefetch, evaluate is not None),
         )
         order = Order(len(samples), int(batch_size), int(seed), bool(shuffle))
-        flat, kept = named_arrays(parameters, "parameters"), {**asdict(order), **options.fixed(), **(settings or {})}
+        own = {**asdict(order), **options.fixed()}
+        if taken := sorted({*asdict(order), *PLAIN} & set(settings or ())):
+            raise InvalidValueError(f"settings has {taken[0]!r}, which train keeps itself; give it another name")
+        flat, kept = named_arrays(parameters, "parameters"), {**own, **(settings or {})}
         run = started(flat, optimizer, kept, resume, buffers or {}, options)
         agreement.same(epochs=epochs, order=order, settings=settings, buffers=dict(buffers or {}))
         agreement.same(evaluate=evaluate and "given", save=save and "given")

@@ -171,6 +171,16 @@ def cp_als_batch(
         )
     if tensors.ndim == 3:
         return _singular_vectors(tensors, cp_rank)
+    # Squares of very large and very small entries would leave the range of numbers.
+    xp, axes = namespace(tensors), tuple(range(1, tensors.ndim))
+    largest = xp.abs(tensors).max(axis=axes, keepdims=True)
+    unit = xp.where(largest > 0, largest, 1)
+    root = (unit ** (1 / len(axes))).reshape(-1, 1, 1)
+    return tuple(f * root for f in _best_terms(tensors / unit, cp_rank, n_sweeps, tol, n_starts, seed))
+
+
+def _best_terms(tensors: Array, cp_rank: int, n_sweeps: int, tol: float, n_starts: int, seed: int) -> tuple[Array, ...]:
+    """Return the factors of the best of several starts."""
     rng = np.random.default_rng(seed)
     best, least = _refined(tensors, _leading_vectors(tensors, cp_rank, rng), n_sweeps, tol)
     for _ in range(n_starts - 1):

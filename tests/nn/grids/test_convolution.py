@@ -138,6 +138,12 @@ def test_arrays_without_numbers_count_their_products(kernels):
 
 def test_an_empty_batch_and_variables():
     assert convolve(np.ones((0, 2, 4)), np.ones((3, 2, 3))).shape == (0, 3, 4)
+    for operation in (convolve, convolve_transposed):
+        value, gradient = value_and_gradients(
+            lambda w, op=operation: op(np.ones((0, 2, 4)), w).sum(), np.ones((2, 2, 3))
+        )
+        assert float(value) == 0
+        np.testing.assert_array_equal(gradient, np.zeros((2, 2, 3)))
     value, gradient = value_and_gradients(lambda w: convolve(np.ones((1, 1, 4)), w).sum(), np.ones((1, 1, 3)))
     assert float(value) == 10
     np.testing.assert_array_equal(gradient[0, 0], [3, 4, 3])

@@ -271,6 +271,8 @@ def test_bad_settings():
         (lambda: run(seed=-1), InvalidValueError, "seed is -1"),
         (lambda: run(save_every=-2), InvalidValueError, "save_every is -2"),
         (lambda: run({"a": np.array([np.nan])}), ConvergenceError, "parameter 'a' has 1 of 1"),
+        (lambda: run(settings={"average": 0.5}), InvalidValueError, "'average', which train keeps itself"),
+        (lambda: run(settings={"seed": 1}), InvalidValueError, "'seed', which train keeps itself"),
         (lambda: run(resume=good, seed=9), InvalidValueError, "another training .seed: 4 then, 9 now"),
         (lambda: run(resume=good, optimizer=Adam()), InvalidValueError, "optimizer: 'AdamW' then, 'Adam' now"),
         (lambda: run(start(width=4), resume=good), InvalidValueError, "other names, shapes or dtypes"),

@@ -53,6 +53,14 @@ def test_cp_als_finds_a_tensor_of_few_terms(shape: tuple[int, ...]) -> None:
     assert_allclose([np.linalg.norm(f, axis=0) for f in found.factors], 1)
 
 
+@pytest.mark.parametrize("unit", [1e-170, 1e170])
+def test_cp_als_does_not_depend_on_units(unit: float) -> None:
+    rng = np.random.default_rng(2)
+    exact = CP(np.array([3.0, 1.0]), tuple(rng.normal(size=(n, 2)) for n in (4, 5, 6))).to_dense()
+    found = cp_als(exact * unit, 2)
+    assert_allclose(found.to_dense() / unit, exact, atol=1e-6 * np.abs(exact).max())
+
+
 def test_cp_als_of_a_matrix_is_the_truncated_decomposition() -> None:
     matrix = np.random.default_rng(3).normal(size=(6, 4))
     values = np.linalg.svd(matrix)[1]
