@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import factorial, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -398,7 +398,11 @@ class Case:
 
 def _osmotic(y: np.ndarray) -> np.ndarray:
     """Return 1 + y exp(y) / 2 - exp(y), without what a neutral sum cancels: y / 2."""
-    return np.asarray(0.5 * y * np.expm1(y) - (np.expm1(y) - y))
+    small = abs(y) < 0.3
+    inside, series = np.where(small, y, 0.0), np.zeros_like(y)
+    for k in range(14, 2, -1):
+        series = series * inside + (k - 2) / (2 * factorial(k))
+    return np.asarray(np.where(small, series * inside**3, 0.5 * y * np.expm1(y) - (np.expm1(y) - y)))
 
 
 def saturated_start(energy: Energy) -> np.ndarray:

@@ -166,20 +166,41 @@ def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Cou
     return course
 
 
+class BreakdownError(ConvergenceError):
+    """The quadratic form of an operator is not positive, or not a number.
+
+    Parameters
+    ----------
+    message : str
+    name : str
+        "A" or "M".
+    value : float
+        The quadratic form.
+    """
+
+    def __init__(self, message: str, name: str = "", value: float = float("nan")) -> None:
+        super().__init__(message)
+        self.name, self.value = name, value
+
+
 def positive(value: float, name: str, vector: str, iteration: int) -> float:
     """Return the quadratic form `value` of A or M if it is positive.
 
     Raises
     ------
-    ConvergenceError
+    BreakdownError
     """
     if not np.isfinite(value):
-        raise ConvergenceError(
-            f"iteration {iteration}: {vector}'{name} {vector} is {value}; {name} gives NaN or Inf, or numbers overflow"
+        raise BreakdownError(
+            f"iteration {iteration}: {vector}'{name} {vector} is {value}; {name} gives NaN or Inf, or numbers overflow",
+            name,
+            value,
         )
     if value <= 0:
-        raise ConvergenceError(
+        raise BreakdownError(
             f"iteration {iteration}: {vector}'{name} {vector} is {value:.3g}; expected a symmetric positive definite "
-            f"{name} (a singular {name} breaks down where b is not in its range)"
+            f"{name} (a singular {name} breaks down where b is not in its range)",
+            name,
+            value,
         )
     return float(value)

@@ -8,7 +8,10 @@ from typing import Protocol
 from sci.backend import Array
 from sci.errors import ConvergenceError
 from sci.solvers.krylov.cg import cg
+from sci.solvers.krylov.iteration import BreakdownError
+from sci.solvers.krylov.protocols import Preconditioner
 from sci.solvers.multigrid.preconditioner import Multigrid
+from sci.solvers.preconditioners.jacobi import Jacobi
 from sci.solvers.variational.densities import is_split
 from sci.solvers.variational.energy import Energy
 from sci.solvers.variational.metric import frozen, lowest, screened
@@ -55,7 +58,8 @@ class SobolevDescent:
     def __call__(self, u: Array, gradient: Array, size: float, target: float) -> Array:
         """Return -M gradient."""
         self.products += 1
-        return -(self.M @ gradient)
+        d = -(self.M @ gradient)
+        return d if self.energy.total(gradient, d) < 0 else -(Jacobi(self.M.A) @ gradient)
 
     def moved(self, step: Array, gradients: Array) -> None:
         """Need nothing."""
@@ -73,7 +77,8 @@ class LimitedMemory:
 
     Notes
     -----
-    The coefficients are frozen anew, and the pairs dropped, after as many steps as the memory holds.
+    The coefficients are frozen anew, and the pairs dropped, after as many steps as the memory holds. Where multigrid is
+    not definite, for coefficients of great contrast, the pairs are dropped and the diagonal takes its place in a step.
 
     References
     ----------
@@ -106,7 +111,11 @@ class LimitedMemory:
             self.products += 1
         for (step, change, product), part in zip(self._pairs, reversed(parts)):
             d = d + (part - total(change, d) / product) * step
-        return -d
+        if total(gradient, d) > 0:
+            return -d
+        self._pairs.clear()
+        self.refine = True
+        return -(Jacobi(self.M.A) @ gradient)
 
     def moved(self, step: Array, gradients: Array) -> None:
         """Keep the pair if the energy curves up along the step."""
@@ -129,7 +138,8 @@ class Newton:
     Notes
     -----
     The relative residual of a system is 0.9 (|g| / |g before|)^2, between 1e-4 and 0.1 (0.01 for local densities, whose
-    systems are cheap), and no smaller than a fifth of what is left to reach.
+    systems are cheap), and no smaller than a fifth of what is left to reach. Where multigrid is not definite, for
+    coefficients of great contrast, the system is solved with the diagonal in its place.
 
     References
     ----------
@@ -160,21 +170,33 @@ class Newton:
         try:
             return self._solve(u, gradient, rtol, False)
         except ConvergenceError as error:
+            if not (isinstance(error, BreakdownError) and error.name == "A" and error.value <= 0):
+                raise ConvergenceError(
+                    f"the linear system of Newton's method was not solved, which tells nothing of the energy: {error}"
+                ) from error
             if not self._splitting:
                 raise ConvergenceError(
-                    f"the linear system of Newton's method was not solved ({error}); where the Hessian is not positive "
-                    "definite the energy is not convex: expected a convex_hessian, for method='splitting'"
+                    f"the Hessian is not positive definite ({error}): the energy is not convex; expected a "
+                    "convex_hessian, for method='splitting'"
                 ) from error
             self.split_steps += 1
             return self._solve(u, gradient, rtol, True)
 
     def _solve(self, u: Array, gradient: Array, rtol: float, convex: bool) -> Array:
+        try:
+            return self._solve_with(self.M, u, gradient, rtol, convex)
+        except BreakdownError as error:
+            if error.name != "M":
+                raise
+            return self._solve_with(Jacobi(self.M.A), u, gradient, rtol, convex)
+
+    def _solve_with(self, M: Preconditioner, u: Array, gradient: Array, rtol: float, convex: bool) -> Array:
         energy = self.energy
         if energy.local and convex == is_split(energy.density) and lowest(energy, u, convex) >= 0:
-            result = cg(self.M.A, -gradient / energy.diffusion, M=self.M, rtol=rtol)
+            result = cg(self.M.A, -gradient / energy.diffusion, M=M, rtol=rtol)
         else:
             product = _Product(energy, u, convex)
-            result = cg(product, -energy.A.compress(gradient), M=self.M, rtol=rtol, maxiter=MOST_PRODUCTS)
+            result = cg(product, -energy.A.compress(gradient), M=M, rtol=rtol, maxiter=MOST_PRODUCTS)
         self.products += result.iterations
         x: Array = result.x
         return x if tuple(x.shape) == energy.A.local_shape else energy.A.expand(x)

@@ -237,7 +237,7 @@ class IonGas:
     ) -> None:
         self.valences = tuple(int(z) for z in valences)
         given = (1.0,) * len(self.valences) if numbers is None else tuple(float(n) for n in numbers)
-        if len(given) != len(self.valences) or not given or min(given) <= 0 or 0 in self.valences:
+        if len(given) != len(self.valences) or not given or not _all_positive(given) or 0 in self.valences:
             raise InvalidValueError(
                 f"valences are {self.valences} and numbers {given}; expected as many positive numbers as valences, "
                 "none of which is zero"
@@ -253,8 +253,12 @@ class IonGas:
         xp = namespace(self.strength)
         if bool((self.strength < 0).any()):
             raise InvalidValueError("strength holds negative values; expected zero or more in every cell")
-        self.shift: Any = shift
-        if hasattr(shift, "shape"):
+        self.shift: Any
+        if not hasattr(shift, "shape"):
+            self.shift = float(shift)
+            if not math.isfinite(self.shift):
+                raise InvalidValueError(f"shift is {shift}; expected a finite number, or one for each cell")
+        else:
             self.shift = as_finite(shift, "shift")
             if tuple(self.shift.shape) != tuple(self.strength.shape):
                 raise ShapeError(
@@ -263,7 +267,7 @@ class IonGas:
         self._places: Array = xp.flatnonzero(self.strength.reshape(-1) > 0)
         self._held: Array = self.strength.reshape(-1)[self._places]
         self._varies = hasattr(shift, "shape")
-        self._offset: Any = self.shift.reshape(-1)[self._places] if self._varies else float(shift)
+        self._offset: Any = self.shift.reshape(-1)[self._places] if self._varies else self.shift
 
     def _sum(self, term: Any, u: Array, *others: Array) -> Array:
         """Return k^2 times the sum over the ions of n term(z, u + w, *others), in pieces that caches hold."""
@@ -285,13 +289,13 @@ class IonGas:
 
     def density(self, x: Points, u: Array, p: Array | None) -> Array:
         """Return L."""
-        xp = namespace(u)
         # Neutral ions: sum n z y is zero, and keeps small potentials from cancelling.
-        return self._sum(lambda z, y: xp.expm1(-z * y) + z * y, u)
+        return self._sum(lambda z, y: _exponential_remainder(-z * y), u)
 
     def derivative(self, x: Points, u: Array, p: Array | None) -> Derivative:
         """Return dL/du and None."""
-        return self._sum(lambda z, y: -z * namespace(u).exp(-z * y), u), None
+        # Neutral ions: sum n z is zero, and keeps small potentials from being lost beside 1.
+        return self._sum(lambda z, y: -z * namespace(u).expm1(-z * y), u), None
 
     def hessian(self, x: Points, u: Array, p: Array | None, v: Array, q: Array | None) -> Derivative:
         """Return the derivative of `derivative` along v."""
@@ -305,10 +309,18 @@ class IonGas:
         return f"IonGas(valences {self.valences}, {len(self._held)} of {self.strength.size} cells)"
 
 
+def _all_positive(numbers: Sequence[float]) -> bool:
+    """Return True for numbers above zero that are not infinite; False if one is NaN."""
+    return all(0 < n < math.inf for n in numbers)
+
+
 def _exponential_remainder(y: Array) -> Array:
-    """Return exp(y) - 1 - y, to 1e-9 of itself."""
-    xp = namespace(y)
-    return xp.where(abs(y) < 1e-3, y * y * (0.5 + y * (1 / 6 + y / 24)), xp.exp(y) - 1 - y)
+    """Return exp(y) - 1 - y, to 1e-14 of itself."""
+    xp, small = namespace(y), abs(y) < 0.1
+    inside, series = xp.where(small, y, 0.0), 0.0 * y
+    for k in range(11, 1, -1):
+        series = series * inside + 1 / math.factorial(k)
+    return xp.where(small, series * inside * inside, xp.expm1(y) - y)
 
 
 def _power_remainder(y: Array, power: float) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,21 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array, as_finite, namespace
 from sci.distributed import agreed
 from sci.errors import ConvergenceError, InvalidValueError
+from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.cg import cg, check_limits
 from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.poisson.operator import CONSISTENT, PoissonOperator
 from sci.solvers.variational.densities import has_hessian, is_split
 from sci.solvers.variational.directions import Direction, LimitedMemory, Newton, SobolevDescent
 from sci.solvers.variational.energy import Energy
-from sci.solvers.variational.metric import frozen
+from sci.solvers.variational.metric import frozen, screened
 from sci.solvers.variational.search import search
 
 __all__ = ["METHODS", "Minimum", "minimize_energy"]
 
 METHODS = ("auto", "newton", "splitting", "lbfgs", "descent")
+LEAST_CHANGE = 1e-290
+"""Changes of the energy below it are too near the least number for a line search."""
 
 
 @entry
@@ -38,11 +41,11 @@ class Minimum:
     u : (*grid) array
         Of this rank, zero outside of the fluid.
     energies : (steps + 1,) array
-        At the start and after each step: the first one is a sum over the cells, each next one adds the change along the
-        step, which is exact to rounding of the gradient.
+        At the start and after each step: the smaller one of the first and the last is a sum over the cells, the others
+        differ from it by the changes along the steps, which are exact to rounding of the gradient.
     dual_norms : (steps + 1,) array
         Of the derivative, sqrt(g' M g), dual to sqrt(u'H u): M is one cycle of multigrid for H, which is A, or for a
-        local density A with the second derivatives at the start.
+        local density A with the second derivatives at the start, or at the default start where they are smaller.
     lengths : (steps,) array
         Of the steps along their directions; 1 is a full step.
     products : (steps,) int array
@@ -103,8 +106,9 @@ def minimize_energy(
 ) -> Minimum:
     """Minimize an energy on a grid: the solution of a nonlinear elliptic equation.
 
-    Each step lowers the energy (Armijo's rule). Stops when the dual norm of the derivative is at most
-    max(rtol max(|g(u0)|, |f|), atol).
+    Each step lowers the energy (Armijo's rule). Stops when the dual norm of the derivative is at most max(rtol r, atol)
+    with r = max(|f|, min(|g(u0)|, |g(default)|)), where g(default) is the derivative at the default start: a start far
+    from the minimum does not loosen the tolerance. Where r is zero, as without f, r is |g(u0)|.
 
     Parameters
     ----------
@@ -136,7 +140,8 @@ def minimize_energy(
         On every rank.
     ConvergenceError
         With the step and the energy there: for a density that is not convex and has no `convex_hessian`, NaN in the
-        density, a derivative that is not that of the density, and an energy without a lower bound on Neumann walls.
+        density, a derivative that is not that of the density, an energy without a lower bound on Neumann walls, a
+        metric that is not positive definite, and units in which norms or changes of the energy leave float64.
 
     Notes
     -----
@@ -173,7 +178,9 @@ def minimize_energy(
         agreement.same(rtol=float(rtol), atol=float(atol), maxiter=maxiter, method=chosen, memory=memory)
         agreement.same(u0=None if u0 is None else "given", callback=None if callback is None else "given")
     u = harmonic(energy) if start is None else start
-    return _Run(energy, chosen, memory).minimize(u, (rtol, atol, maxiter), callback, started)
+    # What overflows in the float32 cycle of a metric of great contrast is refused or replaced where it is used.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Run(energy, chosen, memory, start is None).minimize(u, (rtol, atol, maxiter), callback, started)
 
 
 def _method(energy: Energy, method: str) -> str:
@@ -209,15 +216,73 @@ def _require_bound(metric: PoissonOperator, gradient: Array) -> None:
         )
 
 
+def _anchored(energies: np.ndarray, changes: list[float], last: float) -> np.ndarray:
+    """Return the energies counted from the last one, a sum over the cells, if it is smaller than the first one.
+
+    Rounding of the large energy of a far start would otherwise stay in those near the minimum.
+    """
+    if not abs(last) < abs(energies[0]):
+        return energies
+    back = np.cumsum([last, *(-change for change in reversed(changes))])
+    return np.asarray(back[::-1])
+
+
 class _Run:
     """One minimization."""
 
-    def __init__(self, energy: Energy, method: str, memory: int) -> None:
-        self.energy, self.method, self.memory = energy, method, memory
+    def __init__(self, energy: Energy, method: str, memory: int, at_default: bool) -> None:
+        self.energy, self.method, self.memory, self.at_default = energy, method, memory, at_default
         self.convex = not is_split(energy.density)
 
-    def _size(self, gradient: Array) -> float:
-        return sqrt(max(self.energy.total(gradient, self.dual @ gradient), 0.0))
+    def _dual(self, metric: Multigrid, u: Array) -> Multigrid:
+        """Return the metric of the norms, for the one at the start; collective.
+
+        Of a local density the second derivatives at the default start count where they are smaller: those of a far
+        start would hide the gradient of the cells in which they are large.
+        """
+        energy = self.energy
+        if not energy.local:
+            return metric if energy.A.singular else Multigrid(energy.A)
+        if self.at_default or not has_hessian(energy.density):
+            return metric
+        default = harmonic(energy)
+        here, there = (
+            energy.A.grid.largest(float(energy.second_derivative(v, convex=not self.convex).max()))
+            for v in (u, default)
+        )
+        smaller = there < here and (there > 0 or not energy.A.singular)
+        return screened(energy, default) if smaller else metric
+
+    def _size(self, gradient: Array, where: str) -> float:
+        """Return the dual norm, scaled by the largest entry so that no square leaves the range of float64."""
+        largest = self.energy.A.grid.largest(float(abs(gradient).max()))
+        if not np.isfinite(largest):
+            raise ConvergenceError(f"{where}: the derivative of the energy holds {largest}; expected other units")
+        if largest == 0:
+            return 0.0
+        unit = power_of_two(largest)
+        scaled = gradient / unit
+        square = self.energy.total(scaled, self.dual @ scaled)
+        if not 0 < square < inf:
+            raise ConvergenceError(
+                f"{where}: g'M g is {square:.3g} for a derivative g of size {largest:.3g}, and the multigrid M is not "
+                "positive definite: expected coefficients of less contrast, or a start with smoother gradients"
+            )
+        size = unit * sqrt(square)
+        if not 0 < size < inf:
+            raise ConvergenceError(f"{where}: the dual norm of the derivative is {size}; expected other units")
+        return size
+
+    def _reference(self, size: float) -> float:
+        """Return the norm that rtol is a part of, for that of the derivative at the start; collective."""
+        source = self._size(self.energy.source, "source")
+        if size <= source or self.at_default:
+            return max(size, source)
+        try:
+            default = self._size(self.energy.gradient(harmonic(self.energy)), "default start")
+        except ConvergenceError:
+            return size
+        return max(source, min(size, default)) or size
 
     def _direction(self, metric: Multigrid) -> Direction:
         if self.method == "descent":
@@ -235,11 +300,11 @@ class _Run:
             raise ConvergenceError(f"step 0: the energy of the start is {value}; expected a start with a finite energy")
         gradient = energy.gradient(u)
         metric = frozen(energy, u)
-        self.dual = metric if energy.local or energy.A.singular else Multigrid(energy.A)
+        self.dual = self._dual(metric, u)
         _require_bound(metric.A, gradient)
-        norms, energies = [self._size(gradient)], [value]
-        lengths, products = list[float](), list[int]()
-        target = max(rtol * max(norms[0], self._size(energy.source)), atol)
+        norms, energies = [self._size(gradient, "step 0")], [value]
+        lengths, products, changes = list[float](), list[int](), list[float]()
+        target = max(rtol * self._reference(norms[0]), atol)
         direction: Direction | None = None
         while norms[-1] > target and len(lengths) < maxiter:
             try:
@@ -254,7 +319,8 @@ class _Run:
             direction.moved(step, new - gradient)
             gradient = new
             energies.append(energies[-1] + change)
-            norms.append(self._size(gradient))
+            changes.append(change)
+            norms.append(self._size(gradient, f"step {len(lengths) + 1}"))
             lengths.append(self.length)
             products.append(direction.products - before)
             if callback is not None:
@@ -262,7 +328,7 @@ class _Run:
                     callback(u)
         return Minimum(
             u,
-            np.array(energies),
+            _anchored(np.array(energies), changes, energy(u)),
             np.array(norms),
             np.array(lengths, dtype=np.float64),
             np.array(products, dtype=np.int64),
@@ -292,6 +358,11 @@ class _Run:
         energy = self.energy
         slope = energy.total(gradient, d)
         where = f"step {number}, energy {value:.10g}"
+        if slope == 0 or not LEAST_CHANGE < abs(slope) < inf:
+            raise ConvergenceError(
+                f"{where}: the slope along the direction is {slope:.3g}, and changes of the energy leave the range of "
+                "float64; expected other units of u or of the energy, or a larger rtol"
+            )
         if not slope < 0:
             raise ConvergenceError(
                 f"{where}: the slope along the direction is {slope:.3g}; expected a negative one: use a larger rtol"
@@ -308,7 +379,8 @@ class _Run:
         if step.length == 0:
             raise ConvergenceError(
                 f"{where}: {step.trials} trials along a direction of slope {slope:.3g} did not lower the energy; "
-                "expected the derivative of the density, and an rtol above rounding"
+                "expected the derivative of the density, and an rtol above rounding; for a high power of the gradient "
+                "raise the regularization, or start from the minimum for a smaller power"
             )
         self.length = step.length
         return step.length * d, step.change

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def search(slope: float, remainder: Callable[[float], float], *, refine: bool) -
     """Return a step t with E(u + t d) - E(u) <= 1e-4 t slope.
 
     The first trial is t = 1, the next ones the minimum of the parabola through the last trial, between a tenth and a
-    half of it.
+    half of it; after ten trials of infinite energy a ten-thousandth of it.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ def search(slope: float, remainder: Callable[[float], float], *, refine: bool) -
         if change <= ARMIJO * t * slope:
             break
         best = -slope * t * t / (2 * rest) if rest > 0 else 0.5 * t
-        t = min(max(best, 0.1 * t), 0.5 * t)
+        far = not math.isfinite(rest) and trials > 10
+        t = min(max(best, (1e-4 if far else 0.1) * t), 0.5 * t)
     else:
         return Step(0.0, 0.0, 0.0, trials)
     if refine and rest > 0:

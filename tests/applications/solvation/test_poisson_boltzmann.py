@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
 from math import exp, pi
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy.integrate import solve_bvp
 
 from sci.applications import Electrolyte, poisson_boltzmann, reaction_field
-from sci.applications.solvation.poisson_boltzmann import PER_LITER
+from sci.applications.solvation.poisson_boltzmann import PER_LITER, _osmotic
 from sci.errors import InvalidValueError, ShapeError
 from sci.potentials import Particles
 
@@ -180,3 +181,11 @@ def test_repr():
     found = poisson_boltzmann(_ion(1.0), [2.0], cells=16)
     assert repr(found).startswith("PoissonBoltzmann(energy -0.")
     assert "0.15 mol/L, 16x16x16 cells" in repr(found)
+
+
+@pytest.mark.parametrize("y", [1e-80, -1e-16, 1e-9, 1e-3, -0.299, 0.301, -2.0, 5.0])
+def test_the_osmotic_part_of_small_potentials_keeps_every_digit(y):
+    with localcontext() as context:
+        context.prec = 400
+        exact = float(1 + Decimal(y) * Decimal(y).exp() / 2 - Decimal(y).exp() + Decimal(y) / 2)
+    assert _osmotic(np.array([y]))[0] == pytest.approx(exact, rel=1e-13)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from sci.errors import ConvergenceError
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import ArrayVectors
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import iterate, positive
+from sci.solvers.krylov.iteration import BreakdownError, iterate, positive
 
 MATRIX = np.diag(np.linspace(1, 9, 30)) + 0.5 * np.eye(30, k=1) + 0.5 * np.eye(30, k=-1)
 B = np.random.default_rng(0).normal(size=30)
@@ -64,3 +66,13 @@ def test_powers_of_two_have_inverses(size):
     assert 0 < 1 / unit < np.inf
     if 1e-300 < size < 1e300:
         assert 0.5 <= size / unit <= 1
+
+
+@pytest.mark.parametrize("value", [-2.0, 0.0, np.nan, np.inf])
+def test_a_breakdown_names_the_operator_and_the_number(value):
+    with pytest.raises(BreakdownError, match="r'M r is") as caught:
+        positive(value, "M", "r", 3)
+    assert caught.value.name == "M"
+    np.testing.assert_equal(caught.value.value, value)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.name, str(again)) == ("M", str(caught.value))

@@ -7,7 +7,7 @@ import pytest
 from variational_cases import energies
 
 from sci.errors import ConvergenceError
-from sci.solvers import DoubleWell, Energy, PLaplacian, PoissonOperator
+from sci.solvers import DoubleWell, Energy, IonGas, PLaplacian, PoissonOperator
 from sci.solvers.variational.densities import has_hessian, is_split
 from sci.solvers.variational.directions import LOOSEST, LOOSEST_LOCAL, LimitedMemory, Newton, SobolevDescent
 from sci.solvers.variational.metric import frozen
@@ -49,6 +49,41 @@ def test_limited_memory_takes_the_last_step_to_the_last_change():
         direction.moved(step, change)
         np.testing.assert_allclose(direction(u, change, 1.0, 0.0), -step, atol=1e-10)
         direction._steps = 0  # the test asks more often than the memory is renewed
+
+
+class _Bad:
+    """A metric that is not definite: minus one."""
+
+    def __init__(self, A):
+        self.A, self.shape, self.dtype = A, A.shape, A.dtype
+
+    def matvec(self, r):
+        return -r
+
+    __matmul__ = __call__ = matvec
+
+
+@pytest.mark.parametrize("density", [PLaplacian(3.0), IonGas(np.ones((8, 9)))], ids=repr)
+def test_where_the_metric_is_not_definite_the_diagonal_takes_its_place(density):
+    energy = Energy(PoissonOperator(np.ones((8, 9), bool)), density, f=np.ones((8, 9)), diffusion=1.0)
+    u = np.random.default_rng(5).normal(size=(8, 9))
+    gradient, metric = energy.gradient(u), frozen(energy, u)
+    bad = _Bad(metric.A)
+    newton = Newton(energy, bad, False)
+    d = newton(u, gradient, 1.0, 0.0)
+    asked = LOOSEST_LOCAL if energy.local else LOOSEST
+    assert np.linalg.norm(energy.hessian(u)(d) + gradient) <= 1.01 * asked * np.linalg.norm(gradient)
+    for direction in (SobolevDescent(energy, bad), LimitedMemory(energy, bad, 3)):
+        np.testing.assert_allclose(direction(u, gradient, 1.0, 0.0), -gradient / metric.A.diagonal)
+
+
+def test_nan_in_the_hessian_is_no_sign_of_an_energy_that_is_not_convex():
+    energy = Energy(PoissonOperator(np.ones((8, 9), bool)), PLaplacian(3.0), f=np.ones((8, 9)))
+    u = np.random.default_rng(5).normal(size=(8, 9))
+    newton = Newton(energy, frozen(energy, u), False)
+    energy.density.hessian = lambda x, u, p, v, q: (0 * u, np.nan * q)
+    with pytest.raises(ConvergenceError, match="tells nothing of the energy"):
+        newton(u, energy.gradient(u), 1.0, 0.0)
 
 
 def test_newton_without_a_splitting_names_the_energy():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -48,6 +49,20 @@ def test_weak_potentials_have_the_screening_of_any_ions():
         assert gas.derivative((), u, None)[0][0] == pytest.approx(3e-5, rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-150, 1e-17, 1e-9, 1e-3, 0.0999, 0.1001, 1.0])
+def test_ions_at_small_potentials_keep_every_digit(size):
+    u = np.array([size, -size])
+    gas = IonGas(np.ones(2))
+    with localcontext() as context:
+        context.prec = 400
+        exact = [(Decimal(float(y)).exp() + (-Decimal(float(y))).exp()) / 2 - 1 for y in u]
+        slopes = [(Decimal(float(y)).exp() - (-Decimal(float(y))).exp()) / 2 for y in u]
+        exact, slopes = [float(y) for y in exact], [float(y) for y in slopes]
+    np.testing.assert_allclose(gas.density((), u, None), exact, rtol=1e-14)
+    np.testing.assert_allclose(gas.derivative((), u, None)[0], slopes, rtol=1e-15)
+    np.testing.assert_allclose(gas.remainder((), 0 * u, None, u, None), exact, rtol=1e-14)
+
+
 def test_double_well_splits_into_convex_and_concave():
     well, u, v = DoubleWell(2.0), np.linspace(-2, 2, 9), np.ones(9)
     rest = well.convex_hessian((), u, None, v, None)[0] - well.hessian((), u, None, v, None)[0]
@@ -69,6 +84,10 @@ def test_double_well_splits_into_convex_and_concave():
         (lambda: IonGas(np.ones(3), valences=(1, -2)), InvalidValueError, "net charge"),
         (lambda: IonGas(np.ones(3), valences=(1, 0)), InvalidValueError, "valences"),
         (lambda: IonGas(np.full(3, np.nan)), InvalidValueError, "strength"),
+        (lambda: IonGas(np.ones(3), np.nan), InvalidValueError, "shift is nan"),
+        (lambda: IonGas(np.ones(3), -np.inf), InvalidValueError, "shift is -inf"),
+        (lambda: IonGas(np.ones(3), numbers=(np.inf, np.inf)), InvalidValueError, "numbers"),
+        (lambda: IonGas(np.ones(3), numbers=(1.0, np.nan)), InvalidValueError, "numbers"),
     ],
 )
 def test_wrong_parameters_are_refused(make, error, match):

@@ -325,3 +325,89 @@ def test_energies_without_hessian_go_by_lbfgs():
     with pytest.raises(InvalidValueError, match="no hessian"):
         minimize_energy(Energy(BOX, _Weighted()), method="newton")
     assert minimize_energy(Energy(BOX, _Weighted())).method == "lbfgs"
+
+
+@pytest.mark.parametrize("size", [1e-130, 1e-30, 1e-16, 1e-12, 1e-9])
+def test_tiny_potentials_are_those_of_the_linear_equation(size):
+    f = np.random.default_rng(0).normal(size=(12, 12))
+    found = minimize_energy(Energy(BOX, IonGas(np.full((12, 12), 5.0)), f=size * f, diffusion=1.0))
+    assert found.converged
+    matrix = np.stack([(BOX @ e.reshape(12, 12)).ravel() for e in np.eye(144)]) + 5 * np.eye(144)
+    np.testing.assert_allclose(found.u / size, np.linalg.solve(matrix, f.ravel()).reshape(12, 12), atol=1e-9)
+
+
+@pytest.mark.parametrize(("power", "least", "size"), [(10, 1e17, 1e180), (4, 1e-60, 1e-170)])
+def test_gradients_whose_squares_leave_the_range_are_no_obstacle(power, least, size):
+    energy = Energy(BOX, PLaplacian(power, regularization=least), f=size * np.ones((12, 12)))
+    found = minimize_energy(energy)
+    assert found.converged
+    assert found.iterations > 0
+    assert abs(energy.gradient(found.u)).max() < 1e-6 * size
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-170])
+@pytest.mark.parametrize("density", [PLaplacian(2.0), IonGas(np.ones((12, 12)))], ids=repr)
+def test_changes_of_the_energy_out_of_range_are_refused(density, size):
+    with pytest.raises(ConvergenceError, match=r"step 1, energy .*leave the range of float64"):
+        minimize_energy(Energy(BOX, density, f=size * np.ones((12, 12)), diffusion=1.0))
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1e160])
+def test_the_unit_of_the_energy_changes_nothing(unit):
+    ones = np.ones((12, 12))
+    plain = minimize_energy(Energy(BOX, IonGas(3 * ones), f=30 * ones, diffusion=1.0))
+    found = minimize_energy(Energy(BOX, IonGas(3 * unit * ones), f=30 * unit * ones, diffusion=unit))
+    assert found.converged
+    np.testing.assert_allclose(found.u, plain.u, rtol=1e-7)
+
+
+def test_a_derivative_that_is_not_finite_is_refused():
+    class Steep(_Well):
+        def derivative(self, x, u, p):
+            return np.full(u.shape, np.inf), None
+
+    with pytest.raises(ConvergenceError, match="step 0: the derivative of the energy holds inf"):
+        minimize_energy(Energy(BOX, Steep(1.0), diffusion=1.0), np.full((12, 12), 0.5), method="lbfgs")
+
+
+@pytest.mark.parametrize("method", ["newton", "lbfgs"])
+def test_coefficients_of_great_contrast_are_no_sign_of_an_energy_that_is_not_convex(method):
+    A = PoissonOperator(np.ones((63, 3), bool), 1 / 64, ("dirichlet", "periodic"))
+    energy = Energy(A, PLaplacian(6.0, regularization=1e-6), f=np.ones((63, 3)))
+    found = minimize_energy(energy, method=method)
+    assert found.converged
+    # Each cell of the line: |u'|^4 u' falls from 1/2 to -1/2.
+    flux = 0.5 - (np.arange(64) + 0.5) / 64
+    slope = np.sign(flux) * abs(flux) ** 0.2
+    np.testing.assert_allclose(found.u[:, 1], (np.cumsum(slope) / 64)[:-1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("power", "least"), [(20.0, 1e-6), (20.0, 1e-9), (10.0, 1e-9)])
+def test_high_powers_of_a_tiny_regularization_are_reached_from_zero(power, least):
+    found = minimize_energy(Energy(BOX, PLaplacian(power, regularization=least), f=np.ones((12, 12))))
+    assert found.converged
+    easy = minimize_energy(Energy(BOX, PLaplacian(power, regularization=1e-2), f=np.ones((12, 12))))
+    assert found.energy == pytest.approx(easy.energy, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e8])
+@pytest.mark.parametrize("method", ["newton", "lbfgs"])
+def test_a_far_start_does_not_loosen_the_tolerance(method, size):
+    energy = Energy(BOX, PLaplacian(4.0), f=np.ones((12, 12)))
+    near = minimize_energy(energy)
+    far = minimize_energy(energy, size * np.random.default_rng(0).normal(size=(12, 12)), method=method, maxiter=400)
+    assert far.converged
+    assert far.dual_norms[-1] <= 1e-8 * near.dual_norms[0] * (1 + 1e-6)
+    np.testing.assert_allclose(far.u, near.u, atol=1e-5)
+    assert far.energy == pytest.approx(near.energy, rel=1e-6)
+    assert far.energy == pytest.approx(energy(far.u), rel=1e-9)
+
+
+def test_a_far_start_of_ions_is_held_to_the_norm_of_the_default_start():
+    energy = Energy(BOX, IonGas(np.ones((12, 12))), f=np.ones((12, 12)), diffusion=1.0)
+    near, start = minimize_energy(energy), np.zeros((12, 12))
+    start[:6] = 100.0
+    far = minimize_energy(energy, start, maxiter=400)
+    assert far.converged
+    assert far.dual_norms[-1] <= 1e-8 * near.dual_norms[0] * (1 + 1e-6)
+    np.testing.assert_allclose(far.u, near.u, atol=1e-8)
