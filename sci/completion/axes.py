@@ -32,7 +32,7 @@ class Axis:
     Raises
     ------
     InvalidValueError
-        If places are not ascending, or not finite.
+        If places are not ascending, or not finite, or their range is not.
 
     Examples
     --------
@@ -53,6 +53,11 @@ class Axis:
             raise ShapeError(f"axis {self.name}: places of shape {self.places.shape}; expected (n,) with n at least 1")
         if len(self.places) > 1 and not (self.places[1:] > self.places[:-1]).all():
             raise InvalidValueError(f"axis {self.name}: the places do not ascend; pass numpy.unique of them")
+        if self.is_ordered and not self.places[-1] / 2 - self.places[0] / 2 <= np.finfo(float).max / 2:
+            raise InvalidValueError(
+                f"axis {self.name}: the range from {self.places[0]:g} to {self.places[-1]:g} overflows float64; pass "
+                "smaller coordinates, in another unit"
+            )
 
     def __len__(self) -> int:
         return len(self.places)
@@ -156,6 +161,8 @@ def as_column(column: Any, name: str, ordered: bool | None = None) -> np.ndarray
     column = to_host(column) if is_device_array(column) else np.asarray(column)
     if column.dtype.kind == "O" and all(isinstance(item, str) for item in column.ravel()):
         column = column.astype(str)
+    if ordered is not None and not column.size:  # an empty list is of no kind
+        column = column.astype(float if ordered else str)
     is_name = column.dtype.kind == "U"
     if ordered is not None and is_name == ordered:
         given, wanted = ("names", "numbers") if is_name else ("numbers", "names of categories")

@@ -139,7 +139,7 @@ def observe(
         _check_lengths(columns, values)
         extents = [None] * len(columns) if shape is None else _checked_shape(columns, shape)
         kinds = {name: column.dtype.kind for name, column in columns.items()}
-        agreement.same(axes=kinds, shape=None if shape is None else list(shape))
+        agreement.same(axes=list(kinds.items()), shape=None if shape is None else list(shape))
         agreement.gather(len(values))
     n_entries = int(agreement.table.sum())
     if n_entries < _FEWEST * len(columns):

@@ -90,6 +90,23 @@ def test_ranks_hold_the_entries_of_one_process_each_cell_once(size: int) -> None
     assert sum(map(len, cells)) == len(set.union(*cells))
 
 
+def test_axes_in_another_order_on_a_rank_are_refused_on_all() -> None:
+    def body(comm: ThreadComm) -> str:
+        names = ("a", "b") if comm.Get_rank() == 0 else ("b", "a")
+        with pytest.raises(InvalidValueError) as caught:
+            observe({name: INDEX[:, "ab".index(name)] for name in names}, VALUES, comm=comm)
+        return str(caught.value)
+
+    assert all(re.search("axes differs between ranks", text) for text in on_ranks(3, body))
+
+
+def test_a_range_that_overflows_is_refused_by_name() -> None:
+    x = np.array([-1e308, 0.0, 5e307, 1e308])
+    with pytest.raises(InvalidValueError, match=r"axis a: the range from -1e\+308 to 1e\+308 overflows"):
+        observe({"a": x, "b": np.arange(4)}, np.arange(4.0))
+    assert observe({"a": x / 2, "b": np.arange(4)}, np.arange(4.0)).shape == (4, 4)
+
+
 def test_a_fault_on_one_rank_is_an_error_on_all() -> None:
     def body(comm: ThreadComm) -> str:
         values = VALUES if comm.Get_rank() else VALUES * np.nan

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.special import gammaln
 
 from sci.completion.functional.prediction import LEVELS
 from sci.completion.observations import Observations
@@ -11,6 +14,10 @@ from sci.distributed import Comm, allreduce_max, allreduce_sum
 __all__ = ["local_noise", "residual_quantiles"]
 
 _ROUNDS = 30
+_STRENGTHS = tuple(2.0**-n for n in range(-2, 9))
+"""Of weights that differ: 1/a of their prior Gamma(a, a)."""
+_REFERENCE = int(np.searchsorted(LEVELS, 0.9 - 1e-9))
+"""Number of the level at which new places are to be covered as the others are."""
 _MOST_LEVERAGE = 0.9
 _BISECTIONS = 60
 
@@ -20,25 +27,67 @@ def left_out(residuals: np.ndarray, variance: np.ndarray, noise: float) -> np.nd
     return np.asarray(residuals / (1 - np.minimum(variance / noise, _MOST_LEVERAGE)))
 
 
-def local_noise(observations: Observations, residuals: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
+def local_noise(observations: Observations, residuals: np.ndarray) -> tuple[float, tuple[np.ndarray, ...], np.ndarray]:
     """Return s and weights w_k with the noise variances s / prod_k w_k[i_k] that fit residuals best (collective).
 
-    Each weight has a Gamma(1, 1) prior, in turn set to its posterior mean.
+    Third comes the noise variance of each of this rank's entries from weights in which the entry itself has no part: no
+    residual can make its own noise large. Each weight has a Gamma(a_k, a_k) prior and is in turn set to its posterior
+    mean; a_k is the most likely one of a few, infinity among them: weights are 1 where one noise for all explains the
+    residuals as well. Weights are in units of that of a place without entries, whose noise covers residuals as often
+    as the noise of the others.
     """
     comm, counts = observations.comm, observations.weights
-    squares, columns = counts * residuals**2, observations.index.T
+    single, columns = residuals**2, observations.index.T
+    squares = counts * single
     numbers = [_per_place(counts, k, observations) for k in range(len(observations.axes))]
     weights = [np.ones(n) for n in observations.shape]
+    spreads, strengths = [np.zeros(n) for n in observations.shape], np.zeros(len(weights))
     per_entry: np.ndarray = np.ones_like(squares)
     scale = _mean(squares, observations.n_entries, comm)
     for _ in range(_ROUNDS):
         for k, column in enumerate(columns):
             others = per_entry / weights[k][column]
-            spread = _per_place(squares * others / scale, k, observations)
-            weights[k] = (1 + 0.5 * numbers[k]) / (1 + 0.5 * spread)
+            spreads[k] = _per_place(squares * others, k, observations) / scale
+            strengths[k] = _most_likely(numbers[k], spreads[k])
+            weights[k] = _weight(strengths[k], numbers[k], spreads[k])
             per_entry = others * weights[k][column]
         scale = _mean(squares * per_entry, observations.n_entries, comm)
-    return scale, tuple(weights)
+    apart = []
+    for k, column in enumerate(columns):
+        rest = spreads[k][column] - single * per_entry / weights[k][column] / scale
+        apart.append(_weight(strengths[k], numbers[k][column] - 1, np.maximum(rest, 0.0)))
+    units = _of_new_places(observations, residuals, apart)
+    own = (np.where(n > 0, weight / unit, 1.0) for n, weight, unit in zip(numbers, weights, units))
+    return scale / float(np.prod(units)), tuple(own), scale / np.prod(apart, axis=0)
+
+
+def _weight(strength: float, numbers: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return posterior means of weights, `strength` being 1/a."""
+    return np.asarray((1 + 0.5 * strength * numbers) / (1 + 0.5 * strength * spread))
+
+
+def _most_likely(numbers: np.ndarray, spread: np.ndarray) -> float:
+    """Return the 1/a under which squares that add up to `spread` at places are most likely; 0 for one noise for all."""
+    best, found = float(-0.5 * spread.sum()), 0.0
+    for strength in _STRENGTHS:
+        a = 1 / strength
+        terms = gammaln(a + 0.5 * numbers) - gammaln(a) - 0.5 * numbers * np.log(a)
+        evidence = float((terms - (a + 0.5 * numbers) * np.log1p(0.5 * strength * spread)).sum())
+        if evidence > best:
+            best, found = evidence, strength
+    return found
+
+
+def _of_new_places(observations: Observations, residuals: np.ndarray, apart: Sequence[np.ndarray]) -> list[float]:
+    """Return the weight of a place without entries along each axis: residuals are covered as often (collective)."""
+
+    def typical(parts: Sequence[np.ndarray]) -> float:
+        ratios = np.abs(residuals) * np.sqrt(np.prod(parts, axis=0))
+        found = residual_quantiles(ratios, observations.weights, observations.n_entries, observations.comm)
+        return max(float(found[_REFERENCE]), float(np.finfo(float).tiny))
+
+    whole, ones = typical(apart), np.ones_like(residuals)
+    return [(whole / typical([*apart[:k], ones, *apart[k + 1 :]])) ** 2 for k in range(len(apart))]
 
 
 def _per_place(values: np.ndarray, k: int, observations: Observations) -> np.ndarray:

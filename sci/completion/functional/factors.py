@@ -15,6 +15,8 @@ _STEP = np.log(1.6)
 _TRIALS = 3
 _SHORTEST, _LONGEST = 0.3, 10.0
 """Bounds of length scales: of the median spacing, and of the range."""
+_FARTHEST = 1e6
+"""Points whose distance from the range is beyond all correlations: many times the longest length scale."""
 _FIRST_MOVE, _EVERY = 1, 2
 _SILENT = 1e-12
 """Prior variance at which a component is as good as absent."""
@@ -33,11 +35,17 @@ def packed_moments(u: np.ndarray, covariance: np.ndarray | None = None, free: np
     return np.asarray(packed)
 
 
-def points_of(axis: Axis) -> np.ndarray:
-    """Return the coordinates of an axis in units of its range; numbers of the categories where there are none."""
+def points_of(axis: Axis, places: np.ndarray | None = None) -> np.ndarray:
+    """Return places, by default those of an axis, in units of its range from its start; numbers of its categories.
+
+    Places that are farther away than correlations reach are moved to where they no longer do.
+    """
     if not axis.is_ordered:
         return np.arange(float(len(axis)))
-    return np.asarray((axis.places - axis.places[0]) / (axis.places[-1] - axis.places[0]))
+    low, high = axis.places[0], axis.places[-1]
+    with np.errstate(over="ignore"):
+        points = ((axis.places if places is None else places) - low) / (high - low)
+    return np.asarray(np.clip(points, -_FARTHEST, _FARTHEST))
 
 
 class Factor:

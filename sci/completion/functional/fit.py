@@ -84,7 +84,7 @@ def functional_cp(
 
     Averaging the restarts takes away a part of the error of each, and the spread between them is part of the deviation:
     that of a mean-field posterior alone is too small. The intervals of `Prediction` are calibrated with residuals
-    e / (1 - leverage) afterwards, with a noise that differs from place to place.
+    e / (1 - leverage) afterwards, with a noise that differs from place to place where the entries tell so.
 
     Components of no more than the rank of the field often stick: pass more, and relevance takes the rest away. Where
     factors are independent from place to place the bound still rises at the default of sweeps: a `maxiter` of some
@@ -182,13 +182,12 @@ def _run(fit: Variational, maxiter: int, tol: float) -> np.ndarray:
 def calibrated(model: Field, observations: Observations) -> Field:
     """Return a model whose noise and quantiles are those of the residuals of its entries (collective)."""
     mean, within, between = model.entries(observations.index)
-    residuals = left_out(observations.standardized - mean, within, float(model.noise.mean()))
-    scale, weights = local_noise(observations, residuals)
-    noise = np.full(len(residuals), scale)
-    for k, weight in enumerate(weights):
-        noise /= weight[observations.index[:, k]]
-    ratios = np.abs(residuals) / np.sqrt(noise + within + between)
+    fitted = observations.standardized - mean
+    residuals = left_out(fitted, within, float(model.noise.mean()))
+    # Their product is the noise alone: the error of the field adds to the one as it takes from the other.
+    noise, weights, apart = local_noise(observations, np.sqrt(np.abs(fitted * residuals)))
+    ratios = np.abs(residuals) / np.sqrt(apart + within + between)
     quantiles = residual_quantiles(ratios, observations.weights, observations.n_entries, observations.comm)
     squares = allreduce_sum(np.array([(observations.weights * residuals**2).sum()]), observations.comm)[0]
     rms = model.scale * float(np.sqrt(squares / observations.n_entries))
-    return model.calibrated(scale, weights, quantiles, rms)
+    return model.calibrated(noise, weights, quantiles, rms)

@@ -81,9 +81,11 @@ class FunctionalCP(FunctionalField):
         """Return means (q, B R) and packed second moments (q, B T) of the factors of an axis."""
         free = self.components.along(k)[0]
         mean, covariance = self.factors[k].at(places)
-        u: np.ndarray = np.ones((len(places), len(self.noise), self.components.n_components))
+        restarts, r = len(self.noise), self.components.n_components
+        u: np.ndarray = np.ones((len(places), restarts, r))
         u[..., free] = mean
-        return u.reshape(len(places), -1), packed_moments(u, covariance, free).reshape(len(places), -1)
+        packed = packed_moments(u, covariance, free)
+        return u.reshape(-1, restarts * r), packed.reshape(-1, restarts * packed.shape[-1])
 
     def _combined(self, tables: Tables, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean of the standardized field at rows of the tables, and its variance within and between restarts."""

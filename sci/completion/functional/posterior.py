@@ -94,8 +94,7 @@ class FunctionalFactor:
         else:
             places, inverse = np.unique(np.concatenate([self.axis.places, column]), return_inverse=True)
             inverse = inverse.ravel()[len(self.axis) :]
-            low, high = self.axis.places[0], self.axis.places[-1]
-            points = (places - low) / (high - low)
+            points = points_of(self.axis, places)
         known = np.searchsorted(places, self.axis.places)
         precision: np.ndarray = np.zeros((len(places), *self.precision.shape[1:]))
         information: np.ndarray = np.zeros((len(places), *self.information.shape[1:]))

@@ -24,6 +24,8 @@ def test_packed_moments_are_the_second_moments() -> None:
 def test_points_are_in_units_of_the_range() -> None:
     np.testing.assert_array_equal(points_of(Axis("x", np.array([2.0, 3.0, 6.0]))), [0, 0.25, 1])
     np.testing.assert_array_equal(points_of(Axis("x", np.array(["a", "b"]))), [0, 1])
+    far = points_of(Axis("x", np.array([0.0, 1e-3])), np.array([-1e308, 5e-4, 1e308]))
+    np.testing.assert_array_equal(far, [-1e6, 0.5, 1e6])
 
 
 @pytest.mark.parametrize("smoothness", [0.5, 1.5, 2.5, 0.0])

@@ -33,6 +33,32 @@ def test_a_tensor_of_sinusoids_is_completed_with_error_bars() -> None:
     assert 0.6 < z < 1.6
 
 
+def _field(x: np.ndarray) -> np.ndarray:
+    return np.sin(6 * x[:, 0]) + np.cos(5 * x[:, 1])
+
+
+@pytest.mark.parametrize(("places", "entries"), [(150, 150), (38, 152), (20, 600)])
+def test_intervals_hold_what_they_say_at_sparse_and_dense_places(places: int, entries: int) -> None:
+    """The mean over seeds, for 1, 4 and 30 entries a place, at new places and at those of the entries."""
+    covered, noises = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        along = np.sort(rng.uniform(0, 1, (2, places)), axis=1)
+        of_entry = [rng.permutation(np.arange(entries) % places) for _ in range(2)]
+        x = np.stack([axis[i] for axis, i in zip(along, of_entry)], axis=1)
+        model = functional_cp(observe(x, _field(x) + 0.1 * rng.normal(size=entries)), restarts=2)
+        for asked in (rng.uniform(0, 1, (3000, 2)), np.repeat(x, 3000 // entries, axis=0)):
+            found = model.predict(asked)
+            low, high = found.interval(0.9)
+            fresh = _field(asked) + 0.1 * rng.normal(size=len(asked))
+            covered.append(((fresh >= low) & (fresh <= high)).mean())
+            noises.append(found.noise.mean())
+    means = np.reshape(covered, (4, 2)).mean(axis=0)
+    assert (means > 0.86).all()
+    assert (means < 0.94).all()
+    assert abs(np.mean(noises) - 0.1) < 0.012
+
+
 @pytest.mark.parametrize("shape", [(40, 30), (6, 7, 5, 6), (4, 5, 4, 4, 4), (3, 4, 3, 4, 3, 3)])
 def test_any_number_of_axes(shape: tuple[int, ...]) -> None:
     truth = sinusoids(shape, 0.5, 0.1, seed=2)
