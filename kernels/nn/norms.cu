@@ -5,6 +5,12 @@
 // memory is the limit. Rows of several channels are groups: with `members` channels a row, each has n / members numbers.
 #include "nn/rows.h"
 
+// What T(mean) lost of a mean, in units of 1 / factor: the mean of a row enters results with all its digits.
+template <typename T>
+SCI_DEVICE T rest_of(const double mean, const T factor) {
+    return T(mean - double(T(mean))) * factor;
+}
+
 // unit = (x - mean) / sqrt(mean((x - mean)^2) + eps) in every row, and the inverse root; mean = 0 unless CENTERED.
 // Instances: <float|double, false|true>
 template <typename T, bool CENTERED>
@@ -16,11 +22,9 @@ SCI_KERNEL standardize(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, T* __res
             if (row >= rows) break;
             const T* const from = x + row * n;
             T* const to = unit + row * n;
-            const Moments found =
-                CENTERED ? moments_of(from, n)
-                         : Moments{0, double(mean_of<T>(n, [=](const i64 k) { return from[k] * from[k]; }))};
-            const T mean = T(found.mean), scale = 1 / sqrt(T(found.square) + T(eps));
-            for_each(0, n, [=](const i64 k) { to[k] = (from[k] - mean) * scale; });
+            const Moments found = moments_of<T, CENTERED>(from, n, eps);
+            const T mean = T(found.mean), scale = inverse_root<T>(found, eps), rest = rest_of(found.mean, scale);
+            for_each(0, n, [=](const i64 k) { to[k] = (from[k] - mean) * scale - rest; });
             inverse[row] = scale;  // every lane writes the same number
         }
     }
@@ -55,9 +59,9 @@ SCI_KERNEL row_moments(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, double* 
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r;
             if (row >= rows) break;
-            const Moments found = moments_of(x + row * n, n);
+            const Moments found = moments_of<T, true>(x + row * n, n, 0);
             mean[row] = found.mean;
-            square[row] = found.square;
+            square[row] = found.square / found.scale / found.scale;
         }
     }
 }
@@ -67,26 +71,26 @@ SCI_KERNEL row_moments(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, double* 
 template <typename T, bool ADDED>
 SCI_KERNEL norm_relu(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, const T* __restrict__ added /*[others, m]*/,
                      const T* __restrict__ weight /*[channels]*/, const T* __restrict__ bias /*[channels]*/,
-                     T* __restrict__ y /*[rows, n]*/, T* __restrict__ mean /*[rows]*/,
+                     T* __restrict__ y /*[rows, n]*/, double* __restrict__ mean /*[rows]*/,
                      T* __restrict__ inverse /*[rows]*/, const i64 rows, const i64 n, const i64 channels,
                      const i64 members, const double slope, const double eps) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r, first = row * members % channels, length = n / members;
             if (row >= rows) break;
-            const Moments found = moments_of(x + row * n, n);
-            const T center = T(found.mean), scale = 1 / sqrt(T(found.square) + T(eps)), leak = T(slope);
+            const Moments found = moments_of<T, true>(x + row * n, n, eps);
+            const T center = T(found.mean), scale = inverse_root<T>(found, eps), leak = T(slope);
             for (i64 c = 0; c < members; ++c) {
                 const i64 at = row * n + c * length;
                 const T *const from = x + at, *const more = added + (ADDED ? at : 0);
                 T* const to = y + at;
-                const T factor = weight[first + c] * scale, shift = bias[first + c];
+                const T factor = weight[first + c] * scale, shift = bias[first + c] - rest_of(found.mean, factor);
                 for_each(0, length, [=](const i64 k) {
                     const T value = (from[k] - center) * factor + shift + (ADDED ? more[k] : T(0));
                     to[k] = value > 0 ? value : leak * value;
                 });
             }
-            mean[row] = center;
+            mean[row] = found.mean;
             inverse[row] = scale;
         }
     }
@@ -97,7 +101,7 @@ SCI_KERNEL norm_relu(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, const T* _
 template <typename T, bool ADDED>
 SCI_KERNEL norm_relu_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, const T* __restrict__ x /*[rows, n]*/,
                          const T* __restrict__ y /*[rows, n]*/, const T* __restrict__ weight /*[channels]*/,
-                         const T* __restrict__ mean /*[rows]*/, const T* __restrict__ inverse /*[rows]*/,
+                         const double* __restrict__ mean /*[rows]*/, const T* __restrict__ inverse /*[rows]*/,
                          T* __restrict__ dx /*[rows, n]*/, T* __restrict__ dadded /*[others, m]*/,
                          T* __restrict__ dweight /*[rows, members]*/, T* __restrict__ dbias /*[rows, members]*/,
                          const i64 rows, const i64 n, const i64 channels, const i64 members, const double slope) {
@@ -105,7 +109,7 @@ SCI_KERNEL norm_relu_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, con
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r, first = row * members % channels, length = n / members;
             if (row >= rows) break;
-            const T center = mean[row], scale = inverse[row], leak = T(slope);
+            const T center = T(mean[row]), scale = inverse[row], rest = rest_of(mean[row], scale), leak = T(slope);
             double shift = 0, along = 0;
             for (i64 c = 0; c < members; ++c) {
                 const i64 at = row * n + c * length;
@@ -114,7 +118,7 @@ SCI_KERNEL norm_relu_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, con
                 add_sums<T, 2>(length, sums, [=](const i64 k, T& a, T& b, T&, T&, T&) {
                     const T slanted = out[k] > 0 ? d[k] : leak * d[k];
                     a += slanted;
-                    b += slanted * ((from[k] - center) * scale);
+                    b += slanted * ((from[k] - center) * scale - rest);
                 });
                 dbias[row * members + c] = T(sums[0]);
                 dweight[row * members + c] = T(sums[1]);
@@ -130,7 +134,7 @@ SCI_KERNEL norm_relu_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, con
                 for_each(0, length, [=](const i64 k) {
                     const T slanted = out[k] > 0 ? d[k] : leak * d[k];
                     if (ADDED) more[k] = slanted;
-                    to[k] = (slanted * factor - less - (from[k] - center) * scale * tilt) * scale;
+                    to[k] = (slanted * factor - less - ((from[k] - center) * scale - rest) * tilt) * scale;
                 });
             }
         }
@@ -142,22 +146,22 @@ SCI_KERNEL norm_relu_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, con
 template <typename T>
 SCI_KERNEL evonorm_s0(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, const T* __restrict__ gate /*[channels]*/,
                       const T* __restrict__ weight /*[channels]*/, const T* __restrict__ bias /*[channels]*/,
-                      T* __restrict__ y /*[rows, n]*/, T* __restrict__ mean /*[rows]*/,
+                      T* __restrict__ y /*[rows, n]*/, double* __restrict__ mean /*[rows]*/,
                       T* __restrict__ inverse /*[rows]*/, const i64 rows, const i64 n, const i64 channels,
                       const i64 members, const double eps) {
     for (i64 chunk = blockIdx.x; chunk * ROWS < rows; chunk += gridDim.x) {
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r, first = row * members % channels, length = n / members;
             if (row >= rows) break;
-            const Moments found = moments_of(x + row * n, n);
-            const T scale = 1 / sqrt(T(found.square) + T(eps));
+            const Moments found = moments_of<T, true>(x + row * n, n, eps);
+            const T scale = inverse_root<T>(found, eps);
             for (i64 c = 0; c < members; ++c) {
                 const T* const from = x + row * n + c * length;
                 T* const to = y + row * n + c * length;
                 const T v = gate[first + c], factor = weight[first + c] * scale, shift = bias[first + c];
                 for_each(0, length, [=](const i64 k) { to[k] = from[k] * sigmoid_of(v * from[k]) * factor + shift; });
             }
-            mean[row] = T(found.mean);
+            mean[row] = found.mean;
             inverse[row] = scale;
         }
     }
@@ -168,7 +172,7 @@ SCI_KERNEL evonorm_s0(SCI_INDEX const T* __restrict__ x /*[rows, n]*/, const T* 
 template <typename T>
 SCI_KERNEL evonorm_s0_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, const T* __restrict__ x /*[rows, n]*/,
                           const T* __restrict__ gate /*[channels]*/, const T* __restrict__ weight /*[channels]*/,
-                          const T* __restrict__ mean /*[rows]*/, const T* __restrict__ inverse /*[rows]*/,
+                          const double* __restrict__ mean /*[rows]*/, const T* __restrict__ inverse /*[rows]*/,
                           T* __restrict__ dx /*[rows, n]*/, T* __restrict__ dgate /*[rows, members]*/,
                           T* __restrict__ dweight /*[rows, members]*/, T* __restrict__ dbias /*[rows, members]*/,
                           const i64 rows, const i64 n, const i64 channels, const i64 members) {
@@ -176,31 +180,31 @@ SCI_KERNEL evonorm_s0_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, co
         SCI_FOR_ROW(r) {
             const i64 row = chunk * ROWS + r, first = row * members % channels, length = n / members;
             if (row >= rows) break;
-            const T center = mean[row], scale = inverse[row];
+            const T center = T(mean[row]), scale = inverse[row], rest = rest_of(mean[row], scale);
             double along = 0;
             for (i64 c = 0; c < members; ++c) {
                 const T *const d = dout + row * n + c * length, *const from = x + row * n + c * length;
                 const T v = gate[first + c];
                 double sums[3] = {0, 0, 0};
                 add_sums<T, 3>(length, sums, [=](const i64 k, T& a, T& b, T& e, T&, T&) {
-                    const T open = sigmoid_of(v * from[k]), gated = d[k] * from[k] * open;
+                    const T open = sigmoid_of(v * from[k]), gated = d[k] * (from[k] * scale) * open;
                     a += d[k];
                     b += gated;
-                    e += gated * from[k] * (1 - open);
+                    e += gated * (from[k] * sigmoid_of(-v * from[k]));
                 });
                 dbias[row * members + c] = T(sums[0]);
-                dweight[row * members + c] = T(sums[1] * double(scale));
-                dgate[row * members + c] = T(sums[2] * double(scale) * double(weight[first + c]));
+                dweight[row * members + c] = T(sums[1]);
+                dgate[row * members + c] = T(sums[2] * double(weight[first + c]));
                 along += double(weight[first + c]) * sums[1];
             }
-            const T tilt = T(along * double(scale) * double(scale) / double(n));
+            const T tilt = T(along / double(n));
             for (i64 c = 0; c < members; ++c) {
                 const T *const d = dout + row * n + c * length, *const from = x + row * n + c * length;
                 T* const to = dx + row * n + c * length;
                 const T v = gate[first + c], factor = weight[first + c];
                 for_each(0, length, [=](const i64 k) {
                     const T open = sigmoid_of(v * from[k]), slope = open * (1 + v * from[k] * (1 - open));
-                    to[k] = (d[k] * factor * slope - (from[k] - center) * tilt) * scale;
+                    to[k] = (d[k] * factor * slope - ((from[k] - center) * scale - rest) * tilt) * scale;
                 });
             }
         }
@@ -254,14 +258,14 @@ SCI_KERNEL evonorm_b0_sums(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, c
                 ratio += quotient;
                 channel += right > left ? T(0) : fall;
                 single += right > left ? fall : T(0);
-                gated += right > left ? fall * from[k] : T(0);
+                gated += right > left ? -quotient * (from[k] * inverse) : T(0);
             });
             for (i64 j = 0; j < 5; ++j) sums[5 * row + j] = found[j];  // every lane writes the same numbers
         }
     }
 }
 
-// dx = dout weight d(x / max)/dx + tilt (x - mean) + lift, where the last two are the derivative of the variances.
+// dx = dout weight d(x / max)/dx + tilt (x - mean) / own + lift, where the last two are the derivative of the variances.
 // Instances: <float|double>
 template <typename T>
 SCI_KERNEL evonorm_b0_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, const T* __restrict__ x /*[rows, n]*/,
@@ -277,11 +281,11 @@ SCI_KERNEL evonorm_b0_vjp(SCI_INDEX const T* __restrict__ dout /*[rows, n]*/, co
             const T *const d = dout + row * n, *const from = x + row * n;
             T* const to = dx + row * n;
             const T left = batch[c], root = own[row], v = gate[c], factor = weight[c];
-            const T center = mean[row], slope = tilt[row], shift = lift[row];
+            const T center = mean[row], slope = tilt[row], shift = lift[row], scale = 1 / root;
             for_each(0, n, [=](const i64 k) {
                 const T right = v * from[k] + root, inverse = 1 / largest_of(left, right);
-                const T direct = right > left ? inverse - v * from[k] * inverse * inverse : inverse;
-                to[k] = d[k] * factor * direct + (from[k] - center) * slope + shift;
+                const T direct = right > left ? root * inverse * inverse : inverse;
+                to[k] = d[k] * factor * direct + (from[k] - center) * scale * slope + shift;
             });
         }
     }

@@ -190,7 +190,13 @@ def _multiplied(field: Array, order: float) -> Array:
     xp, grid, axes = namespace(field), field.shape[2:], _axes(field)
     waves = [np.fft.fftfreq(n, 1 / n) for n in grid[:-1]] + [np.arange(grid[-1] // 2 + 1)]
     squares = sum(np.ix_(*(w**2 for w in waves)))
-    weights = xp.asarray(((1 + 4 * math.pi**2 * squares) ** order).astype(field.dtype))
+    powers, limits = (1 + 4 * math.pi**2 * squares) ** order, np.finfo(field.dtype)
+    if powers.max() * math.prod(grid) > limits.max or powers.min() < limits.tiny:
+        raise InvalidValueError(
+            f"order {order:g} on a grid of {' x '.join(map(str, grid))} leaves {field.dtype}; expected an order nearer "
+            "to 0, a coarser grid, or float64"
+        )
+    weights = xp.asarray(powers.astype(field.dtype))
     return _fft(field).irfftn(_fft(field).rfftn(field, axes=axes) * weights, s=grid, axes=axes)
 
 
@@ -251,7 +257,10 @@ def pointwise_quantile(
     xp, q = namespace(widths, residuals), 1 - alpha
     size = xp.abs(residuals)
     scale = size.max(axis=0)
-    scale = xp.where(scale > 0, scale, 1) * (2 * q * (1 - q) * math.prod(widths.shape[1:]) / factor)
-    over = size > widths
-    loss = ((size - widths) * xp.where(over, q, q - 1) / scale).sum()
-    return loss, (xp.where(over, -q, 1 - q) / scale).astype(widths.dtype, copy=False)
+    scale, over = xp.where(scale > 0, scale, 1), size > widths
+    share = factor / (2 * math.prod(widths.shape[1:]))
+    up, down = share / alpha, share / q  # q / (q (1 - q)) with 1 - q = alpha, which 1 - q is without digits
+    if up > float(np.finfo(widths.dtype).max) ** 0.5:
+        raise InvalidValueError(f"alpha is {alpha:g}; expected a share whose inverse stays within {widths.dtype}")
+    slopes = xp.where(over, widths.dtype.type(-up), widths.dtype.type(down))
+    return ((widths - size) / scale * slopes).sum(), (slopes / scale).astype(widths.dtype, copy=False)

@@ -101,3 +101,20 @@ def test_neuraloperator():
         expected = float(PointwiseQuantileLoss(0.2, reduction)(torch.abs(theirs[0]), theirs[1]))
         found = float(pointwise_quantile(np.abs(u), residuals=y, alpha=0.2, reduction=reduction))
         assert found == pytest.approx(expected, rel=1e-6)  # eps 1e-7 beside the scale
+
+
+def test_a_share_below_rounding_has_its_own_digits():
+    """With 1 - q in place of alpha the weight of a point outside would be 1 / 0."""
+    r, w = np.array([[[1.0, 2.0]]]), np.array([[[1.5, 1.0]]])
+    for alpha in (1e-17, 1e-100):
+        found = float(pointwise_quantile(w, residuals=r, alpha=alpha))
+        np.testing.assert_allclose(found, (0.5 / 1 / 2 + 1.0 / 2 / (2 * alpha)) / 2, rtol=1e-14)
+    with pytest.raises(InvalidValueError, match="inverse stays within float32"):
+        pointwise_quantile(w.astype("f4"), residuals=r.astype("f4"), alpha=1e-25)
+
+
+@pytest.mark.parametrize("order", [4, -4])
+def test_sobolev_weights_beyond_the_dtype_are_refused(order):
+    x = np.sin(2 * np.pi * np.arange(200_000) / 200_000)[None, None]
+    with pytest.raises(InvalidValueError, match="on a grid of 200000 leaves float32"):
+        relative_sobolev((1.5 * x).astype("f4"), target=x.astype("f4"), order=order)

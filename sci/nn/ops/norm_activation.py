@@ -154,7 +154,7 @@ def _norm_relu(
     if not use_compiled(kernel, x):
         return reference.norm_relu(x, added, weight, bias, members, slope, eps)
     xp = namespace(x, weight)
-    y, mean, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), x.dtype), xp.empty(len(x), x.dtype)
+    y, mean, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), np.float64), xp.empty(len(x), x.dtype)
     sizes = (*x.shape, len(weight), members)
     more = x if added is None else added
     launch(kernel, row_blocks(x), x, more, weight, bias, y, mean, inverse, *sizes, slope, eps)
@@ -241,7 +241,7 @@ def _s0(x: Array, gate: Array, weight: Array, bias: Array, members: int, eps: fl
     if not use_compiled(kernel, x):
         return reference.evonorm_s0(x, gate, weight, bias, members, eps)
     xp = namespace(x, weight)
-    y, mean, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), x.dtype), xp.empty(len(x), x.dtype)
+    y, mean, inverse = xp.empty(x.shape, x.dtype), xp.empty(len(x), np.float64), xp.empty(len(x), x.dtype)
     launch(kernel, row_blocks(x), x, gate, weight, bias, y, mean, inverse, *x.shape, len(weight), members, eps)
     return y, mean, inverse
 
@@ -266,11 +266,12 @@ def _evonorm_b0_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     roots = batch.astype(dtype), own.reshape(-1).astype(dtype)
     sums = b0_sums(d, rows, *roots, factors[0]).reshape(count // channels, channels, 5)
     wide = weight.astype(np.float64)
-    tilt = sums[:, :, 3] * wide / (n * own)
+    tilt = sums[:, :, 3] * wide / n  # of (x - mean) / own: the quotient by own^2 leaves float32
     lift = xp.zeros_like(tilt)
     if training:
         across = sums[:, :, 2].sum(axis=0) * wide / (max(count // channels, 1) * n * batch)
-        tilt, lift = tilt + across, across * (mean - center)
+        tilt, lift = tilt + across * own, across * (mean - center)
+    lift = lift - (mean - mean.astype(dtype)) / own * tilt
     shifts = (a.reshape(-1).astype(dtype) for a in (mean, tilt, lift))
     dx = b0_vjp(d, rows, *roots, *factors, *shifts).reshape(dout.shape).astype(dout.dtype, copy=False)
     plain, ratio, gated = (sums[:, :, k].sum(axis=0) for k in (0, 1, 4))
@@ -288,7 +289,7 @@ def b0_sums(d: Array, x: Array, batch: Array, own: Array, gate: Array) -> Array:
 
 
 def b0_vjp(d: Array, x: Array, *arrays: Array) -> Array:
-    """Return the gradient for x of `evonorm_b0`, given roots, weights, and tilt and lift of every row."""
+    """Return the gradient for x of `evonorm_b0`, given roots, weights, and mean, tilt and lift of every row."""
     kernel = get_kernel(_SOURCE, "evonorm_b0_vjp", x.dtype)
     if not use_compiled(kernel, x):
         return reference.evonorm_b0_vjp(d, x, *arrays)
@@ -371,6 +372,7 @@ def evonorm_b0(
     xp, (samples, channels) = namespace(work), x.shape[:2]
     rows = work.reshape(samples * channels, math.prod(x.shape[2:]))
     mean, square = (a.reshape(samples, channels) for a in row_moments(rows))
+    _check_variance(square, x)
     own, center = xp.sqrt(square + eps), None
     if training:
         center = mean.mean(axis=0) if samples else xp.zeros(channels)
@@ -383,6 +385,12 @@ def evonorm_b0(
     y = b0_apply(rows, batch.astype(rows.dtype), own.reshape(-1).astype(rows.dtype), *factors)
     out = y.reshape(x.shape).astype(x.dtype, copy=False)
     return out, (rows, gate, weight, (mean, own, center, batch), training)
+
+
+def _check_variance(square: Array, x: Array) -> None:
+    """Refuse squares beyond float64, which only float64 entries reach."""
+    if x.dtype == np.float64 and not bool(namespace(square).isfinite(square).all()):
+        raise InvalidValueError("evonorm_b0 of entries whose variance leaves float64; expected finite ones up to 1e150")
 
 
 def _check_statistics(x: Array, statistics: Mapping[str, Array] | None, training: bool, momentum: float) -> None:

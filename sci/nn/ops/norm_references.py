@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,32 @@ __all__: list[str] = []
 
 def row_moments(x: Array) -> tuple[Array, Array]:
     """Return mean and variance of every row of `x` (rows, n), float64."""
-    mean = x.mean(axis=1, dtype=np.float64)
-    return mean, ((x - mean[:, None]) ** 2).mean(axis=1)
+    mean, root = row_roots(x)
+    with np.errstate(over="ignore"):  # the caller refuses it by name
+        return mean, root * root
 
 
-def _scales(x: Array, eps: float) -> tuple[Array, Array]:
-    """Return mean and inverse root of the variance of every row."""
-    mean, square = row_moments(x)
-    return mean.astype(x.dtype), 1 / namespace(x).sqrt(square.astype(x.dtype) + x.dtype.type(eps))
+def row_roots(x: Array, centered: bool = True) -> tuple[Array, Array]:
+    """Return mean and root of the variance of every row of `x` (rows, n), float64; of mean 0 unless `centered`."""
+    xp = namespace(x)
+    top = xp.abs(x).max(axis=1, keepdims=True)
+    scale = xp.ldexp(1.0, xp.clip(-xp.frexp(xp.where(top > 0, top, 1).astype(np.float64))[1], -1000, 1000))
+    units = x * scale
+    mean = units.mean(axis=1, keepdims=True) if centered else xp.zeros_like(scale)
+    root = xp.sqrt(((units - mean) ** 2).mean(axis=1, keepdims=True))
+    return (mean / scale)[:, 0], (root / scale)[:, 0]
+
+
+def shifted(x: Array, mean: Array) -> Array:
+    """Return x - mean for a mean (rows,) in float64: rounding it first would lose digits next to a large mean."""
+    high = mean.astype(x.dtype)
+    return (x - high[:, None]) - (mean - high).astype(x.dtype)[:, None]
+
+
+def scales(x: Array, eps: float, centered: bool = True) -> tuple[Array, Array]:
+    """Return mean (rows,) in float64 and inverse root of the variance (rows,) in the dtype of `x`."""
+    mean, root = row_roots(x, centered)
+    return mean, (1 / namespace(x).hypot(root, math.sqrt(eps))).astype(x.dtype)
 
 
 def _wide(vector: Array, x: Array, members: int) -> Array:
@@ -37,8 +56,8 @@ def norm_relu(
     x: Array, added: Array | None, weight: Array, bias: Array, members: int, slope: float, eps: float
 ) -> tuple[Array, Array, Array]:
     """Reference of the kernel `norm_relu`."""
-    xp, (mean, inverse) = namespace(x, weight), _scales(x, eps)
-    unit = _split((x - mean[:, None]) * inverse[:, None], members)
+    xp, (mean, inverse) = namespace(x, weight), scales(x, eps)
+    unit = _split(shifted(x, mean) * inverse[:, None], members)
     value = (unit * _wide(weight, x, members) + _wide(bias, x, members)).reshape(x.shape)
     value = value if added is None else value + added
     return xp.where(value > 0, value, x.dtype.type(slope) * value), mean, inverse
@@ -50,7 +69,7 @@ def norm_relu_vjp(
     """Reference of the kernel `norm_relu_vjp`."""
     xp = namespace(x, d)
     slanted = xp.where(y > 0, d, x.dtype.type(slope) * d)
-    unit, parts = (x - mean[:, None]) * inverse[:, None], _split(slanted, members)
+    unit, parts = shifted(x, mean) * inverse[:, None], _split(slanted, members)
     weighted = (parts * _wide(weight, x, members)).reshape(x.shape)
     along = (weighted * unit).mean(axis=1, keepdims=True)
     dx = (weighted - weighted.mean(axis=1, keepdims=True) - unit * along) * inverse[:, None]
@@ -67,7 +86,7 @@ def evonorm_s0(
     x: Array, gate: Array, weight: Array, bias: Array, members: int, eps: float
 ) -> tuple[Array, Array, Array]:
     """Reference of the kernel `evonorm_s0`."""
-    mean, inverse = _scales(x, eps)
+    mean, inverse = scales(x, eps)
     parts = _split(x, members)
     gated = parts * _sigmoid(parts * _wide(gate, x, members)) * inverse[:, None, None]
     return (gated * _wide(weight, x, members) + _wide(bias, x, members)).reshape(x.shape), mean, inverse
@@ -80,12 +99,13 @@ def evonorm_s0_vjp(
     parts, dparts = _split(x, members), _split(d, members)
     slant, factor, scale = _wide(gate, x, members), _wide(weight, x, members), inverse[:, None, None]
     open_ = _sigmoid(parts * slant)
-    gated = dparts * parts * open_
-    tilt = (gated * factor).sum(axis=(1, 2)) * inverse**2 / x.shape[1]
+    gated = dparts * (parts * scale) * open_
+    tilt = (gated * factor).sum(axis=(1, 2)) / x.shape[1]
     direct = dparts * factor * open_ * (1 + slant * parts * (1 - open_))
-    dx = (direct - (parts - mean[:, None, None]) * tilt[:, None, None]) * scale
-    dgate = (gated * parts * (1 - open_) * factor * scale).sum(axis=2)
-    return dx.reshape(x.shape), dgate, (gated * scale).sum(axis=2), dparts.sum(axis=2)
+    unit = _split(shifted(x, mean), members) * scale
+    dx = (direct - unit * tilt[:, None, None]) * scale
+    dgate = (gated * (parts * _sigmoid(-parts * slant)) * factor).sum(axis=2)
+    return dx.reshape(x.shape), dgate, gated.sum(axis=2), dparts.sum(axis=2)
 
 
 def _arms(x: Array, batch: Array, own: Array, gate: Array) -> tuple[Any, Array, Array, Array]:
@@ -111,7 +131,13 @@ def evonorm_b0_sums(d: Array, x: Array, batch: Array, own: Array, gate: Array) -
     inverse = 1 / xp.maximum(left, right)
     ratio = d * x * inverse
     fall = -ratio * inverse
-    terms = (d, ratio, xp.where(single, 0, fall), xp.where(single, fall, 0), xp.where(single, fall * x, 0))
+    terms = (
+        d,
+        ratio,
+        xp.where(single, 0, fall),
+        xp.where(single, fall, 0),
+        xp.where(single, -ratio * (x * inverse), 0),
+    )
     return xp.stack([term.sum(axis=1, dtype=np.float64) for term in terms], axis=1)
 
 
@@ -121,5 +147,5 @@ def evonorm_b0_vjp(
     """Reference of the kernel `evonorm_b0_vjp`."""
     xp, (rows, left, right, single) = namespace(x, d), _arms(x, batch, own, gate)
     inverse = 1 / xp.maximum(left, right)
-    direct = xp.where(single, inverse - rows(gate) * x * inverse * inverse, inverse)
-    return d * rows(weight) * direct + (x - mean[:, None]) * tilt[:, None] + lift[:, None]
+    direct = xp.where(single, own[:, None] * inverse * inverse, inverse)
+    return d * rows(weight) * direct + (x - mean[:, None]) / own[:, None] * tilt[:, None] + lift[:, None]

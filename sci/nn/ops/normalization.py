@@ -10,7 +10,9 @@ from sci.errors import ShapeError
 from sci.kernels import get_kernel, launch, use_compiled
 from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
+from sci.nn.core.tape import value_of
 from sci.nn.ops.checks import require_single_or_double
+from sci.nn.ops.norm_references import scales, shifted
 from sci.nn.ops.reductions import Axes, mean
 from sci.nn.ops.shaping import reshape
 
@@ -64,9 +66,8 @@ def standardize(x: Array, eps: float, centered: bool = True) -> tuple[Array, Arr
 
 def standardize_reference(x: Array, eps: float, centered: bool) -> tuple[Array, Array]:
     """Reference of the kernel `standardize`, in array calls."""
-    unit = x - x.mean(axis=1, keepdims=True) if centered else x
-    inverse = 1 / namespace(x).sqrt((unit * unit).mean(axis=1) + eps)
-    return unit * inverse[:, None], inverse
+    mean, inverse = scales(x, eps, centered)
+    return (shifted(x, mean) if centered else x) * inverse[:, None], inverse
 
 
 def standardize_vjp(dout: Array, unit: Array, inverse: Array, centered: bool = True) -> Array:
@@ -89,13 +90,24 @@ def standardize_vjp_reference(dout: Array, unit: Array, inverse: Array, centered
     return gradient * inverse[:, None]
 
 
+def _power(x: Array, axes: Axes) -> Array:
+    """Return powers of two, at most 1, that bring the entries of `x` over the axes to 1 or below."""
+    xp = namespace(x)
+    exponents = xp.frexp(xp.abs(x).max(axis=axes, keepdims=True))[1]
+    return xp.ldexp(xp.ones_like(exponents, dtype=x.dtype), -xp.maximum(exponents, 0))
+
+
 def _unit(x: Any, axes: Axes, eps: float, tangent: Any, centered: bool = True) -> tuple[Any, Any]:
     """Return `standardize` over axes by ops, and its tangent; None for that of a constant."""
-    shifted = x - mean(x, axis=axes, keepdims=True) if centered else x
-    inverse = (mean(shifted * shifted, axis=axes, keepdims=True) + eps) ** -0.5
-    unit = shifted * inverse
+    scale = _power(value_of(x), axes)
+    around = x * scale
+    for _ in range(2 if centered else 0):  # the second time takes off what rounding left of a large mean
+        around = around - mean(around, axis=axes, keepdims=True)
+    inverse = (mean(around * around, axis=axes, keepdims=True) + scale * scale * eps) ** -0.5
+    unit = around * inverse
     if tangent is None:
         return unit, None
+    tangent = tangent * scale
     moved = tangent - mean(tangent, axis=axes, keepdims=True) if centered else tangent
     return unit, (moved - unit * mean(unit * moved, axis=axes, keepdims=True)) * inverse
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, is_device_array, namespace
-from sci.errors import InvalidValueError
+from sci.errors import ConvergenceError, InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.core.packing import real_view
 from sci.nn.core.trees import Tree, map_tree, named_arrays
@@ -64,6 +64,25 @@ def check_settings(**settings: float) -> None:
             raise InvalidValueError(f"{name} is {value}; expected a number from 0 to below {limit}")
 
 
+def require_finite_moments(moments: Mapping[str, Array], what: str, squared: bool) -> None:
+    """Raise ConvergenceError, naming the parameter, for a moment that is NaN or infinite: steps would be 0 or NaN."""
+    ends = [end for m in moments.values() if m.size for flat in [real_view(m)] for end in _ends(flat, squared)]
+    if not ends or bool(
+        namespace(*ends).isfinite(namespace(*ends).stack([end.astype(np.float64) for end in ends])).all()
+    ):
+        return
+    odd = next(n for n, m in moments.items() if not bool(namespace(m).isfinite(m).all()))
+    gradients = "whose squares" if squared else "whose sums"
+    raise ConvergenceError(
+        f"the {what} of {odd!r} is NaN or infinite; expected gradients {gradients} stay within {moments[odd].dtype}: "
+        "scale the loss, clip the gradients, or go on from a checkpoint, for parameters before it have made their step"
+    )
+
+
+def _ends(flat: Array, squared: bool) -> list[Array]:
+    return [flat.max()] if squared else [flat.max(), flat.min()]
+
+
 def check_rates(rates: Mapping[str, float], parameters: Mapping[str, Array] | None = None) -> None:
     """Raise InvalidValueError for rates that are negative, NaN or infinite, or of parameters that are not there."""
     check_settings(**{f"rates[{name!r}]": rate for name, rate in rates.items()})
@@ -104,7 +123,8 @@ def adam_reference(
     beta1, beta2, c1, c2, eps, l2, keep, rate = settings
     g = g + l2 * w
     m[...] = beta1 * m + (1 - beta1) * g
-    v[...] = beta2 * v + (1 - beta2) * g * g
+    with np.errstate(over="ignore"):  # the optimizer refuses it by name
+        v[...] = beta2 * v + (1 - beta2) * g * g
     step = m / (c1 * (namespace(v).sqrt(v) / c2 + eps))
     if direction:
         return step
@@ -136,6 +156,8 @@ class Adam:
     ------
     InvalidValueError
         Also in `start`, for rates of parameters that are not there.
+    ConvergenceError
+        In `update`, for a second moment that overflows.
 
     References
     ----------
@@ -188,6 +210,7 @@ class Adam:
             first, second = real_view(state["first"][name]), real_view(state["second"][name])
             g = namespace(w).ascontiguousarray(gradients[name])
             adam_step(real_view(w), real_view(g), first, second, (*settings, rate * self.rates.get(name, 1.0)))
+        require_finite_moments({name: state["second"][name] for name in parameters}, "second moment", True)
 
 
 @entry
@@ -283,6 +306,8 @@ def clip_by_global_norm(gradients: Tree, limit: float) -> tuple[Any, float]:
     ------
     InvalidValueError
         If `limit` is not positive.
+    ConvergenceError
+        If the norm is NaN or infinite: no factor brings it to the limit.
 
     Examples
     --------
@@ -294,5 +319,7 @@ def clip_by_global_norm(gradients: Tree, limit: float) -> tuple[Any, float]:
     if not limit > 0:
         raise InvalidValueError(f"the limit of a norm is {limit}; expected a positive number")
     norm = global_norm(gradients)
+    if not math.isfinite(norm):
+        raise ConvergenceError(f"the norm of the gradients is {norm}; expected a finite one, which a factor can clip")
     factor = limit / norm if norm > limit else 1.0
     return map_tree(lambda g: g * factor if factor < 1 else g, gradients), norm

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError
 from sci.nn.core.packing import real_view
 from sci.nn.core.trees import Tree, named_arrays
-from sci.nn.optim.adam import Adam, State, adam_step, check_rates, check_settings, zeros_like
+from sci.nn.optim.adam import (
+    Adam,
+    State,
+    adam_step,
+    check_rates,
+    check_settings,
+    require_finite_moments,
+    zeros_like,
+)
 
 __all__ = ["SGDP", "AdamP", "WeightView", "project_radial", "radial_view"]
 
@@ -22,7 +32,14 @@ WeightView = Literal["channel", "layer"]
 
 def _rows(array: Array, view: WeightView) -> Array:
     """The real numbers of `array` as rows, one for each entry of its first axis or one in all."""
-    return real_view(array).reshape(array.shape[0] if view == "channel" else 1, -1)
+    return real_view(array).reshape(array.shape[0] if view == "channel" and array.ndim else 1, -1)
+
+
+def _units(rows: Array) -> Array:
+    """Return the rows in units of their largest entry: their squares neither overflow nor vanish."""
+    xp = namespace(rows)
+    top = xp.abs(rows).max(axis=1, keepdims=True) if rows.size else xp.ones((len(rows), 1), rows.dtype)
+    return rows / xp.where(top > 0, top, 1)
 
 
 @entry
@@ -47,7 +64,7 @@ def project_radial(weight: Array, step: Array, view: WeightView) -> Array:
     array([[0., 3.]])
     """
     xp = namespace(weight, step)
-    w, u = _rows(weight, view), _rows(step, view)
+    w, u = _units(_rows(weight, view)), _rows(step, view)
     along = (w * u).sum(axis=1, keepdims=True)
     square = (w * w).sum(axis=1, keepdims=True)
     part = w * (along / xp.where(square > 0, square, 1))
@@ -90,7 +107,7 @@ def radial_view(weight: Array, gradient: Array, delta: float) -> WeightView | No
     xp = namespace(weight, gradient)
     views: tuple[WeightView, WeightView] = ("channel", "layer")
     for view in views:
-        w, g = _rows(weight, view), _rows(gradient, view)
+        w, g = _units(_rows(weight, view)), _units(_rows(gradient, view))
         size = xp.sqrt((w * w).sum(axis=1) * (g * g).sum(axis=1))
         cosine = xp.abs((w * g).sum(axis=1)) / xp.where(size > 0, size, 1)
         if float(cosine.max()) < delta / math.sqrt(w.shape[1]):
@@ -170,6 +187,7 @@ class AdamP(Adam):
             direction, decay = projection.apply(name, w, g, flat.view(w.dtype).reshape(w.shape))
             w *= 1 - self.learning_rate * factor * self.weight_decay * decay
             w -= self.learning_rate * factor * self.rates.get(name, 1.0) * direction
+        require_finite_moments({name: state["second"][name] for name in parameters}, "second moment", True)
 
 
 @entry
@@ -234,10 +252,12 @@ class SGDP:
         parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         projection, rate = self._projection(), self.learning_rate * factor
         for name, w in parameters.items():
-            g, p = namespace(w).ascontiguousarray(gradients[name]), state["momentum"][name]
+            g, p = namespace(w).ascontiguousarray(gradients[name]).reshape(w.shape), state["momentum"][name]
             p *= self.momentum
-            p += g
+            with np.errstate(over="ignore"):  # refused by name below
+                p += g
             direction, decay = projection.apply(name, w, g, g + self.momentum * p if self.nesterov else p)
             if self.weight_decay:
                 w *= 1 - rate * self.weight_decay * decay / (1 - self.momentum)
             w -= rate * self.rates.get(name, 1.0) * direction
+        require_finite_moments(state["momentum"], "momentum", False)

@@ -23,7 +23,9 @@ SMOOTH = 1e-5
 def _checked(labels: Array, shape: tuple[int, ...], classes: int) -> None:
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"labels of dtype {labels.dtype}; expected integers")
-    if tuple(labels.shape) != shape or labels.size == 0:
+    if labels.size == 0:
+        raise ShapeError(f"labels of shape {tuple(labels.shape)}; expected one label or more, for a mean over cells")
+    if tuple(labels.shape) != shape:
         raise ShapeError(f"labels of shape {tuple(labels.shape)}; expected {shape}, that of the logits without classes")
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise InvalidValueError(

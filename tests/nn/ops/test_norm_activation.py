@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
+import sci
 import sci.nn as P
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import kernel_folder
@@ -297,7 +298,8 @@ int main() {
         high = reinterpret_cast<const char*>(array.data() + array.size());
     };
     const SciIndex block{0}, grid{1};
-    Number *mean = own.data(), *inverse = own.data() + 2, *sum = sums.data();
+    Number *inverse = own.data() + 2, *sum = sums.data();
+    double* const mean = moments.data();
     reads_of(x);
     auto s0 = [&] { evonorm_s0(block, grid, x.data(), w.data(), w.data(), w.data(), y.data(), mean, inverse, rows, n,
                                channels, members, 1e-5); };
@@ -339,3 +341,59 @@ def test_reads_of_the_input_are_one_fewer_than_unfused(tmp_path):
     for name in ("s0", "s0_vjp", "b0", "standardize", "norm_relu"):
         assert reads[name] == pytest.approx(2, abs=0.01), name
     assert reads["unfused_x"] + reads["unfused_z"] == pytest.approx(3, abs=0.02)
+
+
+def scale_invariant_calls():
+    """Norms of x (1, 2, 300) that do not change when x is scaled; S0 has its gate in units of 1 / x."""
+
+    def ones(x, value=1.0):
+        return np.full(x.shape[1], value, x.dtype)
+
+    return {
+        "group_norm_relu": lambda x, s: (P.group_norm_relu, (x, ones(x), ones(x, 0.5))),
+        "group_norm": lambda x, s: (P.group_norm, (x, ones(x), ones(x, 0.5))),
+        "instance_norm": lambda x, s: (P.instance_norm, (x,)),
+        "layer_norm": lambda x, s: (P.layer_norm, (x, np.ones(x.shape[2], x.dtype), np.zeros(x.shape[2], x.dtype))),
+        "rms_norm": lambda x, s: (P.rms_norm, (x, np.ones(x.shape[2], x.dtype))),
+        "evonorm_s0": lambda x, s: (P.evonorm_s0, (x, ones(x, 1 / s), ones(x), ones(x, 0.5))),
+        "evonorm_b0": lambda x, s: (P.evonorm_b0, (x, ones(x), ones(x), ones(x, 0.5))),
+    }
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+@pytest.mark.parametrize(("dtype", "scale"), [("f4", 1e-25), ("f4", 1e19), ("f4", 1e36), ("f8", 1e-200), ("f8", 1e300)])
+@pytest.mark.parametrize("name", scale_invariant_calls())
+def test_squares_beyond_the_dtype_change_nothing(name, dtype, scale, mode):
+    rng, call = np.random.default_rng(0), scale_invariant_calls()[name]
+    x, dout = rng.normal(size=(2, 1, 2, 1500))
+    with sci.options(kernels=mode):
+        op, arrays = call(x, 1.0)
+        expected, residuals = op.forward(*arrays, eps=0.0)
+        gradient = op.vjp(dout, residuals)[0]
+        op, arrays = call((x * scale).astype(dtype), scale)
+        if name == "evonorm_b0" and dtype == "f8" and scale > 1:
+            with pytest.raises(InvalidValueError, match="variance leaves float64"):
+                op.forward(*arrays, eps=0.0)
+            return
+        if name == "evonorm_b0" and dtype == "f8":
+            return  # variances of 1e-400 are zero: B0 joins those of samples in float64
+        out, residuals = op.forward(*arrays, eps=0.0)
+        found = op.vjp(dout.astype(dtype), residuals)[0] * np.float64(scale)
+    tolerance = 2e-6 if dtype == "f4" else 1e-12
+    np.testing.assert_allclose(out, expected, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(found, gradient, atol=tolerance * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("mode", ["compiled", "reference"])
+@pytest.mark.parametrize("name", scale_invariant_calls())
+def test_a_mean_of_a_million_deviations_keeps_its_digits(name, mode):
+    rng, call = np.random.default_rng(1), scale_invariant_calls()[name]
+    x, dout = (1e6 + rng.normal(size=(1, 2, 1500))).astype("f4"), rng.normal(size=(1, 2, 1500)).astype("f4")
+    with sci.options(kernels=mode):
+        pairs = []
+        for array in (x, x.astype("f8")):
+            op, arrays = call(array, 1e6)
+            out, residuals = op.forward(*arrays)
+            pairs.append((out, op.vjp(dout.astype(array.dtype), residuals)[0]))
+    for found, expected in zip(*pairs):
+        np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())

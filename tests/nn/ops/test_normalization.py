@@ -8,6 +8,7 @@ from op_cases import real
 
 import sci.nn as P
 from sci.errors import DTypeError, ShapeError
+from sci.nn.core.tape import value_of
 
 
 def test_norms_standardize():
@@ -50,3 +51,24 @@ def test_weights_and_dtypes_that_do_not_fit_are_refused():
             call()
     with pytest.raises(DTypeError, match="expected float32 or float64"):
         P.layer_norm(x.astype("f2"), np.ones(4, "f2"), np.ones(4, "f2"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean", "scale"), [("f4", 0, 1e19), ("f4", 0, 1e36), ("f8", 0, 1e300), ("f4", 1e6, 1)]
+)
+def test_directional_derivatives_keep_large_entries_and_means(dtype, mean, scale):
+    rng = np.random.default_rng(2)
+    x, along, one = (
+        ((mean + rng.normal(size=(1, 2, 300))) * scale).astype(dtype),
+        rng.normal(size=(1, 2, 300)),
+        np.ones(2),
+    )
+    wide = (x / np.array(scale, dtype)).astype("f8")
+    for norm in (
+        lambda x: P.instance_norm(x, eps=0.0),
+        lambda x: P.group_norm(x, one.astype(x.dtype), 0 * one.astype(x.dtype), eps=0.0),
+    ):
+        found, expected = (
+            value_of(P.directional_derivatives(norm, a, along.astype(a.dtype), order=1)[1]) for a in (x, wide)
+        )
+        np.testing.assert_allclose(found * np.float64(scale), expected, atol=5e-6 * np.abs(expected).max())

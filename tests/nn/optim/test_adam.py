@@ -9,7 +9,7 @@ import pytest
 from optimizer_steps import steps_of
 
 import sci
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import ConvergenceError, DTypeError, InvalidValueError
 from sci.nn import SGDP, Adam, AdamP, AdamW, clip_by_global_norm, global_norm
 
 RNG = np.random.default_rng(4)
@@ -94,3 +94,20 @@ def test_dtypes_without_a_kernel_are_refused():
         optimizer = Adam()
         with pytest.raises(DTypeError, match="dtype"):
             optimizer.update(w, w, optimizer.start(w), 1, 1.0)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e25), ("f8", 1e200)])
+@pytest.mark.parametrize("optimizer", [Adam(0.1), AdamW(0.1), AdamP(0.1)])
+def test_squares_that_overflow_are_refused_by_name(optimizer, dtype, size):
+    w = {"calm": np.ones(2, dtype), "steep": np.ones((3, 2), dtype)}
+    with pytest.raises(ConvergenceError, match="second moment of 'steep' is NaN or infinite"):
+        optimizer.update(w, {"calm": w["calm"], "steep": np.full((3, 2), size, dtype)}, optimizer.start(w), 1, 1.0)
+
+
+def test_clipping_refuses_a_norm_that_no_factor_brings_to_the_limit():
+    for bad in (np.array([np.inf, 1.0]), np.array([np.nan]), np.full(9, 1.7e308)):
+        with pytest.raises(ConvergenceError, match="norm of the gradients is"):
+            clip_by_global_norm({"a": bad}, 1.0)
+    clipped, norm = clip_by_global_norm({"a": np.full(4, 1e30, "f4")}, 1.0)
+    np.testing.assert_allclose(clipped["a"], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(norm, 2e30, rtol=1e-6)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from optimizer_steps import steps_of
 
+from sci.errors import ConvergenceError
 from sci.nn import SGDP, AdamP, AdamW, project_radial, radial_view
 
 RNG = np.random.default_rng(4)
@@ -91,3 +92,33 @@ def test_adamp_decays_projected_weights_less_and_is_adamw_elsewhere():
     known = AdamP(0.1, weight_decay=0.5, scale_invariant={"w": "layer"})
     c = steps_of(known, {"w": w0}, lambda w, t: {"w": g}, 1)["w"]
     assert (c * w0).sum() / (w0 * w0).sum() == pytest.approx(1 - 0.1 * 0.5 * 0.1, rel=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_single_numbers_make_their_step(nesterov):
+    optimizer, w = SGDP(0.1, momentum=0.5, nesterov=nesterov), {"w": np.array(1.0)}
+    optimizer.update(w, {"w": np.array(2.0)}, optimizer.start(w), 1, 1.0)
+    assert w["w"].shape == ()
+    np.testing.assert_allclose(w["w"], 0.7 if nesterov else 0.8)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_projections_do_not_depend_on_the_scale(scale):
+    """Squares of these weights and gradients are zero or infinite in float32."""
+    weight, gradient = RNG.normal(size=(2, 3, 5))
+    expected = project_radial(weight, gradient, "channel")
+    found = project_radial((weight * scale).astype("f4"), gradient.astype("f4"), "channel")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for slope in (gradient, expected):
+        view = radial_view((weight * scale).astype("f4"), (slope * scale).astype("f4"), 1e-3)
+        assert view == radial_view(weight, slope, 1e-3)
+    assert view == "channel"
+
+
+def test_momenta_that_overflow_are_refused_by_name():
+    optimizer, w = SGDP(1e-30), {"w": np.ones(2, "f4")}
+    state = optimizer.start(w)
+    steep = {"w": np.full(2, 3e38, "f4")}
+    optimizer.update(w, steep, state, 1, 1.0)
+    with pytest.raises(ConvergenceError, match="momentum of 'w' is NaN or infinite"):
+        optimizer.update(w, steep, state, 2, 1.0)

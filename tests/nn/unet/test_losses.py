@@ -68,3 +68,8 @@ def test_labels_that_do_not_fit_are_refused():
         P.dice_cross_entropy(LOGITS[0, 0], LABELS[0, 0])
     with pytest.raises(InvalidValueError, match="0 to 1"):
         P.dice_scores(LABELS, LABELS, 2)
+
+
+def test_an_empty_batch_is_refused_as_what_it_is():
+    with pytest.raises(ShapeError, match=r"labels of shape \(0, 16\); expected one label or more"):
+        P.dice_cross_entropy(np.zeros((0, 3, 16)), np.zeros((0, 16), int))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sci.backend import Array, is_device_array, namespace
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.core.dual import refuse_second_derivative
@@ -164,17 +166,23 @@ def relu(x: Array) -> tuple[Array, Array]:
     return namespace(x).maximum(x, 0), x > 0
 
 
-def _tanh_vjp(dout: Array, out: Array) -> tuple[Array]:
-    """Return the gradient of `tanh`: dout (1 - tanh^2)."""
-    return (dout * (1 - out * out),)
+def _tanh_vjp(dout: Array, residuals: Any) -> tuple[Array]:
+    """Return the gradient of `tanh`: dout / cosh(x)^2, which 1 - tanh^2 is without digits where tanh is near 1."""
+    x, out = residuals
+    if x.dtype.kind == "c":
+        return (dout * (1 - out * out),)
+    return (dout * (4 * _logistic_slope(namespace(x).exp(-2 * abs(x)))),)
 
 
 def _tanh_jvp(out: Any, args: Any, tangents: Any) -> Any:
-    return tangents[0] * (1.0 - out * out)
+    if value_of(args[0]).dtype not in (np.float32, np.float64):
+        return tangents[0] * (1.0 - out * out)
+    twice = args[0] * 2.0
+    return tangents[0] * (sigmoid(twice) * sigmoid(twice * -1.0) * 4.0)
 
 
 @op(vjp=_tanh_vjp, jvp=_tanh_jvp)
-def tanh(x: Array) -> tuple[Array, Array]:
+def tanh(x: Array) -> tuple[Array, Any]:
     """Return tanh(x).
 
     Parameters
@@ -194,7 +202,7 @@ def tanh(x: Array) -> tuple[Array, Array]:
     array([0.    , 0.7616])
     """
     out = namespace(x).tanh(x)
-    return out, out
+    return out, (x, out)
 
 
 def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
@@ -203,19 +211,30 @@ def silu_reference(x: Array, slope: bool) -> tuple[Array, Array | None]:
     return x * share, share * (1 + x * (1 - share)) if slope else None
 
 
-def _logistic(x: Array) -> Array:
+def _small(x: Array) -> Array:
+    """Return exp(-|x|), which cannot overflow."""
     xp = namespace(x)
-    small = xp.exp(-xp.abs(x))  # which cannot overflow
-    return xp.where(x < 0, small, 1) / (1 + small)
+    return xp.exp(-xp.abs(x))
 
 
-def _sigmoid_vjp(dout: Array, out: Array) -> tuple[Array]:
-    """Return the gradient of `sigmoid`: dout s (1 - s)."""
-    return (dout * out * (1 - out),)
+def _logistic(x: Array, small: Array | None = None) -> Array:
+    small = _small(x) if small is None else small
+    return namespace(x).where(x < 0, small, 1) / (1 + small)
+
+
+def _logistic_slope(small: Array) -> Array:
+    """Return the derivative of the logistic function, given exp(-|x|): with all digits in both tails."""
+    below = 1 + small
+    return small / (below * below)
+
+
+def _sigmoid_vjp(dout: Array, small: Array) -> tuple[Array]:
+    """Return the gradient of `sigmoid`: dout s(x) s(-x)."""
+    return (dout * _logistic_slope(small),)
 
 
 def _sigmoid_jvp(out: Any, args: Any, tangents: Any) -> Any:
-    return tangents[0] * out * (1.0 - out)
+    return tangents[0] * (out * sigmoid(args[0] * -1.0))
 
 
 @op(vjp=_sigmoid_vjp, jvp=_sigmoid_jvp)
@@ -243,8 +262,8 @@ def sigmoid(x: Array) -> tuple[Array, Array]:
     array([0.5   , 0.7311])
     """
     require_single_or_double(x, "sigmoid")
-    out = _logistic(x)
-    return out, out
+    small = _small(x)
+    return _logistic(x, small), small
 
 
 def _softplus_vjp(dout: Array, x: Array) -> tuple[Array]:
@@ -296,7 +315,7 @@ def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
 
 def _silu_jvp(out: Any, args: Any, tangents: Any) -> Any:
     share = sigmoid(args[0])
-    return tangents[0] * (share * (1.0 + args[0] * (1.0 - share)))
+    return tangents[0] * (share * (1.0 + args[0] * sigmoid(args[0] * -1.0)))
 
 
 @op(vjp=_silu_vjp, value=_silu_value, jvp=_silu_jvp)

@@ -10,6 +10,7 @@ from op_cases import real
 import sci
 import sci.nn as P
 from sci.errors import DTypeError
+from sci.nn.core.tape import value_of
 from sci.nn.ops.pointwise.activations import gelu_reference
 
 
@@ -54,3 +55,27 @@ def test_gelu_and_silu_refuse_what_their_kernels_cannot_take():
             getattr(P, name)(np.ones(3, "f2"))
         with pytest.raises(DTypeError, match="newbyteorder"):
             getattr(P, name)(np.ones(3, ">f4"))
+
+
+@pytest.mark.parametrize(("dtype", "tol"), [("f8", 1e-15), ("f4", 4e-7)])
+@pytest.mark.parametrize(("name", "times"), [("sigmoid", 1), ("tanh", 2)])
+def test_slopes_keep_their_digits_in_the_tails(name, times, dtype, tol):
+    x = np.array([-40, -20, -3, -1e-3, 0, 0.5, 8, 20, 40], dtype)
+    op = getattr(P, name)
+    found = op.vjp(np.ones_like(x), op.forward(x)[1])[0]
+    forward = value_of(P.directional_derivatives(op, x, np.ones_like(x), order=1)[1])
+    assert found.dtype == forward.dtype == dtype
+    for at, *slopes in zip(x, found, forward):
+        exact = mpmath.sech(mpmath.mpf(float(at)) * times / 2) ** 2 * times**2 / 4
+        assert all(abs(float(slope) / exact - 1) < tol for slope in slopes)
+
+
+def test_second_derivatives_of_softplus_and_silu_keep_their_digits():
+    x = np.array([-30.0, -5, 1, 20, 40])
+    for op, exact in (
+        (P.softplus, lambda t: mpmath.sech(t / 2) ** 2 / 4),
+        (P.silu, lambda t: mpmath.sech(t / 2) ** 2 / 4 * (2 - t * mpmath.tanh(t / 2))),
+    ):
+        found = value_of(P.directional_derivatives(op, x, np.ones_like(x), order=2)[2])
+        for at, curvature in zip(x, found):
+            assert abs(float(curvature) / exact(mpmath.mpf(float(at))) - 1) < 1e-13
