@@ -109,7 +109,7 @@ CELLS = Number(int, 8, 1024, "an integer from 8 to 1024")
 """Cells along each axis of a cubic grid."""
 STRENGTH = Number(float, 1e-9, 100.0, "a number from 1e-9 to 100")
 """Ionic strength, mole per liter."""
-KELVIN = Number(float, 1.0, 1e4, "a number from 1 to 10000")
+KELVIN = Number(float, 100.0, 1e4, "kelvin, a number from 100 to 10000")
 PERMITTIVITY = Number(float, 0.1, 1e4, "a number from 0.1 to 10000")
 VALENCE = Number(int, -10, 10, "an integer from -10 to 10")
 RADIUS = Number(float, 0.0, 100.0, "a number from 0 to 100")

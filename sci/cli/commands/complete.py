@@ -152,6 +152,15 @@ def _write_predictions(path: Path, model: FunctionalCP, asked: dict[str, np.ndar
         writer.writerows(zip(*places, *texts))
 
 
+def _sweeps(a: argparse.Namespace, model: FunctionalCP) -> str:
+    """Return how many sweeps a fit took, and whether it would have taken more."""
+    n = len(model.history)
+    if n < max(2, a.maxiter):
+        return f"{n} sweeps"
+    rise = float((np.diff(model.history[-2:], axis=0) / np.abs(model.history[-1])).max())
+    return f"{n} sweeps, the most of --maxiter; the bound rose by {rise:.0e} of itself in the last"
+
+
 def _report(
     a: argparse.Namespace, model: FunctionalCP, seen: Observations, seconds: float
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -176,7 +185,7 @@ def _report(
         ("model", f"{model.components.n_components} components, mean of {len(model.noise)} fits"),
         ("error", f"{model.left_out_rms:.4g} of entries left out, {share:.1%} of the deviation of the values"),
         ("noise", f"{model.noise_deviation:.4g} standard deviation"),
-        ("seconds", f"{seconds:.2f}, {len(model.history)} sweeps"),
+        ("seconds", f"{seconds:.2f}, {_sweeps(a, model)}"),
         *(("" if k else "files", name) for k, name in enumerate(files)),
     ]
     return report, rows
