@@ -153,7 +153,7 @@ def _write_predictions(path: Path, model: FunctionalCP, asked: dict[str, np.ndar
 
 
 def _sweeps(a: argparse.Namespace, model: FunctionalCP) -> str:
-    """Return how many sweeps a fit took, and whether it would have taken more."""
+    """Return the number of sweeps of a fit, and whether more would have followed."""
     n = len(model.history)
     if n < max(2, a.maxiter):
         return f"{n} sweeps"
