@@ -160,7 +160,7 @@ def test_indices_beyond_2_to_31():
 
 
 BLOCK_INDEX = (
-    r"[0-5]|t|j|D - 2|row_of\([ef]\)|place\(\w, \w\)|a [/%] 3|e \+ 1"
+    r"[0-5]|\w+ < \d \? \d : \d|t|j|D - 2|row_of\([ef]\)|place\(\w, \w\)|a [/%] 3|e \+ 1"
     r"|SCI_SLOT\(t\)|threadIdx\.x|Lane<T>::N / 2|code_of\(.*\)|at_most\(WIDTH|at_most\(DEPTH"
     r"|\(u \* SCI_BLOCK \+ t\) / WIDTH"
 )
