@@ -236,7 +236,10 @@ def _nn() -> dict[str, Call]:
         "take_along_axis": call(nn.take_along_axis, x, np.array([[0], [2]]), axis=1),
         "where": call(nn.where, x > 0, x, real(3)),
         "Adam.start": call(nn.Adam().start, GRADIENTS),
-        "Adam.update": call(nn.Adam().update, GRADIENTS, GRADIENTS, nn.Adam().start(GRADIENTS), 1, 1.0),
+        # Parameters of its own, which a spoiled call changes in place.
+        "Adam.update": call(
+            nn.Adam().update, {"w": real(3), "v": real(2, 2)}, GRADIENTS, nn.Adam().start(GRADIENTS), 1, 1.0
+        ),
         "Checkpoint": call(nn.Checkpoint, 1, GRADIENTS, {}, np.array([0.5])),
         "ModelState": call(nn.ModelState, "line", {"degree": 1}, GRADIENTS),
         "Op": call(nn.Op, abs, abs),

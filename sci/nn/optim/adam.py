@@ -67,9 +67,10 @@ def check_settings(**settings: float) -> None:
 def require_finite_moments(moments: Mapping[str, Array], what: str, squared: bool) -> None:
     """Raise ConvergenceError, naming the parameter, for a moment that is NaN or infinite: steps would be 0 or NaN."""
     ends = [end for m in moments.values() if m.size for flat in [real_view(m)] for end in _ends(flat, squared)]
-    if not ends or bool(
-        namespace(*ends).isfinite(namespace(*ends).stack([end.astype(np.float64) for end in ends])).all()
-    ):
+    if not ends:
+        return
+    xp = namespace(*moments.values())
+    if bool(xp.isfinite(xp.stack([end.astype(np.float64) for end in ends])).all()):
         return
     odd = next(n for n, m in moments.items() if not bool(namespace(m).isfinite(m).all()))
     gradients = "whose squares" if squared else "whose sums"

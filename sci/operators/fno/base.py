@@ -106,22 +106,26 @@ class Operator:
         checkpoint : bool
             Keep only the input of each block, and run it again in the derivative.
         """
-        config, value = self.config, value_of(x)
-        if config.complex_data:
-            x = stacked(x)
-        if config.positional_grid:
-            x = concatenate(x, _coordinates(config, value_of(x)), axis=1)
-        x = perceptron(parameters, "lifting", x, config)
-        grid = tuple(value.shape[2:])
-        margins = [round(p * n) for p, n in zip(config.paddings, grid)]
-        if any(margins):
-            x = pad(x, _widths(margins))
-        x = self._blocks(parameters, x, config.grids(grid), checkpoint)
+        config = self.config
+        grid = tuple(value_of(x).shape[2:])
+        # The lifted field has no name here, so that it goes when the first block has taken it.
+        x = self._blocks(parameters, self._lifted(parameters, x, grid), config.grids(grid), checkpoint)
         margins = config.margins(grid)
         if any(margins):
             x = crop(x, _widths(margins))
         x = perceptron(parameters, "projection", x, config)
         return joined(x) if config.complex_data else x
+
+    def _lifted(self, parameters: Mapping[str, Array], x: Any, grid: tuple[int, ...]) -> Any:
+        """Return the input of the first block, with its margins."""
+        config = self.config
+        if config.complex_data:
+            x = stacked(x)
+        if config.positional_grid:
+            x = concatenate(x, _coordinates(config, value_of(x)), axis=1)
+        x = perceptron(parameters, "lifting", x, config)
+        margins = [round(p * n) for p, n in zip(config.paddings, grid)]
+        return pad(x, _widths(margins)) if any(margins) else x
 
     def _blocks(self, parameters: Mapping[str, Array], x: Any, grids: list[tuple[int, ...]], checkpoint: bool) -> Any:
         """Return the output of the last block; outputs of earlier ones join the inputs of those that take them."""
