@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         lambda: import_module("sci.cli.parsers.segment").add_segment,
     ),
     "solve": (
-        "solve a Poisson problem, minimize a nonlinear energy, or train a model",
+        "solve elliptic problems, or train a model that does",
         lambda: import_module("sci.cli.parsers.solvers").add_solve,
     ),
     "spectrum": (

@@ -128,6 +128,10 @@ OPS: list[tuple[str, list, dict]] = [
     ("mean_squared_error", [complex_(2, 3), complex_(2, 3)], {}),
     ("relative_l2", [real(3, 2, 5)], {"target": real(3, 2, 5)}),
     ("relative_l2", [complex_(3, 2, 5)], {"target": complex_(3, 2, 5), "reduction": "sum"}),
+    ("relative_lp", [real(3, 2, 5)], {"target": real(3, 2, 5), "p": 1.5}),
+    ("absolute_lp", [real(3, 2, 5)], {"target": real(3, 2, 5), "p": 3.0}),
+    ("relative_sobolev", [real(3, 2, 5, 6)], {"target": real(3, 2, 5, 6), "order": 1.5}),
+    ("pointwise_quantile", [real(3, 2, 5)], {"residuals": real(3, 2, 5), "alpha": 0.3}),
     ("relative_h1", [real(3, 2, 5, 6)], {"target": real(3, 2, 5, 6)}),
     ("relative_h1", [real(3, 1, 5, 4, 6)], {"target": real(3, 1, 5, 4, 6), "periodic": False}),
 ]

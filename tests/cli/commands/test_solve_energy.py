@@ -70,7 +70,7 @@ def test_a_dry_run_writes_nothing(molecule: Path, tmp_path: Path, capsys: Any) -
         (["{}/small.pqr", "-o", "{}/x.h5", "--spacing", "1", "--cells", "20"], 2, "one of the two"),
         (["{}/small.pqr", "-o", "{}/x.h5", "--spacing", "9", "--padding", "2"], 2, "padding of two cells"),
         (["{}/small.pqr", "-o", "{}/x.h5", "--ionic-strength", "0"], 2, "from 1e-9 to 100"),
-        (["{}/small.pqr", "-o", "{}/x.h5", "--temperature", "-3"], 2, "from 1 to 10000"),
+        (["{}/small.pqr", "-o", "{}/x.h5", "--temperature", "-3"], 2, "from 100 to 10000"),
         (["{}/small.pqr", "-o", "{}/x.h5", "--valences", "1", "1"], 2, "a positive and a negative"),
         (["{}/small.pqr", "-o", "{}/x.h5", "--device", "cuda"], 2, "leave --device out"),
         (["{}/small.pqr", "-o", "{}/small.pqr"], 2, "small.pqr"),

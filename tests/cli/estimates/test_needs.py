@@ -120,8 +120,8 @@ def test_a_dry_run_of_what_does_not_fit_tells_it_all(tmp_path: Path) -> None:
         ("potential", ("potential", "{ions}", "--grid", 8, "--tol", 1e-3)),
         ("trajectory", ("trajectory", "{ions}")),
         ("lattice", ("lattice", "{nacl}", "--repeats", 3, 3, 3, "--grid", 8)),
-        ("generate", ("operator", "generate", "darcy", "--samples", 1, "--grid", 8)),
-        ("operator", ("operator", "train", "{darcy}", "--modes", 4, "--hidden", 4, "--epochs", 2)),
+        ("operators.generate", ("operator", "generate", "darcy", "--samples", 1, "--grid", 8)),
+        ("operators.operator", ("operator", "train", "{darcy}", "--modes", 4, "--hidden", 4, "--epochs", 2)),
         ("solve", ("solve", "train", "--sizes", 8, "--steps", 2)),
     ],
 )

@@ -43,7 +43,8 @@ def test_single_precision_stays_single(name, args, options):
     for a, gradient in zip(args, op.vjp(np.ones_like(out), residuals)):
         assert gradient is None or gradient.dtype == a.dtype
     kept = residuals if isinstance(residuals, tuple) else (residuals,)
-    assert [r.dtype for r in kept if isinstance(r, np.ndarray) and r.dtype in ("f8", "c16")] == []
+    arrays = [r for r in kept if isinstance(r, np.ndarray) and r.dtype in ("f8", "c16")]
+    assert [r.shape for r in arrays if 2 * r.size > out.size] == [], "a number for each row may be double, no field"
 
 
 def _scaled_vjp(dout, residuals):

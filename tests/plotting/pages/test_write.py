@@ -23,7 +23,7 @@ EVIL = "</script><script>alert(1)</script>"
 def _charts(text: str) -> list[dict]:
     """The charts of a page; plotly checks every property of theirs."""
     found = re.findall(r'id="charts">(.*?)</script>', text, re.DOTALL)
-    assert "NaN" not in found[0]
+    assert not re.search(r"\bNaN\b", re.sub(r"\"bdata\":\"[^\"]*\"", "", found[0]))  # letters of packed numbers aside
     assert "Infinity" not in found[0]
     charts = json.loads(found[0]) if found else []
     go = require_plotly()

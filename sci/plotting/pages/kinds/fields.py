@@ -23,6 +23,8 @@ CLASSES = 20
 """Classes of labels that a table lists."""
 SAMPLES = 3
 """Samples that are drawn."""
+PLACES = 32
+"""Points along each axis at which a tri-plane field is drawn."""
 
 
 @figures_of("poisson")
@@ -68,6 +70,18 @@ def _solution(contents: Contents) -> Iterator[Panel]:
         if x.ndim == 3:
             found = isosurface("Surfaces of the solution", _indexed(x, None), "x", ("x (cell)", "y (cell)", "z (cell)"))
             yield from filter(None, [found])
+
+
+@figures_of("triplane")
+def _triplane(contents: Contents) -> Iterator[Panel]:
+    field = contents.object
+    low, high = (np.array(end) for end in field.box)
+    steps = (high - low) / PLACES
+    axes = [a + h * (np.arange(PLACES) + 0.5) for a, h in zip(low, steps)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    values = to_host(field(points))
+    yield Table("Tri-plane field", [("box", f"{low.tolist()} to {high.tolist()}"), ("values", str(values.shape[1]))])
+    yield field_panel("First value", values[:, 0].reshape((PLACES,) * 3), "value", tuple(steps))
 
 
 @figures_of("labels")
