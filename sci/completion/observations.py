@@ -14,7 +14,7 @@ from sci.completion.axes import Axis, as_column, axis_of
 from sci.distributed import Comm, agreed, allreduce_max, allreduce_sum, alltoall, size
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["Observations", "columns_of", "observe"]
+__all__ = ["Observations", "cells_of", "columns_of", "observe"]
 
 _FEWEST = 2
 """Entries that are needed at least for each axis."""
@@ -178,6 +178,12 @@ def columns_of(coordinates: Array | Mapping[str, Any], names: Sequence[str] | No
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"columns of lengths {lengths}; expected one length")
     return columns
+
+
+def cells_of(coordinates: Array | Mapping[str, Any], axes: Sequence[Axis]) -> np.ndarray:
+    """Return the numbers of the places along the axes, (m, K); refuse a place that is not on its axis."""
+    columns = columns_of(coordinates, [axis.name for axis in axes])
+    return np.stack([axis.index_of(columns[axis.name]) for axis in axes], axis=1)
 
 
 def _check_lengths(columns: Mapping[str, np.ndarray], values: np.ndarray) -> None:

@@ -116,7 +116,13 @@ def checked_radii(particles: Particles, radii: Any) -> np.ndarray:
     given = particles.radii if radii is None else radii
     if given is None:
         raise InvalidValueError("the particles have no radii; give radii, or read a file that holds them, such as PQR")
-    return np.asarray(as_finite(given, "radii", shape=(particles.n,)))
+    sizes = np.asarray(as_finite(given, "radii", shape=(particles.n,)))
+    if sizes.min() < 0 or sizes.max() <= 0:
+        raise InvalidValueError(
+            f"radii from {sizes.min():g} to {sizes.max():g} angstrom: expected positive radii, or zero for atoms "
+            "within the spheres of others"
+        )
+    return sizes
 
 
 def charge_depths(particles: Particles, radii: np.ndarray) -> np.ndarray:

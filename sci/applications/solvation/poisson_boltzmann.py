@@ -248,10 +248,9 @@ def poisson_boltzmann(
     """
     electrolyte = Electrolyte() if electrolyte is None else electrolyte
     sizes = checked_radii(particles, radii)
-    if min(inside, outside) <= 0 or sizes.min() < 0 or sizes.max() <= 0 or not 0 < rtol < 1:
+    if min(inside, outside) <= 0 or not 0 < rtol < 1:
         raise InvalidValueError(
-            f"radii from {sizes.min():g}, permittivities {inside} and {outside}, rtol {rtol}: expected positive "
-            "numbers, radii of zero or more, and rtol below 1"
+            f"permittivities {inside} and {outside}, rtol {rtol}: expected positive numbers, and rtol below 1"
         )
     require_inside(particles, charge_depths(particles, sizes))
     box, spacing = chosen_grid(particles, sizes, spacing, cells, padding)

@@ -156,16 +156,12 @@ def reaction_field(
     """
     sizes = checked_radii(particles, radii)
     depths = charge_depths(particles, sizes)
-    if spacing is None and inside > 0 and outside > 0 and sizes.max() > 0:
+    if spacing is None and inside > 0 and outside > 0:
         spacing = default_spacing(particles, sizes, depths, padding)
-    if (
-        sizes.min() < 0
-        or sizes.max() <= 0
-        or not (spacing is not None and spacing > 0 and padding >= 2 * spacing and inside > 0 and outside > 0)
-    ):
+    if not (spacing is not None and spacing > 0 and padding >= 2 * spacing and inside > 0 and outside > 0):
         raise InvalidValueError(
-            f"radii from {sizes.min():g}, spacing {spacing}, padding {padding}, permittivities {inside} and {outside}: "
-            "expected positive numbers, radii of zero or more, and a padding of at least two cells"
+            f"spacing {spacing}, padding {padding}, permittivities {inside} and {outside}: expected positive numbers, "
+            "and a padding of at least two cells"
         )
     require_inside(particles, depths)
     box = surrounding_box(particles, sizes, padding)

@@ -11,7 +11,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array
 from sci.completion.axes import Axis
-from sci.completion.observations import columns_of
+from sci.completion.observations import cells_of
 from sci.completion.sums import products
 from sci.errors import ShapeError
 from sci.tensor import CP, Tucker
@@ -87,8 +87,7 @@ class CompletedTensor:
         ShapeError, InvalidValueError
             Also for a place that is not on its axis.
         """
-        columns = columns_of(coordinates, [axis.name for axis in self.axes])
-        index = np.stack([axis.index_of(columns[axis.name]) for axis in self.axes], axis=1)
+        index = cells_of(coordinates, self.axes)
         if isinstance(self.tensor, CP):
             tables, weights = list(self.tensor.factors), self.tensor.weights
         else:

@@ -13,7 +13,7 @@ from sci.arguments import entry
 from sci.backend import Array
 from sci.completion.axes import Axis
 from sci.completion.neural.influence import last_layer_influence
-from sci.completion.observations import Observations, columns_of
+from sci.completion.observations import Observations, cells_of
 from sci.distributed import size
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import Adam, concatenate, embedding, linear, mean, relu, train
@@ -84,8 +84,7 @@ class NeuralCompletion:
         ShapeError, InvalidValueError
             Also for a place that is not on its axis.
         """
-        columns = columns_of(coordinates, [axis.name for axis in self.axes])
-        index = np.stack([axis.index_of(columns[axis.name]) for axis in self.axes], axis=1)
+        index = cells_of(coordinates, self.axes)
         return np.asarray(self.offset + self.scale * self.entries(index))
 
     def entries(self, index: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from sci.nn.maps.changes import WeightChange, as_on, given_arrays, require_gradi
 from sci.nn.ops.products import pointwise_conv
 from sci.nn.ops.reductions import sum as sum_of
 from sci.nn.ops.shaping import reshape, transpose
-from sci.tensor.decompose.als import cp_als_batch, sum_of_terms
+from sci.tensor.decompose.als import cp_als_batch, sum_of_terms, times_others
 
 __all__ = ["CPKernels", "SeparableKernels"]
 
@@ -200,19 +200,9 @@ class SeparableKernels(_Kernels):
         """Return the gradients of the factors."""
         first = self.factors["axis0"]
         require_gradient(dweight, namespace(first).empty(self.shape, first.dtype))
-        xp, letters = namespace(dweight), "bcd"[: len(residuals)]
         flat = dweight.reshape(-1, *self.shape[2:])
-        found = {}
-        for axis, name in enumerate(self.factors):
-            others = [k for k in range(len(residuals)) if k != axis]
-            terms = ",".join(["a" + letters, *(f"a{letters[k]}z" for k in others)])
-            gradient = (
-                xp.einsum(f"{terms}->az{letters[axis]}", flat, *(residuals[k] for k in others), optimize=True)
-                if others
-                else xp.broadcast_to(flat[:, None, :], (len(flat), self.rank, flat.shape[1])).copy()
-            )
-            found[name] = gradient.reshape(self.factors[name].shape)
-        return found
+        gradients = (times_others(flat, residuals, axis).swapaxes(1, 2) for axis in range(len(residuals)))
+        return {name: g.reshape(f.shape) for (name, f), g in zip(self.factors.items(), gradients)}
 
     def apply(self, x: Any, arrays: Mapping[str, Any], *, boundary: Boundary = "zeros") -> Any:
         """Convolve filter by filter, never forming the weight.
@@ -382,13 +372,9 @@ class CPKernels(_Kernels):
         """Return the gradients of the factors."""
         first = self.factors["output"]
         require_gradient(dweight, namespace(first).empty(self.shape, first.dtype))
-        xp, letters, found = namespace(dweight), "abcde"[: dweight.ndim], {}
-        for axis, name in enumerate(self.factors):
-            others = [k for k in range(dweight.ndim) if k != axis]
-            terms = ",".join([letters, *(f"{letters[k]}z" for k in others)])
-            to = f"{letters[axis]}z" if axis < 2 else f"z{letters[axis]}"
-            found[name] = xp.einsum(f"{terms}->{to}", dweight, *(residuals[k] for k in others), optimize=True)
-        return found
+        columns = [f[None] for f in residuals]
+        gradients = (times_others(dweight[None], columns, axis)[0] for axis in range(dweight.ndim))
+        return {name: g if k < 2 else g.T for k, (name, g) in enumerate(zip(self.factors, gradients))}
 
     def apply(self, x: Any, arrays: Mapping[str, Any], *, boundary: Boundary = "zeros") -> Any:
         """Convolve by the factors, never forming the weight.

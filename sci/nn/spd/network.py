@@ -22,7 +22,7 @@ from sci.nn.ops.reductions import sum as sum_of
 from sci.nn.ops.shaping import reshape
 from sci.nn.spd.batch_norm import GBWBatchNorm
 from sci.nn.spd.layers import bimap, logeig, reeig, semi_orthogonal
-from sci.nn.training.model import ModelState
+from sci.nn.training.model import ModelState, fitting, parted, with_statistics
 
 __all__ = ["SPDNet"]
 
@@ -268,8 +268,8 @@ class SPDNet:
     def _with(self, parameters: Mapping[str, Array], statistics: Mapping[str, Array]) -> Self:
         made = object.__new__(type(self))
         made.options, made.norms = self.options, self.norms
-        made.parameters = _checked(parameters, self.parameters, "parameter")
-        made.statistics = {n: a.copy() for n, a in _checked(statistics, self.statistics, "statistic").items()}
+        made.parameters = fitting(parameters, self.parameters, "parameter")
+        made.statistics = {n: a.copy() for n, a in fitting(statistics, self.statistics, "statistic").items()}
         return made
 
     def to_state(self) -> ModelState:
@@ -279,8 +279,7 @@ class SPDNet:
         -------
         ModelState
         """
-        statistics = {f"statistics.{name}": array for name, array in self.statistics.items()}
-        return ModelState("SPDNet", self.options, {**self.parameters, **statistics})
+        return ModelState("SPDNet", self.options, with_statistics(self.parameters, self.statistics))
 
     @classmethod
     def from_state(cls, state: ModelState) -> SPDNet:
@@ -302,9 +301,7 @@ class SPDNet:
         if state.name != "SPDNet" or "head.weight" not in state.parameters:
             raise InvalidValueError(f"the model is of the kind {state.name}; expected an SPDNet")
         plain = cls(**state.options, dtype=state.parameters["head.weight"].dtype)
-        own = {n: p for n, p in state.parameters.items() if not n.startswith("statistics.")}
-        seen = {n.removeprefix("statistics."): p for n, p in state.parameters.items() if n not in own}
-        return plain._with(own, seen)
+        return plain._with(*parted(state.parameters))
 
 
 _EQUAL = 1e-12
@@ -358,19 +355,3 @@ def _start(
     parameters["head.weight"] = initial_uniform(rng, (options["classes"], features), features, dtype=dtype)
     parameters["head.bias"] = np.zeros(options["classes"], dtype)
     return parameters, statistics
-
-
-def _checked(arrays: Mapping[str, Array], like: Mapping[str, Array], what: str) -> dict[str, Array]:
-    """Return `arrays` if their names, shapes and dtypes are those of `like`.
-
-    Raises
-    ------
-    ShapeError
-    """
-    kinds = [{n: (tuple(a.shape), str(a.dtype)) for n, a in group.items()} for group in (arrays, like)]
-    wrong = sorted({n for kind in kinds for n in kind if kinds[0].get(n) != kinds[1].get(n)})
-    if wrong:
-        raise ShapeError(
-            f"the {what} {wrong[0]!r} is {kinds[0].get(wrong[0], 'missing')}; expected {kinds[1].get(wrong[0], 'none')}"
-        )
-    return {n: arrays[n] for n in like}

@@ -168,10 +168,10 @@ def train(
             *(monitor, patience, save_every, schedule_each, draws, prefetch, evaluate is not None),
         )
         order = Order(len(samples), int(batch_size), int(seed), bool(shuffle))
-        own = {**asdict(order), **options.fixed()}
-        if taken := sorted({*asdict(order), *PLAIN} & set(settings or ())):
+        own, given = asdict(order), settings or {}
+        if taken := sorted({*own, *PLAIN} & set(given)):
             raise InvalidValueError(f"settings has {taken[0]!r}, which train keeps itself; give it another name")
-        flat, kept = named_arrays(parameters, "parameters"), {**own, **(settings or {})}
+        flat, kept = named_arrays(parameters, "parameters"), {**own, **options.fixed(), **given}
         run = started(flat, optimizer, kept, resume, buffers or {}, options)
         agreement.same(epochs=epochs, order=order, settings=settings, buffers=dict(buffers or {}))
         agreement.same(evaluate=evaluate and "given", save=save and "given")

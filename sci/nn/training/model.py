@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from sci.arguments import entry
-from sci.errors import DTypeError, InvalidValueError
+from sci.backend import Array
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import State
 from sci.nn.storage import Storage, rounded
@@ -128,6 +129,41 @@ def _require_rounded(parameters: Tree, storage: Storage) -> None:
                 f"the parameter {name!r} has values that {storage} does not have; expected those of "
                 f"rounded(parameters, {storage!r})"
             )
+
+
+_STATISTICS = "statistics."
+
+
+def with_statistics(parameters: Mapping[str, Array], statistics: Mapping[str, Array]) -> dict[str, Array]:
+    """Return parameters and running statistics under names that tell them apart, for a `ModelState`."""
+    return {**parameters, **{f"{_STATISTICS}{name}": array for name, array in statistics.items()}}
+
+
+def parted(arrays: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the parameters and the statistics that `with_statistics` joined."""
+    own = {name: a for name, a in arrays.items() if not name.startswith(_STATISTICS)}
+    return own, {name.removeprefix(_STATISTICS): a for name, a in arrays.items() if name not in own}
+
+
+def kinds_of(arrays: Mapping[str, Array]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and dtype of each array."""
+    return {name: (tuple(a.shape), str(a.dtype)) for name, a in arrays.items()}
+
+
+def fitting(arrays: Mapping[str, Array], like: Mapping[str, Array], what: str) -> dict[str, Array]:
+    """Return `arrays` in the order of `like`, whose names, shapes and dtypes they must have.
+
+    Raises
+    ------
+    ShapeError
+    """
+    found, expected = kinds_of(arrays), kinds_of(like)
+    for name in sorted({*found, *expected}):
+        if found.get(name) != expected.get(name):
+            raise ShapeError(
+                f"the {what} {name!r} is {found.get(name, 'missing')}; expected {expected.get(name, 'none')}"
+            )
+    return {name: arrays[name] for name in like}
 
 
 AVERAGE, BEST, BUFFERS = "average", "best", "buffers"

@@ -12,7 +12,7 @@ from sci.errors import InvalidValueError
 from sci.nn.core.trees import flatten_tree
 from sci.nn.optim.adam import Optimizer, State, zeros_like
 from sci.nn.training.finite import require_good
-from sci.nn.training.model import AVERAGE, BEST, BUFFERS, Checkpoint
+from sci.nn.training.model import AVERAGE, BEST, BUFFERS, Checkpoint, kinds_of
 from sci.nn.training.options import PLAIN, Options
 
 __all__ = ["started"]
@@ -66,13 +66,13 @@ def _resumed(
     if changed:
         raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
     stored_parameters = flatten_tree(resume.parameters)
-    if list(_kinds(parameters).items()) != list(_kinds(stored_parameters).items()):
+    if list(kinds_of(parameters).items()) != list(kinds_of(stored_parameters).items()):
         raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")
     xp = namespace(*parameters.values())
     moved = {name: _copy(to_device(p, xp)) for name, p in stored_parameters.items()}
     state = {k: {n: _copy(to_device(a, xp)) for n, a in group.items()} for k, group in resume.optimizer.items()}
     stored = state.pop(BUFFERS, {})
-    if _kinds(stored) != _kinds(buffers):
+    if kinds_of(stored) != kinds_of(buffers):
         raise InvalidValueError(
             f"the checkpoint has the buffers {sorted(stored)}, the training {sorted(buffers)}; expected the same "
             "names, shapes and dtypes"
@@ -84,10 +84,6 @@ def _resumed(
 
 def _with_buffers(state: State, buffers: Mapping[str, Array]) -> State:
     return {**state, BUFFERS: dict(buffers)} if buffers else state
-
-
-def _kinds(arrays: Mapping[str, Array]) -> dict[str, Any]:
-    return {name: (tuple(a.shape), str(a.dtype)) for name, a in arrays.items()}
 
 
 def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.tape import value_of
 from sci.nn.initialize import count_parameters
 from sci.nn.roles import Role
-from sci.nn.training.model import ModelState
+from sci.nn.training.model import ModelState, fitting, parted, with_statistics
 from sci.nn.unet.config import UNetConfig
 from sci.nn.unet.layers import Layers
 from sci.nn.unet.layout import initial_parameters, initial_statistics, layout
@@ -88,7 +88,7 @@ class UNet:
         self.statistics: dict[str, Array] = {name: to_device(a, xp) for name, a in seen.items()}
 
     @classmethod
-    def outline(cls, config: UNetConfig, *, dtype: Any = np.float32) -> UNet:
+    def outline(cls, config: UNetConfig, *, dtype: Any = np.float32) -> Self:
         """Return the network with parameters that have shapes and no numbers, for `sci.scaling.count`.
 
         Parameters
@@ -262,13 +262,13 @@ class UNet:
         return self._with(parameters, self.statistics)
 
     def _with(self, parameters: Mapping[str, Array], statistics: Mapping[str, Array]) -> Self:
-        made = object.__new__(type(self))
-        made.config = self.config
         dtype = parameters["heads.0.weight"].dtype if "heads.0.weight" in parameters else np.dtype(np.float32)
-        shapes = {name: entry.shape for name, entry in layout(self.config).items()}
-        made.parameters = _checked(parameters, shapes, dtype, "parameter")
-        shapes = {name: tuple(a.shape) for name, a in initial_statistics(self.config, dtype).items()}
-        kept = _checked(statistics, shapes, dtype, "statistic")
+        made = type(self).outline(self.config, dtype=dtype)
+        made.parameters = fitting(parameters, made.parameters, "parameter")
+        kept = fitting(statistics, made.statistics, "statistic")
+        for what, arrays in (("parameter", made.parameters), ("statistic", kept)):
+            for name, array in arrays.items():
+                require_finite(array, f"the {what} {name}")
         made.statistics = {name: a.copy() for name, a in kept.items()}
         return made
 
@@ -280,8 +280,7 @@ class UNet:
         ModelState
         """
         options = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.config).items()}
-        statistics = {f"statistics.{name}": array for name, array in self.statistics.items()}
-        return ModelState("UNet", options, {**self.parameters, **statistics})
+        return ModelState("UNet", options, with_statistics(self.parameters, self.statistics))
 
     @classmethod
     def from_state(cls, state: ModelState) -> UNet:
@@ -304,26 +303,4 @@ class UNet:
             raise InvalidValueError(f"the model is of the kind {state.name}; expected a UNet")
         made = object.__new__(cls)
         made.config = UNetConfig(**state.options)
-        own = {n: p for n, p in state.parameters.items() if not n.startswith("statistics.")}
-        seen = {n.removeprefix("statistics."): p for n, p in state.parameters.items() if n not in own}
-        return made._with(own, seen)
-
-
-def _checked(
-    arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], dtype: Any, what: str
-) -> dict[str, Array]:
-    """Return `arrays` in the order of `shapes` if they have their names and shapes, one dtype, and finite numbers.
-
-    Raises
-    ------
-    ShapeError, InvalidValueError
-    """
-    kinds = {name: (tuple(a.shape), str(a.dtype)) for name, a in arrays.items()}
-    expected = {name: (shape, str(dtype)) for name, shape in shapes.items()}
-    for name in sorted({*kinds, *expected}):
-        if kinds.get(name) != expected.get(name):
-            raise ShapeError(
-                f"the {what} {name!r} is {kinds.get(name, 'missing')}; expected {expected.get(name, 'none')}"
-            )
-        require_finite(arrays[name], f"the {what} {name}")
-    return {name: arrays[name] for name in shapes}
+        return made._with(*parted(state.parameters))

@@ -194,20 +194,32 @@ def _best_terms(tensors: Array, cp_rank: int, n_sweeps: int, tol: float, n_start
     return tuple(best)
 
 
+def times_others(tensors: Array, factors: Sequence[Array], axis: int) -> Array:
+    """Return tensors (batch, n_1, ..., n_d) times the factors (batch, n_l, rank) of all axes but one.
+
+    (batch, n_axis, rank). It is the gradient of <tensors, sum_of_terms(factors)> by the factor of the axis.
+    """
+    xp, axes = namespace(tensors, *factors), range(tensors.ndim - 1)
+    others = [k for k in axes if k != axis]
+    if not others:
+        return xp.broadcast_to(tensors[:, :, None], factors[axis].shape).copy()
+    letters = string.ascii_lowercase[1 : len(axes) + 1]
+    terms = ",".join(["a" + letters, *(f"a{letters[k]}z" for k in others)])
+    return xp.einsum(f"{terms}->a{letters[axis]}z", tensors, *(factors[k] for k in others), optimize=True)
+
+
 def _refined(tensors: Array, factors: list[Array], n_sweeps: int, tol: float) -> tuple[list[Array], Array]:
     """Return the factors after sweeps of least squares, and the squared errors over the squared norms."""
     xp, axes, rank = namespace(tensors), tensors.ndim - 1, factors[0].shape[2]
-    letters = string.ascii_lowercase[1 : axes + 1]
     norm = xp.maximum((tensors.reshape(len(tensors), -1) ** 2).sum(axis=1), xp.finfo(tensors.dtype).tiny)
     before = None
     for _ in range(n_sweeps):
         for axis in range(axes):
-            others = [k for k in range(axes) if k != axis]
-            terms = ",".join(["a" + letters, *(f"a{letters[k]}z" for k in others)])
-            right = xp.einsum(f"{terms}->a{letters[axis]}z", tensors, *(factors[k] for k in others), optimize=True)
+            right = times_others(tensors, factors, axis)
             gram = xp.ones((len(tensors), rank, rank), tensors.dtype)
-            for k in others:
-                gram = gram * (factors[k].swapaxes(1, 2) @ factors[k])
+            for k in range(axes):
+                if k != axis:
+                    gram = gram * (factors[k].swapaxes(1, 2) @ factors[k])
             scale = xp.abs(gram).max(axis=(1, 2))[:, None, None]
             ridge = xp.where(scale > 0, scale, 1) * xp.eye(rank, dtype=tensors.dtype)
             gram = gram + ridge * tensors.dtype.type(max(_RIDGE, 4 * xp.finfo(tensors.dtype).eps))

@@ -12,7 +12,7 @@ from sci.nn.core.dual import refuse_second_derivative
 from sci.nn.core.op import op
 from sci.nn.core.tape import value_of
 from sci.nn.ops.checks import require_real, require_single_or_double
-from sci.nn.ops.pointwise.elementwise import exp
+from sci.nn.ops.pointwise.elementwise import exp, times_slope
 
 __all__ = ["gelu", "relu", "sigmoid", "silu", "softplus", "tanh"]
 
@@ -72,11 +72,6 @@ def _gelu_value(x: Array) -> Array:
     return evaluate("gelu", x, False)[0]
 
 
-def _gelu_vjp(dout: Array, slope: Array) -> tuple[Array]:
-    """Return the gradient of `gelu`: dout gelu'(x)."""
-    return (dout * slope,)
-
-
 def _gelu_jvp(out: Any, args: Any, tangents: Any) -> Any:
     return tangents[0] * _gelu_slope(args[0])
 
@@ -100,7 +95,7 @@ def _gelu_slope(x: Array) -> tuple[Array, Array]:
     return slope, x
 
 
-@op(vjp=_gelu_vjp, value=_gelu_value, jvp=_gelu_jvp)
+@op(vjp=times_slope, value=_gelu_value, jvp=_gelu_jvp)
 def gelu(x: Array) -> tuple[Array, Array | None]:
     """Return x Phi(x), Phi the normal distribution function, and its derivative as residual.
 
@@ -132,17 +127,12 @@ def gelu(x: Array) -> tuple[Array, Array | None]:
     return evaluate("gelu", x, True)
 
 
-def _relu_vjp(dout: Array, positive: Array) -> tuple[Array]:
-    """Return the gradient of `relu`."""
-    return (dout * positive,)
-
-
 def _relu_jvp(out: Any, args: Any, tangents: Any) -> Any:
     refuse_second_derivative("relu", *args)
     return tangents[0] * (value_of(args[0]) > 0)
 
 
-@op(vjp=_relu_vjp, jvp=_relu_jvp)
+@op(vjp=times_slope, jvp=_relu_jvp)
 def relu(x: Array) -> tuple[Array, Array]:
     """Return max(x, 0), 0 for -inf and NaN for NaN; the derivative at 0 is 0.
 
@@ -301,16 +291,11 @@ def softplus(x: Array) -> tuple[Array, Array]:
     """
     require_single_or_double(x, "softplus")
     xp = namespace(x)
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))), x
+    return xp.maximum(x, 0) + xp.log1p(_small(x)), x
 
 
 def _silu_value(x: Array) -> Array:
     return evaluate("silu", x, False)[0]
-
-
-def _silu_vjp(dout: Array, slope: Array) -> tuple[Array]:
-    """Return the gradient of `silu`."""
-    return (dout * slope,)
 
 
 def _silu_jvp(out: Any, args: Any, tangents: Any) -> Any:
@@ -318,7 +303,7 @@ def _silu_jvp(out: Any, args: Any, tangents: Any) -> Any:
     return tangents[0] * (share * (1.0 + args[0] * sigmoid(args[0] * -1.0)))
 
 
-@op(vjp=_silu_vjp, value=_silu_value, jvp=_silu_jvp)
+@op(vjp=times_slope, value=_silu_value, jvp=_silu_jvp)
 def silu(x: Array) -> tuple[Array, Array | None]:
     """Return x / (1 + exp(-x)), also called swish, and its derivative as residual.
 

@@ -18,6 +18,11 @@ from sci.nn.ops.checks import broadcast, require_real
 __all__ = ["absolute", "clip", "cos", "exp", "log", "maximum", "minimum", "sin", "sqrt", "where"]
 
 
+def times_slope(dout: Array, slope: Array) -> tuple[Array]:
+    """Return the gradient of a function whose residual is its derivative."""
+    return (dout * slope,)
+
+
 def _exp_vjp(dout: Array, out: Array) -> tuple[Array]:
     """Return the gradient of `exp`: dout conj(e^x)."""
     return (dout * out.conj(),)
@@ -195,11 +200,6 @@ def sqrt(x: Array) -> tuple[Array, Array]:
     return out, out
 
 
-def _absolute_vjp(dout: Array, direction: Array) -> tuple[Array]:
-    """Return the gradient of `absolute`: dout x / |x|, and 0 at 0."""
-    return (dout * direction,)
-
-
 def _absolute_jvp(out: Any, args: Any, tangents: Any) -> Any:
     """Return sign(x) dx."""
     if out.dtype != args[0].dtype:
@@ -218,7 +218,7 @@ def _direction(x: Array) -> Array:
 
 
 @variable_method("absolute")
-@op(vjp=_absolute_vjp, jvp=_absolute_jvp)
+@op(vjp=times_slope, jvp=_absolute_jvp)
 def absolute(x: Array) -> tuple[Array, Array]:
     """Return |x| elementwise; the derivative at 0 is 0.
 
@@ -381,16 +381,12 @@ def where(condition: Array, a: Any, b: Any) -> tuple[Array, Any]:
         raise ShapeError(f"where of shapes {shapes}; expected shapes that broadcast together") from error
 
 
-def _clip_vjp(dout: Array, inside: Array) -> tuple[Array]:
-    return (dout * inside,)
-
-
 def _clip_jvp(out: Any, args: Any, tangents: Any, *, a_min: Any = None, a_max: Any = None) -> Any:
     refuse_second_derivative("clip", *args)
     return tangents[0] * (value_of(out) == value_of(args[0]))
 
 
-@op(vjp=_clip_vjp, jvp=_clip_jvp)
+@op(vjp=times_slope, jvp=_clip_jvp)
 def clip(x: Real, *, a_min: Real | float | None = None, a_max: Real | float | None = None) -> tuple[Array, Any]:
     """Return `x` within bounds elementwise; the derivative is 1 inside and on them, 0 outside.
 
