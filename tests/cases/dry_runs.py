@@ -6,6 +6,7 @@ Memory and disk that are told are never below what is taken, and at most twice t
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -62,7 +63,10 @@ class Compared:
 
 def _run(module: str, words: list[str]) -> tuple[str, float, int]:
     command = [sys.executable, "-c", JOB, module, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # threads of BLAS that wait count as CPU time
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **alone}
+    )
     assert done.returncode == 0, done.stderr
     seconds, memory = json.loads(done.stderr.splitlines()[-1])
     return done.stdout, seconds, memory

@@ -28,6 +28,8 @@ GRACE = 1.0
 """Seconds in which the main thread may unwind by itself."""
 PATIENCE = 3.0
 """Seconds that a rank at its end waits for the others."""
+TOGETHER = 0.1
+"""Seconds to the moment at which all ranks exit."""
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 _unfinished: dict[Path, None] = {}
@@ -288,11 +290,24 @@ class _Job:
             found = self._meet(code, watching)
             if found is not None and not found[0]:
                 return int(found[1])
-            # Not by exit: a launcher that sees one rank leave kills the others, and tells of the kill.
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), 2)  # all is said; MPI would add that Abort was called
-            self.comm.Abort(code if found is None else int(found[1]))
+            if found is not None:
+                self._exit_together(int(found[1]))
+            self.comm.Abort(code)
             return code
+
+    def _exit_together(self, code: int) -> None:
+        """End the processes of all ranks at one moment.
+
+        A launcher that sees one rank leave, by exit or by `Abort`, kills those that are left, and then the job's exit
+        code may be that of the kill.
+        """
+        from mpi4py import MPI
+
+        moment = self.comm.allreduce(time.time() + TOGETHER, op=MPI.MAX)
+        time.sleep(min(max(moment - time.time(), 0.0), 2 * TOGETHER))  # clocks of nodes may differ
+        os._exit(code)
 
     def _meet(self, code: int, watching: bool) -> np.ndarray | None:
         """Tell the other ranks and wait for them; return whether one leaves by its watch, and the largest code."""
