@@ -75,7 +75,12 @@ class IntrinsicDimension:
 
 @collective_entry
 def intrinsic_dimension(
-    x: Array | PackedPoints, method: Method = "twonn", *, k: int = 20, discard: float = 0.1, comm: Comm = None
+    x: Array | PackedPoints,
+    method: Method = "twonn",
+    *,
+    k: int | None = None,
+    discard: float | None = None,
+    comm: Comm = None,
 ) -> IntrinsicDimension:
     """Estimate how many degrees of freedom a set of points has.
 
@@ -88,10 +93,11 @@ def intrinsic_dimension(
         Points; frames of a trajectory, samples of a training set, activations of a layer. The unit does not matter.
     method : {"twonn", "mle"}
         TwoNN sees the finest scale, and so noise; the maximum likelihood over k neighbors sees a larger one.
-    k : int
-        Neighbors of "mle", at least 3.
-    discard : float
-        Part of the largest ratios that "twonn" leaves out, from 0 to below 1: far neighbors bend the line.
+    k : int, optional
+        Neighbors of "mle", at least 3; 20 unless given.
+    discard : float, optional
+        Part of the largest ratios that "twonn" leaves out, from 0 to below 1, 0.1 unless given: far neighbors bend the
+        line.
     comm : mpi4py communicator, optional
         Each rank holds points of its own.
 
@@ -102,8 +108,8 @@ def intrinsic_dimension(
     Raises
     ------
     InvalidValueError, ShapeError, DTypeError
-        On every rank; also for fewer points than neighbors, or none that differ, and by "twonn" for points whose two
-        nearest neighbors are mostly as far as each other: of a lattice, or rounded.
+        On every rank; also for an option of the other method, for fewer points than neighbors, or none that differ, and
+        by "twonn" for points whose two nearest neighbors are mostly as far as each other: of a lattice, or rounded.
 
     Notes
     -----
@@ -130,7 +136,12 @@ def intrinsic_dimension(
     with agreed(comm, "intrinsic_dimension") as agreement:
         if method not in ("twonn", "mle"):
             raise InvalidValueError(f"method is {method!r}; expected 'twonn' or 'mle'")
-        if method == "mle" and k < 3:
+        name, given = ("k", k) if method == "twonn" else ("discard", discard)
+        if given is not None:
+            other = "mle" if method == "twonn" else "twonn"
+            raise InvalidValueError(f"{name} is {given} with {method!r}, which does not use it; pass method={other!r}")
+        k, discard = 20 if k is None else k, 0.1 if discard is None else discard
+        if k < 3:
             raise InvalidValueError(f"k is {k}; expected at least 3 neighbors for the maximum likelihood")
         if not 0 <= discard < 1:
             raise InvalidValueError(f"discard is {discard}; expected a part from 0 to below 1")

@@ -16,7 +16,7 @@ from sci.errors import ConvergenceError, InvalidValueError
 __all__ = ["eigen_of_tridiagonal", "lanczos", "largest_entry", "power_of_two", "ritz_vectors"]
 
 SMALLEST = 1e-8
-"""Ritz values below are dropped by `ritz_vectors`."""
+"""Part of the largest Ritz value below which `ritz_vectors` drops the others."""
 _BREAKDOWN = 1e-12
 """Part of the largest coefficient below which the Krylov space has ended."""
 
@@ -228,7 +228,7 @@ def _dot(a: Array, b: Array, comm: Comm) -> float:
 
 @entry
 def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Ritz values of `lanczos` above 1e-8, ascending, and their vectors.
+    """Return the Ritz values of `lanczos` above 1e-8 of the largest, ascending, and their vectors.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def ritz_vectors(basis: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> tupl
     """
     tridiagonal = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
     values, vectors = np.linalg.eigh(tridiagonal)
-    kept = values >= SMALLEST
+    kept = values >= SMALLEST * np.abs(values).max(initial=0.0)
     return values[kept], vectors[:, kept].T @ basis
 
 

@@ -328,8 +328,11 @@ DIFFER: dict[str, Body] = {
         f"intrinsic_dimension:{name}": lambda c, odd, _, changed=changed: ensembles.intrinsic_dimension(
             POINTS, **({"k": 5, "method": "mle"} | (changed if odd else {})), comm=c
         )
-        for name, changed in {"method": {"method": "twonn"}, "k": {"k": 6}, "discard": {"discard": 0.2}}.items()
+        for name, changed in {"method": {"k": None, "method": "twonn"}, "k": {"k": 6}}.items()
     },
+    "intrinsic_dimension:discard": lambda c, odd, _: ensembles.intrinsic_dimension(
+        POINTS, discard=0.1 * (1 + odd), comm=c
+    ),
     "label_sharpness:classes": lambda c, odd, _: ensembles.label_sharpness(
         POINTS, np.arange(12.0), classes=bool(odd), comm=c
     ),

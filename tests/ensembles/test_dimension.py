@@ -189,6 +189,8 @@ def test_points_too_close_for_the_dtype_say_so() -> None:
         (lambda: intrinsic_dimension(_cube(2, 2)), "k is 2; expected an integer from 1 to 1"),
         (lambda: intrinsic_dimension(np.eye(9), "mle", k=8), "all neighbors of every point are equally far"),
         (lambda: intrinsic_dimension(_cube(2, 20), discard=1.0), "discard is 1.0"),
+        (lambda: intrinsic_dimension(_cube(2, 20), k=9), "k is 9 with 'twonn', which does not use it"),
+        (lambda: intrinsic_dimension(_cube(2, 20), "mle", discard=0.2), "pass method='twonn'"),
         (lambda: intrinsic_dimension(_cube(2, 20), "pca"), "method is 'pca'"),
         (lambda: intrinsic_dimension(np.full((4, 2), np.nan)), "NaN"),
         (lambda: label_sharpness(np.zeros((2, 1)), np.arange(2.0)), "points 0 and 1 coincide"),

@@ -39,6 +39,12 @@ def test_all_steps_give_the_spectrum_and_its_vectors() -> None:
     np.testing.assert_allclose(A @ vectors.T, vectors.T * values, atol=1e-9)
 
 
+def test_ritz_vectors_do_not_depend_on_the_unit() -> None:
+    for unit in (1e-30, 1e30):
+        basis, alpha, beta = lanczos(lambda v, unit=unit: unit * (A @ v), 52, 52)
+        np.testing.assert_allclose(ritz_vectors(basis, alpha, beta)[0], unit * VALUES, rtol=1e-9)
+
+
 def test_the_space_ends_where_it_is_exhausted() -> None:
     start = np.zeros(52)
     start[:3] = 1

@@ -38,15 +38,16 @@ def dimension_needs(n: int, d: int, dtype: Any, methods: Sequence[str], neighbor
     x = _random(few, d, dtype)
     seconds, memory = {}, 0.0
     for method in methods:
+        k = neighbors if method == "mle" else None
         half, whole = (
-            attempt(lambda m=method, c=count: intrinsic_dimension(x[:c], m, k=neighbors), repeats=2)  # type: ignore[misc]
+            attempt(lambda m=method, c=count, k=k: intrinsic_dimension(x[:c], m, k=k), repeats=2)  # type: ignore[misc]
             for count in (few // 2, few)
         )
         # Distances of pairs, and what grows with the points: insertions, and the rest of the work.
         pairs = min(max(2 * (whole.seconds - 2 * half.seconds), 0.2 * whole.seconds), whole.seconds)
         rest = whole.seconds - pairs
         seconds[method] = (pairs * (n / few) ** 2 + rest * n / few) / ranks
-        trial = attempt(lambda m=method: intrinsic_dimension(x, m, k=neighbors), memory=True)  # type: ignore[misc]
+        trial = attempt(lambda m=method, k=k: intrinsic_dimension(x, m, k=k), memory=True)  # type: ignore[misc]
         memory = max(memory, trial.peak * (n / few))
     return Needs(memory, seconds)
 

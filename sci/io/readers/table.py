@@ -16,6 +16,7 @@ from sci.io.readers.text import number, read_lines
 
 __all__ = ["read_table"]
 
+_MISSING = {"", "-", "na", "n/a", "nan", "null", "none", "missing"}
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 
 
@@ -97,10 +98,18 @@ def _number(word: str, name: str, path: Path, line: int) -> float:
     try:
         found = number(word)
     except ValueError as error:
-        raise FileFormatError(f"{path}: line {line}: {name} is {word}; expected a finite number") from error
+        raise FileFormatError(
+            f"{path}: line {line}: {name} is {word}; expected a finite number{_mend(word)}"
+        ) from error
     if found is None:
-        raise FileFormatError(f"{path}: line {line}: {name} is {word!r}; expected a number")
+        raise FileFormatError(f"{path}: line {line}: {name} is {word!r}; expected a number{_mend(word)}")
     return found
+
+
+def _mend(word: str) -> str:
+    if word.lower() in _MISSING:
+        return "; leave out the lines of what is missing"
+    return "; write dates and times as numbers, in days or seconds" if word[:1].isdigit() else ""
 
 
 def _is_number(word: str) -> bool:

@@ -102,3 +102,19 @@ def test_columns_that_are_not_there_or_of_another_kind_are_named(tmp_path: Path,
     (tmp_path / "t.csv").write_text("site,x,note\nBern,1,a\nBasel,2,\n")
     with pytest.raises(FileFormatError, match=message):
         read_table(tmp_path / "t.csv", **options)
+
+
+@pytest.mark.parametrize(
+    ("word", "mend"),
+    [
+        ("", "leave out the lines of what is missing"),
+        ("NA", "leave out the lines of what is missing"),
+        ("nan", "leave out the lines of what is missing"),
+        ("2020-01-31", "write dates and times as numbers, in days or seconds"),
+        ("Bern", "expected a number$"),
+    ],
+)
+def test_a_word_in_place_of_a_number_is_told_with_its_mend(tmp_path: Path, word: str, mend: str) -> None:
+    (tmp_path / "t.csv").write_text(f"time,x\n1,2\n{word},3\n")
+    with pytest.raises(FileFormatError, match=f"line 3: time is .*{mend}"):
+        read_table(tmp_path / "t.csv")

@@ -88,7 +88,8 @@ def _estimates(
     found, refused = {}, []
     for method in methods:
         try:
-            found[method] = intrinsic_dimension(packed, method, k=a.neighbors or 20, comm=a.comm)  # type: ignore[arg-type]
+            k = a.neighbors if method == "mle" else None
+            found[method] = intrinsic_dimension(packed, method, k=k, comm=a.comm)  # type: ignore[arg-type]
         except InvalidValueError as error:
             if method == methods[-1] and not found:
                 raise
