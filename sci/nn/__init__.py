@@ -35,6 +35,7 @@ from sci.nn.maps.loldu import LoLDU
 from sci.nn.maps.mapped import MappedParameters
 from sci.nn.maps.signatures import patched, weight_signature
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
+from sci.nn.ops.harmonics import spherical_harmonics
 from sci.nn.ops.lookup import embedding, select, take, take_along_axis
 from sci.nn.ops.norm_activation import evonorm_b0, evonorm_s0, group_norm_relu
 from sci.nn.ops.normalization import group_norm, instance_norm, layer_norm, rms_norm
@@ -211,6 +212,7 @@ __all__ = [
     "sin",
     "softmax",
     "softplus",
+    "spherical_harmonics",
     "sqrt",
     "step_decay",
     "stunet_config",

@@ -327,6 +327,7 @@ def _nn() -> dict[str, Call]:
         "scatter_sum": call(nn.scatter_sum, x, axis=-2),
         "select": call(nn.select, x, index=(0, slice(1))),
         "softmax": call(nn.softmax, x, axis=-1),
+        "spherical_harmonics": call(nn.spherical_harmonics, real(2, 3), degree=2, solid=True),
         "step_decay": call(nn.step_decay, 3.0, 0.5),
         "sum": call(nn.sum, x, axis=0, keepdims=True),
         "sum_over_ranks": call(nn.sum_over_ranks, x),
@@ -407,6 +408,8 @@ def _spherical() -> dict[str, Call]:
     return {
         "SphereGrid": call(spherical.SphereGrid, 4, 8, "equiangular"),
         "legendre_functions": call(spherical.legendre_functions, real(5) ** 2 % 3, 4, 3),
+        "spherical_harmonics": call(spherical.spherical_harmonics, real(5, 3), 2, solid=True),
+        "spherical_harmonics_gradient": call(spherical.spherical_harmonics_gradient, real(5, 3), 2, solid=False),
         "spherical_transform": call(spherical.spherical_transform, field, grid, degrees=3, orders=2, exact=False),
         "spherical_synthesis": call(spherical.spherical_synthesis, a, grid, exact=True),
     }

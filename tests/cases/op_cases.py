@@ -120,6 +120,8 @@ OPS: list[tuple[str, list, dict]] = [
     ("resample", [real(2, 2, 5, 4)], {"size": (3, 9), "method": "area"}),
     ("resample", [real(1, 2, 5, 4, 6)], {"size": (8, 7, 4), "method": "spectral"}),
     ("resample", [real(2, 2, 5)], {"size": 8, "method": "linear", "align_corners": True}),
+    ("spherical_harmonics", [real(4, 3)], {"degree": 3}),
+    ("spherical_harmonics", [real(2, 2, 3)], {"degree": 3, "solid": True}),
     ("copy_to_ranks", [real(2, 3)], {}),
     ("sum_over_ranks", [real(2, 3)], {}),
     ("gather_tokens", [real(2, 3)], {}),
