@@ -2,6 +2,8 @@
 
 from sci.potentials.direct import direct_sum
 from sci.potentials.ewald import ewald_sum
+from sci.potentials.forcefield.bonds import COVALENT_RADII, bonds_by_distance
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
 from sci.potentials.grid import PotentialGrid, box_axes
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
@@ -24,7 +26,9 @@ from sci.potentials.trajectory import (
 )
 
 __all__ = [
+    "COVALENT_RADII",
     "Coulomb",
+    "Exclusions",
     "FrameJob",
     "FramePlan",
     "FrameResult",
@@ -43,6 +47,7 @@ __all__ = [
     "Trajectory",
     "Vacancy",
     "Yukawa",
+    "bonds_by_distance",
     "box_axes",
     "compute_frame",
     "compute_frames",

@@ -65,19 +65,23 @@ def direct_sum(
     return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
 
 
-def direct_sum_packed(points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
-    """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4)."""
+def direct_sum_packed(
+    points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool, apart: float = COINCIDENT
+) -> Array:
+    """Return (m, 1) potentials, or (m, 4) potentials and gradients, of packed `sources` (n, 4) farther than `apart`."""
     instance = get_kernel("particles/direct_sum.cu", "direct_sum", np.float64, kernel.kappa > 0, gradient)
     if not use_compiled(instance, points):
-        return direct_sum_reference(points, sources, kernel, gradient)
+        return direct_sum_reference(points, sources, kernel, gradient, apart)
     xp = namespace(points)
     out = xp.empty((len(points), 4 if gradient else 1))
     blocks = -(-len(points) // block_size(points))
-    launch(instance, blocks, points, sources, out, len(points), len(sources), kernel.kappa, COINCIDENT**2)
+    launch(instance, blocks, points, sources, out, len(points), len(sources), kernel.kappa, apart**2)
     return out
 
 
-def direct_sum_reference(points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool) -> Array:
+def direct_sum_reference(
+    points: ArrayLike, sources: Array, kernel: RadialKernel, gradient: bool, apart: float = COINCIDENT
+) -> Array:
     """Reference of the kernel `direct_sum` in array calls over blocks of targets."""
     xp = namespace(points)
     out = xp.empty((len(points), 4 if gradient else 1))
@@ -85,9 +89,9 @@ def direct_sum_reference(points: ArrayLike, sources: Array, kernel: RadialKernel
     for start in range(0, len(points), block):
         d = points[start : start + block, None, :] - sources[None, :, :3]
         r2 = (d * d).sum(axis=2)
-        apart = r2 > COINCIDENT**2
-        r = xp.sqrt(xp.where(apart, r2, 1.0))
-        value = xp.where(apart, sources[None, :, 3], 0.0) * xp.exp(-kernel.kappa * r) / r
+        other = r2 > apart**2
+        r = xp.sqrt(xp.where(other, r2, 1.0))
+        value = xp.where(other, sources[None, :, 3], 0.0) * xp.exp(-kernel.kappa * r) / r
         out[start : start + block, 0] = value.sum(axis=1)
         if gradient:
             slope = -value * (1 / r + kernel.kappa) / r

@@ -11,9 +11,10 @@ from scipy.special import erfc
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
+from sci.potentials.forcefield.near import near_long_range
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum
-from sci.potentials.radial.split import Split, split_of_gaussians
+from sci.potentials.radial.split import COINCIDENT, Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor.boxes.grid import BoxGrid, Tiles
 
@@ -21,6 +22,7 @@ __all__ = [
     "cell_images",
     "ewald_split",
     "ewald_sum",
+    "ewald_values",
     "mode_counts",
     "mode_influence",
     "mode_orders",
@@ -88,18 +90,28 @@ def ewald_sum(particles: Particles, points: ArrayLike, *, tol: float = 1e-12, gr
     points = as_points(points, xp=xp)
     if namespace(points) is not xp:
         raise DeviceMismatchError("points and particles lie on different devices; move one of them first")
+    out = ewald_values(particles, points, tol, gradient)
+    without_overflow(out, "the sum")
+    return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
+
+
+def ewald_values(particles: Particles, points: Array, tol: float, gradient: bool, apart: float = COINCIDENT) -> Array:
+    """Return potentials (m, 1), or with gradients (m, 4), by Ewald's sum; charges within `apart` are left out."""
     cell = to_host(particles.cell)
     volume = abs(float(np.linalg.det(cell)))
     alpha = SPLIT * max(1.0, particles.n / MANY_CHARGES) ** (1 / 6) / volume ** (1 / 3)
     split = ewald_split(alpha, 0.1 * tol)
     out = _reciprocal(particles, points, alpha, 2 * alpha * math.sqrt(math.log(10 / tol)), gradient)
     out[:, 0] += neutralizing_constant(alpha, split.cutoff, particles.total_charge, volume)
-    _add_real_space(out, particles, points, split)
-    without_overflow(out, "the sum")
-    return (out[:, 0], out[:, 1:]) if gradient else out[:, 0]
+    _add_real_space(out, particles, points, split, apart)
+    if apart > COINCIDENT:
+        sources = particles.positions, particles.charges
+        rows, near = near_long_range(points, *sources, particles.cell, split.gaussians, apart)
+        out[rows] -= near[:, : out.shape[1]]
+    return out
 
 
-def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: Split) -> None:
+def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: Split, apart: float) -> None:
     if not len(points):
         return
     cell, inverse = particles.cell, np.linalg.inv(to_host(particles.cell))
@@ -110,7 +122,7 @@ def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: 
     box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
     cells = np.maximum(1, (high - low) / split.cutoff * 2).astype(int)
     tiles = Tiles.of(places, BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2]))))
-    ShortRange.of(*around[:2], split).add_to(out, places, tiles)
+    ShortRange.of(*around[:2], split).add_to(out, places, tiles, apart)
 
 
 def _reciprocal(particles: Particles, points: ArrayLike, alpha: float, k_max: float, gradient: bool) -> Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_host
+from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import InvalidValueError, ShapeError
+from sci.potentials.forcefield.exclusions import Exclusions
 
 __all__ = ["SAME_PLACE", "Particles", "coincident_pair", "without_overflow"]
 
@@ -23,13 +24,22 @@ SAME_PLACE: float = 1e-6
 _DIRECTION = (0.5773502691896258, 0.7548776662466927, 0.3110047815473091)
 
 
-def coincident_pair(positions: ArrayLike, distance: float = SAME_PLACE) -> tuple[int, int] | None:
+def coincident_pair(
+    positions: ArrayLike,
+    distance: float = SAME_PLACE,
+    exclusions: Exclusions | None = None,
+    numbers: Array | None = None,
+) -> tuple[int, int] | None:
     """Return the 0-based indices of two points closer than `distance`, or None.
 
     Parameters
     ----------
     positions : (n, 3) float64, angstrom
     distance : float, angstrom
+    exclusions : Exclusions, optional
+        Pairs that these leave out altogether may share a place.
+    numbers : (n,) int64, optional
+        The atom of each point, where there are images; its index unless given.
 
     Returns
     -------
@@ -49,12 +59,15 @@ def coincident_pair(positions: ArrayLike, distance: float = SAME_PLACE) -> tuple
     sorted_projection = projection[order]
     reach = distance + 1e-14 * float(xp.abs(projection).max())
     first = xp.arange(len(positions) - 1)
-    offset = 1
+    offset, allowed = 1, _pairs_left_out(exclusions, xp)
     while len(first):
         first = first[first + offset < len(positions)]
         first = first[sorted_projection[first + offset] - sorted_projection[first] < reach]
         left, right = order[first], order[first + offset]
         hit = ((positions[left] - positions[right]) ** 2).sum(axis=1) < distance**2
+        if exclusions is not None and bool(hit.any()):
+            one, two = (side if numbers is None else numbers[side] for side in (left, right))
+            hit &= ~xp.isin(xp.minimum(one, two) * exclusions.n + xp.maximum(one, two), allowed)
         if bool(hit.any()):
             low, high = xp.minimum(left[hit], right[hit]), xp.maximum(left[hit], right[hit])
             best = int(xp.argmin(low))
@@ -63,10 +76,18 @@ def coincident_pair(positions: ArrayLike, distance: float = SAME_PLACE) -> tuple
     return None
 
 
+def _pairs_left_out(exclusions: Exclusions | None, xp: Any) -> Array:
+    """Return i n + j of the pairs that are left out altogether."""
+    if exclusions is None:
+        return xp.empty(0, dtype=xp.int64)
+    pairs = exclusions.pairs[np.asarray(exclusions.scales) == 0]
+    return to_device(pairs[:, 0] * exclusions.n + pairs[:, 1], xp)
+
+
 @entry
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """Point charges with positions, and optionally radii, names and a periodic cell.
+    """Point charges with positions, and optionally radii, names, a periodic cell and exclusions.
 
     Parameters
     ----------
@@ -78,14 +99,17 @@ class Particles:
         Kept as a tuple.
     cell : (3, 3) float64, angstrom, optional
         The rows are the periods.
+    exclusions : Exclusions, optional
+        Pairs that energies, forces, stresses and derivatives by charges leave out or scale. The potential at a point
+        is that of all charges in any case.
 
     Raises
     ------
     ShapeError, DTypeError
-        For arrays that do not fit together.
+        For arrays that do not fit together, or exclusions of another number of atoms.
     InvalidValueError
         For NaN or Inf, no particle at all, a negative radius, a cell without volume, or two particles closer than
-        `SAME_PLACE`, whose energy would be infinite.
+        `SAME_PLACE`, whose energy would be infinite unless it is left out.
     DeviceMismatchError
         For arrays of NumPy mixed with arrays of CuPy.
 
@@ -106,6 +130,7 @@ class Particles:
     radii: ArrayLike | None = None
     names: Names | None = None
     cell: ArrayLike | None = None
+    exclusions: Exclusions | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays and bring them to contiguous float64."""
@@ -126,12 +151,17 @@ class Particles:
             object.__setattr__(self, "cell", as_finite(self.cell, "cell", shape=(3, 3), xp=xp))
             if np.linalg.det(to_host(self.cell)) == 0:
                 raise InvalidValueError("the rows of cell span no volume; expected three independent periods")
-        pair = coincident_pair(positions)
+        if self.exclusions is not None and self.exclusions.n != n:
+            raise ShapeError(
+                f"the exclusions are of {self.exclusions.n} atoms, and positions holds {n}; expected the topology and "
+                "the coordinates of the same atoms"
+            )
+        pair = coincident_pair(positions, exclusions=self.exclusions)
         if pair is not None:
             raise InvalidValueError(_coincidence(positions, *pair))
 
     def __repr__(self) -> str:
-        parts = [name for name in ("radii", "names", "cell") if getattr(self, name) is not None]
+        parts = [name for name in ("radii", "names", "cell", "exclusions") if getattr(self, name) is not None]
         extra = f", with {', '.join(parts)}" if parts else ""
         return f"Particles({self.n} charges, {self.total_charge:.6g} e in all{extra})"
 
@@ -150,7 +180,7 @@ class Particles:
         if namespace(self.positions) is np:
             return self
         radii, cell = (None if a is None else to_host(a) for a in (self.radii, self.cell))
-        return Particles(to_host(self.positions), to_host(self.charges), radii, self.names, cell)
+        return Particles(to_host(self.positions), to_host(self.charges), radii, self.names, cell, self.exclusions)
 
 
 def _names(names: tuple[str, ...], n: int) -> tuple[str, ...]:

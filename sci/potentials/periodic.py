@@ -15,7 +15,7 @@ from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.ewald import (
     cell_images,
     ewald_split,
-    ewald_sum,
+    ewald_values,
     mode_counts,
     mode_influence,
     mode_orders,
@@ -24,10 +24,12 @@ from sci.potentials.ewald import (
     triangular_basis,
     wrapped,
 )
+from sci.potentials.forcefield.near import near_long_range
+from sci.potentials.interacting import Interacting
 from sci.potentials.measured.error import QUANTITIES
-from sci.potentials.measured.measure import Measured
 from sci.potentials.measured.places import Scene
-from sci.potentials.particles import Particles, coincident_pair, without_overflow
+from sci.potentials.particles import Particles, coincident_pair
+from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.expansion import BoxExpansion
@@ -54,7 +56,7 @@ UNIT: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
 
 @entry
-class PeriodicPotential(Measured):
+class PeriodicPotential(Interacting):
     r"""The electrostatic potential of charges that repeat with a cell, for any cell and any total charge.
 
     phi(x) = sum_j q_j sum_n erfc(alpha r_jn) / r_jn + (4 pi / V) sum_{k != 0} exp(-k^2 / (4 alpha^2)) / k^2
@@ -98,6 +100,8 @@ class PeriodicPotential(Measured):
     >>> round(-PeriodicPotential(cscl, 1e-10).energy() * 3**0.5 / 2, 8)
     1.76267477
     """
+
+    particles: Particles
 
     def __init__(self, particles: Particles, tol: float = 1e-8, *, alpha: float | None = None) -> None:
         fractions, k_max = self._prepare(particles, tol, alpha)
@@ -158,7 +162,8 @@ class PeriodicPotential(Measured):
     def _images(self, fractions: Array, margin: np.ndarray) -> tuple[Array, Array]:
         """Return all charges and images of theirs within the cutoff of the cell, `margin` in fractions."""
         positions, charges, numbers = cell_images(fractions, self.particles.charges, self._cell, margin)
-        if (pair := coincident_pair(positions)) is not None:
+        exclusions = self.particles.exclusions
+        if (pair := coincident_pair(positions, exclusions=exclusions, numbers=numbers)) is not None:
             where = tuple(round(float(c), 6) for c in positions[pair[0]])
             first, second = (int(numbers[index]) for index in pair)
             raise InvalidValueError(
@@ -252,24 +257,6 @@ class PeriodicPotential(Measured):
     def field(self, points: ArrayLike) -> Array:
         """Return the electric field, minus the gradient, at `points` (m, 3): (m, 3) in e/angstrom^2."""
         return -self.evaluate(points, gradient=True)[:, 1:]
-
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def energy(self) -> float:
-        """Return the energy of one cell, 1/2 sum_i q_i phi(y_i), in e^2/angstrom."""
-        terms = self.particles.charges * self(self.particles.positions)
-        return 0.5 * float(without_overflow(terms.sum(), "the energy"))
-
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def forces(self) -> Array:
-        """Return the forces q_i E(y_i) on the particles, (n, 3) in e^2/angstrom^2."""
-        return without_overflow(self.particles.charges[:, None] * self.field(self.particles.positions), "forces")
-
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def energy_and_forces(self) -> tuple[float, Array]:
-        """Return `energy` and `forces` from one evaluation at the particles."""
-        charges, found = self.particles.charges, self.evaluate(self.particles.positions, gradient=True)
-        energy = 0.5 * float(without_overflow((charges * found[:, 0]).sum(), "the energy"))
-        return energy, without_overflow(-charges[:, None] * found[:, 1:], "forces")
 
     def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """Return the potential on the tensor grid of three axes, anywhere in space.
@@ -420,11 +407,9 @@ class PeriodicPotential(Measured):
         """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
-    def exact(self, points: ArrayLike, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by `ewald_sum` at a hundredth of `tol`."""
-        tol = max(EXACT_SHARE * self.tol, 1e-14)
-        found = ewald_sum(self.particles, points, tol=tol, gradient=gradient)
-        return self._xp.concatenate([found[0][:, None], found[1]], axis=1) if gradient else found[:, None]
+        return ewald_values(self.particles, points, max(EXACT_SHARE * self.tol, 1e-14), gradient, apart)
 
     def exact_cost(self) -> int:
         """Return the pairs that a point of Ewald's sum takes."""
@@ -436,18 +421,29 @@ class PeriodicPotential(Measured):
         size = float(self._xp.abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
         return size, size * self.alpha
 
-    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
-        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
+    def evaluate(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3).
+
+        Charges within `apart` of a point are left out.
+        """
         xp = self._xp
         points = as_points(points, xp=xp)
         if namespace(points) is not xp:
             raise DeviceMismatchError("points and the particles lie on different devices; move one of them first")
         out = xp.empty((len(points), 4 if gradient else 1))
         for start in range(0, len(points), CHUNK):
-            self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK])
+            self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK], apart)
+        if apart > COINCIDENT:
+            self._leave_out(out, points, apart)
         return out
 
-    def _evaluate_chunk(self, points: ArrayLike, out: Array) -> None:
+    def _leave_out(self, out: Array, points: Array, apart: float) -> None:
+        """Take the long range of charges within `apart` out of sums that lack their short range."""
+        p = self.particles
+        rows, near = near_long_range(points, p.positions, p.charges, p.cell, self.split.gaussians, apart)
+        out[rows] -= near[:, : out.shape[1]]
+
+    def _evaluate_chunk(self, points: ArrayLike, out: Array, apart: float) -> None:
         fractions, places = wrapped(points, self._cell)
         fractions = self._xp.ascontiguousarray(fractions)
         self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
@@ -458,7 +454,7 @@ class PeriodicPotential(Measured):
         box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
         cells = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int)
         grid = BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2])))
-        self._short.add_to(out, places, Tiles.of(places, grid))
+        self._short.add_to(out, places, Tiles.of(places, grid), apart)
 
 
 def _boxes(n_modes: tuple[int, ...], degree: int, eps: float) -> BoxGrid:

@@ -12,13 +12,14 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, to_host
 from sci.errors import InvalidValueError
-from sci.potentials.direct import direct_sum
+from sci.potentials.direct import direct_sum_packed, pack
+from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.measured.error import MeasuredError
 from sci.potentials.measured.measure import measure_at_particles
-from sci.potentials.particles import Particles
+from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
-from sci.potentials.radial.split import Split, continuous, split_kernel
+from sci.potentials.radial.split import COINCIDENT, Split, continuous, split_kernel
 from sci.potentials.range_separated.build import (
     CHEBYSHEV_SHARE,
     Accuracy,
@@ -350,9 +351,14 @@ def _potential(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential
 
 
 def _direct(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
-    charges = particles.charges
-    value, slope = direct_sum(particles, particles.positions, kernel=plan.radial, gradient=True)
-    return 0.5 * float((charges * value).sum()), -charges[:, None] * slope
+    charges, packed = particles.charges, pack(particles)
+
+    def apart(points: Array, gradient: bool, distance: float) -> Array:
+        return direct_sum_packed(points, packed, plan.radial, gradient, distance)
+
+    found = apply_exclusions(apart(particles.positions, True, COINCIDENT), particles, plan.radial, apart)
+    energy = 0.5 * float(without_overflow((charges * found[:, 0]).sum(), "the energy"))
+    return energy, without_overflow(-charges[:, None] * found[:, 1:], "forces")
 
 
 def _in_format(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential:

@@ -15,6 +15,8 @@ __all__ = ["Sample", "Scene", "neighbor_distances", "particle_sample", "sample_p
 SEED = 20250301
 NEIGHBOR_SHARE = (0.25, 1.0)
 """Distances of the near places from a particle, in units of its distance to its nearest neighbor."""
+USUAL = 1.0
+"""Distance in angstrom that stands for that of a neighbor at the very place of a particle, as a shell may be."""
 CLUSTER = 16
 """Neighbors that are drawn together where not all particles are compared."""
 
@@ -131,7 +133,7 @@ def _distances(scene: Scene, chosen: np.ndarray) -> np.ndarray:
     distinct, turns = np.unique(chosen, return_inverse=True)
     tree = cKDTree(to_host(scene.neighbors), balanced_tree=False)
     found: np.ndarray = tree.query(to_host(scene.positions)[distinct], k=2)[0][:, 1]
-    return found[turns]
+    return np.where(found > 0, found, USUAL)[turns]
 
 
 def neighbor_distances(positions: Array, count: int) -> np.ndarray:

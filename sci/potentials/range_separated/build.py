@@ -168,6 +168,11 @@ def check_settings(
             "the particles have a periodic cell, and this potential is that of an isolated system; "
             "use PeriodicPotential, or pass dataclasses.replace(particles, cell=None) to leave the cell out"
         )
+    if particles is not None and particles.exclusions is not None and size(comm) > 1:
+        raise InvalidValueError(
+            "the particles have exclusions and are spread over ranks, where pairs lie on two of them; expected all "
+            "particles on one rank (comm=None); frames and poses can be dealt to ranks"
+        )
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
     if accuracy not in FIRST_TOL:

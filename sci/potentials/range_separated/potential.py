@@ -14,12 +14,13 @@ from sci.backend import Array, ArrayLike, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
+from sci.potentials.forcefield.near import near_long_range
+from sci.potentials.interacting import Interacting
 from sci.potentials.measured.error import QUANTITIES, MeasuredError
-from sci.potentials.measured.measure import Measured
 from sci.potentials.measured.places import Scene
-from sci.potentials.particles import Particles, coincident_pair, without_overflow
+from sci.potentials.particles import Particles, coincident_pair
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
-from sci.potentials.radial.split import Split
+from sci.potentials.radial.split import COINCIDENT, Split
 from sci.potentials.range_separated.build import (
     CHEBYSHEV_SHARE,
     FIRST_TOL,
@@ -51,7 +52,7 @@ CHUNK = 1 << 22
 
 
 @collective_entry
-class RangeSeparatedPotential(Measured):
+class RangeSeparatedPotential(Interacting):
     """The electrostatic potential phi(x) = sum_j q_j K(|x - y_j|) of point charges, split by range.
 
     K = L + S: the long range L is a sum of Gaussians, whose potential is smooth and held as a Chebyshev-Tucker tensor
@@ -213,11 +214,6 @@ class RangeSeparatedPotential(Measured):
         )
 
     @property
-    def kernel(self) -> RadialKernel:
-        """The radial kernel K."""
-        return self.split.kernel
-
-    @property
     def domain(self) -> tuple[tuple[float, float], ...]:
         """The box of the long range, angstrom."""
         return self.long_range.domain
@@ -310,42 +306,6 @@ class RangeSeparatedPotential(Measured):
         """
         return -self.evaluate(points, gradient=True)[:, 1:]
 
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def energy(self) -> float:
-        """Return 1/2 sum_{i != j} q_i q_j K(r_ij) in e^2/angstrom.
-
-        Collective. The error is at most about 10 tol relative to the sum of the absolute pair terms.
-
-        Raises
-        ------
-        InvalidValueError
-            If the energy overflows float64.
-        """
-        with agreed(self.comm, "energy"):
-            positions, charges = self._own_arrays()
-            terms = charges * self(positions)
-        return self._half_sum(terms)
-
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def forces(self) -> Array:
-        """Return the forces q_i E(y_i) on this rank's particles, (n, 3) in e^2/angstrom^2."""
-        positions, charges = self._own_arrays()
-        return without_overflow(charges[:, None] * self.field(positions), "forces")
-
-    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def energy_and_forces(self) -> tuple[float, Array]:
-        """Return `energy` and `forces` from one evaluation at the particles. Collective."""
-        with agreed(self.comm, "energy_and_forces"):
-            positions, charges = self._own_arrays()
-            found = self.evaluate(positions, gradient=True)
-            terms = charges * found[:, 0]
-            forces = without_overflow(-charges[:, None] * found[:, 1:], "forces")
-        return self._half_sum(terms), forces
-
-    def _half_sum(self, terms: Array) -> float:
-        """Return half the sum of the terms of all ranks; its bits do not depend on how many there are."""
-        return float(without_overflow(0.5 * allgather_rows(terms, self.comm).sum(keepdims=True), "the energy")[0])
-
     def on_grid(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Array:
         """Return the potential on a tensor grid.
 
@@ -404,9 +364,9 @@ class RangeSeparatedPotential(Measured):
         """Return places and charges of the particles, and of what may be near them."""
         return self._scene
 
-    def exact(self, points: ArrayLike, gradient: bool) -> Array:
+    def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by sums over all charges."""
-        return direct_sum_packed(points, self.packed(), self.kernel, gradient)
+        return direct_sum_packed(points, self.packed(), self.kernel, gradient, apart)
 
     def exact_cost(self) -> int:
         """Return the number of charges."""
@@ -441,20 +401,17 @@ class RangeSeparatedPotential(Measured):
         xp = namespace(self._sources[0])
         return xp.ascontiguousarray(xp.concatenate([self._sources[0], self._sources[1][:, None]], axis=1))
 
-    def _own_arrays(self) -> tuple[Array, Array]:
-        xp = namespace(self._sources[0])
-        if self.particles is None:
-            return xp.empty((0, 3)), xp.empty(0)
-        return self.particles.positions, self.particles.charges
-
     def _same_device(self, array: Array, name: str) -> None:
         if namespace(array) is not namespace(self._sources[0]):
             raise DeviceMismatchError(
                 f"{name} and the particles lie on different sides; move {name} with cupy.asarray or cupy.asnumpy"
             )
 
-    def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
-        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
+    def evaluate(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3).
+
+        Charges within `apart` of a point are left out.
+        """
         xp = namespace(self._sources[0])
         points = as_points(points, xp=xp)
         self._same_device(points, "points")
@@ -463,17 +420,17 @@ class RangeSeparatedPotential(Measured):
         outside = ((points < low) | (points > high)).any(axis=1)
         if bool(outside.any()):
             out[outside] = direct_sum_packed(
-                xp.ascontiguousarray(points[outside]), self.packed(), self.kernel, gradient
+                xp.ascontiguousarray(points[outside]), self.packed(), self.kernel, gradient, apart
             )
             part = xp.empty((len(points) - int(outside.sum()), out.shape[1]))
-            self._evaluate_inside(xp.ascontiguousarray(points[~outside]), part)
+            self._evaluate_inside(xp.ascontiguousarray(points[~outside]), part, apart)
             out[~outside] = part
             return out
         for start in range(0, len(points), CHUNK):
-            self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK])
+            self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK], apart)
         return out
 
-    def _evaluate_inside(self, points: ArrayLike, out: Array) -> None:
+    def _evaluate_inside(self, points: ArrayLike, out: Array, apart: float) -> None:
         if len(points) == 0:
             return
         tiles = Tiles.of(points, self._layout[0])
@@ -485,11 +442,14 @@ class RangeSeparatedPotential(Measured):
         else:
             function = self.long_range
             out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]
-        self._short.add_to(out, points, tiles)
+        self._short.add_to(out, points, tiles, apart)
+        if apart > COINCIDENT and not self.split.all_short:
+            rows, near = near_long_range(points, *self._sources, None, self.split.gaussians, apart)
+            out[rows] -= near[:, : out.shape[1]]
         if len(hits):
             few = "_self_excess" not in self.__dict__ and 2 * len(hits) < len(self._sources[1])
             excess = self._excess(particles, *self._layout) if few else self._self_excess[particles]
-            out[hits] -= excess[:, : out.shape[1]]
+            namespace(out).add.at(out, hits, -excess[:, : out.shape[1]])  # several may share a place
 
     @functools.cached_property
     def _few(self) -> float:

@@ -59,26 +59,30 @@ class ShortRange:
         sources = xp.ascontiguousarray(xp.concatenate([positions, charges[:, None]], axis=1)[order])
         return cls(split, sources, offsets, grid)
 
-    def _arguments(self) -> tuple[Array, ...]:
-        xp = namespace(self.sources)
-        small = (self.grid.geometry, np.array(self.grid.counts, dtype=np.int64), self.split.parameters)
+    def _arguments(self, apart: float = COINCIDENT) -> tuple[Array, ...]:
+        xp, parameters = namespace(self.sources), self.split.parameters
+        parameters[2] = apart**2
+        small = (self.grid.geometry, np.array(self.grid.counts, dtype=np.int64), parameters)
         cells, shape, parameters, b = (to_device(v, xp) for v in (*small, self.split.b))
         return (self.sources, self.cell_start, cells, shape, parameters, b)
 
-    def add_to(self, out: Array, points: Array, tiles: Tiles) -> None:
-        """Add the short-range potential, or it and its gradient where `out` is (m, 4), at `points` (m, 3)."""
+    def add_to(self, out: Array, points: Array, tiles: Tiles, apart: float = COINCIDENT) -> None:
+        """Add the short-range potential, or it and its gradient where `out` is (m, 4), at `points` (m, 3).
+
+        Sources within `apart` of a point count as the point itself: -L(0) q.
+        """
         gradient = out.shape[1] == 4
         kernel = get_kernel(
             _SOURCE, "short_range", np.float64, self.split.degree, self.split.kernel.kappa > 0, gradient
         )
         if not use_compiled(kernel, points):
-            short_range_reference(self, points, tiles, out)
+            short_range_reference(self, points, tiles, out, apart)
             return
         count, where = len(tiles.box), (points, tiles.order, tiles.start)
         bounds = namespace(points).empty((count, 6))
         blocks = -(-count // block_size(points))
         launch(get_kernel(_SOURCE, "tile_bounds", np.float64), blocks, *where, bounds, count)
-        launch(kernel, count, *where, bounds, *self._arguments(), out, count)
+        launch(kernel, count, *where, bounds, *self._arguments(apart), out, count)
 
     def add_to_grid(self, out: Array, x: Array, y: Array, z: Array) -> None:
         """Add the short-range potential to `out` (nx, ny, nz) on the tensor grid of ascending `x`, `y`, `z`."""
@@ -106,13 +110,13 @@ class ShortRange:
         return xp.concatenate([self.sources[row] for row in rows])
 
 
-def _pair_sum(split: Split, points: Array, sources: Array, gradient: bool) -> Array:
+def _pair_sum(split: Split, points: Array, sources: Array, gradient: bool, apart: float = COINCIDENT) -> Array:
     """Sum S over all pairs of `points` (m, 3) and `sources` (n, 4) within the cutoff: (m, 1) or (m, 4)."""
     xp = namespace(points)
     d = points[:, None, :] - sources[None, :, :3]
     r2 = (d * d).sum(axis=2)
-    apart, inside = r2 > COINCIDENT**2, r2 < split.cutoff**2
-    inverse = 1 / xp.sqrt(xp.where(apart, r2, 1.0))
+    other, inside = r2 > apart**2, r2 < split.cutoff**2
+    inverse = 1 / xp.sqrt(xp.where(other, r2, 1.0))
     u = r2 * (2 / split.cutoff**2) - 1
     kappa = split.kernel.kappa
     whole = inverse * xp.exp(-kappa / inverse) if kappa else inverse
@@ -120,20 +124,22 @@ def _pair_sum(split: Split, points: Array, sources: Array, gradient: bool) -> Ar
     for bk in split.b[-2::-1]:
         db, b = db * u + b, b * u + float(bk)
     charge = xp.where(inside, sources[None, :, 3], 0.0)
-    parts = [(charge * xp.where(apart, whole - b, -split.gaussians.at_zero)).sum(axis=1)[:, None]]
+    parts = [(charge * xp.where(other, whole - b, -split.gaussians.at_zero)).sum(axis=1)[:, None]]
     if gradient:
         slope = -4 / split.cutoff**2 * db - whole * inverse * (inverse + kappa)
-        parts.append((xp.where(apart, charge * slope, 0.0)[:, :, None] * d).sum(axis=1))
+        parts.append((xp.where(other, charge * slope, 0.0)[:, :, None] * d).sum(axis=1))
     return xp.concatenate(parts, axis=1)
 
 
-def short_range_reference(short: ShortRange, points: Array, tiles: Tiles, out: Array) -> None:
+def short_range_reference(
+    short: ShortRange, points: Array, tiles: Tiles, out: Array, apart: float = COINCIDENT
+) -> None:
     """Reference of the kernel `short_range`: in array calls a tile."""
     for start, stop in zip(tiles.start[:-1].tolist(), tiles.start[1:].tolist()):
         chosen = tiles.order[start:stop]
         here = points[chosen]
         low, high = (np.array([float(v) for v in edge]) for edge in (here.min(axis=0), here.max(axis=0)))
-        out[chosen] += _pair_sum(short.split, here, short.candidates(low, high), out.shape[1] == 4)
+        out[chosen] += _pair_sum(short.split, here, short.candidates(low, high), out.shape[1] == 4, apart)
 
 
 def short_range_grid_reference(short: ShortRange, out: Array, x: Array, y: Array, z: Array) -> None:

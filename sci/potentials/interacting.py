@@ -1,0 +1,122 @@
+"""Energies, forces and derivatives of charges that act on each other, from the potential that all of them make."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from sci.arguments import entry
+from sci.backend import Array, ArrayLike, namespace
+from sci.distributed import agreed, allgather_rows
+from sci.potentials.forcefield.corrections import apply_exclusions
+from sci.potentials.measured.measure import Measured
+from sci.potentials.particles import Particles, without_overflow
+from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.radial.split import COINCIDENT, Split
+
+__all__ = ["Interacting"]
+
+
+@entry
+class Interacting(Measured):
+    """A potential whose own charges act on each other, but for the pairs that their exclusions leave out or scale.
+
+    Subclasses give the sums over all charges; pairs are taken out of them by a list, however the sums are made.
+    """
+
+    particles: Particles | None
+    split: Split
+    comm: Any = None
+
+    @property
+    def kernel(self) -> RadialKernel:
+        """The radial kernel K."""
+        return self.split.kernel
+
+    @abstractmethod
+    def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
+        """Return the same without the approximations of this potential."""
+
+    @abstractmethod
+    def evaluate(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
+        """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3).
+
+        Charges within `apart` of a point are left out.
+        """
+
+    def at_particles(self, gradient: bool) -> Array:
+        """Return potentials (n, 1), or with gradients (n, 4), at this rank's particles: of all others that count.
+
+        Parameters
+        ----------
+        gradient : bool
+
+        Returns
+        -------
+        (n, 1) or (n, 4) float64, e/angstrom and e/angstrom^2
+        """
+        positions, _ = self._own_arrays()
+        found = self.evaluate(positions, gradient)
+        if self.particles is None or self.particles.exclusions is None:
+            return found
+        return apply_exclusions(found, self.particles, self.kernel, self.evaluate)
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def energy(self) -> float:
+        """Return 1/2 sum_i q_i phi(y_i), of one cell if there is one, less what exclusions leave out, e^2/angstrom.
+
+        Collective. For isolated charges the error is at most about 10 tol relative to the sum of the absolute pair
+        terms.
+
+        Raises
+        ------
+        InvalidValueError
+            If the energy overflows float64.
+        """
+        with agreed(self.comm, "energy"):
+            terms = self._own_arrays()[1] * self.at_particles(gradient=False)[:, 0]
+        return self._half_sum(terms)
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def forces(self) -> Array:
+        """Return the forces q_i E(y_i) on this rank's particles, (n, 3) in e^2/angstrom^2, less those left out."""
+        charges = self._own_arrays()[1]
+        return without_overflow(-charges[:, None] * self.at_particles(gradient=True)[:, 1:], "forces")
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def energy_and_forces(self) -> tuple[float, Array]:
+        """Return `energy` and `forces` from one evaluation at the particles. Collective."""
+        with agreed(self.comm, "energy_and_forces"):
+            charges, found = self._own_arrays()[1], self.at_particles(gradient=True)
+            terms = charges * found[:, 0]
+            forces = without_overflow(-charges[:, None] * found[:, 1:], "forces")
+        return self._half_sum(terms), forces
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def charge_gradient(self) -> Array:
+        """Return dE / dq_i of this rank's particles, (n,) in e/angstrom, at fixed places.
+
+        The energy is quadratic in the charges, so that dE / dq_i is the potential at particle i of all others that
+        count, of its own images and of the background of a cell.
+        """
+        return without_overflow(self.at_particles(gradient=False)[:, 0], "the derivatives by the charges")
+
+    def without_exclusions(self, rows: Array, found: Array, exact: Array) -> tuple[Array, Array]:
+        """Return values of two sums at the particles `rows` without the pairs that are left out."""
+        if self.particles is None or self.particles.exclusions is None:
+            return found, exact
+        sums = zip((found, exact), (self.evaluate, self.exact))
+        one, other = (apply_exclusions(v, self.particles, self.kernel, apart, rows) for v, apart in sums)
+        return one, other
+
+    def _half_sum(self, terms: Array) -> float:
+        """Return half the sum of the terms of all ranks; its bits do not depend on how many there are."""
+        return float(without_overflow(0.5 * allgather_rows(terms, self.comm).sum(keepdims=True), "the energy")[0])
+
+    def _own_arrays(self) -> tuple[Array, Array]:
+        if self.particles is None:
+            xp = namespace(self.scene().positions)
+            return xp.empty((0, 3)), xp.empty(0)
+        return self.particles.positions, self.particles.charges

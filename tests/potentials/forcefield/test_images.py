@@ -1,0 +1,53 @@
+"""Nearest images against a search of many, in cells of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from forcefields import nearest
+
+from sci.potentials.forcefield.images import least_height, nearest_images, pairs_in_cell, reduced_cell
+
+CELLS = {
+    "cube": np.eye(3) * 4,
+    "fcc": 3 * np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]]),
+    "skew": np.array([[5.0, 0, 0], [4.6, 3, 0], [-4, 7, 6]]),
+    "flat": np.array([[9.0, 0.5, 0], [8.5, 2, 0.3], [17, 3, 5]]),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_nearest_image_is_found(name: str) -> None:
+    cell, rng = CELLS[name], np.random.default_rng(2)
+    vectors = rng.normal(size=(200, 3)) * 12
+    reduced = reduced_cell(cell)
+    around = [nearest(nearest(v, reduced), cell) for v in vectors]
+    np.testing.assert_allclose(
+        np.linalg.norm(nearest_images(vectors, cell), axis=1), np.linalg.norm(around, axis=1), atol=1e-12
+    )
+    shifts = (nearest_images(vectors, cell) - vectors) @ np.linalg.inv(cell)
+    np.testing.assert_allclose(shifts, np.rint(shifts), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_reduced_periods_span_the_same_lattice(name: str) -> None:
+    turns = reduced_cell(CELLS[name]) @ np.linalg.inv(CELLS[name])
+    np.testing.assert_allclose(turns, np.rint(turns), atol=1e-10)
+    assert abs(np.linalg.det(turns)) == pytest.approx(1)
+    assert 2 * least_height(CELLS[name]) <= 2 * np.linalg.norm(reduced_cell(CELLS[name]), axis=1).min() + 1e-12
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_pairs_within_a_reach_are_all_found(name: str) -> None:
+    cell, rng = CELLS[name], np.random.default_rng(3)
+    places = rng.random((30, 3)) @ cell * 3
+    reach = 0.49 * least_height(cell)
+    pairs, vectors = pairs_in_cell(places, cell, reach)
+    expected = {
+        (i, j)
+        for i in range(30)
+        for j in range(i + 1, 30)
+        if np.linalg.norm(nearest_images((places[i] - places[j])[None], cell)) < reach
+    }
+    assert {tuple(pair) for pair in pairs.tolist()} == expected
+    assert (np.linalg.norm(vectors, axis=1) < reach).all()
