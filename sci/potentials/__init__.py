@@ -2,7 +2,7 @@
 
 from sci.potentials.direct import direct_sum
 from sci.potentials.ewald import ewald_sum
-from sci.potentials.forcefield.bonds import COVALENT_RADII, bonds_by_distance
+from sci.potentials.forcefield.bonds import bonds_by_distance
 from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
 from sci.potentials.grid import PotentialGrid, box_axes
@@ -26,7 +26,6 @@ from sci.potentials.trajectory import (
 )
 
 __all__ = [
-    "COVALENT_RADII",
     "Coulomb",
     "Exclusions",
     "FrameJob",

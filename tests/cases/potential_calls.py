@@ -57,6 +57,8 @@ def polynomial(x: Any, y: Any, z: Any) -> Any:
 
 def _of_objects() -> dict[str, Call]:
     return {
+        "Exclusions.from_bonds": call(potentials.Exclusions.from_bonds, np.array([[0, 1], [1, 2]]), 4, scale14=0.5),
+        "Exclusions.of_atoms": call(potentials.Exclusions(np.array([[0, 1]]), 4).of_atoms, [0, 1, 3]),
         "LatticePotential.at_site": call(LATTICE.at_site, 0, (1, 1, 1)),
         "LatticePotential.call": call(LATTICE, POINTS),
         "LatticePotential.field": call(LATTICE.field, POINTS),
@@ -100,6 +102,7 @@ def _potentials() -> dict[str, Call]:
     turns = np.tile(np.eye(3), (2, 1, 1))
     return _of_objects() | {
         "Coulomb": call(potentials.Coulomb),
+        "Exclusions": call(potentials.Exclusions, np.array([[0, 1], [2, 1]]), 4, np.array([0.0, 0.5])),
         "FrameJob": call(potentials.FrameJob, PLAN, np.arange(2), np.arange(2)),
         "FramePlan": call(potentials.FramePlan, "format", 1e-2, "yukawa", 0.1, 0.5, 4, 1e-3, "forces", True),
         "FrameResult": call(potentials.FrameResult, 1.0, real(4, 3), np.ones((2, 2))),
@@ -115,7 +118,11 @@ def _potentials() -> dict[str, Call]:
             reach=30.0,
         ),
         "MeasuredError": call(potentials.MeasuredError, "field", 1e-3, 2e-3, {"far": (1e-3, 2e-3)}, 5),
-        "Particles": call(potentials.Particles, PLACES, CHARGES, np.ones(4), ("a", "b", "c", "d"), 9 * np.eye(3)),
+        "Particles": call(
+            potentials.Particles,
+            *(PLACES, CHARGES, np.ones(4), ("a", "b", "c", "d"), 9 * np.eye(3)),
+            exclusions=potentials.Exclusions(np.array([[0, 1]]), 4),
+        ),
         "PeriodicPotential": call(potentials.PeriodicPotential, CELL, 1e-2, alpha=1.0),
         "PotentialGrid": call(potentials.PotentialGrid, real(2, 2, 2), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "V"),
         "RangeSeparatedPotential": call(
@@ -135,6 +142,9 @@ def _potentials() -> dict[str, Call]:
         ),
         "Vacancy": call(potentials.Vacancy, 0, (1, 1, 1)),
         "Yukawa": call(potentials.Yukawa, 0.3),
+        "bonds_by_distance": call(
+            potentials.bonds_by_distance, PLACES, ["C", "H", "H", "O"], cell=9 * np.eye(3), tolerance=0.4
+        ),
         "box_axes": call(potentials.box_axes, BOX, (3, 4, 5)),
         "compute_frame": call(potentials.compute_frame, ATOMS, PLAN),
         "compute_frames": call(potentials.compute_frames, frames, Nothing(), title="run", comm=None),

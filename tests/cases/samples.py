@@ -44,6 +44,7 @@ from sci.potentials import (
     Trajectory,
     Vacancy,
 )
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.grid import PotentialGrid
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import GaussianSum, Yukawa
@@ -183,6 +184,7 @@ def make_objects() -> dict[str, object]:
     factors = (numbers(9, 2), numbers(8, 3), numbers(7, 4))
     return {
         "particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], [1, 2, 3, 0], ("N", "CA", "H5'", "Ω"), np.eye(3) * 20),
+        "bonded_particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], exclusions=Exclusions.from_bonds([[0, 1]], 4)),
         "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
         "cp": CP(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
         "tucker": Tucker(numbers(2, 3, 4), factors),

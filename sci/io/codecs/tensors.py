@@ -9,6 +9,7 @@ import numpy as np
 from sci.errors import FileFormatError
 from sci.io.core.datasets import Group, member_names, read_array, write_array
 from sci.io.core.registry import codec
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.particles import Particles
 from sci.tensor import CP, ChebTuck, TensorTrain, Tucker
 
@@ -18,7 +19,8 @@ _MAX_AXES = 32
 
 @codec(Particles, kind="particles", units="angstrom, e")
 class _ParticlesCodec:
-    """`positions` (n, 3), `charges` (n), and where given `radii` (n), `names` (n, bytes), `cell` (3, 3)."""
+    """`positions` (n, 3), `charges` (n), and where given `radii` (n), `names` (n, bytes), `cell` (3, 3), and pairs that
+    are left out or scaled: `exclusions` (m, 2; atoms from 0) and `exclusion_scales` (m)."""
 
     @staticmethod
     def write(group: Group, particles: Particles) -> None:
@@ -30,6 +32,9 @@ class _ParticlesCodec:
             write_array(group, "names", particles.names, "1", ("particle",))
         if particles.cell is not None:
             write_array(group, "cell", particles.cell, "angstrom", ("cell_vector", "xyz"))
+        if (found := particles.exclusions) is not None:
+            write_array(group, "exclusions", found.pairs, "1", ("pair", "atom_of_pair"))
+            write_array(group, "exclusion_scales", np.asarray(found.scales), "1", ("pair",))
 
     @staticmethod
     def read(group: Group) -> Particles:
@@ -40,7 +45,11 @@ class _ParticlesCodec:
             names = tuple(name.decode() for name in read_array(group, "names", (n,), ("S",)).tolist())
         radii = read_array(group, "radii", (n,)) if "radii" in group else None
         cell = read_array(group, "cell", (3, 3)) if "cell" in group else None
-        return Particles(positions, read_array(group, "charges", (n,)), radii, names, cell)
+        exclusions = None
+        if "exclusions" in group:
+            pairs = read_array(group, "exclusions", (None, 2), ("i8",))
+            exclusions = Exclusions(pairs, n, read_array(group, "exclusion_scales", (len(pairs),)))
+        return Particles(positions, read_array(group, "charges", (n,)), radii, names, cell, exclusions)
 
 
 @codec(CP, kind="cp", old_names=("canonical",))

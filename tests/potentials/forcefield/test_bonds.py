@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError, ShapeError
-from sci.potentials import COVALENT_RADII, bonds_by_distance
+from sci.potentials import bonds_by_distance
+from sci.potentials.forcefield.bonds import COVALENT_RADII
 
 METHANOL = np.array(
     [[0.0, 0, 0], [1.42, 0, 0], [-0.36, 1.03, 0], [-0.36, -0.51, 0.89], [-0.36, -0.51, -0.89], [1.74, 0.91, 0]]

@@ -142,7 +142,7 @@ def test_near_atoms_that_are_not_listed_count_in_full() -> None:
     phi = RangeSeparatedPotential(particles, 1e-9, accuracy="forces")
     np.testing.assert_allclose(phi.charge_gradient(), potentials, atol=1e-7)
     _assert_forces(phi.forces(), forces, 1e-7)
-    periodic = replace(particles, cell=30 * np.eye(3))
+    periodic = replace(particles, cell=9 * np.eye(3))
     _assert_forces(PeriodicPotential(periodic, 1e-10).forces(), exact(periodic)[1], 1e-8)
     assert np.linalg.norm(positions[4]) < CLOSE
 

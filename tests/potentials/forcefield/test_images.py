@@ -19,7 +19,7 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 def test_the_nearest_image_is_found(name: str) -> None:
     cell, rng = CELLS[name], np.random.default_rng(2)
-    vectors = rng.normal(size=(200, 3)) * 12
+    vectors = rng.normal(size=(40, 3)) * 12
     reduced = reduced_cell(cell)
     around = [nearest(nearest(v, reduced), cell) for v in vectors]
     np.testing.assert_allclose(
