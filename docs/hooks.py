@@ -33,6 +33,7 @@ ROOMS = {
     "applications": "Applications",
     "sequence": "Sequences",
     "nn": "Networks",
+    "graphs": "Graphs",
     "scaling": "Scaling laws",
     "io": "Files",
     "plotting": "Pictures",

@@ -14,6 +14,7 @@ from completion_calls import ROOMS as COMPLETION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
 from field_calls import ROOMS as FIELDS
+from graph_calls import ROOMS as GRAPHS
 from linalg_calls import ROOMS as LINALG
 from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
@@ -27,7 +28,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS
 CALLS = {
     f"{room}.{name}": call for rooms in (ROOMS, UNETS) for room, make in rooms.items() for name, call in make().items()
 }

@@ -38,6 +38,7 @@ ROOMS = (
         "potentials",
         "ensembles",
         "nn",
+        "graphs",
         "completion",
         "fields",
         "problems",

@@ -2,6 +2,7 @@
 
 from sci.tensor.chebtuck.evaluate import evaluate_points_reference, gradient_points_reference
 from sci.tensor.chebtuck.function import ChebTuck
+from sci.tensor.contraction.planner import ContractionPlan, plan_contraction
 from sci.tensor.decompose.als import cp_als, hooi
 from sci.tensor.decompose.hosvd import hosvd, rhosvd
 from sci.tensor.formats.cp import CP
@@ -12,6 +13,7 @@ from sci.tensor.formats.tucker import Tucker
 __all__ = [
     "CP",
     "ChebTuck",
+    "ContractionPlan",
     "TensorFormat",
     "TensorTrain",
     "Tucker",
@@ -20,5 +22,6 @@ __all__ = [
     "gradient_points_reference",
     "hooi",
     "hosvd",
+    "plan_contraction",
     "rhosvd",
 ]

@@ -13,7 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from sci import completion, distributed, ensembles, io, linalg, nn, operators, potentials, problems, sequence, solvers
+from sci import (
+    completion,
+    distributed,
+    ensembles,
+    graphs,
+    io,
+    linalg,
+    nn,
+    operators,
+    potentials,
+    problems,
+    sequence,
+    solvers,
+)
 
 Body = Callable[[Any, bool, Path], object]
 """Takes the communicator, whether this is the odd rank, and a folder."""
@@ -37,6 +50,11 @@ TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
 SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2.0, 3.0, 4.0])[None]]).astype("f4")
 UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).normal(size=(1, 24, 16)).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
+PATH, STAR = graphs.Pattern([(0, 1), (1, 2), (2, 3)]), graphs.Pattern([(0, 1), (0, 2), (0, 3)])
+
+
+def _graph(odd: int) -> graphs.Graph:
+    return graphs.Graph(np.array([[0, 1], [1, 2], [2, 3], [3, odd]]), 4)
 
 
 def _energy(comm: Any, density: Any = None, **options: Any) -> solvers.Energy:
@@ -430,6 +448,11 @@ DIFFER: dict[str, Body] = {
     "wave_energy:courant": lambda c, odd, _: problems.wave_energy(
         *np.zeros((2, 12 // c.size)), courant=0.1 * (1 + odd), decomposition=distributed.slab((12,), c)
     ),
+    "clique_counts:edges": lambda c, odd, _: graphs.clique_counts(_graph(odd), comm=c),
+    "clique_counts:largest": lambda c, odd, _: graphs.clique_counts(_graph(0), 3 + odd, comm=c),
+    "count_motifs:edges": lambda c, odd, _: graphs.count_motifs(_graph(odd), comm=c),
+    "count_copies:pattern": lambda c, odd, _: graphs.count_copies(_graph(0), (PATH, STAR)[odd], comm=c),
+    "count_copies:induced": lambda c, odd, _: graphs.count_copies(_graph(0), PATH, induced=bool(odd), comm=c),
     # networks
     "allreduce_gradients:w": lambda c, odd, _: nn.allreduce_gradients({"w": np.ones(2 + odd)}, 0.1, 0.5, comm=c),
     "allreduce_gradients:names": lambda c, odd, _: nn.allreduce_gradients({"wv"[odd]: np.ones(2)}, 0.1, 0.5, comm=c),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
 from bures_cases import on_device as bures_wasserstein
+from graph_cases import graphs_and_polynomials
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
 from nn_device_cases import CASES as NN_CASES
@@ -147,6 +148,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     pairwise_reductions,
     functions_of_matrices,
     bures_wasserstein,
+    graphs_and_polynomials,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

@@ -10,6 +10,7 @@ from typing import Any
 import attention_cases
 import bures_cases
 import chebtuck_cases
+import graph_cases
 import grid_cases
 import learned_cases
 import numpy as np
@@ -331,6 +332,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "box_moments": _box_moments,
 }
 
+_CASES.update(graph_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)

@@ -14,6 +14,8 @@ from sci.nn.core.tape import value_of
 from sci.nn.ops.arithmetic import kind_of, unbroadcast
 from sci.nn.ops.checks import broadcast
 from sci.nn.ops.shaping import reshape
+from sci.tensor import plan_contraction
+from sci.tensor.contraction.network import run_network, run_network_vjp
 
 __all__ = ["einsum", "linear", "matmul", "outer_sum", "pointwise_conv"]
 
@@ -235,7 +237,10 @@ def _check_sizes(subscripts: str, terms: list[str], operands: tuple[Array, ...])
 
 
 def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
-    operands, terms, right = residuals
+    operands, terms, right, steps, values = residuals
+    if steps:
+        found = run_network_vjp(steps, values, dout)
+        return (None, *(unbroadcast(found[str(k)], kind_of(operand)) for k, operand in enumerate(operands)))
     xp = namespace(dout, *operands)
     gradients: list[Any] = [None]
     for k, operand in enumerate(operands):
@@ -270,7 +275,8 @@ def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
 
     Notes
     -----
-    The gradient of an operand is the contraction of dout with the other operands, conjugated.
+    Three operands or more are multiplied two at a time in the order of least work, see `sci.tensor.plan_contraction`;
+    the gradients go back through the same products.
 
     Examples
     --------
@@ -293,5 +299,10 @@ def einsum(subscripts: str, *operands: Array) -> tuple[Array, Any]:
     if not set(right) <= set("".join(terms)) or len(set(right)) != len(right):
         raise InvalidValueError(f"einsum by {subscripts!r}: an index of {right!r} is in no operand, or twice in it")
     _check_sizes(subscripts, terms, operands)
-    out = namespace(*operands).einsum(f"{left}->{right}", *operands, optimize=True)
-    return out, (operands, terms, right)
+    if len(operands) < 3:
+        out = namespace(*operands).einsum(f"{left}->{right}", *operands, optimize=True)
+        return out, (operands, terms, right, (), {})
+    lengths = {i: max(1, n) for term, operand in zip(terms, operands) for i, n in zip(term, operand.shape)}
+    plan = plan_contraction(f"{left}->{right}", lengths)
+    values = run_network(plan.steps, {str(k): operand for k, operand in enumerate(operands)})
+    return values[plan.result], (operands, terms, right, plan.steps, values)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from string import ascii_letters
 from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.tensor.contraction.products import Strides, mode_product
 
-__all__ = ["BATCH", "Step", "contract", "run_network", "run_network_vjp"]
+__all__ = ["BATCH", "Step", "contract", "reduce", "reduce_vjp", "run_network", "run_network_vjp"]
 
 Step = tuple[str, str, str, str]
-"""(result, left, right, indices): names of arrays, and indices such as "bi,io->bo"."""
+"""(result, left, right, indices): names of arrays, and indices such as "bi,io->bo". Where `right` is empty, `left`
+alone is reduced by indices such as "aab->b": an index that stands twice means the diagonal, one not kept is summed."""
 BATCH = "uvwxyz"
 """Letters of the batch axes in the contractions of tensor formats."""
 
@@ -132,11 +134,48 @@ def _product(lengths: Sequence[int]) -> int:
     return result
 
 
-def run_network(steps: Sequence[Step], operands: Mapping[str, Array]) -> dict[str, Array]:
-    """Contract `operands` step by step; return them and every intermediate result by name."""
+def reduce(indices: str, x: Array) -> Array:
+    """Return the diagonals, sums and transposed axes of one array, e.g. reduce("aab->b", x)."""
+    given, kept = indices.split("->")
+    for index in dict.fromkeys(given):
+        while given.count(index) > 1:
+            first = given.index(index)
+            second = given.index(index, first + 1)
+            x = x.diagonal(0, first, second)
+            given = given[:first] + given[first + 1 : second] + given[second + 1 :] + index
+    summed = tuple(axis for axis, index in enumerate(given) if index not in kept)
+    if summed:
+        x = x.sum(axis=summed)
+        given = "".join(index for index in given if index in kept)
+    return x.transpose(tuple(given.index(index) for index in kept))
+
+
+def reduce_vjp(indices: str, dout: Array, shape: Sequence[int]) -> Array:
+    """Return the gradient of `reduce` of an array of a shape, given that of the result."""
+    given, kept = indices.split("->")
+    xp, fresh = namespace(dout), (letter for letter in ascii_letters if letter not in given)
+    renamed, terms, operands = "", [kept], [dout]
+    for index, n in zip(given, shape):
+        if index in renamed:  # the identity couples a repeated axis with the first
+            renamed += next(fresh)
+            terms.append(index + renamed[-1])
+            operands.append(xp.eye(n, dtype=dout.dtype))
+            continue
+        renamed += index
+        if index not in kept:
+            terms.append(index)
+            operands.append(xp.ones(n, dout.dtype))
+    return xp.einsum(",".join(terms) + "->" + renamed, *operands)
+
+
+def run_network(
+    steps: Sequence[Step], operands: Mapping[str, Array], after: Callable[[Array], Array] | None = None
+) -> dict[str, Array]:
+    """Contract `operands` step by step; return them and every intermediate result by name, each as `after` makes it."""
     values = dict(operands)
     for result, left, right, indices in steps:
-        values[result] = contract(indices, values[left], values[right])
+        made = contract(indices, values[left], values[right]) if right else reduce(indices, values[left])
+        values[result] = made if after is None else after(made)
     return values
 
 
@@ -151,9 +190,12 @@ def run_network_vjp(steps: Sequence[Step], values: Mapping[str, Array], dout: Ar
     """
     gradients: dict[str, Any] = {steps[-1][0]: dout}
     for result, left, right, indices in reversed(steps):
+        gradient = gradients.pop(result)
+        if not right:
+            gradients[left] = reduce_vjp(indices, gradient, values[left].shape)
+            continue
         inputs, out = indices.split("->")
         a, b = inputs.split(",")
-        gradient = gradients.pop(result)
         gradients[left] = contract(f"{out},{b}->{a}", gradient, values[right], (False, True))
         gradients[right] = contract(f"{out},{a}->{b}", gradient, values[left], (False, True))
     return gradients
