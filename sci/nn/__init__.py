@@ -45,6 +45,7 @@ from sci.nn.ops.probabilities import cross_entropy, log_softmax, softmax
 from sci.nn.ops.products import einsum, linear, matmul, pointwise_conv
 from sci.nn.ops.reductions import mean, sum
 from sci.nn.ops.shaping import concatenate, crop, pad, reshape, transpose
+from sci.nn.ops.spherical_products import clebsch_gordan_product, gaunt_product
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.mfac import MFAC
@@ -122,6 +123,7 @@ __all__ = [
     "bures_barycenter",
     "channel_scale",
     "checkpoint",
+    "clebsch_gordan_product",
     "clip",
     "clip_by_global_norm",
     "coherence",
@@ -153,6 +155,7 @@ __all__ = [
     "fingerprint",
     "flatten_tree",
     "gather_tokens",
+    "gaunt_product",
     "gelu",
     "global_norm",
     "group_norm",

@@ -327,6 +327,10 @@ def _nn() -> dict[str, Call]:
         "scatter_sum": call(nn.scatter_sum, x, axis=-2),
         "select": call(nn.select, x, index=(0, slice(1))),
         "softmax": call(nn.softmax, x, axis=-1),
+        "gaunt_product": call(nn.gaunt_product, real(4, 2), real(9, 2), degree=2, method="auto"),
+        "clebsch_gordan_product": call(
+            nn.clebsch_gordan_product, real(4, 2), real(4, 2), real(4), degree=1, parity="even"
+        ),
         "spherical_harmonics": call(nn.spherical_harmonics, real(2, 3), degree=2, solid=True),
         "step_decay": call(nn.step_decay, 3.0, 0.5),
         "sum": call(nn.sum, x, axis=0, keepdims=True),
@@ -407,7 +411,17 @@ def _spherical() -> dict[str, Call]:
     a = spherical.spherical_transform(field, grid)
     return {
         "SphereGrid": call(spherical.SphereGrid, 4, 8, "equiangular"),
+        "clebsch_gordan": call(spherical.clebsch_gordan, 1, 2, 2),
+        "clebsch_gordan_product": call(
+            spherical.clebsch_gordan_product, real(4, 2), real(4, 2), 1, parity="even", weights=real(4)
+        ),
+        "coupling_paths": call(spherical.coupling_paths, 1, 2, 2, "odd"),
+        "gaunt_coefficients": call(spherical.gaunt_coefficients, 1, 2, 1),
+        "gaunt_product": call(spherical.gaunt_product, real(3, 4, 2), real(3, 9, 1), 2, method="sparse"),
         "legendre_functions": call(spherical.legendre_functions, real(5) ** 2 % 3, 4, 3),
+        "rotate_coefficients": call(spherical.rotate_coefficients, real(4, 2), np.eye(3), pseudo=True),
+        "scale_degrees": call(spherical.scale_degrees, real(4, 2), real(2)),
+        "wigner_matrices": call(spherical.wigner_matrices, np.eye(3), 2, pseudo=True),
         "spherical_harmonics": call(spherical.spherical_harmonics, real(5, 3), 2, solid=True),
         "spherical_harmonics_gradient": call(spherical.spherical_harmonics_gradient, real(5, 3), 2, solid=False),
         "spherical_transform": call(spherical.spherical_transform, field, grid, degrees=3, orders=2, exact=False),

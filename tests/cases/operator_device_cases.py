@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import sci
 from sci.backend import to_device, to_host
 from sci.nn import relative_l2, value_and_gradients, value_of
 from sci.operators import (
@@ -25,7 +26,17 @@ from sci.operators import (
     with_transposed,
 )
 from sci.operators.fno.base import Operator
-from sci.spherical import SphereGrid, spherical_synthesis, spherical_transform
+from sci.spherical import (
+    SphereGrid,
+    clebsch_gordan_product,
+    gaunt_product,
+    rotate_coefficients,
+    scale_degrees,
+    spherical_harmonics_gradient,
+    spherical_synthesis,
+    spherical_transform,
+    wigner_matrices,
+)
 from sci.spherical.transform import analysis_vjp, synthesis_vjp
 
 Answers = list[np.ndarray]
@@ -127,6 +138,22 @@ def sphere(xp: ModuleType) -> Answers:
     return [to_host(a) for a in answers]
 
 
+def rotations_and_products(xp: ModuleType) -> Answers:
+    """Products also by array calls: the stand-in runs kernels, a GPU reads features where they lie."""
+    rng = np.random.default_rng(5)
+    x, y = (to_device(a, xp) for a in rng.normal(size=(2, 2, 16, 3)))
+    w = to_device(rng.normal(size=4), xp)
+    turns = to_device(np.linalg.qr(rng.normal(size=(2, 3, 3)))[0], xp)
+    answers = [*spherical_harmonics_gradient(y[0, :, :], 4), *wigner_matrices(turns, 3, pseudo=True)]
+    answers += [rotate_coefficients(x, turns), scale_degrees(x, w)]
+    for mode in ("auto", "reference"):
+        with sci.options(kernels=mode):
+            answers += [gaunt_product(x, y, 3, method=m) for m in ("auto", "sparse", "quadrature", "fft", "dense")]
+            answers += [clebsch_gordan_product(x, y, 2, parity=parity) for parity in ("even", "odd")]
+    return [to_host(a) for a in answers]
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(spectral_layers, operator_models, other_operators, operator_patches, operator_training, sphere),
+    rotations_and_products,
 )

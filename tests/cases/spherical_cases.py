@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from fractions import Fraction
+from math import factorial, sqrt
 
 import numpy as np
 
 import sci
 from sci.kernels import block_size
+from sci.spherical.coupling import coupling_paths
 from sci.spherical.harmonics import harmonics, harmonics_gradient, harmonics_vjp
+from sci.spherical.sums import coupled_sum, path_sums
 
 Pair = tuple[np.ndarray, np.ndarray]
 BLOCK = block_size(np.empty(0))
@@ -54,4 +59,86 @@ def _harmonics_vjp(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield both(lambda v=v, d=dvalues, degree=degree, solid=solid: harmonics_vjp(v, d, degree, solid))
 
 
-BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"harmonics": _harmonics, "harmonics_vjp": _harmonics_vjp}
+def _sums(rng: np.random.Generator, dtype: str) -> Iterator[tuple[list[np.ndarray], tuple[int, int, int], str]]:
+    """Features x, y, z: no batch, channels on both sides of a block, degrees that differ, sums without entries."""
+    for batch, channels, degrees, kind in (
+        *((0, 3, (2, 2, 2), "gaunt"), (1, 1, (0, 0, 0), "gaunt"), (3, BLOCK, (2, 1, 3), "even")),
+        *((2, BLOCK + 1, (3, 3, 3), "odd"), (5, 7, (4, 4, 2), "gaunt"), (2, 2 * BLOCK + 3, (1, 0, 3), "even")),
+        (4, 3, (0, 1, 1), "odd"),
+    ):
+        yield [rng.normal(size=(batch, (d + 1) ** 2, channels)).astype(dtype) for d in degrees], degrees, kind
+
+
+def _coupled_sum(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for (x, y, z), degrees, kind in _sums(rng, dtype):
+        paths = len(coupling_paths(*degrees, "odd" if kind == "odd" else "even"))
+        weights = None if kind == "gaunt" else rng.normal(size=(paths, x.shape[2])).astype(dtype)
+        for of, a, b in (("z", x, y), ("x", z, y), ("y", x, z)):
+            yield both(lambda a=a, b=b, of=of, d=degrees, k=kind, w=weights: coupled_sum(a, b, d, k, of, w))
+
+
+def _path_sums(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for (x, y, z), degrees, kind in _sums(rng, dtype):
+        paths = len(coupling_paths(*degrees, "odd" if kind == "odd" else "even"))
+        yield both(lambda x=x, y=y, z=z, d=degrees, k=kind, n=paths: path_sums(x, y, z, d, k, n))
+
+
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
+    "harmonics": _harmonics,
+    "harmonics_vjp": _harmonics_vjp,
+    "coupled_sum": _coupled_sum,
+    "path_sums": _path_sums,
+}
+
+
+def rotations(rng: np.random.Generator, n: int, proper: bool | None = None) -> np.ndarray:
+    """Return random orthogonal matrices, about half of them improper unless asked for."""
+    found = np.linalg.qr(rng.normal(size=(n, 3, 3)))[0]
+    sign = np.sign(np.linalg.det(found))
+    wanted = rng.choice([-1.0, 1.0], size=n) if proper is None else np.where(proper, 1.0, -1.0)
+    return found * (sign * wanted)[:, None, None]
+
+
+@functools.cache
+def _racah(l1: int, m1: int, l2: int, m2: int, l3: int) -> float:
+    """The coefficient <l1 m1 l2 m2 | l3 m1 + m2> by Racah's sum of rational numbers."""
+    m3 = m1 + m2
+    if abs(m3) > l3:
+        return 0.0
+    total = Fraction(0)
+    for k in range(l1 + l2 - l3 + 1):
+        parts = (k, l1 + l2 - l3 - k, l1 - m1 - k, l2 + m2 - k, l3 - l2 + m1 + k, l3 - l1 - m2 + k)
+        if min(parts) >= 0:
+            product = 1
+            for part in parts:
+                product *= factorial(part)
+            total += Fraction((-1) ** k, product)
+    square = Fraction(
+        (2 * l3 + 1) * factorial(l3 + l1 - l2) * factorial(l3 - l1 + l2) * factorial(l1 + l2 - l3),
+        factorial(l1 + l2 + l3 + 1),
+    )
+    for ell, m in ((l1, m1), (l2, m2), (l3, m3)):
+        square *= factorial(ell + m) * factorial(ell - m)
+    exact = total * total * square
+    return float(np.sign(total)) * sqrt(exact.numerator) / sqrt(exact.denominator) if total else 0.0
+
+
+def _to_real(ell: int) -> np.ndarray:
+    """The matrix from harmonics of Condon and Shortley, m = -l to l, to real ones."""
+    found = np.zeros((2 * ell + 1, 2 * ell + 1), complex)
+    found[ell, ell] = 1
+    for m in range(1, ell + 1):
+        found[ell + m, [ell - m, ell + m]] = np.array([1, (-1) ** m]) / sqrt(2)
+        found[ell - m, [ell - m, ell + m]] = np.array([1j, -1j * (-1) ** m]) / sqrt(2)
+    return found
+
+
+def racah_clebsch_gordan(l1: int, l2: int, l3: int) -> np.ndarray:
+    """Clebsch-Gordan coefficients of real harmonics from Racah's formula: real, or i times real for odd sums."""
+    found = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1), complex)
+    for m1 in range(-l1, l1 + 1):
+        for m2 in range(-l2, l2 + 1):
+            if abs(m1 + m2) <= l3:
+                found[l1 + m1, l2 + m2, l3 + m1 + m2] = _racah(l1, m1, l2, m2, l3)
+    a, b, c = (_to_real(ell) for ell in (l1, l2, l3))
+    return np.einsum("abc,ia,jb,kc->ijk", found, a.conj(), b.conj(), c)
