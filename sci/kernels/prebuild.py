@@ -38,6 +38,7 @@ _SMALLER_SOURCES = {
     "x86-64-v3": ("*",),
     "x86-64-v4": ("attention/*", "nn/fno_block.cu", "nn/fourier.cu", "grid/cycle*.cu", "linalg/*"),
 }
+_OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu")
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
 # library of the machine has, so that the wheel runs on systems older than the one that built it.
@@ -68,7 +69,7 @@ def shipped_kernels(sources: str = "") -> list[Kernel]:
     return [
         k
         for k in every_kernel()
-        if _is_chosen(k.file, patterns) and not k.file.endswith("attention_tiles.cu") and not _panels_of_devices(k)
+        if _is_chosen(k.file, patterns) and not k.file.endswith(_OF_DEVICES) and not _panels_of_devices(k)
     ]
 
 

@@ -28,10 +28,11 @@ from sci.nn.ops.norm_activation import b0_sums, evonorm_b0, evonorm_s0, group_no
 from sci.nn.ops.normalization import standardize, standardize_vjp
 from sci.nn.ops.pointwise.activations import KINDS, evaluate
 from sci.nn.optim.adam import adam_step
-from sci.potentials import Coulomb, Yukawa
+from sci.potentials import Coulomb, Yukawa, split_kernel
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.radial.kernels import GaussianSum
 from sci.potentials.radial.split import Split
+from sci.potentials.range_separated.bricks import axis_order, bricks_reference
 from sci.potentials.range_separated.short_range import ShortRange
 from sci.sequence.linear_attention.kernel import run_recurrence
 from sci.tensor.boxes.expansion import BoxExpansion
@@ -148,6 +149,27 @@ def _short_range_grid(rng: np.random.Generator, degree: int, screened: int) -> I
                 return out
 
             yield _both(run)
+
+
+def _bricks(kernel: str) -> Callable[..., Iterator[Pair]]:
+    def cases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+        for radial, alpha, tol in ((Coulomb(), 1.0, 1e-4), (Yukawa(0.4), 0.0, 1e-3), (Coulomb(), 4.0, 1e-10)):
+            positions = _points(rng, 60)
+            short = ShortRange.of(positions, rng.normal(size=60), split_kernel(radial, tol, 12.0, alpha))
+            for shape in ((4, 5, 13), (9, 17, 6), (13, 4, 3)):
+                axes = [np.sort(a + (b - a) * rng.random(n)) for (a, b), n in zip(GRID.domain, shape)]
+                aside = 0.0 if dtype == "f8" else 0.05  # a node on a charge; floats are not used where one is
+                for axis in range(3):
+                    axes[axis][:2] = positions[7, axis] + aside, positions[8, axis] + 0.03
+                    axes[axis].sort()
+                order = axis_order(shape, np.dtype(dtype)) or (0, 1, 2)
+                found, expected = np.ones(shape), np.ones(shape)
+                instance = get_kernel(f"particles/{kernel}.cu", kernel, np.dtype(dtype))
+                short.bricks.launch(instance, found, tuple(axes), order)
+                bricks_reference(short.bricks, expected, tuple(axes), order, np.dtype(dtype))
+                yield found, expected
+
+    return cases
 
 
 def _tile_bounds(rng: np.random.Generator) -> Iterator[Pair]:
@@ -307,6 +329,8 @@ _BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {
     "rays_forward": _rays(False),
     "rays_backward": _rays(True),
     "row_moments": _row_moments,
+    "bricks": _bricks("bricks"),
+    "brick_lanes": _bricks("brick_lanes"),
     "norm_relu": _fused_norm(group_norm_relu, 2, False, groups=2, slope=0.1, eps=1e-3),
     "norm_relu_vjp": _fused_norm(group_norm_relu, 2, True, groups=2, slope=0.1, eps=1e-3),
     "evonorm_s0": _fused_norm(evonorm_s0, 3, False, groups=2, eps=1e-3),

@@ -98,13 +98,16 @@ class Coincidences:
 def grid_coincidences(axes: list[Array], positions: Array) -> tuple[tuple[Array, Array, Array], Array]:
     """Return the nodes of a tensor grid that lie on particles, as three arrays of indices, and the particles."""
     xp = namespace(positions)
-    nodes, near = [], xp.ones(len(positions), dtype=bool)
-    for axis, line in enumerate(axes):
-        x = positions[:, axis]
+    particles = xp.arange(len(positions))
+    for axis, line in enumerate(axes):  # few are left after the first
+        x = positions[particles, axis]
         place = xp.clip(xp.searchsorted(line, x - COINCIDENT), 0, len(line) - 1)
-        near &= xp.abs(line[place] - x) <= COINCIDENT
-        nodes.append(place)
-    return (nodes[0][near], nodes[1][near], nodes[2][near]), xp.flatnonzero(near)
+        particles = particles[xp.abs(line[place] - x) <= COINCIDENT]
+    x, y, z = (
+        xp.clip(xp.searchsorted(line, positions[particles, axis] - COINCIDENT), 0, len(line) - 1)
+        for axis, line in enumerate(axes)
+    )
+    return (x, y, z), particles
 
 
 def _bins(x: Array, size: int) -> Array:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from sci.backend import Array, namespace, to_device
 from sci.kernels import block_size, get_kernel, launch, use_compiled
+from sci.potentials.radial.continuation import continued
 from sci.potentials.radial.split import COINCIDENT, Split
+from sci.potentials.range_separated.bricks import Bricks
 from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = ["ShortRange"]
@@ -85,7 +88,12 @@ class ShortRange:
         launch(kernel, count, *where, bounds, *self._arguments(apart), out, count)
 
     def add_to_grid(self, out: Array, x: Array, y: Array, z: Array) -> None:
-        """Add the short-range potential to `out` (nx, ny, nz) on the tensor grid of ascending `x`, `y`, `z`."""
+        """Add the short-range potential to `out` (nx, ny, nz) on the tensor grid of ascending `x`, `y`, `z`.
+
+        By Gaussians on bricks where the short range has them and the grid has enough points, else by pairs.
+        """
+        if self.bricks is not None and self.bricks.add_to(out, (x, y, z)):
+            return
         kernel = get_kernel(_SOURCE, "short_range_grid", np.float64, self.split.degree, self.split.kernel.kappa > 0)
         if not use_compiled(kernel, out):
             short_range_grid_reference(self, out, x, y, z)
@@ -94,6 +102,14 @@ class ShortRange:
         brick = (threads // 16, 4, 4) if threads >= 64 else (threads // 8, 2, 4)
         bricks = int(np.prod([-(-n // b) for n, b in zip(out.shape, brick)]))
         launch(kernel, bricks, x, y, z, *self._arguments(), out, *out.shape)
+
+    @functools.cached_property
+    def bricks(self) -> Bricks | None:
+        """The sums on grids by Gaussians, None for a split whose short range is no sum of them."""
+        found = continued(self.split)
+        if found is None:
+            return None
+        return Bricks(self.split, found, self.sources, self.cell_start, self.grid, self.candidates)
 
     def candidates(self, low: np.ndarray, high: np.ndarray) -> Array:
         """Return the sources in all cells that come within the cutoff of the box [low, high]."""
