@@ -2,13 +2,15 @@
 
     python benchmarks/potential.py MOLECULE.pqr [--tol 1e-7] [--grid 256] [--repeats 2] [--json FILE]
     python benchmarks/potential.py --calibrate
+    python benchmarks/potential.py [MOLECULE.pqr] --short [--repeats 5]
 
 Without MOLECULE it takes structures/1kx5.pqr in the folder that SCI_TEST_DATA names. The peer is fmm3dpy (extra
 `peers`) from its PyPI wheel, which holds no vector instructions: a build for the machine is about twice as fast, and
 the dual-space method DMK about three times (see docs/explanation/performance.md). Each case runs in a process of its
 own on one thread; seconds are CPU seconds of that process, the least of the repeats; errors are relative L2 against
 direct sums at 2,000 of the targets; memory is the peak of the process. The peer's eps is the largest of a list whose
-measured error is at most ours or, where none is, the smallest.
+measured error is at most ours or, where none is, the smallest. `--short` times the short range of a 128^3 grid about
+the 16,000 charges nearest to the middle: pair by pair, and by Gaussians on bricks in float64 and in float32.
 """
 
 from __future__ import annotations
@@ -187,6 +189,45 @@ def calibrate() -> None:
         print(f"{name:<10} {least_seconds(action, 4)[0] / count:.2g} s here, {used:.2g} s in use")
 
 
+def short_ranges(path: str, repeats: int, charges: int = 16_000, n: int = 128) -> None:
+    """Print milliseconds of the short range of a grid, by pairs and by Gaussians in both dtypes."""
+    import numpy as np
+
+    from sci.io import read_structure
+    from sci.kernels import get_kernel
+    from sci.potentials import Coulomb
+    from sci.potentials.ewald import ewald_split
+    from sci.potentials.range_separated.build import choose
+    from sci.potentials.range_separated.short_range import ShortRange
+
+    whole = read_structure(path)
+    nearest = np.argsort(np.linalg.norm(whole.positions - whole.positions.mean(axis=0), axis=1))[:charges]
+    y, q = whole.positions[nearest], whole.charges[nearest]
+    low, high = y.min(axis=0), y.max(axis=0)
+    domain = tuple((a - 4, b + 4) for a, b in zip(low.tolist(), high.tolist()))
+    axes = tuple(np.linspace(a, b, n) for a, b in zip(low, high))
+    dense = 0.5 * (len(y) / np.prod(high - low)) ** (1 / 3)
+    splits = [(f"{tol:g}", choose(Coulomb(), tol, None, domain, y, n**3)) for tol in (1e-3, 1e-4, 1e-6, 1e-8)]
+    splits += [(f"{tol:g}, Ewald", ewald_split(4 * dense, 0.1 * tol)) for tol in (1e-4, 1e-6)]
+    print(f"{len(y)} charges, {n}^3 grid, CPU milliseconds of the short range, least of {repeats}")
+    print(f"{'tol':<14}{'cutoff':>8}{'Gaussians':>11}{'pairs':>8}{'float64':>9}{'float32':>9}{'ratios':>12}")
+    for name, split in splits:
+        short, pairs = (ShortRange.of(y, q, split) for _ in range(2))
+        pairs.__dict__["bricks"] = None
+        runs = [lambda out, pairs=pairs: pairs.add_to_grid(out, *axes)]
+        for dtype in (np.float64, np.float32):
+            kernel = get_kernel("particles/bricks.cu", "bricks", dtype)
+            runs.append(lambda out, b=short.bricks, k=kernel: b.launch(k, out, axes, (0, 1, 2)))
+        out, best = np.zeros((n, n, n)), [float("inf")] * 3
+        for _ in range(repeats):  # one after the other, so that what else the machine does falls on all
+            best = [min(t, least_seconds(lambda run=run, out=out: run(out), 1)[0]) for t, run in zip(best, runs)]
+        print(
+            f"{name:<14}{split.cutoff:>8.2f}{len(short.bricks.gaussians.radii):>11}"
+            + "".join(f"{1e3 * t:>{w}.0f}" for t, w in zip(best, (8, 9, 9)))
+            + f"{best[1] / best[0]:>7.2f}{best[2] / best[0]:>5.2f}"
+        )
+
+
 def main() -> int:
     """Run the cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -196,12 +237,16 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--short", action="store_true")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.calibrate:
         calibrate()
         return 0
     path = options.molecule or str(Path(os.environ.get("SCI_TEST_DATA", ".")) / "structures" / "1kx5.pqr")
+    if options.short:
+        short_ranges(path, max(options.repeats, 5))
+        return 0
     if options.case:
         from sci.io import read_structure
 

@@ -12,7 +12,7 @@
 // gradient); bytes per pair: 32 per
 // tile, from cache; the limit is arithmetic. 2 to 3 pairs are tested for each one inside the cutoff, fewer in dense
 // tiles.
-#include "host.h"
+#include "particles/cells.h"
 
 // S at squared distance r2, and in `slope` the factor of the displacement in its gradient.
 template <typename T, int D, bool SCREENED, bool GRADIENT>
@@ -42,62 +42,32 @@ SCI_DEVICE T short_value(const T r2, const T* parameters, const T* b, T& slope) 
     return apart ? pair : own;
 }
 
-template <typename T>
-SCI_DEVICE i64 clamp_cell(const T position, const i64 count) {
-    return position < 0 ? 0 : position >= T(count) ? count - 1 : i64(position);
-}
-
-template <typename T>
-SCI_DEVICE T gap(const T low, const T high, const T box_low, const T box_high) {
-    return low > box_high ? low - box_high : box_low > high ? box_low - high : T(0);
-}
-
 template <typename T, int D, bool SCREENED, bool GRADIENT>
 SCI_DEVICE void sum_over_cells(const T* x, const T* y, const T* z, const T* low, const T* high,
                                const T* __restrict__ sources, const i64* __restrict__ cell_start,
                                const T* __restrict__ cells, const i64* __restrict__ shape,
                                const T* __restrict__ parameters, const T* __restrict__ b, T* f,
                                T* fx, T* fy, T* fz) {
-    const T cutoff2 = parameters[0], cutoff = sqrt(cutoff2);
-    const i64 n1 = shape[0], n2 = shape[1], n3 = shape[2];
-    const T width1 = 1 / cells[3], width2 = 1 / cells[4], scale3 = cells[5];
-    const T gap3 = gap(cells[2], cells[2] + T(n3) / scale3, low[2], high[2]), gap3_squared = gap3 * gap3;
-    if (gap(cells[0], cells[0] + T(n1) * width1, low[0], high[0]) > cutoff) return;
-    const i64 first1 = clamp_cell((low[0] - cutoff - cells[0]) * cells[3], n1);
-    const i64 last1 = clamp_cell((high[0] + cutoff - cells[0]) * cells[3], n1);
-    const i64 first2 = clamp_cell((low[1] - cutoff - cells[1]) * cells[4], n2);
-    const i64 last2 = clamp_cell((high[1] + cutoff - cells[1]) * cells[4], n2);
-    const T low3 = (low[2] - cells[2]) * scale3, high3 = (high[2] - cells[2]) * scale3;
-    for (i64 c1 = first1; c1 <= last1; ++c1) {
-        const T edge1 = cells[0] + T(c1) * width1;
-        const T gap1 = gap(edge1, edge1 + width1, low[0], high[0]);
-        for (i64 c2 = first2; c2 <= last2; ++c2) {
-            const T edge2 = cells[1] + T(c2) * width2;
-            const T gap2 = gap(edge2, edge2 + width2, low[1], high[1]);
-            const T left = cutoff2 - gap1 * gap1 - gap2 * gap2;
-            if (left < gap3_squared) continue;
-            const T reach = sqrt(left) * scale3;
-            const i64* row = cell_start + (c1 * n2 + c2) * n3;
-            const i64 first = row[clamp_cell(low3 - reach, n3)], last = row[clamp_cell(high3 + reach, n3) + 1];
-            for (i64 j = first; j < last; ++j) {
-                const T sx = sources[4 * j], sy = sources[4 * j + 1], sz = sources[4 * j + 2], q = sources[4 * j + 3];
-                SCI_THREADS(t) {
-                    const int s = SCI_SLOT(t);
-                    const T dx = x[s] - sx, dy = y[s] - sy, dz = z[s] - sz;
-                    const T r2 = dx * dx + dy * dy + dz * dz;
-                    T slope = 0;
-                    const T value = short_value<T, D, SCREENED, GRADIENT>(r2, parameters, b, slope);
-                    const T charge = r2 < cutoff2 ? q : T(0);
-                    f[s] += charge * value;
-                    if (GRADIENT) {
-                        fx[s] += charge * slope * dx;
-                        fy[s] += charge * slope * dy;
-                        fz[s] += charge * slope * dz;
-                    }
+    const T cutoff2 = parameters[0];
+    each_row(low, high, cutoff2, cell_start, cells, shape, [&](const i64 first, const i64 last) {
+        for (i64 j = first; j < last; ++j) {
+            const T sx = sources[4 * j], sy = sources[4 * j + 1], sz = sources[4 * j + 2], q = sources[4 * j + 3];
+            SCI_THREADS(t) {
+                const int s = SCI_SLOT(t);
+                const T dx = x[s] - sx, dy = y[s] - sy, dz = z[s] - sz;
+                const T r2 = dx * dx + dy * dy + dz * dz;
+                T slope = 0;
+                const T value = short_value<T, D, SCREENED, GRADIENT>(r2, parameters, b, slope);
+                const T charge = r2 < cutoff2 ? q : T(0);
+                f[s] += charge * value;
+                if (GRADIENT) {
+                    fx[s] += charge * slope * dx;
+                    fy[s] += charge * slope * dy;
+                    fz[s] += charge * slope * dz;
                 }
             }
         }
-    }
+    });
 }
 
 // Bounding boxes (low, high) of the tiles of targets, one thread a tile: 3 reads of a target, 12 flops.
