@@ -15,6 +15,7 @@ from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
 from field_calls import ROOMS as FIELDS
 from graph_calls import ROOMS as GRAPHS
+from group_calls import ROOMS as GROUPS
 from linalg_calls import ROOMS as LINALG
 from potential_calls import ROOMS as TWO_ROOMS
 from thread_ranks import ThreadComm, on_ranks
@@ -30,7 +31,10 @@ from sci.sequence import lightning_attention
 
 ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS
 CALLS = {
-    f"{room}.{name}": call for rooms in (ROOMS, UNETS) for room, make in rooms.items() for name, call in make().items()
+    f"{room}.{name}": call
+    for rooms in (ROOMS, UNETS, GROUPS)
+    for room, make in rooms.items()
+    for name, call in make().items()
 }
 STRANGERS: tuple[Any, ...] = (object(), "text", [[1.0], [2.0, 3.0]], {}, dict, 1j, lambda: None, b"bytes")
 NUMBERS: tuple[Any, ...] = (math.nan, math.inf, -math.inf, -1, 0, 2.5, np.float32(0.5), np.int64(3), "3", True)
@@ -168,7 +172,10 @@ def test_nan_and_imaginary_parts_do_not_vanish(name: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_callable_has_a_call_that_is_spoiled(room: str) -> None:
-    face, calls = importlib.import_module(f"sci.{room}"), ROOMS[room]() | UNETS.get(room, dict)()
+    face, calls = (
+        importlib.import_module(f"sci.{room}"),
+        ROOMS[room]() | UNETS.get(room, dict)() | GROUPS.get(room, dict)(),
+    )
     protocols = {n for n in face.__all__ if getattr(getattr(face, n), "_is_protocol", False)}
     assert set(face.__all__) - protocols - {"RadialKernel", "Schedule", "WeightView"} <= set(calls)
     for name, call in calls.items():

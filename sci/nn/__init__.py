@@ -25,6 +25,9 @@ from sci.nn.grids.convolution import convolve, convolve_transposed
 from sci.nn.grids.pooling import average_pool, max_pool
 from sci.nn.grids.resampling import resample
 from sci.nn.grids.separable import separable_conv
+from sci.nn.groups.convolutions import group_convolution, integrate_group, lifting_convolution
+from sci.nn.groups.linear_group import GroupSamples, LinearGroup
+from sci.nn.groups.siren import SirenKernel
 from sci.nn.initialize import count_parameters, initial_normal, initial_uniform
 from sci.nn.losses import mean_squared_error, relative_h1, relative_l2
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange, WeightMap
@@ -86,7 +89,9 @@ __all__ = [
     "FreeWeight",
     "GBWBatchNorm",
     "GaussNewton",
+    "GroupSamples",
     "LabelVolume",
+    "LinearGroup",
     "LoLDU",
     "MappedParameters",
     "Model",
@@ -99,6 +104,7 @@ __all__ = [
     "Segmenter",
     "SeparableKernels",
     "ShiftedWeight",
+    "SirenKernel",
     "StableRates",
     "Standardizer",
     "Tape",
@@ -158,6 +164,7 @@ __all__ = [
     "gaunt_product",
     "gelu",
     "global_norm",
+    "group_convolution",
     "group_norm",
     "group_norm_relu",
     "infinite_linear_network",
@@ -166,8 +173,10 @@ __all__ = [
     "initial_uniform",
     "input_gradient",
     "instance_norm",
+    "integrate_group",
     "largest_stable_rate",
     "layer_norm",
+    "lifting_convolution",
     "linear",
     "log",
     "log_softmax",

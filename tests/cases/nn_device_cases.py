@@ -126,8 +126,31 @@ def volumes(xp: ModuleType) -> Answers:
     return found
 
 
+def groups(xp: ModuleType) -> Answers:
+    """Layers over linear maps of the plane and of space, their gradients, and coordinates of elements."""
+    device: Any = "cpu" if xp is np else "cuda"
+    found, rng = [], np.random.default_rng(14)
+    for n in (2, 3):
+        group = nn.LinearGroup(n, special=n == 3)
+        samples = group.sample(3, seed=n, spread=0.2, device=device)
+        lift = nn.SirenKernel(n, 2, width=3, dtype=np.float64, device=device)
+        mix = nn.SirenKernel(n + group.n_features, 2, width=3, dtype=np.float64, device=device)
+        x = to_device(rng.normal(size=(1, 1, *[4] * n)), xp)
+
+        def loss(v: dict) -> Any:
+            lifted = nn.lifting_convolution(x, lambda p: lift(v["lift"], p), samples.elements, taps=3)  # noqa: B023
+            mixed = nn.group_convolution(lifted, lambda *c: mix(v["mix"], *c), samples, group=group, taps=3)  # noqa: B023
+            return nn.integrate_group(mixed, samples).sum()  # noqa: B023
+
+        value, gradients = nn.value_and_gradients(loss, {"lift": lift.parameters, "mix": mix.parameters})
+        found += [to_host(a) for a in (xp.asarray(value), *gradients["lift"].values(), *gradients["mix"].values())]
+        found += [to_host(group.coordinates(samples.elements)), to_host(samples.weights)]
+    return found
+
+
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     *(every_op, normalizing, long_rows, training, curvature),
     positive_definite_matrices,
     volumes,
+    groups,
 )
