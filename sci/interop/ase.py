@@ -46,15 +46,15 @@ class Electrostatics(Calculator):  # type: ignore[misc]
     tol : float
         Relative L2 error, 1e-11 to 0.1: of the forces for isolated systems, of the potential for periodic ones.
     kappa : float
-        Screening, 1/angstrom: pairs interact by exp(-kappa r)/r. Isolated systems only.
+        Screening, 1/angstrom: pairs interact by exp(-kappa r)/r.
     **settings
         Those of `ase.calculators.calculator.Calculator`.
 
     Raises
     ------
     InvalidValueError
-        In a calculation: for atoms that are periodic along one or two axes, charges that are all zero, screening in a
-        periodic cell, or two atoms in one place.
+        In a calculation: for atoms that are periodic along one or two axes, charges that are all zero, or two atoms in
+        one place.
     ShapeError
         In a calculation: for another number of charges than of atoms.
 
@@ -117,7 +117,8 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             "charges": particles.charges.copy(),
         }
         if "stress" in properties:
-            stress = COULOMB * periodic_stress(PeriodicPotential(particles, self.parameters["tol"]))
+            kernel = self._frame_plan(particles).radial
+            stress = COULOMB * periodic_stress(PeriodicPotential(particles, self.parameters["tol"], kernel=kernel))
             self.results["stress"] = np.array([stress[i, j] for i, j in VOIGT])
 
     def _particles(self) -> Particles:
@@ -136,8 +137,6 @@ class Electrostatics(Calculator):  # type: ignore[misc]
                 f"the atoms are periodic along the axes {np.flatnonzero(atoms.pbc).tolist()} alone; expected none or "
                 "all three: a slab needs another sum"
             )
-        if atoms.pbc.all() and self.parameters["kappa"] > 0:
-            raise InvalidValueError("kappa screens isolated systems only; leave it out for a periodic cell")
         return Particles(atoms.positions.copy(), charges, cell=np.array(atoms.cell) if atoms.pbc.all() else None)
 
     def _frame_plan(self, particles: Particles) -> FramePlan:

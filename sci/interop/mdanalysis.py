@@ -40,7 +40,7 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
     tol : float
         Relative L2 error, 1e-11 to 0.1: of the forces for isolated frames, of the potential for periodic ones.
     kappa : float
-        Screening, 1/angstrom: pairs interact by exp(-kappa r)/r. Isolated frames only.
+        Screening, 1/angstrom: pairs interact by exp(-kappa r)/r.
     periodic : bool, optional
         Sum over all images of the box of each frame, or over none. Unless given, the frames are periodic if the first
         one has a box.
@@ -142,4 +142,6 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
         assert self._plan is not None
         if particles.cell is None:
             return np.asarray(direct_sum(particles, self.points, kernel=self._plan.radial))
-        return np.asarray(PeriodicPotential(particles, self.tol, alpha=self._plan.alpha)(self.points))
+        return np.asarray(
+            PeriodicPotential(particles, self.tol, kernel=self._plan.radial, alpha=self._plan.alpha)(self.points)
+        )

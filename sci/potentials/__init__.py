@@ -3,7 +3,9 @@
 from sci.potentials.direct import direct_sum
 from sci.potentials.ewald import ewald_sum
 from sci.potentials.forcefield.bonds import bonds_by_distance
+from sci.potentials.forcefield.conformers import conformer_energies_and_forces
 from sci.potentials.forcefield.exclusions import Exclusions
+from sci.potentials.forcefield.groups import group_energies
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
 from sci.potentials.grid import PotentialGrid, box_axes
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
@@ -50,10 +52,12 @@ __all__ = [
     "box_axes",
     "compute_frame",
     "compute_frames",
+    "conformer_energies_and_forces",
     "direct_sum",
     "energy_and_forces",
     "ewald_sum",
     "gaussian_sum",
+    "group_energies",
     "interaction_energy",
     "periodic_stress",
     "plan_frames",

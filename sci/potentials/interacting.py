@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike, namespace
+from sci.backend import Array, ArrayLike, namespace, to_host
 from sci.distributed import agreed, allgather_rows
 from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.measured.measure import Measured
@@ -102,6 +102,24 @@ class Interacting(Measured):
         count, of its own images and of the background of a cell.
         """
         return without_overflow(self.at_particles(gradient=False)[:, 0], "the derivatives by the charges")
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def virial(self) -> np.ndarray:
+        r"""Return the virial W_ab = -dE / d strain_ab = \sum r_a f_b over pairs, (3, 3) in e^2/angstrom, on the host.
+
+        Collective. Its trace is the energy of unscreened neutral charges without scaled pairs, or with them.
+
+        Notes
+        -----
+        For isolated charges \sum_i x_i f_i about the middle, made symmetric. For a cell, strain changes positions and
+        periods; the stress is -W / V.
+        """
+        with agreed(self.comm, "virial"):
+            places, _ = self._own_arrays()
+            middle = self.scene().positions.mean(axis=0)
+            terms = (places - middle)[:, :, None] * self.forces()[:, None, :]
+        found = to_host(allgather_rows(terms.reshape(-1, 9), self.comm)).sum(axis=0).reshape(3, 3)
+        return np.asarray(without_overflow(0.5 * (found + found.T), "the virial"))
 
     def without_exclusions(self, rows: Array, found: Array, exact: Array) -> tuple[Array, Array]:
         """Return values of two sums at the particles `rows` without the pairs that are left out."""

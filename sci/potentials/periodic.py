@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import jv
 
-from sci import chebyshev
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
@@ -16,21 +16,27 @@ from sci.potentials.ewald import (
     cell_images,
     ewald_split,
     ewald_values,
+    images_in_box,
     mode_counts,
     mode_influence,
     mode_orders,
     neutralizing_constant,
+    screened_tolerance,
     structure_factors,
     triangular_basis,
     wrapped,
 )
 from sci.potentials.forcefield.near import near_long_range
+from sci.potentials.forcefield.virial import strain_derivative
 from sci.potentials.interacting import Interacting
 from sci.potentials.measured.error import QUANTITIES
 from sci.potentials.measured.places import Scene
-from sci.potentials.particles import Particles, coincident_pair
+from sci.potentials.modes import MOMENT_DEGREE, UNIT, factor_seconds, mode_boxes, mode_matrices, synthesis
+from sci.potentials.particles import Particles, coincident_pair, without_overflow
+from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
+from sci.potentials.slab import Slab
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.expansion import BoxExpansion
 from sci.tensor.boxes.grid import BoxGrid, Tiles
@@ -38,7 +44,7 @@ from sci.tensor.boxes.moments import box_moments
 
 __all__ = ["PeriodicPotential"]
 
-MOMENT_DEGREE, BOX_DEGREE = 23, 17
+BOX_DEGREE = 17
 ALPHA = 0.5
 """alpha over the cube root of the density: where pairs within the cutoff and Fourier modes take the same time."""
 CHUNK = 1 << 20
@@ -46,13 +52,10 @@ GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0), 50_000, 1 << 22
 """Pairs a node that splits for grids aim at, nodes from which another split pays, and the modes it may take."""
 NODE_SECONDS, PAIR_SECONDS, MODE_SECONDS, POINT_SECONDS = 2e-8, 2.8e-9, 2.7e-10, 1.5e-7
 """Seconds of a node on a core: in all, for a pair, a mode of the first axis, and a long range point by point."""
-DIRECT_SECONDS, MOMENT_SECONDS = 1.8e-10, 4e-10
-"""Seconds of a structure factor for a charge and mode, and of a moment for a mode of the last axis."""
 EXACT_SHARE, EWALD_PAIRS = 0.01, 4
 """Tolerance of the sum that errors are measured against over `tol`, and its pairs per charge and point."""
 MANY_IMAGES = 2_000_000
 """Images of charges that are sorted at once for a grid."""
-UNIT: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
 
 @entry
@@ -70,6 +73,11 @@ class PeriodicPotential(Interacting):
     tol : float
         Relative L2 error, 1e-12 to 0.1, of potential, field and forces alike: modes and cutoff lose no more on
         derivatives than they have in reserve.
+    kernel : Coulomb or Yukawa, optional
+        1/r unless given. A screened sum has no background, and converges without one.
+    slab : bool
+        Repeat the particles along the first two rows of `cell` alone: a sum over two periods, see `Slab`. The third row
+        is not used, and the energy is that of one cell of the plane; particles may lie anywhere along the normal.
     alpha : float, optional
         The split, 1/angstrom. Chosen from the density unless given; nothing but the time depends on it.
 
@@ -103,20 +111,38 @@ class PeriodicPotential(Interacting):
 
     particles: Particles
 
-    def __init__(self, particles: Particles, tol: float = 1e-8, *, alpha: float | None = None) -> None:
-        fractions, k_max = self._prepare(particles, tol, alpha)
+    def __init__(
+        self,
+        particles: Particles,
+        tol: float = 1e-8,
+        *,
+        kernel: RadialKernel | None = None,
+        slab: bool = False,
+        alpha: float | None = None,
+    ) -> None:
+        fractions, k_max = self._prepare(particles, tol, alpha, kernel, slab)
         self.modes = self._fourier(fractions, k_max)
 
     def __repr__(self) -> str:
         cell = ", ".join(f"{length:.2f}" for length in np.linalg.norm(to_host(self._cell), axis=1))
         return (
-            f"PeriodicPotential({self.particles.n} charges in a cell of ({cell}) angstrom, tol={self.tol:g}, "
+            f"PeriodicPotential({self.particles.n} charges in a {'slab' if self.slab else 'cell'} of ({cell}) "
+            f"angstrom, {self.kernel!r}, tol={self.tol:g}, "
             f"alpha={self.alpha:.3g}, cutoff={self.split.cutoff:.3g}, n_modes={self.n_modes}, "
             f"{self.modes.nbytes} bytes)"
         )
 
     @classmethod
-    def from_parts(cls, particles: Particles, tol: float, alpha: float, modes: Array) -> PeriodicPotential:
+    def from_parts(
+        cls,
+        particles: Particles,
+        tol: float,
+        alpha: float,
+        modes: Array,
+        *,
+        kernel: RadialKernel | None = None,
+        slab: bool = False,
+    ) -> PeriodicPotential:
         """Put a potential together again from what its file holds, without the sums over the charges.
 
         Raises
@@ -125,14 +151,22 @@ class PeriodicPotential(Interacting):
             If there are not as many modes as particles, `tol` and `alpha` ask for.
         """
         result = cls.__new__(cls)
-        result._prepare(particles, tol, alpha)
+        result._prepare(particles, tol, alpha, kernel, slab)
         m1, m2, m3 = result.n_modes
         if modes.shape != (2 * m1 + 1, 2 * m2 + 1, m3 + 1):
             raise InvalidValueError(f"modes has shape {modes.shape}; expected {(2 * m1 + 1, 2 * m2 + 1, m3 + 1)}")
         result.modes = modes
         return result
 
-    def _prepare(self, particles: Particles, tol: float, alpha: float | None) -> tuple[Array, float]:
+    def _prepare(
+        self,
+        particles: Particles,
+        tol: float,
+        alpha: float | None,
+        kernel: RadialKernel | None,
+        slab: bool,
+        reach: float = 0.0,
+    ) -> tuple[Array, float]:
         """Check and set everything but the modes; return the fractional coordinates and the largest wave number."""
         if particles.cell is None:
             raise InvalidValueError(
@@ -142,20 +176,25 @@ class PeriodicPotential(Interacting):
             raise InvalidValueError(f"tol is {tol}; expected a number from 1e-12 to 0.1")
         if alpha is not None and not 0 < alpha < math.inf:
             raise InvalidValueError(f"alpha is {alpha}; expected a positive number (1/angstrom)")
-        self.particles, self.tol = particles, tol
+        kernel = kernel or Coulomb()
+        self._slab: Slab | None = None
+        self._taller: PeriodicPotential | None = None
+        if slab:
+            self._slab, particles = Slab.of(particles, tol, kernel, reach)
+        self.particles, self.tol, self.slab = particles, tol, slab
         self._grid_split: tuple[float, PeriodicPotential] | None = None
         self._xp = namespace(particles.positions)
         cell = to_host(particles.cell)
-        self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, np.linalg.inv(cell)))
-        self.volume = abs(float(np.linalg.det(cell)))
-        # Distances between the faces of the cell, a period apart.
-        heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+        inverse, self.volume = np.linalg.inv(cell), abs(float(np.linalg.det(cell)))
+        self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, inverse))
+        heights = 1 / np.linalg.norm(inverse, axis=0)  # distances between faces of the cell, a period apart
         self.alpha = ALPHA * (particles.n / self.volume) ** (1 / 3) if alpha is None else alpha
-        self.split = ewald_split(self.alpha, 0.1 * tol)
+        eps = screened_tolerance(tol, kernel, self.volume / particles.n)
+        self.split = ewald_split(self.alpha, 0.1 * eps, kernel)
         fractions, _ = wrapped(particles.positions, self._cell)
         self._fractions = fractions
         self._short = ShortRange.of(*self._images(fractions, self.split.cutoff / heights), self.split)
-        k_max = 2 * self.alpha * math.sqrt(math.log(10 / self.tol))
+        k_max = 2 * self.alpha * math.sqrt(math.log(10 / eps))
         self.n_modes = mode_counts(cell, k_max)
         return fractions, k_max
 
@@ -174,44 +213,23 @@ class PeriodicPotential(Interacting):
     def _fourier(self, fractions: Array, k_max: float) -> Array:
         """Return the coefficients of exp(2 pi i n s) in the long range, for n3 >= 0 and with both signs summed."""
         xp = self._xp
-        grid = _boxes(self.n_modes, MOMENT_DEGREE, 0.1 * self.tol)
-        influence = mode_influence(self._inverse, self.n_modes, self.alpha, k_max)[0]
-        direct, by_moments = _factor_seconds(self.n_modes, self.particles.n, grid)
+        grid = mode_boxes(self.n_modes, MOMENT_DEGREE, 0.1 * self.tol)
+        influence = mode_influence(self._inverse, self.n_modes, self.split, k_max)[0]
+        direct, by_moments = factor_seconds(self.n_modes, self.particles.n, grid)
         if direct < by_moments:
             return structure_factors(fractions, self.particles.charges, self.n_modes) * influence
         moments = box_moments(xp.ascontiguousarray(fractions), self.particles.charges, grid, MOMENT_DEGREE)
-        cosines, sines = self._matrices(grid, MOMENT_DEGREE)
+        cosines, sines = mode_matrices(self.n_modes, grid, MOMENT_DEGREE, xp)
         factors = moments @ cosines[2].T - 1j * (moments @ sines[2].T)
         factors = xp.tensordot(cosines[1] - 1j * sines[1], factors, axes=(1, 1))
         factors = xp.tensordot(cosines[0] - 1j * sines[0], factors, axes=(1, 1))
         return factors * influence
 
-    def _matrices(self, grid: BoxGrid, degree: int) -> tuple[list[Array], list[Array]]:
-        """Return cos and sin of 2 pi n s as Chebyshev coefficients on the boxes of each axis, (modes, boxes p)."""
-        cosines: list[Array] = []
-        sines: list[Array] = []
-        for axis, orders in enumerate(mode_orders(self.n_modes)):
-            edges = grid.edges(axis)
-            s = edges[:-1, None] + np.diff(edges)[:, None] * (chebyshev.nodes(degree) + 1) / 2
-            phase = 2 * math.pi * orders[:, None, None] * s
-            for found, values in ((cosines, np.cos(phase)), (sines, np.sin(phase))):
-                table = chebyshev.values_to_coefficients(values, axis=2).reshape(len(orders), -1)
-                found.append(to_device(table, self._xp))
-        return cosines, sines
-
-    def _synthesis(self, cosines: list[Array], sines: list[Array]) -> Array:
-        """Return the real tensor Re sum_n modes_n e_n1 e_n2 e_n3 for the columns e = cos + i sin of each axis."""
-        xp, modes = self._xp, self.modes
-        modes = xp.tensordot((cosines[0] + 1j * sines[0]).T, modes, axes=(1, 0))
-        modes = xp.moveaxis(xp.tensordot((cosines[1] + 1j * sines[1]).T, modes, axes=(1, 1)), 0, 1)
-        values = xp.ascontiguousarray(modes.real) @ cosines[2]
-        values -= xp.ascontiguousarray(modes.imag) @ sines[2]
-        return values
-
     @functools.cached_property
     def _expansion(self) -> BoxExpansion:
-        grid = _boxes(self.n_modes, BOX_DEGREE, 0.1 * self.tol)
-        return BoxExpansion(self._xp.ascontiguousarray(self._synthesis(*self._matrices(grid, BOX_DEGREE))), grid)
+        grid = mode_boxes(self.n_modes, BOX_DEGREE, 0.1 * self.tol)
+        matrices = mode_matrices(self.n_modes, grid, BOX_DEGREE, self._xp)
+        return BoxExpansion(self._xp.ascontiguousarray(synthesis(self.modes, *matrices)), grid)
 
     @functools.cached_property
     def long_range(self) -> ChebTuck:
@@ -223,7 +241,7 @@ class PeriodicPotential(Interacting):
         degree = math.ceil(theta) + 1
         while 2 * abs(float(jv(degree + 1, theta))) > 0.1 * self.tol:
             degree += 1
-        coefficients = self._synthesis(*self._matrices(BoxGrid(UNIT, (1, 1, 1)), degree))
+        coefficients = synthesis(self.modes, *mode_matrices(self.n_modes, BoxGrid(UNIT, (1, 1, 1)), degree, self._xp))
         return ChebTuck.from_coefficients(coefficients, UNIT, self.tol)
 
     @property
@@ -233,7 +251,7 @@ class PeriodicPotential(Interacting):
         -(4 pi Q / V) \int_0^c r erfc(alpha r) dr, the mean of the short range within its cutoff c, so that the
         potential has mean zero; -pi Q / (alpha^2 V) for an endless one.
         """
-        return neutralizing_constant(self.alpha, self.split.cutoff, self.particles.total_charge, self.volume)
+        return neutralizing_constant(self.split, self.particles.total_charge, self.volume)
 
     def __call__(self, points: ArrayLike) -> Array:
         """Return the potential at `points`.
@@ -284,8 +302,17 @@ class PeriodicPotential(Interacting):
                 raise DeviceMismatchError(f"{name} and the particles lie on different devices; move one of them first")
         if min(map(len, axes)) == 0:
             return xp.empty(tuple(map(len, axes)))
+        if self._slab is None:
+            return self._periodic_grid(axes)
+        ends = xp.stack(xp.meshgrid(*(xp.stack([axis.min(), axis.max()]) for axis in axes)), axis=-1).reshape(-1, 3)
+        fit = self._fit(ends)
+        assert fit._slab is not None
+        return fit._periodic_grid(axes) + fit._slab.on_grid(axes)
+
+    def _periodic_grid(self, axes: list[Array]) -> Array:
+        """Sum over three periods on a grid."""
         if (basis := self._basis) is not None and basis is not self._cell:
-            return self._rebased.on_grid(*axes)
+            return self._rebased._periodic_grid(axes)
         n_points = math.prod(map(len, axes))
         if n_points > MANY_NODES:
             return self._for_grid(n_points)._on_own_grid(axes)
@@ -315,8 +342,8 @@ class PeriodicPotential(Interacting):
     @functools.cached_property
     def _rebased(self) -> PeriodicPotential:
         """The same potential with a cell whose rows form a lower triangle."""
-        p, cell = self.particles, to_device(self._basis, self._xp)
-        return PeriodicPotential(Particles(p.positions, p.charges, cell=cell), self.tol, alpha=self.alpha)
+        cell = to_device(self._basis, self._xp)
+        return PeriodicPotential(replace(self.particles, cell=cell), self.tol, kernel=self.kernel, alpha=self.alpha)
 
     def _for_grid(self, points: int) -> PeriodicPotential:
         """Return the same potential, split so that a grid of so many points and its sums over charges cost least."""
@@ -326,7 +353,10 @@ class PeriodicPotential(Interacting):
         if choices[pairs] < 1.2 * self.alpha or math.isinf(self._grid_seconds(points, pairs, choices[pairs])):
             return self
         if self._grid_split is None or self._grid_split[0] != pairs:
-            self._grid_split = pairs, PeriodicPotential(self.particles, self.tol, alpha=choices[pairs])
+            self._grid_split = (
+                pairs,
+                PeriodicPotential(self.particles, self.tol, kernel=self.kernel, alpha=choices[pairs]),
+            )
         return self._grid_split[1]
 
     def _grid_seconds(self, points: int, pairs: float, alpha: float) -> float:
@@ -334,8 +364,8 @@ class PeriodicPotential(Interacting):
         if math.prod(counts) > MANY_MODES:
             return math.inf
         long = POINT_SECONDS if self._basis is None else MODE_SECONDS * (2 * counts[0] + 1)
-        grid = _boxes(counts, MOMENT_DEGREE, 0.1 * self.tol)
-        build = min(_factor_seconds(counts, self.particles.n, grid))
+        grid = mode_boxes(counts, MOMENT_DEGREE, 0.1 * self.tol)
+        build = min(factor_seconds(counts, self.particles.n, grid))
         return points * (NODE_SECONDS + PAIR_SECONDS * pairs + long) + build
 
     def _long_range_by_points(self, axes: list[Array]) -> Array:
@@ -375,23 +405,16 @@ class PeriodicPotential(Interacting):
         for start in range(0, len(axes[0]), step):
             rows = slice(start, start + step)
             low[0], high[0] = float(axes[0][rows][0]), float(axes[0][rows][-1])
-            positions, charges = self._images_in(low - self.split.cutoff, high + self.split.cutoff)
+            sides = low - self.split.cutoff, high + self.split.cutoff
+            positions, charges = images_in_box(self._fractions, self.particles.charges, self._cell, *sides)
             if len(charges):
                 ShortRange.of(positions, charges, self.split).add_to_grid(out[rows], axes[0][rows], axes[1], axes[2])
 
-    def _images_in(self, low: np.ndarray, high: np.ndarray) -> tuple[Array, Array]:
-        """Return all charges in a box, images included."""
-        xp = self._xp
-        corners = np.array(np.meshgrid(*zip(low, high))).reshape(3, -1).T @ to_host(self._inverse)
-        first = np.ceil(corners.min(axis=0) - 1 - 1e-9).astype(int)
-        last = np.floor(corners.max(axis=0) + 1e-9).astype(int)
-        sides, places, charges = (xp.asarray(low), xp.asarray(high)), [], []
-        for shift in np.ndindex(*(last - first + 1)):
-            moved = (self._fractions + xp.asarray(np.array(shift) + first, dtype=float)) @ self._cell
-            near = ((moved >= sides[0]) & (moved <= sides[1])).all(axis=1)
-            places.append(moved[near])
-            charges.append(self.particles.charges[near])
-        return xp.ascontiguousarray(xp.concatenate(places)), xp.concatenate(charges)
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def virial(self) -> np.ndarray:
+        """Return the virial -dE / d strain of a cell, or of a slab, (3, 3) in e^2/angstrom, on the host."""
+        lacking = 0.0 if self._slab is None else self._slab.virial()
+        return np.asarray(without_overflow(lacking - strain_derivative(self), "the virial"))
 
     @property
     def promises(self) -> tuple[str, ...]:
@@ -409,7 +432,11 @@ class PeriodicPotential(Interacting):
 
     def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by `ewald_sum` at a hundredth of `tol`."""
-        return ewald_values(self.particles, points, max(EXACT_SHARE * self.tol, 1e-14), gradient, apart)
+        fit, tol = self._fit(points), max(EXACT_SHARE * self.tol, 1e-14)
+        found = ewald_values(fit.particles, points, tol, gradient, apart, self.kernel)
+        if fit._slab is not None:
+            fit._slab.add_to(found, points)
+        return found
 
     def exact_cost(self) -> int:
         """Return the pairs that a point of Ewald's sum takes."""
@@ -430,12 +457,29 @@ class PeriodicPotential(Interacting):
         points = as_points(points, xp=xp)
         if namespace(points) is not xp:
             raise DeviceMismatchError("points and the particles lie on different devices; move one of them first")
+        if (fit := self._fit(points)) is not self:
+            return fit.evaluate(points, gradient, apart)
         out = xp.empty((len(points), 4 if gradient else 1))
         for start in range(0, len(points), CHUNK):
             self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK], apart)
         if apart > COINCIDENT:
             self._leave_out(out, points, apart)
+        if self._slab is not None:
+            self._slab.add_to(out, points)
         return out
+
+    def _fit(self, points: Array) -> PeriodicPotential:
+        """Return this potential, or that of a slab whose images are farther, for points far along its normal."""
+        if self._slab is None or (needed := self._slab.needed_reach(points, self.particles.positions)) <= (
+            self._slab.reach * (1 + 1e-12)
+        ):
+            return self
+        if self._taller is None or self._taller._fit(points) is not self._taller:
+            taller = PeriodicPotential.__new__(PeriodicPotential)
+            prepared = taller._prepare(self.particles, self.tol, self.alpha, self.kernel, True, 1.1 * needed)
+            taller.modes = taller._fourier(*prepared)
+            self._taller = taller
+        return self._taller
 
     def _leave_out(self, out: Array, points: Array, apart: float) -> None:
         """Take the long range of charges within `apart` out of sums that lack their short range."""
@@ -455,22 +499,3 @@ class PeriodicPotential(Interacting):
         cells = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int)
         grid = BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2])))
         self._short.add_to(out, places, Tiles.of(places, grid), apart)
-
-
-def _boxes(n_modes: tuple[int, ...], degree: int, eps: float) -> BoxGrid:
-    """Return the boxes of the unit cell on which polynomials of `degree` resolve the modes to `eps`.
-
-    exp(i theta u) on [-1, 1] has Chebyshev coefficients of size 2 |J_k(theta)|; theta is pi n over the boxes.
-    """
-    theta = np.linspace(0.1, degree, 500)
-    resolved = np.flatnonzero(2 * np.abs(jv(degree + 1, theta)) < eps)
-    reach = float(theta[resolved[-1]]) if len(resolved) else 0.1
-    counts = [max(1, math.ceil(math.pi * n / reach)) for n in n_modes]
-    return BoxGrid(UNIT, (counts[0], counts[1], counts[2]))
-
-
-def _factor_seconds(n_modes: tuple[int, ...], charges: int, grid: BoxGrid) -> tuple[float, float]:
-    """Return the time of structure factors summed charge by charge, and through moments on the boxes of `grid`."""
-    half = math.prod(2 * n + 1 for n in n_modes[:2]) * (n_modes[2] + 1)
-    moments = float(grid.size) * (MOMENT_DEGREE + 1) ** 3
-    return DIRECT_SECONDS * charges * half, MOMENT_SECONDS * moments * (n_modes[2] + 1)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.special import erfc
 
 from sci.arguments import entry
-from sci.backend import to_host
 from sci.errors import InvalidValueError
 from sci.potentials.periodic import PeriodicPotential
 
 __all__ = ["periodic_stress"]
-
-BLOCK = 256
-"""Particles whose neighbors are looked for at once."""
 
 
 @entry
@@ -29,6 +20,8 @@ def periodic_stress(phi: PeriodicPotential) -> np.ndarray:
 
     V sigma = 1/2 sum_{i, j, n} q_i q_j f'(r) r_a r_b / r + sum_k e_k [2 k_a k_b (1 / k^2 + 1 / (4 alpha^2)) - delta_ab]
     - delta_ab E_background.
+
+    With a screened kernel k^2 stands for k^2 + kappa^2. Pairs that are left out or scaled do not count.
 
     Parameters
     ----------
@@ -43,6 +36,8 @@ def periodic_stress(phi: PeriodicPotential) -> np.ndarray:
     ------
     DTypeError
         For anything but a `PeriodicPotential`.
+    InvalidValueError
+        For a slab.
 
     Notes
     -----
@@ -62,64 +57,7 @@ def periodic_stress(phi: PeriodicPotential) -> np.ndarray:
     >>> bool(np.isclose(np.trace(periodic_stress(phi)), -phi.energy() / phi.volume))
     True
     """
-    background = 0.5 * phi.particles.total_charge * phi.background
-    virial = _long_range(phi) + _short_range(phi) - background * np.eye(3)
-    stress: np.ndarray = virial / phi.volume
-    if not np.isfinite(stress).all():
-        raise InvalidValueError("the stress overflows float64; pass the charges in another unit")
+    if phi.slab:
+        raise InvalidValueError("a slab has no volume to refer its stress to; use phi.virial() over its area")
+    stress: np.ndarray = -phi.virial() / phi.volume
     return stress
-
-
-def _long_range(phi: PeriodicPotential) -> np.ndarray:
-    """Return the sum over modes: |mode|^2 over its influence is twice the energy, with both signs of n3 in one."""
-    modes = to_host(phi.modes)
-    m1, m2, m3 = phi.n_modes
-    orders = np.meshgrid(np.arange(-m1, m1 + 1), np.arange(-m2, m2 + 1), np.arange(m3 + 1), indexing="ij")
-    k = 2 * math.pi * np.stack(orders, axis=-1) @ np.linalg.inv(to_host(phi.particles.cell)).T
-    k2 = (k * k).sum(axis=-1)
-    chosen = np.abs(modes) > 0
-    k, k2 = k[chosen], k2[chosen]
-    influence = np.exp(-k2 / (4 * phi.alpha**2)) / k2 * (4 * math.pi / phi.volume)
-    influence *= np.where(orders[2][chosen] > 0, 2.0, 1.0)
-    energies = 0.5 * np.abs(modes[chosen]) ** 2 / influence
-    weights = 2 * energies * (1 / k2 + 1 / (4 * phi.alpha**2))
-    found: np.ndarray = np.einsum("n,na,nb->ab", weights, k, k) - energies.sum() * np.eye(3)
-    return found
-
-
-def _short_range(phi: PeriodicPotential) -> np.ndarray:
-    """Return the sum over pairs of the cell with all others within the cutoff."""
-    total = np.zeros((3, 3))
-    for left, vectors, right in _pairs(phi):
-        r2 = (vectors**2).sum(axis=1)
-        r = np.sqrt(r2)
-        slope = -(erfc(phi.alpha * r) / r2 + 2 * phi.alpha / math.sqrt(math.pi) * np.exp(-(phi.alpha**2) * r2) / r)
-        total += np.einsum("n,na,nb->ab", 0.5 * left * right * slope / r, vectors, vectors)
-    return total
-
-
-def _pairs(phi: PeriodicPotential) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield charges of particles of the cell, vectors to others within the cutoff, and their charges, in blocks."""
-    cell, charges = to_host(phi.particles.cell), to_host(phi.particles.charges)
-    inverse, cutoff = np.linalg.inv(cell), phi.split.cutoff
-    fractions = to_host(phi.particles.positions) @ inverse
-    fractions -= np.floor(fractions)
-    margin = cutoff * np.linalg.norm(inverse, axis=0)  # in fractions: the cutoff over the heights of the cell
-    shells = np.ceil(margin).astype(int)
-    places, owners = [], []
-    for shift in np.ndindex(*(2 * shells + 1)):
-        moved = fractions + (np.array(shift) - shells)
-        near = np.flatnonzero(((moved >= -margin) & (moved <= 1 + margin)).all(axis=1))
-        places.append(moved[near] @ cell)
-        owners.append(near)
-    others, numbers = np.concatenate(places), np.concatenate(owners)
-    tree, home = cKDTree(others), fractions @ cell
-    for start in range(0, len(home), BLOCK):
-        block = home[start : start + BLOCK]
-        found = tree.query_ball_point(block, cutoff)
-        left = np.repeat(np.arange(len(block)), [len(f) for f in found])
-        right = np.concatenate([np.asarray(f, dtype=np.int64) for f in found])
-        vectors = others[right] - block[left]
-        apart = (vectors**2).sum(axis=1) > 1e-16 * cutoff**2  # a particle is among its own neighbors
-        left, right = left[apart], right[apart]
-        yield charges[start + left], vectors[apart], charges[numbers[right]]

@@ -226,7 +226,7 @@ def plan_frames(
     tol : float
         Relative L2 error, 1e-11 to 0.1; the direct sum is exact.
     kernel : Coulomb or Yukawa, optional
-        1/r unless given; periodic frames take 1/r only.
+        1/r unless given.
     accuracy : "potential" or "forces"
         What `tol` holds for in isolated frames; it is measured on the first one. In periodic frames it holds for both.
     method : "auto", "direct" or "format"
@@ -246,9 +246,10 @@ def plan_frames(
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
     if first.cell is not None:
-        if kernel.kappa != 0 or method == "direct":
-            raise InvalidValueError("the frames have a periodic cell; expected no screening and method 'auto'")
-        return FramePlan("periodic", tol, kernel.name, 0.0, float(PeriodicPotential(first, tol).alpha), first.n)
+        if method == "direct":
+            raise InvalidValueError("the frames have a periodic cell; expected the method 'auto' or 'format'")
+        alpha = float(PeriodicPotential(first, tol, kernel=kernel).alpha)
+        return FramePlan("periodic", tol, kernel.name, kernel.kappa, alpha, first.n)
     domain, eps = frame_domain(first.positions), CHEBYSHEV_SHARE * tol
     counts = np.diff(to_host(BoxGrid(domain, (16, 16, 16)).sort(first.positions)[1]))
     split = choose_split(kernel, tol, eps, domain, counts, first.n)
@@ -346,7 +347,7 @@ def _potential(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential
         has = "a periodic cell" if particles.cell is not None else "no cell"
         raise InvalidValueError(f"the frame has {has}, unlike the first frame; expected a cell in all frames or none")
     if plan.method == "periodic":
-        return PeriodicPotential(particles, plan.tol, alpha=plan.alpha)
+        return PeriodicPotential(particles, plan.tol, kernel=plan.radial, alpha=plan.alpha)
     return None if plan.method == "direct" else _in_format(particles, plan)
 
 

@@ -438,6 +438,9 @@ DIFFER: dict[str, Body] = {
     "interaction_energy:ligand": lambda c, odd, _: potentials.interaction_energy(
         lambda p: p[:, 0], potentials.Particles(PAIR.positions, PAIR.charges * (1 + odd)), QUATERNIONS, PLACES, comm=c
     ),
+    "conformer_energies_and_forces:positions": lambda c, odd, _: potentials.conformer_energies_and_forces(
+        PAIR, PAIR.positions[None] * (1.0 + odd), comm=c
+    ),
     "darcy_flow:seed": lambda c, odd, _: problems.darcy_flow(4, 8, seed=int(odd), comm=c),
     "darcy_flow:n_samples": lambda c, odd, _: problems.darcy_flow(4 + odd, 8, comm=c),
     "navier_stokes:viscosity": lambda c, odd, _: problems.navier_stokes(2, 8, viscosity=1e-2 * (1 + odd), comm=c),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from periodic_cells import ewald
@@ -37,6 +38,14 @@ def molecules(n: int = 3, cell: np.ndarray | None = None, seed: int = 1) -> Part
         positions = (fractions - np.floor(fractions)) @ cell
     exclusions = Exclusions.from_bonds(np.concatenate(bonds), 7 * n, scale14=0.4)
     return Particles(positions, charges - charges.mean(), cell=cell, exclusions=exclusions)
+
+
+def slab_molecules(n: int = 3) -> Particles:
+    """Return molecules that two of the periods cut, and that lie anywhere along the third."""
+    free = molecules(n)
+    positions = free.positions.copy()
+    positions[:, :2] %= 11.0
+    return replace(free, positions=positions, cell=np.diag([11.0, 11.0, 1.0]))
 
 
 def nearest(vector: np.ndarray, cell: np.ndarray | None) -> np.ndarray:

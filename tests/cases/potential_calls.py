@@ -72,7 +72,10 @@ def _of_objects() -> dict[str, Call]:
         "PeriodicPotential.energy_and_forces": call(PERIODIC.energy_and_forces),
         "PeriodicPotential.field": call(PERIODIC.field, POINTS),
         "PeriodicPotential.from_parts": call(
-            potentials.PeriodicPotential.from_parts, CELL, 1e-2, PERIODIC.alpha, PERIODIC.modes
+            potentials.PeriodicPotential.from_parts,
+            *(CELL, 1e-2, PERIODIC.alpha, PERIODIC.modes),
+            kernel=potentials.Coulomb(),
+            slab=False,
         ),
         "PeriodicPotential.measured_error": call(PERIODIC.measured_error, "energy"),
         "PeriodicPotential.on_grid": call(PERIODIC.on_grid, AXIS, AXIS, AXIS),
@@ -123,7 +126,9 @@ def _potentials() -> dict[str, Call]:
             *(PLACES, CHARGES, np.ones(4), ("a", "b", "c", "d"), 9 * np.eye(3)),
             exclusions=potentials.Exclusions(np.array([[0, 1]]), 4),
         ),
-        "PeriodicPotential": call(potentials.PeriodicPotential, CELL, 1e-2, alpha=1.0),
+        "PeriodicPotential": call(
+            potentials.PeriodicPotential, CELL, 1e-2, kernel=potentials.Yukawa(0.5), slab=True, alpha=1.0
+        ),
         "PotentialGrid": call(potentials.PotentialGrid, real(2, 2, 2), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "V"),
         "RangeSeparatedPotential": call(
             potentials.RangeSeparatedPotential,
@@ -148,10 +153,19 @@ def _potentials() -> dict[str, Call]:
         "box_axes": call(potentials.box_axes, BOX, (3, 4, 5)),
         "compute_frame": call(potentials.compute_frame, ATOMS, PLAN),
         "compute_frames": call(potentials.compute_frames, frames, Nothing(), title="run", comm=None),
+        "conformer_energies_and_forces": call(
+            potentials.conformer_energies_and_forces,
+            ATOMS,
+            PLACES[None] * np.ones((2, 1, 1)),
+            PLAN,
+            tol=1e-3,
+            comm=None,
+        ),
         "direct_sum": call(potentials.direct_sum, ATOMS, POINTS, kernel=potentials.Yukawa(0.1), gradient=True),
         "energy_and_forces": call(potentials.energy_and_forces, ATOMS, PLAN),
-        "ewald_sum": call(potentials.ewald_sum, CELL, POINTS, tol=1e-3, gradient=True),
+        "ewald_sum": call(potentials.ewald_sum, CELL, POINTS, tol=1e-3, kernel=potentials.Yukawa(0.2), gradient=True),
         "gaussian_sum": call(potentials.gaussian_sum, potentials.Coulomb(), 1e-3, 10.0, 0.5),
+        "group_energies": call(potentials.group_energies, PERIODIC, np.array([0, 1])),
         "interaction_energy": call(potentials.interaction_energy, PHI, ATOMS, turns, POINTS[:2] + 9.0, comm=None),
         "periodic_stress": call(potentials.periodic_stress, PERIODIC),
         "plan_frames": call(

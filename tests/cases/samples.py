@@ -208,6 +208,13 @@ def make_objects() -> dict[str, object]:
         "periodic": PeriodicPotential.from_parts(
             Particles(numbers(2, 3), [1, -1], cell=np.diag([4.0, 5.0, 6.0])), 1e-3, 0.5, (1 - 2j) * numbers(3, 5, 3)
         ),
+        "slab": PeriodicPotential(
+            Particles([[0.0, 1.0, 2.0], [3.0, 0.0, 1.0]], [1, -1], cell=np.diag([4.0, 5.0, 6.0])),
+            1e-3,
+            kernel=Yukawa(0.5),
+            slab=True,
+            alpha=0.3,
+        ),
         "lattice": LatticePotential(
             Particles(np.eye(2, 3), [1, -0.5], cell=np.eye(3) * 4),
             (3, 4, 2),

@@ -111,10 +111,6 @@ def test_what_it_cannot_do_is_refused() -> None:
     bare.calc = Electrostatics(charges=[1.0])
     with pytest.raises(ShapeError, match="1 charges and 2 atoms"):
         bare.get_potential_energy()
-    crystal = _crystal()
-    crystal.calc = Electrostatics(kappa=0.1)
-    with pytest.raises(InvalidValueError, match="kappa screens isolated systems"):
-        crystal.get_potential_energy()
     molecule = _molecule()
     molecule.calc = Electrostatics()
     with pytest.raises(PropertyNotImplementedError, match="no stress"):
@@ -127,3 +123,16 @@ def test_what_it_cannot_do_is_refused() -> None:
 
 def test_it_prints_its_settings() -> None:
     assert repr(Electrostatics(kappa=0.5)) == "Electrostatics(the atoms' initial charges, tol=1e-06, kappa=0.5)"
+
+
+def test_a_screened_crystal_has_energy_and_stress() -> None:
+    crystal = _crystal()
+    crystal.calc = Electrostatics(kappa=0.5, tol=1e-9)
+    found = crystal.get_stress()
+    strained = crystal.copy()
+    strained.calc = crystal.calc
+    energies = []
+    for sign in (1, -1):
+        strained.set_cell(crystal.cell[:] * (1 + sign * 1e-4), scale_atoms=True)
+        energies.append(strained.get_potential_energy())
+    assert found[:3].sum() == pytest.approx((energies[0] - energies[1]) / 2e-4 / crystal.get_volume(), rel=1e-5)

@@ -76,6 +76,4 @@ def test_what_it_cannot_do_is_refused() -> None:
         _analysis(_universe(False).atoms, periodic=True).run()
     with pytest.raises(InvalidValueError, match="no charges"):
         _analysis(Universe.empty(2, trajectory=True).atoms)
-    with pytest.raises(InvalidValueError, match="no screening"):
-        _analysis(_universe(True).atoms, kappa=0.1).run()
     assert repr(_analysis(_universe(True).atoms)) == "Electrostatics(8 atoms, tol=1e-06, kappa=0)"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crystals import MADELUNG
 from periodic_cells import ORTHOGONAL, TRICLINIC, ewald, filled
+from plane_sums import screened_images
 from systems import relative
 
 from sci.errors import InvalidValueError
-from sci.potentials import Particles, ewald_sum
+from sci.potentials import Coulomb, Particles, PeriodicPotential, Yukawa, ewald_sum
 from sci.potentials.ewald import (
     cell_images,
+    ewald_split,
     mode_counts,
     mode_influence,
     mode_orders,
@@ -45,11 +49,12 @@ def test_parts():
     counts = mode_counts(ORTHOGONAL, 2.0)
     assert counts == (2, 3, 2)
     assert [len(n) for n in mode_orders(counts)] == [5, 7, 3]
-    influence, k = mode_influence(np.linalg.inv(ORTHOGONAL), counts, 0.4, 2.0)
+    influence, k = mode_influence(np.linalg.inv(ORTHOGONAL), counts, ewald_split(0.4, 1e-9, Coulomb()), 2.0)
     assert influence.shape == (5, 7, 3)
     assert influence[2, 3, 0] == 0.0
     np.testing.assert_allclose(k[3, 3, 0], [2 * np.pi / 9.0, 0.0, 0.0], atol=1e-15)
-    assert neutralizing_constant(0.4, 1e3, 2.0, 700.0) == pytest.approx(-np.pi * 2.0 / (0.4**2 * 700.0))
+    endless = replace(ewald_split(0.4, 1e-9, Coulomb()), cutoff=1e3)
+    assert neutralizing_constant(endless, 2.0, 700.0) == pytest.approx(-np.pi * 2.0 / (0.4**2 * 700.0))
     fractions, places = wrapped(np.array([[-1.0, 12.0, 3.0]]), ORTHOGONAL)
     np.testing.assert_allclose(places, [[8.0, 1.0, 3.0]])
     positions, charges, numbers = cell_images(fractions, np.array([5.0]), ORTHOGONAL, np.array([1.0, 0.0, 0.0]))
@@ -84,3 +89,35 @@ def test_structure_factors():
     found = structure_factors(fractions, charges, (1, 2, 2))
     n = np.array([-1, 2, 1])
     assert found[0, 4, 1] == pytest.approx((charges * np.exp(-2j * np.pi * fractions @ n)).sum())
+
+
+@pytest.mark.parametrize("kappa", [0.4, 1.5])
+def test_screened_sums_are_those_over_all_images(kappa: float) -> None:
+    """Screened charges need no background: the images are summed one by one."""
+    particles = filled(0.6 * TRICLINIC, 8, neutral=False)
+    points = np.concatenate([particles.positions, [[0.3, 0.2, 0.1], [7.0, -3.0, 2.0]]])
+    sources = particles.positions, particles.charges
+    potential, gradient = screened_images(particles.cell, *sources, points, kappa)
+    found = ewald_sum(particles, points, tol=1e-12, kernel=Yukawa(kappa), gradient=True)
+    np.testing.assert_allclose(found[0], potential, atol=1e-11)
+    np.testing.assert_allclose(found[1], gradient, atol=1e-11)
+    for alpha in (None, 0.8):
+        phi = PeriodicPotential(particles, 1e-9, kernel=Yukawa(kappa), alpha=alpha)
+        values = phi.evaluate(points, True)
+        np.testing.assert_allclose(values[:, 0], potential, atol=1e-9 * np.abs(potential).max())
+        np.testing.assert_allclose(values[:, 1:], gradient, atol=1e-9 * np.abs(gradient).max())
+        grid = phi.on_grid(*[np.array([0.1, 1.3, 2.0])] * 3)
+        places = np.stack(np.meshgrid(*[np.array([0.1, 1.3, 2.0])] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        np.testing.assert_allclose(grid.ravel(), phi(places), atol=1e-9)
+        assert phi.measured_error("forces").relative < 1e-9
+
+
+def test_strong_screening_leaves_the_neighbors_alone() -> None:
+    particles = filled(0.6 * TRICLINIC, 8)
+    found = PeriodicPotential(particles, 1e-8, kernel=Yukawa(5.0)).energy_and_forces()
+    potential, gradient = screened_images(
+        particles.cell, particles.positions, particles.charges, particles.positions, 5.0
+    )
+    assert found[0] == pytest.approx(0.5 * particles.charges @ potential, rel=1e-8)
+    expected = -particles.charges[:, None] * gradient
+    assert np.linalg.norm(found[1] - expected) < 1e-8 * np.linalg.norm(expected)

@@ -16,6 +16,7 @@ from sci.potentials import (
     compute_frame,
     direct_sum,
     energy_and_forces,
+    ewald_sum,
     plan_frames,
 )
 
@@ -27,8 +28,8 @@ def test_what_does_not_fit_the_plan():
         energy_and_forces(Particles(POSITIONS[0][:3], CHARGES[:3]), plan)
     with pytest.raises(InvalidValueError, match="the frame has a periodic cell, unlike the first"):
         energy_and_forces(Particles(POSITIONS[0], CHARGES, cell=np.eye(3) * 20), plan)
-    with pytest.raises(InvalidValueError, match="no screening"):
-        plan_frames(Particles(POSITIONS[0], CHARGES, cell=np.eye(3) * 20), kernel=Yukawa(0.1))
+    with pytest.raises(InvalidValueError, match="have a periodic cell"):
+        plan_frames(Particles(POSITIONS[0], CHARGES, cell=np.eye(3) * 20), method="direct")
     with pytest.raises(InvalidValueError, match="tol is 0"):
         plan_frames(first, 0)
     with pytest.raises(InvalidValueError, match="expected 'auto'"):
@@ -103,3 +104,11 @@ def test_the_largest_errors_of_a_trajectory():
         run.measured_error("potential")
     with pytest.raises(InvalidValueError, match="no measured errors"):
         Trajectory(run.frames, run.energies, run.forces, 5).measured_error("forces")
+
+
+def test_screened_periodic_frames():
+    particles = Particles(POSITIONS[0], CHARGES, cell=np.eye(3) * 20)
+    plan = plan_frames(particles, 1e-8, kernel=Yukawa(0.4))
+    assert (plan.method, plan.kappa) == ("periodic", 0.4)
+    potential = ewald_sum(particles, particles.positions, kernel=Yukawa(0.4))
+    assert compute_frame(particles, plan).energy == pytest.approx(0.5 * CHARGES @ potential, rel=1e-7)

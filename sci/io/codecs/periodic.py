@@ -14,14 +14,16 @@ from sci.potentials.lattice.defects import Defect, Interstitial, Substitution, V
 from sci.potentials.lattice.potential import LatticePotential
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
+from sci.potentials.radial.kernels import Yukawa
 
 _UNITS = "angstrom, e, e/angstrom"
 
 
 @codec(PeriodicPotential, kind="periodic", units=_UNITS)
 class _PeriodicCodec:
-    """Group `particles`; `tol`, `alpha` (1/angstrom); `modes` (2 m1 + 1, 2 m2 + 1, m3 + 1, complex): Fourier
-    coefficients of the long range; rebuilt without the sums."""
+    """Group `particles`; `tol`, `alpha` and, of screened charges, `kappa` (1/angstrom); attribute `slab` of one with
+    two periods; `modes` (2 m1 + 1, 2 m2 + 1, m3 + 1, complex): Fourier coefficients of the long range; rebuilt without
+    the sums."""
 
     @staticmethod
     def write(group: Group, potential: PeriodicPotential) -> None:
@@ -29,12 +31,19 @@ class _PeriodicCodec:
         write_array(group, "tol", np.float64(potential.tol), "1")
         write_array(group, "alpha", np.float64(potential.alpha), "1/angstrom")
         write_array(group, "modes", potential.modes, "e/angstrom", ("mode_a", "mode_b", "mode_c"))
+        if potential.kernel.kappa > 0:
+            write_array(group, "kappa", np.float64(potential.kernel.kappa), "1/angstrom")
+        if potential.slab:
+            write_text(group, "slab", "first two periods")
 
     @staticmethod
     def read(group: Group) -> PeriodicPotential:
         particles = read_member(group, "particles", Particles)
         tol, alpha = float(read_array(group, "tol")), float(read_array(group, "alpha"))
-        return PeriodicPotential.from_parts(particles, tol, alpha, read_array(group, "modes", (None,) * 3, ("c16",)))
+        modes = read_array(group, "modes", (None,) * 3, ("c16",))
+        kernel = Yukawa(float(read_array(group, "kappa"))) if "kappa" in group else None
+        slab = "slab" in group.attrs
+        return PeriodicPotential.from_parts(particles, tol, alpha, modes, kernel=kernel, slab=slab)
 
     @staticmethod
     def n_bytes(potential: PeriodicPotential) -> int:

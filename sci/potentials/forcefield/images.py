@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from sci.backend import Array, namespace, to_device
 
-__all__ = ["least_height", "nearest_images", "pairs_in_cell", "reduced_cell"]
+__all__ = ["least_height", "nearest_images", "pairs_in_cell", "reduced_cell", "reduced_plane"]
 
 
 def least_height(cell: np.ndarray) -> float:
@@ -38,6 +38,16 @@ def reduced_cell(cell: np.ndarray) -> np.ndarray:
         if np.linalg.norm(shortest) >= (1 - 1e-12) * np.linalg.norm(c):
             return rows
         rows[2] = shortest
+
+
+def reduced_plane(rows: np.ndarray) -> np.ndarray:
+    """Return the shortest two periods of a plane lattice, (2, 3) (Lagrange's reduction)."""
+    short, long = sorted(np.array(rows, dtype=np.float64), key=np.linalg.norm)
+    while True:
+        long = long - np.rint(short @ long / (short @ short)) * short
+        if np.linalg.norm(long) >= (1 - 1e-12) * np.linalg.norm(short):
+            return np.stack([short, long])
+        short, long = long, short
 
 
 def nearest_images(vectors: Array, cell: np.ndarray) -> Array:
