@@ -372,8 +372,7 @@ class PeriodicPotential(Interacting):
         """Evaluate the long range point by point, for a cell along which the axes of the grid do not lie."""
         xp, out = self._xp, self._xp.empty(tuple(map(len, axes)))
         step = max(1, CHUNK // (len(axes[1]) * len(axes[2])))
-        for start in range(0, len(axes[0]), step):
-            rows = slice(start, start + step)
+        for rows in (slice(start, start + step) for start in range(0, len(axes[0]), step)):
             points = xp.stack(xp.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1).reshape(-1, 3)
             fractions = xp.ascontiguousarray(wrapped(points, self._cell)[0])
             values = xp.empty((len(points), 1))
@@ -496,6 +495,6 @@ class PeriodicPotential(Interacting):
         out[:, 0] += self.background
         low, high = (to_host(side) for side in (places.min(axis=0), places.max(axis=0)))
         box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
-        cells = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int)
-        grid = BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2])))
+        n1, n2, n3 = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int).tolist()
+        grid = BoxGrid(box, (n1, n2, n3))
         self._short.add_to(out, places, Tiles.of(places, grid), apart)
