@@ -39,6 +39,7 @@ __all__ = [
 SPLIT, MANY_CHARGES = 7.0, 100_000
 """The exponent times the edge of the cell, for so many charges; it grows with the sixth root of more of them."""
 BLOCK_ENTRIES = 1 << 22
+COULOMB = Coulomb()
 COMBINED = 4
 LEAST_EXPONENT = 40.0
 """-log of the smallest weight of a Gaussian of a screened long range over the largest."""
@@ -196,7 +197,7 @@ def _waves(fractions: Array, orders: list[Array], sign: int) -> tuple[Array, Arr
     return first, (second[:, :, None] * third[:, None, :]).reshape(len(fractions), -1)
 
 
-def ewald_split(alpha: float, tol: float, kernel: RadialKernel) -> Split:
+def ewald_split(alpha: float, tol: float, kernel: RadialKernel = COULOMB) -> Split:
     r"""Return the split of a kernel into Ewald's long range, as Gaussians, and a short range, which `tol` cuts off.
 
     L(r) = (2 / sqrt pi) \int_0^alpha exp(-t^2 r^2 - kappa^2 / (4 t^2)) dt, erf(alpha r) / r without screening.
