@@ -4,6 +4,7 @@ from sci.potentials.direct import direct_sum
 from sci.potentials.ewald import ewald_sum
 from sci.potentials.forcefield.bonds import bonds_by_distance
 from sci.potentials.forcefield.conformers import conformer_energies_and_forces
+from sci.potentials.forcefield.dipoles import DipoleResult, dipole_energy_and_forces, dipole_field
 from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.forcefield.groups import group_energies
 from sci.potentials.frame_loop import FrameJob, FrameSink, compute_frames
@@ -29,6 +30,7 @@ from sci.potentials.trajectory import (
 
 __all__ = [
     "Coulomb",
+    "DipoleResult",
     "Exclusions",
     "FrameJob",
     "FramePlan",
@@ -53,6 +55,8 @@ __all__ = [
     "compute_frame",
     "compute_frames",
     "conformer_energies_and_forces",
+    "dipole_energy_and_forces",
+    "dipole_field",
     "direct_sum",
     "energy_and_forces",
     "ewald_sum",

@@ -105,6 +105,7 @@ def _potentials() -> dict[str, Call]:
     turns = np.tile(np.eye(3), (2, 1, 1))
     return _of_objects() | {
         "Coulomb": call(potentials.Coulomb),
+        "DipoleResult": call(potentials.DipoleResult, 1.0, real(4, 3), real(4, 3), real(4), real(4, 3)),
         "Exclusions": call(potentials.Exclusions, np.array([[0, 1], [2, 1]]), 4, np.array([0.0, 0.5])),
         "FrameJob": call(potentials.FrameJob, PLAN, np.arange(2), np.arange(2)),
         "FramePlan": call(potentials.FramePlan, "format", 1e-2, "yukawa", 0.1, 0.5, 4, 1e-3, "forces", True),
@@ -160,6 +161,12 @@ def _potentials() -> dict[str, Call]:
             PLAN,
             tol=1e-3,
             comm=None,
+        ),
+        "dipole_energy_and_forces": call(
+            potentials.dipole_energy_and_forces, CELL, np.ones((2, 3)), tol=1e-4, kernel=potentials.Yukawa(0.3)
+        ),
+        "dipole_field": call(
+            potentials.dipole_field, ATOMS, np.ones((4, 3)), POINTS, tol=1e-4, kernel=potentials.Coulomb()
         ),
         "direct_sum": call(potentials.direct_sum, ATOMS, POINTS, kernel=potentials.Yukawa(0.1), gradient=True),
         "energy_and_forces": call(potentials.energy_and_forces, ATOMS, PLAN),

@@ -34,7 +34,7 @@ def strain_derivative(phi: Any) -> np.ndarray:
 
 
 def exclusion_strain(particles: Particles, kernel: RadialKernel, smooth: GaussianSum | None) -> np.ndarray:
-    """Return what exclusions add to dE / d strain, (3, 3).
+    """Return the contribution of exclusions to dE / d strain, (3, 3).
 
     Pairs nearer than `CLOSE`, if one of them is listed, are taken as missing in the sum, but for their part `smooth`.
     """
