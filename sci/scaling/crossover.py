@@ -12,6 +12,9 @@ from sci.scaling.laws import PowerLaw
 
 __all__ = ["crossovers", "flip_probability"]
 
+_SAME = 4 * float(np.finfo(float).eps)
+"""Part of the largest loss below which the difference of two laws is rounding."""
+
 
 @entry
 def crossovers(first: PowerLaw, second: PowerLaw, low: float, high: float) -> list[float]:
@@ -32,7 +35,7 @@ def crossovers(first: PowerLaw, second: PowerLaw, low: float, high: float) -> li
     Raises
     ------
     InvalidValueError
-        Also for equal laws, which cross everywhere.
+        Also for laws that are equal, but for rounding: they cross everywhere.
 
     Notes
     -----
@@ -64,8 +67,8 @@ def crossovers(first: PowerLaw, second: PowerLaw, low: float, high: float) -> li
     if turn is not None and ends[0] < turn < ends[1]:
         ends.insert(1, turn)
     values = [difference(t) for t in ends]
-    if not any(values):
-        raise InvalidValueError("both laws are the same; expected laws that differ")
+    if max(map(abs, values)) <= _SAME * max(float(first(np.exp(t))) for t in ends):
+        raise InvalidValueError("both laws are the same, but for rounding; expected laws that differ")
     roots = [t for t, value in zip(ends, values) if value == 0]
     for left, right, a, b in zip(ends, ends[1:], values, values[1:]):
         if a * b < 0:

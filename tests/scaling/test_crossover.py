@@ -27,7 +27,7 @@ def test_laws_with_one_limit_cross_where_the_formula_says() -> None:
 def test_crossings_are_the_changes_of_sign_of_a_scan(first: PowerLaw, second: PowerLaw) -> None:
     x = np.geomspace(1e-3, 1e6, 4001)
     difference = np.asarray(first(x)) - np.asarray(second(x))
-    if not np.abs(difference).max() > 0:
+    if np.abs(difference).max() <= 1e-14 * float(first(x[0])):
         return
     found = crossovers(first, second, 1e-3, 1e6)
     changes = np.flatnonzero(difference[1:] * difference[:-1] < 0)
@@ -36,6 +36,12 @@ def test_crossings_are_the_changes_of_sign_of_a_scan(first: PowerLaw, second: Po
         assert any(x[k] * (1 - 1e-9) <= root <= x[k + 1] * (1 + 1e-9) for root in found)
     for root in found:
         assert abs(first(root) - second(root)) <= 1e-9 * float(first(root))
+
+
+def test_laws_that_are_one_but_for_rounding_are_refused() -> None:
+    first, second = (PowerLaw(0.0, (1.0,), (p,), (1.0,)) for p in (0.05, np.nextafter(0.05, 1)))
+    with pytest.raises(InvalidValueError, match="both laws are the same"):
+        crossovers(first, second, 1e-3, 1e6)
 
 
 def test_two_crossings_are_both_found() -> None:
