@@ -137,7 +137,7 @@ def product_of(x: Array, y: Array, degree: int, method: ProductMethod) -> Array:
     left, right = (xp.ascontiguousarray(f.swapaxes(0, 1)).reshape(f.shape[1], batch * channels) for f in (x, y))
     out = xp.empty(((degree + 1) ** 2, left.shape[1]), x.dtype)
     make = {"quadrature": sampled_product, "fft": fourier_product, "dense": _dense_product}[chosen]
-    height = len(left) * len(right) if chosen == "dense" else quadrature_size(degrees) * (8 if chosen == "fft" else 3)
+    height = len(left) * len(right) if chosen == "dense" else quadrature_size(degrees) * (32 if chosen == "fft" else 3)
     step = max(1, _COLUMNS // height)
     for first in range(0, left.shape[1], step):
         part = slice(first, first + step)

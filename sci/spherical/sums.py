@@ -37,6 +37,8 @@ class Table:
     starts : (segments + 1,) int64 array
     paths : (segments,) int64 array
     ends : (outs,) int64 array
+    unit : (paths, 1) array
+        Weights of 1.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Table:
     starts: Array
     paths: Array
     ends: Array
+    unit: Array
 
     def __repr__(self) -> str:
         return f"Table({len(self.values)} entries, {len(self.ends)} sums)"
@@ -103,13 +106,13 @@ def coupled_sum(x: Array, y: Array, degrees: Sequence[int], kind: Kind, of: str,
     """
     xp = namespace(x, y)
     found = table(tuple(degrees), kind, of, np.dtype(x.dtype).name, xp, device_number(x))
-    given = xp.ones((int(found.paths.max()) + 1 if len(found.paths) else 1, 1), x.dtype) if weights is None else weights
+    given = found.unit if weights is None else xp.ascontiguousarray(weights)
     kernel = get_kernel(_FILE, "coupled_sum", x.dtype)
     if not use_compiled(kernel, x):
         return coupled_sum_reference(x, y, found, given)
     (batch, nx, channels), nout = x.shape, len(found.ends)
     out = xp.empty((batch, nout, channels), x.dtype)
-    tables = (found.entries, found.values, found.starts, found.paths, found.ends, xp.ascontiguousarray(given))
+    tables = (found.entries, found.values, found.starts, found.paths, found.ends, given)
     numbers = (batch, channels, nx, y.shape[1], nout, given.shape[1])
     launch(kernel, -(-batch * channels // block_size(x)), x, y, *tables, out, *numbers)
     return out
@@ -166,6 +169,7 @@ def table(degrees: tuple[int, int, int], kind: Kind, of: str, dtype: str, xp: Mo
         np.append(begins, n).astype(np.int64),
         found.paths[begins].astype(np.int64),
         ends.astype(np.int64),
+        np.ones((found.paths.max(initial=0) + 1, 1), dtype),
     )
     return Table(*(to_device(part, xp) for part in parts))
 
