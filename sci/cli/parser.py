@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
     ),
     "operator": ("train and use neural operators", lambda: import_module("sci.cli.parsers.operators").add_operator),
     "segment": (
-        "give a class to every cell of a volume",
+        "train U-Nets that label volumes, and use them",
         lambda: import_module("sci.cli.parsers.segment").add_segment,
     ),
     "solve": (

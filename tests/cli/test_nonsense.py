@@ -54,7 +54,8 @@ COMMANDS: dict[str, list[str]] = {
     "operator merge": ["m.h5", "d.h5", "-o", "out.h5"],
     "operator predict": ["m.h5", "s.h5", "-o", "out.h5"],
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
-    "segment": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
+    "segment train": ["cells.h5", "-o", "out.h5", "--channels", "2", "2", "--epochs", "2", "--norm", "group"],
+    "segment predict": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
     "solve energy": ["pb", "small.pqr", "-o", "out.h5", "--cells", "12", "--padding", "5"],
     "spectrum": ["p.h5", "-o", "out.h5", "--probes", "2", "--steps", "4"],
@@ -86,7 +87,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--config"): ("empty",) for name in COMMANDS},
     ("complete", "--components"): ("0",),
     ("lattice", "--vacancy"): ("0",),
-    ("segment", "--sample"): ("0",),
+    ("segment predict", "--sample"): ("0",),
     ("solve energy", "--ion-radius"): ("0",),
     ("lattice", "--interstitial"): ("-1",),
     ("operator adapt", "--name"): ("abc", "=", ":::", "::0", "1" * 400),
@@ -154,6 +155,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "folder").mkdir()
     os.mkfifo(path / "pipe")
     save_samples(path / "s.h5", *rng.normal(size=(2, 4, 8, 8)).astype("f4"), grid_axes=2, periodic=True)
+    cells = rng.normal(size=(4, 8, 8)).astype("f4")
+    save_samples(path / "cells.h5", cells, (cells > 0).astype("f4"), grid_axes=2)
     operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))
     save(path / "m.h5", operator)
     save(path / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2)))))

@@ -65,7 +65,14 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
         ],
         1e-4,
     ),
-    "labels": (["segment", "samples.h5", "--model", "segmenter.h5", "--box", "4", "--sample", "3"], 0.0),
+    "segmenter": (
+        [
+            *("segment", "train", "cells.h5", "--test", "cells.h5", "--channels", "2", "4", "--epochs", "2"),
+            *("--batch", "4", "--checkpoint", "{out}/stopped.h5"),
+        ],
+        1e-4,
+    ),
+    "labels": (["segment", "predict", "samples.h5", "--model", "segmenter.h5", "--box", "4", "--sample", "3"], 0.0),
     "prediction": (["operator", "predict", "model.h5", "samples.h5", "--batch", "2"], 0.0),
     "joined": (["join", "potential.h5"], 0.0),
 }
@@ -86,6 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(here / "problem.h5", PoissonProblem(PoissonOperator(mask), right_hand_side(mask)))
     x = np.random.default_rng(0).normal(size=(9, 8, 8)).astype(np.float32)
     save_samples(here / "samples.h5", x, 2 * x, grid_axes=2, periodic=True)
+    save_samples(here / "cells.h5", x[:8], (x[:8] > 0).astype(np.float32), grid_axes=2)
     save(here / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 5, (4, 4)), seed=2)))
     words = _words(here, "one", ["model"])[0]
     (here / "one").mkdir()

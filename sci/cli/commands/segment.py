@@ -1,26 +1,136 @@
-"""`sci segment VOLUME.h5 -o LABELS.h5 --model MODEL.h5`: a class for every cell of a volume."""
+"""`sci segment train|predict`: U-Nets that give a class to every cell of a volume."""
 
 from __future__ import annotations
 
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sci.cli.common import chosen_namespace, parent_of
-from sci.cli.estimates.needs import file_bytes, goes_on
-from sci.cli.estimates.networks.segment import most_bytes, segmentation_needs
+from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
+from sci.cli.estimates.networks.segment import most_bytes, most_training_bytes, segmentation_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import load, load_grid, load_inputs, read_header, save
-from sci.nn import LabelVolume, Segmenter, UNetConfig, dice_scores
+from sci.io import load, load_grid, load_inputs, load_samples, read_header, save
+from sci.nn import AdamW, Checkpoint, LabelVolume, Segmenter, UNet, UNetConfig, dice_scores, train_segmenter
 from sci.nn.unet.boxes import BoxPlan, plan_boxes
+from sci.operators import as_fields
 
-__all__ = ["run"]
+__all__ = ["predict", "train"]
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def train(a: argparse.Namespace) -> None:
+    """Train a U-Net on volumes with labels and write it."""
+    chosen_namespace(a, on_device=False)
+    outputs = [p for p in (a.output, a.checkpoint, a.plot) if p]
+    require_writable(outputs, [a.input, *a.test], overwrite=a.overwrite, continued=[a.resume], comm=a.comm)
+    if a.plot:
+        from sci.plotting import require_matplotlib
+
+        require_matplotlib(a.plot)
+    (x, labels), tests, resume = from_first(a.comm, lambda: _training_data(a))
+    with agreed(a.comm, "the network"):
+        network = _network(a, x, [labels, *(truth for _, truth in tests.values())])
+    if not _training_fits(a, network, x, labels, tests):
+        return
+
+    def keep(checkpoint: Checkpoint) -> None:
+        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
+
+    start = time.perf_counter()
+    segmenter, history = train_segmenter(
+        *(network, x, labels),
+        epochs=a.epochs,
+        batch_size=a.batch,
+        optimizer=AdamW(a.learning_rate),
+        tests=tests,
+        seed=a.seed,
+        save=keep if a.checkpoint else None,
+        resume=resume,
+        comm=a.comm,
+    )
+    with agreed(a.comm, "the model"):
+        if rank_of(a.comm) > 0:
+            return
+        save(a.output, segmenter, command=a.command, parent_uuid=parent_of(a.input))
+        if a.plot:
+            from sci.plotting import plot_training
+
+            plot_training(history, a.plot)
+    report = {
+        "model": str(a.output),
+        "parameters": network.n_parameters,
+        "samples": len(x),
+        "classes": segmenter.classes,
+        "steps": history.step,
+        "loss": float(history.losses[-1]),
+        **{name: float(values[-1]) for name, values in history.metrics.items()},
+        "seconds": time.perf_counter() - start,
+    }
+    tell(a, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+
+
+def _training_data(a: argparse.Namespace) -> tuple[Pair, dict[str, Pair], Checkpoint | None]:
+    """Read volumes with labels, those of tests, and the checkpoint to go on from."""
+    resume = load(a.resume) if a.resume else None
+    if resume is not None and not isinstance(resume, Checkpoint):
+        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    return _pair(a.input), {path.stem: _pair(path) for path in a.test}, resume
+
+
+def _pair(path: Path) -> Pair:
+    """Return the volumes (n, channel, *grid) of a file, and the labels (n, *grid) of their cells."""
+    samples = load_samples(path)
+    x, y = samples
+    channel = y.shape[1:2] == (1,)  # labels have one, or no axis for it
+    axes = samples.grid_axes or y.ndim - 1 - channel
+    if not 1 <= axes <= 3:
+        raise InvalidValueError(f"{path}: y has shape {y.shape}; expected labels (n, *grid) on one to three axes")
+    fields = as_fields(x, axes, f"{path}: x").astype(np.float32, copy=False)
+    labels = _labels(y, (len(fields), *fields.shape[2:]), 2**16)
+    if labels is None:
+        raise InvalidValueError(
+            f"{path}: y has shape {y.shape} and numbers from {y.min():g} to {y.max():g}; expected one label from 0 to "
+            f"{2**16 - 1}, a whole number, for each cell of x, whose shape is {x.shape}"
+        )
+    return fields, labels
+
+
+def _network(a: argparse.Namespace, x: np.ndarray, labels: list[np.ndarray]) -> UNet:
+    """Return the network of the options before its training."""
+    classes = a.classes or max(2, *(1 + int(truth.max()) for truth in labels))
+    config = UNetConfig(
+        *(x.ndim - 2, x.shape[1], classes, a.channels, a.blocks, a.kernel), norm=a.norm, groups=a.groups or 1
+    )
+    network = UNet(config, seed=a.seed)
+    network.check_grid(x.shape)
+    return network
+
+
+def _training_fits(
+    a: argparse.Namespace, network: UNet, x: np.ndarray, labels: np.ndarray, tests: dict[str, Pair]
+) -> bool:
+    """Return True if the training fits into memory and disk and is to be done."""
+    arrays, weights = len(network.parameters), sum(float(p.nbytes) for p in network.parameters.values())
+    # A checkpoint has the parameters and two moments; the next one is written before the last one goes.
+    checkpoint = file_bytes(3 * weights, 3 * arrays) * min(a.epochs, 2) if a.checkpoint else 0.0
+    return goes_on(
+        a,
+        lambda: training_needs(network, x, labels, tests, a.epochs, a.batch, size(a.comm)),
+        bound=most_training_bytes(network, x, labels, a.batch),
+        disk=file_bytes(weights, arrays) + checkpoint + PICTURE * bool(a.plot),
+        outputs=[a.output, a.checkpoint, a.plot],
+        remedy="use a smaller --batch, fewer --channels, or smaller volumes",
+        about={"parameters": network.n_parameters, "samples": len(x)},
+    )
 
 
 @dataclass(frozen=True)
@@ -33,7 +143,7 @@ class _Input:
     truth: np.ndarray | None
 
 
-def run(a: argparse.Namespace) -> None:
+def predict(a: argparse.Namespace) -> None:
     """Label a volume and write the labels."""
     chosen_namespace(a, on_device=False)
     require_writable([a.output], [a.input, a.model], overwrite=a.overwrite, comm=a.comm)
@@ -110,7 +220,7 @@ def _given(a: argparse.Namespace) -> _Input:
     """Read the model and the volume."""
     model = load(a.model)
     if not isinstance(model, Segmenter):
-        raise FileFormatError(f"{a.model}: holds a {type(model).__name__}; expected a Segmenter of train_segmenter")
+        raise FileFormatError(f"{a.model}: holds a {type(model).__name__}; expected a model of sci segment train")
     config = model.network.config
     if _kind(a) in ("grid", "potential"):
         grid = load_grid(a.input)
@@ -156,6 +266,8 @@ def _sample(a: argparse.Namespace, config: UNetConfig) -> tuple[np.ndarray, np.n
 
 def _labels(y: np.ndarray, grid: tuple[int, ...], classes: int) -> np.ndarray | None:
     """Return the array beside a volume as labels of its cells; None if it is none."""
-    if y.size != np.prod(grid) or (y != np.round(y)).any() or y.min() < 0 or y.max() >= classes:
+    if [n for n in y.shape if n > 1] != [n for n in grid if n > 1]:  # one channel or none, one sample or none
+        return None
+    if (y != np.round(y)).any() or y.min() < 0 or y.max() >= classes:
         return None
     return y.reshape(grid).astype(np.int64)

@@ -1,4 +1,4 @@
-"""`sci segment`: labels of a volume in a file, what it takes as a volume, and what it refuses."""
+"""`sci segment train|predict`: a model from volumes with labels, labels by a model, and what they refuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from command_cases import run
 
 from sci.cli import main
 from sci.io import load, read_header, save, save_samples
-from sci.nn import Segmenter, Standardizer, UNet, UNetConfig
+from sci.nn import Segmenter, Standardizer, UNet, UNetConfig, train_segmenter
 from sci.potentials import PotentialGrid
 
 RNG = np.random.default_rng(3)
@@ -31,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 def _segment(folder: Path, volume: str, *words: object, model: str = "flat.h5") -> int:
     return run(
-        "segment", folder / volume, "-o", folder / "l.h5", "--model", folder / model, "--box", 8, "--overwrite", *words
+        *("segment", "predict", folder / volume, "-o", folder / "l.h5", "--model", folder / model),
+        *("--box", 8, "--overwrite", *words),
     )
 
 
@@ -103,7 +104,7 @@ def test_what_does_not_fit_is_refused_by_name(folder: Path, capsys: Any) -> None
         assert _segment(folder, *words) == 2, words
         assert said in capsys.readouterr().err
     assert _segment(folder, "v.h5", model="unet.h5") == 2
-    assert "expected a Segmenter" in capsys.readouterr().err
+    assert "expected a model of sci segment train" in capsys.readouterr().err
     assert _segment(folder, "v.h5", model="deep.h5") == 2
     assert "fields on 2 grid axes; the model takes 3" in capsys.readouterr().err
     with h5py.File(folder / "line.h5", "w") as file:
@@ -116,6 +117,85 @@ def test_what_does_not_fit_is_refused_by_name(folder: Path, capsys: Any) -> None
 def test_paraview_opens_labels_of_that_suffix(folder: Path) -> None:
     save_samples(folder / "v.h5", FIELD, FIELD, grid_axes=2)
     out = folder / "l.vtkhdf"
-    assert main(["segment", str(folder / "v.h5"), "-o", str(out), "--model", str(folder / "flat.h5"), "--quiet"]) == 0
+    words = ["segment", "predict", str(folder / "v.h5"), "-o", str(out), "--model", str(folder / "flat.h5"), "--quiet"]
+    assert main(words) == 0
     with h5py.File(out) as file:
         np.testing.assert_array_equal(file["VTKHDF/CellData/labels"][0].T, load(out).labels)
+
+
+def _train(folder: Path, samples: str, *words: object) -> int:
+    options = ("--channels", 4, 6, "--epochs", 4, "--seed", 3, "--overwrite")
+    return run("segment", "train", folder / samples, "-o", folder / "m.h5", *options, *words)
+
+
+def test_a_training_gives_the_model_of_the_library(folder: Path, capsys: Any) -> None:
+    x = RNG.normal(size=(6, 1, 16, 16)).astype("f4")
+    y = (x[:, 0] > 0).astype(int) + (x[:, 0] > 1)
+    save_samples(folder / "s.h5", x[:4], y[:4].astype("f4"), grid_axes=2)
+    with h5py.File(folder / "plain.h5", "w") as file:  # no word about the grid, labels as integers with a channel
+        file["x"], file["y"] = x[4:], y[4:, None].astype("u1")
+    tests = {"plain": (x[4:], y[4:])}
+    expected, history = train_segmenter(
+        UNet(UNetConfig(2, 1, 3, (4, 6)), seed=3), x[:4], y[:4], epochs=4, tests=tests, seed=3
+    )
+    assert _train(folder, "s.h5", "--test", folder / "plain.h5", "--json", "--plot", folder / "loss.png") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["loss"] == float(history.losses[-1])
+    assert report["dice_plain"] == float(history.metrics["dice_plain"][-1])
+    assert (report["samples"], report["classes"], report["steps"]) == (4, 3, 8)
+    assert (folder / "loss.png").stat().st_size > 1000
+    found = load(folder / "m.h5")
+    for name, array in expected.to_state().parameters.items():
+        np.testing.assert_array_equal(found.to_state().parameters[name], array)
+    assert read_header(folder / "m.h5").parent_uuid == read_header(folder / "s.h5").uuid
+    assert _segment(folder, "s.h5", "--sample", 1, model="m.h5") == 0
+    np.testing.assert_array_equal(load(folder / "l.h5").labels, found.segment(x[1], box=8)[1])
+
+
+def test_a_training_that_was_stopped_goes_on_bit_for_bit(folder: Path, capsys: Any) -> None:
+    x = RNG.normal(size=(4, 8, 8)).astype("f4")
+    save_samples(folder / "s.h5", x, (x > 0).astype("f4"), grid_axes=2)
+    assert _train(folder, "s.h5") == 0
+    whole = load(folder / "m.h5").to_state().parameters
+    kept: list[bytes] = []
+
+    def stop(path: Path, checkpoint: Any, **settings: Any) -> None:
+        save(path, checkpoint, overwrite=True, **settings)
+        kept.append(path.read_bytes())
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sci.cli.commands.segment.save", stop)
+        assert _train(folder, "s.h5", "--checkpoint", folder / "c.h5") == 130
+    assert len(kept) == 2
+    assert _train(folder, "s.h5", "--resume", folder / "c.h5") == 0
+    for name, array in load(folder / "m.h5").to_state().parameters.items():
+        np.testing.assert_array_equal(array, whole[name])
+    assert _train(folder, "s.h5", "--resume", folder / "flat.h5") == 2
+    assert "expected a checkpoint of a training" in capsys.readouterr().err
+
+
+def test_a_training_refuses_what_does_not_fit_by_name(folder: Path, capsys: Any) -> None:
+    x = RNG.normal(size=(4, 8, 8)).astype("f4")
+    save_samples(folder / "s.h5", x, (x > 0).astype("f4"), grid_axes=2)
+    save_samples(folder / "half.h5", x, 0.5 * (x > 0), grid_axes=2)
+    save_samples(folder / "turned.h5", x[:, :, :4], (x[:, :4] > 0).astype("f4"), grid_axes=2)
+    save_samples(folder / "many.h5", x, 2.0 * (x > 0), grid_axes=2)
+    for words, said in (
+        (("half.h5",), "numbers from 0 to 0.5; expected one label"),
+        (("turned.h5",), "one label from 0 to 65535, a whole number, for each cell of x"),
+        (("s.h5", "--channels", 4, 4, 4, 4, 4), "expected multiples of 16"),
+        (("s.h5", "--kernel", 4), "expected an odd number of taps"),
+        (("s.h5", "--norm", "group", "--groups", 3), "expected a divisor of all"),
+        (("s.h5", "--groups", 2), "--groups goes with --norm group or evonorm_s0"),
+        (("many.h5", "--classes", 2), "labels from 0 to 2; expected 0 to 1"),
+    ):
+        assert _train(folder, *words) == 2, words
+        assert said in capsys.readouterr().err, words
+    assert not (folder / "m.h5").exists()
+    assert _train(folder, "many.h5", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["fits"]
+    assert told["samples"] == 4
+    assert not (folder / "m.h5").exists()

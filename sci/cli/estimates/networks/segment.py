@@ -1,20 +1,30 @@
-"""Needs of a segmentation: one box through the network, and what is held beside it."""
+"""Needs of segmentations and their trainings: one box, or steps on few samples, and what is held beside them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.trial import attempt
-from sci.nn import Segmenter
+from sci.cli.estimates.trial import attempt, line
+from sci.nn import Segmenter, UNet, train_segmenter
 from sci.nn.unet.boxes import BoxPlan
 
-__all__ = ["most_bytes", "segmentation_needs"]
+__all__ = ["most_bytes", "most_training_bytes", "segmentation_needs", "training_needs"]
 
 FIELDS = 8.0
 """Fields of the finest stage's channels that a pass holds at most, padded copies among them."""
+KEPT = 16.0
+"""Fields of a stage's channels that a step of a training holds at most for each of its blocks, and one more."""
+COPIES = 2.5
+"""Times that samples are in memory beside those that were read: standardized, in order, and a batch of them."""
+BLEND_SPEED = 1e9
+"""Entries a second of the output of a box that are weighted along each axis and added up."""
+FEW, MORE = 1, 3
+"""Samples of the two steps that are tried."""
 
 
 def _held(model: Segmenter, volume: np.ndarray, plan: BoxPlan, ranks: int) -> float:
@@ -65,5 +75,58 @@ def segmentation_needs(model: Segmenter, volume: np.ndarray, plan: BoxPlan, rank
     return Needs(watched.peak + _held(model, volume, plan, ranks), {"boxes": layers * each * (tried.seconds + blended)})
 
 
-BLEND_SPEED = 1e9
-"""Entries a second of the output of a box that are weighted along each axis and added up."""
+def most_training_bytes(network: UNet, x: np.ndarray, labels: np.ndarray, batch: int) -> float:
+    """Return more bytes than a process takes in a training.
+
+    Parameters
+    ----------
+    network : UNet
+    x : (n, channel, *grid) array
+    labels : (n, *grid) array
+    batch : int
+    """
+    config, cells = network.config, float(min(batch, len(x)) * math.prod(x.shape[2:]) * x.dtype.itemsize)
+    assert not isinstance(config.depths, int)
+    stages = zip(config.channels, config.depths)
+    width = sum(2 * c * (d + 1) / 2 ** (config.axes * k) for k, (c, d) in enumerate(stages)) + 2 * config.out_channels
+    return 5.0 * (x.nbytes + labels.nbytes) + 40.0 * network.n_parameters + KEPT * cells * width
+
+
+def training_needs(
+    network: UNet,
+    x: np.ndarray,
+    labels: np.ndarray,
+    tests: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    epochs: int,
+    batch: int,
+    ranks: int = 1,
+) -> Needs:
+    """Return the needs of a training, from steps on few samples.
+
+    Parameters
+    ----------
+    network : UNet
+    x : (n, channel, *grid) array
+    labels : (n, *grid) array
+    tests : dict of (x, labels)
+    epochs, batch : int
+    ranks : int
+        Processes that share every batch.
+    """
+
+    def step(n: int) -> None:
+        chosen = np.arange(n) % len(x)
+        train_segmenter(network, x[chosen], labels[chosen], epochs=1, batch_size=n)
+
+    step(FEW)  # kernels are loaded
+    (few, least), (more, most) = (
+        (attempt(partial(step, n)).seconds, attempt(partial(step, n), memory=True).peak) for n in (FEW, MORE)
+    )
+    share, ratio = max(1.0, min(batch, len(x)) / ranks) / FEW, MORE / FEW
+    seconds = {"training": epochs * -(-len(x) // batch) * line(few, more, ratio, share)}
+    memory = line(least, most, ratio, share) + COPIES * (x.nbytes + labels.nbytes)
+    for fields, truth in tests.values():
+        shown = attempt(partial(Segmenter(network), fields[:1]))
+        seconds["tests"] = seconds.get("tests", 0.0) + epochs * len(fields) * shown.seconds
+        memory += 1.5 * fields.nbytes + 2.0 * truth.nbytes
+    return Needs(memory, seconds)
