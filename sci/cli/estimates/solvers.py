@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sci.applications import Electrolyte, poisson_boltzmann
+from sci.applications import Electrolyte
+from sci.applications.solvation.cavity import checked_radii
+from sci.applications.solvation.poisson_boltzmann import FARTHER, WALL_CELLS, Case, chosen_grid
+from sci.applications.solvation.refinement import COARSER, SHIFTS
 from sci.cli.estimates.needs import Needs
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import Trial, attempt, line
@@ -24,6 +27,8 @@ TRIAL_CELLS, TIMED_CELLS = 15_000, 150_000
 TIMED_ITERATIONS = 4
 SMALL_BOX, LARGE_BOX = 20, 36
 """Cells along each axis of the two grids on which a molecule is tried."""
+CELL_BYTES = 400.0
+"""What a solve holds for each cell of its grid, and what is kept of the finest."""
 BYTES_PER_CELL = 600.0
 """A Poisson-Boltzmann problem holds at most so much for each cell of the fine grid."""
 GROWTH = {"learned": 0.1, "untrained": 0.2, "multigrid": 0.15, "fast": 0.5, "mic": 0.75, "ic": 0.9, "cg": 0.95}
@@ -140,7 +145,9 @@ def training_needs(sizes: Sequence[int], steps: int, seed: int) -> Needs:
 
 
 def molecule_needs(particles: Particles, electrolyte: Electrolyte, cells: int, options: dict[str, Any]) -> Needs:
-    """Return the needs of a molecule on a grid of so many cells.
+    """Return the needs of a molecule on a grid of so many cells: what one grid takes, for the atoms and for a cell.
+
+    Seconds are those of small grids. Most memory goes to the potential of the charges, on the widest box, and to cells.
 
     Parameters
     ----------
@@ -150,13 +157,15 @@ def molecule_needs(particles: Particles, electrolyte: Electrolyte, cells: int, o
     options : dict
         Of `poisson_boltzmann`, but the grid.
     """
-    solve = partial(poisson_boltzmann, particles, None, electrolyte, **options)
-    trials = [attempt(partial(solve, cells=n), memory=True) for n in (SMALL_BOX, LARGE_BOX)]
-    sizes = (SMALL_BOX**3, LARGE_BOX**3)
-
-    def at(small: float, large: float) -> float:
-        slope = max(0.0, (large - small) / (sizes[1] - sizes[0]))
-        return max(large, large + slope * (cells - sizes[1])) if cells > sizes[1] else large
-
-    seconds = at(*(trial.seconds for trial in trials))
-    return Needs(at(*(trial.peak for trial in trials)), {"solve": seconds})
+    radii, padding = checked_radii(particles, None), options["padding"]
+    case = Case(particles, radii, electrolyte, options["inside"], options["outside"], options["rtol"])
+    small, large = (chosen_grid(particles, radii, None, n, padding) for n in (SMALL_BOX, LARGE_BOX))
+    (low, high), spacing = large
+    farther = (low - FARTHER, high + FARTHER)
+    widest = attempt(partial(case.problem, farther, WALL_CELLS * spacing), memory=True)
+    few, more = (attempt(partial(case.solve, *grid)).seconds for grid in (small, large))
+    each = max(0.0, more - few) / (LARGE_BOX**3 - SMALL_BOX**3)
+    walls = (1 + (1 + 2 * FARTHER / float((high - low).max())) ** 3) / WALL_CELLS**3
+    grids, solved = 3 + len(SHIFTS), cells * (1 + len(SHIFTS) / COARSER**3 + walls)
+    seconds = grids * max(0.0, more - each * LARGE_BOX**3) + each * solved
+    return Needs(widest.peak + CELL_BYTES * cells, {"solve": seconds})
