@@ -39,6 +39,8 @@ _SMALLER_SOURCES = {
     "x86-64-v4": ("attention/*", "nn/fno_block.cu", "nn/fourier.cu", "grid/cycle*.cu", "linalg/*"),
 }
 _OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu")
+_LEFT_TO_LOWER: dict[str, tuple[str, ...]] = {}
+"""Sources that run no faster at a level than at the one below, from which they are taken."""
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
 # library of the machine has, so that the wheel runs on systems older than the one that built it.
@@ -146,8 +148,10 @@ def build(folder: Path, words: str = "1", kernels: Iterable[Kernel] | None = Non
         (Path(work) / "cpu.cpp").write_text(_CPU)
         if machine == "x86_64":
             _run(machine, "-O2", "-fPIC", "-shared", "-s", f"{work}/cpu.cpp", "-o", str(folder / PROBE))
-        for level in levels:
-            _build_level(folder / level, machine, level, chosen, Path(work))
+        for number, level in enumerate(levels):
+            left = _LEFT_TO_LOWER.get(level, ()) if number else ()
+            own = [kernel for kernel in chosen if not _is_chosen(kernel.file, left)]
+            _build_level(folder / level, machine, level, own, Path(work))
     return machine
 
 
@@ -166,7 +170,7 @@ def _build_level(folder: Path, machine: str, level: str, kernels: list[Kernel], 
         for unit, (file, instances) in zip(units, by_file.items()):
             functions = "".join(function_text(k, _symbol(k)) for k in instances)
             unit.write_text(f'#include "{file}"\n{functions}')
-        flags = (*_FLAGS, f"-march={level}", f"-I{kernels[0].folder}", *common)
+        flags = (*_FLAGS, f"-march={level}", *(f"-I{k.folder}" for k in kernels[:1]), *common)
         some = _SMALLER_SOURCES.get(level, ())
         more = [_SMALLEST if level == "x86-64-v2" else _SMALLER if _is_chosen(f, some) else () for f in by_file]
         list(pool.map(lambda u, m: _run(machine, *flags, *m, str(u), "-o", f"{u}.o"), units, more))

@@ -1,4 +1,4 @@
-"""Kernels that a wheel brings compiled, for levels of processors; the best that this one has is used."""
+"""Kernels that a wheel brings compiled, for levels of processors: each from the highest that has it and runs here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import platform
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +41,13 @@ def folder() -> Path:
 
 
 def prebuilt_level() -> str | None:
-    """Return the level of the kernels that came compiled and that are used, or None if there are none.
+    """Return the highest level of the kernels that came compiled and that are used, or None if there are none.
 
     Returns
     -------
     str or None
     """
-    found = _prebuilt(folder(), get_option("cpu_level"))
+    found = next(_usable(folder(), get_option("cpu_level")), None)
     return found.level if found else None
 
 
@@ -72,39 +73,50 @@ def key(kernel: Kernel) -> str:
 
 
 def function(kernel: Kernel, digest: str, highest: str | None) -> Any | None:
-    """Return a kernel that came compiled from sources of this digest, not above the level `highest`, or None."""
-    found = _prebuilt(folder(), highest)
-    if found is None or found.digests.get(kernel.file) != digest or key(kernel) not in found.symbols:
-        return None
-    return getattr(found.library, found.symbols[key(kernel)])
+    """Return a kernel that came compiled from sources of this digest, not above the level `highest`, or None.
+
+    A level has the kernels that are faster there than at the level below.
+    """
+    for found in _usable(folder(), highest):
+        if found.digests.get(kernel.file) == digest and key(kernel) in found.symbols:
+            return getattr(found.library, found.symbols[key(kernel)])
+    return None
 
 
 def thread_pool(highest: str | None) -> int | None:
     """Return the address of `sci_run` that came compiled, or None."""
-    found = _prebuilt(folder(), highest)
+    found = next(_usable(folder(), highest), None)
     return ctypes.cast(found.library.sci_run, ctypes.c_void_p).value if found else None
 
 
-@functools.cache
-def _prebuilt(place: Path, highest: str | None) -> _Prebuilt | None:
-    """Load the library of the highest level that the processor has, not above `highest`."""
+def _usable(place: Path, highest: str | None) -> Iterator[_Prebuilt]:
+    """Load and yield the libraries of the levels that the processor has, the highest first, none above `highest`."""
     levels = _levels(place)
     for level in reversed(levels[: levels.index(highest) + 1] if highest in levels else levels):
-        path = place / level / LIBRARY
-        try:
-            manifest = json.loads((place / level / MANIFEST).read_text())
-            if path.stat().st_size != manifest["size"]:
-                raise OSError(f"it has {path.stat().st_size} bytes of {manifest['size']}")
-            return _Prebuilt(level, ctypes.CDLL(str(path)), manifest["symbols"], manifest["digests"])
-        except FileNotFoundError:
-            continue
-        except (OSError, KeyError, ValueError) as error:
-            warnings.warn(
-                f"the kernels of {path} are not used: {error}; install the package anew", RuntimeWarning, stacklevel=2
-            )
-    return None
+        found = _loaded(place, level)
+        if found is not None:
+            yield found
 
 
+@functools.cache
+def _loaded(place: Path, level: str) -> _Prebuilt | None:
+    """Load the library of a level; None if it did not come, or with one warning if it is not whole."""
+    path = place / level / LIBRARY
+    try:
+        manifest = json.loads((place / level / MANIFEST).read_text())
+        if path.stat().st_size != manifest["size"]:
+            raise OSError(f"it has {path.stat().st_size} bytes of {manifest['size']}")
+        return _Prebuilt(level, ctypes.CDLL(str(path)), manifest["symbols"], manifest["digests"])
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, ValueError) as error:
+        warnings.warn(
+            f"the kernels of {path} are not used: {error}; install the package anew", RuntimeWarning, stacklevel=2
+        )
+        return None
+
+
+@functools.cache
 def _levels(place: Path) -> tuple[str, ...]:
     """Return the levels that the processor has, of those that a wheel for this system can bring."""
     if sys.platform != "linux" or not place.is_dir():

@@ -65,6 +65,21 @@ def test_the_level_can_be_lowered_and_not_raised(brought):
     assert highest == prebuilt.LEVELS["x86_64"][: min(levels, 2)][-1]
 
 
+def test_a_level_leaves_kernels_to_the_one_below(brought, tmp_path, monkeypatch):
+    monkeypatch.setattr(prebuild, "_LEFT_TO_LOWER", {"x86-64-v2": ("*",), "x86-64-v3": ("sca*.cu",)})
+    place = tmp_path / "parted"
+    prebuild.build(place, "x86-64-v2 x86-64-v3", every_kernel())
+    for level, count in (("x86-64-v2", 2), ("x86-64-v3", 0)):
+        assert len(json.loads((place / level / prebuilt.MANIFEST).read_text())["symbols"]) == count
+    monkeypatch.setattr(prebuilt, "folder", lambda: place)
+    forget()
+    if prebuilt.prebuilt_level() != "x86-64-v3":
+        pytest.skip("this processor is of the lowest level")
+    with sci.options(kernels="compiled", threads=2):
+        np.testing.assert_array_equal(scaled(1000), 3.0 * np.arange(1000))
+    assert libraries() == set()
+
+
 def test_denormals_survive_loading(brought):
     scaled()
     assert np.float64(5e-324) * np.float64(1.0) != 0
@@ -91,7 +106,7 @@ def test_a_library_of_another_size_is_not_used(brought):
     assert not prebuilt.prebuilt_damage()
     path.unlink()
     path.write_bytes(data[:-100])
-    prebuilt._prebuilt.cache_clear()
+    prebuilt._loaded.cache_clear()
     assert prebuilt.prebuilt_damage() == f"damaged: {path}"
     with pytest.warns(RuntimeWarning, match=r"are not used: it has \d+ bytes of \d+; install"):
         lower = prebuilt.prebuilt_level()
