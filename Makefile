@@ -2,6 +2,7 @@
 # make test   sets up and runs every check and test
 # make test-parallel-hdf5  builds h5py for MPI once and runs the tests of files with it (minutes; for a nightly job)
 # make test-docs  runs every page of the documentation in an empty folder with the installed wheel (minutes; nightly)
+# make test-wide  runs what make test leaves out for its time: more ranks, sizes and files (minutes; nightly)
 # make test-browser  opens pages of `sci report` of every kind of file in Chromium; for a nightly job, exits 2 without one
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
@@ -22,7 +23,7 @@ BIN := .venv/bin
 # Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
-.PHONY: help demo test test-parallel-hdf5 test-docs test-browser test-wheels test-aarch64 test-lowest test-newest test-pythons \
+.PHONY: help demo test test-wide test-parallel-hdf5 test-docs test-browser test-wheels test-aarch64 test-lowest test-newest test-pythons \
 	gpu docs pictures wheels clean compiler
 .DELETE_ON_ERROR:
 
@@ -41,6 +42,10 @@ test: compiler .venv/test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sci
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+test-wide: compiler .venv/test-ready
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal -m nightly --ignore tests/test_pages.py \
+		--ignore tests/test_built_wheels.py --ignore tests/plotting/pages/test_browser.py $(PYTEST_ARGS)
 
 test-parallel-hdf5:
 	PYTHON="$(PYTHON)" tests/mpi/parallel_hdf5.sh $(PYTEST_ARGS)

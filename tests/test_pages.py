@@ -34,7 +34,9 @@ NOT_RUN = {
 NIGHTLY = {
     *("README.md", "docs/index.md", "docs/install.md", "docs/gallery.md"),
     *(f"docs/explanation/{page}.md" for page in ("model_parallel", "poisson_solvers", "training")),
+    *(f"docs/explanation/{page}.md" for page in ("scaling", "weight_maps")),
     *(f"docs/howto/{page}.md" for page in ("batch", "files", "learned_multigrid", "mpi", "structures")),
+    *(f"docs/howto/{page}.md" for page in ("complete", "ensembles", "nonlinear")),
     *(
         f"docs/tutorials/{page}.md"
         for page in ("forecast", "language_model", "operators", "periodic", "poses", "smoke")

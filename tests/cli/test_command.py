@@ -67,7 +67,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(pqr, tmp_path):
         start = time.perf_counter()
         os.waitpid(child("warm"), 0)
         whole, rng = time.perf_counter() - start, random.Random(2)
-        for trial in range(12):
+        for trial in range(8):
             pid = child(f"{{trial}}")
             time.sleep(rng.uniform(0.3, 1.1) * whole)
             os.kill(pid, signal.SIGKILL)
@@ -76,7 +76,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_or_none(pqr, tmp_path):
     subprocess.run([sys.executable, "-c", text], check=True, timeout=300)
     names = {path.stem for path in folder.glob("*.h5")}
     assert {"cold", "warm"} <= names
-    assert len(names) < 14, "no kill came before the end"
+    assert len(names) < 10, "no kill came before the end"
     expected = load_grid(folder / "warm.h5").values
     for name in names:
         np.testing.assert_allclose(load_grid(folder / f"{name}.h5").values, expected, rtol=1e-13)

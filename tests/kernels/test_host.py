@@ -52,15 +52,34 @@ def _smallest_of_each_template() -> list[str]:
 SANITIZED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from kernel_cases import assert_agrees
-from functools import partial
 from sci.kernels import compile, every_kernel
 del os.environ["LD_PRELOAD"]  # here it has done its work; in the compiler it would only cost time
 flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment", "-O0")
 compile.HOST_FLAGS = tuple(f for f in compile.HOST_FLAGS if f != "-O3") + flags
 chosen = [kernel for kernel in every_kernel() if f"{kernel.file}:{kernel.name}" in sys.argv[1:]]
+symbols = {kernel: f"sci_{number}" for number, kernel in enumerate(chosen)}
+
+def together(file):  # one compiler for all instances of a source: starting it takes longer than an instance
+    of_file = [kernel for kernel in chosen if kernel.file == file]
+    text = f'#include "{file}"\\n' + "".join(compile.function_text(k, symbols[k]) for k in of_file)
+    included = compile._sources(of_file[0].folder, file)
+    flags = [*compile.HOST_FLAGS, f"-DSCI_BLOCK={compile.HOST_BLOCK}"]
+    unit = compile._Unit(file, file.replace("/", "_"), text, included, flags)
+    return compile._library(unit, compile.HostSettings.of_now())
+
+files = sorted({kernel.file for kernel in chosen})
 with ThreadPoolExecutor(os.cpu_count()) as pool:
-    list(pool.map(partial(compile.host_library, settings=compile.HostSettings.of_now()), chosen))
+    libraries = dict(zip(files, pool.map(together, files)))
+alone = compile.host_library  # for instances that a case needs beside its own
+
+def library(kernel, settings):
+    if kernel not in symbols:
+        return alone(kernel, settings)
+    return SimpleNamespace(sci_launch=getattr(libraries[kernel.file], symbols[kernel]))
+
+compile.host_library = library
 for kernel in chosen:
     assert_agrees(kernel, 1e-5 if "<float" in kernel.name else 1e-12)
 print("clean")

@@ -184,7 +184,7 @@ def _dry_run(n_ranks: int, words: list[str]) -> str:
     return str(said)
 
 
-@pytest.mark.parametrize("n_ranks", [2, 4])
+@pytest.mark.parametrize("n_ranks", [3])
 def test_a_dry_run_on_ranks_speaks_once_and_adds_their_memory(tmp_path: Path, n_ranks: int) -> None:
     (tmp_path / "small.pqr").write_text(SMALL)
     (tmp_path / "water.xyz").write_text(XYZ)

@@ -89,7 +89,7 @@ def most_training_bytes(network: UNet, x: np.ndarray, labels: np.ndarray, batch:
     assert not isinstance(config.depths, int)
     stages = zip(config.channels, config.depths)
     width = sum(2 * c * (d + 1) / 2 ** (config.axes * k) for k, (c, d) in enumerate(stages)) + 2 * config.out_channels
-    return 5.0 * (x.nbytes + labels.nbytes) + 40.0 * network.n_parameters + KEPT * cells * width
+    return float(5 * (x.nbytes + labels.nbytes) + 40 * network.n_parameters + KEPT * cells * width)
 
 
 def training_needs(
