@@ -11,6 +11,7 @@ from sci.errors import InvalidValueError, ShapeError
 from sci.interop.packages import missing
 from sci.potentials import (
     Coulomb,
+    Exclusions,
     FramePlan,
     Particles,
     PeriodicPotential,
@@ -36,8 +37,8 @@ class Electrostatics(Calculator):  # type: ignore[misc]
     """The electrostatic energy of point charges, with forces and, for periodic cells, the stress.
 
     Charges are the atoms' initial charges unless they are given. Atoms without any periodic axis are an isolated
-    system, atoms with three a crystal with the conducting boundary of Ewald's sum; a net charge of a cell is
-    neutralized by a uniform background.
+    system, atoms with two a slab, atoms with three a crystal with the conducting boundary of Ewald's sum, whose net
+    charge is neutralized by a uniform background.
 
     Parameters
     ----------
@@ -47,13 +48,15 @@ class Electrostatics(Calculator):  # type: ignore[misc]
         Relative L2 error, 1e-11 to 0.1: of the forces for isolated systems, of the potential for periodic ones.
     kappa : float
         Screening, 1/angstrom: pairs interact by exp(-kappa r)/r.
+    exclusions : Exclusions, optional
+        Pairs of atoms that are left out or scaled.
     **settings
         Those of `ase.calculators.calculator.Calculator`.
 
     Raises
     ------
     InvalidValueError
-        In a calculation: for atoms that are periodic along one or two axes, charges that are all zero, or two atoms in
+        In a calculation: for atoms that are periodic along one axis, charges that are all zero, or two atoms in
         one place.
     ShapeError
         In a calculation: for another number of charges than of atoms.
@@ -79,13 +82,20 @@ class Electrostatics(Calculator):  # type: ignore[misc]
     nolabel = True
 
     def __init__(
-        self, charges: Sequence[float] | None = None, *, tol: float = 1e-6, kappa: float = 0.0, **settings: Any
+        self,
+        charges: Sequence[float] | None = None,
+        *,
+        tol: float = 1e-6,
+        kappa: float = 0.0,
+        exclusions: Exclusions | None = None,
+        **settings: Any,
     ) -> None:
         if not 0 <= kappa < float("inf"):
             raise InvalidValueError(f"kappa is {kappa}; expected a number that is not negative (1/angstrom)")
         if not 1e-11 <= tol <= 0.1:
             raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
         self._plan: tuple[Any, FramePlan] | None = None
+        self.exclusions = exclusions
         given = None if charges is None else [float(q) for q in charges]
         super().__init__(charges=given, tol=tol, kappa=kappa, **settings)
 
@@ -109,7 +119,13 @@ class Electrostatics(Calculator):  # type: ignore[misc]
         particles = self._particles()
         if "stress" in properties and particles.cell is None:
             raise PropertyNotImplementedError("an isolated system has no stress; expected three periodic axes")
-        energy, forces = energy_and_forces(particles, self._frame_plan(particles))
+        if self.atoms.pbc.sum() == 2:
+            if "stress" in properties:
+                raise PropertyNotImplementedError("a slab has no stress; expected three periodic axes")
+            slab = PeriodicPotential(particles, self.parameters["tol"], kernel=self._kernel, slab=True)
+            energy, forces = slab.energy_and_forces()
+        else:
+            energy, forces = energy_and_forces(particles, self._frame_plan(particles))
         self.results = {
             "energy": COULOMB * energy,
             "free_energy": COULOMB * energy,
@@ -117,8 +133,8 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             "charges": particles.charges.copy(),
         }
         if "stress" in properties:
-            kernel = self._frame_plan(particles).radial
-            stress = COULOMB * periodic_stress(PeriodicPotential(particles, self.parameters["tol"], kernel=kernel))
+            phi = PeriodicPotential(particles, self.parameters["tol"], kernel=self._kernel)
+            stress = COULOMB * periodic_stress(phi)
             self.results["stress"] = np.array([stress[i, j] for i, j in VOIGT])
 
     def _particles(self) -> Particles:
@@ -132,12 +148,20 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             raise InvalidValueError(
                 "all charges are zero; set them by atoms.set_initial_charges(...), or pass Electrostatics(charges=...)"
             )
-        if atoms.pbc.any() and not atoms.pbc.all():
+        if atoms.pbc.sum() == 1:
             raise InvalidValueError(
-                f"the atoms are periodic along the axes {np.flatnonzero(atoms.pbc).tolist()} alone; expected none or "
-                "all three: a slab needs another sum"
+                f"the atoms are periodic along the axis {int(np.flatnonzero(atoms.pbc)[0])} alone; expected none, two "
+                "or three axes"
             )
-        return Particles(atoms.positions.copy(), charges, cell=np.array(atoms.cell) if atoms.pbc.all() else None)
+        rows = np.array(atoms.cell)[np.argsort(~atoms.pbc, kind="stable")]  # those of a slab first
+        if atoms.pbc.sum() == 2:
+            rows[2] = np.cross(rows[0], rows[1])
+        cell = rows if atoms.pbc.any() else None
+        return Particles(atoms.positions.copy(), charges, cell=cell, exclusions=self.exclusions)
+
+    @property
+    def _kernel(self) -> RadialKernel:
+        return Yukawa(self.parameters["kappa"]) if self.parameters["kappa"] > 0 else Coulomb()
 
     def _frame_plan(self, particles: Particles) -> FramePlan:
         """Return the plan of the frames before, if it is of these charges and settings, or a new one."""
@@ -147,7 +171,6 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             *(self.parameters[n] for n in ("tol", "kappa")),
         )
         if self._plan is None or self._plan[0] != settings:
-            kernel: RadialKernel = Yukawa(self.parameters["kappa"]) if self.parameters["kappa"] > 0 else Coulomb()
-            plan = plan_frames(particles, self.parameters["tol"], kernel=kernel, accuracy="forces")
+            plan = plan_frames(particles, self.parameters["tol"], kernel=self._kernel, accuracy="forces")
             self._plan = (settings, plan)
         return self._plan[1]

@@ -10,6 +10,7 @@ from sci.errors import InvalidValueError
 from sci.interop.packages import missing
 from sci.potentials import (
     Coulomb,
+    Exclusions,
     FramePlan,
     Particles,
     PeriodicPotential,
@@ -27,7 +28,44 @@ try:
 except ImportError as error:
     raise missing("MDAnalysis") from error
 
-__all__ = ["Electrostatics"]
+__all__ = ["Electrostatics", "exclusions"]
+
+
+def exclusions(atoms: Any, *, scale14: float = 1.0) -> Exclusions:
+    """Return the exclusions of a group of atoms from the bonds of its topology.
+
+    Parameters
+    ----------
+    atoms : MDAnalysis.AtomGroup
+        With bonds: of PSF, PRMTOP, TPR and other files, or guessed by MDAnalysis.
+    scale14 : float
+        Factor of 1-4 pairs, 0 to 1: 1/1.2 in AMBER, 0.5 in OPLS, 1 in CHARMM.
+
+    Returns
+    -------
+    Exclusions
+        Atoms are numbered by their place in the group.
+
+    Raises
+    ------
+    InvalidValueError
+        For a topology without bonds.
+
+    Examples
+    --------
+    >>> import MDAnalysis
+    >>> from sci.interop.mdanalysis import exclusions
+    >>> water = MDAnalysis.Universe.empty(3, trajectory=True)
+    >>> water.add_TopologyAttr("bonds", [(0, 1), (0, 2)])
+    >>> exclusions(water.atoms)
+    Exclusions(3 pairs left out and 0 scaled, of 3 atoms)
+    """
+    universe = atoms.universe
+    found = getattr(universe, "bonds", None)
+    if found is None:
+        raise InvalidValueError("the topology names no bonds; read others, or use sci.potentials.bonds_by_distance")
+    bonds = np.asarray(found.indices, dtype=np.int64).reshape(-1, 2)
+    return Exclusions.from_bonds(bonds, len(universe.atoms), scale14=scale14).of_atoms(atoms.indices)
 
 
 class Electrostatics(AnalysisBase):  # type: ignore[misc]
@@ -44,6 +82,8 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
     periodic : bool, optional
         Sum over all images of the box of each frame, or over none. Unless given, the frames are periodic if the first
         one has a box.
+    exclusions : Exclusions, optional
+        Pairs of atoms of the group that are left out or scaled, such as `exclusions(atoms, scale14=1 / 1.2)`.
     points : (m, 3) array, angstrom, optional
         Places where the potential of the group is computed in each frame.
     **settings
@@ -91,6 +131,7 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
         tol: float = 1e-6,
         kappa: float = 0.0,
         periodic: bool | None = None,
+        exclusions: Exclusions | None = None,
         points: Any = None,
         **settings: Any,
     ) -> None:
@@ -101,6 +142,7 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
         if not 0 <= kappa < float("inf"):
             raise InvalidValueError(f"kappa is {kappa}; expected a number that is not negative (1/angstrom)")
         self.atoms, self.tol, self.kappa, self.periodic = atoms, tol, kappa, periodic
+        self.exclusions = exclusions
         self.points = None if points is None else np.ascontiguousarray(points, dtype=np.float64)
         self._charges = np.asarray(charges, dtype=np.float64)
 
@@ -135,7 +177,8 @@ class Electrostatics(AnalysisBase):  # type: ignore[misc]
         if self._periodic and not has_box:
             raise InvalidValueError(f"frame {self._ts.frame} has no box; expected one, as the frames are periodic")
         cell = np.asarray(triclinic_vectors(box), dtype=np.float64) if self._periodic else None
-        return Particles(self.atoms.positions.astype(np.float64), self._charges, cell=cell)
+        positions = self.atoms.positions.astype(np.float64)
+        return Particles(positions, self._charges, cell=cell, exclusions=self.exclusions)
 
     def _at_points(self, particles: Particles) -> np.ndarray:
         """Return the potential at the points, e/angstrom."""

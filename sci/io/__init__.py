@@ -22,6 +22,7 @@ from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.labelled import LabelledArray, load_arrays
 from sci.io.points import PointSet, read_points
 from sci.io.readers.cif import read_crystal
+from sci.io.readers.exclusions import read_exclusions
 from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
@@ -69,6 +70,7 @@ __all__ = [
     "model_codec",
     "read_array",
     "read_crystal",
+    "read_exclusions",
     "read_frames",
     "read_header",
     "read_member",

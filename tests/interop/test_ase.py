@@ -12,7 +12,7 @@ from ase.md.verlet import VelocityVerlet
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.interop.ase import Electrostatics
-from sci.potentials import Particles, direct_sum
+from sci.potentials import Exclusions, Particles, PeriodicPotential, direct_sum
 from sci.units import COULOMB
 
 RNG = np.random.default_rng(5)
@@ -103,7 +103,8 @@ def test_what_it_cannot_do_is_refused() -> None:
     slab = _crystal()
     slab.pbc = (True, True, False)
     slab.calc = Electrostatics()
-    with pytest.raises(InvalidValueError, match=r"periodic along the axes \[0, 1\] alone"):
+    slab.pbc = (False, True, False)
+    with pytest.raises(InvalidValueError, match="periodic along the axis 1 alone"):
         slab.get_potential_energy()
     bare = Atoms("H2", positions=[[0, 0, 0], [0, 0, 1]], calculator=Electrostatics())
     with pytest.raises(InvalidValueError, match="all charges are zero"):
@@ -136,3 +137,22 @@ def test_a_screened_crystal_has_energy_and_stress() -> None:
         strained.set_cell(crystal.cell[:] * (1 + sign * 1e-4), scale_atoms=True)
         energies.append(strained.get_potential_energy())
     assert found[:3].sum() == pytest.approx((energies[0] - energies[1]) / 2e-4 / crystal.get_volume(), rel=1e-5)
+
+
+def test_atoms_with_two_periods_are_a_slab_and_pairs_can_be_left_out() -> None:
+    atoms = _crystal()
+    atoms.pbc = (True, False, True)
+    atoms.calc = Electrostatics(tol=1e-8, exclusions=Exclusions([[0, 1], [2, 3]], len(atoms), [0.0, 0.5]))
+    cell = np.array(atoms.cell)[[0, 2, 1]]
+    charges = atoms.get_initial_charges()
+    particles = Particles(atoms.positions, charges, cell=cell, exclusions=atoms.calc.exclusions)
+    energy, forces = PeriodicPotential(particles, 1e-8, slab=True).energy_and_forces()
+    assert atoms.get_potential_energy() == pytest.approx(COULOMB * energy, rel=1e-9)
+    np.testing.assert_allclose(atoms.get_forces(), COULOMB * forces, atol=1e-6)
+    with pytest.raises(PropertyNotImplementedError, match="slab has no stress"):
+        atoms.get_stress()
+    plain = atoms.copy()
+    plain.calc = Electrostatics(tol=1e-8)
+    d = np.linalg.norm(atoms.get_distance(0, 1, mic=True)), np.linalg.norm(atoms.get_distance(2, 3, mic=True))
+    lost = COULOMB * (charges[0] * charges[1] / d[0] + 0.5 * charges[2] * charges[3] / d[1])
+    assert plain.get_potential_energy() - lost == pytest.approx(atoms.get_potential_energy(), rel=1e-7)

@@ -77,3 +77,21 @@ def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="no charges"):
         _analysis(Universe.empty(2, trajectory=True).atoms)
     assert repr(_analysis(_universe(True).atoms)) == "Electrostatics(8 atoms, tol=1e-06, kappa=0)"
+
+
+def test_bonds_of_the_topology_leave_pairs_out_also_of_a_group() -> None:
+    from sci.interop.mdanalysis import exclusions
+
+    universe = _universe(False)
+    with pytest.raises(InvalidValueError, match="names no bonds"):
+        exclusions(universe.atoms)
+    universe.add_TopologyAttr("bonds", [(0, 1), (1, 2), (2, 3), (5, 6)])
+    group = universe.select_atoms("index 1:6")
+    found = exclusions(group, scale14=0.5)
+    assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [4, 5]]
+    assert exclusions(universe.atoms, scale14=0.5).scales.tolist().count(0.5) == 1
+    results = _analysis(group, exclusions=found).run(stop=1).results
+    x, q = PLACES[0, 1:7].astype(float), CHARGES[1:7]
+    pairs = [(i, j) for i in range(6) for j in range(i) if [j, i] not in found.pairs.tolist()]
+    energy = sum(q[i] * q[j] / np.linalg.norm(x[i] - x[j]) for i, j in pairs)
+    assert results.energies[0] == pytest.approx(MOLAR * energy, rel=1e-10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from sci.cli.outcome import error_in_words, require_writable, say, tell, to_accu
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, rank_of, size
 from sci.errors import InvalidValueError
-from sci.io import compute_trajectory, count_frames, load, read_frames, trajectory_state
-from sci.potentials import Coulomb, Particles, Trajectory, Yukawa
+from sci.io import compute_trajectory, count_frames, load, read_exclusions, read_frames, trajectory_state
+from sci.potentials import Coulomb, Exclusions, Particles, Trajectory, Yukawa
 
 __all__ = ["run"]
 
@@ -33,8 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(a.plot)
+    exclusions = from_first(a.comm, lambda: _exclusions(a))
     before = from_first(a.comm, lambda: _finished(a.output) if a.resume and a.output.exists() else 0)
-    if not _fits(a, before):
+    if not _fits(a, before, exclusions):
         return
     try:
         compute_trajectory(
@@ -46,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             kernel=Coulomb() if a.kappa is None else Yukawa(a.kappa),
             accuracy=a.accuracy,
             method=a.method,
+            exclusions=exclusions,
             resume=a.resume,
             overwrite=a.overwrite,
             command=a.command,
@@ -61,7 +64,19 @@ def run(arguments: argparse.Namespace) -> None:
             _finish(a, before, start)
 
 
-def _fits(a: argparse.Namespace, before: int) -> bool:
+def _exclusions(a: argparse.Namespace) -> Exclusions | None:
+    """Return the pairs that the options leave out."""
+    if a.bonds is None:
+        if a.scale14 is not None:
+            raise InvalidValueError("--scale14 scales 1-4 pairs, and there are none; add --bonds topology or distance")
+        return None
+    if a.bonds == "topology" and a.topology is None:
+        raise InvalidValueError("--bonds topology needs --topology FILE; or take --bonds distance")
+    scale14 = 1.0 if a.scale14 is None else a.scale14
+    return read_exclusions(a.input, topology=a.topology, bonds=a.bonds, scale14=scale14)
+
+
+def _fits(a: argparse.Namespace, before: int, exclusions: Exclusions | None) -> bool:
     """Return True if the rest of the frames fits into memory and disk and is to be done."""
 
     def first_frame() -> tuple[int, Particles]:
@@ -69,7 +84,8 @@ def _fits(a: argparse.Namespace, before: int) -> bool:
         if len(numbers) == 0:
             raise InvalidValueError(f"{a.input}: no frame is left of --frames {a.frames}; expected at least one")
         chosen = range(numbers[0], numbers[0] + 1)
-        return len(numbers), next(read_frames(a.input, topology=a.topology, frames=chosen))[1]
+        first = next(read_frames(a.input, topology=a.topology, frames=chosen))[1]
+        return len(numbers), replace(first, exclusions=exclusions)
 
     def needs() -> Needs:
         left = -(-max(0, count - before) // size(a.comm))

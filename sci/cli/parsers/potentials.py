@@ -78,6 +78,14 @@ def add_trajectory(parser: Any) -> None:
         "--topology", type=file_name, metavar="FILE", help="topology with the charges: .psf, .pqr, .tpr, .prmtop"
     )
     parser.add_argument(
+        "--bonds",
+        choices=("topology", "distance"),
+        help="leave out 1-2 and 1-3 pairs; bonds of the topology, or by covalent radii in the first frame",
+    )
+    parser.add_argument(
+        "--scale14", type=REAL, metavar="S", help="factor of 1-4 pairs: 0.8333 AMBER, 0.5 OPLS, 1 CHARMM (default: 1)"
+    )
+    parser.add_argument(
         "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
     )
     _add_accuracy(parser)

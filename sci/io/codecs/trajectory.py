@@ -29,6 +29,7 @@ from sci.io.core.outputs import reserve, write_error
 from sci.io.core.registry import codec
 from sci.io.readers.text import require_file
 from sci.io.readers.trajectory import count_frames, read_frames
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.frame_loop import FrameJob, compute_frames
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
@@ -65,6 +66,7 @@ def compute_trajectory(
     kernel: RadialKernel | None = None,
     accuracy: Accuracy = "potential",
     method: str = "auto",
+    exclusions: Exclusions | None = None,
     resume: bool = False,
     overwrite: bool = False,
     command: str | None = None,
@@ -82,6 +84,8 @@ def compute_trajectory(
         Which frames of the trajectory.
     tol, kernel, accuracy, method
         As in `plan_frames`.
+    exclusions : Exclusions, optional
+        Pairs of atoms that every frame leaves out or scales, as `read_exclusions` reads them.
     resume : bool
         Continue with `out` if it exists: only frames that are not finished are computed.
     overwrite : bool
@@ -107,14 +111,24 @@ def compute_trajectory(
     with agreed(comm, "compute_trajectory") as agreement:
         agreement.same(path=str(path), out=str(out), topology=topology and str(topology), frames=frames, tol=tol)
         agreement.same(kernel=kernel, accuracy=accuracy, method=method, resume=resume, overwrite=overwrite)
+        agreement.same(exclusions=None if exclusions is None else (exclusions.pairs, exclusions.scales))
     options: dict[str, Any] = {"tol": tol, "kernel": kernel, "accuracy": accuracy, "method": method}
+    options["exclusions"] = exclusions
     options |= {"resume": resume, "overwrite": overwrite, "command": command}
     sink = TrajectoryFile(out, path, topology=topology, frames=frames, **options)
 
     def read(numbers: Sequence[int]) -> Iterator[tuple[int, Particles]]:
-        return read_frames(path, topology=topology, frames=numbers)
+        return with_exclusions(read_frames(path, topology=topology, frames=numbers), exclusions)
 
     compute_frames(read, sink, title=str(path), comm=comm)
+
+
+def with_exclusions(
+    frames: Iterator[tuple[int, Particles]], exclusions: Exclusions | None
+) -> Iterator[tuple[int, Particles]]:
+    """Yield frames whose particles have exclusions."""
+    for number, particles in frames:
+        yield number, particles if exclusions is None else replace(particles, exclusions=exclusions)
 
 
 class TrajectoryFile:
@@ -122,7 +136,7 @@ class TrajectoryFile:
 
     Parameters
     ----------
-    out, path, topology, frames, tol, kernel, accuracy, method, resume, overwrite, command
+    out, path, topology, frames, tol, kernel, accuracy, method, exclusions, resume, overwrite, command
         As in `compute_trajectory`.
 
     Examples
@@ -144,12 +158,14 @@ class TrajectoryFile:
         kernel: RadialKernel | None = None,
         accuracy: Accuracy = "potential",
         method: str = "auto",
+        exclusions: Exclusions | None = None,
         resume: bool = False,
         overwrite: bool = False,
         command: str | None = None,
     ) -> None:
         self.out, self.path, self.topology, self.frames = Path(out), Path(path), topology, frames
         self.tol, self.kernel, self.accuracy, self.method = tol, kernel, accuracy, method
+        self.exclusions = exclusions
         self.resume, self.overwrite, self.command = resume, overwrite, command
         self._stack = contextlib.ExitStack()
         self._slots: _Slots | None = None
@@ -210,7 +226,8 @@ class TrajectoryFile:
                 f"{self.out}: {finished} of {total} frames are finished; continue with resume=True, or replace it "
                 "with overwrite=True"
             )
-        _, first = next(read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1)))
+        frames = read_frames(self.path, topology=self.topology, frames=range(numbers[0], numbers[0] + 1))
+        _, first = next(with_exclusions(frames, self.exclusions))
         plan = plan_frames(first, self.tol, kernel=self.kernel, accuracy=self.accuracy, method=self.method)
         header = make_header(KIND, UNITS, self.command)
         with create(self.out, header, 8 * len(numbers) * (3 * plan.n + 7)) as file:
@@ -228,7 +245,14 @@ class TrajectoryFile:
             "kappa": self.kernel.kappa if self.kernel else 0.0,
             "accuracy": self.accuracy,
             "method": self.method,
+            "exclusions": "" if self.exclusions is None else _digest_of(self.exclusions),
         }
+
+
+def _digest_of(exclusions: Exclusions) -> str:
+    """Return the SHA-256 of pairs and scales."""
+    content = exclusions.pairs.astype("<i8").tobytes() + np.asarray(exclusions.scales).astype("<f8").tobytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -243,7 +267,7 @@ def _digest(path: Path) -> str:
 def _require_same(out: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if old.get("kernel") == "newton":  # the name of 1/r in schema 1
         old = {**old, "kernel": Coulomb.name}
-    old = {"accuracy": "potential", **old}  # files of before it could be chosen
+    old = {"accuracy": "potential", "exclusions": "", **old}  # files of before it could be chosen
     different = [name for name in new if old.get(name) != new[name]]
     if different:
         told = "; ".join(_changed(name, old.get(name), new[name]) for name in different)
@@ -260,6 +284,8 @@ def _changed(name: str, then: Any, now: Any) -> str:
         return f"frames {start}:{stop}:{step} then, {now[0]}:{now[1]}:{now[2]} now"
     if name in ("trajectory", "topology"):
         return f"the contents of the {name} have changed"
+    if name == "exclusions":
+        return "the pairs that are left out have changed"
     return f"{name} {then} then, {now} now"
 
 

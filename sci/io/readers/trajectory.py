@@ -18,7 +18,7 @@ from sci.io.readers.pqr import pqr_models
 from sci.io.readers.xyz import xyz_frames, xyz_positions
 from sci.potentials.particles import Particles
 
-__all__ = ["MODELS", "XYZ", "count_frames", "read_frames", "read_positions"]
+__all__ = ["MODELS", "XYZ", "count_frames", "open_universe", "read_frames", "read_positions"]
 
 XYZ = (".xyz", ".extxyz")
 MODELS = {".pdb": "pdb", ".ent": "pdb", ".cif": "mmcif", ".mmcif": "mmcif", ".pqr": "pqr"}
@@ -49,7 +49,7 @@ def count_frames(path: str | Path, *, topology: str | Path | None = None, charge
     if topology is None:
         frames = _frames if charges else _positions
         return sum(1 for _ in frames(Path(path), None, lambda frame: False))
-    return len(_universe(Path(path), Path(topology), charges).trajectory)
+    return len(open_universe(Path(path), Path(topology), charges).trajectory)
 
 
 def read_frames(
@@ -171,7 +171,8 @@ def _frames(path: Path, topology: Path | None, wanted: Callable[[int], bool]) ->
     yield from xyz_frames(path, wanted)
 
 
-def _universe(path: Path, topology: Path, charges: bool = True) -> Any:
+def open_universe(path: Path, topology: Path, charges: bool = True) -> Any:
+    """Return the MDAnalysis universe of a trajectory, whose atoms have charges if they are wanted."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -202,7 +203,7 @@ def _universe(path: Path, topology: Path, charges: bool = True) -> Any:
 
 
 def _analyzed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Particles | None]]:
-    universe = _universe(path, topology)
+    universe = open_universe(path, topology)
     charges = np.asarray(universe.atoms.charges, dtype=np.float64)
     names = tuple(map(str, universe.atoms.names))
     for number, step in _steps(universe, path, wanted):
@@ -216,7 +217,7 @@ def _analyzed(path: Path, topology: Path, wanted: Callable[[int], bool]) -> Iter
 def _analyzed_positions(
     path: Path, topology: Path, wanted: Callable[[int], bool]
 ) -> Iterator[tuple[int, Frame | None]]:
-    universe = _universe(path, topology, charges=False)
+    universe = open_universe(path, topology, charges=False)
     atoms = universe.atoms
     names = tuple(map(str, getattr(atoms, "names", getattr(atoms, "types", ("X",) * len(atoms)))))
     charges = np.asarray(atoms.charges, dtype=np.float64) if hasattr(atoms, "charges") else None

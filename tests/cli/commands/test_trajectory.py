@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from trajectory_cases import write_xyz
 
@@ -53,3 +54,22 @@ def test_measured_errors_of_periodic_and_isolated_frames(tmp_path, capsys):
     )
     assert main([*words, "--accuracy", "forces", "-o", str(tmp_path / "b.h5")]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_bonds_by_distance_leave_pairs_out(tmp_path, capsys):
+    path, out = tmp_path / "w.xyz", tmp_path / "w.h5"
+    path.write_text("5\n\nO 0 0 0 -0.8\nH 0.96 0 0 0.4\nH -0.24 0.93 0 0.4\nO 3 0 0 -0.8\nH 3.9 0.2 0 0.4\n")
+    words = ["trajectory", str(path), "-o", str(out)]
+    assert main([*words, "--bonds", "distance"]) == 0
+    pairs = {(0, 3): 0.64, (0, 4): -0.32, (1, 3): -0.32, (1, 4): 0.16, (2, 3): -0.32, (2, 4): 0.16}
+    places = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [3, 0, 0], [3.9, 0.2, 0]])
+    expected = sum(q / np.linalg.norm(places[i] - places[j]) for (i, j), q in pairs.items())
+    assert load(out).energies[0] == pytest.approx(expected, rel=1e-9)
+    capsys.readouterr()
+    assert main([*words, "--resume"]) == 2
+    assert "the pairs that are left out have changed" in capsys.readouterr().err
+    assert main([*words, "--resume", "--bonds", "distance", "--scale14", "0.5"]) == 0  # there are no 1-4 pairs
+    for bad in (["--scale14", "0.5"], ["--bonds", "topology"], ["--bonds", "distance", "--scale14", "83"]):
+        capsys.readouterr()
+        assert main([*words, "--overwrite", *bad]) == 2
+        assert "14" in capsys.readouterr().err or bad[1] == "topology"

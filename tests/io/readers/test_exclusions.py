@@ -1,0 +1,73 @@
+"""Exclusions of trajectories: bonds of a topology, or of distances in the first frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io import read_exclusions
+
+WATERS = """6
+{}
+O 0 0 0 -0.8
+H 0.96 0 0 0.4
+H -0.24 0.93 0 0.4
+O {} 0.2 0.1 -0.8
+H {} 0.2 0.1 0.4
+H 4.0 1.13 0.1 0.4
+"""
+
+
+def test_distances_of_the_first_frame_tell_the_bonds(tmp_path: Path) -> None:
+    path = tmp_path / "waters.xyz"
+    path.write_text(WATERS.format("", 4.24, 5.2))
+    found = read_exclusions(path, bonds="distance")
+    assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5]]
+    cell = tmp_path / "cell.extxyz"
+    properties = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3:charge:R:1'
+    cell.write_text(WATERS.format(properties, 4.24, 5.2 - 9.0))
+    assert read_exclusions(cell, bonds="distance").pairs.tolist() == found.pairs.tolist()
+
+
+def test_what_tells_no_bonds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "waters.xyz"
+    path.write_text(WATERS.format("", 4.24, 5.2).replace("H -0.24", "XX -0.24"))
+    with pytest.raises(FileFormatError, match="element of atom 2 is 'XX'"):
+        read_exclusions(path, bonds="distance")
+    with pytest.raises(InvalidValueError, match="no topology is given"):
+        read_exclusions(path)
+    with pytest.raises(InvalidValueError, match="expected 'topology'"):
+        read_exclusions(path, bonds="guess")  # type: ignore[arg-type]
+
+
+PSF = """PSF
+
+       1 !NTITLE
+ REMARKS two waters
+
+       3 !NATOM
+       1 W    1    WAT  OH2  OT    -0.834000       15.9994           0
+       2 W    1    WAT  H1   HT     0.417000        1.0080           0
+       3 W    1    WAT  H2   HT     0.417000        1.0080           0
+
+       2 !NBOND: bonds
+       1       2       1       3
+
+"""
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+def test_a_topology_names_the_bonds(tmp_path: Path) -> None:
+    mda = pytest.importorskip("MDAnalysis")
+    (tmp_path / "water.psf").write_text(PSF)
+    universe = mda.Universe.empty(3, trajectory=True)
+    universe.atoms.positions = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    universe.atoms.write(str(tmp_path / "water.dcd"), frames="all")
+    given = {"topology": tmp_path / "water.psf"}
+    for bonds in ("topology", "distance"):
+        found = read_exclusions(tmp_path / "water.dcd", bonds=bonds, **given)
+        assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
