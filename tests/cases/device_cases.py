@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from attention_device_cases import CASES as ATTENTION_CASES
 from bures_cases import on_device as bures_wasserstein
+from forcefields import molecules
 from graph_cases import graphs_and_polynomials
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
@@ -24,7 +25,15 @@ from systems import cloud, targets_in
 
 from sci import chebyshev
 from sci.backend import to_device, to_host
-from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials import (
+    Coulomb,
+    Particles,
+    PeriodicPotential,
+    RangeSeparatedPotential,
+    Yukawa,
+    direct_sum,
+    group_energies,
+)
 from sci.problems import navier_stokes
 from sci.sequence import lightning_attention, lightning_step
 from sci.tensor import CP, ChebTuck, Tucker, hooi, hosvd, rhosvd
@@ -119,6 +128,31 @@ def screened_potential(xp: ModuleType) -> Answers:
     return _potential(xp, Yukawa(0.1), 1000)
 
 
+def forcefield_sums(xp: ModuleType) -> Answers:
+    """Exclusions, one of them of a shell on its core, in isolated, periodic and screened sums and in a slab."""
+    found = molecules(2, np.diag([14.0, 15.0, 16.0]))
+    positions = found.positions.copy()
+    positions[1] = positions[0] + 0.01  # bonded atoms
+    cells = (None, found.cell, found.cell, np.diag([14.0, 15.0, 1.0]))
+    answers: Answers = []
+    for cell, kernel in zip(cells, (Coulomb(), Coulomb(), Yukawa(0.3), Coulomb())):
+        if cell is None or cell[2, 2] == 1.0:  # molecules are not cut
+            places = molecules(2).positions
+            places[1] = places[0] + 0.01
+        else:
+            places = positions
+        arrays = (to_device(a, xp) for a in (places, found.charges))
+        particles = Particles(*arrays, cell=None if cell is None else to_device(cell, xp), exclusions=found.exclusions)
+        if cell is None:
+            phi: Any = RangeSeparatedPotential(particles, 1e-8, kernel=kernel, expected_targets=100)
+        else:
+            phi = PeriodicPotential(particles, 1e-8, kernel=kernel, slab=bool(cell[2, 2] == 1.0))
+        energy, forces = phi.energy_and_forces()
+        answers += [np.array(energy), to_host(forces), to_host(phi.charge_gradient()), phi.virial()]
+        answers.append(group_energies(phi, np.arange(14) // 7))
+    return answers
+
+
 def chosen_split(xp: ModuleType) -> Answers:
     phi = RangeSeparatedPotential(_particles(xp), 1e-4)
     return [np.array([phi.split.alpha]), to_host(phi(to_device(TARGETS, xp)))]
@@ -142,6 +176,7 @@ def lightning(xp: ModuleType) -> Answers:
 
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
+    forcefield_sums,
     *(chebyshev_transforms, tucker_decompositions, cp_formats, chebtuck_functions),
     *(pairwise_sums, coulomb_potential, screened_potential, chosen_split),
     *(vorticity,),
