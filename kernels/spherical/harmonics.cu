@@ -10,7 +10,7 @@
 //
 // Flops: 6 a value, 24 with its gradient. Bytes: a value written, or four: on a GPU memory is the limit, on a CPU
 // the stores, which are as far apart as a row is long.
-#include "host.h"
+#include "linalg/batches.h"
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define SCI_EACH_THREAD(t) SCI_THREADS(t)
@@ -29,22 +29,51 @@ struct Orders {
     T x[SCI_SLOTS], y[SCI_SLOTS], z[SCI_SLOTS], square[SCI_SLOTS], inverse[SCI_SLOTS];
     T c[SCI_SLOTS], s[SCI_SLOTS], c_before[SCI_SLOTS], s_before[SCI_SLOTS];
     T f[SCI_SLOTS], f_before[SCI_SLOTS], h[SCI_SLOTS], h_before[SCI_SLOTS];
+    T fault[SCI_SLOTS];
 
-    // Reads the vectors of a tile. A direction is found in units of the largest component, so that no square leaves T.
-    SCI_DEVICE_MEMBER void read(const T* vectors, const i64 tile, const i64 n, const bool solid) {
+    // Reads the vectors of a tile. A direction of a length far from 1 is found in units of its largest component, so
+    // that no square leaves T.
+    // `fault` is 0, and NaN for a vector that has NaN or Inf, or whose largest component is not above `limit`: it has
+    // no direction. For a solid harmonic, it is not below `limit`: the highest degree leaves T.
+    SCI_DEVICE_MEMBER void read(const T* vectors, const i64 tile, const i64 n, const bool solid, const T limit) {
+        const T* const from = vectors + 3 * tile * SCI_BLOCK;
+        const i64 last = n - 1 - tile * SCI_BLOCK;
+        if (last >= SCI_BLOCK - 1)
+            SCI_THREADS(t) {
+                x[SCI_SLOT(t)] = from[3 * t];
+                y[SCI_SLOT(t)] = from[3 * t + 1];
+                z[SCI_SLOT(t)] = from[3 * t + 2];
+            }
+        else
+            SCI_THREADS(t) {
+                x[SCI_SLOT(t)] = from[3 * (t < last ? t : last)];
+                y[SCI_SLOT(t)] = from[3 * (t < last ? t : last) + 1];
+                z[SCI_SLOT(t)] = from[3 * (t < last ? t : last) + 2];
+            }
+        T unit[SCI_SLOTS];
+        int far = 0;
+        const T none = (limit - limit) / (limit - limit);
+        SCI_ANY(t, far) {
+            const int k = SCI_SLOT(t);
+            const T xy = magnitude(x[k]) > magnitude(y[k]) ? magnitude(x[k]) : magnitude(y[k]);
+            const T largest = xy > magnitude(z[k]) ? xy : magnitude(z[k]);
+            const T zero = (x[k] - x[k]) + (y[k] - y[k]) + (z[k] - z[k]);
+            fault[k] = (solid ? largest < limit : largest > limit) ? zero : none;
+            const bool is_far = !solid && !(largest > T(1e-15) && largest < T(1e15));
+            unit[k] = is_far ? largest : T(1);
+            far |= is_far;
+        }
+        if (far)
+            SCI_THREADS(t) { unit[SCI_SLOT(t)] = 1 / unit[SCI_SLOT(t)]; }
         SCI_THREADS(t) {
             const int k = SCI_SLOT(t);
-            const i64 i = tile * SCI_BLOCK + t < n ? tile * SCI_BLOCK + t : n - 1;
-            const T vx = vectors[3 * i], vy = vectors[3 * i + 1], vz = vectors[3 * i + 2];
-            const T xy = magnitude(vx) > magnitude(vy) ? magnitude(vx) : magnitude(vy);
-            const T unit = solid ? T(1) : 1 / (xy > magnitude(vz) ? xy : magnitude(vz));
-            const T ux = vx * unit, uy = vy * unit, uz = vz * unit, length2 = ux * ux + uy * uy + uz * uz;
-            const T scale = solid ? T(1) : 1 / sqrt(length2);
+            const T ux = x[k] * unit[k], uy = y[k] * unit[k], uz = z[k] * unit[k];
+            const T length2 = ux * ux + uy * uy + uz * uz, scale = solid ? T(1) : 1 / sqrt(length2);
             x[k] = ux * scale;
             y[k] = uy * scale;
             z[k] = uz * scale;
             square[k] = solid ? length2 : T(1);
-            inverse[k] = scale * unit;
+            inverse[k] = scale * unit[k];
             c[k] = 1;
             s[k] = c_before[k] = s_before[k] = 0;
         }
@@ -154,17 +183,22 @@ struct Rows {
 };
 #endif
 
-// out[i, l^2 + l + m] = Y_lm of the vector i; gradients[i, :, l^2 + l + m] its gradient.
+// out[i, l^2 + l + m] = Y_lm of the vector i; gradients[i, :, l^2 + l + m] its gradient. `faults` tells the caller, who
+// names what is wrong, whether all vectors are right: looking them through once more takes as long as degree 2.
 // Instances: <float|double, false|true>
 template <typename T, bool GRADIENT>
 SCI_KERNEL harmonics(SCI_INDEX const T* __restrict__ vectors /*[n, 3]*/, const T* __restrict__ terms /*[rows, 3]*/,
-                     T* __restrict__ out /*[n, width]*/, T* __restrict__ gradients /*[many, 3, width]*/, const i64 n,
-                     const i64 width, const i64 degree, const i64 solid) {
+                     T* __restrict__ out /*[n, width]*/, T* __restrict__ gradients /*[many, 3, width]*/,
+                     T* __restrict__ faults /*[n]*/, const i64 n, const i64 width, const i64 degree,
+                     const i64 solid, const T limit) {
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
         Orders<T> at;
         Rows<T, 1> of_values;
         Rows<T, GRADIENT ? 3 : 1> of_slopes;
-        at.read(vectors, tile, n, solid != 0);
+        at.read(vectors, tile, n, solid != 0, limit);
+        SCI_THREADS(t) {
+            if (tile * SCI_BLOCK + t < n) faults[tile * SCI_BLOCK + t] = at.fault[SCI_SLOT(t)];
+        }
         const i64 count = n - tile * SCI_BLOCK < SCI_BLOCK ? n - tile * SCI_BLOCK : SCI_BLOCK;
         T* const rows = out + tile * SCI_BLOCK * width;
         T* const slopes = gradients + (GRADIENT ? tile * SCI_BLOCK * 3 * width : 0);
@@ -211,7 +245,7 @@ SCI_KERNEL harmonics_vjp(SCI_INDEX const T* __restrict__ vectors /*[n, 3]*/, con
                          const i64 width, const i64 degree, const i64 solid) {
     for (i64 tile = blockIdx.x; tile * SCI_BLOCK < n; tile += gridDim.x) {
         Orders<T> at;
-        at.read(vectors, tile, n, solid != 0);
+        at.read(vectors, tile, n, solid != 0, T(0));
         const i64 last = n - 1 - tile * SCI_BLOCK;
         const T* const row = dvalues + tile * SCI_BLOCK * width;
         T sum_x[SCI_SLOTS], sum_y[SCI_SLOTS], sum_z[SCI_SLOTS];

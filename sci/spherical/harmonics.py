@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import Real, entry
-from sci.backend import Array, as_finite, device_number, namespace, to_device, to_host
-from sci.errors import InvalidValueError, ShapeError
+from sci.backend import Array, device_number, namespace, require_finite, to_device, to_host
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = [
     "MAX_DEGREE",
+    "checked_harmonics",
     "degrees_of",
     "harmonics",
     "harmonics_gradient",
     "harmonics_vjp",
     "ladder_matrices",
-    "require_vectors",
+    "rows_of",
     "spherical_harmonics",
     "spherical_harmonics_gradient",
 ]
@@ -78,8 +79,8 @@ def spherical_harmonics(vectors: Real, degree: int, *, solid: bool = False) -> A
     array([[1.      , 0.      , 1.732051, 0.      , 0.      , 0.      ,
             2.236068, 0.      , 0.      ]])
     """
-    flat, lead = require_vectors(vectors, degree, solid)
-    return harmonics(flat, degree, solid).reshape(*lead, (degree + 1) ** 2)
+    flat, lead = rows_of(vectors, degree)
+    return checked_harmonics(flat, degree, solid)[0].reshape(*lead, (degree + 1) ** 2)
 
 
 @entry
@@ -114,70 +115,101 @@ def spherical_harmonics_gradient(vectors: Real, degree: int, *, solid: bool = Fa
            [0. , 0.5, 0. , 0. ],
            [0. , 0. , 0. , 0. ]])
     """
-    flat, lead = require_vectors(vectors, degree, solid)
-    values, gradients = harmonics_gradient(flat, degree, solid)
+    flat, lead = rows_of(vectors, degree)
+    values, gradients = checked_harmonics(flat, degree, solid, gradient=True)
     return values.reshape(*lead, (degree + 1) ** 2), gradients.reshape(*lead, 3, values.shape[1])
 
 
-def require_vectors(vectors: Array, degree: int, solid: bool) -> tuple[Array, tuple[int, ...]]:
-    """Return vectors as rows in C order, and the shape before the last axis, or raise an error that names the fault."""
+def rows_of(vectors: Array, degree: int) -> tuple[Array, tuple[int, ...]]:
+    """Return vectors as rows (n, 3) in C order, and their leading axes, or raise an error for shape or degree."""
     if not 0 <= degree <= MAX_DEGREE:
         raise InvalidValueError(f"degree is {degree}; expected 0 to {MAX_DEGREE}")
-    shape = tuple(getattr(vectors, "shape", ()))
+    shape, dtype = tuple(getattr(vectors, "shape", ())), getattr(vectors, "dtype", None)
     if not shape or shape[-1] != 3:
         raise ShapeError(f"vectors have shape {shape}; expected (..., 3): x, y and z on the last axis")
-    single = vectors.dtype == np.float32
-    flat = as_finite(vectors, "vectors", dtype=np.float32 if single else np.float64).reshape(-1, 3)
-    if flat.shape[0]:
-        _require_range(flat, degree, solid)
-    return flat, shape[:-1]
+    if getattr(dtype, "kind", "") not in "biuf":
+        raise DTypeError(f"vectors have dtype {dtype}; expected real numbers")
+    target = np.float32 if dtype == np.float32 else np.float64
+    flat = vectors.astype(target, copy=False).reshape(math.prod(shape[:-1]), 3)
+    return namespace(vectors).ascontiguousarray(flat), shape[:-1]
+
+
+def checked_harmonics(vectors: Array, degree: int, solid: bool, *, gradient: bool = False) -> tuple[Array, Any]:
+    """Return harmonics of rows (n, 3), and their gradients, or raise an error for the first vector that is wrong.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    kernel = get_kernel(_FILE, "harmonics", vectors.dtype, gradient)
+    if not use_compiled(kernel, vectors):
+        _require_range(vectors, degree, solid)
+        return harmonics_reference(vectors, _terms_like(vectors, degree), degree, solid, gradient=gradient)
+    values, gradients, faults = _launched(vectors, degree, solid, gradient)
+    xp = namespace(vectors)
+    if not bool(xp.isfinite(faults).all()):
+        _require_range(vectors, degree, solid)
+    return values, gradients
+
+
+def _limit(dtype: Any, degree: int, solid: bool) -> float:
+    """Return the component above which a vector has a direction, or below which solid harmonics stay in a dtype."""
+    limits = np.finfo(dtype)
+    if not solid:
+        return float(1e6 * limits.tiny)
+    # |Y_lm| <= sqrt((2 l + 1) / (4 pi)), and a gradient has l more.
+    most = float(limits.max) / (8 * (degree + 1) ** 2)
+    return float(np.nextafter(most ** (1 / max(degree, 1)) / math.sqrt(3), 0, dtype=dtype))
 
 
 def _require_range(flat: Array, degree: int, solid: bool) -> None:
-    xp, limits = namespace(flat), np.finfo(flat.dtype)
-    size = xp.abs(flat)
-    if solid:
-        # |Y_lm| <= sqrt((2 l + 1) / (4 pi)), and a gradient has l more.
-        most = float(limits.max) / (8 * (degree + 1) ** 2)
-        if degree and not float(size.max()) * math.sqrt(3) < most ** (1 / degree):
-            raise InvalidValueError(
-                f"a component of {float(size.max()):g} to the power {degree} leaves {limits.dtype}; expected vectors "
-                "in a smaller unit, or solid=False"
-            )
+    """Raise an error that names the first vector that is wrong."""
+    if not len(flat):
         return
-    has_direction = xp.maximum(xp.maximum(size[:, 0], size[:, 1]), size[:, 2]) > 1e6 * limits.tiny
-    if not bool(has_direction.all()):
-        first = int(np.flatnonzero(~to_host(has_direction))[0])
+    require_finite(flat, "vectors")
+    largest, limit = namespace(flat).abs(flat).max(axis=1), _limit(flat.dtype, degree, solid)
+    wrong = largest >= limit if solid else largest <= limit
+    if not bool(wrong.any()):
+        return
+    first = int(np.flatnonzero(to_host(wrong))[0])
+    vector = to_host(flat[first]).tolist()
+    if solid:
         raise InvalidValueError(
-            f"vector {first} is {to_host(flat[first]).tolist()}, which has no direction; expected none of length 0 "
-            "(leave such pairs out), or solid=True"
+            f"vector {first} is {vector}, whose harmonics of degree {degree} leave {flat.dtype}; expected vectors in a "
+            "larger unit, or solid=False"
         )
+    raise InvalidValueError(
+        f"vector {first} is {vector}, which has no direction; expected none of length 0 (leave such pairs out), or "
+        "solid=True"
+    )
 
 
 def harmonics(vectors: Array, degree: int, solid: bool) -> Array:
     """Return `spherical_harmonics` of rows (n, 3), unchecked: (n, (degree + 1)^2)."""
-    xp, n = namespace(vectors), len(vectors)
-    kernel = get_kernel(_FILE, "harmonics", vectors.dtype, False)
-    terms = _terms_like(vectors, degree)
-    if not use_compiled(kernel, vectors):
-        return harmonics_reference(vectors, terms, degree, solid)[0]
-    out, none = xp.empty((n, (degree + 1) ** 2), vectors.dtype), xp.empty((0, 3, (degree + 1) ** 2), vectors.dtype)
-    launch(kernel, _blocks(vectors), vectors, terms, out, none, n, (degree + 1) ** 2, degree, int(solid))
-    return out
+    return _unchecked(vectors, degree, solid, False)[0]
 
 
 def harmonics_gradient(vectors: Array, degree: int, solid: bool) -> tuple[Array, Array]:
     """Return `spherical_harmonics_gradient` of rows (n, 3), unchecked: (n, width) and (n, 3, width)."""
-    xp, n = namespace(vectors), len(vectors)
-    kernel = get_kernel(_FILE, "harmonics", vectors.dtype, True)
-    terms = _terms_like(vectors, degree)
-    if not use_compiled(kernel, vectors):
-        values, gradients = harmonics_reference(vectors, terms, degree, solid, gradient=True)
-        return values, gradients
-    width = (degree + 1) ** 2
-    out, gradients = xp.empty((n, width), vectors.dtype), xp.empty((n, 3, width), vectors.dtype)
-    launch(kernel, _blocks(vectors), vectors, terms, out, gradients, n, width, degree, int(solid))
-    return out, gradients
+    values, gradients = _unchecked(vectors, degree, solid, True)
+    return values, gradients
+
+
+def _unchecked(vectors: Array, degree: int, solid: bool, gradient: bool) -> tuple[Array, Any]:
+    if not use_compiled(get_kernel(_FILE, "harmonics", vectors.dtype, gradient), vectors):
+        return harmonics_reference(vectors, _terms_like(vectors, degree), degree, solid, gradient=gradient)
+    return _launched(vectors, degree, solid, gradient)[:2]
+
+
+def _launched(vectors: Array, degree: int, solid: bool, gradient: bool) -> tuple[Array, Array, Array]:
+    """Return values, gradients (none of them unless asked for) and faults of the kernel."""
+    xp, (n, _), width = namespace(vectors), vectors.shape, (degree + 1) ** 2
+    out, faults = xp.empty((n, width), vectors.dtype), xp.empty(n, vectors.dtype)
+    gradients = xp.empty((n if gradient else 0, 3, width), vectors.dtype)
+    kernel = get_kernel(_FILE, "harmonics", vectors.dtype, gradient)
+    numbers = (n, width, degree, int(solid), _limit(vectors.dtype, degree, solid))
+    launch(kernel, _blocks(vectors), vectors, _terms_like(vectors, degree), out, gradients, faults, *numbers)
+    return out, gradients, faults
 
 
 def harmonics_vjp(vectors: Array, dvalues: Array, degree: int, solid: bool) -> Array:
@@ -205,7 +237,8 @@ def harmonics_reference(
     xp, n, width = namespace(vectors), len(vectors), (degree + 1) ** 2
     inverse = xp.ones_like(vectors[:, 0])
     if not solid:
-        unit = 1 / xp.abs(vectors).max(axis=1)
+        largest = xp.abs(vectors).max(axis=1)
+        unit = 1 / xp.where((largest > 1e-15) & (largest < 1e15), xp.ones_like(largest), largest)
         scaled = vectors * unit[:, None]
         inverse = unit / xp.sqrt((scaled * scaled).sum(axis=1))
         vectors = scaled * (inverse / unit)[:, None]

@@ -19,9 +19,22 @@ Pair = tuple[np.ndarray, np.ndarray]
 BLOCK = block_size(np.empty(0))
 
 
+QUADRUPLES = np.array([[1, 2, 2], [2, 3, 6], [1, 4, 8], [4, 4, 7], [2, 6, 9], [6, 6, 7]])
+"""Components of vectors whose lengths are whole numbers."""
+
+
 def vectors(rng: np.random.Generator, n: int, dtype: str = "f8") -> np.ndarray:
-    """Return vectors, both poles, the axes and vectors near a pole among them."""
+    """Return vectors, both poles, the axes and vectors near a pole among them.
+
+    In float32 their lengths have no rounding: a unit of the last place of a direction changes a harmonic of degree l by
+    up to l^2 such units.
+    """
     found = rng.normal(size=(n, 3)) * np.exp(rng.normal(size=(n, 1)))
+    if dtype == "f4":
+        found = rng.permuted(QUADRUPLES[rng.integers(len(QUADRUPLES), size=n)], axis=1) * 2.0 ** rng.integers(
+            -5, 1, (n, 1)
+        )
+        found *= rng.choice([-1.0, 1.0], size=(n, 3))
     special = np.array([[0, 0, 2], [0, 0, -0.5], [1, 0, 0], [0, -3, 0], [1e-9, 0, 1], [0, 1e-12, -1.0]])[: n // 2]
     found[: len(special)] = special
     return found.astype(dtype)

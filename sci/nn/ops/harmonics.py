@@ -15,7 +15,7 @@ from sci.nn.ops.checks import require_single_or_double
 from sci.nn.ops.pointwise.elementwise import sqrt
 from sci.nn.ops.products import linear
 from sci.nn.ops.reductions import sum as sum_of_entries
-from sci.spherical.harmonics import degrees_of, harmonics, harmonics_vjp, ladder_matrices, require_vectors
+from sci.spherical.harmonics import checked_harmonics, degrees_of, harmonics_vjp, ladder_matrices, rows_of
 
 __all__ = ["spherical_harmonics"]
 
@@ -92,5 +92,5 @@ def _value(vectors: Array, degree: int, solid: bool) -> tuple[Array, Array]:
     if getattr(vectors, "ndim", 0) == 0:
         raise ShapeError("vectors are a number; expected an array (..., 3): x, y and z on the last axis")
     require_single_or_double(vectors, "spherical_harmonics")
-    flat, lead = require_vectors(vectors, degree, solid)
-    return harmonics(flat, degree, solid).reshape(*lead, (degree + 1) ** 2), flat
+    flat, lead = rows_of(vectors, degree)
+    return checked_harmonics(flat, degree, solid)[0].reshape(*lead, (degree + 1) ** 2), flat
