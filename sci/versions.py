@@ -43,6 +43,7 @@ EXTRAS: dict[str, str] = {
     "ase": "structures",
     "pdb2pqr": "structures",
     "MDAnalysis": "trajectories",
+    "ParmEd": "trajectories",
     "xarray": "xarray",
     "torch": "torch",
     "mpi4py": "mpi",

@@ -20,7 +20,7 @@ CONDA = ROOT / "recipes/conda/recipe.yaml"
 SPACK = ROOT / "recipes/spack/packages/py_sci_hpc/package.py"
 (EASYBUILD,) = (ROOT / "recipes/easybuild").glob("*.eb")
 RECIPES = (CONDA, SPACK, EASYBUILD)
-RENAMED = {"matplotlib-base": "matplotlib", "mdanalysis": "MDAnalysis"}
+RENAMED = {"matplotlib-base": "matplotlib", "mdanalysis": "MDAnalysis", "parmed": "ParmEd"}
 BUNDLED = {"numpy": "SciPy-bundle", "scipy": "SciPy-bundle"}
 """What EasyBuild has in one module; its year and month are newer than the floors."""
 

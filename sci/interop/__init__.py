@@ -1,4 +1,4 @@
-"""Adapters to other packages, one module each: `sci.interop.ase`, `mdanalysis`, `torch` and `xarray`.
+"""Adapters to other packages, one module each: `sci.interop.ase`, `mdanalysis`, `parmed`, `torch` and `xarray`.
 
 A module imports its package; importing this room imports none.
 """

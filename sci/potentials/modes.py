@@ -13,7 +13,7 @@ from sci.backend import Array, namespace, to_device
 from sci.potentials.ewald import mode_orders
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["MOMENT_DEGREE", "UNIT", "factor_seconds", "mode_boxes", "mode_matrices", "synthesis"]
+__all__ = ["MOMENT_DEGREE", "UNIT", "factor_seconds", "mode_boxes", "mode_matrices", "modes_on_axes", "synthesis"]
 
 MOMENT_DEGREE = 23
 DIRECT_SECONDS, MOMENT_SECONDS = 1.8e-10, 4e-10
@@ -45,6 +45,23 @@ def synthesis(modes: Array, cosines: list[Array], sines: list[Array]) -> Array:
     values = xp.ascontiguousarray(modes.real) @ cosines[2]
     values -= xp.ascontiguousarray(modes.imag) @ sines[2]
     return values
+
+
+def modes_on_axes(modes: Array, inverse: Array, n_modes: tuple[int, int, int], axes: list[Array]) -> Array:
+    """Sum modes axis by axis on a tensor grid, for a cell whose rows form a lower triangle, with the given inverse."""
+    xp = namespace(modes)
+    n1, n2, n3 = (xp.asarray(n, dtype=float) for n in mode_orders(n_modes))
+    g = 2j * math.pi * inverse
+    x, y, z = axes
+    part = modes @ xp.exp(g[2, 2] * n3[:, None] * z)
+    part *= xp.exp((g[2, 0] * n1[:, None] + g[2, 1] * n2)[:, :, None] * z)
+    part = xp.matmul(xp.exp(g[1, 1] * y[:, None] * n2), part)
+    part *= xp.exp(g[1, 0] * n1[:, None] * y)[:, :, None]
+    phase = g[0, 0].imag * x[:, None] * n1
+    flat = part.reshape(len(n1), -1)
+    out = xp.cos(phase) @ xp.ascontiguousarray(flat.real)
+    out -= xp.sin(phase) @ xp.ascontiguousarray(flat.imag)
+    return out.reshape(len(x), len(y), len(z))
 
 
 def mode_boxes(n_modes: tuple[int, ...], degree: int, eps: float) -> BoxGrid:

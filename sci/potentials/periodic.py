@@ -19,7 +19,6 @@ from sci.potentials.ewald import (
     images_in_box,
     mode_counts,
     mode_influence,
-    mode_orders,
     neutralizing_constant,
     screened_tolerance,
     structure_factors,
@@ -31,7 +30,15 @@ from sci.potentials.forcefield.virial import strain_derivative
 from sci.potentials.interacting import Interacting
 from sci.potentials.measured.error import QUANTITIES
 from sci.potentials.measured.places import Scene
-from sci.potentials.modes import MOMENT_DEGREE, UNIT, factor_seconds, mode_boxes, mode_matrices, synthesis
+from sci.potentials.modes import (
+    MOMENT_DEGREE,
+    UNIT,
+    factor_seconds,
+    mode_boxes,
+    mode_matrices,
+    modes_on_axes,
+    synthesis,
+)
 from sci.potentials.particles import Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
@@ -52,8 +59,9 @@ GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0), 50_000, 1 << 22
 """Pairs a node that splits for grids aim at, nodes from which another split pays, and the modes it may take."""
 NODE_SECONDS, PAIR_SECONDS, MODE_SECONDS, POINT_SECONDS = 2e-8, 2.8e-9, 2.7e-10, 1.5e-7
 """Seconds of a node on a core: in all, for a pair, a mode of the first axis, and a long range point by point."""
-EXACT_SHARE, EWALD_PAIRS = 0.01, 4
-"""Tolerance of the sum that errors are measured against over `tol`, and its pairs per charge and point."""
+EXACT_SHARE, EWALD_PAIRS, LEFT_SHARE = 0.01, 4, 0.3
+"""Tolerance of the sum that errors are measured against over `tol`, its pairs per charge and point, and the tolerance
+over `tol` where bonded pairs, whose forces are the largest, are left out."""
 MANY_IMAGES = 2_000_000
 """Images of charges that are sorted at once for a grid."""
 
@@ -189,7 +197,8 @@ class PeriodicPotential(Interacting):
         self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, inverse))
         heights = 1 / np.linalg.norm(inverse, axis=0)  # distances between faces of the cell, a period apart
         self.alpha = ALPHA * (particles.n / self.volume) ** (1 / 3) if alpha is None else alpha
-        eps = screened_tolerance(tol, kernel, self.volume / particles.n)
+        share = 1.0 if particles.exclusions is None else LEFT_SHARE
+        eps = screened_tolerance(share * tol, kernel, self.volume / particles.n)
         self.split = ewald_split(self.alpha, 0.1 * eps, kernel)
         fractions, _ = wrapped(particles.positions, self._cell)
         self._fractions = fractions
@@ -323,7 +332,11 @@ class PeriodicPotential(Interacting):
         xp, basis = self._xp, self._basis
         orders = [xp.argsort(axis) for axis in axes]
         axes = [xp.ascontiguousarray(axis[order]) for axis, order in zip(axes, orders)]
-        out = self._long_range_by_points(axes) if basis is None else self._long_range_on_grid(axes)
+        out = (
+            self._long_range_by_points(axes)
+            if basis is None
+            else modes_on_axes(self.modes, self._inverse, self.n_modes, axes)
+        )
         out += self.background
         self._add_short_to_grid(out, axes)
         if all(bool((order[1:] > order[:-1]).all()) for order in orders):
@@ -353,10 +366,8 @@ class PeriodicPotential(Interacting):
         if choices[pairs] < 1.2 * self.alpha or math.isinf(self._grid_seconds(points, pairs, choices[pairs])):
             return self
         if self._grid_split is None or self._grid_split[0] != pairs:
-            self._grid_split = (
-                pairs,
-                PeriodicPotential(self.particles, self.tol, kernel=self.kernel, alpha=choices[pairs]),
-            )
+            found = PeriodicPotential(self.particles, self.tol, kernel=self.kernel, alpha=choices[pairs])
+            self._grid_split = pairs, found
         return self._grid_split[1]
 
     def _grid_seconds(self, points: int, pairs: float, alpha: float) -> float:
@@ -379,21 +390,6 @@ class PeriodicPotential(Interacting):
             self._expansion.evaluate_into(values, fractions, Tiles.of(fractions, self._expansion.grid))
             out[rows] = values.reshape(out[rows].shape)
         return out
-
-    def _long_range_on_grid(self, axes: list[Array]) -> Array:
-        """Sum the modes axis by axis, for a cell whose rows form a lower triangle."""
-        xp, (n1, n2, n3) = self._xp, (self._xp.asarray(n, dtype=float) for n in mode_orders(self.n_modes))
-        g = 2j * math.pi * self._inverse
-        x, y, z = axes
-        part = self.modes @ xp.exp(g[2, 2] * n3[:, None] * z)
-        part *= xp.exp((g[2, 0] * n1[:, None] + g[2, 1] * n2)[:, :, None] * z)
-        part = xp.matmul(xp.exp(g[1, 1] * y[:, None] * n2), part)
-        part *= xp.exp(g[1, 0] * n1[:, None] * y)[:, :, None]
-        phase = g[0, 0].imag * x[:, None] * n1
-        flat = part.reshape(len(n1), -1)
-        out = xp.cos(phase) @ xp.ascontiguousarray(flat.real)
-        out -= xp.sin(phase) @ xp.ascontiguousarray(flat.imag)
-        return out.reshape(len(x), len(y), len(z))
 
     def _add_short_to_grid(self, out: Array, axes: list[Array]) -> None:
         """Add the short range of all images near the grid, slab by slab so that they stay few."""

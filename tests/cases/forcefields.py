@@ -14,6 +14,22 @@ from sci.potentials import Exclusions, Particles
 CHAIN = [[0, 1], [1, 2], [2, 3], [3, 4], [1, 5], [4, 6]]
 """Bonds of seven atoms: a chain of five with two branches."""
 
+PSF = """PSF
+
+       1 !NTITLE
+ REMARKS two waters
+
+       3 !NATOM
+       1 W    1    WAT  OH2  OT    -0.834000       15.9994           0
+       2 W    1    WAT  H1   HT     0.417000        1.0080           0
+       3 W    1    WAT  H2   HT     0.417000        1.0080           0
+
+       2 !NBOND: bonds
+       1       2       1       3
+
+"""
+"""A CHARMM topology of one water, with its bonds."""
+
 
 def molecules(n: int = 3, cell: np.ndarray | None = None, seed: int = 1) -> Particles:
     """Return `n` chains of seven charged atoms each, 1.2 to 1.6 angstrom a bond, with exclusions and 1-4 pairs of 0.4.

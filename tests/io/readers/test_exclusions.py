@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forcefields import PSF
 
 from sci.errors import FileFormatError, InvalidValueError
 from sci.io import read_exclusions
@@ -41,22 +42,6 @@ def test_what_tells_no_bonds_is_refused(tmp_path: Path) -> None:
         read_exclusions(path)
     with pytest.raises(InvalidValueError, match="expected 'topology'"):
         read_exclusions(path, bonds="guess")  # type: ignore[arg-type]
-
-
-PSF = """PSF
-
-       1 !NTITLE
- REMARKS two waters
-
-       3 !NATOM
-       1 W    1    WAT  OH2  OT    -0.834000       15.9994           0
-       2 W    1    WAT  H1   HT     0.417000        1.0080           0
-       3 W    1    WAT  H2   HT     0.417000        1.0080           0
-
-       2 !NBOND: bonds
-       1       2       1       3
-
-"""
 
 
 @pytest.mark.peers
