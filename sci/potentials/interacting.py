@@ -10,8 +10,9 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, namespace, to_host
 from sci.distributed import agreed, allgather_rows
-from sci.potentials.forcefield.corrections import apply_exclusions
+from sci.potentials.forcefield.corrections import apply_exclusions, listed_pairs, pair_terms
 from sci.potentials.measured.measure import Measured
+from sci.potentials.pairs.at_charges import pairs_at_charges
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
@@ -29,6 +30,8 @@ class Interacting(Measured):
     particles: Particles | None
     split: Split
     comm: Any = None
+    _own: slice = slice(None)
+    """This rank's particles among those of all."""
 
     @property
     def kernel(self) -> RadialKernel:
@@ -46,6 +49,41 @@ class Interacting(Measured):
         Charges within `apart` of a point are left out.
         """
 
+    @abstractmethod
+    def smooth_at(self, rows: Any, gradient: bool) -> Array:
+        """Return the long range at the charges `rows`, (m, 1), or it and its gradient, (m, 4)."""
+
+    def sums_at(self, rows: Any, gradient: bool) -> Array:
+        """Return potentials (m, 1), or with gradients (m, 4), at the charges `rows`, a slice or numbers of all ranks'.
+
+        Every pair is summed once, in the precision that `tol` asks for, and by every rank that calls.
+        """
+        scene = self.scene()
+        listed = None if self.particles is None else listed_pairs(self.particles)
+        left_out = None if listed is None else pair_terms(listed, scene.charges, self.kernel, 4 if gradient else 1)
+        found = pairs_at_charges(
+            scene.positions,
+            scene.charges,
+            self.split,
+            self.tol,
+            lattice=scene.cell,
+            gradient=gradient,
+            left_out=left_out,
+        )
+        return found[rows] + self.smooth_at(rows, gradient)
+
+    def places_of(self, rows: Array) -> Array:
+        """Return the positions (s, 3) of the particles `rows`, as they were given: images of a slab are elsewhere."""
+        if self.particles is None or self.particles.cell is None:
+            return super().places_of(rows)
+        return namespace(rows).ascontiguousarray(self.particles.positions[rows])
+
+    def unit(self) -> tuple[float, float]:
+        """Return the potential and the field of a charge at about the distance where the ranges part."""
+        charges = self.scene().charges
+        size = float(namespace(charges).abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
+        return size, size * self.split.alpha
+
     def at_particles(self, gradient: bool) -> Array:
         """Return potentials (n, 1), or with gradients (n, 4), at this rank's particles: of all others that count.
 
@@ -57,8 +95,7 @@ class Interacting(Measured):
         -------
         (n, 1) or (n, 4) float64, e/angstrom and e/angstrom^2
         """
-        positions, _ = self._own_arrays()
-        found = self.evaluate(positions, gradient)
+        found = self.sums_at(self._own, gradient)
         if self.particles is None or self.particles.exclusions is None:
             return found
         return apply_exclusions(found, self.particles, self.kernel, self.evaluate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.special import jv
@@ -437,12 +438,6 @@ class PeriodicPotential(Interacting):
         """Return the pairs that a point of Ewald's sum takes."""
         return EWALD_PAIRS * self.particles.n
 
-    def unit(self) -> tuple[float, float]:
-        """Return the potential and the field of a charge at about the distance where the ranges part."""
-        charges = self.particles.charges
-        size = float(self._xp.abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
-        return size, size * self.alpha
-
     def evaluate(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3).
 
@@ -454,11 +449,20 @@ class PeriodicPotential(Interacting):
             raise DeviceMismatchError("points and the particles lie on different devices; move one of them first")
         if (fit := self._fit(points)) is not self:
             return fit.evaluate(points, gradient, apart)
-        out = xp.empty((len(points), 4 if gradient else 1))
+        return self._summed(points, gradient, apart)
+
+    def smooth_at(self, rows: Any, gradient: bool) -> Array:
+        """Return the long range at the charges `rows`, (m, 1), or it and its gradient, (m, 4)."""
+        return self._summed(self.particles.positions[rows], gradient, COINCIDENT, pairs=False)
+
+    def _summed(self, points: Array, gradient: bool, apart: float, pairs: bool = True) -> Array:
+        out = self._xp.empty((len(points), 4 if gradient else 1))
         for start in range(0, len(points), CHUNK):
-            self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK], apart)
+            self._evaluate_chunk(points[start : start + CHUNK], out[start : start + CHUNK], apart, pairs)
         if apart > COINCIDENT:
-            self._leave_out(out, points, apart)
+            p = self.particles
+            rows, near = near_long_range(points, p.positions, p.charges, p.cell, self.split.gaussians, apart)
+            out[rows] -= near[:, : out.shape[1]]
         if self._slab is not None:
             self._slab.add_to(out, points)
         return out
@@ -476,19 +480,15 @@ class PeriodicPotential(Interacting):
             self._taller = taller
         return self._taller
 
-    def _leave_out(self, out: Array, points: Array, apart: float) -> None:
-        """Take the long range of charges within `apart` out of sums that lack their short range."""
-        p = self.particles
-        rows, near = near_long_range(points, p.positions, p.charges, p.cell, self.split.gaussians, apart)
-        out[rows] -= near[:, : out.shape[1]]
-
-    def _evaluate_chunk(self, points: ArrayLike, out: Array, apart: float) -> None:
+    def _evaluate_chunk(self, points: ArrayLike, out: Array, apart: float, pairs: bool) -> None:
         fractions, places = wrapped(points, self._cell)
         fractions = self._xp.ascontiguousarray(fractions)
         self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
         if out.shape[1] == 4:
             out[:, 1:] = out[:, 1:] @ self._inverse.T
         out[:, 0] += self.background
+        if not pairs:
+            return
         low, high = (to_host(side) for side in (places.min(axis=0), places.max(axis=0)))
         box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
         n1, n2, n3 = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int).tolist()

@@ -41,8 +41,7 @@ def periodic_stress(phi: PeriodicPotential) -> np.ndarray:
 
     Notes
     -----
-    Not collective. The pairs within the cutoff are visited on one core; memory is that of the neighbors of 256
-    particles.
+    Not collective. The pairs are summed in float64, each once.
 
     References
     ----------

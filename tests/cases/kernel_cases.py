@@ -15,6 +15,7 @@ import grid_cases
 import learned_cases
 import numpy as np
 import operator_cases
+import pair_cases
 import pairwise_cases
 import spherical_cases
 import stencil_cases
@@ -362,6 +363,7 @@ _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
+_BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)
 _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from sci.backend import namespace, to_host
-from sci.potentials.ewald import short_slope
 from sci.potentials.forcefield.corrections import CLOSE, close_pairs_of, listed_pairs, pair_virial
+from sci.potentials.pairs.kernel import PairKernel
+from sci.potentials.pairs.pair_sum import pair_sums
 from sci.potentials.particles import Particles
-from sci.potentials.radial.kernels import GaussianSum, RadialKernel
+from sci.potentials.radial.kernels import RadialKernel
+from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["exclusion_strain", "strain_derivative"]
-
-BLOCK = 256
-"""Particles whose neighbors are looked for at once."""
 
 
 def strain_derivative(phi: Any) -> np.ndarray:
     """Return dE / d strain of the sum over three periods of a `PeriodicPotential`, (3, 3), at fixed fractions."""
     listed = listed_pairs(phi.particles)
     close = close_pairs_of(phi.particles, listed) is not None
-    # Coincident particles count as one that does not act on itself.
-    short = _short_range(phi, CLOSE if close else 1e-8 * max(1.0, phi.split.cutoff))
+    short = _short_range(phi, CLOSE if close else COINCIDENT)
     background = 0.5 * phi.particles.total_charge * phi.background
-    left_out = exclusion_strain(phi.particles, phi.kernel, phi.split.gaussians)
+    left_out = exclusion_strain(phi.particles, phi.kernel)
     found: np.ndarray = _long_range(phi) + short + left_out - background * np.eye(3)
     return found
 
 
-def exclusion_strain(particles: Particles, kernel: RadialKernel, smooth: GaussianSum | None) -> np.ndarray:
+def exclusion_strain(particles: Particles, kernel: RadialKernel) -> np.ndarray:
     """Return the contribution of exclusions to dE / d strain, (3, 3).
 
-    Pairs nearer than `CLOSE`, if one of them is listed, are taken as missing in the sum, but for their part `smooth`.
+    Pairs nearer than `CLOSE`, if one of them is listed, are taken as missing in the sum.
     """
     listed = listed_pairs(particles)
     if listed is None:
@@ -47,10 +43,6 @@ def exclusion_strain(particles: Particles, kernel: RadialKernel, smooth: Gaussia
         xp = namespace(charges)
         r = xp.where(close.scales > 0, close.distances, 1.0)
         factor = -close.scales * xp.exp(-kernel.kappa * r) * (1 / r + kernel.kappa) / (r * r)
-        if smooth is not None:
-            r2 = close.distances**2
-            for t, w in zip(smooth.exponents.tolist(), smooth.weights.tolist()):
-                factor += 2 * w * t * t * xp.exp(-t * t * r2)
         total += pair_virial(close, charges, factor)
         listed = listed.where(listed.distances >= CLOSE)
     r = listed.distances
@@ -77,38 +69,8 @@ def _long_range(phi: Any) -> np.ndarray:
     return found
 
 
-def _short_range(phi: Any, least: float) -> np.ndarray:
-    """Return the sum over pairs of the cell with all others within the cutoff and not nearer than `least`."""
-    total = np.zeros((3, 3))
-    for left, vectors, right in _pairs(phi, least):
-        r = np.sqrt((vectors**2).sum(axis=1))
-        slope = short_slope(r, phi.alpha, phi.kernel.kappa)
-        total += np.einsum("n,na,nb->ab", 0.5 * left * right * slope / r, vectors, vectors)
-    return total
-
-
-def _pairs(phi: Any, least: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield charges of particles of the cell, vectors to others within the cutoff, and their charges, in blocks."""
-    cell, charges = to_host(phi.particles.cell), to_host(phi.particles.charges)
-    inverse, cutoff = np.linalg.inv(cell), phi.split.cutoff
-    fractions = to_host(phi.particles.positions) @ inverse
-    fractions -= np.floor(fractions)
-    margin = cutoff * np.linalg.norm(inverse, axis=0)  # in fractions: the cutoff over the heights of the cell
-    shells = np.ceil(margin).astype(int)
-    places, owners = [], []
-    for shift in np.ndindex(*(2 * shells + 1)):
-        moved = fractions + (np.array(shift) - shells)
-        near = np.flatnonzero(((moved >= -margin) & (moved <= 1 + margin)).all(axis=1))
-        places.append(moved[near] @ cell)
-        owners.append(near)
-    others, numbers = np.concatenate(places), np.concatenate(owners)
-    tree, home = cKDTree(others), fractions @ cell
-    for start in range(0, len(home), BLOCK):
-        block = home[start : start + BLOCK]
-        found = tree.query_ball_point(block, cutoff)
-        left = np.repeat(np.arange(len(block)), [len(f) for f in found])
-        right = np.concatenate([np.asarray(f, dtype=np.int64) for f in found])
-        vectors = others[right] - block[left]
-        apart = (vectors**2).sum(axis=1) > least**2  # a particle is among its own neighbors
-        left, right = left[apart], right[apart]
-        yield charges[start + left], vectors[apart], charges[numbers[right]]
+def _short_range(phi: Any, apart: float) -> np.ndarray:
+    """Return the sum over pairs of the cell with all others within the cutoff; nearer than `apart`, their -L alone."""
+    particles, kernel = phi.particles, PairKernel.of(phi.split)
+    found = pair_sums(particles.positions, particles.charges, kernel, lattice=to_host(particles.cell), apart=apart)
+    return np.zeros((3, 3)) if found.virial is None else -found.virial

@@ -50,6 +50,15 @@ class Measured(ABC):
     def evaluate(self, points: ArrayLike, gradient: bool) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), at `points` (m, 3)."""
 
+    def sums_at(self, rows: Array, gradient: bool) -> Array:
+        """Return potentials (s, 1), or with gradients (s, 4), that energy and forces at the particles `rows` are of."""
+        return self.evaluate(self.places_of(rows), gradient)
+
+    def places_of(self, rows: Array) -> Array:
+        """Return the positions (s, 3) of the particles `rows`."""
+        positions = self.scene().positions
+        return namespace(positions).ascontiguousarray(positions[rows])
+
     @abstractmethod
     def exact(self, points: ArrayLike, gradient: bool) -> Array:
         """Return the same without the approximations of this potential."""
@@ -149,7 +158,8 @@ def measure(phi: Measured, quantity: str, pairs: int = PAIRS, values: int = VALU
     scene, least = phi.scene(), _least(phi, gradient)
     groups, at_places, places = {}, {}, 0
     if len(scene.charges):  # first, for what these values need serves those of all other places
-        rows, weights, _, found, exact = _at_particles(phi, gradient, min(at_particles, max(count // 4, 1)))
+        rows, weights, _, here = _particles(phi, min(at_particles, max(count // 4, 1)))
+        found, exact = phi.evaluate(here, gradient), phi.exact(here, gradient)
         floor = max(least, field_floor(scene.charges, _typical_distance(scene))) if gradient else least
         at_places["particles"] = compare((found - exact)[:, columns], exact[:, columns], weights, floor)
         places += len(rows)
@@ -167,20 +177,20 @@ def _least(phi: Measured, gradient: bool) -> float:
     return phi.unit()[int(gradient)] * max(LEAST_VALUE, ROUNDING / phi.tol)
 
 
-def _at_particles(phi: Measured, gradient: bool, count: int) -> tuple[Array, np.ndarray, np.ndarray, Array, Array]:
-    """Return chosen particles, their weights and clusters, and found and exact values there."""
+def _particles(phi: Measured, count: int) -> tuple[Array, np.ndarray, np.ndarray, Array]:
+    """Return chosen particles, their weights and clusters, and their places."""
     scene = phi.scene()
-    xp = namespace(scene.positions)
     chosen, weights, clusters = particle_sample(scene.positions, scene.charges, count)
-    rows = to_device(chosen, xp)
-    here = xp.ascontiguousarray(scene.positions[rows])
-    return rows, weights, clusters, phi.evaluate(here, gradient), phi.exact(here, gradient)
+    rows = to_device(chosen, namespace(scene.positions))
+    return rows, weights, clusters, phi.places_of(rows)
 
 
 def measure_at_particles(phi: Measured, quantities: Sequence[str], count: int) -> dict[str, MeasuredError]:
     """Return the errors of "energy", "forces" or both, from one comparison at `count` particles at most."""
     scene, errors = phi.scene(), {}
-    rows, weights, clusters, found, exact = _at_particles(phi, "forces" in quantities, count)
+    gradient = "forces" in quantities
+    rows, weights, clusters, here = _particles(phi, count)
+    found, exact = phi.sums_at(rows, gradient), phi.exact(here, gradient)
     found, exact = phi.without_exclusions(rows, found, exact)  # errors are relative to what is left
     floor = max(_least(phi, True), field_floor(scene.charges, _typical_distance(scene), True))
     for quantity in quantities:

@@ -6,15 +6,32 @@ error of forces that it can bear.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.backend import Array, is_device_array, namespace, to_device, to_host
+from sci.kernels import Kernel, get_kernel, host_threads, launch, use_compiled
+from sci.potentials.pairs.cell import Frame
+from sci.potentials.pairs.chunks import SOURCE, Chunks, scatter_chunks, tiles_of
 from sci.potentials.pairs.kernel import PairKernel
 from sci.potentials.pairs.reference import reference_sums
+from sci.potentials.particles import without_overflow
+from sci.potentials.radial.split import COINCIDENT
 
-__all__ = ["PairSums", "pair_sums"]
+__all__ = ["PairSums", "launched_sums", "pair_sums", "sums_within"]
+
+DEGREES = {
+    ("float32", False): (10, 12, 14, 16),
+    ("float64", False): (14, 18, 24, 32),
+    ("float64", True): (16, 32),
+}
+"""Degrees of polynomials that the kernels are compiled for, by dtype and whether the pairs are screened."""
+ROUNDING = {True: 0.5 * 2.0**-24, False: 2.0 * 2.0**-24}
+"""Error of a distance in float32 over the extent of the two boxes, with that of the sums; more without forces."""
+LEAST_TOL, SHARE = 4e-6, 0.3
+"""Tolerance from which float32 is tried, and the part of a tolerance that its error may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +42,20 @@ class PairSums:
     ----------
     potentials : (n,) float64
         sum_j q_j S(r_ij) over all others and, in a cell, over all images but the charge itself, e/angstrom.
+    fields : (n, 3) float64 or None
+        Of all others at the charges, e/angstrom^2.
     forces : (n, 3) float64 or None
-        On the charges, e^2/angstrom^2.
+        q times the field, e^2/angstrom^2.
     virial : (3, 3) float64 or None
         Sum over pairs of f_ij (x) (x_i - x_j), e^2/angstrom, on the host: minus the derivative of the energy by strain.
     energy : float
         1/2 sum_i q_i potential_i, e^2/angstrom.
     rounding : float
-        Root mean square error of a force that float32 made, estimated; of q times the potential, without forces.
-        0 for float64.
+        Root mean square error of a force that float32 made, estimated, e^2/angstrom^2; 0 for float64.
     """
 
     potentials: Array
+    fields: Array | None
     forces: Array | None
     virial: np.ndarray | None
     energy: float
@@ -54,14 +73,14 @@ def pair_sums(
     lattice: np.ndarray | None = None,
     forces: bool = True,
     rounding: float = 0.0,
+    apart: float = COINCIDENT,
 ) -> PairSums:
     """Sum S over all pairs of charges within the cutoff.
 
     Parameters
     ----------
     positions, charges : (n, 3), (n,) float64
-        Anywhere, angstrom and e. Two charges closer than 1e-8 angstrom count as one place: S is then -B(0), and their
-        force zero.
+        Anywhere, angstrom and e.
     kernel : PairKernel
     lattice : (3, 3) float64, optional
         The periods as rows, on the host; any cell, however small beside the cutoff. None for an isolated system.
@@ -69,7 +88,10 @@ def pair_sums(
         Whether forces and virial are wanted.
     rounding : float
         Root mean square error of a force, e^2/angstrom^2, that may come from float32: pairs are summed in it where the
-        estimate stays below, and in float64 else. Infinity asks for float32 whatever the error.
+        estimate stays below, and in float64 else. Infinity asks for float32 wherever its sums are numbers.
+    apart : float
+        Distance in angstrom of pairs that do not count: S is then -B, which takes their part of the long range off
+        too. Charges at one place do not count in any case.
 
     Returns
     -------
@@ -79,9 +101,128 @@ def pair_sums(
     -----
     Not collective. Potentials do not hold -q_i B(0), what a charge does to itself through a long range.
     """
-    xp = namespace(positions, charges)
-    found = reference_sums(positions, charges, kernel, lattice, forces)
-    potentials, gradient, virial = found
-    energy = 0.5 * float((charges * potentials).sum())
-    forced = None if gradient is None else xp.ascontiguousarray(-charges[:, None] * gradient)
-    return PairSums(potentials, forced, virial, energy, 0.0)
+    xp, n = namespace(positions, charges), len(charges)
+    scale = float(xp.abs(charges).max()) if n else 0.0
+    if scale == 0.0:
+        none = xp.zeros((n, 3)) if forces else None
+        return PairSums(xp.zeros(n), none, none, np.zeros((3, 3)) if forces else None, 0.0, 0.0)
+    frame = Frame.of(positions, kernel.cutoff, lattice)
+    unit = charges / scale
+    if rounding > 0 and apart == COINCIDENT and compiled_for(kernel, np.dtype(np.float32), forces):
+        found = _summed(frame, unit, kernel, np.dtype(np.float32), forces, scale, apart)
+        if found.rounding <= rounding and math.isfinite(found.rounding):
+            return found
+    return _summed(frame, unit, kernel, np.dtype(np.float64), forces, scale, apart)
+
+
+def sums_within(
+    positions: Array,
+    charges: Array,
+    kernel: PairKernel,
+    tol: float,
+    *,
+    lattice: np.ndarray | None = None,
+    forces: bool = True,
+    left_out: Array | None = None,
+) -> PairSums:
+    """Sum pairs in float32 where its error is small beside a relative tolerance, in float64 else.
+
+    Parameters
+    ----------
+    positions, charges, kernel, lattice, forces
+        As `pair_sums` takes them.
+    tol : float
+        Relative L2 error of forces, or of q times the potential without them. The estimate of rounding, which is
+        two to five times too large, may take 0.3 of it, of what the pairs alone add up to.
+
+    left_out : (n, 1) or (n, 4) float64, optional
+        Potentials, or potentials and gradients, of pairs that are going to be added with a minus: the error is small
+        beside what they leave.
+
+    Returns
+    -------
+    PairSums
+        The same on all ranks that hold the same charges.
+    """
+    if tol >= LEAST_TOL:
+        found = pair_sums(positions, charges, kernel, lattice=lattice, forces=forces, rounding=math.inf)
+        values = charges * found.potentials if found.forces is None else found.forces
+        if left_out is not None:
+            values = (
+                values + charges * left_out[:, 0]
+                if found.forces is None
+                else values - charges[:, None] * left_out[:, 1:]
+            )
+        size = math.sqrt(float((values * values).sum()) / max(len(charges), 1))
+        if found.rounding <= SHARE * tol * size:
+            return found
+    return pair_sums(positions, charges, kernel, lattice=lattice, forces=forces)
+
+
+def compiled_for(kernel: PairKernel, dtype: np.dtype, forces: bool) -> Kernel | None:
+    """Return the instance for a kernel of pairs, or None if its degree or screening has none."""
+    screened = kernel.kappa > 0
+    for degree in DEGREES.get((dtype.name, screened), ()):
+        if degree >= len(kernel.b) - 1:
+            return get_kernel(SOURCE, "pairs", dtype, degree, screened, forces)
+    return None
+
+
+def _summed(
+    frame: Frame, charges: Array, kernel: PairKernel, dtype: np.dtype, forces: bool, scale: float, apart: float
+) -> PairSums:
+    """Sum pairs in one precision; charges are in units of `scale`."""
+    instance = compiled_for(kernel, dtype, forces)
+    if instance is None or not use_compiled(instance, charges):
+        sums, extra = reference_sums(frame, charges, kernel, forces, apart)
+    else:
+        sums, extra = launched_sums(instance, Chunks.of(frame, charges, dtype), kernel, apart)
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        return _in_units(sums, extra, frame, charges, scale, kernel.cutoff, forces)
+
+
+def _in_units(
+    sums: Array, extra: np.ndarray, frame: Frame, charges: Array, scale: float, cutoff: float, forces: bool
+) -> PairSums:
+    """Turn sums in units of the largest charge and the cutoff into those of the caller."""
+    field = scale / cutoff
+    turn, potentials = frame.turn, field * sums[:, 3]
+    squares = float(extra[9]) / len(charges)  # zero in float64; no number where float32 cannot tell two charges apart
+    error = 0.0 if squares == 0.0 else ROUNDING[forces] * math.sqrt(2 * squares) * field**2 if squares > 0 else math.nan
+    energy = 0.5 * scale * float((charges * potentials).sum())
+    if not forces:
+        return PairSums(potentials, None, None, None, energy, error)
+    virial = to_host((charges[:, None] * sums[:, :3]).T @ frame.positions) + extra[:9].reshape(3, 3)
+    virial = scale * (field * (turn.T @ virial @ turn))
+    fields = field / cutoff * (sums[:, :3] @ to_device(turn, namespace(charges)))
+    found = scale * (charges[:, None] * fields)
+    if error == 0.0:  # float32 tells by its error
+        without_overflow(found, "forces of pairs")
+    return PairSums(potentials, fields, found, virial, energy, error)
+
+
+def launched_sums(
+    instance: Kernel, chunks: Chunks, kernel: PairKernel, apart: float = COINCIDENT
+) -> tuple[Array, np.ndarray]:
+    """Return (ex, ey, ez, potential) of each charge, (n, 4), and what virial and error need, (10,), by the kernel."""
+    xp, dtype = namespace(chunks.data), chunks.data.dtype
+    count, _, width = chunks.data.shape
+    tiles, spans = tiles_of(chunks)
+    degree = int(instance.arguments[1])
+    polynomials = np.zeros((2, degree + 1))
+    polynomials[0, : len(kernel.b)] = kernel.b * kernel.cutoff
+    polynomials[1, : len(kernel.g)] = kernel.g * kernel.cutoff**3
+    own, other = xp.zeros((count, 4, width)), xp.zeros((count, 4, width), dtype=dtype)
+    sums = xp.zeros((max(count, len(tiles)), 10))
+    arrays = (chunks.data, chunks.clusters, chunks.centers, chunks.halves, chunks.column_start, chunks.column)
+    small = (to_device(v, xp) for v in (tiles, chunks.shape, chunks.cell, polynomials.astype(dtype)))
+    inputs = (*arrays, chunks.first_key, chunks.last_key, *small, own, other, sums, count, len(tiles))
+    noise = float(np.abs(polynomials[int(instance.arguments[3] == "true")]).sum()) ** 2
+    last = (kernel.kappa * kernel.cutoff, (apart / kernel.cutoff) ** 2, noise)
+    if is_device_array(chunks.data):  # a block a chunk
+        launch(instance, max(count, len(tiles)), *inputs, 0, *last)
+    else:  # a block a tile; on one thread they run in the order of colors in any case
+        for start, stop in spans if host_threads() > 1 else [(0, len(tiles))]:
+            launch(instance, stop - start, *inputs, start, *last)
+    result = scatter_chunks(own, other, chunks.members, len(chunks.frame.positions))
+    return result, to_host(sums.sum(axis=0))

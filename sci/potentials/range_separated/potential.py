@@ -138,6 +138,8 @@ class RangeSeparatedPotential(Interacting):
         with agreed(comm, "RangeSeparatedPotential"):
             positions, charges = own_arrays(particles)
             sources = allgather_rows(positions, comm), allgather_rows(charges, comm)
+            first = int(allgather_rows(np.array([len(charges)]), comm)[: rank_of(comm)].sum())
+            self._own = slice(first, first + len(charges))
             scale = charge_scale(sources[1])
             if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
                 raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
@@ -166,14 +168,13 @@ class RangeSeparatedPotential(Interacting):
         expected_targets: float,
         comm: Any,
     ) -> None:
-        for name in ("_expansion", "_self_excess", "_tensor_error", "_few", "_measured"):
+        for name in ("_expansion", "_self_excess", "_tensor_error", "_few", "_measured", "_short"):
             self.__dict__.pop(name, None)
         self.particles, self.long_range, self.split, self.tol = particles, long_range, split, tol
         self.accuracy, self.build_tol = accuracy, build_tol
         self.expected_targets, self.comm = expected_targets, comm
         self._sources = sources
         self._scene = Scene(*sources, sources[0], domain=long_range.domain)
-        self._short = ShortRange.of(*sources, split)
         self._layout = box_layout(split.alpha, long_range.domain, max(build_tol or tol, LEAST_TOL), expected_targets)
         self._built: list[MeasuredError] = []
 
@@ -230,6 +231,10 @@ class RangeSeparatedPotential(Interacting):
         return BoxExpansion.of_chebtuck(self.long_range.core, self.long_range.factors, grid, degree)
 
     @functools.cached_property
+    def _short(self) -> ShortRange:
+        return ShortRange.of(*self._sources, self.split)
+
+    @functools.cached_property
     def _coincidences(self) -> Coincidences:
         return Coincidences.of(self._sources[0])
 
@@ -270,7 +275,7 @@ class RangeSeparatedPotential(Interacting):
                 "particles are not those that the potential was built of, in the order of the ranks"
             )
         result = copy.copy(self)
-        result.particles, result.comm = particles, None
+        result.particles, result.comm, result._own = particles, None, slice(None)
         return result
 
     @property
@@ -372,12 +377,6 @@ class RangeSeparatedPotential(Interacting):
         """Return the number of charges."""
         return len(self._sources[1])
 
-    def unit(self) -> tuple[float, float]:
-        """Return the potential and the field of a charge at about the distance where the ranges part."""
-        largest = float(namespace(self._sources[1]).abs(self._sources[1]).max())
-        size = largest * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
-        return size, size * self.split.alpha
-
     def energy_sizes(self, rows: Array, exact: Array) -> Array:
         """Return |q_i| sum_j |q_j| K(r_ij), what errors of q_i phi are relative to."""
         packed, xp = self.packed(), namespace(self._sources[1])
@@ -430,7 +429,16 @@ class RangeSeparatedPotential(Interacting):
             self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK], apart)
         return out
 
-    def _evaluate_inside(self, points: ArrayLike, out: Array, apart: float) -> None:
+    def smooth_at(self, rows: Any, gradient: bool) -> Array:
+        """Return the long range at the charges `rows`, (m, 1), or it and its gradient, (m, 4)."""
+        xp = namespace(self._sources[0])
+        points = xp.ascontiguousarray(self._sources[0][rows])
+        out = xp.empty((len(points), 4 if gradient else 1))
+        for start in range(0, len(points), CHUNK):
+            self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK], COINCIDENT, pairs=False)
+        return out
+
+    def _evaluate_inside(self, points: ArrayLike, out: Array, apart: float, pairs: bool = True) -> None:
         if len(points) == 0:
             return
         tiles = Tiles.of(points, self._layout[0])
@@ -442,7 +450,8 @@ class RangeSeparatedPotential(Interacting):
         else:
             function = self.long_range
             out[:] = function.value_and_gradient(points) if out.shape[1] == 4 else function(points)[:, None]
-        self._short.add_to(out, points, tiles, apart)
+        if pairs:
+            self._short.add_to(out, points, tiles, apart)
         if apart > COINCIDENT and not self.split.all_short:
             rows, near = near_long_range(points, *self._sources, None, self.split.gaussians, apart)
             out[rows] -= near[:, : out.shape[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sci.potentials.ewald import ewald_split
 from sci.potentials.pairs.kernel import PairKernel
@@ -21,8 +22,9 @@ def test_shifts_hold_every_image_within_reach():
 def test_a_pair_is_zero_beyond_the_cutoff_and_where_it_is_masked():
     kernel = PairKernel.of(ewald_split(0.5, 1e-6))
     r2 = np.array([0.0, 1.0, 1.0, kernel.cutoff**2 * 1.01])
-    value, factor = pair_values(kernel, r2, np.array([True, True, False, True]))
-    assert value[0] == -kernel.at_zero
+    value, factor = pair_values(kernel, r2, np.array([True, True, False, True]), 1e-16)
+    assert value[0] == pytest.approx(-kernel.at_zero, rel=1e-13)
     assert value[1] > 0 < factor[1]
     assert not value[2:].any()
-    assert not factor[[0, 2, 3]].any()
+    assert not factor[[2, 3]].any()
+    assert factor[0] == pytest.approx(-np.polyval(kernel.g[::-1], -1.0), rel=1e-13)

@@ -1,0 +1,105 @@
+"""Coordinates that the sums over pairs work in: in units of the cutoff, with columns along the longest period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import rq
+
+from sci.backend import Array, namespace, to_device
+
+__all__ = ["Frame", "bounds", "reduced_periods"]
+
+FAR_GAP = 1.5
+"""Width that an empty slab is narrowed to, in cutoffs: no pair reaches across it."""
+ROUNDS = 100
+
+
+def reduced_periods(lattice: np.ndarray) -> np.ndarray:
+    """Return short periods of the same lattice, ascending: no sum or difference with the others shortens one.
+
+    Notes
+    -----
+    The greedy reduction of three vectors: the longest is replaced by its difference from the nearest combination of
+    the two others until that is no shorter.
+
+    References
+    ----------
+    I. Semaev, CaLC 2001, LNCS 2146, 181.
+    """
+    rows = np.array(lattice, dtype=float)
+    for _ in range(ROUNDS):
+        rows = rows[np.argsort(np.linalg.norm(rows, axis=1), kind="stable")]
+        rows[1] -= np.round(rows[1] @ rows[0] / (rows[0] @ rows[0])) * rows[0]
+        if rows[1] @ rows[1] < rows[0] @ rows[0]:
+            continue
+        base = rows[:2]
+        nearest = np.round(np.linalg.solve(base @ base.T, base @ rows[2]))
+        choices = [(nearest + np.array([i, j])) @ base for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        best = min((rows[2] - choice for choice in choices), key=lambda v: float(v @ v))
+        if not best @ best < rows[2] @ rows[2] * (1 - 1e-12):
+            break
+        rows[2] = best
+    return rows[np.argsort(np.linalg.norm(rows, axis=1), kind="stable")]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Charges in units of the cutoff, turned so that the longest period lies along z and the next in the yz plane.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64
+        In a cell, the images whose fractional coordinates lie in [0, 1).
+    periods : (3, 3) float64 or None
+        Rows (a1x, a1y, a1z), (0, a2y, a2z), (0, 0, a3z) with a positive diagonal.
+    turn : (3, 3) float64
+        Vectors of the caller are vectors of the frame times it.
+    """
+
+    positions: Array
+    periods: np.ndarray | None
+    turn: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Frame({len(self.positions)} charges, {'isolated' if self.periods is None else 'periodic'})"
+
+    @classmethod
+    def of(cls, positions: Array, cutoff: float, lattice: np.ndarray | None) -> Frame:
+        """Return the frame of `positions` (n, 3) and a lattice with the periods as rows."""
+        xp = namespace(positions)
+        if lattice is None:
+            low, high = bounds(positions)
+            return cls((positions - to_device(0.5 * low + 0.5 * high, xp)) / cutoff, None, np.eye(3))
+        reduced = reduced_periods(lattice)
+        periods, turn = rq(reduced)
+        signs = np.where(np.diag(periods) < 0, -1.0, 1.0)
+        periods, turn = np.triu(periods * signs) / cutoff, turn * signs[:, None]
+        fractions = positions @ to_device(np.linalg.inv(reduced), xp)
+        fractions = fractions - xp.floor(fractions)
+        fractions = xp.where(fractions >= 1.0, 0.0, fractions)
+        return cls(fractions @ to_device(periods, xp), periods, turn)
+
+    def closed(self) -> Frame:
+        """Return the frame with empty slabs between isolated charges narrowed: what lies beyond moves as a whole."""
+        if self.periods is not None:
+            return self
+        xp = namespace(self.positions)
+        moved = xp.array(self.positions)
+        for axis in range(3):
+            order = xp.argsort(moved[:, axis])
+            line = moved[order, axis]
+            gaps = line[1:] - line[:-1]
+            line[1:] -= xp.cumsum(xp.where(gaps > FAR_GAP, gaps - FAR_GAP, 0.0))
+            moved[order, axis] = line
+        return Frame(moved, None, self.turn)
+
+
+def bounds(positions: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the box of positions (n, 3), on the host."""
+    columns = [positions[:, a] for a in range(3)]  # a reduction over columns is many times faster than over rows
+    low, high = (
+        np.array([float(c) for c in found]) for found in ((v.min() for v in columns), (v.max() for v in columns))
+    )
+    return low, high
