@@ -3,6 +3,7 @@
     python benchmarks/potential.py MOLECULE.pqr [--tol 1e-7] [--grid 256] [--repeats 2] [--json FILE]
     python benchmarks/potential.py --calibrate
     python benchmarks/potential.py [MOLECULE.pqr] --short [--repeats 5]
+    python benchmarks/potential.py --launches
 
 Without MOLECULE it takes structures/1kx5.pqr in the folder that SCI_TEST_DATA names. The peer is fmm3dpy (extra
 `peers`) from its PyPI wheel, which holds no vector instructions: a build for the machine is about twice as fast, and
@@ -11,6 +12,7 @@ own on one thread; seconds are CPU seconds of that process, the least of the rep
 direct sums at 2,000 of the targets; memory is the peak of the process. The peer's eps is the largest of a list whose
 measured error is at most ours or, where none is, the smallest. `--short` times the short range of a 128^3 grid about
 the 16,000 charges nearest to the middle: pair by pair, and by Gaussians on bricks in float64 and in float32.
+`--launches` counts what builds and evaluations ask of a device, on the stand-in for CuPy of the tests: no GPU runs.
 """
 
 from __future__ import annotations
@@ -228,6 +230,46 @@ def short_ranges(path: str, repeats: int, charges: int = 16_000, n: int = 128) -
         )
 
 
+def launches() -> None:
+    """Print launches, copies and waits of builds and evaluations."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "cases"))
+    import fake_cupy
+    import numpy as np
+
+    sys.modules["cupy"] = cupy = fake_cupy.make()
+    from sci.potentials import Particles, PeriodicPotential, RangeSeparatedPotential
+
+    print(f"{'':<34}{'launches':>9}{'copies':>8}{'waits':>7}")
+    for n, tol in ((1000, 1e-6), (8000, 1e-6)):
+        rng, side = np.random.default_rng(0), (n / 0.02) ** (1 / 3)
+        y, q, x = (
+            cupy.asarray(a) for a in (side * rng.random((n, 3)), rng.normal(size=n), side * rng.random((2000, 3)))
+        )
+        for cls, cell in ((RangeSeparatedPotential, None), (PeriodicPotential, cupy.asarray(side * np.eye(3)))):
+            particles, name = Particles(y, q, cell=cell), "isolated" if cell is None else "periodic"
+            made = {}
+
+            def build(cls=cls, particles=particles, made=made, tol=tol) -> None:
+                made["phi"] = cls(particles, tol)
+
+            actions = {
+                "build": build,
+                "first values": lambda made=made, x=x: made["phi"](x),
+                "values": lambda made=made, x=x: made["phi"](x),
+                "field": lambda made=made, x=x: made["phi"].field(x),
+                "first forces": lambda made=made: made["phi"].forces(),
+                "forces": lambda made=made: made["phi"].forces(),
+                "energy and forces": lambda made=made: made["phi"].energy_and_forces(),
+            }
+            for action, run in actions.items():
+                with fake_cupy.counting() as work:
+                    run()
+                found = "".join(
+                    f"{work[kind]:>{width}}" for kind, width in (("launches", 9), ("copies", 8), ("waits", 7))
+                )
+                print(f"{name}, {n} charges, {action}".ljust(34), found, flush=True)
+
+
 def main() -> int:
     """Run the cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -238,8 +280,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--launches", action="store_true")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.launches:
+        launches()
+        return 0
     if options.calibrate:
         calibrate()
         return 0

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.special import ive
 
-from sci.backend import Array, Device, as_finite, namespace, namespace_of
+from sci.backend import Array, Device, as_finite, is_device_array, namespace, namespace_of
 from sci.errors import InvalidValueError, ShapeError
+from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = [
     "Interval",
@@ -248,6 +249,11 @@ def vandermonde(x: Array, degree: int, domain: Interval = (-1.0, 1.0)) -> Array:
     xp = namespace(points)
     u = to_unit(points, as_interval(domain))
     table = xp.empty((degree + 1, len(points)), dtype=points.dtype)
+    if is_device_array(u):
+        kernel = get_kernel("particles/places.cu", "chebyshev_table", points.dtype)
+        if use_compiled(kernel, u):  # instead of three launches a degree
+            launch(kernel, -(-len(u) // block_size(u)), xp.ascontiguousarray(u), table, len(u), degree + 1)
+            return table.T
     table[0] = 1.0
     if degree > 0:
         table[1] = u

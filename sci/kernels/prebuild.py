@@ -38,7 +38,7 @@ _SMALLER_SOURCES = {
     "x86-64-v3": ("*",),
     "x86-64-v4": ("attention/*", "nn/fno_block.cu", "nn/fourier.cu", "grid/cycle*.cu", "linalg/*"),
 }
-_OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu")
+_OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu", "places.cu")
 _LEFT_TO_LOWER: dict[str, tuple[str, ...]] = {}
 """Sources that run no faster at a level than at the one below, from which they are taken."""
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")

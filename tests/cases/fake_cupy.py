@@ -2,12 +2,18 @@
 
 Device launches really run: `RawModule` compiles the kernel's source for the host with the block size of a device.
 What CuPy lacks raises here too (`_LACKING`, and `repeat` by an array).
+
+`work` counts what a program asks of the device: launches, each array call that computes and each kernel (a call of
+which CuPy makes several kernels counts once); copies from the host; and waits, where the host needs numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+from collections import Counter
+from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -31,6 +37,37 @@ _LACKING = (
 )
 
 
+work: Counter[str] = Counter()
+"""What was asked of the device: "launches", "copies" and "waits"."""
+
+_WITHOUT_WORK = ("empty", "empty_like", "result_type", "may_share_memory", "iscomplexobj")
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """Count the work of a block."""
+    work.clear()
+    yield work
+
+
+def _computes(arguments: Any, results: Any) -> bool:
+    """Tell whether a call made an array, and no view of one that it was given."""
+    made = [
+        r for r in (results if isinstance(results, tuple) else (results,)) if isinstance(r, np.ndarray | np.generic)
+    ]
+    given = [a for a in arguments if isinstance(a, np.ndarray)]
+    views = (isinstance(m, np.ndarray) and any(np.may_share_memory(m, g) for g in given) for m in made)
+    return bool(made) and not all(views)
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            yield from _flat(value)
+        else:
+            yield value
+
+
 class ndarray:
     """A device array; its numbers live in a hidden host array."""
 
@@ -52,9 +89,12 @@ class ndarray:
         return _lift(getattr(self._hidden, name))
 
     def __getitem__(self, key: Any) -> ndarray:
+        basic = not any(isinstance(k, (ndarray, list)) for k in (key if isinstance(key, tuple) else (key,)))
+        work["launches"] += not basic
         return ndarray(self._hidden[_inside(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        work["launches"] += 1
         self._hidden[_inside(key)] = _inside(value)
 
     def __len__(self) -> int:
@@ -64,6 +104,7 @@ class ndarray:
         return (ndarray(row) for row in self._hidden)
 
     def get(self, out: np.ndarray | None = None) -> np.ndarray:
+        work["waits"] += 1
         if out is None:
             return self._hidden.copy()
         assert (out.shape, out.dtype) == (self._hidden.shape, self._hidden.dtype)
@@ -73,6 +114,7 @@ class ndarray:
 
 def _operator(name: str) -> Any:
     def apply(self: ndarray, *others: Any) -> Any:
+        work["launches"] += 1
         return _lift(getattr(self._hidden, name)(*_inside(others)))
 
     return apply
@@ -80,6 +122,7 @@ def _operator(name: str) -> Any:
 
 def _in_place(name: str) -> Any:
     def apply(self: ndarray, other: Any) -> ndarray:
+        work["launches"] += 1
         getattr(self._hidden, name)(_inside(other))
         return self
 
@@ -87,7 +130,11 @@ def _in_place(name: str) -> Any:
 
 
 def _number(name: str) -> Any:
-    return lambda self: getattr(self._hidden, name)()
+    def apply(self: ndarray) -> Any:
+        work["waits"] += 1
+        return getattr(self._hidden, name)()
+
+    return apply
 
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
@@ -122,7 +169,14 @@ def _lift(value: Any) -> Any:
         return value
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return _lift(value(*_inside(args), **{k: _inside(v) for k, v in kwargs.items()}))
+        given, named = _inside(args), {k: _inside(v) for k, v in kwargs.items()}
+        results, name = value(*given, **named), getattr(value, "__name__", "")
+        if name in ("item", "tolist"):
+            work["waits"] += 1
+        elif name not in _WITHOUT_WORK:
+            owner = getattr(value, "__self__", None)
+            work["launches"] += "out" in named or _computes(_flat((owner, *given, *named.values())), results)
+        return _lift(results)
 
     return call
 
@@ -173,6 +227,7 @@ def _function(kernel: Any) -> Any:
 
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
     assert block == (DEVICE_BLOCK,)
+    work["launches"] += 1
     values = [None, ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
     for parameter, value in zip(kernel.parameters, arguments):
         # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
@@ -187,6 +242,7 @@ def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[A
 def _asarray(value: Any, dtype: Any = None) -> ndarray:
     if isinstance(value, ndarray):
         return value if dtype in (None, value.dtype) else ndarray(value._hidden.astype(dtype))
+    work["copies"] += 1
     if isinstance(value, (tuple, list)):
         value = _inside(value)
     return ndarray(np.array(value, dtype))

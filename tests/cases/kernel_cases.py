@@ -17,6 +17,7 @@ import numpy as np
 import operator_cases
 import pair_cases
 import pairwise_cases
+import place_cases
 import spherical_cases
 import stencil_cases
 import symmetric_cases
@@ -358,6 +359,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 }
 
 _CASES.update(graph_cases.CASES)
+_CASES.update(place_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)
@@ -365,6 +367,7 @@ _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)
+_BY_DTYPE.update(place_cases.BY_DTYPE)
 _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
 _BY_DTYPE.update(symmetric_cases.BY_DTYPE)

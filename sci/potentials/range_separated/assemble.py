@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
 from sci import chebyshev
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, is_device_array, namespace, to_device
 from sci.distributed import allgather_rows, rank_of, split
 from sci.potentials.radial.kernels import GaussianSum
 from sci.progress import progress
@@ -41,6 +42,8 @@ NEGLIGIBLE = 0.01
 PRODUCT = 3e-10
 MOMENT = 6e-10
 """Seconds a moment and node of the products, and a moment of one charge; their ratio decides the boxes."""
+MOST_STACKED = 1 << 27
+"""Coefficients of the Gaussians whose products a device makes at once."""
 BOX_COUNTS = sorted({n << k for n in (1, 3) for k in range(16)} | {n << k for n in (5, 7) for k in range(2, 14)})
 """Boxes an axis that the next octaves can halve."""
 
@@ -185,25 +188,57 @@ def long_range_coefficients(
     shape = tuple(d + 1 for d in long_range_degrees(gaussians.exponents[-1], domain, eps))
     result = xp.zeros(shape)
     groups = octaves(gaussians.exponents)
-    jobs = [(o, k) for o, members in enumerate(groups) for k in members[::-1]]
     box_degree, grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, len(charges))
-    reach, done = box_reach(box_degree, eps), -1
+    reach, done, on_host = box_reach(box_degree, eps), -1, not is_device_array(result)
+    together = 1 if on_host else max(1, MOST_STACKED // max(math.prod(shape), 1))
+    jobs = [
+        (o, members[::-1][first : first + together])
+        for o, members in enumerate(groups)
+        for first in range(0, len(members), together)
+    ]
     moments = allgather_rows(box_moments(positions, charges, grid, box_degree, split(grid.counts[0], comm)), comm)
-    for octave, k in progress(jobs, "long range", show=rank_of(comm) == 0):
+    for octave, chosen in progress(jobs, "long range", show=rank_of(comm) == 0):
         if octave != done:
-            counts = box_counts(float(gaussians.exponents[groups[octave][-1]]), domain, reach, grid.counts)
+            top = float(gaussians.exponents[groups[octave][-1]])
+            counts = box_counts(top, domain, reach, grid.counts)
             moments, grid, done = merge_moments(moments, grid, counts), BoxGrid(domain, counts), octave
-            degrees = long_range_degrees(float(gaussians.exponents[groups[octave][-1]]), domain, eps)
+            degrees = long_range_degrees(top, domain, eps)
             nodes = [chebyshev.nodes(degree, side) for degree, side in zip(degrees, domain)]
             mine = _dealt(len(nodes[0]), comm)
             values = xp.zeros((mine.stop - mine.start, degrees[1] + 1, degrees[2] + 1))
-        t = float(gaussians.exponents[k])
-        a1, a2, a3 = (axis_matrix(t, nodes[a], grid.edges(a), box_degree) for a in range(3))
-        part = _along(a2, _along(a1, moments, 0, eps, mine), 1, eps)
-        values += gaussians.weights[k] * _along(a3, part, 2, eps)
-        if k == groups[octave][0]:
+        tables = [
+            [axis_matrix(float(gaussians.exponents[k]), nodes[a], grid.edges(a), box_degree) for k in chosen]
+            for a in range(3)
+        ]
+        if on_host:
+            part = _along(tables[1][0], _along(tables[0][0], moments, 0, eps, mine), 1, eps)
+            values += gaussians.weights[chosen[0]] * _along(tables[2][0], part, 2, eps)
+        else:
+            values += _stacked(tables, gaussians.weights[chosen], moments, eps, mine)
+        if chosen[-1] == groups[octave][0]:
             values = allgather_rows(values, comm)
-            for axis in range(3):
+            for axis in range(3 if on_host else 0):
                 values = chebyshev.values_to_coefficients(values, axis=axis)
-            result[tuple(slice(d + 1) for d in degrees)] += values
+            whole = result[tuple(slice(d + 1) for d in degrees)]
+            whole += values
     return result
+
+
+def _stacked(tables: list[list[np.ndarray]], weights: np.ndarray, moments: Array, eps: float, mine: slice) -> Array:
+    """Sum the coefficients of several Gaussians on a device by three stacks of products, for the rows `mine`.
+
+    The transforms to coefficients are part of the small matrices. Each product of a stack has the same shape for any
+    choice of rows, so that the result does not depend on the number of ranks.
+    """
+    xp, rows = namespace(moments), mine.stop - mine.start
+    stacks = [
+        np.stack([chebyshev.values_to_coefficients(banded(table, eps), axis=0) for table in along]) for along in tables
+    ]
+    bands = -(-rows // BAND)
+    first = np.zeros((len(weights), bands * BAND, stacks[0].shape[2]))
+    first[:, :rows] = stacks[0][:, mine]
+    last = np.ascontiguousarray((weights[:, None, None] * stacks[2]).transpose(0, 2, 1))
+    a1, a2, a3 = (to_device(v, xp) for v in (first.reshape(-1, BAND, first.shape[2]), stacks[1], last))
+    part = xp.matmul(a1, moments.reshape(len(moments), -1))
+    part = xp.matmul(a2[:, None], part.reshape(len(weights), bands * BAND, *moments.shape[1:]))
+    return xp.matmul(part, a3[:, None]).sum(axis=0)[:rows]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from sci.backend import Array, namespace
+from sci.potentials.particles import coincident_pair
 from sci.potentials.radial.split import COINCIDENT
+from sci.tensor.boxes.grid import on_device, run_places
 
 __all__ = ["Coincidences", "grid_coincidences"]
 
@@ -62,6 +65,8 @@ class Coincidences:
         About 5 ns a point: one look-up, and a search for the points that it does not exclude.
         """
         xp = namespace(points)
+        if on_device("coincidences", points):
+            return self._find_on_device(points)
         block = _BLOCK if xp is np else max(len(points), 1)
         hits = [
             xp.flatnonzero(self.table[_bins(points[start : start + block, 0], len(self.table))]) + start
@@ -71,6 +76,20 @@ class Coincidences:
         if len(candidates) == 0:
             return candidates, candidates
         return self._search(points, candidates)
+
+    def _find_on_device(self, points: Array) -> tuple[Array, Array]:
+        xp, m = namespace(points), len(points)
+        found = xp.empty(m, dtype=xp.int64)
+        arrays = (xp.ascontiguousarray(points), self.positions, self.table.view(xp.int8), self.order, self.projections)
+        numbers = (m, len(self.order), len(self.table), 1 / _BIN, COINCIDENT)
+        run_places("coincidences", m, *arrays, xp.asarray(_DIRECTION), found, *numbers)
+        hits = xp.flatnonzero(found >= 0)
+        return self._search(points, hits) if self._shared and len(hits) else (hits, found[hits])
+
+    @functools.cached_property
+    def _shared(self) -> bool:
+        """Whether a point may lie on several particles: the kernel finds one of them."""
+        return coincident_pair(self.positions, 2 * COINCIDENT) is not None
 
     def _search(self, points: Array, candidates: Array) -> tuple[Array, Array]:
         xp, n = namespace(points), len(self.order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from sci import chebyshev
@@ -17,7 +19,7 @@ from sci.potentials.range_separated.assemble import (
     octaves,
 )
 from sci.tensor.boxes.expansion import axis_coefficients
-from sci.tensor.boxes.grid import BoxGrid, local_coordinates
+from sci.tensor.boxes.grid import BoxGrid, local_coordinates, on_device, run_places
 
 __all__ = ["long_range_self_terms"]
 
@@ -64,21 +66,18 @@ def long_range_self_terms(
     6 (degree + 1) (p + 1) flops a charge and Gaussian, p the degree of the moments: a few microseconds a charge.
     """
     xp, n = namespace(positions), len(positions)
-    inside, local = local_coordinates(positions, grid)
+    places = local_coordinates(positions, grid)
     box_degree, moment_grid = moment_layout(float(gaussians.exponents[-1]), domain, eps, count)
     reach, counts = box_reach(box_degree, eps), moment_grid.counts
-    slope = to_device(chebyshev.differentiation_matrix(degree), xp)
-    tables = [chebyshev.vandermonde(x, degree) for x in local]
-    slopes = [2 * grid.geometry[3 + a] * (v[:, :-1] @ slope) for a, v in enumerate(tables)]
     expanded = [to_host(axis_coefficients(f, grid, a, degree)) for a, f in enumerate(factors)]
     hosts = [to_host(f) for f in factors]
+    products = (_DeviceProducts if on_device("self_products", positions) else _Products)(places, grid, expanded)
     result = xp.zeros((n, 4))
     for members in octaves(gaussians.exponents):
         top = float(gaussians.exponents[members[-1]])
         counts = box_counts(top, domain, reach, counts)
         source_grid, degrees = BoxGrid(domain, counts), long_range_degrees(top, domain, eps)
-        source_cells, source_local = local_coordinates(positions, source_grid)
-        sides: list[tuple[Array, Array]] = []
+        projected = []
         for a in range(3):
             nodes, edges = chebyshev.nodes(degrees[a], domain[a]), source_grid.edges(a)
             matrices = [
@@ -87,16 +86,72 @@ def long_range_self_terms(
                 )
                 for k in members
             ]
-            projected = np.stack([hosts[a][: degrees[a] + 1].T @ m for m in matrices])
-            polynomials = chebyshev.vandermonde(source_local[a], box_degree)
-            sides.append(
-                _bilinear(expanded[a], projected, inside[a], source_cells[a], tables[a], slopes[a], polynomials)
-            )
+            projected.append(np.stack([hosts[a][: degrees[a] + 1].T @ m for m in matrices]))
+        sources = local_coordinates(positions, source_grid)
+        products.add_to(result, sources, box_degree, projected, gaussians.weights[members])
+    return result
+
+
+Located: TypeAlias = tuple[Array, Array]
+"""Boxes of charges along each axis, and coordinates there: (3, n) arrays, or lists of three."""
+
+
+class _Products:
+    """The sums over the Gaussians of an octave of products of three bilinear forms.
+
+    `expanded` (boxes (degree + 1), r) and `projected` (K, r, boxes (p + 1)) are joined for each pair of a box of the
+    evaluation, of which `grid` has `places`, and a box of the moments that holds charges, in `sources`.
+    """
+
+    def __init__(self, places: Located, grid: BoxGrid, expanded: list[np.ndarray]) -> None:
+        self.places, self.expanded, degree = places, expanded, len(expanded[0]) // grid.counts[0] - 1
+        slope = to_device(chebyshev.differentiation_matrix(degree), namespace(places[1][0]))
+        self.tables = [chebyshev.vandermonde(x, degree) for x in places[1]]
+        self.slopes = [2 * grid.geometry[3 + a] * (v[:, :-1] @ slope) for a, v in enumerate(self.tables)]
+
+    def add_to(
+        self, result: Array, sources: Located, box_degree: int, projected: list[np.ndarray], weights: np.ndarray
+    ) -> None:
+        """Add value and gradient, (n, 4)."""
+        sides = []
+        for a in range(3):
+            polynomials = chebyshev.vandermonde(sources[1][a], box_degree)
+            boxes = self.places[0][a], sources[0][a]
+            sides.append(_bilinear(self.expanded[a], projected[a], *boxes, self.tables[a], self.slopes[a], polynomials))
         (x, dx), (y, dy), (z, dz) = sides
-        w = to_device(gaussians.weights[members], xp)
+        w = to_device(weights, namespace(result))
         for column, product in enumerate((x * y * z, dx * y * z, x * dy * z, x * y * dz)):
             result[:, column] += product @ w
-    return result
+
+
+class _DeviceProducts:
+    """The same by one kernel an octave."""
+
+    def __init__(self, places: Located, grid: BoxGrid, expanded: list[np.ndarray]) -> None:
+        xp = namespace(places[1])
+        self.boxes, self.expanded, degree = to_host(places[0]), expanded, len(expanded[0]) // grid.counts[0] - 1
+        slope = to_device(np.ascontiguousarray(chebyshev.differentiation_matrix(degree).T), xp)
+        self.table = chebyshev.vandermonde(places[1].reshape(-1), degree).T
+        self.slopes, self.scales = slope @ self.table[:-1], to_device(2 * grid.geometry[3:], xp)
+
+    def add_to(
+        self, result: Array, sources: Located, box_degree: int, projected: list[np.ndarray], weights: np.ndarray
+    ) -> None:
+        """Add value and gradient, (n, 4)."""
+        xp, n, terms, width = namespace(result), len(result), len(self.table), box_degree + 1
+        joins: list[np.ndarray] = []
+        pairs, source_boxes = np.empty((3, n), dtype=np.int64), to_host(sources[0])
+        for a in range(3):
+            n_source = projected[a].shape[2] // width
+            found, turns = np.unique(self.boxes[a] * n_source + source_boxes[a], return_inverse=True)
+            pairs[a] = turns.reshape(-1) + len(joins)
+            for box, source in zip(*(side.tolist() for side in np.divmod(found, n_source))):
+                left = self.expanded[a][box * terms : (box + 1) * terms]
+                joins.append(left @ projected[a][:, :, source * width : (source + 1) * width])
+        polynomials = chebyshev.vandermonde(sources[1].reshape(-1), box_degree).T
+        joined, pair, w = (to_device(v, xp) for v in (np.stack(joins), pairs.reshape(-1), weights))
+        arrays = (joined, pair, self.table, self.slopes, polynomials, self.scales, w, result)
+        run_places("self_products", n, *arrays, n, len(weights), terms, width, 3 * n)
 
 
 def _bilinear(

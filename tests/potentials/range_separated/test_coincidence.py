@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import fake_cupy
 import numpy as np
 import pytest
 
@@ -24,6 +27,22 @@ def test_only_points_on_particles_are_found(n):
     assert len(table.find(away)[0]) == 0
     assert len(table.find(points[:0])[0]) == 0
     assert f"{n} particles" in repr(table)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_device_finds_the_same(shared, monkeypatch):
+    cupy = fake_cupy.make()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    rng = np.random.default_rng(3)
+    positions = rng.random((300, 3)) * 20 - 10
+    if shared:
+        positions[200:] = positions[:100]  # as pairs that are left out may lie
+    points = np.concatenate([rng.random((500, 3)) * 20 - 10, positions[::-1], positions[50:60] + 4e-9])
+    found = Coincidences.of(cupy.asarray(positions)).find(cupy.asarray(points))
+    expected = Coincidences.of(positions).find(points)
+    pairs, wanted = (sorted(zip(a.tolist(), b.tolist())) for a, b in ([cupy.asnumpy(v) for v in found], expected))
+    assert pairs == wanted
+    assert len(pairs) == (520 if shared else 310)
 
 
 def test_planes_of_a_lattice_are_told_apart():
