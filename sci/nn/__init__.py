@@ -48,7 +48,7 @@ from sci.nn.ops.probabilities import cross_entropy, log_softmax, softmax
 from sci.nn.ops.products import einsum, linear, matmul, pointwise_conv
 from sci.nn.ops.reductions import mean, sum
 from sci.nn.ops.shaping import concatenate, crop, pad, reshape, transpose
-from sci.nn.ops.spherical_products import clebsch_gordan_product, gaunt_product
+from sci.nn.ops.spherical_products import clebsch_gordan_product, gaunt_product, scale_degrees
 from sci.nn.optim.adam import Adam, AdamW, Optimizer, clip_by_global_norm, global_norm
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView, project_radial, radial_view
 from sci.nn.optim.mfac import MFAC
@@ -214,6 +214,7 @@ __all__ = [
     "rms_norm",
     "rounded",
     "sampled_linear_network",
+    "scale_degrees",
     "scale_shift",
     "scatter_sum",
     "select",

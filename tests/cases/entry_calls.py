@@ -331,6 +331,7 @@ def _nn() -> dict[str, Call]:
         "clebsch_gordan_product": call(
             nn.clebsch_gordan_product, real(4, 2), real(4, 2), real(4), degree=1, parity="even"
         ),
+        "scale_degrees": call(nn.scale_degrees, real(4, 2), real(2)),
         "spherical_harmonics": call(nn.spherical_harmonics, real(2, 3), degree=2, solid=True),
         "step_decay": call(nn.step_decay, 3.0, 0.5),
         "sum": call(nn.sum, x, axis=0, keepdims=True),

@@ -129,6 +129,8 @@ OPS: list[tuple[str, list, dict]] = [
     ("clebsch_gordan_product", [real(3, 9, 2), real(3, 4, 2)], {"degree": 2}),
     ("clebsch_gordan_product", [real(3, 9, 2), real(9, 1), real(4)], {"degree": 2, "parity": "odd"}),
     ("clebsch_gordan_product", [real(9, 3), real(2, 9, 3), real(11, 3)], {"degree": 2}),
+    ("scale_degrees", [real(2, 3, 9, 4), real(3, 4)], {}),
+    ("scale_degrees", [real(4, 2), real(2)], {}),
     ("copy_to_ranks", [real(2, 3)], {}),
     ("sum_over_ranks", [real(2, 3)], {}),
     ("gather_tokens", [real(2, 3)], {}),

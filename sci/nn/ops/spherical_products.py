@@ -1,21 +1,26 @@
-"""Products of equivariant features as ops: Gaunt products, and those of Clebsch and Gordan with weights of paths."""
+"""Products of equivariant features as ops: Gaunt's, those of Clebsch and Gordan, and weights of degrees."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from sci.backend import Array
-from sci.errors import ShapeError
+import numpy as np
+
+from sci.backend import Array, namespace, to_device
+from sci.errors import DTypeError, ShapeError
 from sci.nn.core.op import op
 from sci.nn.ops.arithmetic import unbroadcast
 from sci.nn.ops.checks import require_single_or_double
+from sci.spherical import scale_degrees as scaled_degrees
 from sci.spherical.coupling import Parity
 from sci.spherical.gaunt import ProductMethod, product_of
+from sci.spherical.harmonics import degrees_of
 from sci.spherical.paths import product_vjp, weights_of
 from sci.spherical.sums import coupled_sum, features, require_coupled
 from sci.spherical.wigner import degree_of
 
-__all__ = ["clebsch_gordan_product", "gaunt_product"]
+__all__ = ["clebsch_gordan_product", "gaunt_product", "scale_degrees"]
 
 
 def _features(x: Array, y: Array, degree: int, name: str) -> tuple[Array, Array, tuple[int, ...], Any]:
@@ -127,3 +132,45 @@ def clebsch_gordan_product(
     out = coupled_sum(a, b, degrees, parity, "z", given).reshape(shape)
     of_weights = None if weights is None else weights.shape
     return out, (a, b, given, (x.shape, y.shape, of_weights), degrees, parity)
+
+
+def _scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
+    x, weights = residuals
+    xp, n = namespace(dout), len(weights)
+    places = to_device(np.equal.outer(np.arange(n), degrees_of(n - 1)).astype(x.dtype), xp)
+    of_channels = xp.matmul(places, (dout * x).reshape(math.prod(x.shape[:-2]), *x.shape[-2:]).sum(axis=0))
+    dweights = of_channels if weights.ndim == 2 else of_channels.sum(axis=1)
+    return scaled_degrees(dout, weights), dweights.astype(weights.dtype, copy=False)
+
+
+@op(vjp=_scale_vjp, jvp="multilinear")
+def scale_degrees(x: Array, weights: Array) -> tuple[Array, Any]:
+    """Return features times one number a degree, see `sci.spherical.scale_degrees`.
+
+    Parameters
+    ----------
+    x : (..., (L + 1)^2, channels) array
+    weights : (L + 1,) or (L + 1, channels) array
+        Of the dtype of `x`.
+
+    Returns
+    -------
+    array or variable
+        Of the shape of `x`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.nn import scale_degrees
+    >>> scale_degrees(np.ones((4, 1)), np.array([1.0, 3.0])).ravel()
+    array([1., 3., 3., 3.])
+    """
+    for array in (x, weights):
+        require_single_or_double(array, "scale_degrees")
+    if x.dtype != weights.dtype:
+        raise DTypeError(f"scale_degrees of {x.dtype} by weights of {weights.dtype}; expected one dtype")
+    return scaled_degrees(x, weights), (x, weights)

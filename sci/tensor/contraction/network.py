@@ -64,7 +64,7 @@ def contract(indices: str, left: Array, right: Array, conjugate: tuple[bool, boo
     batch, rows = a.shape[:n_batch], a.shape[n_batch : n_batch + n_rows]
     terms, columns = b.shape[n_batch : n_batch + n_summed], b.shape[n_batch + n_summed :]
     lengths = (*batch, *rows, *columns)
-    if n_summed and is_device_array(left) and left.dtype.kind == "c":
+    if n_summed and is_device_array(left) and left.dtype.kind == "c" and left.dtype == right.dtype:
         groups = _product(batch), _product(rows), _product(terms), _product(columns)
         product = _product_on_device(a, b, lengths, groups, (n_batch, n_rows, n_summed), to_out, conjugate)
         return product.transpose(to_out)

@@ -12,6 +12,7 @@ from sci.nn import (
     clebsch_gordan_product,
     directional_derivatives,
     gaunt_product,
+    scale_degrees,
     spherical_harmonics,
     sum,
     value_and_gradients,
@@ -58,7 +59,22 @@ def test_values_are_those_of_the_room_of_the_sphere():
         )
 
 
+def test_weights_of_degrees_before_and_after_a_product_are_weights_of_its_paths():
+    x, w = RNG.normal(size=(9, 2)), RNG.normal(size=3)
+    after = scale_degrees(gaunt_product(scale_degrees(x, w), x, degree=2), w)
+    paths = spherical.coupling_paths(2, 2, 2)
+    ratios = [
+        np.abs(spherical.gaunt_coefficients(*p)).max() / np.abs(spherical.clebsch_gordan(*p)).max() for p in paths
+    ]
+    weights = np.array([w[l1] * w[l3] * ratio for (l1, _, l3), ratio in zip(paths, ratios)])
+    np.testing.assert_allclose(clebsch_gordan_product(x, x, weights, degree=2), after, rtol=0, atol=1e-13)
+
+
 def test_refusals():
+    with pytest.raises(DTypeError, match="expected one dtype"):
+        scale_degrees(np.ones((4, 1)), np.ones(2, "f4"))
+    with pytest.raises(ShapeError, match=r"expected \(2,\) or \(2, 1\)"):
+        scale_degrees(np.ones((4, 1)), np.ones(3))
     with pytest.raises(ShapeError, match="no channels"):
         gaunt_product(np.ones(4), np.ones((4, 1)), degree=2)
     with pytest.raises(DTypeError, match="expected float32 or float64"):
