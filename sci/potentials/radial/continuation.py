@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ NEAR = 0.04
 SHARE, AGREEMENT = 0.25, 0.3
 """What the end of a Gaussian, and all Gaussians together, may miss, in units of what the cutoff leaves out."""
 MOST_TERMS = 64
-NODES = range(4, 48)
+_FOUND = "_continued"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ def continued(split: Split) -> Continuation | None:
         None for a split whose S ends at zero by a shift, for one whose long range is another function, and where the
         Gaussians differ from S by more than a part of what the cutoff leaves out.
     """
+    if _FOUND not in split.__dict__:  # a split serves many slabs of a grid
+        split.__dict__[_FOUND] = _continued(split)
+    found: Continuation | None = split.__dict__[_FOUND]
+    return found
+
+
+def _continued(split: Split) -> Continuation | None:
     cutoff, near = split.cutoff, NEAR * split.cutoff
     ends = float(split.kernel(np.array(cutoff))) * cutoff
     tol = ends - float(split.gaussians.of_square(np.array(cutoff**2))) * cutoff
@@ -86,14 +94,15 @@ def continued(split: Split) -> Continuation | None:
     return None
 
 
-def _candidates(split: Split, near: float, tol: float) -> list[tuple[GaussianSum, float]]:
+def _candidates(split: Split, near: float, tol: float) -> Iterable[tuple[GaussianSum, float]]:
     """Return sums that may continue the long range, and the tolerance that they are meant for."""
     exponents, kappa = split.gaussians.exponents, split.kernel.kappa
     top = math.sqrt(-math.log(0.01 * SHARE * tol)) / near
     if split.all_short:
         return [(gaussian_sum(split.kernel, 0.03 * tol, split.cutoff, top), tol)]
     if exponents[-1] < split.alpha * (1 - 1e-9):
-        return [(_remainder(split.kernel, split.alpha, top, nodes), tol) for nodes in NODES]
+        fewest = 4 - int(2 * math.log10(min(tol, 0.1)))
+        return ((_remainder(split.kernel, split.alpha, top, nodes), tol) for nodes in range(fewest, MOST_TERMS))
     if len(exponents) < 3:
         return []
     # The nodes are t = sinh(k h) / r_max, or t = exp(k h) for a screened kernel.
