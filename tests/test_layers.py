@@ -46,6 +46,7 @@ ROOMS = (
         "operators",
         "solvers",
         "sequence",
+        "atomistic",
         "applications",
     ),
     *("io", "plotting", "interop", "datasets", "cli"),

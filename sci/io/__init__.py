@@ -5,6 +5,7 @@ from sci.io.codecs.poisson import PoissonProblem, load_problem
 from sci.io.codecs.samples import Samples, load_inputs, load_samples, save_samples
 from sci.io.codecs.smoke import SmokeRun, save_smoke
 from sci.io.codecs.trajectory import TrajectoryFile, TrajectoryState, compute_trajectory, trajectory_state
+from sci.io.configurations import read_configurations, write_configurations
 from sci.io.core.datasets import read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header
@@ -69,6 +70,7 @@ __all__ = [
     "load_samples",
     "model_codec",
     "read_array",
+    "read_configurations",
     "read_crystal",
     "read_exclusions",
     "read_frames",
@@ -92,6 +94,7 @@ __all__ = [
     "save_smoke",
     "trajectory_state",
     "write_array",
+    "write_configurations",
     "write_cube",
     "write_dx",
     "write_member",

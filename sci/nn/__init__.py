@@ -7,7 +7,7 @@ that of its forward half, `gelu.forward`, which returns the value and the residu
 from sci.nn.collectives import allreduce_gradients, copy_to_ranks, gather_tokens, scatter_sum, sum_over_ranks
 from sci.nn.core.activations import collect_activations
 from sci.nn.core.derivatives import directional_derivatives
-from sci.nn.core.differentiated import input_gradient
+from sci.nn.core.differentiated import input_gradient, value_and_input_gradient
 from sci.nn.core.gradients import checkpoint, value_and_gradients
 from sci.nn.core.op import Op, op
 from sci.nn.core.tape import Tape, Variable, value_of
@@ -240,6 +240,7 @@ __all__ = [
     "transpose",
     "unflatten_tree",
     "value_and_gradients",
+    "value_and_input_gradient",
     "value_of",
     "warm_up",
     "weight_signature",

@@ -21,6 +21,7 @@ ORDER = (
     "sample_reader",
     "labelled",
     "points",
+    "configurations",
     "description",
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

@@ -10,6 +10,7 @@ from typing import Any, cast
 import h5py
 import numpy as np
 
+from sci.atomistic import AtomisticPotential
 from sci.backend import to_host
 from sci.errors import FileFormatError, InvalidValueError
 from sci.fields import TriPlane
@@ -198,6 +199,7 @@ model_codec(TriPlane, kind="triplane")
 model_codec(DeepConjugateDirection, kind="direction_network")
 model_codec(UNet, kind="unet")
 model_codec(Segmenter, kind="segmenter")
+model_codec(AtomisticPotential, kind="atomistic_potential")
 
 _SCHEMA_1: dict[str, type[Model]] = {
     "TransNormer": TransNormer,

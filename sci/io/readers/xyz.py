@@ -15,16 +15,27 @@ from sci.io.readers.frame import Frame
 from sci.io.readers.text import Atoms, number, open_lines, pick_model, read_lines, to_particles
 from sci.potentials.particles import Particles
 
-__all__ = ["read_xyz", "xyz_frames", "xyz_positions", "xyz_texts"]
+__all__ = [
+    "CHARGE_NAMES",
+    "frame_table",
+    "lattice",
+    "numbers_of",
+    "periodic_axes",
+    "read_xyz",
+    "xyz_frames",
+    "xyz_positions",
+    "xyz_properties",
+    "xyz_texts",
+]
 
 _KEY = re.compile(r"""([A-Za-z_][\w-]*)\s*=\s*("[^"]*"|'[^']*'|\[(?:[^\[\]]|\[[^\[\]]*\])*\]|\{[^{}]*\}|\S+)""")
 _WORD = re.compile(r"[^\s,\[\]{}]+")
 """A number or a flag in a list, whatever its brackets and separators."""
 _FLAGS = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
 _COUNT = re.compile(r"\+?[0-9]{1,12}")
-_CHARGE_NAMES = ("initial_charges", "charges", "charge", "q")
+CHARGE_NAMES = ("initial_charges", "charges", "charge", "q")
 _RADIUS_NAMES = ("radii", "radius")
-_WIDTHS = {"species": 1, "z": 1, "pos": 3, **dict.fromkeys((*_CHARGE_NAMES, *_RADIUS_NAMES), 1)}
+_WIDTHS = {"species": 1, "z": 1, "pos": 3, **dict.fromkeys((*CHARGE_NAMES, *_RADIUS_NAMES), 1)}
 """Columns of the properties that are read."""
 _HOW = (
     "give the charges in e as a fifth column, or as extended XYZ with "
@@ -98,19 +109,19 @@ def xyz_texts(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, 
 
 
 def _to_particles(path: Path, atoms: Atoms, header: dict[str, str]) -> Particles:
-    radii = any(name in _RADIUS_NAMES for name, _, _ in _properties(header))
+    radii = any(name in _RADIUS_NAMES for name, _, _ in xyz_properties(header))
     return to_particles(path, atoms, radii=radii, cell=_cell(path, atoms[0][0] - 1, header))
 
 
 def _frame(path: Path, lines: list[str], start: int, skipped: int = 0) -> tuple[Atoms, dict[str, str]]:
     """Return the atoms and the header of the frame at `start`; `skipped` lines of the file stand before `lines`."""
-    rows, header, columns = _table(path, lines, start, skipped)
+    rows, header, columns = frame_table(path, lines, start, skipped)
     return _atoms(path, rows, skipped + start + 3, columns), header
 
 
 def _positions(path: Path, lines: list[str], skipped: int) -> Frame:
     """Return the frame in `lines`, with the names and positions of its atoms alone."""
-    rows, header, columns = _table(path, lines, 0, skipped, charges=False)
+    rows, header, columns = frame_table(path, lines, 0, skipped, charges=False)
     tokens, place = [line.split() for line in rows], columns.place
     try:
         # Python's floats take underscores, which are no numbers in a file.
@@ -127,7 +138,7 @@ def _positions(path: Path, lines: list[str], skipped: int) -> Frame:
     return Frame(positions, names, _cell(path, skipped + 2, header))
 
 
-def _table(
+def frame_table(
     path: Path, lines: list[str], start: int, skipped: int, charges: bool = True
 ) -> tuple[list[str], dict[str, str], _Columns]:
     """Return the rows of the atoms of the frame at `start`, its header, and which column holds what."""
@@ -176,7 +187,7 @@ class _Columns(NamedTuple):
         return count >= 4 if self.total is None else count == self.total
 
 
-def _properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
+def xyz_properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
     """Return name, type and number of columns of each property of extended XYZ."""
     fields = header.get("properties", "species:S:1:pos:R:3:charge:R:1").split(":")
     triples = list(zip(fields[::3], fields[1::3], fields[2::3]))
@@ -191,18 +202,18 @@ def _columns(header: dict[str, str], charges: bool) -> _Columns:
         return _Columns(0, 1, None, None, None)
     start: dict[str, int] = {}
     total = 0
-    for name, _, width in _properties(header):
+    for name, _, width in xyz_properties(header):
         if name in start:
             raise ValueError(f"Properties names {name} twice; correct the comment line")
         start[name] = total
         total += width
-    for name, _, width in _properties(header):
+    for name, _, width in xyz_properties(header):
         expected = _WIDTHS.get(name, width)
         if width != max(1, expected):
             raise ValueError(
                 f"Properties gives {name} {width} columns; expected {max(1, expected)}: correct the comment line"
             )
-    charge = next((start[name] for name in _CHARGE_NAMES if name in start), None)
+    charge = next((start[name] for name in CHARGE_NAMES if name in start), None)
     if charges and charge is None:
         raise ValueError(f"Properties names no charges; {_HOW}")
     if "pos" not in start:
@@ -234,26 +245,54 @@ def _atom(tokens: list[str], columns: _Columns) -> tuple[str, float, float, floa
 def _cell(path: Path, row: int, header: dict[str, str]) -> np.ndarray | None:
     if "lattice" not in header:
         return None
-    flags = [_FLAGS.get(word.upper()) for word in _WORD.findall(header.get("pbc", "T T T"))]
-    if len(flags) not in (1, 3) or None in flags or len(set(flags)) != 1:
+    flags = periodic_axes(path, row, header)
+    if len(set(flags)) != 1:
         raise FileFormatError(
             f'{path}:{row}: pbc={header["pbc"]!r}; expected "T T T" or "F F F": partly periodic cells are not read'
         )
-    if not flags[0]:
-        return None
-    tokens = _WORD.findall(header["lattice"])
-    try:
-        values = [v for v in map(number, tokens) if v is not None]
-    except ValueError:
-        values = []
-    if len(values) != 9 or len(tokens) != 9 or np.linalg.det(np.reshape(values, (3, 3))) == 0:
+    return lattice(path, row, header, flags) if flags[0] else None
+
+
+def periodic_axes(path: Path, row: int, header: dict[str, str]) -> tuple[bool, bool, bool]:
+    """Return along which rows of the lattice the atoms of an extended XYZ frame repeat.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    flags = [_FLAGS.get(word.upper()) for word in _WORD.findall(header.get("pbc", "T T T"))]
+    if len(flags) not in (1, 3) or None in flags:
+        raise FileFormatError(f'{path}:{row}: pbc={header["pbc"]!r}; expected three of T and F, like "T T F"')
+    a, b, c = (bool(flag) for flag in (flags * 3 if len(flags) == 1 else flags))
+    return a, b, c
+
+
+def lattice(path: Path, row: int, header: dict[str, str], axes: tuple[bool, bool, bool]) -> np.ndarray:
+    """Return the lattice of an extended XYZ frame, the periods as rows; those of `axes` are independent.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    cell = numbers_of(header["lattice"], 9)
+    if cell is None or np.linalg.matrix_rank(np.reshape(cell, (3, 3))[list(axes)], tol=0.0) < sum(axes):
         raise FileFormatError(
             f"{path}:{row}: Lattice={header['lattice'][:80]!r}; expected nine finite numbers, three independent periods"
         )
-    cell = np.reshape(values, (3, 3))
-    if "[" in header["lattice"] and (cell != cell.T).any():
+    found = np.reshape(cell, (3, 3))
+    if "[" in header["lattice"] and (found != found.T).any():
         raise FileFormatError(
             f"{path}:{row}: Lattice={header['lattice'][:80]!r}; a matrix may have the periods as rows or as columns: "
             'expected nine numbers, Lattice="ax ay az bx by bz cx cy cz"'
         )
-    return cell
+    return found
+
+
+def numbers_of(text: str, count: int) -> np.ndarray | None:
+    """Return so many finite numbers of a list, whatever its brackets and separators; None for anything else."""
+    tokens = _WORD.findall(text)
+    try:
+        values = [v for v in map(number, tokens) if v is not None]
+    except ValueError:
+        return None
+    return np.array(values) if len(values) == len(tokens) == count else None

@@ -1,0 +1,73 @@
+"""Coulomb's energy of a configuration, with forces and stress, over all distances and images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sci.atomistic.config import AtomisticConfig
+from sci.atomistic.configuration import Configuration
+from sci.errors import InvalidValueError
+from sci.potentials import Particles, PeriodicPotential, energy_and_forces, periodic_stress, plan_frames
+from sci.units import COULOMB
+
+__all__ = ["Coulomb", "charges_of", "coulomb_energy"]
+
+
+class Coulomb:
+    """Energy in eV, forces in eV/angstrom, and stress in eV/angstrom^3 of periodic charges.
+
+    Parameters
+    ----------
+    energy : float
+    forces : (n, 3) array
+    stress : (3, 3) array, optional
+    """
+
+    def __init__(self, energy: float, forces: np.ndarray, stress: np.ndarray | None) -> None:
+        self.energy, self.forces, self.stress = energy, forces, stress
+
+    def __repr__(self) -> str:
+        return f"Coulomb({self.energy:.6g} eV, {len(self.forces)} charges)"
+
+
+def charges_of(configuration: Configuration, config: AtomisticConfig) -> np.ndarray:
+    """Return the charge of each atom, e.
+
+    Raises
+    ------
+    InvalidValueError
+        For a configuration without the charges that are to be given.
+    """
+    if config.charges == "given":
+        if configuration.charges is None:
+            raise InvalidValueError(f"{configuration!r} has no charges; the potential takes those of the configuration")
+        return np.asarray(configuration.charges)
+    table: Any = config.charges
+    return np.array([table[name] for name in configuration.species])
+
+
+def coulomb_energy(configuration: Configuration, config: AtomisticConfig) -> Coulomb:
+    """Return the Coulomb energy of a configuration and its derivatives.
+
+    Raises
+    ------
+    InvalidValueError
+        For atoms that repeat along one or two axes, or charges that are missing.
+    """
+    charges = charges_of(configuration, config)
+    axes = sum(configuration.periodic or ())
+    if axes in (1, 2):
+        raise InvalidValueError(
+            f"{configuration!r}: Coulomb's energy of atoms that repeat along {axes} axes alone; expected none or three"
+        )
+    if not charges.any():
+        return Coulomb(0.0, np.zeros((configuration.n, 3)), np.zeros((3, 3)) if axes else None)
+    if axes:
+        phi = PeriodicPotential(Particles(configuration.positions, charges, cell=configuration.cell), config.tol)
+        energy, forces = phi.energy_and_forces()
+        return Coulomb(COULOMB * energy, COULOMB * forces, COULOMB * periodic_stress(phi))
+    particles = Particles(configuration.positions, charges)
+    energy, forces = energy_and_forces(particles, plan_frames(particles, config.tol, accuracy="forces"))
+    return Coulomb(COULOMB * energy, COULOMB * forces, None)

@@ -1,0 +1,315 @@
+"""A potential of atoms: a network of their neighborhoods, and Coulomb's energy over all distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sci.arguments import entry
+from sci.atomistic.config import AtomisticConfig
+from sci.atomistic.configuration import Configuration
+from sci.atomistic.geometry import forces_and_virials, pair_functions
+from sci.atomistic.long_range import coulomb_energy
+from sci.atomistic.neighbors import Neighborhood, joined, neighbor_pairs, neighborhood
+from sci.atomistic.network import energies, initial_parameters
+from sci.backend import require_finite
+from sci.errors import DTypeError, InvalidValueError
+from sci.nn import ModelState, count_parameters, value_and_input_gradient
+from sci.nn.training.model import fitting, parted, with_statistics
+
+__all__ = ["AtomisticPotential", "Prediction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Energy, forces and stress of a configuration.
+
+    Parameters
+    ----------
+    energy : float, eV
+    forces : (n, 3) float64, eV/angstrom
+    stress : (3, 3) float64, eV/angstrom^3, optional
+        dE / d(strain) / V; of atoms that repeat along three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.atomistic import Prediction
+    >>> Prediction(-1.5, np.zeros((2, 3)))
+    Prediction(energy=-1.5 eV, 2 atoms, largest force 0 eV/angstrom)
+    """
+
+    energy: float
+    forces: np.ndarray
+    stress: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        largest = float(np.sqrt((self.forces**2).sum(axis=1)).max(initial=0.0))
+        size = f"{len(self.forces)} atoms, largest force {largest:.3g} eV/angstrom"
+        return f"Prediction(energy={self.energy:.6g} eV, {size})"
+
+
+@entry
+class AtomisticPotential:
+    r"""A potential of atoms: an equivariant message-passing network for the short range, Coulomb's for the long one.
+
+    E = \sum_i [e_{z_i} + s \epsilon_i] + 1/2 \sum_ij q_i q_j / r_ij over all images, the sum without a cutoff where the
+    configuration gives charges. \epsilon_i comes from layers: the density of neighbors, A_i = \sum_j R(r_ij) h_j
+    Y(r_ij), a function on the sphere; products of it with itself, w_1 A + (w_1 A)(w_2 A) + ..., projected on harmonics
+    (Gaunt products, exact by quadrature) with weights for each species; a mixture of channels, the features h_i of the
+    next layer. Forces and stress are the exact derivatives of the energy.
+
+    Parameters
+    ----------
+    config : AtomisticConfig
+    seed : int or numpy Generator
+    dtype : float32 or float64
+        Of the network; geometry and Coulomb's energy are float64.
+
+    Attributes
+    ----------
+    parameters : dict of arrays
+    statistics : dict of arrays
+        "shift": e of each species, eV; "scale": s, eV; "neighbors": the mean number of neighbors, by whose square root
+        densities are divided. `fit_statistics` takes them from data, a training does.
+
+    Raises
+    ------
+    DTypeError
+
+    Notes
+    -----
+    On the host. The energy has three continuous derivatives where neighbors cross the cutoff. Products of densities
+    have the parity of harmonics: the network cannot make pseudoscalars, so mirror images have the same energy.
+
+    References
+    ----------
+    Batatia, Kovács, Simm, Ortner and Csányi, NeurIPS 2022 (MACE). Luo, Chen and Krishnapriyan, ICLR 2024, and Xin et al.,
+    2021 (products by values on the sphere).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
+    >>> potential = AtomisticPotential(AtomisticConfig(["Cu"], cutoff=4.0, channels=4), seed=0)
+    >>> potential
+    AtomisticPotential(Cu; 2 layers of cutoff 4, 4 channels, degree 2, 3 factors; 512 parameters)
+    >>> atoms = Configuration(["Cu"] * 2, [[0.0, 0.0, 0.0], [2.5, 0.0, 0.0]])
+    >>> forces = potential(atoms).forces
+    >>> bool(np.abs(forces.sum(axis=0)).max() < 1e-12)
+    True
+    """
+
+    def __init__(
+        self, config: AtomisticConfig, *, seed: int | np.random.Generator = 0, dtype: Any = np.float64
+    ) -> None:
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise DTypeError(f"dtype is {np.dtype(dtype)}; expected float32 or float64")
+        self.config = config
+        self.parameters = initial_parameters(config, np.random.default_rng(seed), np.dtype(dtype))
+        self.statistics = _plain_statistics(config)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the network."""
+        return np.dtype(self.parameters["out"].dtype)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters."""
+        return count_parameters(self.parameters)
+
+    def __repr__(self) -> str:
+        parts = repr(self.config).removeprefix("AtomisticConfig(").removesuffix(")")
+        return f"AtomisticPotential({parts}; {self.n_parameters:,} parameters)"
+
+    def numbers(self, configuration: Configuration, which: int | None = None) -> np.ndarray:
+        """Return the number of each atom's species in `config.species`.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        which : int, optional
+            Its number, for the error.
+
+        Returns
+        -------
+        (n,) int64
+
+        Raises
+        ------
+        InvalidValueError
+            For a species that the potential does not know; names the atom.
+        """
+        known = {name: k for k, name in enumerate(self.config.species)}
+        for atom, name in enumerate(configuration.species):
+            if name not in known:
+                of = "" if which is None else f" of configuration {which}"
+                raise InvalidValueError(
+                    f"atom {atom}{of} (counted from 0) is {name!r}; the potential knows {', '.join(known)}: train it "
+                    "on configurations with this species"
+                )
+        return np.array([known[name] for name in configuration.species], dtype=np.int64)
+
+    def neighborhood(self, configuration: Configuration, which: int | None = None) -> Neighborhood:
+        """Return the neighbors of the atoms of a configuration, as `forward` takes them.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        which : int, optional
+            Its number, for errors.
+
+        Returns
+        -------
+        Neighborhood
+
+        Raises
+        ------
+        InvalidValueError
+        """
+        numbers, cell = self.numbers(configuration, which), configuration.cell
+        first, second, shifts = neighbor_pairs(
+            configuration.positions, self.config.cutoff, cell=cell, periodic=configuration.periodic
+        )
+        positions = np.asarray(configuration.positions)
+        vectors = positions[second] - positions[first]
+        if cell is not None:
+            vectors = vectors + shifts @ np.asarray(cell)
+        return neighborhood(numbers, (first, second), vectors, self.config.cutoff)
+
+    def forward(self, parameters: Mapping[str, Any], near: Neighborhood) -> tuple[Any, Any, Any]:
+        """Return energies, forces and virials of the network, with parameters that may be variables.
+
+        Parameters
+        ----------
+        parameters : dict of arrays or variables
+        near : Neighborhood
+            Of one configuration or several.
+
+        Returns
+        -------
+        energies : (configurations,) array or variable
+            In eV, without Coulomb's and without the energies of single atoms.
+        forces : (n, 3) array or variable
+        virials : (configurations, 3, 3) array or variable
+            dE / d(strain).
+        """
+        config, scale = self.config, float(self.statistics["scale"][0])
+        mean_neighbors = float(self.statistics["neighbors"][0])
+        values, gradients = (
+            a.astype(self.dtype, copy=False)
+            for a in pair_functions(near, config.cutoff, config.n_radial, config.degree)
+        )
+        energy, slopes = value_and_input_gradient(
+            lambda v, x: energies(config, v, x, near, mean_neighbors), parameters, values
+        )
+        forces, virials = forces_and_virials(slopes, gradients=gradients, near=near)
+        return energy * scale, forces * scale, virials * scale
+
+    def __call__(self, configuration: Configuration) -> Prediction:
+        """Return energy, forces and, for atoms that repeat along three axes, the stress.
+
+        Parameters
+        ----------
+        configuration : Configuration
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        InvalidValueError
+            For an unknown species, by the atom, two atoms in one place, or charges that are missing.
+        """
+        near = self.neighborhood(configuration)
+        energy, forces, virials = self.forward(self.parameters, near)
+        total = float(energy[0]) + float(self.statistics["shift"][near.species].sum())
+        pulls = forces.astype(np.float64)
+        virial = virials[0].astype(np.float64)
+        stress = virial / configuration.volume if all(configuration.periodic or ()) else None
+        if self.config.charges is not None:
+            long = coulomb_energy(configuration, self.config)
+            total, pulls = total + long.energy, pulls + long.forces
+            stress = None if stress is None or long.stress is None else stress + long.stress
+        return Prediction(total, pulls, stress)
+
+    def with_parameters(
+        self, parameters: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray] | None = None
+    ) -> AtomisticPotential:
+        """Return the potential with other parameters.
+
+        Parameters
+        ----------
+        parameters : dict of arrays
+            Names, shapes and dtypes as those of `self.parameters`.
+        statistics : dict of arrays, optional
+            Those of `self` unless given.
+
+        Returns
+        -------
+        AtomisticPotential
+
+        Raises
+        ------
+        ShapeError, InvalidValueError
+        """
+        dtype = parameters["out"].dtype if "out" in parameters else self.dtype
+        made = AtomisticPotential(self.config, dtype=dtype)
+        made.parameters = fitting(parameters, made.parameters, "parameter")
+        kept = fitting(self.statistics if statistics is None else statistics, made.statistics, "statistic")
+        for what, arrays in (("parameter", made.parameters), ("statistic", kept)):
+            for name, array in arrays.items():
+                require_finite(array, f"the {what} {name}")
+        made.statistics = {name: array.copy() for name, array in kept.items()}
+        return made
+
+    def to_state(self) -> ModelState:
+        """Return name, options and arrays, as a file holds them.
+
+        Returns
+        -------
+        ModelState
+        """
+        arrays = with_statistics(self.parameters, self.statistics)
+        return ModelState("AtomisticPotential", self.config.to_options(), arrays)
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> AtomisticPotential:
+        """Return the potential that `to_state` described.
+
+        Parameters
+        ----------
+        state : ModelState
+
+        Returns
+        -------
+        AtomisticPotential
+
+        Raises
+        ------
+        InvalidValueError, ShapeError
+            For the state of another model, or arrays that do not fit the options.
+        """
+        if state.name != "AtomisticPotential" or "out" not in state.parameters:
+            raise InvalidValueError(f"the model is of the kind {state.name}; expected an AtomisticPotential")
+        made = object.__new__(cls)
+        made.config = AtomisticConfig.from_options(state.options)
+        parameters, made.statistics = parted(state.parameters)
+        made.parameters = parameters
+        fitting(made.statistics, _plain_statistics(made.config), "statistic")
+        return made.with_parameters(parameters)
+
+
+def _plain_statistics(config: AtomisticConfig) -> dict[str, np.ndarray]:
+    return {"shift": np.zeros(len(config.species)), "scale": np.ones(1), "neighbors": np.ones(1)}
+
+
+def batch_of(potential: AtomisticPotential, configurations: Sequence[Configuration]) -> Neighborhood:
+    """Return the neighborhoods of several configurations as one."""
+    parts = [potential.neighborhood(one, which) for which, one in enumerate(configurations)]
+    return joined(parts, potential.config.cutoff)
