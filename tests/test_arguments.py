@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from atom_calls import ROOMS as ATOMS
 from completion_calls import ROOMS as COMPLETION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
@@ -29,7 +30,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS | ATOMS
 CALLS = {
     f"{room}.{name}": call
     for rooms in (ROOMS, UNETS, GROUPS)

@@ -5,11 +5,12 @@ from sci.atomistic.configuration import Configuration
 from sci.atomistic.errors import prediction_errors
 from sci.atomistic.melts import ionic_melt, salt_energy
 from sci.atomistic.neighbors import neighbor_pairs
+from sci.atomistic.network.radial import radial_basis
 from sci.atomistic.potential import AtomisticPotential, Prediction
 from sci.atomistic.predictions import Predictions, predict_configurations
-from sci.atomistic.radial import radial_basis
-from sci.atomistic.training import train_potential
-from sci.atomistic.training_config import PotentialTraining
+from sci.atomistic.ranks.evaluate import predict_on_ranks
+from sci.atomistic.training.config import PotentialTraining
+from sci.atomistic.training.loop import train_potential
 
 __all__ = [
     "AtomisticConfig",
@@ -21,6 +22,7 @@ __all__ = [
     "ionic_melt",
     "neighbor_pairs",
     "predict_configurations",
+    "predict_on_ranks",
     "prediction_errors",
     "radial_basis",
     "salt_energy",

@@ -72,9 +72,9 @@ class AtomisticConfig:
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.species)
-        object.__setattr__(self, "species", names)
         if isinstance(self.species, str) or not names or len(set(names)) != len(names):
             raise InvalidValueError(f"species is {self.species!r}; expected different names, one at least")
+        object.__setattr__(self, "species", names)
         if not 0 < self.cutoff < math.inf:
             raise InvalidValueError(f"cutoff is {self.cutoff}; expected a positive number (angstrom)")
         bounds = {"layers": (1, 8), "channels": (1, 1024), "degree": (0, 8), "correlation": (1, 4)}

@@ -8,11 +8,19 @@ import numpy as np
 
 from sci.atomistic.config import AtomisticConfig
 from sci.atomistic.configuration import Configuration
+from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
 from sci.errors import InvalidValueError
-from sci.potentials import Particles, PeriodicPotential, energy_and_forces, periodic_stress, plan_frames
+from sci.potentials import (
+    Particles,
+    PeriodicPotential,
+    direct_sum,
+    energy_and_forces,
+    periodic_stress,
+    plan_frames,
+)
 from sci.units import COULOMB
 
-__all__ = ["Coulomb", "charges_of", "coulomb_energy"]
+__all__ = ["Coulomb", "charges_of", "coulomb_energy", "coulomb_on_rows"]
 
 
 class Coulomb:
@@ -57,11 +65,7 @@ def coulomb_energy(configuration: Configuration, config: AtomisticConfig) -> Cou
         For atoms that repeat along one or two axes, or charges that are missing.
     """
     charges = charges_of(configuration, config)
-    axes = sum(configuration.periodic or ())
-    if axes in (1, 2):
-        raise InvalidValueError(
-            f"{configuration!r}: Coulomb's energy of atoms that repeat along {axes} axes alone; expected none or three"
-        )
+    axes = _axes(configuration)
     if not charges.any():
         return Coulomb(0.0, np.zeros((configuration.n, 3)), np.zeros((3, 3)) if axes else None)
     if axes:
@@ -71,3 +75,50 @@ def coulomb_energy(configuration: Configuration, config: AtomisticConfig) -> Cou
     particles = Particles(configuration.positions, charges)
     energy, forces = energy_and_forces(particles, plan_frames(particles, config.tol, accuracy="forces"))
     return Coulomb(COULOMB * energy, COULOMB * forces, None)
+
+
+def _axes(configuration: Configuration) -> int:
+    """Return the number of axes along which atoms with charges repeat; one and two are refused."""
+    axes = sum(configuration.periodic or ())
+    if axes in (1, 2):
+        raise InvalidValueError(
+            f"{configuration!r}: Coulomb's energy of atoms that repeat along {axes} axes alone; expected none or three"
+        )
+    return axes
+
+
+def coulomb_on_rows(
+    own: Configuration | None, config: AtomisticConfig, frame: Configuration, comm: Comm
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return this rank's part of Coulomb's energy and virial, (10,), and the forces on its atoms (collective).
+
+    Parameters
+    ----------
+    own : Configuration or None
+        This rank's atoms.
+    config : AtomisticConfig
+    frame : Configuration
+        With the cell of all.
+    comm : communicator
+    """
+    with agreed(comm, "Coulomb's energy"):
+        axes = _axes(frame)
+        charges = np.zeros(0) if own is None else charges_of(own, config)
+        mine = np.zeros((0, 4)) if own is None else np.column_stack([own.positions, charges])
+    everything = np.ascontiguousarray(allgather_rows(mine, comm))
+    with agreed(comm, "Coulomb's energy"):
+        sums, forces = np.zeros(10), np.zeros((len(mine), 3))
+        if not everything[:, 3].any():
+            return sums, forces
+        particles = Particles(everything[:, :3], everything[:, 3], cell=frame.cell if axes else None)
+        points = np.ascontiguousarray(mine[:, :3])
+        if axes:
+            phi = PeriodicPotential(particles, config.tol)
+            found = phi.evaluate(points, gradient=True)
+            value, slope = found[:, 0], found[:, 1:]
+            if rank_of(comm) == size(comm) - 1:  # the virial is a sum over all charges, which one rank adds
+                sums[1:] = COULOMB * phi.volume * periodic_stress(phi).ravel()
+        else:
+            value, slope = direct_sum(particles, points, gradient=True)
+        sums[0] = 0.5 * COULOMB * float((charges * value).sum())
+        return sums, -COULOMB * charges[:, None] * slope

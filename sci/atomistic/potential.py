@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sci.arguments import entry
+from sci.arguments import Computed, entry
 from sci.atomistic.config import AtomisticConfig
 from sci.atomistic.configuration import Configuration
-from sci.atomistic.geometry import forces_and_virials, pair_functions
 from sci.atomistic.long_range import coulomb_energy
-from sci.atomistic.neighbors import Neighborhood, joined, neighbor_pairs, neighborhood
-from sci.atomistic.network import energies, initial_parameters
-from sci.backend import require_finite
+from sci.atomistic.neighbors import Neighborhood, neighbor_pairs, neighborhood
+from sci.atomistic.network.geometry import forces_and_virials, pair_functions
+from sci.atomistic.network.layers import energies, initial_parameters
+from sci.backend import Array, as_finite, require_finite
 from sci.errors import DTypeError, InvalidValueError
 from sci.nn import ModelState, count_parameters, value_and_input_gradient
 from sci.nn.training.model import fitting, parted, with_statistics
@@ -23,6 +23,7 @@ from sci.nn.training.model import fitting, parted, with_statistics
 __all__ = ["AtomisticPotential", "Prediction"]
 
 
+@entry
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Energy, forces and stress of a configuration.
@@ -34,6 +35,11 @@ class Prediction:
     stress : (3, 3) float64, eV/angstrom^3, optional
         dE / d(strain) / V; of atoms that repeat along three axes.
 
+    Raises
+    ------
+    ShapeError, DTypeError, InvalidValueError
+        Also for NaN and Inf: the network has left its range.
+
     Examples
     --------
     >>> import numpy as np
@@ -42,9 +48,17 @@ class Prediction:
     Prediction(energy=-1.5 eV, 2 atoms, largest force 0 eV/angstrom)
     """
 
-    energy: float
-    forces: np.ndarray
-    stress: np.ndarray | None = None
+    energy: Computed
+    forces: Array
+    stress: Array | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.energy):
+            raise InvalidValueError(f"the energy is {self.energy}; expected a finite number: atoms may be too close")
+        object.__setattr__(self, "energy", float(self.energy))
+        object.__setattr__(self, "forces", as_finite(self.forces, "forces", shape=(None, 3), xp=np))
+        if self.stress is not None:
+            object.__setattr__(self, "stress", as_finite(self.stress, "stress", shape=(3, 3), xp=np))
 
     def __repr__(self) -> str:
         largest = float(np.sqrt((self.forces**2).sum(axis=1)).max(initial=0.0))
@@ -87,8 +101,8 @@ class AtomisticPotential:
 
     References
     ----------
-    Batatia, Kovács, Simm, Ortner and Csányi, NeurIPS 2022 (MACE). Luo, Chen and Krishnapriyan, ICLR 2024, and Xin et al.,
-    2021 (products by values on the sphere).
+    Batatia, Kovács, Simm, Ortner and Csányi, NeurIPS 2022 (MACE). Luo, Chen and Krishnapriyan, ICLR 2024, and Xin et
+    al., 2021 (products by values on the sphere).
 
     Examples
     --------
@@ -307,9 +321,3 @@ class AtomisticPotential:
 
 def _plain_statistics(config: AtomisticConfig) -> dict[str, np.ndarray]:
     return {"shift": np.zeros(len(config.species)), "scale": np.ones(1), "neighbors": np.ones(1)}
-
-
-def batch_of(potential: AtomisticPotential, configurations: Sequence[Configuration]) -> Neighborhood:
-    """Return the neighborhoods of several configurations as one."""
-    parts = [potential.neighborhood(one, which) for which, one in enumerate(configurations)]
-    return joined(parts, potential.config.cutoff)

@@ -96,7 +96,7 @@ def predict_configurations(
 
     Notes
     -----
-    Collective over `comm`. A single large configuration is shared by `AtomisticPotential.on_ranks`.
+    Collective over `comm`. A single large configuration is shared by `predict_on_ranks`.
 
     Examples
     --------

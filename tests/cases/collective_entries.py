@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sci import (
+    atomistic,
     completion,
     distributed,
     ensembles,
@@ -50,6 +51,7 @@ TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
 SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2.0, 3.0, 4.0])[None]]).astype("f4")
 UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).normal(size=(1, 24, 16)).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
+ATOMS = atomistic.Configuration(("Na", "Na"), [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], energy=1.0)
 PATH, STAR = graphs.Pattern([(0, 1), (1, 2), (2, 3)]), graphs.Pattern([(0, 1), (0, 2), (0, 3)])
 
 
@@ -137,6 +139,21 @@ def _adapt_operator(comm: Any, x: Any = FIELDS, config: Any = CONFIG, **options:
 
 def _train_segmenter(comm: Any, network: Any = UNET, x: Any = FIELDS, epochs: int = 1) -> object:
     return nn.train_segmenter(network, x, np.zeros((6, 8, 8), int), epochs=epochs, comm=comm)
+
+
+def _potential(channels: int) -> atomistic.AtomisticPotential:
+    config = atomistic.AtomisticConfig(["Na"], cutoff=3.0, layers=1, channels=channels, n_radial=2, hidden=2)
+    return atomistic.AtomisticPotential(config)
+
+
+def _on_ranks(comm: Any, potential: Any = None, **options: Any) -> object:
+    places = np.array([[float(comm.rank), 0.0, 0.0]])
+    return atomistic.predict_on_ranks(potential or _potential(2), ("Na",), places, comm=comm, **options)
+
+
+def _train_potential(comm: Any, channels: int = 2, epochs: int = 1, atoms: Any = None, **options: Any) -> object:
+    config = atomistic.PotentialTraining(epochs=epochs)
+    return atomistic.train_potential(_potential(channels), atoms or [ATOMS], config, comm=comm, **options)
 
 
 def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
@@ -513,6 +530,20 @@ DIFFER: dict[str, Body] = {
     "train_segmenter:parameters": lambda c, odd, _: _train_segmenter(c, nn.UNet(UNET.config, seed=int(odd))),
     "train_segmenter:epochs": lambda c, odd, _: _train_segmenter(c, epochs=1 + odd),
     "train_segmenter:data": lambda c, odd, _: _train_segmenter(c, x=FIELDS + odd),
+    "train_potential:potential": lambda c, odd, _: _train_potential(c, channels=2 + odd),
+    "train_potential:config": lambda c, odd, _: _train_potential(c, epochs=1 + odd),
+    "train_potential:configurations": lambda c, odd, _: _train_potential(c, atoms=[ATOMS] * (1 + odd)),
+    "train_potential:tests": lambda c, odd, _: _train_potential(c, tests={"t": [ATOMS] * (1 + odd)}),
+    "train_potential:save": lambda c, odd, _: _train_potential(c, **_xor("save", odd, lambda checkpoint: None)),
+    "prediction_errors:configurations": lambda c, odd, _: atomistic.prediction_errors(
+        _potential(2), [ATOMS] * (1 + odd), comm=c
+    ),
+    "predict_configurations:configurations": lambda c, odd, _: atomistic.predict_configurations(
+        _potential(2), [ATOMS] * (1 + odd), comm=c
+    ),
+    "predict_on_ranks:parameters": lambda c, odd, _: _on_ranks(c, potential=_potential(2 + odd)),
+    "predict_on_ranks:cell": lambda c, odd, _: _on_ranks(c, cell=(6.0 + odd) * np.eye(3)),
+    "predict_on_ranks:periodic": lambda c, odd, _: _on_ranks(c, cell=6 * np.eye(3), periodic=(True, True, not odd)),
     "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),
     "train_operator:model": lambda c, odd, _: _train_operator(
         c, model=operators.TFNO((4, 4), 1, 1, 4, 2, rank_fraction=0.5) if odd else TFNO

@@ -295,6 +295,9 @@ def _nn() -> dict[str, Call]:
         "evonorm_s0": call(nn.evonorm_s0, image, w, w, w, groups=2, eps=1e-5),
         "group_norm_relu": call(nn.group_norm_relu, image, w, w, image, groups=2, slope=0.1, eps=1e-5),
         "group_norm": call(nn.group_norm, image, w, w, groups=2, eps=1e-5),
+        "value_and_input_gradient": call(
+            nn.value_and_input_gradient, lambda v, x: (v["w"] * x**3).sum(axis=1), {"w": x}, x
+        ),
         "input_gradient": call(nn.input_gradient, lambda v, x: (v["w"] * x**3).sum(), {"w": x}, x),
         "initial_normal": call(nn.initial_normal, 0, (2, 3), 0.1),
         "initial_uniform": call(nn.initial_uniform, 0, (2, 3), 3),

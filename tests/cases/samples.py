@@ -15,6 +15,7 @@ from sci.applications import (
     Saturating,
     SmokeFrame,
 )
+from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration, Prediction, Predictions
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
@@ -134,7 +135,10 @@ def make_models() -> dict[str, object]:
     spd = SPDNet((3, 2), 2, hidden_channels=2, theta=0.5, seed=0).to_state()
     unet = UNet(UNetConfig(2, 1, 3, (2, 4), (2, 1), norm="evonorm_b0", skip_scaling="decay")).to_state()
     segmenter = Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2), skip_scaling="learned")), standard).to_state()
+    plain = AtomisticConfig(["Na", "Cl"], 4.0, channels=2, n_radial=2, hidden=2, charges={"Na": 1.0, "Cl": -1.0})
+    atoms = AtomisticPotential(plain)
     return {
+        "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
         "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
         "segmenter": Segmenter.from_state(ModelState(segmenter.name, segmenter.options, _exact(segmenter.parameters))),
         "fno": FNO.of(fno.config, _exact(fno.parameters)),
@@ -264,12 +268,22 @@ def make_objects() -> dict[str, object]:
         "clusters": Clusters(numbers(3, 2).astype("f4"), np.arange(5) % 3, numbers(5).astype("f4") ** 2, 1.5, 7, True),
         "functional_cp": _completed(),
         "functional_tucker": _completed(tucker=True),
+        "atomic_predictions": _predictions(),
         "selection": Selection(np.array([0, 3]), numbers(5), "hard"),
         **make_models(),
     }
 
 
+def _predictions() -> Predictions:
+    """Return predictions for a labelled periodic and a bare isolated configuration, from fixed numbers."""
+    labels = {"charges": [1.0, -1.0], "energy": -4.25, "forces": numbers(2, 3), "stress": np.eye(3) / 8}
+    crystal = Configuration(("Na", "Cl"), numbers(2, 3), 6.0 * np.eye(3), **labels)
+    found = Prediction(-4.0, numbers(2, 3, start=2), np.eye(3) / 4), Prediction(0.5, numbers(1, 3))
+    return Predictions((crystal, Configuration(("Cl",), [[0.0, 1.0, 2.0]])), found)
+
+
 _STATE = {
+    AtomisticPotential: ("config", "parameters", "statistics"),
     PeriodicPotential: ("particles", "tol", "alpha", "modes"),
     RangeSeparatedPotential: ("all_particles", "long_range", "split", "tol"),
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),

@@ -12,10 +12,13 @@ from sci.atomistic.configuration import Configuration
 from sci.atomistic.long_range import coulomb_energy
 from sci.atomistic.neighbors import Neighborhood, joined
 from sci.atomistic.potential import AtomisticPotential
-from sci.atomistic.training_config import PotentialTraining
+from sci.atomistic.training.config import PotentialTraining
 from sci.errors import InvalidValueError
 
-__all__ = ["Labels", "Samples", "batch_loss", "labels_of", "statistics_of"]
+__all__ = ["Labels", "Samples", "batch_loss", "labels_of", "sample_errors", "statistics_of"]
+
+ROUNDING = 1e-10
+"""Part of the energies of atoms below which the rest of energies says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,8 @@ def statistics_of(near: Sequence[Neighborhood], labels: Sequence[Labels], n_spec
     forces = [one.forces.ravel() for one in labels if one.forces is not None]
     values = np.concatenate(forces) if forces else rest
     scale = float(np.sqrt((values**2).mean())) if values.size else 0.0
+    if not forces and scale < ROUNDING * np.abs(shift).max(initial=0.0):
+        scale = 0.0  # compositions explain the energies but for rounding
     pairs, atoms = sum(int(n.present.sum()) for n in near), sum(len(n.species) for n in near)
     found = {"shift": shift, "scale": np.array([scale or 1.0]), "neighbors": np.array([max(1.0, pairs / atoms)])}
     return found
@@ -120,6 +125,19 @@ class Samples:
             for one, at in zip(self.labels, self.near)
         ]
         return Samples(self.near, left, self.cutoff)
+
+
+def sample_errors(potential: AtomisticPotential, samples: Samples, own: range) -> np.ndarray:
+    """Return squares of errors of energy per atom and forces, and their numbers, over some of the samples."""
+    sums = np.zeros(4)
+    for k in own:
+        truth = samples.labels[k]
+        energy, forces, _ = potential.forward(potential.parameters, samples.near[k])
+        if truth.energy is not None:
+            sums[:2] += ((float(energy[0]) - truth.energy) / truth.n) ** 2, 1
+        if truth.forces is not None:
+            sums[2:] += ((forces - truth.forces) ** 2).sum(), forces.size
+    return sums
 
 
 def batch_loss(potential: AtomisticPotential, config: PotentialTraining) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sci.atomistic.aggregate import aggregate, degrees
 from sci.atomistic.config import AtomisticConfig
 from sci.atomistic.neighbors import Neighborhood
+from sci.atomistic.network.aggregate import aggregate, degrees
 from sci.nn import Variable, concatenate, matmul, pad, reshape, select, silu, take, transpose
 from sci.nn.core.dual import Dual
 from sci.spherical import SphereGrid, spherical_harmonics

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci.atomistic.neighbors import Neighborhood
-from sci.atomistic.radial import radial_basis
+from sci.atomistic.network.radial import radial_basis
 from sci.backend import Array
 from sci.nn import op
 from sci.nn.ops.lookup import added_rows

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sci.arguments import collective_entry
 from sci.atomistic.configuration import Configuration
-from sci.atomistic.errors import prediction_errors
-from sci.atomistic.labels import Samples, batch_loss, labels_of, statistics_of
 from sci.atomistic.potential import AtomisticPotential
-from sci.atomistic.training_config import PotentialTraining
-from sci.distributed import Comm, agreed, size
+from sci.atomistic.training.config import PotentialTraining
+from sci.atomistic.training.labels import Samples, batch_loss, labels_of, sample_errors, statistics_of
+from sci.distributed import Comm, agreed, allreduce_sum, size, split
 from sci.errors import InvalidValueError
 from sci.nn import Adam, Checkpoint, cosine, train
 from sci.operators.training.data import digest
@@ -79,11 +80,7 @@ def train_potential(
     """
     with agreed(comm, "train_potential") as agreement:
         samples, start = _prepared(potential, configurations, config)
-        for name, some in (tests or {}).items():
-            for which, one in enumerate(some):
-                potential.numbers(one, which)
-                if one.energy is None and one.forces is None:
-                    raise InvalidValueError(f"tests: configuration {which} of {name!r} has neither energy nor forces")
+        shown = {name: _shown(start, name, some) for name, some in (tests or {}).items()}
         if config.patience is not None and not tests:
             raise InvalidValueError(f"patience is {config.patience} without tests; expected configurations to watch")
         found = digest(*(a for one in samples.labels for a in one.arrays()), *(n.vectors for n in samples.near))
@@ -94,9 +91,12 @@ def train_potential(
     def evaluate(parameters: dict[str, Any]) -> dict[str, float]:
         made = start.with_parameters(parameters)
         metrics: dict[str, float] = {}
-        for name, some in (tests or {}).items():
-            errors = prediction_errors(made, some, comm=comm)
-            metrics |= {f"{kind}_{name}": errors[kind] for kind in ("energy", "force") if kind in errors}
+        for name, some in shown.items():
+            own = range(*split(len(some), comm).indices(len(some)))
+            sums = allreduce_sum(sample_errors(made, some, own), comm)
+            for kind, at in (("energy", 0), ("force", 2)):
+                if sums[at + 1] > 0:
+                    metrics[f"{kind}_{name}"] = float(np.sqrt(sums[at] / sums[at + 1]))
         return metrics
 
     first = next(iter(tests or ()), None)
@@ -141,3 +141,13 @@ def _prepared(
         statistics = statistics_of(near, labels, len(potential.config.species))
     samples = Samples(near, labels, potential.config.cutoff).without(statistics["shift"])
     return samples, potential.with_parameters(potential.parameters, statistics)
+
+
+def _shown(start: AtomisticPotential, name: str, configurations: Sequence[Configuration]) -> Samples:
+    """Return test configurations with what is left to the network of their labels."""
+    near = [start.neighborhood(one, which) for which, one in enumerate(configurations)]
+    for which, one in enumerate(configurations):
+        if one.energy is None and one.forces is None:
+            raise InvalidValueError(f"tests: configuration {which} of {name!r} has neither energy nor forces")
+    labels = [labels_of(one, start, which) for which, one in enumerate(configurations)]
+    return Samples(near, labels, start.config.cutoff).without(start.statistics["shift"])

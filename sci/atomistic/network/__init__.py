@@ -1,0 +1,1 @@
+"""The network of a potential: functions of neighbors, sums over them, layers, and forces."""

@@ -1,0 +1,1 @@
+"""One large configuration on many ranks."""

@@ -1,0 +1,1 @@
+"""The training of a potential: settings, labels, and the loop."""
