@@ -56,8 +56,8 @@ def charges_of(configuration: Configuration, config: AtomisticConfig) -> np.ndar
     return np.array([table[name] for name in configuration.species])
 
 
-def coulomb_energy(configuration: Configuration, config: AtomisticConfig) -> Coulomb:
-    """Return the Coulomb energy of a configuration and its derivatives.
+def coulomb_energy(configuration: Configuration, config: AtomisticConfig, *, stress: bool = True) -> Coulomb:
+    """Return the Coulomb energy of a configuration and its derivatives; by strain where `stress` asks for it.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def coulomb_energy(configuration: Configuration, config: AtomisticConfig) -> Cou
     if axes:
         phi = PeriodicPotential(Particles(configuration.positions, charges, cell=configuration.cell), config.tol)
         energy, forces = phi.energy_and_forces()
-        return Coulomb(COULOMB * energy, COULOMB * forces, COULOMB * periodic_stress(phi))
+        return Coulomb(COULOMB * energy, COULOMB * forces, COULOMB * periodic_stress(phi) if stress else None)
     particles = Particles(configuration.positions, charges)
     energy, forces = energy_and_forces(particles, plan_frames(particles, config.tol, accuracy="forces"))
     return Coulomb(COULOMB * energy, COULOMB * forces, None)

@@ -9,15 +9,16 @@ import numpy as np
 from sci.arguments import entry
 from sci.atomistic.configuration import Configuration
 from sci.atomistic.neighbors import neighbor_pairs
+from sci.atomistic.network.radial import envelope
 from sci.atomistic.potential import Prediction
 from sci.errors import InvalidValueError
-from sci.potentials import Particles, PeriodicPotential, periodic_stress
+from sci.potentials import Particles, PeriodicPotential, ewald_sum, periodic_stress
 from sci.units import COULOMB
 
 __all__ = ["ionic_melt", "salt_energy"]
 
 SPECIES = ("Na", "Cl")
-SHORT_CUTOFF = 6.0
+SHORT_CUTOFF = 8.0
 """Angstrom; where repulsion and dispersion end."""
 REPULSION = 0.2110 * np.array([[1.25, 1.0], [1.0, 0.75]])
 """eV: b c_ij."""
@@ -44,8 +45,8 @@ CLOSE = 1.2
 def salt_energy(configuration: Configuration, *, tol: float = 1e-8) -> Prediction:
     r"""Return energy, forces and stress of sodium and chloride ions by Fumi and Tosi's potential.
 
-    u(r) = q_i q_j / r + [A_ij exp((s_ij - r) / 0.317) - C_ij / r^6 - D_ij / r^8] f(r / 6), with Coulomb's part summed
-    over all images and the rest ended at 6 angstrom by f(u) = (1 - u^2)^3.
+    u(r) = q_i q_j / r + [A_ij exp((s_ij - r) / 0.317) - C_ij / r^6 - D_ij / r^8] f(r / 8), with Coulomb's part summed
+    over all images and the rest ended at 8 angstrom by f(u) = 1 - 28 u^6 + 48 u^7 - 21 u^8.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def salt_energy(configuration: Configuration, *, tol: float = 1e-8) -> Predictio
     >>> sites = np.array([(i, j, k) for i in range(2) for j in range(2) for k in range(2)])
     >>> species = ["Na" if sum(s) % 2 == 0 else "Cl" for s in sites]
     >>> crystal = Configuration(species, 2.8 * sites, 5.6 * np.eye(3))
-    >>> round(salt_energy(crystal).energy / 4, 1)  # eV a pair; 8.0 were measured for the lattice energy
-    -7.9
+    >>> round(salt_energy(crystal).energy / 4, 1)  # eV a pair; 8.0 was measured for the lattice energy
+    -8.1
     """
     odd = sorted(set(configuration.species) - set(SPECIES))
     if odd:
@@ -107,9 +108,9 @@ def _short_range(configuration: Configuration, kinds: np.ndarray) -> tuple[float
     wall = REPULSION[pair] * np.exp((CONTACT[pair] - r) / SOFTNESS)
     six, eight = DISPERSION_6[pair] / r**6, DISPERSION_8[pair] / r**8
     value, slope = wall - six - eight, -wall / SOFTNESS + (6 * six + 8 * eight) / r
-    rest = 1 - (r / SHORT_CUTOFF) ** 2
-    slope = slope * rest**3 - value * 6 * r / SHORT_CUTOFF**2 * rest**2
-    value = value * rest**3
+    ending, falling = envelope(r / SHORT_CUTOFF)
+    slope = slope * ending + value * falling / SHORT_CUTOFF
+    value = value * ending
     pulls = (slope / r)[:, None] * vectors  # dE by the vector from first to second, of both orders of a pair
     forces = np.zeros_like(positions)
     np.add.at(forces, first, pulls)
@@ -178,7 +179,7 @@ def ionic_melt(
     masses = DALTON * np.array([MASSES[SPECIES.index(name)] for name in species])[:, None]
     velocities = np.sqrt(BOLTZMANN * temperature / masses) * rng.normal(size=positions.shape)
     cell = edge * np.eye(3)
-    forces = salt_energy(Configuration(species, positions, cell), tol=1e-5).forces
+    forces = _pulls(species, positions, cell, charges)
     keep = math.exp(-0.01 * time_step)
     heat = np.sqrt((1 - keep**2) * BOLTZMANN * temperature / masses)
     found: list[Configuration] = []
@@ -187,10 +188,18 @@ def ionic_melt(
         positions = positions + 0.5 * time_step * velocities
         velocities = keep * velocities + heat * rng.normal(size=positions.shape)
         positions = positions + 0.5 * time_step * velocities
-        forces = salt_energy(Configuration(species, positions, cell), tol=1e-5).forces
+        forces = _pulls(species, positions, cell, charges)
         velocities += 0.5 * time_step * forces / masses
         if step >= max(start, 1) and (step - max(start, 1)) % between == 0:
             found.append(_labelled(species, positions, cell, charges))
+    return found
+
+
+def _pulls(species: tuple[str, ...], positions: np.ndarray, cell: np.ndarray, charges: np.ndarray) -> np.ndarray:
+    """Return the forces of a step of the dynamics, by the sum that is quickest for few ions."""
+    slope = ewald_sum(Particles(positions, charges, cell=cell), positions, tol=1e-5, gradient=True)[1]
+    own = _short_range(Configuration(species, positions, cell), (charges < 0).astype(np.int64))[1]
+    found: np.ndarray = own - COULOMB * charges[:, None] * slope
     return found
 
 

@@ -224,12 +224,14 @@ class AtomisticPotential:
         forces, virials = forces_and_virials(slopes, gradients=gradients, near=near)
         return energy * scale, forces * scale, virials * scale
 
-    def __call__(self, configuration: Configuration) -> Prediction:
+    def __call__(self, configuration: Configuration, *, stress: bool = True) -> Prediction:
         """Return energy, forces and, for atoms that repeat along three axes, the stress.
 
         Parameters
         ----------
         configuration : Configuration
+        stress : bool
+            False leaves the stress out, which takes most of the time of Coulomb's part.
 
         Returns
         -------
@@ -245,12 +247,12 @@ class AtomisticPotential:
         total = float(energy[0]) + float(self.statistics["shift"][near.species].sum())
         pulls = forces.astype(np.float64)
         virial = virials[0].astype(np.float64)
-        stress = virial / configuration.volume if all(configuration.periodic or ()) else None
+        tensor = virial / configuration.volume if stress and all(configuration.periodic or ()) else None
         if self.config.charges is not None:
-            long = coulomb_energy(configuration, self.config)
+            long = coulomb_energy(configuration, self.config, stress=stress)
             total, pulls = total + long.energy, pulls + long.forces
-            stress = None if stress is None or long.stress is None else stress + long.stress
-        return Prediction(total, pulls, stress)
+            tensor = None if tensor is None or long.stress is None else tensor + long.stress
+        return Prediction(total, pulls, tensor)
 
     def with_parameters(
         self, parameters: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray] | None = None

@@ -9,7 +9,14 @@ import numpy as np
 from sci.arguments import entry
 from sci.errors import InvalidValueError
 
-__all__ = ["radial_basis"]
+__all__ = ["envelope", "radial_basis"]
+
+
+def envelope(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 - 28 u^6 + 48 u^7 - 21 u^8 on [0, 1], where it falls from 1 to 0, and its derivative."""
+    rest = (1 - u) ** 2
+    value = rest * (1 - u) * (1 + u * (3 + u * (6 + u * (10 + u * (15 + 21 * u)))))
+    return value, -168.0 * u**5 * rest
 
 
 @entry
@@ -53,14 +60,12 @@ def radial_basis(distances: np.ndarray, cutoff: float, n_radial: int) -> tuple[n
     if not (r > 0).all():
         raise InvalidValueError("distances holds numbers that are not positive; expected distances of separate atoms")
     u = np.minimum(r / cutoff, 1.0)
-    rest = (1 - u) ** 2
-    envelope = rest * (1 - u) * (1 + u * (3 + u * (6 + u * (10 + u * (15 + 21 * u)))))
-    slope_of_envelope = -168.0 * u**5 * rest / cutoff
+    ending, falling = envelope(u)
     waves = np.arange(1, n_radial + 1) * (math.pi / cutoff)
     factor = math.sqrt(2 / cutoff)
     sines = factor * np.sin(waves * r) / r
     cosines = factor * waves * np.cos(waves * r) / r
     inside = r < cutoff
-    values = np.where(inside, sines * envelope, 0.0)
-    slopes = np.where(inside, (cosines - sines / r) * envelope + sines * slope_of_envelope, 0.0)
+    values = np.where(inside, sines * ending, 0.0)
+    slopes = np.where(inside, (cosines - sines / r) * ending + sines * falling / cutoff, 0.0)
     return values, slopes

@@ -188,8 +188,8 @@ def send_back(local: LocalAtoms, forces: np.ndarray, comm: Comm) -> np.ndarray:
     parts = [plain[ends[r] : ends[r + 1]] for r in range(ranks)]
     arrived = alltoall(parts, operation="forces", comm=comm)
     own = plain[: local.own].copy()
-    for rows, part in zip(local.sent, arrived):
-        np.add.at(own, rows, part)
+    for copied, part in zip(local.sent, arrived):
+        np.add.at(own, copied, part)
     back = [np.flatnonzero(local.origins[:, 0] == r) for r in range(ranks)]
     rows = alltoall([local.origins[b, 1] for b in back], operation="forces", comm=comm)
     values = alltoall([own[b] for b in back], operation="forces", comm=comm)

@@ -66,7 +66,7 @@ def labels_of(configuration: Configuration, potential: AtomisticPotential, which
         )
     if potential.config.charges is None:
         return Labels(configuration.n, energy, None if forces is None else np.asarray(forces), virial)
-    long = coulomb_energy(configuration, potential.config)
+    long = coulomb_energy(configuration, potential.config, stress=virial is not None)
     return Labels(
         configuration.n,
         None if energy is None else energy - long.energy,
