@@ -541,7 +541,7 @@ DIFFER: dict[str, Body] = {
     "predict_configurations:configurations": lambda c, odd, _: atomistic.predict_configurations(
         _potential(2), [ATOMS] * (1 + odd), comm=c
     ),
-    "predict_on_ranks:parameters": lambda c, odd, _: _on_ranks(c, potential=_potential(2 + odd)),
+    "predict_on_ranks:potential": lambda c, odd, _: _on_ranks(c, potential=_potential(2 + odd)),
     "predict_on_ranks:cell": lambda c, odd, _: _on_ranks(c, cell=(6.0 + odd) * np.eye(3)),
     "predict_on_ranks:periodic": lambda c, odd, _: _on_ranks(c, cell=6 * np.eye(3), periodic=(True, True, not odd)),
     "train_operator:config": lambda c, odd, _: _train_operator(c, config=replace(CONFIG, eps=1e-8 * (1 + odd))),

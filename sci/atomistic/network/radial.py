@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from sci.arguments import entry
+from sci.backend import Array, as_finite
 from sci.errors import InvalidValueError
 
 __all__ = ["envelope", "radial_basis"]
@@ -20,7 +21,7 @@ def envelope(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @entry
-def radial_basis(distances: np.ndarray, cutoff: float, n_radial: int) -> tuple[np.ndarray, np.ndarray]:
+def radial_basis(distances: Array, cutoff: float, n_radial: int) -> tuple[np.ndarray, np.ndarray]:
     r"""Return Bessel functions of distances times an envelope, and their derivatives.
 
     B_n(r) = \sqrt{2 / c} sin(n \pi r / c) / r f(r / c) for n = 1 ... `n_radial` below the cutoff c, 0 beyond, with
@@ -56,7 +57,7 @@ def radial_basis(distances: np.ndarray, cutoff: float, n_radial: int) -> tuple[n
     """
     if not 0 < cutoff < math.inf or n_radial < 1:
         raise InvalidValueError(f"cutoff is {cutoff}, n_radial {n_radial}; expected positive numbers")
-    r = np.asarray(distances, dtype=np.float64)[..., None]
+    r = as_finite(distances, "distances", xp=np)[..., None]
     if not (r > 0).all():
         raise InvalidValueError("distances holds numbers that are not positive; expected distances of separate atoms")
     u = np.minimum(r / cutoff, 1.0)
