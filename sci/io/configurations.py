@@ -71,13 +71,12 @@ def read_configurations(
     """
     path = Path(path)
     found: list[Configuration] = []
-    chosen = range(2**62)[frames] if frames.stop is None or frames.stop >= 0 else None
-    for k, skipped, lines in xyz_texts(path, lambda n: chosen is None or n in chosen):
+    from_the_end = any(number is not None and number < 0 for number in (frames.start, frames.stop, frames.step))
+    chosen = range(2**62) if from_the_end else range(2**62)[frames]
+    for _, skipped, lines in xyz_texts(path, chosen.__contains__):
         if lines is not None:
             found.append(_configuration(path, skipped, lines, (energy, forces, stress)))
-        elif chosen is not None and k >= chosen[-1]:
-            break
-    if chosen is None:
+    if from_the_end:
         found = found[frames]
     if not found:
         raise FileFormatError(f"{path}:1: there is no frame of {frames}; expected the number of atoms in line 1")

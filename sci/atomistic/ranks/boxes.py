@@ -69,7 +69,7 @@ class Boxes:
         return self.low + at * width, self.low + (at + 1) * width
 
     def outside(self, fractions: np.ndarray, rank: int) -> np.ndarray:
-        """Return how far points are from a box, the largest over the axes of the distance between planes, angstrom."""
+        """Return distances of points from a box, the largest over the axes of those between planes, angstrom."""
         low, high = self.ends(rank)
         beyond = np.maximum(np.maximum(low - fractions, fractions - high), 0.0)
         found: np.ndarray = (beyond / np.linalg.norm(np.linalg.inv(self.cell), axis=0)).max(axis=1)

@@ -45,7 +45,7 @@ class Labels:
         return f"Labels({self.n} atoms: {', '.join(known)})"
 
     def arrays(self) -> list[np.ndarray]:
-        """Return what is known as arrays, for a digest."""
+        """Return the known labels as arrays, for a digest."""
         energy = None if self.energy is None else np.array([self.energy])
         return [a for a in (energy, self.forces, self.virial) if a is not None]
 
