@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         lambda: import_module("sci.cli.parsers.potentials").add_lattice,
     ),
     "operator": ("train and use neural operators", lambda: import_module("sci.cli.parsers.operators").add_operator),
+    "atoms": ("train and use potentials of atoms", lambda: import_module("sci.cli.parsers.atoms").add_atoms),
     "segment": (
         "train U-Nets that label volumes, and use them",
         lambda: import_module("sci.cli.parsers.segment").add_segment,

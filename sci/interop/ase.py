@@ -1,4 +1,4 @@
-"""An ASE calculator: energies, forces and stresses of point charges."""
+"""ASE calculators: energies, forces and stresses of point charges, and of trained potentials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sci.errors import InvalidValueError, ShapeError
+from sci.atomistic import AtomisticPotential, Configuration
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.interop.packages import missing
 from sci.potentials import (
     Coulomb,
@@ -28,7 +29,7 @@ try:
 except ImportError as error:
     raise missing("ase") from error
 
-__all__ = ["Electrostatics"]
+__all__ = ["Electrostatics", "LearnedPotential"]
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -174,3 +175,78 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             plan = plan_frames(particles, self.parameters["tol"], kernel=self._kernel, accuracy="forces")
             self._plan = (settings, plan)
         return self._plan[1]
+
+
+class LearnedPotential(Calculator):  # type: ignore[misc]
+    """A trained potential of atoms, with its Coulomb energy.
+
+    Parameters
+    ----------
+    potential : AtomisticPotential
+        Of `sci.atomistic.train_potential`, or loaded from the file of `sci atoms train`.
+    **settings
+        Those of `ase.calculators.calculator.Calculator`.
+
+    Raises
+    ------
+    DTypeError
+        For anything but an `AtomisticPotential`.
+    InvalidValueError
+        In a calculation: for a species that the potential does not know, by its atom; charges and atoms that are
+        periodic along one or two axes.
+
+    Notes
+    -----
+    Units are those of ASE: eV, angstrom, eV/angstrom^3. A potential that takes the charges of configurations gets the
+    atoms' initial charges.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from sci.atomistic import AtomisticConfig, AtomisticPotential
+    >>> from sci.interop.ase import LearnedPotential
+    >>> ions = Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.4]])
+    >>> ions.calc = LearnedPotential(AtomisticPotential(AtomisticConfig(["Na", "Cl"], channels=2)))
+    >>> ions.get_forces().shape
+    (2, 3)
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
+    discard_results_on_any_change = True
+    nolabel = True
+
+    def __init__(self, potential: AtomisticPotential, **settings: Any) -> None:
+        if not isinstance(potential, AtomisticPotential):
+            raise DTypeError(f"potential is a {type(potential).__name__}; expected an AtomisticPotential")
+        self.potential = potential
+        super().__init__(**settings)
+
+    def __repr__(self) -> str:
+        """Return the potential."""
+        return f"LearnedPotential({self.potential!r})"
+
+    def calculate(
+        self, atoms: Any = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = all_changes
+    ) -> None:
+        """Compute the properties of atoms, as ASE asks for them.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            For the stress of atoms that do not repeat along three axes.
+        """
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms
+        if "stress" in properties and not atoms.pbc.all():
+            raise PropertyNotImplementedError("atoms without three periodic axes have no stress")
+        configuration = Configuration(
+            atoms.get_chemical_symbols(),
+            atoms.positions.copy(),
+            np.array(atoms.cell) if atoms.pbc.any() else None,
+            atoms.pbc.tolist(),
+            atoms.get_initial_charges() if self.potential.config.charges == "given" else None,
+        )
+        found = self.potential(configuration, stress="stress" in properties)
+        self.results = {"energy": found.energy, "free_energy": found.energy, "forces": found.forces}
+        if found.stress is not None:
+            self.results["stress"] = np.array([found.stress[i, j] for i, j in VOIGT])

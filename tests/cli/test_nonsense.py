@@ -23,10 +23,11 @@ import numpy as np
 import pytest
 from command_cases import SMALL, run
 
+from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
 from sci.cli.parser import _leaves
 from sci.cli.values import Number, csv_name, file_name, hdf5_name
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, save, save_samples
+from sci.io import PoissonProblem, save, save_samples, write_configurations
 from sci.nn import Segmenter, UNet, UNetConfig, WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
 from sci.scaling import fit_power_law
@@ -54,6 +55,8 @@ COMMANDS: dict[str, list[str]] = {
     "operator merge": ["m.h5", "d.h5", "-o", "out.h5"],
     "operator predict": ["m.h5", "s.h5", "-o", "out.h5"],
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
+    "atoms train": ["d.extxyz", "-o", "out.h5", "--epochs", "1", "--channels", "2", "--layers", "1", "--cutoff", "3"],
+    "atoms evaluate": ["potential.h5", "d.extxyz", "-o", "out.h5"],
     "segment train": ["cells.h5", "-o", "out.h5", "--channels", "2", "2", "--epochs", "2", "--norm", "group"],
     "segment predict": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
@@ -86,6 +89,9 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--seed"): ("0", _HUGE[2]) for name in COMMANDS},
     **{(name, "--config"): ("empty",) for name in COMMANDS},
     ("complete", "--components"): ("0",),
+    **{("atoms train", f"--{name}"): ("0",) for name in ("degree", "message-degree", "energy-weight", "force-weight")},
+    ("atoms train", "--stress-weight"): ("0",),
+    ("atoms train", "--horizon"): _HUGE,
     ("lattice", "--vacancy"): ("0",),
     ("segment predict", "--sample"): ("0",),
     ("solve energy", "--ion-radius"): ("0",),
@@ -159,6 +165,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_samples(path / "cells.h5", cells, (cells > 0).astype("f4"), grid_axes=2)
     operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))
     save(path / "m.h5", operator)
+    pair = Configuration(("Na", "Cl"), [[0.0, 0, 0], [2.4, 0, 0]], energy=-4.0, forces=np.ones((2, 3)))
+    write_configurations(path / "d.extxyz", [pair])
+    save(path / "potential.h5", AtomisticPotential(AtomisticConfig(["Na", "Cl"], channels=2, layers=1)))
     save(path / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2)))))
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     x = np.geomspace(1, 1e4, 6)

@@ -1,0 +1,1 @@
+"""`sci atoms train|evaluate`."""
