@@ -8,6 +8,7 @@ import numpy as np
 
 from sci.atomistic.config import AtomisticConfig
 from sci.atomistic.configuration import Configuration
+from sci.atomistic.neighbors import completed_cell
 from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
 from sci.errors import InvalidValueError
 from sci.potentials import (
@@ -62,29 +63,40 @@ def coulomb_energy(configuration: Configuration, config: AtomisticConfig, *, str
     Raises
     ------
     InvalidValueError
-        For atoms that repeat along one or two axes, or charges that are missing.
+        For atoms that repeat along one axis, or charges that are missing.
     """
     charges = charges_of(configuration, config)
     axes = _axes(configuration)
     if not charges.any():
-        return Coulomb(0.0, np.zeros((configuration.n, 3)), np.zeros((3, 3)) if axes else None)
+        return Coulomb(0.0, np.zeros((configuration.n, 3)), np.zeros((3, 3)) if axes == 3 else None)
     if axes:
-        phi = PeriodicPotential(Particles(configuration.positions, charges, cell=configuration.cell), config.tol)
+        phi = _periodic(configuration, np.asarray(configuration.positions), charges, config)
         energy, forces = phi.energy_and_forces()
-        return Coulomb(COULOMB * energy, COULOMB * forces, COULOMB * periodic_stress(phi) if stress else None)
+        tensor = COULOMB * periodic_stress(phi) if stress and axes == 3 else None
+        return Coulomb(COULOMB * energy, COULOMB * forces, tensor)
     particles = Particles(configuration.positions, charges)
     energy, forces = energy_and_forces(particles, plan_frames(particles, config.tol, accuracy="forces"))
     return Coulomb(COULOMB * energy, COULOMB * forces, None)
 
 
 def _axes(configuration: Configuration) -> int:
-    """Return the number of axes along which atoms with charges repeat; one and two are refused."""
+    """Return the number of axes along which atoms with charges repeat; one is refused."""
     axes = sum(configuration.periodic or ())
-    if axes in (1, 2):
+    if axes == 1:
         raise InvalidValueError(
-            f"{configuration!r}: Coulomb's energy of atoms that repeat along {axes} axes alone; expected none or three"
+            f"{configuration!r}: Coulomb's energy of atoms that repeat along one axis alone; expected none, two or "
+            "three axes"
         )
     return axes
+
+
+def _periodic(
+    frame: Configuration, positions: np.ndarray, charges: np.ndarray, config: AtomisticConfig
+) -> PeriodicPotential:
+    """Return the potential of charges that repeat along two or three axes of a cell."""
+    axes = np.array(frame.periodic)
+    cell = completed_cell(np.asarray(frame.cell), axes)[np.argsort(~axes, kind="stable")]
+    return PeriodicPotential(Particles(positions, charges, cell=cell), config.tol, slab=not axes.all())
 
 
 def coulomb_on_rows(
@@ -110,15 +122,15 @@ def coulomb_on_rows(
         sums, forces = np.zeros(10), np.zeros((len(mine), 3))
         if not everything[:, 3].any():
             return sums, forces
-        particles = Particles(everything[:, :3], everything[:, 3], cell=frame.cell if axes else None)
+        places, all_charges = np.ascontiguousarray(everything[:, :3]), everything[:, 3].copy()
         points = np.ascontiguousarray(mine[:, :3])
         if axes:
-            phi = PeriodicPotential(particles, config.tol)
+            phi = _periodic(frame, places, all_charges, config)
             found = phi.evaluate(points, gradient=True)
             value, slope = found[:, 0], found[:, 1:]
-            if rank_of(comm) == size(comm) - 1:  # the virial is a sum over all charges, which one rank adds
+            if axes == 3 and rank_of(comm) == size(comm) - 1:  # a sum over all charges, which one rank adds
                 sums[1:] = COULOMB * phi.volume * periodic_stress(phi).ravel()
         else:
-            value, slope = direct_sum(particles, points, gradient=True)
+            value, slope = direct_sum(Particles(places, all_charges), points, gradient=True)
         sums[0] = 0.5 * COULOMB * float((charges * value).sum())
         return sums, -COULOMB * charges[:, None] * slope

@@ -193,7 +193,7 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
         For anything but an `AtomisticPotential`.
     InvalidValueError
         In a calculation: for a species that the potential does not know, by its atom; charges and atoms that are
-        periodic along one or two axes.
+        periodic along one axis.
 
     Notes
     -----

@@ -16,7 +16,8 @@ CASES = {
     "three layers": (crystal(), {"layers": 3}),
     "charges": (crystal(), {"layers": 1, "charges": IONS}),
     "molecule": (molecule(), {"charges": IONS}),
-    "slab": (Configuration(SALT, crystal().positions, CELL, (True, True, False)), {}),
+    "slab": (Configuration(SALT, crystal().positions, CELL, (True, True, False)), {"charges": IONS}),
+    "wire": (Configuration(SALT, crystal().positions, CELL, (True, False, False)), {}),
 }
 
 
