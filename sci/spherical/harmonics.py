@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MAX_DEGREE = 64
-"""Highest degree: within it float32 holds every factor of a harmonic, and errors of float64 stay under 1e-12."""
+"""Highest degree: within it float32 holds every factor of a harmonic, and errors of float64 stay under 2e-12."""
 _FILE = "spherical/harmonics.cu"
 
 
@@ -63,7 +63,8 @@ def spherical_harmonics(vectors: Real, degree: int, *, solid: bool = False) -> A
 
     Notes
     -----
-    One kernel, one vector a thread: 6 flops a value; errors below 1e-12 in float64 and 2e-5 in float32 at degree 32.
+    One kernel, one vector a thread: 6 flops a value; errors near the poles, where they are
+    largest, 3e-13 in float64 and 2e-4 in float32 at degree 32, 1e-14 at degree 8.
 
     References
     ----------
