@@ -20,7 +20,7 @@ __all__ = ["clique_counts", "exact_sum"]
 
 _FILE = "graphs/cliques.cu"
 _LARGEST = 8
-_WORDS = 1 << 21
+_WORDS = 1 << 18
 """Words of 64 bits that the neighborhoods of one pass take, unless one alone needs more."""
 
 
@@ -51,8 +51,8 @@ def clique_counts(graph: Graph, largest: int = 4, *, device: Device = "cpu", com
     -----
     Collective. Edges are directed from lower to higher degree; the neighbors that a node v leads to are a matrix of
     bits, and cliques are counted by ands and counts of bits (kernel `cliques.cu`). Nodes are dealt out to ranks one by
-    one in the order of degree, so that each has about the same work. Memory: the edges, and 16 MiB or the bits of the
-    largest neighborhood.
+    one in the order of degree, so that each has about the same work. Memory: the edges twice, and about 30 MB, or the
+    bits of the largest neighborhood.
 
     References
     ----------

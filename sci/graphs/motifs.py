@@ -29,7 +29,7 @@ MOTIFS: dict[str, Pattern] = {
 }
 """The connected graphs of three and four nodes."""
 
-_PATHS = 1 << 22
+_PATHS = 1 << 19
 """Paths of two edges that are held at once, about."""
 
 
@@ -86,7 +86,7 @@ def count_motifs(graph: Graph, *, comm: Comm = None) -> MotifCounts:
     diamond = sum over edges binom(t, 2), cycle4 = sum over nodes v and w before v in the order of degree of
     binom(c, 2), c the common neighbors before v; cliques by `clique_counts`. Induced counts follow, as every copy lies
     in one induced graph. Work: sum over edges of the lower of two degrees, at most m (2 m)^(1/2), shared by the ranks;
-    nodes of many neighbors do no harm. Memory: the edges, and about 200 MB of paths of two edges at a time.
+    nodes of many neighbors do no harm. Memory: about six numbers an edge, and 50 MB of paths of two edges at a time.
 
     References
     ----------

@@ -13,6 +13,7 @@ from sci.nn.grids.correlate import weight_sums
 from sci.nn.grids.padded import pad_window
 from sci.nn.grids.window import Boundary, window
 from sci.nn.ops.checks import require_single_or_double
+from sci.tensor.contraction.planner import contract_all
 
 __all__ = ["separable_conv"]
 
@@ -65,7 +66,7 @@ def _separable_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     for axis in range(axes):
         others = [k for k in range(axes) if k != axis]
         terms = ",".join(["z" + letters, *(f"z{letters[k]}" for k in others)])
-        found.append(xp.einsum(f"{terms}->z{letters[axis]}", dense, *(filters[k] for k in others)))
+        found.append(contract_all(f"{terms}->z{letters[axis]}", dense, *(filters[k] for k in others)))
     return dx, *found
 
 

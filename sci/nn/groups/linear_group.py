@@ -167,11 +167,20 @@ class LinearGroup:
         x = symmetric_eigen(logs).values
         i, j = np.triu_indices(n, 1)
         gaps = x[:, j] - x[:, i]
-        log_measure = np.log(np.where(gaps > 0, np.sinh(gaps) / np.where(gaps > 0, gaps, 1.0), 1.0)).sum(axis=1)
+        safe = np.where(gaps > 0, gaps, 1.0)
+        # log(sinh(x) / x) in a form that neither overflows nor cancels.
+        log_measure = np.where(gaps > 0, gaps + np.log(-np.expm1(-2 * safe) / (2 * safe)), 0.0).sum(axis=1)
         directions = n * (n + 1) // 2 - self.special
         norm = directions * math.log(spread * math.sqrt(2 * math.pi))
         log_drawn = -(logs**2).sum(axis=(1, 2)) / (2 * spread**2) - norm
-        weights = np.exp(log_measure - log_drawn - math.log(count))
+        logs_of_weights = log_measure - log_drawn - math.log(count)
+        largest = float(logs_of_weights.max())
+        if largest > math.log(float(np.finfo(dtype).max)):
+            raise InvalidValueError(
+                f"spread is {spread}: the weights reach exp({largest:.0f}), which {np.dtype(dtype)} cannot hold; "
+                "expected a smaller spread"
+            )
+        weights = np.exp(logs_of_weights)
         elements = symmetric_function(logs, "exp") @ _rotations(rng, count, n)
         xp = namespace_of(device)
         return GroupSamples(*(to_device(a.astype(dtype), xp) for a in (elements, weights)))

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sci.arguments import entry
+from sci.backend import Array
 from sci.errors import InvalidValueError
-from sci.tensor.contraction.network import Step
+from sci.tensor.contraction.network import Step, run_network
 
-__all__ = ["ContractionPlan", "elimination_order", "plan_contraction"]
+__all__ = ["ContractionPlan", "contract_all", "elimination_order", "plan_contraction"]
 
 _EXACT = 12
 """Summed indices up to which the order is the cheapest; beyond, the cheapest next one is taken."""
@@ -103,6 +104,26 @@ def plan_contraction(subscripts: str, lengths: Mapping[str, int] | None = None) 
     if any(len(index) != 1 or n < 1 for index, n in given):
         raise InvalidValueError(f"lengths {dict(given)}; expected a length of at least 1 for each letter")
     return _planned(subscripts.replace(" ", ""), given)
+
+
+def contract_all(subscripts: str, *operands: Array) -> Array:
+    """Return the contraction of arrays by its plan, e.g. contract_all("zab,zbr,zar->zr", x, u, v).
+
+    Parameters
+    ----------
+    subscripts : str
+        As for `plan_contraction`, without spaces.
+    *operands : arrays
+        One for each term.
+
+    Returns
+    -------
+    array
+    """
+    terms = subscripts.partition("->")[0].split(",")
+    given = {i: max(1, n) for term, a in zip(terms, operands) for i, n in zip(term, a.shape)}
+    plan = _planned(subscripts, tuple(sorted(given.items())))
+    return run_network(plan.steps, {str(k): a for k, a in enumerate(operands)})[plan.result]
 
 
 @functools.lru_cache(maxsize=4096)

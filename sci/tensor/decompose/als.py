@@ -10,6 +10,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError
+from sci.tensor.contraction.planner import contract_all
 from sci.tensor.decompose.hosvd import hosvd, leading_vectors, rhosvd
 from sci.tensor.formats.cp import CP, accumulate, project
 from sci.tensor.formats.modes import as_tensor, cheapest_order, mode_product, unfold
@@ -205,7 +206,7 @@ def times_others(tensors: Array, factors: Sequence[Array], axis: int) -> Array:
         return xp.broadcast_to(tensors[:, :, None], factors[axis].shape).copy()
     letters = string.ascii_lowercase[1 : len(axes) + 1]
     terms = ",".join(["a" + letters, *(f"a{letters[k]}z" for k in others)])
-    return xp.einsum(f"{terms}->a{letters[axis]}z", tensors, *(factors[k] for k in others), optimize=True)
+    return contract_all(f"{terms}->a{letters[axis]}z", tensors, *(factors[k] for k in others))
 
 
 def _refined(tensors: Array, factors: list[Array], n_sweeps: int, tol: float) -> tuple[list[Array], Array]:
@@ -278,4 +279,4 @@ def sum_of_terms(factors: Sequence[Array]) -> Array:
     """Return the tensors (batch, n_1, ..., n_d) of factors (batch, n_l, rank)."""
     letters = string.ascii_lowercase[1 : len(factors) + 1]
     terms = ",".join(f"a{letter}z" for letter in letters)
-    return namespace(*factors).einsum(f"{terms}->a{letters}", *factors, optimize=True)
+    return contract_all(f"{terms}->a{letters}", *factors)

@@ -154,6 +154,8 @@ def test_refusals():
             group.sample(**options)
     with pytest.raises(DTypeError):
         group.sample(3, dtype=np.int64)
+    with pytest.raises(InvalidValueError, match="smaller spread"):
+        group.sample(3, spread=400.0)
     with pytest.raises(ShapeError):
         GroupSamples(np.eye(2), np.ones(2))
     with pytest.raises(InvalidValueError, match="positive"):

@@ -10,7 +10,7 @@ import pytest
 from sci.errors import InvalidValueError
 from sci.tensor import CP, TensorTrain, Tucker, plan_contraction
 from sci.tensor.contraction.network import run_network, run_network_vjp
-from sci.tensor.contraction.planner import _greedy_order, elimination_order
+from sci.tensor.contraction.planner import _greedy_order, contract_all, elimination_order
 
 RNG = np.random.default_rng(0)
 LENGTHS = dict(zip("abcdefgz", (2, 3, 4, 5, 3, 2, 4, 3)))
@@ -30,6 +30,7 @@ def test_a_plan_gives_what_einsum_gives(spec):
     plan = plan_contraction(spec, LENGTHS)
     found = run_network(plan.steps, {str(k): a for k, a in enumerate(arrays)})[plan.result]
     np.testing.assert_allclose(found, np.einsum(spec, *arrays), rtol=1e-13, atol=1e-13)
+    np.testing.assert_array_equal(contract_all(spec, *arrays), found)
 
 
 @pytest.mark.parametrize("spec", SPECS)
