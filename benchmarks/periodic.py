@@ -1,12 +1,13 @@
 """Periodic cells: Madelung constants, and CPU seconds for energy and forces of random cells against their error.
 
-    OMP_NUM_THREADS=1 python benchmarks/periodic.py [--peer]
+    OMP_NUM_THREADS=1 python benchmarks/periodic.py [--peer] [--solvated]
 
 Random cells hold 0.1 charges a cubic angstrom, as water does. Seconds are CPU seconds of one thread: `build` is all
-that depends on the charges, `all` build, expansion, and potential and field at every charge, which is what one step of
-a simulation needs. Errors are relative L2 against the same potential at tol 1e-11 and another split, at 1000 charges;
-the tests compare with a plain Ewald sum. --peer adds torch-pme (PyPI: torch-pme, torch) on 4096 ions of rock salt:
-smearing 0.4, mesh 0.2, 7 nodes, cutoff 2.4, for a unit distance of neighbors, and ours at its measured error.
+that depends on the charges, `all` build, expansion, and potential and field at every charge; `mesh` is `ParticleMesh`,
+energy and forces of one step of a simulation, its set-up for the cell and the tolerance included once. Errors are
+relative L2 against the same potential at tol 1e-11 and another split, at 1000 charges; the tests compare with a plain
+Ewald sum. --peer adds torch-pme (PyPI: torch-pme, torch) on 4096 ions of rock salt: smearing 0.4, mesh 0.2, 7 nodes,
+cutoff 2.4, for a unit distance of neighbors, and ours at its measured error. --solvated is `benchmarks/solvated.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from lattice import CRYSTALS
 
-from sci.potentials import Particles, PeriodicPotential
+from sci.potentials import ParticleMesh, Particles, PeriodicPotential
 
 DENSITY = 0.1
 
@@ -53,7 +54,10 @@ def madelung() -> bool:
 def random_cells() -> bool:
     """Print seconds and errors of random cells; return whether errors follow the tolerance."""
     met = True
-    print(f"{'charges':>8}{'tol':>8}{'build':>9}{'all':>9}{'us/charge':>11}{'potential':>11}{'field':>10}   modes")
+    print(
+        f"{'charges':>8}{'tol':>8}{'build':>9}{'all':>9}{'us/charge':>11}{'potential':>11}{'field':>10}"
+        f"{'mesh':>9}{'forces':>10}   modes"
+    )
     for n in (1_000, 10_000, 100_000):
         particles = random_cell(n)
         sample = particles.positions[:1000]
@@ -61,18 +65,30 @@ def random_cells() -> bool:
         for tol in (1e-4, 1e-6, 1e-8):
             build, phi = timed(lambda: PeriodicPotential(particles, tol))  # noqa: B023
             use, _ = timed(lambda: phi.field(particles.positions))  # noqa: B023
-            errors = ["-", "-"]
+            ParticleMesh(particles, tol).energy()
+            step, mesh = timed(lambda: evaluated(particles, tol))  # noqa: B023
+            errors, forces = ["-", "-"], "-"
             if exact is not None:
                 pairs = ((phi(sample), exact(sample)), (phi.field(sample), exact.field(sample)))
                 found = [float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs]
                 met &= found[0] < tol
                 errors = [f"{e:.1e}" for e in found]
+                true = particles.charges[:1000, None] * pairs[1][1]
+                missed = float(np.linalg.norm(mesh.forces()[:1000] - true) / np.linalg.norm(true))
+                forces, met = f"{missed:.1e}", met and missed < tol
             print(
                 f"{n:>8}{tol:>8.0e}{build:>9.2f}{build + use:>9.2f}{(build + use) / n * 1e6:>11.1f}{errors[0]:>11}"
-                f"{errors[1]:>10}   {phi.n_modes}",
+                f"{errors[1]:>10}{step:>9.3f}{forces:>10}   {phi.n_modes}",
                 flush=True,
             )
     return met
+
+
+def evaluated(particles: Particles, tol: float) -> ParticleMesh:
+    """Return a mesh that has been evaluated."""
+    mesh = ParticleMesh(particles, tol)
+    mesh.energy()
+    return mesh
 
 
 def rock_salt(edge: int) -> Particles:
@@ -119,8 +135,13 @@ def peer() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--solvated", action="store_true")
     options = parser.parse_args()
     PeriodicPotential(random_cell(100), 1e-4).forces()  # compiles the kernels
+    if options.solvated:
+        import solvated
+
+        sys.exit(not solvated.compare(peers=options.peer))
     good = [madelung(), random_cells()]
     if options.peer:
         peer()

@@ -14,6 +14,7 @@ from sci.potentials import (
     Coulomb,
     Exclusions,
     FramePlan,
+    ParticleMesh,
     Particles,
     PeriodicPotential,
     RadialKernel,
@@ -126,7 +127,7 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             slab = PeriodicPotential(particles, self.parameters["tol"], kernel=self._kernel, slab=True)
             energy, forces = slab.energy_and_forces()
         else:
-            energy, forces = energy_and_forces(particles, self._frame_plan(particles))
+            energy, forces, stress = self._evaluated(particles, "stress" in properties)
         self.results = {
             "energy": COULOMB * energy,
             "free_energy": COULOMB * energy,
@@ -134,9 +135,17 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             "charges": particles.charges.copy(),
         }
         if "stress" in properties:
-            phi = PeriodicPotential(particles, self.parameters["tol"], kernel=self._kernel)
-            stress = COULOMB * periodic_stress(phi)
-            self.results["stress"] = np.array([stress[i, j] for i, j in VOIGT])
+            self.results["stress"] = np.array([COULOMB * stress[i, j] for i, j in VOIGT])
+
+    def _evaluated(self, particles: Particles, stressed: bool) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return energy, forces and, of a cell if it is wanted, the stress."""
+        plan, stress, tol = self._frame_plan(particles), np.zeros((3, 3)), self.parameters["tol"]
+        if plan.method == "mesh":
+            mesh = ParticleMesh(particles, tol, force_error=plan.force_error)
+            return mesh.energy(), mesh.forces(), mesh.stress() if stressed else stress
+        if stressed:
+            stress = periodic_stress(PeriodicPotential(particles, tol, kernel=self._kernel))
+        return *energy_and_forces(particles, plan), stress
 
     def _particles(self) -> Particles:
         """Check the atoms, and return their charges with the cell if they are periodic."""

@@ -12,6 +12,7 @@ from sci.potentials.grid import PotentialGrid, box_axes
 from sci.potentials.lattice.defects import Interstitial, Substitution, Vacancy
 from sci.potentials.lattice.potential import LatticePotential
 from sci.potentials.measured.error import MeasuredError
+from sci.potentials.mesh.particle_mesh import ParticleMesh
 from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.poses import interaction_energy, rotation_matrices
@@ -40,6 +41,7 @@ __all__ = [
     "Interstitial",
     "LatticePotential",
     "MeasuredError",
+    "ParticleMesh",
     "Particles",
     "PeriodicPotential",
     "PotentialGrid",

@@ -33,6 +33,7 @@ __all__ = [
     "short_slope",
     "structure_factors",
     "triangular_basis",
+    "usual_alpha",
     "wrapped",
 ]
 
@@ -41,6 +42,8 @@ SPLIT, MANY_CHARGES = 7.0, 100_000
 BLOCK_ENTRIES = 1 << 22
 COULOMB = Coulomb()
 COMBINED = 4
+ALPHA = 0.5
+"""alpha over the cube root of the density: where pairs within the cutoff and Fourier modes take the same time."""
 LEAST_EXPONENT = 40.0
 """-log of the smallest weight of a Gaussian of a screened long range over the largest."""
 
@@ -338,3 +341,8 @@ def triangular_basis(cell: np.ndarray) -> np.ndarray | None:
     found = np.array(rows)
     volume = abs(float(np.linalg.det(cell)))
     return found if abs(float(np.prod(np.diag(found))) - volume) < 1e-9 * volume else None
+
+
+def usual_alpha(particles: Particles) -> float:
+    """Return the split, 1/angstrom, that suits the density of the particles of a cell."""
+    return float(ALPHA * (particles.n / abs(float(np.linalg.det(to_host(particles.cell))))) ** (1 / 3))

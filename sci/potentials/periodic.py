@@ -24,6 +24,7 @@ from sci.potentials.ewald import (
     screened_tolerance,
     structure_factors,
     triangular_basis,
+    usual_alpha,
     wrapped,
 )
 from sci.potentials.forcefield.near import near_long_range
@@ -53,8 +54,6 @@ from sci.tensor.boxes.moments import box_moments
 __all__ = ["PeriodicPotential"]
 
 BOX_DEGREE = 17
-ALPHA = 0.5
-"""alpha over the cube root of the density: where pairs within the cutoff and Fourier modes take the same time."""
 CHUNK = 1 << 20
 GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0), 50_000, 1 << 22
 """Pairs a node that splits for grids aim at, nodes from which another split pays, and the modes it may take."""
@@ -197,7 +196,7 @@ class PeriodicPotential(Interacting):
         inverse, self.volume = np.linalg.inv(cell), abs(float(np.linalg.det(cell)))
         self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, inverse))
         heights = 1 / np.linalg.norm(inverse, axis=0)  # distances between faces of the cell, a period apart
-        self.alpha = ALPHA * (particles.n / self.volume) ** (1 / 3) if alpha is None else alpha
+        self.alpha = usual_alpha(particles) if alpha is None else alpha
         share = 1.0 if particles.exclusions is None else LEFT_SHARE
         eps = screened_tolerance(share * tol, kernel, self.volume / particles.n)
         self.split = ewald_split(self.alpha, 0.1 * eps, kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,9 +14,11 @@ from sci.arguments import entry
 from sci.backend import Array, ArrayLike, to_host
 from sci.errors import InvalidValueError
 from sci.potentials.direct import direct_sum_packed, pack
+from sci.potentials.ewald import usual_alpha
 from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.measured.error import MeasuredError
-from sci.potentials.measured.measure import measure_at_particles
+from sci.potentials.measured.measure import ENERGY_FACTOR, measure_at_particles
+from sci.potentials.mesh.particle_mesh import LEAST_TOL, NoMeshError, ParticleMesh
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb, RadialKernel, Yukawa
@@ -41,7 +44,7 @@ __all__ = [
     "plan_frames",
 ]
 
-Method = Literal["direct", "format", "periodic"]
+Method = Literal["direct", "format", "periodic", "mesh"]
 
 STEP, MARGIN = 4.0, 1.0
 """Boxes around the charges end on multiples of STEP angstrom, at least MARGIN away, so that many frames share one."""
@@ -49,6 +52,8 @@ FRAME_PLACES = 256
 """Particles of a frame at which its errors are measured."""
 DIRECT_PAIR = 1.5e-9
 """Seconds of a pair, with its force, in a direct sum."""
+MESH_ROUNDS = 4
+"""Meshes that are tried until the error that is measured on the first frame is below the tolerance."""
 
 
 @entry
@@ -58,15 +63,16 @@ class FramePlan:
 
     Parameters
     ----------
-    method : "direct", "format" or "periodic"
-        The sum over all pairs, a `RangeSeparatedPotential`, or a `PeriodicPotential`.
+    method : "direct", "format", "periodic" or "mesh"
+        The sum over all pairs, a `RangeSeparatedPotential`, a `PeriodicPotential`, or a `ParticleMesh`.
     tol : float
         Relative error of the potential that every frame is computed to.
     kernel : "coulomb" or "yukawa"
     kappa : float
         Screening, 1/angstrom.
     alpha : float
-        Where the ranges part, 1/angstrom; 0 for "direct".
+        Where the ranges part, 1/angstrom; 0 for "direct". Of a mesh: of a `PeriodicPotential` for points between its
+        charges.
     n : int
         Particles of a frame.
     build_tol : float
@@ -75,6 +81,8 @@ class FramePlan:
         What `tol` holds for in the format.
     continuous : bool
         Whether the short range ends at zero, as for particles in close pairs.
+    force_error : float
+        Root mean square error of a force that a mesh aims for, e^2/angstrom^2, found on the first frame.
 
     Examples
     --------
@@ -93,6 +101,7 @@ class FramePlan:
     build_tol: float = 0.0
     accuracy: Accuracy = "potential"
     continuous: bool = False
+    force_error: float = 0.0
 
     @property
     def radial(self) -> RadialKernel:
@@ -229,8 +238,9 @@ def plan_frames(
         1/r unless given.
     accuracy : "potential" or "forces"
         What `tol` holds for in isolated frames; it is measured on the first one. In periodic frames it holds for both.
-    method : "auto", "direct" or "format"
-        "auto" takes what the cost model finds faster for isolated frames.
+    method : "auto", "direct", "format" or "mesh"
+        "auto" takes what the cost model finds faster for isolated frames, and the mesh for periodic ones, or the
+        format, a `PeriodicPotential`, for a tolerance that no mesh reaches.
 
     Returns
     -------
@@ -241,15 +251,16 @@ def plan_frames(
     InvalidValueError
     """
     kernel = kernel or Coulomb()
-    if method not in ("auto", "direct", "format"):
-        raise InvalidValueError(f"method is {method!r}; expected 'auto', 'direct' or 'format'")
+    if method not in ("auto", "direct", "format", "mesh"):
+        raise InvalidValueError(f"method is {method!r}; expected 'auto', 'direct', 'format' or 'mesh'")
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
     if first.cell is not None:
         if method == "direct":
-            raise InvalidValueError("the frames have a periodic cell; expected the method 'auto' or 'format'")
-        alpha = float(PeriodicPotential(first, tol, kernel=kernel).alpha)
-        return FramePlan("periodic", tol, kernel.name, kernel.kappa, alpha, first.n)
+            raise InvalidValueError("the frames have a periodic cell; expected the method 'auto', 'format' or 'mesh'")
+        return _plan_periodic(first, tol, kernel, method)
+    if method == "mesh":
+        raise InvalidValueError("the frames have no cell; expected the method 'auto', 'direct' or 'format'")
     domain, eps = frame_domain(first.positions), CHEBYSHEV_SHARE * tol
     counts = np.diff(to_host(BoxGrid(domain, (16, 16, 16)).sort(first.positions)[1]))
     split = choose_split(kernel, tol, eps, domain, counts, first.n)
@@ -273,9 +284,41 @@ def plan_frames(
     )
 
 
+def _plan_periodic(first: Particles, tol: float, kernel: RadialKernel, method: str) -> FramePlan:
+    """Plan a mesh whose error, measured on the first frame, is below the tolerance, or the format if there is none."""
+    if method == "mesh" and (tol < LEAST_TOL or kernel.kappa > 0):
+        raise InvalidValueError(
+            f"no mesh takes tol {tol:g} and kappa {kernel.kappa:g}; expected {LEAST_TOL:g} or more, and no screening, "
+            "or the method 'auto'"
+        )
+    error = None
+    if method != "format" and tol >= LEAST_TOL and kernel.kappa == 0:
+        error = _mesh_error(first, tol, method)
+    if error is None:
+        return FramePlan("periodic", tol, kernel.name, kernel.kappa, usual_alpha(first), first.n)
+    return FramePlan("mesh", tol, kernel.name, 0.0, usual_alpha(first), first.n, force_error=error)
+
+
+def _mesh_error(first: Particles, tol: float, method: str) -> float | None:
+    """Return the error of a force that a mesh is to aim for; None if none reaches the tolerance."""
+    try:
+        mesh = ParticleMesh(first, tol)
+        aim = max(mesh.plan.force_error, 0.7 * tol * mesh.common_force())
+        mesh = ParticleMesh(first, tol, force_error=aim)
+        for _ in range(MESH_ROUNDS):
+            excess = max(mesh.measured_error("forces").relative, mesh.measured_error("energy").relative / ENERGY_FACTOR)
+            if excess <= tol:
+                return mesh.plan.force_error
+            mesh = ParticleMesh(first, tol, force_error=0.7 * mesh.plan.force_error * tol / excess)
+    except NoMeshError:
+        if method == "mesh":
+            raise
+    return None
+
+
 @entry
 def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
-    """Return energy and forces of a frame, with errors that are measured at 256 of its particles.
+    """Return energy and forces of a frame, with errors that are measured at 256 of its particles, or at all by a mesh.
 
     Parameters
     ----------
@@ -295,7 +338,8 @@ def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
     Notes
     -----
     The particles are compared with direct sums over all pairs, or with `ewald_sum`, which takes a third of the time of
-    a periodic frame. The direct method is exact: its errors are 0.
+    a periodic frame; a mesh with another one, see `ParticleMesh.measured_error`. The direct method is exact: its errors
+    are 0.
 
     Examples
     --------
@@ -309,18 +353,26 @@ def compute_frame(particles: Particles, plan: FramePlan) -> FrameResult:
     if phi is None:
         return FrameResult(*_direct(particles, plan), np.zeros((2, 2)))
     energy, forces = phi.energy_and_forces()
-    errors = measure_at_particles(phi, ("energy", "forces"), FRAME_PLACES)
+    if isinstance(phi, ParticleMesh):
+        errors = {quantity: phi.measured_error(quantity) for quantity in ("energy", "forces")}
+    else:
+        errors = measure_at_particles(phi, ("energy", "forces"), FRAME_PLACES)
     return FrameResult(energy, forces, np.array([(e.relative, e.worst) for e in errors.values()]))
 
 
 @entry
-def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Array]:
+def energy_and_forces(
+    particles: Particles, plan: FramePlan | None = None, *, tol: float | None = None
+) -> tuple[float, Array]:
     """Return energy, e^2/angstrom, and forces, (n, 3) in e^2/angstrom^2, as `compute_frame`, but no errors.
 
     Parameters
     ----------
     particles : Particles
-    plan : FramePlan
+    plan : FramePlan, optional
+        From `plan_frames`, for many frames. Without it the method is chosen for these particles and `tol`.
+    tol : float, optional
+        Relative L2 error of the forces, 1e-11 to 0.1, in place of a plan; 1e-6 unless given.
 
     Returns
     -------
@@ -329,23 +381,54 @@ def energy_and_forces(particles: Particles, plan: FramePlan) -> tuple[float, Arr
     Raises
     ------
     InvalidValueError
-        If the frame does not fit the plan.
+        If the frame does not fit the plan, or for a plan with a tolerance.
 
     Notes
     -----
-    One evaluation of potential and gradient at the particles serves both. Splits are kept for the boxes met last.
+    One evaluation of potential and gradient at the particles serves both. Splits are kept for the boxes met last, plans
+    and modes of a mesh for the cells.
+
+    Examples
+    --------
+    >>> from sci.datasets import load_dataset
+    >>> from sci.potentials import energy_and_forces
+    >>> energy, forces = energy_and_forces(load_dataset("ions")[0], tol=1e-4)
+    >>> forces.shape
+    (64, 3)
     """
+    if plan is not None and tol is not None:
+        raise InvalidValueError("plan and tol are both given; expected one of them, for a plan has its own tol")
+    if plan is None:
+        return _once(particles, 1e-6 if tol is None else tol)
     phi = _potential(particles, plan)
     return _direct(particles, plan) if phi is None else phi.energy_and_forces()
 
 
-def _potential(particles: Particles, plan: FramePlan) -> RangeSeparatedPotential | PeriodicPotential | None:
+def _once(particles: Particles, tol: float) -> tuple[float, Array]:
+    """Return energy and forces by the method that is fastest for one evaluation."""
+    if not 1e-11 <= tol <= 0.1:
+        raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
+    if particles.cell is None:
+        plan = plan_frames(particles, tol, accuracy="forces")
+        phi = _potential(particles, plan)
+        return _direct(particles, plan) if phi is None else phi.energy_and_forces()
+    if tol >= LEAST_TOL:
+        with suppress(NoMeshError):
+            return ParticleMesh(particles, tol).energy_and_forces()
+    return PeriodicPotential(particles, tol).energy_and_forces()
+
+
+def _potential(
+    particles: Particles, plan: FramePlan
+) -> RangeSeparatedPotential | PeriodicPotential | ParticleMesh | None:
     """Return the potential of a frame; None where the plan sums all pairs."""
     if particles.n != plan.n:
         raise InvalidValueError(f"the frame has {particles.n} particles; expected {plan.n}, as in the first frame")
-    if (particles.cell is not None) != (plan.method == "periodic"):
+    if (particles.cell is not None) != (plan.method in ("periodic", "mesh")):
         has = "a periodic cell" if particles.cell is not None else "no cell"
         raise InvalidValueError(f"the frame has {has}, unlike the first frame; expected a cell in all frames or none")
+    if plan.method == "mesh":
+        return ParticleMesh(particles, plan.tol, force_error=plan.force_error)
     if plan.method == "periodic":
         return PeriodicPotential(particles, plan.tol, kernel=plan.radial, alpha=plan.alpha)
     return None if plan.method == "direct" else _in_format(particles, plan)

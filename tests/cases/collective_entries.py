@@ -40,6 +40,7 @@ OTHER = MASK & (np.arange(16) != 5)
 ONES, WIDE = np.ones((2, 3)), np.ones((1, 2, 12))
 FIELDS = np.random.default_rng(3).normal(size=(6, 1, 8, 8)).astype(np.float32)
 PAIR = potentials.Particles([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]], [1.0, -1.0])
+IONS = potentials.Particles(PAIR.positions, PAIR.charges, cell=4.0 * np.eye(3))
 QUATERNIONS, PLACES = np.eye(4)[:2], np.full((2, 3), 30.0)
 TOKENS = np.array([[1, 2, 3, 4, 5, 6]] * 12)
 CUT = operators.MultigridPatches(levels=1, padding=0.125)
@@ -449,6 +450,15 @@ DIFFER: dict[str, Body] = {
         )
         for name, value in {"padding": 5.0, "accuracy": "forces", "alpha": 1.0, "expected_targets": 7}.items()
     },
+    **{
+        f"ParticleMesh:{name}": lambda c, odd, _, change={name: value}: potentials.ParticleMesh(
+            **({"particles": IONS, "tol": 1e-3, "comm": c} | (change if odd else {}))
+        )
+        for name, value in {"tol": 1e-2, "force_error": 1e-3}.items()
+    },
+    "ParticleMesh:positions": lambda c, odd, _: potentials.ParticleMesh(
+        potentials.Particles(IONS.positions + odd, IONS.charges, cell=IONS.cell), 1e-3, comm=c
+    ),
     "interaction_energy:translations": lambda c, odd, _: potentials.interaction_energy(
         lambda p: p[:, 0], PAIR, QUATERNIONS, PLACES + odd, comm=c
     ),

@@ -27,6 +27,7 @@ from sci import chebyshev
 from sci.backend import to_device, to_host
 from sci.potentials import (
     Coulomb,
+    ParticleMesh,
     Particles,
     PeriodicPotential,
     RangeSeparatedPotential,
@@ -153,6 +154,16 @@ def forcefield_sums(xp: ModuleType) -> Answers:
     return answers
 
 
+def particle_mesh(xp: ModuleType) -> Answers:
+    """A cell with exclusions by a mesh, in float64, and what it is compared with."""
+    found = molecules(2, np.diag([14.0, 15.0, 16.0]))
+    arrays = (to_device(a, xp) for a in (found.positions, found.charges))
+    mesh = ParticleMesh(Particles(*arrays, cell=to_device(found.cell, xp), exclusions=found.exclusions), 1e-8)
+    error = mesh.measured_error("forces")
+    assert 0 < error.relative < 1e-8
+    return [np.array(mesh.energy()), to_host(mesh.forces()), to_host(mesh.potentials()), mesh.stress()]
+
+
 def chosen_split(xp: ModuleType) -> Answers:
     phi = RangeSeparatedPotential(_particles(xp), 1e-4)
     return [np.array([phi.split.alpha]), to_host(phi(to_device(TARGETS, xp)))]
@@ -177,6 +188,7 @@ def lightning(xp: ModuleType) -> Answers:
 
 CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     forcefield_sums,
+    particle_mesh,
     *(chebyshev_transforms, tucker_decompositions, cp_formats, chebtuck_functions),
     *(pairwise_sums, coulomb_potential, screened_potential, chosen_split),
     *(vorticity,),

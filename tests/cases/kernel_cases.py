@@ -13,6 +13,7 @@ import chebtuck_cases
 import graph_cases
 import grid_cases
 import learned_cases
+import mesh_cases
 import numpy as np
 import operator_cases
 import pair_cases
@@ -364,6 +365,7 @@ _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
+_BY_DTYPE.update(mesh_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)

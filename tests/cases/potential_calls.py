@@ -17,6 +17,7 @@ CELL = potentials.Particles(np.array([[0.0, 0, 0], [1.5, 1.4, 1.6]]), np.array([
 POINTS = np.array([[0.5, 0.5, 0.5], [1.0, 1.0, 2.0], [0.3, -0.2, 0.9]])
 AXIS = np.array([0.0, 0.5, 1.25])
 PHI = potentials.RangeSeparatedPotential(ATOMS, 1e-2, expected_targets=10)
+MESH = potentials.ParticleMesh(CELL, 1e-2)
 PERIODIC = potentials.PeriodicPotential(CELL, 1e-2)
 LATTICE = potentials.LatticePotential(CELL, (2, 3, 2), 1e-2)
 SPLIT = potentials.split_kernel(potentials.Coulomb(), 1e-3, 10.0, 0.5)
@@ -67,6 +68,8 @@ def _of_objects() -> dict[str, Call]:
         "LatticePotential.on_grid": call(LATTICE.on_grid, AXIS, AXIS, AXIS),
         "LatticePotential.position": call(LATTICE.position, 0, (1, 1, 1)),
         "LatticePotential.sites_in": call(LATTICE.sites_in, BOX),
+        "ParticleMesh.energy_and_forces": call(MESH.energy_and_forces),
+        "ParticleMesh.measured_error": call(MESH.measured_error, "energy"),
         "Particles.to_host": call(ATOMS.to_host),
         "PeriodicPotential.call": call(PERIODIC, POINTS),
         "PeriodicPotential.energy_and_forces": call(PERIODIC.energy_and_forces),
@@ -122,6 +125,7 @@ def _potentials() -> dict[str, Call]:
             reach=30.0,
         ),
         "MeasuredError": call(potentials.MeasuredError, "field", 1e-3, 2e-3, {"far": (1e-3, 2e-3)}, 5),
+        "ParticleMesh": call(potentials.ParticleMesh, CELL, 1e-2, force_error=0.1, comm=None),
         "Particles": call(
             potentials.Particles,
             *(PLACES, CHARGES, np.ones(4), ("a", "b", "c", "d"), 9 * np.eye(3)),
@@ -169,7 +173,7 @@ def _potentials() -> dict[str, Call]:
             potentials.dipole_field, ATOMS, np.ones((4, 3)), POINTS, tol=1e-4, kernel=potentials.Coulomb()
         ),
         "direct_sum": call(potentials.direct_sum, ATOMS, POINTS, kernel=potentials.Yukawa(0.1), gradient=True),
-        "energy_and_forces": call(potentials.energy_and_forces, ATOMS, PLAN),
+        "energy_and_forces": call(potentials.energy_and_forces, ATOMS, PLAN, tol=None),
         "ewald_sum": call(potentials.ewald_sum, CELL, POINTS, tol=1e-3, kernel=potentials.Yukawa(0.2), gradient=True),
         "gaussian_sum": call(potentials.gaussian_sum, potentials.Coulomb(), 1e-3, 10.0, 0.5),
         "group_energies": call(potentials.group_energies, PERIODIC, np.array([0, 1])),

@@ -55,12 +55,13 @@ def test_forces_of_frames_meet_the_tolerance(kernel):
         assert energy == pytest.approx(0.5 * (frame.charges * value).sum(), rel=1e-3)
 
 
-@pytest.mark.parametrize("method", ["format", "periodic", "direct"])
+@pytest.mark.parametrize("method", ["format", "mesh", "periodic", "direct"])
 def test_frames_say_their_errors(method):
     rng, tol = np.random.default_rng(3), 1e-4
-    cell = 18 * np.eye(3) if method == "periodic" else None
+    cell = 18 * np.eye(3) if method in ("mesh", "periodic") else None
     frame = Particles(rng.random((400, 3)) * 18, np.where(np.arange(400) % 2, 1.0, -1.0), cell=cell)
-    plan = plan_frames(frame, tol, accuracy="forces", method="auto" if method == "periodic" else method)
+    asked = {"mesh": "auto", "periodic": "format"}.get(method, method)
+    plan = plan_frames(frame, tol, accuracy="forces", method=asked)
     found = compute_frame(frame, plan)
     energy, forces = energy_and_forces(frame, plan)
     assert found.energy == energy
@@ -68,7 +69,7 @@ def test_frames_say_their_errors(method):
     if method == "direct":
         assert (found.errors == 0.0).all()
         return
-    if method == "periodic":
+    if cell is not None:
         exact_energy, exact = PeriodicPotential(frame, 1e-11).energy_and_forces()
         value = np.abs(frame.charges * PeriodicPotential(frame, 1e-11)(frame.positions))
     else:

@@ -91,9 +91,9 @@ def add_trajectory(parser: Any) -> None:
     _add_accuracy(parser)
     parser.add_argument(
         "--method",
-        choices=("auto", "direct", "format"),
+        choices=("auto", "direct", "format", "mesh"),
         default="auto",
-        help="method for isolated frames (default: auto)",
+        help="method: direct for isolated frames alone, mesh for periodic ones (default: auto, the fastest)",
     )
     parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
     parser.add_argument(

@@ -53,7 +53,7 @@ def test_periodic_frames(tmp_path):
     path = write_xyz(tmp_path / "p.xyz", POSITIONS[:3], cell=LATTICE)
     compute_trajectory(path, tmp_path / "p.h5", tol=1e-7)
     found = load(tmp_path / "p.h5")
-    assert trajectory_state(tmp_path / "p.h5").plan.method == "periodic"
+    assert trajectory_state(tmp_path / "p.h5").plan.method == "mesh"
     for k, (_, particles) in enumerate(read_frames(path)):
         phi = PeriodicPotential(particles, 1e-9, alpha=0.3)
         assert found.energies[k] == pytest.approx(phi.energy(), rel=1e-6)

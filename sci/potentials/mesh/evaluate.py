@@ -1,0 +1,114 @@
+"""All pairs and modes of a mesh at its charges, by one process or shared over ranks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
+from sci.potentials.mesh.pair_kernel import pair_kernel
+from sci.potentials.mesh.plan import MeshPlan
+from sci.potentials.mesh.reciprocal import mesh_long_range
+from sci.potentials.pairs.pair_sum import PairSums, pair_sums
+
+__all__ = ["ROUNDING_SHARE", "MeshSums", "mesh_sums", "near_sums"]
+
+ROUNDING_SHARE = 0.3
+"""Rounding of float32 over the whole error."""
+
+
+class MeshSums(NamedTuple):
+    """Potentials (n,) and forces (n, 3) at all charges, the virial of the pairs, and the modes of the spread charges.
+
+    The virial is None where the pairs were shared over ranks. The background is not among the potentials.
+    """
+
+    potentials: Array
+    forces: Array
+    near_virial: np.ndarray | None
+    modes: Array
+
+
+def mesh_sums(
+    positions: Array, charges: Array, cell: np.ndarray, plan: MeshPlan, strength: float, comm: Comm = None
+) -> MeshSums:
+    """Return the sums over all pairs within the cutoff and all modes.
+
+    Parameters
+    ----------
+    positions, charges : (n, 3), (n,) float64
+        The same on all ranks.
+    cell : (3, 3) float64
+        On the host.
+    plan : MeshPlan
+    strength : float
+        See `ChargeSizes`.
+    comm : mpi4py communicator, optional
+        Ranks take slabs of the cell with about as many charges: the pairs of their own charges, with those within the
+        cutoff of the slab, and their part of the grid, which is summed over all.
+
+    Returns
+    -------
+    MeshSums
+        The same on all ranks.
+
+    Notes
+    -----
+    Collective.
+    """
+    long_range = cell, plan.split, plan.grid, plan.order, plan.dtype
+    if size(comm) == 1:
+        near = near_sums(positions, charges, cell, plan, strength)
+        far = mesh_long_range(positions, charges, *long_range)
+        potentials, forces = _added(near.potentials, near.forces, far.fields, charges, plan)
+        return MeshSums(potentials, forces, near.virial, far.modes)
+    xp = namespace(positions)
+    with agreed(comm, "ParticleMesh"):
+        order, own, halo = _slab(to_host(positions), cell, plan.split.cutoff, rank_of(comm), size(comm))
+        rows, around = (to_device(index, xp) for index in (own, np.concatenate([own, halo])))
+        near = near_sums(positions[around], charges[around], cell, plan, strength)
+        places, q = (xp.ascontiguousarray(a[rows]) for a in (positions, charges))
+    far = mesh_long_range(places, q, *long_range, comm=comm)
+    assert near.forces is not None
+    potentials, forces = _added(near.potentials[: len(own)], near.forces[: len(own)], far.fields, q, plan)
+    found = allgather_rows(xp.concatenate([potentials[:, None], forces], axis=1), comm)
+    whole = xp.empty_like(found)
+    whole[to_device(order, xp)] = found
+    return MeshSums(xp.ascontiguousarray(whole[:, 0]), xp.ascontiguousarray(whole[:, 1:]), None, far.modes)
+
+
+def near_sums(positions: Array, charges: Array, cell: np.ndarray, plan: MeshPlan, strength: float) -> PairSums:
+    """Return the sums over the pairs of a plan, in float32 where its rounding stays below a share of the error."""
+    kernel = pair_kernel(plan.split, plan.force_error, strength)
+    rounding = ROUNDING_SHARE * plan.force_error if plan.dtype == "float32" else 0.0
+    return pair_sums(positions, charges, kernel, lattice=cell, rounding=rounding)
+
+
+def _added(potentials: Array, forces: Array, fields: Array, charges: Array, plan: MeshPlan) -> tuple[Array, Array]:
+    """Return potentials and forces of pairs and modes, without what charges do to themselves through the modes."""
+    return potentials + fields[:, 0] - plan.split.at_zero * charges, forces - charges[:, None] * fields[:, 1:]
+
+
+def _slab(
+    positions: np.ndarray, cell: np.ndarray, cutoff: float, rank: int, ranks: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all charges in the order of the ranks, those of one rank, and others within the cutoff of its slab.
+
+    Slabs lie across the axis along which the cell is highest.
+    """
+    inverse = np.linalg.inv(cell)
+    heights = 1 / np.linalg.norm(inverse, axis=0)
+    axis = int(heights.argmax())
+    s = positions @ inverse[:, axis]
+    s -= np.floor(s)
+    order = np.argsort(s, kind="stable")
+    own = order[len(order) * rank // ranks : len(order) * (rank + 1) // ranks]
+    if not len(own):
+        return order, own, own
+    low, high, margin = float(s[own[0]]), float(s[own[-1]]), cutoff / float(heights[axis]) + 1e-9
+    above = np.mod(s - low, 1.0)  # from the lower face, around the cell
+    near = (above <= high - low + margin) | (above >= 1 - margin)
+    near[own] = False
+    return order, own, np.flatnonzero(near)

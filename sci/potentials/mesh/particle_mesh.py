@@ -1,0 +1,323 @@
+"""Energy, forces and stress of a periodic cell in one evaluation: pairs within a cutoff, all the rest on a mesh."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sci.arguments import collective_entry
+from sci.backend import Array, namespace, to_device, to_host
+from sci.distributed import Comm, agreed, size
+from sci.errors import InvalidValueError
+from sci.potentials.ewald import ewald_values, usual_alpha
+from sci.potentials.forcefield.corrections import apply_exclusions, listed_pairs, pair_virial
+from sci.potentials.measured.error import MeasuredError, compare, energy_error, warn_above
+from sci.potentials.measured.measure import ENERGY_FACTOR, field_floor
+from sci.potentials.measured.places import particle_sample
+from sci.potentials.mesh.errors import ChargeSizes
+from sci.potentials.mesh.evaluate import ROUNDING_SHARE, mesh_sums, near_sums
+from sci.potentials.mesh.plan import MeshPlan, check_plan, plan_mesh
+from sci.potentials.mesh.reciprocal import mesh_virial
+from sci.potentials.particles import Particles, without_overflow
+from sci.potentials.periodic import PeriodicPotential
+from sci.potentials.radial.kernels import Coulomb
+from sci.potentials.radial.split import COINCIDENT
+
+__all__ = ["LEAST_TOL", "NoMeshError", "ParticleMesh"]
+
+SINGLE = 1e-6
+"""Rounding of a force in float32 over the usual force, see `_usual_force`."""
+CHECKED = 0.05
+"""Error of the mesh that others are compared with, over theirs."""
+PLACES = 256
+"""Particles that are compared with Ewald's sum where no mesh is exact enough."""
+ROUNDS, LEAST_TOL = 4, 1e-10
+
+
+class NoMeshError(InvalidValueError):
+    """No mesh reaches the tolerance."""
+
+
+class _Found(NamedTuple):
+    """One evaluation."""
+
+    energy: float
+    potentials: Array
+    forces: Array
+    near_virial: np.ndarray | None
+    modes: Array
+
+
+@collective_entry
+class ParticleMesh:
+    r"""Charges that repeat with a cell, evaluated once, at the charges themselves, on a particle mesh.
+
+    The potential is that of `PeriodicPotential`: mean zero over the cell, a neutralizing background for a total charge,
+    no surface. 1/r is B + S with B of few modes, which are summed on a grid, and S zero beyond a cutoff, summed by
+    pairs.
+
+    Parameters
+    ----------
+    particles : Particles
+        With a `cell`, whose rows may be any three periods. Particles outside of the cell are moved into it. Pairs of
+        their `exclusions` are left out or scaled.
+    tol : float
+        Relative L2 error of the forces, 1e-10 to 0.1; that of the energy is below 10 times as much of sum |q phi|.
+    force_error : float, optional
+        Root mean square error of a force, e^2/angstrom^2, in place of `tol`: evaluations of cells that differ little,
+        as those of a simulation, then have one plan.
+    comm : mpi4py communicator, optional
+        Every rank passes the same particles, and gets all results. Ranks share pairs and grid; the constructor, which
+        then evaluates, is collective, all else is local.
+
+    Raises
+    ------
+    InvalidValueError
+        Without a cell, for a tolerance out of range, or one that no mesh reaches: `PeriodicPotential` then does.
+
+    Notes
+    -----
+    Cutoff, bandwidth, grid and window are the fastest ones whose error formulas promise the tolerance; float32 serves
+    where it is exact enough. The formulas hold for charges without correlation; neutral molecules lie 2 to 4 times
+    below. `predicted_error` says what they promise, `measured_error` compares with another mesh, whose split is Ewald's
+    and whose error is 20 times smaller. The interpolant is differentiated, so that forces are the derivative of an
+    energy; they sum to about the error of one of them, not to zero. O(N log N).
+
+    References
+    ----------
+    U. Essmann et al., J. Chem. Phys. 103 (1995) 8577, for the mesh; `sci.potentials.mesh.prolate` for the split.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sci.potentials import ParticleMesh, Particles
+    >>> cscl = Particles([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]], [1.0, -1.0], cell=np.eye(3))
+    >>> mesh = ParticleMesh(cscl, 1e-6)
+    >>> round(-mesh.energy() * 3**0.5 / 2, 5), mesh.predicted_error < 1e-6
+    (1.76267, True)
+    """
+
+    def __init__(
+        self, particles: Particles, tol: float = 1e-5, *, force_error: float | None = None, comm: Comm = None
+    ) -> None:
+        with agreed(comm, "ParticleMesh") as agreement:
+            _check(particles, tol, force_error)
+            agreement.same(positions=particles.positions, charges=particles.charges, cell=particles.cell)
+            agreement.same(tol=tol, force_error=force_error)
+        self.particles, self.tol, self.comm = particles, tol, comm
+        self._cell = to_host(particles.cell)
+        self.volume = abs(float(np.linalg.det(self._cell)))
+        self._sizes = ChargeSizes.of(to_host(particles.charges), self.volume)
+        self._total, self._given = float(particles.charges.sum()), force_error
+        self.plan = self._planned(tol * self._usual_force if force_error is None else force_error)
+        self._kept = self._converged() if size(comm) > 1 else None  # now, while all ranks take part
+
+    def __repr__(self) -> str:
+        return f"ParticleMesh({self.particles.n} charges, tol={self.tol:g}, {self.plan!r})"
+
+    @functools.cached_property
+    def _usual_force(self) -> float:
+        """The mean square charge over the square of the usual distance: below the force on a charge in a liquid."""
+        mean = self._sizes.strength * math.sqrt(self.volume / self.particles.n)
+        return float((mean or 1.0) * (self.particles.n / self.volume) ** (2 / 3))
+
+    def _planned(self, error: float) -> MeshPlan:
+        single = SINGLE * self._usual_force <= ROUNDING_SHARE * error
+        plan = plan_mesh(tuple(self._cell.ravel().tolist()), self._sizes, error, single)
+        if plan is None:
+            raise NoMeshError(
+                f"no mesh reaches an error of {error:.2g} e^2/angstrom^2 in the forces; expected a larger tol, or use "
+                "PeriodicPotential"
+            )
+        return plan
+
+    def energy(self) -> float:
+        """Return the energy of one cell, 1/2 sum_i q_i phi(y_i), in e^2/angstrom."""
+        return self._found.energy
+
+    def forces(self) -> Array:
+        """Return the forces on the particles, (n, 3) in e^2/angstrom^2."""
+        return self._found.forces.copy()
+
+    def energy_and_forces(self) -> tuple[float, Array]:
+        """Return `energy` and `forces`; the evaluation is one in any case."""
+        return self.energy(), self.forces()
+
+    def potentials(self) -> Array:
+        """Return the potential at each particle, (n,) in e/angstrom: of all others that count, and of its own images.
+
+        It is the derivative of the energy by the charge of the particle.
+        """
+        return self._found.potentials.copy()
+
+    def stress(self) -> np.ndarray:
+        """Return the derivative of the energy by strain over the volume, as `periodic_stress`.
+
+        Returns
+        -------
+        (3, 3) float64, e^2/angstrom^4
+            On the host. Its trace is minus the energy over the volume.
+        """
+        p, split, (_, _, _, near, modes) = self.particles, self.plan.split, self._found
+        if near is None:
+            near = near_sums(p.positions, p.charges, self._cell, self.plan, self._sizes.strength).virial
+        far = mesh_virial(modes, self._cell, split, self.plan.grid, self.plan.order)
+        background = 0.5 * self._total**2 * split.background / self.volume
+        stress: np.ndarray = (self._left_out - near - far - background * np.eye(3)) / self.volume
+        return stress
+
+    @property
+    def _left_out(self) -> np.ndarray:
+        """What exclusions do to the derivative of the energy by strain."""
+        listed, xp = listed_pairs(self.particles), namespace(self.particles.positions)
+        if listed is None:
+            return np.zeros((3, 3))
+        summed = listed.distances > COINCIDENT
+        factor = xp.where(summed, (1 - listed.scales) / xp.where(summed, listed.distances, 1.0) ** 3, 0.0)
+        return pair_virial(listed, self.particles.charges, factor)
+
+    def common_force(self) -> float:
+        """Return the root mean square force, e^2/angstrom^2, where those above three times the median count as that."""
+        xp = namespace(self._found.forces)
+        sizes = xp.sqrt((self._found.forces**2).sum(axis=1))
+        return float(xp.sqrt((xp.minimum(sizes, 3 * xp.median(sizes)) ** 2).mean()))
+
+    @property
+    def predicted_error(self) -> float:
+        """Predicted relative L2 error of the forces: of split, mesh and rounding, without a comparison."""
+        return self.plan.force_error / self._scale(self._found.forces)
+
+    @property
+    def _found(self) -> _Found:
+        if self._kept is None:
+            self._kept = self._converged()
+        return self._kept
+
+    def _converged(self) -> _Found:
+        """Return the evaluation, made anew with another plan where the forces turn out smaller than was supposed."""
+        for _ in range(ROUNDS):
+            found = self._evaluate(self.plan)
+            allowed = self.tol * self._scale(found.forces)
+            if self._given is not None or self.plan.force_error <= allowed:
+                return found
+            self.plan = self._planned(allowed)
+        return self._evaluate(self.plan)
+
+    def _scale(self, forces: Array) -> float:
+        """Return the root mean square force, or the floor below which forces have canceled."""
+        charges = self.particles.charges
+        unit = float(namespace(charges).abs(charges).max()) or 1.0
+        floor = unit * field_floor(charges, (self.volume / self.particles.n) ** (1 / 3), True)
+        largest = float(namespace(forces).abs(forces).max()) or 1.0
+        return max(largest * math.sqrt(float(((forces / largest) ** 2).sum()) / len(forces)), floor) or 1.0
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def _evaluate(self, plan: MeshPlan) -> _Found:
+        p, comm = self.particles, self.comm if plan is self.plan else None  # what checks is local
+        sums = mesh_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, comm)
+        potentials = sums.potentials + self._total * plan.split.background / self.volume
+        forces = sums.forces
+        if p.exclusions is not None:
+            potentials, forces = self._excluded(potentials, forces, checks=plan is not self.plan)
+        energy = float(without_overflow(0.5 * (p.charges * potentials).sum(keepdims=True), "the energy")[0])
+        return _Found(energy, potentials, without_overflow(forces, "forces"), sums.near_virial, sums.modes)
+
+    def _excluded(self, potentials: Array, forces: Array, checks: bool) -> tuple[Array, Array]:
+        """Return potentials and forces without the pairs that are left out."""
+        p, xp = self.particles, namespace(potentials)
+        fields = xp.concatenate([potentials[:, None], xp.zeros((p.n, 3))], axis=1)
+        # Of a charge of zero the gradient is not known, and not wanted.
+        fields[:, 1:] = -forces / xp.where(p.charges == 0, 1.0, p.charges)[:, None]
+        fields = apply_exclusions(fields, p, Coulomb(), functools.partial(self._apart, checks))
+        return fields[:, 0], -p.charges[:, None] * fields[:, 1:]
+
+    def _apart(self, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
+        """Return values at points without the charges within a distance: for the few pairs that lie on each other."""
+        tol, alpha = max((0.01 if checks else 0.1) * self.tol, 1e-12), usual_alpha(self.particles)
+        alpha *= 1.2 if checks else 1.0
+        return PeriodicPotential(self.particles, tol, alpha=alpha).evaluate(points, gradient, distance)
+
+    def measured_error(self, quantity: str = "forces") -> MeasuredError:
+        """Return the error of energy or forces, measured against a mesh with another split and a 20th of the error.
+
+        Where no mesh is so exact, 256 particles are compared with `ewald_sum`.
+
+        Parameters
+        ----------
+        quantity : "energy" or "forces"
+
+        Returns
+        -------
+        MeasuredError
+
+        Raises
+        ------
+        InvalidValueError
+            For another quantity.
+
+        Warns
+        -----
+        ToleranceWarning
+            Once, if `tol` holds and is missed.
+        """
+        if quantity not in ("energy", "forces"):
+            raise InvalidValueError(f"quantity is {quantity!r}; expected 'energy' or 'forces'")
+        found = self._errors[quantity]
+        limit = self.tol * (ENERGY_FACTOR if quantity == "energy" else 1.0)
+        if self._given is None and found.relative > limit and "_warned" not in self.__dict__:
+            self.__dict__["_warned"] = True
+            warn_above(found, limit, "build it with a smaller tol")
+        return found
+
+    @functools.cached_property
+    def _errors(self) -> dict[str, MeasuredError]:
+        p, xp = self.particles, namespace(self.particles.positions)
+        here = self._found
+        plan = check_plan(tuple(self._cell.ravel().tolist()), self._sizes, CHECKED * self.plan.force_error)
+        if plan is not None:
+            exact = self._evaluate(plan)
+            chosen, weights, clusters = np.arange(p.n), np.ones(p.n), np.zeros(p.n, dtype=np.int64)
+            true, forces = exact.potentials, exact.forces
+        else:
+            chosen, weights, clusters = particle_sample(p.positions, p.charges, PLACES)
+            rows = to_device(chosen, xp)
+            values = ewald_values(p, xp.ascontiguousarray(p.positions[rows]), 1e-13, True)
+            values = apply_exclusions(values, p, Coulomb(), functools.partial(_ewald_apart, p), rows)
+            true, forces = values[:, 0], -p.charges[rows, None] * values[:, 1:]
+        rows = to_device(chosen, xp)
+        return self._compared(rows, (here.potentials[rows], here.forces[rows]), (true, forces), weights, clusters)
+
+    def _compared(
+        self,
+        rows: Array,
+        found: tuple[Array, Array],
+        exact: tuple[Array, Array],
+        weights: np.ndarray,
+        clusters: np.ndarray,
+    ) -> dict[str, MeasuredError]:
+        """Return the errors at chosen particles, of potentials and forces."""
+        q = self.particles.charges[rows]
+        unit = float(namespace(q).abs(self.particles.charges).max()) or 1.0
+        floor = field_floor(self.particles.charges, (self.volume / self.particles.n) ** (1 / 3), True)
+        missed = to_host((q / unit) * (found[0] - exact[0]))
+        sizes = np.abs(to_host((q / unit) * exact[0]))
+        energy = energy_error(missed, sizes, weights, clusters)
+        force = compare((found[1] - exact[1]) / unit, exact[1] / unit, weights, floor)
+        pairs = {"energy": energy, "forces": force}
+        return {name: MeasuredError(name, *pair, {"particles": pair}, len(rows)) for name, pair in pairs.items()}
+
+
+def _check(particles: Particles, tol: float, force_error: float | None) -> None:
+    if particles.cell is None:
+        raise InvalidValueError("the particles have no cell; pass Particles(..., cell=...) with the periods as rows")
+    if not LEAST_TOL <= tol <= 0.1:
+        raise InvalidValueError(f"tol is {tol}; expected a number from {LEAST_TOL:g} to 0.1")
+    if force_error is not None and not 0 < force_error < math.inf:
+        raise InvalidValueError(f"force_error is {force_error}; expected a positive number (e^2/angstrom^2)")
+
+
+def _ewald_apart(particles: Particles, points: Array, gradient: bool, distance: float) -> Array:
+    return ewald_values(particles, points, 1e-13, gradient, distance)
