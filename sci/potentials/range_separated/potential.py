@@ -95,8 +95,9 @@ class RangeSeparatedPotential(Interacting):
     Notes
     -----
     Collective over `comm` are the constructor, `energy` and `energy_and_forces`; all else is local: each rank evaluates
-    its own targets, with the same result whatever the number of ranks. Time and memory grow with
-    (alpha * box)^3 for the build and with alpha^-3 for each target, and hardly with the number of charges.
+    its own targets, with the same result whatever the number of ranks. Pairs among the charges are summed by every
+    rank. Time and memory grow with (alpha * box)^3 for the build and with alpha^-3 for each target, and hardly with the
+    number of charges.
 
     What a charge does to itself is subtracted as the tensor represents it (`long_range_self_terms`), where the tensor
     is accurate for that charge alone, and as q L(0) elsewhere.
