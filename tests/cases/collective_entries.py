@@ -465,6 +465,11 @@ DIFFER: dict[str, Body] = {
     "interaction_energy:ligand": lambda c, odd, _: potentials.interaction_energy(
         lambda p: p[:, 0], potentials.Particles(PAIR.positions, PAIR.charges * (1 + odd)), QUATERNIONS, PLACES, comm=c
     ),
+    "conformer_energies_and_forces:exclusions": lambda c, odd, _: potentials.conformer_energies_and_forces(
+        potentials.Particles(PAIR.positions, PAIR.charges, exclusions=potentials.Exclusions([[0, 1]], 2, 0.5 * odd)),
+        PAIR.positions[None] * np.ones((3, 1, 1)),
+        comm=c,
+    ),
     "conformer_energies_and_forces:positions": lambda c, odd, _: potentials.conformer_energies_and_forces(
         PAIR, PAIR.positions[None] * (1.0 + odd), comm=c
     ),

@@ -65,6 +65,8 @@ def conformer_energies_and_forces(
     with agreed(comm, "conformer_energies_and_forces") as agreement:
         places = as_finite(positions, "positions", shape=(None, particles.n, 3), xp=xp)
         agreement.same(charges=particles.charges, positions=places, plan=plan, tol=tol)
+        listed = particles.exclusions
+        agreement.same(cell=particles.cell, exclusions=None if listed is None else (listed.pairs, listed.scales))
         if len(places) and plan is None:
             plan = plan_frames(replace(particles, positions=places[0]), tol, accuracy="forces")
     mine = split(len(places), comm)
