@@ -37,6 +37,7 @@ COMMANDS = {
     "smoke.png": "python examples/smoke.py -o {folder}/plume.h5 --plot {out}",
     "spd_network.png": "python examples/spd_network.py --plot {out}",
     "tomography.png": "python examples/few_view_tomography.py --plot {out}",
+    "atoms.png": "python benchmarks/atomistic.py --only melt gas --plot {out}",
     "frames.png": "python examples/choose_frames.py -o {folder}/run.xyz --plot {out}",
     "stations.png": "python examples/station_field.py -o {folder}/stations.csv --plot {out}",
     "tensors.png": "python examples/diffusion_tensors.py --plot {out}",

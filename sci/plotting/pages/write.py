@@ -15,6 +15,7 @@ from sci.plotting.pages.general import closing_panels, opening_panels, result_ch
 
 # The kinds register what draws them when they are imported.
 from sci.plotting.pages.kinds import (
+    atoms,
     completion,
     ensembles,
     fields,
@@ -31,7 +32,7 @@ from sci.plotting.pages.registry import panels_of
 
 __all__ = ["report"]
 
-DRAWERS = (completion, ensembles, fields, models, potentials, scaling, spectra, tensors, variational)
+DRAWERS = (atoms, completion, ensembles, fields, models, potentials, scaling, spectra, tensors, variational)
 
 
 def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None, overwrite: bool = False) -> None:

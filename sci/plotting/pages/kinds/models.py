@@ -23,7 +23,9 @@ LAYERS = 40
 """Bars of a chart of layers."""
 
 
-@figures_of("model", "learned_multigrid", "direction_network", "spd_network", "unet", "segmenter")
+@figures_of(
+    "model", "learned_multigrid", "direction_network", "spd_network", "unet", "segmenter", "atomistic_potential"
+)
 def _model(contents: Contents) -> Iterator[Panel]:
     found = contents.object  # files of schema 1 have models of every class under the kind "model"
     state = found if isinstance(found, ModelState) else found.to_state()

@@ -1,0 +1,31 @@
+"""Charts of the predictions of potentials of atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sci.atomistic import Predictions
+from sci.plotting.pages.charts import histogram
+from sci.plotting.pages.contents import Contents
+from sci.plotting.pages.panels import Panel, Table, number
+from sci.plotting.pages.registry import figures_of
+
+__all__: list[str] = []
+
+UNITS = {"energy": "eV an atom", "force": "eV/angstrom", "force_relative": "of the forces", "stress": "eV/angstrom^3"}
+
+
+@figures_of("atomic_predictions")
+def _predictions(contents: Contents) -> Iterator[Panel]:
+    found: Predictions = contents.object
+    ones = found.configurations
+    rows = [("configurations", number(len(ones))), ("atoms", number(sum(one.n for one in ones)))]
+    rows += [(f"error: {name}", f"{number(value)} {UNITS[name]}") for name, value in found.errors.items()]
+    yield Table("Predictions", rows)
+    forces = np.concatenate([p.forces for p in found.predictions])
+    yield histogram("Forces", np.sqrt((forces**2).sum(axis=1)), "predicted force (eV/angstrom)", "atoms")
+    known = [p.forces - np.asarray(one.forces) for one, p in zip(ones, found.predictions) if one.forces is not None]
+    if known:
+        yield histogram("Errors of forces", np.concatenate(known).ravel(), "component (eV/angstrom)", "components")
