@@ -28,18 +28,32 @@ __all__ = ["build", "levels_of", "shipped_kernels"]
 _FLAGS = (
     *(f for f in HOST_FLAGS if f != "-march=native"),
     *(f"-DSCI_BLOCK={HOST_BLOCK}", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti"),
-    "-fno-asynchronous-unwind-tables",
+    *("-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0"),  # the last entries of a loop one by one
 )
-# A quarter smaller than with -O3, and as fast where it stands: what a wheel weighs is the sum of its levels.
-_SMALLER = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
-# For processors of before 2013, on which nobody waits for the last third of the speed.
-_SMALLEST = ("-Os", "-ftree-vectorize", "-fvect-cost-model=very-cheap")
+# Up to half as large as with -O3, and as fast where it stands: what a wheel weighs is the sum of its levels.
+_SMALLER = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops")
 _SMALLER_SOURCES = {
     "x86-64-v3": ("*",),
-    "x86-64-v4": ("attention/*", "nn/fno_block.cu", "nn/fourier.cu", "grid/cycle*.cu", "linalg/*"),
+    "x86-64-v4": ("attention/*", "grid/cycle*.cu", "grid/stencil.cu", "linalg/*", "nn/*", "particles/[cd]*.cu"),
+}
+# A third smaller again, for a few percent of the time: for processors of before 2017, and for those of before 2013, on
+# which nobody waits for the last third of the speed.
+_SMALLEST = ("-Os", "-ftree-vectorize", "-fvect-cost-model=dynamic")
+_SMALLEST_SOURCES = {
+    "x86-64-v2": ("*",),
+    "x86-64-v3": (
+        "attention/attention.cu",
+        "grid/cycle*.cu",
+        "grid/stencil.cu",
+        "linalg/[bs]*.cu",
+        "linalg/polar.cu",
+        "nn/*",
+        "particles/[cds]*.cu",
+        "particles/boxes.cu",
+    ),
 }
 _OF_DEVICES = ("attention_tiles.cu", "brick_lanes.cu", "places.cu")
-_LEFT_TO_LOWER: dict[str, tuple[str, ...]] = {}
+_LEFT_TO_LOWER: dict[str, tuple[str, ...]] = {"x86-64-v4": ("grid/multigrid.cu", "grid/incomplete.cu")}
 """Sources that run no faster at a level than at the one below, from which they are taken."""
 _LINK = ("-shared", "-pthread", "-Wl,--gc-sections,-z,relro,-z,now", "-s")
 # Names that newer C libraries give again, for another header or library: bound to their first version, which every C
@@ -171,8 +185,7 @@ def _build_level(folder: Path, machine: str, level: str, kernels: list[Kernel], 
             functions = "".join(function_text(k, _symbol(k)) for k in instances)
             unit.write_text(f'#include "{file}"\n{functions}')
         flags = (*_FLAGS, f"-march={level}", *(f"-I{k.folder}" for k in kernels[:1]), *common)
-        some = _SMALLER_SOURCES.get(level, ())
-        more = [_SMALLEST if level == "x86-64-v2" else _SMALLER if _is_chosen(f, some) else () for f in by_file]
+        more = [_optimization(level, file) for file in by_file]
         list(pool.map(lambda u, m: _run(machine, *flags, *m, str(u), "-o", f"{u}.o"), units, more))
     threads = Path(__file__).parent / "threads.cpp"
     _run(machine, *POOL_FLAGS, *common, str(threads), "-o", f"{work}/threads.o")
@@ -186,6 +199,13 @@ def _build_level(folder: Path, machine: str, level: str, kernels: list[Kernel], 
         "symbols": {key(k): _symbol(k) for k in kernels},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+
+
+def _optimization(level: str, file: str) -> tuple[str, ...]:
+    """Return the flags of a source that take the place of -O3."""
+    if _is_chosen(file, _SMALLEST_SOURCES.get(level, ())):
+        return _SMALLEST
+    return _SMALLER if _is_chosen(file, _SMALLER_SOURCES.get(level, ())) else ()
 
 
 def _run(machine: str, *arguments: str) -> None:

@@ -88,12 +88,17 @@ def test_every_shipped_kernel_has_a_symbol_of_its_own() -> None:
 
 
 def test_no_flag_binds_a_library_to_the_machine_that_built_it() -> None:
-    assert not any(flag.startswith(("-march=", "-mtune=", "-mcpu=")) for flag in prebuild._FLAGS + prebuild._SMALLER)
+    assert not any(
+        flag.startswith(("-march=", "-mtune=", "-mcpu="))
+        for flag in prebuild._FLAGS + prebuild._SMALLER + prebuild._SMALLEST
+    )
     assert any(flag.startswith("-DSCI_BLOCK=") for flag in prebuild._FLAGS)
 
 
-def test_sources_that_compile_smaller_are_there() -> None:
+def test_sources_that_compile_smaller_or_are_left_to_a_lower_level_are_there() -> None:
     files = {kernel.file for kernel in prebuild.shipped_kernels()}
-    assert set(prebuild._SMALLER_SOURCES) <= {level for levels in prebuilt.LEVELS.values() for level in levels}
-    for pattern in {pattern for patterns in prebuild._SMALLER_SOURCES.values() for pattern in patterns}:
-        assert any(prebuild._is_chosen(file, (pattern,)) for file in files)
+    for table in (prebuild._SMALLER_SOURCES, prebuild._SMALLEST_SOURCES, prebuild._LEFT_TO_LOWER):
+        assert set(table) <= {level for levels in prebuilt.LEVELS.values() for level in levels}
+        for pattern in {pattern for patterns in table.values() for pattern in patterns}:
+            assert any(prebuild._is_chosen(file, (pattern,)) for file in files), pattern
+    assert not set(prebuild._LEFT_TO_LOWER) & {levels[0] for levels in prebuilt.LEVELS.values()}
