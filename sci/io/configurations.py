@@ -79,7 +79,9 @@ def read_configurations(
     if from_the_end:
         found = found[frames]
     if not found:
-        raise FileFormatError(f"{path}:1: there is no frame of {frames}; expected the number of atoms in line 1")
+        if frames == slice(None):
+            raise FileFormatError(f"{path}: the file is empty; expected frames, each with its number of atoms first")
+        raise FileFormatError(f"{path}: the file has no frame in {frames}; expected frames that exist, counted from 0")
     return found
 
 

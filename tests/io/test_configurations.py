@@ -102,6 +102,8 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path, old, new, words):
 def test_other_refusals(tmp_path):
     with pytest.raises(FileFormatError, match="no frame"):
         read_configurations(written(tmp_path, FRAME), frames=slice(3, None))
+    with pytest.raises(FileFormatError, match="the file is empty; expected frames"):
+        read_configurations(written(tmp_path, ""))
     with pytest.raises(InvalidValueError, match="no configurations"):
         write_configurations(tmp_path / "x.extxyz", [])
     with pytest.raises(InvalidValueError, match="without blanks"):

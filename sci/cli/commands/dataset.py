@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace) -> None:
         if a.json:
             print_json({name: asdict(found) for name, found in DATASETS.items()})
         else:
-            print_table([(name, f"{found.file:<14}{found.what}") for name, found in DATASETS.items()])
+            width = max(len(found.file) for found in DATASETS.values()) + 2
+            print_table([(name, f"{found.file:<{width}}{found.what}") for name, found in DATASETS.items()])
         return
     path = dataset_path(a.name)
     if a.output is not None:

@@ -11,7 +11,8 @@ from sci.datasets import DATASETS, dataset_path
 
 def test_the_list_names_every_data_set(capsys):
     assert run("dataset") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(DATASETS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [[name, found.file] for name, found in DATASETS.items()]
     assert run("dataset", "--json") == 0
     assert json.loads(capsys.readouterr().out)["zno"]["file"] == "zno.cif"
 
