@@ -56,7 +56,7 @@ def test_forces_that_come_from_far_need_the_charges():
         errors[name] = prediction_errors(trained, others)
         assert history.metrics["force_t"][-1] == pytest.approx(errors[name]["force"])
     assert errors["alone"]["force_relative"] > 0.5, errors
-    assert errors["sum"]["force_relative"] < 0.25, errors  # 0.07 to 0.16 over starts: sixteen cells of four ions are few
+    assert errors["sum"]["force_relative"] < 0.25, errors  # 0.07 to 0.16 over starts
     assert errors["sum"]["energy"] < 0.1 * errors["alone"]["energy"], errors
 
 
