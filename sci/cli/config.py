@@ -68,7 +68,7 @@ def config_values(
         For an unknown table or key, or a value that the option does not take.
     """
     tables, parsers = dict(_tables(_read(path))), leaves()
-    own = parser.prog.partition(" ")[2]
+    own, options = parser.prog.partition(" ")[2], _keys(parser)
     for name, table in tables.items():
         allowed = COMMON if name == "" else _keys(parsers[name]) if name in parsers else None
         if allowed is None:
@@ -77,8 +77,9 @@ def config_values(
         for key in table:
             if key not in allowed:
                 where = f"table [{name.replace(' ', '.')}]" if name else "the top, where options of all commands stand"
-                raise InvalidValueError(f"{path}: unknown key {key!r} in {where}{_nearest(key, allowed)}")
-    options = _keys(parser)
+                mine = not name and key in options
+                hint = f"; expected it in [{own.replace(' ', '.')}]" if mine else _nearest(key, allowed)
+                raise InvalidValueError(f"{path}: unknown key {key!r} in {where}{hint}")
     given = {key: value for key, value in tables.get("", {}).items() if key in options} | tables.get(own, {})
     return {options[key].dest: _value(path, key, options[key], value) for key, value in given.items()}
 

@@ -202,7 +202,7 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
         For anything but an `AtomisticPotential`.
     InvalidValueError
         In a calculation: for a species that the potential does not know, by its atom; charges and atoms that are
-        periodic along one axis.
+        periodic along one axis; initial charges that were not set, where the potential takes them.
 
     Notes
     -----
@@ -248,12 +248,15 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
         atoms = self.atoms
         if "stress" in properties and not atoms.pbc.all():
             raise PropertyNotImplementedError("atoms without three periodic axes have no stress")
+        given = self.potential.config.charges == "given"
+        if given and not atoms.has("initial_charges"):
+            raise InvalidValueError("the atoms have no charges; set those they have by atoms.set_initial_charges(...)")
         configuration = Configuration(
             atoms.get_chemical_symbols(),
             atoms.positions.copy(),
             np.array(atoms.cell) if atoms.pbc.any() else None,
             atoms.pbc.tolist(),
-            atoms.get_initial_charges() if self.potential.config.charges == "given" else None,
+            atoms.get_initial_charges() if given else None,
         )
         found = self.potential(configuration, stress="stress" in properties)
         self.results = {"energy": found.energy, "free_energy": found.energy, "forces": found.forces}

@@ -90,7 +90,7 @@ def test_the_real_command_takes_a_file(pqr: Path, tmp_path: Path, toml: Path) ->
     [
         ("[potential]\ntolerance = 1", "unknown key 'tolerance' in table [potential]"),
         ("[potential]\npading = 1", "did you mean 'padding'?"),
-        ("tol = 1", "unknown key 'tol' in the top"),
+        ("tol = 1", "unknown key 'tol' in the top, where options of all commands stand; expected it in [potential]"),
         ("[lattice]\nfoo = 1", "unknown key 'foo' in table [lattice]"),
         ("[potentials]\ntol = 1", "unknown table [potentials]; did you mean 'potential'?"),
         ("[operator]\nmodes = 1", "unknown table [operator]"),

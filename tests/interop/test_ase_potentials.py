@@ -44,7 +44,11 @@ def test_a_potential_takes_the_charges_of_the_atoms_and_refuses_what_it_does_not
     assert atoms.get_potential_energy() - none.get_potential_energy() == pytest.approx(-COULOMB / 2.4, rel=1e-6)
     with pytest.raises(PropertyNotImplementedError):
         atoms.get_stress()
+    bare = Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.4]], calculator=LearnedPotential(given))
+    with pytest.raises(InvalidValueError, match=r"no charges; .*set_initial_charges"):
+        bare.get_potential_energy()
     odd = Atoms("NaK", positions=[[0, 0, 0], [0, 0, 2.4]], calculator=LearnedPotential(given))
+    odd.set_initial_charges([1.0, -1.0])
     with pytest.raises(InvalidValueError, match=r"atom 1 .* is 'K'"):
         odd.get_potential_energy()
     with pytest.raises(DTypeError, match="expected an AtomisticPotential"):

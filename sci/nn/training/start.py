@@ -64,7 +64,9 @@ def _resumed(
 ) -> Checkpoint:
     changed = _differences({**PLAIN, **resume.settings}, {**PLAIN, **settings})
     if changed:
-        raise InvalidValueError(f"the checkpoint is from another training ({'; '.join(changed)})")
+        raise InvalidValueError(
+            f"the checkpoint is from another training ({'; '.join(changed)}); give its data and options again"
+        )
     stored_parameters = flatten_tree(resume.parameters)
     if list(kinds_of(parameters).items()) != list(kinds_of(stored_parameters).items()):
         raise InvalidValueError("the parameters of the checkpoint have other names, shapes or dtypes than the model's")

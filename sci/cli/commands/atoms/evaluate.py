@@ -16,7 +16,7 @@ from sci.atomistic import (
     predict_configurations,
     predict_on_ranks,
 )
-from sci.cli.commands.atoms.train import configurations_of, labelled
+from sci.cli.commands.atoms.train import configurations_of, labelled, require_charges
 from sci.cli.common import chosen_namespace, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.networks.atoms import evaluation_bound, evaluation_needs
@@ -92,4 +92,6 @@ def _read(a: argparse.Namespace) -> tuple[AtomisticPotential, list[Configuration
     configurations = configurations_of(a, a.input)
     for which, one in enumerate(configurations):
         potential.numbers(one, which)
+    if potential.config.charges == "given":
+        require_charges(a.input, configurations)
     return potential, configurations

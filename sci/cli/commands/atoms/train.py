@@ -174,6 +174,16 @@ def configurations_of(a: argparse.Namespace, path: Path) -> list[Configuration]:
     return found
 
 
+def require_charges(path: Path, configurations: list[Configuration]) -> None:
+    """Refuse a file whose frames lack the charges that a potential takes from it."""
+    for which, one in enumerate(configurations):
+        if one.charges is None:
+            raise FileFormatError(
+                f"{path}: frame {which} (counted from 0) has no charges, and the potential takes those of the file; "
+                "expected initial_charges:R:1 in Properties"
+            )
+
+
 def _read(a: argparse.Namespace) -> _Data:
     """Read configurations, tests, and the checkpoint to go on from."""
     found = configurations_of(a, a.input)
@@ -184,6 +194,9 @@ def _read(a: argparse.Namespace) -> _Data:
                 f"{a.stress_name}; expected one at least: name them by --energy-name, --forces-name, --stress-name"
             )
     tests = {"test": configurations_of(a, a.test)} if a.test else {}
+    if a.charges is not None and "given" in dict(a.charges):
+        require_charges(a.input, found)
+        require_charges(a.test, tests.get("test", []))
     resume = load(a.resume) if a.resume else None
     if resume is not None and not isinstance(resume, Checkpoint):
         raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")

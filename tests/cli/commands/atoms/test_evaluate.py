@@ -63,6 +63,9 @@ def test_what_does_not_fit_is_refused(folder: Path, capsys: Any) -> None:
     write_configurations(folder / "k.extxyz", [molecule(), Configuration(("Na", "K"), [[0, 0, 0], [3.0, 0, 0]])])
     assert run("atoms", "evaluate", folder / "m.h5", folder / "k.extxyz", "-o", folder / "o.h5") == 2
     assert "atom 1 of configuration 1 (counted from 0) is 'K'" in capsys.readouterr().err
+    save(folder / "given.h5", potential(charges="given"))
+    assert run("atoms", "evaluate", folder / "given.h5", folder / "d.extxyz", "-o", folder / "o.h5") == 2
+    assert "d.extxyz: frame 0 (counted from 0) has no charges" in capsys.readouterr().err
     save(folder / "crystal.h5", predict_configurations(MADE, [molecule()]))
     assert run("atoms", "evaluate", folder / "crystal.h5", folder / "d.extxyz", "-o", folder / "o.h5") == 2
     assert "expected a potential of sci atoms train" in capsys.readouterr().err

@@ -75,6 +75,11 @@ def test_what_does_not_fit_is_refused(folder: Path, capsys: Any) -> None:
     write_configurations(folder / "bare.extxyz", bare)
     assert run("atoms", "train", folder / "bare.extxyz", "-o", folder / "m.h5", *SMALL) == 2
     assert "frame 0 (counted from 0) has no energy, forces or stress" in capsys.readouterr().err
+    uncharged = Configuration(MELT[0].species, MELT[0].positions, MELT[0].cell, energy=1.0)
+    write_configurations(folder / "uncharged.extxyz", [uncharged])
+    words = ("-o", folder / "m.h5", "--charges", "given")
+    assert run("atoms", "train", folder / "uncharged.extxyz", *words, *SMALL) == 2
+    assert "uncharged.extxyz: frame 0 (counted from 0) has no charges" in capsys.readouterr().err
     for words, said in (
         (("--charges", "Na=1"), "differ in Cl"),
         (("--charges", "Na=1", "Na=2", "Cl=1"), "twice"),
