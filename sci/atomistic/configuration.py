@@ -9,10 +9,14 @@ from typing import Annotated, TypeAlias
 import numpy as np
 
 from sci.arguments import entry
+from sci.atomistic.neighbors import checked_axes
 from sci.backend import ArrayLike, as_finite, as_points
 from sci.errors import InvalidValueError, ShapeError
 
 __all__ = ["Configuration"]
+
+SYMMETRIC = 1e-6
+"""Part of its largest entry by which a stress may differ from its transpose."""
 
 Names: TypeAlias = Annotated[Sequence[str], "names"]
 """Chemical symbols of atoms; any sequence of them is taken."""
@@ -43,8 +47,8 @@ class Configuration:
     ShapeError, DTypeError
         For arrays that do not fit together.
     InvalidValueError
-        For NaN or Inf, no atom at all, a cell without volume, axes that repeat without a cell, or the stress of atoms
-        that do not repeat along three axes.
+        For NaN or Inf, no atom at all, a cell without volume, axes that repeat without a cell, a stress that is not
+        symmetric, or the stress of atoms that do not repeat along three axes.
 
     Examples
     --------
@@ -77,27 +81,25 @@ class Configuration:
         for name, shape in (("charges", (n,)), ("forces", (n, 3)), ("cell", (3, 3)), ("stress", (3, 3))):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, as_finite(getattr(self, name), name, shape=shape, xp=np))
-        self._check_cell()
+        cell = None if self.cell is None else np.asarray(self.cell)
+        object.__setattr__(self, "periodic", checked_axes(cell, self.periodic))
         if self.energy is not None:
             object.__setattr__(self, "energy", float(self.energy))
             if not np.isfinite(self.energy):
                 raise InvalidValueError(f"energy is {self.energy}; expected a finite number")
-        if self.stress is not None and not all(self.periodic or ()):
-            raise InvalidValueError("stress is given for atoms that do not repeat along three axes; leave it out")
+        self._check_stress()
 
-    def _check_cell(self) -> None:
-        given = self.periodic
-        periodic = (self.cell is not None,) * 3 if given is None else tuple(bool(p) for p in given)
-        if len(periodic) != 3:
-            raise ShapeError(f"periodic has {len(periodic)} entries; expected three, one for each row of the cell")
-        if any(periodic) and self.cell is None:
-            raise InvalidValueError(f"periodic is {periodic} without a cell; expected the periods as cell=(3, 3)")
-        object.__setattr__(self, "periodic", periodic)
-        if self.cell is None:
+    def _check_stress(self) -> None:
+        if self.stress is None:
             return
-        rows = np.asarray(self.cell)[list(periodic)]
-        if np.linalg.matrix_rank(rows, tol=1e-10 * max(np.abs(rows).max(initial=0.0), 1e-300)) < len(rows):
-            raise InvalidValueError("the rows of cell span no volume; expected independent periods")
+        if not all(self.periodic or ()):
+            raise InvalidValueError("stress is given for atoms that do not repeat along three axes; leave it out")
+        tensor = np.asarray(self.stress)
+        if np.abs(tensor - tensor.T).max() > SYMMETRIC * np.abs(tensor).max():
+            raise InvalidValueError(
+                f"stress differs from its transpose by up to {np.abs(tensor - tensor.T).max():.3g}; expected a "
+                "symmetric matrix: turning atoms and cell together costs no energy"
+            )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {self.species.count(name)}" for name in sorted(set(self.species)))

@@ -25,8 +25,8 @@ def prediction_errors(
     ----------
     potential : AtomisticPotential
     configurations : sequence of Configuration
+        The same on all ranks, which share them.
     comm : mpi4py communicator, optional
-        The ranks share the configurations.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def prediction_errors(
         if not configurations:
             raise InvalidValueError("there are no configurations; expected one or more")
         if size(comm) > 1:
-            agreement.same(potential=potential.config, configurations=len(configurations))
+            agreement.same(potential=potential.to_state(), configurations=list(configurations))
         total = np.zeros(7)
         for k in range(*split(len(configurations), comm).indices(len(configurations))):
             total += error_sums(potential(configurations[k]), configurations[k])

@@ -10,10 +10,22 @@ from scipy.spatial import cKDTree
 
 from sci.arguments import entry
 from sci.backend import ArrayLike, as_finite, as_points
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.potentials.particles import SAME_PLACE
 
-__all__ = ["Neighborhood", "completed_cell", "joined", "neighbor_pairs", "neighborhood", "pairs_within"]
+__all__ = [
+    "Neighborhood",
+    "checked_axes",
+    "completed_cell",
+    "image_shells",
+    "joined",
+    "neighbor_pairs",
+    "neighborhood",
+    "pairs_within",
+]
+
+_MOST_IMAGES = 200_000
+"""Images of a cell within a cutoff: seconds of time; a cell of 1 angstrom has 1,331 within 5."""
 
 
 @entry
@@ -48,7 +60,8 @@ def neighbor_pairs(
     ------
     ShapeError, DTypeError
     InvalidValueError
-        For a cutoff that is not positive, or two atoms in one place.
+        For a cutoff that is not positive or reaches over too many periods, a cell without volume, or two atoms in one
+        place.
 
     Notes
     -----
@@ -65,15 +78,12 @@ def neighbor_pairs(
     points = as_points(positions, "positions", xp=np)
     if not 0 < cutoff < np.inf:
         raise InvalidValueError(f"cutoff is {cutoff}; expected a positive number (angstrom)")
-    axes = np.zeros(3, dtype=bool) if cell is None else np.ones(3, dtype=bool)
-    if periodic is not None:
-        axes = np.array([bool(p) for p in periodic])
-    if not axes.any() or cell is None:
-        if axes.any():
-            raise InvalidValueError("periodic names axes without a cell; expected the periods as cell=(3, 3)")
+    rows = None if cell is None else as_finite(cell, "cell", shape=(3, 3), xp=np)
+    axes = np.array(checked_axes(rows, periodic))
+    if rows is None or not axes.any():
         numbers, shifts = np.arange(len(points)), np.zeros((len(points), 3), np.int64)
         return pairs_within(points, points, numbers, shifts, cutoff)
-    basis = completed_cell(as_finite(cell, "cell", shape=(3, 3), xp=np), axes)
+    basis = completed_cell(rows, axes)
     inverse = np.linalg.inv(basis)
     fractions = points @ inverse
     floors = np.where(axes, np.floor(fractions), 0.0)
@@ -82,6 +92,45 @@ def neighbor_pairs(
     first, second, moved = pairs_within(home, images, numbers, shifts, cutoff)
     moved += (floors[first] - floors[second]).astype(np.int64)
     return first, second, moved
+
+
+def checked_axes(cell: np.ndarray | None, periodic: Sequence[bool] | None) -> tuple[bool, ...]:
+    """Return for each row of a cell if atoms repeat along it: all three with a cell and none without, unless given.
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+        For another number of axes than three, axes without a cell, and periods that are not independent.
+    """
+    axes = (cell is not None,) * 3 if periodic is None else tuple(bool(p) for p in periodic)
+    if len(axes) != 3:
+        raise ShapeError(f"periodic has {len(axes)} entries; expected three, one for each row of the cell")
+    if cell is None:
+        if any(axes):
+            raise InvalidValueError(f"periodic is {axes} without a cell; expected the periods as cell=(3, 3)")
+        return axes
+    rows = cell[list(axes)]
+    if np.linalg.matrix_rank(rows, tol=1e-10 * max(np.abs(rows).max(initial=0.0), 1e-300)) < len(rows):
+        raise InvalidValueError("the rows of cell span no volume; expected independent periods")
+    return axes
+
+
+def image_shells(margin: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Return the number of periods that a margin, in fractions of a cell, reaches over along each axis.
+
+    Raises
+    ------
+    InvalidValueError
+        For so many that no computation of their images would end.
+    """
+    reached = np.where(axes, np.ceil(margin), 0.0)
+    images = float(np.prod(2 * reached + 1))
+    if not images <= _MOST_IMAGES:
+        raise InvalidValueError(
+            f"the cutoff reaches over {images:.3g} images of the cell, {np.array2string(reached, precision=3)} periods "
+            f"along its axes; expected at most {_MOST_IMAGES:,}: give lengths in angstrom, or reduce a skew cell"
+        )
+    return reached.astype(int)
 
 
 def completed_cell(cell: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -97,7 +146,7 @@ def _images(
     fractions: np.ndarray, basis: np.ndarray, axes: np.ndarray, margin: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return places, numbers and shifts of all images in the cell and a margin, in fractions, around it."""
-    shells = np.where(axes, np.ceil(margin), 0).astype(int)
+    shells = image_shells(margin, axes)
     low, high = (np.where(axes, side, np.copysign(np.inf, side)) for side in (-margin - 1e-12, 1 + margin + 1e-12))
     places, numbers, shifts = [], [], []
     for shift in np.ndindex(*(2 * shells + 1)):

@@ -109,7 +109,7 @@ def predict_configurations(
         if not configurations:
             raise InvalidValueError("there are no configurations; expected one or more")
         if size(comm) > 1:
-            agreement.same(potential=potential.config, configurations=[one.n for one in configurations])
+            agreement.same(potential=potential.to_state(), configurations=list(configurations))
         own = range(*split(len(configurations), comm).indices(len(configurations)))
         found = []
         for k in own:

@@ -24,9 +24,6 @@ from sci.io.readers.xyz import (
 
 __all__ = ["read_configurations", "write_configurations"]
 
-SYMMETRIC = 1e-6
-"""Part of its largest entry by which a stress may differ from its transpose."""
-
 
 @entry
 def read_configurations(
@@ -169,8 +166,6 @@ def _stress(path: Path, row: int, header: dict[str, str], name: str, cell: np.nd
     if found is None:
         raise FileFormatError(f"{path}:{row}: {key}={header[key][:80]!r}; expected nine finite numbers")
     tensor = found.reshape(3, 3)
-    if np.abs(tensor - tensor.T).max() > SYMMETRIC * np.abs(tensor).max():
-        raise FileFormatError(f"{path}:{row}: {key} is not symmetric; expected the nine numbers of a symmetric matrix")
     return tensor if key == name else -tensor / abs(float(np.linalg.det(cell)))
 
 

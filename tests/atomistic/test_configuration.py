@@ -41,6 +41,11 @@ def test_a_strain_moves_atoms_and_cell():
         ({"periodic": (True, True)}, ShapeError, "2 entries"),
         ({"periodic": (True, False, False)}, InvalidValueError, "without a cell"),
         ({"stress": np.eye(3)}, InvalidValueError, "do not repeat along three axes"),
+        (
+            {"cell": 5 * np.eye(3), "stress": np.eye(3, k=1)},
+            InvalidValueError,
+            "differs from its transpose by up to 1;",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(options, error, words):

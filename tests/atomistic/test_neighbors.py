@@ -7,7 +7,7 @@ import pytest
 
 from sci.atomistic import neighbor_pairs
 from sci.atomistic.neighbors import joined, neighborhood
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 
 RNG = np.random.default_rng(3)
 CELLS = {
@@ -69,5 +69,14 @@ def test_refusals():
         neighbor_pairs(np.zeros((1, 3)), 0.0)
     with pytest.raises(InvalidValueError, match="without a cell"):
         neighbor_pairs(np.zeros((1, 3)), 1.0, periodic=(True, False, False))
+    for axes in ((True,), (True,) * 4):
+        with pytest.raises(ShapeError, match=f"periodic has {len(axes)} entries"):
+            neighbor_pairs(np.zeros((1, 3)), 1.0, cell=np.eye(3), periodic=axes)
+    for cell in (np.zeros((3, 3)), np.ones((3, 3))):
+        with pytest.raises(InvalidValueError, match="span no volume"):
+            neighbor_pairs(np.zeros((1, 3)), 1.0, cell=cell)
+    for cell in (1e-3 * np.eye(3), np.array([[1.0, 0, 0], [2e4, 1, 0], [0, 0, 1]])):
+        with pytest.raises(InvalidValueError, match=r"reaches over .* images of the cell.*angstrom"):
+            neighbor_pairs(np.zeros((1, 3)), 5.0, cell=cell)
     with pytest.raises(InvalidValueError, match=r"atoms 0 and 2 .*both at \(1, 0, 0\)"):
         neighbor_pairs([[1.0, 0, 0], [0, 0, 0], [1.0, 0, 0]], 3.0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from sci.applications.homogenization.laws import Composite, IsotropicLaw
 from sci.arguments import entry
-from sci.backend import Array, ArrayLike, as_finite, namespace
+from sci.backend import Array, ArrayLike, as_finite, namespace, require_finite
 from sci.errors import InvalidValueError, ShapeError
 from sci.linalg import symmetric_function
 from sci.nn.groups.linear_group import left_polar
@@ -139,6 +139,10 @@ class _Stresses:
         Returns
         -------
         (..., 2, 2) array
+
+        Raises
+        ------
+        ShapeError, DTypeError, InvalidValueError
         """
         tau = self.kirchhoff(gradients)
         return tau / namespace(tau).linalg.det(_deformations(gradients))[..., None, None]
@@ -309,6 +313,7 @@ def _applied(law: StressLaw, strain: Array) -> Array:
             f"the law returned shape {tuple(getattr(found, 'shape', ()))} for strains {tuple(components.shape)}; "
             "expected stresses (b, 3)"
         )
+    require_finite(found, "the stresses that the law returned")
     out = xp.stack([xp.stack([found[:, 0], found[:, 2]], 1), xp.stack([found[:, 2], found[:, 1]], 1)], 1)
     return out.reshape(strain.shape)
 

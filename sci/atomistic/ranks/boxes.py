@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sci.atomistic.neighbors import Neighborhood, completed_cell, neighborhood, pairs_within
-from sci.distributed import Comm, allreduce_max, alltoall, rank_of, size
+from sci.atomistic.neighbors import Neighborhood, completed_cell, image_shells, neighborhood, pairs_within
+from sci.distributed import Comm, agreed, allreduce_max, alltoall, rank_of, size
 from sci.distributed.grids.process_grids import best_proc_shape
 
 __all__ = ["Boxes", "LocalAtoms", "local_atoms", "send_back"]
@@ -126,7 +126,8 @@ def local_atoms(
     fractions, homes = boxes.home(positions)
     row = np.column_stack([fractions, numbers, np.full(len(numbers), rank), np.arange(len(numbers))])
     own = np.concatenate(alltoall([row[homes == r] for r in range(ranks)], operation="atoms", comm=comm))
-    pieces, sent = _halo(own[:, :4], boxes, cutoff * layers, rank, ranks)
+    with agreed(comm, "the boxes of atoms"):
+        pieces, sent = _halo(own[:, :4], boxes, cutoff * layers, rank, ranks)
     ghosts = alltoall(pieces, operation="atoms", comm=comm)
     everything = np.concatenate([own[:, :4], *ghosts])
     depth = boxes.outside(everything[:, :3], rank)
@@ -154,7 +155,7 @@ def _halo(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the atoms, as images, that each rank's box has around it, and their rows here."""
     margin = reach * np.linalg.norm(np.linalg.inv(boxes.cell), axis=0)
-    shells = np.where(boxes.periodic, np.ceil(margin), 0).astype(int)
+    shells = image_shells(margin, boxes.periodic)
     shifts = [np.array(shift) - shells for shift in np.ndindex(*(2 * shells + 1))]
     pieces, sent = [], []
     for target in range(ranks):

@@ -44,11 +44,6 @@ class Labels:
         known = [name for name in ("energy", "forces", "virial") if getattr(self, name) is not None]
         return f"Labels({self.n} atoms: {', '.join(known)})"
 
-    def arrays(self) -> list[np.ndarray]:
-        """Return the known labels as arrays, for a digest."""
-        energy = None if self.energy is None else np.array([self.energy])
-        return [a for a in (energy, self.forces, self.virial) if a is not None]
-
 
 def labels_of(configuration: Configuration, potential: AtomisticPotential, which: int) -> Labels:
     """Return the labels of a configuration without Coulomb's part.

@@ -13,6 +13,7 @@ from sci.atomistic.potential import AtomisticPotential
 from sci.atomistic.training.config import PotentialTraining
 from sci.atomistic.training.labels import Samples, batch_loss, labels_of, sample_errors, statistics_of
 from sci.distributed import Comm, agreed, allreduce_sum, size, split
+from sci.distributed.canonical import canonical
 from sci.errors import InvalidValueError
 from sci.nn import Adam, Checkpoint, cosine, train
 from sci.operators.training.data import digest
@@ -83,10 +84,11 @@ def train_potential(
         shown = {name: _shown(start, name, some) for name, some in (tests or {}).items()}
         if config.patience is not None and not tests:
             raise InvalidValueError(f"patience is {config.patience} without tests; expected configurations to watch")
-        found = digest(*(a for one in samples.labels for a in one.arrays()), *(n.vectors for n in samples.near))
+        found = digest(np.frombuffer(canonical(list(configurations)), np.uint8), *_kept_statistics(potential, config))
         if size(comm) > 1:
-            agreement.same(potential=potential.config, config=config, configurations=found)
-            agreement.same(tests=_names(tests), save=save and "given", resume=resume and "given")
+            agreement.same(potential=potential.to_state(), config=config, configurations=found)
+            agreement.same(tests={name: list(some) for name, some in (tests or {}).items()})
+            agreement.same(save=save and "given", resume=resume and "given")
 
     def evaluate(parameters: dict[str, Any]) -> dict[str, float]:
         made = start.with_parameters(parameters)
@@ -124,8 +126,9 @@ def train_potential(
     return start.with_parameters(chosen), history
 
 
-def _names(tests: Mapping[str, Sequence[Configuration]] | None) -> dict[str, int]:
-    return {name: len(some) for name, some in (tests or {}).items()}
+def _kept_statistics(potential: AtomisticPotential, config: PotentialTraining) -> list[np.ndarray]:
+    """Return the statistics that a training takes from the potential, not from the configurations."""
+    return [] if config.standardize else [potential.statistics[name] for name in sorted(potential.statistics)]
 
 
 def _prepared(

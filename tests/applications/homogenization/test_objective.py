@@ -129,3 +129,5 @@ def test_laws_print_and_refuse():
             objectivity_error(kind, np.eye(2)[None], np.zeros(1))
     with pytest.raises(ShapeError, match="stresses"):
         ObjectiveLaw(lambda e: e[:, :2]).kirchhoff(np.eye(2))
+    with pytest.raises(InvalidValueError, match="stresses that the law returned holds 3 values"):
+        ObjectiveLaw(lambda e: e * np.nan).kirchhoff(np.eye(2))

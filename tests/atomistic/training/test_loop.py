@@ -46,9 +46,9 @@ def far_pairs(count: int, seed: int) -> list[Configuration]:
 
 
 def test_forces_that_come_from_far_need_the_charges():
-    """With the same network, data and steps: alone it stays at the error of zero forces, with the charges it learns."""
-    data, others = far_pairs(16, 0), far_pairs(6, 1)
-    config = PotentialTraining(epochs=25, batch_size=4, learning_rate=0.02)
+    """With the same network, data and steps: alone it does not learn them, with the charges it does."""
+    data, others = far_pairs(40, 0), far_pairs(6, 1)
+    config = PotentialTraining(epochs=15, batch_size=4, learning_rate=0.02)
     errors = {}
     for name, charges in (("alone", None), ("sum", IONS)):
         plain = AtomisticConfig(["Na", "Cl"], cutoff=5.0, layers=1, channels=4, n_radial=8, charges=charges)
@@ -56,7 +56,7 @@ def test_forces_that_come_from_far_need_the_charges():
         errors[name] = prediction_errors(trained, others)
         assert history.metrics["force_t"][-1] == pytest.approx(errors[name]["force"])
     assert errors["alone"]["force_relative"] > 0.5, errors
-    assert errors["sum"]["force_relative"] < 0.25, errors  # 0.07 to 0.16 over starts
+    assert errors["sum"]["force_relative"] < 0.1, errors
     assert errors["sum"]["energy"] < 0.1 * errors["alone"]["energy"], errors
 
 
@@ -81,6 +81,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     for changed, words in (
         ({"config": replace(QUICK, force_weight=1.0)}, "force_weight"),
         ({"configurations": MELT[:3]}, "samples"),
+        ({"configurations": [replace(one, species=one.species[::-1]) for one in MELT]}, "samples"),
         ({"potential": AtomisticPotential(replace(START.config, correlation=2), seed=2)}, "correlation"),
     ):
         given = {"potential": START, "configurations": MELT, "config": QUICK, **changed}
