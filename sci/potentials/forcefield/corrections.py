@@ -15,10 +15,20 @@ from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 
-__all__ = ["CLOSE", "PairList", "apply_exclusions", "close_pairs_of", "listed_pairs", "pair_terms", "pair_virial"]
+__all__ = [
+    "CLOSE",
+    "ClosePairs",
+    "PairList",
+    "apply_exclusions",
+    "close_pairs_of",
+    "listed_pairs",
+    "pair_terms",
+    "pair_virial",
+]
 
-CLOSE = 0.2
-"""Angstrom below which a pair that is left out is not subtracted, which would cancel digits, but never summed."""
+CLOSE, WIDER, OF_CELL = 0.2, 1.05, 0.25
+"""Angstrom below which a pair that is left out is not subtracted, which would cancel digits, but never summed; how much
+farther the limit may move to where no pair is; and the most of the least height of a cell that it may be."""
 
 Apart = Callable[[Array, bool, float], Array]
 """Potentials and gradients at points, without the sources within a distance."""
@@ -56,6 +66,29 @@ class PairList:
         return PairList(self.first[chosen], self.second[chosen], self.vectors[chosen], self.scales[chosen])
 
 
+@dataclass(frozen=True, eq=False)
+class ClosePairs:
+    """Pairs that are never summed, and the listed ones that are subtracted.
+
+    Parameters
+    ----------
+    near : PairList
+        All pairs within `reach`. Those that are not listed have the scale 1: they are left out of sums by distance, and
+        counted in full again.
+    far : PairList
+        The listed pairs beyond `reach`.
+    reach : float, angstrom
+        No pair is within rounding of it, so that every sum finds the same ones nearer.
+    """
+
+    near: PairList
+    far: PairList
+    reach: float
+
+    def __repr__(self) -> str:
+        return f"ClosePairs({len(self.near.first)} within {self.reach:.4g}, {len(self.far.first)} beyond)"
+
+
 def listed_pairs(particles: Particles) -> PairList | None:
     """Return the pairs of the exclusions of the particles that are not counted in full; None without any.
 
@@ -88,28 +121,46 @@ def listed_pairs(particles: Particles) -> PairList | None:
     return PairList(first, second, vectors, to_device(np.asarray(found.scales)[chosen], xp))
 
 
-def close_pairs_of(particles: Particles, listed: PairList | None) -> PairList | None:
-    """Return all pairs within `CLOSE` of each other, if one of them is listed; None otherwise.
-
-    Pairs that are not listed have the scale 1: they are left out of sums by distance, and counted in full again.
-    """
-    if listed is None or not bool((listed.distances < CLOSE).any()):
+def close_pairs_of(particles: Particles, listed: PairList | None) -> ClosePairs | None:
+    """Return the pairs within about `CLOSE` of each other, if one of them is listed; None otherwise."""
+    if listed is None:
+        return None
+    cell = None if particles.cell is None else to_host(particles.cell)
+    least = CLOSE if cell is None else min(CLOSE, OF_CELL * least_height(cell))
+    if not bool((listed.distances < WIDER * least).any()):
         return None
     xp, n = namespace(particles.positions), particles.n
     places = to_host(particles.positions)
-    if particles.cell is None:
-        pairs = cKDTree(places).query_pairs(CLOSE, output_type="ndarray").astype(np.int64)
+    if cell is None:
+        pairs = cKDTree(places).query_pairs(WIDER * least, output_type="ndarray").astype(np.int64)
         vectors = places[pairs[:, 0]] - places[pairs[:, 1]]
     else:
-        pairs, vectors = pairs_in_cell(places, to_host(particles.cell), CLOSE)
+        pairs, vectors = pairs_in_cell(places, cell, WIDER * least)
+    distances = np.linalg.norm(vectors, axis=1)
+    reach = _between(distances, least)
+    near = distances < reach
+    pairs, vectors = pairs[near], vectors[near]
     keys = to_host(listed.first) * n + to_host(listed.second)  # ascending, the smaller number first
     turned = pairs[:, 0] > pairs[:, 1]
     pairs, vectors = np.sort(pairs, axis=1), np.where(turned[:, None], -vectors, vectors)
     wanted = pairs[:, 0] * n + pairs[:, 1]
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    scales = np.where(keys[place] == wanted, to_host(listed.scales)[place], 1.0)
-    near = np.linalg.norm(vectors, axis=1) < CLOSE
-    return PairList(*(to_device(np.ascontiguousarray(a[near]), xp) for a in (*pairs.T, vectors, scales)))
+    found = keys[place] == wanted
+    if not found.any():
+        return None
+    scales = np.where(found, to_host(listed.scales)[place], 1.0)
+    beyond = listed.where(to_device(~np.isin(keys, wanted), xp))
+    arrays = (to_device(np.ascontiguousarray(a), xp) for a in (*pairs.T, vectors, scales))
+    return ClosePairs(PairList(*arrays), beyond, reach)
+
+
+def _between(distances: np.ndarray, least: float) -> float:
+    """Return the middle of the widest gap between distances from `least` on, up to `WIDER` times as much."""
+    inside = distances[(distances >= least) & (distances <= WIDER * least)]
+    edges = np.concatenate([[least], np.sort(inside), [WIDER * least]])
+    gaps = np.diff(edges)
+    widest = int(gaps.argmax())
+    return float(edges[widest] + 0.5 * gaps[widest])
 
 
 def apply_exclusions(
@@ -134,7 +185,7 @@ def apply_exclusions(
 
     Notes
     -----
-    Pairs at `CLOSE` or farther are subtracted: the sum holds them to its own error, and no digits are lost. Nearer
+    Pairs beyond `CLOSE` are subtracted: the sum holds them to its own error, and no digits are lost. Nearer
     ones, such as the shells of polarizable atoms, are summed anew without each other.
     """
     listed = listed_pairs(particles)
@@ -146,11 +197,11 @@ def apply_exclusions(
     if close is None:
         return found + pair_terms(listed, particles.charges, kernel, width)[rows]
     found = found.copy()
-    anew = xp.flatnonzero(xp.isin(rows, xp.concatenate([close.first, close.second])))
+    anew = xp.flatnonzero(xp.isin(rows, xp.concatenate([close.near.first, close.near.second])))
     if len(anew):
-        found[anew] = apart(xp.ascontiguousarray(particles.positions[rows[anew]]), width == 4, CLOSE)
-    terms = _scaled_terms(close, particles.charges, kernel, width)
-    terms += pair_terms(listed.where(listed.distances >= CLOSE), particles.charges, kernel, width)
+        found[anew] = apart(xp.ascontiguousarray(particles.positions[rows[anew]]), width == 4, close.reach)
+    terms = _scaled_terms(close.near, particles.charges, kernel, width)
+    terms += pair_terms(close.far, particles.charges, kernel, width)
     return found + terms[rows]
 
 

@@ -24,7 +24,7 @@ from sci.potentials.ewald import (
     structure_factors,
     wrapped,
 )
-from sci.potentials.forcefield.corrections import CLOSE, PairList, close_pairs_of, listed_pairs
+from sci.potentials.forcefield.corrections import PairList, close_pairs_of, listed_pairs
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
@@ -249,8 +249,8 @@ def _sums(
     """Return value, gradient and, if asked for, second derivatives at points, (m, 4) or (m, 10)."""
     width, orders = (10, 4) if second else (4, 3)
     out = np.zeros((len(points), width))
-    listed = close_pairs_of(particles, listed_pairs(particles)) if second else None
-    least = CLOSE if listed is not None else COINCIDENT
+    close = close_pairs_of(particles, listed_pairs(particles)) if second else None
+    least = COINCIDENT if close is None else close.reach
     if particles.cell is None:
         step = max(1, BLOCK // particles.n)
         for start in range(0, len(points), step):
@@ -331,19 +331,20 @@ def _left_out(particles: Particles, dipoles: np.ndarray, kernel: RadialKernel, t
     if listed is None:
         return out
     close = close_pairs_of(particles, listed)
-    far = listed if close is None else listed.where(listed.distances >= CLOSE)
+    far = listed if close is None else close.far
     apart = far.distances > COINCIDENT
     far = far.where(apart)
     _add_pairs(out, far, particles, dipoles, [(far.scales - 1) * b for b in _whole(far.distances, kernel.kappa, 4)])
     if close is not None:
-        r = np.where(close.scales > 0, close.distances, 1.0)
-        b = [close.scales * v for v in _whole(r, kernel.kappa, 4)]
+        near = close.near
+        r = np.where(near.scales > 0, near.distances, 1.0)
+        b = [near.scales * v for v in _whole(r, kernel.kappa, 4)]
         if particles.cell is not None:
             split = _cell_split(particles, tol, kernel)[0]
             # A sum over modes holds the long range of all; coincident ones have been taken out with their own.
-            there = close.distances > COINCIDENT
-            b = [v - np.where(there, w, 0.0) for v, w in zip(b, _long(close.distances, split.gaussians, 4))]
-        _add_pairs(out, close, particles, dipoles, b)
+            there = near.distances > COINCIDENT
+            b = [v - np.where(there, w, 0.0) for v, w in zip(b, _long(near.distances, split.gaussians, 4))]
+        _add_pairs(out, near, particles, dipoles, b)
     return out
 
 

@@ -73,8 +73,9 @@ def nearest_images(vectors: Array, cell: np.ndarray) -> Array:
 def pairs_in_cell(places: np.ndarray, cell: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Return pairs within `reach` under the periods, and the vectors between their nearest images.
 
-    The atoms and those images that lie within `reach` of the cell are searched; `reach` is below half of the cell.
+    The atoms and those images that lie within `reach` of the reduced cell are searched; `reach` is below half of it.
     """
+    cell = reduced_cell(cell)
     inverse = np.linalg.inv(cell)
     fractions = places @ inverse
     fractions -= np.floor(fractions)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sci.backend import Array, ArrayLike, namespace, to_device, to_host
-from sci.potentials.forcefield.images import nearest_images
+from sci.potentials.forcefield.images import nearest_images, reduced_cell
 from sci.potentials.radial.kernels import GaussianSum
 
 __all__ = ["near_long_range"]
@@ -35,7 +35,7 @@ def near_long_range(
     xp = namespace(points)
     here, there = to_host(points), to_host(positions)
     if cell is not None:
-        here, there = _with_images(here, there, to_host(cell), apart)
+        here, there = _with_images(here, there, reduced_cell(to_host(cell)), apart)
     found = cKDTree(here).sparse_distance_matrix(cKDTree(there), apart, output_type="coo_matrix")
     row, source = (to_device(np.asarray(index, dtype=np.int64), xp) for index in (found.row, found.col))
     source = source % len(positions)

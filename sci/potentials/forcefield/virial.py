@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import namespace, to_host
-from sci.potentials.forcefield.corrections import CLOSE, close_pairs_of, listed_pairs, pair_virial
+from sci.potentials.forcefield.corrections import close_pairs_of, listed_pairs, pair_virial
 from sci.potentials.pairs.kernel import PairKernel
 from sci.potentials.pairs.pair_sum import pair_sums
 from sci.potentials.particles import Particles
@@ -21,8 +21,8 @@ __all__ = ["exclusion_strain", "strain_derivative"]
 def strain_derivative(phi: Any) -> np.ndarray:
     """Return dE / d strain of the sum over three periods of a `PeriodicPotential`, (3, 3), at fixed fractions."""
     listed = listed_pairs(phi.particles)
-    close = close_pairs_of(phi.particles, listed) is not None
-    short = _short_range(phi, CLOSE if close else COINCIDENT)
+    close = close_pairs_of(phi.particles, listed)
+    short = _short_range(phi, COINCIDENT if close is None else close.reach)
     background = 0.5 * phi.particles.total_charge * phi.background
     left_out = exclusion_strain(phi.particles, phi.kernel)
     found: np.ndarray = _long_range(phi) + short + left_out - background * np.eye(3)
@@ -32,7 +32,7 @@ def strain_derivative(phi: Any) -> np.ndarray:
 def exclusion_strain(particles: Particles, kernel: RadialKernel) -> np.ndarray:
     """Return the contribution of exclusions to dE / d strain, (3, 3).
 
-    Pairs nearer than `CLOSE`, if one of them is listed, are taken as missing in the sum.
+    Pairs of `close_pairs_of`, if one of them is listed, are taken as missing in the sum.
     """
     listed = listed_pairs(particles)
     if listed is None:
@@ -41,10 +41,11 @@ def exclusion_strain(particles: Particles, kernel: RadialKernel) -> np.ndarray:
     total = np.zeros((3, 3))
     if close is not None:
         xp = namespace(charges)
-        r = xp.where(close.scales > 0, close.distances, 1.0)
-        factor = -close.scales * xp.exp(-kernel.kappa * r) * (1 / r + kernel.kappa) / (r * r)
-        total += pair_virial(close, charges, factor)
-        listed = listed.where(listed.distances >= CLOSE)
+        near = close.near
+        r = xp.where(near.scales > 0, near.distances, 1.0)
+        factor = -near.scales * xp.exp(-kernel.kappa * r) * (1 / r + kernel.kappa) / (r * r)
+        total += pair_virial(near, charges, factor)
+        listed = close.far
     r = listed.distances
     factor = (1 - listed.scales) * namespace(charges).exp(-kernel.kappa * r) * (1 / r + kernel.kappa) / (r * r)
     total += pair_virial(listed, charges, factor)

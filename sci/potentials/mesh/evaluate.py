@@ -12,6 +12,7 @@ from sci.potentials.mesh.pair_kernel import pair_kernel
 from sci.potentials.mesh.plan import MeshPlan
 from sci.potentials.mesh.reciprocal import mesh_long_range
 from sci.potentials.pairs.pair_sum import PairSums, pair_sums
+from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["ROUNDING_SHARE", "MeshSums", "mesh_sums", "near_sums"]
 
@@ -79,11 +80,16 @@ def mesh_sums(
     return MeshSums(xp.ascontiguousarray(whole[:, 0]), xp.ascontiguousarray(whole[:, 1:]), None, far.modes)
 
 
-def near_sums(positions: Array, charges: Array, cell: np.ndarray, plan: MeshPlan, strength: float) -> PairSums:
-    """Return the sums over the pairs of a plan, in float32 where its rounding stays below a share of the error."""
+def near_sums(
+    positions: Array, charges: Array, cell: np.ndarray, plan: MeshPlan, strength: float, apart: float = COINCIDENT
+) -> PairSums:
+    """Return the sums over the pairs of a plan, in float32 where its rounding stays below a share of the error.
+
+    Of pairs within `apart` only what they lack in the long range is summed, see `pair_sums`.
+    """
     kernel = pair_kernel(plan.split, plan.force_error, strength)
     rounding = ROUNDING_SHARE * plan.force_error if plan.dtype == "float32" else 0.0
-    return pair_sums(positions, charges, kernel, lattice=cell, rounding=rounding)
+    return pair_sums(positions, charges, kernel, lattice=cell, rounding=rounding, apart=apart)
 
 
 def _added(potentials: Array, forces: Array, fields: Array, charges: Array, plan: MeshPlan) -> tuple[Array, Array]:

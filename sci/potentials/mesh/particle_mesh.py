@@ -13,7 +13,8 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, agreed, size
 from sci.errors import InvalidValueError
 from sci.potentials.ewald import ewald_values, usual_alpha
-from sci.potentials.forcefield.corrections import apply_exclusions, listed_pairs, pair_virial
+from sci.potentials.forcefield.corrections import apply_exclusions, close_pairs_of, listed_pairs
+from sci.potentials.forcefield.virial import exclusion_strain
 from sci.potentials.measured.error import MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.measure import ENERGY_FACTOR, field_floor
 from sci.potentials.measured.places import particle_sample
@@ -42,8 +43,9 @@ class NoMeshError(InvalidValueError):
 
 
 class _Found(NamedTuple):
-    """One evaluation."""
+    """One evaluation, and the plan that it was made with."""
 
+    plan: MeshPlan
     energy: float
     potentials: Array
     forces: Array
@@ -112,11 +114,17 @@ class ParticleMesh:
         self.volume = abs(float(np.linalg.det(self._cell)))
         self._sizes = ChargeSizes.of(to_host(particles.charges), self.volume)
         self._total, self._given = float(particles.charges.sum()), force_error
-        self.plan = self._planned(tol * self._usual_force if force_error is None else force_error)
+        self._first = self._planned(tol * self._usual_force if force_error is None else force_error)
         self._kept = self._converged() if size(comm) > 1 else None  # now, while all ranks take part
 
     def __repr__(self) -> str:
-        return f"ParticleMesh({self.particles.n} charges, tol={self.tol:g}, {self.plan!r})"
+        plan = self._first if self._kept is None else self._kept.plan
+        return f"ParticleMesh({self.particles.n} charges, tol={self.tol:g}, {plan!r})"
+
+    @property
+    def plan(self) -> MeshPlan:
+        """How the cell is evaluated: not known before the forces are, as errors are relative to them."""
+        return self._found.plan
 
     @functools.cached_property
     def _usual_force(self) -> float:
@@ -161,23 +169,16 @@ class ParticleMesh:
         (3, 3) float64, e^2/angstrom^4
             On the host. Its trace is minus the energy over the volume.
         """
-        p, split, (_, _, _, near, modes) = self.particles, self.plan.split, self._found
-        if near is None:
-            near = near_sums(p.positions, p.charges, self._cell, self.plan, self._sizes.strength).virial
-        far = mesh_virial(modes, self._cell, split, self.plan.grid, self.plan.order)
-        background = 0.5 * self._total**2 * split.background / self.volume
-        stress: np.ndarray = (self._left_out - near - far - background * np.eye(3)) / self.volume
+        p, (plan, _, _, _, near, modes) = self.particles, self._found
+        close = close_pairs_of(p, listed_pairs(p))
+        if near is None or close is not None:  # what close pairs that do not count would add cancels all digits
+            apart = COINCIDENT if close is None else close.reach
+            near = near_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, apart).virial
+        left_out = exclusion_strain(p, Coulomb())
+        far = mesh_virial(modes, self._cell, plan.split, plan.grid, plan.order)
+        background = 0.5 * self._total**2 * plan.split.background / self.volume
+        stress: np.ndarray = (left_out - near - far - background * np.eye(3)) / self.volume
         return stress
-
-    @property
-    def _left_out(self) -> np.ndarray:
-        """What exclusions do to the derivative of the energy by strain."""
-        listed, xp = listed_pairs(self.particles), namespace(self.particles.positions)
-        if listed is None:
-            return np.zeros((3, 3))
-        summed = listed.distances > COINCIDENT
-        factor = xp.where(summed, (1 - listed.scales) / xp.where(summed, listed.distances, 1.0) ** 3, 0.0)
-        return pair_virial(listed, self.particles.charges, factor)
 
     def common_force(self) -> float:
         """Return the root mean square force, e^2/angstrom^2, where those above three times the median count as that."""
@@ -198,13 +199,14 @@ class ParticleMesh:
 
     def _converged(self) -> _Found:
         """Return the evaluation, made anew with another plan where the forces turn out smaller than was supposed."""
+        plan = self._first
         for _ in range(ROUNDS):
-            found = self._evaluate(self.plan)
+            found = self._evaluate(plan, self.comm)
             allowed = self.tol * self._scale(found.forces)
-            if self._given is not None or self.plan.force_error <= allowed:
+            if self._given is not None or plan.force_error <= allowed:
                 return found
-            self.plan = self._planned(allowed)
-        return self._evaluate(self.plan)
+            plan = self._planned(allowed)
+        return self._evaluate(plan, self.comm)
 
     def _scale(self, forces: Array) -> float:
         """Return the root mean square force, or the floor below which forces have canceled."""
@@ -215,15 +217,15 @@ class ParticleMesh:
         return max(largest * math.sqrt(float(((forces / largest) ** 2).sum()) / len(forces)), floor) or 1.0
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def _evaluate(self, plan: MeshPlan) -> _Found:
-        p, comm = self.particles, self.comm if plan is self.plan else None  # what checks is local
+    def _evaluate(self, plan: MeshPlan, comm: Comm = None, *, checks: bool = False) -> _Found:
+        p = self.particles
         sums = mesh_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, comm)
         potentials = sums.potentials + self._total * plan.split.background / self.volume
         forces = sums.forces
         if p.exclusions is not None:
-            potentials, forces = self._excluded(potentials, forces, checks=plan is not self.plan)
+            potentials, forces = self._excluded(potentials, forces, checks)
         energy = float(without_overflow(0.5 * (p.charges * potentials).sum(keepdims=True), "the energy")[0])
-        return _Found(energy, potentials, without_overflow(forces, "forces"), sums.near_virial, sums.modes)
+        return _Found(plan, energy, potentials, without_overflow(forces, "forces"), sums.near_virial, sums.modes)
 
     def _excluded(self, potentials: Array, forces: Array, checks: bool) -> tuple[Array, Array]:
         """Return potentials and forces without the pairs that are left out."""
@@ -278,7 +280,7 @@ class ParticleMesh:
         here = self._found
         plan = check_plan(tuple(self._cell.ravel().tolist()), self._sizes, CHECKED * self.plan.force_error)
         if plan is not None:
-            exact = self._evaluate(plan)
+            exact = self._evaluate(plan, checks=True)
             chosen, weights, clusters = np.arange(p.n), np.ones(p.n), np.zeros(p.n, dtype=np.int64)
             true, forces = exact.potentials, exact.forces
         else:

@@ -12,15 +12,18 @@ from periodic_cells import ORTHOGONAL, TRICLINIC, ewald
 from sci.errors import InvalidValueError
 from sci.potentials import (
     Exclusions,
+    ParticleMesh,
     Particles,
     PeriodicPotential,
     RangeSeparatedPotential,
     Yukawa,
     compute_frame,
+    dipole_energy_and_forces,
     energy_and_forces,
+    periodic_stress,
     plan_frames,
 )
-from sci.potentials.forcefield.corrections import CLOSE, listed_pairs, pair_virial
+from sci.potentials.forcefield.corrections import CLOSE, close_pairs_of, listed_pairs, pair_virial
 
 CELLS = {"orthogonal": 1.4 * ORTHOGONAL, "triclinic": 1.4 * TRICLINIC}
 
@@ -146,6 +149,50 @@ def test_near_atoms_that_are_not_listed_count_in_full() -> None:
     periodic = replace(particles, cell=9 * np.eye(3))
     _assert_forces(PeriodicPotential(periodic, 1e-10).forces(), exact(periodic)[1], 1e-8)
     assert np.linalg.norm(positions[4]) < CLOSE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pairs_at_the_distance_where_subtraction_ends(seed: int) -> None:
+    """Pairs that one sum finds nearer, and another one farther, by rounding, are neither lost nor counted twice."""
+    rng = np.random.default_rng(seed)
+    cell = CELLS["triclinic"]
+    atoms, away = rng.random((12, 3)) @ cell, rng.normal(size=(12, 3))
+    distances = CLOSE * (1 + 2e-16 * rng.integers(-3, 4, size=12))
+    away *= (distances / np.linalg.norm(away, axis=1))[:, None]
+    positions = np.concatenate([atoms, atoms + away]) + rng.integers(-2, 3, size=(24, 3)) @ cell
+    exclusions = Exclusions([[k, 12 + k] for k in range(12)], 24, np.repeat([0.0, 0.5], 6))
+    particles = Particles(positions, rng.normal(size=24), cell=cell, exclusions=exclusions)
+    energy, forces, _ = exact(particles)
+    for phi in (PeriodicPotential(particles, 1e-9), ParticleMesh(particles, 1e-7)):
+        assert phi.energy() == pytest.approx(energy, rel=1e-6)
+        _assert_forces(phi.forces(), forces, 1e-6)
+        stress = periodic_stress(phi) if isinstance(phi, PeriodicPotential) else phi.stress()
+        assert np.trace(stress) * phi.volume == pytest.approx(-energy, rel=1e-5)
+    dipoles = dipole_energy_and_forces(particles, np.zeros((24, 3)))
+    assert dipoles.energy == pytest.approx(energy, rel=1e-8)
+    _assert_forces(dipoles.forces, forces, 1e-8)
+
+
+def test_close_pairs_in_skewed_and_in_small_cells() -> None:
+    """What is left out depends on the lattice and not on the rows that span it, however small it is."""
+    rng = np.random.default_rng(2)
+    for size in (4.0, 0.3):
+        cell = size * (np.eye(3) + 0.1 * rng.normal(size=(3, 3)))
+        skewed = np.array([[1, 0, 0], [40, 1, 0], [7, -30, 1]]) @ cell
+        atoms, away = rng.random((5, 3)) @ cell, 0.01 * size * rng.normal(size=(5, 3))
+        positions, charges = np.concatenate([atoms, atoms + away]), rng.normal(size=10)
+        exclusions = Exclusions([[k, 5 + k] for k in range(5)], 10)
+        particles = Particles(positions, charges, cell=cell, exclusions=exclusions)
+        energy, forces, _ = exact(replace(particles, positions=4 / size * positions, cell=4 / size * cell))
+        close, other = (close_pairs_of(p, listed_pairs(p)) for p in (particles, replace(particles, cell=skewed)))
+        assert close is not None
+        assert other is not None
+        order = np.lexsort([close.near.second, close.near.first])
+        np.testing.assert_array_equal(other.near.first, close.near.first[order])
+        np.testing.assert_array_equal(other.near.second, close.near.second[order])
+        phi = PeriodicPotential(particles, 1e-9)
+        assert phi.energy() * size / 4 == pytest.approx(energy, rel=1e-7)
+        _assert_forces(phi.forces() * (size / 4) ** 2, forces, 1e-7)
 
 
 def test_the_virial_of_listed_pairs() -> None:

@@ -51,3 +51,11 @@ def test_pairs_within_a_reach_are_all_found(name: str) -> None:
     }
     assert {tuple(pair) for pair in pairs.tolist()} == expected
     assert (np.linalg.norm(vectors, axis=1) < reach).all()
+
+
+def test_pairs_do_not_depend_on_the_rows_of_the_lattice() -> None:
+    cell, rng = CELLS["skew"], np.random.default_rng(5)
+    places = rng.random((30, 3)) @ cell * 3
+    skewed = np.array([[1, 0, 0], [40, 1, 0], [7, -30, 1]]) @ cell
+    reach = 0.4 * least_height(cell)
+    np.testing.assert_array_equal(pairs_in_cell(places, skewed, reach)[0], pairs_in_cell(places, cell, reach)[0])
