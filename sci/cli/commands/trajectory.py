@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise
     with agreed(a.comm, "the report"):
         if rank_of(a.comm) == 0:
-            _finish(a, before, start)
+            _finish(a, exclusions, before, start)
 
 
 def _exclusions(a: argparse.Namespace) -> Exclusions | None:
@@ -116,14 +116,14 @@ def _read_all(a: argparse.Namespace, n: int) -> float:
     return time.process_time() - start
 
 
-def _finish(a: argparse.Namespace, before: int, start: float) -> None:
+def _finish(a: argparse.Namespace, exclusions: Exclusions | None, before: int, start: float) -> None:
     """Draw and report what the file holds."""
     found = load(a.output)
     if a.plot:
         from sci.plotting import plot_energies
 
         plot_energies(found, a.plot, title=a.input.name)
-    report = _report(a, found, before, time.perf_counter() - start)
+    report = _report(a, found, before, time.perf_counter() - start) | _left_out(exclusions)
     tell(a, report, _table(report))
 
 
@@ -163,12 +163,21 @@ def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: floa
     }
 
 
+def _left_out(exclusions: Exclusions | None) -> dict[str, int]:
+    """Return how many pairs are left out, and how many are scaled."""
+    if exclusions is None:
+        return {}
+    scaled = int(np.count_nonzero(exclusions.scales))
+    return {"pairs_left_out": len(exclusions.pairs) - scaled, "pairs_scaled": scaled}
+
+
 def _table(r: dict[str, Any]) -> list[tuple[str, str]]:
     how = {"direct": "sums over all pairs", "format": f"alpha {r['alpha']:.3g} /angstrom, tol {r['tol']:g}"}
     errors = r["measured_error"] or {}
     rows = [
         ("frames", f"{r['frames']} of {r['n']} particles, {r['computed']} computed now"),
         ("method", f"{r['method']}: {how.get(r['method'], how['format'])}"),
+        *([("left out", f"{r['pairs_left_out']} pairs, {r['pairs_scaled']} scaled")] if "pairs_scaled" in r else []),
         ("energy", f"{to_accuracy(r['energy_mean'], r['tol'])} +- {r['energy_deviation']:.3g} {r['units']}"),
         ("force", f"{r['force_rms']:.5g} e^2/angstrom^2 rms"),
         *(("measured error" if name == "energy" else "", error_in_words(name, e)) for name, e in errors.items()),

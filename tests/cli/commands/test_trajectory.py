@@ -65,7 +65,7 @@ def test_bonds_by_distance_leave_pairs_out(tmp_path, capsys):
     places = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [3, 0, 0], [3.9, 0.2, 0]])
     expected = sum(q / np.linalg.norm(places[i] - places[j]) for (i, j), q in pairs.items())
     assert load(out).energies[0] == pytest.approx(expected, rel=1e-9)
-    capsys.readouterr()
+    assert "4 pairs, 0 scaled" in capsys.readouterr().out
     assert main([*words, "--resume"]) == 2
     assert "the pairs that are left out have changed" in capsys.readouterr().err
     assert main([*words, "--resume", "--bonds", "distance", "--scale14", "0.5"]) == 0  # there are no 1-4 pairs
