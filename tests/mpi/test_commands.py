@@ -42,6 +42,12 @@ SPECTRAL = {
 CYCLIC = {name: max(1e-4, tolerance) for name, tolerance in SPECTRAL.items()} | {"log_determinant_truncation": 10.0}
 """Of the numbers of a spectrum, and of one preconditioned in single precision; bounds of errors may differ more."""
 
+
+def _of_a_unet(name: str) -> float:
+    """Return the tolerance of a dataset: biases before a norm have no slope but rounding, of which Adam makes steps."""
+    return 10.0 if name.endswith((".conv1.bias", ".conv2.bias")) else 1e-4
+
+
 COMMANDS: dict[str, tuple[list[str], Any]] = {
     "potential": (["potential", "small.pqr", "--grid", "9", "--forces", "--export", "dx,cube"], 0.0),
     "trajectory": (["trajectory", "water.xyz"], 0.0),
@@ -70,7 +76,7 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
             *("segment", "train", "cells.h5", "--test", "cells.h5", "--channels", "2", "4", "--epochs", "2"),
             *("--batch", "4", "--checkpoint", "{out}/stopped.h5"),
         ],
-        1e-4,
+        _of_a_unet,
     ),
     "labels": (["segment", "predict", "samples.h5", "--model", "segmenter.h5", "--box", "4", "--sample", "3"], 0.0),
     "prediction": (["operator", "predict", "model.h5", "samples.h5", "--batch", "2"], 0.0),
@@ -149,6 +155,7 @@ def _compare(one: Path, other: Path, tolerance: Any) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         allowed = tolerance.get(name, 0.0) if isinstance(tolerance, dict) else tolerance
+        allowed = allowed(name) if callable(allowed) else allowed
         assert np.asarray(found[name]).dtype == np.asarray(value).dtype, name
         if allowed == 0.0 or np.asarray(value).dtype.kind not in "fc":
             np.testing.assert_array_equal(found[name], value, err_msg=f"{one.name}: {name}")

@@ -38,7 +38,8 @@ def test_molecule_file(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int
     np.testing.assert_array_equal(stored.particles.positions, whole.positions)
     np.testing.assert_array_equal(stored.particles.charges, whole.charges)
     axes = [o + s * np.arange(n) for o, s, n in zip(grid.origin, grid.spacing, grid.shape)]
-    assert relative(grid.values, stored.on_grid(*(np.minimum(v, d[1]) for v, d in zip(axes, stored.domain)))) < 1e-9
+    again = stored.on_grid(*(np.minimum(v, d[1]) for v, d in zip(axes, stored.domain)))
+    assert relative(grid.values, again) < 0.3 * stored.tol  # other slabs round otherwise in float32
 
 
 def test_bad_molecule(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:

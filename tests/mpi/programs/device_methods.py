@@ -55,7 +55,8 @@ def potentials(xp: Any, comm: MPI.Intracomm) -> Iterator[Any]:
     positions, charges = 9 * rng.random((60, 3)), rng.normal(size=60)
     mine = slice(comm.rank, None, comm.size)
     particles = Particles(to_device(positions[mine], xp), to_device(charges[mine], xp))
-    phi = RangeSeparatedPotential(particles, 1e-5, alpha=0.6, comm=comm)
+    # A tolerance for which host and device sum in float64.
+    phi = RangeSeparatedPotential(particles, 3e-7, alpha=0.6, comm=comm)
     yield from (phi(particles.positions + 0.3), phi.forces())
 
 
