@@ -164,7 +164,7 @@ def _report(a: argparse.Namespace, found: Trajectory, before: int, seconds: floa
 
 
 def _left_out(exclusions: Exclusions | None) -> dict[str, int]:
-    """Return how many pairs are left out, and how many are scaled."""
+    """Return the numbers of pairs that are left out and scaled."""
     if exclusions is None:
         return {}
     scaled = int(np.count_nonzero(exclusions.scales))

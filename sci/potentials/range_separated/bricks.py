@@ -131,6 +131,8 @@ def bricks_reference(
         here = [side[part] for side, part in zip(sides, place)]
         low, high = np.array([[float(side[0]), float(side[-1])] for side in here]).T
         near = bricks.candidates(low[inverse], high[inverse])
+        if not len(near):
+            continue
         s = [near[:, axis] for axis in order]
         gaps = [xp.maximum(xp.maximum(a - v, v - b), 0.0) for a, b, v in zip(low.tolist(), high.tolist(), s)]
         gap2 = sum(g * g for g in gaps)

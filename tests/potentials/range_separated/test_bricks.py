@@ -131,6 +131,14 @@ def test_on_grids_of_any_shape_and_order():
     assert bricks.axis_order((128, 128, 1), np.dtype(np.float64)) is None  # a plane: pairs take less
 
 
+def test_the_reference_takes_bricks_that_no_charge_reaches(monkeypatch):
+    ions = Particles([[0.0, 0.0, 0.0], [9.0, 1.0, 0.0]], [1.0, -1.0])
+    phi, axes = RangeSeparatedPotential(ions, 1e-5), [np.linspace(-4.0, 12.0, 32)] * 3
+    compiled = phi.on_grid(*axes)
+    monkeypatch.setattr(bricks, "use_compiled", lambda *_: False)
+    assert relative(phi.on_grid(*axes), compiled) < 1e-6
+
+
 def test_far_from_all_charges_nothing_is_added():
     particles = cloud(5)
     short = ShortRange.of(particles.positions, particles.charges, split_kernel(Coulomb(), 1e-6, 900.0, 0.5))
