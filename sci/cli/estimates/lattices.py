@@ -13,7 +13,7 @@ from sci.potentials import LatticePotential
 
 __all__ = ["lattice_needs"]
 
-TRIED = 200_000
+TRIED = 600_000
 """Points of the part of the grid that is computed, at most."""
 
 
@@ -40,12 +40,13 @@ def lattice_needs(phi: LatticePotential, axes: Sequence[np.ndarray] | None, rank
     def computed(count: int) -> np.ndarray:
         return np.asarray(phi.on_grid(x, y, z[middle : middle + count]))
 
-    thin = attempt(lambda: computed(1))
-    thick = attempt(lambda: computed(few), memory=True)
-    slope = max(0.0, thick.seconds - thin.seconds) / max(1, few - 1)
+    fewer = max(1, few // 2)
+    thin = attempt(lambda: computed(fewer), repeats=2)
+    thick = attempt(lambda: computed(few), repeats=2, memory=True)
+    slope = max(0.0, thick.seconds - thin.seconds) / max(1, few - fewer)
     points = len(x) * len(y) * len(z)
     seconds |= {
-        "grid": (-(-len(z) // part) * max(0.0, thin.seconds - slope) + slope * len(z)) / ranks,
+        "grid": len(z) / part * (thick.seconds + slope * (part - few)) / ranks,
         "write": 8 * points / WRITE_SPEED,
     }
     slab = 8.0 * len(x) * len(y)
