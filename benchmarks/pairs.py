@@ -18,7 +18,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 import sci
-from sci.potentials.ewald import cell_images, ewald_split
+from sci.potentials.ewald import ewald_split
+from sci.potentials.forcefield.images import cell_images
 from sci.potentials.pairs.kernel import PairKernel
 from sci.potentials.pairs.pair_sum import pair_sums
 from sci.potentials.radial.split import Split
@@ -46,7 +47,8 @@ def at_points(positions: np.ndarray, charges: np.ndarray, split: Split, edge: fl
     sources = positions, charges
     if periodic:
         margin = np.full(3, split.cutoff / edge)
-        sources = cell_images(positions / edge, charges, edge * np.eye(3), margin)[:2]
+        images, numbers = cell_images(positions / edge, edge * np.eye(3), margin)
+        sources = images, charges[numbers]
     count = max(1, int(2 * edge / split.cutoff))
     out = np.zeros((len(charges), 4))
     tiles = Tiles.of(positions, BoxGrid(((0.0, edge),) * 3, (count,) * 3))

@@ -11,6 +11,7 @@ from scipy.special import erfc, erfcx
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
+from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
 from sci.potentials.forcefield.near import near_long_range
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
@@ -19,7 +20,6 @@ from sci.potentials.range_separated.short_range import ShortRange
 from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = [
-    "cell_images",
     "complement",
     "ewald_split",
     "ewald_sum",
@@ -34,7 +34,6 @@ __all__ = [
     "structure_factors",
     "triangular_basis",
     "usual_alpha",
-    "wrapped",
 ]
 
 SPLIT, MANY_CHARGES = 7.0, 100_000
@@ -153,11 +152,11 @@ def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: 
     heights = 1 / np.linalg.norm(inverse, axis=0)
     places = wrapped(points, cell)[1]
     low, high = (to_host(side) for side in (places.min(axis=0), places.max(axis=0)))
-    around = cell_images(wrapped(particles.positions, cell)[0], particles.charges, cell, split.cutoff / heights)
+    images, numbers = cell_images(wrapped_fractions(particles.positions, cell), cell, split.cutoff / heights)
     box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
     cells = np.maximum(1, (high - low) / split.cutoff * 2).astype(int)
     tiles = Tiles.of(places, BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2]))))
-    ShortRange.of(*around[:2], split).add_to(out, places, tiles, apart)
+    ShortRange.of(images, particles.charges[numbers], split).add_to(out, places, tiles, apart)
 
 
 def _reciprocal(particles: Particles, points: ArrayLike, split: Split, k_max: float, gradient: bool) -> Array:
@@ -278,30 +277,6 @@ def mode_influence(inverse: Array, n_modes: tuple[int, ...], split: Split, k_max
     influence = xp.where(inside, xp.exp(-k2 / (4 * split.alpha**2)) / k2, 0.0) * (4 * math.pi * per_volume)
     influence[:, :, 1:] *= 2.0
     return influence, k
-
-
-def wrapped(positions: ArrayLike, cell: ArrayLike) -> tuple[Array, Array]:
-    """Return fractional coordinates in [0, 1), and the places in the cell."""
-    xp = namespace(positions)
-    fractions = positions @ to_device(np.linalg.inv(to_host(cell)), xp)
-    fractions = fractions - xp.floor(fractions)
-    fractions = xp.where(fractions >= 1.0, 0.0, fractions)
-    return fractions, xp.ascontiguousarray(fractions @ cell)
-
-
-def cell_images(fractions: Array, charges: Array, cell: Array, margin: np.ndarray) -> tuple[Array, Array, Array]:
-    """Return positions, charges and numbers of all images in the cell and `margin`, in fractions, around it."""
-    xp = namespace(fractions)
-    shells = np.ceil(margin).astype(int)
-    places, numbers = [], []
-    low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
-    for shift in np.ndindex(*(2 * shells + 1)):
-        moved = fractions + xp.asarray(np.array(shift) - shells, dtype=float)
-        near = ((moved >= low) & (moved <= high)).all(axis=1)
-        places.append(moved[near])
-        numbers.append(xp.nonzero(near)[0])
-    which = xp.concatenate(numbers)
-    return xp.ascontiguousarray(xp.concatenate(places) @ cell), charges[which], which
 
 
 def images_in_box(

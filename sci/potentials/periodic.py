@@ -14,7 +14,6 @@ from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.ewald import (
-    cell_images,
     ewald_split,
     ewald_values,
     images_in_box,
@@ -25,8 +24,8 @@ from sci.potentials.ewald import (
     structure_factors,
     triangular_basis,
     usual_alpha,
-    wrapped,
 )
+from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
 from sci.potentials.forcefield.near import near_long_range
 from sci.potentials.forcefield.virial import strain_derivative
 from sci.potentials.interacting import Interacting
@@ -200,7 +199,7 @@ class PeriodicPotential(Interacting):
         share = 1.0 if particles.exclusions is None else LEFT_SHARE
         eps = screened_tolerance(share * tol, kernel, self.volume / particles.n)
         self.split = ewald_split(self.alpha, 0.1 * eps, kernel)
-        fractions, _ = wrapped(particles.positions, self._cell)
+        fractions = wrapped_fractions(particles.positions, self._cell)
         self._fractions = fractions
         self._short = ShortRange.of(*self._images(fractions, self.split.cutoff / heights), self.split)
         k_max = 2 * self.alpha * math.sqrt(math.log(10 / eps))
@@ -209,7 +208,7 @@ class PeriodicPotential(Interacting):
 
     def _images(self, fractions: Array, margin: np.ndarray) -> tuple[Array, Array]:
         """Return all charges and images of theirs within the cutoff of the cell, `margin` in fractions."""
-        positions, charges, numbers = cell_images(fractions, self.particles.charges, self._cell, margin)
+        positions, numbers = cell_images(fractions, self._cell, margin)
         exclusions = self.particles.exclusions
         if (pair := coincident_pair(positions, exclusions=exclusions, numbers=numbers)) is not None:
             where = tuple(round(float(c), 6) for c in positions[pair[0]])
@@ -217,7 +216,7 @@ class PeriodicPotential(Interacting):
             raise InvalidValueError(
                 f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
             )
-        return positions, charges
+        return positions, self.particles.charges[numbers]
 
     def _fourier(self, fractions: Array, k_max: float) -> Array:
         """Return the coefficients of exp(2 pi i n s) in the long range, for n3 >= 0 and with both signs summed."""
@@ -385,7 +384,7 @@ class PeriodicPotential(Interacting):
         step = max(1, CHUNK // (len(axes[1]) * len(axes[2])))
         for rows in (slice(start, start + step) for start in range(0, len(axes[0]), step)):
             points = xp.stack(xp.meshgrid(axes[0][rows], *axes[1:], indexing="ij"), axis=-1).reshape(-1, 3)
-            fractions = xp.ascontiguousarray(wrapped(points, self._cell)[0])
+            fractions = xp.ascontiguousarray(wrapped_fractions(points, self._cell))
             values = xp.empty((len(points), 1))
             self._expansion.evaluate_into(values, fractions, Tiles.of(fractions, self._expansion.grid))
             out[rows] = values.reshape(out[rows].shape)

@@ -14,7 +14,6 @@ from systems import relative
 from sci.errors import InvalidValueError
 from sci.potentials import Coulomb, Particles, PeriodicPotential, Yukawa, ewald_sum
 from sci.potentials.ewald import (
-    cell_images,
     ewald_split,
     mode_counts,
     mode_influence,
@@ -22,7 +21,6 @@ from sci.potentials.ewald import (
     neutralizing_constant,
     structure_factors,
     triangular_basis,
-    wrapped,
 )
 
 
@@ -55,12 +53,6 @@ def test_parts():
     np.testing.assert_allclose(k[3, 3, 0], [2 * np.pi / 9.0, 0.0, 0.0], atol=1e-15)
     endless = replace(ewald_split(0.4, 1e-9, Coulomb()), cutoff=1e3)
     assert neutralizing_constant(endless, 2.0, 700.0) == pytest.approx(-np.pi * 2.0 / (0.4**2 * 700.0))
-    fractions, places = wrapped(np.array([[-1.0, 12.0, 3.0]]), ORTHOGONAL)
-    np.testing.assert_allclose(places, [[8.0, 1.0, 3.0]])
-    positions, charges, numbers = cell_images(fractions, np.array([5.0]), ORTHOGONAL, np.array([1.0, 0.0, 0.0]))
-    assert sorted(positions[:, 0].round(9)) == [-1.0, 8.0, 17.0]
-    assert charges.tolist() == [5.0] * 3
-    assert numbers.tolist() == [0] * 3
 
 
 def test_bad_arguments():

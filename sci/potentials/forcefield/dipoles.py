@@ -13,7 +13,6 @@ from sci.arguments import entry
 from sci.backend import ArrayLike, as_finite, as_points, namespace
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.ewald import (
-    cell_images,
     complement,
     ewald_split,
     mode_counts,
@@ -22,9 +21,9 @@ from sci.potentials.ewald import (
     screened_tolerance,
     short_slope,
     structure_factors,
-    wrapped,
 )
 from sci.potentials.forcefield.corrections import PairList, close_pairs_of, listed_pairs
+from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
@@ -314,7 +313,7 @@ def _neighbors(
     """Yield rows of points, sources, and vectors from sources or their images within the cutoff to points."""
     cell = np.asarray(particles.cell)
     margin = cutoff * np.linalg.norm(np.linalg.inv(cell), axis=0)
-    images, _, numbers = cell_images(wrapped(particles.positions, cell)[0], particles.charges, cell, margin)
+    images, numbers = cell_images(wrapped_fractions(particles.positions, cell), cell, margin)
     tree, places = cKDTree(images), wrapped(points, cell)[1]
     density = len(images) / max(float(np.prod(np.ptp(images, axis=0))), 1e-9) if len(images) > 1 else 1.0
     step = max(1, int(BLOCK / (1 + 4.2 * cutoff**3 * density)))

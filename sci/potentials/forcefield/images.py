@@ -1,4 +1,4 @@
-"""Nearest images in a periodic cell of any shape."""
+"""Periodic cells of any shape: short periods, places in the cell, images around it, and nearest images."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ import itertools
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, ArrayLike, namespace, to_device, to_host
 
-__all__ = ["least_height", "nearest_images", "pairs_in_cell", "reduced_cell", "reduced_plane"]
+__all__ = [
+    "cell_images",
+    "least_height",
+    "nearest_images",
+    "pairs_in_cell",
+    "reduced_cell",
+    "reduced_plane",
+    "wrapped",
+    "wrapped_fractions",
+]
 
 
 def least_height(cell: np.ndarray) -> float:
@@ -50,6 +59,34 @@ def reduced_plane(rows: np.ndarray) -> np.ndarray:
         short, long = long, short
 
 
+def wrapped_fractions(positions: ArrayLike, cell: ArrayLike) -> Array:
+    """Return the fractional coordinates in [0, 1) of positions (n, 3)."""
+    xp = namespace(positions)
+    fractions = positions @ to_device(np.linalg.inv(to_host(cell)), xp)
+    fractions = fractions - xp.floor(fractions)
+    return xp.where(fractions >= 1.0, 0.0, fractions)
+
+
+def wrapped(positions: ArrayLike, cell: ArrayLike) -> tuple[Array, Array]:
+    """Return fractional coordinates in [0, 1), and the places in the cell."""
+    fractions = wrapped_fractions(positions, cell)
+    return fractions, namespace(positions).ascontiguousarray(fractions @ cell)
+
+
+def cell_images(fractions: Array, cell: Array, margin: np.ndarray) -> tuple[Array, Array]:
+    """Return positions and numbers of all images in the cell and `margin`, in fractions, around it."""
+    xp = namespace(fractions)
+    shells = np.ceil(margin).astype(int)
+    places, numbers = [], []
+    low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
+    for shift in np.ndindex(*(2 * shells + 1)):
+        moved = fractions + xp.asarray(np.array(shift) - shells, dtype=float)
+        near = ((moved >= low) & (moved <= high)).all(axis=1)
+        places.append(moved[near])
+        numbers.append(xp.nonzero(near)[0])
+    return xp.ascontiguousarray(xp.concatenate(places) @ cell), xp.concatenate(numbers)
+
+
 def nearest_images(vectors: Array, cell: np.ndarray) -> Array:
     """Return the shortest of the images of each vector (m, 3) under the periods `cell` (3, 3), for any shape of cell.
 
@@ -76,19 +113,9 @@ def pairs_in_cell(places: np.ndarray, cell: np.ndarray, reach: float) -> tuple[n
     The atoms and those images that lie within `reach` of the reduced cell are searched; `reach` is below half of it.
     """
     cell = reduced_cell(cell)
-    inverse = np.linalg.inv(cell)
-    fractions = places @ inverse
-    fractions -= np.floor(fractions)
-    margin = reach * np.linalg.norm(inverse, axis=0)
-    images, owners = [], []
-    for shift in np.ndindex(3, 3, 3):
-        moved = fractions + (np.array(shift) - 1)
-        near = np.flatnonzero(((moved >= -margin) & (moved <= 1 + margin)).all(axis=1))
-        images.append(moved[near] @ cell)
-        owners.append(near)
-    numbers = np.concatenate(owners)
-    home = fractions @ cell
-    found = cKDTree(home).sparse_distance_matrix(cKDTree(np.concatenate(images)), reach, output_type="coo_matrix")
+    fractions, home = wrapped(places, cell)
+    images, numbers = cell_images(fractions, cell, reach * np.linalg.norm(np.linalg.inv(cell), axis=0))
+    found = cKDTree(home).sparse_distance_matrix(cKDTree(images), reach, output_type="coo_matrix")
     pairs = np.stack([found.row, numbers[found.col]], axis=1)
     pairs = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
     return pairs, nearest_images(places[pairs[:, 0]] - places[pairs[:, 1]], cell)

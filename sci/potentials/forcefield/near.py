@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sci.backend import Array, ArrayLike, namespace, to_device, to_host
-from sci.potentials.forcefield.images import nearest_images, reduced_cell
+from sci.potentials.forcefield.images import cell_images, nearest_images, reduced_cell, wrapped, wrapped_fractions
 from sci.potentials.radial.kernels import GaussianSum
 
 __all__ = ["near_long_range"]
@@ -33,12 +33,14 @@ def near_long_range(
     sums : (k, 4) float64
     """
     xp = namespace(points)
-    here, there = to_host(points), to_host(positions)
+    here, there, numbers = to_host(points), to_host(positions), np.arange(len(positions))
     if cell is not None:
-        here, there = _with_images(here, there, reduced_cell(to_host(cell)), apart)
+        periods = reduced_cell(to_host(cell))
+        margin = apart * np.linalg.norm(np.linalg.inv(periods), axis=0)
+        here = wrapped(here, periods)[1]
+        there, numbers = cell_images(wrapped_fractions(there, periods), periods, margin)
     found = cKDTree(here).sparse_distance_matrix(cKDTree(there), apart, output_type="coo_matrix")
-    row, source = (to_device(np.asarray(index, dtype=np.int64), xp) for index in (found.row, found.col))
-    source = source % len(positions)
+    row, source = (to_device(np.asarray(index, dtype=np.int64), xp) for index in (found.row, numbers[found.col]))
     vectors = points[row] - positions[source]
     if cell is not None:
         vectors = nearest_images(vectors, to_host(cell))
@@ -50,15 +52,3 @@ def near_long_range(
     columns = [q * value, *((q * slope * vectors[:, axis]) for axis in range(3))]
     rows, inverse = xp.unique(row, return_inverse=True)
     return rows, xp.stack([xp.bincount(inverse, weights=c, minlength=len(rows)) for c in columns], axis=1)
-
-
-def _with_images(here: np.ndarray, there: np.ndarray, cell: np.ndarray, apart: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return points in the cell, and all sources 27 times, images that are out of reach moved far away."""
-    inverse = np.linalg.inv(cell)
-    inside, sources = (a @ inverse - np.floor(a @ inverse) for a in (here, there))
-    margin, images = apart * np.linalg.norm(inverse, axis=0), []
-    for shift in np.ndindex(3, 3, 3):
-        moved = sources + (np.array(shift) - 1)
-        near = ((moved >= -margin) & (moved <= 1 + margin)).all(axis=1)
-        images.append(np.where(near[:, None], moved @ cell, 1e9))
-    return inside @ cell, np.concatenate(images)

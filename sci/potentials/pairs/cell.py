@@ -8,40 +8,12 @@ import numpy as np
 from scipy.linalg import rq
 
 from sci.backend import Array, namespace, to_device
+from sci.potentials.forcefield.images import reduced_cell, wrapped_fractions
 
-__all__ = ["Frame", "bounds", "reduced_periods"]
+__all__ = ["Frame", "bounds"]
 
 FAR_GAP = 1.5
 """Width that an empty slab is narrowed to, in cutoffs: no pair reaches across it."""
-ROUNDS = 100
-
-
-def reduced_periods(lattice: np.ndarray) -> np.ndarray:
-    """Return short periods of the same lattice, ascending: no sum or difference with the others shortens one.
-
-    Notes
-    -----
-    The greedy reduction of three vectors: the longest is replaced by its difference from the nearest combination of
-    the two others until that is no shorter.
-
-    References
-    ----------
-    I. Semaev, CaLC 2001, LNCS 2146, 181.
-    """
-    rows = np.array(lattice, dtype=float)
-    for _ in range(ROUNDS):
-        rows = rows[np.argsort(np.linalg.norm(rows, axis=1), kind="stable")]
-        rows[1] -= np.round(rows[1] @ rows[0] / (rows[0] @ rows[0])) * rows[0]
-        if rows[1] @ rows[1] < rows[0] @ rows[0]:
-            continue
-        base = rows[:2]
-        nearest = np.round(np.linalg.solve(base @ base.T, base @ rows[2]))
-        choices = [(nearest + np.array([i, j])) @ base for i in (-1, 0, 1) for j in (-1, 0, 1)]
-        best = min((rows[2] - choice for choice in choices), key=lambda v: float(v @ v))
-        if not best @ best < rows[2] @ rows[2] * (1 - 1e-12):
-            break
-        rows[2] = best
-    return rows[np.argsort(np.linalg.norm(rows, axis=1), kind="stable")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +44,11 @@ class Frame:
         if lattice is None:
             low, high = bounds(positions)
             return cls((positions - to_device(0.5 * low + 0.5 * high, xp)) / cutoff, None, np.eye(3))
-        reduced = reduced_periods(lattice)
+        reduced = reduced_cell(lattice)
         periods, turn = rq(reduced)
         signs = np.where(np.diag(periods) < 0, -1.0, 1.0)
         periods, turn = np.triu(periods * signs) / cutoff, turn * signs[:, None]
-        fractions = positions @ to_device(np.linalg.inv(reduced), xp)
-        fractions = fractions - xp.floor(fractions)
-        fractions = xp.where(fractions >= 1.0, 0.0, fractions)
+        fractions = wrapped_fractions(positions, reduced)
         return cls(fractions @ to_device(periods, xp), periods, turn)
 
     def closed(self) -> Frame:

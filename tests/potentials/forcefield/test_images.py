@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from forcefields import nearest
+from hypothesis import given
+from hypothesis import strategies as st
+from periodic_cells import ORTHOGONAL
 
-from sci.potentials.forcefield.images import least_height, nearest_images, pairs_in_cell, reduced_cell
+from sci.potentials.forcefield.images import (
+    cell_images,
+    least_height,
+    nearest_images,
+    pairs_in_cell,
+    reduced_cell,
+    wrapped,
+    wrapped_fractions,
+)
 
 CELLS = {
     "cube": np.eye(3) * 4,
@@ -37,6 +48,23 @@ def test_reduced_periods_span_the_same_lattice(name: str) -> None:
     assert 2 * least_height(CELLS[name]) <= 2 * np.linalg.norm(reduced_cell(CELLS[name]), axis=1).min() + 1e-12
 
 
+@given(st.lists(st.integers(-6, 6), min_size=9, max_size=9), st.integers(0, 2**31))
+def test_reduced_periods_of_mixed_ones_cannot_be_shortened(entries, seed):
+    basis = np.random.default_rng(seed).normal(size=(3, 3)) + 2 * np.eye(3)
+    mix = np.triu(np.array(entries).reshape(3, 3), 1) + np.eye(3)
+    if abs(np.linalg.det(basis)) < 0.1:
+        return
+    found = reduced_cell(mix @ basis)
+    numbers = found @ np.linalg.inv(basis)
+    np.testing.assert_allclose(numbers, np.round(numbers), atol=1e-8)
+    assert abs(np.linalg.det(np.round(numbers))) == pytest.approx(1.0)
+    lengths = np.linalg.norm(found, axis=1)
+    assert (np.diff(lengths) >= -1e-12).all()
+    for i in range(3):
+        for other in np.delete(found, i, axis=0):
+            assert min(np.linalg.norm(found[i] + s * other) for s in (1, -1)) >= lengths[i] * (1 - 1e-9)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_pairs_within_a_reach_are_all_found(name: str) -> None:
     cell, rng = CELLS[name], np.random.default_rng(3)
@@ -59,3 +87,12 @@ def test_pairs_do_not_depend_on_the_rows_of_the_lattice() -> None:
     skewed = np.array([[1, 0, 0], [40, 1, 0], [7, -30, 1]]) @ cell
     reach = 0.4 * least_height(cell)
     np.testing.assert_array_equal(pairs_in_cell(places, skewed, reach)[0], pairs_in_cell(places, cell, reach)[0])
+
+
+def test_images_around_a_cell() -> None:
+    fractions, places = wrapped(np.array([[-1.0, 12.0, 3.0]]), ORTHOGONAL)
+    np.testing.assert_allclose(places, [[8.0, 1.0, 3.0]])
+    np.testing.assert_array_equal(wrapped_fractions(places, ORTHOGONAL), fractions)
+    positions, numbers = cell_images(fractions, ORTHOGONAL, np.array([1.0, 0.0, 0.0]))
+    assert sorted(positions[:, 0].round(9)) == [-1.0, 8.0, 17.0]
+    assert numbers.tolist() == [0] * 3

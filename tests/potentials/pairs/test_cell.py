@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sci.potentials.pairs.cell import FAR_GAP, Frame, bounds, reduced_periods
+from sci.potentials.pairs.cell import FAR_GAP, Frame, bounds
 
 SKEWED = np.array([[3.0, 0.0, 0.0], [40.3, 2.5, 0.0], [-17.1, 9.9, 4.0]])
-
-
-@given(st.lists(st.integers(-6, 6), min_size=9, max_size=9), st.integers(0, 2**31))
-def test_reduced_periods_span_the_same_lattice_and_cannot_be_shortened(entries, seed):
-    basis = np.random.default_rng(seed).normal(size=(3, 3)) + 2 * np.eye(3)
-    mix = np.triu(np.array(entries).reshape(3, 3), 1) + np.eye(3)
-    if abs(np.linalg.det(basis)) < 0.1:
-        return
-    found = reduced_periods(mix @ basis)
-    numbers = found @ np.linalg.inv(basis)
-    np.testing.assert_allclose(numbers, np.round(numbers), atol=1e-8)
-    assert abs(np.linalg.det(np.round(numbers))) == pytest.approx(1.0)
-    lengths = np.linalg.norm(found, axis=1)
-    assert (np.diff(lengths) >= -1e-12).all()
-    for i in range(3):
-        for other in np.delete(found, i, axis=0):
-            assert min(np.linalg.norm(found[i] + s * other) for s in (1, -1)) >= lengths[i] * (1 - 1e-9)
 
 
 def test_a_frame_is_a_turned_lattice_with_all_charges_in_its_cell():
