@@ -14,7 +14,7 @@ from sci.backend import Array, device_number, namespace, to_device
 from sci.spherical.grids import SphereGrid
 from sci.spherical.harmonics import harmonics
 from sci.spherical.legendre import legendre_functions
-from sci.spherical.wigner import grid_points
+from sci.spherical.wigner import points_and_weights
 
 __all__ = ["fourier_product", "quadrature_size", "sampled_product"]
 
@@ -44,9 +44,7 @@ def sampled_product(x: Array, y: Array, degrees: Degrees) -> Array:
 @functools.lru_cache(maxsize=16)
 def _values(degrees: Degrees, dtype: str, xp: ModuleType, device: int) -> tuple[Array, Array, Array]:
     """Return harmonics at the points for both factors, and the matrix that integrates against those of the result."""
-    grid = _grid(degrees)
-    points = grid_points(grid).reshape(-1, 3)
-    weights = np.repeat(grid.weights, grid.n_lon)
+    points, weights = points_and_weights(_grid(degrees))
     of_x, of_y, of_z = (harmonics(points, degree, False) for degree in degrees)
     matrices = (of_x, of_y, (weights[:, None] * of_z).T.copy())
     of_x, of_y, back = (to_device(matrix.astype(dtype), xp) for matrix in matrices)

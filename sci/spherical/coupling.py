@@ -12,7 +12,7 @@ from sci.arguments import entry
 from sci.errors import InvalidValueError
 from sci.spherical.grids import SphereGrid
 from sci.spherical.harmonics import harmonics, harmonics_gradient
-from sci.spherical.wigner import grid_points
+from sci.spherical.wigner import points_and_weights
 
 __all__ = [
     "MAX_COUPLED",
@@ -267,8 +267,7 @@ def selected_count(degree1: int, degree2: int, degree3: int) -> int:
 
 def _grid(n_lon: int) -> tuple[np.ndarray, np.ndarray]:
     """Return points and weights of a grid that is exact for degrees below `n_lon`, a multiple of 4."""
-    grid = SphereGrid(n_lon // 2, n_lon)
-    return grid_points(grid).reshape(-1, 3), np.repeat(grid.weights, grid.n_lon)
+    return points_and_weights(SphereGrid(n_lon // 2, n_lon))
 
 
 @functools.lru_cache(maxsize=64)

@@ -189,11 +189,14 @@ def _rule(degree: int, dtype: str, xp: ModuleType, device: int) -> tuple[Array, 
     The other half says the same of products of two harmonics of one degree, which are even.
     """
     grid = SphereGrid(2 * (degree // 2 + 1), 2 * degree + 2)
-    half = grid.n_lat // 2
-    points = grid_points(grid)[:half].reshape(-1, 3)
-    weights = np.repeat(2 * grid.weights[:half], grid.n_lon)
-    weighted = weights[:, None] * harmonics(points, degree, False)
+    points, weights = (part[: grid.n_lat // 2 * grid.n_lon] for part in points_and_weights(grid))
+    weighted = 2 * weights[:, None] * harmonics(points, degree, False)
     return to_device(points.astype(dtype), xp), to_device(weighted.astype(dtype), xp)
+
+
+def points_and_weights(grid: SphereGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Return the quadrature of a grid, point by point: unit vectors (n_lat n_lon, 3), and the area of each."""
+    return grid_points(grid).reshape(-1, 3), np.repeat(grid.weights, grid.n_lon)
 
 
 def grid_points(grid: SphereGrid) -> np.ndarray:

@@ -10,7 +10,7 @@ from spherical_cases import rotations, vectors
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.spherical import SphereGrid, rotate_coefficients, spherical_harmonics, wigner_matrices
-from sci.spherical.wigner import grid_points
+from sci.spherical.wigner import grid_points, points_and_weights
 
 RNG = np.random.default_rng(12)
 
@@ -111,3 +111,10 @@ def test_refusals():
     ):
         with pytest.raises(error, match=text):
             call()
+
+
+def test_the_quadrature_of_a_grid_is_exact_for_its_degrees():
+    points, weights = points_and_weights(SphereGrid(4, 7))
+    assert points.shape == (28, 3)
+    np.testing.assert_allclose(weights.sum(), 4 * np.pi, rtol=1e-14)
+    np.testing.assert_allclose(points.T @ (weights[:, None] * points), 4 * np.pi / 3 * np.eye(3), atol=1e-14)

@@ -16,6 +16,8 @@ from sci.atomistic.network.aggregate import aggregate, degrees
 from sci.nn import Variable, concatenate, matmul, pad, reshape, select, silu, take, transpose
 from sci.nn.core.dual import Dual
 from sci.spherical import SphereGrid, spherical_harmonics
+from sci.spherical.harmonics import degrees_of
+from sci.spherical.wigner import points_and_weights
 
 __all__ = ["energies", "initial_parameters"]
 
@@ -40,11 +42,8 @@ class Sphere:
 def sphere(degree: int, factors: int, out_degree: int, dtype: str) -> Sphere:
     """Return the grid for products of `factors` functions up to a degree, of which `out_degree` is wanted."""
     total = factors * degree + out_degree
-    grid = SphereGrid(total // 2 + 1, total + 1)
-    theta, phi = np.meshgrid(grid.colatitudes, grid.longitudes, indexing="ij")
-    points = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
-    table = spherical_harmonics(points.reshape(-1, 3), max(degree, out_degree))
-    weights = np.repeat(grid.weights, grid.n_lon)
+    points, weights = points_and_weights(SphereGrid(total // 2 + 1, total + 1))
+    table = spherical_harmonics(points, max(degree, out_degree))
     values = table[:, : (degree + 1) ** 2].T
     sums = table[:, : (out_degree + 1) ** 2] * weights[:, None]
     return Sphere(*(np.ascontiguousarray(a, dtype=dtype) for a in (values, sums)))
@@ -201,9 +200,8 @@ def _products(config: AtomisticConfig, weight: Any, density: Any, kinds: np.ndar
     """Return w1 A + (w1 A)(w2 A) + ... as coefficients: products of functions on the sphere, weights by species."""
     n, c, coefficients = density.shape
     table = sphere(config.degree, config.correlation, out_degree, density.dtype.name)
-    levels = np.repeat(np.arange(config.degree + 1), 2 * np.arange(config.degree + 1) + 1)
     shape = (weight.shape[0], config.correlation, c, config.degree + 1)
-    wide = reshape(take(reshape(weight, shape=shape), levels, axis=3), shape=(weight.shape[0], -1))
+    wide = reshape(take(reshape(weight, shape=shape), degrees_of(config.degree), axis=3), shape=(weight.shape[0], -1))
     of_atoms = reshape(matmul(kinds, wide), shape=(n, config.correlation, c, coefficients))
     product: Any = None
     for factor in reversed(range(config.correlation)):
