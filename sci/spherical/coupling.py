@@ -22,6 +22,7 @@ __all__ = [
     "coupled_entries",
     "coupling_paths",
     "gaunt_coefficients",
+    "gaunt_matrix",
     "selected_count",
 ]
 
@@ -201,6 +202,15 @@ def coupled_entries(degree1: int, degree2: int, degree3: int, kind: Literal["gau
     if not places:
         return Entries(np.zeros((0, 3), np.int64), np.zeros(0, np.int64), np.zeros(0))
     return Entries(np.concatenate(places), np.concatenate(paths), np.concatenate(values))
+
+
+def gaunt_matrix(degree1: int, degree2: int, degree3: int) -> np.ndarray:
+    """Return Gaunt coefficients up to three highest degrees: rows c, columns the pairs (a, b) in C order."""
+    found = coupled_entries(degree1, degree2, degree3, "gaunt")
+    (a, b, c), n1, n2, n3 = found.places.T, *((degree + 1) ** 2 for degree in (degree1, degree2, degree3))
+    matrix = np.zeros((n3, n1 * n2))
+    matrix[c, a * n2 + b] = found.values
+    return matrix
 
 
 def _check(*degrees: int) -> None:

@@ -13,7 +13,7 @@ from sci.backend import Array, as_finite, device_number, namespace, to_device
 from sci.errors import ShapeError
 from sci.kernels import get_kernel, use_compiled
 from sci.spherical.columns import fourier_product, quadrature_size, sampled_product
-from sci.spherical.coupling import coupled_entries, selected_count
+from sci.spherical.coupling import gaunt_matrix, selected_count
 from sci.spherical.harmonics import degrees_of
 from sci.spherical.sums import coupled_sum, features, require_coupled
 from sci.spherical.wigner import degree_of
@@ -164,8 +164,4 @@ def _dense_product(x: Array, y: Array, degrees: tuple[int, int, int]) -> Array:
 @functools.lru_cache(maxsize=8)
 def _tensor(degrees: tuple[int, int, int], dtype: str, xp: ModuleType, device: int) -> Array:
     """Return the Gaunt coefficients as a matrix from pairs to results."""
-    found = coupled_entries(*degrees, "gaunt")
-    n1, n2, n3 = ((degree + 1) ** 2 for degree in degrees)
-    dense = np.zeros((n3, n1 * n2))
-    dense[found.places[:, 2], found.places[:, 0] * n2 + found.places[:, 1]] = found.values
-    return to_device(dense.astype(dtype), xp)
+    return to_device(gaunt_matrix(*degrees).astype(dtype), xp)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from spherical_cases import racah_clebsch_gordan
 
 from sci.errors import InvalidValueError
 from sci.spherical import clebsch_gordan, coupling_paths, gaunt_coefficients
-from sci.spherical.coupling import coupled_entries, selected_count
+from sci.spherical.coupling import coupled_entries, gaunt_matrix, selected_count
 
 PATHS = [*coupling_paths(4, 4, 8), *coupling_paths(4, 4, 8, "odd"), (8, 7, 3), (8, 8, 8), (8, 8, 7), (2, 8, 9)]
 
@@ -86,3 +88,10 @@ def test_refusals():
             call()
     with pytest.raises(InvalidValueError, match="one of 'even', 'odd'"):
         coupling_paths(1, 1, 1, "both")
+
+
+def test_the_matrix_of_pairs_holds_the_coefficients_of_each_path():
+    matrix = gaunt_matrix(1, 2, 3).reshape(16, 4, 9)
+    for l1, l2, l3 in itertools.product(range(2), range(3), range(4)):
+        x, y, z = (slice(ell**2, (ell + 1) ** 2) for ell in (l1, l2, l3))
+        np.testing.assert_array_equal(np.moveaxis(matrix[z, x, y], 0, 2), gaunt_coefficients(l1, l2, l3))

@@ -16,6 +16,7 @@ from sci.atomistic.network.aggregate import aggregate, degrees
 from sci.nn import Variable, concatenate, matmul, pad, reshape, select, silu, take, transpose
 from sci.nn.core.dual import Dual
 from sci.spherical import SphereGrid, spherical_harmonics
+from sci.spherical.coupling import gaunt_matrix
 from sci.spherical.harmonics import degrees_of
 from sci.spherical.wigner import points_and_weights
 
@@ -52,13 +53,8 @@ def sphere(degree: int, factors: int, out_degree: int, dtype: str) -> Sphere:
 @functools.lru_cache(maxsize=32)
 def coupling(degree: int, message_degree: int, dtype: str) -> np.ndarray:
     """Return Gaunt coefficients (message coefficients * coefficients, coefficients) times the root of 4 pi."""
-    grid = sphere(degree, 3, 0, "float64")
-    y, weighted = grid.values, grid.sums[:, 0] * math.sqrt(4 * math.pi)  # the first harmonic is 1 / sqrt(4 pi)
-    few = y[: (message_degree + 1) ** 2]
-    table = np.einsum("ag,bg,cg,g->abc", few, y, y, weighted) * math.sqrt(4 * math.pi)
-    table[np.abs(table) < 1e-14] = 0.0
-    found: np.ndarray = table.reshape(-1, len(y)).astype(dtype)
-    return found
+    matrix = gaunt_matrix(message_degree, degree, degree) * math.sqrt(4 * math.pi)
+    return np.ascontiguousarray(matrix.T, dtype=dtype)
 
 
 def layer_degree(config: AtomisticConfig, layer: int) -> int:
