@@ -8,14 +8,25 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sci.cli.values import THREADS, file_name, hdf5_name
 from sci.errors import DeviceUnavailableError, InvalidValueError
 from sci.options import options, recorded
 from sci.tasks import cores_of_task, launched_tasks
 
-__all__ = ["COMMON", "add_common", "add_output", "chosen_namespace", "parent_of", "settings_of"]
+__all__ = [
+    "COMMON",
+    "add_checkpoints",
+    "add_common",
+    "add_output",
+    "chosen_namespace",
+    "load_as",
+    "parent_of",
+    "settings_of",
+]
+
+T = TypeVar("T")
 
 COMMON = ("device", "threads", "dry-run", "overwrite", "quiet", "json")
 """Names of the options that `add_common` adds, beside `config`."""
@@ -30,6 +41,14 @@ def add_output(
     """Add the option -o, --output; for an HDF5 file, a suffix that promises another format is refused."""
     kind = hdf5_name if hdf5 else file_name
     parser.add_argument("-o", "--output", type=kind, required=required, metavar=metavar, help=help)
+
+
+def add_checkpoints(training: Any) -> None:
+    """Add the options --checkpoint and --resume to the options of a training."""
+    training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
+    training.add_argument(
+        "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
+    )
 
 
 def add_common(parser: argparse.ArgumentParser, *, writes: bool = False, computes: bool = False) -> None:
@@ -132,6 +151,30 @@ def chosen_namespace(arguments: argparse.Namespace, *, on_device: bool = True) -
         if arguments.device != "auto":
             raise
         return namespace_of("cpu")
+
+
+def load_as(path: Path, kind: type[T], what: str) -> T:
+    """Load the object of a file, and refuse all but one class.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+    what : str
+        What was expected, for the error: "a model of sci operator".
+
+    Raises
+    ------
+    FileFormatError
+        As `sci.io.load`, and for a file that holds something else.
+    """
+    from sci.errors import FileFormatError
+    from sci.io import load
+
+    found = load(path)
+    if not isinstance(found, kind):
+        raise FileFormatError(f"{path}: holds a {type(found).__name__}; expected {what}")
+    return found
 
 
 def parent_of(path: Path) -> str | None:

@@ -11,10 +11,12 @@ import sys
 import pytest
 from command_cases import run
 
-from sci.cli.common import chosen_namespace, settings_of
-from sci.errors import InvalidValueError
-from sci.io import describe
+from sci.cli.common import add_checkpoints, chosen_namespace, load_as, settings_of
+from sci.errors import FileFormatError, InvalidValueError
+from sci.io import describe, save
 from sci.options import get
+from sci.potentials import Particles
+from sci.tensor import CP
 
 
 def test_threads_reach_blas_and_the_kernels() -> None:
@@ -77,3 +79,21 @@ def test_the_file_tells_every_argument(pqr, tmp_path) -> None:
     assert (arguments["tol"], arguments["grid"], arguments["expected-targets"]) == (1e-6, [4], None)
     assert arguments["input"] == str(pqr)
     assert {"run", "command", "json"}.isdisjoint(arguments)
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path) -> None:
+    path = tmp_path / "a.h5"
+    save(path, Particles([[0.0, 1.0, 2.0]], [-2.0]))
+    assert load_as(path, Particles, "particles").n == 1
+    with pytest.raises(FileFormatError, match=r"a\.h5: holds a Particles; expected a decomposition$"):
+        load_as(path, CP, "a decomposition")
+
+
+def test_checkpoints_are_hdf5_files(capsys) -> None:
+    parser = argparse.ArgumentParser()
+    add_checkpoints(parser)
+    found = parser.parse_args(["--checkpoint", "c.h5", "--resume", "old.h5"])
+    assert (found.checkpoint.name, found.resume.name) == ("c.h5", "old.h5")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--checkpoint", "c.npz"])
+    assert "c.npz" in capsys.readouterr().err

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.common import chosen_namespace, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.networks.segment import most_bytes, most_training_bytes, segmentation_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import load, load_grid, load_inputs, load_samples, read_header, save
+from sci.io import load_grid, load_inputs, load_samples, read_header, save
 from sci.nn import AdamW, Checkpoint, LabelVolume, Segmenter, UNet, UNetConfig, dice_scores, train_segmenter
 from sci.nn.unet.boxes import BoxPlan, plan_boxes
 from sci.operators import as_fields
@@ -80,9 +80,7 @@ def train(a: argparse.Namespace) -> None:
 
 def _training_data(a: argparse.Namespace) -> tuple[Pair, dict[str, Pair], Checkpoint | None]:
     """Read volumes with labels, those of tests, and the checkpoint to go on from."""
-    resume = load(a.resume) if a.resume else None
-    if resume is not None and not isinstance(resume, Checkpoint):
-        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    resume = load_as(a.resume, Checkpoint, "a checkpoint of a training") if a.resume else None
     return _pair(a.input), {path.stem: _pair(path) for path in a.test}, resume
 
 
@@ -218,9 +216,7 @@ def _fits(a: argparse.Namespace, given: _Input, plan: BoxPlan) -> bool:
 
 def _given(a: argparse.Namespace) -> _Input:
     """Read the model and the volume."""
-    model = load(a.model)
-    if not isinstance(model, Segmenter):
-        raise FileFormatError(f"{a.model}: holds a {type(model).__name__}; expected a model of sci segment train")
+    model = load_as(a.model, Segmenter, "a model of sci segment train")
     config = model.network.config
     if _kind(a) in ("grid", "potential"):
         grid = load_grid(a.input)

@@ -6,8 +6,8 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-from sci.cli.common import add_common, add_output
-from sci.cli.values import CHANNELS, COUNT, DECAY, POSITIVE, SEED, SHARE, Number, file_name, hdf5_name
+from sci.cli.common import add_checkpoints, add_common, add_output
+from sci.cli.values import CHANNELS, COUNT, DECAY, POSITIVE, SEED, SHARE, Number, file_name
 
 __all__ = ["add_atoms", "charge_of"]
 
@@ -125,10 +125,7 @@ def _add_training(parser: Any) -> None:
         "--patience", type=COUNT, metavar="N", help="stop after N epochs without smaller errors of forces on --test"
     )
     training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters and order (0)")
-    training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
-    training.add_argument(
-        "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
-    )
+    add_checkpoints(training)
 
 
 def _add_evaluate(parser: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-from sci.cli.common import add_common, add_output
+from sci.cli.common import add_checkpoints, add_common, add_output
 from sci.cli.values import (
     AXIS,
     CHANNELS,
@@ -19,7 +19,6 @@ from sci.cli.values import (
     SHARE,
     csv_name,
     file_name,
-    hdf5_name,
 )
 
 __all__ = ["FACTORIZATIONS", "add_operator"]
@@ -202,10 +201,7 @@ def _add_one_run(training: Any) -> None:
     training.add_argument(
         "--average", type=DECAY, metavar="D", help="write the exponential average of the parameters, like 0.999"
     )
-    training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
-    training.add_argument(
-        "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
-    )
+    add_checkpoints(training)
 
 
 def _add_sweep(parser: Any) -> None:

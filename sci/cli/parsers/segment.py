@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from sci.cli.common import add_common, add_output
-from sci.cli.values import AXIS, CHANNELS, COUNT, SEED, SHARE, Number, file_name, hdf5_name
+from sci.cli.common import add_checkpoints, add_common, add_output
+from sci.cli.values import AXIS, CHANNELS, COUNT, SEED, SHARE, Number, file_name
 
 __all__ = ["NORMS", "add_segment"]
 
@@ -57,10 +57,7 @@ def _add_train(parser: Any) -> None:
     training.add_argument("--batch", type=COUNT, default=2, metavar="N", help="samples of a step (2)")
     training.add_argument("--learning-rate", type=SHARE, default=3e-3, metavar="LR", help="at the start (0.003)")
     training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters and order of samples (0)")
-    training.add_argument("--checkpoint", type=hdf5_name, metavar="FILE.h5", help="written after every epoch")
-    training.add_argument(
-        "--resume", type=file_name, metavar="FILE.h5", help="go on from a checkpoint of this training"
-    )
+    add_checkpoints(training)
     parser.add_argument("--plot", type=file_name, metavar="FILE.png", help="picture of the loss")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.segment").train(a))

@@ -17,14 +17,13 @@ from sci.atomistic import (
     predict_on_ranks,
 )
 from sci.cli.commands.atoms.train import configurations_of, labelled, require_charges
-from sci.cli.common import chosen_namespace, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.networks.atoms import evaluation_bound, evaluation_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, allgather_rows, rank_of, size, split
-from sci.errors import FileFormatError
-from sci.io import load, save
+from sci.io import save
 
 __all__ = ["run"]
 
@@ -86,9 +85,7 @@ def _predictions(
 
 def _read(a: argparse.Namespace) -> tuple[AtomisticPotential, list[Configuration]]:
     """Read the potential and the configurations; species that it does not know are refused."""
-    potential = load(a.model)
-    if not isinstance(potential, AtomisticPotential):
-        raise FileFormatError(f"{a.model}: holds a {type(potential).__name__}; expected a potential of sci atoms train")
+    potential = load_as(a.model, AtomisticPotential, "a potential of sci atoms train")
     configurations = configurations_of(a, a.input)
     for which, one in enumerate(configurations):
         potential.numbers(one, which)

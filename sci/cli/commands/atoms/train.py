@@ -19,14 +19,14 @@ from sci.atomistic import (
     train_potential,
 )
 from sci.atomistic.config import names_in
-from sci.cli.common import chosen_namespace, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.networks.atoms import potential_needs, training_bound
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, rank_of, size
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import load, read_configurations, save
+from sci.io import read_configurations, save
 from sci.nn import Checkpoint
 
 __all__ = ["configurations_of", "labelled", "run"]
@@ -197,7 +197,5 @@ def _read(a: argparse.Namespace) -> _Data:
     if a.charges is not None and "given" in dict(a.charges):
         require_charges(a.input, found)
         require_charges(a.test, tests.get("test", []))
-    resume = load(a.resume) if a.resume else None
-    if resume is not None and not isinstance(resume, Checkpoint):
-        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    resume = load_as(a.resume, Checkpoint, "a checkpoint of a training") if a.resume else None
     return _Data(found, tests, resume)

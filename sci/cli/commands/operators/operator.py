@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from sci.cli.commands.operators.models import drawn_model, is_periodic, training_bound, training_config
-from sci.cli.common import chosen_namespace, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.networks.operators import adaptation_needs, prediction_needs, training_needs
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split
-from sci.errors import FileFormatError, InvalidValueError
-from sci.io import Samples, load, load_inputs, load_samples, read_state_dict, save, save_samples
+from sci.errors import InvalidValueError
+from sci.io import Samples, load_inputs, load_samples, read_state_dict, save, save_samples
 from sci.nn import Checkpoint, WeightDeltas, fingerprint
 from sci.operators import (
     TrainedOperator,
@@ -147,9 +147,7 @@ def _training_data(a: argparse.Namespace) -> tuple[Samples, int, dict[Path, Samp
     tests = {path: load_samples(path) for path in a.test}
     for path, test in tests.items():
         require_axes(path, test, dim)
-    resume = load(a.resume) if a.resume else None
-    if resume is not None and not isinstance(resume, Checkpoint):
-        raise FileFormatError(f"{a.resume}: holds a {type(resume).__name__}; expected a checkpoint of a training")
+    resume = load_as(a.resume, Checkpoint, "a checkpoint of a training") if a.resume else None
     return samples, dim, tests, resume
 
 
@@ -338,10 +336,7 @@ def _with_delta(a: argparse.Namespace, operator: TrainedOperator) -> TrainedOper
 
 
 def _deltas(path: Path) -> WeightDeltas:
-    found = load(path)
-    if not isinstance(found, WeightDeltas):
-        raise FileFormatError(f"{path}: holds a {type(found).__name__}; expected deltas of sci operator adapt")
-    return found
+    return load_as(path, WeightDeltas, "deltas of sci operator adapt")
 
 
 @on_first_alone
@@ -411,10 +406,7 @@ def fields(array: np.ndarray, dim: int, name: str) -> np.ndarray:
 
 
 def _operator(path: Path) -> TrainedOperator:
-    model = load(path)
-    if not isinstance(model, TrainedOperator):
-        raise FileFormatError(f"{path}: holds a {type(model).__name__}; expected a model of sci operator")
-    return model
+    return load_as(path, TrainedOperator, "a model of sci operator")
 
 
 def _require_plotting(path: Path | None) -> None:
