@@ -24,6 +24,7 @@ __all__ = [
     "listed_pairs",
     "pair_terms",
     "pair_virial",
+    "radial_terms",
 ]
 
 CLOSE, WIDER, OF_CELL = 0.2, 1.05, 0.25
@@ -200,27 +201,25 @@ def apply_exclusions(
     anew = xp.flatnonzero(xp.isin(rows, xp.concatenate([close.near.first, close.near.second])))
     if len(anew):
         found[anew] = apart(xp.ascontiguousarray(particles.positions[rows[anew]]), width == 4, close.reach)
-    terms = _scaled_terms(close.near, particles.charges, kernel, width)
+    near = close.near  # what is left of pairs that the sum lacks
+    terms = _scattered(near, particles.charges, *radial_terms(near, kernel, near.scales), width)
     terms += pair_terms(close.far, particles.charges, kernel, width)
     return found + terms[rows]
 
 
+def radial_terms(pairs: PairList, kernel: RadialKernel, weights: Array) -> tuple[Array, Array]:
+    """Return w K(r) and w K'(r) / r of each pair for weights w (m,); 0 where the weight is, at any distance."""
+    xp = namespace(weights)
+    r = xp.where(weights == 0, 1.0, pairs.distances)
+    value = weights * xp.exp(-kernel.kappa * r) / r
+    return value, -value * (1 / r + kernel.kappa) / r
+
+
 def pair_terms(pairs: PairList, charges: Array, kernel: RadialKernel, width: int) -> Array:
     """Return -(1 - s) q_j K(r) summed over the pairs of each particle, (n, 1), or with the gradient, (n, 4)."""
-    xp, r = namespace(charges), pairs.distances
-    summed = r > COINCIDENT  # sums leave nearer ones out
-    r = xp.where(summed, r, 1.0)
-    value = xp.where(summed, pairs.scales - 1, 0.0) * xp.exp(-kernel.kappa * r) / r
-    slope = -value * (1 / r + kernel.kappa) / r
-    return _scattered(pairs, charges, value, slope, width)
-
-
-def _scaled_terms(pairs: PairList, charges: Array, kernel: RadialKernel, width: int) -> Array:
-    """Return s q_j K(r) summed over the pairs of each particle: what is left of pairs that a sum lacks."""
-    xp = namespace(charges)
-    r = xp.where(pairs.scales > 0, pairs.distances, 1.0)
-    value = pairs.scales * xp.exp(-kernel.kappa * r) / r
-    return _scattered(pairs, charges, value, -value * (1 / r + kernel.kappa) / r, width)
+    summed = pairs.distances > COINCIDENT  # sums leave nearer ones out
+    weights = namespace(charges).where(summed, pairs.scales - 1, 0.0)
+    return _scattered(pairs, charges, *radial_terms(pairs, kernel, weights), width)
 
 
 def _scattered(pairs: PairList, charges: Array, value: Array, slope: Array, width: int) -> Array:

@@ -13,7 +13,7 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, agreed, size
 from sci.errors import InvalidValueError
 from sci.potentials.ewald import ewald_values, usual_alpha
-from sci.potentials.forcefield.corrections import apply_exclusions, close_pairs_of, listed_pairs
+from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.forcefield.virial import exclusion_strain
 from sci.potentials.measured.error import MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.measure import ENERGY_FACTOR, field_floor
@@ -170,11 +170,9 @@ class ParticleMesh:
             On the host. Its trace is minus the energy over the volume.
         """
         p, (plan, _, _, _, near, modes) = self.particles, self._found
-        close = close_pairs_of(p, listed_pairs(p))
-        if near is None or close is not None:  # what close pairs that do not count would add cancels all digits
-            apart = COINCIDENT if close is None else close.reach
+        left_out, apart = exclusion_strain(p, Coulomb())
+        if near is None or apart > COINCIDENT:  # what close pairs that do not count would add cancels all digits
             near = near_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, apart).virial
-        left_out = exclusion_strain(p, Coulomb())
         far = mesh_virial(modes, self._cell, plan.split, plan.grid, plan.order)
         background = 0.5 * self._total**2 * plan.split.background / self.volume
         stress: np.ndarray = (left_out - near - far - background * np.eye(3)) / self.volume
