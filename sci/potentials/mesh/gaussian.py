@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev as series
-from scipy.special import erf, erfc
+from scipy.special import erf
 
 from sci import chebyshev
 from sci.arguments import entry
@@ -147,11 +147,7 @@ class GaussianSplit:
         -------
         array of its shape
         """
-        r = np.asarray(r, dtype=float)
-        apart = r > 1e-12 * self.cutoff
-        safe = np.where(apart, r, 1.0)
-        found: np.ndarray = np.where(apart, (1 - erfc(self.alpha * safe)) / safe, self.at_zero)
-        return found
+        return _smeared(self.alpha * self.cutoff, np.asarray(r, dtype=float) / self.cutoff) / self.cutoff
 
     def polynomials(self, degree: int) -> tuple[np.ndarray, np.ndarray]:
         """Return B and G = -2 dB / d(r^2) as Chebyshev series in u = 2 (r / cutoff)^2 - 1, cut after a degree.
@@ -186,9 +182,14 @@ class GaussianSplit:
 @functools.lru_cache(maxsize=64)
 def _near(reach: float) -> np.ndarray:
     """Return the series of erf(reach x) / x in 2 x^2 - 1."""
-    x = np.sqrt((1 + chebyshev.nodes(DEGREE)) / 2)
+    values = _smeared(reach, np.sqrt((1 + chebyshev.nodes(DEGREE)) / 2))
+    found: np.ndarray = chebyshev.values_to_coefficients(values)
+    return found
+
+
+def _smeared(reach: float, x: np.ndarray) -> np.ndarray:
+    """Return erf(reach x) / x."""
     apart = x > 0
     safe = np.where(apart, x, 1.0)
-    values = np.where(apart, erf(reach * safe) / safe, 2 * reach / math.sqrt(math.pi))
-    found: np.ndarray = chebyshev.values_to_coefficients(values)
+    found: np.ndarray = np.where(apart, erf(reach * safe) / safe, 2 * reach / math.sqrt(math.pi))
     return found
