@@ -91,13 +91,11 @@ def ours(frames: list[Particles], exact: np.ndarray, goal: float) -> tuple[float
         error = relative(mesh.forces(), exact)
         if error <= goal:
             break
-    plan = mesh.plan.force_error
 
     def step(frame: Particles) -> tuple[float, np.ndarray]:
         found: tuple[float, np.ndarray] = ParticleMesh(frame, force_error=looser * goal * force).energy_and_forces()
         return found
 
-    assert plan > 0
     return least(step, frames), error, mesh
 
 
