@@ -123,15 +123,15 @@ class Samples:
 
 
 def sample_errors(potential: AtomisticPotential, samples: Samples, own: range) -> np.ndarray:
-    """Return squares of errors of energy per atom and forces, and their numbers, over some of the samples."""
-    sums = np.zeros(4)
+    """Return the sums of `sci.atomistic.errors.error_sums` of energy per atom and forces over some of the samples."""
+    sums = np.zeros(7)
     for k in own:
         truth = samples.labels[k]
         energy, forces, _ = potential.forward(potential.parameters, samples.near[k])
         if truth.energy is not None:
             sums[:2] += ((float(energy[0]) - truth.energy) / truth.n) ** 2, 1
         if truth.forces is not None:
-            sums[2:] += ((forces - truth.forces) ** 2).sum(), forces.size
+            sums[2:4] += ((forces - truth.forces) ** 2).sum(), forces.size
     return sums
 
 

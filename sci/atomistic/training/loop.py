@@ -9,6 +9,7 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.atomistic.configuration import Configuration
+from sci.atomistic.errors import errors_of_sums
 from sci.atomistic.potential import AtomisticPotential
 from sci.atomistic.training.config import PotentialTraining
 from sci.atomistic.training.labels import Samples, batch_loss, labels_of, sample_errors, statistics_of
@@ -95,10 +96,8 @@ def train_potential(
         metrics: dict[str, float] = {}
         for name, some in shown.items():
             own = range(*split(len(some), comm).indices(len(some)))
-            sums = allreduce_sum(sample_errors(made, some, own), comm)
-            for kind, at in (("energy", 0), ("force", 2)):
-                if sums[at + 1] > 0:
-                    metrics[f"{kind}_{name}"] = float(np.sqrt(sums[at] / sums[at + 1]))
+            errors = errors_of_sums(allreduce_sum(sample_errors(made, some, own), comm))
+            metrics |= {f"{kind}_{name}": error for kind, error in errors.items()}
         return metrics
 
     first = next(iter(tests or ()), None)
