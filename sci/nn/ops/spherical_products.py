@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,16 @@ def _features(x: Array, y: Array, degree: int, name: str) -> tuple[Array, Array,
     return a, b, (*lead, (degree + 1) ** 2, channels), (degree_of(x, "x"), degree_of(y, "y"), degree)
 
 
-def _reduced(gradient: Array, lead: tuple[int, ...], shape: tuple[int, ...]) -> Array:
-    """Return the gradient of a feature that was broadcast."""
-    return unbroadcast(gradient.reshape(*lead, *gradient.shape[1:]), (shape, gradient.dtype))
+def _reduced(dout: Array, shapes: Sequence[tuple[int, ...]], *gradients: Array) -> tuple[Array, ...]:
+    """Return the gradients of features of these shapes, which were broadcast to the leading axes of `dout`."""
+    wide = (g.reshape(*dout.shape[:-2], *g.shape[1:]) for g in gradients)
+    return tuple(unbroadcast(g, (shape, g.dtype)) for g, shape in zip(wide, shapes))
 
 
-def _gaunt_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
-    a, b, (of_x, of_y), (l1, l2, l3), method = residuals
-    dz, lead = dout.reshape(len(a), (l3 + 1) ** 2, a.shape[2]), dout.shape[:-2]
-    return (
-        _reduced(product_of(dz, b, l1, method), lead, of_x),
-        _reduced(product_of(a, dz, l2, method), lead, of_y),
-    )
+def _gaunt_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
+    a, b, shapes, (l1, l2, _), method = residuals
+    dz = dout.reshape(len(a), *dout.shape[-2:])
+    return _reduced(dout, shapes, product_of(dz, b, l1, method), product_of(a, dz, l2, method))
 
 
 @op(vjp=_gaunt_vjp, jvp="multilinear")
@@ -83,14 +82,9 @@ def gaunt_product(x: Array, y: Array, *, degree: int, method: ProductMethod = "a
 
 
 def _clebsch_gordan_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
-    a, b, given, (of_x, of_y, of_weights), degrees, parity = residuals
-    dz, lead = dout.reshape(len(a), (degrees[2] + 1) ** 2, a.shape[2]), dout.shape[:-2]
-    dx, dy, dweights = product_vjp(dz, a, b, given, degrees, parity)
-    return (
-        _reduced(dx, lead, of_x),
-        _reduced(dy, lead, of_y),
-        None if dweights is None else dweights.reshape(of_weights),
-    )
+    a, b, given, shapes, of_weights, degrees, parity = residuals
+    dx, dy, dweights = product_vjp(dout.reshape(len(a), *dout.shape[-2:]), a, b, given, degrees, parity)
+    return *_reduced(dout, shapes, dx, dy), None if dweights is None else dweights.reshape(of_weights)
 
 
 @op(vjp=_clebsch_gordan_vjp, jvp="multilinear")
@@ -131,7 +125,7 @@ def clebsch_gordan_product(
     given = None if weights is None else weights_of(weights, a, degrees, parity)
     out = coupled_sum(a, b, degrees, parity, "z", given).reshape(shape)
     of_weights = None if weights is None else weights.shape
-    return out, (a, b, given, (x.shape, y.shape, of_weights), degrees, parity)
+    return out, (a, b, given, (x.shape, y.shape), of_weights, degrees, parity)
 
 
 def _scale_vjp(dout: Array, residuals: Any) -> tuple[Array, Array]:
