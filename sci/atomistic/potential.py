@@ -15,10 +15,10 @@ from sci.atomistic.long_range import coulomb_energy
 from sci.atomistic.neighbors import Neighborhood, neighbor_pairs, neighborhood
 from sci.atomistic.network.geometry import forces_and_virials, pair_functions
 from sci.atomistic.network.layers import energies, initial_parameters
-from sci.backend import Array, as_finite, require_finite
+from sci.backend import Array, as_finite
 from sci.errors import DTypeError, InvalidValueError
 from sci.nn import ModelState, count_parameters, value_and_input_gradient
-from sci.nn.training.model import fitting, parted, with_statistics
+from sci.nn.training.model import parted, refitted, with_statistics
 
 __all__ = ["AtomisticPotential", "Prediction"]
 
@@ -124,7 +124,8 @@ class AtomisticPotential:
             raise DTypeError(f"dtype is {np.dtype(dtype)}; expected float32 or float64")
         self.config = config
         self.parameters = initial_parameters(config, np.random.default_rng(seed), np.dtype(dtype))
-        self.statistics = _plain_statistics(config)
+        plain = {"shift": np.zeros(len(config.species)), "scale": np.ones(1), "neighbors": np.ones(1)}
+        self.statistics: dict[str, np.ndarray] = plain
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -276,12 +277,8 @@ class AtomisticPotential:
         """
         dtype = parameters["out"].dtype if "out" in parameters else self.dtype
         made = AtomisticPotential(self.config, dtype=dtype)
-        made.parameters = fitting(parameters, made.parameters, "parameter")
-        kept = fitting(self.statistics if statistics is None else statistics, made.statistics, "statistic")
-        for what, arrays in (("parameter", made.parameters), ("statistic", kept)):
-            for name, array in arrays.items():
-                require_finite(array, f"the {what} {name}")
-        made.statistics = {name: array.copy() for name, array in kept.items()}
+        kept = self.statistics if statistics is None else statistics
+        made.parameters, made.statistics = refitted(parameters, kept, made)
         return made
 
     def to_state(self) -> ModelState:
@@ -313,13 +310,5 @@ class AtomisticPotential:
         """
         if state.name != "AtomisticPotential" or "out" not in state.parameters:
             raise InvalidValueError(f"the model is of the kind {state.name}; expected an AtomisticPotential")
-        made = object.__new__(cls)
-        made.config = AtomisticConfig.from_options(state.options)
-        parameters, made.statistics = parted(state.parameters)
-        made.parameters = parameters
-        fitting(made.statistics, _plain_statistics(made.config), "statistic")
-        return made.with_parameters(parameters)
-
-
-def _plain_statistics(config: AtomisticConfig) -> dict[str, np.ndarray]:
-    return {"shift": np.zeros(len(config.species)), "scale": np.ones(1), "neighbors": np.ones(1)}
+        plain = cls(AtomisticConfig.from_options(state.options))
+        return plain.with_parameters(*parted(state.parameters))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array
+from sci.backend import Array, require_finite
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import State
@@ -164,6 +164,23 @@ def fitting(arrays: Mapping[str, Array], like: Mapping[str, Array], what: str) -
                 f"the {what} {name!r} is {found.get(name, 'missing')}; expected {expected.get(name, 'none')}"
             )
     return {name: arrays[name] for name in like}
+
+
+def refitted(
+    parameters: Mapping[str, Array], statistics: Mapping[str, Array], like: Any
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return parameters, and copies of statistics, that fit those of a model and are finite.
+
+    Raises
+    ------
+    ShapeError, InvalidValueError
+    """
+    found = fitting(parameters, like.parameters, "parameter")
+    kept = fitting(statistics, like.statistics, "statistic")
+    for what, arrays in (("parameter", found), ("statistic", kept)):
+        for name, array in arrays.items():
+            require_finite(array, f"the {what} {name}")
+    return found, {name: array.copy() for name, array in kept.items()}
 
 
 AVERAGE, BEST, BUFFERS = "average", "best", "buffers"

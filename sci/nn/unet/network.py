@@ -15,7 +15,7 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.tape import value_of
 from sci.nn.initialize import count_parameters
 from sci.nn.roles import Role
-from sci.nn.training.model import ModelState, fitting, parted, with_statistics
+from sci.nn.training.model import ModelState, parted, refitted, with_statistics
 from sci.nn.unet.config import UNetConfig
 from sci.nn.unet.layers import Layers
 from sci.nn.unet.layout import initial_parameters, initial_statistics, layout
@@ -264,12 +264,7 @@ class UNet:
     def _with(self, parameters: Mapping[str, Array], statistics: Mapping[str, Array]) -> Self:
         dtype = parameters["heads.0.weight"].dtype if "heads.0.weight" in parameters else np.dtype(np.float32)
         made = type(self).outline(self.config, dtype=dtype)
-        made.parameters = fitting(parameters, made.parameters, "parameter")
-        kept = fitting(statistics, made.statistics, "statistic")
-        for what, arrays in (("parameter", made.parameters), ("statistic", kept)):
-            for name, array in arrays.items():
-                require_finite(array, f"the {what} {name}")
-        made.statistics = {name: a.copy() for name, a in kept.items()}
+        made.parameters, made.statistics = refitted(parameters, statistics, made)
         return made
 
     def to_state(self) -> ModelState:
