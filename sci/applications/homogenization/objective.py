@@ -105,13 +105,13 @@ def hencky_strain(gradients: ArrayLike, frame: Frame = "spatial") -> Array:
     array([[0., 0.],
            [0., 1.]])
     """
-    logarithm, rotation = _log_and_rotation(gradients)
+    logarithm, rotation = _log_and_rotation(_deformations(gradients))
     return logarithm if frame == "spatial" else rotation.swapaxes(-1, -2) @ logarithm @ rotation
 
 
-def _log_and_rotation(gradients: ArrayLike) -> tuple[Array, Array]:
+def _log_and_rotation(gradients: Array) -> tuple[Array, Array]:
     """Return log V and R of F = V R."""
-    stretch, rotation = left_polar(_deformations(gradients))
+    stretch, rotation = left_polar(gradients)
     return symmetric_function(stretch, "log"), rotation
 
 
@@ -210,7 +210,7 @@ class ObjectiveLaw(_Stresses):
         ------
         ShapeError, DTypeError, InvalidValueError
         """
-        logarithm, rotation = _log_and_rotation(gradients)
+        logarithm, rotation = _log_and_rotation(_deformations(gradients))
         turned = rotation.swapaxes(-1, -2)
         return rotation @ _applied(self.law, turned @ logarithm @ rotation) @ turned
 
@@ -255,8 +255,8 @@ class InfinitesimalLaw(_Stresses):
         ------
         ShapeError, DTypeError, InvalidValueError
         """
-        _log_and_rotation(gradients)  # refuses what is no deformation
         found = _deformations(gradients)
+        _log_and_rotation(found)  # refuses what is no deformation
         eye = namespace(found).eye(2, dtype=found.dtype)
         return _applied(self.law, (found + found.swapaxes(-1, -2)) / 2 - eye)
 
