@@ -79,7 +79,7 @@ def lifting_convolution(
     inverse, density = _inverse_and_density(elements, spacing)
     points = xp.matmul(_offsets(n, taps, spacing, elements), inverse.swapaxes(1, 2)).reshape(-1, n)
     channels = value_of(x).shape[1]
-    values = _matrices(kernel(points), len(points), channels, "kernel")
+    values = _matrices(kernel(points), len(points), channels)
     out = values.shape[1] // channels
     weight = reshape(values, shape=(count, taps**n, out, channels))
     weight = multiply(weight, density[:, None, None, None])
@@ -163,7 +163,7 @@ def group_convolution(
     shape = (count, terms, taps**n)
     places = xp.broadcast_to(points[:, None], (*shape, n)).reshape(-1, n)
     features = xp.broadcast_to(between[:, :, None], (*shape, between.shape[-1])).reshape(-1, between.shape[-1])
-    values = _matrices(kernel(places, features), len(places), channels, "kernel")
+    values = _matrices(kernel(places, features), len(places), channels)
     out = values.shape[1] // channels
     scale = density[:, None] * samples.weights
     weight = multiply(reshape(values, shape=(*shape, out, channels)), scale[:, :, None, None, None])
@@ -260,11 +260,11 @@ def _inverse_and_density(elements: Array, spacing: float) -> tuple[Array, Array]
     return xp.linalg.inv(elements), (spacing**n / determinants).astype(elements.dtype)
 
 
-def _matrices(values: Any, count: int, channels: int, name: str) -> Any:
+def _matrices(values: Any, count: int, channels: int) -> Any:
     """Return the values of a kernel, checked: a matrix of out x in for each place."""
     shape: Sequence[int] = getattr(value_of(values), "shape", ())
     if len(shape) != 2 or shape[0] != count or shape[1] == 0 or shape[1] % channels:
         raise ShapeError(
-            f"the {name} returned shape {tuple(shape)}; expected ({count}, out * {channels}), a matrix for each place"
+            f"the kernel returned shape {tuple(shape)}; expected ({count}, out * {channels}), a matrix for each place"
         )
     return values
