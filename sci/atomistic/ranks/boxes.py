@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,24 +39,36 @@ class Boxes:
     def __repr__(self) -> str:
         return f"Boxes({' x '.join(map(str, self.shape))})"
 
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """The matrix from positions to fractions."""
+        return np.linalg.inv(self.cell)
+
+    @cached_property
+    def per_length(self) -> np.ndarray:
+        """Fractions across each pair of planes for an angstrom."""
+        found: np.ndarray = np.linalg.norm(self.inverse, axis=0)
+        return found
+
     @classmethod
     def of(cls, positions: np.ndarray, cell: np.ndarray | None, periodic: np.ndarray, comm: Comm) -> Boxes:
         """Return boxes as even as they get for the atoms of all ranks (collective)."""
         basis = np.eye(3) if cell is None else completed_cell(cell, periodic)
-        fractions = positions @ np.linalg.inv(basis)
+        inverse = np.linalg.inv(basis)
+        fractions = positions @ inverse
         ends = np.full((2, 3), -np.inf)
         if len(fractions):
             ends = np.stack([-fractions.min(axis=0), fractions.max(axis=0)])
         ends = allreduce_max(ends, comm)
         low, high = np.where(periodic, 0.0, -ends[0]), np.where(periodic, 1.0, ends[1])
         high = np.maximum(high, low + 1e-9)
-        heights = (high - low) / np.linalg.norm(np.linalg.inv(basis), axis=0)
+        heights = (high - low) / np.linalg.norm(inverse, axis=0)
         lengths = tuple(int(n) for n in np.maximum(1, np.round(1e4 * heights / heights.max())))
         return cls(basis, periodic, low, high, best_proc_shape(lengths, size(comm), (0, 0, 0)))
 
     def home(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of atoms in the cell, in fractions, and the rank of the box of each."""
-        fractions = positions @ np.linalg.inv(self.cell)
+        fractions = positions @ self.inverse
         fractions = np.where(self.periodic, fractions - np.floor(fractions), fractions)
         fractions = np.where(self.periodic & (fractions >= 1), 0.0, fractions)
         part = np.floor((fractions - self.low) / (self.high - self.low) * self.shape).astype(np.int64)
@@ -72,7 +85,7 @@ class Boxes:
         """Return distances of points from a box, the largest over the axes of those between planes, angstrom."""
         low, high = self.ends(rank)
         beyond = np.maximum(np.maximum(low - fractions, fractions - high), 0.0)
-        found: np.ndarray = (beyond / np.linalg.norm(np.linalg.inv(self.cell), axis=0)).max(axis=1)
+        found: np.ndarray = (beyond / self.per_length).max(axis=1)
         return found
 
 
@@ -154,8 +167,7 @@ def _halo(
     own: np.ndarray, boxes: Boxes, reach: float, rank: int, ranks: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the atoms, as images, that each rank's box has around it, and their rows here."""
-    margin = reach * np.linalg.norm(np.linalg.inv(boxes.cell), axis=0)
-    shells = image_shells(margin, boxes.periodic)
+    shells = image_shells(reach * boxes.per_length, boxes.periodic)
     shifts = [np.array(shift) - shells for shift in np.ndindex(*(2 * shells + 1))]
     pieces, sent = [], []
     for target in range(ranks):
