@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from sci.arguments import entry
 from sci.backend import ArrayLike, as_finite, as_points
 from sci.errors import InvalidValueError, ShapeError
+from sci.potentials.forcefield.images import images_by_shift
 from sci.potentials.particles import SAME_PLACE
 
 __all__ = [
@@ -147,16 +148,9 @@ def _images(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return places, numbers and shifts of all images in the cell and a margin, in fractions, around it."""
     shells = image_shells(margin, axes)
-    low, high = (np.where(axes, side, np.copysign(np.inf, side)) for side in (-margin - 1e-12, 1 + margin + 1e-12))
-    places, numbers, shifts = [], [], []
-    for shift in np.ndindex(*(2 * shells + 1)):
-        step = np.array(shift) - shells
-        moved = fractions + step
-        near = np.flatnonzero(((moved >= low) & (moved <= high)).all(axis=1))
-        places.append(moved[near] @ basis)
-        numbers.append(near)
-        shifts.append(np.broadcast_to(step, (len(near), 3)))
-    return np.concatenate(places), np.concatenate(numbers), np.concatenate(shifts)
+    steps, places, numbers = zip(*images_by_shift(fractions, np.where(axes, margin, np.inf), shells))
+    shifts = np.repeat(steps, [len(found) for found in numbers], axis=0)
+    return np.concatenate(places) @ basis, np.concatenate(numbers), shifts
 
 
 def pairs_within(

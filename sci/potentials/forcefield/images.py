@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -11,6 +12,7 @@ from sci.backend import Array, ArrayLike, namespace, to_device, to_host
 
 __all__ = [
     "cell_images",
+    "images_by_shift",
     "least_height",
     "nearest_images",
     "pairs_in_cell",
@@ -76,15 +78,24 @@ def wrapped(positions: ArrayLike, cell: ArrayLike) -> tuple[Array, Array]:
 def cell_images(fractions: Array, cell: Array, margin: np.ndarray) -> tuple[Array, Array]:
     """Return positions and numbers of all images in the cell and `margin`, in fractions, around it."""
     xp = namespace(fractions)
-    shells = np.ceil(margin).astype(int)
-    places, numbers = [], []
-    low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
-    for shift in np.ndindex(*(2 * shells + 1)):
-        moved = fractions + xp.asarray(np.array(shift) - shells, dtype=float)
-        near = ((moved >= low) & (moved <= high)).all(axis=1)
-        places.append(moved[near])
-        numbers.append(xp.nonzero(near)[0])
+    _, places, numbers = zip(*images_by_shift(fractions, margin, np.ceil(margin).astype(int)))
     return xp.ascontiguousarray(xp.concatenate(places) @ cell), xp.concatenate(numbers)
+
+
+def images_by_shift(
+    fractions: Array, margin: np.ndarray, shells: np.ndarray
+) -> Iterator[tuple[np.ndarray, Array, Array]]:
+    """Yield shifts of up to `shells` periods, and places in fractions and numbers of the images in cell and margin.
+
+    A margin may be infinite along an axis without periods, where the shell is 0.
+    """
+    xp = namespace(fractions)
+    low, high = xp.asarray(-margin - 1e-12), xp.asarray(1 + margin + 1e-12)
+    for place in np.ndindex(*(2 * shells + 1)):
+        shift = np.array(place) - shells
+        moved = fractions + xp.asarray(shift, dtype=float)
+        near = ((moved >= low) & (moved <= high)).all(axis=1)
+        yield shift, moved[near], xp.nonzero(near)[0]
 
 
 def nearest_images(vectors: Array, cell: np.ndarray) -> Array:

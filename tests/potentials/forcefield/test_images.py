@@ -11,6 +11,7 @@ from periodic_cells import ORTHOGONAL
 
 from sci.potentials.forcefield.images import (
     cell_images,
+    images_by_shift,
     least_height,
     nearest_images,
     pairs_in_cell,
@@ -96,3 +97,5 @@ def test_images_around_a_cell() -> None:
     positions, numbers = cell_images(fractions, ORTHOGONAL, np.array([1.0, 0.0, 0.0]))
     assert sorted(positions[:, 0].round(9)) == [-1.0, 8.0, 17.0]
     assert numbers.tolist() == [0] * 3
+    parts = images_by_shift(fractions, np.array([0.5, np.inf, 0.1]), np.array([1, 0, 1]))
+    assert [tuple(shift) for shift, some, _ in parts if len(some)] == [(-1, 0, 0), (0, 0, 0)]
