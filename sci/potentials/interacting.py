@@ -30,6 +30,10 @@ class Interacting(Measured):
     particles: Particles | None
     split: Split
     comm: Any = None
+    _sources: tuple[Array, Array]
+    """Positions (n, 3) and charges (n,) of all ranks."""
+    _lattice: np.ndarray | None = None
+    """The periods as rows, on the host, where there are any."""
     _own: slice = slice(None)
     """This rank's particles among those of all."""
 
@@ -58,17 +62,11 @@ class Interacting(Measured):
 
         Every pair is summed once, in the precision that `tol` asks for, and by every rank that calls.
         """
-        scene = self.scene()
+        charges = self._sources[1]
         listed = None if self.particles is None else listed_pairs(self.particles)
-        left_out = None if listed is None else pair_terms(listed, scene.charges, self.kernel, 4 if gradient else 1)
+        left_out = None if listed is None else pair_terms(listed, charges, self.kernel, 4 if gradient else 1)
         found = pairs_at_charges(
-            scene.positions,
-            scene.charges,
-            self.split,
-            self.tol,
-            lattice=scene.cell,
-            gradient=gradient,
-            left_out=left_out,
+            *self._sources, self.split, self.tol, lattice=self._lattice, gradient=gradient, left_out=left_out
         )
         return found[rows] + self.smooth_at(rows, gradient)
 
@@ -80,7 +78,7 @@ class Interacting(Measured):
 
     def unit(self) -> tuple[float, float]:
         """Return the potential and the field of a charge at about the distance where the ranges part."""
-        charges = self.scene().charges
+        charges = self._sources[1]
         size = float(namespace(charges).abs(charges).max()) * (self.split.gaussians.at_zero + 1 / self.split.cutoff)
         return size, size * self.split.alpha
 
@@ -153,7 +151,7 @@ class Interacting(Measured):
         """
         with agreed(self.comm, "virial"):
             places, _ = self._own_arrays()
-            middle = self.scene().positions.mean(axis=0)
+            middle = self._sources[0].mean(axis=0)
             terms = (places - middle)[:, :, None] * self.forces()[:, None, :]
         found = to_host(allgather_rows(terms.reshape(-1, 9), self.comm)).sum(axis=0).reshape(3, 3)
         return np.asarray(without_overflow(0.5 * (found + found.T), "the virial"))
@@ -172,6 +170,6 @@ class Interacting(Measured):
 
     def _own_arrays(self) -> tuple[Array, Array]:
         if self.particles is None:
-            xp = namespace(self.scene().positions)
+            xp = namespace(self._sources[0])
             return xp.empty((0, 3)), xp.empty(0)
         return self.particles.positions, self.particles.charges

@@ -40,7 +40,7 @@ from sci.potentials.modes import (
     modes_on_axes,
     synthesis,
 )
-from sci.potentials.particles import Particles, coincident_pair, without_overflow
+from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
@@ -127,8 +127,7 @@ class PeriodicPotential(Interacting):
         slab: bool = False,
         alpha: float | None = None,
     ) -> None:
-        fractions, k_max = self._prepare(particles, tol, alpha, kernel, slab)
-        self.modes = self._fourier(fractions, k_max)
+        self.modes = self._fourier(self._prepare(particles, tol, alpha, kernel, slab))
 
     def __repr__(self) -> str:
         cell = ", ".join(f"{length:.2f}" for length in np.linalg.norm(to_host(self._cell), axis=1))
@@ -173,8 +172,8 @@ class PeriodicPotential(Interacting):
         kernel: RadialKernel | None,
         slab: bool,
         reach: float = 0.0,
-    ) -> tuple[Array, float]:
-        """Check and set everything but the modes; return the fractional coordinates and the largest wave number."""
+    ) -> float:
+        """Check and set everything but the modes; return the largest wave number."""
         if particles.cell is None:
             raise InvalidValueError(
                 "the particles have no cell; pass Particles(..., cell=...) with the periods as rows"
@@ -194,21 +193,21 @@ class PeriodicPotential(Interacting):
         cell = to_host(particles.cell)
         inverse, self.volume = np.linalg.inv(cell), abs(float(np.linalg.det(cell)))
         self._cell, self._inverse = (to_device(m, self._xp) for m in (cell, inverse))
-        heights = 1 / np.linalg.norm(inverse, axis=0)  # distances between faces of the cell, a period apart
+        self._heights = 1 / np.linalg.norm(inverse, axis=0)  # distances between faces of the cell, a period apart
         self.alpha = usual_alpha(particles) if alpha is None else alpha
         share = 1.0 if particles.exclusions is None else LEFT_SHARE
         eps = screened_tolerance(share * tol, kernel, self.volume / particles.n)
         self.split = ewald_split(self.alpha, 0.1 * eps, kernel)
-        fractions = wrapped_fractions(particles.positions, self._cell)
-        self._fractions = fractions
-        self._short = ShortRange.of(*self._images(fractions, self.split.cutoff / heights), self.split)
+        self._fractions, places = wrapped(particles.positions, self._cell)
+        self._sources, self._lattice = (places, particles.charges), cell
+        self._check_images(SAME_PLACE / self._heights)
         k_max = 2 * self.alpha * math.sqrt(math.log(10 / eps))
         self.n_modes = mode_counts(cell, k_max)
-        return fractions, k_max
+        return k_max
 
-    def _images(self, fractions: Array, margin: np.ndarray) -> tuple[Array, Array]:
-        """Return all charges and images of theirs within the cutoff of the cell, `margin` in fractions."""
-        positions, numbers = cell_images(fractions, self._cell, margin)
+    def _check_images(self, margin: np.ndarray) -> None:
+        """Refuse two particles, or images of them in a `margin` in fractions around the cell, that share a place."""
+        positions, numbers = cell_images(self._fractions, self._cell, margin)
         exclusions = self.particles.exclusions
         if (pair := coincident_pair(positions, exclusions=exclusions, numbers=numbers)) is not None:
             where = tuple(round(float(c), 6) for c in positions[pair[0]])
@@ -216,11 +215,16 @@ class PeriodicPotential(Interacting):
             raise InvalidValueError(
                 f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
             )
-        return positions, self.particles.charges[numbers]
 
-    def _fourier(self, fractions: Array, k_max: float) -> Array:
+    @functools.cached_property
+    def _short(self) -> ShortRange:
+        """All charges and images of theirs within the cutoff of the cell: what sums at points need, and no energy."""
+        positions, numbers = cell_images(self._fractions, self._cell, self.split.cutoff / self._heights)
+        return ShortRange.of(positions, self.particles.charges[numbers], self.split)
+
+    def _fourier(self, k_max: float) -> Array:
         """Return the coefficients of exp(2 pi i n s) in the long range, for n3 >= 0 and with both signs summed."""
-        xp = self._xp
+        xp, fractions = self._xp, self._fractions
         grid = mode_boxes(self.n_modes, MOMENT_DEGREE, 0.1 * self.tol)
         influence = mode_influence(self._inverse, self.n_modes, self.split, k_max)[0]
         direct, by_moments = factor_seconds(self.n_modes, self.particles.n, grid)
@@ -417,8 +421,7 @@ class PeriodicPotential(Interacting):
 
     @functools.cached_property
     def _scene(self) -> Scene:
-        places = self._xp.ascontiguousarray(self._fractions @ self._cell)
-        return Scene(places, self.particles.charges, self._short.sources[:, :3], cell=to_host(self._cell))
+        return Scene(*self._sources, self._short.sources[:, :3], cell=self._lattice)
 
     def scene(self) -> Scene:
         """Return places and charges of the particles, and of what may be near them."""
@@ -473,8 +476,8 @@ class PeriodicPotential(Interacting):
             return self
         if self._taller is None or self._taller._fit(points) is not self._taller:
             taller = PeriodicPotential.__new__(PeriodicPotential)
-            prepared = taller._prepare(self.particles, self.tol, self.alpha, self.kernel, True, 1.1 * needed)
-            taller.modes = taller._fourier(*prepared)
+            k_max = taller._prepare(self.particles, self.tol, self.alpha, self.kernel, True, 1.1 * needed)
+            taller.modes = taller._fourier(k_max)
             self._taller = taller
         return self._taller
 
