@@ -16,7 +16,7 @@ from sci.errors import InvalidValueError
 from sci.graphs.graph import Graph, Orientation
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
-__all__ = ["clique_counts", "exact_sum"]
+__all__ = ["clique_counts", "exact_sum", "pieces", "places_in_runs"]
 
 _FILE = "graphs/cliques.cu"
 _LARGEST = 8
@@ -104,6 +104,22 @@ def exact_sum(counts: np.ndarray) -> tuple[int, int]:
     return int((counts >> 32).sum()), int((counts & 0xFFFFFFFF).sum())
 
 
+def pieces(work: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield first and last of runs of items whose work adds up to at most `most`, or of one item that has more."""
+    ends, first = np.cumsum(work), 0
+    while first < len(work):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield first, last
+        first = last
+
+
+def places_in_runs(counts: np.ndarray) -> np.ndarray:
+    """Return 0, 1, ... count - 1 for each of the counts, one run after another."""
+    found: np.ndarray = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    return found
+
+
 def _own_counts(ways: Orientation, sizes: range, xp: ModuleType, rank: int, ranks: int) -> np.ndarray:
     """Return high and low part of the counts of the cliques whose first node is dealt to this rank, for each size."""
     totals = np.zeros((len(sizes), 2), np.int64)
@@ -126,19 +142,13 @@ def _passes(ways: Orientation, rank: int, ranks: int) -> Iterator[tuple[tuple[np
     nodes = np.arange(rank, len(degrees), ranks)
     nodes = nodes[degrees[nodes] > 1]  # a clique of 3 needs two later nodes
     words = degrees[nodes] * -(-degrees[nodes] // 64)
-    ends = np.cumsum(words)
-    first = 0
-    while first < len(nodes):
-        before = int(ends[first - 1]) if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + _WORDS, side="right")))
-        chosen, counts = nodes[first:last], degrees[nodes[first:last]]
-        source = np.repeat(chosen, counts)
-        place = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+    for first, last in pieces(words, _WORDS):
+        chosen, counts, sizes = nodes[first:last], degrees[nodes[first:last]], words[first:last]
+        source, place = np.repeat(chosen, counts), places_in_runs(counts)
         edge = ways.start[source] + place
         width = np.repeat(-(-counts // 64), counts)
-        matrix = np.repeat(ends[first:last] - words[first:last] - before, counts)
-        yield (edge, source, matrix + place * width, matrix, width, place), int(ends[last - 1]) - before
-        first = last
+        matrix = np.repeat(np.cumsum(sizes) - sizes, counts)
+        yield (edge, source, matrix + place * width, matrix, width, place), int(sizes.sum())
 
 
 def _pack(bits: Array, start: Array, target: Array, edge: Array, source: Array, offset: Array) -> None:

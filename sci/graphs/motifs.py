@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy import sparse
 
 from sci.arguments import collective_entry
 from sci.distributed import Comm, Deferred, allreduce_sum, rank_of, size
-from sci.graphs.cliques import clique_counts, exact_sum
+from sci.graphs.cliques import clique_counts, exact_sum, pieces, places_in_runs
 from sci.graphs.copies import superpatterns
 from sci.graphs.graph import Graph, Orientation
 from sci.graphs.patterns import Pattern
@@ -135,11 +134,11 @@ def _triangles(ways: Orientation, rank: int, ranks: int) -> np.ndarray:
     source, steps = np.repeat(np.arange(n), np.diff(start)), np.diff(start)
     keys, found = source * n + target, np.zeros(m, np.int64)
     own = np.arange(rank, m, ranks)
-    for first, last in _pieces(steps[target[own]]):
+    for first, last in pieces(steps[target[own]], _PATHS):
         edges = own[first:last]
         counts = steps[target[edges]]
         one = np.repeat(edges, counts)  # u to x
-        two = np.arange(len(one)) - np.repeat(np.cumsum(counts) - counts, counts) + start[target[one]]  # x to y
+        two = places_in_runs(counts) + start[target[one]]  # x to y
         wanted = source[one] * n + target[two]
         three = np.minimum(np.searchsorted(keys, wanted), m - 1)
         closed = keys[three] == wanted
@@ -155,23 +154,13 @@ def _cycles(ways: Orientation, rank: int, ranks: int) -> np.ndarray:
     down = up.T.tocsr()
     both = (up + down).tocsr()
     totals, own = np.zeros(2, np.int64), np.arange(rank, n, ranks)
-    for first, last in _pieces((down @ np.diff(both.indptr))[own]):
+    for first, last in pieces((down @ np.diff(both.indptr))[own], _PATHS):
         rows = own[first:last]
         common = (down[rows] @ both).tocoo()
         row, column = common.coords
         shared = common.data[column < rows[row]]
         totals += exact_sum(shared * (shared - 1) // 2)
     return totals
-
-
-def _pieces(work: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield first and last of runs of about `_PATHS` paths."""
-    ends, first = np.cumsum(work), 0
-    while first < len(work):
-        before = int(ends[first - 1]) if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + _PATHS, side="right")))
-        yield first, last
-        first = last
 
 
 def _of_nodes(graph: Graph, of_edges: np.ndarray) -> np.ndarray:

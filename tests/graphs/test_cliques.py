@@ -68,6 +68,12 @@ def test_sums_that_leave_64_bits():
     assert (high << 32) + low == sum(counts.tolist())
 
 
+def test_pieces_of_work():
+    assert list(cliques.pieces(np.array([3, 4, 9, 0, 2, 1]), 7)) == [(0, 2), (2, 3), (3, 6)]
+    assert list(cliques.pieces(np.zeros(0, int), 7)) == []
+    assert cliques.places_in_runs(np.array([2, 0, 3])).tolist() == [0, 1, 0, 1, 2]
+
+
 def test_refusals():
     graph = random_graph(10, 0.5)
     for largest in (0, 9):
