@@ -11,8 +11,8 @@ from sci.distributed import size
 
 __all__ = ["completion_needs"]
 
-FEW, MORE = 1, 3
-"""Sweeps of the trials."""
+FEW, MORE = 1, 5
+"""Sweeps of the trials: length scales move every second sweep, so that two moves lie between them."""
 CELLS, FIELD_BYTES = 20_000, 150.0
 """Cells of a trial of the field, and bytes that a cell takes: places, indices, mean and deviation."""
 
@@ -33,8 +33,8 @@ def completion_needs(
         return functional_cp(alone, components, smoothness=smoothness, restarts=count, maxiter=sweeps, tol=0.0)
 
     own = -(-restarts // ranks)
+    whole = attempt(lambda: fit(FEW, restarts), memory=True)  # also what only a first fit takes
     short, longer = (attempt(lambda n=n: fit(n, own)).seconds for n in (FEW, MORE))  # type: ignore[misc]
-    whole = attempt(lambda: fit(FEW, restarts), memory=True)
     sweep = max(0.0, longer - short) / (MORE - FEW)
     seconds = {"start and calibration": max(0.0, short - sweep), "sweeps": maxiter * sweep}
     memory = whole.peak
