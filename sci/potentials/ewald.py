@@ -17,7 +17,6 @@ from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
-from sci.tensor.boxes.grid import BoxGrid, Tiles
 
 __all__ = [
     "complement",
@@ -150,13 +149,9 @@ def _add_real_space(out: Array, particles: Particles, points: ArrayLike, split: 
         return
     cell, inverse = particles.cell, np.linalg.inv(to_host(particles.cell))
     heights = 1 / np.linalg.norm(inverse, axis=0)
-    places = wrapped(points, cell)[1]
-    low, high = (to_host(side) for side in (places.min(axis=0), places.max(axis=0)))
     images, numbers = cell_images(wrapped_fractions(particles.positions, cell), cell, split.cutoff / heights)
-    box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
-    cells = np.maximum(1, (high - low) / split.cutoff * 2).astype(int)
-    tiles = Tiles.of(places, BoxGrid(box, (int(cells[0]), int(cells[1]), int(cells[2]))))
-    ShortRange.of(images, particles.charges[numbers], split).add_to(out, places, tiles, apart)
+    short = ShortRange.of(images, particles.charges[numbers], split)
+    short.add_at(out, wrapped(points, cell)[1], apart)
 
 
 def _reciprocal(particles: Particles, points: ArrayLike, split: Split, k_max: float, gradient: bool) -> Array:

@@ -482,16 +482,10 @@ class PeriodicPotential(Interacting):
         return self._taller
 
     def _evaluate_chunk(self, points: ArrayLike, out: Array, apart: float, pairs: bool) -> None:
-        fractions, places = wrapped(points, self._cell)
-        fractions = self._xp.ascontiguousarray(fractions)
+        fractions = self._xp.ascontiguousarray(wrapped_fractions(points, self._cell))
         self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
         if out.shape[1] == 4:
             out[:, 1:] = out[:, 1:] @ self._inverse.T
         out[:, 0] += self.background
-        if not pairs:
-            return
-        low, high = (to_host(side) for side in (places.min(axis=0), places.max(axis=0)))
-        box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
-        n1, n2, n3 = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int).tolist()
-        grid = BoxGrid(box, (n1, n2, n3))
-        self._short.add_to(out, places, Tiles.of(places, grid), apart)
+        if pairs:
+            self._short.add_at(out, self._xp.ascontiguousarray(fractions @ self._cell), apart)

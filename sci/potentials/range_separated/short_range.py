@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, namespace, to_device, to_host
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.potentials.radial.continuation import continued
 from sci.potentials.radial.split import COINCIDENT, Split
@@ -86,6 +86,13 @@ class ShortRange:
         blocks = -(-count // block_size(points))
         launch(get_kernel(_SOURCE, "tile_bounds", np.float64), blocks, *where, bounds, count)
         launch(kernel, count, *where, bounds, *self._arguments(apart), out, count)
+
+    def add_at(self, out: Array, points: Array, apart: float = COINCIDENT) -> None:
+        """Add the same as `add_to` at points without tiles: those of boxes half a cutoff wide are made."""
+        low, high = (to_host(side) for side in (points.min(axis=0), points.max(axis=0)))
+        box = tuple((float(a) - 1e-6, float(b) + 1e-6) for a, b in zip(low, high))
+        n1, n2, n3 = np.maximum(1, (high - low) / self.split.cutoff * 2).astype(int).tolist()
+        self.add_to(out, points, Tiles.of(points, BoxGrid(box, (n1, n2, n3))), apart)
 
     def add_to_grid(self, out: Array, x: Array, y: Array, z: Array) -> None:
         """Add the short-range potential to `out` (nx, ny, nz) on the tensor grid of ascending `x`, `y`, `z`.
