@@ -42,13 +42,13 @@ def local_noise(observations: Observations, residuals: np.ndarray) -> tuple[floa
     numbers = [_per_place(counts, k, observations) for k in range(len(observations.axes))]
     weights = [np.ones(n) for n in observations.shape]
     spreads, strengths = [np.zeros(n) for n in observations.shape], np.zeros(len(weights))
-    per_entry: np.ndarray = np.ones_like(squares)
+    terms, per_entry = [_evidence_of(n) for n in numbers], np.ones_like(squares)
     scale = _mean(squares, observations.n_entries, comm)
     for _ in range(_ROUNDS):
         for k, column in enumerate(columns):
             others = per_entry / weights[k][column]
             spreads[k] = _per_place(squares * others, k, observations) / scale
-            strengths[k] = _most_likely(numbers[k], spreads[k])
+            strengths[k] = _most_likely(numbers[k], spreads[k], terms[k])
             weights[k] = _weight(strengths[k], numbers[k], spreads[k])
             per_entry = others * weights[k][column]
         scale = _mean(squares * per_entry, observations.n_entries, comm)
@@ -66,13 +66,20 @@ def _weight(strength: float, numbers: np.ndarray, spread: np.ndarray) -> np.ndar
     return np.asarray((1 + 0.5 * strength * numbers) / (1 + 0.5 * strength * spread))
 
 
-def _most_likely(numbers: np.ndarray, spread: np.ndarray) -> float:
-    """Return the 1/a under which squares that add up to `spread` at places are most likely; 0 for one noise for all."""
+def _evidence_of(numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the part of the evidence of each 1/a that numbers of entries at places decide."""
+    each = (1 / strength for strength in _STRENGTHS)
+    return [gammaln(a + 0.5 * numbers) - gammaln(a) - 0.5 * numbers * np.log(a) for a in each]
+
+
+def _most_likely(numbers: np.ndarray, spread: np.ndarray, terms: list[np.ndarray]) -> float:
+    """Return the 1/a under which squares that add up to `spread` at places are most likely; 0 for one noise for all.
+
+    `terms` are those of `_evidence_of`.
+    """
     best, found = float(-0.5 * spread.sum()), 0.0
-    for strength in _STRENGTHS:
-        a = 1 / strength
-        terms = gammaln(a + 0.5 * numbers) - gammaln(a) - 0.5 * numbers * np.log(a)
-        evidence = float((terms - (a + 0.5 * numbers) * np.log1p(0.5 * strength * spread)).sum())
+    for strength, term in zip(_STRENGTHS, terms):
+        evidence = float((term - (1 / strength + 0.5 * numbers) * np.log1p(0.5 * strength * spread)).sum())
         if evidence > best:
             best, found = evidence, strength
     return found
