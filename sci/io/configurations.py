@@ -18,7 +18,7 @@ from sci.io.readers.xyz import (
     lattice,
     numbers_of,
     periodic_axes,
-    xyz_properties,
+    property_places,
     xyz_texts,
 )
 
@@ -93,11 +93,7 @@ def _configuration(path: Path, skipped: int, lines: list[str], names: tuple[str,
         if not columns.fits(len(line)):
             expected = columns.total or "four: species x y z"
             raise FileFormatError(f"{path}:{row + 1 + k}: {len(line)} columns; expected {expected}")
-    start = 0
-    places: dict[str, tuple[int, int]] = {}
-    for name, _, width in xyz_properties(header) if "properties" in header else []:
-        places[name] = start, width
-        start += width
+    places = property_places(header) if "properties" in header else {}
     charge = next((name for name in CHARGE_NAMES if name in places), "")
     species = tuple(line[columns.species] for line in tokens)
     positions = _columns(path, row + 1, tokens, "positions", (columns.place, 3))

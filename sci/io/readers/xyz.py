@@ -21,10 +21,10 @@ __all__ = [
     "lattice",
     "numbers_of",
     "periodic_axes",
+    "property_places",
     "read_xyz",
     "xyz_frames",
     "xyz_positions",
-    "xyz_properties",
     "xyz_texts",
 ]
 
@@ -109,7 +109,7 @@ def xyz_texts(path: Path, wanted: Callable[[int], bool]) -> Iterator[tuple[int, 
 
 
 def _to_particles(path: Path, atoms: Atoms, header: dict[str, str]) -> Particles:
-    radii = any(name in _RADIUS_NAMES for name, _, _ in xyz_properties(header))
+    radii = any(name in _RADIUS_NAMES for name in property_places(header))
     return to_particles(path, atoms, radii=radii, cell=_cell(path, atoms[0][0] - 1, header))
 
 
@@ -187,27 +187,34 @@ class _Columns(NamedTuple):
         return count >= 4 if self.total is None else count == self.total
 
 
-def xyz_properties(header: dict[str, str]) -> list[tuple[str, str, int]]:
-    """Return name, type and number of columns of each property of extended XYZ."""
+def property_places(header: dict[str, str]) -> dict[str, tuple[int, int]]:
+    """Return the first column of each property of extended XYZ, and how many it has.
+
+    Raises
+    ------
+    ValueError
+    """
     fields = header.get("properties", "species:S:1:pos:R:3:charge:R:1").split(":")
     triples = list(zip(fields[::3], fields[1::3], fields[2::3]))
     if 3 * len(triples) != len(fields) or not all(n.isdecimal() and t in "SRIL" for _, t, n in triples):
         raise ValueError(f"Properties={':'.join(fields)[:80]} is not name:type:columns, repeated; correct it")
-    return [(name.lower(), kind, int(n)) for name, kind, n in triples]
+    places: dict[str, tuple[int, int]] = {}
+    start = 0
+    for name, _, n in triples:
+        if name.lower() in places:
+            raise ValueError(f"Properties names {name.lower()} twice; correct the comment line")
+        places[name.lower()] = start, int(n)
+        start += int(n)
+    return places
 
 
 def _columns(header: dict[str, str], charges: bool) -> _Columns:
     """Return the columns of a line; without `charges` it may lack them, and have columns of other programs."""
     if not charges and "properties" not in header:
         return _Columns(0, 1, None, None, None)
-    start: dict[str, int] = {}
-    total = 0
-    for name, _, width in xyz_properties(header):
-        if name in start:
-            raise ValueError(f"Properties names {name} twice; correct the comment line")
-        start[name] = total
-        total += width
-    for name, _, width in xyz_properties(header):
+    places = property_places(header)
+    start, total = {name: first for name, (first, _) in places.items()}, sum(width for _, width in places.values())
+    for name, (_, width) in places.items():
         expected = _WIDTHS.get(name, width)
         if width != max(1, expected):
             raise ValueError(
