@@ -32,7 +32,8 @@ except ImportError as error:
 
 __all__ = ["Electrostatics", "LearnedPotential"]
 
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+"""Rows and columns of the six numbers of a stress in ASE."""
 
 
 class Electrostatics(Calculator):  # type: ignore[misc]
@@ -135,7 +136,7 @@ class Electrostatics(Calculator):  # type: ignore[misc]
             "charges": particles.charges.copy(),
         }
         if "stress" in properties:
-            self.results["stress"] = np.array([COULOMB * stress[i, j] for i, j in VOIGT])
+            self.results["stress"] = COULOMB * stress[VOIGT]
 
     def _evaluated(self, particles: Particles, stressed: bool) -> tuple[float, np.ndarray, np.ndarray]:
         """Return energy, forces and, of a cell if it is wanted, the stress."""
@@ -261,4 +262,4 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
         found = self.potential(configuration, stress="stress" in properties)
         self.results = {"energy": found.energy, "free_energy": found.energy, "forces": found.forces}
         if found.stress is not None:
-            self.results["stress"] = np.array([found.stress[i, j] for i, j in VOIGT])
+            self.results["stress"] = np.asarray(found.stress)[VOIGT]
