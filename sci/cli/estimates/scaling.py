@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.networks.operators import MORE, seconds_of_steps, step_memory, train_on
+from sci.cli.estimates.networks.operators import step_memory, train_on
+from sci.cli.estimates.networks.steps import MORE, seconds_of_steps
 from sci.cli.estimates.trial import attempt, line
 from sci.operators import FNO, TrainingConfig
 from sci.scaling.fit import TOGETHER
@@ -50,6 +50,5 @@ def training_rate(model: FNO, config: TrainingConfig, grid: Sequence[int]) -> fl
         rng.standard_normal((MORE, channels, *grid), dtype=np.float32)
         for channels in (model.config.in_channels, model.config.out_channels)
     )
-    one_step = replace(config, epochs=1)
-    seconds = seconds_of_steps(partial(train_on, model, x, y, config), config.batch_size, one_step, 1)
+    seconds = seconds_of_steps(partial(train_on, model, x, y, config), config.batch_size, config.batch_size)
     return step_memory(model, config, config.batch_size, grid).flops / seconds

@@ -1,1 +1,1 @@
-"""Needs of neural networks: operators and segmentations."""
+"""Needs of neural networks: operators, segmentations, and potentials of atoms."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from sci.backend import shape_array
 from sci.cli.estimates.needs import Needs
+from sci.cli.estimates.networks.steps import COPIES, FEW, MORE, peak_of_steps, seconds_of_steps
 from sci.cli.estimates.potentials import WRITE_SPEED
 from sci.cli.estimates.trial import attempt, line
 from sci.nn import AdamW
@@ -25,17 +26,12 @@ __all__ = [
     "adaptation_needs",
     "generation_needs",
     "prediction_needs",
-    "seconds_of_steps",
     "step_memory",
     "train_on",
     "training_needs",
     "whole_memory",
 ]
 
-FEW, MORE = 1, 3
-"""Samples of the two steps that are tried."""
-COPIES = 2.5
-"""Times that samples are in memory beside those that were read: standardized, in order, and a batch of them."""
 TRIAL_GRID, TRIAL_STEPS = 64, 20
 """Largest grid of the Darcy sample, and steps of the Navier-Stokes sample, that are computed."""
 
@@ -57,7 +53,8 @@ def training_needs(
     ranks : int
         Processes that share every batch.
     """
-    each = seconds_of_steps(partial(train_on, model, x, y, config), len(x), config, ranks)
+    step = partial(train_on, model, x, y, config)
+    each = seconds_of_steps(step, len(x), config.batch_size, epochs=config.epochs, ranks=ranks)
     taken = step_memory(model, config, -(-min(config.batch_size, len(x)) // ranks), x.shape[2:], x.dtype)
     memory = whole_memory(taken, x.nbytes + y.nbytes)
     seconds = {"training": each}
@@ -92,10 +89,8 @@ def adaptation_needs(
     def step(n: int) -> None:
         adapt_operator(operator, _first(x, n), _first(y, n), replace(config, epochs=1, batch_size=n), **settings)
 
-    each = seconds_of_steps(step, len(x), config, ranks)
-    few, more = (attempt(partial(step, n), memory=True).peak for n in (FEW, MORE))
-    batch = max(1.0, min(config.batch_size, len(x)) / ranks)
-    memory = line(few, more, MORE / FEW, batch / FEW) + COPIES * (x.nbytes + y.nbytes)
+    each = seconds_of_steps(step, len(x), config.batch_size, epochs=config.epochs, ranks=ranks)
+    memory = peak_of_steps(step, len(x), config.batch_size, ranks=ranks) + COPIES * (x.nbytes + y.nbytes)
     shown = attempt(lambda: operator(x[:1]), memory=True)
     return Needs(memory, {"training": each, "errors": 2 * len(x) * shown.seconds})
 
@@ -128,15 +123,6 @@ def step_memory(
     )
     optimizer = AdamW(config.learning_rate, eps=config.eps, weight_decay=config.weight_decay)
     return training_memory(batch_loss(model, config, None), as_dtype(model.parameters, dtype), (x, y), optimizer)
-
-
-def seconds_of_steps(step: Callable[[int], None], samples: int, config: TrainingConfig, ranks: int) -> float:
-    """Return the seconds of a training whose `step(n)` takes one step on n samples."""
-    step(FEW)
-    few, more = (attempt(partial(step, n)).seconds for n in (FEW, MORE))
-    batch = max(1.0, min(config.batch_size, samples) / ranks)
-    steps = config.epochs * -(-samples // config.batch_size)
-    return steps * line(few, more, MORE / FEW, batch / FEW)
 
 
 def train_on(model: Operator, x: np.ndarray, y: np.ndarray, config: TrainingConfig, n: int) -> None:

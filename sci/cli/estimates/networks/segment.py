@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from sci.cli.estimates.needs import Needs
-from sci.cli.estimates.trial import attempt, line
+from sci.cli.estimates.networks.steps import COPIES, peak_of_steps, seconds_of_steps
+from sci.cli.estimates.trial import attempt
 from sci.nn import Segmenter, UNet, train_segmenter
 from sci.nn.unet.boxes import BoxPlan
 
@@ -19,12 +20,8 @@ FIELDS = 8.0
 """Fields of the finest stage's channels that a pass holds at most, padded copies among them."""
 KEPT = 16.0
 """Fields of a stage's channels that a step of a training holds at most for each of its blocks, and one more."""
-COPIES = 2.5
-"""Times that samples are in memory beside those that were read: standardized, in order, and a batch of them."""
 BLEND_SPEED = 1e9
 """Entries a second of the output of a box that are weighted along each axis and added up."""
-FEW, MORE = 1, 3
-"""Samples of the two steps that are tried."""
 
 
 def _held(model: Segmenter, volume: np.ndarray, plan: BoxPlan, ranks: int) -> float:
@@ -118,13 +115,8 @@ def training_needs(
         chosen = np.arange(n) % len(x)
         train_segmenter(network, x[chosen], labels[chosen], epochs=1, batch_size=n)
 
-    step(FEW)  # kernels are loaded
-    (few, least), (more, most) = (
-        (attempt(partial(step, n)).seconds, attempt(partial(step, n), memory=True).peak) for n in (FEW, MORE)
-    )
-    share, ratio = max(1.0, min(batch, len(x)) / ranks) / FEW, MORE / FEW
-    seconds = {"training": epochs * -(-len(x) // batch) * line(few, more, ratio, share)}
-    memory = line(least, most, ratio, share) + COPIES * (x.nbytes + labels.nbytes)
+    seconds = {"training": seconds_of_steps(step, len(x), batch, epochs=epochs, ranks=ranks)}
+    memory = peak_of_steps(step, len(x), batch, ranks=ranks) + COPIES * (x.nbytes + labels.nbytes)
     for fields, truth in tests.values():
         shown = attempt(partial(Segmenter(network), fields[:1]))
         seconds["tests"] = seconds.get("tests", 0.0) + epochs * len(fields) * shown.seconds
