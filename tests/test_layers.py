@@ -47,6 +47,8 @@ ROOMS = (
         "solvers",
         "sequence",
         "atomistic",
+        "compression",
+        "generative",
         "applications",
     ),
     *("io", "plotting", "interop", "datasets", "cli"),
