@@ -24,7 +24,7 @@ def exact_attention(xp: ModuleType) -> Answers:
     segments = np.repeat([3, -1, 8], [30, 4, 36])
     answers = []
     for method in ("ring", "rsa", "ulysses"):
-        for options in ({}, {"causal": True, "segments": segments}):
+        for options in ({}, {"causal": True, "segments": segments}, {"blocks": (1, 5, 64)}):
             (out, lse), residuals = softmax_attention.forward(q, k, v, method=method, **options)
             gradients = softmax_attention.vjp((dout, None), residuals)
             finite = np.nan_to_num(to_host(lse), neginf=0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 METHODS = ("ring", "rsa", "ulysses")
@@ -21,9 +23,12 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def seen_by(n: int, causal: bool, segments: np.ndarray | None) -> np.ndarray:
+def seen_by(n: int, causal: bool, segments: np.ndarray | None, blocks: Sequence[int] | None = None) -> np.ndarray:
     """Return the (n, n) table of which token (column) each token (row) sees."""
     seen = np.tri(n, dtype=bool) if causal else np.ones((n, n), bool)
+    if blocks is not None:
+        level = np.repeat(np.arange(len(blocks)), blocks)
+        seen &= level[:, None] >= level
     if segments is not None:
         seen &= (segments[:, None] == segments) & (segments >= 0)
     return seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from attention_oracle import attention_arrays, dense, dense_vjp, seen_by
 from thread_ranks import ThreadComm, on_ranks
@@ -11,12 +13,19 @@ from sci.sequence import attention_cost, softmax_attention
 
 
 def assert_dense_on_ranks(
-    method: str, size: int, n: int, layout: str, *, causal: bool = False, segments: np.ndarray | None = None
+    method: str,
+    size: int,
+    n: int,
+    layout: str,
+    *,
+    causal: bool = False,
+    segments: np.ndarray | None = None,
+    blocks: Sequence[int] | None = None,
 ) -> None:
     """Compare the output and all gradients on every rank with the dense sum over the whole sequence."""
     q, k, v, dout = attention_arrays(n, heads=3)
     dlse = dout[..., 0]
-    seen = seen_by(n, causal, segments)
+    seen = seen_by(n, causal, segments, blocks)
     out, lse, _ = dense(q, k, v, 0.4, seen)
     expected = (out, np.where(np.isneginf(lse), 0, lse), *dense_vjp(q, k, v, 0.4, seen, dout, dlse))
 
@@ -25,7 +34,8 @@ def assert_dense_on_ranks(
             return shard(a, comm, 1, layout)
 
         ids = None if segments is None else shard(segments, comm, 0, layout)
-        options = {"causal": causal, "scale": 0.4, "method": method, "layout": layout, "segments": ids, "comm": comm}
+        options = {"causal": causal, "blocks": blocks, "scale": 0.4, "segments": ids}
+        options |= {"method": method, "layout": layout, "comm": comm}
         (o, o_lse), residuals = softmax_attention.forward(mine(q), mine(k), mine(v), **options)
         found = (o, np.where(np.isneginf(o_lse), 0, o_lse), *softmax_attention.vjp((mine(dout), mine(dlse)), residuals))
         for got, want in zip(found, expected):

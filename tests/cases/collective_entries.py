@@ -608,6 +608,7 @@ DIFFER: dict[str, Body] = {
     "lightning_attention:decay": lambda c, odd, _: _lightning(c, decay=1.0 + odd),
     "lightning_attention:state": lambda c, odd, _: _lightning(c, state=np.full((1, 2, 2), float(odd))),
     "softmax_attention:causal": lambda c, odd, _: _softmax(c, causal=bool(odd)),
+    "softmax_attention:blocks": lambda c, odd, _: _softmax(c, blocks=(1, 4 * c.size - 1) if odd else (4 * c.size,)),
     "softmax_attention:scale": lambda c, odd, _: _softmax(c, scale=1.0 + odd),
     "softmax_attention:method": lambda c, odd, _: _softmax(c, method=("ring", "rsa")[odd]),
     "softmax_attention:layout": lambda c, odd, _: _softmax(c, layout=("contiguous", "striped")[odd]),

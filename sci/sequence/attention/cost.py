@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sci.arguments import entry
 from sci.errors import InvalidValueError
-from sci.sequence.attention.problem import METHODS, AttentionMethod
+from sci.sequence.attention.problem import METHODS, AttentionMethod, checked_blocks
 
 __all__ = ["AttentionCost", "attention_cost"]
 
@@ -48,6 +49,7 @@ def attention_cost(
     *,
     method: AttentionMethod = "ring",
     causal: bool = False,
+    blocks: Sequence[int] | None = None,
     dtype: str = "float32",
     backward: bool = False,
 ) -> AttentionCost:
@@ -65,6 +67,8 @@ def attention_cost(
         Ranks that the sequence is spread over.
     method : {"ring", "rsa", "ulysses"}
     causal : bool
+    blocks : sequence of int, optional
+        As in `softmax_attention`; they sum to n.
     dtype : {"float16", "float32", "float64"}
         Of the arrays; float16 is summed in float32.
     backward : bool
@@ -80,8 +84,8 @@ def attention_cost(
 
     Notes
     -----
-    Bytes are exact and counted in the tests. Flops are those of a balanced layout; "rsa" does not skip what a causal
-    mask hides. Memory is a bound that the tests check.
+    Bytes are exact and counted in the tests. Flops are those of a balanced layout; "rsa" does not skip what a mask
+    hides. Memory is a bound that the tests check.
 
     Examples
     --------
@@ -95,6 +99,7 @@ def attention_cost(
         raise InvalidValueError(
             f"n {n}, heads {heads}, head_dim {head_dim}, n_ranks {n_ranks}; expected positive numbers"
         )
+    share = _seen_share(n, causal, checked_blocks(blocks, causal))
     given = np.dtype(dtype).itemsize
     summed = max(given, 4)
     elements = heads * n / n_ranks * head_dim
@@ -104,9 +109,17 @@ def attention_cost(
         sent = elements * others / n_ranks * units
     else:
         sent = elements * others * 2 * (given + (summed if backward else 0))
-    half = causal and method != "rsa"
-    flops = (10 if backward else 4) * elements * n * (0.5 if half else 1.0)
+    flops = (10 if backward else 4) * elements * n * (1.0 if method == "rsa" else share)
     memory = 18.0 * elements * summed
     if method == "rsa":
         memory = ((9 + 4 * n_ranks) * elements + (1.2 + 3 / n_ranks) * elements * n / head_dim) * summed
     return AttentionCost(flops, sent, memory)
+
+
+def _seen_share(n: int, causal: bool, blocks: tuple[int, ...] | None) -> float:
+    """Return the share of the pairs of tokens that a mask lets see each other; a causal one counts as half."""
+    if blocks is None:
+        return 0.5 if causal else 1.0
+    if sum(blocks) != n:
+        raise InvalidValueError(f"blocks have {sum(blocks)} tokens in all; expected n = {n}")
+    return float(np.dot(blocks, np.cumsum(blocks))) / n**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -22,7 +23,16 @@ from sci.sequence.checks import (
     working_dtype,
 )
 
-__all__ = ["METHODS", "AttentionMethod", "Problem", "Sequences", "agreed_problem", "check_heads", "flat_heads"]
+__all__ = [
+    "METHODS",
+    "AttentionMethod",
+    "Problem",
+    "Sequences",
+    "agreed_problem",
+    "check_heads",
+    "checked_blocks",
+    "flat_heads",
+]
 
 AttentionMethod: TypeAlias = Literal["ring", "rsa", "ulysses"]
 METHODS = ("ring", "rsa", "ulysses")
@@ -31,12 +41,13 @@ _LAYOUTS = ("contiguous", "zigzag", "striped")
 
 @dataclass(frozen=True)
 class Sequences:
-    """The layout of one sequence over the ranks, the lengths of its parts, and its documents."""
+    """The layout of one sequence over the ranks, the lengths of its parts, its documents, and the blocks of a mask."""
 
     layout: Layout
     lengths: tuple[int, ...]
     causal: bool
     segments: np.ndarray | None
+    blocks: tuple[int, ...] | None = None
 
     @property
     def n(self) -> int:
@@ -53,13 +64,17 @@ class Sequences:
         return np.zeros(positions.size, bool) if self.segments is None else self.segments[positions] < 0
 
     def key_range(self, positions: np.ndarray, xp: Any) -> KeyRange:
-        """Return the range that the queries at `positions` see: their document, up to themselves if causal."""
+        """Return the range that the queries at `positions` see: their document, if causal up to themselves, and with
+        blocks up to the end of their block."""
         if self.segments is None:
             low, high = np.zeros_like(positions), np.full_like(positions, self.n - 1)
         else:
             low, high = (bound[positions] for bound in _documents(self.segments))
         if self.causal:
             high = np.minimum(high, positions)
+        if self.blocks is not None:
+            ends = np.cumsum(self.blocks)
+            high = np.minimum(high, ends[np.searchsorted(ends, positions, side="right")] - 1)
         return KeyRange(to_device(low, xp), to_device(high, xp))
 
 
@@ -159,12 +174,37 @@ def _local_segments(segments: Any, length: int) -> np.ndarray | None:
     return ids.astype(np.int64)
 
 
+def checked_blocks(blocks: Sequence[int] | None, causal: bool) -> tuple[int, ...] | None:
+    """Return the lengths of the blocks of a mask as a tuple of positive integers, or None.
+
+    Raises
+    ------
+    InvalidValueError
+        Also for blocks of a causal mask: each is a mask of its own.
+    """
+    if blocks is None:
+        return None
+    lengths = tuple(map(int, blocks))
+    if not lengths or min(lengths) < 1:
+        raise InvalidValueError(f"blocks are {tuple(blocks)}; expected one positive length or more, like (1, 4, 9)")
+    if causal:
+        raise InvalidValueError("causal is true, and blocks are given; expected one of the two masks")
+    return lengths
+
+
+def _require_covering(blocks: tuple[int, ...] | None, n: int) -> None:
+    """Raise on all ranks alike unless the blocks cover a sequence of n tokens."""
+    if blocks is not None and sum(blocks) != n:
+        raise ShapeError(f"blocks have {sum(blocks)} tokens in all, and the ranks hold {n}; expected as many")
+
+
 def agreed_problem(
     q: Array,
     k: Array,
     v: Array,
     *,
     causal: bool,
+    blocks: Sequence[int] | None,
     scale: float | None,
     method: AttentionMethod,
     layout: Layout,
@@ -181,16 +221,18 @@ def agreed_problem(
         ids = _local_segments(segments, q.shape[-2])
         check_choice(method, METHODS, "method")
         check_choice(layout, _LAYOUTS, "layout")
+        ends = checked_blocks(blocks, bool(causal))
         agreement.same(q=form(q, free=[-2]), causal=bool(causal), scale=value, method=method, layout=layout)
-        agreement.same(precision=dtype.name, segments=ids is not None, length=length)
+        agreement.same(precision=dtype.name, segments=ids is not None, length=length, blocks=ends)
         agreement.gather(q.shape[-2], fingerprint(k, v, comm))
     lengths, prints = agreement.table.T
     require_sharded(lengths.tolist(), length, prints, f"shard(x, comm, -2, {layout!r})")
     _check_layout(lengths.tolist(), layout)
+    _require_covering(ends, sum(lengths.tolist()))
     if ids is not None:
         ids = unshard(ids, comm, 0, layout)
         _documents(ids)
-    sequences = Sequences(layout, tuple(lengths.tolist()), bool(causal), ids)
+    sequences = Sequences(layout, tuple(lengths.tolist()), bool(causal), ids, ends)
     return Problem(
         flat_heads(q), flat_heads(k), flat_heads(v), value, dtype, sequences, method, comm, tuple(q.shape[:-2])
     )

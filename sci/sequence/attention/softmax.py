@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sci.backend import Array, namespace, to_device
@@ -89,6 +89,7 @@ def softmax_attention(
     v: Array,
     *,
     causal: bool = False,
+    blocks: Sequence[int] | None = None,
     scale: float | None = None,
     method: AttentionMethod = "ring",
     layout: Layout = "contiguous",
@@ -109,13 +110,17 @@ def softmax_attention(
         head_dim at most 256.
     causal : bool
         Whether a token sees only itself and those before it.
+    blocks : sequence of int, optional
+        Lengths of consecutive blocks of the whole sequence: a token sees its own block and all before it
+        (block-causal), such as the scales of next-scale prediction. Not with `causal`; the same on all ranks.
     scale : float, optional
         1 / sqrt(head_dim) by default.
     method : {"ring", "rsa", "ulysses"}
         Keys and values travel round a ring past online softmax; a whole strip of scores in memory; or all-to-all, with
         whole sequences of some of the heads on each rank.
     layout : {"contiguous", "zigzag", "striped"}
-        Which tokens a rank holds, see `positions`. The last two share the work of causal attention evenly.
+        Which tokens a rank holds, see `positions`. The last two share the work of causal attention evenly; "striped"
+        gives each rank its share of every block.
     segments : (length,) int array, optional
         The document of each of this rank's tokens: tokens see only their own document. A document is one run of
         positions; tokens of negative ids are padding, which sees nothing and is not seen. The same for all batches.
@@ -143,7 +148,7 @@ def softmax_attention(
     elements in the precision of sums. A rank sends 2 (P - 1) units by "ring" and "rsa", and (4 + 1 / head_dim) (P - 1)
     / P by "ulysses". Peak memory beside the arguments, measured: ring 2 units on one rank and 8 on several, 5 and 17
     with gradients; ulysses 6, 16 with gradients; rsa 2 strips of heads L n elements, 3.4 with gradients. Flops 4 heads
-    L n head_dim, half of it if causal.
+    L n head_dim, half of it if causal; with blocks, tiles that no query sees are skipped.
 
     References
     ----------
@@ -158,12 +163,15 @@ def softmax_attention(
     >>> out, lse = softmax_attention(np.zeros((1, 2, 4)), np.zeros((1, 2, 4)), np.ones((1, 2, 4)), causal=True)
     >>> lse
     array([[0.        , 0.69314718]])
+    >>> softmax_attention(np.zeros((1, 3, 4)), np.zeros((1, 3, 4)), np.ones((1, 3, 4)), blocks=(1, 2))[1].round(3)
+    array([[0.   , 1.099, 1.099]])
     """
     problem = agreed_problem(
         q,
         k,
         v,
         causal=causal,
+        blocks=blocks,
         scale=scale,
         method=method,
         layout=layout,

@@ -36,10 +36,18 @@ def close(found: np.ndarray, expected: np.ndarray, rtol: float, what: object) ->
     assert error <= rtol * max(1.0, np.abs(expected[~none]).max(initial=0)), (what, error)
 
 
-def check(comm: MPI.Intracomm, n: int, method: str, layout: str, causal: bool, segments: np.ndarray | None) -> None:
+def check(
+    comm: MPI.Intracomm,
+    n: int,
+    method: str,
+    layout: str,
+    causal: bool,
+    segments: np.ndarray | None,
+    blocks: tuple[int, ...] | None = None,
+) -> None:
     q, k, v, dout, dlse = problem(n)
-    scale, what = 0.4, (n, method, layout, causal, segments is not None, comm.rank)
-    seen = seen_by(n, causal, segments)
+    scale, what = 0.4, (n, method, layout, causal, segments is not None, blocks, comm.rank)
+    seen = seen_by(n, causal, segments, blocks)
     out, lse, _ = dense(q, k, v, scale, seen)
     gradients = dense_vjp(q, k, v, scale, seen, dout, dlse)
 
@@ -47,7 +55,8 @@ def check(comm: MPI.Intracomm, n: int, method: str, layout: str, causal: bool, s
         return shard(a, comm, axis, layout)
 
     ids = None if segments is None else mine(segments, 0)
-    options = {"causal": causal, "scale": scale, "method": method, "layout": layout, "segments": ids, "comm": comm}
+    options = {"causal": causal, "blocks": blocks, "scale": scale, "segments": ids}
+    options |= {"method": method, "layout": layout, "comm": comm}
     (found, found_lse), residuals = softmax_attention.forward(mine(q), mine(k), mine(v), **options)
     close(found, mine(out), 1e-12, what)
     close(found_lse, mine(lse), 1e-12, what)
@@ -64,6 +73,10 @@ def check_methods(comm: MPI.Intracomm) -> None:
         check(comm, n, method, layout, causal, None)
         if n == 29:
             check(comm, n, method, layout, causal, documents)
+    for (n, blocks), method, layout in itertools.product(
+        ((1, (1,)), (30, (1, 4, 9, 16)), (14, (1, 4, 9))), METHODS, LAYOUTS
+    ):
+        check(comm, n, method, layout, False, None, blocks)
 
 
 def check_batch_and_precision(comm: MPI.Intracomm) -> None:
@@ -188,6 +201,33 @@ def check_errors(comm: MPI.Intracomm) -> None:
     expect(InvalidValueError, "precision", softmax_attention, q, k, v, precision="float16", comm=comm)
     expect(ShapeError, "length is 7", softmax_attention, q, k, v, length=7, comm=comm)
     expect(ShapeError, "segments has", softmax_attention, q, k, v, segments=np.zeros(3, int), comm=comm)
+    for wrong, says in (
+        ((), "expected one positive length"),
+        ((1, 0), "expected one positive length"),
+        ((1.5,), "1.5"),
+    ):
+        expect(SciError, says, softmax_attention, q, k, v, blocks=wrong if last else (n,), comm=comm)
+    expect(
+        ShapeError,
+        f"blocks have 5 tokens in all, and the ranks hold {n}",
+        softmax_attention,
+        q,
+        k,
+        v,
+        blocks=(1, 4),
+        comm=comm,
+    )
+    expect(
+        InvalidValueError,
+        "expected one of the two masks",
+        softmax_attention,
+        q,
+        k,
+        v,
+        blocks=(n,),
+        causal=True,
+        comm=comm,
+    )
     ids = np.arange(n) // 2 % 2
     expect(InvalidValueError, "comes back", softmax_attention, q, k, v, segments=shard(ids, comm), comm=comm)
     _, residuals = softmax_attention.forward(q, k, v, comm=comm)

@@ -29,6 +29,9 @@ def test_flops_are_those_of_the_pairs_that_are_seen() -> None:
     assert full.bytes_sent == 0
     assert attention_cost(100, 2, 16, causal=True).flops == full.flops / 2
     assert attention_cost(100, 2, 16, causal=True, method="rsa").flops == full.flops
+    pairs = 1 * 1 + 9 * 10 + 90 * 100  # of queries and the keys that they see
+    assert attention_cost(100, 2, 16, blocks=(1, 9, 90)).flops == pytest.approx(full.flops * pairs / 100**2, rel=1e-15)
+    assert attention_cost(100, 2, 16, blocks=(100,)).flops == full.flops
     assert attention_cost(100, 2, 16, backward=True).flops == 2.5 * full.flops
 
 
@@ -45,3 +48,5 @@ def test_bad_input() -> None:
         attention_cost(1, 1, 1, method="star")
     with pytest.raises(InvalidValueError, match="expected positive numbers"):
         attention_cost(0, 1, 1)
+    with pytest.raises(InvalidValueError, match="blocks have 3 tokens in all; expected n = 4"):
+        attention_cost(4, 1, 1, blocks=(1, 2))

@@ -10,7 +10,7 @@ from thread_ranks import ThreadComm, on_ranks
 from sci.distributed import shard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
 from sci.sequence import softmax_attention
-from sci.sequence.attention.problem import Sequences, check_heads, flat_heads
+from sci.sequence.attention.problem import Sequences, check_heads, checked_blocks, flat_heads
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "zigzag", "striped"])
@@ -28,6 +28,29 @@ def test_key_ranges_are_the_tokens_that_a_query_sees(layout: str, causal: bool, 
         # A range may hold padding between documents: it holds no key, as padding is of no document.
         np.testing.assert_array_equal(found, seen[positions])
         np.testing.assert_array_equal(sequences.padding(rank), ~seen[positions].any(axis=1))
+
+
+@pytest.mark.parametrize("blocks", [(21,), (1, 20), (1, 4, 9, 7), (1,) * 21])
+@pytest.mark.parametrize("segments", [None, PACKED])
+def test_key_ranges_of_blocks(blocks: tuple[int, ...], segments: np.ndarray | None) -> None:
+    everything, seen = np.arange(len(PACKED)), seen_by(len(PACKED), False, segments, blocks)
+    sequences = Sequences("striped", (7, 7, 7), False, segments, blocks)
+    for rank in range(3):
+        positions = sequences.positions(rank)
+        bounds = sequences.key_range(positions, np)
+        found = (bounds.low[:, None] <= everything) & (everything <= bounds.high[:, None])
+        keys = np.ones(len(PACKED), bool) if segments is None else segments >= 0
+        np.testing.assert_array_equal(found & keys, seen[positions])
+
+
+@pytest.mark.parametrize("blocks", [(), (0, 9), (-1, 10)])
+def test_blocks_that_are_no_lengths_are_refused(blocks: tuple) -> None:
+    with pytest.raises(InvalidValueError, match="expected one positive length or more"):
+        checked_blocks(blocks, False)
+    with pytest.raises(InvalidValueError, match="one of the two masks"):
+        checked_blocks((1, 2), True)
+    with pytest.raises(ShapeError, match="blocks have 3 tokens in all, and the ranks hold 4"):
+        softmax_attention(*np.zeros((3, 1, 4, 2)), blocks=(1, 2))
 
 
 def test_arrays_are_checked_by_name() -> None:
@@ -54,6 +77,7 @@ def test_arrays_are_checked_by_name() -> None:
         ("layout", ("contiguous", "zigzag")),
         ("precision", ("float32", "float64")),
         ("length", (8, None)),
+        ("blocks", ((1, 7), (2, 6))),
     ],
 )
 def test_options_that_differ_between_ranks_are_named(name: str, values: tuple) -> None:

@@ -48,8 +48,15 @@ def test_ranks_give_the_dense_sum(size: int, n: int, layout: str) -> None:
     assert_dense_on_ranks("ring", size, n, layout, causal=True)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "zigzag", "striped"])
+@pytest.mark.parametrize(("size", "blocks"), [(1, (1, 4, 9)), (2, (1, 1, 8)), (3, (2,)), (4, (1, 8, 27))])
+def test_blocks_see_themselves_and_those_before(size: int, blocks: tuple[int, ...], layout: str) -> None:
+    assert_dense_on_ranks("ring", size, sum(blocks), layout, blocks=blocks)
+
+
 def test_documents_and_padding() -> None:
     assert_dense_on_ranks("ring", 3, len(PACKED), "striped", causal=True, segments=PACKED)
+    assert_dense_on_ranks("ring", 3, len(PACKED), "striped", segments=PACKED, blocks=(1, 4, 16))
 
 
 def test_bytes_are_those_of_the_formula() -> None:

@@ -20,7 +20,9 @@ from sci.sequence.attention import ring
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("options", [{}, {"causal": True, "scale": 0.3}, {"segments": PACKED, "causal": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"causal": True, "scale": 0.3}, {"segments": PACKED, "causal": True}, {"blocks": (1, 4, 16)}]
+)
 def test_gradients_are_central_differences(method: str, options: dict) -> None:
     def finite_forward(q, k, v, **options):
         (out, lse), residuals = softmax_attention.forward(q, k, v, **options)
