@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from atom_calls import ROOMS as ATOMS
 from completion_calls import ROOMS as COMPLETION
+from compression_calls import ROOMS as COMPRESSION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
 from field_calls import ROOMS as FIELDS
@@ -30,7 +31,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS | ATOMS
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS | ATOMS | COMPRESSION
 CALLS = {
     f"{room}.{name}": call
     for rooms in (ROOMS, UNETS, GROUPS)

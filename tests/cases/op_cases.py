@@ -118,6 +118,8 @@ OPS: list[tuple[str, list, dict]] = [
     ("resample", [real(2, 3, 2, 1, 3)], {"factor": 2}),
     ("resample", [real(2, 2, 5, 4)], {"size": (7, 6), "method": "linear"}),
     ("resample", [real(2, 2, 5, 4)], {"size": (3, 9), "method": "area"}),
+    ("resample", [real(2, 2, 5, 4)], {"size": (3, 9), "method": "adaptive"}),
+    ("resample", [real(2, 2, 5, 4)], {"size": (3, 9), "method": "cubic"}),
     ("resample", [real(1, 2, 5, 4, 6)], {"size": (8, 7, 4), "method": "spectral"}),
     ("resample", [real(2, 2, 5)], {"size": 8, "method": "linear", "align_corners": True}),
     ("spherical_harmonics", [real(4, 3)], {"degree": 3}),

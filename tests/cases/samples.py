@@ -17,6 +17,7 @@ from sci.applications import (
 )
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration, Prediction, Predictions
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
+from sci.compression import MultiScaleVQ
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
 from sci.io import PoissonProblem, Samples, SmokeRun
@@ -153,6 +154,9 @@ def make_models() -> dict[str, object]:
         "equino": equino,
         "weight_deltas": make_deltas(),
         "triplane": _triplane(),
+        "vector_quantizer": MultiScaleVQ(
+            numbers(2, 5, 4), [(1, 1), (2, 3)], (2, 1), (numbers(1, 4, 4, 3, 3), numbers(1, 4))
+        ),
         "spd_network": SPDNet.from_state(ModelState(spd.name, spd.options, _exact(spd.parameters))),
     }
 

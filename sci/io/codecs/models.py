@@ -12,6 +12,7 @@ import numpy as np
 
 from sci.atomistic import AtomisticPotential
 from sci.backend import to_host
+from sci.compression import MultiScaleVQ
 from sci.errors import FileFormatError, InvalidValueError
 from sci.fields import TriPlane
 from sci.io.core.datasets import Group, member, member_names, read_array, read_text, write_array, write_text
@@ -200,6 +201,7 @@ model_codec(DeepConjugateDirection, kind="direction_network")
 model_codec(UNet, kind="unet")
 model_codec(Segmenter, kind="segmenter")
 model_codec(AtomisticPotential, kind="atomistic_potential")
+model_codec(MultiScaleVQ, kind="vector_quantizer")
 
 _SCHEMA_1: dict[str, type[Model]] = {
     "TransNormer": TransNormer,

@@ -1,4 +1,4 @@
-"""Fields on finer or coarser grids: nearest, linear, area and spectral, axis by axis."""
+"""Fields on finer or coarser grids: nearest, linear, cubic, area, adaptive and spectral, axis by axis."""
 
 from __future__ import annotations
 
@@ -41,10 +41,27 @@ def _area(n: int, m: int) -> _Taps:
     return np.minimum(cells, n - 1), np.maximum(overlap, 0) / n
 
 
+def _adaptive(n: int, m: int) -> _Taps:
+    """Return equal shares of the cells floor(i n / m) ... ceil((i + 1) n / m) - 1, which neighbors may share."""
+    i = np.arange(m)
+    first, last = i * n // m, -(-((i + 1) * n) // m)
+    cells = first + np.arange(int((last - first).max()))[:, None]
+    return np.minimum(cells, n - 1), np.where(cells < last, 1 / (last - first), 0.0)
+
+
+def _cubic(n: int, m: int) -> _Taps:
+    """Return the four weights of Keys' convolution with a = -3/4; beyond the ends stand the outermost cells."""
+    at = (np.arange(m) + 0.5) * n / m - 0.5
+    low = np.floor(at).astype(np.int64)
+    t = np.abs(at - low - np.arange(-1, 3)[:, None])
+    near, far = (1.25 * t - 2.25) * t * t + 1, -0.75 * (((t - 5) * t + 8) * t - 4)
+    return np.clip(low + np.arange(-1, 3)[:, None], 0, n - 1), np.where(t <= 1, near, far)
+
+
 @functools.lru_cache(maxsize=256)
 def _taps(n: int, m: int, method: str, align_corners: bool, adjoint: bool) -> _Taps:
     """Return the taps from n cells to m, or of their adjoint from m to n; those without weight repeat another."""
-    made = {"nearest": _nearest, "area": _area}
+    made = {"nearest": _nearest, "area": _area, "adaptive": _adaptive, "cubic": _cubic}
     index, weight = made[method](n, m) if method in made else _linear(n, m, align_corners)
     if adjoint:
         index, weight = _transposed(index, weight, n)
@@ -129,7 +146,7 @@ def resample(
     *,
     factor: float | Sequence[float] | None = None,
     size: Lengths | None = None,
-    method: Literal["nearest", "linear", "area", "spectral"] = "nearest",
+    method: Literal["nearest", "linear", "cubic", "area", "adaptive", "spectral"] = "nearest",
     align_corners: bool = False,
 ) -> tuple[Array, Any]:
     """Bring fields to a finer or a coarser grid.
@@ -142,11 +159,13 @@ def resample(
         New cells over old ones: 2 doubles the cells, 0.5 halves them, 1 leaves an axis as it is.
     size : int, or one for each axis, optional
         The new cells, in place of `factor`.
-    method : {"nearest", "linear", "area", "spectral"}
+    method : {"nearest", "linear", "cubic", "area", "adaptive", "spectral"}
         "nearest" takes the cell that holds the center of the new one. "linear" interpolates between the centers of two
-        cells along each axis, and is constant beyond the outermost ones; it does not smooth where the grid gets
-        coarser. "area" takes the mean over the new cell, and keeps the integral. "spectral" takes the trigonometric
-        interpolant of a periodic field, whose points are i / n of the period.
+        cells along each axis, and is constant beyond the outermost ones; "cubic" is Keys' convolution over four cells
+        with a = -3/4, and beyond the ends the outermost cells repeat; neither smooths where the grid gets coarser.
+        "area" takes the mean over the new cell, and keeps the integral; "adaptive" takes the mean over all cells that
+        the new one meets, floor(i n / m) to ceil((i + 1) n / m) - 1, each in equal part. "spectral" takes the
+        trigonometric interpolant of a periodic field, whose points are i / n of the period.
     align_corners : bool
         Of "linear" alone: the values are those at points whose first and last stay where they are, not at centers.
 

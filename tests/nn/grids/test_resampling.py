@@ -20,7 +20,7 @@ RNG = np.random.default_rng(10)
 @given(
     grid=st.lists(st.integers(1, 9), min_size=1, max_size=3),
     data=st.data(),
-    method=st.sampled_from(["nearest", "linear", "area", "spectral"]),
+    method=st.sampled_from(["nearest", "linear", "cubic", "area", "adaptive", "spectral"]),
     corners=st.booleans(),
 )
 def test_every_method_is_linear_keeps_constants_and_has_its_adjoint(grid, data, method, corners):
@@ -38,6 +38,34 @@ def test_linear_agrees_with_numpy(n, m):
     np.testing.assert_allclose(resample(x, size=m, method="linear")[0, 0], centers, atol=1e-14)
     corners = np.interp(np.linspace(0, 1, m), np.linspace(0, 1, n), x[0, 0]) if n > 1 else np.full(m, x[0, 0, 0])
     np.testing.assert_allclose(resample(x, size=m, method="linear", align_corners=True)[0, 0], corners, atol=1e-14)
+
+
+@pytest.mark.parametrize(("n", "m"), [(16, 1), (16, 3), (16, 5), (16, 13), (16, 16), (7, 4), (4, 7), (3, 5)])
+def test_adaptive_is_the_mean_over_every_cell_that_is_met(n, m):
+    x = RNG.normal(size=(2, 1, n))
+    bins = [x[..., i * n // m : -(-(i + 1) * n // m)].mean(axis=-1) for i in range(m)]
+    np.testing.assert_allclose(resample(x, size=m, method="adaptive"), np.stack(bins, axis=-1), atol=1e-15)
+
+
+def _keys(x, m, a=-0.75):
+    """Sum Keys' kernel over all cells, and over copies of the outermost ones."""
+    n = len(x)
+    far = np.arange(-8, n + 8)
+    d = np.abs((np.arange(m)[:, None] + 0.5) * n / m - 0.5 - far)
+    weights = np.where(d <= 1, (a + 2) * d**3 - (a + 3) * d**2 + 1, a * (d**3 - 5 * d**2 + 8 * d - 4)) * (d < 2)
+    return weights @ np.pad(x, 8, mode="edge")
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 4), (2, 4), (3, 16), (13, 16), (10, 16), (7, 3), (5, 5)])
+def test_cubic_is_the_convolution_of_keys_with_clamped_edges(n, m):
+    x = RNG.normal(size=n)
+    np.testing.assert_allclose(resample(x[None, None], size=m, method="cubic")[0, 0], _keys(x, m), atol=1e-14)
+
+
+def test_cubic_in_the_middle_of_two_cells_has_the_known_weights():
+    x = np.array([[[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]]])
+    up = resample(x, size=12, method="cubic")[0, 0] * 256  # of a = -3/4 at a quarter and three quarters of a cell
+    np.testing.assert_allclose(up, [0, 0, 0, -9, -27, 67, 225, 225, 67, -27, -9, 0], atol=1e-12)
 
 
 def test_nearest_takes_the_cell_that_holds_the_center():
@@ -84,7 +112,7 @@ def test_nan_stays_with_the_cells_that_read_it():
     np.testing.assert_array_equal(np.isnan(resample(x, factor=2)[0, 0]), [0, 0, 1, 1, 0, 0])
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear", "area", "spectral"])
+@pytest.mark.parametrize("method", ["nearest", "linear", "cubic", "area", "adaptive", "spectral"])
 def test_arrays_without_numbers_have_the_shapes(method):
     out, kept = resample.forward(shape_array((2, 4, 9, 8), "f4"), size=(4, 20), method=method)
     assert (out.shape, resample.vjp(out, kept)[0].shape) == ((2, 4, 4, 20), (2, 4, 9, 8))
@@ -92,7 +120,7 @@ def test_arrays_without_numbers_have_the_shapes(method):
 
 def test_single_precision_stays_single():
     x = RNG.normal(size=(1, 2, 5, 4)).astype("f4")
-    for method in ("nearest", "linear", "area", "spectral"):
+    for method in ("nearest", "linear", "cubic", "area", "adaptive", "spectral"):
         out, kept = resample.forward(x, size=(7, 3), method=method)
         assert out.dtype == resample.vjp(out, kept)[0].dtype == "f4"
 
@@ -110,7 +138,7 @@ def test_misfits_are_refused_by_name():
     with pytest.raises(InvalidValueError, match="align_corners with method='nearest'"):
         resample(x, factor=2, align_corners=True)
     with pytest.raises(InvalidValueError, match="method"):
-        resample(x, factor=2, method="cubic")
+        resample(x, factor=2, method="quintic")
     with pytest.raises(ShapeError, match="one to three axes"):
         resample(np.ones((1, 5)), factor=2)
 
@@ -131,3 +159,8 @@ def test_torch_agrees():
         dout = RNG.normal(size=out.shape).astype("f4")
         expected.backward(torch.tensor(dout))
         np.testing.assert_allclose(resample.vjp(dout, kept)[0], given.grad.numpy(), rtol=1e-4, atol=1e-5)
+    for size in ((1, 2), (3, 5), (7, 9), (12, 3)):
+        plane, given = x[..., 0], torch.tensor(x[..., 0])
+        for method, mode in (("adaptive", "area"), ("cubic", "bicubic")):
+            expected = torch.nn.functional.interpolate(given, size=size, mode=mode).numpy()
+            np.testing.assert_allclose(resample(plane, size=size, method=method), expected, rtol=1e-5, atol=2e-6)

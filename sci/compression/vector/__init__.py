@@ -1,0 +1,1 @@
+"""Multi-scale residual vector quantization of fields: tokens, and codes of a fixed rate."""
