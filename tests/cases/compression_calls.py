@@ -35,4 +35,19 @@ def _vector() -> dict[str, Call]:
     }
 
 
-ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"compression": _vector}
+def _fields() -> dict[str, Call]:
+    field = real(6, 5, 4)
+    small = compression.compress(field, 0.1)
+    kept = (small.shape, small.dtype, small.method, small.data, small.tol, small.bound, small.relative)
+    errors = (small.l2_error, small.maximum_error, small.l2_norm, small.value_range)
+    options = {"bound": "maximum", "relative": False, "methods": ("transform",), "periodic": (1,)}
+    return {
+        "CompressedField": call(compression.CompressedField, *kept, *errors),
+        "CompressedField.decompress": call(small.decompress),
+        "compress": call(compression.compress, field, 0.1, **options),
+        "dequantize": call(compression.dequantize, np.array([0, -3, 1]), 0.5, (1.1, 0.1), dtype="float32"),
+        "quantize": call(compression.quantize, real(7), 0.25, rounding=0.4),
+    }
+
+
+ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"compression": lambda: _vector() | _fields()}

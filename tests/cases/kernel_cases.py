@@ -10,6 +10,7 @@ from typing import Any
 import attention_cases
 import bures_cases
 import chebtuck_cases
+import coder_cases
 import graph_cases
 import grid_cases
 import learned_cases
@@ -359,6 +360,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "box_moments": _box_moments,
 }
 
+_CASES.update(coder_cases.CASES)
 _CASES.update(graph_cases.CASES)
 _CASES.update(place_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)

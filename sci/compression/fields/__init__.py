@@ -1,0 +1,1 @@
+"""Fields: arrays on grids to few bytes, within a bound on the error."""

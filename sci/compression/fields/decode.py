@@ -1,0 +1,71 @@
+"""Decode a compressed field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sci.compression.coding.bytes import ByteReader, damaged
+from sci.compression.coding.integers import unpack_integers
+from sci.compression.fields.header import Header
+from sci.compression.fields.lossless import decode_constant, decode_lossless
+from sci.compression.fields.transform import decode_transform
+
+__all__ = ["decode_field", "rescaled"]
+
+_DECODERS = {"transform": decode_transform}
+
+
+def decode_field(data: np.ndarray) -> np.ndarray:
+    """Return the field whose bytes these are.
+
+    Raises
+    ------
+    FileFormatError
+        If the bytes are damaged or cut off.
+    """
+    header, reader = Header.read(data)
+    if header.method == "constant":
+        return decode_constant(reader, header)
+    if header.method == "lossless":
+        return decode_lossless(reader, header)
+    exponent = reader.number() - EXPONENT_SHIFT
+    if abs(exponent) > EXPONENT_SHIFT:
+        raise damaged(f"an exponent of {exponent}")
+    with np.errstate(all="ignore"):
+        found = _DECODERS[header.method](reader, header)
+        if header.rest:
+            add_rest(found, unpack_integers(reader, header.shape), reader.floats(1)[0])
+        out = rescaled(found, exponent, np.dtype(header.dtype))
+    _put_exceptions(out, reader)
+    return out
+
+
+EXPONENT_SHIFT = 1100
+"""Added to the exponent of a field, so that it is no negative number."""
+
+
+def rescaled(found: np.ndarray, exponent: int, dtype: np.dtype) -> np.ndarray:
+    """Return numbers times 2^exponent in the dtype of the field."""
+    wide = found.astype(np.result_type(found.dtype, dtype), copy=False)  # of which an exponent may need the range
+    return np.asarray(np.ldexp(wide, exponent), dtype)
+
+
+def add_rest(found: np.ndarray, rest: np.ndarray, step: float) -> None:
+    """Add integers times a step."""
+    flat = rest.ravel()
+    used = np.flatnonzero(flat)
+    found.ravel()[used] += (flat[used] * np.float64(step)).astype(found.dtype)
+
+
+def _put_exceptions(out: np.ndarray, reader: ByteReader) -> None:
+    """Put the values that are stored as they are into their places."""
+    count = reader.number()
+    if count == 0:
+        return
+    if count > out.size or count * out.itemsize > reader.left:
+        raise damaged(f"{count} exceptions in {reader.left} bytes")
+    places = np.cumsum(unpack_integers(reader, (count,)).astype(np.int64))
+    if places.min() < 0 or places.max() >= out.size:
+        raise damaged("an exception lies outside of the field")
+    raw = reader.piece(count * out.itemsize)
+    out.ravel()[places] = np.frombuffer(raw, out.dtype.newbyteorder("<")).astype(out.dtype)

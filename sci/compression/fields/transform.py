@@ -1,0 +1,71 @@
+"""Fields by a separable transform: cosines along axes with ends, Hartley's along periodic ones."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.header import Header
+from sci.compression.fields.quantized import QuantizedArray
+from sci.compression.fields.steps import step_for
+from sci.compression.transforms.separable import forward, inverse
+
+__all__ = ["TransformEncoder", "decode_transform"]
+
+
+class TransformEncoder:
+    """The coefficients of a field, to be quantized by any step.
+
+    Parameters
+    ----------
+    field : array of float32 or float64
+    periodic : tuple of int
+    """
+
+    def __init__(self, field: np.ndarray, periodic: tuple[int, ...]) -> None:
+        self.field, self.periodic = field, periodic
+
+    def __repr__(self) -> str:
+        return f"TransformEncoder(shape={self.field.shape}, periodic={self.periodic})"
+
+    @functools.cached_property
+    def coefficients(self) -> np.ndarray:
+        """Orthonormal ones."""
+        return forward(self.field, range(self.field.ndim), self.periodic)
+
+    def step_for(self, error: float) -> float:
+        """Return the step that leaves `error` in the L2 norm."""
+        return step_for(self.coefficients, error)
+
+    def at(self, step: float) -> _Quantized:
+        """Return the field as a step quantizes it."""
+        return _Quantized(QuantizedArray.of(self.coefficients, step), self.periodic, self.field.dtype)
+
+
+class _Quantized:
+    def __init__(self, found: QuantizedArray, periodic: tuple[int, ...], dtype: np.dtype) -> None:
+        self.found, self.periodic, self.dtype = found, periodic, dtype
+
+    def __repr__(self) -> str:
+        return f"<{self.found!r} of a transform>"
+
+    @functools.cached_property
+    def payload(self) -> bytes:
+        """What a decoder reads."""
+        return self.found.pack()
+
+    @functools.cached_property
+    def approximation(self) -> np.ndarray:
+        """What a decoder computes."""
+        return _field(self.found, self.periodic, self.dtype)
+
+
+def decode_transform(reader: ByteReader, header: Header) -> np.ndarray:
+    """Return the field that a payload stands for."""
+    return _field(QuantizedArray.read(reader, header.shape), header.periodic, header.work_dtype)
+
+
+def _field(found: QuantizedArray, periodic: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return inverse(found.values(dtype), range(found.q.ndim), periodic)

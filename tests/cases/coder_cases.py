@@ -1,0 +1,46 @@
+"""Seeded integers for the kernels of the range coder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import sci
+from sci.compression.coding.range_coder import decode_streams, encode_streams
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def _integers(rng: np.random.Generator, dtype: type) -> Iterator[tuple[np.ndarray, int]]:
+    """Zeros, few and many integers, large ones, single planes, rows and points; one stream and several."""
+    largest = 2**30 - 1 if dtype is np.int32 else 2**62 - 1
+    for shape, share in (((1, 1, 1), 1), ((3, 4, 5), 2), ((5, 1, 70), 5), ((1, 1, 40), 1), ((4, 6, 17), 1)):
+        for scale in (0.0, 0.1, 3.0, 1e6):
+            yield np.rint(rng.laplace(size=shape) * scale).astype(dtype), share
+        yield np.where(rng.random(shape) < 0.2, rng.choice([-largest, largest, 15, -14], shape), 0).astype(dtype), share
+
+
+def _encode_integers(rng: np.random.Generator, itemsize: int) -> Iterator[Pair]:
+    for q, share in _integers(rng, np.int32 if itemsize == 4 else np.int64):
+        found = []
+        for kernels in ("compiled", "reference"):
+            with sci.options(kernels=kernels):
+                streams = encode_streams(q, share)
+                lengths = np.array([len(s) for s in streams])
+                found.append(np.concatenate([lengths, *streams]).astype(float))
+        yield found[0], found[1]
+
+
+def _decode_integers(rng: np.random.Generator, itemsize: int) -> Iterator[Pair]:
+    for q, share in _integers(rng, np.int32 if itemsize == 4 else np.int64):
+        with sci.options(kernels="compiled"):
+            streams = encode_streams(q, share)
+        for kernels in ("compiled", "reference"):
+            found = np.full_like(q, 77)
+            with sci.options(kernels=kernels):
+                assert decode_streams(streams, found, share)
+            yield found.view(np.uint8).astype(float), q.view(np.uint8).astype(float)
+
+
+CASES = {"encode_integers": _encode_integers, "decode_integers": _decode_integers}
