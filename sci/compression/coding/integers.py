@@ -69,7 +69,7 @@ def unpack_integers(reader: ByteReader, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _box(q: np.ndarray) -> tuple[int, ...]:
-    """Return behind which index of each axis all integers are zero; nothing if all are."""
+    """Return the ends of the box, from 0, of all integers that are not zero; nothing without any."""
     if not q.any():
         return ()
     ends = []

@@ -56,5 +56,5 @@ class QuantizedArray:
         return cls(unpack_integers(reader, shape), step, (first, shift))
 
     def values(self, dtype: np.dtype) -> np.ndarray:
-        """Return what the integers stand for."""
+        """Return the values that the integers stand for."""
         return np.asarray(dequantize(self.q, self.step, self.centroids, dtype=dtype.name))
