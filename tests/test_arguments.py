@@ -16,6 +16,7 @@ from compression_calls import ROOMS as COMPRESSION
 from entry_calls import ROOMS as FOUR_ROOMS
 from entry_calls import Call
 from field_calls import ROOMS as FIELDS
+from generative_calls import ROOMS as GENERATIVE
 from graph_calls import ROOMS as GRAPHS
 from group_calls import ROOMS as GROUPS
 from linalg_calls import ROOMS as LINALG
@@ -31,7 +32,7 @@ from sci.potentials import Particles, RangeSeparatedPotential
 from sci.problems import darcy_flow
 from sci.sequence import lightning_attention
 
-ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS | ATOMS | COMPRESSION
+ROOMS = FOUR_ROOMS | TWO_ROOMS | LINALG | COMPLETION | FIELDS | GRAPHS | ATOMS | COMPRESSION | GENERATIVE
 CALLS = {
     f"{room}.{name}": call
     for rooms in (ROOMS, UNETS, GROUPS)

@@ -27,6 +27,7 @@ from sci.io.codecs import (
     variational,
 )
 from sci.io.codecs.analysis import completion, ensembles, predictions, scaling, spectrum
+from sci.io.codecs.generative import next_scale
 from sci.io.core.datasets import Group, member
 from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, open_file
@@ -43,7 +44,7 @@ __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
     *(completion, ensembles, homogenization, labels, models, periodic, poisson, potential),
-    *(predictions, samples, scaling, smoke, spectrum, tensors, trajectory, variational),
+    *(next_scale, predictions, samples, scaling, smoke, spectrum, tensors, trajectory, variational),
 )
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from next_scale_cases import conditional, conditions, plane_quantizer, plane_tokens, small_config
 
 from sci import (
     atomistic,
     completion,
     distributed,
     ensembles,
+    generative,
     graphs,
     io,
     linalg,
@@ -150,6 +152,22 @@ def _potential(channels: int) -> atomistic.AtomisticPotential:
 def _on_ranks(comm: Any, potential: Any = None, **options: Any) -> object:
     places = np.array([[float(comm.rank), 0.0, 0.0]])
     return atomistic.predict_on_ranks(potential or _potential(2), ("Na",), places, comm=comm, **options)
+
+
+def _next_scale(comm: Any, factor: float = 1.0, n: int = 2, draw: bool = False, **options: Any) -> object:
+    quantizer, model, tokens = conditional(n)
+    parameters = {name: p * factor for name, p in model.parameters.items()}
+    if not draw:
+        return model.loss(parameters, tokens, comm=comm, **options)
+    return model.with_parameters(parameters).sample(quantizer, comm=comm, **{"n": n, **conditions(n), **options})
+
+
+def _train_next_scale(comm: Any, n: int = 2, width: int = 8, **options: Any) -> object:
+    quantizer = plane_quantizer()
+    config = small_config(quantizer, width=width)
+    tokens = plane_tokens(config, quantizer, n)
+    model = generative.NextScaleModel.create(config, dtype=np.float64)
+    return generative.train_next_scale(model, tokens, **{"epochs": 1, "comm": comm, **options})
 
 
 def _train_potential(comm: Any, channels: int = 2, epochs: int = 1, atoms: Any = None, **options: Any) -> object:
@@ -545,6 +563,20 @@ DIFFER: dict[str, Body] = {
     "train_segmenter:parameters": lambda c, odd, _: _train_segmenter(c, nn.UNet(UNET.config, seed=int(odd))),
     "train_segmenter:epochs": lambda c, odd, _: _train_segmenter(c, epochs=1 + odd),
     "train_segmenter:data": lambda c, odd, _: _train_segmenter(c, x=FIELDS + odd),
+    "NextScaleModel.loss:codes": lambda c, odd, _: _next_scale(c, n=2 + odd),
+    "NextScaleModel.loss:keep": lambda c, odd, _: _next_scale(c, keep=np.full(2, float(odd))),
+    "NextScaleModel.loss:method": lambda c, odd, _: _next_scale(c, method=("ring", "rsa")[odd]),
+    "NextScaleModel.loss:layout": lambda c, odd, _: _next_scale(c, layout=("striped", "zigzag")[odd]),
+    "NextScaleModel.loss:the parameter": lambda c, odd, _: _next_scale(c, factor=1.0 + odd),
+    "NextScaleModel.sample:seed": lambda c, odd, _: _next_scale(c, draw=True, seed=int(odd)),
+    "NextScaleModel.sample:n": lambda c, odd, _: _next_scale(c, n=2 + odd, draw=True),
+    "NextScaleModel.sample:batch_size": lambda c, odd, _: _next_scale(c, draw=True, batch_size=1 + odd),
+    "NextScaleModel.sample:the parameter": lambda c, odd, _: _next_scale(c, 1.0 + odd, draw=True),
+    "NextScaleModel.sample:labels": lambda c, odd, _: _next_scale(c, draw=True, labels=np.full(2, int(odd))),
+    "train_next_scale:codes": lambda c, odd, _: _train_next_scale(c, n=2 + odd),
+    "train_next_scale:config": lambda c, odd, _: _train_next_scale(c, width=8 + 8 * odd),
+    "train_next_scale:drop": lambda c, odd, _: _train_next_scale(c, drop=0.1 + odd / 4),
+    "train_next_scale:epochs": lambda c, odd, _: _train_next_scale(c, epochs=1 + odd),
     "train_potential:potential": lambda c, odd, _: _train_potential(c, channels=2 + odd),
     "train_potential:config": lambda c, odd, _: _train_potential(c, epochs=1 + odd),
     "train_potential:configurations": lambda c, odd, _: _train_potential(c, atoms=[ATOMS] * (1 + odd)),

@@ -20,6 +20,7 @@ from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, Fun
 from sci.compression import MultiScaleVQ
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
+from sci.generative import NextScaleConfig, NextScaleModel
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
@@ -138,6 +139,8 @@ def make_models() -> dict[str, object]:
     segmenter = Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2), skip_scaling="learned")), standard).to_state()
     plain = AtomisticConfig(["Na", "Cl"], 4.0, channels=2, n_radial=2, hidden=2, charges={"Na": 1.0, "Cl": -1.0})
     atoms = AtomisticPotential(plain)
+    tokens = NextScaleConfig([(1, 1), (2, 2)], 3, 2, width=4, heads=2, layers=1, classes=2, codebook="0f" * 32)
+    next_scale = NextScaleModel.create(tokens)
     return {
         "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
         "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
@@ -150,6 +153,7 @@ def make_models() -> dict[str, object]:
         "complex_fno": FNO.of(special.config, _exact(special.parameters)),
         "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
         "transnormer": former.with_parameters(_exact(former.parameters)),
+        "next_scale_model": next_scale.with_parameters(_exact(next_scale.parameters)),
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
         "weight_deltas": make_deltas(),
@@ -293,6 +297,7 @@ _STATE = {
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
     PoissonOperator: ("mask", "neumann_body", "coefficient", "spacing", "boundary", "mean"),
     (FNO, UNO): ("config", "parameters"),
+    NextScaleModel: ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CycleModel: ("parameters",),
     SPDNet: ("options", "parameters", "statistics"),

@@ -1,0 +1,1 @@
+"""Codecs of generative models and of what they make."""

@@ -1,0 +1,15 @@
+"""A call of every public callable of `sci.generative`, whose arguments tests spoil one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from entry_calls import Call
+from next_scale_calls import next_scale_calls
+
+
+def _generative() -> dict[str, Call]:
+    return next_scale_calls()
+
+
+ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"generative": _generative}

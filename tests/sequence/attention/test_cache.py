@@ -1,0 +1,34 @@
+"""Attention block by block from kept keys and values: that of the whole sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from attention_oracle import attention_arrays, dense, seen_by
+
+import sci
+from sci.sequence.attention.cache import KeyValueCache
+
+
+@pytest.mark.parametrize("kernels", ["compiled", "reference"])
+@pytest.mark.parametrize("blocks", [(5,), (1, 4, 9), (1,) * 6, (130, 1, 200)])
+def test_blocks_see_what_was_kept(blocks: tuple[int, ...], kernels: str) -> None:
+    n, ends = sum(blocks), np.cumsum(blocks)
+    q, k, v = (a.reshape(2, 3, n, 5) for a in attention_arrays(n, heads=6, count=3))
+    out, _, _ = dense(q, k, v, 0.7, seen_by(n, False, None, blocks))
+    cache, found = KeyValueCache(), []
+    with sci.options(kernels=kernels):
+        for start, end in zip(ends - blocks, ends):
+            found.append(cache.attend(*(a[:, :, start:end] for a in (q, k, v)), scale=0.7))
+    np.testing.assert_allclose(np.concatenate(found, axis=2), out, rtol=0, atol=1e-13)
+    assert repr(cache) == f"KeyValueCache({len(blocks)} blocks, {n} tokens)"
+
+
+def test_nothing_is_changed_and_kept_arrays_are_the_callers_no_more() -> None:
+    q, k, v = attention_arrays(4, count=3)
+    before = [a.copy() for a in (q, k, v)]
+    cache = KeyValueCache()
+    first = cache.attend(q[:, :1], k[:, :1], v[:, :1], scale=1.0)
+    np.testing.assert_array_equal(first, v[:, :1])
+    for given, kept in zip((q, k, v), before):
+        np.testing.assert_array_equal(given, kept)
