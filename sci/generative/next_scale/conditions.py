@@ -36,7 +36,7 @@ class Condition:
         return f"Condition({', '.join(self.given()) or 'none'})"
 
     def given(self) -> dict[str, Array]:
-        """Return what is there, by name."""
+        """Return the conditions that are there, by name."""
         found = {"labels": self.labels, "features": self.features, "context": self.context}
         return {name: array for name, array in found.items() if array is not None}
 
@@ -75,7 +75,7 @@ class Condition:
         return cls(labels, features, context)
 
     def require_whole(self, config: NextScaleConfig, *, none: bool) -> bool:
-        """Return whether there is a condition; raise unless all of those that the model takes, or none, are there."""
+        """Require all conditions that the model takes, or none of them; True for all."""
         missing = [name for name in config.conditions if name not in self.given()]
         if missing and (self.given() or not none):
             taken = ", ".join(config.conditions)

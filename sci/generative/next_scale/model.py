@@ -63,7 +63,7 @@ class NextScaleModel:
     >>> quantizer = MultiScaleVQ(np.array([[0.0], [1.0], [-2.0]]), [(1,), (2,)])
     >>> model = NextScaleModel.create(NextScaleConfig.of(quantizer, width=8, heads=2, layers=1), seed=0)
     >>> model
-    NextScaleModel(scales 1, 2; 3 codes, width 8, 1 layers; 1,275 parameters)
+    NextScaleModel(scales 1, 2; 3 codes, width 8, 1 layers; 1,477 parameters)
     >>> codes = model.sample(quantizer, 4, seed=1)
     >>> [c.shape for c in codes]
     [(4, 1), (4, 2)]
