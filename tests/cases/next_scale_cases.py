@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sci.compression import MultiScaleVQ
 
+from sci.compression import MultiScaleVQ
 from sci.generative import NextScaleConfig, NextScaleModel, ScaleTokens
 
 SCALES = ((1, 1), (2, 2), (3, 3))

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 from next_scale_cases import SCALES, plane_quantizer, small_config
-from sci.compression import MultiScaleVQ
 
+from sci.compression import MultiScaleVQ
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative import NextScaleConfig
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 from next_scale_cases import conditional, conditions, line_quantizer, rough_model, small_config
-from sci.compression import MultiScaleVQ
 from scipy.stats import chi2
 from thread_ranks import ThreadComm, on_ranks
 
+from sci.compression import MultiScaleVQ
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative import NextScaleModel, Sampling, ScaleTokens
 from sci.generative.next_scale.filters import guided, probabilities

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from next_scale_cases import conditional, line_quantizer, small_config
-from sci.compression import MultiScaleVQ
 from thread_ranks import ThreadComm, on_ranks
 
+from sci.compression import MultiScaleVQ
 from sci.errors import InvalidValueError
 from sci.generative import NextScaleConfig, NextScaleModel, ScaleTokens, train_next_scale
 from sci.nn import AdamW, Checkpoint, constant
