@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/trajectory.py
 
 CPU seconds a frame of one thread, reading left out. `anew` is RangeSeparatedPotential (PeriodicPotential for cells)
-with its own choice of the split, then energy() and forces(); `plan` is what the trajectory does; `direct` is the sum
-over all pairs. Errors are those of energies, relative to |E| + sum |q| / 2, and of
+with its own choice of the split, then energy() and forces(); `plan` is what the trajectory does where it takes the
+mesh; `direct` is the sum over all pairs. Errors are those of energies, relative to |E| + sum |q| / 2, and of
 forces, relative L2, against direct sums (against a tighter tolerance for cells).
 """
 
@@ -46,7 +46,7 @@ def compare(n: int, periodic: bool) -> None:
     charges = rng.normal(size=n)
     frame = Particles(rng.random((n, 3)) * edge, charges - charges.mean(), cell=cell)
     plan = plan_frames(frame, TOL)
-    planned = plan if periodic else plan_frames(frame, TOL, method="format")
+    planned = plan if periodic else plan_frames(frame, TOL, method="mesh")
     fresh, _ = timed(lambda: anew(frame))
     kept, found = timed(lambda: energy_and_forces(frame, planned))
     if periodic:

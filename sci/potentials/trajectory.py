@@ -50,8 +50,8 @@ STEP, MARGIN = 4.0, 1.0
 """Boxes around the charges end on multiples of STEP angstrom, at least MARGIN away, so that many frames share one."""
 FRAME_PLACES = 256
 """Particles of a frame at which its errors are measured."""
-DIRECT_PAIR = 1.5e-9
-"""Seconds of a pair, with its force, in a direct sum."""
+DIRECT_PAIR, LEAST_SECONDS = 5e-10, 3e-3
+"""Seconds of a pair, with its force, in a direct sum, and of a mesh for few charges."""
 MESH_ROUNDS = 4
 """Meshes that are tried until the error that is measured on the first frame is below the tolerance."""
 
@@ -72,7 +72,7 @@ class FramePlan:
         Screening, 1/angstrom.
     alpha : float
         Where the ranges part, 1/angstrom; 0 for "direct". Of a mesh: of a `PeriodicPotential` for points between its
-        charges.
+        charges; 0 where they are isolated.
     n : int
         Particles of a frame.
     build_tol : float
@@ -107,6 +107,11 @@ class FramePlan:
     def radial(self) -> RadialKernel:
         """The radial kernel."""
         return Yukawa(self.kappa) if self.kernel == Yukawa.name else Coulomb()
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the frames have a cell."""
+        return self.method == "periodic" or (self.method == "mesh" and self.alpha > 0)
 
     @property
     def promises(self) -> tuple[str, ...]:
@@ -237,9 +242,10 @@ def plan_frames(
     kernel : Coulomb or Yukawa, optional
         1/r unless given.
     accuracy : "potential" or "forces"
-        What `tol` holds for in isolated frames; it is measured on the first one. In periodic frames it holds for both.
+        What `tol` holds for in the format of isolated frames; it is measured on the first one. On a mesh, and in
+        periodic frames, it holds for both.
     method : "auto", "direct", "format" or "mesh"
-        "auto" takes what the cost model finds faster for isolated frames, and the mesh for periodic ones, or the
+        "auto" takes what the cost model finds fastest for isolated frames, and the mesh for periodic ones, or the
         format, a `PeriodicPotential`, for a tolerance that no mesh reaches.
 
     Returns
@@ -259,16 +265,22 @@ def plan_frames(
         if method == "direct":
             raise InvalidValueError("the frames have a periodic cell; expected the method 'auto', 'format' or 'mesh'")
         return _plan_periodic(first, tol, kernel, method)
-    if method == "mesh":
-        raise InvalidValueError("the frames have no cell; expected the method 'auto', 'direct' or 'format'")
+    direct = DIRECT_PAIR * first.n**2
+    if method == "direct" or (method == "auto" and direct < LEAST_SECONDS):
+        return FramePlan("direct", tol, kernel.name, kernel.kappa, 0.0, first.n)
+    mesh = _mesh_seconds(first, tol, kernel, method)
     domain, eps = frame_domain(first.positions), CHEBYSHEV_SHARE * tol
     counts = np.diff(to_host(BoxGrid(domain, (16, 16, 16)).sort(first.positions)[1]))
     split = choose_split(kernel, tol, eps, domain, counts, first.n)
     volume = math.prod(b - a for a, b in domain)
     seconds = build_seconds(split, domain, eps, first.n)
     seconds += target_seconds(split, domain, first.n / volume, first.n, tol)
-    if method == "direct" or (method == "auto" and DIRECT_PAIR * first.n**2 < seconds):
+    if method == "auto" and direct < min(seconds, mesh):
         return FramePlan("direct", tol, kernel.name, kernel.kappa, 0.0, first.n)
+    if method == "mesh" or (method == "auto" and mesh < seconds):
+        error = _mesh_error(first, tol, method)
+        if error is not None:
+            return FramePlan("mesh", tol, kernel.name, 0.0, 0.0, first.n, force_error=error)
     phi = RangeSeparatedPotential(first, tol, kernel=kernel, accuracy=accuracy, expected_targets=first.n)
     alpha = 0.0 if phi.split.all_short else float(phi.split.alpha)
     return FramePlan(
@@ -284,16 +296,28 @@ def plan_frames(
     )
 
 
-def _plan_periodic(first: Particles, tol: float, kernel: RadialKernel, method: str) -> FramePlan:
-    """Plan a mesh whose error, measured on the first frame, is below the tolerance, or the format if there is none."""
-    if method == "mesh" and (tol < LEAST_TOL or kernel.kappa > 0):
+def _on_mesh(tol: float, kernel: RadialKernel, method: str) -> bool:
+    """Return True if a mesh takes tolerance and kernel; refuse them if one is asked for."""
+    found = method in ("auto", "mesh") and tol >= LEAST_TOL and kernel.kappa == 0
+    if method == "mesh" and not found:
         raise InvalidValueError(
             f"no mesh takes tol {tol:g} and kappa {kernel.kappa:g}; expected {LEAST_TOL:g} or more, and no screening, "
             "or the method 'auto'"
         )
-    error = None
-    if method != "format" and tol >= LEAST_TOL and kernel.kappa == 0:
-        error = _mesh_error(first, tol, method)
+    return found
+
+
+def _mesh_seconds(first: Particles, tol: float, kernel: RadialKernel, method: str) -> float:
+    """Return the model's time of isolated charges on a mesh; infinite if there is none."""
+    if _on_mesh(tol, kernel, method):
+        with suppress(NoMeshError):
+            return LEAST_SECONDS + ParticleMesh(first, tol).first_plan.seconds
+    return math.inf
+
+
+def _plan_periodic(first: Particles, tol: float, kernel: RadialKernel, method: str) -> FramePlan:
+    """Plan a mesh whose error, measured on the first frame, is below the tolerance, or the format if there is none."""
+    error = _mesh_error(first, tol, method) if _on_mesh(tol, kernel, method) else None
     if error is None:
         return FramePlan("periodic", tol, kernel.name, kernel.kappa, usual_alpha(first), first.n)
     return FramePlan("mesh", tol, kernel.name, 0.0, usual_alpha(first), first.n, force_error=error)
@@ -408,14 +432,17 @@ def _once(particles: Particles, tol: float) -> tuple[float, Array]:
     """Return energy and forces by the method that is fastest for one evaluation."""
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
-    if particles.cell is None:
-        plan = plan_frames(particles, tol, accuracy="forces")
-        phi = _potential(particles, plan)
-        return _direct(particles, plan) if phi is None else phi.energy_and_forces()
-    if tol >= LEAST_TOL:
+    direct = DIRECT_PAIR * particles.n**2 if particles.cell is None else math.inf
+    if tol >= LEAST_TOL and direct > LEAST_SECONDS:
         with suppress(NoMeshError):
-            return ParticleMesh(particles, tol).energy_and_forces()
-    return PeriodicPotential(particles, tol).energy_and_forces()
+            mesh = ParticleMesh(particles, tol)
+            if LEAST_SECONDS + mesh.first_plan.seconds < direct:
+                return mesh.energy_and_forces()
+    if particles.cell is not None:
+        return PeriodicPotential(particles, tol).energy_and_forces()
+    plan = plan_frames(particles, tol, accuracy="forces")
+    phi = _potential(particles, plan)
+    return _direct(particles, plan) if phi is None else phi.energy_and_forces()
 
 
 def _potential(
@@ -424,7 +451,7 @@ def _potential(
     """Return the potential of a frame; None where the plan sums all pairs."""
     if particles.n != plan.n:
         raise InvalidValueError(f"the frame has {particles.n} particles; expected {plan.n}, as in the first frame")
-    if (particles.cell is not None) != (plan.method in ("periodic", "mesh")):
+    if (particles.cell is not None) != plan.periodic:
         has = "a periodic cell" if particles.cell is not None else "no cell"
         raise InvalidValueError(f"the frame has {has}, unlike the first frame; expected a cell in all frames or none")
     if plan.method == "mesh":

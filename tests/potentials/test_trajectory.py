@@ -36,9 +36,11 @@ def test_what_does_not_fit_the_plan():
         plan_frames(first, method="fast")
 
 
-def test_the_format_is_planned_where_it_is_faster():
+def test_the_fastest_method_is_planned():
     rng = np.random.default_rng(0)
-    assert plan_frames(Particles(rng.random((40_000, 3)) * 80, rng.normal(size=40_000)), 1e-4).method == "format"
+    many = Particles(rng.random((40_000, 3)) * 80, rng.normal(size=40_000))
+    assert plan_frames(many, 1e-4).method == "mesh"
+    assert plan_frames(many, 1e-4, kernel=Yukawa(0.01)).method == "format"
     assert plan_frames(Particles(POSITIONS[0], CHARGES)).method == "direct"
 
 

@@ -93,7 +93,7 @@ def add_trajectory(parser: Any) -> None:
         "--method",
         choices=("auto", "direct", "format", "mesh"),
         default="auto",
-        help="method: direct for isolated frames alone, mesh for periodic ones (default: auto, the fastest)",
+        help="method: direct for isolated frames alone (default: auto, the fastest)",
     )
     parser.add_argument("--resume", action="store_true", help="continue with OUT.h5 if it exists")
     parser.add_argument(

@@ -42,6 +42,11 @@ class ChargeSizes(NamedTuple):
         strength = unit * (unit * float(squares.sum()) / math.sqrt(n * volume))
         return cls(n, strength, unit * (unit * math.sqrt(float(squares @ squares) / n)))
 
+    def rounded_up(self, step: float) -> ChargeSizes:
+        """Return the same with the next powers of exp(step): many frames then have one plan."""
+        sizes = (math.exp(math.ceil(math.log(x) / step) * step) if 1e-300 < x < 1e300 else x for x in self[1:])
+        return ChargeSizes(self.n, *sizes)
+
 
 def mesh_force_error(
     split: MeshSplit, cell: np.ndarray, grid: tuple[int, int, int], order: int, sizes: ChargeSizes
@@ -149,11 +154,13 @@ def aliasing(split: MeshSplit, order: int) -> np.ndarray:
     return found
 
 
+_gauss = functools.cache(np.polynomial.legendre.leggauss)
+
+
 @functools.lru_cache(maxsize=256)
 def _log_aliasing(prolate: bool, shape: int, order: int) -> np.ndarray:
     split: MeshSplit = (ProlateSplit if prolate else GaussianSplit).of_shape(shape)
-    x, wx = np.polynomial.legendre.leggauss(10)
-    y, wy = np.polynomial.legendre.leggauss(3)
+    (x, wx), (y, wy) = _gauss(10), _gauss(3)
     k, angle, height = np.meshgrid((x + 1) / 2, math.pi / 4 * (y + 1), (y + 1) / 2, indexing="ij")
     weight = np.einsum("i,j,k->ijk", wx / 2, wy * math.pi / 4, wy / 2) * 8 * k**2
     influence = (4 * math.pi * split.transform(k) / k**2) ** 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -23,26 +24,27 @@ ROUNDING_SHARE = 0.3
 class MeshSums(NamedTuple):
     """Potentials (n,) and forces (n, 3) at all charges, the virial of the pairs, and the modes of the spread charges.
 
-    The virial is None where the pairs were shared over ranks. The background is not among the potentials.
+    The virial is None where the pairs were shared over ranks, the modes for isolated charges. The background is not
+    among the potentials.
     """
 
     potentials: Array
     forces: Array
     near_virial: np.ndarray | None
-    modes: Array
+    modes: Array | None
 
 
 def mesh_sums(
-    positions: Array, charges: Array, cell: np.ndarray, plan: MeshPlan, strength: float, comm: Comm = None
+    positions: Array, charges: Array, cell: np.ndarray | None, plan: MeshPlan, strength: float, comm: Comm = None
 ) -> MeshSums:
     """Return the sums over all pairs within the cutoff and all modes.
 
     Parameters
     ----------
     positions, charges : (n, 3), (n,) float64
-        The same on all ranks.
-    cell : (3, 3) float64
-        On the host.
+        The same on all ranks; isolated charges lie in the box from the origin on that was planned for.
+    cell : (3, 3) float64 or None
+        On the host; None for isolated charges.
     plan : MeshPlan
     strength : float
         See `ChargeSizes`.
@@ -59,10 +61,16 @@ def mesh_sums(
     -----
     Collective.
     """
-    long_range = cell, plan.split, plan.grid, plan.order, plan.dtype
+    long_range = functools.partial(
+        mesh_long_range, split=plan.split, grid=plan.grid, order=plan.order, dtype=plan.dtype
+    )
+    if cell is None:
+        cell = np.diag(np.array(plan.edges))
+        positions = positions + to_device((plan.order - 1) * np.diag(cell) / plan.grid, namespace(positions))
+        long_range = functools.partial(long_range, isolated=True)
     if size(comm) == 1:
         near = near_sums(positions, charges, cell, plan, strength)
-        far = mesh_long_range(positions, charges, *long_range)
+        far = long_range(positions, charges, cell)
         potentials, forces = _added(near.potentials, near.forces, far.fields, charges, plan)
         return MeshSums(potentials, forces, near.virial, far.modes)
     xp = namespace(positions)
@@ -71,7 +79,7 @@ def mesh_sums(
         rows, around = (to_device(index, xp) for index in (own, np.concatenate([own, halo])))
         near = near_sums(positions[around], charges[around], cell, plan, strength)
         places, q = (xp.ascontiguousarray(a[rows]) for a in (positions, charges))
-    far = mesh_long_range(places, q, *long_range, comm=comm)
+    far = long_range(places, q, cell, comm=comm)
     assert near.forces is not None
     potentials, forces = _added(near.potentials[: len(own)], near.forces[: len(own)], far.fields, q, plan)
     found = allgather_rows(xp.concatenate([potentials[:, None], forces], axis=1), comm)
@@ -89,7 +97,8 @@ def near_sums(
     """
     kernel = pair_kernel(plan.split, plan.force_error, strength)
     rounding = ROUNDING_SHARE * plan.force_error if plan.dtype == "float32" else 0.0
-    return pair_sums(positions, charges, kernel, lattice=cell, rounding=rounding, apart=apart)
+    lattice = cell if plan.edges is None else None
+    return pair_sums(positions, charges, kernel, lattice=lattice, rounding=rounding, apart=apart)
 
 
 def _added(potentials: Array, forces: Array, fields: Array, charges: Array, plan: MeshPlan) -> tuple[Array, Array]:

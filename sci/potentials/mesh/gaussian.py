@@ -89,6 +89,11 @@ class GaussianSplit:
         return cls(alpha, LEAST_REACH / alpha, 1.0)
 
     @property
+    def far(self) -> float:
+        """Distance from which B is 1/r to rounding, angstrom."""
+        return MOST_REACH / self.alpha
+
+    @property
     def at_zero(self) -> float:
         """B(0), e/angstrom: what a charge would feel of itself."""
         return 2 * self.alpha / math.sqrt(math.pi)

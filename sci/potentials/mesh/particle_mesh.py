@@ -1,4 +1,4 @@
-"""Energy, forces and stress of a periodic cell in one evaluation: pairs within a cutoff, all the rest on a mesh."""
+"""Energy, forces and stress of charges in one evaluation: pairs within a cutoff, all the rest on a mesh."""
 
 from __future__ import annotations
 
@@ -9,32 +9,30 @@ from typing import NamedTuple
 import numpy as np
 
 from sci.arguments import collective_entry
-from sci.backend import Array, namespace, to_device, to_host
+from sci.backend import Array, namespace, to_host
 from sci.distributed import Comm, agreed, size
 from sci.errors import InvalidValueError
-from sci.potentials.ewald import ewald_values, usual_alpha
 from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.forcefield.virial import exclusion_strain
 from sci.potentials.measured.error import MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.measure import ENERGY_FACTOR, field_floor
-from sci.potentials.measured.places import particle_sample
 from sci.potentials.mesh.errors import ChargeSizes
 from sci.potentials.mesh.evaluate import ROUNDING_SHARE, mesh_sums, near_sums
 from sci.potentials.mesh.plan import MeshPlan, check_plan, plan_mesh
 from sci.potentials.mesh.reciprocal import mesh_virial
+from sci.potentials.mesh.surroundings import Alone, Cell, Sample, surroundings_of
 from sci.potentials.particles import Particles, without_overflow
-from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import COINCIDENT
 
 __all__ = ["LEAST_TOL", "NoMeshError", "ParticleMesh"]
 
-SINGLE = 1e-6
-"""Rounding of a force in float32 over the usual force, see `_usual_force`."""
+SINGLE, FAR_SINGLE = 1e-6, 2e-7
+"""Rounding of a force in float32 over the usual force, see `_usual_force`, and over that of the total charge."""
 CHECKED = 0.05
 """Error of the mesh that others are compared with, over theirs."""
-PLACES = 256
-"""Particles that are compared with Ewald's sum where no mesh is exact enough."""
+ROUNDED = 1e-3
+"""Errors that plans are made for differ by this times themselves at least, so that many frames have one plan."""
 ROUNDS, LEAST_TOL = 4, 1e-10
 
 
@@ -50,22 +48,22 @@ class _Found(NamedTuple):
     potentials: Array
     forces: Array
     near_virial: np.ndarray | None
-    modes: Array
+    modes: Array | None
 
 
 @collective_entry
 class ParticleMesh:
-    r"""Charges that repeat with a cell, evaluated once, at the charges themselves, on a particle mesh.
+    r"""Isolated charges, or charges that repeat with a cell, evaluated once, at the charges themselves, on a mesh.
 
-    The potential is that of `PeriodicPotential`: mean zero over the cell, a neutralizing background for a total charge,
-    no surface. 1/r is B + S with B of few modes, which are summed on a grid, and S zero beyond a cutoff, summed by
-    pairs.
+    The potential of a cell is that of `PeriodicPotential`: mean zero over the cell, a neutralizing background for a
+    total charge, no surface; that of isolated charges vanishes far away. 1/r is B + S with B of few modes, which are
+    summed on a grid, and S zero beyond a cutoff, summed by pairs.
 
     Parameters
     ----------
     particles : Particles
-        With a `cell`, whose rows may be any three periods. Particles outside of the cell are moved into it. Pairs of
-        their `exclusions` are left out or scaled.
+        The rows of their `cell`, if they have one, may be any three periods. Particles outside of the cell are moved
+        into it. Pairs of their `exclusions` are left out or scaled.
     tol : float
         Relative L2 error of the forces, 1e-10 to 0.1; that of the energy is below 10 times as much of sum |q phi|.
     force_error : float, optional
@@ -78,15 +76,19 @@ class ParticleMesh:
     Raises
     ------
     InvalidValueError
-        Without a cell, for a tolerance out of range, or one that no mesh reaches: `PeriodicPotential` then does.
+        For a tolerance out of range, or one that no mesh reaches: `PeriodicPotential` or `RangeSeparatedPotential` then
+        does.
 
     Notes
     -----
     Cutoff, bandwidth, grid and window are the fastest ones whose error formulas promise the tolerance; float32 serves
     where it is exact enough. The formulas hold for charges without correlation; neutral molecules lie 2 to 4 times
     below. `predicted_error` says what they promise, `measured_error` compares with another mesh, whose split is Ewald's
-    and whose error is 20 times smaller. The interpolant is differentiated, so that forces are the derivative of an
-    energy; they sum to about the error of one of them, not to zero. O(N log N).
+    and whose error is 20 times smaller, or with sums over all pairs where charges are isolated. The grid of these has
+    twice the points along each axis, and holds B at all distances in place of its modes.
+
+    The interpolant is differentiated, so that forces are the derivative of an energy; they sum to about the error of
+    one of them, not to zero. O(N log N).
 
     References
     ----------
@@ -110,16 +112,20 @@ class ParticleMesh:
             agreement.same(positions=particles.positions, charges=particles.charges, cell=particles.cell)
             agreement.same(tol=tol, force_error=force_error)
         self.particles, self.tol, self.comm = particles, tol, comm
-        self._cell = to_host(particles.cell)
-        self.volume = abs(float(np.linalg.det(self._cell)))
+        self._around: Cell | Alone = surroundings_of(particles)
+        self.volume, self._given = self._around.volume, force_error
         self._sizes = ChargeSizes.of(to_host(particles.charges), self.volume)
-        self._total, self._given = float(particles.charges.sum()), force_error
         self._first = self._planned(tol * self._usual_force if force_error is None else force_error)
         self._kept = self._converged() if size(comm) > 1 else None  # now, while all ranks take part
 
     def __repr__(self) -> str:
         plan = self._first if self._kept is None else self._kept.plan
         return f"ParticleMesh({self.particles.n} charges, tol={self.tol:g}, {plan!r})"
+
+    @property
+    def first_plan(self) -> MeshPlan:
+        """The plan before the forces are known."""
+        return self._first
 
     @property
     def plan(self) -> MeshPlan:
@@ -133,17 +139,19 @@ class ParticleMesh:
         return float((mean or 1.0) * (self.particles.n / self.volume) ** (2 / 3))
 
     def _planned(self, error: float) -> MeshPlan:
-        single = SINGLE * self._usual_force <= ROUNDING_SHARE * error
-        plan = plan_mesh(tuple(self._cell.ravel().tolist()), self._sizes, error, single)
+        rounding = SINGLE * self._usual_force + FAR_SINGLE * self._around.far_force()
+        single, key, filled = rounding <= ROUNDING_SHARE * error, self._around.key, self._around.filled
+        plan = plan_mesh(key, self._sizes.rounded_up(ROUNDED), _rounded_down(error), single, filled)
         if plan is None:
+            other = "PeriodicPotential" if filled is None else "RangeSeparatedPotential, or direct_sum"
             raise NoMeshError(
                 f"no mesh reaches an error of {error:.2g} e^2/angstrom^2 in the forces; expected a larger tol, or use "
-                "PeriodicPotential"
+                f"{other}"
             )
         return plan
 
     def energy(self) -> float:
-        """Return the energy of one cell, 1/2 sum_i q_i phi(y_i), in e^2/angstrom."""
+        """Return the energy, of one cell if there is one, 1/2 sum_i q_i phi(y_i), in e^2/angstrom."""
         return self._found.energy
 
     def forces(self) -> Array:
@@ -168,15 +176,35 @@ class ParticleMesh:
         -------
         (3, 3) float64, e^2/angstrom^4
             On the host. Its trace is minus the energy over the volume.
+
+        Raises
+        ------
+        InvalidValueError
+            For isolated charges, which have no volume: their `virial` is minus the derivative by strain.
         """
         p, (plan, _, _, _, near, modes) = self.particles, self._found
+        cell = self._around.cell
+        if cell is None:
+            raise InvalidValueError("the particles have no cell, and so no stress; expected a cell, or use virial()")
         left_out, apart = exclusion_strain(p, Coulomb())
         if near is None or apart > COINCIDENT:  # what close pairs that do not count would add cancels all digits
-            near = near_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, apart).virial
-        far = mesh_virial(modes, self._cell, plan.split, plan.grid, plan.order)
-        background = 0.5 * self._total**2 * plan.split.background / self.volume
+            near = near_sums(p.positions, p.charges, cell, plan, self._sizes.strength, apart).virial
+        far = mesh_virial(modes, cell, plan.split, plan.grid, plan.order)
+        background = 0.5 * float(p.charges.sum()) * self._around.background(plan.split.background)
         stress: np.ndarray = (left_out - near - far - background * np.eye(3)) / self.volume
         return stress
+
+    @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
+    def virial(self) -> np.ndarray:
+        r"""Return the virial W_ab = -dE / d strain_ab = \sum r_a f_b over pairs, (3, 3) in e^2/angstrom, on the host.
+
+        Of a cell, minus the stress times the volume; of isolated charges \sum_i x_i f_i about the middle, symmetric.
+        """
+        if self._around.cell is not None:
+            return -self.stress() * self.volume
+        places = self.particles.positions
+        found = to_host((places - places.mean(axis=0)).T @ self._found.forces)
+        return np.asarray(without_overflow(0.5 * (found + found.T), "the virial"))
 
     def common_force(self) -> float:
         """Return the root mean square force, e^2/angstrom^2, where those above three times the median count as that."""
@@ -217,8 +245,8 @@ class ParticleMesh:
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def _evaluate(self, plan: MeshPlan, comm: Comm = None, *, checks: bool = False) -> _Found:
         p = self.particles
-        sums = mesh_sums(p.positions, p.charges, self._cell, plan, self._sizes.strength, comm)
-        potentials = sums.potentials + self._total * plan.split.background / self.volume
+        sums = mesh_sums(self._around.places(), p.charges, self._around.cell, plan, self._sizes.strength, comm)
+        potentials = sums.potentials + self._around.background(plan.split.background)
         forces = sums.forces
         if p.exclusions is not None:
             potentials, forces = self._excluded(potentials, forces, checks)
@@ -231,19 +259,14 @@ class ParticleMesh:
         fields = xp.concatenate([potentials[:, None], xp.zeros((p.n, 3))], axis=1)
         # Of a charge of zero the gradient is not known, and not wanted.
         fields[:, 1:] = -forces / xp.where(p.charges == 0, 1.0, p.charges)[:, None]
-        fields = apply_exclusions(fields, p, Coulomb(), functools.partial(self._apart, checks))
+        fields = apply_exclusions(fields, p, Coulomb(), functools.partial(self._around.apart, self.tol, checks))
         return fields[:, 0], -p.charges[:, None] * fields[:, 1:]
-
-    def _apart(self, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
-        """Return values at points without the charges within a distance: for the few pairs that lie on each other."""
-        tol, alpha = max((0.01 if checks else 0.1) * self.tol, 1e-12), usual_alpha(self.particles)
-        alpha *= 1.2 if checks else 1.0
-        return PeriodicPotential(self.particles, tol, alpha=alpha).evaluate(points, gradient, distance)
 
     def measured_error(self, quantity: str = "forces") -> MeasuredError:
         """Return the error of energy or forces, measured against a mesh with another split and a 20th of the error.
 
-        Where no mesh is so exact, 256 particles are compared with `ewald_sum`.
+        Where no mesh is so exact, 256 particles are compared with `ewald_sum`; isolated charges, 256 of them or more,
+        with sums over all pairs.
 
         Parameters
         ----------
@@ -275,49 +298,37 @@ class ParticleMesh:
     @functools.cached_property
     def _errors(self) -> dict[str, MeasuredError]:
         p, xp = self.particles, namespace(self.particles.positions)
-        here = self._found
-        plan = check_plan(tuple(self._cell.ravel().tolist()), self._sizes, CHECKED * self.plan.force_error)
-        if plan is not None:
-            exact = self._evaluate(plan, checks=True)
-            chosen, weights, clusters = np.arange(p.n), np.ones(p.n), np.zeros(p.n, dtype=np.int64)
-            true, forces = exact.potentials, exact.forces
-        else:
-            chosen, weights, clusters = particle_sample(p.positions, p.charges, PLACES)
-            rows = to_device(chosen, xp)
-            values = ewald_values(p, xp.ascontiguousarray(p.positions[rows]), 1e-13, True)
-            values = apply_exclusions(values, p, Coulomb(), functools.partial(_ewald_apart, p), rows)
-            true, forces = values[:, 0], -p.charges[rows, None] * values[:, 1:]
-        rows = to_device(chosen, xp)
-        return self._compared(rows, (here.potentials[rows], here.forces[rows]), (true, forces), weights, clusters)
+        plan = None
+        if self._around.filled is None:
+            sizes = self._sizes.rounded_up(ROUNDED)
+            plan = check_plan(self._around.key, sizes, _rounded_down(CHECKED * self.plan.force_error))
+        if plan is None:
+            return self._compared(self._around.sample())
+        exact = self._evaluate(plan, checks=True)
+        sizes = np.abs(to_host(p.charges * exact.potentials))
+        ones, together = np.ones(p.n), np.zeros(p.n, dtype=np.int64)
+        return self._compared(Sample(xp.arange(p.n), exact.potentials, exact.forces, sizes, ones, together))
 
-    def _compared(
-        self,
-        rows: Array,
-        found: tuple[Array, Array],
-        exact: tuple[Array, Array],
-        weights: np.ndarray,
-        clusters: np.ndarray,
-    ) -> dict[str, MeasuredError]:
+    def _compared(self, exact: Sample) -> dict[str, MeasuredError]:
         """Return the errors at chosen particles, of potentials and forces."""
-        q = self.particles.charges[rows]
+        q, here = self.particles.charges[exact.rows], self._found
         unit = float(namespace(q).abs(self.particles.charges).max()) or 1.0
         floor = field_floor(self.particles.charges, (self.volume / self.particles.n) ** (1 / 3), True)
-        missed = to_host((q / unit) * (found[0] - exact[0]))
-        sizes = np.abs(to_host((q / unit) * exact[0]))
-        energy = energy_error(missed, sizes, weights, clusters)
-        force = compare((found[1] - exact[1]) / unit, exact[1] / unit, weights, floor)
+        missed = to_host((q / unit) * (here.potentials[exact.rows] - exact.potentials))
+        energy = energy_error(missed, exact.sizes / unit, exact.weights, exact.clusters)
+        error = here.forces[exact.rows] - exact.forces
+        force = compare(error / unit, exact.forces / unit, exact.weights, floor)
         pairs = {"energy": energy, "forces": force}
-        return {name: MeasuredError(name, *pair, {"particles": pair}, len(rows)) for name, pair in pairs.items()}
+        return {name: MeasuredError(name, *pair, {"particles": pair}, len(q)) for name, pair in pairs.items()}
+
+
+def _rounded_down(error: float) -> float:
+    """Return one of few numbers just below."""
+    return math.exp(math.floor(math.log(error) / ROUNDED) * ROUNDED) if 1e-300 < error < 1e300 else error
 
 
 def _check(particles: Particles, tol: float, force_error: float | None) -> None:
-    if particles.cell is None:
-        raise InvalidValueError("the particles have no cell; pass Particles(..., cell=...) with the periods as rows")
     if not LEAST_TOL <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from {LEAST_TOL:g} to 0.1")
     if force_error is not None and not 0 < force_error < math.inf:
         raise InvalidValueError(f"force_error is {force_error}; expected a positive number (e^2/angstrom^2)")
-
-
-def _ewald_apart(particles: Particles, points: Array, gradient: bool, distance: float) -> Array:
-    return ewald_values(particles, points, 1e-13, gradient, distance)

@@ -6,13 +6,14 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 
-from sci.backend import ArrayLike
 from sci.potentials.mesh.errors import SHARES, ChargeSizes, MeshSplit, aliasing, mesh_force_error
 from sci.potentials.mesh.gaussian import GaussianSplit
+from sci.potentials.mesh.isolated import isolated_grid
 from sci.potentials.mesh.prolate import LEAST_C, ProlateSplit
 from sci.potentials.mesh.window import LANES, ORDERS
 
@@ -31,17 +32,19 @@ TOUCHED = {"float32": 2.4e-9, "float64": 3.4e-9}
 POINT = {"float32": 7e-9, "float64": 1.1e-8}
 """Seconds of a pair, of a charge in the list of pairs, of a row that a charge touches, and of a point of the grid, on
 one core; only their ratios matter for the choice."""
+DOUBLED = 8 * 7 / 12
+"""Points of the grid of isolated charges that are transformed, over those of the grid with the charges."""
 
 
 @dataclass(frozen=True)
 class MeshPlan:
-    """How a cell is evaluated on a mesh.
+    """How a cell, or isolated charges, are evaluated on a mesh.
 
     Parameters
     ----------
     split : ProlateSplit or GaussianSplit
     grid : (int, int, int)
-        Points along each period.
+        Points along each period, or along each edge of the box with isolated charges.
     order : int
         Points along an axis that a charge touches.
     dtype : "float32" or "float64"
@@ -50,6 +53,8 @@ class MeshPlan:
         Predicted root mean square error of a force: of the split and of the mesh, for charges without correlation.
     seconds : float
         The model's time of an evaluation on one core.
+    edges : (float, float, float), optional
+        Of the grid around isolated charges, angstrom; None for a cell.
     """
 
     split: MeshSplit
@@ -58,6 +63,7 @@ class MeshPlan:
     dtype: str
     force_error: float
     seconds: float
+    edges: tuple[float, float, float] | None = None
 
     def __repr__(self) -> str:
         grid = " x ".join(map(str, self.grid))
@@ -67,19 +73,45 @@ class MeshPlan:
         )
 
 
+_Grid = tuple[tuple[int, int, int], tuple[float, float, float] | None]
+
+
+class _Room(NamedTuple):
+    """A cell, or the box of isolated charges and the volume that they fill."""
+
+    cell: np.ndarray
+    filled: float | None
+
+    @property
+    def isolated(self) -> bool:
+        return self.filled is not None
+
+    @property
+    def volume(self) -> float:
+        return abs(float(np.linalg.det(self.cell))) if self.filled is None else self.filled
+
+    @property
+    def most_points(self) -> int:
+        return MOST_POINTS // 8 if self.isolated else MOST_POINTS
+
+
 @functools.lru_cache(maxsize=64)
-def plan_mesh(cell: tuple[float, ...], sizes: ChargeSizes, error: float, single: bool) -> MeshPlan | None:
+def plan_mesh(
+    cell: tuple[float, ...], sizes: ChargeSizes, error: float, single: bool, filled: float | None = None
+) -> MeshPlan | None:
     """Return the fastest mesh whose predicted error is at most `error`; None if there is none.
 
     Parameters
     ----------
     cell : 9 floats
-        The periods, angstrom.
+        The periods, angstrom, or the edges of the box of isolated charges along x, y and z.
     sizes : ChargeSizes
     error : float
         Root mean square error of a force, e^2/angstrom^2; positive.
     single : bool
         Whether float32 is exact enough.
+    filled : float, optional
+        Volume that isolated charges fill, angstrom^3, as they see it; None for a cell.
 
     Returns
     -------
@@ -91,8 +123,12 @@ def plan_mesh(cell: tuple[float, ...], sizes: ChargeSizes, error: float, single:
     is a tenth finer costs.
     """
     if sizes.strength == 0:  # nothing to be wrong about
-        return MeshPlan(ProlateSplit(LEAST_C, 0.3 * _edge(cell)), (LANES,) * 3, ORDERS[0], "float64", 0.0, 0.0)
-    return _reached(ProlateSplit, np.reshape(cell, (3, 3)), sizes, error, ORDERS, "float32" if single else "float64")
+        room = _Room(np.reshape(cell, (3, 3)), filled)
+        split = ProlateSplit(LEAST_C, 0.3 * room.volume ** (1 / 3))
+        grid, edges = _laid_out(split, math.inf, ORDERS[0], room)
+        return MeshPlan(split, grid, ORDERS[0], "float64", 0.0, 0.0, edges)
+    room = _Room(np.reshape(cell, (3, 3)), filled)
+    return _reached(ProlateSplit, room, sizes, error, ORDERS, "float32" if single else "float64")
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,17 +146,17 @@ def check_plan(cell: tuple[float, ...], sizes: ChargeSizes, error: float) -> Mes
     """
     if sizes.strength == 0:
         return None
-    return _reached(GaussianSplit, np.reshape(cell, (3, 3)), sizes, error, ORDERS[-1:], "float64")
+    return _reached(GaussianSplit, _Room(np.reshape(cell, (3, 3)), None), sizes, error, ORDERS[-1:], "float64")
 
 
 def _reached(
-    kind: type[MeshSplit], cell: np.ndarray, sizes: ChargeSizes, error: float, orders: tuple[int, ...], dtype: str
+    kind: type[MeshSplit], room: _Room, sizes: ChargeSizes, error: float, orders: tuple[int, ...], dtype: str
 ) -> MeshPlan | None:
     """Return the fastest mesh whose whole error is at most `error`."""
     part = error / math.sqrt(2)
-    splits = [kind.of_error(cutoff, sizes.strength, part) for cutoff in _cutoffs(cell, sizes.n)]
+    splits = [kind.of_error(cutoff, sizes.strength, part) for cutoff in _cutoffs(room, sizes.n)]
     for _ in range(ROUNDS):
-        best = _fastest([s for s in splits if s is not None], cell, sizes, part, orders, dtype)
+        best = _fastest([s for s in splits if s is not None], room, sizes, part, orders, dtype)
         if best is None or best.force_error <= error:
             return best
         part *= 0.8 * error / best.force_error  # the force of charges on themselves is not in `aliasing`
@@ -129,7 +165,7 @@ def _reached(
 
 def _fastest(
     splits: Sequence[MeshSplit],
-    cell: np.ndarray,
+    room: _Room,
     sizes: ChargeSizes,
     error: float,
     orders: tuple[int, ...],
@@ -139,45 +175,47 @@ def _fastest(
     best: MeshPlan | None = None
     for split in splits:
         for order in orders:
-            grid = _grid(split, cell, order, sizes.strength, error)
-            if grid is not None:
-                seconds = _seconds(split, grid, order, sizes.n, cell, dtype)
+            laid_out = _grid(split, room, order, sizes.strength, error)
+            if laid_out is not None:
+                grid, edges = laid_out
+                seconds = _seconds(split, grid, order, sizes.n, room, dtype)
                 if best is None or seconds < best.seconds:
-                    best = MeshPlan(split, grid, order, dtype, 0.0, seconds)
-    return None if best is None else replace(best, force_error=_error(best.split, cell, best.grid, best.order, sizes))
+                    best = MeshPlan(split, grid, order, dtype, 0.0, seconds, edges)
+    return None if best is None else replace(best, force_error=_error(best, room, sizes))
 
 
-def _error(split: MeshSplit, cell: np.ndarray, grid: tuple[int, int, int], order: int, sizes: ChargeSizes) -> float:
-    return math.hypot(split.force_error(sizes.strength), mesh_force_error(split, cell, grid, order, sizes))
+def _error(plan: MeshPlan, room: _Room, sizes: ChargeSizes) -> float:
+    cell = room.cell if plan.edges is None else np.diag(plan.edges)
+    mesh = mesh_force_error(plan.split, cell, plan.grid, plan.order, sizes)
+    return math.hypot(plan.split.force_error(sizes.strength), mesh)
 
 
-def _cutoffs(cell: np.ndarray, n: int) -> list[float]:
-    edge = _edge(cell)
+def _cutoffs(room: _Room, n: int) -> list[float]:
+    edge = room.volume ** (1 / 3)
     if n < NEIGHBORS[0]:  # few charges: cutoffs by the cell, whose images are the neighbors
         return [share * edge for share in FEW]
     return [edge * (3 * neighbors / (4 * math.pi * n)) ** (1 / 3) for neighbors in NEIGHBORS]
 
 
-def _edge(cell: ArrayLike) -> float:
-    """Return the edge of the cube of the same volume."""
-    return float(abs(np.linalg.det(np.reshape(cell, (3, 3)))) ** (1 / 3))
-
-
-def _grid(split: MeshSplit, cell: np.ndarray, order: int, strength: float, error: float) -> tuple[int, int, int] | None:
+def _grid(split: MeshSplit, room: _Room, order: int, strength: float, error: float) -> _Grid | None:
     """Return the coarsest grid whose error is at most `error`; None if none of `SHARES` reaches it."""
     errors = aliasing(split, order) * strength
     reached = np.flatnonzero(errors <= error)
     if not len(reached):
         return None
-    grid = _points(split.k_max, float(SHARES[reached[-1]]), cell)
-    return grid if math.prod(grid) <= MOST_POINTS else None
+    grid, edges = _laid_out(split, float(SHARES[reached[-1]]), order, room)
+    return (grid, edges) if math.prod(grid) <= room.most_points else None
 
 
-def _points(k_max: float, share: float, cell: np.ndarray) -> tuple[int, int, int]:
-    """Return the points along each period where `k_max` is at most a share of pi over the spacing."""
-    counts = np.ceil(k_max * np.linalg.norm(cell, axis=1) / (math.pi * share)).astype(int)
-    n1, n2, n3 = (_fast_length(max(int(count), LANES)) for count in counts)
-    return n1, n2, n3
+def _laid_out(split: MeshSplit, share: float, order: int, room: _Room) -> _Grid:
+    """Return the points along each axis where `k_max` is at most a share of pi over the spacing, and edges of a box."""
+    spacing = math.pi * share / split.k_max
+    lengths = np.linalg.norm(room.cell, axis=1)
+    if room.isolated:
+        grid, edges = isolated_grid(split, lengths, spacing, order)
+        return (grid[0], grid[1], grid[2]), (float(edges[0]), float(edges[1]), float(edges[2]))
+    n1, n2, n3 = (_fast_length(max(int(count), LANES)) for count in np.ceil(lengths / spacing))
+    return (n1, n2, n3), None
 
 
 def _fast_length(n: int) -> int:
@@ -187,8 +225,7 @@ def _fast_length(n: int) -> int:
     return n
 
 
-def _seconds(split: MeshSplit, grid: tuple[int, int, int], order: int, n: int, cell: np.ndarray, dtype: str) -> float:
-    density = n / abs(float(np.linalg.det(cell)))
-    pairs = n * 2 / 3 * math.pi * split.cutoff**3 * density
-    touched = n * order**2
-    return PAIR[dtype] * pairs + LISTED[dtype] * n + TOUCHED[dtype] * touched + POINT[dtype] * math.prod(grid)
+def _seconds(split: MeshSplit, grid: tuple[int, int, int], order: int, n: int, room: _Room, dtype: str) -> float:
+    pairs = n * 2 / 3 * math.pi * split.cutoff**3 * n / room.volume
+    points = math.prod(grid) * (DOUBLED if room.isolated else 1)
+    return PAIR[dtype] * pairs + LISTED[dtype] * n + TOUCHED[dtype] * n * order**2 + POINT[dtype] * points

@@ -95,6 +95,11 @@ class ProlateSplit:
         return self.c / self.cutoff
 
     @property
+    def far(self) -> float:
+        """Distance from which B is 1/r, angstrom."""
+        return self.cutoff
+
+    @property
     def at_zero(self) -> float:
         """B(0), e/angstrom: what a charge would feel of itself."""
         wave = _wave(self.c)

@@ -13,6 +13,7 @@ from sci.backend import Array, ArrayLike, namespace, to_device, to_host
 from sci.distributed import Comm, allreduce_sum
 from sci.kernels import host_threads
 from sci.potentials.mesh.errors import MeshSplit
+from sci.potentials.mesh.isolated import isolated_influence, isolated_values
 from sci.potentials.mesh.spread import gather_fields, spread_charges
 from sci.potentials.mesh.window import spline_transform
 
@@ -20,10 +21,10 @@ __all__ = ["Reciprocal", "mesh_influence", "mesh_long_range", "mesh_virial"]
 
 
 class Reciprocal(NamedTuple):
-    """What a mesh finds: potential and gradient (n, 4) at the charges, and the modes of the spread charges."""
+    """What a mesh finds: potential and gradient (n, 4) at the charges, and the modes of the charges of a cell."""
 
     fields: Array
-    modes: Array
+    modes: Array | None
 
 
 def mesh_long_range(
@@ -35,6 +36,7 @@ def mesh_long_range(
     order: int,
     dtype: Any,
     *,
+    isolated: bool = False,
     comm: Comm = None,
 ) -> Reciprocal:
     r"""Return the long range of all charges at these: their own potential is among it, a background is not.
@@ -52,6 +54,8 @@ def mesh_long_range(
         Points along an axis that a charge touches.
     dtype : float32 or float64
         Of the grid.
+    isolated : bool
+        Whether the cell is the box of a grid that charges are alone in, see `isolated_grid`.
     comm : mpi4py communicator, optional
         Every rank holds charges of its own: their grids are summed, and each rank transforms the sum.
 
@@ -67,8 +71,13 @@ def mesh_long_range(
     spread = spread_charges(positions, charges, inverse, grid, order, dtype)
     if comm is not None:
         spread = to_device(allreduce_sum(np.ascontiguousarray(to_host(spread)), comm), xp)
+    name = np.dtype(dtype).name
+    if isolated:
+        edges = _key(np.diag(cell))
+        values = isolated_values(spread, isolated_influence(split, edges, grid, order, name))
+        return Reciprocal(gather_fields(positions, inverse, values, order), None)
     modes = _forward(spread)
-    influence = mesh_influence(split, _key(cell), grid, order, np.dtype(dtype).name)
+    influence = mesh_influence(split, _key(cell), grid, order, name)
     values = _backward(modes * to_device(influence, xp), grid)
     fields = gather_fields(positions, inverse, values, order)
     return Reciprocal(fields, modes)

@@ -49,18 +49,40 @@ def spline_transform(orders: np.ndarray, n: int, order: int) -> np.ndarray:
 
 
 def alias_sums(orders: np.ndarray, n: int, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sums of W^2, m W^2 and m^2 W^2 over W_0^2 at the aliases m + n a, a not 0, of modes m along an axis."""
-    m = np.asarray(orders, dtype=float)[:, None] + n * np.array([a for a in range(-ALIASES, ALIASES + 1) if a])
-    squares = (spline_transform(m, n, order) / spline_transform(orders, n, order)[:, None]) ** 2
-    return squares.sum(axis=1), (m * squares).sum(axis=1), (m * m * squares).sum(axis=1)
+    """Return sums of W^2, m W^2 and m^2 W^2 over W_0^2 at the aliases m + n a, a not 0, of modes m along an axis.
+
+    All aliases of a mode have one sine, but for the sign: W_a / W_0 is (m / (m + n a))^P.
+    """
+    m = np.asarray(orders, dtype=float)
+    sums = np.zeros((3, len(m)))
+    for a in range(1, ALIASES + 1):
+        for alias in (m - n * a, m + n * a):
+            square = _power((m / alias) ** 2, order)
+            for total, term in zip(sums, (square, alias * square, alias * alias * square)):
+                total += term
+    return sums[0], sums[1], sums[2]
 
 
 def neighbor_sums(orders: np.ndarray, n: int, order: int) -> np.ndarray:
     """Return the even part in m of sum_a m_a W_a W_(a - 1) / W_0^2 over the aliases m_a = m + n a of modes m."""
-    m = np.asarray(orders, dtype=float)[:, None] + n * np.arange(-ALIASES, ALIASES + 1)
-    w = spline_transform(m, n, order)
-    middle = spline_transform(orders, n, order) ** 2
-    upper = (m[:, 1:] * w[:, 1:] * w[:, :-1]).sum(axis=1)
-    lower = (m[:, :-1] * w[:, :-1] * w[:, 1:]).sum(axis=1)
-    found: np.ndarray = 0.5 * (upper - lower) / middle
+    m, sign = np.asarray(orders, dtype=float), (-1.0) ** order
+    safe = np.where(m == 0, 1.0, m)
+    upper, lower = np.zeros(len(m)), np.zeros(len(m))
+    for a in range(-ALIASES, ALIASES):
+        below, above = safe + n * a, safe + n * (a + 1)
+        both = sign * _power(safe * safe / (below * above), order)
+        upper += above * both
+        lower += below * both
+    found: np.ndarray = np.where(m == 0, 0.0, 0.5 * (upper - lower))
+    return found
+
+
+def _power(values: np.ndarray, exponent: int) -> np.ndarray:
+    """Return values^exponent for an exponent of at least 1, by products."""
+    found = values if exponent & 1 else None
+    while exponent := exponent >> 1:
+        values = values * values
+        if exponent & 1:
+            found = values if found is None else found * values
+    assert found is not None
     return found

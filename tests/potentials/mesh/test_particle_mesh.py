@@ -202,8 +202,6 @@ def test_a_missed_tolerance_warns(monkeypatch):
 
 def test_refusals():
     particles = ionic(20, CUBE)
-    with pytest.raises(InvalidValueError, match="no cell"):
-        ParticleMesh(Particles(np.eye(3), np.ones(3)))
     with pytest.raises(InvalidValueError, match="tol is 1"):
         ParticleMesh(particles, 1.0)
     with pytest.raises(InvalidValueError, match="force_error is 0"):

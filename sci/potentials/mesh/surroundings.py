@@ -1,0 +1,208 @@
+"""What lies around the charges of a mesh: a cell that repeats, or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sci.backend import Array, namespace, to_device, to_host
+from sci.potentials.direct import direct_sum_packed, pack
+from sci.potentials.ewald import ewald_values, usual_alpha
+from sci.potentials.forcefield.corrections import apply_exclusions
+from sci.potentials.measured.places import particle_sample
+from sci.potentials.pairs.cell import bounds
+from sci.potentials.particles import Particles
+from sci.potentials.periodic import PeriodicPotential
+from sci.potentials.radial.kernels import Coulomb
+from sci.potentials.radial.split import COINCIDENT
+
+__all__ = ["Alone", "Cell", "Sample", "filled_volume", "surroundings_of"]
+
+PLACES, PAIRS = 256, 1 << 21
+"""Particles at least, and pairs at most beyond them, that exact sums are taken of."""
+STEPS = 128
+"""Lengths that plans are made for, in an octave."""
+SIDE = 2.0
+"""Edge of the cells that neighbors are counted in, over the distance of charges that fill their box evenly."""
+
+
+class Sample(NamedTuple):
+    """Exact potentials (s,) and forces (s, 3) at some particles, what errors of q phi are relative to, and weights."""
+
+    rows: Array
+    potentials: Array
+    forces: Array
+    sizes: np.ndarray
+    weights: np.ndarray
+    clusters: np.ndarray
+
+
+class Cell:
+    """Charges that repeat with a cell, before a neutralizing background."""
+
+    filled = None
+
+    def __init__(self, particles: Particles) -> None:
+        self.particles, self.cell = particles, to_host(particles.cell)
+        self.volume = abs(float(np.linalg.det(self.cell)))
+        self.key = _rounded_cell(self.cell)
+
+    def __repr__(self) -> str:
+        return f"Cell({self.particles!r})"
+
+    def places(self) -> Array:
+        """Return the positions (n, 3) as the mesh takes them."""
+        return self.particles.positions
+
+    def background(self, constant: float) -> float:
+        """Return what the background adds to each potential, e/angstrom."""
+        return float(self.particles.charges.sum()) * constant / self.volume
+
+    def far_force(self) -> float:
+        """Return the force of the total charge, e^2/angstrom^2, whose rounding adds to that of neighbors."""
+        return 0.0
+
+    def apart(self, tol: float, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
+        """Return values at points without the charges within a distance: for the few pairs that lie on each other."""
+        alpha = usual_alpha(self.particles) * (1.2 if checks else 1.0)
+        tol = max((0.01 if checks else 0.1) * tol, 1e-12)
+        return PeriodicPotential(self.particles, tol, alpha=alpha).evaluate(points, gradient, distance)
+
+    def sample(self) -> Sample:
+        """Return Ewald's sums at 256 particles."""
+
+        def found(points: Array, gradient: bool, apart: float = COINCIDENT) -> Array:
+            return ewald_values(self.particles, points, 1e-13, gradient, apart)
+
+        rows, values, weights, clusters = _sampled(self.particles, PLACES, found)
+        q = self.particles.charges[rows]
+        sizes = np.abs(to_host(q * values[:, 0]))
+        return Sample(rows, values[:, 0], -q[:, None] * values[:, 1:], sizes, weights, clusters)
+
+
+class Alone:
+    """Isolated charges in a box from its corner on, with edges that few frames change."""
+
+    cell = None
+
+    def __init__(self, particles: Particles) -> None:
+        self.particles = particles
+        low, high = bounds(particles.positions)
+        spans = np.maximum(high - low, _distance(high - low, particles.n))
+        edges = np.array([_rounded_up(1.0001 * edge) for edge in spans.tolist()])
+        self.corner = 0.5 * (low + high) - 0.5 * edges
+        self.key = tuple(np.diag(edges).ravel().tolist())
+        self.filled = self.volume = _rounded_up(filled_volume(particles.positions, self.corner, edges))
+
+    def __repr__(self) -> str:
+        return f"Alone({self.particles!r})"
+
+    def places(self) -> Array:
+        """Return the positions (n, 3) as the mesh takes them."""
+        positions = self.particles.positions
+        return positions - to_device(self.corner, namespace(positions))
+
+    def background(self, constant: float) -> float:
+        """Return 0: there is none."""
+        return 0.0
+
+    def far_force(self) -> float:
+        """Return the force of the total charge, e^2/angstrom^2, whose rounding adds to that of neighbors."""
+        charges = self.particles.charges
+        unit = float(namespace(charges).abs(charges).max()) or 1.0
+        radius, distance = (self.volume * x for x in (0.24, 1 / self.particles.n))
+        typical = math.sqrt(float(((charges / unit) ** 2).mean()))
+        return float(unit * typical * abs(float(charges.sum())) / (radius * distance) ** (1 / 3))
+
+    def apart(self, tol: float, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
+        """Return values at points without the charges within a distance, exactly."""
+        return direct_sum_packed(points, pack(self.particles), Coulomb(), gradient, distance)
+
+    def sample(self) -> Sample:
+        """Return sums over all pairs at 256 particles or more."""
+        p, packed = self.particles, pack(self.particles)
+
+        def found(points: Array, gradient: bool, apart: float = COINCIDENT) -> Array:
+            return direct_sum_packed(points, packed, Coulomb(), gradient, apart)
+
+        rows, values, weights, clusters = _sampled(p, max(PLACES, PAIRS // p.n), found)
+        xp, q = namespace(values), p.charges[rows]
+        absolute = packed.copy()
+        absolute[:, 3] = xp.abs(absolute[:, 3])
+        here = xp.ascontiguousarray(p.positions[rows])
+        sizes = to_host(xp.abs(q) * direct_sum_packed(here, absolute, Coulomb(), False)[:, 0])
+        return Sample(rows, values[:, 0], -q[:, None] * values[:, 1:], sizes, weights, clusters)
+
+
+def surroundings_of(particles: Particles) -> Cell | Alone:
+    """Return the surroundings of particles: their cell, or none."""
+    return Alone(particles) if particles.cell is None else Cell(particles)
+
+
+def filled_volume(positions: Array, corner: np.ndarray, edges: np.ndarray) -> float:
+    """Return the volume that charges would fill at the density that they see of each other on average.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64
+        Within the box (corner, corner + edges).
+    corner, edges : (3,) float64
+
+    Returns
+    -------
+    float
+        At most that of the box.
+    """
+    xp, n, whole = namespace(positions), len(positions), float(edges.prod())
+    side = SIDE * (whole / n) ** (1 / 3)
+    counts = np.maximum(np.floor(edges / side), 1).astype(np.int64)
+    columns = [
+        xp.clip(((positions[:, a] - float(corner[a])) * float(counts[a] / edges[a])).astype(xp.int64), 0, counts[a] - 1)
+        for a in range(3)
+    ]
+    filled = xp.bincount((columns[0] * int(counts[1]) + columns[1]) * int(counts[2]) + columns[2])
+    others = float((filled.astype(float) ** 2).sum()) - n  # pairs in a cell, from both ends
+    return min(whole, n * (n * whole) / (float(counts.prod()) * max(others, 1e-9))) if n > 1 else whole
+
+
+def _sampled(
+    particles: Particles, count: int, found: Callable[..., Array]
+) -> tuple[Array, Array, np.ndarray, np.ndarray]:
+    """Return chosen particles, exact potentials and gradients there, without exclusions, weights and clusters."""
+    chosen, weights, clusters = particle_sample(particles.positions, particles.charges, count)
+    xp = namespace(particles.positions)
+    rows = to_device(chosen, xp)
+    values = found(xp.ascontiguousarray(particles.positions[rows]), True)
+    return rows, apply_exclusions(values, particles, Coulomb(), found, rows), weights, clusters
+
+
+def _distance(spans: np.ndarray, n: int) -> float:
+    """Return the usual distance of charges in a line, a plane or a volume, whichever their spans are of; 1 for one."""
+    longest = np.sort(spans)[::-1]
+    distance = float(longest[0]) / n
+    for axes in (2, 3):
+        if longest[axes - 1] > distance:
+            distance = float(np.exp(np.log(longest[:axes]).mean())) / n ** (1 / axes)
+    return distance if distance > 1e-290 else 1.0
+
+
+def _rounded_up(length: float) -> float:
+    """Return the next of `STEPS` lengths in an octave."""
+    unit = 2.0 ** math.floor(math.log2(length)) / STEPS
+    return math.ceil(length / unit) * unit
+
+
+def _rounded_cell(cell: np.ndarray) -> tuple[float, ...]:
+    """Return a cell that is a little larger, and the same for many that differ little, however they are turned."""
+    lower = np.linalg.qr(cell.T)[1].T
+    lower = lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
+    edges = np.abs(np.diag(lower))
+    rounded = np.diag([_rounded_up(edge) for edge in edges.tolist()])
+    for row, column in ((1, 0), (2, 0), (2, 1)):
+        unit = _rounded_up(float(edges[column])) / STEPS
+        size = math.ceil(abs(lower[row, column]) / unit - 1e-9) * unit
+        rounded[row, column] = math.copysign(size, lower[row, column])
+    return tuple(rounded.ravel().tolist())
