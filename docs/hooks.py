@@ -34,6 +34,7 @@ ROOMS = {
     "sequence": "Sequences",
     "nn": "Networks",
     "graphs": "Graphs",
+    "generative": "Generative models",
     "scaling": "Scaling laws",
     "io": "Files",
     "plotting": "Pictures",

@@ -55,6 +55,8 @@ SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2
 UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).normal(size=(1, 24, 16)).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
 ATOMS = atomistic.Configuration(("Na", "Na"), [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], energy=1.0)
+MEMORY = generative.DenseAssociativeMemory(np.ones((2, 8)), 4)
+LATTICE = generative.IsingModel((4, 4), 0.3)
 PATH, STAR = graphs.Pattern([(0, 1), (1, 2), (2, 3)]), graphs.Pattern([(0, 1), (0, 2), (0, 3)])
 
 
@@ -500,6 +502,37 @@ DIFFER: dict[str, Body] = {
     ),
     "wave_energy:courant": lambda c, odd, _: problems.wave_energy(
         *np.zeros((2, 12 // c.size)), courant=0.1 * (1 + odd), decomposition=distributed.slab((12,), c)
+    ),
+    **{
+        f"sample_spins:{name}": lambda c, odd, _, changed=changed: generative.sample_spins(
+            **{"model": LATTICE, "beta": 1.0, "replicas": 4, "sweeps": 3, "warm_up": 0, **(changed if odd else {})},
+            comm=c,
+        )
+        for name, changed in {
+            **{"model": {"model": generative.IsingModel((4, 4), 0.2)}, "beta": {"beta": 0.9}, "seed": {"seed": 1}},
+            **{"replicas": {"replicas": 5}, "sweeps": {"sweeps": 4}, "warm_up": {"warm_up": 1}},
+            **{"method": {"method": "metropolis"}, "start": {"start": "ordered"}},
+        }.items()
+    },
+    **{
+        f"retrieve:{name}": lambda c, odd, _, changed=changed: generative.retrieve(
+            **{"memory": MEMORY, "start": np.ones(8), "beta": 1.0, "sweeps": 2, **(changed if odd else {})}, comm=c
+        )
+        for name, changed in {
+            **{"order": {"memory": generative.DenseAssociativeMemory(np.ones((2, 8)), 2)}, "beta": {"beta": 2.0}},
+            **{"start": {"start": -np.ones(8)}, "targets": {"targets": np.ones((1, 8))}, "sweeps": {"sweeps": 3}},
+            **{"patterns": {"memory": generative.DenseAssociativeMemory(-np.ones((2, 8)), 4)}},
+            **{"replicas": {"replicas": 2}, "warm_up": {"warm_up": 3}, "seed": {"seed": 1}},
+        }.items()
+    },
+    "temper_spins:betas": lambda c, odd, _: generative.temper_spins(
+        LATTICE, [0.5, 0.6 + 0.1 * odd], ladders=2, sweeps=2, warm_up=0, comm=c
+    ),
+    "temper_spins:ladders": lambda c, odd, _: generative.temper_spins(
+        LATTICE, [0.5, 0.6], ladders=2 + odd, sweeps=2, warm_up=0, comm=c
+    ),
+    "thermodynamic_integration:replicas": lambda c, odd, _: generative.thermodynamic_integration(
+        LATTICE, replicas=1 + odd, sweeps=2, warm_up=0, comm=c
     ),
     "clique_counts:edges": lambda c, odd, _: graphs.clique_counts(_graph(odd), comm=c),
     "clique_counts:largest": lambda c, odd, _: graphs.clique_counts(_graph(0), 3 + odd, comm=c),

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from entry_calls import Call
 from next_scale_calls import next_scale_calls
+from spin_calls import spin_calls
 
 
 def _generative() -> dict[str, Call]:
-    return next_scale_calls()
+    return next_scale_calls() | spin_calls()
 
 
 ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"generative": _generative}

@@ -21,6 +21,7 @@ import pair_cases
 import pairwise_cases
 import place_cases
 import spherical_cases
+import spin_cases
 import stencil_cases
 import symmetric_cases
 
@@ -363,6 +364,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 _CASES.update(coder_cases.CASES)
 _CASES.update(graph_cases.CASES)
 _CASES.update(place_cases.CASES)
+_CASES.update(spin_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)
