@@ -33,7 +33,7 @@ def test_the_demo_protein(tol):
     check(read_structure(DEMO), tol)
 
 
-@pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("tol", [1e-4, pytest.param(1e-6, marks=pytest.mark.nightly), 1e-8])
 @pytest.mark.parametrize("name", ["1ajj", "fas2", "mache", "1kx5"])
 def test_larger_molecules(test_data, name, tol):
     check(read_structure(test_data / "structures" / f"{name}.pqr"), tol)

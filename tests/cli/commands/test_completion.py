@@ -102,9 +102,8 @@ def test_every_command_and_option_is_in_the_scripts() -> None:
     found = {place.name: place for place in places(build_parser())}
     assert list(found[""].commands) == list(COMMANDS)
     assert {"operator train", "solve run", "sequence bench"} <= set(found)
-    for place in found.values():
-        for shell in ("bash", "zsh"):
-            assert all(name in script(shell) for option in place.options for name in option.names)
+    for text in (script("bash"), script("zsh")):
+        assert all(name in text for place in found.values() for option in place.options for name in option.names)
     assert found["solve run"].files
     assert not found["solve train"].files
     assert next(o for o in found["lattice"].options if "--plot" in o.names).takes == "file"

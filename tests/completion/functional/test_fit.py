@@ -37,7 +37,9 @@ def _field(x: np.ndarray) -> np.ndarray:
     return np.sin(6 * x[:, 0]) + np.cos(5 * x[:, 1])
 
 
-@pytest.mark.parametrize(("places", "entries"), [(150, 150), (38, 152), (20, 600)])
+@pytest.mark.parametrize(
+    ("places", "entries"), [pytest.param(150, 150, marks=pytest.mark.nightly), (38, 152), (20, 600)]
+)
 def test_intervals_hold_what_they_say_at_sparse_and_dense_places(places: int, entries: int) -> None:
     """The mean over seeds, for 1, 4 and 30 entries a place, at new places and at those of the entries."""
     covered, noises = [], []

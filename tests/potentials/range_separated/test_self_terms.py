@@ -73,7 +73,7 @@ SYMMETRIC = {
 
 
 @pytest.mark.parametrize("accuracy", ["potential", "forces"])
-@pytest.mark.parametrize("tol", [1e-4, 1e-6])
+@pytest.mark.parametrize("tol", [pytest.param(1e-4, marks=pytest.mark.nightly), 1e-6])
 @pytest.mark.parametrize("name", SYMMETRIC)
 def test_charges_that_share_factors_by_symmetry_keep_their_energy(name: str, tol: float, accuracy: str) -> None:
     """The tensor holds the sum well and no single charge; with q L(0) alone a charge of 1e6 spoils all forces."""
