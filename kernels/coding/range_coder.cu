@@ -4,14 +4,15 @@
 // unary bit has an adaptive probability, held for each of 24 contexts. With near the sum of |q| at the offsets
 // (0, 0, -1), (0, -1, 0), (-1, 0, 0), and far that at (0, 0, -2), (0, -1, +-1), (0, -2, 0), (-2, 0, 0), (-1, 0, +-1),
 // (-1, +-1, 0), the context is 0 where s = 2 near + far is 0, else the number of bits of 16 s^2 / 225, from 1 to 23: two
-// contexts for each doubling of s. All of it is integers, so that a stream has the same bytes on every machine.
+// contexts for each doubling of s. A row whose integers all have context 0 by the other rows begins with a flag: all zero?
+// All of it is integers, so that a stream has the same bytes on every machine.
 //
 // A probability p is 31 bits; a bit moves it by (bit - p) / (n + 3/2), where n <= 400 counts the bits before. The interval
 // has 64 bits and is renewed by 32; a carry runs back into the bytes written. `share` planes are one stream, coded by one
 // block: its threads add up the neighbors of a row, and one of them codes it.
 //
-// Work: about 3 ns a bit in turn on a CPU, one bit for a zero and two or more for other values. Bytes: each q once; three planes
-// of magnitudes stay in cache.
+// Work: about 6 ns a bit on a CPU, where each waits for the one before; one bit for a zero, two or more for other values,
+// one for a row of zeros among zeros. Bytes: each q once; three planes of magnitudes stay in cache.
 #include "host.h"
 
 typedef unsigned long long Word;
@@ -20,6 +21,7 @@ constexpr int CONTEXTS = 24;
 constexpr int UNARY = 15;           // flags of a context: magnitudes 0 to 14 end there
 constexpr int HEAVIEST = 8192;      // magnitudes count as at most this in contexts, all of which then are 23
 constexpr int MOST_COUNTS = 400;    // a probability forgets after this many bits
+constexpr int EMPTY_ROW = 423;      // the model of rows of zeros, behind those of prefixes
 constexpr i64 ONE = i64(1) << 31;   // of probabilities
 
 SCI_DEVICE int bit_length(const Word x) {
@@ -158,8 +160,23 @@ struct Rows {
 };
 
 template <typename T>
+SCI_DEVICE bool all_zero(const T* const __restrict__ x, const i64 n) {
+    T any = 0;
+    for (i64 k = 0; k < n; ++k) any |= x[k];
+    return any == 0;
+}
+
+template <typename T>
 SCI_DEVICE void encode_row(Writer& writer, int* const models, const int* const __restrict__ steps,
                            const T* const __restrict__ q, const int* const sums, int* const own, const i64 n) {
+    if (all_zero(sums, n)) {
+        const bool empty = all_zero(q, n);
+        writer.bit(models + 2 * EMPTY_ROW, steps, empty);
+        if (empty) {
+            for (i64 k = 0; k < n; ++k) own[k] = 0;
+            return;
+        }
+    }
     int left = 0, left2 = 0;
     for (i64 k = 0; k < n; ++k) {
         const T value = q[k];
@@ -188,6 +205,10 @@ template <typename T, int BYTES>
 SCI_DEVICE bool decode_row(Reader& reader, int* const models, const int* const __restrict__ steps,
                            T* const __restrict__ q, const int* const sums, int* const own, const i64 n) {
     constexpr int longest = 8 * BYTES - 2;  // bits of a prefix
+    if (all_zero(sums, n) && reader.bit(models + 2 * EMPTY_ROW, steps)) {
+        for (i64 k = 0; k < n; ++k) q[k] = own[k] = 0;
+        return true;
+    }
     int left = 0, left2 = 0;
     for (i64 k = 0; k < n; ++k) {
         int* const model = models + 2 * UNARY * context_of(sums[k] + 2 * left + left2);

@@ -1,4 +1,4 @@
-"""Seeded integers for the kernels of the range coder."""
+"""Seeded integers for the kernels of the range coder, and fields for that of wavelets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 import sci
 from sci.compression.coding.range_coder import decode_streams, encode_streams
+from sci.compression.transforms.wavelet import lift_axis
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -43,4 +44,18 @@ def _decode_integers(rng: np.random.Generator, itemsize: int) -> Iterator[Pair]:
             yield found.view(np.uint8).astype(float), q.view(np.uint8).astype(float)
 
 
+def _lift_axis(rng: np.random.Generator, dtype: str, inverse: int) -> Iterator[Pair]:
+    for shape in ((2,), (37,), (5, 40), (40, 3), (4, 18, 33), (3, 2, 5, 17)):
+        for axis in range(len(shape)):
+            field = rng.normal(size=shape).astype(dtype)
+            box = tuple(n if k == axis else -(-n // 2) for k, n in enumerate(shape))
+            found = []
+            for kernels in ("compiled", "reference"):
+                with sci.options(kernels=kernels):
+                    found.append(field.copy())
+                    lift_axis(found[-1], box, axis, bool(inverse))
+            yield found[0], found[1]
+
+
+BY_DTYPE = {"lift_axis": _lift_axis}
 CASES = {"encode_integers": _encode_integers, "decode_integers": _decode_integers}

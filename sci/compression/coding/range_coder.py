@@ -20,6 +20,7 @@ _LONGEST = {4: 30, 8: 62}
 """Bits of an Exp-Golomb prefix, by the bytes of an integer: magnitudes lie below 2 to that power."""
 
 _GROWTH = 16
+_EMPTY_ROW = MODELS - 1
 
 
 def coder_kernels(dtype: Any) -> tuple[Kernel, Kernel]:
@@ -213,6 +214,8 @@ def _pass_integers(coder: Any, q: np.ndarray, numbers: np.ndarray | None) -> boo
 
 
 def _pass_row(coder: Any, values: list[Any], sums: list[int], longest: int) -> list[int] | None:
+    if not any(sums) and coder.bit(_EMPTY_ROW, not any(values)):
+        return [0] * len(values)
     found: list[int] = []
     left = left2 = 0
     for value, near in zip(values, sums):

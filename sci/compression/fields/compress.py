@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,17 @@ from sci.compression.fields.header import METHODS, Header, Method
 from sci.compression.fields.lossless import pack_constant, pack_lossless
 from sci.compression.fields.quantized import single
 from sci.compression.fields.transform import TransformEncoder
+from sci.compression.fields.tucker import TuckerEncoder
+from sci.compression.fields.wavelet import WaveletEncoder
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
 __all__ = ["compress"]
 
-_ENCODERS: dict[str, Callable[[np.ndarray, tuple[int, ...]], Any]] = {"transform": TransformEncoder}
 _STEPS = (2.0, 2.8, 4.0, 5.6, 8.0)
 """Steps of coefficients over the bound of each point, of which the best is taken."""
 
+_FIRST_STEP = {"tucker": 2, "transform": 2, "wavelet": 1}
+_LONGEST_BASIS = 2048
 _TRIALS = 6
 
 
@@ -188,46 +192,77 @@ def _best(task: _Task, methods: tuple[str, ...]) -> np.ndarray:
         return replace(task.header, method="constant", accurate=False, periodic=()).pack(pack_constant(field))
     found = None
     if task.bound.goal > 0:
-        work = task.work
         search = _within_l2 if task.bound.kind == "l2" else _within_maximum
-        found = search(task, {name: _ENCODERS[name](work, task.periodic) for name in methods})
+        found = search(task, _encoders(task, methods))
     if found is not None and found.size < field.nbytes / 2:
         return found
     plain = replace(task.header, accurate=False, periodic=()).pack(pack_lossless(field))
     return plain if found is None or plain.size <= found.size else found
 
 
+def _encoders(task: _Task, methods: tuple[str, ...]) -> dict[str, Any]:
+    """Return the methods to try; long axes have no Tucker format, whose bases would take a matrix of their square."""
+    work, goal = task.work, task.bound.goal
+    least = 2 * goal / (0.6 * np.sqrt(work.size)) if task.bound.kind == "l2" else 2.8 * goal
+    make: dict[str, Callable[[], Any]] = {
+        "tucker": lambda: TuckerEncoder(work, task.periodic, least),
+        "transform": lambda: TransformEncoder(work, task.periodic),
+        "wavelet": lambda: WaveletEncoder(work),
+    }
+    long = any(min(n, work.size // n) > _LONGEST_BASIS for n in work.shape)
+    chosen = [name for name in methods if not (long and name == "tucker")] or ["transform"]
+    return {name: make[name]() for name in chosen}
+
+
 def _within_l2(task: _Task, encoders: dict[str, Any]) -> np.ndarray | None:
     """Return the smallest result within a bound of the L2 norm."""
-    steps = {name: encoder.step_for(task.bound.goal) for name, encoder in encoders.items()}
-    sizes = {name: len(encoders[name].at(steps[name]).payload) for name in encoders}
-    name = min(sizes, key=lambda name: sizes[name])
-    step = steps[name]
+    goal = task.bound.goal
+    tried = {name: encoder.within(goal) for name, encoder in encoders.items()}
+    name = min(tried, key=lambda name: len(tried[name].payload))
+    found = tried[name]
     for _ in range(_TRIALS):
-        data = task.pack(name, encoders[name].at(step).payload + varint(0), False)
+        data = task.pack(name, found.payload + varint(0), False)
         errors = task.measured(data)[1]
         if task.bound.holds(errors):
             return data
         if not np.isfinite(errors.l2):
             break
-        step *= 0.999 * task.bound.goal / errors.l2
+        goal *= 0.9995 * task.bound.goal / errors.l2
+        found = encoders[name].within(goal)
     return None
 
 
 def _within_maximum(task: _Task, encoders: dict[str, Any]) -> np.ndarray | None:
     """Return the smallest result within a bound of every point."""
-    goal = 2 * single(task.bound.goal * (1 - 2.0**-22))
-    best: tuple[int, str, bytes] | None = None
+    goal = single(task.bound.goal * (1 - 2.0**-22))
+    best: tuple[str, bytes] | None = None
     for name, encoder in encoders.items():
-        for factor in _STEPS:
-            tried = encoder.at(factor * task.bound.goal)
-            rest = np.rint((encoder.field - tried.approximation) / encoder.field.dtype.type(goal))
-            payload = tried.payload + pack_integers(rest.astype(np.int32)) + floats(goal)
-            if best is None or len(payload) < best[0]:
-                best = len(payload), name, payload
-    if best is None:
-        return None
-    return _with_exceptions(task, best[1], best[2])
+        payload = _descend(partial(_with_rest, encoder, goal), _FIRST_STEP[name])
+        best = (name, payload) if best is None or len(payload) < len(best[1]) else best
+    return None if best is None else _with_exceptions(task, *best)
+
+
+def _descend(payload_of: Callable[[float], bytes], first: int) -> bytes:
+    """Return the shortest payload, tried from the first step on while they become shorter."""
+    best = payload_of(_STEPS[first])
+    for direction in (1, -1):
+        k, improved = first + direction, False
+        while 0 <= k < len(_STEPS):
+            payload = payload_of(_STEPS[k])
+            if len(payload) >= len(best):
+                break
+            best, k, improved = payload, k + direction, True
+        if improved:
+            break
+    return best
+
+
+def _with_rest(encoder: Any, goal: float, factor: float) -> bytes:
+    """Return a payload and, behind it, what it leaves at each point."""
+    tried = encoder.at(factor * goal)
+    step = encoder.field.dtype.type(2 * goal)
+    rest = np.rint((encoder.field - tried.approximation) / step)
+    return bytes(tried.payload + pack_integers(rest.astype(np.int32)) + floats(2 * goal))
 
 
 def _with_exceptions(task: _Task, name: str, payload: bytes) -> np.ndarray | None:

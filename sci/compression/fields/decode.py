@@ -9,10 +9,12 @@ from sci.compression.coding.integers import unpack_integers
 from sci.compression.fields.header import Header
 from sci.compression.fields.lossless import decode_constant, decode_lossless
 from sci.compression.fields.transform import decode_transform
+from sci.compression.fields.tucker import decode_tucker
+from sci.compression.fields.wavelet import decode_wavelet
 
 __all__ = ["decode_field", "rescaled"]
 
-_DECODERS = {"transform": decode_transform}
+_DECODERS = {"tucker": decode_tucker, "transform": decode_transform, "wavelet": decode_wavelet}
 
 
 def decode_field(data: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from sci.compression.coding.bytes import ByteReader, damaged, varint
 
 __all__ = ["DTYPES", "METHODS", "Header"]
 
-Method: TypeAlias = Literal["transform"]
+Method: TypeAlias = Literal["tucker", "transform", "wavelet"]
 """Codecs of fields, of which the smallest result is kept."""
 
 METHODS: tuple[str, ...] = get_args(Method)
-STORED = ("constant", "lossless", "tucker", "transform", "wavelet")
+STORED = ("constant", "lossless", *METHODS)
 """What a field may be stored by; the place is its number in files."""
 
 DTYPES = ("float32", "float64")

@@ -17,6 +17,8 @@ def step_for(coefficients: np.ndarray, error: float, rounding: float = 0.4) -> f
     and only the others are quantized in turn.
     """
     size = np.abs(coefficients).ravel()
+    if size.size == 0:
+        return 1.0
     low = error / (np.sqrt(size.size) * (1 - rounding))  # zeros miss by at most (1 - rounding) steps
     high = float(size.max()) / (1 - rounding)
     if not 0 < low < high:

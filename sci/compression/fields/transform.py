@@ -35,9 +35,9 @@ class TransformEncoder:
         """Orthonormal ones."""
         return forward(self.field, range(self.field.ndim), self.periodic)
 
-    def step_for(self, error: float) -> float:
-        """Return the step that leaves `error` in the L2 norm."""
-        return step_for(self.coefficients, error)
+    def within(self, error: float) -> _Quantized:
+        """Return the field quantized so that it misses by `error` in the L2 norm."""
+        return self.at(step_for(self.coefficients, error))
 
     def at(self, step: float) -> _Quantized:
         """Return the field as a step quantizes it."""

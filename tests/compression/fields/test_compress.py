@@ -39,7 +39,7 @@ def assert_within(field: np.ndarray, tol: float, bound: str, **options: object) 
     st.sampled_from(["l2", "maximum"]),
     st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_field_is_within_its_bound(field, tol, bound, periodic):
     assert_within(field, tol, bound, periodic=range(field.ndim) if periodic else ())
 

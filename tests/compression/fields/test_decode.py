@@ -25,7 +25,7 @@ MADE = [
 
 @pytest.mark.parametrize("made", MADE, ids=range(len(MADE)))
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_body_that_is_damaged_is_an_error_or_another_field(made, data):
     """The checksum is made anew, so that the damage is met by the decoder."""
     header, reader = Header.read(made)

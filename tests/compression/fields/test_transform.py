@@ -15,8 +15,7 @@ from sci.compression.fields.transform import TransformEncoder, decode_transform
 def test_the_error_in_coefficients_is_that_in_space(periodic):
     field = smooth_field((12, 14, 9), dtype=np.float64)
     encoder = TransformEncoder(field, periodic)
-    step = encoder.step_for(0.5)
-    tried = encoder.at(step)
+    tried = encoder.within(0.5)
     assert 0.45 < np.linalg.norm(tried.approximation - field) <= 0.5
     reader = ByteReader(tried.payload)
     header = Header(field.shape, "float64", "transform", True, False, periodic)
