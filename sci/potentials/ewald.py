@@ -13,7 +13,7 @@ from sci.backend import Array, ArrayLike, as_points, namespace, to_device, to_ho
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
 from sci.potentials.forcefield.near import near_long_range
-from sci.potentials.particles import Particles, without_overflow
+from sci.potentials.particles import Particles, with_short_periods, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split, split_of_gaussians
 from sci.potentials.range_separated.short_range import ShortRange
@@ -121,7 +121,8 @@ def ewald_values(
     kernel: RadialKernel | None = None,
 ) -> Array:
     """Return potentials (m, 1), or with gradients (m, 4), by Ewald's sum; charges within `apart` are left out."""
-    cell, kernel = to_host(particles.cell), kernel or Coulomb()
+    particles, kernel = with_short_periods(particles), kernel or Coulomb()
+    cell = to_host(particles.cell)
     volume = abs(float(np.linalg.det(cell)))
     alpha = SPLIT * max(1.0, particles.n / MANY_CHARGES) ** (1 / 6) / volume ** (1 / 3)
     tol = screened_tolerance(tol, kernel, volume / particles.n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
@@ -12,8 +12,9 @@ from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import InvalidValueError, ShapeError
 from sci.potentials.forcefield.exclusions import Exclusions
+from sci.potentials.forcefield.images import short_periods
 
-__all__ = ["SAME_PLACE", "Particles", "coincident_pair", "without_overflow"]
+__all__ = ["SAME_PLACE", "Particles", "coincident_pair", "with_short_periods", "without_overflow"]
 
 Names: TypeAlias = Annotated[tuple[str, ...], "names"]
 """Names of particles; any sequence of them is taken, an array too."""
@@ -198,6 +199,13 @@ def _coincidence(positions: ArrayLike, i: int, j: int) -> str:
         f"particles {i} and {j} (counted from 0) are both at ({x:.6g}, {y:.6g}, {z:.6g}) angstrom, so their energy "
         f"is infinite; expected at least {SAME_PLACE:g} angstrom between any two: remove or move one of them"
     )
+
+
+def with_short_periods(particles: Particles, slab: bool = False) -> Particles:
+    """Return periodic particles with other periods of the same lattice where their cell is skewed."""
+    given = to_host(particles.cell)
+    found = short_periods(given, slab)
+    return particles if found is given else replace(particles, cell=to_device(found, namespace(particles.cell)))
 
 
 def without_overflow(values: ArrayLike, name: str) -> Array:

@@ -40,7 +40,7 @@ from sci.potentials.modes import (
     modes_on_axes,
     synthesis,
 )
-from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair, without_overflow
+from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair, with_short_periods, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
@@ -98,6 +98,8 @@ class PeriodicPotential(Interacting):
     `tol` is met by construction, without a measurement; `measured_error` compares with `ewald_sum` at a hundredth of
     `tol` and another exponent, which the true sum does not depend on.
 
+    Where the cell is skewed, `particles` have other periods of the same lattice.
+
     Not collective: every rank may hold the object and evaluate its own points. Charges enter through their Chebyshev
     moments on boxes of the cell; one small matrix an axis turns moments into structure factors, and its adjoint turns
     modes into a Chebyshev expansion on boxes, so a point costs 18^3 multiplications and the pairs within the cutoff.
@@ -127,6 +129,8 @@ class PeriodicPotential(Interacting):
         slab: bool = False,
         alpha: float | None = None,
     ) -> None:
+        if particles.cell is not None:
+            particles = with_short_periods(particles, slab)
         self.modes = self._fourier(self._prepare(particles, tol, alpha, kernel, slab))
 
     def __repr__(self) -> str:
@@ -358,8 +362,10 @@ class PeriodicPotential(Interacting):
     @functools.cached_property
     def _rebased(self) -> PeriodicPotential:
         """The same potential with a cell whose rows form a lower triangle."""
-        cell = to_device(self._basis, self._xp)
-        return PeriodicPotential(replace(self.particles, cell=cell), self.tol, kernel=self.kernel, alpha=self.alpha)
+        result = PeriodicPotential.__new__(PeriodicPotential)
+        particles = replace(self.particles, cell=to_device(self._basis, self._xp))
+        result.modes = result._fourier(result._prepare(particles, self.tol, self.alpha, self.kernel, False))
+        return result
 
     def _for_grid(self, points: int) -> PeriodicPotential:
         """Return the same potential, split so that a grid of so many points and its sums over charges cost least."""

@@ -15,7 +15,7 @@ from systems import relative
 
 import sci
 from sci.errors import InvalidValueError
-from sci.potentials import LatticePotential, Particles, PeriodicPotential
+from sci.potentials import LatticePotential, ParticleMesh, Particles, PeriodicPotential, ewald_sum
 from sci.potentials.range_separated import bricks
 
 
@@ -237,3 +237,25 @@ def test_grids_of_cells_in_any_orientation(cell, counts):
     axes = [np.linspace(-3.0, 9.0, n) for n in counts]
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)[::97]
     assert relative(phi.on_grid(*axes).ravel()[::97], phi(places)) < 1e-6
+
+
+@pytest.mark.parametrize("k", [3, 40, 1000])
+def test_cells_of_any_skew_are_those_of_their_lattice(k):
+    base, rng = np.diag([6.0, 7.0, 5.0]), np.random.default_rng(0)
+    y, q = rng.random((20, 3)) @ base, rng.normal(size=20)
+    points, axes = 9 * rng.random((7, 3)), [np.linspace(0, 5, 3)] * 3
+    cell = base.copy()
+    cell[1] += k * base[0]
+    flat = Particles(y, q, cell=cell)
+    cell = cell + np.array([[0.0], [0.0], [1.0]]) * (k * base[1] - k * base[0])
+    straight, skewed = (Particles(y, q, cell=c) for c in (base, cell))
+    for slab, one, other in ((False, straight, skewed), (True, straight, flat)):
+        phi, psi = (PeriodicPotential(p, 1e-8, slab=slab) for p in (one, other))
+        assert psi.energy() == pytest.approx(phi.energy(), rel=1e-9)
+        np.testing.assert_allclose(psi(points), phi(points), atol=1e-7)
+        np.testing.assert_allclose(psi.on_grid(*axes), phi.on_grid(*axes), atol=1e-7)
+        np.testing.assert_allclose(psi.virial(), phi.virial(), atol=1e-7)
+    np.testing.assert_allclose(ewald_sum(skewed, points), ewald_sum(straight, points), atol=1e-9)
+    mesh = ParticleMesh(skewed, 1e-6)
+    assert mesh.energy() == pytest.approx(ParticleMesh(straight, 1e-6).energy(), rel=1e-5)
+    np.testing.assert_allclose(mesh.stress(), ParticleMesh(straight, 1e-6).stress(), atol=1e-6)

@@ -24,7 +24,7 @@ from sci.potentials.ewald import (
 )
 from sci.potentials.forcefield.corrections import PairList, close_pairs_of, listed_pairs
 from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
-from sci.potentials.particles import Particles, without_overflow
+from sci.potentials.particles import Particles, with_short_periods, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
 
@@ -260,6 +260,7 @@ def _sums(
             terms = _terms(d, particles.charges, dipoles, b)
             out[start : start + step] = np.stack([t.sum(axis=1) for t in terms], axis=1)
         return out
+    particles = with_short_periods(particles)
     split, k_max, volume = _cell_split(particles, tol, kernel)
     _add_modes(out, particles, dipoles, points, split, k_max)
     out[:, 0] += neutralizing_constant(split, particles.total_charge, volume)

@@ -18,9 +18,13 @@ __all__ = [
     "pairs_in_cell",
     "reduced_cell",
     "reduced_plane",
+    "short_periods",
     "wrapped",
     "wrapped_fractions",
 ]
+
+SKEWED = 0.5
+"""Least height of a cell, over that of its shortest periods, below which these take its place."""
 
 
 def least_height(cell: np.ndarray) -> float:
@@ -59,6 +63,33 @@ def reduced_plane(rows: np.ndarray) -> np.ndarray:
         if np.linalg.norm(long) >= (1 - 1e-12) * np.linalg.norm(short):
             return np.stack([short, long])
         short, long = long, short
+
+
+def short_periods(cell: np.ndarray, slab: bool = False) -> np.ndarray:
+    """Return a cell, or other periods of its lattice where it is skewed: sums over images and modes then stay bounded.
+
+    Parameters
+    ----------
+    cell : (3, 3) float64
+        Periods as rows, on the host.
+    slab : bool
+        Keep the third row, which is no period, and choose among those of the first two.
+
+    Returns
+    -------
+    (3, 3) float64
+        The cell itself, unless two of its faces lie closer than half of what the shortest periods allow.
+    """
+    given = cell
+    if slab:
+        normal = np.cross(cell[0], cell[1])
+        area = float(np.linalg.norm(normal))
+        found = np.concatenate([reduced_plane(cell[:2]), cell[2:]])
+        heights = [area / float(np.linalg.norm(rows[:2], axis=1).max()) for rows in (given, found)]
+    else:
+        found = reduced_cell(cell)
+        heights = [float(1 / np.linalg.norm(np.linalg.inv(rows), axis=0).max()) for rows in (given, found)]
+    return given if heights[0] >= SKEWED * heights[1] else found
 
 
 def wrapped_fractions(positions: ArrayLike, cell: ArrayLike) -> Array:

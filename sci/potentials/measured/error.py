@@ -103,7 +103,7 @@ def _root_mean_square(sizes: np.ndarray, weights: np.ndarray | None) -> float:
 
 
 def energy_error(
-    missed: np.ndarray, sizes: np.ndarray, weights: np.ndarray, clusters: np.ndarray
+    missed: np.ndarray, sizes: np.ndarray, weights: np.ndarray, clusters: np.ndarray, wrong: float = 0.0
 ) -> tuple[float, float]:
     """Return error over the sum of sizes, and the largest error of one particle over their mean.
 
@@ -117,15 +117,18 @@ def energy_error(
         How many particles each stands for. For those that were not compared one standard error is added.
     clusters : (s,) int
         Particles of one number were drawn together, as neighbors, whose errors may cancel.
+    wrong : float
+        Error of what was taken for exact over that of what is compared with it: for errors that cancel, this share of
+        the root of the sum of their squares is added.
     """
     total = float((weights * sizes).sum())
     if total == 0.0:
         return 0.0, 0.0
     drawn = weights > 1.0
-    spread = 0.0
+    spread = wrong * float(np.linalg.norm(weights * missed))
     if drawn.any():
         sums = np.bincount(clusters[drawn], weights=missed[drawn])[np.unique(clusters[drawn])]
-        spread = float(np.std(sums)) * float(weights.max()) * math.sqrt(len(sums))
+        spread += float(np.std(sums)) * float(weights.max()) * math.sqrt(len(sums))
     mean = total / float(weights.sum())
     return (abs(float((weights * missed).sum())) + spread) / total, float(np.abs(missed).max()) / mean
 

@@ -31,6 +31,9 @@ SINGLE, FAR_SINGLE = 1e-6, 2e-7
 """Rounding of a force in float32 over the usual force, see `_usual_force`, and over that of the total charge."""
 CHECKED = 0.05
 """Error of the mesh that others are compared with, over theirs."""
+FEW = 256
+"""Charges of a cell up to which errors are measured against Ewald's sum: those of few may cancel in the energy, which a
+mesh of a 20th of their size does not tell."""
 ROUNDED = 1e-3
 """Errors that plans are made for differ by this times themselves at least, so that many frames have one plan."""
 ROUNDS, LEAST_TOL = 4, 1e-10
@@ -265,8 +268,9 @@ class ParticleMesh:
     def measured_error(self, quantity: str = "forces") -> MeasuredError:
         """Return the error of energy or forces, measured against a mesh with another split and a 20th of the error.
 
-        Where no mesh is so exact, 256 particles are compared with `ewald_sum`; isolated charges, 256 of them or more,
-        with sums over all pairs.
+        The energy has what that mesh may be wrong by added to its error. Up to 256 particles, and 256 of them where no
+        mesh is so exact, are compared with `ewald_sum`; isolated charges, 256 of them or more, with sums over all
+        pairs.
 
         Parameters
         ----------
@@ -299,7 +303,7 @@ class ParticleMesh:
     def _errors(self) -> dict[str, MeasuredError]:
         p, xp = self.particles, namespace(self.particles.positions)
         plan = None
-        if self._around.filled is None:
+        if self._around.filled is None and p.n > FEW:
             sizes = self._sizes.rounded_up(ROUNDED)
             plan = check_plan(self._around.key, sizes, _rounded_down(CHECKED * self.plan.force_error))
         if plan is None:
@@ -307,7 +311,7 @@ class ParticleMesh:
         exact = self._evaluate(plan, checks=True)
         sizes = np.abs(to_host(p.charges * exact.potentials))
         ones, together = np.ones(p.n), np.zeros(p.n, dtype=np.int64)
-        return self._compared(Sample(xp.arange(p.n), exact.potentials, exact.forces, sizes, ones, together))
+        return self._compared(Sample(xp.arange(p.n), exact.potentials, exact.forces, sizes, ones, together, CHECKED))
 
     def _compared(self, exact: Sample) -> dict[str, MeasuredError]:
         """Return the errors at chosen particles, of potentials and forces."""
@@ -315,7 +319,7 @@ class ParticleMesh:
         unit = float(namespace(q).abs(self.particles.charges).max()) or 1.0
         floor = field_floor(self.particles.charges, (self.volume / self.particles.n) ** (1 / 3), True)
         missed = to_host((q / unit) * (here.potentials[exact.rows] - exact.potentials))
-        energy = energy_error(missed, exact.sizes / unit, exact.weights, exact.clusters)
+        energy = energy_error(missed, exact.sizes / unit, exact.weights, exact.clusters, exact.wrong)
         error = here.forces[exact.rows] - exact.forces
         force = compare(error / unit, exact.forces / unit, exact.weights, floor)
         pairs = {"energy": energy, "forces": force}

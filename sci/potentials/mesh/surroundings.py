@@ -12,6 +12,7 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.potentials.direct import direct_sum_packed, pack
 from sci.potentials.ewald import ewald_values, usual_alpha
 from sci.potentials.forcefield.corrections import apply_exclusions
+from sci.potentials.forcefield.images import short_periods
 from sci.potentials.measured.places import particle_sample
 from sci.potentials.pairs.cell import bounds
 from sci.potentials.particles import Particles
@@ -30,7 +31,10 @@ SIDE = 2.0
 
 
 class Sample(NamedTuple):
-    """Exact potentials (s,) and forces (s, 3) at some particles, what errors of q phi are relative to, and weights."""
+    """Exact potentials (s,) and forces (s, 3) at some particles, what errors of q phi are relative to, and weights.
+
+    `wrong` is the error of the potentials themselves, over that of what they are compared with.
+    """
 
     rows: Array
     potentials: Array
@@ -38,6 +42,7 @@ class Sample(NamedTuple):
     sizes: np.ndarray
     weights: np.ndarray
     clusters: np.ndarray
+    wrong: float = 0.0
 
 
 class Cell:
@@ -46,7 +51,7 @@ class Cell:
     filled = None
 
     def __init__(self, particles: Particles) -> None:
-        self.particles, self.cell = particles, to_host(particles.cell)
+        self.particles, self.cell = particles, short_periods(to_host(particles.cell))
         self.volume = abs(float(np.linalg.det(self.cell)))
         self.key = _rounded_cell(self.cell)
 

@@ -16,6 +16,7 @@ from sci.potentials.forcefield.images import (
     nearest_images,
     pairs_in_cell,
     reduced_cell,
+    short_periods,
     wrapped,
     wrapped_fractions,
 )
@@ -99,3 +100,22 @@ def test_images_around_a_cell() -> None:
     assert numbers.tolist() == [0] * 3
     parts = images_by_shift(fractions, np.array([0.5, np.inf, 0.1]), np.array([1, 0, 1]))
     assert [tuple(shift) for shift, some, _ in parts if len(some)] == [(-1, 0, 0), (0, 0, 0)]
+
+
+@pytest.mark.parametrize("k", [0, 1, 40, 3000])
+@pytest.mark.parametrize("slab", [False, True])
+def test_short_periods_are_of_the_same_lattice(k, slab):
+    base = np.array([[6.0, 0.2, 0.0], [-1.0, 7.0, 0.3], [0.5, 0.4, 5.0]])
+    cell = base.copy()
+    cell[1] += k * base[0]
+    if not slab:
+        cell[2] += k * base[1] - k * base[0]
+    found = short_periods(cell, slab)
+    steps = found @ np.linalg.inv(base)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
+    assert abs(np.linalg.det(found)) == pytest.approx(np.linalg.det(base), rel=1e-9)
+    assert np.linalg.norm(found, axis=1).max() < 12
+    if k == 0:
+        assert found is cell
+    if slab:
+        np.testing.assert_array_equal(found[2], cell[2])

@@ -59,6 +59,22 @@ def test_the_measured_error_is_the_error():
     assert said == pytest.approx(2 * abs(mesh.energy() - energy), rel=0.4)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 300])
+def test_the_measured_error_of_the_energy_where_errors_cancel(n):
+    for seed in range(12 if n < 300 else 3):
+        rng = np.random.default_rng(seed)
+        cell = np.diag(rng.uniform(3, 9, 3)) * (n / 5 if n > 5 else 1) ** (1 / 3)
+        particles = Particles(rng.random((n, 3)) @ cell, rng.normal(size=n), cell=cell)
+        mesh = ParticleMesh(particles, 1e-3)
+        energy, potentials, _ = exact(particles)
+        missed = 2 * abs(mesh.energy() - energy) / np.abs(particles.charges * potentials).sum()
+        found = mesh.measured_error("energy").relative
+        if n <= 256:
+            assert found == pytest.approx(missed, rel=1e-3, abs=1e-12)
+        else:
+            assert 0.5 * missed < found < 3 * missed + 1e-5
+
+
 def test_stress_is_that_of_the_modes():
     particles = ionic(120, 1.2 * CELL, charge=2.0)
     expected = periodic_stress(PeriodicPotential(particles, 1e-11))
