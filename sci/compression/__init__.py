@@ -3,6 +3,18 @@
 from sci.compression.fields.compress import compress
 from sci.compression.fields.field import CompressedField
 from sci.compression.quantize import dequantize, quantize
+from sci.compression.vector.coded import CodedFields, encode_fields, unit_rms
 from sci.compression.vector.quantizer import MultiScaleVQ
+from sci.compression.vector.training import train_vector_quantizer
 
-__all__ = ["CompressedField", "MultiScaleVQ", "compress", "dequantize", "quantize"]
+__all__ = [
+    "CodedFields",
+    "CompressedField",
+    "MultiScaleVQ",
+    "compress",
+    "dequantize",
+    "encode_fields",
+    "quantize",
+    "train_vector_quantizer",
+    "unit_rms",
+]

@@ -14,7 +14,7 @@ from sci.nn.core.op import op
 from sci.nn.grids.window import Lengths, per_axis
 from sci.nn.ops.checks import require_single_or_double
 
-__all__ = ["resample"]
+__all__ = ["cells_read", "resample", "resample_part"]
 
 _Taps = tuple[np.ndarray, np.ndarray]
 """Cells (taps, m) that each output of an axis reads, and their weights (taps, m)."""
@@ -207,6 +207,38 @@ def resample(
     sizes = _sizes(x.shape[2:], factor, size)
     out = _along(x, sizes, method, bool(align_corners), False)
     return out, (tuple(x.shape[2:]), method, bool(align_corners))
+
+
+def cells_read(n: int, m: int, part: slice, method: str) -> slice:
+    """Return the cells, of n, that the cells `part`, of m, read of an axis."""
+    if n == m:
+        return part
+    index = _taps(n, m, method, False, False)[0][:, part]
+    return slice(int(index.min()), int(index.max()) + 1)
+
+
+def resample_part(x: Array, grid: Sequence[int], size: Sequence[int], parts: Sequence[slice], method: str) -> Array:
+    """Return the cells `parts` of `resample(fields, size=size, method=method)`, bit for bit.
+
+    Parameters
+    ----------
+    x : (batch, channels, *cells) array
+        Of the fields on `grid` the cells that `cells_read` names along each axis.
+    grid, size : sequence of int
+        Where no axis gets coarser.
+    parts : sequence of slice
+    method : {"nearest", "linear", "cubic", "area", "adaptive"}
+
+    Returns
+    -------
+    (batch, channels, *parts) array
+    """
+    for k in reversed(range(len(size))):  # as `_along`
+        if grid[k] != size[k]:
+            index, weight = _taps(grid[k], size[k], method, False, False)
+            first = cells_read(grid[k], size[k], parts[k], method).start
+            x = _gathered(x, (index[:, parts[k]] - first, weight[:, parts[k]]), k + 2)
+    return x
 
 
 def _sizes(grid: tuple[int, ...], factor: Any, size: Any) -> tuple[int, ...]:
