@@ -1,5 +1,6 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
+from sci.io.codecs.compressed.vector import read_coded_block
 from sci.io.codecs.models import model_codec
 from sci.io.codecs.poisson import PoissonProblem, load_problem
 from sci.io.codecs.samples import Samples, load_inputs, load_samples, save_samples
@@ -70,6 +71,7 @@ __all__ = [
     "load_samples",
     "model_codec",
     "read_array",
+    "read_coded_block",
     "read_configurations",
     "read_crystal",
     "read_exclusions",

@@ -17,6 +17,7 @@ from next_scale_cases import conditional, conditions, plane_quantizer, plane_tok
 from sci import (
     atomistic,
     completion,
+    compression,
     distributed,
     ensembles,
     generative,
@@ -140,6 +141,10 @@ def _batches(comm: Any, batch_sizes: Any = (2, 3), **changed: Any) -> object:
 def _adapt_operator(comm: Any, x: Any = FIELDS, config: Any = CONFIG, **options: Any) -> object:
     operator, config = operators.TrainedOperator(TFNO), replace(config, weight_decay=0.0)
     return operators.adapt_operator(operator, x, FIELDS, config, comm=comm, **options)
+
+
+def _train_codes(comm: Any, fields: Any = FIELDS, scales: Any = ((8, 8),), codes: int = 2, **options: Any) -> object:
+    return compression.train_vector_quantizer(fields, scales, codes, **{"rounds": 1, **options}, comm=comm)
 
 
 def _train_segmenter(comm: Any, network: Any = UNET, x: Any = FIELDS, epochs: int = 1) -> object:
@@ -593,6 +598,11 @@ DIFFER: dict[str, Body] = {
         nn.UNet(UNET.config, seed=int(odd)), ROOM, box=8, comm=c
     ),
     "Segmenter.segment:box": lambda c, odd, _: nn.Segmenter(UNET).segment(ROOM, box=16 if odd else 8, comm=c),
+    "train_vector_quantizer:codes": lambda c, odd, _: _train_codes(c, codes=2 + odd),
+    "train_vector_quantizer:rounds": lambda c, odd, _: _train_codes(c, rounds=1 + odd),
+    "train_vector_quantizer:scales": lambda c, odd, _: _train_codes(c, scales=[(1 + odd, 1), (8, 8)]),
+    "train_vector_quantizer:dtype": lambda c, odd, _: _train_codes(c, fields=FIELDS.astype(FLOATS[odd])),
+    "train_vector_quantizer:save": lambda c, odd, _: _train_codes(c, **_xor("save", odd, lambda checkpoint: None)),
     "train_segmenter:parameters": lambda c, odd, _: _train_segmenter(c, nn.UNet(UNET.config, seed=int(odd))),
     "train_segmenter:epochs": lambda c, odd, _: _train_segmenter(c, epochs=1 + odd),
     "train_segmenter:data": lambda c, odd, _: _train_segmenter(c, x=FIELDS + odd),
@@ -749,6 +759,7 @@ FAIL: dict[str, Body] = {
     "train:evaluate": lambda c, odd, _: _train(c, evaluate=_fails(odd)),
     "train:save": lambda c, odd, _: _train(c, save=_fails(odd)),
     "train:data": lambda c, odd, _: _train(c, data=_Samples(odd)),
+    "train_vector_quantizer:save": lambda c, odd, _: _train_codes(c, save=_fails(odd)),
     "train:data, read ahead": lambda c, odd, _: _train(c, data=_Samples(odd), prefetch=2),
     "GaussNewton:predict": lambda c, odd, _: _gauss_newton(c, lambda v, b: _fails(odd)() or _predict(v, b)),
     "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),

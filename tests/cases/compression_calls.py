@@ -32,6 +32,21 @@ def _vector() -> dict[str, Call]:
         "MultiScaleVQ.split": call(quantizer.split, quantizer.join(codes)),
         "MultiScaleVQ.stages": call(lambda fields: list(quantizer.stages(fields)), fields),
         "MultiScaleVQ.with_grid": call(quantizer.with_grid, np.array([8])),
+        **_coded(quantizer, fields),
+    }
+
+
+def _coded(quantizer: compression.MultiScaleVQ, fields: np.ndarray) -> dict[str, Call]:
+    coded = compression.encode_fields(quantizer, fields)
+    made = (coded.codebook, coded.vocabulary, coded.scales, coded.patch, coded.packed, coded.rms)
+    options = {"patch": (2,), "one_each": True, "zero_code": True, "rounds": 1, "seed": 1}
+    return {
+        "CodedFields": call(compression.CodedFields, *made, coded.relative_errors, coded.maximum_errors),
+        "CodedFields.block": call(coded.block, quantizer, 1, [slice(1, 3)]),
+        "CodedFields.decode": call(coded.decode, quantizer),
+        "encode_fields": call(compression.encode_fields, quantizer, fields),
+        "train_vector_quantizer": call(compression.train_vector_quantizer, real(6, 1, 4), [(1,), (2,)], 3, **options),
+        "unit_rms": call(compression.unit_rms, fields),
     }
 
 

@@ -17,7 +17,7 @@ from sci.applications import (
 )
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration, Prediction, Predictions
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
-from sci.compression import MultiScaleVQ
+from sci.compression import CodedFields, MultiScaleVQ
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
 from sci.generative import NextScaleConfig, NextScaleModel
@@ -277,6 +277,11 @@ def make_objects() -> dict[str, object]:
         "functional_cp": _completed(),
         "functional_tucker": _completed(tucker=True),
         "atomic_predictions": _predictions(),
+        "coded_fields": CodedFields(
+            *("0123456789abcdef" * 4, 5, [(1, 1), (2, 3)], (2, 1)),
+            [np.arange(2, dtype=np.uint8).reshape(2, 1, 1) * 32, np.arange(8, dtype=np.uint8).reshape(2, 2, 2) * 16],
+            *(numbers(2, 3) ** 2, numbers(2) ** 2, numbers(2, start=5) ** 2),
+        ),
         "selection": Selection(np.array([0, 3]), numbers(5), "hard"),
         **make_models(),
     }
@@ -318,7 +323,7 @@ def same(a: object, b: object) -> bool:
             return type(a) is type(b) and all(same(getattr(a, name), getattr(b, name)) for name in names)
     if isinstance(a, dict):
         return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, tuple):
+    if isinstance(a, tuple | list):
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

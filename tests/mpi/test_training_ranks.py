@@ -16,3 +16,8 @@ def test_training(run_mpi: Callable[..., str]) -> None:
 
 def test_a_network_whose_batch_is_that_of_all_ranks(run_mpi: Callable[..., str]) -> None:
     assert "PASS" in str(run_mpi("spd_network.py", 2, timeout=300))
+
+
+def test_a_codebook_is_the_same_on_any_number_of_ranks(run_mpi: Callable[..., str]) -> None:
+    """The program takes every number of ranks up to that of its launch."""
+    assert "PASS" in str(run_mpi("vector_quantizer.py", 4, timeout=300))

@@ -76,7 +76,7 @@ class CodedFields:
         Codes of the codebook, at least 2.
     scales : sequence of K sizes
     patch : sequence of int
-    packed : sequence of K uint8 arrays (n, *p_k but the last, row bytes)
+    packed : sequence of K uint8 arrays (n, *p_k but the last, row bytes), or datasets of an open file
         The codes of each scale: of a row of the last axis one after the other, the highest bit first.
     rms : (n, channels) float64 array
         Root mean square of each channel, by which the decoded field is multiplied.
@@ -105,7 +105,7 @@ class CodedFields:
     vocabulary: int
     scales: Sequence[Sequence[int]]
     patch: Sequence[int]
-    packed: Sequence[np.ndarray]
+    packed: Sequence[Any]
     rms: np.ndarray
     relative_errors: np.ndarray
     maximum_errors: np.ndarray

@@ -204,7 +204,11 @@ class _Training:
             if not n:  # fewer codes than scales
                 continue
             vectors = self._vectors(rest, k)
-            found = k_means(vectors, n, maxiter=_START, seed=self.settings["seed"] + k, comm=self.comm)
+            try:
+                found = k_means(vectors, n, maxiter=_START, seed=self.settings["seed"] + k, comm=self.comm)
+            except InvalidValueError as error:  # the same on all ranks
+                taken = f"scale {k} takes {n} of the {self.codes} codes from its vectors ({error})"
+                raise InvalidValueError(f"{taken}; give more fields, or fewer codes") from error
             book = self._with_zero(found.centers) if own or not books else found.centers
             rest = rest - self._quantizer(book).lift(self._shaped(found.labels + (len(book) - n), k), k)
             books.append(book)
@@ -247,7 +251,7 @@ class _Training:
         return self._moved(xp.concatenate(vectors), codebook), loss, found
 
     def _use(self, codes: Array, level: int) -> dict[str, float]:
-        """Return how many codes of a scale are used on all ranks, and their perplexity."""
+        """Return the number of codes of a scale that are used on all ranks, and their perplexity."""
         counts = np.bincount(to_host(codes).ravel(), minlength=self.codes).astype(np.int64)
         counts = allreduce_sum(counts, self.comm)
         part = counts[counts > 0] / counts.sum()

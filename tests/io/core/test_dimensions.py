@@ -20,10 +20,10 @@ OURS = [name for name, kind in KINDS.items() if kind.checked]
 NOBODY_KNOWS = {
     *("x", "y", "b", "coefficient", "stress_modes", "residual_norms", "energy_errors", "force_errors"),
     *("centers", "squared", "scores", "nodes", "loss", "amplitudes", "references", "samples"),
-    *("places", "u", "energies", "dual_norms"),
+    *("places", "u", "energies", "dual_norms", "rms", "maximum_errors"),
 }
 """Datasets whose units only the user knows: samples, problems, solutions, moduli, points, losses, eigenvalues, places,
-minima; or that hold numbers of two units."""
+minima, coded fields; or that hold numbers of two units."""
 SMOKE = {"density", "pressure", "source", "velocity_0", "velocity_1"}
 
 
