@@ -1,5 +1,24 @@
-"""Generative models of scientific data: fields scale by scale, spins and memories, marginals of discrete variables."""
+"""Generative models of scientific data: fields scale by scale, diffusion, and crystals."""
 
+from sci.generative.crystals.config import CrystalConfig
+from sci.generative.crystals.crystals import Crystals, composition_of, crystal
+from sci.generative.crystals.features import CrystalFeatures
+from sci.generative.crystals.fingerprints import Fingerprint, fingerprint, first_alike
+from sci.generative.crystals.generate import GeneratedCrystals, generate_crystals
+from sci.generative.crystals.metrics import (
+    CrystalReport,
+    atoms_apart,
+    evaluate_crystals,
+    neutral_composition,
+    space_groups,
+)
+from sci.generative.crystals.model import CrystalDiffusion
+from sci.generative.crystals.prototypes import ionic_crystals
+from sci.generative.crystals.table import CrystalTensor, decode_crystal, encode_crystal
+from sci.generative.crystals.training import CrystalTraining, noise_losses, train_crystals
+from sci.generative.diffusion.exact import ExactDenoiser
+from sci.generative.diffusion.sampling import draw_samples
+from sci.generative.diffusion.schedules import NoiseSchedule, Transition, cosine_schedule, linear_schedule
 from sci.generative.next_scale.config import NextScaleConfig
 from sci.generative.next_scale.filters import Sampling
 from sci.generative.next_scale.model import NextScaleModel
@@ -15,33 +34,62 @@ from sci.generative.spins.retrieval import Retrieval, retrieve
 from sci.generative.spins.statistics import Estimate, autocorrelation_time, estimate
 
 __all__ = [
+    "CrystalConfig",
+    "CrystalDiffusion",
+    "CrystalFeatures",
+    "CrystalReport",
+    "CrystalTensor",
+    "CrystalTraining",
+    "Crystals",
     "DenseAssociativeMemory",
     "Estimate",
+    "ExactDenoiser",
     "ExactSums",
+    "Fingerprint",
+    "GeneratedCrystals",
     "IsingModel",
     "LogZ",
     "NextScaleConfig",
     "NextScaleModel",
+    "NoiseSchedule",
     "PottsModel",
     "ReplicaSymmetric",
     "Retrieval",
     "Sampling",
     "ScaleTokens",
     "SpinChains",
+    "Transition",
+    "atoms_apart",
     "autocorrelation_time",
+    "composition_of",
+    "cosine_schedule",
+    "crystal",
     "dataset_entropy",
+    "decode_crystal",
+    "draw_samples",
+    "encode_crystal",
     "enumerate_states",
     "estimate",
+    "evaluate_crystals",
     "examples_needed",
+    "fingerprint",
+    "first_alike",
+    "generate_crystals",
+    "ionic_crystals",
     "kaufman_log_z",
+    "linear_schedule",
+    "neutral_composition",
+    "noise_losses",
     "onsager",
     "phase_diagram",
     "replica_symmetric",
     "retrieval_curve",
     "retrieve",
     "sample_spins",
+    "space_groups",
     "temper_spins",
     "thermodynamic_integration",
+    "train_crystals",
     "train_next_scale",
     "transfer_matrix",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from sci.arguments import entry
 from sci.backend import namespace, to_device
@@ -58,6 +59,11 @@ class Draws:
         bits = np.random.PCG64([self.seed, self.step, zlib.crc32(name.encode())])
         bits.advance(self.first * math.prod(shape[1:]))
         return np.random.Generator(bits).random(tuple(shape))
+
+    def normal(self, name: str, shape: Sequence[int]) -> np.ndarray:
+        """Return standard normal numbers of shape (samples, ...), float64, from those of `uniform`."""
+        found: np.ndarray = ndtri(np.maximum(self.uniform(name, shape), 2.0**-54))
+        return found
 
 
 @entry

@@ -47,6 +47,9 @@ class UNetConfig:
         Above 0, at most 1.
     deep_supervision : bool
         A head at every stage of the decoder, not at the finest alone.
+    embedding : int
+        Numbers of a vector for each sample, like a time or a class: every block adds it, through a matrix of its own,
+        behind its first norm. 0 for none.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class UNetConfig:
     skip_scaling: SkipScaling = "none"
     skip_decay: float = 0.7
     deep_supervision: bool = True
+    embedding: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
@@ -90,6 +94,8 @@ class UNetConfig:
             raise InvalidValueError(f"kernel is {self.kernel}; expected an odd number of taps")
         if self.groups < 1 or any(c % self.groups for c in self.channels):
             raise InvalidValueError(f"groups is {self.groups} for channels {self.channels}; expected a divisor of all")
+        if self.embedding < 0:
+            raise InvalidValueError(f"embedding is {self.embedding}; expected a number of entries, or 0 for none")
         if not 0 < self.skip_decay <= 1:
             raise InvalidValueError(f"skip_decay is {self.skip_decay}; expected a number above 0, at most 1")
 
@@ -100,6 +106,7 @@ class UNetConfig:
             *(["separable"] if self.separable else []),
             f"{self.norm} norm" if self.norm in ("instance", "group") else self.norm,
             *([] if self.skip_scaling == "none" else [f"{self.skip_scaling} skips"]),
+            *([f"embedding of {self.embedding}"] if self.embedding else []),
         ]
         return (
             f"UNetConfig({self.axes} ax{'i' if self.axes == 1 else 'e'}s, {self.in_channels} -> "

@@ -34,6 +34,7 @@ class Layers:
     parameters: Mapping[str, Any]
     statistics: Mapping[str, Array]
     training: bool
+    embedding: Any = None
 
     def matrix(self, name: str, x: Any, columns: Array | None = None) -> Any:
         """Return a matrix in every cell of (batch, channels, *grid), its columns times `columns`."""
@@ -81,12 +82,20 @@ class Layers:
         for block in range(depth):
             at, first = f"{name}.{block}", block == 0
             inner = self.convolution(f"{at}.conv1", x, stride if first else 1, columns if first else None)
-            inner = self.convolution(f"{at}.conv2", self.norm(f"{at}.norm1", inner), 1)
+            inner = self.embedded(f"{at}.embedding", self.norm(f"{at}.norm1", inner))
+            inner = self.convolution(f"{at}.conv2", inner, 1)
             if first:
                 kept = (slice(None), slice(None), *[slice(None, None, stride)] * self.config.axes)
                 x = self.matrix(f"{at}.shortcut", x if stride == 1 else select(x, index=kept), columns)
             x = self.norm(f"{at}.norm2", inner, x)
         return x
+
+    def embedded(self, name: str, x: Any) -> Any:
+        """Return a field plus a matrix times the vector of each sample; behind a norm, which would take it off."""
+        if self.embedding is None:
+            return x
+        own = linear(self.embedding, self.parameters[f"{name}.weight"], self.parameters[f"{name}.bias"])
+        return add(x, reshape(own, shape=(*own.shape, *[1] * self.config.axes)))
 
     def encoder(self, x: Any) -> list[Any]:
         """Return the output of each stage, the finest first."""

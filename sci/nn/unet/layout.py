@@ -67,6 +67,8 @@ def _stage(config: UNetConfig, name: str, inputs: int, outputs: int, depth: int,
         found |= _convolution(config, f"{at}.conv2", outputs, outputs, "hidden") | _norm(config, f"{at}.norm2", outputs)
         if block == 0:
             found |= _weights(f"{at}.shortcut", inputs, outputs, kind)
+        if config.embedding:
+            found |= _weights(f"{at}.embedding", config.embedding, outputs, "input")
         inputs, kind = outputs, "hidden"
     return found
 

@@ -127,7 +127,13 @@ class UNet:
         return {name: entry.role for name, entry in layout(self.config).items()}
 
     def forward(
-        self, parameters: Mapping[str, Any], x: Any, *, training: bool = False, levels: int | None = None
+        self,
+        parameters: Mapping[str, Any],
+        x: Any,
+        *,
+        training: bool = False,
+        levels: int | None = None,
+        embedding: Any = None,
     ) -> tuple[Any, ...]:
         """Return the outputs at every level that has a head, the finest first, with parameters that may be variables.
 
@@ -140,6 +146,8 @@ class UNet:
             Matters for "evonorm_b0": True normalizes by the batch and updates `statistics`.
         levels : int, optional
             Outputs to compute; all unless given.
+        embedding : (batch, config.embedding) array or variable, optional
+            The vectors of the samples, of a network that takes them.
 
         Returns
         -------
@@ -157,8 +165,22 @@ class UNet:
         levels = heads if levels is None else levels
         if not 1 <= levels <= heads:
             raise InvalidValueError(f"{levels} levels of a U-Net with {heads}; expected 1 to {heads}")
-        layers = Layers(self.config, parameters, self.statistics, training)
+        self._check_embedding(embedding, len(value), weight.dtype)
+        layers = Layers(self.config, parameters, self.statistics, training, embedding)
         return layers.decoder(layers.encoder(x), levels)
+
+    def _check_embedding(self, embedding: Any, batch: int, dtype: Any) -> None:
+        """Refuse vectors of samples that the network does not take, and their lack where it does."""
+        width = self.config.embedding
+        if embedding is None and width:
+            raise ShapeError(f"no embedding; expected ({batch}, {width}) numbers, of a network that takes them")
+        if embedding is None:
+            return
+        if not width or tuple(embedding.shape) != (batch, width):
+            expected = f"({batch}, {width})" if width else "none, as the configuration has no embedding"
+            raise ShapeError(f"embedding of shape {tuple(embedding.shape)}; expected {expected}")
+        if value_of(embedding).dtype != dtype:
+            raise DTypeError(f"embedding of dtype {value_of(embedding).dtype}; expected {dtype}, that of the network")
 
     def check_grid(self, shape: tuple[int, ...]) -> None:
         """Refuse fields of other axes or channels, and grids that the stages cannot halve.
@@ -189,13 +211,15 @@ class UNet:
                 "variance; expected a larger grid, fewer stages, or fewer groups"
             )
 
-    def __call__(self, x: Array, *, batch_size: int = 1) -> Array:
+    def __call__(self, x: Array, *, batch_size: int = 1, embedding: Array | None = None) -> Array:
         """Return the finest output (batch, out_channels, *grid), `batch_size` samples at a time.
 
         Parameters
         ----------
         x : (batch, in_channels, *grid) array
         batch_size : int
+        embedding : (batch, config.embedding) array, optional
+            As for `forward`.
 
         Returns
         -------
@@ -205,14 +229,22 @@ class UNet:
         ------
         ShapeError, DTypeError
         InvalidValueError
-            If `x` holds NaN or Inf.
+            If `x` or the embedding holds NaN or Inf.
         """
         if batch_size < 1:
             raise InvalidValueError(f"batch_size is {batch_size}; expected a positive integer")
         self.check_grid(tuple(x.shape))
         require_finite(x, "the field")
         starts = range(0, max(len(x), 1), batch_size)
-        parts = [self.forward(self.parameters, x[k : k + batch_size], levels=1)[0] for k in starts]
+        if embedding is not None:
+            require_finite(embedding, "the embedding")
+            self._check_embedding(embedding, len(x), x.dtype)
+
+        def part(rows: slice) -> Any:
+            own = None if embedding is None else embedding[rows]
+            return self.forward(self.parameters, x[rows], levels=1, embedding=own)[0]
+
+        parts = [part(slice(k, k + batch_size)) for k in starts]
         return parts[0] if len(parts) == 1 else namespace(x).concatenate(parts)
 
     def loss(self, comm: Comm = None) -> Callable[[Mapping[str, Any], Any], Any]:

@@ -105,6 +105,8 @@ class Segmenter:
         classes, config = self.network.config.out_channels, self.network.config
         if not 2 <= classes <= 2**16:
             raise InvalidValueError(f"a network of {classes} outputs; expected 2 to 65,536 classes")
+        if config.embedding:
+            raise InvalidValueError(f"a network with an embedding of {config.embedding}; expected one of fields alone")
         shape = (1, config.in_channels, *[1] * config.axes)
         if self.inputs is not None and tuple(self.inputs.mean.shape) != shape:
             raise InvalidValueError(f"a standardizer of {tuple(self.inputs.mean.shape)}; expected {shape}: of channels")

@@ -1,0 +1,92 @@
+"""The choices of a diffusion of crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from sci.arguments import entry
+from sci.errors import InvalidValueError
+from sci.generative.crystals.features import Representation
+from sci.generative.diffusion.parameterizations import PREDICTIONS, Predicts
+
+__all__ = ["CrystalConfig", "Network"]
+
+Network = Literal["perceptron", "unet"]
+
+
+@entry
+@dataclass(frozen=True)
+class CrystalConfig:
+    """What a diffusion of crystals is made of.
+
+    Parameters
+    ----------
+    network : {"perceptron", "unet"}
+        Residual layers on all numbers, or the U-Net over (slot, row, column) of the periodic table.
+    widths : sequence of int
+        Of the layers, one number; or of two or three stages of the U-Net, even ones.
+    depth : int
+        Residual layers, or blocks of a stage.
+    steps : int
+        Of the noise schedule, a cosine.
+    conditional : bool
+        The composition is given: empty slots are known, and the network sees which are occupied. False learns it too.
+    predicts : {"residual", "sample", "velocity", "noise"}
+        What the network gives.
+    representation : {"circle", "fraction"}
+        See `CrystalFeatures`.
+
+    Raises
+    ------
+    InvalidValueError
+
+    Examples
+    --------
+    >>> from sci.generative import CrystalConfig
+    >>> CrystalConfig(widths=[128])
+    CrystalConfig(perceptron of 128, depth 3, 200 steps, conditional, residual, circle)
+    """
+
+    network: Network = "perceptron"
+    widths: Sequence[int] = (256,)
+    depth: int = 3
+    steps: int = 200
+    conditional: bool = True
+    predicts: Predicts = "residual"
+    representation: Representation = "circle"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(int(w) for w in self.widths))
+        choices = {
+            "network": get_args(Network),
+            "predicts": PREDICTIONS,
+            "representation": get_args(Representation),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InvalidValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
+        if self.network == "perceptron" and len(self.widths) != 1:
+            raise InvalidValueError(f"widths are {self.widths}; expected one number for a perceptron")
+        if self.network == "unet" and not (2 <= len(self.widths) <= 3 and all(w % 2 == 0 for w in self.widths)):
+            raise InvalidValueError(f"widths are {self.widths}; expected two or three even numbers for a U-Net")
+        if min(*self.widths, self.depth) < 1 or not 2 <= self.steps <= 100_000:
+            raise InvalidValueError(f"{self!r}; expected positive widths and depth, and 2 to 100,000 steps")
+
+    def __repr__(self) -> str:
+        widths = ", ".join(map(str, self.widths))
+        given = "conditional" if self.conditional else "unconditional"
+        return (
+            f"CrystalConfig({self.network} of {widths}, depth {self.depth}, {self.steps} steps, {given}, "
+            f"{self.predicts}, {self.representation})"
+        )
+
+    def to_options(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, as JSON.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
