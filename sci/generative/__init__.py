@@ -1,21 +1,20 @@
-"""Generative models of scientific data: fields scale by scale, diffusion, and crystals."""
+"""Generative models of scientific data: fields scale by scale, diffusion, crystals, and spins."""
 
-from sci.generative.crystals.config import CrystalConfig
 from sci.generative.crystals.crystals import Crystals, composition_of, crystal
-from sci.generative.crystals.features import CrystalFeatures
+from sci.generative.crystals.denoiser.config import CrystalConfig
+from sci.generative.crystals.denoiser.features import CrystalFeatures
+from sci.generative.crystals.denoiser.generate import GeneratedCrystals, generate_crystals
+from sci.generative.crystals.denoiser.model import CrystalDiffusion
+from sci.generative.crystals.denoiser.training import CrystalTraining, noise_losses, train_crystals
 from sci.generative.crystals.fingerprints import Fingerprint, fingerprint, first_alike
-from sci.generative.crystals.generate import GeneratedCrystals, generate_crystals
 from sci.generative.crystals.metrics import (
     CrystalReport,
     atoms_apart,
     evaluate_crystals,
     neutral_composition,
-    space_groups,
 )
-from sci.generative.crystals.model import CrystalDiffusion
 from sci.generative.crystals.prototypes import ionic_crystals
 from sci.generative.crystals.table import CrystalTensor, decode_crystal, encode_crystal
-from sci.generative.crystals.training import CrystalTraining, noise_losses, train_crystals
 from sci.generative.diffusion.exact import ExactDenoiser
 from sci.generative.diffusion.sampling import draw_samples
 from sci.generative.diffusion.schedules import NoiseSchedule, Transition, cosine_schedule, linear_schedule
@@ -86,7 +85,6 @@ __all__ = [
     "retrieval_curve",
     "retrieve",
     "sample_spins",
-    "space_groups",
     "temper_spins",
     "thermodynamic_integration",
     "train_crystals",

@@ -55,6 +55,7 @@ TFNO = operators.TFNO((4, 4), 1, 1, 4, 2)
 SPD, MATRICES = nn.SPDNet((4, 2), 2), np.stack([np.eye(4)[None], np.diag([1.0, 2.0, 3.0, 4.0])[None]]).astype("f4")
 UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).normal(size=(1, 24, 16)).astype("f4")
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
+SALTS = generative.Crystals(generative.ionic_crystals().configurations[:3])
 ATOMS = atomistic.Configuration(("Na", "Na"), [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], energy=1.0)
 MEMORY = generative.DenseAssociativeMemory(np.ones((2, 8)), 4)
 LATTICE = generative.IsingModel((4, 4), 0.3)
@@ -175,6 +176,21 @@ def _train_next_scale(comm: Any, n: int = 2, width: int = 8, **options: Any) -> 
     tokens = plane_tokens(config, quantizer, n)
     model = generative.NextScaleModel.create(config, dtype=np.float64)
     return generative.train_next_scale(model, tokens, **{"epochs": 1, "comm": comm, **options})
+
+
+def _draw_samples(comm: Any, count: int = 2, steps: int = 4, **options: Any) -> object:
+    schedule = generative.cosine_schedule(steps)
+    return generative.draw_samples(generative.ExactDenoiser(schedule, ONES), schedule, count, [3], comm=comm, **options)
+
+
+def _crystals(width: int = 2) -> generative.CrystalDiffusion:
+    config = generative.CrystalConfig(widths=[width], depth=1, steps=4)
+    return generative.CrystalDiffusion.create(SALTS, config)
+
+
+def _train_crystals(comm: Any, width: int = 2, epochs: int = 1, crystals: int = 3, **options: Any) -> object:
+    some = generative.Crystals(SALTS.configurations[:crystals])
+    return generative.train_crystals(_crystals(width), some, generative.CrystalTraining(epochs), comm=comm, **options)
 
 
 def _train_potential(comm: Any, channels: int = 2, epochs: int = 1, atoms: Any = None, **options: Any) -> object:
@@ -620,6 +636,29 @@ DIFFER: dict[str, Body] = {
     "train_next_scale:config": lambda c, odd, _: _train_next_scale(c, width=8 + 8 * odd),
     "train_next_scale:drop": lambda c, odd, _: _train_next_scale(c, drop=0.1 + odd / 4),
     "train_next_scale:epochs": lambda c, odd, _: _train_next_scale(c, epochs=1 + odd),
+    "draw_samples:count": lambda c, odd, _: _draw_samples(c, 2 + odd),
+    "draw_samples:betas": lambda c, odd, _: _draw_samples(c, steps=4 + odd),
+    "draw_samples:seed": lambda c, odd, _: _draw_samples(c, seed=int(odd)),
+    "draw_samples:eta": lambda c, odd, _: _draw_samples(c, eta=0.5 * odd),
+    "draw_samples:batch_size": lambda c, odd, _: _draw_samples(c, batch_size=1 + odd),
+    "train_crystals:model": lambda c, odd, _: _train_crystals(c, width=2 + odd),
+    "train_crystals:training": lambda c, odd, _: _train_crystals(c, epochs=1 + odd),
+    "train_crystals:vectors": lambda c, odd, _: _train_crystals(c, crystals=2 + odd),
+    "train_crystals:save": lambda c, odd, _: _train_crystals(c, **_xor("save", odd, lambda checkpoint: None)),
+    "generate_crystals:model": lambda c, odd, _: generative.generate_crystals(_crystals(2 + odd), 1, comm=c),
+    "generate_crystals:number": lambda c, odd, _: generative.generate_crystals(_crystals(), 1 + odd, comm=c),
+    "generate_crystals:composition": lambda c, odd, _: generative.generate_crystals(
+        _crystals(), 1, composition={"Li": 1 + int(odd)}, comm=c
+    ),
+    "evaluate_crystals:configurations": lambda c, odd, _: generative.evaluate_crystals(
+        SALTS.configurations[: 1 + odd], comm=c
+    ),
+    "evaluate_crystals:training": lambda c, odd, _: generative.evaluate_crystals(
+        SALTS.configurations[:1], training=SALTS if odd else None, comm=c
+    ),
+    "evaluate_crystals:draws": lambda c, odd, _: generative.evaluate_crystals(
+        SALTS.configurations[:1], draws=2 + odd, comm=c
+    ),
     "train_potential:potential": lambda c, odd, _: _train_potential(c, channels=2 + odd),
     "train_potential:config": lambda c, odd, _: _train_potential(c, epochs=1 + odd),
     "train_potential:configurations": lambda c, odd, _: _train_potential(c, atoms=[ATOMS] * (1 + odd)),

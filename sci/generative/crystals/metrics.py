@@ -179,8 +179,8 @@ class CrystalReport:
     def __repr__(self) -> str:
         novel = "" if self.novelty is None else f", novel {self.novelty:.3g}"
         return (
-            f"CrystalReport({self.number} draws: valid {self.validity:.3g}, compositions {self.composition_validity:.3g}, "
-            f"unique {self.uniqueness:.3g}{novel})"
+            f"CrystalReport({self.number} draws: valid {self.validity:.3g}, "
+            f"compositions {self.composition_validity:.3g}, unique {self.uniqueness:.3g}{novel})"
         )
 
 

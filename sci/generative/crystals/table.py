@@ -189,8 +189,8 @@ def slots_of(numbers: np.ndarray, slots: int | None = None, what: str = "") -> n
         if slots is not None and counts[z] > slots:
             total = int((numbers == z).sum())
             raise InvalidValueError(
-                f"{what}atom {k} (counted from 0) is the {counts[z]}th of {SYMBOLS[z - 1]}, and there are {slots} slots for "
-                f"an element; expected slots={total} or more for its {total} atoms"
+                f"{what}atom {k} (counted from 0) is number {counts[z]} of {SYMBOLS[z - 1]}, and there are {slots} "
+                f"slots for an element; expected slots={total} or more for its {total} atoms"
             )
     return found
 
@@ -292,7 +292,9 @@ def decode_crystal(
     if int(present.sum()) != int(elements.sum()):
         present[:, row, column] = False
         slot, r, c = np.argwhere(present)[0]
-        raise InvalidValueError(f"slot {slot} at row {r}, column {c} holds an atom, and no element stands there")
+        raise InvalidValueError(
+            f"slot {slot} at row {r}, column {c} holds an atom; expected none where no element stands"
+        )
     if not elements.any():
         raise InvalidValueError(f"no slot has a mean above {threshold:g}; expected one atom at least")
     z, slot = np.nonzero(elements.T)

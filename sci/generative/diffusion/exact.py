@@ -19,7 +19,7 @@ __all__ = ["ExactDenoiser"]
 @entry
 @dataclass(frozen=True, eq=False)
 class ExactDenoiser:
-    """The mean of the samples of a finite set, given a noisy one: sum_i w_i X_i with w = softmax(-|x - s X_i|^2 / 2 n^2).
+    """The mean of the samples of a finite set, given a noisy one: sum w_i X_i, w = softmax(-|x - s X_i|^2 / 2 n^2).
 
     s = sqrt(a_t) and n = sqrt(1 - a_t). No denoiser has a smaller mean squared error on the set, so it is the lower
     bound of the loss of a network that is trained on it; and samples that it makes are samples of the set.

@@ -85,7 +85,7 @@ def predicted_noise(x0: Any, x: Any, signal: Any, deviation: Any) -> Any:
 
 
 def loss_weights(predicts: Predicts, signals: np.ndarray, noises: np.ndarray, largest: float = 5.0) -> np.ndarray:
-    """Return weights of squared errors of x0: those of errors of the output, of noise or else of velocity, up to a limit.
+    """Return weights of squared errors of x0: those of errors of the noise, or of the velocity, up to a limit.
 
     An error e of x0 is one of e s / n of the noise, and of e / n of the velocity.
 

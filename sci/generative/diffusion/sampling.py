@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def draw_samples(
         agreement.same(batch_size=batch_size, dtype=str(np.dtype(dtype)), device=device)
         if size(comm) > 1:
             agreement.same(conditions=conditions)
-    passes = [schedule.transition(t, s, float(eta)) for t, s in zip(numbers, numbers[1:])]
+    passes = [schedule.transition(t, s, float(eta)) for t, s in pairwise(numbers)]
     starts = range(0, int(count), int(batch_size))
     own, found, work = starts[split(len(starts), comm)], [], Deferred()
     with work:
@@ -161,7 +162,7 @@ def _denoised(x0: Any, x: Array, step: int) -> Array:
     if getattr(x0, "shape", None) != x.shape:
         raise ShapeError(f"the denoiser returned {getattr(x0, 'shape', type(x0))} at step {step}; expected {x.shape}")
     require_finite(x0, f"what the denoiser returned at step {step}")
-    return x0  # type: ignore[no-any-return]
+    return x0
 
 
 def _check(

@@ -22,7 +22,7 @@ def test_another_cell_of_the_same_crystal_has_the_same_fingerprint() -> None:
     other = crystal(numbers.tolist(), places @ np.linalg.inv(skew) + 0.3, skew @ cell @ turned)
     double = crystal(
         [*numbers.tolist(), *numbers.tolist()],
-        np.concatenate([places / [2, 1, 1], (places + [1, 0, 0]) / [2, 1, 1]]),
+        np.concatenate([places / [2, 1, 1], (places + np.eye(3)[0]) / [2, 1, 1]]),
         np.diag([2.0, 1, 1]) @ cell,
     )
     own = fingerprint(salt)

@@ -17,8 +17,8 @@ from sci.generative import (
     evaluate_crystals,
     ionic_crystals,
     neutral_composition,
-    space_groups,
 )
+from sci.generative.crystals.metrics import space_groups
 
 SALTS = ionic_crystals()
 CLOSE = crystal([11, 17], [[0, 0, 0], [0.95, 0, 0]], 4 * np.eye(3))  # 0.2 angstrom over the face

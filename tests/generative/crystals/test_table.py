@@ -109,7 +109,7 @@ def test_zero_and_one_are_one_coordinate() -> None:
 
 def test_what_is_no_crystal_is_refused_with_its_atom() -> None:
     cell = 4 * np.eye(3)
-    with pytest.raises(InvalidValueError, match=r"atom 3 .* is the 3th of Na, and there are 2 slots.* slots=4"):
+    with pytest.raises(InvalidValueError, match=r"atom 3 .* is number 3 of Na, and there are 2 slots.* slots=4"):
         encode_crystal([11, 11, 17, 11, 11], np.arange(15).reshape(5, 3) / 20, cell, slots=2)
     for number in (0, 119, -1):
         with pytest.raises(InvalidValueError, match=rf"atom 1 .* number {number}"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import Array
-from sci.generative.crystals.features import CELL, CrystalFeatures
+from sci.generative.crystals.denoiser.features import CELL, CrystalFeatures
 from sci.generative.crystals.table import COLUMNS, ROWS
 from sci.nn import (
     UNet,

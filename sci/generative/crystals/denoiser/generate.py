@@ -13,8 +13,8 @@ from sci.atomistic import Configuration
 from sci.distributed import Comm, agreed
 from sci.errors import InvalidValueError, SciError
 from sci.generative.crystals.crystals import Crystals
+from sci.generative.crystals.denoiser.model import CrystalDiffusion
 from sci.generative.crystals.elements import atomic_numbers
-from sci.generative.crystals.model import CrystalDiffusion
 from sci.generative.diffusion.sampling import draw_samples
 
 __all__ = ["GeneratedCrystals", "generate_crystals", "occupied_slots"]
@@ -153,7 +153,7 @@ def occupied_slots(
     if not model.config.conditional:
         if composition is not None:
             raise InvalidValueError(
-                "the model makes its own compositions; leave composition out, or train a conditional one"
+                "the model makes its own compositions; leave composition out, or train one that takes it"
             )
         return None
     if composition is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sci.generative import CrystalFeatures, fingerprint, ionic_crystals
-from sci.generative.crystals.augment import shuffled, translated
+from sci.generative.crystals.denoiser.augment import shuffled, translated
 from sci.nn import Draws
 
 SALTS = ionic_crystals()

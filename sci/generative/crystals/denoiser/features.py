@@ -10,6 +10,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.atomistic import Configuration
+from sci.backend import as_finite
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.crystals.crystals import Crystals, crystal, fractions_of
 from sci.generative.crystals.elements import SYMBOLS
@@ -80,8 +81,12 @@ class CrystalFeatures:
             raise ShapeError(f"{len(self.elements)} elements and {len(self.depths)} depths; expected one for each")
         if list(self.elements) != sorted(set(self.elements)) or not 1 <= self.elements[0] <= self.elements[-1] <= 118:
             raise InvalidValueError(f"elements are {self.elements}; expected ascending numbers from 1 to 118")
-        if min(self.depths) < 1 or len(self.cell_mean) != CELL or len(self.cell_std) != CELL or min(self.cell_std) <= 0:
-            raise InvalidValueError("depths and cell_std hold numbers that are not positive, or the cell has not six")
+        if min(self.depths) < 1:
+            raise InvalidValueError(f"depths are {self.depths}; expected a positive number of slots for each element")
+        if len(self.cell_mean) != CELL or len(self.cell_std) != CELL:
+            raise ShapeError(f"{len(self.cell_mean)} means and {len(self.cell_std)} deviations; expected six of each")
+        if min(self.cell_std) <= 0:
+            raise InvalidValueError(f"cell_std is {self.cell_std}; expected positive deviations")
         if self.representation not in get_args(Representation):
             raise InvalidValueError(f"representation is {self.representation!r}; expected 'circle' or 'fraction'")
 
@@ -190,9 +195,10 @@ class CrystalFeatures:
         known = {z: k for k, z in enumerate(self.elements)}
         for k, z in enumerate(numbers.tolist()):
             if z not in known:
+                names = ", ".join(SYMBOLS[e - 1] for e in self.elements)
                 raise InvalidValueError(
                     f"{what}atom {k} (counted from 0) is {SYMBOLS[z - 1]}, an element of no crystal of the training; "
-                    f"expected {', '.join(SYMBOLS[e - 1] for e in self.elements[:20])}{' ...' if len(known) > 20 else ''}"
+                    f"expected {names}"
                 )
             if slot[k] >= self.depths[known[z]]:
                 raise InvalidValueError(
@@ -256,16 +262,19 @@ class CrystalFeatures:
         InvalidValueError
             For a vector without an atom, or with parameters that no cell has.
         """
-        slots = np.asarray(vector[:-CELL], dtype=np.float64).reshape(self.slots, self.channels)
+        whole = as_finite(vector, "vector", shape=(self.width,), xp=np)
+        slots = whole[:-CELL].reshape(self.slots, self.channels)
         if occupied is None:
             occupied = self.strengths(slots) > 0
+        if occupied.shape != (self.slots,) or occupied.dtype != bool:
+            raise ShapeError(f"occupied of shape {occupied.shape}, {occupied.dtype}; expected ({self.slots},) booleans")
         if not occupied.any():
-            raise InvalidValueError("no slot holds an atom")
+            raise InvalidValueError("no slot holds an atom; expected one at least")
         held = slots[occupied]
         if self.representation == "circle":
             held = np.arctan2(held[:, 3:], held[:, :3]) / (2 * np.pi)
         numbers = np.asarray(self.elements)[self.owners[occupied]]
-        numbers_of_cell = np.asarray(vector[-CELL:], dtype=np.float64) * self.cell_std + self.cell_mean
+        numbers_of_cell = whole[-CELL:] * self.cell_std + self.cell_mean
         numbers_of_cell[:3] = np.exp(np.clip(numbers_of_cell[:3], -50, 50))
         return crystal(numbers.tolist(), wrapped(held), cell_from_parameters(numbers_of_cell))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sci.generative import CrystalFeatures, ionic_crystals
-from sci.generative.crystals.networks import TIMES, Perceptron, TableUNet, time_features
+from sci.generative.crystals.denoiser.networks import TIMES, Perceptron, TableUNet, time_features
 from sci.nn import multiply, value_and_gradients
 from sci.nn import sum as sum_of
 

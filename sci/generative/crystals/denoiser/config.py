@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from sci.arguments import entry
 from sci.errors import InvalidValueError
-from sci.generative.crystals.features import Representation
+from sci.generative.crystals.denoiser.features import Representation
 from sci.generative.diffusion.parameterizations import PREDICTIONS, Predicts
 
 __all__ = ["CrystalConfig", "Network"]

@@ -11,10 +11,10 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.generative.crystals.config import CrystalConfig
 from sci.generative.crystals.crystals import Crystals
-from sci.generative.crystals.features import CELL, CrystalFeatures
-from sci.generative.crystals.networks import Perceptron, TableUNet, time_features
+from sci.generative.crystals.denoiser.config import CrystalConfig
+from sci.generative.crystals.denoiser.features import CELL, CrystalFeatures
+from sci.generative.crystals.denoiser.networks import Perceptron, TableUNet, time_features
 from sci.generative.diffusion.parameterizations import predicted_sample
 from sci.generative.diffusion.schedules import cosine_schedule
 from sci.nn import ModelState, add, count_parameters, multiply
@@ -191,7 +191,7 @@ class CrystalDiffusion:
             raise InvalidValueError("the model is conditional; expected which slots are occupied")
         given = np.zeros((len(x), self.features.slots), bool) if occupied is None else occupied
         steps = np.full(len(x), self.schedule.check(step))
-        return self.denoised(self.parameters, x, steps, given)  # type: ignore[no-any-return]
+        return self.denoised(self.parameters, x, steps, given)
 
     def with_parameters(self, parameters: Mapping[str, Array]) -> CrystalDiffusion:
         """Return the model with other parameters.

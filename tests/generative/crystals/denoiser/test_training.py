@@ -19,7 +19,7 @@ from sci.generative import (
     noise_losses,
     train_crystals,
 )
-from sci.generative.crystals.training import entry_weights
+from sci.generative.crystals.denoiser.training import entry_weights
 from sci.nn import Checkpoint
 
 FEW = Crystals(ionic_crystals().configurations[:12])

@@ -12,10 +12,10 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array
 from sci.distributed import Comm, agreed, size
 from sci.errors import InvalidValueError
-from sci.generative.crystals.augment import shuffled, translated
 from sci.generative.crystals.crystals import Crystals
-from sci.generative.crystals.features import CELL
-from sci.generative.crystals.model import CrystalDiffusion
+from sci.generative.crystals.denoiser.augment import shuffled, translated
+from sci.generative.crystals.denoiser.features import CELL
+from sci.generative.crystals.denoiser.model import CrystalDiffusion
 from sci.generative.diffusion.exact import ExactDenoiser
 from sci.generative.diffusion.parameterizations import loss_weights, predicted_noise
 from sci.nn import Adam, Checkpoint, Draws, cosine, multiply, power, subtract, train

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sci.generative.crystals.features import CELL, CrystalFeatures
+from sci.generative.crystals.denoiser.features import CELL, CrystalFeatures
 from sci.nn import Draws
 
 __all__ = ["shuffled", "translated"]

@@ -1,0 +1,1 @@
+"""Networks that take noise off crystals: features, training, and draws."""
