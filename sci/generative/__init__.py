@@ -1,4 +1,4 @@
-"""Generative models of scientific data: fields scale by scale, diffusion, crystals, and spins."""
+"""Generative models of scientific data: fields scale by scale, diffusion, crystals, spins and memories."""
 
 from sci.generative.crystals.crystals import Crystals, composition_of, crystal
 from sci.generative.crystals.denoiser.config import CrystalConfig
