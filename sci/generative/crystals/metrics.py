@@ -28,7 +28,7 @@ CLOSE = 0.5
 
 @entry
 def neutral_composition(numbers: Sequence[int] | np.ndarray, *, alloys: bool = True) -> bool:
-    """Return whether common oxidation states of the elements, one each, can add up to zero.
+    """Judge a composition: common oxidation states of its elements, one each, can add up to zero.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def neutral_composition(numbers: Sequence[int] | np.ndarray, *, alloys: bool = T
 
 @entry
 def atoms_apart(configuration: Configuration, *, distance: float = CLOSE) -> bool:
-    """Return whether no two atoms, or images of atoms, are nearer than a distance.
+    """Judge a crystal: no two atoms, or images of atoms, are nearer than a distance.
 
     Parameters
     ----------

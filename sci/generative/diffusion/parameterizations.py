@@ -30,7 +30,7 @@ def _combination(predicts: Predicts, signal: Any, noise: Any) -> tuple[Any, Any]
 
 
 def target(predicts: Predicts, x0: Any, noise: Any, signal: Any, deviation: Any) -> Any:
-    """Return what the network should give: p x0 + q noise.
+    """Return the right output of the network: p x0 + q noise.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ class _Batch:
 
 
 def _denoised(x0: Any, x: Array, step: int) -> Array:
-    """Return what a denoiser gave, or refuse it by name."""
+    """Return the estimate of a denoiser, or refuse it by name."""
     if getattr(x0, "shape", None) != x.shape:
         raise ShapeError(f"the denoiser returned {getattr(x0, 'shape', type(x0))} at step {step}; expected {x.shape}")
     require_finite(x0, f"what the denoiser returned at step {step}")

@@ -166,7 +166,7 @@ class CrystalFeatures:
         return found
 
     def occupied(self, numbers: np.ndarray, what: str = "") -> np.ndarray:
-        """Return which slots the atoms of a crystal take.
+        """Return the slots that the atoms of a crystal take.
 
         Parameters
         ----------

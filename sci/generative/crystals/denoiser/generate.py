@@ -131,7 +131,7 @@ def generate_crystals(
 def occupied_slots(
     model: CrystalDiffusion, number: int, composition: Mapping[str, int] | None, seed: int
 ) -> np.ndarray | None:
-    """Return which slots each draw is to occupy, (number, slots); None for a model that makes its own compositions.
+    """Return the slots of each draw, (number, slots) booleans; None for a model that makes its own compositions.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def occupied_slots(
 
 
 def as_crystals(generated: GeneratedCrystals) -> tuple[Crystals | None, dict[int, str]]:
-    """Return those that hold no two atoms in one place, and why the others do, by their place among the generated."""
+    """Return the draws without two atoms in one place, and reasons why the others are none."""
     kept: list[Any] = []
     wrong: dict[int, str] = {}
     for k, one in enumerate(generated.configurations):
