@@ -74,6 +74,14 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "write the grid of a file as OpenDX or Gaussian cube",
         lambda: import_module("sci.cli.parsers.files").add_export,
     ),
+    "compress": (
+        "write a file in few bytes, within a bound on its error",
+        lambda: import_module("sci.cli.parsers.compression").add_compress,
+    ),
+    "decompress": (
+        "write a compressed file with plain datasets again",
+        lambda: import_module("sci.cli.parsers.compression").add_decompress,
+    ),
     "join": ("join the parts that ranks wrote", lambda: import_module("sci.cli.parsers.files").add_join),
     "dataset": (
         "list or copy the example data and scripts",

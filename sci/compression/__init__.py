@@ -1,5 +1,6 @@
 """Compression of fields and of networks: transforms and coders with an error bound, and learned codebooks."""
 
+from sci.compression.chunks.grid import CompressedGrid, compress_grid
 from sci.compression.fields.compress import compress
 from sci.compression.fields.field import CompressedField
 from sci.compression.quantize import dequantize, quantize
@@ -10,8 +11,10 @@ from sci.compression.vector.training import train_vector_quantizer
 __all__ = [
     "CodedFields",
     "CompressedField",
+    "CompressedGrid",
     "MultiScaleVQ",
     "compress",
+    "compress_grid",
     "dequantize",
     "encode_fields",
     "quantize",

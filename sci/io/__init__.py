@@ -1,5 +1,10 @@
 """Reading structures, saving and loading results, and exporting grids: the only door to h5py."""
 
+from sci.io.codecs.compressed.arrays import read_compressed
+from sci.io.codecs.compressed.packing import CompressedDataset, compress_file
+from sci.io.codecs.compressed.rules import StoredField, stored_fields
+from sci.io.codecs.compressed.series import CompressedSeries
+from sci.io.codecs.compressed.unpacking import decompress_file
 from sci.io.codecs.compressed.vector import read_coded_block
 from sci.io.codecs.models import model_codec
 from sci.io.codecs.poisson import PoissonProblem, load_problem
@@ -38,6 +43,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "STRUCTURE_FORMATS",
     "Codec",
+    "CompressedDataset",
+    "CompressedSeries",
     "ComputedGrid",
     "Fields",
     "Frame",
@@ -52,12 +59,15 @@ __all__ = [
     "SampleReader",
     "Samples",
     "SmokeRun",
+    "StoredField",
     "TrajectoryFile",
     "TrajectoryState",
     "codec",
+    "compress_file",
     "compute_trajectory",
     "copy_frames",
     "count_frames",
+    "decompress_file",
     "describe",
     "export_vtkhdf",
     "join_parts",
@@ -72,6 +82,7 @@ __all__ = [
     "model_codec",
     "read_array",
     "read_coded_block",
+    "read_compressed",
     "read_configurations",
     "read_crystal",
     "read_exclusions",
@@ -94,6 +105,7 @@ __all__ = [
     "save_samples",
     "save_slabs",
     "save_smoke",
+    "stored_fields",
     "trajectory_state",
     "write_array",
     "write_configurations",

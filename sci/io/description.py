@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
+from sci.io.codecs.compressed.arrays import packed_about
 from sci.io.codecs.trajectory import count_finished
-from sci.io.core.datasets import Group, member, read_array, read_text, walk
+from sci.io.core.datasets import Group, is_packed, member, read_array, read_text, walk
 from sci.io.core.dimensions import is_bare_axis
 from sci.io.core.hdf5 import open_file
 from sci.io.core.results import RESULTS, read_results
@@ -46,7 +47,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         - `file_bytes`.
         - `parameters`: each number and text beside the results, like "short_range/alpha", as {"value", "units"}.
         - `results`: numbers and texts, nested as they were saved; for a trajectory also how many frames are finished.
-        - `datasets`: shape, dtype, bytes, units and names of the axes (`dims`) of each array.
+        - `datasets`: shape, dtype, bytes, units and names of the axes (`dims`) of each array; of a compressed one also
+          its compressed bytes, tolerance and bound; errors are among the parameters.
 
         Numbers that are not finite are texts, which JSON can hold.
 
@@ -70,8 +72,13 @@ def describe(path: str | Path) -> dict[str, Any]:
         for name, value in _attributes(file).items():
             if name.partition("/")[0] not in (*about, "format"):
                 found["parameters"][name] = {"value": value, "units": ""}
+        packed = ""
         for name, item in walk(file):
-            _note(found, file, name, item)
+            if is_packed(item):
+                packed = f"{name}/"
+                found["datasets"][name] = _compressed(item)
+            elif not (packed and name.startswith(packed)):
+                _note(found, file, name, item)
         group = member(file, RESULTS)
         results = _plain(read_results(group, arrays=False)) if isinstance(group, h5py.Group) else {}
         results |= count_finished(file) if header.kind == "trajectory" else {}
@@ -97,10 +104,7 @@ def _note(found: dict[str, Any], file: Group, name: str, item: Any) -> None:
         return
     if isinstance(item, h5py.Dataset) and item.shape:
         found["datasets"][name] = {"shape": list(item.shape), "dtype": str(item.dtype), "bytes": int(item.nbytes)}
-        if "dims" in item.attrs:
-            found["datasets"][name]["dims"] = read_text(item, "dims").split()
-        if "units" in item.attrs:
-            found["datasets"][name]["units"] = read_text(item, "units")
+        found["datasets"][name] |= _labels(item)
     elif isinstance(item, h5py.Dataset):
         if item.dtype.kind in "iufb":
             units = read_text(item, "units") if "units" in item.attrs else ""
@@ -109,6 +113,26 @@ def _note(found: dict[str, Any], file: Group, name: str, item: Any) -> None:
     elif not name.startswith("VTKHDF"):
         for key, value in _attributes(item).items():
             found["parameters"][f"{name}/{key}"] = {"value": value, "units": ""}
+
+
+def _compressed(group: Group) -> dict[str, Any]:
+    """Return the entry of the dataset in place of which a group stands."""
+    about = packed_about(group)
+    stored = int(group["data"].shape[0])
+    n_bytes = math.prod(about["shape"]) * np.dtype(about["dtype"]).itemsize
+    found = {"shape": about["shape"], "dtype": str(np.dtype(about["dtype"])), "bytes": n_bytes}
+    found |= {"compressed_bytes": stored, "tol": about["tol"], "bound": about["bound"]}
+    return found | _labels(group)
+
+
+def _labels(item: Any) -> dict[str, Any]:
+    """Return names of the axes and units, where they are noted."""
+    found: dict[str, Any] = {}
+    if "dims" in item.attrs:
+        found["dims"] = read_text(item, "dims").split()
+    if "units" in item.attrs:
+        found["units"] = read_text(item, "units")
+    return found
 
 
 def _attributes(group: Group) -> dict[str, Any]:

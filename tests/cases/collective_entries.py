@@ -784,6 +784,12 @@ DIFFER: dict[str, Body] = {
     "save_samples:units": lambda c, odd, folder: _samples(c, folder / "s.h5", units="m" * odd),
     "save_grid_parallel:path": lambda c, odd, folder: _grid(c, folder / f"{odd}.h5"),
     "load_problem:path": lambda c, odd, folder: io.load_problem(folder / f"{odd}.h5", comm=c),
+    "compress_grid:tol": lambda c, odd, _: compression.compress_grid(ROOM[0], 0.1 * (1 + odd), comm=c),
+    "compress_grid:chunk": lambda c, odd, _: compression.compress_grid(ROOM[0], 0.1, chunk=8 + odd, comm=c),
+    "compress_file:out": lambda c, odd, folder: io.compress_file(folder / "a.npy", folder / f"{odd}.h5", 0.1, comm=c),
+    "compress_file:tol": lambda c, odd, folder: io.compress_file(
+        folder / "a.npy", folder / "b.h5", 0.1 * (1 + odd), comm=c
+    ),
     "save_computed_grid:path": lambda c, odd, folder: io.save_computed_grid(folder / f"{odd}.h5", COMPUTED, comm=c),
     "save_computed_grid:x": lambda c, odd, folder: io.save_computed_grid(
         folder / "c.h5", replace(COMPUTED, x=COMPUTED.x + odd), comm=c

@@ -55,10 +55,16 @@ def _fields() -> dict[str, Call]:
     small = compression.compress(field, 0.1)
     kept = (small.shape, small.dtype, small.method, small.data, small.tol, small.bound, small.relative)
     errors = (small.l2_error, small.maximum_error, small.l2_norm, small.value_range)
+    grid = compression.compress_grid(field, 0.1, chunk=4)
+    cut = (grid.shape, grid.dtype, grid.edges, grid.chunks, grid.tol, grid.bound, grid.relative, *errors)
     options = {"bound": "maximum", "relative": False, "methods": ("transform",), "periodic": (1,)}
     return {
         "CompressedField": call(compression.CompressedField, *kept, *errors),
         "CompressedField.decompress": call(small.decompress),
+        "CompressedGrid": call(compression.CompressedGrid, *cut, times=np.arange(6.0)),
+        "CompressedGrid.decompress": call(grid.decompress),
+        "CompressedGrid.slabs": call(lambda: list(grid.slabs())),
+        "compress_grid": call(compression.compress_grid, field, 0.1, chunk=(4, 5), **options),
         "compress": call(compression.compress, field, 0.1, **options),
         "dequantize": call(compression.dequantize, np.array([0, -3, 1]), 0.5, (1.1, 0.1), dtype="float32"),
         "quantize": call(compression.quantize, real(7), 0.25, rounding=0.4),

@@ -11,6 +11,8 @@ import numpy as np
 from samples import make_objects, numbers, smoke_frames
 
 from sci.io import (
+    Samples,
+    compress_file,
     load,
     load_grid,
     load_problem,
@@ -57,6 +59,14 @@ def _compressed(path: Path) -> None:
         write_grid(file, PotentialGrid(numbers(6, 7, 20), GRID.origin, GRID.spacing, GRID.units), compression=4)
 
 
+def _packed(path: Path) -> None:
+    """Write samples whose fields are compressed: constants, which no machine rounds otherwise."""
+    plain = path.with_name("plain.h5")
+    save(plain, Samples(np.full((4, 32, 32), 1.5), np.full((4, 32, 32), 0.25), 2, True), command="golden")
+    compress_file(plain, path, 1e-3)
+    plain.unlink()
+
+
 def part_names(path: Path) -> list[str]:
     """Return the names of the parts of the file that `_spread` writes."""
     return [f"{path.stem}.part{rank:03d}.h5" for rank in range(2)]
@@ -91,6 +101,7 @@ KINDS: dict[str, FileKind] = {
     **{name: _of_object(name) for name in make_objects()},
     "potential_file": FileKind(_potential_file, lambda path: (load(path), load_grid(path), load_results(path))),
     "compressed_grid": FileKind(_compressed, _read_grid),
+    "packed_samples": FileKind(_packed, load),
     "spread": FileKind(_spread, _read_grid),
     "streamed_samples": FileKind(lambda path: save_samples(path, numbers(5, 3), numbers(5, 2, 4)), load),
     "streamed_smoke": FileKind(lambda path: save_smoke(path, smoke_frames()), load),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from sci.applications import (
 )
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration, Prediction, Predictions
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
-from sci.compression import CodedFields, MultiScaleVQ
+from sci.compression import CodedFields, CompressedGrid, MultiScaleVQ, compress, compress_grid
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
 from sci.generative import NextScaleConfig, NextScaleModel
@@ -246,6 +246,8 @@ def make_objects() -> dict[str, object]:
         "samples": Samples(numbers(5, 3), numbers(5, 2, 4)),
         "poisson": _problem(),
         "solution": SOLUTION,
+        "compressed_field": compress(np.full((3, 4), 1.5), 1e-3),
+        "field_in_chunks": _in_chunks(),
         "power_law": PowerLawFit(
             PowerLaw(0.25, (0.5, 0.125), (0.5, 0.25), (100.0, 1e6)),
             *(numbers(3, 5) ** 2, numbers(3) ** 2, 1 + numbers(8, 2) ** 2, 1 + numbers(8) ** 2, 7, ("size", "samples")),
@@ -310,6 +312,12 @@ _STATE = {
     TriPlane: ("box", "parameters"),
     EquiNO: ("composite", "modes", "strain_range", "depth", "parameters"),
 }
+
+
+def _in_chunks() -> CompressedGrid:
+    """Return two chunks of one number each, whose bytes no machine rounds otherwise."""
+    grid = compress_grid(np.repeat([1.5, 0.25], 6).reshape(4, 3), 1e-3, chunk=2)
+    return replace(grid, times=numbers(4))
 
 
 def same(a: object, b: object) -> bool:

@@ -27,7 +27,7 @@ from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
 from sci.cli.parser import _leaves
 from sci.cli.values import Number, csv_name, file_name, hdf5_name
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, save, save_samples, write_configurations
+from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations
 from sci.nn import Segmenter, UNet, UNetConfig, WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
 from sci.scaling import fit_power_law
@@ -57,6 +57,8 @@ COMMANDS: dict[str, list[str]] = {
     "operator import": ["state.npz", "-o", "out.h5", "--assume-defaults"],
     "atoms train": ["d.extxyz", "-o", "out.h5", "--epochs", "1", "--channels", "2", "--layers", "1", "--cutoff", "3"],
     "atoms evaluate": ["potential.h5", "d.extxyz", "-o", "out.h5"],
+    "compress": ["flow.npy", "-o", "out.h5", "--tol", "1e-2"],
+    "decompress": ["packed.h5", "-o", "out.npy"],
     "segment train": ["cells.h5", "-o", "out.h5", "--channels", "2", "2", "--epochs", "2", "--norm", "group"],
     "segment predict": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
@@ -89,6 +91,7 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{(name, "--seed"): ("0", _HUGE[2]) for name in COMMANDS},
     **{(name, "--config"): ("empty",) for name in COMMANDS},
     ("complete", "--components"): ("0",),
+    ("compress", "--tol"): _HUGE,
     **{("atoms train", f"--{name}"): ("0",) for name in ("degree", "message-degree", "energy-weight", "force-weight")},
     ("atoms train", "--stress-weight"): ("0",),
     ("atoms train", "--horizon"): _HUGE,
@@ -161,6 +164,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "folder").mkdir()
     os.mkfifo(path / "pipe")
     save_samples(path / "s.h5", *rng.normal(size=(2, 4, 8, 8)).astype("f4"), grid_axes=2, periodic=True)
+    np.save(path / "flow.npy", rng.normal(size=(4, 8, 8)))
+    compress_file(path / "flow.npy", path / "packed.h5", 0.1)
     cells = rng.normal(size=(4, 8, 8)).astype("f4")
     save_samples(path / "cells.h5", cells, (cells > 0).astype("f4"), grid_axes=2)
     operator = TrainedOperator(FNO((2, 2), 1, 1, 4, 1))

@@ -18,7 +18,7 @@ from launcher import MpiResult, is_open_mpi, start, wait_for
 
 from sci.cli import main
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, save, save_samples
+from sci.io import PoissonProblem, compress_file, save, save_samples
 from sci.nn import Segmenter, UNet, UNetConfig
 from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import PoissonOperator
@@ -81,6 +81,8 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
     "labels": (["segment", "predict", "samples.h5", "--model", "segmenter.h5", "--box", "4", "--sample", "3"], 0.0),
     "prediction": (["operator", "predict", "model.h5", "samples.h5", "--batch", "2"], 0.0),
     "joined": (["join", "potential.h5"], 0.0),
+    "packed": (["compress", "flow.h5", "--tol", "1e-3", "--chunk", "2"], 0.0),
+    "unpacked": (["decompress", "packed.h5"], 0.0),
 }
 """Arguments without -o, and how far the numbers of ranks may be from those of one process, relative to the largest."""
 
@@ -100,6 +102,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = np.random.default_rng(0).normal(size=(9, 8, 8)).astype(np.float32)
     save_samples(here / "samples.h5", x, 2 * x, grid_axes=2, periodic=True)
     save_samples(here / "cells.h5", x[:8], (x[:8] > 0).astype(np.float32), grid_axes=2)
+    waves = np.sin(np.arange(9.0 * 32 * 32)).reshape(9, 32, 32)
+    save_samples(here / "flow.h5", waves, waves.astype(np.float32), grid_axes=2)
+    compress_file(here / "flow.h5", here / "packed.h5", 1e-3, chunk=2)
     save(here / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 5, (4, 4)), seed=2)))
     words = _words(here, "one", ["model"])[0]
     (here / "one").mkdir()
@@ -133,6 +138,7 @@ def _contents(path: Path) -> dict[str, Any]:
         "created",
         "crc32",
         "about",
+        "compression",
         "DIMENSION_LIST",
         "REFERENCE_LIST",
     )
@@ -180,7 +186,7 @@ def test_ranks_make_the_files_of_one_process(launch_mpi: Callable[..., MpiResult
         assert (out / f"potential.{suffix}").read_text() == (folder / "one" / f"potential.{suffix}").read_text()
     assert result.output.count("Tucker ranks") == 1
     note = f"note: this command is not parallel: of {n_ranks} ranks the first runs it, as without mpirun"
-    assert result.output.count(note) == 4
+    assert result.output.count(note) == 5
 
 
 def _dry_run(n_ranks: int, words: list[str]) -> str:

@@ -63,6 +63,8 @@ class _ProblemCodec:
     """`mask` and `neumann_body` (*grid, 0 or 1), `b` (*grid), and where they are given `coefficient` and
     `reaction`; attributes `spacing` and `boundary` (JSON), `mean`."""
 
+    compressible = ("b",)
+
     @staticmethod
     def write(group: Group, problem: PoissonProblem) -> None:
         A = problem.A
@@ -110,6 +112,8 @@ class _ProblemCodec:
 class _SolutionCodec:
     """`x` (of the shape of b), `residual_norms` (iterations + 1); attribute `about` (JSON: seconds,
     converged, extremes)."""
+
+    compressible = ("x",)
 
     @staticmethod
     def write(group: Group, result: SolveResult) -> None:

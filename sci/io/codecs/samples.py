@@ -86,6 +86,8 @@ class _SamplesCodec:
     """`x`, `y` (n, ...): inputs and outputs of an operator; attributes `grid_axes` (integer) and `periodic` (0 or 1),
     if they are known."""
 
+    compressible = ("x", "y")
+
     @staticmethod
     def write(group: Group, samples: Samples) -> None:
         arrays = {name: np.asarray(to_host(array)) for name, array in zip("xy", samples)}

@@ -103,6 +103,8 @@ class _SmokeCodec:
     ... (faces), `residual_norms` of the pressure; attribute `about` (JSON: time, iterations, seconds,
     converged)."""
 
+    compressible = ("frame_*/density", "frame_*/pressure", "frame_*/source", "frame_*/velocity_*")
+
     @staticmethod
     def write(group: Group, run: SmokeRun) -> None:
         for number, frame in enumerate(run):

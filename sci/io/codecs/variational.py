@@ -25,6 +25,8 @@ class _MinimumCodec:
     """`u` (*grid), `energies` and `dual_norms` (steps + 1), `lengths` and the integers `products` (steps); attribute
     `about` (JSON: method, converged, seconds)."""
 
+    compressible = ("u",)
+
     @staticmethod
     def write(group: Group, minimum: Minimum) -> None:
         about = {"method": minimum.method, "converged": minimum.converged, "seconds": minimum.seconds}
@@ -64,6 +66,8 @@ class _PoissonBoltzmannCodec:
     """`potential` and `accessible` (*grid), `at_charges` and `at_charges_error` (particle), `origin` (3); group
     `minimum`; attribute `about` (JSON: spacing in angstrom; energy, energy_error and osmotic_energy in e^2/angstrom;
     electrolyte)."""
+
+    compressible = ("potential", "minimum/u")
 
     @staticmethod
     def write(group: Group, found: PoissonBoltzmann) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -15,16 +15,19 @@ from sci.io.core.external import check_external, check_link, external_bytes, vir
 
 __all__ = [
     "MAX_RATIO",
+    "PACKED",
     "Group",
     "axis_dims",
     "check_size",
     "crc32",
+    "is_packed",
     "member",
     "member_names",
     "name_axes",
     "read_array",
     "read_foreign",
     "read_text",
+    "unpacker",
     "walk",
     "write_array",
     "write_text",
@@ -37,9 +40,25 @@ _MAX_LINKS = 16
 
 Group = Any
 
+PACKED = "compressed"
+"""Attribute of a group that stands in place of a dataset, and holds its numbers compressed."""
+
+_unpackers: list[Callable[[Group], Any]] = []
+
+
+def unpacker(function: Callable[[Group], Any]) -> Callable[[Group], Any]:
+    """Decorate the function that returns, in memory, the dataset in place of which a group with `PACKED` stands."""
+    _unpackers[:] = [function]
+    return function
+
+
+def is_packed(item: Any) -> bool:
+    """Return True for a group that stands in place of a compressed dataset."""
+    return isinstance(item, h5py.Group) and PACKED in item.attrs
+
 
 def member(group: Group, name: str, depth: int = 0) -> Any:
-    """Return a dataset or group of an open file, and None if it is missing.
+    """Return a dataset or group of an open file, and None if it is missing; a compressed dataset is decoded to memory.
 
     Raises
     ------
@@ -64,6 +83,8 @@ def member(group: Group, name: str, depth: int = 0) -> Any:
         group = group[part]
         if isinstance(group, h5py.Dataset):
             check_external(group, where)
+        elif is_packed(group):
+            group = _unpackers[0](group)
     return group
 
 

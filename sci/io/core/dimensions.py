@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import h5py
 
 from sci.io.core.datasets import Group, member, member_names, read_text, walk
 
-__all__ = ["attach_scales", "axis_names", "copy_data", "is_bare_axis"]
+__all__ = ["attach_scales", "axis_names", "copy_attributes", "copy_data", "is_bare_axis"]
 
 _BARE = "This is a netCDF dimension but not a netCDF variable."
 """What netCDF-4 and h5netcdf expect as the name of a scale that has a length and no values."""
@@ -72,7 +72,7 @@ def copy_data(source: Group, target: Group, leave: Sequence[str] = ()) -> None:
     source, target : h5py.Group
         Open groups. Attributes of a whole file, its header, are not copied.
     leave : sequence of str
-        Names in `source` that are left out.
+        Paths in `source` that are left out.
 
     Raises
     ------
@@ -80,20 +80,25 @@ def copy_data(source: Group, target: Group, leave: Sequence[str] = ()) -> None:
         For a link, and for data that lie outside of the file.
     """
     if source.name != "/":
-        _copy_attributes(source, target)
+        copy_attributes(source, target)
     for name in member_names(source):
         item = None if name in leave else member(source, name)
         if item is None or is_bare_axis(item):
             continue
         if isinstance(item, h5py.Group):
-            copy_data(item, target.create_group(name))
+            copy_data(
+                item,
+                target.create_group(name),
+                [path[len(name) + 1 :] for path in leave if path.startswith(f"{name}/")],
+            )
         else:
             source.copy(item, target, name, without_attrs=True)
-            _copy_attributes(item, target[name])
+            copy_attributes(item, target[name])
 
 
-def _copy_attributes(source: Any, target: Any) -> None:
-    for key in set(source.attrs) - {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}:
+def copy_attributes(source: Any, target: Any, leave: Collection[str] = ()) -> None:
+    """Copy the attributes of an object of a file, but those of scales and those named by `leave`."""
+    for key in set(source.attrs) - {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", *leave}:
         target.attrs.create(key, source.attrs[key], dtype=source.attrs.get_id(key).dtype)
 
 

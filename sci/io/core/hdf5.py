@@ -13,7 +13,7 @@ from typing import Any
 
 import h5py
 
-from sci.errors import FileFormatError, SciError
+from sci.errors import DiskFullError, FileFormatError, SciError
 from sci.io.core.atomic_write import replacing
 from sci.io.core.datasets import Group
 from sci.io.core.dimensions import attach_scales
@@ -105,6 +105,8 @@ def open_any(path: str | Path) -> Iterator[Group]:
             raise FileFormatError(f"{path}: {what_is(path)}; expected an HDF5 file")
         with _opened(path) as file:
             yield file
+    except DiskFullError:
+        raise  # of a file that is written meanwhile
     except SciError as error:
         text = str(error)
         kept = type(error) if isinstance(error, FileFormatError) else FileFormatError

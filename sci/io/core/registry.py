@@ -20,7 +20,8 @@ class Codec(Protocol):
     The docstring of the class that implements it names the datasets and attributes: it is the row of that kind in the
     documentation. An optional `n_bytes(object)` says how much space the object takes, where the sizes of its fields do
     not add up to that. An optional `fields(object)` returns the `Fields` of an object on a regular grid, which ParaView
-    and PyVista draw.
+    and PyVista draw. An optional tuple `compressible` names the datasets, by patterns of `fnmatch`, that hold fields,
+    which may be compressed with an error; all others are exact.
 
     Examples
     --------
@@ -77,6 +78,12 @@ class Kind:
     def layout(self) -> str:
         """Datasets and attributes in words: the docstring of the codec in one line."""
         return " ".join((self.codec.__doc__ or "").split())
+
+    @property
+    def compressible(self) -> tuple[str, ...]:
+        """Patterns of the paths, in a file of this kind, of datasets that hold fields."""
+        patterns: tuple[str, ...] = getattr(self.codec, "compressible", ())
+        return patterns if self.in_root else tuple(f"{self.name}/{pattern}" for pattern in patterns)
 
     def n_bytes(self, object: Any) -> int:
         """Return about how much space an object of this kind takes in a file."""

@@ -17,6 +17,7 @@ from sci.plotting.pages.general import closing_panels, opening_panels, result_ch
 from sci.plotting.pages.kinds import (
     atoms,
     completion,
+    compression,
     ensembles,
     fields,
     models,
@@ -32,7 +33,10 @@ from sci.plotting.pages.registry import panels_of
 
 __all__ = ["report"]
 
-DRAWERS = (atoms, completion, ensembles, fields, models, potentials, scaling, spectra, tensors, variational)
+DRAWERS = (
+    *(atoms, completion, compression, ensembles, fields, models),
+    *(potentials, scaling, spectra, tensors, variational),
+)
 
 
 def report(path: str | Path, output: str | Path, *, truth: str | Path | None = None, overwrite: bool = False) -> None:

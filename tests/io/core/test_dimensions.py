@@ -20,7 +20,7 @@ OURS = [name for name, kind in KINDS.items() if kind.checked]
 NOBODY_KNOWS = {
     *("x", "y", "b", "coefficient", "stress_modes", "residual_norms", "energy_errors", "force_errors"),
     *("centers", "squared", "scores", "nodes", "loss", "amplitudes", "references", "samples"),
-    *("places", "u", "energies", "dual_norms", "rms", "maximum_errors"),
+    *("places", "u", "energies", "dual_norms", "times", "rms", "maximum_errors"),
 }
 """Datasets whose units only the user knows: samples, problems, solutions, moduli, points, losses, eigenvalues, places,
 minima, coded fields; or that hold numbers of two units."""

@@ -90,7 +90,9 @@ def _arrays(datasets: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             entry = datasets[name]
             shape = " x ".join(map(str, entry["shape"]))
             size = size_in_words(entry["bytes"])
-            yield name, f"{shape:<18} {entry['dtype']:<10} {size:>8}  {_named(entry.get('units', ''))}"
+            packed = entry.get("compressed_bytes")
+            told = "" if packed is None else f", compressed to {size_in_words(packed)}"
+            yield name, f"{shape:<18} {entry['dtype']:<10} {size:>8}{told}  {_named(entry.get('units', ''))}"
 
 
 def _named(units: str) -> str:

@@ -1,0 +1,1 @@
+"""Large arrays in chunks that are compressed by themselves, within one bound."""

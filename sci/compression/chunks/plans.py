@@ -1,0 +1,227 @@
+"""Where a large array is cut into chunks, and how much error each chunk may have so that the whole keeps its bound."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sci.compression.fields.field import BoundKind
+from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+
+__all__ = ["CHUNK_VALUES", "ChunkPlan", "Edges", "blocks_of", "chunk_edges", "folded", "plan_chunks"]
+
+Edges: TypeAlias = tuple[tuple[int, ...], ...]
+
+CHUNK_VALUES = 2**21
+"""Numbers of a chunk at most, unless told otherwise: 16 MiB in double precision."""
+MOST_AXES = 4
+"""Axes of a field that `compress` takes."""
+THICK = 32
+"""Length of a chunk along an axis below which it is not cut unasked: correlation along that axis would be lost."""
+SHAVED = 1 - 1e-9
+"""Part of the tolerance that is shared, so that rounding of the sums cannot break the bound."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkPlan:
+    """Chunks of an array, and the absolute error that each may have.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : {"float32", "float64"}
+    edges : tuple of tuples of int
+        For each of the first axes the places where chunks begin, and the length of the axis at the end.
+    tolerances : (chunks,) float64 array
+        Largest error of each chunk in C order, in units of the array: L2 norm, or maximum.
+    bound : "l2" or "maximum"
+    l2_norm, value_range : float
+        Of the whole array.
+    integral : bool
+        Every number of the array is an integer.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    edges: Edges
+    tolerances: np.ndarray
+    bound: BoundKind
+    l2_norm: float
+    value_range: float
+    integral: bool
+
+    def __repr__(self) -> str:
+        return f"ChunkPlan({len(self.tolerances)} chunks of {' x '.join(map(str, self.shape))}, bound={self.bound!r})"
+
+
+def chunk_edges(shape: Sequence[int], chunk: int | Sequence[int] | None = None) -> Edges:
+    """Return the places where chunks begin and end along the first axes of an array.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    chunk : int or sequence of int, optional
+        Lengths of a chunk along the first axes; the others stay whole. Unless given, as few chunks as have at most
+        2^21 numbers, cut along the first axes, and along none thinner than 32 while another can be cut.
+
+    Returns
+    -------
+    tuple of tuples of int
+
+    Raises
+    ------
+    InvalidValueError, ShapeError
+        For lengths below 1, or more of them than axes.
+    """
+    if not shape:
+        raise ShapeError("the array is one number; expected at least one axis to cut into chunks")
+    lengths = _lengths(shape) if chunk is None else _given(shape, chunk)
+    return tuple(_cut(n, length, even=chunk is None) for n, length in zip(shape, lengths))
+
+
+def _lengths(shape: Sequence[int]) -> list[int]:
+    """Return lengths along the first axes of chunks of at most `CHUNK_VALUES` numbers."""
+    lengths: list[int] = []
+    before = 1
+    for axis, n in enumerate(shape):
+        rest = math.prod(shape[axis + 1 :])
+        lengths.append(min(n, max(1, THICK, CHUNK_VALUES // max(1, before * rest))))
+        before *= lengths[-1]
+        if before * rest <= CHUNK_VALUES:
+            break
+    return lengths
+
+
+def _given(shape: Sequence[int], chunk: int | Sequence[int]) -> list[int]:
+    try:
+        lengths = [operator.index(n) for n in (chunk if isinstance(chunk, Sequence) else (chunk,))]
+    except TypeError as error:
+        raise InvalidValueError(
+            f"chunk is {chunk!r}; expected an integer, or one for each of the first axes"
+        ) from error
+    if not 1 <= len(lengths) <= len(shape) or min(lengths) < 1:
+        raise InvalidValueError(
+            f"chunk is {chunk!r}; expected one to {len(shape)} lengths of at least 1 for shape {tuple(shape)}"
+        )
+    return lengths
+
+
+def _cut(n: int, length: int, *, even: bool) -> tuple[int, ...]:
+    parts = max(1, -(-n // length))
+    if even:
+        return tuple(n * k // parts for k in range(parts + 1))
+    return (*range(0, max(n, 1), length), n)
+
+
+def blocks_of(shape: Sequence[int], edges: Edges) -> Iterator[tuple[slice, ...]]:
+    """Yield the place of each chunk, in C order."""
+    cuts = [[slice(a, b) for a, b in itertools.pairwise(axis)] for axis in edges]
+    rest = tuple(slice(0, n) for n in shape[len(edges) :])
+    for block in itertools.product(*cuts):
+        yield (*block, *rest)
+
+
+def folded(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape in which a chunk is compressed: of more than four axes the first become one."""
+    extra = len(shape) - MOST_AXES
+    return tuple(shape) if extra <= 0 else (math.prod(shape[: extra + 1]), *shape[extra + 1 :])
+
+
+def plan_chunks(
+    field: Any,
+    tol: float,
+    *,
+    bound: BoundKind = "l2",
+    relative: bool = True,
+    chunk: int | Sequence[int] | None = None,
+    comm: Comm = None,
+) -> ChunkPlan:
+    """Return the chunks of an array and the error that each may have; the array is read once, chunk by chunk.
+
+    Parameters
+    ----------
+    field : array
+        float32 or float64; or anything with `shape`, `dtype` and slices, like a dataset of HDF5. The same on all
+        ranks, which read different chunks of it.
+    tol, bound, relative, chunk
+        As in `compress_grid`.
+    comm : mpi4py communicator, optional
+
+    Returns
+    -------
+    ChunkPlan
+
+    Raises
+    ------
+    InvalidValueError, DTypeError, ShapeError
+        On every rank.
+
+    Notes
+    -----
+    Collective. In L2 each chunk may have an equal part of the squared error for each of its numbers, and a chunk with
+    less energy than that is left out: what it does not use is shared by the others (filling of water, in reverse).
+    """
+    with agreed(comm, "plan_chunks") as agreement:
+        shape, dtype = tuple(int(n) for n in field.shape), np.dtype(field.dtype)
+        agreement.same(shape=shape, dtype=dtype.str, tol=tol, bound=bound, relative=relative, chunk=chunk)
+        if dtype not in (np.float32, np.float64):
+            raise DTypeError(f"the field has dtype {dtype}; expected float32 or float64")
+        if not math.prod(shape):
+            raise ShapeError(f"the field has shape {shape}; expected at least one number")
+        if bound not in ("l2", "maximum"):
+            raise InvalidValueError(f"bound is {bound!r}; expected 'l2' or 'maximum'")
+        if not (0 < tol < math.inf):
+            raise InvalidValueError(f"tol is {tol}; expected a finite number above 0")
+        edges = chunk_edges(shape, chunk)
+        places = list(blocks_of(shape, edges))
+        rank, ranks = rank_of(comm), size(comm)
+        mine = [_summary(np.asarray(field[place]), place) for place in places[rank::ranks]]
+    rows = allgather_rows(np.array(mine).reshape(-1, 4), comm)
+    summaries = np.empty((len(places), 4))
+    at = 0
+    for other in range(ranks):
+        count = len(places[other::ranks])
+        summaries[other::ranks] = rows[at : at + count]
+        at += count
+    squares, low, high, integral = summaries.T
+    l2_norm = math.sqrt(float(squares.sum()))
+    value_range = float(high.max() - low.min())
+    total = SHAVED * tol * ((l2_norm if bound == "l2" else value_range) if relative else 1.0)
+    volumes = np.array([math.prod(s.stop - s.start for s in place) for place in places], dtype=np.float64)
+    shares = np.full(len(places), total) if bound == "maximum" else np.sqrt(_shared(total * total, squares, volumes))
+    return ChunkPlan(shape, dtype.name, edges, shares, bound, l2_norm, value_range, bool(integral.all()))
+
+
+def _summary(values: np.ndarray, place: tuple[slice, ...]) -> tuple[float, float, float, float]:
+    """Return sum of squares, least and largest number, and whether all are integers."""
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        where = np.argwhere(~np.isfinite(values))[0] + [s.start for s in place]
+        raise InvalidValueError(f"the field holds NaN or Inf at {tuple(where.tolist())}; expected finite numbers")
+    largest = max(abs(low), abs(high))
+    with np.errstate(under="ignore"):
+        squares = largest**2 * float(np.square(values / largest, dtype=np.float64).sum()) if largest else 0.0
+    return squares, low, high, float(bool((values == np.rint(values)).all()))
+
+
+def _shared(total: float, squares: np.ndarray, volumes: np.ndarray) -> np.ndarray:
+    """Return shares of `total` by volume, of which none exceeds the energy of its chunk while another can use it."""
+    shares = np.zeros_like(squares)
+    left, open_ = total, np.ones(len(squares), bool)
+    while open_.any():
+        level = left / volumes[open_].sum() if volumes[open_].sum() else 0.0
+        full = open_ & (squares <= level * volumes)
+        if not full.any():
+            shares[open_] = level * volumes[open_]
+            return shares
+        shares[full] = squares[full]
+        left -= float(squares[full].sum())
+        open_ &= ~full
+    return np.asarray(shares + max(left, 0.0) * volumes / max(volumes.sum(), 1.0))
