@@ -36,6 +36,12 @@ from sci.nn.maps.deltas import WeightDelta, WeightDeltas, fingerprint
 from sci.nn.maps.kernels import CPKernels, SeparableKernels
 from sci.nn.maps.loldu import LoLDU
 from sci.nn.maps.mapped import MappedParameters
+from sci.nn.maps.quantized.codebook import CodebookWeight
+from sci.nn.maps.quantized.coded_weight import CodedWeight
+from sci.nn.maps.quantized.codes import group_neurons, k_means_1d, neuron_order, pack_codes, unpack_codes
+from sci.nn.maps.quantized.oscillations import FrozenWeights, OscillationTracker
+from sci.nn.maps.quantized.query_key import product_logits, query_key_product
+from sci.nn.maps.quantized.statistics import StatisticsQuantizer, freeze_mask, statistics_codes, statistics_quantize
 from sci.nn.maps.signatures import patched, weight_signature
 from sci.nn.ops.arithmetic import add, channel_scale, divide, multiply, negative, power, scale_shift, subtract
 from sci.nn.ops.harmonics import spherical_harmonics
@@ -81,12 +87,15 @@ __all__ = [
     "BatchNoise",
     "CPKernels",
     "Checkpoint",
+    "CodebookWeight",
+    "CodedWeight",
     "Compander",
     "CoordinateCheck",
     "CurvatureSpectrum",
     "Dataset",
     "Draws",
     "FreeWeight",
+    "FrozenWeights",
     "GBWBatchNorm",
     "GaussNewton",
     "GroupSamples",
@@ -98,6 +107,7 @@ __all__ = [
     "ModelState",
     "Op",
     "Optimizer",
+    "OscillationTracker",
     "Role",
     "SPDNet",
     "Schedule",
@@ -107,6 +117,7 @@ __all__ = [
     "SirenKernel",
     "StableRates",
     "Standardizer",
+    "StatisticsQuantizer",
     "Tape",
     "UNet",
     "UNetConfig",
@@ -160,11 +171,13 @@ __all__ = [
     "exp",
     "fingerprint",
     "flatten_tree",
+    "freeze_mask",
     "gather_tokens",
     "gaunt_product",
     "gelu",
     "global_norm",
     "group_convolution",
+    "group_neurons",
     "group_norm",
     "group_norm_relu",
     "infinite_linear_network",
@@ -174,6 +187,7 @@ __all__ = [
     "input_gradient",
     "instance_norm",
     "integrate_group",
+    "k_means_1d",
     "largest_stable_rate",
     "layer_norm",
     "lifting_convolution",
@@ -190,15 +204,19 @@ __all__ = [
     "minimum",
     "multiply",
     "negative",
+    "neuron_order",
     "op",
+    "pack_codes",
     "pad",
     "patched",
     "pointwise_conv",
     "pointwise_quantile",
     "positive_definite",
     "power",
+    "product_logits",
     "project_radial",
     "prune",
+    "query_key_product",
     "radial_view",
     "rate_factors",
     "reeig",
@@ -227,6 +245,8 @@ __all__ = [
     "softplus",
     "spherical_harmonics",
     "sqrt",
+    "statistics_codes",
+    "statistics_quantize",
     "step_decay",
     "stunet_config",
     "subtract",
@@ -239,6 +259,7 @@ __all__ = [
     "train_segmenter",
     "transpose",
     "unflatten_tree",
+    "unpack_codes",
     "value_and_gradients",
     "value_and_input_gradient",
     "value_of",

@@ -202,6 +202,12 @@ def _train_operator(comm: Any, model: Any = TFNO, x: Any = FIELDS, config: Any =
     return operators.train_operator(model, x, FIELDS, config, comm=comm, **options)
 
 
+def _compress_model(comm: Any, seed: int = 0, x: Any = FIELDS, **options: Any) -> object:
+    model = operators.TrainedOperator(operators.FNO((4, 4), 1, 1, 8, 1, seed=seed))
+    options = {"bits": 3, "steps": 1, "sweeps": 1, **options}
+    return compression.compress_model(model, samples=x, comm=comm, **options)
+
+
 def _patch_loss(comm: Any, cut: Any = CUT, x: Any = LARGE, factor: float = 1.0) -> object:
     parameters = {name: p * np.float32(factor) for name, p in PATCHED.parameters.items()}
     return operators.patch_loss(PATCHED, cut, comm)(parameters, (x, LARGE))
@@ -681,6 +687,14 @@ DIFFER: dict[str, Body] = {
     "train_operator:tests": lambda c, odd, _: _train_operator(c, tests={"t": (FIELDS + odd, FIELDS)}),
     "train_operator:standardize_inputs": lambda c, odd, _: _train_operator(c, standardize_inputs=bool(odd)),
     "train_operator:save": lambda c, odd, _: _train_operator(c, **_xor("save", odd, lambda checkpoint: None)),
+    "compress_model:bits": lambda c, odd, _: _compress_model(c, bits=3 + odd),
+    "compress_model:groups": lambda c, odd, _: _compress_model(c, groups=1 + odd),
+    "compress_model:steps": lambda c, odd, _: _compress_model(c, steps=int(odd)),
+    "compress_model:sweeps": lambda c, odd, _: _compress_model(c, sweeps=int(odd)),
+    "compress_model:keep": lambda c, odd, _: _compress_model(c, keep=["lifting.0.weight"] * odd),
+    "compress_model:batch_size": lambda c, odd, _: _compress_model(c, batch_size=2 + odd),
+    "compress_model:original": lambda c, odd, _: _compress_model(c, seed=int(odd)),
+    "compress_model:samples": lambda c, odd, _: _compress_model(c, x=FIELDS + odd),
     "patch_loss:cut": lambda c, odd, _: _patch_loss(c, replace(CUT, padding=0.25) if odd else CUT),
     "patch_loss:x": lambda c, odd, _: _patch_loss(c, x=LARGE + odd),
     "patch_loss:the parameter": lambda c, odd, _: _patch_loss(c, factor=1.0 + odd),

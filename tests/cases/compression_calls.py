@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from entry_calls import Call, call, real
 
-from sci import compression
+from sci import compression, operators
 
 
 def _vector() -> dict[str, Call]:
@@ -71,4 +71,18 @@ def _fields() -> dict[str, Call]:
     }
 
 
-ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"compression": lambda: _vector() | _fields()}
+def _networks() -> dict[str, Call]:
+    model = operators.TrainedOperator(operators.TFNO((4, 4), 1, 1, 8, 2, tensor_rank=(8, 8, 4, 3)))
+    x = real(3, 1, 8, 8).astype("f4")
+    small = compression.compress_model(model, 4, x, steps=1, sweeps=1)
+    kept = {"halves": small.halves, "reports": small.reports, "output_error": 0.1}
+    options = {"groups": 2, "steps": 1, "sweeps": 1, "keep": [], "forward": lambda m, y: m(y), "batch_size": 2}
+    return {
+        "CompressedModel": call(compression.CompressedModel, small.cls, small.state, small.original, **kept),
+        "CompressedModel.require": call(small.require, model),
+        "WeightReport": call(compression.WeightReport, 4, 2, 0.1, 0.05, True),
+        "compress_model": call(compression.compress_model, model, 4, x, comm=None, **options),
+    }
+
+
+ROOMS: dict[str, Callable[[], dict[str, Call]]] = {"compression": lambda: _vector() | _fields() | _networks()}

@@ -174,6 +174,50 @@ def _maps() -> dict[str, Call]:
     }
 
 
+def _quantized() -> dict[str, Call]:
+    """Weights of few bits."""
+    w, codes = real(4, 6), RNG.integers(0, 4, (4, 6))
+    books, statistics = nn.CodebookWeight(w, 2, groups=2, mapping=True), nn.StatisticsQuantizer(w, 2)
+    coded, packed, groups = books.coded(books.start()), nn.pack_codes(codes, 2), np.array([0, 1, 0, 1])
+    made: dict[str, Call] = {}
+    for one in (books, statistics):
+        name = type(one).__name__
+        made |= {f"{name}.{m}": call(getattr(one, m), one.start()) for m in ("forward", "fold", "change")}
+        made[f"{name}.vjp"] = call(one.vjp, *one.forward(one.start()))
+        made[f"{name}.from_change"] = call(type(one).from_change, w, one.change(one.start()))
+    frozen, tracker = nn.FrozenWeights(nn.Adam(0.1), {"w": lambda a: a > 0}), nn.OscillationTracker(codes)
+    state = frozen.start({"w": w.copy()})
+    return {
+        **made,
+        "CodebookWeight": call(nn.CodebookWeight, w, 2, groups=groups, row_axes=(0,), mapping=True),
+        "CodebookWeight.coded": call(books.coded, books.start()),
+        "CodebookWeight.codes_of": call(books.codes_of, books.start()),
+        "CodebookWeight.nearest": call(books.nearest, real(4, 6), books.codebooks),
+        "CodedWeight": call(nn.CodedWeight, (4, 6), packed, books.codebooks, groups, 2, row_axes=(0,), dtype="f8"),
+        "CodedWeight.astype": call(coded.astype, "f4", copy=True),
+        "CodedWeight.has_rows": call(coded.has_rows, (0,)),
+        "CodedWeight.product": call(coded.product, real(3, 6), matrices=1),
+        "FrozenWeights": call(nn.FrozenWeights, nn.Adam(0.1), {"w": lambda a: a > 0}),
+        "FrozenWeights.start": call(frozen.start, {"w": w.copy()}),
+        "FrozenWeights.update": call(frozen.update, {"w": w.copy()}, {"w": real(4, 6)}, state, 1, 1.0),
+        "OscillationTracker": call(nn.OscillationTracker, codes),
+        "OscillationTracker.oscillating": call(tracker.oscillating, per_step=0.1),
+        "OscillationTracker.update": call(tracker.update, codes),
+        "StatisticsQuantizer": call(nn.StatisticsQuantizer, w, 2),
+        "StatisticsQuantizer.codes": call(statistics.codes, statistics.start()),
+        "freeze_mask": call(nn.freeze_mask, w, 2, 0.01),
+        "group_neurons": call(nn.group_neurons, w, 2),
+        "k_means_1d": call(nn.k_means_1d, real(20), 3, maxiter=5),
+        "neuron_order": call(nn.neuron_order, groups),
+        "pack_codes": call(nn.pack_codes, codes, 2),
+        "product_logits": call(nn.product_logits, real(1, 3, 6), real(2, 6, 6)),
+        "query_key_product": call(nn.query_key_product, w, real(4, 6), 2),
+        "statistics_codes": call(nn.statistics_codes, w, 2),
+        "statistics_quantize": call(nn.statistics_quantize, w, 2),
+        "unpack_codes": call(nn.unpack_codes, packed, 2, 24),
+    }
+
+
 def _kernels() -> dict[str, Call]:
     """Maps of the weights of convolutions."""
     made: dict[str, Call] = {"CPKernels.create": call(nn.CPKernels.create, (2, 3, 3, 3), 2, seed=0, dtype=np.float64)}
@@ -216,6 +260,7 @@ def _nn() -> dict[str, Call]:
         **_curvature(),
         **_roles(),
         **_maps(),
+        **_quantized(),
         **_kernels(),
         "collect_activations": collect,
         **optimizers,

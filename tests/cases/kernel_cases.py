@@ -10,6 +10,7 @@ from typing import Any
 import attention_cases
 import bures_cases
 import chebtuck_cases
+import codebook_cases
 import coder_cases
 import graph_cases
 import grid_cases
@@ -374,6 +375,7 @@ _BY_DTYPE.update(mesh_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)
+_BY_DTYPE.update(codebook_cases.BY_DTYPE)
 _BY_DTYPE.update(place_cases.BY_DTYPE)
 _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)

@@ -17,7 +17,15 @@ from sci.applications import (
 )
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration, Prediction, Predictions
 from sci.completion import Axis, Components, FunctionalCP, FunctionalFactor, FunctionalTucker
-from sci.compression import CodedFields, CompressedGrid, MultiScaleVQ, compress, compress_grid
+from sci.compression import (
+    CodedFields,
+    CompressedGrid,
+    CompressedModel,
+    MultiScaleVQ,
+    WeightReport,
+    compress,
+    compress_grid,
+)
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
 from sci.generative import NextScaleConfig, NextScaleModel
@@ -25,6 +33,7 @@ from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
     Checkpoint,
+    CodedWeight,
     LabelVolume,
     ModelState,
     Segmenter,
@@ -36,6 +45,7 @@ from sci.nn import (
     WeightDelta,
     WeightDeltas,
     fingerprint,
+    pack_codes,
 )
 from sci.operators import FNO, SFNO, TFNO, UNO, TrainedOperator
 from sci.potentials import (
@@ -118,6 +128,23 @@ def make_deltas() -> WeightDeltas:
     return WeightDeltas({"low viscosity": WeightDelta(own, changes), "Ω": WeightDelta(own, {"s": shift})})
 
 
+def _compressed() -> CompressedModel:
+    """Return an operator of which one weight is codes, and one vector is kept in two bytes."""
+    fno = FNO((2, 2), 1, 1, 2, 1)
+    state = TrainedOperator(FNO.of(fno.config, _exact(fno.parameters))).to_state()
+    name, halves = "blocks.0.spectral.weight", ["lifting.0.bias"]
+    shape = state.parameters[name].shape
+    codes = np.arange(2 * int(np.prod(shape))) % 4
+    groups, books = np.arange(shape[0] * shape[1] * shape[3]) % 2, numbers(2, 4).astype("f4")
+    weight = CodedWeight(shape, pack_codes(codes, 2), books, groups, 2, row_axes=(0, 1, 3), dtype="c8")
+    short = {n: state.parameters[n].astype("f2").astype("f4") for n in halves}
+    held = ModelState(state.name, state.options, {**state.parameters, **short, name: weight})
+    report = WeightReport(2, 2, 0.5, 0.25, True)
+    return CompressedModel(
+        TrainedOperator, held, fingerprint(state.parameters), halves=halves, reports={name: report}, output_error=0.125
+    )
+
+
 def make_models() -> dict[str, object]:
     """Return one model of every class but the largest."""
     fno = FNO((2, 2), 1, 1, 2, 1, domain_padding=(0.25, 0.0))
@@ -158,6 +185,7 @@ def make_models() -> dict[str, object]:
         "equino": equino,
         "weight_deltas": make_deltas(),
         "triplane": _triplane(),
+        "compressed_model": _compressed(),
         "vector_quantizer": MultiScaleVQ(
             numbers(2, 5, 4), [(1, 1), (2, 3)], (2, 1), (numbers(1, 4, 4, 3, 3), numbers(1, 4))
         ),
@@ -306,6 +334,8 @@ _STATE = {
     (FNO, UNO): ("config", "parameters"),
     NextScaleModel: ("config", "parameters"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
+    CompressedModel: ("cls", "state", "original", "halves", "reports", "output_error"),
+    CodedWeight: ("shape", "dtype", "bits", "row_axes", "packed", "codebooks", "groups"),
     CycleModel: ("parameters",),
     SPDNet: ("options", "parameters", "statistics"),
     UNet: ("config", "parameters", "statistics"),

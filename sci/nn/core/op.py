@@ -13,6 +13,7 @@ import numpy as np
 
 from sci.arguments import RAW_ERRORS, Signature, entry
 from sci.errors import InvalidValueError
+from sci.nn.core.coded import CodedArray, decoded
 from sci.nn.core.dual import Dual, dual_of, linear_rule, multilinear_rule
 from sci.nn.core.operand import Operand
 from sci.nn.core.tape import Tape, Variable, variables_of
@@ -29,7 +30,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 def around_ops(around: Callable[[str, Callable[[], Any]], Any] | None) -> Iterator[None]:
     """Let `around(name, call)` return the value of every call of an op in the block, in this thread, by `call()`.
 
-    An op that calls others inside is around them.
+    An op that calls others inside is around them. `call` is a partial whose `args` are (arguments, options) of the op.
     """
     before, _WATCH.around = getattr(_WATCH, "around", None), around
     try:
@@ -77,6 +78,10 @@ class Op:
         returns the derivative of `out` along the tangents (None for an argument that is constant), computed by ops
         from arrays, variables or duals; None for a derivative of zero. "linear" stands for an op that is linear in its
         float arguments together, "multilinear" for one that is linear in each.
+    coded : callable, optional
+        Rule for parameters that are held as codes: `coded(*arrays, **options)` returns `out` for arrays of which some
+        are each a `CodedArray`. Without it, and where something is recorded, `forward` gets the arrays that they decode
+        to.
 
     Raises
     ------
@@ -117,9 +122,11 @@ class Op:
         value: Callable[..., Any] | None = None,
         collective: bool = False,
         jvp: Callable[..., Any] | Literal["linear", "multilinear"] | None = None,
+        coded: Callable[..., Any] | None = None,
     ) -> None:
         self.forward = forward
         self.vjp = vjp
+        self.coded = coded
         self.jvp = _RULES[jvp](self) if isinstance(jvp, str) else jvp
         self.value = value or (lambda *arrays, **options: forward(*arrays, **options)[0])
         self.collective = collective
@@ -166,6 +173,10 @@ class Op:
                 odd = True
         if odd and Dual in map(type, args):
             return self._pushed(args, options)
+        if odd and any(isinstance(value, CodedArray) for value in values):
+            if tape is None and self.coded is not None:
+                return self.coded(*args, **options)
+            return self._call(tuple(map(decoded, args)), options)
         if odd or options:
             self._check(args if odd else (), options)  # arrays of real numbers fit wherever an array is expected
         if tape is None:
@@ -223,12 +234,13 @@ def op(
     value: Callable[..., Any] | None = None,
     collective: bool = False,
     jvp: Callable[..., Any] | Literal["linear", "multilinear"] | None = None,
+    coded: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., tuple[Any, Any]]], Op]:
     """Make the decorated function, which returns (out, residuals), the forward half of an `Op`.
 
     Parameters
     ----------
-    vjp, value, collective, jvp
+    vjp, value, collective, jvp, coded
         As in `Op`.
 
     Returns
@@ -245,4 +257,4 @@ def op(
     >>> square(np.array([3.0]))
     array([9.])
     """
-    return lambda forward: Op(forward, vjp, value, collective, jvp)
+    return lambda forward: Op(forward, vjp, value, collective, jvp, coded)

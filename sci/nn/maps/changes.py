@@ -34,7 +34,7 @@ class WeightChange:
     Parameters
     ----------
     kind : str
-        "free", "shift", "loldu" or "compander": the map that the arrays belong to.
+        "free", "shift", "loldu", "compander", "codebook" or "statistics": the map that the arrays belong to.
     arrays : dict of arrays
         float32, float64, complex64, complex128 or int64.
 
@@ -77,7 +77,8 @@ class WeightChange:
 class WeightMap(Protocol):
     """A weight as a differentiable function of other arrays; `MappedParameters` applies maps to weights by name.
 
-    A map is made for one weight, and `forward(start())` is that weight.
+    A map is made for one weight, and `forward(start())` is that weight; for a map with a true attribute `rounds`, which
+    quantizes, it is one near it.
 
     Examples
     --------

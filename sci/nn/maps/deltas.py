@@ -16,10 +16,19 @@ from sci.nn.core.trees import Tree, flatten_tree, unflatten_tree
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange
 from sci.nn.maps.compander import Compander
 from sci.nn.maps.loldu import LoLDU
+from sci.nn.maps.quantized.codebook import CodebookWeight
+from sci.nn.maps.quantized.statistics import StatisticsQuantizer
 
 __all__ = ["WeightDelta", "WeightDeltas", "fingerprint", "require_arrays"]
 
-_MAPS: dict[str, Any] = {"free": FreeWeight, "shift": ShiftedWeight, "loldu": LoLDU, "compander": Compander}
+_MAPS: dict[str, Any] = {
+    "free": FreeWeight,
+    "shift": ShiftedWeight,
+    "loldu": LoLDU,
+    "compander": Compander,
+    "codebook": CodebookWeight,
+    "statistics": StatisticsQuantizer,
+}
 
 
 @entry

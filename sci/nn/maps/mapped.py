@@ -66,7 +66,8 @@ class MappedParameters:
         self.parameters, self.maps, self._structure = dict(leaves), dict(maps), structure_of(parameters)
         self._start = {name: weight_map.start() for name, weight_map in self.maps.items()}
         for name, weight_map in self.maps.items():
-            _require_start(name, weight_map.fold(self._start[name]), self.parameters[name])
+            rounds = getattr(weight_map, "rounds", False)
+            _require_start(name, weight_map.fold(self._start[name]), self.parameters[name], rounds)
 
     def __repr__(self) -> str:
         total = sum(int(p.size) for p in self.parameters.values())
@@ -133,9 +134,9 @@ class MappedParameters:
         return {name: {key: arrays[f"{name}.{key}"] for key in own} for name, own in self._start.items()}
 
 
-def _require_start(name: str, weight: Array, parameter: Array) -> None:
+def _require_start(name: str, weight: Array, parameter: Array, rounds: bool) -> None:
     fits = weight.shape == parameter.shape and weight.dtype == parameter.dtype
-    if fits and weight.size:
+    if fits and weight.size and not rounds:
         off = float(abs(weight - parameter).max())
         fits = off <= _START * float(abs(parameter).max())
     if not fits:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn.core.coded import CodedArray, decoded
 from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
 from sci.nn.core.operand import variable_method
@@ -66,7 +67,21 @@ def _linear_jvp(out: Any, args: Any, tangents: Any) -> Any:
     return biased_tangent(linear, out, args, tangents, -1)
 
 
-@op(vjp=_linear_vjp, jvp=_linear_jvp)
+def _fits_codes(x: Any, weight: Any, axis: int) -> bool:
+    """Whether a weight of codes is a matrix for the axis of plain inputs; if not, the op says what does not fit."""
+    known = isinstance(weight, CodedArray) and len(weight.shape) == 2 and weight.has_rows((0,))
+    return known and not isinstance(x, CodedArray) and x.ndim > abs(axis) and x.shape[axis] == weight.shape[1]
+
+
+def _linear_coded(x: Any, weight: Any, bias: Any = None) -> Any:
+    bias = decoded(bias)
+    if not _fits_codes(x, weight, -1) or (bias is not None and bias.shape != weight.shape[:1]):
+        return linear(decoded(x), decoded(weight), bias)
+    out = weight.product(x)
+    return out if bias is None else _plus(out, bias)
+
+
+@op(vjp=_linear_vjp, jvp=_linear_jvp, coded=_linear_coded)
 def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """Return x W^T + b over the last axis: `x` (..., in), `weight` (out, in), `bias` (out,) or None.
 
@@ -119,7 +134,18 @@ def _pointwise_conv_jvp(out: Any, args: Any, tangents: Any) -> Any:
     return biased_tangent(pointwise_conv, out, args, tangents, 1)
 
 
-@op(vjp=_pointwise_conv_vjp, jvp=_pointwise_conv_jvp)
+def _pointwise_conv_coded(x: Any, weight: Any, bias: Any = None) -> Any:
+    bias = decoded(bias)
+    if not _fits_codes(x, weight, 1) or (bias is not None and bias.shape != weight.shape[:1]):
+        return pointwise_conv(decoded(x), decoded(weight), bias)
+    points = namespace(x).moveaxis(x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:])), 1, 2)
+    out = weight.product(points)
+    if bias is not None:
+        out = _plus(out, bias)
+    return namespace(x).ascontiguousarray(namespace(x).moveaxis(out, 2, 1)).reshape(len(x), -1, *x.shape[2:])
+
+
+@op(vjp=_pointwise_conv_vjp, jvp=_pointwise_conv_jvp, coded=_pointwise_conv_coded)
 def pointwise_conv(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
     """Return the 1 x 1 convolution y[b, o, ...] = sum_i W[o, i] x[b, i, ...] + bias[o].
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sci.backend import Array, is_device_array, namespace
 from sci.nn import op
+from sci.nn.core.coded import decoded
 from sci.operators.fno.pointwise import BlockSpec, pointwise, pointwise_vjp
 from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution
 from sci.operators.spectral.transform import synthesize_rows
@@ -36,7 +37,13 @@ def _block_value(x: Array, *arrays: Array, spec: BlockSpec) -> Array:
     return _block(x, arrays, spec, keep=False)[0]
 
 
-@op(vjp=_block_vjp, value=_block_value)
+def _block_coded(x: Array, *arrays: Any, spec: BlockSpec) -> Array:
+    """Return the value for arrays of which some are codes: spectral weights are multiplied as they are."""
+    kept = [a if name in spec.weights else decoded(a) for name, a in zip(spec.names, arrays)]
+    return _block(decoded(x), tuple(kept), spec, keep=False)[0]
+
+
+@op(vjp=_block_vjp, value=_block_value, coded=_block_coded)
 def block(x: Array, *arrays: Array, spec: BlockSpec) -> tuple[Array, Any]:
     """Return gelu(MLP(gelu(v)) + gate x), v = K x + bias + A x, K the spectral convolution.
 

@@ -11,6 +11,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import op
+from sci.nn.core.coded import decoded
 from sci.operators.spectral.complex_fields import complex_spectral_convolution, joined, stacked
 from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
 from sci.operators.spectral.transform import synthesize_modes, transform_modes
@@ -38,7 +39,13 @@ def _spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
 
 
-@op(vjp=_spectral_convolution_vjp)
+def _spectral_convolution_coded(x: Array, bias: Array, *weights: Any, **options: Any) -> Array:
+    """Return the value for weights that are codes."""
+    found: Array = spectral_convolution.forward(decoded(x), decoded(bias), *weights, **options)[0]
+    return found
+
+
+@op(vjp=_spectral_convolution_vjp, coded=_spectral_convolution_coded)
 def spectral_convolution(
     x: Array,
     bias: Array,

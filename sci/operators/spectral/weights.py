@@ -17,6 +17,7 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError
+from sci.nn.core.coded import CodedArray, decoded
 from sci.operators.spectral.modes import weight_window
 from sci.tensor import CP, TensorFormat, TensorTrain, Tucker
 from sci.tensor.contraction.network import BATCH, Step, run_network, run_network_vjp
@@ -156,8 +157,18 @@ class WeightFormat:
         parameters : dict of arrays
         layer : int
             Row of the layers' axis of joint weights.
+
+        Notes
+        -----
+        Dense weights that are held as codes, rows for each mode and output, are multiplied so, without residuals.
         """
         kept = spectrum.shape[: len(self.modes)]
+        weight = parameters.get("weight")
+        whole = kept == self.modes and not self.separable
+        if whole and isinstance(weight, CodedArray) and weight.has_rows((*range(len(kept)), len(kept) + 1)):
+            flat = spectrum.reshape(math.prod(kept), *spectrum.shape[len(kept) :])
+            return weight.product(flat, len(flat)).reshape(*spectrum.shape[:-1], self.out_channels), None
+        parameters = {name: decoded(value) for name, value in parameters.items()}
         operands = {name: self._cropped(name, value, kept, layer) for name, value in parameters.items()}
         values = run_network(self.steps(), {"X": spectrum, **operands})
         shapes = {name: value.shape for name, value in parameters.items()}
@@ -178,9 +189,13 @@ class WeightFormat:
             result[name][place] = gradients[name]
         return dspectrum, result
 
+    def window(self, kept: Sequence[int]) -> tuple[slice, ...]:
+        """Return the place of kept modes among the stored ones."""
+        return weight_window(self.modes, kept, centered=self.complex_data)
+
     def _place(self, name: str, kept: Sequence[int], layer: int) -> Any:
         """Return the index of the part of a parameter that is used, or None for all of it."""
-        window = weight_window(self.modes, kept, centered=self.complex_data)
+        window = self.window(kept)
         if self.factorization == "dense":
             return None if tuple(kept) == self.modes else window
         if not name.startswith("factor_"):

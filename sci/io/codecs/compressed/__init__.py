@@ -1,1 +1,1 @@
-"""Compressed fields in files: arrays in chunks, series of frames, whole files, and codes of vector quantizers."""
+"""Compressed fields in files: arrays in chunks, series of frames, whole files, codes of quantizers; and models."""

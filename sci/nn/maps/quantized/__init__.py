@@ -1,0 +1,1 @@
+"""Weights of few bits: codes and codebooks, grids from statistics, and trainings in which most weights stand still."""
