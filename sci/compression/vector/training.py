@@ -1,10 +1,11 @@
-"""Codebooks of a multi-scale quantizer, by rounds of Lloyd's algorithm over the rests of all scales."""
+"""Codebooks of a multi-scale quantizer: rounds of means and of least squares over the rests of all scales."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from sci.backend import Array, as_finite, namespace, to_device, to_host
 from sci.compression.vector.layout import check_sizes, latent_sizes, vectors_of
 from sci.compression.vector.patches import to_patches
 from sci.compression.vector.quantizer import MultiScaleVQ
-from sci.distributed import Comm, agreed, allreduce_sum, rank_of
+from sci.compression.vector.updates import MOST_UNKNOWN, least_squares, revived
+from sci.distributed import Comm, agreed, allgather_rows, allreduce_sum, rank_of
 from sci.ensembles import k_means
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import Checkpoint, resample
@@ -57,7 +59,7 @@ def train_vector_quantizer(
     zero_code : bool
         Code 0 stands for zero: a scale may add nothing.
     rounds : int
-        From the start of the training.
+        At most, from the start of the training.
     seed : int
         Of the first codes.
     save : callable, optional
@@ -71,8 +73,8 @@ def train_vector_quantizer(
     -------
     quantizer : MultiScaleVQ
     history : Checkpoint
-        Of each round, before its update: `losses`, the square of the relative error in L2 over all fields, and the
-        metrics `used_<k>`, the codes of scale k that were used, and `perplexity_<k>`, the exponential of their entropy.
+        After each round: `losses`, the square of the relative error in L2 over all fields, and the metrics `used_<k>`,
+        the codes of scale k that are used, and `perplexity_<k>`, the exponential of their entropy.
 
     Raises
     ------
@@ -81,11 +83,16 @@ def train_vector_quantizer(
 
     Notes
     -----
-    The first codes are those of a k-means at each scale, on what the scales before leave; one codebook for all takes as
-    many from each scale, so that the coarse scales, which have few vectors, do not share a single code. A round moves
-    every code to the mean of its vectors at all scales. A code without vectors on any rank moves to the vector that is
-    farthest from its code. The codebook is the same bit for bit on every rank and for every number of ranks, if each
-    field is on one rank as it was. 3 n V C flops a code and round. Collective over `comm`.
+    The first codes are those of a k-means at each scale, on what the scales before leave; one codebook for all takes
+    as many from each scale, but of a coarse one at most one for ten of its vectors. A round puts each code at the mean
+    of its vectors at all scales (Lloyd). Means take the scales apart, and may raise the loss where fine scales correct
+    coarse ones: then the round takes the least squares of the sum over scales for the codes of now. Codes without
+    vectors on any rank move to the vectors of the finest scale with the largest rests. The training ends where no round
+    lowers the loss, which never rises.
+
+    The codebook is the same bit for bit on every rank and for every number of ranks, if the fields stand in one order.
+    5 n V C flops a code and round, up to twice that. Least squares take V^2 integers, and are left out for more than
+    6,144 codes (over all codebooks). Collective over `comm`.
 
     References
     ----------
@@ -155,6 +162,17 @@ def _require_settings(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """What a codebook makes of the latents: codes and vectors by scale, counts (K, V) over all ranks, and the loss."""
+
+    codebook: Array
+    codes: Sequence[Array]
+    vectors: Sequence[Array]
+    counts: np.ndarray
+    loss: float
+
+
 class _Training:
     """Rounds over the latents of this rank."""
 
@@ -168,36 +186,41 @@ class _Training:
         self, rounds: int, save: Callable[[Checkpoint], None] | None, resume: Checkpoint | None
     ) -> tuple[MultiScaleVQ, Checkpoint]:
         """Make the rounds that are left."""
-        xp = namespace(self.latent)
         if resume is None:
-            codebook, losses, metrics = self._first(), [], {}
+            state, losses, metrics = self._encoded(self._first()), [], {}
         else:
-            codebook, losses = to_device(resume.parameters["codebook"], xp), resume.losses.tolist()
+            state = self._encoded(to_device(resume.parameters["codebook"], namespace(self.latent)))
+            losses = resume.losses.tolist()
             metrics = {name: values.tolist() for name, values in resume.metrics.items()}
         for _ in progress(range(len(losses), rounds), "vector quantizer", show=rank_of(self.comm) == 0):
-            codebook, loss, found = self._round(codebook)
-            losses.append(loss)
-            for name, value in found.items():
+            moves = map(self._encoded, self._moves(state))
+            better = next((found for found in moves if found.loss < state.loss), None)
+            if better is None and losses:
+                break
+            state = better or state
+            losses.append(state.loss)
+            for name, value in self._use(state).items():
                 metrics.setdefault(name, []).append(value)
             if save is not None:
                 with agreed(self.comm, "save"):
-                    save(self._checkpoint(codebook, losses, metrics))
-        quantizer = MultiScaleVQ(codebook, self.scales, self.settings["patch"])
-        return quantizer, self._checkpoint(codebook, losses, metrics)
+                    save(self._checkpoint(state.codebook, losses, metrics))
+        quantizer = MultiScaleVQ(state.codebook, self.scales, self.settings["patch"])
+        return quantizer, self._checkpoint(state.codebook, losses, metrics)
 
     def _checkpoint(self, codebook: Array, losses: list[float], metrics: Mapping[str, list[float]]) -> Checkpoint:
         kept = {name: np.array(values) for name, values in metrics.items()}
         return Checkpoint(len(losses), {"codebook": codebook}, {}, np.array(losses), kept, dict(self.settings))
 
     def _square(self, x: Array) -> float:
-        return float(allreduce_sum(np.array([float((x.astype(np.float64) ** 2).sum())]), self.comm)[0])
+        """Return the sum of squares over all ranks, the same for every number of them."""
+        own = (x.astype(np.float64) ** 2).reshape(len(x), math.prod(x.shape[1:])).sum(axis=1)
+        return float(allgather_rows(to_host(own), self.comm).sum())
 
     def _first(self) -> Array:
         """Return the codes of a k-means at each scale, on what the scales before leave."""
         xp, levels, zero = namespace(self.latent), len(self.scales), self.zero
         own = self.settings["one_each"]
-        free = self.codes - zero
-        counts = [free] * levels if own else [free // levels + (k >= levels - free % levels) for k in range(levels)]
+        counts = [self.codes - zero] * levels if own else self._shares(self.codes - zero)
         rest = self.latent
         books: list[Array] = []
         for k, n in enumerate(counts):
@@ -214,6 +237,14 @@ class _Training:
             books.append(book)
         return xp.stack(books) if own else xp.concatenate(books)
 
+    def _shares(self, free: int) -> list[int]:
+        """Return the codes that each scale gives to one codebook: as many, but at most one for ten of its vectors."""
+        shares: list[int] = []
+        for k, size in enumerate(self.scales[:-1]):
+            most = max(1, self.settings["fields"] * math.prod(size) // 10)
+            shares.append(min((free - sum(shares)) // (len(self.scales) - k), most))
+        return [*shares, free - sum(shares)]
+
     def _with_zero(self, centers: Array) -> Array:
         xp = namespace(centers)
         return xp.concatenate([xp.zeros_like(centers[:1]), centers]) if self.zero else centers
@@ -227,33 +258,59 @@ class _Training:
     def _shaped(self, labels: Array, level: int) -> Array:
         return labels.reshape(len(self.latent), *self.scales[level])
 
-    def _moved(self, vectors: Array, codebook: Array) -> Array:
-        """Return the codes at the means of their vectors on all ranks."""
-        found = k_means(vectors, len(codebook), start=codebook, maxiter=1, comm=self.comm).centers
-        if self.zero:
-            found[0] = 0
-        return found
-
-    def _round(self, codebook: Array) -> tuple[Array, float, dict[str, float]]:
-        """Return the moved codebook, and loss and use of the codes before."""
-        xp, vectors = namespace(self.latent), []
-        found: dict[str, float] = {}
-        quantizer, rest = self._quantizer(codebook), self.latent
+    def _encoded(self, codebook: Array) -> _Encoded:
+        """Return codes and vectors of all scales, and the loss."""
         with agreed(self.comm, "train_vector_quantizer"):
-            stages = list(quantizer.stages(self.latent))
-        for k, (codes, own, left) in enumerate(stages):
-            found |= self._use(codes, k)
-            vectors.append(own)
-            rest = left
-        loss = self._square(rest) / self.norm if self.norm else 0.0
-        if codebook.ndim == 3:
-            return xp.stack([self._moved(v, book) for v, book in zip(vectors, codebook)]), loss, found
-        return self._moved(xp.concatenate(vectors), codebook), loss, found
+            stages = list(self._quantizer(codebook).stages(self.latent))
+        codes, vectors, rests = zip(*stages)
+        loss = self._square(rests[-1]) / self.norm if self.norm else 0.0
+        counts = np.stack([np.bincount(to_host(c).ravel(), minlength=self.codes) for c in codes]).astype(np.int64)
+        return _Encoded(codebook, codes, vectors, allreduce_sum(counts, self.comm), loss)
 
-    def _use(self, codes: Array, level: int) -> dict[str, float]:
-        """Return the number of codes of a scale that are used on all ranks, and their perplexity."""
-        counts = np.bincount(to_host(codes).ravel(), minlength=self.codes).astype(np.int64)
-        counts = allreduce_sum(counts, self.comm)
-        part = counts[counts > 0] / counts.sum()
-        entropy = -float((part * np.log(part)).sum())
-        return {f"used_{level}": float(len(part)), f"perplexity_{level}": math.exp(entropy)}
+    def _moves(self, state: _Encoded) -> Iterator[Array]:
+        """Yield the codebooks that a round tries, one after the other until the loss falls."""
+        xp, own, alive = namespace(self.latent), state.codebook.ndim == 3, self._revived(state, state.codebook)
+        if own:
+            yield xp.stack([self._means(v, book) for v, book in zip(state.vectors, alive)])
+        else:
+            yield self._means(xp.concatenate(state.vectors), alive)
+        if self.codes * (len(self.scales) if own else 1) <= MOST_UNKNOWN:
+            host = [to_host(c) for c in state.codes]
+            n_fields, book = self.settings["fields"], to_host(state.codebook)
+            with agreed(self.comm, "train_vector_quantizer"):
+                latent = to_host(self.latent)
+            found = least_squares(latent, host, book, self.scales, n_fields, self.comm)
+            yield self._revived(state, self._pinned(to_device(found, xp)))
+
+    def _pinned(self, codebook: Array) -> Array:
+        if self.zero:
+            codebook[..., 0, :] = 0
+        return codebook
+
+    def _means(self, vectors: Array, codebook: Array) -> Array:
+        """Return the codes at the means of their vectors on all ranks."""
+        found = k_means(vectors, len(codebook), start=codebook, maxiter=1, comm=self.comm)
+        return self._pinned(found.centers)
+
+    def _revived(self, state: _Encoded, codebook: Array) -> Array:
+        """Return a codebook without codes that no rank uses."""
+        xp, found = namespace(codebook), to_host(codebook)
+        books = list(found) if found.ndim == 3 else [found]
+        counts = state.counts if found.ndim == 3 else state.counts.sum(axis=0, keepdims=True)
+        for k, (book, count) in enumerate(zip(books, counts)):
+            level = k if found.ndim == 3 else -1
+            count = count.copy()
+            count[0] += self.zero
+            vectors, chosen = to_host(state.vectors[level]), to_host(state.codes[level]).reshape(-1)
+            old = to_host(state.codebook if state.codebook.ndim == 2 else state.codebook[k])
+            books[k] = revived(book, count, vectors, vectors - old[chosen], self.comm)
+        return to_device(np.stack(books) if found.ndim == 3 else books[0], xp)
+
+    def _use(self, state: _Encoded) -> dict[str, float]:
+        """Return the number of codes of each scale that are used on all ranks, and their perplexity."""
+        found = {}
+        for k, counts in enumerate(state.counts):
+            part = counts[counts > 0] / counts.sum()
+            found[f"used_{k}"] = float(len(part))
+            found[f"perplexity_{k}"] = math.exp(-float((part * np.log(part)).sum()))
+        return found

@@ -33,7 +33,7 @@ def test_training_lowers_the_error_on_fields_that_it_has_not_seen(one_each):
     quantizer, history = train_vector_quantizer(fields(120), SCALES, 32, patch=(2, 2), one_each=one_each, rounds=8)
     new = fields(60, seed=1)
     found = quantizer.relative_errors(new, quantizer.encode(new))
-    assert history.losses[-1] <= history.losses[0]
+    assert (np.diff(history.losses) < 0).all()
     assert found[-1] < 0.3
     assert (np.diff(found) < 0).all()
     assert quantizer.codebook.shape == ((3, 32, 4) if one_each else (32, 4))
@@ -68,7 +68,7 @@ def test_coarse_scales_do_not_collapse():
     assert perplexity(codes[0], 48) > 8
     assert quantizer.relative_errors(given, codes)[0] < 0.3
     assert history.metrics["used_0"][-1] >= 10
-    np.testing.assert_allclose(history.metrics["perplexity_0"][-1], perplexity(codes[0], 48), rtol=0.3)
+    np.testing.assert_allclose(history.metrics["perplexity_0"][-1], perplexity(codes[0], 48), rtol=1e-12)
     # the failure that is avoided: all codes where most vectors are
     vectors = np.moveaxis(quantizer.latent(given - given.mean(axis=(2, 3), keepdims=True)), 1, -1).reshape(-1, 4)
     collapsed = MultiScaleVQ(k_means(vectors, 48).centers, SCALES, (2, 2))
@@ -130,10 +130,25 @@ def test_any_number_of_ranks_makes_the_same_codebook(size, one_each):
         return train_vector_quantizer(parts[comm.Get_rank()], SCALES, 10, comm=comm, **options)
 
     for quantizer, found in on_ranks(size, work):
+        assert len(found.losses) == len(history.losses)
         np.testing.assert_array_equal(quantizer.codebook, serial.codebook)
         np.testing.assert_allclose(found.losses, history.losses, rtol=1e-12)
         assert {n: v.tolist() for n, v in found.metrics.items()} == {n: v.tolist() for n, v in history.metrics.items()}
         assert found.settings == history.settings
+
+
+def test_scales_that_means_would_break_are_held_by_least_squares():
+    """Means at all scales at once raise the loss of smooth fields, whose coarse scales are corrected by finer ones."""
+    r = np.random.default_rng(5)
+    x = 2 * np.pi * np.arange(16) / 16
+    modes = np.stack([np.cos(k * x + p) / k**2 for k in range(1, 5) for p in (0, np.pi / 2)])
+    given = np.einsum("nij,ix,jy->nxy", r.normal(size=(100, 8, 8)), modes, modes)[:, None]
+    options = {"patch": (2, 2), "rounds": 12}
+    quantizer, history = train_vector_quantizer(given, [(1, 1), (2, 2), (4, 4), (8, 8)], 48, **options)
+    assert (np.diff(history.losses) < 0).all()
+    single, _ = train_vector_quantizer(given, [(8, 8)], 48, **options)
+    error = quantizer.relative_errors(given, quantizer.encode(given))[-1]
+    assert error < 0.9 * single.relative_errors(given, single.encode(given))[-1]
 
 
 def test_misfits_are_refused_by_name():
@@ -152,5 +167,5 @@ def test_misfits_are_refused_by_name():
         train_vector_quantizer(given, SCALES, 4, patch=(2, 2), rounds=0)
     with pytest.raises(ShapeError, match="no fields to train on"):
         train_vector_quantizer(given[:0], SCALES, 4, patch=(2, 2))
-    with pytest.raises(InvalidValueError, match="scale 0 takes 33 of the 100 codes"):
+    with pytest.raises(InvalidValueError, match="scale 2 takes 98 of the 100 codes"):
         train_vector_quantizer(given[:1], SCALES, 100, patch=(2, 2))
