@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.compression import MultiScaleVQ, encode_fields, train_vector_quantizer, unit_rms
+from sci.compression import MultiScaleVQ, compress, encode_fields, train_vector_quantizer, unit_rms
 from sci.problems import navier_stokes
 
 CELLS, PATCH, CODES = 128, (4, 4), 256
@@ -74,6 +74,11 @@ def flow(samples: int, rounds: int) -> None:
     sizes = [(2**k, 2**k) for k in range(6)]
     quantizer, _ = train_vector_quantizer(scaled, sizes, CODES, patch=PATCH, rounds=rounds)
     codes(f"scales 1 to 32, one codebook of {CODES}", quantizer, tests)
+    for tol in (0.0184, 0.0059):
+        spent, packed = seconds(partial(list, map(partial(compress, tol=tol), tests[:, 0])))
+        back, found = seconds(lambda p=packed: [part.decompress() for part in p])
+        ratio, reached = tests.nbytes / sum(len(part.data) for part in packed), error(np.stack(found)[:, None], tests)
+        row("transforms, no random access", f"{ratio:.1f}", f"{reached:.4f}", f"{spent:.3f}", f"{back:.3f}")
     zfp = peer("zfpy", "zfpy")
     for rate in (1, 2, 4) if zfp else ():
         spent, packed = seconds(

@@ -100,7 +100,7 @@ def _own_names(name: str, item: Any) -> list[set[str]]:
     if group.rpartition("/")[2] in ("parameters", "metrics") or "/optimi" in group or is_bare_axis(item):
         return []
     last = "factor_l" if re.fullmatch(r"factor_\d", last) else re.sub(r"^frame_\d+", "frame_000000", last)
-    last = re.sub(r"^delta\d+$", "delta<k>", last)
+    last = re.sub(r"^(delta|codes_)\d+$", r"\1<k>", last)
     return [{last}, set(item.attrs) - {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST"}]  # those of scales
 
 
