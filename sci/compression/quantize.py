@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from sci.arguments import Real, entry
-from sci.backend import Array, namespace
+from sci.backend import Array, is_device_array, namespace, to_host
 from sci.errors import DTypeError, InvalidValueError
+from sci.kernels import block_size, get_kernel, host_threads, launch, use_compiled
 
 __all__ = ["dequantize", "quantize"]
 
 LARGEST = 2.0**62
 """Magnitudes of quantized values lie below this."""
+
+_DEVICE_SLOTS = 1024
 
 
 @entry
@@ -59,28 +62,50 @@ def quantize(values: Real, step: float, *, rounding: float = 0.4) -> tuple[Array
         raise InvalidValueError(f"step is {step}; expected a number over 0")
     if not 0 <= rounding <= 0.5:
         raise InvalidValueError(f"rounding is {rounding}; expected 0 to 0.5")
-    with np.errstate(over="ignore", invalid="ignore"):
-        size = xp.abs(values)
-        size /= values.dtype.type(step)
-    largest = float(size.max()) if size.size else 0.0
+    flat = xp.ascontiguousarray(values).ravel()
+    largest = max(float(flat.max()), -float(flat.min())) / step if flat.size else 0.0
     if not largest < LARGEST:
         raise InvalidValueError(
             f"values reach {largest:.3g} steps; expected finite ones, below 2^62 steps of {step:.3g}"
         )
-    dtype = np.int32 if largest < 2**30 - 1 else np.int64
-    magnitude = (size + values.dtype.type(rounding)).astype(dtype)
-    kept = xp.flatnonzero(magnitude)
-    centroids = _centroids(size.ravel()[kept].astype(float), magnitude.ravel()[kept])
-    return xp.where(values < 0, -magnitude, magnitude), centroids
+    q = xp.empty(flat.shape, np.int32 if largest < 2**30 - 1 else np.int64)
+    return q.reshape(values.shape), _centroids(quantized_sums(flat, step, rounding, q, True))
 
 
-def _centroids(size: Array, magnitude: Array) -> tuple[float, float]:
+def _centroids(sums: np.ndarray) -> tuple[float, float]:
     """Return the mean of |v| where it became 1, and the mean of |v| - |q| where it became more."""
-    one = magnitude == 1
-    ones, more = int(one.sum()), int(one.size) - int(one.sum())
-    first = float(size[one].mean()) if ones else 1.0
-    shift = float((size[~one] - magnitude[~one]).mean()) if more else 0.0
-    return float(np.float32(first)), float(np.float32(shift))
+    first = sums[2] / sums[1] if sums[1] else 1.0
+    return float(np.float32(first)), float(np.float32(sums[5] / sums[4] if sums[4] else 0.0))
+
+
+def quantized_sums(values: Array, step: float, rounding: float, q: Array, write: bool) -> np.ndarray:
+    """Return seven sums over quantized values, and put these into `q`, or use the dtype of `q` alone.
+
+    With s = |v| / step and m its quantized magnitude: the sum of s^2 where m = 0; number and sums of s and s^2
+    where m = 1; number and sums of s - m and (s - m)^2 where m > 1.
+    """
+    xp = namespace(values)
+    kernel = get_kernel("coding/quantize.cu", "quantize_values", values.dtype, q.dtype, write)
+    if not use_compiled(kernel, values):
+        return quantized_sums_reference(values, step, rounding, q, write)
+    block = block_size(values)
+    slots = max(1, min(_DEVICE_SLOTS if is_device_array(values) else 4 * host_threads(), len(values) // (32 * block)))
+    sums = xp.empty((slots, 7, block), np.float64)
+    launch(kernel, slots, values, q, sums, len(values), step, rounding, slots, block)
+    return np.asarray(to_host(sums).sum(axis=(0, 2)))
+
+
+def quantized_sums_reference(values: Array, step: float, rounding: float, q: Array, write: bool) -> np.ndarray:
+    """Reference of the kernel `quantize_values`."""
+    xp = namespace(values)
+    size = xp.abs(values) / values.dtype.type(step)
+    magnitude = (size + values.dtype.type(rounding)).astype(q.dtype)
+    if write:
+        q[...] = xp.where(values < 0, -magnitude, magnitude)
+    zeros, ones = size[magnitude == 0].astype(float), size[magnitude == 1].astype(float)
+    more = (size - magnitude.astype(values.dtype))[magnitude > 1].astype(float)
+    numbers = [(zeros * zeros).sum(), len(ones), ones.sum(), (ones * ones).sum()]
+    return np.array([float(x) for x in (*numbers, len(more), more.sum(), (more * more).sum())])
 
 
 @entry

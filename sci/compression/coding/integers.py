@@ -70,13 +70,15 @@ def unpack_integers(reader: ByteReader, shape: tuple[int, ...]) -> np.ndarray:
 
 def _box(q: np.ndarray) -> tuple[int, ...]:
     """Return the ends of the box, from 0, of all integers that are not zero; nothing without any."""
-    if not q.any():
-        return ()
-    ends = []
-    for axis in range(q.ndim):
-        used = np.flatnonzero(q.any(axis=tuple(k for k in range(q.ndim) if k != axis)))
+    ends, left = [], q
+    for axis in range(q.ndim - 1, -1, -1):
+        rows = left.reshape(int(np.prod(q.shape[:axis], dtype=np.int64)), q.shape[axis])
+        used = np.flatnonzero(np.bitwise_or.reduce(rows, axis=0))
+        if not used.size:
+            return ()
         ends.append(int(used[-1]) + 1)
-    return tuple(ends)
+        left = np.bitwise_or.reduce(rows, axis=1)
+    return tuple(reversed(ends))
 
 
 def _planes(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from sci.compression.fields.transform import decode_transform
 from sci.compression.fields.tucker import decode_tucker
 from sci.compression.fields.wavelet import decode_wavelet
 
-__all__ = ["decode_field", "rescaled"]
+__all__ = ["decode_field", "rescaled", "times_power"]
 
 _DECODERS = {"tucker": decode_tucker, "transform": decode_transform, "wavelet": decode_wavelet}
 
@@ -49,7 +49,14 @@ EXPONENT_SHIFT = 1100
 def rescaled(found: np.ndarray, exponent: int, dtype: np.dtype) -> np.ndarray:
     """Return numbers times 2^exponent in the dtype of the field."""
     wide = found.astype(np.result_type(found.dtype, dtype), copy=False)  # of which an exponent may need the range
-    return np.asarray(np.ldexp(wide, exponent), dtype)
+    return np.asarray(times_power(wide, exponent), dtype)
+
+
+def times_power(x: np.ndarray, exponent: int) -> np.ndarray:
+    """Return numbers times 2^exponent: by one product where that power is a normal number."""
+    if abs(exponent) < (126 if x.dtype == np.float32 else 1022):
+        return np.asarray(x * x.dtype.type(2.0**exponent))
+    return np.asarray(np.ldexp(x, exponent))
 
 
 def add_rest(found: np.ndarray, rest: np.ndarray, step: float) -> None:

@@ -4,63 +4,65 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["step_for"]
+from sci.compression.quantize import quantized_sums
 
-_ROUNDS = 40
-_CLOSE = 2e-4
+__all__ = ["missed_by", "step_for"]
+
+_ROUNDS = 30
+_CLOSE = 1e-3
 
 
 def step_for(coefficients: np.ndarray, error: float, rounding: float = 0.4) -> float:
-    """Return the largest step, about, whose quantized coefficients miss the true ones by `error` in the L2 norm.
+    """Return the step whose quantized coefficients miss the true ones by `error` in the L2 norm, or a little less.
 
-    Magnitudes far below the least step that is possible become zero whatever the step: their energy is added up once,
-    and only the others are quantized in turn.
+    The logarithm of the error is nearly linear in that of the step: secants between two steps on either side, each of
+    one pass over the coefficients.
     """
-    size = np.abs(coefficients).ravel()
-    if size.size == 0:
-        return 1.0
-    low = error / (np.sqrt(size.size) * (1 - rounding))  # zeros miss by at most (1 - rounding) steps
-    high = float(size.max()) / (1 - rounding)
+    flat = np.ascontiguousarray(coefficients).ravel()
+    largest = max(float(flat.max()), -float(flat.min())) if flat.size else 0.0
+    high = largest / (1 - rounding)
+    low = error / (np.sqrt(max(flat.size, 1)) * (1 - rounding))  # zeros miss by at most (1 - rounding) steps
     if not 0 < low < high:
         return high if high > 0 else 1.0
-    kept, rest = _split(size, low * (1 - rounding) / 2)
-    while _miss(kept, rest, low, rounding) > error:
-        low /= 2
-        kept, rest = _split(size, low * (1 - rounding) / 2)
-    return _bisect(kept, rest, low, high, error, rounding)
+    below = missed_by(flat, low, rounding, largest)
+    while below > error:
+        low /= 4
+        below = missed_by(flat, low, rounding, largest)
+    return _bracketed(flat, (low, below), high, error, (rounding, largest))
 
 
-def _bisect(kept: np.ndarray, rest: float, low: float, high: float, error: float, rounding: float) -> float:
-    top = 2 * low
-    while top < high and _miss(kept, rest, top, rounding) <= error:
-        low, top = top, 2 * top
-        small, kept = kept[kept < low * (1 - rounding)], kept[kept >= low * (1 - rounding)]
-        rest += float(np.dot(small, small))
-    high = min(top, high)
+def _bracketed(
+    flat: np.ndarray, start: tuple[float, float], high: float, error: float, options: tuple[float, float]
+) -> float:
+    low, below = start
+    above, step = 0.0, low * max(1.2, min(error / below, 4.0) if below > 0 else 4.0)
     for _ in range(_ROUNDS):
-        if high <= low * (1 + _CLOSE):
-            break
-        middle = float(np.sqrt(low * high))
-        if _miss(kept, rest, middle, rounding) <= error:
-            low = middle
+        step = min(step, high)
+        missed = missed_by(flat, step, *options)
+        if missed <= error:
+            low, below = step, missed
         else:
-            high = middle
+            high, above = step, missed
+        if below >= error * (1 - _CLOSE) or high <= low * (1 + 1e-6):
+            break
+        step = _between(low, below, high, above, error)
     return low
 
 
-def _split(size: np.ndarray, least: float) -> tuple[np.ndarray, float]:
-    """Return the magnitudes over `least`, in float64, and the energy of the others."""
-    over = size > least
-    small = size[~over]
-    return size[over].astype(np.float64), float(np.dot(small, small))
+def _between(low: float, below: float, high: float, above: float, error: float) -> float:
+    """Return a step between two by a secant of logarithms; beyond the first where no upper one is known."""
+    aim = error * (1 - _CLOSE / 3)
+    if above == 0:
+        return float(low * max(1.02, 1.03 * error / below if below > 0 else 4.0))
+    if below == 0:
+        return float(np.sqrt(low * high))
+    part = np.log(aim / below) / np.log(above / below)
+    return float(low * (high / low) ** min(max(part, 0.02), 0.98))
 
 
-def _miss(kept: np.ndarray, rest: float, step: float, rounding: float) -> float:
-    """Return the error of magnitudes quantized by a step, with centroids, and of others that become zero."""
-    scaled = kept / step
-    whole = np.floor(scaled + rounding)
-    zeros = scaled[whole == 0]
-    one = scaled[whole == 1]
-    more = (scaled - whole)[whole > 1]
-    energy = np.dot(zeros, zeros) + sum(part.size * part.var() for part in (one, more) if part.size)
-    return float(np.sqrt(rest + energy * step * step))
+def missed_by(flat: np.ndarray, step: float, rounding: float, largest: float) -> float:
+    """Return the L2 norm of the error of values up to `largest`, quantized by a step, with centroids."""
+    of = np.empty(0, np.int32 if largest < 2.0**30 * step else np.int64)
+    zeros, n1, sum1, square1, n, total, square = quantized_sums(flat, step, rounding, of, False)
+    energy = zeros + (square1 - sum1 * sum1 / n1 if n1 else 0.0) + (square - total * total / n if n else 0.0)
+    return float(np.sqrt(max(energy, 0.0)) * step)

@@ -7,9 +7,11 @@ import functools
 import numpy as np
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.bases import expand
 from sci.compression.fields.header import Header
 from sci.compression.fields.quantized import QuantizedArray
 from sci.compression.fields.steps import step_for
+from sci.compression.fields.tucker import TuckerEncoder
 from sci.compression.transforms.separable import forward, inverse
 
 __all__ = ["TransformEncoder", "decode_transform"]
@@ -22,10 +24,12 @@ class TransformEncoder:
     ----------
     field : array of float32 or float64
     periodic : tuple of int
+    tucker : TuckerEncoder, optional
+        Of the same field: where it has few directions, their transforms give those of the field.
     """
 
-    def __init__(self, field: np.ndarray, periodic: tuple[int, ...]) -> None:
-        self.field, self.periodic = field, periodic
+    def __init__(self, field: np.ndarray, periodic: tuple[int, ...], tucker: TuckerEncoder | None = None) -> None:
+        self.field, self.periodic, self.tucker = field, periodic, tucker
 
     def __repr__(self) -> str:
         return f"TransformEncoder(shape={self.field.shape}, periodic={self.periodic})"
@@ -33,6 +37,10 @@ class TransformEncoder:
     @functools.cached_property
     def coefficients(self) -> np.ndarray:
         """Orthonormal ones."""
+        if self.tucker is not None and self.tucker.dominant.core.size < self.field.size / 8:
+            found = self.tucker.dominant
+            bases = [forward(v, (0,), (0,) if k in self.periodic else ()) for k, v in enumerate(found.vectors)]
+            return expand(found.core, bases, self.field.dtype)
         return forward(self.field, range(self.field.ndim), self.periodic)
 
     def within(self, error: float) -> _Quantized:
