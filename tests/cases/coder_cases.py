@@ -1,4 +1,4 @@
-"""Seeded integers for the kernels of the range coder, and fields for that of wavelets."""
+"""Seeded integers for the kernels of the range coder, values to quantize, and fields for the kernel of wavelets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 import sci
 from sci.compression.coding.range_coder import decode_streams, encode_streams
+from sci.compression.quantize import quantized_sums
 from sci.compression.transforms.wavelet import lift_axis
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -57,5 +58,18 @@ def _lift_axis(rng: np.random.Generator, dtype: str, inverse: int) -> Iterator[P
             yield found[0], found[1]
 
 
-BY_DTYPE = {"lift_axis": _lift_axis}
+def _quantize_values(rng: np.random.Generator, dtype: str, bits: int, write: int) -> Iterator[Pair]:
+    for n in (0, 1, 15, 16, 17, 700, 3000):
+        for step in (1e-3, 0.7, 40.0):
+            values = rng.laplace(size=n).astype(dtype)
+            found = []
+            for kernels in ("compiled", "reference"):
+                q = np.full(n if write else 0, 77, np.int64 if bits == 64 else np.int32)
+                with sci.options(kernels=kernels):
+                    sums = quantized_sums(values, step, 0.4, q, bool(write))
+                found.append(np.concatenate([sums / max(n, 1), q.astype(float)]))
+            yield found[0], found[1]
+
+
+BY_DTYPE = {"lift_axis": _lift_axis, "quantize_values": _quantize_values}
 CASES = {"encode_integers": _encode_integers, "decode_integers": _decode_integers}

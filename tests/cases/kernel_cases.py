@@ -52,7 +52,7 @@ LOW, HIGH = np.array(GRID.domain).T
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-_WORDS = {"true": 1, "false": 0, "signed char": 8, "int": 32, "float": 32, "double": 64}
+_WORDS = {"true": 1, "false": 0, "signed char": 8, "int": 32, "i64": 64, "float": 32, "double": 64}
 
 
 def arguments_of(kernel: Kernel) -> tuple[str, list[int]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sci.compression import dequantize, quantize
+from sci.compression.quantize import quantized_sums, quantized_sums_reference
 from sci.errors import DTypeError, InvalidValueError
 
 
@@ -56,3 +57,19 @@ def test_what_is_no_number_of_steps_is_refused():
         quantize(np.ones(2, int), 1.0)
     with pytest.raises(DTypeError, match="integers"):
         dequantize(np.ones(2), 1.0)
+
+
+def test_sums_are_those_of_the_error():
+    values = np.random.default_rng(1).laplace(size=700)
+    q = np.empty(700, np.int32)
+    for call in (quantized_sums, quantized_sums_reference):
+        zeros, n1, sum1, square1, n, total, square = call(values, 0.5, 0.4, q, True)
+        size, magnitude = np.abs(values) / 0.5, np.abs(q)
+        np.testing.assert_array_equal(q, np.sign(values) * np.floor(size + 0.4))
+        assert (n1, n) == ((magnitude == 1).sum(), (magnitude > 1).sum())
+        np.testing.assert_allclose(zeros, (size[magnitude == 0] ** 2).sum())
+        np.testing.assert_allclose([sum1, square1], [(size[magnitude == 1] ** k).sum() for k in (1, 2)])
+        rest = (size - magnitude)[magnitude > 1]
+        np.testing.assert_allclose([total, square], [(rest**k).sum() for k in (1, 2)])
+    dry = quantized_sums(values, 0.5, 0.4, np.empty(0, np.int32), False)
+    np.testing.assert_allclose(dry, [zeros, n1, sum1, square1, n, total, square])

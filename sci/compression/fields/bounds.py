@@ -58,35 +58,35 @@ class Bound:
     kind : {"l2", "maximum"}
     limit : float
         Of the L2 norm, or of every point.
-    size : int
-        Points of the field.
+    norm : float
+        The L2 norm of the field.
     dtype : numpy.dtype
         Of the field.
 
     Notes
     -----
     Transforms and products round differently with other processors and libraries. A decoder that works in float32 stays
-    within 2^-19 of the encoder at every point and 2^-22 in the mean square, one in float64 within 2^-40 and 2^-44;
-    besides, the results are rounded to the dtype of the field. This much is kept back from the limit, so that the
-    bound holds on every machine; where it would be more than some percent of the limit, the work is done in float64.
+    within 2^-19 of the encoder at every point and 2^-21 of the norm of the field in the L2 norm, one in float64 within
+    2^-40 and 2^-44; besides, the results are rounded to the dtype of the field. This much is kept back from the limit,
+    so that the bound holds on every machine; where it would be more than some percent of the limit, the work is done in
+    float64.
     """
 
     kind: str
     limit: float
-    size: int
+    norm: float
     dtype: np.dtype
 
     @property
     def accurate(self) -> bool:
         """Whether float64 is needed."""
-        per_point = self.limit / np.sqrt(self.size) if self.kind == "l2" else self.limit
-        return bool(per_point < (2.0**-15 if self.kind == "l2" else 2.0**-13))
+        return self.limit < (2.0**-15 * self.norm if self.kind == "l2" else 2.0**-13)
 
     @property
     def reserve(self) -> float:
         """What is kept back from the limit."""
         if self.kind == "l2":
-            return (2.0**-44 if self.accurate else 2.0**-22) * float(np.sqrt(self.size))
+            return (2.0**-44 if self.accurate else 2.0**-21) * self.norm
         return 2 * float(np.finfo(self.dtype).eps) + (2.0**-40 if self.accurate else 2.0**-19)
 
     @property

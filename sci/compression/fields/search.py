@@ -27,8 +27,9 @@ _TRIALS = 6
 _LONGEST_BASIS = 2048
 _SAMPLED_SIZE, _SAMPLE = 1 << 18, 64
 _STEP_OF_SAMPLE = 4.0
-_BEHIND_BY_FAR = {"wavelet": 0.6, "transform": 0.4}
-"""A method is not tried where a sample of the field takes this part of its bytes by the other."""
+_BEHIND_BY_FAR = {"wavelet": 0.83, "transform": 0.6}
+_FEW_BYTES = 2048
+"""A method is not tried where a sample of the field takes this part of its bytes by the other, unless these are few."""
 
 Result = tuple[np.ndarray, Measured]
 
@@ -54,11 +55,16 @@ def within_l2(task: Task, methods: tuple[str, ...]) -> Result | None:
 def within_maximum(task: Task, methods: tuple[str, ...]) -> Result | None:
     """Return the smallest result within a bound of every point, and its errors.
 
-    The method is chosen at one step, the step for that method alone.
+    The method is chosen at one step, the step for that method alone. Tucker format and transform, both orthonormal,
+    leave about the same at the same step, so that their own bytes decide.
     """
     goal = single(task.bound.goal * (1 - 2.0**-22))
     encoders = _encoders(task, methods)
-    tried = {name: _with_rest(encoder, goal, _STEPS[_FIRST_STEP[name]]) for name, encoder in encoders.items()}
+    names = list(encoders)
+    if {"tucker", "transform"} <= set(names):
+        least = {name: len(encoders[name].at(_STEPS[_FIRST_STEP[name]] * goal).payload) for name in names[:2]}
+        names.remove(max(least, key=lambda name: least[name]))
+    tried = {name: _with_rest(encoders[name], goal, _STEPS[_FIRST_STEP[name]]) for name in names}
     name = min(tried, key=lambda name: len(tried[name]))
     payload = _descend(partial(_with_rest, encoders[name], goal), _FIRST_STEP[name], tried[name])
     return _with_exceptions(task, name, payload)
@@ -97,9 +103,9 @@ def chosen_methods(task: Task, methods: tuple[str, ...]) -> list[str]:
         unit = task.bound.goal / (np.sqrt(task.field.size) if task.bound.kind == "l2" else 1.0)
         step = _STEP_OF_SAMPLE * unit
         smooth, local = (len(encoder.at(step).payload) for encoder in (TransformEncoder(box, ()), WaveletEncoder(box)))
-        if smooth < _BEHIND_BY_FAR["wavelet"] * local:
+        if _FEW_BYTES < smooth < _BEHIND_BY_FAR["wavelet"] * local:
             names.remove("wavelet")
-        elif local < _BEHIND_BY_FAR["transform"] * smooth:
+        elif _FEW_BYTES < local < _BEHIND_BY_FAR["transform"] * smooth:
             names = ["wavelet"]
     return names or ["transform"]
 

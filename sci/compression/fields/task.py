@@ -41,7 +41,7 @@ class Task:
         scaled = times_power(field, -exponent)
         norm = l2_norm(scaled)
         extent = float(np.ldexp(high, -exponent)) - float(np.ldexp(low, -exponent))
-        unit = norm if bound == "l2" else extent
+        unit, scaled_norm = norm if bound == "l2" else extent, norm
         with np.errstate(over="ignore"):
             limit = tol * unit if relative else float(np.ldexp(tol, -exponent))
             norm, extent = float(np.ldexp(norm, exponent)), float(np.ldexp(extent, exponent))
@@ -49,7 +49,7 @@ class Task:
             raise InvalidValueError(
                 f"field has values of {max(high, -low):.3g}, so that its L2 norm exceeds float64; scale it down"
             )
-        goal = Bound(bound, min(limit, 2.0**100), field.size, field.dtype)
+        goal = Bound(bound, min(limit, 2.0**100), scaled_norm, field.dtype)
         return cls(field, scaled, exponent, goal, (float(tol), bound, bool(relative)), norm, extent, periodic)
 
     @functools.cached_property

@@ -65,7 +65,7 @@ class TuckerEncoder:
                 continue
             found = step_for(core, float(np.sqrt(rest)))
             tried = self._quantized(bases, core, found)
-            if abs(found / step - 1) < 0.1:
+            if abs(found / step - 1) < 0.25:
                 break
             step = found
         return self.at(step) if tried is None else tried

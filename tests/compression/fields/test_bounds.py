@@ -24,11 +24,11 @@ def test_one_point_among_many_is_seen(monkeypatch):
 
 def test_tight_bounds_are_worked_for_in_float64():
     for kind in ("l2", "maximum"):
-        loose, tight = (Bound(kind, limit, 1, np.dtype(np.float32)) for limit in (1e-2, 1e-6))
+        loose, tight = (Bound(kind, limit, 1.0, np.dtype(np.float32)) for limit in (1e-2, 1e-6))
         assert not loose.accurate
         assert tight.accurate
         assert 0.97 * loose.limit < loose.goal < loose.limit
-    assert Bound("maximum", 1e-8, 1, np.dtype(np.float32)).goal < 0
+    assert Bound("maximum", 1e-8, 1.0, np.dtype(np.float32)).goal < 0
     assert not loose.holds(Measured(0.0, loose.limit))
     assert loose.holds(Measured(9.0, loose.goal))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.compression.fields.quantized import QuantizedArray
-from sci.compression.fields.steps import step_for
+from sci.compression.fields.steps import missed_by, step_for
 
 
 @pytest.mark.parametrize("error", [0.5, 0.1, 1e-2, 1e-3, 1e-5])
@@ -23,3 +23,14 @@ def test_errors_beyond_the_norm_and_of_zeros_end():
     assert step_for(np.ones(5), 10.0) > 1.0
     assert step_for(np.zeros(5), 1.0) > 0.0
     assert step_for(np.array([3.0]), 1e-3) > 0.0
+    assert step_for(np.zeros(0), 1.0) > 0.0
+
+
+def test_steps_far_below_the_values_are_found():
+    c = np.array([1e9, -2e9, 1.0, 0.5])
+    step = step_for(c, 1e-4)
+    found = QuantizedArray.of(c, step)
+    assert found.q.dtype == np.int64
+    assert missed_by(c, step, 0.4, 2e9) <= 1e-4
+    missed = np.linalg.norm(found.values(c.dtype) - c)  # of the step that float32 holds
+    np.testing.assert_allclose(missed, missed_by(c, found.step, 0.4, 2e9), rtol=1e-3)
