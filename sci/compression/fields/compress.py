@@ -8,9 +8,9 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.compression.fields.bounds import Measured
+from sci.compression.fields.codecs.lossless import pack_constant, pack_lossless
 from sci.compression.fields.field import BoundKind, CompressedField, check_tolerance
 from sci.compression.fields.header import METHODS, Method
-from sci.compression.fields.lossless import pack_constant, pack_lossless
 from sci.compression.fields.search import within_l2, within_maximum
 from sci.compression.fields.task import Task
 from sci.errors import DTypeError, InvalidValueError, ShapeError

@@ -6,11 +6,11 @@ import numpy as np
 
 from sci.compression.coding.bytes import ByteReader, damaged
 from sci.compression.coding.integers import unpack_integers
+from sci.compression.fields.codecs.lossless import decode_constant, decode_lossless
+from sci.compression.fields.codecs.transform import decode_transform
+from sci.compression.fields.codecs.tucker import decode_tucker
+from sci.compression.fields.codecs.wavelet import decode_wavelet
 from sci.compression.fields.header import Header
-from sci.compression.fields.lossless import decode_constant, decode_lossless
-from sci.compression.fields.transform import decode_transform
-from sci.compression.fields.tucker import decode_tucker
-from sci.compression.fields.wavelet import decode_wavelet
 
 __all__ = ["decode_field", "rescaled", "times_power"]
 

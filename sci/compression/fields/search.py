@@ -11,11 +11,11 @@ import numpy as np
 from sci.compression.coding.bytes import floats, varint
 from sci.compression.coding.integers import pack_integers
 from sci.compression.fields.bounds import Measured
-from sci.compression.fields.quantized import single
+from sci.compression.fields.codecs.quantized import single
+from sci.compression.fields.codecs.transform import TransformEncoder
+from sci.compression.fields.codecs.tucker import TuckerEncoder
+from sci.compression.fields.codecs.wavelet import WaveletEncoder
 from sci.compression.fields.task import Task
-from sci.compression.fields.transform import TransformEncoder
-from sci.compression.fields.tucker import TuckerEncoder
-from sci.compression.fields.wavelet import WaveletEncoder
 
 __all__ = ["chosen_methods", "within_l2", "within_maximum"]
 

@@ -19,7 +19,21 @@ __all__ = ["Task"]
 
 @dataclass(frozen=True)
 class Task:
-    """A field with its largest magnitude between 1/2 and 1, and the bound in its units."""
+    """A field, its scaled copy with a largest magnitude between 1/2 and 1, and the bound on the error.
+
+    Parameters
+    ----------
+    field, scaled : arrays
+        scaled = field / 2^exponent.
+    exponent : int
+    bound : Bound
+        Of the error of `scaled`.
+    request : (float, str, bool)
+        Tolerance, norm, and whether they are relative, as they were asked for.
+    l2_norm, value_range : float
+        Of `field`.
+    periodic : tuple of int
+    """
 
     field: np.ndarray
     scaled: np.ndarray
@@ -35,6 +49,7 @@ class Task:
 
     @classmethod
     def of(cls, field: np.ndarray, tol: float, bound: BoundKind, relative: bool, periodic: tuple[int, ...]) -> Task:
+        """Scale a field, and its bound with it."""
         field = np.ascontiguousarray(field)
         low, high = float(field.min()), float(field.max())
         exponent = int(np.frexp(max(high, -low))[1])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.codecs.lossless import decode_constant, decode_lossless, pack_constant, pack_lossless
 from sci.compression.fields.header import Header
-from sci.compression.fields.lossless import decode_constant, decode_lossless, pack_constant, pack_lossless
 from sci.errors import FileFormatError
 
 

@@ -7,9 +7,9 @@ import functools
 import numpy as np
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.codecs.quantized import QuantizedArray
+from sci.compression.fields.codecs.steps import step_for
 from sci.compression.fields.header import Header
-from sci.compression.fields.quantized import QuantizedArray
-from sci.compression.fields.steps import step_for
 from sci.compression.transforms.wavelet import forward, inverse
 
 __all__ = ["WaveletEncoder", "decode_wavelet"]

@@ -7,10 +7,10 @@ import functools
 import numpy as np
 
 from sci.compression.coding.bytes import ByteReader
-from sci.compression.fields.bases import Dominant, QuantizedBasis, contract, dominant_bases, expand
+from sci.compression.fields.codecs.bases import Dominant, QuantizedBasis, contract, dominant_bases, expand
+from sci.compression.fields.codecs.quantized import QuantizedArray
+from sci.compression.fields.codecs.steps import step_for
 from sci.compression.fields.header import Header
-from sci.compression.fields.quantized import QuantizedArray
-from sci.compression.fields.steps import step_for
 
 __all__ = ["TuckerEncoder", "decode_tucker"]
 

@@ -7,8 +7,8 @@ import pytest
 from smooth_fields import smooth_field
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.codecs.wavelet import WaveletEncoder, decode_wavelet
 from sci.compression.fields.header import Header
-from sci.compression.fields.wavelet import WaveletEncoder, decode_wavelet
 
 
 @pytest.mark.parametrize("error", [30.0, 1.0, 0.01])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.compression.coding.bytes import ByteReader, damaged, varint
-from sci.compression.fields.quantized import QuantizedArray
+from sci.compression.fields.codecs.quantized import QuantizedArray
 from sci.compression.transforms.separable import forward, inverse
 
 __all__ = ["Dominant", "QuantizedBasis", "contract", "dominant_bases", "expand"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.compression.coding.bytes import ByteReader, floats
-from sci.compression.fields.quantized import QuantizedArray, single
+from sci.compression.fields.codecs.quantized import QuantizedArray, single
 from sci.errors import FileFormatError
 
 

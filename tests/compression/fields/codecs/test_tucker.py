@@ -7,8 +7,8 @@ import pytest
 from smooth_fields import smooth_field
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.codecs.tucker import TuckerEncoder, decode_tucker
 from sci.compression.fields.header import Header
-from sci.compression.fields.tucker import TuckerEncoder, decode_tucker
 
 
 @pytest.mark.parametrize("periodic", [(), (0, 2)])

@@ -7,11 +7,11 @@ import functools
 import numpy as np
 
 from sci.compression.coding.bytes import ByteReader
-from sci.compression.fields.bases import expand
+from sci.compression.fields.codecs.bases import expand
+from sci.compression.fields.codecs.quantized import QuantizedArray
+from sci.compression.fields.codecs.steps import step_for
+from sci.compression.fields.codecs.tucker import TuckerEncoder
 from sci.compression.fields.header import Header
-from sci.compression.fields.quantized import QuantizedArray
-from sci.compression.fields.steps import step_for
-from sci.compression.fields.tucker import TuckerEncoder
 from sci.compression.transforms.separable import forward, inverse
 
 __all__ = ["TransformEncoder", "decode_transform"]

@@ -7,7 +7,7 @@ import pytest
 from smooth_fields import smooth_field
 
 from sci.compression.coding.bytes import ByteReader, varint
-from sci.compression.fields.bases import QuantizedBasis, contract, dominant_bases, expand
+from sci.compression.fields.codecs.bases import QuantizedBasis, contract, dominant_bases, expand
 from sci.errors import FileFormatError
 
 FIELD = smooth_field((14, 11, 30), dtype=np.float64)

@@ -7,8 +7,8 @@ import pytest
 from smooth_fields import smooth_field
 
 from sci.compression.coding.bytes import ByteReader
+from sci.compression.fields.codecs.transform import TransformEncoder, decode_transform
 from sci.compression.fields.header import Header
-from sci.compression.fields.transform import TransformEncoder, decode_transform
 
 
 @pytest.mark.parametrize("periodic", [(), (1,), (0, 1, 2)])

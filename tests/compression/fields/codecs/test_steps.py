@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.compression.fields.quantized import QuantizedArray
-from sci.compression.fields.steps import missed_by, step_for
+from sci.compression.fields.codecs.quantized import QuantizedArray
+from sci.compression.fields.codecs.steps import missed_by, step_for
 
 
 @pytest.mark.parametrize("error", [0.5, 0.1, 1e-2, 1e-3, 1e-5])

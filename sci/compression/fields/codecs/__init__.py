@@ -1,0 +1,1 @@
+"""Codecs of fields: bases, their quantized coefficients, and fields without loss."""
