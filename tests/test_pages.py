@@ -36,7 +36,7 @@ NIGHTLY = {
     *(f"docs/explanation/{page}.md" for page in ("model_parallel", "poisson_solvers", "training")),
     *(f"docs/explanation/{page}.md" for page in ("scaling", "weight_maps")),
     *(f"docs/howto/{page}.md" for page in ("batch", "files", "learned_multigrid", "mpi", "structures")),
-    *(f"docs/howto/{page}.md" for page in ("complete", "ensembles", "nonlinear")),
+    *(f"docs/howto/{page}.md" for page in ("complete", "ensembles", "next_scale", "nonlinear")),
     *(
         f"docs/tutorials/{page}.md"
         for page in ("forecast", "language_model", "operators", "periodic", "poses", "smoke")

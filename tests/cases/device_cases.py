@@ -16,6 +16,7 @@ from forcefields import molecules
 from graph_cases import graphs_and_polynomials
 from language_model_device_cases import CASES as LANGUAGE_MODEL_CASES
 from learned_device_cases import CASES as LEARNED_CASES
+from next_scale_cases import next_scale
 from nn_device_cases import CASES as NN_CASES
 from operator_device_cases import CASES as OPERATOR_CASES
 from pairwise_cases import on_device as pairwise_reductions
@@ -197,6 +198,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     functions_of_matrices,
     bures_wasserstein,
     graphs_and_polynomials,
+    next_scale,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,
     *NN_CASES,

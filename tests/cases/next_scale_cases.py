@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from sci.backend import to_device, to_host
 from sci.compression import MultiScaleVQ
-from sci.generative import NextScaleConfig, NextScaleModel, ScaleTokens
+from sci.generative import NextScaleConfig, NextScaleModel, Sampling, ScaleTokens
+from sci.nn import value_and_gradients
 
 SCALES = ((1, 1), (2, 2), (3, 3))
 
@@ -47,6 +50,22 @@ def plane_tokens(
 ) -> ScaleTokens:
     fields = np.random.default_rng(seed).normal(size=(n, quantizer.channels, *quantizer.grid))
     return ScaleTokens.of(config, quantizer, fields, dtype=np.float64, **given)
+
+
+def next_scale(xp: ModuleType) -> list[np.ndarray]:
+    """Return loss, gradients, nats and draws on either side, see `device_cases`."""
+    host, model, _ = conditional(3)
+    quantizer = MultiScaleVQ(to_device(host.codebook, xp), host.scales)
+    model = model.with_parameters({name: to_device(p, xp) for name, p in model.parameters.items()})
+    given = {name: to_device(array, xp) for name, array in conditions(3).items()}
+    fields = to_device(np.random.default_rng(2).normal(size=(3, 2, 3, 3)), xp)
+    tokens = ScaleTokens.of(model.config, quantizer, fields, dtype=np.float64, **given)
+    keep = to_device(np.array([1.0, 0.0, 1.0]), xp)
+    loss, gradients = value_and_gradients(lambda v: model.loss(v, tokens, keep=keep), model.parameters)
+    codes = model.sample(quantizer, 3, sampling=Sampling(guidance=1.0), seed=1, **given)
+    finer = model.sample(quantizer, 3, given=codes[:1], seed=2)
+    found = [np.array(float(loss)), model.nats(tokens, batch_size=2), *(to_host(g) for g in gradients.values())]
+    return [*found, *(to_host(c).astype(float) for c in (*codes, *finer))]
 
 
 def conditional(n: int = 4) -> tuple[MultiScaleVQ, NextScaleModel, ScaleTokens]:

@@ -21,3 +21,9 @@ def test_a_network_whose_batch_is_that_of_all_ranks(run_mpi: Callable[..., str])
 def test_a_codebook_is_the_same_on_any_number_of_ranks(run_mpi: Callable[..., str]) -> None:
     """The program takes every number of ranks up to that of its launch."""
     assert "PASS" in str(run_mpi("vector_quantizer.py", 4, timeout=300))
+
+
+@pytest.mark.parametrize("n_ranks", [2, 4])
+def test_next_scale_prediction(run_mpi: Callable[..., str], n_ranks: int) -> None:
+    """Codes of a field are shared, fields are drawn to the same bits, batches are shared."""
+    assert "PASS" in str(run_mpi("next_scale.py", n_ranks, timeout=300))
