@@ -389,6 +389,7 @@ SCI_KERNEL pairs(SCI_INDEX const T* __restrict__ data /*[chunks, 4, width]*/,
     SCI_SHARED double room[SCI_BLOCK];
     const int t = threadIdx.x, lane = t % W, row = t / W;
     for (i64 chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+        if (column[chunk] < 0) continue;  // no charges
         const T* here = data + chunk * (4 * W);
         T x[EACH], y[EACH], z[EACH], q[EACH], f[EACH][4], size = 0;
         double virial[9];
@@ -589,14 +590,14 @@ SCI_KERNEL pack_chunks(SCI_INDEX const double* __restrict__ positions /*[n, 3]*/
 }
 
 // result[charge] = own + other of its lane, (ex, ey, ez, potential). 100 bytes a charge: the limit is memory.
-// Instances (host): <float|double>
+// Instances: <float|double>
 template <typename T>
 SCI_KERNEL scatter_chunks(SCI_INDEX const double* __restrict__ own /*[chunks, 4, width]*/,
                           const T* __restrict__ other /*[chunks, 4, width]*/,
                           const i64* __restrict__ members /*[chunks, width]*/, double* __restrict__ result /*[n, 4]*/,
                           const i64 chunks, const i64 width) {
     for (i64 chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
-        for (i64 lane = 0; lane < width; ++lane) {
+        for (i64 lane = SCI_LANE; lane < width; lane += SCI_STEP) {
             const i64 charge = members[chunk * width + lane];
             if (charge < 0) continue;
             for (int a = 0; a < 4; ++a) {

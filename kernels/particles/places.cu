@@ -1,6 +1,6 @@
 // What a device does for points before and after the sums over them, in one launch each where array code takes dozens:
-// boxes and tiles, Chebyshev tables, points on charges, and what the long range holds of each charge. The host runs the
-// array code, which is the reference.
+// boxes and tiles, Chebyshev tables, points on charges, what the long range holds of each charge, and chunks of charges
+// whose number is bounded, not counted. The host runs other kernels or the array code, which is the reference.
 //
 // All are limited by memory: each thread reads and writes what one point, box or entry needs.
 #include "host.h"
@@ -221,5 +221,132 @@ SCI_KERNEL self_products(SCI_INDEX const T* __restrict__ joins /*[pairs, members
                 out[4 * i + 3] += fz;
             }
         }
+    }
+}
+
+// keys[i] = column bins + bin: columns along z in layers along x. numbers = (x of the first layer, layers a length, y of
+// the first column, columns a length, z of the first bin, bins a length, y of a column by x).
+// Instances: <double>
+template <typename T>
+SCI_KERNEL column_keys(SCI_INDEX const T* __restrict__ positions /*[n, 3]*/, const T* __restrict__ numbers /*[7]*/,
+                       const i64* __restrict__ shape /*[4]*/, i64* __restrict__ keys /*[n]*/, const i64 n) {
+    for (i64 block = blockIdx.x; block * SCI_BLOCK < n; block += gridDim.x) {
+        SCI_THREADS(t) {
+            const i64 i = block * SCI_BLOCK + t;
+            if (i < n) {
+                const T x = positions[3 * i], y = positions[3 * i + 1] - numbers[6] * x;
+                const i64 layer = cell_of(x, numbers[0], numbers[1], shape[0]);
+                const i64 column = layer * shape[1] + cell_of(y, numbers[2], numbers[3], shape[1]);
+                keys[i] = column * shape[2] + cell_of(positions[3 * i + 2], numbers[4], numbers[5], shape[2]);
+            }
+        }
+    }
+}
+
+// Chunks of W charges in the order of their keys, each within a column, split at the median x, then y, into clusters of
+// 4: coordinates and charges of their lanes, relative to the center of their box, and the boxes, as `pack_chunks` makes
+// them. Chunk k of column c, the last whose start is not beyond k, takes the charges from offsets[c] + W (k - starts[c])
+// on; those after the last one stay empty, with the column -1. A thread is a lane.
+// Instances: <float|double>
+template <typename T>
+SCI_KERNEL pack_sorted(SCI_INDEX const double* __restrict__ positions /*[n, 3]*/,
+                       const double* __restrict__ charges /*[n]*/, const i64* __restrict__ keys /*[n]*/,
+                       const i64* __restrict__ order /*[n]*/, const i64* __restrict__ offsets /*[columns]*/,
+                       const i64* __restrict__ starts /*[edges]*/, i64* __restrict__ members /*[chunks, width]*/,
+                       T* __restrict__ data /*[chunks, 4, width]*/, T* __restrict__ clusters /*[clusters, 6]*/,
+                       double* __restrict__ centers /*[chunks, 3]*/, double* __restrict__ halves /*[chunks, 3]*/,
+                       i64* __restrict__ column /*[chunks]*/, i64* __restrict__ first_key /*[chunks]*/,
+                       i64* __restrict__ last_key /*[chunks]*/, const i64 n, const i64 columns, const i64 chunks,
+                       const i64 width) {
+    constexpr int W = sizeof(T) == 4 ? 16 : 8, GROUPS = SCI_BLOCK / W, LEVELS = W == 16 ? 2 : 1;
+    SCI_SHARED i64 lanes[SCI_BLOCK], moved[SCI_BLOCK];
+    SCI_SHARED double key[SCI_BLOCK];
+    SCI_SHARED T local[3 * SCI_BLOCK];
+    for (i64 block = blockIdx.x; block * GROUPS < chunks; block += gridDim.x) {
+        SCI_THREADS(t) {
+            const i64 chunk = block * GROUPS + t / W;
+            i64 found = -1;
+            if (chunk < chunks) {
+                const bool real = chunk < starts[columns];
+                i64 low = 0, high = columns;  // of columns that start beyond the chunk, the first
+                while (low < high) {
+                    const i64 middle = (low + high) / 2;
+                    if (starts[middle] <= chunk)
+                        low = middle + 1;
+                    else
+                        high = middle;
+                }
+                const i64 c = low - 1, begin = offsets[c] + W * (chunk - starts[c]);
+                const i64 stop = c + 1 < columns ? offsets[c + 1] : n, last = begin + W < stop ? begin + W : stop;
+                if (real && begin + t % W < last) found = order[begin + t % W];
+                if (t % W == 0) {
+                    column[chunk] = real ? c : -1;
+                    first_key[chunk] = real ? keys[order[begin]] : 0;
+                    last_key[chunk] = real ? keys[order[last - 1]] : 0;
+                }
+            }
+            lanes[t] = found;
+            key[t] = found >= 0 ? positions[3 * found] : 1e300;
+        }
+        SCI_BARRIER
+        for (int level = 0; level < LEVELS; ++level) {
+            const int part = level == 0 ? W : W / 2;
+            SCI_THREADS(t) {
+                const int first = t / part * part;
+                int rank = first;
+                for (int k = first; k < first + part; ++k) rank += key[k] < key[t] || (key[k] == key[t] && k < t);
+                moved[rank] = lanes[t];
+            }
+            SCI_BARRIER
+            SCI_THREADS(t) {
+                lanes[t] = moved[t];
+                key[t] = lanes[t] >= 0 ? positions[3 * lanes[t] + 1] : 1e300;
+            }
+            SCI_BARRIER
+        }
+        SCI_THREADS(t) {
+            const i64 chunk = block * GROUPS + t / W, own = lanes[t];
+            const int lane = t % W, first = t - lane;
+            if (chunk < chunks) {
+                members[chunk * width + lane] = own;
+                SCI_UNROLL
+                for (int a = 0; a < 3; ++a) {
+                    double least = 1e300, most = -1e300;
+                    for (int k = first; k < first + W; ++k) {
+                        const double x = lanes[k] >= 0 ? positions[3 * lanes[k] + a] : 0.0;
+                        least = lanes[k] >= 0 && x < least ? x : least;
+                        most = lanes[k] >= 0 && x > most ? x : most;
+                    }
+                    const double center = least > most ? 0.0 : (least + most) / 2;
+                    const T place = T(own >= 0 ? positions[3 * own + a] - center : a == 0 ? 1e4 * (lane + 1) : 0.0);
+                    local[a * SCI_BLOCK + t] = place;
+                    data[(chunk * 4 + a) * width + lane] = place;
+                    if (lane == 0) {
+                        centers[3 * chunk + a] = center;
+                        halves[3 * chunk + a] = least > most ? 0.0 : (most - least) / 2;
+                    }
+                }
+                data[(chunk * 4 + 3) * width + lane] = T(own >= 0 ? charges[own] : 0.0);
+            }
+        }
+        SCI_BARRIER
+        SCI_THREADS(t) {
+            const i64 chunk = block * GROUPS + t / W;
+            if (chunk < chunks && t % 4 == 0) {
+                T* box = clusters + (chunk * (W / 4) + t % W / 4) * 6;
+                SCI_UNROLL
+                for (int a = 0; a < 3; ++a) {
+                    T least = 1e30f, most = -1e30f;
+                    for (int k = t; k < t + 4; ++k) {
+                        const T value = local[a * SCI_BLOCK + k];
+                        least = lanes[k] >= 0 && value < least ? value : least;
+                        most = lanes[k] >= 0 && value > most ? value : most;
+                    }
+                    box[a] = least > most ? T(0) : (least + most) / 2;
+                    box[3 + a] = least > most ? T(-1) : (most - least) / 2;
+                }
+            }
+        }
+        SCI_BARRIER
     }
 }

@@ -17,7 +17,12 @@ from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.radial.kernels import RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
 
-__all__ = ["Interacting"]
+__all__ = ["Interacting", "is_all"]
+
+
+def is_all(rows: Any, count: int) -> bool:
+    """Return True if `rows` are a slice of all of `count` entries."""
+    return isinstance(rows, slice) and rows.indices(count) == (0, count, 1)
 
 
 @entry
@@ -166,7 +171,8 @@ class Interacting(Measured):
 
     def _half_sum(self, terms: Array) -> float:
         """Return half the sum of the terms of all ranks; its bits do not depend on how many there are."""
-        return float(without_overflow(0.5 * allgather_rows(terms, self.comm).sum(keepdims=True), "the energy")[0])
+        total = np.float64(0.5 * float(allgather_rows(terms, self.comm).sum()))
+        return float(without_overflow(total, "the energy"))
 
     def _own_arrays(self) -> tuple[Array, Array]:
         if self.particles is None:

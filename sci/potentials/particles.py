@@ -12,9 +12,9 @@ from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_finite, as_points, namespace, to_device, to_host
 from sci.errors import InvalidValueError, ShapeError
 from sci.potentials.forcefield.exclusions import Exclusions
-from sci.potentials.forcefield.images import short_periods
+from sci.potentials.forcefield.images import cell_images, short_periods
 
-__all__ = ["SAME_PLACE", "Particles", "coincident_pair", "with_short_periods", "without_overflow"]
+__all__ = ["SAME_PLACE", "Particles", "check_images", "coincident_pair", "with_short_periods", "without_overflow"]
 
 Names: TypeAlias = Annotated[tuple[str, ...], "names"]
 """Names of particles; any sequence of them is taken, an array too."""
@@ -199,6 +199,17 @@ def _coincidence(positions: ArrayLike, i: int, j: int) -> str:
         f"particles {i} and {j} (counted from 0) are both at ({x:.6g}, {y:.6g}, {z:.6g}) angstrom, so their energy "
         f"is infinite; expected at least {SAME_PLACE:g} angstrom between any two: remove or move one of them"
     )
+
+
+def check_images(fractions: Array, cell: Array, margin: np.ndarray, exclusions: Exclusions | None) -> None:
+    """Refuse two particles, or images of them in a `margin` in fractions around the cell, that share a place."""
+    positions, numbers = cell_images(fractions, cell, margin)
+    if (pair := coincident_pair(positions, exclusions=exclusions, numbers=numbers)) is not None:
+        where = tuple(round(float(c), 6) for c in positions[pair[0]])
+        first, second = (int(numbers[index]) for index in pair)
+        raise InvalidValueError(
+            f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
+        )
 
 
 def with_short_periods(particles: Particles, slab: bool = False) -> Particles:

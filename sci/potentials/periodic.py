@@ -28,7 +28,7 @@ from sci.potentials.ewald import (
 from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
 from sci.potentials.forcefield.near import near_long_range
 from sci.potentials.forcefield.virial import strain_derivative
-from sci.potentials.interacting import Interacting
+from sci.potentials.interacting import Interacting, is_all
 from sci.potentials.measured.error import QUANTITIES
 from sci.potentials.measured.places import Scene
 from sci.potentials.modes import (
@@ -40,7 +40,7 @@ from sci.potentials.modes import (
     modes_on_axes,
     synthesis,
 )
-from sci.potentials.particles import SAME_PLACE, Particles, coincident_pair, with_short_periods, without_overflow
+from sci.potentials.particles import SAME_PLACE, Particles, check_images, with_short_periods, without_overflow
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
@@ -204,21 +204,10 @@ class PeriodicPotential(Interacting):
         self.split = ewald_split(self.alpha, 0.1 * eps, kernel)
         self._fractions, places = wrapped(particles.positions, self._cell)
         self._sources, self._lattice = (places, particles.charges), cell
-        self._check_images(SAME_PLACE / self._heights)
+        check_images(self._fractions, self._cell, SAME_PLACE / self._heights, particles.exclusions)
         k_max = 2 * self.alpha * math.sqrt(math.log(10 / eps))
         self.n_modes = mode_counts(cell, k_max)
         return k_max
-
-    def _check_images(self, margin: np.ndarray) -> None:
-        """Refuse two particles, or images of them in a `margin` in fractions around the cell, that share a place."""
-        positions, numbers = cell_images(self._fractions, self._cell, margin)
-        exclusions = self.particles.exclusions
-        if (pair := coincident_pair(positions, exclusions=exclusions, numbers=numbers)) is not None:
-            where = tuple(round(float(c), 6) for c in positions[pair[0]])
-            first, second = (int(numbers[index]) for index in pair)
-            raise InvalidValueError(
-                f"images of particles {first} and {second} (counted from 0) are both at {where}; remove one of them"
-            )
 
     @functools.cached_property
     def _short(self) -> ShortRange:
@@ -460,7 +449,24 @@ class PeriodicPotential(Interacting):
 
     def smooth_at(self, rows: Any, gradient: bool) -> Array:
         """Return the long range at the charges `rows`, (m, 1), or it and its gradient, (m, 4)."""
+        if is_all(rows, self.particles.n) and self._slab is None:
+            return self._long_range_at(self._fractions, self._own_tiles, gradient)
         return self._summed(self.particles.positions[rows], gradient, COINCIDENT, pairs=False)
+
+    @functools.cached_property
+    def _own_tiles(self) -> Tiles:
+        return Tiles.of(self._fractions, self._expansion.grid)
+
+    def _long_range_at(self, fractions: Array, tiles: Tiles, gradient: bool) -> Array:
+        """Return modes and background at fractional coordinates in the cell, in their tiles."""
+        out = self._xp.empty((len(fractions), 4 if gradient else 1))
+        self._expansion.evaluate_into(out, fractions, tiles)
+        if gradient:
+            whole = np.eye(4)
+            whole[1:, 1:] = to_host(self._inverse).T
+            out = out @ to_device(whole, self._xp)
+        out[:, 0] += self.background
+        return out
 
     def _summed(self, points: Array, gradient: bool, apart: float, pairs: bool = True) -> Array:
         out = self._xp.empty((len(points), 4 if gradient else 1))
@@ -489,9 +495,6 @@ class PeriodicPotential(Interacting):
 
     def _evaluate_chunk(self, points: ArrayLike, out: Array, apart: float, pairs: bool) -> None:
         fractions = self._xp.ascontiguousarray(wrapped_fractions(points, self._cell))
-        self._expansion.evaluate_into(out, fractions, Tiles.of(fractions, self._expansion.grid))
-        if out.shape[1] == 4:
-            out[:, 1:] = out[:, 1:] @ self._inverse.T
-        out[:, 0] += self.background
+        out[:] = self._long_range_at(fractions, Tiles.of(fractions, self._expansion.grid), out.shape[1] == 4)
         if pairs:
             self._short.add_at(out, self._xp.ascontiguousarray(fractions @ self._cell), apart)

@@ -50,7 +50,7 @@ STEP, MARGIN = 4.0, 1.0
 """Boxes around the charges end on multiples of STEP angstrom, at least MARGIN away, so that many frames share one."""
 FRAME_PLACES = 256
 """Particles of a frame at which its errors are measured."""
-DIRECT_PAIR, LEAST_SECONDS = 5e-10, 3e-3
+DIRECT_PAIR, LEAST_SECONDS = 4.2e-10, 2e-3
 """Seconds of a pair, with its force, in a direct sum, and of a mesh for few charges."""
 MESH_ROUNDS = 4
 """Meshes that are tried until the error that is measured on the first frame is below the tolerance."""

@@ -9,10 +9,11 @@ from box_systems import GRID, points_in_grid
 
 from sci import chebyshev
 from sci.kernels import block_size, get_kernel, launch
+from sci.potentials.pairs.chunks import chunk_width, pack_reference
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.coincidence import _BIN, _DIRECTION, Coincidences
 from sci.potentials.range_separated.self_terms import _DeviceProducts, _Products
-from sci.tensor.boxes.grid import BoxGrid, Tiles, local_coordinates, run_places
+from sci.tensor.boxes.grid import BoxGrid, Tiles, column_offsets, local_coordinates, run_places
 
 Pair = tuple[np.ndarray, np.ndarray]
 SIZES = (1, 15, 17, 400)
@@ -104,6 +105,55 @@ def _self_products(rng: np.random.Generator) -> Iterator[Pair]:
         yield results[0], results[1]
 
 
+def _column_keys(rng: np.random.Generator) -> Iterator[Pair]:
+    for n in SIZES:
+        for skew in (0.0, 0.4):
+            points, keys = 3 * rng.normal(size=(n, 3)), np.empty(n, dtype=np.int64)
+            numbers, shape = np.array([-2.0, 1.5, -3.0, 0.7, -1.0, 2.0, skew]), np.array([4, 3, 9, 0])
+            run_places("column_keys", n, points, numbers, shape, keys, n)
+            flat = points - skew * points[:, :1] * np.array([0.0, 1.0, 0.0])
+            places = np.floor((flat - numbers[:6:2]) * numbers[1:6:2]).astype(int).clip(0, shape[:3] - 1)
+            yield keys, (places[:, 0] * 3 + places[:, 1]) * 9 + places[:, 2]
+
+
+def _pack_sorted(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    width = chunk_width(np.dtype(dtype))
+    for n in SIZES:
+        positions, charges = rng.normal(size=(n, 3)), rng.normal(size=n)
+        positions[n // 2 :: 7] = positions[0]  # ties
+        columns, bins = 11, 5
+        keys = rng.integers(0, columns * bins, n)
+        keys = np.where(keys // bins == 4, 0, keys)  # an empty column
+        order = np.argsort(keys, kind="stable")
+        offsets, starts = column_offsets(keys, order, columns, bins, width)
+        count, real = n // width + min(columns, n), int(starts[-1])
+        arrays = [np.empty((count, width), dtype=np.int64), np.empty((count, 4, width), dtype=dtype)]
+        arrays += [np.empty((count * width // 4, 6), dtype=dtype), np.empty((count, 3)), np.empty((count, 3))]
+        ends = [np.empty(count, dtype=np.int64) for _ in range(3)]
+        kernel = get_kernel("particles/places.cu", "pack_sorted", np.dtype(dtype))
+        blocks = -(-count * width // WIDTH)
+        inputs = (positions, charges, keys, order, offsets, starts)
+        launch(kernel, blocks, *inputs, *arrays, *ends, n, columns, count, width)
+        assert (arrays[0][real:] < 0).all()
+        assert (ends[0][real:] < 0).all()
+        assert not arrays[1][real:, 3].any()
+        members = np.full((real, width), -1)
+        expected_ends = np.empty((3, real), dtype=np.int64)
+        for chunk in range(real):
+            column = int(np.searchsorted(starts, chunk, side="right")) - 1
+            first = offsets[column] + width * (chunk - starts[column])
+            own = [i for i in order[first : first + width] if keys[i] // bins == column]
+            members[chunk, : len(own)] = own
+            expected_ends[:, chunk] = column, keys[own[0]], keys[own[-1]]
+        expected = pack_reference(positions, charges, members, np.dtype(dtype))
+        cut = (real, real, real * width // 4, real, real)
+        pairs = [(a[:k], e) for a, e, k in zip(arrays, expected, cut)]
+        yield tuple(
+            np.concatenate([np.where(np.abs(p[i]) > 1e3, 0, p[i]).ravel().astype(float) for p in pairs]) for i in (0, 1)
+        )
+        yield np.stack(ends)[:, :real], expected_ends
+
+
 CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "box_keys": _box_keys,
     "box_offsets": _box_offsets,
@@ -111,5 +161,6 @@ CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "box_coordinates": _box_coordinates,
     "coincidences": _coincidences,
     "self_products": _self_products,
+    "column_keys": _column_keys,
 }
-BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"chebyshev_table": _chebyshev_table}
+BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"chebyshev_table": _chebyshev_table, "pack_sorted": _pack_sorted}

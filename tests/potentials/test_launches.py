@@ -11,10 +11,13 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from sci.potentials import Particles, PeriodicPotential, RangeSeparatedPotential
+from sci.potentials import ParticleMesh, Particles, PeriodicPotential, RangeSeparatedPotential
 
-BUILD, EVALUATION, AT_CHARGES = 600, 40, 200
-"""Launches at most: of a build, of an evaluation at points, and of one at the charges, whose pairs are sorted anew."""
+BUILD, EVALUATION, AT_CHARGES, MESH = 600, 40, 40, 100
+"""Launches at most: of a build, of an evaluation at points, and of one at the charges, whose pairs are sorted anew; of
+a mesh, planned and evaluated from nothing."""
+WAITS = 8
+"""Times at most that the host waits for the device in an evaluation at the charges."""
 
 
 @pytest.fixture
@@ -45,6 +48,11 @@ def test_builds_and_evaluations_take_few_launches(cupy, periodic):
         assert 5 < launches(action)[0] <= EVALUATION
     for action in (phi.forces, phi.energy_and_forces):
         assert 5 < launches(action)[0] <= AT_CHARGES
+        with fake_cupy.counting() as work:
+            action()
+        assert work["waits"] <= WAITS
+    ParticleMesh(particles, 1e-5).forces()
+    assert 5 < launches(lambda: ParticleMesh(particles, 1e-5).energy_and_forces())[0] <= MESH
 
 
 def test_the_stand_in_counts_what_computes(cupy):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sci.backend import Array, ArrayLike, namespace, to_device, to_host
+from sci.backend import Array, ArrayLike, is_device_array, namespace, to_device, to_host
 
 __all__ = [
     "cell_images",
@@ -96,6 +96,8 @@ def wrapped_fractions(positions: ArrayLike, cell: ArrayLike) -> Array:
     """Return the fractional coordinates in [0, 1) of positions (n, 3)."""
     xp = namespace(positions)
     fractions = positions @ to_device(np.linalg.inv(to_host(cell)), xp)
+    if is_device_array(fractions):  # a launch each; 1 is what rounding makes of numbers just below 0
+        return fractions % 1.0 % 1.0
     fractions = fractions - xp.floor(fractions)
     return xp.where(fractions >= 1.0, 0.0, fractions)
 

@@ -117,7 +117,8 @@ class ParticleMesh:
         self.particles, self.tol, self.comm = particles, tol, comm
         self._around: Cell | Alone = surroundings_of(particles)
         self.volume, self._given = self._around.volume, force_error
-        self._sizes = ChargeSizes.of(to_host(particles.charges), self.volume)
+        self._charges = to_host(particles.charges)
+        self._sizes = ChargeSizes.of(self._charges, self.volume)
         self._first = self._planned(tol * self._usual_force if force_error is None else force_error)
         self._kept = self._converged() if size(comm) > 1 else None  # now, while all ranks take part
 
@@ -239,8 +240,8 @@ class ParticleMesh:
 
     def _scale(self, forces: Array) -> float:
         """Return the root mean square force, or the floor below which forces have canceled."""
-        charges = self.particles.charges
-        unit = float(namespace(charges).abs(charges).max()) or 1.0
+        charges = self._charges
+        unit = float(np.abs(charges).max()) or 1.0
         floor = unit * field_floor(charges, (self.volume / self.particles.n) ** (1 / 3), True)
         largest = float(namespace(forces).abs(forces).max()) or 1.0
         return max(largest * math.sqrt(float(((forces / largest) ** 2).sum()) / len(forces)), floor) or 1.0

@@ -26,14 +26,14 @@ FEW = (0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0)
 ROUNDS = 6
 MOST_POINTS = 1 << 27
 """Points of a grid."""
-PAIR = {"float32": 1.9e-9, "float64": 3.1e-9}
-LISTED = {"float32": 1.1e-7, "float64": 1.7e-7}
-TOUCHED = {"float32": 2.4e-9, "float64": 3.4e-9}
+PAIR = {"float32": 1.7e-9, "float64": 3.6e-9}
+LISTED = {"float32": 4.1e-7, "float64": 4.2e-7}
+TOUCHED = {"float32": 2.8e-9, "float64": 3.6e-9}
 POINT = {"float32": 7e-9, "float64": 1.1e-8}
 """Seconds of a pair, of a charge in the list of pairs, of a row that a charge touches, and of a point of the grid, on
-one core; only their ratios matter for the choice."""
-DOUBLED = 8 * 7 / 12
-"""Points of the grid of isolated charges that are transformed, over those of the grid with the charges."""
+one core; only their ratios matter for the choice (`benchmarks/choices.py` prints them beside those of a machine)."""
+DOUBLED = 5.5
+"""Seconds of a point of the grid of isolated charges, which is doubled, over those of a point of a cell."""
 
 
 @dataclass(frozen=True)

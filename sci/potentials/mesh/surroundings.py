@@ -19,6 +19,7 @@ from sci.potentials.particles import Particles
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import COINCIDENT
+from sci.tensor.boxes.grid import BoxGrid
 
 __all__ = ["Alone", "Cell", "Sample", "filled_volume", "surroundings_of"]
 
@@ -116,8 +117,8 @@ class Alone:
 
     def far_force(self) -> float:
         """Return the force of the total charge, e^2/angstrom^2, whose rounding adds to that of neighbors."""
-        charges = self.particles.charges
-        unit = float(namespace(charges).abs(charges).max()) or 1.0
+        charges = to_host(self.particles.charges)
+        unit = float(np.abs(charges).max()) or 1.0
         radius, distance = (self.volume * x for x in (0.24, 1 / self.particles.n))
         typical = math.sqrt(float(((charges / unit) ** 2).mean()))
         return float(unit * typical * abs(float(charges.sum())) / (radius * distance) ** (1 / 3))
@@ -161,16 +162,13 @@ def filled_volume(positions: Array, corner: np.ndarray, edges: np.ndarray) -> fl
     float
         At most that of the box.
     """
-    xp, n, whole = namespace(positions), len(positions), float(edges.prod())
+    n, whole = len(positions), float(edges.prod())
     side = SIDE * (whole / n) ** (1 / 3)
-    counts = np.maximum(np.floor(edges / side), 1).astype(np.int64)
-    columns = [
-        xp.clip(((positions[:, a] - float(corner[a])) * float(counts[a] / edges[a])).astype(xp.int64), 0, counts[a] - 1)
-        for a in range(3)
-    ]
-    filled = xp.bincount((columns[0] * int(counts[1]) + columns[1]) * int(counts[2]) + columns[2])
-    others = float((filled.astype(float) ** 2).sum()) - n  # pairs in a cell, from both ends
-    return min(whole, n * (n * whole) / (float(counts.prod()) * max(others, 1e-9))) if n > 1 else whole
+    n1, n2, n3 = (int(k) for k in np.maximum(np.floor(edges / side), 1))
+    grid = BoxGrid(tuple(zip(corner.tolist(), (corner + edges).tolist())), (n1, n2, n3))
+    filled = namespace(positions).bincount(grid.keys(positions, 1))
+    others = float((filled * filled).sum()) - n  # pairs in a cell, from both ends
+    return min(whole, n * (n * whole) / (grid.size * max(others, 1e-9))) if n > 1 else whole
 
 
 def _sampled(

@@ -6,7 +6,7 @@ import numpy as np
 
 from sci.backend import Array, namespace
 from sci.potentials.pairs.kernel import PairKernel
-from sci.potentials.pairs.pair_sum import sums_within
+from sci.potentials.pairs.pair_sum import LEAST_TOL, fields_of_pairs, sums_within
 from sci.potentials.radial.split import Split
 
 __all__ = ["pairs_at_charges"]
@@ -41,8 +41,12 @@ def pairs_at_charges(
     # Forces are products of charges, and may overflow where potentials and gradients do not.
     scale = float(xp.abs(charges).max()) if len(charges) else 1.0
     scale = scale or 1.0
-    unit, less = charges / scale, None if left_out is None else left_out / scale
-    kernel = PairKernel.of(split)
+    kernel, unit = PairKernel.of(split), charges / scale
+    if tol < LEAST_TOL and len(charges):
+        found = fields_of_pairs(positions, unit, kernel, scale, lattice, gradient)
+        found[:, 0] -= split.gaussians.at_zero * charges
+        return found
+    less = None if left_out is None else left_out / scale
     pairs = sums_within(positions, unit, kernel, tol, lattice=lattice, forces=gradient, left_out=less)
     potentials = (pairs.potentials - split.gaussians.at_zero * unit)[:, None]
     return scale * (potentials if pairs.fields is None else xp.concatenate([potentials, -pairs.fields], axis=1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import rq
 
-from sci.backend import Array, namespace, to_device
+from sci.backend import Array, is_device_array, namespace, to_device, to_host
 from sci.potentials.forcefield.images import reduced_cell, wrapped_fractions
 
 __all__ = ["Frame", "bounds"]
@@ -33,6 +33,16 @@ class Frame:
     positions: Array
     periods: np.ndarray | None
     turn: np.ndarray
+    corners: tuple[np.ndarray, np.ndarray] | None = None
+    """Of the box of isolated charges, where they are known."""
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the corners of a box that holds all charges, (3,) each: of a cell, that of all places in it."""
+        if self.corners is not None:
+            return self.corners
+        if self.periods is None:
+            return bounds(self.positions)
+        return np.minimum(self.periods, 0).sum(axis=0), np.maximum(self.periods, 0).sum(axis=0)
 
     def __repr__(self) -> str:
         return f"Frame({len(self.positions)} charges, {'isolated' if self.periods is None else 'periodic'})"
@@ -43,7 +53,9 @@ class Frame:
         xp = namespace(positions)
         if lattice is None:
             low, high = bounds(positions)
-            return cls((positions - to_device(0.5 * low + 0.5 * high, xp)) / cutoff, None, np.eye(3))
+            middle = 0.5 * low + 0.5 * high
+            corners = (low - middle) / cutoff, (high - middle) / cutoff
+            return cls((positions - to_device(middle, xp)) / cutoff, None, np.eye(3), corners)
         reduced = reduced_cell(lattice)
         periods, turn = rq(reduced)
         signs = np.where(np.diag(periods) < 0, -1.0, 1.0)
@@ -62,12 +74,16 @@ class Frame:
             line = moved[order, axis]
             gaps = line[1:] - line[:-1]
             line[1:] -= xp.cumsum(xp.where(gaps > FAR_GAP, gaps - FAR_GAP, 0.0))
-            moved[order, axis] = line
+            moved[order, axis] = line - line[0]  # near the origin, for the virial
         return Frame(moved, None, self.turn)
 
 
 def bounds(positions: Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners of the box of positions (n, 3), on the host."""
+    if is_device_array(positions):
+        xp = namespace(positions)
+        low, high = to_host(xp.concatenate([positions.min(axis=0), positions.max(axis=0)])).reshape(2, 3)
+        return low, high
     columns = [positions[:, a] for a in range(3)]  # a reduction over columns is many times faster than over rows
     low, high = (
         np.array([float(c) for c in found]) for found in ((v.min() for v in columns), (v.max() for v in columns))

@@ -71,7 +71,7 @@ class Chunks:
 
     @classmethod
     def of(cls, frame: Frame, charges: Array, dtype: np.dtype) -> Chunks:
-        """Sort the charges of a frame, (n,) float64 in units of the largest."""
+        """Sort the charges of a frame of the host, (n,) float64 in units of the largest."""
         width = chunk_width(dtype)
         box = bounds(frame.positions)
         if frame.periods is None and is_sparse(len(charges), *box):
@@ -108,9 +108,38 @@ def is_sparse(charges: int, low: np.ndarray, high: np.ndarray) -> bool:
 
 def columns_of(frame: Frame, low: np.ndarray, high: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray, Array]:
     """Return shape and geometry of the columns over the box (low, high) of the charges, and the key of each charge."""
-    xp, n = namespace(frame.positions), len(frame.positions)
+    xp = namespace(frame.positions)
     x, y, z = (frame.positions[:, a] for a in range(3))
-    side = (width / local_density(frame.positions, low, high)) ** (1 / 3)
+    shape, cell, numbers = columns_in(frame, low, high, local_density(frame.positions, low, high), width)
+    layers, across, bins, _ = (int(k) for k in shape)
+    x_low, per_x, y_low, per_y, z_low, per_z, skew = numbers.tolist()
+    column = _places(x, x_low, per_x, layers) * across + _places(y - skew * x if skew else y, y_low, per_y, across)
+    return shape, cell, xp.ascontiguousarray(column * bins + _places(z, z_low, per_z, bins))
+
+
+def columns_in(
+    frame: Frame, low: np.ndarray, high: np.ndarray, density: float, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return shape and geometry of the columns over the box (low, high) of n charges, and what their keys need.
+
+    Parameters
+    ----------
+    frame : Frame
+    low, high : (3,) float64
+    density : float
+        That charges see.
+    width : int
+        Charges of a chunk.
+
+    Returns
+    -------
+    shape : (4,) int64
+    cell : (14,) float64
+    numbers : (7,) float64
+        Origin and parts a length along x, y and z, and the skew of y by x.
+    """
+    n = len(frame.positions)
+    side = (width / density) ** (1 / 3)
     periods = frame.periods
     if periods is None:
         lengths, skew, origin = np.maximum(high - low, 1e-3) * (1 + 1e-9), 0.0, low
@@ -120,21 +149,18 @@ def columns_of(frame: Frame, low: np.ndarray, high: np.ndarray, width: int) -> t
     side = max(side, 0.05, math.sqrt(lengths[0] * lengths[1] / (4 * n + 64)))
     layers, across = (max(1, min(round(float(length / side)), 4 * n + 64)) for length in lengths[:2])
     bins = int(np.clip(math.ceil(BINS * lengths[2] / side), 1, max(1, (16 * n + 1024) // (layers * across))))
-    first = _places(x, float(origin[0]), float(lengths[0]), layers)
-    second = _places(y - skew * x if skew else y, float(origin[1]), float(lengths[1]), across)
-    column = first * across + second
-    keys = column * bins + _places(z, float(origin[2]), float(lengths[2]), bins)
     shape = np.array([layers, across, bins, periods is not None], dtype=np.int64)
     numbers = np.zeros(6) if periods is None else np.array([*periods[0], *periods[1, 1:], periods[2, 2]])
     widths = [origin[0], lengths[0] / layers, origin[1], lengths[1] / across, origin[2], bins / lengths[2]]
     cell = np.array([*widths, *numbers, low[2], high[2]])
-    return shape, cell, xp.ascontiguousarray(keys)
+    places = [v for o, k, length in zip(origin, (layers, across, bins), lengths) for v in (o, k / length)]
+    return shape, cell, np.array([*places, skew])
 
 
-def _places(values: Array, origin: float, length: float, count: int) -> Array:
-    """Return the part of [origin, origin + length), of `count` equal ones, that each value lies in."""
+def _places(values: Array, origin: float, scale: float, count: int) -> Array:
+    """Return the part, of `count` ones `scale` to a length, that each value lies in."""
     xp = namespace(values)
-    return xp.clip(((values - origin) * (count / length)).astype(xp.int64), 0, count - 1)
+    return xp.clip(((values - origin) * scale).astype(xp.int64), 0, count - 1)
 
 
 def order_of_keys(keys: Array, bins: int) -> Array:

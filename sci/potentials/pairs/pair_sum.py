@@ -16,11 +16,12 @@ from sci.kernels import Kernel, get_kernel, host_threads, launch, use_compiled
 from sci.potentials.pairs.cell import Frame
 from sci.potentials.pairs.chunks import SOURCE, Chunks, scatter_chunks, tiles_of
 from sci.potentials.pairs.kernel import PairKernel
+from sci.potentials.pairs.on_device import device_chunks
 from sci.potentials.pairs.reference import reference_sums
 from sci.potentials.particles import without_overflow
 from sci.potentials.radial.split import COINCIDENT
 
-__all__ = ["PairSums", "launched_sums", "pair_sums", "sums_within"]
+__all__ = ["PairSums", "fields_of_pairs", "launched_sums", "pair_sums", "sums_within"]
 
 DEGREES = {
     ("float32", False): (10, 12, 14, 16),
@@ -159,6 +160,30 @@ def sums_within(
     return pair_sums(positions, charges, kernel, lattice=lattice, forces=forces)
 
 
+def fields_of_pairs(
+    positions: Array, charges: Array, kernel: PairKernel, scale: float, lattice: np.ndarray | None, gradient: bool
+) -> Array:
+    """Return potentials (n, 1), or potentials and gradients (n, 4), of all pairs in float64, times `scale`.
+
+    What `pair_sums` finds, without energy, forces and virial: few launches on a device, and no wait after the sums.
+
+    Parameters
+    ----------
+    positions, charges, kernel, lattice
+        As `pair_sums` takes them; charges in units of the largest.
+    scale : float
+    gradient : bool
+    """
+    frame = Frame.of(positions, kernel.cutoff, lattice)
+    sums, _, _ = _raw_sums(frame, charges, kernel, np.dtype(np.float64), gradient, COINCIDENT)
+    field = scale / kernel.cutoff
+    mixed = np.zeros((4, 4 if gradient else 1))  # (ex, ey, ez, potential) to (potential, gradient)
+    mixed[3, 0] = field
+    if gradient:
+        mixed[:3, 1:] = -field / kernel.cutoff * frame.turn
+    return sums @ to_device(mixed, namespace(sums))
+
+
 def compiled_for(kernel: PairKernel, dtype: np.dtype, forces: bool) -> Kernel | None:
     """Return the instance for a kernel of pairs, or None if its degree or screening has none."""
     screened = kernel.kappa > 0
@@ -172,19 +197,31 @@ def _summed(
     frame: Frame, charges: Array, kernel: PairKernel, dtype: np.dtype, forces: bool, scale: float, apart: float
 ) -> PairSums:
     """Sum pairs in one precision; charges are in units of `scale`."""
-    instance = compiled_for(kernel, dtype, forces)
-    if instance is None or not use_compiled(instance, charges):
-        sums, extra = reference_sums(frame, charges, kernel, forces, apart)
-    else:
-        sums, extra = launched_sums(instance, Chunks.of(frame, charges, dtype), kernel, apart)
+    sums, extra, frame = _raw_sums(frame, charges, kernel, dtype, forces, apart)
     with np.errstate(over="ignore", invalid="ignore"):  # told below
         return _in_units(sums, extra, frame, charges, scale, kernel.cutoff, forces)
 
 
+def _raw_sums(
+    frame: Frame, charges: Array, kernel: PairKernel, dtype: np.dtype, forces: bool, apart: float
+) -> tuple[Array, Array, Frame]:
+    """Return (ex, ey, ez, potential) of each charge, (n, 4), what virial and error need, and the frame of both.
+
+    The virial is taken there: far apart, charges that do not meet would bring it the rounding of their distance.
+    """
+    instance = compiled_for(kernel, dtype, forces)
+    if instance is None or not use_compiled(instance, charges):
+        return *reference_sums(frame, charges, kernel, forces, apart), frame
+    sort = device_chunks if is_device_array(charges) else Chunks.of
+    chunks = sort(frame, charges, dtype)
+    return *launched_sums(instance, chunks, kernel, apart), chunks.frame
+
+
 def _in_units(
-    sums: Array, extra: np.ndarray, frame: Frame, charges: Array, scale: float, cutoff: float, forces: bool
+    sums: Array, extra: Array, frame: Frame, charges: Array, scale: float, cutoff: float, forces: bool
 ) -> PairSums:
     """Turn sums in units of the largest charge and the cutoff into those of the caller."""
+    extra = to_host(extra)
     field = scale / cutoff
     turn, potentials = frame.turn, field * sums[:, 3]
     squares = float(extra[9]) / len(charges)  # zero in float64; no number where float32 cannot tell two charges apart
@@ -203,7 +240,7 @@ def _in_units(
 
 def launched_sums(
     instance: Kernel, chunks: Chunks, kernel: PairKernel, apart: float = COINCIDENT
-) -> tuple[Array, np.ndarray]:
+) -> tuple[Array, Array]:
     """Return (ex, ey, ez, potential) of each charge, (n, 4), and what virial and error need, (10,), by the kernel."""
     xp, dtype = namespace(chunks.data), chunks.data.dtype
     count, _, width = chunks.data.shape
@@ -212,8 +249,10 @@ def launched_sums(
     polynomials = np.zeros((2, degree + 1))
     polynomials[0, : len(kernel.b)] = kernel.b * kernel.cutoff
     polynomials[1, : len(kernel.g)] = kernel.g * kernel.cutoff**3
-    own, other = xp.zeros((count, 4, width)), xp.zeros((count, 4, width), dtype=dtype)
-    sums = xp.zeros((max(count, len(tiles)), 10))
+    lanes, rows = count * 4 * width, max(count, len(tiles))
+    room = xp.zeros(lanes + 10 * rows + -(-lanes * dtype.itemsize // 8))  # all that sums are added to
+    own, sums = room[:lanes].reshape(count, 4, width), room[lanes : lanes + 10 * rows].reshape(rows, 10)
+    other = room[lanes + 10 * rows :].view(dtype)[:lanes].reshape(count, 4, width)
     arrays = (chunks.data, chunks.clusters, chunks.centers, chunks.halves, chunks.column_start, chunks.column)
     small = (to_device(v, xp) for v in (tiles, chunks.shape, chunks.cell, polynomials.astype(dtype)))
     inputs = (*arrays, chunks.first_key, chunks.last_key, *small, own, other, sums, count, len(tiles))
@@ -225,4 +264,4 @@ def launched_sums(
         for start, stop in spans if host_threads() > 1 else [(0, len(tiles))]:
             launch(instance, stop - start, *inputs, start, *last)
     result = scatter_chunks(own, other, chunks.members, len(chunks.frame.positions))
-    return result, to_host(sums.sum(axis=0))
+    return result, sums.sum(axis=0)

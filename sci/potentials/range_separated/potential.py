@@ -15,7 +15,7 @@ from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
 from sci.potentials.forcefield.near import near_long_range
-from sci.potentials.interacting import Interacting
+from sci.potentials.interacting import Interacting, is_all
 from sci.potentials.measured.error import QUANTITIES, MeasuredError
 from sci.potentials.measured.places import Scene
 from sci.potentials.particles import Particles, coincident_pair
@@ -433,11 +433,26 @@ class RangeSeparatedPotential(Interacting):
     def smooth_at(self, rows: Any, gradient: bool) -> Array:
         """Return the long range at the charges `rows`, (m, 1), or it and its gradient, (m, 4)."""
         xp = namespace(self._sources[0])
+        if is_all(rows, len(self._sources[1])):
+            return self._smooth_at_all(gradient)
         points = xp.ascontiguousarray(self._sources[0][rows])
         out = xp.empty((len(points), 4 if gradient else 1))
         for start in range(0, len(points), CHUNK):
             self._evaluate_inside(points[start : start + CHUNK], out[start : start + CHUNK], COINCIDENT, pairs=False)
         return out
+
+    def _smooth_at_all(self, gradient: bool) -> Array:
+        """Return the long range at all charges, each of which is at its own place."""
+        points, xp = self._sources[0], namespace(self._sources[0])
+        out = xp.zeros((len(points), 4 if gradient else 1))
+        if not self.split.all_short:
+            self._expansion.evaluate_into(out, points, self._own_tiles)
+            out -= self._self_excess[:, : out.shape[1]]
+        return out
+
+    @functools.cached_property
+    def _own_tiles(self) -> Tiles:
+        return Tiles.of(self._sources[0], self._layout[0])
 
     def _evaluate_inside(self, points: ArrayLike, out: Array, apart: float, pairs: bool = True) -> None:
         if len(points) == 0:
