@@ -30,8 +30,10 @@ __all__ = [
 
 def long_range_degrees(exponent: float, domain: tuple[tuple[float, float], ...], eps: float) -> tuple[int, ...]:
     """Return the degree per axis at which a Gaussian of `exponent` anywhere in `domain` is resolved to `eps`."""
-    return tuple(chebyshev.gaussian_degree(exponent * (b - a) / 2, eps) for a, b in domain)
+    return tuple(_degree(exponent * (b - a) / 2, eps) for a, b in domain)
 
+
+_degree = functools.lru_cache(maxsize=4096)(chebyshev.gaussian_degree)  # asked for several times an exponent
 
 BAND = 32
 """Nodes that share one range of sources in a banded product."""

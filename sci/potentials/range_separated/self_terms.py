@@ -104,10 +104,11 @@ class _Products:
     """
 
     def __init__(self, places: Located, grid: BoxGrid, expanded: list[np.ndarray]) -> None:
-        self.places, self.expanded, degree = places, expanded, len(expanded[0]) // grid.counts[0] - 1
-        slope = to_device(chebyshev.differentiation_matrix(degree), namespace(places[1][0]))
-        self.tables = [chebyshev.vandermonde(x, degree) for x in places[1]]
-        self.slopes = [2 * grid.geometry[3 + a] * (v[:, :-1] @ slope) for a, v in enumerate(self.tables)]
+        self.places, self.expanded, self.grid = places, expanded, grid
+        edges = [to_device(grid.edges(a), namespace(places[1][0])) for a in range(3)]
+        self.coordinates = [
+            e[box] + 0.5 * (x + 1) * (e[box + 1] - e[box]) for e, box, x in zip(edges, *(list(p) for p in places))
+        ]
 
     def add_to(
         self, result: Array, sources: Located, box_degree: int, projected: list[np.ndarray], weights: np.ndarray
@@ -115,9 +116,10 @@ class _Products:
         """Add value and gradient, (n, 4)."""
         sides = []
         for a in range(3):
-            polynomials = chebyshev.vandermonde(sources[1][a], box_degree)
+            n_source = projected[a].shape[2] // (box_degree + 1)
+            edges = self.grid.edges(a), np.linspace(*self.grid.domain[a], n_source + 1)
             boxes = self.places[0][a], sources[0][a]
-            sides.append(_bilinear(self.expanded[a], projected[a], *boxes, self.tables[a], self.slopes[a], polynomials))
+            sides.append(_bilinear(self.expanded[a], projected[a], *boxes, self.coordinates[a], *edges))
         (x, dx), (y, dy), (z, dz) = sides
         w = to_device(weights, namespace(result))
         for column, product in enumerate((x * y * z, dx * y * z, x * dy * z, x * y * dz)):
@@ -159,28 +161,58 @@ def _bilinear(
     projected: np.ndarray,
     boxes: Array,
     source_boxes: Array,
-    table: Array,
-    slopes: Array,
-    polynomials: Array,
+    coordinates: Array,
+    edges: np.ndarray,
+    source_edges: np.ndarray,
 ) -> tuple[Array, Array]:
-    """Return s_k and its slope at all charges along one axis, (n, K) each.
+    """Return s_k and its slope by the place of evaluation at all charges along one axis, (n, K) each.
 
-    `expanded` (boxes (degree + 1), r) and `projected` (K, r, boxes (p + 1)) are joined for each pair of a box of the
-    evaluation and a box of the moments that holds charges.
+    Where a box of the evaluation and one of the moments meet, both arguments of the form are one coordinate, and its
+    value is a polynomial of it whose degree is the sum: it is taken at Chebyshev nodes, and its series at the charges.
     """
-    xp = namespace(table)
-    terms, width = table.shape[1], polynomials.shape[1]
-    value, slope = (xp.empty((len(table), len(projected))) for _ in range(2))
-    n_source = projected.shape[2] // width
+    xp, n_source, gaussians = namespace(coordinates), len(source_edges) - 1, len(projected)
     pairs = boxes * n_source + source_boxes
     order = xp.argsort(pairs)
     found, starts = np.unique(to_host(pairs[order]), return_index=True)
-    for pair, start, stop in zip(found.tolist(), starts.tolist(), [*starts[1:].tolist(), len(table)]):
-        box, source = divmod(pair, n_source)
-        rows = order[start:stop]
-        join = expanded[box * terms : (box + 1) * terms] @ projected[:, :, source * width : (source + 1) * width]
-        matrix = to_device(np.ascontiguousarray(join.reshape(-1, width).T), xp)
-        parts = (polynomials[rows] @ matrix).reshape(len(rows), len(projected), terms)
-        value[rows] = xp.matmul(parts, table[rows][:, :, None])[:, :, 0]
-        slope[rows] = xp.matmul(parts, slopes[rows][:, :, None])[:, :, 0]
-    return value, slope
+    box, source = np.divmod(found, n_source)
+    low, high = np.maximum(edges[box], source_edges[source]), np.minimum(edges[box + 1], source_edges[source + 1])
+    apart = high - low < 1e-6 * (edges[1] - edges[0])  # charges on an edge, by rounding on two sides of it
+    low, high = np.where(apart, edges[box], low), np.where(apart, edges[box + 1], high)
+    series = _series(expanded, projected, (box, edges), (source, source_edges), (low, high))
+    tables = to_device(np.ascontiguousarray(series.transpose(0, 2, 1)), xp)
+    counts = np.diff(np.append(starts, len(order)))
+    middles, widths = (to_device(np.repeat(v, counts), xp) for v in (0.5 * (low + high), 0.5 * (high - low)))
+    polynomials = chebyshev.vandermonde((coordinates[order] - middles) / widths, series.shape[2] - 1)
+    values = xp.empty((len(order), 2 * gaussians))
+    for k, (start, stop) in enumerate(zip(starts.tolist(), [*starts[1:].tolist(), len(order)])):
+        values[start:stop] = polynomials[start:stop] @ tables[k]
+    result = xp.empty_like(values)
+    result[order] = values
+    return result[:, :gaussians], result[:, gaussians:]
+
+
+Boxes: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Numbers of boxes along an axis, and the edges of all."""
+
+
+def _series(
+    expanded: np.ndarray, projected: np.ndarray, box: Boxes, source: Boxes, interval: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return the Chebyshev series (I, 2 K, degree + p + 1) of s_k, then of its slopes, where pairs of boxes meet."""
+    terms, width = len(expanded) // (len(box[1]) - 1), projected.shape[2] // (len(source[1]) - 1)
+    low, high = (end[:, None] for end in interval)
+    places = 0.5 * (low + high) + 0.5 * (high - low) * chebyshev.nodes(terms + width - 2)
+    tables = []
+    for (number, edges), count in ((box, terms), (source, width)):
+        start, stop = edges[number][:, None], edges[number + 1][:, None]
+        local = (2 * places - start - stop) / (stop - start)
+        tables.append(chebyshev.vandermonde(local.reshape(-1), count - 1).reshape(*places.shape, count))
+    left = expanded.reshape(-1, terms, expanded.shape[1])[box[0]]
+    steep = np.zeros_like(left)
+    matrix = chebyshev.differentiation_matrix(terms - 1)
+    steep[:, : len(matrix)] = matrix @ left * (2 / np.diff(box[1])[box[0]])[:, None, None]
+    right = projected.reshape(*projected.shape[:2], -1, width)[:, :, source[0]].transpose(2, 0, 1, 3)
+    sides = tables[0][:, None] @ np.stack([left, steep], axis=1)  # (I, 2, nodes, r)
+    values = ((sides[:, :, None] @ right[:, None]) * tables[1][:, None, None]).sum(axis=4)
+    found: np.ndarray = chebyshev.values_to_coefficients(values, axis=3).reshape(len(places), 2 * len(projected), -1)
+    return found
