@@ -50,6 +50,13 @@ def add_compress(parser: Any) -> None:
     fields.add_argument(
         "--datasets", nargs="+", metavar="NAME", help="compress these arrays and no others; patterns like 'frame_*/u'"
     )
+    fields.add_argument(
+        "--codebook",
+        type=file_name,
+        metavar="BOOK.h5",
+        help="write one array as codes of this MultiScaleVQ: a fixed rate in place of --tol, and blocks that are read "
+        "alone; decompressing needs it again",
+    )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.compress").run(a))
 
@@ -59,5 +66,8 @@ def add_decompress(parser: Any) -> None:
     parser.describe(DECOMPRESS, "sci decompress small.h5 -o flow.h5")
     parser.add_argument("input", type=file_name, metavar="SMALL.h5", help="a file of sci compress")
     add_output(parser, "FILE", "the new file: .h5, or .npy for one array", hdf5=False)
+    parser.add_argument(
+        "--codebook", type=file_name, metavar="BOOK.h5", help="of a file that was compressed by one; writes a .npy file"
+    )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.decompress").run(a))

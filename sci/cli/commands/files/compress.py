@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sci import io
+from sci.cli.commands.files.codes import encode
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.compression import field_needs
 from sci.cli.estimates.needs import file_bytes, goes_on
@@ -30,6 +31,9 @@ def run(a: argparse.Namespace) -> None:
     """Compress the file by what it holds."""
     chosen_namespace(a, on_device=False)
     require_writable([a.output], [a.input], overwrite=a.overwrite, comm=a.comm)
+    if a.codebook is not None:
+        encode(a)
+        return
     what = from_first(a.comm, lambda: _contents(a.input))
     require_options(a, what)
     _COMPRESS[what](a)

@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 from sci import io
+from sci.cli.commands.files.codes import decode, is_coded
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.compression import decompression_needs
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.outcome import require_writable, size_in_words, tell
 from sci.cli.sharing import on_first_alone
+from sci.errors import InvalidValueError
 from sci.io.codecs.compressed.unpacking import compressed_fields
 
 __all__ = ["run"]
@@ -23,6 +25,11 @@ def run(a: argparse.Namespace) -> None:
     start = time.perf_counter()
     chosen_namespace(a, on_device=False)
     require_writable([a.output], [a.input], overwrite=a.overwrite)
+    if is_coded(a.input):
+        decode(a)
+        return
+    if a.codebook is not None:
+        raise InvalidValueError(f"{a.input} holds no codes; leave out --codebook")
     fields = compressed_fields(a.input, a.output)
     n_bytes = float(sum(one.nbytes for one in fields))
     if not goes_on(
