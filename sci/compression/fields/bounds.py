@@ -66,7 +66,7 @@ class Bound:
     Notes
     -----
     Transforms and products round differently with other processors and libraries. A decoder that works in float32 stays
-    within 2^-19 of the encoder at every point and 2^-21 of the norm of the field in the L2 norm, one in float64 within
+    within 2^-18 of the encoder at every point and 2^-20 of the norm of the field in the L2 norm, one in float64 within
     2^-40 and 2^-44; besides, the results are rounded to the dtype of the field. This much is kept back from the limit,
     so that the bound holds on every machine; where it would be more than some percent of the limit, the work is done in
     float64.
@@ -86,8 +86,8 @@ class Bound:
     def reserve(self) -> float:
         """What is kept back from the limit."""
         if self.kind == "l2":
-            return (2.0**-44 if self.accurate else 2.0**-21) * self.norm
-        return 2 * float(np.finfo(self.dtype).eps) + (2.0**-40 if self.accurate else 2.0**-19)
+            return (2.0**-44 if self.accurate else 2.0**-20) * self.norm
+        return 2 * float(np.finfo(self.dtype).eps) + (2.0**-40 if self.accurate else 2.0**-18)
 
     @property
     def goal(self) -> float:

@@ -27,14 +27,14 @@ def test_tight_bounds_are_worked_for_in_float64():
         loose, tight = (Bound(kind, limit, 1.0, np.dtype(np.float32)) for limit in (1e-2, 1e-6))
         assert not loose.accurate
         assert tight.accurate
-        assert 0.97 * loose.limit < loose.goal < loose.limit
+        assert 0.999 * loose.limit < loose.goal < loose.limit
     assert Bound("maximum", 1e-8, 1.0, np.dtype(np.float32)).goal < 0
     assert not loose.holds(Measured(0.0, loose.limit))
     assert loose.holds(Measured(9.0, loose.goal))
 
 
 def test_a_decoder_of_other_rounding_stays_within_the_reserve(monkeypatch):
-    """One that works in the other precision stands for another machine."""
+    """One that works in the other precision stands for another machine; half of the reserve is left for the encoder."""
     for power in (1.5, 3.0):
         field = smooth_field((24, 28, 20), power)
         small = compress(field, 2e-3, bound="maximum")
@@ -42,5 +42,7 @@ def test_a_decoder_of_other_rounding_stays_within_the_reserve(monkeypatch):
         monkeypatch.setattr(decode.Header, "work_dtype", np.dtype(np.float64))
         there = small.decompress()
         monkeypatch.undo()
-        assert 0 < np.abs(here - there).max() < 2.0**-20 * 2 * np.abs(field).max()
+        assert 0 < np.abs(here - there).max() < 2.0**-19 * np.abs(field).max()
+        missed = np.linalg.norm(here.astype(float) - there)
+        assert 0 < missed < 2.0**-20 * np.linalg.norm(field.astype(float))
         assert np.abs(there.astype(float) - field).max() <= 2e-3 * np.ptp(field)
