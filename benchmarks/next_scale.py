@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=("digits", "flow", "speed"), default=("digits", "flow", "speed"))
-    parser.add_argument("--epochs", type=int, default=8, help="of the training on flows (default: 8)")
+    parser.add_argument("--epochs", type=int, default=6, help="of the training on flows (default: 6)")
     parser.add_argument("--plot", metavar="PNG", help="draw frames and spectra of the flows")
     given = parser.parse_args(arguments)
     if "digits" in given.only:

@@ -38,6 +38,7 @@ COMMANDS = {
     "spd_network.png": "python examples/spd_network.py --plot {out}",
     "tomography.png": "python examples/few_view_tomography.py --plot {out}",
     "atoms.png": "python benchmarks/atomistic.py --only melt gas --plot {out}",
+    "next_scale.png": "python benchmarks/next_scale.py --only flow --plot {out}",
     "frames.png": "python examples/choose_frames.py -o {folder}/run.xyz --plot {out}",
     "stations.png": "python examples/station_field.py -o {folder}/stations.csv --plot {out}",
     "tensors.png": "python examples/diffusion_tensors.py --plot {out}",

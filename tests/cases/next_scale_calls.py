@@ -33,7 +33,7 @@ def next_scale_calls() -> dict[str, Call]:
         "NextScaleModel.with_parameters": call(model.with_parameters, model.parameters),
         "Sampling": call(generative.Sampling, 0.9, 4, 0.9, 1.0),
         "Sampling.strength": call(generative.Sampling(guidance=1.0).strength, 1, 3),
-        "ScaleTokens": call(generative.ScaleTokens, tokens.codes, tokens.inputs, tokens.condition),
+        "ScaleTokens": call(generative.ScaleTokens, tokens.codes, tokens.inputs, tokens.condition, tokens.codebook),
         "ScaleTokens.of": call(generative.ScaleTokens.of, config, quantizer, fields, **given),
         "ScaleTokens.of_codes": call(generative.ScaleTokens.of_codes, config, quantizer, codes, **given),
         "train_next_scale": call(

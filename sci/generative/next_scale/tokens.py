@@ -33,6 +33,8 @@ class ScaleTokens:
         What the coarser scales say about the latent at each code; zeros at the first scale.
     condition : Condition
         Labels, features and context of each field.
+    codebook : str
+        Fingerprint of the codebook, see `NextScaleConfig`.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class ScaleTokens:
     codes: Array
     inputs: Array
     condition: Condition = field(default_factory=Condition)
+    codebook: str = ""
 
     def __post_init__(self) -> None:
         if self.codes.dtype.kind not in "iu":
@@ -78,7 +81,7 @@ class ScaleTokens:
 
     def __getitem__(self, indices: np.ndarray) -> ScaleTokens:
         own = to_device(np.asarray(indices), namespace(self.codes))
-        return ScaleTokens(self.codes[own], self.inputs[own], self.condition.rows(own))
+        return ScaleTokens(self.codes[own], self.inputs[own], self.condition.rows(own), self.codebook)
 
     @classmethod
     def of(
@@ -158,7 +161,7 @@ class ScaleTokens:
         joined = tokens_of([c[:, None] for c in codes])[..., 0]
         condition = Condition.checked(config, len(joined), labels, features, context, dtype=dtype)
         condition.require_whole(config, none=False)
-        return cls(joined, inputs, condition)
+        return cls(joined, inputs, condition, quantizer.fingerprint)
 
 
 def _inputs(config: NextScaleConfig, quantizer: MultiScaleVQ, codes: Sequence[Array], dtype: Any) -> Array:
@@ -183,6 +186,11 @@ def require_fitting(config: NextScaleConfig, tokens: ScaleTokens) -> None:
         raise InvalidValueError(
             f"codes from {int(tokens.codes.min())} to {int(tokens.codes.max())}; expected 0 to "
             f"{config.vocabulary - 1}, those of the model's codebook"
+        )
+    if config.codebook and tokens.codebook and tokens.codebook != config.codebook:
+        raise InvalidValueError(
+            f"tokens of the codebook {tokens.codebook[:8]}... for a model of {config.codebook[:8]}...; expected codes "
+            "of the quantizer that the model was made for"
         )
     tokens.condition.require_whole(config, none=False)
     given = {n: tuple(a.shape[1:]) for n, a in tokens.condition.given().items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from next_scale_cases import conditional, plane_tokens
+from next_scale_cases import conditional, line_quantizer, plane_tokens, rough_model, small_config
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.errors import InvalidValueError, ShapeError
@@ -32,6 +32,21 @@ def test_ranks_share_the_codes_of_a_field(size: int, method: str, layout: str) -
             np.testing.assert_allclose(gradient, gradients[name], rtol=0, atol=1e-12, err_msg=name)
 
     on_ranks(size, body)
+
+
+def test_ranks_may_have_no_code() -> None:
+    """Three codes of a field on four ranks."""
+    quantizer = line_quantizer()
+    model = rough_model(small_config(quantizer))
+    tokens = plane_tokens(model.config, quantizer, 4)
+    value, gradients = value_and_gradients(lambda v: model.loss(v, tokens), model.parameters)
+
+    def body(comm: ThreadComm) -> None:
+        found, parts = value_and_gradients(lambda v: model.loss(v, tokens, comm=comm), model.parameters)
+        assert abs(found - value) < 1e-12
+        assert all(np.abs(parts[name] - gradient).max() < 1e-12 for name, gradient in gradients.items())
+
+    on_ranks(4, body)
 
 
 def test_nats_are_the_loss_by_scale() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from next_scale_cases import conditional, conditions, plane_quantizer, plane_tokens, small_config
 
+from sci.compression import MultiScaleVQ
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative import ScaleTokens
 from sci.generative.next_scale.tokens import require_fitting, split_codes
@@ -46,6 +47,9 @@ def test_what_does_not_fit_is_named() -> None:
         require_fitting(small_config(plane_quantizer(channels=3)), tokens)
     with pytest.raises(InvalidValueError, match="expected 0 to 4, those of the model's codebook"):
         require_fitting(small_config(plane_quantizer(5), classes=3, features=2, context=1), tokens)
+    other = small_config(MultiScaleVQ(quantizer.codebook + 1, quantizer.scales), classes=3, features=2, context=1)
+    with pytest.raises(InvalidValueError, match="expected codes of the quantizer that the model was made for"):
+        require_fitting(other, tokens)
     with pytest.raises(ShapeError, match="conditions of shapes"):
         require_fitting(small_config(quantizer, classes=3, features=3, context=1), tokens)
     with pytest.raises(ShapeError, match="conditions of shapes"):
