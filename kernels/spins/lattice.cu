@@ -48,45 +48,70 @@ SCI_KERNEL update_color(SCI_INDEX const T* __restrict__ other /*[rows, length]*/
         }
     }
 #else
-    constexpr int TILE = 256;
-    unsigned words[4][TILE];
-    for (i64 row = blockIdx.x; row < rows; row += gridDim.x) {
-        const T* const line = other + row * length;
-        T* const mine = own + row * length;
-        const T* near[BESIDE > 0 ? BESIDE : 1] = {};
-        for (int b = 0; b < BESIDE; ++b) near[b] = other + beside[row * BESIDE + b] * length;
-        // Entries from `begin` to `end` whose other neighbor lies `away` entries further.
-        const auto update = [&](const unsigned* drawn, const int* who, const i64 begin, const i64 end, const i64 away) {
-            const T *const here = line + begin, *const next = here + away;
-            T* const spins = mine + begin;
-            const T* up[BESIDE > 0 ? BESIDE : 1] = {};
-            for (int b = 0; b < BESIDE; ++b) up[b] = near[b] + begin;
-            _Pragma("omp simd") for (int t = 0; t < int(end - begin); ++t) {
-                int sum = here[t] + next[t];
-                SCI_UNROLL
-                for (int b = 0; b < BESIDE; ++b) sum += up[b][t];
-                const int at = (who[t] * 2 + (spins[t] > 0)) * int(sums) + (sum + BESIDE + 2) / 2;
-                spins[t] = int(drawn[t] ^ 0x80000000u) < threshold[at] ? T(1) : T(-1);
+    // A tile has the entries of several short rows, or a part of each quarter of a long one; loops over it are long enough
+    // for vectors where those over a short row are not.
+    constexpr int TILE = 1024;
+    T total[TILE], spin[TILE];
+    int from[TILE] = {};
+    unsigned words[4 * TILE];
+    const i64 part = length <= TILE ? groups : TILE / 4, several = length <= TILE ? TILE / length : 1;
+    // Sums of the neighbors, and spins, of entries `begin` to `end` of a row.
+    const auto load = [&](const i64 row, const i64 begin, const i64 end, const int at) {
+        const int n = int(end - begin);
+        const T* const here = other + row * length + begin;
+        T *const sum = total + at, *const old = spin + at;
+        const T* const mine = own + row * length + begin;
+        _Pragma("omp simd") for (int t = 0; t < n; ++t) sum[t] = here[t];
+        _Pragma("omp simd") for (int t = 0; t < n; ++t) old[t] = mine[t];
+        for (int b = 0; b < BESIDE; ++b) {
+            const T* const near = other + beside[row * BESIDE + b] * length + begin;
+            _Pragma("omp simd") for (int t = 0; t < n; ++t) sum[t] = T(sum[t] + near[t]);
+        }
+        // The other neighbor along the row, before and after the place where the ring closes.
+        const i64 turn = shift[row] > 0 ? length - replicas : replicas;
+        const i64 away = shift[row] > 0 ? replicas : length - replicas;
+        const int cut = int((turn < begin ? begin : turn > end ? end : turn) - begin);
+        _Pragma("omp simd") for (int t = 0; t < cut; ++t) sum[t] = T(sum[t] + here[t + away]);
+        _Pragma("omp simd") for (int t = cut; t < n; ++t) sum[t] = T(sum[t] + here[t + away - length]);
+    };
+    for (i64 block = blockIdx.x; block * several < rows; block += gridDim.x) {
+        const i64 row0 = block * several, row1 = row0 + several < rows ? row0 + several : rows;
+        for (i64 start = 0; start < groups; start += part) {
+            const int n = groups - start < part ? int(groups - start) : int(part);
+            int count = 0;
+            for (i64 row = row0; row < row1; ++row) {
+                unsigned* const drawn = words + count;
+                _Pragma("omp simd") for (int t = 0; t < n; ++t) {
+                    const Words found = philox(row * each + place[start + t], origin + lane[start + t], step, 0, seed);
+                    drawn[t] = unsigned(found.a);
+                    drawn[n + t] = unsigned(found.b);
+                    drawn[2 * n + t] = unsigned(found.c);
+                    drawn[3 * n + t] = unsigned(found.d);
+                }
+                for (int w = 0; w < 4; ++w) {
+                    const i64 begin = w * groups + start, end = begin + n < length ? begin + n : length;
+                    if (begin >= end) break;
+                    if (replicas > 1)
+                        for (int t = 0; t < int(end - begin); ++t) from[count + t] = lane[start + t] * 2 * int(sums);
+                    if (part < groups) load(row, begin, end, count);
+                    count += int(end - begin);
+                }
+                if (part == groups) load(row, 0, length, count - int(length));
             }
-        };
-        for (i64 start = 0; start < groups; start += TILE) {
-            const int n = groups - start < TILE ? int(groups - start) : TILE;
-            _Pragma("omp simd") for (int t = 0; t < n; ++t) {
-                const Words drawn = philox(row * each + place[start + t], origin + lane[start + t], step, 0, seed);
-                words[0][t] = unsigned(drawn.a);
-                words[1][t] = unsigned(drawn.b);
-                words[2][t] = unsigned(drawn.c);
-                words[3][t] = unsigned(drawn.d);
+            _Pragma("omp simd") for (int t = 0; t < count; ++t) {
+                const int at = from[t] + (spin[t] > 0 ? int(sums) : 0) + (total[t] + BESIDE + 2) / 2;
+                spin[t] = int(words[t] ^ 0x80000000u) < threshold[at] ? T(1) : T(-1);
             }
-            for (int w = 0; w < 4; ++w) {
+            if (part == groups) {
+                T* const out = own + row0 * length;
+                _Pragma("omp simd") for (int t = 0; t < count; ++t) out[t] = spin[t];
+                continue;
+            }
+            for (int w = 0, at = 0; w < 4; ++w) {
                 const i64 begin = w * groups + start, end = begin + n < length ? begin + n : length;
-                if (begin >= end) break;
-                const int* const who = lane + start;
-                const i64 turn = shift[row] > 0 ? length - replicas : replicas;
-                const i64 cut = turn < begin ? begin : turn > end ? end : turn;
-                const i64 before = shift[row] > 0 ? replicas : length - replicas;
-                update(words[w], who, begin, cut, before);
-                update(words[w] + (cut - begin), who + (cut - begin), cut, end, before - length);
+                T* const out = own + row0 * length + begin;
+                _Pragma("omp simd") for (int t = 0; t < int(end - begin); ++t) out[t] = spin[at + t];
+                at += end > begin ? int(end - begin) : 0;
             }
         }
     }

@@ -1,4 +1,4 @@
-"""Generative models of scientific data: fields scale by scale, diffusion, crystals, spins and memories."""
+"""Generative models of scientific data: fields scale by scale, diffusion, crystals, spins, memories and marginals."""
 
 from sci.generative.crystals.crystals import Crystals, composition_of, crystal
 from sci.generative.crystals.denoiser.config import CrystalConfig
@@ -18,6 +18,10 @@ from sci.generative.crystals.table import CrystalTensor, decode_crystal, encode_
 from sci.generative.diffusion.exact import ExactDenoiser
 from sci.generative.diffusion.sampling import draw_samples
 from sci.generative.diffusion.schedules import NoiseSchedule, Transition, cosine_schedule, linear_schedule
+from sci.generative.marginal.exact import MarginalErrors, log_weight, marginal_errors, partial_sums
+from sci.generative.marginal.model import MarginalModel
+from sci.generative.marginal.sampling import ImportanceSample, importance_log_z
+from sci.generative.marginal.training import fit_energy, fit_likelihood
 from sci.generative.next_scale.config import NextScaleConfig
 from sci.generative.next_scale.filters import Sampling
 from sci.generative.next_scale.model import NextScaleModel
@@ -46,8 +50,11 @@ __all__ = [
     "ExactSums",
     "Fingerprint",
     "GeneratedCrystals",
+    "ImportanceSample",
     "IsingModel",
     "LogZ",
+    "MarginalErrors",
+    "MarginalModel",
     "NextScaleConfig",
     "NextScaleModel",
     "NoiseSchedule",
@@ -73,13 +80,19 @@ __all__ = [
     "examples_needed",
     "fingerprint",
     "first_alike",
+    "fit_energy",
+    "fit_likelihood",
     "generate_crystals",
+    "importance_log_z",
     "ionic_crystals",
     "kaufman_log_z",
     "linear_schedule",
+    "log_weight",
+    "marginal_errors",
     "neutral_composition",
     "noise_losses",
     "onsager",
+    "partial_sums",
     "phase_diagram",
     "replica_symmetric",
     "retrieval_curve",

@@ -57,6 +57,7 @@ UNET, ROOM = nn.UNet(nn.UNetConfig(2, 1, 2, (2, 4))), np.random.default_rng(9).n
 CONFIG = operators.TrainingConfig(epochs=1, batch_size=3, loss="l2")
 SALTS = generative.Crystals(generative.ionic_crystals().configurations[:3])
 ATOMS = atomistic.Configuration(("Na", "Na"), [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], energy=1.0)
+MARGINALS = generative.MarginalModel(4, 2, hidden=4)
 MEMORY = generative.DenseAssociativeMemory(np.ones((2, 8)), 4)
 LATTICE = generative.IsingModel((4, 4), 0.3)
 PATH, STAR = graphs.Pattern([(0, 1), (1, 2), (2, 3)]), graphs.Pattern([(0, 1), (0, 2), (0, 3)])
@@ -552,6 +553,38 @@ DIFFER: dict[str, Body] = {
             **{"replicas": {"replicas": 2}, "warm_up": {"warm_up": 3}, "seed": {"seed": 1}},
         }.items()
     },
+    **{
+        f"fit_energy:{name}": lambda c, odd, _, changed=changed: generative.fit_energy(
+            **{
+                "model": MARGINALS,
+                "log_weight": lambda x: x.sum(axis=1),
+                "steps": 2,
+                "batch": 4,
+                **(changed if odd else {}),
+            },
+            comm=c,
+        )
+        for name, changed in {
+            **{"block": {"block": 1}, "explore": {"explore": 0.25}, "consistency": {"consistency": 1.0}},
+            **{"learning_rate": {"learning_rate": 1e-4}, "model": {"model": generative.MarginalModel(4, 3)}},
+        }.items()
+    },
+    **{
+        f"fit_likelihood:{name}": lambda c, odd, _, changed=changed: generative.fit_likelihood(
+            **{"model": MARGINALS, "data": np.eye(4, dtype=int), "epochs": 1, "batch": 4, **(changed if odd else {})},
+            comm=c,
+        )
+        for name, changed in {
+            **{"data": {"data": 1 - np.eye(4, dtype=int)}, "consistency": {"consistency": 2.0}},
+            **{"weight_decay": {"weight_decay": 0.1}, "validation": {"validation": np.eye(4, dtype=int)}},
+        }.items()
+    },
+    "importance_log_z:samples": lambda c, odd, _: generative.importance_log_z(
+        MARGINALS, lambda x: np.zeros(len(x)), samples=5 + odd, comm=c
+    ),
+    "importance_log_z:seed": lambda c, odd, _: generative.importance_log_z(
+        MARGINALS, lambda x: np.zeros(len(x)), samples=5, seed=int(odd), comm=c
+    ),
     "temper_spins:betas": lambda c, odd, _: generative.temper_spins(
         LATTICE, [0.5, 0.6 + 0.1 * odd], ladders=2, sweeps=2, warm_up=0, comm=c
     ),

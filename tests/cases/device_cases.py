@@ -21,6 +21,7 @@ from nn_device_cases import CASES as NN_CASES
 from operator_device_cases import CASES as OPERATOR_CASES
 from pairwise_cases import on_device as pairwise_reductions
 from solver_device_cases import SOLVER_CASES
+from spin_cases import spins_memories_and_marginals
 from symmetric_cases import on_device as functions_of_matrices
 from systems import cloud, targets_in
 
@@ -198,6 +199,7 @@ CASES: tuple[Callable[[ModuleType], Answers], ...] = (
     functions_of_matrices,
     bures_wasserstein,
     graphs_and_polynomials,
+    spins_memories_and_marginals,
     next_scale,
     *ATTENTION_CASES,
     *LANGUAGE_MODEL_CASES,

@@ -28,7 +28,7 @@ from sci.compression import (
 )
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
-from sci.generative import NextScaleConfig, NextScaleModel
+from sci.generative import DenseAssociativeMemory, MarginalModel, NextScaleConfig, NextScaleModel
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
@@ -167,7 +167,7 @@ def make_models() -> dict[str, object]:
     plain = AtomisticConfig(["Na", "Cl"], 4.0, channels=2, n_radial=2, hidden=2, charges={"Na": 1.0, "Cl": -1.0})
     atoms = AtomisticPotential(plain)
     tokens = NextScaleConfig([(1, 1), (2, 2)], 3, 2, width=4, heads=2, layers=1, classes=2, codebook="0f" * 32)
-    next_scale = NextScaleModel.create(tokens)
+    next_scale, marginal = NextScaleModel.create(tokens), MarginalModel(3, 2, hidden=4, layers=1)
     return {
         "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
         "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
@@ -181,6 +181,10 @@ def make_models() -> dict[str, object]:
         "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
         "transnormer": former.with_parameters(_exact(former.parameters)),
         "next_scale_model": next_scale.with_parameters(_exact(next_scale.parameters)),
+        "marginal_model": marginal.with_parameters({name: _exact(part) for name, part in marginal.parameters.items()}),
+        "dense_memory": DenseAssociativeMemory.from_state(
+            ModelState("dense_memory", {"order": 4}, {"patterns": numbers(2, 5)})
+        ),
         "learned_multigrid": CycleModel(_exact(CycleModel.untrained().parameters)),
         "equino": equino,
         "weight_deltas": make_deltas(),
@@ -333,6 +337,8 @@ _STATE = {
     PoissonOperator: ("mask", "neumann_body", "coefficient", "spacing", "boundary", "mean"),
     (FNO, UNO): ("config", "parameters"),
     NextScaleModel: ("config", "parameters"),
+    MarginalModel: ("n_variables", "n_values", "hidden", "layers", "parameters"),
+    DenseAssociativeMemory: ("patterns", "order"),
     TransNormer: ("width", "heads", "layers", "hidden", "vocabulary", "parameters"),
     CompressedModel: ("cls", "state", "original", "halves", "reports", "output_error"),
     CodedWeight: ("shape", "dtype", "bits", "row_axes", "packed", "codebooks", "groups"),

@@ -49,6 +49,26 @@ def _memories() -> dict[str, Call]:
     }
 
 
+def _marginals() -> dict[str, Call]:
+    model, f = generative.MarginalModel(4, 2, hidden=3, layers=1), generative.log_weight(generative.IsingModel((2, 2)))
+    x, short = np.eye(4, dtype=int), {"learning_rate": 1e-3, "consistency": 1.0, "seed": 1}
+    return {
+        "ImportanceSample": call(generative.ImportanceSample, 1.0, 0.1, 0.9, 0.5),
+        "MarginalErrors": call(generative.MarginalErrors, 0.1, 0.2, 0.1, 0.01, 0.02),
+        "MarginalModel": call(generative.MarginalModel, 4, 2, hidden=3, layers=1, seed=0, device="cpu"),
+        "MarginalModel.draw": call(model.draw, 2, first=0, order=[3, 1, 2, 0], x=x[0], known=x[1] > 0, seed=1),
+        "MarginalModel.log_conditionals": call(model.log_conditionals, x, x > 0),
+        "MarginalModel.log_likelihood": call(model.log_likelihood, x, order=[3, 1, 2, 0]),
+        "MarginalModel.log_marginal": call(model.log_marginal, x, x > 0),
+        "fit_energy": call(generative.fit_energy, model, f, steps=1, batch=2, block=1, explore=0.5, **short),
+        "fit_likelihood": call(generative.fit_likelihood, model, x, epochs=1, batch=4, weight_decay=0.0, **short),
+        "importance_log_z": call(generative.importance_log_z, model, f, samples=3, seed=1),
+        "log_weight": call(generative.log_weight, generative.IsingModel((2, 2)), beta=0.5),
+        "marginal_errors": call(generative.marginal_errors, model, f),
+        "partial_sums": call(generative.partial_sums, f, 4, 2),
+    }
+
+
 def spin_calls() -> dict[str, Call]:
     """Return the calls by name."""
-    return _spins() | _memories()
+    return _spins() | _memories() | _marginals()

@@ -10,6 +10,7 @@ from scipy.special import erfinv
 from sci.arguments import entry
 from sci.backend import Array, as_finite, namespace
 from sci.errors import InvalidValueError, ShapeError
+from sci.nn import ModelState
 
 __all__ = ["DenseAssociativeMemory", "dataset_entropy", "examples_needed", "newton", "require_order", "require_signs"]
 
@@ -176,6 +177,27 @@ class DenseAssociativeMemory:
             raise InvalidValueError("the examples of each class have a mean of zero; expected examples of something")
         memory = object.__new__(cls)
         memory.patterns, memory.order = mean / math.sqrt(square), order
+        return memory
+
+    def to_state(self) -> ModelState:
+        """Return the plain state, as a file holds it."""
+        return ModelState("dense_memory", {"order": self.order}, {"patterns": self.patterns})
+
+    @classmethod
+    def from_state(cls, state: ModelState) -> DenseAssociativeMemory:
+        """Return the memory of a state.
+
+        Raises
+        ------
+        InvalidValueError, ShapeError
+        """
+        patterns, order = state.parameters.get("patterns"), state.options.get("order")
+        if state.name != "dense_memory" or set(state.parameters) != {"patterns"} or not isinstance(order, int):
+            raise InvalidValueError(f"the state {state.name!r} is not that of a dense associative memory")
+        require_order(order)
+        _require_matrix(patterns, order, "patterns", 2)
+        memory = object.__new__(cls)
+        memory.patterns, memory.order = patterns.astype(np.float64), order
         return memory
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from sci.errors import InvalidValueError
 __all__ = ["USES", "philox", "require_seed", "uniforms"]
 
 _LOW = 0xFFFFFFFF
-USES = {"spins": 0, "bonds": 1, "clusters": 2, "exchange": 3, "start": 4, "retrieval": 5}
+USES = {"spins": 0, "bonds": 1, "clusters": 2, "exchange": 3, "start": 4, "retrieval": 5, "sampling": 6}
 """The last word of the counter by what a draw is for: draws for two uses are independent."""
 
 
@@ -55,7 +55,7 @@ def philox(group: Array, replica: Any, step: int, use: str, seed: int) -> Array:
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     xp = namespace(group) if hasattr(group, "shape") else namespace(replica)
-    shape = np.broadcast_shapes(np.shape(group), np.shape(replica))
+    shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in (group, replica)))
     a, b = (xp.broadcast_to(xp.asarray(x).astype(np.uint64) & np.uint64(_LOW), shape) for x in (group, replica))
     c = xp.full(shape, step & _LOW, np.uint64)
     d = xp.full(shape, USES[use], np.uint64)

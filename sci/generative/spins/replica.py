@@ -232,7 +232,8 @@ def retrieval_curve(
     """Follow the state of retrieval from the coldest temperature to the warmest, each from the one before.
 
     For P > 2 retrieval is lost in a jump, at a temperature where the state with m = 0 is stable too: an iteration that
-    starts elsewhere finds that state.
+    starts elsewhere finds that state. Where a colder temperature has no state of retrieval, the iteration starts from
+    n = 1: near the largest load the replica-symmetric state is there at some warmth, and not at T = 0.
 
     Parameters
     ----------
@@ -258,8 +259,6 @@ def retrieval_curve(
     """
     found, start = np.zeros(len(betas)), 1.0
     for k in np.argsort(-np.asarray(betas, dtype=float), kind="stable"):
-        if start <= _LOST:
-            break
         try:
             solved = replica_symmetric(
                 order,
@@ -268,13 +267,14 @@ def retrieval_curve(
                 examples=examples,
                 load=load,
                 distribution=distribution,
-                start=min(1.0, 1.02 * start),
+                start=start,
                 tol=1e-9,
             )
-        except ConvergenceError:
-            break  # at the loss itself
-        start = solved.overlap
+        except ConvergenceError:  # at the loss itself
+            start = 1.0
+            continue
         found[k] = solved.magnetization if solved.retrieved else 0.0
+        start = min(1.0, 1.02 * solved.overlap) if solved.retrieved else 1.0
     return found
 
 

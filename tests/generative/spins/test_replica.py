@@ -73,6 +73,14 @@ def test_pure_memories_lose_retrieval_where_the_curve_of_one_number_does() -> No
     assert pairs[0] == 0 < pairs[1] < 0.3 < pairs[2]
 
 
+def test_states_that_are_there_at_some_warmth_alone_are_found() -> None:
+    """P = 4 at a load of 0.034: no retrieval at T = 0, some at 0.1 to 0.3, none at 0.4."""
+    found = phase_diagram(4, [0.0, 0.1, 0.3, 0.4], [0.034])[:, 0]
+    assert (found > 0.85).tolist() == [False, True, True, False]
+    assert found[0] == found[3] == 0
+    assert found[1] == pytest.approx(replica_symmetric(4, 10.0, load=0.034).magnetization, abs=1e-6)
+
+
 def test_few_poor_examples_are_not_retrieved() -> None:
     """Rho of 0.75 and 0.51 with P = 4 at beta = 3: lost, as in simulation."""
     assert dataset_entropy(0.5, 4) == 0.75

@@ -25,7 +25,7 @@ LAYERS = 40
 
 @figures_of(
     *("model", "learned_multigrid", "direction_network", "spd_network", "unet", "segmenter", "atomistic_potential"),
-    "next_scale_model",
+    *("next_scale_model", "marginal_model", "dense_memory"),
 )
 def _model(contents: Contents) -> Iterator[Panel]:
     found = contents.object  # files of schema 1 have models of every class under the kind "model"
