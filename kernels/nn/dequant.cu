@@ -21,7 +21,7 @@ constexpr int SAMPLES = 8;
 // The code of column k of a unit, whose words of one row are `words`; with k known a shift or two.
 template <int BITS>
 SCI_DEVICE int code_of(const int* words, const int k) {
-    const int first = k * BITS, word = first / UNIT, shift = first % UNIT;
+    const i64 first = k * BITS, word = first / UNIT, shift = first % UNIT;
     unsigned found = unsigned(words[word]) >> shift;
     if (shift + BITS > UNIT) found |= unsigned(words[word + 1]) << (UNIT - shift);
     return int(found & ((1u << BITS) - 1u));
@@ -34,7 +34,7 @@ SCI_DEVICE void product_block(const i64 task, const T* x, const int* codes, cons
     const i64 parts = (n + SAMPLES - 1) / SAMPLES, place = task / parts, m = place / tiles;
     const i64 start = task % parts * SAMPLES, t = threadIdx.x;
     const T* book = entries + (i64(books[place]) << BITS);
-    const int row = rows[place * SCI_BLOCK + t];
+    const i64 row = rows[place * SCI_BLOCK + t];
     T sum[SAMPLES];
     SCI_UNROLL
     for (int s = 0; s < SAMPLES; ++s) sum[s] = 0;
@@ -148,7 +148,7 @@ SCI_DEVICE void product_block(const i64 place, const T* x, const int* codes, con
                 for (int b = 0; b < BITS; ++b) words[b] = *(const Loose*)(from + b * SCI_BLOCK + v * W);
                 SCI_UNROLL
                 for (int k = 0; k < UNIT; ++k) {
-                    const int first = k * BITS, word = first / UNIT, shift = first % UNIT;
+                    const i64 first = k * BITS, word = first / UNIT, shift = first % UNIT;
                     IntVector code = words[word] >> shift;  // what an arithmetic shift brings in is masked
                     if (shift + BITS > UNIT)
                         code = (code & ((1 << (UNIT - shift)) - 1)) | (words[word + 1] << (UNIT - shift));

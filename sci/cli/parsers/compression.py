@@ -12,11 +12,16 @@ __all__ = ["OPTIONS", "add_compress", "add_decompress"]
 
 COMPRESS = """Write a file again in few bytes. What the file holds decides how. Its fields on grids, like samples,
 solutions, smoke and potentials on grids, are compressed within a bound on their error, and all else is copied exactly;
-`load` and all commands read the new file as before. Also takes one array as .npy. --dry-run lists what is a field."""
+`load` and all commands read the new file as before. Also takes one array as .npy. --dry-run lists what is a field.
+The weights of a model of `sci operator` become codes of few bits, learned from calibration samples; `sci operator
+predict` takes the new file as it is."""
 DECOMPRESS = """Write a file of `sci compress` again with plain datasets, which other programs read too: a file of the
-kind that was compressed; for one array a .npy file."""
+kind that was compressed; for one array a .npy file; for a model of codes the model with dense weights."""
 
-OPTIONS = {"fields": ("tol", "bound", "absolute", "method", "chunk", "datasets")}
+OPTIONS = {
+    "fields": ("tol", "bound", "absolute", "method", "chunk", "datasets"),
+    "models": ("bits", "calibrate", "groups"),
+}
 """Options that go with what the input holds, and with nothing else: their destinations; None where they are not
 given."""
 
@@ -57,6 +62,12 @@ def add_compress(parser: Any) -> None:
         help="write one array as codes of this MultiScaleVQ: a fixed rate in place of --tol, and blocks that are read "
         "alone; decompressing needs it again",
     )
+    models = parser.add_argument_group("of models of sci operator")
+    models.add_argument("--bits", type=int, choices=(1, 2, 3, 4, 8), help="bits of a code; needed")
+    models.add_argument(
+        "--calibrate", type=file_name, metavar="SAMPLES.h5", help="with a dataset x: inputs like those to come; needed"
+    )
+    models.add_argument("--groups", type=COUNT, metavar="G", help="codebooks of a weight at most (4)")
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.files.compress").run(a))
 

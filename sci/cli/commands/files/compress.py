@@ -10,6 +10,7 @@ from typing import Any
 
 from sci import io
 from sci.cli.commands.files.codes import encode
+from sci.cli.commands.operators.codes import MODELS, compress_operator, kind_in
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.compression import field_needs
 from sci.cli.estimates.needs import file_bytes, goes_on
@@ -30,8 +31,9 @@ COPIES = 16.0
 def run(a: argparse.Namespace) -> None:
     """Compress the file by what it holds."""
     chosen_namespace(a, on_device=False)
-    require_writable([a.output], [a.input], overwrite=a.overwrite, comm=a.comm)
+    require_writable([a.output], [a.input, *([a.calibrate] if a.calibrate else [])], overwrite=a.overwrite, comm=a.comm)
     if a.codebook is not None:
+        require_options(a, "fields")
         encode(a)
         return
     what = from_first(a.comm, lambda: _contents(a.input))
@@ -41,7 +43,7 @@ def run(a: argparse.Namespace) -> None:
 
 def _contents(path: Path) -> str:
     """Return the key of `OPTIONS` of what a file holds."""
-    return "fields"
+    return "models" if kind_in(path) in MODELS else "fields"
 
 
 def require_options(a: argparse.Namespace, what: str) -> None:
@@ -87,7 +89,7 @@ def _compress_fields(a: argparse.Namespace) -> None:
         tell(a, *_report(a, found, done, time.perf_counter() - start))
 
 
-_COMPRESS: dict[str, Callable[[argparse.Namespace], None]] = {"fields": _compress_fields}
+_COMPRESS: dict[str, Callable[[argparse.Namespace], None]] = {"fields": _compress_fields, "models": compress_operator}
 
 
 def _numbers(edges: Any, shape: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sci import io
 from sci.cli.commands.files.codes import decode, is_coded
+from sci.cli.commands.operators.codes import CODES, decompress_operator, kind_in
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.compression import decompression_needs
 from sci.cli.estimates.needs import file_bytes, goes_on
@@ -30,6 +31,9 @@ def run(a: argparse.Namespace) -> None:
         return
     if a.codebook is not None:
         raise InvalidValueError(f"{a.input} holds no codes; leave out --codebook")
+    if kind_in(a.input) == CODES:
+        decompress_operator(a)
+        return
     fields = compressed_fields(a.input, a.output)
     n_bytes = float(sum(one.nbytes for one in fields))
     if not goes_on(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sci.cli.commands.operators.codes import predicting
 from sci.cli.commands.operators.models import drawn_model, is_periodic, training_bound, training_config
 from sci.cli.common import chosen_namespace, load_as, parent_of
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
@@ -191,7 +192,7 @@ def _prediction_fits(a: argparse.Namespace, operator: TrainedOperator, whole: di
 
 def _inputs(a: argparse.Namespace, whole: dict[str, Any]) -> tuple[TrainedOperator, int]:
     """Read the model and its inputs; return it and their number, and put x, truth and what is known into `whole`."""
-    operator = _with_delta(a, _operator(a.model))
+    operator = _with_delta(a, predicting(a.model))
     dim = operator.model.config.dim
     samples = load_inputs(a.input)
     require_axes(a.input, samples, dim)
