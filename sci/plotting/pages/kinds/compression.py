@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sci.backend import to_host
 from sci.compression import CompressedField, CompressedGrid
 from sci.plotting.pages.charts import lines
 from sci.plotting.pages.contents import Contents
@@ -37,6 +38,42 @@ def _grid(contents: Contents) -> Iterator[Panel]:
     yield lines(f"Error of each chunk ({grid.bound})", number, {"error": errors}, "error (units of the field)")
     first = len(grid.shape) > 2
     yield from _middle(grid[len(grid) // 2] if first else grid.decompress())
+
+
+@figures_of("coded_fields")
+def _coded(contents: Contents) -> Iterator[Panel]:
+    coded = contents.object
+    sizes = ", ".join(" x ".join(map(str, size)) for size in coded.scales)
+    yield Table(
+        "Fields as codes",
+        [
+            ("fields", f"{len(coded.rms)} of {' x '.join(map(str, (coded.rms.shape[1], *coded.grid)))}"),
+            ("bytes", f"{coded.nbytes}, {coded.bits} bits a code"),
+            ("scales", f"{sizes}; patches of {' x '.join(map(str, coded.patch))}"),
+            ("codebook", coded.codebook[:8]),
+        ],
+    )
+    if len(coded.rms):
+        number = (np.arange(len(coded.rms)), "field")
+        yield lines("Relative error of each field in L2", number, {"error": coded.relative_errors}, "relative error")
+
+
+@figures_of("vector_quantizer")
+def _quantizer(contents: Contents) -> Iterator[Panel]:
+    quantizer = contents.object
+    yield Table(
+        "Codebook",
+        [
+            ("quantizer", repr(quantizer)),
+            ("fields", f"{quantizer.channels} x {' x '.join(map(str, quantizer.grid))}"),
+            ("codes of a field", f"{quantizer.n_codes} of {quantizer.bits} bits, {quantizer.ratio:.4g} to 1"),
+            ("fingerprint", quantizer.fingerprint[:8]),
+        ],
+    )
+    book = to_host(quantizer.codebook)
+    norms = np.sort(np.linalg.norm(book.reshape(-1, *book.shape[-2:]), axis=-1), axis=-1)
+    names = ["all scales"] if book.ndim == 2 else [f"scale {k}" for k in range(len(norms))]
+    yield lines("Norms of codes, ascending", (np.arange(book.shape[-2]), "code"), dict(zip(names, norms)), "norm")
 
 
 def _table(found: CompressedField | CompressedGrid, methods: str, chunks: int) -> Table:
