@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from kinds import KINDS
 
-from sci.io import join_parts, read_slabs, save, save_slabs
+from sci.io import compress_file, decompress_file, join_parts, read_compressed, read_slabs, save, save_slabs
 from sci.linalg import PackedPoints, lanczos, nearest_k
 from sci.nn import Tape, checkpoint, gelu
 from sci.operators import FNO
@@ -198,3 +198,16 @@ def test_files_of_grids_take_a_few_slabs(tmp_path: Path) -> None:
         check(Row(joined, 5 * slab, bound=True), "join_parts")
     KINDS["spread"].write(tmp_path / "spread.h5")
     join_parts(tmp_path / "spread.h5", tmp_path / "whole.h5")
+
+
+def test_compressions_of_large_arrays_take_a_few_chunks(tmp_path: Path) -> None:
+    """The stated peak does not grow with the number of chunks."""
+    chunk = np.random.default_rng(2).normal(size=(16, 64, 64))
+    for count in (4, 12):
+        np.save(tmp_path / "x.npy", np.tile(chunk, (count, 1, 1)))
+        packed = lambda: compress_file(tmp_path / "x.npy", tmp_path / "c.h5", 1e-2, chunk=16, overwrite=True)  # noqa: E731
+        check(Row(packed, 16 * chunk.nbytes, bound=True), f"compress_file of {count} chunks")
+        plain = lambda: decompress_file(tmp_path / "c.h5", tmp_path / "y.npy", overwrite=True)  # noqa: E731
+        check(Row(plain, 8 * chunk.nbytes, bound=True), f"decompress_file of {count} chunks")
+        found = read_compressed(tmp_path / "c.h5")
+        check(Row(lambda: found[5:6], 6 * chunk.nbytes, bound=True), f"a slab of {count} chunks")  # noqa: B023

@@ -352,7 +352,7 @@ _STATE = {
 
 def _in_chunks() -> CompressedGrid:
     """Return two chunks of one number each, whose bytes no machine rounds otherwise."""
-    grid = compress_grid(np.repeat([1.5, 0.25], 6).reshape(4, 3), 1e-3, chunk=2)
+    grid = compress_grid(np.repeat([1.5, 0.25], 6).reshape(4, 3), 1e-3, bound="maximum", chunk=2)
     return replace(grid, times=numbers(4))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.arguments import collective_entry
+from sci.arguments import collective_entry, entry
 from sci.compression.chunks.plans import ChunkPlan, Edges, blocks_of, folded, plan_chunks
 from sci.compression.fields.compress import compress
 from sci.compression.fields.field import BoundKind, CompressedField
@@ -26,7 +26,8 @@ NUMBERS = ("tol", "l2_error", "maximum_error", "l2_norm", "value_range")
 """Numbers of a compressed chunk, beside its bytes."""
 
 
-@dataclass(frozen=True, eq=False)
+@entry
+@dataclass(frozen=True, eq=False, repr=False)
 class CompressedGrid:
     """An array in compressed chunks; `grid[10:20]` decodes those that it meets, and no others.
 
@@ -235,9 +236,9 @@ def compress_grid(
     Notes
     -----
     Collective. The array is read twice: for its norm, or its range, and to compress it. In L2 the squared error is
-    shared among chunks by the count of their numbers, and what a chunk with little energy cannot use goes to the
-    others; in the maximum each chunk keeps the bound of the whole. Memory: one chunk at a time and what `compress`
-    takes for it, and the compressed bytes.
+    shared among chunks as one step of quantization in all of them would leave it, which is estimated from a cosine
+    transform of each; in the maximum each chunk keeps the bound of the whole. Memory: one chunk at a time and what
+    `compress` takes for it, and the compressed bytes.
     """
     plan = plan_chunks(field, tol, bound=bound, relative=relative, chunk=chunk, comm=comm)
     made = compress_chunks(field, plan, methods=methods, periodic=periodic, comm=comm)
@@ -312,9 +313,10 @@ def _periodic(plan: ChunkPlan, periodic: Sequence[int]) -> tuple[int, ...]:
 def _compressed(
     values: np.ndarray, plan: ChunkPlan, tolerance: float, methods: Sequence[Method], periodic: tuple[int, ...]
 ) -> CompressedField:
-    """Compress a chunk. One without any tolerance is constant: the whole array is, or this part of it is zero."""
+    """Compress a chunk. One without any tolerance is constant, or so weak that all of it may be left out."""
     values = values.reshape(folded(values.shape))
-    return compress(values, tolerance or 1.0, bound=plan.bound, relative=False, methods=methods, periodic=periodic)
+    tolerance = tolerance or float(np.abs(values).max()) * math.sqrt(values.size) or 1.0
+    return compress(values, tolerance, bound=plan.bound, relative=False, methods=methods, periodic=periodic)
 
 
 def _message(chunk: CompressedField) -> bytes:

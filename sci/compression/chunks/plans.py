@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sci.compression.chunks.shares import BINS, same_step, spectrum_of
 from sci.compression.fields.field import BoundKind
 from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
 from sci.errors import DTypeError, InvalidValueError, ShapeError
@@ -165,8 +166,8 @@ def plan_chunks(
 
     Notes
     -----
-    Collective. In L2 each chunk may have an equal part of the squared error for each of its numbers, and a chunk with
-    less energy than that is left out: what it does not use is shared by the others (filling of water, in reverse).
+    Collective. In L2 each chunk may have the squared error that one step of quantization in all of them would leave,
+    see `sci.compression.chunks.shares`; this takes a cosine transform of each chunk.
     """
     with agreed(comm, "plan_chunks") as agreement:
         shape, dtype = tuple(int(n) for n in field.shape), np.dtype(field.dtype)
@@ -182,46 +183,40 @@ def plan_chunks(
         edges = chunk_edges(shape, chunk)
         places = list(blocks_of(shape, edges))
         rank, ranks = rank_of(comm), size(comm)
-        mine = [_summary(np.asarray(field[place]), place) for place in places[rank::ranks]]
-    rows = allgather_rows(np.array(mine).reshape(-1, 4), comm)
-    summaries = np.empty((len(places), 4))
-    at = 0
-    for other in range(ranks):
-        count = len(places[other::ranks])
-        summaries[other::ranks] = rows[at : at + count]
-        at += count
-    squares, low, high, integral = summaries.T
-    l2_norm = math.sqrt(float(squares.sum()))
-    value_range = float(high.max() - low.min())
+        spectral = bound == "l2" and len(places) > 1
+        mine = [_summary(np.asarray(field[place]), place, spectral) for place in places[rank::ranks]]
+    summaries = _in_order(np.array(mine).reshape(-1, 4 + 2 * BINS * spectral), len(places), comm)
+    norms, low, high, integral = summaries[:, :4].T
+    l2_norm, value_range = math.hypot(*norms), float(high.max() - low.min())
     total = SHAVED * tol * ((l2_norm if bound == "l2" else value_range) if relative else 1.0)
-    volumes = np.array([math.prod(s.stop - s.start for s in place) for place in places], dtype=np.float64)
-    shares = np.full(len(places), total) if bound == "maximum" else np.sqrt(_shared(total * total, squares, volumes))
-    return ChunkPlan(shape, dtype.name, edges, shares, bound, l2_norm, value_range, bool(integral.all()))
+    tolerances = np.full(len(places), total)
+    if spectral and l2_norm > 0:
+        parts = same_step((total / l2_norm) ** 2, norms / l2_norm, summaries[:, 4:].reshape(-1, 2, BINS))
+        tolerances = l2_norm * np.sqrt(parts)
+    return ChunkPlan(shape, dtype.name, edges, tolerances, bound, l2_norm, value_range, bool(integral.all()))
 
 
-def _summary(values: np.ndarray, place: tuple[slice, ...]) -> tuple[float, float, float, float]:
-    """Return sum of squares, least and largest number, and whether all are integers."""
+def _in_order(rows: np.ndarray, count: int, comm: Comm) -> np.ndarray:
+    """Return the rows of all chunks in their order; rank r passes those of chunks r, r + ranks, ..."""
+    arrived, ranks = allgather_rows(rows, comm), size(comm)
+    order = np.concatenate([np.arange(rank, count, ranks) for rank in range(ranks)])
+    found = np.empty_like(arrived)
+    found[order] = arrived
+    return np.asarray(found)
+
+
+def _summary(values: np.ndarray, place: tuple[slice, ...], spectral: bool) -> np.ndarray:
+    """Return the L2 norm, the least and largest number, whether all are integers, and `spectrum_of` if asked."""
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(low) or not math.isfinite(high):
         where = np.argwhere(~np.isfinite(values))[0] + [s.start for s in place]
         raise InvalidValueError(f"the field holds NaN or Inf at {tuple(where.tolist())}; expected finite numbers")
     largest = max(abs(low), abs(high))
-    with np.errstate(under="ignore"):
-        squares = largest**2 * float(np.square(values / largest, dtype=np.float64).sum()) if largest else 0.0
-    return squares, low, high, float(bool((values == np.rint(values)).all()))
-
-
-def _shared(total: float, squares: np.ndarray, volumes: np.ndarray) -> np.ndarray:
-    """Return shares of `total` by volume, of which none exceeds the energy of its chunk while another can use it."""
-    shares = np.zeros_like(squares)
-    left, open_ = total, np.ones(len(squares), bool)
-    while open_.any():
-        level = left / volumes[open_].sum() if volumes[open_].sum() else 0.0
-        full = open_ & (squares <= level * volumes)
-        if not full.any():
-            shares[open_] = level * volumes[open_]
-            return shares
-        shares[full] = squares[full]
-        left -= float(squares[full].sum())
-        open_ &= ~full
-    return np.asarray(shares + max(left, 0.0) * volumes / max(volumes.sum(), 1.0))
+    norm = 0.0
+    if largest:
+        with np.errstate(under="ignore"):
+            norm = largest * math.sqrt(float(np.square(values.astype(np.float64) / largest).sum()))
+    if not math.isfinite(norm):
+        raise InvalidValueError(f"the field reaches {largest:.3g}, whose L2 norm exceeds float64; scale it")
+    spectrum = spectrum_of(values.reshape(folded(values.shape)), norm).ravel() if spectral else np.empty(0)
+    return np.array([norm, low, high, (values == np.rint(values)).all(), *spectrum], np.float64)

@@ -89,6 +89,16 @@ def test_fields_smaller_than_a_chunk_and_of_any_number_of_axes(shape: tuple[int,
     assert np.abs(grid.decompress() - field).max() <= 1e-3 * np.ptp(field)
 
 
+@pytest.mark.parametrize("bound", ["l2", "maximum"])
+@pytest.mark.parametrize("scale", [1e-180, 1e160])
+def test_very_small_and_large_numbers_keep_the_bound(bound: Any, scale: float) -> None:
+    field = waves(8, 6, 6, dtype=np.float64) * scale
+    field[6:] *= 1e-120
+    found = compress_grid(field, 1e-2, bound=bound, chunk=2).decompress()
+    assert np.linalg.norm((found - field) / scale) <= (1e-2 if bound == "l2" else 1.0) * np.linalg.norm(field / scale)
+    assert np.abs(found - field).max() <= (1.0 if bound == "l2" else 1e-2) * np.ptp(field)
+
+
 @pytest.mark.parametrize("value", [0.0, 2.5])
 @pytest.mark.parametrize("bound", ["l2", "maximum"])
 def test_a_constant_is_exact_in_the_maximum_and_zero_always(value: float, bound: Any) -> None:

@@ -61,7 +61,7 @@ def decompress_file(path: str | Path, out: str | Path, *, overwrite: bool = Fals
 
     Notes
     -----
-    Memory: the chunks of one slab.
+    Memory: at most 8 times a slab of the first axis, as thick as a chunk, whatever the size of the field.
 
     Examples
     --------
