@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
     ),
     "operator": ("train and use neural operators", lambda: import_module("sci.cli.parsers.operators").add_operator),
     "atoms": ("train and use potentials of atoms", lambda: import_module("sci.cli.parsers.atoms").add_atoms),
+    "crystals": (
+        "train models that draw crystals, and use them",
+        lambda: import_module("sci.cli.parsers.crystals").add_crystals,
+    ),
     "segment": (
         "train U-Nets that label volumes, and use them",
         lambda: import_module("sci.cli.parsers.segment").add_segment,

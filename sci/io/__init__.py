@@ -18,7 +18,9 @@ from sci.io.core.header import SCHEMA_VERSION, Header
 from sci.io.core.outputs import reserve
 from sci.io.core.registry import Codec, Kind, codec, kinds, read_member, write_member
 from sci.io.core.results import Quantity
+from sci.io.crystals import read_crystals, write_crystals
 from sci.io.description import describe
+from sci.io.exports.cif import write_cif
 from sci.io.exports.dx_cube import write_cube, write_dx
 from sci.io.exports.frames import copy_frames
 from sci.io.exports.vtkhdf import export_vtkhdf
@@ -28,7 +30,7 @@ from sci.io.grids.parts import join_parts, save_grid_parallel
 from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.labelled import LabelledArray, load_arrays
 from sci.io.points import PointSet, read_points
-from sci.io.readers.cif import read_crystal
+from sci.io.readers.cif import read_cif, read_crystal
 from sci.io.readers.exclusions import read_exclusions
 from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
@@ -81,10 +83,12 @@ __all__ = [
     "load_samples",
     "model_codec",
     "read_array",
+    "read_cif",
     "read_coded_block",
     "read_compressed",
     "read_configurations",
     "read_crystal",
+    "read_crystals",
     "read_exclusions",
     "read_frames",
     "read_header",
@@ -108,7 +112,9 @@ __all__ = [
     "stored_fields",
     "trajectory_state",
     "write_array",
+    "write_cif",
     "write_configurations",
+    "write_crystals",
     "write_cube",
     "write_dx",
     "write_member",

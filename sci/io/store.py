@@ -28,7 +28,7 @@ from sci.io.codecs import (
 )
 from sci.io.codecs.analysis import completion, ensembles, predictions, scaling, spectrum
 from sci.io.codecs.compressed import arrays, field, networks, vector
-from sci.io.codecs.generative import next_scale, spins
+from sci.io.codecs.generative import crystals, next_scale, spins
 from sci.io.core.datasets import Group, member
 from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, open_file
@@ -44,7 +44,7 @@ from sci.potentials.grid import PotentialGrid
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
 
 CODECS = (
-    *(arrays, completion, ensembles, field, homogenization, labels, models, periodic, poisson, potential),
+    *(arrays, completion, crystals, ensembles, field, homogenization, labels, models, periodic, poisson, potential),
     *(networks, next_scale, predictions, samples, scaling, smoke, spectrum, spins, tensors, trajectory),
     *(variational, vector),
 )

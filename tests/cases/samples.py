@@ -28,7 +28,16 @@ from sci.compression import (
 )
 from sci.ensembles import Clusters, Selection
 from sci.fields import TriPlane
-from sci.generative import DenseAssociativeMemory, MarginalModel, NextScaleConfig, NextScaleModel
+from sci.generative import (
+    CrystalConfig,
+    CrystalDiffusion,
+    Crystals,
+    DenseAssociativeMemory,
+    MarginalModel,
+    NextScaleConfig,
+    NextScaleModel,
+    crystal,
+)
 from sci.io import PoissonProblem, Samples, SmokeRun
 from sci.linalg import Extremes, SpectralDensity, TraceEstimate
 from sci.nn import (
@@ -168,6 +177,7 @@ def make_models() -> dict[str, object]:
     atoms = AtomisticPotential(plain)
     tokens = NextScaleConfig([(1, 1), (2, 2)], 3, 2, width=4, heads=2, layers=1, classes=2, codebook="0f" * 32)
     next_scale, marginal = NextScaleModel.create(tokens), MarginalModel(3, 2, hidden=4, layers=1)
+    model_of_crystals = CrystalDiffusion.create(_two_crystals(), CrystalConfig(widths=[3], depth=1, steps=4))
     return {
         "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
         "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
@@ -180,6 +190,7 @@ def make_models() -> dict[str, object]:
         "complex_fno": FNO.of(special.config, _exact(special.parameters)),
         "trained_operator": TrainedOperator(TFNO.of(tfno.config, _exact(tfno.parameters)), None, standard),
         "transnormer": former.with_parameters(_exact(former.parameters)),
+        "crystal_diffusion": model_of_crystals.with_parameters(_exact(model_of_crystals.parameters)),
         "next_scale_model": next_scale.with_parameters(_exact(next_scale.parameters)),
         "marginal_model": marginal.with_parameters({name: _exact(part) for name, part in marginal.parameters.items()}),
         "dense_memory": DenseAssociativeMemory.from_state(
@@ -217,6 +228,11 @@ def _completed(tucker: bool = False) -> FunctionalCP | FunctionalTucker:
     return FunctionalCP(*common, np.linspace(0.0, 3.0, 103), 0.75, Components(free))
 
 
+def _two_crystals() -> Crystals:
+    salt = crystal([11, 17], [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]], [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [1.0, 0.5, 4.0]])
+    return Crystals([salt, crystal([11, 11], [[0.0, 0.25, 0.0], [0.5, 0.5, 0.75]], 3.5 * np.eye(3))])
+
+
 def _triplane() -> TriPlane:
     shapes = {"planes": (3, 2, 2, 2), "w0": (2, 3), "b0": (3,), "w1": (1, 3), "b1": (1,)}
     values = {name: numbers(*shape).astype("f4") for name, shape in shapes.items()}
@@ -230,6 +246,7 @@ def make_objects() -> dict[str, object]:
         "particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], [1, 2, 3, 0], ("N", "CA", "H5'", "Ω"), np.eye(3) * 20),
         "bonded_particles": Particles(numbers(4, 3), [1, -1, 0.5, 0], exclusions=Exclusions.from_bonds([[0, 1]], 4)),
         "bare_particles": Particles([[0.0, 1.0, 2.0]], [-2.0]),
+        "crystals": _two_crystals(),
         "cp": CP(numbers(3), (numbers(4, 3), numbers(5, 3), numbers(6, 3))),
         "tucker": Tucker(numbers(2, 3, 4), factors),
         "tensor_train": TensorTrain((numbers(4, 2), numbers(2, 5, 3), (1 - 2j) * numbers(3, 6))),
@@ -336,6 +353,7 @@ _STATE = {
     LatticePotential: ("particles", "repeats", "defects", "tol", "weights", "domain", "reach"),
     PoissonOperator: ("mask", "neumann_body", "coefficient", "spacing", "boundary", "mean"),
     (FNO, UNO): ("config", "parameters"),
+    CrystalDiffusion: ("config", "features", "compositions", "parameters"),
     NextScaleModel: ("config", "parameters"),
     MarginalModel: ("n_variables", "n_values", "hidden", "layers", "parameters"),
     DenseAssociativeMemory: ("patterns", "order"),

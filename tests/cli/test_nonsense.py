@@ -27,7 +27,8 @@ from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
 from sci.cli.parser import _leaves
 from sci.cli.values import Number, csv_name, file_name, hdf5_name
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations
+from sci.generative import CrystalConfig, CrystalDiffusion, Crystals, crystal, ionic_crystals
+from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations, write_crystals
 from sci.nn import Segmenter, UNet, UNetConfig, WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
 from sci.scaling import fit_power_law
@@ -59,6 +60,21 @@ COMMANDS: dict[str, list[str]] = {
     "atoms evaluate": ["potential.h5", "d.extxyz", "-o", "out.h5"],
     "compress": ["flow.npy", "-o", "out.h5", "--tol", "1e-2"],
     "decompress": ["packed.h5", "-o", "out.npy"],
+    "crystals train": [
+        "salts.extxyz",
+        "-o",
+        "out.h5",
+        "--widths",
+        "4",
+        "--depth",
+        "1",
+        "--steps",
+        "4",
+        "--epochs",
+        "1",
+    ],
+    "crystals generate": ["crystals.h5", "-o", "out.h5", "--composition", "NaCl", "--steps", "2"],
+    "crystals evaluate": ["salts.extxyz"],
     "segment train": ["cells.h5", "-o", "out.h5", "--channels", "2", "2", "--epochs", "2", "--norm", "group"],
     "segment predict": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
@@ -95,6 +111,8 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     **{("atoms train", f"--{name}"): ("0",) for name in ("degree", "message-degree", "energy-weight", "force-weight")},
     ("atoms train", "--stress-weight"): ("0",),
     ("atoms train", "--horizon"): _HUGE,
+    ("crystals train", "--cell-weight"): ("0",),
+    ("crystals generate", "--eta"): ("0",),
     ("lattice", "--vacancy"): ("0",),
     ("segment predict", "--sample"): ("0",),
     ("solve energy", "--ion-radius"): ("0",),
@@ -173,6 +191,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pair = Configuration(("Na", "Cl"), [[0.0, 0, 0], [2.4, 0, 0]], energy=-4.0, forces=np.ones((2, 3)))
     write_configurations(path / "d.extxyz", [pair])
     save(path / "potential.h5", AtomisticPotential(AtomisticConfig(["Na", "Cl"], channels=2, layers=1)))
+    salts = ionic_crystals().configurations
+    write_crystals(path / "salts.extxyz", Crystals([one for one in salts if set(one.species) == {"Na", "Cl"}]))
+    pair = Crystals([crystal([11, 17], [[0, 0, 0], [0.5] * 3], 3 * np.eye(3))])
+    save(path / "crystals.h5", CrystalDiffusion.create(pair, CrystalConfig(widths=[4], depth=1, steps=4)))
     save(path / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2)))))
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     x = np.geomspace(1, 1e4, 6)

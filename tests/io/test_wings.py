@@ -22,6 +22,7 @@ ORDER = (
     "labelled",
     "points",
     "configurations",
+    "crystals",
     "description",
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

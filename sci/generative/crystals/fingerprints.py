@@ -19,6 +19,8 @@ NEIGHBORS = 12
 """Distances of each pair of elements."""
 _GROWTH = 1.25
 """Of the cutoff where an atom has fewer neighbors."""
+_MOST_PAIRS = 3e6
+"""Half a gigabyte; a cell of a hundred atoms has 3e5."""
 
 
 @entry
@@ -102,6 +104,11 @@ def fingerprint(configuration: Configuration, *, neighbors: int = NEIGHBORS) -> 
     kinds = len(values)
     cutoff = _GROWTH * (3 * neighbors * configuration.volume / (4 * np.pi * counts.min())) ** (1 / 3)
     while True:
+        if len(numbers) ** 2 * 4.19 * cutoff**3 / configuration.volume > _MOST_PAIRS:
+            raise InvalidValueError(
+                f"the cell of {len(numbers)} atoms and {configuration.volume:.3g} cubic angstrom is so long and thin "
+                f"that {neighbors} neighbors need a cutoff of {cutoff:.3g} angstrom; expected a cell of a crystal"
+            )
         first, second, shifts = neighbor_pairs(configuration.positions, cutoff, cell=configuration.cell)
         vectors = configuration.positions[second] + shifts @ np.asarray(configuration.cell)
         lengths = np.linalg.norm(vectors - np.asarray(configuration.positions)[first], axis=1)

@@ -126,11 +126,7 @@ def space_groups(crystals: Sequence[Configuration], *, tolerance: float = 0.01) 
     MissingDependencyError
         Without spglib (extra `structures`).
     """
-    try:
-        spglib: Any = importlib.import_module("spglib")
-    except ImportError as error:
-        raise MissingDependencyError(f"space groups need spglib: {install_command('structures')}") from error
-    found = []
+    spglib, found = require_spglib(), []
     for one in crystals:
         cell = np.asarray(one.cell)
         fractions = np.linalg.solve(cell.T, np.asarray(one.positions).T).T
@@ -140,6 +136,19 @@ def space_groups(crystals: Sequence[Configuration], *, tolerance: float = 0.01) 
             data = None
         found.append(0 if data is None else int(data.number))
     return tuple(found)
+
+
+def require_spglib() -> Any:
+    """Return the module spglib.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    try:
+        return importlib.import_module("spglib")
+    except ImportError as error:
+        raise MissingDependencyError(f"space groups need spglib: {install_command('structures')}") from error
 
 
 @entry
@@ -237,6 +246,8 @@ def evaluate_crystals(
     with agreed(comm, "evaluate_crystals") as agreement:
         agreement.same(configurations=list(configurations), training=None if training is None else list(training))
         agreement.same(draws=draws, distance=float(distance), tolerance=float(tolerance), symmetry=symmetry)
+        if symmetry is not None:
+            require_spglib()
         number = len(configurations) if draws is None else draws
         if number < max(1, len(configurations)):
             raise InvalidValueError(

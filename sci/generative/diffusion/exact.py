@@ -15,6 +15,9 @@ from sci.linalg import log_sum_exp, weighted_sum
 
 __all__ = ["ExactDenoiser"]
 
+_ENTRIES = 2**20
+"""Weights of pairs that are held at once."""
+
 
 @entry
 @dataclass(frozen=True, eq=False)
@@ -38,8 +41,9 @@ class ExactDenoiser:
 
     Notes
     -----
-    Memory of the order of the points and the samples: distances and weights of pairs are never stored. Entries that
-    all points share cost nothing.
+    Memory of the order of the points and the samples; distances of pairs are never stored, and weights of a few rows at
+    a time. Entries that all points share cost nothing, and of fewer points than entries distances are those in their
+    span.
 
     References
     ----------
@@ -73,13 +77,19 @@ class ExactDenoiser:
             raise InvalidValueError("weights hold a number that is not positive; expected how often each is drawn")
         flat = points.reshape(len(points), -1)
         free = xp.flatnonzero((flat != flat[0]).any(axis=0))
-        heights = xp.log(weights / weights.sum()).astype(flat.dtype)
-        for name, value in {"points": points, "weights": weights, "_flat": flat, "_free": free}.items():
+        moving = xp.ascontiguousarray(flat[:, free])
+        m, d = moving.shape
+        mean, basis = moving.mean(axis=0), None
+        if 1 < m <= d:  # only the part of x in the span of the points tells them apart
+            basis = xp.linalg.qr((moving - mean).T)[0]
+        made = {"points": points, "weights": weights, "_flat": flat, "_free": free, "_moving": moving, "_mean": mean}
+        made["_heights"] = xp.log(weights / weights.sum()).astype(flat.dtype)
+        made["_basis"] = basis
+        made["_places"] = moving - mean if basis is None else (moving - mean) @ basis
+        ones = xp.ones((m, 1), flat.dtype)
+        made["_values"] = xp.concatenate([moving, ones], axis=1) if basis is None else xp.eye(m, dtype=flat.dtype)
+        for name, value in made.items():
             object.__setattr__(self, name, value)
-        ones = xp.ones((len(flat), 1), flat.dtype)
-        object.__setattr__(self, "_heights", heights)
-        object.__setattr__(self, "_moving", xp.ascontiguousarray(flat[:, free]))
-        object.__setattr__(self, "_values", xp.concatenate([flat[:, free], ones], axis=1))
 
     def __repr__(self) -> str:
         m, d = self._flat.shape  # type: ignore[attr-defined]
@@ -108,11 +118,22 @@ class ExactDenoiser:
             raise ShapeError(f"x of shape {tuple(x.shape)}; expected (n, {', '.join(map(str, own.points.shape[1:]))})")
         xp = namespace(x, own._flat)
         out = xp.repeat(own._flat[:1], len(x), axis=0)
-        if len(own._free) and len(x):
-            rate = float(self.schedule.signals[t] / (2 * self.schedule.noises[t]))
-            rows = x.reshape(len(x), -1)[:, own._free] / x.dtype.type(np.sqrt(self.schedule.signals[t]))
-            soft = log_sum_exp(rows, own._moving, own._heights, rate)
-            sums = weighted_sum(rows, own._moving, own._values, own._heights, rate, soft)
-            # the weights add up to one but for rounding of their exponents, which are large
-            out[:, own._free] = sums[:, :-1] / sums[:, -1:]
+        if len(own._free):
+            flat, few = x.reshape(len(x), -1), max(1, _ENTRIES // len(own._flat))
+            for start in range(0, len(x), few):
+                rows = slice(start, start + few)
+                out[rows, own._free] = self._mean_of(flat[rows][:, own._free], t)
         return out.reshape(x.shape)
+
+    def _mean_of(self, x: Array, t: int) -> Array:
+        """Return the mean, of the numbers that differ between points, for a few rows."""
+        own: Any = self
+        rate = float(self.schedule.signals[t] / (2 * self.schedule.noises[t]))
+        places = x / x.dtype.type(np.sqrt(self.schedule.signals[t])) - own._mean
+        places = places if own._basis is None else places @ own._basis
+        soft = log_sum_exp(places, own._places, own._heights, rate)
+        sums = weighted_sum(places, own._places, own._values, own._heights, rate, soft)
+        # the weights add up to one but for rounding of their exponents, which are large
+        if own._basis is None:
+            return sums[:, :-1] / sums[:, -1:]
+        return (sums / sums.sum(axis=1, keepdims=True)) @ own._moving

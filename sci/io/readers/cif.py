@@ -6,16 +6,18 @@ import importlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from sci.arguments import entry
+from sci.atomistic import Configuration
 from sci.distribution import install_command
 from sci.errors import FileFormatError, InvalidValueError, MissingDependencyError
 from sci.io.readers.text import line_of, read_bytes
 from sci.potentials.particles import Particles, coincident_pair
 
-__all__ = ["read_crystal"]
+__all__ = ["read_cif", "read_crystal"]
 
 
 def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None = None) -> Particles:
@@ -47,38 +49,84 @@ def read_crystal(path: str | Path, *, charges: Mapping[str, float] | str | None 
     MissingDependencyError
         Without gemmi (extra `structures`).
     """
+    path = Path(path)
+    block, structure = _parse(path, _gemmi())
+    found = _charges(path, block, structure, charges)
+    sites = _Sites.of(path, structure)
+    return Particles(sites.positions, [found[row] for row in sites.rows], names=sites.names, cell=sites.cell)
+
+
+@entry
+def read_cif(path: str | Path) -> Configuration:
+    """Read the atoms of a crystal from a CIF file, as elements in the conventional cell.
+
+    Parameters
+    ----------
+    path : path
+        CIF of a crystal structure (not mmCIF of a macromolecule).
+
+    Returns
+    -------
+    Configuration
+        Every atom of the cell by symmetry, without charges, with a along x and b in the plane of x and y.
+
+    Raises
+    ------
+    FileFormatError
+        For a file that is not such a CIF, with partly occupied sites, or atoms in one place.
+    MissingDependencyError
+        Without gemmi (extra `structures`).
+    """
+    path = Path(path)
+    _, structure = _parse(path, _gemmi())
+    symbols = [site.element.name for site in structure.sites]
+    sites = _Sites.of(path, structure)
+    return Configuration([symbols[row] for row in sites.rows], sites.positions, sites.cell)
+
+
+def _gemmi() -> Any:
     try:
-        gemmi: Any = importlib.import_module("gemmi")
+        return importlib.import_module("gemmi")
     except ImportError as error:
         raise MissingDependencyError(f"CIF needs gemmi: {install_command('structures')}") from error
-    path = Path(path)
-    block, structure = _parse(path, gemmi)
-    labels = [site.label for site in structure.sites]
-    found = _charges(path, block, structure, charges)
-    for row, site in enumerate(structure.sites):
-        site.label = str(row)  # labels may repeat; images of a site keep its number
-    sites = list(structure.get_all_unit_cell_sites())
-    rows = [int(site.label) for site in sites]
-    partial = [row for row, site in zip(rows, sites) if abs(site.occ - 1) > 1e-6]
-    if partial:
-        occupancy = structure.sites[partial[0]].occ
-        raise FileFormatError(
-            f"{path}: site {labels[partial[0]]} is occupied by {occupancy:g}; expected whole ions: write an ordered "
-            "model of the crystal"
-        )
-    cell = np.array(structure.cell.orth.mat.tolist()).T
-    cell[np.abs(cell) < 1e-12 * np.abs(cell).max()] = 0.0
-    fractions = np.array([site.fract.tolist() for site in sites])
-    fractions -= np.floor(fractions + 1e-6)
-    names = tuple(labels[row] for row in rows)
-    positions = fractions @ cell
-    if (pair := coincident_pair(positions)) is not None:
-        first, second = (f"{rows[k] + 1} ({names[k]})" for k in pair)
-        raise FileFormatError(
-            f"{path}: sites {first} and {second} are at one place of the crystal, counted with symmetry and periodic "
-            "images (0 and 1 are the same coordinate); remove one"
-        )
-    return Particles(positions, [found[row] for row in rows], names=names, cell=cell)
+
+
+class _Sites(NamedTuple):
+    """The sites of a cell: which row of the file each is of, their labels, places, and the cell."""
+
+    rows: list[int]
+    names: tuple[str, ...]
+    positions: np.ndarray
+    cell: np.ndarray
+
+    @classmethod
+    def of(cls, path: Path, structure: Any) -> _Sites:
+        """Return all sites of the cell by symmetry; partly occupied ones and two at one place are refused."""
+        labels = [site.label for site in structure.sites]
+        for row, site in enumerate(structure.sites):
+            site.label = str(row)  # labels may repeat; images of a site keep its number
+        sites = list(structure.get_all_unit_cell_sites())
+        rows = [int(site.label) for site in sites]
+        partial = [row for row, site in zip(rows, sites) if abs(site.occ - 1) > 1e-6]
+        if partial:
+            occupancy = structure.sites[partial[0]].occ
+            raise FileFormatError(
+                f"{path}: site {labels[partial[0]]} is occupied by {occupancy:g}; expected whole ions: write an "
+                "ordered model of the crystal"
+            )
+        cell = np.array(structure.cell.orth.mat.tolist()).T
+        cell[np.abs(cell) < 1e-12 * np.abs(cell).max()] = 0.0
+        fractions = np.array([site.fract.tolist() for site in sites])
+        fractions -= np.floor(fractions + 1e-6)
+        names = tuple(labels[row] for row in rows)
+        positions = fractions @ cell
+        if (pair := coincident_pair(positions)) is not None:
+            first, second = (f"{rows[k] + 1} ({names[k]})" for k in pair)
+            raise FileFormatError(
+                f"{path}: sites {first} and {second} are at one place of the crystal, counted with symmetry and "
+                "periodic images (0 and 1 are the same coordinate); remove one"
+            )
+        return cls(rows, names, positions, cell)
 
 
 def _parse(path: Path, gemmi: Any) -> tuple[Any, Any]:

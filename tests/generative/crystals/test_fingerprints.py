@@ -65,5 +65,7 @@ def test_what_has_no_fingerprint_is_refused() -> None:
         fingerprint(SALTS.configurations[0], neighbors=0)
     with pytest.raises(InvalidValueError, match="both at"):
         fingerprint(crystal([1, 1], [[0, 0, 0], [1, 0, 0]], np.eye(3)))
+    with pytest.raises(InvalidValueError, match=r"long and thin|images of the cell"):
+        fingerprint(crystal([1, 2], [[0, 0, 0], [0.5, 0, 0]], np.diag([3000.0, 0.6, 0.6])))
     with pytest.raises(InvalidValueError, match="tolerance"):
         first_alike([], [], 0.0)

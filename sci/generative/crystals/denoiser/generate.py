@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -171,14 +170,26 @@ def occupied_slots(
     return np.array(known)[draws]
 
 
-def as_crystals(generated: GeneratedCrystals) -> tuple[Crystals | None, dict[int, str]]:
-    """Return the draws without two atoms in one place, and reasons why the others are none."""
-    kept: list[Any] = []
-    wrong: dict[int, str] = {}
-    for k, one in enumerate(generated.configurations):
+def without_coincident(generated: GeneratedCrystals) -> tuple[Crystals | None, dict[int, str]]:
+    """Return the draws that are crystals, None without any, and why the others are none, by their numbers.
+
+    A crystal whose atoms are nearer than numbers in files can tell is none.
+
+    Parameters
+    ----------
+    generated : GeneratedCrystals
+
+    Returns
+    -------
+    crystals : Crystals or None
+    failures : dict of int to str
+    """
+    kept: list[Configuration] = []
+    wrong = dict(generated.failures)
+    for draw, one in zip(generated.draws, generated.configurations):
         try:
             Crystals([one])
             kept.append(one)
         except SciError as error:
-            wrong[k] = str(error)
+            wrong[draw] = str(error).removeprefix("crystal 0 (counted from 0): ")
     return (Crystals(kept) if kept else None), wrong

@@ -1,0 +1,1 @@
+"""`sci crystals train|generate|evaluate`."""
