@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
     "atoms": ("train and use potentials of atoms", lambda: import_module("sci.cli.parsers.atoms").add_atoms),
     "crystals": (
         "train models that draw crystals, and use them",
-        lambda: import_module("sci.cli.parsers.crystals").add_crystals,
+        lambda: import_module("sci.cli.parsers.generative.crystals").add_crystals,
     ),
     "segment": (
         "train U-Nets that label volumes, and use them",

@@ -51,7 +51,11 @@ def read_crystals(path: str | Path) -> Crystals:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise FileFormatError(f"{path}: {error.strerror}; expected the name of a file or folder") from error
+    if folder:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".cif")
         if not files:
             raise FileFormatError(f"{path}: the folder has no .cif file; expected one or more")

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from sci.cli.parsers.crystals import DEPTH, STEPS, formula
+from sci.cli.parsers.generative.crystals import DEPTH, STEPS, formula
 from sci.generative import CrystalConfig
 
 

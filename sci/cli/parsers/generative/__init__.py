@@ -1,0 +1,1 @@
+"""Arguments of commands of generative models."""
