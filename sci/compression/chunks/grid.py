@@ -72,7 +72,7 @@ class CompressedGrid:
     shape: tuple[int, ...]
     dtype: str
     edges: Edges
-    chunks: Sequence[CompressedField]
+    chunks: Any  # a sequence; to look at each would read all of a file
     tol: float
     bound: BoundKind
     relative: bool
@@ -158,7 +158,7 @@ class CompressedGrid:
         expected = tuple(s.stop - s.start for s in place)
         if values.shape != folded(expected):
             raise ShapeError(f"chunk {number} holds shape {values.shape}; expected {folded(expected)}")
-        return values.reshape(expected)
+        return np.asarray(values.reshape(expected))
 
     def _parts(self, index: Any) -> list[tuple[range, bool]]:
         """Return the places along each axis, and whether the axis is dropped."""

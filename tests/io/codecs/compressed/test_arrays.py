@@ -54,6 +54,17 @@ def test_a_slab_reads_its_chunks_alone(tmp_path: Path, grid: CompressedGrid, mon
     assert (found.l2_norm, found.ratio) == (pytest.approx(grid.l2_norm), grid.ratio)
 
 
+def test_opening_a_file_reads_no_chunk(tmp_path: Path, grid: CompressedGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "a.h5", grid)
+    seen: list[int] = []
+    kept = arrays._StoredChunks.read
+    monkeypatch.setattr(arrays._StoredChunks, "read", lambda self, group, k: seen.append(k) or kept(self, group, k))
+    found = read_compressed(tmp_path / "a.h5")
+    assert seen == []
+    assert found[7:9].shape == (2, 12, 10)
+    assert seen == [2, 3]
+
+
 def test_a_damaged_chunk_is_named_and_the_others_are_read(tmp_path: Path, grid: CompressedGrid) -> None:
     save(tmp_path / "a.h5", grid)
     with h5py.File(tmp_path / "a.h5", "r+") as file:
