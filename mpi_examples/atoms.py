@@ -20,6 +20,7 @@ from sci.distributed import job, launched, rank_of, size
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--atoms", type=int, default=500)
+parser.add_argument("--charges", action="store_true", help="add Coulomb's energy of ions over all images")
 arguments = parser.parse_args()
 comm = launched(MPI.COMM_WORLD)
 rank, ranks = rank_of(comm), size(comm)
@@ -29,7 +30,8 @@ sites = np.stack(np.meshgrid(*[np.arange(edge)] * 3, indexing="ij"), axis=-1).re
 positions = 3.0 * sites + 0.2 * np.random.default_rng(0).normal(size=sites.shape)
 species = np.where(sites.sum(axis=1) % 2, "Cl", "Na")
 cell = 3.0 * edge * np.array([[1.0, 0.0, 0.0], [0.1, 1.0, 0.0], [0.0, 0.1, 1.0]])
-potential = AtomisticPotential(AtomisticConfig(["Na", "Cl"], cutoff=4.5, channels=8), seed=0)
+charges = {"Na": 1.0, "Cl": -1.0} if arguments.charges else None
+potential = AtomisticPotential(AtomisticConfig(["Na", "Cl"], cutoff=4.5, channels=8, charges=charges), seed=0)
 
 mine = slice(rank, None, ranks)
 start = time.perf_counter()

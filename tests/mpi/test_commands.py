@@ -16,9 +16,10 @@ import pytest
 from command_cases import SMALL
 from launcher import MpiResult, is_open_mpi, start, wait_for
 
+from sci.atomistic import AtomisticConfig, AtomisticPotential, ionic_melt
 from sci.cli import main
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, compress_file, save, save_samples
+from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations
 from sci.nn import Segmenter, UNet, UNetConfig
 from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import PoissonOperator
@@ -30,6 +31,7 @@ XYZ = "".join(
     for z in (0.1, 0.3, 0.5, 0.7, 0.9)
 )
 CIF = dataset_path("nacl")
+IONS = {"Na": 1.0, "Cl": -1.0}
 
 SINGLE = {"x": 1e-10, "residual_norms": 1e-7}
 """A cycle in single precision rounds otherwise on ranks, and the residual of an iteration shows it."""
@@ -83,6 +85,14 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
     "joined": (["join", "potential.h5"], 0.0),
     "packed": (["compress", "flow.h5", "--tol", "1e-3", "--chunk", "2"], 0.0),
     "unpacked": (["decompress", "packed.h5"], 0.0),
+    "salt": (
+        [
+            *("atoms", "train", "melt.extxyz", "--test", "melt.extxyz", "--charges", "Na=1", "Cl=-1", "--cutoff", "3.5"),
+            *("--channels", "2", "--epochs", "2", "--batch", "4", "--checkpoint", "{out}/salt_run.h5"),
+        ],
+        1e-6,
+    ),
+    "energies": (["atoms", "evaluate", "ions.h5", "melt.extxyz"], 1e-9),
 }
 """Arguments without -o, and how far the numbers of ranks may be from those of one process, relative to the largest."""
 
@@ -105,6 +115,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     waves = np.sin(np.arange(9.0 * 32 * 32)).reshape(9, 32, 32)
     save_samples(here / "flow.h5", waves, waves.astype(np.float32), grid_axes=2)
     compress_file(here / "flow.h5", here / "packed.h5", 1e-3, chunk=2)
+    write_configurations(here / "melt.extxyz", ionic_melt(4, 3, between=2, start=2))
+    save(here / "ions.h5", AtomisticPotential(AtomisticConfig(["Na", "Cl"], cutoff=3.5, channels=2, charges=IONS)))
     save(here / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 5, (4, 4)), seed=2)))
     words = _words(here, "one", ["model"])[0]
     (here / "one").mkdir()

@@ -26,6 +26,13 @@ def test_example(run_mpi: Callable[..., str], path: Path) -> None:
     assert "PASS" in run_mpi(path, 2, timeout=120)
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("charges", [(), ("--charges",)], ids=["short range", "charges"])
+def test_ten_thousand_atoms_on_four_ranks_are_those_of_one(run_mpi: Callable[..., str], charges: tuple[str]) -> None:
+    words = ("--atoms", "10000", *charges)
+    assert "PASS: " in run_mpi(ROOT / "mpi_examples" / "atoms.py", 4, *words, timeout=600)
+
+
 def test_the_learned_cycle(run_mpi: Callable[..., str]) -> None:
     assert "PASS" in run_mpi(ROOT / "mpi_examples" / "solve_poisson.py", 2, "--method", "learned", timeout=60)
 
