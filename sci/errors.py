@@ -3,6 +3,20 @@
 A message says what was given, what was expected, and how to fix it.
 """
 
+_SPELLED = "AEFHILMNORSX"
+"""Letters whose own names begin with a vowel, as an abbreviation is read."""
+
+
+def with_article(name: str) -> str:
+    """Return the name of a class with "a" or "an" before it, for messages.
+
+    >>> [with_article(name) for name in ("dict", "int", "AtomisticPotential", "UNet", "FNO", "TFNO", "SFNO", "SPDNet")]
+    ['a dict', 'an int', 'an AtomisticPotential', 'a UNet', 'an FNO', 'a TFNO', 'an SFNO', 'an SPDNet']
+    """
+    spelled = name[:2].isupper() and len(name) > 2 and name[2].isupper()
+    vowel = name[0] in _SPELLED if spelled else name.lower().startswith(("a", "e", "i", "o", "nd"))
+    return f"{'an' if vowel else 'a'} {name}"
+
 
 class SciError(Exception):
     """Base of every error that the library raises on purpose."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sci.cli.values import THREADS, file_name, hdf5_name
-from sci.errors import DeviceUnavailableError, InvalidValueError
+from sci.errors import DeviceUnavailableError, InvalidValueError, with_article
 from sci.options import options, recorded
 from sci.tasks import cores_of_task, launched_tasks
 
@@ -173,7 +173,7 @@ def load_as(path: Path, kind: type[T], what: str) -> T:
 
     found = load(path)
     if not isinstance(found, kind):
-        raise FileFormatError(f"{path}: holds a {type(found).__name__}; expected {what}")
+        raise FileFormatError(f"{path}: holds {with_article(type(found).__name__)}; expected {what}")
     return found
 
 

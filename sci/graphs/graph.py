@@ -73,23 +73,26 @@ class Graph:
 
     def __post_init__(self) -> None:
         given: np.ndarray = np.asarray(self.edges)
-        if given.size == 0 and given.dtype.kind == "f":
+        if given.size == 0 and (given.dtype.kind == "f" or given.shape == (0,)):
             given = given.astype(np.int64).reshape(0, 2)
         if given.dtype.kind not in "iu":
             raise DTypeError(f"edges have dtype {given.dtype}; expected integers, the numbers of nodes")
         if given.ndim != 2 or given.shape[1] != 2:
             raise ShapeError(f"edges have shape {given.shape}; expected (m, 2)")
         largest = int(given.max()) if given.size else -1
-        count = largest + 1 if self.n_nodes is None else int(self.n_nodes)
+        count = max(0, largest + 1) if self.n_nodes is None else int(self.n_nodes)
         if count > _MOST_NODES:
             raise InvalidValueError(
                 f"edges name node {largest}; expected at most {_MOST_NODES} nodes: number them by "
                 "np.unique(edges, return_inverse=True)"
             )
-        outside = np.logical_or(given < 0, given >= count)
-        _require_none(outside.any(axis=1), given, f"expected nodes from 0 to {count - 1}")
+        if self.n_nodes == 0 and len(given):
+            raise InvalidValueError(f"n_nodes is 0, and there are {len(given)} edges; expected more nodes, or no edge")
         if count < 0:
             raise InvalidValueError(f"n_nodes is {count}; expected 0 or more")
+        outside = np.logical_or(given < 0, given >= count)
+        fix = f"expected nodes from 0 to {count - 1}" if count else "expected nodes from 0 on"
+        _require_none(outside.any(axis=1), given, fix)
         _require_none(given[:, 0] == given[:, 1], given, "expected no loops: leave the edge out")
         low, high = given.astype(np.int64).min(axis=1), given.astype(np.int64).max(axis=1)
         keys = np.unique(low * max(1, count) + high)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci.atomistic import AtomisticPotential, Configuration
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 from sci.interop.packages import missing
 from sci.potentials import (
     Coulomb,
@@ -227,7 +227,7 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
 
     def __init__(self, potential: AtomisticPotential, **settings: Any) -> None:
         if not isinstance(potential, AtomisticPotential):
-            raise DTypeError(f"potential is a {type(potential).__name__}; expected an AtomisticPotential")
+            raise DTypeError(f"potential is {with_article(type(potential).__name__)}; expected an AtomisticPotential")
         self.potential = potential
         super().__init__(**settings)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import is_device_array, namespace_of
-from sci.errors import DTypeError
+from sci.errors import DTypeError, with_article
 from sci.interop.packages import missing
 from sci.nn import Op, Tape, value_of
 from sci.potentials import Particles, PeriodicPotential, RangeSeparatedPotential, direct_sum
@@ -42,7 +42,7 @@ def from_torch(tensor: Any) -> Any:
     tensor([3., 0.], dtype=torch.float64)
     """
     if not isinstance(tensor, torch.Tensor):
-        raise DTypeError(f"from_torch of a {type(tensor).__name__}; expected a torch.Tensor")
+        raise DTypeError(f"from_torch of {with_article(type(tensor).__name__)}; expected a torch.Tensor")
     plain = tensor.detach().resolve_conj().resolve_neg()
     if plain.dtype is torch.bfloat16:
         raise DTypeError("the tensor has dtype bfloat16, which NumPy does not have; convert it by .float() first")

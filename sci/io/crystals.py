@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sci.arguments import entry
 from sci.atomistic import Configuration
-from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.errors import FileFormatError, InvalidValueError, SciError, with_article
 from sci.generative import Crystals
 from sci.io.configurations import read_configurations, write_configurations
 from sci.io.core.outputs import exists_error, write_error
@@ -66,7 +66,9 @@ def read_crystals(path: str | Path) -> Crystals:
         return _crystals(path, read_configurations(path), None)
     found = load(path)
     if not isinstance(found, Crystals):
-        raise FileFormatError(f"{path}: holds a {type(found).__name__}; expected Crystals, extended XYZ or CIF")
+        raise FileFormatError(
+            f"{path}: holds {with_article(type(found).__name__)}; expected Crystals, extended XYZ or CIF"
+        )
     return found
 
 

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from sci.arguments import entry
 from sci.backend import namespace, to_device
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, ShapeError, with_article
 from sci.nn.core.tape import Variable, value_of
 from sci.nn.ops.arithmetic import multiply
 
@@ -111,7 +111,7 @@ def dropout(x: Any, rate: float, draws: Draws | np.random.Generator | None, *, n
         return x
     value = value_of(x)
     if getattr(getattr(value, "dtype", None), "kind", "") not in ("f", "c") or value.ndim == 0:
-        raise ShapeError(f"dropout of a {type(x).__name__}; expected an array of floats (samples, ...)")
+        raise ShapeError(f"dropout of {with_article(type(x).__name__)}; expected an array of floats (samples, ...)")
     if isinstance(draws, Draws):
         numbers = draws.uniform(name, value.shape)
     else:

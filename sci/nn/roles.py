@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sci.arguments import entry
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, with_article
 from sci.nn.core.trees import Tree, flatten_tree, named_arrays, unflatten_tree
 from sci.nn.optim.adam import Adam, AdamW
 from sci.nn.optim.adamp import SGDP, AdamP, WeightView
@@ -84,7 +84,7 @@ def _named_roles(tree: Tree, what: str) -> Mapping[str, Role]:
     roles = flatten_tree(tree)
     for name, role in roles.items():
         if not isinstance(role, Role):
-            raise DTypeError(f"{what}[{name!r}] is {role!r:.60}, a {type(role).__name__}; expected a Role")
+            raise DTypeError(f"{what}[{name!r}] is {role!r:.60}, {with_article(type(role).__name__)}; expected a Role")
     return roles
 
 

@@ -22,9 +22,17 @@ def test_an_edge_counts_once():
     np.testing.assert_array_equal(
         graph.adjacency.toarray(), Graph.from_adjacency(graph.adjacency.toarray()).adjacency.toarray()
     )
-    assert Graph([]).n_nodes == 0
+    assert Graph([]).n_nodes == Graph(np.array([], int)).n_nodes == 0
     assert Graph(np.zeros((0, 2), int), 3).degrees.tolist() == [0, 0, 0]
     assert Graph.from_adjacency(np.zeros((0, 0))).n_edges == 0
+
+
+def test_edges_without_nodes_are_refused():
+    for edges in ([[0, 1]], [[-1, 0]]):
+        with pytest.raises(InvalidValueError, match="n_nodes is 0, and there are 1 edges; expected more nodes, or no"):
+            Graph(edges, 0)
+    with pytest.raises(InvalidValueError, match=r"edges\[0\] is \(-2, -1\); expected nodes from 0 on"):
+        Graph([[-2, -1]])
 
 
 def test_the_orientation_has_no_circle_and_few_ways_out():

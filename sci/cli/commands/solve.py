@@ -19,7 +19,7 @@ from sci.cli.estimates.solvers import BYTES_PER_CELL, molecule_needs, solve_need
 from sci.cli.outcome import Failure, computing, require_writable, tell
 from sci.cli.sharing import from_first, on_first_alone
 from sci.distributed import agreed, rank_of
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.io import Quantity, load, load_problem, read_structure, save
 from sci.solvers import (
     CycleModel,
@@ -61,7 +61,9 @@ def _loaded(path: Path | None, kind: Any, comm: Any = None) -> Any:
         raise InvalidValueError("--method dcdm needs the network that you have trained: give --model MODEL.h5")
     model = from_first(comm, lambda: load(path))
     if not isinstance(model, kind):
-        raise InvalidValueError(f"{path} holds a {type(model).__name__}; expected a {kind.__name__}")
+        raise InvalidValueError(
+            f"{path} holds {with_article(type(model).__name__)}; expected {with_article(kind.__name__)}"
+        )
     return model
 
 

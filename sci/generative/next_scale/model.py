@@ -12,7 +12,7 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace, to_device
 from sci.compression import MultiScaleVQ
 from sci.distributed import Comm, Layout, agreed, form, positions, sample, size
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, ShapeError, with_article
 from sci.generative.next_scale.conditions import Condition
 from sci.generative.next_scale.config import NextScaleConfig
 from sci.generative.next_scale.filters import Sampling
@@ -343,5 +343,5 @@ class NextScaleModel:
             For another kind of model.
         """
         if state.name != "NextScaleModel":
-            raise InvalidValueError(f"the file holds a {state.name}; expected a NextScaleModel")
+            raise InvalidValueError(f"the file holds {with_article(state.name)}; expected a NextScaleModel")
         return cls(NextScaleConfig(**state.options), state.parameters)

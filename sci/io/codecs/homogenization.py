@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.applications import Composite, EquiNO, LinearElastic, Saturating
 from sci.backend import to_host
-from sci.errors import FileFormatError, InvalidValueError
+from sci.errors import FileFormatError, InvalidValueError, with_article
 from sci.io.codecs.models import read_arrays, read_dict, write_arrays
 from sci.io.core.datasets import Group, axis_dims, read_array, read_text, write_array, write_text
 from sci.io.core.registry import codec, read_member, write_member
@@ -89,7 +89,8 @@ def _plain(law: Any) -> list[Any]:
         if type(law) is cls:
             return [name, asdict(law)]
     raise InvalidValueError(
-        f"cannot save a composite with a {type(law).__name__}; expected the laws LinearElastic or Saturating"
+        f"cannot save a composite with {with_article(type(law).__name__)}; "
+        "expected the laws LinearElastic or Saturating"
     )
 
 

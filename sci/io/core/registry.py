@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import h5py
 
-from sci.errors import FileFormatError, InvalidValueError
+from sci.errors import FileFormatError, InvalidValueError, with_article
 from sci.io.core.datasets import Group, member
 
 __all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "size_of", "write_member"]
@@ -102,7 +102,8 @@ class Kind:
         if made is None:
             fields = sorted(entry.cls.__name__ for entry in _BY_CLASS.values() if hasattr(entry.codec, "fields"))
             raise InvalidValueError(
-                f"a {self.cls.__name__} is no field on a grid; expected a PotentialGrid or one of {', '.join(fields)}"
+                f"{with_article(self.cls.__name__)} is no field on a grid; expected a PotentialGrid or one of "
+                f"{', '.join(fields)}"
             )
         return made(object)
 
@@ -208,8 +209,8 @@ def kind_of(object: Any) -> Kind:
     why = f", a subclass of {near.__name__}, which would be read back as one" if near else ""
     names = ", ".join(sorted(known.__name__ for known in _BY_CLASS))
     raise InvalidValueError(
-        f"cannot save a {_full_name(cls)}{why}; expected one of {names}, or register a codec of the class with "
-        "sci.io.codec"
+        f"cannot save {with_article(_full_name(cls))}{why}; expected one of {names}, or register a codec of the "
+        "class with sci.io.codec"
     )
 
 

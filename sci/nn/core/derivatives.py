@@ -7,7 +7,7 @@ from typing import Any
 
 from sci.arguments import entry
 from sci.backend import namespace
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 from sci.nn.core.dual import Dual, next_level
 from sci.nn.core.operand import Operand
 from sci.nn.core.tape import value_of
@@ -79,7 +79,8 @@ def directional_derivatives(
     found = function(point)
     if not isinstance(found, Dual) or found.level not in levels:
         raise InvalidValueError(
-            f"the function returned a {type(found).__name__} that does not depend on x; expected an array computed "
+            f"the function returned {with_article(type(found).__name__)} that does not depend on x; "
+            "expected an array computed "
             "from it with the ops of sci.nn"
         )
     return tuple(_part(found, levels, k) for k in range(order + 1))
@@ -90,12 +91,12 @@ def _along(direction: Any, x: Any) -> Any:
     at, given = value_of(x), value_of(direction)
     if getattr(getattr(at, "dtype", None), "kind", "") not in ("f", "c"):
         raise DTypeError(
-            f"x is a {type(x).__name__} of dtype {getattr(at, 'dtype', None)}; expected an array of floats"
+            f"x is {with_article(type(x).__name__)} of dtype {getattr(at, 'dtype', None)}; expected an array of floats"
         )
     kind = getattr(getattr(given, "dtype", None), "kind", "")
     if kind not in ("b", "i", "u", "f", "c") or (kind == "c" and at.dtype.kind != "c"):
         raise DTypeError(
-            f"direction is a {type(direction).__name__} {given!r:.60}; expected an array of numbers like x"
+            f"direction is {with_article(type(direction).__name__)} {given!r:.60}; expected an array of numbers like x"
         )
     if isinstance(direction, Operand):
         if direction.shape != tuple(at.shape) or direction.dtype != at.dtype:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sci.arguments import entry
 from sci.backend import Array, namespace
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.nn.core.derivatives import directional_derivatives
 from sci.nn.core.op import op
 from sci.nn.core.operand import Operand
@@ -119,7 +119,7 @@ def _checked(found: Any, one_number: bool) -> Variable:
     """Return the value of a function of x that its gradient can be taken of."""
     if not isinstance(found, Variable) or (one_number and found.size != 1):
         raise InvalidValueError(
-            f"input_gradient: the function returned a {type(found).__name__} of shape "
+            f"input_gradient: the function returned {with_article(type(found).__name__)} of shape "
             f"{tuple(getattr(found, 'shape', ()))}; expected {'one number' if one_number else 'numbers'}, computed "
             "from x with the ops of sci.nn"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sci.arguments import entry
 from sci.backend import namespace
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.nn.core.dual import Dual
 from sci.nn.core.tape import Tape, Variable, value_of, variables_of
 from sci.nn.core.trees import map_tree
@@ -53,7 +53,8 @@ def value_and_gradients(function: Callable[[Any], Any], parameters: Any) -> tupl
     scalar = out[0] if isinstance(out, tuple) else out
     if not isinstance(scalar, Variable):
         raise InvalidValueError(
-            f"the function returned a {type(scalar).__name__}; expected a variable: compute it from the parameters "
+            f"the function returned {with_article(type(scalar).__name__)}; expected a variable: "
+            "compute it from the parameters "
             "with the ops of sci.nn"
         )
     scalar.backward()

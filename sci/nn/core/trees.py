@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sci.arguments import entry
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, with_article
 
 __all__ = ["Tree", "flatten_tree", "map_tree", "named_arrays", "structure_of", "tree_from", "unflatten_tree"]
 
@@ -82,7 +82,7 @@ def flatten_tree(tree: Tree) -> Mapping[str, Any]:
 
 def _flattened(tree: Any) -> Mapping[str, Any]:
     if type(tree) is not dict and not isinstance(tree, _BRANCHES):
-        raise DTypeError(f"flatten_tree: tree is a {type(tree).__name__}; expected nested dicts and lists")
+        raise DTypeError(f"flatten_tree: tree is {with_article(type(tree).__name__)}; expected nested dicts and lists")
     if isinstance(tree, Mapping) and is_flat(tree):
         return tree
     found: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def unflatten_tree(leaves: Mapping[str, Any], like: Tree) -> Any:
 def named_arrays(tree: Any, what: str) -> Mapping[str, Any]:
     """Return the leaves of a tree by name, as `flatten_tree`; raise DTypeError for one that is no array of numbers."""
     if type(tree) is not dict and not isinstance(tree, _BRANCHES):
-        raise DTypeError(f"{what} is a {type(tree).__name__}; expected arrays in nested dicts and lists")
+        raise DTypeError(f"{what} is {with_article(type(tree).__name__)}; expected arrays in nested dicts and lists")
     leaves = _flattened(tree)
     for name, leaf in leaves.items():
         if type(leaf) is _HOST and leaf.dtype.kind in "fc" and leaf.dtype.isnative:
@@ -136,7 +136,8 @@ def named_arrays(tree: Any, what: str) -> Mapping[str, Any]:
         dtype: Any = getattr(leaf, "dtype", None)
         if getattr(dtype, "kind", "") not in ("b", "i", "u", "f", "c") or not dtype.isnative or isinstance(leaf, type):
             raise DTypeError(
-                f"{what}[{name!r}] is {leaf!r:.60}, a {type(leaf).__name__}; expected an array of numbers in the "
+                f"{what}[{name!r}] is {leaf!r:.60}, {with_article(type(leaf).__name__)}; "
+                "expected an array of numbers in the "
                 "machine's byte order"
             )
     return leaves

@@ -8,7 +8,7 @@ from typing import Any
 from sci.arguments import collective_entry
 from sci.backend import Array, as_finite, namespace, require_finite
 from sci.distributed import Comm, agreed, allreduce_sum, sample, split
-from sci.errors import ConvergenceError, InvalidValueError, ShapeError
+from sci.errors import ConvergenceError, InvalidValueError, ShapeError, with_article
 from sci.nn.core.gradients import value_and_gradients
 from sci.nn.core.packing import kinds_of, packed, unpacked
 from sci.nn.core.tape import Tape, Variable, value_of
@@ -163,7 +163,8 @@ class GaussNewton:
         out = self._predict(variables, self._batch)
         if not isinstance(out, Variable):
             raise InvalidValueError(
-                f"predict returned a {type(out).__name__}; expected a variable: compute the outputs from the "
+                f"predict returned {with_article(type(out).__name__)}; expected a variable: "
+                "compute the outputs from the "
                 "parameters with the ops of sci.nn"
             )
         w = _derivative(lambda t: value_of(self._predict(unpacked(self._at + t * v, self._kinds), self._batch)), step)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite, to_device
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 
 __all__ = [
     "FreeWeight",
@@ -243,7 +243,7 @@ def require_weight(weight: Array, name: str, kinds: str) -> Array:
     dtype = getattr(weight, "dtype", None)
     if dtype is None or dtype.kind not in kinds or dtype.itemsize not in (4, 8, 16) or not dtype.isnative:
         what = "real weights" if kinds == "f" else "weights"
-        shown = f"is a {type(weight).__name__}" if dtype is None else f"has dtype {dtype}"
+        shown = f"is {with_article(type(weight).__name__)}" if dtype is None else f"has dtype {dtype}"
         raise DTypeError(f"{name}: weight {shown}; expected {what} in single or double precision")
     require_finite(weight, f"{name}: weight")
     return weight

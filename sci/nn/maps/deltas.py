@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, to_host
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, with_article
 from sci.nn.core.trees import Tree, flatten_tree, unflatten_tree
 from sci.nn.maps.changes import FreeWeight, ShiftedWeight, WeightChange
 from sci.nn.maps.compander import Compander
@@ -72,7 +72,7 @@ def require_arrays(parameters: Tree, who: str) -> Mapping[str, Array]:
     for name, array in leaves.items():
         dtype = getattr(array, "dtype", None)
         if not isinstance(name, str) or dtype is None or dtype.kind not in "fc":
-            shown = f"is a {type(array).__name__}" if dtype is None else f"has dtype {dtype}"
+            shown = f"is {with_article(type(array).__name__)}" if dtype is None else f"has dtype {dtype}"
             raise DTypeError(f"{who}: parameter {name!r} {shown}; expected named arrays of real or complex floats")
     return leaves
 

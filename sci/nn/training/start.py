@@ -66,6 +66,7 @@ def _resumed(
     if changed:
         raise InvalidValueError(
             f"the checkpoint is from another training ({'; '.join(changed)}); give its data and options again"
+            f"{_about_horizons(changed)}"
         )
     stored_parameters = flatten_tree(resume.parameters)
     if list(kinds_of(parameters).items()) != list(kinds_of(stored_parameters).items()):
@@ -98,6 +99,15 @@ def _differences(then: Any, now: Mapping[str, Any], prefix: str = "") -> list[st
         elif before != value:
             found.append(f"{prefix}{name}: {before!r} then, {value!r} now")
     return found
+
+
+def _about_horizons(changed: list[str]) -> str:
+    """Return the end of the message where horizons differ: users may not have given one."""
+    horizons = [text for text in changed if text.partition(":")[0].endswith("horizon")]
+    if not horizons:
+        return ""
+    then = horizons[0].partition(": ")[2].partition(" then")[0]
+    return f": the horizon is the number of epochs unless given, so give horizon {then} beside the new epochs"
 
 
 def _copy(array: Array) -> Array:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from sci.arguments import entry
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.operators.fno.layer import Layer, scalings
 from sci.operators.spectral.modes import check_modes, stored_modes
 from sci.operators.spectral.resample import CONVENTIONS
@@ -135,7 +135,7 @@ class OperatorConfig:
         known = {f.name: f.default for f in fields(cls)}  # type: ignore[arg-type]
         needed = {name for name in known if name not in cls.later()}
         if not needed <= set(options) <= set(known):
-            raise InvalidValueError(f"the options {sorted(options)} are not those of an {cls.__name__[:-6]}")
+            raise InvalidValueError(f"the options {sorted(options)} are not those of {with_article(cls.__name__[:-6])}")
         return cls(**{name: _tuples(value) for name, value in options.items()})
 
     def to_options(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import entry
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 
 __all__ = ["Options", "neuraloperator_state", "read_metadata"]
 
@@ -140,13 +140,16 @@ def read_metadata(metadata: Any) -> Options:
     """
     given = _as_dict(metadata)
     if given.get("_name", "FNO") not in _MODELS:
-        raise InvalidValueError(f"the state dict is of a {given['_name']}; expected one of {', '.join(_MODELS)}")
+        raise InvalidValueError(
+            f"the state dict is of {with_article(given['_name'])}; expected one of {', '.join(_MODELS)}"
+        )
     settings: dict[str, Any] = {}
     n_modes, boundaries = given.get("n_modes"), None
     blocks = {name: given.pop(name) for name in _BLOCKS if name in given} or None
     if (given.get("_name") == "UNO") != (blocks is not None) or (blocks and set(blocks) != set(_BLOCKS)):
         raise InvalidValueError(
-            f"the state dict is of a {given.get('_name')} with {sorted(blocks or ())}; expected a UNO with "
+            f"the state dict is of {with_article(str(given.get('_name')))} with {sorted(blocks or ())}; "
+            "expected a UNO with "
             f"{', '.join(_BLOCKS)}: write it by neuraloperator_state"
         )
     spherical = given.get("conv_module") == "SphericalConv"

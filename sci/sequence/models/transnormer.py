@@ -12,7 +12,7 @@ import numpy as np
 from sci.arguments import collective_entry, entry
 from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
 from sci.distributed import Comm, agreed, sample, size, split
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, ShapeError, with_article
 from sci.nn import ModelState, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
 from sci.sequence.checks import kept_labels
 from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
@@ -308,7 +308,7 @@ class TransNormer:
             For another kind of model.
         """
         if model.name != "TransNormer":
-            raise InvalidValueError(f"the file holds a {model.name}; expected a TransNormer")
+            raise InvalidValueError(f"the file holds {with_article(model.name)}; expected a TransNormer")
         options = dict(model.options)
         if "decays" not in options:
             options["decays"] = _decays_of_old_files(options["layers"], options["heads"])

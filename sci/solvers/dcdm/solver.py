@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, ShapeError, with_article
 from sci.nn import Adam, Checkpoint, ModelState, count_parameters, train
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.network import BRANCHES, initial_network, network
@@ -207,7 +207,7 @@ class DeepConjugateDirection:
             If the model is of another class, or its arrays do not fit.
         """
         if model.name != cls.__name__:
-            raise InvalidValueError(f"the model is a {model.name}; expected a {cls.__name__}")
+            raise InvalidValueError(f"the model is {with_article(model.name)}; expected {with_article(cls.__name__)}")
         return cls(int(model.options["size"]), model.parameters)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from sci.backend import Array, as_finite, namespace
 from sci.distributed import allreduce_max, allreduce_sum
 from sci.distributed.communicators import Comm
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.protocols import LinearOperator, PaddedOperator
@@ -100,7 +100,9 @@ def applier(A: Any, name: str, like: Array) -> Apply:
         return _checked(lambda v: A @ v, name, like)
     if callable(A):
         return _checked(A, name, like)
-    raise DTypeError(f"{name} is a {type(A).__name__}; expected a matrix, an operator with matvec or @, or a function")
+    raise DTypeError(
+        f"{name} is {with_article(type(A).__name__)}; expected a matrix, an operator with matvec or @, or a function"
+    )
 
 
 def _checked(product: Apply, name: str, like: Array) -> Apply:

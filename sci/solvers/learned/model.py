@@ -10,7 +10,7 @@ from typing import Any
 
 from sci.arguments import entry
 from sci.backend import Array
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.nn import ModelState
 from sci.solvers.learned.parameters import Parameters, check_parameters, initial_parameters
 from sci.solvers.learned.training import train_cycle
@@ -78,7 +78,9 @@ class CycleModel:
             If the model is of another class, or its arrays do not fit.
         """
         if model.name != cls.__name__:
-            raise InvalidValueError(f"the model is a {model.name}; expected a CycleModel, written by `sci solve train`")
+            raise InvalidValueError(
+                f"the model is {with_article(model.name)}; expected a CycleModel, written by `sci solve train`"
+            )
         return cls(model.parameters)
 
     def to_state(self) -> ModelState:

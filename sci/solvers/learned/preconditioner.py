@@ -11,7 +11,7 @@ import numpy as np
 from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import agreed
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError, InvalidValueError, with_article
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
 from sci.solvers.learned.cycle import LearnedCycle
@@ -72,7 +72,9 @@ class LearnedMultigrid(PaddedPreconditioner):
     def __init__(self, A: PoissonOperator, model: CycleModel | None = None) -> None:
         super().__init__(A)
         if model is not None and not isinstance(model, CycleModel):
-            raise DTypeError(f"model is a {type(model).__name__}; expected a CycleModel, for example sci.io.load(path)")
+            raise DTypeError(
+                f"model is {with_article(type(model).__name__)}; expected a CycleModel, for example sci.io.load(path)"
+            )
         if any(A.periodic):
             raise InvalidValueError(
                 "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"

@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_named() -> None:
     quantizer, model, tokens = conditional(2)
     with pytest.raises(ShapeError, match="the parameter start of a NextScaleModel has shape None"):
         NextScaleModel(model.config, {})
-    with pytest.raises(InvalidValueError, match="the file holds a FNO"):
+    with pytest.raises(InvalidValueError, match="the file holds an FNO"):
         NextScaleModel.from_state(ModelState("FNO", {}, {}))
     with pytest.raises(InvalidValueError, match="variables have no start"):
         model.loss({n: p for n, p in model.parameters.items() if n != "start"}, tokens)

@@ -142,7 +142,7 @@ def test_bad_uses():
         tape.watch(1.5)
     with pytest.raises(InvalidValueError, match="without dout"):
         tape.watch(X).backward()
-    with pytest.raises(InvalidValueError, match="a ndarray; expected a variable"):
+    with pytest.raises(InvalidValueError, match="an ndarray; expected a variable"):
         value_and_gradients(lambda v: X, {"x": X})
 
 

@@ -75,7 +75,7 @@ def test_refusals():
     cases = [
         (lambda: flatten_tree({"a.b": 1, "a": {"b": 2}}), InvalidValueError, "two parameters are named 'a.b'"),
         (lambda: flatten_tree({"a": {1: 2.0}}), InvalidValueError, "a key 1 in a tree"),
-        (lambda: flatten_tree(np.ones(2)), DTypeError, "tree is a ndarray"),
+        (lambda: flatten_tree(np.ones(2)), DTypeError, "tree is an ndarray"),
         (lambda: unflatten_tree({"a": 1}, {"b": [1]}), InvalidValueError, "no leaf, or no place, for a, b.0"),
         (lambda: named_arrays({"a": [None]}, "parameters"), DTypeError, r"parameters\['a.0'\] is None"),
         (lambda: named_arrays(3.0, "parameters"), DTypeError, "parameters is a float"),

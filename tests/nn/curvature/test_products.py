@@ -126,7 +126,7 @@ def test_bad_input_is_refused() -> None:
     ):
         with pytest.raises(error, match=text):
             GaussNewton(model, entropy, parameters, batch)
-    with pytest.raises(InvalidValueError, match="returned a ndarray; expected a variable"):
+    with pytest.raises(InvalidValueError, match="returned an ndarray; expected a variable"):
         GaussNewton(lambda v, b: np.ones((7, 3)), entropy, zero, LABELS)(np.ones(4))
     product = GaussNewton(model, entropy, WEIGHTS, LABELS)
     with pytest.raises(ShapeError, match="v has shape"):

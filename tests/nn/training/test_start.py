@@ -35,6 +35,19 @@ def test_what_only_one_of_the_trainings_has_is_named(change):
             started(W, Adam(), second.fixed(), first, {}, second)
 
 
+def test_another_horizon_is_told_as_what_follows_from_the_epochs():
+    """Epochs that grow change a horizon that nobody gave: the message says which one to give."""
+    settings = {"training": {"horizon": 10.0}}
+    run = started(W, Adam(), settings, None, {}, OPTIONS)
+    with pytest.raises(
+        InvalidValueError, match=r"horizon: 10\.0 then, 20\.0 now.* unless given, so give horizon 10\.0"
+    ):
+        started(W, Adam(), {"training": {"horizon": 20.0}}, run, {}, OPTIONS)
+    with pytest.raises(InvalidValueError) as caught:
+        started(W, Adam(), {**settings, "seed": 3}, run, {}, OPTIONS)
+    assert "horizon" not in str(caught.value)
+
+
 def test_parts_of_the_loop_are_no_parts_of_an_optimizer():
     class Odd:
         def start(self, parameters):

@@ -14,7 +14,7 @@ from sci.cli.commands.ensembles.frames import Frames, chosen_range, is_trajector
 from sci.cli.estimates.needs import require_memory
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, recv, send, size, split
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, with_article
 from sci.io import PointSet, load, read_points
 from sci.nn import collect_activations
 from sci.operators import TrainedOperator, as_fields
@@ -189,7 +189,9 @@ def _activations(a: argparse.Namespace, x: np.ndarray) -> tuple[str, np.ndarray]
 def _loaded(path: Path) -> Any:
     model = load(path)
     if not callable(model):
-        raise InvalidValueError(f"{path} holds a {type(model).__name__}, which takes no samples; expected an operator")
+        raise InvalidValueError(
+            f"{path} holds {with_article(type(model).__name__)}, which takes no samples; expected an operator"
+        )
     return model
 
 

@@ -16,7 +16,7 @@ from sci.cli.outcome import require_writable, size_in_words, tell
 from sci.cli.sharing import from_first
 from sci.compression import CompressedModel, compress_model
 from sci.distributed import agreed, rank_of
-from sci.errors import FileFormatError, InvalidValueError
+from sci.errors import FileFormatError, InvalidValueError, with_article
 from sci.io import load, load_inputs, read_header, save
 from sci.operators import TrainedOperator, as_fields
 from sci.operators.fno.base import Operator
@@ -71,7 +71,9 @@ def _inputs(a: argparse.Namespace) -> tuple[TrainedOperator, np.ndarray]:
     found = load(a.input)
     operator = TrainedOperator(found) if isinstance(found, Operator) else found
     if not isinstance(operator, TrainedOperator):
-        raise FileFormatError(f"{a.input}: holds a {type(found).__name__}; expected a model of sci operator")
+        raise FileFormatError(
+            f"{a.input}: holds {with_article(type(found).__name__)}; expected a model of sci operator"
+        )
     samples, config = load_inputs(a.calibrate), operator.model.config
     if samples.grid_axes not in (None, config.dim):
         raise InvalidValueError(
@@ -142,5 +144,5 @@ def predicting(path: Path) -> TrainedOperator:
     found = load(path)
     model = found.model if isinstance(found, CompressedModel) else found
     if not isinstance(model, TrainedOperator):
-        raise FileFormatError(f"{path}: holds a {type(model).__name__}; expected a model of sci operator")
+        raise FileFormatError(f"{path}: holds {with_article(type(model).__name__)}; expected a model of sci operator")
     return model

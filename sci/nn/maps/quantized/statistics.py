@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, namespace, require_finite
-from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 from sci.nn.maps.changes import WeightChange, as_on, given_arrays, require_gradient, require_weight
 from sci.nn.maps.quantized.codes import require_bits
 
@@ -22,7 +22,7 @@ def _checked(weight: Array, bits: int, who: str) -> Array:
     require_bits(bits, who, _BITS)
     dtype = getattr(weight, "dtype", None)
     if dtype is None or dtype.kind != "f" or dtype.itemsize not in (2, 4, 8) or not dtype.isnative:
-        shown = f"is a {type(weight).__name__}" if dtype is None else f"has dtype {dtype}"
+        shown = f"is {with_article(type(weight).__name__)}" if dtype is None else f"has dtype {dtype}"
         raise DTypeError(f"{who}: weight {shown}; expected float16, float32 or float64")
     if weight.ndim < 1 or not weight.size:
         raise ShapeError(f"{who}: weight of shape {tuple(weight.shape)}; expected (rows, ...) and some weights")
