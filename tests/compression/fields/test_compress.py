@@ -54,6 +54,28 @@ def test_each_method_holds_the_bound(method, bound, tol):
         assert_within(field + 1000, tol, bound, methods=[method], periodic=(0,))
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_near_rounding_are_held_and_small_where_float64_tells_them(method, dtype):
+    field = smooth_field((16, 12, 14)).astype(dtype)
+    for tol in (1e-9, 1e-13, 6e-14):
+        assert_within(field, tol, "l2", methods=[method])
+        assert_within(field + 1e6, tol, "l2", methods=[method])
+    spike = field.copy()
+    spike[3, 4, 5] = 1e12
+    assert_within(spike, 1e-13, "l2", methods=[method])
+
+
+def test_the_tucker_format_keeps_its_bytes_at_bounds_that_squares_do_not_tell():
+    x = np.linspace(0.0, 1.0, 32)
+    field = np.exp(-x[:, None, None] * x[:, None] - x)
+    for tol in (1e-9, 1e-12):
+        small = compress(field, tol, methods=["tucker"])
+        assert small.method == "tucker"
+        assert 0.3 * tol < small.relative_l2_error <= tol
+        assert small.ratio > 20
+
+
 @pytest.mark.parametrize("bound", ["l2", "maximum"])
 def test_units_change_nothing(bound):
     field = smooth_field((20, 24, 18), dtype=np.float64)

@@ -15,6 +15,8 @@ __all__ = ["Dominant", "QuantizedBasis", "contract", "dominant_bases", "expand"]
 
 _LEAST_ANGLE = 1e-2
 """The least part of a column that the columns before it do not span: below it, its direction would be rounding."""
+_SQUARED = 2.0**-23
+"""The least singular value, in parts of the norm, whose square is told from rounding."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def dominant_bases(field: np.ndarray, least: float) -> Dominant:
     vectors, sigma = [], []
     for axis in range(field.ndim):
         unfolded = np.moveaxis(core, axis, 0).reshape(core.shape[axis], -1)
-        u, s = _directions(unfolded)
+        u, s = _directions(unfolded, least)
         kept = max(1, int((s > least).sum()))
         vectors.append(np.ascontiguousarray(u[:, :kept]))
         sigma.append(s[:kept])
@@ -52,13 +54,20 @@ def dominant_bases(field: np.ndarray, least: float) -> Dominant:
     return Dominant(core, vectors, sigma)
 
 
-def _directions(unfolded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return left singular vectors and singular values, largest first; by the Gram matrix where it is the smaller."""
+def _directions(unfolded: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return left singular vectors and singular values, largest first, of which those over `least` matter.
+
+    The Gram matrix is the fastest way to few rows, and holds the squares of singular values: small ones drown in its
+    rounding, and then a triangular factor takes its place.
+    """
     n, m = unfolded.shape
     if m <= n:
         u, s, _ = np.linalg.svd(unfolded, full_matrices=False)
         return u, s
     unfolded = np.ascontiguousarray(unfolded)
+    if least < _SQUARED * float(np.linalg.norm(unfolded)):
+        u, s, _ = np.linalg.svd(np.asarray(np.linalg.qr(unfolded.T, mode="r")).T)
+        return u, s
     values, u = np.linalg.eigh(unfolded @ unfolded.T)
     return u[:, ::-1], np.sqrt(np.maximum(values[::-1], 0.0))
 

@@ -38,8 +38,9 @@ class QuantizedArray:
 
     @classmethod
     def of(cls, values: np.ndarray, step: float, rounding: float = 0.4) -> QuantizedArray:
-        """Quantize values."""
-        step = single(step)
+        """Quantize values, by a step of at least 2^-60 of the largest: a finer one would tell nothing of float64."""
+        largest = max(float(values.max()), -float(values.min())) if values.size else 0.0
+        step = single(max(step, 2.0**-60 * largest))
         q, centroids = quantize(values, step, rounding=rounding)
         return cls(q, step, centroids)
 

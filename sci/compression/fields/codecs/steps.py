@@ -10,10 +10,14 @@ __all__ = ["missed_by", "step_for"]
 
 _ROUNDS = 30
 _CLOSE = 1e-3
+_LEAST = 2.0**-60
+"""The least step in parts of the largest coefficient: integers stay below 2^62."""
 
 
 def step_for(coefficients: np.ndarray, error: float, rounding: float = 0.4) -> float:
     """Return the step whose quantized coefficients miss the true ones by `error` in the L2 norm, or a little less.
+
+    No step is below 2^-60 of the largest coefficient, whatever the error.
 
     The logarithm of the error is nearly linear in that of the step: secants between two steps on either side, each of
     one pass over the coefficients.
@@ -21,11 +25,15 @@ def step_for(coefficients: np.ndarray, error: float, rounding: float = 0.4) -> f
     flat = np.ascontiguousarray(coefficients).ravel()
     largest = max(float(flat.max()), -float(flat.min())) if flat.size else 0.0
     high = largest / (1 - rounding)
+    least = _LEAST * largest
     low = error / (np.sqrt(max(flat.size, 1)) * (1 - rounding))  # zeros miss by at most (1 - rounding) steps
     if not 0 < low < high:
         return high if high > 0 else 1.0
+    low = max(low, least)
     below = missed_by(flat, low, rounding, largest)
     while below > error:
+        if low / 4 < least:
+            return float(low)
         low /= 4
         below = missed_by(flat, low, rounding, largest)
     return _bracketed(flat, (low, below), high, error, (rounding, largest))

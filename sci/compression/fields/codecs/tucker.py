@@ -18,6 +18,8 @@ _BASIS_STEP_L2, _BASIS_STEP_MAXIMUM = 2.0, 1.4
 """Steps of bases over those of the core."""
 
 _ROUNDS = 5
+_RESOLVED = 2.0**-20
+"""An error below this part of the norm is lost in the rounding of squared norms: it is taken from the field itself."""
 
 
 class TuckerEncoder:
@@ -53,13 +55,14 @@ class TuckerEncoder:
 
         The core is of the field along the decoded bases, so that its rounding and what the bases leave out are
         orthogonal: error^2 = |field|^2 - |core|^2 + |core - decoded core|^2. The step of the bases follows that of the
-        core.
+        core. Where the error is so small that the difference of the first two would be rounding, it is the squared norm
+        of what the bases leave of the field.
         """
         step = step_for(self.dominant.core, 0.95 * error)
         tried = None
         for _ in range(_ROUNDS):
             bases, core = self._projected(_BASIS_STEP_L2 * step)
-            rest = error**2 - (self.energy - float(np.vdot(core, core)))
+            rest = error**2 - self._left_out(bases, core, error)
             if rest <= 0:  # the bases alone miss by more
                 step *= 0.6
                 continue
@@ -73,6 +76,13 @@ class TuckerEncoder:
     def at(self, step: float) -> _Quantized:
         """Return the field as a step quantizes it."""
         return self._quantized(*self._projected(_BASIS_STEP_MAXIMUM * step), step)
+
+    def _left_out(self, bases: list[QuantizedBasis], core: np.ndarray, error: float) -> float:
+        """Return the squared norm of what bases leave of the field, to a small part of the squared error."""
+        if error**2 > _RESOLVED**2 * self.energy:
+            return self.energy - float(np.vdot(core, core))
+        left = (self.field - expand(core, [basis.q for basis in bases], np.dtype(np.float64))).ravel()
+        return float(np.dot(left, left))
 
     def _projected(self, step: float) -> tuple[list[QuantizedBasis], np.ndarray]:
         """Return quantized bases, and the field along them."""
