@@ -6,8 +6,8 @@ import itertools
 import json
 import math
 import operator
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,21 @@ from sci.compression.fields.header import METHODS, Method
 from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
 from sci.errors import InvalidValueError, ShapeError
 
-__all__ = ["NUMBERS", "CompressedGrid", "compress_chunks", "compress_grid", "joined", "of_one", "total_errors"]
+__all__ = [
+    "NUMBERS",
+    "CompressedGrid",
+    "compress_chunk",
+    "compress_chunks",
+    "compress_grid",
+    "folded_axes",
+    "joined",
+    "of_one",
+    "total_errors",
+]
 
 NUMBERS = ("tol", "l2_error", "maximum_error", "l2_norm", "value_range")
 """Numbers of a compressed chunk, beside its bytes."""
+_NORMAL = float(np.finfo(np.float64).tiny)
 
 
 @entry
@@ -278,14 +289,14 @@ def compress_chunks(
     """
     places = list(blocks_of(plan.shape, plan.edges))
     rank, ranks = rank_of(comm), size(comm)
-    axes = _periodic(plan, periodic)
+    axes = folded_axes(plan.shape, periodic, {axis for axis, cuts in enumerate(plan.edges) if len(cuts) > 2})
     for start in range(0, len(places), ranks):
         own = None
         with agreed(comm, "compress_chunks") as agreement:
             if start + rank < len(places):
                 number = start + rank
                 values = np.ascontiguousarray(field[places[number]])
-                own = _compressed(values, plan, float(plan.tolerances[number]), methods, axes)
+                own = compress_chunk(values, float(plan.tolerances[number]), plan.bound, methods, axes)
             message = b"" if own is None or ranks == 1 else _message(own)
             agreement.gather(len(message))
         if ranks == 1:
@@ -299,24 +310,25 @@ def compress_chunks(
                 yield _received(joint[low:high], places[start + other], plan)
 
 
-def _periodic(plan: ChunkPlan, periodic: Sequence[int]) -> tuple[int, ...]:
-    """Return the periodic axes of a chunk: those that are neither cut nor joined with others."""
-    ndim = len(plan.shape)
+def folded_axes(shape: Sequence[int], periodic: Sequence[int], cut: Container[int] = ()) -> tuple[int, ...]:
+    """Return the periodic axes of a folded chunk: those that are neither cut nor joined with others."""
+    ndim = len(shape)
     if not all(-ndim <= axis < ndim for axis in periodic):
         raise InvalidValueError(f"periodic is {tuple(periodic)}; expected axes of a field of {ndim}, 0 to {ndim - 1}")
     axes = [axis % ndim for axis in periodic]
-    extra = ndim - len(folded(plan.shape))
-    cut = [len(edges) > 2 for edges in plan.edges] + [False] * ndim
-    return tuple(axis - extra for axis in axes if not cut[axis] and (not extra or axis > extra))
+    extra = ndim - len(folded(shape))
+    return tuple(axis - extra for axis in axes if axis not in cut and (not extra or axis > extra))
 
 
-def _compressed(
-    values: np.ndarray, plan: ChunkPlan, tolerance: float, methods: Sequence[Method], periodic: tuple[int, ...]
+def compress_chunk(
+    values: np.ndarray, tolerance: float, bound: BoundKind, methods: Sequence[Method], periodic: Sequence[int]
 ) -> CompressedField:
-    """Compress a chunk. One without any tolerance is constant, or so weak that all of it may be left out."""
+    """Compress a chunk within an absolute tolerance; without loss where that is no normal number, like 0."""
+    settings: dict[str, Any] = {"bound": bound, "methods": methods, "periodic": periodic}
     values = values.reshape(folded(values.shape))
-    tolerance = tolerance or float(np.abs(values).max()) * math.sqrt(values.size) or 1.0
-    return compress(values, tolerance, bound=plan.bound, relative=False, methods=methods, periodic=periodic)
+    if tolerance >= _NORMAL:
+        return compress(values, tolerance, relative=False, **settings)
+    return replace(compress(values, _NORMAL, **settings), relative=False)
 
 
 def _message(chunk: CompressedField) -> bytes:

@@ -12,11 +12,21 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sci.compression.chunks.shares import BINS, same_step, spectrum_of
+from sci.compression.fields.bounds import norm_of
 from sci.compression.fields.field import BoundKind
 from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 
-__all__ = ["CHUNK_VALUES", "ChunkPlan", "Edges", "blocks_of", "chunk_edges", "folded", "plan_chunks"]
+__all__ = [
+    "CHUNK_VALUES",
+    "ChunkPlan",
+    "Edges",
+    "absolute_tolerance",
+    "blocks_of",
+    "chunk_edges",
+    "folded",
+    "plan_chunks",
+]
 
 Edges: TypeAlias = tuple[tuple[int, ...], ...]
 
@@ -28,6 +38,11 @@ THICK = 32
 """Length of a chunk along an axis below which it is not cut unasked: correlation along that axis would be lost."""
 SHAVED = 1 - 1e-9
 """Part of the tolerance that is shared, so that rounding of the sums cannot break the bound."""
+
+_LEAST_PART = 1e-100
+"""The least relative error for which shares are estimated; those of a smaller one are the same."""
+_LEAST_SHARE = 1e-5
+"""The least tolerance of a chunk, in parts of an even share: `SHAVED` leaves room for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,13 +202,20 @@ def plan_chunks(
         mine = [_summary(np.asarray(field[place]), place, spectral) for place in places[rank::ranks]]
     summaries = _in_order(np.array(mine).reshape(-1, 4 + 2 * BINS * spectral), len(places), comm)
     norms, low, high, integral = summaries[:, :4].T
-    l2_norm, value_range = math.hypot(*norms), float(high.max() - low.min())
-    total = SHAVED * tol * ((l2_norm if bound == "l2" else value_range) if relative else 1.0)
+    l2_norm, value_range = math.hypot(*norms), float(high.max()) - float(low.min())
+    total = absolute_tolerance(tol, (l2_norm if bound == "l2" else value_range) if relative else 1.0)
     tolerances = np.full(len(places), total)
     if spectral and l2_norm > 0:
-        parts = same_step((total / l2_norm) ** 2, norms / l2_norm, summaries[:, 4:].reshape(-1, 2, BINS))
-        tolerances = l2_norm * np.sqrt(parts)
+        part = min(max(total / l2_norm, _LEAST_PART), 1 / _LEAST_PART)
+        shares = same_step(part**2, norms / l2_norm, summaries[:, 4:].reshape(-1, 2, BINS))
+        least = _LEAST_SHARE * total / math.sqrt(len(places))
+        tolerances = np.where(norms > 0, np.maximum(total / part * np.sqrt(shares), least), 0.0)
     return ChunkPlan(shape, dtype.name, edges, tolerances, bound, l2_norm, value_range, bool(integral.all()))
+
+
+def absolute_tolerance(tol: float, unit: float) -> float:
+    """Return tol times its unit with what is kept back for rounding of sums, at most the largest float64."""
+    return min(SHAVED * tol * unit, float(np.finfo(np.float64).max))
 
 
 def _in_order(rows: np.ndarray, count: int, comm: Comm) -> np.ndarray:
@@ -211,12 +233,6 @@ def _summary(values: np.ndarray, place: tuple[slice, ...], spectral: bool) -> np
     if not math.isfinite(low) or not math.isfinite(high):
         where = np.argwhere(~np.isfinite(values))[0] + [s.start for s in place]
         raise InvalidValueError(f"the field holds NaN or Inf at {tuple(where.tolist())}; expected finite numbers")
-    largest = max(abs(low), abs(high))
-    norm = 0.0
-    if largest:
-        with np.errstate(under="ignore"):
-            norm = largest * math.sqrt(float(np.square(values.astype(np.float64) / largest).sum()))
-    if not math.isfinite(norm):
-        raise InvalidValueError(f"the field reaches {largest:.3g}, whose L2 norm exceeds float64; scale it")
+    norm = norm_of(values)
     spectrum = spectrum_of(values.reshape(folded(values.shape)), norm).ravel() if spectral else np.empty(0)
     return np.array([norm, low, high, (values == np.rint(values)).all(), *spectrum], np.float64)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Bound", "Measured", "l2_norm", "measure"]
+from sci.errors import InvalidValueError
+
+__all__ = ["Bound", "Measured", "l2_norm", "measure", "norm_of"]
 
 _BLOCK = 1 << 15
 
@@ -34,6 +36,24 @@ def l2_norm(field: np.ndarray) -> float:
         part = a[start : start + _BLOCK].astype(np.float64)
         energy += float(np.dot(part, part))
     return float(np.sqrt(energy))
+
+
+def norm_of(values: np.ndarray) -> float:
+    """Return the L2 norm of values of any magnitude; no square overflows or vanishes.
+
+    Raises
+    ------
+    InvalidValueError
+        If the norm itself exceeds float64.
+    """
+    largest = max(float(values.max()), -float(values.min()))
+    norm = 0.0
+    if largest:
+        with np.errstate(under="ignore", over="ignore"):
+            norm = largest * float(np.sqrt(np.square(values.astype(np.float64) / largest).sum()))
+    if not np.isfinite(norm):
+        raise InvalidValueError(f"the field reaches {largest:.3g}, whose L2 norm exceeds float64; scale it")
+    return norm
 
 
 def measure(field: np.ndarray, found: np.ndarray) -> Measured:

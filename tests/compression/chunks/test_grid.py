@@ -99,6 +99,25 @@ def test_very_small_and_large_numbers_keep_the_bound(bound: Any, scale: float) -
     assert np.abs(found - field).max() <= (1.0 if bound == "l2" else 1e-2) * np.ptp(field)
 
 
+@pytest.mark.parametrize("bound", ["l2", "maximum"])
+def test_fields_whose_tolerance_is_no_normal_number_are_exact(bound: Any) -> None:
+    field = np.round(10 * waves(12, 8, dtype=np.float64)) * 5e-324
+    for chunk in (None, 5):
+        grid = compress_grid(field, 1e-3, bound=bound, chunk=chunk)
+        np.testing.assert_array_equal(grid.decompress(), field)
+        assert not any(one.relative for one in grid.chunks)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e160])
+@pytest.mark.parametrize("tol", [1e-13, 0.5])
+def test_absolute_bounds_far_from_the_norm_of_the_field(scale: float, tol: float) -> None:
+    field = waves(12, 8, dtype=np.float64) * scale
+    grid = compress_grid(field, tol, relative=False, chunk=5)
+    missed = grid.decompress() - field
+    assert np.abs(missed).max() * np.sqrt(missed.size) <= (tol if scale > 1 else np.inf)
+    assert grid.relative_l2_error <= 1.0
+
+
 @pytest.mark.parametrize("value", [0.0, 2.5])
 @pytest.mark.parametrize("bound", ["l2", "maximum"])
 def test_a_constant_is_exact_in_the_maximum_and_zero_always(value: float, bound: Any) -> None:

@@ -16,9 +16,10 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import to_host
-from sci.compression import CompressedGrid, compress
-from sci.compression.chunks.grid import NUMBERS
-from sci.compression.chunks.plans import SHAVED, folded
+from sci.compression import CompressedGrid
+from sci.compression.chunks.grid import NUMBERS, compress_chunk, folded_axes
+from sci.compression.chunks.plans import absolute_tolerance
+from sci.compression.fields.bounds import norm_of
 from sci.compression.fields.field import BoundKind
 from sci.compression.fields.header import METHODS, Method
 from sci.errors import DTypeError, InvalidValueError, ShapeError
@@ -120,7 +121,7 @@ class CompressedSeries:
                 "relative=False in L2 needs the number of frames; use bound='maximum', or compress_grid of all frames"
             )
         self.path, self.tol, self.bound, self.relative, self.frames = Path(path), tol, bound, relative, frames
-        self._options: dict[str, Any] = {"periodic": tuple(periodic), "methods": tuple(methods)}
+        self._periodic, self._methods = tuple(periodic), tuple(methods)
         self._command, self._resume = command, resume
         self._stack = contextlib.ExitStack()
         self._waiting: list[np.ndarray] = []
@@ -248,10 +249,9 @@ class CompressedSeries:
         """Compress the frames that wait, and append their record."""
         values = np.stack(self._waiting)
         low, high = float(values.min()), float(values.max())
-        scale = float(np.linalg.norm(values.astype(np.float64))) if self.bound == "l2" else high - low
-        tolerance = SHAVED * self.tol * (scale if self.relative else 1.0)
-        joined = values.reshape(folded(values.shape))
-        chunk = compress(joined, tolerance or 1.0, bound=self.bound, relative=False, **self._options)
+        unit = (norm_of(values) if self.bound == "l2" else high - low) if self.relative else 1.0
+        axes = folded_axes(values.shape, self._periodic)
+        chunk = compress_chunk(values, absolute_tolerance(self.tol, unit), self.bound, self._methods, axes)
         times = [] if None in self._times[-1:] else self._times[-len(values) :]
         about = {name: getattr(chunk, name) for name in ("method", *NUMBERS)}
         about |= {"frames": len(values), "extent": [low, high], "times": times}

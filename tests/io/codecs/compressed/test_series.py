@@ -190,6 +190,27 @@ def test_absolute_differences(tmp_path: Path) -> None:
     assert np.abs(load(tmp_path / "a.h5").decompress() - np.stack(frames(6))).max() <= 1e-3
 
 
+@pytest.mark.parametrize("scale", [1e-312, 1e-170, 1e160])
+def test_frames_of_any_magnitude_keep_the_bound(tmp_path: Path, scale: float) -> None:
+    given = [scale * frame.astype(np.float64) for frame in frames(6)]
+    for bound in ("l2", "maximum"):
+        write(tmp_path / "a.h5", given, bound=bound, overwrite=True)
+        missed = (load(tmp_path / "a.h5").decompress() - np.stack(given)) / scale
+        whole = np.stack(given) / scale
+        if bound == "l2":
+            assert np.linalg.norm(missed) <= 1e-3 * np.linalg.norm(whole)
+        else:
+            assert np.abs(missed).max() <= 1e-3 * np.ptp(whole)
+
+
+def test_frames_of_four_axes_repeat_along_the_last(tmp_path: Path) -> None:
+    given = [np.sin(np.arange(k, k + 120.0)).reshape(2, 3, 4, 5) for k in range(4)]
+    write(tmp_path / "a.h5", given, periodic=(4,))
+    assert np.linalg.norm(load(tmp_path / "a.h5").decompress() - given) <= 1e-3 * np.linalg.norm(given)
+    with pytest.raises(InvalidValueError, match="periodic is"):
+        write(tmp_path / "b.h5", given, periodic=(5,))
+
+
 def test_the_file_is_plain_hdf5_in_the_meantime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SYNC_SECONDS", -1.0)
     with CompressedSeries(tmp_path / "a.h5", 1e-3, frames=1) as series:
