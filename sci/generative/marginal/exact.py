@@ -47,7 +47,7 @@ def log_weight(model: LatticeModel, *, beta: float = 1.0) -> LogWeight:
     >>> log_weight(IsingModel((3, 3), 0.3, 0.1))(np.ones((1, 9), int))
     array([6.3])
     """
-    require_beta(beta)
+    require_beta(beta, model)
 
     def function(x: Array) -> Array:
         states = namespace(x).asarray(model.values)[x]

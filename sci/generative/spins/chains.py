@@ -124,7 +124,8 @@ def sample_spins(
     sweeps, warm_up : int
         Sweeps that are measured, and those before them.
     method : "heat_bath", "metropolis" or "swendsen_wang"
-        The first two change one color of a checkerboard after the other, for `IsingModel` of even sides. Cluster moves
+        The first two change one color of a checkerboard after the other, for `IsingModel` of even sides; where log odds
+        are within 1, Metropolis' flips are those of the heat bath, so that hot lattices mix. Cluster moves
         are for any grid, on the CPU, and for a coupling of 0 or more.
     start : "random", "ordered", or (chains, *shape) array
     seed : int
@@ -286,7 +287,7 @@ def _checked(
     if betas.ndim != 1 or not len(betas):
         raise ShapeError(f"beta of shape {betas.shape}; expected a number, or a sequence of numbers")
     for beta in betas.tolist():
-        require_beta(beta)
+        require_beta(beta, model)
     if sweeps < 2 or warm_up < 0:
         raise InvalidValueError(
             f"{sweeps} sweeps after {warm_up}; expected 2 sweeps or more, and a warm-up of 0 or more"

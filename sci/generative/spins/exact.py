@@ -17,6 +17,10 @@ __all__ = ["ExactSums", "enumerate_states", "every_state", "kaufman_log_z", "ons
 
 _MOST_STATES = 1 << 22
 _LARGEST_MATRIX = 4096
+_LARGEST_COUPLING = 350
+"""Of the formulas of Onsager and Kaufman: exp(2 J) is a number."""
+_LEAST_TRACE = 1e-250
+"""Beside the largest entries of the factors: what they lose to underflow, 1e-308 of these, is then no part of it."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def enumerate_states(model: LatticeModel, *, beta: float = 1.0) -> ExactSums:
     >>> round(enumerate_states(IsingModel((3, 3), 0.3, 0.1)).log_z, 6)
     7.541054
     """
-    require_beta(beta)
+    require_beta(beta, model)
     states = every_state(model.n_sites, model.values).reshape(-1, *model.shape)
     energies = model.energy(states)
     log_z = float(logsumexp(-beta * energies))
@@ -147,6 +151,7 @@ def transfer_matrix(model: LatticeModel, *, beta: float = 1.0) -> ExactSums:
     Raises
     ------
     InvalidValueError
+        Also for frustrated lattices so cold that no product of matrix entries is representable.
 
     Notes
     -----
@@ -164,7 +169,7 @@ def transfer_matrix(model: LatticeModel, *, beta: float = 1.0) -> ExactSums:
     >>> round(transfer_matrix(IsingModel((10, 10), 0.2, 0.2)).log_z, 4)
     78.6881
     """
-    require_beta(beta)
+    require_beta(beta, model)
     axis = int(np.argmax(model.shape))
     cross = tuple(n for k, n in enumerate(model.shape) if k != axis)
     if model.n_states ** math.prod(cross) > _LARGEST_MATRIX:
@@ -182,6 +187,11 @@ def transfer_matrix(model: LatticeModel, *, beta: float = 1.0) -> ExactSums:
     rest, more = _power(matrix, length - 1)
     joint = matrix * rest.T  # the weight of states s and t of two neighbors
     total = float(joint.sum())
+    if total < _LEAST_TRACE:
+        raise InvalidValueError(
+            f"beta is {beta} for {model!r}, a lattice that cannot satisfy all of its bonds; expected a warmer one: the "
+            "weights of its states are not representable beside that of a satisfied bond"
+        )
     joint /= total
     weights = joint.sum(axis=1)
     coupled = float((joint * between).sum() + weights @ bonds)
@@ -241,8 +251,10 @@ def kaufman_log_z(a: int, b: int, coupling: float) -> float:
     >>> abs(kaufman_log_z(6, 9, 0.4) - exact) < 1e-11
     True
     """
-    if min(a, b) < 2 or not 0 < coupling < math.inf:
-        raise InvalidValueError(f"a torus of {a} x {b}, J = {coupling}; expected sides of at least 2 and J > 0")
+    if min(a, b) < 2 or not 0 < coupling <= _LARGEST_COUPLING:
+        raise InvalidValueError(
+            f"a torus of {a} x {b}, J = {coupling}; expected sides of at least 2 and J > 0, at most {_LARGEST_COUPLING}"
+        )
     double = 2 * coupling
     center = math.cosh(double) / math.tanh(double)
     gamma = np.arccosh(np.maximum(1.0, center - np.cos(np.pi * np.arange(2 * a) / a)))
@@ -290,8 +302,8 @@ def onsager(coupling: float) -> ExactSums:
     >>> onsager(0.5)
     ExactSums(log Z 1.02579281269, energy -0.872782, magnetization 0.911319, free energy -1.02579 for a site)
     """
-    if not 0 < coupling < math.inf:
-        raise InvalidValueError(f"coupling is {coupling}; expected a positive number")
+    if not 0 < coupling <= _LARGEST_COUPLING:
+        raise InvalidValueError(f"coupling is {coupling}; expected a positive number, at most {_LARGEST_COUPLING}")
     double = 2 * coupling
     modulus = 2 * math.tanh(double) / math.cosh(double)
     integral = quad(lambda x: math.log1p(math.sqrt(max(0.0, 1 - (modulus * math.sin(x)) ** 2))), 0, math.pi / 2,

@@ -106,7 +106,7 @@ def thermodynamic_integration(
     True
     """
     with agreed(comm, "thermodynamic_integration"):
-        require_beta(beta)
+        require_beta(beta, model)
         if not beta:
             raise InvalidValueError(f"beta is {beta}; expected a positive end of the integral")
     nodes, kronrod, gauss = _rule()

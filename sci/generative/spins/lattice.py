@@ -15,10 +15,23 @@ from sci.errors import InvalidValueError, ShapeError
 __all__ = ["IsingModel", "LatticeModel", "PottsModel", "require_beta"]
 
 
-def require_beta(beta: float) -> None:
-    """Raise InvalidValueError unless an inverse temperature is finite and 0 or more."""
+_LARGEST = 1e100
+"""Of energies and exponents: sums and squares of them are numbers, too."""
+
+
+def require_beta(beta: float, model: LatticeModel) -> None:
+    """Raise InvalidValueError unless beta is finite, 0 or more, and beta E is representable for all states."""
     if not 0 <= beta < math.inf:
         raise InvalidValueError(f"beta is {beta}; expected a finite inverse temperature of 0 or more")
+    if beta > _LARGEST or not beta * _most_energy(model) <= _LARGEST:
+        raise InvalidValueError(
+            f"beta is {beta} for {model!r}; expected beta and beta E of at most {_LARGEST:g}: a colder lattice is in a "
+            "ground state"
+        )
+
+
+def _most_energy(model: LatticeModel) -> float:
+    return math.prod(model.shape) * (len(model.shape) * abs(model.coupling) + abs(model.field))
 
 
 def _check(model: LatticeModel) -> None:
@@ -26,6 +39,10 @@ def _check(model: LatticeModel) -> None:
         raise ShapeError(f"a grid of shape {model.shape}; expected 1 to 3 axes of at least 2 sites each")
     if not (math.isfinite(model.coupling) and math.isfinite(model.field)):
         raise InvalidValueError(f"coupling {model.coupling} and field {model.field}; expected finite numbers")
+    if not _most_energy(model) <= _LARGEST:
+        raise InvalidValueError(
+            f"coupling {model.coupling} and field {model.field}; expected energies of at most {_LARGEST:g}"
+        )
 
 
 def _checked_states(model: LatticeModel, states: Array) -> Array:

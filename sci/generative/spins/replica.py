@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import erf
 from scipy.stats import binom
 
@@ -97,7 +98,7 @@ def _of_field(mean: np.ndarray, spread: float, beta: float) -> tuple[np.ndarray,
     The trapezoidal rule has an error of exp(-36) where its step is a small part of the distance of tanh's poles; as
     beta grows the means tend to erf and a density, with a relative error of 1 / (beta spread)^2.
     """
-    if spread == 0:
+    if spread == 0 or beta == 0:
         if math.isinf(beta):
             return np.sign(mean), np.sign(mean) ** 2, np.zeros_like(mean)
         up = np.tanh(beta * mean)
@@ -116,11 +117,26 @@ def _of_field(mean: np.ndarray, spread: float, beta: float) -> tuple[np.ndarray,
     return up @ weights, square, beta * ((1 - up**2) @ weights)
 
 
-def _noise(order: int, load: float, q: float, response: float) -> float:
-    """Return the variance of the field of the other patterns."""
-    if order == 2:
-        return load * q / (1 - response) ** 2 if response < 1 else math.inf
-    return load * math.factorial(order - 1) * q ** (order - 1)
+def _noise_of_pairs(spread: _Examples, gain: float, load: float, beta: float, near: float) -> float:
+    """Return the noise v of P = 2 for a gain: the root of sqrt(v) (1 - response) = sqrt(load q).
+
+    Steps of v itself would cross the pole at a response of 1, where v is too small and not retrieval lost. The left
+    side grows with v, and is positive for large ones; without a root down to 1e-24 `load` the noise is 0.
+    """
+
+    def missing(log_v: float) -> float:
+        _, _, q, response = spread.averages(gain, math.exp(log_v), beta)
+        return math.exp(0.5 * log_v) * (1 - response) - math.sqrt(load * q)
+
+    width, low, high = 0.1, math.log(near), math.log(near)
+    while missing(high) < 0:
+        low, high, width = high, high + width, 2 * width
+    least = math.log(load) - 55
+    while low > least and missing(low) >= 0:
+        low, high, width = low - width, low, 2 * width
+    if low <= least or low == high:
+        return 0.0 if low <= least else near
+    return math.exp(float(brentq(missing, low, high, xtol=1e-13, rtol=1e-13)))
 
 
 def _check(order: int, beta: float, quality: float, examples: int, load: float) -> None:
@@ -170,7 +186,7 @@ def replica_symmetric(
     Returns
     -------
     ReplicaSymmetric
-        m = n = 0 where retrieval is lost.
+        m = n = 0 where retrieval is lost; q is then that of the spin glass, or 0.
 
     Raises
     ------
@@ -202,17 +218,19 @@ def replica_symmetric(
     if load and order % 2:
         raise InvalidValueError(f"order is {order} at a load of {load}; expected an even order, as theory has it")
     spread = _Examples.of(quality, examples, distribution)
-    n, q, response = start, 1.0, 0.0
+    n, q, noise = start, 1.0, 0.0
     for _ in range(_MAXITER):
-        noise = _noise(order, load, q, response) if load else 0.0
-        if math.isinf(noise):  # a memory of pairs without order: the spins forget everything
-            return ReplicaSymmetric(0.0, 0.0, 0.0, min(beta, 1.0))
-        m, new, square, response = spread.averages(n ** (order - 1), noise, beta)
+        gain = n ** (order - 1)
+        if load and order == 2:
+            noise = _noise_of_pairs(spread, gain, load, beta, noise or load)
+        elif load:
+            noise = load * math.factorial(order - 1) * q ** (order - 1)
+        m, new, square, response = spread.averages(gain, noise, beta)
         change, n, q = abs(new - n) + (abs(square - q) if load else 0.0), new, square
         if n < 1e-9 and not load:
             return ReplicaSymmetric(0.0, 0.0, 0.0, beta)
         if change < tol:
-            return ReplicaSymmetric(m, n, q, response)
+            return ReplicaSymmetric(m, n, q, response) if n > 1e-9 else ReplicaSymmetric(0.0, 0.0, q, response)
     raise ConvergenceError(
         f"replica_symmetric: n changes by {change:.1e} after {_MAXITER} steps at beta {beta}; expected a temperature "
         "that is further from the loss of retrieval, or a larger tol"

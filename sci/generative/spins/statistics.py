@@ -91,6 +91,7 @@ def autocorrelation_time(series: np.ndarray) -> float:
     away = found - found.mean()
     if not away.any():
         return 0.5
+    away /= np.abs(away).max()
     spectrum = np.fft.rfft(away, 2 * steps, axis=0)
     covariance = np.fft.irfft(np.abs(spectrum) ** 2, 2 * steps, axis=0)[:steps].sum(axis=1)
     rho = covariance / covariance[0] * (steps / (steps - np.arange(steps)))
@@ -124,5 +125,7 @@ def estimate(series: np.ndarray) -> Estimate:
     True
     """
     found = _checked_series(series)
-    tau = autocorrelation_time(found)
-    return Estimate(float(found.mean()), math.sqrt(2 * tau * float(found.var()) / found.size), tau)
+    tau, away = autocorrelation_time(found), found - found.mean()
+    scale = float(np.abs(away).max()) or 1.0  # squares of very large and very small numbers are not representable
+    variance = float(np.mean((away / scale) ** 2))
+    return Estimate(float(found.mean()), scale * math.sqrt(2 * tau * variance / found.size), tau)

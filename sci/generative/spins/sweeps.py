@@ -101,12 +101,15 @@ class Checkerboard:
         """Return the levels below which words make spins +1, (replicas, 2, sums) int32, by old spin and neighbors.
 
         A probability p is rounded to a multiple of 2^-32 below 1; the word minus 2^31 is compared with it less 2^31.
+        Where the log odds are within 1, "metropolis" takes the heat bath, too: flips that are accepted nearly always
+        would turn all spins of a color at once, and a hot lattice would keep its energy.
         """
         sums = np.arange(-2 * len(self.model.shape), 2 * len(self.model.shape) + 1, 2)
         aligned = 2 * betas[:, None] * (self.model.coupling * sums + self.model.field)  # log odds of +1
         up = 0.5 * (1 + np.tanh(0.5 * aligned))
         if rule == "metropolis":
-            both = np.stack([np.exp(np.minimum(0, aligned)), 1 - np.exp(np.minimum(0, -aligned))], axis=1)
+            flips = [np.exp(np.minimum(0, aligned)), 1 - np.exp(np.minimum(0, -aligned))]
+            both = np.stack([np.where(np.abs(aligned) < 1, up, p) for p in flips], axis=1)
         else:
             both = np.stack([up, up], axis=1)
         levels = np.minimum(np.rint(both * 2.0**32), 2.0**32 - 1) - _HALF

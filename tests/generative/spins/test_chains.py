@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -99,3 +100,12 @@ def test_starts_are_taken_and_repeated() -> None:
 def test_what_does_not_fit_is_refused_by_name(call: object, text: str) -> None:
     with pytest.raises((InvalidValueError, ShapeError), match=text):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-4, 0.02])
+def test_metropolis_forgets_its_start_when_hot(beta: float) -> None:
+    """A flip of every spin, accepted always, would leave the energy of the start for ever."""
+    found = sample_spins(IsingModel((8, 8), 1.0), beta, replicas=4, sweeps=300, method="metropolis", seed=3).energy()
+    assert found.tau < 1.5
+    assert found.error < 1
+    assert abs(found.value + 128 * math.tanh(beta)) < 4 * found.error

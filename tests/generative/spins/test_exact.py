@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from sci.errors import InvalidValueError
-from sci.generative import IsingModel, PottsModel, enumerate_states, kaufman_log_z, onsager, transfer_matrix
+from sci.generative import (
+    IsingModel,
+    PottsModel,
+    enumerate_states,
+    kaufman_log_z,
+    onsager,
+    sample_spins,
+    transfer_matrix,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +90,23 @@ def test_cold_strips_do_not_overflow() -> None:
     found = transfer_matrix(IsingModel((4, 300), 50.0, 1.0))
     assert found.log_z == pytest.approx(1200 * 101.0, rel=1e-14)
     assert found.magnetization == pytest.approx(1.0)
+
+
+def test_frustrated_lattices_that_are_too_cold_are_refused() -> None:
+    """An odd ring of an antiferromagnet has a bond that is not satisfied, of a weight that underflows."""
+    ring = IsingModel((5,), -1.0, 0.2)
+    assert transfer_matrix(ring, beta=200.0).energy == pytest.approx(enumerate_states(ring, beta=200.0).energy)
+    assert transfer_matrix(ring, beta=200.0).log_z == pytest.approx(enumerate_states(ring, beta=200.0).log_z)
+    with pytest.raises(InvalidValueError, match="not representable"):
+        transfer_matrix(ring, beta=500.0)
+
+
+def test_energies_that_overflow_are_refused() -> None:
+    for exact in (transfer_matrix, enumerate_states, sample_spins):
+        with pytest.raises(InvalidValueError, match=r"beta is 1e\+308"):
+            exact(IsingModel((2, 2), 1.0, 0.1), beta=1e308)
+    with pytest.raises(InvalidValueError, match=r"at most 1e\+100"):
+        IsingModel((2, 2), 1e308)
+    for formula in (lambda: onsager(400.0), lambda: kaufman_log_z(4, 4, 400.0)):
+        with pytest.raises(InvalidValueError, match="at most 350"):
+            formula()

@@ -47,8 +47,8 @@ def test_the_order_of_a_potts_model_is_one_in_one_state_and_zero_for_equal_share
         (lambda: PottsModel((4, 4), 1), "n_states is 1; expected 2 to 127"),
         (lambda: IsingModel((4, 4)).energy(np.zeros((4, 4))), "states hold other values than -1, 1"),
         (lambda: IsingModel((4, 4)).energy(np.ones((4, 5))), r"expected \(..., 4, 4\)"),
-        (lambda: require_beta(-1.0), "beta is -1.0"),
-        (lambda: require_beta(float("nan")), "beta is nan"),
+        (lambda: require_beta(-1.0, IsingModel((2,))), "beta is -1.0"),
+        (lambda: require_beta(float("nan"), IsingModel((2,))), "beta is nan"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(make: object, text: str) -> None:

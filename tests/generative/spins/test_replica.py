@@ -113,3 +113,35 @@ def test_what_does_not_fit_is_refused_by_name(call: object, text: str) -> None:
 def test_an_iteration_at_the_loss_says_that_it_does_not_converge() -> None:
     with pytest.raises(ConvergenceError, match="further from the loss"):
         replica_symmetric(2, 1.0 + 1e-9, tol=1e-15)
+
+
+def test_pairs_without_retrieval_are_a_spin_glass_and_not_empty() -> None:
+    """q = E tanh^2(beta sqrt(v) z), v = alpha q / (1 - beta (1 - q))^2, and q > 0 below 1 + sqrt(alpha)."""
+    z = np.linspace(-9, 9, 20_001)
+    weights = np.exp(-0.5 * z**2) / np.exp(-0.5 * z**2).sum()
+    for load, temperature, start in ((0.01, 0.85, 1.0), (0.05, 0.5, 0.0), (0.05, 0.6, 1.0), (0.1, 0.9, 1.0)):
+        found = replica_symmetric(2, 1 / temperature, load=load, start=start)
+        q = found.edwards_anderson
+        noise = load * q / (1 - (1 - q) / temperature) ** 2
+        assert found.magnetization == found.overlap == 0 < 0.1 < q
+        assert weights @ np.tanh(math.sqrt(noise) / temperature * z) ** 2 == pytest.approx(q, abs=1e-8)
+    assert replica_symmetric(2, 1 / 1.25, load=0.05).edwards_anderson == pytest.approx(0, abs=1e-8)
+
+
+def test_pairs_retrieve_where_examples_cancel_on_some_spins() -> None:
+    """At T = 0 and a small load the spins on which two examples differ have a small noise and a large response."""
+    load, quality = 1e-3, 0.5
+    found = replica_symmetric(2, math.inf, quality=quality, examples=2, load=load)
+    root, up = math.sqrt(quality**2 + (1 - quality**2) / 2), (1 + quality) / 2
+    psi, weights = np.array([1, 0, -1]) / root, np.array([up**2, 2 * up * (1 - up), (1 - up) ** 2])
+    noise = load / (1 - found.response) ** 2
+    response = weights @ (2 * np.exp(-((found.overlap * psi) ** 2) / (2 * noise)) / math.sqrt(2 * math.pi * noise))
+    assert response == pytest.approx(found.response, rel=1e-8)
+    assert 0.5 < response < 1
+    assert found.magnetization == pytest.approx(0.4984, abs=1e-4)
+
+
+def test_without_order_at_infinite_temperature() -> None:
+    for order in (2, 4):
+        found = replica_symmetric(order, 0.0, load=0.1, quality=0.5, examples=3)
+        assert (found.magnetization, found.edwards_anderson) == (0, 0)

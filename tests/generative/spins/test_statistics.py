@@ -39,3 +39,11 @@ def test_constant_chains_have_no_error_and_nan_is_refused() -> None:
         estimate(np.array([1.0, np.nan, 2.0]))
     with pytest.raises(InvalidValueError, match="expected"):
         estimate(np.ones(1))
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1.0, 1e250])
+def test_errors_scale_with_the_numbers(scale: float) -> None:
+    series = np.random.default_rng(0).normal(size=(200, 2))
+    found, plain = estimate(scale * series), estimate(series)
+    assert found.error == pytest.approx(scale * plain.error, rel=1e-12)
+    assert found.tau == pytest.approx(plain.tau, rel=1e-9)
