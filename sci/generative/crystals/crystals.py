@@ -11,6 +11,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.atomistic import Configuration, neighbor_pairs
+from sci.backend import as_finite
 from sci.errors import InvalidValueError, SciError
 from sci.generative.crystals.elements import MASSES, SYMBOLS, atomic_numbers
 from sci.generative.crystals.table import cell_parameters, slots_of, wrapped
@@ -93,11 +94,16 @@ class Crystals:
         return max(int(slots_of(numbers).max()) + 1 for numbers in self.numbers)
 
 
+def require_periodic(one: Configuration, what: str = "") -> None:
+    """Raise InvalidValueError, which `what` begins, unless the atoms repeat along three axes."""
+    if one.cell is None or not all(one.periodic or ()):
+        raise InvalidValueError(f"{what}its atoms do not repeat along three axes; expected a cell of three periods")
+
+
 def _checked(one: Configuration, which: int) -> np.ndarray:
     """Return the atomic numbers of a crystal, or refuse it by its number."""
     what = f"crystal {which} (counted from 0): "
-    if not all(one.periodic or ()):
-        raise InvalidValueError(f"{what}its atoms do not repeat along three axes; expected a cell of three periods")
+    require_periodic(one, what)
     numbers = atomic_numbers(one.species, what)
     try:
         cell_parameters(np.asarray(one.cell))
@@ -126,9 +132,11 @@ def crystal(numbers: Sequence[int], fractions: object, cell: object) -> Configur
     ------
     ShapeError, DTypeError, InvalidValueError
     """
-    rows = np.asarray(cell, dtype=np.float64)
-    places = np.asarray(fractions, dtype=np.float64)
-    return Configuration([SYMBOLS[z - 1] for z in numbers], places @ rows, rows)
+    atoms = np.asarray(numbers)
+    rows = as_finite(cell, "cell", shape=(3, 3), xp=np)
+    places = as_finite(fractions, "fractions", shape=(len(atoms), 3), xp=np)
+    slots_of(atoms)  # refuses numbers of no element
+    return Configuration([SYMBOLS[z - 1] for z in atoms], places @ rows, rows)
 
 
 def fractions_of(one: Configuration) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sci.atomistic import Configuration, neighbor_pairs
 from sci.distributed import Comm, agreed, allgather_rows, split
 from sci.distribution import install_command
 from sci.errors import InvalidValueError, MissingDependencyError, SciError, ShapeError
-from sci.generative.crystals.crystals import Crystals
+from sci.generative.crystals.crystals import Crystals, require_periodic
 from sci.generative.crystals.elements import COMMON_STATES, METALS, SYMBOLS, atomic_numbers
 from sci.generative.crystals.fingerprints import NEIGHBORS, Fingerprint, fingerprint, first_alike
 
@@ -130,10 +131,13 @@ def space_groups(crystals: Sequence[Configuration], *, tolerance: float = 0.01) 
     for one in crystals:
         cell = np.asarray(one.cell)
         fractions = np.linalg.solve(cell.T, np.asarray(one.positions).T).T
-        try:
-            data = spglib.get_symmetry_dataset((cell, fractions, atomic_numbers(one.species)), symprec=tolerance)
-        except Exception:  # newer versions raise where older ones return None
-            data = None
+        given = (cell, fractions, atomic_numbers(one.species))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the way in which spglib reports failures
+            try:
+                data = spglib.get_symmetry_dataset(given, symprec=tolerance)
+            except getattr(spglib, "SpglibError", RuntimeError):  # newer versions raise where older ones return None
+                data = None
         found.append(0 if data is None else int(data.number))
     return tuple(found)
 
@@ -253,6 +257,8 @@ def evaluate_crystals(
             raise InvalidValueError(
                 f"{number} draws with {len(configurations)} crystals; expected as many at least, and 1"
             )
+        for k, one in enumerate(configurations):
+            require_periodic(one, f"crystal {k} (counted from 0): ")
         numbers = [atomic_numbers(one.species, f"crystal {k}: ") for k, one in enumerate(configurations)]
     apart = [one for one in configurations if atoms_apart(one, distance=distance)]
     prints = _fingerprints(apart, comm)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, as_finite, namespace
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative.diffusion.schedules import NoiseSchedule
 from sci.linalg import log_sum_exp, weighted_sum
 
@@ -69,7 +69,8 @@ class ExactDenoiser:
         points: Any = self.points if hasattr(self.points, "dtype") else np.asarray(self.points, dtype=np.float64)
         if points.ndim < 2 or not len(points):
             raise ShapeError(f"points of shape {tuple(points.shape)}; expected (m, ...), one point at least")
-        points = as_finite(points, "points", shape=tuple(points.shape), dtype=points.dtype, xp=namespace(points))
+        dtype = np.float64 if points.dtype.kind in "iu" else points.dtype  # means of integers are none
+        points = as_finite(points, "points", shape=tuple(points.shape), dtype=np.dtype(dtype), xp=namespace(points))
         xp = namespace(points)
         weights = xp.ones(len(points)) if self.weights is None else self.weights
         weights = as_finite(weights, "weights", shape=(len(points),), xp=xp)
@@ -116,9 +117,11 @@ class ExactDenoiser:
         t = self.schedule.check(step)
         if tuple(x.shape[1:]) != tuple(own.points.shape[1:]):
             raise ShapeError(f"x of shape {tuple(x.shape)}; expected (n, {', '.join(map(str, own.points.shape[1:]))})")
+        if x.dtype.kind != "f":
+            raise DTypeError(f"x of dtype {x.dtype}; expected floats")
         xp = namespace(x, own._flat)
         out = xp.repeat(own._flat[:1], len(x), axis=0)
-        if len(own._free):
+        if len(own._free) and len(x):
             flat, few = x.reshape(len(x), -1), max(1, _ENTRIES // len(own._flat))
             for start in range(0, len(x), few):
                 rows = slice(start, start + few)

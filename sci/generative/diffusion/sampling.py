@@ -161,8 +161,10 @@ def _denoised(x0: Any, x: Array, step: int) -> Array:
     """Return the estimate of a denoiser, or refuse it by name."""
     if getattr(x0, "shape", None) != x.shape:
         raise ShapeError(f"the denoiser returned {getattr(x0, 'shape', type(x0))} at step {step}; expected {x.shape}")
+    if x0.dtype.kind != "f":
+        raise DTypeError(f"the denoiser returned {x0.dtype} at step {step}; expected {x.dtype}")
     require_finite(x0, f"what the denoiser returned at step {step}")
-    return x0
+    return x0.astype(x.dtype, copy=False)
 
 
 def _check(

@@ -11,7 +11,7 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, ArrayLike, namespace
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 
 __all__ = ["NoiseSchedule", "Transition", "cosine_schedule", "linear_schedule"]
 
@@ -157,7 +157,7 @@ class NoiseSchedule:
 
         Raises
         ------
-        ShapeError, InvalidValueError
+        ShapeError, DTypeError, InvalidValueError
 
         Examples
         --------
@@ -166,8 +166,7 @@ class NoiseSchedule:
         >>> NoiseSchedule([0.36]).add_noise(np.ones((1, 2)), np.array([[0.0, 1.0]]), 1)
         array([[0.8, 1.4]])
         """
-        if tuple(noise.shape) != tuple(x0.shape):
-            raise ShapeError(f"noise of shape {tuple(noise.shape)}; expected {tuple(x0.shape)}, that of the samples")
+        _require_alike("noise", noise, x0)
         signal, deviation = self.levels(steps, x0)
         return signal * x0 + deviation * noise
 
@@ -234,8 +233,9 @@ class NoiseSchedule:
 
         Raises
         ------
-        InvalidValueError
+        ShapeError, DTypeError, InvalidValueError
         """
+        _require_alike("x", x, x0)
         of_sample, of_noisy, _ = self.transition(step, int(step) - 1)
         return of_sample * x0 + of_noisy * x
 
@@ -305,9 +305,9 @@ def cosine_schedule(steps: int, *, offset: float = 0.008, largest_beta: float = 
         raise InvalidValueError(f"offset is {offset}; expected a number of 0 or more")
     if not 0 < largest_beta < 1:
         raise InvalidValueError(f"largest_beta is {largest_beta}; expected a number between 0 and 1")
-    angles = (np.arange(steps + 1) / steps + offset) / (1 + offset) * (np.pi / 2)
-    before, after = angles[:-1], angles[1:]
-    betas = np.sin(after - before) * np.sin(after + before) / np.cos(before) ** 2
+    step = np.pi / 2 / (1 + offset) / steps
+    left = np.arange(steps, -1, -1) * step  # from the angle to the right one: differences of angles would lose digits
+    betas = np.sin(step) * np.sin(left[:-1] + left[1:]) / np.sin(left[:-1]) ** 2
     return NoiseSchedule(np.minimum(betas, largest_beta).tolist())
 
 
@@ -342,6 +342,14 @@ def linear_schedule(steps: int, *, first: float = 1e-4, last: float = 0.02) -> N
     """
     _check_steps(steps)
     return NoiseSchedule(np.linspace(first, last, steps).tolist())
+
+
+def _require_alike(name: str, array: Array, samples: Array) -> None:
+    """Raise unless an array has the shape of samples, and both are of floats: integers would lose the noise."""
+    if tuple(array.shape) != tuple(samples.shape):
+        raise ShapeError(f"{name} of shape {tuple(array.shape)}; expected {tuple(samples.shape)}, that of the samples")
+    if array.dtype.kind != "f" or samples.dtype.kind != "f":
+        raise DTypeError(f"{name} of dtype {array.dtype} for samples of {samples.dtype}; expected floats")
 
 
 def _check_steps(steps: int) -> None:

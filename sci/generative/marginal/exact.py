@@ -50,6 +50,14 @@ def log_weight(model: LatticeModel, *, beta: float = 1.0) -> LogWeight:
     require_beta(beta, model)
 
     def function(x: Array) -> Array:
+        if x.ndim != 2 or x.shape[1] != model.n_sites or x.dtype.kind not in "iu":
+            raise ShapeError(
+                f"variables of shape {tuple(x.shape)} and dtype {x.dtype}; expected integers (n, {model.n_sites})"
+            )
+        if x.size and not 0 <= int(x.min()) <= int(x.max()) < model.n_states:
+            raise InvalidValueError(
+                f"variables from {int(x.min())} to {int(x.max())}; expected 0 to {model.n_states - 1}"
+            )
         states = namespace(x).asarray(model.values)[x]
         return -beta * model.energy(states.reshape(len(x), *model.shape))
 

@@ -232,6 +232,8 @@ class MarginalModel:
             if tuple(known.shape) != (self.n_variables,):
                 raise ShapeError(f"known of shape {tuple(known.shape)}; expected ({self.n_variables},)")
             rows = x if x.ndim == 2 else x[None]
+            if len(rows) not in (1, n):
+                raise ShapeError(f"x of {len(rows)} rows for {n} samples; expected one row, or one for each")
             begin[...], mask = self.checked(rows, known)[0], known.astype(bool)
         steps = [i for i in self._checked_order(order) if not bool(mask[i])]
         u = uniforms(self.n_variables, xp.arange(first, first + n), 0, "sampling", seed)

@@ -9,11 +9,13 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import to_host
-from sci.distributed import Comm, Deferred, agreed, allgather_rows, split
+from sci.distributed import Comm, Deferred, agreed, allgather_rows, size, split
 from sci.errors import InvalidValueError
 from sci.generative.marginal.exact import LogWeight, log_weights_of
 from sci.generative.marginal.model import MarginalModel
 from sci.generative.spins.philox import require_seed
+from sci.nn import flatten_tree
+from sci.operators.training.data import digest
 
 __all__ = ["ImportanceSample", "importance_log_z"]
 
@@ -92,6 +94,8 @@ def importance_log_z(
     """
     with agreed(comm, "importance_log_z") as agreement:
         agreement.same(samples=samples, seed=seed, model=model.to_state().options)
+        if size(comm) > 1:
+            agreement.same(parameters=digest(*flatten_tree(model.parameters).values()))
         require_seed(seed)
         if samples < 2:
             raise InvalidValueError(f"samples is {samples}; expected 2 or more")

@@ -16,6 +16,7 @@ from sci.errors import InvalidValueError
 from sci.generative.marginal.exact import LogWeight, log_weights_of
 from sci.generative.marginal.model import MarginalModel
 from sci.nn import Adam, AdamW, Checkpoint, Draws, cosine, take_along_axis, train, value_of
+from sci.operators.training.data import digest
 
 __all__ = ["fit_energy", "fit_likelihood"]
 
@@ -140,9 +141,7 @@ def fit_energy(
             raise InvalidValueError(
                 f"block {block}, explore {explore}; expected 1 to {model.n_variables} variables and a fraction"
             )
-        log_weights_of(
-            log_weight, namespace(model.parameters["marginal"]["in"]).zeros((1, model.n_variables), int), float
-        )
+        agreement.same(log_weight=digest(_probed(model, log_weight)))
     begin = np.random.default_rng([seed, 1]).integers(0, model.n_values, (batch, model.n_variables))
     chains = begin.astype(np.float32)
     loss = _EnergyLoss(model, log_weight, consistency, block, round(explore * batch), chains, comm)
@@ -161,13 +160,20 @@ def fit_energy(
         save=save,
         save_every=save_every,
         resume=resume,
-        settings={"consistency": consistency, "block": block, "explore": explore},
+        settings={"consistency": consistency, "block": block, "explore": explore, "learning_rate": learning_rate},
         buffers={"chains": chains},
         draws=True,
         title="marginals",
         comm=comm,
     )
     return model.with_parameters(history.parameters), history
+
+
+def _probed(model: MarginalModel, log_weight: LogWeight) -> Array:
+    """Return a log-weight of some variables, rounded to single precision: what tells it from another one."""
+    x = np.random.default_rng(0).integers(0, model.n_values, (8, model.n_variables))
+    x[0] = 0
+    return log_weights_of(log_weight, to_device(x, namespace(model.parameters["marginal"]["in"])), np.float32)
 
 
 @dataclass(frozen=True)
@@ -318,7 +324,10 @@ def fit_likelihood(
         save=save,
         save_every=save_every,
         resume=resume,
-        settings={"consistency": consistency},
+        settings={
+            **{"consistency": consistency, "learning_rate": learning_rate, "weight_decay": weight_decay},
+            **{"horizon": epochs, "samples": digest(x), "validation": None if held is None else digest(held)},
+        },
         draws=True,
         title="likelihood",
         comm=comm,

@@ -164,6 +164,8 @@ class NextScaleModel:
             missing = [name for name in self.parameters if name not in variables]
             if missing:
                 raise InvalidValueError(f"variables have no {', '.join(missing)}; expected those of model.parameters")
+            if not len(batch):
+                raise InvalidValueError("a batch of no fields; expected one field or more")
             if keep is not None and tuple(keep.shape) != (len(batch),):
                 raise ShapeError(f"keep has shape {tuple(keep.shape)}; expected ({len(batch)},), one for each field")
             agreement.same(method=method, layout=layout, keep=keep)

@@ -79,8 +79,8 @@ class ScaleTokens:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, indices: np.ndarray) -> ScaleTokens:
-        own = to_device(np.asarray(indices), namespace(self.codes))
+    def __getitem__(self, indices: np.ndarray | slice) -> ScaleTokens:
+        own = to_device(np.arange(len(self))[indices], namespace(self.codes))
         return ScaleTokens(self.codes[own], self.inputs[own], self.condition.rows(own), self.codebook)
 
     @classmethod

@@ -14,6 +14,7 @@ from sci.errors import InvalidValueError
 from sci.generative.next_scale.model import NextScaleModel
 from sci.generative.next_scale.tokens import ScaleTokens, require_fitting
 from sci.nn import AdamW, Checkpoint, Draws, Optimizer, Schedule, cosine, train
+from sci.operators.training.data import digest
 
 __all__ = ["train_next_scale"]
 
@@ -106,7 +107,11 @@ def train_next_scale(
         agreement.same(config=model.config, drop=drop, patience=patience, tests=list(shown))
         agreement.same(codes=tokens.codes, inputs=tokens.inputs, **tokens.condition.given())
     dropped = drop if model.config.conditions else 0.0
-    settings = {"config": model.config.to_options(), "drop": dropped}
+    settings: dict[str, Any] = {"config": model.config.to_options(), "drop": dropped, "tokens": _digest(tokens)}
+    if schedule is None:
+        settings["horizon"] = epochs
+    if patience is not None:
+        settings["watched"] = _digest(next(iter(shown.values())))
 
     def loss(variables: Mapping[str, Any], batch: ScaleTokens, draws: Draws) -> Any:
         keep = None
@@ -142,3 +147,7 @@ def train_next_scale(
     )
     best = history.best if patience is not None else history.averaged if average is not None else history.parameters
     return model.with_parameters(best), history
+
+
+def _digest(tokens: ScaleTokens) -> str:
+    return digest(tokens.codes, tokens.inputs, *tokens.condition.given().values())

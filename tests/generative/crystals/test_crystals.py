@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sci.atomistic import Configuration
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.generative import Crystals, composition_of, crystal
 from sci.generative.crystals.crystals import formula, fractions_of
 
@@ -50,3 +50,12 @@ def test_what_is_no_crystal_is_refused_by_its_number() -> None:
     with pytest.raises(InvalidValueError, match="no crystals"):
         Crystals([])
     assert Crystals([good, good]).most_of_an_element == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 119])
+def test_numbers_of_no_element_make_no_crystal(number: int) -> None:
+    """0 and -1 would be elements counted from the end of the table."""
+    with pytest.raises(InvalidValueError, match=f"number {number}; expected that of an element"):
+        crystal([number], [[0, 0, 0]], np.eye(3))
+    with pytest.raises(ShapeError, match="cell"):
+        crystal([11], [[0, 0, 0]], np.eye(2))

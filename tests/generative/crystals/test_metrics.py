@@ -109,3 +109,8 @@ def test_space_groups_are_those_of_the_structure_types() -> None:
     by_formula = dict(zip(SALTS.formulas, found))
     expected = {"ClNa": 225, "ClCs": 221, "CaF2": 225, "CaO3Ti": 221, "BeTe": 216, "Li2O": 225}
     assert {name: by_formula[name] for name in expected} == expected
+
+
+def test_molecules_are_refused_by_name() -> None:
+    with pytest.raises(InvalidValueError, match=r"crystal 0 .*do not repeat along three axes"):
+        evaluate_crystals([Configuration(["Na", "Na"], [[0, 0, 0], [0, 0, 3]])])

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import chisquare
 
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative import ExactDenoiser, cosine_schedule, draw_samples
 
 RNG = np.random.default_rng(4)
@@ -58,3 +58,13 @@ def test_what_is_no_set_is_refused() -> None:
         ExactDenoiser(schedule, np.ones((2, 3)))(np.ones((2, 4)), 5)
     with pytest.raises(InvalidValueError, match="step is 0"):
         ExactDenoiser(schedule, np.ones((2, 3)))(np.ones((2, 3)), 0)
+
+
+def test_points_of_integers_are_points_of_floats() -> None:
+    points, weights, x = np.array([[-1], [1], [4]]), [1.0, 2.0, 0.5], np.array([[0.3], [0.9]])
+    schedule = cosine_schedule(20)
+    found, expected = ExactDenoiser(schedule, points, weights), ExactDenoiser(schedule, points.astype(float), weights)
+    np.testing.assert_array_equal(found(x, 15), expected(x, 15))
+    assert found(x[:0], 15).shape == (0, 1)
+    with pytest.raises(DTypeError, match="int64"):
+        found(points, 15)

@@ -89,3 +89,11 @@ def test_a_denoiser_that_fails_and_numbers_without_sense_are_refused() -> None:
 def test_a_schedule_of_one_step_denoises_once() -> None:
     schedule = NoiseSchedule([0.9])
     np.testing.assert_array_equal(draw_samples(lambda x, t: 0 * x + t, schedule, 2, [1]), [[1.0], [1.0]])
+
+
+def test_a_denoiser_of_another_dtype_does_not_change_that_of_samples() -> None:
+    schedule = cosine_schedule(10)
+    found = draw_samples(lambda x, step: 0.5 * x.astype(np.float64), schedule, 2, [1], dtype=np.float32)
+    assert found.dtype == np.float32
+    with pytest.raises(DTypeError, match="complex128"):
+        draw_samples(lambda x, step: x * 1j, schedule, 2, [1])

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative import NoiseSchedule, cosine_schedule, linear_schedule
 
 
@@ -69,7 +69,7 @@ def test_noise_is_added_with_a_step_for_each_row() -> None:
 
 def test_what_is_no_schedule_or_step_is_refused() -> None:
     for betas in ([0.5, 1.0], [0.0], [np.nan, 0.1], [-0.1]):
-        with pytest.raises(InvalidValueError, match="of step"):
+        with pytest.raises(InvalidValueError, match=r"of step|betas\[0\] is nan"):
             NoiseSchedule(betas)
     with pytest.raises(ShapeError, match="one step at least"):
         NoiseSchedule([])
@@ -85,3 +85,12 @@ def test_what_is_no_schedule_or_step_is_refused() -> None:
         schedule.add_noise(np.ones((2, 1)), np.ones((2, 1)), np.array([1, 2, 3]))
     with pytest.raises(InvalidValueError, match="largest_beta"):
         cosine_schedule(10, largest_beta=1.0)
+
+
+def test_integers_and_other_shapes_are_refused() -> None:
+    """Factors of integers would be rounded to 0, and shapes be broadcast."""
+    schedule, ones = cosine_schedule(20), np.ones((2, 1))
+    with pytest.raises(DTypeError, match="int64"):
+        schedule.add_noise(ones.astype(int), ones.astype(int), 5)
+    with pytest.raises(ShapeError, match=r"x of shape \(1, 2\)"):
+        schedule.posterior_mean(np.ones((3, 1)), np.ones((1, 2)), 3)

@@ -69,3 +69,16 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
     ):
         with pytest.raises(kind, match=text):
             call()
+
+
+def test_variables_that_are_no_states_of_the_lattice_are_refused() -> None:
+    """-1 would be the last state."""
+    f = log_weight(PottsModel((2, 2), 3))
+    for x, error in (
+        (np.array([[0, 1, 2, -1]]), InvalidValueError),
+        (np.array([[0, 1, 2, 3]]), InvalidValueError),
+        (np.zeros((1, 4)), ShapeError),
+        (np.zeros((2, 8), int), ShapeError),
+    ):
+        with pytest.raises(error, match="variables"):
+            f(x)

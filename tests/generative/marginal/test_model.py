@@ -103,3 +103,8 @@ def test_a_state_gives_the_model_back() -> None:
 def test_what_does_not_fit_is_refused_by_name(call: object, text: str) -> None:
     with pytest.raises((InvalidValueError, ShapeError), match=text):
         call(shaken())  # type: ignore[operator]
+
+
+def test_rows_of_known_values_are_one_or_one_for_each_sample() -> None:
+    with pytest.raises(ShapeError, match="x of 3 rows for 2 samples"):
+        MarginalModel(4, 2, hidden=4).sample(2, x=np.zeros((3, 4), int), known=np.ones(4, bool))

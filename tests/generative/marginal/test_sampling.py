@@ -35,3 +35,12 @@ def test_samples_are_the_same_on_any_number_of_ranks() -> None:
 def test_one_sample_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="samples is 1"):
         importance_log_z(MarginalModel(4, 2, hidden=4), log_weight(IsingModel((2, 2))), samples=1)
+
+
+def test_ranks_have_one_model() -> None:
+    def work(comm: object) -> None:
+        model = MarginalModel(3, 2, hidden=4, seed=comm.rank)
+        with pytest.raises(InvalidValueError, match="parameters differs between ranks"):
+            importance_log_z(model, lambda x: np.zeros(len(x)), samples=8, comm=comm)
+
+    on_ranks(2, work)

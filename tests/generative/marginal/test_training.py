@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -106,3 +107,14 @@ def test_digits_are_likelier_than_by_independent_bits() -> None:
 def test_what_does_not_fit_is_refused_by_name(call: object, text: str) -> None:
     with pytest.raises((InvalidValueError, ShapeError), match=text):
         call()  # type: ignore[operator]
+
+
+def test_a_training_goes_on_with_its_own_data_alone() -> None:
+    data, saved = np.random.default_rng(0).integers(0, 2, (8, 3)), []
+    model = MarginalModel(3, 2, hidden=4, layers=1)
+    options = {"epochs": 2, "batch": 4}
+    fit_likelihood(model, data, **options, save=lambda c: saved.append(copy.deepcopy(c)))
+    fit_likelihood(model, data, **options, resume=saved[0])
+    for other, more in ((1 - data, {}), (data, {"epochs": 3}), (data, {"learning_rate": 0.1})):
+        with pytest.raises(InvalidValueError, match="another training"):
+            fit_likelihood(model, other, **{**options, **more}, resume=saved[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from next_scale_cases import conditional, line_quantizer, small_config
@@ -90,3 +92,27 @@ def test_what_does_not_fit_is_named() -> None:
     bare = small_config(line_quantizer(), classes=2)
     with pytest.raises(InvalidValueError, match="no labels"):
         train_next_scale(NextScaleModel.create(bare), ScaleTokens(other.codes, other.inputs), epochs=1)
+
+
+def test_a_training_goes_on_with_its_own_fields_alone() -> None:
+    quantizer = MultiScaleVQ(np.array([[0.0], [1.0], [-1.0]]), [(1,), (2,)])
+    config = NextScaleConfig.of(quantizer, width=8, heads=2, layers=1)
+    fields, saved = np.random.default_rng(0).normal(size=(6, 1, 2)), []
+    tokens, other = (ScaleTokens.of(config, quantizer, f) for f in (fields, fields[::-1]))
+    model = NextScaleModel.create(config)
+    train_next_scale(model, tokens, epochs=2, batch_size=3, save=lambda c: saved.append(copy.deepcopy(c)))
+    train_next_scale(model, tokens, epochs=2, batch_size=3, resume=saved[0])
+    with pytest.raises(InvalidValueError, match="tokens: "):
+        train_next_scale(model, other, epochs=2, batch_size=3, resume=saved[0])
+    with pytest.raises(InvalidValueError, match="horizon: 2 then, 4 now"):
+        train_next_scale(model, tokens, epochs=4, batch_size=3, resume=saved[0])
+
+
+def test_the_loss_of_no_fields_is_refused_and_slices_are_fields() -> None:
+    quantizer = MultiScaleVQ(np.array([[0.0], [1.0], [-1.0]]), [(1,), (2,)])
+    config = NextScaleConfig.of(quantizer, width=8, heads=2, layers=1)
+    tokens = ScaleTokens.of(config, quantizer, np.random.default_rng(0).normal(size=(6, 1, 2)))
+    model = NextScaleModel.create(config)
+    with pytest.raises(InvalidValueError, match="no fields"):
+        model.loss(model.parameters, tokens[:0])
+    np.testing.assert_array_equal(tokens[2:4].codes, tokens[np.array([2, 3])].codes)
