@@ -47,7 +47,7 @@ def read_crystals(path: str | Path) -> Crystals:
     >>> from sci.io import read_crystals, write_crystals
     >>> write_crystals("salts.extxyz", ionic_crystals())
     >>> read_crystals("salts.extxyz")
-    Crystals(120 crystals, 1002 atoms of 22 elements)
+    Crystals(120 crystals, 1062 atoms of 22 elements)
     """
     path = Path(path)
     suffix = path.suffix.lower()

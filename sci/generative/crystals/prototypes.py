@@ -94,7 +94,7 @@ def ionic_crystals() -> Crystals:
     --------
     >>> from sci.generative import ionic_crystals
     >>> ionic_crystals()
-    Crystals(120 crystals, 1002 atoms of 22 elements)
+    Crystals(120 crystals, 1062 atoms of 22 elements)
     """
     pairs = [(c, a) for cations, anions in ((_ONE, _MINUS_ONE), (_TWO, _MINUS_TWO)) for c in cations for a in anions]
     found = [_binary(cation, anion) for cation, anion in pairs]
