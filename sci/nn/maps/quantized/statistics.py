@@ -36,11 +36,23 @@ def _wide(weight: Array) -> Array:
 
 
 def _in_steps(weight: Array, bits: int) -> tuple[Array, Array]:
-    """Return the weight in steps n w / s, n = 2^(bits - 1), and the row scales s = 2 mean |w|, 1 for a row of zeros."""
+    """Return the weight in steps n w / s, n = 2^(bits - 1), 0 in a row of zeros, and the row scales s = 2 mean |w|.
+
+    The mean is one of weights in units of a power of two near the largest of the row: no sum overflows or vanishes.
+    """
     wide, xp = _wide(weight), namespace(weight)
-    scale = 2 * abs(wide).mean(axis=tuple(range(1, weight.ndim)), keepdims=True)
-    scale = xp.where(scale > 0, scale, 1)
-    return (wide / scale) * wide.dtype.type(1 << (bits - 1)), scale
+    axes = tuple(range(1, weight.ndim))
+    largest = abs(wide).max(axis=axes, keepdims=True)
+    unit = xp.where(largest > 0, xp.ldexp(xp.ones_like(largest), xp.frexp(largest)[1] - 1), 1)
+    parts = wide / unit
+    mean = abs(parts).mean(axis=axes, keepdims=True)
+    size = float((mean * unit).max())
+    if size > float(np.finfo(weight.dtype).max) / 2:
+        raise InvalidValueError(
+            f"a row of the weight has the mean size {size:.3g}, and twice that exceeds "
+            f"{weight.dtype}; scale the weight down"
+        )
+    return parts / xp.where(mean > 0, 2 * mean, 1) * wide.dtype.type(1 << (bits - 1)), 2 * mean * unit
 
 
 @entry
@@ -79,6 +91,8 @@ def statistics_codes(weight: Array, bits: int) -> Array:
 @entry
 def statistics_quantize(weight: Array, bits: int) -> Array:
     """Return a weight rounded to the grid of `statistics_codes`: s (k + 1/2) / n, without a level at zero.
+
+    A row of zeros has s = 0 and stays zeros.
 
     Parameters
     ----------
