@@ -98,6 +98,8 @@ def chunk_edges(shape: Sequence[int], chunk: int | Sequence[int] | None = None) 
     """
     if not shape:
         raise ShapeError("the array is one number; expected at least one axis to cut into chunks")
+    if not all(shape):
+        raise ShapeError(f"the field has shape {tuple(shape)}; expected at least one number")
     lengths = _lengths(shape) if chunk is None else _given(shape, chunk)
     return tuple(_cut(n, length, even=chunk is None) for n, length in zip(shape, lengths))
 
@@ -189,13 +191,11 @@ def plan_chunks(
         agreement.same(shape=shape, dtype=dtype.str, tol=tol, bound=bound, relative=relative, chunk=chunk)
         if dtype not in (np.float32, np.float64):
             raise DTypeError(f"the field has dtype {dtype}; expected float32 or float64")
-        if not math.prod(shape):
-            raise ShapeError(f"the field has shape {shape}; expected at least one number")
+        edges = chunk_edges(shape, chunk)
         if bound not in ("l2", "maximum"):
             raise InvalidValueError(f"bound is {bound!r}; expected 'l2' or 'maximum'")
         if not (0 < tol < math.inf):
             raise InvalidValueError(f"tol is {tol}; expected a finite number above 0")
-        edges = chunk_edges(shape, chunk)
         places = list(blocks_of(shape, edges))
         rank, ranks = rank_of(comm), size(comm)
         spectral = bound == "l2" and len(places) > 1

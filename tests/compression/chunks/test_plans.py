@@ -44,6 +44,12 @@ def test_wrong_chunks_are_refused(chunk: Any) -> None:
         chunk_edges((4, 4), chunk)
 
 
+def test_an_axis_of_no_length_is_named() -> None:
+    for chunk in (None, 2):
+        with pytest.raises(ShapeError, match="at least one number"):
+            chunk_edges((0, 3), chunk)
+
+
 def test_squared_tolerances_add_up() -> None:
     field = np.ones((4, 5)) * [[10.0], [8.0], [0.001], [0.0]]
     plan = plan_chunks(field, 0.1, chunk=1)

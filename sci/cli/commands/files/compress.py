@@ -10,7 +10,7 @@ from typing import Any
 
 from sci import io
 from sci.cli.commands.files.codes import encode
-from sci.cli.commands.operators.codes import MODELS, compress_operator, kind_in
+from sci.cli.commands.operators.codes import CODES, MODELS, compress_operator, kind_in
 from sci.cli.common import chosen_namespace
 from sci.cli.estimates.compression import field_needs
 from sci.cli.estimates.needs import file_bytes, goes_on
@@ -43,7 +43,10 @@ def run(a: argparse.Namespace) -> None:
 
 def _contents(path: Path) -> str:
     """Return the key of `OPTIONS` of what a file holds."""
-    return "models" if kind_in(path) in MODELS else "fields"
+    kind = kind_in(path)
+    if kind == CODES:
+        raise InvalidValueError(f"{path}: the model is compressed already; `sci decompress` it first")
+    return "models" if kind in MODELS else "fields"
 
 
 def require_options(a: argparse.Namespace, what: str) -> None:

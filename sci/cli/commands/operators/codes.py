@@ -12,12 +12,13 @@ import numpy as np
 from sci.cli.common import load_as, parent_of
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.networks.codes import compression_needs
-from sci.cli.outcome import require_writable, size_in_words, tell
+from sci.cli.outcome import size_in_words, tell
 from sci.cli.sharing import from_first
 from sci.compression import CompressedModel, compress_model
 from sci.distributed import agreed, rank_of
 from sci.errors import FileFormatError, InvalidValueError, with_article
 from sci.io import load, load_inputs, read_header, save
+from sci.io.codecs.compressed.rules import NUMPY
 from sci.operators import TrainedOperator, as_fields
 from sci.operators.fno.base import Operator
 
@@ -116,7 +117,8 @@ def _report(
 def decompress_operator(a: argparse.Namespace) -> None:
     """Write the dense model of a file of codes."""
     start = time.perf_counter()
-    require_writable([a.output], [a.input], overwrite=a.overwrite)
+    if a.output.suffix.lower() == NUMPY:
+        raise InvalidValueError(f"{a.output}: expected a name like {a.output.stem}.h5, for a model")
     small = load_as(a.input, CompressedModel, "a model of sci compress")
     if not goes_on(
         a,

@@ -77,6 +77,13 @@ def test_refusals(files: Path, capsys: Any) -> None:
         assert text in capsys.readouterr().err
     assert run("compress", samples, "-o", out, "--bits", "3", "--calibrate", samples) == 2
     assert "--bits goes with a file of models" in capsys.readouterr().err
+    assert run("compress", model, "-o", out, "--bits", "3", "--calibrate", samples) == 0
+    assert run("compress", out, "-o", files / "t.h5", "--bits", "3", "--calibrate", samples) == 2
+    assert "compressed already" in capsys.readouterr().err
+    assert run("decompress", out, "-o", files / "t.npy") == 2
+    assert "expected a name like t.h5" in capsys.readouterr().err
+    assert not (files / "t.npy").exists()
+    out.unlink()
     assert run("operator", "predict", samples, samples, "-o", out) == 2
     assert "expected a model of sci operator" in capsys.readouterr().err
     assert not out.exists()
