@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/atomistic.py [--only melt|gas|emt|lj|times] [--plot FILE.png]
 
 `melt` and `gas`: molten sodium chloride at 1.5 g/cm^3 and 1,300 K, and a gas of ions of a tenth of that density at
-3,000 K, by `sci.atomistic.ionic_melt`; the same network, data and steps with and without charges, errors on ten other
-configurations. `emt` and `lj`: copper by ASE's effective medium theory, argon by Lennard-Jones (extra `structures`).
+3,000 K, by `sci.atomistic.ionic_melt`; the same network, data and steps without charges, with those of the ions, and
+with charges learned from `--start` times these; errors on ten other configurations. `emt` and `lj`: copper by ASE's
+effective medium theory, argon by Lennard-Jones (extra `structures`).
 `times`: CPU seconds an atom of energies and forces, and of a step of training, on one thread. `--plot` draws forces of
 `melt` and `gas` beside the truth.
 """
@@ -50,19 +51,26 @@ def learn(name: str, data: list[Configuration], **options: Any) -> tuple[np.ndar
         f"{name:28} forces {1e3 * errors['force']:7.1f} meV/angstrom {100 * errors['force_relative']:6.2f} %   "
         f"energy {1e3 * errors['energy']:7.3f} meV an atom   training {seconds:.0f} s"
     )
+    if options.get("charges") == "learned":
+        made = np.concatenate([trained.charges(one) for one in data[TRAINED:]])
+        kinds = np.concatenate([one.species for one in data[TRAINED:]])
+        told = (f"{s} {made[kinds == s].mean():.3f}, spread {made[kinds == s].std():.3f}" for s in species)
+        print(f"{'':28} charges {'; '.join(told)}")
     forces = [one.forces for one in data[TRAINED:]], [one.forces for one in found.predictions]
     return np.concatenate(forces[0]), np.concatenate(forces[1])
 
 
-def ions(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def ions(name: str, part: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the forces on ions with and without the long range."""
     data = ionic_melt(16, TRAINED + 10, start=400, seed=1, **SETS[name])
     rms = np.sqrt(np.mean([one.forces**2 for one in data]))
     edge = data[0].volume ** (1 / 3)
     print(f"{name}: 32 ions in a cell of {edge:.1f} angstrom, forces of {1e3 * rms:.0f} meV/angstrom")
+    start = {species: part * q for species, q in CHARGES.items()}
     return {
         "short range alone": learn("  short range alone", data),
         "with the long range": learn("  with the long range", data, charges=CHARGES),
+        "with learned charges": learn("  with learned charges", data, charges="learned", charge_start=start),
     }
 
 
@@ -127,7 +135,7 @@ def plot(found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]], path: str) 
     names = {"melt": "molten NaCl, 1.5 g/cm³", "gas": "gas of ions, 0.15 g/cm³"}
     figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 4), squeeze=False)
     for axis, (name, pairs) in zip(axes[0], found.items()):
-        for (label, (truth, forces)), color in zip(pairs.items(), ("#c44e52", "#2b5d8a")):
+        for (label, (truth, forces)), color in zip(pairs.items(), ("#c44e52", "#2b5d8a", "#55a868")):
             error = 100 * np.sqrt(((forces - truth) ** 2).mean() / (truth**2).mean())
             axis.plot(truth.ravel(), forces.ravel(), ".", ms=2.5, color=color, label=f"{label}: {error:.1f} %")
         ends = [float(truth.min()), float(truth.max())]
@@ -143,9 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=("melt", "gas", "emt", "lj", "times"))
     parser.add_argument("--plot")
+    parser.add_argument("--start", type=float, default=0.5)
     a = parser.parse_args()
     chosen = a.only or ["melt", "gas", "emt", "lj", "times"]
-    found = {name: ions(name) for name in chosen if name in SETS}
+    found = {name: ions(name, a.start) for name in chosen if name in SETS}
     if a.plot:
         plot(found, a.plot)
     for name, title in (("emt", "copper, EMT of ASE"), ("lj", "argon, Lennard-Jones of ASE")):

@@ -13,7 +13,7 @@ from sci.errors import InvalidValueError
 
 __all__ = ["AtomisticConfig"]
 
-Charges: TypeAlias = Mapping[str, float] | Literal["given"]
+Charges: TypeAlias = Mapping[str, float] | Literal["given", "learned"]
 
 
 @entry
@@ -41,11 +41,14 @@ class AtomisticConfig:
         Radial functions.
     hidden : int
         Width of the last readout.
-    charges : dict of float, or "given", optional
-        Charges in e of each species, or those of each configuration: their Coulomb energy over all distances, and all
-        images, is added to that of the network. None adds none.
+    charges : dict of float, "given" or "learned", optional
+        Charges in e of each species, those of each configuration, or charges that the network makes of the surroundings
+        of each atom: their Coulomb energy over all distances, and all images, is added to that of the network. None
+        adds none.
     tol : float
         Relative error of the Coulomb forces.
+    charge_start : dict of float, optional
+        Charges in e of each species that learned ones start from; 0 unless given.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class AtomisticConfig:
     hidden: int = 16
     charges: Charges | None = None
     tol: float = 1e-6
+    charge_start: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.species)
@@ -87,17 +91,30 @@ class AtomisticConfig:
         self._check_charges()
 
     def _check_charges(self) -> None:
-        if self.charges is None or self.charges == "given":
+        if self.charge_start is not None:
+            if self.charges != "learned":
+                raise InvalidValueError(
+                    f"charge_start is {self.charge_start!r} beside charges={self.charges!r}; expected it with "
+                    "charges='learned' alone"
+                )
+            object.__setattr__(self, "charge_start", self._by_species(self.charge_start, "charge_start"))
+        if self.charges is None or self.charges in ("given", "learned"):
             return
         if not isinstance(self.charges, Mapping):
-            raise InvalidValueError(f"charges is {self.charges!r}; expected a dict by species, 'given' or None")
-        found = {str(name): float(q) for name, q in self.charges.items()}
+            raise InvalidValueError(
+                f"charges is {self.charges!r}; expected a dict by species, 'given', 'learned' or None"
+            )
+        object.__setattr__(self, "charges", self._by_species(self.charges, "charges"))
+
+    def _by_species(self, charges: Mapping[str, float], name: str) -> dict[str, float]:
+        """Return charges in the order of the species, each of which must have one."""
+        found = {str(key): float(q) for key, q in charges.items()}
         if set(found) != set(self.species):
             odd = ", ".join(sorted(set(found) ^ set(self.species)))
-            raise InvalidValueError(f"charges and species differ in {odd}; expected a charge for each species")
+            raise InvalidValueError(f"{name} and species differ in {odd}; expected a charge for each species")
         if not all(math.isfinite(q) for q in found.values()):
-            raise InvalidValueError(f"charges are {found}; expected finite numbers")
-        object.__setattr__(self, "charges", {name: found[name] for name in self.species})
+            raise InvalidValueError(f"{name} are {found}; expected finite numbers")
+        return {key: found[key] for key in self.species}
 
     def __hash__(self) -> int:
         return hash(repr(self))
@@ -105,8 +122,8 @@ class AtomisticConfig:
     def __repr__(self) -> str:
         long = ""
         if self.charges is not None:
-            given = "given" if self.charges == "given" else ", ".join(f"{k} {q:g}" for k, q in self.charges.items())
-            long = f"; charges {given}"
+            table = self.charges if isinstance(self.charges, Mapping) else {}
+            long = f"; charges {', '.join(f'{k} {q:g}' for k, q in table.items()) or self.charges}"
         return (
             f"AtomisticConfig({', '.join(self.species)}; {self.layers} layer{'s' * (self.layers > 1)} of cutoff "
             f"{self.cutoff:g}, {self.channels} channels, degree {self.degree}, {self.correlation} factors{long})"
@@ -125,8 +142,8 @@ class AtomisticConfig:
         dict
         """
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        charges = dict(self.charges) if isinstance(self.charges, Mapping) else self.charges
-        return {**found, "species": list(self.species), "charges": charges}
+        tables = {name: dict(found[name]) for name in ("charges", "charge_start") if isinstance(found[name], Mapping)}
+        return {**found, "species": list(self.species), **tables}
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> AtomisticConfig:

@@ -32,10 +32,14 @@ class Coulomb:
     energy : float
     forces : (n, 3) array
     stress : (3, 3) array, optional
+    potentials : (n,) array, optional
+        dE / dq of each charge, eV/e.
     """
 
-    def __init__(self, energy: float, forces: np.ndarray, stress: np.ndarray | None) -> None:
-        self.energy, self.forces, self.stress = energy, forces, stress
+    def __init__(
+        self, energy: float, forces: np.ndarray, stress: np.ndarray | None, potentials: np.ndarray | None = None
+    ) -> None:
+        self.energy, self.forces, self.stress, self.potentials = energy, forces, stress, potentials
 
     def __repr__(self) -> str:
         return f"Coulomb({self.energy:.6g} eV, {len(self.forces)} charges)"
@@ -57,26 +61,44 @@ def charges_of(configuration: Configuration, config: AtomisticConfig) -> np.ndar
     return np.array([table[name] for name in configuration.species])
 
 
-def coulomb_energy(configuration: Configuration, config: AtomisticConfig, *, stress: bool = True) -> Coulomb:
+def coulomb_energy(
+    configuration: Configuration, config: AtomisticConfig, *, stress: bool = True, charges: np.ndarray | None = None
+) -> Coulomb:
     """Return the Coulomb energy of a configuration and its derivatives; by strain where `stress` asks for it.
+
+    Derivatives by the charges come with charges that are passed, as learned ones are.
 
     Raises
     ------
     InvalidValueError
         For atoms that repeat along one axis, or charges that are missing.
     """
-    charges = charges_of(configuration, config)
+    learned = charges is not None
+    charges = charges_of(configuration, config) if charges is None else charges
     axes = _axes(configuration)
     if not charges.any():
-        return Coulomb(0.0, np.zeros((configuration.n, 3)), np.zeros((3, 3)) if axes == 3 else None)
+        tensor = np.zeros((3, 3)) if axes == 3 else None
+        return Coulomb(0.0, np.zeros((configuration.n, 3)), tensor, np.zeros(configuration.n))
     if axes:
         phi = _periodic(configuration, np.asarray(configuration.positions), charges, config)
+        if learned:
+            found = COULOMB * phi.at_particles(gradient=True)
+            tensor = COULOMB * periodic_stress(phi) if stress and axes == 3 else None
+            return _of_sums(charges, found[:, 0], found[:, 1:], tensor)
         energy, forces = phi.energy_and_forces()
         tensor = COULOMB * periodic_stress(phi) if stress and axes == 3 else None
         return Coulomb(COULOMB * energy, COULOMB * forces, tensor)
     particles = Particles(configuration.positions, charges)
+    if learned:
+        value, slope = direct_sum(particles, configuration.positions, gradient=True)
+        return _of_sums(charges, COULOMB * value, COULOMB * slope, None)
     energy, forces = energy_and_forces(particles, plan_frames(particles, config.tol, accuracy="forces"))
     return Coulomb(COULOMB * energy, COULOMB * forces, None)
+
+
+def _of_sums(charges: np.ndarray, value: np.ndarray, slope: np.ndarray, stress: np.ndarray | None) -> Coulomb:
+    """Return energy and derivatives from the potential at the charges and its gradient."""
+    return Coulomb(0.5 * float((charges * value).sum()), -charges[:, None] * slope, stress, value)
 
 
 def _axes(configuration: Configuration) -> int:
@@ -100,14 +122,15 @@ def _periodic(
 
 
 def coulomb_on_rows(
-    own: Configuration | None, config: AtomisticConfig, frame: Configuration, comm: Comm
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return this rank's part of Coulomb's energy and virial, (10,), and the forces on its atoms (collective).
+    positions: np.ndarray, charges: np.ndarray, config: AtomisticConfig, frame: Configuration, comm: Comm
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return this rank's part of Coulomb's energy and virial, (10,), the forces on its atoms, and dE / dq (collective).
 
     Parameters
     ----------
-    own : Configuration or None
-        This rank's atoms.
+    positions : (n, 3) float64
+    charges : (n,) float64
+        Of this rank's atoms.
     config : AtomisticConfig
     frame : Configuration
         With the cell of all.
@@ -115,13 +138,12 @@ def coulomb_on_rows(
     """
     with agreed(comm, "Coulomb's energy"):
         axes = _axes(frame)
-        charges = np.zeros(0) if own is None else charges_of(own, config)
-        mine = np.zeros((0, 4)) if own is None else np.column_stack([own.positions, charges])
+        mine = np.column_stack([positions, charges])
     everything = np.ascontiguousarray(allgather_rows(mine, comm))
     with agreed(comm, "Coulomb's energy"):
         sums, forces = np.zeros(10), np.zeros((len(mine), 3))
         if not everything[:, 3].any():
-            return sums, forces
+            return sums, forces, np.zeros(len(mine))
         places, all_charges = np.ascontiguousarray(everything[:, :3]), everything[:, 3].copy()
         points = np.ascontiguousarray(mine[:, :3])
         if axes:
@@ -133,4 +155,4 @@ def coulomb_on_rows(
         else:
             value, slope = direct_sum(Particles(places, all_charges), points, gradient=True)
         sums[0] = 0.5 * COULOMB * float((charges * value).sum())
-        return sums, -COULOMB * charges[:, None] * slope
+        return sums, -COULOMB * charges[:, None] * slope, COULOMB * value

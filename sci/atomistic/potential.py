@@ -11,10 +11,10 @@ import numpy as np
 from sci.arguments import Computed, entry
 from sci.atomistic.config import AtomisticConfig
 from sci.atomistic.configuration import Configuration
-from sci.atomistic.long_range import coulomb_energy
+from sci.atomistic.long_range import charges_of, coulomb_energy
 from sci.atomistic.neighbors import Neighborhood, neighbor_pairs, neighborhood
 from sci.atomistic.network.geometry import forces_and_virials, pair_functions
-from sci.atomistic.network.layers import energies, initial_parameters
+from sci.atomistic.network.layers import CHARGE_SLOPES, charges, energies, initial_parameters
 from sci.backend import Array, as_finite
 from sci.errors import DTypeError, InvalidValueError
 from sci.nn import ModelState, count_parameters, value_and_input_gradient
@@ -70,8 +70,8 @@ class Prediction:
 class AtomisticPotential:
     r"""A potential of atoms: an equivariant message-passing network for the short range, Coulomb's for the long one.
 
-    E = \sum_i [e_{z_i} + s \epsilon_i] + 1/2 \sum_ij q_i q_j / r_ij over all images, the sum without a cutoff where the
-    configuration gives charges. \epsilon_i comes from layers: the density of neighbors, A_i = \sum_j R(r_ij) h_j
+    E = \sum_i [e_{z_i} + s \epsilon_i] + 1/2 \sum_ij q_i q_j / r_ij over all images, the sum without a cutoff where
+    charges are given or learned. \epsilon_i comes from layers: the density of neighbors, A_i = \sum_j R(r_ij) h_j
     Y(r_ij), a function on the sphere; products of it with itself, w_1 A + (w_1 A)(w_2 A) + ..., projected on harmonics
     (Gaunt products, exact by quadrature) with weights for each species; a mixture of channels, the features h_i of the
     next layer. Forces and stress are the exact derivatives of the energy.
@@ -196,7 +196,9 @@ class AtomisticPotential:
             vectors = vectors + shifts @ np.asarray(cell)
         return neighborhood(numbers, (first, second), vectors, self.config.cutoff)
 
-    def forward(self, parameters: Mapping[str, Any], near: Neighborhood) -> tuple[Any, Any, Any]:
+    def forward(
+        self, parameters: Mapping[str, Any], near: Neighborhood, charge_slopes: Any = None
+    ) -> tuple[Any, Any, Any]:
         """Return energies, forces and virials of the network, with parameters that may be variables.
 
         Parameters
@@ -204,6 +206,9 @@ class AtomisticPotential:
         parameters : dict of arrays or variables
         near : Neighborhood
             Of one configuration or several.
+        charge_slopes : (n, 1) array or variable, optional
+            dE / d(charge) of each atom, of learned charges: its products with the charges before their total is set
+            right are added to the energies, so that forces and virials have the response of the charges.
 
         Returns
         -------
@@ -215,15 +220,83 @@ class AtomisticPotential:
         """
         config, scale = self.config, float(self.statistics["scale"][0])
         mean_neighbors = float(self.statistics["neighbors"][0])
-        values, gradients = (
-            a.astype(self.dtype, copy=False)
-            for a in pair_functions(near, config.cutoff, config.n_radial, config.degree)
-        )
+        values, gradients = self._pair_functions(near)
+        tree = parameters if charge_slopes is None else {**parameters, CHARGE_SLOPES: charge_slopes * (1 / scale)}
         energy, slopes = value_and_input_gradient(
-            lambda v, x: energies(config, v, x, near, mean_neighbors), parameters, values
+            lambda v, x: energies(config, v, x, near, mean_neighbors), tree, values
         )
         forces, virials = forces_and_virials(slopes, gradients=gradients, near=near)
         return energy * scale, forces * scale, virials * scale
+
+    def network_charges(self, parameters: Mapping[str, Any], near: Neighborhood) -> Any:
+        """Return learned charges before their total is set right, with parameters that may be variables.
+
+        Parameters
+        ----------
+        parameters : dict of arrays or variables
+        near : Neighborhood
+            Of one configuration or several.
+
+        Returns
+        -------
+        (n, 1) array or variable
+            In e.
+
+        Raises
+        ------
+        InvalidValueError
+            For a potential that learns no charges.
+        """
+        if self.config.charges != "learned":
+            raise InvalidValueError(f"{self!r} learns no charges; expected the option charges='learned'")
+        values, _ = self._pair_functions(near)
+        return charges(self.config, parameters, values, near, float(self.statistics["neighbors"][0]))
+
+    def charges(self, configuration: Configuration) -> np.ndarray:
+        """Return the charge of each atom: of its species, given, or learned.
+
+        Learned charges are shifted alike, so that they sum to the charges of the configuration, 0 where it has none.
+
+        Parameters
+        ----------
+        configuration : Configuration
+
+        Returns
+        -------
+        (n,) float64, e
+
+        Raises
+        ------
+        InvalidValueError
+            For a potential without charges, an unknown species, or charges that are missing.
+        """
+        if self.config.charges is None:
+            raise InvalidValueError(f"{self!r} has no charges; expected one with the option charges")
+        if self.config.charges != "learned":
+            self.numbers(configuration)
+            return charges_of(configuration, self.config)
+        found = self.network_charges(self.parameters, self.neighborhood(configuration))
+        return shifted(found[:, 0].astype(np.float64), configuration)
+
+    def _pair_functions(self, near: Neighborhood) -> tuple[np.ndarray, np.ndarray]:
+        """Return the functions of neighbors and their gradients in the dtype of the network."""
+        config = self.config
+        values, gradients = pair_functions(near, config.cutoff, config.n_radial, config.degree)
+        return values.astype(self.dtype, copy=False), gradients.astype(self.dtype, copy=False)
+
+    def _with_charges(
+        self, configuration: Configuration, near: Neighborhood, stress: bool
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return the network's energies, forces and virials, and Coulomb's energy of learned charges.
+
+        The network's have the response of the charges: its energies are those without Coulomb's.
+        """
+        made = self.network_charges(self.parameters, near)[:, 0].astype(np.float64)
+        long = coulomb_energy(configuration, self.config, stress=stress, charges=shifted(made, configuration))
+        slopes: Any = long.potentials
+        slopes = slopes - slopes.mean()
+        energy, forces, virials = self.forward(self.parameters, near, slopes[:, None].astype(self.dtype))
+        return energy.astype(np.float64) - float(slopes @ made), forces, virials, long
 
     def __call__(self, configuration: Configuration, *, stress: bool = True) -> Prediction:
         """Return energy, forces and, for atoms that repeat along three axes, the stress.
@@ -244,13 +317,16 @@ class AtomisticPotential:
             For an unknown species, by the atom, two atoms in one place, or charges that are missing.
         """
         near = self.neighborhood(configuration)
-        energy, forces, virials = self.forward(self.parameters, near)
+        if self.config.charges == "learned":
+            energy, forces, virials, long = self._with_charges(configuration, near, stress)
+        else:
+            energy, forces, virials = self.forward(self.parameters, near)
+            long = None if self.config.charges is None else coulomb_energy(configuration, self.config, stress=stress)
         total = float(energy[0]) + float(self.statistics["shift"][near.species].sum())
         pulls = forces.astype(np.float64)
         virial = virials[0].astype(np.float64)
         tensor = virial / configuration.volume if stress and all(configuration.periodic or ()) else None
-        if self.config.charges is not None:
-            long = coulomb_energy(configuration, self.config, stress=stress)
+        if long is not None:
             total, pulls = total + long.energy, pulls + long.forces
             tensor = None if tensor is None or long.stress is None else tensor + long.stress
         return Prediction(total, pulls, tensor)
@@ -312,3 +388,10 @@ class AtomisticPotential:
             raise InvalidValueError(f"the model is of the kind {state.name}; expected an AtomisticPotential")
         plain = cls(AtomisticConfig.from_options(state.options))
         return plain.with_parameters(*parted(state.parameters))
+
+
+def shifted(charges: np.ndarray, configuration: Configuration) -> np.ndarray:
+    """Return learned charges that sum to the charge of a configuration."""
+    total = 0.0 if configuration.charges is None else float(np.sum(configuration.charges))
+    found: np.ndarray = charges + (total - charges.sum()) / len(charges)
+    return found

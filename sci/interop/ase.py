@@ -208,7 +208,7 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
     Notes
     -----
     Units are those of ASE: eV, angstrom, eV/angstrom^3. A potential that takes the charges of configurations gets the
-    atoms' initial charges.
+    atoms' initial charges; learned charges sum to those, or to 0 without any.
 
     Examples
     --------
@@ -249,8 +249,9 @@ class LearnedPotential(Calculator):  # type: ignore[misc]
         atoms = self.atoms
         if "stress" in properties and not atoms.pbc.all():
             raise PropertyNotImplementedError("atoms without three periodic axes have no stress")
-        given = self.potential.config.charges == "given"
-        if given and not atoms.has("initial_charges"):
+        kind, known = self.potential.config.charges, atoms.has("initial_charges")
+        given = kind == "given" or (kind == "learned" and known)
+        if given and not known:
             raise InvalidValueError("the atoms have no charges; set those they have by atoms.set_initial_charges(...)")
         configuration = Configuration(
             atoms.get_chemical_symbols(),

@@ -34,7 +34,10 @@ def test_options_come_back_from_json():
         ({"tol": 1.0}, "tol"),
         ({"charges": {"H": 1.0, "O": 1.0}}, "differ in O"),
         ({"charges": {"H": float("inf")}}, "finite"),
-        ({"charges": "learned"}, "charges"),
+        ({"charges": "found"}, "charges"),
+        ({"charge_start": {"H": 1.0}}, "expected it with charges='learned' alone"),
+        ({"charges": "learned", "charge_start": {"O": 1.0}}, "charge_start and species differ in H, O"),
+        ({"charges": "learned", "charge_start": {"H": float("nan")}}, r"charge_start\['H'\] is nan"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, words):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from atom_cases import CELL, SALT, crystal, molecule, potential, slope
 
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
+from sci.atomistic.long_range import coulomb_energy
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn import ModelState
 
@@ -139,6 +142,70 @@ def test_single_precision_is_near_double():
     assert found.energy == pytest.approx(exact.energy, abs=1e-4)
     np.testing.assert_allclose(found.forces, exact.forces, atol=1e-4)
     assert found.forces.dtype == np.float64
+
+
+SLAB = Configuration(SALT, crystal().positions, CELL, (True, True, False))
+LEARNED = {"charges": "learned", "charge_start": {"Na": 0.9, "Cl": -0.7}, "tol": 1e-11}
+
+
+@pytest.mark.parametrize("kind", ["one layer", "two layers"])
+@pytest.mark.parametrize("total", [None, 0.4])
+@pytest.mark.parametrize("atoms", [crystal(), molecule(), SLAB], ids=["crystal", "molecule", "slab"])
+def test_derivatives_with_learned_charges_hold_their_response(atoms, total, kind):
+    given = None if total is None else np.full(atoms.n, total / atoms.n)
+    made, atoms = potential(**KINDS[kind], **LEARNED), replace(atoms, charges=given)
+    found, charges = made(atoms), made.charges(atoms)
+    assert charges.sum() == pytest.approx(total or 0.0, abs=1e-13)
+    assert np.ptp(charges[[s == "Na" for s in atoms.species]]) > 1e-4  # they depend on the surroundings
+    direction = RNG.normal(size=atoms.positions.shape)
+
+    def moved(t):
+        return made(replace(atoms, positions=atoms.positions + t * direction)).energy
+
+    assert -(found.forces * direction).sum() == pytest.approx(slope(moved), rel=1e-7)
+    np.testing.assert_allclose(found.forces.sum(axis=0), 0, atol=1e-9)
+    frozen = (
+        coulomb_energy(atoms, made.config, charges=charges).forces
+        + made.forward(made.parameters, made.neighborhood(atoms))[1]
+    )
+    assert np.abs(frozen - found.forces).max() > 1e-2  # the response counts
+    if found.stress is None:
+        return
+    strain = RNG.normal(size=(3, 3))
+    strain = strain + strain.T
+    expected = slope(lambda t: made(atoms.strained(t * strain)).energy) / atoms.volume
+    assert (found.stress * strain).sum() == pytest.approx(expected, rel=1e-7)
+
+
+def test_learned_charges_turn_with_the_atoms():
+    made, atoms = potential(**LEARNED), crystal()
+    found, charges = made(atoms), made.charges(atoms)
+    turn, order = np.linalg.qr(RNG.normal(size=(3, 3)))[0], RNG.permutation(12)
+    other = Configuration([SALT[k] for k in order], (atoms.positions @ turn + [0.3, -7.0, 2.0])[order], CELL @ turn)
+    np.testing.assert_allclose(made.charges(other), charges[order], atol=1e-12)
+    again = made(other)
+    assert again.energy == pytest.approx(found.energy, rel=0, abs=1e-8)
+    np.testing.assert_allclose(again.forces, (found.forces @ turn)[order], atol=1e-8)
+    np.testing.assert_allclose(again.stress, turn.T @ found.stress @ turn, atol=1e-9)
+
+
+def test_learned_charges_start_from_those_of_species_and_have_states():
+    made = potential(**LEARNED)
+    far = Configuration(("Na", "Cl"), [[0.0, 0, 0], [50.0, 0, 0]])
+    np.testing.assert_allclose(made.charges(far), [0.8, -0.8], atol=1e-14)  # shifted by -0.1 to sum to 0
+    again = AtomisticPotential.from_state(made.to_state())
+    assert again.config == made.config
+    assert "charges learned" in repr(again)
+    assert again(crystal()).energy == made(crystal()).energy
+    fixed = potential(charges={"Na": 1.0, "Cl": -1.0})
+    np.testing.assert_array_equal(fixed.charges(far), [1.0, -1.0])
+    with pytest.raises(InvalidValueError, match="has no charges"):
+        potential().charges(far)
+    with pytest.raises(InvalidValueError, match="learns no charges"):
+        fixed.network_charges(fixed.parameters, fixed.neighborhood(far))
+    single = AtomisticPotential(made.config, dtype=np.float32)
+    single = single.with_parameters({k: p.astype(np.float32) for k, p in made.parameters.items()}, made.statistics)
+    np.testing.assert_allclose(single(crystal()).forces, made(crystal()).forces, atol=2e-4)
 
 
 def test_states_come_back_and_others_are_refused():

@@ -17,17 +17,22 @@ CELL = 6.0 * np.eye(3)
 
 def _atomistic() -> dict[str, Call]:
     made = potential(layers=1, channels=2, n_radial=2, hidden=2)
+    learned = potential(layers=1, channels=2, n_radial=2, hidden=2, charges="learned")
     labels = {"charges": np.array([1.0, -1.0]), "energy": -4.0, "forces": 0.1 * PLACES, "stress": np.eye(3)}
     pair = Configuration(["Na", "Cl"], PLACES, CELL, **labels)
     config = atomistic.PotentialTraining(epochs=1, batch_size=1)
     near = made.neighborhood(pair)
     return {
-        "AtomisticConfig": call(atomistic.AtomisticConfig, ["Na", "Cl"], 4.0, charges={"Na": 1.0, "Cl": -1.0}),
+        "AtomisticConfig": call(
+            *(atomistic.AtomisticConfig, ["Na", "Cl"], 4.0), charges="learned", charge_start={"Na": 1.0, "Cl": -1.0}
+        ),
         "AtomisticConfig.from_options": call(atomistic.AtomisticConfig.from_options, made.config.to_options()),
         "AtomisticPotential": call(atomistic.AtomisticPotential, made.config, seed=1, dtype=np.float64),
-        "AtomisticPotential.forward": call(made.forward, made.parameters, near),
+        "AtomisticPotential.charges": call(learned.charges, pair),
+        "AtomisticPotential.forward": call(learned.forward, learned.parameters, near, np.ones((2, 1))),
         "AtomisticPotential.from_state": call(atomistic.AtomisticPotential.from_state, made.to_state()),
         "AtomisticPotential.neighborhood": call(made.neighborhood, pair, 0),
+        "AtomisticPotential.network_charges": call(learned.network_charges, learned.parameters, near),
         "AtomisticPotential.numbers": call(made.numbers, pair, 0),
         "AtomisticPotential.with_parameters": call(made.with_parameters, made.parameters, made.statistics),
         "Configuration": call(Configuration, ["Na", "Cl"], PLACES, CELL, (True, True, True), **labels),

@@ -175,11 +175,14 @@ def make_models() -> dict[str, object]:
     segmenter = Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2), skip_scaling="learned")), standard).to_state()
     plain = AtomisticConfig(["Na", "Cl"], 4.0, channels=2, n_radial=2, hidden=2, charges={"Na": 1.0, "Cl": -1.0})
     atoms = AtomisticPotential(plain)
+    start = {"Na": 0.75, "Cl": -0.5}
+    learned = AtomisticPotential(replace(plain, charges="learned", charge_start=start))
     tokens = NextScaleConfig([(1, 1), (2, 2)], 3, 2, width=4, heads=2, layers=1, classes=2, codebook="0f" * 32)
     next_scale, marginal = NextScaleModel.create(tokens), MarginalModel(3, 2, hidden=4, layers=1)
     model_of_crystals = CrystalDiffusion.create(_two_crystals(), CrystalConfig(widths=[3], depth=1, steps=4))
     return {
         "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
+        "charged_potential": learned.with_parameters(_exact(learned.parameters), _exact(learned.statistics)),
         "unet": UNet.from_state(ModelState(unet.name, unet.options, _exact(unet.parameters))),
         "segmenter": Segmenter.from_state(ModelState(segmenter.name, segmenter.options, _exact(segmenter.parameters))),
         "fno": FNO.of(fno.config, _exact(fno.parameters)),

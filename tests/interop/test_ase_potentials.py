@@ -44,6 +44,14 @@ def test_a_potential_takes_the_charges_of_the_atoms_and_refuses_what_it_does_not
     assert atoms.get_potential_energy() - none.get_potential_energy() == pytest.approx(-COULOMB / 2.4, rel=1e-6)
     with pytest.raises(PropertyNotImplementedError):
         atoms.get_stress()
+    learned = AtomisticPotential(AtomisticConfig(["Na", "Cl"], 4.0, channels=3, n_radial=4, charges="learned"), seed=1)
+    for q in (None, 0.5):
+        ions = Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.4]], calculator=LearnedPotential(learned))
+        if q is not None:
+            ions.set_initial_charges([q, 0.0])
+        charges = None if q is None else [q, 0.0]
+        expected = learned(Configuration(["Na", "Cl"], ions.positions, charges=charges)).energy
+        assert ions.get_potential_energy() == expected
     bare = Atoms("NaCl", positions=[[0, 0, 0], [0, 0, 2.4]], calculator=LearnedPotential(given))
     with pytest.raises(InvalidValueError, match=r"no charges; .*set_initial_charges"):
         bare.get_potential_energy()

@@ -87,18 +87,8 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
     "unpacked": (["decompress", "packed.h5"], 0.0),
     "salt": (
         [
-            *(
-                "atoms",
-                "train",
-                "melt.extxyz",
-                "--test",
-                "melt.extxyz",
-                "--charges",
-                "Na=1",
-                "Cl=-1",
-                "--cutoff",
-                "3.5",
-            ),
+            *("atoms", "train", "melt.extxyz", "--test", "melt.extxyz", "--cutoff", "3.5"),
+            *("--charges", "learned", "Na=1", "Cl=-1"),
             *("--channels", "2", "--epochs", "2", "--batch", "4", "--checkpoint", "{out}/salt_run.h5"),
         ],
         1e-6,

@@ -20,7 +20,10 @@ from sci.spherical.coupling import gaunt_matrix
 from sci.spherical.harmonics import degrees_of
 from sci.spherical.wigner import points_and_weights
 
-__all__ = ["energies", "initial_parameters"]
+__all__ = ["charges", "energies", "initial_parameters"]
+
+CHARGE_SLOPES = "charge slopes"
+"""Name, among the parameters, of dE / d(charge) of each atom: a constant by which charges enter the energy linearly."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ def initial_parameters(config: AtomisticConfig, rng: np.random.Generator, dtype:
     found["hidden"] = normal(config.hidden, c, fan=c)
     found["hidden.bias"] = np.zeros(config.hidden, dtype=dtype)
     found["out"] = normal(config.hidden, 1, fan=config.hidden)
+    if config.charges == "learned":
+        start = config.charge_start or dict.fromkeys(config.species, 0.0)
+        found["charge"] = normal(z, c, fan=100.0 * c)
+        found["charge.start"] = np.array([[start[name]] for name in config.species], dtype=dtype)
     return found
 
 
@@ -108,13 +115,42 @@ def energies(
     -------
     (configurations,) array, variable or dual
     """
+    total, scalars, kinds = _outputs(config, parameters, x, near, mean_neighbors)
+    if CHARGE_SLOPES in parameters:
+        added = _charges(parameters, scalars, kinds) * parameters[CHARGE_SLOPES]
+        total = total + matmul(_owners(near, x.dtype.name)[:, : len(kinds)], added)
+    return reshape(total, shape=(near.configurations,))
+
+
+def charges(
+    config: AtomisticConfig, parameters: Mapping[str, Any], x: Any, near: Neighborhood, mean_neighbors: float
+) -> Any:
+    """Return the charge of each atom with features of the last layer, (n, 1), before the total is set right."""
+    _, scalars, kinds = _outputs(config, parameters, x, near, mean_neighbors)
+    return _charges(parameters, scalars, kinds)
+
+
+def _charges(parameters: Mapping[str, Any], scalars: Any, kinds: np.ndarray) -> Any:
+    return matmul(kinds, parameters["charge.start"]) + _read(parameters["charge"], scalars, kinds)
+
+
+def _owners(near: Neighborhood, dtype: str) -> np.ndarray:
+    """Return the matrix that sums over the atoms of each configuration that are counted."""
+    owner = np.zeros((near.configurations, len(near.owner)), dtype=dtype)
+    owner[near.owner[near.owner >= 0], np.flatnonzero(near.owner >= 0)] = 1.0
+    return owner
+
+
+def _outputs(
+    config: AtomisticConfig, parameters: Mapping[str, Any], x: Any, near: Neighborhood, mean_neighbors: float
+) -> tuple[Any, Any, np.ndarray]:
+    """Return energies (configurations, 1), and the invariant features and species of the atoms of the last layer."""
     dtype = x.dtype.name
     radial = select(x, index=np.s_[..., : config.n_radial])
     angular = select(x, index=np.s_[..., config.n_radial :])
     kinds = np.eye(len(config.species), dtype=dtype)[near.species]
     counts = near.counts or (len(near.index),) * config.layers
-    owner = np.zeros((near.configurations, len(near.owner)), dtype=dtype)
-    owner[near.owner[near.owner >= 0], np.flatnonzero(near.owner >= 0)] = 1.0
+    owner = _owners(near, dtype)
     geometry = isinstance(x.primal if isinstance(x, Dual) else x, Variable)
     unit = 1 / math.sqrt(mean_neighbors)
     features: Any = None
@@ -138,7 +174,7 @@ def energies(
         total = total + matmul(owner[:, :rows], _read(parameters[f"{layer}.readout"], scalars, kinds[:rows]))
     hidden = silu(matmul(scalars, transpose(parameters["hidden"], axes=(1, 0))) + parameters["hidden.bias"])
     total = total + matmul(owner[:, : counts[-1]], matmul(hidden, parameters["out"]))
-    return reshape(total, shape=(near.configurations,))
+    return total, scalars, kinds[: counts[-1]]
 
 
 def _first(features: Any, rows: int) -> Any:

@@ -107,6 +107,8 @@ class LocalAtoms:
         Which atoms of the box went to each rank.
     origins : (own, 2) int64
         Rank and row that an atom of the box came from.
+    positions : (own, 3) float64
+        Of the atoms of the box, which are the first of `near`.
     """
 
     near: Neighborhood
@@ -115,6 +117,7 @@ class LocalAtoms:
     received: list[int]
     sent: list[np.ndarray]
     origins: np.ndarray
+    positions: np.ndarray
 
     def __repr__(self) -> str:
         return f"LocalAtoms({self.own} atoms, {sum(self.received)} around them)"
@@ -153,7 +156,8 @@ def local_atoms(
     near = _rows(places, kinds, counts, cutoff)
     counted = np.where(order[: counts[0]] < len(own), 0, -1)
     near = Neighborhood(near.index, near.vectors, near.present, kinds, counted, counts)
-    return LocalAtoms(near, len(own), order, [len(g) for g in ghosts], sent, own[:, 4:].astype(np.int64))
+    received, origins = [len(g) for g in ghosts], own[:, 4:].astype(np.int64)
+    return LocalAtoms(near, len(own), order, received, sent, origins, own[:, :3] @ boxes.cell)
 
 
 def _rows(places: np.ndarray, kinds: np.ndarray, counts: Sequence[int], cutoff: float) -> Neighborhood:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.atomistic.configuration import Configuration, Names
-from sci.atomistic.long_range import coulomb_on_rows
+from sci.atomistic.long_range import charges_of, coulomb_on_rows
 from sci.atomistic.potential import AtomisticPotential, Prediction
 from sci.atomistic.ranks.boxes import Boxes, LocalAtoms, local_atoms, send_back
 from sci.backend import ArrayLike, as_finite, as_points
@@ -44,7 +44,7 @@ def predict_on_ranks(
     periodic : (bool, bool, bool), optional
         As in `Configuration`; the same on all ranks.
     charges : (n,) float64, e, optional
-        Of this rank's atoms, for a potential that takes those of the configuration.
+        Of this rank's atoms, for a potential that takes those of the configuration; learned charges sum to theirs.
     comm : mpi4py communicator, optional
 
     Returns
@@ -90,11 +90,17 @@ def predict_on_ranks(
     axes = np.array(frame.periodic)
     boxes = Boxes.of(points, None if frame.cell is None else np.asarray(frame.cell), axes, comm)
     local = local_atoms(numbers, points, boxes, potential.config.cutoff, potential.config.layers, comm)
-    with agreed(comm, "the boxes of atoms"):
-        sums, forces = _of_box(potential, local)
+    if potential.config.charges == "learned":
+        net = 0.0 if own is None or own.charges is None else float(np.sum(own.charges))
+        sums, forces = _with_learned_charges(potential, local, net, frame, comm)
+    else:
+        with agreed(comm, "the boxes of atoms"):
+            sums, forces = _of_box(potential, local)
     forces = send_back(local, forces, comm)
-    if potential.config.charges is not None:
-        long, pulls = coulomb_on_rows(own, potential.config, frame, comm)
+    if potential.config.charges not in (None, "learned"):
+        with agreed(comm, "Coulomb's energy"):
+            own_charges = np.zeros(0) if own is None else charges_of(own, potential.config)
+        long, pulls, _ = coulomb_on_rows(points, own_charges, potential.config, frame, comm)
         sums, forces = sums + long, forces + pulls
     total = allreduce_sum(sums, comm)
     stress = total[1:].reshape(3, 3) / frame.volume if all(frame.periodic or ()) else None
@@ -107,12 +113,35 @@ def _frame(cell: ArrayLike | None, periodic: Sequence[bool] | None) -> Configura
     return Configuration(("X",), np.zeros((1, 3)), given, periodic)
 
 
-def _of_box(potential: AtomisticPotential, local: LocalAtoms) -> tuple[np.ndarray, np.ndarray]:
+def _with_learned_charges(
+    potential: AtomisticPotential, local: LocalAtoms, net: float, frame: Configuration, comm: Comm
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums and forces of a box, with Coulomb's energy of the charges that the network makes (collective)."""
+    with agreed(comm, "the boxes of atoms"):
+        made = np.zeros(0)
+        if local.own:
+            made = potential.network_charges(potential.parameters, local.near)[: local.own, 0].astype(np.float64)
+    missing, count = allreduce_sum(np.array([net - made.sum(), float(local.own)]), comm)
+    charges = made + missing / count
+    long, pulls, slopes = coulomb_on_rows(local.positions, charges, potential.config, frame, comm)
+    slopes = slopes - allreduce_sum(np.array([slopes.sum()]), comm)[0] / count
+    with agreed(comm, "the boxes of atoms"):
+        every = np.zeros((local.near.counts[-1], 1))  # 0 for copies of atoms of other boxes
+        every[: local.own, 0] = slopes
+        sums, forces = _of_box(potential, local, every.astype(potential.dtype))
+        sums[0] -= float(slopes @ made)
+        forces[: local.own] += pulls
+    return sums + long, forces
+
+
+def _of_box(
+    potential: AtomisticPotential, local: LocalAtoms, charge_slopes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return energy and virial of the atoms of a box in one array, and the forces on all atoms it has."""
     near = local.near
     if local.own == 0:
         return np.zeros(10), np.zeros((len(near.species), 3))
-    energy, forces, virials = potential.forward(potential.parameters, near)
+    energy, forces, virials = potential.forward(potential.parameters, near, charge_slopes)
     own = near.species[: len(near.owner)][near.owner >= 0]
     total = float(energy[0]) + float(potential.statistics["shift"][own].sum())
     return np.concatenate([[total], virials[0].ravel()]).astype(np.float64), forces.astype(np.float64)

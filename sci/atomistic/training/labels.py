@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from sci.atomistic.configuration import Configuration
+from sci.atomistic.interactions import Interactions, coulomb_terms, interactions_of
 from sci.atomistic.long_range import coulomb_energy
 from sci.atomistic.neighbors import Neighborhood, joined
 from sci.atomistic.potential import AtomisticPotential
 from sci.atomistic.training.config import PotentialTraining
 from sci.errors import InvalidValueError
+from sci.nn import matmul, reshape
 
 __all__ = ["Labels", "Samples", "batch_loss", "labels_of", "sample_errors", "statistics_of"]
 
@@ -33,12 +35,18 @@ class Labels:
     forces : (n, 3) float64, eV/angstrom, optional
     virial : (3, 3) float64, eV, optional
         dE / d(strain).
+    interactions : Interactions, optional
+        Of charges that are learned; the labels have Coulomb's part, then.
+    charge : float, e
+        What learned charges sum to.
     """
 
     n: int
     energy: float | None
     forces: np.ndarray | None
     virial: np.ndarray | None
+    interactions: Interactions | None = None
+    charge: float = 0.0
 
     def __repr__(self) -> str:
         known = [name for name in ("energy", "forces", "virial") if getattr(self, name) is not None]
@@ -46,7 +54,7 @@ class Labels:
 
 
 def labels_of(configuration: Configuration, potential: AtomisticPotential, which: int) -> Labels:
-    """Return the labels of a configuration without Coulomb's part.
+    """Return the labels of a configuration without Coulomb's part, or with what makes it of charges that are learned.
 
     Raises
     ------
@@ -59,8 +67,13 @@ def labels_of(configuration: Configuration, potential: AtomisticPotential, which
         raise InvalidValueError(
             f"configuration {which} (counted from 0) has no energy, forces or stress; expected one at least"
         )
-    if potential.config.charges is None:
-        return Labels(configuration.n, energy, None if forces is None else np.asarray(forces), virial)
+    if potential.config.charges in (None, "learned"):
+        plain = Labels(configuration.n, energy, None if forces is None else np.asarray(forces), virial)
+        if potential.config.charges is None:
+            return plain
+        charge = 0.0 if configuration.charges is None else float(np.sum(configuration.charges))
+        made = interactions_of(configuration, strain=virial is not None)
+        return replace(plain, interactions=made, charge=charge)
     long = coulomb_energy(configuration, potential.config, stress=virial is not None)
     return Labels(
         configuration.n,
@@ -127,7 +140,7 @@ def sample_errors(potential: AtomisticPotential, samples: Samples, own: range) -
     sums = np.zeros(7)
     for k in own:
         truth = samples.labels[k]
-        energy, forces, _ = potential.forward(potential.parameters, samples.near[k])
+        energy, forces, _ = _outputs(potential, potential.parameters, samples.near[k], [truth])
         if truth.energy is not None:
             sums[:2] += ((float(energy[0]) - truth.energy) / truth.n) ** 2, 1
         if truth.forces is not None:
@@ -141,7 +154,7 @@ def batch_loss(potential: AtomisticPotential, config: PotentialTraining) -> Any:
 
     def loss(variables: Mapping[str, Any], batch: Any) -> Any:
         near, labels = batch
-        energy, forces, virials = potential.forward(variables, near)
+        energy, forces, virials = _outputs(potential, variables, near, labels)
         total: Any = None
         for found, truth, weight in (
             (energy, *_of_energies(labels, config.energy_weight)),
@@ -155,6 +168,25 @@ def batch_loss(potential: AtomisticPotential, config: PotentialTraining) -> Any:
         return energy.sum() * 0.0 if total is None else total  # no label of this batch has a weight
 
     return loss
+
+
+def _outputs(
+    potential: AtomisticPotential, parameters: Mapping[str, Any], near: Neighborhood, labels: Sequence[Labels]
+) -> tuple[Any, Any, Any]:
+    """Return energies, forces and virials of a batch, with Coulomb's part of charges that are learned."""
+    if potential.config.charges != "learned":
+        return potential.forward(parameters, near)
+    sums = (near.owner == np.arange(len(labels))[:, None]).astype(potential.dtype)
+    counts = sums.sum(axis=1, keepdims=True)
+    made = potential.network_charges(parameters, near)
+    totals = np.array([[one.charge] for one in labels], dtype=potential.dtype)
+    charges = made + matmul(sums.T, (totals - matmul(sums, made)) / counts)
+    parts: Any = [one.interactions for one in labels]
+    potentials, pulls, strains = coulomb_terms(charges, parts=parts)
+    slopes = potentials - matmul(sums.T, matmul(sums, potentials) / counts)
+    energy, forces, virials = potential.forward(parameters, near, slopes)
+    rest = matmul(sums, charges * potentials * 0.5 - made * slopes)
+    return energy + reshape(rest, shape=(len(labels),)), forces + pulls, virials + strains
 
 
 def _of_energies(labels: Sequence[Labels], weight: float) -> tuple[np.ndarray, np.ndarray]:

@@ -40,14 +40,16 @@ def charge_of(text: str) -> tuple[str, float]:
     argparse.ArgumentTypeError
     """
     name, equals, value = text.partition("=")
-    if text == "given":
-        return "given", 0.0
+    if text in ("given", "learned"):
+        return text, 0.0
     try:
         number = float(value)
     except ValueError:
         number = float("nan")
     if not name or not equals or not abs(number) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a species and its charge in e, like Na=1, or given")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a species and its charge in e, like Na=1, given or learned"
+        )
     return name, number
 
 
@@ -90,7 +92,8 @@ def _add_model(parser: Any) -> None:
         type=charge_of,
         nargs="+",
         metavar="SPECIES=Q",
-        help="charges in e whose Coulomb energy over all distances is added; `given`: those of the file (none)",
+        help="charges in e whose Coulomb energy over all distances is added; `given`: those of the file; `learned`: by "
+        "the network, from the charges of species beside it or from 0 (none)",
     )
     model.add_argument("--cutoff", type=CUTOFF, default=5.0, metavar="R", help="reach of a layer, angstrom (5)")
     model.add_argument("--layers", type=LAYERS, default=2, metavar="L", help="layers of messages (2)")

@@ -15,6 +15,12 @@ CASES = {
     "crystal": (crystal(), {}),
     "three layers": (crystal(), {"layers": 3}),
     "charges": (crystal(), {"layers": 1, "charges": IONS}),
+    "learned charges": (crystal(), {"charges": "learned", "charge_start": IONS}),
+    "learned charges of a slab": (
+        Configuration(SALT, crystal().positions, CELL, (True, True, False), charges=np.full(12, 0.05)),
+        {"layers": 1, "charges": "learned", "charge_start": IONS},
+    ),
+    "learned charges of a molecule": (molecule(), {"layers": 1, "charges": "learned"}),
     "molecule": (molecule(), {"charges": IONS}),
     "slab": (Configuration(SALT, crystal().positions, CELL, (True, True, False)), {"charges": IONS}),
     "wire": (Configuration(SALT, crystal().positions, CELL, (True, False, False)), {}),
@@ -33,7 +39,9 @@ def test_ranks_give_the_numbers_of_one_process(name, ranks):
     def body(comm):
         own = parts[comm.rank]
         names = [atoms.species[k] for k in own]
-        return predict_on_ranks(made, names, atoms.positions[own], cell=atoms.cell, periodic=atoms.periodic, comm=comm)
+        charges = None if atoms.charges is None else atoms.charges[own]
+        options = {"cell": atoms.cell, "periodic": atoms.periodic, "charges": charges}
+        return predict_on_ranks(made, names, atoms.positions[own], **options, comm=comm)
 
     for own, found in zip(parts, on_ranks(ranks, body)):
         assert found.energy == pytest.approx(exact.energy, rel=0, abs=1e-10)

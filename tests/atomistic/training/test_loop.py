@@ -60,6 +60,20 @@ def test_forces_that_come_from_far_need_the_charges():
     assert errors["sum"]["energy"] < 0.1 * errors["alone"]["energy"], errors
 
 
+def test_charges_are_learned_from_forces_that_come_from_far():
+    """From half the charges of the ions, with no word about charges in the data."""
+    data, others = far_pairs(40, 0), far_pairs(6, 1)
+    start = {name: 0.5 * q for name, q in IONS.items()}
+    plain = AtomisticConfig(["Na", "Cl"], layers=1, channels=4, charges="learned", charge_start=start)
+    config = PotentialTraining(epochs=15, batch_size=4, learning_rate=0.03)
+    trained, history = train_potential(AtomisticPotential(plain, seed=0), data, config, tests={"t": others})
+    errors = prediction_errors(trained, others)
+    assert history.metrics["force_t"][-1] == pytest.approx(errors["force"], rel=1e-4)
+    assert errors["force_relative"] < 0.15, errors
+    for one in others:
+        np.testing.assert_allclose(np.abs(trained.charges(one)), 1.0, atol=0.05)
+
+
 def test_a_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     whole, history = train_potential(START, MELT, QUICK, seed=5)
     kept: list[Checkpoint] = []

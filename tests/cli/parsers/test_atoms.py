@@ -27,7 +27,7 @@ def test_what_the_parser_takes_the_library_takes() -> None:
 def test_charges_are_words() -> None:
     assert charge_of("Na=1") == ("Na", 1.0)
     assert charge_of("O=-0.82") == ("O", -0.82)
-    assert charge_of("given")[0] == "given"
+    assert [charge_of(word)[0] for word in ("given", "learned")] == ["given", "learned"]
     for text in ("Na", "=1", "Na=x", "Na=nan", "Na=1e9"):
         with pytest.raises(argparse.ArgumentTypeError, match="like Na=1"):
             charge_of(text)

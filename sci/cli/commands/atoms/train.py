@@ -134,17 +134,22 @@ def _dtype(a: argparse.Namespace) -> Any:
 def _config(a: argparse.Namespace, data: _Data) -> AtomisticConfig:
     """Return the potential's choices."""
     charges: Any = None
+    start: Any = None
     if a.charges is not None:
         pairs = dict(a.charges)
         charges = "given" if "given" in pairs else pairs
         if len(pairs) != len(a.charges) or ("given" in pairs and len(pairs) > 1):
             raise InvalidValueError("--charges names a species twice, or `given` beside charges; expected one of each")
+        if "learned" in pairs:
+            charges = "learned"
+            start = {name: q for name, q in pairs.items() if name != "learned"} or None
     message_degree = min(1, a.degree) if a.message_degree is None else a.message_degree
     return AtomisticConfig(
         names_in([one.species for one in data.configurations]),
         *(a.cutoff, a.layers, a.channels, a.degree, message_degree, a.correlation, a.radial),
         charges=charges,
         tol=a.tol,
+        charge_start=start,
     )
 
 

@@ -28,6 +28,13 @@ def _neighbors(potential: AtomisticPotential, one: Configuration) -> float:
     return ball * density if any(one.periodic or ()) else min(one.n, ball * density)
 
 
+def _interactions(potential: AtomisticPotential, one: Configuration) -> float:
+    """Return the bytes of the matrices of learned charges of a training."""
+    if potential.config.charges != "learned":
+        return 0.0
+    return (32.0 if one.stress is None else 104.0) * one.n**2
+
+
 def _bytes_of(potential: AtomisticPotential, one: Configuration) -> float:
     """Return more bytes than one evaluation takes."""
     config = potential.config
@@ -48,7 +55,7 @@ def training_bound(potential: AtomisticPotential, configurations: Sequence[Confi
     batch : int
     """
     largest = sorted((_bytes_of(potential, one) for one in configurations), reverse=True)[:batch]
-    held = sum(80.0 * one.n * _neighbors(potential, one) for one in configurations)
+    held = sum(80.0 * one.n * _neighbors(potential, one) + _interactions(potential, one) for one in configurations)
     return 4 * sum(largest) + held + 128.0 * potential.n_parameters
 
 
@@ -90,7 +97,7 @@ def potential_needs(
     peak = attempt(lambda: steps(1), memory=True).peak
     share = atoms.sum() / one.n
     batch = min(config.batch_size, len(configurations)) / ranks
-    held = sum(80.0 * c.n * _neighbors(potential, c) for c in configurations)
+    held = sum(80.0 * c.n * _neighbors(potential, c) + _interactions(potential, c) for c in configurations)
     seconds = {"start": rest * share, "training": config.epochs * step * share / ranks}
     return Needs(peak * max(1.0, batch) + held, seconds)
 

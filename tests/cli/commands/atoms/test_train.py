@@ -85,6 +85,8 @@ def test_what_does_not_fit_is_refused(folder: Path, capsys: Any) -> None:
         (("--charges", "Na=1", "Na=2", "Cl=1"), "twice"),
         (("--charges", "Na"), "like Na=1"),
         (("--charges", "Na=1", "given"), "beside charges"),
+        (("--charges", "learned", "given"), "beside charges"),
+        (("--charges", "learned", "Na=1"), "charge_start and species differ in Cl"),
         (("--patience", 2), "--test"),
         (("--message-degree", 3), "message_degree is 3"),
         (("--energy-weight", 0, "--force-weight", 0, "--stress-weight", 0), "not all 0"),
@@ -95,6 +97,19 @@ def test_what_does_not_fit_is_refused(folder: Path, capsys: Any) -> None:
     assert _train(folder, "--precision", "single", "--charges", "given") == 0
     assert load(folder / "m.h5").dtype == np.float32
     assert load(folder / "m.h5").config.charges == "given"
+
+
+def test_charges_are_learned_from_those_that_are_given(folder: Path, capsys: Any) -> None:
+    assert _train(folder, "--charges", "learned", "Na=0.7", "Cl=-0.7") == 0
+    made = load(folder / "m.h5")
+    assert (made.config.charges, made.config.charge_start) == ("learned", {"Cl": -0.7, "Na": 0.7})
+    assert made.parameters["charge.start"][0, 0] != -0.7  # it was trained
+    assert abs(made.charges(MELT[0]).sum()) < 1e-12
+    assert _train(folder, "--charges", "learned", out="plain.h5") == 0
+    assert load(folder / "plain.h5").config.charge_start is None
+    capsys.readouterr()
+    assert run("atoms", "evaluate", folder / "m.h5", folder / "t.extxyz", "-o", folder / "p.h5", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["force"] == prediction_errors(made, MELT[:2])["force"]
 
 
 def test_errors_are_told_in_words() -> None:

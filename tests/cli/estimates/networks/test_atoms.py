@@ -39,3 +39,8 @@ def test_bounds_are_above_what_is_told() -> None:
         potential = AtomisticPotential(AtomisticConfig(["Cu"], channels=channels, layers=layers))
         assert potential_needs(potential, data, config).memory < training_bound(potential, data, 2)
         assert evaluation_needs(potential, data).memory < evaluation_bound(potential, data)
+    learned = AtomisticPotential(AtomisticConfig(["Cu"], channels=4, layers=1, charges="learned"))
+    plain = AtomisticPotential(AtomisticConfig(["Cu"], channels=4, layers=1))
+    matrices = 3 * 32 * 27**2  # of three configurations without a stress
+    assert training_bound(learned, data, 2) - training_bound(plain, data, 2) > matrices
+    assert potential_needs(learned, data, config).memory < training_bound(learned, data, 2)
