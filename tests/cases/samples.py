@@ -381,7 +381,7 @@ def same(a: object, b: object) -> bool:
     """Return True if two objects hold the same bits."""
     if isinstance(a, SmokeRun):
         return type(a) is type(b) and same(tuple(a), tuple(b))
-    if is_dataclass(a):
+    if is_dataclass(a) and not isinstance(a, type):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     for kind, names in _STATE.items():
         if isinstance(a, kind):

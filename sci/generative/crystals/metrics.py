@@ -178,6 +178,13 @@ class CrystalReport:
         First Wasserstein distance of their densities from those of the training, g/cm^3.
     space_groups : dict of int to int, or None
         How many of those that are apart have which space group.
+
+    Examples
+    --------
+    >>> from sci.generative import evaluate_crystals, ionic_crystals
+    >>> report = evaluate_crystals(ionic_crystals().configurations[:4], draws=5)  # one draw became no crystal
+    >>> report.number, report.validity, report.novelty
+    (5, 0.8, None)
     """
 
     number: int
@@ -268,7 +275,7 @@ def evaluate_crystals(
         unique = float(np.mean(same == np.arange(len(prints)))) if prints else float("nan")
         new = float(np.mean(first_alike(prints, known, tolerance) < 0)) if prints else float("nan")
         densities = Crystals(apart).densities if apart else np.array([np.nan])
-        groups = None if symmetry is None else Counter(space_groups(apart, tolerance=symmetry))
+        groups = None if symmetry is None else dict(Counter(space_groups(apart, tolerance=symmetry)))
         shift = None
         if training is not None and apart:
             shift = float(wasserstein_distance(densities, training.densities))

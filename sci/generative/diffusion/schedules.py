@@ -19,6 +19,10 @@ __all__ = ["NoiseSchedule", "Transition", "cosine_schedule", "linear_schedule"]
 class Transition(NamedTuple):
     """A step backwards: the next x is `of_sample` x0 + `of_noisy` x + `deviation` z, with z standard normal.
 
+    Parameters
+    ----------
+    of_sample, of_noisy, deviation : float
+
     Examples
     --------
     >>> from sci.generative import cosine_schedule

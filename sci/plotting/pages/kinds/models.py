@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.backend import to_host
+from sci.compression import CompressedModel
 from sci.nn import Checkpoint, ModelState, flatten_tree
 from sci.plotting.pages.charts import bars, image, lines
 from sci.plotting.pages.contents import Contents
@@ -25,7 +26,7 @@ LAYERS = 40
 
 @figures_of(
     *("model", "learned_multigrid", "direction_network", "spd_network", "unet", "segmenter", "atomistic_potential"),
-    *("next_scale_model", "marginal_model", "dense_memory"),
+    *("next_scale_model", "marginal_model", "dense_memory", "crystal_diffusion"),
 )
 def _model(contents: Contents) -> Iterator[Panel]:
     found = contents.object  # files of schema 1 have models of every class under the kind "model"
@@ -99,6 +100,32 @@ def _weight_deltas(contents: Contents) -> Iterator[Panel]:
     ]
     columns = ("delta", "weight", "map", "arrays")
     yield Table("Every weight that changes", weights, columns, folded=len(weights) > 12)
+
+
+@figures_of("compressed_model")
+def _compressed_model(contents: Contents) -> Iterator[Panel]:
+    found: CompressedModel = contents.object
+    sizes = f"{found.nbytes:,} of {found.dense_nbytes:,} bytes, {found.ratio:.4g} times smaller"
+    about = [("class", found.cls.__name__), ("bits of a code", found.bits), ("parameters", sizes)]
+    yield Table("Weights as codes", [*about, ("error of outputs", f"{found.output_error:.3e}")])
+    rows = [
+        (
+            name,
+            str(r.bits),
+            str(r.groups),
+            f"{r.start_error:.3e}",
+            f"{r.error:.3e}",
+            "layer" if r.calibrated else "entries",
+        )
+        for name, r in found.reports.items()
+    ]
+    columns = ("weight", "bits", "groups", "error by k-means", "error learned", "error of")
+    yield Table("Every weight of codes", rows, columns, folded=len(rows) > 12)
+    shown = list(found.reports)[:LAYERS]
+    if shown:
+        errors = [found.reports[name].error for name in shown]
+        yield bars("Error of weights of codes", shown, errors, "relative error")
+    yield from parameter_panels(flatten_tree(found.parameters()))
 
 
 def parameter_panels(parameters: Mapping[str, Any]) -> Iterator[Panel]:
