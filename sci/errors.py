@@ -10,6 +10,17 @@ _SPELLED = "AEFHILMNORSX"
 def with_article(name: str) -> str:
     """Return the name of a class with "a" or "an" before it, for messages.
 
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sci.errors import with_article
     >>> [with_article(name) for name in ("dict", "int", "AtomisticPotential", "UNet", "FNO", "TFNO", "SFNO", "SPDNet")]
     ['a dict', 'an int', 'an AtomisticPotential', 'a UNet', 'an FNO', 'a TFNO', 'an SFNO', 'an SPDNet']
     """
