@@ -2,12 +2,14 @@
 
 HDF5 notes in its superblock where its own data end, and looks at nothing behind that. A writer appends one record for
 each chunk there by the operating system alone, so the HDF5 file is whole at any moment; a record that was cut short, or
-fails its checksum, ends the journal.
+fails its checksum, ends the journal. A kill leaves one such record, the last: where a whole one follows, the file is
+damaged.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -74,7 +76,13 @@ def end_of_hdf5(path: Path) -> int:
 
 
 def records(path: Path) -> Iterator[Record]:
-    """Yield the whole records behind the end of an HDF5 file, in their order; none for a file of another layout."""
+    """Yield the whole records behind the end of an HDF5 file, in their order; none for a file of another layout.
+
+    Raises
+    ------
+    FileFormatError
+        If a whole record follows one that is not.
+    """
     try:
         start = end_of_hdf5(path)
     except FileFormatError:
@@ -83,7 +91,25 @@ def records(path: Path) -> Iterator[Record]:
         size = raw.seek(0, 2)
         raw.seek(start)
         while (record := _next(raw, size)) is not None:
+            start = record.end
             yield record
+        _require_last(path, raw, start, size)
+
+
+def _require_last(path: Path, raw: BinaryIO, end: int, size: int) -> None:
+    """Refuse a journal with whole records behind what ends it."""
+    if size - end < _HEAD:
+        return
+    with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        place = view.find(_MAGIC, end + 1)
+        while place >= 0:
+            raw.seek(place)
+            if _next(raw, size) is not None:
+                raise FileFormatError(
+                    f"{path}: the chunk at byte {end} is damaged, and others follow it; take a copy of the file, or "
+                    f"keep the frames before that chunk alone by `truncate -s {end} {path.name}`"
+                )
+            place = view.find(_MAGIC, place + 1)
 
 
 def _next(raw: BinaryIO, size: int) -> Record | None:

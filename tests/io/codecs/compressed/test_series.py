@@ -84,6 +84,28 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(load(path)[3], np.sin(np.arange(200.0).reshape(10, 20) + 3), atol=0.01)
 
 
+def test_a_chunk_that_is_damaged_hides_none_that_follow(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    series = CompressedSeries(path, 1e-3, frames=2)
+    for frame in frames(8):
+        series.append(frame)
+    with pytest.raises(KeyError), series:
+        raise KeyError
+    ends = [record.end for record in records(path)]
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[ends[1] + 90] ^= 4
+    path.write_bytes(damaged)
+    for attempt in (lambda: load(path), lambda: CompressedSeries(path, 1e-3, frames=2, resume=True)):
+        with pytest.raises(FileFormatError, match=f"chunk at byte {ends[1]} is damaged.*truncate -s {ends[1]} "):
+            attempt()
+    assert path.read_bytes() == damaged, "nothing was cut off"
+    os.truncate(path, ends[1])
+    assert load(path).shape == (4, 20, 20)
+    path.write_bytes(whole[: ends[3] - 5])
+    assert load(path).shape == (6, 20, 20), "the last one alone was cut short by a kill"
+
+
 def test_an_exception_keeps_the_chunks_until_then_and_a_resumed_series_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     series = CompressedSeries(path, 1e-3, frames=4)
