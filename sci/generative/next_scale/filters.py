@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.arguments import entry
+from sci.backend import require_finite
 from sci.errors import InvalidValueError
 
 __all__ = ["Sampling", "draw", "guided"]
@@ -78,7 +79,14 @@ def guided(conditional: np.ndarray, free: np.ndarray, strength: float) -> np.nda
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Return the probabilities (..., V) from which codes are drawn, float64."""
+    """Return the probabilities (..., V) from which codes are drawn, float64.
+
+    Raises
+    ------
+    InvalidValueError
+        For logits that are NaN or infinite: of parameters or a guidance that are too large.
+    """
+    require_finite(logits, "the logits of codes")
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=-1, keepdims=True)
     scores /= sampling.temperature

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, Device, namespace, to_device
+from sci.backend import Array, Device, namespace, require_finite, to_device
 from sci.compression import MultiScaleVQ
 from sci.distributed import Comm, Layout, agreed, form, positions, sample, size
-from sci.errors import InvalidValueError, ShapeError, with_article
+from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
 from sci.generative.next_scale.conditions import Condition
 from sci.generative.next_scale.config import NextScaleConfig
 from sci.generative.next_scale.filters import Sampling
@@ -43,7 +43,7 @@ class NextScaleModel:
 
     Raises
     ------
-    InvalidValueError, ShapeError
+    InvalidValueError, ShapeError, DTypeError
 
     Notes
     -----
@@ -79,6 +79,11 @@ class NextScaleModel:
             found = getattr(self.parameters.get(name), "shape", None)
             if found != shape:
                 raise ShapeError(f"the parameter {name} of a NextScaleModel has shape {found}; expected {shape}")
+            if self.parameters[name].dtype.name not in ("float32", "float64"):
+                raise DTypeError(
+                    f"the parameter {name} of a NextScaleModel has dtype {self.parameters[name].dtype}; expected "
+                    "float32 or float64"
+                )
 
     def __repr__(self) -> str:
         config, count = self.config, sum(p.size for p in self.parameters.values())
@@ -341,9 +346,12 @@ class NextScaleModel:
 
         Raises
         ------
-        InvalidValueError, ShapeError
-            For another kind of model.
+        InvalidValueError, ShapeError, DTypeError
+            For another kind of model, and parameters that are NaN or infinite.
         """
         if state.name != "NextScaleModel":
             raise InvalidValueError(f"the file holds {with_article(state.name)}; expected a NextScaleModel")
-        return cls(NextScaleConfig(**state.options), state.parameters)
+        made = cls(NextScaleConfig(**state.options), state.parameters)
+        for name in made.config.shapes():
+            require_finite(made.parameters[name], f"the parameter {name}")
+        return made

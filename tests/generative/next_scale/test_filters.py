@@ -62,3 +62,9 @@ def test_guidance_grows_with_the_scale() -> None:
 def test_settings_out_of_range_are_named(options: dict, says: str) -> None:
     with pytest.raises(InvalidValueError, match=says):
         Sampling(**options)
+
+
+def test_logits_that_are_no_numbers_are_refused() -> None:
+    """The first code would be drawn always."""
+    with pytest.raises(InvalidValueError, match="logits of codes"):
+        draw(np.array([[np.nan, 0.0]]), Sampling(), np.array([0.5]))

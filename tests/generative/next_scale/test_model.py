@@ -9,8 +9,9 @@ import pytest
 from next_scale_cases import conditional, line_quantizer, plane_tokens, rough_model, small_config
 from thread_ranks import ThreadComm, on_ranks
 
-from sci.errors import InvalidValueError, ShapeError
-from sci.generative import NextScaleModel
+from sci.compression import MultiScaleVQ
+from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.generative import NextScaleConfig, NextScaleModel
 from sci.io import load, save
 from sci.nn import ModelState, value_and_gradients
 
@@ -88,3 +89,14 @@ def test_what_does_not_fit_is_named() -> None:
     bare = model.config.__class__(model.config.scales, 7, 2, width=8, heads=2)
     with pytest.raises(InvalidValueError, match="no labels, features, context"):
         model(plane_tokens(bare, quantizer, 2))
+
+
+def test_states_with_parameters_that_are_no_numbers_are_refused() -> None:
+    quantizer = MultiScaleVQ(np.array([[0.0], [1.0], [-1.0]]), [(1,), (2,)])
+    model = NextScaleModel.create(NextScaleConfig.of(quantizer, width=8, heads=2, layers=1, classes=2))
+    state = model.to_state()
+    broken = {**state.parameters, "head.bias": np.full(3, np.nan, np.float32)}
+    with pytest.raises(InvalidValueError, match=r"head\.bias"):
+        NextScaleModel.from_state(ModelState(state.name, state.options, broken))
+    with pytest.raises(DTypeError, match="complex"):
+        model.with_parameters({**state.parameters, "head.bias": np.zeros(3, complex)})

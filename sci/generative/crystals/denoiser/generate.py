@@ -147,8 +147,8 @@ def occupied_slots(
     ------
     InvalidValueError
     """
-    if number < 1:
-        raise InvalidValueError(f"number is {number}; expected a positive integer")
+    if number < 1 or seed < 0:
+        raise InvalidValueError(f"number is {number}, seed {seed}; expected a positive integer, and one of 0 or more")
     if not model.config.conditional:
         if composition is not None:
             raise InvalidValueError(
@@ -158,6 +158,11 @@ def occupied_slots(
     if composition is not None:
         if not composition or min(composition.values()) < 1:
             raise InvalidValueError(f"composition is {dict(composition)}; expected atoms of each element, 1 or more")
+        if max(composition.values()) > (most := max(model.features.depths)):  # before so many atoms are listed
+            raise InvalidValueError(
+                f"composition is {dict(composition)}; the crystals of the training have at most {most} atoms of an "
+                "element: expected no more"
+            )
         symbols = [symbol for symbol, n in composition.items() for _ in range(n)]
         one = model.features.occupied(np.sort(atomic_numbers(symbols, "composition: ")), "composition: ")
         return np.repeat(one[None], number, axis=0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array
+from sci.backend import Array, require_finite
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative.crystals.crystals import Crystals
 from sci.generative.crystals.denoiser.config import CrystalConfig
@@ -251,6 +251,8 @@ class CrystalDiffusion:
         options = state.options
         counted = {tuple((z, n) for z, n in one): times for one, times in options["compositions"]}
         dtype = next(iter(state.parameters.values())).dtype
+        for name, array in state.parameters.items():
+            require_finite(array, f"the parameter {name}")
         made = cls(CrystalConfig(**options["config"]), CrystalFeatures(**options["features"]), counted, dtype=dtype)
         return made.with_parameters(state.parameters)
 

@@ -218,6 +218,11 @@ def noise_losses(
     ------
     InvalidValueError
     """
+    if steps.ndim != 1 or not len(steps) or repeats < 1 or seed < 0:
+        raise InvalidValueError(
+            f"steps of shape {steps.shape}, repeats {repeats}, seed {seed}; expected one step or more, one draw or "
+            "more and a seed of 0 or more"
+        )
     vectors = model.features.encode(crystals)
     exact = ExactDenoiser(model.schedule, vectors)
     occupied = np.array([model.features.occupied(numbers) for numbers in crystals.numbers])

@@ -15,6 +15,7 @@ from sci.generative import (
     evaluate_crystals,
     generate_crystals,
     ionic_crystals,
+    noise_losses,
     train_crystals,
 )
 
@@ -76,3 +77,14 @@ def test_a_model_that_was_trained_makes_crystals_of_its_set() -> None:
     assert report.validity >= 0.95
     assert report.composition_validity == 1
     assert abs(report.density[0] - some.densities.mean()) < 1
+
+
+def test_compositions_of_more_atoms_than_memory_holds_are_refused_at_once() -> None:
+    salts = ionic_crystals()
+    model = CrystalDiffusion.create(salts, CrystalConfig(widths=[8], steps=5))
+    with pytest.raises(InvalidValueError, match="at most 8 atoms of an element"):
+        generate_crystals(model, 1, composition={"Li": 10**12})
+    with pytest.raises(InvalidValueError, match="seed -1"):
+        generate_crystals(model, 1, seed=-1)
+    with pytest.raises(InvalidValueError, match="repeats 0"):
+        noise_losses(model, salts, np.array([1]), repeats=0)
