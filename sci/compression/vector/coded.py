@@ -282,6 +282,11 @@ def encode_fields(quantizer: MultiScaleVQ, fields: Array) -> CodedFields:
         codes = own.encode(scaled)
         rms[part] = to_host(found)
         decoded = to_host(own.decode(codes)) * rms[part].reshape(*rms[part].shape, *(1,) * axes)
+        if float(np.abs(decoded).max(initial=0.0)) > float(np.finfo(own.codebook.dtype).max):
+            raise InvalidValueError(
+                f"fields reach {float(np.abs(decoded).max()):.3g}, beyond the {own.codebook.dtype} of the codebook, in "
+                "which they are decoded; scale them down"
+            )
         errors[:, part] = _errors(to_host(fields[part]), decoded.astype(own.codebook.dtype))
         for into, c in zip(packed, codes):
             into[part] = pack(to_host(c), bits)

@@ -109,6 +109,12 @@ def test_codes_beyond_the_codebook_are_refused():
         damaged.block(quantizer, 0, [slice(0, 3)])
 
 
+def test_fields_beyond_the_dtype_of_the_codebook_are_refused():
+    quantizer = QUANTIZERS["stages"]
+    with pytest.raises(InvalidValueError, match="beyond the float32 of the codebook"):
+        encode_fields(quantizer, 1e200 * rng().normal(size=(2, quantizer.channels, *quantizer.grid)))
+
+
 def test_misfits_are_refused_by_name():
     quantizer = QUANTIZERS["stages"]
     fields = rng().normal(size=(1, 1, 12, 20))

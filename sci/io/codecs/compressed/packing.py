@@ -174,7 +174,7 @@ def compress_file(
     job = _Job(tol, bound, relative, chunk, methods, command, datasets is not None, comm)
     with reserve(out, overwrite=overwrite, comm=comm), agreed(comm, "compress_file"):
         if path.suffix.lower() == NUMPY:
-            return job.of_array(opened_npy(path), out)
+            return job.of_array(path, opened_npy(path), out)
         return job.of_file(path, [one.name for one in fields], out)
 
 
@@ -191,8 +191,8 @@ class _Job:
     asked: bool
     comm: Comm
 
-    def of_array(self, field: np.ndarray, out: Path) -> tuple[CompressedDataset, ...]:
-        plan = self.plan(field)
+    def of_array(self, path: Path, field: np.ndarray, out: Path) -> tuple[CompressedDataset, ...]:
+        plan = self.plan_of(str(path), field)
         with self.writing(out, make_header(GRID, "", self.command)) as new:
             group = None if new is None else new.create_group(GRID)
             return (self.write(group, "", field, plan, (), "about"),)
@@ -200,7 +200,7 @@ class _Job:
     def of_file(self, path: Path, names: Sequence[str], out: Path) -> tuple[CompressedDataset, ...]:
         done = []
         with open_file(path) as (file, header), full_disk_told(out):
-            plans = {name: self.plan(file[name]) for name in names}
+            plans = {name: self.plan_of(name, file[name]) for name in names}
             packed = [name for name in names if self.asked or not plans[name].integral]
             if not packed:
                 raise FileFormatError(f"{path}: its fields hold integers alone, which are copied exactly")
@@ -217,6 +217,13 @@ class _Job:
                 if new is not None:
                     self.note(new, file, done)
         return tuple(done)
+
+    def plan_of(self, name: str, field: Any) -> ChunkPlan:
+        """Return the plan of a field, and name the field in errors."""
+        try:
+            return self.plan(field)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"{name}: {error}") from error
 
     def plan(self, field: Any) -> ChunkPlan:
         settings = {"bound": self.bound, "relative": self.relative, "chunk": self.chunk, "comm": self.comm}

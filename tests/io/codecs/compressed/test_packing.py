@@ -179,7 +179,7 @@ def test_errors_leave_no_file_and_name_the_fault(samples: Path, tmp_path: Path) 
         compress_file(tmp_path / "p.h5", tmp_path / "c.h5", 1e-3)
     with h5py.File(samples, "r+") as file:
         file["y"][3, 1, 2] = np.inf
-    with pytest.raises(FileFormatError, match=r"s\.h5: the field holds NaN or Inf at \(3, 1, 2\)"):
+    with pytest.raises(FileFormatError, match=r"s\.h5: y: the field holds NaN or Inf at \(3, 1, 2\)"):
         compress_file(samples, tmp_path / "c.h5", 1e-3)
     (tmp_path / "cut.h5").write_bytes(samples.read_bytes()[:5000])
     with pytest.raises(FileFormatError, match=r"cut\.h5: "):
