@@ -22,6 +22,8 @@ Distribution = Literal["binomial", "gaussian"]
 _MAXITER = 20_000
 _FROZEN = 1e4
 _LOST = 1e-3
+_ENTRIES = 1 << 20
+"""Values of tanh at once: cold means of many examples would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,12 @@ def _of_field(mean: np.ndarray, spread: float, beta: float) -> tuple[np.ndarray,
     z = np.arange(-8.5, 8.5 + step, step)
     weights = np.exp(-0.5 * z**2)
     weights /= weights.sum()
-    up = np.tanh(beta * (mean[:, None] + spread * z))
-    square = up**2 @ weights
-    return up @ weights, square, beta * ((1 - up**2) @ weights)
+    few, parts = max(1, _ENTRIES // len(z)), []
+    for first in range(0, len(mean), few):
+        up = np.tanh(beta * (mean[first : first + few, None] + spread * z))
+        parts.append((up @ weights, up**2 @ weights, beta * ((1 - up**2) @ weights)))
+    sign, square, slope = (np.concatenate(part) for part in zip(*parts))
+    return sign, square, slope
 
 
 def _noise_of_pairs(spread: _Examples, gain: float, load: float, beta: float, near: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -145,3 +146,13 @@ def test_without_order_at_infinite_temperature() -> None:
     for order in (2, 4):
         found = replica_symmetric(order, 0.0, load=0.1, quality=0.5, examples=3)
         assert (found.magnetization, found.edwards_anderson) == (0, 0)
+
+
+def test_cold_means_of_many_points_take_little_memory() -> None:
+    """At once they would be 0.4 GB."""
+    tracemalloc.start()
+    found = _of_field(np.linspace(-1, 1, 400), 1.0, 2000.0)[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e8
+    assert found[-1] == pytest.approx(math.erf(1 / math.sqrt(2)), abs=1e-6)
