@@ -182,6 +182,7 @@ BLOCK_INDEX = (
     r"[0-5]|\w+ < \d \? \d : \d|t|j|[DP] - 2|row_of\([ef]\)|place\(\w, \w\)|a [/%] 3|e \+ 1"
     r"|SCI_SLOT\(t\)|threadIdx\.x|Lane<T>::N / 2|code_of\(.*\)|at_most\(WIDTH|at_most\(DEPTH"
     r"|\(u \* SCI_BLOCK \+ t\) / WIDTH|\(ia / PART .*|shelf\.count\+\+|nc - c0 < DEPTH .*|last_c - Z .*"
+    r"|level == 0 \? W : W / 2"
 )
 """What an `int` may start from: numbers below the width of a block, its tile, its shelf or its polynomials; codes of a
 byte."""
