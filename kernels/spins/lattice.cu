@@ -57,31 +57,31 @@ SCI_KERNEL update_color(SCI_INDEX const T* __restrict__ other /*[rows, length]*/
     const i64 part = length <= TILE ? groups : TILE / 4, several = length <= TILE ? TILE / length : 1;
     // Sums of the neighbors, and spins, of entries `begin` to `end` of a row.
     const auto load = [&](const i64 row, const i64 begin, const i64 end, const int at) {
-        const int n = int(end - begin);
+        const i64 n = end - begin;
         const T* const here = other + row * length + begin;
         T *const sum = total + at, *const old = spin + at;
         const T* const mine = own + row * length + begin;
-        _Pragma("omp simd") for (int t = 0; t < n; ++t) sum[t] = here[t];
-        _Pragma("omp simd") for (int t = 0; t < n; ++t) old[t] = mine[t];
+        _Pragma("omp simd") for (i64 t = 0; t < n; ++t) sum[t] = here[t];
+        _Pragma("omp simd") for (i64 t = 0; t < n; ++t) old[t] = mine[t];
         for (int b = 0; b < BESIDE; ++b) {
             const T* const near = other + beside[row * BESIDE + b] * length + begin;
-            _Pragma("omp simd") for (int t = 0; t < n; ++t) sum[t] = T(sum[t] + near[t]);
+            _Pragma("omp simd") for (i64 t = 0; t < n; ++t) sum[t] = T(sum[t] + near[t]);
         }
         // The other neighbor along the row, before and after the place where the ring closes.
         const i64 turn = shift[row] > 0 ? length - replicas : replicas;
         const i64 away = shift[row] > 0 ? replicas : length - replicas;
-        const int cut = int((turn < begin ? begin : turn > end ? end : turn) - begin);
-        _Pragma("omp simd") for (int t = 0; t < cut; ++t) sum[t] = T(sum[t] + here[t + away]);
-        _Pragma("omp simd") for (int t = cut; t < n; ++t) sum[t] = T(sum[t] + here[t + away - length]);
+        const i64 cut = (turn < begin ? begin : turn > end ? end : turn) - begin;
+        _Pragma("omp simd") for (i64 t = 0; t < cut; ++t) sum[t] = T(sum[t] + here[t + away]);
+        _Pragma("omp simd") for (i64 t = cut; t < n; ++t) sum[t] = T(sum[t] + here[t + away - length]);
     };
     for (i64 block = blockIdx.x; block * several < rows; block += gridDim.x) {
         const i64 row0 = block * several, row1 = row0 + several < rows ? row0 + several : rows;
         for (i64 start = 0; start < groups; start += part) {
-            const int n = groups - start < part ? int(groups - start) : int(part);
+            const i64 n = groups - start < part ? groups - start : part;
             int count = 0;
             for (i64 row = row0; row < row1; ++row) {
                 unsigned* const drawn = words + count;
-                _Pragma("omp simd") for (int t = 0; t < n; ++t) {
+                _Pragma("omp simd") for (i64 t = 0; t < n; ++t) {
                     const Words found = philox(row * each + place[start + t], origin + lane[start + t], step, 0, seed);
                     drawn[t] = unsigned(found.a);
                     drawn[n + t] = unsigned(found.b);

@@ -75,7 +75,7 @@ SCI_KERNEL memory_sweep(SCI_INDEX const T* __restrict__ patterns /*[n, k]*/, con
             }
             SCI_THREADS(t) {
                 const i64 c = block * SCI_BLOCK + t;
-                const int w = int(i % 4);
+                const i64 w = i % 4;
                 const Word word = w == 0   ? words[0][SCI_SLOT(t)]
                                   : w == 1 ? words[1][SCI_SLOT(t)]
                                   : w == 2 ? words[2][SCI_SLOT(t)]
