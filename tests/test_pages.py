@@ -20,6 +20,7 @@ from sci.datasets import DATASETS, dataset_path
 ROOT = Path(__file__).parents[1]
 NOT_RUN = {
     "README.md": ["a checkout", "installs"],
+    "docs/explanation/compression.md": ["peers"],
     "docs/explanation/fields.md": ["peers"],
     "docs/explanation/operators.md": ["peers"],
     "docs/explanation/performance.md": ["installs"],

@@ -63,7 +63,7 @@ def add_compress(parser: Any) -> None:
         "alone; decompressing needs it again",
     )
     models = parser.add_argument_group("of models of sci operator")
-    models.add_argument("--bits", type=int, choices=(1, 2, 3, 4, 8), help="bits of a code; needed")
+    models.add_argument("--bits", type=COUNT, choices=(1, 2, 3, 4, 8), help="bits of a code; needed")
     models.add_argument(
         "--calibrate", type=file_name, metavar="SAMPLES.h5", help="with a dataset x: inputs like those to come; needed"
     )
