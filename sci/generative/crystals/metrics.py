@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 from sci.arguments import Computed, collective_entry, entry
 from sci.atomistic import Configuration, neighbor_pairs
@@ -278,6 +277,8 @@ def evaluate_crystals(
         groups = None if symmetry is None else dict(Counter(space_groups(apart, tolerance=symmetry)))
         shift = None
         if training is not None and apart:
+            from scipy.stats import wasserstein_distance  # whose import takes as long as that of the library
+
             shift = float(wasserstein_distance(densities, training.densities))
     return CrystalReport(
         number,

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import erf
-from scipy.stats import binom
 
 from sci.arguments import Computed, entry
 from sci.errors import ConvergenceError, InvalidValueError
@@ -77,6 +76,8 @@ class _Examples:
         if distribution == "gaussian":
             return cls(np.empty(0), np.empty(0), 1 / math.sqrt(1 + rho), rho / (1 + rho))
         count = np.arange(examples + 1)
+        from scipy.stats import binom  # whose import takes as long as that of the library
+
         weights = binom.pmf(count, examples, (1 + quality) / 2)
         root = math.sqrt(quality**2 + (1 - quality**2) / examples)
         kept = weights > 0
