@@ -259,7 +259,8 @@ def compress_grid(
 def joined(plan: ChunkPlan, chunks: Sequence[CompressedField], tol: float, relative: bool) -> CompressedGrid:
     """Return the grid of the chunks of a plan."""
     errors = total_errors([chunk.l2_error for chunk in chunks], [chunk.maximum_error for chunk in chunks])
-    numbers = (tol, plan.bound, relative, *errors, plan.l2_norm, plan.value_range)
+    norm = math.hypot(*(chunk.l2_norm for chunk in chunks))  # as files have it, to the last digit
+    numbers = (tol, plan.bound, relative, *errors, norm, plan.value_range)
     return CompressedGrid(plan.shape, plan.dtype, plan.edges, chunks, *numbers)
 
 
