@@ -56,7 +56,7 @@ def reading(kind: FileKind, path: Path, good: object, about: dict[str, object]) 
             found = read(path)
         except SciError as error:
             text = str(error)
-            if re.search("memory|allocate", text, re.IGNORECASE):
+            if re.search("memory|allocate", text.replace(path.name, ""), re.IGNORECASE):  # of a dense memory
                 return f"asked for too much memory: {text}"
             clear = str(path) in text and "\n" not in text
             return "refused" if clear else f"an unclear {type(error).__name__}: {text}"
