@@ -16,7 +16,7 @@ ARCHITECTURES = [
     *("sm_75", "sm_100"),
     *(pytest.param(name, marks=pytest.mark.nightly) for name in ("sm_80", "sm_90")),
 ]
-"""The oldest and the newest in every run; those between, which spill where one of these does, each night."""
+"""The oldest and the newest in every run, those between each night."""
 EVERY = every_kernel()
 KERNELS = [kernel for kernel in EVERY if not kernel.host_only]
 FILES = sorted({kernel.file for kernel in KERNELS})
