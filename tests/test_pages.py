@@ -38,7 +38,8 @@ NIGHTLY = {
     *(f"docs/explanation/{page}.md" for page in ("scaling", "weight_maps")),
     *(f"docs/howto/{page}.md" for page in ("batch", "files", "learned_multigrid", "mpi", "structures")),
     *(f"docs/howto/{page}.md" for page in ("complete", "compress", "crystals", "ensembles", "next_scale", "nonlinear")),
-    *(f"docs/explanation/{page}.md" for page in ("compression", "spins", "vector_quantization")),
+    *(f"docs/explanation/{page}.md" for page in ("compression", "spd_networks", "spins", "vector_quantization")),
+    *(f"docs/howto/{page}.md" for page in ("atoms", "command_line")),
     *(
         f"docs/tutorials/{page}.md"
         for page in ("forecast", "language_model", "operators", "periodic", "poses", "smoke")
