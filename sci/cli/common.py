@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,9 @@ __all__ = [
     "chosen_namespace",
     "load_as",
     "parent_of",
+    "saver_of",
     "settings_of",
+    "write_trained",
 ]
 
 T = TypeVar("T")
@@ -175,6 +177,34 @@ def load_as(path: Path, kind: type[T], what: str) -> T:
     if not isinstance(found, kind):
         raise FileFormatError(f"{path}: holds {with_article(type(found).__name__)}; expected {what}")
     return found
+
+
+def saver_of(arguments: argparse.Namespace) -> Callable[[Any], None] | None:
+    """Return the function that writes the checkpoints of a training to --checkpoint; None without it."""
+    from sci.io import save
+
+    a = arguments
+    return (lambda checkpoint: save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)) if a.checkpoint else None
+
+
+def write_trained(arguments: argparse.Namespace, trained: Any, history: Any) -> bool:
+    """Write a trained model, and the picture of its training for --plot, on the first rank; return whether this is it.
+
+    Collective.
+    """
+    from sci.distributed import agreed, rank_of
+    from sci.io import save
+
+    a = arguments
+    with agreed(a.comm, "the model"):
+        if rank_of(a.comm) > 0:
+            return False
+        save(a.output, trained, command=a.command, parent_uuid=parent_of(a.input))
+        if getattr(a, "plot", None):
+            from sci.plotting import plot_training
+
+            plot_training(history, a.plot)
+    return True
 
 
 def parent_of(path: Path) -> str | None:

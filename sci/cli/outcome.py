@@ -24,6 +24,7 @@ __all__ = [
     "say",
     "size_in_words",
     "tell",
+    "tell_figures",
     "to_accuracy",
 ]
 
@@ -119,6 +120,11 @@ def tell(arguments: Any, data: Any, rows: Sequence[tuple[str, str]]) -> None:
         print_json(data)
     elif not arguments.quiet:
         print_table(rows)
+
+
+def tell_figures(arguments: Any, report: Mapping[str, Any]) -> None:
+    """Print a report whose table has its entries as they are, numbers by four digits."""
+    tell(arguments, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
 
 
 def require_writable(

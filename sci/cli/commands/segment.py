@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sci.cli.common import chosen_namespace, load_as, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of, saver_of, write_trained
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.networks.segment import most_bytes, most_training_bytes, segmentation_needs, training_needs
-from sci.cli.outcome import computing, require_writable, tell
+from sci.cli.outcome import computing, require_writable, tell, tell_figures
 from sci.cli.sharing import from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size
 from sci.errors import FileFormatError, InvalidValueError
@@ -42,9 +42,6 @@ def train(a: argparse.Namespace) -> None:
     if not _training_fits(a, network, x, labels, tests):
         return
 
-    def keep(checkpoint: Checkpoint) -> None:
-        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
-
     start = time.perf_counter()
     segmenter, history = train_segmenter(
         *(network, x, labels),
@@ -53,18 +50,12 @@ def train(a: argparse.Namespace) -> None:
         optimizer=AdamW(a.learning_rate),
         tests=tests,
         seed=a.seed,
-        save=keep if a.checkpoint else None,
+        save=saver_of(a),
         resume=resume,
         comm=a.comm,
     )
-    with agreed(a.comm, "the model"):
-        if rank_of(a.comm) > 0:
-            return
-        save(a.output, segmenter, command=a.command, parent_uuid=parent_of(a.input))
-        if a.plot:
-            from sci.plotting import plot_training
-
-            plot_training(history, a.plot)
+    if not write_trained(a, segmenter, history):
+        return
     report = {
         "model": str(a.output),
         "parameters": network.n_parameters,
@@ -75,7 +66,7 @@ def train(a: argparse.Namespace) -> None:
         **{name: float(values[-1]) for name, values in history.metrics.items()},
         "seconds": time.perf_counter() - start,
     }
-    tell(a, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+    tell_figures(a, report)
 
 
 def _training_data(a: argparse.Namespace) -> tuple[Pair, dict[str, Pair], Checkpoint | None]:

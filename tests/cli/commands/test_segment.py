@@ -166,7 +166,7 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(folder: Path, capsys: A
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sci.cli.commands.segment.save", stop)
+        patch.setattr("sci.io.save", stop)
         assert _train(folder, "s.h5", "--checkpoint", folder / "c.h5") == 130
     assert len(kept) == 2
     assert _train(folder, "s.h5", "--resume", folder / "c.h5") == 0

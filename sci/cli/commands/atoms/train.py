@@ -19,14 +19,14 @@ from sci.atomistic import (
     train_potential,
 )
 from sci.atomistic.config import names_in
-from sci.cli.common import chosen_namespace, load_as, parent_of
+from sci.cli.common import chosen_namespace, load_as, saver_of, write_trained
 from sci.cli.estimates.needs import file_bytes, goes_on
 from sci.cli.estimates.networks.atoms import potential_needs, training_bound
 from sci.cli.outcome import computing, require_writable, tell
 from sci.cli.sharing import from_first
-from sci.distributed import agreed, rank_of, size
+from sci.distributed import size
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import read_configurations, save
+from sci.io import read_configurations
 from sci.nn import Checkpoint
 
 __all__ = ["configurations_of", "labelled", "run"]
@@ -60,25 +60,20 @@ def run(a: argparse.Namespace) -> None:
     if not _fits(a, potential, data, config):
         return
 
-    def keep(checkpoint: Checkpoint) -> None:
-        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
-
     start = time.perf_counter()
     trained, history = train_potential(
         *(potential, data.configurations, config),
         tests=data.tests,
         seed=a.seed,
-        save=keep if a.checkpoint else None,
+        save=saver_of(a),
         resume=data.resume,
         comm=a.comm,
     )
     with computing():
         shown = {"": data.configurations, **{f"_{name}": some for name, some in data.tests.items()}}
         errors = {name: prediction_errors(trained, some, comm=a.comm) for name, some in shown.items()}
-    with agreed(a.comm, "the model"):
-        if rank_of(a.comm) > 0:
-            return
-        save(a.output, trained, command=a.command, parent_uuid=parent_of(a.input))
+    if not write_trained(a, trained, history):
+        return
     report: dict[str, Any] = {
         "model": str(a.output),
         "species": list(trained.config.species),

@@ -6,15 +6,15 @@ import argparse
 import time
 from typing import Any
 
-from sci.cli.common import chosen_namespace, load_as, parent_of
+from sci.cli.common import chosen_namespace, load_as, saver_of, write_trained
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.networks.crystals import training_bound, training_needs
-from sci.cli.outcome import require_writable, tell
+from sci.cli.outcome import require_writable, tell_figures
 from sci.cli.sharing import from_first
-from sci.distributed import agreed, rank_of, size
+from sci.distributed import agreed, size
 from sci.errors import InvalidValueError
 from sci.generative import CrystalConfig, CrystalDiffusion, Crystals, CrystalTraining, train_crystals
-from sci.io import read_crystals, save
+from sci.io import read_crystals
 from sci.nn import Checkpoint
 
 __all__ = ["run"]
@@ -45,25 +45,16 @@ def run(a: argparse.Namespace) -> None:
     if not _fits(a, model, crystals, training):
         return
 
-    def keep(checkpoint: Checkpoint) -> None:
-        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
-
     start = time.perf_counter()
     trained, history = train_crystals(
         *(model, crystals, training),
         seed=a.seed,
-        save=keep if a.checkpoint else None,
+        save=saver_of(a),
         resume=resume,
         comm=a.comm,
     )
-    with agreed(a.comm, "the model"):
-        if rank_of(a.comm) > 0:
-            return
-        save(a.output, trained, command=a.command, parent_uuid=parent_of(a.input))
-        if a.plot:
-            from sci.plotting import plot_training
-
-            plot_training(history, a.plot)
+    if not write_trained(a, trained, history):
+        return
     report: dict[str, Any] = {
         "model": str(a.output),
         "crystals": len(crystals),
@@ -74,7 +65,7 @@ def run(a: argparse.Namespace) -> None:
         "loss": float(history.losses[-1]),
         "seconds": time.perf_counter() - start,
     }
-    tell(a, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
+    tell_figures(a, report)
 
 
 def _config(a: argparse.Namespace) -> CrystalConfig:

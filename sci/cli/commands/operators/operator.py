@@ -13,10 +13,10 @@ import numpy as np
 
 from sci.cli.commands.operators.codes import predicting
 from sci.cli.commands.operators.models import drawn_model, is_periodic, training_bound, training_config
-from sci.cli.common import chosen_namespace, load_as, parent_of
+from sci.cli.common import chosen_namespace, load_as, parent_of, saver_of, write_trained
 from sci.cli.estimates.needs import PICTURE, file_bytes, goes_on
 from sci.cli.estimates.networks.operators import adaptation_needs, prediction_needs, training_needs
-from sci.cli.outcome import computing, require_writable, tell
+from sci.cli.outcome import computing, require_writable, tell_figures
 from sci.cli.sharing import from_first, on_first_alone, rows_from_first, rows_to_first
 from sci.distributed import agreed, rank_of, size, split
 from sci.errors import InvalidValueError
@@ -67,27 +67,18 @@ def train(a: argparse.Namespace) -> None:
     if not _fits(a, model, x, y, config, pairs):
         return
 
-    def keep(checkpoint: Checkpoint) -> None:
-        save(a.checkpoint, checkpoint, command=a.command, comm=a.comm)
-
     start = time.perf_counter()
     trained, history = train_operator(
         *(model, x, y, config),
         standardize_inputs=a.standardize_inputs,
         tests=pairs,
         seed=a.seed,
-        save=keep if a.checkpoint else None,
+        save=saver_of(a),
         resume=resume,
         comm=a.comm,
     )
-    with agreed(a.comm, "the model"):
-        if rank_of(a.comm) > 0:
-            return
-        save(a.output, trained, command=a.command, parent_uuid=parent_of(a.input))
-        if a.plot:
-            from sci.plotting import plot_training
-
-            plot_training(history, a.plot)
+    if not write_trained(a, trained, history):
+        return
     report = {
         "model": str(a.output),
         "parameters": trained.model.n_parameters,
@@ -97,7 +88,7 @@ def train(a: argparse.Namespace) -> None:
         **_last_or_best(a, history),
         "seconds": time.perf_counter() - start,
     }
-    _tell(a, report)
+    tell_figures(a, report)
 
 
 def _with_stops(a: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
@@ -223,7 +214,7 @@ def _tell_prediction(
         from sci.plotting import plot_prediction
 
         plot_prediction(truth[:3, 0], prediction[:3, 0], a.plot, inputs=x[:3, 0])
-    _tell(a, report)
+    tell_figures(a, report)
 
 
 def adapt(a: argparse.Namespace) -> None:
@@ -266,7 +257,7 @@ def adapt(a: argparse.Namespace) -> None:
                     error = relative_errors(model(u, batch_size=a.batch), v, periodic=config.periodic)["l2"]
                     report[f"l2{name}_{when}"] = float(error)
         report["seconds"] = time.perf_counter() - start
-        _tell(a, report)
+        tell_figures(a, report)
 
 
 def _delta_name(a: argparse.Namespace) -> str:
@@ -319,7 +310,7 @@ def merge(a: argparse.Namespace) -> None:
     require_writable([a.output], [a.model, a.adapter], overwrite=a.overwrite)
     operator = _with_delta(a, _operator(a.model))
     save(a.output, operator, command=a.command, parent_uuid=parent_of(a.model))
-    _tell(a, {"model": str(a.output), "parameters": operator.model.n_parameters})
+    tell_figures(a, {"model": str(a.output), "parameters": operator.model.n_parameters})
 
 
 def _with_delta(a: argparse.Namespace, operator: TrainedOperator) -> TrainedOperator:
@@ -365,7 +356,7 @@ def import_state(a: argparse.Namespace) -> None:
         "layers": config.n_layers,
         "factorization": config.factorization,
     }
-    _tell(a, report)
+    tell_figures(a, report)
 
 
 def grid_axes(a: argparse.Namespace, samples: Samples) -> int:
@@ -415,7 +406,3 @@ def _require_plotting(path: Path | None) -> None:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(path)
-
-
-def _tell(a: argparse.Namespace, report: dict[str, Any]) -> None:
-    tell(a, report, [(name, f"{v:.4g}" if isinstance(v, float) else str(v)) for name, v in report.items()])
