@@ -17,7 +17,7 @@ from sci.distributed import Comm, agreed, allreduce_sum, size, split
 from sci.distributed.canonical import canonical
 from sci.errors import InvalidValueError
 from sci.nn import Adam, Checkpoint, cosine, train
-from sci.operators.training.data import digest
+from sci.nn.training.data import digest
 
 __all__ = ["train_potential"]
 

@@ -15,7 +15,7 @@ from sci.generative.marginal.exact import LogWeight, log_weights_of
 from sci.generative.marginal.model import MarginalModel
 from sci.generative.spins.philox import require_seed
 from sci.nn import flatten_tree
-from sci.operators.training.data import digest
+from sci.nn.training.data import digest
 
 __all__ = ["ImportanceSample", "importance_log_z"]
 

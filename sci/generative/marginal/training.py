@@ -16,7 +16,7 @@ from sci.errors import InvalidValueError
 from sci.generative.marginal.exact import LogWeight, log_weights_of
 from sci.generative.marginal.model import MarginalModel
 from sci.nn import Adam, AdamW, Checkpoint, Draws, cosine, take_along_axis, train, value_of
-from sci.operators.training.data import digest
+from sci.nn.training.data import digest
 
 __all__ = ["fit_energy", "fit_likelihood"]
 

@@ -14,7 +14,7 @@ from sci.errors import InvalidValueError
 from sci.generative.next_scale.model import NextScaleModel
 from sci.generative.next_scale.tokens import ScaleTokens, require_fitting
 from sci.nn import AdamW, Checkpoint, Draws, Optimizer, Schedule, cosine, train
-from sci.operators.training.data import digest
+from sci.nn.training.data import digest
 
 __all__ = ["train_next_scale"]
 

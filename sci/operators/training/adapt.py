@@ -11,8 +11,8 @@ from sci.backend import Array
 from sci.distributed import Comm, agreed, sample, size
 from sci.errors import InvalidValueError
 from sci.nn import Adam, Checkpoint, FreeWeight, LoLDU, MappedParameters, WeightDelta, WeightMap, cosine, train
+from sci.nn.training.data import digest
 from sci.operators.training.config import TrainingConfig
-from sci.operators.training.data import digest
 from sci.operators.training.loop import batch_loss, require_fitting
 from sci.operators.training.trained import TrainedOperator
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, namespace, require_finite, to_host
+from sci.backend import Array, namespace, require_finite
 from sci.errors import ShapeError
 from sci.operators.training.config import TrainingConfig
 
-__all__ = ["SquareSymmetries", "as_fields", "digest", "with_transposed"]
+__all__ = ["SquareSymmetries", "as_fields", "with_transposed"]
 
 
 @entry
@@ -101,13 +99,3 @@ class SquareSymmetries:
                 batch = xp.where(chosen, images[bit], batch)
             batches.append(batch)
         return tuple(batches)
-
-
-def digest(*arrays: Array) -> str:
-    """Return a number, in hexadecimal, that other arrays do not have: of shapes, dtypes and all values."""
-    found = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        host = np.ascontiguousarray(to_host(array))
-        found.update(f"{host.shape} {host.dtype.str}".encode())
-        found.update(host.data)
-    return found.hexdigest()

@@ -23,13 +23,14 @@ from sci.nn import (
     train,
     with_roles,
 )
+from sci.nn.training.data import digest
 from sci.operators.fno.base import Operator
 from sci.operators.fno.config import OperatorConfig
 from sci.operators.patches.parallel import patch_loss
 from sci.operators.patches.windows import MultigridPatches
 from sci.operators.spectral.convolution import as_dtype
 from sci.operators.training.config import TrainingConfig
-from sci.operators.training.data import SquareSymmetries, digest
+from sci.operators.training.data import SquareSymmetries
 from sci.operators.training.errors import relative_errors
 from sci.operators.training.incremental import GrowingModes, WatchedOptimizer, narrowed
 from sci.operators.training.trained import TrainedOperator

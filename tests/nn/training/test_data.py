@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sci.errors import ShapeError
-from sci.nn.training.data import Arrays, Order, ReadAhead
+from sci.nn.training.data import Arrays, Order, ReadAhead, digest
 
 
 def reading() -> list[threading.Thread]:
@@ -121,3 +121,10 @@ def test_an_interrupted_training_ends_its_thread_and_itself():
     assert "left []" in out
     assert "KeyboardInterrupt" in err
     assert running.returncode != 0
+
+
+def test_digests_tell_arrays_apart():
+    x = np.arange(6.0)
+    assert digest(x) == digest(x.copy())
+    others = [digest(a) for a in (x, x + 1e-15, x.reshape(2, 3), x.astype(np.float32), -x)]
+    assert len({digest(x, x), *others}) == 6

@@ -20,7 +20,7 @@ from sci.generative.diffusion.exact import ExactDenoiser
 from sci.generative.diffusion.parameterizations import loss_weights, predicted_noise
 from sci.nn import Adam, Checkpoint, Draws, cosine, multiply, power, subtract, train
 from sci.nn import sum as sum_of
-from sci.operators.training.data import digest
+from sci.nn.training.data import digest
 
 __all__ = ["CrystalTraining", "noise_losses", "train_crystals"]
 
