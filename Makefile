@@ -20,7 +20,9 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 TESTED_EXTRAS := test,docs,mpi-local,plot,structures,trajectories,report,xarray
 WHEEL_MACHINES ?= x86_64 aarch64
 BIN := .venv/bin
-# Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it.
+# Of the byte code of all packages, the tests need a small part: Python compiles that when it imports it, and keeps it,
+# for else each of a thousand processes would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .PHONY: help demo test test-wide test-parallel-hdf5 test-docs test-browser test-wheels test-aarch64 test-lowest test-newest test-pythons \
@@ -40,8 +42,9 @@ demo: .venv/demo-ready
 test: compiler .venv/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sci
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+	@said=$$(mktemp); $(BIN)/mypy sci >$$said 2>&1 & mypy=$$!; \
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS); pytest=$$?; \
+	wait $$mypy; mypy=$$?; cat $$said; rm -f $$said; exit $$((pytest ? pytest : mypy))
 
 test-wide: compiler .venv/test-ready
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal -m nightly --ignore tests/test_pages.py \
