@@ -297,8 +297,8 @@ def launches() -> None:
     import fake_cupy
     import numpy as np
 
-    sys.modules["cupy"] = cupy = fake_cupy.make()
-    from sci.potentials import Particles, PeriodicPotential, RangeSeparatedPotential
+    sys.modules["cupy"], sys.modules["cupyx.scipy.fft"] = cupy, _ = fake_cupy.make(), fake_cupy.transforms()
+    from sci.potentials import ParticleMesh, Particles, PeriodicPotential, RangeSeparatedPotential
 
     print(f"{'':<34}{'launches':>9}{'copies':>8}{'waits':>7}")
     for n, tol in ((1000, 1e-6), (8000, 1e-6)):
@@ -309,6 +309,13 @@ def launches() -> None:
         for cls, cell in ((RangeSeparatedPotential, None), (PeriodicPotential, cupy.asarray(side * np.eye(3)))):
             particles, name = Particles(y, q, cell=cell), "isolated" if cell is None else "periodic"
             made = {}
+
+            def mesh(particles=particles, made=made, tol=tol) -> None:
+                made["mesh"] = ParticleMesh(particles, tol)
+                made["mesh"].energy_and_forces()
+
+            def step(y=y, made=made) -> None:
+                made["mesh"].moved(y)
 
             def build(cls=cls, particles=particles, made=made, tol=tol) -> None:
                 made["phi"] = cls(particles, tol)
@@ -321,6 +328,10 @@ def launches() -> None:
                 "first forces": lambda made=made: made["phi"].forces(),
                 "forces": lambda made=made: made["phi"].forces(),
                 "energy and forces": lambda made=made: made["phi"].energy_and_forces(),
+                "mesh, from nothing": mesh,
+                "mesh, first step": step,
+                "mesh, recording": step,
+                "mesh, steps": step,
             }
             for action, run in actions.items():
                 with fake_cupy.counting() as work:

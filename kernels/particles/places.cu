@@ -224,20 +224,71 @@ SCI_KERNEL self_products(SCI_INDEX const T* __restrict__ joins /*[pairs, members
     }
 }
 
+// Adds to a number that other threads add to, and returns what it was.
+SCI_DEVICE i64 add_one(i64* at, const i64 step) {
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+    return i64(atomicAdd((unsigned long long*)at, (unsigned long long)step));
+#else
+    return __atomic_fetch_add(at, step, __ATOMIC_RELAXED);
+#endif
+}
+
 // keys[i] = column bins + bin: columns along z in layers along x. numbers = (x of the first layer, layers a length, y of
-// the first column, columns a length, z of the first bin, bins a length, y of a column by x).
+// the first column, columns a length, z of the first bin, bins a length, y of a column by x). counts[k] grows by the
+// charges of key k.
 // Instances: <double>
 template <typename T>
 SCI_KERNEL column_keys(SCI_INDEX const T* __restrict__ positions /*[n, 3]*/, const T* __restrict__ numbers /*[7]*/,
-                       const i64* __restrict__ shape /*[4]*/, i64* __restrict__ keys /*[n]*/, const i64 n) {
+                       const i64* __restrict__ shape /*[4]*/, i64* __restrict__ keys /*[n]*/,
+                       i64* __restrict__ counts /*[bins]*/, const i64 n) {
     for (i64 block = blockIdx.x; block * SCI_BLOCK < n; block += gridDim.x) {
+        const i64 last = (block + 1) * SCI_BLOCK < n ? (block + 1) * SCI_BLOCK : n;
+        for (i64 k = block * SCI_BLOCK + SCI_LANE; k < last; k += SCI_STEP) {
+            const T x = positions[3 * k], y = positions[3 * k + 1] - numbers[6] * x;
+            const i64 layer = cell_of(x, numbers[0], numbers[1], shape[0]);
+            const i64 column = layer * shape[1] + cell_of(y, numbers[2], numbers[3], shape[1]);
+            keys[k] = column * shape[2] + cell_of(positions[3 * k + 2], numbers[4], numbers[5], shape[2]);
+            add_one(counts + keys[k], 1);
+        }
+    }
+}
+
+// loose[slot] = the charges by their keys, those of one key in any order; ends[k] counts the keys up to and with k. Leaves
+// zeros in `counts`.
+// Instances: <double>
+template <typename T>
+SCI_KERNEL place_sorted(SCI_INDEX const i64* __restrict__ keys /*[n]*/, const i64* __restrict__ ends /*[bins]*/,
+                        i64* __restrict__ counts /*[bins]*/, i64* __restrict__ loose /*[n]*/, const i64 n) {
+    for (i64 block = blockIdx.x; block * SCI_BLOCK < n; block += gridDim.x) {
+        const i64 last = (block + 1) * SCI_BLOCK < n ? (block + 1) * SCI_BLOCK : n;
+        for (i64 i = block * SCI_BLOCK + SCI_LANE; i < last; i += SCI_STEP)
+            loose[ends[keys[i]] - add_one(counts + keys[i], -1)] = i;
+    }
+}
+
+// order[slot] = the same with the charges of one key in the order of their numbers: each counts those before it, which are
+// few. Offsets of the columns among them, and parts[c + 1] = chunks of `width` charges that column c takes.
+// Instances: <double>
+template <typename T>
+SCI_KERNEL rank_sorted(SCI_INDEX const i64* __restrict__ keys /*[n]*/, const i64* __restrict__ ends /*[bins]*/,
+                       const i64* __restrict__ loose /*[n]*/, i64* __restrict__ order /*[n]*/,
+                       i64* __restrict__ offsets /*[columns]*/, i64* __restrict__ parts /*[edges]*/, const i64 n,
+                       const i64 columns, const i64 each, const i64 width) {
+    const i64 most = n > columns ? n : columns;
+    for (i64 block = blockIdx.x; block * SCI_BLOCK < most; block += gridDim.x) {
         SCI_THREADS(t) {
             const i64 i = block * SCI_BLOCK + t;
             if (i < n) {
-                const T x = positions[3 * i], y = positions[3 * i + 1] - numbers[6] * x;
-                const i64 layer = cell_of(x, numbers[0], numbers[1], shape[0]);
-                const i64 column = layer * shape[1] + cell_of(y, numbers[2], numbers[3], shape[1]);
-                keys[i] = column * shape[2] + cell_of(positions[3 * i + 2], numbers[4], numbers[5], shape[2]);
+                const i64 own = loose[i], key = keys[own];
+                i64 slot = key > 0 ? ends[key - 1] : 0;
+                const i64 start = slot, stop = ends[key];
+                for (i64 k = start; k < stop; ++k) slot += loose[k] < own;
+                order[slot] = own;
+            }
+            if (i < columns) {
+                const i64 start = i > 0 ? ends[i * each - 1] : 0, stop = ends[(i + 1) * each - 1];
+                offsets[i] = start;
+                parts[i + 1] = (stop - start + width - 1) / width;
             }
         }
     }

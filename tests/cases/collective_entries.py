@@ -507,6 +507,9 @@ DIFFER: dict[str, Body] = {
     "ParticleMesh:positions": lambda c, odd, _: potentials.ParticleMesh(
         potentials.Particles(IONS.positions + odd, IONS.charges, cell=IONS.cell), 1e-3, comm=c
     ),
+    "ParticleMesh.moved:positions": lambda c, odd, _: potentials.ParticleMesh(IONS, 1e-3, comm=c).moved(
+        IONS.positions + odd
+    ),
     "interaction_energy:translations": lambda c, odd, _: potentials.interaction_energy(
         lambda p: p[:, 0], PAIR, QUATERNIONS, PLACES + odd, comm=c
     ),

@@ -5,6 +5,9 @@ What CuPy lacks raises here too (`_LACKING`, and `repeat` by an array).
 
 `work` counts what a program asks of the device: launches, each array call that computes and each kernel (a call of
 which CuPy makes several kernels counts once); copies from the host; and waits, where the host needs numbers.
+
+A stream records what is asked of it between `begin_capture` and `end_capture`, and refuses waits and copies from the
+host meanwhile; its graph does all of that again, into the same arrays, and counts as one launch.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import contextlib
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -39,8 +42,50 @@ _LACKING = (
 
 work: Counter[str] = Counter()
 """What was asked of the device: "launches", "copies" and "waits"."""
+recording: list[Callable[[], Any]] | None = None
+"""What a stream that captures was asked for; None if none does."""
+spoiled = False
+"""Whether it was asked for what it refuses."""
 
-_WITHOUT_WORK = ("empty", "empty_like", "result_type", "may_share_memory", "iscomplexobj")
+
+class CUDARuntimeError(RuntimeError):
+    """What a device says of work that it cannot do."""
+
+
+def _waits(kind: str = "waits") -> None:
+    """Count a wait, or a copy from the host; refuse both while a stream captures."""
+    global spoiled
+    if recording is not None:
+        spoiled = True
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+    work[kind] += 1
+
+
+def _done(again: Callable[[], Any]) -> None:
+    """Count a launch, which a graph repeats by a call."""
+    work["launches"] += 1
+    if recording is not None:
+        recording.append(again)
+
+
+def _made(results: Any, again: Callable[[], Any]) -> None:
+    """Count the launch that made arrays, into which a graph writes what the same call makes then."""
+
+    def write() -> None:
+        for old, new in zip(_tuple(results), _tuple(again())):
+            if isinstance(old, np.ndarray):
+                old[...] = new
+
+    _done(write)
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    return values if isinstance(values, tuple) else (values,)
+
+
+_WAITING = ("argsort", "bincount", "flatnonzero", "lexsort", "nonzero", "sort", "unique")
+"""Calls that need numbers on the host, or whose library waits for the device (Thrust's sorts)."""
+_WITHOUT_WORK = ("item", "tolist", "empty", "empty_like", "result_type", "may_share_memory", "iscomplexobj")
 
 
 @contextlib.contextmanager
@@ -90,12 +135,19 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> ndarray:
         basic = not any(isinstance(k, (ndarray, list)) for k in (key if isinstance(key, tuple) else (key,)))
-        work["launches"] += not basic
-        return ndarray(self._hidden[_inside(key)])
+        found, inside = ndarray(self._hidden[_inside(key)]), _inside(key)
+        if not basic:
+            _made(found._hidden, lambda: self._hidden[inside])
+        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        work["launches"] += 1
-        self._hidden[_inside(key)] = _inside(value)
+        inside, given = _inside(key), _inside(value)
+        _done(lambda: self._hidden.__setitem__(inside, given))
+        self._hidden[inside] = given
+
+    def fill(self, value: Any) -> None:
+        _done(lambda: self._hidden.fill(value))
+        self._hidden.fill(value)
 
     def __len__(self) -> int:
         return len(self._hidden)
@@ -104,7 +156,7 @@ class ndarray:
         return (ndarray(row) for row in self._hidden)
 
     def get(self, out: np.ndarray | None = None) -> np.ndarray:
-        work["waits"] += 1
+        _waits()
         if out is None:
             return self._hidden.copy()
         assert (out.shape, out.dtype) == (self._hidden.shape, self._hidden.dtype)
@@ -114,16 +166,19 @@ class ndarray:
 
 def _operator(name: str) -> Any:
     def apply(self: ndarray, *others: Any) -> Any:
-        work["launches"] += 1
-        return _lift(getattr(self._hidden, name)(*_inside(others)))
+        given, action = _inside(others), getattr(self._hidden, name)
+        found = _lift(action(*given))
+        _made(_inside(found), lambda: action(*given))
+        return found
 
     return apply
 
 
 def _in_place(name: str) -> Any:
     def apply(self: ndarray, other: Any) -> ndarray:
-        work["launches"] += 1
-        getattr(self._hidden, name)(_inside(other))
+        given, action = _inside(other), getattr(self._hidden, name)
+        _done(lambda: action(given))
+        action(given)
         return self
 
     return apply
@@ -131,7 +186,7 @@ def _in_place(name: str) -> Any:
 
 def _number(name: str) -> Any:
     def apply(self: ndarray) -> Any:
-        work["waits"] += 1
+        _waits()
         return getattr(self._hidden, name)()
 
     return apply
@@ -184,12 +239,18 @@ def _lift(value: Any) -> Any:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         given, named = _inside(args), {k: _inside(v) for k, v in kwargs.items()}
-        results, name = value(*given, **named), getattr(value, "__name__", "")
-        if name in ("item", "tolist"):
-            work["waits"] += 1
-        elif name not in _WITHOUT_WORK:
+        name = getattr(value, "__name__", "")
+        if name in ("item", "tolist", *_WAITING):
+            _waits()
+        results = value(*given, **named)
+        if name not in _WITHOUT_WORK:
             owner = getattr(value, "__self__", None)
-            work["launches"] += "out" in named or _computes(_flat((owner, *given, *named.values())), results)
+            if "out" in named:
+                _done(lambda: value(*given, **named))
+            elif _computes(_flat((owner, *given, *named.values())), results):
+                lifted = _lift(results)
+                _made(_inside(lifted), lambda: value(*given, **named))
+                return lifted
         return _lift(results)
 
     return call
@@ -241,7 +302,6 @@ def _function(kernel: Any) -> Any:
 
 def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[Any, ...]) -> None:
     assert block == (DEVICE_BLOCK,)
-    work["launches"] += 1
     values = [None, ctypes.c_longlong(grid[0]), ctypes.c_int(1)]
     for parameter, value in zip(kernel.parameters, arguments):
         # CuPy passes scalars by their own dtype and does not convert, so the dtype must be right.
@@ -250,16 +310,83 @@ def _launch(kernel: Any, grid: tuple[int], block: tuple[int], arguments: tuple[A
             values.append(SCALARS[parameter.c_type](value))
         else:
             values.append(ctypes.c_void_p(value._hidden.ctypes.data))
-    _function(kernel)(*values)
+    function = _function(kernel)
+    _done(lambda: function(*values))
+    function(*values)
 
 
 def _asarray(value: Any, dtype: Any = None) -> ndarray:
     if isinstance(value, ndarray):
         return value if dtype in (None, value.dtype) else ndarray(value._hidden.astype(dtype))
-    work["copies"] += 1
+    _waits("copies")
     if isinstance(value, (tuple, list)):
         value = _inside(value)
     return ndarray(np.array(value, dtype))
+
+
+class Stream:
+    """A stream, which may capture."""
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self._entered = 0
+
+    def __enter__(self) -> Stream:
+        self._entered += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entered -= 1
+
+    def synchronize(self) -> None:
+        _waits()
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        global recording, spoiled
+        assert self._entered, "CuPy captures the present stream"
+        recording, spoiled = [], False
+
+    def end_capture(self) -> Graph:
+        global recording
+        assert recording is not None
+        graph, recording = Graph(recording), None
+        if spoiled:
+            raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error")
+        return graph
+
+
+class Graph:
+    """Work that was captured."""
+
+    def __init__(self, steps: list[Callable[[], Any]]) -> None:
+        self._steps = steps
+
+    def launch(self, stream: Stream | None = None) -> None:
+        assert recording is None
+        work["launches"] += 1
+        for step in self._steps:
+            step()
+
+
+class MemoryPool:
+    """A pool of memory."""
+
+    def malloc(self, size: int) -> None:
+        raise NotImplementedError
+
+
+def transforms() -> ModuleType:
+    """Return the stand-in for `cupyx.scipy.fft`; a test puts it into `sys.modules`."""
+    module = ModuleType("cupyx.scipy.fft")
+
+    def get_fft_plan(a: ndarray, shape: Any = None, axes: Any = None, value_type: str = "C2C") -> Any:
+        real = value_type == "R2C"
+        assert a._hidden.flags.c_contiguous
+        assert (a.dtype.kind == "f") == real
+        assert a.shape == (tuple(shape) if real else (*shape[:-1], shape[-1] // 2 + 1))
+        return contextlib.nullcontext()
+
+    module.get_fft_plan = get_fft_plan  # type: ignore[attr-defined]
+    return module
 
 
 class _Module(ModuleType):
@@ -290,8 +417,11 @@ def make() -> ModuleType:
         cuda=SimpleNamespace(
             Device=lambda: SimpleNamespace(id=0),
             alloc_pinned_memory=bytearray,
-            get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None),
-            runtime=SimpleNamespace(getDeviceCount=lambda: 1),
+            get_current_stream=Stream,
+            Stream=Stream,
+            MemoryPool=MemoryPool,
+            using_allocator=lambda allocator: contextlib.nullcontext(),
+            runtime=SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=CUDARuntimeError),
         ),
     )
     return cupy

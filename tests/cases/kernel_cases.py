@@ -365,6 +365,7 @@ _CASES: dict[str, Callable[..., Iterator[Pair]]] = {
 _CASES.update(coder_cases.CASES)
 _CASES.update(graph_cases.CASES)
 _CASES.update(place_cases.CASES)
+_CASES.update(mesh_cases.CASES)
 _CASES.update(spin_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)

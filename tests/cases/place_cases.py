@@ -13,7 +13,7 @@ from sci.potentials.pairs.chunks import chunk_width, pack_reference
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.coincidence import _BIN, _DIRECTION, Coincidences
 from sci.potentials.range_separated.self_terms import _DeviceProducts, _Products
-from sci.tensor.boxes.grid import BoxGrid, Tiles, column_offsets, local_coordinates, run_places
+from sci.tensor.boxes.grid import BoxGrid, Tiles, local_coordinates, run_places
 
 Pair = tuple[np.ndarray, np.ndarray]
 SIZES = (1, 15, 17, 400)
@@ -110,10 +110,41 @@ def _column_keys(rng: np.random.Generator) -> Iterator[Pair]:
         for skew in (0.0, 0.4):
             points, keys = 3 * rng.normal(size=(n, 3)), np.empty(n, dtype=np.int64)
             numbers, shape = np.array([-2.0, 1.5, -3.0, 0.7, -1.0, 2.0, skew]), np.array([4, 3, 9, 0])
-            run_places("column_keys", n, points, numbers, shape, keys, n)
+            counts = np.ones(4 * 3 * 9, dtype=np.int64)
+            run_places("column_keys", n, points, numbers, shape, keys, counts, n)
+            yield counts - 1, np.bincount(keys, minlength=len(counts))
             flat = points - skew * points[:, :1] * np.array([0.0, 1.0, 0.0])
             places = np.floor((flat - numbers[:6:2]) * numbers[1:6:2]).astype(int).clip(0, shape[:3] - 1)
             yield keys, (places[:, 0] * 3 + places[:, 1]) * 9 + places[:, 2]
+
+
+def _counted(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
+    """Keys of n charges in 6 columns of 5 bins, one of them crowded, their counts and the sums of these."""
+    keys = np.where(rng.random(n) < 0.3, 7, rng.integers(0, 30, n))
+    counts = np.bincount(keys, minlength=30)
+    return keys, counts, np.cumsum(counts)
+
+
+def _place_sorted(rng: np.random.Generator) -> Iterator[Pair]:
+    for n in (0, *SIZES):
+        keys, counts, ends = _counted(rng, n)
+        loose = np.full(n, -1)
+        run_places("place_sorted", n, keys, ends, counts, loose, n)
+        yield (
+            np.concatenate([keys[loose], np.sort(loose), counts]),
+            np.concatenate([np.sort(keys), np.arange(n), np.zeros(30)]),
+        )
+
+
+def _rank_sorted(rng: np.random.Generator) -> Iterator[Pair]:
+    for n in (0, *SIZES):
+        keys, counts, ends = _counted(rng, n)
+        loose = np.lexsort([rng.random(n), keys])
+        order, offsets, parts = np.full(n, -1), np.full(6, -1), np.zeros(7, dtype=np.int64)
+        run_places("rank_sorted", max(n, 6), keys, ends, loose, order, offsets, parts, n, 6, 5, 8)
+        columns = counts.reshape(6, 5).sum(axis=1)
+        expected = (np.argsort(keys, kind="stable"), np.cumsum(columns) - columns, [0], -(-columns // 8))
+        yield np.concatenate([order, offsets, parts]), np.concatenate(expected)
 
 
 def _pack_sorted(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
@@ -125,7 +156,8 @@ def _pack_sorted(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         keys = rng.integers(0, columns * bins, n)
         keys = np.where(keys // bins == 4, 0, keys)  # an empty column
         order = np.argsort(keys, kind="stable")
-        offsets, starts = column_offsets(keys, order, columns, bins, width)
+        held = np.bincount(keys // bins, minlength=columns)
+        offsets, starts = np.cumsum(held) - held, np.append(0, np.cumsum(-(-held // width)))
         count, real = n // width + min(columns, n), int(starts[-1])
         arrays = [np.empty((count, width), dtype=np.int64), np.empty((count, 4, width), dtype=dtype)]
         arrays += [np.empty((count * width // 4, 6), dtype=dtype), np.empty((count, 3)), np.empty((count, 3))]
@@ -162,5 +194,7 @@ CASES: dict[str, Callable[..., Iterator[Pair]]] = {
     "coincidences": _coincidences,
     "self_products": _self_products,
     "column_keys": _column_keys,
+    "place_sorted": _place_sorted,
+    "rank_sorted": _rank_sorted,
 }
 BY_DTYPE: dict[str, Callable[..., Iterator[Pair]]] = {"chebyshev_table": _chebyshev_table, "pack_sorted": _pack_sorted}

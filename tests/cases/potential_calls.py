@@ -70,6 +70,7 @@ def _of_objects() -> dict[str, Call]:
         "LatticePotential.sites_in": call(LATTICE.sites_in, BOX),
         "ParticleMesh.energy_and_forces": call(MESH.energy_and_forces),
         "ParticleMesh.measured_error": call(MESH.measured_error, "energy"),
+        "ParticleMesh.moved": call(MESH.moved, CELL.positions + 0.01),
         "Particles.to_host": call(ATOMS.to_host),
         "PeriodicPotential.call": call(PERIODIC, POINTS),
         "PeriodicPotential.energy_and_forces": call(PERIODIC.energy_and_forces),

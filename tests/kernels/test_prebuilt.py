@@ -123,7 +123,8 @@ def test_the_manifest_names_every_kernel_of_hosts(brought):
         shipped = prebuild.shipped_kernels()
         assert len(shipped) > 230
         left_out = {k.template for k in every_kernel()} - {k.template for k in shipped}
-        of_devices = {k.template for k in every_kernel("particles/places.cu")} | {"brick_lanes"}
+        files = ("particles/places.cu", "particles/device_mesh.cu")
+        of_devices = {k.template for file in files for k in every_kernel(file)} | {"brick_lanes"}
     assert left_out == {f"attention_tiles_{name}" for name in ("forward", "keys", "queries")} | of_devices
 
 

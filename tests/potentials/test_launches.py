@@ -13,7 +13,7 @@ import pytest
 
 from sci.potentials import ParticleMesh, Particles, PeriodicPotential, RangeSeparatedPotential
 
-BUILD, EVALUATION, AT_CHARGES, MESH = 600, 40, 40, 100
+BUILD, EVALUATION, AT_CHARGES, MESH = 600, 40, 40, 40
 """Launches at most: of a build, of an evaluation at points, and of one at the charges, whose pairs are sorted anew; of
 a mesh, planned and evaluated from nothing."""
 WAITS = 8

@@ -15,7 +15,7 @@ from sci.kernels import host_threads
 from sci.potentials.mesh.errors import MeshSplit
 from sci.potentials.mesh.window import spline_transform
 
-__all__ = ["isolated_grid", "isolated_influence", "isolated_values"]
+__all__ = ["doubled_influence", "isolated_grid", "isolated_influence", "isolated_values"]
 
 BLEND, WIDE_BLEND, WIDE_SHAPE = 5, 8, 20.0
 """Points beyond the largest distance of two points with charge where B turns into its mirror image; more of them for
@@ -154,11 +154,16 @@ def _multiply(modes: np.ndarray, influence: np.ndarray) -> None:
         modes[:, first, n2 + 1 :] *= influence[:, along, n2 - 1 : 0 : -1]
 
 
+def doubled_influence(influence: np.ndarray) -> np.ndarray:
+    """Return `isolated_influence` at the modes (2 n1, 2 n2, n3 + 1) of a real transform of the doubled grid."""
+    _, n1, n2 = (n - 1 for n in influence.shape)
+    both = [np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (n1, n2)]
+    return np.ascontiguousarray(influence.transpose(1, 2, 0)[both[0]][:, both[1]])
+
+
 def _device_values(spread: Array, influence: np.ndarray) -> Array:
     """Do the same by two transforms of the doubled grid."""
     xp, (n1, n2, n3) = namespace(spread), spread.shape
-    both = (*(np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (n1, n2)),)
-    whole = to_device(np.ascontiguousarray(influence.transpose(1, 2, 0)[both[0]][:, both[1]]), xp)
     doubled = (2 * n1, 2 * n2, 2 * n3)
-    modes = xp.fft.rfftn(spread, s=doubled, axes=(0, 1, 2))
-    return xp.fft.irfftn(modes * whole, s=doubled, axes=(0, 1, 2))[:n1, :n2, :n3]
+    modes = xp.fft.rfftn(spread, s=doubled, axes=(0, 1, 2)) * to_device(doubled_influence(influence), xp)
+    return xp.fft.irfftn(modes, s=doubled, axes=(0, 1, 2))[:n1, :n2, :n3]

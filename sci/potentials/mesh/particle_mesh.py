@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from sci.arguments import collective_entry
-from sci.backend import Array, namespace, to_host
+from sci.backend import Array, ArrayLike, as_points, is_device_array, namespace, to_host
 from sci.distributed import Comm, agreed, size
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, ShapeError
 from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.forcefield.virial import exclusion_strain
 from sci.potentials.measured.error import MeasuredError, compare, energy_error, warn_above
 from sci.potentials.measured.measure import ENERGY_FACTOR, field_floor
 from sci.potentials.mesh.errors import ChargeSizes
 from sci.potentials.mesh.evaluate import ROUNDING_SHARE, mesh_sums, near_sums
+from sci.potentials.mesh.on_device import DeviceMesh, device_mesh
 from sci.potentials.mesh.plan import MeshPlan, check_plan, plan_mesh
 from sci.potentials.mesh.reciprocal import mesh_virial
 from sci.potentials.mesh.surroundings import Alone, Cell, Sample, surroundings_of
@@ -52,6 +54,8 @@ class _Found(NamedTuple):
     forces: Array
     near_virial: np.ndarray | None
     modes: Array | None
+    force_size: float
+    """Root mean square force, e^2/angstrom^2."""
 
 
 @collective_entry
@@ -118,6 +122,9 @@ class ParticleMesh:
         self._around: Cell | Alone = surroundings_of(particles)
         self.volume, self._given = self._around.volume, force_error
         self._charges = to_host(particles.charges)
+        self._largest = float(np.abs(self._charges).max())
+        self._steps: DeviceMesh | None = None
+        self._later: ParticleMesh | None = None
         self._sizes = ChargeSizes.of(self._charges, self.volume)
         self._first = self._planned(tol * self._usual_force if force_error is None else force_error)
         self._kept = self._converged() if size(comm) > 1 else None  # now, while all ranks take part
@@ -186,7 +193,7 @@ class ParticleMesh:
         InvalidValueError
             For isolated charges, which have no volume: their `virial` is minus the derivative by strain.
         """
-        p, (plan, _, _, _, near, modes) = self.particles, self._found
+        p, (plan, _, _, _, near, modes, _) = self.particles, self._found
         cell = self._around.cell
         if cell is None:
             raise InvalidValueError("the particles have no cell, and so no stress; expected a cell, or use virial()")
@@ -194,7 +201,7 @@ class ParticleMesh:
         if near is None or apart > COINCIDENT:  # what close pairs that do not count would add cancels all digits
             near = near_sums(p.positions, p.charges, cell, plan, self._sizes.strength, apart).virial
         far = mesh_virial(modes, cell, plan.split, plan.grid, plan.order)
-        background = 0.5 * float(p.charges.sum()) * self._around.background(plan.split.background)
+        background = 0.5 * p.total_charge * self._around.background(plan.split.background)
         stress: np.ndarray = (left_out - near - far - background * np.eye(3)) / self.volume
         return stress
 
@@ -219,7 +226,7 @@ class ParticleMesh:
     @property
     def predicted_error(self) -> float:
         """Predicted relative L2 error of the forces: of split, mesh and rounding, without a comparison."""
-        return self.plan.force_error / self._scale(self._found.forces)
+        return self.plan.force_error / self._scale(self._found.force_size)
 
     @property
     def _found(self) -> _Found:
@@ -232,38 +239,139 @@ class ParticleMesh:
         plan = self._first
         for _ in range(ROUNDS):
             found = self._evaluate(plan, self.comm)
-            allowed = self.tol * self._scale(found.forces)
+            allowed = self.tol * self._scale(found.force_size)
             if self._given is not None or plan.force_error <= allowed:
                 return found
             plan = self._planned(allowed)
         return self._evaluate(plan, self.comm)
 
-    def _scale(self, forces: Array) -> float:
+    def _scale(self, force_size: float) -> float:
         """Return the root mean square force, or the floor below which forces have canceled."""
-        charges = self._charges
-        unit = float(np.abs(charges).max()) or 1.0
-        floor = unit * field_floor(charges, (self.volume / self.particles.n) ** (1 / 3), True)
-        largest = float(namespace(forces).abs(forces).max()) or 1.0
-        return max(largest * math.sqrt(float(((forces / largest) ** 2).sum()) / len(forces)), floor) or 1.0
+        floor = (self._largest or 1.0) * field_floor(self._charges, (self.volume / self.particles.n) ** (1 / 3), True)
+        return max(force_size, floor) or 1.0
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def _evaluate(self, plan: MeshPlan, comm: Comm = None, *, checks: bool = False) -> _Found:
-        p = self.particles
-        sums = mesh_sums(self._around.places(), p.charges, self._around.cell, plan, self._sizes.strength, comm)
-        potentials = sums.potentials + self._around.background(plan.split.background)
-        forces = sums.forces
-        if p.exclusions is not None:
-            potentials, forces = self._excluded(potentials, forces, checks)
-        energy = float(without_overflow(0.5 * (p.charges * potentials).sum(keepdims=True), "the energy")[0])
-        return _Found(plan, energy, potentials, without_overflow(forces, "forces"), sums.near_virial, sums.modes)
+        mesh = self._on_device(plan) if size(comm) == 1 else None
+        return self._at(self._around, plan, comm, mesh, checks)
 
-    def _excluded(self, potentials: Array, forces: Array, checks: bool) -> tuple[Array, Array]:
+    def _on_device(self, plan: MeshPlan, apart: float = COINCIDENT) -> DeviceMesh | None:
+        """Return the mesh of a device, or None on the host."""
+        background = self._around.background(plan.split.background)
+        charges = self.particles.charges
+        return device_mesh(charges, self._largest, self._around, plan, self._sizes.strength, background, apart)
+
+    def _at(self, around: Cell | Alone, plan: MeshPlan, comm: Comm, mesh: DeviceMesh | None, checks: bool) -> _Found:
+        """Evaluate a plan for particles with the same charges, anywhere."""
+        p = around.particles
+        if mesh is not None:
+            totals = mesh.evaluate(p.positions)
+            if not totals.finite:
+                raise InvalidValueError("forces or the energy overflow float64; pass the charges in another unit")
+            kept: tuple[np.ndarray | None, Array | None] = totals.near_virial, None
+            if around.filled is None:
+                kept = totals.near_virial, mesh.modes
+            if p.exclusions is None:
+                return _Found(plan, totals.energy, mesh.potentials, mesh.forces, *kept, totals.force_size)
+            potentials, forces = mesh.potentials, mesh.forces
+        else:
+            sums = mesh_sums(around.places(), p.charges, around.cell, plan, self._sizes.strength, comm)
+            potentials, forces = sums.potentials + around.background(plan.split.background), sums.forces
+            kept = sums.near_virial, sums.modes
+        return self._whole(around, plan, potentials, forces, *kept, checks)
+
+    def _whole(
+        self,
+        around: Cell | Alone,
+        plan: MeshPlan,
+        potentials: Array,
+        forces: Array,
+        near_virial: np.ndarray | None,
+        modes: Array | None,
+        checks: bool,
+    ) -> _Found:
+        """Leave out pairs that do not count, and sum."""
+        p = around.particles
+        if p.exclusions is not None:
+            potentials, forces = self._excluded(around, potentials, forces, checks)
+        energy = float(without_overflow(0.5 * (p.charges * potentials).sum(keepdims=True), "the energy")[0])
+        forces = without_overflow(forces, "forces")
+        largest = float(namespace(forces).abs(forces).max()) or 1.0
+        force_size = largest * math.sqrt(float(((forces / largest) ** 2).sum()) / len(forces))
+        return _Found(plan, energy, potentials, forces, near_virial, modes, force_size)
+
+    def moved(self, positions: ArrayLike) -> tuple[float, Array]:
+        """Return energy and forces of the same charges at other positions, in the same cell and with the same plan.
+
+        Parameters
+        ----------
+        positions : (n, 3) float64
+            Where the particles are now, angstrom, on their device.
+
+        Returns
+        -------
+        float, (n, 3) float64
+            As `energy_and_forces`.
+
+        Raises
+        ------
+        ShapeError, DTypeError, InvalidValueError
+
+        Notes
+        -----
+        For the steps of a simulation. The error of the forces is that of the plan, `plan.force_error`; isolated charges
+        that leave the box of the plan are planned anew. On a device nothing waits for the host before the results: the
+        work of a step is recorded at the second call, as a graph of CUDA, and launched as one from then on, but for
+        pairs that are left out. Collective if the constructor was.
+        """
+        if self._later is not None:
+            return self._later.moved(positions)
+        mesh = self._stepped(positions) if is_device_array(self.particles.positions) and size(self.comm) == 1 else None
+        if mesh is not None:
+            return mesh
+        with agreed(self.comm, "moved") as agreement:
+            places = as_points(positions, xp=namespace(self.particles.positions))
+            if len(places) != self.particles.n:
+                raise ShapeError(
+                    f"positions has {len(places)} rows; expected {self.particles.n}, one for each particle"
+                )
+            agreement.same(positions=places)
+            particles = replace(self.particles, positions=places)
+        around = self._around.at(particles)
+        if around is None:
+            self._steps, self._later = None, ParticleMesh(particles, self.tol, force_error=self._given, comm=self.comm)
+            return self._later.energy_and_forces()
+        found = self._at(around, self.plan, self.comm, None, False)
+        return found.energy, found.forces
+
+    def _stepped(self, positions: ArrayLike) -> tuple[float, Array] | None:
+        """Return a step on a device; None where the host must look at the positions first."""
+        p, xp = self.particles, namespace(self.particles.positions)
+        places = xp.asarray(positions)
+        if places.shape != (p.n, 3) or places.dtype != np.float64 or not is_device_array(positions):
+            return None
+        if self._steps is None:
+            # Where all pairs count, charges that meet make forces that are no numbers: told below.
+            self._steps = self._on_device(self.plan, COINCIDENT if p.exclusions is not None else -1.0)
+            totals = None if self._steps is None else self._steps.evaluate(places)
+        else:
+            totals = self._steps.replay(places)
+        if self._steps is None or totals is None or totals.outside or not totals.finite:
+            return None
+        if p.exclusions is None:
+            return totals.energy, self._steps.forces.copy()
+        here = self._around.at(replace(p, positions=places.copy()))
+        assert here is not None
+        found = self._whole(here, self.plan, self._steps.potentials, self._steps.forces, None, None, False)
+        return found.energy, found.forces
+
+    def _excluded(self, around: Cell | Alone, potentials: Array, forces: Array, checks: bool) -> tuple[Array, Array]:
         """Return potentials and forces without the pairs that are left out."""
-        p, xp = self.particles, namespace(potentials)
+        p, xp = around.particles, namespace(potentials)
         fields = xp.concatenate([potentials[:, None], xp.zeros((p.n, 3))], axis=1)
         # Of a charge of zero the gradient is not known, and not wanted.
         fields[:, 1:] = -forces / xp.where(p.charges == 0, 1.0, p.charges)[:, None]
-        fields = apply_exclusions(fields, p, Coulomb(), functools.partial(self._around.apart, self.tol, checks))
+        fields = apply_exclusions(fields, p, Coulomb(), functools.partial(around.apart, self.tol, checks))
         return fields[:, 0], -p.charges[:, None] * fields[:, 1:]
 
     def measured_error(self, quantity: str = "forces") -> MeasuredError:

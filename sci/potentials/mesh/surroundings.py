@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,13 +61,22 @@ class Cell:
     def __repr__(self) -> str:
         return f"Cell({self.particles!r})"
 
+    def at(self, particles: Particles) -> Cell:
+        """Return the same around particles that have moved."""
+        return Cell(particles)
+
     def places(self) -> Array:
         """Return the positions (n, 3) as the mesh takes them."""
         return self.particles.positions
 
+    @functools.cached_property
+    def total_charge(self) -> float:
+        """The sum of the charges, e."""
+        return self.particles.total_charge
+
     def background(self, constant: float) -> float:
         """Return what the background adds to each potential, e/angstrom."""
-        return float(self.particles.charges.sum()) * constant / self.volume
+        return self.total_charge * constant / self.volume
 
     def far_force(self) -> float:
         """Return the force of the total charge, e^2/angstrom^2, whose rounding adds to that of neighbors."""
@@ -98,13 +109,22 @@ class Alone:
         self.particles = particles
         low, high = bounds(particles.positions)
         spans = np.maximum(high - low, _distance(high - low, particles.n))
-        edges = np.array([_rounded_up(1.0001 * edge) for edge in spans.tolist()])
-        self.corner = 0.5 * (low + high) - 0.5 * edges
-        self.key = tuple(np.diag(edges).ravel().tolist())
-        self.filled = self.volume = _rounded_up(filled_volume(particles.positions, self.corner, edges))
+        self.edges = np.array([_rounded_up(1.0001 * edge) for edge in spans.tolist()])
+        self.corner = 0.5 * (low + high) - 0.5 * self.edges
+        self.key = tuple(np.diag(self.edges).ravel().tolist())
+        self.filled = self.volume = _rounded_up(filled_volume(particles.positions, self.corner, self.edges))
 
     def __repr__(self) -> str:
         return f"Alone({self.particles!r})"
+
+    def at(self, particles: Particles) -> Alone | None:
+        """Return the same around particles that have moved; None if they left the box."""
+        low, high = bounds(particles.positions)
+        if (low < self.corner).any() or (high > self.corner + self.edges).any():
+            return None
+        found = copy.copy(self)
+        found.particles = particles
+        return found
 
     def places(self) -> Array:
         """Return the positions (n, 3) as the mesh takes them."""
@@ -166,8 +186,9 @@ def filled_volume(positions: Array, corner: np.ndarray, edges: np.ndarray) -> fl
     side = SIDE * (whole / n) ** (1 / 3)
     n1, n2, n3 = (int(k) for k in np.maximum(np.floor(edges / side), 1))
     grid = BoxGrid(tuple(zip(corner.tolist(), (corner + edges).tolist())), (n1, n2, n3))
-    filled = namespace(positions).bincount(grid.keys(positions, 1))
-    others = float((filled * filled).sum()) - n  # pairs in a cell, from both ends
+    xp = namespace(positions)
+    filled = xp.bincount(grid.keys(positions, 1))
+    others = float(xp.dot(filled, filled)) - n  # pairs in a cell, from both ends
     return min(whole, n * (n * whole) / (grid.size * max(others, 1e-9))) if n > 1 else whole
 
 

@@ -10,7 +10,7 @@ from scipy.linalg import rq
 from sci.backend import Array, is_device_array, namespace, to_device, to_host
 from sci.potentials.forcefield.images import reduced_cell, wrapped_fractions
 
-__all__ = ["Frame", "bounds"]
+__all__ = ["Frame", "bounds", "cell_frame"]
 
 FAR_GAP = 1.5
 """Width that an empty slab is narrowed to, in cutoffs: no pair reaches across it."""
@@ -56,10 +56,7 @@ class Frame:
             middle = 0.5 * low + 0.5 * high
             corners = (low - middle) / cutoff, (high - middle) / cutoff
             return cls((positions - to_device(middle, xp)) / cutoff, None, np.eye(3), corners)
-        reduced = reduced_cell(lattice)
-        periods, turn = rq(reduced)
-        signs = np.where(np.diag(periods) < 0, -1.0, 1.0)
-        periods, turn = np.triu(periods * signs) / cutoff, turn * signs[:, None]
+        reduced, periods, turn = cell_frame(lattice, cutoff)
         fractions = wrapped_fractions(positions, reduced)
         return cls(fractions @ to_device(periods, xp), periods, turn)
 
@@ -76,6 +73,14 @@ class Frame:
             line[1:] -= xp.cumsum(xp.where(gaps > FAR_GAP, gaps - FAR_GAP, 0.0))
             moved[order, axis] = line - line[0]  # near the origin, for the virial
         return Frame(moved, None, self.turn)
+
+
+def cell_frame(lattice: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the shortest periods of a lattice, and `periods` and `turn` of its frame."""
+    reduced = reduced_cell(lattice)
+    periods, turn = rq(reduced)
+    signs = np.where(np.diag(periods) < 0, -1.0, 1.0)
+    return reduced, np.triu(periods * signs) / cutoff, turn * signs[:, None]
 
 
 def bounds(positions: Array) -> tuple[np.ndarray, np.ndarray]:

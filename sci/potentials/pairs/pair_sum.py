@@ -21,7 +21,7 @@ from sci.potentials.pairs.reference import reference_sums
 from sci.potentials.particles import without_overflow
 from sci.potentials.radial.split import COINCIDENT
 
-__all__ = ["PairSums", "fields_of_pairs", "launched_sums", "pair_sums", "sums_within"]
+__all__ = ["PairLaunch", "PairSums", "fields_of_pairs", "launched_sums", "pair_sums", "rounding_error", "sums_within"]
 
 DEGREES = {
     ("float32", False): (10, 12, 14, 16),
@@ -224,8 +224,7 @@ def _in_units(
     extra = to_host(extra)
     field = scale / cutoff
     turn, potentials = frame.turn, field * sums[:, 3]
-    squares = float(extra[9]) / len(charges)  # zero in float64; no number where float32 cannot tell two charges apart
-    error = 0.0 if squares == 0.0 else ROUNDING[forces] * math.sqrt(2 * squares) * field**2 if squares > 0 else math.nan
+    error = rounding_error(float(extra[9]), len(charges), field, forces)
     energy = 0.5 * scale * float((charges * potentials).sum())
     if not forces:
         return PairSums(potentials, None, None, None, energy, error)
@@ -238,30 +237,67 @@ def _in_units(
     return PairSums(potentials, fields, found, virial, energy, error)
 
 
+def rounding_error(squares: float, n: int, field: float, forces: bool) -> float:
+    """Return the error of a force in float32 from the sum that the kernel keeps of n charges, and the unit of fields.
+
+    0 in float64; no number where float32 cannot tell two charges apart.
+    """
+    if squares == 0.0:
+        return 0.0
+    return ROUNDING[forces] * math.sqrt(2 * squares / n) * field**2 if squares > 0 else math.nan
+
+
+class PairLaunch:
+    """The kernel of pairs bound to chunks: it may run again once these are sorted anew.
+
+    Parameters
+    ----------
+    instance : Kernel
+    chunks : Chunks
+    kernel : PairKernel
+    apart : float
+        See `pair_sums`; below 0 all pairs count, and two charges at one place make sums that are no numbers.
+    """
+
+    def __init__(self, instance: Kernel, chunks: Chunks, kernel: PairKernel, apart: float = COINCIDENT) -> None:
+        xp, dtype = namespace(chunks.data), chunks.data.dtype
+        count, _, width = chunks.data.shape
+        tiles, self._spans = tiles_of(chunks)
+        degree = int(instance.arguments[1])
+        polynomials = np.zeros((2, degree + 1))
+        polynomials[0, : len(kernel.b)] = kernel.b * kernel.cutoff
+        polynomials[1, : len(kernel.g)] = kernel.g * kernel.cutoff**3
+        lanes, rows = count * 4 * width, max(count, len(tiles))
+        self._room = xp.zeros(lanes + 10 * rows + -(-lanes * dtype.itemsize // 8))  # all that sums are added to
+        self.own = self._room[:lanes].reshape(count, 4, width)
+        self.sums = self._room[lanes : lanes + 10 * rows].reshape(rows, 10)
+        """What virial and error need, (rows, 10)."""
+        self.other = self._room[lanes + 10 * rows :].view(dtype)[:lanes].reshape(count, 4, width)
+        arrays = (chunks.data, chunks.clusters, chunks.centers, chunks.halves, chunks.column_start, chunks.column)
+        small = (to_device(v, xp) for v in (tiles, chunks.shape, chunks.cell, polynomials.astype(dtype)))
+        sums = (self.own, self.other, self.sums)
+        self._inputs = (*arrays, chunks.first_key, chunks.last_key, *small, *sums, count, len(tiles))
+        noise = float(np.abs(polynomials[int(instance.arguments[3] == "true")]).sum()) ** 2
+        self._last = (kernel.kappa * kernel.cutoff, apart * abs(apart) / kernel.cutoff**2, noise)
+        self._instance, self._blocks, self._used = instance, rows, False
+
+    def run(self) -> None:
+        """Sum the pairs of the chunks as they are now."""
+        if self._used:
+            self._room.fill(0)
+        self._used = True
+        if is_device_array(self._room):  # a block a chunk
+            launch(self._instance, self._blocks, *self._inputs, 0, *self._last)
+        else:  # a block a tile; on one thread they run in the order of colors in any case
+            for start, stop in self._spans if host_threads() > 1 else [(0, int(self._inputs[-1]))]:
+                launch(self._instance, stop - start, *self._inputs, start, *self._last)
+
+
 def launched_sums(
     instance: Kernel, chunks: Chunks, kernel: PairKernel, apart: float = COINCIDENT
 ) -> tuple[Array, Array]:
     """Return (ex, ey, ez, potential) of each charge, (n, 4), and what virial and error need, (10,), by the kernel."""
-    xp, dtype = namespace(chunks.data), chunks.data.dtype
-    count, _, width = chunks.data.shape
-    tiles, spans = tiles_of(chunks)
-    degree = int(instance.arguments[1])
-    polynomials = np.zeros((2, degree + 1))
-    polynomials[0, : len(kernel.b)] = kernel.b * kernel.cutoff
-    polynomials[1, : len(kernel.g)] = kernel.g * kernel.cutoff**3
-    lanes, rows = count * 4 * width, max(count, len(tiles))
-    room = xp.zeros(lanes + 10 * rows + -(-lanes * dtype.itemsize // 8))  # all that sums are added to
-    own, sums = room[:lanes].reshape(count, 4, width), room[lanes : lanes + 10 * rows].reshape(rows, 10)
-    other = room[lanes + 10 * rows :].view(dtype)[:lanes].reshape(count, 4, width)
-    arrays = (chunks.data, chunks.clusters, chunks.centers, chunks.halves, chunks.column_start, chunks.column)
-    small = (to_device(v, xp) for v in (tiles, chunks.shape, chunks.cell, polynomials.astype(dtype)))
-    inputs = (*arrays, chunks.first_key, chunks.last_key, *small, own, other, sums, count, len(tiles))
-    noise = float(np.abs(polynomials[int(instance.arguments[3] == "true")]).sum()) ** 2
-    last = (kernel.kappa * kernel.cutoff, (apart / kernel.cutoff) ** 2, noise)
-    if is_device_array(chunks.data):  # a block a chunk
-        launch(instance, max(count, len(tiles)), *inputs, 0, *last)
-    else:  # a block a tile; on one thread they run in the order of colors in any case
-        for start, stop in spans if host_threads() > 1 else [(0, len(tiles))]:
-            launch(instance, stop - start, *inputs, start, *last)
-    result = scatter_chunks(own, other, chunks.members, len(chunks.frame.positions))
-    return result, sums.sum(axis=0)
+    pairs = PairLaunch(instance, chunks, kernel, apart)
+    pairs.run()
+    result = scatter_chunks(pairs.own, pairs.other, chunks.members, len(chunks.frame.positions))
+    return result, pairs.sums.sum(axis=0)

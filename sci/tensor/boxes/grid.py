@@ -9,7 +9,7 @@ import numpy as np
 from sci.backend import Array, device_number, is_device_array, namespace, to_device
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
-__all__ = ["BoxGrid", "Tiles", "column_offsets", "local_coordinates", "run_places"]
+__all__ = ["BoxGrid", "Tiles", "local_coordinates", "run_places"]
 
 _SOURCE = "particles/places.cu"
 
@@ -112,25 +112,6 @@ def _offsets(keys: Array, order: Array, edges: int, step: int, width: int) -> tu
     offsets, tiles = xp.empty(edges, dtype=xp.int64), xp.empty(edges, dtype=xp.int64)
     run_places("box_offsets", edges, keys, order, offsets, tiles, len(keys), edges, step, width)
     return offsets, tiles
-
-
-def column_offsets(keys: Array, order: Array, columns: int, bins: int, width: int) -> tuple[Array, Array]:
-    """Return the offsets of columns in an order of charges, and those of their parts of `width` charges among all.
-
-    Parameters
-    ----------
-    keys, order : (n,) int64
-        Keys, column times bins plus a bin, of all charges, and their order, on a device.
-    columns, bins, width : int
-
-    Returns
-    -------
-    offsets, starts : (columns,), (columns + 1,) int64
-    """
-    xp = namespace(keys)
-    offsets, parts = xp.empty(columns, dtype=xp.int64), xp.zeros(columns + 1, dtype=xp.int64)
-    run_places("box_offsets", columns, keys, order, offsets, parts[1:], len(keys), columns, bins, width)
-    return offsets, xp.cumsum(parts)
 
 
 @dataclass(frozen=True)
