@@ -22,8 +22,8 @@ import numpy as np
 import sci
 from sci.potentials import ParticleMesh, Particles, energy_and_forces, plan_frames
 from sci.potentials.mesh import plan
+from sci.potentials.mesh.evaluate import pair_kernel
 from sci.potentials.mesh.isolated import isolated_values
-from sci.potentials.mesh.pair_kernel import pair_kernel
 from sci.potentials.mesh.prolate import ProlateSplit
 from sci.potentials.mesh.reciprocal import mesh_long_range
 from sci.potentials.mesh.spread import gather_fields, spread_charges

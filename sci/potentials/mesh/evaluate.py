@@ -6,19 +6,23 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial.chebyshev import cheb2poly
 
 from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import Comm, agreed, allgather_rows, rank_of, size
-from sci.potentials.mesh.pair_kernel import pair_kernel
+from sci.potentials.mesh.errors import MeshSplit
 from sci.potentials.mesh.plan import MeshPlan
 from sci.potentials.mesh.reciprocal import mesh_long_range
+from sci.potentials.pairs.kernel import PairKernel
 from sci.potentials.pairs.pair_sum import PairSums, pair_sums
-from sci.potentials.radial.split import COINCIDENT
+from sci.potentials.radial.split import COINCIDENT, DEGREES
 
-__all__ = ["ROUNDING_SHARE", "MeshSums", "mesh_sums", "near_sums"]
+__all__ = ["ROUNDING_SHARE", "MeshSums", "mesh_sums", "near_sums", "pair_kernel"]
 
 ROUNDING_SHARE = 0.3
 """Rounding of float32 over the whole error."""
+SHARE = 0.1
+"""Error of the polynomial of the pairs over that of the split."""
 
 
 class MeshSums(NamedTuple):
@@ -127,3 +131,27 @@ def _slab(
     near = (above <= high - low + margin) | (above >= 1 - margin)
     near[own] = False
     return order, own, np.flatnonzero(near)
+
+
+@functools.lru_cache(maxsize=64)
+def pair_kernel(split: MeshSplit, error: float, strength: float) -> PairKernel:
+    """Return the pair kernel of a split.
+
+    Parameters
+    ----------
+    split : ProlateSplit or GaussianSplit
+    error : float
+        Root mean square error of a force, e^2/angstrom^2, of which the polynomial takes a tenth.
+    strength : float
+        See `ChargeSizes`.
+
+    Returns
+    -------
+    PairKernel
+    """
+    b, g = split.polynomials(DEGREES[-1])
+    # An error e of G makes one of e strength sqrt(4 pi r_c^5 / 5) in the force of pairs without correlation.
+    allowed = SHARE * error / (strength * np.sqrt(4 * np.pi * split.cutoff**5 / 5)) if strength else np.inf
+    tails = np.cumsum(np.abs(g[::-1]))[::-1]  # of the coefficients from each degree on
+    degree = next((d for d in DEGREES if d + 1 > len(g) or tails[min(d, len(g) - 1)] <= allowed), DEGREES[-1])
+    return PairKernel(split.cutoff, cheb2poly(b[: degree + 1]))

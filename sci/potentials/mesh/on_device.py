@@ -11,9 +11,8 @@ import numpy as np
 from sci.backend import Array, ArrayLike, namespace, to_device, to_host
 from sci.backend.graph import RecordedWork, planned_transform
 from sci.kernels import block_size, get_kernel, launch, use_compiled
-from sci.potentials.mesh.evaluate import ROUNDING_SHARE
+from sci.potentials.mesh.evaluate import ROUNDING_SHARE, pair_kernel
 from sci.potentials.mesh.isolated import doubled_influence, isolated_influence
-from sci.potentials.mesh.pair_kernel import pair_kernel
 from sci.potentials.mesh.plan import MeshPlan
 from sci.potentials.mesh.reciprocal import mesh_influence
 from sci.potentials.mesh.spread import SOURCE as MESH

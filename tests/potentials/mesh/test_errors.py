@@ -8,8 +8,8 @@ from mesh_cases import CELL, ionic
 
 from sci.potentials import ewald_sum
 from sci.potentials.mesh.errors import SHARES, ChargeSizes, aliasing, mesh_force_error
+from sci.potentials.mesh.evaluate import pair_kernel
 from sci.potentials.mesh.gaussian import GaussianSplit
-from sci.potentials.mesh.pair_kernel import pair_kernel
 from sci.potentials.mesh.prolate import ProlateSplit
 from sci.potentials.mesh.reciprocal import mesh_long_range
 from sci.potentials.pairs.pair_sum import pair_sums
