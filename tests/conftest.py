@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import contextlib
 import gc
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from wheel_environment import build_wheel, make_environment
+
+import sci
 
 # A busy machine is no fault of a test.
 settings.register_profile("sci", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,6 +73,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section(f"processor seconds by file, {sum(_seconds.values()):.0f} in all")
         for file, seconds in _seconds.most_common(TOLD):
             terminalreporter.write_line(f"{seconds:8.1f} {file}")
+
+
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    """The syntax of every file of the package; a module's, for a search for garbage goes through all of its objects."""
+    gc.disable()
+    try:
+        files = sorted(Path(sci.__file__).parent.rglob("*.py"))
+        return {path: ast.parse(path.read_text(), str(path)) for path in files}
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ class Cell:
         return self.particles.total_charge
 
     def background(self, constant: float) -> float:
-        """Return what the background adds to each potential, e/angstrom."""
+        """Return the part of the background in each potential, e/angstrom."""
         return self.total_charge * constant / self.volume
 
     def far_force(self) -> float:
