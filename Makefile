@@ -6,7 +6,7 @@
 # make test-browser  opens pages of `sci report` of every kind of file in Chromium; for a nightly job, exits 2 without one
 # make gpu    runs the GPU tests and benchmarks (about 8 minutes on one GPU) and writes gpu.json; exits 2 without a GPU
 # make docs   sets up, makes the pictures, and builds the site of the documentation in site/
-# make wheels  builds in dist/ the source distribution, a pure wheel, and audited wheels of x86-64 and aarch64 (5 minutes)
+# make wheels  builds in dist/ the source distribution, the wheel, and audited wheels of its kernels for x86-64 and aarch64
 # make test-wheels   tests what make wheels built: size, tags, no compiler, no process, processor time (10 minutes; nightly)
 # make test-aarch64  runs the kernels and the main job of the wheel of aarch64 under qemu-user (4 minutes; nightly)
 # make test-lowest, make test-newest   run the tests with the lowest and the newest versions of all packages (nightly)
@@ -76,14 +76,16 @@ docs: pictures
 pictures: .venv/docs-ready
 	$(BIN)/python docs/pictures.py
 
-# One wheel a machine serves every Python, because ctypes loads the kernels. auditwheel reads which C library they need and
-# gives the tag; it is told that v3 and v4 are meant to need newer processors: sci loads what the processor has.
+# The Python is one wheel for all; `sci-hpc-kernels`, which it asks for, is a wheel a machine and an empty one for the others.
+# ctypes loads the kernels, so that one wheel serves every Python. auditwheel reads which C library they need and gives the
+# tag; it is told that v3 and v4 are meant to need newer processors: sci loads what the processor has.
 wheels: .venv/wheels-ready
 	rm -rf dist build/sdist build/wheels
-	$(BIN)/python -m build --no-isolation --outdir dist .
+	SCI_PREBUILT=apart $(BIN)/python -m build --no-isolation --outdir dist .
 	mkdir -p build/sdist && tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	SCI_PREBUILT=0 $(BIN)/python -m build --wheel --no-isolation --outdir dist build/sdist/packaging/kernels
 	for machine in $(WHEEL_MACHINES); do \
-		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/sdist && \
+		SCI_PREBUILT=$$machine $(BIN)/python -m build --wheel --no-isolation --outdir build/wheels build/sdist/packaging/kernels && \
 		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair -z 9 --only-plat --disable-isa-ext-check --wheel-dir dist \
 			--plat $$(test $$machine = $$(uname -m) && echo manylinux_2_17_$$machine || echo auto) \
 			build/wheels/*-linux_$$machine.whl || exit; \

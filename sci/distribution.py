@@ -6,10 +6,12 @@ import functools
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
-__all__ = ["distribution_name", "install_command", "other_distributions"]
+__all__ = ["KERNELS_NAME", "distribution_name", "install_command", "other_distributions"]
 
 NAME = "sci-hpc"
 """The name on package indexes, where `sci` is another project; the import and the command are `sci`."""
+KERNELS_NAME = "sci-hpc-kernels"
+"""The distribution that a release brings its compiled kernels in."""
 
 
 @functools.cache

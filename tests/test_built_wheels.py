@@ -14,56 +14,74 @@ import pytest
 from wheel_environment import make_environment, run_clean
 
 import sci
+from sci.distribution import KERNELS_NAME
 from sci.kernels.compile import source_digest
 from sci.kernels.prebuild import _LEFT_TO_LOWER, shipped_kernels
-from sci.kernels.prebuilt import LEVELS, key
+from sci.kernels.prebuilt import LEVELS, PACKAGE, key
 
 pytestmark = pytest.mark.nightly
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DIST = CHECKOUT / "dist"
-HEAVIEST = 4_000_000
-"""Bytes of a wheel with the kernels of all levels."""
+HEAVIEST = 3_000_000
+"""Bytes of any wheel: that of the Python and the data, and those of the kernels of all levels."""
 SLOWEST = {"x86-64-v4": 1.05, "x86-64-v3": 2.1}
 """Largest processor time over that of kernels compiled for this processor."""
 
 
-def _wheel(machine: str) -> Path:
-    found = list(DIST.glob(f"sci_hpc-*{machine}.whl"))
+def _wheel(name: str, machine: str = "-none-any") -> Path:
+    found = list(DIST.glob(f"{name}-*{machine}.whl"))
     assert len(found) == 1, f"dist has {[path.name for path in DIST.glob('*')]}; run make wheels"
     return found[0]
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with this machine's wheel."""
-    return make_environment(Path(shutil.copy(_wheel(platform.machine()), tmp_path_factory.mktemp("built"))))
+    """The Python of an environment with the wheel and this machine's kernels."""
+    wheel = Path(shutil.copy(_wheel("sci_hpc"), tmp_path_factory.mktemp("built")))
+    return make_environment(wheel, _wheel(PACKAGE, platform.machine()))
 
 
-def test_dist_holds_the_sources_and_a_pure_wheel() -> None:
-    assert [path.name for path in DIST.glob("*.tar.gz")] == [f"sci_hpc-{sci.__version__}.tar.gz"]
-    with zipfile.ZipFile(_wheel("-py3-none-any")) as archive:
-        assert not [name for name in archive.namelist() if name.endswith(".so")]
+def test_dist_holds_the_sources_and_wheels_that_are_light() -> None:
+    found = {path.name: path.stat().st_size for path in DIST.iterdir()}
+    version = sci.__version__
+    assert {name for name in found if "many" not in name} == {
+        f"sci_hpc-{version}.tar.gz",
+        f"sci_hpc-{version}-py3-none-any.whl",
+        f"{PACKAGE}-{version}-py3-none-any.whl",
+    }
+    assert len(found) == 3 + len(LEVELS)
+    assert {name: size for name, size in found.items() if name.endswith(".whl") and size > HEAVIEST} == {}
+
+
+@pytest.mark.parametrize("name", ["sci_hpc", PACKAGE])
+def test_wheels_for_any_machine_hold_no_library(name: str) -> None:
+    with zipfile.ZipFile(_wheel(name)) as archive:
+        assert not [path for path in archive.namelist() if path.endswith(".so")]
+        (metadata,) = (archive.read(path).decode() for path in archive.namelist() if path.endswith("/METADATA"))
+    asked = re.findall(rf"^Requires-Dist: {KERNELS_NAME}==(.*)$", metadata, re.M)
+    assert asked == ([sci.__version__] if name == "sci_hpc" else [])
 
 
 @pytest.mark.parametrize("machine", LEVELS)
-def test_a_wheel_is_light_and_runs_on_old_systems(machine: str) -> None:
-    path = _wheel(machine)
-    assert path.stat().st_size <= HEAVIEST
+def test_kernels_run_on_old_systems(machine: str) -> None:
+    path = _wheel(PACKAGE, machine)
     assert f"manylinux_2_17_{machine}" in path.name
-    assert path.name.startswith(f"sci_hpc-{sci.__version__}-py3-none-")
+    assert path.name.startswith(f"{PACKAGE}-{sci.__version__}-py3-none-")
+    with zipfile.ZipFile(path) as archive:
+        assert f"{PACKAGE}/LICENSE" in archive.namelist()
 
 
 @pytest.mark.parametrize("machine", LEVELS)
 def test_a_wheel_brings_every_kernel_for_every_level(machine: str) -> None:
     """But those that a level takes from the one below, where they are as fast."""
-    with zipfile.ZipFile(_wheel(machine)) as archive:
+    with zipfile.ZipFile(_wheel(PACKAGE, machine)) as archive:
         for level in LEVELS[machine]:
             left = _LEFT_TO_LOWER.get(level, ())
             kernels = [kernel for kernel in shipped_kernels() if kernel.file not in left]
             expected = {key(kernel) for kernel in kernels}
             digests = {kernel.file: source_digest(kernel) for kernel in kernels}
-            folder = f"sci/_kernels/prebuilt/{level}"
+            folder = f"{PACKAGE}/{level}"
             manifest = json.loads(archive.read(f"{folder}/manifest.json"))
             assert set(manifest["symbols"]) == expected
             assert manifest["digests"] == digests, "the wheel is of other sources; run make wheels"

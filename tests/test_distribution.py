@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sci.distribution import NAME, install_command, other_distributions
+from sci.distribution import KERNELS_NAME, NAME, install_command, other_distributions
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +19,23 @@ def test_the_name_is_that_of_the_project_file() -> None:
     assert project["name"] == NAME
     assert install_command("plot") == f'pip install "{NAME}[plot]"'
     assert "plot" in project["optional-dependencies"]
+
+
+def test_the_package_of_kernels_is_of_the_same_version_and_sources() -> None:
+    folder = ROOT / "packaging" / "kernels"
+    kernels = tomllib.loads((folder / "pyproject.toml").read_text())
+    main = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert kernels["project"]["name"] == KERNELS_NAME
+    for name in ("requires-python", "license"):
+        assert kernels["project"][name] == main["project"][name]
+    assert kernels["build-system"] == main["build-system"]
+    hatch, wheel = kernels["tool"]["hatch"], kernels["tool"]["hatch"]["build"]["targets"]["wheel"]
+    (package,) = wheel["only-include"]
+    assert package == wheel["hooks"]["custom"]["place"] == KERNELS_NAME.replace("-", "_")
+    assert (folder / package / "__init__.py").is_file()
+    assert (folder / hatch["version"]["path"]).resolve() == ROOT / main["tool"]["hatch"]["version"]["path"]
+    assert (folder / wheel["hooks"]["custom"]["path"]).resolve() == ROOT / "hatch_build.py"
+    assert [(folder / path).resolve() for path in wheel["force-include"]] == [ROOT / "LICENSE"]
 
 
 def test_no_message_advises_the_other_project() -> None:

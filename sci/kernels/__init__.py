@@ -38,9 +38,9 @@ A new kernel touches three places: its source, its caller with the reference, an
 """
 
 from sci.kernels.cache import cache_folder
-from sci.kernels.compile import compiled_kernels_available, find_compiler
+from sci.kernels.compile import compiled_kernels_available, find_compiler, prebuilt_stale
 from sci.kernels.launch import bind, block_size, host_threads, launch, use_compiled
-from sci.kernels.prebuilt import prebuilt_damage, prebuilt_level
+from sci.kernels.prebuilt import prebuilt_damage, prebuilt_distribution, prebuilt_level
 from sci.kernels.signature import Kernel, Parameter, every_kernel, get_kernel, kernel_folder
 
 __all__ = [
@@ -57,6 +57,8 @@ __all__ = [
     "kernel_folder",
     "launch",
     "prebuilt_damage",
+    "prebuilt_distribution",
     "prebuilt_level",
+    "prebuilt_stale",
     "use_compiled",
 ]

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 from sci.errors import KernelCompileError
 from sci.kernels import cache, prebuilt
-from sci.kernels.signature import Kernel
+from sci.kernels.signature import Kernel, every_kernel
 from sci.options import get as get_option
 
-__all__ = ["compiled_kernels_available", "find_compiler"]
+__all__ = ["compiled_kernels_available", "find_compiler", "prebuilt_stale"]
 
 HOST_BLOCK = 16
 DEVICE_BLOCK = 64
@@ -159,6 +159,17 @@ extern "C" __attribute__((visibility("default"))) void {symbol}(
 def source_digest(kernel: Kernel) -> str:
     """Return a digest of a kernel's source and all that it includes."""
     return _digest(*(part for pair in _sources(kernel.folder, kernel.file).items() for part in pair))
+
+
+def prebuilt_stale() -> list[str]:
+    """Name the sources of now whose kernels came compiled from another text, and so are not used.
+
+    Returns
+    -------
+    list of str
+    """
+    made = prebuilt.digests()
+    return sorted({k.file for k in every_kernel() if made.get(k.file, source_digest(k)) != source_digest(k)})
 
 
 def _sources(folder: Path, file: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import importlib.util
 import json
 import platform
 import sys
@@ -13,17 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sci.distribution import KERNELS_NAME, distribution_name
 from sci.kernels.signature import Kernel
 from sci.options import CPU_LEVELS
 from sci.options import get as get_option
 
-__all__ = ["LEVELS", "prebuilt_damage", "prebuilt_level"]
+__all__ = ["LEVELS", "prebuilt_damage", "prebuilt_distribution", "prebuilt_level"]
 
 LEVELS = {"x86_64": CPU_LEVELS, "aarch64": ("armv8-a",)}
 """Levels of each machine, in ascending order."""
 MANIFEST = "manifest.json"
 LIBRARY = "libsci.so"
 PROBE = "libcpu.so"
+PACKAGE = KERNELS_NAME.replace("-", "_")
+"""The package of compiled kernels that a release asks for."""
 
 
 class _Prebuilt(NamedTuple):
@@ -35,9 +39,14 @@ class _Prebuilt(NamedTuple):
     digests: dict[str, str]
 
 
+@functools.cache
 def folder() -> Path:
-    """Return the folder of a wheel that holds one folder a level."""
-    return Path(__file__).parents[1] / "_kernels" / "prebuilt"
+    """Return the folder that holds one folder a level: of this package, or of the package of kernels alone."""
+    own = Path(__file__).parents[1] / "_kernels" / "prebuilt"
+    if own.is_dir():
+        return own
+    found = importlib.util.find_spec(PACKAGE)
+    return Path(found.origin).parent if found is not None and found.origin else own
 
 
 def prebuilt_level() -> str | None:
@@ -49,6 +58,16 @@ def prebuilt_level() -> str | None:
     """
     found = next(_usable(folder(), get_option("cpu_level")), None)
     return found.level if found else None
+
+
+def prebuilt_distribution() -> str:
+    """Return the name of the distribution that the compiled kernels came with.
+
+    Returns
+    -------
+    str
+    """
+    return KERNELS_NAME if folder().name == PACKAGE else distribution_name()
 
 
 def prebuilt_damage() -> str:
@@ -81,6 +100,11 @@ def function(kernel: Kernel, digest: str, highest: str | None) -> Any | None:
         if found.digests.get(kernel.file) == digest and key(kernel) in found.symbols:
             return getattr(found.library, found.symbols[key(kernel)])
     return None
+
+
+def digests() -> dict[str, str]:
+    """Return the digest of each source that the kernels in use came compiled from."""
+    return {file: digest for found in _usable(folder(), None) for file, digest in found.digests.items()}
 
 
 def thread_pool(highest: str | None) -> int | None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the wheel of aarch64 that `make wheels` built, under qemu-user: every kernel against its reference and against this
+# Runs the wheels for aarch64 that `make wheels` built, under qemu-user: every kernel against its reference and against this
 # machine's results, and the main job. Debian on another machine; its Python and C library for arm64 are kept in build/aarch64.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.."
 python="${PYTHON:-.venv/bin/python}"
 place="$PWD/build/aarch64"
 root="$place/root" site="$place/site"
-wheel=$(ls dist/sci_hpc-*aarch64.whl) || { echo "error: no wheel of aarch64 in dist; run make wheels" >&2; exit 2; }
+wheels=(dist/sci_hpc-*any.whl dist/sci_hpc_kernels-*aarch64.whl)
+ls "${wheels[@]}" >/dev/null || { echo "error: no wheels for aarch64 in dist; run make wheels" >&2; exit 2; }
 command -v qemu-aarch64 >/dev/null || { echo "error: no qemu-aarch64; on Debian: apt-get install qemu-user" >&2; exit 2; }
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
@@ -31,7 +32,7 @@ version=$(emulated -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 rm -rf "$site"
 platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64)
 "$python" -m pip --disable-pip-version-check --quiet install --target "$site" --only-binary :all: --python-version "$version" \
-    "${platforms[@]}" "$wheel"
+    "${platforms[@]}" "${wheels[@]}"
 
 PYTHONPATH="$PWD:tests/cases" SCI_KERNELS=compiled "$python" tests/aarch64/kernel_results.py write "$place/here.npz"
 emulated tests/aarch64/kernel_results.py compare "$place/here.npz"

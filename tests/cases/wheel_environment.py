@@ -36,8 +36,8 @@ def build_wheel(folder: Path, **variables: str) -> Path:
     return found
 
 
-def make_environment(wheel: Path) -> Path:
-    """Return the Python of a new environment with the wheel, which sees the running one's dependencies but no other
+def make_environment(wheel: Path, *others: Path) -> Path:
+    """Return the Python of a new environment with the wheel and others, which sees the running one's dependencies but no other
     `sci`."""
     folder = wheel.parent / "environment"
     done = run_clean([sys.executable, "-m", "venv", "--without-pip", str(folder)], wheel.parent)
@@ -45,8 +45,8 @@ def make_environment(wheel: Path) -> Path:
     python = folder / "bin" / "python"
     where = run_clean([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], wheel.parent)
     site = Path(where.stdout.strip())
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
-    done = run_clean(install, wheel.parent)
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index"]
+    done = run_clean([*install, str(wheel), *map(str, others)], wheel.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     # A plain path in a .pth file adds the packages there, but does not follow their own .pth files: the editable
     # install of the checkout stays out of sight.

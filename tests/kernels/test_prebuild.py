@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from sci.distribution import KERNELS_NAME
 from sci.errors import InvalidValueError, KernelCompileError
 from sci.kernels import prebuild, prebuilt
 from sci.options import CPU_LEVELS
@@ -21,7 +23,8 @@ def test_the_hook_of_the_wheel_brings_what_is_built(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("hatch_build", root / "hatch_build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    hook = module.KernelHook(str(root), {}, None, None, str(tmp_path), "wheel")
+    config, metadata = {"place": "there"}, SimpleNamespace(version="7.8.9")
+    hook = module.KernelHook(str(root / "packaging"), config, None, metadata, str(tmp_path), "wheel")
     monkeypatch.setattr(prebuild, "_run", _stand_in)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("SCI_PREBUILT_SOURCES", "particles/direct_sum.cu")
@@ -37,10 +40,14 @@ def test_the_hook_of_the_wheel_brings_what_is_built(tmp_path, monkeypatch):
         hook.initialize("standard", data)
         ((source, target),) = data.pop("force_include").items()
         assert {path.parent.name for path in Path(source).rglob(prebuilt.MANIFEST)} == set(levels)
-        assert target == "sci/_kernels/prebuilt"
+        assert target == "there"
         assert data == {"pure_python": False, "tag": f"py3-none-linux_{prebuild.levels_of(chosen)[0]}"}
         hook.finalize("standard", data, "")
         assert not Path(source).exists()
+    monkeypatch.setenv("SCI_PREBUILT", "apart")
+    data = {"dependencies": ["others"]}
+    hook.initialize("standard", data)
+    assert (hook.dependencies(), data) == ([], {"dependencies": ["others", f"{KERNELS_NAME}==7.8.9"]})
     for chosen, sources, message in (
         ("sparc", "", "compiled for Linux on x86_64, "),
         ("aarch64", "none.cu", "no kernel"),

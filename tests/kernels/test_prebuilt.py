@@ -18,6 +18,7 @@ import sci
 from sci.kernels import compile, every_kernel, prebuild, prebuilt
 
 COMPILER = compile.find_compiler
+FOLDER = prebuilt.folder
 pytestmark = pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="kernels come compiled for Linux on x86-64"
 )
@@ -78,6 +79,28 @@ def test_a_level_leaves_kernels_to_the_one_below(brought, tmp_path, monkeypatch)
     with sci.options(kernels="compiled", threads=2):
         np.testing.assert_array_equal(scaled(1000), 3.0 * np.arange(1000))
     assert libraries() == set()
+
+
+def test_a_package_of_its_own_brings_them(brought, folder, tmp_path, monkeypatch):
+    """A release comes so: this package has no folder of kernels, and `sci_hpc_kernels` is one."""
+    package = brought.rename(tmp_path / prebuilt.PACKAGE)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(prebuilt, "folder", FOLDER)
+    FOLDER.cache_clear()
+    forget()
+    try:
+        assert prebuilt.folder() == package
+        assert prebuilt.prebuilt_distribution() == "sci-hpc-kernels"
+        with sci.options(kernels="compiled"):
+            np.testing.assert_array_equal(scaled(), 3.0 * np.arange(40))
+        assert libraries() == set()
+        assert compile.prebuilt_stale() == []
+        (folder / "scale.cu").write_text(SOURCE + "// edited")
+        forget()
+        assert compile.prebuilt_stale() == ["scale.cu"]
+    finally:
+        FOLDER.cache_clear()
 
 
 def test_denormals_survive_loading(brought):

@@ -20,7 +20,15 @@ from sci.cli.outcome import tell
 from sci.distributed import agreed, broadcast_object, rank_of, size
 from sci.distribution import distribution_name, install_command, other_distributions
 from sci.errors import KernelCompileError, SciError
-from sci.kernels import cache_folder, find_compiler, host_threads, prebuilt_damage, prebuilt_level
+from sci.kernels import (
+    cache_folder,
+    find_compiler,
+    host_threads,
+    prebuilt_damage,
+    prebuilt_distribution,
+    prebuilt_level,
+    prebuilt_stale,
+)
 from sci.options import get as get_option
 from sci.options import options
 from sci.potentials import Particles, direct_sum
@@ -107,13 +115,15 @@ _COMPILER_FIX = "install g++ (Debian: apt-get install g++; conda: conda install 
 
 
 def _prebuilt() -> list[Finding]:
-    """Compare the compiled kernels of the wheel, if it brings any, with their checksums."""
+    """Compare the kernels that came compiled, if any did, with their checksums and with the sources of now."""
     level = prebuilt_level()
     if level is None:
         return []
-    damage = prebuilt_damage()
-    fix = f"pip install --force-reinstall --no-deps {distribution_name()}" if damage else ""
-    return [Finding("compiled kernels of the wheel", not damage, damage or f"in use: {level}", fix)]
+    wrong, stale = prebuilt_damage(), [] if get_option("kernel_path") else prebuilt_stale()
+    if stale and not wrong:
+        wrong = f"of other sources than sci {sci.__version__} has, and not used: {', '.join(stale)}"
+    fix = f'pip install --force-reinstall --no-deps "{prebuilt_distribution()}=={sci.__version__}"' if wrong else ""
+    return [Finding("kernels that came compiled", not wrong, wrong or f"in use: {level}", fix)]
 
 
 def _cache() -> Finding:
