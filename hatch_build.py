@@ -3,8 +3,8 @@
 `SCI_PREBUILT=1` compiles for all levels of this machine's kind of processor, `SCI_PREBUILT=aarch64` for another machine
 with its cross compiler, and `SCI_PREBUILT=x86-64-v4` for the levels named, such as that of a cluster's nodes.
 `SCI_PREBUILT_SOURCES` chooses sources by pattern ("particles/*.cu"). Without SCI_PREBUILT, or with 0, the wheel is pure
-and kernels are compiled on first use. With `SCI_PREBUILT=apart` it is pure and asks for the package `sci-hpc-kernels`, which
-packaging/kernels builds by this hook too: so is a release.
+and kernels are compiled on first use. With `SCI_PREBUILT=apart` it is pure and asks for the package `sci-hpc-kernels`,
+as a release does; packaging/kernels builds that by this hook too.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ def _turn(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        handle: Any = open(path, "a+")  # noqa: SIM115
+        handle: Any = open(path, "a+b", buffering=0)  # noqa: SIM115 - nothing is left to write when it is closed
     except OSError:
         yield
         return
@@ -261,7 +261,7 @@ def _wait(handle: Any, path: Path) -> None:
                 handle.seek(0)
                 _warn_once(
                     f"process {os.getpid()} on {platform.node()} waited {LOCK_SECONDS:.0f} s for "
-                    f"{handle.read() or 'another one'}, which holds {path}; it compiles the kernel itself"
+                    f"{handle.read().decode() or 'another one'}, which holds {path}; it compiles the kernel itself"
                 )
                 return
             time.sleep(pause * (0.5 + random.random()))
@@ -269,8 +269,7 @@ def _wait(handle: Any, path: Path) -> None:
         except OSError:  # a file system without locks
             return
         else:
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {platform.node()}")
-            with suppress(OSError):
-                handle.flush()
+            with suppress(OSError):  # a quota that is used up; who waits learns no name
+                handle.truncate(0)
+                handle.write(f"process {os.getpid()} on {platform.node()}".encode())
             return

@@ -37,7 +37,7 @@ def build_wheel(folder: Path, **variables: str) -> Path:
 
 
 def make_environment(wheel: Path, *others: Path) -> Path:
-    """Return the Python of a new environment with the wheel and others, which sees the running one's dependencies but no other
+    """Return the Python of a new environment with the wheels, which sees the running one's dependencies but no other
     `sci`."""
     folder = wheel.parent / "environment"
     done = run_clean([sys.executable, "-m", "venv", "--without-pip", str(folder)], wheel.parent)

@@ -36,6 +36,11 @@ _FULL = {
     errno.ENOSPC: "the disk is full",
 }
 """Errors of the system for a file that does not fit, in words."""
+_REMEDIES = {
+    errno.EDQUOT: "remove files of yours (`quota -s` tells what counts)",
+    errno.EFBIG: "raise the limit",
+    errno.ENOSPC: "free some space",
+}
 
 
 @dataclass
@@ -268,25 +273,23 @@ def free_space(folder: Path) -> int:
 
 def is_full(error: Exception) -> bool:
     """Return True for an error of a disk that is full, or of a quota that is used up."""
-    return _fullness(error) is not None
+    return _used_up(error) is not None
 
 
-def _fullness(error: Exception) -> str | None:
-    """Name the space that an error says is used up; None for another error. HDF5 tells the number as text alone."""
+def _used_up(error: Exception) -> int | None:
+    """Return the number of an error of space that is used up; None for another. HDF5 tells it as text alone."""
     text = str(error)
-    return next(
-        (said for n, said in _FULL.items() if getattr(error, "errno", None) == n or os.strerror(n) in text), None
-    )
+    return next((n for n in _FULL if getattr(error, "errno", None) == n or os.strerror(n) in text), None)
 
 
 def write_error(path: Path, error: Exception, n_bytes: int = 0) -> FileFormatError:
     """Return the error of a failed write, with the space that is needed if the disk is full."""
-    full = _fullness(error)
-    if full is not None:
-        return DiskFullError(
-            f"{path}: {full}: {_size(n_bytes)} needed, {_size(free_space(path.parent))} free in {path.parent}; free "
-            "some space or write to another folder"
-        )
+    number = _used_up(error)
+    if number is not None:
+        # What is free on the disk says nothing of a quota or a limit.
+        free = f", {_size(free_space(path.parent))} free in {path.parent}" if number == errno.ENOSPC else ""
+        needed = f"{_size(n_bytes)} needed" if n_bytes else "more space is needed"
+        return DiskFullError(f"{path}: {_FULL[number]}: {needed}{free}; {_REMEDIES[number]} or write to another folder")
     if is_too_long(error):
         return too_long(path)
     if not isinstance(error, PermissionError) and not path.parent.is_dir():
@@ -320,4 +323,4 @@ def reason_of(error: Exception) -> str:
 
 def _size(n_bytes: int) -> str:
     unit, size = (1e3, "kB") if n_bytes < 1e6 else (1e6, "MB")
-    return f"{n_bytes / unit:.1f} {size}" if n_bytes else "more"
+    return f"{n_bytes / unit:.1f} {size}"
