@@ -21,6 +21,7 @@ import operator_cases
 import pair_cases
 import pairwise_cases
 import place_cases
+import sparse_cases
 import spherical_cases
 import spin_cases
 import stencil_cases
@@ -366,6 +367,7 @@ _CASES.update(coder_cases.CASES)
 _CASES.update(graph_cases.CASES)
 _CASES.update(place_cases.CASES)
 _CASES.update(mesh_cases.CASES)
+_CASES.update(sparse_cases.CASES)
 _CASES.update(spin_cases.CASES)
 _BY_DTYPE.update(attention_cases.BY_DTYPE)
 _BY_DTYPE.update(chebtuck_cases.BY_DTYPE)
@@ -378,6 +380,7 @@ _BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)
 _BY_DTYPE.update(codebook_cases.BY_DTYPE)
 _BY_DTYPE.update(place_cases.BY_DTYPE)
+_BY_DTYPE.update(sparse_cases.BY_DTYPE)
 _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
 _BY_DTYPE.update(symmetric_cases.BY_DTYPE)

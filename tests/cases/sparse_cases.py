@@ -1,0 +1,95 @@
+"""Seeded sparse matrices for the kernels of rows and products, and of the setup of algebraic multigrid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+import sci
+from sci.linalg.sparse.products import multiply_rows, scaled, transpose
+from sci.linalg.sparse.rows import SparseRows
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def network(n: int, density: float, seed: int) -> sparse.csr_array:
+    """Return a random M-matrix with a positive diagonal; rows without a link are among them."""
+    rng = np.random.default_rng(seed)
+    links = sparse.random_array((n, n), density=density, rng=rng)
+    links = links + links.T
+    links.setdiag(0)
+    links.eliminate_zeros()
+    return (sparse.diags_array(np.asarray(links.sum(axis=1)).ravel() + rng.random(n)) - links).tocsr()
+
+
+def matrices(dtype: Any = np.float64) -> Iterator[SparseRows]:
+    """Yield matrices of one row, of blocks not filled, of several blocks, with rows of one entry and long ones."""
+    for n, density in ((1, 1.0), (7, 0.3), (40, 0.1), (130, 0.02), (260, 0.05), (600, 0.004)):
+        yield SparseRows.of(network(n, density, n), dtype)
+
+
+def both(run: Callable[[], np.ndarray]) -> Pair:
+    with sci.options(kernels="compiled"):
+        found = run()
+    with sci.options(kernels="reference"):
+        return found, run()
+
+
+def _of_rows(name: str) -> Callable[..., Iterator[Pair]]:
+    def cases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+        for A in matrices(dtype):
+            n = len(A.starts) - 1
+            inverse = 1 / A.to_scipy().diagonal()
+            b, x = (rng.normal(size=n).astype(dtype) for _ in range(2))
+
+            def run(A: SparseRows = A, n: int = n, inverse: Any = inverse, b: Any = b, x: Any = x) -> np.ndarray:
+                out, room, rest = (np.full(n, np.nan, dtype) for _ in range(3))
+                if name == "combine":
+                    A.combine(x, out, out, 0.0, 0.5)
+                    rest[...] = b
+                    A.combine(x, rest, rest, 2.0, -0.5)
+                elif name == "relax":
+                    A.relax(inverse, b, x, out, 0.7)
+                    rest[...] = 0
+                elif name == "sweep":
+                    out[...], rest[...] = x, 0
+                    A.sweep(inverse, b, out, room)
+                else:
+                    A.sweep_from_zero(inverse, b, out, room, rest)
+                return np.concatenate([out, rest])
+
+            yield both(run)
+
+    return cases
+
+
+def _products(rng: np.random.Generator, *_: Any) -> Iterator[Pair]:
+    for A in matrices():
+        n = len(A.starts) - 1
+        B = SparseRows.of(sparse.random_array((n, n // 2 + 1), density=0.1, rng=np.random.default_rng(n)))
+        yield both(lambda A=A, B=B: multiply_rows(A, B).to_scipy().toarray())
+
+
+def _transposes(rng: np.random.Generator, *_: Any) -> Iterator[Pair]:
+    for A in matrices():
+        B = SparseRows.of(A.to_scipy()[:, : A.width // 2 + 1])
+        yield both(lambda B=B: transpose(B).to_scipy().toarray())
+
+
+def _scalings(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for A in matrices():
+        left, right = rng.random(A.width), rng.random(A.width)
+        yield both(lambda A=A, left=left, right=right: scaled(A, left, right, dtype).values)
+
+
+BY_DTYPE = {
+    "rows.combine": _of_rows("combine"),
+    "rows.relax": _of_rows("relax"),
+    "rows.sweep": _of_rows("sweep"),
+    "rows.sweep_from_zero": _of_rows("sweep_from_zero"),
+    "scale_rows": _scalings,
+}
+CASES = {"product_counts": _products, "product_values": _products, "transpose_rows": _transposes}
