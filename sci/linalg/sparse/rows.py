@@ -81,7 +81,8 @@ class SparseRows:
 
     def on(self, xp: Any) -> SparseRows:
         """Return the matrix with its arrays in a namespace, NumPy or CuPy."""
-        return SparseRows(*(to_device(a, xp) for a in (self.starts, self.columns, self.values)), self.width)
+        starts, columns, values = (to_device(a, xp) for a in (self.starts, self.columns, self.values))
+        return SparseRows(starts, columns, values, self.width)
 
     def to_scipy(self) -> Any:
         """Return a `scipy.sparse.csr_array` that shares the arrays, which lie on the host."""
