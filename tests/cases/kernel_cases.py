@@ -16,6 +16,7 @@ import graph_cases
 import grid_cases
 import learned_cases
 import mesh_cases
+import network_cases
 import numpy as np
 import operator_cases
 import pair_cases
@@ -375,6 +376,7 @@ _BY_DTYPE.update(coder_cases.BY_DTYPE)
 _BY_DTYPE.update(grid_cases.BY_DTYPE)
 _BY_DTYPE.update(learned_cases.BY_DTYPE)
 _BY_DTYPE.update(mesh_cases.BY_DTYPE)
+_BY_DTYPE.update(network_cases.BY_DTYPE)
 _BY_DTYPE.update(operator_cases.BY_DTYPE)
 _BY_DTYPE.update(pair_cases.BY_DTYPE)
 _BY_DTYPE.update(pairwise_cases.BY_DTYPE)

@@ -19,7 +19,7 @@ from sci.solvers.poisson.grid import Layout
 from sci.solvers.poisson.matrix import pseudo_inverse
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["COARSEST", "Hierarchy", "inverse_of_level"]
+__all__ = ["COARSEST", "Hierarchy", "can_halve_down", "finest_level", "inverse_of_level"]
 
 COARSEST = 128
 """Cells of a level that is small enough for its dense inverse."""
@@ -57,9 +57,10 @@ class Hierarchy:
 
     def __init__(self, A: PoissonOperator, averaged: bool, corrected: bool, dtype: Any) -> None:
         self._A, self._averaged, self._corrected, self._dtype = A, averaged, corrected, dtype
+        self.dtype = np.dtype(dtype)
         self._fraction = None if averaged else (A.kind == FLUID).astype(np.float32)
         self.gather: Gather | None = None
-        levels, gathered = [self._finest()], list[Level]()
+        levels, gathered = [finest_level(A, dtype)], list[Level]()
         if A.blocks is not None:
             for grid in A.blocks.grids[1:]:
                 levels.append(self._coarser(levels[-1], grid, len(levels)))
@@ -102,16 +103,6 @@ class Hierarchy:
         other._react(A)
         return other
 
-    def _finest(self) -> Level:
-        A, dtype = self._A, self._dtype
-        if A.constant:
-            return Level(A.grid, A.stencil.d, None, dtype, kind=A.kind)
-        unit = A.unit
-        diagonal = A.diagonal if A.unreacted is None else A.layout.cells(A.unreacted)
-        given: tuple[Array, Array, Array] = (diagonal, A.dirichlet, A.stencil.offdiag)
-        d, dirichlet = (A.layout.spread(a / unit, dtype) for a in given[:2])
-        return Level(A.grid, d, (given[2] / unit).astype(dtype), dtype, kind=A.kind, dirichlet=dirichlet)
-
     def _coarser(self, fine: Level, grid: Grid, depth: int) -> Level:
         """Return the next level, `depth` levels below the finest."""
         A, dtype = self._A, self._dtype
@@ -138,9 +129,24 @@ class Hierarchy:
         return Level(grid, d, offdiag, own.dtype, kind=kind, dirichlet=dirichlet)
 
     @property
+    def n_levels(self) -> int:
+        """Number of levels; on ranks, that of the gathered one counts twice."""
+        return len(self.levels) + len(self.gathered)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all levels."""
         return int(sum(level.nbytes for level in (*self.levels, *self.gathered)) + self.inverse.nbytes)
+
+
+def finest_level(A: PoissonOperator, dtype: Any) -> Level:
+    """Return the level of an operator itself in its unit, without its reaction."""
+    if A.constant:
+        return Level(A.grid, A.stencil.d, None, dtype, kind=A.kind)
+    given: Array = A.stencil.offdiag
+    diagonal = A.diagonal if A.unreacted is None else A.layout.cells(A.unreacted)
+    d, dirichlet = (A.layout.spread(a / A.unit, dtype) for a in (diagonal, A.dirichlet))
+    return Level(A.grid, d, (given / A.unit).astype(dtype), dtype, kind=A.kind, dirichlet=dirichlet)
 
 
 def _linked(levels: list[Level]) -> list[Level]:
@@ -168,6 +174,16 @@ def _reacted(levels: list[Level], reaction: Array) -> tuple[list[Level], Array]:
 def can_halve(layout: Layout) -> bool:
     """Return True if a level is too large for a dense inverse, and may be coarsened."""
     return prod(layout.lengths) > COARSEST and not any(p and n % 2 for p, n in zip(layout.periodic, layout.grid_shape))
+
+
+def can_halve_down(A: PoissonOperator) -> bool:
+    """Return True if the grid can be halved down to a level that is small enough for a dense inverse."""
+    lengths = list(A.grid_shape)
+    while prod(lengths) > LARGEST_DENSE:
+        if any(wraps and n % 2 for wraps, n in zip(A.periodic, lengths)):
+            return False
+        lengths = [(n + 1) // 2 for n in lengths]
+    return True
 
 
 def _check_dense(layout: Layout, grid_shape: tuple[int, ...]) -> None:

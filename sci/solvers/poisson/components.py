@@ -8,6 +8,7 @@ from sci.backend import Array, namespace, to_device, to_host
 from sci.distributed import allgather_rows, allreduce_sum
 from sci.distributed.communicators import Comm, rank_of
 from sci.solvers.poisson.blocks import Grid
+from sci.solvers.poisson.grid import Layout
 
 __all__ = ["Components", "closed_components"]
 
@@ -45,7 +46,7 @@ class Components:
         return means[labels]
 
 
-def closed_components(grid: Grid, fluid: Array, touching: Array) -> Components | None:
+def closed_components(grid: Grid, fluid: Array, touching: Array, offdiag: Array | None = None) -> Components | None:
     """Find the closed components over the ranks; None where there are none.
 
     Parameters
@@ -54,6 +55,8 @@ def closed_components(grid: Grid, fluid: Array, touching: Array) -> Components |
     fluid : (*box) bool array
     touching : (*box) bool array
         Cells that touch a Dirichlet face.
+    offdiag : (3, *padded) array, optional
+        Weight of the face between a cell and the one before it, where some between fluid cells may be zero.
 
     Notes
     -----
@@ -63,12 +66,13 @@ def closed_components(grid: Grid, fluid: Array, touching: Array) -> Components |
     from scipy import ndimage
 
     xp, layout, comm = namespace(fluid), grid.layout, grid.comm
-    own, count = ndimage.label(to_host(fluid))
+    open_ = None if offdiag is None else to_host(offdiag) > 0
+    own, count = ndimage.label(to_host(fluid)) if open_ is None else _linked(to_host(fluid), open_, layout)
     own, total = _numbered(own, int(count), comm)
     padded = layout.zeros(xp, np.int64)
     padded[layout.box_view] = to_device(own, xp)
     around = to_host(grid.fill(padded))[layout.halo_view]
-    group = _groups(allgather_rows(_meetings(around), comm), total)
+    group = _groups(allgather_rows(_meetings(around, open_, layout), comm), total)
     # A group is open if one of its cells on any rank touches a Dirichlet face.
     labels = group[own]
     parts = int(group.max(initial=0)) + 1
@@ -91,8 +95,30 @@ def _numbered(labels: np.ndarray, count: int, comm: Comm) -> tuple[np.ndarray, i
     return np.where(labels > 0, labels + before, 0).astype(np.int64), int(counts.sum())
 
 
-def _meetings(labels: np.ndarray) -> np.ndarray:
-    """Return the pairs (n, 2) of labels that meet across the faces of a box with its halo."""
+def _linked(fluid: np.ndarray, open_: np.ndarray, layout: Layout) -> tuple[np.ndarray, int]:
+    """Return the labels of the cells of a box, from 1, that open faces connect, and how many there are."""
+    from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
+
+    number = np.full(fluid.shape, -1)
+    number[fluid] = np.arange(int(fluid.sum()))
+    pairs = [np.zeros((2, 0), dtype=np.int64)]
+    for axis in range(fluid.ndim):
+        own = np.moveaxis(number, axis, 0)
+        face = np.moveaxis(open_[axis + 3 - fluid.ndim][layout.box_view], axis, 0)[1:]
+        both = face & (own[1:] >= 0) & (own[:-1] >= 0)
+        pairs.append(np.stack([own[1:][both], own[:-1][both]]))
+    rows, columns = np.concatenate(pairs, axis=1)
+    n = int(fluid.sum())
+    graph = sparse.coo_matrix((np.ones(rows.size), (rows, columns)), shape=(n, n))
+    count, found = connected_components(graph, directed=False)
+    labels = np.zeros(fluid.shape, dtype=np.int64)
+    labels[fluid] = found + 1
+    return labels, int(count)
+
+
+def _meetings(labels: np.ndarray, open_: np.ndarray | None, layout: Layout) -> np.ndarray:
+    """Return the pairs (n, 2) of labels that meet across the open faces of a box with its halo."""
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for axis, n in enumerate(labels.shape):
         for inside, outside in ((1, 0), (n - 2, n - 1)):
@@ -100,7 +126,12 @@ def _meetings(labels: np.ndarray) -> np.ndarray:
             here, there = list(key), list(key)
             here[axis], there[axis] = slice(inside, inside + 1), slice(outside, outside + 1)
             both = np.stack([labels[tuple(here)].ravel(), labels[tuple(there)].ravel()], axis=1)
-            pairs.append(np.unique(both[(both > 0).all(axis=1)], axis=0))
+            meet = (both > 0).all(axis=1)
+            if open_ is not None:
+                # A face is held at the cell after it.
+                after = here if outside < inside else there
+                meet &= open_[axis + 3 - labels.ndim][layout.halo_view][tuple(after)].ravel()
+            pairs.append(np.unique(both[meet], axis=0))
     return np.concatenate(pairs)
 
 

@@ -81,7 +81,12 @@ def count_faces(layout: Layout, kind: Array) -> Array:
 
 
 def face_weights(
-    layout: Layout, kind: Array, coefficient: Array | None, spacing: Sequence[float], mean: str
+    layout: Layout,
+    kind: Array,
+    coefficient: Array | None,
+    spacing: Sequence[float],
+    mean: str,
+    factors: Array | None = None,
 ) -> Iterator[Face]:
     """Yield the faces of the cells of a box, axis by axis and side by side.
 
@@ -93,6 +98,8 @@ def face_weights(
         1 where None.
     spacing : sequence of float
     mean : "harmonic" or "arithmetic"
+    factors : (ndim, *padded) array, optional
+        Factor of the weight of the face before each cell; 1 where None.
     """
     xp, around = namespace(kind), kind[layout.halo_view]
     fluid = kind[layout.box_view] == FLUID
@@ -105,12 +112,29 @@ def face_weights(
                 values = coefficient[layout.halo_view]
                 there = xp.where(beyond == FLUID, beyond_face(values, axis, side), 1.0)
                 here = xp.where(fluid, coefficient[layout.box_view], 1.0)
-                weight = 2 * here * there / (here + there) if mean == "harmonic" else (here + there) / 2
+                weight = here / 2 + there / 2
+                if mean == "harmonic":
+                    low, high = xp.minimum(here, there), xp.maximum(here, there)
+                    weight = 2 * low / (1 + low / high)  # a product of both might overflow
                 link, wall = link * weight, wall * here
+            if factors is not None:
+                factor = _of_face(layout, factors, axis, side)
+                link, wall = link * factor, wall * factor
             yield axis, side, link, wall
 
 
-def dirichlet_sum(layout: Layout, kind: Array, coefficient: Array | None, spacing: Sequence[float]) -> Array:
+def _of_face(layout: Layout, factors: Array, axis: int, side: int) -> Array:
+    """Return the factor of the face on one side of each cell of a box."""
+    key = list(layout.box_view)
+    k = axis + len(key) - len(factors)
+    key[k] = slice(key[k].start + (side > 0), key[k].stop + (side > 0))
+    result: Array = factors[axis][tuple(key)]
+    return result
+
+
+def dirichlet_sum(
+    layout: Layout, kind: Array, coefficient: Array | None, spacing: Sequence[float], factors: Array | None = None
+) -> Array:
     """Return the sum of the weights of the Dirichlet faces of each cell of a box; arguments as for `face_weights`."""
     around, xp = kind[layout.halo_view], namespace(kind)
     fluid = kind[layout.box_view] == FLUID
@@ -118,7 +142,8 @@ def dirichlet_sum(layout: Layout, kind: Array, coefficient: Array | None, spacin
     for axis, h in enumerate(spacing):
         for side in (-1, 1):
             wall = fluid & (beyond_face(around, axis, side) == DIRICHLET)
-            total[wall] += 1 / h**2 if coefficient is None else coefficient[layout.box_view][wall] / h**2
+            weight = 1 / h**2 if coefficient is None else coefficient[layout.box_view][wall] / h**2
+            total[wall] += weight if factors is None else weight * _of_face(layout, factors, axis, side)[wall]
     return total
 
 

@@ -15,9 +15,10 @@ from sci.backend import Array, as_finite, namespace
 from sci.distributed import agreed, allgather_rows
 from sci.distributed import size as size_of
 from sci.distributed.communicators import Comm
-from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.solvers.poisson.blocks import Blocks, Grid
 from sci.solvers.poisson.boundary import as_spacing, beyond_face, neumann_cells, parse_boundary
+from sci.solvers.poisson.cells import FaceParts, both_ends, cell_values, checked_mask, joined, padded_factors
 from sci.solvers.poisson.components import closed_components
 from sci.solvers.poisson.faces import (
     Face,
@@ -59,10 +60,15 @@ class PoissonOperator:
     neumann_body : bool or (*grid) array_like of bool
         Whether the surface of the cells outside of the fluid is Neumann (False: Dirichlet); an array is true in the
         Neumann bodies.
-    coefficient : (*grid) array_like, optional
-        Positive coefficient c of each cell; 1 by default.
-    reaction : (*grid) array_like, optional
+    coefficient : float or (*grid) array_like, optional
+        Coefficient c of each cell, zero or more; 1 by default. A cell with c = 0 conducts nothing: it is no unknown,
+        and counts as a Neumann body.
+    reaction : float or (*grid) array_like, optional
         Reaction r of each cell, zero or more; 0 by default. It screens: -laplace u + k^2 u has r = k^2.
+    face_factors : sequence of array_like, optional
+        For each axis the factors of the weights of its faces, zero or more, of the shape of the grid with one face more
+        along that axis: the open part of a face that a body cuts, or 1 / theta on a Dirichlet face at theta of a cell's
+        width from the center, such as a free surface. On a periodic axis the first and the last are one face.
     mean : "harmonic" or "arithmetic"
         The coefficient of a face between two fluid cells: the harmonic mean keeps the flux right where c jumps at the
         face, the arithmetic mean suits a smooth c. A Dirichlet face has the coefficient of its fluid cell.
@@ -110,6 +116,7 @@ class PoissonOperator:
         neumann_body: Any = False,
         coefficient: Any = None,
         reaction: Any = None,
+        face_factors: Any = None,
         mean: str = "harmonic",
         comm: Comm = None,
         grid_shape: Sequence[int] | None = None,
@@ -118,15 +125,17 @@ class PoissonOperator:
         distributed = size_of(comm) > 1 or distributed_levels is not None
         self.comm = comm if distributed else None
         with agreed(self.comm, "PoissonOperator") as agreement:
-            cells = _checked_mask(mask)
+            cells = checked_mask(mask)
             if mean not in ("harmonic", "arithmetic"):
                 raise InvalidValueError(f"mean is {mean!r}; expected 'harmonic' or 'arithmetic'")
             self.ndim = cells.ndim
             self.grid_shape: tuple[int, ...] = tuple(cells.shape if grid_shape is None else grid_shape)
             self.boundary = parse_boundary(boundary, self.ndim)
             self.spacing, self.mean = as_spacing(spacing, self.ndim), mean
-            varying, screened = ("given" if given is not None else None for given in (coefficient, reaction))
-            agreement.same(spacing=self.spacing, mean=mean, whole=grid_shape is None)
+            varying, screened, cut = (
+                "given" if given is not None else None for given in (coefficient, reaction, face_factors)
+            )
+            agreement.same(spacing=self.spacing, mean=mean, whole=grid_shape is None, face_factors=cut)
             if grid_shape is None:
                 agreement.same(mask=cells, neumann_body=neumann_body, coefficient=coefficient, reaction=reaction)
             else:
@@ -145,6 +154,9 @@ class PoissonOperator:
         with agreed(self.comm, "PoissonOperator"):
             whole = grid_shape is None
             self._set_cells(cells, self._block(neumann_body, whole), self._block(coefficient, whole), whole)
+            self._padded_factors: Array | None = None
+            if face_factors is not None:
+                self._padded_factors = padded_factors(face_factors, self.mask, self.layout, self._parts(whole))
             self.reaction: Array | None = None
             if reaction is not None:
                 self.reaction = self._checked_reaction(self._block(reaction, whole))
@@ -169,15 +181,18 @@ class PoissonOperator:
         self.neumann_body: Array = neumann_cells(neumann_body, self.mask)
         self.coefficient: Array | None = None
         if coefficient is not None:
-            self.coefficient = as_finite(coefficient, "coefficient", shape=self.local_shape, xp=self.xp)
-            namespace(self.coefficient, self.mask)
-            if not bool((self.coefficient[self.mask] > 0).all()):
-                raise InvalidValueError("coefficient holds values that are not positive in fluid cells; expected c > 0")
+            self.coefficient = cell_values(coefficient, "coefficient", self.mask)
+            if bool((self.coefficient[self.mask] < 0).any()):
+                raise InvalidValueError("coefficient holds negative values in fluid cells; expected c >= 0")
+            void = self.mask & (self.coefficient == 0)
+            self.mask, self.neumann_body = self.mask & ~void, self.neumann_body | void
+
+    def _parts(self, whole: bool) -> FaceParts:
+        return FaceParts(self.grid_shape if whole else self.local_shape, self.slices if whole else None, self.periodic)
 
     def _checked_reaction(self, reaction: Any) -> Array:
         """Return the reaction of this rank's cells, zero outside of the fluid."""
-        values = as_finite(reaction, "reaction", shape=self.local_shape, xp=self.xp)
-        namespace(values, self.mask)
+        values = cell_values(reaction, "reaction", self.mask)
         if bool((values[self.mask] < 0).any()):
             raise InvalidValueError("reaction holds negative values in fluid cells; expected zero or more")
         return self.xp.where(self.mask, values, 0.0)
@@ -228,7 +243,8 @@ class PoissonOperator:
         layout, xp = self.layout, self.xp
         self.unreacted: Array | None = None
         """Padded diagonal without the reaction; None where nothing reacts."""
-        self.constant = self.coefficient is None and self.reaction is None and len(set(self.spacing)) == 1
+        given = (self.coefficient, self.reaction, self._padded_factors)
+        self.constant = all(values is None for values in given) and len(set(self.spacing)) == 1
         """Whether all faces that count have the weight `weight`, and nothing reacts."""
         self.weight = 1.0 / self.spacing[0] ** 2
         kind = xp.zeros(layout.padded_shape, dtype=np.int8)
@@ -253,13 +269,14 @@ class PoissonOperator:
             self.unit = self.grid.largest(float(diagonal.max()))
             self.stencil = Stencil(layout, diagonal, offdiag, 1.0)
         components = None
-        open_everywhere = {name for pair in self.boundary for name in pair} == {"dirichlet"}
+        cut = self._padded_factors is not None
+        open_everywhere = {name for pair in self.boundary for name in pair} == {"dirichlet"} and not cut
         if self.grid.total(float(not open_everywhere or bool(self.neumann_body.any()))):
             fluid = self.kind[layout.box_view] == 2
-            touching = dirichlet_sum(layout, self.kind, self._padded_coefficient, self.spacing) > 0
+            touching = self._dirichlet_sum() > 0
             if self.reaction is not None:
                 touching |= layout.spread(self.reaction)[layout.box_view] > 0
-            components = closed_components(self.grid, fluid, touching)
+            components = closed_components(self.grid, fluid, touching, self.stencil.offdiag if cut else None)
         self.space = VectorSpace(self.grid, self.stencil, self.mask, self.n_unknowns, self.unit, components)
         self.singular = components is not None
         """Whether constants on some component of the fluid span a null space."""
@@ -288,11 +305,16 @@ class PoissonOperator:
     @cached_property
     def dirichlet(self) -> Array:
         """Sum of the weights of the Dirichlet faces of each cell, on the grid."""
-        total = dirichlet_sum(self.layout, self.kind, self._padded_coefficient, self.spacing)
-        return total[tuple(slice(0, n) for n in self.local_shape)]
+        return self._dirichlet_sum()[tuple(slice(0, n) for n in self.local_shape)]
+
+    def _dirichlet_sum(self) -> Array:
+        """Return the sum of the weights of the Dirichlet faces of each cell of the box."""
+        coefficient, factors = self._padded_coefficient, self._padded_factors
+        return dirichlet_sum(self.layout, self.kind, coefficient, self.spacing, factors)
 
     def _box_faces(self) -> Iterator[Face]:
-        return face_weights(self.layout, self.kind, self._padded_coefficient, self.spacing, self.mean)
+        coefficient, factors = self._padded_coefficient, self._padded_factors
+        return face_weights(self.layout, self.kind, coefficient, self.spacing, self.mean, factors)
 
     def faces(self) -> Iterator[Face]:
         """Yield axis, side (-1 or 1), and on the grid the weight of that face of each cell, as a link to a fluid cell
@@ -364,6 +386,13 @@ class PoissonOperator:
             whole[key] = flat[at : at + count].reshape([b - a for a, b in cut])
             at += count
         return whole
+
+    def gathered_factors(self) -> list[Array] | None:
+        """Return the factors of the faces of the whole grid; collective."""
+        if self._padded_factors is None:
+            return None
+        pairs = (both_ends(self.layout, padded, axis) for axis, padded in enumerate(self._padded_factors))
+        return [joined(self.gather(low), self.gather(high), axis) for axis, (low, high) in enumerate(pairs)]
 
     def _labels(self, x: Array) -> Array:
         """Return the closed component of each entry of a grid or flat array."""
@@ -438,7 +467,8 @@ class PoissonOperator:
     def nbytes(self) -> int:
         """Bytes of the stencil, the mask, the coefficient and the reaction."""
         arrays = (self.stencil.d, self.stencil.offdiag, self.kind, self.mask, self.neumann_body, self.coefficient)
-        return int(sum(a.nbytes for a in (*arrays, self.reaction, self.unreacted) if a is not None))
+        more = (self.reaction, self.unreacted, self._padded_factors)
+        return int(sum(a.nbytes for a in (*arrays, *more) if a is not None))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.comm is not None:
@@ -449,6 +479,7 @@ class PoissonOperator:
         coefficient = None if self.coefficient is None else self.coefficient.copy()
         options = {"neumann_body": self.neumann_body, "coefficient": coefficient, "mean": self.mean}
         options["reaction"] = self.reaction
+        options["face_factors"] = self.gathered_factors()
         return _rebuilt, (self.mask, self.spacing, self.boundary, options)
 
     def __repr__(self) -> str:
@@ -465,12 +496,3 @@ class PoissonOperator:
 def _rebuilt(mask: Array, spacing: Any, boundary: Any, options: dict[str, Any]) -> PoissonOperator:
     """Return the operator that was pickled."""
     return PoissonOperator(mask, spacing, boundary, **options)
-
-
-def _checked_mask(mask: Any) -> Array:
-    array = mask if hasattr(mask, "dtype") else np.asarray(mask)
-    if array.dtype.kind not in "biu":
-        raise DTypeError(f"mask has dtype {array.dtype}; expected booleans")
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ShapeError(f"mask has shape {tuple(array.shape)}; expected 2 or 3 axes of at least one cell")
-    return array

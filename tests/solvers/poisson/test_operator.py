@@ -170,8 +170,10 @@ def test_bad_arguments(arguments, error, text):
 
 def test_bad_coefficients_bodies_and_vectors():
     mask = np.ones((3, 4), dtype=bool)
-    with pytest.raises(InvalidValueError, match="c > 0"):
-        PoissonOperator(mask, coefficient=np.zeros((3, 4)))
+    with pytest.raises(InvalidValueError, match="c >= 0"):
+        PoissonOperator(mask, coefficient=np.full((3, 4), -1e-30))
+    with pytest.raises(InvalidValueError, match="no fluid cell"):
+        PoissonOperator(mask, coefficient=0.0)
     with pytest.raises(InvalidValueError, match="NaN"):
         PoissonOperator(mask, coefficient=np.full((3, 4), np.nan))
     with pytest.raises(ShapeError, match="coefficient"):
@@ -225,3 +227,76 @@ def test_a_reaction_that_is_negative_or_of_another_shape_is_refused():
         PoissonOperator(mask, reaction=np.ones((4, 5)))
     with pytest.raises(InvalidValueError, match="reaction"):
         PoissonOperator(mask).with_reaction(np.full((4, 4), np.nan))
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (4, 5, 6), (1, 5, 4)])
+@pytest.mark.parametrize("walls", WALLS)
+def test_numbers_voids_and_cut_faces_against_a_matrix_of_faces(shape, walls):
+    """The matrix is G' W G, G the difference across each face, assembled from the faces alone."""
+    rng = np.random.default_rng(5)
+    boundary = [(walls, walls)] * len(shape) if isinstance(walls, str) else walls[-len(shape) :]
+    mask, body = rng.random(shape) > 0.2, rng.random(shape) < 0.5
+    c = np.where(rng.random(shape) < 0.2, 0.0, np.exp(3 * rng.normal(size=shape)))
+    spacing = (0.5, 2.0, 1.0)[: len(shape)]
+    factors = []
+    for axis in range(len(shape)):
+        f = rng.integers(0, 3, tuple(n + (a == axis) for a, n in enumerate(shape))) / 2
+        if boundary[axis][0] == "periodic":
+            np.moveaxis(f, axis, 0)[-1] = np.moveaxis(f, axis, 0)[0]
+        factors.append(f)
+    A = PoissonOperator(mask, spacing, boundary, neumann_body=body, coefficient=c, reaction=0.25, face_factors=factors)
+    fluid = mask & (c > 0)
+    np.testing.assert_array_equal(A.mask, fluid)
+    number = np.full(shape, -1)
+    number[fluid] = np.arange(fluid.sum())
+    expected = 0.25 * np.eye(int(fluid.sum()))
+    for axis, h in enumerate(spacing):
+        for face in np.ndindex(*factors[axis].shape):
+            low = list(face)
+            low[axis] -= 1
+            ends = [tuple(low), face]
+            wraps = boundary[axis][0] == "periodic" and shape[axis] > 1
+            if wraps and face[axis] == 0:
+                continue
+            cells = [tuple(np.mod(e, shape)) if wraps else e for e in ends]
+            inside = [all(0 <= i < n for i, n in zip(e, shape)) for e in cells]
+            wet = [i and bool(fluid[e]) for i, e in zip(inside, cells)]
+            weight = factors[axis][face] / h**2
+            if all(wet):
+                row = np.zeros(len(expected))
+                row[number[cells[0]]] += 1
+                row[number[cells[1]]] -= 1
+                a, b = (c[e] for e in cells)
+                expected += weight * 2 * a * b / (a + b) * np.outer(row, row)
+            elif any(wet):
+                own, other = (0, 1) if wet[0] else (1, 0)
+                void = inside[other] and (body[cells[other]] if not mask[cells[other]] else True)
+                closed = void if inside[other] else boundary[axis][other] != "dirichlet"
+                if not closed:
+                    expected[number[cells[own]], number[cells[own]]] += weight * c[cells[own]]
+    np.testing.assert_allclose(A.to_scipy().toarray(), expected, rtol=1e-13, atol=1e-14)
+    x = rng.normal(size=A.size)
+    np.testing.assert_allclose(A @ x, expected @ x, rtol=1e-12, atol=1e-12 * abs(expected).max())
+
+
+def test_faces_that_are_shut_part_the_fluid():
+    shut = [np.ones((5, 3)), np.ones((4, 4))]
+    shut[0][2] = 0
+    A = PoissonOperator(np.ones((4, 3), bool), boundary="neumann", face_factors=shut)
+    assert sorted(A.component_sizes.tolist()) == [6, 6]
+    shut[0][0] = 3.0
+    half = PoissonOperator(np.ones((4, 3), bool), boundary=[("dirichlet", "neumann"), "neumann"], face_factors=shut)
+    assert half.component_sizes.tolist() == [6]
+
+
+def test_a_free_surface_at_a_part_of_a_cell():
+    """A linear solution is exact wherever the surface crosses: the face weighs 1 / theta."""
+    n, theta = 6, 0.3
+    factors = [np.ones((n + 1, 1)), np.ones((n, 2))]
+    factors[0][n] = 1 / theta
+    A = PoissonOperator(np.ones((n, 1), bool), boundary=["dirichlet", "neumann"], face_factors=factors)
+    values = np.zeros((n + 2, 3))
+    line = 2.0 + 3.0 * np.arange(n + 1)
+    values[0], values[-1] = 2.0 - 3.0, line[n - 1] + 3.0 * theta
+    u = np.linalg.solve(A.to_scipy().toarray(), A.boundary_source(values).ravel())
+    np.testing.assert_allclose(u, line[:n], rtol=1e-12)

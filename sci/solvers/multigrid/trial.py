@@ -1,0 +1,30 @@
+"""A few iterations of a preconditioned solve, which tell whether the preconditioner serves its operator."""
+
+from __future__ import annotations
+
+from sci.backend import Array
+from sci.errors import ConvergenceError
+from sci.solvers.krylov.cg import cg
+from sci.solvers.krylov.preconditioner import PaddedPreconditioner
+from sci.solvers.poisson.operator import PoissonOperator
+from sci.solvers.poisson.probes import cell_signs
+
+__all__ = ["is_served", "probe"]
+
+STEPS = 8
+REACHED = 1e-6
+"""Relative residual that a good cycle reaches in these steps; it needs about ten to 1e-8."""
+
+
+def probe(A: PoissonOperator) -> Array:
+    """Return a right-hand side (n,) with rough and smooth parts, that depends on the cells alone; collective."""
+    return A.project(A.compress(A.mask * 1.0) + cell_signs(A, 0, 0))
+
+
+def is_served(M: PaddedPreconditioner) -> bool:
+    """Return True if a few steps of conjugate gradients with M come as far as with a good one; collective."""
+    try:
+        result = cg(M.A, probe(M.A), M=M, rtol=REACHED, maxiter=STEPS)
+    except ConvergenceError:
+        return False
+    return result.converged
