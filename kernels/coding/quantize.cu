@@ -62,3 +62,24 @@ SCI_KERNEL quantize_values(SCI_INDEX const T* __restrict__ values /*[n]*/, Q* __
         }
     }
 }
+
+// The values that quantized ones stand for: 0, +-first step, and (|q| + shift) step with the sign of q.
+//
+// Flops: 2 a value. Bytes: each q is read once, each value written once.
+//
+// Instances: <float|double, int|i64>
+template <typename T, typename Q>
+SCI_KERNEL dequantize_values(SCI_INDEX const Q* __restrict__ q /*[n]*/, T* __restrict__ values /*[n]*/, const i64 n,
+                             const double step, const double one, const double shift, const i64 slots) {
+    constexpr i64 share = SPAN * SCI_BLOCK;
+    for (i64 start = blockIdx.x * share; start < n; start += slots * share)
+        for (i64 tile = start; tile < start + share && tile < n; tile += SCI_BLOCK) {
+            SCI_THREADS(t) {
+                if (tile + t < n) {
+                    const Q m = q[tile + t], size = m < 0 ? -m : m;
+                    const double value = size == 0 ? 0.0 : (size == 1 ? one : double(size) + shift) * step;
+                    values[tile + t] = T(m < 0 ? -value : value);
+                }
+            }
+        }
+}

@@ -152,7 +152,15 @@ def dequantize(q: Real, step: float, centroids: tuple[float, float] = (1.0, 0.0)
     first, shift = centroids
     if not (np.isfinite(first) and np.isfinite(shift)):
         raise InvalidValueError(f"centroids is {centroids}; expected two finite numbers")
-    out = q.astype(dtype)
+    q = q if q.dtype in (np.int32, np.int64) else q.astype(np.int64)
+    out = xp.empty(q.shape, dtype)
+    kernel = get_kernel("coding/quantize.cu", "dequantize_values", out.dtype, q.dtype)
+    if use_compiled(kernel, q):
+        slots = _DEVICE_SLOTS if is_device_array(q) else host_threads()
+        flat = xp.ascontiguousarray(q).ravel()
+        launch(kernel, slots, flat, out.reshape(-1), flat.size, step, float(first), float(shift), slots)
+        return out
+    out[...] = q
     kept = xp.flatnonzero(q)
     flat = q.ravel()[kept]
     size = xp.where(xp.abs(flat) == 1, first, xp.abs(flat) + shift) * step

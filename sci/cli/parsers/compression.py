@@ -42,7 +42,7 @@ def add_compress(parser: Any) -> None:
     fields.add_argument(
         "--method",
         nargs="+",
-        choices=("tucker", "transform", "wavelet"),
+        choices=("tucker", "transform", "wavelet", "interpolation"),
         help="codecs to try in each chunk, of which the smallest result is kept (all)",
     )
     fields.add_argument(

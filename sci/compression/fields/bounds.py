@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sci.compression.fields.rest import squared_errors
 from sci.errors import InvalidValueError
 
 __all__ = ["Bound", "Measured", "l2_norm", "measure", "norm_of"]
@@ -58,14 +59,8 @@ def norm_of(values: np.ndarray) -> float:
 
 def measure(field: np.ndarray, found: np.ndarray) -> Measured:
     """Compare two fields at every point, in float64."""
-    a, b = field.ravel(), found.ravel()
-    energy, top = 0.0, 0.0
     with np.errstate(all="ignore"):
-        for start in range(0, a.size, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            miss = a[part].astype(np.float64) - b[part]
-            energy += float(np.dot(miss, miss))
-            top = max(top, float(np.abs(miss).max()))
+        top, energy = squared_errors(field, found)
     return Measured(float(np.sqrt(energy)), top) if np.isfinite(energy) else Measured(np.inf, np.inf)
 
 
@@ -114,6 +109,16 @@ class Bound:
         """What the encoder must reach; not positive where nothing is left of the limit."""
         return self.limit - self.reserve
 
-    def holds(self, measured: Measured) -> bool:
-        """Whether a field is within the bound here, with what other machines need."""
-        return (measured.l2 if self.kind == "l2" else measured.maximum) <= self.goal
+    @property
+    def exact_goal(self) -> float:
+        """What an encoder must reach whose decoder computes in integers: only the last rounding is kept back."""
+        return self._counted - float(np.finfo(self.dtype).eps) * (self.norm if self.kind == "l2" else 1.0)
+
+    @property
+    def _counted(self) -> float:
+        """The limit, less what the rounding of a sum of squares can hide."""
+        return self.limit * (1 - 2.0**-40)
+
+    def holds(self, measured: Measured, exact: bool = False) -> bool:
+        """Whether a field is within the bound here, with what other machines need: nothing by an exact decoder."""
+        return (measured.l2 if self.kind == "l2" else measured.maximum) <= (self._counted if exact else self.goal)

@@ -30,10 +30,11 @@ def compress(
 ) -> CompressedField:
     """Compress a field on a grid within a bound on its error, and measure the error at every point.
 
-    Coefficients in a basis that suits the field are quantized, and coded by a range coder with the magnitudes of
-    neighbors as contexts. Each method of `methods` is tried, and the smallest result is kept. For a bound of the
-    maximum, what the method leaves at each point is quantized and coded too. A field that no method makes small within
-    the bound is stored without loss.
+    Coefficients in a basis that suits the field, or what a prediction from coarser grids misses, are quantized, and
+    coded by a range coder with the magnitudes of neighbors as contexts. The smallest result of `methods` is kept; those
+    that a sample or an estimate shows to be clearly larger are not coded. For a bound of the maximum, what a basis
+    leaves at each point is quantized and coded too. A field that no method makes small within the bound is stored
+    without loss.
 
     Parameters
     ----------
@@ -47,8 +48,9 @@ def compress(
     relative : bool
         False takes `tol` in the units of the field: as the L2 norm of the error, not divided by the number of points,
         or as its largest magnitude.
-    methods : sequence of {"tucker", "transform", "wavelet"}
-        What is tried: the Tucker format, the separable cosine or Hartley transform, and the wavelet 9/7.
+    methods : sequence of {"tucker", "transform", "wavelet", "interpolation"}
+        What is tried: the Tucker format, the separable cosine or Hartley transform, the wavelet 9/7, and interpolation
+        from coarser grids.
     periodic : sequence of int
         Axes along which the field repeats, the last point beside the first.
 
@@ -113,7 +115,7 @@ def _best(task: Task, methods: tuple[str, ...]) -> tuple[np.ndarray, Measured]:
     if task.value_range == 0:
         return task.plain_header("constant").pack(pack_constant(field)), exact
     search = within_l2 if task.bound.kind == "l2" else within_maximum
-    found = search(task, methods) if task.bound.goal > 0 else None
+    found = search(task, methods) if task.bound.exact_goal > 0 else None
     if found is not None and found[0].size < field.nbytes / 2:
         return found
     plain = task.plain_header("lossless").pack(pack_lossless(field))

@@ -6,15 +6,22 @@ import numpy as np
 
 from sci.compression.coding.bytes import ByteReader, damaged
 from sci.compression.coding.integers import unpack_integers
+from sci.compression.fields.codecs.interpolation import decode_interpolation
 from sci.compression.fields.codecs.lossless import decode_constant, decode_lossless
 from sci.compression.fields.codecs.transform import decode_transform
 from sci.compression.fields.codecs.tucker import decode_tucker
 from sci.compression.fields.codecs.wavelet import decode_wavelet
 from sci.compression.fields.header import Header
+from sci.compression.fields.rest import add_rest
 
 __all__ = ["decode_field", "rescaled", "times_power"]
 
-_DECODERS = {"tucker": decode_tucker, "transform": decode_transform, "wavelet": decode_wavelet}
+_DECODERS = {
+    "tucker": decode_tucker,
+    "transform": decode_transform,
+    "wavelet": decode_wavelet,
+    "interpolation": decode_interpolation,
+}
 
 
 def decode_field(data: np.ndarray) -> np.ndarray:
@@ -57,13 +64,6 @@ def times_power(x: np.ndarray, exponent: int) -> np.ndarray:
     if abs(exponent) < (126 if x.dtype == np.float32 else 1022):
         return np.asarray(x * x.dtype.type(2.0**exponent))
     return np.asarray(np.ldexp(x, exponent))
-
-
-def add_rest(found: np.ndarray, rest: np.ndarray, step: float) -> None:
-    """Add integers times a step."""
-    flat = rest.ravel()
-    used = np.flatnonzero(flat)
-    found.ravel()[used] += (flat[used] * np.float64(step)).astype(found.dtype)
 
 
 def _put_exceptions(out: np.ndarray, reader: ByteReader) -> None:

@@ -29,7 +29,7 @@ class CompressedField:
         Of the field.
     dtype : {"float32", "float64"}
         Of the field.
-    method : {"tucker", "transform", "wavelet", "constant", "lossless"}
+    method : {"tucker", "transform", "wavelet", "interpolation", "constant", "lossless"}
         What the field is stored by.
     data : uint8 array
         All that decoding needs.
@@ -41,7 +41,7 @@ class CompressedField:
         Whether `tol` is in parts of the L2 norm, or of the range of the field.
     l2_error, maximum_error : float
         The root of the sum of squares of the error, and its largest magnitude, in the units of the field, as measured
-        at every point after decoding.
+        at every point of what a decoder computes.
     l2_norm, value_range : float
         The L2 norm of the field, and its largest value less its smallest.
 
@@ -54,9 +54,9 @@ class CompressedField:
 
     Notes
     -----
-    Integers are coded by integers, so that they are the same on every machine. What they stand for is computed in
-    floating point, and may differ in the last digits between machines; the bound holds on all of them, because
-    `compress` keeps back what such differences can be.
+    Integers are coded by integers, so that they are the same on every machine. By interpolation, so is the field, to the
+    bit. What the integers of the other methods stand for is computed in floating point, and may differ in the last
+    digits between machines; `compress` keeps back from the bound what such differences can be.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from sci.compression.coding.bytes import ByteReader, damaged, varint
 
 __all__ = ["DTYPES", "METHODS", "Header"]
 
-Method: TypeAlias = Literal["tucker", "transform", "wavelet"]
+Method: TypeAlias = Literal["tucker", "transform", "wavelet", "interpolation"]
 """Codecs of fields, of which the smallest result is kept."""
 
 METHODS: tuple[str, ...] = get_args(Method)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sci.compression.coding.bytes import varint
-from sci.compression.fields.bounds import Bound, Measured, l2_norm, measure
-from sci.compression.fields.decode import EXPONENT_SHIFT, decode_field, times_power
+from sci.compression.fields.bounds import Bound, Measured, l2_norm
+from sci.compression.fields.decode import EXPONENT_SHIFT, rescaled, times_power
 from sci.compression.fields.field import BoundKind, CompressedField
 from sci.compression.fields.header import Header
 from sci.errors import InvalidValueError
@@ -81,11 +81,12 @@ class Task:
         header = Header(self.field.shape, self.field.dtype.name, method, self.bound.accurate, rest, self.periodic)
         return header.pack(varint(self.exponent + EXPONENT_SHIFT) + payload)
 
-    def measured(self, data: np.ndarray) -> tuple[np.ndarray, Measured]:
-        """Return the decoded field, scaled, and its errors."""
+    def decoded(self, approximation: np.ndarray) -> np.ndarray:
+        """Return the field, scaled, that a decoder makes of what a method approximates: rounded to its dtype."""
         with np.errstate(all="ignore"):
-            found = times_power(decode_field(data), -self.exponent)
-        return found, measure(self.scaled, found)
+            if abs(self.exponent) < 64:  # far from the ends of the range, where a power of two changes no digit
+                return approximation.astype(self.field.dtype, copy=False)
+            return times_power(rescaled(approximation, self.exponent, self.field.dtype), -self.exponent)
 
     def result(self, data: np.ndarray, errors: Measured) -> CompressedField:
         """Return the compressed field with its errors in the units of the field."""

@@ -25,7 +25,7 @@ class Dominant:
 
     Parameters
     ----------
-    core : array of float64
+    core : array of the dtype of the field
     vectors : list of (n, r) arrays
         Orthonormal columns.
     sigma : list of (r,) arrays
@@ -42,15 +42,15 @@ class Dominant:
 
 def dominant_bases(field: np.ndarray, least: float) -> Dominant:
     """Return directions along which the field has a norm over `least`, axis after axis of what the last ones left."""
-    core = field.astype(np.float64, copy=False)
+    core = field
     vectors, sigma = [], []
     for axis in range(field.ndim):
         unfolded = np.moveaxis(core, axis, 0).reshape(core.shape[axis], -1)
-        u, s = _directions(unfolded, least)
+        u, s = _directions(unfolded.astype(np.float64, copy=False), least)
         kept = max(1, int((s > least).sum()))
         vectors.append(np.ascontiguousarray(u[:, :kept]))
         sigma.append(s[:kept])
-        core = contract(core, vectors[-1].T, axis)
+        core = contract(core, vectors[-1].T.astype(core.dtype, copy=False), axis)
     return Dominant(core, vectors, sigma)
 
 

@@ -10,6 +10,7 @@ __all__ = ["missed_by", "step_for"]
 
 _ROUNDS = 30
 _CLOSE = 1e-3
+_FEW = 1 << 14
 _LEAST = 2.0**-60
 """The least step in parts of the largest coefficient: integers stay below 2^62."""
 
@@ -30,23 +31,54 @@ def step_for(coefficients: np.ndarray, error: float, rounding: float = 0.4) -> f
     if not 0 < low < high:
         return high if high > 0 else 1.0
     low = max(low, least)
-    below = missed_by(flat, low, rounding, largest)
+    large, zeros = _large(flat, (1 - rounding) * low)
+    low, below = _start(large, zeros, low, error, (rounding, largest))
     while below > error:
         if low / 4 < least:
             return float(low)
         low /= 4
+        large, zeros = flat, 0.0
         below = missed_by(flat, low, rounding, largest)
-    return _bracketed(flat, (low, below), high, error, (rounding, largest))
+    return _bracketed(large, zeros, (low, below), high, error, (rounding, largest))
+
+
+def _large(flat: np.ndarray, least: float) -> tuple[np.ndarray, float]:
+    """Return the coefficients over `least`, and the energy of the others, which are zero at every step to try."""
+    if flat.size < _FEW:
+        return flat, 0.0
+    kept = np.abs(flat) > least
+    if 2 * np.count_nonzero(kept) > flat.size:
+        return flat, 0.0
+    large = flat[kept]
+    left = flat[~kept].astype(np.float64)
+    return large, float(np.dot(left, left))
+
+
+def _start(
+    large: np.ndarray, zeros: float, low: float, error: float, options: tuple[float, float]
+) -> tuple[float, float]:
+    """Return a step whose error is below a bound, near to it, and the error: found on a part of the coefficients."""
+    every = large.size // _FEW
+    if every < 2:
+        return low, float(np.hypot(missed_by(large, low, *options), np.sqrt(zeros)))
+    part = np.ascontiguousarray(large[::every])
+    step = _bracketed(part, zeros / every, (low, 0.5 * error / np.sqrt(every)), np.inf, error / np.sqrt(every), options)
+    for _ in range(3):
+        below = float(np.hypot(missed_by(large, step, *options), np.sqrt(zeros)))
+        if below <= error or step <= low:
+            return step, below
+        step *= 0.98 * error / below
+    return low, float(np.hypot(missed_by(large, low, *options), np.sqrt(zeros)))
 
 
 def _bracketed(
-    flat: np.ndarray, start: tuple[float, float], high: float, error: float, options: tuple[float, float]
+    flat: np.ndarray, zeros: float, start: tuple[float, float], high: float, error: float, options: tuple[float, float]
 ) -> float:
     low, below = start
     above, step = 0.0, low * max(1.2, min(error / below, 4.0) if below > 0 else 4.0)
     for _ in range(_ROUNDS):
         step = min(step, high)
-        missed = missed_by(flat, step, *options)
+        missed = float(np.hypot(missed_by(flat, step, *options), np.sqrt(zeros)))
         if missed <= error:
             low, below = step, missed
         else:

@@ -49,15 +49,24 @@ class TransformEncoder:
 
     def at(self, step: float) -> _Quantized:
         """Return the field as a step quantizes it."""
-        return _Quantized(QuantizedArray.of(self.coefficients, step), self.periodic, self.field.dtype)
+        return _Quantized(
+            QuantizedArray.of(self.coefficients, step), self.coefficients, self.periodic, self.field.dtype
+        )
 
 
 class _Quantized:
-    def __init__(self, found: QuantizedArray, periodic: tuple[int, ...], dtype: np.dtype) -> None:
-        self.found, self.periodic, self.dtype = found, periodic, dtype
+    def __init__(
+        self, found: QuantizedArray, coefficients: np.ndarray, periodic: tuple[int, ...], dtype: np.dtype
+    ) -> None:
+        self.found, self.coefficients, self.periodic, self.dtype = found, coefficients, periodic, dtype
 
     def __repr__(self) -> str:
         return f"<{self.found!r} of a transform>"
+
+    @property
+    def step(self) -> float:
+        """That of the coefficients."""
+        return self.found.step
 
     @functools.cached_property
     def payload(self) -> bytes:

@@ -31,10 +31,13 @@ class TuckerEncoder:
     periodic : tuple of int
     least : float
         The least step that will be asked for: directions of a smaller norm are left out at once.
+    energies : bool
+        Whether `within` will be asked for, which needs squared norms: products then run in float64.
     """
 
-    def __init__(self, field: np.ndarray, periodic: tuple[int, ...], least: float) -> None:
+    def __init__(self, field: np.ndarray, periodic: tuple[int, ...], least: float, energies: bool = True) -> None:
         self.field, self.periodic, self.least = field, periodic, least
+        self._dtype = np.dtype(np.float64) if energies else field.dtype
 
     def __repr__(self) -> str:
         return f"TuckerEncoder(shape={self.field.shape}, periodic={self.periodic})"
@@ -42,7 +45,12 @@ class TuckerEncoder:
     @functools.cached_property
     def dominant(self) -> Dominant:
         """Directions of each axis, and the field in them."""
-        return dominant_bases(self.field, self.least)
+        return dominant_bases(self.field.astype(self._dtype, copy=False), self.least)
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Those of the core, before bases are quantized."""
+        return self.dominant.core
 
     @functools.cached_property
     def energy(self) -> float:
@@ -89,24 +97,36 @@ class TuckerEncoder:
         core, bases = self.dominant.core, []
         for axis, (vectors, sigma) in enumerate(zip(self.dominant.vectors, self.dominant.sigma)):
             bases.append(QuantizedBasis.of(vectors, sigma, step, axis in self.periodic))
-            core = contract(core, bases[-1].q.T @ vectors, axis)
+            core = contract(core, (bases[-1].q.T @ vectors).astype(self._dtype, copy=False), axis)
         return bases, core
 
     def _quantized(self, bases: list[QuantizedBasis], core: np.ndarray, step: float) -> _Quantized:
-        return _Quantized(bases, QuantizedArray.of(core, step), self.field.dtype)
+        return _Quantized(bases, QuantizedArray.of(core, step), core, self.field.dtype)
 
 
 class _Quantized:
-    def __init__(self, bases: list[QuantizedBasis], core: QuantizedArray, dtype: np.dtype) -> None:
-        self.bases, self.core, self.dtype = bases, core, dtype
+    def __init__(
+        self, bases: list[QuantizedBasis], core: QuantizedArray, coefficients: np.ndarray, dtype: np.dtype
+    ) -> None:
+        self.bases, self.core, self.coefficients, self.dtype = bases, core, coefficients, dtype
 
     def __repr__(self) -> str:
         return f"<{self.core!r} in the Tucker format>"
 
+    @property
+    def step(self) -> float:
+        """That of the core."""
+        return self.core.step
+
+    @functools.cached_property
+    def packed_bases(self) -> bytes:
+        """Their bytes."""
+        return b"".join(basis.pack() for basis in self.bases)
+
     @functools.cached_property
     def payload(self) -> bytes:
         """The bytes for a decoder."""
-        return b"".join(basis.pack() for basis in self.bases) + (self.core.pack() if self.core.q.size else b"")
+        return self.packed_bases + (self.core.pack() if self.core.q.size else b"")
 
     @functools.cached_property
     def approximation(self) -> np.ndarray:

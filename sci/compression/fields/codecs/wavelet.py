@@ -47,15 +47,20 @@ class WaveletEncoder:
 
     def at(self, step: float) -> _Quantized:
         """Return the field as a step quantizes it."""
-        return _Quantized(QuantizedArray.of(self.coefficients, step, _ROUNDING), self.field.dtype)
+        return _Quantized(QuantizedArray.of(self.coefficients, step, _ROUNDING), self.coefficients, self.field.dtype)
 
 
 class _Quantized:
-    def __init__(self, found: QuantizedArray, dtype: np.dtype) -> None:
-        self.found, self.dtype = found, dtype
+    def __init__(self, found: QuantizedArray, coefficients: np.ndarray, dtype: np.dtype) -> None:
+        self.found, self.coefficients, self.dtype = found, coefficients, dtype
 
     def __repr__(self) -> str:
         return f"<{self.found!r} of wavelets>"
+
+    @property
+    def step(self) -> float:
+        """That of the coefficients."""
+        return self.found.step
 
     @functools.cached_property
     def payload(self) -> bytes:
