@@ -54,9 +54,9 @@ class CompressedField:
 
     Notes
     -----
-    Integers are coded by integers, so that they are the same on every machine. By interpolation, so is the field, to the
-    bit. What the integers of the other methods stand for is computed in floating point, and may differ in the last
-    digits between machines; `compress` keeps back from the bound what such differences can be.
+    Integers are coded by integers, so that they are the same on every machine. By interpolation, so is the field, to
+    the bit. What the integers of the other methods stand for is computed in floating point, and may differ in the last
+    digits between machines; `compress` keeps back from the bound what such differences were seen to be, four times.
 
     Examples
     --------

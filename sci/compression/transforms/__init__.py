@@ -1,1 +1,1 @@
-"""Transforms: orthonormal cosine and Hartley transforms, and the biorthogonal wavelet 9/7."""
+"""Transforms: orthonormal cosine and Hartley transforms, the wavelet 9/7, and prediction by interpolation."""

@@ -159,7 +159,7 @@ def _stage(shape: tuple[int, ...], s: int, mask: int) -> tuple[tuple[slice, ...]
 
 
 def _predicted(x: np.ndarray, s: int, mask: int) -> np.ndarray:
-    """Return what the points before say of those of a stage."""
+    """Return the predictions of a stage from the points before it."""
     points = _stage(x.shape, s, mask)[0]
     axes = [axis for axis, odd in enumerate(_odd(mask, x.ndim)) if odd]
     total = np.zeros(x[points].shape, np.int64)
