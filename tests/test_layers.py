@@ -174,6 +174,17 @@ def test_importing_the_package_is_light() -> None:
     assert loaded.isdisjoint({"MDAnalysis", "torch", "xarray"})
 
 
+def test_importing_every_room_leaves_out_what_few_need_of_scipy() -> None:
+    """Code that writes `scipy.optimize.root(...)` imports it when it calls it; each start of a command waits less."""
+    rooms = ", ".join(f"sci.{room}" for room in ROOMS)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {rooms}; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "scipy.sparse.linalg" in loaded
+    assert loaded.isdisjoint(f"scipy.{name}" for name in ("optimize", "interpolate", "integrate", "stats", "ndimage"))
+
+
 def test_files_stay_under_500_lines_and_the_median_is_short() -> None:
     lines = {_identifier(path): len(path.read_text().splitlines()) for path in SOURCES}
     assert {name: length for name, length in lines.items() if length > 500} == {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import optimize, sparse
+import scipy
+from scipy import sparse
 
 from sci.arguments import Real, entry
 from sci.backend import as_finite, to_host
@@ -67,7 +68,7 @@ def exact_transport(cost: Real, *, a: Real | None = None, b: Real | None = None)
         )
     if n == m and a is None and b is None:
         plan = np.zeros((n, m))
-        plan[optimize.linear_sum_assignment(matrix)] = 1 / n
+        plan[scipy.optimize.linear_sum_assignment(matrix)] = 1 / n
     else:
         rows, columns = given[0] > 0, given[1] > 0
         plan = np.zeros((n, m))
@@ -84,8 +85,8 @@ def _linear_program(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarra
     columns = sparse.kron(np.ones((1, n)), sparse.eye(m), format="csr")
     low, spread = float(cost.min()), float(np.ptp(cost)) or 1.0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optimize.OptimizeWarning)
-        found = optimize.linprog(
+        warnings.simplefilter("ignore", scipy.optimize.OptimizeWarning)
+        found = scipy.optimize.linprog(
             (cost.ravel() - low) / spread,
             A_eq=sparse.vstack([rows, columns])[:-1],  # the last follows from the others
             b_eq=np.concatenate([a, b])[:-1],

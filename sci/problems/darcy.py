@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from scipy import sparse
-from scipy.interpolate import RectBivariateSpline
 from scipy.sparse.linalg import spsolve
 
 from sci.arguments import collective_entry
@@ -140,8 +140,10 @@ def _solve_from_cells(coefficient: np.ndarray) -> np.ndarray:
     centers, nodes = (np.arange(n) + 0.5) / n, np.linspace(0.0, 1.0, n)
     degree = min(3, n - 1)
     # The spline of a jump overshoots; bounded by the values themselves the equation stays elliptic for any contrast.
-    at_nodes = RectBivariateSpline(centers, centers, coefficient, kx=degree, ky=degree)(nodes, nodes)
+    at_nodes = scipy.interpolate.RectBivariateSpline(centers, centers, coefficient, kx=degree, ky=degree)(nodes, nodes)
     at_nodes = np.clip(at_nodes, coefficient.min(), coefficient.max())
     u = solve_darcy(at_nodes, np.ones_like(at_nodes))
-    solution: np.ndarray = RectBivariateSpline(nodes, nodes, u, kx=degree, ky=degree)(centers, centers)
+    solution: np.ndarray = scipy.interpolate.RectBivariateSpline(nodes, nodes, u, kx=degree, ky=degree)(
+        centers, centers
+    )
     return solution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from sci.arguments import entry
 from sci.errors import InvalidValueError
@@ -72,7 +72,7 @@ def crossovers(first: PowerLaw, second: PowerLaw, low: float, high: float) -> li
     roots = [t for t, value in zip(ends, values) if value == 0]
     for left, right, a, b in zip(ends, ends[1:], values, values[1:]):
         if a * b < 0:
-            roots.append(brentq(difference, left, right, xtol=1e-14, rtol=8.9e-16))
+            roots.append(scipy.optimize.brentq(difference, left, right, xtol=1e-14, rtol=8.9e-16))
     return sorted(float(np.exp(t)) for t in roots)
 
 

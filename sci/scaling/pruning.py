@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import root
+import scipy
 from scipy.special import ndtr, ndtri
 
 from sci.arguments import entry
@@ -93,7 +93,7 @@ def perceptron_error(alpha: float, fraction: float = 1.0) -> PerceptronError:
     step = 0.8
     while at > fraction:
         towards = max(fraction, at * step)
-        found = root(_residual, unknowns, args=(alpha, towards), tol=1e-12)
+        found = scipy.optimize.root(_residual, unknowns, args=(alpha, towards), tol=1e-12)
         if np.abs(found.fun).max() < 1e-9:
             unknowns, at = found.x, towards
         elif step > 0.999:
@@ -111,7 +111,7 @@ def perceptron_error(alpha: float, fraction: float = 1.0) -> PerceptronError:
 def _whole(alpha: float) -> np.ndarray:
     """Return logit R and log kappa for all data, from the first of a few starts that leads to them."""
     for start in ((0.0, 0.0), (1.0, -0.5), (3.0, -2.0), (5.0, -3.0), (-2.0, 1.0), (7.0, -5.0)):
-        found = root(_residual, np.array(start), args=(alpha, 1.0), tol=1e-12)
+        found = scipy.optimize.root(_residual, np.array(start), args=(alpha, 1.0), tol=1e-12)
         if np.abs(found.fun).max() < 1e-9:
             return np.asarray(found.x)
     raise ConvergenceError(f"perceptron_error: no solution found for alpha {alpha:g}")

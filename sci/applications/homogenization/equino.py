@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy
 
 from sci.applications.homogenization.laws import SHEAR, Composite
 from sci.backend import Array, as_finite, namespace, to_device, to_host
@@ -318,7 +318,7 @@ class EquiNO:
 
         start = np.concatenate([to_host(trained[name]).ravel() for name in names])
         options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 50, "ftol": 0.0, "gtol": 0.0}
-        result = minimize(function, start, jac=True, method="L-BFGS-B", options=options, callback=note)
+        result = scipy.optimize.minimize(function, start, jac=True, method="L-BFGS-B", options=options, callback=note)
         if not np.isfinite(result.fun):
             raise ConvergenceError(
                 f"the loss of the {branch} is {result.fun} in L-BFGS; give strains of a smaller range"

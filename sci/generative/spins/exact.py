@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import quad
+import scipy
 from scipy.special import ellipk, logsumexp
 
 from sci.arguments import entry
@@ -306,8 +306,11 @@ def onsager(coupling: float) -> ExactSums:
         raise InvalidValueError(f"coupling is {coupling}; expected a positive number, at most {_LARGEST_COUPLING}")
     double = 2 * coupling
     modulus = 2 * math.tanh(double) / math.cosh(double)
-    integral = quad(lambda x: math.log1p(math.sqrt(max(0.0, 1 - (modulus * math.sin(x)) ** 2))), 0, math.pi / 2,
-                    epsabs=1e-13, epsrel=1e-13)[0]  # fmt: skip
+
+    def slope(angle: float) -> float:
+        return math.log1p(math.sqrt(max(0.0, 1 - (modulus * math.sin(angle)) ** 2)))
+
+    integral = scipy.integrate.quad(slope, 0, math.pi / 2, epsabs=1e-13, epsrel=1e-13)[0]
     log_z = math.log(math.sqrt(2) * math.cosh(double)) + integral / math.pi
     lean = 2 * math.tanh(double) ** 2 - 1
     elliptic = float(ellipk(min(modulus**2, 1 - 1e-16))) * lean if lean else 0.0

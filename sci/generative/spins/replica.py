@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 from scipy.special import erf
 
 from sci.arguments import Computed, entry
@@ -76,9 +76,7 @@ class _Examples:
         if distribution == "gaussian":
             return cls(np.empty(0), np.empty(0), 1 / math.sqrt(1 + rho), rho / (1 + rho))
         count = np.arange(examples + 1)
-        from scipy.stats import binom  # whose import takes as long as that of the library
-
-        weights = binom.pmf(count, examples, (1 + quality) / 2)
+        weights = scipy.stats.binom.pmf(count, examples, (1 + quality) / 2)
         root = math.sqrt(quality**2 + (1 - quality**2) / examples)
         kept = weights > 0
         return cls((2 * count / examples - 1)[kept] / root, weights[kept], 0.0, 0.0)
@@ -142,7 +140,7 @@ def _noise_of_pairs(spread: _Examples, gain: float, load: float, beta: float, ne
         low, high, width = low - width, low, 2 * width
     if low <= least or low == high:
         return 0.0 if low <= least else near
-    return math.exp(float(brentq(missing, low, high, xtol=1e-13, rtol=1e-13)))
+    return math.exp(float(scipy.optimize.brentq(missing, low, high, xtol=1e-13, rtol=1e-13)))
 
 
 def _check(order: int, beta: float, quality: float, examples: int, load: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
+import scipy
 
 from sci.backend import Array, Device, as_finite, namespace, namespace_of, to_host
 from sci.chebyshev import Interval, chop, nodes, values_to_coefficients
@@ -157,7 +157,7 @@ def _spline_matrix(x: np.ndarray, targets: np.ndarray, spline_degree: int) -> np
     for start in range(0, n, SPLINE_BLOCK):
         unit = np.zeros((n, min(SPLINE_BLOCK, n - start)))
         unit[np.arange(start, start + unit.shape[1]), np.arange(unit.shape[1])] = 1.0
-        blocks.append(make_interp_spline(x, unit, k=spline_degree)(targets))
+        blocks.append(scipy.interpolate.make_interp_spline(x, unit, k=spline_degree)(targets))
     return np.concatenate(blocks, axis=1)
 
 
@@ -173,7 +173,7 @@ def _at_nodes(factor: Array, interval: Interval, degree: int, spline_degree: int
     x = a + (np.arange(n) + 0.5) * ((b - a) / n)
     targets = nodes(degree, interval)
     if xp is np:
-        return make_interp_spline(x, factor, k=spline_degree)(targets)
+        return scipy.interpolate.make_interp_spline(x, factor, k=spline_degree)(targets)
     return xp.asarray(_spline_matrix(x, targets, spline_degree)) @ factor
 
 
