@@ -4,9 +4,10 @@
 
 `round`: tensors of the 71 elemental crystals of ASE and the 288 prototypes of AFLOW (PyPI `pymatgen`), there and back.
 `exact`: samples by the exact denoiser of the elemental crystals: distance to the set, counts beside equal ones.
-`train`: models with and without given compositions on each set: CPU seconds, mean squared errors of the noise beside
-the least ones, and measures of 400 draws beside those of the training; SMACT (PyPI `smact`) judges compositions, too,
-and pymatgen's matcher what is known, where they are installed; space groups need spglib.
+`train`: models of given compositions, of compositions drawn first, and of both at once, on each set: CPU seconds, mean
+squared errors of the noise beside the least ones, and measures of 400 draws beside those of the training; SMACT (PyPI
+`smact`) judges compositions, too, and pymatgen's matcher what is known, where they are installed; space groups need
+spglib.
 `held`: a quarter of the ionic compositions is held out, and then asked for. `unet`: the U-Net over the periodic table.
 `circle`: coordinates on circles and as they are, for crystals whose origin was drawn at random.
 """
@@ -20,6 +21,7 @@ import json
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ from sci.generative.crystals.elements import SYMBOLS
 from sci.generative.crystals.table import wrapped
 
 DRAWS = 400
+SOURCES: tuple[Any, ...] = ("given", "first", "joint")
 STEPS = np.array([1, 10, 40, 80, 120, 160])
 
 
@@ -150,15 +153,22 @@ def matched(found: list[Any], known: Crystals) -> str:
     return f"{np.mean(new):.3f}"
 
 
+def formulas(crystals: Any) -> list[tuple[tuple[str, int], ...]]:
+    """Return the atoms of each element in the cell of each crystal."""
+    return [tuple(sorted(Counter(one.species).items())) for one in crystals]
+
+
 def measures(name: str, found: list[Any], training: Crystals, draws: int) -> None:
     """Print the measures of crystals."""
     symmetry = 0.1 if importlib.util.find_spec("spglib") else None
     report = evaluate_crystals(found, training=training, draws=draws, symmetry=symmetry)
     looser = evaluate_crystals(found, training=training, draws=draws, tolerance=0.3)
+    known = set(formulas(training))
     groups = "" if not report.space_groups else f", space groups {dict(Counter(report.space_groups).most_common(5))}"
     print(
         f"  {name}: valid {report.validity:.3f}, neutral {report.composition_validity:.3f} "
         f"(SMACT {smact_valid(found)}), "
+        f"compositions of the training {np.mean([f in known for f in formulas(found)]):.3f}, "
         f"unique {report.uniqueness:.3f}, new {report.novelty:.3f} at 0.1 A and {looser.novelty:.3f} at 0.3 A "
         f"(matcher {matched(found[:100], training)}), density {report.density[0]:.2f} +- {report.density[1]:.2f} "
         f"g/cm^3 (distance {report.density_distance:.2f}){groups}"
@@ -176,7 +186,10 @@ def draws_of(model: CrystalDiffusion, **options: Any) -> list[Any]:
     """Return the crystals of the draws, those with two atoms in one place left out."""
     from sci.generative.crystals.denoiser.generate import without_coincident
 
-    crystals, failures = without_coincident(generate_crystals(model, DRAWS, batch_size=50, **options))
+    drawn = generate_crystals(model, DRAWS, batch_size=50, **options)
+    crystals, failures = without_coincident(drawn)
+    if model.config.compositions == "first":
+        print(f"  {drawn.accepted:.3f} of the compositions were kept")
     if failures:
         print(
             f"  {len(failures)} draws are no crystal: "
@@ -185,23 +198,22 @@ def draws_of(model: CrystalDiffusion, **options: Any) -> list[Any]:
     return list(crystals or [])
 
 
-def train(names: list[str], epochs: int, width: int) -> None:
+def train(names: list[str], epochs: int, width: int, sources: Sequence[Any]) -> None:
     """Print the measures of models on each set, with and without given compositions."""
     for name in names:
         crystals = SETS[name]()
         print(f"{name}: {len(crystals)} crystals")
         measures("training set", list(crystals), crystals, len(crystals))
-        for conditional in (True, False):
-            model, seconds = trained(
-                crystals, CrystalConfig(widths=[width], conditional=conditional), CrystalTraining(epochs)
-            )
+        for source in sources:
+            config = CrystalConfig(widths=[width], compositions=source)
+            model, seconds = trained(crystals, config, CrystalTraining(epochs))
             ours, least = noise_losses(model, crystals, STEPS)
-            given = "given compositions" if conditional else "own compositions"
-            print(
-                f"  {given}: {model.n_parameters:,} parameters, {epochs} epochs, {seconds:.0f} s; errors of the noise"
-            )
+            about = f"{model.n_parameters:,} parameters, {epochs} epochs, {seconds:.0f} s; errors of the noise"
+            print(f"  compositions {source}: {about}")
             print("    " + ", ".join(f"t={t} {a:.4f} (least {b:.4f})" for t, a, b in zip(STEPS, ours, least)))
             measures("draws", draws_of(model), crystals, DRAWS)
+            if source == "first":
+                measures("neutral ones", draws_of(model, neutral=True), crystals, DRAWS)
 
 
 def held_out(epochs: int) -> None:
@@ -229,7 +241,7 @@ def held_out(epochs: int) -> None:
 def unet(epochs: int) -> None:
     """Print the measures of the U-Net on a few crystals."""
     crystals = Crystals(ionic_crystals().configurations[:12])
-    config = CrystalConfig("unet", (8, 16), 1, predicts="residual")
+    config = CrystalConfig("unet", (8, 16), 1)
     model, seconds = trained(crystals, config, CrystalTraining(epochs, 12, 5e-3))
     ours, least = noise_losses(model, crystals, STEPS)
     print(f"U-Net: {len(crystals)} crystals, {model.n_parameters:,} parameters, {epochs} epochs, {seconds:.0f} s")
@@ -261,11 +273,12 @@ if __name__ == "__main__":
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--epochs", type=int, default=1000)
     parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--compositions", nargs="+", choices=SOURCES, default=SOURCES, help="of the part train")
     a = parser.parse_args()
     jobs = {
         "round": round_trips,
         "exact": exact,
-        "train": lambda: train(a.sets, a.epochs, a.width),
+        "train": lambda: train(a.sets, a.epochs, a.width, a.compositions),
         "held": lambda: held_out(a.epochs),
         "unet": lambda: unet(a.epochs // 10),
         "circle": lambda: circle(a.epochs // 2),

@@ -87,3 +87,7 @@ class DecompositionError(SciError, ValueError):
 
 class ToleranceWarning(UserWarning):
     """A result misses its tolerance; the message gives its measured error and the fix."""
+
+
+class SamplingWarning(UserWarning):
+    """A mean over Markov chains says little: too few independent samples, or chains that disagree."""

@@ -189,6 +189,11 @@ def _crystals(width: int = 2) -> generative.CrystalDiffusion:
     return generative.CrystalDiffusion.create(SALTS, config)
 
 
+def _composing() -> generative.CrystalDiffusion:
+    config = generative.CrystalConfig(widths=[2], depth=1, steps=4, compositions="first", composer=2)
+    return generative.CrystalDiffusion.create(SALTS, config)
+
+
 def _train_crystals(comm: Any, width: int = 2, epochs: int = 1, crystals: int = 3, **options: Any) -> object:
     some = generative.Crystals(SALTS.configurations[:crystals])
     return generative.train_crystals(_crystals(width), some, generative.CrystalTraining(epochs), comm=comm, **options)
@@ -569,7 +574,11 @@ DIFFER: dict[str, Body] = {
         )
         for name, changed in {
             **{"block": {"block": 1}, "explore": {"explore": 0.25}, "consistency": {"consistency": 1.0}},
-            **{"learning_rate": {"learning_rate": 1e-4}, "model": {"model": generative.MarginalModel(4, 3)}},
+            **{
+                "objective": {"objective": "divergence"},
+                "learning_rate": {"learning_rate": 1e-4},
+                "model": {"model": generative.MarginalModel(4, 3)},
+            },
         }.items()
     },
     **{
@@ -692,6 +701,7 @@ DIFFER: dict[str, Body] = {
     "generate_crystals:composition": lambda c, odd, _: generative.generate_crystals(
         _crystals(), 1, composition={"Li": 1 + int(odd)}, comm=c
     ),
+    "generate_crystals:neutral": lambda c, odd, _: generative.generate_crystals(_composing(), 1, neutral=odd, comm=c),
     "evaluate_crystals:configurations": lambda c, odd, _: generative.evaluate_crystals(
         SALTS.configurations[: 1 + odd], comm=c
     ),

@@ -83,9 +83,10 @@ def denoiser_calls() -> dict[str, Call]:
         "CrystalFeatures.on_table": call(features.on_table, 4),
         "CrystalFeatures.strengths": call(features.strengths, np.zeros((2, 6))),
         "CrystalTraining": call(CrystalTraining, 1, 2, 0.01),
-        "GeneratedCrystals": call(generative.GeneratedCrystals, list(SALTS), [0, 1, 2], {3: "no slot"}),
+        "GeneratedCrystals": call(generative.GeneratedCrystals, list(SALTS), [0, 1, 2], {3: "no slot"}, 0.5),
         "generate_crystals": call(
-            generative.generate_crystals, model, 2, composition={"Li": 4, "F": 4}, steps=2, eta=0.5, seed=1
+            *(generative.generate_crystals, model, 2),
+            **{"composition": {"Li": 4, "F": 4}, "neutral": False, "steps": 2, "eta": 0.5, "seed": 1},
         ),
         "noise_losses": call(generative.noise_losses, model, SALTS, np.array([1, 3]), seed=1, repeats=1),
         "train_crystals": call(generative.train_crystals, model, SALTS, CrystalTraining(1, 2), seed=1),

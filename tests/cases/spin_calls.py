@@ -13,7 +13,7 @@ def _spins() -> dict[str, Call]:
     few = {"sweeps": 2, "warm_up": 0, "method": "metropolis", "seed": 1, "device": "cpu"}
     numbers = (np.ones(2), np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2, 2), np.int8), np.ones(1))
     return {
-        "Estimate": call(generative.Estimate, 1.0, 0.1, 0.5),
+        "Estimate": call(generative.Estimate, 1.0, 0.1, 0.5, 100.0),
         "ExactSums": call(generative.ExactSums, 1.0, -1.0, 0.5, 4, 1.0),
         "IsingModel": call(generative.IsingModel, (2, 4), 0.5, 0.1),
         "LogZ": call(generative.LogZ, 1.0, 0.1),
@@ -37,7 +37,7 @@ def _memories() -> dict[str, Call]:
     return {
         "DenseAssociativeMemory": call(generative.DenseAssociativeMemory, patterns, 4),
         "ReplicaSymmetric": call(generative.ReplicaSymmetric, 0.9, 0.9, 0.9, 0.1),
-        "Retrieval": call(generative.Retrieval, np.ones((2, 1, 3)), np.ones((1, 10), np.int8)),
+        "Retrieval": call(generative.Retrieval, np.ones((2, 1, 3)), np.ones((1, 10), np.int8), True),
         "dataset_entropy": call(generative.dataset_entropy, 0.5, 12),
         "examples_needed": call(generative.examples_needed, 0.9, 0.2),
         "phase_diagram": call(generative.phase_diagram, 4, [0.0, 0.3], [0.0, 0.01], **shown),
@@ -60,7 +60,10 @@ def _marginals() -> dict[str, Call]:
         "MarginalModel.log_conditionals": call(model.log_conditionals, x, x > 0),
         "MarginalModel.log_likelihood": call(model.log_likelihood, x, order=[3, 1, 2, 0]),
         "MarginalModel.log_marginal": call(model.log_marginal, x, x > 0),
-        "fit_energy": call(generative.fit_energy, model, f, steps=1, batch=2, block=1, explore=0.5, **short),
+        "fit_energy": call(
+            *(generative.fit_energy, model, f),
+            **{"objective": "divergence", "steps": 1, "batch": 2, "block": 1, "explore": 0.5, **short},
+        ),
         "fit_likelihood": call(generative.fit_likelihood, model, x, epochs=1, batch=4, weight_decay=0.0, **short),
         "importance_log_z": call(generative.importance_log_z, model, f, samples=3, seed=1),
         "log_weight": call(generative.log_weight, generative.IsingModel((2, 2)), beta=0.5),

@@ -1,11 +1,11 @@
-"""Trainings of marginalization models: on data by maximum likelihood, or on a log-weight by regression."""
+"""Trainings of marginalization models: on data by maximum likelihood, or on a log-weight without data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from sci.generative.marginal.model import MarginalModel
 from sci.nn import Adam, AdamW, Checkpoint, Draws, cosine, take_along_axis, train, value_of
 from sci.nn.training.data import digest
 
-__all__ = ["fit_energy", "fit_likelihood"]
+__all__ = ["EnergyLoss", "LikelihoodLoss", "fit_energy", "fit_likelihood"]
+
+Objective = Literal["regression", "divergence"]
+"""What brings r(x) to the log-weight."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def fit_energy(
     model: MarginalModel,
     log_weight: LogWeight,
     *,
+    objective: Objective = "regression",
     steps: int = 3000,
     batch: int = 256,
     learning_rate: float = 2e-3,
@@ -80,11 +84,13 @@ def fit_energy(
     resume: Checkpoint | None = None,
     comm: Comm = None,
 ) -> tuple[MarginalModel, Checkpoint]:
-    """Fit a model to an unnormalized log-probability by regression and self-consistency.
+    """Fit a model to an unnormalized log-probability, without samples of it, and make it consistent with itself.
 
-    The loss is E (r(x) - f(x))^2 + c E (r(x_s) + log p(x_i | x_s) - r(x_s, x_i))^2 over random orders and places. Some
-    x are uniform; the others are those of chains that go on from step to step, of which each step erases a block and
-    grows it again by the conditionals.
+    The loss is D + c E (r(x_s) + log p(x_i | x_s) - r(x_s, x_i))^2 over random orders and places. Some x are uniform;
+    the others are those of chains that go on from step to step, of which each step erases a block and grows it again
+    by the conditionals. D of "regression" is E (r(x) - f(x))^2. D of "divergence" is the variance of r(x) - f(x): where
+    x are samples of the model alone (`explore=0`), its gradient E (r - f - b) grad r, b the mean of r - f, is that of
+    the Kullback-Leibler divergence KL(p || exp(f) / Z), the score function with a baseline.
 
     Parameters
     ----------
@@ -92,6 +98,9 @@ def fit_energy(
         Where to start; not changed.
     log_weight : callable
         f of values (n, D), (n,): log p but for a constant, like `log_weight(IsingModel(...))`.
+    objective : {"regression", "divergence"}
+        The divergence sees no constant in f: that of r follows from the mean of r - f over the last chains. With some
+        uniform x it is a log-variance divergence, which counts unlikely x, too.
     steps, batch : int
     learning_rate : float
         Of Adam, at the start; it falls as a cosine.
@@ -118,12 +127,13 @@ def fit_energy(
 
     Notes
     -----
-    Collective. The divergence of the authors' paper needs samples of the model alone; this regression ("FM" in their
-    code) may take any x. A step is about 15 passes of a network over the batch, with the chains' blocks.
+    Collective. The authors' paper trains by the divergence; the regression is "FM" in their code. A step is about 15
+    passes of a network over the batch, with the chains' blocks.
 
     References
     ----------
-    S. Liu, P. J. Ramadge and R. P. Adams, "Generative Marginalization Models", ICML 2024, section 4.2.
+    S. Liu, P. J. Ramadge and R. P. Adams, "Generative Marginalization Models", ICML 2024, section 4.2. L. Richter et
+    al., NeurIPS 2020, arXiv:2010.10436, for the variance whose gradient is that of the divergence.
 
     Examples
     --------
@@ -135,6 +145,11 @@ def fit_energy(
     """
     with agreed(comm, "fit_energy") as agreement:
         _settings(steps, batch, learning_rate, consistency)
+        if objective not in get_args(Objective) or (objective == "divergence" and batch < 2):
+            raise InvalidValueError(
+                f"objective is {objective!r}, batch {batch}; expected 'regression', or 'divergence' with 2 x or more"
+            )
+        agreement.same(objective=objective)
         agreement.same(block=block, explore=explore, consistency=consistency, learning_rate=learning_rate)
         agreement.same(model=model.to_state().options)
         if not 1 <= block <= model.n_variables or not 0 <= explore <= 1:
@@ -144,7 +159,7 @@ def fit_energy(
         agreement.same(log_weight=digest(_probed(model, log_weight)))
     begin = np.random.default_rng([seed, 1]).integers(0, model.n_values, (batch, model.n_variables))
     chains = begin.astype(np.float32)
-    loss = _EnergyLoss(model, log_weight, consistency, block, round(explore * batch), chains, comm)
+    loss = EnergyLoss(model, log_weight, objective, consistency, block, round(explore * batch), chains, comm)
     history = train(
         loss,
         model.parameters,
@@ -160,13 +175,27 @@ def fit_energy(
         save=save,
         save_every=save_every,
         resume=resume,
-        settings={"consistency": consistency, "block": block, "explore": explore, "learning_rate": learning_rate},
+        settings={
+            **({} if objective == "regression" else {"objective": objective}),  # as checkpoints of the regression have
+            **{"consistency": consistency, "block": block, "explore": explore, "learning_rate": learning_rate},
+        },
         buffers={"chains": chains},
         draws=True,
         title="marginals",
         comm=comm,
     )
-    return model.with_parameters(history.parameters), history
+    found = model.with_parameters(history.parameters)
+    return (_leveled(found, log_weight, chains) if objective == "divergence" else found), history
+
+
+def _leveled(model: MarginalModel, log_weight: LogWeight, chains: Array) -> MarginalModel:
+    """Return the model whose r - f has the mean 0 over the chains: r(nothing) is log Z then."""
+    xp = namespace(model.parameters["marginal"]["in"])
+    x = to_device(chains.astype(np.int64), xp)
+    away = model.scores(model.parameters, x, xp.ones(x.shape, bool)) - log_weights_of(log_weight, x, model.dtype)
+    marginal = dict(model.parameters["marginal"])
+    marginal["head_bias"] = marginal["head_bias"] - away.mean()
+    return model.with_parameters({**model.parameters, "marginal": marginal})
 
 
 def _probed(model: MarginalModel, log_weight: LogWeight) -> Array:
@@ -177,11 +206,25 @@ def _probed(model: MarginalModel, log_weight: LogWeight) -> Array:
 
 
 @dataclass(frozen=True)
-class _EnergyLoss:
-    """The loss of `fit_energy`; the chains are one for each place of the batch, the same on all ranks."""
+class EnergyLoss:
+    """The loss of `fit_energy`; the chains are one for each place of the batch, the same on all ranks.
+
+    Parameters
+    ----------
+    model : MarginalModel
+    log_weight : callable
+    objective : {"regression", "divergence"}
+    consistency : float
+    block, uniform : int
+        Variables that a step erases, and how many of a batch are uniform.
+    chains : (batch, D) float32 array
+        Changed in place.
+    comm : mpi4py communicator, optional
+    """
 
     model: MarginalModel
     log_weight: LogWeight
+    objective: Objective
     consistency: float
     block: int
     uniform: int
@@ -206,6 +249,8 @@ class _EnergyLoss:
         step = _chosen(model.conditional_scores(variables, x, known), at, value)
         aim = log_weights_of(self.log_weight, x, model.dtype) if n else xp.zeros(0, model.dtype)
         miss = model.scores(variables, x, xp.ones(x.shape, bool)) - aim
+        if self.objective == "divergence":  # the mean is a constant: the deviations from it add up to nothing
+            miss = miss - to_device(allgather_rows(to_host(value_of(miss)), self.comm), xp).mean()
         gap = _gap(model, variables, x, known, at, step)
         return ((miss * miss).sum() + (gap * gap).sum() * self.consistency) * (1 / max(n, 1))
 
@@ -308,7 +353,7 @@ def fit_likelihood(
                 f"weight_decay {weight_decay}, {len(x)} samples; expected a number of 0 or more, and samples"
             )
     history = train(
-        _LikelihoodLoss(model, consistency),
+        LikelihoodLoss(model, consistency),
         model.parameters,
         (x,),
         optimizer=AdamW(learning_rate, weight_decay=weight_decay),
@@ -336,8 +381,14 @@ def fit_likelihood(
 
 
 @dataclass(frozen=True)
-class _LikelihoodLoss:
-    """The loss of `fit_likelihood`."""
+class LikelihoodLoss:
+    """The loss of `fit_likelihood`: of variables like the parameters of the model, and a batch (samples,).
+
+    Parameters
+    ----------
+    model : MarginalModel
+    consistency : float
+    """
 
     model: MarginalModel
     consistency: float

@@ -15,8 +15,8 @@ from sci.errors import InvalidValueError, ShapeError
 from sci.generative.spins.clusters import require_ferromagnet, swendsen_wang
 from sci.generative.spins.lattice import IsingModel, LatticeModel, require_beta
 from sci.generative.spins.philox import philox, require_seed, uniforms
-from sci.generative.spins.statistics import Estimate, estimate
-from sci.generative.spins.sweeps import Checkerboard, require_replicas
+from sci.generative.spins.statistics import BOTH_SIDES, Estimate, estimate, estimated
+from sci.generative.spins.sweeps import Checkerboard, heat_bath, require_replicas
 from sci.progress import progress
 
 __all__ = ["SpinChains", "sample_spins", "temper_spins"]
@@ -81,9 +81,15 @@ class SpinChains:
         return estimate(self._at(self.energies, beta))
 
     def magnetization(self, beta: float | None = None, *, absolute: bool = False) -> Estimate:
-        """Return the mean of `fields`, or of its absolute value, over the replicas of a temperature."""
+        """Return the mean of `fields`, or of its absolute value, over the replicas of a temperature.
+
+        Without a field all spins of an Ising model may turn at once, and the mean is 0; cold chains stay on the side
+        where they are, which a `SamplingWarning` tells.
+        """
         found = self._at(self.fields, beta)
-        return estimate(np.abs(found) if absolute else found)
+        if absolute or not isinstance(self.model, IsingModel) or self.model.field:
+            return estimate(np.abs(found) if absolute else found)
+        return estimated(found, hint=BOTH_SIDES, zero=True)
 
     def heat_capacity(self, beta: float | None = None) -> Estimate:
         """Return beta^2 (<E^2> - <E>^2) for a site."""
@@ -124,9 +130,9 @@ def sample_spins(
     sweeps, warm_up : int
         Sweeps that are measured, and those before them.
     method : "heat_bath", "metropolis" or "swendsen_wang"
-        The first two change one color of a checkerboard after the other, for `IsingModel` of even sides; where log odds
-        are within 1, Metropolis' flips are those of the heat bath, so that hot lattices mix. Cluster moves
-        are for any grid, on the CPU, and for a coupling of 0 or more.
+        The first two change one color of a checkerboard after the other: `IsingModel` needs even sides for both; where
+        log odds are within 1, Metropolis' flips are those of the heat bath, so that hot lattices mix. `PottsModel` has
+        the heat bath on any grid. Cluster moves are for any grid, on the CPU, and for a coupling of 0 or more.
     start : "random", "ordered", or (chains, *shape) array
     seed : int
         Chain r of sweep t is a function of the seed, r and t: the same on any number of ranks, CPU or GPU.
@@ -299,7 +305,13 @@ def _checked(
             raise InvalidValueError(f"device is {device!r} for cluster moves; expected 'cpu', or method='heat_bath'")
         return _Clusters
     if not isinstance(model, IsingModel):
-        raise InvalidValueError(f"method is {method!r} for {model!r}; expected 'swendsen_wang', or an IsingModel")
+        if method == "metropolis":
+            raise InvalidValueError(f"method is 'metropolis' for {model!r}; expected 'heat_bath' or 'swendsen_wang'")
+
+        def sites(*args: Any, **options: Any) -> _Sites:
+            return _Sites(*args, **options, device=device)
+
+        return sites
     Checkerboard.of(model, 1)
 
     def boards(*args: Any, **options: Any) -> _Boards:
@@ -364,26 +376,44 @@ class _Boards:
         return to_host(self.board.unpack(self.colors))
 
 
-class _Clusters:
-    """Chains that move by clusters."""
+class _Sites:
+    """Chains that move site by site, of any model and grid."""
 
-    def __init__(self, model: LatticeModel, states: np.ndarray, betas: np.ndarray, *, first: int, seed: int) -> None:
-        self.model, self.held, self.first, self.seed = model, states.copy(), first, seed
+    def __init__(
+        self,
+        model: LatticeModel,
+        states: np.ndarray,
+        betas: np.ndarray,
+        *,
+        first: int,
+        seed: int,
+        device: Device = "cpu",
+    ) -> None:
+        self.model, self.first, self.seed, self.xp = model, first, seed, namespace_of(device)
+        self.held = to_device(states.copy(), self.xp)
         self.set_betas(betas)
 
     def set_betas(self, betas: np.ndarray) -> None:
         """Take other temperatures."""
-        self.betas = betas
+        self.betas = to_device(betas, self.xp)
 
     def sweep(self, number: int) -> None:
-        """Make a move."""
-        swendsen_wang(self.model, self.held, self.betas, number, first=self.first, seed=self.seed)
+        """Make a sweep."""
+        heat_bath(self.model, self.held, self.betas, number, first=self.first, seed=self.seed)
 
     def measure(self) -> Measure:
         """Return energies, and what the field multiplies, for a site."""
         axes = tuple(range(1, self.held.ndim))
-        return np.asarray(self.model.energy(self.held)), self.model.lifted(self.held).mean(axis=axes)
+        return to_host(self.model.energy(self.held)), to_host(self.model.lifted(self.held).mean(axis=axes))
 
     def states(self) -> np.ndarray:
         """Return the states, (replicas, *shape)."""
-        return self.held
+        return to_host(self.held)
+
+
+class _Clusters(_Sites):
+    """Chains that move by clusters."""
+
+    def sweep(self, number: int) -> None:
+        """Make a move."""
+        swendsen_wang(self.model, self.held, self.betas, number, first=self.first, seed=self.seed)

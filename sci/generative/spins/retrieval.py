@@ -12,7 +12,7 @@ from sci.distributed import Comm, Deferred, agreed, allgather_rows, rank_of, spl
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.spins.memory import DenseAssociativeMemory, newton, require_signs
 from sci.generative.spins.philox import require_seed, uniforms
-from sci.generative.spins.statistics import Estimate, estimate
+from sci.generative.spins.statistics import BOTH_SIDES, Estimate, estimate, estimated
 from sci.generative.spins.sweeps import require_replicas
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.progress import progress
@@ -33,6 +33,8 @@ class Retrieval:
         target.s / N.
     spins : (chains, N) int8
         After the last sweep.
+    symmetric : bool
+        Whether -s has the energy of s: of couplings of an even number of spins.
 
     Examples
     --------
@@ -46,17 +48,25 @@ class Retrieval:
 
     overlaps: np.ndarray
     spins: np.ndarray
+    symmetric: bool = False
 
     def __repr__(self) -> str:
         sweeps, chains, targets = self.overlaps.shape
         many = "chain" if chains == 1 else "chains"
         return f"Retrieval({chains} {many} of {self.spins.shape[1]} spins, {targets} targets, {sweeps} sweeps)"
 
-    def magnetization(self, target: int = 0) -> Estimate:
-        """Return the mean overlap with a target, over sweeps and chains."""
+    def magnetization(self, target: int = 0, *, absolute: bool = False) -> Estimate:
+        """Return the mean overlap with a target, or its mean absolute value, over sweeps and chains.
+
+        A cold chain stays near the target, or near its negative, where it began: for an even order both have the same
+        energy, and the mean over all states is 0. Chains of both sides are told by a `SamplingWarning`.
+        """
         if not 0 <= target < self.overlaps.shape[2]:
             raise InvalidValueError(f"target is {target}; expected a number below {self.overlaps.shape[2]}")
-        return estimate(self.overlaps[:, :, target])
+        found = self.overlaps[:, :, target]
+        if absolute:
+            return estimate(np.abs(found))
+        return estimated(found, hint=BOTH_SIDES) if self.symmetric else estimate(found)
 
 
 @collective_entry
@@ -136,7 +146,7 @@ def retrieve(
         spins = np.ascontiguousarray(to_host(chains.spins).T)
     work.settle(comm, "retrieve")
     overlaps, spins = allgather_rows(overlaps, comm), allgather_rows(spins, comm)
-    return Retrieval(np.ascontiguousarray(overlaps.transpose(1, 0, 2)), spins)
+    return Retrieval(np.ascontiguousarray(overlaps.transpose(1, 0, 2)), spins, memory.order % 2 == 0)
 
 
 def _checked(

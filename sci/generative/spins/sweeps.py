@@ -1,4 +1,4 @@
-"""Sweeps of the Ising model by checkerboards: heat bath and Metropolis, for many replicas at once."""
+"""Sweeps site by site for many replicas at once: the Ising model by checkerboards, any model by colors of any grid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from sci.backend import Array, Device, namespace, namespace_of, to_device
 from sci.errors import InvalidValueError, ShapeError
-from sci.generative.spins.lattice import IsingModel
-from sci.generative.spins.philox import philox
+from sci.generative.spins.lattice import IsingModel, LatticeModel
+from sci.generative.spins.philox import philox, uniforms
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
-__all__ = ["Checkerboard", "Rule", "update_color_reference"]
+__all__ = ["Checkerboard", "Rule", "colors_of", "heat_bath", "update_color_reference"]
 
 Rule = Literal["heat_bath", "metropolis"]
 _HALF = 2**31
@@ -181,6 +181,50 @@ def update_color_reference(
     sums = (_neighbors(board, other, color).astype(np.int64) + board.beside.shape[1] + 2) // 2
     lane = xp.tile(xp.arange(board.replicas), length // board.replicas)[None, :]
     own[...] = xp.where(drawn < levels[lane, (own > 0).astype(np.int64), sums], 1, -1)
+
+
+def colors_of(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the sites of each color of a periodic grid, none of which has a neighbor of its own color.
+
+    Two colors where all sides are even; else three, of which the last place of an odd side has its own.
+
+    >>> [sites.tolist() for sites in colors_of((3, 2))]
+    [[0, 5], [1, 2], [3, 4]]
+    """
+    odd = any(n % 2 for n in shape)
+    along = [np.where((np.arange(n) == n - 1) & bool(n % 2), 2, np.arange(n) % 2) for n in shape]
+    color = sum(np.ix_(*along)[1:], np.ix_(*along)[0]) % (3 if odd else 2)
+    return [np.flatnonzero(color == c) for c in range(3 if odd else 2)]
+
+
+def heat_bath(model: LatticeModel, states: Array, betas: Array, number: int, *, first: int, seed: int) -> None:
+    """Give every site of states (replicas, *shape) a new value in place, one color after the other.
+
+    Parameters
+    ----------
+    model : IsingModel or PottsModel
+        Of any coupling and grid.
+    states : (replicas, *shape) int8
+    betas : (replicas,) float64
+    number : int
+        Of the sweep.
+    first : int
+        Number of the first replica among those of all ranks.
+    seed : int
+    """
+    if not len(states):
+        return
+    xp, sites = namespace(states), np.arange(model.n_sites).reshape(model.shape)
+    near = np.stack([np.roll(sites, t, a).reshape(-1) for a in range(sites.ndim) for t in (1, -1)], axis=1)
+    held, values = states.reshape(len(states), -1), to_device(model.values, xp)
+    u = uniforms(model.n_sites, xp.arange(first, first + len(held)), number, "spins", seed)
+    for chosen in colors_of(model.shape):
+        beside = held[:, to_device(near[chosen], xp)]
+        like = xp.stack([model.alike(v, beside).sum(axis=2, dtype=np.int64) for v in values], axis=2)
+        logs = betas[:, None, None] * (model.coupling * like + model.field * model.lifted(values))
+        weights = xp.cumsum(xp.exp(logs - logs.max(axis=2, keepdims=True)), axis=2)
+        places = (u[:, to_device(chosen, xp), None] * weights[..., -1:] >= weights).sum(axis=2)
+        held[:, to_device(chosen, xp)] = values[places]
 
 
 def require_replicas(replicas: int) -> None:

@@ -13,7 +13,8 @@ from thread_ranks import on_ranks
 
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative import IsingModel, MarginalModel, fit_energy, fit_likelihood, log_weight, marginal_errors
-from sci.nn import Checkpoint, flatten_tree
+from sci.generative.marginal.training import EnergyLoss
+from sci.nn import Checkpoint, Draws, flatten_tree, value_and_gradients
 
 F = log_weight(IsingModel((2, 2), 0.3, 0.1))
 
@@ -37,6 +38,38 @@ def test_chains_alone_train_as_well() -> None:
     found, before = marginal_errors(model, F), marginal_errors(small(), F)
     assert found.mean < 0.3 * before.mean
     assert abs(found.log_z) < 0.2 * abs(before.log_z)
+
+
+@pytest.mark.parametrize("explore", [0.0, 0.5])
+def test_the_divergence_is_learned_whatever_the_constant(explore: float) -> None:
+    """A log-weight far from 0, whose constant the regression would have to climb to."""
+    options = {"steps": 120, "batch": 64, "learning_rate": 1e-2, "explore": explore, "block": 3}
+    model, _ = fit_energy(small(), lambda x: F(x) + 500.0, objective="divergence", **options)
+    found, before = marginal_errors(model, lambda x: F(x) + 500.0), marginal_errors(small(), F)
+    assert found.mean < 0.3 * before.mean
+    assert found.divergence < min(0.03, 0.05 * before.divergence)
+    assert abs(found.log_z) < 0.2 * abs(before.log_z)
+
+
+def test_the_gradient_of_the_divergence_is_that_of_enumeration() -> None:
+    """A new model is uniform, and so are x: the loss has twice the gradient of KL(p || exp(f) / Z) there."""
+    model, n = MarginalModel(2, 2, hidden=8, layers=1, dtype=np.float64), 20_000
+    f, every = np.array([0.3, -1.0, 0.7, 0.2]), np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    loss = EnergyLoss(
+        *(model, lambda x: f[2 * x[:, 0] + x[:, 1]], "divergence", 1.0, 1, n, np.zeros((n, 2), np.float32), None)
+    )
+    _, gradients = value_and_gradients(lambda v: loss(v, np.arange(n), Draws(0, 0)), model.parameters)
+    found, step = gradients["marginal"]["head"][0], 1e-5
+
+    def divergence(place: int, by: float) -> float:
+        marginal = dict(model.parameters["marginal"])
+        marginal["head"] = marginal["head"] + by * (np.arange(8) == place)
+        logs = model.scores({"marginal": marginal}, every, np.ones((4, 2), bool))
+        logs = logs - np.logaddexp.reduce(logs)
+        return float(np.exp(logs) @ (logs - f))
+
+    slopes = np.array([(divergence(k, step) - divergence(k, -step)) / (2 * step) for k in range(8)])
+    np.testing.assert_allclose(found, 2 * slopes, atol=0.05 * np.abs(slopes).max())
 
 
 def same(a: Any, b: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from thread_ranks import on_ranks
 
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, SamplingWarning, ShapeError
 from sci.generative import IsingModel, PottsModel, SpinChains, sample_spins, temper_spins, transfer_matrix
 
 
@@ -27,6 +27,7 @@ def test_means_of_three_axes_and_of_potts_states_are_exact_ones() -> None:
     for model, method in (
         (IsingModel((2, 2, 4), 0.2, 0.1), "metropolis"),
         (PottsModel((4, 4), 3, 0.7), "swendsen_wang"),
+        (PottsModel((3, 4), 3, -0.7, 0.3), "heat_bath"),
     ):
         found, exact = (
             sample_spins(model, 0.9, replicas=32, sweeps=150, method=method).energy(),
@@ -54,7 +55,11 @@ def same(a: SpinChains, b: SpinChains) -> bool:
 @pytest.mark.parametrize("size", [2, 5])
 def test_chains_are_the_same_on_any_number_of_ranks(size: int) -> None:
     """Also where ranks have no replica."""
-    for model, method in ((IsingModel((4, 6), 0.4), "heat_bath"), (PottsModel((3, 3), 3), "swendsen_wang")):
+    for model, method in (
+        (IsingModel((4, 6), 0.4), "heat_bath"),
+        (PottsModel((3, 3), 3), "swendsen_wang"),
+        (PottsModel((3, 2), 3), "heat_bath"),
+    ):
         run = partial(sample_spins, model, [0.5, 1.0], replicas=2, sweeps=5, warm_up=2, method=method, seed=3)
         for found in on_ranks(size, lambda comm, run=run: run(comm=comm)):
             assert same(found, run())
@@ -70,6 +75,20 @@ def test_tempering_leaves_each_temperature_its_distribution() -> None:
     for beta in betas:
         found = chains.energy(beta)
         assert abs(found.value - transfer_matrix(model, beta=beta).energy) < 4.5 * found.error
+
+
+def test_cold_chains_of_both_signs_are_told() -> None:
+    """The mean of chains that never turn is that of their starts: 0 in truth, and +-1 by few starts."""
+    model = IsingModel((8, 8))
+    start = np.where(np.arange(6) < 4, 1, -1)[:, None, None] * np.ones((6, 8, 8), int)
+    stuck = sample_spins(model, 0.8, replicas=6, sweeps=40, start=start, seed=1)
+    with pytest.warns(SamplingWarning, match=r"stay there: .* take absolute=True"):
+        stuck.magnetization()
+    assert stuck.magnetization(absolute=True).value > 0.9
+    ordered = sample_spins(model, 0.8, replicas=6, sweeps=40, start="ordered")
+    with pytest.warns(SamplingWarning, match="the energy of -s is that of s"):
+        ordered.magnetization()
+    assert sample_spins(IsingModel((8, 8), field=0.5), 0.8, sweeps=40).magnetization().value > 0.9
 
 
 def test_starts_are_taken_and_repeated() -> None:
@@ -90,7 +109,7 @@ def test_starts_are_taken_and_repeated() -> None:
         (lambda: sample_spins(IsingModel((4, 4)), float("nan")), "beta"),
         (lambda: sample_spins(IsingModel((4, 4)), replicas=0), "replicas is 0"),
         (lambda: sample_spins(IsingModel((4, 4)), sweeps=1), "expected 2 sweeps or more"),
-        (lambda: sample_spins(PottsModel((4, 4), 3)), "expected 'swendsen_wang'"),
+        (lambda: sample_spins(PottsModel((4, 4), 3), method="metropolis"), "expected 'heat_bath' or 'swendsen_wang'"),
         (lambda: sample_spins(IsingModel((4, 4), -1.0), method="swendsen_wang"), "antiferromagnet"),
         (lambda: sample_spins(IsingModel((4, 4)), start=np.zeros((8, 4, 4))), "with values of -1, 1"),
         (lambda: temper_spins(IsingModel((4, 4)), [0.5, 0.4]), "that rise"),

@@ -10,7 +10,7 @@ import pytest
 from thread_ranks import on_ranks
 
 import sci
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import InvalidValueError, SamplingWarning, ShapeError
 from sci.generative import DenseAssociativeMemory, replica_symmetric, retrieve
 from sci.generative.spins.exact import every_state
 
@@ -45,6 +45,17 @@ def test_overlaps_are_those_of_the_binomial_theory(order: int, examples: int) ->
         means.append(found.magnetization().value)
     theory = replica_symmetric(order, 3.0, quality=quality, examples=examples)
     assert np.mean(means) == pytest.approx(theory.magnetization, abs=0.02)
+
+
+def test_chains_near_a_pattern_and_its_negative_are_told() -> None:
+    """Couplings of 4 spins do not tell a pattern from its negative; those of 3 do."""
+    patterns = signs(2, 200)
+    both = np.stack([patterns[0], -patterns[0]])
+    found = retrieve(DenseAssociativeMemory(patterns, 4), both, 5.0, replicas=2, sweeps=10)
+    with pytest.warns(SamplingWarning, match="stay there: .* take absolute=True"):
+        assert abs(found.magnetization().value) < 0.1
+    assert found.magnetization(absolute=True).value > 0.95
+    assert not retrieve(DenseAssociativeMemory(patterns, 3), both, 5.0, sweeps=2).symmetric
 
 
 def test_chains_are_the_same_on_any_number_of_ranks_and_without_a_compiler() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from sci.errors import InvalidValueError
+from sci.errors import InvalidValueError, SamplingWarning
 from sci.generative import autocorrelation_time, estimate
 
 
@@ -30,6 +32,27 @@ def test_errors_cover_the_truth() -> None:
         found = estimate(chains(500, 4, 0.8, seed))
         pulls.append(found.value / found.error)
     assert 0.75 < np.std(pulls) < 1.35
+
+
+@pytest.mark.parametrize(("steps", "count", "memory"), [(30, 4, 0.8), (100, 4, 0.95), (30, 16, 0.8)])
+def test_errors_of_short_chains_are_rather_too_large(steps: int, count: int, memory: float) -> None:
+    """Chains of 3 to 5 autocorrelation times: their own tau alone understates errors up to 1.4 times."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        found = [estimate(chains(steps, count, memory, seed)) for seed in range(60)]
+    pulls = np.array([one.value / one.error for one in found])
+    assert 0.55 < np.sqrt((pulls**2).mean()) < 1.15
+
+
+def test_few_independent_samples_and_chains_that_disagree_are_told() -> None:
+    with pytest.warns(SamplingWarning, match=r"30 correlated values are worth .* independent ones"):
+        found = estimate(chains(30, 1, 0.9, 0))
+    assert found.independent < 10
+    assert estimate(chains(4000, 2, 0.5, 0)).independent == pytest.approx(8000 / 3, rel=0.3)
+    apart = chains(200, 4, 0.5, 0) + np.array([-20, 20, 20, 20])
+    with pytest.warns(SamplingWarning, match="chains have means from -2"):
+        found = estimate(apart)
+    assert found.error > 9
 
 
 def test_constant_chains_have_no_error_and_nan_is_refused() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 import sci
 from sci.errors import InvalidValueError, ShapeError
-from sci.generative import IsingModel
+from sci.generative import IsingModel, PottsModel
 from sci.generative.spins.exact import every_state
-from sci.generative.spins.sweeps import Checkerboard, require_replicas
+from sci.generative.spins.sweeps import Checkerboard, colors_of, heat_bath, require_replicas
 
 SHAPES = [(6,), (2, 2), (10, 10), (4, 6, 8), (2, 2, 2)]
 
@@ -86,3 +86,28 @@ def test_odd_sides_and_no_replicas_are_refused() -> None:
         Checkerboard.of(IsingModel((5, 4)), 1)
     with pytest.raises(InvalidValueError, match="replicas is 0"):
         require_replicas(0)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 2), (3, 4), (5, 3, 7)], ids=repr)
+def test_neighbors_have_other_colors(shape: tuple[int, ...]) -> None:
+    color = np.empty(np.prod(shape), int)
+    for number, sites in enumerate(colors_of(shape)):
+        color[sites] = number
+    for axis in range(len(shape)):
+        assert (color.reshape(shape) != np.roll(color.reshape(shape), 1, axis)).all()
+    assert sum(map(len, colors_of(shape))) == color.size
+
+
+@pytest.mark.parametrize("model", [PottsModel((3, 2), 3, -0.6, 0.4), IsingModel((5,), 0.5, 0.2)], ids=repr)
+def test_the_heat_bath_of_any_model_leaves_its_distribution_as_it_is(model: PottsModel | IsingModel) -> None:
+    """Replicas drawn from all states, and swept: chi-square of the counts of the states."""
+    beta, n = 0.9, 20_000
+    states = every_state(model.n_sites, model.values).reshape(-1, *model.shape)
+    weights = np.exp(-beta * model.energy(states))
+    weights /= weights.sum()
+    held = states[np.random.default_rng(0).choice(len(states), size=n, p=weights)].astype(np.int8)
+    heat_bath(model, held, np.full(n, beta), 3, first=5, seed=1)
+    places = np.searchsorted(model.values, held.reshape(n, -1)) @ (model.n_states ** np.arange(model.n_sites)[::-1])
+    counts = np.bincount(places, minlength=len(states))
+    free = len(states) - 1
+    assert ((counts - n * weights) ** 2 / (n * weights)).sum() < free + 5 * np.sqrt(2 * free)

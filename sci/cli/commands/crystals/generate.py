@@ -35,7 +35,7 @@ def run(a: argparse.Namespace) -> None:
     composition = _composition(a)
     with agreed(a.comm, "the draws"):
         passes = len(sampling_steps(model.schedule, a.steps)) - 1
-        occupied_slots(model, 1, composition, a.seed)
+        occupied_slots(model, 1, composition, a.seed, neutral=a.neutral)
     fits = goes_on(
         a,
         lambda: generation_needs(model, a.number, passes, size(a.comm)),
@@ -50,7 +50,13 @@ def run(a: argparse.Namespace) -> None:
     start = time.perf_counter()
     with computing():
         found = generate_crystals(
-            *(model, a.number), composition=composition, steps=a.steps, eta=a.eta, seed=a.seed, comm=a.comm
+            *(model, a.number),
+            composition=composition,
+            neutral=a.neutral,
+            steps=a.steps,
+            eta=a.eta,
+            seed=a.seed,
+            comm=a.comm,
         )
     with agreed(a.comm, "the crystals"):
         if rank_of(a.comm) > 0:
@@ -61,6 +67,7 @@ def run(a: argparse.Namespace) -> None:
         "output": str(a.output),
         "draws": a.number,
         "crystals": len(crystals) if crystals else 0,
+        "accepted_compositions": found.accepted,
         "failures": {str(k): why for k, why in failures.items()},
         "formulas": list(crystals.formulas) if crystals else [],
         "seconds": time.perf_counter() - start,
@@ -82,6 +89,8 @@ def _composition(a: argparse.Namespace) -> dict[str, int] | None:
 def _disk(a: argparse.Namespace, model: CrystalDiffusion, composition: dict[str, int] | None) -> float:
     """Return the bytes of the files; of compositions that are drawn the largest counts."""
     largest = max(sum(n for _, n in one) for one in model.compositions)
+    if model.config.compositions == "first":
+        largest *= 2  # compositions that the network makes
     atoms, binary = sum(composition.values()) if composition else largest, _is_hdf5(a.output)
     return file_bytes(float(a.number * (OF_ATOM[binary] * atoms + OF_CRYSTAL[binary])), 5)
 
@@ -107,6 +116,11 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     shown = ", ".join(f"{name} {n}" for name, n in formulas[:12]) + (" ..." if len(formulas) > 12 else "")
     return [
         ("crystals", f"{report['crystals']} of {report['draws']} draws"),
+        *(
+            [("compositions kept", f"{report['accepted_compositions']:.1%}")]
+            if report["accepted_compositions"] < 1
+            else []
+        ),
         ("formulas", shown),
         ("seconds", f"{report['seconds']:.2f}"),
         (report["output"], ""),

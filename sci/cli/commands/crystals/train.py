@@ -29,9 +29,9 @@ def run(a: argparse.Namespace) -> None:
         from sci.plotting import require_matplotlib
 
         require_matplotlib(a.plot)
-    if a.empty_weight is not None and not a.unconditional:
+    if a.empty_weight is not None and a.compositions != "joint":
         raise InvalidValueError(
-            "--empty-weight goes with --unconditional: empty slots are known otherwise; leave it out"
+            "--empty-weight goes with --compositions joint: empty slots are known otherwise; leave it out"
         )
     crystals, resume = from_first(a.comm, lambda: _read(a))
     with agreed(a.comm, "the model"):
@@ -76,7 +76,7 @@ def _config(a: argparse.Namespace) -> CrystalConfig:
         a.widths or ((16, 32) if unet else (256,)),
         a.depth or (1 if unet else 3),
         a.steps,
-        not a.unconditional,
+        a.compositions,
         a.predicts,
         a.representation,
     )

@@ -22,9 +22,9 @@ LENGTH = Number(float, 1e-6, 100.0, "a number from 0.000001 to 100")
 
 CRYSTALS = """Diffusion of crystals over the periodic table: train a network that takes noise off them, draw new ones,
 and measure what was drawn. Crystals are files of extended XYZ, CIF, folders of CIF files, or HDF5 files of sci."""
-TRAIN = """Train a model on crystals and write it. It learns crystals of given compositions; with --unconditional it
-makes compositions, too. The same seed gives the same model; --checkpoint and --resume continue a training that was
-stopped. Under mpirun the ranks share every batch."""
+TRAIN = """Train a model on crystals and write it. It learns crystals of given compositions; with --compositions first
+it learns to draw compositions, too, and with "joint" atoms and places at once. The same seed gives the same
+model; --checkpoint and --resume continue a training that was stopped. Under mpirun the ranks share every batch."""
 GENERATE = """Draw crystals from a model and write them: .h5, .extxyz with one frame for each, .cif for a single one,
 or a name without a suffix for a folder of CIF files. Draws that become no crystal are told and left out. Under mpirun
 the ranks share the draws, with the same result."""
@@ -79,12 +79,17 @@ def _add_train(parser: Any) -> None:
     )
     model.add_argument("--depth", type=DEPTH, metavar="N", help="layers (3), or blocks of a stage (1)")
     model.add_argument("--steps", type=STEPS, default=200, metavar="T", help="of the noise schedule (200)")
-    model.add_argument("--unconditional", action="store_true", help="learn compositions, too")
+    model.add_argument(
+        "--compositions",
+        choices=("given", "first", "joint"),
+        default="given",
+        help="given; drawn by a network before the places; or denoised with them (given)",
+    )
     model.add_argument(
         "--predicts",
         choices=("residual", "sample", "velocity", "noise"),
-        default="residual",
-        help="what the network gives (residual)",
+        default="sample",
+        help="what the network gives (sample)",
     )
     model.add_argument(
         "--representation",
@@ -104,7 +109,7 @@ def _add_train(parser: Any) -> None:
     )
     training.add_argument("--translate", action="store_true", help="move each crystal by a random vector each step")
     training.add_argument(
-        "--empty-weight", type=WEIGHT, metavar="W", help="of empty slots in the loss of --unconditional (1)"
+        "--empty-weight", type=WEIGHT, metavar="W", help="of empty slots in the loss of --compositions joint (1)"
     )
     training.add_argument("--cell-weight", type=WEIGHT, default=1.0, metavar="W", help="of the cell in the loss (1)")
     training.add_argument("--seed", type=SEED, default=0, metavar="S", help="of parameters, order and noise (0)")
@@ -126,7 +131,15 @@ def _add_generate(parser: Any) -> None:
     )
     parser.add_argument("--number", type=UNITS, default=1, metavar="N", help="draws (1)")
     parser.add_argument(
-        "--composition", type=formula, metavar="FORMULA", help="like CaTiO3; those of the training unless given"
+        "--composition",
+        type=formula,
+        metavar="FORMULA",
+        help="like CaTiO3; unless given, the model's own, or those of its training",
+    )
+    parser.add_argument(
+        "--neutral",
+        action="store_true",
+        help="draw again compositions without neutral oxidation states, and tell how many",
     )
     parser.add_argument("--units", type=UNITS, default=1, metavar="Z", help="formula units in a cell (1)")
     parser.add_argument("--steps", type=PASSES, metavar="K", help="denoisings, at most those of the model (all)")

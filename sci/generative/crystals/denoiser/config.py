@@ -11,9 +11,11 @@ from sci.errors import InvalidValueError
 from sci.generative.crystals.denoiser.features import Representation
 from sci.generative.diffusion.parameterizations import PREDICTIONS, Predicts
 
-__all__ = ["CrystalConfig", "Network"]
+__all__ = ["CrystalConfig", "Network", "Source"]
 
 Network = Literal["perceptron", "unet"]
+Source = Literal["given", "first", "joint"]
+"""Where compositions come from."""
 
 
 @entry
@@ -31,12 +33,17 @@ class CrystalConfig:
         Residual layers, or blocks of a stage.
     steps : int
         Of the noise schedule, a cosine.
-    conditional : bool
-        The composition is given: empty slots are known, and the network sees which are occupied. False learns it too.
-    predicts : {"residual", "sample", "velocity", "noise"}
-        What the network gives.
+    compositions : {"given", "first", "joint"}
+        "given": the network is told which slots are occupied, and empty ones are known. "first": the same, and a
+        `MarginalModel` of how many atoms each element has draws compositions. "joint": the slots are denoised
+        together with the places in them, as it was published.
+    predicts : {"sample", "residual", "velocity", "noise"}
+        What the network gives. "sample" is the crystal itself, whose error is then as small at little noise as the
+        network can make it. With the others a part of the noise stays, and coordinates miss their places.
     representation : {"circle", "fraction"}
         See `CrystalFeatures`.
+    composer : int
+        Width of the network of compositions.
 
     Raises
     ------
@@ -46,21 +53,23 @@ class CrystalConfig:
     --------
     >>> from sci.generative import CrystalConfig
     >>> CrystalConfig(widths=[128])
-    CrystalConfig(perceptron of 128, depth 3, 200 steps, conditional, residual, circle)
+    CrystalConfig(perceptron of 128, depth 3, 200 steps, compositions given, sample, circle)
     """
 
     network: Network = "perceptron"
     widths: Sequence[int] = (256,)
     depth: int = 3
     steps: int = 200
-    conditional: bool = True
-    predicts: Predicts = "residual"
+    compositions: Source = "given"
+    predicts: Predicts = "sample"
     representation: Representation = "circle"
+    composer: int = 128
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(int(w) for w in self.widths))
         choices = {
             "network": get_args(Network),
+            "compositions": get_args(Source),
             "predicts": PREDICTIONS,
             "representation": get_args(Representation),
         }
@@ -71,16 +80,20 @@ class CrystalConfig:
             raise InvalidValueError(f"widths are {self.widths}; expected one number for a perceptron")
         if self.network == "unet" and not (2 <= len(self.widths) <= 3 and all(w % 2 == 0 for w in self.widths)):
             raise InvalidValueError(f"widths are {self.widths}; expected two or three even numbers for a U-Net")
-        if min(*self.widths, self.depth) < 1 or not 2 <= self.steps <= 100_000:
+        if min(*self.widths, self.depth, self.composer) < 1 or not 2 <= self.steps <= 100_000:
             raise InvalidValueError(f"{self!r}; expected positive widths and depth, and 2 to 100,000 steps")
 
     def __repr__(self) -> str:
         widths = ", ".join(map(str, self.widths))
-        given = "conditional" if self.conditional else "unconditional"
         return (
-            f"CrystalConfig({self.network} of {widths}, depth {self.depth}, {self.steps} steps, {given}, "
-            f"{self.predicts}, {self.representation})"
+            f"CrystalConfig({self.network} of {widths}, depth {self.depth}, {self.steps} steps, "
+            f"compositions {self.compositions}, {self.predicts}, {self.representation})"
         )
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network is told which slots are occupied."""
+        return self.compositions != "joint"
 
     def to_options(self) -> dict[str, Any]:
         """Return the arguments of the constructor, as JSON.

@@ -12,6 +12,7 @@ from sci.atomistic import Configuration
 from sci.distributed import Comm, agreed
 from sci.errors import InvalidValueError, SciError
 from sci.generative.crystals.crystals import Crystals
+from sci.generative.crystals.denoiser.compositions import draw_counts, slots_of_counts
 from sci.generative.crystals.denoiser.model import CrystalDiffusion
 from sci.generative.crystals.elements import atomic_numbers
 from sci.generative.diffusion.sampling import draw_samples
@@ -34,6 +35,8 @@ class GeneratedCrystals:
         The number of each, from 0.
     failures : dict of int to str
         Why the other draws are no crystals: no atom, or a cell without volume.
+    accepted : float
+        Part of the drawn compositions that were kept; 1 where none is drawn by a network.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class GeneratedCrystals:
     configurations: Sequence[Configuration]
     draws: Sequence[int]
     failures: Mapping[int, str]
+    accepted: float = 1.0
 
     def __repr__(self) -> str:
         return f"GeneratedCrystals({len(self.configurations)} of {self.number} draw{'s' * (self.number > 1)})"
@@ -61,6 +65,7 @@ def generate_crystals(
     number: int,
     *,
     composition: Mapping[str, int] | None = None,
+    neutral: bool = False,
     steps: int | None = None,
     eta: float = 1.0,
     seed: int = 0,
@@ -75,8 +80,11 @@ def generate_crystals(
     number : int
         Draws; each is a function of the seed and its number, on any number of ranks.
     composition : dict of str to int, optional
-        Atoms of each element in the cell, like {"Na": 4, "Cl": 4}, of a conditional model. Unless given, such a model
-        takes compositions as often as they were in its training; another one makes them itself.
+        Atoms of each element in the cell, like {"Na": 4, "Cl": 4}. Unless given, a model of compositions "given" takes
+        them as often as they were in its training; one of "first" draws them; one of "joint" always makes its own.
+    neutral : bool
+        Of a model of compositions "first": draw again those that `neutral_composition` refuses. The result tells which
+        part was kept.
     steps, eta, seed, batch_size, comm
         See `draw_samples`.
 
@@ -106,7 +114,8 @@ def generate_crystals(
         agreement.same(
             model=model.to_state(), number=number, composition=None if composition is None else dict(composition)
         )
-        occupied = occupied_slots(model, number, composition, seed)
+        agreement.same(neutral=neutral)
+        occupied, accepted = occupied_slots(model, number, composition, seed, neutral=neutral)
     vectors = draw_samples(
         *(model, model.schedule, number, [model.features.width]),
         steps=steps,
@@ -124,13 +133,18 @@ def generate_crystals(
             draws.append(k)
         except SciError as error:
             failures[k] = str(error)
-    return GeneratedCrystals(found, draws, failures)
+    return GeneratedCrystals(found, draws, failures, accepted)
 
 
 def occupied_slots(
-    model: CrystalDiffusion, number: int, composition: Mapping[str, int] | None, seed: int
-) -> np.ndarray | None:
-    """Return the slots of each draw, (number, slots) booleans; None for a model that makes its own compositions.
+    model: CrystalDiffusion,
+    number: int,
+    composition: Mapping[str, int] | None,
+    seed: int,
+    *,
+    neutral: bool = False,
+) -> tuple[np.ndarray | None, float]:
+    """Return the slots of each draw, (number, slots) booleans; None where they are denoised with the places.
 
     Parameters
     ----------
@@ -138,10 +152,13 @@ def occupied_slots(
     number : int
     composition : dict of str to int, optional
     seed : int
+    neutral : bool
 
     Returns
     -------
     array or None
+    accepted : float
+        Part of the compositions that were kept.
 
     Raises
     ------
@@ -149,12 +166,17 @@ def occupied_slots(
     """
     if number < 1 or seed < 0:
         raise InvalidValueError(f"number is {number}, seed {seed}; expected a positive integer, and one of 0 or more")
+    if neutral and (model.config.compositions != "first" or composition is not None):
+        raise InvalidValueError(
+            "neutral is for compositions that the model draws; leave it out, or train one of compositions='first' and "
+            "give no composition"
+        )
     if not model.config.conditional:
         if composition is not None:
             raise InvalidValueError(
                 "the model makes its own compositions; leave composition out, or train one that takes it"
             )
-        return None
+        return None, 1.0
     if composition is not None:
         if not composition or min(composition.values()) < 1:
             raise InvalidValueError(f"composition is {dict(composition)}; expected atoms of each element, 1 or more")
@@ -165,14 +187,17 @@ def occupied_slots(
             )
         symbols = [symbol for symbol, n in composition.items() for _ in range(n)]
         one = model.features.occupied(np.sort(atomic_numbers(symbols, "composition: ")), "composition: ")
-        return np.repeat(one[None], number, axis=0)
+        return np.repeat(one[None], number, axis=0), 1.0
+    if model.config.compositions == "first":
+        counts, accepted = draw_counts(model.composer, model.features, number, neutral=neutral, seed=seed)
+        return slots_of_counts(model.features, counts), accepted
     known = [model.features.occupied(np.repeat(*np.array(one).T)) for one in model.compositions]
     weights = np.array(list(model.compositions.values()), dtype=np.float64)
     draws = [
         np.random.default_rng([seed, k, _COMPOSITION]).choice(len(known), p=weights / weights.sum())
         for k in range(number)
     ]
-    return np.array(known)[draws]
+    return np.array(known)[draws], 1.0
 
 
 def without_coincident(generated: GeneratedCrystals) -> tuple[Crystals | None, dict[int, str]]:

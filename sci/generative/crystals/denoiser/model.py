@@ -12,11 +12,13 @@ from sci.arguments import entry
 from sci.backend import Array, require_finite
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.generative.crystals.crystals import Crystals
+from sci.generative.crystals.denoiser.compositions import composer, composer_parameters, composer_tree
 from sci.generative.crystals.denoiser.config import CrystalConfig
 from sci.generative.crystals.denoiser.features import CELL, CrystalFeatures
 from sci.generative.crystals.denoiser.networks import Perceptron, TableUNet, time_features
 from sci.generative.diffusion.parameterizations import predicted_sample
 from sci.generative.diffusion.schedules import cosine_schedule
+from sci.generative.marginal.model import MarginalModel
 from sci.nn import ModelState, add, count_parameters, multiply
 from sci.nn.training.model import fitting
 
@@ -59,7 +61,7 @@ class CrystalDiffusion:
     >>> from sci.generative import CrystalConfig, CrystalDiffusion, Crystals, crystal
     >>> salts = Crystals([crystal([11, 17], [[0, 0, 0], [0.5, 0.5, 0.5]], a * np.eye(3)) for a in (2.8, 3.0)])
     >>> CrystalDiffusion.create(salts, CrystalConfig(widths=[16]))
-    CrystalDiffusion(2 elements, 2 slots, circle; perceptron of 16, 200 steps, conditional; 3,810 parameters)
+    CrystalDiffusion(2 elements, 2 slots, circle; perceptron of 16, 200 steps, compositions given; 3,810 parameters)
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class CrystalDiffusion:
         else:
             self.network = TableUNet(features, tuple(config.widths), config.depth, config.conditional)
         self.parameters = self.network.initial(seed, dtype)
+        if config.compositions == "first":
+            self.parameters |= composer_parameters(composer(features, config.composer, seed=seed, dtype=dtype))
 
     @classmethod
     def create(
@@ -128,9 +132,23 @@ class CrystalDiffusion:
     def __repr__(self) -> str:
         features = repr(self.features).removeprefix("CrystalFeatures(").rpartition(",")[0]
         config = self.config
-        given = "conditional" if config.conditional else "unconditional"
-        network = f"{config.network} of {', '.join(map(str, config.widths))}, {config.steps} steps, {given}"
+        network = f"{config.network} of {', '.join(map(str, config.widths))}, {config.steps} steps"
+        network += f", compositions {config.compositions}"
         return f"CrystalDiffusion({features}; {network}; {self.n_parameters:,} parameters)"
+
+    @property
+    def composer(self) -> MarginalModel:
+        """The network of the numbers of atoms of each element, in the order of `features.elements`.
+
+        Raises
+        ------
+        InvalidValueError
+            Of a model without.
+        """
+        if self.config.compositions != "first":
+            raise InvalidValueError(f"{self!r} has no network of compositions; expected one of compositions='first'")
+        made = composer(self.features, self.config.composer, dtype=next(iter(self.parameters.values())).dtype)
+        return made.with_parameters(composer_tree(made, self.parameters))
 
     def denoised(self, parameters: Mapping[str, Any], x: Array, steps: np.ndarray, occupied: np.ndarray) -> Any:
         """Return the estimate of crystals without noise, with parameters that may be variables.
@@ -253,7 +271,10 @@ class CrystalDiffusion:
         dtype = next(iter(state.parameters.values())).dtype
         for name, array in state.parameters.items():
             require_finite(array, f"the parameter {name}")
-        made = cls(CrystalConfig(**options["config"]), CrystalFeatures(**options["features"]), counted, dtype=dtype)
+        config = dict(options["config"])
+        if "conditional" in config:  # of files before there was a choice of three
+            config["compositions"] = "given" if config.pop("conditional") else "joint"
+        made = cls(CrystalConfig(**config), CrystalFeatures(**options["features"]), counted, dtype=dtype)
         return made.with_parameters(state.parameters)
 
 

@@ -14,11 +14,12 @@ from sci.distributed import Comm, agreed, size
 from sci.errors import InvalidValueError
 from sci.generative.crystals.crystals import Crystals
 from sci.generative.crystals.denoiser.augment import shuffled, translated
+from sci.generative.crystals.denoiser.compositions import composer, composer_loss, counts_of
 from sci.generative.crystals.denoiser.features import CELL
 from sci.generative.crystals.denoiser.model import CrystalDiffusion
 from sci.generative.diffusion.exact import ExactDenoiser
 from sci.generative.diffusion.parameterizations import loss_weights, predicted_noise
-from sci.nn import Adam, Checkpoint, Draws, cosine, multiply, power, subtract, train
+from sci.nn import Adam, Checkpoint, Draws, add, cosine, multiply, power, subtract, train
 from sci.nn import sum as sum_of
 from sci.nn.training.data import digest
 
@@ -160,6 +161,7 @@ def _fixed(training: CrystalTraining) -> dict[str, Any]:
 def batch_loss(model: CrystalDiffusion, training: CrystalTraining) -> Callable[..., Any]:
     """Return the loss of a batch (vectors, occupied) for `sci.nn.train` with draws."""
     schedule, predicts = model.schedule, model.config.predicts
+    counted = composer(model.features, model.config.composer) if model.config.compositions == "first" else None
 
     def crystal_loss(parameters: Mapping[str, Any], batch: Any, draws: Draws) -> Any:
         vectors, occupied = batch
@@ -173,7 +175,10 @@ def batch_loss(model: CrystalDiffusion, training: CrystalTraining) -> Callable[.
         error = subtract(model.denoised(parameters, x, steps, occupied), vectors)
         of_step = loss_weights(predicts, schedule.signals[steps], schedule.noises[steps])
         weights = of_step[:, None] * entry_weights(model, training, occupied) / max(len(vectors), 1)
-        return sum_of(multiply(power(error, exponent=2), weights.astype(vectors.dtype)))
+        loss = sum_of(multiply(power(error, exponent=2), weights.astype(vectors.dtype)))
+        if counted is None or not len(vectors):
+            return loss
+        return add(loss, composer_loss(counted, parameters, counts_of(model.features, occupied), draws))
 
     return crystal_loss
 

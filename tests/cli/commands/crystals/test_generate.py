@@ -43,11 +43,24 @@ def test_the_crystals_are_those_of_the_library(folder: Path, out: str, capsys: A
 
 
 def test_draws_that_are_no_crystal_are_told(folder: Path, capsys: Any) -> None:
-    free = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[6], steps=10, conditional=False))
+    free = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[6], steps=10, compositions="joint"))
     save(folder / "free.h5", free.with_parameters({n: 0 * p for n, p in free.parameters.items()}))
     assert run("crystals", "generate", folder / "free.h5", "-o", folder / "a.h5", "--steps", 1) == 1
     assert "no slot holds an atom; expected one at least; train the model longer" in capsys.readouterr().err
     assert not (folder / "a.h5").exists()
+
+
+def test_compositions_of_the_model_are_told_with_the_part_that_was_kept(folder: Path, capsys: Any) -> None:
+    config = CrystalConfig(widths=[6], depth=1, steps=10, compositions="first", composer=6)
+    save(folder / "m.h5", CrystalDiffusion.create(SALTS, config), overwrite=True)
+    assert _generate(folder, "new.h5", "--neutral", "--number", 3, "--steps", 1, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    expected = generate_crystals(load(folder / "m.h5"), 3, neutral=True, steps=1)
+    assert report["accepted_compositions"] == expected.accepted < 1
+    assert _generate(folder, "more.h5", "--neutral", "--number", 3, "--steps", 1) == 0
+    assert "compositions kept" in capsys.readouterr().out
+    assert _generate(folder, "b.h5", "--neutral", "--composition", "LiF") == 2
+    assert "neutral is for compositions that the model draws" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(folder: Path, capsys: Any) -> None:

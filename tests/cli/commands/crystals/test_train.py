@@ -40,12 +40,14 @@ def test_the_model_is_that_of_the_library(folder: Path, capsys: Any) -> None:
     assert read_header(folder / "m.h5").command.startswith("sci crystals train")
 
 
-@pytest.mark.parametrize("words", [("--unconditional", "--empty-weight", 0.5), ("--network", "unet", "--widths", 2, 2)])
+@pytest.mark.parametrize(
+    "words", [("--compositions", "joint", "--empty-weight", 0.5), ("--network", "unet", "--widths", 2, 2)]
+)
 def test_other_models_are_trained_from_hdf5_too(folder: Path, words: tuple[Any, ...]) -> None:
     save(folder / "d.h5", SALTS)
     assert _train(folder, *words, data="d.h5") == 0
     found = load(folder / "m.h5").config
-    assert found.conditional == ("--unconditional" not in words)
+    assert found.compositions == ("joint" if "joint" in words else "given")
     assert found.network == ("unet" if "unet" in words else "perceptron")
 
 
@@ -68,7 +70,7 @@ def test_a_dry_run_writes_nothing(folder: Path, capsys: Any) -> None:
 
 def test_what_does_not_fit_is_refused(folder: Path, capsys: Any) -> None:
     for words, said in (
-        (("--empty-weight", 1), "goes with --unconditional"),
+        (("--empty-weight", 1), "goes with --compositions joint"),
         (("--widths", 4, 4), "one number for a perceptron"),
         (("--network", "unet"), "two or three even numbers"),
         (("--widths", 4, 5, "--network", "unet"), "even numbers"),

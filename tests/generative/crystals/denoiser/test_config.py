@@ -11,7 +11,7 @@ from sci.generative import CrystalConfig
 
 
 def test_options_give_it_back() -> None:
-    config = CrystalConfig("unet", (4, 8), 2, 50, False, "velocity", "fraction")
+    config = CrystalConfig("unet", (4, 8), 2, 50, "joint", "velocity", "fraction")
     assert CrystalConfig(**config.to_options()) == config
 
 

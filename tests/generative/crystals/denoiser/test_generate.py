@@ -46,7 +46,7 @@ def test_ranks_draw_the_same_crystals() -> None:
 
 
 def test_draws_that_are_no_crystal_are_told() -> None:
-    model = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[8], steps=10, conditional=False))
+    model = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[8], steps=10, compositions="joint"))
     silent = model.with_parameters({n: 0 * p for n, p in model.parameters.items()})
     found = generate_crystals(silent, 3, steps=1)
     assert (len(found.configurations), found.number) == (0, 3)
@@ -62,7 +62,7 @@ def test_what_the_model_cannot_make_is_refused() -> None:
         generate_crystals(MODEL, 1, composition={"Na": 0})
     with pytest.raises(InvalidValueError, match="number is 0"):
         generate_crystals(MODEL, 0)
-    other = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[8], conditional=False))
+    other = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[8], compositions="joint"))
     with pytest.raises(InvalidValueError, match="leave composition out"):
         generate_crystals(other, 1, composition={"Na": 1})
 

@@ -33,7 +33,7 @@ def test_slots_that_are_known_to_be_empty_are_empty(representation: Any) -> None
 
 
 def test_an_unconditional_model_looks_at_no_slots() -> None:
-    model = filled(conditional=False)
+    model = filled(compositions="joint")
     x, occupied = RNG.normal(size=(2, model.features.width)), np.zeros((2, model.features.slots), bool)
     np.testing.assert_array_equal(model(x, 3), model(x, 3, ~occupied))
     with pytest.raises(InvalidValueError, match="which slots"):
@@ -41,7 +41,7 @@ def test_an_unconditional_model_looks_at_no_slots() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [CrystalConfig(widths=[4]), CrystalConfig("unet", (2, 2), 1, conditional=False)], ids=repr
+    "config", [CrystalConfig(widths=[4]), CrystalConfig("unet", (2, 2), 1, compositions="joint")], ids=repr
 )
 def test_the_state_gives_the_model_back(config: CrystalConfig) -> None:
     model = CrystalDiffusion.create(SALTS, config, seed=3)

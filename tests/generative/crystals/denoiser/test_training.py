@@ -61,7 +61,7 @@ def test_the_loss_comes_near_that_of_the_exact_denoiser_from_above() -> None:
     pair = Crystals(
         [crystal([11, z], [[0, 0, 0], [x, x, x]], a * np.eye(3)) for z, x, a in ((17, 0.5, 2.8), (9, 0.4, 2.3))]
     )
-    config = CrystalConfig(widths=[48], depth=2, steps=40, conditional=False)
+    config = CrystalConfig(widths=[48], depth=2, steps=40, compositions="joint")
     model = CrystalDiffusion.create(pair, config)
     many = Crystals([*pair, *pair] * 8)
     steps = np.array([5, 15, 25, 35])
@@ -76,7 +76,7 @@ def test_the_loss_comes_near_that_of_the_exact_denoiser_from_above() -> None:
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_atoms_empty_slots_and_cell_weigh_the_same(conditional: bool) -> None:
-    model = CrystalDiffusion.create(FEW, CrystalConfig(widths=[4], conditional=conditional))
+    model = CrystalDiffusion.create(FEW, CrystalConfig(widths=[4], compositions="given" if conditional else "joint"))
     occupied = np.array([model.features.occupied(numbers) for numbers in FEW.numbers])
     weights = entry_weights(model, CrystalTraining(1, empty_weight=0.5), occupied)
     held = np.repeat(occupied, 6, axis=1)
