@@ -32,6 +32,7 @@ def next_scale_calls() -> dict[str, Call]:
         ),
         "NextScaleModel.with_parameters": call(model.with_parameters, model.parameters),
         "Sampling": call(generative.Sampling, 0.9, 4, 0.9, 1.0),
+        "Sampling.at": call(generative.Sampling([0.9, 0.5]).at, 1, 2),
         "Sampling.strength": call(generative.Sampling(guidance=1.0).strength, 1, 3),
         "ScaleTokens": call(generative.ScaleTokens, tokens.codes, tokens.inputs, tokens.condition, tokens.codebook),
         "ScaleTokens.of": call(generative.ScaleTokens.of, config, quantizer, fields, **given),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +23,11 @@ class Sampling:
 
     Parameters
     ----------
-    temperature : float
+    temperature : float, or one for each scale
         Logits are divided by it; below 1 the likelier codes get likelier.
-    top_k : int, optional
+    top_k : int, or one for each scale, optional
         Only so many of the likeliest codes.
-    top_p : float, optional
+    top_p : float, or one for each scale, optional
         Only the likeliest codes that have this probability together, in (0, 1]; one at least.
     guidance : float
         Strength s of the guidance by the condition: at scale k of K, from 0, the logits are
@@ -38,7 +40,9 @@ class Sampling:
     Notes
     -----
     A filter cuts off rare codes: samples look cleaner, and an ensemble has too little spread. With `top_k` and `top_p`
-    the second counts probabilities among the first.
+    the second counts probabilities among the first. Codes of one scale are drawn independently of each other, which
+    makes noise of the finest one, and most of the spread is that of coarser ones: a low temperature of the last scale
+    alone takes off noise and leaves the spread.
 
     References
     ----------
@@ -53,24 +57,56 @@ class Sampling:
     Sampling(temperature=0.9, top_k=16, top_p=None, guidance=0.0)
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
+    temperature: float | Sequence[float] = 1.0
+    top_k: int | Sequence[int] | None = None
+    top_p: float | Sequence[float] | None = None
     guidance: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
+        for name in _BY_SCALE:
+            if isinstance(getattr(self, name), Sequence):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not all(0 < t < math.inf for t in _each(self.temperature)):
             raise InvalidValueError(f"temperature is {self.temperature}; expected a positive number, 1 for the model's")
-        if self.top_k is not None and self.top_k < 1:
+        if not all(k >= 1 for k in _each(self.top_k)):
             raise InvalidValueError(f"top_k is {self.top_k}; expected 1 or more codes, or None for all")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
+        if not all(0 < p <= 1 for p in _each(self.top_p)):
             raise InvalidValueError(f"top_p is {self.top_p}; expected a probability above 0, at most 1, or None")
         if not 0 <= self.guidance < math.inf:
             raise InvalidValueError(f"guidance is {self.guidance}; expected 0 or more")
 
+    def at(self, level: int, levels: int) -> Sampling:
+        """Return how codes of one scale are drawn.
+
+        Parameters
+        ----------
+        level, levels : int
+            Number of the scale, from 0, and how many there are.
+
+        Raises
+        ------
+        InvalidValueError
+            For numbers by scale that are more or fewer.
+        """
+        found = {}
+        for name in _BY_SCALE:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != levels:
+                raise InvalidValueError(f"{name} is {value} for {levels} scales; expected one number, or one for each")
+            found[name] = value[level] if isinstance(value, tuple) else value
+        return replace(self, **found)
+
     def strength(self, level: int, levels: int) -> float:
         """Return the guidance at a scale: it grows from 0 at the first to the whole at the last."""
         return self.guidance * (level / (levels - 1) if levels > 1 else 1.0)
+
+
+_BY_SCALE = ("temperature", "top_k", "top_p")
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    """Return the numbers of a setting."""
+    return () if value is None else value if isinstance(value, tuple) else (value,)
 
 
 def guided(conditional: np.ndarray, free: np.ndarray, strength: float) -> np.ndarray:
@@ -79,7 +115,7 @@ def guided(conditional: np.ndarray, free: np.ndarray, strength: float) -> np.nda
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Return the probabilities (..., V) from which codes are drawn, float64.
+    """Return the probabilities (..., V) from which codes of one scale are drawn, float64; see `Sampling.at`.
 
     Raises
     ------
@@ -89,16 +125,17 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     require_finite(logits, "the logits of codes")
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=-1, keepdims=True)
-    scores /= sampling.temperature
-    if sampling.top_k is not None and sampling.top_k < scores.shape[-1]:
-        least = np.partition(scores, -sampling.top_k, axis=-1)[..., -sampling.top_k, None]
+    temperature, top_k, top_p = (_each(getattr(sampling, name)) for name in _BY_SCALE)
+    scores /= temperature[0]
+    if top_k and top_k[0] < scores.shape[-1]:
+        least = np.partition(scores, -top_k[0], axis=-1)[..., -top_k[0], None]
         scores = np.where(scores < least, -np.inf, scores)
     weights = np.exp(scores)
     weights /= weights.sum(axis=-1, keepdims=True)
-    if sampling.top_p is not None and sampling.top_p < 1:
+    if top_p and top_p[0] < 1:
         order = np.argsort(-weights, axis=-1, kind="stable")
         ranked = np.take_along_axis(weights, order, axis=-1)
-        kept = np.cumsum(ranked, axis=-1) - ranked < sampling.top_p  # what is likelier does not yet reach top_p
+        kept = np.cumsum(ranked, axis=-1) - ranked < top_p[0]  # what is likelier does not yet reach top_p
         np.put_along_axis(weights, order, np.where(kept, ranked, 0.0), axis=-1)
         weights /= weights.sum(axis=-1, keepdims=True)
     return weights

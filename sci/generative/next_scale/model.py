@@ -315,6 +315,7 @@ class NextScaleModel:
             about = condition.require_whole(self.config, none=True)
             if rule.guidance and not about:
                 raise InvalidValueError(f"guidance is {rule.guidance} without a condition; expected labels, ...")
+            rule.at(0, len(self.config.scales))
             agreement.same(n=n, sampling=rule, seed=seed, batch_size=batch_size, config=self.config)
             agreement.same(given=list(given), quantizer=quantizer.fingerprint)
             if size(comm) > 1:

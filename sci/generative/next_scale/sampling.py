@@ -144,7 +144,7 @@ def _draw_batch(
             if twice:
                 scores = guided(scores[:n], scores[n:], sampling.strength(level, len(config.scales)))
             uniform = draws.uniform(f"scale {level}", (n, config.blocks[level]))
-            codes = to_device(draw(scores, sampling, uniform), xp).reshape(n, *size)
+            codes = to_device(draw(scores, sampling.at(level, len(config.scales)), uniform), xp).reshape(n, *size)
         found.append(codes.reshape(n, config.blocks[level]))
         added = quantizer.lift(codes, level)
         latent = added if latent is None else latent + added

@@ -28,6 +28,14 @@ def test_probabilities_of_the_likeliest_codes() -> None:
         np.testing.assert_allclose(probabilities(logits, rule)[0], expected / expected.sum(), rtol=1e-12)
 
 
+def test_scales_have_their_own_numbers() -> None:
+    rule = Sampling([1.0, 0.5, 0.1], top_k=(9, 2, 1), top_p=0.9, guidance=2.0)
+    assert rule.at(1, 3) == Sampling(0.5, 2, 0.9, 2.0)
+    assert Sampling(0.7).at(4, 5) == Sampling(0.7)
+    with pytest.raises(InvalidValueError, match=r"temperature is \(1.0, 0.5, 0.1\) for 4 scales"):
+        rule.at(0, 4)
+
+
 def test_draws_invert_the_sums() -> None:
     u = (np.arange(1000) + 0.5) / 1000
     codes = draw(np.tile(np.log(P), (1000, 1)), Sampling(), u)
@@ -52,6 +60,8 @@ def test_guidance_grows_with_the_scale() -> None:
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"temperature": float("inf")}, "temperature is inf"),
+        ({"temperature": [1.0, 0.0]}, "temperature is .1.0, 0.0."),
+        ({"top_k": (2, 0)}, "top_k is .2, 0."),
         ({"top_k": 0}, "top_k is 0"),
         ({"top_p": 0.0}, "top_p is 0.0"),
         ({"top_p": 1.5}, "top_p is 1.5"),
