@@ -76,7 +76,7 @@ class Sampling:
             raise InvalidValueError(f"guidance is {self.guidance}; expected 0 or more")
 
     def at(self, level: int, levels: int) -> Sampling:
-        """Return how codes of one scale are drawn.
+        """Return the settings of one scale.
 
         Parameters
         ----------

@@ -159,7 +159,7 @@ def estimate(series: np.ndarray) -> Estimate:
 def estimated(
     series: np.ndarray, *, hint: str = "run more sweeps, or a longer warm-up", zero: bool = False
 ) -> Estimate:
-    """Return what `estimate` does, with warnings that say how to do better.
+    """Return the estimate of `estimate`, with warnings that say how to do better.
 
     Parameters
     ----------

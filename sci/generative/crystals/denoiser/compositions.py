@@ -116,7 +116,7 @@ def draw_counts(
 
 
 def _fits(features: CrystalFeatures, counts: np.ndarray, neutral: bool) -> np.ndarray:
-    """Return which compositions (n, elements) have an atom and slots for all, and are neutral if that is asked."""
+    """Return True for compositions (n, elements) of an atom at least, with slots for all, and neutral if asked."""
     found = (counts.sum(axis=1) > 0) & (counts <= np.array(features.depths)).all(axis=1)
     if neutral:
         found &= [bool(c.any()) and neutral_composition(np.repeat(features.elements, c)) for c in counts]
