@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,3 +142,13 @@ def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) 
     if result.timed_out or result.returncode != 0 or "PASS" not in result.output:
         raise AssertionError(f"{program} on {n} ranks: {state} after {result.seconds:.1f} s\n{result.output}")
     return result.output
+
+
+def run_in_turn(programs: Sequence[str], n: int, timeout: float = 300.0) -> None:
+    """Run programs of tests/mpi/programs one after another on the same `n` ranks; each must print PASS.
+
+    They share a start and imports, so each leaves the library as it found it: what replaces a part of it runs alone.
+    """
+    output = run_mpi("in_turn.py", n, *programs, timeout=timeout)
+    parts = [part.partition("\n") for part in output.split("IN TURN ")[1:]]
+    assert [name for name, _, said in parts if "PASS" in said] == list(programs), output

@@ -1,4 +1,4 @@
-"""Lightning attention and the language model on 1 to 4 ranks against serial, under a time limit."""
+"""A language model that ranks train on a corpus; test_programs.py compares its parts with one process."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ from sci.io import load
 
 pytestmark = pytest.mark.mpi
 EXAMPLE = Path(__file__).parents[2] / "mpi_examples" / "train_language_model.py"
-
-
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-@pytest.mark.parametrize("program", ["lightning.py", "language_model.py"])
-def test_program(run_mpi: Callable[..., str], program: str, n_ranks: int) -> None:
-    run_mpi(program, n_ranks, timeout=120)
-
-
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4, 8])
-def test_megatron(run_mpi: Callable[..., str], n_ranks: int) -> None:
-    run_mpi("megatron.py", n_ranks, timeout=240)
 
 
 def test_a_model_is_trained_on_a_corpus_and_saved(run_mpi: Callable[..., str], tmp_path: Path) -> None:
