@@ -8,6 +8,7 @@ from distributed_solver_cases import (
     LEARNED_CASES,
     compare,
     compare_learned,
+    cut_faces_and_networks,
     fail_on_one_rank,
     functions_as_preconditioners,
     learned_problem,
@@ -29,6 +30,11 @@ def test_the_learned_cycle(case: int) -> None:
     learned_problem(case)
     for size in (1, 2, 3, 4, 8) if case == 0 else (2, 3):
         on_ranks(size, lambda comm: compare_learned(case, comm))
+
+
+def test_cut_faces_and_networks() -> None:
+    for size in (1, 2, 4):
+        on_ranks(size, cut_faces_and_networks)
 
 
 def test_errors_reach_every_rank() -> None:

@@ -28,6 +28,10 @@ class DistributedCycle(Protocol):
     def gathered_cells(self) -> int:
         """Numbers that this rank sends to each other one in the all-gather of a cycle."""
 
+    @property
+    def summed_numbers(self) -> int:
+        """Numbers that a cycle sums over the ranks, in one message to each other one."""
+
 
 def _exchange(decomposition: GridDecomposition, periodic: tuple[bool, ...], itemsize: int) -> tuple[int, int]:
     """Return messages and bytes of one halo exchange: one message to each neighbor, over faces, edges and corners.
@@ -58,7 +62,7 @@ def iteration_traffic(A: PoissonOperator, M: DistributedCycle) -> dict[str, Traf
     ----------
     A : PoissonOperator
         On ranks.
-    M : Multigrid or another preconditioner with `cycle_dtype`, `exchanges` and `gathered_cells`
+    M : Multigrid or another preconditioner with `cycle_dtype`, `exchanges`, `gathered_cells` and `summed_numbers`
 
     Returns
     -------
@@ -83,9 +87,10 @@ def iteration_traffic(A: PoissonOperator, M: DistributedCycle) -> dict[str, Traf
         count, size = _exchange(blocks.decomposition(level), A.periodic, itemsize)
         messages, n_bytes = messages + times * count, n_bytes + times * size
     others, parts = blocks.coarse.size - 1, A.component_sizes.size
-    own = others * itemsize * M.gathered_cells
-    return {
+    own, summed = others * itemsize * M.gathered_cells, M.summed_numbers
+    sums = 3 + (parts > 0) + (summed > 0)
+    result = {
         "halo": Traffic(messages, n_bytes),
-        "allreduce_sum": Traffic((4 if parts else 3) * others, 8 * (3 + parts) * others),
-        "gather_level": Traffic(others, own),
+        "allreduce_sum": Traffic(sums * others, 8 * (3 + parts + summed) * others),
     }
+    return result if summed else {**result, "gather_level": Traffic(others, own)}

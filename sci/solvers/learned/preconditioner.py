@@ -11,12 +11,15 @@ import numpy as np
 from sci.arguments import collective_entry
 from sci.backend import Array
 from sci.distributed import agreed
-from sci.errors import DTypeError, InvalidValueError, with_article
+from sci.errors import DTypeError, with_article
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
+from sci.solvers.krylov.protocols import Cycle
 from sci.solvers.learned.cycle import LearnedCycle
 from sci.solvers.learned.hierarchy import Hierarchy
 from sci.solvers.learned.model import CycleModel
+from sci.solvers.multigrid.preconditioner import Multigrid
+from sci.solvers.multigrid.trial import is_easy, is_served
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["LearnedMultigrid"]
@@ -33,7 +36,7 @@ class LearnedMultigrid(PaddedPreconditioner):
     Parameters
     ----------
     A : PoissonOperator
-        Two or three axes, any lengths, Dirichlet and Neumann walls and bodies; on one process or on ranks.
+        Two or three axes, any lengths, on one process or on ranks.
     model : CycleModel, optional
         The pretrained one by default.
 
@@ -41,11 +44,18 @@ class LearnedMultigrid(PaddedPreconditioner):
     ------
     DTypeError
         If A is no PoissonOperator, or `model` no CycleModel.
-    InvalidValueError
-        If an axis of A is periodic.
+
+    Attributes
+    ----------
+    instead : Multigrid or None
+        What is used in place of the learned cycle, where that does not serve.
 
     Notes
     -----
+    The cycle was trained on constant and smooth coefficients, Dirichlet and Neumann walls and bodies. `Multigrid(A)`
+    takes its place with a reaction or a periodic axis, and where a trial of eight iterations, made for operators with a
+    coefficient, stretched cells or Neumann bodies, does not come as far as with a good cycle.
+
     The cycle runs in float32. On one thread of a host each half of it goes through memory once per level
     (`sci.solvers.learned.stages`): about 33 bytes per unknown on the finest level, which holds 12. Otherwise it reads
     or writes 71 and holds 17. All coarser levels together add a quarter, and hold 6.
@@ -75,25 +85,32 @@ class LearnedMultigrid(PaddedPreconditioner):
             raise DTypeError(
                 f"model is {with_article(type(model).__name__)}; expected a CycleModel, for example sci.io.load(path)"
             )
-        if any(A.periodic):
-            raise InvalidValueError(
-                "LearnedMultigrid needs Dirichlet or Neumann walls, and an axis of A is periodic; use Multigrid(A)"
-            )
-        if A.reaction is not None:
-            raise InvalidValueError(
-                "LearnedMultigrid knows no reaction, and A has one; use Multigrid(A), or --method multigrid"
-            )
         self.model = CycleModel.pretrained() if model is None else model
         with agreed(A.comm, "LearnedMultigrid") as agreement:
             agreement.same(model=self.model.parameters)
+        self.instead: Multigrid | None = None
+        if A.reaction is not None or any(A.periodic):
+            self._replace()
+            return
         self.cycle_dtype = np.dtype(np.float32)
-        self.hierarchy = Hierarchy(A, self.model.parameters)
-        first = self.new_cycle()
+        self.hierarchy: Hierarchy | None = Hierarchy(A, self.model.parameters)
+        first = LearnedCycle(self.hierarchy, A.weight)
         self._cycle_bytes = first.nbytes
         self._idle.append(first)
+        if not is_easy(A) and not is_served(self):
+            self._replace()
 
-    def new_cycle(self) -> LearnedCycle:
+    def _replace(self) -> None:
+        """Let multigrid take the place of the learned cycle."""
+        self.instead, self.hierarchy, self._cycle_bytes = Multigrid(self.A), None, 0
+        self.cycle_dtype = self.instead.cycle_dtype
+        self._idle.clear()
+
+    def new_cycle(self) -> Cycle:
         """Return a V-cycle with arrays of its own."""
+        if self.hierarchy is None:
+            assert self.instead is not None
+            return self.instead.new_cycle()
         return LearnedCycle(self.hierarchy, self.A.weight)
 
     def solve(
@@ -112,19 +129,38 @@ class LearnedMultigrid(PaddedPreconditioner):
     @property
     def exchanges(self) -> list[int]:
         """Halo exchanges of a cycle on each distributed level."""
-        distributed = self.hierarchy.levels[:-1] if self.hierarchy.gathered else []
+        if self.instead is not None:
+            return self.instead.exchanges
+        hierarchy = self._learned
+        distributed = hierarchy.levels[:-1] if hierarchy.gathered else []
         return [2 * len(level.damping) + 1 + (depth > 0) for depth, level in enumerate(distributed)]
 
     @property
     def gathered_cells(self) -> int:
         """Numbers that this rank sends to each other one in the all-gather of a cycle."""
-        return 0 if self.hierarchy.gather is None else int(prod(self.hierarchy.gather.local_shape))
+        if self.instead is not None:
+            return self.instead.gathered_cells
+        gather = self._learned.gather
+        return 0 if gather is None else int(prod(gather.local_shape))
+
+    @property
+    def summed_numbers(self) -> int:
+        """Numbers that a cycle sums over the ranks."""
+        return 0 if self.instead is None else self.instead.summed_numbers
+
+    @property
+    def _learned(self) -> Hierarchy:
+        assert self.hierarchy is not None
+        return self.hierarchy
 
     @property
     def nbytes(self) -> int:
         """Bytes of the levels and of one cycle's arrays, the faces of the finest level included."""
-        return self.hierarchy.nbytes + self._cycle_bytes
+        return self.instead.nbytes if self.instead is not None else self._learned.nbytes + self._cycle_bytes
 
     def __repr__(self) -> str:
-        levels = max(0, len(self.hierarchy.levels) - bool(self.hierarchy.gathered)) + len(self.hierarchy.gathered)
+        if self.instead is not None:
+            return f"LearnedMultigrid(untrained: {self.instead!r})"
+        hierarchy = self._learned
+        levels = max(0, len(hierarchy.levels) - bool(hierarchy.gathered)) + len(hierarchy.gathered)
         return f"LearnedMultigrid({levels} levels, float32, {self.nbytes} bytes, {self.A!r})"

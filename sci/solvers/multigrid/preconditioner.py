@@ -15,7 +15,7 @@ from sci.errors import DTypeError, InvalidValueError
 from sci.solvers.krylov.preconditioner import PaddedPreconditioner
 from sci.solvers.multigrid.cycle import MultigridCycle
 from sci.solvers.multigrid.hierarchy import Hierarchy, can_halve_down
-from sci.solvers.multigrid.trial import is_served
+from sci.solvers.multigrid.trial import is_easy, is_served
 from sci.solvers.network.cycle import NetworkCycle
 from sci.solvers.network.hierarchy import NetworkHierarchy
 from sci.solvers.poisson.operator import PoissonOperator
@@ -124,7 +124,7 @@ class Multigrid(PaddedPreconditioner):
         if coarse == "auto":
             self.coarse = "averaged" if halves else "network"
         self._make()
-        if coarse == "auto" and halves and not _averages_well(A) and not is_served(self):
+        if coarse == "auto" and halves and not is_easy(A) and not is_served(self):
             self.coarse = "network"
             self._make()
 
@@ -189,6 +189,13 @@ class Multigrid(PaddedPreconditioner):
         return [4 * self.smoothing + 1 + (level > 0) for level in range(levels)]
 
     @property
+    def summed_numbers(self) -> int:
+        """Numbers that a cycle sums over the ranks: the right-hand side of the first coarse level of a network."""
+        if isinstance(self.hierarchy, Hierarchy) or self.A.comm is None:
+            return 0
+        return self.hierarchy.levels[0].size
+
+    @property
     def gathered_cells(self) -> int:
         """Numbers that this rank sends to each other one in the all-gather of a cycle."""
         gather = self.hierarchy.gather if isinstance(self.hierarchy, Hierarchy) else None
@@ -203,8 +210,3 @@ class Multigrid(PaddedPreconditioner):
         v, levels = self.smoothing, self.hierarchy.n_levels
         kind = f"V({v},{v}), {self.coarse}, {levels} levels, {self.cycle_dtype}"
         return f"Multigrid({kind}, {self.nbytes} bytes, {self.A!r})"
-
-
-def _averages_well(A: PoissonOperator) -> bool:
-    """Return True where averaged coarse operators need no trial: constant ones with Dirichlet bodies; collective."""
-    return A.constant and A.grid.total(float(A.neumann_body.any())) == 0

@@ -64,8 +64,16 @@ class Network:
         return total
 
 
-def network_of(A: PoissonOperator) -> Network:
-    """Return the network of the unknowns of an operator of one process, in the unit of its entries."""
+def network_of(A: PoissonOperator, unit: float | None = None) -> Network:
+    """Return the network of the unknowns of an operator of one process.
+
+    Parameters
+    ----------
+    A : PoissonOperator
+    unit : float, optional
+        Of the conductances of an operator that is not constant; its own by default.
+    """
+    unit = A.unit if unit is None else unit
     layout = A.layout
     number = np.full(layout.padded_shape, -1, dtype=np.int32)
     inside = np.full(A.local_shape, -1, dtype=np.int32)
@@ -74,7 +82,7 @@ def network_of(A: PoissonOperator) -> Network:
     number[layout.key] = inside
     layout.wrap(number)
     variable = A.stencil.offdiag is not None
-    offdiag = to_host(A.stencil.offdiag) / A.unit if variable else np.zeros((3, 1, 1, 1))
+    offdiag = to_host(A.stencil.offdiag) / unit if variable else np.zeros((3, 1, 1, 1))
     start = np.zeros(A.size + 1, dtype=np.int64)
     index, link, axis = np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int8)
     shape = layout.padded_shape
@@ -90,8 +98,8 @@ def network_of(A: PoissonOperator) -> Network:
                 fixed[a + 3 - A.ndim] += (beyond_face(kind, a, side) == DIRICHLET)[mask]
     else:
         for a, _, _, wall in A.faces():
-            fixed[a + 3 - A.ndim] += to_host(wall)[mask] / A.unit
-    reaction = np.zeros(A.size) if A.reaction is None else to_host(A.reaction)[mask] / A.unit
+            fixed[a + 3 - A.ndim] += to_host(wall)[mask] / unit
+    reaction = np.zeros(A.size) if A.reaction is None else to_host(A.reaction)[mask] / unit
     place = np.zeros((3, A.size), dtype=np.int32)
     place[3 - A.ndim :] = np.nonzero(mask)
     return Network(start, index, link, axis, fixed, reaction, place)

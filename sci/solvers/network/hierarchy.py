@@ -287,7 +287,7 @@ def _whole_network(A: PoissonOperator) -> tuple[Network, np.ndarray | None]:
     whole = whole_operator(A)
     number = np.full(A.grid_shape, -1)
     number[to_host(whole.mask)] = np.arange(whole.size)
-    return network_of(whole), number[A.slices][to_host(A.mask)]
+    return network_of(whole, A.unit), number[A.slices][to_host(A.mask)]
 
 
 def matrix_of(net: Network) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sci.errors import DTypeError, InvalidValueError
+from sci.errors import DTypeError
 from sci.problems.masks import neumann_part, random_bodies, stress_masks
+from sci.problems.media import balls, comb
 from sci.solvers import CycleModel, LearnedMultigrid, Multigrid, PoissonOperator, cg
 
 RNG = np.random.default_rng(31)
@@ -101,8 +102,24 @@ def test_flat_vectors_float32_and_zero():
     assert cg(A.to_scipy(), r[mask], M=M, rtol=1e-8).iterations <= 8
 
 
+def test_multigrid_takes_its_place_where_it_does_not_serve():
+    box = np.ones((24, 24, 24), dtype=bool)
+    hard = [
+        PoissonOperator(box, boundary="periodic"),
+        PoissonOperator(box, reaction=1.0),
+        PoissonOperator(box, coefficient=balls(24, 1, 1e5)),
+        PoissonOperator(comb(24), boundary="neumann", neumann_body=True),
+    ]
+    for A in hard:
+        M, b = LearnedMultigrid(A), A.project(np.random.default_rng(1).normal(size=A.size))
+        assert M.instead is not None
+        assert "untrained" in repr(M)
+        assert M.nbytes == M.instead.nbytes
+        assert M.solve(b).iterations == cg(A, b, M=Multigrid(A), rtol=1e-8).iterations <= 14
+    easy = [PoissonOperator(box), PoissonOperator(box, coefficient=1 + np.random.default_rng(2).random(box.shape))]
+    assert all(LearnedMultigrid(A).instead is None for A in easy)
+
+
 def test_what_it_cannot_do_is_refused():
-    with pytest.raises(InvalidValueError, match="periodic"):
-        LearnedMultigrid(PoissonOperator(np.ones((4, 4), dtype=bool), boundary="periodic"))
     with pytest.raises(DTypeError, match="PoissonOperator"):
         LearnedMultigrid(np.eye(3))

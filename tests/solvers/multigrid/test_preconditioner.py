@@ -161,8 +161,9 @@ def test_with_reaction_is_the_multigrid_that_is_made_anew():
     np.testing.assert_allclose(Multigrid(A, dtype=np.float64).with_reaction(B) @ x, made, rtol=1e-10, atol=1e-13)
     with pytest.raises(InvalidValueError, match="does not share the cells"):
         Multigrid(A).with_reaction(PoissonOperator(mask, reaction=r, coefficient=1 + r))
-    with pytest.raises(InvalidValueError, match="Multigrid"):
-        sci.solvers.LearnedMultigrid(A)
+    learned = sci.solvers.LearnedMultigrid(A)
+    assert "untrained" in repr(learned)
+    np.testing.assert_array_equal(learned @ x, Multigrid(A) @ x)
 
 
 def test_fast_poisson_is_exact_with_a_constant_reaction():
