@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -210,24 +211,29 @@ def _dry_run(n_ranks: int, words: list[str]) -> str:
     return str(said)
 
 
-@pytest.mark.parametrize("n_ranks", [3])
-def test_a_dry_run_on_ranks_speaks_once_and_adds_their_memory(tmp_path: Path, n_ranks: int) -> None:
+def test_a_dry_run_on_ranks_speaks_once_and_adds_their_memory(
+    launch_mpi: Callable[..., MpiResult], tmp_path: Path
+) -> None:
+    n_ranks, out = 3, tmp_path / "out.h5"
     (tmp_path / "small.pqr").write_text(SMALL)
     (tmp_path / "water.xyz").write_text(XYZ)
-    for words in (
-        ["potential", str(tmp_path / "small.pqr"), "--grid", "9", "--tol", "1e-3"],
-        ["trajectory", str(tmp_path / "water.xyz")],
-        ["operator", "generate", "darcy", "--samples", "8", "--grid", "8"],
-    ):
-        command = [*words, "-o", str(tmp_path / "out.h5")]
-        told = json.loads(_dry_run(n_ranks, [*command, "--json"]))
+    commands = [
+        ["potential", str(tmp_path / "small.pqr"), "--grid", "9", "--tol", "1e-3", "-o", str(out)],
+        ["trajectory", str(tmp_path / "water.xyz"), "-o", str(out)],
+        ["operator", "generate", "darcy", "--samples", "8", "--grid", "8", "-o", str(out)],
+    ]
+    (tmp_path / "commands.json").write_text(json.dumps([[*words, "--dry-run", "--json"] for words in commands]))
+    said = launch_mpi("commands.py", n_ranks, tmp_path / "commands.json").output
+    found = [json.loads(part) for part in re.findall(r"^\{.*?^\}|^\{.*\}$", said, re.MULTILINE | re.DOTALL)]
+    assert len(found) == len(commands), said
+    for told in found:
         assert (told["processes"], told["processes_on_node"], told["fits"]) == (n_ranks, n_ranks, True)
         assert told["memory_bytes_total"] == pytest.approx(n_ranks * told["memory_bytes"])
         assert told["memory_bytes"] > 1e8
-    table = _dry_run(n_ranks, command)
+    table = _dry_run(n_ranks, commands[-1])
     assert table.count("memory ") == table.count("dry run") == 1
     assert f"in each of {n_ranks} processes, " in table
-    assert not (tmp_path / "out.h5").exists()
+    assert not out.exists()
 
 
 def test_a_command_that_fails_ends_on_all_ranks_with_one_message(
