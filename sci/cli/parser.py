@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, Callable[[], Callable[[Parser], None]]]] = {
         "train models that draw crystals, and use them",
         lambda: import_module("sci.cli.parsers.generative.crystals").add_crystals,
     ),
+    "fields": (
+        "train models that draw fields scale by scale, and use them",
+        lambda: import_module("sci.cli.parsers.generative.fields").add_fields,
+    ),
     "segment": (
         "train U-Nets that label volumes, and use them",
         lambda: import_module("sci.cli.parsers.segment").add_segment,

@@ -26,8 +26,17 @@ from command_cases import SMALL, run
 from sci.atomistic import AtomisticConfig, AtomisticPotential, Configuration
 from sci.cli.parser import _leaves
 from sci.cli.values import Number, csv_name, file_name, hdf5_name
+from sci.compression import MultiScaleVQ
 from sci.datasets import dataset_path
-from sci.generative import CrystalConfig, CrystalDiffusion, Crystals, crystal, ionic_crystals
+from sci.generative import (
+    CrystalConfig,
+    CrystalDiffusion,
+    Crystals,
+    NextScaleConfig,
+    NextScaleModel,
+    crystal,
+    ionic_crystals,
+)
 from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations, write_crystals
 from sci.nn import Segmenter, UNet, UNetConfig, WeightDelta, WeightDeltas, fingerprint
 from sci.operators import FNO, TrainedOperator
@@ -75,6 +84,11 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "crystals generate": ["crystals.h5", "-o", "out.h5", "--composition", "NaCl", "--steps", "2"],
     "crystals evaluate": ["salts.extxyz"],
+    "fields train": [
+        *("s.h5", "-o", "out.h5", "--codebook", "book.h5", "--codes", "2", "--patch", "4", "--rounds", "1"),
+        *("--width", "4", "--heads", "1", "--layers", "1", "--epochs", "1"),
+    ],
+    "fields generate": ["scales.h5", "s.h5", "-o", "out.h5", "--codebook", "codes.h5"],
     "segment train": ["cells.h5", "-o", "out.h5", "--channels", "2", "2", "--epochs", "2", "--norm", "group"],
     "segment predict": ["s.h5", "-o", "out.h5", "--model", "segmenter.h5", "--sample", "1"],
     "solve run": ["p.h5", "-o", "out.h5"],
@@ -113,6 +127,10 @@ TAKEN: dict[tuple[str, str], tuple[str, ...]] = {
     ("atoms train", "--horizon"): _HUGE,
     ("crystals train", "--cell-weight"): ("0",),
     ("crystals generate", "--eta"): ("0",),
+    ("fields train", "--codebook"): ("none.h5",),  # is made
+    ("fields train", "--drop"): ("0",),
+    ("fields generate", "--guidance"): ("0",),
+    ("fields generate", "--temperature"): _HUGE,
     ("lattice", "--vacancy"): ("0",),
     ("segment predict", "--sample"): ("0",),
     ("solve energy", "--ion-radius"): ("0",),
@@ -195,6 +213,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crystals(path / "salts.extxyz", Crystals([one for one in salts if set(one.species) == {"Na", "Cl"}]))
     pair = Crystals([crystal([11, 17], [[0, 0, 0], [0.5] * 3], 3 * np.eye(3))])
     save(path / "crystals.h5", CrystalDiffusion.create(pair, CrystalConfig(widths=[4], depth=1, steps=4)))
+    book = MultiScaleVQ(rng.normal(size=(2, 4)).astype("f4"), [(1, 1), (2, 2), (4, 4)], patch=(2, 2))
+    save(path / "codes.h5", book)
+    sizes = {"width": 4, "heads": 1, "layers": 1, "context": 1}
+    save(path / "scales.h5", NextScaleModel.create(NextScaleConfig.of(book, **sizes)))
     save(path / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 2, (2, 2)))))
     save(path / "d.h5", WeightDeltas({"a": WeightDelta(fingerprint(operator.to_state().parameters), {})}))
     x = np.geomspace(1, 1e4, 6)

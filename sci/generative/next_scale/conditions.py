@@ -106,4 +106,9 @@ def _at_scales(context: Array, config: NextScaleConfig) -> Array:
         raise ShapeError(
             f"context of shape {tuple(context.shape)}; expected (n, {config.context}, *grid) with {axes} axes"
         )
+    mean, std = config.context_mean or (0.0,), config.context_std or (1.0,)
+    if config.context_mean or config.context_std:
+        xp, shape = namespace(context), (-1, *[1] * axes)
+        shift, scale = (xp.asarray(np.array(v, context.dtype).reshape(shape)) for v in (mean, std))
+        context = (context - shift) / scale
     return tokens_of([resample(context, size=tuple(size), method="area") for size in config.scales])

@@ -39,6 +39,8 @@ class NextScaleConfig:
         Numbers that fields are drawn for, like a viscosity; 0 without. They should be of order 1.
     context : int
         Channels of fields that are given on the same domain, like the frame before; 0 without.
+    context_mean, context_std : sequence of float, optional
+        Of each channel of the context, which the model sees less its mean, over its deviation; as it is unless given.
     codebook : str
         Fingerprint of the codebook, see `MultiScaleVQ.fingerprint`; empty for codes of no matter which.
 
@@ -64,6 +66,8 @@ class NextScaleConfig:
     features: int = 0
     context: int = 0
     codebook: str = ""
+    context_mean: Sequence[float] = ()
+    context_std: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         sizes = tuple(tuple(int(n) for n in size) for size in self.scales)
@@ -78,6 +82,13 @@ class NextScaleConfig:
         for name in ("classes", "features", "context"):
             if getattr(self, name) < 0:
                 raise InvalidValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("context_mean", "context_std"):
+            values = tuple(float(v) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) not in (0, self.context) or not np.isfinite(values).all():
+                raise InvalidValueError(f"{name} is {values}; expected a number for each of {self.context} channels")
+        if min(self.context_std, default=1.0) <= 0:
+            raise InvalidValueError(f"context_std is {self.context_std}; expected positive deviations")
         if self.width % self.heads:
             raise InvalidValueError(f"width {self.width} and {self.heads} heads; expected heads that divide the width")
 
@@ -163,4 +174,5 @@ class NextScaleConfig:
 
     def to_options(self) -> dict[str, Any]:
         """Return the arguments as JSON."""
-        return {**asdict(self), "scales": [list(size) for size in self.scales]}
+        found = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {**found, "scales": [list(size) for size in self.scales]}

@@ -40,7 +40,7 @@ def test_chains_alone_train_as_well() -> None:
     assert abs(found.log_z) < 0.2 * abs(before.log_z)
 
 
-@pytest.mark.parametrize("explore", [0.0, 0.5])
+@pytest.mark.parametrize("explore", [0.0, pytest.param(0.5, marks=pytest.mark.nightly)])
 def test_the_divergence_is_learned_whatever_the_constant(explore: float) -> None:
     """A log-weight far from 0, whose constant the regression would have to climb to."""
     options = {"steps": 120, "batch": 64, "learning_rate": 1e-2, "explore": explore, "block": 3}

@@ -1,0 +1,1 @@
+"""`sci fields train|generate`."""
