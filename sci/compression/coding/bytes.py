@@ -8,7 +8,7 @@ import numpy as np
 
 from sci.errors import FileFormatError
 
-__all__ = ["ByteReader", "varint"]
+__all__ = ["ByteReader", "damaged", "floats", "foreign", "varint"]
 
 
 def varint(number: int) -> bytes:
@@ -78,3 +78,8 @@ def floats(*numbers: float) -> bytes:
 def damaged(what: str) -> FileFormatError:
     """Return the error for compressed bytes that are damaged."""
     return FileFormatError(f"the compressed data is damaged or cut off: {what}; expected the bytes that compress made")
+
+
+def foreign(what: str) -> FileFormatError:
+    """Return the error for compressed bytes of a format that this library does not know."""
+    return FileFormatError(f"the compressed data is by a newer library, or damaged: {what}; update sci, or write it anew")

@@ -6,7 +6,7 @@ import lzma
 
 import numpy as np
 
-from sci.compression.coding.bytes import ByteReader, damaged, varint
+from sci.compression.coding.bytes import ByteReader, damaged, foreign, varint
 from sci.compression.coding.range_coder import coder_kernels, decode_streams, encode_streams
 from sci.kernels import use_compiled
 
@@ -17,6 +17,9 @@ STREAM = 1 << 20
 
 _EMPTY, _RANGE, _LZMA = range(3)
 _WIDE = 4
+_VERSION_AT, VERSION = 3, 0
+"""The bit of the first byte where the version of the formats begins, and the one that this library writes and reads."""
+
 _NARROW_LIMIT, _LIMIT = 1 << 30, 1 << 62
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 _MOST_FOR_A_BYTE = 400_000
@@ -34,7 +37,7 @@ def pack_integers(q: np.ndarray) -> bytes:
     inside = q[tuple(slice(end) for end in ends)]
     wide = int(max(inside.max(), -int(inside.min()))) >= _NARROW_LIMIT
     planes = np.ascontiguousarray(inside.reshape(_planes(inside.shape)), np.int64 if wide else np.int32)
-    flags, box = _WIDE * wide, b"".join(map(varint, ends))
+    flags, box = VERSION << _VERSION_AT | _WIDE * wide, b"".join(map(varint, ends))
     if not use_compiled(coder_kernels(planes.dtype)[0], planes):
         data = _by_lzma(planes)
         return b"".join([bytes([flags | _LZMA]), box, varint(len(data)), data])
@@ -52,6 +55,8 @@ def unpack_integers(reader: ByteReader, shape: tuple[int, ...]) -> np.ndarray:
         If the bytes are damaged, and it shows.
     """
     flags = reader.byte()
+    if flags >> _VERSION_AT != VERSION:
+        raise foreign(f"integers in version {flags >> _VERSION_AT} of the format, of which this library reads {VERSION}")
     if flags == _EMPTY:
         return np.zeros(shape, np.int32)
     if flags & ~_WIDE not in (_RANGE, _LZMA):

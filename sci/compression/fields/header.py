@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from sci.compression.coding.bytes import ByteReader, damaged, varint
+from sci.compression.coding.bytes import ByteReader, damaged, foreign, varint
 
 __all__ = ["DTYPES", "METHODS", "Header"]
 
@@ -74,9 +74,11 @@ class Header:
         reader = ByteReader(raw)
         version, method, flags, ndim = (reader.byte() for _ in range(4))
         if version != VERSION:
-            raise damaged(f"it is of version {version}, and this library reads {VERSION}")
-        if method >= len(STORED) or not 1 <= ndim <= _MOST_AXES:
-            raise damaged(f"method {method} of {ndim} axes")
+            raise foreign(f"a field in version {version} of the format, of which this library reads {VERSION}")
+        if method >= len(STORED):
+            raise foreign(f"a field by method {method}, of which this library reads 0 to {len(STORED) - 1}")
+        if not 1 <= ndim <= _MOST_AXES:
+            raise damaged(f"{ndim} axes")
         shape = tuple(reader.number() for _ in range(ndim))
         if 0 in shape or np.prod(shape, dtype=object) >= 2**62:
             raise damaged(f"a field of shape {shape}")

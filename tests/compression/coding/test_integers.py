@@ -54,6 +54,15 @@ def test_bytes_of_the_range_coder_are_read_without_a_compiler_and_those_of_lzma_
             np.testing.assert_array_equal(unpack_integers(ByteReader(packed[other]), q.shape), q)
 
 
+@pytest.mark.parametrize("kernels", ["compiled", "reference"])
+def test_another_version_of_the_format_is_refused_by_its_number(kernels):
+    with sci.options(kernels=kernels):
+        packed = bytearray(pack_integers(np.arange(6)))
+    packed[0] += 3 << 3
+    with pytest.raises(FileFormatError, match="integers in version 3 of the format, of which this library reads 0"):
+        unpack_integers(ByteReader(bytes(packed)), (6,))
+
+
 def test_streams_share_the_planes(monkeypatch):
     monkeypatch.setattr(integers, "STREAM", 40)
     for shape in ((7, 3, 5), (90, 4), (2, 5, 3, 5)):

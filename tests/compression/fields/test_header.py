@@ -28,6 +28,14 @@ def test_another_byte_is_an_error(place):
         Header.read(data)
 
 
+def test_other_versions_and_methods_are_refused_by_their_number():
+    for place, number, said in ((0, 9, "in version 9 of the format"), (1, 77, "by method 77")):
+        data = HEADER.pack(b"body").copy()
+        data[place] = number
+        with pytest.raises(FileFormatError, match=said):
+            Header.read(data)
+
+
 def test_bytes_that_end_are_an_error():
     data = HEADER.pack(b"body")
     for size in range(data.size):
