@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sci.compression import MultiScaleVQ, compress, encode_fields, train_vector_quantizer, unit_rms
+from sci.compression import MultiScaleVQ, compress, encode_fields, train_smoothing, train_vector_quantizer, unit_rms
 from sci.problems import navier_stokes
 
 CELLS, PATCH, CODES = 128, (4, 4), 256
@@ -70,10 +70,14 @@ def flow(samples: int, rounds: int) -> None:
         options = {"patch": PATCH, "one_each": True, "rounds": rounds}
         spent, (quantizer, _) = seconds(partial(train_vector_quantizer, scaled, [latent] * stages, CODES, **options))
         codes(f"{stages} stages of 4 x 4, {CODES} codes", quantizer, tests)
-        print(f"#   trained in {spent:.1f} CPU s on {len(training)} frames", flush=True)
+        smoothed = partial(train_smoothing, quantizer, scaled, convolutions=min(stages, 2))
+        more, (smoother, _) = seconds(smoothed)
+        codes("    with convolutions", smoother, tests)
+        print(f"#   trained in {spent:.1f} and {more:.1f} CPU s on {len(training)} frames", flush=True)
     sizes = [(2**k, 2**k) for k in range(6)]
     quantizer, _ = train_vector_quantizer(scaled, sizes, CODES, patch=PATCH, rounds=rounds)
     codes(f"scales 1 to 32, one codebook of {CODES}", quantizer, tests)
+    codes("    with convolutions", train_smoothing(quantizer, scaled, convolutions=4)[0], tests)
     for tol in (0.0184, 0.0059):
         spent, packed = seconds(partial(list, map(partial(compress, tol=tol), tests[:, 0])))
         back, found = seconds(lambda p=packed: [part.decompress() for part in p])
@@ -105,7 +109,8 @@ def codes(name: str, quantizer: MultiScaleVQ, tests: np.ndarray) -> None:
     """Print ratio and error of a quantizer."""
     spent, coded = seconds(lambda: encode_fields(quantizer, tests))
     back, found = seconds(lambda: coded.decode(quantizer))
-    book = f"{quantizer.codebook.nbytes // 1024} kB"
+    kept = sum(a.nbytes for a in (quantizer.codebook, *(quantizer.smoothing or ())))
+    book = f"{kept // 1024} kB"
     row(name, f"{tests.nbytes / coded.nbytes:.1f}", f"{error(found, tests):.4f}", f"{spent:.3f}", f"{back:.3f}", book)
 
 

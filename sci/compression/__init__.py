@@ -8,6 +8,7 @@ from sci.compression.networks.compressed import CompressedModel, WeightReport
 from sci.compression.quantize import dequantize, quantize
 from sci.compression.vector.coded import CodedFields, encode_fields, unit_rms
 from sci.compression.vector.quantizer import MultiScaleVQ
+from sci.compression.vector.smoothing import train_smoothing
 from sci.compression.vector.training import train_vector_quantizer
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "dequantize",
     "encode_fields",
     "quantize",
+    "train_smoothing",
     "train_vector_quantizer",
     "unit_rms",
 ]

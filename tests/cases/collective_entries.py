@@ -149,6 +149,11 @@ def _train_codes(comm: Any, fields: Any = FIELDS, scales: Any = ((8, 8),), codes
     return compression.train_vector_quantizer(fields, scales, codes, **{"rounds": 1, **options}, comm=comm)
 
 
+def _train_smoothing(comm: Any, fields: Any = FIELDS, scales: Any = ((8, 8),) * 2, **options: Any) -> object:
+    quantizer = compression.MultiScaleVQ(np.array([[1.0], [-1.0]], fields.dtype), scales)
+    return compression.train_smoothing(quantizer, fields, **options, comm=comm)
+
+
 def _train_segmenter(comm: Any, network: Any = UNET, x: Any = FIELDS, epochs: int = 1) -> object:
     return nn.train_segmenter(network, x, np.zeros((6, 8, 8), int), epochs=epochs, comm=comm)
 
@@ -665,6 +670,9 @@ DIFFER: dict[str, Body] = {
         nn.UNet(UNET.config, seed=int(odd)), ROOM, box=8, comm=c
     ),
     "Segmenter.segment:box": lambda c, odd, _: nn.Segmenter(UNET).segment(ROOM, box=16 if odd else 8, comm=c),
+    "train_smoothing:convolutions": lambda c, odd, _: _train_smoothing(c, convolutions=1 + odd),
+    "train_smoothing:rounds": lambda c, odd, _: _train_smoothing(c, rounds=1 + odd),
+    "train_smoothing:quantizer": lambda c, odd, _: _train_smoothing(c, scales=((1 + odd, 1), (8, 8))),
     "train_vector_quantizer:codes": lambda c, odd, _: _train_codes(c, codes=2 + odd),
     "train_vector_quantizer:rounds": lambda c, odd, _: _train_codes(c, rounds=1 + odd),
     "train_vector_quantizer:scales": lambda c, odd, _: _train_codes(c, scales=[(1 + odd, 1), (8, 8)]),

@@ -45,6 +45,7 @@ def _coded(quantizer: compression.MultiScaleVQ, fields: np.ndarray) -> dict[str,
         "CodedFields.block": call(coded.block, quantizer, 1, [slice(1, 3)]),
         "CodedFields.decode": call(coded.decode, quantizer),
         "encode_fields": call(compression.encode_fields, quantizer, fields),
+        "train_smoothing": call(compression.train_smoothing, quantizer, fields, convolutions=2, rounds=1),
         "train_vector_quantizer": call(compression.train_vector_quantizer, real(6, 1, 4), [(1,), (2,)], 3, **options),
         "unit_rms": call(compression.unit_rms, fields),
     }

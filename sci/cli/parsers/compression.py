@@ -19,7 +19,10 @@ DECOMPRESS = """Write a file of `sci compress` again with plain datasets, which 
 kind that was compressed; for one array a .npy file; for a model of codes the model with dense weights."""
 
 OPTIONS = {
-    "fields": ("tol", "bound", "absolute", "method", "chunk", "datasets"),
+    "fields": (
+        *("tol", "bound", "absolute", "method", "chunk", "datasets"),
+        *("codebook", "train_codebook", "patch", "stages", "rounds", "smoothing"),
+    ),
     "models": ("bits", "calibrate", "groups"),
 }
 """Options that go with what the input holds, and with nothing else: their destinations; None where they are not
@@ -61,6 +64,19 @@ def add_compress(parser: Any) -> None:
         metavar="BOOK.h5",
         help="write one array as codes of this MultiScaleVQ: a fixed rate in place of --tol, and blocks that are read "
         "alone; decompressing needs it again",
+    )
+    training = parser.add_argument_group("to train a codebook on fields (n, *grid) or (n, channels, *grid)")
+    training.add_argument(
+        "--train-codebook",
+        type=COUNT,
+        metavar="V",
+        help="write a codebook of V codes for each stage, for --codebook; ranks share the fields",
+    )
+    training.add_argument("--patch", nargs="+", type=COUNT, metavar="N", help="cells of a patch along each axis (4)")
+    training.add_argument("--stages", type=COUNT, metavar="K", help="codes of a patch, each for what is left (2)")
+    training.add_argument("--rounds", type=COUNT, metavar="R", help="rounds of the training at most (20)")
+    training.add_argument(
+        "--smoothing", type=COUNT, metavar="N", help="train N convolutions over neighboring patches too (none)"
     )
     models = parser.add_argument_group("of models of sci operator")
     models.add_argument("--bits", type=COUNT, choices=(1, 2, 3, 4, 8), help="bits of a code; needed")

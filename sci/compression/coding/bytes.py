@@ -82,4 +82,6 @@ def damaged(what: str) -> FileFormatError:
 
 def foreign(what: str) -> FileFormatError:
     """Return the error for compressed bytes of a format that this library does not know."""
-    return FileFormatError(f"the compressed data is by a newer library, or damaged: {what}; update sci, or write it anew")
+    return FileFormatError(
+        f"the compressed data is by a newer library, or damaged: {what}; update sci, or write it anew"
+    )

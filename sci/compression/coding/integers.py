@@ -56,7 +56,9 @@ def unpack_integers(reader: ByteReader, shape: tuple[int, ...]) -> np.ndarray:
     """
     flags = reader.byte()
     if flags >> _VERSION_AT != VERSION:
-        raise foreign(f"integers in version {flags >> _VERSION_AT} of the format, of which this library reads {VERSION}")
+        raise foreign(
+            f"integers in version {flags >> _VERSION_AT} of the format, of which this library reads {VERSION}"
+        )
     if flags == _EMPTY:
         return np.zeros(shape, np.int32)
     if flags & ~_WIDE not in (_RANGE, _LZMA):

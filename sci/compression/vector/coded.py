@@ -82,6 +82,8 @@ class CodedFields:
         Root mean square of each channel, by which the decoded field is multiplied.
     relative_errors, maximum_errors : (n,) float64 arrays
         |decoded - field| / |field| in L2, and the largest difference, of each field.
+    shape : sequence of int, optional
+        In which the fields were given, with the same numbers in the same order; (n, channels, *grid) unless given.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class CodedFields:
     rms: np.ndarray
     relative_errors: np.ndarray
     maximum_errors: np.ndarray
+    shape: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         sizes = tuple(tuple(int(n) for n in size) for size in self.scales)
@@ -133,6 +136,11 @@ class CodedFields:
             raise InvalidValueError("rms holds negative numbers; expected those of unit_rms")
         for name in ("relative_errors", "maximum_errors"):
             as_finite(getattr(self, name), name, shape=(len(rms),))
+        whole = (*rms.shape, *self.grid)
+        shape = tuple(int(n) for n in self.shape) or whole
+        if math.prod(shape) != math.prod(whole) or min(shape) < 0:
+            raise ShapeError(f"a shape of {shape} for fields of {whole}; expected one of as many numbers")
+        object.__setattr__(self, "shape", shape)
 
     def __repr__(self) -> str:
         n, channels = self.rms.shape

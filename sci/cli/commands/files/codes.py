@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sci.errors import InvalidValueError
 from sci.io.codecs.compressed.rules import read_block
 from sci.io.core.atomic_write import replacing
 
-__all__ = ["decode", "encode", "is_coded"]
+__all__ = ["OTHERS", "decode", "encode", "is_coded", "only_field"]
 
 OTHERS = ("tol", "bound", "absolute", "method", "chunk")
 """Options of `sci compress` that a codebook, whose rate is fixed, does not take."""
@@ -41,7 +42,7 @@ def encode(a: argparse.Namespace) -> None:
             f"--{given[0]} and --codebook were given; codes have a fixed rate: leave out one of them"
         )
     quantizer = load_as(a.codebook, MultiScaleVQ, "a codebook, a MultiScaleVQ, of train_vector_quantizer")
-    one = _only_field(a)
+    one = only_field(a, "a codebook encodes")
     shape = _as_fields(one.shape, quantizer, f"{a.input}: {one.name or 'the array'}")
     if 0 in shape:
         raise InvalidValueError(f"{a.input}: the fields have shape {shape}; expected one number or more")
@@ -57,18 +58,24 @@ def encode(a: argparse.Namespace) -> None:
         about={"fields": list(shape), "codes": own.n_codes, "bits": own.bits},
     ):
         return
-    coded = encode_fields(quantizer, _read(a, one, shape))
+    coded = replace(encode_fields(quantizer, _read(a, one, shape)), shape=one.shape)
     io.save(a.output, coded, command=a.command, parent_uuid=parent_of(a.input), overwrite=True)
     tell(a, *_report(a, one, coded, time.perf_counter() - start))
 
 
-def _only_field(a: argparse.Namespace) -> io.StoredField:
+def only_field(a: argparse.Namespace, what: str) -> io.StoredField:
+    """Return the only field of the input, or of those that are named.
+
+    Raises
+    ------
+    InvalidValueError
+        For none or several; `what` begins the message.
+    """
     found = [one for one in io.stored_fields(a.input, datasets=a.datasets) if not one.reason]
     if len(found) != 1:
         names = ", ".join(one.name for one in found) or "none"
         raise InvalidValueError(
-            f"{a.input}: a codebook encodes one array of fields, and there are {len(found)} ({names}); name one by "
-            "--datasets"
+            f"{a.input}: {what} one array of fields, and there are {len(found)} ({names}); name one by --datasets"
         )
     return found[0]
 
@@ -120,15 +127,15 @@ def _report(
 
 
 def decode(a: argparse.Namespace) -> None:
-    """Write the fields (n, channels, *grid) of codes as .npy."""
+    """Write the fields of codes as .npy, in the shape that they were given in."""
     start = time.perf_counter()
     if a.codebook is None:
         raise InvalidValueError(f"{a.input} holds codes; give the --codebook that they were made with")
     if a.output.suffix.lower() != ".npy":
-        raise InvalidValueError(f"{a.output}: codes decompress to one array (n, channels, *grid); name a .npy file")
+        raise InvalidValueError(f"{a.output}: codes decompress to one array; name a .npy file")
     coded = load_as(a.input, CodedFields, "a file of sci compress --codebook")
     quantizer = load_as(a.codebook, MultiScaleVQ, "the codebook, a MultiScaleVQ, that the codes were made with")
-    shape = (*coded.rms.shape, *coded.grid)
+    shape = tuple(coded.shape)
     n_bytes = float(math.prod(shape) * quantizer.codebook.itemsize)
     if not goes_on(
         a,
@@ -140,7 +147,7 @@ def decode(a: argparse.Namespace) -> None:
         about={"fields": list(shape)},
     ):
         return
-    found = coded.decode(quantizer)
+    found = coded.decode(quantizer).reshape(shape)
     with replacing(a.output, int(n_bytes), overwrite=True) as temporary, open(temporary, "wb") as file:
         np.save(file, found)
     report: dict[str, Any] = {"input": str(a.input), "output": str(a.output), "shape": list(shape)}

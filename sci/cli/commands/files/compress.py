@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sci import io
+from sci.cli.commands.files.codebook import refuse_alone, train
 from sci.cli.commands.files.codes import encode
 from sci.cli.commands.operators.codes import CODES, MODELS, compress_operator, kind_in
 from sci.cli.common import chosen_namespace
@@ -32,10 +33,11 @@ def run(a: argparse.Namespace) -> None:
     """Compress the file by what it holds."""
     chosen_namespace(a, on_device=False)
     require_writable([a.output], [a.input, *([a.calibrate] if a.calibrate else [])], overwrite=a.overwrite, comm=a.comm)
-    if a.codebook is not None:
+    if a.codebook is not None or a.train_codebook is not None:
         require_options(a, "fields")
-        encode(a)
+        train(a) if a.train_codebook is not None else encode(a)
         return
+    refuse_alone(a)
     what = from_first(a.comm, lambda: _contents(a.input))
     require_options(a, what)
     _COMPRESS[what](a)

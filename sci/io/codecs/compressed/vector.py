@@ -24,16 +24,18 @@ KIND = "coded_fields"
 
 @codec(CodedFields, kind=KIND, units="those of the fields")
 class _CodedFieldsCodec:
-    """Attributes `codebook`, the fingerprint of the quantizer, and `options` (JSON): `vocabulary`, `scales`, `patch`;
-    for scale k `codes_<k>` (n, its axes but the last, bytes; uint8): the codes of a row of the last axis one after the
-    other, each of as few bits as the vocabulary takes, the highest bit first; `rms` (n, channels), by which decoded
-    fields are multiplied; `relative_errors` and `maximum_errors` (n)."""
+    """Attributes `codebook`, the fingerprint of the quantizer, and `options` (JSON): `vocabulary`, `scales`,
+    `patch`, and `shape`, that of the array that was encoded; for scale k `codes_<k>` (n, its axes but the last,
+    bytes; uint8): the codes of a row of the last axis one after the other, each of as few bits as the vocabulary
+    takes, the highest bit first; `rms` (n, channels), by which decoded fields are multiplied; `relative_errors` and
+    `maximum_errors` (n)."""
 
     @staticmethod
     def write(group: Group, object: CodedFields) -> None:
         write_text(group, "codebook", object.codebook)
         options = {"vocabulary": object.vocabulary, "scales": [list(s) for s in object.scales]}
-        write_text(group, "options", json.dumps(options | {"patch": list(object.patch)}))
+        options |= {"patch": list(object.patch), "shape": list(object.shape)}
+        write_text(group, "options", json.dumps(options))
         for k, packed in enumerate(object.packed):
             axes = [f"cell_{k}_{axis}" for axis in range(packed.ndim - 2)]
             write_array(group, f"codes_{k}", packed, "1", ("field", *axes, f"byte_{k}"))
@@ -53,10 +55,13 @@ class _CodedFieldsCodec:
 
 def _options(group: Group) -> dict[str, Any]:
     found = json.loads(read_text(group, "options"))
-    if not isinstance(found, dict) or set(found) != {"vocabulary", "scales", "patch"}:
+    if not isinstance(found, dict) or set(found) | {"shape"} != {"vocabulary", "scales", "patch", "shape"}:
         raise FileFormatError(f"the attribute options of {group.name} is damaged; expected vocabulary, scales, patch")
+    found.setdefault("shape", [])  # files of before have none
     sizes = found["scales"]
-    lists = [*sizes, found["patch"], [found["vocabulary"]]] if isinstance(sizes, list) and sizes else [None]
+    lists = (
+        [*sizes, found["patch"], found["shape"], [found["vocabulary"]]] if isinstance(sizes, list) and sizes else [None]
+    )
     if not all(isinstance(s, list) and all(type(n) is int for n in s) for s in lists):
         raise FileFormatError(f"the attribute options of {group.name} is damaged; expected sizes of scales")
     return found
@@ -68,7 +73,8 @@ def _coded(group: Group, packed: Sequence[Any]) -> CodedFields:
     rms = read_array(group, "rms", (None, None))
     errors = [read_array(group, name, (len(rms),)) for name in ("relative_errors", "maximum_errors")]
     sizes = (options["vocabulary"], options["scales"], options["patch"])
-    return CodedFields(read_text(group, "codebook"), *sizes, packed, rms, *errors)
+    relative, maximum = errors
+    return CodedFields(read_text(group, "codebook"), *sizes, packed, rms, relative, maximum, shape=options["shape"])
 
 
 @entry

@@ -35,7 +35,8 @@ def test_fields_go_to_codes_and_back(shape: tuple[int, ...], book: Path, tmp_pat
     assert found["ratio"] == FIELDS.nbytes / coded.nbytes
     assert run("decompress", small, "-o", back, "--codebook", book) == 0
     decoded = np.load(back)
-    np.testing.assert_array_equal(decoded, coded.decode(quantizer))
+    assert decoded.shape == shape
+    np.testing.assert_array_equal(decoded, coded.decode(quantizer).reshape(shape))
     gap = np.linalg.norm((decoded.reshape(FIELDS.shape) - FIELDS).reshape(len(coded.rms), -1), axis=1)
     whole = np.linalg.norm(FIELDS.reshape(len(coded.rms), -1), axis=1)
     assert found["error"]["relative"] == pytest.approx((gap / whole).max(), rel=1e-5)
