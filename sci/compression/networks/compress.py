@@ -15,7 +15,7 @@ from sci.compression.networks.compressed import CompressedModel, WeightReport
 from sci.compression.networks.learning import learn
 from sci.compression.networks.problems import Problem, own_error, problem_of
 from sci.compression.networks.uses import Enough, NamedWeight, Rows, Spectrum, run_with, uses_of
-from sci.distributed import Comm, agreed, allreduce_sum, rank_of, sample, size, split
+from sci.distributed import Comm, agreed, allgather_rows, rank_of, sample, size, split
 from sci.errors import InvalidValueError
 from sci.nn import CodebookWeight, ModelState, fingerprint, flatten_tree, unflatten_tree
 from sci.nn.core.tape import value_of
@@ -77,7 +77,8 @@ def compress_model(
     batch_size : int
         Samples at a time.
     comm : mpi4py communicator, optional
-        The ranks share the samples, all of which each of them has.
+        The ranks share the batches of the samples, all of which each of them has. The result is the same for every
+        number of ranks.
 
     Returns
     -------
@@ -230,20 +231,25 @@ class _Run:
         run_with(lambda: self.call(model, x), see)
         return found
 
-    def batches(self) -> Iterator[Array]:
-        """Yield this rank's samples."""
-        own = split(len(self.samples), rank=rank_of(self.comm), size=size(self.comm))
-        for start in range(own.start, own.stop, self.batch_size):
-            yield self.samples[start : min(start + self.batch_size, own.stop)]
+    def batches(self, first: bool = False) -> Iterator[tuple[Array, bool]]:
+        """Yield batches and whether they count: this rank's, and before them the `first` of all where it has another.
+
+        Batches do not depend on the number of ranks, so that what they add up to does not.
+        """
+        own = split(-(-len(self.samples) // self.batch_size), rank=rank_of(self.comm), size=size(self.comm))
+        if first and own.start > 0:
+            yield self.samples[: self.batch_size], False
+        for k in range(own.start, own.stop):
+            yield self.samples[k * self.batch_size : (k + 1) * self.batch_size], True
 
     def sums(self, keys: tuple[Key, ...]) -> dict[Key, Problem]:
         """Return the problems of some weights with the sums of this rank's samples."""
         problems = {key: self.first[key] for key in keys}
         with agreed(self.comm, "compress_model"):
             before, now = self.model(self.dense), self.model(self.held)
-            for x in self.batches():
+            for x, counts in self.batches(first=True):
                 for wanted, seen in zip(self._uses(before, x, keys), self._uses(now, x, keys), strict=True):
-                    problems[seen.key].add(wanted, seen)
+                    problems[seen.key].add(wanted, seen, counts)
         return problems
 
     def compress(self, problem: Problem, calibrated: bool, steps: int, sweeps: int) -> None:
@@ -280,12 +286,12 @@ class _Run:
         state = ModelState(self.state.name, self.state.options, unflatten_tree(self.held, self.state.parameters))
         options: dict[str, Any] = {"halves": halves, "reports": self.reports}
         made = CompressedModel(self.cls, state, self.original, **options)
-        dense, squares = self.model(self.dense), np.zeros(2)
+        dense, found = self.model(self.dense), [np.zeros((0, 2))]
         with agreed(self.comm, "compress_model"):
-            for x in self.batches():
+            for x, _ in self.batches():
                 one, other = (np.asarray(value_of(self.call(m, x))) for m in (dense, made.model))
-                squares += [float((np.abs(a).astype(np.float64) ** 2).sum()) for a in (other - one, one)]
-        squares = allreduce_sum(squares, self.comm)
+                found.append(np.array([[float((np.abs(a).astype(np.float64) ** 2).sum()) for a in (other - one, one)]]))
+        squares = allgather_rows(np.concatenate(found), self.comm).sum(axis=0)
         made.output_error = math.sqrt(squares[0] / squares[1]) if squares[1] else 0.0
         return made
 

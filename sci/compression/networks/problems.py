@@ -19,6 +19,41 @@ RIDGE = 1e-4
 """Share of the mean squared input that keeps weights near where no sample sees them."""
 
 
+_BITS = 34
+"""Of the largest entry of the first term, which leaves 19 for the growth of a sum."""
+
+
+class FixedSum:
+    """A sum of float64 terms that does not depend on their order, so that it is the same for every number of ranks.
+
+    Terms are rounded to multiples of a power of two, 2^-34 of the largest entry of the first: their sums are exact.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+        float64 or complex128.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any = np.float64) -> None:
+        self.total = np.zeros(shape, dtype)
+        self._unit = 0.0
+
+    def __repr__(self) -> str:
+        return f"FixedSum(shape={self.total.shape}, unit={self._unit:.3g})"
+
+    def add(self, term: np.ndarray | float, counts: bool = True) -> None:
+        """Add a term; one that does not count only fixes the unit, on the ranks that do not have the first."""
+        parts = np.ascontiguousarray(term, self.total.dtype).reshape(self.total.shape)
+        real = parts.reshape(-1).view(np.float64)
+        if not self._unit:
+            largest = float(np.abs(real).max(initial=0.0))
+            self._unit = 2.0 ** (math.ceil(math.log2(largest)) - _BITS) if largest > 0 else 0.0
+        if counts and self._unit:
+            rounded = np.rint(real / self._unit) * self._unit
+            self.total += rounded.view(self.total.dtype).reshape(self.total.shape)
+
+
 class Problem(Protocol):
     """The mean squared difference of a layer's outputs, relative to their mean square, over calibration samples.
 
@@ -30,8 +65,11 @@ class Problem(Protocol):
     row_axes: dict[str, tuple[int, ...]]
     """Axes of each weight that number output neurons."""
 
-    def add(self, wanted: Any, seen: Any) -> None:
-        """Add a use of the weights: in the model as it was, and in the one whose earlier weights are codes."""
+    def add(self, wanted: Any, seen: Any, counts: bool = True) -> None:
+        """Add a use of the weights: in the model as it was, and in the one whose earlier weights are codes.
+
+        A use that does not count is the first one of another rank: it fixes the units of the sums.
+        """
 
     def reduce(self, comm: Comm) -> None:
         """Add the sums of all ranks."""
@@ -60,21 +98,21 @@ class Quadratic:
         self.matrix = rows.reshape(matrices, -1, rows.shape[1]).astype(np.float64)
         columns = rows.shape[1]
         self.gram, self.cross = np.zeros((matrices, columns, columns)), np.zeros(self.matrix.shape)
-        self.square, self.count = 0.0, 0
+        self.square = 0.0
+        self._sums = FixedSum(self.gram.shape), FixedSum(self.cross.shape), FixedSum(())
 
-    def add(self, wanted: Rows | Spectrum, seen: Rows | Spectrum) -> None:
+    def add(self, wanted: Rows | Spectrum, seen: Rows | Spectrum, counts: bool = True) -> None:
         """Add the inputs of one use."""
         x, own = (_real_rows(use, len(self.matrix)) for use in (wanted, seen))
         y = x @ self.matrix.astype(x.dtype).swapaxes(1, 2)
-        self.gram += own.swapaxes(1, 2) @ own
-        self.cross += y.swapaxes(1, 2) @ own
-        self.square += float((y.astype(np.float64) ** 2).sum())
-        self.count += x.shape[1]
+        terms = own.swapaxes(1, 2) @ own, y.swapaxes(1, 2) @ own, float((y.astype(np.float64) ** 2).sum())
+        for into, term in zip(self._sums, terms):
+            into.add(term, counts)
 
     def reduce(self, comm: Comm) -> None:
         """Add the sums of all ranks, and the ridge that holds weights which no sample sees."""
-        self.gram, self.cross = (allreduce_sum(a, comm) for a in (self.gram, self.cross))
-        self.square, self.count = map(float, allreduce_sum(np.array([self.square, self.count]), comm))  # type: ignore[assignment]
+        self.gram, self.cross, square = (allreduce_sum(own.total, comm) for own in self._sums)
+        self.square = float(square)
         ridge = RIDGE * max(float(np.einsum("mii->", self.gram)) / self.gram[..., 0].size, np.finfo(float).tiny)
         self.gram += ridge * np.eye(self.gram.shape[1])
         self.cross += ridge * self.matrix
@@ -131,27 +169,28 @@ class Factors:
         for layer in range(max(1, form.layers)):
             shape = (math.prod(form.modes), form.in_channels)
             self.sums[layer] = [np.zeros((*shape, n), np.complex128) for n in (form.in_channels, form.out_channels)]
-        self._square = 0.0
+        self._fixed = {k: [FixedSum(a.shape, a.dtype) for a in own] for k, own in self.sums.items()}
+        self._square, self._squares = 0.0, FixedSum(())
 
     def _tensor(self, weights: Mapping[str, np.ndarray], layer: int) -> tuple[np.ndarray, Any]:
         """Return T (modes, in, out) of a layer, and residuals."""
         found, residuals = self.form.mix(self._unit, {k: weights[n] for k, n in self.names.items()}, layer)
         return found.reshape(-1, *found.shape[-2:]), residuals
 
-    def add(self, wanted: Spectrum, seen: Spectrum) -> None:
+    def add(self, wanted: Spectrum, seen: Spectrum, counts: bool = True) -> None:
         """Add the inputs of one use."""
         x, own = (to_host(u.x).reshape(-1, *u.x.shape[-2:]) for u in (wanted, seen))
         y = x @ self._tensor(self.weights, seen.layer)[0]
-        adjoint, (gram, cross) = own.conj().swapaxes(1, 2), self.sums[seen.layer]
-        gram += adjoint @ own
-        cross += adjoint @ y
-        self._square += float((np.abs(y).astype(np.float64) ** 2).sum())
+        adjoint, (gram, cross) = own.conj().swapaxes(1, 2), self._fixed[seen.layer]
+        gram.add(adjoint @ own, counts)
+        cross.add(adjoint @ y, counts)
+        self._squares.add(float((np.abs(y).astype(np.float64) ** 2).sum()), counts)
 
     def reduce(self, comm: Comm) -> None:
         """Add the sums of all ranks, and the ridge that holds what no sample sees."""
-        self._square = float(allreduce_sum(np.array([self._square]), comm)[0])
-        for layer, (gram, cross) in self.sums.items():
-            gram, cross = allreduce_sum(gram, comm), allreduce_sum(cross, comm)
+        self._square = float(allreduce_sum(self._squares.total, comm))
+        for layer, own in self._fixed.items():
+            gram, cross = (allreduce_sum(one.total, comm) for one in own)
             trace = float(np.einsum("kii->", gram).real) / (gram.shape[0] * gram.shape[1])
             ridge, tensor = RIDGE * max(trace, np.finfo(float).tiny), self._tensor(self.weights, layer)[0]
             gram += ridge * np.eye(gram.shape[1])

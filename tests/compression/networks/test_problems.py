@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sci.compression.networks.problems import Factors, Quadratic, own_error, problem_of
+from sci.compression.networks.problems import Factors, FixedSum, Quadratic, own_error, problem_of
 from sci.compression.networks.uses import Rows, Spectrum
 from sci.operators.spectral.weights import WeightFormat
 
@@ -77,3 +77,28 @@ def test_without_inputs_it_is_the_error_of_the_entries() -> None:
     problem = own_error("w", w0)
     expected = (np.abs(w - w0) ** 2).sum() / (np.abs(w0) ** 2).sum()
     assert abs(problem.value_and_gradients({"w": w})[0] - expected) < 1e-12
+
+
+def test_sums_do_not_depend_on_the_order_of_their_terms() -> None:
+    terms = np.random.default_rng(5).normal(size=(40, 3, 3)) * 10.0 ** np.random.default_rng(6).uniform(
+        -6, 2, (40, 1, 1)
+    )
+    found = []
+    for order in (range(40), [0, *range(39, 0, -1)]):
+        total = FixedSum((3, 3))
+        for k in order:
+            total.add(terms[k])
+        found.append(total.total)
+    other = FixedSum((3, 3))
+    other.add(terms[0], counts=False)
+    for term in terms[20:]:
+        other.add(term)
+    first = FixedSum((3, 3))
+    for term in terms[:20]:
+        first.add(term)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], first.total + other.total)
+    np.testing.assert_allclose(found[0], terms.sum(axis=0), atol=40 * 2.0**-34 * np.abs(terms[0]).max())
+    empty = FixedSum(())
+    empty.add(0.0)
+    assert empty.total == 0.0

@@ -21,6 +21,9 @@ __all__ = ["CodedWeight", "decode_product_reference", "weight_from_rows", "weigh
 _FILE, _KERNEL_BITS = "nn/dequant.cu", (2, 3, 4)
 _UNIT, _MOST_ENTRIES = 32, 1024
 """Columns of a unit of packed codes, and entries of the codebooks of a kernel, as in kernels/nn/dequant.cu."""
+_ROWS, _SMALL = 2048, 64 * 64
+"""Rows of x that the kernel takes at a time on the host, and the entries of a weight that is decoded for more: measured
+as the fastest of the two in CPU time."""
 
 
 def weight_rows(weight: Array, row_axes: Sequence[int]) -> Array:
@@ -199,8 +202,10 @@ class CodedWeight(CodedArray):
         Notes
         -----
         For float32 and codes of 2 to 4 bits the kernel `decode_product` reads bits / 32 of the bytes of the weight;
-        otherwise the weight is decoded and multiplied. A complex product is a real one of twice the rows: Re and Im of
-        sum x w are conj(x) and i conj(x), read as pairs of numbers, times w read so.
+        otherwise the weight is decoded and multiplied. On the host that is also done for many rows of x and a small
+        weight, where it takes less time; a large weight meets many rows some at a time, which stay in cache. A
+        complex product is a real one of twice the rows: Re and Im of sum x w are conj(x) and i conj(x), read as pairs
+        of numbers, times w read so.
         """
         if self.dtype.kind == "c":
             return self._complex_product(x, matrices)
@@ -233,8 +238,12 @@ class CodedWeight(CodedArray):
         if not single or self.bits not in _KERNEL_BITS or self.codebooks.size > _MOST_ENTRIES:
             return decode_product_reference(x, self._matrix())
         kernel = get_kernel(_FILE, "decode_product", np.float32, self.bits)
-        if not use_compiled(kernel, x):
+        on_host = not is_device_array(x)
+        if not use_compiled(kernel, x) or (on_host and n > 2 * _ROWS and self.rows * self.columns < _SMALL):
             return decode_product_reference(x, self._matrix())
+        if on_host and n > 2 * _ROWS:
+            parts = [self._real_product(x[:, k : k + _ROWS]) for k in range(0, n, _ROWS)]
+            return np.concatenate(parts, axis=1)
         xp, block = namespace(x), block_size(x)
         codes, books, places = self._tiles(matrices, block, is_device_array(x))
         out, tiles = xp.empty((matrices, n, rows), np.float32), codes.shape[1]

@@ -132,3 +132,15 @@ def test_the_layout_of_a_product_is_made_once() -> None:
         coded.product(x)
     assert coded._tiles(1, 16, False)[0] is made[0]
     assert made[0].nbytes == 32 * 32 // 4, "two bits for each of 32 columns, of which 16 are there"
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (96, 64)])
+def test_many_rows_are_the_same_product(shape: tuple[int, int]) -> None:
+    """A small weight is decoded, a large one meets some rows at a time."""
+    rng = np.random.default_rng(8)
+    codes = pack_codes(rng.integers(0, 4, shape), 2)
+    weight = CodedWeight(shape, codes, rng.normal(size=(1, 4)).astype("f4"), np.zeros(shape[0], np.int64), 2)
+    x = rng.normal(size=(5000, shape[1])).astype("f4")
+    np.testing.assert_allclose(weight.product(x), x @ weight.decode().T, atol=1e-4)
+    parts = [weight.product(x[:2500]), weight.product(x[2500:])]
+    np.testing.assert_allclose(weight.product(x), np.concatenate(parts), atol=1e-4)
