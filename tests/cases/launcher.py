@@ -144,11 +144,11 @@ def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) 
     return result.output
 
 
-def run_in_turn(programs: Sequence[str], n: int, timeout: float = 300.0) -> None:
-    """Run programs of tests/mpi/programs one after another on the same `n` ranks; each must print PASS.
+def run_in_turn(programs: Sequence[str | Path], n: int, timeout: float = 300.0) -> None:
+    """Run programs, paths or names in tests/mpi/programs, one after another on `n` ranks; each must print PASS.
 
     They share a start and imports, so each leaves the library as it found it: what replaces a part of it runs alone.
     """
     output = run_mpi("in_turn.py", n, *programs, timeout=timeout)
     parts = [part.partition("\n") for part in output.split("IN TURN ")[1:]]
-    assert [name for name, _, said in parts if "PASS" in said] == list(programs), output
+    assert [name for name, _, said in parts if "PASS" in said] == [str(p) for p in programs], output

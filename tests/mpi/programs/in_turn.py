@@ -12,9 +12,11 @@ from pathlib import Path
 from mpi4py import MPI
 
 world = MPI.COMM_WORLD
-for name in sys.argv[1:]:
+folder, names = Path(__file__).parent, sys.argv[1:]
+for name in names:
     MPI.COMM_WORLD = world  # which the program before may have sabotaged
     if world.rank == 0:
         print(f"IN TURN {name}", flush=True)
-    runpy.run_path(str(Path(__file__).parent / name), run_name="__main__")
+    sys.argv = [str(folder / name)]
+    runpy.run_path(sys.argv[0], run_name="__main__")
     world.Barrier()
