@@ -54,9 +54,9 @@ __all__ = ["PeriodicPotential"]
 
 BOX_DEGREE = 17
 CHUNK = 1 << 20
-GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0), 50_000, 1 << 22
+GRID_PAIRS, MANY_NODES, MANY_MODES = (6.0, 12.0, 30.0, 60.0, 120.0, 240.0), 50_000, 1 << 22
 """Pairs a node that splits for grids aim at, nodes from which another split pays, and the modes it may take."""
-NODE_SECONDS, PAIR_SECONDS, MODE_SECONDS, POINT_SECONDS = 2e-8, 2.8e-9, 2.7e-10, 1.5e-7
+NODE_SECONDS, PAIR_SECONDS, MODE_SECONDS, POINT_SECONDS = 1.4e-8, 6e-10, 8.8e-10, 2.2e-7
 """Seconds of a node on a core: in all, for a pair, a mode of the first axis, and a long range point by point."""
 EXACT_SHARE, EWALD_PAIRS, LEFT_SHARE = 0.01, 4, 0.3
 """Tolerance of the sum that errors are measured against over `tol`, its pairs per charge and point, and the tolerance

@@ -19,10 +19,10 @@ from sci.potentials.radial.split import Split
 from sci.potentials.range_separated.assemble import long_range_degrees, moment_layout
 from sci.potentials.range_separated.build import (
     CHEBYSHEV_SHARE,
-    FIRST_TOL,
     bounds,
     check_settings,
     choose,
+    first_share,
     first_tolerance,
 )
 from sci.potentials.range_separated.cost import (
@@ -92,7 +92,7 @@ class Model:
         positions = particles.positions
         if domain is None:
             domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*bounds(positions)))
-        _, build_tol = first_tolerance(kernel, FIRST_TOL[accuracy] * tol, alpha, positions, padding)
+        _, build_tol = first_tolerance(kernel, first_share(accuracy, tol) * tol, alpha, positions, padding)
         split = choose(kernel, build_tol, alpha, domain, positions, expected_targets)
         density = particles.n / math.prod(b - a for a, b in bounds_of(particles))
         return cls(split, domain, build_tol, particles.n, density, expected_targets)

@@ -23,13 +23,13 @@ from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
 from sci.potentials.range_separated.build import (
     CHEBYSHEV_SHARE,
-    FIRST_TOL,
     Accuracy,
     bounds,
     build_long_range,
     charge_scale,
     check_settings,
     choose,
+    first_share,
     first_tolerance,
     own_arrays,
 )
@@ -145,7 +145,7 @@ class RangeSeparatedPotential(Interacting):
             if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
                 raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
             domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*bounds(sources[0])))
-            least, build_tol = first_tolerance(kernel, FIRST_TOL[accuracy] * tol, alpha, sources[0], padding)
+            least, build_tol = first_tolerance(kernel, first_share(accuracy, tol) * tol, alpha, sources[0], padding)
             for _ in range(BUILDS):
                 split = choose(kernel, build_tol, alpha, domain, sources[0], expected_targets)
                 long_range = build_long_range(*sources, split, domain, build_tol, scale, comm)
