@@ -31,7 +31,7 @@ from sci.io.grids.slabs import GridSlabs, read_slabs, save_slabs
 from sci.io.labelled import LabelledArray, load_arrays
 from sci.io.points import PointSet, read_points
 from sci.io.readers.cif import read_cif, read_crystal
-from sci.io.readers.exclusions import read_exclusions
+from sci.io.readers.exclusions import read_exclusions, structure_exclusions
 from sci.io.readers.frame import Frame
 from sci.io.readers.state_dict import read_state_dict
 from sci.io.readers.structure import STRUCTURE_FORMATS, read_structure
@@ -110,6 +110,7 @@ __all__ = [
     "save_slabs",
     "save_smoke",
     "stored_fields",
+    "structure_exclusions",
     "trajectory_state",
     "write_array",
     "write_cif",

@@ -47,6 +47,11 @@ class Interacting(Measured):
         """The radial kernel K."""
         return self.split.kernel
 
+    @property
+    def excluding(self) -> Particles | None:
+        """All particles, those of other ranks too, if some of their pairs are left out or scaled."""
+        return None if self.particles is None or self.particles.exclusions is None else self.particles
+
     @abstractmethod
     def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return the same without the approximations of this potential."""
@@ -68,7 +73,7 @@ class Interacting(Measured):
         Every pair is summed once, in the precision that `tol` asks for, and by every rank that calls.
         """
         charges = self._sources[1]
-        listed = None if self.particles is None else listed_pairs(self.particles)
+        listed = None if self.excluding is None else listed_pairs(self.excluding)
         left_out = None if listed is None else pair_terms(listed, charges, self.kernel, 4 if gradient else 1)
         found = pairs_at_charges(
             *self._sources, self.split, self.tol, lattice=self._lattice, gradient=gradient, left_out=left_out
@@ -98,10 +103,11 @@ class Interacting(Measured):
         -------
         (n, 1) or (n, 4) float64, e/angstrom and e/angstrom^2
         """
-        found = self.sums_at(self._own, gradient)
-        if self.particles is None or self.particles.exclusions is None:
+        found, xp = self.sums_at(self._own, gradient), namespace(self._sources[0])
+        if self.excluding is None:
             return found
-        return apply_exclusions(found, self.particles, self.kernel, self.evaluate)
+        rows = None if is_all(self._own, self.excluding.n) else xp.arange(self.excluding.n)[self._own]
+        return apply_exclusions(found, self.excluding, self.kernel, self.evaluate, rows)
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def energy(self) -> float:
@@ -163,10 +169,10 @@ class Interacting(Measured):
 
     def without_exclusions(self, rows: Array, found: Array, exact: Array) -> tuple[Array, Array]:
         """Return values of two sums at the particles `rows` without the pairs that are left out."""
-        if self.particles is None or self.particles.exclusions is None:
+        if self.excluding is None:
             return found, exact
         sums = zip((found, exact), (self.evaluate, self.exact))
-        one, other = (apply_exclusions(v, self.particles, self.kernel, apart, rows) for v, apart in sums)
+        one, other = (apply_exclusions(v, self.excluding, self.kernel, apart, rows) for v, apart in sums)
         return one, other
 
     def _half_sum(self, terms: Array) -> float:

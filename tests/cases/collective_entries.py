@@ -506,7 +506,10 @@ DIFFER: dict[str, Body] = {
         f"RangeSeparatedPotential:{name}": lambda c, odd, _, change={name: value}: potentials.RangeSeparatedPotential(
             None if c.rank else PAIR, 1e-4, **({"comm": c} | (change if odd else {}))
         )
-        for name, value in {"padding": 5.0, "accuracy": "forces", "alpha": 1.0, "expected_targets": 7}.items()
+        for name, value in {
+            **{"padding": 5.0, "accuracy": "forces", "alpha": 1.0, "expected_targets": 7},
+            "exclusions": potentials.Exclusions([[0, 1]], 2),
+        }.items()
     },
     **{
         f"ParticleMesh:{name}": lambda c, odd, _, change={name: value}: potentials.ParticleMesh(

@@ -144,6 +144,7 @@ def _potentials() -> dict[str, Call]:
             alpha=0.5,
             expected_targets=10,
             padding=4.0,
+            exclusions=potentials.Exclusions(np.array([[0, 1]]), ATOMS.n),
             comm=None,
         ),
         "Split": call(potentials.Split, potentials.Coulomb(), 0.5, 4.0, GAUSSIANS, np.ones(9)),

@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from sci.cli.outcome import computing, error_in_words, require_writable, say, te
 from sci.cli.sharing import from_first
 from sci.distributed import agreed, allgather_rows, broadcast_object, rank_of, size, split
 from sci.errors import InvalidValueError
-from sci.io import ComputedGrid, Quantity, load_grid, read_structure, save_potential_file
+from sci.io import ComputedGrid, Quantity, load_grid, read_structure, save_potential_file, structure_exclusions
 from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.grid import box_axes
 from sci.units import energy_factor, potential_factor
 
@@ -90,6 +92,8 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
         raise InvalidValueError(f"--grid {' '.join(map(str, a.grid))}: expected one integer, or three")
     if exports and a.grid is None:
         raise InvalidValueError("--export writes the grid, and there is none; add --grid N")
+    if a.scale14 is not None and a.bonds is None:
+        raise InvalidValueError("--scale14 scales 1-4 pairs, and there are none; add --bonds distance or FILE")
     potential_factor(a.units, a.temperature)
     outputs = [a.output, *exports.values(), *([a.plot] if a.plot else [])]
     require_writable(outputs, [a.input], overwrite=a.overwrite, comm=a.comm)
@@ -101,7 +105,7 @@ def _check(a: argparse.Namespace, exports: dict[str, Path]) -> None:
 
 def _read(a: argparse.Namespace, xp: Any) -> Particles:
     """Read the structure on rank 0 and move it to where the computing is done."""
-    found = from_first(a.comm, lambda: read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model))
+    found = from_first(a.comm, lambda: _structure(a))
     if found.cell is not None:
         raise InvalidValueError(
             f"{a.input}: the file has a periodic cell, and this is the potential of an isolated system; for energy "
@@ -110,7 +114,17 @@ def _read(a: argparse.Namespace, xp: Any) -> Particles:
         )
     positions, charges = to_device(found.positions, xp), to_device(found.charges, xp)
     radii = None if found.radii is None else to_device(found.radii, xp)
-    return Particles(positions, charges, radii, found.names)
+    return Particles(positions, charges, radii, found.names, exclusions=found.exclusions)
+
+
+def _structure(a: argparse.Namespace) -> Particles:
+    """Read the structure, and the pairs that are left out."""
+    found = read_structure(a.input, format=a.format, forcefield=a.forcefield, model=a.model)
+    if a.bonds is None:
+        return found
+    scale14 = 1.0 if a.scale14 is None else a.scale14
+    exclusions = structure_exclusions(a.input, found, bonds=a.bonds, scale14=scale14, format=a.format)
+    return replace(found, exclusions=exclusions)
 
 
 def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotential:
@@ -125,6 +139,7 @@ def _build(a: argparse.Namespace, particles: Particles) -> RangeSeparatedPotenti
         alpha=a.alpha,
         expected_targets=_targets(a),
         padding=a.padding,
+        exclusions=particles.exclusions,
         comm=a.comm,
     )
 
@@ -204,7 +219,11 @@ def _errors(a: argparse.Namespace, phi: RangeSeparatedPotential, energy: float, 
         results["error_estimate"] = results["measured_error"]["potential"]["relative"]
         if p.n <= ALL_PAIRS:
             rows = split(p.n, a.comm)
-            exact = allgather_rows(direct_sum(p, p.positions[rows], kernel=phi.kernel), a.comm)
+            values = direct_sum(p, p.positions[rows], kernel=phi.kernel)[:, None]
+            if p.exclusions is not None:
+                own = namespace(values).arange(p.n)[rows]
+                values = apply_exclusions(values, p, phi.kernel, phi.exact, own)
+            exact = allgather_rows(values[:, 0], a.comm)
             results["energy_error_e2_per_angstrom"] = abs(energy - 0.5 * float((p.charges * exact).sum()))
     return results
 
@@ -274,6 +293,7 @@ def _report(
         "input": str(a.input),
         "file": str(a.output),
         "atoms": particles.n,
+        "pairs_left_out_or_scaled": 0 if particles.exclusions is None else len(particles.exclusions.pairs),
         "total_charge": round(particles.total_charge, 9) + 0.0,
         "domain": [list(side) for side in phi.domain],
         "kernel": phi.kernel.name,
@@ -307,8 +327,9 @@ def _table(a: argparse.Namespace, r: dict[str, Any]) -> list[tuple[str, str]]:
     else:
         certainty = f"bound {10 * a.tol:.0e} of the sum of the absolute pair terms"
     errors = enumerate(r["measured_error"].items())
+    left_out = f", {r['pairs_left_out_or_scaled']} pairs left out or scaled" if a.bonds else ""
     rows = [
-        ("atoms", f"{r['atoms']}, total charge {r['total_charge']:+.4f} e"),
+        ("atoms", f"{r['atoms']}, total charge {r['total_charge']:+.4f} e{left_out}"),
         ("box", " x ".join(f"{high - low:.1f}" for low, high in r["domain"]) + " angstrom"),
         ("kernel", f"{kernel}, split at alpha {r['alpha']:.3g} /angstrom, cutoff {r['cutoff']:.2f} angstrom"),
         ("Tucker ranks", f"{_times(r['tucker_ranks'])}, degree {_times(r['degree'])}"),

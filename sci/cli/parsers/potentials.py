@@ -38,6 +38,13 @@ def add_potential(parser: Any) -> None:
     reading.add_argument(
         "--model", type=COUNT, metavar="K", help="model to read from a file of several, counted from 1"
     )
+    reading.add_argument(
+        "--bonds",
+        metavar="distance|FILE",
+        help="leave out 1-2 and 1-3 pairs of the energy and the forces: bonds by covalent radii, of a topology, or of "
+        "a .txt with two atoms a line, counted from 0",
+    )
+    _add_scale14(reading)
     potential = parser.add_argument_group("potential")
     _add_accuracy(potential)
     potential.add_argument(
@@ -82,9 +89,7 @@ def add_trajectory(parser: Any) -> None:
         choices=("topology", "distance"),
         help="leave out 1-2 and 1-3 pairs; bonds of the topology, or by covalent radii in the first frame",
     )
-    parser.add_argument(
-        "--scale14", type=REAL, metavar="S", help="factor of 1-4 pairs: 0.8333 AMBER, 0.5 OPLS, 1 CHARMM (default: 1)"
-    )
+    _add_scale14(parser)
     parser.add_argument(
         "--frames", metavar="A:B:STEP", default=":", help="frames to compute, counted from 0 (default: all)"
     )
@@ -101,6 +106,12 @@ def add_trajectory(parser: Any) -> None:
     )
     add_common(parser, writes=True, computes=True)
     parser.set_defaults(run=lambda a: import_module("sci.cli.commands.trajectory").run(a))
+
+
+def _add_scale14(parser: Any) -> None:
+    parser.add_argument(
+        "--scale14", type=REAL, metavar="S", help="factor of 1-4 pairs: 0.8333 AMBER, 0.5 OPLS, 1 CHARMM (default: 1)"
+    )
 
 
 def add_lattice(parser: Any) -> None:

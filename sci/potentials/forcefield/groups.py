@@ -13,9 +13,11 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.potentials.direct import direct_sum_packed, pack
 from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.interacting import Interacting
+from sci.potentials.mesh.particle_mesh import LEAST_TOL, NoMeshError, ParticleMesh
 from sci.potentials.particles import Particles, without_overflow
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.split import COINCIDENT
+from sci.potentials.trajectory import DIRECT_PAIR, LEAST_SECONDS
 
 __all__ = ["group_energies"]
 
@@ -51,7 +53,8 @@ def group_energies(phi: Interacting, groups: Labels) -> np.ndarray:
     Notes
     -----
     Not collective. A cell is evaluated once for each group, to the tolerance of phi relative to the potential of the
-    group; isolated charges are summed over all pairs, O(n^2) whatever the number of groups.
+    group. Isolated charges are summed over all pairs, exactly and in O(n^2) whatever the number of groups, or each
+    group by a `ParticleMesh` of the tolerance of phi, O(g n log n), where the cost model finds that faster.
 
     Examples
     --------
@@ -65,13 +68,28 @@ def group_energies(phi: Interacting, groups: Labels) -> np.ndarray:
         raise InvalidValueError("this rank has no particles; expected a potential of all of them on one rank")
     labels = _as_labels(groups, particles.n)
     xp, count = namespace(particles.positions), int(labels.max()) + 1
-    found = np.empty((count, count))
+    found, on_mesh = np.empty((count, count)), _mesh_is_faster(phi, particles, count)
     for group in range(count):
         members = to_device(np.flatnonzero(labels == group), xp)
-        values = _potential_of(phi, particles, members)
+        if on_mesh:
+            charges = xp.where(to_device(labels == group, xp), particles.charges, 0.0)
+            values = ParticleMesh(replace(particles, charges=charges), phi.tol).potentials()
+        else:
+            values = _potential_of(phi, particles, members)
         terms = to_host(0.5 * particles.charges * values)
         found[:, group] = np.bincount(labels, weights=terms, minlength=count)
     return np.asarray(without_overflow(found, "the energies"))
+
+
+def _mesh_is_faster(phi: Interacting, particles: Particles, groups: int) -> bool:
+    """Return True if meshes of all groups of isolated charges take less time than the sum over their pairs."""
+    direct = DIRECT_PAIR * particles.n**2
+    if particles.cell is not None or phi.kernel.kappa > 0 or phi.tol < LEAST_TOL or direct < groups * LEAST_SECONDS:
+        return False
+    try:
+        return groups * (LEAST_SECONDS + ParticleMesh(particles, phi.tol).first_plan.seconds) < direct
+    except NoMeshError:
+        return False
 
 
 def _potential_of(phi: Interacting, particles: Particles, members: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_host
 from sci.distributed import size
 from sci.errors import InvalidValueError
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.measured.places import neighbor_distances
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
@@ -107,7 +108,7 @@ def build_long_range(
     return ChebTuck(found.core * np.float64(scale), found.factors, domain)
 
 
-def first_share(accuracy: Accuracy, tol: float) -> float:
+def first_share(accuracy: str, tol: float) -> float:
     """Return the tolerance of the first build in units of `tol`: of the potential, or of the field where it is least.
 
     Measured on water and on random charges, whose field far from all charges errs most; that of the particles errs 30
@@ -166,7 +167,13 @@ def bounds(positions: Array) -> tuple[Array, Array]:
 
 
 def check_settings(
-    particles: Particles | None, tol: float, accuracy: str, expected_targets: float, padding: float, comm: Any
+    particles: Particles | None,
+    tol: float,
+    accuracy: str,
+    expected_targets: float,
+    padding: float,
+    comm: Any,
+    exclusions: Exclusions | None = None,
 ) -> None:
     """Raise for arguments of `RangeSeparatedPotential` that no potential can be built with."""
     if particles is None and size(comm) == 1:
@@ -178,9 +185,11 @@ def check_settings(
         )
     if particles is not None and particles.exclusions is not None and size(comm) > 1:
         raise InvalidValueError(
-            "the particles have exclusions and are spread over ranks, where pairs lie on two of them; expected all "
-            "particles on one rank (comm=None); frames and poses can be dealt to ranks"
+            "the particles have exclusions and are spread over ranks, where pairs lie on two of them; expected those "
+            "of all ranks' particles, as exclusions= of the potential, the same on each rank"
         )
+    if exclusions is not None and particles is not None and particles.exclusions is not None:
+        raise InvalidValueError("the particles have exclusions and exclusions= are given; expected one of the two")
     if not 1e-11 <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from 1e-11 to 0.1")
     if accuracy not in ACCURACIES:

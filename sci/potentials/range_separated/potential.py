@@ -14,6 +14,7 @@ from sci.backend import Array, ArrayLike, as_finite, as_points, namespace
 from sci.distributed import agreed, allgather_rows, allreduce_max, rank_of, size
 from sci.errors import DeviceMismatchError, InvalidValueError
 from sci.potentials.direct import direct_sum_packed
+from sci.potentials.forcefield.exclusions import Exclusions
 from sci.potentials.forcefield.near import near_long_range
 from sci.potentials.interacting import Interacting, is_all
 from sci.potentials.measured.error import QUANTITIES, MeasuredError
@@ -78,6 +79,9 @@ class RangeSeparatedPotential(Interacting):
     padding : float
         Margin in angstrom of the box around the charges. Targets outside of the box are summed directly: right, but
         slow.
+    exclusions : Exclusions, optional
+        Pairs of the particles of all ranks that are left out or scaled, counted over the ranks in their order; the same
+        on every rank. On one rank those of `particles` serve as well.
     comm : mpi4py communicator, optional
         The charges are spread over its ranks; every rank holds the result.
 
@@ -117,6 +121,8 @@ class RangeSeparatedPotential(Interacting):
     True
     """
 
+    _everyone: Particles | None = None
+    """The particles of all ranks, where some of their pairs are left out."""
     fix = "rounding, or charges that nearly cancel, keep it there: accept it, or ask for a larger tol"
 
     def __init__(
@@ -129,11 +135,13 @@ class RangeSeparatedPotential(Interacting):
         alpha: float | None = None,
         expected_targets: float = 1_000_000,
         padding: float = 4.0,
+        exclusions: Exclusions | None = None,
         comm: Any = None,
     ) -> None:
         kernel = kernel or Coulomb()
         with agreed(comm, "RangeSeparatedPotential") as agreement:
-            check_settings(particles, tol, accuracy, expected_targets, padding, comm)
+            check_settings(particles, tol, accuracy, expected_targets, padding, comm, exclusions)
+            agreement.same(exclusions=None if exclusions is None else (exclusions.pairs, exclusions.scales))
             agreement.same(tol=tol, kernel=kernel, accuracy=accuracy, alpha=alpha)
             agreement.same(expected_targets=expected_targets, padding=padding)
         with agreed(comm, "RangeSeparatedPotential"):
@@ -142,7 +150,8 @@ class RangeSeparatedPotential(Interacting):
             first = int(allgather_rows(np.array([len(charges)]), comm)[: rank_of(comm)].sum())
             self._own = slice(first, first + len(charges))
             scale = charge_scale(sources[1])
-            if size(comm) > 1 and (pair := coincident_pair(sources[0])) is not None:
+            self._everyone = None if exclusions is None else Particles(*sources, exclusions=exclusions)
+            if size(comm) > 1 and (pair := coincident_pair(sources[0], exclusions=exclusions)) is not None:
                 raise InvalidValueError(f"particles {pair[0]} and {pair[1]}, counted over all ranks, are at one place")
             domain = tuple((float(a) - padding, float(b) + padding) for a, b in zip(*bounds(sources[0])))
             least, build_tol = first_tolerance(kernel, first_share(accuracy, tol) * tol, alpha, sources[0], padding)
@@ -276,12 +285,19 @@ class RangeSeparatedPotential(Interacting):
                 "particles are not those that the potential was built of, in the order of the ranks"
             )
         result = copy.copy(self)
-        result.particles, result.comm, result._own = particles, None, slice(None)
+        result.particles, result.comm, result._own, result._everyone = particles, None, slice(None), None
         return result
+
+    @property
+    def excluding(self) -> Particles | None:
+        """All particles, those of other ranks too, if some of their pairs are left out or scaled."""
+        return super().excluding if self._everyone is None else self._everyone
 
     @property
     def all_particles(self) -> Particles:
         """The charges of all ranks, which every rank holds; without radii and names where they were spread."""
+        if self._everyone is not None:
+            return self._everyone
         if self.particles is not None and size(self.comm) == 1:
             return self.particles
         return Particles(*self._sources)

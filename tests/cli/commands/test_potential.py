@@ -35,6 +35,23 @@ def test_potential_writes_what_it_says(pqr, tmp_path, capsys):
     assert (tmp_path / "small.cube").stat().st_size > 0
 
 
+def test_bonded_pairs_are_left_out(tmp_path, capsys):
+    path, bonds, out = tmp_path / "two.xyz", tmp_path / "bonds.txt", tmp_path / "two.h5"
+    path.write_text("4\n\nO 0 0 0 -1\nH 0.96 0 0 1\nO 3 0 0 -1\nH 3.96 0 0 1\n")
+    bonds.write_text("0 1\n2 3\n")
+    r = np.array([[3.0, 3.96], [2.04, 3.0]])  # from the first molecule to the second
+    expected = float((np.array([[1, -1], [-1, 1]]) / r).sum())
+    for source in ("distance", bonds):
+        assert run("potential", path, "-o", out, "--bonds", source, "--tol", "1e-6", "--json", "--overwrite") == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["pairs_left_out_or_scaled"] == 2
+        assert report["energy_e2_per_angstrom"] == pytest.approx(expected, abs=1e-5)
+        assert report["energy_error_e2_per_angstrom"] < 1e-5
+        assert len(load(out).particles.exclusions.pairs) == 2
+    assert run("potential", path, "-o", out, "--scale14", 0.5, "--overwrite") == 2
+    assert "add --bonds" in capsys.readouterr().err
+
+
 def test_screening_and_units_reach_the_file(pqr, tmp_path):
     out = tmp_path / "screened.h5"
     assert run("potential", pqr, "-o", out, "--kappa", 0.1, "--grid", 6, "--units", "kT/e", "--quiet") == 0

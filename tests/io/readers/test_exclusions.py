@@ -9,7 +9,8 @@ import pytest
 from forcefields import PSF
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io import read_exclusions
+from sci.io import read_exclusions, read_structure, structure_exclusions
+from sci.potentials import Particles
 
 WATERS = """6
 {}
@@ -56,3 +57,43 @@ def test_a_topology_names_the_bonds(tmp_path: Path) -> None:
     for bonds in ("topology", "distance"):
         found = read_exclusions(tmp_path / "water.dcd", bonds=bonds, **given)
         assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
+
+
+def test_bonds_of_a_structure_by_distance_and_from_a_list(tmp_path: Path) -> None:
+    path, bonds = tmp_path / "waters.xyz", tmp_path / "bonds.txt"
+    path.write_text(WATERS.format("", 4.24, 5.2))
+    waters = read_structure(path)
+    found = structure_exclusions(path, waters)
+    assert found.pairs.tolist() == [[0, 1], [0, 2], [1, 2], [3, 4], [3, 5], [4, 5]]
+    bonds.write_text("# of two waters\n0 1\n2 0\n\n3 4 # the second\n3 5\n")
+    assert structure_exclusions(path, waters, bonds=bonds).pairs.tolist() == found.pairs.tolist()
+    for text, message in (
+        ("0 1\n0 6\n", r"bonds.txt:2: '0 6'; expected two of the atoms 0 to 5"),
+        ("0 1 2\n", ":1:"),
+        ("0 a\n", ":1:"),
+        ("1 1\n", ":1:"),
+        ("# none\n", "names no bonds"),
+    ):
+        bonds.write_text(text)
+        with pytest.raises(FileFormatError, match=message):
+            structure_exclusions(path, waters, bonds=bonds)
+    with pytest.raises(InvalidValueError, match="no names"):
+        structure_exclusions(path, Particles(waters.positions, waters.charges))
+
+
+def test_names_of_atoms_in_pqr_tell_their_elements(tmp_path: Path) -> None:
+    path = tmp_path / "part.pqr"
+    atoms = (
+        ("CA", 0.0),
+        ("1HB2", 1.09),
+        ("OG1", 3.9),
+        ("CL", 9.0),
+        ("NA", 30.0),
+        ("FE", 40.0),
+        ("CD1", 1.5 + 9.0 + 0.3),
+    )
+    path.write_text("".join(f"ATOM {k} {name} X 1 {x} 0.0 0.0 0.1 1.0\n" for k, (name, x) in enumerate(atoms)))
+    assert structure_exclusions(path, read_structure(path)).pairs.tolist() == [[0, 1], [3, 6]]
+    path.write_text("ATOM 0 CA X 1 0 0 0 0.1 1.0\nATOM 1 XQ X 1 3 0 0 0.1 1.0\n")
+    with pytest.raises(InvalidValueError, match="element of atom 1 is 'XQ'"):
+        structure_exclusions(path, read_structure(path))

@@ -10,7 +10,8 @@ from forcefields import exact, left_out, molecules, slab_molecules
 from periodic_cells import ORTHOGONAL, ewald
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.potentials import Particles, PeriodicPotential, RangeSeparatedPotential, Yukawa, group_energies
+from sci.potentials import Exclusions, Particles, PeriodicPotential, RangeSeparatedPotential, Yukawa, group_energies
+from sci.potentials.forcefield import groups
 
 GROUPS = np.array([0] * 5 + [1] * 9 + [2] * 7)  # a molecule is cut by the first border
 PHI = RangeSeparatedPotential(molecules(), 1e-6)
@@ -49,6 +50,24 @@ def test_periodic_groups_add_up_and_each_is_right(slab: bool) -> None:
         pairs = [left_out(replace(particles, charges=q))[0] for q in (masked, charges, masked + charges)]
         lost = pairs[0] if a == 1 else 0.5 * (pairs[2] - pairs[0] - pairs[1])
         assert found[a, 1] == pytest.approx(0.5 * masked @ potential - lost, abs=1e-8)
+
+
+def test_isolated_charges_take_meshes_where_these_are_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, n, tol = np.random.default_rng(0), 3000, 1e-5
+    positions, charges = 31 * rng.random((n, 3)), rng.normal(size=n)
+    positions[1::2] = positions[::2] + rng.uniform(0.5, 0.6, (n // 2, 3))
+    particles = Particles(positions, charges, exclusions=Exclusions(np.arange(n).reshape(-1, 2), n, 0.5))
+    phi = RangeSeparatedPotential(particles, 1e-3)
+    assert not groups._mesh_is_faster(phi, particles, 3)
+    large = Particles(90 * rng.random((60_000, 3)), rng.normal(size=60_000))
+    monkeypatch.setattr(phi, "tol", tol)
+    assert groups._mesh_is_faster(phi, large, 3)
+    labels, found = np.where(positions[:, 0] < 12, 0, 1), []
+    for mesh in (False, True):
+        monkeypatch.setattr(groups, "_mesh_is_faster", lambda *arguments, mesh=mesh: mesh)
+        found.append(group_energies(phi, labels))
+    size = np.abs(charges * phi.at_particles(False)[:, 0]).sum()
+    assert 0 < np.abs(found[1] - found[0]).max() < tol * size
 
 
 def test_labels_that_name_no_groups_are_refused() -> None:

@@ -13,7 +13,7 @@ from thread_ranks import ThreadComm, on_ranks
 
 import sci
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.potentials import Coulomb, Particles, RangeSeparatedPotential, Yukawa, direct_sum
+from sci.potentials import Coulomb, Exclusions, Particles, RangeSeparatedPotential, Yukawa, direct_sum
 
 KERNELS = [Coulomb(), Yukawa(0.15)]
 
@@ -298,3 +298,32 @@ def test_an_array_in_place_of_particles_is_named() -> None:
         DTypeError, match=r"particles is an array of shape \(3, 3\) and dtype float64; expected a Particles"
     ):
         RangeSeparatedPotential(np.zeros((3, 3)))
+
+
+def test_pairs_across_ranks_are_left_out():
+    rng, n = np.random.default_rng(0), 30
+    positions, charges = 7 * rng.random((n, 3)), rng.normal(size=n)
+    positions[20] = positions[3] + 0.1  # a shell, on another rank
+    exclusions = Exclusions(np.array([[3, 20], [0, 29], [9, 10], [15, 25]]), n, np.array([0.0, 0.0, 0.5, 0.3]))
+    whole = RangeSeparatedPotential(Particles(positions, charges, exclusions=exclusions), 1e-3)
+
+    def shared(comm):
+        rows = slice(0, 10), slice(10, 30), slice(30, 30)
+        own = rows[comm.rank]
+        mine = Particles(positions[own], charges[own]) if own.stop > own.start else None
+        phi = RangeSeparatedPotential(mine, 1e-3, exclusions=exclusions, comm=comm)
+        forces = phi.forces() if mine is not None else np.empty((0, 3))
+        return phi.energy(), forces, phi.measured_error("forces").relative, phi.all_particles.exclusions
+
+    found = on_ranks(3, shared)
+    forces = np.concatenate([one[1] for one in found])
+    np.testing.assert_allclose(forces, whole.forces(), atol=1e-9 * np.abs(forces).max())
+    for energy, _, error, kept in found:
+        assert energy == pytest.approx(whole.energy(), rel=1e-10)
+        assert error == pytest.approx(whole.measured_error("forces").relative, rel=1e-3)
+        assert len(kept.pairs) == 4
+    both = Particles(positions, charges, exclusions=exclusions)
+    with pytest.raises(InvalidValueError, match="one of the two"):
+        RangeSeparatedPotential(both, 1e-3, exclusions=exclusions)
+    with pytest.raises(InvalidValueError, match="all ranks' particles"):
+        on_ranks(2, lambda comm: RangeSeparatedPotential(both if comm.rank else None, 1e-3, comm=comm))
