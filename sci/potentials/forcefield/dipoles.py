@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -24,6 +25,8 @@ from sci.potentials.ewald import (
 )
 from sci.potentials.forcefield.corrections import PairList, close_pairs_of, listed_pairs
 from sci.potentials.forcefield.images import cell_images, wrapped, wrapped_fractions
+from sci.potentials.measured.error import MeasuredError, compare, energy_error
+from sci.potentials.measured.places import particle_sample
 from sci.potentials.particles import Particles, with_short_periods, without_overflow
 from sci.potentials.radial.kernels import Coulomb, GaussianSum, RadialKernel
 from sci.potentials.radial.split import COINCIDENT, Split
@@ -34,8 +37,47 @@ BLOCK = 1 << 20
 """Pairs, or products of points and modes, whose arrays exist at once."""
 LEAST_SPLIT = 5.0
 """The exponent times the edge of a cell with few charges."""
+SAMPLE, EXACT_SHARE, ANOTHER = 256, 0.01, 1.25
+"""Particles that errors are measured at, and tolerance and exponent of the sum that is taken for exact, over those."""
+_QUANTITIES = ("energy", "forces", "torques", "potential", "field")
 SYMMETRIC = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Entries of a symmetric matrix, in the order of its columns here."""
+
+
+@dataclass(frozen=True, eq=False)
+class DipoleJob:
+    """Charges and dipoles, and how they were summed.
+
+    Parameters
+    ----------
+    particles : Particles
+    dipoles : (n, 3) float64, e angstrom
+    tol : float
+    kernel : Coulomb or Yukawa
+    """
+
+    particles: Particles
+    dipoles: np.ndarray
+    tol: float
+    kernel: RadialKernel
+
+    def __repr__(self) -> str:
+        return f"DipoleJob({self.particles!r}, tol={self.tol:g}, {self.kernel!r})"
+
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return some particles, their weights and clusters, and derivatives there (s, 10), to more digits."""
+        p, dipoles = self.particles, self.dipoles
+        charges = np.asarray(p.charges)
+        largest = np.abs(charges).max(), np.linalg.norm(dipoles, axis=1).max()
+        sizes = sum(a / (b or 1.0) for a, b in zip((np.abs(charges), np.linalg.norm(dipoles, axis=1)), largest))
+        rows, weights, clusters = particle_sample(p.positions, sizes, SAMPLE)
+        tol = max(EXACT_SHARE * self.tol, 1e-14)
+        if p.cell is None:
+            exact = _all_pairs(p, dipoles, p.positions[rows], self.kernel, 4, _least(p), np.longdouble)
+        else:
+            exact = _sums(p, dipoles, p.positions[rows], tol, self.kernel, True, ANOTHER)
+        exact += _left_out(p, dipoles, self.kernel, tol, ANOTHER)[rows]
+        return rows, weights, clusters, exact
 
 
 @entry
@@ -54,6 +96,8 @@ class DipoleResult:
         At the particles, of all others that count: dE / dq.
     fields : (n, 3) float64, e/angstrom^2
         -dE / dmu.
+    job : DipoleJob, optional
+        What was computed, which errors are measured from.
 
     Examples
     --------
@@ -69,9 +113,51 @@ class DipoleResult:
     torques: np.ndarray
     potentials: np.ndarray
     fields: np.ndarray
+    job: DipoleJob | None = None
 
     def __repr__(self) -> str:
         return f"DipoleResult(energy={self.energy:.6g}, {len(self.forces)} particles)"
+
+    def measured_error(self, quantity: str = "forces") -> MeasuredError:
+        """Return the error of a quantity at 256 particles, those with the largest charges and dipoles among them.
+
+        Cells are compared with another split at a hundredth of the tolerance, isolated sums with sums in extended
+        precision.
+
+        Parameters
+        ----------
+        quantity : "energy", "forces", "torques", "potential" or "field"
+            Of the energy, over the sum of |q phi| + |mu . grad phi|; of all else, over the root mean square.
+
+        Returns
+        -------
+        MeasuredError
+
+        Raises
+        ------
+        InvalidValueError
+            For another quantity, or a result that was put together by hand.
+        """
+        if quantity not in _QUANTITIES:
+            raise InvalidValueError(f"quantity is {quantity!r}; expected one of {', '.join(_QUANTITIES)}")
+        if self.job is None:
+            raise InvalidValueError("the result does not know what it is of; expected one of dipole_energy_and_forces")
+        rows, weights, clusters, exact = self.job.sample()
+        q, mu = np.asarray(self.job.particles.charges)[rows], self.job.dipoles[rows]
+        value, slope = exact[:, 0], exact[:, 1:4]
+        here = self.potentials[rows], -self.fields[rows]
+        if quantity == "energy":
+            missed = q * (here[0] - value) + (mu * (here[1] - slope)).sum(axis=1)
+            pair = energy_error(missed, np.abs(q * value) + np.abs((mu * slope).sum(axis=1)), weights, clusters)
+        else:
+            found, true = {
+                "potential": (here[0][:, None], value[:, None]),
+                "field": (-here[1], -slope),
+                "forces": (self.forces[rows], _forces(q, mu, exact)),
+                "torques": (self.torques[rows], -np.cross(mu, slope)),
+            }[quantity]
+            pair = compare(found - true, true, weights)
+        return MeasuredError(quantity, *pair, {"particles": pair}, len(rows))
 
 
 @entry
@@ -126,14 +212,14 @@ def dipole_energy_and_forces(
     dipoles = _checked(particles, dipoles, tol)
     sums = _sums(particles, dipoles, particles.positions, tol, kernel or Coulomb(), second=True)
     sums += _left_out(particles, dipoles, kernel or Coulomb(), tol)
-    value, slope, second = sums[:, 0], sums[:, 1:4], _matrices(sums[:, 4:])
+    value, slope = sums[:, 0], sums[:, 1:4]
     charges = np.asarray(particles.charges)
     energy = 0.5 * float((charges * value).sum() + (dipoles * slope).sum())
-    forces = -charges[:, None] * slope - np.einsum("nab,nb->na", second, dipoles)
+    forces = _forces(charges, dipoles, sums)
     torques = -np.cross(dipoles, slope)
     for part in (np.float64(energy), forces, torques, value, slope):
         without_overflow(part, "energy, forces or torques")
-    return DipoleResult(energy, forces, torques, value, -slope)
+    return DipoleResult(energy, forces, torques, value, -slope, DipoleJob(particles, dipoles, tol, kernel or Coulomb()))
 
 
 @entry
@@ -180,6 +266,12 @@ def dipole_field(
     found = _sums(particles, dipoles, points, tol, kernel or Coulomb(), second=False)
     without_overflow(found, "potential and field")
     return found[:, 0], -found[:, 1:4]
+
+
+def _forces(charges: np.ndarray, dipoles: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return -q grad phi - (mu . grad) grad phi for derivatives (m, 10)."""
+    found: np.ndarray = -charges[:, None] * sums[:, 1:4] - np.einsum("nab,nb->na", _matrices(sums[:, 4:]), dipoles)
+    return found
 
 
 def _checked(particles: Particles, dipoles: ArrayLike, tol: float) -> np.ndarray:
@@ -242,26 +334,51 @@ def _long(r: np.ndarray, gaussians: GaussianSum, orders: int) -> list[np.ndarray
     return [(waves * (2 * square) ** order).sum(axis=-1) for order in range(orders)]
 
 
+def _least(particles: Particles) -> float:
+    """Return the distance below which pairs are summed apart, where some are left out."""
+    close = close_pairs_of(particles, listed_pairs(particles))
+    return COINCIDENT if close is None else close.reach
+
+
+def _all_pairs(
+    particles: Particles,
+    dipoles: np.ndarray,
+    points: np.ndarray,
+    kernel: RadialKernel,
+    orders: int,
+    least: float,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> np.ndarray:
+    """Sum over all pairs farther than `least` in a dtype; return (m, 10), or (m, 4) of three orders."""
+    positions, charges, mu = (np.asarray(a, dtype=dtype) for a in (particles.positions, particles.charges, dipoles))
+    out, step = np.zeros((len(points), 10 if orders == 4 else 4)), max(1, BLOCK // particles.n)
+    for start in range(0, len(points), step):
+        d = points[start : start + step, None].astype(dtype) - positions
+        r = np.sqrt((d * d).sum(axis=2))
+        apart = r > least
+        b = [np.where(apart, v, 0.0) for v in _whole(np.where(apart, r, 1.0), kernel.kappa, orders)]
+        terms = _terms(d, charges, mu, b)
+        out[start : start + step] = np.stack([t.sum(axis=1) for t in terms], axis=1)
+    return out
+
+
 def _sums(
-    particles: Particles, dipoles: np.ndarray, points: np.ndarray, tol: float, kernel: RadialKernel, second: bool
+    particles: Particles,
+    dipoles: np.ndarray,
+    points: np.ndarray,
+    tol: float,
+    kernel: RadialKernel,
+    second: bool,
+    wider: float = 1.0,
 ) -> np.ndarray:
     """Return value, gradient and, if asked for, second derivatives at points, (m, 4) or (m, 10)."""
     width, orders = (10, 4) if second else (4, 3)
-    out = np.zeros((len(points), width))
-    close = close_pairs_of(particles, listed_pairs(particles)) if second else None
-    least = COINCIDENT if close is None else close.reach
+    least = _least(particles) if second else COINCIDENT
     if particles.cell is None:
-        step = max(1, BLOCK // particles.n)
-        for start in range(0, len(points), step):
-            d = points[start : start + step, None] - particles.positions
-            r = np.linalg.norm(d, axis=2)
-            apart = r > least
-            b = [np.where(apart, v, 0.0) for v in _whole(np.where(apart, r, 1.0), kernel.kappa, orders)]
-            terms = _terms(d, particles.charges, dipoles, b)
-            out[start : start + step] = np.stack([t.sum(axis=1) for t in terms], axis=1)
-        return out
+        return _all_pairs(particles, dipoles, points, kernel, orders, least)
+    out = np.zeros((len(points), width))
     particles = with_short_periods(particles)
-    split, k_max, volume = _cell_split(particles, tol, kernel)
+    split, k_max, volume = _cell_split(particles, tol, kernel, wider)
     _add_modes(out, particles, dipoles, points, split, k_max)
     out[:, 0] += neutralizing_constant(split, particles.total_charge, volume)
     for rows, sources, d in _neighbors(particles, points, split.cutoff):
@@ -278,11 +395,13 @@ def _sums(
     return out
 
 
-def _cell_split(particles: Particles, tol: float, kernel: RadialKernel) -> tuple[Split, float, float]:
+def _cell_split(
+    particles: Particles, tol: float, kernel: RadialKernel, wider: float = 1.0
+) -> tuple[Split, float, float]:
     """Return the split, the largest wave number and the volume; derivatives are given a hundredth of the tolerance."""
     cell = np.asarray(particles.cell)
     volume = abs(float(np.linalg.det(cell)))
-    alpha = LEAST_SPLIT * max(1.0, particles.n / 100) ** (1 / 6) / volume ** (1 / 3)
+    alpha = wider * LEAST_SPLIT * max(1.0, particles.n / 100) ** (1 / 6) / volume ** (1 / 3)
     eps = 1e-3 * screened_tolerance(tol, kernel, volume / particles.n)
     return ewald_split(alpha, eps, kernel), 2 * alpha * math.sqrt(math.log(10 / eps)), volume
 
@@ -325,7 +444,9 @@ def _neighbors(
         yield rows, numbers[near], places[rows] - images[near]
 
 
-def _left_out(particles: Particles, dipoles: np.ndarray, kernel: RadialKernel, tol: float) -> np.ndarray:
+def _left_out(
+    particles: Particles, dipoles: np.ndarray, kernel: RadialKernel, tol: float, wider: float = 1.0
+) -> np.ndarray:
     """Return the contribution of exclusions to the sums at the particles, (n, 10)."""
     out, listed = np.zeros((particles.n, 10)), listed_pairs(particles)
     if listed is None:
@@ -340,7 +461,7 @@ def _left_out(particles: Particles, dipoles: np.ndarray, kernel: RadialKernel, t
         r = np.where(near.scales > 0, near.distances, 1.0)
         b = [near.scales * v for v in _whole(r, kernel.kappa, 4)]
         if particles.cell is not None:
-            split = _cell_split(particles, tol, kernel)[0]
+            split = _cell_split(particles, tol, kernel, wider)[0]
             # A sum over modes holds the long range of all; coincident ones have been taken out with their own.
             there = near.distances > COINCIDENT
             b = [v - np.where(there, w, 0.0) for v, w in zip(b, _long(near.distances, split.gaussians, 4))]

@@ -145,3 +145,33 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InvalidValueError, match="overflow"), np.errstate(all="ignore"):
         dipole_energy_and_forces(particles, np.full((7, 3), 1e200))
     assert repr(dipole_energy_and_forces(particles, np.zeros((7, 3)))).startswith("DipoleResult(energy=")
+
+
+@pytest.mark.parametrize("kind", ["isolated", "cell", "screened"])
+def test_errors_are_measured(kind: str) -> None:
+    rng, n = np.random.default_rng(5), 100
+    cell = None if kind == "isolated" else 10 * np.eye(3)
+    exclusions = Exclusions(np.array([[0, 1], [2, 3]]), n, np.array([0.0, 0.5]))
+    positions = 10 * rng.random((n, 3))
+    positions[1:4:2] = positions[0:4:2] + np.array([[0.5, 0.4, 0.3], [0.05, 0.02, 0.0]])
+    particles = Particles(positions, rng.normal(size=n), cell=cell, exclusions=exclusions)
+    dipoles, kernel = 0.4 * rng.normal(size=(n, 3)), Yukawa(0.4) if kind == "screened" else None
+    best = dipole_energy_and_forces(particles, dipoles, tol=1e-12, kernel=kernel)
+    for tol in (1e-5,):
+        found = dipole_energy_and_forces(particles, dipoles, tol=tol, kernel=kernel)
+        parts = {"forces": (found.forces, best.forces), "torques": (found.torques, best.torques)}
+        parts["field"] = found.fields, best.fields
+        for name, (have, want) in parts.items():
+            true = np.linalg.norm(have - want) / np.linalg.norm(want)
+            error = found.measured_error(name).relative
+            assert error <= tol
+            if kind != "isolated":
+                assert true / 2 < error < 2 * true
+        assert found.measured_error("energy").relative <= tol
+        assert found.measured_error("potential").relative <= tol
+    wrong = replace(found, forces=found.forces + 0.01 * best.forces[::-1])
+    assert wrong.measured_error("forces").relative > 5e-3
+    with pytest.raises(InvalidValueError, match="expected one of energy"):
+        found.measured_error("virial")
+    with pytest.raises(InvalidValueError, match="what it is of"):
+        replace(found, job=None).measured_error()
