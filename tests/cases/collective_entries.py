@@ -515,7 +515,7 @@ DIFFER: dict[str, Body] = {
         f"ParticleMesh:{name}": lambda c, odd, _, change={name: value}: potentials.ParticleMesh(
             **({"particles": IONS, "tol": 1e-3, "comm": c} | (change if odd else {}))
         )
-        for name, value in {"tol": 1e-2, "force_error": 1e-3}.items()
+        for name, value in {"tol": 1e-2, "force_error": 1e-3, "slab": True}.items()
     },
     "ParticleMesh:positions": lambda c, odd, _: potentials.ParticleMesh(
         potentials.Particles(IONS.positions + odd, IONS.charges, cell=IONS.cell), 1e-3, comm=c

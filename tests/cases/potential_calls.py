@@ -126,7 +126,7 @@ def _potentials() -> dict[str, Call]:
             reach=30.0,
         ),
         "MeasuredError": call(potentials.MeasuredError, "field", 1e-3, 2e-3, {"far": (1e-3, 2e-3)}, 5),
-        "ParticleMesh": call(potentials.ParticleMesh, CELL, 1e-2, force_error=0.1, comm=None),
+        "ParticleMesh": call(potentials.ParticleMesh, CELL, 1e-2, force_error=0.1, slab=False, comm=None),
         "Particles": call(
             potentials.Particles,
             *(PLACES, CHARGES, np.ones(4), ("a", "b", "c", "d"), 9 * np.eye(3)),

@@ -39,6 +39,8 @@ mesh of a 20th of their size does not tell."""
 ROUNDED = 1e-3
 """Errors that plans are made for differ by this times themselves at least, so that many frames have one plan."""
 ROUNDS, LEAST_TOL = 4, 1e-10
+SLAB_TOL = 1e-8
+"""What images of slabs add where `force_error` takes the place of a tolerance: the room grows with its logarithm."""
 
 
 class NoMeshError(InvalidValueError):
@@ -76,6 +78,9 @@ class ParticleMesh:
     force_error : float, optional
         Root mean square error of a force, e^2/angstrom^2, in place of `tol`: evaluations of cells that differ little,
         as those of a simulation, then have one plan.
+    slab : bool
+        Repeat the particles along the first two rows of `cell` alone, as in `PeriodicPotential`: the grid has room
+        along the normal, and the sums the dipole correction.
     comm : mpi4py communicator, optional
         Every rank passes the same particles, and gets all results. Ranks share pairs and grid; the constructor, which
         then evaluates, is collective, all else is local.
@@ -112,15 +117,21 @@ class ParticleMesh:
     """
 
     def __init__(
-        self, particles: Particles, tol: float = 1e-5, *, force_error: float | None = None, comm: Comm = None
+        self,
+        particles: Particles,
+        tol: float = 1e-5,
+        *,
+        force_error: float | None = None,
+        slab: bool = False,
+        comm: Comm = None,
     ) -> None:
         with agreed(comm, "ParticleMesh") as agreement:
-            _check(particles, tol, force_error)
+            _check(particles, tol, force_error, slab)
             agreement.same(positions=particles.positions, charges=particles.charges, cell=particles.cell)
-            agreement.same(tol=tol, force_error=force_error)
+            agreement.same(tol=tol, force_error=force_error, slab=slab)
         self.particles, self.tol, self.comm = particles, tol, comm
-        self._around: Cell | Alone = surroundings_of(particles)
-        self.volume, self._given = self._around.volume, force_error
+        self._around: Cell | Alone = surroundings_of(particles, tol if force_error is None else SLAB_TOL, slab)
+        self.volume, self._given, self.slab = self._around.occupied, force_error, slab
         self._charges = to_host(particles.charges)
         self._largest = float(np.abs(self._charges).max())
         self._steps: DeviceMesh | None = None
@@ -131,7 +142,9 @@ class ParticleMesh:
 
     def __repr__(self) -> str:
         plan = self._first if self._kept is None else self._kept.plan
-        return f"ParticleMesh({self.particles.n} charges, tol={self.tol:g}, {plan!r})"
+        return (
+            f"ParticleMesh({self.particles.n} charges{' in a slab' if self.slab else ''}, tol={self.tol:g}, {plan!r})"
+        )
 
     @property
     def first_plan(self) -> MeshPlan:
@@ -191,19 +204,22 @@ class ParticleMesh:
         Raises
         ------
         InvalidValueError
-            For isolated charges, which have no volume: their `virial` is minus the derivative by strain.
+            For isolated charges and slabs, which have no volume: their `virial` is minus the derivative by strain.
         """
-        p, (plan, _, _, _, near, modes, _) = self.particles, self._found
-        cell = self._around.cell
-        if cell is None:
+        if self._around.cell is None or self.slab:
             raise InvalidValueError("the particles have no cell, and so no stress; expected a cell, or use virial()")
+        return self._strained(self._around.cell) / self._around.volume
+
+    def _strained(self, cell: np.ndarray) -> np.ndarray:
+        """Return the derivative of the energy of a cell by strain, without that of a dipole correction."""
+        p, (plan, _, _, _, near, modes, _) = self._around.particles, self._found
         left_out, apart = exclusion_strain(p, Coulomb())
         if near is None or apart > COINCIDENT:  # what close pairs that do not count would add cancels all digits
             near = near_sums(p.positions, p.charges, cell, plan, self._sizes.strength, apart).virial
         far = mesh_virial(modes, cell, plan.split, plan.grid, plan.order)
         background = 0.5 * p.total_charge * self._around.background(plan.split.background)
-        stress: np.ndarray = (left_out - near - far - background * np.eye(3)) / self.volume
-        return stress
+        found: np.ndarray = left_out - near - far - background * np.eye(3)
+        return found
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
     def virial(self) -> np.ndarray:
@@ -212,7 +228,8 @@ class ParticleMesh:
         Of a cell, minus the stress times the volume; of isolated charges \sum_i x_i f_i about the middle, symmetric.
         """
         if self._around.cell is not None:
-            return -self.stress() * self.volume
+            lacking = 0.0 if self._around.slab is None else self._around.slab.virial()
+            return np.asarray(lacking - self._strained(self._around.cell))
         places = self.particles.positions
         found = to_host((places - places.mean(axis=0)).T @ self._found.forces)
         return np.asarray(without_overflow(0.5 * (found + found.T), "the virial"))
@@ -271,13 +288,17 @@ class ParticleMesh:
             kept: tuple[np.ndarray | None, Array | None] = totals.near_virial, None
             if around.filled is None:
                 kept = totals.near_virial, mesh.modes
-            if p.exclusions is None:
+            if p.exclusions is None and around.slab is None:
                 return _Found(plan, totals.energy, mesh.potentials, mesh.forces, *kept, totals.force_size)
             potentials, forces = mesh.potentials, mesh.forces
         else:
             sums = mesh_sums(around.places(), p.charges, around.cell, plan, self._sizes.strength, comm)
             potentials, forces = sums.potentials + around.background(plan.split.background), sums.forces
             kept = sums.near_virial, sums.modes
+        if around.slab is not None:
+            lacking = namespace(potentials).zeros((p.n, 4))
+            around.slab.add_to(lacking, p.positions)
+            potentials, forces = potentials + lacking[:, 0], forces - p.charges[:, None] * lacking[:, 1:]
         return self._whole(around, plan, potentials, forces, *kept, checks)
 
     def _whole(
@@ -339,7 +360,8 @@ class ParticleMesh:
             particles = replace(self.particles, positions=places)
         around = self._around.at(particles)
         if around is None:
-            self._steps, self._later = None, ParticleMesh(particles, self.tol, force_error=self._given, comm=self.comm)
+            given = {"force_error": self._given, "slab": self.slab, "comm": self.comm}
+            self._steps, self._later = None, ParticleMesh(particles, self.tol, **given)
             return self._later.energy_and_forces()
         found = self._at(around, self.plan, self.comm, None, False)
         return found.energy, found.forces
@@ -348,7 +370,7 @@ class ParticleMesh:
         """Return a step on a device; None where the host must look at the positions first."""
         p, xp = self.particles, namespace(self.particles.positions)
         places = xp.asarray(positions)
-        if places.shape != (p.n, 3) or places.dtype != np.float64 or not is_device_array(positions):
+        if self.slab or places.shape != (p.n, 3) or places.dtype != np.float64 or not is_device_array(positions):
             return None
         if self._steps is None:
             # Where all pairs count, charges that meet make forces that are no numbers: told below.
@@ -440,7 +462,9 @@ def _rounded_down(error: float) -> float:
     return math.exp(math.floor(math.log(error) / ROUNDED) * ROUNDED) if 1e-300 < error < 1e300 else error
 
 
-def _check(particles: Particles, tol: float, force_error: float | None) -> None:
+def _check(particles: Particles, tol: float, force_error: float | None, slab: bool) -> None:
+    if slab and particles.cell is None:
+        raise InvalidValueError("the particles have no cell; expected one for slab=True, whose first two rows repeat")
     if not LEAST_TOL <= tol <= 0.1:
         raise InvalidValueError(f"tol is {tol}; expected a number from {LEAST_TOL:g} to 0.1")
     if force_error is not None and not 0 < force_error < math.inf:

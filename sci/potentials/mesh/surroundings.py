@@ -17,13 +17,14 @@ from sci.potentials.forcefield.corrections import apply_exclusions
 from sci.potentials.forcefield.images import short_periods
 from sci.potentials.measured.places import particle_sample
 from sci.potentials.pairs.cell import bounds
-from sci.potentials.particles import Particles
+from sci.potentials.particles import Particles, with_short_periods
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import COINCIDENT
+from sci.potentials.slab import Slab
 from sci.tensor.boxes.grid import BoxGrid
 
-__all__ = ["Alone", "Cell", "Sample", "filled_volume", "surroundings_of"]
+__all__ = ["Alone", "Cell", "Layer", "Sample", "filled_volume", "surroundings_of"]
 
 PLACES, PAIRS = 256, 1 << 21
 """Particles at least, and pairs at most beyond them, that exact sums are taken of."""
@@ -51,7 +52,8 @@ class Sample(NamedTuple):
 class Cell:
     """Charges that repeat with a cell, before a neutralizing background."""
 
-    filled = None
+    filled: float | None = None
+    slab: Slab | None = None
 
     def __init__(self, particles: Particles) -> None:
         self.particles, self.cell = particles, short_periods(to_host(particles.cell))
@@ -61,7 +63,12 @@ class Cell:
     def __repr__(self) -> str:
         return f"Cell({self.particles!r})"
 
-    def at(self, particles: Particles) -> Cell:
+    @property
+    def occupied(self) -> float:
+        """The volume that charges are spread over, angstrom^3: errors of forces follow from their density."""
+        return self.volume
+
+    def at(self, particles: Particles) -> Cell | None:
         """Return the same around particles that have moved."""
         return Cell(particles)
 
@@ -92,7 +99,10 @@ class Cell:
         """Return Ewald's sums at 256 particles."""
 
         def found(points: Array, gradient: bool, apart: float = COINCIDENT) -> Array:
-            return ewald_values(self.particles, points, 1e-13, gradient, apart)
+            values = ewald_values(self.particles, points, 1e-13, gradient, apart)
+            if self.slab is not None:
+                self.slab.add_to(values, points)
+            return values
 
         rows, values, weights, clusters = _sampled(self.particles, PLACES, found)
         q = self.particles.charges[rows]
@@ -100,10 +110,50 @@ class Cell:
         return Sample(rows, values[:, 0], -q[:, None] * values[:, 1:], sizes, weights, clusters)
 
 
+class Layer(Cell):
+    """Charges that repeat along the first two periods of a cell, with room along the normal, see `Slab`.
+
+    Parameters
+    ----------
+    particles : Particles
+    tol : float
+        What images across the room may add.
+    reach : float
+        Distance along the normal that is to be covered in any case, angstrom.
+    """
+
+    slab: Slab
+
+    def __init__(self, particles: Particles, tol: float, reach: float = 0.0) -> None:
+        self.given, self.tol = with_short_periods(particles, slab=True), tol
+        self.slab, tall = Slab.of(self.given, tol, Coulomb(), reach)
+        super().__init__(tall)
+
+    def __repr__(self) -> str:
+        return f"Layer({self.given!r}, {self.slab!r})"
+
+    @property
+    def occupied(self) -> float:
+        """The volume between the outermost charges, and a distance of neighbors, angstrom^3."""
+        area, n = self.volume / self.slab.height, self.particles.n
+        return area * (self.slab.reach + math.sqrt(area / n))
+
+    def at(self, particles: Particles) -> Layer | None:
+        """Return the same around particles that have moved; None if the room between images is too small for them."""
+        found = Layer(particles, self.tol, self.slab.reach)
+        return None if found.slab.reach > self.slab.reach else found
+
+    def apart(self, tol: float, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
+        """Return values at points without the charges within a distance: for the few pairs that lie on each other."""
+        tol = max((0.01 if checks else 0.1) * tol, 1e-12)
+        return PeriodicPotential(self.given, tol, slab=True).evaluate(points, gradient, distance)
+
+
 class Alone:
     """Isolated charges in a box from its corner on, with edges that few frames change."""
 
     cell = None
+    slab = None
 
     def __init__(self, particles: Particles) -> None:
         self.particles = particles
@@ -116,6 +166,11 @@ class Alone:
 
     def __repr__(self) -> str:
         return f"Alone({self.particles!r})"
+
+    @property
+    def occupied(self) -> float:
+        """The volume that charges are spread over, angstrom^3."""
+        return self.volume
 
     def at(self, particles: Particles) -> Alone | None:
         """Return the same around particles that have moved; None if they left the box."""
@@ -163,8 +218,10 @@ class Alone:
         return Sample(rows, values[:, 0], -q[:, None] * values[:, 1:], sizes, weights, clusters)
 
 
-def surroundings_of(particles: Particles) -> Cell | Alone:
-    """Return the surroundings of particles: their cell, or none."""
+def surroundings_of(particles: Particles, tol: float, slab: bool) -> Cell | Alone:
+    """Return the surroundings of particles: their cell, its first two periods, or none."""
+    if slab:
+        return Layer(particles, tol)
     return Alone(particles) if particles.cell is None else Cell(particles)
 
 
