@@ -36,6 +36,9 @@ _CODED = 0.87
 _HOPELESS = 1.5
 """Wavelets are not sampled where prediction takes this many times the bytes of waves."""
 
+_ABANDONED = 1.4
+"""A wavelet is not coded if its coefficients alone are estimated at this many times the best result so far."""
+
 _CLEARLY = 1.12
 """One method is larger than another if estimates of their bytes differ by this."""
 
@@ -58,7 +61,11 @@ def within_l2(task: Task, methods: tuple[str, ...]) -> Result | None:
     if {"tucker", "transform"} <= set(encoders):
         tried["tucker"] = encoders["tucker"].within(goals["tucker"])
         _compare(encoders, tried["tucker"])
-    tried = {name: tried.get(name) or encoder.within(goals[name]) for name, encoder in encoders.items()}
+    for name, encoder in encoders.items():
+        if name == "wavelet" and tried and _hopeless(encoder, tried):
+            continue
+        tried[name] = tried.get(name) or encoder.within(goals[name])
+    tried = {name: found for name, found in tried.items() if name in encoders}
     name = min(tried, key=lambda name: len(tried[name].payload))
     found, goal = tried[name], goals[name]
     for _ in range(_TRIALS):
@@ -89,6 +96,8 @@ def within_maximum(task: Task, methods: tuple[str, ...]) -> Result | None:
         if first is not None and "transform" in encoders:
             _compare(encoders, first)
         for name, encoder in encoders.items():
+            if name == "wavelet" and results and _least(encoder, goal) > _ABANDONED * min(len(r[1]) for r in results):
+                continue
             results.append((name, *_with_rest(encoder, goal, first if name == "tucker" else _first(encoder, goal))))
     if not results:
         return None
@@ -105,6 +114,19 @@ def _compare(encoders: dict[str, Any], tucker: Any) -> None:
         del encoders["transform"]
     elif first > _CLEARLY * second:
         del encoders["tucker"]
+
+
+def _hopeless(encoder: Any, tried: dict[str, Any]) -> bool:
+    """Whether the wavelet's coefficients alone, by an estimate, are far larger than what other methods took."""
+    best = min((found for found in tried.values()), key=lambda found: len(found.payload))
+    estimate = Estimate(encoder.coefficients, best.step, encoder.field.size)
+    return estimate.coded(best.step) > _ABANDONED * len(best.payload)
+
+
+def _least(encoder: Any, goal: float) -> float:
+    """Return the estimated bytes of coefficients at the best step for a bound of every point."""
+    estimate = Estimate(encoder.coefficients, _STEPS[0] * goal, encoder.field.size)
+    return estimate.coded(estimate.cheapest(goal, _STEPS * goal))
 
 
 def _goal(task: Task, name: str) -> float:
