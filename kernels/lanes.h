@@ -1,8 +1,8 @@
 // Small matrix products of the host whose columns are the threads of a block, for kernels that are made of them.
 //
 // A panel is a matrix with one column a thread. A row of it is VECTORS native vectors, GROUPS panels lie in cache side by
-// side, and the products run over register tiles of TILE rows: 12 sums hide the latency of the multiplier, and each
-// element loaded serves a row or column of the tile. The other factor of a product is a plain row-major matrix, the same
+// side, and the products run over register tiles of TILE rows, then of REST: 12 sums hide the latency of the multiplier,
+// and each element loaded serves a row or column of the tile. The other factor of a product is a plain row-major matrix, the same
 // for all threads.
 #pragma once
 #include "host.h"
@@ -12,7 +12,7 @@ struct Lanes {
     typedef T Vector __attribute__((vector_size(SCI_VECTOR_BYTES), may_alias));
     static constexpr int WIDTH = SCI_VECTOR_BYTES / int(sizeof(T)), VECTORS = SCI_BLOCK / WIDTH;
     static constexpr int SUMS = SCI_VECTOR_BYTES == 64 ? 24 : 12;
-    static constexpr int TILE = SUMS / VECTORS > 0 ? SUMS / VECTORS : 1;
+    static constexpr int TILE = SUMS / VECTORS > 0 ? SUMS / VECTORS : 1, REST = TILE > 3 ? TILE / 3 : 1;
     static constexpr int GROUPS = 128 / SCI_BLOCK, ROWS = 48, COLUMNS = 256;
 };
 
@@ -132,16 +132,17 @@ SCI_DEVICE void add_tile(const T* x, const i64 rows, const i64 d, const typename
 template <typename T>
 SCI_DEVICE void dot_panel(const T* x, const i64 rows, const i64 d, const typename Lanes<T>::Vector* y,
                           typename Lanes<T>::Vector* out) {
-    constexpr int V = Lanes<T>::VECTORS, R = Lanes<T>::TILE;
+    constexpr int V = Lanes<T>::VECTORS, R = Lanes<T>::TILE, REST = Lanes<T>::REST;
     i64 j = 0;
     for (; j + R <= rows; j += R) dot_tile<T, R>(x + j * d, d, y, out + j * V);
+    for (; j + REST <= rows; j += REST) dot_tile<T, REST>(x + j * d, d, y, out + j * V);
     for (; j < rows; ++j) dot_tile<T, 1>(x + j * d, d, y, out + j * V);
 }
 
 template <typename T>
 SCI_DEVICE void add_panel(const T* x, const i64 rows, const i64 d, const typename Lanes<T>::Vector* p,
                           const typename Lanes<T>::Vector* factor, typename Lanes<T>::Vector* acc) {
-    constexpr int V = Lanes<T>::VECTORS, R = Lanes<T>::TILE, REST = R > 4 ? 4 : 1;
+    constexpr int V = Lanes<T>::VECTORS, R = Lanes<T>::TILE, REST = Lanes<T>::REST;
     i64 l = 0;
     for (; l + R <= d; l += R) add_tile<T, R>(x + l, rows, d, p, factor, acc + l * V);
     for (; l + REST <= d; l += REST) add_tile<T, REST>(x + l, rows, d, p, factor, acc + l * V);
@@ -172,12 +173,14 @@ SCI_DEVICE void row_tile(const T* p, const T* x, const i64 lanes, const i64 d, T
 template <typename T>
 SCI_DEVICE void add_rows(const typename Lanes<T>::Vector* panel, const i64 rows, const T* x, const i64 lanes,
                          const i64 d, T* out) {
-    constexpr int R = Lanes<T>::TILE;
+    constexpr int R = Lanes<T>::TILE, REST = Lanes<T>::REST;
     const T* p = (const T*)panel;
     i64 l = 0;
     for (; l + SCI_BLOCK <= d; l += SCI_BLOCK) {
         i64 j = 0;
         for (; j + R <= rows; j += R) row_tile<T, R>(p + j * SCI_BLOCK, x + l, lanes, d, out + j * d + l);
+        for (; j + REST <= rows; j += REST)
+            row_tile<T, REST>(p + j * SCI_BLOCK, x + l, lanes, d, out + j * d + l);
         for (; j < rows; ++j) row_tile<T, 1>(p + j * SCI_BLOCK, x + l, lanes, d, out + j * d + l);
     }
     for (i64 j = 0; j < rows; ++j)

@@ -11,7 +11,7 @@
 //
 // Operations of a spin: 25 integer operations of a quarter of a draw, 2 axes additions, one look-up and one comparison.
 // Bytes of a spin: 1 written and 3 read in two axes, which stay in cache: the limit is arithmetic.
-#include "spins/philox.h"
+#include "philox.h"
 
 SCI_DEVICE int signed_word(const Word word) { return int(unsigned(word) ^ 0x80000000u); }
 

@@ -8,7 +8,7 @@
 //
 // Flops of a spin and pattern: 2 P + P^2 / 2. Bytes: 16 P / 2 of the odd sums, from cache for few patterns. The limit is
 // arithmetic where patterns times chains of a block fit in cache, else the sums are read and written once a spin.
-#include "spins/philox.h"
+#include "philox.h"
 
 // `patterns` has a row for each spin, `even` the sums of the even powers of each pattern, `odd` those of psi s, (psi s)^3,
 // and so on.

@@ -57,16 +57,16 @@ def element_dtype(dtype: Any) -> np.dtype[Any]:
         If it is not boolean, integer, real or complex.
     """
     given: np.dtype[Any] = np.dtype(dtype)
-    if given.kind not in "biufc":
+    if given.kind not in "biufc" and given.name != "bfloat16":
         raise DTypeError(f"an array of dtype {given} cannot be sent; expected numbers or booleans")
     native: np.dtype[Any] = given.newbyteorder("=")
     return native
 
 
 def wire(buffer: Array) -> Array:
-    """Return a flat view of `buffer` in an element type that MPI knows (half precision travels as int16)."""
+    """Return a flat view of `buffer` in an element type that MPI knows (numbers of two bytes travel as int16)."""
     flat = buffer.reshape(-1)
-    return flat.view(np.int16) if flat.dtype == np.float16 else flat
+    return flat.view(np.int16) if flat.dtype.name in ("float16", "bfloat16") else flat
 
 
 def _pinned(xp: ModuleType, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

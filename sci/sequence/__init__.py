@@ -3,7 +3,6 @@
 from sci.sequence.attention.cost import AttentionCost, attention_cost
 from sci.sequence.attention.linformer import linformer_attention
 from sci.sequence.attention.softmax import softmax_attention
-from sci.sequence.attention.tiles import merge_attention
 from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
 from sci.sequence.higher_order.tensor_attention import tensor_attention
 from sci.sequence.linear_attention.lightning import (
@@ -27,10 +26,13 @@ from sci.sequence.models.layers import (
 from sci.sequence.models.parallel_transformer import ParallelTransformer
 from sci.sequence.models.text import TextWindows, token_loss
 from sci.sequence.models.transnormer import State, TransNormer
+from sci.sequence.tiles.reference import merge_attention
+from sci.sequence.tiles.rules import PairScore
 
 __all__ = [
     "AttentionCost",
     "LanguageModelSize",
+    "PairScore",
     "ParallelTransformer",
     "PipelineStep",
     "RankGrid",

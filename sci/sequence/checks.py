@@ -26,7 +26,8 @@ __all__ = [
     "working_dtype",
 ]
 
-_WORKING = {"float16": "float32", "float32": "float32", "float64": "float64"}
+_WORKING = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
+_LARGEST_BFLOAT16 = 3.3895313892515355e38
 
 
 def check_dtypes(arrays: Mapping[str, Array]) -> None:
@@ -40,7 +41,7 @@ def check_dtypes(arrays: Mapping[str, Array]) -> None:
     for name, array in arrays.items():
         if not hasattr(array, "dtype") or str(array.dtype) not in _WORKING:
             found = getattr(array, "dtype", type(array))
-            raise DTypeError(f"{name} has dtype {found}; expected float16, float32 or float64")
+            raise DTypeError(f"{name} has dtype {found}; expected float16, bfloat16, float32 or float64")
         if array.dtype != arrays[first].dtype:
             raise DTypeError(f"{name} has dtype {array.dtype}, {first} {arrays[first].dtype}; expected one dtype")
     namespace(*arrays.values())
@@ -67,7 +68,7 @@ def scale_or(scale: float | None, default: float) -> float:
 
 
 def working_dtype(dtype: Any, precision: str | None = None) -> np.dtype[Any]:
-    """Return the dtype of sums for input of `dtype`: float32 for float16, and at least `precision`."""
+    """Return the dtype of sums for input of `dtype`: float32 for float16 and bfloat16, and at least `precision`."""
     least = np.dtype(_WORKING[str(dtype)])
     if precision is None:
         return least
@@ -87,7 +88,8 @@ def narrowed(array: Array, dtype: Any, name: str) -> Array:
         finite = math.isfinite(float(array.sum()))
     if not finite:  # one pass without scratch tells that all is well; a sum that overflows is looked at again
         require_finite(array, name)
-    if array.dtype != dtype and array.size and float(namespace(array).abs(array).max()) > float(np.finfo(dtype).max):
+    largest = _LARGEST_BFLOAT16 if str(dtype) == "bfloat16" else float(np.finfo(dtype).max)
+    if array.dtype != dtype and array.size and float(namespace(array).abs(array).max()) > largest:
         raise InvalidValueError(f"{name} exceeds the range of {dtype}; scale the input down, or pass a wider dtype")
     return array.astype(dtype, copy=False)
 

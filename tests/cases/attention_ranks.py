@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from attention_features import CASES, assert_close, found
 from attention_oracle import attention_arrays, dense, dense_vjp, seen_by
 from thread_ranks import ThreadComm, on_ranks
 
@@ -58,3 +59,17 @@ def bytes_on_ranks(method: str, size: int, n: int, heads: int, d: int) -> list[t
         return sum(t.bytes for name, t in traffic(comm).items() if name != "agree")
 
     return [(sent, sum(costs)) for sent in on_ranks(size, body)]
+
+
+def assert_case_on_ranks(name: str, method: str, size: int, layout: str, uneven: bool = False) -> None:
+    """Compare all outputs and gradients of a case on every rank; uneven parts are a fifth, none, and the rest."""
+
+    def body(comm: ThreadComm) -> None:
+        def cuts(length: int) -> np.ndarray:
+            ends = [*(0, length // 5, length // 5, length)[: comm.size], length]
+            return np.arange(ends[comm.rank], ends[comm.rank + 1])
+
+        for one in found(CASES[name], comm, method, layout, cuts if uneven else None):
+            assert_close(*one)
+
+    on_ranks(size, body)

@@ -10,9 +10,9 @@ import numpy as np
 
 from sci.arguments import entry
 from sci.backend import Array, Device, namespace, require_finite
+from sci.backend.philox import require_seed, uniforms
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.marginal.network import encode, first_layer, initial_network, network, trunk
-from sci.generative.spins.philox import require_seed, uniforms
 from sci.nn import ModelState, count_parameters, flatten_tree, log_softmax
 
 __all__ = ["MarginalModel"]

@@ -9,11 +9,11 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import to_host
+from sci.backend.philox import require_seed
 from sci.distributed import Comm, Deferred, agreed, allgather_rows, size, split
 from sci.errors import InvalidValueError
 from sci.generative.marginal.exact import LogWeight, log_weights_of
 from sci.generative.marginal.model import MarginalModel
-from sci.generative.spins.philox import require_seed
 from sci.nn import flatten_tree
 from sci.nn.training.data import digest
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from sci.arguments import collective_entry
 from sci.backend import Array, Device, namespace_of, to_device, to_host
+from sci.backend.philox import philox, require_seed, uniforms
 from sci.distributed import Comm, Deferred, agreed, allgather_rows, rank_of, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.spins.clusters import require_ferromagnet, swendsen_wang
 from sci.generative.spins.lattice import IsingModel, LatticeModel, require_beta
-from sci.generative.spins.philox import philox, require_seed, uniforms
 from sci.generative.spins.statistics import BOTH_SIDES, Estimate, estimate, estimated
 from sci.generative.spins.sweeps import Checkerboard, heat_bath, require_replicas
 from sci.progress import progress

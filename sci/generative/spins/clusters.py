@@ -6,9 +6,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from sci.backend.philox import philox
 from sci.errors import InvalidValueError
 from sci.generative.spins.lattice import LatticeModel
-from sci.generative.spins.philox import philox
 
 __all__ = ["require_ferromagnet", "swendsen_wang"]
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from sci.arguments import Computed, collective_entry
 from sci.backend import Array, namespace, to_device, to_host
+from sci.backend.philox import require_seed, uniforms
 from sci.distributed import Comm, Deferred, agreed, allgather_rows, rank_of, split
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.spins.memory import DenseAssociativeMemory, newton, require_signs
-from sci.generative.spins.philox import require_seed, uniforms
 from sci.generative.spins.statistics import BOTH_SIDES, Estimate, estimate, estimated
 from sci.generative.spins.sweeps import require_replicas
 from sci.kernels import block_size, get_kernel, launch, use_compiled

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from sci.backend import Array, Device, namespace, namespace_of, to_device
+from sci.backend.philox import philox, uniforms
 from sci.errors import InvalidValueError, ShapeError
 from sci.generative.spins.lattice import IsingModel, LatticeModel
-from sci.generative.spins.philox import philox, uniforms
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 
 __all__ = ["Checkerboard", "Rule", "colors_of", "heat_bath", "update_color_reference"]

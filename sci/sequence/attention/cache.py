@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from sci.backend import Array, namespace
-from sci.sequence.attention.problem import flat_heads
-from sci.sequence.attention.tiles import KeyRange, attend
+from sci.sequence.attention.pattern import Pattern
+from sci.sequence.attention.problem import checked_window, flat_heads
+from sci.sequence.attention.scores import Scores, checked_slopes
+from sci.sequence.tiles.attend import attend
 
 __all__ = ["KeyValueCache"]
 
@@ -13,7 +20,15 @@ class KeyValueCache:
     """The keys and values of one layer, block after block.
 
     Each call of `attend` adds a block of tokens, which see themselves and all blocks before them: what
-    `softmax_attention(blocks=)` computes for the whole sequence at once, to rounding.
+    `softmax_attention(blocks=)` computes for the whole sequence at once, to rounding. With `causal` a token of a block
+    sees none after it, as `softmax_attention(causal=True)`.
+
+    Parameters
+    ----------
+    causal : bool
+        Whether a token sees only itself and those before it, in its own block too.
+    window, sink_tokens, cap, slopes
+        As in `softmax_attention`. Keys that lie before the window of the next token, and are no sinks, are forgotten.
 
     Examples
     --------
@@ -30,36 +45,77 @@ class KeyValueCache:
     KeyValueCache(2 blocks, 5 tokens)
     """
 
-    def __init__(self) -> None:
-        self._parts: list[tuple[Array, Array]] = []
+    def __init__(
+        self,
+        *,
+        causal: bool = False,
+        window: int | Sequence[int | None] | None = None,
+        sink_tokens: int = 0,
+        cap: float = 0.0,
+        slopes: Any = None,
+    ) -> None:
+        self._causal, self._window, self._sinks = causal, checked_window(window, sink_tokens), sink_tokens
+        self._cap, self._slopes = cap, slopes
+        self._parts: list[tuple[np.ndarray, Array, Array]] = []
+        self._blocks = self._tokens = 0
 
     def __repr__(self) -> str:
-        return f"KeyValueCache({len(self._parts)} blocks, {sum(k.shape[1] for k, _ in self._parts)} tokens)"
+        return f"KeyValueCache({self._blocks} blocks, {self._tokens} tokens)"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys and values that are kept."""
+        return sum(int(k.nbytes + v.nbytes) for _, k, v in self._parts)
 
     def attend(self, q: Array, k: Array, v: Array, *, scale: float) -> Array:
         """Return the attention of a block to itself and to what was kept, and keep its keys and values.
 
         Parameters
         ----------
-        q, k, v : (..., heads, n, head_dim) float32 or float64
-            The tokens of the block; leading axes, heads and head_dim are those of the blocks before.
+        q : (..., heads, n, head_dim) float32 or float64
+            The queries of the block; leading axes, heads and head_dim are those of the blocks before.
+        k, v : (..., key_heads, n, head_dim), (..., key_heads, n, width)
+            Its keys and values; key_heads divides heads.
         scale : float
 
         Returns
         -------
-        (..., heads, n, head_dim)
+        (..., heads, n, width)
 
         Notes
         -----
-        4 n m flops a head and number for m tokens kept; the blocks are met one after the other by online softmax, and
-        are not copied.
+        2 n m (head_dim + width) flops a head for m tokens seen. Blocks are met one after the other by online softmax;
+        a block joins the one before when it has grown as large, so that n tokens one by one lie in log2 n arrays.
         """
-        xp, shape = namespace(q, k, v), q.shape
-        queries = flat_heads(q) * q.dtype.type(scale)
-        self._parts.append((flat_heads(k), flat_heads(v)))
-        out, lse = xp.zeros_like(queries), xp.full(queries.shape[:2], -xp.inf, q.dtype)
-        low = xp.zeros(queries.shape[1], "int64")
-        for keys, values in self._parts:
-            length = keys.shape[1]
-            attend(queries, keys, values, KeyRange(low, low + length), xp.arange(length), out, lse)
-        return out.reshape(shape)
+        xp, leading, n = namespace(q, k, v), tuple(q.shape[:-2]), q.shape[-2]
+        queries, start = flat_heads(q), self._tokens
+        self._keep(np.arange(start, start + n), flat_heads(k), flat_heads(v))
+        pattern = Pattern("contiguous", (n,), (self._tokens,), self._causal, self._window, self._sinks, offset=start)
+        slopes = checked_slopes(self._slopes, leading, q.dtype, xp)
+        scores, at = Scores(queries.shape[0], self._cap, slopes), np.arange(n)
+        out = xp.zeros((*queries.shape[:2], v.shape[-1]), q.dtype)
+        lse = xp.full(queries.shape[:2], -xp.inf, q.dtype)
+        for positions, keys, values in self._parts:
+            rules = scores.rules(pattern, at, positions, [])
+            for seen in pattern.seen(at, positions, np.zeros(keys.shape[0])):
+                attend(queries, keys, values, seen, out, lse, scale=scale, rules=rules)
+        self._forget()
+        return out.reshape(*leading, n, v.shape[-1])
+
+    def _keep(self, positions: np.ndarray, k: Array, v: Array) -> None:
+        """Add a block, and join blocks of like size."""
+        xp = namespace(k)
+        self._blocks, self._tokens = self._blocks + 1, self._tokens + positions.size
+        self._parts.append((positions, k, v))
+        while len(self._parts) > 1 and self._parts[-2][0].size <= self._parts[-1][0].size:
+            (at, *early), (more, *late) = self._parts[-2:]
+            joined = (xp.concatenate(pair, axis=1) for pair in zip(early, late))
+            self._parts[-2:] = [(np.concatenate([at, more]), *joined)]
+
+    def _forget(self) -> None:
+        """Drop blocks that no later token sees."""
+        before = None if self._window is None else self._window[0]
+        if before is None:
+            return
+        oldest = self._tokens - before
+        self._parts = [part for part in self._parts if part[0][-1] >= oldest or part[0][0] < self._sinks]

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from sci.backend import Array, namespace
 from sci.distributed import Comm, Deferred, abort_on_error, agreed, allreduce_sum, form
 from sci.errors import ShapeError
 from sci.nn import op
 from sci.sequence.attention.problem import check_heads, flat_heads
-from sci.sequence.attention.tiles import KeyRange, add_gradients, attend
 from sci.sequence.checks import (
     agree_cotangents,
     check_dtypes,
@@ -23,6 +20,8 @@ from sci.sequence.checks import (
     scale_or,
     working_dtype,
 )
+from sci.sequence.tiles.attend import add_gradients, attend
+from sci.sequence.tiles.seen import Seen
 
 __all__ = ["linformer_attention"]
 
@@ -65,21 +64,20 @@ def _linformer_attention_vjp(dout: Array, residuals: Any) -> tuple[Array, Array,
     call: _Call = residuals
     shape, work = (*call.leading, *call.q.shape[1:]), Deferred()
     agree_cotangents(call.comm, "linformer_attention", call.q, {"dout": (dout, shape)})
-    xp, scale = namespace(call.q), call.q.dtype.type(call.scale)
+    xp = namespace(call.q)
     with abort_on_error(call.comm):
         sums = xp.zeros((2, *call.keys.shape), call.q.dtype)
         with work:
             dout = flat_heads(dout, call.q.dtype)
             delta, dq = (dout * call.out).sum(axis=2), xp.zeros_like(call.q)
-            given = (call.q * scale, call.keys, call.values, dout, call.lse, delta)
-            key_range, positions = _key_range(xp, call.q, call.keys), xp.arange(call.keys.shape[1])
-            add_gradients(*given, key_range, positions, dq, sums[0], sums[1])
+            given = (call.q, call.keys, call.values, dout, call.lse, delta, _seen(call.q, call.keys))
+            add_gradients(*given, dq, sums[0], sums[1], scale=call.scale)
         dkeys, dvalues = allreduce_sum(sums, call.comm, checked=True)
     with work:
         dk, dv = call.e.T @ dkeys, call.f.T @ dvalues
         de = xp.einsum("hrd,hld->rl", dkeys, call.k)
         df = xp.einsum("hrd,hld->rl", dvalues, call.v)
-        found = (dq * scale, dk, dv, de, df)
+        found = (dq, dk, dv, de, df)
         dq, dk, dv, de, df = (narrowed(a, call.dtype, "a gradient of Linformer attention") for a in found)
     work.settle(call.comm, "the gradient of linformer_attention")
     return dq.reshape(shape), dk.reshape(shape), dv.reshape(shape), de, df
@@ -165,16 +163,15 @@ def linformer_attention(
     with work:
         keys, values = (xp.ascontiguousarray(a) for a in (keys, values))
         out, lse = xp.zeros_like(q), xp.full(q.shape[:2], -xp.inf, q.dtype)
-        attend(q * q.dtype.type(value), keys, values, _key_range(xp, q, keys), xp.arange(keys.shape[1]), out, lse)
+        attend(q, keys, values, _seen(q, keys), out, lse, scale=value)
         result = narrowed(out, given, "the output of Linformer attention").reshape(shape)
     work.settle(comm, "linformer_attention")
     return result, _Call(q, k, v, e, f, value, keys, values, out, lse, shape[:-2], given, comm)
 
 
-def _key_range(xp: Any, q: Array, keys: Array) -> KeyRange:
-    """Return the range in which every query sees every row."""
-    low = xp.zeros(q.shape[1], np.int64)
-    return KeyRange(low, low + keys.shape[1])
+def _seen(q: Array, keys: Array) -> Seen:
+    """Return that every query sees every row."""
+    return Seen.everything(q.shape[1], keys.shape[1], keys.shape[0])
 
 
 def _check(q: Array, k: Array, v: Array, e: Array, f: Array) -> None:

@@ -1,18 +1,26 @@
-"""The input of softmax attention over ranks, checked and agreed upon by all, and the keys that each query sees."""
+"""The input of softmax attention over ranks, checked and agreed upon by all."""
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, namespace, to_device, to_host
-from sci.distributed import Comm, Layout, agreed, form, positions, rank_of, size, unshard
+from sci.backend import Array, namespace, to_host
+from sci.distributed import Comm, Layout, agreed, allgather_rows, form, positions, rank_of, size, unshard
 from sci.errors import DecompositionError, InvalidValueError, ShapeError
-from sci.sequence.attention.tiles import MAX_HEAD_DIM, KeyRange
+from sci.sequence.attention.pattern import Pattern, Window
+from sci.sequence.attention.scores import (
+    Scores,
+    checked_planes,
+    checked_rate,
+    checked_slopes,
+    require_method,
+)
 from sci.sequence.checks import (
     check_choice,
     check_dtypes,
@@ -22,15 +30,19 @@ from sci.sequence.checks import (
     scale_or,
     working_dtype,
 )
+from sci.sequence.tiles.attend import MAX_HEAD_DIM
+from sci.sequence.tiles.rules import PairScore, Planes, Rules
+from sci.sequence.tiles.seen import Seen
 
 __all__ = [
     "METHODS",
     "AttentionMethod",
+    "Options",
     "Problem",
-    "Sequences",
     "agreed_problem",
     "check_heads",
     "checked_blocks",
+    "checked_window",
     "flat_heads",
 ]
 
@@ -40,68 +52,8 @@ _LAYOUTS = ("contiguous", "zigzag", "striped")
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """The layout of one sequence over the ranks, the lengths of its parts, its documents, and the blocks of a mask."""
-
-    layout: Layout
-    lengths: tuple[int, ...]
-    causal: bool
-    segments: np.ndarray | None
-    blocks: tuple[int, ...] | None = None
-
-    @property
-    def n(self) -> int:
-        """Length of the whole sequence."""
-        return sum(self.lengths)
-
-    def positions(self, rank: int) -> np.ndarray:
-        """Return the positions that `rank` owns, in increasing order."""
-        return positions(self.n, layout=self.layout, rank=rank, size=len(self.lengths))
-
-    def padding(self, rank: int) -> np.ndarray:
-        """Return True for each token of `rank` that belongs to no document and sees nothing, (length,)."""
-        positions = self.positions(rank)
-        return np.zeros(positions.size, bool) if self.segments is None else self.segments[positions] < 0
-
-    def key_range(self, positions: np.ndarray, xp: Any) -> KeyRange:
-        """Return the range that the queries at `positions` see: their document, if causal up to themselves, and with
-        blocks up to the end of their block."""
-        if self.segments is None:
-            low, high = np.zeros_like(positions), np.full_like(positions, self.n - 1)
-        else:
-            low, high = (bound[positions] for bound in _documents(self.segments))
-        if self.causal:
-            high = np.minimum(high, positions)
-        if self.blocks is not None:
-            ends = np.cumsum(self.blocks)
-            high = np.minimum(high, ends[np.searchsorted(ends, positions, side="right")] - 1)
-        return KeyRange(to_device(low, xp), to_device(high, xp))
-
-
-def _documents(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last position of each token's document; 0 and -1 for padding.
-
-    Raises
-    ------
-    InvalidValueError
-        If an id comes back after another one.
-    """
-    starts = np.flatnonzero(np.diff(segments, prepend=segments[:1] - 1))
-    ends = np.append(starts[1:], segments.size) - 1
-    runs = np.repeat(np.arange(starts.size), ends - starts + 1)
-    ids = segments[starts]
-    used = ids[ids >= 0]
-    if np.unique(used).size != used.size:
-        raise InvalidValueError(
-            "segments: an id comes back after another one; expected each document to be one run of positions"
-        )
-    padding = ids < 0
-    return np.where(padding, 0, starts)[runs], np.where(padding, -1, ends)[runs]
-
-
-@dataclass(frozen=True)
 class Problem:
-    """Flat arrays (heads, length, head_dim) of one rank, and the arguments that all ranks share."""
+    """Flat arrays (heads, length, width) of one rank, and the arguments that all ranks share."""
 
     q: Array
     k: Array
@@ -109,10 +61,18 @@ class Problem:
     scale: float
     dtype: np.dtype[Any]
     """The dtype of sums: never narrower than that of the arrays."""
-    sequences: Sequences
+    pattern: Pattern
+    scores: Scores
     method: AttentionMethod
     comm: Comm
     leading: tuple[int, ...]
+    key_leading: tuple[int, ...]
+    sink_logits: Array | None = None
+    bias_shape: tuple[int, ...] | None = None
+    """The shape of the argument; its rows are all queries' where `bias_is_shared`."""
+    bias_is_shared: bool = False
+    sums: list[Array] = field(default_factory=list)
+    """The gradient for the parameters of a callable, one array or none."""
 
     @property
     def rank(self) -> int:
@@ -128,9 +88,21 @@ class Problem:
         """Return `array` in the dtype of sums, C-contiguous."""
         return namespace(array).ascontiguousarray(array.astype(self.dtype, copy=False))
 
-    def scaled_queries(self, q: Array) -> Array:
-        """Return the queries times the scale in the dtype of sums."""
-        return self.working(q) * self.dtype.type(self.scale)
+    def seen(self, owner: int) -> list[Seen]:
+        """Return what this rank's queries see of the keys of `owner`."""
+        pattern = self.pattern
+        return pattern.seen(pattern.queries(self.rank), pattern.keys(owner), pattern.row_of(self.k.shape[0]))
+
+    def rules(self, owner: int) -> Rules:
+        """Return the rules for this rank's queries and the keys of `owner`."""
+        pattern = self.pattern
+        return self.scores.rules(pattern, pattern.queries(self.rank), pattern.keys(owner), self.sums)
+
+    def blank(self, queries: Array) -> tuple[Array, Array]:
+        """Return the state of attention before any key, for queries (heads, n, d)."""
+        xp = namespace(queries)
+        out = xp.zeros((*queries.shape[:2], self.v.shape[2]), self.dtype)
+        return out, xp.full(queries.shape[:2], -xp.inf, self.dtype)
 
 
 def flat_heads(array: Array, dtype: Any = None) -> Array:
@@ -148,30 +120,61 @@ def check_heads(**arrays: Array) -> None:
     ShapeError, DTypeError, DeviceMismatchError, InvalidValueError
     """
     first, like = next(iter(arrays.items()))
-    shape = tuple(getattr(like, "shape", ()))
-    if not 3 <= len(shape) <= 7:
-        raise ShapeError(
-            f"{first} has shape {shape}; expected (heads, length, head_dim), or that with up to four leading axes"
-        )
+    shape = _checked_shape(first, like)
     for name, array in arrays.items():
         if tuple(getattr(array, "shape", ())) != shape:
             raise ShapeError(f"{name} has shape {tuple(array.shape)}, {first} {shape}; expected one shape")
-    if not 1 <= shape[-1] <= MAX_HEAD_DIM:
-        raise ShapeError(f"head_dim is {shape[-1]}; expected 1 to {MAX_HEAD_DIM}")
+    _check_width("head_dim", shape[-1])
     check_dtypes(arrays)
     check_finite(arrays)
 
 
-def _local_segments(segments: Any, length: int) -> np.ndarray | None:
+def _checked_shape(name: str, array: Array) -> tuple[int, ...]:
+    shape = tuple(getattr(array, "shape", ()))
+    if not 3 <= len(shape) <= 7:
+        raise ShapeError(
+            f"{name} has shape {shape}; expected (heads, length, head_dim), or that with up to four leading axes"
+        )
+    return shape
+
+
+def _check_width(name: str, width: int) -> None:
+    if not 1 <= width <= MAX_HEAD_DIM:
+        raise ShapeError(f"{name} is {width}; expected 1 to {MAX_HEAD_DIM}")
+
+
+def _check_arrays(q: Array, k: Array, v: Array) -> None:
+    """Raise unless k and v are keys and values for the queries, of one dtype, finite."""
+    of_q, of_k, of_v = (_checked_shape(name, a) for name, a in (("q", q), ("k", k), ("v", v)))
+    if of_k[:-1] != of_v[:-1]:
+        raise ShapeError(f"v has shape {of_v}, k {of_k}; expected one shape but for the last axis")
+    heads, own = of_q[-3], of_k[-3]
+    if len(of_k) != len(of_q) or of_k[:-3] != of_q[:-3] or of_k[-1] != of_q[-1] or (heads % own if own else heads):
+        raise ShapeError(
+            f"k has shape {of_k}, q {of_q}; expected the same leading axes and head_dim, and a number of heads that "
+            "divides that of q"
+        )
+    _check_width("head_dim", of_q[-1])
+    _check_width("the width of v", of_v[-1])
+    arrays = {"q": q, "k": k, "v": v}
+    check_dtypes(arrays)
+    check_finite(arrays)
+
+
+def _local_documents(segments: Any, name: str, leading: tuple[int, ...], length: int) -> np.ndarray | None:
+    """Return the documents of this rank's tokens, (rows, length), one row or one for each index of the batch axes."""
     if segments is None:
         return None
     ids = to_host(segments)
-    if ids.dtype.kind not in "iu" or ids.shape != (length,):
+    batch = leading[:-1]
+    fits = ids.ndim == 1 or (ids.ndim == len(batch) + 1 and ids.shape[:-1] == batch)
+    if ids.dtype.kind not in "iu" or not fits or ids.shape[-1] != length:
+        shapes = f"({length},)" + (f" or {(*batch, length)}" if batch else "")
         raise ShapeError(
-            f"segments has dtype {ids.dtype} and shape {ids.shape}; expected integers of shape ({length},), "
-            "the document of each of this rank's tokens"
+            f"{name} has dtype {ids.dtype} and shape {ids.shape}; expected integers of shape {shapes}, the document of "
+            "each of this rank's tokens"
         )
-    return ids.astype(np.int64)
+    return ids.astype(np.int64).reshape(math.prod(ids.shape[:-1]), length)
 
 
 def checked_blocks(blocks: Sequence[int] | None, causal: bool) -> tuple[int, ...] | None:
@@ -192,59 +195,271 @@ def checked_blocks(blocks: Sequence[int] | None, causal: bool) -> tuple[int, ...
     return lengths
 
 
-def _require_covering(blocks: tuple[int, ...] | None, n: int) -> None:
-    """Raise on all ranks alike unless the blocks cover a sequence of n tokens."""
-    if blocks is not None and sum(blocks) != n:
-        raise ShapeError(f"blocks have {sum(blocks)} tokens in all, and the ranks hold {n}; expected as many")
+def checked_window(window: int | Sequence[int | None] | None, sink_tokens: int) -> Window | None:
+    """Return how far before and after itself a token sees, or None for a token that sees all.
+
+    Raises
+    ------
+    InvalidValueError
+        Also for sinks without a window.
+    """
+    if sink_tokens < 0 or (sink_tokens and window is None):
+        raise InvalidValueError(f"sink_tokens is {sink_tokens}; expected 0 or more, and none without a window")
+    if window is None:
+        return None
+    sides = tuple(window) if isinstance(window, Sequence) else (window, window)
+    if len(sides) != 2 or any(side is not None and side < 0 for side in sides):
+        raise InvalidValueError(f"window is {window}; expected one number of tokens, or (before, after), None for all")
+    before, after = (None if side is None else operator.index(side) for side in sides)
+    return before, after
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `softmax_attention`."""
+
+    causal: bool
+    window: int | Sequence[int | None] | None
+    sink_tokens: int
+    blocks: Sequence[int] | None
+    offset: int | None
+    scale: float | None
+    cap: float | None
+    slopes: Any
+    mask: Array | None
+    score: PairScore | None
+    dropout: float
+    seed: int | None
+    method: AttentionMethod
+    layout: Layout
+    segments: Array | None
+    key_segments: Array | None
+    precision: str | None
+    length: int | None
+    comm: Comm
+
+
+@dataclass(frozen=True)
+class _Local:
+    """What one rank has checked."""
+
+    scale: float
+    dtype: np.dtype[Any]
+    documents: tuple[np.ndarray | None, np.ndarray | None]
+    blocks: tuple[int, ...] | None
+    window: Window | None
+    scores: Scores
+    shapes: tuple[Any, Any]
+    """What of bias and mask is the same on all ranks."""
+    sinks: Array | None
+
+
+def _checked(
+    arrays: tuple[Array, Array, Array], bias: Array | None, sinks: Array | None, parameters: Array | None, o: Options
+) -> _Local:
+    """Check the arguments of one rank."""
+    q, k, v = arrays
+    _check_arrays(q, k, v)
+    leading, xp, dtype = tuple(q.shape[:-2]), namespace(q, k, v, bias, sinks), working_dtype(q.dtype, o.precision)
+    ids = _local_documents(o.segments, "segments", leading, q.shape[-2])
+    key_ids = _local_documents(o.key_segments, "key_segments", leading, k.shape[-2])
+    _check_segments(ids, key_ids, q, k)
+    check_choice(o.method, METHODS, "method")
+    check_choice(o.layout, _LAYOUTS, "layout")
+    rate, seed = checked_rate(o.dropout, o.seed)
+    made = [_planes(a, name, leading, q, dtype) for a, name in ((bias, "bias"), (o.mask, "mask"))]
+    scores = Scores(
+        math.prod(leading),
+        _checked_cap(o.cap),
+        checked_slopes(o.slopes, leading, dtype, xp),
+        made[0][0],
+        made[1][0],
+        rate,
+        seed,
+        o.score,
+        _checked_parameters(o.score, parameters),
+        leading,
+    )
+    window = checked_window(o.window, o.sink_tokens)
+    blocks, value = checked_blocks(o.blocks, bool(o.causal)), scale_or(o.scale, q.shape[-1] ** -0.5)
+    shapes = (made[0][1], made[1][1])
+    return _Local(
+        value, dtype, (ids, key_ids), blocks, window, scores, shapes, _checked_sinks(sinks, leading, q, dtype)
+    )
 
 
 def agreed_problem(
     q: Array,
     k: Array,
     v: Array,
-    *,
-    causal: bool,
-    blocks: Sequence[int] | None,
-    scale: float | None,
-    method: AttentionMethod,
-    layout: Layout,
-    segments: Array | None,
-    precision: str | None,
-    length: int | None,
-    comm: Comm,
+    bias: Array | None,
+    sink_logits: Array | None,
+    parameters: Array | None,
+    o: Options,
 ) -> Problem:
     """Check the arguments of `softmax_attention` on all ranks and return the problem; collective."""
-    with agreed(comm, "softmax_attention") as agreement:
-        check_heads(q=q, k=k, v=v)
-        value = scale_or(scale, q.shape[-1] ** -0.5)
-        dtype = working_dtype(q.dtype, precision)
-        ids = _local_segments(segments, q.shape[-2])
-        check_choice(method, METHODS, "method")
-        check_choice(layout, _LAYOUTS, "layout")
-        ends = checked_blocks(blocks, bool(causal))
-        agreement.same(q=form(q, free=[-2]), causal=bool(causal), scale=value, method=method, layout=layout)
-        agreement.same(precision=dtype.name, segments=ids is not None, length=length, blocks=ends)
-        agreement.gather(q.shape[-2], fingerprint(k, v, comm))
-    lengths, prints = agreement.table.T
-    require_sharded(lengths.tolist(), length, prints, f"shard(x, comm, -2, {layout!r})")
-    _check_layout(lengths.tolist(), layout)
-    _require_covering(ends, sum(lengths.tolist()))
-    if ids is not None:
-        ids = unshard(ids, comm, 0, layout)
-        _documents(ids)
-    sequences = Sequences(layout, tuple(lengths.tolist()), bool(causal), ids, ends)
+    with agreed(o.comm, "softmax_attention") as agreement:
+        own = _checked((q, k, v), bias, sink_logits, parameters, o)
+        scores, planes = own.scores, (own.scores.bias, own.scores.mask)
+        agreement.same(q=form(q, free=[-2]), k=form(k, free=[-2]), v=form(v, free=[-2]), causal=bool(o.causal))
+        agreement.same(scale=own.scale, method=o.method, layout=o.layout, precision=own.dtype.name, length=o.length)
+        agreement.same(blocks=own.blocks, window=own.window, sink_tokens=o.sink_tokens, offset=o.offset)
+        agreement.same(segments=_told(own.documents[0]), key_segments=_told(own.documents[1]))
+        agreement.same(cap=scores.cap, slopes=scores.slopes, dropout=scores.rate, seed=scores.seed)
+        agreement.same(bias=own.shapes[0], mask=own.shapes[1], sink_logits=sink_logits, parameters=parameters)
+        agreement.same(score=None if o.score is None else "a callable")
+        agreement.gather(q.shape[-2], fingerprint(k, v, o.comm), k.shape[-2], *map(_rows, planes))
+    lengths, prints, key_lengths, *rows = agreement.table.T
+    require_sharded(lengths.tolist(), o.length, prints, f"shard(x, comm, -2, {o.layout!r})")
+    _check_layout(lengths.tolist(), o.layout, "")
+    _check_layout(key_lengths.tolist(), o.layout, " of the keys")
+    pattern = Pattern(
+        o.layout,
+        tuple(lengths.tolist()),
+        tuple(key_lengths.tolist()),
+        bool(o.causal),
+        own.window,
+        o.sink_tokens,
+        own.blocks,
+        o.offset,
+        *_whole_documents(own.documents, o.layout, lengths.tolist(), key_lengths.tolist(), o.comm),
+        placed=o.slopes is not None,
+    )
+    _require_covering(pattern)
+    require_method(o.method, scores, pattern)
+    shared = [_require_planes(p, name, r, lengths, pattern) for p, name, r in zip(planes, ("bias", "mask"), rows)]
     return Problem(
-        flat_heads(q), flat_heads(k), flat_heads(v), value, dtype, sequences, method, comm, tuple(q.shape[:-2])
+        flat_heads(q),
+        flat_heads(k),
+        flat_heads(v),
+        own.scale,
+        own.dtype,
+        pattern,
+        scores,
+        o.method,
+        o.comm,
+        tuple(q.shape[:-2]),
+        tuple(k.shape[:-2]),
+        own.sinks,
+        None if bias is None else tuple(bias.shape),
+        shared[0],
     )
 
 
-def _check_layout(lengths: list[int], layout: Layout) -> None:
+def _told(ids: np.ndarray | None) -> int:
+    return 0 if ids is None else ids.shape[0]
+
+
+def _rows(planes: Planes | None) -> int:
+    """Return the rows of a plane; 0 without one."""
+    return 0 if planes is None else int(planes.array.shape[1])
+
+
+def _planes(
+    array: Array | None, name: str, leading: tuple[int, ...], q: Array, dtype: Any
+) -> tuple[Planes | None, Any]:
+    """Return the planes of a bias or a mask, and what of it is the same on all ranks."""
+    if array is None:
+        return None, None
+    planes, full = checked_planes(array, name, leading, q.shape[-2], q, dtype)
+    return planes, (*full[:-2], full[-1])
+
+
+def _checked_cap(cap: float | None) -> float:
+    if cap is None:
+        return 0.0
+    if not (math.isfinite(cap) and cap > 0):
+        raise InvalidValueError(f"cap is {cap}; expected a positive number, or None")
+    return float(cap)
+
+
+def _checked_parameters(score: PairScore | None, parameters: Array | None) -> Array | None:
+    if parameters is not None:
+        if score is None:
+            raise InvalidValueError("parameters are given without score=, the callable that takes them")
+        check_dtypes({"parameters": parameters})
+        check_finite({"parameters": parameters})
+    return parameters
+
+
+def _checked_sinks(sinks: Array | None, leading: tuple[int, ...], q: Array, dtype: Any) -> Array | None:
+    """Return one logit for each head of the batch."""
+    if sinks is None:
+        return None
+    if tuple(getattr(sinks, "shape", ())) != leading[-1:]:
+        raise ShapeError(f"sink_logits have shape {getattr(sinks, 'shape', ())}; expected {leading[-1:]}, one a head")
+    check_dtypes({"q": q, "sink_logits": sinks})
+    check_finite({"sink_logits": sinks})
+    return namespace(sinks).tile(sinks.astype(dtype), math.prod(leading[:-1]))
+
+
+def _check_segments(ids: np.ndarray | None, key_ids: np.ndarray | None, q: Array, k: Array) -> None:
+    if key_ids is not None and ids is None:
+        raise InvalidValueError("key_segments are given without segments; expected both")
+    if ids is not None and key_ids is None and q.shape[-2] != k.shape[-2]:
+        raise ShapeError(
+            f"segments are given for {q.shape[-2]} queries, and there are {k.shape[-2]} keys; pass key_segments as well"
+        )
+
+
+def _whole_documents(
+    documents: tuple[np.ndarray | None, np.ndarray | None],
+    layout: Layout,
+    lengths: list[int],
+    key_lengths: list[int],
+    comm: Comm,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the documents of all queries and of all keys, one array where they are the same."""
+    ids, key_ids = documents
+    if ids is None:
+        return None, None
+    rows = max(_told(ids), _told(key_ids))
+
+    def whole(own: np.ndarray, counts: list[int]) -> np.ndarray:
+        if layout == "contiguous":
+            found = np.ascontiguousarray(allgather_rows(np.ascontiguousarray(own.T), comm).T)
+        else:
+            found = unshard(own, comm, 1, layout)
+        return np.broadcast_to(found, (rows, sum(counts)))
+
+    queries = whole(ids, lengths)
+    return queries, queries if key_ids is None else whole(key_ids, key_lengths)
+
+
+def _require_covering(pattern: Pattern) -> None:
+    """Raise on all ranks alike unless the blocks cover the sequence, which attends to itself."""
+    if pattern.blocks is None:
+        return
+    if pattern.n != pattern.m:
+        raise ShapeError(f"blocks are given, and {pattern.n} queries meet {pattern.m} keys; expected as many")
+    if sum(pattern.blocks) != pattern.n:
+        raise ShapeError(
+            f"blocks have {sum(pattern.blocks)} tokens in all, and the ranks hold {pattern.n}; expected as many"
+        )
+
+
+def _require_planes(planes: Planes | None, name: str, rows: np.ndarray, lengths: np.ndarray, pattern: Pattern) -> bool:
+    """Raise on all ranks alike unless a bias or mask is for all keys; return whether all queries share its row."""
+    if planes is None:
+        return False
+    columns = planes.array.shape[2]
+    if columns not in (1, pattern.m):
+        raise ShapeError(f"{name} has {columns} columns; expected {pattern.m}, all keys, or 1")
+    shared = bool((rows == 1).all() and (lengths != 1).any())
+    if not shared and (rows != lengths).any():
+        raise ShapeError(f"{name} has {rows.tolist()} rows on the ranks; expected {lengths.tolist()}, or 1 on all")
+    return shared
+
+
+def _check_layout(lengths: list[int], layout: Layout, what: str) -> None:
     """Raise on all ranks alike if a rank holds another number of tokens than the layout gives it."""
+    if layout == "contiguous":
+        return
     n = sum(lengths)
     for rank, held in enumerate(lengths):
         expected = positions(n, layout=layout, rank=rank, size=len(lengths)).size
         if held != expected:
             raise DecompositionError(
-                f"rank {rank} holds {held} of {n} tokens; expected {expected} in the layout {layout!r}: "
+                f"rank {rank} holds {held} of {n} tokens{what}; expected {expected} in the layout {layout!r}: "
                 "pass shard(x, comm, -2, layout)"
             )

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from sci.backend import Array, namespace
 from sci.distributed import Comm, Deferred, allgather_rows, reduce_scatter_rows, ring_steps
 from sci.sequence.attention.ring import ring_gradients
-from sci.sequence.attention.tiles import KeyRange, add_gradients, attend, merge_attention
+from sci.sequence.tiles.attend import add_gradients, attend
+from sci.sequence.tiles.reference import merge_attention
+from sci.sequence.tiles.seen import Seen
 
 __all__ = ["Exact"]
 
@@ -97,17 +97,12 @@ class Exact:
         pairs = (q * q.dtype.type(self.scale))[:, :, None, :] * k1[:, None, :, :]
         return xp.ascontiguousarray(pairs.reshape(q.shape[0], -1, q.shape[2]))
 
-    def _key_range(self, pairs: Array, k2: Array) -> tuple[KeyRange, Array]:
-        xp = namespace(pairs)
-        low = xp.zeros(pairs.shape[1], np.int64)
-        return KeyRange(low, low + k2.shape[1]), xp.arange(k2.shape[1])
-
     def _attend(self, q: Array, k1: Array, k2: Array, v2: Array) -> tuple[Array, Array]:
         """Return, for every pair of a query and a first key, attention over the second keys and its log-sum-exp."""
         xp, pairs = namespace(q), self._pairs(q, k1)
-        key_range, positions = self._key_range(pairs, k2)
+        seen = Seen.everything(pairs.shape[1], k2.shape[1], k2.shape[0])
         out, lse = xp.zeros_like(pairs), xp.full(pairs.shape[:2], -xp.inf, pairs.dtype)
-        attend(pairs, k2, v2, key_range, positions, out, lse)
+        attend(pairs, k2, v2, seen, out, lse)
         shape = (*q.shape[:2], k1.shape[1])
         return out.reshape(*shape, q.shape[2]), lse.reshape(shape)
 
@@ -115,9 +110,9 @@ class Exact:
         """Add to dk2 and dv2, and return the gradients of the pairs, (batch, rows, n1, d)."""
         k1, v1, k2, v2, dk2, dv2 = keys
         xp, pairs = namespace(q), self._pairs(q, k1)
-        key_range, positions = self._key_range(pairs, k2)
         dpairs_out = xp.ascontiguousarray((g[:, :, None, :] * v1[:, None, :, :]).reshape(pairs.shape))
         lse, delta = (xp.ascontiguousarray(xp.repeat(a, k1.shape[1], axis=1)) for a in (lse, delta))
         dpairs = xp.zeros_like(pairs)
-        add_gradients(pairs, k2, v2, dpairs_out, lse, delta, key_range, positions, dpairs, dk2, dv2)
+        seen = Seen.everything(pairs.shape[1], k2.shape[1], k2.shape[0])
+        add_gradients(pairs, k2, v2, dpairs_out, lse, delta, seen, dpairs, dk2, dv2)
         return dpairs.reshape(*q.shape[:2], k1.shape[1], q.shape[2])

@@ -11,7 +11,6 @@ import numpy as np
 from sci.backend import Array, namespace
 from sci.distributed import Comm, agreed, form
 from sci.errors import InvalidValueError, ShapeError
-from sci.sequence.attention.tiles import MAX_HEAD_DIM
 from sci.sequence.checks import (
     check_choice,
     check_dtypes,
@@ -22,6 +21,7 @@ from sci.sequence.checks import (
     working_dtype,
 )
 from sci.sequence.higher_order.polynomial import polynomial_degree, polynomial_rank
+from sci.sequence.tiles.attend import MAX_HEAD_DIM
 
 __all__ = ["TensorMethod", "TensorProblem", "agreed_tensor_problem", "score_radius", "useful_degree"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from attention_features import CASES, assert_close, found, takes
 from attention_oracle import dense, dense_vjp, seen_by
 from mpi4py import MPI
 from sabotage import private_communicator
@@ -17,7 +18,8 @@ from sci import distributed
 from sci.distributed import positions, shard, unshard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, SciError, ShapeError
 from sci.sequence import attention_cost, softmax_attention
-from sci.sequence.attention.tiles import KeyRange, attend
+from sci.sequence.tiles.attend import attend
+from sci.sequence.tiles.seen import Seen
 
 METHODS, LAYOUTS = ("ring", "rsa", "ulysses"), ("contiguous", "zigzag", "striped")
 
@@ -28,11 +30,11 @@ def problem(n: int, heads: int = 3, d: int = 8, seed: int = 0) -> list[np.ndarra
     return [*rng.standard_normal((4, heads, n, d)), rng.standard_normal((heads, n))]
 
 
-def close(found: np.ndarray, expected: np.ndarray, rtol: float, what: object) -> None:
-    assert found.shape == expected.shape, (what, found.shape, expected.shape)
+def close(got: np.ndarray, expected: np.ndarray, rtol: float, what: object) -> None:
+    assert got.shape == expected.shape, (what, got.shape, expected.shape)
     none = np.isneginf(expected)
-    assert np.array_equal(np.isneginf(found), none), what
-    error = np.abs(np.where(none, 0, found) - np.where(none, 0, expected)).max(initial=0)
+    assert np.array_equal(np.isneginf(got), none), what
+    error = np.abs(np.where(none, 0, got) - np.where(none, 0, expected)).max(initial=0)
     assert error <= rtol * max(1.0, np.abs(expected[~none]).max(initial=0)), (what, error)
 
 
@@ -57,8 +59,8 @@ def check(
     ids = None if segments is None else mine(segments, 0)
     options = {"causal": causal, "blocks": blocks, "scale": scale, "segments": ids}
     options |= {"method": method, "layout": layout, "comm": comm}
-    (found, found_lse), residuals = softmax_attention.forward(mine(q), mine(k), mine(v), **options)
-    close(found, mine(out), 1e-12, what)
+    (own, found_lse), residuals = softmax_attention.forward(mine(q), mine(k), mine(v), **options)
+    close(own, mine(out), 1e-12, what)
     close(found_lse, mine(lse), 1e-12, what)
     for name, a, b in zip("qkv", softmax_attention.vjp((mine(dout), mine(dlse)), residuals), gradients):
         close(a, mine(b), 1e-12, (name, *what))
@@ -79,6 +81,22 @@ def check_methods(comm: MPI.Intracomm) -> None:
         check(comm, n, method, layout, False, None, blocks)
 
 
+def check_options(comm: MPI.Intracomm) -> None:
+    """Every option: balanced parts in each layout, and parts of a fifth, none and the rest."""
+
+    def uneven(length: int) -> np.ndarray:
+        ends = [*(0, length // 5, length // 5, length)[: comm.size], length]
+        return np.arange(ends[comm.rank], ends[comm.rank + 1])
+
+    for k, (name, case) in enumerate(CASES.items()):
+        for method in METHODS:
+            if takes(method, name):
+                for one in found(case, comm, method, LAYOUTS[(k + METHODS.index(method)) % 3]):
+                    assert_close(*one)
+                for one in found(case, comm, method, "contiguous", uneven):
+                    assert_close(*one)
+
+
 def check_batch_and_precision(comm: MPI.Intracomm) -> None:
     """Leading axes; single and half precision, with sums in wider numbers; gradients of one output only."""
     n = 21
@@ -92,12 +110,12 @@ def check_batch_and_precision(comm: MPI.Intracomm) -> None:
         for precision in (None, "float64"):
             parts = (shard(a, comm, -2, "zigzag") for a in (x, y, z))
             options = {"method": method, "layout": "zigzag", "precision": precision, "length": n, "comm": comm}
-            (found, found_lse), residuals = softmax_attention.forward(*parts, causal=True, **options)
-            assert found.dtype == np.dtype(dtype)
+            (own, found_lse), residuals = softmax_attention.forward(*parts, causal=True, **options)
+            assert own.dtype == np.dtype(dtype)
             working = "f8" if precision or dtype == "f8" else "f4"
             assert found_lse.dtype == np.dtype(working)
             rounding = {"f2": 1e-3, "f4": 1e-6, "f8": 1e-13}[dtype]
-            close(found, shard(out, comm, -2, "zigzag"), rounding, (method, dtype))
+            close(own, shard(out, comm, -2, "zigzag"), rounding, (method, dtype))
             close(found_lse, shard(lse, comm, -1, "zigzag"), {"f4": 1e-6, "f8": 1e-13}[working], (method, dtype))
             backward = softmax_attention.vjp((shard(g, comm, -2, "zigzag"), None), residuals)
             for a, b in zip(backward, gradients):
@@ -128,12 +146,13 @@ def check_replay(comm: MPI.Intracomm) -> None:
         )
         mine = positions(n, comm, layout)
         replay_lse = np.full((3, mine.size), -np.inf, dtype)
-        queries = np.ascontiguousarray(q[:, mine]) * np.dtype(dtype).type(0.25)
+        queries = np.ascontiguousarray(q[:, mine])
         replay = np.zeros_like(queries)
         for hop in range(n_ranks):
             visiting = positions(n, layout=layout, rank=(comm.rank - hop) % n_ranks, size=n_ranks)
             keys, values = (np.ascontiguousarray(a[:, visiting]) for a in (k, v))
-            attend(queries, keys, values, KeyRange(np.zeros_like(mine), mine), visiting, replay, replay_lse)
+            seen = Seen.of(np.zeros_like(mine), mine, visiting, np.zeros(3))
+            attend(queries, keys, values, seen, replay, replay_lse, scale=0.25)
         assert out.tobytes() == replay.tobytes(), (layout, dtype)
         assert lse.tobytes() == replay_lse.tobytes(), (layout, dtype)
 
@@ -228,8 +247,6 @@ def check_errors(comm: MPI.Intracomm) -> None:
         causal=True,
         comm=comm,
     )
-    ids = np.arange(n) // 2 % 2
-    expect(InvalidValueError, "comes back", softmax_attention, q, k, v, segments=shard(ids, comm), comm=comm)
     _, residuals = softmax_attention.forward(q, k, v, comm=comm)
     bad = np.zeros((1, 2, 3))
     expect(ShapeError, "dout has shape (1, 2, 3)", softmax_attention.vjp, (bad if last else q, None), residuals)
@@ -238,7 +255,7 @@ def check_errors(comm: MPI.Intracomm) -> None:
         expect(ShapeError, f"length is {n}", softmax_attention, *whole, length=n, comm=comm)
         expect(SciError, "causal differs between ranks", softmax_attention, q, k, v, causal=last, comm=comm)
         shorter = [a[:, : 5 if last else None] for a in (q, k, v)]
-        expect(DecompositionError, "tokens; expected", softmax_attention, *shorter, comm=comm)
+        expect(DecompositionError, "tokens; expected", softmax_attention, *shorter, layout="striped", comm=comm)
         repeated = softmax_attention(*whole, length=n * comm.size, comm=comm)[0]
         assert repeated.shape == (*q.shape[:1], n, 8)
     with distributed.agreed(comm):
@@ -248,19 +265,18 @@ def check_errors(comm: MPI.Intracomm) -> None:
 def check_kernels_and_threads(comm: MPI.Intracomm) -> None:
     """The array reference gives the same answer as the compiled kernel."""
     q, k, v = (shard(a, comm, 1, "striped") for a in problem(40)[:3])
-    found = [softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0]]
+    both = [softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0]]
     with sci.options(kernels="reference"):
-        found.append(softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0])
-    close(found[0], found[1], 1e-13, "reference")
-    close(
-        unshard(found[0], comm, 1, "striped"), softmax_attention(*problem(40)[:3], causal=True)[0], 1e-13, "unsharded"
-    )
+        both.append(softmax_attention(q, k, v, causal=True, layout="striped", comm=comm)[0])
+    close(both[0], both[1], 1e-13, "reference")
+    close(unshard(both[0], comm, 1, "striped"), softmax_attention(*problem(40)[:3], causal=True)[0], 1e-13, "unsharded")
 
 
 def main() -> None:
     comm = private_communicator()
     with distributed.abort_on_error(comm):
         check_methods(comm)
+        check_options(comm)
         check_batch_and_precision(comm)
         check_extremes(comm)
         check_replay(comm)

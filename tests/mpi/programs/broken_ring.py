@@ -21,8 +21,8 @@ def main() -> None:
     comm = MPI.COMM_WORLD
     attend, calls = ring.attend, []
 
-    def attend_until_death(*arguments: object) -> None:
-        attend(*arguments)
+    def attend_until_death(*arguments: object, **options: object) -> None:
+        attend(*arguments, **options)
         calls.append(1)
         if comm.rank == comm.size - 1 and len(calls) == 2:
             print("dies at", time.time(), flush=True)

@@ -1,46 +1,16 @@
-"""The input of softmax attention: documents, key ranges, and arguments that differ between ranks."""
+"""The input of softmax attention: shapes, and arguments that differ between ranks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from attention_oracle import PACKED, attention_arrays, seen_by
+from attention_oracle import attention_arrays
 from thread_ranks import ThreadComm, on_ranks
 
 from sci.distributed import shard
 from sci.errors import DecompositionError, DTypeError, InvalidValueError, ShapeError
 from sci.sequence import softmax_attention
-from sci.sequence.attention.problem import Sequences, check_heads, checked_blocks, flat_heads
-
-
-@pytest.mark.parametrize("layout", ["contiguous", "zigzag", "striped"])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("segments", [None, PACKED])
-def test_key_ranges_are_the_tokens_that_a_query_sees(layout: str, causal: bool, segments: np.ndarray | None) -> None:
-    n, everything = len(PACKED), np.arange(len(PACKED))
-    lengths = {"contiguous": (7, 7, 7), "zigzag": (7, 7, 7), "striped": (7, 7, 7)}[layout]
-    sequences, seen = Sequences(layout, lengths, causal, segments), seen_by(n, causal, segments)
-    owned = [sequences.positions(rank) for rank in range(3)]
-    assert sorted(np.concatenate(owned)) == list(everything)
-    for rank, positions in enumerate(owned):
-        bounds = sequences.key_range(positions, np)
-        found = (bounds.low[:, None] <= everything) & (everything <= bounds.high[:, None])
-        # A range may hold padding between documents: it holds no key, as padding is of no document.
-        np.testing.assert_array_equal(found, seen[positions])
-        np.testing.assert_array_equal(sequences.padding(rank), ~seen[positions].any(axis=1))
-
-
-@pytest.mark.parametrize("blocks", [(21,), (1, 20), (1, 4, 9, 7), (1,) * 21])
-@pytest.mark.parametrize("segments", [None, PACKED])
-def test_key_ranges_of_blocks(blocks: tuple[int, ...], segments: np.ndarray | None) -> None:
-    everything, seen = np.arange(len(PACKED)), seen_by(len(PACKED), False, segments, blocks)
-    sequences = Sequences("striped", (7, 7, 7), False, segments, blocks)
-    for rank in range(3):
-        positions = sequences.positions(rank)
-        bounds = sequences.key_range(positions, np)
-        found = (bounds.low[:, None] <= everything) & (everything <= bounds.high[:, None])
-        keys = np.ones(len(PACKED), bool) if segments is None else segments >= 0
-        np.testing.assert_array_equal(found & keys, seen[positions])
+from sci.sequence.attention.problem import check_heads, checked_blocks, checked_window, flat_heads
 
 
 @pytest.mark.parametrize("blocks", [(), (0, 9), (-1, 10)])
@@ -78,15 +48,27 @@ def test_arrays_are_checked_by_name() -> None:
         ("precision", ("float32", "float64")),
         ("length", (8, None)),
         ("blocks", ((1, 7), (2, 6))),
+        ("window", (3, (3, 4))),
+        ("sink_tokens", (1, 2)),
+        ("offset", (0, None)),
+        ("cap", (2.0, 3.0)),
+        ("slopes", ([0.1, 0.2], [0.1, 0.3])),
+        ("dropout", (0.1, 0.2)),
+        ("seed", (1, 2)),
+        ("bias", (np.zeros((1, 8), "f4"), np.zeros((1, 1), "f4"))),
+        ("mask", (None, np.ones((1, 8), bool))),
+        ("sink_logits", (np.zeros(2, "f4"), np.ones(2, "f4"))),
+        ("segments", (None, np.zeros(4, int))),
     ],
 )
 def test_options_that_differ_between_ranks_are_named(name: str, values: tuple) -> None:
     q, k, v, _ = (a.astype("f4") for a in attention_arrays(8))
+    beside = {"sink_tokens": {"window": 2}, "dropout": {"seed": 0}, "seed": {"dropout": 0.5}}
 
     def body(comm: ThreadComm) -> None:
         mine = [shard(a, comm, 1) for a in (q, k, v)]
         with pytest.raises(InvalidValueError, match=f"softmax_attention: {name} differs between ranks"):
-            softmax_attention(*mine, **{name: values[comm.rank]}, comm=comm)
+            softmax_attention(*mine, **{**beside.get(name, {}), name: values[comm.rank]}, comm=comm)
 
     on_ranks(2, body)
 
@@ -97,10 +79,36 @@ def test_parts_that_do_not_make_the_layout_are_refused() -> None:
     def body(comm: ThreadComm) -> None:
         part = slice(0, 2) if comm.rank == 0 else slice(2, 9)
         with pytest.raises(DecompositionError, match="rank 0 holds 2 of 9 tokens; expected 5"):
-            softmax_attention(*(a[:, part] for a in (q, k, v)), comm=comm)
+            softmax_attention(*(a[:, part] for a in (q, k, v)), layout="striped", comm=comm)
+        with pytest.raises(DecompositionError, match="rank 0 holds 2 of 9 tokens of the keys; expected 5"):
+            softmax_attention(shard(q, comm, 1, "zigzag"), *(a[:, part] for a in (k, v)), layout="zigzag", comm=comm)
         with pytest.raises(ShapeError, match="not sharded"):
             softmax_attention(q, k, v, comm=comm)
         with pytest.raises(ShapeError, match="q differs between ranks"):
             softmax_attention(*(a[: 1 + comm.rank, part] for a in (q, k, v)), comm=comm)
+        with pytest.raises(ShapeError, match="rows on the ranks"):
+            softmax_attention(*(a[:, part] for a in (q, k, v)), np.zeros((1 if comm.rank else 2, 9)), comm=comm)
 
     on_ranks(2, body)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        (((4, 5, 3), (3, 6, 3), (3, 6, 3)), "a number of heads that divides"),
+        (((2, 5, 3), (2, 6, 4), (2, 6, 4)), "the same leading axes and head_dim"),
+        (((2, 2, 5, 3), (3, 2, 6, 3), (3, 2, 6, 3)), "the same leading axes"),
+        (((2, 5, 3), (2, 6, 3), (2, 7, 3)), "v has shape"),
+        (((2, 5, 577), (2, 6, 577), (2, 6, 3)), "head_dim is 577; expected 1 to 576"),
+        (((2, 5, 3), (2, 6, 3), (2, 6, 600)), "the width of v is 600"),
+    ],
+)
+def test_keys_that_do_not_fit_the_queries_are_refused(shapes: tuple, says: str) -> None:
+    with pytest.raises(ShapeError, match=says):
+        softmax_attention(*(np.zeros(shape) for shape in shapes))
+
+
+def test_windows_have_two_sides() -> None:
+    assert checked_window(3, 0) == (3, 3)
+    assert checked_window((None, 0), 2) == (None, 0)
+    assert checked_window(None, 0) is None

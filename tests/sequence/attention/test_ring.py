@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from attention_oracle import PACKED
-from attention_ranks import assert_dense_on_ranks, bytes_on_ranks
+from attention_features import CASES
+from attention_oracle import PACKED, attention_arrays
+from attention_ranks import assert_case_on_ranks, assert_dense_on_ranks, bytes_on_ranks
 from thread_ranks import ThreadComm, on_ranks
 
+from sci.distributed import shard, traffic
+from sci.sequence import attention_cost, softmax_attention
 from sci.sequence.attention.ring import ring_gradients, ring_steps
 
 LENGTHS = (2, 0, 3)
@@ -61,3 +64,41 @@ def test_documents_and_padding() -> None:
 
 def test_bytes_are_those_of_the_formula() -> None:
     assert all(sent == expected for sent, expected in bytes_on_ranks("ring", 3, 12, 6, 4))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_option_on_ranks(name: str) -> None:
+    assert_case_on_ranks(name, "ring", 3, "zigzag")
+    assert_case_on_ranks(name, "ring", 4, "contiguous", uneven=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "hops"),
+    [
+        ({}, 3),
+        ({"causal": True}, 3),
+        ({"causal": True, "window": (5, 0)}, 1),
+        ({"causal": True, "window": (6, 0)}, 1),
+        ({"causal": True, "window": (7, 0)}, 2),
+        ({"window": (2, 2)}, 2),
+        ({"causal": True, "window": (5, 0), "sink_tokens": 2}, 3),
+    ],
+)
+def test_hops_beyond_what_is_seen_are_skipped(options: dict, hops: int) -> None:
+    """Six tokens a rank, four heads of queries to two of keys, values of another width: bytes by rank and formula."""
+    q, k, v, dout = (attention_arrays(24, heads, d, count=1)[0] for heads, d in ((4, 5), (2, 5), (2, 3), (4, 3)))
+    costs = [
+        attention_cost(24, 4, 5, 4, key_heads=2, width=3, dtype="float64", backward=b, **options).bytes_sent
+        for b in (False, True)
+    ]
+
+    def body(comm: ThreadComm) -> tuple[int, int]:
+        mine = [shard(a, comm, 1) for a in (q, k, v, dout)]
+        _, residuals = softmax_attention.forward(*mine[:3], comm=comm, **options)
+        before = sum(t.bytes for name, t in traffic(comm).items() if name != "agree")
+        softmax_attention.vjp((mine[3], None), residuals)
+        return before, sum(t.bytes for name, t in traffic(comm).items() if name != "agree") - before
+
+    sent = np.array(on_ranks(4, body))
+    assert sent.max(axis=0).tolist() == costs
+    assert costs[0] == hops * 6 * 2 * (5 + 3) * 8

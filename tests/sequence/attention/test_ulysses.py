@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from attention_features import CASES, takes
 from attention_oracle import PACKED
-from attention_ranks import assert_dense_on_ranks, bytes_on_ranks
+from attention_ranks import assert_case_on_ranks, assert_dense_on_ranks, bytes_on_ranks
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "zigzag", "striped"])
@@ -27,3 +28,9 @@ def test_documents_and_padding() -> None:
 
 def test_bytes_are_those_of_the_formula() -> None:
     assert all(sent == expected for sent, expected in bytes_on_ranks("ulysses", 3, 12, 6, 4))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if takes("ulysses", name)])
+def test_every_option_on_ranks(name: str) -> None:
+    assert_case_on_ranks(name, "ulysses", 3, "zigzag")
+    assert_case_on_ranks(name, "ulysses", 4, "contiguous", uneven=True)

@@ -12,7 +12,7 @@ from sci.errors import InvalidValueError
 __all__ = ["USES", "philox", "require_seed", "uniforms"]
 
 _LOW = 0xFFFFFFFF
-USES = {"spins": 0, "bonds": 1, "clusters": 2, "exchange": 3, "start": 4, "retrieval": 5, "sampling": 6}
+USES = {"spins": 0, "bonds": 1, "clusters": 2, "exchange": 3, "start": 4, "retrieval": 5, "sampling": 6, "attention": 7}
 """The last word of the counter by what a draw is for: draws for two uses are independent."""
 
 
@@ -22,14 +22,13 @@ def require_seed(seed: int, sweeps: int = 0) -> None:
         raise InvalidValueError(f"seed {seed} and {sweeps} sweeps; expected a seed in [0, 2^63) and under 2^31 sweeps")
 
 
-def philox(group: Array, replica: Any, step: int, use: str, seed: int) -> Array:
+def philox(group: Array, replica: Any, step: Any, use: str, seed: int) -> Array:
     """Return four words for each counter (group, replica, step, use), as uint64 below 2^32.
 
     Parameters
     ----------
-    group, replica : integer arrays that broadcast against each other
-        At least one is an array.
-    step : int
+    group, replica, step : integers, or integer arrays that broadcast against each other
+        The first or second is an array.
     use : str
         A key of `USES`.
     seed : int
@@ -50,14 +49,14 @@ def philox(group: Array, replica: Any, step: int, use: str, seed: int) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from sci.generative.spins.philox import philox
+    >>> from sci.backend.philox import philox
     >>> [hex(int(word)) for word in philox(np.zeros(1, int), 0, 0, "spins", 0)[:, 0]]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     xp = namespace(group) if hasattr(group, "shape") else namespace(replica)
-    shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in (group, replica)))
-    a, b = (xp.broadcast_to(xp.asarray(x).astype(np.uint64) & np.uint64(_LOW), shape) for x in (group, replica))
-    c = xp.full(shape, step & _LOW, np.uint64)
+    counter = (group, replica, step)
+    shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in counter))
+    a, b, c = (xp.broadcast_to(xp.asarray(x).astype(np.uint64) & np.uint64(_LOW), shape) for x in counter)
     d = xp.full(shape, USES[use], np.uint64)
     key0, key1 = seed & _LOW, seed >> 32
     low, half = np.uint64(_LOW), np.uint64(32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sci.backend.philox import USES, philox, require_seed, uniforms
 from sci.errors import InvalidValueError
-from sci.generative.spins.philox import USES, philox, require_seed, uniforms
 
 
 def test_the_known_answers_of_the_authors(monkeypatch: pytest.MonkeyPatch) -> None:
