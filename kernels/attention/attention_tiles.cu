@@ -153,9 +153,9 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
     const i64 parts = (wide + S::COLS - 1) / S::COLS, group = heads / own;
     for (i64 block = blockIdx.x; block < own * tiles * parts; block += gridDim.x) {
         const i64 of = block / parts % own, j0 = block / parts / own * S::ROWS, c0 = block % parts * S::COLS;
-        const i64 row_of_head = row_of[of], widths = (n + S::COLS - 1) / S::COLS;
         const T *keys = k + of * m * d, *values = v + of * m * e;
-        const i64 *low = start + row_of_head * n, *high = stop + row_of_head * n;
+        const i64 *low = start + row_of[of] * n, *high = stop + row_of[of] * n;
+        const i64* windows = bounds + row_of[of] * ((n + S::COLS - 1) / S::COLS) * 4;
         T p[S::R * S::C][SCI_SLOTS], dp[S::R * S::C][SCI_SLOTS];
         T dkey[S::R * S::C][SCI_SLOTS], dvalue[S::R * S::C][SCI_SLOTS];
         SCI_THREADS(t) {
@@ -163,10 +163,14 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
             for (int x = 0; x < S::R * S::C; ++x) dkey[x][SCI_SLOT(t)] = dvalue[x][SCI_SLOT(t)] = 0;
         }
         SCI_ROLLED
-        for (i64 step = 0; step < group * widths; ++step) {
-            const i64 head = of * group + step / widths, i0 = step % widths * S::COLS;
+        for (i64 head = of * group, i0 = 0; head < (of + 1) * group; i0 += S::COLS) {
+            if (i0 >= n) {  // one loop over heads and their queries: two of them need more registers than there are
+                i0 = -S::COLS;
+                ++head;
+                continue;
+            }
             const T *queries = q + head * n * d, *douts = dout + head * n * e;
-            const i64* window = bounds + (row_of_head * widths + i0 / S::COLS) * 4;
+            const i64* window = windows + i0 / S::COLS * 4;
             if (misses(window, j0, j0 + S::ROWS < m ? j0 + S::ROWS : m)) continue;
             const bool masked = i0 + S::COLS > n || !holds(window, j0, j0 + S::ROWS);
             dot_tile<T, S, false>(keys, j0, m, queries, i0, n, d, left, right, p);
@@ -196,13 +200,17 @@ SCI_KERNEL attention_tiles_keys(SCI_INDEX const T* __restrict__ q /*[heads, n, d
                     }
                 }
                 SCI_UNROLL
-                for (int x = 0; x < S::R * S::C; ++x) dp[x][SCI_SLOT(t)] *= p[x][SCI_SLOT(t)] * scale;
+                for (int x = 0; x < S::R * S::C; ++x) dp[x][SCI_SLOT(t)] *= p[x][SCI_SLOT(t)];
             }
             put_weights<T, S>(p, weights);
             add_tile<T, S, false>(weights, douts, i0, n, e, c0, right, dvalue);
             SCI_BARRIER
             put_weights<T, S>(dp, weights);
             add_tile<T, S, false>(weights, queries, i0, n, d, c0, right, dkey);
+        }
+        SCI_THREADS(t) {
+            SCI_UNROLL
+            for (int x = 0; x < S::R * S::C; ++x) dkey[x][SCI_SLOT(t)] *= scale;
         }
         store_tile<T, S>(dkey, dk + of * m * d, j0, m, d, c0);
         store_tile<T, S>(dvalue, dv + of * m * e, j0, m, e, c0);

@@ -229,6 +229,9 @@ def _lightning(comm: Any, decay: float = 1.0, **options: Any) -> object:
     return sequence.lightning_attention(q, q, q, np.array([decay]), comm=comm, **options)
 
 
+_PAIR_SCORE = sequence.PairScore(lambda p, i, j: np.zeros((i.size, j.size)), lambda p, i, j, dbias: p)
+
+
 def _softmax(comm: Any, **options: Any) -> object:
     q = np.random.default_rng(distributed.rank_of(comm)).normal(size=(1, 4, 2))
     return sequence.softmax_attention(q, q, q, comm=comm, **options)
@@ -803,6 +806,21 @@ DIFFER: dict[str, Body] = {
     ),
     "softmax_attention:length": lambda c, odd, _: _softmax(c, length=4 * c.size if odd else None),
     "softmax_attention:segments": lambda c, odd, _: _softmax(c, segments=np.zeros(4, int) if odd else None),
+    "softmax_attention:key_segments": lambda c, odd, _: _softmax(
+        c, segments=np.zeros(4, int), key_segments=np.zeros(4, int) if odd else None
+    ),
+    "softmax_attention:window": lambda c, odd, _: _softmax(c, window=3 + odd),
+    "softmax_attention:sink_tokens": lambda c, odd, _: _softmax(c, window=1, sink_tokens=1 + odd),
+    "softmax_attention:offset": lambda c, odd, _: _softmax(c, causal=True, offset=odd),
+    "softmax_attention:cap": lambda c, odd, _: _softmax(c, cap=1.0 + odd),
+    "softmax_attention:slopes": lambda c, odd, _: _softmax(c, slopes=[1.0 + odd]),
+    "softmax_attention:mask": lambda c, odd, _: _softmax(c, mask=np.ones((1, 1), bool) if odd else None),
+    "softmax_attention:bias": lambda c, odd, _: _softmax(c, bias=np.ones((1, 1)) if odd else None),
+    "softmax_attention:sink_logits": lambda c, odd, _: _softmax(c, sink_logits=np.array([1.0 + odd])),
+    "softmax_attention:parameters": lambda c, odd, _: _softmax(c, parameters=np.array([1.0 + odd]), score=_PAIR_SCORE),
+    "softmax_attention:score": lambda c, odd, _: _softmax(c, score=_PAIR_SCORE if odd else None),
+    "softmax_attention:dropout": lambda c, odd, _: _softmax(c, dropout=0.1 + 0.1 * odd, seed=0),
+    "softmax_attention:seed": lambda c, odd, _: _softmax(c, dropout=0.1, seed=1 + odd),
     "tensor_attention:tol": lambda c, odd, _: _tensor(c, tol=1e-3 * (1 + odd)),
     "tensor_attention:method": lambda c, odd, _: _tensor(c, method=("exact", "polynomial")[odd], bound=9.0),
     "tensor_attention:scale": lambda c, odd, _: _tensor(c, scale=1.0 + odd),
