@@ -811,7 +811,7 @@ DIFFER: dict[str, Body] = {
     ),
     "softmax_attention:window": lambda c, odd, _: _softmax(c, window=3 + odd),
     "softmax_attention:sink_tokens": lambda c, odd, _: _softmax(c, window=1, sink_tokens=1 + odd),
-    "softmax_attention:offset": lambda c, odd, _: _softmax(c, causal=True, offset=odd),
+    "softmax_attention:offset": lambda c, odd, _: _softmax(c, causal=True, offset=int(odd)),
     "softmax_attention:cap": lambda c, odd, _: _softmax(c, cap=1.0 + odd),
     "softmax_attention:slopes": lambda c, odd, _: _softmax(c, slopes=[1.0 + odd]),
     "softmax_attention:mask": lambda c, odd, _: _softmax(c, mask=np.ones((1, 1), bool) if odd else None),
