@@ -150,7 +150,7 @@ class _Shape:
 
 
 def _ring_bytes(shape: _Shape, backward: bool) -> int:
-    """Return what the rank that sends most sends: its keys to those who need them, gradients to where they belong."""
+    """Return the bytes of the rank that sends most: its keys to those who need them, gradients to their owners."""
     needed, lengths = shape.pattern.needed.copy(), np.array(shape.pattern.key_lengths)
     np.fill_diagonal(needed, False)
     keys, gradients = needed.sum(axis=0) * lengths * shape.given, needed @ lengths * shape.summed
@@ -163,7 +163,7 @@ def _rsa_bytes(shape: _Shape, backward: bool) -> int:
 
 
 def _all_to_all_bytes(shape: _Shape, backward: bool) -> int:
-    """Return what the rank that sends most sends: heads to others, and results of its own heads back."""
+    """Return the bytes of the rank that sends most: heads to others, and results of its own heads back."""
     pattern, group, n_ranks = shape.pattern, shape.heads // shape.own, len(shape.pattern.key_lengths)
     shares = [split(shape.heads, rank=r, size=n_ranks) for r in range(n_ranks)]
     queries = np.array([s.stop - s.start for s in shares])

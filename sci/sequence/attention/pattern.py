@@ -150,7 +150,7 @@ class Pattern:
         return np.arange(heads) // max(heads // self.rows, 1)
 
     def seen(self, queries: np.ndarray, keys: np.ndarray, row_of: np.ndarray) -> list[Seen]:
-        """Return what queries see of the keys at some positions, for heads of keys of some rows."""
+        """Return the keys at some positions that queries see, for heads of keys of some rows."""
         found = [Seen.of(low, high, keys, row_of) for low, high in self.ranges(queries)]
         return [one for one in found if not one.is_empty]
 

@@ -89,7 +89,7 @@ class Problem:
         return namespace(array).ascontiguousarray(array.astype(self.dtype, copy=False))
 
     def seen(self, owner: int) -> list[Seen]:
-        """Return what this rank's queries see of the keys of `owner`."""
+        """Return the keys of `owner` that this rank's queries see."""
         pattern = self.pattern
         return pattern.seen(pattern.queries(self.rank), pattern.keys(owner), pattern.row_of(self.k.shape[0]))
 
@@ -196,7 +196,7 @@ def checked_blocks(blocks: Sequence[int] | None, causal: bool) -> tuple[int, ...
 
 
 def checked_window(window: int | Sequence[int | None] | None, sink_tokens: int) -> Window | None:
-    """Return how far before and after itself a token sees, or None for a token that sees all.
+    """Return the reach of a token before and after itself, or None for one that sees all.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Seen:
 
     @classmethod
     def of(cls, low: np.ndarray, high: np.ndarray, positions: np.ndarray, row_of: np.ndarray) -> Seen:
-        """Return what queries see of keys at increasing `positions`, if they see low <= position <= high."""
+        """Return the ranges of queries that see low <= position <= high, of keys at increasing `positions`."""
         low, high = np.atleast_2d(low), np.atleast_2d(high)
         start = np.searchsorted(positions, low, "left").astype(np.int64)
         stop = np.searchsorted(positions, high, "right").astype(np.int64)
@@ -56,11 +56,11 @@ class Seen:
         return not bool((self.start < self.stop).any())
 
     def heads(self, chosen: slice) -> Seen:
-        """Return what is seen of some of the heads of keys."""
+        """Return the ranges for some of the heads of keys."""
         return Seen(self.start, self.stop, self.row_of[chosen])
 
     def block(self, rows: slice, keys: slice) -> Seen:
-        """Return what some of the queries see of some of the keys."""
+        """Return the ranges of some of the queries among some of the keys."""
         low, high = (np.clip(a[:, rows], keys.start, keys.stop) - keys.start for a in (self.start, self.stop))
         empty = low >= high
         low[empty] = high[empty] = 0
