@@ -1,5 +1,7 @@
 """Solvers of elliptic problems: the Poisson operator, conjugate gradients, preconditioners, minima of energies."""
 
+from sci.solvers.algebraic.operator import SparseOperator
+from sci.solvers.algebraic.preconditioner import AlgebraicMultigrid
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.solver import DeepConjugateDirection
 from sci.solvers.dcdm.training_set import ritz_right_hand_sides
@@ -9,6 +11,11 @@ from sci.solvers.krylov.spectrum import Spectrum, spectrum
 from sci.solvers.krylov.traffic import iteration_traffic
 from sci.solvers.learned.model import CycleModel
 from sci.solvers.learned.preconditioner import LearnedMultigrid
+from sci.solvers.methods.bicgstab import bicgstab
+from sci.solvers.methods.block import block_cg
+from sci.solvers.methods.flexible import fcg
+from sci.solvers.methods.gmres import fgmres, gmres
+from sci.solvers.methods.minres import minres
 from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.poisson.blocks import block_slices
 from sci.solvers.poisson.operator import PoissonOperator
@@ -23,6 +30,7 @@ from sci.solvers.variational.fourier import TorusDescent, torus_descent
 from sci.solvers.variational.minimize import Minimum, minimize_energy
 
 __all__ = [
+    "AlgebraicMultigrid",
     "CycleModel",
     "DeepConjugateDirection",
     "DirectionLog",
@@ -43,16 +51,23 @@ __all__ = [
     "Preconditioner",
     "RidgeNetwork",
     "SolveResult",
+    "SparseOperator",
     "Spectrum",
     "TorusDescent",
     "barron_norm",
+    "bicgstab",
+    "block_cg",
     "block_slices",
     "cg",
     "conjugate_directions",
+    "fcg",
+    "fgmres",
     "fourier_modes",
+    "gmres",
     "iteration_traffic",
     "line_search_loss",
     "minimize_energy",
+    "minres",
     "ridge_sample",
     "ritz_right_hand_sides",
     "spectrum",

@@ -84,10 +84,14 @@ def _operator(comm: Any) -> solvers.PoissonOperator:
     return solvers.PoissonOperator(MASK, comm=comm)
 
 
-def _cg(comm: Any, **options: Any) -> object:
+def _cg(comm: Any, method: str = "cg", **options: Any) -> object:
     A = _operator(comm)
+    b = np.ones((A.shape[0], 2)) if method == "block_cg" else np.ones(A.local_shape)
     made = {name: make(A) if name in ("x0", "M") and make else make for name, make in options.items()}
-    return solvers.cg(A, np.ones(A.local_shape), **made)
+    return getattr(solvers, method)(A, b, **made)
+
+
+KRYLOV = ("fcg", "minres", "bicgstab", "gmres", "fgmres", "block_cg")
 
 
 def _loss(variables: Any, batch: Any) -> Any:
@@ -789,6 +793,11 @@ DIFFER: dict[str, Body] = {
     "cg:x0": lambda c, odd, _: _cg(c, x0=(lambda A: np.ones(A.local_shape)) if odd else None),
     "cg:M": lambda c, odd, _: _cg(c, M=solvers.Jacobi if odd else None),
     "cg:callback": lambda c, odd, _: _cg(c, **_seen(odd)),
+    **{f"{name}:rtol": lambda c, odd, _, name=name: _cg(c, name, rtol=1e-5 * (1 + odd)) for name in KRYLOV},
+    **{f"{name}:maxiter": lambda c, odd, _, name=name: _cg(c, name, maxiter=3 + odd) for name in KRYLOV},
+    "fcg:directions": lambda c, odd, _: _cg(c, "fcg", directions=1 + odd),
+    "gmres:restart": lambda c, odd, _: _cg(c, "gmres", restart=5 + odd),
+    "fgmres:restart": lambda c, odd, _: _cg(c, "fgmres", restart=5 + odd),
     # sequences
     "lightning_attention:learn_decay": lambda c, odd, _: _lightning(c, learn_decay=bool(odd)),
     "lightning_attention:final_state": lambda c, odd, _: _lightning(c, final_state=bool(odd)),
@@ -899,6 +908,10 @@ FAIL: dict[str, Body] = {
     "train_operator:save": lambda c, odd, _: _train_operator(c, save=_fails(odd)),
     "cg:callback": lambda c, odd, _: _cg(c, callback=_fails(odd)),
     "cg:M": lambda c, odd, _: _cg(c, M=lambda A: lambda r: _fails(odd)() or r),
+    **{
+        f"{name}:M": lambda c, odd, _, name=name: _cg(c, name, M=lambda A: lambda r: _fails(odd)() or r)
+        for name in KRYLOV
+    },
     "minimize_energy:callback": lambda c, odd, _: _minimize(c, callback=_fails(odd)),
     "minimize_energy:density": lambda c, odd, _: _minimize(c, density=_Failing(odd)),
     "parallel_attention:attend": lambda c, odd, _: _attention(c, lambda q, k, v: _fails(odd)() or v),

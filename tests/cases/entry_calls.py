@@ -53,6 +53,9 @@ CONFIG = operators.TrainingConfig(epochs=1, batch_size=2, loss="l2")
 CONV = operators.SpectralConv.create(2, 3, (4, 4))
 FORM = operators.WeightFormat(2, 3, (4, 3), "tucker", 0.5)
 DCDM = solvers.DeepConjugateDirection()
+CSR = A.to_scipy()
+ROWS = A.compress(B)
+LIMITS = {"rtol": 1e-6, "atol": 0.0, "maxiter": 20, "M": solvers.Jacobi(CSR), "callback": np.shape}
 MODEL = sequence.TransNormer.create(width=8, heads=2, layers=2, hidden=8)
 GRID = sequence.rank_grid(None)
 TRANSFORMER = sequence.ParallelTransformer(8, 2, 2, 16, 11, GRID)
@@ -550,6 +553,32 @@ def _solvers() -> dict[str, Call]:
         "PoissonOperator.boundary_source": call(A.boundary_source, real(8, 8, 8)),
         "SolveResult": call(solvers.SolveResult, B, 1, np.array([1.0, 0.1]), True, 0.1),
         "block_slices": call(solvers.block_slices, (8, 8, 8), boundary="dirichlet"),
+        "AlgebraicMultigrid": call(
+            solvers.AlgebraicMultigrid,
+            *(CSR, np.ones(CSR.shape[0])),
+            symmetric=True,
+            theta=0.25,
+            degree=1,
+            smoother="chebyshev",
+            coarsest=50,
+            dtype="f8",
+            device="cpu",
+        ),
+        "AlgebraicMultigrid.matvec": call(solvers.AlgebraicMultigrid(CSR).matvec, ROWS),
+        "SparseOperator": call(solvers.SparseOperator, CSR, device="cpu"),
+        "SparseOperator.diagonal": call(solvers.SparseOperator(CSR).diagonal),
+        "SparseOperator.matvec": call(solvers.SparseOperator(CSR).matvec, ROWS),
+        **{
+            name: call(getattr(solvers, name), CSR, b, b, **LIMITS, **more)
+            for name, b, more in (
+                ("fcg", ROWS, {"directions": 2}),
+                ("minres", ROWS, {}),
+                ("bicgstab", ROWS, {}),
+                ("gmres", ROWS, {"restart": 5}),
+                ("fgmres", ROWS, {"restart": 5}),
+                ("block_cg", np.stack([ROWS, 2 * ROWS], axis=1), {}),
+            )
+        },
         "cg": call(solvers.cg, A, B, B, rtol=1e-6, atol=0.0, maxiter=20, M=solvers.Jacobi(A), callback=np.shape),
         "conjugate_directions": call(
             solvers.conjugate_directions, A, B, np.array, B, k=2, rtol=1e-6, atol=0.0, maxiter=20

@@ -6,9 +6,24 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from sparse_systems import convection, rotated
 
 from sci.backend import to_device, to_host
-from sci.solvers import FastPoisson, IncompleteCholesky, Jacobi, Multigrid, PoissonOperator, cg
+from sci.solvers import (
+    AlgebraicMultigrid,
+    FastPoisson,
+    IncompleteCholesky,
+    Jacobi,
+    Multigrid,
+    PoissonOperator,
+    bicgstab,
+    block_cg,
+    cg,
+    fcg,
+    fgmres,
+    gmres,
+    minres,
+)
 
 _RNG = np.random.default_rng(3)
 _MASK = _RNG.random((9, 12, 10)) > 0.1
@@ -42,4 +57,22 @@ def singular_poisson(xp: ModuleType) -> list[np.ndarray]:
     return [to_host(result.x)]
 
 
-SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson)
+def sparse_systems(xp: ModuleType) -> list[np.ndarray]:
+    """Algebraic multigrid and the Krylov methods; the setup is on the host."""
+    answers, rng = [], np.random.default_rng(1)
+    for matrix, methods in (
+        (rotated(9), (cg, fcg, minres, block_cg)),
+        (convection(9, 10.0), (bicgstab, gmres, fgmres)),
+    ):
+        M = AlgebraicMultigrid(
+            matrix, smoother="chebyshev", coarsest=30, dtype=np.float64, device="cpu" if xp is np else "cuda"
+        )
+        b = to_device(rng.normal(size=(81, 2)), xp)
+        for method in methods:
+            result = method(M.A, b if method is block_cg else b[:, 0], M=M, rtol=1e-5)
+            answers += [to_host(result.x), np.array([float(result.iterations)])]
+        answers += [to_host(M.A.diagonal()), to_host(M @ b)]
+    return answers
+
+
+SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson, sparse_systems)

@@ -11,6 +11,8 @@ from scipy import sparse
 import sci
 from sci.linalg.sparse.products import multiply_rows, scaled, transpose
 from sci.linalg.sparse.rows import SparseRows
+from sci.solvers.algebraic.aggregation import aggregates, indicator, link_sizes, strong_links
+from sci.solvers.algebraic.prolongation import local_bases, smoothing_matrix
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -93,3 +95,49 @@ BY_DTYPE = {
     "scale_rows": _scalings,
 }
 CASES = {"product_counts": _products, "product_values": _products, "transpose_rows": _transposes}
+
+
+def _links(rng: np.random.Generator, dtype: str, signed: int) -> Iterator[Pair]:
+    for A in matrices():
+        yield both(lambda A=A: np.concatenate(link_sizes(A, bool(signed))))
+
+
+def _strong(rng: np.random.Generator, dtype: str, signed: int) -> Iterator[Pair]:
+    for A in matrices():
+        largest, _ = link_sizes(A, bool(signed))
+        yield both(lambda A=A, m=largest: strong_links(A, m, 0.5, bool(signed)).astype(float))
+
+
+def _aggregates(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for A in matrices():
+        strong = strong_links(A, link_sizes(A, True)[0], 0.5, True)
+        alone = (rng.random(A.width) < 0.1).astype(np.int8)
+
+        def run(A: SparseRows = A, strong: np.ndarray = strong, alone: np.ndarray = alone) -> np.ndarray:
+            groups, count = aggregates(A, strong, alone)
+            return np.append(groups, count).astype(float)
+
+        yield both(run)
+
+
+def _bases(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for n, groups, k in ((1, 1, 1), (20, 3, 2), (50, 7, 3), (300, 40, 6), (9, 9, 3)):
+        members = transpose(indicator(rng.integers(-1, groups, n).astype(np.int32), groups))
+        vectors = rng.normal(size=(n, k))
+        vectors[:, -1] = vectors[:, 0] if k > 1 else vectors[:, -1]
+        yield both(lambda m=members, v=vectors: np.concatenate([a.ravel() for a in local_bases(m, v)]))
+
+
+def _smoothing(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
+    for A in matrices():
+        strong, b = strong_links(A, link_sizes(A, True)[0], 0.7, True), rng.random(A.width) + 0.5
+        yield both(lambda A=A, s=strong, b=b: smoothing_matrix(A, s, b, 1.5).to_scipy().toarray())
+
+
+BY_DTYPE.update(
+    link_sizes=_links,
+    strong_links=_strong,
+    aggregate=_aggregates,
+    local_bases=_bases,
+    smoothing_rows=_smoothing,
+)

@@ -26,7 +26,7 @@ from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator, WorkspacePreconditioner
 from sci.solvers.poisson.space import VectorSpace
 
-__all__ = ["SolveResult", "cg", "check_limits"]
+__all__ = ["Limits", "SolveResult", "cg", "check_limits", "checked_vectors", "finished", "solve_columns"]
 
 
 @entry
@@ -92,7 +92,7 @@ class Limits:
 
     rtol: float
     atol: float
-    maxiter: int
+    maxiter: Any
 
     def target(self, b_norm: float) -> float:
         """Return the norm of the residual at which to stop."""
@@ -175,29 +175,49 @@ def cg(
     >>> result.converged, result.iterations
     (True, 3)
     """
+    return solve_columns("cg", A, b, x0, Limits(rtol, atol, maxiter), M, callback, _solve)
+
+
+def _solve(A: Any, b: Array, x0: Array | None, M: Any, limits: Limits, callback: Callback, comm: Comm) -> Solution:
+    solve = _solve_padded if isinstance(A, PaddedOperator) else _solve_arrays
+    return solve(A, b, x0, M, limits, callback, comm)
+
+
+def solve_columns(
+    name: str, A: Any, b: Any, x0: Any, limits: Limits, M: Any, callback: Callback, solve: Solve, **settings: Any
+) -> SolveResult:
+    """Check the arguments of a solve, which ranks agree on, and solve for each column of b.
+
+    Parameters
+    ----------
+    name : str
+        Of the function that was called.
+    A, b, x0, M, callback
+        As given.
+    limits : Limits
+        As given: a `maxiter` of None becomes 10 for each entry of b.
+    solve : callable
+        Solves for one column: called with A, b, x0, M, limits, callback and comm.
+    **settings
+        Other arguments that have to be the same on all ranks.
+
+    Returns
+    -------
+    SolveResult
+    """
     started = time.perf_counter()
     comm = A.comm if isinstance(A, DistributedOperator) else None
-    with agreed(comm, "cg") as agreement:
-        for name, value in (("A", A), ("M", M)):
-            if isinstance(value, type):
-                raise DTypeError(
-                    f"{name} is the class {value.__name__}; expected an object of it, as {value.__name__}(A)"
-                )
-        right = as_vector(b, "b")
-        start = None if x0 is None else as_vector(x0, "x0")
-        if start is not None and start.shape != right.shape:
-            raise ShapeError(f"x0 has shape {tuple(start.shape)}; expected that of b, {tuple(right.shape)}")
-        if start is not None:
-            namespace(start, right)
+    with agreed(comm, name) as agreement:
+        right, start = checked_vectors(A, b, x0, M)
+        rtol, atol, maxiter = limits.rtol, limits.atol, limits.maxiter
         check_limits(rtol, atol, maxiter)
         columns = right.shape[1] if _has_columns(A, right) else 0
-        agreement.same(rtol=float(rtol), atol=float(atol), maxiter=maxiter, columns=columns)
+        agreement.same(rtol=float(rtol), atol=float(atol), maxiter=maxiter, columns=columns, **settings)
         agreement.same(x0="given" if start is not None else None, M=None if M is None else type(M).__name__)
         agreement.same(callback=None if callback is None else "given")
         agreement.gather(right.size)
     most = 10 * int(agreement.table[:, 0].sum()) if maxiter is None else int(maxiter)
     limits = Limits(rtol, atol, most)
-    solve = _solve_padded if isinstance(A, PaddedOperator) else _solve_arrays
     if not columns:
         x, course, target = solve(A, right, start, M, limits, callback, comm)
         norms, seconds = course.norms, time.perf_counter() - started
@@ -213,9 +233,24 @@ def cg(
     return SolveResult(x, most - 1, history, converged, time.perf_counter() - started, extremes)
 
 
+def checked_vectors(A: Any, b: Any, x0: Any, M: Any) -> tuple[Array, Array | None]:
+    """Return b and x0 in float64; refuse classes in place of objects, and a start that does not fit."""
+    for name, value in (("A", A), ("M", M)):
+        if isinstance(value, type):
+            raise DTypeError(f"{name} is the class {value.__name__}; expected an object of it, as {value.__name__}(A)")
+    right = as_vector(b, "b")
+    start = None if x0 is None else as_vector(x0, "x0")
+    if start is not None and start.shape != right.shape:
+        raise ShapeError(f"x0 has shape {tuple(start.shape)}; expected that of b, {tuple(right.shape)}")
+    if start is not None:
+        namespace(start, right)
+    return right, start
+
+
 Solution: TypeAlias = tuple[Array, Course, float]
 """x, the course of the iteration, and the norm to reach."""
 Callback: TypeAlias = Callable[[Array], object] | None
+Solve: TypeAlias = Callable[..., Solution]
 
 
 def _has_columns(A: Any, b: Array) -> bool:
@@ -223,7 +258,7 @@ def _has_columns(A: Any, b: Array) -> bool:
     return b.ndim == 2 and b.shape[1] > 1 and not on_grid
 
 
-def _finish(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[Course, float]:
+def finished(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[Course, float]:
     """Run the iteration; return its course and the target. All ranks raise if any of them does."""
     target = limits.target(b_norm)
     problem: SciError | None = None
@@ -247,7 +282,7 @@ def _solve_arrays(
         apply_m = None if M is None else applier(M, "M", b)
     guard = Guard(comm)
     v = ArrayVectors(apply_a, apply_m, b, x0, guard, callback)
-    course, target = _finish(v, v.b_norm, limits, guard)
+    course, target = finished(v, v.b_norm, limits, guard)
     return v.x, course, target
 
 
@@ -280,7 +315,7 @@ def _solve_padded(
     right = grid.reshape(layout.lengths) if layout.box_shape is None else layout.spread(grid)
     with lending as cycle:
         v = PaddedVectors(space, right, x, cycle, unit, b_norm if x0 is None else None, guard, seen)
-        course, target = _finish(v, b_norm, limits, guard)
+        course, target = finished(v, b_norm, limits, guard)
     space.project(x)
     return (layout.unpadded(x) if on_grid else answer(x)), course, target
 

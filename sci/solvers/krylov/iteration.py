@@ -162,6 +162,8 @@ def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Cou
         drift, last = 0.0 if exact else drift, (rho, length)
         ended = ended or (exact and (norm <= target or disturbed()))
         v.show()
+    if not exact:
+        norms[-1] = v.replace()
     v.settle()
     return course
 
@@ -197,9 +199,10 @@ def positive(value: float, name: str, vector: str, iteration: int) -> float:
             value,
         )
     if value <= 0:
+        use = "; use minres for an indefinite A, gmres for one that is not symmetric" if name == "A" else ""
         raise BreakdownError(
             f"iteration {iteration}: {vector}'{name} {vector} is {value:.3g}; expected a symmetric positive definite "
-            f"{name} (a singular {name} breaks down where b is not in its range)",
+            f"{name} (a singular {name} breaks down where b is not in its range){use}",
             name,
             value,
         )

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import numpy as np
 
 from sci.arguments import entry
@@ -15,6 +9,7 @@ from sci.backend import Array, namespace
 from sci.errors import DTypeError, ShapeError
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import size_of_entries
+from sci.solvers.krylov.pool import Lending
 from sci.solvers.krylov.protocols import Cycle
 from sci.solvers.poisson.operator import PoissonOperator
 
@@ -22,7 +17,7 @@ __all__ = ["PaddedPreconditioner"]
 
 
 @entry
-class PaddedPreconditioner(ABC):
+class PaddedPreconditioner(Lending[Cycle]):
     """A preconditioner of a Poisson operator that works on padded arrays.
 
     A subclass makes its cycle with `new_cycle`; the cycles are kept and lent to one call at a time, so that an instance
@@ -37,24 +32,7 @@ class PaddedPreconditioner(ABC):
         if not isinstance(A, PoissonOperator):
             raise DTypeError(f"{type(self).__name__} needs a PoissonOperator, got {type(A).__name__}")
         self.A, self.shape, self.dtype = A, A.shape, np.dtype(np.float64)
-        self._idle: deque[Cycle] = deque()
-
-    @abstractmethod
-    def new_cycle(self) -> Cycle:
-        """Return a new cycle with arrays of its own; collective on ranks."""
-
-    @contextmanager
-    def workspace(self) -> Iterator[Cycle]:
-        """Lend a cycle with its arrays, for the time of a `with` block."""
-        # Other threads may take the last one between a test and the pop.
-        try:
-            cycle = self._idle.pop()
-        except IndexError:
-            cycle = self.new_cycle()
-        try:
-            yield cycle
-        finally:
-            self._idle.append(cycle)
+        super().__init__()
 
     def matvec(self, r: Array) -> Array:
         """Return M r for a grid array, a flat array (n,) or (n, 1), or columns (n, k), in its dtype; collective."""
@@ -82,10 +60,3 @@ class PaddedPreconditioner(ABC):
             A.layout.cells(cycle.source)[...] = grid * (A.mask / unit)
             cycle.run()
             return A.layout.cells(cycle.result).astype(dtype) * dtype.type(cycle.scale * unit)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_idle"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._idle = deque()

@@ -1,0 +1,1 @@
+"""Algebraic multigrid: smoothed aggregation for any sparse matrix."""
