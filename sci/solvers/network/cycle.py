@@ -9,7 +9,7 @@ import numpy as np
 from sci.backend import Array, namespace, to_device, to_host
 from sci.solvers.multigrid.cycle import Stages
 from sci.solvers.multigrid.smoothers import residual
-from sci.solvers.network.hierarchy import AnyLevel, Chains, Direct, NetworkHierarchy, Smoothed, Top, arrays_of
+from sci.solvers.network.hierarchy import AnyLevel, Chains, Direct, Factored, NetworkHierarchy, Smoothed, Top, arrays_of
 from sci.solvers.network.kernels import Call, bound, by_rows, product
 
 __all__ = ["GridTop", "NetworkCycle", "NetworkStages"]
@@ -20,14 +20,15 @@ class NetworkStages:
 
     Parameters
     ----------
-    level : Smoothed, Chains or Direct
+    level : Smoothed, Chains, Direct or Factored
     dtype : dtype
     below : NetworkStages, optional
         Of the next level; None on the last one.
+    xp : module
+        The namespace of the arrays.
     """
 
-    def __init__(self, level: AnyLevel, dtype: Any, below: NetworkStages | None) -> None:
-        xp = namespace(level.arrays[0])
+    def __init__(self, level: AnyLevel, dtype: Any, below: NetworkStages | None, xp: Any = np) -> None:
         self.u, self.f = xp.zeros(level.size, dtype), xp.zeros(level.size, dtype)
         self.before: list[Call] = []
         self.after: list[Call] = []
@@ -35,11 +36,22 @@ class NetworkStages:
             inverse, u, f = level.inverse, self.u, self.f
             self.before.append(lambda: xp.matmul(inverse, f, out=u))
             return
+        if isinstance(level, Factored):
+            self._factored(level)
+            return
         assert below is not None
         if isinstance(level, Chains):
             self._eliminated(level, below)
         else:
             self._smoothed(level, below)
+
+    def _factored(self, level: Factored) -> None:
+        u, f = self.u, self.f
+
+        def solve() -> None:
+            u[:] = to_device(level.solve(to_host(f).astype(np.float64)).astype(u.dtype), namespace(u))
+
+        self.before.append(solve)
 
     def _eliminated(self, level: Chains, below: NetworkStages) -> None:
         """Go through the chains on the host, one unknown after the other, in double precision."""
@@ -131,9 +143,9 @@ class NetworkCycle:
 
     def __init__(self, hierarchy: NetworkHierarchy, scale: float) -> None:
         self.scale, top = scale, hierarchy.top
-        stages: list[Any] = []
+        stages, xp = list[Any](), namespace(hierarchy.places)
         for level in reversed(hierarchy.levels):
-            stages.insert(0, NetworkStages(level, hierarchy.dtype, stages[0] if stages else None))
+            stages.insert(0, NetworkStages(level, hierarchy.dtype, stages[0] if stages else None, xp))
         self._places = None
         if top is not None:
             stages.insert(0, GridTop(top, stages[0]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import cos, pi, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from sci.backend import Array, to_device, to_host
-from sci.errors import InvalidValueError
 from sci.linalg.sparse.rows import SparseRows
 from sci.solvers.multigrid.hierarchy import finest_level
 from sci.solvers.multigrid.level import Level
@@ -18,7 +17,7 @@ from sci.solvers.network.elimination import chains, eliminate
 from sci.solvers.network.graph import Network, network_of, whole_operator
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["Chains", "Direct", "NetworkHierarchy", "Smoothed", "Top", "chebyshev"]
+__all__ = ["Chains", "Direct", "Factored", "NetworkHierarchy", "Smoothed", "Top", "chebyshev"]
 
 COARSEST = 400
 """Unknowns of a level that is solved directly."""
@@ -29,6 +28,7 @@ FINEST_STEPS, STEPS = (2, 0.5), (4, 0.2)
 on others."""
 FAR_APART = 1e5
 """Ratio of conductances from which on float32 costs iterations."""
+LARGEST_DENSE = 2000
 STALLED = 0.95
 """A coarsening that leaves more than this part of the unknowns ends the hierarchy."""
 
@@ -137,7 +137,51 @@ class Direct:
         return (self.inverse,)
 
 
-AnyLevel: TypeAlias = Smoothed | Chains | Direct
+@dataclass(frozen=True, eq=False)
+class Factored:
+    """A last level that could not be coarsened and is too large for a dense inverse: its sparse factors, on the host.
+
+    Parameters
+    ----------
+    size : int
+    kept : (k,) int64 array
+        Unknowns without one of each component that has no other terms.
+    scale : (k,) array
+        Of the matrix from both sides.
+    factors : scipy.sparse.linalg.SuperLU
+    """
+
+    size: int
+    kept: np.ndarray
+    scale: np.ndarray
+    factors: Any
+
+    @classmethod
+    def of(cls, net: Network) -> Factored:
+        """Return the factors of a network."""
+        from scipy.sparse import diags
+        from scipy.sparse.linalg import splu
+
+        kept = np.flatnonzero(_grounded(net))
+        inner = matrix_of(net)[kept][:, kept]
+        scale = 1 / np.sqrt(inner.diagonal())
+        scaled = (diags(scale) @ inner @ diags(scale)).tocsc()
+        options = {"SymmetricMode": True}
+        return cls(net.size, kept, scale, splu(scaled, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options))
+
+    def solve(self, f: np.ndarray) -> np.ndarray:
+        """Return the solution (size,) for a right-hand side, both in double precision."""
+        u = np.zeros(self.size)
+        u[self.kept] = self.scale * self.factors.solve(self.scale * f[self.kept])
+        return u
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All arrays but those of the factors."""
+        return self.kept, self.scale
+
+
+AnyLevel: TypeAlias = Smoothed | Chains | Direct | Factored
 
 
 class NetworkHierarchy:
@@ -172,27 +216,27 @@ class NetworkHierarchy:
         padded[A.layout.key] = to_host(A.mask)
         places = np.flatnonzero(padded)
         self.places = to_device(places, xp)
-        in_chains = chains(net) >= CHAINS
-        if dtype is None:
-            dtype = np.float64 if in_chains or _contrast(net) > FAR_APART else np.float32
-        self.dtype = np.dtype(dtype)
         self.levels: list[AnyLevel] = []
-        self.top: Top | None = None
-        odd = any(wraps and n % 2 for wraps, n in zip(A.periodic, A.grid_shape))
-        if net.size > COARSEST and not in_chains and not odd:
+        first: tuple[SparseRows, SparseRows] | None = None
+        apart, odd = _contrast(net) > FAR_APART, any(w and n % 2 for w, n in zip(A.periodic, A.grid_shape))
+        # On ranks the finest level is always one of padded arrays, whatever its size and its chains.
+        if A.comm is not None or (net.size > COARSEST and chains(net) < CHAINS and not odd):
             step = coarsen(net)
-            if step.network.size <= STALLED * net.size:
-                rows, columns = self._transfers(step, net.size, own, places)
-                transfers = rows.on(xp), columns.on(xp)
-                self.top = Top(_reacting_level(A, dtype), sweeps, self.places, *transfers)
-                net = step.network
-        elif A.comm is not None:
-            raise InvalidValueError("a network of chains, or round an odd number of cells, needs one process")
-        self._coarser(net)
-        self.levels = [_moved(level, xp) for level in self.levels]
+            if A.comm is not None or step.network.size <= STALLED * net.size:
+                first, net = self._transfers(step, net.size, own, places), step.network
+        self._coarser(net, FINEST_STEPS if first is None else STEPS)
+        if dtype is None:
+            long = any(isinstance(level, Chains) for level in self.levels)
+            dtype = np.float64 if apart or long else np.float32
+        self.dtype = np.dtype(dtype)
+        self.levels = [_moved(level, self.dtype, xp) for level in self.levels]
+        self.top: Top | None = None
+        if first is not None:
+            transfers = [m.with_values(m.values.astype(dtype)).on(xp) for m in first]
+            self.top = Top(_reacting_level(A, dtype), sweeps, self.places, *transfers)
 
-    def _coarser(self, net: Network) -> None:
-        """Add the levels of a network."""
+    def _coarser(self, net: Network, steps: tuple[int, float]) -> None:
+        """Add the levels of a network, in double precision, the first one with its own steps of Jacobi."""
         anywhere = False
         while net.size > COARSEST:
             if chains(net) >= CHAINS:
@@ -200,12 +244,12 @@ class NetworkHierarchy:
                 self.levels.append(Chains(shorter.kept, shorter.order, shorter.near, shorter.share))
                 net, anywhere = shorter.network, True
                 continue
-            level, coarse = self._smoothed(net, anywhere)
+            level, coarse = self._smoothed(net, anywhere, STEPS if self.levels else steps)
             if coarse.size > STALLED * net.size:
                 break
             self.levels.append(level)
             net = coarse
-        self.levels.append(Direct(direct_inverse(net).astype(self.dtype)))
+        self.levels.append(Direct(direct_inverse(net)) if net.size <= LARGEST_DENSE else Factored.of(net))
 
     def _transfers(
         self, step: Coarsening, n: int, own: np.ndarray | None, places: np.ndarray
@@ -219,21 +263,20 @@ class NetworkHierarchy:
         from scipy import sparse
 
         shape = (n, step.network.size)
-        return sparse.csr_matrix((step.value.astype(self.dtype), step.index, step.start), shape=shape)
+        return sparse.csr_matrix((step.value, step.index, step.start), shape=shape)
 
-    def _smoothed(self, net: Network, anywhere: bool) -> tuple[Smoothed, Network]:
-        step, dtype = coarsen(net, anywhere), self.dtype
+    def _smoothed(self, net: Network, anywhere: bool, steps: tuple[int, float]) -> tuple[Smoothed, Network]:
+        step = coarsen(net, anywhere)
         matrix = self._matrix(step, net.size)
         transfers = _rows(matrix), _rows(matrix.T.tocsr())
         rest = net.rest
         diagonal = net.links_sum + rest
         inverse = np.divide(1.0, diagonal, out=np.zeros(net.size), where=diagonal > 0)
-        links = SparseRows(net.start, net.index, net.link.astype(dtype), net.size)
+        links = SparseRows(net.start, net.index, net.link, net.size)
         # By Gershgorin's circles the eigenvalues of D^-1 A are at most 1 from 1, less the part of the other terms.
         least = float((rest * inverse)[diagonal > 0].min(initial=1.0))
-        steps, lowest = STEPS if self.levels or self.top else FINEST_STEPS
-        damping = chebyshev(steps, max(lowest, least), 2 - least)
-        level = Smoothed(links, rest.astype(dtype), inverse.astype(dtype), *transfers, damping)
+        damping = chebyshev(steps[0], max(steps[1], least), 2 - least)
+        level = Smoothed(links, rest, inverse, *transfers, damping)
         return level, step.network
 
     @property
@@ -257,15 +300,16 @@ def _rows(matrix: Any, renamed: np.ndarray | None = None, padded: int = 0) -> Sp
     return SparseRows(matrix.indptr.astype(np.int64), index, matrix.data, width)
 
 
-def _moved(level: Any, xp: Any) -> Any:
-    """Return a level with its arrays on a device; chains are gone through on the host."""
-    if xp is np or isinstance(level, Chains):
+def _moved(level: AnyLevel, dtype: Any, xp: Any) -> AnyLevel:
+    """Return a level in a precision, on a device; what runs on the host stays as it is."""
+    if isinstance(level, Chains | Factored):
         return level
-    values = {f.name: getattr(level, f.name) for f in fields(level)}
-    for name, value in values.items():
-        values[name] = value.on(xp) if isinstance(value, SparseRows) else value
-        values[name] = to_device(value, xp) if isinstance(value, np.ndarray) else values[name]
-    return type(level)(**values)
+    if isinstance(level, Direct):
+        return Direct(to_device(level.inverse.astype(dtype), xp))
+    matrices = (level.links, level.interpolation, level.restriction)
+    links, interpolation, restriction = (m.with_values(m.values.astype(dtype)).on(xp) for m in matrices)
+    rest, inverse = (to_device(a.astype(dtype), xp) for a in (level.rest, level.inverse))
+    return Smoothed(links, rest, inverse, interpolation, restriction, level.damping)
 
 
 def _reacting_level(A: PoissonOperator, dtype: Any) -> Level:
@@ -305,17 +349,12 @@ def direct_inverse(net: Network) -> np.ndarray:
     The matrix is scaled by its diagonal, so that no threshold sees the sizes of the conductances.
     """
     from scipy.linalg import cho_factor, cho_solve
-    from scipy.sparse.csgraph import connected_components
 
     n = net.size
     if n == 0:
         return np.zeros((0, 0))
     matrix = matrix_of(net).toarray()
-    count, label = connected_components(net_pattern(net), directed=False)
-    open_ = np.bincount(label, weights=net.rest > 0, minlength=count) > 0
-    first = np.unique(label, return_index=True)[1]
-    kept = np.ones(n, dtype=bool)
-    kept[first[~open_]] = False
+    kept = _grounded(net)
     result = np.zeros((n, n))
     if kept.any():
         inner = matrix[np.ix_(kept, kept)]
@@ -325,8 +364,15 @@ def direct_inverse(net: Network) -> np.ndarray:
     return result
 
 
-def net_pattern(net: Network) -> Any:
-    """Return the graph of a network as a `scipy.sparse.csr_matrix`."""
+def _grounded(net: Network) -> np.ndarray:
+    """Return booleans (n,), false in one unknown of each component whose diagonal holds links alone."""
     from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
 
-    return sparse.csr_matrix((np.ones(net.index.size), net.index, net.start), shape=(net.size, net.size))
+    n = net.size
+    graph = sparse.csr_matrix((np.ones(net.index.size), net.index, net.start), shape=(n, n))
+    count, label = connected_components(graph, directed=False)
+    open_ = np.bincount(label, weights=net.rest > 0, minlength=count) > 0
+    kept = np.ones(n, dtype=bool)
+    kept[np.unique(label, return_index=True)[1][~open_]] = False
+    return kept

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from poisson_operators import OPERATORS
 
-from sci.problems.media import balls, layers
+from sci.problems.media import balls, labyrinth, layers
 from sci.solvers import PoissonOperator
 from sci.solvers.network.graph import network_of
-from sci.solvers.network.hierarchy import NetworkHierarchy, chebyshev, direct_inverse, matrix_of
+from sci.solvers.network.hierarchy import Chains, Factored, NetworkHierarchy, chebyshev, direct_inverse, matrix_of
 
 
 def test_the_steps_contract_every_error_in_their_interval():
@@ -28,6 +28,7 @@ def test_the_last_inverse_solves_whatever_its_components(A):
     matrix, inverse = matrix_of(net).toarray(), direct_inverse(net)
     f = A.project(np.random.default_rng(5).normal(size=A.size))
     np.testing.assert_allclose(matrix @ (inverse @ f), f, atol=1e-10)
+    np.testing.assert_allclose(matrix @ Factored.of(net).solve(f), f, atol=1e-10)
     np.testing.assert_allclose(inverse, inverse.T, atol=1e-10 * abs(inverse).max())
 
 
@@ -48,3 +49,10 @@ def test_splits_and_semi_coarsening_cost_few_unknowns():
     assert sum(level.size for level in layered.levels) <= 0.35 * 32**3
     assert layered.dtype == np.float32
     assert layered.nbytes < 300 * 32**3
+
+
+def test_long_mazes_are_gone_through_in_double_precision():
+    A = PoissonOperator(labyrinth(8, 2), boundary="neumann", neumann_body=True)
+    hierarchy = NetworkHierarchy(A)
+    assert any(isinstance(level, Chains) for level in hierarchy.levels)
+    assert hierarchy.dtype == np.float64
