@@ -95,6 +95,9 @@ def within_maximum(task: Task, methods: tuple[str, ...]) -> Result | None:
         first = _first(encoders["tucker"], goal) if "tucker" in encoders else None
         if first is not None and "transform" in encoders:
             _compare(encoders, first)
+            if {"tucker", "transform"} <= set(encoders):  # both leave about the same at one step: their bytes decide
+                larger = len(encoders["transform"].at(first.step).payload) >= len(first.payload)
+                del encoders["transform" if larger else "tucker"]
         for name, encoder in encoders.items():
             if name == "wavelet" and results and _least(encoder, goal) > _ABANDONED * min(len(r[1]) for r in results):
                 continue
