@@ -9,6 +9,7 @@ import numpy as np
 from sparse_systems import convection, rotated
 
 from sci.backend import to_device, to_host
+from sci.problems.media import labyrinth
 from sci.solvers import (
     AlgebraicMultigrid,
     FastPoisson,
@@ -57,6 +58,24 @@ def singular_poisson(xp: ModuleType) -> list[np.ndarray]:
     return [to_host(result.x)]
 
 
+def network_poisson(xp: ModuleType) -> list[np.ndarray]:
+    """Networks on the device, their chains and setup on the host: jumps, cut faces, a maze."""
+    cut = [np.ones(tuple(n + (a == axis) for a, n in enumerate(_MASK.shape))) for axis in range(3)]
+    cut[1][:, 3] = 0.25
+    jumps = np.where(_COEFFICIENT > 1.7, 1e3, 1.0)
+    answers = []
+    for mask, options in (
+        (_MASK, {"coefficient": to_device(jumps, xp), "reaction": 0.1}),
+        (_MASK, {"face_factors": [to_device(f, xp) for f in cut], "boundary": ["periodic", "dirichlet", "neumann"]}),
+        (labyrinth(6), {"boundary": "neumann", "neumann_body": True}),
+    ):
+        A = PoissonOperator(to_device(mask, xp), **options)
+        b = A.project(to_device(np.linspace(1, 2, mask.size).reshape(mask.shape) * mask, xp))
+        result = cg(A, b, M=Multigrid(A, coarse="network", dtype=np.float64), rtol=1e-11)
+        answers += [to_host(result.x), np.array([float(result.iterations)])]
+    return answers
+
+
 def sparse_systems(xp: ModuleType) -> list[np.ndarray]:
     """Algebraic multigrid and the Krylov methods; the setup is on the host."""
     answers, rng = [], np.random.default_rng(1)
@@ -75,4 +94,4 @@ def sparse_systems(xp: ModuleType) -> list[np.ndarray]:
     return answers
 
 
-SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson, sparse_systems)
+SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson, network_poisson, sparse_systems)
