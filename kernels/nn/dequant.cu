@@ -77,7 +77,9 @@ struct Book {
 #ifdef SCI_SHUFFLES
     Vector low = {}, high = {};
     SCI_DEVICE_MEMBER explicit Book(const float* book) {
-        for (int k = 0; k < ENTRIES; ++k) (k < WIDTH ? low : high)[k % WIDTH] = book[k];
+        // Not a choice of vectors by ?:, which newer compilers take for a copy: the entries would be lost.
+        for (int k = 0; k < ENTRIES && k < WIDTH; ++k) low[k] = book[k];
+        for (int k = WIDTH; k < ENTRIES; ++k) high[k - WIDTH] = book[k];
     }
     SCI_DEVICE_MEMBER Vector at(const IntVector code) const {
         return ENTRIES <= WIDTH ? __builtin_shuffle(low, code) : __builtin_shuffle(low, high, code);

@@ -32,7 +32,7 @@ version=$(emulated -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 rm -rf "$site"
 platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64)
 "$python" -m pip --disable-pip-version-check --quiet install --target "$site" --only-binary :all: --python-version "$version" \
-    "${platforms[@]}" "${wheels[@]}"
+    "${platforms[@]}" "${wheels[@]}" mpmath
 
 PYTHONPATH="$PWD:tests/cases" SCI_KERNELS=compiled "$python" tests/aarch64/kernel_results.py write "$place/here.npz"
 emulated tests/aarch64/kernel_results.py compare "$place/here.npz"

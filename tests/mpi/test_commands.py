@@ -20,7 +20,8 @@ from launcher import MpiResult, is_open_mpi, start, wait_for
 from sci.atomistic import AtomisticConfig, AtomisticPotential, ionic_melt
 from sci.cli import main
 from sci.datasets import dataset_path
-from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations
+from sci.generative import Crystals, ionic_crystals
+from sci.io import PoissonProblem, compress_file, save, save_samples, write_configurations, write_crystals
 from sci.nn import Segmenter, UNet, UNetConfig
 from sci.problems import right_hand_side, sphere_and_blob
 from sci.solvers import PoissonOperator
@@ -50,6 +51,11 @@ def _of_a_unet(name: str) -> float:
     """Return the tolerance of a dataset: biases before a norm have no slope but rounding, of which Adam makes steps."""
     return 10.0 if name.endswith((".conv1.bias", ".conv2.bias")) else 1e-4
 
+
+DIFFUSION = [
+    *("crystals", "train", "salts.extxyz", "--epochs", "2", "--batch", "4", "--widths", "8", "--depth", "1"),
+    *("--steps", "10"),
+]
 
 COMMANDS: dict[str, tuple[list[str], Any]] = {
     "potential": (["potential", "small.pqr", "--grid", "9", "--forces", "--export", "dx,cube"], 0.0),
@@ -95,6 +101,8 @@ COMMANDS: dict[str, tuple[list[str], Any]] = {
         1e-6,
     ),
     "energies": (["atoms", "evaluate", "ions.h5", "melt.extxyz"], 1e-9),
+    "diffusion": ([*DIFFUSION, "--checkpoint", "{out}/diffusion_run.h5"], 1e-4),
+    "drawn": (["crystals", "generate", "denoiser.h5", "--number", "3", "--steps", "3"], 1e-6),
 }
 """Arguments without -o, and how far the numbers of ranks may be from those of one process, relative to the largest."""
 
@@ -118,6 +126,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_samples(here / "flow.h5", waves, waves.astype(np.float32), grid_axes=2)
     compress_file(here / "flow.h5", here / "packed.h5", 1e-3, chunk=2)
     write_configurations(here / "melt.extxyz", ionic_melt(4, 3, between=2, start=2))
+    write_crystals(here / "salts.extxyz", Crystals(list(ionic_crystals())[:6]))
+    train = [str(here / word) if word == "salts.extxyz" else word for word in DIFFUSION]
+    assert main([*train, "-o", str(here / "denoiser.h5")]) == 0
     save(here / "ions.h5", AtomisticPotential(AtomisticConfig(["Na", "Cl"], cutoff=3.5, channels=2, charges=IONS)))
     save(here / "segmenter.h5", Segmenter(UNet(UNetConfig(2, 1, 5, (4, 4)), seed=2)))
     words = _words(here, "one", ["model"])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 from harmonics import sph_harm_y
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +36,9 @@ def by_angles(v, degree):
 def test_scipy_to_degree_32(degree, n, seed, size):
     v = vectors(np.random.default_rng(seed), n)
     found = spherical_harmonics(v * 10.0**size, degree)
-    np.testing.assert_allclose(found, by_angles(v, degree), rtol=0, atol=1e-12)
+    # Beside the poles, SciPy before 1.15 has half of the digits.
+    expected, tolerance = by_angles(v, degree), 1e-12 if hasattr(scipy.special, "sph_harm_y") else 1e-9
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("mode", ["compiled", "reference"])

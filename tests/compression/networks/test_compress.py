@@ -35,7 +35,8 @@ def test_operators_of_every_kind(name: str) -> None:
 
 def test_learning_beats_codes_only_by_half() -> None:
     """In squared error of the outputs of each layer, and of the network, at 2 bits."""
-    model, x = coded_models.perceptron(RNG, (16, 64, 48, 5)), np.abs(RNG.normal(size=(400, 16))).astype("f4")
+    rng = np.random.default_rng(0)
+    model, x = coded_models.perceptron(rng, (16, 64, 48, 5)), np.abs(rng.normal(size=(400, 16))).astype("f4")
     x[:, 8:] = x[:, :8] + 0.1 * x[:, 8:]
     plain = compress_model(model, 2, x, steps=0, sweeps=0)
     for options in ({"steps": 150, "sweeps": 0}, {"steps": 0, "sweeps": 10}, {"steps": 150, "sweeps": 10}):

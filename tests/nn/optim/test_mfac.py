@@ -82,7 +82,7 @@ def test_parameters_split_over_ranks_move_as_one(ranks: int) -> None:
 
 
 def test_a_resumed_training_is_the_whole_one() -> None:
-    x = RNG.normal(size=(40, 3))
+    x = np.random.default_rng(3).normal(size=(40, 3))
     y = x @ np.array([[1.0], [2.0], [3.0]])
 
     def loss(v: Any, batch: Any) -> Any:

@@ -25,7 +25,7 @@ class PySciHpc(PythonPackage):
 
     with default_args(type=("build", "run")):
         depends_on("python@3.11:")
-        depends_on("py-numpy@2.0:")
+        depends_on("py-numpy@2.1.3:")
         depends_on("py-scipy@1.13:")
         depends_on("py-h5py@3.12.1:")
         depends_on("py-tqdm@4.60:")
