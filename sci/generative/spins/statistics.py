@@ -183,7 +183,9 @@ def estimated(
         square = max(square, float(away.mean(axis=0).var(ddof=1)) / found.shape[1])
     value, error = float(found.mean()), scale * math.sqrt(square)
     independent = variance / square if square else float(found.size)
-    if _disagreement(away) > _DISAGREEMENT or (zero and abs(value) > 5 * error):
+    chains = found.shape[1]
+    limit = _DISAGREEMENT * chains / max(chains - 1, 1)  # means of two chains scatter more
+    if _disagreement(away) > limit or (zero and abs(value) > 5 * error):
         why = f"chains have means from {found.mean(axis=0).min():.4g} to {found.mean(axis=0).max():.4g} and stay there"
     elif square and independent < _FEWEST:
         why, hint = f"{found.size} correlated values are worth {independent:.2g} independent ones", "run more sweeps"
