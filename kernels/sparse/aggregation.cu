@@ -97,7 +97,7 @@ SCI_KERNEL aggregate(SCI_INDEX const i64* __restrict__ starts /*[ends]*/, const 
     for (i64 i = 0; i < n; ++i) {
         if (alone[i] || group[i] >= 0) continue;
         T most = 0;
-        int chosen = -1;
+        i64 chosen = -1;
         for (i64 k = starts[i]; k < starts[i + 1]; ++k) {
             const T link = values[k] < 0 ? -values[k] : values[k];
             if (columns[k] != i && group[columns[k]] >= 0 && link > most) {
@@ -105,7 +105,7 @@ SCI_KERNEL aggregate(SCI_INDEX const i64* __restrict__ starts /*[ends]*/, const 
                 chosen = group[columns[k]];
             }
         }
-        group[i] = chosen >= 0 ? chosen : groups++;
+        group[i] = chosen >= 0 ? int(chosen) : groups++;
     }
     count[0] = groups;
 }
@@ -166,14 +166,14 @@ SCI_KERNEL smoothing_rows(SCI_INDEX const i64* __restrict__ starts /*[ends]*/,
             i64 to = out_starts[i], middle = to;
             T own = 0, full = 0, sum = 0;
             for (i64 k = starts[i]; k < starts[i + 1]; ++k) {
-                const int j = columns[k];
+                const i64 j = columns[k];
                 if (j == i) {
                     own += values[k];
                     full = values[k];
                     middle = to;
-                    out_columns[to++] = j;
+                    out_columns[to++] = int(j);
                 } else if (strong[k]) {
-                    out_columns[to] = j;
+                    out_columns[to] = int(j);
                     out_values[to++] = values[k];
                     sum += values[k] < 0 ? -values[k] : values[k];
                 } else if (b[i] != 0) {

@@ -19,7 +19,7 @@ SCI_KERNEL product_counts(SCI_INDEX const T* __restrict__ a_starts /*[ends]*/, c
             for (i64 k = a_starts[i]; k < a_starts[i + 1]; ++k) {
                 const i64 row = a_columns[k];
                 for (i64 l = b_starts[row]; l < b_starts[row + 1]; ++l) {
-                    const int j = b_columns[l];
+                    const i64 j = b_columns[l];
                     count += own[j] != i;
                     own[j] = int(i);
                 }
@@ -35,10 +35,10 @@ SCI_DEVICE void sort_columns(int* columns, const i64 n) {
     while (gap < n / 9) gap = 3 * gap + 1;
     for (; gap > 0; gap /= 3) {
         for (i64 i = gap; i < n; ++i) {
-            const int value = columns[i];
+            const i64 value = columns[i];
             i64 at = i;
             for (; at >= gap && columns[at - gap] > value; at -= gap) columns[at] = columns[at - gap];
-            columns[at] = value;
+            columns[at] = int(value);
         }
     }
 }
@@ -63,10 +63,10 @@ SCI_KERNEL product_values(SCI_INDEX const i64* __restrict__ a_starts /*[ends]*/,
                 const i64 row = a_columns[k];
                 const T factor = a_values[k];
                 for (i64 l = b_starts[row]; l < b_starts[row + 1]; ++l) {
-                    const int j = b_columns[l];
+                    const i64 j = b_columns[l];
                     if (own[j] != i) {
                         own[j] = int(i);
-                        out_columns[end++] = j;
+                        out_columns[end++] = int(j);
                         sum[j] = factor * b_values[l];
                     } else {
                         sum[j] += factor * b_values[l];

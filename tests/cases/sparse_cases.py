@@ -134,10 +134,10 @@ def _smoothing(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
         yield both(lambda A=A, s=strong, b=b: smoothing_matrix(A, s, b, 1.5).to_scipy().toarray())
 
 
-BY_DTYPE.update(
-    link_sizes=_links,
-    strong_links=_strong,
-    aggregate=_aggregates,
-    local_bases=_bases,
-    smoothing_rows=_smoothing,
-)
+BY_DTYPE |= {
+    "aggregation.link_sizes": _links,
+    "aggregation.strong_links": _strong,
+    "aggregation.aggregate": _aggregates,
+    "aggregation.local_bases": _bases,
+    "aggregation.smoothing_rows": _smoothing,
+}
