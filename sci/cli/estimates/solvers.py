@@ -61,7 +61,7 @@ def _part(A: PoissonOperator, chosen: tuple[slice, ...]) -> PoissonOperator:
         A.spacing,
         A.boundary,
         neumann_body=A.neumann_body[chosen],
-        coefficient=None if A.coefficient is None else A.coefficient[chosen],
+        coefficient=None if A.coefficient is None or not mask.any() else A.coefficient[chosen],
         reaction=None if A.reaction is None else A.reaction[chosen],
         mean=A.mean,
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from sci.backend import Array, to_host
 from sci.distributed import Comm, agreed, broadcast_object, rank_of
-from sci.errors import FileFormatError, SciError
+from sci.errors import FileFormatError, InvalidValueError, SciError
 from sci.io.core.datasets import Group, axis_dims, read_array, read_foreign, read_text, write_array, write_text
 from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import is_foreign, open_any, open_file
@@ -68,6 +68,11 @@ class _ProblemCodec:
     @staticmethod
     def write(group: Group, problem: PoissonProblem) -> None:
         A = problem.A
+        if A.gathered_factors() is not None:
+            raise InvalidValueError(
+                "the operator has face_factors, which this file format does not hold; expected an operator without them, "
+                "or keep them in a file of your own beside its mask"
+            )
         write_text(group, "spacing", json.dumps(A.spacing))
         write_text(group, "boundary", json.dumps(A.boundary))
         write_text(group, "mean", A.mean)

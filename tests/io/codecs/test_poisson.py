@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sci.errors import FileFormatError
+from sci.errors import FileFormatError, InvalidValueError
 from sci.io import PoissonProblem, load, load_problem, load_results, save
 from sci.solvers import PoissonOperator, cg
 
@@ -26,6 +26,13 @@ def test_problems_come_back(tmp_path):
             again, b = read(tmp_path / "p.h5")
             assert np.array_equal(b, B)
             assert (again.to_scipy() != A.to_scipy()).nnz == 0
+
+
+def test_factors_of_faces_are_not_lost_in_silence(tmp_path):
+    factors = [np.full(tuple(n + (a == axis) for a, n in enumerate(MASK.shape)), 0.5) for axis in range(3)]
+    with pytest.raises(InvalidValueError, match="face_factors"):
+        save(tmp_path / "p.h5", PoissonProblem(PoissonOperator(MASK, face_factors=factors), B))
+    assert not (tmp_path / "p.h5").exists()
 
 
 def test_solutions_come_back(tmp_path):
