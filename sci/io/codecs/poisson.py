@@ -70,8 +70,8 @@ class _ProblemCodec:
         A = problem.A
         if A.gathered_factors() is not None:
             raise InvalidValueError(
-                "the operator has face_factors, which this file format does not hold; expected an operator without them, "
-                "or keep them in a file of your own beside its mask"
+                "the operator has face_factors, which this file format does not hold; expected an operator without "
+                "them, or keep them in a file of your own beside its mask"
             )
         write_text(group, "spacing", json.dumps(A.spacing))
         write_text(group, "boundary", json.dumps(A.boundary))
