@@ -1,11 +1,17 @@
 """Attention beside torch and array code, on one thread, in process CPU time, everything of a row in one run.
 
-OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax lightning tensor]
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/sequence.py [--only softmax options short lightning tensor]
 
 softmax: causal, 8 heads of 64, float32, forward and forward with backward, beside torch's scaled_dot_product_attention
 and the array reference (matrix products of BLAS over tiles, softmax in NumPy). The limit is the speed of a matrix
 product, measured in the same run; flops are those of the pairs that are seen, 2 heads n^2 head_dim forward and 5
 backward. Target: 1.1 of torch.
+
+options: each option of attention beside its plain form, and beside torch where torch has it: scaled_dot_product_attention
+with enable_gqa, attn_mask (a mask, or a bias with its gradient) and dropout_p; 2,048 tokens.
+
+short: a batch of 512 sequences of 64 tokens, one of 512, and documents of 4 to 32 tokens against the share of their pairs.
+Target: 1.0 of torch.
 
 lightning: 64K tokens of the same shape, beside the block form in NumPy; benchmarks/lightning.py has more rows. Target:
 200 ms, and 1.0 s with the backward pass.
@@ -26,7 +32,7 @@ import lightning
 import numpy as np
 
 import sci
-from sci.sequence import softmax_attention, tensor_attention
+from sci.sequence import PairScore, softmax_attention, tensor_attention
 
 HEADS, D = 8, 64
 
@@ -85,6 +91,92 @@ def softmax(lengths: list[int], repeats: int) -> None:
     print(f"largest difference from torch at 256 tokens {error:.1e}")
 
 
+def timed(arrays: Any, given: Any, repeats: int, **options: Any) -> tuple[float, float]:
+    """Return the milliseconds of the forward pass, and of both."""
+    *inputs, dout = arrays
+
+    def both() -> Any:
+        return softmax_attention.vjp((dout, None), softmax_attention.forward(*inputs, *given, **options)[1])
+
+    return best(lambda: softmax_attention.forward(*inputs, *given, **options), repeats), best(both, repeats)
+
+
+def torch_timed(arrays: Any, repeats: int, mask: Any = None, **options: Any) -> tuple[float, float]:
+    """Return the same of torch's scaled_dot_product_attention."""
+    import torch
+
+    *inputs, grad = (torch.from_numpy(a[None] if a.ndim == 3 else a) for a in arrays)
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def both() -> Any:
+        leaves = [t.clone().requires_grad_(True) for t in inputs]
+        bias = mask.clone().requires_grad_(True) if mask is not None and mask.dtype != torch.bool else mask
+        attend(*leaves, attn_mask=bias, **options).backward(grad)
+
+    with torch.no_grad():
+        forward = best(lambda: attend(*inputs, attn_mask=mask, **options), repeats)
+    return forward, best(both, repeats)
+
+
+def expert_options(_: list[int], repeats: int) -> None:
+    """Attention as experts call it."""
+    import torch
+
+    torch.set_num_threads(1)
+    n, rng = 2048, np.random.default_rng(0)
+    q, k, v, g = (rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4))
+    bias, mask = rng.standard_normal((HEADS, n, n), dtype=np.float32), rng.random((n, n)) < 0.5
+    full, few = (q, k, v, g), (q, k[:2].copy(), v[:2].copy(), g)
+    causal = {"causal": True}
+    score = PairScore(lambda p, i, j: p * np.abs(i[:, None] - j), lambda p, i, j, dbias: p * dbias.sum())
+    rows: list[tuple[str, Any, Any, dict[str, Any], dict[str, Any] | None]] = [
+        ("plain", full, (), {}, {}),
+        ("causal", full, (), causal, {"is_causal": True}),
+        ("2 heads of keys", few, (), causal, {"is_causal": True, "enable_gqa": True}),
+        ("window 256", full, (), causal | {"window": 255}, None),
+        ("window 256, 4 sinks", full, (), causal | {"window": 255, "sink_tokens": 4}, None),
+        ("slopes", full, (), causal | {"slopes": 2.0 ** -np.arange(1, HEADS + 1)}, None),
+        ("cap", full, (), causal | {"cap": 30.0}, None),
+        ("bias", full, (bias,), {}, {"mask": torch.from_numpy(bias[None])}),
+        ("mask", full, (), {"mask": mask}, {"mask": torch.from_numpy(mask)}),
+        ("dropout", full, (), {"dropout": 0.1, "seed": 0}, {"dropout_p": 0.1}),
+        ("callable", full, (None, None, np.ones(1, "f4")), {"score": score}, None),
+    ]
+    print(
+        f"{'option':>20} {'forward':>9} {'torch':>9} {'ratio':>6} {'both':>9} {'torch':>9} {'ratio':>6}   forward/plain"
+    )
+    base = np.nan
+    for name, arrays, given, options, theirs in rows:
+        mine = timed(arrays, given, repeats, **options)
+        rival = (np.nan, np.nan) if theirs is None else torch_timed(arrays, repeats, **theirs)
+        base = mine[0] if name == "plain" else base
+        cells = " ".join(f"{a:9.1f} {b:9.1f} {a / b:6.2f}" for a, b in zip(mine, rival))
+        print(f"{name:>20} {cells}   {mine[0] / base:6.2f}", flush=True)
+
+
+def short(_: list[int], repeats: int) -> None:
+    """Many short sequences, and short documents."""
+    import torch
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    for batch, n in ((512, 64), (1, 512)):
+        arrays = [rng.standard_normal((batch, n, D), dtype=np.float32) for _ in range(4)]
+        mine, rival = timed(arrays, (), 5 * repeats), torch_timed(arrays, 5 * repeats)
+        print(
+            f"short: {batch} x {n} tokens: ours {mine[0]:.2f} and {mine[1]:.2f} ms, of torch's time "
+            f"{mine[0] / rival[0]:.2f} forward, {mine[1] / rival[1]:.2f} with gradients"
+        )
+    for n, each in ((2048, 4), (4096, 8), (8192, 32)):
+        arrays = [rng.standard_normal((HEADS, n, D), dtype=np.float32) for _ in range(4)]
+        whole = timed(arrays, (), 1)
+        parts = timed(arrays, (), 2 * repeats, segments=np.repeat(np.arange(n // each), each))
+        print(
+            f"short: {n} tokens in documents of {each}, {each / n:.2%} of the pairs: {parts[0] / whole[0]:.2%} of the "
+            f"time forward, {parts[1] / whole[1]:.2%} with gradients"
+        )
+
+
 def linear(lengths: list[int], repeats: int) -> None:
     """Lightning attention, at four times the longest of the lengths."""
     n = 4 * max(lengths)
@@ -128,7 +220,13 @@ def tensor(_: list[int], repeats: int) -> None:
             )
 
 
-CASES: dict[str, Callable[[list[int], int], None]] = {"softmax": softmax, "lightning": linear, "tensor": tensor}
+CASES: dict[str, Callable[[list[int], int], None]] = {
+    "softmax": softmax,
+    "options": expert_options,
+    "short": short,
+    "lightning": linear,
+    "tensor": tensor,
+}
 
 
 def main() -> None:

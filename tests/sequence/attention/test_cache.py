@@ -7,6 +7,7 @@ import pytest
 from attention_oracle import attention_arrays, dense, seen_by
 
 import sci
+from sci.sequence import softmax_attention
 from sci.sequence.attention.cache import KeyValueCache
 
 
@@ -32,3 +33,25 @@ def test_nothing_is_changed_and_kept_arrays_are_the_callers_no_more() -> None:
     np.testing.assert_array_equal(first, v[:, :1])
     for given, kept in zip((q, k, v), before):
         np.testing.assert_array_equal(given, kept)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window": (5, 0)},
+        {"window": (5, 0), "sink_tokens": 2, "cap": 1.5},
+        {"slopes": [0.5, 0.25, 0.1, 0.05]},
+    ],
+)
+def test_tokens_one_by_one_are_the_causal_whole(options: dict) -> None:
+    """Grouped heads; keys beyond the window are forgotten."""
+    q, k, v = (attention_arrays(40, heads, d, count=1)[0] for heads, d in ((4, 5), (2, 5), (2, 3)))
+    cache, found = KeyValueCache(causal=True, **options), []
+    for start, stop in ((0, 7), *((i, i + 1) for i in range(7, 40))):
+        found.append(cache.attend(*(a[:, start:stop] for a in (q, k, v)), scale=0.4))
+    whole, _ = softmax_attention(q, k, v, causal=True, scale=0.4, **options)
+    np.testing.assert_allclose(np.concatenate(found, axis=1), whole, rtol=0, atol=1e-13)
+    assert cache.nbytes <= k.nbytes + v.nbytes
+    if "window" in options:
+        assert cache.nbytes < 0.75 * (k.nbytes + v.nbytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from attention_features import CASES, assert_close, takes
+from attention_features import CASES, assert_close, seen_table, takes
 from attention_features import found as found_by
 from attention_oracle import METHODS, PACKED, attention_arrays, dense, dense_vjp, relative, seen_by
 from gradients import assert_vjp
@@ -85,6 +85,20 @@ def test_wider_sums_for_narrow_numbers() -> None:
             assert relative(found, want) < limit
 
 
+def test_bfloat16_is_summed_in_single_precision() -> None:
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    q, k, v, dout = (a.astype(bfloat16) for a in attention_arrays(60, d=16))
+    wide = [a.astype("f8") for a in (q, k, v)]
+    (out, lse), residuals = softmax_attention.forward(q, k, v, causal=True)
+    assert (out.dtype, lse.dtype) == (bfloat16, np.dtype("f4"))
+    seen = seen_by(60, True, None)
+    assert relative(out.astype("f8"), dense(*wide, 0.25, seen)[0]) < 4e-3  # 8 bits, rounded once
+    wanted = dense_vjp(*wide, 0.25, seen, dout.astype("f8"), np.zeros((2, 60)))
+    for gradient, want in zip(softmax_attention.vjp((dout, None), residuals), wanted):
+        assert gradient.dtype == bfloat16
+        assert relative(gradient.astype("f8"), want) < 4e-3
+
+
 def test_large_and_overflowing_scores() -> None:
     q, k, v, _ = attention_arrays(20)
     for dtype, size in (("f4", 1e2), ("f8", 1e3)):
@@ -128,6 +142,32 @@ def test_empty_sequences_and_batches() -> None:
             (out, lse), residuals = softmax_attention.forward(*[np.zeros(shape)] * 3, method=method)
             assert (out.shape, lse.shape) == (shape, shape[:-1])
             assert all(g.shape == shape for g in softmax_attention.vjp((out, lse), residuals))
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", ["bias", "cap_and_slopes", "learned_sinks", "mask"])
+def test_torch_differentiates_every_score_alike(name: str) -> None:
+    torch, case = pytest.importorskip("torch"), CASES[name]
+    a, o, group = case.arrays(), case.options, case.heads // case.key_heads
+    t = {key: torch.tensor(x, requires_grad=x.dtype == float) for key, x in a.items()}
+    k, v = (t[key].repeat_interleave(group, -3) for key in "kv")
+    scores = t["q"] @ k.transpose(-1, -2) * case.d**-0.5
+    if "cap" in o:
+        scores = o["cap"] * torch.tanh(scores / o["cap"])
+        apart = np.abs(np.arange(case.n)[:, None] - np.arange(case.m))
+        scores = scores - torch.tensor(np.array(o["slopes"])[:, None, None] * apart)
+    scores = scores + t.get("bias", 0)
+    seen = torch.tensor(np.broadcast_to(seen_table(case)[:, None] & a.get("mask", np.True_), scores.shape).copy())
+    scores = scores.masked_fill(~seen, -1e300)
+    if case.sinks:
+        scores = torch.cat([scores, t["sinks"][:, None, None].expand(*scores.shape[:-1], 1)], -1)
+    out = torch.softmax(scores, -1)[..., : case.m] * seen @ v
+    lse = torch.where(seen.any(-1), torch.logsumexp(scores, -1), 0.0)
+    ((out * t["dout"].detach()).sum() + (lse * t["dlse"].detach()).sum()).backward()
+    for what, got, _ in found_by(case):
+        if what not in ("out", "lse"):
+            assert_close(what, got, t[what].grad.numpy())
+    assert_close("out", next(found_by(case))[1], out.detach().numpy())
 
 
 @pytest.mark.peers
