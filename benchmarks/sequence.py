@@ -7,10 +7,10 @@ and the array reference (matrix products of BLAS over tiles, softmax in NumPy). 
 product, measured in the same run; flops are those of the pairs that are seen, 2 heads n^2 head_dim forward and 5
 backward. Target: 1.1 of torch.
 
-options: each option of attention beside its plain form, and beside torch where torch has it: scaled_dot_product_attention
+options: each option of attention beside its plain form, and beside torch where scaled_dot_product_attention has it,
 with enable_gqa, attn_mask (a mask, or a bias with its gradient) and dropout_p; 2,048 tokens.
 
-short: a batch of 512 sequences of 64 tokens, one of 512, and documents of 4 to 32 tokens against the share of their pairs.
+short: a batch of 512 sequences of 64 tokens, one of 512, and documents of 4 to 32 tokens against their share of pairs.
 Target: 1.0 of torch.
 
 lightning: 64K tokens of the same shape, beside the block form in NumPy; benchmarks/lightning.py has more rows. Target:
@@ -172,7 +172,7 @@ def short(_: list[int], repeats: int) -> None:
         whole = timed(arrays, (), 1)
         parts = timed(arrays, (), 2 * repeats, segments=np.repeat(np.arange(n // each), each))
         print(
-            f"short: {n} tokens in documents of {each}, {each / n:.2%} of the pairs: {parts[0] / whole[0]:.2%} of the "
+            f"short: {n} tokens in documents of {each}, {each / n:.2%} of pairs: {parts[0] / whole[0]:.2%} of the "
             f"time forward, {parts[1] / whole[1]:.2%} with gradients"
         )
 

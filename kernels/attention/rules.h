@@ -58,6 +58,16 @@ SCI_APART void adjust(const Rules<T>& r, const Lanewise& of, typename Lanes<T>::
     const i64 *place = r.place(of.row), *token = r.key_token(of.row);
     const i64 *query_document = r.query_document(of.row), *key_document = r.key_document(of.row);
     const i64 *bias_of = r.heads, *mask_of = r.heads + r.n_heads;
+    // Lanes of queries read tables row by row: a column of one would take a line of the cache for each number.
+    for (int t = 0; !KEYS && t < SCI_BLOCK; ++t) {
+        const T* row = r.bias + bias_of[of.head[t]] + of.at[t] * r.form[1] + first * r.form[2];
+        for (i64 k = 0; r.has(BIASED) && k < rows; ++k) SCI_AT(panel, k, t, T) += row[k * r.form[2]];
+        const signed char* seen = r.mask + mask_of[of.head[t]] + of.at[t] * r.form[3] + first * r.form[4];
+        for (i64 k = 0; r.has(MASKED) && k < rows; ++k) {  // a table instead of a branch, which nothing could foretell
+            const T choice[2] = {hidden, SCI_AT(panel, k, t, T)};
+            SCI_AT(panel, k, t, T) = choice[seen[k * r.form[4]] != 0];
+        }
+    }
     for (i64 k = 0; k < rows; ++k) {
         const i64 other = first + k;
         if (r.has(SLOPED)) SCI_THREADS(t) {
@@ -65,14 +75,12 @@ SCI_APART void adjust(const Rules<T>& r, const Lanewise& of, typename Lanes<T>::
             const i64 apart = place[i] - token[j];
             SCI_AT(panel, k, t, T) -= r.slope[of.head[t]] * T(apart < 0 ? -apart : apart);
         }
-        if (r.has(BIASED)) SCI_THREADS(t) {
-            const i64 i = KEYS ? other : of.at[t], j = KEYS ? of.at[t] : other;
-            SCI_AT(panel, k, t, T) += r.bias[bias_of[of.head[t]] + i * r.form[1] + j * r.form[2]];
+        if (KEYS && r.has(BIASED)) SCI_THREADS(t) {
+            SCI_AT(panel, k, t, T) += r.bias[bias_of[of.head[t]] + other * r.form[1] + of.at[t] * r.form[2]];
         }
-        if (r.has(MASKED)) SCI_THREADS(t) {
-            const i64 i = KEYS ? other : of.at[t], j = KEYS ? of.at[t] : other;
-            const bool seen = r.mask[mask_of[of.head[t]] + i * r.form[3] + j * r.form[4]] != 0;
-            SCI_AT(panel, k, t, T) = seen ? SCI_AT(panel, k, t, T) : hidden;
+        for (int t = 0; KEYS && r.has(MASKED) && t < SCI_BLOCK; ++t) {
+            const T choice[2] = {hidden, SCI_AT(panel, k, t, T)};
+            SCI_AT(panel, k, t, T) = choice[r.mask[mask_of[of.head[t]] + other * r.form[3] + of.at[t] * r.form[4]] != 0];
         }
         if (r.has(TOLD_APART)) SCI_THREADS(t) {
             const i64 i = KEYS ? other : of.at[t], j = KEYS ? of.at[t] : other;

@@ -157,7 +157,8 @@ def test_torch_differentiates_every_score_alike(name: str) -> None:
         apart = np.abs(np.arange(case.n)[:, None] - np.arange(case.m))
         scores = scores - torch.tensor(np.array(o["slopes"])[:, None, None] * apart)
     scores = scores + t.get("bias", 0)
-    seen = torch.tensor(np.broadcast_to(seen_table(case)[:, None] & a.get("mask", np.True_), scores.shape).copy())
+    table = seen_table(case)[0] & a.get("mask", np.True_)
+    seen = torch.tensor(np.broadcast_to(table, scores.shape).copy())
     scores = scores.masked_fill(~seen, -1e300)
     if case.sinks:
         scores = torch.cat([scores, t["sinks"][:, None, None].expand(*scores.shape[:-1], 1)], -1)
