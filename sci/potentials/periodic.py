@@ -44,7 +44,7 @@ from sci.potentials.particles import SAME_PLACE, Particles, check_images, with_s
 from sci.potentials.radial.kernels import Coulomb, RadialKernel
 from sci.potentials.radial.split import COINCIDENT
 from sci.potentials.range_separated.short_range import ShortRange
-from sci.potentials.slab import Slab
+from sci.potentials.slab import Slab, slab_values
 from sci.tensor import ChebTuck
 from sci.tensor.boxes.expansion import BoxExpansion
 from sci.tensor.boxes.grid import BoxGrid, Tiles
@@ -96,7 +96,7 @@ class PeriodicPotential(Interacting):
     Notes
     -----
     `tol` is met by construction, without a measurement; `measured_error` compares with `ewald_sum` at a hundredth of
-    `tol` and another exponent, which the true sum does not depend on.
+    `tol` and another exponent, which the true sum does not depend on, and for slabs with more room along the normal.
 
     Where the cell is skewed, `particles` have other periods of the same lattice.
 
@@ -424,11 +424,9 @@ class PeriodicPotential(Interacting):
 
     def exact(self, points: ArrayLike, gradient: bool, apart: float = COINCIDENT) -> Array:
         """Return potentials (m, 1), or potentials and gradients (m, 4), by `ewald_sum` at a hundredth of `tol`."""
-        fit, tol = self._fit(points), max(EXACT_SHARE * self.tol, 1e-14)
-        found = ewald_values(fit.particles, points, tol, gradient, apart, self.kernel)
-        if fit._slab is not None:
-            fit._slab.add_to(found, points)
-        return found
+        tol = max(EXACT_SHARE * self.tol, 1e-14)
+        values = ewald_values if self._slab is None else slab_values
+        return values(self.particles, points, tol, gradient, apart, self.kernel)
 
     def exact_cost(self) -> int:
         """Return the pairs that a point of Ewald's sum takes."""

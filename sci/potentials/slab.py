@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sci.backend import Array, namespace, to_device, to_host
+from sci.potentials.ewald import ewald_values
 from sci.potentials.forcefield.images import reduced_plane
 from sci.potentials.particles import Particles
 from sci.potentials.radial.kernels import RadialKernel
 
-__all__ = ["Slab"]
+__all__ = ["Slab", "slab_values"]
 
 RESERVE = 100.0
 """The interaction of images across the room over the tolerance, inverse."""
@@ -127,3 +128,19 @@ class Slab:
         """Return -dE / d strain of that energy, (3, 3): E (1 - 2 n n)."""
         found: np.ndarray = self.energy() * (np.eye(3) - 2 * np.outer(self.normal, self.normal))
         return found
+
+
+def slab_values(
+    particles: Particles, points: Array, tol: float, gradient: bool, apart: float, kernel: RadialKernel
+) -> Array:
+    """Return potentials (m, 1), or with gradients (m, 4), by Ewald's sum, with the room that `tol` takes.
+
+    Charges within `apart` of a point are left out.
+    """
+    slab, tall = Slab.of(particles, tol, kernel)
+    needed = slab.needed_reach(points, particles.positions)
+    if needed > slab.reach:
+        slab, tall = Slab.of(particles, tol, kernel, needed)
+    out = ewald_values(tall, points, tol, gradient, apart, kernel)
+    slab.add_to(out, points)
+    return out

@@ -10,7 +10,7 @@ from forcefields import left_out, slab_molecules
 from plane_sums import plane_ewald, screened_images
 
 from sci.errors import InvalidValueError
-from sci.potentials import Particles, PeriodicPotential, Yukawa, periodic_stress
+from sci.potentials import ParticleMesh, Particles, PeriodicPotential, Yukawa, periodic_stress
 
 RNG = np.random.default_rng(0)
 PLANES = {
@@ -104,3 +104,27 @@ def test_a_slab_has_no_stress_but_a_virial() -> None:
     with pytest.raises(InvalidValueError, match="no volume"):
         periodic_stress(phi)
     assert np.trace(phi.virial()) == pytest.approx(phi.energy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-6])
+@pytest.mark.parametrize("evaluated", [PeriodicPotential, ParticleMesh])
+def test_measured_errors_hold_what_images_across_the_room_add(evaluated: type, tol: float) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        rows, n = np.diag(rng.uniform(2.0, 4.0, 3))[:2], 1 + seed
+        particles = Particles(
+            rng.uniform(0.0, 3.0, (n, 3)), rng.normal(size=n), cell=np.concatenate([rows, [[0, 0, 1.0]]])
+        )
+        exact = plane_ewald(rows, particles.positions, particles.charges, particles.positions, 0.8)
+        phi, terms = evaluated(particles, tol, slab=True), particles.charges * exact
+        error = abs(2 * phi.energy() - terms.sum()) / np.abs(terms).sum()
+        assert error <= 1.2 * phi.measured_error("energy").relative + 1e-12
+
+
+def test_a_mesh_of_many_charges_is_compared_with_one_of_more_room() -> None:
+    rng = np.random.default_rng(1)
+    particles = Particles(rng.uniform(0.0, 8.0, (300, 3)), np.resize([1.0, -1.0], 300), cell=8.0 * np.eye(3))
+    mesh = ParticleMesh(particles, 1e-3, slab=True)
+    exact = PeriodicPotential(particles, 1e-9, slab=True).forces()
+    error = np.linalg.norm(mesh.forces() - exact) / np.linalg.norm(exact)
+    assert mesh.measured_error().relative == pytest.approx(error, rel=0.1)

@@ -268,15 +268,20 @@ class ParticleMesh:
         return max(force_size, floor) or 1.0
 
     @np.errstate(over="ignore", invalid="ignore")  # told by `without_overflow`
-    def _evaluate(self, plan: MeshPlan, comm: Comm = None, *, checks: bool = False) -> _Found:
-        mesh = self._on_device(plan) if size(comm) == 1 else None
-        return self._at(self._around, plan, comm, mesh, checks)
+    def _evaluate(self, plan: MeshPlan, comm: Comm = None) -> _Found:
+        mesh = self._on_device(self._around, plan) if size(comm) == 1 else None
+        return self._at(self._around, plan, comm, mesh, False)
 
-    def _on_device(self, plan: MeshPlan, apart: float = COINCIDENT) -> DeviceMesh | None:
+    @np.errstate(over="ignore", invalid="ignore")
+    def _checked(self, around: Cell | Alone, plan: MeshPlan) -> _Found:
+        """Evaluate a plan that others are compared with."""
+        return self._at(around, plan, None, self._on_device(around, plan), True)
+
+    def _on_device(self, around: Cell | Alone, plan: MeshPlan, apart: float = COINCIDENT) -> DeviceMesh | None:
         """Return the mesh of a device, or None on the host."""
-        background = self._around.background(plan.split.background)
+        background = around.background(plan.split.background)
         charges = self.particles.charges
-        return device_mesh(charges, self._largest, self._around, plan, self._sizes.strength, background, apart)
+        return device_mesh(charges, self._largest, around, plan, self._sizes.strength, background, apart)
 
     def _at(self, around: Cell | Alone, plan: MeshPlan, comm: Comm, mesh: DeviceMesh | None, checks: bool) -> _Found:
         """Evaluate a plan for particles with the same charges, anywhere."""
@@ -374,7 +379,7 @@ class ParticleMesh:
             return None
         if self._steps is None:
             # Where all pairs count, charges that meet make forces that are no numbers: told below.
-            self._steps = self._on_device(self.plan, COINCIDENT if p.exclusions is not None else -1.0)
+            self._steps = self._on_device(self._around, self.plan, COINCIDENT if p.exclusions is not None else -1.0)
             totals = None if self._steps is None else self._steps.evaluate(places)
         else:
             totals = self._steps.replay(places)
@@ -436,10 +441,11 @@ class ParticleMesh:
         plan = None
         if self._around.filled is None and p.n > FEW:
             sizes = self._sizes.rounded_up(ROUNDED)
-            plan = check_plan(self._around.key, sizes, _rounded_down(CHECKED * self.plan.force_error))
+            around = self._around.exact()
+            plan = check_plan(around.key, sizes, _rounded_down(CHECKED * self.plan.force_error))
         if plan is None:
             return self._compared(self._around.sample())
-        exact = self._evaluate(plan, checks=True)
+        exact = self._checked(around, plan)
         sizes = np.abs(to_host(p.charges * exact.potentials))
         ones, together = np.ones(p.n), np.zeros(p.n, dtype=np.int64)
         return self._compared(Sample(xp.arange(p.n), exact.potentials, exact.forces, sizes, ones, together, CHECKED))

@@ -21,7 +21,7 @@ from sci.potentials.particles import Particles, with_short_periods
 from sci.potentials.periodic import PeriodicPotential
 from sci.potentials.radial.kernels import Coulomb
 from sci.potentials.radial.split import COINCIDENT
-from sci.potentials.slab import Slab
+from sci.potentials.slab import Slab, slab_values
 from sci.tensor.boxes.grid import BoxGrid
 
 __all__ = ["Alone", "Cell", "Layer", "Sample", "filled_volume", "surroundings_of"]
@@ -72,6 +72,10 @@ class Cell:
         """Return the same around particles that have moved."""
         return Cell(particles)
 
+    def exact(self) -> Cell:
+        """Return the surroundings that these are compared with."""
+        return self
+
     def places(self) -> Array:
         """Return the positions (n, 3) as the mesh takes them."""
         return self.particles.positions
@@ -99,10 +103,8 @@ class Cell:
         """Return Ewald's sums at 256 particles."""
 
         def found(points: Array, gradient: bool, apart: float = COINCIDENT) -> Array:
-            values = ewald_values(self.particles, points, 1e-13, gradient, apart)
-            if self.slab is not None:
-                self.slab.add_to(values, points)
-            return values
+            values = ewald_values if self.slab is None else slab_values
+            return values(self.particles, points, 1e-13, gradient, apart, Coulomb())
 
         rows, values, weights, clusters = _sampled(self.particles, PLACES, found)
         q = self.particles.charges[rows]
@@ -143,6 +145,10 @@ class Layer(Cell):
         found = Layer(particles, self.tol, self.slab.reach)
         return None if found.slab.reach > self.slab.reach else found
 
+    def exact(self) -> Layer:
+        """Return the slab that this one is compared with: its room is larger, and its images add a hundredth."""
+        return Layer(self.given, 0.01 * self.tol, self.slab.reach)
+
     def apart(self, tol: float, checks: bool, points: Array, gradient: bool, distance: float) -> Array:
         """Return values at points without the charges within a distance: for the few pairs that lie on each other."""
         tol = max((0.01 if checks else 0.1) * tol, 1e-12)
@@ -180,6 +186,10 @@ class Alone:
         found = copy.copy(self)
         found.particles = particles
         return found
+
+    def exact(self) -> Alone:
+        """Return the surroundings that these are compared with."""
+        return self
 
     def places(self) -> Array:
         """Return the positions (n, 3) as the mesh takes them."""
