@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_no_import_hides() -> None:
 def test_a_folder_is_narrow() -> None:
     files = Counter(_identifier(path.parent) for path in SOURCES if not path.name.startswith("__"))
     assert {folder: count for folder, count in files.items() if count > 12} == {}
+
+
+def test_no_output_of_a_command_lies_beside_the_sources() -> None:
+    """What somebody computed in a checkout is not committed with it: it would go into the source distribution."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--", ":(glob)*"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    names = listed.stdout.split() if listed.returncode == 0 else []  # no repository
+    assert {Path(name).suffix for name in names} <= {"", ".cff", ".md", ".py", ".toml", ".yml"}
 
 
 def _has_logic(tree: ast.Module) -> bool:

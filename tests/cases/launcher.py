@@ -23,6 +23,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = CHECKOUT / "tests" / "mpi" / "programs"
+START_LIMIT = 180.0
+"""Seconds that all ranks may take to load what they need."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,22 @@ def _stop(process: subprocess.Popen[str]) -> str:
     return process.communicate()[0] or ""
 
 
-def launch(program: str | Path, n: int, *args: object, timeout: float = 120.0) -> MpiResult:
+def _output(process: subprocess.Popen[str], timeout: float, started: Path | None) -> str:
+    """Wait for what the process prints, at most `timeout` seconds from the time when the file `started` appears."""
+    end = time.monotonic() + (timeout if started is None else START_LIMIT)
+    while True:
+        try:
+            return process.communicate(timeout=min(0.1, timeout) if started else max(end - time.monotonic(), 0.01))[0]
+        except subprocess.TimeoutExpired:
+            if started is not None and started.exists():
+                end, started = time.monotonic() + timeout, None
+            elif time.monotonic() > end:
+                raise
+
+
+def launch(
+    program: str | Path, n: int, *args: object, timeout: float = 120.0, started: Path | None = None
+) -> MpiResult:
     """Run `program` on `n` ranks, and kill it all after `timeout` seconds; see `run_mpi` for the arguments."""
     mpirun = find_mpirun()
     assert mpirun is not None, "mpirun is missing beside this Python and on PATH; install the extra mpi-local"
@@ -92,7 +109,7 @@ def launch(program: str | Path, n: int, *args: object, timeout: float = 120.0) -
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=timeout)
+        output = _output(process, timeout, started)
     except subprocess.TimeoutExpired:
         output, timed_out = _stop(process), True
     except BaseException:
@@ -123,7 +140,7 @@ def wait_for(state: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) -> str:
+def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0, started: Path | None = None) -> str:
     """Run `program` on `n` ranks and return its output; fail with the output unless it exits 0 and prints PASS.
 
     Parameters
@@ -136,8 +153,11 @@ def run_mpi(program: str | Path, n: int, *args: object, timeout: float = 120.0) 
         Command-line arguments of the program.
     timeout : float
         Seconds after which mpirun and all ranks are killed.
+    started : Path, optional
+        A file that the program makes when all of its ranks have loaded what they need. The seconds count from there: on
+        a busy machine ranks that import at once take longer than what they then do.
     """
-    result = launch(program, n, *args, timeout=timeout)
+    result = launch(program, n, *args, timeout=timeout, started=started)
     state = f"killed after {timeout} s" if result.timed_out else f"exit code {result.returncode}"
     if result.timed_out or result.returncode != 0 or "PASS" not in result.output:
         raise AssertionError(f"{program} on {n} ranks: {state} after {result.seconds:.1f} s\n{result.output}")

@@ -25,9 +25,12 @@ pytestmark = pytest.mark.mpi
 def test_a_job_ends_on_all_ranks(
     launch_mpi: Callable[..., MpiResult], tmp_path: Path, kind: str, code: int, says: str
 ) -> None:
-    result = launch_mpi("ending.py", 3, kind, tmp_path, timeout=20)
+    started, folder = tmp_path / "started", tmp_path / "files"
+    folder.mkdir()
+    result = launch_mpi("ending.py", 3, started, kind, folder, timeout=20, started=started)
     assert not result.timed_out, result.output
     assert result.returncode == code, result.output
     assert says in result.output
     assert result.output.count("Traceback") == (code == 1), result.output
-    assert list(tmp_path.iterdir()) == []
+    assert started.exists()
+    assert list(folder.iterdir()) == []

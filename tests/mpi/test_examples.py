@@ -53,7 +53,7 @@ def test_molecule_file(run_mpi: Callable[..., str], tmp_path: Path, n_ranks: int
 def test_bad_molecule(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:
     bad = tmp_path / "bad.pqr"
     bad.write_text("ATOM nonsense\n")
-    result = launch_mpi(ROOT / "mpi_examples" / "molecule_potential.py", 2, bad, "-o", tmp_path / "out.h5", timeout=20)
+    result = launch_mpi(ROOT / "mpi_examples" / "molecule_potential.py", 2, bad, "-o", tmp_path / "out.h5")
     assert result.returncode == 2
     assert "bad.pqr:1" in result.output
     assert not (tmp_path / "out.h5").exists()

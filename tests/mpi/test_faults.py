@@ -1,4 +1,4 @@
-"""A rank that fails never leaves the others waiting: every case ends within 20 seconds."""
+"""A rank that fails never leaves the others waiting: every case ends within 20 seconds of the start of all ranks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ LIMIT = 20.0
     ],
 )
 def test_failing_rank_ends_the_job(
-    launch_mpi: Callable[..., MpiResult], kind: str, says: str, code: int | None
+    launch_mpi: Callable[..., MpiResult], tmp_path: Path, kind: str, says: str, code: int | None
 ) -> None:
-    result = launch_mpi("faults.py", 3, kind, timeout=LIMIT)
+    started = tmp_path / "started"
+    result = launch_mpi("faults.py", 3, started, kind, timeout=LIMIT, started=started)
     assert not result.timed_out, result.output
+    assert started.exists()
     assert result.returncode != 0
     assert code in (None, result.returncode)
     assert says in result.output
@@ -36,13 +38,13 @@ def test_failing_rank_ends_the_job(
         assert "rank 2 of 3 failed" in result.output
 
 
-def test_bad_input_on_one_rank_is_raised_on_all(run_mpi: Callable[..., str]) -> None:
-    run_mpi("faults.py", 3, "nonsense", timeout=LIMIT)
+def test_bad_input_on_one_rank_is_raised_on_all(run_mpi: Callable[..., str], tmp_path: Path) -> None:
+    run_mpi("faults.py", 3, tmp_path / "started", "nonsense", timeout=LIMIT, started=tmp_path / "started")
 
 
 def test_bad_input_and_files_are_raised_on_all(run_mpi: Callable[..., str], tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    run_mpi("faults.py", 3, "files", tmp_path, timeout=LIMIT)
+    run_mpi("faults.py", 3, tmp_path / "started", "files", tmp_path, timeout=LIMIT, started=tmp_path / "started")
 
 
 def test_launcher_kills_a_hanging_program(launch_mpi: Callable[..., MpiResult], tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_launcher_reports_a_failed_check(run_mpi: Callable[..., str], tmp_path: 
     program = tmp_path / "wrong.py"
     program.write_text("print('no such luck')\n")
     with pytest.raises(AssertionError, match=r"(?s)exit code 0.*no such luck"):
-        run_mpi(program, 1, timeout=LIMIT)
+        run_mpi(program, 1)
 
 
 def test_ranks_that_wait_for_one_of_them_sleep(run_mpi: Callable[..., MpiResult]) -> None:

@@ -1,6 +1,8 @@
 """End a job in the way that the argument names, each rank with a file that is not finished.
 
-mpirun -n 3 python tests/mpi/programs/ending.py error FOLDER
+mpirun -n 3 python tests/mpi/programs/ending.py STARTED error FOLDER
+
+The file STARTED is made when all ranks have loaded what they need.
 """
 
 from __future__ import annotations
@@ -41,10 +43,13 @@ def end(kind: str) -> None:
 
 
 comm = MPI.COMM_WORLD
-name = Path(sys.argv[2], f"half{comm.rank}")
+started, kind, folder = sys.argv[1:]
+name = Path(folder, f"half{comm.rank}")
 with job(comm), unfinished(name):
     name.write_text("so far")
     comm.Barrier()
-    end(sys.argv[1])
+    if comm.rank == 0:
+        Path(started).touch()
+    end(kind)
 if comm.rank == 0:
     print("PASS")

@@ -1,7 +1,9 @@
 """Go wrong on one rank in the way that the argument names; the others wait for it in a collective.
 
-mpirun -n 3 python tests/mpi/programs/faults.py exception
-mpirun -n 3 python tests/mpi/programs/faults.py files FOLDER
+mpirun -n 3 python tests/mpi/programs/faults.py STARTED exception
+mpirun -n 3 python tests/mpi/programs/faults.py STARTED files FOLDER
+
+The file STARTED is made when all ranks have loaded what they need.
 """
 
 from __future__ import annotations
@@ -159,13 +161,17 @@ def files_that_cannot_be_read(comm: MPI.Intracomm, folder: Path) -> None:
 
 def main() -> None:
     comm = MPI.COMM_WORLD  # the caller's choice; the library's duplicate of it must not trouble MPI_Finalize
-    if sys.argv[1] == "nonsense":
+    started, kind, *folder = sys.argv[1:]
+    comm.Barrier()
+    if comm.rank == 0:
+        Path(started).touch()
+    if kind == "nonsense":
         one_rank_is_given_nonsense(comm)
-    elif sys.argv[1] == "files":
+    elif kind == "files":
         with distributed.abort_on_error(comm):
-            one_rank_has_bad_input(comm, Path(sys.argv[2]))
+            one_rank_has_bad_input(comm, Path(*folder))
     else:
-        one_rank_fails(comm, sys.argv[1])
+        one_rank_fails(comm, kind)
 
 
 if __name__ == "__main__":
