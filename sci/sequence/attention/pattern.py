@@ -124,12 +124,20 @@ class Pattern:
         """Whether a document has keys of others between its own."""
         return self.query_documents is not None and bool(self._documents[3])
 
+    @cached_property
+    def _last_sinks(self) -> np.ndarray:
+        """Return the position of the last sink of each query's document, (rows, n)."""
+        if self.query_documents is None or self.key_documents is None:
+            raise AssertionError("there are no documents")
+        pairs = zip(self.query_documents, self.key_documents)
+        return np.stack([_at_most(self.sink_tokens, queries, keys) for queries, keys in pairs])
+
     def places(self, queries: np.ndarray) -> np.ndarray:
         """Return the places of queries among the keys, (rows, queries)."""
         return self._own(queries)[2]
 
     def ranges(self, queries: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return disjoint ranges of positions, first and last, that queries see: a window, and sinks before it."""
+        """Return disjoint ranges of positions, first and last, that queries see: sinks, and a window without them."""
         at = np.arange(self.n) if queries is None else queries
         low, last, place = self._own(at)
         high = np.minimum(last, place) if self.causal else last
@@ -140,10 +148,11 @@ class Pattern:
             return [(low, high)]
         before, after = self.window
         inner = low if before is None else np.maximum(low, place - before)
-        found = [(inner, high if after is None else np.minimum(high, place + after))]
-        if self.sink_tokens:
-            found.append((low, np.minimum(np.minimum(low + self.sink_tokens, inner) - 1, high)))
-        return found
+        outer = high if after is None else np.minimum(high, place + after)
+        if not self.sink_tokens:
+            return [(inner, outer)]
+        sinks = self._last_sinks[:, at] if self.told_apart else low + self.sink_tokens - 1
+        return [(np.maximum(inner, sinks + 1), outer), (low, np.minimum(sinks, high))]
 
     def row_of(self, heads: int) -> np.ndarray:
         """Return the row of each of all heads of keys, (heads,)."""
@@ -206,3 +215,10 @@ def _runs(queries: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray
     known = (ids[where] == queries) & (queries >= 0)
     single = bool((last - first + 1 == counts)[ids >= 0].all())
     return np.where(known, first[where], 0), np.where(known, last[where], -1), single
+
+
+def _at_most(count: int, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return where the first `count` keys of each query's document end; any key for a query without one."""
+    order = np.argsort(keys, kind="stable")
+    first, stop = (np.searchsorted(keys[order], queries, side) for side in ("left", "right"))
+    return order[(np.minimum(first + count, stop) - 1).clip(min=0)]

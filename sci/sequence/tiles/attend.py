@@ -6,6 +6,7 @@ part of the keys.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -111,7 +112,7 @@ def _tile_rules(rules: Rules, rows: slice, keys: slice, dtype: Any) -> tuple[Rul
         raise AssertionError("the rules hold no callable")
     planes, given = rules.scored.tile(rules.queries[rows], rules.keys[keys], dtype)
     if rules.bias is not None:
-        planes.array[...] += rules.bias.block(rows, keys)
+        planes = replace(planes, array=planes.array + rules.bias.block(rows, keys))  # not in place: it may be the user's
     return rules.block(rows, keys, planes), given
 
 
