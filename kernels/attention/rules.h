@@ -37,8 +37,13 @@ struct Lanewise {
 template <typename T>
 SCI_DEVICE typename Lanes<T>::Vector lane_tanh(const typename Lanes<T>::Vector x) {
     typedef typename Lanes<T>::Vector Vector;
-    const Vector size = x < 0 ? -x : x, e = lane_exp(T(-2) * size), t = (T(1) - e) / (T(1) + e);
-    return x < 0 ? -t : t;
+    // 1 - e would lose all digits of a small x, as for a cap far above the scores: there a convergent of the continued
+    // fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))).
+    const Vector size = x < 0 ? -x : x, e = lane_exp(T(-2) * size), y = x * x;
+    const Vector above = x * (T(135135) + y * (T(17325) + y * (T(378) + y)));
+    const Vector below = T(135135) + y * (T(62370) + y * (T(3150) + y * T(28)));
+    const Vector wide = x < 0 ? e - T(1) : T(1) - e;
+    return (size < T(0.25) ? above : wide) / (size < T(0.25) ? below : T(1) + e);
 }
 
 // panel[j, t]: the score of a query and a key, from their scaled product; `hidden` where the rules forbid the pair.

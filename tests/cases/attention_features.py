@@ -89,7 +89,7 @@ def seen_table(case: Case) -> np.ndarray:
             place = place_of(case, i, own, other)
             for j in mine:
                 near = (before is None or j >= place - before) and (after is None or j <= place + after)
-                near = near or (j - mine[0] < o.get("sink_tokens", 0))
+                near = near or j in mine[: o.get("sink_tokens", 0)]
                 early = not o.get("causal") or j <= place
                 table[b, i, j] = near and early and (level is None or level[j] <= level[i])
     return table
@@ -199,7 +199,7 @@ CASES = {
     "grouped": Case(heads=6, key_heads=2, batch=(2,), options={"causal": True}),
     "multi_query": Case(heads=4, key_heads=1, width=3, options={"blocks": (1, 4, 8)}),
     "window": Case(options={"causal": True, "window": 3}),
-    "two_sided": Case(n=29, m=29, options={"window": (1, 4)}),
+    "two_sided": Case(n=29, m=29, options={"window": (1, 4), "sink_tokens": 9}),
     "one_sided": Case(n=9, m=17, options={"window": (None, 2), "scale": 0.3}),
     "sink_tokens": Case(n=29, m=29, options={"causal": True, "window": (4, 0), "sink_tokens": 3}),
     "cap_and_slopes": Case(heads=4, key_heads=2, options={"cap": 0.8, "slopes": [0.5, 0.25, 0.1, 0.0], "causal": True}),
@@ -214,7 +214,9 @@ CASES = {
     "dropout": Case(heads=4, key_heads=2, batch=(2,), bias=(13, 13), options={"dropout": 0.3, "seed": 5}),
     "dropped_window": Case(n=29, m=29, options={"dropout": 0.5, "seed": 2**40 + 1, "causal": True, "window": (9, 0)}),
     "documents": Case(options={"segments": _IDS, "causal": True, "slopes": [0.5, 0.1, 0.2]}),
-    "documents_back": Case(options={"segments": _BACK, "causal": True, "window": (6, 0), "slopes": [0.5, 0.1, 0.2]}),
+    "documents_back": Case(
+        options={"segments": _BACK, "causal": True, "window": (1, 0), "sink_tokens": 3, "slopes": [0.5, 0.1, 0.2]}
+    ),
     "documents_of_rows": Case(batch=(2,), heads=4, key_heads=2, options={"segments": _ROWS, "causal": True}),
     "documents_across": Case(
         n=9,

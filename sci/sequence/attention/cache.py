@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from sci.backend import Array, namespace
+from sci.backend import Array, namespace, to_device
+from sci.errors import DTypeError, ShapeError
 from sci.sequence.attention.pattern import Pattern
-from sci.sequence.attention.problem import checked_window, flat_heads
-from sci.sequence.attention.scores import Scores, checked_slopes
+from sci.sequence.attention.problem import check_arrays, checked_window, flat_heads
+from sci.sequence.attention.scores import Scores, checked_cap, checked_slopes
+from sci.sequence.checks import scale_or
 from sci.sequence.tiles.attend import attend
 
 __all__ = ["KeyValueCache"]
@@ -28,7 +31,8 @@ class KeyValueCache:
     causal : bool
         Whether a token sees only itself and those before it, in its own block too.
     window, sink_tokens, cap, slopes
-        As in `softmax_attention`. Keys that lie before the window of the next token, and are no sinks, are forgotten.
+        As in `softmax_attention`. Keys that lie before the window of the next token, and are no sinks, are forgotten:
+        at most as many of them are kept as of others.
 
     Examples
     --------
@@ -51,12 +55,13 @@ class KeyValueCache:
         causal: bool = False,
         window: int | Sequence[int | None] | None = None,
         sink_tokens: int = 0,
-        cap: float = 0.0,
+        cap: float | None = None,
         slopes: Any = None,
     ) -> None:
         self._causal, self._window, self._sinks = causal, checked_window(window, sink_tokens), sink_tokens
         self._cap, self._slopes = cap, slopes
         self._parts: list[tuple[np.ndarray, Array, Array]] = []
+        self._form: tuple[Any, ...] | None = None
         self._blocks = self._tokens = 0
 
     def __repr__(self) -> str:
@@ -82,17 +87,25 @@ class KeyValueCache:
         -------
         (..., heads, n, width)
 
+        Raises
+        ------
+        ShapeError, DTypeError, InvalidValueError
+            Also for a block of another form than those before. The cache is then as before.
+
         Notes
         -----
         2 n m (head_dim + width) flops a head for m tokens seen. Blocks are met one after the other by online softmax;
         a block joins the one before when it has grown as large, so that n tokens one by one lie in log2 n arrays.
         """
+        form = self._checked_form(q, k, v)
+        scale = scale_or(scale, 1.0)
         xp, leading, n = namespace(q, k, v), tuple(q.shape[:-2]), q.shape[-2]
+        slopes = checked_slopes(self._slopes, leading, q.dtype, xp)
+        scores, at = Scores(math.prod(leading), checked_cap(self._cap, q.dtype), slopes), np.arange(n)
         queries, start = flat_heads(q), self._tokens
+        self._form = form
         self._keep(np.arange(start, start + n), flat_heads(k), flat_heads(v))
         pattern = Pattern("contiguous", (n,), (self._tokens,), self._causal, self._window, self._sinks, offset=start)
-        slopes = checked_slopes(self._slopes, leading, q.dtype, xp)
-        scores, at = Scores(queries.shape[0], self._cap, slopes), np.arange(n)
         out = xp.zeros((*queries.shape[:2], v.shape[-1]), q.dtype)
         lse = xp.full(queries.shape[:2], -xp.inf, q.dtype)
         for positions, keys, values in self._parts:
@@ -102,20 +115,38 @@ class KeyValueCache:
         self._forget()
         return out.reshape(*leading, n, v.shape[-1])
 
+    def _checked_form(self, q: Array, k: Array, v: Array) -> tuple[Any, ...]:
+        check_arrays(q, k, v)
+        if str(q.dtype) not in ("float32", "float64"):
+            raise DTypeError(f"q has dtype {q.dtype}; expected float32 or float64")
+        if q.shape[-2] != k.shape[-2]:
+            raise ShapeError(f"q has {q.shape[-2]} tokens, k and v {k.shape[-2]}; expected those of one block")
+        form = (str(q.dtype), tuple(q.shape[:-2]), *((*a.shape[:-2], a.shape[-1]) for a in (k, v)))
+        if self._form not in (None, form):
+            raise ShapeError(f"the block has dtype, heads, keys and values {form}; those before have {self._form}")
+        return form
+
     def _keep(self, positions: np.ndarray, k: Array, v: Array) -> None:
         """Add a block, and join blocks of like size."""
         xp = namespace(k)
         self._blocks, self._tokens = self._blocks + 1, self._tokens + positions.size
-        self._parts.append((positions, k, v))
+        self._parts.append((positions, k.copy(), v.copy()))  # the caller may write the next block into the same memory
         while len(self._parts) > 1 and self._parts[-2][0].size <= self._parts[-1][0].size:
             (at, *early), (more, *late) = self._parts[-2:]
             joined = (xp.concatenate(pair, axis=1) for pair in zip(early, late))
             self._parts[-2:] = [(np.concatenate([at, more]), *joined)]
 
     def _forget(self) -> None:
-        """Drop blocks that no later token sees."""
+        """Drop keys that no later token sees, where they are half of a block or more."""
         before = None if self._window is None else self._window[0]
         if before is None:
             return
-        oldest = self._tokens - before
-        self._parts = [part for part in self._parts if part[0][-1] >= oldest or part[0][0] < self._sinks]
+        parts, self._parts = self._parts, []
+        for at, k, v in parts:
+            wanted = (at >= self._tokens - before) | (at < self._sinks)
+            if 2 * np.count_nonzero(wanted) <= at.size:
+                xp, chosen = namespace(k), np.flatnonzero(wanted)
+                k, v = (xp.ascontiguousarray(a[:, to_device(chosen, xp)]) for a in (k, v))
+                at = at[chosen]
+            if at.size:
+                self._parts.append((at, k, v))

@@ -12,6 +12,7 @@ from sci.distributed import Layout, split
 from sci.errors import InvalidValueError
 from sci.sequence.attention.pattern import Pattern
 from sci.sequence.attention.problem import METHODS, AttentionMethod, checked_blocks, checked_window
+from sci.sequence.checks import check_choice
 
 __all__ = ["AttentionCost", "attention_cost"]
 
@@ -107,7 +108,8 @@ def attention_cost(
     """
     if method not in METHODS:
         raise InvalidValueError(f"method is {method!r}; expected one of {', '.join(map(repr, METHODS))}")
-    m, own, width = key_length or n, key_heads or heads, width or head_dim
+    check_choice(dtype, ("float16", "bfloat16", "float32", "float64"), "dtype")
+    m, own, width = (b if a is None else a for a, b in ((key_length, n), (key_heads, heads), (width, head_dim)))
     if min(n, heads, head_dim, n_ranks, m, own, width) < 1 or heads % own:
         raise InvalidValueError(
             f"n {n}, heads {heads}, head_dim {head_dim}, n_ranks {n_ranks}, key_length {m}, key_heads {own}, width "

@@ -218,7 +218,7 @@ def _runs(queries: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _at_most(count: int, queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Return where the first `count` keys of each query's document end; any key for a query without one."""
+    """Return the last of the first `count` keys of each query's document; any key for a query without one."""
     order = np.argsort(keys, kind="stable")
     first, stop = (np.searchsorted(keys[order], queries, side) for side in ("left", "right"))
-    return order[(np.minimum(first + count, stop) - 1).clip(min=0)]
+    return np.asarray(order[(np.minimum(first + count, stop) - 1).clip(min=0)])

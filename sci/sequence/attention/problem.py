@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -16,6 +17,7 @@ from sci.errors import DecompositionError, InvalidValueError, ShapeError
 from sci.sequence.attention.pattern import Pattern, Window
 from sci.sequence.attention.scores import (
     Scores,
+    checked_cap,
     checked_planes,
     checked_rate,
     checked_slopes,
@@ -40,6 +42,7 @@ __all__ = [
     "Options",
     "Problem",
     "agreed_problem",
+    "check_arrays",
     "check_heads",
     "checked_blocks",
     "checked_window",
@@ -48,6 +51,9 @@ __all__ = [
 
 AttentionMethod: TypeAlias = Literal["ring", "rsa", "ulysses"]
 METHODS = ("ring", "rsa", "ulysses")
+_LARGEST_ID = 2**63 - 1
+_FAR = 2**61
+"""A distance beyond all tokens, twice of which fits 64 bits."""
 _LAYOUTS = ("contiguous", "zigzag", "striped")
 
 
@@ -143,8 +149,13 @@ def _check_width(name: str, width: int) -> None:
         raise ShapeError(f"{name} is {width}; expected 1 to {MAX_HEAD_DIM}")
 
 
-def _check_arrays(q: Array, k: Array, v: Array) -> None:
-    """Raise unless k and v are keys and values for the queries, of one dtype, finite."""
+def check_arrays(q: Array, k: Array, v: Array) -> None:
+    """Raise unless k and v are keys and values for the queries, of one dtype, finite.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DeviceMismatchError, InvalidValueError
+    """
     of_q, of_k, of_v = (_checked_shape(name, a) for name, a in (("q", q), ("k", k), ("v", v)))
     if of_k[:-1] != of_v[:-1]:
         raise ShapeError(f"v has shape {of_v}, k {of_k}; expected one shape but for the last axis")
@@ -174,6 +185,10 @@ def _local_documents(segments: Any, name: str, leading: tuple[int, ...], length:
             f"{name} has dtype {ids.dtype} and shape {ids.shape}; expected integers of shape {shapes}, the document of "
             "each of this rank's tokens"
         )
+    if ids.dtype == np.uint64 and ids.size and int(ids.max()) > _LARGEST_ID:
+        raise InvalidValueError(f"{name} hold {int(ids.max())}; expected at most {_LARGEST_ID}")
+    if 0 in batch:
+        return np.zeros((1, length), np.int64)  # no batch, no head: any documents do
     return ids.astype(np.int64).reshape(math.prod(ids.shape[:-1]), length)
 
 
@@ -210,7 +225,7 @@ def checked_window(window: int | Sequence[int | None] | None, sink_tokens: int) 
     sides = tuple(window) if isinstance(window, Sequence) else (window, window)
     if len(sides) != 2 or any(side is not None and side < 0 for side in sides):
         raise InvalidValueError(f"window is {window}; expected one number of tokens, or (before, after), None for all")
-    before, after = (None if side is None else operator.index(side) for side in sides)
+    before, after = (None if side is None else min(operator.index(side), _FAR) for side in sides)
     return before, after
 
 
@@ -259,7 +274,7 @@ def _checked(
 ) -> _Local:
     """Check the arguments of one rank."""
     q, k, v = arrays
-    _check_arrays(q, k, v)
+    check_arrays(q, k, v)
     leading, xp, dtype = tuple(q.shape[:-2]), namespace(q, k, v, bias, sinks), working_dtype(q.dtype, o.precision)
     ids = _local_documents(o.segments, "segments", leading, q.shape[-2])
     key_ids = _local_documents(o.key_segments, "key_segments", leading, k.shape[-2])
@@ -270,7 +285,7 @@ def _checked(
     made = [_planes(a, name, leading, q, dtype) for a, name in ((bias, "bias"), (o.mask, "mask"))]
     scores = Scores(
         math.prod(leading),
-        _checked_cap(o.cap),
+        checked_cap(o.cap, dtype),
         checked_slopes(o.slopes, leading, dtype, xp),
         made[0][0],
         made[1][0],
@@ -281,6 +296,8 @@ def _checked(
         leading,
     )
     window = checked_window(o.window, o.sink_tokens)
+    if o.offset is not None and abs(o.offset) > _FAR:
+        raise InvalidValueError(f"offset is {o.offset}; expected a place among the keys, or near them")
     blocks, value = checked_blocks(o.blocks, bool(o.causal)), scale_or(o.scale, q.shape[-1] ** -0.5)
     shapes = (made[0][1], made[1][1])
     return _Local(
@@ -308,8 +325,10 @@ def agreed_problem(
         agreement.same(cap=scores.cap, slopes=scores.slopes, dropout=scores.rate, seed=scores.seed)
         agreement.same(bias=own.shapes[0], mask=own.shapes[1], sink_logits=sink_logits, parameters=parameters)
         agreement.same(score=None if o.score is None else "a callable")
-        agreement.gather(q.shape[-2], fingerprint(k, v, o.comm), k.shape[-2], *map(_rows, planes))
-    lengths, prints, key_lengths, *rows = agreement.table.T
+        agreement.gather(
+            q.shape[-2], fingerprint(k, v, o.comm), k.shape[-2], _print(scores.bias, o.comm), *map(_rows, planes)
+        )
+    lengths, prints, key_lengths, bias_prints, *rows = agreement.table.T
     require_sharded(lengths.tolist(), o.length, prints, f"shard(x, comm, -2, {o.layout!r})")
     _check_layout(lengths.tolist(), o.layout, "")
     _check_layout(key_lengths.tolist(), o.layout, " of the keys")
@@ -319,7 +338,7 @@ def agreed_problem(
         tuple(key_lengths.tolist()),
         bool(o.causal),
         own.window,
-        o.sink_tokens,
+        min(o.sink_tokens, _FAR),
         own.blocks,
         o.offset,
         *_whole_documents(own.documents, o.layout, lengths.tolist(), key_lengths.tolist(), o.comm),
@@ -328,6 +347,8 @@ def agreed_problem(
     _require_covering(pattern)
     require_method(o.method, scores, pattern)
     shared = [_require_planes(p, name, r, lengths, pattern) for p, name, r in zip(planes, ("bias", "mask"), rows)]
+    if shared[0] and (bias_prints != bias_prints[0]).any():
+        raise InvalidValueError("the one row of bias, for all queries, differs between ranks; expected the same on all")
     return Problem(
         flat_heads(q),
         flat_heads(k),
@@ -355,6 +376,13 @@ def _rows(planes: Planes | None) -> int:
     return 0 if planes is None else int(planes.array.shape[1])
 
 
+def _print(planes: Planes | None, comm: Comm) -> int:
+    """Return a checksum of a bias with one row, 0 for others."""
+    if size(comm) == 1 or _rows(planes) != 1 or planes is None:
+        return 0
+    return 1 + zlib.crc32(to_host(planes.array).tobytes())
+
+
 def _planes(
     array: Array | None, name: str, leading: tuple[int, ...], q: Array, dtype: Any
 ) -> tuple[Planes | None, Any]:
@@ -363,14 +391,6 @@ def _planes(
         return None, None
     planes, full = checked_planes(array, name, leading, q.shape[-2], q, dtype)
     return planes, (*full[:-2], full[-1])
-
-
-def _checked_cap(cap: float | None) -> float:
-    if cap is None:
-        return 0.0
-    if not (math.isfinite(cap) and cap > 0):
-        raise InvalidValueError(f"cap is {cap}; expected a positive number, or None")
-    return float(cap)
 
 
 def _checked_parameters(score: PairScore | None, parameters: Array | None) -> Array | None:

@@ -10,12 +10,12 @@ import numpy as np
 
 from sci.backend import Array, namespace, to_device, to_host
 from sci.backend.philox import require_seed
-from sci.errors import InvalidValueError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.sequence.attention.pattern import Pattern
 from sci.sequence.checks import check_dtypes, check_finite
 from sci.sequence.tiles.rules import PairScore, Planes, Rules, Scored
 
-__all__ = ["Scores", "checked_planes", "checked_rate", "checked_slopes", "require_method"]
+__all__ = ["Scores", "checked_cap", "checked_planes", "checked_rate", "checked_slopes", "require_method"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,23 @@ def require_method(method: str, scores: Scores, pattern: Pattern) -> None:
             raise InvalidValueError(f"method {method!r} does not take {name}; {able}")
 
 
+def checked_cap(cap: float | None, dtype: Any) -> float:
+    """Return the cap of scores in `dtype`, 0 for None.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    if cap is None:
+        return 0.0
+    least = float(np.finfo(dtype).tiny)
+    if not least <= cap <= 1 / least:
+        raise InvalidValueError(
+            f"cap is {cap}; expected a positive number from {least:.3g} to {1 / least:.3g}, or None"
+        )
+    return float(cap)
+
+
 def checked_rate(rate: float, seed: int | None) -> tuple[float, int]:
     """Return the share of weights that dropout takes and its seed.
 
@@ -126,15 +143,20 @@ def checked_slopes(slopes: Any, leading: tuple[int, ...], dtype: Any, xp: Any) -
 
     Raises
     ------
-    ShapeError, InvalidValueError
+    ShapeError, DTypeError, InvalidValueError
+        Also for a slope beyond `dtype`.
     """
     if slopes is None:
         return None
-    values = np.asarray(to_host(slopes) if hasattr(slopes, "dtype") else slopes, np.float64)
+    given = np.asarray(to_host(slopes) if hasattr(slopes, "dtype") else slopes)
+    if given.dtype.kind == "c":
+        raise DTypeError(f"slopes have dtype {given.dtype}; expected real numbers")
+    with np.errstate(over="ignore"):
+        values = given.astype(np.float64).astype(dtype)
     if values.shape != leading[-1:]:
         raise ShapeError(f"slopes have shape {values.shape}; expected {leading[-1:]}, one for each head")
     check_finite({"slopes": values})
-    return to_device(np.tile(values, math.prod(leading[:-1])).astype(dtype), xp)
+    return to_device(np.tile(values, math.prod(leading[:-1])), xp)
 
 
 def checked_planes(

@@ -165,7 +165,8 @@ def softmax_attention(
         serves heads / key_heads heads of queries, one after another (grouped and multi-query attention). Parts of the
         contiguous layout have any lengths, also none.
     bias : array, optional
-        Added to the scores: broadcasts to (..., heads, n, all keys), rows of this rank's queries.
+        Added to the scores: broadcasts to (..., heads, n, all keys), rows of this rank's queries. One row for all
+        queries is the same on all ranks; where every rank has one query, a row is its own, and so is its gradient.
     sink_logits : (heads,) array, optional
         A learned score in the sum of each head that has no value: weights add up to less than one.
     parameters : array, optional
@@ -283,4 +284,7 @@ def _check_scores(problem: Problem, lse: Array) -> None:
     blind = problem.scores.blind(pattern, pattern.queries(problem.rank))
     blind = to_device(np.repeat(blind, lse.shape[0] // max(blind.shape[0], 1), axis=0), xp)
     if not bool(((lse < xp.inf) & ((lse > -xp.inf) | blind)).all()):
-        raise InvalidValueError("scores overflow: scale q . k is too large for the precision of sums")
+        raise InvalidValueError(
+            "scores overflow: scale q . k, or what bias, slopes or score add, is too large for the precision of "
+            "sums or NaN"
+        )

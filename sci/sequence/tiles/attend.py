@@ -112,7 +112,9 @@ def _tile_rules(rules: Rules, rows: slice, keys: slice, dtype: Any) -> tuple[Rul
         raise AssertionError("the rules hold no callable")
     planes, given = rules.scored.tile(rules.queries[rows], rules.keys[keys], dtype)
     if rules.bias is not None:
-        planes = replace(planes, array=planes.array + rules.bias.block(rows, keys))  # not in place: it may be the user's
+        planes = replace(
+            planes, array=planes.array + rules.bias.block(rows, keys)
+        )  # not in place: it may be the user's
     return rules.block(rows, keys, planes), given
 
 

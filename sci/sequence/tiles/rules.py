@@ -11,6 +11,8 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.backend.philox import philox
+from sci.errors import ShapeError
+from sci.sequence.checks import check_dtypes
 
 __all__ = ["PairScore", "Planes", "Rules", "Scored"]
 
@@ -26,7 +28,7 @@ class PairScore:
     ----------
     bias : callable
         `bias(parameters, queries, keys)`, for positions (r,) of queries and (c,) of keys, as arrays of the host,
-        returns what is added to the scores: an array that broadcasts to (..., heads, r, c).
+        returns what is added to the scores: an array of floats that broadcasts to (..., heads, r, c).
     vjp : callable
         `vjp(parameters, queries, keys, dbias)` returns the gradient for the parameters, of their shape; dbias has the
         shape that `bias` returned.
@@ -123,7 +125,7 @@ class Scored:
     """A `PairScore` with its parameters, and the leading axes of heads."""
 
     score: PairScore
-    parameters: Array
+    parameters: Array | None
     leading: tuple[int, ...]
     sums: list[Array]
     """The gradient for the parameters so far, one array or none."""
@@ -132,17 +134,23 @@ class Scored:
         """Return the planes of a tile, and the shape of what the callable returned."""
         given = self.score.bias(self.parameters, queries, keys)
         whole = (*self.leading, queries.size, keys.size)
+        check_dtypes({"what score.bias returned": given})
         xp, heads = namespace(given), int(np.prod(self.leading))
         array = xp.broadcast_to(given, whole).reshape(heads, *whole[-2:])
         return Planes(xp.ascontiguousarray(array, dtype=dtype), np.arange(heads)), given
 
     def pull(self, queries: np.ndarray, keys: np.ndarray, dbias: Array, given: Array) -> None:
-        """Add the gradient for the parameters that follows from that of a tile, (heads, r, c)."""
+        """Add the gradient for the parameters, if there are any, that follows from that of a tile, (heads, r, c)."""
+        if self.parameters is None:
+            return
         change = dbias.reshape(*self.leading, *dbias.shape[1:])
         missing = change.ndim - given.ndim
         axes = (*range(missing), *(missing + a for a, length in enumerate(given.shape) if length == 1))
         change = change.sum(axis=axes).reshape(given.shape)
         found = self.score.vjp(self.parameters, queries, keys, change.astype(given.dtype, copy=False))
+        shape, expected = getattr(found, "shape", type(found).__name__), self.parameters.shape
+        if shape != expected:
+            raise ShapeError(f"score.vjp returned {shape}; expected an array like parameters, {expected}")
         self.sums[:] = [found if not self.sums else self.sums[0] + found]
 
 

@@ -7,6 +7,7 @@ import pytest
 from attention_oracle import attention_arrays, dense, seen_by
 
 import sci
+from sci.errors import DTypeError, InvalidValueError, SciError, ShapeError
 from sci.sequence import softmax_attention
 from sci.sequence.attention.cache import KeyValueCache
 
@@ -33,6 +34,42 @@ def test_nothing_is_changed_and_kept_arrays_are_the_callers_no_more() -> None:
     np.testing.assert_array_equal(first, v[:, :1])
     for given, kept in zip((q, k, v), before):
         np.testing.assert_array_equal(given, kept)
+    cache, found, block = KeyValueCache(causal=True), [], np.empty((3, 2, 1, 5))
+    for i in range(4):  # all tokens through one buffer
+        block[:] = np.stack((q, k, v))[:, :, i : i + 1]
+        found.append(cache.attend(*block, scale=1.0))
+    whole, _ = softmax_attention(q, k, v, causal=True, scale=1.0)
+    np.testing.assert_allclose(np.concatenate(found, axis=1), whole, rtol=0, atol=1e-14)
+
+
+def test_sinks_do_not_keep_what_lies_before_the_window() -> None:
+    cache, one = KeyValueCache(causal=True, window=(8, 0), sink_tokens=2), np.ones((1, 1, 4))
+    cache.attend(*[np.ones((1, 300, 4))] * 3, scale=1.0)
+    for _ in range(40):
+        cache.attend(one, one, one, scale=1.0)
+        assert cache.nbytes <= 4 * (8 + 2) * 2 * one.nbytes
+    cache.attend(*[one[:, :0]] * 3, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "change"),
+    [
+        (InvalidValueError, "k holds 8 values", {"k": np.full((2, 1, 4), np.nan)}),
+        (InvalidValueError, "scale is nan", {"scale": np.nan}),
+        (ShapeError, "q has 3 tokens, k and v 1", {"q": np.ones((2, 3, 4))}),
+        (ShapeError, "a number of heads that divides", {"q": np.ones((3, 1, 4))}),
+        (ShapeError, "those before have", {"v": np.ones((2, 1, 5))}),
+        (DTypeError, "expected float32 or float64", dict.fromkeys("qkv", np.ones((2, 1, 4), "f2"))),
+    ],
+)
+def test_bad_blocks_are_named_and_not_kept(error: type[SciError], says: str, change: dict) -> None:
+    cache, good = KeyValueCache(), dict.fromkeys("qkv", np.ones((2, 1, 4)))
+    cache.attend(**good, scale=1.0)
+    with pytest.raises(error, match=says):
+        cache.attend(**{**good, "scale": 1.0, **change})
+    assert repr(cache) == "KeyValueCache(1 blocks, 1 tokens)"
+    with pytest.raises(InvalidValueError, match="cap is -1"):
+        KeyValueCache(cap=-1.0).attend(**good, scale=1.0)
 
 
 @pytest.mark.parametrize(

@@ -48,5 +48,9 @@ def test_bad_input() -> None:
         attention_cost(1, 1, 1, method="star")
     with pytest.raises(InvalidValueError, match="expected positive numbers"):
         attention_cost(0, 1, 1)
+    with pytest.raises(InvalidValueError, match="key_heads 0"):
+        attention_cost(4, 1, 1, key_heads=0)
+    with pytest.raises(InvalidValueError, match="dtype is 'int8'"):
+        attention_cost(4, 1, 1, dtype="int8")
     with pytest.raises(InvalidValueError, match="blocks have 3 tokens in all; expected n = 4"):
         attention_cost(4, 1, 1, blocks=(1, 2))

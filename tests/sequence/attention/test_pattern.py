@@ -52,6 +52,9 @@ def test_documents_in_several_runs_are_told_apart() -> None:
     with pytest.raises(InvalidValueError, match="pass offset="):
         other.ranges()
     assert other.offset is None
+    sinks = Pattern("contiguous", (6,), (6,), False, (0, 0), 2, query_documents=ids, key_documents=ids).ranges()
+    assert [(low[0, 1], high[0, 1]) for low, high in sinks] == [(2, 1), (0, 1)]  # the window holds nothing else
+    assert [(low[0, 2], high[0, 2]) for low, high in sinks] == [(6, 2), (2, 5)]  # the second key of 8 is the last
     np.testing.assert_array_equal(Pattern("contiguous", (2,), (5,), offset=1).places(np.arange(2)), [[1, 2]])
 
 

@@ -88,6 +88,8 @@ def test_parts_that_do_not_make_the_layout_are_refused() -> None:
             softmax_attention(*(a[: 1 + comm.rank, part] for a in (q, k, v)), comm=comm)
         with pytest.raises(ShapeError, match="rows on the ranks"):
             softmax_attention(*(a[:, part] for a in (q, k, v)), np.zeros((1 if comm.rank else 2, 9)), comm=comm)
+        with pytest.raises(InvalidValueError, match="one row of bias, for all queries, differs between ranks"):
+            softmax_attention(*(a[:, part] for a in (q, k, v)), np.full((1, 9), float(comm.rank)), comm=comm)
 
     on_ranks(2, body)
 

@@ -30,6 +30,10 @@ Q, K, V = attention_arrays(6, count=3)
         (InvalidValueError, "dropout is 1", {"dropout": 1.0, "seed": 0}),
         (InvalidValueError, "expected a seed", {"dropout": 0.5, "seed": -1}),
         (InvalidValueError, "cap is -1", {"cap": -1.0}),
+        (InvalidValueError, "cap is 1e-310", {"cap": 1e-310}),
+        (DTypeError, "slopes have dtype complex128", {"slopes": np.array([1j, 1])}),
+        (InvalidValueError, "offset is", {"offset": 2**62, "causal": True}),
+        (InvalidValueError, "segments hold 9223372036854775808", {"segments": np.full(6, 2**63, np.uint64)}),
         (InvalidValueError, "window is", {"window": -2}),
         (InvalidValueError, "window is", {"window": (1, 2, 3)}),
         (InvalidValueError, "sink_tokens is 2", {"sink_tokens": 2}),
@@ -69,3 +73,37 @@ def test_a_callable_that_returns_another_shape_is_an_error() -> None:
     wrong = PairScore(lambda p, i, j: np.zeros((5, i.size, j.size)), lambda p, i, j, d: p)
     with pytest.raises(ValueError, match="broadcast"):
         softmax_attention(Q, K, V, None, None, np.zeros(1), score=wrong)
+    whole = PairScore(lambda p, i, j: np.abs(i[:, None] - j), lambda p, i, j, d: p)
+    with pytest.raises(DTypeError, match=r"what score.bias returned has dtype int64"):
+        softmax_attention(Q, K, V, None, None, np.zeros(1), score=whole)
+    wrong = PairScore(lambda p, i, j: np.zeros((i.size, j.size)), lambda p, i, j, d: d.sum())
+    (out, _), residuals = softmax_attention.forward(Q, K, V, None, None, np.zeros(1), score=wrong)
+    with pytest.raises(ShapeError, match=r"score.vjp returned \(\); expected an array like parameters, \(1,\)"):
+        softmax_attention.vjp((out, None), residuals)
+
+
+def test_a_callable_and_a_bias_add_up_for_one_head_and_without_parameters() -> None:
+    """Several tiles; what the callable returned is not written to."""
+    q, bias = np.ones((1, 700, 2)), np.linspace(0, 1, 700)[None]
+    table = np.random.default_rng(0).normal(size=(700, 700))
+    score = PairScore(lambda p, i, j: table[i[0] : i[-1] + 1, j[0] : j[-1] + 1], lambda p, i, j, d: None)
+    before = table.copy()
+    (out, lse), residuals = softmax_attention.forward(q, q, q, bias, score=score)
+    np.testing.assert_allclose(lse[0], np.log(np.exp(2**0.5 + table + bias).sum(axis=1)), rtol=1e-13)
+    np.testing.assert_array_equal(table, before)
+    assert softmax_attention.vjp((out, None), residuals)[3].shape == bias.shape
+
+
+def test_numbers_beyond_all_tokens_and_scores_mean_none() -> None:
+    q, k, v = (a.astype("f4") for a in (Q, K, V))
+    _, lse = softmax_attention(q, k, v)
+    _, capped = softmax_attention(q, k, v, cap=1e9)
+    np.testing.assert_allclose(capped, lse, rtol=0, atol=1e-6)
+    for far in ({"window": 2**63 - 1}, {"window": 2**70}, {"window": 0, "sink_tokens": 2**63 - 1}):
+        np.testing.assert_allclose(softmax_attention(q, k, v, **far)[1], lse, rtol=0, atol=1e-6)
+
+
+def test_documents_of_an_empty_batch() -> None:
+    q, ids = np.zeros((0, 2, 6, 3)), np.zeros((0, 6), int)
+    for key_ids in (None, ids, np.zeros(6, int)):
+        assert softmax_attention(q, q, q, segments=ids, key_segments=key_ids)[0].shape == q.shape
