@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.readers.text import read_lines
+from sci.io.readers.text import read_lines, require_file
 from sci.io.readers.trajectory import open_universe, read_frames
 from sci.potentials.forcefield.bonds import bonds_by_distance
 from sci.potentials.forcefield.exclusions import Exclusions
@@ -135,6 +135,9 @@ def structure_exclusions(
         pairs = bonds_by_distance(particles.positions, elements, cell=particles.cell)
         return Exclusions.from_bonds(pairs, particles.n, scale14=scale14)
     source = Path(bonds)
+    require_file(source)
+    if not source.exists():
+        raise FileFormatError(f"{source}: there is no such file; expected 'distance', a list of bonds, or a topology")
     if source.suffix.lower() in _LISTS:
         pairs = _listed_bonds(source, particles.n)
     else:
@@ -157,7 +160,7 @@ def _listed_bonds(path: Path, n: int) -> np.ndarray:
         words = line.split("#", 1)[0].split()
         if not words:
             continue
-        if len(words) != 2 or not all(word.isdecimal() and int(word) < n for word in words) or words[0] == words[1]:
+        if len(words) != 2 or not all(w.isdecimal() and int(w) < n for w in words) or int(words[0]) == int(words[1]):
             raise FileFormatError(f"{path}:{number}: {line.strip()!r}; expected two of the atoms 0 to {n - 1}")
         pairs.append([int(word) for word in words])
     if not pairs:

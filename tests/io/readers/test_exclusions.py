@@ -72,11 +72,14 @@ def test_bonds_of_a_structure_by_distance_and_from_a_list(tmp_path: Path) -> Non
         ("0 1 2\n", ":1:"),
         ("0 a\n", ":1:"),
         ("1 1\n", ":1:"),
+        ("1 01\n", ":1:"),
         ("# none\n", "names no bonds"),
     ):
         bonds.write_text(text)
         with pytest.raises(FileFormatError, match=message):
             structure_exclusions(path, waters, bonds=bonds)
+    with pytest.raises(FileFormatError, match="no such file; expected 'distance'"):
+        structure_exclusions(path, waters, bonds="distances")
     with pytest.raises(InvalidValueError, match="no names"):
         structure_exclusions(path, Particles(waters.positions, waters.charges))
 

@@ -52,6 +52,9 @@ def run(a: argparse.Namespace) -> None:
         require_matplotlib(a.plot)
     data = from_first(a.comm, lambda: _read(a, fresh))
     with agreed(a.comm, "the model"):
+        if data.quantizer is not None:
+            _require_asked(a, data.quantizer)
+        a.codes, a.patch, a.rounds = a.codes or 128, a.patch or 2, a.rounds or 15
         quantizer = data.quantizer or _drawn(a, data.y)
         config = _config(a, quantizer, data.x)
         model = NextScaleModel.create(config, seed=a.seed)
@@ -135,6 +138,31 @@ def _read(a: argparse.Namespace, fresh: bool) -> _Data:
     resume = load_as(a.resume, Checkpoint, "a checkpoint of a training") if a.resume else None
     quantizer = None if fresh else load_as(a.codebook, MultiScaleVQ, "a codebook of train_vector_quantizer")
     return _Data(x, y, tests, resume, quantizer)
+
+
+def _require_asked(a: argparse.Namespace, quantizer: MultiScaleVQ) -> None:
+    """Raise unless a codebook that there is has the sizes that are asked for.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    axes = len(quantizer.patch)
+    sizes = {
+        "codes": (a.codes, a.codes, quantizer.vocabulary),
+        "patch": (a.patch, (a.patch,) * axes, tuple(quantizer.patch)),
+        "scales": (
+            a.scales and " ".join(map(str, a.scales)),
+            [tuple(min(k, n) for n in quantizer.scales[-1]) for k in a.scales or ()],
+            list(map(tuple, quantizer.scales)),
+        ),
+    }
+    for name, (given, asked, found) in sizes.items():
+        if given is not None and asked != found:
+            raise InvalidValueError(
+                f"--{name} {given}, and {a.codebook}, which exists, has {found}; leave --{name} out, or name one "
+                "that does not exist, which is then trained"
+            )
 
 
 def _drawn(a: argparse.Namespace, y: np.ndarray) -> MultiScaleVQ:

@@ -44,12 +44,12 @@ def _add_train(parser: Any) -> None:
         *("--test",), type=file_name, action="append", default=[], metavar="SAMPLES.h5", help="tell nats on these"
     )
     book = parser.add_argument_group("codebook, where it is trained")
-    book.add_argument("--codes", type=CODES, default=128, metavar="V", help="of each scale (128)")
-    book.add_argument("--patch", type=AXIS, default=2, metavar="N", help="cells of a code along each axis (2)")
+    book.add_argument("--codes", type=CODES, metavar="V", help="of each scale (128)")
+    book.add_argument("--patch", type=AXIS, metavar="N", help="cells of a code along each axis (2)")
     book.add_argument(
         "--scales", type=AXIS, nargs="+", metavar="K", help="codes of each scale along an axis (1 2 4 ... all)"
     )
-    book.add_argument("--rounds", type=COUNT, default=15, metavar="N", help="at most (15)")
+    book.add_argument("--rounds", type=COUNT, metavar="N", help="at most (15)")
     model = parser.add_argument_group("model")
     model.add_argument("--width", type=CHANNELS, default=64, metavar="C", help="of the transformer (64)")
     model.add_argument("--heads", type=CHANNELS, default=4, metavar="H", help="a divisor of the width (4)")

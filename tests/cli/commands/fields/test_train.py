@@ -66,6 +66,18 @@ def test_a_training_goes_on_with_its_codebook_to_the_same_bits(folder: Path, cap
     assert "--resume needs the codebook" in capsys.readouterr().err
 
 
+def test_a_codebook_that_there_is_has_the_sizes_that_are_asked_for(folder: Path, capsys: Any) -> None:
+    assert _train(folder, "--scales", 1, 4) == 0
+    for words, said in (
+        (("--codes", 8), "--codes 8, and "),
+        (("--patch", 4), "has (2, 2); leave --patch out"),
+        (("--scales", 1, 2, 4), "--scales 1 2 4, and "),
+    ):
+        assert _train(folder, *words, out="x.h5") == 2
+        assert said in capsys.readouterr().err
+    assert _train(folder, "--patch", 2, "--scales", 1, 4, out="y.h5") == 0
+
+
 def test_a_dry_run_writes_nothing(folder: Path, capsys: Any) -> None:
     assert _train(folder, "--dry-run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["fits"]
