@@ -94,9 +94,13 @@ class Check:
 
 def _is_array(value: Any) -> bool:
     if type(value) is np.ndarray:
-        return value.dtype.kind in _KINDS and value.dtype.isnative
-    dtype: Any = getattr(value, "dtype", None)
-    return getattr(dtype, "kind", "") in _KINDS and dtype.isnative and hasattr(value, "shape") and not _is_class(value)
+        return _is_number(value.dtype)
+    return hasattr(value, "dtype") and _is_number(value.dtype) and hasattr(value, "shape") and not _is_class(value)
+
+
+def _is_number(dtype: Any) -> bool:
+    """Whether `dtype` is one of numbers; the bfloat16 of ml_dtypes has the kind of a record."""
+    return bool((dtype.kind in _KINDS or dtype.name == "bfloat16") and dtype.isnative)
 
 
 def _is_class(value: Any) -> bool:

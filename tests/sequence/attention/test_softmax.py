@@ -91,6 +91,7 @@ def test_bfloat16_is_summed_in_single_precision() -> None:
     wide = [a.astype("f8") for a in (q, k, v)]
     (out, lse), residuals = softmax_attention.forward(q, k, v, causal=True)
     assert (out.dtype, lse.dtype) == (bfloat16, np.dtype("f4"))
+    np.testing.assert_array_equal(softmax_attention(q, k, v, causal=True)[1], lse)
     seen = seen_by(60, True, None)
     assert relative(out.astype("f8"), dense(*wide, 0.25, seen)[0]) < 4e-3  # 8 bits, rounded once
     wanted = dense_vjp(*wide, 0.25, seen, dout.astype("f8"), np.zeros((2, 60)))
