@@ -6,7 +6,9 @@ import functools
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
-__all__ = ["KERNELS_NAME", "distribution_name", "install_command", "other_distributions"]
+import sci
+
+__all__ = ["KERNELS_NAME", "distribution_name", "install_command", "kernels_command", "other_distributions"]
 
 NAME = "sci-hpc"
 """The name on package indexes, where `sci` is another project; the import and the command are `sci`."""
@@ -47,6 +49,22 @@ def install_command(extra: str) -> str:
     'pip install "sci-hpc[plot]"'
     """
     return f'pip install "{distribution_name()}[{extra}]"'
+
+
+def kernels_command() -> str:
+    """Return the command that installs the compiled kernels of this version, for machines without a compiler.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from sci.distribution import kernels_command
+    >>> kernels_command()
+    'pip install "sci-hpc-kernels==..."'
+    """
+    return f'pip install "{KERNELS_NAME}=={sci.__version__}"'
 
 
 def other_distributions() -> list[str]:

@@ -9,7 +9,11 @@ import sys
 import tomllib
 from pathlib import Path
 
-from sci.distribution import KERNELS_NAME, NAME, install_command, other_distributions
+import pytest
+
+from sci.cli.commands import doctor
+from sci.distribution import KERNELS_NAME, NAME, install_command, kernels_command, other_distributions
+from sci.kernels import compile as compiling
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,6 +40,17 @@ def test_the_package_of_kernels_is_of_the_same_version_and_sources() -> None:
     assert (folder / hatch["version"]["path"]).resolve() == ROOT / main["tool"]["hatch"]["version"]["path"]
     assert (folder / wheel["hooks"]["custom"]["path"]).resolve() == ROOT / "hatch_build.py"
     assert [(folder / path).resolve() for path in wheel["force-include"]] == [ROOT / "LICENSE"]
+
+
+def test_who_has_neither_kernels_nor_compiler_is_told_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (compiling, doctor):
+        monkeypatch.setattr(module, "find_compiler", lambda name: None)
+    monkeypatch.setattr(doctor, "prebuilt_level", lambda: None)
+    assert kernels_command() in doctor._compiler().fix
+    assert "g++" in doctor._compiler().fix
+    with pytest.warns(RuntimeWarning, match=r"kernels run as .* references; .*, or install g\+\+") as warned:
+        assert not compiling.compiled_kernels_available.__wrapped__()
+    assert kernels_command() in str(warned[0].message)
 
 
 def test_no_message_advises_the_other_project() -> None:

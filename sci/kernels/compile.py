@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from sci.distribution import kernels_command
 from sci.errors import KernelCompileError
 from sci.kernels import cache, prebuilt
 from sci.kernels.signature import Kernel, every_kernel
@@ -118,7 +119,8 @@ def compiled_kernels_available(compiler: str | None = None) -> bool:
     if find_compiler(compiler) is not None:
         return True
     warnings.warn(
-        "no C++ compiler found: kernels run as their much slower NumPy references; install g++ or set SCI_COMPILER",
+        f"no C++ compiler found: kernels run as their much slower NumPy references; {kernels_command()}, or install "
+        "g++, or set SCI_COMPILER",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -253,7 +255,10 @@ def _library(unit: _Unit, settings: HostSettings) -> ctypes.CDLL:
     if library is not None:
         return library
     if found is None:
-        raise _NoCompilerError("no C++ compiler found; install g++ or set SCI_COMPILER, or use kernels='reference'")
+        raise _NoCompilerError(
+            f"no C++ compiler found; {kernels_command()}, or install g++, or set SCI_COMPILER, or use "
+            "kernels='reference'"
+        )
     return cache.build(settings.writable, name, functools.partial(unit.make, found[0]))
 
 

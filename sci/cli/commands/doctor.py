@@ -18,7 +18,7 @@ from sci import versions
 from sci.backend import nccl
 from sci.cli.outcome import tell
 from sci.distributed import agreed, broadcast_object, rank_of, size
-from sci.distribution import distribution_name, install_command, other_distributions
+from sci.distribution import distribution_name, install_command, kernels_command, other_distributions
 from sci.errors import KernelCompileError, SciError
 from sci.kernels import (
     cache_folder,
@@ -111,7 +111,9 @@ def _compiler() -> Finding:
     return Finding("C++ compiler", True, f"{found[1]} ({found[0]})")
 
 
-_COMPILER_FIX = "install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
+_COMPILER_FIX = (
+    f"{kernels_command()}, or install g++ (Debian: apt-get install g++; conda: conda install gxx), or set SCI_COMPILER"
+)
 
 
 def _prebuilt() -> list[Finding]:
