@@ -125,6 +125,8 @@ class _SolutionCodec:
         about: dict[str, Any] = {"seconds": float(result.seconds), "converged": bool(result.converged)}
         if math.isfinite(result.condition):
             about["extremes"] = [float(value) for value in astuple(result.extremes)]
+        if result.rounding:
+            about["rounding"] = float(result.rounding)
         write_text(group, "about", json.dumps(about))
         norms = np.asarray(result.residual_norms, dtype=np.float64)
         write_array(group, "x", to_host(result.x), dims=axis_dims(result.x.ndim))
@@ -137,7 +139,8 @@ class _SolutionCodec:
         if norms.ndim not in (1, 2):
             raise FileFormatError(f"residual_norms has shape {norms.shape}; expected one row an iteration")
         extremes = Extremes(*map(float, about.get("extremes", ())))
-        return SolveResult(x, len(norms) - 1, norms, bool(about["converged"]), float(about["seconds"]), extremes)
+        state = bool(about["converged"]), float(about["seconds"]), extremes, float(about.get("rounding", 0))
+        return SolveResult(x, len(norms) - 1, norms, *state)
 
     @staticmethod
     def fields(result: SolveResult) -> Fields:

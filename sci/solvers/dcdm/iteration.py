@@ -17,7 +17,7 @@ from sci.backend import Array, namespace
 from sci.distributed import size as size_of
 from sci.errors import ConvergenceError, InvalidValueError, ShapeError
 from sci.nn import op
-from sci.solvers.krylov.arrays import applier, as_vector, inner, norm
+from sci.solvers.krylov.arrays import applier, as_vector, inner, norm, rounding_of
 from sci.solvers.krylov.cg import SolveResult, check_limits
 from sci.solvers.krylov.iteration import iterate
 from sci.solvers.krylov.posing import posed
@@ -205,6 +205,10 @@ class _DirectionVectors:
         self._r = self._b - self._apply(self._x)
         self.norm = norm(self._r)
         return self.norm
+
+    def rounding(self) -> float:
+        """Return the norm of what random relative changes of x by eps make of b - A x."""
+        return norm(self._apply(rounding_of(self._x)))
 
     def precondition(self, norm: float) -> float:
         """Choose the direction q, its sign such that q'r is positive; return q'r."""

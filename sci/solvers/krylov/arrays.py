@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sci.backend import Array, as_finite, namespace
+from sci.backend import Array, as_finite, namespace, to_device
 from sci.distributed import allreduce_max, allreduce_sum
 from sci.distributed.communicators import Comm
 from sci.errors import DTypeError, InvalidValueError, ShapeError, with_article
@@ -16,7 +16,7 @@ from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.protocols import LinearOperator, PaddedOperator
 
-__all__ = ["ArrayVectors", "applier", "as_vector", "inner", "norm", "size_of_entries", "total_norm"]
+__all__ = ["ArrayVectors", "applier", "as_vector", "inner", "norm", "rounding_of", "size_of_entries", "total_norm"]
 
 Apply: TypeAlias = Callable[[Array], Array]
 
@@ -30,6 +30,13 @@ def inner(a: Array, b: Array) -> float:
 def norm(a: Array) -> float:
     """Return the 2-norm of the entries of an array."""
     return sqrt(inner(a, a))
+
+
+def rounding_of(x: Array) -> Array:
+    """Return x times eps and random numbers of variance 1: a change of the size of its rounding."""
+    random = np.random.default_rng(0).normal(size=x.shape)
+    change: Array = x * to_device((random * np.finfo(x.dtype).eps).astype(x.dtype), namespace(x))
+    return change
 
 
 def size_of_entries(a: Array, comm: Comm = None) -> float:
@@ -178,6 +185,12 @@ class ArrayVectors:
         """Recompute the residual from x; return its norm."""
         self.r = self.b - self._guard.call(lambda: self._apply_a(self._x), self.b)
         return self._norm()
+
+    def rounding(self) -> float:
+        """Return the norm of what random relative changes of x by eps make of b - A x."""
+        change = rounding_of(self._x)
+        changed = self._guard.call(lambda: self._apply_a(change), change)
+        return sqrt(self._inner(changed, changed)) * self.unit
 
     def precondition(self, norm: float) -> float:
         """Set z = M r; return r'z."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -11,18 +11,29 @@ import numpy as np
 from sci.errors import ConvergenceError
 from sci.linalg import Extremes, extreme_eigenvalues, tridiagonal_of
 
-__all__ = ["Course", "Vectors", "iterate", "positive"]
+__all__ = ["Course", "Vectors", "at_rounding", "iterate", "positive"]
 
 RESTARTS = 3
 DRIFT = 0.25
 """The residual is recomputed once its error may exceed this times sqrt(eps) ||r||."""
+LEAST_PART, MOST = 0.3, 4.0
+"""Least and largest residual of an x that is rounded, in parts of what random changes of x by eps make of it."""
+STALLED = 2.0
+"""The residual is compared with rounding where it is this times that of the recurrence when recomputed."""
 ROUNDING = float(np.finfo(np.float64).eps)
 """Rounding of a recomputed residual, relative to ||A|| ||x||."""
 DISTURBED = 0.03
 """Relative error of the smallest eigenvalue above which coefficients after a recomputed residual are left out."""
 
 
-class Vectors(Protocol):
+class Rounded(Protocol):
+    """What knows the rounding of its residual."""
+
+    def rounding(self) -> float:
+        """Return the norm of what random relative changes of x by eps make of b - A x; collective."""
+
+
+class Vectors(Rounded, Protocol):
     """The vectors of one solve: x, the residual r, the direction p, and z = M r.
 
     Norms are those of the residual b - A x in the units of b. `eps` is the unit roundoff of the residual.
@@ -73,6 +84,8 @@ class Course:
 
     disturbance : float
         Relative error of the matrix of the coefficients by residuals that were recomputed.
+    rounding : float
+        Norm of what rounding of x makes of b - A x, where the iteration ended at it; 0 else.
 
     Notes
     -----
@@ -86,6 +99,7 @@ class Course:
     lengths: list[float]
     betas: list[float]
     disturbance: float = 0.0
+    rounding: float = 0.0
 
     @property
     def extremes(self) -> Extremes:
@@ -125,7 +139,9 @@ def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Cou
     The residual is updated by recurrence. Its accumulated rounding error is bounded by eps per step; when the bound
     nears sqrt(eps) ||r||, r is recomputed as b - A x in float64 without restarting (van der Vorst and Ye 2000). It is
     also recomputed before the iteration ends; where it then exceeds the target, the directions start again, three
-    times at most.
+    times at most. Where it exceeds that of the recurrence, and rounding of x alone changes it by as much, no x in
+    float64 is better: the iteration ends there, short of the target. A quadratic form that is not positive at such a
+    residual is one of rounding, and no breakdown.
 
     References
     ----------
@@ -141,17 +157,28 @@ def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Cou
         return course._disturbed(DRIFT * sqrt(v.eps) + ROUNDING * max(norms[0], b_norm) / norms[-1])
 
     while len(norms) <= maxiter or norms[-1] <= target:
-        reached = norms[-1] <= target
+        reached, before = norms[-1] <= target, norms[-1]
         if reached or drift > DRIFT * sqrt(v.eps) * norms[-1]:
             if not exact:
                 norms[-1], exact, drift = v.replace(), True, 0.0
                 ended = ended or reached or disturbed()
             if norms[-1] <= target or (reached and (restarts == RESTARTS or len(norms) > maxiter)):
                 break
+            if at_rounding(v, course, target, before):
+                break
             restarts, last = restarts + reached, None if reached else last
-        rho = positive(v.precondition(norms[-1]), "M", "r", len(norms))
-        beta, quadratic_form = v.conjugate(rho, last)
-        length = rho / positive(quadratic_form, "A", "p", len(norms))
+        try:
+            rho = positive(v.precondition(norms[-1]), "M", "r", len(norms))
+            beta, quadratic_form = v.conjugate(rho, last)
+            length = rho / positive(quadratic_form, "A", "p", len(norms))
+        except BreakdownError as error:
+            if not isfinite(error.value):
+                raise
+            norms[-1], exact = v.replace(), True
+            course.rounding = v.rounding()
+            if not norms[-1] <= max(target, MOST * course.rounding):
+                raise
+            break
         if not ended:
             course.lengths.append(length)
             course.betas.append(beta)
@@ -166,6 +193,30 @@ def iterate(v: Vectors, target: float, maxiter: int, b_norm: float = 0.0) -> Cou
         norms[-1] = v.replace()
     v.settle()
     return course
+
+
+def at_rounding(v: Rounded, course: Course, target: float, before: float = 0.0) -> bool:
+    """Return True, and note its size, if the last residual is what rounding of x makes of b - A x.
+
+    Parameters
+    ----------
+    v : Rounded
+    course : Course
+        The last norm is that of the residual recomputed from x.
+    target : float
+        A norm that is to be reached. Starting again may halve the residual, so that one near rounding is tried; one of
+        zero stands for a number of steps.
+    before : float
+        The norm by the recurrence; where recomputing it changed it little, rounding does not matter yet.
+    """
+    norm = course.norms[-1]
+    if target == 0 or norm <= STALLED * before:
+        return False
+    size = v.rounding()
+    found = norm <= size and target <= LEAST_PART * size
+    if found:
+        course.rounding = size
+    return found
 
 
 class BreakdownError(ConvergenceError):
@@ -202,7 +253,8 @@ def positive(value: float, name: str, vector: str, iteration: int) -> float:
         use = "; use minres for an indefinite A, gmres for one that is not symmetric" if name == "A" else ""
         raise BreakdownError(
             f"iteration {iteration}: {vector}'{name} {vector} is {value:.3g}; expected a symmetric positive definite "
-            f"{name} (a singular {name} breaks down where b is not in its range){use}",
+            f"{name} (a singular {name} breaks down where b is not in its range, and one whose entries are over 1e16 "
+            f"apart in rounding){use}",
             name,
             value,
         )

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 
 from sci.backend import Array
+from sci.solvers.krylov.arrays import rounding_of, size_of_entries
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.protocols import Cycle, StepNumbers
 from sci.solvers.poisson.space import VectorSpace
@@ -92,6 +93,15 @@ class PaddedVectors:
         self._descended = False
         self.space.grid.fill(self.x)
         return sqrt(self._total(self.space.stencil.residual(self.x, self.b, self.f, 1 / self.unit))) * self.unit
+
+    def rounding(self) -> float:
+        """Return the norm of what random relative changes of x by eps make of b - A x; collective."""
+        self.settle()
+        change, product = rounding_of(self.x), self.space.layout.zeros(self.space.stencil.xp, np.float64)
+        self.space.apply(change, product)
+        size = size_of_entries(product, self.space.grid.comm) or 1.0
+        product /= size
+        return sqrt(self._total(self.space.stencil.dot(product, product))) * size
 
     def settle(self) -> None:
         """Let x follow the residual."""

@@ -102,7 +102,7 @@ def _solve(
     v = FlexibleVectors(apply_a, apply_m, right, start, guard, seen, directions)
     course, target = finished(v, v.b_norm, limits, guard)
     x = A.project(v.x) if padded and getattr(A, "singular", False) else v.x
-    return (A.expand(x) if on_grid else x), Course(course.norms, [], []), target
+    return (A.expand(x) if on_grid else x), Course(course.norms, [], [], rounding=course.rounding), target
 
 
 class FlexibleVectors(ArrayVectors):

@@ -171,6 +171,8 @@ def _gmres(
             if norms[-1] <= target:
                 break
             if not norms[-1] < (1 - STALLED) * before:
+                if norms[-1] <= system.rounding():
+                    break
                 raise BreakdownError(
                     f"iteration {len(norms)}: {name} stalls: a cycle of {size} iterations left the residual at "
                     f"{norms[-1] / max(system.b_norm, 1e-300):.3g} of b; expected a larger restart, an M, or an A that "

@@ -13,10 +13,10 @@ from sci.distributed import agreed, allreduce_sum
 from sci.distributed.communicators import Comm
 from sci.errors import ConvergenceError
 from sci.linalg.lanczos import power_of_two
-from sci.solvers.krylov.arrays import applier, size_of_entries, total_norm
+from sci.solvers.krylov.arrays import applier, rounding_of, size_of_entries, total_norm
 from sci.solvers.krylov.cg import Callback, Limits, Solution
 from sci.solvers.krylov.guard import Guard
-from sci.solvers.krylov.iteration import BreakdownError, Course
+from sci.solvers.krylov.iteration import BreakdownError, Course, at_rounding
 from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import PaddedOperator
 
@@ -117,6 +117,10 @@ class System:
         self.r = self.b - self.product(self.x)
         return self.norm(self.r) * self.b_unit
 
+    def rounding(self) -> float:
+        """Return the norm of what random relative changes of x by eps make of b - A x."""
+        return self.norm(self.product(rounding_of(self.x))) * self.b_unit
+
     def show(self, x: Array) -> None:
         """Call the callback with x in its units."""
         if self._seen is not None:
@@ -174,12 +178,12 @@ def solver_of(method: Method, name: str) -> Callable[..., Solution]:
         guard = Guard(comm)
         seen = None if callback is None else lambda x: callback(given(x))
         problem: ConvergenceError | None = None
-        norms: list[float] = []
+        course = Course([], [], [])
         target = float("inf")
         try:
             system = System(apply_a, apply_m, right, None if x0 is None else flat(x0), guard, seen)
             target = limits.target(system.b_norm)
-            norms = _driven(system, method, target, limits.maxiter)
+            course = _driven(system, method, target, limits.maxiter)
         except ConvergenceError as error:
             problem = error
         guard.settle()
@@ -188,20 +192,22 @@ def solver_of(method: Method, name: str) -> Callable[..., Solution]:
         x = system.solution(system.x)
         if padded and getattr(A, "singular", False):
             x = A.project(x)
-        return given(x), Course(norms, [], []), target
+        return given(x), course, target
 
     return solve
 
 
-def _driven(system: System, method: Method, target: float, maxiter: int) -> list[float]:
-    """Run a method from x, again where the recomputed residual exceeds the target; return the norms."""
-    norms = [finite(system.norm(system.r) * system.b_unit, "the norm of the residual", 0)]
+def _driven(system: System, method: Method, target: float, maxiter: int) -> Course:
+    """Run a method from x, again where the recomputed residual exceeds the target and rounding of x."""
+    course = Course([], [], [])
+    norms = course.norms
+    norms.append(finite(system.norm(system.r) * system.b_unit, "the norm of the residual", 0))
     for _ in range(RESTARTS + 1):
         if norms[-1] <= target or len(norms) > maxiter:
             break
         more = method(system, target, maxiter - len(norms) + 1)
         norms += more
         norms[-1] = finite(system.replace(), "the norm of the residual", len(norms) - 1)
-        if not more:
+        if not more or norms[-1] <= target or at_rounding(system, course, target):
             break
-    return norms
+    return course

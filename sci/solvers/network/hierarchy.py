@@ -27,7 +27,7 @@ FINEST_STEPS, STEPS = (2, 0.5), (4, 0.2)
 """Steps of Jacobi before and after a coarse correction and the lowest root of their polynomial, on the first level and
 on others."""
 FAR_APART = 1e5
-"""Ratio of conductances from which on float32 costs iterations."""
+"""Ratio of conductances, or entries of the diagonal, from which on float32 costs iterations."""
 LARGEST_DENSE = 2000
 STALLED = 0.95
 """A coarsening that leaves more than this part of the unknowns ends the hierarchy."""
@@ -320,8 +320,11 @@ def _reacting_level(A: PoissonOperator, dtype: Any) -> Level:
 
 
 def _contrast(net: Network) -> float:
-    """Return the ratio of the largest to the smallest conductance."""
-    return float(net.link.max() / net.link.min()) if net.link.size else 1.0
+    """Return the largest ratio of two conductances, or of two entries of the diagonal."""
+    diagonal = net.links_sum + net.rest
+    parts = [values[values > 0] for values in (net.link, diagonal)]
+    with np.errstate(over="ignore"):
+        return max(float(part.max(initial=1e-300) / part.min(initial=1e300)) for part in parts)
 
 
 def _whole_network(A: PoissonOperator) -> tuple[Network, np.ndarray | None]:
@@ -346,21 +349,33 @@ def matrix_of(net: Network) -> Any:
 def direct_inverse(net: Network) -> np.ndarray:
     """Return the inverse of a small network, with one unknown of each component without other terms set to zero.
 
-    The matrix is scaled by its diagonal, so that no threshold sees the sizes of the conductances.
-    """
-    from scipy.linalg import cho_factor, cho_solve
+    The unknowns are eliminated as resistors of a network, each with its links and its terms to ground: sums and
+    products of positive numbers alone, so that every entry is exact to rounding, however far the conductances are
+    apart. Cholesky's factorization subtracts, and finds negative pivots from a ratio of 1e16 on.
 
-    n = net.size
-    if n == 0:
-        return np.zeros((0, 0))
-    matrix = matrix_of(net).toarray()
-    kept = _grounded(net)
-    result = np.zeros((n, n))
-    if kept.any():
-        inner = matrix[np.ix_(kept, kept)]
-        scale = 1 / np.sqrt(np.diag(inner))
-        factor = cho_factor(inner * np.outer(scale, scale))
-        result[np.ix_(kept, kept)] = np.outer(scale, scale) * cho_solve(factor, np.eye(len(inner)))
+    References
+    ----------
+    Grassmann, Taksar and Heyman, Oper. Res. 33, 1107 (1985).
+    """
+    from scipy.linalg import solve_triangular
+
+    n, kept = net.size, _grounded(net)
+    links = np.zeros((n, n))
+    # Two unknowns may have a link on each axis.
+    np.add.at(links, (np.repeat(np.arange(n), np.diff(net.start)), net.index), net.link)
+    result, inside = np.zeros((n, n)), np.ix_(kept, kept)
+    ground = net.rest[kept] + links[kept][:, ~kept].sum(axis=1)
+    links, shares, diagonal = links[inside], np.eye(int(kept.sum())), np.zeros(int(kept.sum()))
+    for i in range(len(diagonal)):
+        near = i + 1 + np.flatnonzero(links[i, i + 1 :])
+        diagonal[i] = links[i, near].sum() + ground[i]
+        share = links[i, near] / diagonal[i]
+        shares[near, i] = -share
+        ground[near] += share * ground[i]
+        links[np.ix_(near, near)] += share[:, None] * links[i, near]
+    roots = solve_triangular(shares, np.eye(len(diagonal)), lower=True, unit_diagonal=True)
+    roots /= np.sqrt(diagonal)[:, None]
+    result[inside] = roots.T @ roots
     return result
 
 

@@ -8,6 +8,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
+from sci.problems.media import balls
 from sci.solvers import (
     FastPoisson,
     IncompleteCholesky,
@@ -17,6 +18,8 @@ from sci.solvers import (
     PoissonOperator,
     cg,
     conjugate_directions,
+    fcg,
+    fgmres,
 )
 
 RNG = np.random.default_rng(5)
@@ -300,3 +303,17 @@ def test_what_no_iteration_reaches_is_refused_at_once():
     assert cg(A, b, rtol=0.0, maxiter=2).iterations == 2
     assert cg(A, b, rtol=0.0, atol=1e-3).converged
     assert cg(A, b, rtol=3e-16, maxiter=200).residual_norms[-1] < 1e-14
+
+
+@pytest.mark.parametrize("solve", [cg, fcg, fgmres])
+def test_the_rounding_of_x_ends_an_iteration_and_is_told(solve):
+    A = PoissonOperator(np.ones((12, 12, 12), dtype=bool), coefficient=balls(12, 1, 1e6))
+    matrix, b = A.to_scipy(), np.ones(A.size)
+    M = linalg.splu(matrix.tocsc()).solve
+    result = solve(A, b, M=M, rtol=1e-10)
+    assert not result.converged
+    assert result.iterations <= 6
+    assert result.residual_norms[-1] <= result.rounding <= 30 * result.residual_norms[-1]
+    assert result.rounding == pytest.approx(2.2e-16 * np.linalg.norm(abs(matrix) @ abs(result.x)), rel=0.9)
+    assert "at the rounding of x" in repr(result)
+    assert solve(A, b, M=M, rtol=1e-5).rounding == 0

@@ -8,7 +8,8 @@ from poisson_operators import OPERATORS
 
 from sci.problems.media import balls, labyrinth, layers
 from sci.solvers import PoissonOperator
-from sci.solvers.network.graph import network_of
+from sci.solvers.network.coarsening import coarsen
+from sci.solvers.network.graph import Network, network_of
 from sci.solvers.network.hierarchy import Chains, Factored, NetworkHierarchy, chebyshev, direct_inverse, matrix_of
 
 
@@ -39,6 +40,32 @@ def test_contrasts_of_a_million_million_do_not_hide_the_small_ones():
     u = direct_inverse(net) @ f
     rest = f - matrix_of(net) @ u
     assert abs(rest).max() <= 1e-9
+
+
+@pytest.mark.parametrize("halved", [False, True])
+def test_the_last_inverse_is_exact_for_conductances_of_any_ratio(halved):
+    c = np.where(np.indices((12, 12)).sum(0) % 2, 1e-12, 1e12)
+    c[:, 3:5] = 10.0 ** np.random.default_rng(2).uniform(-12, 12, (12, 2))
+    net = network_of(PoissonOperator(np.ones(c.shape, bool), boundary="neumann", coefficient=c, reaction=1e-12))
+    net = coarsen(net).network if halved else net
+    # A 1 = e + s holds without rounding, as no diagonal is a difference.
+    inverse = direct_inverse(net)
+    np.testing.assert_allclose(inverse @ net.rest, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(inverse, inverse.T, rtol=1e-12)
+
+
+def test_two_links_between_unknowns_add_up_in_the_last_inverse():
+    ends, both = np.array([0, 2, 4]), np.array([1, 1, 0, 0], np.int32)
+    link, axis = np.array([1.0, 2.0, 1.0, 2.0]), np.array([0, 1, 0, 1], np.int8)
+    net = Network(ends, both, link, axis, np.zeros((3, 2)), np.array([1.0, 0.0]), np.zeros((3, 2), np.int32))
+    np.testing.assert_allclose(direct_inverse(net), [[1.0, 1.0], [1.0, 4 / 3]], rtol=1e-14)
+
+
+def test_entries_of_the_diagonal_far_apart_ask_for_double_precision():
+    reaction = np.where(np.arange(64) % 4 == 0, 1e60, 1.0).reshape(8, 8)
+    mask = np.indices((8, 8)).sum(0) % 2 == 0
+    A = PoissonOperator(mask, boundary="neumann", neumann_body=True, reaction=reaction)
+    assert NetworkHierarchy(A).dtype == np.float64
 
 
 def test_splits_and_semi_coarsening_cost_few_unknowns():
