@@ -26,7 +26,16 @@ from sci.solvers.krylov.posing import posed
 from sci.solvers.krylov.protocols import DistributedOperator, PaddedOperator, WorkspacePreconditioner
 from sci.solvers.poisson.space import VectorSpace
 
-__all__ = ["Limits", "SolveResult", "cg", "check_limits", "checked_vectors", "finished", "solve_columns"]
+__all__ = [
+    "Limits",
+    "SolveResult",
+    "cg",
+    "check_limits",
+    "checked_vectors",
+    "finished",
+    "solve_columns",
+    "without_zeros",
+]
 
 
 @entry
@@ -129,7 +138,7 @@ def cg(
     b : (n,), (n, 1) or (n, k) array, or a grid array for a PoissonOperator
         Right-hand side, on the device of A; k columns are solved one after the other. On ranks, this rank's part.
     x0 : array, optional
-        Start, of the shape of b; 0 by default. Values outside of the fluid count as zero.
+        Start, of the shape of b; 0 by default, and for a b of zeros. Values outside of the fluid count as zero.
     rtol, atol : float
         `rtol` is at least 2.2e-16, the rounding of b - A x; or 0 with an `atol` or a `maxiter`.
     maxiter : int, optional
@@ -225,6 +234,8 @@ def solve_columns(
         agreement.gather(right.size)
     most = 10 * int(agreement.table[:, 0].sum()) if maxiter is None else int(maxiter)
     limits = Limits(rtol, atol, most)
+    if start is not None:
+        start = without_zeros(start, right, limits, columns, comm)
     if not columns:
         x, course, target = solve(A, right, start, M, limits, callback, comm)
         norms, seconds = course.norms, time.perf_counter() - started
@@ -240,6 +251,15 @@ def solve_columns(
     x = namespace(right).stack([x for x, _, _ in found], axis=1)
     rounding = max(course.rounding for _, course, _ in found)
     return SolveResult(x, most - 1, history, converged, time.perf_counter() - started, extremes, rounding)
+
+
+def without_zeros(start: Array, right: Array, limits: Limits, columns: int, comm: Comm) -> Array:
+    """Return the start, zero for right-hand sides of zeros, which no other x meets without an `atol`; collective."""
+    if limits.atol > 0 or limits.rtol == 0:
+        return start
+    parts = [right[:, k] for k in range(columns)] or [right]
+    kept = [float(size_of_entries(part, comm) > 0) for part in parts]
+    return start if all(kept) else start * namespace(start).asarray(np.array(kept))
 
 
 def checked_vectors(A: Any, b: Any, x0: Any, M: Any) -> tuple[Array, Array | None]:

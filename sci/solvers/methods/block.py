@@ -14,7 +14,7 @@ from sci.distributed import agreed, allreduce_sum
 from sci.errors import ConvergenceError, ShapeError
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import applier, size_of_entries
-from sci.solvers.krylov.cg import SolveResult, check_limits, checked_vectors
+from sci.solvers.krylov.cg import Limits, SolveResult, check_limits, checked_vectors, without_zeros
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.krylov.iteration import BreakdownError
 from sci.solvers.krylov.posing import posed
@@ -109,6 +109,8 @@ def block_cg(
             applier(M, "M", right[:, 0])
     if isinstance(A, PaddedOperator):
         right = namespace(right).stack([posed(A, column, None, comm)[0] for column in right.T], axis=1)
+    if start is not None:
+        start = without_zeros(start, right, Limits(rtol, atol, maxiter), right.shape[1], comm)
     guard = Guard(comm)
     block = Block(A, M, right, start, guard, callback)
     most = 10 * int(agreement.table[:, 0].sum()) if maxiter is None else int(maxiter)

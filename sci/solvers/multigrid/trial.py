@@ -33,10 +33,10 @@ def probe(A: PoissonOperator) -> Array:
 def is_served(M: PaddedPreconditioner) -> bool:
     """Return True if a few steps of conjugate gradients with M come as far as with a good one; collective.
 
-    A grid of one level is never served by its inverse in single precision, to which weak links are nothing, as no
+    On one process a grid of one level is never served by its inverse in single precision, to which weak links are nothing, as no
     right-hand side shows all of them.
     """
-    if prod(M.A.grid_shape) <= COARSEST and not M.A.constant:
+    if M.A.blocks is None and prod(M.A.grid_shape) <= COARSEST and not M.A.constant:
         return False
     try:
         # In units of A, so that x stays near one.

@@ -63,12 +63,18 @@ def neumann_cells(neumann_body: Any, mask: Array) -> Array:
     return cells & ~mask
 
 
+LEAST, MOST = 1e-150, 1e150
+"""Widths of cells whose squares stay within float64."""
+
+
 def as_spacing(spacing: float | Sequence[float], ndim: int) -> tuple[float, ...]:
     """Return the width of a cell along each axis."""
     values = (spacing,) * ndim if isinstance(spacing, int | float) else tuple(spacing)
     widths = tuple(float(h) for h in values)
     if len(widths) != ndim or not all(0 < h < float("inf") for h in widths):
         raise InvalidValueError(f"spacing is {spacing}; expected a positive number, or one for each of {ndim} axes")
+    if not all(LEAST <= h <= MOST for h in widths):
+        raise InvalidValueError(f"spacing is {spacing}, whose 1 / spacing^2 leaves float64; expected {LEAST} to {MOST}")
     return widths
 
 

@@ -151,7 +151,12 @@ def assemble(layout: Layout, faces: Iterator[Face]) -> tuple[Array, Array]:
     """Return the padded off-diagonal (3, *padded) and diagonal of a stencil."""
     offdiag: Array = None
     diagonal: Array = None
-    for axis, side, link, wall in faces:
+    while True:
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses an Inf
+            face = next(faces, None)
+        if face is None:
+            return offdiag, diagonal
+        axis, side, link, wall = face
         if offdiag is None:
             offdiag = namespace(link).zeros((3, *layout.padded_shape))
             diagonal = layout.zeros(namespace(link), np.float64)
@@ -161,4 +166,3 @@ def assemble(layout: Layout, faces: Iterator[Face]) -> tuple[Array, Array]:
         if side > 0:
             place[k] = slice(2, layout.lengths[k] + 2)
         offdiag[k][tuple(place)] = link
-    return offdiag, diagonal

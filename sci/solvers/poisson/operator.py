@@ -267,6 +267,8 @@ class PoissonOperator:
             if self.reaction is not None:
                 self.unreacted, diagonal = diagonal, diagonal + layout.spread(self.reaction)
             self.unit = self.grid.largest(float(diagonal.max()))
+            if not np.isfinite(self.unit):
+                raise InvalidValueError("coefficient / spacing^2 leaves the range of float64; scale it down")
             self.stencil = Stencil(layout, diagonal, offdiag, 1.0)
         components = None
         cut = self._padded_factors is not None

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from sci.errors import ConvergenceError, DTypeError, InvalidValueError, ShapeError
-from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator
+from sci.solvers import LearnedMultigrid, Multigrid, PoissonOperator, block_cg, cg
 from sci.solvers.krylov.guard import Guard
 from sci.solvers.methods.system import System, finite
 
@@ -156,3 +156,26 @@ def test_sums_products_and_units_of_a_system():
     assert finite(1.0, "a number", 1) == 1.0
     with pytest.raises(ConvergenceError, match="a number is nan"):
         finite(float("nan"), "a number", 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_right_hand_side_of_zeros_has_the_solution_zero(name):
+    kind, method, _ = METHODS[name]
+    A = system(kind, 40, 1)
+    result = method(A, np.zeros(40), np.ones(40), rtol=1e-8)
+    assert result.converged
+    assert not result.x.any()
+    kept = method(A, np.zeros(40), np.ones(40), rtol=1e-8, atol=1e-6)
+    assert kept.converged
+    assert np.linalg.norm(A @ kept.x) <= 1e-6
+
+
+def test_only_columns_of_zeros_start_from_zero():
+    A, b = np.diag(np.arange(1.0, 9.0)), np.zeros((8, 2))
+    b[:, 0] = 1
+    start = np.ones((8, 2))
+    for method in (cg, block_cg):
+        result = method(A, b, start, rtol=1e-10)
+        assert result.converged
+        assert not result.x[:, 1].any()
+        np.testing.assert_array_equal(result.residual_norms[0] > 0, [True, False])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
+from sci.solvers import PoissonOperator
 from sci.solvers.poisson.boundary import as_spacing, beyond_face, neumann_cells, parse_boundary
 
 
@@ -38,3 +39,9 @@ def test_spacing_and_faces():
     padded = np.arange(16).reshape(4, 4)
     assert beyond_face(padded, 0, 1).tolist() == [[9, 10], [13, 14]]
     assert beyond_face(padded, 1, -1).tolist() == [[4, 5], [8, 9]]
+
+
+@pytest.mark.parametrize("given", [{"spacing": 1e-200}, {"spacing": 1e200}, {"spacing": 1e-10, "coefficient": 1e300}])
+def test_entries_beyond_float64_are_refused(given):
+    with pytest.raises(InvalidValueError, match="float64"):
+        PoissonOperator(np.ones((4, 4), bool), **given)
