@@ -33,8 +33,8 @@ def probe(A: PoissonOperator) -> Array:
 def is_served(M: PaddedPreconditioner) -> bool:
     """Return True if a few steps of conjugate gradients with M come as far as with a good one; collective.
 
-    On one process a grid of one level is never served by its inverse in single precision, to which weak links are nothing, as no
-    right-hand side shows all of them.
+    On one process a grid of one level is never served by its inverse in single precision, to which weak links are
+    nothing, as no right-hand side shows all of them.
     """
     if M.A.blocks is None and prod(M.A.grid_shape) <= COARSEST and not M.A.constant:
         return False

@@ -329,7 +329,7 @@ def _contrast(net: Network) -> float:
 
 def _whole_network(A: PoissonOperator) -> tuple[Network, np.ndarray | None]:
     """Return the network of the whole grid and, on ranks, which of its unknowns are this rank's; collective."""
-    if A.comm is None:
+    if A.blocks is None:
         return network_of(A), None
     whole = whole_operator(A)
     number = np.full(A.grid_shape, -1)

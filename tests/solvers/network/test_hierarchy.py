@@ -7,7 +7,7 @@ import pytest
 from poisson_operators import OPERATORS
 
 from sci.problems.media import balls, labyrinth, layers
-from sci.solvers import PoissonOperator
+from sci.solvers import Multigrid, PoissonOperator
 from sci.solvers.network.coarsening import coarsen
 from sci.solvers.network.graph import Network, network_of
 from sci.solvers.network.hierarchy import Chains, Factored, NetworkHierarchy, chebyshev, direct_inverse, matrix_of
@@ -83,3 +83,11 @@ def test_long_mazes_are_gone_through_in_double_precision():
     hierarchy = NetworkHierarchy(A)
     assert any(isinstance(level, Chains) for level in hierarchy.levels)
     assert hierarchy.dtype == np.float64
+
+
+def test_boxes_of_one_process_that_extend_the_grid_hold_the_same_network():
+    mask = np.random.default_rng(2).random((40, 37)) > 0.1
+    whole, boxed = (PoissonOperator(mask, neumann_body=True, distributed_levels=k) for k in (None, 1))
+    r = np.random.default_rng(3).normal(size=whole.size)
+    M, N = (Multigrid(A, coarse="network", dtype=np.float64) for A in (whole, boxed))
+    np.testing.assert_allclose(N @ r, M @ r, rtol=1e-10)
