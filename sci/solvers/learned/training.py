@@ -108,6 +108,10 @@ class _Recorder:
         self._r = self._r - self._r.dtype.type(length) * self._Ap
         return self._norm(), False
 
+    def rounding(self) -> float:
+        """Return 0: there is no x that is rounded."""
+        return 0.0
+
     def show(self) -> None:
         """Show nothing: there is no x."""
 
