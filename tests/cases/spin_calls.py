@@ -21,7 +21,7 @@ def _spins() -> dict[str, Call]:
         "SpinChains": call(generative.SpinChains, model, *numbers),
         "autocorrelation_time": call(generative.autocorrelation_time, real(10, 2)),
         "enumerate_states": call(generative.enumerate_states, model, beta=0.5),
-        "estimate": call(generative.estimate, real(10)),
+        "estimate": call(generative.estimate, real(100)),
         "kaufman_log_z": call(generative.kaufman_log_z, 3, 4, 0.3),
         "onsager": call(generative.onsager, 0.3),
         "sample_spins": call(generative.sample_spins, model, 0.5, **short, method="heat_bath", start="random"),
