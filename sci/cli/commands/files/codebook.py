@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ TRAINING = ("patch", "stages", "rounds", "smoothing")
 """Options that go with --train-codebook alone."""
 
 _PATCH, _STAGES, _ROUNDS = 4, 2, 20
-_TRIED = 8
+_TRIED, _LONGER = 8, 4
+"""Fields and rounds of short trials."""
+_MORE = 1 << 16
+"""Numbers of the fields of longer ones, about, where these are more."""
 
 
 def refuse_alone(a: argparse.Namespace) -> None:
@@ -54,7 +58,9 @@ def train(a: argparse.Namespace) -> None:
     scales = [latent] * (a.stages or _STAGES)
     if not goes_on(
         a,
-        lambda: _needs(a, shape, scales, patch, _values(a, one, shape, slice(0, _TRIED))),
+        lambda: _needs(
+            a, shape, scales, patch, _values(a, one, shape, slice(0, max(_TRIED, _MORE // math.prod(shape[1:]))))
+        ),
         bound=40.0 * one.nbytes / size(a.comm),
         disk=file_bytes(8.0 * a.train_codebook * len(scales) * shape[1] * math.prod(patch), 6),
         outputs=[a.output],
@@ -117,15 +123,44 @@ def _needs(
     patch: tuple[int, ...],
     some: np.ndarray,
 ) -> Needs:
-    """Return the needs of one process, by a round of means over some of the fields."""
+    """Return the needs of one process, by few rounds on few of the fields, and on more."""
     own, fields = -(-shape[0] // size(a.comm)), unit_rms(some)[0]
-    codes = min(a.train_codebook, max(2, len(fields) * math.prod(scales[-1]) // 4))
-    short = argparse.Namespace(**{**vars(a), "rounds": 1, "train_codebook": codes})
-    trial = attempt(lambda: _train(short, fields, scales, patch, None), memory=True)
-    again = attempt(lambda: _train(short, fields, scales, patch, None))
-    factor = own / len(fields) * a.train_codebook / codes
-    rounds = (a.rounds or _ROUNDS) + 3
-    return Needs(SPREAD * own / len(fields) * trial.peak, {"training": rounds / 2 * factor * again.seconds})
+    few = min(len(fields), _TRIED)
+    codes = min(a.train_codebook, max(2, few * math.prod(scales[-1]) // 4))
+
+    def trained(n: int, rounds: int) -> Any:
+        short = argparse.Namespace(**{**vars(a), "rounds": rounds, "train_codebook": codes})
+        return _train(short, fields[:n], scales, patch, None)
+
+    trial = attempt(lambda: trained(few, 1), memory=True)
+    tried = [(n, r) for n in sorted({few, len(fields)}) for r in (1, _LONGER)]
+    seconds = {(n, r): attempt(partial(trained, n, r)).seconds for n, r in tried}
+    whole = expected_seconds(seconds, own, a.rounds or _ROUNDS)
+    return Needs(SPREAD * own / few * trial.peak, {"training": a.train_codebook / codes * whole})
+
+
+def expected_seconds(tried: dict[tuple[int, int], float], fields: int, rounds: int) -> float:
+    """Return the seconds of a training from those of trials: they grow with fields, rounds and their product.
+
+    Parameters
+    ----------
+    tried : dict of (fields, rounds) to seconds
+        For one or two numbers of fields, each with the same two numbers of rounds.
+    fields, rounds : int
+        Of the training.
+    """
+    sizes, (short, long) = sorted({n for n, _ in tried}), sorted({r for _, r in tried})
+    once = {n: max(0.0, tried[n, long] - tried[n, short]) / (long - short) for n in sizes}
+    before = {n: max(0.0, tried[n, short] - short * once[n]) for n in sizes}
+
+    def at(values: dict[int, float]) -> float:
+        low, high = sizes[0], sizes[-1]
+        if low == high:
+            return values[low] * max(1.0, fields / low)
+        slope = max(0.0, values[high] - values[low]) / (high - low)
+        return values[high] + slope * max(0, fields - high)
+
+    return at(before) + rounds * at(once)
 
 
 def _report(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command_cases import run
 
+from sci.cli.commands.files.codebook import expected_seconds
 from sci.compression import MultiScaleVQ, train_smoothing, train_vector_quantizer, unit_rms
 from sci.io import load, save_samples
 
@@ -66,3 +67,14 @@ def test_what_does_not_fit_is_refused_by_name(words: list[str], said: str, tmp_p
     assert said in err
     assert out == ""
     assert not (tmp_path / "book.h5").exists()
+
+
+def test_the_time_of_a_training_follows_from_short_trials() -> None:
+    def seconds(n: int, r: int) -> float:
+        return 0.02 + 0.003 * n + r * (0.004 + 0.0005 * n)
+
+    tried = {(n, r): seconds(n, r) for n in (8, 64) for r in (1, 4)}
+    assert expected_seconds(tried, 400, 20) == pytest.approx(seconds(400, 20))
+    assert expected_seconds(tried, 64, 7) == pytest.approx(seconds(64, 7))
+    alone = {(n, r): s for (n, r), s in tried.items() if n == 8}
+    assert expected_seconds(alone, 8, 20) == pytest.approx(seconds(8, 20))
