@@ -183,10 +183,10 @@ BLOCK_INDEX = (
     r"|SCI_SLOT\(t\)|threadIdx\.x|Lane<T>::N / 2|code_of\(.*\)|at_most\(WIDTH|at_most\(DEPTH"
     r"|\(u \* SCI_BLOCK \+ t\) / WIDTH|\(ia / PART .*|shelf\.count\+\+|nc - c0 < DEPTH .*|last_c - Z .*"
     r"|level == 0 \? W : W / 2|t / part \* part|t % W|first|line\[k\] \+ line\[next\]|threshold\[.*\]|from\[t\] \+ .*"
-    r"|bit_length\(.*\)|bits - 2|56|model\[1\]|int\(miss .*"
+    r"|bit_length\(.*\)|bits - 2|56|model\[1\]|int\(miss .*|WIDTH|side >> 1|length\[i\]"
 )
 """What an `int` may start from: numbers below the width of a block, its tile, its shelf or its polynomials; codes of a
-byte; bits of a word; errors in steps; sums of neighboring spins and what stands in a table."""
+byte; bits of a word; errors in steps; sums of neighboring spins and what stands in a table; at most two links."""
 
 
 def test_no_int_holds_a_product_of_lengths():
