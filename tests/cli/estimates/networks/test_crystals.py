@@ -25,7 +25,7 @@ def test_a_dry_run_tells_what_the_job_takes(action: str, tmp_path) -> None:
     if action == "train":
         words = ("crystals", action, tmp_path / "d.h5", "-o", tmp_path / "out.h5", "--epochs", 60)
     else:
-        save(tmp_path / "m.h5", CrystalDiffusion.create(SALTS))
+        save(tmp_path / "m.h5", CrystalDiffusion.create(SALTS, CrystalConfig(predicts="residual")))
         words = ("crystals", action, tmp_path / "m.h5", "-o", tmp_path / "out.h5", "--number", 200)
     found = compared(f"sci.cli.commands.crystals.{action}", *words)
     assert found.misses == {}, found
