@@ -212,7 +212,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     salts = ionic_crystals().configurations
     write_crystals(path / "salts.extxyz", Crystals([one for one in salts if set(one.species) == {"Na", "Cl"}]))
     pair = Crystals([crystal([11, 17], [[0, 0, 0], [0.5] * 3], 3 * np.eye(3))])
-    save(path / "crystals.h5", CrystalDiffusion.create(pair, CrystalConfig(widths=[4], depth=1, steps=4)))
+    save(
+        path / "crystals.h5",
+        CrystalDiffusion.create(pair, CrystalConfig(widths=[4], depth=1, steps=4, predicts="residual")),
+    )
     book = MultiScaleVQ(rng.normal(size=(2, 4)).astype("f4"), [(1, 1), (2, 2), (4, 4)], patch=(2, 2))
     save(path / "codes.h5", book)
     sizes = {"width": 4, "heads": 1, "layers": 1, "context": 1}
