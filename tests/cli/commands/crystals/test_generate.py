@@ -14,7 +14,7 @@ from sci.generative import CrystalConfig, CrystalDiffusion, Crystals, generate_c
 from sci.io import load, read_crystals, read_header, save
 
 SALTS = Crystals(ionic_crystals().configurations[:6])
-# A model without training scatters atoms by the noise that it predicts; one that predicts crystals puts all in one place.
+# Without training, a model of the noise scatters atoms; one that predicts crystals puts all in one place.
 MODEL = CrystalDiffusion.create(SALTS, CrystalConfig(widths=[6], depth=1, steps=10, predicts="residual"))
 
 
