@@ -26,7 +26,9 @@ def _spins() -> dict[str, Call]:
         "onsager": call(generative.onsager, 0.3),
         "sample_spins": call(generative.sample_spins, model, 0.5, **short, method="heat_bath", start="random"),
         "temper_spins": call(generative.temper_spins, model, [0.3, 0.5], ladders=1, **few),
-        "thermodynamic_integration": call(generative.thermodynamic_integration, model, beta=0.5, replicas=1, **few),
+        "thermodynamic_integration": call(
+            generative.thermodynamic_integration, model, beta=0.5, replicas=1, **{**few, "sweeps": 64}
+        ),
         "transfer_matrix": call(generative.transfer_matrix, model, beta=0.5),
     }
 
