@@ -173,7 +173,6 @@ def test_nan_and_imaginary_parts_do_not_vanish(name: str) -> None:
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.filterwarnings("ignore::sci.errors.SamplingWarning")  # calls are small, not good estimates
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_callable_has_a_call_that_is_spoiled(room: str) -> None:
     face, calls = (

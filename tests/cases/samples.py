@@ -179,7 +179,9 @@ def make_models() -> dict[str, object]:
     learned = AtomisticPotential(replace(plain, charges="learned", charge_start=start))
     tokens = NextScaleConfig([(1, 1), (2, 2)], 3, 2, width=4, heads=2, layers=1, classes=2, codebook="0f" * 32)
     next_scale, marginal = NextScaleModel.create(tokens), MarginalModel(3, 2, hidden=4, layers=1)
-    model_of_crystals = CrystalDiffusion.create(_two_crystals(), CrystalConfig(widths=[3], depth=1, steps=4))
+    model_of_crystals = CrystalDiffusion.create(
+        _two_crystals(), CrystalConfig(widths=[3], depth=1, steps=4, predicts="residual")
+    )
     return {
         "atomistic_potential": atoms.with_parameters(_exact(atoms.parameters), _exact(atoms.statistics)),
         "charged_potential": learned.with_parameters(_exact(learned.parameters), _exact(learned.statistics)),
