@@ -36,7 +36,9 @@ def test_the_rate_is_that_of_steps() -> None:
     rate = training_rate(model, config, (32, 32))
     x, y = np.random.default_rng(0).standard_normal((2, 8, 1, 32, 32), dtype=np.float32)
     train_on(model, x, y, config, 8)
-    start = time.process_time()
-    train_on(model, x, y, config, 8)
-    seconds = time.process_time() - start
-    assert 1 / 3 < step_memory(model, config, 8, (32, 32)).flops / rate / seconds < 3
+    times = []
+    for _ in range(5):  # one step may hold a collection of garbage
+        start = time.process_time()
+        train_on(model, x, y, config, 8)
+        times.append(time.process_time() - start)
+    assert 1 / 3 < step_memory(model, config, 8, (32, 32)).flops / rate / min(times) < 3

@@ -87,7 +87,8 @@ def test_nothing_is_left_running_after_an_interrupt(error):
 
 
 TRAINING = """
-import threading, time
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start jobs in the background without it
 import numpy as np
 from sci import nn
 
