@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import cos, pi
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,18 @@ import numpy as np
 from sci.backend import Array, namespace, to_device
 from sci.kernels import Kernel, block_size, get_kernel, launch, use_compiled
 
-__all__ = ["SparseRows"]
+__all__ = ["SparseRows", "chebyshev_weights"]
 
 
 def row_kernel(name: str, dtype: Any) -> Kernel:
     """Return an instance of a kernel of `sparse/rows.cu` for values of a dtype."""
     return get_kernel("sparse/rows.cu", name, dtype)
+
+
+def chebyshev_weights(lowest: float, highest: float, degree: int) -> tuple[float, ...]:
+    """Return the weights of the steps of a Chebyshev smoother: the inverse roots of its polynomial, ascending."""
+    middle, half = (highest + lowest) / 2, (highest - lowest) / 2
+    return tuple(1 / (middle + half * cos(pi * (2 * k + 1) / (2 * degree))) for k in range(degree))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +117,7 @@ class SparseRows:
     def relax(self, inverse: Array, b: Array, x: Array, out: Array, weight: float) -> None:
         """Set out = x + weight inverse (b - A x), a step of Jacobi: `inverse` is that of the diagonal.
 
-        Several steps with the inverse roots of a Chebyshev polynomial as weights are a Chebyshev smoother.
+        Several steps with `chebyshev_weights` are a Chebyshev smoother.
         """
         kernel = row_kernel("relax", self.dtype)
         if use_compiled(kernel, self.values):

@@ -9,12 +9,12 @@ import numpy as np
 
 from sci.backend import Array, to_device
 from sci.linalg.sparse.products import scaled
-from sci.linalg.sparse.rows import SparseRows
+from sci.linalg.sparse.rows import SparseRows, chebyshev_weights
 from sci.solvers.algebraic.coarsest import pseudo_inverse
 from sci.solvers.algebraic.hierarchy import Level
 from sci.solvers.algebraic.prolongation import largest_eigenvalue
 
-__all__ = ["CycleLevel", "VCycle", "chebyshev_weights", "cycle_levels"]
+__all__ = ["CycleLevel", "VCycle", "alternating_weights", "cycle_levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +39,10 @@ class CycleLevel:
     weights: tuple[float, ...]
 
 
-def chebyshev_weights(largest: float, ratio: float, degree: int) -> tuple[float, ...]:
-    """Return the inverse roots of the Chebyshev polynomial on [largest / ratio, largest], large and small in turn."""
-    middle, half = (largest + largest / ratio) / 2, (largest - largest / ratio) / 2
-    roots = [middle - half * np.cos((2 * k + 1) * np.pi / (2 * degree)) for k in range(degree)]
-    return tuple(float(1 / r) for pair in zip(roots, reversed(roots)) for r in pair)[:degree]
+def alternating_weights(largest: float, ratio: float, degree: int) -> tuple[float, ...]:
+    """Return the weights of a Chebyshev smoother on [largest / ratio, largest], large and small in turn."""
+    weights = chebyshev_weights(largest / ratio, largest, degree)
+    return tuple(w for pair in zip(reversed(weights), weights) for w in pair)[:degree]
 
 
 def cycle_levels(
@@ -78,7 +77,7 @@ def cycle_levels(
         weights: tuple[float, ...] = ()
         if smoother is not None:
             largest = largest_eigenvalue(level.A, inverse_root) if symmetric else _row_bound(level)
-            weights = chebyshev_weights(largest, smoother[1], smoother[0])
+            weights = alternating_weights(largest, smoother[1], smoother[0])
         P = R = None
         if level.P is not None and level.R is not None:
             coarse = (~levels[k + 1].dead) / roots[k + 1]

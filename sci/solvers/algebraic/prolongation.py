@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from math import inf
-
 import numpy as np
 
 from sci.kernels import block_size, launch, use_compiled
+from sci.linalg.lanczos import eigen_of_tridiagonal, lanczos
 from sci.linalg.sparse.products import multiply_rows, transpose
 from sci.linalg.sparse.rows import SparseRows
 from sci.solvers.algebraic.aggregation import aggregation_kernel, indicator
@@ -135,18 +134,9 @@ def largest_eigenvalue(A: SparseRows, inverse_root: np.ndarray, steps: int = 8, 
     steps : int
     safety : float
     """
-    v = np.random.default_rng(0).normal(size=len(inverse_root))
-    v, before, beta = v / np.linalg.norm(v), np.zeros_like(v), 0.0
-    alphas, betas = [], []
-    for _ in range(steps):
-        w = inverse_root * A.multiply(inverse_root * v) - beta * before
-        alphas.append(float(w @ v))
-        w -= alphas[-1] * v
-        beta = float(np.linalg.norm(w))
-        if not 1e-12 < beta < inf:
-            break
-        betas.append(beta)
-        before, v = v, w / beta
-    off = np.array(betas[: len(alphas) - 1])
-    matrix = np.diag(alphas) + np.diag(off, 1) + np.diag(off, -1)
-    return safety * float(np.linalg.eigvalsh(matrix)[-1])
+    n = len(inverse_root)
+    start = np.random.default_rng(0).normal(size=n)
+    _, alpha, beta = lanczos(
+        lambda v: inverse_root * A.multiply(inverse_root * v), n, min(steps, n), start=start, reorthogonalize=False
+    )
+    return safety * float(eigen_of_tridiagonal(alpha, beta)[0][-1])

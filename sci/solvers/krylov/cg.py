@@ -15,7 +15,7 @@ from sci.arguments import collective_entry, entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed
 from sci.distributed.communicators import Comm
-from sci.errors import ConvergenceError, DTypeError, InvalidValueError, SciError, ShapeError
+from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.linalg import Extremes
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import ArrayVectors, applier, as_vector, size_of_entries, total_norm
@@ -290,15 +290,8 @@ def _has_columns(A: Any, b: Array) -> bool:
 def finished(v: Vectors, b_norm: float, limits: Limits, guard: Guard) -> tuple[Course, float]:
     """Run the iteration; return its course and the target. All ranks raise if any of them does."""
     target = limits.target(b_norm)
-    problem: SciError | None = None
-    course = Course([], [], [])
-    try:
+    with guard.settling():
         course = iterate(v, target, limits.maxiter, b_norm)
-    except ConvergenceError as error:
-        problem = error
-    guard.settle()
-    if problem is not None:
-        raise problem
     return course, target
 
 

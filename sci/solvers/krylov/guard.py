@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import nan
 from typing import TypeVar
 
 from sci.distributed import agreed
 from sci.distributed import size as size_of
 from sci.distributed.communicators import Comm
+from sci.errors import ConvergenceError
 
 __all__ = ["Guard"]
 
@@ -47,6 +49,18 @@ class Guard:
     def part(self, value: float) -> float:
         """Return this rank's part of a sum over the ranks: NaN after an error."""
         return value if self.error is None else nan
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Settle after an iteration, also a failed one: the error of a caller's function goes before that of a sum."""
+        problem: ConvergenceError | None = None
+        try:
+            yield
+        except ConvergenceError as error:
+            problem = error
+        self.settle()
+        if problem is not None:
+            raise problem
 
     def settle(self) -> None:
         """Raise on every rank if any rank has an error; collective."""

@@ -11,7 +11,7 @@ import numpy as np
 from sci.arguments import collective_entry
 from sci.backend import Array, namespace
 from sci.distributed import agreed, allreduce_sum
-from sci.errors import ConvergenceError, ShapeError
+from sci.errors import ShapeError
 from sci.linalg.lanczos import power_of_two
 from sci.solvers.krylov.arrays import applier, size_of_entries
 from sci.solvers.krylov.cg import Limits, SolveResult, check_limits, checked_vectors, without_zeros
@@ -114,16 +114,9 @@ def block_cg(
     guard = Guard(comm)
     block = Block(A, M, right, start, guard, callback)
     most = 10 * int(agreement.table[:, 0].sum()) if maxiter is None else int(maxiter)
-    problem: ConvergenceError | None = None
-    history: list[np.ndarray] = []
     targets = np.maximum(rtol * block.b_norms, atol)
-    try:
+    with guard.settling():
         history = block.iterate(targets, most)
-    except ConvergenceError as error:
-        problem = error
-    guard.settle()
-    if problem is not None:
-        raise problem
     x = block.x * block.unit
     if getattr(A, "singular", False):
         x = namespace(x).stack([A.project(column) for column in x.T], axis=1)

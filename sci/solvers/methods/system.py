@@ -177,18 +177,10 @@ def solver_of(method: Method, name: str) -> Callable[..., Solution]:
             apply_a, apply_m = applier(A, "A", right), None if M is None else applier(M, "M", right)
         guard = Guard(comm)
         seen = None if callback is None else lambda x: callback(given(x))
-        problem: ConvergenceError | None = None
-        course = Course([], [], [])
-        target = float("inf")
-        try:
+        with guard.settling():
             system = System(apply_a, apply_m, right, None if x0 is None else flat(x0), guard, seen)
             target = limits.target(system.b_norm)
             course = _driven(system, method, target, limits.maxiter)
-        except ConvergenceError as error:
-            problem = error
-        guard.settle()
-        if problem is not None:
-            raise problem
         x = system.solution(system.x)
         if padded and getattr(A, "singular", False):
             x = A.project(x)

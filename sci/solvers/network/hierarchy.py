@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import cos, pi, prod
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from sci.backend import Array, to_device, to_host
-from sci.linalg.sparse.rows import SparseRows
+from sci.linalg.sparse.rows import SparseRows, chebyshev_weights
 from sci.solvers.multigrid.hierarchy import finest_level
 from sci.solvers.multigrid.level import Level
 from sci.solvers.network.coarsening import Coarsening, coarsen
@@ -17,7 +17,7 @@ from sci.solvers.network.elimination import chains, eliminate
 from sci.solvers.network.graph import Network, network_of, whole_operator
 from sci.solvers.poisson.operator import PoissonOperator
 
-__all__ = ["Chains", "Direct", "Factored", "NetworkHierarchy", "Smoothed", "Top", "chebyshev"]
+__all__ = ["Chains", "Direct", "Factored", "NetworkHierarchy", "Smoothed", "Top"]
 
 COARSEST = 400
 """Unknowns of a level that is solved directly."""
@@ -36,12 +36,6 @@ STALLED = 0.95
 def arrays_of(*matrices: SparseRows) -> tuple[Array, ...]:
     """Return all arrays of matrices."""
     return tuple(a for m in matrices for a in (m.starts, m.columns, m.values))
-
-
-def chebyshev(steps: int, lowest: float, highest: float = 2.0) -> tuple[float, ...]:
-    """Return the damping of each step: the inverse roots of a Chebyshev polynomial on an interval."""
-    middle, half = (highest + lowest) / 2, (highest - lowest) / 2
-    return tuple(1 / (middle + half * cos(pi * (2 * k + 1) / (2 * steps))) for k in range(steps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +269,7 @@ class NetworkHierarchy:
         links = SparseRows(net.start, net.index, net.link, net.size)
         # By Gershgorin's circles the eigenvalues of D^-1 A are at most 1 from 1, less the part of the other terms.
         least = float((rest * inverse)[diagonal > 0].min(initial=1.0))
-        damping = chebyshev(steps[0], max(steps[1], least), 2 - least)
+        damping = chebyshev_weights(max(steps[1], least), 2 - least, steps[0])
         level = Smoothed(links, rest, inverse, *transfers, damping)
         return level, step.network
 

@@ -8,7 +8,7 @@ from sparse_systems import rotated
 
 import sci
 from sci.linalg.sparse.rows import SparseRows
-from sci.solvers.algebraic.cycle import VCycle, chebyshev_weights, cycle_levels
+from sci.solvers.algebraic.cycle import VCycle, alternating_weights, cycle_levels
 from sci.solvers.algebraic.hierarchy import Settings, build
 
 MATRIX = rotated(14)
@@ -44,7 +44,7 @@ def test_references_do_the_same():
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 def test_weights_are_those_of_the_polynomial(degree):
-    weights = chebyshev_weights(2.0, 10.0, degree)
+    weights = alternating_weights(2.0, 10.0, degree)
     assert len(weights) == degree
     t = np.linspace(0.2, 2.0, 2001)
     error = np.prod([1 - w * t for w in weights], axis=0)
