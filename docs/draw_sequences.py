@@ -1,4 +1,4 @@
-"""Draw two pipeline schedules, and what attention sends: `python docs/draw_sequences.py PICTURE.png`.
+"""Draw three pipeline schedules, and what attention sends: `python docs/draw_sequences.py PICTURE.png`.
 
 The schedules are those that the library runs; the bytes are its formulas, which the tests count.
 """
@@ -15,11 +15,13 @@ from sci.sequence import attention_cost, pipeline_schedule, simulate
 
 STAGES, MICROBATCHES = 4, 8
 RANKS, HEADS, WIDTH = 8, 8, 64
+LENGTHS = {"forward": 1, "backward": 2, "input": 1, "weight": 1}
+COLORS = {"forward": "tab:blue", "backward": "tab:orange", "input": "tab:orange", "weight": "tab:green"}
 
 
 def starts(plan: Any, chunks: int) -> dict[tuple[int, int], float]:
-    """Return when each pass begins, by rank and place: a forward pass takes 1 / chunks, a backward one twice that."""
-    done: dict[tuple[bool, int, int], float] = {}
+    """Return when each pass begins, by rank and place."""
+    done: dict[tuple[str, int, int], float] = {}
     begun: dict[tuple[int, int], float] = {}
     clocks = [0.0] * len(plan)
     while len(begun) < sum(map(len, plan)):
@@ -29,23 +31,23 @@ def starts(plan: Any, chunks: int) -> dict[tuple[int, int], float]:
                 continue
             step = steps[place]
             stage = step.chunk * len(plan) + rank
-            before = stage - 1 if step.forward else stage + 1
-            first = before in (-1, len(plan) * chunks)
-            ready = 0.0 if first else done.get((step.forward, before, step.microbatch))
+            before = stage - 1 if step.kind == "forward" else stage + 1
+            first = step.kind == "weight" or before in (-1, len(plan) * chunks)
+            ready = 0.0 if first else done.get((step.makes, before, step.microbatch))
             if ready is not None:
                 begun[rank, place] = max(clocks[rank], ready)
-                clocks[rank] = begun[rank, place] + (1 if step.forward else 2) / chunks
-                done[step.forward, stage, step.microbatch] = clocks[rank]
+                clocks[rank] = begun[rank, place] + LENGTHS[step.kind] / chunks
+                done[step.makes, stage, step.microbatch] = clocks[rank]
     assert max(clocks) == simulate(plan).makespan
     return begun
 
 
 def draw_schedule(axes: Any, kind: Any, chunks: int) -> None:
-    """Draw a bar for each pass: forward blue, backward orange, later chunks lighter."""
+    """Draw a bar for each pass: forward blue, backward orange, weights alone green, later chunks lighter."""
     plan = pipeline_schedule(kind, STAGES, MICROBATCHES, chunks)
     for (rank, place), start in starts(plan, chunks).items():
         step = plan[rank][place]
-        color, length = ("tab:blue", 1 / chunks) if step.forward else ("tab:orange", 2 / chunks)
+        color, length = COLORS[step.kind], LENGTHS[step.kind] / chunks
         axes.barh(rank, length, 0.85, start, color=color, alpha=1 - 0.4 * step.chunk, edgecolor="white", lw=0.6)
         axes.text(start + length / 2, rank, step.microbatch + 1, ha="center", va="center", fontsize=5.5)
     found = simulate(plan)
@@ -71,11 +73,12 @@ def draw_bytes(axes: Any) -> None:
 
 def main(path: str) -> None:
     """Draw both."""
-    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
-    grid = figure.add_gridspec(2, 2, width_ratios=(1.5, 1))
+    figure = Figure(figsize=(10.5, 5.6), layout="constrained")
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.5, 1))
     draw_schedule(figure.add_subplot(grid[0, 0]), "1f1b", 1)
-    lower = figure.add_subplot(grid[1, 0])
-    draw_schedule(lower, "interleaved", 2)
+    draw_schedule(figure.add_subplot(grid[1, 0]), "interleaved", 2)
+    lower = figure.add_subplot(grid[2, 0])
+    draw_schedule(lower, "zb-h1", 1)
     lower.set_xlabel("time, in forward passes of a rank's layers")
     draw_bytes(figure.add_subplot(grid[:, 1]))
     figure.savefig(path, dpi=130)

@@ -17,7 +17,7 @@ from sci.sequence import ParallelTransformer, pipeline_bubble, pipeline_schedule
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 for axis in ("pipeline", "sequence", "tensor", "data"):
     parser.add_argument(f"--{axis}", type=int)
-parser.add_argument("--schedule", choices=("gpipe", "1f1b", "interleaved"), default="1f1b")
+parser.add_argument("--schedule", choices=("gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"), default="1f1b")
 parser.add_argument("--microbatches", type=int, default=4)
 parser.add_argument("--chunks", type=int, help="runs of layers on a rank, 2 for interleaved")
 options = parser.parse_args()
@@ -48,7 +48,9 @@ with job(comm):
     sent = traffic(grid.pipeline).get("pipeline")
     if comm.rank == 0:
         shape = " x ".join(f"{axis} {length}" for axis, length in axes.items())
-        bubble = pipeline_bubble(axes["pipeline"], m, chunks)
+        bubble = plan.bubble
+        if m >= 2 * axes["pipeline"] - 1:  # fewer fill no pipeline of zero bubble, and there is no formula
+            bubble = pipeline_bubble(axes["pipeline"], m, chunks, kind=options.schedule)
         print(
             f"PASS {shape}, {options.schedule}, {m} microbatches: loss and gradients {error:.1e} from one rank; rank 0 "
             f"holds {sum(p.size for p in own.values()):,} of {sum(p.size for p in whole.values()):,} parameters and "

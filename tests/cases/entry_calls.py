@@ -601,9 +601,9 @@ def _sequence() -> dict[str, Call]:
             TRANSFORMER.loss_and_gradients, TRANSFORMER.whole(0), TOKENS, microbatches=1, schedule="1f1b"
         ),
         "ParallelTransformer.own": call(TRANSFORMER.own, TRANSFORMER.whole(0)),
-        "PipelineStep": call(sequence.PipelineStep, True, 0, 0),
+        "PipelineStep": call(sequence.PipelineStep, "forward", 0, 0),
         "RankGrid": call(sequence.RankGrid, None, None, None, None, None, None),
-        "Simulation": call(sequence.Simulation, 1.0, 0.1, (1.0,)),
+        "Simulation": call(sequence.Simulation, 1.0, 0.1, 0.1, (1.0,)),
         "State": call(sequence.State, 2, (real(1, 2, 4, 4),)),
         "TextWindows": call(sequence.TextWindows, b"abcdefgh", 3),
         "TransNormer": call(sequence.TransNormer, 8, 2, 2, 8, 256, MODEL.parameters),

@@ -9,7 +9,7 @@ from sci.arguments import entry
 from sci.backend import namespace
 from sci.errors import InvalidValueError, with_article
 from sci.nn.core.dual import Dual
-from sci.nn.core.tape import Tape, Variable, value_of, variables_of
+from sci.nn.core.tape import Rest, Tape, Variable, value_of, variables_of
 from sci.nn.core.trees import map_tree
 
 __all__ = ["checkpoint", "value_and_gradients"]
@@ -116,7 +116,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     made = variables_of(tuple(map(value_of, out)) if isinstance(out, tuple) else value_of(out), tape)
     targets = [None if v is None else v._cell for v in (made if isinstance(made, tuple) else (made,))]
 
-    def step() -> None:
+    def step(rest: Rest) -> None:
         douts = [None if t is None else t.take() for t in targets]
         if all(d is None for d in douts):
             return
@@ -126,7 +126,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
             for variable, dout in zip(again if isinstance(again, tuple) else (again,), douts):
                 if dout is not None and isinstance(variable, Variable):
                     variable._cell.add(dout, "checkpoint")
-            tape.unwind()
+            tape.unwind(rest)
         finally:
             tape.steps = outside
 

@@ -68,7 +68,9 @@ class Op:
     vjp : callable
         `vjp(dout, residuals)` returns a tuple: for each positional argument of the call the gradient, with the
         argument's shape and dtype, or None. If `out` is a tuple then so is `dout`, with None for an output that was not
-        used. It must not change `dout`.
+        used. It must not change `dout`. If it takes a keyword `wanted`, that is True for an argument whose gradient is
+        asked for, and returns None for the others: constants cost nothing, and gradients of weights may come later than
+        those of inputs, see `Variable.backward_of_inputs`.
     value : callable, optional
         `value(*arrays, **options)` returns `out` alone, more cheaply than `forward`; used where nothing is recorded.
     collective : bool
@@ -130,6 +132,7 @@ class Op:
         self.jvp = _RULES[jvp](self) if isinstance(jvp, str) else jvp
         self.value = value or (lambda *arrays, **options: forward(*arrays, **options)[0])
         self.collective = collective
+        self.selective = "wanted" in inspect.signature(vjp).parameters
         functools.update_wrapper(self, forward)
         self.signature_of_entry = Signature(forward, forward.__name__, collective)
         self._signature = inspect.signature(forward)

@@ -7,7 +7,7 @@ step to their tape; `Variable.backward` runs the steps in reverse order and free
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.operand import Operand
 from sci.nn.core.trees import map_tree
 
-__all__ = ["Tape", "Variable", "value_of", "variables_of"]
+__all__ = ["Rest", "Tape", "Variable", "value_of", "variables_of"]
+
+Rest: TypeAlias = "list[Callable[[Any], None]] | None"
+"""Where a step back leaves what is not to be done yet; None does all at once."""
 
 _FLOATS = ("f", "c")
 _HOST = np.ndarray
@@ -25,12 +28,12 @@ _HOST = np.ndarray
 class _Cell:
     """The gradient of one variable, while it is added up; steps of the tape hold cells, so that values can be freed."""
 
-    __slots__ = ("dtype", "gradient", "owned", "shape")
+    __slots__ = ("dtype", "gradient", "late", "owned", "shape")
 
     def __init__(self, value: Array) -> None:
         self.shape, self.dtype = value.shape, value.dtype
         self.gradient: Array | None = None
-        self.owned = False
+        self.owned = self.late = False
 
     def add(self, gradient: Array, origin: Any) -> None:
         if gradient.shape != self.shape or gradient.dtype != self.dtype:
@@ -74,55 +77,90 @@ class Tape:
     array([2., 4., 6.])
     """
 
-    __slots__ = ("paused", "steps")
+    __slots__ = ("paused", "split", "steps")
 
     def __init__(self) -> None:
-        self.steps: list[Callable[[], None]] = []
-        self.paused = False
+        self.steps: list[Callable[[Rest], None]] = []
+        self.paused = self.split = False
 
     def __repr__(self) -> str:
         return f"Tape({len(self.steps)} steps)"
 
-    def watch(self, arrays: Any) -> Any:
+    def watch(self, arrays: Any, *, late: bool = False) -> Any:
         """Return variables on this tape: one for an array, or a dict or list of them for a dict or list of arrays.
+
+        Parameters
+        ----------
+        arrays : array, or a dict or list of them
+        late : bool
+            `Variable.backward_of_inputs` leaves the gradients of these for later: the weights of a stage.
 
         Raises
         ------
         DTypeError
             For an array of anything but real or complex floats.
         """
-        return map_tree(lambda array: Variable(array, self), arrays)
+        self.split = self.split or late
+
+        def watched(array: Array) -> Variable:
+            made = Variable(array, self)
+            made._cell.late = late
+            return made
+
+        return map_tree(watched, arrays)
 
     def record(self, op: Any, out: Any, cells: list[_Cell | None], residuals: Any) -> Any:
         """Append the step back of one call of `op`, and return its outputs as variables."""
-        vjp = op.vjp
+        late = self.split and all(c is None or c.late for c in cells)
         if isinstance(out, tuple):
             several = variables_of(out, self)
             targets = [None if v is None else v._cell for v in several]
+            for t in targets:
+                if t is not None:
+                    t.late = late
 
-            def step_of_several() -> None:
+            def step_of_several(rest: Rest) -> None:
                 douts = tuple(None if t is None else t.take() for t in targets)
                 if any(d is not None for d in douts):
-                    _spread(vjp(douts, residuals), cells, op)
+                    _pull(op, douts, residuals, cells, rest)
 
-            self.steps.append(step_of_several)
+            self.steps.append(_deferred(step_of_several) if late else step_of_several)
             return several
         made = Variable(out, self)
         target = made._cell
+        target.late = late
 
-        def step() -> None:
+        def step(rest: Rest) -> None:
             dout = target.take()
             if dout is not None:
-                _spread(vjp(dout, residuals), cells, op)
+                _pull(op, dout, residuals, cells, rest)
 
-        self.steps.append(step)
+        self.steps.append(_deferred(step) if late else step)
         return made
 
-    def unwind(self) -> None:
-        """Run the recorded steps in reverse order, and forget each."""
+    def unwind(self, rest: Rest = None) -> None:
+        """Run the recorded steps in reverse order, and forget each; what may wait is appended to `rest`."""
         steps = self.steps
         while steps:
-            steps.pop()()
+            steps.pop()(rest)
+
+
+def _deferred(step: Callable[[Rest], None]) -> Callable[[Rest], None]:
+    """Return a step that waits, where anything does."""
+    return lambda rest: step(None) if rest is None else rest.append(step)
+
+
+def _pull(op: Any, dout: Any, residuals: Any, cells: list[_Cell | None], rest: Rest) -> None:
+    """Add the gradients of the arguments of one call of `op` to their cells; those of late ones later, if at all."""
+    if not op.selective:
+        _spread(op.vjp(dout, residuals), cells, op)
+        return
+    wanted = tuple(c is not None for c in cells)
+    if rest is not None and any(c is not None and c.late for c in cells):
+        late = tuple(c is not None and c.late for c in cells)
+        rest.append(lambda _: _spread(op.vjp(dout, residuals, wanted=late), cells, op))
+        wanted = tuple(w and not x for w, x in zip(wanted, late))
+    _spread(op.vjp(dout, residuals, wanted=wanted), cells, op)
 
 
 def _spread(gradients: Any, cells: list[_Cell | None], op: Any) -> None:
@@ -197,6 +235,57 @@ class Variable(Operand):
         InvalidValueError
             If this is no scalar and `dout` is missing.
         """
+        self._start(dout)
+        self.tape.unwind()
+
+    def backward_of_inputs(self, dout: Array | None = None) -> Callable[[], None]:
+        """Add gradients as `backward` does, but leave those that only late variables need to the function returned.
+
+        Parameters
+        ----------
+        dout : array, optional
+            As in `backward`.
+
+        Returns
+        -------
+        callable
+            Without arguments: it adds the gradients of the variables of `Tape.watch(late=True)`. Both together do the
+            work of `backward`, sum by sum in its order where a variable is used once.
+
+        Notes
+        -----
+        An op whose `vjp` takes `wanted` is split; of any other with an input that is not late all gradients are
+        computed at once. Until the function is called it keeps, for each split op, the residuals and the gradient of
+        the output: of a product x W^T, x and dL/dy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sci.nn import Tape, linear
+        >>> tape = Tape()
+        >>> x, weight = tape.watch(np.ones((1, 2))), tape.watch(np.ones((3, 2)), late=True)
+        >>> weights_too = linear(x, weight).sum().backward_of_inputs()
+        >>> x.gradient, weight.gradient
+        (array([[3., 3.]]), None)
+        >>> weights_too()
+        >>> weight.gradient
+        array([[1., 1.],
+               [1., 1.],
+               [1., 1.]])
+        """
+        rest: list[Callable[[Rest], None]] = []
+        self._start(dout)
+        self.tape.unwind(rest)
+        rest.reverse()
+
+        def finish() -> None:
+            while rest:
+                rest.pop()(None)
+
+        return finish
+
+    def _start(self, dout: Array | None) -> None:
+        """Set the gradient of this variable itself."""
         if dout is None:
             if self.value.size != 1:
                 raise InvalidValueError(
@@ -205,7 +294,6 @@ class Variable(Operand):
             # `namespace` ignores arrays without axes, so it gets a view with one.
             dout = namespace(self.value.reshape(1)).ones(self.shape, self.value.dtype)
         self._cell.add(dout, "backward")
-        self.tape.unwind()
 
 
 def _dtype_of(value: Any) -> Any:

@@ -17,7 +17,7 @@ from sci.nn.grids.correlate import Taps, Weights, correlate, join_phases, weight
 from sci.nn.grids.padded import fold_margins, pad_grid, pad_window
 from sci.nn.grids.window import Boundary, Lengths, Padding, Window, per_axis, window
 from sci.nn.ops.checks import require_single_or_double
-from sci.nn.ops.products import biased_tangent
+from sci.nn.ops.products import ALL, Wanted, biased_tangent
 
 __all__ = ["convolve", "convolve_transposed"]
 
@@ -143,11 +143,14 @@ def _checked(name: str, x: Array, weight: Array, bias: Array | None, groups: int
         raise ShapeError(f"{name}: bias of shape {tuple(bias.shape)}; expected ({outputs},), one for each output")
 
 
-def _convolve_vjp(dout: Array, residuals: Any) -> tuple[Array, Array, Array | None]:
+def _convolve_vjp(
+    dout: Array, residuals: Any, *, wanted: Wanted = ALL
+) -> tuple[Array | None, Array | None, Array | None]:
     """Return the gradients for x, weight and bias."""
     x, weight, biased, call = residuals
-    dx = _spread(dout, weight, None, call)
-    return dx, _weight_gradient(x, dout, call), _bias_gradient(dout) if biased else None
+    dx = _spread(dout, weight, None, call) if wanted[0] else None
+    dweight = _weight_gradient(x, dout, call) if wanted[1] else None
+    return dx, dweight, _bias_gradient(dout) if biased and wanted[2] else None
 
 
 def _convolve_jvp(out: Any, args: Any, tangents: Any, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 from sci.backend import Array, is_device_array, namespace
 from sci.errors import InvalidValueError, ShapeError
@@ -20,6 +20,9 @@ from sci.tensor.contraction.network import run_network, run_network_vjp
 
 __all__ = ["einsum", "linear", "matmul", "outer_sum", "pointwise_conv"]
 
+Wanted: TypeAlias = tuple[bool, ...]
+"""For each argument, whether its gradient is asked for."""
+ALL: Wanted = (True, True, True)
 DEVICE_POINTS = 512
 """Points of a piece of a row on a device, see `outer_sum`."""
 
@@ -54,13 +57,13 @@ def biased_tangent(op: Any, out: Any, args: Any, tangents: Any, axis: int, **opt
     return sum_of(terms)
 
 
-def _linear_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
+def _linear_vjp(dout: Array, residuals: Any, *, wanted: Wanted = ALL) -> tuple[Any, Any, Any]:
     x, weight, biased = residuals
     count = math.prod(dout.shape[:-1])
     rows = dout.reshape(count, dout.shape[-1])
-    dx, dweight = dout @ weight.conj(), rows.T @ x.conj().reshape(count, x.shape[-1])
-    dbias = unbroadcast(rows.sum(axis=0), biased) if biased else None
-    return unbroadcast(dx, kind_of(x)), unbroadcast(dweight, kind_of(weight)), dbias
+    dx = unbroadcast(dout @ weight.conj(), kind_of(x)) if wanted[0] else None
+    dweight = unbroadcast(rows.T @ x.conj().reshape(count, x.shape[-1]), kind_of(weight)) if wanted[1] else None
+    return dx, dweight, unbroadcast(rows.sum(axis=0), biased) if biased and wanted[2] else None
 
 
 def _linear_jvp(out: Any, args: Any, tangents: Any) -> Any:
@@ -121,13 +124,13 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, A
     return out, (x, weight, None if bias is None else kind_of(bias))
 
 
-def _pointwise_conv_vjp(dout: Array, residuals: Any) -> tuple[Any, Any, Any]:
+def _pointwise_conv_vjp(dout: Array, residuals: Any, *, wanted: Wanted = ALL) -> tuple[Any, Any, Any]:
     flat, weight, biased, shape = residuals
     xp = namespace(dout, flat)
     rows = dout.reshape(dout.shape[0], dout.shape[1], math.prod(dout.shape[2:]))
-    dx = unbroadcast(xp.matmul(weight.conj().T, rows), kind_of(flat)).reshape(shape)
-    dweight = unbroadcast(outer_sum(rows, flat.conj()), kind_of(weight))
-    return dx, dweight, unbroadcast(rows.sum(axis=2).sum(axis=0), biased) if biased else None
+    dx = unbroadcast(xp.matmul(weight.conj().T, rows), kind_of(flat)).reshape(shape) if wanted[0] else None
+    dweight = unbroadcast(outer_sum(rows, flat.conj()), kind_of(weight)) if wanted[1] else None
+    return dx, dweight, unbroadcast(rows.sum(axis=2).sum(axis=0), biased) if biased and wanted[2] else None
 
 
 def _pointwise_conv_jvp(out: Any, args: Any, tangents: Any) -> Any:
@@ -207,12 +210,12 @@ def outer_sum(a: Array, b: Array) -> Array:
     return total + outer_sum(a[:, :, cut:], b[:, :, cut:]) if cut < points else total
 
 
-def _matmul_vjp(dout: Array, residuals: Any) -> tuple[Any, Any]:
+def _matmul_vjp(dout: Array, residuals: Any, *, wanted: Wanted = ALL) -> tuple[Any, Any]:
     """Return the gradients dout b^H and a^H dout."""
     a, b = residuals
     xp = namespace(a, b, dout)
-    da, db = xp.matmul(dout, b.conj().swapaxes(-1, -2)), xp.matmul(a.conj().swapaxes(-1, -2), dout)
-    return unbroadcast(da, kind_of(a)), unbroadcast(db, kind_of(b))
+    da = unbroadcast(xp.matmul(dout, b.conj().swapaxes(-1, -2)), kind_of(a)) if wanted[0] else None
+    return da, unbroadcast(xp.matmul(a.conj().swapaxes(-1, -2), dout), kind_of(b)) if wanted[1] else None
 
 
 @variable_method("matmul")
@@ -262,7 +265,7 @@ def _check_sizes(subscripts: str, terms: list[str], operands: tuple[Array, ...])
             raise ShapeError(f"einsum by {subscripts!r} of shapes {shapes}; expected one length for each index")
 
 
-def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
+def _einsum_vjp(dout: Array, residuals: Any, *, wanted: Wanted | None = None) -> tuple[Any, ...]:
     operands, terms, right, steps, values = residuals
     if steps:
         found = run_network_vjp(steps, values, dout)
@@ -270,6 +273,9 @@ def _einsum_vjp(dout: Array, residuals: Any) -> tuple[Any, ...]:
     xp = namespace(dout, *operands)
     gradients: list[Any] = [None]
     for k, operand in enumerate(operands):
+        if wanted is not None and not wanted[1 + k]:
+            gradients.append(None)
+            continue
         others = [o.conj() for o in (*operands[:k], *operands[k + 1 :])]
         subscripts = ",".join([right, *terms[:k], *terms[k + 1 :]]) + "->" + terms[k]
         gradient = xp.einsum(subscripts, dout, *others, optimize=True)

@@ -138,7 +138,7 @@ class ParallelTransformer:
             The whole batch, on all ranks; each takes its rows, and its run of the tokens.
         microbatches : int
             Parts of a data rank's rows; data ranks x microbatches divide the batch.
-        schedule : {"gpipe", "1f1b", "interleaved"}
+        schedule : {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"}
 
         Returns
         -------
@@ -177,9 +177,11 @@ class ParallelTransformer:
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
         xp, dtype = namespace(*parameters.values()), next(iter(parameters.values())).dtype
         work = _Work(self, parameters, pieces, batch.shape[0] * (batch.shape[1] - 1), xp)
+        work.split = schedule in ("zb-h1", "zb-h2")
         shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
         with abort_on_error(comm):
-            run_pipeline(plan, work.forward, work.backward, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
+            passes = (work.forward, work.backward, work.weight)
+            run_pipeline(plan, *passes, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
             return self._reduced(work)
 
     def _agree_on_replicas(self, parameters: Mapping[str, Array]) -> None:
@@ -258,6 +260,7 @@ class _Work:
         self.dtype = next(iter(parameters.values())).dtype
         self.gradients = {name: xp.zeros_like(p) for name, p in parameters.items()}
         self.loss = 0.0
+        self.split = False
         self.last = size(model.grid.pipeline) * model.chunks - 1
 
     def forward(self, chunk: int, microbatch: int, x: Array | None) -> tuple[Any, Any]:
@@ -265,7 +268,9 @@ class _Work:
         model = self.model
         stage = model._stages()[chunk]
         tape = Tape()
-        start, variables = None if x is None else tape.watch(x), tape.watch(self.parameters)
+        start = None if x is None else tape.watch(x)
+        # What is computed from late variables alone is late too: at the first stage the table takes the input's place.
+        variables = {n: tape.watch(p, late=self.split and n != "embedding") for n, p in self.parameters.items()}
         part = split(self.pieces[microbatch].shape[1] - 1, model.grid.sequence)
         options = {"comm": model.grid.tensor, "sequence": model.cut_tokens}
         y: Any = start
@@ -283,14 +288,26 @@ class _Work:
             self.loss += float(y.value)
         return y.value, (variables, start, y)
 
-    def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Array | None:
-        """Unwind the tape of a stage."""
+    def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Any:
+        """Unwind the tape of a stage; where the schedule splits it, as far as its input needs, with what is left."""
         variables, start, out = residuals
+        if self.split:
+            rest = out.backward_of_inputs(dout)
+            return None if start is None else start.gradient, (variables, rest)
         out.backward(dout)
+        self._add(variables)
+        return None if start is None else start.gradient
+
+    def weight(self, chunk: int, microbatch: int, kept: Any) -> None:
+        """Compute the gradients of the weights that `backward` left."""
+        variables, rest = kept
+        rest()
+        self._add(variables)
+
+    def _add(self, variables: Mapping[str, Any]) -> None:
         for name, variable in variables.items():
             if variable.gradient is not None:
                 self.gradients[name] += variable.gradient
-        return None if start is None else start.gradient
 
     def _block(self, variables: Mapping[str, Any], layer: int, x: Any, options: dict[str, Any]) -> Any:
         attend = functools.partial(self._attend, layer)

@@ -139,6 +139,7 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
     """Stages multiply by matrices: products and gradients through every schedule, with messages of 0.8 MB."""
     p, shape = comm.size, (320, 320)
     cases = [("gpipe", 5, 1), ("1f1b", 5, 1), ("1f1b", 1, 1), ("interleaved", 2 * p, 2), ("interleaved", p, 3)]
+    cases += [("zb-h1", 5, 1), ("zb-h1", 1, 1), ("zb-h2", 7, 1)]
     for kind, m, v in cases:
         weights = [np.random.default_rng(s).normal(size=shape[1]) for s in range(p * v)]
         inputs = [np.random.default_rng(90 + i).normal(size=shape) for i in range(m)]
@@ -147,7 +148,7 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
         def forward(
             chunk: int, i: int, x: np.ndarray | None, order=order, weights=weights, inputs=inputs, outs=outs, v=v
         ):
-            order.append(PipelineStep(True, chunk, i))
+            order.append(PipelineStep("forward", chunk, i))
             x = inputs[i] if x is None else x
             y = x * weights[chunk * p + comm.rank]
             if chunk * p + comm.rank == p * v - 1:
@@ -155,16 +156,23 @@ def check_pipeline(comm: MPI.Intracomm) -> None:
             return y, x
 
         def backward(
-            chunk: int, i: int, dy: np.ndarray | None, x: np.ndarray, order=order, weights=weights, g=gradients
+            chunk: int, i: int, dy: np.ndarray | None, x: np.ndarray, order=order, weights=weights, g=gradients, k=kind
         ):
-            order.append(PipelineStep(False, chunk, i))
+            split = k.startswith("zb")
+            order.append(PipelineStep("input" if split else "backward", chunk, i))
             dy = np.full(shape, i + 1.0) if dy is None else dy
+            if split:
+                return dy * weights[chunk * p + comm.rank], (dy, x)
             g[chunk] += (dy * x).sum(axis=0)
             return dy * weights[chunk * p + comm.rank]
 
+        def weight(chunk: int, i: int, kept: tuple[np.ndarray, np.ndarray], order=order, g=gradients) -> None:
+            order.append(PipelineStep("weight", chunk, i))
+            g[chunk] += (kept[0] * kept[1]).sum(axis=0)
+
         reset_traffic(comm)
         plan = pipeline_schedule(kind, p, m, v)
-        run_pipeline(plan, forward, backward, shape=shape, dtype=np.float64, comm=comm)
+        run_pipeline(plan, forward, backward, weight, shape=shape, dtype=np.float64, comm=comm)
         assert tuple(order) == plan[comm.rank]
         total = np.prod(weights, axis=0)
         for i, out in outs.items():
@@ -183,8 +191,9 @@ def check_bad_schedules(comm: MPI.Intracomm) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a pass of a bad schedule ran")
 
-    hanging = tuple((PipelineStep(False, 0, 0), PipelineStep(True, 0, 0)) for _ in range(comm.size))
-    for plan in (pipeline_schedule("1f1b", comm.size + 1, 2), hanging):
+    hanging = tuple((PipelineStep("backward", 0, 0), PipelineStep("forward", 0, 0)) for _ in range(comm.size))
+    halved = pipeline_schedule("zb-h1", comm.size, 2)  # there is nothing for the second half of its backward passes
+    for plan in (pipeline_schedule("1f1b", comm.size + 1, 2), hanging, halved):
         try:
             run_pipeline(plan, never, never, shape=(1,), dtype=np.float64, comm=comm)
         except SciError:
@@ -215,6 +224,7 @@ def check_grid(comm: MPI.Intracomm) -> float:
             grid = rank_grid(comm, **axes)
             p = axes.get("pipeline", 1)
             kinds = [("1f1b", 2, 1, False), ("gpipe", 2, 1, axes.get("tensor", 1) > 1)]
+            kinds += [("zb-h1", 2, 1, axes.get("tensor", 1) > 1), ("zb-h2", 2, 1, False)] if p > 1 else []
             kinds += [("interleaved", 2, 2, True)] if p == 2 else []
             # What a schedule does is the same for both kinds of attention.
             kinds = kinds if attention == "softmax" else kinds[-1:]
@@ -231,6 +241,22 @@ def check_grid(comm: MPI.Intracomm) -> float:
                     worst = max(worst, near(gradient, own[name], (*what, name)))
             grid.free()
     return worst
+
+
+def check_halved_passes_bit_by_bit(comm: MPI.Intracomm) -> None:
+    """Gradients of weights that come later are those of one rank to the last bit, where no sum runs over ranks."""
+    size = {"width": 12, "heads": 3, "layers": comm.size, "hidden": 10, "vocabulary": 19}
+    batch = np.random.default_rng(1).integers(0, 19, (8, 10))
+    serial, grid = ParallelTransformer(**size, grid=rank_grid(None)), rank_grid(comm, pipeline=comm.size)
+    whole = serial.whole(7)
+    expected, gradients = serial.loss_and_gradients(whole, batch, microbatches=8)
+    model = ParallelTransformer(**size, grid=grid)
+    for kind in ("1f1b", "zb-h1", "zb-h2"):
+        loss, found = model.loss_and_gradients(model.own(whole), batch, microbatches=8, schedule=kind)
+        assert loss == expected, kind
+        for name, gradient in model.own(gradients).items():
+            assert (found[name] == gradient).all(), (kind, name)
+    grid.free()
 
 
 def check_every_layer_is_somewhere(comm: MPI.Intracomm) -> None:
@@ -253,6 +279,7 @@ def main() -> None:
             check_vocabulary(comm)
             check_pipeline(comm)
             check_bad_schedules(comm)
+            check_halved_passes_bit_by_bit(comm)
             check_every_layer_is_somewhere(comm)
         worst = float(allreduce_max(np.array([check_grid(comm)]), comm)[0])
         allgather_rows(np.zeros(1), comm)

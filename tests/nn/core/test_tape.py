@@ -11,7 +11,7 @@ from example_ops import cube, halves, multiply, total
 from gradients import assert_vjp
 
 from sci.errors import DTypeError, InvalidValueError, ShapeError
-from sci.nn import Op, Tape, Variable, checkpoint, value_and_gradients
+from sci.nn import Op, Tape, Variable, checkpoint, linear, value_and_gradients
 
 X = np.array([1.0, -2.0, 3.0, 0.5])
 
@@ -245,3 +245,78 @@ def test_shapes_sizes_and_single_entries():
 def test_big_endian_arrays_are_refused():
     with pytest.raises(DTypeError, match=r">f8; expected .* byte order"):
         Tape().watch(X.astype(">f8"))
+
+
+def network(tape, late):
+    """A chain with weights that enter products, a sum, another op, a checkpoint, and a weight used twice."""
+    rng = np.random.default_rng(0)
+    x = tape.watch(rng.normal(size=(5, 4)))
+    v = tape.watch({k: rng.normal(size=(4, 4)) for k in "abc"} | {"bias": rng.normal(size=4)}, late=late)
+    y = linear(x, v["a"], v["bias"])
+    y = y * cube(v["c"])[0] + v["bias"]
+    y = checkpoint(lambda y: linear(cube(y), v["a"] * v["b"]), y)
+    return x, v, (y @ v["b"]).sum()
+
+
+def test_gradients_of_weights_may_come_later():
+    x, v, y = network(Tape(), False)
+    y.backward()
+    late_x, late, out = network(Tape(), True)
+    rest = out.backward_of_inputs()
+    np.testing.assert_array_equal(late_x.gradient, x.gradient)
+    assert late["c"].gradient is None, "a variable that is computed from weights alone waits with them"
+    rest()
+    for name, variable in v.items():
+        np.testing.assert_allclose(late[name].gradient, variable.gradient, rtol=1e-13)
+    np.testing.assert_array_equal(late["c"].gradient, v["c"].gradient)
+    rest()  # there is nothing left
+    np.testing.assert_array_equal(late["c"].gradient, v["c"].gradient)
+
+
+def test_every_part_of_the_work_is_done_once():
+    """The products of the chain run first, and those of the weights later; a constant costs none."""
+    asked = []
+
+    def vjp(dout, residuals, *, wanted=(True, True)):
+        asked.append(wanted)
+        return tuple(d if w else None for d, w in zip(multiply.vjp(dout, residuals), wanted))
+
+    split = Op(multiply.forward, vjp)
+    for late, first, second in ((False, [(True, True)], []), (True, [(True, False)], [(False, True)])):
+        tape, asked[:] = Tape(), []
+        x, w = tape.watch(X.copy()), tape.watch(X + 1, late=late)
+        rest = split(x, w).backward_of_inputs(np.ones(4))
+        assert asked == first
+        rest()
+        assert asked == first + second
+        np.testing.assert_array_equal(x.gradient, X + 1)
+        np.testing.assert_array_equal(w.gradient, X)
+    asked[:] = []
+    x = Tape().watch(X.copy())
+    split(x, X).backward(np.ones(4))
+    assert asked == [(True, False)]
+
+
+def test_what_waits_is_freed_as_it_is_done():
+    class Kept(np.ndarray):
+        pass
+
+    alive: list[weakref.ref] = []
+
+    def forward(x, w):
+        kept = x.copy().view(Kept)
+        alive.append(weakref.ref(kept))
+        return x * w, (kept, w)
+
+    def vjp(dout, residuals, *, wanted=(True, True)):
+        return tuple(d if w else None for d, w in zip(multiply.vjp(dout, residuals), wanted))
+
+    product, tape = Op(forward, vjp), Tape()
+    x, w = tape.watch(X.copy()), tape.watch([X + k for k in range(3)], late=True)
+    for weight in w:
+        x = product(x, weight)
+    rest = x.backward_of_inputs(np.ones(4))
+    assert sum(r() is not None for r in alive) == 3
+    rest()
+    del rest
+    assert [r() for r in alive] == [None] * 3

@@ -14,7 +14,12 @@ from sci.sequence import PipelineStep, pipeline_schedule, run_pipeline, simulate
 
 def steps(text: str) -> tuple[PipelineStep, ...]:
     """Read "F0 F1 B0 B1"; a letter after the number is the chunk: "F0b" runs chunk 1."""
-    return tuple(PipelineStep(s[0] == "F", "abc".index((s + "a")[2]), int(s[1])) for s in text.split())
+    return tuple(
+        PipelineStep(
+            {"F": "forward", "B": "backward", "I": "input", "W": "weight"}[s[0]], "abc".index((s + "a")[2]), int(s[1])
+        )
+        for s in text.split()
+    )
 
 
 def products(schedule: Sequence[Sequence[PipelineStep]], chunks: int = 1) -> list[dict[str, float]]:
@@ -35,7 +40,15 @@ def products(schedule: Sequence[Sequence[PipelineStep]], chunks: int = 1) -> lis
             made[f"B{i}{'abc'[chunk]}"] = float(dx[0])
             return dx
 
-        run_pipeline(schedule, forward, backward, shape=(1,), dtype=float, comm=comm)
+        def gradient(chunk: int, i: int, dy: np.ndarray | None, kept: None) -> object:
+            dx = backward(chunk, i, dy, kept)
+            return (dx, float(dx[0])) if halved else dx
+
+        def weight(chunk: int, i: int, kept: float) -> None:
+            made[f"W{i}{'abc'[chunk]}"] = kept
+
+        halved = any(step.kind == "weight" for step in schedule[0])
+        run_pipeline(schedule, forward, gradient, weight, shape=(1,), dtype=float, comm=comm)
         return made
 
     return on_ranks(n_ranks, body)
@@ -52,7 +65,10 @@ def test_stages_may_take_microbatches_in_different_orders() -> None:
         assert first[f"B{i}a"] == 6 * 10**i
 
 
-@pytest.mark.parametrize(("kind", "p", "m", "v"), [("gpipe", 3, 4, 1), ("1f1b", 3, 4, 1), ("interleaved", 2, 4, 3)])
+@pytest.mark.parametrize(
+    ("kind", "p", "m", "v"),
+    [("gpipe", 3, 4, 1), ("1f1b", 3, 4, 1), ("interleaved", 2, 4, 3), ("zb-h1", 3, 4, 1), ("zb-h2", 3, 5, 1)],
+)
 def test_every_value_is_the_product_of_the_stages_before(kind, p, m, v) -> None:
     made = products(pipeline_schedule(kind, p, m, v), v)
     factors = np.array([2.0, 3.0, 5.0, 7.0, 11.0, 13.0])[: p * v]
@@ -62,6 +78,8 @@ def test_every_value_is_the_product_of_the_stages_before(kind, p, m, v) -> None:
             for i in range(m):
                 assert values[f"F{i}{'abc'[chunk]}"] == 10.0**i * factors[: stage + 1].prod()
                 assert values[f"B{i}{'abc'[chunk]}"] == 10.0**i * factors[stage:].prod()
+                if kind.startswith("zb"):
+                    assert values[f"W{i}a"] == values[f"B{i}a"]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +88,12 @@ def test_every_value_is_the_product_of_the_stages_before(kind, p, m, v) -> None:
         (("F0 F1 B0 B1", "F0 B0 F0 B0"), "rank 1 runs PipelineStep.* 2 times"),
         (("F0 F1 B0 B1", "F0 B0"), "rank 1 runs PipelineStep.* 0 times"),
         (("F0 B0 B0", "F0 B0"), "rank 0 runs .* 2 times"),
-        (("F0 B0", "F0"), "rank 1 runs .*forward=False.* 0 times"),
+        (("F0 B0", "F0"), "rank 1 runs .*kind='backward'.* 0 times"),
         (("F0 F0b B0b B0", "F0 B0"), "rank 1 runs .*chunk=1.* 0 times"),
         (("F0 F2 B0 B2", "F0 F2 B0 B2"), "microbatch=1.* 0 times"),
+        (("F0 I0", "F0 I0 W0"), "rank 0 runs .*kind='weight'.* 0 times"),
+        (("F0 I0 W0", "F0 B0"), "rank 1 runs .*kind='backward'.* 1 times"),
+        (("F0 W0", "F0 B0"), "rank 0 runs .*kind='input'.* 0 times"),
         ((), "an empty schedule"),
     ],
 )
@@ -95,6 +116,11 @@ def test_ranks_must_have_one_schedule_and_shape() -> None:
         on_ranks(2, lambda comm: run(comm, comm.rank, (2,)))
     with pytest.raises(InvalidValueError, match="shape differs between ranks"):
         on_ranks(2, lambda comm: run(comm, 0, (2 + comm.rank,)))
+
+
+def test_a_split_schedule_needs_its_second_half() -> None:
+    with pytest.raises(InvalidValueError, match="expected weight="):
+        run_pipeline(pipeline_schedule("zb-h1", 1, 2), min, max, shape=(1,), dtype=float)
 
 
 def test_one_rank_runs_all_chunks():

@@ -14,12 +14,18 @@ from sci.sequence import (
 )
 
 
-@given(st.sampled_from(["gpipe", "1f1b", "interleaved"]), st.integers(1, 6), st.integers(1, 5), st.integers(1, 4))
+@given(
+    st.sampled_from(["gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"]),
+    st.integers(1, 6),
+    st.integers(1, 5),
+    st.integers(1, 4),
+)
 @settings(max_examples=80, deadline=None)
 def test_every_schedule_runs_each_pass_once_and_ends(kind, p, groups, v):
     chunks = v if kind == "interleaved" else 1
     schedule = pipeline_schedule(kind, p, groups * p, chunks)
-    expected = {PipelineStep(f, c, m) for f in (True, False) for c in range(chunks) for m in range(groups * p)}
+    kinds = ("forward", "input", "weight") if kind.startswith("zb") else ("forward", "backward")
+    expected = {PipelineStep(f, c, m) for f in kinds for c in range(chunks) for m in range(groups * p)}
     for steps in schedule:
         assert len(steps) == len(expected)
         assert set(steps) == expected

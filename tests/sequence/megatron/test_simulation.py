@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sci.errors import InvalidValueError
 from sci.sequence import (
@@ -38,6 +40,42 @@ def test_peak_of_interleaved(p, v, expected):
     assert simulate(pipeline_schedule("interleaved", p, 4 * p, v)).peak[0] == expected == p * (1 + (p - 1) / (p * v))
 
 
+@given(
+    st.sampled_from([("zb-h1", 1), ("zb-h2", 2)]),
+    st.integers(1, 6),
+    st.integers(0, 9),
+    st.floats(1.0, 3.0),
+    st.floats(0.0, 1.0),
+)
+@settings(max_examples=60, deadline=None)
+def test_zero_bubble_is_the_formula(schedule, p, more, backward, weight):
+    """The last rank starts p - 1 forward passes late; the rest of the bubble is what W does not fill."""
+    kind, delay = schedule
+    m = delay * (p - 1) + 1 + more
+    found = simulate(pipeline_schedule(kind, p, m), 1.0, backward, weight=weight)
+    expected = pipeline_bubble(p, m, kind=kind, backward=backward, weight=weight)
+    np.testing.assert_allclose(found.bubble, expected, rtol=1e-9, atol=1e-12)
+    own = (p - 1) * max(0.0, 1 + backward - (1 + delay) * weight) / (m * (1 + backward))
+    np.testing.assert_allclose(found.own_bubble, own, rtol=1e-9, atol=1e-12)
+    assert found.peak == (delay * (p - 1) + 1,) * p
+
+
+def test_equal_passes_leave_a_third_of_the_bubble_and_none_between_steps():
+    plain, first, second = (simulate(pipeline_schedule(kind, 4, 8)) for kind in ("1f1b", "zb-h1", "zb-h2"))
+    assert (plain.bubble, first.bubble, second.bubble) == (0.375, 0.125, 0.125)
+    assert (plain.own_bubble, first.own_bubble, second.own_bubble) == (0.375, 0.125, 0.0)
+    assert (plain.peak[0], first.peak[0], second.peak[0]) == (4, 4, 7)
+
+
+def test_where_there_is_no_formula_and_no_time():
+    for wrong in ({"microbatches": 3}, {"weight": 1.5}, {"chunks": 2}):
+        with pytest.raises(InvalidValueError, match="has no formula; expected 4 microbatches"):
+            pipeline_bubble(4, **{"microbatches": 8, **wrong}, kind="zb-h1")
+    for wrong in ({"weight": 2.5}, {"forward": -1.0}):
+        with pytest.raises(InvalidValueError, match="expected times of 0 or more, and a weight within backward"):
+            simulate(pipeline_schedule("zb-h1", 2, 2), **wrong)
+
+
 def test_messages_cost_time():
     schedule = pipeline_schedule("1f1b", 4, 8)
     assert simulate(schedule, message=0.1).makespan >= simulate(schedule).makespan + 6 * 0.1
@@ -45,4 +83,4 @@ def test_messages_cost_time():
 
 def test_a_schedule_that_hangs_is_refused():
     with pytest.raises(InvalidValueError, match="rank 0 waits for ever"):
-        simulate(((PipelineStep(False, 0, 0), PipelineStep(True, 0, 0)),))
+        simulate(((PipelineStep("backward", 0, 0), PipelineStep("forward", 0, 0)),))
