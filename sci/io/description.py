@@ -13,13 +13,11 @@ import h5py
 import numpy as np
 
 from sci.errors import FileFormatError
-from sci.io.codecs.compressed.arrays import packed_about
-from sci.io.codecs.trajectory import count_finished
-from sci.io.core.datasets import Group, is_packed, member, read_array, read_text, walk
+from sci.io.core.datasets import Group, is_packed, member, packed_about, read_array, read_text, walk
 from sci.io.core.dimensions import is_bare_axis
+from sci.io.core.frames import count_finished
 from sci.io.core.hdf5 import open_file
 from sci.io.core.results import RESULTS, read_results
-from sci.io.readers.structure import STRUCTURE_FORMATS
 
 __all__ = ["describe"]
 
@@ -81,15 +79,19 @@ def describe(path: str | Path) -> dict[str, Any]:
                 _note(found, file, name, item)
         group = member(file, RESULTS)
         results = _plain(read_results(group, arrays=False)) if isinstance(group, h5py.Group) else {}
-        results |= count_finished(file) if header.kind == "trajectory" else {}
+        results |= count_finished(file, header.kind) if header.kind == "trajectory" else {}
     about["options"] = dict(about["options"])
     arguments = about["options"].pop("arguments", {})
     return {**about, "arguments": arguments, "file_bytes": Path(path).stat().st_size, **found, "results": results}
 
 
 def _refuse_structures(path: Path) -> None:
+    if not path.is_file() or h5py.is_hdf5(path):
+        return
+    from sci.io.readers.structure import STRUCTURE_FORMATS  # imports potentials, which a file of ours does not need
+
     suffixes = [suffix for known in STRUCTURE_FORMATS.values() for suffix in known]
-    if path.suffix.lower() in suffixes and path.is_file() and not h5py.is_hdf5(path):
+    if path.suffix.lower() in suffixes:
         raise FileFormatError(
             f"{path}: this is a structure, not a file of sci; `sci potential {path} -o OUT.h5` computes its potential, "
             "and sci.io.read_structure reads it"

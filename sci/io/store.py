@@ -11,24 +11,6 @@ import h5py
 
 from sci.distributed import Comm, agreed, rank_of
 from sci.errors import FileFormatError, InvalidValueError
-
-# The codecs register themselves when they are imported.
-from sci.io.codecs import (
-    homogenization,
-    labels,
-    models,
-    periodic,
-    poisson,
-    potential,
-    samples,
-    smoke,
-    tensors,
-    trajectory,
-    variational,
-)
-from sci.io.codecs.analysis import completion, ensembles, predictions, scaling, spectrum
-from sci.io.codecs.compressed import arrays, field, networks, vector
-from sci.io.codecs.generative import crystals, next_scale, spins
 from sci.io.core.datasets import Group, member
 from sci.io.core.external import external_data as allow_external
 from sci.io.core.hdf5 import create, open_file
@@ -42,12 +24,6 @@ from sci.io.grids.vtkhdf import read_grid, write_grid
 from sci.potentials.grid import PotentialGrid
 
 __all__ = ["load", "load_grid", "load_results", "save", "save_potential_file"]
-
-CODECS = (
-    *(arrays, completion, crystals, ensembles, field, homogenization, labels, models, periodic, poisson, potential),
-    *(networks, next_scale, predictions, samples, scaling, smoke, spectrum, spins, tensors, trajectory),
-    *(variational, vector),
-)
 
 
 def save(

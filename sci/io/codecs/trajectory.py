@@ -22,7 +22,8 @@ import numpy as np
 
 from sci.distributed import Comm, agreed
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.core.datasets import Group, crc32, member, name_axes, read_array, read_text, write_array, write_text
+from sci.io.core.datasets import Group, crc32, name_axes, read_array, read_text, write_array, write_text
+from sci.io.core.frames import frames_dataset, frames_group
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import make_header
 from sci.io.core.outputs import reserve, write_error
@@ -42,7 +43,6 @@ __all__ = [
     "TrajectoryFile",
     "TrajectoryState",
     "compute_trajectory",
-    "count_finished",
     "trajectory_state",
 ]
 
@@ -328,9 +328,9 @@ def _checksum(energy: float, forces: np.ndarray, errors: np.ndarray | None) -> i
 @contextlib.contextmanager
 def _open_slots(path: Path) -> Iterator[_Slots]:
     with open_file(path, (KIND,)) as (file, _):
-        group = _group(file)
+        group = frames_group(file, KIND)
         names = ("energies", "forces", "checksums", *(name for name in ERRORS if name in group))
-        offsets = {name: _dataset(group, name).id.get_offset() for name in names}
+        offsets = {name: frames_dataset(group, name).id.get_offset() for name in names}
         n = group["forces"].shape[1]
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -418,35 +418,12 @@ def trajectory_state(path: str | Path) -> TrajectoryState:
         Also for a file of another kind.
     """
     with open_file(path, (KIND,)) as (file, _):
-        group = _group(file)
+        group = frames_group(file, KIND)
         settings = json.loads(read_text(group, "plan"))
         plan = FramePlan(**settings) if settings else None
         return TrajectoryState(
-            plan, json.loads(read_text(group, "source")), np.asarray(_dataset(group, "checksums")[()])
+            plan, json.loads(read_text(group, "source")), np.asarray(frames_dataset(group, "checksums")[()])
         )
-
-
-def count_finished(file: Group) -> dict[str, int]:
-    """Return the numbers of frames, and of finished ones, in an open file of a trajectory."""
-    checksums = np.asarray(_dataset(_group(file), "checksums")[()])
-    return {"frames": len(checksums), "finished": int((checksums >= 0).sum())}
-
-
-def _group(file: Group) -> Group:
-    group = member(file, KIND)
-    if not isinstance(group, h5py.Group):
-        raise FileFormatError(f"the group /{KIND} is missing; the file is damaged: make it again")
-    return group
-
-
-def _dataset(group: Group, name: str) -> Any:
-    """Return a dataset that is filled frame by frame, whose checksum is that of each frame."""
-    dataset = member(group, name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.chunks is not None:
-        raise FileFormatError(f"{group.name}/{name} is missing or not in one piece; the file is damaged: make it again")
-    if dataset.id.get_storage_size() != dataset.nbytes or dataset.nbytes > dataset.file.id.get_filesize():
-        raise FileFormatError(f"{group.name}/{name} claims {dataset.nbytes} bytes, which are not stored; it is damaged")
-    return dataset
 
 
 @codec(Trajectory, kind=KIND, units=UNITS)
@@ -473,7 +450,7 @@ class _TrajectoryCodec:
     @staticmethod
     def read(group: Group) -> Trajectory:
         frames = read_array(group, "frames", (None,), ("i8",))
-        checksums, energies, forces = (_dataset(group, name) for name in ("checksums", "energies", "forces"))
+        checksums, energies, forces = (frames_dataset(group, name) for name in ("checksums", "energies", "forces"))
         n = len(frames)
         if checksums.shape != (n,) or energies.shape != (n,) or forces.ndim != 3 or forces.shape[::2] != (n, 3):
             raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
@@ -493,7 +470,7 @@ def _errors(group: Group, n: int) -> np.ndarray | None:
     """Return the errors of all frames, (n, 2, 2); None in a file of before they were measured."""
     if not all(name in group for name in ERRORS):
         return None
-    found = [_dataset(group, name) for name in ERRORS]
+    found = [frames_dataset(group, name) for name in ERRORS]
     if any(dataset.shape != (n, 2) for dataset in found):
         raise FileFormatError(f"the datasets of {group.name} do not fit together; the file is damaged")
     return np.stack([dataset[()] for dataset in found], axis=1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
 import numpy as np
 
 from sci.backend import to_host
-from sci.errors import FileFormatError, InvalidValueError, ShapeError
+from sci.errors import FileFormatError, InvalidValueError, SciError, ShapeError
 from sci.io.core.external import check_external, check_link, external_bytes, virtual_bytes
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "member",
     "member_names",
     "name_axes",
+    "packed_about",
+    "packed_damages",
     "read_array",
     "read_foreign",
     "read_text",
-    "unpacker",
+    "unpack_with",
     "walk",
     "write_array",
     "write_text",
@@ -43,18 +47,46 @@ Group = Any
 PACKED = "compressed"
 """Attribute of a group that stands in place of a dataset, and holds its numbers compressed."""
 
-_unpackers: list[Callable[[Group], Any]] = []
+_unpackers: list[Callable[[], Callable[[Group], Any]]] = []
 
 
-def unpacker(function: Callable[[Group], Any]) -> Callable[[Group], Any]:
-    """Decorate the function that returns, in memory, the dataset in place of which a group with `PACKED` stands."""
-    _unpackers[:] = [function]
-    return function
+def unpack_with(imported: Callable[[], Callable[[Group], Any]]) -> None:
+    """Say what imports the function that decodes, to memory, the dataset that a group with `PACKED` stands for.
+
+    Compression is imported with the first such group.
+    """
+    _unpackers[:] = [imported]
 
 
 def is_packed(item: Any) -> bool:
     """Return True for a group that stands in place of a compressed dataset."""
     return isinstance(item, h5py.Group) and PACKED in item.attrs
+
+
+@contextmanager
+def packed_damages(group: Group) -> Iterator[None]:
+    """Name the group in errors of contents that do not fit together."""
+    try:
+        yield
+    except FileFormatError:
+        raise
+    except (SciError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FileFormatError(f"{group.name} is no compressed array ({error}); the file is damaged") from error
+
+
+def packed_about(group: Group, attribute: str = PACKED) -> dict[str, Any]:
+    """Return shape, dtype, bound and error of a compressed array.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    with packed_damages(group):
+        about = json.loads(read_text(group, attribute))
+        shape = about["shape"]
+        if not all(isinstance(n, int) and n >= 0 for n in shape) or about["dtype"] not in ("float32", "float64"):
+            raise ValueError(f"shape {shape}, dtype {about['dtype']}")
+        return dict(about)
 
 
 def member(group: Group, name: str, depth: int = 0) -> Any:
@@ -84,7 +116,7 @@ def member(group: Group, name: str, depth: int = 0) -> Any:
         if isinstance(group, h5py.Dataset):
             check_external(group, where)
         elif is_packed(group):
-            group = _unpackers[0](group)
+            group = _unpackers[0]()(group)
     return group
 
 

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
 
 import h5py
 
 from sci.errors import FileFormatError, InvalidValueError, with_article
 from sci.io.core.datasets import Group, member
 
-__all__ = ["Codec", "Kind", "codec", "kind_named", "kind_of", "kinds", "read_member", "size_of", "write_member"]
+__all__ = [
+    "Codec",
+    "Kind",
+    "codec",
+    "codecs_in",
+    "kind_named",
+    "kind_of",
+    "kinds",
+    "read_member",
+    "size_of",
+    "write_member",
+]
 
 
 class Codec(Protocol):
@@ -100,7 +112,7 @@ class Kind:
         """
         made: Callable[[Any], Any] | None = getattr(self.codec, "fields", None)
         if made is None:
-            fields = sorted(entry.cls.__name__ for entry in _BY_CLASS.values() if hasattr(entry.codec, "fields"))
+            fields = sorted(entry.cls.__name__ for entry in kinds().values() if hasattr(entry.codec, "fields"))
             raise InvalidValueError(
                 f"{with_article(self.cls.__name__)} is no field on a grid; expected a PotentialGrid or one of "
                 f"{', '.join(fields)}"
@@ -108,8 +120,32 @@ class Kind:
         return made(object)
 
 
+class _Unread(NamedTuple):
+    """Codecs of a module that is imported when one of them is needed."""
+
+    imported: Callable[[], ModuleType]
+    kinds: frozenset[str]
+    rooms: frozenset[str]
+
+
 _BY_NAME: dict[str, Kind] = {}
 _BY_CLASS: dict[type, Kind] = {}
+_UNREAD: list[_Unread] = []
+
+
+def codecs_in(imported: Callable[[], ModuleType], kinds: str, rooms: str = "") -> None:
+    """Say which codecs a module registers, which is imported when one of them is needed.
+
+    Parameters
+    ----------
+    imported : callable
+        Imports the module.
+    kinds : str
+        The names of its kinds, old ones too, with spaces between them.
+    rooms : str
+        The packages below `sci` that define their classes; none for classes of the module itself.
+    """
+    _UNREAD.append(_Unread(imported, frozenset(kinds.split()), frozenset(rooms.split())))
 
 
 def codec(
@@ -167,13 +203,14 @@ def codec(
     if not kind.isidentifier():
         raise InvalidValueError(f"kind is {kind!r}; expected letters, digits and '_'")
     for name in (kind, *old_names):
-        if name in _BY_NAME:
+        if (taken := _of_name(name)) is not None:
             raise InvalidValueError(
-                f"the kind {name!r} is that of {_full_name(_BY_NAME[name].cls)}; choose another name for "
-                f"{_full_name(cls)}"
+                f"the kind {name!r} is that of {_full_name(taken.cls)}; choose another name for {_full_name(cls)}"
             )
-    if cls in _BY_CLASS:
-        raise InvalidValueError(f"{_full_name(cls)} is stored as kind {_BY_CLASS[cls].name!r}; expected one codec")
+    ours = any(kind in unread.kinds for unread in _UNREAD)  # its module is being imported just now
+    stored = _BY_CLASS.get(cls) if ours else _of_class(cls)
+    if stored is not None:
+        raise InvalidValueError(f"{_full_name(cls)} is stored as kind {stored.name!r}; expected one codec")
 
     def register(implementation: type[Codec]) -> type[Codec]:
         entry = Kind(kind, cls, implementation, units, in_root, tuple(old_names))
@@ -185,12 +222,18 @@ def codec(
 
 
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind that is registered now, by its present name.
+    """Return every kind of the library, and those that are registered beside, by its present name.
 
     Returns
     -------
     dict of Kind
+
+    Notes
+    -----
+    Imports the modules of all codecs, and with them most of the library.
     """
+    for unread in _UNREAD:
+        unread.imported()
     return {entry.name: entry for entry in _BY_CLASS.values()}
 
 
@@ -203,15 +246,34 @@ def kind_of(object: Any) -> Kind:
         If its class has no codec.
     """
     cls = type(object)
-    if cls in _BY_CLASS:
-        return _BY_CLASS[cls]
+    if (known := _of_class(cls)) is not None:
+        return known
+    names = ", ".join(sorted(known.cls.__name__ for known in kinds().values()))
     near = next((base for base in cls.__mro__ if base in _BY_CLASS), None)
     why = f", a subclass of {near.__name__}, which would be read back as one" if near else ""
-    names = ", ".join(sorted(known.__name__ for known in _BY_CLASS))
     raise InvalidValueError(
         f"cannot save {with_article(_full_name(cls))}{why}; expected one of {names}, or register a codec of the "
         "class with sci.io.codec"
     )
+
+
+def _of_name(name: str) -> Kind | None:
+    """Return the kind of a name, after the import of its codec."""
+    for unread in _UNREAD:
+        if name in unread.kinds:
+            unread.imported()
+    return _BY_NAME.get(name)
+
+
+def _of_class(cls: type) -> Kind | None:
+    """Return the kind of a class, after the codecs of its room have been imported one by one."""
+    room = cls.__module__.removeprefix("sci.").partition(".")[0]
+    for unread in _UNREAD:
+        if cls in _BY_CLASS:
+            break
+        if room in unread.rooms:
+            unread.imported()
+    return _BY_CLASS.get(cls)
 
 
 def kind_named(name: str) -> Kind:
@@ -222,12 +284,12 @@ def kind_named(name: str) -> Kind:
     FileFormatError
         For a kind without a codec.
     """
-    if name not in _BY_NAME:
+    if (known := _of_name(name)) is None:
         raise FileFormatError(
             f"the file holds kind {name!r}; expected one of {', '.join(sorted(kinds()))}; import the module that "
             "registers its codec, if it is one of yours"
         )
-    return _BY_NAME[name]
+    return known
 
 
 def write_member(group: Group, name: str, object: Any) -> None:
@@ -271,13 +333,18 @@ def read_member(group: Group, name: str, cls: type) -> Any:
     ------
     FileFormatError
         If the group is missing, or its contents are damaged.
+    InvalidValueError
+        If the class has no codec.
     """
     found = member(group, name)
     if not isinstance(found, h5py.Group):
         raise FileFormatError(
             f"the group {group.name.rstrip('/')}/{name} is missing; the file is damaged: make it again"
         )
-    return _BY_CLASS[cls].codec.read(found)
+    kind = _of_class(cls)
+    if kind is None:
+        raise InvalidValueError(f"no codec reads {with_article(_full_name(cls))}; register one with sci.io.codec")
+    return kind.codec.read(found)
 
 
 def _full_name(cls: type) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from sci.compression import CompressedField, CompressedGrid
 from sci.compression.chunks.grid import NUMBERS, total_errors
 from sci.compression.chunks.plans import Edges, blocks_of, folded
-from sci.errors import FileFormatError, InvalidValueError, SciError
+from sci.errors import FileFormatError, InvalidValueError
 from sci.io.codecs.compressed.journal import records
 from sci.io.core.datasets import (
     PACKED,
@@ -26,9 +25,10 @@ from sci.io.core.datasets import (
     is_packed,
     member,
     name_axes,
+    packed_about,
+    packed_damages,
     read_array,
     read_text,
-    unpacker,
     walk,
     write_array,
     write_text,
@@ -37,7 +37,7 @@ from sci.io.core.dimensions import copy_attributes
 from sci.io.core.hdf5 import LIBVER, open_file
 from sci.io.core.registry import codec
 
-__all__ = ["GRID", "packed_about", "read_compressed", "read_grid_of", "write_chunks"]
+__all__ = ["GRID", "read_compressed", "read_grid_of", "write_chunks"]
 
 GRID = "compressed_grid"
 FIELD = "compressed_field"
@@ -152,7 +152,7 @@ def read_grid_of(group: Group, attribute: str = ABOUT, *, lazily: bool = False) 
     FileFormatError
     """
     about = packed_about(group, attribute)
-    with _damages(group):
+    with packed_damages(group):
         shape, edges = tuple(about["shape"]), tuple(tuple(axis) for axis in about["edges"])
         table = read_array(group, "chunks", (None, len(_COLUMNS)))
         columns = dict(zip(json.loads(read_text(group, "columns")), table.T))
@@ -176,7 +176,7 @@ def with_journal(grid: CompressedGrid, group: Group) -> CompressedGrid:
     found = list(records(Path(group.file.filename)))
     if not found:
         return grid
-    with _damages(group):
+    with packed_damages(group):
         low, high = json.loads(read_text(group, EXTENT))
         edges, chunks = list(grid.edges[0]), list(grid.chunks)
         times = [] if grid.times is None else grid.times.tolist()
@@ -198,17 +198,6 @@ def with_journal(grid: CompressedGrid, group: Group) -> CompressedGrid:
         return replace(grid, **whole, **numbers)
 
 
-@contextmanager
-def _damages(group: Group) -> Iterator[None]:
-    """Name the group in errors of contents that do not fit together."""
-    try:
-        yield
-    except FileFormatError:
-        raise
-    except (SciError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise FileFormatError(f"{group.name} is no compressed array ({error}); the file is damaged") from error
-
-
 def _check_columns(columns: Mapping[str, np.ndarray], count: int, data: Any, methods: int) -> None:
     ends = columns["end"]
     fits = (
@@ -225,23 +214,7 @@ def _check_columns(columns: Mapping[str, np.ndarray], count: int, data: Any, met
         raise ValueError(f"expected {count} chunks")
 
 
-def packed_about(group: Group, attribute: str = PACKED) -> dict[str, Any]:
-    """Return shape, dtype, bound and error of a compressed array.
-
-    Raises
-    ------
-    FileFormatError
-    """
-    with _damages(group):
-        about = json.loads(read_text(group, attribute))
-        shape = about["shape"]
-        if not all(isinstance(n, int) and n >= 0 for n in shape) or about["dtype"] not in ("float32", "float64"):
-            raise ValueError(f"shape {shape}, dtype {about['dtype']}")
-        return dict(about)
-
-
-@unpacker
-def _unpacked(group: Group) -> Any:
+def unpacked(group: Group) -> Any:
     """Return a dataset in memory with the numbers, the units and the axes of a compressed one."""
     values = read_grid_of(group, PACKED).decompress()
     scratch = h5py.File(f"{uuid.uuid4().hex}.scratch", "w", driver="core", backing_store=False, libver=LIBVER)

@@ -12,7 +12,7 @@ from sci.arguments import entry
 from sci.compression import CompressedGrid
 from sci.compression.chunks.grid import of_one
 from sci.errors import FileFormatError, InvalidValueError
-from sci.io.codecs.compressed.arrays import GRID, packed_about, read_grid_of, with_journal
+from sci.io.codecs.compressed.arrays import GRID, read_grid_of, with_journal
 from sci.io.codecs.compressed.field import FIELD
 from sci.io.codecs.compressed.rules import (
     NUMPY,
@@ -22,7 +22,7 @@ from sci.io.codecs.compressed.rules import (
     full_disk_told,
 )
 from sci.io.core.atomic_write import replacing
-from sci.io.core.datasets import PACKED, Group, crc32, is_packed, read_text, walk, write_text
+from sci.io.core.datasets import PACKED, Group, crc32, is_packed, packed_about, read_text, walk, write_text
 from sci.io.core.dimensions import copy_attributes, copy_data
 from sci.io.core.hdf5 import create, open_file
 from sci.io.core.header import Header
