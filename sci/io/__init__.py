@@ -5,7 +5,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from sci.io.codecs import table  # noqa: F401  says where codecs are
+import sci.io.codecs.table  # noqa: F401  where the codecs are
 from sci.io.core.datasets import read_array, read_text, write_array, write_text
 from sci.io.core.hdf5 import read_header
 from sci.io.core.header import SCHEMA_VERSION, Header

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 
 def _refuse_structures(path: Path) -> None:
-    if not path.is_file() or h5py.is_hdf5(path):
+    if not isfile(path) or h5py.is_hdf5(path):
         return
     from sci.io.readers.structure import STRUCTURE_FORMATS  # imports potentials, which a file of ours does not need
 

@@ -51,7 +51,7 @@ _unpackers: list[Callable[[], Callable[[Group], Any]]] = []
 
 
 def unpack_with(imported: Callable[[], Callable[[Group], Any]]) -> None:
-    """Say what imports the function that decodes, to memory, the dataset that a group with `PACKED` stands for.
+    """Register what imports the function that decodes, to memory, the dataset that a group with `PACKED` stands for.
 
     Compression is imported with the first such group.
     """

@@ -134,7 +134,7 @@ _UNREAD: list[_Unread] = []
 
 
 def codecs_in(imported: Callable[[], ModuleType], kinds: str, rooms: str = "") -> None:
-    """Say which codecs a module registers, which is imported when one of them is needed.
+    """Register a module with codecs, which is imported when one of them is needed.
 
     Parameters
     ----------
