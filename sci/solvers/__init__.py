@@ -4,7 +4,7 @@ from sci.solvers.algebraic.operator import SparseOperator
 from sci.solvers.algebraic.preconditioner import AlgebraicMultigrid
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.solver import DeepConjugateDirection
-from sci.solvers.dcdm.training_set import ritz_right_hand_sides
+from sci.solvers.dcdm.training_set import RitzSamples, ritz_right_hand_sides
 from sci.solvers.krylov.cg import SolveResult, cg
 from sci.solvers.krylov.protocols import LinearOperator, Preconditioner
 from sci.solvers.krylov.spectrum import Spectrum, spectrum
@@ -19,9 +19,11 @@ from sci.solvers.methods.minres import minres
 from sci.solvers.multigrid.preconditioner import Multigrid
 from sci.solvers.poisson.blocks import block_slices
 from sci.solvers.poisson.operator import PoissonOperator
+from sci.solvers.preconditioners.deflation import Deflation, subdomain_vectors
 from sci.solvers.preconditioners.fast_poisson import FastPoisson
 from sci.solvers.preconditioners.incomplete_cholesky import IncompleteCholesky
 from sci.solvers.preconditioners.jacobi import Jacobi
+from sci.solvers.preconditioners.lowest import lowest_eigenvectors
 from sci.solvers.variational.barron import RidgeNetwork, barron_norm, fourier_modes, ridge_sample
 from sci.solvers.variational.densities import EnergyDensity
 from sci.solvers.variational.energies import DoubleWell, IonGas, MinimalSurface, PLaplacian
@@ -33,6 +35,7 @@ __all__ = [
     "AlgebraicMultigrid",
     "CycleModel",
     "DeepConjugateDirection",
+    "Deflation",
     "DirectionLog",
     "DoubleWell",
     "Energy",
@@ -50,6 +53,7 @@ __all__ = [
     "PoissonOperator",
     "Preconditioner",
     "RidgeNetwork",
+    "RitzSamples",
     "SolveResult",
     "SparseOperator",
     "Spectrum",
@@ -66,10 +70,12 @@ __all__ = [
     "gmres",
     "iteration_traffic",
     "line_search_loss",
+    "lowest_eigenvectors",
     "minimize_energy",
     "minres",
     "ridge_sample",
     "ritz_right_hand_sides",
     "spectrum",
+    "subdomain_vectors",
     "torus_descent",
 ]

@@ -91,6 +91,12 @@ def _cg(comm: Any, method: str = "cg", **options: Any) -> object:
     return getattr(solvers, method)(A, b, **made)
 
 
+def _deflation(comm: Any, columns: int, M: Any = None) -> solvers.Deflation:
+    A = _operator(comm)
+    vectors = np.random.default_rng(A.slices[0].start).normal(size=(A.size, columns))
+    return solvers.Deflation(A, vectors, None if M is None else M(A))
+
+
 KRYLOV = ("fcg", "minres", "bicgstab", "gmres", "fgmres", "block_cg")
 
 
@@ -787,6 +793,12 @@ DIFFER: dict[str, Body] = {
     "minimize_energy:rtol": lambda c, odd, _: _minimize(c, rtol=1e-5 * (1 + odd)),
     "minimize_energy:maxiter": lambda c, odd, _: _minimize(c, maxiter=3 + odd),
     "minimize_energy:u0": lambda c, odd, _: _minimize(c, start=bool(odd)),
+    "Deflation:columns": lambda c, odd, _: _deflation(c, 1 + odd),
+    "Deflation:M": lambda c, odd, _: _deflation(c, 2, solvers.Multigrid if odd else None),
+    "lowest_eigenvectors:count": lambda c, odd, _: solvers.lowest_eigenvectors(_operator(c), 1 + odd),
+    "lowest_eigenvectors:rtol": lambda c, odd, _: solvers.lowest_eigenvectors(_operator(c), 1, rtol=0.1 * (1 + odd)),
+    "lowest_eigenvectors:maxiter": lambda c, odd, _: solvers.lowest_eigenvectors(_operator(c), 1, maxiter=1 + odd),
+    "lowest_eigenvectors:seed": lambda c, odd, _: solvers.lowest_eigenvectors(_operator(c), 1, seed=int(odd)),
     "cg:rtol": lambda c, odd, _: _cg(c, rtol=1e-5 * (1 + odd)),
     "cg:atol": lambda c, odd, _: _cg(c, atol=float(odd)),
     "cg:maxiter": lambda c, odd, _: _cg(c, maxiter=3 + odd),

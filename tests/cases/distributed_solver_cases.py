@@ -14,6 +14,7 @@ from scipy.sparse import linalg
 from sci.distributed import Traffic, traffic
 from sci.errors import SciError
 from sci.solvers import (
+    Deflation,
     Jacobi,
     LearnedMultigrid,
     Multigrid,
@@ -22,6 +23,8 @@ from sci.solvers import (
     block_slices,
     cg,
     iteration_traffic,
+    lowest_eigenvectors,
+    subdomain_vectors,
 )
 
 MIXED = [("dirichlet", "neumann"), ("neumann", "neumann"), "dirichlet"]
@@ -259,6 +262,26 @@ def functions_as_preconditioners(comm: Any) -> None:
     np.testing.assert_allclose(both.x[:, 0], A.compress(plain.x[A.slices]), atol=1e-6 * abs(plain.x).max())
 
 
+def deflated(comm: Any) -> None:
+    """Find the lowest eigenvectors and deflate on ranks, with walls all round too, beside one process."""
+    rng = np.random.default_rng(7)
+    mask = rng.random((14, 15, 13)) > 0.1
+    for walls, body in (("dirichlet", False), ("neumann", True)):
+        serial = PoissonOperator(mask, 1.0, walls, neumann_body=body)
+        A = PoissonOperator(mask, 1.0, walls, neumann_body=body, comm=comm)
+        b = serial.project(rng.normal(size=mask.shape) * mask)
+        expected, vectors = lowest_eigenvectors(serial, 7)
+        values, own = lowest_eigenvectors(A, 7)
+        np.testing.assert_allclose(values, expected, rtol=1e-8)
+        for W, whole in ((own, vectors), (subdomain_vectors(A, (2, 2, 3)), subdomain_vectors(serial, (2, 2, 3)))):
+            D, alone = Deflation(A, W), Deflation(serial, whole)
+            assert D.count == alone.count
+            found, answer = cg(A, b[A.slices], M=D, rtol=1e-9), cg(serial, b, M=alone, rtol=1e-9)
+            assert found.converged
+            assert abs(found.iterations - answer.iterations) <= 1
+            np.testing.assert_allclose(found.x, answer.x[A.slices], atol=1e-7 * abs(answer.x).max())
+
+
 def fail_on_one_rank(comm: Any) -> None:
     """Raise in M, in the callback and in a linear operator on the last rank: all ranks raise, and go on."""
     last = comm.Get_rank() == comm.Get_size() - 1
@@ -285,6 +308,8 @@ def fail_on_one_rank(comm: Any) -> None:
         lambda: cg(A, b, callback=fails, rtol=1e-12),
         lambda: cg(A, b, M=Multigrid(A), callback=fails, rtol=1e-12),
         lambda: cg(Diagonal(), np.ones(5), rtol=1e-12),
+        lambda: cg(A, b, M=Deflation(A, subdomain_vectors(A, (2, 2, 2)), fails), rtol=1e-12),
+        lambda: lowest_eigenvectors(A, 2, M=fails),
     )
     for action in actions:
         calls.clear()

@@ -532,6 +532,12 @@ def _solvers() -> dict[str, Call]:
         "FastPoisson.matvec": call(solvers.FastPoisson(A).matvec, B),
         "IncompleteCholesky": call(solvers.IncompleteCholesky, A, 0.5),
         "IncompleteCholesky.matvec": call(solvers.IncompleteCholesky(A).matvec, B),
+        "Deflation": call(solvers.Deflation, A, np.eye(A.size)[:, :2], solvers.Jacobi(A)),
+        "Deflation.matvec": call(solvers.Deflation(A, np.eye(A.size)[:, :2]).matvec, B),
+        "lowest_eigenvectors": call(
+            solvers.lowest_eigenvectors, A, 2, M=solvers.Jacobi(A), rtol=0.5, maxiter=1, seed=0
+        ),
+        "subdomain_vectors": call(solvers.subdomain_vectors, A, (2, 2, 1)),
         "Jacobi": call(solvers.Jacobi, A),
         "Jacobi.matvec": call(solvers.Jacobi(A).matvec, B),
         "LearnedMultigrid": call(solvers.LearnedMultigrid, A, solvers.CycleModel.untrained()),
@@ -585,6 +591,7 @@ def _solvers() -> dict[str, Call]:
         ),
         "iteration_traffic": call(solvers.iteration_traffic, A, solvers.Multigrid(A)),
         "line_search_loss": call(solvers.line_search_loss, real(2, 4), real(2, 4), apply=np.negative),
+        "RitzSamples": call(solvers.RitzSamples, vectors, 2, lower=0.5, seed=0),
         "ritz_right_hand_sides": call(solvers.ritz_right_hand_sides, vectors, 2, lower=0.5, seed=0),
     }
 

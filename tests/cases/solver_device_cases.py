@@ -12,6 +12,7 @@ from sci.backend import to_device, to_host
 from sci.problems.media import labyrinth
 from sci.solvers import (
     AlgebraicMultigrid,
+    Deflation,
     FastPoisson,
     IncompleteCholesky,
     Jacobi,
@@ -23,7 +24,9 @@ from sci.solvers import (
     fcg,
     fgmres,
     gmres,
+    lowest_eigenvectors,
     minres,
+    subdomain_vectors,
 )
 
 _RNG = np.random.default_rng(3)
@@ -50,6 +53,19 @@ def constant_poisson(xp: ModuleType) -> list[np.ndarray]:
 
 def varying_poisson(xp: ModuleType) -> list[np.ndarray]:
     return _answers(xp, _COEFFICIENT)
+
+
+def deflated_poisson(xp: ModuleType) -> list[np.ndarray]:
+    answers = []
+    for walls, M in ((["neumann", "dirichlet", "dirichlet"], IncompleteCholesky), ("neumann", Jacobi)):
+        A = PoissonOperator(to_device(_MASK, xp), 0.5, walls, neumann_body=True)
+        b, inner = A.project(to_device(_B, xp)), M(A)
+        values, vectors = lowest_eigenvectors(A, 5, M=inner)
+        answers.append(values)
+        for W in (vectors, subdomain_vectors(A, (2, 2, 1))):
+            result = cg(A, b, M=Deflation(A, W, inner), rtol=1e-11)
+            answers += [to_host(result.x), np.array([float(result.iterations)])]
+    return answers
 
 
 def singular_poisson(xp: ModuleType) -> list[np.ndarray]:
@@ -94,4 +110,4 @@ def sparse_systems(xp: ModuleType) -> list[np.ndarray]:
     return answers
 
 
-SOLVER_CASES = (constant_poisson, varying_poisson, singular_poisson, network_poisson, sparse_systems)
+SOLVER_CASES = (constant_poisson, varying_poisson, deflated_poisson, singular_poisson, network_poisson, sparse_systems)

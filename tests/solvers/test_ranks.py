@@ -9,6 +9,7 @@ from distributed_solver_cases import (
     compare,
     compare_learned,
     cut_faces_and_networks,
+    deflated,
     fail_on_one_rank,
     functions_as_preconditioners,
     learned_problem,
@@ -45,6 +46,11 @@ def test_errors_reach_every_rank() -> None:
 def test_any_function_is_a_preconditioner() -> None:
     for size in (1, 2, 3):
         on_ranks(size, functions_as_preconditioners)
+
+
+def test_deflation() -> None:
+    for size in (1, 2, 4):
+        on_ranks(size, deflated)
 
 
 def test_an_error_of_one_rank_is_raised_on_all() -> None:

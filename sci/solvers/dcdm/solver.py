@@ -10,13 +10,33 @@ import numpy as np
 from sci.arguments import entry
 from sci.backend import Array, namespace, to_device
 from sci.errors import InvalidValueError, ShapeError, with_article
-from sci.nn import Adam, Checkpoint, ModelState, count_parameters, train
+from sci.nn import Adam, Checkpoint, Dataset, ModelState, count_parameters, train
+from sci.nn.training.data import Arrays
 from sci.solvers.dcdm.iteration import DirectionLog, conjugate_directions, line_search_loss
 from sci.solvers.dcdm.network import BRANCHES, initial_network, network
 from sci.solvers.krylov.cg import SolveResult
 from sci.solvers.poisson.operator import PoissonOperator
 
 __all__ = ["DeepConjugateDirection"]
+
+
+class _Rows:
+    """Right-hand sides as batches (count, 1, *grid) in the dtype of the network."""
+
+    def __init__(self, A: PoissonOperator, source: Array | Dataset, dtype: Any) -> None:
+        self._A, self._dtype = A, dtype
+        self._source: Any = Arrays((source,)) if hasattr(source, "dtype") else source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, indices: np.ndarray) -> Array:
+        found = self._source[indices]
+        rows: Array = found[0] if isinstance(found, tuple) else found
+        namespace(rows, self._A.mask)
+        if rows.shape[1:] != self._A.grid_shape:
+            rows = self._A.xp.stack([self._A.expand(row) for row in rows])
+        return rows.astype(self._dtype, copy=False)[:, None]
 
 
 @entry
@@ -132,14 +152,15 @@ class DeepConjugateDirection:
     def train(
         self,
         A: PoissonOperator,
-        right_hand_sides: Array,
+        right_hand_sides: Array | Dataset,
         *,
         epochs: int = 1,
         batch_size: int = 10,
         learning_rate: float = 1e-4,
         seed: int = 0,
         resume: Checkpoint | None = None,
-        save: Any = None,
+        save: Callable[[Checkpoint], None] | None = None,
+        save_every: int | None = None,
     ) -> tuple[DeepConjugateDirection, Checkpoint]:
         """Train without solutions: minimize ||b - A x||^2 with x the best multiple of the network's direction for b.
 
@@ -147,8 +168,9 @@ class DeepConjugateDirection:
         ----------
         A : PoissonOperator
             Of the box that the right-hand sides belong to.
-        right_hand_sides : (count, *grid) or (count, n) array
-            Of unit length, for example from `ritz_right_hand_sides`.
+        right_hand_sides : (count, *grid) or (count, n) array, or an object with `len` and `[indices]`
+            Of unit length, for example from `ritz_right_hand_sides`; or `RitzSamples`, which makes the rows of a batch
+            when they are needed.
         epochs, batch_size : int
             Passes over the samples, and samples of a step.
         learning_rate : float
@@ -158,6 +180,8 @@ class DeepConjugateDirection:
         resume : Checkpoint, optional
         save : callable, optional
             Called with checkpoints, see `sci.nn.train`.
+        save_every : int, optional
+            Steps between them; an epoch by default.
 
         Returns
         -------
@@ -165,30 +189,26 @@ class DeepConjugateDirection:
             A new one; this one is not changed.
         checkpoint : Checkpoint
         """
-        xp, dtype = namespace(right_hand_sides, A.mask), self.parameters["first.bias"].dtype
-        rows = right_hand_sides
-        if rows.shape[1:] != A.grid_shape:
-            rows = xp.stack([A.expand(row) for row in rows])
-        rows = rows.astype(dtype)[:, None]
+        samples = _Rows(A, right_hand_sides, self.parameters["first.bias"].dtype)
 
         def apply(y: Array) -> Array:
-            return xp.stack([A.apply(sample[0])[None] for sample in y])
+            return A.xp.stack([A.apply(sample[0])[None] for sample in y])
 
-        def loss(variables: dict[str, Any], batch: tuple[Array, ...]) -> Any:
-            (b,) = batch
-            y = self.forward(variables, b)
-            return line_search_loss(y, b, apply=apply)
+        def loss(variables: dict[str, Any], batch: Array) -> Any:
+            y = self.forward(variables, batch)
+            return line_search_loss(y, batch, apply=apply)
 
         done = train(
             loss,
             self.parameters,
-            (rows,),
+            samples,
             optimizer=Adam(learning_rate),
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
             resume=resume,
             save=save,
+            save_every=save_every,
             title="training the network",
         )
         return DeepConjugateDirection(self.size, done.parameters), done

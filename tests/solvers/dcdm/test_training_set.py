@@ -8,7 +8,7 @@ import pytest
 from sci.errors import InvalidValueError
 from sci.linalg import lanczos, ritz_vectors
 from sci.solvers import PoissonOperator
-from sci.solvers.dcdm.training_set import ritz_right_hand_sides
+from sci.solvers.dcdm.training_set import RitzSamples, ritz_right_hand_sides
 
 RNG = np.random.default_rng(12)
 MASK = RNG.random((8, 8, 8)) > 0.1
@@ -38,3 +38,13 @@ def test_right_hand_sides_have_weight_on_the_lower_spectrum():
     assert spread[:36].mean() / spread[36:].mean() == pytest.approx(9, rel=0.05)
     with pytest.raises(InvalidValueError, match="count"):
         ritz_right_hand_sides(vectors, 0)
+    samples = RitzSamples(vectors, 4000, lower=0.6, seed=3)
+    assert len(samples) == 4000
+    batch = samples[np.arange(4000)]
+    np.testing.assert_allclose(np.linalg.norm(batch, axis=1), 1, rtol=1e-12)
+    spread = (batch @ vectors.T).std(axis=0)
+    assert spread[:36].mean() / spread[36:].mean() == pytest.approx(9, rel=0.05)
+    np.testing.assert_allclose(samples[np.array([7, 3999])], batch[[7, 3999]], rtol=1e-12, atol=1e-15)
+    assert abs(RitzSamples(vectors, 9, seed=4)[[7]] - batch[7]).max() > 0.01
+    with pytest.raises(InvalidValueError, match="count"):
+        RitzSamples(vectors, 0)
