@@ -1,5 +1,6 @@
 """Long sequences across ranks."""
 
+from sci.sequence.attention.cache import KeyValueCache
 from sci.sequence.attention.cost import AttentionCost, attention_cost
 from sci.sequence.attention.linformer import linformer_attention
 from sci.sequence.attention.softmax import softmax_attention
@@ -31,6 +32,7 @@ from sci.sequence.tiles.rules import PairScore
 
 __all__ = [
     "AttentionCost",
+    "KeyValueCache",
     "LanguageModelSize",
     "PairScore",
     "ParallelTransformer",

@@ -305,13 +305,20 @@ def _transnormer(comm: Any, model: sequence.TransNormer = MODEL, factor: float =
     return model.loss(parameters, options.pop("batch", TOKENS), comm=comm, **options)
 
 
-def _transformer(comm: Any, axis: str, odd: bool, name: str = "", batch: Any = TOKENS, **settings: Any) -> object:
+def _written(comm: Any, prompt: Any, n: int = 1, **rule: Any) -> object:
+    model = sequence.ParallelTransformer(12, 6, 2, 12, 11, sequence.rank_grid(comm, tensor=distributed.size(comm)))
+    return model.generate(model.own(model.whole(0)), prompt, n, **rule)
+
+
+def _transformer(
+    comm: Any, axis: str, odd: bool, name: str = "", batch: Any = TOKENS, recompute: Any = "none", **settings: Any
+) -> object:
     grid = sequence.rank_grid(comm, **{axis: distributed.size(comm)})
     model = sequence.ParallelTransformer(12, 6, 2, 12, 11, grid, **settings)
     parameters = model.own(model.whole(0))
     if name:
         parameters = {n: p + (odd and n == name) for n, p in parameters.items()}
-    return model.loss_and_gradients(parameters, batch)
+    return model.loss_and_gradients(parameters, batch, recompute=recompute)
 
 
 def _pipeline(comm: Any, kind: str = "gpipe", microbatches: int = 6, **changed: Any) -> object:
@@ -862,6 +869,10 @@ DIFFER: dict[str, Body] = {
     "vocabulary_cross_entropy:ignore_index": lambda c, odd, _: _cross_entropy(c, ignore_index=-1 if odd else None),
     "TransNormer.loss:batch": lambda c, odd, _: _transnormer(c, batch=TOKENS + odd),
     "TransNormer.loss:method": lambda c, odd, _: _transnormer(c, method=("gather", "ring")[odd]),
+    "TransNormer.loss:recompute": lambda c, odd, _: _transnormer(c, recompute=("none", "block")[odd]),
+    "TransNormer.generate:prompt": lambda c, odd, _: MODEL.generate(TOKENS + odd, 1, comm=c),
+    "TransNormer.generate:n": lambda c, odd, _: MODEL.generate(TOKENS, 1 + odd, comm=c),
+    "TransNormer.generate:rule": lambda c, odd, _: MODEL.generate(TOKENS, 1, seed=int(odd), comm=c),
     "TransNormer.loss:the parameter": lambda c, odd, _: _transnormer(c, factor=1.0 + odd),
     "TransNormer.loss:model": lambda c, odd, _: _transnormer(
         c, replace(MODEL, decays=[[0.1, 0.2], [0.3, 0.4]]) if odd else MODEL
@@ -880,6 +891,12 @@ DIFFER: dict[str, Body] = {
     "ParallelTransformer.loss_and_gradients:attention": lambda c, odd, _: _transformer(
         c, "data", odd, attention=("softmax", "lightning")[odd]
     ),
+    "ParallelTransformer.loss_and_gradients:recompute": lambda c, odd, _: _transformer(
+        c, "data", odd, recompute=("none", "block")[odd]
+    ),
+    "ParallelTransformer.generate:prompt": lambda c, odd, _: _written(c, TOKENS + odd),
+    "ParallelTransformer.generate:n": lambda c, odd, _: _written(c, TOKENS, 1 + odd),
+    "ParallelTransformer.generate:rule": lambda c, odd, _: _written(c, TOKENS, top_k=2 + odd),
     "run_pipeline:schedule": lambda c, odd, _: _pipeline(c, ("gpipe", "1f1b")[odd]),
     "run_pipeline:shape": lambda c, odd, _: _pipeline(c, shape=(2 + odd,)),
     "run_pipeline:dtype": lambda c, odd, _: _pipeline(c, dtype=("f4", "f8")[odd]),

@@ -65,6 +65,8 @@ HEADS = {name: real(4, 4) for name in "qkvo"} | {"o_bias": real(4)}
 GATED = {name: real(4, 4) for name in "qkvuo"} | {"theta": real(2, 2)}
 PLAN = sequence.pipeline_schedule("gpipe", 1, 2)
 Q = real(2, 4, 3)
+CACHE = sequence.KeyValueCache()
+CACHE.keep(Q, Q)
 
 
 def mixes(q: Any, k: Any, v: Any) -> Any:
@@ -601,11 +603,18 @@ def _sequence() -> dict[str, Call]:
     steps = PLAN[0]
     return {
         "AttentionCost": call(sequence.AttentionCost, 1.0, 1.0, 1.0),
+        "KeyValueCache": call(sequence.KeyValueCache, causal=True, window=(2, 0), slopes=np.array([0.1, 0.2])),
+        "KeyValueCache.attend": call(sequence.KeyValueCache().attend, Q, Q, Q, scale=1.0),
+        "KeyValueCache.keep": call(sequence.KeyValueCache().keep, Q, Q),
+        "KeyValueCache.look": call(CACHE.look, Q, scale=1.0),
         "LanguageModelSize": call(sequence.LanguageModelSize, 24, 64),
         "LanguageModelSize.flops": call(sequence.LanguageModelSize(24, 64).flops, 2),
         "ParallelTransformer": call(sequence.ParallelTransformer, 8, 2, 2, 16, 11, GRID, "softmax"),
         "ParallelTransformer.loss_and_gradients": call(
             TRANSFORMER.loss_and_gradients, TRANSFORMER.whole(0), TOKENS, microbatches=1, schedule="1f1b"
+        ),
+        "ParallelTransformer.generate": call(
+            TRANSFORMER.generate, TRANSFORMER.whole(0), TOKENS, 2, temperature=0.9, top_k=3, top_p=0.9, seed=1
         ),
         "ParallelTransformer.own": call(TRANSFORMER.own, TRANSFORMER.whole(0)),
         "PipelineStep": call(sequence.PipelineStep, "forward", 0, 0),
@@ -620,7 +629,7 @@ def _sequence() -> dict[str, Call]:
         "TransNormer.loss": call(MODEL.loss, MODEL.parameters, TOKENS, method="gather"),
         "TransNormer.prefill": call(MODEL.prefill, TOKENS, MODEL.prefill(TOKENS)[1]),
         "TransNormer.decode_step": call(MODEL.decode_step, TOKENS[0, :1], MODEL.prefill(TOKENS)[1]),
-        "TransNormer.generate": call(MODEL.generate, b"ab", 2, temperature=1.0, seed=0),
+        "TransNormer.generate": call(MODEL.generate, b"ab", 2, temperature=1.0, top_k=3, top_p=0.9, seed=0),
         "attention_cost": call(sequence.attention_cost, 64, 2, 8, 4, method="ring"),
         "column_linear": call(sequence.column_linear, x, real(5, 4), real(5)),
         "gated_linear_attention": call(sequence.gated_linear_attention, GATED, x, lambda q, k, v: v, heads=2, start=0),

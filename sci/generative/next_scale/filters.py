@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import require_finite
 from sci.errors import InvalidValueError
+from sci.nn.sampling import class_probabilities, draw_classes
 
 __all__ = ["Sampling", "draw", "guided"]
 
@@ -122,28 +122,15 @@ def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     InvalidValueError
         For logits that are NaN or infinite: of parameters or a guidance that are too large.
     """
-    require_finite(logits, "the logits of codes")
-    scores = logits.astype(np.float64)
-    scores -= scores.max(axis=-1, keepdims=True)
-    temperature, top_k, top_p = (_each(getattr(sampling, name)) for name in _BY_SCALE)
-    scores /= temperature[0]
-    if top_k and top_k[0] < scores.shape[-1]:
-        least = np.partition(scores, -top_k[0], axis=-1)[..., -top_k[0], None]
-        scores = np.where(scores < least, -np.inf, scores)
-    weights = np.exp(scores)
-    weights /= weights.sum(axis=-1, keepdims=True)
-    if top_p and top_p[0] < 1:
-        order = np.argsort(-weights, axis=-1, kind="stable")
-        ranked = np.take_along_axis(weights, order, axis=-1)
-        kept = np.cumsum(ranked, axis=-1) - ranked < top_p[0]  # what is likelier does not yet reach top_p
-        np.put_along_axis(weights, order, np.where(kept, ranked, 0.0), axis=-1)
-        weights /= weights.sum(axis=-1, keepdims=True)
-    return weights
+    temperature, top_k, top_p = (_first(getattr(sampling, name)) for name in _BY_SCALE)
+    return class_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p, what="the logits of codes")
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
 
 
 def draw(logits: np.ndarray, sampling: Sampling, uniform: np.ndarray) -> np.ndarray:
     """Return codes (...) drawn from logits (..., V) by uniform numbers (...) in [0, 1)."""
-    ends = np.cumsum(probabilities(logits, sampling), axis=-1)
-    # The last sum is 1 to rounding: a number between the two takes the last code of a weight.
-    codes = (ends <= (uniform * ends[..., -1])[..., None]).sum(axis=-1)
-    return np.asarray(codes, np.int64)
+    temperature, top_k, top_p = (_first(getattr(sampling, name)) for name in _BY_SCALE)
+    return draw_classes(logits, uniform, temperature=temperature, top_k=top_k, top_p=top_p, what="the logits of codes")

@@ -17,7 +17,7 @@ from sci.generative.next_scale.filters import Sampling, draw, guided
 from sci.generative.next_scale.network import logits_of
 from sci.generative.next_scale.tokens import split_codes
 from sci.nn import Draws
-from sci.sequence.attention.cache import KeyValueCache
+from sci.sequence import KeyValueCache
 
 __all__ = ["Inference", "require_first_scales", "sample_codes"]
 

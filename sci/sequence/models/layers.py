@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from sci.arguments import entry
 from sci.backend import Array, namespace
 from sci.errors import InvalidValueError, ShapeError
 from sci.nn import (
+    add,
+    checkpoint,
     linear,
     multiply,
     op,
@@ -21,14 +23,51 @@ from sci.nn import (
 )
 
 __all__ = [
+    "Recompute",
     "gated_linear_attention",
     "gated_unit",
     "lrpe",
+    "recompute_by_layer",
+    "residual_block",
     "simple_rms_norm",
     "transnormer_decays",
 ]
 
 Attend = Callable[[Any, Any, Any], Any]
+Recompute: TypeAlias = Literal["none", "attention", "feedforward", "block"]
+"""What of a block a training computes a second time on the way back, in the place of keeping it."""
+_PARTS: tuple[Recompute, ...] = get_args(Recompute)
+
+
+def recompute_by_layer(recompute: Recompute | Sequence[Recompute], layers: int) -> tuple[Recompute, ...]:
+    """Return the choice of every layer, from one for all or one for each.
+
+    Raises
+    ------
+    InvalidValueError
+    """
+    found = (recompute,) * layers if isinstance(recompute, str) else tuple(recompute)
+    if len(found) != layers or not set(found) <= set(_PARTS):
+        raise InvalidValueError(
+            f"recompute is {recompute!r}; expected one of {', '.join(map(repr, _PARTS))}, or one for each of {layers} "
+            "layers"
+        )
+    return found
+
+
+def residual_block(x: Any, attention: Callable[[Any], Any], feedforward: Callable[[Any], Any], again: Recompute) -> Any:
+    """Return y + feedforward(norm y) of y = x + attention(norm x); `again` is what `checkpoint` computes twice."""
+
+    def first(x: Any) -> Any:
+        return add(x, attention(simple_rms_norm(x)))
+
+    def second(x: Any) -> Any:
+        return add(x, feedforward(simple_rms_norm(x)))
+
+    if again == "block":
+        return checkpoint(lambda x: second(first(x)), x)
+    x = checkpoint(first, x) if again == "attention" else first(x)
+    return checkpoint(second, x) if again == "feedforward" else second(x)
 
 
 def _simple_rms_norm_vjp(dout: Array, residuals: Any) -> tuple[Array]:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, Device, namespace, to_device
-from sci.distributed import Deferred, abort_on_error, agreed, allreduce_sum, broadcast, rank_of, sample, size, split
+from sci.backend import Array, Device, namespace
+from sci.distributed import (
+    Deferred,
+    abort_on_error,
+    agreed,
+    allgather_rows,
+    allreduce_sum,
+    broadcast,
+    rank_of,
+    sample,
+    size,
+    split,
+)
 from sci.errors import DecompositionError, InvalidValueError
-from sci.nn import Tape, add, initial_normal, silu
-from sci.sequence.attention.softmax import softmax_attention
+from sci.nn import initial_normal
 from sci.sequence.checks import kept_labels
-from sci.sequence.linear_attention.lightning import lightning_attention
 from sci.sequence.megatron.pipeline import run_pipeline
 from sci.sequence.megatron.rank_grid import RankGrid
 from sci.sequence.megatron.schedules import PipelineKind, pipeline_schedule
-from sci.sequence.megatron.tensor_parallel import column_linear, parallel_attention, parallel_mlp
-from sci.sequence.megatron.vocabulary import vocabulary_cross_entropy, vocabulary_embedding
-from sci.sequence.models.layers import simple_rms_norm, transnormer_decays
+from sci.sequence.models.decoding import Decoder
+from sci.sequence.models.generation import Rule, continued, tokens_of
+from sci.sequence.models.layers import Recompute, recompute_by_layer
+from sci.sequence.models.stages import Passes
 
 __all__ = ["ParallelTransformer"]
 
@@ -127,6 +137,7 @@ class ParallelTransformer:
         *,
         microbatches: int = 1,
         schedule: PipelineKind = "1f1b",
+        recompute: Recompute | Sequence[Recompute] = "none",
     ) -> tuple[float, dict[str, Array]]:
         """Return the mean cross-entropy of every next token, and its gradient for this rank's parameters.
 
@@ -139,6 +150,8 @@ class ParallelTransformer:
         microbatches : int
             Parts of a data rank's rows; data ranks x microbatches divide the batch.
         schedule : {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"}
+        recompute : {"none", "attention", "feedforward", "block"}, or one for each layer
+            What a backward pass computes a second time, with its messages, in the place of keeping it.
 
         Returns
         -------
@@ -162,36 +175,109 @@ class ParallelTransformer:
         with agreed(comm, "ParallelTransformer.loss_and_gradients") as agreement:
             self._check(batch, size(grid.data) * microbatches)
             plan = pipeline_schedule(schedule, size(grid.pipeline), microbatches, self.chunks)
-            agreement.same(batch=batch, microbatches=microbatches, schedule=schedule)
+            again = recompute_by_layer(recompute, self.layers)
+            agreement.same(batch=batch, microbatches=microbatches, schedule=schedule, recompute=recompute)
             agreement.same(width=self.width, heads=self.heads, layers=self.layers, hidden=self.hidden)
             agreement.same(vocabulary=self.vocabulary, attention=self.attention, chunks=self.chunks)
             agreement.same(cut_tokens=self.cut_tokens)
-            missing = sorted({n for n in self._shapes() if self._is_own(n)} ^ set(parameters))
-            if missing:
-                raise InvalidValueError(
-                    f"the parameters {', '.join(missing)} are missing or unknown on this rank; expected those of `own`"
-                )
-        self._agree_on_replicas(parameters)
+            self._require_own(parameters)
+        self._agree_on_replicas(parameters, "loss_and_gradients")
         rows = batch[split(batch.shape[0], grid.data)]
         step = rows.shape[0] // microbatches
         pieces = [rows[i * step : (i + 1) * step] for i in range(microbatches)]
-        xp, dtype = namespace(*parameters.values()), next(iter(parameters.values())).dtype
-        work = _Work(self, parameters, pieces, batch.shape[0] * (batch.shape[1] - 1), xp)
-        work.split = schedule in ("zb-h1", "zb-h2")
+        halved, total = schedule in ("zb-h1", "zb-h2"), batch.shape[0] * (batch.shape[1] - 1)
+        work = Passes(self, parameters, pieces, total, halved, again)
         shape = (step, self._tokens_between(batch.shape[1] - 1), self.width)
         with abort_on_error(comm):
             passes = (work.forward, work.backward, work.weight)
-            run_pipeline(plan, *passes, shape=shape, dtype=dtype, xp=xp, comm=grid.pipeline)
+            run_pipeline(plan, *passes, shape=shape, dtype=work.dtype, xp=work.xp, comm=grid.pipeline)
             return self._reduced(work)
 
-    def _agree_on_replicas(self, parameters: Mapping[str, Array]) -> None:
+    @collective_entry
+    def generate(
+        self,
+        parameters: Mapping[str, Array],
+        prompt: Array | bytes,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Return `n` tokens that continue each row of a prompt, the same on all ranks and for every grid.
+
+        Parameters
+        ----------
+        parameters : dict of arrays
+            As `own` returns them.
+        prompt : (rows, tokens) integer array, or bytes for one row
+            On all ranks; data ranks share the rows, sequence ranks the tokens.
+        n : int
+            Tokens to append.
+        temperature : float
+            Logits are divided by it; 0 takes the likeliest token each time.
+        top_k : int, optional
+            Only so many of the likeliest tokens.
+        top_p : float, optional
+            Only the likeliest tokens that have this probability together, in (0, 1]; one at least.
+        seed : int
+            Token t of row i is drawn by a number that is a function of seed, t and i alone.
+
+        Returns
+        -------
+        (rows, n) int64 NumPy array
+
+        Raises
+        ------
+        InvalidValueError, ShapeError, DecompositionError
+            On every rank, also for fewer rows than data ranks.
+
+        Notes
+        -----
+        Collective over the grid. Keys and values (or states) of what was read are kept; a token takes one pass through
+        the stages. Logits agree between grids to rounding: a draw within that of a border may fall on either side, and
+        what follows then differs.
+        """
+        grid, comm = self.grid, self.grid.comm
+        with agreed(comm, "ParallelTransformer.generate") as agreement:
+            rule, tokens = Rule(temperature, top_k, top_p, seed), tokens_of(prompt, self.vocabulary, n)
+            if tokens.shape[0] < size(grid.data):
+                raise DecompositionError(
+                    f"{tokens.shape[0]} rows on {size(grid.data)} data ranks; expected one on each"
+                )
+            agreement.same(prompt=tokens, n=n, rule=rule, chunks=self.chunks, attention=self.attention)
+            agreement.same(model=[self.width, self.heads, self.layers, self.hidden, self.vocabulary])
+            self._require_own(parameters)
+        self._agree_on_replicas(parameters, "generate")
+        rows = split(tokens.shape[0], grid.data)
+
+        def agree(drawn: np.ndarray) -> np.ndarray:
+            for along in (grid.tensor, grid.sequence, grid.pipeline):
+                drawn = broadcast(drawn, along)
+            return drawn
+
+        with abort_on_error(comm):
+            made = continued(Decoder(self, parameters), tokens[rows], n, rule, rows.start, agree)
+            found: np.ndarray = allgather_rows(made, grid.data)
+            return found
+
+    def _require_own(self, parameters: Mapping[str, Array]) -> None:
+        """Raise unless parameters are those of this rank by name."""
+        missing = sorted({n for n in self._shapes() if self._is_own(n)} ^ set(parameters))
+        if missing:
+            raise InvalidValueError(
+                f"the parameters {', '.join(missing)} are missing or unknown on this rank; expected those of `own`"
+            )
+
+    def _agree_on_replicas(self, parameters: Mapping[str, Array], name: str) -> None:
         """Compare parameters over ranks with copies: all of them over replicas, whole ones over tensor ranks."""
         whole, work = {n: p for n, p in parameters.items() if n.endswith(_WHOLE)}, Deferred()
         for comm, held in ((self.grid.replicas, parameters), (self.grid.tensor, whole)):
             if size(comm) > 1:
-                with work, agreed(comm, "ParallelTransformer.loss_and_gradients") as agreement:
+                with work, agreed(comm, f"ParallelTransformer.{name}") as agreement:
                     agreement.same(**{f"the parameter {n}": sample(p) for n, p in held.items()})
-        work.settle(self.grid.comm, "ParallelTransformer.loss_and_gradients")
+        work.settle(self.grid.comm, f"ParallelTransformer.{name}")
 
     def _check(self, batch: Array, parts: int) -> None:
         if batch.ndim != 2 or batch.dtype.kind not in "iu" or batch.shape[1] < 2 or batch.shape[0] % parts:
@@ -201,7 +287,7 @@ class ParallelTransformer:
             )
         kept_labels(batch, self.vocabulary, None)
 
-    def _reduced(self, work: _Work) -> tuple[float, dict[str, Array]]:
+    def _reduced(self, work: Passes) -> tuple[float, dict[str, Array]]:
         """Sum the losses and gradients of the replicas, and broadcast the loss to all stages."""
         xp, grid = work.xp, self.grid
         names = list(work.gradients)
@@ -248,99 +334,3 @@ class ParallelTransformer:
         length = part.stop - part.start
         own = split(length, self.grid.tensor) if self.cut_tokens else slice(0, length)
         return int(own.stop - own.start)
-
-
-class _Work:
-    """One rank's passes: its stages on a tape for each microbatch, its gradients added up."""
-
-    def __init__(
-        self, model: ParallelTransformer, parameters: Mapping[str, Array], pieces: list[Array], total: int, xp: Any
-    ) -> None:
-        self.model, self.parameters, self.pieces, self.total, self.xp = model, parameters, pieces, total, xp
-        self.dtype = next(iter(parameters.values())).dtype
-        self.gradients = {name: xp.zeros_like(p) for name, p in parameters.items()}
-        self.loss = 0.0
-        self.split = False
-        self.last = size(model.grid.pipeline) * model.chunks - 1
-
-    def forward(self, chunk: int, microbatch: int, x: Array | None) -> tuple[Any, Any]:
-        """Run the layers of a stage, from the tokens at the first, to the loss at the last."""
-        model = self.model
-        stage = model._stages()[chunk]
-        tape = Tape()
-        start = None if x is None else tape.watch(x)
-        # What is computed from late variables alone is late too: at the first stage the table takes the input's place.
-        variables = {n: tape.watch(p, late=self.split and n != "embedding") for n, p in self.parameters.items()}
-        part = split(self.pieces[microbatch].shape[1] - 1, model.grid.sequence)
-        options = {"comm": model.grid.tensor, "sequence": model.cut_tokens}
-        y: Any = start
-        if stage == 0:
-            tokens = self.pieces[microbatch][:, :-1][:, part]
-            y = vocabulary_embedding(variables["embedding"], tokens, vocabulary=model.vocabulary, **options)
-            y = add(y, self._position_waves(part))
-        for layer in model._layers_of(stage):
-            y = self._block(variables, layer, y, options)
-        if stage == self.last:
-            logits = column_linear(_norm(y), variables["head"], **options)
-            labels = self.pieces[microbatch][:, 1:][:, part]
-            settings = {"vocabulary": model.vocabulary, "total": self.total, "comm": model.grid.tensor}
-            y = vocabulary_cross_entropy(logits, labels, **settings)
-            self.loss += float(y.value)
-        return y.value, (variables, start, y)
-
-    def backward(self, chunk: int, microbatch: int, dout: Array | None, residuals: Any) -> Any:
-        """Unwind the tape of a stage; where the schedule splits it, as far as its input needs, with what is left."""
-        variables, start, out = residuals
-        if self.split:
-            rest = out.backward_of_inputs(dout)
-            return None if start is None else start.gradient, (variables, rest)
-        out.backward(dout)
-        self._add(variables)
-        return None if start is None else start.gradient
-
-    def weight(self, chunk: int, microbatch: int, kept: Any) -> None:
-        """Compute the gradients of the weights that `backward` left."""
-        variables, rest = kept
-        rest()
-        self._add(variables)
-
-    def _add(self, variables: Mapping[str, Any]) -> None:
-        for name, variable in variables.items():
-            if variable.gradient is not None:
-                self.gradients[name] += variable.gradient
-
-    def _block(self, variables: Mapping[str, Any], layer: int, x: Any, options: dict[str, Any]) -> Any:
-        attend = functools.partial(self._attend, layer)
-        of = {key: _named(variables, f"{layer}.{key}.") for key in ("attention", "mlp")}
-        head_dim = self.model.width // self.model.heads
-        y = parallel_attention(of["attention"], _norm(x), attend, head_dim, **options)
-        x = add(x, y)
-        return add(x, parallel_mlp(of["mlp"], _norm(x), **options))
-
-    def _position_waves(self, part: slice) -> Array:
-        """Return sines of the positions of this rank's tokens, (n, width)."""
-        model = self.model
-        own = split(part.stop - part.start, model.grid.tensor) if model.cut_tokens else slice(0, part.stop - part.start)
-        t = np.arange(part.start + own.start, part.start + own.stop)
-        j = np.arange(model.width)
-        waves = np.sin(t[:, None] * 10000.0 ** (-2 * (j // 2) / model.width) + np.pi / 2 * (j % 2))
-        return to_device(waves.astype(self.dtype), self.xp)
-
-    def _attend(self, layer: int, q: Any, k: Any, v: Any) -> Any:
-        model, comm = self.model, self.model.grid.sequence
-        if model.attention == "softmax":
-            return softmax_attention(q, k, v, causal=True, comm=comm)[0]
-        decay = transnormer_decays(model.heads, layer, model.layers)[split(model.heads, model.grid.tensor)]
-        q, k = (silu(a) for a in (q, k))
-        settings = {"comm": comm, "learn_decay": False}
-        slopes = to_device(decay.astype(self.dtype), self.xp)
-        out, _ = lightning_attention(q, k, v, slopes, None, **settings)
-        return _norm(out)
-
-
-def _norm(x: Any) -> Any:
-    return simple_rms_norm(x)
-
-
-def _named(variables: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): v for name, v in variables.items() if name.startswith(prefix)}

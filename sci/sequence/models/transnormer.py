@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 
 from sci.arguments import collective_entry, entry
-from sci.backend import Array, Device, namespace, namespace_of, to_device, to_host
-from sci.distributed import Comm, agreed, sample, size, split
+from sci.backend import Array, Device, namespace, namespace_of, to_device
+from sci.distributed import Comm, abort_on_error, agreed, broadcast, sample, size, split
 from sci.errors import InvalidValueError, ShapeError, with_article
-from sci.nn import ModelState, add, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
+from sci.nn import ModelState, copy_to_ranks, embedding, initial_normal, linear, op, sum_over_ranks, value_of
 from sci.sequence.checks import kept_labels
 from sci.sequence.linear_attention.lightning import lightning_attention, lightning_step
 from sci.sequence.linear_attention.problem import LightningMethod
-from sci.sequence.models.layers import gated_linear_attention, gated_unit, simple_rms_norm, transnormer_decays
+from sci.sequence.models.generation import Rule, continued, tokens_of
+from sci.sequence.models.layers import (
+    Recompute,
+    gated_linear_attention,
+    gated_unit,
+    recompute_by_layer,
+    residual_block,
+    simple_rms_norm,
+    transnormer_decays,
+)
 from sci.sequence.models.text import token_loss
 
 Attend = Callable[..., Any]
@@ -157,7 +166,13 @@ class TransNormer:
 
     @collective_entry
     def loss(
-        self, variables: Mapping[str, Array], batch: Array, *, comm: Comm = None, method: LightningMethod = "gather"
+        self,
+        variables: Mapping[str, Array],
+        batch: Array,
+        *,
+        comm: Comm = None,
+        method: LightningMethod = "gather",
+        recompute: Recompute | Sequence[Recompute] = "none",
     ) -> Any:
         """Return the mean cross-entropy of every next token of `batch`, in nats, on all ranks.
 
@@ -170,6 +185,8 @@ class TransNormer:
         comm : mpi4py communicator, optional
         method : {"gather", "ring"}
             How the states of the attention cross ranks.
+        recompute : {"none", "attention", "feedforward", "block"}, or one for each layer
+            What the gradient computes a second time, with its messages, in the place of keeping it.
 
         Raises
         ------
@@ -181,8 +198,9 @@ class TransNormer:
         Collective. Gradients come out whole and bitwise the same on all ranks: one all-reduce of all of them.
         """
         with agreed(comm, "TransNormer.loss") as agreement:
-            agreement.same(batch=batch, method=method)
+            agreement.same(batch=batch, method=method, recompute=recompute)
             _require_batch(batch, self.vocabulary)
+            again = recompute_by_layer(recompute, self.layers)
             missing = [name for name in self.parameters if name not in variables]
             if missing:
                 raise InvalidValueError(f"variables have no {', '.join(missing)}; expected those of model.parameters")
@@ -197,7 +215,7 @@ class TransNormer:
             decay = self._decay(value_of(q), layer)
             return _mix(q, k, v, decay, method=method, comm=comm)
 
-        logits = self._forward(dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start)
+        logits = self._forward(dict(zip(names, shared)), batch[:, :-1][:, part], attend, part.start, again)
         total = batch.shape[0] * (batch.shape[1] - 1)
         own = token_loss(logits, batch[:, 1:][:, part], total=total)
         return sum_over_ranks(own, comm=comm)
@@ -221,17 +239,21 @@ class TransNormer:
         InvalidValueError
             For a token outside of the vocabulary.
         """
+        start = 0 if state is None else state.position
+        return self._prefill(tokens, state, start, tokens.shape[1], None)
+
+    def _prefill(self, tokens: Array, state: State | None, start: int, n: int, comm: Comm) -> tuple[Array, State]:
+        """Return the logits of this rank's tokens, of which the first lies at `start`, and the state after all n."""
         new: list[Array] = []
 
         def attend(q: Array, k: Array, v: Array, layer: int) -> Array:
             own = None if state is None else state.states[layer]
-            out, end = lightning_attention(q, k, v, self._decay(q, layer), own)
+            out, end = lightning_attention(q, k, v, self._decay(q, layer), own, comm=comm)
             new.append(end)
             return out
 
-        start = 0 if state is None else state.position
         logits = self._forward(self.parameters, tokens, attend, start)
-        return logits, State(start + tokens.shape[1], tuple(new))
+        return logits, State((0 if state is None else state.position) + n, tuple(new))
 
     def decode_step(self, tokens: Array, state: State | None = None) -> tuple[Array, State]:
         """Read one token of each text by the recurrence, in constant time and memory.
@@ -258,37 +280,75 @@ class TransNormer:
         logits = self._forward(self.parameters, tokens[:, None], attend, start)
         return logits[:, 0], State(start + 1, tuple(new))
 
-    def generate(self, prompt: bytes, n: int, *, temperature: float = 1.0, seed: int = 0) -> bytes:
-        """Return `n` bytes that continue `prompt`.
+    @collective_entry
+    def generate(
+        self,
+        prompt: Array | bytes,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        comm: Comm = None,
+    ) -> bytes | np.ndarray:
+        """Return `n` tokens that continue a prompt, by the recurrence: each in constant time and memory.
 
         Parameters
         ----------
-        prompt : bytes
-            At least one.
+        prompt : bytes, or (rows, tokens) integer array
+            At least one token.
         n : int
-            Bytes to append.
+            Tokens to append.
         temperature : float
-            0 takes the likeliest byte each time.
+            Logits are divided by it; 0 takes the likeliest token each time.
+        top_k : int, optional
+            Only so many of the likeliest tokens.
+        top_p : float, optional
+            Only the likeliest tokens that have this probability together, in (0, 1]; one at least.
         seed : int
-            Of the draws.
+            Token t of row i is drawn by a number that is a function of seed, t and i alone.
+        comm : mpi4py communicator, optional
+            Ranks that share the tokens of the prompt; those after it are computed on each.
+
+        Returns
+        -------
+        bytes, or (rows, n) int64 NumPy array
+            As the prompt is; the same on all ranks.
 
         Raises
         ------
-        InvalidValueError
+        InvalidValueError, ShapeError
+            On every rank; also for a prompt of bytes to a vocabulary of more than 256.
+
+        Notes
+        -----
+        Collective over `comm`. Logits agree between numbers of ranks to rounding.
         """
-        if not prompt or n < 0 or temperature < 0:
-            raise InvalidValueError(
-                f"a prompt of {len(prompt)} bytes, n = {n}, temperature {temperature}; expected a prompt, and n and "
-                "temperature of 0 or more"
-            )
-        xp, rng = namespace(*self.parameters.values()), np.random.default_rng(seed)
-        logits, state = self.prefill(to_device(np.frombuffer(prompt, np.uint8).astype(np.int64)[None], xp))
-        scores, made = to_host(logits[0, -1]).astype(np.float64), bytearray()
-        for _ in range(n):
-            made.append(_draw(scores, temperature, rng))
-            logits, state = self.decode_step(to_device(np.array([made[-1]]), xp), state)
-            scores = to_host(logits[0]).astype(np.float64)
-        return bytes(made)
+        with agreed(comm, "TransNormer.generate") as agreement:
+            text = isinstance(prompt, bytes)
+            if text and self.vocabulary > 256:
+                raise InvalidValueError(f"a prompt of bytes to {self.vocabulary} tokens; expected an array of tokens")
+            rule, tokens = Rule(temperature, top_k, top_p, seed), tokens_of(prompt, self.vocabulary, n)
+            agreement.same(prompt=tokens, n=n, rule=rule)
+            if size(comm) > 1:
+                agreement.same(model=[self.width, self.heads, self.layers, self.hidden, self.vocabulary, self.decays])
+                agreement.same(**{f"the parameter {name}": sample(p) for name, p in self.parameters.items()})
+        xp, state = namespace(*self.parameters.values()), None
+
+        def read(given: np.ndarray) -> Array:
+            nonlocal state
+            if state is not None:
+                logits, state = self.decode_step(to_device(given[:, 0], xp), state)
+                return logits
+            part = split(given.shape[1], comm)
+            logits, state = self._prefill(to_device(given[:, part], xp), None, part.start, given.shape[1], comm)
+            # The last token lies on the last rank that has any.
+            return broadcast(logits[:, -1:], comm, root=min(given.shape[1], size(comm)) - 1)[:, 0]
+
+        with abort_on_error(comm):
+            made = continued(read, tokens, n, rule, agree=lambda drawn: broadcast(drawn, comm))
+        return made[0].astype(np.uint8).tobytes() if text else made
 
     def to_state(self) -> ModelState:
         """Return options and parameters as `sci.io.save` stores them."""
@@ -320,15 +380,22 @@ class TransNormer:
     def _decay(self, like: Any, layer: int) -> Array:
         return namespace(like).asarray(np.array((self.decays or ())[layer]).astype(like.dtype))
 
-    def _forward(self, weights: Mapping[str, Any], tokens: Array, attend: Attend, start: int) -> Any:
+    def _forward(
+        self,
+        weights: Mapping[str, Any],
+        tokens: Array,
+        attend: Attend,
+        start: int,
+        again: Sequence[Recompute] | None = None,
+    ) -> Any:
         """Return the logits; `attend(q, k, v, layer)` mixes the tokens of a layer."""
         x = embedding(weights["embedding"], tokens)
         for layer in range(self.layers):
             mixer = functools.partial(attend, layer=layer)
             own = _named(weights, f"{layer}.attention.")
-            y = gated_linear_attention(own, simple_rms_norm(x), mixer, heads=self.heads, start=start)
-            x = add(x, y)
-            x = add(x, gated_unit(_named(weights, f"{layer}.unit."), simple_rms_norm(x)))
+            attention = functools.partial(gated_linear_attention, own, attend=mixer, heads=self.heads, start=start)
+            unit = functools.partial(gated_unit, _named(weights, f"{layer}.unit."))
+            x = residual_block(x, attention, unit, again[layer] if again else "none")
         return linear(simple_rms_norm(x), weights["head"])
 
 
@@ -382,10 +449,3 @@ def _shapes(width: int, heads: int, layers: int, hidden: int, vocabulary: int) -
         shapes |= {f"{layer}.unit.{name}": (hidden, width) for name in "vu"}
         shapes[f"{layer}.unit.o"] = (width, hidden)
     return {**shapes, "head": (vocabulary, width)}
-
-
-def _draw(scores: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
-    if temperature == 0:
-        return int(scores.argmax())
-    weights = np.exp((scores - scores.max()) / temperature)
-    return int(rng.choice(scores.size, p=weights / weights.sum()))

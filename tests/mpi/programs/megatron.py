@@ -243,6 +243,42 @@ def check_grid(comm: MPI.Intracomm) -> float:
     return worst
 
 
+def check_generation(comm: MPI.Intracomm) -> None:
+    """Every grid writes what one rank writes, from prompts of one token and of more, greedily and by draws."""
+    size, rng = {"width": 12, "heads": 3, "layers": 4, "hidden": 10, "vocabulary": 19}, np.random.default_rng(4)
+    for attention in ("softmax", "lightning"):
+        serial = ParallelTransformer(**size, attention=attention, grid=rank_grid(None))
+        whole = serial.whole(7, dtype=np.float64)
+        for axes in GRIDS[comm.size]:
+            grid = rank_grid(comm, **axes)
+            for length, chunks, rule in ((7, 1, {"temperature": 0.0}), (1, 2, {"top_k": 5, "top_p": 0.9, "seed": 3})):
+                if axes.get("pipeline", 1) * chunks > size["layers"]:
+                    continue
+                prompt = rng.integers(0, 19, (3, length))
+                expected = serial.generate(whole, prompt, 6, **rule)
+                model = ParallelTransformer(**size, attention=attention, grid=grid, chunks=chunks)
+                found = model.generate(model.own(whole), prompt, 6, **rule)
+                assert (found == expected).all(), (attention, axes, length, comm.rank, found, expected)
+            grid.free()
+
+
+def check_recomputation(comm: MPI.Intracomm) -> None:
+    """Messages of a block that is computed again meet those of the other ranks: the bits are those without."""
+    batch = np.random.default_rng(1).integers(0, 19, (4, 10))
+    for axes in GRIDS[comm.size][:3]:
+        grid = rank_grid(comm, **axes)
+        model = ParallelTransformer(12, 3, 4, 10, 19, grid, cut_tokens=True)
+        own = model.own(model.whole(7))
+        loss, expected = model.loss_and_gradients(own, batch, microbatches=2, schedule="zb-h1")
+        for recompute in ("block", ("attention", "feedforward", "none", "block")):
+            options = {"microbatches": 2, "schedule": "zb-h1", "recompute": recompute}
+            again, found = model.loss_and_gradients(own, batch, **options)
+            assert again == loss
+            for name, gradient in expected.items():
+                assert (found[name] == gradient).all(), (axes, recompute, name)
+        grid.free()
+
+
 def check_halved_passes_bit_by_bit(comm: MPI.Intracomm) -> None:
     """Gradients of weights that come later are those of one rank to the last bit, where no sum runs over ranks."""
     size = {"width": 12, "heads": 3, "layers": comm.size, "hidden": 10, "vocabulary": 19}
@@ -280,7 +316,9 @@ def main() -> None:
             check_pipeline(comm)
             check_bad_schedules(comm)
             check_halved_passes_bit_by_bit(comm)
+            check_recomputation(comm)
             check_every_layer_is_somewhere(comm)
+        check_generation(comm)
         worst = float(allreduce_max(np.array([check_grid(comm)]), comm)[0])
         allgather_rows(np.zeros(1), comm)
     if comm.rank == 0:
