@@ -34,7 +34,8 @@ LABELS = {
     "potential, targets": "its values at 1,000,000 points",
     "potential, forces": "its forces",
     "FNO, inference": "FNO, 8 fields of 128 x 128, 32 channels: inference",
-    "FNO, step": "a training step of it",
+    "FNO, step": "a training step of it, launch by launch",
+    "FNO, recorded step": "a training step of it, as a graph",
     "CG, 50 iterations": "Poisson problem of 256^3 to 1e-8: 50 iterations without preconditioner",
     "multigrid, setup": "multigrid, setup and one cycle",
     "multigrid, solve": "multigrid, solve",
@@ -77,8 +78,8 @@ def potentials(xp: ModuleType, scale: float) -> Jobs:
 
 
 def operators(xp: ModuleType, scale: float) -> Jobs:
-    """Inference of an FNO and a training step."""
-    from sci.nn import AdamW, relative_l2, value_and_gradients
+    """Inference of an FNO and a training step, launch by launch and as a graph."""
+    from sci.nn import AdamW, RecordedStep, relative_l2, value_and_gradients
     from sci.operators import FNO
 
     made = FNO((16, 16), 1, 1, 32)
@@ -97,7 +98,14 @@ def operators(xp: ModuleType, scale: float) -> Jobs:
         optimizer.update(parameters, gradients, state, next(steps), 1.0)
         return value.reshape(1)
 
-    return {"FNO, inference": lambda: model(x), "FNO, step": step}
+    own = {name: p.copy() for name, p in parameters.items()}
+    recorded = RecordedStep(lambda v, b: relative_l2(model.forward(v, b[0]), target=b[1]), own, optimizer, (x, y))
+    print(f"# {recorded!r}", flush=True)
+    return {
+        "FNO, inference": lambda: model(x),
+        "FNO, step": step,
+        "FNO, recorded step": lambda: recorded((x, y)).reshape(1),
+    }
 
 
 def solvers(xp: ModuleType, scale: float) -> Jobs:
@@ -178,7 +186,7 @@ def neuraloperator_fno(scale: float) -> Jobs:
         (error / torch.linalg.vector_norm(y.flatten(1), dim=1)).mean().backward()
         optimizer.step()
 
-    return {"FNO, inference": inference, "FNO, step": step}
+    return {"FNO, inference": inference, "FNO, step": step, "FNO, recorded step": step}
 
 
 PEERS = {"sequences": ("torch", torch_attention), "operators": ("neuralop", neuraloperator_fno)}

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 SCI_TEST_DATA=... python benchmarks/operator_training.py [--runs RUN ...] [--seeds 0 1 2]
     OMP_NUM_THREADS=1 python benchmarks/operator_training.py --runs mg-tfno [--samples N] [--epochs E] [--time T]
+    python benchmarks/operator_training.py --launches
 
 Darcy: 1000 samples of 16 x 16 points, tested on 50 of 16 x 16 and of 32 x 32; 8 x 8 modes, 32 channels, 4 layers;
 "fno" is dense (340,833 parameters), "tfno" Tucker with rank 0.1 (49,977). Burgers: 800 samples of the first state on
@@ -17,19 +18,28 @@ start to --time on 64 x 64 points of the torus, tested on 50 samples that no tra
 and 32 channels; a TFNO with a 150th of its parameters; the same on multi-grid patches, with coordinates of the whole
 torus; and two controls: a dense FNO with as many parameters as the TFNO, and the patches without coordinates. All are
 trained alike.
+
+`--launches` counts by cause what a step asks of a device, on the stand-in for CuPy of the tests: no GPU runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+import sys
 import time
+import traceback
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sci.backend import to_device
 from sci.io import load_samples
+from sci.nn import AdamW, RecordedStep, relative_l2, value_and_gradients
 from sci.operators import FNO, TFNO, MultigridPatches, TrainingConfig, as_fields, train_operator
 from sci.problems import navier_stokes
 
@@ -135,6 +145,55 @@ def mg_tfno(n_samples: int, epochs: int, end: float, seed: int) -> None:
         )
 
 
+CAUSES = (
+    ("_pad", "weights with room for a tile"),
+    ("_ends|require_finite", "check of Adam's moments"),
+    ("nn/optim/", "Adam"),
+    ("losses.py|tape.py", "loss and its derivative"),
+    ("coordinates.py|shaping.py", "coordinates beside the field"),
+    ("outer_sum", "products and sums for gradients"),
+    ("launch.py", "transforms, mixing, pointwise layers"),
+    ("perceptron.py|pointwise.py", "products and sums for gradients"),
+    ("", "bias, column weights, sum of gradients"),
+)
+"""What the code says that asked, in the order of the choice, and what it is called."""
+
+
+def step_launches() -> None:
+    """Print the launches of a training step by cause, and those of a recorded step."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "cases"))
+    import fake_cupy
+
+    xp = fake_cupy.make()
+    sys.modules["cupy"] = xp
+    model, rng, optimizer = FNO((16, 16), 1, 1, 32), np.random.default_rng(0), AdamW(1e-3)
+    own = {name: to_device(p, xp) for name, p in model.parameters.items()}
+    x, y = (to_device(rng.normal(size=(2, 1, 32, 32)).astype("f4"), xp) for _ in "xy")
+    state, found = optimizer.start(own), Counter()
+    done = fake_cupy._done
+
+    def counted(again: Any) -> None:
+        frames = [f for f in traceback.extract_stack() if "/sci/" in f.filename]
+        kernel = "launch.py " if frames[-1].filename.endswith("kernels/launch.py") else ""
+        last = next(f for f in reversed(frames) if not f.filename.endswith("kernels/launch.py"))
+        where = f"{kernel}{last.filename.partition('/sci/')[2]} {last.name}"
+        found[next(name for pattern, name in CAUSES if re.search(pattern, where))] += 1
+        done(again)
+
+    fake_cupy._done = counted
+    for step in (1, 2):
+        found.clear()
+        _, gradients = value_and_gradients(lambda v: relative_l2(model.forward(v, x), target=y), own)
+        optimizer.update(own, gradients, state, step, 1.0)
+    for name, count in found.most_common():
+        print(f"{name:<40}{count:>5}")
+    print(f"{'all':<40}{found.total():>5}")
+    recorded = RecordedStep(lambda v, b: relative_l2(model.forward(v, b[0]), target=b[1]), own, optimizer, (x, y))
+    with fake_cupy.counting() as asked:
+        recorded((x, y))
+        print(f"{recorded!r}: {dict(asked)}, of which two launches copy the batch and one the optimizer's numbers")
+
+
 def main() -> None:
     """Run the trainings that are asked for and print a line for each."""
     parser = argparse.ArgumentParser()
@@ -144,7 +203,11 @@ def main() -> None:
     flow.add_argument("--samples", type=int, default=1000)
     flow.add_argument("--epochs", type=int, default=30)
     flow.add_argument("--time", type=float, default=5.0)
+    parser.add_argument("--launches", action="store_true")
     arguments = parser.parse_args()
+    if arguments.launches:
+        step_launches()
+        return
     if "mg-tfno" in arguments.runs:
         for seed in arguments.seeds:
             mg_tfno(arguments.samples, arguments.epochs, arguments.time, seed)

@@ -122,10 +122,25 @@ SCI_DEVICE void add_product(const T* __restrict__ w, const T* __restrict__ in, T
     }
 }
 
+// The same for weights of fewer rows or columns than there is room for: those that the
+// weights do not have are left out.
+template <typename T, bool TURNED>
+SCI_DEVICE void add_some_product(const T* __restrict__ w, const i64 rows, const i64 columns, const T* __restrict__ in,
+                                 T* __restrict__ out) {
+    const i64 row = TURNED ? 1 : columns, column = TURNED ? rows : 1;
+    SCI_ROLLED for (i64 o = 0; o < rows; ++o) {
+        FNO_THREADS(t) {
+            T sum = out[o * FNO_WIDTH + t];
+            for (i64 i = 0; i < columns; ++i) sum += w[o * row + i * column] * in[i * FNO_WIDTH + t];
+            out[o * FNO_WIDTH + t] = sum;
+        }
+    }
+}
+
 template <typename T, int ROWS>
-SCI_DEVICE void set_rows(const T* __restrict__ values, T* __restrict__ out) {
+SCI_DEVICE void set_rows(const T* __restrict__ values, T* __restrict__ out, const i64 rows = ROWS) {
     SCI_ROLLED for (int c = 0; c < ROWS; ++c) {
-        FNO_THREADS(t) out[c * FNO_WIDTH + t] = values ? values[c] : T(0);
+        FNO_THREADS(t) out[c * FNO_WIDTH + t] = values && c < rows ? values[c] : T(0);
     }
 }
 
@@ -255,15 +270,14 @@ SCI_KERNEL block_backward(SCI_INDEX const T* __restrict__ v /*[batch, C, points]
     }
 }
 
-// Perceptrons over the channels: out = w1 gelu(w0 x + b0) + b1 of `inputs` <= I and `outputs` <= O channels, the weights
-// padded with zeros. Per point I H + H O products forward and twice as many backward, H GELUs; the hidden layer, which is
+// Perceptrons over the channels: out = w1 gelu(w0 x + b0) + b1 of `inputs` <= I and `outputs` <= O channels. Per point I H + H O products forward and twice as many backward, H GELUs; the hidden layer, which is
 // wider than both ends, stays in the cache. Bytes forward: inputs + outputs numbers a point.
 // Instances: <float, 4, 32, 16> <float, 16, 32, 4> <float, 4, 64, 32> <float, 32, 64, 4>
 template <typename T, int I, int H, int O>
 SCI_KERNEL mlp_forward(SCI_INDEX const T* __restrict__ x /*[batch, inputs, points]*/,
-                       T* __restrict__ out /*[batch, outputs, points]*/, const T* __restrict__ w0 /*[H, I]*/,
-                       const T* __restrict__ b0 /*[H]*/, const T* __restrict__ w1 /*[O, H]*/,
-                       const T* __restrict__ b1 /*[O]*/, const i64 batch, const i64 points, const i64 inputs,
+                       T* __restrict__ out /*[batch, outputs, points]*/, const T* __restrict__ w0 /*[H, inputs]*/,
+                       const T* __restrict__ b0 /*[H]*/, const T* __restrict__ w1 /*[outputs, H]*/,
+                       const T* __restrict__ b1 /*[outputs]*/, const i64 batch, const i64 points, const i64 inputs,
                        const i64 outputs) {
     const i64 pieces = (points + FNO_WIDTH - 1) / FNO_WIDTH;
     for (i64 tile = blockIdx.x; tile < batch * pieces; tile += gridDim.x) {
@@ -271,15 +285,17 @@ SCI_KERNEL mlp_forward(SCI_INDEX const T* __restrict__ x /*[batch, inputs, point
         FNO_ARRAY xs[I * FNO_WIDTH], h[H * FNO_WIDTH], y[O * FNO_WIDTH];
         load_some<T, I>(x + sample * inputs * points + first, points, left, inputs, xs);
         set_rows<T, H>(b0, h);
-        add_product<T, H, I, false>(w0, xs, h);
+        if (inputs == I) add_product<T, H, I, false>(w0, xs, h);
+        else add_some_product<T, false>(w0, H, inputs, xs, h);
         SCI_ROLLED for (int c = 0; c < H; ++c) {
             FNO_THREADS(t) {
                 T unused;
                 h[c * FNO_WIDTH + t] = sci_gelu(h[c * FNO_WIDTH + t], unused);
             }
         }
-        set_rows<T, O>(b1, y);
-        add_product<T, O, H, false>(w1, h, y);
+        set_rows<T, O>(b1, y, outputs);
+        if (outputs == O) add_product<T, O, H, false>(w1, h, y);
+        else add_some_product<T, false>(w1, outputs, H, h, y);
         store_some<T, O>(y, points, left, outputs, out + sample * outputs * points + first);
     }
 }
@@ -288,8 +304,8 @@ SCI_KERNEL mlp_forward(SCI_INDEX const T* __restrict__ x /*[batch, inputs, point
 // Instances: <float, 4, 32, 16> <float, 16, 32, 4> <float, 4, 64, 32> <float, 32, 64, 4>
 template <typename T, int I, int H, int O>
 SCI_KERNEL mlp_backward(SCI_INDEX const T* __restrict__ x /*[batch, inputs, points]*/,
-                        const T* __restrict__ dout /*[batch, outputs, points]*/, const T* __restrict__ w0 /*[H, I]*/,
-                        const T* __restrict__ b0 /*[H]*/, const T* __restrict__ w1 /*[O, H]*/,
+                        const T* __restrict__ dout /*[batch, outputs, points]*/, const T* __restrict__ w0 /*[H, inputs]*/,
+                        const T* __restrict__ b0 /*[H]*/, const T* __restrict__ w1 /*[outputs, H]*/,
                         T* __restrict__ dx /*[batch, inputs, points]*/, T* __restrict__ value /*[batch, H, points]*/,
                         T* __restrict__ dhidden /*[batch, H, points]*/, const i64 batch, const i64 points,
                         const i64 inputs, const i64 outputs) {
@@ -300,18 +316,21 @@ SCI_KERNEL mlp_backward(SCI_INDEX const T* __restrict__ x /*[batch, inputs, poin
         FNO_ARRAY xs[I * FNO_WIDTH], h[H * FNO_WIDTH], s[H * FNO_WIDTH], y[O * FNO_WIDTH];
         load_some<T, I>(x + at, points, left, inputs, xs);
         set_rows<T, H>(b0, h);
-        add_product<T, H, I, false>(w0, xs, h);
+        if (inputs == I) add_product<T, H, I, false>(w0, xs, h);
+        else add_some_product<T, false>(w0, H, inputs, xs, h);
         gelu_rows<T, H>(h, s);
         store_rows<T, H>(h, points, left, value + inner);
         load_some<T, O>(dout + sample * outputs * points + first, points, left, outputs, y);
         set_rows<T, H>(nullptr, h);
-        add_product<T, H, O, true>(w1, y, h);
+        if (outputs == O) add_product<T, H, O, true>(w1, y, h);
+        else add_some_product<T, true>(w1, H, outputs, y, h);
         SCI_ROLLED for (int c = 0; c < H; ++c) {
             FNO_THREADS(t) s[c * FNO_WIDTH + t] *= h[c * FNO_WIDTH + t];
         }
         store_rows<T, H>(s, points, left, dhidden + inner);
         set_rows<T, I>(nullptr, xs);
-        add_product<T, I, H, true>(w0, s, xs);
+        if (inputs == I) add_product<T, I, H, true>(w0, s, xs);
+        else add_some_product<T, true>(w0, inputs, H, s, xs);
         store_some<T, I>(xs, points, left, inputs, dx + at);
     }
 }

@@ -35,12 +35,12 @@
     _Pragma("omp simd") for (i64 c = 0; c < (columns); ++c)
 #endif
 
-// out (rows, columns) = a (rows, terms) b (terms, columns), real, contiguous.
+// out (rows, columns) = a (rows, terms) b (terms, columns), real, contiguous; added to what is there if `added`.
 // Instances: <float|double>
 template <typename T>
 SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a /*[rows, terms]*/,
                        const T* __restrict__ b /*[terms, columns]*/, T* __restrict__ out /*[rows, columns]*/,
-                       const i64 rows, const i64 terms, const i64 columns) {
+                       const i64 rows, const i64 terms, const i64 columns, const i64 added) {
     const i64 whole = rows / 8;
     FOURIER_ITEMS(unit, c, whole, columns) {
         const T* const from = a + 8 * unit * terms;
@@ -57,12 +57,16 @@ SCI_KERNEL row_product(SCI_INDEX const T* __restrict__ a /*[rows, terms]*/,
             s7 += from[7 * terms + s] * w;
         }
         T* const to = out + 8 * unit * columns + c;
+        if (added) {
+            s0 += to[0], s1 += to[columns], s2 += to[2 * columns], s3 += to[3 * columns];
+            s4 += to[4 * columns], s5 += to[5 * columns], s6 += to[6 * columns], s7 += to[7 * columns];
+        }
         to[0] = s0, to[columns] = s1, to[2 * columns] = s2, to[3 * columns] = s3;
         to[4 * columns] = s4, to[5 * columns] = s5, to[6 * columns] = s6, to[7 * columns] = s7;
     }
     FOURIER_ITEMS(rest, c, rows - 8 * whole, columns) {
         const T* const from = a + (8 * whole + rest) * terms;
-        T sum = 0;
+        T sum = added ? out[(8 * whole + rest) * columns + c] : T(0);
         for (i64 s = 0; s < terms; ++s) sum += from[s] * b[s * columns + c];
         out[(8 * whole + rest) * columns + c] = sum;
     }

@@ -69,6 +69,7 @@ from sci.nn.training.coordinates import CoordinateCheck, coordinate_check
 from sci.nn.training.data import Dataset
 from sci.nn.training.loop import train
 from sci.nn.training.model import Checkpoint, Model, ModelState
+from sci.nn.training.recorded import RecordedStep
 from sci.nn.training.standardizer import Standardizer
 from sci.nn.unet.boxes import apply_in_boxes
 from sci.nn.unet.config import UNetConfig, stunet_config
@@ -108,6 +109,7 @@ __all__ = [
     "Op",
     "Optimizer",
     "OscillationTracker",
+    "RecordedStep",
     "Role",
     "SPDNet",
     "Schedule",

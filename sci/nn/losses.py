@@ -11,6 +11,7 @@ from sci.backend import Array, namespace
 from sci.errors import DTypeError, InvalidValueError, ShapeError
 from sci.nn.core.dual import sum_of
 from sci.nn.core.op import op
+from sci.nn.fused_losses import fuses, refuse_zeros, relative_loss, relative_slope, relative_sums
 from sci.nn.ops.reductions import mean
 
 __all__ = [
@@ -177,12 +178,8 @@ def relative_ratio(
     """
     xp = namespace(errors)
     empty = scales == 0
-    if zero is None and bool(empty.any()):
-        sample, channel = (int(k[0]) for k in xp.nonzero(empty))
-        raise InvalidValueError(
-            f"a relative loss: the target of sample {sample}, channel {channel} is zero everywhere, so that it has no "
-            "relative error; leave it out, or pass zero_scale, the size of values that counts as an error of 1"
-        )
+    if zero is None:
+        refuse_zeros(empty.reshape(-1), scales.shape[1], _refuse_zero)
     error_unit, scale_unit = units or (xp.ones_like(errors), xp.ones_like(scales))
     if zero is not None:
         scales = xp.where(empty, zero, scales).astype(scales.dtype, copy=False)
@@ -193,6 +190,13 @@ def relative_ratio(
     with np.errstate(over="ignore"):
         ratios = size / scale * (error_unit / scale_unit)
     return ratios.sum() * factor, weights.astype(errors.dtype, copy=False)
+
+
+def _refuse_zero(sample: int, channel: int) -> None:
+    raise InvalidValueError(
+        f"a relative loss: the target of sample {sample}, channel {channel} is zero everywhere, so that it has no "
+        "relative error; leave it out, or pass zero_scale, the size of values that counts as an error of 1"
+    )
 
 
 def _relative(
@@ -208,6 +212,9 @@ def _relative(
 
 def _relative_l2_vjp(dout: Array, residuals: Any) -> tuple[Array]:
     """Return the gradient (p - y) / (||p - y|| ||y||)."""
+    if len(residuals) == 3:
+        prediction, target, of_rows = residuals
+        return (relative_slope(prediction, target, of_rows, dout),)
     error, weights = residuals
     return (error * (dout * weights).reshape(*weights.shape, *(1,) * (error.ndim - 2)),)
 
@@ -255,7 +262,14 @@ def relative_l2(
     >>> float(relative_l2(1.5 * y, target=y))
     0.5
     """
-    return _relative(prediction, target, checked_fields(prediction, target, reduction), None, zero_scale)
+    factor = checked_fields(prediction, target, reduction)
+    if not fuses(prediction, target):
+        return _relative(prediction, target, factor, None, zero_scale)
+    zero = None if zero_scale is None else float(zero_scale) ** 2 * math.prod(target.shape[2:])
+    loss, weights, odd = relative_loss(relative_sums(prediction, target), factor, zero)
+    if zero is None:
+        refuse_zeros(odd, target.shape[1], _refuse_zero)
+    return loss, (prediction, target, weights)
 
 
 def _relative_h1_vjp(dout: Array, residuals: Any) -> tuple[Array]:

@@ -118,8 +118,14 @@ def _roles() -> dict[str, Call]:
     def make(width: int, seed: int) -> Any:
         return {"w": np.ones((width, 3))}, nn.Adam(0.1)
 
+    weights, batch = {"w": real(2, 3)}, (real(4, 3), real(4, 2))
+    recorded = nn.RecordedStep(
+        lambda v, b: nn.mean_squared_error(nn.linear(b[0], v["w"]), b[1]), weights, nn.Adam(), batch
+    )
     return {
         "Role": call(nn.Role, "spectral", 4, 4, (3, 3), "layer"),
+        "RecordedStep": call(nn.RecordedStep, lambda v, b: nn.mean(v["w"]), weights, nn.Adam(), batch),
+        "RecordedStep.__call__": call(recorded, batch, 0.5),
         "CoordinateCheck": call(nn.CoordinateCheck, (8, 16), ("a",), np.ones((2, 1)), 3),
         "coordinate_check": call(
             nn.coordinate_check,

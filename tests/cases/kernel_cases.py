@@ -26,6 +26,7 @@ import sparse_cases
 import spherical_cases
 import spin_cases
 import stencil_cases
+import step_cases
 import symmetric_cases
 
 import sci
@@ -385,6 +386,7 @@ _BY_DTYPE.update(place_cases.BY_DTYPE)
 _BY_DTYPE.update(sparse_cases.BY_DTYPE)
 _BY_DTYPE.update(spherical_cases.BY_DTYPE)
 _BY_DTYPE.update(stencil_cases.BY_DTYPE)
+_BY_DTYPE.update(step_cases.BY_DTYPE)
 _BY_DTYPE.update(symmetric_cases.BY_DTYPE)
 
 

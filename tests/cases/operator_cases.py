@@ -100,6 +100,8 @@ def _rows(rng: np.random.Generator, dtype: str) -> Iterator[Pair]:
     for rows, terms, columns in ((1, 1, 1), (7, 5, 2), (8, 64, 18), (16, 18, 64), (43, 6, 33)):
         a, b = (rng.normal(size=s).astype(dtype) / terms**0.5 for s in ((rows, terms), (terms, columns)))
         yield from _both(lambda a=a, b=b: [row_product(a, b)])
+        start = rng.normal(size=(rows, columns)).astype(dtype)
+        yield from _both(lambda a=a, b=b, start=start: [row_product(a, b, start.copy())])
 
 
 ORDERS = ("krs", "ksc", "krc"), ("rsk", "skc", "ckr"), ("ksr", "csk", "rck"), ("srk", "csk", "krc")

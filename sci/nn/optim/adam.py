@@ -16,15 +16,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from sci.arguments import entry
-from sci.backend import Array, is_device_array, namespace
+from sci.backend import Array, is_device_array, namespace, to_device
+from sci.backend.later import refuse_by
 from sci.errors import ConvergenceError, InvalidValueError
 from sci.kernels import block_size, get_kernel, launch, use_compiled
 from sci.nn.core.packing import real_view
 from sci.nn.core.trees import Tree, map_tree, named_arrays
+from sci.nn.optim.parts import Part, adam_parts, fuses
 
 __all__ = ["Adam", "AdamW", "Optimizer", "State", "clip_by_global_norm", "global_norm"]
 
 State = dict[str, dict[str, Array]]
+_OVERFLOW = (
+    "the {} of {!r} is NaN or infinite; expected gradients {} stay within {}: scale the loss, clip the gradients, or "
+    "go on from a checkpoint, for other parameters have made their step"
+)
 
 
 class Optimizer(Protocol):
@@ -74,10 +80,7 @@ def require_finite_moments(moments: Mapping[str, Array], what: str, squared: boo
         return
     odd = next(n for n, m in moments.items() if not bool(namespace(m).isfinite(m).all()))
     gradients = "whose squares" if squared else "whose sums"
-    raise ConvergenceError(
-        f"the {what} of {odd!r} is NaN or infinite; expected gradients {gradients} stay within {moments[odd].dtype}: "
-        "scale the loss, clip the gradients, or go on from a checkpoint, for parameters before it have made their step"
-    )
+    raise ConvergenceError(_OVERFLOW.format(what, odd, gradients, moments[odd].dtype))
 
 
 def _ends(flat: Array, squared: bool) -> list[Array]:
@@ -204,14 +207,57 @@ class Adam:
         return (*moments, self.weight_decay, 1.0, self.learning_rate * factor)
 
     def update(self, parameters: Tree, gradients: Tree, state: State, step: int, factor: float) -> None:
-        """Make step number `step`, from 1, in place; one pass of a compiled kernel over each parameter."""
+        """Make step number `step`, from 1, in place; one pass of a compiled kernel over each parameter.
+
+        On a device parameters share the passes, 20 of them each.
+        """
         parameters, gradients = named_arrays(parameters, "parameters"), named_arrays(gradients, "gradients")
         *settings, rate = self._settings(step, factor)
+        if parameters and fuses(parameters.values()):
+            whole = to_device(np.array([*settings, rate]), namespace(*parameters.values()))
+            self.update_by(whole, parameters, gradients, state)
+            return
         for name, w in parameters.items():
             first, second = real_view(state["first"][name]), real_view(state["second"][name])
             g = namespace(w).ascontiguousarray(gradients[name])
             adam_step(real_view(w), real_view(g), first, second, (*settings, rate * self.rates.get(name, 1.0)))
         require_finite_moments({name: state["second"][name] for name in parameters}, "second moment", True)
+
+    def settings_of(self, step: int, factor: float) -> np.ndarray:
+        """Return the numbers of step `step` for `update_by`, (8,) float64."""
+        return np.array(self._settings(step, factor))
+
+    def update_by(
+        self, settings: Array, parameters: Mapping[str, Array], gradients: Mapping[str, Array], state: State
+    ) -> None:
+        """Make a step on a device by the numbers of `settings_of`, which lie there: work that a graph can record.
+
+        Parameters
+        ----------
+        settings : (8,) float64 array
+        parameters, gradients : dict of arrays
+            By name, not nested, on the device, of one precision.
+        state : dict of dicts of arrays
+            From `start`.
+
+        Raises
+        ------
+        ConvergenceError
+            For a second moment that overflows; of recorded work where its checks are made.
+        """
+        parts: list[Part] = []
+        for name, w in parameters.items():
+            g = real_view(namespace(w).ascontiguousarray(gradients[name]))
+            moments = (real_view(state["first"][name]), real_view(state["second"][name]))
+            parts.append((real_view(w), g, *moments, self.rates.get(name, 1.0)))
+        names = list(parameters)
+
+        def check(found: np.ndarray) -> None:
+            if found.any():
+                name = names[int(found.argmax())]
+                raise ConvergenceError(_OVERFLOW.format("second moment", name, "whose squares", parameters[name].dtype))
+
+        refuse_by(adam_parts(parts, settings), check)
 
 
 @entry

@@ -13,8 +13,7 @@ from sci.backend import Array, is_device_array, namespace
 from sci.nn import op
 from sci.nn.core.coded import decoded
 from sci.operators.fno.pointwise import BlockSpec, pointwise, pointwise_vjp
-from sci.operators.spectral.convolution import mixed_spectrum, spectral_convolution
-from sci.operators.spectral.transform import synthesize_rows
+from sci.operators.spectral.convolution import mixed_rows, spectral_convolution, spectral_gradients
 
 __all__ = ["BlockSpec", "block"]
 
@@ -27,10 +26,9 @@ def _block_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     """Return the gradients of `block`."""
     x, v, slope, spectral, p, spec = residuals
     dv, dx, sums = pointwise_vjp(_flat(dout), _flat(x), v, slope, p, spec)
-    through_spectrum, dbias, *dweights = spectral_convolution.vjp(dv.reshape(dout.shape), spectral)
-    through_spectrum += dx.reshape(x.shape)
+    whole, dbias, *dweights = spectral_gradients(dv.reshape(dout.shape), spectral, dx.reshape(x.shape))
     sums.update({"bias": dbias, **dict(zip(spec.weights, dweights))})
-    return (through_spectrum, *(sums[name] for name in spec.names))
+    return (whole, *(sums[name] for name in spec.names))
 
 
 def _block_value(x: Array, *arrays: Array, spec: BlockSpec) -> Array:
@@ -68,8 +66,8 @@ def _block(x: Array, arrays: tuple[Array, ...], spec: BlockSpec, keep: bool) -> 
     options: dict[str, Any] = {"names": spec.weights, "form": spec.form, "layer": spec.layer}
     if is_device_array(x) and x.ndim > 3:
         # The kernel of the pointwise half makes the inverse transform along the last axis too.
-        spectrum, spectral = mixed_spectrum(x, p["bias"], *weights, **options, grid=x.shape[2:])
-        rows, v = synthesize_rows(spectrum, x.shape[2:]), namespace(x).empty(x.shape, x.dtype)
+        rows, spectral = mixed_rows(x, p["bias"], *weights, **options)
+        v = namespace(x).empty(x.shape, x.dtype)
     else:
         rows, (v, spectral) = None, spectral_convolution.forward(x, p["bias"], *weights, **options)
     before = _flat(v)

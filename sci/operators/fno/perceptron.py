@@ -10,6 +10,7 @@ from sci.nn import op
 from sci.nn.ops.products import outer_sum
 from sci.operators.fno.pointwise import HOST_POINTS
 from sci.operators.fno.tiles import TILE_POINTS, perceptron_tile, perceptron_tile_vjp, tiles
+from sci.tensor.contraction.outer_sums import outer_sums
 
 __all__ = ["channel_mlp", "mlp_backward_reference", "mlp_forward_reference"]
 
@@ -20,11 +21,11 @@ def _channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     xp = namespace(dout)
     source, grad = (xp.ascontiguousarray(a.reshape(*a.shape[:2], -1)) for a in (x, dout))
     kernel = _compiled("mlp_backward", x, w0, w1)
-    sums = [xp.zeros_like(p) for p in (w0, b0, w1, b1)]
+    sums = [xp.zeros_like(p) for p in (w0, b0, w1, b1)] if kernel is None or not is_device_array(x) else []
     if kernel is None:
         return (mlp_backward_reference(source, grad, (w0, b0, w1), sums).reshape(x.shape), *sums)
     size = _size(w0, w1)
-    dx, weights = xp.empty(source.shape, x.dtype), _padded(w0, b0, w1, size)
+    dx, weights = xp.empty(source.shape, x.dtype), [xp.ascontiguousarray(a) for a in (w0, b0, w1)]
     together = len(x) if is_device_array(x) else max(1, TILE_POINTS // source.shape[2])
     for start in range(0, len(x), together):
         part = slice(start, start + together)
@@ -34,6 +35,9 @@ def _channel_mlp_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
             *(kernel, _grid(source[part]), source[part], grad[part], *weights, dx[part]),
             *(value, dhidden, shape[0], shape[2], source.shape[1], grad.shape[1]),
         )
+        if is_device_array(x):
+            sums = outer_sums(((dhidden, source), (grad, value)))
+            break
         sums[0] += outer_sum(dhidden, source[part])
         sums[1] += dhidden.sum(axis=2).sum(axis=0)
         sums[2] += outer_sum(grad[part], value)
@@ -61,10 +65,10 @@ def channel_mlp(x: Array, w0: Array, b0: Array, w1: Array, b1: Array) -> tuple[A
     if kernel is None:
         out = mlp_forward_reference(source, w0, b0, w1, b1)
     else:
-        size, out = _size(w0, w1), xp.empty((x.shape[0], w1.shape[0], source.shape[2]), x.dtype)
+        out = xp.empty((x.shape[0], w1.shape[0], source.shape[2]), x.dtype)
         launch(
             *(kernel, _grid(source), xp.ascontiguousarray(source), out),
-            *(*_padded(w0, b0, w1, size), _pad(b1, (size[2],))),
+            *map(xp.ascontiguousarray, (w0, b0, w1, b1)),
             *(out.shape[0], out.shape[2], source.shape[1], out.shape[1]),
         )
     return out.reshape(x.shape[0], w1.shape[0], *x.shape[2:]), (x, w0, b0, w1, b1)
@@ -102,17 +106,3 @@ def _compiled(name: str, x: Array, w0: Array, w1: Array) -> Kernel | None:
 def _grid(x: Array) -> int:
     points = block_size(x) if is_device_array(x) else HOST_POINTS
     return int(x.shape[0]) * -(-int(x.shape[2]) // points)
-
-
-def _padded(w0: Array, b0: Array, w1: Array, size: tuple[int, int, int]) -> list[Array]:
-    xp = namespace(w0)
-    return [_pad(w0, (size[1], size[0])), xp.ascontiguousarray(b0), _pad(w1, (size[2], size[1]))]
-
-
-def _pad(array: Array, shape: tuple[int, ...]) -> Array:
-    xp = namespace(array)
-    if array.shape == shape:
-        return xp.ascontiguousarray(array)
-    out = xp.zeros(shape, array.dtype)
-    out[tuple(slice(0, n) for n in array.shape)] = array
-    return out

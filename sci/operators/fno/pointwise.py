@@ -11,6 +11,7 @@ from sci.nn import gelu
 from sci.nn.ops.products import outer_sum
 from sci.operators.fno.tiles import TILE_POINTS, perceptron_tile, perceptron_tile_vjp, skip, skip_vjp, tiles
 from sci.operators.spectral.weights import WeightFormat
+from sci.tensor.contraction.outer_sums import outer_sums
 
 __all__ = [
     "BlockSpec",
@@ -155,7 +156,7 @@ def pointwise_vjp(
     xp = namespace(x)
     x, dout = xp.ascontiguousarray(x), xp.ascontiguousarray(dout)
     dv, dx = xp.empty(v.shape, v.dtype), xp.empty(v.shape, v.dtype)
-    sums = {name: xp.zeros_like(p[name]) for name in _SUMS if name in p}
+    sums = {} if is_device_array(v) else {name: xp.zeros_like(p[name]) for name in _SUMS if name in p}
     weights = [xp.ascontiguousarray(a) for a in (p["skip"], _gate(p, spec), p["mlp_0"], p["mlp_0_bias"], p["mlp_1"])]
     together = len(v) if is_device_array(v) else max(1, TILE_POINTS // v.shape[2])
     for start in range(0, len(v), together):
@@ -169,6 +170,11 @@ def pointwise_vjp(
             *(kernel, _grid(shape, v), v[part], dout[part], slopes, *weights, dv[part], dx[part]),
             *(dm, value, hidden, dhidden, shape[0], shape[2], int(spec.activate)),
         )
+        if is_device_array(v):
+            pairs = ((dv, x), (dm, hidden), (dhidden, value))
+            found = outer_sums(pairs, diagonal="gate" in p)
+            names = ("skip", "", "mlp_1", "mlp_1_bias", "mlp_0", "mlp_0_bias", "gate")
+            return dv, dx, {name: found[k] for k, name in enumerate(names) if name in p and name}
         sums["skip"] += outer_sum(dv[part], x[part])
         sums["mlp_1"] += outer_sum(dm, hidden)
         sums["mlp_0"] += outer_sum(dhidden, value)

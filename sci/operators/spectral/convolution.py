@@ -13,11 +13,18 @@ from sci.backend import Array, Device, namespace, namespace_of
 from sci.nn import op
 from sci.nn.core.coded import decoded
 from sci.operators.spectral.complex_fields import complex_spectral_convolution, joined, stacked
+from sci.operators.spectral.mixing import mix_backward, mix_synthesize, mixes_at_once
 from sci.operators.spectral.modes import check_field, check_modes, column_weights, kept_modes, stored_modes
-from sci.operators.spectral.transform import synthesize_modes, transform_modes
+from sci.operators.spectral.transform import (
+    field_of_rows,
+    synthesize_lines,
+    synthesize_modes,
+    synthesize_rows,
+    transform_modes,
+)
 from sci.operators.spectral.weights import WeightFormat
 
-__all__ = ["SpectralConv", "mixed_spectrum", "spectral_convolution"]
+__all__ = ["SpectralConv", "mixed_rows", "mixed_spectrum", "spectral_convolution", "spectral_gradients"]
 
 
 def _spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
@@ -26,9 +33,17 @@ def _spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     With F the transform, P the number of points and c the weights of columns: dY = P c F(dout), dW[i, o, k] =
     sum_b conj(X) dY, and dx is the field of conj(W) dY / (P c): the layer itself with W conjugated and transposed.
     """
+    return spectral_gradients(dout, residuals)
+
+
+def spectral_gradients(dout: Array, residuals: Any, added: Array | None = None) -> tuple[Array, ...]:
+    """Return the gradients of `spectral_convolution`; `added`, a field that may change, is added to that of `x`."""
     mixing, form, kept, source, names = residuals
     xp = namespace(dout)
     spectrum = transform_modes(dout, kept)
+    if tuple(source) == tuple(dout.shape[2:]) and mixes_at_once(dout, form, kept, mixing[0]):
+        lines, dweight, dbias = mix_backward(mixing[0]["X"], spectrum, mixing[0]["weight"], source)
+        return field_of_rows(synthesize_lines(lines, source), source, added), dbias, dweight
     dbias = spectrum[_zero(kept)].real.sum(axis=0) * float(np.prod(dout.shape[2:]))
     scales = [
         xp.asarray(np.prod(shape) * column_weights(shape, kept, np.float64)).astype(dout.dtype)[:, None, None]
@@ -36,6 +51,8 @@ def _spectral_convolution_vjp(dout: Array, residuals: Any) -> tuple[Array, ...]:
     ]
     dspectrum, gradients = form.mix_vjp(spectrum * scales[0], mixing)
     dx = synthesize_modes(dspectrum / scales[1], source)
+    if added is not None:
+        dx += added
     return (dx, dbias.astype(dout.dtype), *(gradients[name] for name in names))
 
 
@@ -91,6 +108,21 @@ def mixed_spectrum(
     mixed, residuals = form.mix(transform_modes(x, kept), dict(zip(names, weights)), layer)
     mixed[_zero(kept)] += bias
     return mixed, (residuals, form, kept, x.shape[2:], names)
+
+
+def mixed_rows(
+    x: Array, bias: Array, *weights: Array, names: tuple[str, ...], form: WeightFormat, layer: int
+) -> tuple[tuple[Array, Array], Any]:
+    """Return the factors of the field of `spectral_convolution`, as of `synthesize_rows`, and its residuals."""
+    given, grid = dict(zip(names, weights)), x.shape[2:]
+    kept = kept_modes((*form.modes[:-1], 2 * form.modes[-1] - 1), grid, grid)
+    if not mixes_at_once(x, form, kept, given):
+        mixed, residuals = mixed_spectrum(x, bias, *weights, names=names, form=form, layer=layer, grid=grid)
+        return synthesize_rows(mixed, grid), residuals
+    spectrum, weight = transform_modes(x, kept), given["weight"]
+    values = {"X": spectrum, "weight": weight}
+    rows = synthesize_lines(mix_synthesize(spectrum, weight, bias, grid[0]), grid)
+    return rows, ((values, {"weight": weight.shape}, kept, layer), form, kept, grid, names)
 
 
 def _zero(kept: Sequence[int]) -> tuple[int, ...]:

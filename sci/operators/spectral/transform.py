@@ -28,7 +28,15 @@ from sci.operators.spectral.fast import (
 from sci.operators.spectral.waves import wave_matrix
 from sci.tensor.contraction.products import mode_product, row_product
 
-__all__ = ["synthesize", "synthesize_modes", "synthesize_rows", "transform", "transform_modes"]
+__all__ = [
+    "field_of_rows",
+    "synthesize",
+    "synthesize_lines",
+    "synthesize_modes",
+    "synthesize_rows",
+    "transform",
+    "transform_modes",
+]
 
 
 def transform(x: Array, kept: Sequence[int]) -> Array:
@@ -174,17 +182,25 @@ def synthesize_rows(spectrum: Array, grid: Sequence[int]) -> tuple[Array, Array]
     """
     dim, xp = len(grid), namespace(spectrum)
     kept, (batch, channels) = spectrum.shape[:dim], spectrum.shape[dim:]
-    fields, rows = batch * channels, batch * channels
-    real = np.dtype(np.float32 if spectrum.dtype == np.complex64 else np.float64)
-    z = xp.ascontiguousarray(spectrum)
-    for axis in range(dim - 1):
-        n, m, tail = grid[axis], kept[axis], int(np.prod(kept[axis + 1 :], dtype=int))
-        out = xp.empty((rows * n * tail,), spectrum.dtype)
-        lies = (1, tail * fields, fields) if axis == 0 else (m * tail, tail, 1)
-        waves = wave_matrix("waves", n, m, z.view(real))
-        mode_product(waves, z, out, (rows, n, m, tail), ((0, m, 1), lies, (n * tail, tail, 1)))
+    n, m, tail, fields = grid[0], kept[0], int(np.prod(kept[1:], dtype=int)), batch * channels
+    out = xp.empty((batch, channels, n, *kept[1:]), spectrum.dtype)
+    waves = wave_matrix("waves", n, m, spectrum.real)
+    lies = ((0, m, 1), (1, tail * fields, fields), (n * tail, tail, 1))
+    mode_product(waves, xp.ascontiguousarray(spectrum), out, (fields, n, m, tail), lies)
+    return synthesize_lines(out, grid)
+
+
+def synthesize_lines(z: Array, grid: Sequence[int]) -> tuple[Array, Array]:
+    """Return the factors that `synthesize_rows` does, of (batch, channel, N_1, *kept[1:]): all but the first axis."""
+    dim, xp, kept = len(grid), namespace(z), z.shape[3:]
+    batch, channels, rows = z.shape[0], z.shape[1], z.shape[0] * z.shape[1] * grid[0]
+    for axis in range(1, dim - 1):
+        n, m, tail = grid[axis], kept[axis - 1], int(np.prod(kept[axis:], dtype=int))
+        out = xp.empty((rows * n * tail,), z.dtype)
+        waves = wave_matrix("waves", n, m, z.real)
+        mode_product(waves, z, out, (rows, n, m, tail), ((0, m, 1), (m * tail, tail, 1), (n * tail, tail, 1)))
         z, rows = out, rows * n
-    z = z.view(real)
+    z = z.view(np.dtype(np.float32 if z.dtype == np.complex64 else np.float64))
     return z.reshape(batch, channels, -1, 2 * kept[-1]), wave_matrix("synthesis", grid[-1], kept[-1], z)
 
 
@@ -193,5 +209,11 @@ def synthesize_modes(spectrum: Array, grid: Sequence[int]) -> Array:
     dim, xp = len(grid), namespace(spectrum)
     if not is_device_array(spectrum) or dim == 1:
         return synthesize(xp.moveaxis(spectrum, (dim, dim + 1), (0, 1)), grid)
-    z, waves = synthesize_rows(spectrum, grid)
-    return row_product(z.reshape(-1, z.shape[-1]), waves).reshape(*z.shape[:2], *grid)
+    return field_of_rows(synthesize_rows(spectrum, grid), grid)
+
+
+def field_of_rows(factors: tuple[Array, Array], grid: Sequence[int], added: Array | None = None) -> Array:
+    """Return the field (batch, channel, *grid) whose factors `synthesize_rows` found; added to a field in place."""
+    z, waves = factors
+    out = None if added is None else added.reshape(-1, grid[-1])
+    return row_product(z.reshape(-1, z.shape[-1]), waves, out).reshape(*z.shape[:2], *grid)

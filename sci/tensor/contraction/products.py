@@ -13,20 +13,26 @@ Strides = tuple[int, int, int]
 _REAL = {"complex64": "float32", "complex128": "float64"}
 
 
-def row_product(a: Array, b: Array) -> Array:
-    """Return the real product of `a` (rows, terms), many rows, and a small matrix `b` (terms, columns)."""
+def row_product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return the real product of `a` (rows, terms), many rows, and a small matrix `b` (terms, columns).
+
+    With `out` (rows, columns) the product is added to it.
+    """
     kernel = get_kernel("nn/fourier.cu", "row_product", a.dtype)
     if not use_compiled(kernel, a):
-        return row_product_reference(a, b)
-    xp = namespace(a, b)
-    out = xp.empty((a.shape[0], b.shape[1]), a.dtype)
-    launch(kernel, _grid(-(-len(a) // 8), b.shape[1], a), a, b, out, *a.shape, b.shape[1])
+        return row_product_reference(a, b, out)
+    xp, added = namespace(a, b), out is not None
+    out = xp.empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
+    launch(kernel, _grid(-(-len(a) // 8), b.shape[1], a), a, b, out, *a.shape, b.shape[1], int(added))
     return out
 
 
-def row_product_reference(a: Array, b: Array) -> Array:
+def row_product_reference(a: Array, b: Array, out: Array | None = None) -> Array:
     """Reference of the kernel `row_product`, by BLAS."""
-    return a @ b
+    if out is None:
+        return a @ b
+    out += a @ b
+    return out
 
 
 def mode_product(
